@@ -1,0 +1,107 @@
+//! What a verified token says.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::{
+    clock::Timestamp,
+    id::{PrincipalId, RealmName, RevocationId, SessionId},
+};
+
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TokenKind {
+    /// Opens API routes.
+    Access,
+    /// Opens routes that say `token = "content"`.
+    Content,
+    /// Opens nothing but the refresh endpoint.
+    Refresh,
+}
+
+impl TokenKind {
+    /// The word in a JWT's `token_use` claim and in `gateway.toml`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Content => "content",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
+/// What a principal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PrincipalKind {
+    /// A person (`sws`, `apis`).
+    User,
+    /// A program (`maxpoint`, `become`).
+    Client,
+    /// A project of a business (`toc`).
+    Project,
+}
+
+impl PrincipalKind {
+    /// The word in the store, on the command line and in `X-Auth-Kind`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Client => "client",
+            Self::Project => "project",
+        }
+    }
+
+    /// The kind that `name` names.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::User, Self::Client, Self::Project].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl fmt::Display for PrincipalKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The content of a token, after its signature and its registered claims were checked.
+///
+/// The same struct goes into minting and comes out of verification, whatever the wire format.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claims {
+    /// The realm (or foreign issuer) whose key signed it.
+    pub realm: RealmName,
+    /// What the token is for.
+    pub kind: TokenKind,
+    /// `sub`: with the realm, who it speaks for.
+    pub subject: PrincipalId,
+    /// What the subject is.
+    pub principal: PrincipalKind,
+    /// `sid`: the login that gave it.
+    pub session: Option<SessionId>,
+    /// What its revocation is recorded under.
+    pub revocation_id: RevocationId,
+    /// The principal's epoch when it was issued; a token below the present one is refused.
+    pub epoch: u32,
+    /// `iat`.
+    pub issued_at: Timestamp,
+    /// `nbf`.
+    pub not_before: Timestamp,
+    /// `exp`; `None` only in realms that allow tokens without expiry.
+    pub expires_at: Option<Timestamp>,
+    /// The `username`, `clientId`, `client_id` or `proyecto`.
+    pub name: Box<str>,
+    /// The integer id of the `sws` contract.
+    pub legacy_id: Option<i64>,
+    /// The principal's role.
+    pub role: Option<Box<str>>,
+    /// The scopes (the `become` contract calls them permissions).
+    pub scopes: Vec<Box<str>>,
+    /// The company (`become`) or business (`toc`) it belongs to.
+    pub organization: Option<Box<str>>,
+    /// Every other claim, as the token has it: what `require.claims` and the dialects look at.
+    pub extra: Map<String, Value>,
+}

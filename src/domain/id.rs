@@ -1,0 +1,250 @@
+//! Names and identities. Each is a type of its own, so that one cannot stand in for another.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use aws_lc_rs::digest;
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::random;
+
+/// Characters of a realm's name, at most: it becomes a metric label and the end of an issuer URL.
+pub const REALM_NAME_CHARS_MAX: usize = 64;
+
+/// The name of a realm or of a foreign issuer, as `gateway.toml` spells it. Cloning is cheap.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RealmName(Arc<str>);
+
+/// A realm's name that cannot be one.
+#[derive(Debug, Error)]
+#[error("'{0}' cannot name a realm: 1 to 64 of a-z, 0-9, '-' and '_', starting with a letter")]
+pub struct InvalidRealmName(String);
+
+impl RealmName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RealmName {
+    type Err = InvalidRealmName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let shaped = text.starts_with(|first: char| first.is_ascii_lowercase())
+            && text.len() <= REALM_NAME_CHARS_MAX
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+        if shaped { Ok(Self(text.into())) } else { Err(InvalidRealmName(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for RealmName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for RealmName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+macro_rules! uuid_identity {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new one, never seen before: 122 random bits (RFC 9562 section 5.4).
+            #[must_use]
+            pub fn generate() -> Self {
+                Self(uuid::Builder::from_random_bytes(random::bytes()).into_uuid())
+            }
+
+            /// One that exists.
+            #[must_use]
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// The bare UUID.
+            #[must_use]
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::parse_str(text).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+uuid_identity!(
+    /// A user, client or project: the `sub` of its tokens.
+    PrincipalId
+);
+uuid_identity!(
+    /// All tokens that one login gave: their `sid`.
+    SessionId
+);
+uuid_identity!(
+    /// One token: its `jti`.
+    TokenId
+);
+
+/// A signing key's public name, the `kid` of a JWT's header. Cloning is cheap.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId(Arc<str>);
+
+impl KeyId {
+    /// Raw bytes of a key id that Portero makes: it also stands in every sealed token.
+    pub const RAW_BYTES: usize = 8;
+
+    /// A new key id.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self::from_raw(random::bytes())
+    }
+
+    /// The id whose raw bytes a sealed token carries.
+    #[must_use]
+    pub fn from_raw(raw: [u8; Self::RAW_BYTES]) -> Self {
+        Self(format!("{:016x}", u64::from_be_bytes(raw)).into())
+    }
+
+    /// An id as a JWT's header or the store spells it.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The raw bytes, when this is an id that Portero made.
+    #[must_use]
+    pub fn to_raw(&self) -> Option<[u8; Self::RAW_BYTES]> {
+        let shaped = self.0.len() == 2 * Self::RAW_BYTES;
+        let raw = u64::from_str_radix(&self.0, 16).ok().filter(|_| shaped)?.to_be_bytes();
+        (Self::from_raw(raw) == *self).then_some(raw)
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<str> for KeyId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// Bytes in lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
+        }
+        text
+    })
+}
+
+/// What a token's revocation is recorded under: 128 bits of SHA-256 over its realm and its id, so
+/// that the same `jti` in two realms is two tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RevocationId(u128);
+
+impl RevocationId {
+    /// The revocation id of the token `id` (its `jti`) of `realm`.
+    #[must_use]
+    pub fn of_token_id(realm: &RealmName, id: &str) -> Self {
+        Self::digest(realm, *b"jti", id.as_bytes())
+    }
+
+    /// The revocation id of a token that carries no id: over its signed part.
+    #[must_use]
+    pub fn of_signed_part(realm: &RealmName, signed: &[u8]) -> Self {
+        Self::digest(realm, *b"sha", signed)
+    }
+
+    /// From the 16 bytes that the store keeps.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+
+    /// The 16 bytes that the store keeps.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    fn digest(realm: &RealmName, kind: [u8; 3], id: &[u8]) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(realm.as_str().as_bytes());
+        context.update(&[0]);
+        context.update(&kind);
+        context.update(id);
+        let digest = context.finish();
+        let mut head = [0; 16];
+        head.copy_from_slice(&digest.as_ref()[..16]);
+        Self(u128::from_be_bytes(head))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn realm_names_are_plain_words() {
+        for good in ["sws", "a", "realm-2_b"] {
+            assert!(good.parse::<RealmName>().is_ok(), "{good}");
+        }
+        for bad in ["", "Sws", "1a", "a/b", "a b", "ñ", &"a".repeat(65)] {
+            assert!(bad.parse::<RealmName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn key_ids_survive_the_way_into_a_sealed_token() {
+        let id = KeyId::generate();
+        assert_eq!(KeyId::from_raw(id.to_raw().unwrap()), id);
+        assert_eq!(KeyId::from_text("imported").to_raw(), None);
+        assert_eq!(KeyId::from_text("+00000000000000f").to_raw(), None);
+    }
+
+    #[test]
+    fn the_same_token_id_in_two_realms_is_two_tokens() {
+        let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
+        assert_ne!(RevocationId::of_token_id(&a, "1"), RevocationId::of_token_id(&b, "1"));
+        assert_ne!(RevocationId::of_token_id(&a, "1"), RevocationId::of_signed_part(&a, b"1"));
+    }
+}

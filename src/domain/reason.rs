@@ -1,0 +1,221 @@
+//! Why a request was let through or refused: one word each, for metrics, logs and answers.
+
+/// The reason of a decision. [`Reason::name`] is a metric label and a field of the access log, so
+/// the words are a contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    // Let through.
+    /// The route asks for no token.
+    Public,
+    /// A valid token opened the route.
+    Authenticated,
+    /// The route's token is optional and none was sent.
+    Anonymous,
+    // 400
+    /// The path has no single meaning.
+    AmbiguousPath,
+    /// `Host` is missing, repeated, malformed or not the target's.
+    InvalidHost,
+    /// Two different tokens were sent.
+    ConflictingTokens,
+    /// The message itself is broken.
+    MalformedRequest,
+    // 401
+    /// No token was sent.
+    MissingToken,
+    /// What was sent is no token.
+    MalformedToken,
+    /// The token is larger than any that Portero mints or accepts.
+    TokenTooLarge,
+    /// No key has the token's key id.
+    UnknownKey,
+    /// The token's key was revoked.
+    KeyRevoked,
+    /// The token names another algorithm than its key's.
+    WrongAlgorithm,
+    /// The header asks for an extension that is not understood (`crit`, `b64`), or is of another type.
+    UnsupportedHeader,
+    /// The signature does not fit.
+    InvalidSignature,
+    /// A registered claim is missing or of the wrong type.
+    InvalidClaims,
+    /// `iss` is not the key's realm's.
+    WrongIssuer,
+    /// `aud` is not the key's realm's.
+    WrongAudience,
+    /// `exp` has passed.
+    Expired,
+    /// `nbf` has not come.
+    NotYetValid,
+    /// The token itself was revoked.
+    TokenRevoked,
+    /// The login that gave it was revoked.
+    SessionRevoked,
+    /// Its principal was disabled, deleted, or given a new password or role.
+    PrincipalRevoked,
+    /// A token of a realm that the route does not accept.
+    RealmNotAccepted,
+    /// A refresh or content token where an access token is asked for, or the other way round.
+    WrongTokenKind,
+    // 403
+    /// The role is not among those required.
+    RoleMissing,
+    /// A required scope is missing.
+    ScopeMissing,
+    /// A required claim is missing or has another value.
+    ClaimMissing,
+    // 404, 405
+    /// No route has this host and path.
+    NoRoute,
+    /// The route exists, but not for this method.
+    MethodNotAllowed,
+    // Others
+    /// The request's body is larger than is taken here.
+    BodyTooLarge,
+    /// The request's head was not complete in time.
+    RequestTimeout,
+    /// The head has more fields or bytes than are taken.
+    HeadTooLarge,
+    /// Too many attempts, or too many connections.
+    TooManyRequests,
+    /// The upstream could not be reached, or broke off.
+    UpstreamFailed,
+    /// The upstream did not answer in time.
+    UpstreamTimeout,
+    /// What is needed to decide is out of reach.
+    Unavailable,
+    /// A defect of ours.
+    Internal,
+}
+
+impl Reason {
+    /// Every reason, for resolving metric handles ahead.
+    pub const ALL: [Self; 38] = [
+        Self::Public,
+        Self::Authenticated,
+        Self::Anonymous,
+        Self::AmbiguousPath,
+        Self::InvalidHost,
+        Self::ConflictingTokens,
+        Self::MalformedRequest,
+        Self::MissingToken,
+        Self::MalformedToken,
+        Self::TokenTooLarge,
+        Self::UnknownKey,
+        Self::KeyRevoked,
+        Self::WrongAlgorithm,
+        Self::UnsupportedHeader,
+        Self::InvalidSignature,
+        Self::InvalidClaims,
+        Self::WrongIssuer,
+        Self::WrongAudience,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::TokenRevoked,
+        Self::SessionRevoked,
+        Self::PrincipalRevoked,
+        Self::RealmNotAccepted,
+        Self::WrongTokenKind,
+        Self::RoleMissing,
+        Self::ScopeMissing,
+        Self::ClaimMissing,
+        Self::NoRoute,
+        Self::MethodNotAllowed,
+        Self::BodyTooLarge,
+        Self::RequestTimeout,
+        Self::HeadTooLarge,
+        Self::TooManyRequests,
+        Self::UpstreamFailed,
+        Self::UpstreamTimeout,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
+    /// The word for metrics and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Authenticated => "authenticated",
+            Self::Anonymous => "anonymous",
+            Self::AmbiguousPath => "ambiguous_path",
+            Self::InvalidHost => "invalid_host",
+            Self::ConflictingTokens => "conflicting_tokens",
+            Self::MalformedRequest => "malformed_request",
+            Self::MissingToken => "missing_token",
+            Self::MalformedToken => "malformed_token",
+            Self::TokenTooLarge => "token_too_large",
+            Self::UnknownKey => "unknown_key",
+            Self::KeyRevoked => "key_revoked",
+            Self::WrongAlgorithm => "wrong_algorithm",
+            Self::UnsupportedHeader => "unsupported_header",
+            Self::InvalidSignature => "invalid_signature",
+            Self::InvalidClaims => "invalid_claims",
+            Self::WrongIssuer => "wrong_issuer",
+            Self::WrongAudience => "wrong_audience",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::TokenRevoked => "token_revoked",
+            Self::SessionRevoked => "session_revoked",
+            Self::PrincipalRevoked => "principal_revoked",
+            Self::RealmNotAccepted => "realm_not_accepted",
+            Self::WrongTokenKind => "wrong_token_kind",
+            Self::RoleMissing => "role_missing",
+            Self::ScopeMissing => "scope_missing",
+            Self::ClaimMissing => "claim_missing",
+            Self::NoRoute => "no_route",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::BodyTooLarge => "body_too_large",
+            Self::RequestTimeout => "request_timeout",
+            Self::HeadTooLarge => "head_too_large",
+            Self::TooManyRequests => "too_many_requests",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The HTTP status that a denial for this reason answers (200 where it is none).
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Public | Self::Authenticated | Self::Anonymous => 200,
+            Self::AmbiguousPath | Self::InvalidHost | Self::ConflictingTokens | Self::MalformedRequest => 400,
+            Self::RoleMissing | Self::ScopeMissing | Self::ClaimMissing => 403,
+            Self::NoRoute => 404,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
+            Self::BodyTooLarge => 413,
+            Self::TooManyRequests => 429,
+            Self::HeadTooLarge => 431,
+            Self::Internal => 500,
+            Self::UpstreamFailed => 502,
+            Self::Unavailable => 503,
+            Self::UpstreamTimeout => 504,
+            _ => 401,
+        }
+    }
+
+    /// Whether the request was let through.
+    #[must_use]
+    pub const fn allows(self) -> bool {
+        matches!(self, Self::Public | Self::Authenticated | Self::Anonymous)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn words_are_distinct_and_all_are_listed_in_order() {
+        let names: HashSet<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+        assert_eq!(names.len(), Reason::ALL.len());
+        for (index, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index, "{}", reason.name());
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Portero, the doorman: a reverse-proxy authentication gateway.
+
+#![forbid(unsafe_code)]
+
+pub mod domain;

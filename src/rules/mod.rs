@@ -1,0 +1,4 @@
+//! Floor 1: pure rules. Values in, values out; no I/O, no clock, no pingora.
+
+pub mod policy;
+pub mod route;

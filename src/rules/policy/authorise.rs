@@ -1,0 +1,151 @@
+//! The verdict over a verified token. It is made anew on every request: a cached identity never
+//! carries a cached permission.
+
+use serde_json::Value;
+
+use crate::domain::{Claims, RealmName, Reason, TokenKind};
+
+/// Whether a route asks for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// A valid token, or no entry.
+    Required,
+    /// No token passes as anonymous; a bad one is refused all the same.
+    Optional,
+    /// Tokens are not looked at.
+    Public,
+}
+
+/// What a route asks of whoever comes.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Whether a token is asked for.
+    pub auth: Auth,
+    /// The realms whose tokens open the route.
+    pub accept: Vec<RealmName>,
+    /// The kind of token that opens it.
+    pub token: TokenKind,
+    /// One of these roles; empty for any.
+    pub roles: Vec<Box<str>>,
+    /// All of these scopes.
+    pub scopes: Vec<Box<str>>,
+    /// All of these claims, each with this value (or, in a list claim, among its values).
+    pub claims: Vec<(Box<str>, Value)>,
+}
+
+impl Policy {
+    /// Judges a verified token.
+    ///
+    /// # Errors
+    /// The reason of the denial: first who the token is from and what it is for (401), then what
+    /// it may do (403).
+    pub fn authorise(&self, claims: &Claims) -> Result<(), Reason> {
+        if !self.accept.contains(&claims.realm) {
+            return Err(Reason::RealmNotAccepted);
+        }
+        if claims.kind != self.token {
+            return Err(Reason::WrongTokenKind);
+        }
+        if !self.roles.is_empty() && !claims.role.as_ref().is_some_and(|role| self.roles.contains(role)) {
+            return Err(Reason::RoleMissing);
+        }
+        if !self.scopes.iter().all(|scope| claims.scopes.contains(scope)) {
+            return Err(Reason::ScopeMissing);
+        }
+        if !self.claims.iter().all(|(name, value)| has_claim(claims, name, value)) {
+            return Err(Reason::ClaimMissing);
+        }
+        Ok(())
+    }
+}
+
+fn has_claim(claims: &Claims, name: &str, wanted: &Value) -> bool {
+    match claims.extra.get(name) {
+        Some(Value::Array(values)) => values.contains(wanted),
+        Some(value) => value == wanted,
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::domain::{PrincipalId, PrincipalKind, RevocationId, Timestamp};
+
+    fn claims() -> Claims {
+        let Value::Object(extra) = json!({"tenant": "x", "permissions": ["read", "write"], "level": 3}) else {
+            unreachable!()
+        };
+        Claims {
+            realm: "apis".parse().unwrap(),
+            kind: TokenKind::Access,
+            subject: PrincipalId::generate(),
+            principal: PrincipalKind::User,
+            session: None,
+            revocation_id: RevocationId::from_bytes([0; 16]),
+            epoch: 0,
+            issued_at: Timestamp::from_secs(0),
+            not_before: Timestamp::from_secs(0),
+            expires_at: None,
+            name: "admin".into(),
+            legacy_id: None,
+            role: Some("ADMIN".into()),
+            scopes: vec!["read".into()],
+            organization: None,
+            extra,
+        }
+    }
+
+    fn policy() -> Policy {
+        Policy {
+            auth: Auth::Required,
+            accept: vec!["sws".parse().unwrap(), "apis".parse().unwrap()],
+            token: TokenKind::Access,
+            roles: vec![],
+            scopes: vec![],
+            claims: vec![],
+        }
+    }
+
+    #[test]
+    fn another_realms_token_and_another_kind_are_no_tokens_here() {
+        assert_eq!(policy().authorise(&claims()), Ok(()));
+        assert_eq!(
+            Policy { accept: vec!["sws".parse().unwrap()], ..policy() }.authorise(&claims()),
+            Err(Reason::RealmNotAccepted)
+        );
+        for kind in [TokenKind::Content, TokenKind::Refresh] {
+            assert_eq!(policy().authorise(&Claims { kind, ..claims() }), Err(Reason::WrongTokenKind));
+        }
+    }
+
+    #[test]
+    fn one_role_suffices_but_every_scope_is_needed() {
+        let roles = |roles: &[&str]| Policy { roles: roles.iter().map(|&r| r.into()).collect(), ..policy() };
+        assert_eq!(roles(&["USER", "ADMIN"]).authorise(&claims()), Ok(()));
+        assert_eq!(roles(&["admin"]).authorise(&claims()), Err(Reason::RoleMissing));
+        assert_eq!(roles(&["ADMIN"]).authorise(&Claims { role: None, ..claims() }), Err(Reason::RoleMissing));
+        let scopes = |scopes: &[&str]| Policy { scopes: scopes.iter().map(|&s| s.into()).collect(), ..policy() };
+        assert_eq!(scopes(&["read"]).authorise(&claims()), Ok(()));
+        assert_eq!(scopes(&["read", "write"]).authorise(&claims()), Err(Reason::ScopeMissing));
+    }
+
+    #[test]
+    fn claims_compare_by_value_and_type_and_look_into_lists() {
+        let wants = |name: &str, value: Value| Policy { claims: vec![(name.into(), value)], ..policy() };
+        assert_eq!(wants("tenant", json!("x")).authorise(&claims()), Ok(()));
+        assert_eq!(wants("permissions", json!("write")).authorise(&claims()), Ok(()));
+        assert_eq!(wants("level", json!(3)).authorise(&claims()), Ok(()));
+        for (name, value) in
+            [("tenant", json!("y")), ("level", json!("3")), ("permissions", json!("admin")), ("none", json!(null))]
+        {
+            assert_eq!(wants(name, value).authorise(&claims()), Err(Reason::ClaimMissing), "{name}");
+        }
+        assert_eq!(
+            wants("tenant", json!("x")).authorise(&Claims { extra: Map::new(), ..claims() }),
+            Err(Reason::ClaimMissing)
+        );
+    }
+}

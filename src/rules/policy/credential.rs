@@ -1,0 +1,234 @@
+//! Finding the token on a request: in the places that the route names, and nowhere else.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::domain::Reason;
+
+/// The scheme of RFC 6750, compared without regard to case.
+const BEARER: &str = "Bearer";
+
+/// A place where a token may stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `Authorization: Bearer <token>`; with `bare`, also `Authorization: <token>` (the `toc` contract).
+    Authorization {
+        /// Whether a value without a scheme is a token.
+        bare: bool,
+    },
+    /// A header whose value is the token, with or without `Bearer`.
+    Header(HeaderName),
+    /// A query parameter. It is stripped before the request is forwarded.
+    Query(Box<str>),
+    /// A cookie.
+    Cookie(Box<str>),
+}
+
+/// A token as it was found; nothing about it is checked yet. Its `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential<'h>(Cow<'h, str>);
+
+impl Credential<'_> {
+    /// The token.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credential(…)")
+    }
+}
+
+/// Looks for the token in every one of `sources`. Empty values count as none (seen in clients,
+/// after a failed login); the same token in two places is one token.
+///
+/// # Errors
+/// [`Reason::ConflictingTokens`] when two different ones stand there (RFC 6750 section 3.1), and
+/// [`Reason::MalformedToken`] when something stands there that cannot be one.
+pub fn find_credential<'h>(
+    sources: &[Source],
+    headers: &'h HeaderMap,
+    query: Option<&'h str>,
+) -> Result<Option<Credential<'h>>, Reason> {
+    let mut found = Found(None);
+    for source in sources {
+        match source {
+            Source::Authorization { bare } => {
+                for value in headers.get_all(header::AUTHORIZATION) {
+                    found.add(authorization(value, *bare)?)?;
+                }
+            }
+            Source::Header(name) => {
+                for value in headers.get_all(name) {
+                    let value = text(value)?;
+                    let token = after_bearer(value).unwrap_or(value);
+                    found.add(one_word(token)?.map(Cow::Borrowed))?;
+                }
+            }
+            Source::Query(name) => {
+                for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+                    if *key == **name && !value.is_empty() {
+                        found.add(Some(value))?;
+                    }
+                }
+            }
+            Source::Cookie(name) => {
+                for value in headers.get_all(header::COOKIE) {
+                    for pair in text(value)?.split(';') {
+                        if let Some((key, value)) = pair.split_once('=')
+                            && key.trim() == &**name
+                        {
+                            found.add(one_word(value.trim())?.map(Cow::Borrowed))?;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(found.0.map(Credential))
+}
+
+/// `query` without the parameters called `name`; `None` when it has none of them.
+#[must_use]
+pub fn strip_query(query: &str, name: &str) -> Option<String> {
+    let names_it = |pair: &&str| form_urlencoded::parse(pair.as_bytes()).any(|(key, _)| key == name);
+    if !query.split('&').any(|pair| names_it(&pair)) {
+        return None;
+    }
+    Some(query.split('&').filter(|pair| !names_it(pair)).collect::<Vec<_>>().join("&"))
+}
+
+struct Found<'h>(Option<Cow<'h, str>>);
+
+impl<'h> Found<'h> {
+    fn add(&mut self, token: Option<Cow<'h, str>>) -> Result<(), Reason> {
+        let Some(token) = token else { return Ok(()) };
+        match &self.0 {
+            Some(first) if *first != token => Err(Reason::ConflictingTokens),
+            Some(_) => Ok(()),
+            None => {
+                self.0 = Some(token);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A value of visible ASCII, spaces and tabs, trimmed. `HeaderValue::to_str` says the same, but leaves
+/// its loop early and so looks at one octet at a time, which is most of what a remembered token costs.
+fn text(value: &HeaderValue) -> Result<&str, Reason> {
+    let octets = value.as_bytes();
+    let visible = octets.iter().fold(true, |visible, octet| visible & matches!(octet, b'\t' | b' '..=b'~'));
+    let text = std::str::from_utf8(octets).ok().filter(|_| visible);
+    text.map(str::trim).ok_or(Reason::MalformedToken)
+}
+
+fn authorization(value: &HeaderValue, bare: bool) -> Result<Option<Cow<'_, str>>, Reason> {
+    let value = text(value)?;
+    let token = match after_bearer(value) {
+        Some(token) => token,
+        None if value.is_empty() => return Ok(None),
+        // Another scheme's credentials (`Basic …`) are not ours to judge: they count as none.
+        None if value.contains(' ') => return Ok(None),
+        None if bare => value,
+        None => return Err(Reason::MalformedToken),
+    };
+    Ok(one_word(token)?.map(Cow::Borrowed))
+}
+
+/// What follows `Bearer`, when that is the scheme.
+fn after_bearer(value: &str) -> Option<&str> {
+    let (scheme, rest) = value.split_at_checked(BEARER.len())?;
+    if !scheme.eq_ignore_ascii_case(BEARER) {
+        return None;
+    }
+    if rest.is_empty() { Some("") } else { rest.starts_with([' ', '\t']).then(|| rest.trim()) }
+}
+
+fn one_word(token: &str) -> Result<Option<&str>, Reason> {
+    let parted = token.bytes().fold(false, |parted, octet| parted | matches!(octet, b' ' | b'\t' | b','));
+    if parted {
+        return Err(Reason::MalformedToken);
+    }
+    Ok((!token.is_empty()).then_some(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        headers
+    }
+
+    fn sws() -> Vec<Source> {
+        vec![Source::Header(HeaderName::from_static("currenttokenvalue")), Source::Authorization { bare: false }]
+    }
+
+    fn find(sources: &[Source], pairs: &[(&'static str, &str)], query: Option<&str>) -> Result<Option<String>, Reason> {
+        let headers = headers(pairs);
+        find_credential(sources, &headers, query).map(|found| found.map(|token| token.as_str().to_owned()))
+    }
+
+    #[test]
+    fn the_scheme_is_read_in_any_case_and_empty_counts_as_none() {
+        for value in ["Bearer abc", "bearer abc", "BEARER   abc ", "bEaReR\tabc"] {
+            assert_eq!(find(&sws(), &[("authorization", value)], None), Ok(Some("abc".into())), "{value}");
+        }
+        for value in ["", "Bearer", "Bearer ", "bearer   ", "Basic YTpi"] {
+            assert_eq!(find(&sws(), &[("authorization", value)], None), Ok(None), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_bare_token_is_one_only_where_the_contract_says_so() {
+        let bare = [Source::Authorization { bare: true }];
+        assert_eq!(find(&bare, &[("authorization", "abc")], None), Ok(Some("abc".into())));
+        assert_eq!(find(&bare, &[("authorization", "Bearer abc")], None), Ok(Some("abc".into())));
+        assert_eq!(find(&sws(), &[("authorization", "abc")], None), Err(Reason::MalformedToken));
+    }
+
+    #[test]
+    fn the_same_token_twice_passes_and_two_different_ones_do_not() {
+        let same = [("currenttokenvalue", "abc"), ("authorization", "Bearer abc")];
+        assert_eq!(find(&sws(), &same, None), Ok(Some("abc".into())));
+        let differ = [("currenttokenvalue", "abc"), ("authorization", "Bearer abd")];
+        assert_eq!(find(&sws(), &differ, None), Err(Reason::ConflictingTokens));
+        let twice = [("authorization", "Bearer abc"), ("authorization", "Bearer abd")];
+        assert_eq!(find(&sws(), &twice, None), Err(Reason::ConflictingTokens));
+        let one_empty = [("currenttokenvalue", ""), ("authorization", "Bearer abd")];
+        assert_eq!(find(&sws(), &one_empty, None), Ok(Some("abd".into())));
+    }
+
+    #[test]
+    fn what_cannot_be_a_token_is_malformed() {
+        for value in ["Bearer a b", "Bearer a,b", "Bearer a\tb", "Bearer \u{f1}", "Bearer a\u{a0}b"] {
+            assert_eq!(find(&sws(), &[("authorization", value)], None), Err(Reason::MalformedToken), "{value}");
+        }
+    }
+
+    #[test]
+    fn queries_and_cookies_are_read_only_where_the_route_says_so() {
+        let named = [Source::Query("token".into()), Source::Cookie("sid".into())];
+        assert_eq!(find(&named, &[], Some("a=1&token=a%62c")), Ok(Some("abc".into())));
+        assert_eq!(find(&named, &[("cookie", "x=1; sid=abc")], Some("token=")), Ok(Some("abc".into())));
+        assert_eq!(find(&named, &[("cookie", "sid=abd")], Some("token=abc")), Err(Reason::ConflictingTokens));
+        assert_eq!(find(&named, &[], Some("token=abc&token=abd")), Err(Reason::ConflictingTokens));
+        assert_eq!(find(&sws(), &[("cookie", "sid=abc")], Some("token=abc")), Ok(None));
+    }
+
+    #[test]
+    fn stripping_takes_every_spelling_of_the_parameter_and_leaves_the_rest_as_it_was() {
+        assert_eq!(strip_query("a=1&token=x&b=%20", "token").as_deref(), Some("a=1&b=%20"));
+        assert_eq!(strip_query("t%6fken=x&token", "token").as_deref(), Some(""));
+        assert_eq!(strip_query("a=1&tokens=2", "token"), None);
+    }
+}

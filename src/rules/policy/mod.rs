@@ -1,0 +1,7 @@
+//! Who may use a route, and where on a request a token is looked for.
+
+mod authorise;
+mod credential;
+
+pub use authorise::{Auth, Policy};
+pub use credential::{Credential, Source, find_credential, strip_query};

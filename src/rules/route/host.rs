@@ -1,0 +1,150 @@
+//! Host names: of requests, and of routes.
+
+use std::{fmt, str::FromStr};
+
+use http::HeaderMap;
+use thiserror::Error;
+
+/// Octets of a host name (RFC 1035 section 2.3.4), with a port and brackets around an IPv6 address.
+const HOST_BYTES_MAX: usize = 255;
+
+/// A `Host` that cannot be one, or several of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the Host header is missing, repeated or malformed")]
+pub struct InvalidHost;
+
+/// A request's host name without port and final dot, in lower case. It lives on the stack.
+#[derive(Clone, Copy)]
+pub struct Host {
+    octets: [u8; HOST_BYTES_MAX],
+    len: usize,
+}
+
+impl Host {
+    /// From the `Host` header, which must be there exactly once (RFC 9112 section 3.2), or from the
+    /// authority of an absolute target, which must then be the same.
+    pub fn of(headers: &HeaderMap, authority: Option<&str>) -> Result<Self, InvalidHost> {
+        let mut values = headers.get_all(http::header::HOST).iter();
+        let host = match (values.next(), values.next()) {
+            (Some(value), None) => Self::parse(value.to_str().map_err(|_| InvalidHost)?)?,
+            _ => return Err(InvalidHost),
+        };
+        match authority {
+            Some(authority) if Self::parse(authority)?.as_str() != host.as_str() => Err(InvalidHost),
+            _ => Ok(host),
+        }
+    }
+
+    /// From `name[:port]` or `[v6][:port]`.
+    pub fn parse(value: &str) -> Result<Self, InvalidHost> {
+        let (name, port) = if value.starts_with('[') {
+            let end = value.find(']').ok_or(InvalidHost)?;
+            value.split_at(end + 1)
+        } else {
+            value.split_at(value.find(':').unwrap_or(value.len()))
+        };
+        let port = port.strip_prefix(':').unwrap_or(port);
+        if !port.bytes().all(|b| b.is_ascii_digit()) || port.len() > 5 {
+            return Err(InvalidHost);
+        }
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let shaped = !name.is_empty() && name.len() <= HOST_BYTES_MAX && name.bytes().all(is_host_octet);
+        if !shaped || name.starts_with('.') {
+            return Err(InvalidHost);
+        }
+        let mut octets = [0; HOST_BYTES_MAX];
+        octets[..name.len()].copy_from_slice(name.as_bytes());
+        octets[..name.len()].make_ascii_lowercase();
+        Ok(Self { octets, len: name.len() })
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.octets[..self.len]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+const fn is_host_octet(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_' | b':' | b'[' | b']')
+}
+
+/// A host that a route names: `crm.example.com`, or `*.example.com` for every name below it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// This name.
+    Exact(Box<str>),
+    /// Every name that ends in this (`.example.com`).
+    Below(Box<str>),
+}
+
+impl FromStr for HostPattern {
+    type Err = InvalidHost;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(parent) = text.strip_prefix("*.") {
+            let parent = Host::parse(parent)?;
+            return Ok(Self::Below(format!(".{}", parent.as_str()).into()));
+        }
+        if text.contains(':') && !text.starts_with('[') {
+            return Err(InvalidHost);
+        }
+        Host::parse(text).map(|host| Self::Exact(host.as_str().into()))
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::Below(parent) => write!(f, "*{parent}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn port_case_and_final_dot_do_not_count() {
+        for (value, name) in [
+            ("Example.COM", "example.com"),
+            ("example.com:8080", "example.com"),
+            ("example.com.", "example.com"),
+            ("example.com.:80", "example.com"),
+            ("127.0.0.1:1", "127.0.0.1"),
+            ("[::1]:8080", "[::1]"),
+        ] {
+            assert_eq!(Host::parse(value).unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for value in ["", ":80", "a b", "a/b", "a@b", "a:b", "a:123456", "[::1", ".a", "a,b", "ñ"] {
+            assert!(Host::parse(value).is_err(), "{value}");
+        }
+        assert!(Host::parse(&"a".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn a_request_has_one_host_and_an_absolute_target_names_the_same() {
+        let mut headers = HeaderMap::new();
+        assert!(Host::of(&headers, None).is_err());
+        headers.append("host", HeaderValue::from_static("a.example"));
+        assert_eq!(Host::of(&headers, None).unwrap().as_str(), "a.example");
+        assert!(Host::of(&headers, Some("A.example:80")).is_ok());
+        assert!(Host::of(&headers, Some("b.example")).is_err());
+        headers.append("host", HeaderValue::from_static("a.example"));
+        assert!(Host::of(&headers, None).is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! From a request's host, path and method to the one route that speaks for it.
+
+mod host;
+mod path;
+mod router;
+
+pub use host::{Host, HostPattern, InvalidHost};
+pub use path::{CanonicalPath, PathError};
+pub use router::{Conflict, Found, Pattern, Router};

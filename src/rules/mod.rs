@@ -1,4 +1,6 @@
 //! Floor 1: pure rules. Values in, values out; no I/O, no clock, no pingora.
 
+pub mod dialect;
 pub mod policy;
+pub mod realm;
 pub mod route;

@@ -1,0 +1,290 @@
+//! Metrics in the names of `docs/observability.md`. Handles are resolved when a snapshot is built
+//! or when a label is first seen, so that a request costs an atomic addition and no look-up.
+
+use std::sync::{Arc, OnceLock};
+
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
+};
+
+use crate::domain::Reason;
+
+/// Seconds that the gateway adds: 50 µs to about 1.6 s.
+const GATEWAY_BUCKETS: [f64; 11] = [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.025, 0.1, 0.4, 1.6];
+
+/// Seconds that upstreams and password hashes take.
+const WAIT_BUCKETS: [f64; 12] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// Statuses that a route answers often enough to keep a handle.
+const FREQUENT_CODES: [u16; 20] =
+    [200, 201, 202, 204, 206, 301, 302, 304, 400, 401, 403, 404, 405, 409, 422, 429, 500, 502, 503, 504];
+
+/// All metric families of the gateway.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the help texts below say what each is")]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    decisions: IntCounterVec,
+    gateway_seconds: HistogramVec,
+    upstream_seconds: HistogramVec,
+    token_requests: IntCounterVec,
+    pub password_hash_seconds: Histogram,
+    pub password_queue: IntGauge,
+    pub token_cache_hits: IntCounter,
+    pub token_cache_misses: IntCounter,
+    pub token_cache_evictions: IntCounter,
+    pub token_cache_entries: IntGauge,
+    pub revocations: IntGaugeVec,
+    pub revocation_lag_seconds: Gauge,
+    pub key_age_seconds: GaugeVec,
+    pub upstream_healthy: IntGaugeVec,
+    pub config_reloads: IntCounterVec,
+    pub config_last_success_seconds: Gauge,
+    pub connections: IntGaugeVec,
+    pub access_log_dropped: IntCounter,
+}
+
+impl Metrics {
+    /// Registers every family.
+    ///
+    /// # Errors
+    /// Only when two families had the same name: a defect.
+    pub fn new() -> Result<Arc<Self>, prometheus::Error> {
+        let registry = Registry::new();
+        let build_info =
+            IntGaugeVec::new(Opts::new("portero_build_info", "Always 1; the version is the label."), &["version"])?;
+        build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(build_info))?;
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let family = Families { registry: &registry };
+        let metrics = Self {
+            requests: family.counters("portero_requests_total", "Requests answered.", &["route", "code"])?,
+            decisions: family.counters(
+                "portero_decisions_total",
+                "Decisions taken.",
+                &["route", "decision", "reason"],
+            )?,
+            gateway_seconds: family.histograms(
+                "portero_gateway_seconds",
+                "Time that the gateway added.",
+                "route",
+                &GATEWAY_BUCKETS,
+            )?,
+            upstream_seconds: family.histograms(
+                "portero_upstream_seconds",
+                "Time until the upstream's answer began.",
+                "upstream",
+                &WAIT_BUCKETS,
+            )?,
+            token_requests: family.counters(
+                "portero_token_requests_total",
+                "Requests to token endpoints.",
+                &["realm", "outcome"],
+            )?,
+            password_hash_seconds: family.histogram(
+                "portero_password_hash_seconds",
+                "Time of one password hash.",
+                &WAIT_BUCKETS,
+            )?,
+            password_queue: family.gauge("portero_password_queue", "Passwords waiting to be hashed.")?,
+            token_cache_hits: family
+                .counter("portero_token_cache_hits_total", "Tokens found in the verified-token cache.")?,
+            token_cache_misses: family.counter("portero_token_cache_misses_total", "Tokens that had to be opened.")?,
+            token_cache_evictions: family
+                .counter("portero_token_cache_evictions_total", "Entries that made room for others.")?,
+            token_cache_entries: family.gauge("portero_token_cache_entries", "Entries of the verified-token cache.")?,
+            revocations: family.gauges("portero_revocations", "Revocations in force.", &["kind"])?,
+            revocation_lag_seconds: family.float(
+                "portero_revocation_lag_seconds",
+                "From the last revocation's commit until it was in force here.",
+            )?,
+            key_age_seconds: family.floats(
+                "portero_key_age_seconds",
+                "Age of the youngest key of the state.",
+                &["realm", "state"],
+            )?,
+            upstream_healthy: family.gauges(
+                "portero_upstream_healthy",
+                "1 when the last connection to the server succeeded.",
+                &["upstream", "server"],
+            )?,
+            config_reloads: family.counters(
+                "portero_config_reload_total",
+                "Reloads of the configuration.",
+                &["outcome"],
+            )?,
+            config_last_success_seconds: family.float(
+                "portero_config_last_success_timestamp_seconds",
+                "When the configuration was last taken over.",
+            )?,
+            connections: family.gauges("portero_connections", "Client connections.", &["state"])?,
+            access_log_dropped: family
+                .counter("portero_access_log_dropped_total", "Access log lines that nobody took in time.")?,
+            registry: registry.clone(),
+        };
+        Ok(Arc::new(metrics))
+    }
+
+    /// The handles of a route.
+    #[must_use]
+    pub fn route(&self, name: &str) -> RouteMetrics {
+        RouteMetrics {
+            name: name.into(),
+            requests: self.requests.clone(),
+            by_code: FREQUENT_CODES.map(|_| OnceLock::new()),
+            decisions: self.decisions.clone(),
+            by_reason: [Reason::ALL.map(|_| OnceLock::new()), Reason::ALL.map(|_| OnceLock::new())],
+            gateway_seconds: self.gateway_seconds.with_label_values(&[name]),
+        }
+    }
+
+    /// The handles of a token endpoint: a route by the name of its path.
+    #[must_use]
+    pub fn endpoint(&self, path: &str) -> EndpointMetrics {
+        EndpointMetrics { path: path.into(), route: self.route(path), token_requests: self.token_requests.clone() }
+    }
+
+    /// The wait for an upstream.
+    #[must_use]
+    pub fn upstream_seconds(&self, upstream: &str) -> Histogram {
+        self.upstream_seconds.with_label_values(&[upstream])
+    }
+
+    /// Everything, in the text format that Prometheus scrapes.
+    pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = vec![];
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+/// A route's handles.
+#[derive(Debug)]
+pub struct RouteMetrics {
+    name: Box<str>,
+    requests: IntCounterVec,
+    by_code: [OnceLock<IntCounter>; FREQUENT_CODES.len()],
+    decisions: IntCounterVec,
+    /// By whether it was an error and not a decision, and by reason.
+    by_reason: [[OnceLock<IntCounter>; Reason::ALL.len()]; 2],
+    gateway_seconds: Histogram,
+}
+
+impl RouteMetrics {
+    /// Counts an answer.
+    pub fn answered(&self, code: u16, gateway_seconds: f64) {
+        self.gateway_seconds.observe(gateway_seconds);
+        let counter = || self.requests.with_label_values(&[&self.name, code.to_string().as_str()]);
+        match FREQUENT_CODES.iter().position(|&frequent| frequent == code) {
+            Some(at) => self.by_code[at].get_or_init(counter).inc(),
+            None => counter().inc(),
+        }
+    }
+
+    /// Counts a decision.
+    pub fn decided(&self, decision: &'static str, reason: Reason) {
+        let counter = || self.decisions.with_label_values(&[&*self.name, decision, reason.name()]);
+        self.by_reason[usize::from(decision == "error")][reason as usize].get_or_init(counter).inc();
+    }
+
+    /// The route's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// A token endpoint's handles.
+#[derive(Debug)]
+pub struct EndpointMetrics {
+    /// Its path, which is its name.
+    pub path: Box<str>,
+    /// Counted like a route's.
+    pub route: RouteMetrics,
+    token_requests: IntCounterVec,
+}
+
+impl EndpointMetrics {
+    /// Counts what came of a token request. Logins are rare beside requests: a look-up will do.
+    pub fn token_request(&self, realm: &str, outcome: &str) {
+        self.token_requests.with_label_values(&[realm, outcome]).inc();
+    }
+}
+
+struct Families<'r> {
+    registry: &'r Registry,
+}
+
+impl Families<'_> {
+    fn register<T: prometheus::core::Collector + Clone + 'static>(&self, family: T) -> Result<T, prometheus::Error> {
+        self.registry.register(Box::new(family.clone()))?;
+        Ok(family)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.register(IntCounter::new(name, help)?)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.register(IntGauge::new(name, help)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn float(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+        self.register(Gauge::new(name, help)?)
+    }
+
+    fn floats(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
+        self.register(GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
+        self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
+    }
+
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        buckets: &[f64],
+    ) -> Result<HistogramVec, prometheus::Error> {
+        self.register(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), &[label])?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_count_by_code_and_reason() {
+        let metrics = Metrics::new().unwrap();
+        let route = metrics.route("r");
+        for code in [200, 200, 418] {
+            route.answered(code, 0.001);
+        }
+        route.decided("deny", Reason::Expired);
+        let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+        for line in [
+            r#"portero_requests_total{code="200",route="r"} 2"#,
+            r#"portero_requests_total{code="418",route="r"} 1"#,
+            r#"portero_decisions_total{decision="deny",reason="expired",route="r"} 1"#,
+            r#"portero_gateway_seconds_count{route="r"} 3"#,
+            "portero_build_info",
+            "process_resident_memory_bytes",
+        ] {
+            assert!(text.contains(line), "{line} in:\n{text}");
+        }
+    }
+}

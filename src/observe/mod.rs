@@ -1,0 +1,6 @@
+//! Floor 1: what operators see. Metric handles resolved ahead, the access log, the event log.
+
+pub mod access_log;
+pub mod events;
+pub mod lines;
+pub mod metrics;

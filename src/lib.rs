@@ -5,3 +5,4 @@
 pub mod domain;
 pub mod observe;
 pub mod rules;
+pub mod state;

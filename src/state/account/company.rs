@@ -1,0 +1,119 @@
+//! The companies of `become`. A client whose company is missing or disabled gets no tokens; those
+//! that it has end with the company.
+
+use sqlx::{Row, sqlite::SqliteRow};
+
+use super::{AccountError, Raised, check_word, repository::raise_company};
+use crate::{
+    domain::{RealmName, Timestamp},
+    state::store::{Store, StoreError},
+};
+
+/// A company.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Company {
+    /// Its realm.
+    pub realm: RealmName,
+    /// Its name, unique in the realm.
+    pub name: String,
+    /// Whether its clients may not log in.
+    pub disabled: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// The company `name`, if there is one.
+///
+/// A login reads its account first and the company then: a company that is disabled in between is
+/// seen here, and one that is disabled later raises the epoch above the one that was read.
+pub async fn find(store: &Store, realm: &RealmName, name: &str) -> Result<Option<Company>, StoreError> {
+    let row = sqlx::query("SELECT realm, name, disabled, created_at FROM companies WHERE realm = ? AND name = ?")
+        .bind(realm.as_str())
+        .bind(name)
+        .fetch_optional(store.pool())
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// At most `limit` companies of a realm in the order of their names, from the one after `after` on.
+pub async fn list(
+    store: &Store,
+    realm: &RealmName,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Company>, StoreError> {
+    let statement = "SELECT realm, name, disabled, created_at FROM companies \
+                     WHERE realm = ? AND name > ? ORDER BY name LIMIT ?";
+    let rows = sqlx::query(statement)
+        .bind(realm.as_str())
+        .bind(after.unwrap_or_default())
+        .bind(limit)
+        .fetch_all(store.pool())
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+/// Makes a company. It is on the disk when this returns.
+pub async fn insert(store: &Store, realm: &RealmName, name: &str, now: Timestamp) -> Result<Company, AccountError> {
+    check_word("the name", name)?;
+    let inserted = sqlx::query("INSERT INTO companies (realm, name, created_at) VALUES (?, ?, ?)")
+        .bind(realm.as_str())
+        .bind(name)
+        .bind(now.as_millis())
+        .execute(store.pool())
+        .await;
+    match inserted.map_err(StoreError::from) {
+        Ok(_) => Ok(Company { realm: realm.clone(), name: name.to_owned(), disabled: false, created_at: now }),
+        Err(StoreError::Conflict) => Err(AccountError::company_exists(realm, name)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Disables a company and ends its clients' tokens, or enables it again.
+pub async fn set_disabled(
+    store: &Store,
+    realm: &RealmName,
+    name: &str,
+    disabled: bool,
+    now: Timestamp,
+) -> Result<Raised, AccountError> {
+    let mut transaction = store.begin().await?;
+    let changed = sqlx::query("UPDATE companies SET disabled = ? WHERE realm = ? AND name = ?")
+        .bind(disabled)
+        .bind(realm.as_str())
+        .bind(name)
+        .execute(&mut *transaction)
+        .await?;
+    if changed.rows_affected() == 0 {
+        return Err(AccountError::company_not_found(realm, name));
+    }
+    let raised = if disabled { raise_company(&mut transaction, realm, name, now).await? } else { Raised::new() };
+    transaction.commit().await?;
+    Ok(raised)
+}
+
+/// Deletes a company and ends its clients' tokens. The clients stay, without a company to log in for.
+pub async fn delete(store: &Store, realm: &RealmName, name: &str, now: Timestamp) -> Result<Raised, AccountError> {
+    let mut transaction = store.begin().await?;
+    let deleted = sqlx::query("DELETE FROM companies WHERE realm = ? AND name = ?")
+        .bind(realm.as_str())
+        .bind(name)
+        .execute(&mut *transaction)
+        .await?;
+    if deleted.rows_affected() == 0 {
+        return Err(AccountError::company_not_found(realm, name));
+    }
+    let raised = raise_company(&mut transaction, realm, name, now).await?;
+    transaction.commit().await?;
+    Ok(raised)
+}
+
+fn read(row: &SqliteRow) -> Result<Company, StoreError> {
+    let realm: &str = row.try_get("realm")?;
+    Ok(Company {
+        realm: realm.parse().map_err(|_| StoreError::corrupt("a company's realm is no realm's name"))?,
+        name: row.try_get("name")?,
+        disabled: row.try_get("disabled")?,
+        created_at: Timestamp::from_millis(row.try_get("created_at")?),
+    })
+}

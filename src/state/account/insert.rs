@@ -1,0 +1,92 @@
+//! Makes accounts in the store.
+
+use sqlx::SqliteConnection;
+
+use super::{
+    Account, AccountError, LEGACY_ID_MAX, LegacyId, NewAccount, PasswordHash,
+    repository::{bytes, locate, read},
+};
+use crate::{domain::Timestamp, state::store::Store};
+
+/// Makes an account. It is on the disk when this returns.
+pub async fn insert(
+    store: &Store,
+    new: &NewAccount,
+    password_hash: &PasswordHash,
+    now: Timestamp,
+) -> Result<Account, AccountError> {
+    new.check()?;
+    let mut transaction = store.begin().await?;
+    refuse_taken(&mut transaction, new).await?;
+    let legacy_id = choose_legacy_id(&mut transaction, new).await?;
+    let statement = "\
+        INSERT INTO principals \
+        (id, realm, kind, business, name, display_name, legacy_id, role, scopes, company, password_hash, created_at) \
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *";
+    let row = sqlx::query(statement)
+        .bind(bytes(&new.id))
+        .bind(new.realm.as_str())
+        .bind(new.kind.name())
+        .bind(&new.name.business)
+        .bind(&new.name.name)
+        .bind(&new.display_name)
+        .bind(legacy_id)
+        .bind(&new.role)
+        .bind(new.scopes.join(" "))
+        .bind(&new.company)
+        .bind(password_hash.as_phc())
+        .bind(now.as_millis())
+        .fetch_one(&mut *transaction)
+        .await?;
+    let account = read(&row)?;
+    transaction.commit().await?;
+    Ok(account)
+}
+
+async fn refuse_taken(connection: &mut SqliteConnection, new: &NewAccount) -> Result<(), AccountError> {
+    match locate(connection, &new.realm, &new.name).await {
+        Err(AccountError::NotFound(_)) => {}
+        Err(error) => return Err(error),
+        Ok(_) => return Err(AccountError::exists(&new.realm, &new.name)),
+    }
+    let taken = sqlx::query("SELECT 1 FROM principals WHERE id = ?").bind(bytes(&new.id));
+    if taken.fetch_optional(&mut *connection).await?.is_some() {
+        return Err(AccountError::Exists(format!("the id {}", new.id)));
+    }
+    // The log would refuse every token of the new account too.
+    let retired = sqlx::query("SELECT 1 FROM revocations WHERE kind = 'principal' AND subject = ?");
+    if retired.bind(bytes(&new.id)).fetch_optional(&mut *connection).await?.is_some() {
+        return Err(AccountError::Retired(new.id));
+    }
+    if let LegacyId::Given(id) = new.legacy_id {
+        let taken = sqlx::query("SELECT 1 FROM principals WHERE realm = ? AND legacy_id = ?");
+        if taken.bind(new.realm.as_str()).bind(id).fetch_optional(connection).await?.is_some() {
+            return Err(AccountError::Exists(format!("the legacy id {id} in realm '{}'", new.realm)));
+        }
+    }
+    Ok(())
+}
+
+/// The highest legacy id that a realm ever had stands in `meta`, so that the one of a deleted user,
+/// which other systems may remember, does not come back as someone else's.
+async fn choose_legacy_id(connection: &mut SqliteConnection, new: &NewAccount) -> Result<Option<i64>, AccountError> {
+    if new.legacy_id == LegacyId::None {
+        return Ok(None);
+    }
+    let name = format!("legacy_id_last/{}", new.realm);
+    let last = sqlx::query_scalar("SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM meta WHERE name = ?").bind(&name);
+    let last: i64 = last.fetch_optional(&mut *connection).await?.unwrap_or(0);
+    let chosen = match new.legacy_id {
+        LegacyId::Given(id) => id,
+        _ if last >= LEGACY_ID_MAX => {
+            return Err(AccountError::Invalid("the legacy id", "must be given: the realm has used the highest"));
+        }
+        _ => last + 1,
+    };
+    sqlx::query("INSERT OR REPLACE INTO meta (name, value) VALUES (?, CAST(CAST(? AS TEXT) AS BLOB))")
+        .bind(&name)
+        .bind(last.max(chosen))
+        .execute(connection)
+        .await?;
+    Ok(Some(chosen))
+}

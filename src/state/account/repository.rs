@@ -1,0 +1,281 @@
+//! Finds, changes and deletes accounts in the store.
+
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use super::{Account, AccountError, EPOCH_DELETED, PasswordHash, Raised, check_word};
+use crate::{
+    domain::{PrincipalId, PrincipalKind, RealmName, Timestamp},
+    rules::dialect::AccountName,
+    state::{
+        revocation::log::{self, Record, Subject},
+        store::{Store, StoreError},
+    },
+};
+
+/// What becomes of the tokens that an account has when its secret is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OldTokens {
+    /// They are refused from now on.
+    End,
+    /// They live on until they expire.
+    Keep,
+}
+
+/// The account that logs in as `name`, if there is one.
+pub async fn find(store: &Store, realm: &RealmName, name: &AccountName) -> Result<Option<Account>, StoreError> {
+    let row = sqlx::query("SELECT * FROM principals WHERE realm = ? AND business = ? AND name = ?")
+        .bind(realm.as_str())
+        .bind(&name.business)
+        .bind(&name.name)
+        .fetch_optional(store.pool())
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// The account `id`, if there is one.
+pub async fn find_by_id(store: &Store, id: PrincipalId) -> Result<Option<Account>, StoreError> {
+    let row =
+        sqlx::query("SELECT * FROM principals WHERE id = ?").bind(bytes(&id)).fetch_optional(store.pool()).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// At most `limit` accounts of a realm in the order of their names, from the one after `after` on.
+pub async fn list(
+    store: &Store,
+    realm: &RealmName,
+    kind: PrincipalKind,
+    after: Option<&AccountName>,
+    limit: u32,
+) -> Result<Vec<Account>, StoreError> {
+    let statement = "SELECT * FROM principals WHERE realm = ?1 AND kind = ?2 AND (business, name) > (?3, ?4) \
+                     ORDER BY business, name LIMIT ?5";
+    let (business, name) = after.map_or(("", ""), |after| (&after.business, &after.name));
+    let rows = sqlx::query(statement)
+        .bind(realm.as_str())
+        .bind(kind.name())
+        .bind(business)
+        .bind(name)
+        .bind(limit)
+        .fetch_all(store.pool())
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+/// Disables an account and ends its tokens, or enables it again, which brings none back.
+pub async fn set_disabled(
+    store: &Store,
+    realm: &RealmName,
+    name: &AccountName,
+    disabled: bool,
+    now: Timestamp,
+) -> Result<Raised, AccountError> {
+    let mut transaction = store.begin().await?;
+    let id = locate(&mut transaction, realm, name).await?;
+    sqlx::query("UPDATE principals SET disabled = ? WHERE id = ?")
+        .bind(disabled)
+        .bind(bytes(&id))
+        .execute(&mut *transaction)
+        .await?;
+    let raised = if disabled { raise(&mut transaction, id, now).await? } else { Raised::new() };
+    transaction.commit().await?;
+    Ok(raised)
+}
+
+/// Locks an account against logins, or unlocks it. Its tokens live on.
+pub async fn set_locked(
+    store: &Store,
+    realm: &RealmName,
+    name: &AccountName,
+    locked: bool,
+) -> Result<(), AccountError> {
+    let mut transaction = store.begin().await?;
+    let id = locate(&mut transaction, realm, name).await?;
+    sqlx::query("UPDATE principals SET locked = ? WHERE id = ?")
+        .bind(locked)
+        .bind(bytes(&id))
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Gives an account another role, or none. Its tokens carry the old one and so end, unless the role
+/// is the one that it has.
+pub async fn set_role(
+    store: &Store,
+    realm: &RealmName,
+    name: &AccountName,
+    role: Option<&str>,
+    now: Timestamp,
+) -> Result<Raised, AccountError> {
+    role.map_or(Ok(()), |role| check_word("the role", role))?;
+    let mut transaction = store.begin().await?;
+    let id = locate(&mut transaction, realm, name).await?;
+    let changed = sqlx::query("UPDATE principals SET role = ?1 WHERE id = ?2 AND role IS NOT ?1")
+        .bind(role)
+        .bind(bytes(&id))
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+    let raised = if changed > 0 { raise(&mut transaction, id, now).await? } else { Raised::new() };
+    transaction.commit().await?;
+    Ok(raised)
+}
+
+/// Replaces the password or secret of an account.
+pub async fn set_password_hash(
+    store: &Store,
+    realm: &RealmName,
+    name: &AccountName,
+    password_hash: &PasswordHash,
+    old_tokens: OldTokens,
+    now: Timestamp,
+) -> Result<Raised, AccountError> {
+    let mut transaction = store.begin().await?;
+    let id = locate(&mut transaction, realm, name).await?;
+    sqlx::query("UPDATE principals SET password_hash = ? WHERE id = ?")
+        .bind(password_hash.as_phc())
+        .bind(bytes(&id))
+        .execute(&mut *transaction)
+        .await?;
+    let raised = match old_tokens {
+        OldTokens::End => raise(&mut transaction, id, now).await?,
+        OldTokens::Keep => Raised::new(),
+    };
+    transaction.commit().await?;
+    Ok(raised)
+}
+
+/// Replaces a hash by a better one of the same password, after a login that proved it. Answers
+/// false, and changes nothing, when the account's hash is no longer `old`.
+pub async fn update_hash_if_unchanged(
+    store: &Store,
+    id: PrincipalId,
+    old: &PasswordHash,
+    new: &PasswordHash,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query("UPDATE principals SET password_hash = ? WHERE id = ? AND password_hash = ?")
+        .bind(new.as_phc())
+        .bind(bytes(&id))
+        .bind(old.as_phc())
+        .execute(store.pool())
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Ends all tokens of an account, and changes nothing else (`revoke principal`).
+pub async fn end_tokens(
+    store: &Store,
+    realm: &RealmName,
+    name: &AccountName,
+    now: Timestamp,
+) -> Result<Raised, AccountError> {
+    let mut transaction = store.begin().await?;
+    let id = locate(&mut transaction, realm, name).await?;
+    let raised = raise(&mut transaction, id, now).await?;
+    transaction.commit().await?;
+    Ok(raised)
+}
+
+/// Deletes an account with its sessions, and ends its tokens for ever ([`EPOCH_DELETED`]). Its id is
+/// never given out again.
+pub async fn delete(
+    store: &Store,
+    realm: &RealmName,
+    name: &AccountName,
+    now: Timestamp,
+) -> Result<Raised, AccountError> {
+    let mut transaction = store.begin().await?;
+    let id = locate(&mut transaction, realm, name).await?;
+    for statement in ["DELETE FROM principals WHERE id = ?", "DELETE FROM sessions WHERE principal = ?"] {
+        sqlx::query(statement).bind(bytes(&id)).execute(&mut *transaction).await?;
+    }
+    record(&mut transaction, id, EPOCH_DELETED, now).await?;
+    transaction.commit().await?;
+    Ok(vec![(id, EPOCH_DELETED)])
+}
+
+/// Raises the epoch of all clients of a company, within the transaction that changes it.
+pub(super) async fn raise_company(
+    connection: &mut SqliteConnection,
+    realm: &RealmName,
+    company: &str,
+    now: Timestamp,
+) -> Result<Raised, StoreError> {
+    let statement = "UPDATE principals SET epoch = epoch + 1 WHERE realm = ? AND company = ? RETURNING id, epoch";
+    let rows = sqlx::query(statement).bind(realm.as_str()).bind(company).fetch_all(&mut *connection).await?;
+    let mut raised = Raised::with_capacity(rows.len());
+    for row in &rows {
+        let (id, epoch) = (read_id(row)?, row.try_get("epoch")?);
+        record(connection, id, epoch, now).await?;
+        raised.push((id, epoch));
+    }
+    Ok(raised)
+}
+
+async fn raise(connection: &mut SqliteConnection, id: PrincipalId, now: Timestamp) -> Result<Raised, StoreError> {
+    let statement = "UPDATE principals SET epoch = epoch + 1 WHERE id = ? RETURNING epoch";
+    let epoch = sqlx::query_scalar(statement).bind(bytes(&id)).fetch_one(&mut *connection).await?;
+    record(connection, id, epoch, now).await?;
+    Ok(vec![(id, epoch)])
+}
+
+/// Writes an epoch into the revocation log. It never expires: so may the tokens below it.
+async fn record(
+    connection: &mut SqliteConnection,
+    id: PrincipalId,
+    epoch: u32,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let record = Record { subject: Subject::Principal(id, epoch), expires_at: None, created_at: now };
+    log::append_in(connection, &record).await
+}
+
+/// The id of the account `name`, which must exist.
+pub(super) async fn locate(
+    connection: &mut SqliteConnection,
+    realm: &RealmName,
+    name: &AccountName,
+) -> Result<PrincipalId, AccountError> {
+    let row = sqlx::query("SELECT id FROM principals WHERE realm = ? AND business = ? AND name = ?")
+        .bind(realm.as_str())
+        .bind(&name.business)
+        .bind(&name.name)
+        .fetch_optional(connection)
+        .await?;
+    Ok(read_id(&row.ok_or_else(|| AccountError::not_found(realm, name))?)?)
+}
+
+/// An id as the store keeps it.
+pub(super) fn bytes(id: &PrincipalId) -> Vec<u8> {
+    id.uuid().into_bytes().to_vec()
+}
+
+fn read_id(row: &SqliteRow) -> Result<PrincipalId, StoreError> {
+    let id = Uuid::from_slice(row.try_get("id")?);
+    id.map(PrincipalId::from_uuid).map_err(|_| StoreError::corrupt("an account's identity is not 16 bytes"))
+}
+
+/// An account of a row with all columns.
+pub(super) fn read(row: &SqliteRow) -> Result<Account, StoreError> {
+    let realm: &str = row.try_get("realm")?;
+    let kind = PrincipalKind::from_name(row.try_get("kind")?);
+    let scopes: &str = row.try_get("scopes")?;
+    Ok(Account {
+        id: read_id(row)?,
+        realm: realm.parse().map_err(|_| StoreError::corrupt("an account's realm is no realm's name"))?,
+        kind: kind.ok_or_else(|| StoreError::corrupt("an account is of an unknown kind"))?,
+        name: AccountName { business: row.try_get("business")?, name: row.try_get("name")? },
+        display_name: row.try_get("display_name")?,
+        legacy_id: row.try_get("legacy_id")?,
+        role: row.try_get("role")?,
+        scopes: scopes.split_whitespace().map(str::to_owned).collect(),
+        company: row.try_get("company")?,
+        password_hash: PasswordHash::from_phc(row.try_get("password_hash")?),
+        disabled: row.try_get("disabled")?,
+        locked: row.try_get("locked")?,
+        epoch: row.try_get("epoch")?,
+        created_at: Timestamp::from_millis(row.try_get("created_at")?),
+    })
+}

@@ -1,0 +1,6 @@
+//! Floor 2: what is remembered. `store` is the disk; the others keep what the request path reads in memory.
+
+pub mod account;
+pub mod revocation;
+pub mod session;
+pub mod store;

@@ -1,0 +1,214 @@
+//! The durable side of revocation: a log in the store that every gateway on it reads in order.
+//!
+//! A subject stands in it once. Revoking it again moves it to the end, under a new sequence number,
+//! and only ever makes it stricter: the longer expiry and the higher epoch stay.
+
+use std::time::Duration;
+
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use crate::{
+    domain::{PrincipalId, RevocationId, SessionId, Timestamp},
+    state::store::{Store, StoreError},
+};
+
+/// How long a record stays after its expiry: longer than any leeway (60 s) with which a token is
+/// still accepted, so that no gateway forgets a revocation before the token's end.
+pub const EXPIRED_KEPT: Duration = Duration::from_mins(2);
+
+/// What is revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// One token.
+    Token(RevocationId),
+    /// All tokens of one login.
+    Session(SessionId),
+    /// All tokens of a principal whose epoch is below this one.
+    Principal(PrincipalId, u32),
+}
+
+/// One revocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What is revoked.
+    pub subject: Subject,
+    /// From when on nothing of the subject could be valid anyway; `None` for never.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked, the last time.
+    pub created_at: Timestamp,
+}
+
+/// Records a revocation. It is on the disk when this returns.
+pub async fn append(store: &Store, record: &Record) -> Result<(), StoreError> {
+    let mut transaction = store.begin().await?;
+    append_in(&mut transaction, record).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Records a revocation within a transaction that holds the write lock ([`Store::begin`]), so that
+/// it becomes durable together with the change that caused it.
+pub async fn append_in(connection: &mut SqliteConnection, record: &Record) -> Result<(), StoreError> {
+    let (kind, subject, epoch) = columns(record.subject);
+    // `INSERT OR REPLACE` deletes the old row and so takes a new `seq`. An old row without expiry
+    // keeps having none; so does a new one.
+    let statement = "\
+        INSERT OR REPLACE INTO revocations (kind, subject, epoch, expires_at, created_at) \
+        SELECT ?1, ?2, max(?3, coalesce(old.epoch, ?3)), \
+               CASE WHEN old.seq IS NULL THEN ?4 ELSE max(?4, old.expires_at) END, ?5 \
+        FROM (SELECT 1) LEFT JOIN revocations AS old ON old.kind = ?1 AND old.subject = ?2";
+    sqlx::query(statement)
+        .bind(kind)
+        .bind(&subject[..])
+        .bind(epoch)
+        .bind(record.expires_at.map(Timestamp::as_millis))
+        .bind(record.created_at.as_millis())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// At most `limit` records after the sequence number `seq`, oldest first, with the number to go on
+/// from: `seq` itself when there are none. Zero is before the first.
+pub async fn since(store: &Store, seq: i64, limit: u32) -> Result<(Vec<Record>, i64), StoreError> {
+    let statement = "SELECT seq, kind, subject, epoch, expires_at, created_at FROM revocations \
+                     WHERE seq > ? ORDER BY seq LIMIT ?";
+    let rows = sqlx::query(statement).bind(seq).bind(limit).fetch_all(store.pool()).await?;
+    let last = rows.last().map_or(Ok(seq), |row| row.try_get("seq"))?;
+    Ok((rows.iter().map(read).collect::<Result<_, _>>()?, last))
+}
+
+/// Drops at most `limit` records that expired more than [`EXPIRED_KEPT`] ago; answers how many.
+/// Those without expiry are never dropped.
+pub async fn prune(store: &Store, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    let statement = "DELETE FROM revocations WHERE seq IN \
+                     (SELECT seq FROM revocations WHERE expires_at < ? ORDER BY expires_at LIMIT ?)";
+    let done = sqlx::query(statement).bind(now.minus(EXPIRED_KEPT).as_millis()).bind(limit).execute(store.pool());
+    Ok(done.await?.rows_affected())
+}
+
+fn columns(subject: Subject) -> (&'static str, [u8; 16], Option<u32>) {
+    match subject {
+        Subject::Token(id) => ("token", id.to_bytes(), None),
+        Subject::Session(id) => ("session", id.uuid().into_bytes(), None),
+        Subject::Principal(id, epoch) => ("principal", id.uuid().into_bytes(), Some(epoch)),
+    }
+}
+
+fn read(row: &SqliteRow) -> Result<Record, StoreError> {
+    let bytes: [u8; 16] = row
+        .try_get::<&[u8], _>("subject")?
+        .try_into()
+        .map_err(|_| StoreError::corrupt("a revocation's subject is not 16 bytes"))?;
+    let subject = match row.try_get("kind")? {
+        "token" => Subject::Token(RevocationId::from_bytes(bytes)),
+        "session" => Subject::Session(SessionId::from_uuid(Uuid::from_bytes(bytes))),
+        "principal" => Subject::Principal(PrincipalId::from_uuid(Uuid::from_bytes(bytes)), row.try_get("epoch")?),
+        _ => return Err(StoreError::corrupt("a revocation is of an unknown kind")),
+    };
+    Ok(Record {
+        subject,
+        expires_at: row.try_get::<Option<i64>, _>("expires_at")?.map(Timestamp::from_millis),
+        created_at: Timestamp::from_millis(row.try_get("created_at")?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::state::store::Settings;
+
+    async fn store() -> (TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        (folder, store)
+    }
+
+    fn record(subject: Subject, expires_at: Option<i64>) -> Record {
+        Record { subject, expires_at: expires_at.map(Timestamp::from_secs), created_at: Timestamp::from_secs(1) }
+    }
+
+    fn token(n: u8) -> Subject {
+        Subject::Token(RevocationId::from_bytes([n; 16]))
+    }
+
+    #[tokio::test]
+    async fn records_come_back_in_order_and_in_pages() {
+        let (_folder, store) = store().await;
+        let session = Subject::Session(SessionId::generate());
+        let principal = Subject::Principal(PrincipalId::generate(), u32::MAX);
+        let all = [record(token(1), Some(10)), record(session, Some(20)), record(principal, None)];
+        for record in &all {
+            append(&store, record).await.unwrap();
+        }
+        let (first, seq) = since(&store, 0, 2).await.unwrap();
+        assert_eq!(first, all[..2]);
+        let (rest, seq) = since(&store, seq, 2).await.unwrap();
+        assert_eq!(rest, all[2..]);
+        assert_eq!(since(&store, seq, 2).await.unwrap(), (vec![], seq));
+    }
+
+    #[tokio::test]
+    async fn the_longer_expiry_stays_under_a_new_number() {
+        let (_folder, store) = store().await;
+        let mut seen = 0;
+        for (asked, kept) in [(10, Some(10)), (5, Some(10)), (20, Some(20)), (0, None), (30, None)] {
+            append(&store, &record(token(1), (asked > 0).then_some(asked))).await.unwrap();
+            let (records, seq) = since(&store, seen, 10).await.unwrap();
+            assert_eq!(records, [record(token(1), kept)], "{asked}");
+            assert!(seq > seen);
+            seen = seq;
+        }
+        assert_eq!(since(&store, 0, 10).await.unwrap().0.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_higher_epoch_stays() {
+        let (_folder, store) = store().await;
+        let id = PrincipalId::generate();
+        for (asked, kept) in [(3, 3), (2, 3), (7, 7)] {
+            append(&store, &record(Subject::Principal(id, asked), None)).await.unwrap();
+            assert_eq!(since(&store, 0, 10).await.unwrap().0[0].subject, Subject::Principal(id, kept));
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_is_long_past_is_pruned_and_numbers_are_never_used_again() {
+        let (_folder, store) = store().await;
+        for (n, expires_at) in [(1, None), (2, Some(100)), (3, Some(101)), (4, Some(102)), (5, Some(1000))] {
+            append(&store, &record(token(n), expires_at)).await.unwrap();
+        }
+        let now = Timestamp::from_secs(102).plus(EXPIRED_KEPT);
+        assert_eq!(prune(&store, now, 1).await.unwrap(), 1);
+        assert_eq!(prune(&store, now, 10).await.unwrap(), 1);
+        assert_eq!(prune(&store, now, 10).await.unwrap(), 0);
+        let (left, last) = since(&store, 0, 10).await.unwrap();
+        assert_eq!(left.iter().map(|record| record.subject).collect::<Vec<_>>(), [token(1), token(4), token(5)]);
+        assert_eq!(prune(&store, Timestamp::from_secs(10_000), 10).await.unwrap(), 2);
+        append(&store, &record(token(6), None)).await.unwrap();
+        assert!(since(&store, 0, 10).await.unwrap().1 > last);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn two_gateways_that_append_at_once_lose_nothing() {
+        let (folder, one) = store().await;
+        let two = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let writers: Vec<_> = [(one.clone(), 0), (two, 100)]
+            .into_iter()
+            .map(|(store, from)| {
+                tokio::spawn(async move {
+                    for n in from..from + 20 {
+                        append(&store, &record(token(n), None)).await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        assert_eq!(since(&one, 0, 100).await.unwrap().0.len(), 40);
+    }
+}

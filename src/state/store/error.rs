@@ -1,0 +1,141 @@
+//! What can go wrong with the store. No text here contains a value that is stored.
+
+use std::path::PathBuf;
+
+use sqlx::{error::DatabaseError, migrate::MigrateError};
+use thiserror::Error;
+
+/// The store failed. `Display` names the thing and, where an operator can do something, what.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The store's file cannot be opened at all: the process should not start.
+    #[error("the store '{}' cannot be opened: {reason}", path.display())]
+    Unreadable {
+        /// The file, as the config names it.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        reason: String,
+    },
+    /// The file was last written by a newer version of Portero.
+    #[error(
+        "the store '{}' has schema version {version}, newer than this portero knows: \
+         run the version that wrote it, or restore a backup from before the upgrade",
+        path.display()
+    )]
+    TooNew {
+        /// The file, as the config names it.
+        path: PathBuf,
+        /// The migration that this version does not know.
+        version: i64,
+    },
+    /// A disk error, a lock held too long, or no free connection: the same call may work later.
+    #[error("the store is out of reach: {reason}")]
+    Unavailable {
+        /// What is in the way.
+        reason: &'static str,
+        /// What the driver said, for the log.
+        source: sqlx::Error,
+    },
+    /// The file is damaged, or holds something that Portero never writes.
+    #[error("the store does not do what it should ({reason}): check its disk, or restore it from a backup")]
+    Corrupt {
+        /// What does not read.
+        reason: &'static str,
+        /// What the driver said, for the log.
+        source: Option<sqlx::Error>,
+    },
+    /// Something that must be unique exists already.
+    #[error("the store has one of these already")]
+    Conflict,
+}
+
+impl StoreError {
+    /// Something in a row that Portero never writes.
+    pub(in crate::state) const fn corrupt(reason: &'static str) -> Self {
+        Self::Corrupt { reason, source: None }
+    }
+
+    /// Whether waiting may help.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(source: sqlx::Error) -> Self {
+        match &source {
+            sqlx::Error::Database(error) if error.is_unique_violation() => Self::Conflict,
+            sqlx::Error::Database(error) => match out_of_reach(error.as_ref()) {
+                Some(reason) => Self::Unavailable { reason, source },
+                None => Self::Corrupt { reason: "the database refuses a statement", source: Some(source) },
+            },
+            sqlx::Error::PoolTimedOut => Self::Unavailable { reason: "all its connections are busy", source },
+            sqlx::Error::PoolClosed => Self::Unavailable { reason: "it is being closed", source },
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
+                Self::Corrupt { reason: "a row does not have the shape it should have", source: Some(source) }
+            }
+            _ => Self::Unavailable { reason: "its connection failed", source },
+        }
+    }
+}
+
+/// Says what a migration's failure means for the store at `path`.
+pub(super) fn migration_failed(path: PathBuf, error: MigrateError) -> StoreError {
+    let reason = match error {
+        MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => {
+            return StoreError::TooNew { path, version };
+        }
+        MigrateError::VersionMismatch(version) => {
+            format!("its schema version {version} is not the one that this portero was built with")
+        }
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => return open_failed(path, &error),
+        other => other.to_string(),
+    };
+    StoreError::Unreadable { path, reason }
+}
+
+/// Says what the driver's refusal to open the store at `path` means.
+pub(super) fn open_failed(path: PathBuf, error: &sqlx::Error) -> StoreError {
+    let reason = match error {
+        sqlx::Error::Database(error) => match primary_code(error.as_ref()) {
+            Some(NOT_A_DATABASE) => "it is no SQLite database: name another file".to_owned(),
+            Some(CORRUPT) => "it is damaged: restore it from a backup".to_owned(),
+            _ => out_of_reach(error.as_ref()).map_or_else(|| error.message().to_owned(), str::to_owned),
+        },
+        other => other.to_string(),
+    };
+    StoreError::Unreadable { path, reason }
+}
+
+/// Whether another connection's lock was in the way.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if matches!(primary_code(error.as_ref()), Some(BUSY | LOCKED)))
+}
+
+// SQLite's primary result codes (https://www.sqlite.org/rescode.html).
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
+const NO_MEMORY: u32 = 7;
+const READ_ONLY: u32 = 8;
+const IO_ERROR: u32 = 10;
+const CORRUPT: u32 = 11;
+const FULL: u32 = 13;
+const CANNOT_OPEN: u32 = 14;
+const NOT_A_DATABASE: u32 = 26;
+
+fn primary_code(error: &dyn DatabaseError) -> Option<u32> {
+    error.code()?.parse::<u32>().ok().map(|extended| extended & 0xff)
+}
+
+fn out_of_reach(error: &dyn DatabaseError) -> Option<&'static str> {
+    match primary_code(error)? {
+        BUSY | LOCKED => Some("another process holds its lock"),
+        NO_MEMORY => Some("the memory is exhausted"),
+        READ_ONLY => Some("it is read-only: its file and folder must be writable by portero's user"),
+        IO_ERROR => Some("its disk reports an error"),
+        FULL => Some("its disk is full"),
+        CANNOT_OPEN => Some("its file cannot be opened: it and its folder must be writable by portero's user"),
+        _ => None,
+    }
+}

@@ -5,3 +5,4 @@ pub mod keys;
 pub mod revocation;
 pub mod session;
 pub mod store;
+pub mod token;

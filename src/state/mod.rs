@@ -6,3 +6,4 @@ pub mod revocation;
 pub mod session;
 pub mod store;
 pub mod token;
+pub mod upstream;

@@ -1,0 +1,7 @@
+//! The services behind: pools of servers. With `edge::proxy`, the one place that knows pingora's types.
+
+mod pool;
+mod settings;
+
+pub use pool::{Pool, Server, UnresolvedServer};
+pub use settings::{Settings, Timeouts};

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod decision;
 pub mod domain;
 pub mod observe;
 pub mod rules;

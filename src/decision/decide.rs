@@ -1,0 +1,177 @@
+//! The decision about one request: a synchronous function of what is remembered, the time and the
+//! request's head. It touches no store, waits for nothing, and on a hit allocates nothing.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+
+use super::{
+    authenticate::{Job, Proof},
+    snapshot::{Endpoint, Route, View},
+};
+use crate::{
+    domain::{Reason, Timestamp},
+    rules::{
+        policy::{Auth, find_credential},
+        route::{CanonicalPath, Found, Host, InvalidHost},
+    },
+    state::token::Verified,
+};
+
+/// The head of a request, as the decision needs it.
+#[derive(Debug)]
+pub struct Request<'h> {
+    /// The method.
+    pub method: &'h Method,
+    /// The host, from [`Host::of`].
+    pub host: Result<Host, InvalidHost>,
+    /// The target's path, as received.
+    pub path: &'h [u8],
+    /// The target's query, as received.
+    pub query: Option<&'h str>,
+    /// The header fields.
+    pub headers: &'h HeaderMap,
+}
+
+/// What is to be done with a request.
+#[derive(Debug)]
+pub enum Decision<'h> {
+    /// It may pass, on these terms.
+    Forward(Permit<'h>),
+    /// It is answered here.
+    Reply(Denial),
+    /// A signature must be checked first: run the job, then decide again with its proof.
+    Verify(Job),
+    /// A token endpoint answers it.
+    Endpoint(Arc<Endpoint>),
+}
+
+/// The proof that a request may pass, with what follows from it. Only [`decide`] makes one.
+#[derive(Debug)]
+pub struct Permit<'h> {
+    /// Through which route.
+    pub route: Arc<Route>,
+    /// The path that was authorised, which is the path that is forwarded.
+    pub path: CanonicalPath<'h>,
+    /// For whom; `None` for anybody.
+    pub identity: Option<Arc<Verified>>,
+    /// Why.
+    pub reason: Reason,
+    /// Keeps others from making one.
+    _decided: Decided,
+}
+
+/// Made nowhere but here.
+#[derive(Debug)]
+struct Decided;
+
+/// A request that is answered here.
+#[derive(Debug)]
+pub struct Denial {
+    /// Why.
+    pub reason: Reason,
+    /// The route it was for, where one was found: its dialect gives the answer its shape.
+    pub route: Option<Arc<Route>>,
+    /// The methods that the route has instead.
+    pub allow: Option<Box<str>>,
+    /// Whom the token spoke for, where it was one.
+    pub identity: Option<Arc<Verified>>,
+}
+
+impl Denial {
+    /// A denial before any route was found.
+    #[must_use]
+    pub const fn of(reason: Reason) -> Self {
+        Self { reason, route: None, allow: None, identity: None }
+    }
+
+    fn on(route: &Arc<Route>, reason: Reason) -> Self {
+        Self { reason, route: Some(Arc::clone(route)), allow: None, identity: None }
+    }
+}
+
+/// What `Allow` says on a route that takes every method but those that no route takes.
+const COMMON_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// Decides about a request. `proof` is what came of the job of an earlier decision about the same
+/// request, if there was one.
+#[must_use]
+pub fn decide<'h>(view: &View<'_>, now: Timestamp, request: &Request<'h>, proof: Option<&Proof>) -> Decision<'h> {
+    let Ok(path) = CanonicalPath::parse(request.path) else {
+        return Decision::Reply(Denial::of(Reason::AmbiguousPath));
+    };
+    let Ok(host) = &request.host else {
+        return Decision::Reply(Denial::of(Reason::InvalidHost));
+    };
+    let snapshot = view.snapshot();
+    if let Found::Route(endpoint) = snapshot.endpoints.find(host, &path, request.method) {
+        return Decision::Endpoint(Arc::clone(endpoint));
+    }
+    let route = match snapshot.routes.find(host, &path, request.method) {
+        Found::Route(route) => route,
+        Found::OtherMethods(allow, route) => {
+            let denial = Denial::on(route, Reason::MethodNotAllowed);
+            return Decision::Reply(Denial { allow: Some(allow.into()), ..denial });
+        }
+        Found::Nothing => return Decision::Reply(Denial::of(Reason::NoRoute)),
+    };
+    // TRACE would send the token back to whoever reads the answer (RFC 9110 section 9.3.8).
+    if matches!(*request.method, Method::TRACE | Method::CONNECT) {
+        let denial = Denial::on(route, Reason::MethodNotAllowed);
+        return Decision::Reply(Denial { allow: Some(COMMON_METHODS.into()), ..denial });
+    }
+    match admit(view, now, request, route, proof) {
+        Ok(Admitted::As(identity, reason)) => {
+            Decision::Forward(Permit { route: Arc::clone(route), path, identity, reason, _decided: Decided })
+        }
+        Ok(Admitted::After(job)) => Decision::Verify(job),
+        Err(refused) => Decision::Reply(Denial { identity: refused.identity, ..Denial::on(route, refused.reason) }),
+    }
+}
+
+enum Admitted {
+    As(Option<Arc<Verified>>, Reason),
+    After(Job),
+}
+
+struct Refused {
+    reason: Reason,
+    identity: Option<Arc<Verified>>,
+}
+
+impl From<Reason> for Refused {
+    fn from(reason: Reason) -> Self {
+        Self { reason, identity: None }
+    }
+}
+
+fn admit(
+    view: &View<'_>,
+    now: Timestamp,
+    request: &Request<'_>,
+    route: &Route,
+    proof: Option<&Proof>,
+) -> Result<Admitted, Refused> {
+    let policy = &route.settings.policy;
+    if policy.auth == Auth::Public {
+        return Ok(Admitted::As(None, Reason::Public));
+    }
+    let Some(credential) = find_credential(&route.settings.sources, request.headers, request.query)? else {
+        return match policy.auth {
+            Auth::Optional => Ok(Admitted::As(None, Reason::Anonymous)),
+            _ => Err(Reason::MissingToken.into()),
+        };
+    };
+    let token = credential.as_str();
+    let verified = match proof.and_then(|proof| proof.about(token)) {
+        Some(outcome) => outcome?,
+        None => match view.remembered(token) {
+            Some(verified) => verified,
+            None => return Ok(Admitted::After(Job::new(token)?)),
+        },
+    };
+    match view.check_standing(&verified, now).and_then(|()| policy.authorise(&verified.claims)) {
+        Ok(()) => Ok(Admitted::As(Some(verified), Reason::Authenticated)),
+        Err(reason) => Err(Refused { reason, identity: Some(verified) }),
+    }
+}

@@ -1,0 +1,164 @@
+//! Following the store: what another process changed (revocations, epochs, keys) comes into force
+//! here within [`POLL`] and what it takes to read it.
+
+use std::{sync::Arc, time::Duration};
+
+use thiserror::Error;
+use tokio::{sync::watch, time::MissedTickBehavior};
+
+use super::snapshot::Gate;
+use crate::{
+    domain::{Clock, Timestamp},
+    observe::metrics::Metrics,
+    state::{
+        keys::{Vault, VaultError},
+        revocation::log,
+        session,
+        store::{ChangeWatch, Store, StoreError},
+    },
+};
+
+/// How often the store is asked whether anything changed: a counter in shared memory, not a query.
+pub const POLL: Duration = Duration::from_millis(100);
+
+/// Records that are read at once.
+const BATCH: u32 = 10_000;
+
+/// How often what has ended is cleared away.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// Rows that one clearing removes, at most, so that no writer waits long for it.
+const PRUNE_ROWS_MAX: u32 = 5_000;
+
+/// Why the store could not be followed.
+#[derive(Debug, Error)]
+#[expect(missing_docs, reason = "each is transparent")]
+pub enum FollowError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+/// Brings the store's changes into the gate.
+pub struct Follower {
+    store: Store,
+    reading: Store,
+    vault: Vault,
+    gate: Arc<Gate>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    watch: ChangeWatch,
+    seen: i64,
+    keys_revision: Vec<u8>,
+}
+
+impl Follower {
+    /// Loads everything that is in force. A gate is not ready before this has returned.
+    pub async fn start(
+        store: Store,
+        vault: Vault,
+        gate: Arc<Gate>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, FollowError> {
+        // A connection of its own: what ends tokens does not wait behind logins.
+        let reading = store.apart();
+        let vault = vault.through(reading.clone());
+        // Watched before it is read, so that no change falls in between.
+        let watch = store.watch().await?;
+        let mut follower = Self { store, reading, vault, gate, clock, metrics, watch, seen: 0, keys_revision: vec![] };
+        follower.catch_up().await?;
+        Ok(follower)
+    }
+
+    /// Follows until `stop` says true. A store that is out of reach is said once, and tried again.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut ticks = tokio::time::interval(POLL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut behind = false;
+        let mut followed = self.clock.now();
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                _ = ticks.tick() => {}
+            }
+            match self.step(behind).await {
+                Ok(lag) => {
+                    if behind {
+                        tracing::info!("the store is followed again");
+                    }
+                    if let Some(lag) = lag {
+                        self.metrics.revocation_lag_seconds.set(lag.as_secs_f64());
+                    }
+                    behind = false;
+                    followed = self.clock.now();
+                }
+                Err(error) => {
+                    if !behind {
+                        tracing::error!(%error, "the store cannot be followed; what is in force stays in force");
+                    }
+                    behind = true;
+                    self.metrics.revocation_lag_seconds.set(self.clock.now().since(followed).as_secs_f64());
+                }
+            }
+        }
+    }
+
+    /// Clears away what has ended, now and then, until `stop` says true. Apart from following, which
+    /// it must not hold up.
+    pub fn prune(&self, mut stop: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
+        let (store, gate, clock) = (self.store.clone(), Arc::clone(&self.gate), Arc::clone(&self.clock));
+        async move {
+            let mut ticks = tokio::time::interval(PRUNE_EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => return,
+                    _ = ticks.tick() => {}
+                }
+                prune(&store, &gate, clock.now()).await;
+            }
+        }
+    }
+
+    async fn step(&mut self, behind: bool) -> Result<Option<Duration>, FollowError> {
+        // After a failure everything not seen is read, whatever the counter says.
+        if self.watch.changed().await? || behind { self.catch_up().await } else { Ok(None) }
+    }
+
+    /// Brings everything not seen yet into force; answers how long the last of it had to wait.
+    async fn catch_up(&mut self) -> Result<Option<Duration>, FollowError> {
+        let mut lag = None;
+        loop {
+            let (records, seen) = log::since(&self.reading, self.seen, BATCH).await?;
+            let Some(last) = records.last() else { break };
+            self.gate.revocations().apply(&records);
+            self.seen = seen;
+            lag = Some(self.clock.now().since(last.created_at));
+        }
+        let revision = self.vault.revision().await?;
+        if revision != self.keys_revision {
+            self.gate.refresh_keys(&self.vault).await?;
+            self.keys_revision = revision;
+        }
+        Ok(lag)
+    }
+}
+
+async fn prune(store: &Store, gate: &Gate, now: Timestamp) {
+    gate.revocations().prune(now.minus(log::EXPIRED_KEPT));
+    let pruned = async {
+        log::prune(store, now, PRUNE_ROWS_MAX).await?;
+        session::prune(store, now, PRUNE_ROWS_MAX).await
+    };
+    if let Err(error) = pruned.await {
+        tracing::warn!(%error, "what has ended could not be cleared away");
+    }
+}
+
+impl std::fmt::Debug for Follower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Follower").field("seen", &self.seen).finish_non_exhaustive()
+    }
+}

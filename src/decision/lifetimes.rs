@@ -1,0 +1,86 @@
+//! How long tokens of a realm may live: under the present config, or under an earlier one. A
+//! revocation that ended sooner than its token would give it back its life.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    domain::Timestamp,
+    rules::realm::{Realm, later},
+    state::store::{Store, StoreError},
+};
+
+/// What `meta` says where tokens may live for ever.
+const FOR_EVER: &[u8] = b"for ever";
+
+/// Notes the longest life that a token of each realm may have, where it is longer than any before.
+/// To be called before the first token is issued under a config.
+pub async fn note(store: &Store, realms: &[Arc<Realm>], now: Timestamp) -> Result<(), StoreError> {
+    for realm in realms {
+        let longest = latest_expiry(store, realm, now).await?;
+        let value = longest.map_or_else(|| FOR_EVER.to_vec(), |end| end.since(now).as_secs().to_string().into_bytes());
+        if store.meta(&row(realm)).await?.as_deref() != Some(&value) {
+            store.set_meta(&row(realm), &value).await?;
+        }
+    }
+    Ok(())
+}
+
+/// When the longest-lived token of `realm` that exists `now` can end; `None` for never.
+pub async fn latest_expiry(store: &Store, realm: &Realm, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let present = realm.latest_expiry(now);
+    Ok(match store.meta(&row(realm)).await? {
+        None => present,
+        Some(noted) => later(present, parse(&noted).map(|life| now.plus(life))),
+    })
+}
+
+/// What cannot be read counts as for ever.
+fn parse(noted: &[u8]) -> Option<Duration> {
+    std::str::from_utf8(noted).ok()?.parse().ok().map(Duration::from_secs)
+}
+
+fn row(realm: &Realm) -> String {
+    format!("longest_lifetime/{}", realm.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        rules::{
+            dialect::{self, Dialect},
+            realm::Lifetime,
+        },
+        state::store::Settings,
+    };
+
+    fn realm(lifetime: u64) -> Arc<Realm> {
+        Arc::new(Realm {
+            name: "become".parse().unwrap(),
+            dialect: Dialect::Become,
+            issuer: "https://gateway.example.com/become".into(),
+            audience: "api".into(),
+            leeway: Duration::ZERO,
+            algorithm: Dialect::Become.default_algorithm(),
+            lifetime: Lifetime::Fixed(Duration::from_secs(lifetime)),
+            content_lifetime: Duration::ZERO,
+            refresh_lifetime: Duration::ZERO,
+            wire: dialect::Settings::default(),
+            uniform_errors: false,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_config_that_was_narrowed_leaves_the_longer_life_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let now = Timestamp::from_secs(1_000);
+        for (lifetime, latest) in [(3600, 3600), (1, 3600), (7200, 7200), (60, 7200)] {
+            note(&store, &[realm(lifetime)], now).await.unwrap();
+            let end = latest_expiry(&store, &realm(lifetime), now).await.unwrap();
+            assert_eq!(end, Some(now.plus(Duration::from_secs(latest))), "{lifetime}");
+        }
+        store.set_meta("longest_lifetime/become", FOR_EVER).await.unwrap();
+        assert_eq!(latest_expiry(&store, &realm(1), now).await.unwrap(), None);
+    }
+}

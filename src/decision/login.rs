@@ -1,0 +1,219 @@
+//! What a token endpoint does: prove who somebody is, and give tokens; exchange a refresh token.
+//!
+//! These are the only use cases that need the store. It is asked on the control runtime, and when it
+//! is out of reach the answer is 503: never a token, and never a wait on the request path.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use super::snapshot::Gate;
+use crate::{
+    domain::{Clock, Secret, SessionId, Timestamp, TokenKind},
+    rules::{
+        dialect::{AccountName, Grant, IssuedToken, Login, Rejection, Validity},
+        limit::{Throttle, Throttled},
+        realm::{Realm, later},
+    },
+    state::{
+        account::{self, Account, Hasher},
+        session,
+        store::{Store, StoreError},
+        token::{self, NewToken},
+    },
+};
+
+/// What a client should wait when the store or the hasher is out of reach.
+const RETRY_UNAVAILABLE: Duration = Duration::from_secs(2);
+
+/// The one who checks credentials and gives tokens.
+pub struct Registrar {
+    gate: Arc<Gate>,
+    store: Store,
+    hasher: Arc<Hasher>,
+    throttle: Throttle,
+    clock: Arc<dyn Clock>,
+}
+
+/// Which of a grant's facts come from where.
+struct Issue<'a> {
+    account: &'a Account,
+    session: SessionId,
+    kinds: &'a [TokenKind],
+    validity: Validity,
+    now: Timestamp,
+}
+
+impl Registrar {
+    /// A registrar with these means.
+    #[must_use]
+    pub fn new(gate: Arc<Gate>, store: Store, hasher: Arc<Hasher>, throttle: Throttle, clock: Arc<dyn Clock>) -> Self {
+        Self { gate, store, hasher, throttle, clock }
+    }
+
+    /// Checks credentials and gives tokens. The session is on disk before the answer is known.
+    ///
+    /// # Errors
+    /// The rejection that the realm's contract words.
+    pub async fn login(&self, realm: &Realm, login: Login, client: IpAddr) -> Result<Grant, Rejection> {
+        self.check_throttle(realm, &login.name, client)?;
+        let found = account::find(&self.store, &realm.name, &login.name).await.map_err(|error| unavailable(&error))?;
+        let outcome = self.prove(realm, found, login.secret).await;
+        // Looked at again after the hash: guesses that were in flight together gain nothing.
+        self.check_throttle(realm, &login.name, client)?;
+        let now = self.clock.now();
+        match &outcome {
+            Ok(_) | Err(Rejection::Locked) => self.throttle.record_success(&realm.name, &login.name, client),
+            Err(Rejection::InvalidCredentials | Rejection::Inactive | Rejection::CompanyMissing) => {
+                self.throttle.record_failure(&realm.name, &login.name, client, now);
+            }
+            Err(_) => {}
+        }
+        let account = outcome?;
+        let issue = Issue {
+            account: &account,
+            session: SessionId::generate(),
+            kinds: realm.dialect.token_kinds(),
+            validity: login.validity,
+            now,
+        };
+        let grant = self.issue(realm, &issue)?;
+        session::insert(
+            &self.store,
+            &session::Session {
+                id: issue.session,
+                realm: realm.name.clone(),
+                principal: account.id,
+                created_at: now,
+                expires_at: realm.session_end(now, login.validity),
+            },
+        )
+        .await
+        .map_err(|error| unavailable(&error))?;
+        Ok(grant)
+    }
+
+    /// Exchanges a refresh token for new access and content tokens of the same session.
+    ///
+    /// # Errors
+    /// The rejection that the realm's contract words.
+    pub async fn refresh(&self, realm: &Realm, token: &Secret) -> Result<Grant, Rejection> {
+        let now = self.clock.now();
+        let claims = {
+            let view = self.gate.view();
+            let opened = view.open(token.expose()).map_err(|_| Rejection::InvalidRefreshToken)?;
+            view.check_standing(&opened, now).map_err(|_| Rejection::InvalidRefreshToken)?;
+            opened.claims
+        };
+        let session = claims.session.ok_or(Rejection::InvalidRefreshToken)?;
+        if claims.realm != realm.name || claims.kind != TokenKind::Refresh {
+            return Err(Rejection::InvalidRefreshToken);
+        }
+        let account = account::find_by_id(&self.store, claims.subject).await.map_err(|error| unavailable(&error))?;
+        let account = account
+            .filter(|account| !account.disabled && !account.locked && account.epoch <= claims.epoch)
+            .ok_or(Rejection::InvalidRefreshToken)?;
+        let kinds = [TokenKind::Access, TokenKind::Content];
+        let issue = Issue { account: &account, session, kinds: &kinds, validity: Validity::Realm, now };
+        let grant = self.issue(realm, &issue)?;
+        // Lifetimes may have been raised since the login: what ends the session must outlive these too.
+        let end = grant.tokens.iter().map(|token| token.expires_at).reduce(later).flatten();
+        session::extend(&self.store, session, end).await.map_err(|error| unavailable(&error))?;
+        Ok(grant)
+    }
+
+    fn check_throttle(&self, realm: &Realm, name: &AccountName, client: IpAddr) -> Result<(), Rejection> {
+        self.throttle.check(&realm.name, name, client, self.clock.now()).map_err(|throttled| match throttled {
+            Throttled::Name { retry_after } => Rejection::ThrottledName { retry_after },
+            Throttled::Address { retry_after } => Rejection::ThrottledAddress { retry_after },
+        })
+    }
+
+    /// Whether the secret is the account's, in the order that the contract tells strangers things.
+    async fn prove(&self, realm: &Realm, found: Option<Account>, secret: Secret) -> Result<Account, Rejection> {
+        let tells = realm.dialect.tells_standing() && !realm.uniform_errors;
+        if let (true, Some(account)) = (tells, &found) {
+            self.standing(realm, account).await?;
+        }
+        let hash = found.as_ref().map(|account| account.password_hash.clone());
+        // An unknown account costs a hash too: the time tells nothing.
+        let right = self.hasher.verify(secret.clone(), hash).await.map_err(|_| busy())?;
+        let account = found.filter(|_| right).ok_or(Rejection::InvalidCredentials)?;
+        if realm.dialect.tells_standing() {
+            if !tells {
+                self.standing(realm, &account).await?;
+            }
+        } else if account.disabled {
+            return Err(Rejection::InvalidCredentials);
+        }
+        if account.locked {
+            return Err(if realm.dialect.tells_locked() { Rejection::Locked } else { Rejection::InvalidCredentials });
+        }
+        self.rehash(&account, secret).await;
+        Ok(account)
+    }
+
+    /// `become`'s checks 4 and 5.
+    async fn standing(&self, realm: &Realm, account: &Account) -> Result<(), Rejection> {
+        if account.disabled {
+            return Err(Rejection::Inactive);
+        }
+        let Some(name) = &account.company else { return Err(Rejection::CompanyMissing) };
+        let company =
+            account::company::find(&self.store, &realm.name, name).await.map_err(|error| unavailable(&error))?;
+        company.filter(|company| !company.disabled).map(drop).ok_or(Rejection::CompanyMissing)
+    }
+
+    /// A hash weaker than today's floor is replaced while the password is at hand. It is a courtesy:
+    /// when it fails, the login does not.
+    async fn rehash(&self, account: &Account, secret: Secret) {
+        if !account::password::needs_rehash(&account.password_hash) {
+            return;
+        }
+        let Ok(new) = self.hasher.hash(secret).await else { return };
+        if let Err(error) =
+            account::update_hash_if_unchanged(&self.store, account.id, &account.password_hash, &new).await
+        {
+            tracing::warn!(%error, "a password could not be hashed anew");
+        }
+    }
+
+    fn issue(&self, realm: &Realm, issue: &Issue<'_>) -> Result<Grant, Rejection> {
+        let holder = issue.account.holder();
+        let snapshot = self.gate.snapshot();
+        let mut tokens = vec![];
+        for &kind in issue.kinds {
+            let expires_at = realm.expiry(kind, issue.now, issue.validity);
+            let extra = realm.dialect.contract().claims(&holder, issue.now, expires_at);
+            let new = NewToken {
+                kind,
+                holder: &holder,
+                epoch: issue.account.epoch,
+                session: issue.session,
+                issued_at: issue.now,
+                expires_at,
+                extra,
+            };
+            // An RSA signature takes most of a millisecond: this runtime is not the proxy's.
+            let token = token::mint(realm, &snapshot.keys, &new).map_err(|error| {
+                tracing::error!(realm = %realm.name, %error, "a token could not be minted");
+                Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE }
+            })?;
+            tokens.push(IssuedToken { kind, token, expires_at });
+        }
+        Ok(Grant { holder, issued_at: issue.now, tokens })
+    }
+}
+
+impl std::fmt::Debug for Registrar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Registrar(…)")
+    }
+}
+
+fn unavailable(error: &StoreError) -> Rejection {
+    tracing::error!(%error, "the store is out of reach for a token endpoint");
+    Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE }
+}
+
+fn busy() -> Rejection {
+    Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE }
+}

@@ -1,0 +1,245 @@
+//! What a decision reads: an immutable snapshot of the site and its keys, and the live state beside it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use arc_swap::{ArcSwap, Guard};
+use prometheus::Histogram;
+use thiserror::Error;
+
+use super::site::{EndpointSettings, RouteSettings, Site};
+use crate::{
+    domain::RealmName,
+    observe::metrics::{EndpointMetrics, Metrics, RouteMetrics},
+    rules::{dialect::Dialect, realm::Realm, route::Router},
+    state::{
+        keys::{Keyring, Vault, VaultError},
+        revocation::Revocations,
+        token::{CacheSettings, Realms, VerifiedTokens},
+        upstream::{Pool, UnresolvedServer},
+    },
+};
+
+/// Everything that stands still while a request is decided.
+pub struct Snapshot {
+    /// The token endpoints.
+    pub endpoints: Arc<Router<Arc<Endpoint>>>,
+    /// The routes.
+    pub routes: Arc<Router<Arc<Route>>>,
+    /// The realms by name.
+    pub realms: Arc<Realms>,
+    /// The upstreams.
+    pub pools: Arc<[Arc<Pool>]>,
+    /// All keys.
+    pub keys: Arc<Keyring>,
+}
+
+/// A route, ready to be used.
+#[derive(Debug)]
+pub struct Route {
+    /// As the config has it.
+    pub settings: RouteSettings,
+    /// The realm that its denials speak for: the first that it accepts.
+    pub realm: Option<Arc<Realm>>,
+    /// Where it forwards to.
+    pub pool: Arc<Pool>,
+    /// Its metric handles.
+    pub metrics: RouteMetrics,
+    /// The wait for its upstream.
+    pub upstream_seconds: Histogram,
+}
+
+/// A token endpoint, ready to be used.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Who may answer, in order; at least one.
+    pub realms: Vec<Arc<Realm>>,
+    /// Their dialects, in the same order.
+    pub dialects: Vec<Dialect>,
+    /// Whether it takes refresh tokens.
+    pub refresh: bool,
+    /// Its metric handles.
+    pub metrics: EndpointMetrics,
+}
+
+/// Why a site cannot be served.
+#[derive(Debug, Error)]
+pub enum SnapshotError {
+    /// An upstream's server has no address.
+    #[error(transparent)]
+    Server(#[from] UnresolvedServer),
+    /// The config let through what it must not; a defect.
+    #[error("the settings are inconsistent: {0}")]
+    Inconsistent(String),
+}
+
+impl Snapshot {
+    /// Builds the tables. Resolves the servers' names: not for a thread that serves requests.
+    pub fn build(site: &Site, keys: Arc<Keyring>, metrics: &Metrics) -> Result<Self, SnapshotError> {
+        let realms: Realms = site.realms.iter().map(|realm| (realm.name.clone(), Arc::clone(realm))).collect();
+        let pools = site
+            .upstreams
+            .iter()
+            .map(|settings| Ok((Arc::clone(&settings.name), Arc::new(Pool::resolve(settings.clone())?))))
+            .collect::<Result<HashMap<_, _>, UnresolvedServer>>()?;
+        let endpoints = site.endpoints.iter().map(|settings| {
+            let endpoint = Endpoint::build(settings, &realms, metrics)?;
+            Ok((settings.pattern.clone(), Arc::new(endpoint)))
+        });
+        let routes = site.routes.iter().map(|settings| {
+            let pool = pools.get(&settings.upstream).ok_or_else(|| undefined("upstream", &settings.upstream))?;
+            let accepted = settings.policy.accept.iter().map(|name| realm(&realms, name));
+            let accepted = accepted.collect::<Result<Vec<_>, _>>()?;
+            let route = Route {
+                metrics: metrics.route(&settings.name),
+                upstream_seconds: metrics.upstream_seconds(&settings.upstream),
+                settings: settings.clone(),
+                pool: Arc::clone(pool),
+                realm: accepted.into_iter().next(),
+            };
+            Ok((settings.pattern.clone(), Arc::new(route)))
+        });
+        let conflict = |conflicts: Vec<crate::rules::route::Conflict>| {
+            let text = conflicts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            SnapshotError::Inconsistent(text)
+        };
+        let endpoints = Router::build(endpoints.collect::<Result<Vec<_>, SnapshotError>>()?).map_err(conflict)?;
+        let routes = Router::build(routes.collect::<Result<Vec<_>, SnapshotError>>()?).map_err(conflict)?;
+        Ok(Self {
+            endpoints: Arc::new(endpoints),
+            routes: Arc::new(routes),
+            realms: Arc::new(realms),
+            pools: pools.into_values().collect(),
+            keys,
+        })
+    }
+
+    /// The same site with other keys.
+    #[must_use]
+    pub fn with_keys(&self, keys: Arc<Keyring>) -> Self {
+        Self {
+            endpoints: Arc::clone(&self.endpoints),
+            routes: Arc::clone(&self.routes),
+            realms: Arc::clone(&self.realms),
+            pools: Arc::clone(&self.pools),
+            keys,
+        }
+    }
+}
+
+impl Endpoint {
+    fn build(settings: &EndpointSettings, realms: &Realms, metrics: &Metrics) -> Result<Self, SnapshotError> {
+        let realms = settings.realms.iter().map(|name| realm(realms, name)).collect::<Result<Vec<_>, _>>()?;
+        if realms.is_empty() {
+            return Err(SnapshotError::Inconsistent("a token endpoint without realms".to_owned()));
+        }
+        Ok(Self {
+            dialects: realms.iter().map(|realm| realm.dialect).collect(),
+            metrics: metrics.endpoint(settings.pattern.path.as_str()),
+            refresh: settings.refresh,
+            realms,
+        })
+    }
+}
+
+fn realm(realms: &Realms, name: &RealmName) -> Result<Arc<Realm>, SnapshotError> {
+    realms.get(name).cloned().ok_or_else(|| undefined("realm", name.as_str()))
+}
+
+fn undefined(what: &str, name: &str) -> SnapshotError {
+    SnapshotError::Inconsistent(format!("{what} '{name}' is used but not defined"))
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot").field("realms", &self.realms.keys()).finish_non_exhaustive()
+    }
+}
+
+/// The doorman's memory: the present snapshot, verified tokens and revocations.
+#[derive(Debug)]
+pub struct Gate {
+    snapshot: ArcSwap<Snapshot>,
+    /// Who makes the next snapshot from the present one holds this.
+    publishing: Mutex<()>,
+    /// Who reads keys from the vault to publish them holds this, so that later keys never give way
+    /// to earlier ones.
+    refreshing: tokio::sync::Mutex<()>,
+    verified: VerifiedTokens,
+    revocations: Revocations,
+}
+
+impl Gate {
+    /// A gate with nothing remembered yet.
+    #[must_use]
+    pub fn new(snapshot: Snapshot, cache: CacheSettings) -> Self {
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            publishing: Mutex::new(()),
+            refreshing: tokio::sync::Mutex::new(()),
+            verified: VerifiedTokens::new(cache),
+            revocations: Revocations::default(),
+        }
+    }
+
+    /// What one request reads, taken once. The generation is read before the snapshot: see
+    /// [`Revocations`].
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        let generation = self.revocations.generation();
+        View { generation, snapshot: self.snapshot.load(), verified: &self.verified, revocations: &self.revocations }
+    }
+
+    /// Swaps the snapshot for one made from it; it holds from the next request on, for tokens
+    /// verified before too.
+    pub fn publish(&self, next: impl FnOnce(&Snapshot) -> Snapshot) {
+        let _publishing = self.publishing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let snapshot = next(&self.snapshot.load());
+        self.snapshot.store(Arc::new(snapshot));
+        self.revocations.next_generation();
+    }
+
+    /// Brings the vault's present keys into force.
+    pub async fn refresh_keys(&self, vault: &Vault) -> Result<(), VaultError> {
+        let _refreshing = self.refreshing.lock().await;
+        let keys = Arc::new(vault.load().await?);
+        self.publish(|snapshot| snapshot.with_keys(keys));
+        Ok(())
+    }
+
+    /// The present snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// The revocations in force.
+    #[must_use]
+    pub fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
+    /// The tokens that were verified.
+    #[must_use]
+    pub fn verified(&self) -> &VerifiedTokens {
+        &self.verified
+    }
+}
+
+/// One request's view of the gate.
+pub struct View<'g> {
+    pub(super) generation: u64,
+    pub(super) snapshot: Guard<Arc<Snapshot>>,
+    pub(super) verified: &'g VerifiedTokens,
+    pub(super) revocations: &'g Revocations,
+}
+
+impl View<'_> {
+    /// The snapshot that this request sees.
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}

@@ -1,0 +1,301 @@
+//! Tokens that are remembered: an identity that is known is no permission, and every change is in
+//! force on the next request.
+
+use std::{
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use portero::{
+    decision::{Decision, Gate, Site, decide},
+    domain::{Algorithm, Claims, PrincipalId, Reason, SessionId, TokenKind},
+    rules::{
+        dialect::{Dialect, Holder},
+        policy::Policy,
+        realm::Realm,
+    },
+    state::{
+        keys::{KeyState, Keyring},
+        revocation::log::{Record, Subject},
+        token::{CacheSettings, NewToken},
+    },
+};
+use proptest::prelude::*;
+
+use crate::fixture::*;
+
+use Outcome::{Deny, Forward};
+
+const GOOD: Outcome = Forward(Reason::Authenticated);
+
+/// Another's subject and the token's own.
+type Subjects = fn(&Hot, Claims) -> (Subject, Subject);
+
+/// A gate with a hot token, and what a test needs to act on it.
+struct Hot {
+    gate: Gate,
+    site: Site,
+    key: MadeKey,
+    token: String,
+    session: SessionId,
+    principal: PrincipalId,
+}
+
+fn site_of(sws: Realm) -> Site {
+    let with_scope = |scope: &str| Policy { scopes: vec![scope.into()], ..policy("sws") };
+    let routes = vec![
+        route("/api", policy("sws")),
+        route("/read", with_scope("read")),
+        route("/write", with_scope("write")),
+        route("/content", Policy { token: TokenKind::Content, ..policy("sws") }),
+        route("/other", policy("other")),
+    ];
+    site(vec![sws, realm("other", Dialect::Sws, Algorithm::Hs256)], vec![], routes)
+}
+
+fn hot() -> Hot {
+    let key = MadeKey::new("sws", Algorithm::Hs256);
+    let site = site_of(realm("sws", Dialect::Sws, Algorithm::Hs256));
+    let gate = gate(&site, &[&key]);
+    let (holder, session) = (holder(), SessionId::generate());
+    let token = mint(&gate, "sws", &NewToken { session, ..new_token(&holder) });
+    assert_eq!(ask(&gate, NOW, "/api", &token), GOOD);
+    assert_eq!(ask(&gate, NOW, "/api", &token), GOOD);
+    assert_eq!((gate.verified().len(), gate.verified().misses()), (1, 1));
+    Hot { gate, site, key, token, session, principal: holder.id }
+}
+
+impl Hot {
+    fn ask(&self, path: &str) -> Outcome {
+        ask(&self.gate, NOW, path, &self.token)
+    }
+
+    fn revoke(&self, subject: Subject) {
+        self.gate.revocations().apply(&[Record { subject, expires_at: None, created_at: NOW }]);
+    }
+
+    fn publish_keys(&self, keys: &[Arc<portero::state::keys::Key>]) {
+        let keys = Arc::new(Keyring::new(keys.iter().cloned()));
+        self.gate.publish(|snapshot| snapshot.with_keys(keys));
+    }
+
+    /// Whether the last request opened its token anew.
+    fn opened(&self) -> u64 {
+        self.gate.verified().misses()
+    }
+}
+
+#[test]
+fn one_routes_hit_is_not_anothers_permission() {
+    let hot = hot();
+    for _ in 0..2 {
+        assert_eq!(hot.ask("/read"), GOOD);
+        assert_eq!(hot.ask("/write"), Deny(Reason::ScopeMissing));
+        assert_eq!(hot.ask("/content"), Deny(Reason::WrongTokenKind));
+        assert_eq!(hot.ask("/other"), Deny(Reason::RealmNotAccepted));
+    }
+    assert_eq!(hot.opened(), 1, "it was hot all the while");
+}
+
+#[test]
+fn a_hot_token_is_revoked_by_itself_its_session_and_its_principal() {
+    let claims = |hot: &Hot| hot.gate.view().open(&hot.token).unwrap().claims;
+    let cases: [(Subjects, Reason); 3] = [
+        (
+            |hot, claims| {
+                let holder = holder();
+                let another = mint(&hot.gate, "sws", &new_token(&holder));
+                let another = hot.gate.view().open(&another).unwrap().claims.revocation_id;
+                (Subject::Token(another), Subject::Token(claims.revocation_id))
+            },
+            Reason::TokenRevoked,
+        ),
+        (|hot, _| (Subject::Session(SessionId::generate()), Subject::Session(hot.session)), Reason::SessionRevoked),
+        // The token's epoch is 1: the present one is no reason, the next is.
+        (
+            |hot, _| (Subject::Principal(hot.principal, 1), Subject::Principal(hot.principal, 2)),
+            Reason::PrincipalRevoked,
+        ),
+    ];
+    for (subjects, reason) in cases {
+        let hot = hot();
+        let (another, own) = subjects(&hot, claims(&hot));
+        hot.revoke(another);
+        assert_eq!(hot.ask("/api"), GOOD, "{reason:?}");
+        hot.revoke(own);
+        for _ in 0..2 {
+            assert_eq!(hot.ask("/api"), Deny(reason));
+        }
+        assert_eq!(hot.opened(), 1, "revocation needs no second look at the signature");
+    }
+}
+
+#[test]
+fn a_principal_that_logs_in_again_gets_in_while_the_old_tokens_stay_out() {
+    let hot = hot();
+    hot.revoke(Subject::Principal(hot.principal, 2));
+    let same = Holder { id: hot.principal, ..holder() };
+    let again = mint(&hot.gate, "sws", &NewToken { epoch: 2, ..new_token(&same) });
+    assert_eq!(ask(&hot.gate, NOW, "/api", &again), GOOD);
+    assert_eq!(hot.ask("/api"), Deny(Reason::PrincipalRevoked));
+    // An older record that comes late does not lower the epoch.
+    hot.revoke(Subject::Principal(hot.principal, 1));
+    assert_eq!(hot.ask("/api"), Deny(Reason::PrincipalRevoked));
+}
+
+#[test]
+fn a_hot_token_ends_with_its_key() {
+    for (keys, reason) in [(true, Reason::KeyRevoked), (false, Reason::UnknownKey)] {
+        let hot = hot();
+        let next = MadeKey::new("sws", Algorithm::Hs256).in_state(KeyState::Active);
+        hot.publish_keys(&[hot.key.in_state(KeyState::Retiring), Arc::clone(&next)]);
+        assert_eq!(hot.ask("/api"), GOOD, "a retiring key's tokens hold");
+        let left = if keys { vec![next, hot.key.in_state(KeyState::Revoked)] } else { vec![next] };
+        hot.publish_keys(&left);
+        assert_eq!(hot.ask("/api"), Deny(reason));
+    }
+}
+
+#[test]
+fn a_key_that_moved_to_another_realm_takes_no_token_along() {
+    let hot = hot();
+    hot.publish_keys(&[hot.key.of_realm("other").in_state(KeyState::Active)]);
+    assert_eq!(hot.ask("/api"), Deny(Reason::UnknownKey));
+    assert_eq!(hot.ask("/other"), Deny(Reason::UnknownKey));
+}
+
+#[test]
+fn a_hot_token_ends_on_time() {
+    let hot = hot();
+    let at = |now| ask(&hot.gate, now, "/api", &hot.token);
+    let end = NOW.plus(LIFETIME).plus(LEEWAY);
+    assert_eq!(at(end.minus(Duration::from_millis(1))), GOOD);
+    assert_eq!(at(end), Deny(Reason::Expired));
+    assert_eq!(at(NOW.minus(LEEWAY).minus(Duration::from_millis(1))), Deny(Reason::NotYetValid));
+    assert_eq!(at(NOW), GOOD);
+    assert_eq!(hot.opened(), 1, "it was hot all the while");
+}
+
+#[test]
+fn a_realm_that_reads_tokens_differently_opens_them_again() {
+    let same = || realm("sws", Dialect::Sws, Algorithm::Hs256);
+    let changes: [(Realm, Outcome, u64); 5] = [
+        (same(), GOOD, 1),
+        (Realm { leeway: Duration::ZERO, ..same() }, GOOD, 1),
+        (Realm { issuer: "https://elsewhere".into(), ..same() }, Deny(Reason::WrongIssuer), 2),
+        (Realm { audience: "elsewhere".into(), ..same() }, Deny(Reason::WrongAudience), 2),
+        (Realm { dialect: Dialect::Become, ..same() }, GOOD, 2),
+    ];
+    for (changed, outcome, opened) in changes {
+        let hot = hot();
+        let site = site_of(changed);
+        let next = snapshot(&site, [hot.key.in_state(KeyState::Active)]).unwrap();
+        hot.gate.publish(|_| next);
+        assert_eq!(hot.ask("/api"), outcome);
+        assert_eq!(hot.opened(), opened);
+    }
+}
+
+#[test]
+fn a_realm_that_is_gone_takes_its_tokens_along() {
+    let hot = hot();
+    let left = Site { realms: vec![], routes: vec![route("/other", policy("other"))], ..hot.site.clone() };
+    let left = Site { realms: vec![Arc::new(realm("other", Dialect::Sws, Algorithm::Hs256))], ..left };
+    let next = snapshot(&left, [hot.key.in_state(KeyState::Active)]).unwrap();
+    hot.gate.publish(|_| next);
+    assert_eq!(hot.ask("/other"), Deny(Reason::UnknownKey));
+}
+
+#[test]
+fn a_view_that_began_before_a_revocation_does_not_hide_it_from_later_ones() {
+    let hot = hot();
+    let headers = headers(&hot.token);
+    let earlier = hot.gate.view();
+    hot.revoke(Subject::Session(hot.session));
+    let request = get("/api", &headers);
+    let before = Outcome::from(decide(&earlier, NOW, &request, None));
+    assert_eq!(before, GOOD, "it was found good in the generation that this view has");
+    assert_eq!(hot.ask("/api"), Deny(Reason::SessionRevoked));
+    // And a late note of the earlier view changes nothing for the next one.
+    let _ = decide(&earlier, NOW, &request, None);
+    assert_eq!(hot.ask("/api"), Deny(Reason::SessionRevoked));
+}
+
+#[test]
+fn a_revocation_holds_for_every_request_that_begins_after_it() {
+    let hot = hot();
+    for _ in 0..200 {
+        let (holder, session) = (holder(), SessionId::generate());
+        let token = mint(&hot.gate, "sws", &NewToken { session, ..new_token(&holder) });
+        let (revoked, hot_now) = (AtomicBool::new(false), Barrier::new(2));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                assert_eq!(ask(&hot.gate, NOW, "/api", &token), GOOD);
+                hot_now.wait();
+                loop {
+                    let after = revoked.load(Ordering::Acquire);
+                    let outcome = ask(&hot.gate, NOW, "/api", &token);
+                    assert!(!after || outcome == Deny(Reason::SessionRevoked), "{outcome:?}");
+                    if after {
+                        break;
+                    }
+                }
+            });
+            hot_now.wait();
+            hot.revoke(Subject::Session(session));
+            revoked.store(true, Ordering::Release);
+        });
+    }
+}
+
+#[test]
+fn a_proof_speaks_about_its_own_token_only() {
+    let (hot, holder) = (hot(), holder());
+    let other = mint(&hot.gate, "sws", &new_token(&holder));
+    let (own, view) = (headers(&other), hot.gate.view());
+    let Decision::Verify(job) = decide(&view, NOW, &get("/api", &own), None) else { panic!("it is new") };
+    let proof = job.run(&view);
+    let forged = headers(&format!("{other}x"));
+    assert!(matches!(decide(&view, NOW, &get("/api", &forged), Some(&proof)), Decision::Verify(_)));
+    assert_eq!(Outcome::from(decide(&view, NOW, &get("/api", &own), Some(&proof))), GOOD);
+}
+
+#[test]
+fn a_token_that_is_refused_is_not_remembered() {
+    let hot = hot();
+    for at in 0..3 {
+        assert_eq!(ask(&hot.gate, NOW, "/api", &format!("a.b.{at}")), Deny(Reason::MalformedToken));
+    }
+    assert_eq!(hot.gate.verified().len(), 1);
+}
+
+#[test]
+fn the_cache_stays_inside_its_bounds() {
+    let key = MadeKey::new("sws", Algorithm::Hs256);
+    let site = site_of(realm("sws", Dialect::Sws, Algorithm::Hs256));
+    let cache = CacheSettings { entries_max: 50, bytes_max: 1 << 20 };
+    let gate = Gate::new(snapshot(&site, [key.in_state(KeyState::Active)]).unwrap(), cache);
+    for _ in 0..500 {
+        let holder = holder();
+        assert_eq!(ask(&gate, NOW, "/api", &mint(&gate, "sws", &new_token(&holder))), GOOD);
+    }
+    assert!(gate.verified().len() <= 60, "{}", gate.verified().len());
+    assert_eq!(gate.verified().evictions() + gate.verified().len() as u64, 500);
+}
+
+proptest! {
+    #[test]
+    fn no_changed_byte_of_a_hot_token_hits(at in any::<usize>(), other in 33..127_u8) {
+        let hot = hot();
+        let at = at % hot.token.len();
+        prop_assume!(hot.token.as_bytes()[at] != other);
+        let changed = format!("{}{}{}", &hot.token[..at], char::from(other), &hot.token[at + 1..]);
+        let hits = hot.gate.verified().hits();
+        prop_assert!(matches!(ask(&hot.gate, NOW, "/api", &changed), Deny(_)));
+        prop_assert_eq!(hot.gate.verified().hits(), hits);
+        prop_assert_eq!(hot.ask("/api"), GOOD);
+    }
+}

@@ -1,0 +1,9 @@
+//! What is decided about requests, over a small site made by hand: no store, no network, no clock.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod fail_closed;
+mod fixture;
+mod hot;
+mod policy;
+mod routing;

@@ -4,6 +4,7 @@
 
 pub mod decision;
 pub mod domain;
+pub mod edge;
 pub mod observe;
 pub mod rules;
 pub mod state;

@@ -1,0 +1,136 @@
+//! Who may ask the admin listener anything.
+
+use std::{net::IpAddr, path::Path, sync::Arc};
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::Admin;
+use crate::{
+    domain::{Secret, random},
+    rules::route::Host,
+    state::store::private_file::{self, PrivateFileError},
+};
+
+/// The bearer token of the admin API.
+#[derive(Debug)]
+pub struct AdminToken(Secret);
+
+impl AdminToken {
+    /// Reads the token's file, or makes it, mode 0600, with a new token.
+    pub fn read_or_create(path: &Path) -> Result<Self, PrivateFileError> {
+        let text = private_file::read_or_create(path, random::secret().expose())?;
+        if text.is_empty() {
+            return Err(PrivateFileError::Empty(path.to_owned()));
+        }
+        Ok(Self(Secret::from(text.as_str())))
+    }
+
+    fn opens(&self, headers: &HeaderMap) -> bool {
+        let given = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
+        let Some((scheme, token)) = given.split_at_checked(7) else { return false };
+        // An empty file must not let an empty token in.
+        !self.0.expose().is_empty()
+            && scheme.eq_ignore_ascii_case(b"bearer ")
+            && verify_slices_are_equal(token, self.0.expose().as_bytes()).is_ok()
+    }
+}
+
+/// The host names under which the admin listener answers: any literal address, `localhost`, and
+/// these. A page that rebinds its own name to this address is turned away.
+#[derive(Clone, Debug, Default)]
+pub struct AllowedHosts(Vec<Box<str>>);
+
+impl AllowedHosts {
+    /// The names that the operator adds.
+    #[must_use]
+    pub fn new(names: impl IntoIterator<Item = Box<str>>) -> Self {
+        Self(names.into_iter().collect())
+    }
+
+    fn allow(&self, headers: &HeaderMap) -> bool {
+        let Ok(host) = Host::of(headers, None) else { return false };
+        let name = host.as_str();
+        let literal = name.trim_start_matches('[').trim_end_matches(']');
+        name == "localhost" || literal.parse::<IpAddr>().is_ok() || self.0.iter().any(|allowed| &**allowed == name)
+    }
+}
+
+pub(super) async fn check_host(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    if admin.hosts.allow(request.headers()) {
+        return next.run(request).await;
+    }
+    failure(StatusCode::MISDIRECTED_REQUEST, "this listener does not answer under that Host; see admin.hosts")
+}
+
+pub(super) async fn require_token(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    if admin.token.opens(request.headers()) {
+        return next.run(request).await;
+    }
+    let mut response = failure(StatusCode::UNAUTHORIZED, "the admin API asks for the bearer token of admin.token_file");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer realm=\"admin\""));
+    response
+}
+
+/// Runs what comes next where store I/O belongs: on the control runtime.
+pub(super) async fn on_control(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    let answered = admin.control.spawn(next.run(request)).await;
+    answered.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request to the admin API failed");
+        failure(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; the gateway's log says more")
+    })
+}
+
+pub(super) async fn not_found() -> Response {
+    failure(StatusCode::NOT_FOUND, "no such path")
+}
+
+pub(super) async fn method_not_allowed() -> Response {
+    failure(StatusCode::METHOD_NOT_ALLOWED, "the path has other methods")
+}
+
+/// An error of the admin listener: `{"error": text}`.
+pub(super) fn failure(status: StatusCode, text: &str) -> Response {
+    let headers = [(header::CACHE_CONTROL, "no-store")];
+    (status, headers, Json(json!({ "error": text }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(header::HeaderName::from_static(name), header::HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn only_the_whole_token_opens() {
+        let token = AdminToken(Secret::from("abc"));
+        for good in ["Bearer abc", "bearer abc"] {
+            assert!(token.opens(&headers("authorization", good)), "{good}");
+        }
+        for bad in ["Bearer ab", "Bearer abcd", "Bearer ", "abc", "", "Basic abc"] {
+            assert!(!token.opens(&headers("authorization", bad)), "{bad}");
+        }
+        assert!(!AdminToken(Secret::from("")).opens(&headers("authorization", "Bearer ")));
+    }
+
+    #[test]
+    fn a_rebound_name_is_turned_away() {
+        let hosts = AllowedHosts::new(["gateway.internal".into()]);
+        for good in ["127.0.0.1:9901", "localhost:9901", "[::1]:9901", "gateway.internal"] {
+            assert!(hosts.allow(&headers("host", good)), "{good}");
+        }
+        for bad in ["evil.example:9901", "localhost.evil.example", ""] {
+            assert!(!hosts.allow(&headers("host", bad)), "{bad}");
+        }
+        assert!(!hosts.allow(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,224 @@
+//! The API: revoke, list sessions, keep accounts. JSON in, JSON out; what it answers with 200 is on
+//! the disk and in force. `docs/admin-api.md` is its reference.
+
+use std::{str::FromStr, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::{FromRequest, FromRequestParts, Query, State, rejection::JsonRejection},
+    http::{StatusCode, request::Parts},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{Admin, access::failure};
+use crate::{
+    decision::{Revoked, StewardError},
+    domain::{KeyId, RealmName, Secret, SessionId, Timestamp, id::hex},
+    rules::{dialect::AccountName, realm::Realm},
+    state::{account::AccountError, keys::VaultError, session::Session},
+};
+
+/// Bytes of a request's body, at most.
+pub(super) const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Revoking and sessions, without the check of the API's token.
+pub(super) fn routes() -> Router<Arc<Admin>> {
+    Router::new()
+        .route("/revocations/token", post(revoke_token))
+        .route("/revocations/session", post(revoke_session))
+        .route("/revocations/principal", post(revoke_principal))
+        .route("/revocations/key", post(revoke_key))
+        .route("/sessions", get(sessions))
+}
+
+/// An answer, or what went wrong.
+pub(super) type Answer = Result<Json<Value>, ApiError>;
+
+/// Whom a request is about.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Named {
+    pub(super) realm: String,
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) business: String,
+}
+
+impl Named {
+    pub(super) fn account_name(&self) -> AccountName {
+        AccountName { business: self.business.clone(), name: self.name.clone() }
+    }
+}
+
+/// A secret in a request: it is wiped, and never shown.
+#[derive(Deserialize)]
+#[serde(from = "String")]
+pub(super) struct Hidden(Secret);
+
+impl From<String> for Hidden {
+    fn from(text: String) -> Self {
+        Self(Secret::new(text))
+    }
+}
+
+impl Hidden {
+    pub(super) fn expose(&self) -> &str {
+        self.0.expose()
+    }
+    pub(super) fn into_inner(self) -> Secret {
+        self.0
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum TokenToRevoke {
+    Itself { token: Hidden },
+    ById { jti: String, realm: String, expires: Option<i64> },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ById {
+    id: String,
+}
+
+async fn revoke_token(State(admin): State<Arc<Admin>>, Body(asked): Body<TokenToRevoke>) -> Answer {
+    let snapshot = admin.gate.snapshot();
+    let revoked = match asked {
+        TokenToRevoke::Itself { token } => admin.steward.revoke_token(token.expose(), &snapshot.realms).await?,
+        TokenToRevoke::ById { jti, realm, expires } => {
+            let realm = admin.realm(&realm)?;
+            admin.steward.revoke_token_id(&realm, &jti, expires.map(Timestamp::from_secs)).await?
+        }
+    };
+    Ok(Json(revoked_json(revoked)))
+}
+
+async fn revoke_session(State(admin): State<Arc<Admin>>, Body(ById { id }): Body<ById>) -> Answer {
+    let id = SessionId::from_str(&id).map_err(|_| ApiError::bad("a session's id is a UUID"))?;
+    Ok(Json(revoked_json(admin.steward.revoke_session(id).await?)))
+}
+
+async fn revoke_principal(State(admin): State<Arc<Admin>>, Body(named): Body<Named>) -> Answer {
+    let realm = admin.realm(&named.realm)?;
+    let account = admin.steward.revoke_principal(&realm.name, &named.account_name()).await?;
+    Ok(Json(json!({ "revoked": "principal", "id": account.id.to_string() })))
+}
+
+async fn revoke_key(State(admin): State<Arc<Admin>>, Body(ById { id }): Body<ById>) -> Answer {
+    admin.steward.revoke_key(&KeyId::from_text(&id)).await?;
+    Ok(Json(json!({ "revoked": "key", "id": id })))
+}
+
+async fn sessions(State(admin): State<Arc<Admin>>, Asked(named): Asked<Named>) -> Answer {
+    let realm = admin.realm(&named.realm)?;
+    let sessions = admin.steward.sessions(&realm.name, &named.account_name()).await?;
+    Ok(Json(Value::Array(sessions.iter().map(session_json).collect())))
+}
+
+fn revoked_json(revoked: Revoked) -> Value {
+    match revoked {
+        Revoked::Token(id) => json!({ "revoked": "token", "id": hex(&id.to_bytes()) }),
+        Revoked::Session(id) => json!({ "revoked": "session", "id": id.to_string() }),
+    }
+}
+
+fn session_json(session: &Session) -> Value {
+    json!({
+        "id": session.id.to_string(),
+        "created_at": session.created_at.as_secs(),
+        "expires_at": session.expires_at.map(Timestamp::as_secs),
+    })
+}
+
+impl Admin {
+    /// The realm called `name`.
+    pub(super) fn realm(&self, name: &str) -> Result<Arc<Realm>, ApiError> {
+        let unknown = || ApiError(StatusCode::NOT_FOUND, format!("the config has no realm '{name}'"));
+        let realm = RealmName::from_str(name).map_err(|_| unknown())?;
+        self.gate.snapshot().realms.get(&realm).cloned().ok_or_else(unknown)
+    }
+}
+
+/// What went wrong, for the administrator's eyes.
+#[derive(Debug)]
+pub(super) struct ApiError(pub(super) StatusCode, pub(super) String);
+
+impl ApiError {
+    pub(super) fn bad(text: &str) -> Self {
+        Self(StatusCode::BAD_REQUEST, text.to_owned())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        failure(self.0, &self.1)
+    }
+}
+
+impl From<StewardError> for ApiError {
+    fn from(error: StewardError) -> Self {
+        let status = match &error {
+            StewardError::NotFound { .. } | StewardError::Account(AccountError::NotFound(_)) => StatusCode::NOT_FOUND,
+            StewardError::Account(AccountError::Store(_))
+            | StewardError::Store(_)
+            | StewardError::Vault(VaultError::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            StewardError::Account(AccountError::Exists(_)) => StatusCode::CONFLICT,
+            StewardError::NotOurs(_) | StewardError::Refused(_) | StewardError::Account(_) => StatusCode::BAD_REQUEST,
+            StewardError::Vault(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+impl From<AccountError> for ApiError {
+    fn from(error: AccountError) -> Self {
+        StewardError::from(error).into()
+    }
+}
+
+/// A JSON body. What is wrong with one is said without quoting it: it may hold a secret.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, ApiError> {
+        let text = |rejection: &JsonRejection| match rejection {
+            JsonRejection::MissingJsonContentType(_) => "send Content-Type: application/json",
+            JsonRejection::JsonSyntaxError(_) => "the body is no JSON",
+            JsonRejection::JsonDataError(_) => {
+                "a member is missing, unknown or of the wrong type; see docs/admin-api.md"
+            }
+            _ => "the body could not be read",
+        };
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(rejection) => Err(Self::refuse(rejection.status(), text(&rejection))),
+        }
+    }
+}
+
+impl<T> Body<T> {
+    fn refuse(status: StatusCode, text: &str) -> ApiError {
+        ApiError(status, text.to_owned())
+    }
+}
+
+/// A query.
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query
+            .map(|Query(asked)| Self(asked))
+            .map_err(|_| ApiError::bad("a parameter is missing; see docs/admin-api.md"))
+    }
+}

@@ -1,0 +1,110 @@
+//! Health and metrics.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{Admin, access::failure};
+use crate::domain::Timestamp;
+
+/// Whether the gateway can serve: it has its keys and revocations, and is not stopping.
+#[derive(Debug, Default)]
+pub struct Readiness {
+    loaded: AtomicBool,
+    draining: AtomicBool,
+}
+
+impl Readiness {
+    /// Keys and revocations are loaded.
+    pub fn set_loaded(&self) {
+        self.loaded.store(true, Ordering::Release);
+    }
+
+    /// The gateway stops: no new work, please.
+    pub fn set_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    fn problem(&self) -> Option<&'static str> {
+        if self.draining.load(Ordering::Acquire) {
+            return Some("draining");
+        }
+        (!self.loaded.load(Ordering::Acquire)).then_some("loading keys and revocations")
+    }
+}
+
+pub(super) async fn alive() -> &'static str {
+    "alive\n"
+}
+
+pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> Response {
+    match admin.readiness.problem() {
+        None => "ready\n".into_response(),
+        Some(problem) => failure(StatusCode::SERVICE_UNAVAILABLE, problem),
+    }
+}
+
+pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    admin.take_readings();
+    match admin.metrics.render() {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(_) => failure(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be rendered"),
+    }
+}
+
+impl Admin {
+    /// Brings those metrics up to date that are read and not counted.
+    fn take_readings(&self) {
+        let metrics = &self.metrics;
+        let cache = self.gate.verified();
+        metrics.token_cache_entries.set(count(cache.len()));
+        advance(&metrics.token_cache_hits, cache.hits());
+        advance(&metrics.token_cache_misses, cache.misses());
+        advance(&metrics.token_cache_evictions, cache.evictions());
+        advance(&metrics.access_log_dropped, self.front.access_lines_dropped());
+        metrics.password_queue.set(count(self.hasher.queue_len()));
+        let revocations = self.gate.revocations().counts();
+        for (kind, number) in
+            [("token", revocations.tokens), ("session", revocations.sessions), ("principal", revocations.principals)]
+        {
+            metrics.revocations.with_label_values(&[kind]).set(count(number));
+        }
+        let snapshot = self.gate.snapshot();
+        metrics.key_age_seconds.reset();
+        for key in snapshot.keys.iter() {
+            let age = metrics.key_age_seconds.with_label_values(&[key.realm.as_str(), key.state.name()]);
+            let seconds = age_seconds(self.steward.now(), key.created_at);
+            // The youngest key of a state: 0 is what a fresh gauge shows.
+            if age.get() == 0.0 || seconds < age.get() {
+                age.set(seconds);
+            }
+        }
+        metrics.upstream_healthy.reset();
+        for pool in snapshot.pools.iter() {
+            for server in pool.servers() {
+                let healthy = metrics.upstream_healthy.with_label_values(&[&*pool.settings.name, server.address()]);
+                healthy.set(server.is_reachable().into());
+            }
+        }
+    }
+}
+
+fn age_seconds(now: Timestamp, created_at: Timestamp) -> f64 {
+    now.since(created_at).as_secs_f64()
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Brings a counter to a total that is counted elsewhere.
+fn advance(counter: &prometheus::IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
+}

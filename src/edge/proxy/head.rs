@@ -1,0 +1,331 @@
+//! Reading a request's head: all of it within one deadline, bounded, and with a framing that every
+//! server behind reads the same way. What two servers could frame differently is refused before
+//! anything parses it (RFC 9112 sections 2.2, 5.1, 6.1 and 6.3).
+
+use std::{io, time::Duration};
+
+use bytes::BytesMut;
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    time::{Instant, timeout, timeout_at},
+};
+
+use crate::domain::Reason;
+
+/// Bytes of a head, at most. pingora would take a mebibyte.
+pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// Header fields of a head, at most: below pingora's own bound, so that the answer is ours.
+pub(super) const FIELDS_MAX: usize = 200;
+
+/// Digits of a length: more would not be a number of bytes that anybody sends.
+const LENGTH_DIGITS_MAX: usize = 18;
+
+/// What one connection holds while it waits for a request.
+const BUFFER_BYTES: usize = 4096;
+
+/// Why a head was not taken.
+#[derive(Debug, Error)]
+pub(super) enum HeadError {
+    /// The client broke off.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It was not complete in time.
+    #[error("the head was not complete in time")]
+    Timeout,
+    /// It is over [`HEAD_BYTES_MAX`] or [`FIELDS_MAX`].
+    #[error("the head is too large")]
+    TooLarge,
+    /// It is no head that every server reads alike.
+    #[error("{0}")]
+    Malformed(&'static str),
+}
+
+impl HeadError {
+    /// The reason to answer with, when there is still somebody to answer.
+    pub(super) const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Io(_) => None,
+            Self::Timeout => Some(Reason::RequestTimeout),
+            Self::TooLarge => Some(Reason::HeadTooLarge),
+            Self::Malformed(_) => Some(Reason::MalformedRequest),
+        }
+    }
+}
+
+/// Reads until a head is complete; what follows it in the same bytes comes along. `None` when the
+/// client closed the connection, or sent nothing for `idle`, without having begun a request.
+///
+/// All of the head has `deadline`: from its first byte, or from `accepted`, on a fresh connection.
+pub(super) async fn read_head<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    idle: Duration,
+    deadline: Duration,
+    accepted: Option<Instant>,
+) -> Result<Option<BytesMut>, HeadError> {
+    let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
+    match timeout(idle, stream.read_buf(&mut buffer)).await {
+        // A client that goes away between requests breaks nothing off.
+        Err(_) | Ok(Ok(0) | Err(_)) => return Ok(None),
+        Ok(Ok(_)) => {}
+    }
+    let deadline = accepted.unwrap_or_else(Instant::now) + deadline;
+    let mut scanner = Scanner::default();
+    while !scanner.scan(&buffer)? {
+        if buffer.len() >= HEAD_BYTES_MAX {
+            return Err(HeadError::TooLarge);
+        }
+        if timeout_at(deadline, stream.read_buf(&mut buffer)).await.map_err(|_| HeadError::Timeout)?? == 0 {
+            return Err(HeadError::Io(io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
+    escape_query(&mut buffer);
+    Ok(Some(buffer))
+}
+
+/// Percent-encodes those bytes of the query that old clients send as they are (letters with accents,
+/// quotes, angle brackets) and that no URI has. Nothing is decided by them, and the service reads the
+/// same octets.
+fn escape_query(head: &mut BytesMut) {
+    let start = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
+    let Some(end) = head[start..].iter().position(|&byte| byte == b'\r').map(|at| start + at) else { return };
+    let Some(query) = head[start..end].iter().position(|&byte| byte == b'?').map(|at| start + at) else { return };
+    let foreign = |byte: u8| byte >= 0x80 || matches!(byte, b'<' | b'>' | b'"' | b'`');
+    if !head[query..end].iter().copied().any(foreign) {
+        return;
+    }
+    let mut escaped = BytesMut::with_capacity(head.len() + BUFFER_BYTES);
+    escaped.extend_from_slice(&head[..query]);
+    for &byte in &head[query..end] {
+        if foreign(byte) {
+            escaped.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        } else {
+            escaped.extend_from_slice(&[byte]);
+        }
+    }
+    escaped.extend_from_slice(&head[end..]);
+    *head = escaped;
+}
+
+/// Looks at each line of a head once, as it comes in.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each notes one thing that was seen, and all combinations occur")]
+struct Scanner {
+    line_start: usize,
+    request_line_seen: bool,
+    http_1_0: bool,
+    fields: usize,
+    content_length: bool,
+    transfer_encoding: bool,
+    host: bool,
+}
+
+impl Scanner {
+    /// True when the head is complete.
+    fn scan(&mut self, buffer: &[u8]) -> Result<bool, HeadError> {
+        while let Some(length) = buffer[self.line_start..].iter().position(|&byte| byte == b'\n') {
+            let line = &buffer[self.line_start..self.line_start + length];
+            let Some((b'\r', line)) = line.split_last() else { return Err(HeadError::Malformed("a bare line feed")) };
+            self.line_start += length + 1;
+            if self.line_start > HEAD_BYTES_MAX {
+                return Err(HeadError::TooLarge);
+            }
+            if line.contains(&b'\r') || line.contains(&0) {
+                return Err(HeadError::Malformed("a bare carriage return or NUL"));
+            }
+            match (line.is_empty(), self.request_line_seen) {
+                // RFC 9112 section 2.2: empty lines before the request line are passed over.
+                (true, false) => {}
+                (true, true) => return self.complete(),
+                (false, false) => self.request_line(line)?,
+                (false, true) => self.field(line)?,
+            }
+        }
+        Ok(false)
+    }
+
+    fn request_line(&mut self, line: &[u8]) -> Result<(), HeadError> {
+        self.request_line_seen = true;
+        let mut words = line.split(|&byte| byte == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            return Err(HeadError::Malformed("no request line of three words"));
+        };
+        self.http_1_0 = version == b"HTTP/1.0";
+        if !(self.http_1_0 || version == b"HTTP/1.1") {
+            return Err(HeadError::Malformed("no HTTP/1 request line"));
+        }
+        // pingora would drop a fragment, and answer other bytes by itself; for a query see `escape_query`.
+        let query = target.iter().position(|&byte| byte == b'?').unwrap_or(target.len());
+        let stands = |(at, &byte): (usize, &u8)| match byte {
+            b'#' => false,
+            b'<' | b'>' | b'`' | 0x80.. => at > query,
+            byte => byte.is_ascii_graphic(),
+        };
+        if !is_token(method) || target.is_empty() || !target.iter().enumerate().all(stands) {
+            return Err(HeadError::Malformed("a method or target with bytes that cannot stand there"));
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, line: &[u8]) -> Result<(), HeadError> {
+        self.fields += 1;
+        if self.fields > FIELDS_MAX {
+            return Err(HeadError::TooLarge);
+        }
+        let colon = line.iter().position(|&byte| byte == b':').ok_or(HeadError::Malformed("a field without colon"))?;
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if !is_token(name) {
+            return Err(HeadError::Malformed("no field name, a folded line, or a byte that cannot stand in a name"));
+        }
+        if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+            return Err(HeadError::Malformed("a control byte in a field's value"));
+        }
+        if name.eq_ignore_ascii_case(b"content-length") {
+            if std::mem::replace(&mut self.content_length, true) {
+                return Err(HeadError::Malformed("two lengths"));
+            }
+            if value.is_empty() || value.len() > LENGTH_DIGITS_MAX || !value.iter().all(u8::is_ascii_digit) {
+                return Err(HeadError::Malformed("a length that is no number"));
+            }
+        } else if name.eq_ignore_ascii_case(b"host") {
+            if std::mem::replace(&mut self.host, true) {
+                return Err(HeadError::Malformed("two hosts"));
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding")
+            && (std::mem::replace(&mut self.transfer_encoding, true) || !value.eq_ignore_ascii_case(b"chunked"))
+        {
+            return Err(HeadError::Malformed("a transfer encoding other than chunked"));
+        }
+        Ok(())
+    }
+
+    fn complete(&self) -> Result<bool, HeadError> {
+        if self.transfer_encoding && (self.content_length || self.http_1_0) {
+            return Err(HeadError::Malformed("a transfer encoding beside a length, or in HTTP/1.0"));
+        }
+        Ok(true)
+    }
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token(word: &[u8]) -> bool {
+    let stands = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !word.is_empty() && word.iter().all(stands)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn scan(head: &[u8]) -> Result<bool, HeadError> {
+        Scanner::default().scan(head)
+    }
+
+    #[test]
+    fn ordinary_heads_are_complete_at_their_empty_line() {
+        for head in [
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "\r\nGET / HTTP/1.0\r\n\r\nbody\nwith\rbytes",
+            "GET /?nombre=José HTTP/1.1\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost:a\r\nContent-Length: 3\r\n\r\nabc",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked \r\n\r\n",
+        ] {
+            assert!(matches!(scan(head.as_bytes()), Ok(true)), "{head:?}");
+        }
+        assert!(matches!(scan(b"GET / HTTP/1.1\r\nHost: a\r\n"), Ok(false)));
+    }
+
+    #[test]
+    fn ambiguous_framing_is_refused() {
+        for head in [
+            "GET / HTTP/1.1\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\n\r\n",
+            "GET / HTTP/1.1\r\nA: b\rc\r\n\r\n",
+            "GET / HTTP/1.1\r\nA: b\0c\r\n\r\n",
+            "GET / HTTP/1.1\r\nA : b\r\n\r\n",
+            "GET / HTTP/1.1\r\n: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nA\r\n\r\n",
+            "GET / HTTP/1.1\r\nA: b\r\n folded: c\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length: +1\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length:\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length: 18446744073709551621\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "GET / HTTP/1.1\r\nTransfer-Encoding: identity, chunked\r\n\r\n",
+            "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "GET /\r\n\r\n",
+            "GET  / HTTP/1.1\r\n\r\n",
+            "GET /a b HTTP/1.1\r\n\r\n",
+            "GET /a#b HTTP/1.1\r\n\r\n",
+            "GET /ñ HTTP/1.1\r\n\r\n",
+            "G(T / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nA\u{1}: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nA: b\u{1}\r\n\r\n",
+            "GET / HTTP/2.0\r\n\r\n",
+        ] {
+            assert!(matches!(scan(head.as_bytes()), Err(HeadError::Malformed(_))), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_brought_into_the_form_of_a_uri() {
+        for (head, expected) in [
+            ("GET /a?b=%20&c=1 HTTP/1.1\r\n\r\n\u{e9}?\u{e9}", "GET /a?b=%20&c=1 HTTP/1.1\r\n\r\n\u{e9}?\u{e9}"),
+            (
+                "\r\nGET /a?b=é<\"x\"> HTTP/1.1\r\nA: é\r\n\r\n",
+                "\r\nGET /a?b=%C3%A9%3C%22x%22%3E HTTP/1.1\r\nA: é\r\n\r\n",
+            ),
+            ("GET /a HTTP/1.1\r\nA: ?é\r\n\r\n", "GET /a HTTP/1.1\r\nA: ?é\r\n\r\n"),
+        ] {
+            let mut bytes = BytesMut::from(head);
+            escape_query(&mut bytes);
+            assert_eq!(bytes, expected.as_bytes(), "{head}");
+        }
+    }
+
+    #[test]
+    fn fields_are_counted() {
+        let head = |fields| format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(fields));
+        assert!(matches!(scan(head(FIELDS_MAX).as_bytes()), Ok(true)));
+        assert!(matches!(scan(head(FIELDS_MAX + 1).as_bytes()), Err(HeadError::TooLarge)));
+    }
+
+    proptest! {
+        /// However the bytes are cut, the verdict is the same.
+        #[test]
+        fn the_cut_does_not_matter(text in "(GET / HTTP/1\\.[01]\r\n)?([a:b \r\n]{0,8}\r\n){0,4}\r\n", cut in 0_usize..80) {
+            let bytes = text.as_bytes();
+            let whole = format!("{:?}", scan(bytes));
+            let mut scanner = Scanner::default();
+            let first = scanner.scan(&bytes[..cut.min(bytes.len())]);
+            let verdict = match first {
+                Ok(false) => scanner.scan(bytes),
+                verdict => verdict,
+            };
+            prop_assert_eq!(whole, format!("{:?}", verdict));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_sender_is_cut_off_whatever_it_sends() {
+        let (mut client, mut server) = tokio::io::duplex(1024);
+        let sender = tokio::spawn(async move {
+            use tokio::io::AsyncWriteExt;
+            while client.write_all(b"A").await.is_ok() {
+                tokio::time::advance(Duration::from_secs(1)).await;
+            }
+        });
+        let result = read_head(&mut server, Duration::from_secs(60), Duration::from_secs(10), None).await;
+        assert!(matches!(result, Err(HeadError::Timeout)), "{result:?}");
+        drop(server);
+        sender.await.unwrap();
+    }
+}

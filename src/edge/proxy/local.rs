@@ -1,0 +1,136 @@
+//! Writing answers that are ours.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Method, Response, header};
+use pingora::{Result, http::ResponseHeader, proxy::Session};
+use tokio::time::timeout;
+
+use crate::{domain::Reason, edge::respond};
+
+/// An unread body up to this is read, so that the connection can be kept for the next request.
+const DRAIN_BYTES_MAX: usize = 64 << 10;
+
+/// How long such a body may take to arrive.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What came of reading a body.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// All of it.
+    Complete(Bytes),
+    /// It is over the bound.
+    TooLarge,
+    /// It did not come in time.
+    TimedOut,
+    /// The client broke off, or its chunks are none.
+    Broken,
+}
+
+/// Writes an answer. A small body that nobody read is read first: the connection stays alive.
+/// Where it was not read to a clean end, the connection ends with the answer: whatever else stands on
+/// it must never be taken for a request (pingora counts a body that broke its framing as done).
+pub(super) async fn write(session: &mut Session, response: Response<Bytes>) -> Result<()> {
+    if !drain(session).await {
+        session.set_keepalive(None);
+    }
+    let (parts, body) = response.into_parts();
+    let mut head = ResponseHeader::build(parts.status, Some(parts.headers.len()))?;
+    for (name, value) in &parts.headers {
+        head.append_header(name.clone(), value.clone())?;
+    }
+    let without_body = session.req_header().method == Method::HEAD || body.is_empty();
+    session.write_response_header(Box::new(head), without_body).await?;
+    if !without_body {
+        session.write_response_body(Some(body), true).await?;
+    }
+    Ok(())
+}
+
+/// Reads a body of at most `bytes_max`, all of it before `deadline` is over: a sender of one byte now
+/// and then is not waited for.
+pub(super) async fn read_body(session: &mut Session, bytes_max: usize, deadline: Duration) -> Result<Body> {
+    let body = timeout(deadline, collect_body(session, bytes_max)).await.unwrap_or(Ok(Body::TimedOut));
+    if !matches!(body, Ok(Body::Complete(_))) {
+        session.set_keepalive(None);
+    }
+    body
+}
+
+async fn collect_body(session: &mut Session, bytes_max: usize) -> Result<Body> {
+    if declared_length(session).is_some_and(|length| length > bytes_max) {
+        return Ok(Body::TooLarge);
+    }
+    if expects_continue(session) && !session.is_body_done() {
+        session.write_continue_response().await?;
+    }
+    let mut body = BytesMut::new();
+    loop {
+        match session.read_request_body().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > bytes_max => return Ok(Body::TooLarge),
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(Body::Complete(body.freeze())),
+            Err(error) if matches!(error.etype(), pingora::ErrorType::ReadTimedout) => return Ok(Body::TimedOut),
+            Err(_) => return Ok(Body::Broken),
+        }
+    }
+}
+
+/// Reads what is left of a small body; whether its end was reached in order.
+async fn drain(session: &mut Session) -> bool {
+    if session.is_body_done() {
+        return true;
+    }
+    if expects_continue(session) || declared_length(session).is_some_and(|length| length > DRAIN_BYTES_MAX) {
+        return false;
+    }
+    let all = async {
+        let mut read = 0;
+        while let Some(chunk) = session.read_request_body().await? {
+            read += chunk.len();
+            if read > DRAIN_BYTES_MAX {
+                return Ok(false);
+            }
+        }
+        Ok::<_, Box<pingora::Error>>(true)
+    };
+    matches!(timeout(DRAIN, all).await, Ok(Ok(true)))
+}
+
+fn declared_length(session: &Session) -> Option<usize> {
+    session.req_header().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn expects_continue(session: &Session) -> bool {
+    let expect = session.req_header().headers.get(header::EXPECT);
+    expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// The bytes of an answer to a head that was never parsed; the connection ends with it.
+pub(super) fn closing_answer(reason: Reason) -> Vec<u8> {
+    let answer = respond::plain(reason);
+    let status = answer.status;
+    let head = format!(
+        "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n",
+        status.as_u16(),
+        status.canonical_reason().unwrap_or_default(),
+        answer.content_type,
+        answer.body.len(),
+    );
+    [head.as_bytes(), &answer.body].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closing_answer_is_a_whole_http_message() {
+        let answer = String::from_utf8(closing_answer(Reason::HeadTooLarge)).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{head}");
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
+        assert!(body.contains(r#""status":431"#), "{body}");
+    }
+}

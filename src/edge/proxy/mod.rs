@@ -1,0 +1,19 @@
+//! The front door: our accept loop, and pingora behind it.
+//!
+//! We read each request's head ourselves (`head`), with one deadline for all of it and its framing
+//! checked, and hand the bytes to pingora, which parses them and proxies. Between requests the
+//! connection is ours again.
+
+mod doorman;
+mod exchange;
+mod forward;
+mod head;
+mod listener;
+mod local;
+mod record;
+mod settings;
+mod shared;
+
+pub use listener::{Listeners, serve};
+pub use settings::Settings;
+pub use shared::{Means, Shared, Tunables};

@@ -1,0 +1,151 @@
+//! What the accept loop and the hooks share, and what a reload may change of it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use prometheus::IntGauge;
+use tokio::runtime::Handle;
+
+use super::Settings;
+use crate::{
+    decision::Gate,
+    domain::{Clock, Reason},
+    edge::endpoint::TokenEndpoints,
+    observe::{
+        access_log::AccessLog,
+        metrics::{Metrics, RouteMetrics},
+    },
+};
+
+/// What a reload may change about the front listener.
+#[derive(Clone, Debug)]
+pub struct Tunables {
+    /// See [`Settings::trusted_proxies`].
+    pub trusted_proxies: Vec<IpNet>,
+    /// See [`Settings::head_timeout`].
+    pub head_timeout: Duration,
+    /// See [`Settings::keepalive_timeout`].
+    pub keepalive_timeout: Duration,
+    /// See [`Settings::body_timeout`].
+    pub body_timeout: Duration,
+    /// Whether requests are logged.
+    pub access_log: bool,
+}
+
+impl Tunables {
+    /// From the settings.
+    #[must_use]
+    pub fn of(settings: &Settings, access_log: bool) -> Self {
+        Self {
+            trusted_proxies: settings.trusted_proxies.clone(),
+            head_timeout: settings.head_timeout,
+            keepalive_timeout: settings.keepalive_timeout,
+            body_timeout: settings.body_timeout,
+            access_log,
+        }
+    }
+}
+
+/// What the front works with.
+pub struct Means {
+    /// Who decides.
+    pub gate: Arc<Gate>,
+    /// Who answers token endpoints.
+    pub endpoints: Arc<TokenEndpoints>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where store I/O and password hashes are waited for: not on the proxy's threads.
+    pub control: Handle,
+    /// Where requests are logged.
+    pub access_log: AccessLog,
+}
+
+/// What the accept loop and the hooks share.
+pub struct Shared {
+    pub(super) means: Means,
+    unrouted: RouteMetrics,
+    connections_open: IntGauge,
+    connections_active: IntGauge,
+    tunables: ArcSwap<Tunables>,
+    connections_max: usize,
+}
+
+impl Shared {
+    /// Puts the pieces together.
+    #[must_use]
+    pub fn new(means: Means, metrics: &Metrics, tunables: Tunables, connections_max: usize) -> Self {
+        Self {
+            unrouted: metrics.route("-"),
+            connections_open: metrics.connections.with_label_values(&["open"]),
+            connections_active: metrics.connections.with_label_values(&["active"]),
+            means,
+            tunables: ArcSwap::from_pointee(tunables),
+            connections_max,
+        }
+    }
+
+    /// Takes over what a reload changed; it holds for the next request.
+    pub fn set_tunables(&self, tunables: Tunables) {
+        self.tunables.store(Arc::new(tunables));
+    }
+
+    /// Log lines dropped since the start.
+    #[must_use]
+    pub fn access_lines_dropped(&self) -> u64 {
+        self.means.access_log.dropped()
+    }
+
+    pub(super) fn tunables(&self) -> arc_swap::Guard<Arc<Tunables>> {
+        self.tunables.load()
+    }
+
+    pub(super) const fn connections_max(&self) -> usize {
+        self.connections_max
+    }
+
+    pub(super) fn connection_refused(&self) {
+        self.unrouted.decided("deny", Reason::TooManyRequests);
+    }
+
+    pub(super) fn connection_opened(&self) -> Gauged {
+        Gauged::up(&self.connections_open)
+    }
+
+    pub(super) fn request_begun(&self) -> Gauged {
+        Gauged::up(&self.connections_active)
+    }
+
+    pub(super) const fn unrouted(&self) -> &RouteMetrics {
+        &self.unrouted
+    }
+
+    pub(super) fn since(&self, start: Instant) -> Duration {
+        self.means.clock.instant().saturating_duration_since(start)
+    }
+}
+
+/// A gauge that is one higher while this lives.
+pub(super) struct Gauged(IntGauge);
+
+impl Gauged {
+    fn up(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Gauged {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared(…)")
+    }
+}

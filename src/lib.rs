@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod decision;
 pub mod domain;
 pub mod edge;

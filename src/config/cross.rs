@@ -1,0 +1,135 @@
+//! What no section of the file can see alone: addresses that clash, routes that match the same requests.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::{
+    endpoints::Endpoint,
+    process::{Admin, Server as Front},
+    reader::{Context, Spot},
+    routes::Route,
+    upstreams::{Server, Upstreams},
+};
+use crate::rules::route::{HostPattern, Pattern, Router};
+
+/// No address is listened on twice.
+pub(super) fn listeners(context: &Context<'_>, server: &Front, admin: &Admin) {
+    for (index, listen) in server.listen.iter().enumerate() {
+        if server.listen[..index].iter().any(|earlier| clash(earlier.value, listen.value)) {
+            context.report(&listen.spot, &format!("'{}' is listened on already", listen.value));
+        }
+    }
+    if let Some(front) = server.listen.iter().find(|front| clash(front.value, admin.settings.listen)) {
+        let message =
+            format!("clashes with '{}' of server.listen; the operator's door needs an address of its own", front.value);
+        context.report(&admin.listen, &message);
+    }
+}
+
+/// No request can be forwarded to the admin listener.
+pub(super) fn upstreams(context: &Context<'_>, upstreams: &Upstreams, admin: &Admin) {
+    for server in &upstreams.servers {
+        if reaches(&server.value, admin.settings.listen) {
+            let message = format!("'{}' is the admin listener; no request may be forwarded to it", server.value);
+            context.report(&server.spot, &message);
+        }
+    }
+}
+
+/// No two token endpoints have the same host and path.
+pub(super) fn endpoints(context: &Context<'_>, endpoints: &[Endpoint]) {
+    let entry = |endpoint: &Endpoint| {
+        let pattern = endpoint.settings.pattern.clone();
+        Entry {
+            pattern,
+            name: "the token endpoint".to_owned(),
+            spot: endpoint.spot.clone(),
+            path: endpoint.path.clone(),
+        }
+    };
+    conflicts(context, &endpoints.iter().map(entry).collect::<Vec<_>>());
+}
+
+/// No two routes match the same requests, and none stands behind a token endpoint.
+pub(super) fn routes(context: &Context<'_>, routes: &[Route], endpoints: &[Endpoint]) {
+    let entry = |route: &Route| {
+        let pattern = route.settings.pattern.clone();
+        let name = format!("route '{}'", route.settings.name);
+        Entry { pattern, name, spot: route.spot.clone(), path: route.path.clone() }
+    };
+    conflicts(context, &routes.iter().map(entry).collect::<Vec<_>>());
+    for route in routes.iter().filter(|route| route.settings.pattern.exact) {
+        if let Some(owner) = endpoints.iter().find(|endpoint| owns(&endpoint.settings.pattern, &route.settings.pattern))
+        {
+            let line = context.line(&owner.spot);
+            let message = format!("the token endpoint of line {line} owns this path; no request would reach the route");
+            context.report(&route.path, &message);
+        }
+    }
+}
+
+/// A route or a token endpoint, as far as a conflict is about it.
+struct Entry {
+    pattern: Pattern,
+    name: String,
+    spot: Spot,
+    path: Spot,
+}
+
+/// Reports the entries that the route table would have no place for.
+fn conflicts(context: &Context<'_>, entries: &[Entry]) {
+    let Err(conflicts) = Router::build(entries.iter().map(|entry| (entry.pattern.clone(), ()))) else { return };
+    for conflict in conflicts {
+        let second = &entries[conflict.index];
+        // The earliest that the second has a conflict with: alone with it the table finds it too.
+        let together = |first: &&Entry| {
+            Router::build([first, &second].map(|entry| (entry.pattern.clone(), ())))
+                .is_err_and(|pair| pair.iter().any(|pair| pair.host == conflict.host))
+        };
+        let Some(first) = entries[..conflict.index].iter().find(together) else { continue };
+        let (name, line) = (&first.name, context.line(&first.spot));
+        let (host, path) = (&conflict.host, &conflict.path);
+        context.report(
+            &second.path,
+            &format!("matches the same requests as {name} of line {line} (host {host}, path {path})"),
+        );
+    }
+}
+
+/// Whether a token endpoint takes every request of some host that the exact route `route` names.
+fn owns(endpoint: &Pattern, route: &Pattern) -> bool {
+    let covers = |host: &HostPattern| endpoint.hosts.iter().any(|owned| covers(owned, host));
+    endpoint.path == route.path && (endpoint.hosts.is_empty() || route.hosts.iter().any(covers))
+}
+
+/// Whether every host that `inner` matches is one that `outer` matches.
+fn covers(outer: &HostPattern, inner: &HostPattern) -> bool {
+    match (outer, inner) {
+        (HostPattern::Below(parent), HostPattern::Exact(name) | HostPattern::Below(name)) => name.ends_with(&**parent),
+        (HostPattern::Exact(_), _) => outer == inner,
+    }
+}
+
+/// Whether both addresses cannot be listened on at once. Port 0 takes a free one each time.
+fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_family = one.is_ipv4() == other.is_ipv4();
+    let overlap = one.ip() == other.ip() || same_family && (one.ip().is_unspecified() || other.ip().is_unspecified());
+    one.port() != 0 && one.port() == other.port() && overlap
+}
+
+/// Whether a connection to `server` would arrive at `listener`, as far as its spelling tells.
+fn reaches(server: &Server, listener: SocketAddr) -> bool {
+    const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    if listener.port() == 0 || listener.port() != server.port {
+        return false;
+    }
+    let host = server.host.strip_suffix('.').unwrap_or(&server.host);
+    let targets = match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        // A connection to 0.0.0.0 or [::] goes to the machine itself.
+        Ok(ip) if ip.is_unspecified() => LOOPBACK.to_vec(),
+        Ok(ip) => vec![ip],
+        Err(_) if host == "localhost" || host.ends_with(".localhost") => LOOPBACK.to_vec(),
+        Err(_) => vec![],
+    };
+    let listens = listener.ip().to_canonical();
+    targets.iter().any(|target| *target == listens || listens.is_unspecified() && target.is_loopback())
+}

@@ -1,0 +1,58 @@
+//! `[[token_endpoints]]`: the paths that Portero answers itself.
+
+use super::{
+    item::Item,
+    reader::{Section, Spot},
+    realms::Realms,
+    routes::{canonical_path, hosts, pattern},
+};
+use crate::{decision::EndpointSettings, domain::RealmName, rules::dialect::Dialect};
+
+/// A token endpoint and where it stands.
+pub(super) struct Endpoint {
+    pub(super) settings: EndpointSettings,
+    pub(super) spot: Spot,
+    /// Where its path stands.
+    pub(super) path: Spot,
+}
+
+/// Reads every token endpoint.
+pub(super) fn read(root: &mut Section<'_>, realms: &Realms) -> Vec<Endpoint> {
+    root.sections("token_endpoints").into_iter().filter_map(|section| endpoint(section, realms)).collect()
+}
+
+fn endpoint(mut section: Section<'_>, realms: &Realms) -> Option<Endpoint> {
+    let path = section.required("path", "\"/api/auth/token\"", canonical_path);
+    let hosts = section.checked("hosts", vec![], hosts);
+    let refresh = section.or("grant", false, |item| item.one_of(&[("login", false), ("refresh", true)]));
+    let answering = section.required("realms", "[\"sws\"]", |item| answering(item, realms, refresh));
+    let (spot, path_spot) = (section.spot().clone(), section.spot_of("path"));
+    section.finish();
+    let settings = EndpointSettings {
+        pattern: pattern(hosts?, &path?, true, vec![])?,
+        realms: answering.unwrap_or_default(),
+        refresh,
+    };
+    Some(Endpoint { settings, spot, path: path_spot })
+}
+
+/// The realms of an endpoint: each of another dialect, since a body's fields tell only dialects apart.
+fn answering(item: &Item<'_>, realms: &Realms, refresh: bool) -> Option<Vec<RealmName>> {
+    let names = item.some(|item| realms.resolve(item))?;
+    let mut seen: Vec<(Dialect, &RealmName)> = vec![];
+    for (item, name) in item.items()?.iter().zip(&names) {
+        let Some(dialect) = realms.dialect(name) else { continue };
+        if refresh && dialect != Dialect::Apis {
+            item.wrong::<()>(&format!(
+                "grant = \"refresh\" is for realms of dialect 'apis'; '{name}' is of dialect '{dialect}', which has no refresh tokens"
+            ));
+        }
+        if let Some((_, other)) = seen.iter().find(|(taken, _)| *taken == dialect) {
+            item.wrong::<()>(&format!(
+                "'{name}' and '{other}' are both of dialect '{dialect}'; a request would not tell them apart: give them two paths or hosts"
+            ));
+        }
+        seen.push((dialect, name));
+    }
+    Some(names)
+}

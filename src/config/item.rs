@@ -1,0 +1,196 @@
+//! One value of the file, read as what it should be.
+
+use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
+
+use toml::de::DeValue;
+
+use super::{
+    duration,
+    expand::{self, Piece},
+    reader::{Context, Section, Spot, suggestion},
+};
+
+/// Characters of a value that a problem shows, at most.
+const SHOWN_CHARS_MAX: usize = 80;
+
+/// A value and where it stands. Its readers report what is wrong, and are `None` then.
+pub(super) struct Item<'a> {
+    context: &'a Context<'a>,
+    spot: Spot,
+    value: &'a DeValue<'a>,
+}
+
+impl<'a> Item<'a> {
+    pub(super) const fn new(context: &'a Context<'a>, spot: Spot, value: &'a DeValue<'a>) -> Self {
+        Self { context, spot, value }
+    }
+
+    /// A string, with the environment's variables put in.
+    pub(super) fn text(&self) -> Option<String> {
+        let DeValue::String(raw) = self.value else { return self.expected("a string") };
+        let mut text = Some(String::with_capacity(raw.len()));
+        for piece in expand::pieces(raw) {
+            let part = match piece {
+                Piece::Text(part) => Some(part.to_owned()),
+                Piece::Variable(name) => (self.context.env)(name)
+                    .or_else(|| self.wrong(&format!("the environment variable '{name}' is not set"))),
+                Piece::Broken => {
+                    self.wrong("'${' must be followed by a variable's name and '}'; write '$${' for the text '${'")
+                }
+            };
+            text = text.zip(part).map(|(text, part)| text + &part);
+        }
+        text
+    }
+
+    /// A string that is not empty.
+    pub(super) fn word(&self) -> Option<String> {
+        let text = self.text()?;
+        if text.is_empty() { self.wrong("must not be empty") } else { Some(text) }
+    }
+
+    /// A string that is `expected`, which stands in the problem when `T` cannot be read from it.
+    pub(super) fn parse<T: FromStr>(&self, expected: &str) -> Option<T> {
+        let text = self.text()?;
+        text.parse().ok().or_else(|| self.no(expected))
+    }
+
+    /// One of the words of `choices`.
+    pub(super) fn one_of<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.text()?;
+        let choice = choices.iter().find(|(word, _)| *word == text);
+        choice.map(|(_, value)| *value).or_else(|| {
+            let instead = suggestion(self.raw(), choices.iter().map(|(word, _)| *word));
+            self.wrong(&format!("{} is not known here; {instead}", self.shown()))
+        })
+    }
+
+    /// A path; a relative one is relative to the file's folder.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        self.word().map(|path| self.context.directory.join(path))
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&self) -> Option<bool> {
+        if let DeValue::Boolean(value) = self.value { Some(*value) } else { self.expected("true or false") }
+    }
+
+    /// An integer within `range`.
+    pub(super) fn integer<N>(&self, range: &RangeInclusive<N>) -> Option<N>
+    where
+        N: TryFrom<i64> + PartialOrd + Display,
+    {
+        let expected = || format!("an integer from {} to {}", range.start(), range.end());
+        let DeValue::Integer(integer) = self.value else { return self.expected(&expected()) };
+        let value =
+            i64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|value| N::try_from(value).ok());
+        value.filter(|value| range.contains(value)).or_else(|| self.expected(&expected()))
+    }
+
+    /// A duration within `range`.
+    pub(super) fn duration(&self, range: &RangeInclusive<Duration>) -> Option<Duration> {
+        let value = duration::parse(&self.text()?);
+        value.filter(|value| range.contains(value)).or_else(|| {
+            let [least, most] = [range.start(), range.end()].map(|&bound| duration::shown(bound));
+            self.no(&format!("a duration from {least} to {most}, such as \"500ms\", \"30s\", \"12h\" or \"1d\""))
+        })
+    }
+
+    /// An array, each element read by `read`. The same value twice is a problem.
+    pub(super) fn list<T: PartialEq>(&self, read: impl Fn(&Item<'a>) -> Option<T>) -> Option<Vec<T>> {
+        let items = self.items()?;
+        let values = Self::each(&items, read);
+        (values.len() == items.len()).then_some(values)
+    }
+
+    /// Such an array with at least one element.
+    pub(super) fn some<T: PartialEq>(&self, read: impl Fn(&Item<'a>) -> Option<T>) -> Option<Vec<T>> {
+        if self.items()?.is_empty() {
+            return self.wrong("must not be empty");
+        }
+        self.list(read)
+    }
+
+    /// Those of `items` that `read` can read, the others and repeated ones reported.
+    pub(super) fn each<T: PartialEq>(items: &[Item<'a>], read: impl Fn(&Item<'a>) -> Option<T>) -> Vec<T> {
+        let mut values = vec![];
+        for item in items {
+            match read(item) {
+                Some(value) if values.contains(&value) => {
+                    item.wrong::<()>(&format!("{} stands here twice", item.shown()));
+                }
+                Some(value) => values.push(value),
+                None => {}
+            }
+        }
+        values
+    }
+
+    /// The elements of an array.
+    pub(super) fn items(&self) -> Option<Vec<Item<'a>>> {
+        let DeValue::Array(values) = self.value else { return self.expected("an array") };
+        let element = |(index, value): (usize, &'a toml::Spanned<DeValue<'a>>)| {
+            Item::new(self.context, self.spot.at_index(index, value.span().start), value.get_ref())
+        };
+        Some(values.iter().enumerate().map(element).collect())
+    }
+
+    /// A table.
+    pub(super) fn section(&self) -> Option<Section<'a>> {
+        let DeValue::Table(table) = self.value else { return self.expected("a table") };
+        Some(Section::new(self.context, self.spot.clone(), Some(table)))
+    }
+
+    /// The bare value.
+    pub(super) const fn value(&self) -> &'a DeValue<'a> {
+        self.value
+    }
+
+    /// A string as the file has it; empty for every other value.
+    pub(super) fn raw(&self) -> &'a str {
+        self.value.as_str().unwrap_or_default()
+    }
+
+    /// Where it stands.
+    pub(super) const fn spot(&self) -> &Spot {
+        &self.spot
+    }
+
+    /// Reports that this value is wrong.
+    pub(super) fn wrong<T>(&self, message: &str) -> Option<T> {
+        self.context.report(&self.spot, message);
+        None
+    }
+
+    /// Reports that this string is not `expected`.
+    pub(super) fn no<T>(&self, expected: &str) -> Option<T> {
+        self.wrong(&format!("{} is not {expected}", self.shown()))
+    }
+
+    /// The value as a problem may show it: as the file has it, never what a variable stands for.
+    pub(super) fn shown(&self) -> String {
+        match self.value {
+            DeValue::String(text) if text.chars().count() > SHOWN_CHARS_MAX => {
+                format!("'{}…'", text.chars().take(SHOWN_CHARS_MAX).collect::<String>())
+            }
+            DeValue::String(text) => format!("'{text}'"),
+            DeValue::Integer(integer) => integer.to_string(),
+            DeValue::Boolean(value) => value.to_string(),
+            other => format!("this {}", other.type_str()),
+        }
+    }
+
+    /// Whether the environment has a part in this string.
+    pub(super) fn has_variables(&self) -> bool {
+        expand::pieces(self.raw()).into_iter().any(|piece| matches!(piece, Piece::Variable(_)))
+    }
+
+    /// Reports that another type or an integer outside the range stands here.
+    fn expected<T>(&self, expected: &str) -> Option<T> {
+        let found = match self.value {
+            DeValue::Integer(integer) => integer.to_string(),
+            other => format!("a value of type {}", other.type_str()),
+        };
+        self.wrong(&format!("expected {expected}, found {found}"))
+    }
+}

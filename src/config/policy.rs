@@ -1,0 +1,140 @@
+//! What a route asks for: `auth`, `accept`, `require`, `token`, `sources`.
+
+use http::HeaderName;
+use serde_json::Value;
+use toml::de::DeValue;
+
+use super::{item::Item, reader::Section, realms::Realms};
+use crate::{
+    domain::{RealmName, TokenKind},
+    rules::{
+        dialect::{Contract, Dialect},
+        policy::{Auth, Policy, Source},
+    },
+};
+
+/// The keys that say what to do with a token: a public route looks at none.
+const TOKEN_KEYS: [&str; 5] = ["accept", "require", "token", "sources", "forward_token"];
+
+/// What a route asks for.
+pub(super) struct Asked {
+    pub(super) policy: Policy,
+    pub(super) sources: Vec<Source>,
+    pub(super) forward_token: bool,
+}
+
+/// Reads what the route `section` asks for.
+pub(super) fn read(section: &mut Section<'_>, realms: &Realms) -> Asked {
+    let words = [("required", Auth::Required), ("optional", Auth::Optional), ("public", Auth::Public)];
+    let has_auth = section.has("auth");
+    let auth = section.optional("auth", |item| item.one_of(&words));
+    let policy =
+        |auth| Policy { auth, accept: vec![], token: TokenKind::Access, roles: vec![], scopes: vec![], claims: vec![] };
+    match auth {
+        None if has_auth => {
+            // Whether these belong here cannot be told.
+            section.skip(TOKEN_KEYS);
+            Asked { policy: policy(Auth::Required), sources: vec![], forward_token: true }
+        }
+        Some(Auth::Public) => {
+            for key in TOKEN_KEYS {
+                section.refuse(key, "a public route does not look at tokens; leave it out, or say auth = \"optional\"");
+            }
+            Asked { policy: policy(Auth::Public), sources: vec![], forward_token: true }
+        }
+        auth => {
+            let accept = accept(section, realms);
+            let token = token(section, realms, accept.as_deref());
+            let accept = accept.unwrap_or_default();
+            let (roles, scopes, claims) = require(section.section("require"));
+            Asked {
+                sources: sources(section, realms, &accept),
+                forward_token: section.or("forward_token", true, forward_token),
+                policy: Policy { accept, token, roles, scopes, claims, ..policy(auth.unwrap_or(Auth::Required)) },
+            }
+        }
+    }
+}
+
+/// The realms whose tokens open the route.
+fn accept(section: &mut Section<'_>, realms: &Realms) -> Option<Vec<RealmName>> {
+    if !section.has("accept") {
+        section.report(
+            "accept",
+            "missing; name the realms whose tokens open the route, for example accept = [\"sws\"], or say auth = \"public\"",
+        );
+    }
+    section.optional("accept", |item| item.some(|item| realms.resolve(item)))
+}
+
+fn token(section: &mut Section<'_>, realms: &Realms, accept: Option<&[RealmName]>) -> TokenKind {
+    let kinds = [TokenKind::Access, TokenKind::Content].map(|kind| (kind.name(), kind));
+    let token = section.or("token", TokenKind::Access, |item| item.one_of(&kinds));
+    let gives = |realm: &RealmName| realms.dialect(realm).is_none_or(|dialect| dialect.token_kinds().contains(&token));
+    if accept.is_some_and(|accept| !accept.iter().any(gives)) {
+        let message = "none of the accepted realms gives content tokens (only dialect 'apis' has them); nothing would open the route";
+        section.report("token", message);
+    }
+    token
+}
+
+type Required = (Vec<Box<str>>, Vec<Box<str>>, Vec<(Box<str>, Value)>);
+
+fn require(mut section: Section<'_>) -> Required {
+    let words = |item: &Item<'_>| item.some(|item| item.word().map(Box::from));
+    let roles = section.optional("roles", words).unwrap_or_default();
+    let scopes = section.optional("scopes", words).unwrap_or_default();
+    let claims = section.section("claims").into_entries();
+    let claims = claims.into_iter().filter_map(|(name, item)| Some((name.into(), claim(&item)?))).collect();
+    section.finish();
+    (roles, scopes, claims)
+}
+
+fn claim(item: &Item<'_>) -> Option<Value> {
+    match item.value() {
+        DeValue::String(_) => item.text().map(Value::from),
+        DeValue::Boolean(value) => Some(Value::from(*value)),
+        DeValue::Integer(_) => item.integer(&(i64::MIN..=i64::MAX)).map(Value::from),
+        _ => item.wrong("a claim is compared with a string, an integer, true or false"),
+    }
+}
+
+/// Where the route's tokens stand: what it says, or what its first realm's contract has.
+fn sources(section: &mut Section<'_>, realms: &Realms, accept: &[RealmName]) -> Vec<Source> {
+    let dialects = || accept.iter().filter_map(|realm| realms.dialect(realm)).map(Dialect::contract);
+    let authorization = Source::Authorization { bare: dialects().any(Contract::bare_authorization) };
+    let own_header = dialects().next().and_then(Contract::token_header);
+    let own_header = own_header.and_then(|name| name.parse().ok()).map(Source::Header);
+    let default = own_header.into_iter().chain([authorization.clone()]).collect();
+    section.or("sources", default, |item| item.some(|item| source(item, &authorization)))
+}
+
+fn source(item: &Item<'_>, authorization: &Source) -> Option<Source> {
+    let text = item.text()?;
+    let is_word = |name: &str| !name.is_empty() && HeaderName::from_bytes(name.as_bytes()).is_ok();
+    match text.split_once(':') {
+        None if text == "authorization" => Some(authorization.clone()),
+        Some(("query", name)) if !name.is_empty() => Some(Source::Query(name.into())),
+        // A cookie's name is a token (RFC 6265 section 4.1.1), as a header's is.
+        Some(("cookie", name)) if is_word(name) => Some(Source::Cookie(name.into())),
+        Some(("header", name)) if is_word(name) => header(item, name),
+        _ => item.no("\"authorization\", \"header:NAME\", \"query:NAME\" or \"cookie:NAME\""),
+    }
+}
+
+fn header(item: &Item<'_>, name: &str) -> Option<Source> {
+    match name.parse().ok()? {
+        http::header::AUTHORIZATION => item.wrong("say \"authorization\" for this header"),
+        http::header::COOKIE => item.wrong("say \"cookie:NAME\" for a cookie"),
+        name => Some(Source::Header(name)),
+    }
+}
+
+fn forward_token(item: &Item<'_>) -> Option<bool> {
+    match item.value() {
+        DeValue::String(word) if word == "internal" => item.wrong(
+            "this version cannot exchange tokens (\"internal\"); say true to pass the client's on, or false to drop it",
+        ),
+        _ => item.boolean(),
+    }
+}

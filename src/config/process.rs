@@ -1,0 +1,186 @@
+//! What the process itself needs: `[server]`, `[admin]`, `[store]`, `[log]`, `[passwords]`, `[throttle]`.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ipnet::IpNet;
+
+use super::{
+    duration,
+    item::Item,
+    reader::{Context, Placed, Section, Spot},
+    routes::hosts,
+};
+use crate::{
+    edge::{admin, proxy},
+    rules::{limit, route::HostPattern},
+    state::{account, store},
+};
+
+/// Overrides `store.master_key_file`, so that the key can come from where the orchestrator mounts it.
+const MASTER_KEY_FILE_VARIABLE: &str = "PORTERO_MASTER_KEY_FILE";
+
+const THREADS: RangeInclusive<usize> = 0..=1024;
+const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
+const HASH_THREADS: RangeInclusive<usize> = 1..=256;
+const HASH_QUEUE: RangeInclusive<usize> = 1..=100_000;
+const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(1);
+const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
+const WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+const FAILURES: RangeInclusive<u32> = 1..=1_000_000;
+
+/// Failed logins a minute that are always allowed for one name from one address (`docs/contracts.md`).
+const NAME_FAILURES_A_MINUTE: u32 = 5;
+/// Failed logins a minute that are always allowed from one address.
+const ADDRESS_FAILURES_A_MINUTE: u32 = 30;
+
+/// `[server]` and where its listeners stand.
+pub(super) struct Server {
+    pub(super) settings: proxy::Settings,
+    pub(super) listen: Vec<Placed<SocketAddr>>,
+}
+
+/// `[admin]` and where its listener stands.
+pub(super) struct Admin {
+    pub(super) settings: admin::Settings,
+    pub(super) listen: Spot,
+}
+
+/// `[server]`: the front listener. All but `listen` and `threads` can be reloaded.
+pub(super) fn server(mut section: Section<'_>) -> Server {
+    let default = proxy::Settings::default();
+    let at_default = || default.listen.iter().map(|&value| Placed { value, spot: section.spot_of("listen") }).collect();
+    let listen: Vec<_> = if section.has("listen") { vec![] } else { at_default() };
+    let listen = section.or("listen", listen, sockets);
+    let threads = section.or("threads", 0, |item| item.integer(&THREADS));
+    let settings = proxy::Settings {
+        listen: listen.iter().map(|address| address.value).collect(),
+        threads: if threads == 0 { default.threads } else { threads },
+        trusted_proxies: section.or("trusted_proxies", default.trusted_proxies, |item| item.list(network)),
+        head_timeout: section.or("head_timeout", default.head_timeout, |item| item.duration(&WAIT)),
+        keepalive_timeout: section.or("keepalive_timeout", default.keepalive_timeout, |item| item.duration(&WAIT)),
+        body_timeout: section.or("body_timeout", default.body_timeout, |item| item.duration(&WAIT)),
+        connections_max: section.or("connections_max", default.connections_max, |item| item.integer(&CONNECTIONS)),
+        drain_timeout: section.or("drain_timeout", default.drain_timeout, |item| item.duration(&DRAIN)),
+    };
+    section.finish();
+    Server { settings, listen }
+}
+
+/// `[admin]`: the operator's listener.
+pub(super) fn admin(mut section: Section<'_>, directory: &Path) -> Admin {
+    let settings = admin::Settings {
+        listen: section.or("listen", SocketAddr::from(([127, 0, 0, 1], 9901)), socket),
+        token_file: section.optional("token_file", Item::path).unwrap_or_else(|| directory.join("admin.token")),
+        hosts: section.or("hosts", vec![], host_names),
+    };
+    let listen = section.spot_of("listen");
+    section.finish();
+    Admin { settings, listen }
+}
+
+/// Names under which the admin listener answers.
+fn host_names(item: &Item<'_>) -> Option<Vec<Box<str>>> {
+    let exact = |pattern| match pattern {
+        HostPattern::Exact(name) => Some(name),
+        HostPattern::Below(_) => item.wrong("a wildcard names no host here: name each one"),
+    };
+    hosts(item)?.into_iter().map(exact).collect()
+}
+
+/// `[store]`: the store and the file with its master key.
+pub(super) fn store(mut section: Section<'_>, context: &Context<'_>) -> (store::Settings, PathBuf) {
+    let default = context.directory.join("portero.db");
+    let path = section.optional("url", |item| sqlite(item, context.directory)).unwrap_or(default);
+    let file = section.optional("master_key_file", Item::path);
+    let master_key_file = (context.env)(MASTER_KEY_FILE_VARIABLE).filter(|file| !file.is_empty()).map(PathBuf::from);
+    section.finish();
+    let master_key_file = master_key_file.or(file).unwrap_or_else(|| context.directory.join("master.key"));
+    (store::Settings { path }, master_key_file)
+}
+
+/// `[log]`: whether there is an access log.
+pub(super) fn log(mut section: Section<'_>) -> bool {
+    let access = section.or("access", true, Item::boolean);
+    section.optional("format", |item| item.one_of(&[("json", ())]));
+    section.finish();
+    access
+}
+
+/// `[passwords]`: the pool that hashes.
+pub(super) fn passwords(mut section: Section<'_>) -> account::Settings {
+    let default = account::Settings::default();
+    let settings = account::Settings {
+        threads: section.or("hash_threads", default.threads, |item| NonZeroUsize::new(item.integer(&HASH_THREADS)?)),
+        queue_max: section.or("hash_queue", default.queue_max, |item| item.integer(&HASH_QUEUE)),
+    };
+    section.finish();
+    settings
+}
+
+/// `[throttle]`: failed logins until there is a pause. The contracts promise a rate that is never refused.
+pub(super) fn throttle(mut section: Section<'_>) -> limit::Settings {
+    let default = limit::Settings::default();
+    let window = section.or("window", default.window, |item| item.duration(&WINDOW));
+    let minutes = u32::try_from(window.as_secs().div_ceil(60)).unwrap_or(u32::MAX);
+    let mut failures = |key, default: u32, a_minute: u32| {
+        let least = a_minute.saturating_mul(minutes);
+        let value = section.or(key, default.max(least), |item| item.integer(&FAILURES));
+        if value < least {
+            let window = duration::shown(window);
+            section
+                .report(key, &format!("must be at least {least} in {window}: {a_minute} a minute are always allowed"));
+        }
+        value
+    };
+    let name_failures = failures("name_failures", default.name_failures, NAME_FAILURES_A_MINUTE);
+    let address_failures = failures("address_failures", default.address_failures, ADDRESS_FAILURES_A_MINUTE);
+    section.finish();
+    limit::Settings { name_failures, address_failures, window, ..default }
+}
+
+fn socket(item: &Item<'_>) -> Option<SocketAddr> {
+    item.parse("an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"")
+}
+
+fn sockets(item: &Item<'_>) -> Option<Vec<Placed<SocketAddr>>> {
+    let items = item.items()?;
+    if items.is_empty() {
+        return item.wrong("must name at least one address to listen on");
+    }
+    Some(items.iter().filter_map(|item| Some(Placed { value: socket(item)?, spot: item.spot().clone() })).collect())
+}
+
+/// A block of addresses, or one address.
+fn network(item: &Item<'_>) -> Option<IpNet> {
+    let text = item.text()?;
+    let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    let network =
+        network.or_else(|| item.no("an address or a block of them, such as \"10.0.0.1\" or \"10.0.0.0/8\""))?;
+    if network.trunc() == network {
+        Some(network)
+    } else {
+        item.wrong(&format!("{} has bits behind its prefix; the block is '{}'", item.shown(), network.trunc()))
+    }
+}
+
+/// The file that `sqlite:FILE` names. The url is never shown: another store's may carry a password.
+fn sqlite(item: &Item<'_>, directory: &Path) -> Option<PathBuf> {
+    let url = item.text()?;
+    let Some((scheme, rest)) = url.split_once(':') else {
+        return item.wrong("must be sqlite:FILE, for example \"sqlite:portero.db\"");
+    };
+    let file = rest.strip_prefix("//").unwrap_or(rest);
+    match scheme {
+        "sqlite" if file.is_empty() || file == ":memory:" || file.contains('?') => item
+            .wrong("must name a file, for example \"sqlite:portero.db\"; a store in memory would forget revocations"),
+        "sqlite" => Some(directory.join(file)),
+        "postgres" | "postgresql" => item.wrong("this version has no PostgreSQL store; use sqlite:FILE"),
+        _ => item.wrong("must be sqlite:FILE, for example \"sqlite:portero.db\"; this version has no other store"),
+    }
+}

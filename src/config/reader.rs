@@ -1,0 +1,244 @@
+//! Reads a table of the file key by key and remembers everything that is wrong on the way. Reading
+//! never stops at a problem: what cannot be read is reported and left out, and the file is refused at the
+//! end. The keys that are asked for *are* the known keys: [`Section::finish`] reports all others.
+
+use std::{cell::RefCell, path::Path};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    item::Item,
+    report::{Position, Problem},
+};
+
+/// Reads an environment variable.
+pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What every reader of one file shares: the text, what its values refer to, and the problems so far.
+pub(super) struct Context<'a> {
+    pub(super) text: &'a str,
+    /// What relative paths are relative to.
+    pub(super) directory: &'a Path,
+    pub(super) env: Environment<'a>,
+    problems: RefCell<Vec<Problem>>,
+}
+
+/// Where something stands in the file.
+#[derive(Clone, Debug)]
+pub(super) struct Spot {
+    /// Its dotted key.
+    pub(super) key: String,
+    /// Its first octet.
+    pub(super) offset: usize,
+}
+
+/// A value and where it stands. Two are equal when their values are.
+#[derive(Clone, Debug)]
+pub(super) struct Placed<T> {
+    pub(super) value: T,
+    pub(super) spot: Spot,
+}
+
+/// A table of the file, or one that is left out and so has no keys.
+pub(super) struct Section<'a> {
+    context: &'a Context<'a>,
+    spot: Spot,
+    table: Option<&'a DeTable<'a>>,
+    known: Vec<&'static str>,
+    refused: Vec<&'static str>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(text: &'a str, directory: &'a Path, env: Environment<'a>) -> Self {
+        Self { text, directory, env, problems: RefCell::default() }
+    }
+
+    /// Remembers a problem.
+    pub(super) fn report(&self, spot: &Spot, message: &str) {
+        let position = Some(Position::of(self.text, spot.offset));
+        self.problems.borrow_mut().push(Problem::new(position, spot.key.clone(), message));
+    }
+
+    /// The line on which `spot` stands.
+    pub(super) fn line(&self, spot: &Spot) -> usize {
+        Position::of(self.text, spot.offset).line
+    }
+
+    /// Ends the reading: every problem there was.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems.into_inner()
+    }
+}
+
+impl Spot {
+    /// The spot of the key `name` of the table that stands here.
+    fn at_key(&self, name: &str, offset: usize) -> Self {
+        let bare = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+        let name = if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { format!("{name:?}") };
+        let key = if self.key.is_empty() { name } else { format!("{}.{name}", self.key) };
+        Self { key, offset }
+    }
+
+    /// The spot of element `index` of the array that stands here.
+    pub(super) fn at_index(&self, index: usize, offset: usize) -> Self {
+        Self { key: format!("{}[{index}]", self.key), offset }
+    }
+}
+
+impl<T: PartialEq> PartialEq for Placed<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl<'a> Section<'a> {
+    /// The file itself.
+    pub(super) fn root(context: &'a Context<'a>, table: &'a DeTable<'a>) -> Self {
+        Self::new(context, Spot { key: String::new(), offset: 0 }, Some(table))
+    }
+
+    /// The table that stands at `spot`.
+    pub(super) fn new(context: &'a Context<'a>, spot: Spot, table: Option<&'a DeTable<'a>>) -> Self {
+        Self { context, spot, table, known: vec![], refused: vec![] }
+    }
+
+    /// A key that may be left out. `None` too when its value is wrong; that is reported then.
+    pub(super) fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&Item<'a>) -> Option<T>) -> Option<T> {
+        self.known.push(key);
+        read(&self.item(key)?)
+    }
+
+    /// A key that has a default.
+    pub(super) fn or<T>(&mut self, key: &'static str, default: T, read: impl FnOnce(&Item<'a>) -> Option<T>) -> T {
+        self.optional(key, read).unwrap_or(default)
+    }
+
+    /// A key that has a default; `None` when its value is wrong: where to go on with the default would
+    /// lead to problems that are none.
+    pub(super) fn checked<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        read: impl FnOnce(&Item<'a>) -> Option<T>,
+    ) -> Option<T> {
+        if self.has(key) { self.optional(key, read) } else { self.or(key, default, read).into() }
+    }
+
+    /// A key that must be there. `example` is a value that could stand there, as the file would spell it.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        read: impl FnOnce(&Item<'a>) -> Option<T>,
+    ) -> Option<T> {
+        if !self.has(key) {
+            self.report(key, &format!("missing; add it, for example {key} = {example}"));
+        }
+        self.optional(key, read)
+    }
+
+    /// A key that is known elsewhere, but must not stand here: `why` says so.
+    pub(super) fn refuse(&mut self, key: &'static str, why: &str) {
+        self.refused.push(key);
+        if let Some((name, _)) = self.entry(key) {
+            self.context.report(&self.spot.at_key(key, name.span().start), why);
+        }
+    }
+
+    /// Keys whose meaning cannot be told, because of another problem: they are let pass.
+    pub(super) fn skip(&mut self, keys: impl IntoIterator<Item = &'static str>) {
+        self.refused.extend(keys);
+    }
+
+    /// The table below `key`; an empty one when it is left out.
+    pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
+        let absent = Section::new(self.context, self.spot.at_key(key, self.spot.offset), None);
+        self.optional(key, Item::section).unwrap_or(absent)
+    }
+
+    /// The tables of the array below `key` (`[[key]]`).
+    pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'a>> {
+        self.optional(key, |item| Some(item.items()?.iter().filter_map(Item::section).collect())).unwrap_or_default()
+    }
+
+    /// The tables below `key` with their names (`[key.NAME]`), in the order of the file.
+    pub(super) fn named_sections(&mut self, key: &'static str) -> Vec<(&'a str, Section<'a>)> {
+        let tables = self.section(key);
+        tables.into_entries().into_iter().filter_map(|(name, item)| Some((name, item.section()?))).collect()
+    }
+
+    /// Every key of this table with its value, in the order of the file: for tables whose keys are free.
+    pub(super) fn into_entries(self) -> Vec<(&'a str, Item<'a>)> {
+        let entries = self.table.into_iter().flat_map(DeTable::iter);
+        let item = |(name, value): (&'a Spanned<_>, &'a Spanned<DeValue<'a>>)| {
+            let name: &'a std::borrow::Cow<'a, str> = name.get_ref();
+            (&**name, Item::new(self.context, self.spot.at_key(name, value.span().start), value.get_ref()))
+        };
+        entries.map(item).collect()
+    }
+
+    /// Whether `key` stands in the file.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entry(key).is_some()
+    }
+
+    /// Where the value of `key` stands, or the table when it is left out.
+    pub(super) fn spot_of(&self, key: &str) -> Spot {
+        self.spot.at_key(key, self.entry(key).map_or(self.spot.offset, |(_, value)| value.span().start))
+    }
+
+    /// The line on which `spot` stands.
+    pub(super) fn line(&self, spot: &Spot) -> usize {
+        self.context.line(spot)
+    }
+
+    /// Where the table stands.
+    pub(super) const fn spot(&self) -> &Spot {
+        &self.spot
+    }
+
+    /// Reports that something is wrong with the table as a whole.
+    pub(super) fn report_here(&self, message: &str) {
+        self.context.report(&self.spot, message);
+    }
+
+    /// Reports that something is wrong with the value of `key`.
+    pub(super) fn report(&self, key: &str, message: &str) {
+        self.context.report(&self.spot_of(key), message);
+    }
+
+    /// Reports the keys that nobody asked for.
+    pub(super) fn finish(self) {
+        for (name, _) in self.table.into_iter().flat_map(DeTable::iter) {
+            let key: &str = name.get_ref();
+            if !self.known.contains(&key) && !self.refused.contains(&key) {
+                let message = format!("unknown key; {}", suggestion(key, self.known.iter().copied()));
+                self.context.report(&self.spot.at_key(key, name.span().start), &message);
+            }
+        }
+    }
+
+    fn item(&self, key: &str) -> Option<Item<'a>> {
+        let (_, value) = self.entry(key)?;
+        Some(Item::new(self.context, self.spot_of(key), value.get_ref()))
+    }
+
+    fn entry(&self, key: &str) -> Option<(&'a Spanned<toml::de::DeString<'a>>, &'a Spanned<DeValue<'a>>)> {
+        self.table?.get_key_value(key)
+    }
+}
+
+/// What to write instead of `word`: the nearest of the `known` words when one is near, all of them otherwise.
+pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    let known: Vec<_> = known.into_iter().collect();
+    let edits = |known: &&str| strsim::damerau_levenshtein(word, known);
+    // A word with more than a third of its letters wrong was hardly meant.
+    let near = |known: &&str| edits(known) <= known.len().max(3) / 3;
+    match known.iter().copied().filter(near).min_by_key(edits) {
+        Some(nearest) => format!("did you mean '{nearest}'?"),
+        None => format!("known: {}", known.join(", ")),
+    }
+}

@@ -1,0 +1,55 @@
+//! The checked settings, and what of them a reload cannot change.
+
+use std::path::PathBuf;
+
+use crate::{
+    decision::Site,
+    edge::{admin, proxy},
+    rules::limit,
+    state::{account, store},
+};
+
+/// Everything that `gateway.toml` says, checked.
+///
+/// A reload swaps `site`, `access_log` and what `server` has of trusted proxies and waits;
+/// [`Settings::restart_only_changes`] names the rest.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[server]`: the front listener.
+    pub server: proxy::Settings,
+    /// `[admin]`: the operator's listener.
+    pub admin: admin::Settings,
+    /// `[store]`: where accounts, keys and revocations are kept.
+    pub store: store::Settings,
+    /// `store.master_key_file`: the key that seals the store's keys.
+    pub master_key_file: PathBuf,
+    /// `[passwords]`: the pool that hashes them.
+    pub hashing: account::Settings,
+    /// `[throttle]`: how many failed logins there may be.
+    pub throttle: limit::Settings,
+    /// `log.access`: whether each request is logged.
+    pub access_log: bool,
+    /// `[tokens]`, `[realms]`, `[[token_endpoints]]`, `[[routes]]` and `[upstreams]`.
+    pub site: Site,
+}
+
+impl Settings {
+    /// The keys that differ in `new` and that only a restart can change, in the order of the reference.
+    #[must_use]
+    pub fn restart_only_changes(&self, new: &Self) -> Vec<&'static str> {
+        let differs = [
+            ("server.listen", self.server.listen != new.server.listen),
+            ("server.threads", self.server.threads != new.server.threads),
+            ("server.connections_max", self.server.connections_max != new.server.connections_max),
+            ("admin.listen", self.admin.listen != new.admin.listen),
+            ("admin.token_file", self.admin.token_file != new.admin.token_file),
+            ("admin.hosts", self.admin.hosts != new.admin.hosts),
+            ("store.url", self.store != new.store),
+            ("store.master_key_file", self.master_key_file != new.master_key_file),
+            ("passwords.hash_threads", self.hashing.threads != new.hashing.threads),
+            ("passwords.hash_queue", self.hashing.queue_max != new.hashing.queue_max),
+            ("throttle", self.throttle != new.throttle),
+        ];
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}

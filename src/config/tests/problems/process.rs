@@ -1,0 +1,96 @@
+//! What is wrong with `[server]`, `[admin]`, `[store]`, `[log]`, `[passwords]`, `[throttle]` and `[tokens]`.
+
+use super::check;
+
+#[test]
+fn the_process_has_bounds() {
+    const DURATION: &str = "such as \"500ms\", \"30s\", \"12h\" or \"1d\"";
+    check(&[
+        ("server.threads = -1", "1:18: server.threads: expected an integer from 0 to 1024, found -1"),
+        ("server.connections_max = 0", "1:26: server.connections_max: expected an integer from 1 to 1000000, found 0"),
+        (
+            "server.head_timeout = \"0s\"",
+            &format!("1:23: server.head_timeout: '0s' is not a duration from 1ms to 1h, {DURATION}"),
+        ),
+        (
+            "server.keepalive_timeout = \"2x\"",
+            &format!("1:28: server.keepalive_timeout: '2x' is not a duration from 1ms to 1h, {DURATION}"),
+        ),
+        (
+            "server.drain_timeout = \"2h\"",
+            &format!("1:24: server.drain_timeout: '2h' is not a duration from 0s to 1h, {DURATION}"),
+        ),
+        (
+            "server.trusted_proxies = [\"10.0.0.1/8\"]",
+            "1:27: server.trusted_proxies[0]: '10.0.0.1/8' has bits behind its prefix; the block is '10.0.0.0/8'",
+        ),
+        (
+            "server.trusted_proxies = [\"lb\"]",
+            "1:27: server.trusted_proxies[0]: 'lb' is not an address or a block of them, such as \"10.0.0.1\" or \"10.0.0.0/8\"",
+        ),
+        ("log.format = \"text\"", "1:14: log.format: 'text' is not known here; known: json"),
+        ("passwords.hash_threads = 0", "1:26: passwords.hash_threads: expected an integer from 1 to 256, found 0"),
+        ("passwords.hash_queue = 0", "1:24: passwords.hash_queue: expected an integer from 1 to 100000, found 0"),
+        (
+            "throttle.name_failures = 4",
+            "1:26: throttle.name_failures: must be at least 5 in 1m: 5 a minute are always allowed",
+        ),
+        (
+            "throttle = { address_failures = 59, window = \"61s\" }",
+            "1:33: throttle.address_failures: must be at least 60 in 61s: 30 a minute are always allowed",
+        ),
+        ("tokens.leeway = \"61s\"", &format!("1:17: tokens.leeway: '61s' is not a duration from 0s to 1m, {DURATION}")),
+        ("tokens.audience = \"a b\"", "1:19: tokens.audience: 'a b' is not 1 to 255 visible ASCII characters"),
+        (
+            "tokens.issuer = \"https://g?x\"",
+            "1:17: tokens.issuer: 'https://g?x' is not a URL without a query, such as \"https://gateway.example.com\"",
+        ),
+    ]);
+}
+
+#[test]
+fn a_store_is_a_file() {
+    check(&[
+        (
+            "store.url = \"postgres://u:pw@h/db\"",
+            "1:13: store.url: this version has no PostgreSQL store; use sqlite:FILE",
+        ),
+        (
+            "store.url = \"mysql://u:pw@h/db\"",
+            "1:13: store.url: must be sqlite:FILE, for example \"sqlite:portero.db\"; this version has no other store",
+        ),
+        ("store.url = \"portero.db\"", "1:13: store.url: must be sqlite:FILE, for example \"sqlite:portero.db\""),
+        (
+            "store.url = \"sqlite::memory:\"",
+            "1:13: store.url: must name a file, for example \"sqlite:portero.db\"; a store in memory would forget revocations",
+        ),
+        ("store.master_key_file = \"\"", "1:25: store.master_key_file: must not be empty"),
+    ]);
+}
+
+#[test]
+fn listeners_have_addresses_of_their_own() {
+    const OWN: &str = "of server.listen; the operator's door needs an address of its own";
+    check(&[
+        ("server.listen = []", "1:17: server.listen: must name at least one address to listen on"),
+        (
+            "server.listen = [\"localhost:1\"]",
+            "1:18: server.listen[0]: 'localhost:1' is not an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"",
+        ),
+        (
+            "server.listen = [\"127.0.0.1:1\", \"127.0.0.1:1\"]",
+            "1:33: server.listen[1]: '127.0.0.1:1' is listened on already",
+        ),
+        (
+            "server.listen = [\"0.0.0.0:1\", \"127.0.0.1:1\"]",
+            "1:31: server.listen[1]: '127.0.0.1:1' is listened on already",
+        ),
+        ("server.listen = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\nadmin.listen = \"127.0.0.1:0\"", "no problem"),
+        (
+            "server.listen = [\"127.0.0.1:1\"]\nadmin.listen = \"127.0.0.1:1\"",
+            &format!("2:16: admin.listen: clashes with '127.0.0.1:1' {OWN}"),
+        ),
+        ("admin.listen = \"127.0.0.1:8080\"", &format!("1:16: admin.listen: clashes with '127.0.0.1:8080' {OWN}")),
+        ("server.listen = [\"0.0.0.0:9901\"]", &format!("1:1: admin.listen: clashes with '0.0.0.0:9901' {OWN}")),
+    ]);
+}

@@ -1,0 +1,102 @@
+//! What listens to the operating system: signals, sockets, and the limit on open files.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
+
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use super::StartError;
+use crate::edge::proxy::Listeners;
+
+/// Threads that talk to the store.
+const CONTROL_THREADS: usize = 2;
+
+/// Open files beside connections: the store, listeners, the admin's own.
+const OPEN_FILES_RESERVED: u64 = 512;
+
+/// The control runtime, and the signals it listens to: from before anything is made, so that none of
+/// them ends the process in the middle of something.
+#[derive(Debug)]
+pub struct Control {
+    pub(super) runtime: Runtime,
+    pub(super) signals: Signals,
+}
+
+/// The signals that end or reload a gateway.
+#[derive(Debug)]
+pub(super) struct Signals {
+    pub(super) terminate: Signal,
+    pub(super) interrupt: Signal,
+    pub(super) hang_up: Signal,
+}
+
+impl Control {
+    /// Starts the runtime and begins to listen.
+    pub fn start() -> Result<Self, StartError> {
+        let runtime = runtime("control", CONTROL_THREADS)?;
+        let signals = runtime.block_on(async {
+            Ok::<_, io::Error>(Signals {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+                hang_up: signal(SignalKind::hangup())?,
+            })
+        })?;
+        Ok(Self { runtime, signals })
+    }
+
+    /// Runs something to its end.
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+}
+
+/// Sockets that are bound before anything else is touched: a taken port leaves nothing behind.
+#[derive(Debug)]
+pub struct Sockets {
+    pub(super) front: Listeners,
+    pub(super) admin: TcpListener,
+}
+
+impl Sockets {
+    /// Binds the front and the admin listener.
+    pub fn bind(front: &[SocketAddr], admin: SocketAddr) -> Result<Self, StartError> {
+        let front = Listeners::bind(front).map_err(|(address, source)| StartError::Listen {
+            key: "server.listen",
+            address,
+            source,
+        })?;
+        let admin = TcpListener::bind(admin)
+            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+            .map_err(|source| StartError::Listen { key: "admin.listen", address: admin, source })?;
+        Ok(Self { front, admin })
+    }
+
+    /// Where the front listeners are.
+    #[must_use]
+    pub fn front(&self) -> Vec<SocketAddr> {
+        self.front.addresses()
+    }
+
+    /// Where the admin listener is.
+    pub fn admin(&self) -> io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+}
+
+/// Raises the number of files that may be open as far as the system lets us, and says how many
+/// client connections that bears: each may need one to an upstream too, and the store and the admin
+/// listener must never be without.
+pub(super) fn connections_borne() -> usize {
+    let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(OPEN_FILES_RESERVED);
+    usize::try_from(limit.saturating_sub(OPEN_FILES_RESERVED) / 2).unwrap_or(usize::MAX).max(1)
+}
+
+/// A runtime of its own for one part of the gateway.
+pub(super) fn runtime(name: &str, threads: usize) -> io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(threads).thread_name(name).enable_all().build()
+}

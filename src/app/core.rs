@@ -1,0 +1,114 @@
+//! What everything else works with: the store, its keys, the gate, and who hashes passwords.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Control, StartError};
+use crate::{
+    config::Settings,
+    decision::{Gate, Registrar, Snapshot, Steward, lifetimes},
+    domain::{Algorithm, Clock, RealmName, SystemClock},
+    edge::{
+        admin::{Admin, AdminToken, AllowedHosts, Readiness},
+        endpoint::TokenEndpoints,
+        proxy::{Means, Shared, Tunables},
+    },
+    observe::{access_log::AccessLog, lines::Lines, metrics::Metrics},
+    rules::limit::Throttle,
+    state::{
+        account::Hasher,
+        keys::{self, Keyring, Vault},
+        store::Store,
+        token::CacheSettings,
+    },
+};
+
+/// Opens the store and its keys. Only a gateway makes keys that its realms lack: a command beside it
+/// may have read a config that the gateway has not.
+pub async fn open_vault(settings: &Settings) -> Result<(Store, Vault), StartError> {
+    let store = Store::open(&settings.store).await?;
+    let master = keys::Settings { master_key_file: settings.master_key_file.clone() };
+    let vault = Vault::open(store.clone(), &master).await?;
+    Ok((store, vault))
+}
+
+/// Which algorithm each realm signs with.
+pub(super) fn realm_algorithms(settings: &Settings) -> Vec<(RealmName, Algorithm)> {
+    settings.site.realms.iter().map(|realm| (realm.name.clone(), realm.algorithm)).collect()
+}
+
+/// What everything else works with.
+pub(super) struct Core {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) store: Store,
+    pub(super) vault: Vault,
+    pub(super) gate: Arc<Gate>,
+    hasher: Arc<Hasher>,
+}
+
+impl Core {
+    pub(super) fn open(settings: &Settings, control: &Control) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let metrics = Metrics::new().map_err(|error| StartError::System(error.to_string()))?;
+        let (store, vault) = control.block_on(async {
+            let (store, vault) = open_vault(settings).await?;
+            lifetimes::note(&store, &settings.site.realms, clock.now()).await?;
+            vault.ensure(&realm_algorithms(settings), clock.now()).await?;
+            Ok::<_, StartError>((store, vault))
+        })?;
+        // The keys come with the first reading of the store, see `Follower::start`.
+        let snapshot = Snapshot::build(&settings.site, Arc::new(Keyring::default()), &metrics)?;
+        let gate = Arc::new(Gate::new(snapshot, CacheSettings::default()));
+        let seconds = metrics.password_hash_seconds.clone();
+        let observer = Arc::new(move |took: Duration| seconds.observe(took.as_secs_f64()));
+        let hasher = Arc::new(Hasher::start(settings.hashing, Arc::clone(&clock), observer)?);
+        Ok(Self { clock, metrics, store, vault, gate, hasher })
+    }
+
+    pub(super) fn front(
+        &self,
+        settings: &Settings,
+        control: &Control,
+        lines: &Lines,
+        connections_max: usize,
+    ) -> Arc<Shared> {
+        let registrar = Registrar::new(
+            Arc::clone(&self.gate),
+            self.store.clone(),
+            Arc::clone(&self.hasher),
+            Throttle::new(settings.throttle),
+            Arc::clone(&self.clock),
+        );
+        let endpoints = TokenEndpoints::new(Arc::clone(&self.gate), registrar, Arc::clone(&self.clock));
+        let means = Means {
+            gate: Arc::clone(&self.gate),
+            endpoints: Arc::new(endpoints),
+            clock: Arc::clone(&self.clock),
+            control: control.runtime.handle().clone(),
+            access_log: AccessLog::new(lines.clone()),
+        };
+        let tunables = Tunables::of(&settings.server, settings.access_log);
+        Arc::new(Shared::new(means, &self.metrics, tunables, connections_max))
+    }
+
+    pub(super) fn admin(
+        &self,
+        settings: &Settings,
+        control: &Control,
+        front: &Arc<Shared>,
+        readiness: &Arc<Readiness>,
+    ) -> Result<Admin, StartError> {
+        let gate = Arc::clone(&self.gate);
+        Ok(Admin {
+            steward: Steward::new(self.store.clone(), self.vault.clone(), Arc::clone(&self.clock), Some(gate)),
+            hasher: Arc::clone(&self.hasher),
+            gate: Arc::clone(&self.gate),
+            metrics: Arc::clone(&self.metrics),
+            front: Arc::clone(front),
+            readiness: Arc::clone(readiness),
+            control: control.runtime.handle().clone(),
+            token: AdminToken::read_or_create(&settings.admin.token_file)?,
+            hosts: AllowedHosts::new(settings.admin.hosts.clone()),
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! Taking over a changed config: whole, or not at all.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use super::{StartError, core::realm_algorithms, load};
+use crate::{
+    config::Settings,
+    decision::{Gate, Snapshot, lifetimes},
+    domain::Clock,
+    edge::proxy::{Shared, Tunables},
+    observe::metrics::Metrics,
+    state::{keys::Vault, store::Store},
+};
+
+/// Takes over a changed config: whole, or not at all.
+pub(super) struct Reloader {
+    pub(super) config: PathBuf,
+    /// What the process started with: some of it only a restart changes.
+    pub(super) started: Settings,
+    pub(super) drain_timeout: Duration,
+    pub(super) gate: Arc<Gate>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) store: Store,
+    pub(super) vault: Vault,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Reloader {
+    pub(super) async fn reload(&mut self) {
+        let outcome = match self.take_over().await {
+            Ok(()) => "success",
+            Err(error) => {
+                for problem in error.to_string().lines() {
+                    tracing::error!(problem, "the config was not taken over; the present one stays in force");
+                }
+                "failure"
+            }
+        };
+        self.metrics.config_reloads.with_label_values(&[outcome]).inc();
+    }
+
+    async fn take_over(&mut self) -> Result<(), StartError> {
+        let settings = load(&self.config)?;
+        let needs_restart = self.started.restart_only_changes(&settings);
+        let (site, metrics) = (settings.site.clone(), Arc::clone(&self.metrics));
+        // Names of servers are resolved: that may wait, and fail, so it comes before anything is changed.
+        let built = tokio::task::spawn_blocking(move || Snapshot::build(&site, Arc::default(), &metrics)).await;
+        let snapshot = built.map_err(|error| StartError::System(error.to_string()))??;
+        // New realms have their keys before their first request.
+        lifetimes::note(&self.store, &settings.site.realms, self.clock.now()).await?;
+        self.vault.ensure(&realm_algorithms(&settings), self.clock.now()).await?;
+        self.gate.refresh_keys(&self.vault).await?;
+        self.gate.publish(|present| snapshot.with_keys(Arc::clone(&present.keys)));
+        self.shared.set_tunables(Tunables::of(&settings.server, settings.access_log));
+        self.metrics.config_last_success_seconds.set(self.clock.now().as_secs_f64());
+        self.drain_timeout = settings.server.drain_timeout;
+        tracing::info!(needs_restart = needs_restart.join(","), "the config was taken over");
+        Ok(())
+    }
+}

@@ -1,0 +1,82 @@
+//! `portero user|client|project|company …`: the only way in which accounts come to be.
+//!
+//! A new secret ends the tokens that the old one gave, with one exception: `rotate-secret` of a
+//! client or project lets them live on until they expire, as `maxpoint`'s document promises its
+//! clients, unless `--revoke` is given. A gateway on the same store sees what a command changed
+//! within a second.
+
+mod arguments;
+mod company;
+mod execute;
+mod show;
+
+use std::sync::Arc;
+
+use clap::Subcommand;
+
+pub use arguments::{
+    Action, Add, ClientName, Common, NewClient, NewProject, NewUser, ProjectName, RotateSecret, SetPassword, SetRole,
+    Target, UserName,
+};
+pub use company::{CompanyAction, CompanyTarget};
+
+use super::{
+    output::{CliError, Output},
+    secret::Input,
+};
+use crate::{domain::Clock, rules::realm::Realm, state::store::Store};
+
+/// The commands that look at and change accounts. Flatten it into the program's own.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The users of sws and apis realms
+    #[command(subcommand)]
+    User(Action<UserName, NewUser>),
+    /// The clients of maxpoint and become realms
+    #[command(subcommand)]
+    Client(Action<ClientName, NewClient>),
+    /// The projects of toc realms
+    #[command(subcommand)]
+    Project(Action<ProjectName, NewProject>),
+    /// The companies of become realms
+    #[command(subcommand)]
+    Company(CompanyAction),
+}
+
+/// What the commands work with.
+pub struct Context<'a> {
+    /// The store, open.
+    pub store: &'a Store,
+    /// The realms of the config.
+    pub realms: &'a [Arc<Realm>],
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// Where secrets are asked for.
+    pub input: &'a mut dyn Input,
+}
+
+impl Command {
+    /// What the command takes like every other: its config, realm and output.
+    #[must_use]
+    pub const fn common(&self) -> &Common {
+        match self {
+            Self::User(action) => action.common(),
+            Self::Client(action) => action.common(),
+            Self::Project(action) => action.common(),
+            Self::Company(action) => action.common(),
+        }
+    }
+
+    /// Does it. What it changed is on the disk when this returns.
+    pub async fn execute(&self, context: &mut Context<'_>) -> Result<Output, CliError> {
+        match self {
+            Self::User(action) => execute::account(action, context).await,
+            Self::Client(action) => execute::account(action, context).await,
+            Self::Project(action) => execute::account(action, context).await,
+            Self::Company(action) => company::execute(action, context).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! How accounts look on the terminal and in JSON. A hash is never shown, a secret only when it was
+//! just made.
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    cli::output::{Output, object, table, time},
+    domain::Secret,
+    state::account::Account,
+};
+
+/// One account in full.
+pub(super) fn account(account: &Account) -> Output {
+    let json = members(account);
+    let width = json.keys().map(String::len).max().unwrap_or(0);
+    let lines: Vec<_> = json.iter().map(|(name, value)| format!("{name:width$}  {}", plain(value))).collect();
+    Output { text: lines.join("\n"), json: Value::Object(json) }
+}
+
+/// A list of accounts.
+pub(super) fn accounts(accounts: &[Account]) -> Output {
+    let row = |account: &Account| {
+        let state = match (account.disabled, account.locked) {
+            (true, _) => "disabled",
+            (false, true) => "locked",
+            (false, false) => "active",
+        };
+        [label(account), account.role.clone().unwrap_or_default(), state.to_owned(), account.id.to_string()]
+    };
+    Output {
+        text: table(["NAME", "ROLE", "STATE", "ID"], &accounts.iter().map(row).collect::<Vec<_>>()),
+        json: accounts.iter().map(|account| Value::Object(members(account))).collect(),
+    }
+}
+
+/// An account after a change, with the secret that was made for it.
+pub(super) fn changed(account: &Account, done: &str, secret: Option<&Secret>) -> Output {
+    let mut text = format!("{} '{}' of realm '{}' {done}", account.kind, label(account), account.realm);
+    let mut json = members(account);
+    if let Some(secret) = secret {
+        text = format!("{text}\nsecret: {} (shown only now)", secret.expose());
+        json.insert("secret".to_owned(), secret.expose().into());
+    }
+    Output { text, json: Value::Object(json) }
+}
+
+/// An account that is no more.
+pub(super) fn deleted(account: &Account) -> Output {
+    let mut output = changed(account, "is deleted, and its tokens have ended", None);
+    output.json["deleted"] = true.into();
+    output
+}
+
+/// The account's name; a project's with its business.
+fn label(account: &Account) -> String {
+    let name = &account.name;
+    if name.business.is_empty() { name.name.clone() } else { format!("{}/{}", name.business, name.name) }
+}
+
+fn members(account: &Account) -> Map<String, Value> {
+    object([
+        ("id", account.id.to_string().into()),
+        ("realm", account.realm.as_str().into()),
+        ("kind", account.kind.name().into()),
+        ("business", (!account.name.business.is_empty()).then_some(account.name.business.as_str()).into()),
+        ("name", account.name.name.as_str().into()),
+        ("display_name", account.display_name.as_deref().into()),
+        ("legacy_id", account.legacy_id.into()),
+        ("role", account.role.as_deref().into()),
+        ("scopes", json!(account.scopes)),
+        ("company", account.company.as_deref().into()),
+        ("disabled", account.disabled.into()),
+        ("locked", account.locked.into()),
+        ("epoch", account.epoch.into()),
+        ("created_at", time(account.created_at).into()),
+    ])
+}
+
+/// A value without JSON's quotes and brackets.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "-".to_owned(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}

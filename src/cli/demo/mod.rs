@@ -1,0 +1,144 @@
+//! `portero demo`: the whole gateway with every contract, the documents' example credentials, and an
+//! upstream that echoes, on loopback. Everything is real but the upstream.
+
+mod accounts;
+mod banner;
+mod echo;
+mod folder;
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use super::output::{CliError, Output};
+use crate::{
+    app::{self, Control, Gateway, Sockets, StartError},
+    config::Settings,
+    domain::SystemClock,
+    observe::{events, lines::Lines},
+};
+use echo::Echo;
+use folder::Folder;
+
+/// The config of a demo, but for its three addresses.
+const TEMPLATE: &str = include_str!("gateway.toml");
+
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+
+/// The name of the upstream that the demo plays.
+const UPSTREAM: &str = "echo";
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Where clients connect; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// Where operators connect; port 0 takes a free one [default: 127.0.0.1:9901]
+    #[arg(long)]
+    admin: Option<SocketAddr>,
+    /// Keep the demo's files here; a second start uses what is there
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+/// What is bound before a file is touched.
+struct Bound {
+    sockets: Sockets,
+    echo: Echo,
+}
+
+impl Demo {
+    pub(super) fn run(&self) -> Result<Output, CliError> {
+        for &address in self.listen.iter().chain(&self.admin) {
+            check_loopback(address)?;
+        }
+        // From here on Ctrl-C is heard, and ends the demo in order.
+        let control = Control::start()?;
+        let lines = Lines::start().map_err(StartError::from)?;
+        let present = self.dir.as_ref().map(|dir| dir.join("gateway.toml")).filter(|config| config.exists());
+        let (folder, config, settings, bound) = match present {
+            Some(config) => self.again(config)?,
+            None => self.first()?,
+        };
+        control.block_on(async {
+            let (store, _vault) = app::open_vault(&settings).await?;
+            let provisioned = accounts::provision(&store, &SystemClock).await;
+            store.close().await;
+            provisioned
+        })?;
+        events::start(&lines);
+        let _upstream = bound.echo.serve()?;
+        let admin_token = settings.admin.token_file.clone();
+        let gateway = Gateway::start(control, lines.clone(), config.clone(), settings, bound.sockets)?;
+        lines.push(banner::text(&gateway, &config, &admin_token, self.dir.is_some()).into_bytes());
+        gateway.run()?;
+        drop(folder);
+        Ok(Output::nothing())
+    }
+
+    /// A demo with nothing there yet: sockets first, then the folder and its config.
+    fn first(&self) -> Result<(Folder, PathBuf, Settings, Bound), CliError> {
+        let echo = Echo::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let sockets = Sockets::bind(&[self.listen.unwrap_or(DEFAULT_LISTEN)], self.admin.unwrap_or(DEFAULT_ADMIN))?;
+        let folder = match &self.dir {
+            Some(dir) => Folder::kept(dir)?,
+            None => Folder::thrown_away()?,
+        };
+        let config = folder.path().join("gateway.toml");
+        let listen = sockets.front().first().copied().unwrap_or(DEFAULT_LISTEN);
+        let admin = sockets.admin().map_err(app::StartError::from)?;
+        let text = TEMPLATE
+            .replace("{listen}", &listen.to_string())
+            .replace("{admin}", &admin.to_string())
+            .replace("{echo}", &echo.address().to_string());
+        fs::write(&config, text).map_err(|error| trouble(&config, &error))?;
+        let settings = app::load(&config)?;
+        Ok((folder, config, settings, Bound { sockets, echo }))
+    }
+
+    /// A demo on what an earlier one left: its config, with the addresses that are given now.
+    fn again(&self, config: PathBuf) -> Result<(Folder, PathBuf, Settings, Bound), CliError> {
+        let mut settings = app::load(&config)?;
+        if let Some(listen) = self.listen {
+            settings.server.listen = vec![listen];
+        }
+        if let Some(admin) = self.admin {
+            settings.admin.listen = admin;
+        }
+        for &address in settings.server.listen.iter().chain([&settings.admin.listen]) {
+            check_loopback(address)?;
+        }
+        let server = settings.site.upstreams.iter_mut().find(|upstream| &*upstream.name == UPSTREAM);
+        let server = server.and_then(|upstream| upstream.servers.first_mut());
+        let named = server.and_then(|server| Some((server.parse::<SocketAddr>().ok()?, server)));
+        let (address, server) = named.ok_or_else(|| {
+            let config = config.display();
+            CliError::Trouble(format!(
+                "{config}: upstreams.{UPSTREAM}.servers must name one address, which the demo serves"
+            ))
+        })?;
+        // The port was a free one, and somebody may have it by now: another one will do.
+        let echo = Echo::bind(address).or_else(|_| Echo::bind(SocketAddr::new(address.ip(), 0)))?;
+        *server = echo.address().to_string().into();
+        let sockets = Sockets::bind(&settings.server.listen, settings.admin.listen)?;
+        let folder = Folder::kept(config.parent().unwrap_or(Path::new(".")))?;
+        Ok((folder, config, settings, Bound { sockets, echo }))
+    }
+}
+
+fn check_loopback(address: SocketAddr) -> Result<(), CliError> {
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    let text = format!("the demo's credentials are public, so it listens on loopback only, not on {address}");
+    Err(CliError::Trouble(text))
+}
+
+fn trouble(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::Trouble(format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,209 @@
+//! `portero revoke …` and `portero session list`: beside a running gateway, which sees what they
+//! did within a second.
+
+use std::{
+    io::{self, Read},
+    path::PathBuf,
+};
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::{
+    InStore,
+    output::{CliError, Format, Output, object, table, time},
+};
+use crate::{
+    config::Settings,
+    decision::{Revoked, Steward},
+    domain::{KeyId, RealmName, SessionId, Timestamp, id::hex},
+    rules::{dialect::AccountName, realm::Realm},
+    state::token::{Realms, TOKEN_BYTES_MAX},
+};
+
+/// What every command here takes.
+#[derive(Debug, Args)]
+pub(super) struct Common {
+    /// The config file
+    #[arg(long, default_value = "gateway.toml")]
+    pub(super) config: PathBuf,
+    /// How to print what was done
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Revoke {
+    /// One token, read from standard input, or named by its jti
+    Token {
+        #[command(flatten)]
+        common: Common,
+        /// The token's id, instead of the token on standard input
+        #[arg(long, requires = "realm")]
+        jti: Option<String>,
+        /// The realm of --jti
+        #[arg(long, requires = "jti")]
+        realm: Option<RealmName>,
+        /// When the token of --jti ends, RFC 3339 or Unix seconds; kept for the realm's longest lifetime without it
+        #[arg(long, requires = "jti", value_parser = instant)]
+        expires: Option<Timestamp>,
+    },
+    /// All tokens that one login gave
+    Session {
+        #[command(flatten)]
+        common: Common,
+        /// The session's id, see `portero session list`
+        #[arg(long)]
+        id: SessionId,
+    },
+    /// Everything that was issued to a user, client or project until now
+    Principal {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        principal: Whom,
+    },
+    /// All tokens that a key signed; a signing key is replaced at once
+    Key {
+        #[command(flatten)]
+        common: Common,
+        /// The key's id, the kid of a JWT's header
+        #[arg(long)]
+        kid: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Session {
+    /// The logins of a user, client or project, the youngest first
+    List {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        principal: Whom,
+    },
+}
+
+/// Whom a command is about.
+#[derive(Debug, Args)]
+pub(super) struct Whom {
+    /// Its realm
+    #[arg(long)]
+    realm: RealmName,
+    /// What it logs in with: its `username`, `clientId`, `client_id` or `proyecto`
+    #[arg(long)]
+    name: String,
+    /// Its business, where two have a project of this name
+    #[arg(long, default_value = "")]
+    business: String,
+}
+
+impl Whom {
+    fn account_name(&self) -> AccountName {
+        AccountName { business: self.business.clone(), name: self.name.clone() }
+    }
+}
+
+impl Revoke {
+    pub(super) const fn common(&self) -> &Common {
+        match self {
+            Self::Token { common, .. }
+            | Self::Session { common, .. }
+            | Self::Principal { common, .. }
+            | Self::Key { common, .. } => common,
+        }
+    }
+}
+
+impl Session {
+    pub(super) const fn common(&self) -> &Common {
+        match self {
+            Self::List { common, .. } => common,
+        }
+    }
+}
+
+impl InStore for Revoke {
+    async fn execute(&self, settings: &Settings, steward: &Steward) -> Result<Output, CliError> {
+        match self {
+            Self::Token { jti: None, .. } => {
+                let realms: Realms =
+                    settings.site.realms.iter().map(|realm| (realm.name.clone(), realm.clone())).collect();
+                Ok(revoked(steward.revoke_token(&token_from_stdin()?, &realms).await?))
+            }
+            Self::Token { jti: Some(jti), realm, expires, .. } => {
+                let realm = find_realm(settings, realm.as_ref())?;
+                Ok(revoked(steward.revoke_token_id(realm, jti, *expires).await?))
+            }
+            Self::Session { id, .. } => Ok(revoked(steward.revoke_session(*id).await?)),
+            Self::Principal { principal, .. } => {
+                let realm = find_realm(settings, Some(&principal.realm))?;
+                let account = steward.revoke_principal(&realm.name, &principal.account_name()).await?;
+                let text = format!(
+                    "everything issued to '{}' of realm '{}' until now has ended",
+                    account.name.name, realm.name
+                );
+                Ok(said(text, "principal", &account.id.to_string()))
+            }
+            Self::Key { kid, .. } => {
+                steward.revoke_key(&KeyId::from_text(kid)).await?;
+                Ok(said(format!("key {kid} is revoked"), "key", kid))
+            }
+        }
+    }
+}
+
+impl InStore for Session {
+    async fn execute(&self, settings: &Settings, steward: &Steward) -> Result<Output, CliError> {
+        let Self::List { principal, .. } = self;
+        let realm = find_realm(settings, Some(&principal.realm))?;
+        let sessions = steward.sessions(&realm.name, &principal.account_name()).await?;
+        let end = |end: Option<Timestamp>| end.map_or_else(|| "never".to_owned(), time);
+        let rows: Vec<_> = sessions
+            .iter()
+            .map(|session| [session.id.to_string(), time(session.created_at), end(session.expires_at)])
+            .collect();
+        let members = |session: &crate::state::session::Session| {
+            Value::Object(object([
+                ("id", session.id.to_string().into()),
+                ("created_at", time(session.created_at).into()),
+                ("expires_at", session.expires_at.map_or(Value::Null, |end| time(end).into())),
+            ]))
+        };
+        Ok(Output { text: table(["ID", "CREATED", "ENDS"], &rows), json: sessions.iter().map(members).collect() })
+    }
+}
+
+fn revoked(revoked: Revoked) -> Output {
+    match revoked {
+        Revoked::Token(id) => said("the token is revoked".to_owned(), "token", &hex(&id.to_bytes())),
+        Revoked::Session(id) => {
+            said(format!("session {id} is revoked, with every token of it"), "session", &id.to_string())
+        }
+    }
+}
+
+fn said(text: String, what: &str, id: &str) -> Output {
+    Output { text, json: Value::Object(object([("revoked", what.into()), ("id", id.into())])) }
+}
+
+fn find_realm<'s>(settings: &'s Settings, name: Option<&RealmName>) -> Result<&'s Realm, CliError> {
+    let found = settings.site.realms.iter().find(|realm| Some(&realm.name) == name);
+    let named = name.map_or("", RealmName::as_str);
+    found.map(|realm| &**realm).ok_or_else(|| CliError::Refused(format!("the config has no realm '{named}'")))
+}
+
+fn token_from_stdin() -> Result<Zeroizing<String>, CliError> {
+    let mut text = Zeroizing::new(String::new());
+    // More than a token can have, so that a longer one is refused as such and not cut.
+    let read = io::stdin().take(2 * TOKEN_BYTES_MAX as u64).read_to_string(&mut text);
+    read.map_err(|_| CliError::Refused("standard input holds no token".to_owned()))?;
+    Ok(Zeroizing::new(text.trim().to_owned()))
+}
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    let seconds = text.parse().ok().map(Timestamp::from_secs);
+    let date = || text.parse::<jiff::Timestamp>().ok().map(|date| Timestamp::from_millis(date.as_millisecond()));
+    seconds.or_else(date).ok_or_else(|| "neither RFC 3339 (2026-11-21T10:00:00Z) nor Unix seconds".to_owned())
+}

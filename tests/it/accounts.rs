@@ -1,0 +1,195 @@
+//! Accounts are made by an administrator beside a running gateway, and logged into through it.
+
+use std::{collections::HashSet, net::Ipv4Addr, thread};
+
+use serde_json::{Value, json};
+
+use crate::support::{BESIDE, Connection, Contract, Gateway, Request, Response, own_address, post, wait_until};
+
+fn claims(token: &str) -> Value {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
+}
+
+fn from(gateway: &Gateway, source: Ipv4Addr, request: &Request) -> Response {
+    Connection::open_from(source, gateway.front).send(request)
+}
+
+#[test]
+fn what_a_command_made_logs_in_within_a_second() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let words = "user add --realm sws --username ana --name Ana --role USER --password-stdin --output json";
+    let made = gateway.command(words, "pässword with spaces\n").json();
+    assert_eq!((&made["legacy_id"], &made["name"], &made["disabled"]), (&json!(2), &json!("ana"), &json!(false)));
+    assert!(made.get("secret").is_none() && !made.to_string().contains("argon2"), "{made}");
+    let login = || Contract::Sws.token_of(&gateway.send(&Contract::Sws.login_as("ana", "pässword with spaces")));
+    wait_until("ana logs in", BESIDE, || login().is_some());
+    assert_eq!(gateway.status("/sws", &login().unwrap()), 200);
+
+    let client = "client add --realm maxpoint --id 7f9c2ba4-e88f-427d-8cc3-0d2f5ae7a1f0 --output json";
+    let secret = gateway.command(client, "").json()["secret"].as_str().unwrap().to_owned();
+    let login = |secret: &str| {
+        let request = Contract::Maxpoint.login_as("7f9c2ba4-e88f-427d-8cc3-0d2f5ae7a1f0", secret);
+        Contract::Maxpoint.token_of(&gateway.send(&request))
+    };
+    let token = login(&secret).unwrap();
+    let rotate = "client rotate-secret --realm maxpoint --id 7f9c2ba4-e88f-427d-8cc3-0d2f5ae7a1f0 --output json";
+    let new = gateway.command(rotate, "").json()["secret"].as_str().unwrap().to_owned();
+    assert!(login(&secret).is_none() && login(&new).is_some());
+    assert_eq!(gateway.status("/maxpoint", &token), 200, "the document lets tokens live on");
+    gateway.command(&format!("{rotate} --revoke"), "").succeeded();
+    wait_until("--revoke ends them", BESIDE, || gateway.status("/maxpoint", &token) == 401);
+}
+
+#[test]
+fn the_admin_api_keeps_accounts_too() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let made = gateway.api("/accounts", &json!({ "realm": "apis", "name": "eva", "role": "USER" }));
+    let secret = made["secret"].as_str().unwrap();
+    let login = || Contract::Apis.token_of(&gateway.send(&Contract::Apis.login_as("eva", secret)));
+    let token = login().unwrap();
+    assert_eq!(gateway.status("/apis", &token), 200);
+    gateway.api("/accounts/disable", &json!({ "realm": "apis", "name": "eva" }));
+    assert_eq!(gateway.status("/apis", &token), 401, "on the next request");
+    assert!(login().is_none());
+    gateway.api("/accounts/enable", &json!({ "realm": "apis", "name": "eva" }));
+    assert!(login().is_some());
+    gateway.api("/accounts/delete", &json!({ "realm": "apis", "name": "eva" }));
+    assert!(login().is_none());
+    assert_eq!(gateway.api_get("/accounts?realm=apis").as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn an_unknown_a_disabled_and_a_locked_account_answer_like_a_wrong_password() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    for contract in [Contract::Apis, Contract::Toc, Contract::Maxpoint] {
+        let wrong = gateway.send(&contract.login_with("wrong"));
+        let unknown = gateway.send(&contract.login_as("nobody", "wrong"));
+        assert_eq!((wrong.status, wrong.text()), (unknown.status, unknown.text()));
+        assert_eq!(wrong.status, 401);
+        let named = match contract {
+            Contract::Toc => "project {} --realm toc --business 5a2ac49cbbbce212f885529c --proyecto upconta".to_owned(),
+            Contract::Maxpoint => format!("client {{}} --realm maxpoint --id {}", contract.name()),
+            _ => "user {} --realm apis --username admin".to_owned(),
+        };
+        for verb in ["lock", "disable"] {
+            gateway.command(&named.replace("{}", verb), "").succeeded();
+            let refused = gateway.send(&contract.login_with(contract.secret()));
+            assert_eq!((refused.status, refused.text()), (wrong.status, wrong.text()), "{verb}");
+        }
+    }
+}
+
+#[test]
+fn failures_are_throttled_by_name_and_address_and_the_owner_gets_in_from_elsewhere() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let (stranger, owner) = (own_address(), own_address());
+    let wrong = Contract::Apis.login_with("wrong");
+    for _ in 0..5 {
+        assert_eq!(from(&gateway, stranger, &wrong).status, 401);
+    }
+    let throttled = from(&gateway, stranger, &Contract::Apis.login_with("abcd1234"));
+    assert_eq!((throttled.status, throttled.header("Retry-After").is_some()), (429, true));
+    assert_eq!(from(&gateway, owner, &Contract::Apis.login_with("abcd1234")).status, 200);
+
+    for name in ["admin", "nobody"] {
+        for _ in 0..5 {
+            assert_eq!(from(&gateway, owner, &Contract::Sws.login_as(name, "wrong")).json()["error"], 1);
+        }
+        let blocked = from(&gateway, owner, &Contract::Sws.login_as(name, "demo2024"));
+        assert_eq!((blocked.status, blocked.text().as_str()), (200, r#"{"error":2,"message":"Usuario bloqueado"}"#));
+        assert!(blocked.header("Retry-After").is_some());
+    }
+}
+
+#[test]
+fn an_address_has_thirty_failures_a_minute_whatever_the_names() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let source = own_address();
+    for number in 0..30 {
+        let wrong = Contract::Maxpoint.login_as(&format!("client-{number}"), "wrong");
+        assert_eq!(from(&gateway, source, &wrong).status, 401, "{number}");
+    }
+    for contract in [Contract::Apis, Contract::Toc, Contract::Maxpoint, Contract::Become, Contract::Sws] {
+        let throttled = from(&gateway, source, &contract.login_with(contract.secret()));
+        assert_eq!((throttled.status, throttled.header("Retry-After").is_some()), (429, true));
+    }
+    assert_eq!(from(&gateway, own_address(), &Contract::Apis.login_with("abcd1234")).status, 200);
+}
+
+#[test]
+fn guesses_side_by_side_gain_nothing() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let source = own_address();
+    let clients: Vec<_> = (0..24)
+        .map(|number| {
+            let mut connection = Connection::open_from(source, gateway.front);
+            let guess = Contract::Apis.login_with(&format!("guess {number}"));
+            thread::spawn(move || connection.send(&guess).status)
+        })
+        .collect();
+    let answers: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+    let told = answers.iter().filter(|&&status| status == 401).count();
+    assert!(answers.iter().all(|status| [401, 429].contains(status)), "{answers:?}");
+    // One more for each thread that hashes may end at the same instant.
+    assert!(told <= 5 + 2, "{answers:?}");
+}
+
+#[test]
+fn many_at_once_each_get_tokens_of_their_own() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let clients: Vec<_> = (0..64)
+        .map(|_| {
+            let mut connection = Connection::open(gateway.front);
+            let login = Contract::Sws.login_with("demo2024");
+            thread::spawn(move || Contract::Sws.token_of(&connection.send(&login)).unwrap())
+        })
+        .collect();
+    let tokens: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+    for claim in ["jti", "sid"] {
+        let distinct: HashSet<_> = tokens.iter().map(|token| claims(token)[claim].to_string()).collect();
+        assert_eq!(distinct.len(), 64, "{claim}");
+    }
+}
+
+#[test]
+fn with_the_store_away_token_endpoints_say_so_and_proxying_goes_on() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let token = gateway.login(Contract::Sws);
+    assert_eq!(gateway.status("/sws", &token), 200);
+    // A store that can no longer be written is out of reach for whoever must write a session.
+    let holder = without_sessions(&gateway);
+    for contract in Contract::ALL {
+        let answer = gateway.send(&contract.login_with(contract.secret()));
+        assert_eq!((answer.status, answer.header("Retry-After").is_some()), (503, true), "{}", answer.text());
+        assert!(contract.token_of(&answer).is_none());
+    }
+    assert_eq!(gateway.status("/sws", &token), 200);
+    drop(holder);
+    assert_eq!(gateway.send(&Contract::Sws.login_with("demo2024")).status, 200);
+}
+
+/// Takes the store's table of sessions away, as a half-restored backup would, until it is dropped.
+fn without_sessions(gateway: &Gateway) -> impl Drop + use<> {
+    struct Renamed(std::path::PathBuf);
+    impl Drop for Renamed {
+        fn drop(&mut self) {
+            sql(&self.0, "ALTER TABLE sessions_away RENAME TO sessions");
+        }
+    }
+    fn sql(path: &std::path::Path, statement: &str) {
+        let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()";
+        let ran = std::process::Command::new("python3").args(["-c", script]).arg(path).arg(statement).status().unwrap();
+        assert!(ran.success());
+    }
+    let path = gateway.folder.file("portero.db");
+    sql(&path, "ALTER TABLE sessions RENAME TO sessions_away");
+    Renamed(path)
+}
+
+#[test]
+fn a_body_is_credentials_and_a_query_is_not() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let asked = gateway.send(&post("/api/Session/GetToken?username=admin&password=demo2024", "{}"));
+    assert_eq!(asked.json()["error"], 1);
+}

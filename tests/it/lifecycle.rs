@@ -1,0 +1,189 @@
+//! Starting, stopping and starting again.
+
+use std::{fs, os::unix::fs::PermissionsExt, process::Command, sync::mpsc, thread};
+
+use crate::support::{Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, get, portero, post, wait_until};
+
+/// Every metric that `docs/observability.md` promises.
+const METRICS: [&str; 17] = [
+    "portero_requests_total",
+    "portero_decisions_total",
+    "portero_gateway_seconds_bucket",
+    "portero_upstream_seconds_bucket",
+    "portero_token_requests_total",
+    "portero_password_hash_seconds_count",
+    "portero_password_queue",
+    "portero_token_cache_hits_total",
+    "portero_token_cache_misses_total",
+    "portero_token_cache_evictions_total",
+    "portero_token_cache_entries",
+    "portero_revocations",
+    "portero_revocation_lag_seconds",
+    "portero_key_age_seconds",
+    "portero_upstream_healthy",
+    "portero_connections",
+    "process_resident_memory_bytes",
+];
+
+#[test]
+fn the_operator_sees_health_metrics_and_each_request() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    assert_eq!((gateway.ask("/health/alive").status, gateway.ask("/health/ready").status), (200, 200));
+    let token = gateway.login(Contract::Become);
+    assert_eq!(gateway.status("/become/x?secret=1", &token), 200);
+    let line = gateway.process.access_line("the request", |line| line["route"] == "become");
+    for (member, value) in
+        [("path", "/become/x"), ("method", "GET"), ("decision", "forward"), ("reason", "authenticated")]
+    {
+        assert_eq!(line[member], value, "{line}");
+    }
+    assert_eq!((&line["status"], &line["principal"]["realm"]), (&200.into(), &"become".into()));
+    assert_eq!(line["request_id"].as_str().unwrap().len(), 32);
+    gateway.send(&get("/become"));
+    let denied = gateway.process.access_line("the denial", |line| line["status"] == 401);
+    assert_eq!(
+        (&denied["decision"], &denied["reason"], &denied["path"]),
+        (&"deny".into(), &"missing_token".into(), &"/become".into())
+    );
+    let metrics = gateway.ask("/metrics").text();
+    for name in METRICS {
+        assert!(metrics.contains(name), "{name} in:\n{metrics}");
+    }
+    assert!(metrics.contains(r#"portero_decisions_total{decision="deny",reason="missing_token",route="become"} 1"#));
+}
+
+#[test]
+fn a_gateway_that_stops_ends_what_it_began_and_says_so() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let upstream = RawUpstream::start(move |stream| {
+        if stream.read() {
+            held.lock().unwrap().recv().unwrap();
+            stream.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate");
+        }
+    });
+    let gateway = Config::standard(upstream.address).start();
+    let mut idle = Connection::open(gateway.front);
+    let mut connection = Connection::open(gateway.front);
+    let in_flight = thread::spawn(move || connection.send(&get("/public")).text());
+    wait_until("the request is with the upstream", PATIENCE, || upstream.bytes().contains("/public"));
+    gateway.process.signal("TERM");
+    wait_until("not ready any more", PATIENCE, || gateway.ask("/health/ready").status == 503);
+    assert_eq!(gateway.ask("/health/alive").status, 200);
+    idle.is_closed();
+    release.send(()).unwrap();
+    assert_eq!(in_flight.join().unwrap(), "late");
+    let ran = gateway.process.finish();
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
+
+#[test]
+fn the_files_are_private() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    gateway.login(Contract::Sws);
+    for name in ["portero.db", "portero.db-wal", "portero.db-shm", "master.key", "admin.token"] {
+        let mode = fs::metadata(gateway.folder.file(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{name}");
+    }
+    let database = fs::read(gateway.folder.file("portero.db")).unwrap();
+    let wal = fs::read(gateway.folder.file("portero.db-wal")).unwrap();
+    let found = |needle: &[u8]| [&database, &wal].iter().any(|bytes| bytes.windows(needle.len()).any(|w| w == needle));
+    assert!(found(b"$argon2id$v=19$m=19456,t=2,p=1$") && !found(b"demo2024"));
+}
+
+#[test]
+fn a_demo_starts_again_on_what_is_there_and_changes_nothing() {
+    let gateway = Gateway::demo();
+    fs::write(gateway.folder.file("notes.txt"), "mine").unwrap();
+    let token = gateway.login(Contract::Apis);
+    gateway.command("user set-password --realm sws --username admin --password-stdin", "changed").succeeded();
+    gateway.command("client delete --realm become --id demo_client_123", "").succeeded();
+    gateway.process.signal("INT");
+    let Gateway { process, folder, .. } = gateway;
+    assert_eq!(process.finish().code, 0);
+    let config = fs::read_to_string(folder.config()).unwrap();
+
+    let gateway = Gateway::demo_in(folder);
+    assert_eq!(fs::read_to_string(gateway.folder.config()).unwrap(), config);
+    assert_eq!(gateway.status("/api/data", &token), 200, "the keys are the same");
+    assert_eq!(gateway.send(&Contract::Sws.login_with("demo2024")).json()["error"], 1);
+    assert_eq!(gateway.send(&Contract::Sws.login_with("changed")).json()["usuario"]["id"], 1);
+    let deleted = gateway
+        .send(&post("/api/v1/auth", r#"{"client_id":"demo_client_123","client_secret":"demo_secret_456_ABCDEFGH"}"#));
+    assert_eq!(deleted.json()["msg"], "Invalid login details");
+    assert_eq!(fs::read_to_string(gateway.folder.file("notes.txt")).unwrap(), "mine");
+}
+
+#[test]
+fn a_demo_that_is_thrown_away_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portero"));
+    command.args(["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).env("TMPDIR", temporary.path());
+    let process = crate::support::Process::spawn(&mut command, "");
+    process.event("listening");
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 1);
+    process.signal("INT");
+    let ran = process.finish();
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.matches("curl -s ").count() >= 6, "{}", ran.stdout);
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_demo_says_what_stands_in_its_way() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = crate::support::Folder::new();
+    let dir = folder.file("new");
+    let ran = portero(&["demo", "--dir", dir.to_str().unwrap(), "--listen", &address, "--admin", "127.0.0.1:0"], "");
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains(&address) && ran.stderr.contains("in use"), "{}", ran.stderr);
+    assert!(!dir.exists(), "nothing was made");
+    let ran = portero(&["demo", "--listen", "0.0.0.0:0"], "");
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("loopback"), "{}", ran.stderr);
+}
+
+#[test]
+fn two_processes_may_start_on_a_new_store_at_once() {
+    let upstream = crate::support::Upstream::start();
+    let config = Config::standard(upstream.address);
+    let folder = crate::support::Folder::new();
+    config.write_to(&folder);
+    let path = folder.config();
+    let commands: Vec<_> = (0..4)
+        .map(|number| {
+            let path = path.clone();
+            thread::spawn(move || {
+                let name = format!("user-{number}");
+                portero(&["user", "add", "--config", &path, "--realm", "sws", "--username", &name, "--generate"], "")
+            })
+        })
+        .collect();
+    for command in commands {
+        command.join().unwrap().succeeded();
+    }
+    let users = folder.command("user list --realm sws --output json", "").json();
+    let mut ids: Vec<_> = users.as_array().unwrap().iter().map(|user| user["legacy_id"].as_i64().unwrap()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_demo_stays_on_loopback_whatever_its_file_says_and_finds_another_port_behind_it() {
+    let gateway = Gateway::demo();
+    gateway.process.signal("INT");
+    let Gateway { process, folder, .. } = gateway;
+    process.finish().succeeded();
+    let config = fs::read_to_string(folder.config()).unwrap();
+    fs::write(folder.config(), config.replacen("127.0.0.1", "0.0.0.0", 1)).unwrap();
+    let dir = folder.path().to_str().unwrap().to_owned();
+    let ran = portero(&["demo", "--dir", &dir], "");
+    assert!(ran.code == 2 && ran.stderr.contains("loopback"), "{ran:?}");
+
+    fs::write(folder.config(), &config).unwrap();
+    let server = config.lines().find_map(|line| line.strip_prefix("servers = [\"")?.strip_suffix("\"]")).unwrap();
+    let _taken = std::net::TcpListener::bind(server).unwrap();
+    let gateway = Gateway::demo_in(folder);
+    assert_eq!(gateway.send(&get("/public")).json()["path"], "/public");
+}

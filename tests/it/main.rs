@@ -1,0 +1,15 @@
+//! Portero as its users meet it: the real binary on free ports, a real upstream, real HTTP. No part
+//! of the gateway is replaced. What a test waits for is a condition with a deadline, never time.
+
+#![expect(clippy::unwrap_used, reason = "the whole crate is a test: a failed unwrap is a failed test")]
+
+mod support;
+
+mod accounts;
+mod bad_input;
+mod config;
+mod golden;
+mod lifecycle;
+mod path;
+mod proxy;
+mod revocation;

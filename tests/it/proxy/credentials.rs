@@ -1,0 +1,109 @@
+//! Where a token may stand, and what it opens.
+
+use crate::support::{Config, Contract, Gateway, Request, Upstream, get};
+
+#[test]
+fn one_token_may_stand_in_two_places_and_two_may_not() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let (first, second) = (gateway.login(Contract::Sws), gateway.login(Contract::Sws));
+    let (bearer, second_bearer) = (format!("Bearer {first}"), format!("Bearer {second}"));
+    let status = |headers: &[(&str, &str)]| {
+        let request = headers.iter().fold(get("/sws"), |request, (name, value)| request.header(name, value));
+        gateway.send(&request).status
+    };
+    let (own, authorization) = ("CURRENTTOKENVALUE", "Authorization");
+    assert_eq!(status(&[(own, &first)]), 200);
+    assert_eq!(status(&[(authorization, &bearer)]), 200);
+    assert_eq!(status(&[(authorization, &format!("bEARER   {first}"))]), 200);
+    assert_eq!(status(&[(own, &first), (authorization, &bearer)]), 200);
+    assert_eq!(status(&[(own, ""), (authorization, &bearer)]), 200);
+    assert_eq!(status(&[(own, &first), (authorization, "Bearer ")]), 200);
+    assert_eq!(status(&[(own, &first), (authorization, &second_bearer)]), 400);
+    assert_eq!(status(&[(authorization, &bearer), (authorization, &second_bearer)]), 400);
+    assert_eq!(status(&[(own, &first), (own, &second)]), 400);
+    assert_eq!(status(&[(own, ""), (authorization, "Bearer")]), 401);
+    assert_eq!(status(&[(authorization, &first)]), 401, "without a scheme only toc's");
+}
+
+#[test]
+fn challenges_say_what_is_wrong_as_rfc_6750_asks() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let challenge = |request: Request| gateway.send(&request).header("WWW-Authenticate").unwrap_or_default().to_owned();
+    assert_eq!(challenge(get("/apis")), r#"Bearer realm="apis""#);
+    assert_eq!(challenge(get("/apis").bearer("")), r#"Bearer realm="apis""#);
+    assert_eq!(challenge(get("/apis").bearer("garbage")), r#"Bearer realm="apis", error="invalid_token""#);
+    let two = get("/apis").bearer("one").bearer("two");
+    assert_eq!(challenge(two), r#"Bearer realm="apis", error="invalid_request""#);
+}
+
+#[test]
+fn a_token_opens_its_own_realm_kind_role_and_scopes_only() {
+    let upstream = Upstream::start();
+    let gateway = Config::standard(upstream.address)
+        .route(
+            "files",
+            "/files",
+            "accept = [\"apis\"]\ntoken = \"content\"\nsources = [\"authorization\", \"query:token\"]",
+        )
+        .route("admins", "/admins", "accept = [\"apis\"]\nrequire.roles = [\"ADMIN\", \"ROOT\"]")
+        .route("roots", "/roots", "accept = [\"apis\"]\nrequire.roles = [\"ROOT\"]")
+        .route("readers", "/readers", "accept = [\"apis\"]\nrequire.scopes = [\"read\"]")
+        .route("writers", "/writers", "accept = [\"apis\"]\nrequire.scopes = [\"read\", \"write\"]")
+        .start();
+    let apis = gateway.login_apis();
+    let kinds = [&apis.access, &apis.content, &apis.refresh];
+    assert_eq!(kinds.map(|token| gateway.status("/apis", token)), [200, 401, 401]);
+    assert_eq!(kinds.map(|token| gateway.status("/files", token)), [401, 200, 401]);
+    assert_eq!(kinds.map(|token| gateway.send(&get(&format!("/files?token={token}"))).status), [401, 200, 401]);
+    assert_eq!(gateway.send(&get(&format!("/apis?token={}", apis.access))).status, 401, "the route names no query");
+    for (path, status) in [("/admins", 200), ("/roots", 403), ("/readers", 200), ("/writers", 403)] {
+        assert_eq!(gateway.status(path, &apis.access), status, "{path}");
+    }
+    let refused = gateway.send(&get("/writers").bearer(&apis.access));
+    let challenge = r#"Bearer realm="apis", error="insufficient_scope", scope="read write""#;
+    assert_eq!(refused.header("WWW-Authenticate"), Some(challenge));
+    for contract in Contract::ALL {
+        let token = gateway.login(contract);
+        let opened = Contract::ALL.map(|other| gateway.status(&format!("/{}", other.realm()), &token));
+        assert_eq!(opened, Contract::ALL.map(|other| if other == contract { 200 } else { 401 }), "{contract:?}");
+    }
+}
+
+#[test]
+fn toc_takes_a_bare_authorization() {
+    let (gateway, upstream) = Gateway::with_upstream();
+    let token = gateway.login(Contract::Toc);
+    assert_eq!(gateway.send(&get("/toc").header("Authorization", &token)).status, 200);
+    assert_eq!(upstream.received().header("authorization"), Some(token.as_str()));
+    assert_eq!(gateway.send(&get("/toc").bearer(&token)).status, 200);
+}
+
+#[test]
+fn an_optional_token_may_be_absent_and_never_bad() {
+    let upstream = Upstream::start();
+    let config = Config::standard(upstream.address);
+    let gateway = config.route("optional", "/optional", "auth = \"optional\"\naccept = [\"apis\"]").start();
+    let token = gateway.login_apis().access;
+    assert_eq!(gateway.send(&get("/optional")).status, 200);
+    assert_eq!(upstream.received().header("x-auth-subject"), None);
+    assert_eq!(gateway.status("/optional", &token), 200);
+    assert_eq!(upstream.received().header("x-auth-name"), Some("admin"));
+    for garbage in ["garbage", &token[1..]] {
+        assert_eq!(gateway.status("/optional", garbage), 401);
+        assert_eq!(gateway.status("/public", garbage), 200, "a public route looks at no token");
+        assert_eq!(upstream.received().header("x-auth-subject"), None);
+    }
+}
+
+#[test]
+fn a_token_is_taken_from_the_places_that_a_route_names_and_from_no_other() {
+    let upstream = Upstream::start();
+    let sources = "accept = [\"apis\"]\nsources = [\"cookie:sid\", \"header:X-Token\"]";
+    let gateway = Config::standard(upstream.address).route("named", "/named", sources).start();
+    let token = gateway.login_apis().access;
+    let status = |name, value: &str| gateway.send(&get("/named").header(name, value)).status;
+    assert_eq!(status("Cookie", &format!("a=1; sid={token}; b=2")), 200);
+    assert_eq!(status("X-Token", &token), 200);
+    assert_eq!(status("Authorization", &format!("Bearer {token}")), 401);
+    assert_eq!(status("Cookie", &format!("other={token}")), 401);
+}

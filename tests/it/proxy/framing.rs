@@ -1,0 +1,87 @@
+//! One request is one request: nothing of a refused one ever reaches an upstream.
+
+use crate::support::{Config, Connection, Gateway, RawUpstream, Request, answer_every_head, get, post};
+
+fn before_a_raw_upstream() -> (Gateway, RawUpstream) {
+    let upstream = RawUpstream::start(answer_every_head);
+    (Config::standard(upstream.address).start(), upstream)
+}
+
+/// A body that would be a request, were it read as one (pingora CVE-2025-4366).
+const SMUGGLED: &str = "GET /public/smuggled HTTP/1.1\r\nHost: portero.test\r\n\r\n";
+
+#[test]
+fn the_unread_body_of_a_refusal_never_becomes_a_request() {
+    let (gateway, upstream) = before_a_raw_upstream();
+    let large = SMUGGLED.repeat(4000);
+    for (body, kept) in [(SMUGGLED.to_owned(), true), (large, false)] {
+        for request in [post("/sws", body.clone()), post("/sws", body.clone()).header("Expect", "100-continue")] {
+            let mut connection = Connection::open(gateway.front);
+            // The gateway may close before it took all of a large body.
+            let written = connection.write(request.bytes());
+            assert!(written.is_ok() || !kept);
+            match connection.try_receive() {
+                Ok(answer) => assert_eq!(answer.status, 401),
+                Err(error) => assert!(!kept, "{error}"),
+            }
+            // Whether the connection was kept or closed is the gateway's to say.
+            if connection.write(get("/public/after").bytes()).is_ok() {
+                let _ = connection.try_receive();
+            }
+        }
+    }
+    let mut chunked = Connection::open(gateway.front);
+    let head = Request::new("POST", "/sws").header("Transfer-Encoding", "chunked");
+    chunked.write(head.body(format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len())).bytes()).unwrap();
+    assert_eq!(chunked.receive().status, 401);
+    assert_eq!(chunked.send(&get("/public/after")).status, 200, "a small body is read, and the connection kept");
+    assert!(upstream.bytes().contains("/public/after"));
+    assert!(!upstream.bytes().contains("smuggled"), "{}", upstream.bytes());
+}
+
+#[test]
+fn an_upgrade_of_any_kind_is_checked_like_any_request() {
+    let (gateway, upstream) = before_a_raw_upstream();
+    for value in ["websocket", "h2c", "TLS/1.0", "anything, websocket", ""] {
+        let upgrade = |path| get(path).header("Connection", "Upgrade").header("Upgrade", value);
+        let mut connection = Connection::open(gateway.front);
+        connection.write([upgrade("/sws").bytes(), SMUGGLED.into()].concat()).unwrap();
+        assert_eq!(connection.receive().status, 401, "{value}");
+        let _ = connection.rest();
+        // Bytes behind an upgrade that the upstream did not take stay a request of their own, or nothing.
+        let mut connection = Connection::open(gateway.front);
+        connection
+            .write([upgrade("/public/upgrade").bytes(), b"GET /sws/secret HTTP/1.1\r\n\r\n".into()].concat())
+            .unwrap();
+        assert_eq!(connection.receive().status, 200, "{value}");
+        let _ = connection.rest();
+    }
+    let bytes = upstream.bytes();
+    assert!(!bytes.contains("smuggled") && !bytes.contains("secret"), "{bytes}");
+}
+
+#[test]
+fn bytes_behind_a_refused_request_go_nowhere() {
+    let (gateway, upstream) = before_a_raw_upstream();
+    for refused in [
+        "GET /public HTTP/1.1\r\n\r\n",
+        "POST /public HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ] {
+        let mut connection = Connection::open(gateway.front);
+        connection.write([refused, SMUGGLED].concat()).unwrap();
+        assert_eq!(connection.receive().status, 400, "{refused}");
+        connection.end();
+        connection.is_closed();
+    }
+    assert_eq!(upstream.bytes(), "");
+}
+
+#[test]
+fn trace_and_connect_are_refused() {
+    let (gateway, upstream) = before_a_raw_upstream();
+    assert_eq!(gateway.send(&Request::new("TRACE", "/public")).status, 405);
+    assert_eq!(gateway.send(&Request::new("TRACE", "/sws")).status, 405);
+    let connect = gateway.send(&Request::new("CONNECT", "portero.test:443")).status;
+    assert!(matches!(connect, 400 | 405), "{connect}");
+    assert_eq!(upstream.bytes(), "");
+}

@@ -1,0 +1,8 @@
+//! The checking proxy, seen from both of its ends.
+
+mod credentials;
+mod framing;
+mod headers;
+mod routing;
+mod streaming;
+mod upstreams;

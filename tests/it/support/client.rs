@@ -1,0 +1,269 @@
+//! A client that sends exactly the bytes it is told to, and reads HTTP/1.1 answers strictly.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+};
+
+use serde_json::Value;
+use socket2::{Domain, Socket, Type};
+
+use super::wait::PATIENCE;
+
+/// A request. It has the headers that it is given, and besides only `Host` and `Content-Length`.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    method: String,
+    target: String,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Option<Vec<u8>>,
+}
+
+pub(crate) fn get(target: &str) -> Request {
+    Request::new("GET", target)
+}
+
+pub(crate) fn delete(target: &str) -> Request {
+    Request::new("DELETE", target)
+}
+
+/// A POST of a JSON body.
+pub(crate) fn post(target: &str, body: impl Into<Vec<u8>>) -> Request {
+    Request::new("POST", target).header("Content-Type", "application/json").body(body)
+}
+
+impl Request {
+    pub(crate) fn new(method: &str, target: &str) -> Self {
+        Self { method: method.to_owned(), target: target.to_owned(), headers: vec![], body: None }
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    pub(crate) fn bearer(self, token: &str) -> Self {
+        self.header("Authorization", format!("Bearer {token}"))
+    }
+
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name))
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
+        if !self.has("Host") {
+            bytes.extend_from_slice(b"Host: portero.test\r\n");
+        }
+        for (name, value) in &self.headers {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        let wants_length = self.body.is_some() || matches!(self.method.as_str(), "POST" | "PUT");
+        if wants_length && !self.has("Content-Length") && !self.has("Transfer-Encoding") {
+            let length = self.body.as_ref().map_or(0, Vec::len);
+            bytes.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(self.body.as_deref().unwrap_or_default());
+        bytes
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Response {
+    /// The value of a header, named in any case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    fn length(&self) -> Option<usize> {
+        self.header("Content-Length").map(|length| length.parse().unwrap())
+    }
+
+    fn is_chunked(&self) -> bool {
+        self.header("Transfer-Encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
+    }
+}
+
+/// A connection that stays open.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    pub(crate) fn open(to: SocketAddr) -> Self {
+        Self::open_from(Ipv4Addr::LOCALHOST, to)
+    }
+
+    /// A connection from this loopback address.
+    pub(crate) fn open_from(source: Ipv4Addr, to: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
+        socket.connect(&to.into()).unwrap();
+        let stream = TcpStream::from(socket);
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self { stream, buffer: vec![] }
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.write_all(bytes.as_ref())
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn end(&self) {
+        self.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
+    #[track_caller]
+    pub(crate) fn send(&mut self, request: &Request) -> Response {
+        self.write(request.bytes()).unwrap();
+        if request.method == "HEAD" {
+            // Its answer tells the length of a body that does not come.
+            return self.receive_head().unwrap_or_else(|error| panic!("no whole head: {error}"));
+        }
+        self.receive()
+    }
+
+    /// The next answer.
+    #[track_caller]
+    pub(crate) fn receive(&mut self) -> Response {
+        self.try_receive().unwrap_or_else(|error| panic!("no whole answer: {error}"))
+    }
+
+    /// The next answer; an error when the connection ends before it is whole.
+    pub(crate) fn try_receive(&mut self) -> io::Result<Response> {
+        let mut response = self.receive_head()?;
+        let without_body = matches!(response.status, 204 | 304);
+        response.body = match response.length() {
+            _ if without_body => vec![],
+            Some(length) => self.take(length)?,
+            None if response.is_chunked() => self.receive_chunks()?,
+            None => self.rest()?,
+        };
+        Ok(response)
+    }
+
+    /// The next answer's head; its body stays unread.
+    pub(crate) fn receive_head(&mut self) -> io::Result<Response> {
+        loop {
+            let end = loop {
+                match self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                    Some(end) => break end + 4,
+                    None => self.read_more()?,
+                }
+            };
+            let head = String::from_utf8(self.take(end)?).unwrap();
+            let mut lines = head.lines();
+            let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
+            let status: u16 = status.unwrap_or_else(|| panic!("no HTTP/1.1 answer: {head}"));
+            if (100..200).contains(&status) && status != 101 {
+                continue;
+            }
+            let header =
+                |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
+            return Ok(Response { status, headers: lines.filter_map(header).collect(), body: vec![] });
+        }
+    }
+
+    /// Reads this many bytes of a body and forgets them.
+    pub(crate) fn discard(&mut self, mut bytes: u64) -> io::Result<()> {
+        let mut chunk = vec![0; 256 << 10];
+        let buffered = self.buffer.len().min(usize::try_from(bytes).unwrap_or(usize::MAX));
+        self.buffer.drain(..buffered);
+        bytes -= buffered as u64;
+        while bytes > 0 {
+            let want = chunk.len().min(usize::try_from(bytes).unwrap_or(usize::MAX));
+            match self.stream.read(&mut chunk[..want])? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => bytes -= read as u64,
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything until the other end closes.
+    pub(crate) fn rest(&mut self) -> io::Result<Vec<u8>> {
+        while match self.read_more() {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
+            Err(error) => return Err(error),
+        } {}
+        Ok(std::mem::take(&mut self.buffer))
+    }
+
+    /// Asserts that the other end closes the connection without another byte.
+    #[track_caller]
+    pub(crate) fn is_closed(&mut self) {
+        match self.rest() {
+            Ok(rest) => assert!(rest.is_empty(), "sent before closing: {}", String::from_utf8_lossy(&rest)),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+            Err(error) => panic!("still open: {error}"),
+        }
+    }
+
+    fn receive_chunks(&mut self) -> io::Result<Vec<u8>> {
+        let mut body = vec![];
+        loop {
+            let end = loop {
+                match self.buffer.windows(2).position(|window| window == b"\r\n") {
+                    Some(end) => break end,
+                    None => self.read_more()?,
+                }
+            };
+            let line = self.take(end + 2)?;
+            let size = usize::from_str_radix(std::str::from_utf8(&line[..end]).unwrap(), 16).unwrap();
+            body.extend_from_slice(&self.take(size)?);
+            assert_eq!(self.take(2)?, b"\r\n", "the end of a chunk");
+            if size == 0 {
+                return Ok(body);
+            }
+        }
+    }
+
+    fn take(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        while self.buffer.len() < length {
+            self.read_more()?;
+        }
+        Ok(self.buffer.drain(..length).collect())
+    }
+
+    fn read_more(&mut self) -> io::Result<()> {
+        let mut chunk = [0; 16 << 10];
+        match self.stream.read(&mut chunk)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                self.buffer.extend_from_slice(&chunk[..read]);
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A running gateway.
+
+use std::{fs, net::SocketAddr};
+
+use serde_json::Value;
+
+use super::{Connection, Folder, Process, Request, Response, Upstream, config::Config, get, post, process::command};
+
+/// A gateway on free ports, with its folder. It is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) process: Process,
+    pub(crate) front: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) folder: Folder,
+}
+
+impl Gateway {
+    /// `portero demo`.
+    pub(crate) fn demo() -> Self {
+        Self::demo_in(Folder::new())
+    }
+
+    /// `portero demo --dir`.
+    pub(crate) fn demo_in(folder: Folder) -> Self {
+        let dir = folder.path().to_str().unwrap().to_owned();
+        let arguments = ["demo", "--dir", &dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        Self::listening(Process::spawn(&mut command(&arguments), ""), folder)
+    }
+
+    /// `portero run` with the config of a folder.
+    pub(crate) fn run(folder: Folder) -> Self {
+        let process = Process::spawn(&mut command(&["run", "--config", &folder.config()]), "");
+        Self::listening(process, folder)
+    }
+
+    /// A gateway with a route a contract before an upstream that records.
+    pub(crate) fn with_upstream() -> (Self, Upstream) {
+        let upstream = Upstream::start();
+        (Config::standard(upstream.address).start(), upstream)
+    }
+
+    fn listening(process: Process, folder: Folder) -> Self {
+        let event = process.event("listening");
+        let address = |member: &str| event[member].as_str().unwrap().parse().unwrap();
+        Self { front: address("listen"), admin: address("admin"), process, folder }
+    }
+
+    /// Sends on a connection of its own.
+    #[track_caller]
+    pub(crate) fn send(&self, request: &Request) -> Response {
+        Connection::open(self.front).send(request)
+    }
+
+    /// The status of a GET with a bearer token.
+    #[track_caller]
+    pub(crate) fn status(&self, path: &str, token: &str) -> u16 {
+        self.send(&get(path).bearer(token)).status
+    }
+
+    /// A command on its config, beside it.
+    #[track_caller]
+    pub(crate) fn command(&self, words: &str, stdin: &str) -> super::Ran {
+        self.folder.command(words, stdin)
+    }
+
+    pub(crate) fn admin_token(&self) -> String {
+        fs::read_to_string(self.folder.file("admin.token")).unwrap().trim().to_owned()
+    }
+
+    /// Asks the admin listener, without its token.
+    #[track_caller]
+    pub(crate) fn ask(&self, path: &str) -> Response {
+        Connection::open(self.admin).send(&get(path).header("Host", "localhost"))
+    }
+
+    /// Asks the admin API to do something; it must.
+    #[track_caller]
+    pub(crate) fn api(&self, path: &str, body: &Value) -> Value {
+        let request = post(&format!("/api/v1{path}"), body.to_string()).header("Host", "localhost");
+        let answer = Connection::open(self.admin).send(&request.bearer(&self.admin_token()));
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.json()
+    }
+
+    /// Asks the admin API for something; it must answer.
+    #[track_caller]
+    pub(crate) fn api_get(&self, path: &str) -> Value {
+        let request = get(&format!("/api/v1{path}")).header("Host", "localhost");
+        let answer = Connection::open(self.admin).send(&request.bearer(&self.admin_token()));
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.json()
+    }
+
+    /// Ends it at once, as a power failure does, and starts it again on the same folder.
+    pub(crate) fn kill_and_restart(self) -> Self {
+        let Self { process, folder, .. } = self;
+        process.signal("KILL");
+        process.finish();
+        Self::run(folder)
+    }
+
+    /// Kilobytes of memory that it has resident.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Ends it with SIGTERM and answers everything that it wrote.
+    pub(crate) fn stop(self) -> super::Ran {
+        self.process.signal("TERM");
+        self.process.finish()
+    }
+}

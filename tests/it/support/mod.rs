@@ -1,0 +1,32 @@
+//! The harness: a gateway, upstreams, clients and the command line.
+
+mod client;
+mod config;
+mod contract;
+mod gateway;
+mod process;
+mod upstream;
+mod wait;
+
+pub(crate) use client::{Connection, Request, Response, delete, get, post};
+pub(crate) use config::{Config, Folder};
+pub(crate) use contract::{Contract, Tokens};
+pub(crate) use gateway::Gateway;
+pub(crate) use process::{Process, Ran, portero};
+pub(crate) use upstream::{RawUpstream, Received, Upstream, answer_every_head};
+pub(crate) use wait::{PATIENCE, wait_until};
+
+use std::{
+    net::Ipv4Addr,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+/// What commands change is in force in a gateway beside them within this.
+pub(crate) const BESIDE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// A client address that no other caller of this process has: throttling is by address.
+pub(crate) fn own_address() -> Ipv4Addr {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let [_, high, middle, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    Ipv4Addr::new(127, high + 1, middle, low)
+}

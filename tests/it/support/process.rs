@@ -1,0 +1,176 @@
+//! The real binary as a process, with everything that it writes.
+
+use std::{
+    io::{Read, Write},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+};
+
+use serde_json::Value;
+
+use super::wait::{Deadline, PATIENCE};
+
+/// A running `portero`. It is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    written: Arc<Written>,
+}
+
+/// What a finished `portero` left.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    streams: Mutex<Streams>,
+    grew: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Streams {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    ended: usize,
+}
+
+/// Runs `portero` to its end with this standard input.
+pub(crate) fn portero(arguments: &[&str], stdin: &str) -> Ran {
+    Process::spawn(&mut command(arguments), stdin).finish()
+}
+
+/// `portero` with these arguments, and nothing of this process's environment that it would read.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portero"));
+    command.args(arguments).env_remove("PORTERO_MASTER_KEY_FILE").env_remove("RUST_LOG");
+    command
+}
+
+impl Process {
+    pub(crate) fn spawn(command: &mut Command, stdin: &str) -> Self {
+        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = pipes.spawn().unwrap();
+        let written = Arc::new(Written::default());
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        collect(stdout, &written, |streams| &mut streams.stdout);
+        collect(stderr, &written, |streams| &mut streams.stderr);
+        // A process that reads nothing and is gone already breaks the pipe: its output says why.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        Self { child, written }
+    }
+
+    /// The first event with this message, waiting for it.
+    #[track_caller]
+    pub(crate) fn event(&self, message: &str) -> Value {
+        let found = |text: &str| text.lines().filter_map(json_line).find(|event| event["message"] == message);
+        self.wait_for(message, found)
+    }
+
+    /// The first access line that fits, waiting for it.
+    #[track_caller]
+    pub(crate) fn access_line(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let access = |line: &Value| line["kind"] == "access" && fits(line);
+        self.wait_for(what, |text| text.lines().filter_map(json_line).find(access))
+    }
+
+    #[track_caller]
+    fn wait_for<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        let deadline = Deadline::after(PATIENCE);
+        let mut streams = self.written.streams.lock().unwrap();
+        loop {
+            if let Some(found) = find(&String::from_utf8_lossy(&streams.stdout)) {
+                return found;
+            }
+            let left = deadline.left().filter(|_| streams.ended < 2);
+            let Some(left) = left else {
+                drop(streams);
+                panic!("'{what}' was never written, but:\n{}", self.written());
+            };
+            streams = self.written.grew.wait_timeout(streams, left).unwrap().0;
+        }
+    }
+
+    /// Everything on standard output and standard error until now.
+    pub(crate) fn written(&self) -> String {
+        let streams = self.written.streams.lock().unwrap();
+        [String::from_utf8_lossy(&streams.stdout), String::from_utf8_lossy(&streams.stderr)].concat()
+    }
+
+    /// Sends a signal by its name: `TERM`, `HUP`, `INT`, `KILL`.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, id.as_str()]).status().unwrap();
+        assert!(sent.success(), "kill -s {name} {id}");
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end. A process that a signal ended has the code -1.
+    #[track_caller]
+    pub(crate) fn finish(mut self) -> Ran {
+        let deadline = Deadline::after(PATIENCE);
+        let mut streams = self.written.streams.lock().unwrap();
+        while streams.ended < 2 {
+            let Some(left) = deadline.left() else {
+                drop(streams);
+                panic!("portero does not end; it wrote:\n{}", self.written());
+            };
+            streams = self.written.grew.wait_timeout(streams, left).unwrap().0;
+        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&streams.stdout), text(&streams.stderr));
+        drop(streams);
+        Ran { code: self.child.wait().unwrap().code().unwrap_or(-1), stdout, stderr }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ran {
+    /// Its standard output as JSON, when it succeeded.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.code, 0, "{self:?}");
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+
+    /// Asserts that it did what it was asked.
+    #[track_caller]
+    pub(crate) fn succeeded(&self) {
+        assert_eq!(self.code, 0, "{self:?}");
+    }
+}
+
+fn json_line(line: &str) -> Option<Value> {
+    serde_json::from_str(line).ok()
+}
+
+fn collect(mut from: impl Read + Send + 'static, written: &Arc<Written>, into: fn(&mut Streams) -> &mut Vec<u8>) {
+    let written = Arc::clone(written);
+    thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        loop {
+            let read = from.read(&mut chunk).unwrap_or(0);
+            let mut streams = written.streams.lock().unwrap();
+            into(&mut streams).extend_from_slice(&chunk[..read]);
+            streams.ended += usize::from(read == 0);
+            written.grew.notify_all();
+            if read == 0 {
+                return;
+            }
+        }
+    });
+}

@@ -1,0 +1,239 @@
+//! Services behind the gateway: a real hyper server that records requests, and a raw socket that
+//! records bytes.
+
+use std::{
+    convert::Infallible,
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        mpsc::{self, Receiver, Sender},
+    },
+    task::{Context, Poll},
+    thread,
+};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::{
+    Request, Response,
+    body::{Body, Frame, Incoming, SizeHint},
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::runtime::{Builder, Runtime};
+
+use super::wait::PATIENCE;
+
+/// Bytes of a recorded body that are kept; the rest is counted.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+
+/// A request as an upstream received it.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    pub(crate) method: String,
+    /// Path and query, as they stood in the request line.
+    pub(crate) target: String,
+    /// Names in lower case, in the order and number received.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) body_bytes: u64,
+}
+
+impl Received {
+    /// Every value of a header.
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        self.headers.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// The one value of a header that may stand there once at most.
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let values = self.all(name);
+        assert!(values.len() < 2, "{name} stands there {} times", values.len());
+        values.first().copied()
+    }
+
+    /// The path without its query.
+    pub(crate) fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+}
+
+/// A hyper server: answers 200 with its name, and `?bytes=N` with that many zeros.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    received: Mutex<Receiver<Received>>,
+    runtime: Option<Runtime>,
+}
+
+impl Upstream {
+    pub(crate) fn start() -> Self {
+        Self::named("upstream")
+    }
+
+    pub(crate) fn named(name: &'static str) -> Self {
+        Self::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), name)
+    }
+
+    pub(crate) fn on(address: SocketAddr, name: &'static str) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (record, received) = mpsc::channel();
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let record = record.clone();
+                let service = service_fn(move |request| answer(request, record.clone(), name));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
+            }
+        });
+        Self { address, received: Mutex::new(received), runtime: Some(runtime) }
+    }
+
+    /// The next request, waiting for it.
+    #[track_caller]
+    pub(crate) fn received(&self) -> Received {
+        self.received.lock().unwrap().recv_timeout(PATIENCE).expect("the upstream received nothing")
+    }
+
+    /// Asserts that nothing was received. Sound once the gateway has answered: it answers no request
+    /// that it forwarded before the upstream did.
+    #[track_caller]
+    pub(crate) fn received_nothing(&self) {
+        if let Ok(received) = self.received.lock().unwrap().try_recv() {
+            panic!("the upstream received {received:?}");
+        }
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    record: Sender<Received>,
+    name: &'static str,
+) -> Result<Response<Content>, Infallible> {
+    let (head, mut incoming) = request.into_parts();
+    let (mut body, mut body_bytes) = (vec![], 0);
+    while let Some(Ok(frame)) = incoming.frame().await {
+        if let Ok(data) = frame.into_data() {
+            body_bytes += data.len() as u64;
+            body.extend_from_slice(&data[..data.len().min(KEPT_BYTES_MAX - body.len())]);
+        }
+    }
+    let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let bytes = head.uri.query().and_then(|query| query.strip_prefix("bytes=")?.parse().ok());
+    // Nobody records any more: the test is over.
+    let _ = record.send(Received {
+        method: head.method.to_string(),
+        target: head.uri.to_string(),
+        headers: head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
+        body,
+        body_bytes,
+    });
+    Ok(Response::new(bytes.map_or(Content::Text(Some(name)), Content::Zeros)))
+}
+
+/// What the hyper server answers with.
+enum Content {
+    Text(Option<&'static str>),
+    Zeros(u64),
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        let data = match self.get_mut() {
+            Self::Text(text) => text.take().map(|text| Bytes::from_static(text.as_bytes())),
+            Self::Zeros(0) => None,
+            Self::Zeros(left) => {
+                let now = usize::try_from(*left).unwrap_or(usize::MAX).min(ZEROS.len());
+                *left -= now as u64;
+                Some(Bytes::from_static(&ZEROS[..now]))
+            }
+        };
+        Poll::Ready(data.map(|data| Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Text(None) | Self::Zeros(0))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(match self {
+            Self::Text(text) => text.unwrap_or_default().len() as u64,
+            Self::Zeros(left) => *left,
+        })
+    }
+}
+
+/// A raw socket: what a connection does is a function, what it read is recorded.
+#[derive(Debug)]
+pub(crate) struct RawUpstream {
+    pub(crate) address: SocketAddr,
+    read: Arc<Mutex<Vec<u8>>>,
+}
+
+/// One connection of a raw upstream. What is read through it is recorded.
+pub(crate) struct RawStream {
+    stream: TcpStream,
+    read: Arc<Mutex<Vec<u8>>>,
+}
+
+impl RawUpstream {
+    pub(crate) fn start(serve: impl Fn(&mut RawStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let read = Arc::new(Mutex::new(vec![]));
+        let (record, serve) = (Arc::clone(&read), Arc::new(serve));
+        // Both threads end with the test's process.
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (read, serve) = (Arc::clone(&record), Arc::clone(&serve));
+                thread::spawn(move || serve(&mut RawStream { stream, read }));
+            }
+        });
+        Self { address, read }
+    }
+
+    /// Everything that was read on any connection.
+    pub(crate) fn bytes(&self) -> String {
+        String::from_utf8_lossy(&self.read.lock().unwrap()).into_owned()
+    }
+}
+
+impl RawStream {
+    /// Reads once; false at the end.
+    pub(crate) fn read(&mut self) -> bool {
+        let mut chunk = [0; 4096];
+        let Ok(read @ 1..) = self.stream.read(&mut chunk) else { return false };
+        self.read.lock().unwrap().extend_from_slice(&chunk[..read]);
+        true
+    }
+
+    pub(crate) fn write(&mut self, text: &str) {
+        // The gateway may have gone: then there is nobody to tell.
+        let _ = self.stream.write_all(text.as_bytes());
+    }
+}
+
+/// Answers whatever comes with 200, and goes on reading.
+pub(crate) fn answer_every_head(stream: &mut RawStream) {
+    while stream.read() {
+        stream.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nraw");
+    }
+}

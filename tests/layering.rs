@@ -1,0 +1,410 @@
+//! Holds the floors of the house (see `docs/architecture.md`) against the sources: who may use
+//! whom, no cycles between neighbours, pingora's types behind two doors, `unsafe` nowhere.
+//!
+//! It reads what is written: every `use` and every path that starts with `crate`, `self`, `super`
+//! or `pingora`, those in macros too, and follows names that a module only passes on.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use syn::{UseTree, visit::Visit};
+
+/// A module uses lower floors and its own folder.
+const FLOORS: [(&str, u8); 9] = [
+    ("domain", 0),
+    ("observe", 1),
+    ("rules", 1),
+    ("state", 2),
+    ("decision", 3),
+    ("edge", 4),
+    ("config", 5),
+    ("app", 6),
+    ("cli", 6),
+];
+
+/// The one neighbour on the same floor that may be used: the commands start the gateway.
+const NEIGHBOURS: [(&str, &str); 1] = [("cli", "app")];
+
+/// Neighbours in a folder that are one thing in two files: a value of the config may be a table,
+/// and a table has values.
+const ONE_THING: [&str; 2] = ["config::item", "config::reader"];
+
+/// Where pingora's types may be named, so that another proxy would change two folders.
+const PINGORA: [&str; 2] = ["edge::proxy", "state::upstream"];
+
+/// How often a name may be passed on from module to module.
+const PASSED_ON_MAX: usize = 8;
+
+#[test]
+fn the_sources_keep_their_floors() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = vec![];
+    collect(&root.join("src"), root, &mut sources);
+    assert!(sources.len() > 50, "only {} sources were found", sources.len());
+    let problems = check(&sources);
+    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
+
+fn collect(folder: &Path, root: &Path, sources: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry of it").path();
+        if path.is_dir() {
+            collect(&path, root, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(root).expect("a path below the root").to_string_lossy().into_owned();
+            sources.push((name, fs::read_to_string(&path).expect("a source in UTF-8")));
+        }
+    }
+}
+
+/// A module by its names from the crate's root, or a path as it is written.
+type Names = Vec<String>;
+
+/// Everything that is wrong with these files, one line each.
+fn check(sources: &[(String, String)]) -> Vec<String> {
+    let mut house = House::default();
+    house.modules.extend(FLOORS.map(|(name, _)| vec![name.to_owned()]));
+    let mut problems = vec![];
+    for (file, text) in sources {
+        let ast = syn::parse_file(text).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let module = module_of(file);
+        house.modules.insert(module.clone());
+        let mut reader = Reader { house: &mut house, file, module, unsafe_found: false };
+        reader.visit_file(&ast);
+        if reader.unsafe_found {
+            problems.push(format!("{file}: unsafe"));
+        }
+    }
+    problems.extend(house.judge());
+    problems
+}
+
+/// `src/state/store/mod.rs` is `state::store`.
+fn module_of(file: &str) -> Names {
+    let mut names: Names =
+        file.trim_start_matches("src/").trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+    if matches!(names.last().map(String::as_str), Some("mod" | "lib")) {
+        names.pop();
+    }
+    names
+}
+
+/// A path where it is written.
+struct Reference {
+    file: String,
+    module: Names,
+    path: Names,
+}
+
+/// What the sources say, before it is judged.
+#[derive(Default)]
+struct House {
+    modules: BTreeSet<Names>,
+    /// What a name stands for in a module that imports it.
+    names: BTreeMap<(Names, String), Names>,
+    references: Vec<Reference>,
+}
+
+/// What a path leads to: the innermost module of ours, or another crate.
+#[derive(PartialEq, Debug)]
+enum Target {
+    Module(Names),
+    Crate(String),
+}
+
+impl House {
+    fn resolve(&self, module: &[String], path: &[String], passed_on: usize) -> Target {
+        let mut at = module.to_vec();
+        let mut rest = path;
+        match path[0].as_str() {
+            "crate" => {
+                at.clear();
+                rest = &rest[1..];
+            }
+            "self" => rest = &rest[1..],
+            "super" => {
+                while rest.first().is_some_and(|name| name == "super") {
+                    at.pop();
+                    rest = &rest[1..];
+                }
+            }
+            first => {
+                let child = [module, &[first.to_owned()]].concat();
+                if !self.modules.contains(&child) && !self.names.contains_key(&(at.clone(), first.to_owned())) {
+                    return Target::Crate(first.to_owned());
+                }
+            }
+        }
+        while let [name, behind @ ..] = rest {
+            at.push(name.clone());
+            if !self.modules.contains(&at) {
+                at.pop();
+                // `use a::a` would stand for itself.
+                let meant = self.names.get(&(at.clone(), name.clone())).filter(|meant| meant[..] != *path);
+                return match meant {
+                    Some(meant) if passed_on < PASSED_ON_MAX => {
+                        self.resolve(&at, &[meant, behind].concat(), passed_on + 1)
+                    }
+                    _ => Target::Module(at),
+                };
+            }
+            rest = behind;
+        }
+        Target::Module(at)
+    }
+
+    fn judge(&self) -> BTreeSet<String> {
+        let mut problems = BTreeSet::new();
+        let mut edges: BTreeMap<Names, BTreeMap<String, BTreeMap<String, String>>> = BTreeMap::new();
+        for Reference { file, module, path } in &self.references {
+            let written = path.join("::");
+            match self.resolve(module, path, 0) {
+                Target::Crate(name) if name.starts_with("pingora") => {
+                    let here = module.join("::");
+                    if !PINGORA.iter().any(|door| here == *door || here.starts_with(&format!("{door}::"))) {
+                        problems.insert(format!("{file}: `{written}`: pingora belongs to {}", PINGORA.join(" and ")));
+                    }
+                }
+                Target::Crate(_) => {}
+                Target::Module(target) => {
+                    if let (Some(from), Some(to)) = (module.first(), target.first()) {
+                        problems.extend(floors(from, to).map(|why| format!("{file}: `{written}`: {why}")));
+                    }
+                    let common = module.iter().zip(&target).take_while(|(a, b)| a == b).count();
+                    // The crate's root has the floors; a parent and its children belong together.
+                    let ends = [module, &target].map(|end| end[..end.len().min(common + 1)].join("::"));
+                    if ends.iter().all(|end| ONE_THING.contains(&end.as_str())) {
+                        continue;
+                    }
+                    if let (1.., Some(from), Some(to)) = (common, module.get(common), target.get(common)) {
+                        let folder = edges.entry(module[..common].to_vec()).or_default();
+                        folder.entry(from.clone()).or_default().insert(to.clone(), format!("{file}: `{written}`"));
+                    }
+                }
+            }
+        }
+        for (folder, edges) in &edges {
+            problems.extend(cycle(edges).map(|cycle| {
+                let uses = cycle.iter().map(|(from, to)| format!("{from} uses {to} ({})", edges[from][to]));
+                format!("src/{}: a cycle: {}", folder.join("/"), uses.collect::<Vec<_>>().join("; "))
+            }));
+        }
+        problems
+    }
+}
+
+/// Why `from` may not use `to`.
+fn floors(from: &str, to: &str) -> Option<String> {
+    let floor = |name: &str| FLOORS.iter().find(|(known, _)| *known == name).map(|(_, floor)| *floor);
+    if from == to || from == "main" || NEIGHBOURS.contains(&(from, to)) {
+        return None;
+    }
+    match (floor(from), floor(to)) {
+        (Some(above), Some(below)) if above > below => None,
+        (Some(here), Some(there)) => Some(format!("{from} is on floor {here} and may not use {to}, on floor {there}")),
+        (None, _) => Some(format!("{from} has no floor: give it one in tests/layering.rs")),
+        (_, None) => Some(format!("{to} has no floor: give it one in tests/layering.rs")),
+    }
+}
+
+/// A cycle, as the uses that make it.
+fn cycle(edges: &BTreeMap<String, BTreeMap<String, String>>) -> Option<Vec<(String, String)>> {
+    fn walk<'e>(
+        at: &'e str,
+        edges: &'e BTreeMap<String, BTreeMap<String, String>>,
+        trail: &mut Vec<&'e str>,
+        done: &mut BTreeSet<&'e str>,
+    ) -> Option<Vec<(String, String)>> {
+        if let Some(start) = trail.iter().position(|seen| *seen == at) {
+            let ring = [&trail[start..], &[at]].concat();
+            return Some(ring.windows(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect());
+        }
+        if !done.insert(at) {
+            return None;
+        }
+        trail.push(at);
+        let found = edges.get(at).into_iter().flat_map(BTreeMap::keys).find_map(|to| walk(to, edges, trail, done));
+        trail.pop();
+        found
+    }
+    let mut done = BTreeSet::new();
+    edges.keys().find_map(|start| walk(start, edges, &mut vec![], &mut done))
+}
+
+/// Reads one file into the house.
+struct Reader<'h> {
+    house: &'h mut House,
+    file: &'h str,
+    module: Names,
+    unsafe_found: bool,
+}
+
+impl Reader<'_> {
+    fn refer(&mut self, path: Names) {
+        self.house.references.push(Reference { file: self.file.to_owned(), module: self.module.clone(), path });
+    }
+
+    fn import(&mut self, tree: &UseTree, prefix: &[String]) {
+        let with = |name: &syn::Ident| [prefix, &[name.to_string()]].concat();
+        let (name, path) = match tree {
+            UseTree::Path(path) => return self.import(&path.tree, &with(&path.ident)),
+            UseTree::Group(group) => return group.items.iter().for_each(|tree| self.import(tree, prefix)),
+            UseTree::Glob(_) => return self.refer(prefix.to_vec()),
+            UseTree::Name(leaf) if leaf.ident == "self" => (prefix.last().cloned(), prefix.to_vec()),
+            UseTree::Name(leaf) => (Some(leaf.ident.to_string()), with(&leaf.ident)),
+            UseTree::Rename(leaf) if leaf.ident == "self" => (Some(leaf.rename.to_string()), prefix.to_vec()),
+            UseTree::Rename(leaf) => (Some(leaf.rename.to_string()), with(&leaf.ident)),
+        };
+        if let Some(name) = name {
+            self.house.names.insert((self.module.clone(), name), path.clone());
+        }
+        self.refer(path);
+    }
+
+    fn path(&mut self, path: Names) {
+        if matches!(path[0].as_str(), "crate" | "self" | "super") || path[0].starts_with("pingora") {
+            self.refer(path);
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        self.module.push(item.ident.to_string());
+        if item.content.is_some() {
+            self.house.modules.insert(self.module.clone());
+        }
+        syn::visit::visit_item_mod(self, item);
+        self.module.pop();
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.import(&item.tree, &[]);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        self.path(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        syn::visit::visit_path(self, path);
+    }
+
+    fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {
+        // `pub(super)` uses nothing.
+    }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        // A macro's arguments are no syntax tree: their paths are found by their looks.
+        let text = call.tokens.to_string().replace(" :: ", "::");
+        for word in text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':') {
+            if word.contains("::") {
+                self.path(word.split("::").map(str::to_owned).collect());
+            }
+        }
+        syn::visit::visit_macro(self, call);
+    }
+
+    fn visit_expr_unsafe(&mut self, _: &'ast syn::ExprUnsafe) {
+        self.unsafe_found = true;
+    }
+
+    fn visit_item_foreign_mod(&mut self, _: &'ast syn::ItemForeignMod) {
+        self.unsafe_found = true;
+    }
+
+    fn visit_signature(&mut self, signature: &'ast syn::Signature) {
+        self.unsafe_found |= matches!(signature.safety, syn::Safety::Unsafe(_));
+        syn::visit::visit_signature(self, signature);
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+        self.unsafe_found |= item.unsafety.is_some();
+        syn::visit::visit_item_impl(self, item);
+    }
+
+    fn visit_item_trait(&mut self, item: &'ast syn::ItemTrait) {
+        self.unsafe_found |= item.unsafety.is_some();
+        syn::visit::visit_item_trait(self, item);
+    }
+}
+
+/// The problems of a house of these files.
+fn problems(sources: &[(&str, &str)]) -> Vec<String> {
+    let owned: Vec<_> = sources.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+    check(&owned)
+}
+
+/// The one problem that these files have.
+fn problem(sources: &[(&str, &str)]) -> String {
+    let problems = problems(sources);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems[0].clone()
+}
+
+const DOMAIN: (&str, &str) = ("src/domain/mod.rs", "mod clock; pub use clock::Clock;");
+const CLOCK: (&str, &str) = ("src/domain/clock.rs", "pub trait Clock {}");
+
+#[test]
+fn a_lower_floor_may_be_used_and_a_higher_one_not() {
+    assert!(problems(&[DOMAIN, CLOCK, ("src/rules/mod.rs", "use crate::domain::Clock;")]).is_empty());
+    let upwards = problem(&[("src/rules/route/mod.rs", "use crate::{domain, state::{store::Store}};")]);
+    assert_eq!(
+        upwards,
+        "src/rules/route/mod.rs: `crate::state::store::Store`: rules is on floor 1 and may not use state, on floor 2"
+    );
+}
+
+#[test]
+fn neighbours_do_not_know_each_other_but_the_commands_start_the_gateway() {
+    assert!(problem(&[("src/rules/mod.rs", "fn f() { crate::observe::g() }")]).contains("floor 1"));
+    assert!(problem(&[("src/app.rs", "use crate::cli::Output;")]).contains("app is on floor 6"));
+    assert!(problems(&[("src/cli/mod.rs", "use crate::app::Gateway;")]).is_empty());
+    assert!(problem(&[("src/helpers.rs", "use crate::domain::Clock;")]).contains("helpers has no floor"));
+}
+
+#[test]
+fn every_way_to_write_a_path_is_seen() {
+    for text in [
+        "use super::state::Store;",
+        "mod inner { use super::super::state::Store; }",
+        "type S = crate::state::Store;",
+        "fn f() { let x = vec![crate::state::new()]; }",
+        "macro_rules! m { () => { $crate::state::new() } }",
+        "#[cfg(test)] mod tests { use crate::state as s; }",
+        "fn f() { use crate::state::*; }",
+    ] {
+        assert!(problem(&[("src/rules/mod.rs", text)]).contains("may not use state"), "{text}");
+    }
+}
+
+#[test]
+fn a_name_that_is_passed_on_is_followed_home() {
+    let state = ("src/state/mod.rs", "mod store; mod account; pub use store::Store; pub use account::Account;");
+    let store = ("src/state/store.rs", "use super::Account; pub struct Store;");
+    let account = ("src/state/account.rs", "pub struct Account;");
+    assert!(problems(&[state, store, account]).is_empty());
+    let circular = ("src/state/account.rs", "pub struct Account(super::Store);");
+    let found = problem(&[state, store, circular]);
+    assert!(
+        found.starts_with("src/state: a cycle: account uses store (src/state/account.rs: `super::Store`)"),
+        "{found}"
+    );
+    assert!(found.contains("store uses account (src/state/store.rs: `super::Account`)"), "{found}");
+}
+
+#[test]
+fn pingora_stays_behind_its_two_doors() {
+    assert!(problems(&[("src/edge/proxy/mod.rs", "use pingora::proxy::Session;")]).is_empty());
+    for text in ["use pingora::proxy::Session;", "fn f(_: pingora::Error) {}"] {
+        let found = problem(&[("src/edge/respond.rs", text)]);
+        assert!(found.contains("pingora belongs to edge::proxy and state::upstream"), "{found}");
+    }
+}
+
+#[test]
+fn unsafe_is_found() {
+    for text in ["fn f() { unsafe { g() } }", "unsafe fn f() {}", "unsafe impl Send for X {}", "unsafe trait T {}"] {
+        assert_eq!(problem(&[("src/domain/mod.rs", text)]), "src/domain/mod.rs: unsafe");
+    }
+}

@@ -1,0 +1,54 @@
+# `make demo` shows Portero at work; `make test` proves it. `make help` lists the rest.
+
+CARGO ?= cargo
+
+# Arguments of the demo: make demo ARGS='--dir /tmp/demo'
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test bench format lint docs licences tests check
+# The steps of a test run share one target folder: side by side they would only wait for each other.
+.NOTPARALLEL:
+
+help: ## Say what there is to make
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+build: ## Build the release binary, target/release/portero
+	@deploy/tools cargo cc cmake
+	$(CARGO) build --release --locked
+
+demo: build ## Build and run the demo: every contract, example accounts, an upstream that echoes
+	@exec target/release/portero demo $(ARGS)
+
+test: format lint docs licences tests check ## Run everything that proves the project
+	@echo "make test: everything passed"
+
+bench: ## Run the benchmarks
+	@deploy/tools cargo cc cmake
+	$(CARGO) bench --locked
+
+format: ## Check the format
+	@deploy/tools cargo
+	$(CARGO) fmt --check
+
+lint: ## Check the lints
+	@deploy/tools cargo cc cmake
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+# The library only: the binary of the same name has nothing to document.
+docs: ## Check the API documentation
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --lib
+
+# Advisories need a database from the network; deny.toml says how to check them.
+licences: ## Check what is in the dependency tree
+	@deploy/tools cargo-deny
+	$(CARGO) deny --locked check bans licenses sources
+
+# Benches run once as tests, in the dev profile: the release profile would build everything again.
+tests: ## Run every test, and every benchmark once
+	@deploy/tools cargo cc cmake curl cargo-nextest
+	$(CARGO) nextest run --locked --all-targets --no-fail-fast
+	$(CARGO) test --locked --doc --quiet
+
+check: ## Check that the gateway.toml that ships is good
+	$(CARGO) run --locked --quiet -- check --config gateway.toml

@@ -20,6 +20,9 @@ const WAIT_BUCKETS: [f64; 12] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 
 const FREQUENT_CODES: [u16; 20] =
     [200, 201, 202, 204, 206, 301, 302, 304, 400, 401, 403, 404, 405, 409, 422, 429, 500, 502, 503, 504];
 
+/// What comes of a reload.
+const RELOAD_OUTCOMES: [&str; 2] = ["success", "failure"];
+
 /// All metric families of the gateway.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the help texts below say what each is")]
@@ -125,6 +128,10 @@ impl Metrics {
                 .counter("portero_access_log_dropped_total", "Access log lines that nobody took in time.")?,
             registry: registry.clone(),
         };
+        // An alert on a rate needs the zero that the first failure starts from.
+        for outcome in RELOAD_OUTCOMES {
+            metrics.config_reloads.with_label_values(&[outcome]);
+        }
         Ok(Arc::new(metrics))
     }
 

@@ -4,7 +4,9 @@ use std::{collections::HashSet, net::Ipv4Addr, thread};
 
 use serde_json::{Value, json};
 
-use crate::support::{BESIDE, Connection, Contract, Gateway, Request, Response, own_address, post, wait_until};
+use crate::support::{
+    BESIDE, Connection, Contract, Database, Gateway, Request, Response, own_address, post, wait_until,
+};
 
 fn claims(token: &str) -> Value {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -156,35 +158,46 @@ fn many_at_once_each_get_tokens_of_their_own() {
 fn with_the_store_away_token_endpoints_say_so_and_proxying_goes_on() {
     let (gateway, _upstream) = Gateway::with_upstream();
     let token = gateway.login(Contract::Sws);
+    let refresh = gateway.login_apis().refresh;
     assert_eq!(gateway.status("/sws", &token), 200);
-    // A store that can no longer be written is out of reach for whoever must write a session.
-    let holder = without_sessions(&gateway);
-    for contract in Contract::ALL {
-        let answer = gateway.send(&contract.login_with(contract.secret()));
-        assert_eq!((answer.status, answer.header("Retry-After").is_some()), (503, true), "{}", answer.text());
-        assert!(contract.token_of(&answer).is_none());
+    let mut store = Database::of(&gateway);
+    // Tables are missing, as in a backup that is half restored.
+    for (lose, restore) in [
+        ("ALTER TABLE sessions RENAME TO away", "ALTER TABLE away RENAME TO sessions"),
+        ("ALTER TABLE principals RENAME TO away", "ALTER TABLE away RENAME TO principals"),
+    ] {
+        store.execute(lose);
+        for contract in Contract::ALL {
+            let answer = gateway.send(&contract.login_with(contract.secret()));
+            assert_eq!((answer.status, answer.header("Retry-After").is_some()), (503, true), "{}", answer.text());
+            assert!(contract.token_of(&answer).is_none());
+        }
+        assert_eq!(gateway.refresh(&refresh).status, 503, "{lose}");
+        assert_eq!(gateway.status("/sws", &token), 200);
+        store.execute(restore);
+        assert_eq!(gateway.send(&Contract::Sws.login_with("demo2024")).status, 200);
     }
-    assert_eq!(gateway.status("/sws", &token), 200);
-    drop(holder);
-    assert_eq!(gateway.send(&Contract::Sws.login_with("demo2024")).status, 200);
 }
 
-/// Takes the store's table of sessions away, as a half-restored backup would, until it is dropped.
-fn without_sessions(gateway: &Gateway) -> impl Drop + use<> {
-    struct Renamed(std::path::PathBuf);
-    impl Drop for Renamed {
-        fn drop(&mut self) {
-            sql(&self.0, "ALTER TABLE sessions_away RENAME TO sessions");
-        }
-    }
-    fn sql(path: &std::path::Path, statement: &str) {
-        let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()";
-        let ran = std::process::Command::new("python3").args(["-c", script]).arg(path).arg(statement).status().unwrap();
-        assert!(ran.success());
-    }
-    let path = gateway.folder.file("portero.db");
-    sql(&path, "ALTER TABLE sessions RENAME TO sessions_away");
-    Renamed(path)
+#[test]
+fn what_could_not_be_written_is_not_acknowledged() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let token = gateway.login(Contract::Sws);
+    let mut other = Database::of(&gateway);
+    other.execute("BEGIN IMMEDIATE");
+    let revoke = post("/api/v1/revocations/token", json!({ "token": token }).to_string());
+    let revoke = revoke.header("Host", "localhost").bearer(&gateway.admin_token());
+    let (login, front, admin) = (Contract::Sws.login_with("demo2024"), gateway.front, gateway.admin);
+    // Both wait for the other writer until their patience is over.
+    let login = thread::spawn(move || Connection::open(front).send(&login));
+    let revoked = Connection::open(admin).send(&revoke);
+    assert_eq!(revoked.status, 503, "{}", revoked.text());
+    let answer = login.join().unwrap();
+    assert_eq!((answer.status, answer.json()["error"].as_u64()), (503, Some(3)));
+    assert_eq!(gateway.status("/sws", &token), 200, "what was refused is not in force either");
+    other.execute("ROLLBACK");
+    gateway.api("/revocations/token", &json!({ "token": token }));
+    assert_eq!(gateway.status("/sws", &token), 401);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod client;
 mod config;
 mod contract;
+mod database;
 mod gateway;
 mod process;
 mod upstream;
@@ -11,6 +12,7 @@ mod wait;
 pub(crate) use client::{Connection, Request, Response, delete, get, post};
 pub(crate) use config::{Config, Folder};
 pub(crate) use contract::{Contract, Tokens};
+pub(crate) use database::Database;
 pub(crate) use gateway::Gateway;
 pub(crate) use process::{Process, Ran, portero};
 pub(crate) use upstream::{RawUpstream, Received, Upstream, answer_every_head};

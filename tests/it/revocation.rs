@@ -5,7 +5,9 @@ use std::{collections::HashSet, thread};
 
 use serde_json::json;
 
-use crate::support::{BESIDE, Connection, Contract, Gateway, Tokens, get, post, wait_until};
+use crate::support::{
+    BESIDE, Config, Connection, Contract, Gateway, PATIENCE, Tokens, Upstream, get, post, wait_until,
+};
 
 /// Waits until a token that opens `path` does so no more.
 #[track_caller]
@@ -80,7 +82,9 @@ fn beside_the_gateway_it_takes_a_second_at_most() {
 fn only_what_a_known_key_signed_is_recorded() {
     let (gateway, _upstream) = Gateway::with_upstream();
     let token = gateway.login(Contract::Sws);
-    let forged = format!("{}A", &token[..token.len() - 1]);
+    // Both letters leave the unused bits of the last one zero: only the signature is wrong.
+    let other = if token.ends_with('A') { 'Q' } else { 'A' };
+    let forged = format!("{}{other}", &token[..token.len() - 1]);
     for no_token in ["", "garbage", "a.b.c", &forged, &"x".repeat(100_000)] {
         let ran = gateway.command("revoke token", no_token);
         assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{no_token:.40}");
@@ -100,6 +104,26 @@ fn only_what_a_known_key_signed_is_recorded() {
         assert!(metrics.contains(&format!("portero_revocations{{kind=\"{kind}\"}} 0")), "{metrics}");
     }
     assert_eq!(gateway.status("/sws", &token), 200);
+}
+
+#[test]
+fn an_expired_token_is_one_of_ours_and_another_gateways_is_not() {
+    let upstream = Upstream::start();
+    let gateway = Config::standard(upstream.address)
+        .replace("[tokens]", "[tokens]\nleeway = \"0s\"")
+        .replace("[realms.become]", "[realms.become]\nlifetime = \"1s\"")
+        .start();
+    let token = gateway.login(Contract::Become);
+    let expired = || gateway.send(&get("/become").bearer(&token)).text() == r#"{"msg":"Token has expired"}"#;
+    wait_until("it expires", PATIENCE, expired);
+    gateway.command("revoke token", &token).succeeded();
+
+    let (other, _upstream) = Gateway::with_upstream();
+    for contract in Contract::ALL {
+        let foreign = other.login(contract);
+        assert_eq!(gateway.status(&format!("/{}", contract.realm()), &foreign), 401);
+        assert_eq!(gateway.command("revoke token", &foreign).code, 1, "{contract:?}");
+    }
 }
 
 #[test]
@@ -132,14 +156,16 @@ fn what_was_acknowledged_survives_a_power_failure() {
 
 #[test]
 fn a_refresh_token_goes_with_its_whole_session() {
-    let (gateway, _upstream) = Gateway::with_upstream();
+    let upstream = Upstream::start();
+    let config = Config::standard(upstream.address);
+    let gateway = config.route("files", "/files", "accept = [\"apis\"]\ntoken = \"content\"").start();
     let session = gateway.login_apis();
     let refreshed = Tokens::of(&gateway.refresh(&session.refresh));
-    assert_eq!(gateway.status("/apis", &refreshed.access), 200);
+    assert_eq!((gateway.status("/apis", &refreshed.access), gateway.status("/files", &refreshed.content)), (200, 200));
     let said = gateway.api("/revocations/token", &json!({ "token": session.refresh }));
     assert_eq!(said["revoked"], "session");
-    for access in [&session.access, &refreshed.access] {
-        assert_eq!(gateway.status("/apis", access), 401);
+    for tokens in [&session, &refreshed] {
+        assert_eq!((gateway.status("/apis", &tokens.access), gateway.status("/files", &tokens.content)), (401, 401));
     }
     assert_eq!(gateway.refresh(&session.refresh).status, 401);
 

@@ -127,6 +127,14 @@ impl Config {
         self
     }
 
+    /// Another text in the place of one that stands there.
+    #[track_caller]
+    pub(crate) fn replace(mut self, text: &str, by: &str) -> Self {
+        assert!(self.rest.contains(text), "'{text}' does not stand in:\n{}", self.rest);
+        self.rest = self.rest.replace(text, by);
+        self
+    }
+
     /// The file, with free ports to listen on unless `[server]` says others.
     pub(crate) fn toml(&self) -> String {
         let listen = if self.server.contains("listen =") { "" } else { "listen = [\"127.0.0.1:0\"]\n" };

@@ -1,6 +1,6 @@
 //! One request is one request: nothing of a refused one ever reaches an upstream.
 
-use crate::support::{Config, Connection, Gateway, RawUpstream, Request, answer_every_head, get, post};
+use crate::support::{Config, Connection, Contract, Gateway, RawUpstream, Request, answer_every_head, get, post};
 
 fn before_a_raw_upstream() -> (Gateway, RawUpstream) {
     let upstream = RawUpstream::start(answer_every_head);
@@ -61,19 +61,65 @@ fn an_upgrade_of_any_kind_is_checked_like_any_request() {
 }
 
 #[test]
-fn bytes_behind_a_refused_request_go_nowhere() {
+fn what_servers_read_differently_is_refused_and_nothing_behind_it_goes_anywhere() {
     let (gateway, upstream) = before_a_raw_upstream();
-    for refused in [
-        "GET /public HTTP/1.1\r\n\r\n",
-        "POST /public HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    let host = "Host: portero.test\r\n";
+    for (line, fields) in [
+        ("GET /public HTTP/1.1", String::new()),
+        ("GET /public HTTP/1.1", format!("{host}{host}")),
+        ("GET /public HTTP/1.1", "Host: a b\r\n".to_owned()),
+        ("GET /public HTTP/1.1", "Host: a@portero.test\r\n".to_owned()),
+        ("GET http://other.test/public HTTP/1.1", host.to_owned()),
+        ("GET /public HTTP/1.1", format!("{host}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")),
+        ("GET /public HTTP/1.1", format!("{host}Content-Length: 5\r\nContent-Length: 5\r\n")),
+        ("GET /public HTTP/1.1", format!("{host}Content-Length: 5, 5\r\n")),
+        ("GET /public HTTP/1.1", format!("{host}Content-Length: +5\r\n")),
+        ("GET /public HTTP/1.1", format!("{host}Content-Length:\r\n")),
+        ("GET /public HTTP/1.1", format!("{host}Content-Length: 99999999999999999999999\r\n")),
+        ("GET /public HTTP/1.1", format!("{host}Transfer-Encoding: gzip, chunked\r\n")),
+        ("GET /public HTTP/1.1", format!("{host}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")),
+        ("GET /public HTTP/1.0", format!("{host}Transfer-Encoding: chunked\r\n")),
+        ("GET /public HTTP/1.1", format!("{host}X: a\n")),
+        ("GET /public HTTP/1.1", format!("{host}X: a\rb\r\n")),
+        ("GET /public HTTP/1.1", format!("{host}X: a\0b\r\n")),
+        ("GET /public HTTP/1.1", format!("{host}X: a\r\n folded\r\n")),
+        ("GET /public HTTP/1.1", format!("{host}X : a\r\n")),
+        ("GET /public HTTP/1.1", format!("{host}: a\r\n")),
+        ("GET /public HTTP/1.1", format!("{host}no colon\r\n")),
+        ("GET  /public HTTP/1.1", host.to_owned()),
+        ("GET /public HTTP/2.0", host.to_owned()),
+        ("GET /public", host.to_owned()),
+        ("G(T /public HTTP/1.1", host.to_owned()),
     ] {
         let mut connection = Connection::open(gateway.front);
-        connection.write([refused, SMUGGLED].concat()).unwrap();
-        assert_eq!(connection.receive().status, 400, "{refused}");
+        connection.write(format!("{line}\r\n{fields}\r\n{SMUGGLED}")).unwrap();
+        assert_eq!(connection.receive().status, 400, "{line} {fields:?}");
         connection.end();
         connection.is_closed();
     }
     assert_eq!(upstream.bytes(), "");
+    assert_eq!(gateway.send(&get("/public")).status, 200, "the gateway goes on");
+}
+
+#[test]
+fn a_permitted_upgrade_is_a_tunnel_once_the_upstream_agreed() {
+    let upstream = RawUpstream::start(|stream| {
+        assert!(stream.read());
+        stream.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        while stream.read() {
+            stream.write("pong");
+        }
+    });
+    let gateway = Config::standard(upstream.address).start();
+    let upgrade = get("/sws").header("Connection", "Upgrade").header("Upgrade", "websocket");
+    assert_eq!(gateway.send(&upgrade).status, 401);
+    assert_eq!(upstream.bytes(), "");
+    let mut connection = Connection::open(gateway.front);
+    connection.write(upgrade.bearer(&gateway.login(Contract::Sws)).bytes()).unwrap();
+    assert_eq!(connection.receive_head().unwrap().status, 101);
+    connection.write("ping").unwrap();
+    connection.discard(4).unwrap();
+    assert!(upstream.bytes().ends_with("\r\n\r\nping"), "{}", upstream.bytes());
 }
 
 #[test]

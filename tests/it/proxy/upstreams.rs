@@ -5,7 +5,7 @@ use std::{
     thread,
 };
 
-use crate::support::{Config, Connection, Contract, RawUpstream, Upstream, get};
+use crate::support::{Config, Connection, Contract, Gateway, RawUpstream, Request, Upstream, get};
 
 #[test]
 fn servers_are_taken_in_turn() {
@@ -81,6 +81,37 @@ fn an_upstream_that_breaks_off_is_never_a_whole_answer() {
     assert!(connection.try_receive().is_err(), "a part was delivered as a whole");
     assert_eq!(gateway.send(&get("/closes")).status, 502);
     assert_eq!(gateway.send(&get("/sws")).status, 401, "the gateway goes on");
+}
+
+#[test]
+fn an_exchange_has_an_end_even_if_bytes_keep_coming() {
+    let endless = RawUpstream::start(|stream| {
+        stream.read();
+        stream.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+        while stream.write("drop") {}
+    });
+    let timeouts = "[upstreams.endless]\nservers = [\"SERVER\"]\ntimeouts = { total = \"500ms\" }";
+    let gateway = Config::standard(endless.address)
+        .text(&timeouts.replace("SERVER", &endless.address.to_string()))
+        .route("endless", "/endless", "upstream = \"endless\"\nauth = \"public\"")
+        .start();
+    let mut connection = Connection::open(gateway.front);
+    connection.write(get("/endless").bytes()).unwrap();
+    assert!(connection.receive_head().unwrap().status == 200 && connection.discard(1_000_000_000).is_err());
+    gateway.process.access_line("its end", |line| line["reason"] == "upstream_timeout" && line["decision"] == "error");
+}
+
+#[test]
+fn a_client_that_breaks_off_is_never_a_whole_request() {
+    let (gateway, upstream) = Gateway::with_upstream();
+    let upload = Request::new("PUT", "/public").header("Content-Length", "100");
+    let mut connection = Connection::open(gateway.front);
+    connection.write([upload.bytes(), b"only this".to_vec()].concat()).unwrap();
+    drop(connection);
+    // A hyper server records what broke off too: with as many bytes as came.
+    gateway.process.access_line("its end", |line| line["method"] == "PUT");
+    assert!(upstream.received().body_bytes < 100);
+    assert_eq!(gateway.send(&get("/public")).status, 200, "the gateway goes on");
 }
 
 /// A free address where nobody listens.

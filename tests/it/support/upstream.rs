@@ -225,9 +225,9 @@ impl RawStream {
         true
     }
 
-    pub(crate) fn write(&mut self, text: &str) {
-        // The gateway may have gone: then there is nobody to tell.
-        let _ = self.stream.write_all(text.as_bytes());
+    /// Writes; false when the gateway has gone.
+    pub(crate) fn write(&mut self, text: &str) -> bool {
+        self.stream.write_all(text.as_bytes()).is_ok()
     }
 }
 

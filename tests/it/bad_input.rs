@@ -1,7 +1,7 @@
 //! Whatever arrives: a clear refusal in the right shape, a gateway that goes on, and nothing in clear
 //! in anything it wrote.
 
-use crate::support::{Config, Connection, Contract, Gateway, Request, Upstream, get, post};
+use crate::support::{Config, Connection, Contract, Gateway, RawUpstream, Request, Upstream, get, post};
 
 /// Words that stand for secrets; no output of the gateway may hold one.
 const CANARIES: [&str; 7] = [
@@ -19,8 +19,17 @@ fn nothing_of_a_secret_is_written_anywhere() {
     let upstream = Upstream::start();
     let sources =
         "accept = [\"apis\"]\nsources = [\"authorization\", \"query:token\", \"cookie:sid\", \"header:X-Key\"]";
-    let config = Config::standard(upstream.address).route("any", "/any", sources);
-    let gateway = config.start();
+    let garbled = RawUpstream::start(|stream| {
+        stream.read();
+        stream.write("HTTP/9 canary-header\r\nX: canary-bearer\r\n\r\n");
+    });
+    let gateway = Config::standard(upstream.address)
+        .upstream("garbled", &[garbled.address])
+        .upstream("down", &["127.0.0.1:1".parse().unwrap()])
+        .route("any", "/any", sources)
+        .route("garbled", "/garbled", &format!("upstream = \"garbled\"\n{sources}"))
+        .route("down", "/down", &format!("upstream = \"down\"\n{sources}"))
+        .start();
     let own = gateway.login_apis();
     let requests = [
         post("/api/Session/GetToken", r#"{"username":"canary-password","password":"canary-password"}"#),
@@ -38,6 +47,8 @@ fn nothing_of_a_secret_is_written_anywhere() {
         get(&format!("/any?token={}", own.access)),
         get("/any").bearer(&own.access),
         get("/any").bearer(&own.refresh),
+        get(&format!("/garbled?token={}&x=canary-query", own.access)).header("X-Canary", "canary-header"),
+        get(&format!("/down?token={}&x=canary-query", own.access)).header("X-Canary", "canary-header"),
     ];
     for request in &requests {
         gateway.send(request);
@@ -47,6 +58,15 @@ fn nothing_of_a_secret_is_written_anywhere() {
     Connection::open(gateway.admin).send(&admin.header("Host", "localhost").bearer(&gateway.admin_token()));
     Connection::open(gateway.admin)
         .send(&get("/api/v1/sessions?canary-admin").header("Host", "localhost").bearer("canary-admin"));
+    // Broken off in the middle of a secret, and in the middle of an upload.
+    let mut connection = Connection::open(gateway.front);
+    connection.write("GET /any?token=canary-query HTTP/1.1\r\nAuthorization: Bearer canary-bearer").unwrap();
+    drop(connection);
+    let mut connection = Connection::open(gateway.front);
+    let upload = Request::new("PUT", "/public?token=canary-query").header("Content-Length", "100");
+    connection.write(upload.header("Authorization", "Bearer canary-bearer").bytes()).unwrap();
+    drop(connection);
+    gateway.process.access_line("the broken upload", |line| line["method"] == "PUT");
     let metrics = gateway.ask("/metrics").text();
     let admin_token = gateway.admin_token();
     let ran = gateway.stop();
@@ -107,6 +127,20 @@ fn bodies_that_break_off_or_never_end_answer_in_the_contracts_shape() {
         let mut broken = Connection::open(gateway.front);
         broken.write(format!("{head}Transfer-Encoding: chunked\r\n\r\n{chunks}")).unwrap();
         assert_eq!(broken.receive().json()["error"], 1, "{chunks:?}");
+    }
+    assert_eq!(gateway.send(&Contract::Sws.login_with("demo2024")).json()["usuario"]["id"], 1);
+}
+
+#[test]
+fn a_body_that_is_too_large_is_413_whether_it_says_so_or_not() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let large = "a".repeat(100_000);
+    for path in ["/api/Session/GetToken", "/api/auth/token", "/api/auth/refreshtoken", "/auth"] {
+        let said = gateway.send(&post(path, large.as_str()));
+        let chunks = format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
+        let unsaid = gateway.send(&post(path, chunks).header("Transfer-Encoding", "chunked"));
+        assert_eq!((said.status, unsaid.status), (413, 413), "{path}");
+        assert_eq!(said.text(), unsaid.text(), "{path}");
     }
     assert_eq!(gateway.send(&Contract::Sws.login_with("demo2024")).json()["usuario"]["id"], 1);
 }

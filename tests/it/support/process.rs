@@ -44,10 +44,11 @@ pub(crate) fn portero(arguments: &[&str], stdin: &str) -> Ran {
     Process::spawn(&mut command(arguments), stdin).finish()
 }
 
-/// `portero` with these arguments, and nothing of this process's environment that it would read.
+/// `portero` with these arguments, and nothing of this process's environment that it would read. It is
+/// asked to log all it can, which must not make it say more.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portero"));
-    command.args(arguments).env_remove("PORTERO_MASTER_KEY_FILE").env_remove("RUST_LOG");
+    command.args(arguments).env_remove("PORTERO_MASTER_KEY_FILE").env("RUST_LOG", "trace");
     command
 }
 

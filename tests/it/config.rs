@@ -59,6 +59,24 @@ fn what_is_missing_taken_or_unreadable_is_named() {
     Config::standard(upstream.address).write_to(&folder);
     fs::write(folder.file("portero.db"), "this is no database, whatever its name says").unwrap();
     refused(&folder, "run", &["portero.db", "no SQLite database"]);
+
+    let folder = Folder::new();
+    Config::standard(upstream.address)
+        .replace("[tokens]", "[store]\nurl = \"sqlite:away/x.db\"\n[tokens]")
+        .write_to(&folder);
+    refused(&folder, "run", &["away/x.db"]);
+    assert_eq!(folder.names(), ["gateway.toml"], "nothing was made");
+
+    let folder = Folder::new();
+    let nowhere = "[upstreams.nowhere]\nservers = [\"nowhere.invalid:80\"]";
+    Config::standard(upstream.address).text(nowhere).write_to(&folder);
+    refused(&folder, "run", &["upstream 'nowhere'", "nowhere.invalid:80"]);
+
+    let folder = Folder::new();
+    let toml = Config::standard(upstream.address).toml();
+    fs::write(folder.config(), toml.replace("listen = \"127.0.0.1:0\"", &format!("listen = \"{address}\""))).unwrap();
+    refused(&folder, "run", &[&address, "admin.listen", "in use"]);
+    assert_eq!(folder.names(), ["gateway.toml"], "nothing was made");
 }
 
 #[test]

@@ -4,8 +4,29 @@ use std::{fs, os::unix::fs::PermissionsExt, process::Command, sync::mpsc, thread
 
 use crate::support::{Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, get, portero, post, wait_until};
 
+/// The members of an access line, as `docs/observability.md` lists them.
+const ACCESS_LINE: [&str; 17] = [
+    "timestamp",
+    "kind",
+    "request_id",
+    "client",
+    "method",
+    "host",
+    "path",
+    "route",
+    "status",
+    "decision",
+    "reason",
+    "principal",
+    "bytes_in",
+    "bytes_out",
+    "duration_ms",
+    "upstream_ms",
+    "upstream",
+];
+
 /// Every metric that `docs/observability.md` promises.
-const METRICS: [&str; 17] = [
+const METRICS: [&str; 22] = [
     "portero_requests_total",
     "portero_decisions_total",
     "portero_gateway_seconds_bucket",
@@ -21,13 +42,18 @@ const METRICS: [&str; 17] = [
     "portero_revocation_lag_seconds",
     "portero_key_age_seconds",
     "portero_upstream_healthy",
-    "portero_connections",
+    "portero_config_reload_total",
+    "portero_config_last_success_timestamp_seconds",
+    "portero_connections{state=",
+    "portero_access_log_dropped_total",
+    "portero_build_info{version=",
+    "process_open_fds",
     "process_resident_memory_bytes",
 ];
 
 #[test]
 fn the_operator_sees_health_metrics_and_each_request() {
-    let (gateway, _upstream) = Gateway::with_upstream();
+    let (gateway, upstream) = Gateway::with_upstream();
     assert_eq!((gateway.ask("/health/alive").status, gateway.ask("/health/ready").status), (200, 200));
     let token = gateway.login(Contract::Become);
     assert_eq!(gateway.status("/become/x?secret=1", &token), 200);
@@ -38,7 +64,8 @@ fn the_operator_sees_health_metrics_and_each_request() {
         assert_eq!(line[member], value, "{line}");
     }
     assert_eq!((&line["status"], &line["principal"]["realm"]), (&200.into(), &"become".into()));
-    assert_eq!(line["request_id"].as_str().unwrap().len(), 32);
+    assert_eq!(line.as_object().unwrap().keys().collect::<Vec<_>>(), ACCESS_LINE);
+    assert_eq!(line["request_id"].as_str(), upstream.received().header("x-request-id"));
     gateway.send(&get("/become"));
     let denied = gateway.process.access_line("the denial", |line| line["status"] == 401);
     assert_eq!(
@@ -75,6 +102,33 @@ fn a_gateway_that_stops_ends_what_it_began_and_says_so() {
     assert_eq!(in_flight.join().unwrap(), "late");
     let ran = gateway.process.finish();
     assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
+
+#[test]
+fn what_does_not_end_in_the_drain_timeout_is_broken_off() {
+    let silent = RawUpstream::start(|stream| while stream.read() {});
+    let gateway = Config::standard(silent.address).server("drain_timeout = \"200ms\"").start();
+    let mut connection = Connection::open(gateway.front);
+    connection.write(get("/public").bytes()).unwrap();
+    wait_until("the request is with the upstream", PATIENCE, || silent.bytes().contains("/public"));
+    let ran = gateway.stop();
+    assert!(ran.code == 0 && ran.stdout.contains("still in flight"), "{ran:?}");
+    connection.is_closed();
+}
+
+#[test]
+fn one_connection_too_many_is_closed_at_once() {
+    let upstream = crate::support::Upstream::start();
+    let gateway = Config::standard(upstream.address).server("connections_max = 2").start();
+    let mut held = [Connection::open(gateway.front), Connection::open(gateway.front)];
+    assert!(held.iter_mut().all(|connection| connection.send(&get("/public")).status == 200));
+    Connection::open(gateway.front).is_closed();
+    drop(held);
+    let mut served = || {
+        let mut connection = Connection::open(gateway.front);
+        connection.write(get("/public").bytes()).is_ok() && connection.try_receive().is_ok()
+    };
+    wait_until("there is room again", PATIENCE, &mut served);
 }
 
 #[test]

@@ -11,6 +11,9 @@ use super::random;
 /// Characters of a realm's name, at most: it becomes a metric label and the end of an issuer URL.
 pub const REALM_NAME_CHARS_MAX: usize = 64;
 
+/// The owner of the keys that sign internal tokens: a name that the config gives to nobody.
+const INTERNAL_REALM: &str = "portero-internal";
+
 /// The name of a realm or of a foreign issuer, as `gateway.toml` spells it. Cloning is cheap.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RealmName(Arc<str>);
@@ -21,6 +24,18 @@ pub struct RealmName(Arc<str>);
 pub struct InvalidRealmName(String);
 
 impl RealmName {
+    /// The owner of the keys that sign internal tokens. The config refuses this name.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self(INTERNAL_REALM.into())
+    }
+
+    /// Whether it is [`RealmName::internal`].
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        &*self.0 == INTERNAL_REALM
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -3,5 +3,6 @@
 pub mod dialect;
 pub mod limit;
 pub mod policy;
+pub mod profile;
 pub mod realm;
 pub mod route;

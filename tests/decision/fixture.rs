@@ -17,7 +17,7 @@ use portero::{
         route::{CanonicalPath, Host, Pattern},
     },
     state::{
-        keys::{Key, KeyState, Keyring},
+        keys::{Key, KeyState, Keyring, MaterialBytes},
         token::{self, CacheSettings, NewToken},
         upstream,
     },
@@ -53,7 +53,10 @@ impl MadeKey {
 
     pub(crate) fn in_state(&self, state: KeyState) -> Arc<Key> {
         let realm = self.realm.parse().unwrap();
-        Arc::new(Key::new(self.id.clone(), realm, self.algorithm, state, NOW, &self.material).unwrap())
+        Arc::new(
+            Key::new(self.id.clone(), realm, self.algorithm, state, NOW, MaterialBytes::Secret(&self.material))
+                .unwrap(),
+        )
     }
 }
 

@@ -78,7 +78,7 @@ impl Admin {
         }
         let snapshot = self.gate.snapshot();
         metrics.key_age_seconds.reset();
-        for key in snapshot.keys.iter() {
+        for key in snapshot.keys.own() {
             let age = metrics.key_age_seconds.with_label_values(&[key.realm.as_str(), key.state.name()]);
             let seconds = age_seconds(self.steward.now(), key.created_at);
             // The youngest key of a state: 0 is what a fresh gauge shows.

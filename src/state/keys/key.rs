@@ -1,9 +1,10 @@
-//! One key, parsed once: it belongs to one realm and one algorithm, and does nothing else.
+//! One key, parsed once: it belongs to one issuer and one algorithm, and does nothing else.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    digest,
     encoding::AsDer,
     hmac,
     rsa::KeySize,
@@ -15,26 +16,38 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::domain::{Algorithm, KeyId, RealmName, Secret, Timestamp, random};
+use crate::{
+    domain::{Algorithm, KeyId, RealmName, Secret, Timestamp, random},
+    rules::profile::ClaimProfile,
+};
 
 /// Where a key stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyState {
+    /// Published, so that whoever checks its first token knows it; signs nothing yet.
+    Next,
     /// Signs new tokens and verifies old ones.
     Active,
     /// Verifies old tokens only.
     Retiring,
+    /// Its last token has ended; its material is gone.
+    Retired,
     /// Its tokens are refused.
     Revoked,
 }
 
 impl KeyState {
+    /// All of them, in the order of a key's life.
+    pub const ALL: [Self; 5] = [Self::Next, Self::Active, Self::Retiring, Self::Retired, Self::Revoked];
+
     /// The word in the store and in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Next => "next",
             Self::Active => "active",
             Self::Retiring => "retiring",
+            Self::Retired => "retired",
             Self::Revoked => "revoked",
         }
     }
@@ -42,7 +55,14 @@ impl KeyState {
     /// The state that `name` names.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Active, Self::Retiring, Self::Revoked].into_iter().find(|state| state.name() == name)
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// Whether tokens of a key in this state open anything. A next key's do: the gateway that signs
+    /// first may be another one.
+    #[must_use]
+    pub const fn verifies(self) -> bool {
+        matches!(self, Self::Next | Self::Active | Self::Retiring)
     }
 }
 
@@ -60,11 +80,11 @@ pub enum KeyError {
     Signing,
 }
 
-/// A key of a realm. `Debug` shows its public facts only.
+/// A key of a realm or of a foreign issuer. `Debug` shows its public facts only.
 pub struct Key {
     /// `kid`.
     pub id: KeyId,
-    /// Whose tokens it signs.
+    /// Whose tokens it signs: a realm of ours, or a foreign issuer.
     pub realm: RealmName,
     /// The one algorithm it is used with (RFC 8725 section 3.1).
     pub algorithm: Algorithm,
@@ -72,12 +92,28 @@ pub struct Key {
     pub state: KeyState,
     /// When it was made.
     pub created_at: Timestamp,
+    /// How its tokens are read, where they are not like Portero's own.
+    pub profile: Option<Arc<ClaimProfile>>,
+    thumbprint: [u8; THUMBPRINT_BYTES],
     material: Material,
+}
+
+/// Bytes of a thumbprint: two keys do not share 128 bits of SHA-256.
+const THUMBPRINT_BYTES: usize = 16;
+
+/// What a key is made of, as it is kept.
+#[derive(Clone, Copy)]
+pub enum MaterialBytes<'a> {
+    /// HMAC's or a cipher's raw bytes, or a key pair in PKCS#8.
+    Secret(&'a [u8]),
+    /// A public key alone, which verifies and does not sign: `SubjectPublicKeyInfo` (RFC 5280), or as aws-lc-rs has it
+    /// (RSA in PKCS#1, an uncompressed point, Ed25519's 32 bytes).
+    Public(&'a [u8]),
 }
 
 enum Material {
     Hmac { verify: Box<hmac::Key>, sign: EncodingKey },
-    Pair { verify: ParsedPublicKey, sign: EncodingKey },
+    Pair { verify: ParsedPublicKey, sign: Option<EncodingKey> },
     Sealing(Box<LessSafeKey>),
 }
 
@@ -112,17 +148,51 @@ impl Key {
     }
 
     /// A key from its material: raw bytes for HMAC (at least as long as the hash, RFC 7518 section
-    /// 3.2) and sealing, PKCS#8 for key pairs (RSA from 2048 bits).
+    /// 3.2) and sealing, PKCS#8 for key pairs (RSA from 2048 bits), or a public key.
     pub fn new(
         id: KeyId,
         realm: RealmName,
         algorithm: Algorithm,
         state: KeyState,
         created_at: Timestamp,
-        material: &[u8],
+        material: MaterialBytes<'_>,
     ) -> Result<Self, KeyError> {
-        let material = Material::parse(algorithm, material).ok_or(KeyError::Rejected(algorithm))?;
-        Ok(Self { id, realm, algorithm, state, created_at, material })
+        let (material, identity) = match material {
+            MaterialBytes::Secret(bytes) => Material::parse(algorithm, bytes).map(|material| (material, bytes)),
+            MaterialBytes::Public(bytes) => Material::parse_public(algorithm, bytes).map(|material| (material, bytes)),
+        }
+        .ok_or(KeyError::Rejected(algorithm))?;
+        let thumbprint = material.thumbprint(identity);
+        Ok(Self { id, realm, algorithm, state, created_at, profile: None, thumbprint, material })
+    }
+
+    /// The same key, whose tokens are read by `profile`.
+    #[must_use]
+    pub fn with_profile(self, profile: Arc<ClaimProfile>) -> Self {
+        Self { profile: Some(profile), ..self }
+    }
+
+    /// Whether both are the same key: the same id, issuer, algorithm, material and reading. A key id
+    /// alone does not say that: another issuer, or a later day, may give it to another key.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.id == other.id
+            && self.realm == other.realm
+            && self.algorithm == other.algorithm
+            && self.thumbprint == other.thumbprint
+            && self.profile == other.profile
+    }
+
+    /// The public key, for who checks its tokens elsewhere; `None` where there is none.
+    #[must_use]
+    pub fn public(&self) -> Option<&ParsedPublicKey> {
+        if let Material::Pair { verify, .. } = &self.material { Some(verify) } else { None }
+    }
+
+    /// Whether it could sign or seal: a public key alone cannot.
+    #[must_use]
+    pub const fn can_sign(&self) -> bool {
+        !matches!(self.material, Material::Pair { sign: None, .. })
     }
 
     /// Whether `signature` is this key's over `message`.
@@ -135,13 +205,14 @@ impl Key {
         }
     }
 
-    /// A JWT over `claims`, with this key's id in its header.
-    pub fn sign(&self, claims: &Map<String, Value>) -> Result<Secret, KeyError> {
-        let (Material::Hmac { sign, .. } | Material::Pair { sign, .. }) = &self.material else {
+    /// A JWT over `claims`, with its type and this key's id in its header.
+    pub fn sign(&self, typ: &str, claims: &Map<String, Value>) -> Result<Secret, KeyError> {
+        let (Material::Hmac { sign, .. } | Material::Pair { sign: Some(sign), .. }) = &self.material else {
             return Err(KeyError::WrongUse(self.algorithm));
         };
         let algorithm = jws_algorithm(self.algorithm).ok_or(KeyError::WrongUse(self.algorithm))?;
         let mut header = Header::new(algorithm);
+        header.typ = Some(typ.to_owned());
         header.kid = Some(self.id.as_str().to_owned());
         jsonwebtoken::encode(&header, claims, sign).map(Secret::new).map_err(|_| KeyError::Signing)
     }
@@ -181,12 +252,12 @@ impl Material {
             Algorithm::Es256 | Algorithm::Es384 => {
                 let pair = EcdsaKeyPair::from_pkcs8(ecdsa_signing(algorithm), bytes).ok()?;
                 let verify = ParsedPublicKey::new(verification(algorithm)?, pair.public_key().as_ref()).ok()?;
-                Some(Self::Pair { verify, sign: EncodingKey::from_ec_der(bytes) })
+                Some(Self::Pair { verify, sign: Some(EncodingKey::from_ec_der(bytes)) })
             }
             Algorithm::EdDsa => {
                 let pair = Ed25519KeyPair::from_pkcs8(bytes).ok()?;
                 let verify = ParsedPublicKey::new(verification(algorithm)?, pair.public_key().as_ref()).ok()?;
-                Some(Self::Pair { verify, sign: EncodingKey::from_ed_der(bytes) })
+                Some(Self::Pair { verify, sign: Some(EncodingKey::from_ed_der(bytes)) })
             }
             _ => {
                 let pair = RsaKeyPair::from_pkcs8(bytes).ok()?;
@@ -196,9 +267,26 @@ impl Material {
                     "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
                     &*Zeroizing::new(STANDARD.encode(bytes))
                 ));
-                Some(Self::Pair { verify, sign: EncodingKey::from_rsa_pem(pem.as_bytes()).ok()? })
+                Some(Self::Pair { verify, sign: Some(EncodingKey::from_rsa_pem(pem.as_bytes()).ok()?) })
             }
         }
+    }
+
+    /// A public key alone. aws-lc checks that it is one of the algorithm, and the size of RSA's when it verifies.
+    fn parse_public(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
+        let verify = ParsedPublicKey::new(verification(algorithm)?, bytes).ok()?;
+        Some(Self::Pair { verify, sign: None })
+    }
+
+    /// What tells the material from any other: of a pair the public half, however it is kept.
+    fn thumbprint(&self, kept: &[u8]) -> [u8; THUMBPRINT_BYTES] {
+        let public = if let Self::Pair { verify, .. } = self { verify.as_der().ok() } else { None };
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(b"portero key\0");
+        context.update(public.as_ref().map_or(kept, |der| der.as_ref()));
+        let mut head = [0; THUMBPRINT_BYTES];
+        head.copy_from_slice(&context.finish().as_ref()[..THUMBPRINT_BYTES]);
+        head
     }
 }
 
@@ -246,14 +334,22 @@ mod tests {
     pub(crate) fn key(algorithm: Algorithm) -> Key {
         let material = Key::generate_material(algorithm).unwrap();
         let now = Timestamp::from_secs(0);
-        Key::new(KeyId::generate(), "r".parse().unwrap(), algorithm, KeyState::Active, now, &material).unwrap()
+        Key::new(
+            KeyId::generate(),
+            "r".parse().unwrap(),
+            algorithm,
+            KeyState::Active,
+            now,
+            MaterialBytes::Secret(&material),
+        )
+        .unwrap()
     }
 
     #[test]
     fn every_algorithm_verifies_what_it_signed_and_nothing_else() {
         for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| algorithm.is_jwt()) {
             let key = key(algorithm);
-            let token = key.sign(&Map::new()).unwrap();
+            let token = key.sign("JWT", &Map::new()).unwrap();
             let (message, signature) = token.expose().rsplit_once('.').unwrap();
             let mut signature = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(signature).unwrap();
             assert!(key.verifies(message.as_bytes(), &signature), "{algorithm}");
@@ -267,7 +363,7 @@ mod tests {
     #[test]
     fn a_sealing_key_does_not_sign() {
         let key = key(Algorithm::Sealed);
-        assert!(key.sign(&Map::new()).is_err());
+        assert!(key.sign("JWT", &Map::new()).is_err());
         assert!(!key.verifies(b"", b""));
         let mut sealed = b"text".to_vec();
         key.seal([1; NONCE_LEN], b"context", &mut sealed).unwrap();
@@ -285,7 +381,7 @@ mod tests {
                 algorithm,
                 KeyState::Active,
                 Timestamp::from_secs(0),
-                material,
+                MaterialBytes::Secret(material),
             )
         };
         assert!(new(Algorithm::Hs256, &[0; 31]).is_err());

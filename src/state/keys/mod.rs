@@ -5,7 +5,7 @@ mod master;
 mod ring;
 mod vault;
 
-pub use key::{Key, KeyError, KeyState};
+pub use key::{Key, KeyError, KeyState, MaterialBytes};
 pub use master::{MasterKey, MasterKeyError};
-pub use ring::Keyring;
+pub use ring::{Keyring, UNNAMED_KEYS_MAX};
 pub use vault::{Settings, Vault, VaultError};

@@ -6,7 +6,7 @@ use sqlx::{Row, sqlite::SqliteRow};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::{Key, KeyError, KeyState, Keyring, MasterKey, MasterKeyError};
+use super::{Key, KeyError, KeyState, Keyring, MasterKey, MasterKeyError, MaterialBytes};
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Timestamp},
     state::store::{Store, StoreError},
@@ -175,7 +175,8 @@ impl Vault {
         let state = KeyState::from_name(state).ok_or_else(|| unknown("state", state))?;
         let material: Zeroizing<Vec<u8>> = self.master.open(&context(&id), column(row, "sealed")?)?;
         let created_at = Timestamp::from_millis(column(row, "created_at")?);
-        Key::new(id.clone(), realm, algorithm, state, created_at, &material).map_err(|error| VaultError::Key(id, error))
+        let material = MaterialBytes::Secret(&material);
+        Key::new(id.clone(), realm, algorithm, state, created_at, material).map_err(|error| VaultError::Key(id, error))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// `typ` of every JWT of the five contracts.
-const TYPE: &str = "JWT";
+pub(super) const TYPE: &str = "JWT";
 
 /// The claims of a new token, in the order in which they are written.
 pub(super) fn payload(realm: &Realm, token: &NewToken<'_>) -> Map<String, Value> {

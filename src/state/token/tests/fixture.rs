@@ -14,7 +14,7 @@ use crate::{
         realm::{Lifetime, Realm},
     },
     state::{
-        keys::{Key, KeyState, Keyring},
+        keys::{Key, KeyState, Keyring, MaterialBytes},
         token::{self, MintError, NewToken, Realms},
     },
 };
@@ -97,7 +97,7 @@ pub(super) fn hs256_key(id: &str, realm: &str, secret: &[u8]) -> Arc<Key> {
 
 pub(super) fn key_of(id: &KeyId, realm: &str, algorithm: Algorithm, material: &[u8]) -> Arc<Key> {
     let realm = realm.parse().unwrap();
-    Arc::new(Key::new(id.clone(), realm, algorithm, KeyState::Active, NOW, material).unwrap())
+    Arc::new(Key::new(id.clone(), realm, algorithm, KeyState::Active, NOW, MaterialBytes::Secret(material)).unwrap())
 }
 
 /// An account that has everything.

@@ -16,7 +16,7 @@ use crate::{
     domain::{Algorithm, KeyId, PrincipalKind, Reason, TokenKind},
     rules::dialect::Dialect,
     state::{
-        keys::{Key, KeyState},
+        keys::{Key, KeyState, MaterialBytes},
         token::TOKEN_BYTES_MAX,
     },
 };
@@ -176,7 +176,8 @@ fn a_key_without_its_realm_and_a_revoked_key_open_nothing() {
     assert_eq!(no_keys.open(&token), Err(Reason::UnknownKey));
     for (state, opens) in [(KeyState::Retiring, Ok(())), (KeyState::Revoked, Err(Reason::KeyRevoked))] {
         let id = KeyId::from_text(KID);
-        let key = Key::new(id, "sws".parse().unwrap(), Algorithm::Hs256, state, NOW, SECRET).unwrap();
+        let key =
+            Key::new(id, "sws".parse().unwrap(), Algorithm::Hs256, state, NOW, MaterialBytes::Secret(SECRET)).unwrap();
         let ground = Ground::new([realm("sws", Dialect::Sws, Algorithm::Hs256)], [key.into()]);
         assert_eq!(ground.open(&token).map(drop), opens);
     }

@@ -1,0 +1,114 @@
+//! Claim profiles: how the tokens of an imported key look, where they are not Portero's own.
+//!
+//! Each API that Portero takes over has tokens in the field. A profile says which claims they carry,
+//! which may be absent, and what counts as their expiry. Everything it does not say is as RFC 8725 asks.
+
+use serde::{Deserialize, Serialize};
+
+/// How the tokens of one imported key are read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClaimProfile {
+    /// Whether `typ` may be absent or another word than `JWT`; default false.
+    pub any_type: bool,
+    /// Whether such tokens carry no `kid`, so that the key is tried where none is named; default false.
+    pub unnamed: bool,
+    /// Registered claims that may be absent; default none. `exp` only in realms that allow tokens without expiry.
+    pub optional: Vec<Optional>,
+    /// Their `iss`, where it is not the realm's.
+    pub issuer: Option<String>,
+    /// Their `aud`, where it is not the realm's.
+    pub audience: Option<String>,
+    /// The claim that says when they end; default `exp`.
+    pub expiry: String,
+    /// How that claim counts; default Unix seconds.
+    pub expiry_format: InstantFormat,
+    /// The claim with the account's name; default `name`.
+    pub name: String,
+    /// The claim with the account's business, which is a part of its name (`toc`); default none.
+    pub business: Option<String>,
+    /// The claim with the role; default `role`.
+    pub role: String,
+    /// The claim with the scopes, a list or words between spaces; default `scope`.
+    pub scopes: String,
+    /// The claim with the company; default `org`.
+    pub organization: String,
+}
+
+/// A registered claim (RFC 7519 section 4.1) that a profile may let be absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optional {
+    /// `iss`
+    Iss,
+    /// `aud`
+    Aud,
+    /// `sub`: the account is then known by its name.
+    Sub,
+    /// `jti`: the token is then known by its signed part.
+    Jti,
+    /// `exp`, or what stands for it.
+    Exp,
+    /// `iat`
+    Iat,
+    /// `nbf`
+    Nbf,
+}
+
+/// How a claim says a point in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstantFormat {
+    /// A number of seconds since the Unix epoch (RFC 7519's `NumericDate`).
+    #[default]
+    Seconds,
+    /// A number of milliseconds since the Unix epoch.
+    Milliseconds,
+    /// Text as RFC 3339 has it.
+    Rfc3339,
+}
+
+impl Default for ClaimProfile {
+    /// A token with the claims that Portero's own have, and every registered one of them.
+    fn default() -> Self {
+        Self {
+            any_type: false,
+            unnamed: false,
+            optional: vec![],
+            issuer: None,
+            audience: None,
+            expiry: "exp".to_owned(),
+            expiry_format: InstantFormat::default(),
+            name: "name".to_owned(),
+            business: None,
+            role: "role".to_owned(),
+            scopes: "scope".to_owned(),
+            organization: "org".to_owned(),
+        }
+    }
+}
+
+impl ClaimProfile {
+    /// The tokens that the `toc` API gave before Portero (`toc-auth.md`): `business`, `proyecto`,
+    /// `creacion` and, where they end, `expiracion`; no `kid`, `jti`, `iss`, `aud` or `sub`.
+    #[must_use]
+    pub fn toc() -> Self {
+        use Optional::{Aud, Exp, Iat, Iss, Jti, Nbf, Sub};
+        Self {
+            unnamed: true,
+            any_type: true,
+            optional: vec![Iss, Aud, Sub, Jti, Exp, Iat, Nbf],
+            expiry: "expiracion".to_owned(),
+            expiry_format: InstantFormat::Rfc3339,
+            name: "proyecto".to_owned(),
+            business: Some("business".to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// Whether `claim` may be absent.
+    #[must_use]
+    pub fn lets_absent(&self, claim: Optional) -> bool {
+        self.optional.contains(&claim)
+    }
+}

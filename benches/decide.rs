@@ -16,7 +16,7 @@ use http::HeaderMap;
 use portero::{
     decision::{Decision, Gate, Site},
     domain::{Algorithm, Clock, Reason, SystemClock},
-    rules::{dialect::Dialect, policy::Policy},
+    rules::{dialect::Dialect, limit::ScrutinySettings, policy::Policy},
     state::{
         keys::KeyState,
         revocation::log::{Record, Subject},
@@ -51,7 +51,11 @@ impl House {
 
     fn gate(&self) -> Gate {
         let cache = CacheSettings { entries_max: 4 * RING_TOKENS, ..CacheSettings::default() };
-        Gate::new(snapshot(&self.site, [self.key.in_state(KeyState::Active)]).unwrap(), cache)
+        Gate::new(
+            snapshot(&self.site, [self.key.in_state(KeyState::Active)]).unwrap(),
+            cache,
+            ScrutinySettings::default(),
+        )
     }
 
     /// The heads of requests with different tokens.

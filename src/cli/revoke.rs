@@ -19,7 +19,7 @@ use crate::{
     decision::{Revoked, Steward},
     domain::{KeyId, RealmName, SessionId, Timestamp, id::hex},
     rules::{dialect::AccountName, realm::Realm},
-    state::token::{Realms, TOKEN_BYTES_MAX},
+    state::token::TOKEN_BYTES_MAX,
 };
 
 /// What every command here takes.
@@ -128,9 +128,7 @@ impl InStore for Revoke {
     async fn execute(&self, settings: &Settings, steward: &Steward) -> Result<Output, CliError> {
         match self {
             Self::Token { jti: None, .. } => {
-                let realms: Realms =
-                    settings.site.realms.iter().map(|realm| (realm.name.clone(), realm.clone())).collect();
-                Ok(revoked(steward.revoke_token(&token_from_stdin()?, &realms).await?))
+                Ok(revoked(steward.revoke_token(&token_from_stdin()?, &settings.site.issuers()).await?))
             }
             Self::Token { jti: Some(jti), realm, expires, .. } => {
                 let realm = find_realm(settings, realm.as_ref())?;

@@ -101,7 +101,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
     let (store, master_key_file) = process::store(root.section("store"), context);
     let access_log = process::log(root.section("log"));
     let hashing = process::passwords(root.section("passwords"));
-    let throttle = process::throttle(root.section("throttle"));
+    let (throttle, scrutiny) = process::throttle(root.section("throttle"));
 
     let realms = realms::read(context, &mut root);
     let upstreams = upstreams::read(&mut root);
@@ -127,6 +127,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
         master_key_file,
         hashing,
         throttle,
+        scrutiny,
         access_log,
         site,
     }

@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     edge::{admin, proxy},
-    rules::{limit, route::HostPattern},
+    rules::{
+        limit::{self, ScrutinySettings},
+        route::HostPattern,
+    },
     state::{account, store},
 };
 
@@ -123,8 +126,9 @@ pub(super) fn passwords(mut section: Section<'_>) -> account::Settings {
     settings
 }
 
-/// `[throttle]`: failed logins until there is a pause. The contracts promise a rate that is never refused.
-pub(super) fn throttle(mut section: Section<'_>) -> limit::Settings {
+/// `[throttle]`: failed logins until there is a pause, and bad tokens. The contracts promise a rate of logins that
+/// is never refused.
+pub(super) fn throttle(mut section: Section<'_>) -> (limit::Settings, ScrutinySettings) {
     let default = limit::Settings::default();
     let window = section.or("window", default.window, |item| item.duration(&WINDOW));
     let minutes = u32::try_from(window.as_secs().div_ceil(60)).unwrap_or(u32::MAX);
@@ -140,8 +144,13 @@ pub(super) fn throttle(mut section: Section<'_>) -> limit::Settings {
     };
     let name_failures = failures("name_failures", default.name_failures, NAME_FAILURES_A_MINUTE);
     let address_failures = failures("address_failures", default.address_failures, ADDRESS_FAILURES_A_MINUTE);
+    let scrutiny = ScrutinySettings::default();
+    let scrutiny = ScrutinySettings {
+        bad_tokens: section.or("bad_tokens", scrutiny.bad_tokens, |item| item.integer(&FAILURES)),
+        window: section.or("bad_tokens_window", scrutiny.window, |item| item.duration(&WINDOW)),
+    };
     section.finish();
-    limit::Settings { name_failures, address_failures, window, ..default }
+    (limit::Settings { name_failures, address_failures, window, ..default }, scrutiny)
 }
 
 fn socket(item: &Item<'_>) -> Option<SocketAddr> {

@@ -27,6 +27,8 @@ pub struct Settings {
     pub hashing: account::Settings,
     /// `[throttle]`: how many failed logins there may be.
     pub throttle: limit::Settings,
+    /// `throttle.bad_tokens`: how many bad tokens one address may have checked.
+    pub scrutiny: limit::ScrutinySettings,
     /// `log.access`: whether each request is logged.
     pub access_log: bool,
     /// `[tokens]`, `[realms]`, `[[token_endpoints]]`, `[[routes]]` and `[upstreams]`.
@@ -48,7 +50,7 @@ impl Settings {
             ("store.master_key_file", self.master_key_file != new.master_key_file),
             ("passwords.hash_threads", self.hashing.threads != new.hashing.threads),
             ("passwords.hash_queue", self.hashing.queue_max != new.hashing.queue_max),
-            ("throttle", self.throttle != new.throttle),
+            ("throttle", self.throttle != new.throttle || self.scrutiny != new.scrutiny),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }

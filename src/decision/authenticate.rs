@@ -1,14 +1,12 @@
 //! Who a token speaks for, and whether it still does.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use super::snapshot::View;
 use crate::{
-    domain::{Reason, Secret, Timestamp},
-    state::{
-        keys::KeyState,
-        token::{self, TOKEN_BYTES_MAX, Verified},
-    },
+    domain::{KeyId, RealmName, Reason, Secret, Timestamp},
+    rules::issuer::Issuer,
+    state::token::{self, TOKEN_BYTES_MAX, Verified},
 };
 
 /// A token that must be opened before the request can be decided.
@@ -21,7 +19,34 @@ pub struct Job {
 #[derive(Debug)]
 pub struct Proof {
     token: Secret,
-    outcome: Result<Arc<Verified>, Reason>,
+    outcome: Result<Arc<Verified>, Unopened>,
+}
+
+/// Why a token was not opened.
+#[derive(Clone, Debug)]
+pub(super) enum Unopened {
+    /// It is none.
+    Refused(Reason),
+    /// A foreign issuer may have a new key that signed it.
+    UnknownForeignKey(ForeignKey),
+}
+
+/// A key that a foreign issuer is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignKey {
+    /// The issuer, one of the config's.
+    pub issuer: RealmName,
+    /// The key's name, as an unproven token has it.
+    pub id: KeyId,
+}
+
+/// A token whose key nobody knows yet. Once its issuer was asked, the job is run again.
+#[derive(Debug)]
+pub struct Awaiting {
+    /// The key that is missing.
+    pub key: ForeignKey,
+    /// What to do then.
+    pub job: Job,
 }
 
 impl Job {
@@ -33,42 +58,84 @@ impl Job {
         Ok(Self { token: Secret::from(token) })
     }
 
-    /// Opens the token, and remembers it when it is one of ours.
+    /// Opens the token, which came from `client`, and remembers it when it is good.
     #[must_use]
-    pub fn run(self, view: &View<'_>) -> Proof {
-        let outcome = view.open(self.token.expose()).map(|verified| {
-            let verified = Arc::new(verified);
-            view.verified.insert(self.token.expose(), Arc::clone(&verified));
-            verified
-        });
-        if outcome.is_err() {
-            view.verified.note_refused();
-        }
+    pub fn run(self, view: &View<'_>, client: Option<IpAddr>, now: Timestamp) -> Proof {
+        let token = self.token.expose();
+        let outcome = match view.open(token, client, now) {
+            Ok(verified) => {
+                let verified = Arc::new(verified);
+                view.verified.insert(token, Arc::clone(&verified));
+                Ok(verified)
+            }
+            Err(reason) => {
+                view.verified.note_refused();
+                let unknown = if reason == Reason::UnknownKey { view.alleged_key(token) } else { None };
+                Err(unknown.map_or(Unopened::Refused(reason), Unopened::UnknownForeignKey))
+            }
+        };
         Proof { token: self.token, outcome }
+    }
+}
+
+impl Awaiting {
+    /// Opens the token after its issuer was asked: what is not known now is refused.
+    #[must_use]
+    pub fn run(self, view: &View<'_>, client: Option<IpAddr>, now: Timestamp) -> Proof {
+        let Proof { token, outcome } = self.job.run(view, client, now);
+        // An issuer whose keys are out of reach can prove nothing: that is not the token's fault.
+        let reason =
+            if view.has_keys_of(&self.key.issuer, now) { Reason::UnknownKey } else { Reason::IssuerUnavailable };
+        let outcome = outcome.map_err(|unopened| match unopened {
+            Unopened::UnknownForeignKey(_) => Unopened::Refused(reason),
+            refused @ Unopened::Refused(_) => refused,
+        });
+        Proof { token, outcome }
     }
 }
 
 impl Proof {
     /// What is known about `token`, if this proof is about it.
-    pub(super) fn about(&self, token: &str) -> Option<Result<Arc<Verified>, Reason>> {
+    pub(super) fn about(&self, token: &str) -> Option<Result<Arc<Verified>, Unopened>> {
         (self.token.expose() == token).then(|| self.outcome.clone())
     }
 }
 
 impl View<'_> {
-    /// Opens a token of one of our realms, without asking whether it still holds.
-    pub fn open(&self, token: &str) -> Result<Verified, Reason> {
+    /// Opens a token, without asking whether it still holds. An address that sent too many bad ones gets
+    /// none opened for a while.
+    pub fn open(&self, token: &str, client: Option<IpAddr>, now: Timestamp) -> Result<Verified, Reason> {
+        if client.is_some_and(|client| !self.scrutiny.allows(client, now)) {
+            return Err(Reason::TooManyBadTokens);
+        }
         let snapshot = self.snapshot();
-        let (claims, key) = token::open(token, &snapshot.keys, &snapshot.realms)?;
-        let realm = snapshot.realms.get(&claims.realm).ok_or(Reason::UnknownKey)?;
-        Ok(Verified::new(claims, key, Arc::clone(realm)))
+        let opened = token::open(token, &snapshot.keys, &snapshot.issuers);
+        if let (Err(Reason::InvalidSignature), Some(client)) = (&opened, client) {
+            self.scrutiny.record_bad(client, now);
+        }
+        let (claims, key) = opened?;
+        let issuer = snapshot.issuers.get(&claims.realm).ok_or(Reason::UnknownKey)?;
+        Ok(Verified::new(claims, key, issuer.clone()))
     }
 
-    /// The entry of a token that was opened before, if its realm still reads it so.
+    /// The key that a token says it was signed with, where it says that a foreign issuer of ours did so.
+    fn alleged_key(&self, token: &str) -> Option<ForeignKey> {
+        let (id, issuer) = token::alleged_origin(token)?;
+        let known = self.snapshot().issuers.values().find(|known| known.issuer() == issuer)?;
+        let Issuer::Foreign(foreign) = known else { return None };
+        Some(ForeignKey { issuer: foreign.name.clone(), id: KeyId::from_text(&id) })
+    }
+
+    fn has_keys_of(&self, issuer: &RealmName, now: Timestamp) -> bool {
+        self.snapshot().keys.foreign(issuer).iter().any(|key| key.is_believed(now))
+    }
+
+    /// The entry of a token that was opened before, if its issuer's tokens are still read so.
     pub(super) fn remembered(&self, token: &str) -> Option<Arc<Verified>> {
         let verified = self.verified.get(token)?;
-        let realm = self.snapshot().realms.get(&verified.claims.realm)?;
-        if !verified.was_opened_like(realm) {
+        // A reload moves the generation, so an entry of the present one was opened by the present config.
+        let issuer = || self.snapshot().issuers.get(&verified.claims.realm);
+        if !verified.is_good_in(self.generation) && !issuer().is_some_and(|issuer| verified.issuer.reads_like(issuer)) {
             return None;
         }
         self.verified.note_hit();
@@ -82,16 +149,21 @@ impl View<'_> {
     /// at; the generation that is noted was read before anything was looked up, so a change that
     /// comes in between is seen by the next request.
     pub fn check_standing(&self, verified: &Verified, now: Timestamp) -> Result<(), Reason> {
-        let snapshot = self.snapshot();
-        let realm = snapshot.realms.get(&verified.claims.realm).ok_or(Reason::UnknownKey)?;
-        token::check_times(&verified.claims, realm, now)?;
+        token::check_times(&verified.claims, verified.issuer.leeway(), now)?;
+        if !verified.key.is_believed(now) {
+            return Err(Reason::IssuerUnavailable);
+        }
         if verified.is_good_in(self.generation) {
             return Ok(());
         }
-        match snapshot.keys.get(verified.key.as_str()) {
+        let snapshot = self.snapshot();
+        let issuer = snapshot.issuers.get(&verified.claims.realm);
+        if !issuer.is_some_and(|issuer| verified.issuer.reads_like(issuer)) {
+            return Err(Reason::UnknownKey);
+        }
+        match snapshot.keys.present(&verified.key) {
             None => return Err(Reason::UnknownKey),
-            Some(key) if key.state == KeyState::Revoked => return Err(Reason::KeyRevoked),
-            Some(key) if key.realm != verified.claims.realm => return Err(Reason::UnknownKey),
+            Some(key) if !key.state.verifies() => return Err(Reason::KeyRevoked),
             Some(_) => {}
         }
         self.revocations.check(&verified.claims)?;

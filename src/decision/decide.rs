@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method};
 
 use super::{
-    authenticate::{Job, Proof},
+    authenticate::{Awaiting, Job, Proof, Unopened},
     snapshot::{Endpoint, Route, View},
 };
 use crate::{
@@ -42,6 +42,8 @@ pub enum Decision<'h> {
     Reply(Denial),
     /// A signature must be checked first: run the job, then decide again with its proof.
     Verify(Job),
+    /// A foreign issuer must be asked for its keys first: do so, run the job, then decide again.
+    AwaitKey(Awaiting),
     /// A token endpoint answers it.
     Endpoint(Arc<Endpoint>),
 }
@@ -125,6 +127,7 @@ pub fn decide<'h>(view: &View<'_>, now: Timestamp, request: &Request<'h>, proof:
             Decision::Forward(Permit { route: Arc::clone(route), path, identity, reason, _decided: Decided })
         }
         Ok(Admitted::After(job)) => Decision::Verify(job),
+        Ok(Admitted::Awaiting(awaiting)) => Decision::AwaitKey(awaiting),
         Err(refused) => Decision::Reply(Denial { identity: refused.identity, ..Denial::on(route, refused.reason) }),
     }
 }
@@ -132,6 +135,7 @@ pub fn decide<'h>(view: &View<'_>, now: Timestamp, request: &Request<'h>, proof:
 enum Admitted {
     As(Option<Arc<Verified>>, Reason),
     After(Job),
+    Awaiting(Awaiting),
 }
 
 struct Refused {
@@ -164,7 +168,11 @@ fn admit(
     };
     let token = credential.as_str();
     let verified = match proof.and_then(|proof| proof.about(token)) {
-        Some(outcome) => outcome?,
+        Some(Ok(verified)) => verified,
+        Some(Err(Unopened::Refused(reason))) => return Err(reason.into()),
+        Some(Err(Unopened::UnknownForeignKey(key))) => {
+            return Ok(Admitted::Awaiting(Awaiting { key, job: Job::new(token)? }));
+        }
         None => match view.remembered(token) {
             Some(verified) => verified,
             None => return Ok(Admitted::After(Job::new(token)?)),

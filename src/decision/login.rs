@@ -7,7 +7,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use super::snapshot::Gate;
 use crate::{
-    domain::{Clock, Secret, SessionId, Timestamp, TokenKind},
+    domain::{Clock, Secret, SessionId, Subject, Timestamp, TokenKind},
     rules::{
         dialect::{AccountName, Grant, IssuedToken, Login, Rejection, Validity},
         limit::{Throttle, Throttled},
@@ -95,11 +95,11 @@ impl Registrar {
     ///
     /// # Errors
     /// The rejection that the realm's contract words.
-    pub async fn refresh(&self, realm: &Realm, token: &Secret) -> Result<Grant, Rejection> {
+    pub async fn refresh(&self, realm: &Realm, token: &Secret, client: IpAddr) -> Result<Grant, Rejection> {
         let now = self.clock.now();
         let claims = {
             let view = self.gate.view();
-            let opened = view.open(token.expose()).map_err(|_| Rejection::InvalidRefreshToken)?;
+            let opened = view.open(token.expose(), Some(client), now).map_err(|_| Rejection::InvalidRefreshToken)?;
             view.check_standing(&opened, now).map_err(|_| Rejection::InvalidRefreshToken)?;
             opened.claims
         };
@@ -107,7 +107,8 @@ impl Registrar {
         if claims.realm != realm.name || claims.kind != TokenKind::Refresh {
             return Err(Rejection::InvalidRefreshToken);
         }
-        let account = account::find_by_id(&self.store, claims.subject).await.map_err(|error| unavailable(&error))?;
+        let Subject::Account(subject) = claims.subject else { return Err(Rejection::InvalidRefreshToken) };
+        let account = account::find_by_id(&self.store, subject).await.map_err(|error| unavailable(&error))?;
         let account = account
             .filter(|account| !account.disabled && !account.locked && account.epoch <= claims.epoch)
             .ok_or(Rejection::InvalidRefreshToken)?;

@@ -10,7 +10,7 @@ mod site;
 mod snapshot;
 mod steward;
 
-pub use authenticate::{Job, Proof};
+pub use authenticate::{Awaiting, ForeignKey, Job, Proof};
 pub use decide::{Decision, Denial, Permit, Request, decide};
 pub use follow::{FollowError, Follower, POLL};
 pub use login::Registrar;

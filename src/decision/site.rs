@@ -5,11 +5,12 @@ use std::sync::Arc;
 use crate::{
     domain::RealmName,
     rules::{
+        issuer::Issuer,
         policy::{Policy, Source},
         realm::Realm,
         route::Pattern,
     },
-    state::upstream,
+    state::{token::Issuers, upstream},
 };
 
 /// Realms, token endpoints, routes and upstreams, checked: every name that is used is defined.
@@ -23,6 +24,15 @@ pub struct Site {
     pub routes: Vec<RouteSettings>,
     /// Where it forwards them to.
     pub upstreams: Vec<upstream::Settings>,
+}
+
+impl Site {
+    /// Everybody whose tokens are read, by name.
+    #[must_use]
+    pub fn issuers(&self) -> Issuers {
+        let realm = |realm: &Arc<Realm>| (realm.name.clone(), Issuer::Realm(Arc::clone(realm)));
+        self.realms.iter().map(realm).collect()
+    }
 }
 
 /// A token endpoint.

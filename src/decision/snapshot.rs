@@ -13,11 +13,16 @@ use super::site::{EndpointSettings, RouteSettings, Site};
 use crate::{
     domain::RealmName,
     observe::metrics::{EndpointMetrics, Metrics, RouteMetrics},
-    rules::{dialect::Dialect, realm::Realm, route::Router},
+    rules::{
+        dialect::Dialect,
+        limit::{Scrutiny, ScrutinySettings},
+        realm::Realm,
+        route::Router,
+    },
     state::{
-        keys::{Keyring, Vault, VaultError},
+        keys::{Key, Keyring, Vault, VaultError},
         revocation::Revocations,
-        token::{CacheSettings, Realms, VerifiedTokens},
+        token::{CacheSettings, Issuers, Realms, VerifiedTokens},
         upstream::{Pool, UnresolvedServer},
     },
 };
@@ -30,6 +35,8 @@ pub struct Snapshot {
     pub routes: Arc<Router<Arc<Route>>>,
     /// The realms by name.
     pub realms: Arc<Realms>,
+    /// Everybody whose tokens are read: the realms, and foreign issuers.
+    pub issuers: Arc<Issuers>,
     /// The upstreams.
     pub pools: Arc<[Arc<Pool>]>,
     /// All keys.
@@ -108,6 +115,7 @@ impl Snapshot {
         let endpoints = Router::build(endpoints.collect::<Result<Vec<_>, SnapshotError>>()?).map_err(conflict)?;
         let routes = Router::build(routes.collect::<Result<Vec<_>, SnapshotError>>()?).map_err(conflict)?;
         Ok(Self {
+            issuers: Arc::new(site.issuers()),
             endpoints: Arc::new(endpoints),
             routes: Arc::new(routes),
             realms: Arc::new(realms),
@@ -123,6 +131,7 @@ impl Snapshot {
             endpoints: Arc::clone(&self.endpoints),
             routes: Arc::clone(&self.routes),
             realms: Arc::clone(&self.realms),
+            issuers: Arc::clone(&self.issuers),
             pools: Arc::clone(&self.pools),
             keys,
         }
@@ -169,18 +178,20 @@ pub struct Gate {
     refreshing: tokio::sync::Mutex<()>,
     verified: VerifiedTokens,
     revocations: Revocations,
+    scrutiny: Scrutiny,
 }
 
 impl Gate {
     /// A gate with nothing remembered yet.
     #[must_use]
-    pub fn new(snapshot: Snapshot, cache: CacheSettings) -> Self {
+    pub fn new(snapshot: Snapshot, cache: CacheSettings, scrutiny: ScrutinySettings) -> Self {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             publishing: Mutex::new(()),
             refreshing: tokio::sync::Mutex::new(()),
             verified: VerifiedTokens::new(cache),
             revocations: Revocations::default(),
+            scrutiny: Scrutiny::new(scrutiny),
         }
     }
 
@@ -189,7 +200,13 @@ impl Gate {
     #[must_use]
     pub fn view(&self) -> View<'_> {
         let generation = self.revocations.generation();
-        View { generation, snapshot: self.snapshot.load(), verified: &self.verified, revocations: &self.revocations }
+        View {
+            generation,
+            snapshot: self.snapshot.load(),
+            verified: &self.verified,
+            revocations: &self.revocations,
+            scrutiny: &self.scrutiny,
+        }
     }
 
     /// Swaps the snapshot for one made from it; it holds from the next request on, for tokens
@@ -204,9 +221,14 @@ impl Gate {
     /// Brings the vault's present keys into force.
     pub async fn refresh_keys(&self, vault: &Vault) -> Result<(), VaultError> {
         let _refreshing = self.refreshing.lock().await;
-        let keys = Arc::new(vault.load().await?);
-        self.publish(|snapshot| snapshot.with_keys(keys));
+        let own = vault.load().await?;
+        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_own(&own))));
         Ok(())
+    }
+
+    /// Brings a foreign issuer's present keys into force.
+    pub fn set_foreign_keys(&self, issuer: &RealmName, keys: Vec<Arc<Key>>) {
+        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_foreign(issuer, keys))));
     }
 
     /// The present snapshot.
@@ -234,6 +256,7 @@ pub struct View<'g> {
     pub(super) snapshot: Guard<Arc<Snapshot>>,
     pub(super) verified: &'g VerifiedTokens,
     pub(super) revocations: &'g Revocations,
+    pub(super) scrutiny: &'g Scrutiny,
 }
 
 impl View<'_> {

@@ -10,6 +10,7 @@ use crate::{
     domain::{Clock, KeyId, PrincipalKind, RealmName, Reason, RevocationId, SessionId, Timestamp, TokenKind},
     rules::{
         dialect::AccountName,
+        issuer::Issuer,
         realm::{Realm, later},
     },
     state::{
@@ -18,7 +19,7 @@ use crate::{
         revocation::log::{self, Record, Subject},
         session::{self, Session},
         store::{Store, StoreError},
-        token::{self, Realms},
+        token::{self, Issuers},
     },
 };
 
@@ -97,14 +98,16 @@ impl Steward {
     }
 
     /// Revokes a token, expired or not; a refresh token with its whole session (the `apis` contract).
-    pub async fn revoke_token(&self, text: &str, realms: &Realms) -> Result<Revoked, StewardError> {
-        let keys: Keyring = self.vault.load().await?;
-        let (claims, _) = token::open(text, &keys, realms).map_err(StewardError::NotOurs)?;
+    pub async fn revoke_token(&self, text: &str, issuers: &Issuers) -> Result<Revoked, StewardError> {
+        let own: Keyring = self.vault.load().await?;
+        // A gate knows the keys of foreign issuers too.
+        let keys = self.gate.as_ref().map(|gate| gate.snapshot().keys.with_own(&own)).unwrap_or(own);
+        let (claims, _) = token::open(text, &keys, issuers).map_err(StewardError::NotOurs)?;
         if let (TokenKind::Refresh, Some(id)) = (claims.kind, claims.session) {
             let session = session::find(&self.store, id).await?;
-            let longest = match realms.get(&claims.realm) {
-                Some(realm) => lifetimes::latest_expiry(&self.store, realm, self.clock.now()).await?,
-                None => None,
+            let longest = match issuers.get(&claims.realm) {
+                Some(Issuer::Realm(realm)) => lifetimes::latest_expiry(&self.store, realm, self.clock.now()).await?,
+                _ => None,
             };
             let end = session.map_or(longest, |session| later(session.expires_at, longest));
             self.record(Subject::Session(id), end).await?;

@@ -32,6 +32,38 @@ impl TokenKind {
     }
 }
 
+/// Who a token speaks for. With the issuer it is one principal: the same name in two realms is two.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// An account of ours, by its id.
+    Account(PrincipalId),
+    /// An account of ours that an imported token names but does not identify: [`PrincipalId::of_name`].
+    Named(PrincipalId),
+    /// Whom a foreign issuer calls so.
+    Foreign(Box<str>),
+}
+
+impl Subject {
+    /// What the epoch of an account of ours is kept under.
+    #[must_use]
+    pub const fn account(&self) -> Option<PrincipalId> {
+        match self {
+            Self::Account(id) | Self::Named(id) => Some(*id),
+            Self::Foreign(_) => None,
+        }
+    }
+
+    /// The `sub`, where the token has one that identifies somebody.
+    #[must_use]
+    pub fn identity(&self) -> Option<String> {
+        match self {
+            Self::Account(id) => Some(id.to_string()),
+            Self::Named(_) => None,
+            Self::Foreign(name) => Some(name.to_string()),
+        }
+    }
+}
+
 /// What a principal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PrincipalKind {
@@ -77,9 +109,9 @@ pub struct Claims {
     /// What the token is for.
     pub kind: TokenKind,
     /// `sub`: with the realm, who it speaks for.
-    pub subject: PrincipalId,
-    /// What the subject is.
-    pub principal: PrincipalKind,
+    pub subject: Subject,
+    /// What the subject is; `None` where only its issuer knows.
+    pub principal: Option<PrincipalKind>,
     /// `sid`: the login that gave it.
     pub session: Option<SessionId>,
     /// What its revocation is recorded under.
@@ -92,7 +124,7 @@ pub struct Claims {
     pub not_before: Timestamp,
     /// `exp`; `None` only in realms that allow tokens without expiry.
     pub expires_at: Option<Timestamp>,
-    /// The `username`, `clientId`, `client_id` or `proyecto`.
+    /// The `username`, `clientId`, `client_id` or `proyecto`; empty where a foreign token says none.
     pub name: Box<str>,
     /// The integer id of the `sws` contract.
     pub legacy_id: Option<i64>,

@@ -78,19 +78,23 @@ pub enum Reason {
     HeadTooLarge,
     /// Too many attempts, or too many connections.
     TooManyRequests,
+    /// Too many tokens with a wrong signature came from this address.
+    TooManyBadTokens,
     /// The upstream could not be reached, or broke off.
     UpstreamFailed,
     /// The upstream did not answer in time.
     UpstreamTimeout,
     /// What is needed to decide is out of reach.
     Unavailable,
+    /// The keys of the token's foreign issuer cannot be had, or are too old to be believed.
+    IssuerUnavailable,
     /// A defect of ours.
     Internal,
 }
 
 impl Reason {
     /// Every reason, for resolving metric handles ahead.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::Public,
         Self::Authenticated,
         Self::Anonymous,
@@ -125,9 +129,11 @@ impl Reason {
         Self::RequestTimeout,
         Self::HeadTooLarge,
         Self::TooManyRequests,
+        Self::TooManyBadTokens,
         Self::UpstreamFailed,
         Self::UpstreamTimeout,
         Self::Unavailable,
+        Self::IssuerUnavailable,
         Self::Internal,
     ];
 
@@ -169,9 +175,11 @@ impl Reason {
             Self::RequestTimeout => "request_timeout",
             Self::HeadTooLarge => "head_too_large",
             Self::TooManyRequests => "too_many_requests",
+            Self::TooManyBadTokens => "too_many_bad_tokens",
             Self::UpstreamFailed => "upstream_failed",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::Unavailable => "unavailable",
+            Self::IssuerUnavailable => "issuer_unavailable",
             Self::Internal => "internal",
         }
     }
@@ -187,11 +195,11 @@ impl Reason {
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
             Self::BodyTooLarge => 413,
-            Self::TooManyRequests => 429,
+            Self::TooManyRequests | Self::TooManyBadTokens => 429,
             Self::HeadTooLarge => 431,
             Self::Internal => 500,
             Self::UpstreamFailed => 502,
-            Self::Unavailable => 503,
+            Self::Unavailable | Self::IssuerUnavailable => 503,
             Self::UpstreamTimeout => 504,
             _ => 401,
         }

@@ -60,8 +60,7 @@ pub fn answer(answer: Answer, retry_after: Option<Duration>) -> Response<Bytes> 
 }
 
 fn in_dialect(realm: Option<&Realm>, reason: Reason) -> Response<Bytes> {
-    let retry_after =
-        (reason == Reason::Unavailable || reason == Reason::TooManyRequests).then_some(Duration::from_secs(1));
+    let retry_after = matches!(reason.status(), 429 | 503).then_some(Duration::from_secs(1));
     answer(realm.map_or_else(|| plain(reason), |realm| realm.dialect.contract().deny(reason)), retry_after)
 }
 
@@ -102,10 +101,10 @@ const fn detail(reason: Reason) -> &'static str {
         Reason::RequestTimeout => "La solicitud no llegó a tiempo",
         Reason::BodyTooLarge => "El cuerpo de la solicitud es demasiado grande",
         Reason::HeadTooLarge => "Las cabeceras de la solicitud son demasiado grandes",
-        Reason::TooManyRequests => "Demasiadas solicitudes",
+        Reason::TooManyRequests | Reason::TooManyBadTokens => "Demasiadas solicitudes",
         Reason::UpstreamFailed => "El servicio no respondió correctamente",
         Reason::UpstreamTimeout => "El servicio no respondió a tiempo",
-        Reason::Unavailable => "Servicio no disponible",
+        Reason::Unavailable | Reason::IssuerUnavailable => "Servicio no disponible",
         Reason::Internal => "Error interno",
         _ => "No autorizado",
     }

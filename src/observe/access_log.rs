@@ -56,7 +56,8 @@ pub struct Principal<'a> {
     /// Its realm.
     pub realm: &'a str,
     /// Its uuid.
-    pub subject: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
 }
 
 /// A point in time, printed as RFC 3339 with milliseconds.

@@ -4,6 +4,7 @@
 //! which may be absent, and what counts as their expiry. Everything it does not say is as RFC 8725 asks.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// How the tokens of one imported key are read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,8 @@ pub struct ClaimProfile {
     pub unnamed: bool,
     /// Registered claims that may be absent; default none. `exp` only in realms that allow tokens without expiry.
     pub optional: Vec<Optional>,
+    /// Claims that must have exactly this value, so that the old API's refresh tokens, say, are no access tokens.
+    pub require: Map<String, Value>,
     /// Their `iss`, where it is not the realm's.
     pub issuer: Option<String>,
     /// Their `aud`, where it is not the realm's.
@@ -75,6 +78,7 @@ impl Default for ClaimProfile {
             any_type: false,
             unnamed: false,
             optional: vec![],
+            require: Map::new(),
             issuer: None,
             audience: None,
             expiry: "exp".to_owned(),

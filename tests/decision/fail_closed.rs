@@ -5,6 +5,7 @@ use portero::{
     domain::{Algorithm, Reason},
     rules::{
         dialect::Dialect,
+        limit::ScrutinySettings,
         policy::{Auth, Policy},
     },
     state::{
@@ -33,7 +34,7 @@ fn without_keys_nobody_gets_in() {
     let others = MadeKey::new("other", Algorithm::Hs256);
     assert_eq!(ask(&gate(&site, &[&others]), NOW, "/api", &token), Deny(Reason::UnknownKey));
     let revoked = snapshot(&site, [key.in_state(KeyState::Revoked)]).unwrap();
-    let gate = Gate::new(revoked, CacheSettings::default());
+    let gate = Gate::new(revoked, CacheSettings::default(), ScrutinySettings::default());
     assert_eq!(ask(&gate, NOW, "/api", &token), Deny(Reason::KeyRevoked));
 }
 

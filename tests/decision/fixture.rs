@@ -12,6 +12,7 @@ use portero::{
     observe::metrics::Metrics,
     rules::{
         dialect::{self, AccountName, Dialect, Holder},
+        limit::ScrutinySettings,
         policy::{Auth, Policy, Source},
         realm::{Lifetime, Realm},
         route::{CanonicalPath, Host, Pattern},
@@ -44,6 +45,10 @@ impl MadeKey {
     pub(crate) fn new(realm: &'static str, algorithm: Algorithm) -> Self {
         let material = Key::generate_material(algorithm).unwrap().to_vec();
         Self { id: KeyId::generate(), realm, algorithm, material }
+    }
+
+    pub(crate) fn material(&self) -> &[u8] {
+        &self.material
     }
 
     /// The same name and material in another realm.
@@ -125,7 +130,7 @@ pub(crate) fn snapshot(site: &Site, keys: impl IntoIterator<Item = Arc<Key>>) ->
 /// A gate in front of `site` with these keys, all active.
 pub(crate) fn gate(site: &Site, keys: &[&MadeKey]) -> Gate {
     let keys = keys.iter().map(|key| key.in_state(KeyState::Active));
-    Gate::new(snapshot(site, keys).unwrap(), CacheSettings::default())
+    Gate::new(snapshot(site, keys).unwrap(), CacheSettings::default(), ScrutinySettings::default())
 }
 
 /// An administrator with a scope, as every realm has one.
@@ -209,7 +214,7 @@ pub(crate) fn get<'h>(path: &'h str, headers: &'h HeaderMap) -> Request<'h> {
 pub(crate) fn decide_fully<'h>(gate: &Gate, now: Timestamp, request: &Request<'h>) -> Decision<'h> {
     let view = gate.view();
     match decide(&view, now, request, None) {
-        Decision::Verify(job) => decide(&view, now, request, Some(&job.run(&view))),
+        Decision::Verify(job) => decide(&view, now, request, Some(&job.run(&view, None, now))),
         decided => decided,
     }
 }
@@ -228,7 +233,7 @@ impl From<Decision<'_>> for Outcome {
             Decision::Forward(permit) => Self::Forward(permit.reason),
             Decision::Reply(denial) => Self::Deny(denial.reason),
             Decision::Endpoint(_) => Self::Endpoint,
-            Decision::Verify(_) => panic!("a proof was given and another is asked for"),
+            Decision::Verify(_) | Decision::AwaitKey(_) => panic!("a proof was given and another is asked for"),
         }
     }
 }

@@ -14,6 +14,7 @@ use portero::{
     domain::{Algorithm, Claims, PrincipalId, Reason, SessionId, TokenKind},
     rules::{
         dialect::{Dialect, Holder},
+        limit::ScrutinySettings,
         policy::Policy,
         realm::Realm,
     },
@@ -102,13 +103,13 @@ fn one_routes_hit_is_not_anothers_permission() {
 
 #[test]
 fn a_hot_token_is_revoked_by_itself_its_session_and_its_principal() {
-    let claims = |hot: &Hot| hot.gate.view().open(&hot.token).unwrap().claims;
+    let claims = |hot: &Hot| hot.gate.view().open(&hot.token, None, NOW).unwrap().claims;
     let cases: [(Subjects, Reason); 3] = [
         (
             |hot, claims| {
                 let holder = holder();
                 let another = mint(&hot.gate, "sws", &new_token(&holder));
-                let another = hot.gate.view().open(&another).unwrap().claims.revocation_id;
+                let another = hot.gate.view().open(&another, None, NOW).unwrap().claims.revocation_id;
                 (Subject::Token(another), Subject::Token(claims.revocation_id))
             },
             Reason::TokenRevoked,
@@ -184,7 +185,7 @@ fn a_realm_that_reads_tokens_differently_opens_them_again() {
     let same = || realm("sws", Dialect::Sws, Algorithm::Hs256);
     let changes: [(Realm, Outcome, u64); 5] = [
         (same(), GOOD, 1),
-        (Realm { leeway: Duration::ZERO, ..same() }, GOOD, 1),
+        (Realm { leeway: Duration::ZERO, ..same() }, GOOD, 2),
         (Realm { issuer: "https://elsewhere".into(), ..same() }, Deny(Reason::WrongIssuer), 2),
         (Realm { audience: "elsewhere".into(), ..same() }, Deny(Reason::WrongAudience), 2),
         (Realm { dialect: Dialect::Become, ..same() }, GOOD, 2),
@@ -257,7 +258,7 @@ fn a_proof_speaks_about_its_own_token_only() {
     let other = mint(&hot.gate, "sws", &new_token(&holder));
     let (own, view) = (headers(&other), hot.gate.view());
     let Decision::Verify(job) = decide(&view, NOW, &get("/api", &own), None) else { panic!("it is new") };
-    let proof = job.run(&view);
+    let proof = job.run(&view, None, NOW);
     let forged = headers(&format!("{other}x"));
     assert!(matches!(decide(&view, NOW, &get("/api", &forged), Some(&proof)), Decision::Verify(_)));
     assert_eq!(Outcome::from(decide(&view, NOW, &get("/api", &own), Some(&proof))), GOOD);
@@ -277,7 +278,8 @@ fn the_cache_stays_inside_its_bounds() {
     let key = MadeKey::new("sws", Algorithm::Hs256);
     let site = site_of(realm("sws", Dialect::Sws, Algorithm::Hs256));
     let cache = CacheSettings { entries_max: 50, bytes_max: 1 << 20 };
-    let gate = Gate::new(snapshot(&site, [key.in_state(KeyState::Active)]).unwrap(), cache);
+    let gate =
+        Gate::new(snapshot(&site, [key.in_state(KeyState::Active)]).unwrap(), cache, ScrutinySettings::default());
     for _ in 0..500 {
         let holder = holder();
         assert_eq!(ask(&gate, NOW, "/api", &mint(&gate, "sws", &new_token(&holder))), GOOD);

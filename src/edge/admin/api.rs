@@ -89,7 +89,7 @@ struct ById {
 async fn revoke_token(State(admin): State<Arc<Admin>>, Body(asked): Body<TokenToRevoke>) -> Answer {
     let snapshot = admin.gate.snapshot();
     let revoked = match asked {
-        TokenToRevoke::Itself { token } => admin.steward.revoke_token(token.expose(), &snapshot.realms).await?,
+        TokenToRevoke::Itself { token } => admin.steward.revoke_token(token.expose(), &snapshot.issuers).await?,
         TokenToRevoke::ById { jti, realm, expires } => {
             let realm = admin.realm(&realm)?;
             admin.steward.revoke_token_id(&realm, &jti, expires.map(Timestamp::from_secs)).await?

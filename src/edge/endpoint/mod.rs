@@ -82,7 +82,7 @@ impl TokenEndpoints {
             refresh: endpoint.refresh,
         };
         let (mut response, outcome) = match operation(realm, &request, &message) {
-            Ok(Operation::Verify) => self.verify(realm, &message.headers),
+            Ok(Operation::Verify) => self.verify(realm, &message.headers, message.client),
             Ok(operation) => self.grant(realm, operation, message.client).await,
             Err(rejection) => reject(realm, &rejection),
         };
@@ -108,7 +108,7 @@ impl TokenEndpoints {
         };
         let (granted, refreshed) = match operation {
             Operation::Login(login) => (self.registrar.login(realm, login, client).await, false),
-            Operation::Refresh(token) => (self.registrar.refresh(realm, &token).await, true),
+            Operation::Refresh(token) => (self.registrar.refresh(realm, &token, client).await, true),
             Operation::Verify => return reject(realm, &Rejection::MethodNotAllowed),
         };
         let grant = match granted {
@@ -128,15 +128,16 @@ impl TokenEndpoints {
     }
 
     /// `toc`'s verification: what the token says, if it is one of this realm and holds.
-    fn verify(&self, realm: &Realm, headers: &HeaderMap) -> (Response<Bytes>, &'static str) {
+    fn verify(&self, realm: &Realm, headers: &HeaderMap, client: Option<IpAddr>) -> (Response<Bytes>, &'static str) {
         let contract = realm.dialect.contract();
         let sources = [Source::Authorization { bare: contract.bare_authorization() }];
         let verified = find_credential(&sources, headers, None)
             .and_then(|token| token.ok_or(Reason::MissingToken))
             .and_then(|token| {
                 let view = self.gate.view();
-                let opened = view.open(token.as_str())?;
-                view.check_standing(&opened, self.clock.now())?;
+                let now = self.clock.now();
+                let opened = view.open(token.as_str(), client, now)?;
+                view.check_standing(&opened, now)?;
                 let own = opened.claims.realm == realm.name && opened.claims.kind == TokenKind::Access;
                 if own { Ok(opened) } else { Err(Reason::RealmNotAccepted) }
             });

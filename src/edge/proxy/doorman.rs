@@ -60,7 +60,7 @@ impl Doorman {
     }
 
     /// Decides, running the job of a token that was never seen in between.
-    fn decide(&self, session: &Session) -> Result<Permission, Denial> {
+    fn decide(&self, session: &Session, client: Option<IpAddr>) -> Result<Permission, Denial> {
         let head = session.req_header();
         if !head.raw_path_is_utf8() {
             return Err(Denial::of(Reason::AmbiguousPath));
@@ -75,7 +75,7 @@ impl Doorman {
         let view = self.0.means.gate.view();
         let now = self.0.means.clock.now();
         let decision = match decide(&view, now, &request, None) {
-            Decision::Verify(job) => decide(&view, now, &request, Some(&job.run(&view))),
+            Decision::Verify(job) => decide(&view, now, &request, Some(&job.run(&view, client, now))),
             decided => decided,
         };
         match decision {
@@ -83,7 +83,7 @@ impl Doorman {
             Decision::Endpoint(endpoint) => Ok(Permission::Endpoint(endpoint)),
             Decision::Reply(denial) => Err(denial),
             // A proof speaks about the token that was just looked for; the same head has no other.
-            Decision::Verify(_) => Err(Denial::of(Reason::Internal)),
+            Decision::Verify(_) | Decision::AwaitKey(_) => Err(Denial::of(Reason::Internal)),
         }
     }
 
@@ -162,7 +162,7 @@ impl ProxyHttp for Doorman {
             let headers = &session.req_header().headers;
             exchange.client = Some(forward::client_address(headers, peer.ip(), &self.0.tunables().trusted_proxies));
         }
-        match self.decide(session) {
+        match self.decide(session, exchange.client) {
             Ok(Permission::Forward(forward)) => {
                 exchange.verdict = Verdict::Forward(forward);
                 forward::drop_nominations(session.req_header_mut())?;

@@ -85,7 +85,7 @@ impl Shared {
             },
             principal: exchange.identity().map(|identity| Principal {
                 realm: identity.claims.realm.as_str(),
-                subject: identity.claims.subject.to_string(),
+                subject: identity.claims.subject.identity(),
             }),
             bytes_in: session.body_bytes_read() as u64,
             bytes_out: session.body_bytes_sent() as u64,

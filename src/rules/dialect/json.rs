@@ -65,8 +65,9 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 }
 
-/// Any value, read with [`distinct_members`] wherever it is an object.
-struct Strict;
+/// Reads any value, in which no object has a duplicated member.
+#[derive(Clone, Copy, Debug)]
+pub struct Strict;
 
 impl<'de> DeserializeSeed<'de> for Strict {
     type Value = Value;

@@ -147,7 +147,7 @@ fn invalid(detail: &str) -> Rejection {
 mod tests {
     use super::*;
     use crate::{
-        domain::{PrincipalKind, RevocationId},
+        domain::{PrincipalKind, RevocationId, Subject},
         rules::dialect::{
             fixture::{self, ISSUED_AT, login, read, text},
             json::parse_object,
@@ -173,8 +173,8 @@ mod tests {
             revocation_id: RevocationId::of_token_id(&realm, "1"),
             realm,
             kind: TokenKind::Access,
-            subject: fixture::grant(&[]).holder.id,
-            principal: PrincipalKind::Project,
+            subject: Subject::Account(fixture::grant(&[]).holder.id),
+            principal: Some(PrincipalKind::Project),
             session: None,
             epoch: 0,
             issued_at: ISSUED_AT,

@@ -146,7 +146,7 @@ fn keys(realm: &RealmName, name: &AccountName, address: IpAddr) -> (u128, u128) 
 }
 
 /// An IPv6 address's /64, or an IPv4 address as its IPv4-mapped one: their low halves tell them apart.
-fn address_key(address: IpAddr) -> u128 {
+pub(super) fn address_key(address: IpAddr) -> u128 {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
         IpAddr::V6(v6) => v6.to_bits() >> 64 << 64,

@@ -72,7 +72,7 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::domain::{PrincipalId, PrincipalKind, RevocationId, Timestamp};
+    use crate::domain::{PrincipalId, PrincipalKind, RevocationId, Subject, Timestamp};
 
     fn claims() -> Claims {
         let Value::Object(extra) = json!({"tenant": "x", "permissions": ["read", "write"], "level": 3}) else {
@@ -81,8 +81,8 @@ mod tests {
         Claims {
             realm: "apis".parse().unwrap(),
             kind: TokenKind::Access,
-            subject: PrincipalId::generate(),
-            principal: PrincipalKind::User,
+            subject: Subject::Account(PrincipalId::generate()),
+            principal: Some(PrincipalKind::User),
             session: None,
             revocation_id: RevocationId::from_bytes([0; 16]),
             epoch: 0,

@@ -1,6 +1,12 @@
 //! One key, parsed once: it belongs to one issuer and one algorithm, and does nothing else.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -10,7 +16,10 @@ use aws_lc_rs::{
     rsa::KeySize,
     signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, ParsedPublicKey, RsaKeyPair, VerificationAlgorithm},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -94,6 +103,8 @@ pub struct Key {
     pub created_at: Timestamp,
     /// How its tokens are read, where they are not like Portero's own.
     pub profile: Option<Arc<ClaimProfile>>,
+    /// Until when it is believed, in Unix milliseconds, where that moves on by itself: a foreign issuer's.
+    good_until: Option<Arc<AtomicI64>>,
     thumbprint: [u8; THUMBPRINT_BYTES],
     material: Material,
 }
@@ -163,13 +174,25 @@ impl Key {
         }
         .ok_or(KeyError::Rejected(algorithm))?;
         let thumbprint = material.thumbprint(identity);
-        Ok(Self { id, realm, algorithm, state, created_at, profile: None, thumbprint, material })
+        Ok(Self { id, realm, algorithm, state, created_at, profile: None, good_until: None, thumbprint, material })
     }
 
     /// The same key, whose tokens are read by `profile`.
     #[must_use]
     pub fn with_profile(self, profile: Arc<ClaimProfile>) -> Self {
         Self { profile: Some(profile), ..self }
+    }
+
+    /// The same key, believed until `good_until` says, in Unix milliseconds.
+    #[must_use]
+    pub fn with_good_until(self, good_until: Arc<AtomicI64>) -> Self {
+        Self { good_until: Some(good_until), ..self }
+    }
+
+    /// Whether it is believed `now`. Whoever fetches a foreign issuer's keys may be stuck: then they end by themselves.
+    #[must_use]
+    pub fn is_believed(&self, now: Timestamp) -> bool {
+        self.good_until.as_ref().is_none_or(|until| now.as_millis() < until.load(Ordering::Acquire))
     }
 
     /// Whether both are the same key: the same id, issuer, algorithm, material and reading. A key id
@@ -210,11 +233,22 @@ impl Key {
         let (Material::Hmac { sign, .. } | Material::Pair { sign: Some(sign), .. }) = &self.material else {
             return Err(KeyError::WrongUse(self.algorithm));
         };
-        let algorithm = jws_algorithm(self.algorithm).ok_or(KeyError::WrongUse(self.algorithm))?;
-        let mut header = Header::new(algorithm);
+        let header = self.header(typ).ok_or(KeyError::WrongUse(self.algorithm))?;
+        jsonwebtoken::encode(&header, claims, sign).map(Secret::new).map_err(|_| KeyError::Signing)
+    }
+
+    /// The header of the JWTs of this type that it signs, as it stands in them; `None` when it signs none.
+    #[must_use]
+    pub fn header_text(&self, typ: &str) -> Option<String> {
+        let header = self.header(typ).filter(|_| self.can_sign())?;
+        Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header).ok()?))
+    }
+
+    fn header(&self, typ: &str) -> Option<Header> {
+        let mut header = Header::new(jws_algorithm(self.algorithm)?);
         header.typ = Some(typ.to_owned());
         header.kid = Some(self.id.as_str().to_owned());
-        jsonwebtoken::encode(&header, claims, sign).map(Secret::new).map_err(|_| KeyError::Signing)
+        Some(header)
     }
 
     /// Encrypts `plaintext` in place and appends the tag.

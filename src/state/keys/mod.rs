@@ -7,5 +7,5 @@ mod vault;
 
 pub use key::{Key, KeyError, KeyState, MaterialBytes};
 pub use master::{MasterKey, MasterKeyError};
-pub use ring::{Keyring, UNNAMED_KEYS_MAX};
+pub use ring::{Keyring, OwnHeader, UNNAMED_KEYS_MAX};
 pub use vault::{Settings, Vault, VaultError};

@@ -1,6 +1,9 @@
 //! All keys of one moment, by id: what the request path reads.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::key::{Key, KeyState};
 use crate::domain::{KeyId, RealmName};
@@ -14,8 +17,30 @@ pub struct Keyring {
     own: Vec<Arc<Key>>,
     foreign: HashMap<RealmName, Vec<Arc<Key>>>,
     by_id: HashMap<KeyId, Vec<Arc<Key>>>,
+    /// Our own keys by the text of the header that their tokens have.
+    by_header: HashMap<Box<str>, (Arc<Key>, OwnHeader)>,
     unnamed: Vec<Arc<Key>>,
     active: HashMap<RealmName, Arc<Key>>,
+}
+
+/// The two headers that Portero writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnHeader {
+    /// `typ: JWT`, of the five contracts.
+    Jwt,
+    /// `typ: at+jwt` (RFC 9068 section 2.1).
+    AccessToken,
+}
+
+impl OwnHeader {
+    /// Its `typ`.
+    #[must_use]
+    pub const fn typ(self) -> &'static str {
+        match self {
+            Self::Jwt => "JWT",
+            Self::AccessToken => "at+jwt",
+        }
+    }
 }
 
 impl Keyring {
@@ -52,8 +77,16 @@ impl Keyring {
                     ring.unnamed.push(Arc::clone(key));
                 }
                 ring.by_id.entry(key.id.clone()).or_default().push(Arc::clone(key));
+                for header in [OwnHeader::Jwt, OwnHeader::AccessToken] {
+                    if let Some(text) = key.header_text(header.typ()) {
+                        ring.by_header.insert(text.into(), (Arc::clone(key), header));
+                    }
+                }
             }
         }
+        // A name that a foreign issuer gave too says nothing by itself.
+        let foreign_ids: HashSet<_> = foreign.values().flatten().map(|key| &key.id).collect();
+        ring.by_header.retain(|_, (key, _)| !foreign_ids.contains(&key.id));
         for key in foreign.values().flatten() {
             ring.by_id.entry(key.id.clone()).or_default().push(Arc::clone(key));
         }
@@ -65,6 +98,12 @@ impl Keyring {
     #[must_use]
     pub fn named(&self, id: &str) -> &[Arc<Key>] {
         self.by_id.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// The key of our own that signs tokens with exactly this header, as it stands in them.
+    #[must_use]
+    pub fn by_header(&self, header: &str) -> Option<(&Arc<Key>, OwnHeader)> {
+        self.by_header.get(header).map(|(key, header)| (key, *header))
     }
 
     /// The key of our own called `id`, whatever its state.

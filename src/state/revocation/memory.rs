@@ -75,7 +75,7 @@ impl Revocations {
         if claims.session.is_some_and(|session| self.sessions.contains_key(&session)) {
             return Err(Reason::SessionRevoked);
         }
-        if self.epochs.get(&claims.subject).is_some_and(|epoch| claims.epoch < *epoch) {
+        if claims.subject.account().and_then(|id| self.epochs.get(&id)).is_some_and(|epoch| claims.epoch < *epoch) {
             return Err(Reason::PrincipalRevoked);
         }
         Ok(())

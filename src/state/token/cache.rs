@@ -16,8 +16,9 @@ use quick_cache::{
 };
 
 use crate::{
-    domain::{Claims, KeyId},
-    rules::realm::Realm,
+    domain::{Claims, PrincipalKind},
+    rules::issuer::Issuer,
+    state::keys::Key,
 };
 
 /// Memory that an entry takes beside its token and claims: headers, counters, the map's own.
@@ -43,9 +44,9 @@ pub struct Verified {
     /// What the token says.
     pub claims: Claims,
     /// The key that signed it.
-    pub key: KeyId,
-    /// The realm as it was when the token was opened.
-    realm: Arc<Realm>,
+    pub key: Arc<Key>,
+    /// Its issuer as it was when the token was opened.
+    pub issuer: Issuer,
     /// The identity headers for the upstream, made once.
     pub identity: Vec<(HeaderName, HeaderValue)>,
     /// The generation of keys and revocations in which it was last found good.
@@ -55,20 +56,9 @@ pub struct Verified {
 impl Verified {
     /// A token that was just opened, and is not looked up against revocations yet.
     #[must_use]
-    pub fn new(claims: Claims, key: KeyId, realm: Arc<Realm>) -> Self {
-        let identity = identity_headers(&claims, &realm);
-        Self { claims, key, realm, identity, stamp: AtomicU64::new(0) }
-    }
-
-    /// Whether the realm still reads tokens as it did when this one was opened. After a reload that
-    /// changed its issuer or audience, the token must be opened again.
-    #[must_use]
-    pub fn was_opened_like(&self, present: &Arc<Realm>) -> bool {
-        Arc::ptr_eq(&self.realm, present)
-            || (self.realm.issuer == present.issuer
-                && self.realm.audience == present.audience
-                && self.realm.dialect == present.dialect
-                && self.realm.wire.allow_non_expiring == present.wire.allow_non_expiring)
+    pub fn new(claims: Claims, key: Arc<Key>, issuer: Issuer) -> Self {
+        let identity = identity_headers(&claims, issuer.issuer());
+        Self { claims, key, issuer, identity, stamp: AtomicU64::new(0) }
     }
 
     /// Whether it was found good in `generation`.
@@ -87,7 +77,7 @@ impl fmt::Debug for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verified")
             .field("subject", &self.claims.subject)
-            .field("key", &self.key)
+            .field("key", &self.key.id)
             .finish_non_exhaustive()
     }
 }
@@ -196,16 +186,16 @@ fn bytes_of_entries(entries: usize) -> u64 {
 
 /// What the upstream is told: DESIGN's `X-Auth-*`. A value that no header can carry (a line break
 /// in a name) is left out rather than mangled.
-fn identity_headers(claims: &Claims, realm: &Realm) -> Vec<(HeaderName, HeaderValue)> {
-    let subject = claims.subject.to_string();
+fn identity_headers(claims: &Claims, issuer: &str) -> Vec<(HeaderName, HeaderValue)> {
+    let subject = claims.subject.identity();
     let legacy_id = claims.legacy_id.map(|id| id.to_string());
     let scopes = (!claims.scopes.is_empty()).then(|| claims.scopes.join(" "));
     let texts = [
-        ("x-auth-issuer", Some(realm.issuer.as_str())),
-        ("x-auth-subject", Some(subject.as_str())),
-        ("x-auth-name", Some(&*claims.name)),
+        ("x-auth-issuer", Some(issuer)),
+        ("x-auth-subject", subject.as_deref()),
+        ("x-auth-name", Some(&*claims.name).filter(|name| !name.is_empty())),
         ("x-auth-legacy-id", legacy_id.as_deref()),
-        ("x-auth-kind", Some(claims.principal.name())),
+        ("x-auth-kind", claims.principal.map(PrincipalKind::name)),
         ("x-auth-role", claims.role.as_deref()),
         ("x-auth-scopes", scopes.as_deref()),
         ("x-auth-organization", claims.organization.as_deref()),

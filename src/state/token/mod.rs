@@ -4,15 +4,15 @@ mod cache;
 mod jwt;
 mod sealed;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::{
-    domain::{Claims, KeyId, RealmName, Reason, Secret, SessionId, Timestamp, TokenKind},
-    rules::{dialect::Holder, realm::Realm},
-    state::keys::{KeyError, Keyring},
+    domain::{Claims, RealmName, Reason, Secret, SessionId, Timestamp, TokenKind},
+    rules::{dialect::Holder, issuer::Issuer, realm::Realm},
+    state::keys::{Key, KeyError, Keyring},
 };
 
 pub use cache::{Settings as CacheSettings, Verified, VerifiedTokens};
@@ -23,6 +23,9 @@ pub const TOKEN_BYTES_MAX: usize = 8192;
 
 /// The realms by name.
 pub type Realms = HashMap<RealmName, Arc<Realm>>;
+
+/// Everybody whose tokens are read, by name: realms and foreign issuers.
+pub type Issuers = HashMap<RealmName, Issuer>;
 
 /// What a new token says.
 #[derive(Debug)]
@@ -67,24 +70,31 @@ pub fn mint(realm: &Realm, keys: &Keyring, token: &NewToken<'_>) -> Result<Secre
     }
 }
 
-/// Opens a token: finds its key, checks the signature, reads the claims; gives the key's id too. Whether it still holds is
+/// Opens a token: finds its key, checks the signature, reads the claims; gives the key too. Whether it still holds is
 /// not asked here ([`check_times`], revocation), because that is asked again on every request.
 ///
 /// # Errors
 /// The reason it is no token of ours. The cheap reasons come first: size, shape, key, algorithm.
-pub fn open(token: &str, keys: &Keyring, realms: &Realms) -> Result<(Claims, KeyId), Reason> {
+pub fn open(token: &str, keys: &Keyring, issuers: &Issuers) -> Result<(Claims, Arc<Key>), Reason> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(Reason::TokenTooLarge);
     }
-    if token.contains('.') { jwt::open(token, keys, realms) } else { sealed::open(token, keys, realms) }
+    if token.contains('.') { jwt::open(token, keys, issuers) } else { sealed::open(token, keys, issuers) }
 }
 
-/// Checks `exp` and `nbf` with the realm's leeway.
-pub fn check_times(claims: &Claims, realm: &Realm, now: Timestamp) -> Result<(), Reason> {
-    if claims.expires_at.is_some_and(|end| now >= end.plus(realm.leeway)) {
+/// The `kid` and the `iss` that a JWT claims to have, neither of them proven. Nothing is decided by them
+/// but whether a foreign issuer is asked for its keys.
+#[must_use]
+pub fn alleged_origin(token: &str) -> Option<(String, String)> {
+    if token.len() > TOKEN_BYTES_MAX { None } else { jwt::alleged_origin(token) }
+}
+
+/// Checks `exp` and `nbf` with the issuer's leeway.
+pub fn check_times(claims: &Claims, leeway: Duration, now: Timestamp) -> Result<(), Reason> {
+    if claims.expires_at.is_some_and(|end| now >= end.plus(leeway)) {
         return Err(Reason::Expired);
     }
-    if claims.not_before > now.plus(realm.leeway) {
+    if claims.not_before > now.plus(leeway) {
         return Err(Reason::NotYetValid);
     }
     Ok(())

@@ -13,16 +13,18 @@
 //! The payload: kind (1), subject (16), session (16), issued at and expires at in Unix seconds (4
 //! each), epoch (4), then name, role, scopes and organization, each with its length in one byte.
 
+use std::sync::Arc;
+
 use aws_lc_rs::aead::NONCE_LEN;
 
-use super::{MintError, NewToken, Realms};
+use super::{Issuers, MintError, NewToken};
 use crate::{
     domain::{
-        Algorithm, Claims, KeyId, PrincipalId, Reason, RevocationId, Secret, SessionId, Timestamp, TokenKind, id::hex,
-        random,
+        Algorithm, Claims, KeyId, PrincipalId, Reason, RevocationId, Secret, SessionId, Subject, Timestamp, TokenKind,
+        id::hex, random,
     },
-    rules::dialect::Holder,
-    state::keys::{Key, KeyError, KeyState, Keyring},
+    rules::{dialect::Holder, issuer::Issuer},
+    state::keys::{Key, KeyError, Keyring},
 };
 
 const VERSION: u8 = 1;
@@ -81,7 +83,7 @@ pub(super) fn mint(key: &Key, token: &NewToken<'_>) -> Result<Secret, MintError>
 }
 
 /// Opens a sealed token.
-pub(super) fn open(token: &str, keys: &Keyring, realms: &Realms) -> Result<(Claims, KeyId), Reason> {
+pub(super) fn open(token: &str, keys: &Keyring, issuers: &Issuers) -> Result<(Claims, Arc<Key>), Reason> {
     if token.len() > TOKEN_CHARS_MAX {
         return Err(Reason::MalformedToken);
     }
@@ -94,18 +96,19 @@ pub(super) fn open(token: &str, keys: &Keyring, realms: &Realms) -> Result<(Clai
     }
     let raw_id = head.array().ok_or(Reason::MalformedToken)?;
     let nonce: [u8; NONCE_LEN] = head.array().ok_or(Reason::MalformedToken)?;
-    let key = keys.get(KeyId::from_raw(raw_id).as_str()).ok_or(Reason::UnknownKey)?;
-    if key.algorithm != Algorithm::Sealed {
-        return Err(Reason::WrongAlgorithm);
+    let named = keys.named(KeyId::from_raw(raw_id).as_str());
+    if named.is_empty() {
+        return Err(Reason::UnknownKey);
     }
-    if key.state == KeyState::Revoked {
+    let key = named.iter().find(|key| key.algorithm == Algorithm::Sealed).ok_or(Reason::WrongAlgorithm)?;
+    if !key.state.verifies() {
         return Err(Reason::KeyRevoked);
     }
-    let realm = realms.get(&key.realm).ok_or(Reason::UnknownKey)?;
+    let Some(Issuer::Realm(realm)) = issuers.get(&key.realm) else { return Err(Reason::UnknownKey) };
     let payload = key.open(nonce, &context(raw_id, key), sealed).ok_or(Reason::InvalidSignature)?;
     let mut claims = read_payload(payload, key, &hex(&nonce)).ok_or(Reason::InvalidClaims)?;
-    claims.principal = realm.dialect.principal_kind();
-    Ok((claims, key.id.clone()))
+    claims.principal = Some(realm.dialect.principal_kind());
+    Ok((claims, Arc::clone(key)))
 }
 
 fn read_payload(payload: &[u8], key: &Key, token_id: &str) -> Option<Claims> {
@@ -124,8 +127,8 @@ fn read_payload(payload: &[u8], key: &Key, token_id: &str) -> Option<Claims> {
     payload.0.is_empty().then(|| Claims {
         realm: key.realm.clone(),
         kind: kind_of(kind),
-        subject,
-        principal: crate::domain::PrincipalKind::User,
+        subject: Subject::Account(subject),
+        principal: None,
         session: Some(session),
         revocation_id: RevocationId::of_token_id(&key.realm, token_id),
         epoch,

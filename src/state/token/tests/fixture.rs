@@ -11,11 +11,12 @@ use crate::{
     domain::{Algorithm, Claims, KeyId, PrincipalId, Reason, Secret, SessionId, Timestamp, TokenKind},
     rules::{
         dialect::{self, AccountName, Dialect, Holder},
+        issuer::Issuer,
         realm::{Lifetime, Realm},
     },
     state::{
         keys::{Key, KeyState, Keyring, MaterialBytes},
-        token::{self, MintError, NewToken, Realms},
+        token::{self, Issuers, MintError, NewToken},
     },
 };
 
@@ -30,15 +31,15 @@ pub(super) const SECRET: &[u8; 32] = b"thirty-two bytes that are secret";
 
 /// What tokens are opened against.
 pub(super) struct Ground {
-    pub(super) realms: Realms,
+    pub(super) issuers: Issuers,
     pub(super) keys: Keyring,
 }
 
 impl Ground {
     /// These realms and keys.
     pub(super) fn new(realms: impl IntoIterator<Item = Realm>, keys: impl IntoIterator<Item = Arc<Key>>) -> Self {
-        let realms = realms.into_iter().map(|realm| (realm.name.clone(), Arc::new(realm))).collect();
-        Self { realms, keys: Keyring::new(keys) }
+        let issuer = |realm: Realm| (realm.name.clone(), Issuer::Realm(Arc::new(realm)));
+        Self { issuers: realms.into_iter().map(issuer).collect(), keys: Keyring::new(keys) }
     }
 
     /// The realm `sws` with the key [`KID`], and the realm `other` with one of its own.
@@ -49,11 +50,12 @@ impl Ground {
     }
 
     pub(super) fn realm(&self, name: &str) -> &Realm {
-        &self.realms[&name.parse().unwrap()]
+        let Issuer::Realm(realm) = &self.issuers[&name.parse().unwrap()] else { panic!("{name} is no realm") };
+        realm
     }
 
     pub(super) fn open(&self, token: &str) -> Result<Claims, Reason> {
-        token::open(token, &self.keys, &self.realms).map(|(claims, _)| claims)
+        token::open(token, &self.keys, &self.issuers).map(|(claims, _)| claims)
     }
 
     pub(super) fn mint(&self, realm: &str, kind: TokenKind, holder: &Holder) -> Result<Secret, MintError> {

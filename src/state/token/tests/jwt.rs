@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::fixture::*;
 use crate::{
-    domain::{Algorithm, KeyId, PrincipalKind, Reason, TokenKind},
+    domain::{Algorithm, KeyId, PrincipalKind, Reason, Subject, TokenKind},
     rules::dialect::Dialect,
     state::{
         keys::{Key, KeyState, MaterialBytes},
@@ -37,7 +37,11 @@ fn what_is_minted_opens_with_every_algorithm() {
         let holder = holder();
         let token = ground.mint("sws", TokenKind::Access, &holder).unwrap();
         let claims = ground.open(token.expose()).unwrap();
-        assert_eq!((claims.subject, claims.principal), (holder.id, PrincipalKind::User), "{algorithm}");
+        assert_eq!(
+            (claims.subject, claims.principal),
+            (Subject::Account(holder.id), Some(PrincipalKind::User)),
+            "{algorithm}"
+        );
         assert_eq!((claims.kind, claims.epoch, &*claims.name), (TokenKind::Access, 3, "ana"));
         assert_eq!((claims.issued_at, claims.not_before), (NOW, NOW));
         assert_eq!(claims.expires_at, Some(NOW.plus(std::time::Duration::from_hours(1))));

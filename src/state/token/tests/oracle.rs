@@ -25,7 +25,7 @@ fn oracle_takes(token: &str) -> bool {
 
 fn we_take(token: &str, now: Timestamp) -> bool {
     let ground = Ground::hs256();
-    ground.open(token).is_ok_and(|claims| check_times(&claims, ground.realm("sws"), now).is_ok())
+    ground.open(token).is_ok_and(|claims| check_times(&claims, ground.realm("sws").leeway, now).is_ok())
 }
 
 /// Good claims around the oracle's clock, which is the machine's.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::fixture::*;
 use crate::{
-    domain::{Algorithm, KeyId, PrincipalKind, Reason, TokenKind},
+    domain::{Algorithm, KeyId, PrincipalKind, Reason, Subject, TokenKind},
     rules::dialect::{AccountName, Dialect, Holder},
     state::token::{MintError, SEALED_TEXT_BYTES_MAX, sealed_text_bytes},
 };
@@ -31,7 +31,10 @@ fn what_is_sealed_opens() {
     for kind in [TokenKind::Access, TokenKind::Content, TokenKind::Refresh] {
         let token = ground.mint("apis", kind, &holder).unwrap();
         let claims = ground.open(token.expose()).unwrap();
-        assert_eq!((claims.subject, claims.principal, claims.kind), (holder.id, PrincipalKind::User, kind));
+        assert_eq!(
+            (claims.subject, claims.principal, claims.kind),
+            (Subject::Account(holder.id), Some(PrincipalKind::User), kind)
+        );
         assert_eq!((claims.epoch, &*claims.name, claims.role.as_deref()), (3, "ana", Some("ADMIN")));
         assert_eq!((claims.issued_at, claims.not_before), (NOW, NOW));
         assert_eq!(claims.expires_at, Some(NOW.plus(std::time::Duration::from_hours(1))));

@@ -19,7 +19,7 @@ fn claims() -> Claims {
 fn a_token_ends_when_its_leeway_does() {
     let (ground, claims) = (Ground::hs256(), claims());
     let end = claims.expires_at.unwrap();
-    let at = |now| check_times(&claims, ground.realm("sws"), now);
+    let at = |now| check_times(&claims, ground.realm("sws").leeway, now);
     assert_eq!(at(end), Ok(()));
     assert_eq!(at(end.plus(LEEWAY).minus(INSTANT)), Ok(()));
     assert_eq!(at(end.plus(LEEWAY)), Err(Reason::Expired));
@@ -29,7 +29,7 @@ fn a_token_ends_when_its_leeway_does() {
 #[test]
 fn a_token_begins_a_leeway_early() {
     let (ground, claims) = (Ground::hs256(), claims());
-    let at = |now| check_times(&claims, ground.realm("sws"), now);
+    let at = |now| check_times(&claims, ground.realm("sws").leeway, now);
     assert_eq!(at(NOW.minus(LEEWAY)), Ok(()));
     assert_eq!(at(NOW.minus(LEEWAY).minus(INSTANT)), Err(Reason::NotYetValid));
     assert_eq!(at(NOW.minus(Duration::MAX)), Err(Reason::NotYetValid));
@@ -39,5 +39,5 @@ fn a_token_begins_a_leeway_early() {
 fn a_token_without_expiry_does_not_end() {
     let ground = Ground::hs256();
     let claims = Claims { expires_at: None, ..claims() };
-    assert_eq!(check_times(&claims, ground.realm("sws"), NOW.plus(Duration::MAX)), Ok(()));
+    assert_eq!(check_times(&claims, ground.realm("sws").leeway, NOW.plus(Duration::MAX)), Ok(()));
 }

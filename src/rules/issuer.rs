@@ -1,0 +1,74 @@
+//! Whose tokens are read: a realm of ours, or a foreign issuer.
+
+use std::{sync::Arc, time::Duration};
+
+use super::realm::Realm;
+use crate::domain::RealmName;
+
+/// Who issues tokens that may open routes.
+#[derive(Clone, Debug)]
+pub enum Issuer {
+    /// One of our realms.
+    Realm(Arc<Realm>),
+    /// Somebody else, whose public keys we fetch or were given.
+    Foreign(Arc<ForeignIssuer>),
+}
+
+/// What the tokens of a foreign issuer must say (`[issuers.NAME]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignIssuer {
+    /// Its name in the config and in metrics; no realm has it too.
+    pub name: RealmName,
+    /// `iss` of its tokens.
+    pub issuer: String,
+    /// `aud` of its tokens, or one of them.
+    pub audience: String,
+    /// How far clocks may be apart when `exp` and `nbf` are checked; at most 60 s.
+    pub leeway: Duration,
+}
+
+impl Issuer {
+    /// Its name in the config.
+    #[must_use]
+    pub fn name(&self) -> &RealmName {
+        match self {
+            Self::Realm(realm) => &realm.name,
+            Self::Foreign(issuer) => &issuer.name,
+        }
+    }
+
+    /// `iss` of its tokens.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        match self {
+            Self::Realm(realm) => &realm.issuer,
+            Self::Foreign(issuer) => &issuer.issuer,
+        }
+    }
+
+    /// How far clocks may be apart.
+    #[must_use]
+    pub fn leeway(&self) -> Duration {
+        match self {
+            Self::Realm(realm) => realm.leeway,
+            Self::Foreign(issuer) => issuer.leeway,
+        }
+    }
+
+    /// Whether both read tokens alike, so that what one opened the other would have opened too.
+    #[must_use]
+    pub fn reads_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Realm(one), Self::Realm(other)) => {
+                Arc::ptr_eq(one, other)
+                    || (one.issuer == other.issuer
+                        && one.audience == other.audience
+                        && one.leeway == other.leeway
+                        && one.dialect == other.dialect
+                        && one.wire.allow_non_expiring == other.wire.allow_non_expiring)
+            }
+            (Self::Foreign(one), Self::Foreign(other)) => Arc::ptr_eq(one, other) || one == other,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! How many bad tokens one address may have checked: a signature costs the gateway far more than it
+//! costs whoever makes one up.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{throttle::address_key, window::Windows};
+use crate::domain::Timestamp;
+
+/// Addresses remembered, at most; what is over it pushes out the oldest.
+const ADDRESSES_MAX: usize = 65_536;
+
+/// The bounds of scrutiny.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScrutinySettings {
+    /// Tokens with a wrong signature from one address (an IPv6 network of 64 bits) after which no more
+    /// unknown tokens from it are checked; default 1,000.
+    pub bad_tokens: u32,
+    /// How long they count, from the first one; default 10 s.
+    pub window: Duration,
+}
+
+impl Default for ScrutinySettings {
+    fn default() -> Self {
+        Self { bad_tokens: 1000, window: Duration::from_secs(10) }
+    }
+}
+
+/// Counts bad tokens by address. Tokens that are remembered as good are never asked about.
+#[derive(Debug)]
+pub struct Scrutiny {
+    settings: ScrutinySettings,
+    /// False until the first bad token: until then nothing need be looked up.
+    any: AtomicBool,
+    addresses: Mutex<Windows>,
+}
+
+impl Scrutiny {
+    /// A counter that has seen nothing.
+    #[must_use]
+    pub fn new(settings: ScrutinySettings) -> Self {
+        Self { settings, any: AtomicBool::new(false), addresses: Mutex::default() }
+    }
+
+    /// Whether another unknown token from `address` is checked `now`.
+    #[must_use]
+    pub fn allows(&self, address: IpAddr, now: Timestamp) -> bool {
+        let ScrutinySettings { bad_tokens, window } = self.settings;
+        !self.any.load(Ordering::Acquire)
+            || self.addresses().wait(address_key(address), bad_tokens, now, window).is_none()
+    }
+
+    /// Counts a bad token.
+    pub fn record_bad(&self, address: IpAddr, now: Timestamp) {
+        self.addresses().count(address_key(address), now, self.settings.window, ADDRESSES_MAX);
+        self.any.store(true, Ordering::Release);
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, Windows> {
+        // A table that a panic left half changed still bounds what it counts.
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_spends_its_own_budget_and_gets_it_back() {
+        let scrutiny = Scrutiny::new(ScrutinySettings { bad_tokens: 2, window: Duration::from_secs(10) });
+        let [bad, good, neighbour] = ["192.0.2.1", "192.0.2.2", "2001:db8::1"].map(|text| text.parse().unwrap());
+        let at = Timestamp::from_secs;
+        for second in [0, 1] {
+            assert!(scrutiny.allows(bad, at(second)));
+            scrutiny.record_bad(bad, at(second));
+        }
+        assert!(!scrutiny.allows(bad, at(9)));
+        assert!(scrutiny.allows(good, at(9)) && scrutiny.allows(neighbour, at(9)));
+        assert!(scrutiny.allows(bad, at(10)));
+        for _ in 0..2 {
+            scrutiny.record_bad(neighbour, at(20));
+        }
+        assert!(!scrutiny.allows("2001:db8::ffff".parse().unwrap(), at(20)), "the same network");
+        assert!(scrutiny.allows("2001:db8:0:1::1".parse().unwrap(), at(20)));
+    }
+}

@@ -1,0 +1,103 @@
+//! Portero's own JWTs: what a new one says, and reading one back.
+
+use std::str::FromStr;
+
+use serde_json::{Map, Value, json};
+
+use super::members::{Claim, Members};
+use crate::{
+    domain::{Claims, PrincipalId, Reason, RevocationId, SessionId, Subject, Timestamp, TokenKind, id::TokenId},
+    rules::{
+        dialect::{Dialect, Holder},
+        realm::Realm,
+    },
+    state::token::NewToken,
+};
+
+/// The claims of a new token, in the order in which they are written.
+pub(in crate::state::token) fn payload(realm: &Realm, token: &NewToken<'_>) -> Map<String, Value> {
+    let holder = token.holder;
+    let mut claims = Map::new();
+    let mut put = |name: &str, value: Value| claims.insert(name.to_owned(), value);
+    put("iss", json!(realm.issuer));
+    put("aud", json!(realm.audience));
+    put("sub", json!(holder.id.to_string()));
+    put("jti", json!(TokenId::generate().to_string()));
+    put("iat", json!(token.issued_at.as_secs()));
+    put("nbf", json!(token.issued_at.as_secs()));
+    if let Some(end) = token.expires_at {
+        put("exp", json!(end.as_secs()));
+    }
+    put("sid", json!(token.session.to_string()));
+    put("epoch", json!(token.epoch));
+    put("token_use", json!(token.kind.name()));
+    put("name", json!(holder.name.name));
+    if let Some(id) = holder.legacy_id {
+        put("legacy_id", json!(id));
+    }
+    if !holder.role.is_empty() {
+        put("role", json!(holder.role));
+    }
+    if !holder.scopes.is_empty() {
+        put("scope", json!(holder.scopes.join(" ")));
+    }
+    if let Some(organization) = organization(holder) {
+        put("org", json!(organization));
+    }
+    claims.extend(token.extra.clone());
+    claims
+}
+
+fn organization(holder: &Holder) -> Option<&str> {
+    let business = (!holder.name.business.is_empty()).then_some(holder.name.business.as_str());
+    holder.company.as_deref().or(business)
+}
+
+/// Reads a token of `realm`: every registered claim must be there, with its type.
+pub(super) fn read(mut members: Members<'_>, realm: &Realm) -> Result<Claims, Reason> {
+    if members.text(Claim::Iss)? != realm.issuer {
+        return Err(Reason::WrongIssuer);
+    }
+    if !members.takes_audience(&realm.audience)? {
+        return Err(Reason::WrongAudience);
+    }
+    let expires_at = members.optional_instant(Claim::Exp)?;
+    if expires_at.is_none() && !(realm.dialect == Dialect::Toc && realm.wire.allow_non_expiring) {
+        return Err(Reason::InvalidClaims);
+    }
+    let kind = members.text(Claim::TokenUse)?;
+    let kinds = [TokenKind::Access, TokenKind::Content, TokenKind::Refresh];
+    Ok(Claims {
+        realm: realm.name.clone(),
+        kind: kinds.into_iter().find(|known| known.name() == kind).ok_or(Reason::InvalidClaims)?,
+        subject: Subject::Account(parse::<PrincipalId>(&members.text(Claim::Sub)?)?),
+        principal: Some(realm.dialect.principal_kind()),
+        session: Some(parse::<SessionId>(&members.text(Claim::Sid)?)?),
+        revocation_id: RevocationId::of_token_id(&realm.name, &members.text(Claim::Jti)?),
+        epoch: u32::try_from(required(members.optional_integer(Claim::Epoch)?)?).map_err(|_| Reason::InvalidClaims)?,
+        issued_at: instant(&mut members, Claim::Iat)?,
+        not_before: instant(&mut members, Claim::Nbf)?,
+        expires_at,
+        name: members.text(Claim::Name)?.into(),
+        legacy_id: members.optional_integer(Claim::LegacyId)?,
+        role: members.optional_text(Claim::Role)?.map(Into::into),
+        scopes: members
+            .optional_text(Claim::Scope)?
+            .map(|scopes| scopes.split(' ').map(Box::from).collect())
+            .unwrap_or_default(),
+        organization: members.optional_text(Claim::Org)?.map(Into::into),
+        extra: members.into_rest(),
+    })
+}
+
+fn instant(members: &mut Members<'_>, claim: Claim) -> Result<Timestamp, Reason> {
+    required(members.optional_instant(claim)?)
+}
+
+fn required<T>(claim: Option<T>) -> Result<T, Reason> {
+    claim.ok_or(Reason::InvalidClaims)
+}
+
+fn parse<T: FromStr>(text: &str) -> Result<T, Reason> {
+    text.parse().map_err(|_| Reason::InvalidClaims)
+}

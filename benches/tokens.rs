@@ -28,6 +28,10 @@ use std::sync::Arc;
 
 use fixture::{MadeKey, holder, mint, new_token, policy, realm, route, site, snapshot};
 
+/// The program's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Tokens that take turns.
 const TOKENS: usize = 64;
 

@@ -83,7 +83,9 @@ pub(super) fn alleged_origin(token: &str) -> Option<(String, String)> {
 
 /// The keys that a header leaves possible.
 struct Candidates<'k> {
-    keys: Vec<&'k Arc<Key>>,
+    /// The first of them, and mostly the only one.
+    first: &'k Arc<Key>,
+    others: Vec<&'k Arc<Key>>,
     /// Whether the token named one.
     named: bool,
     typ: Type,
@@ -97,7 +99,8 @@ impl<'k> Candidates<'k> {
                 OwnHeader::Jwt => Type::Jwt,
                 OwnHeader::AccessToken => Type::AccessToken,
             };
-            return Self { keys: vec![key], named: true, typ }.alive();
+            let alive = key.state.verifies().then_some(Self { first: key, others: vec![], named: true, typ });
+            return alive.ok_or(Reason::KeyRevoked);
         }
         let header = Header::parse(room.decode(header)?)?;
         let all = match &header.kid {
@@ -108,32 +111,26 @@ impl<'k> Candidates<'k> {
         if all.is_empty() {
             return Err(Reason::UnknownKey);
         }
-        let fits = |key: &&Arc<Key>| header.algorithm == Some(key.algorithm) && key.algorithm.is_jwt();
-        let fitting: Vec<_> = all.iter().filter(fits).collect();
-        if fitting.is_empty() {
-            return Err(Reason::WrongAlgorithm);
-        }
-        Self { keys: fitting, named: header.kid != Kid::Absent, typ: header.typ }.alive()
-    }
-
-    /// Those of them whose tokens are not refused as a whole.
-    fn alive(mut self) -> Result<Self, Reason> {
-        self.keys.retain(|key| key.state.verifies());
-        if self.keys.is_empty() { Err(Reason::KeyRevoked) } else { Ok(self) }
+        let mut fitting =
+            all.iter().filter(|key| header.algorithm == Some(key.algorithm) && key.algorithm.is_jwt()).peekable();
+        fitting.peek().ok_or(Reason::WrongAlgorithm)?;
+        let mut alive = fitting.filter(|key| key.state.verifies());
+        let first = alive.next().ok_or(Reason::KeyRevoked)?;
+        Ok(Self { first, others: alive.collect(), named: header.kid != Kid::Absent, typ: header.typ })
     }
 
     /// The one of them that signed. Where two issuers gave a key the same name, the token's `iss`
     /// chooses; where the token named none, each of the few is tried.
     fn signer(&self, parts: &Parts<'_>, signature: &[u8], issuers: &Issuers) -> Result<&'k Arc<Key>, Reason> {
-        let verifies = |key: &&&Arc<Key>| key.verifies(parts.signed.as_bytes(), signature);
-        if !self.named || self.keys.len() == 1 {
-            return self.keys.iter().find(verifies).copied().ok_or(Reason::InvalidSignature);
+        let verifies = |key: &&'k Arc<Key>| key.verifies(parts.signed.as_bytes(), signature);
+        let mut all = std::iter::once(self.first).chain(self.others.iter().copied());
+        if !self.named || self.others.is_empty() {
+            return all.find(verifies).ok_or(Reason::InvalidSignature);
         }
         let mut room = Room::new();
         let issuer = Members::parse(room.decode(parts.payload)?)?.text(Claim::Iss)?;
-        let is_issuers = |key: &&&Arc<Key>| issuers.get(&key.realm).is_some_and(|known| known.issuer() == issuer);
-        let own = self.keys.iter().find(is_issuers).ok_or(Reason::WrongIssuer)?;
-        Some(own).filter(verifies).copied().ok_or(Reason::InvalidSignature)
+        let is_issuers = |key: &&Arc<Key>| issuers.get(&key.realm).is_some_and(|known| known.issuer() == issuer);
+        all.find(is_issuers).ok_or(Reason::WrongIssuer).map(Some)?.filter(verifies).ok_or(Reason::InvalidSignature)
     }
 }
 

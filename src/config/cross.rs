@@ -1,6 +1,9 @@
 //! What no section of the file can see alone: addresses that clash, routes that match the same requests.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use super::{
     endpoints::Endpoint,
@@ -9,7 +12,11 @@ use super::{
     routes::Route,
     upstreams::{Server, Upstreams},
 };
-use crate::rules::route::{HostPattern, Pattern, Router};
+use crate::{
+    decision::ForwardToken,
+    domain::RealmName,
+    rules::route::{HostPattern, Pattern, Router},
+};
 
 /// No address is listened on twice.
 pub(super) fn listeners(context: &Context<'_>, server: &Front, admin: &Admin) {
@@ -65,6 +72,17 @@ pub(super) fn routes(context: &Context<'_>, routes: &[Route], endpoints: &[Endpo
             context.report(&route.path, &message);
         }
     }
+}
+
+/// `iss` of internal tokens, where a route asks for them: `tokens.issuer` says who the gateway is.
+pub(super) fn internal_issuer(context: &Context<'_>, routes: &[Route], issuer: Option<&str>) -> Option<Arc<str>> {
+    let asks = |route: &&Route| route.settings.forward_token == ForwardToken::Internal;
+    let asking = routes.iter().find(asks)?;
+    let Some(issuer) = issuer else {
+        context.report(&asking.spot, "forward_token = \"internal\" needs tokens.issuer, the gateway's own URL");
+        return None;
+    };
+    Some(format!("{issuer}/{}", RealmName::internal()).into())
 }
 
 /// A route or a token endpoint, as far as a conflict is about it.

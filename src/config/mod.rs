@@ -114,7 +114,9 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
     cross::endpoints(context, &endpoints);
     cross::routes(context, &routes, &endpoints);
 
+    let internal_issuer = cross::internal_issuer(context, &routes, realms.issuer.as_deref());
     let site = Site {
+        internal_issuer,
         realms: realms.checked,
         endpoints: endpoints.into_iter().map(|endpoint| endpoint.settings).collect(),
         routes: routes.into_iter().map(|route| route.settings).collect(),

@@ -6,6 +6,7 @@ use toml::de::DeValue;
 
 use super::{item::Item, reader::Section, realms::Realms};
 use crate::{
+    decision::ForwardToken,
     domain::{RealmName, TokenKind},
     rules::{
         dialect::{Contract, Dialect},
@@ -20,7 +21,7 @@ const TOKEN_KEYS: [&str; 5] = ["accept", "require", "token", "sources", "forward
 pub(super) struct Asked {
     pub(super) policy: Policy,
     pub(super) sources: Vec<Source>,
-    pub(super) forward_token: bool,
+    pub(super) forward_token: ForwardToken,
 }
 
 /// Reads what the route `section` asks for.
@@ -34,13 +35,13 @@ pub(super) fn read(section: &mut Section<'_>, realms: &Realms) -> Asked {
         None if has_auth => {
             // Whether these belong here cannot be told.
             section.skip(TOKEN_KEYS);
-            Asked { policy: policy(Auth::Required), sources: vec![], forward_token: true }
+            Asked { policy: policy(Auth::Required), sources: vec![], forward_token: ForwardToken::Keep }
         }
         Some(Auth::Public) => {
             for key in TOKEN_KEYS {
                 section.refuse(key, "a public route does not look at tokens; leave it out, or say auth = \"optional\"");
             }
-            Asked { policy: policy(Auth::Public), sources: vec![], forward_token: true }
+            Asked { policy: policy(Auth::Public), sources: vec![], forward_token: ForwardToken::Keep }
         }
         auth => {
             let accept = accept(section, realms);
@@ -49,7 +50,7 @@ pub(super) fn read(section: &mut Section<'_>, realms: &Realms) -> Asked {
             let (roles, scopes, claims) = require(section.section("require"));
             Asked {
                 sources: sources(section, realms, &accept),
-                forward_token: section.or("forward_token", true, forward_token),
+                forward_token: section.or("forward_token", ForwardToken::Keep, forward_token),
                 policy: Policy { accept, token, roles, scopes, claims, ..policy(auth.unwrap_or(Auth::Required)) },
             }
         }
@@ -130,11 +131,13 @@ fn header(item: &Item<'_>, name: &str) -> Option<Source> {
     }
 }
 
-fn forward_token(item: &Item<'_>) -> Option<bool> {
+fn forward_token(item: &Item<'_>) -> Option<ForwardToken> {
     match item.value() {
-        DeValue::String(word) if word == "internal" => item.wrong(
-            "this version cannot exchange tokens (\"internal\"); say true to pass the client's on, or false to drop it",
+        DeValue::Boolean(true) => Some(ForwardToken::Keep),
+        DeValue::Boolean(false) => Some(ForwardToken::Drop),
+        DeValue::String(word) if word == "internal" => Some(ForwardToken::Internal),
+        _ => item.wrong(
+            "expected true to pass the client's token on, false to drop it, or \"internal\" to exchange it for the gateway's own",
         ),
-        _ => item.boolean(),
     }
 }

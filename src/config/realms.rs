@@ -48,6 +48,8 @@ pub(super) struct Realms {
     declared: Vec<(String, Option<Dialect>)>,
     /// The good ones.
     pub(super) checked: Vec<Arc<Realm>>,
+    /// `tokens.issuer`, where it stands and is good.
+    pub(super) issuer: Option<String>,
 }
 
 /// `[tokens]`: what a realm has that does not say its own.
@@ -64,7 +66,7 @@ struct Tokens {
 pub(super) fn read(context: &Context<'_>, root: &mut Section<'_>) -> Realms {
     let has_tokens = root.has("tokens");
     let tokens = tokens(root.section("tokens"), has_tokens);
-    let mut realms = Realms { declared: vec![], checked: vec![] };
+    let mut realms = Realms { declared: vec![], checked: vec![], issuer: tokens.issuer.clone() };
     let mut issuers: Vec<(String, String)> = vec![];
     let mut without_issuer: Option<(String, Spot)> = None;
     for (name, section) in root.named_sections("realms") {

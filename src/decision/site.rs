@@ -24,6 +24,8 @@ pub struct Site {
     pub routes: Vec<RouteSettings>,
     /// Where it forwards them to.
     pub upstreams: Vec<upstream::Settings>,
+    /// `iss` of internal tokens; there where a route asks for them.
+    pub internal_issuer: Option<Arc<str>>,
 }
 
 impl Site {
@@ -59,6 +61,18 @@ pub struct RouteSettings {
     pub sources: Vec<Source>,
     /// The upstream's name.
     pub upstream: Arc<str>,
-    /// Whether the client's token is passed on; default true, since old services still read it.
-    pub forward_token: bool,
+    /// What becomes of the client's token.
+    pub forward_token: ForwardToken,
+}
+
+/// What becomes of the client's token on its way to the upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardToken {
+    /// It is passed on: old services still read it.
+    #[default]
+    Keep,
+    /// It is dropped.
+    Drop,
+    /// It is exchanged for a short-lived one of the gateway's own.
+    Internal,
 }

@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub issuers: Arc<Issuers>,
     /// The upstreams.
     pub pools: Arc<[Arc<Pool>]>,
+    /// `iss` of internal tokens.
+    pub internal_issuer: Option<Arc<str>>,
     /// All keys.
     pub keys: Arc<Keyring>,
 }
@@ -120,6 +122,7 @@ impl Snapshot {
             routes: Arc::new(routes),
             realms: Arc::new(realms),
             pools: pools.into_values().collect(),
+            internal_issuer: site.internal_issuer.clone(),
             keys,
         })
     }
@@ -133,6 +136,7 @@ impl Snapshot {
             realms: Arc::clone(&self.realms),
             issuers: Arc::clone(&self.issuers),
             pools: Arc::clone(&self.pools),
+            internal_issuer: self.internal_issuer.clone(),
             keys,
         }
     }

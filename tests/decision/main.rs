@@ -5,5 +5,6 @@
 mod fail_closed;
 mod fixture;
 mod hot;
+mod internal;
 mod policy;
 mod routing;

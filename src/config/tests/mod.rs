@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{Origin, Report, Settings, load, parse};
 use crate::{
+    decision::ForwardToken,
     domain::{Algorithm, TokenKind},
     rules::{
         policy::{Auth, Source},
@@ -176,12 +177,12 @@ fn routes_say_what_they_match_and_what_they_ask_for() {
         [own_header, Source::Authorization { bare: true }],
         "sws's header, and toc reads it bare"
     );
-    assert!(clientes.forward_token);
+    assert_eq!(clientes.forward_token, ForwardToken::Keep);
 
     assert_eq!(files.pattern.path.as_str(), "/api/files/", "an exact path keeps it");
     assert_eq!(
         (files.policy.auth, files.policy.token, files.forward_token),
-        (Auth::Optional, TokenKind::Content, false)
+        (Auth::Optional, TokenKind::Content, ForwardToken::Drop)
     );
     let sources = [
         Source::Authorization { bare: false },

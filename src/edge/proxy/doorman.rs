@@ -25,8 +25,8 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    decision::{Decision, Denial, Endpoint, Permit, Request, decide},
-    domain::Reason,
+    decision::{Decision, Denial, Endpoint, ForwardToken, Permit, Request, View, decide},
+    domain::{Reason, Timestamp},
     edge::{
         endpoint::{self, BODY_BYTES_MAX, TokenBody, TokenMessage},
         respond,
@@ -79,7 +79,7 @@ impl Doorman {
             decided => decided,
         };
         match decision {
-            Decision::Forward(permit) => Ok(Permission::Forward(owned(permit))),
+            Decision::Forward(permit) => owned(permit, &view, now).map(Permission::Forward),
             Decision::Endpoint(endpoint) => Ok(Permission::Endpoint(endpoint)),
             Decision::Reply(denial) => Err(denial),
             // A proof speaks about the token that was just looked for; the same head has no other.
@@ -135,13 +135,24 @@ enum Permission {
     Endpoint(Arc<Endpoint>),
 }
 
-fn owned(permit: Permit<'_>) -> Forward {
-    Forward {
+fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward, Denial> {
+    let exchanged = permit.route.settings.forward_token == ForwardToken::Internal;
+    let internal_token = match permit.identity.as_ref().filter(|_| exchanged) {
+        Some(identity) => Some(view.internal_token(identity, &permit.route.settings.upstream, now)),
+        None => None,
+    };
+    let denial = |reason| Denial {
+        route: Some(Arc::clone(&permit.route)),
+        identity: permit.identity.clone(),
+        ..Denial::of(reason)
+    };
+    Ok(Forward {
+        internal_token: internal_token.transpose().map_err(denial)?,
         path: (!permit.path.is_as_received()).then(|| permit.path.as_str().into()),
         route: permit.route,
         identity: permit.identity,
         reason: permit.reason,
-    }
+    })
 }
 
 #[async_trait]
@@ -236,6 +247,7 @@ impl ProxyHttp for Doorman {
             &Terms {
                 route: &permitted.route,
                 identity: permitted.identity.as_deref(),
+                internal_token: permitted.internal_token.as_ref(),
                 path: permitted.path.as_deref(),
                 request_id: &exchange.request_id,
                 peer: exchange.peer,

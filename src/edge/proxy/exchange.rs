@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use http::HeaderValue;
+
 use crate::{
     decision::{Denial, Endpoint, Route},
     domain::{Reason, random},
@@ -55,6 +57,8 @@ pub(super) enum Verdict {
 pub(super) struct Forward {
     pub(super) route: Arc<Route>,
     pub(super) identity: Option<Arc<Verified>>,
+    /// What the upstream receives instead of the client's token.
+    pub(super) internal_token: Option<HeaderValue>,
     /// The canonical path, where it is not the one received.
     pub(super) path: Option<Box<str>>,
     pub(super) reason: Reason,

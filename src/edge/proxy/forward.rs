@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use pingora::{Error, ErrorType, Result, http::RequestHeader};
 
 use crate::{
-    decision::Route,
+    decision::{ForwardToken, Route},
     domain::random,
     rules::policy::{Source, strip_query},
     state::token::Verified,
@@ -29,6 +29,8 @@ const RESERVED: [&str; 7] =
 pub(super) struct Terms<'a> {
     pub(super) route: &'a Route,
     pub(super) identity: Option<&'a Verified>,
+    /// What stands for the client's token.
+    pub(super) internal_token: Option<&'a HeaderValue>,
     /// The canonical path, where it is not the one received.
     pub(super) path: Option<&'a str>,
     pub(super) request_id: &'a str,
@@ -43,8 +45,15 @@ pub(super) fn prepare(request: &mut RequestHeader, terms: &Terms<'_>) -> Result<
     let believed = if terms.trusted { Believed::of(&request.headers) } else { Believed::default() };
     scrub(request);
     set_target(request, terms)?;
-    if !terms.route.settings.forward_token {
+    if terms.route.settings.forward_token != ForwardToken::Keep {
         drop_tokens(request, &terms.route.settings.sources)?;
+    }
+    if terms.route.settings.forward_token == ForwardToken::Internal {
+        // Whoever reads internal tokens must never see another in their place, nor when there is none.
+        request.remove_header(&header::AUTHORIZATION);
+        if let Some(authorization) = terms.internal_token {
+            request.insert_header(header::AUTHORIZATION, authorization.clone())?;
+        }
     }
     for (name, value) in terms.identity.map(|identity| identity.identity.as_slice()).unwrap_or_default() {
         request.insert_header(name.clone(), value.clone())?;

@@ -191,9 +191,10 @@ pub async fn delete(
     for statement in ["DELETE FROM principals WHERE id = ?", "DELETE FROM sessions WHERE principal = ?"] {
         sqlx::query(statement).bind(bytes(&id)).execute(&mut *transaction).await?;
     }
-    record(&mut transaction, id, EPOCH_DELETED, now).await?;
+    let named = PrincipalId::of_name(realm, &name.business, &name.name);
+    let raised = record(&mut transaction, [id, named], EPOCH_DELETED, now).await?;
     transaction.commit().await?;
-    Ok(vec![(id, EPOCH_DELETED)])
+    Ok(raised)
 }
 
 /// Raises the epoch of all clients of a company, within the transaction that changes it.
@@ -203,33 +204,42 @@ pub(super) async fn raise_company(
     company: &str,
     now: Timestamp,
 ) -> Result<Raised, StoreError> {
-    let statement = "UPDATE principals SET epoch = epoch + 1 WHERE realm = ? AND company = ? RETURNING id, epoch";
+    let statement = "UPDATE principals SET epoch = epoch + 1 WHERE realm = ? AND company = ? \
+                     RETURNING id, realm, business, name, epoch";
     let rows = sqlx::query(statement).bind(realm.as_str()).bind(company).fetch_all(&mut *connection).await?;
-    let mut raised = Raised::with_capacity(rows.len());
+    let mut raised = Raised::with_capacity(2 * rows.len());
     for row in &rows {
-        let (id, epoch) = (read_id(row)?, row.try_get("epoch")?);
-        record(connection, id, epoch, now).await?;
-        raised.push((id, epoch));
+        raised.extend(record(connection, both_ids(row)?, row.try_get("epoch")?, now).await?);
     }
     Ok(raised)
 }
 
 async fn raise(connection: &mut SqliteConnection, id: PrincipalId, now: Timestamp) -> Result<Raised, StoreError> {
-    let statement = "UPDATE principals SET epoch = epoch + 1 WHERE id = ? RETURNING epoch";
-    let epoch = sqlx::query_scalar(statement).bind(bytes(&id)).fetch_one(&mut *connection).await?;
-    record(connection, id, epoch, now).await?;
-    Ok(vec![(id, epoch)])
+    let statement = "UPDATE principals SET epoch = epoch + 1 WHERE id = ? RETURNING id, realm, business, name, epoch";
+    let row = sqlx::query(statement).bind(bytes(&id)).fetch_one(&mut *connection).await?;
+    record(connection, both_ids(&row)?, row.try_get("epoch")?, now).await
+}
+
+/// The id of an account, and the one that its name has: tokens of imported keys know only that.
+fn both_ids(row: &SqliteRow) -> Result<[PrincipalId; 2], StoreError> {
+    let realm = row.try_get::<&str, _>("realm")?.parse();
+    let realm = realm.map_err(|_| StoreError::corrupt("an account's realm is no realm's name"))?;
+    let named = PrincipalId::of_name(&realm, row.try_get("business")?, row.try_get("name")?);
+    Ok([read_id(row)?, named])
 }
 
 /// Writes an epoch into the revocation log. It never expires: so may the tokens below it.
 async fn record(
     connection: &mut SqliteConnection,
-    id: PrincipalId,
+    ids: [PrincipalId; 2],
     epoch: u32,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    let record = Record { subject: Subject::Principal(id, epoch), expires_at: None, created_at: now };
-    log::append_in(connection, &record).await
+) -> Result<Raised, StoreError> {
+    for id in ids {
+        let record = Record { subject: Subject::Principal(id, epoch), expires_at: None, created_at: now };
+        log::append_in(connection, &record).await?;
+    }
+    Ok(ids.map(|id| (id, epoch)).to_vec())
 }
 
 /// The id of the account `name`, which must exist.

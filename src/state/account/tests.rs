@@ -56,6 +56,11 @@ async fn reload(store: &Store, account: &Account) -> Account {
     find(store, &account.realm, &account.name).await.unwrap().unwrap()
 }
 
+/// What tokens that name the account, and do not identify it, are known by.
+fn named(account: &Account) -> PrincipalId {
+    PrincipalId::of_name(&account.realm, &account.name.business, &account.name.name)
+}
+
 /// What the revocation log says now, with the number to go on from.
 async fn logged(store: &Store, seq: i64) -> (Raised, i64) {
     let (records, seq) = log::since(store, seq, 1000).await.unwrap();
@@ -186,7 +191,7 @@ async fn each_change_that_ends_tokens_raises_the_epoch_in_the_log() {
             _ => end_tokens(&store, realm, name, NOW).await,
         }
         .unwrap();
-        assert_eq!(raised, [(ana.id, epoch)]);
+        assert_eq!(raised, [(ana.id, epoch), (named(&ana), epoch)]);
         let (records, seq) = logged(&store, seen).await;
         assert_eq!(records, raised, "a row of its own, under a new number");
         assert!(seq > seen);
@@ -227,7 +232,7 @@ async fn a_deleted_account_never_comes_back() {
     session::insert(&store, &login).await.unwrap();
     set_disabled(&store, &ana.realm, &ana.name, true, NOW).await.unwrap();
     let raised = delete(&store, &ana.realm, &ana.name, NOW).await.unwrap();
-    assert_eq!(raised, [(ana.id, EPOCH_DELETED)]);
+    assert_eq!(raised, [(ana.id, EPOCH_DELETED), (named(&ana), EPOCH_DELETED)]);
     assert_eq!(logged(&store, 0).await.0, raised);
     assert_eq!(find_by_id(&store, ana.id).await.unwrap(), None);
     assert_eq!(session::find(&store, login.id).await.unwrap(), None);
@@ -285,7 +290,7 @@ async fn a_company_takes_its_clients_tokens_along() {
         raised.sort_unstable();
         raised
     };
-    let at_epoch = |epoch| sorted(vec![(a.id, epoch), (b.id, epoch)]);
+    let at_epoch = |epoch| sorted([a.id, named(&a), b.id, named(&b)].map(|id| (id, epoch)).to_vec());
     assert_eq!(sorted(company::set_disabled(&store, &realm, "acme", true, NOW).await.unwrap()), at_epoch(1));
     assert!(company::find(&store, &realm, "acme").await.unwrap().unwrap().disabled);
     assert!(company::set_disabled(&store, &realm, "acme", false, NOW).await.unwrap().is_empty());
@@ -322,6 +327,6 @@ async fn two_processes_that_add_and_change_at_once_agree() {
     legacy_ids.sort_unstable();
     assert_eq!(legacy_ids, (1..=30).collect::<Vec<_>>());
     assert_eq!(all.len(), 1 + 30 + 15);
-    assert_eq!(logged(&one, 0).await.0, [(ana.id, 30)]);
+    assert_eq!(logged(&one, 0).await.0, [(ana.id, 30), (named(&ana), 30)]);
     assert_eq!(reload(&one, &ana).await.epoch, 30);
 }

@@ -4,7 +4,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -16,7 +16,7 @@ use quick_cache::{
 };
 
 use crate::{
-    domain::{Claims, PrincipalKind},
+    domain::{Claims, PrincipalKind, Timestamp},
     rules::issuer::Issuer,
     state::keys::Key,
 };
@@ -51,6 +51,24 @@ pub struct Verified {
     pub identity: Vec<(HeaderName, HeaderValue)>,
     /// The generation of keys and revocations in which it was last found good.
     stamp: AtomicU64,
+    /// The internal tokens that were minted for it, one an upstream.
+    internal: Mutex<Vec<InternalToken>>,
+}
+
+/// Upstreams for which an entry remembers its internal token, at most; over it the oldest makes room.
+const INTERNAL_TOKENS_MAX: usize = 4;
+
+/// What an upstream receives instead of the client's token, minted for it.
+#[derive(Clone, Debug)]
+pub struct InternalToken {
+    /// The upstream, its audience.
+    pub upstream: Arc<str>,
+    /// The key that signed it.
+    pub key: Arc<Key>,
+    /// From when on another one is minted.
+    pub renew_at: Timestamp,
+    /// `Authorization`, complete.
+    pub authorization: HeaderValue,
 }
 
 impl Verified {
@@ -58,7 +76,28 @@ impl Verified {
     #[must_use]
     pub fn new(claims: Claims, key: Arc<Key>, issuer: Issuer) -> Self {
         let identity = identity_headers(&claims, issuer.issuer());
-        Self { claims, key, issuer, identity, stamp: AtomicU64::new(0) }
+        Self { claims, key, issuer, identity, stamp: AtomicU64::new(0), internal: Mutex::default() }
+    }
+
+    /// The last internal token for `upstream`.
+    #[must_use]
+    pub fn internal_token(&self, upstream: &str) -> Option<InternalToken> {
+        self.internal_tokens().iter().find(|token| *token.upstream == *upstream).cloned()
+    }
+
+    /// Remembers an internal token in the place of its upstream's last one.
+    pub fn remember_internal_token(&self, token: InternalToken) {
+        let mut tokens = self.internal_tokens();
+        tokens.retain(|known| known.upstream != token.upstream);
+        if tokens.len() == INTERNAL_TOKENS_MAX {
+            tokens.remove(0);
+        }
+        tokens.push(token);
+    }
+
+    fn internal_tokens(&self) -> MutexGuard<'_, Vec<InternalToken>> {
+        // A panic between the two lines above loses a token that is minted anew.
+        self.internal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it was found good in `generation`.

@@ -15,7 +15,7 @@ use crate::{
     state::keys::{Key, KeyError, Keyring},
 };
 
-pub use cache::{Settings as CacheSettings, Verified, VerifiedTokens};
+pub use cache::{InternalToken, Settings as CacheSettings, Verified, VerifiedTokens};
 pub use sealed::{SEALED_TEXT_BYTES_MAX, sealed_text_bytes};
 
 /// A token larger than this is refused before anything of it is looked at.

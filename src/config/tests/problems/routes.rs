@@ -135,8 +135,8 @@ fn what_a_route_asks_for_makes_sense() {
             "10:12: routes[0].sources[0]: say \"cookie:NAME\" for a cookie",
         ),
         (
-            "accept = [\"apis\"]\nforward_token = \"internal\"",
-            "10:17: routes[0].forward_token: this version cannot exchange tokens (\"internal\"); say true to pass the client's on, or false to drop it",
+            "accept = [\"apis\"]\nforward_token = \"external\"",
+            "10:17: routes[0].forward_token: expected true to pass the client's token on, false to drop it, or \"internal\" to exchange it for the gateway's own",
         ),
         ("accept = [\"apis\"]\nrequire = { roles = [] }", "10:21: routes[0].require.roles: must not be empty"),
         (

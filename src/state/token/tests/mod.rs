@@ -2,7 +2,9 @@
 
 mod claims;
 mod fixture;
+mod foreign;
 mod jwt;
+mod legacy;
 mod oracle;
 mod sealed;
 mod times;

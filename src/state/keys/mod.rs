@@ -1,5 +1,6 @@
-//! Signing and sealing keys: sealed in the store, ready to use in memory.
+//! Signing and sealing keys: sealed in the store, ready to use in memory. `jwk` is how public keys travel.
 
+pub mod jwk;
 mod key;
 mod master;
 mod ring;

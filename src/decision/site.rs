@@ -9,14 +9,16 @@ use crate::{
         realm::Realm,
         route::Pattern,
     },
-    state::upstream,
+    state::{issuer, upstream},
 };
 
-/// Realms, token endpoints, routes and upstreams, checked: every name that is used is defined.
+/// Realms, foreign issuers, token endpoints, routes and upstreams, checked: every name that is used is defined.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// The account spaces.
     pub realms: Vec<Arc<Realm>>,
+    /// Whose tokens are accepted beside the realms' own; no realm has the name or the `iss` of one.
+    pub issuers: Vec<Arc<issuer::Settings>>,
     /// The paths that Portero answers itself.
     pub endpoints: Vec<EndpointSettings>,
     /// The paths that it forwards.

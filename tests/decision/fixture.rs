@@ -112,7 +112,13 @@ pub(crate) fn endpoint(path: &str, realm: &str) -> EndpointSettings {
 pub(crate) fn site(realms: Vec<Realm>, endpoints: Vec<EndpointSettings>, routes: Vec<RouteSettings>) -> Site {
     let timeouts = upstream::Timeouts::default();
     let echo = upstream::Settings { name: "echo".into(), servers: vec!["127.0.0.1:9000".into()], timeouts };
-    Site { realms: realms.into_iter().map(Arc::new).collect(), endpoints, routes, upstreams: vec![echo] }
+    Site {
+        realms: realms.into_iter().map(Arc::new).collect(),
+        issuers: vec![],
+        endpoints,
+        routes,
+        upstreams: vec![echo],
+    }
 }
 
 pub(crate) fn snapshot(site: &Site, keys: impl IntoIterator<Item = Arc<Key>>) -> Result<Snapshot, SnapshotError> {

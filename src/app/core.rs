@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{Control, StartError};
 use crate::{
     config::Settings,
-    decision::{Gate, Registrar, Snapshot, Steward, lifetimes},
+    decision::{ForeignIssuers, Gate, Registrar, Snapshot, Steward, lifetimes},
     domain::{Algorithm, Clock, RealmName, SystemClock},
     edge::{
         admin::{Admin, AdminToken, AllowedHosts, Readiness},
@@ -43,6 +43,7 @@ pub(super) struct Core {
     pub(super) store: Store,
     pub(super) vault: Vault,
     pub(super) gate: Arc<Gate>,
+    pub(super) foreign: Arc<ForeignIssuers>,
     hasher: Arc<Hasher>,
 }
 
@@ -59,10 +60,13 @@ impl Core {
         // The keys come with the first reading of the store, see `Follower::start`.
         let snapshot = Snapshot::build(&settings.site, Arc::new(Keyring::default()), &metrics)?;
         let gate = Arc::new(Gate::new(snapshot, CacheSettings::default(), settings.scrutiny));
+        let folder = settings.store.path.parent().map(|folder| folder.join("issuers")).unwrap_or_default();
+        let foreign = ForeignIssuers::new(Arc::clone(&gate), folder, Arc::clone(&clock), Arc::clone(&metrics));
+        control.block_on(async { foreign.replace(&settings.site.issuers) })?;
         let seconds = metrics.password_hash_seconds.clone();
         let observer = Arc::new(move |took: Duration| seconds.observe(took.as_secs_f64()));
         let hasher = Arc::new(Hasher::start(settings.hashing, Arc::clone(&clock), observer)?);
-        Ok(Self { clock, metrics, store, vault, gate, hasher })
+        Ok(Self { clock, metrics, store, vault, gate, foreign: Arc::new(foreign), hasher })
     }
 
     pub(super) fn front(
@@ -82,6 +86,7 @@ impl Core {
         let endpoints = TokenEndpoints::new(Arc::clone(&self.gate), registrar, Arc::clone(&self.clock));
         let means = Means {
             gate: Arc::clone(&self.gate),
+            foreign: Arc::clone(&self.foreign),
             endpoints: Arc::new(endpoints),
             clock: Arc::clone(&self.clock),
             control: control.runtime.handle().clone(),

@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     config::{self, Report, Settings},
-    decision::{FollowError, Follower, SnapshotError},
+    decision::{FollowError, Follower, ForeignIssuerError, SnapshotError},
     edge::{
         admin::{self, Readiness},
         proxy,
@@ -79,6 +79,9 @@ pub enum StartError {
     /// The tables.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// A foreign issuer's files.
+    #[error(transparent)]
+    ForeignIssuer(#[from] ForeignIssuerError),
     /// The admin token's file.
     #[error("admin token file {0}")]
     AdminToken(#[from] PrivateFileError),
@@ -144,7 +147,7 @@ impl Gateway {
                 tracing::error!(%error, "the admin listener failed");
             }
         });
-        let Core { clock, metrics, store, vault, gate, .. } = core;
+        let Core { clock, metrics, store, vault, gate, foreign, .. } = core;
         let follower =
             Follower::start(store.clone(), vault.clone(), Arc::clone(&gate), Arc::clone(&clock), Arc::clone(&metrics));
         let follower = control.block_on(follower)?;
@@ -162,7 +165,7 @@ impl Gateway {
         }
         let drain_timeout = settings.server.drain_timeout;
         let reloader =
-            Reloader { config, started: settings, drain_timeout, gate, shared, store, vault, metrics, clock };
+            Reloader { config, started: settings, drain_timeout, gate, foreign, shared, store, vault, metrics, clock };
         Ok(Self {
             front: front_addresses,
             admin: admin_address,

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use super::{StartError, core::realm_algorithms, load};
 use crate::{
     config::Settings,
-    decision::{Gate, Snapshot, lifetimes},
+    decision::{ForeignIssuers, Gate, Snapshot, lifetimes},
     domain::Clock,
     edge::proxy::{Shared, Tunables},
     observe::metrics::Metrics,
@@ -19,6 +19,7 @@ pub(super) struct Reloader {
     pub(super) started: Settings,
     pub(super) drain_timeout: Duration,
     pub(super) gate: Arc<Gate>,
+    pub(super) foreign: Arc<ForeignIssuers>,
     pub(super) shared: Arc<Shared>,
     pub(super) store: Store,
     pub(super) vault: Vault,
@@ -51,6 +52,8 @@ impl Reloader {
         lifetimes::note(&self.store, &settings.site.realms, self.clock.now()).await?;
         self.vault.ensure(&realm_algorithms(&settings), self.clock.now()).await?;
         self.gate.refresh_keys(&self.vault).await?;
+        // The last that may fail. Keys of an issuer that the snapshot does not have yet open nothing.
+        self.foreign.replace(&settings.site.issuers)?;
         self.gate.publish(|present| snapshot.with_keys(Arc::clone(&present.keys)));
         self.shared.set_tunables(Tunables::of(&settings.server, settings.access_log));
         self.metrics.config_last_success_seconds.set(self.clock.now().as_secs_f64());

@@ -6,6 +6,7 @@
 //! item      one value, read as what it should be          (expand: ${ENV} · duration: "30s")
 //! process   [server] [admin] [store] [log] [passwords] [throttle]
 //! realms    [tokens] [realms.NAME]
+//! issuers   [issuers.NAME]
 //! upstreams [upstreams.NAME]
 //! routes    [[routes]] with what they ask for (policy)
 //! endpoints [[token_endpoints]]
@@ -20,6 +21,7 @@ mod cross;
 mod duration;
 mod endpoints;
 mod expand;
+mod issuers;
 mod item;
 mod policy;
 mod process;
@@ -103,7 +105,8 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
     let hashing = process::passwords(root.section("passwords"));
     let (throttle, scrutiny) = process::throttle(root.section("throttle"));
 
-    let realms = realms::read(context, &mut root);
+    let mut realms = realms::read(context, &mut root);
+    let issuers = issuers::read(context, &mut root, &mut realms);
     let upstreams = upstreams::read(&mut root);
     let endpoints = endpoints::read(&mut root, &realms);
     let routes = routes::read(&mut root, &realms, &upstreams);
@@ -118,6 +121,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
     let site = Site {
         internal_issuer,
         realms: realms.checked,
+        issuers,
         endpoints: endpoints.into_iter().map(|endpoint| endpoint.settings).collect(),
         routes: routes.into_iter().map(|route| route.settings).collect(),
         upstreams: upstreams.checked,

@@ -57,7 +57,7 @@ pub(super) fn read(section: &mut Section<'_>, realms: &Realms) -> Asked {
     }
 }
 
-/// The realms whose tokens open the route.
+/// The realms and foreign issuers whose tokens open the route.
 fn accept(section: &mut Section<'_>, realms: &Realms) -> Option<Vec<RealmName>> {
     if !section.has("accept") {
         section.report(
@@ -65,13 +65,16 @@ fn accept(section: &mut Section<'_>, realms: &Realms) -> Option<Vec<RealmName>> 
             "missing; name the realms whose tokens open the route, for example accept = [\"sws\"], or say auth = \"public\"",
         );
     }
-    section.optional("accept", |item| item.some(|item| realms.resolve(item)))
+    section.optional("accept", |item| item.some(|item| realms.resolve_accepted(item)))
 }
 
 fn token(section: &mut Section<'_>, realms: &Realms, accept: Option<&[RealmName]>) -> TokenKind {
     let kinds = [TokenKind::Access, TokenKind::Content].map(|kind| (kind.name(), kind));
     let token = section.or("token", TokenKind::Access, |item| item.one_of(&kinds));
-    let gives = |realm: &RealmName| realms.dialect(realm).is_none_or(|dialect| dialect.token_kinds().contains(&token));
+    let gives = |name: &RealmName| match realms.dialect(name) {
+        Some(dialect) => dialect.token_kinds().contains(&token),
+        None => !realms.is_foreign(name) || token == TokenKind::Access,
+    };
     if accept.is_some_and(|accept| !accept.iter().any(gives)) {
         let message = "none of the accepted realms gives content tokens (only dialect 'apis' has them); nothing would open the route";
         section.report("token", message);

@@ -50,6 +50,12 @@ pub(super) struct Realms {
     pub(super) checked: Vec<Arc<Realm>>,
     /// `tokens.issuer`, where it stands and is good.
     pub(super) issuer: Option<String>,
+    /// Every name of a foreign issuer, of good ones and bad ones: routes accept their tokens too.
+    pub(super) foreign: Vec<String>,
+    /// `tokens.audience`.
+    pub(super) audience: String,
+    /// `tokens.leeway`.
+    pub(super) leeway: Duration,
 }
 
 /// `[tokens]`: what a realm has that does not say its own.
@@ -66,7 +72,9 @@ struct Tokens {
 pub(super) fn read(context: &Context<'_>, root: &mut Section<'_>) -> Realms {
     let has_tokens = root.has("tokens");
     let tokens = tokens(root.section("tokens"), has_tokens);
-    let mut realms = Realms { declared: vec![], checked: vec![], issuer: tokens.issuer.clone() };
+    let (audience, leeway) = (tokens.audience.clone(), tokens.leeway);
+    let issuer = tokens.issuer.clone();
+    let mut realms = Realms { declared: vec![], checked: vec![], issuer, foreign: vec![], audience, leeway };
     let mut issuers: Vec<(String, String)> = vec![];
     let mut without_issuer: Option<(String, Spot)> = None;
     for (name, section) in root.named_sections("realms") {
@@ -102,19 +110,43 @@ pub(super) fn read(context: &Context<'_>, root: &mut Section<'_>) -> Realms {
 impl Realms {
     /// The realm that `item` names; a problem when there is none.
     pub(super) fn resolve(&self, item: &Item<'_>) -> Option<RealmName> {
-        let name = item.text()?;
-        if self.declared.iter().any(|(declared, _)| *declared == name) {
-            return name.parse().ok();
-        }
-        let names = || self.declared.iter().map(|(name, _)| name.as_str());
-        if self.declared.is_empty() {
-            return item.wrong(&format!("no realm is called {}; there is none yet: add [realms.NAME]", item.shown()));
-        }
-        let instead = suggestion(item.raw(), names());
-        item.wrong(&format!("no realm is called {}; {instead}", item.shown()))
+        Self::named(item, "realm", self.names())
     }
 
-    /// The dialect of the realm `name`; `None` when that was not readable.
+    /// The realm or the foreign issuer that `item` names; a problem when there is none.
+    pub(super) fn resolve_accepted(&self, item: &Item<'_>) -> Option<RealmName> {
+        let what = if self.foreign.is_empty() { "realm" } else { "realm or issuer" };
+        Self::named(item, what, self.names().chain(self.foreign.iter().map(String::as_str)))
+    }
+
+    /// Whether a realm has this name.
+    pub(super) fn is_realm(&self, name: &str) -> bool {
+        self.names().any(|declared| declared == name)
+    }
+
+    /// Whether a foreign issuer has this name.
+    pub(super) fn is_foreign(&self, name: &RealmName) -> bool {
+        self.foreign.iter().any(|declared| declared == name.as_str())
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.declared.iter().map(|(name, _)| name.as_str())
+    }
+
+    fn named<'n>(item: &Item<'_>, what: &str, names: impl Iterator<Item = &'n str> + Clone) -> Option<RealmName> {
+        let name = item.text()?;
+        if names.clone().any(|declared| declared == name) {
+            return name.parse().ok();
+        }
+        if names.clone().next().is_none() {
+            return item.wrong(&format!("no {what} is called {}; there is none yet: add [realms.NAME]", item.shown()));
+        }
+        let instead = suggestion(item.raw(), names);
+        item.wrong(&format!("no {what} is called {}; {instead}", item.shown()))
+    }
+
+    /// The dialect of the realm `name`; `None` when that was not readable, and for a foreign issuer, whose
+    /// tokens follow none of the contracts.
     pub(super) fn dialect(&self, name: &RealmName) -> Option<Dialect> {
         self.declared.iter().find(|(declared, _)| declared == name.as_str())?.1
     }
@@ -251,7 +283,7 @@ fn seconds(item: &Item<'_>) -> Option<Duration> {
 }
 
 /// What `iss` and `aud` may be: visible characters, so that headers and logs can carry them.
-fn identifier(item: &Item<'_>) -> Option<String> {
+pub(super) fn identifier(item: &Item<'_>) -> Option<String> {
     let text = item.word()?;
     let shaped = text.len() <= ISSUER_CHARS_MAX && text.bytes().all(|octet| octet.is_ascii_graphic());
     if shaped { Some(text) } else { item.no("1 to 255 visible ASCII characters") }

@@ -31,7 +31,7 @@ pub struct Settings {
     pub scrutiny: limit::ScrutinySettings,
     /// `log.access`: whether each request is logged.
     pub access_log: bool,
-    /// `[tokens]`, `[realms]`, `[[token_endpoints]]`, `[[routes]]` and `[upstreams]`.
+    /// `[tokens]`, `[realms]`, `[issuers]`, `[[token_endpoints]]`, `[[routes]]` and `[upstreams]`.
     pub site: Site,
 }
 

@@ -10,14 +10,16 @@ use crate::{
         realm::Realm,
         route::Pattern,
     },
-    state::{token::Issuers, upstream},
+    state::{issuer, token::Issuers, upstream},
 };
 
-/// Realms, token endpoints, routes and upstreams, checked: every name that is used is defined.
+/// Realms, foreign issuers, token endpoints, routes and upstreams, checked: every name that is used is defined.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// The account spaces.
     pub realms: Vec<Arc<Realm>>,
+    /// Whose tokens are accepted beside the realms' own; no realm has the name or the `iss` of one.
+    pub issuers: Vec<Arc<issuer::Settings>>,
     /// The paths that Portero answers itself.
     pub endpoints: Vec<EndpointSettings>,
     /// The paths that it forwards.
@@ -32,8 +34,9 @@ impl Site {
     /// Everybody whose tokens are read, by name.
     #[must_use]
     pub fn issuers(&self) -> Issuers {
-        let realm = |realm: &Arc<Realm>| (realm.name.clone(), Issuer::Realm(Arc::clone(realm)));
-        self.realms.iter().map(realm).collect()
+        let realms = self.realms.iter().map(|realm| (realm.name.clone(), Issuer::Realm(Arc::clone(realm))));
+        let foreign = self.issuers.iter().map(|issuer| (issuer.name.clone(), Issuer::Foreign(issuer.tokens().into())));
+        realms.chain(foreign).collect()
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     observe::metrics::{EndpointMetrics, Metrics, RouteMetrics},
     rules::{
         dialect::Dialect,
+        issuer::Issuer,
         limit::{Scrutiny, ScrutinySettings},
         realm::Realm,
         route::Router,
@@ -50,8 +51,8 @@ pub struct Snapshot {
 pub struct Route {
     /// As the config has it.
     pub settings: RouteSettings,
-    /// The realm that its denials speak for: the first that it accepts.
-    pub realm: Option<Arc<Realm>>,
+    /// The issuer that its denials speak for: the first that it accepts.
+    pub issuer: Option<Issuer>,
     /// Where it forwards to.
     pub pool: Arc<Pool>,
     /// Its metric handles.
@@ -88,6 +89,7 @@ impl Snapshot {
     /// Builds the tables. Resolves the servers' names: not for a thread that serves requests.
     pub fn build(site: &Site, keys: Arc<Keyring>, metrics: &Metrics) -> Result<Self, SnapshotError> {
         let realms: Realms = site.realms.iter().map(|realm| (realm.name.clone(), Arc::clone(realm))).collect();
+        let issuers = site.issuers();
         let pools = site
             .upstreams
             .iter()
@@ -99,14 +101,18 @@ impl Snapshot {
         });
         let routes = site.routes.iter().map(|settings| {
             let pool = pools.get(&settings.upstream).ok_or_else(|| undefined("upstream", &settings.upstream))?;
-            let accepted = settings.policy.accept.iter().map(|name| realm(&realms, name));
+            let accepted = settings
+                .policy
+                .accept
+                .iter()
+                .map(|name| issuers.get(name).cloned().ok_or_else(|| undefined("realm or issuer", name.as_str())));
             let accepted = accepted.collect::<Result<Vec<_>, _>>()?;
             let route = Route {
                 metrics: metrics.route(&settings.name),
                 upstream_seconds: metrics.upstream_seconds(&settings.upstream),
                 settings: settings.clone(),
                 pool: Arc::clone(pool),
-                realm: accepted.into_iter().next(),
+                issuer: accepted.into_iter().next(),
             };
             Ok((settings.pattern.clone(), Arc::new(route)))
         });
@@ -117,7 +123,7 @@ impl Snapshot {
         let endpoints = Router::build(endpoints.collect::<Result<Vec<_>, SnapshotError>>()?).map_err(conflict)?;
         let routes = Router::build(routes.collect::<Result<Vec<_>, SnapshotError>>()?).map_err(conflict)?;
         Ok(Self {
-            issuers: Arc::new(site.issuers()),
+            issuers: Arc::new(issuers),
             endpoints: Arc::new(endpoints),
             routes: Arc::new(routes),
             realms: Arc::new(realms),
@@ -233,6 +239,11 @@ impl Gate {
     /// Brings a foreign issuer's present keys into force.
     pub fn set_foreign_keys(&self, issuer: &RealmName, keys: Vec<Arc<Key>>) {
         self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_foreign(issuer, keys))));
+    }
+
+    /// Forgets the keys of foreign issuers but these.
+    pub fn keep_foreign_keys(&self, issuers: &[&RealmName]) {
+        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_foreign_only(issuers))));
     }
 
     /// The present snapshot.

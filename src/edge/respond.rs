@@ -7,9 +7,10 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use crate::{
     decision::Denial,
-    domain::Reason,
+    domain::{RealmName, Reason},
     rules::{
-        dialect::{Answer, problem},
+        dialect::{Answer, Dialect, problem},
+        issuer::Issuer,
         policy::Policy,
         realm::Realm,
     },
@@ -19,10 +20,10 @@ use crate::{
 #[must_use]
 pub fn denial(denial: &Denial) -> Response<Bytes> {
     let route = denial.route.as_deref();
-    let realm = route.and_then(|route| route.realm.as_deref());
-    let mut response = in_dialect(realm, denial.reason);
+    let issuer = route.and_then(|route| route.issuer.as_ref());
+    let mut response = in_dialect(issuer.and_then(Issuer::dialect), denial.reason);
     let policy = route.map(|route| &route.settings.policy);
-    if let Some(challenge) = realm.and_then(|realm| challenge(realm, policy, denial.reason)) {
+    if let Some(challenge) = issuer.and_then(|issuer| challenge(issuer.name(), policy, denial.reason)) {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
     if let Some(allow) = denial.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
@@ -34,8 +35,8 @@ pub fn denial(denial: &Denial) -> Response<Bytes> {
 /// The answer to a bad token where a realm's own endpoint asks for one (`toc`'s verification).
 #[must_use]
 pub fn bad_token(realm: &Realm, reason: Reason) -> Response<Bytes> {
-    let mut response = in_dialect(Some(realm), reason);
-    if let Some(challenge) = challenge(realm, None, reason) {
+    let mut response = in_dialect(Some(realm.dialect), reason);
+    if let Some(challenge) = challenge(&realm.name, None, reason) {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
     response
@@ -59,9 +60,9 @@ pub fn answer(answer: Answer, retry_after: Option<Duration>) -> Response<Bytes> 
     response
 }
 
-fn in_dialect(realm: Option<&Realm>, reason: Reason) -> Response<Bytes> {
+fn in_dialect(dialect: Option<Dialect>, reason: Reason) -> Response<Bytes> {
     let retry_after = matches!(reason.status(), 429 | 503).then_some(Duration::from_secs(1));
-    answer(realm.map_or_else(|| plain(reason), |realm| realm.dialect.contract().deny(reason)), retry_after)
+    answer(dialect.map_or_else(|| plain(reason), |dialect| dialect.contract().deny(reason)), retry_after)
 }
 
 /// A denial that no contract shapes.
@@ -73,8 +74,7 @@ pub fn plain(reason: Reason) -> Answer {
 
 /// RFC 6750 section 3: a challenge without an error code for a request without a token, with one
 /// for a request with a bad one.
-fn challenge(realm: &Realm, policy: Option<&Policy>, reason: Reason) -> Option<HeaderValue> {
-    let name = &realm.name;
+fn challenge(name: &RealmName, policy: Option<&Policy>, reason: Reason) -> Option<HeaderValue> {
     let text = match (reason, reason.status()) {
         (Reason::MissingToken, _) => format!("Bearer realm=\"{name}\""),
         (Reason::ConflictingTokens, _) => format!("Bearer realm=\"{name}\", error=\"invalid_request\""),

@@ -1,7 +1,10 @@
 //! Metrics in the names of `docs/observability.md`. Handles are resolved when a snapshot is built
 //! or when a label is first seen, so that a request costs an atomic addition and no look-up.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -47,6 +50,8 @@ pub struct Metrics {
     pub config_last_success_seconds: Gauge,
     pub connections: IntGaugeVec,
     pub access_log_dropped: IntCounter,
+    jwks_refreshes: IntCounterVec,
+    jwks_age_seconds: GaugeVec,
 }
 
 impl Metrics {
@@ -126,6 +131,16 @@ impl Metrics {
             connections: family.gauges("portero_connections", "Client connections.", &["state"])?,
             access_log_dropped: family
                 .counter("portero_access_log_dropped_total", "Access log lines that nobody took in time.")?,
+            jwks_refreshes: family.counters(
+                "portero_jwks_refresh_total",
+                "Fetches of an issuer's keys.",
+                &["issuer", "outcome"],
+            )?,
+            jwks_age_seconds: family.floats(
+                "portero_jwks_age_seconds",
+                "Since the issuer confirmed the keys in force; absent while there are none.",
+                &["issuer"],
+            )?,
             registry: registry.clone(),
         };
         // An alert on a rate needs the zero that the first failure starts from.
@@ -158,6 +173,16 @@ impl Metrics {
     #[must_use]
     pub fn upstream_seconds(&self, upstream: &str) -> Histogram {
         self.upstream_seconds.with_label_values(&[upstream])
+    }
+
+    /// The handles of a foreign issuer, every outcome counted from zero.
+    #[must_use]
+    pub fn issuer(&self, name: &str, outcomes: &[&str]) -> IssuerMetrics {
+        for outcome in outcomes {
+            self.jwks_refreshes.with_label_values(&[name, outcome]);
+        }
+        let (refreshes, age_seconds) = (self.jwks_refreshes.clone(), self.jwks_age_seconds.clone());
+        IssuerMetrics { name: name.into(), refreshes, age_seconds }
     }
 
     /// Everything, in the text format that Prometheus scrapes.
@@ -218,6 +243,30 @@ impl EndpointMetrics {
     /// Counts what came of a token request. Logins are rare beside requests: a look-up will do.
     pub fn token_request(&self, realm: &str, outcome: &str) {
         self.token_requests.with_label_values(&[realm, outcome]).inc();
+    }
+}
+
+/// A foreign issuer's handles. Fetches are rare: look-ups will do.
+#[derive(Debug)]
+pub struct IssuerMetrics {
+    name: Box<str>,
+    refreshes: IntCounterVec,
+    age_seconds: GaugeVec,
+}
+
+impl IssuerMetrics {
+    /// Counts what came of a fetch.
+    pub fn refreshed(&self, outcome: &str) {
+        self.refreshes.with_label_values(&[&*self.name, outcome]).inc();
+    }
+
+    /// How old the keys in force are; `None` while there are none.
+    pub fn set_age(&self, age: Option<Duration>) {
+        match age {
+            Some(age) => self.age_seconds.with_label_values(&[&*self.name]).set(age.as_secs_f64()),
+            // An error says that it was not there.
+            None => drop(self.age_seconds.remove_label_values(&[&*self.name])),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::realm::Realm;
+use super::{dialect::Dialect, realm::Realm};
 use crate::domain::RealmName;
 
 /// Who issues tokens that may open routes.
@@ -43,6 +43,15 @@ impl Issuer {
         match self {
             Self::Realm(realm) => &realm.issuer,
             Self::Foreign(issuer) => &issuer.issuer,
+        }
+    }
+
+    /// The contract in whose words its tokens are refused.
+    #[must_use]
+    pub fn dialect(&self) -> Option<Dialect> {
+        match self {
+            Self::Realm(realm) => Some(realm.dialect),
+            Self::Foreign(_) => None,
         }
     }
 

@@ -124,10 +124,11 @@ pub(crate) fn site(realms: Vec<Realm>, endpoints: Vec<EndpointSettings>, routes:
     let echo = upstream::Settings { name: "echo".into(), servers: vec!["127.0.0.1:9000".into()], timeouts };
     Site {
         realms: realms.into_iter().map(Arc::new).collect(),
+        internal_issuer: None,
+        issuers: vec![],
         endpoints,
         routes,
         upstreams: vec![echo],
-        internal_issuer: None,
     }
 }
 

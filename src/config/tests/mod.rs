@@ -11,11 +11,12 @@ use serde_json::json;
 use super::{Origin, Report, Settings, load, parse};
 use crate::{
     decision::ForwardToken,
-    domain::{Algorithm, TokenKind},
+    domain::{Algorithm, KeyId, TokenKind},
     rules::{
-        policy::{Auth, Source},
+        policy::{self, Auth},
         realm::Lifetime,
     },
+    state::issuer::{self, Jwks, KeyFile, Source},
 };
 
 /// Reads `text` as `/etc/portero/t`, with `HOME_PORT` and `SECRET` in the environment.
@@ -77,6 +78,19 @@ audience = "pos"
 dialect = "become"
 uniform_errors = true
 
+[issuers.corp]
+issuer = "https://login.example.com"
+jwks_url = "https://login.example.com/jwks.json"
+max_stale = "12h"
+ca = "corp-ca.pem"
+[issuers.legacy]
+issuer = "legacy"
+audience = "old"
+keys = [
+    { file = "legacy.pem", algorithm = "RS256", id = "1" },
+    { file = "/run/secrets/legacy", algorithm = "HS512", id = "2" },
+]
+
 [[token_endpoints]]
 path = "/api/Session/GetToken"
 realms = ["sws"]
@@ -104,7 +118,7 @@ path = "/api/files/"
 exact = true
 upstream = "crm"
 auth = "optional"
-accept = ["apis"]
+accept = ["apis", "corp"]
 token = "content"
 sources = ["authorization", "query:token", "cookie:sid", "header:X-Token"]
 forward_token = false
@@ -161,6 +175,30 @@ fn realms_are_read_by_their_dialect() {
 }
 
 #[test]
+fn issuers_say_where_their_keys_are() {
+    let settings = read(REFERENCE).unwrap();
+    let [corp, legacy] = &settings.site.issuers[..] else { panic!("two issuers") };
+    assert_eq!((corp.name.as_str(), &*corp.issuer, &*corp.audience), ("corp", "https://login.example.com", "api"));
+    assert_eq!(
+        (corp.leeway, &corp.algorithms[..]),
+        (Duration::from_secs(10), &issuer::Settings::ALGORITHMS_DEFAULT[..])
+    );
+    let jwks = Jwks {
+        max_stale: Duration::from_hours(12),
+        ca: Some("/etc/portero/corp-ca.pem".into()),
+        ..Jwks::new("https://login.example.com/jwks.json".parse().unwrap())
+    };
+    assert_eq!(corp.source, Source::Jwks(jwks));
+    assert_eq!((&*legacy.issuer, &*legacy.audience), ("legacy", "old"));
+    assert_eq!(legacy.algorithms, [Algorithm::Hs512, Algorithm::Rs256]);
+    let file = |file: &str, algorithm, id| KeyFile { file: file.into(), algorithm, id: KeyId::from_text(id) };
+    let files =
+        [file("/etc/portero/legacy.pem", Algorithm::Rs256, "1"), file("/run/secrets/legacy", Algorithm::Hs512, "2")];
+    assert_eq!(legacy.source, Source::Files(files.to_vec()));
+    assert_eq!(settings.site.routes[1].policy.accept.len(), 2, "a route may accept both");
+}
+
+#[test]
 fn routes_say_what_they_match_and_what_they_ask_for() {
     let settings = read(REFERENCE).unwrap();
     let [clientes, files, public] = &settings.site.routes[..] else { panic!("three routes") };
@@ -171,10 +209,10 @@ fn routes_say_what_they_match_and_what_they_ask_for() {
     assert_eq!(clientes.policy.roles, ["ADMIN".into()]);
     let claims = [("tenant", json!("x")), ("level", json!(3)), ("vip", json!(true))];
     assert_eq!(clientes.policy.claims, claims.map(|(name, value)| (name.into(), value)));
-    let own_header = Source::Header(HeaderName::from_static("currenttokenvalue"));
+    let own_header = policy::Source::Header(HeaderName::from_static("currenttokenvalue"));
     assert_eq!(
         clientes.sources,
-        [own_header, Source::Authorization { bare: true }],
+        [own_header, policy::Source::Authorization { bare: true }],
         "sws's header, and toc reads it bare"
     );
     assert_eq!(clientes.forward_token, ForwardToken::Keep);
@@ -185,10 +223,10 @@ fn routes_say_what_they_match_and_what_they_ask_for() {
         (Auth::Optional, TokenKind::Content, ForwardToken::Drop)
     );
     let sources = [
-        Source::Authorization { bare: false },
-        Source::Query("token".into()),
-        Source::Cookie("sid".into()),
-        Source::Header(HeaderName::from_static("x-token")),
+        policy::Source::Authorization { bare: false },
+        policy::Source::Query("token".into()),
+        policy::Source::Cookie("sid".into()),
+        policy::Source::Header(HeaderName::from_static("x-token")),
     ];
     assert_eq!(files.sources, sources);
     assert_eq!((public.pattern.path.as_str(), public.policy.auth), ("/", Auth::Public));

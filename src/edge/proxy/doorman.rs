@@ -25,7 +25,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    decision::{Decision, Denial, Endpoint, ForwardToken, Permit, Request, View, decide},
+    decision::{Awaiting, Decision, Denial, Endpoint, ForwardToken, Permit, Request, View, decide},
     domain::{Reason, Timestamp},
     edge::{
         endpoint::{self, BODY_BYTES_MAX, TokenBody, TokenMessage},
@@ -59,8 +59,9 @@ impl Doorman {
         http_proxy(&Arc::new(conf), Self(shared))
     }
 
-    /// Decides, running the job of a token that was never seen in between.
-    fn decide(&self, session: &Session, client: Option<IpAddr>) -> Result<Permission, Denial> {
+    /// Decides. A token that was never seen is opened in between, and its foreign issuer asked where that takes a key
+    /// that nobody knows yet.
+    async fn decide(&self, session: &Session, client: Option<IpAddr>) -> Result<Permission, Denial> {
         let head = session.req_header();
         if !head.raw_path_is_utf8() {
             return Err(Denial::of(Reason::AmbiguousPath));
@@ -72,18 +73,28 @@ impl Doorman {
             query: head.uri.query(),
             headers: &head.headers,
         };
+        let awaiting = match self.permit(|view, now| match decide(view, now, &request, None) {
+            Decision::Verify(job) => decide(view, now, &request, Some(&job.run(view, client, now))),
+            decided => decided,
+        })? {
+            Permission::AwaitKey(awaiting) => awaiting,
+            permission => return Ok(permission),
+        };
+        self.0.means.foreign.ask(&awaiting.key).await;
+        self.permit(|view, now| decide(view, now, &request, Some(&awaiting.run(view, client, now))))
+    }
+
+    /// What follows from a decision that is taken in one view.
+    fn permit<'h>(&self, decide: impl FnOnce(&View<'_>, Timestamp) -> Decision<'h>) -> Result<Permission, Denial> {
         let view = self.0.means.gate.view();
         let now = self.0.means.clock.now();
-        let decision = match decide(&view, now, &request, None) {
-            Decision::Verify(job) => decide(&view, now, &request, Some(&job.run(&view, client, now))),
-            decided => decided,
-        };
-        match decision {
+        match decide(&view, now) {
             Decision::Forward(permit) => owned(permit, &view, now).map(Permission::Forward),
             Decision::Endpoint(endpoint) => Ok(Permission::Endpoint(endpoint)),
+            Decision::AwaitKey(awaiting) => Ok(Permission::AwaitKey(awaiting)),
             Decision::Reply(denial) => Err(denial),
             // A proof speaks about the token that was just looked for; the same head has no other.
-            Decision::Verify(_) | Decision::AwaitKey(_) => Err(Denial::of(Reason::Internal)),
+            Decision::Verify(_) => Err(Denial::of(Reason::Internal)),
         }
     }
 
@@ -133,6 +144,8 @@ impl Doorman {
 enum Permission {
     Forward(Forward),
     Endpoint(Arc<Endpoint>),
+    /// Nothing yet: a foreign issuer must be asked first.
+    AwaitKey(Awaiting),
 }
 
 fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward, Denial> {
@@ -173,7 +186,7 @@ impl ProxyHttp for Doorman {
             let headers = &session.req_header().headers;
             exchange.client = Some(forward::client_address(headers, peer.ip(), &self.0.tunables().trusted_proxies));
         }
-        match self.decide(session, exchange.client) {
+        match self.decide(session, exchange.client).await {
             Ok(Permission::Forward(forward)) => {
                 exchange.verdict = Verdict::Forward(forward);
                 forward::drop_nominations(session.req_header_mut())?;
@@ -181,6 +194,14 @@ impl ProxyHttp for Doorman {
             }
             Ok(Permission::Endpoint(endpoint)) => {
                 self.answer_endpoint(session, exchange, endpoint).await?;
+                Ok(true)
+            }
+            // It is asked once: a second time would be a defect of ours.
+            Ok(Permission::AwaitKey(_)) => {
+                let denial = Denial::of(Reason::Internal);
+                let response = respond::denial(&denial);
+                exchange.verdict = Verdict::Deny(denial);
+                local::write(session, response).await?;
                 Ok(true)
             }
             Err(denial) => {

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use super::Settings;
 use crate::{
-    decision::Gate,
+    decision::{ForeignIssuers, Gate},
     domain::{Clock, Reason},
     edge::endpoint::TokenEndpoints,
     observe::{
@@ -54,6 +54,8 @@ impl Tunables {
 pub struct Means {
     /// Who decides.
     pub gate: Arc<Gate>,
+    /// Who asks foreign issuers for their keys.
+    pub foreign: Arc<ForeignIssuers>,
     /// Who answers token endpoints.
     pub endpoints: Arc<TokenEndpoints>,
     /// The time.

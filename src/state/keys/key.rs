@@ -1,12 +1,6 @@
 //! One key, parsed once: it belongs to one issuer and one algorithm, and does nothing else.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-};
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -24,6 +18,8 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Map, Value};
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+use super::good_until::GoodUntil;
 
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Secret, Timestamp, random},
@@ -103,8 +99,8 @@ pub struct Key {
     pub created_at: Timestamp,
     /// How its tokens are read, where they are not like Portero's own.
     pub profile: Option<Arc<ClaimProfile>>,
-    /// Until when it is believed, in Unix milliseconds, where that moves on by itself: a foreign issuer's.
-    good_until: Option<Arc<AtomicI64>>,
+    /// Until when it is believed, where somebody must confirm it again and again: a foreign issuer's.
+    good_until: Option<GoodUntil>,
     thumbprint: [u8; THUMBPRINT_BYTES],
     material: Material,
 }
@@ -183,16 +179,16 @@ impl Key {
         Self { profile: Some(profile), ..self }
     }
 
-    /// The same key, believed until `good_until` says, in Unix milliseconds.
+    /// The same key, believed until `good_until` says.
     #[must_use]
-    pub fn with_good_until(self, good_until: Arc<AtomicI64>) -> Self {
+    pub fn with_good_until(self, good_until: GoodUntil) -> Self {
         Self { good_until: Some(good_until), ..self }
     }
 
     /// Whether it is believed `now`. Whoever fetches a foreign issuer's keys may be stuck: then they end by themselves.
     #[must_use]
     pub fn is_believed(&self, now: Timestamp) -> bool {
-        self.good_until.as_ref().is_none_or(|until| now.as_millis() < until.load(Ordering::Acquire))
+        self.good_until.as_ref().is_none_or(|until| until.holds(now))
     }
 
     /// Whether both are the same key: the same id, issuer, algorithm, material and reading. A key id

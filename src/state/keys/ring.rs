@@ -64,6 +64,14 @@ impl Keyring {
         Self::of(self.own.clone(), foreign)
     }
 
+    /// The same ring without the keys of other foreign issuers than these.
+    #[must_use]
+    pub fn with_foreign_only(&self, issuers: &[&RealmName]) -> Self {
+        let mut foreign = self.foreign.clone();
+        foreign.retain(|name, _| issuers.contains(&name));
+        Self::of(self.own.clone(), foreign)
+    }
+
     fn of(own: Vec<Arc<Key>>, foreign: HashMap<RealmName, Vec<Arc<Key>>>) -> Self {
         let mut ring = Self::default();
         for key in &own {

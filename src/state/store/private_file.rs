@@ -44,6 +44,14 @@ pub enum PrivateFileError {
 
 /// Reads the file, without white space around its text.
 pub fn read(path: &Path) -> Result<Zeroizing<String>, PrivateFileError> {
+    let no_text = |error| PrivateFileError::Io { path: path.to_owned(), source: io::Error::other(error) };
+    let bytes = read_bytes(path)?;
+    let text = std::str::from_utf8(&bytes).map_err(no_text)?;
+    Ok(Zeroizing::new(text.trim().to_owned()))
+}
+
+/// Reads the file as it is.
+pub fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, PrivateFileError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => PrivateFileError::Missing(path.to_owned()),
         _ => PrivateFileError::Io { path: path.to_owned(), source },
@@ -56,8 +64,7 @@ pub fn read(path: &Path) -> Result<Zeroizing<String>, PrivateFileError> {
     if facts.len() > FILE_BYTES_MAX {
         return Err(failed(io::Error::other("the file is too large to be what it should be")));
     }
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
-    Ok(Zeroizing::new(text.trim().to_owned()))
+    Ok(Zeroizing::new(fs::read(path).map_err(failed)?))
 }
 
 /// Reads the file, or makes it with `text` and mode 0600; it is on the disk when this returns.

@@ -1,0 +1,214 @@
+//! `[issuers.NAME]`: whose tokens are accepted that were minted elsewhere.
+
+use std::{net::IpAddr, ops::RangeInclusive, sync::Arc, time::Duration};
+
+use http::{Uri, uri::Scheme};
+
+use super::{
+    duration,
+    item::Item,
+    reader::{Context, Section},
+    realms::{Realms, identifier},
+};
+use crate::{
+    domain::{Algorithm, KeyId, RealmName},
+    state::{
+        issuer::{FRESH_MAX, FRESH_MIN, Jwks, KeyFile, Settings, Source},
+        keys::jwk::KEY_ID_BYTES_MAX,
+    },
+};
+
+/// Less could not be told from more (see [`FRESH_MIN`]), and more would keep revoked keys.
+const REFRESH: RangeInclusive<Duration> = FRESH_MIN..=FRESH_MAX;
+const MAX_STALE: RangeInclusive<Duration> = FRESH_MIN..=Duration::from_hours(24 * 30);
+const COOLDOWN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+/// Requests with an unknown key wait as long.
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(30);
+
+/// Keys in files of one issuer, at most.
+const KEY_FILES_MAX: usize = 64;
+
+/// The keys that only an issuer has whose keys are fetched.
+const JWKS_KEYS: [&str; 5] = ["refresh", "max_stale", "cooldown", "timeout", "ca"];
+
+/// Reads every issuer, and makes their names known to what accepts them.
+pub(super) fn read(context: &Context<'_>, root: &mut Section<'_>, realms: &mut Realms) -> Vec<Arc<Settings>> {
+    let mut issuers: Vec<Arc<Settings>> = vec![];
+    for (name, section) in root.named_sections("issuers") {
+        let issuer_spot = section.spot_of("issuer");
+        realms.foreign.push(name.to_owned());
+        let Some(issuer) = issuer(name, section, realms) else { continue };
+        let realm = realms.checked.iter().find(|realm| realm.issuer == issuer.issuer);
+        let realm = realm.map(|realm| format!("realm '{}'", realm.name));
+        let other = issuers.iter().find(|other| other.issuer == issuer.issuer);
+        if let Some(owner) = realm.or_else(|| Some(format!("issuer '{}'", other?.name))) {
+            let message = format!("{owner} has this issuer too; subjects would not be told apart");
+            context.report(&issuer_spot, &message);
+        }
+        issuers.push(Arc::new(issuer));
+    }
+    issuers
+}
+
+/// Reads one issuer.
+fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Settings> {
+    let parsed_name = name.parse::<RealmName>();
+    if parsed_name.is_err() {
+        section.report_here("the name must be 1 to 64 of a-z, 0-9, '-' and '_', and start with a letter");
+    }
+    if realms.is_realm(name) {
+        section.report_here("a realm has this name; a route that accepts it could mean either");
+    }
+    let issuer = section.required("issuer", "\"https://login.example.com\"", identifier);
+    let audience = section.or("audience", realms.audience.clone(), identifier);
+    let fetched = section.has("jwks_url");
+    let in_files = section.has("keys");
+    let has_algorithms = section.has("algorithms");
+    let algorithms = section.checked("algorithms", Settings::ALGORITHMS_DEFAULT.to_vec(), |item| {
+        item.some(|item| algorithm(item, in_files && !fetched))
+    });
+    let source = match (fetched, in_files) {
+        (true, false) => jwks(&mut section).map(Source::Jwks),
+        (false, true) => {
+            for key in JWKS_KEYS {
+                section.refuse(key, "keys in files are not fetched; this key is for jwks_url");
+            }
+            let allowed = has_algorithms.then_some(algorithms.as_deref()).flatten();
+            section.optional("keys", |item| key_files(item, allowed)).map(Source::Files)
+        }
+        (fetched, _) => {
+            section.skip(JWKS_KEYS);
+            // Known, but which of them is wrong cannot be told.
+            section.optional("jwks_url", |_| Some(()));
+            section.optional("keys", |_| Some(()));
+            section.report_here(if fetched {
+                "jwks_url and keys exclude each other: either they are fetched, or they lie in files"
+            } else {
+                "says nothing of its keys; add jwks_url = \"https://…\", or keys = [{ file, algorithm, id }]"
+            });
+            None
+        }
+    };
+    section.finish();
+    let source = source?;
+    let algorithms = match &source {
+        Source::Files(files) if !has_algorithms => {
+            let mut used: Vec<_> = files.iter().map(|file| file.algorithm).collect();
+            used.sort_by_key(|algorithm| algorithm.name());
+            used.dedup();
+            used
+        }
+        _ => algorithms?,
+    };
+    Some(Settings { name: parsed_name.ok()?, issuer: issuer?, audience, leeway: realms.leeway, algorithms, source })
+}
+
+/// Where keys are fetched, and how.
+fn jwks(section: &mut Section<'_>) -> Option<Jwks> {
+    let url = section.optional("jwks_url", url);
+    let default = Jwks::new(Uri::default());
+    let refresh = section.or("refresh", default.refresh, |item| item.duration(&REFRESH));
+    let max_stale = section.or("max_stale", default.max_stale, |item| item.duration(&MAX_STALE));
+    let cooldown = section.or("cooldown", default.cooldown, |item| item.duration(&COOLDOWN));
+    let timeout = section.or("timeout", default.timeout, |item| item.duration(&TIMEOUT));
+    let ca = section.optional("ca", Item::path);
+    if max_stale < refresh {
+        let (shown, refresh) = (duration::shown(max_stale), duration::shown(refresh));
+        section.report(
+            "max_stale",
+            &format!("{shown} is less than refresh ({refresh}): keys would end before they are due"),
+        );
+    }
+    let url = url?;
+    if ca.is_some() && url.scheme() == Some(&Scheme::HTTP) {
+        section.report("ca", "jwks_url is http: there is no certificate to check");
+    }
+    Some(Jwks { url, ca, refresh, max_stale, cooldown, timeout })
+}
+
+/// An address that a set may be fetched from. It is never shown: a query may hold a secret.
+fn url(item: &Item<'_>) -> Option<Uri> {
+    let text = item.word()?;
+    let uri = text.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
+    let (Some(uri), false) = (uri, text.contains(['#', '@'])) else {
+        return item.wrong(
+            "must be a URL without user information and fragment, such as \"https://login.example.com/jwks.json\"",
+        );
+    };
+    match uri.scheme_str() {
+        Some("https") => Some(uri),
+        Some("http") if uri.host().is_some_and(is_loopback) => Some(uri),
+        _ => item.wrong("must be https; http is for loopback addresses (127.0.0.1, [::1]) only: whoever is on the way could put keys of his own in"),
+    }
+}
+
+/// Whether a literal address is this machine's own. A name is none: who answers for it may change.
+fn is_loopback(host: &str) -> bool {
+    host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// An algorithm; symmetric ones only where keys lie in files.
+fn algorithm(item: &Item<'_>, symmetric: bool) -> Option<Algorithm> {
+    let jwt = Algorithm::ALL.into_iter().filter(|algorithm| algorithm.is_jwt());
+    let algorithm = item.one_of(&jwt.map(|algorithm| (algorithm.name(), algorithm)).collect::<Vec<_>>())?;
+    if symmetric || !is_symmetric(algorithm) {
+        return Some(algorithm);
+    }
+    item.wrong(&format!("{algorithm} is for keys in files: a secret that is published is none"))
+}
+
+const fn is_symmetric(algorithm: Algorithm) -> bool {
+    matches!(algorithm, Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512)
+}
+
+/// Keys in files, each with another id.
+fn key_files(item: &Item<'_>, allowed: Option<&[Algorithm]>) -> Option<Vec<KeyFile>> {
+    let items = item.items()?;
+    if !(1..=KEY_FILES_MAX).contains(&items.len()) {
+        return item.wrong(&format!("must name 1 to {KEY_FILES_MAX} keys"));
+    }
+    let mut files: Vec<KeyFile> = vec![];
+    for item in &items {
+        let Some(file) = item.section().and_then(|section| key_file(section, allowed)) else { continue };
+        if files.iter().any(|other| other.id == file.id) {
+            item.wrong::<()>(&format!("another key has the id '{}' too; a token names its key by it", file.id));
+        }
+        files.push(file);
+    }
+    (files.len() == items.len()).then_some(files)
+}
+
+fn key_file(mut section: Section<'_>, allowed: Option<&[Algorithm]>) -> Option<KeyFile> {
+    for literal in ["secret", "key", "pem"] {
+        section.refuse(
+            literal,
+            "keys do not stand in this file; put it into one of its own, and name that: file = \"corp.pem\"",
+        );
+    }
+    let file = section.required("file", "\"corp.pem\"", path);
+    let algorithm = section.required("algorithm", "\"RS256\"", |item| algorithm(item, true));
+    let id = section.required("id", "\"k1\"", key_id);
+    if let (Some(allowed), Some(algorithm)) = (allowed, algorithm)
+        && !allowed.contains(&algorithm)
+    {
+        section.report("algorithm", &format!("'{algorithm}' is not one of the issuer's algorithms"));
+    }
+    section.finish();
+    Some(KeyFile { file: file?, algorithm: algorithm?, id: id? })
+}
+
+/// A file's name. A PEM text in its place is a secret that got here by mistake: it is not shown.
+fn path(item: &Item<'_>) -> Option<std::path::PathBuf> {
+    if item.word()?.contains("-----BEGIN") {
+        return item.wrong("must be the name of a file; the key itself does not belong here");
+    }
+    item.path()
+}
+
+fn key_id(item: &Item<'_>) -> Option<KeyId> {
+    let text = item.word()?;
+    if text.len() <= KEY_ID_BYTES_MAX && !text.contains(char::is_control) {
+        return Some(KeyId::from_text(&text));
+    }
+    item.no(&format!("a key id: 1 to {KEY_ID_BYTES_MAX} octets without control characters"))
+}

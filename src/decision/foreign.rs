@@ -1,0 +1,174 @@
+//! Foreign issuers at work: their keys are brought into the gate, and asked for when a token names one
+//! that nobody knows.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+
+use super::{authenticate::ForeignKey, snapshot::Gate};
+use crate::{
+    domain::{Clock, RealmName},
+    observe::metrics::Metrics,
+    state::{
+        issuer::{
+            FetcherError, IssuerKeys, Settings, Source,
+            files::{self, FileKey, KeyFileError},
+        },
+        keys::{GoodUntil, Key, KeyError, KeyState, MaterialBytes, jwk::PublicJwk},
+    },
+};
+
+/// Why an issuer's keys cannot be kept.
+#[derive(Debug, Error)]
+pub enum ForeignIssuerError {
+    /// The certificates to trust cannot be read.
+    #[error("issuers.{0}: {1}")]
+    Fetcher(RealmName, FetcherError),
+    /// A key's file cannot be used.
+    #[error("issuers.{0}: {1}")]
+    File(RealmName, KeyFileError),
+    /// A key cannot be used.
+    #[error("issuers.{0}: {1}")]
+    Key(RealmName, KeyError),
+}
+
+/// Keeps the keys of every foreign issuer of the config.
+pub struct ForeignIssuers {
+    gate: Arc<Gate>,
+    /// Where snapshots of fetched sets lie.
+    folder: PathBuf,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    running: ArcSwap<HashMap<RealmName, Arc<Running>>>,
+    /// Whose word counts for each issuer. An instance that was replaced still has a last word.
+    speakers: Arc<Mutex<Speakers>>,
+}
+
+type Speakers = HashMap<RealmName, u64>;
+
+struct Running {
+    settings: Arc<Settings>,
+    /// `None` for keys in files: there is nobody to ask.
+    keys: Option<IssuerKeys>,
+}
+
+impl ForeignIssuers {
+    /// Without any issuer yet.
+    #[must_use]
+    pub fn new(gate: Arc<Gate>, folder: PathBuf, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+        Self { gate, folder, clock, metrics, running: ArcSwap::default(), speakers: Arc::default() }
+    }
+
+    /// Keeps the keys of these issuers, and of no others. One whose settings are as they were goes on as it is.
+    /// Call it within the runtime that shall do the work.
+    ///
+    /// # Errors
+    /// When a file of one of them cannot be used: then nothing has changed.
+    pub fn replace(&self, issuers: &[Arc<Settings>]) -> Result<(), ForeignIssuerError> {
+        let present = self.running.load_full();
+        let unchanged = |settings: &Arc<Settings>| {
+            let running = present.get(&settings.name).filter(|running| *running.settings == **settings)?;
+            // Files may hold other keys than before.
+            running.keys.is_some().then(|| Arc::clone(running))
+        };
+        let mut prepared = vec![];
+        for settings in issuers.iter().filter(|settings| unchanged(settings).is_none()) {
+            prepared.push((Arc::clone(settings), self.prepare(settings)?));
+        }
+        let mut running: HashMap<_, _> =
+            issuers.iter().filter_map(unchanged).map(|it| (it.settings.name.clone(), it)).collect();
+        for (settings, prepared) in prepared {
+            let keys = self.start(&settings, prepared)?;
+            running.insert(settings.name.clone(), Arc::new(Running { settings, keys }));
+        }
+        let names: Vec<_> = issuers.iter().map(|settings| &settings.name).collect();
+        self.speakers().retain(|name, _| names.contains(&name));
+        self.running.store(Arc::new(running));
+        self.gate.keep_foreign_keys(&names);
+        Ok(())
+    }
+
+    /// Asks the issuer of `key` for its keys, if the key is missing and it was not asked just now; waits for the
+    /// answer within bounds.
+    pub async fn ask(&self, key: &ForeignKey) {
+        let running = self.running.load().get(&key.issuer).cloned();
+        if let Some(keys) = running.as_ref().and_then(|running| running.keys.as_ref()) {
+            keys.ask(key.id.as_str()).await;
+        }
+    }
+
+    /// What can fail of a start, without an effect.
+    fn prepare(&self, settings: &Settings) -> Result<Vec<Arc<Key>>, ForeignIssuerError> {
+        let failed = |error| ForeignIssuerError::File(settings.name.clone(), error);
+        match &settings.source {
+            Source::Jwks(jwks) => {
+                let checked = IssuerKeys::check(jwks).map(|()| vec![]);
+                checked.map_err(|error| ForeignIssuerError::Fetcher(settings.name.clone(), error))
+            }
+            Source::Files(files) => {
+                let keys = files::read(files).map_err(failed)?;
+                let keys = keys.iter().map(|key| self.file_key(&settings.name, key)).collect::<Result<_, _>>();
+                keys.map_err(|error| ForeignIssuerError::Key(settings.name.clone(), error))
+            }
+        }
+    }
+
+    fn start(&self, settings: &Arc<Settings>, files: Vec<Arc<Key>>) -> Result<Option<IssuerKeys>, ForeignIssuerError> {
+        let name = settings.name.clone();
+        let speaker = {
+            let mut speakers = self.speakers();
+            let speaker = speakers.entry(name.clone()).or_default();
+            *speaker += 1;
+            *speaker
+        };
+        let Source::Jwks(jwks) = &settings.source else {
+            self.gate.set_foreign_keys(&name, files);
+            return Ok(None);
+        };
+        let (gate, clock, speakers) = (Arc::clone(&self.gate), Arc::clone(&self.clock), Arc::clone(&self.speakers));
+        let sink = move |keys: &[PublicJwk], good_until: &GoodUntil| {
+            let speakers = speakers.lock().unwrap_or_else(PoisonError::into_inner);
+            if speakers.get(&name) == Some(&speaker) {
+                let keys = keys.iter().filter_map(|key| fetched_key(&name, key, good_until, &*clock)).collect();
+                gate.set_foreign_keys(&name, keys);
+            }
+        };
+        let (clock, folder) = (Arc::clone(&self.clock), &self.folder);
+        let keys = IssuerKeys::start(settings, jwks, folder, clock, &self.metrics, sink);
+        keys.map(Some).map_err(|error| ForeignIssuerError::Fetcher(settings.name.clone(), error))
+    }
+
+    fn file_key(&self, issuer: &RealmName, key: &FileKey) -> Result<Arc<Key>, KeyError> {
+        let (id, algorithm, material) = match key {
+            FileKey::Public(jwk) => (jwk.id.clone(), jwk.algorithm, MaterialBytes::Public(&jwk.public)),
+            FileKey::Secret { id, algorithm, secret } => {
+                (Some(id.clone()), *algorithm, MaterialBytes::Secret(secret.expose()))
+            }
+        };
+        let id = id.ok_or(KeyError::Rejected(algorithm))?;
+        Key::new(id, issuer.clone(), algorithm, KeyState::Active, self.clock.now(), material).map(Arc::new)
+    }
+
+    fn speakers(&self) -> std::sync::MutexGuard<'_, Speakers> {
+        // Numbers that only grow are never half changed.
+        self.speakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for ForeignIssuers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ForeignIssuers").field("running", &self.running.load().keys()).finish_non_exhaustive()
+    }
+}
+
+/// A fetched key, ready to use. One without a name is of no use: a token could not name it.
+fn fetched_key(issuer: &RealmName, jwk: &PublicJwk, good_until: &GoodUntil, clock: &dyn Clock) -> Option<Arc<Key>> {
+    let (id, material) = (jwk.id.clone()?, MaterialBytes::Public(&jwk.public));
+    let key = Key::new(id, issuer.clone(), jwk.algorithm, KeyState::Active, clock.now(), material).ok()?;
+    Some(Arc::new(key.with_good_until(good_until.clone())))
+}

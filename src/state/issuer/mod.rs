@@ -1,0 +1,35 @@
+//! Foreign issuers: whose tokens Portero accepts without having minted them, and their keys over time.
+//!
+//! ```text
+//! settings   what the config says of one issuer
+//! machine    fresh → stale, still serving → closed; when to fetch. Pure
+//! freshness  what an answer's headers say of its age
+//! fetch      one HTTPS GET under bounds
+//! snapshot   the last good set on disk, for cold starts
+//! refresh    the task that runs the machine: IssuerKeys
+//! files      keys that lie in files instead
+//! ```
+//!
+//! For `Source::Jwks`, [`IssuerKeys::start`] runs on the control runtime and tells its *sink* every set that comes
+//! into force, and the empty one when there is none any more: what was told last is what holds. Whoever opens a
+//! token looks its `kid` up among them; is it missing, [`IssuerKeys::ask`] waits for a fetch if one may
+//! be made, and then it is looked up again, once. A verdict on a token whose signature was checked earlier asks
+//! [`GoodUntil::holds`](crate::state::keys::GoodUntil::holds), which does not need the task to be alive. For `Source::Files`, [`files::read`]
+//! gives the keys once.
+//!
+//! Nothing here ever sees a token: which address is fetched, only the config says.
+
+mod fetch;
+pub mod files;
+mod freshness;
+mod machine;
+mod refresh;
+mod settings;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+pub use fetch::FetcherError;
+pub use machine::{FRESH_MAX, FRESH_MIN};
+pub use refresh::IssuerKeys;
+pub use settings::{Jwks, KeyFile, Settings, Source};

@@ -5,6 +5,7 @@
 //! reader    a table of the file, read key by key; nobody asked for a key → unknown
 //! item      one value, read as what it should be          (expand: ${ENV} · duration: "30s")
 //! process   [server] [admin] [store] [log] [passwords] [throttle]
+//! keys      [keys]
 //! realms    [tokens] [realms.NAME]
 //! upstreams [upstreams.NAME]
 //! routes    [[routes]] with what they ask for (policy)
@@ -21,6 +22,7 @@ mod duration;
 mod endpoints;
 mod expand;
 mod item;
+mod keys;
 mod policy;
 mod process;
 mod reader;
@@ -102,6 +104,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
     let access_log = process::log(root.section("log"));
     let hashing = process::passwords(root.section("passwords"));
     let throttle = process::throttle(root.section("throttle"));
+    let keys = keys::keys(root.section("keys"));
 
     let realms = realms::read(context, &mut root);
     let upstreams = upstreams::read(&mut root);
@@ -127,6 +130,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
         master_key_file,
         hashing,
         throttle,
+        keys,
         access_log,
         site,
     }

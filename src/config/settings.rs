@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    decision::Site,
+    decision::{Site, schedule},
     edge::{admin, proxy},
     rules::limit,
     state::{account, store},
@@ -11,7 +11,7 @@ use crate::{
 
 /// Everything that `gateway.toml` says, checked.
 ///
-/// A reload swaps `site`, `access_log` and what `server` has of trusted proxies and waits;
+/// A reload swaps `site`, `keys`, `access_log` and what `server` has of trusted proxies and waits;
 /// [`Settings::restart_only_changes`] names the rest.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -27,6 +27,8 @@ pub struct Settings {
     pub hashing: account::Settings,
     /// `[throttle]`: how many failed logins there may be.
     pub throttle: limit::Settings,
+    /// `[keys]`: how signing keys rotate.
+    pub keys: schedule::Settings,
     /// `log.access`: whether each request is logged.
     pub access_log: bool,
     /// `[tokens]`, `[realms]`, `[[token_endpoints]]`, `[[routes]]` and `[upstreams]`.

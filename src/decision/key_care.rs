@@ -46,7 +46,7 @@ impl Steward {
         let keys = OwnKeys::of(&owner.name, &records);
         let (realm, seen) = (&owner.name, keys.active.map(|key| &key.id));
         if !at_once {
-            self.check_rotation(owner, &keys)?;
+            Self::check_rotation(owner, &keys)?;
         }
         let retires_at = owner.retires_at(&self.store, settings, now).await?;
         let fate = Fate::Retiring { retires_at };
@@ -71,7 +71,7 @@ impl Steward {
         Ok(rotated)
     }
 
-    fn check_rotation(&self, owner: &Owner, keys: &OwnKeys<'_>) -> Result<(), StewardError> {
+    fn check_rotation(owner: &Owner, keys: &OwnKeys<'_>) -> Result<(), StewardError> {
         let realm = &owner.name;
         if let Some(key) = keys.active.filter(|key| key.pinned) {
             return Err(StewardError::Refused(format!(

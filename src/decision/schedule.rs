@@ -58,7 +58,7 @@ impl Owner {
         Self { name: realm.name.clone(), algorithm: realm.algorithm, realm: Some(Arc::clone(realm)) }
     }
 
-    /// The gateway itself. EdDSA: small and quick to sign, and every service that can check a JWKS knows it.
+    /// The gateway itself. `EdDSA`: small and quick to sign, and every service that can check a JWKS knows it.
     #[must_use]
     pub fn internal() -> Self {
         Self { name: RealmName::internal(), algorithm: Algorithm::EdDsa, realm: None }

@@ -38,7 +38,7 @@ pub(super) enum Command {
         /// Only this realm's; without it every realm's of the config, and that of internal tokens
         #[arg(long)]
         realm: Option<RealmName>,
-        /// Do not wait until the new key was published for keys.publish_ahead
+        /// Do not wait until the new key was published long enough
         #[arg(long)]
         now: bool,
     },
@@ -137,7 +137,7 @@ async fn reseal(settings: &Settings, steward: &Steward, to: Option<&std::path::P
     let keys = steward.reseal_keys(to).await?;
     let file = to.unwrap_or(present).display().to_string();
     let advice = match to {
-        None => "a copy of the old one opens this store no more: copy the new one".to_owned(),
+        None => "copy it to where you keep the old one, which now opens only older backups of the store".to_owned(),
         Some(_) => format!(
             "now put it in the place of {}, or name it in store.master_key_file or PORTERO_MASTER_KEY_FILE and restart; \
              until then a running gateway goes on with the keys it has, and sees no change of them",

@@ -92,7 +92,7 @@ impl Keeper {
         let mut due: Option<Timestamp> = None;
         loop {
             let now = self.clock.now();
-            let moved = self.vault.revision().await.map(|revision| seen.as_ref() != Some(&revision)).unwrap_or(true);
+            let moved = self.vault.revision().await.map_or(true, |revision| seen.as_ref() != Some(&revision));
             if behind || moved || due.is_some_and(|due| due <= now) {
                 match self.step().await {
                     Ok((revision, next)) => {

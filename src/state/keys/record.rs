@@ -13,6 +13,7 @@ use crate::{
 
 /// A key without its material.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of a row, each of its own")]
 pub struct KeyRecord {
     /// `kid`.
     pub id: KeyId,

@@ -112,9 +112,9 @@ mod tests {
         assert_eq!(ec_jwk["y"], URL_SAFE_NO_PAD.encode(&point[49..]));
 
         let ed = Ed25519KeyPair::generate().unwrap();
-        let ed_jwk = jwk(&id, Algorithm::EdDsa, ed.public_key().as_der().unwrap().as_ref()).unwrap();
-        assert_eq!(ed_jwk["x"], URL_SAFE_NO_PAD.encode(ed.public_key().as_ref()));
-        assert_eq!(ed_jwk["use"], "sig");
+        let edwards_jwk = jwk(&id, Algorithm::EdDsa, ed.public_key().as_der().unwrap().as_ref()).unwrap();
+        assert_eq!(edwards_jwk["x"], URL_SAFE_NO_PAD.encode(ed.public_key().as_ref()));
+        assert_eq!(edwards_jwk["use"], "sig");
     }
 
     #[test]

@@ -41,12 +41,11 @@ impl Vault {
     /// brought to its end.
     pub async fn open(store: Store, settings: &Settings) -> Result<Self, VaultError> {
         let file = &settings.master_key_file;
-        let fingerprint = match store.meta(FINGERPRINT).await? {
-            Some(fingerprint) => fingerprint,
-            None => {
-                let made = MasterKey::read_or_create(file)?.fingerprint();
-                store.meta_or_insert(FINGERPRINT, made.as_bytes()).await?
-            }
+        let fingerprint = if let Some(fingerprint) = store.meta(FINGERPRINT).await? {
+            fingerprint
+        } else {
+            let made = MasterKey::read_or_create(file)?.fingerprint();
+            store.meta_or_insert(FINGERPRINT, made.as_bytes()).await?
         };
         let master = Arc::new(MasterFile::open(file, &fingerprint)?);
         let vault = Self { store, master };

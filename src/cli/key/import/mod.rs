@@ -46,7 +46,7 @@ pub(in crate::cli) struct Arguments {
     /// The realm whose tokens it signed
     #[arg(long)]
     realm: RealmName,
-    /// HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA
+    /// The algorithm of its tokens, as their header says it: HS256, RS256, ES256 and so on
     #[arg(long)]
     algorithm: Algorithm,
     /// The kid that its tokens name; without it they name none

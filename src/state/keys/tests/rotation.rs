@@ -17,7 +17,7 @@ async fn a_key_goes_from_next_to_retired() {
     assert_eq!((new.state, new.activated_at, new.created_at), (KeyState::Active, Some(at(20)), at(10)));
 
     assert!(vault.retire_due(at(99)).await.unwrap().is_empty());
-    assert_eq!(vault.retire_due(at(100)).await.unwrap(), [first.clone()]);
+    assert_eq!(vault.retire_due(at(100)).await.unwrap(), std::slice::from_ref(&first));
     assert_eq!(place.record(&first).await.ended_at, Some(at(100)));
     let ring = vault.load().await.unwrap();
     assert!(ring.get(first.as_str()).is_none(), "its tokens are of an unknown key");

@@ -185,6 +185,31 @@ mod tests {
     }
 
     #[test]
+    fn a_pem_of_either_half_is_read_and_only_the_private_one_signs() {
+        for (algorithm, kind) in [
+            (Algorithm::Rs256, &rcgen::PKCS_RSA_SHA256),
+            (Algorithm::Ps512, &rcgen::PKCS_RSA_SHA256),
+            (Algorithm::Es256, &rcgen::PKCS_ECDSA_P256_SHA256),
+            (Algorithm::Es384, &rcgen::PKCS_ECDSA_P384_SHA384),
+            (Algorithm::EdDsa, &rcgen::PKCS_ED25519),
+        ] {
+            let pair = rcgen::KeyPair::generate_for(kind).unwrap();
+            let private = read(&pair.serialize_pem(), algorithm, Encoding::Raw).unwrap();
+            private.check(algorithm, true).unwrap();
+            let public = read(&pair.public_key_pem(), algorithm, Encoding::Raw).unwrap();
+            assert!(public.check(algorithm, true).unwrap_err().contains("cannot sign"), "{algorithm}");
+            let Material::Public(half) = private.verifying(algorithm) else {
+                panic!("{algorithm}: no private half is kept")
+            };
+            assert_eq!(
+                crate::state::keys::spki::pem(&half),
+                pair.public_key_pem().replace("\r\n", "\n"),
+                "{algorithm}"
+            );
+        }
+    }
+
+    #[test]
     fn weak_and_wrong_material_is_refused_in_words() {
         let raw = |text: &str, algorithm| refusal(text, algorithm, Encoding::Raw);
         assert!(raw(&"x".repeat(31), Algorithm::Hs256).contains("has 31 bytes, and HS256 takes at least 32"));

@@ -91,4 +91,12 @@ async fn few_keys_are_tried_for_tokens_that_name_none() {
     place.vault.import(&import("named", Use::Verify { until: None }), at(1)).await.unwrap();
     place.vault.retire(&KeyId::from_text("0"), KeyState::Retiring, at(2)).await.unwrap();
     place.vault.import(&unnamed(9), at(3)).await.unwrap();
+    // A revoked key takes no other's place among those that are tried.
+    let other = Import { material: MaterialBytes::Secret(&[8; 32]), ..unnamed(10) };
+    place.vault.import(&other, at(4)).await.unwrap_err();
+    place.vault.revoke(&KeyId::from_text("1"), at(4)).await.unwrap();
+    place.vault.import(&other, at(5)).await.unwrap();
+    let tried = place.vault.load().await.unwrap();
+    let tried: Vec<_> = tried.unnamed().iter().map(|key| key.id.as_str()).collect();
+    assert_eq!(tried, ["2", "3", "9", "10"]);
 }

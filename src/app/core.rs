@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use super::{Control, StartError};
 use crate::{
     config::Settings,
-    decision::{ForeignIssuers, Gate, Registrar, Snapshot, Steward, lifetimes},
-    domain::{Algorithm, Clock, RealmName, SystemClock},
+    decision::{ForeignIssuers, Gate, Registrar, Snapshot, Steward, keeper, lifetimes},
+    domain::{Clock, SystemClock},
     edge::{
         admin::{Admin, AdminToken, AllowedHosts, Readiness},
         endpoint::TokenEndpoints,
@@ -31,11 +31,6 @@ pub async fn open_vault(settings: &Settings) -> Result<(Store, Vault), StartErro
     Ok((store, vault))
 }
 
-/// Which algorithm each realm signs with.
-pub(super) fn realm_algorithms(settings: &Settings) -> Vec<(RealmName, Algorithm)> {
-    settings.site.realms.iter().map(|realm| (realm.name.clone(), realm.algorithm)).collect()
-}
-
 /// What everything else works with.
 pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
@@ -54,7 +49,7 @@ impl Core {
         let (store, vault) = control.block_on(async {
             let (store, vault) = open_vault(settings).await?;
             lifetimes::note(&store, &settings.site.realms, clock.now()).await?;
-            vault.ensure(&realm_algorithms(settings), clock.now()).await?;
+            keeper::ensure(&store, &vault, &settings.site.realms, &settings.keys, clock.now()).await?;
             Ok::<_, StartError>((store, vault))
         })?;
         // The keys come with the first reading of the store, see `Follower::start`.

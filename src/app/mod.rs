@@ -30,7 +30,10 @@ use self::{
 };
 use crate::{
     config::{self, Report, Settings},
-    decision::{FollowError, Follower, ForeignIssuerError, SnapshotError},
+    decision::{
+        FollowError, Follower, ForeignIssuerError, SnapshotError,
+        keeper::{Keeper, KeeperError},
+    },
     edge::{
         admin::{self, Readiness},
         proxy,
@@ -73,6 +76,9 @@ pub enum StartError {
     /// Its keys.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The keys that its realms need.
+    #[error(transparent)]
+    Keeper(#[from] KeeperError),
     /// Reading what is in force.
     #[error(transparent)]
     Follow(#[from] FollowError),
@@ -152,7 +158,10 @@ impl Gateway {
             Follower::start(store.clone(), vault.clone(), Arc::clone(&gate), Arc::clone(&clock), Arc::clone(&metrics));
         let follower = control.block_on(follower)?;
         control.runtime.spawn(follower.prune(rest_stopped.clone()));
-        let following = control.runtime.spawn(follower.run(rest_stopped));
+        let following = control.runtime.spawn(follower.run(rest_stopped.clone()));
+        let (keeping, kept) = watch::channel(settings.keys);
+        let keeper = Keeper::new(store.clone(), vault.clone(), Arc::clone(&gate), Arc::clone(&clock), kept);
+        control.runtime.spawn(keeper.run(rest_stopped));
 
         let proxy = runtime("proxy", settings.server.threads)?;
         let serving =
@@ -164,8 +173,19 @@ impl Gateway {
             tracing::warn!(connections_max, hint, "the limit on open files bears fewer connections than configured");
         }
         let drain_timeout = settings.server.drain_timeout;
-        let reloader =
-            Reloader { config, started: settings, drain_timeout, gate, foreign, shared, store, vault, metrics, clock };
+        let reloader = Reloader {
+            config,
+            started: settings,
+            drain_timeout,
+            gate,
+            foreign,
+            shared,
+            store,
+            vault,
+            keeping,
+            metrics,
+            clock,
+        };
         Ok(Self {
             front: front_addresses,
             admin: admin_address,

@@ -2,10 +2,12 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use super::{StartError, core::realm_algorithms, load};
+use tokio::sync::watch;
+
+use super::{StartError, load};
 use crate::{
     config::Settings,
-    decision::{ForeignIssuers, Gate, Snapshot, lifetimes},
+    decision::{ForeignIssuers, Gate, Snapshot, keeper, lifetimes, schedule},
     domain::Clock,
     edge::proxy::{Shared, Tunables},
     observe::metrics::Metrics,
@@ -23,6 +25,7 @@ pub(super) struct Reloader {
     pub(super) shared: Arc<Shared>,
     pub(super) store: Store,
     pub(super) vault: Vault,
+    pub(super) keeping: watch::Sender<schedule::Settings>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -50,11 +53,13 @@ impl Reloader {
         let snapshot = built.map_err(|error| StartError::System(error.to_string()))??;
         // New realms have their keys before their first request.
         lifetimes::note(&self.store, &settings.site.realms, self.clock.now()).await?;
-        self.vault.ensure(&realm_algorithms(&settings), self.clock.now()).await?;
+        let (store, vault, now) = (&self.store, &self.vault, self.clock.now());
+        keeper::ensure(store, vault, &settings.site.realms, &settings.keys, now).await?;
         self.gate.refresh_keys(&self.vault).await?;
         // The last that may fail. Keys of an issuer that the snapshot does not have yet open nothing.
         self.foreign.replace(&settings.site.issuers)?;
         self.gate.publish(|present| snapshot.with_keys(Arc::clone(&present.keys)));
+        self.keeping.send_replace(settings.keys);
         self.shared.set_tunables(Tunables::of(&settings.server, settings.access_log));
         self.metrics.config_last_success_seconds.set(self.clock.now().as_secs_f64());
         self.drain_timeout = settings.server.drain_timeout;

@@ -2,6 +2,7 @@
 
 pub mod account;
 mod demo;
+mod key;
 pub mod output;
 mod revoke;
 pub mod secret;
@@ -44,6 +45,9 @@ enum Command {
     /// End tokens before their time
     #[command(subcommand)]
     Revoke(revoke::Revoke),
+    /// Rotate, retire, revoke, import and export signing keys
+    #[command(subcommand)]
+    Key(key::Command),
     /// Look at logins
     #[command(subcommand)]
     Session(revoke::Session),
@@ -65,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Demo(demo) => (Format::Text, demo.run()),
         Command::Account(command) => (command.common().output, keep_accounts(&command)),
         Command::Revoke(command) => (command.common().output, in_store(&command.common().config, &command)),
+        Command::Key(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Session(command) => (command.common().output, in_store(&command.common().config, &command)),
     };
     match outcome {

@@ -144,10 +144,7 @@ impl InStore for Revoke {
                 );
                 Ok(said(text, "principal", &account.id.to_string()))
             }
-            Self::Key { kid, .. } => {
-                steward.revoke_key(&KeyId::from_text(kid)).await?;
-                Ok(said(format!("key {kid} is revoked"), "key", kid))
-            }
+            Self::Key { kid, .. } => revoke_key(steward, kid).await,
         }
     }
 }
@@ -173,6 +170,12 @@ impl InStore for Session {
     }
 }
 
+/// `portero revoke key` and `portero key revoke`.
+pub(super) async fn revoke_key(steward: &Steward, kid: &str) -> Result<Output, CliError> {
+    steward.revoke_key(&KeyId::from_text(kid)).await?;
+    Ok(said(format!("key {kid} is revoked"), "key", kid))
+}
+
 fn revoked(revoked: Revoked) -> Output {
     match revoked {
         Revoked::Token(id) => said("the token is revoked".to_owned(), "token", &hex(&id.to_bytes())),
@@ -186,7 +189,7 @@ fn said(text: String, what: &str, id: &str) -> Output {
     Output { text, json: Value::Object(object([("revoked", what.into()), ("id", id.into())])) }
 }
 
-fn find_realm<'s>(settings: &'s Settings, name: Option<&RealmName>) -> Result<&'s Realm, CliError> {
+pub(super) fn find_realm<'s>(settings: &'s Settings, name: Option<&RealmName>) -> Result<&'s Realm, CliError> {
     let found = settings.site.realms.iter().find(|realm| Some(&realm.name) == name);
     let named = name.map_or("", RealmName::as_str);
     found.map(|realm| &**realm).ok_or_else(|| CliError::Refused(format!("the config has no realm '{named}'")))
@@ -200,7 +203,7 @@ fn token_from_stdin() -> Result<Zeroizing<String>, CliError> {
     Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
-fn instant(text: &str) -> Result<Timestamp, String> {
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     let seconds = text.parse().ok().map(Timestamp::from_secs);
     let date = || text.parse::<jiff::Timestamp>().ok().map(|date| Timestamp::from_millis(date.as_millisecond()));
     seconds.or_else(date).ok_or_else(|| "neither RFC 3339 (2026-11-21T10:00:00Z) nor Unix seconds".to_owned())

@@ -5,6 +5,7 @@
 //! reader    a table of the file, read key by key; nobody asked for a key → unknown
 //! item      one value, read as what it should be          (expand: ${ENV} · duration: "30s")
 //! process   [server] [admin] [store] [log] [passwords] [throttle]
+//! keys      [keys]
 //! realms    [tokens] [realms.NAME]
 //! issuers   [issuers.NAME]
 //! upstreams [upstreams.NAME]
@@ -23,6 +24,7 @@ mod endpoints;
 mod expand;
 mod issuers;
 mod item;
+mod keys;
 mod policy;
 mod process;
 mod reader;
@@ -104,6 +106,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
     let access_log = process::log(root.section("log"));
     let hashing = process::passwords(root.section("passwords"));
     let (throttle, scrutiny) = process::throttle(root.section("throttle"));
+    let keys = keys::keys(root.section("keys"));
 
     let mut realms = realms::read(context, &mut root);
     let issuers = issuers::read(context, &mut root, &mut realms);
@@ -134,6 +137,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
         hashing,
         throttle,
         scrutiny,
+        keys,
         access_log,
         site,
     }

@@ -170,6 +170,9 @@ fn realm(name: &str, mut section: Section<'_>, tokens: &Tokens) -> (Option<Diale
     if parsed_name.is_err() {
         section.report_here("the name must be 1 to 64 of a-z, 0-9, '-' and '_', and start with a letter");
     }
+    if parsed_name.as_ref().is_ok_and(RealmName::is_internal) {
+        section.report_here("this name is taken: the keys of internal tokens are kept under it");
+    }
     let issuer = section.optional("issuer", identifier);
     let issuer = issuer.or_else(|| Some(format!("{}/{name}", tokens.issuer.as_ref()?)));
     let dialect = section.required("dialect", "\"sws\"", dialect);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    decision::Site,
+    decision::{Site, schedule},
     edge::{admin, proxy},
     rules::limit,
     state::{account, store},
@@ -11,7 +11,7 @@ use crate::{
 
 /// Everything that `gateway.toml` says, checked.
 ///
-/// A reload swaps `site`, `access_log` and what `server` has of trusted proxies and waits;
+/// A reload swaps `site`, `keys`, `access_log` and what `server` has of trusted proxies and waits;
 /// [`Settings::restart_only_changes`] names the rest.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -29,6 +29,8 @@ pub struct Settings {
     pub throttle: limit::Settings,
     /// `throttle.bad_tokens`: how many bad tokens one address may have checked.
     pub scrutiny: limit::ScrutinySettings,
+    /// `[keys]`: how signing keys rotate.
+    pub keys: schedule::Settings,
     /// `log.access`: whether each request is logged.
     pub access_log: bool,
     /// `[tokens]`, `[realms]`, `[issuers]`, `[[token_endpoints]]`, `[[routes]]` and `[upstreams]`.

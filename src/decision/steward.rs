@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::{lifetimes, snapshot::Gate};
 use crate::{
-    domain::{Clock, KeyId, PrincipalKind, RealmName, Reason, RevocationId, SessionId, Timestamp, TokenKind},
+    domain::{Clock, PrincipalKind, RealmName, Reason, RevocationId, SessionId, Timestamp, TokenKind},
     rules::{
         dialect::AccountName,
         issuer::Issuer,
@@ -15,7 +15,7 @@ use crate::{
     },
     state::{
         account::{self, Account, AccountError, Raised},
-        keys::{Keyring, Vault, VaultError},
+        keys::{ImportError, Keyring, Vault, VaultError},
         revocation::log::{self, Record, Subject},
         session::{self, Session},
         store::{Store, StoreError},
@@ -32,10 +32,10 @@ const PROJECTS_SEARCHED_MAX: u32 = 10_000;
 /// Does what an administrator asks, durably; and in force at once where there is a gate.
 #[derive(Clone)]
 pub struct Steward {
-    store: Store,
-    vault: Vault,
-    clock: Arc<dyn Clock>,
-    gate: Option<Arc<Gate>>,
+    pub(super) store: Store,
+    pub(super) vault: Vault,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) gate: Option<Arc<Gate>>,
 }
 
 /// Why something was not done.
@@ -66,6 +66,9 @@ pub enum StewardError {
     /// The vault's fault.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// A key from outside is of no use.
+    #[error(transparent)]
+    Import(ImportError),
 }
 
 /// What was revoked.
@@ -154,18 +157,6 @@ impl Steward {
         Ok(account)
     }
 
-    /// Revokes a key: all tokens that it signed. A signing key is replaced at once.
-    pub async fn revoke_key(&self, id: &KeyId) -> Result<(), StewardError> {
-        if !self.vault.revoke(id, self.clock.now()).await? {
-            return Err(not_found("key", id.to_string(), ""));
-        }
-        if let Some(gate) = &self.gate {
-            gate.refresh_keys(&self.vault).await?;
-        }
-        tracing::info!(%id, "a key was revoked");
-        Ok(())
-    }
-
     /// The sessions of a principal, the youngest first.
     pub async fn sessions(&self, realm: &RealmName, name: &AccountName) -> Result<Vec<Session>, StewardError> {
         let account = self.account(realm, name).await?;
@@ -220,6 +211,6 @@ impl std::fmt::Debug for Steward {
     }
 }
 
-fn not_found(what: &'static str, name: String, hint: &'static str) -> StewardError {
+pub(super) fn not_found(what: &'static str, name: String, hint: &'static str) -> StewardError {
     StewardError::NotFound { what, name, hint }
 }

@@ -55,6 +55,10 @@ hash_queue = 7
 name_failures = 10
 address_failures = 60
 window = "2m"
+[keys]
+rotate_every = "30d"
+publish_ahead = "2d"
+retire_after = "2h"
 
 [realms.sws]
 dialect = "sws"
@@ -147,6 +151,10 @@ fn the_reference_is_read() {
     assert_eq!((settings.hashing.threads.get(), settings.hashing.queue_max), (3, 7));
     let throttle = &settings.throttle;
     assert_eq!((throttle.name_failures, throttle.address_failures, throttle.window.as_secs()), (10, 60, 120));
+    let day = Duration::from_hours(24);
+    assert_eq!((settings.keys.rotate_every, settings.keys.publish_ahead), (Some(30 * day), 2 * day));
+    assert_eq!(settings.keys.retire_after, Duration::from_hours(2));
+    assert_eq!(read("tokens.issuer = \"https://g\"").unwrap().keys.rotate_every, None);
     let upstream = &settings.site.upstreams[0];
     let servers = ["127.0.0.1:9000", "crm.internal:9001", "[::1]:9002", "127.0.0.1:7000"];
     assert_eq!(upstream.servers, servers.map(Box::from));

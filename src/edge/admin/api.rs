@@ -168,7 +168,10 @@ impl From<StewardError> for ApiError {
             | StewardError::Store(_)
             | StewardError::Vault(VaultError::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
             StewardError::Account(AccountError::Exists(_)) => StatusCode::CONFLICT,
-            StewardError::NotOurs(_) | StewardError::Refused(_) | StewardError::Account(_) => StatusCode::BAD_REQUEST,
+            StewardError::NotOurs(_)
+            | StewardError::Refused(_)
+            | StewardError::Account(_)
+            | StewardError::Import(_) => StatusCode::BAD_REQUEST,
             StewardError::Vault(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self(status, error.to_string())

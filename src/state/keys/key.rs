@@ -1,6 +1,6 @@
 //! One key, parsed once: it belongs to one issuer and one algorithm, and does nothing else.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::RangeInclusive, sync::Arc};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -19,8 +19,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::good_until::GoodUntil;
-
+use super::{good_until::GoodUntil, jwk, spki};
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Secret, Timestamp, random},
     rules::profile::ClaimProfile,
@@ -107,6 +106,9 @@ pub struct Key {
 
 /// Bytes of a thumbprint: two keys do not share 128 bits of SHA-256.
 const THUMBPRINT_BYTES: usize = 16;
+
+/// Bytes of RSA's modulus: from 2048 bits (RFC 7518 section 3.3) to what aws-lc verifies.
+const RSA_MODULUS_BYTES: RangeInclusive<usize> = 256..=1024;
 
 /// What a key is made of, as it is kept.
 #[derive(Clone, Copy)]
@@ -202,10 +204,29 @@ impl Key {
             && self.profile == other.profile
     }
 
+    /// Whether both are made of the same secret or key pair, under whatever name.
+    #[must_use]
+    pub fn shares_material(&self, other: &Self) -> bool {
+        self.thumbprint == other.thumbprint
+    }
+
     /// The public key, for who checks its tokens elsewhere; `None` where there is none.
     #[must_use]
     pub fn public(&self) -> Option<&ParsedPublicKey> {
         if let Material::Pair { verify, .. } = &self.material { Some(verify) } else { None }
+    }
+
+    /// The public key as `SubjectPublicKeyInfo` in DER; `None` where there is none.
+    #[must_use]
+    pub fn public_der(&self) -> Option<Vec<u8>> {
+        Some(self.public()?.as_der().ok()?.as_ref().to_vec())
+    }
+
+    /// The JWK that tells others its public half (RFC 7517); `None` where there is none.
+    #[must_use]
+    pub fn jwk(&self) -> Option<Map<String, Value>> {
+        let der = self.public_der()?;
+        jwk::export(&self.id, self.algorithm, spki::key_bits(&der)?)
     }
 
     /// Whether it could sign or seal: a public key alone cannot.
@@ -302,10 +323,12 @@ impl Material {
         }
     }
 
-    /// A public key alone. aws-lc checks that it is one of the algorithm, and the size of RSA's when it verifies.
+    /// A public key alone. aws-lc checks that it is one of the algorithm, but RSA's size only when it verifies.
     fn parse_public(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
         let verify = ParsedPublicKey::new(verification(algorithm)?, bytes).ok()?;
-        Some(Self::Pair { verify, sign: None })
+        let der = verify.as_der().ok()?;
+        let long_enough = |(modulus, _): (&[u8], &[u8])| RSA_MODULUS_BYTES.contains(&modulus.len());
+        spki::rsa_numbers(der.as_ref()).is_none_or(long_enough).then_some(Self::Pair { verify, sign: None })
     }
 
     /// What tells the material from any other: of a pair the public half, however it is kept.
@@ -418,6 +441,24 @@ mod tests {
         assert!(new(Algorithm::Hs384, &[0; 47]).is_err());
         assert!(new(Algorithm::Hs512, &[0; 63]).is_err());
         assert!(new(Algorithm::Sealed, &[0; 31]).is_err());
+        // Made with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -outform DER, and its public half with
+        // openssl pkey -pubout -outform DER.
+        let fixture = |text: &str| STANDARD.decode(text.replace('\n', "")).unwrap();
+        let short = fixture(include_str!("tests/rsa-1024.b64"));
+        let short_public = fixture(include_str!("tests/rsa-1024-public.b64"));
+        let new_public = |algorithm, der: &[u8]| {
+            let (id, now) = (KeyId::generate(), Timestamp::from_secs(0));
+            Key::new(id, "r".parse().unwrap(), algorithm, KeyState::Retiring, now, MaterialBytes::Public(der))
+        };
+        for algorithm in [Algorithm::Rs256, Algorithm::Ps512] {
+            assert!(new(algorithm, &short).is_err());
+            assert!(new_public(algorithm, &short_public).is_err());
+        }
+        let public = key(Algorithm::Es256).public_der().unwrap();
+        assert!(new_public(Algorithm::Es256, &public).is_ok_and(|key| !key.can_sign()));
+        for other in [Algorithm::Es384, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Hs256, Algorithm::Sealed] {
+            assert!(new_public(other, &public).is_err(), "{other}");
+        }
         let p256 = Key::generate_material(Algorithm::Es256).unwrap();
         assert!(new(Algorithm::Es384, &p256).is_err());
         assert!(new(Algorithm::EdDsa, &p256).is_err());

@@ -78,6 +78,12 @@ impl MasterKey {
         hex(&digest.as_ref()[..16])
     }
 
+    /// Whether this is the key that a store remembers.
+    #[must_use]
+    pub fn is(&self, fingerprint: &[u8]) -> bool {
+        self.fingerprint().as_bytes() == fingerprint
+    }
+
     /// Seals `plaintext` for `context` (the key's id and purpose): nonce, ciphertext, tag.
     #[must_use]
     pub fn seal(&self, context: &str, plaintext: &[u8]) -> Vec<u8> {

@@ -1,14 +1,35 @@
-//! Signing and sealing keys: sealed in the store, ready to use in memory. `jwk` is how public keys travel.
+//! Signing and sealing keys: sealed in the store, ready to use in memory.
+//!
+//! ```text
+//! key       one key, parsed; material and what it does            ring    all of them, by id
+//! record    a key's row without its material                      spki    public keys for others
+//! master    seals the others          master_file   where it is, while a reseal replaces it
+//! jwk       public keys as they travel
+//! vault     opening and reading       rotation · import · reseal   changing
+//! ```
 
+mod error;
 mod good_until;
+mod import;
 pub mod jwk;
 mod key;
 mod master;
+mod master_file;
+mod record;
+mod reseal;
 mod ring;
+mod rotation;
+pub mod spki;
+#[cfg(test)]
+mod tests;
 mod vault;
 
+pub use error::VaultError;
 pub use good_until::GoodUntil;
+pub use import::{Import, ImportError, Use};
 pub use key::{Key, KeyError, KeyState, MaterialBytes};
 pub use master::{MasterKey, MasterKeyError};
+pub use record::KeyRecord;
 pub use ring::{Keyring, OwnHeader, UNNAMED_KEYS_MAX};
-pub use vault::{Settings, Vault, VaultError};
+pub use rotation::Fate;
+pub use vault::{Settings, Vault};

@@ -81,7 +81,7 @@ impl Keyring {
             // Internal tokens are for upstreams: at the front their keys are not known.
             if !key.realm.is_internal() {
                 let unnamed = key.profile.as_ref().is_some_and(|profile| profile.unnamed);
-                if unnamed && ring.unnamed.len() < UNNAMED_KEYS_MAX {
+                if unnamed && key.state.verifies() && ring.unnamed.len() < UNNAMED_KEYS_MAX {
                     ring.unnamed.push(Arc::clone(key));
                 }
                 ring.by_id.entry(key.id.clone()).or_default().push(Arc::clone(key));
@@ -126,7 +126,7 @@ impl Keyring {
         self.named(key.id.as_str()).iter().find(|present| present.is(key))
     }
 
-    /// The imported keys whose tokens carry no `kid`.
+    /// The imported keys whose tokens carry no `kid`, but for those that were revoked.
     #[must_use]
     pub fn unnamed(&self) -> &[Arc<Key>] {
         &self.unnamed

@@ -14,9 +14,9 @@ pub(crate) use config::{Config, Folder};
 pub(crate) use contract::{Contract, Tokens};
 pub(crate) use database::Database;
 pub(crate) use gateway::Gateway;
-pub(crate) use process::{Process, Ran, portero};
+pub(crate) use process::{Process, Ran, command, portero};
 pub(crate) use upstream::{RawUpstream, Received, Upstream, answer_every_head};
-pub(crate) use wait::{PATIENCE, wait_until};
+pub(crate) use wait::{Deadline, PATIENCE, wait_until};
 
 use std::{
     net::Ipv4Addr,

@@ -49,6 +49,33 @@ fn the_process_has_bounds() {
 }
 
 #[test]
+fn keys_rotate_on_a_schedule_that_can_be_kept() {
+    const DURATION: &str = "such as \"500ms\", \"30s\", \"12h\" or \"1d\"";
+    const AHEAD: &str = "a key is published before it signs";
+    check(&[
+        ("keys.rotate_every = \"never\"", "no problem"),
+        ("keys = { rotate_every = \"2s\", publish_ahead = \"100ms\", retire_after = \"0s\" }", "no problem"),
+        (
+            "keys.rotate_every = \"always\"",
+            &format!("1:21: keys.rotate_every: 'always' is not a duration from 1s to 3650d, {DURATION}"),
+        ),
+        (
+            "keys.publish_ahead = \"99ms\"",
+            &format!("1:22: keys.publish_ahead: '99ms' is not a duration from 100ms to 365d, {DURATION}"),
+        ),
+        (
+            "keys.rotate_every = \"1d\"",
+            &format!("1:1: keys.publish_ahead: must be less than rotate_every (1d), and is 1d: {AHEAD}"),
+        ),
+        (
+            "keys = { rotate_every = \"2h\", publish_ahead = \"3h\" }",
+            &format!("1:47: keys.publish_ahead: must be less than rotate_every (2h), and is 3h: {AHEAD}"),
+        ),
+        ("keys.rotate = \"1d\"", "1:6: keys.rotate: unknown key; known: rotate_every, publish_ahead, retire_after"),
+    ]);
+}
+
+#[test]
 fn a_store_is_a_file() {
     check(&[
         (

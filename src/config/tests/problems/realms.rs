@@ -23,6 +23,10 @@ fn realms_have_the_keys_of_their_dialect() {
             "[realms.Sws]\ndialect = \"toc\"",
             "6:1: realms.Sws: the name must be 1 to 64 of a-z, 0-9, '-' and '_', and start with a letter",
         ),
+        (
+            "[realms.portero-internal]\ndialect = \"toc\"",
+            "6:1: realms.portero-internal: this name is taken: the keys of internal tokens are kept under it",
+        ),
         ("[realms.x]\nlifetime = 1", "6:1: realms.x.dialect: missing; add it, for example dialect = \"sws\""),
         (
             "[realms.x]\ndialect = \"swss\"\ntimezone = 1",

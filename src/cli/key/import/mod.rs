@@ -1,0 +1,198 @@
+//! `portero key import`: an old secret or PEM, from a file or standard input and never from an argument.
+
+mod material;
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use self::material::{Encoding, Material};
+use super::owner;
+use crate::{
+    cli::{
+        output::{CliError, Output, time},
+        revoke::{Common, find_realm, instant},
+    },
+    config::Settings,
+    decision::Steward,
+    domain::{Algorithm, KeyId, RealmName, Timestamp},
+    rules::{
+        dialect::Dialect,
+        profile::{ClaimProfile, Optional},
+        realm::Realm,
+    },
+    state::keys::{Import, Use},
+};
+
+/// Bytes of what holds a key, at most.
+const MATERIAL_BYTES_MAX: u64 = 64 << 10;
+
+/// Bytes of a profile's file, at most.
+const PROFILE_BYTES_MAX: u64 = 64 << 10;
+
+/// Characters of a key's id, at most: it stands in every token that it signs.
+const KID_CHARS_MAX: usize = 255;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// The realm whose tokens it signed
+    #[arg(long)]
+    realm: RealmName,
+    /// The algorithm of its tokens, as their header says it: HS256, RS256, ES256 and so on
+    #[arg(long)]
+    algorithm: Algorithm,
+    /// The kid that its tokens name; without it they name none
+    #[arg(long, value_parser = kid)]
+    kid: Option<String>,
+    /// How its tokens are read: toc, for those of the toc API, or a TOML file; without it like Portero's own
+    #[arg(long, value_name = "toc|FILE")]
+    profile: Option<PathBuf>,
+    /// Sign with it too: services behind check tokens with it. No schedule takes its place
+    #[arg(long, conflicts_with = "until")]
+    sign: bool,
+    /// When its last token has ended, RFC 3339 or Unix seconds; without it the key retires only when it is told to
+    #[arg(long, value_parser = instant)]
+    until: Option<Timestamp>,
+    /// Where the secret or PEM is; without it standard input
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// How a secret is written; a raw one loses one newline at its end
+    #[arg(long, value_enum, default_value_t)]
+    encoding: Encoding,
+}
+
+pub(super) async fn import(settings: &Settings, steward: &Steward, asked: &Arguments) -> Result<Output, CliError> {
+    let realm = find_realm(settings, Some(&asked.realm))?;
+    check(realm, asked, steward.now())?;
+    let profile = profile(realm, asked)?;
+    let bytes = read(asked.file.as_deref())?;
+    let source = asked.file.as_ref().map_or_else(|| "OLD.pem".to_owned(), |file| file.display().to_string());
+    let material = Material::read(&bytes, asked.algorithm, asked.encoding, &source).map_err(CliError::Refused)?;
+    // What only verifies needs no private half, so none is kept.
+    let material = if asked.sign { material } else { material.verifying(asked.algorithm) };
+    material.check(asked.algorithm, asked.sign).map_err(CliError::Refused)?;
+    let purpose = if asked.sign {
+        let owner = owner(settings, &asked.realm)?;
+        Use::Sign { retires_at: steward.retirement(&owner, &settings.keys).await? }
+    } else {
+        Use::Verify { until: asked.until }
+    };
+    let import = Import {
+        id: asked.kid.as_deref().map_or_else(KeyId::generate, KeyId::from_text),
+        realm: asked.realm.clone(),
+        algorithm: asked.algorithm,
+        material: material.bytes(),
+        profile,
+        purpose,
+    };
+    steward.import_key(&import).await?;
+    Ok(said(&import))
+}
+
+fn said(import: &Import<'_>) -> Output {
+    let Import { id, realm, purpose, .. } = import;
+    let text = match purpose {
+        Use::Sign { .. } => format!("key {id} signs for realm '{realm}' and is left where it is by the schedule"),
+        Use::Verify { until: None } => {
+            format!("key {id} verifies tokens of realm '{realm}' until it is retired (portero key retire {id} --force)")
+        }
+        Use::Verify { until: Some(end) } => {
+            format!("key {id} verifies tokens of realm '{realm}' until {}", time(*end))
+        }
+    };
+    let signs = matches!(purpose, Use::Sign { .. });
+    Output { text, json: json!({ "imported": id.as_str(), "realm": realm.as_str(), "signs": signs }) }
+}
+
+/// What can be refused before anything is read.
+fn check(realm: &Realm, asked: &Arguments, now: Timestamp) -> Result<(), CliError> {
+    let refused = |text: String| Err(CliError::Refused(text));
+    let name = &realm.name;
+    if !realm.algorithm.is_jwt() {
+        return refused(format!(
+            "the tokens of realm '{name}' are sealed: no key of another program opens such tokens"
+        ));
+    }
+    if !asked.algorithm.is_jwt() {
+        return refused("only keys of JWTs can be imported".to_owned());
+    }
+    if asked.sign && asked.algorithm != realm.algorithm {
+        return refused(format!(
+            "realm '{name}' signs with {}: to sign with this key, say algorithm = \"{}\" in [realms.{name}] first",
+            realm.algorithm, asked.algorithm
+        ));
+    }
+    if asked.until.is_some_and(|until| until <= now) {
+        return refused("--until is past: the key's last token has ended".to_owned());
+    }
+    Ok(())
+}
+
+/// The profile that is asked for, checked against the realm.
+fn profile(realm: &Realm, asked: &Arguments) -> Result<Option<ClaimProfile>, CliError> {
+    let profile = match asked.profile.as_deref() {
+        None if asked.kid.is_some() => return Ok(None),
+        None => ClaimProfile { unnamed: true, ..ClaimProfile::default() },
+        Some(path) if path == Path::new("toc") => ClaimProfile::toc(),
+        Some(path) => from_file(path)?,
+    };
+    let name = &realm.name;
+    if asked.kid.is_none() && !profile.unnamed {
+        return Err(CliError::Refused(
+            "tokens that name their key need --kid; where they name none, say unnamed = true in the profile".to_owned(),
+        ));
+    }
+    if profile.lets_absent(Optional::Exp) && !(realm.dialect == Dialect::Toc && realm.wire.allow_non_expiring) {
+        return Err(CliError::Refused(format!(
+            "the profile lets tokens be without an expiry, and realm '{name}' allows none such: that takes dialect = \
+             \"toc\" and allow_non_expiring = true"
+        )));
+    }
+    if profile.business.is_some() && realm.dialect != Dialect::Toc {
+        return Err(CliError::Refused(format!(
+            "the profile reads a business, and accounts of realm '{name}' have none: that takes dialect = \"toc\""
+        )));
+    }
+    Ok(Some(profile))
+}
+
+fn from_file(path: &Path) -> Result<ClaimProfile, CliError> {
+    let refused = |why: String| CliError::Refused(format!("profile {}: {why}", path.display()));
+    let mut text = String::new();
+    let opened = File::open(path).and_then(|file| file.take(PROFILE_BYTES_MAX).read_to_string(&mut text));
+    opened.map_err(|error| refused(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| refused(error.to_string()))
+}
+
+fn read(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, CliError> {
+    // With room for all of it, so that growing leaves no copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(MATERIAL_BYTES_MAX).unwrap_or(0) + 1));
+    let (from, read) = match file {
+        Some(path) => {
+            let read = File::open(path).and_then(|file| file.take(MATERIAL_BYTES_MAX + 1).read_to_end(&mut bytes));
+            (path.display().to_string(), read)
+        }
+        None => ("standard input".to_owned(), io::stdin().lock().take(MATERIAL_BYTES_MAX + 1).read_to_end(&mut bytes)),
+    };
+    match read {
+        Err(error) => Err(CliError::Refused(format!("{from} cannot be read: {error}"))),
+        Ok(_) if bytes.len() as u64 > MATERIAL_BYTES_MAX => {
+            Err(CliError::Refused(format!("{from} has more than {MATERIAL_BYTES_MAX} bytes: that is no key")))
+        }
+        Ok(_) => Ok(bytes),
+    }
+}
+
+/// What may be the id of a key from outside.
+fn kid(text: &str) -> Result<String, String> {
+    let shaped = !text.is_empty() && text.chars().count() <= KID_CHARS_MAX && !text.chars().any(char::is_control);
+    shaped.then(|| text.to_owned()).ok_or_else(|| format!("1 to {KID_CHARS_MAX} characters, none of them a control"))
+}

@@ -1,0 +1,87 @@
+//! `portero key rotate` and `portero key retire`.
+
+use serde_json::{Value, json};
+
+use super::{key_id, owner};
+use crate::{
+    cli::output::{CliError, Output, object, time},
+    config::Settings,
+    decision::{Rotated, Steward, StewardError, schedule::Owner},
+    domain::{RealmName, Timestamp},
+    state::keys::KeyState,
+};
+
+/// Rotates one realm's key, or all. Of all, a realm that refuses keeps none of the others from rotating.
+pub(super) async fn rotate(
+    settings: &Settings,
+    steward: &Steward,
+    realm: Option<&RealmName>,
+    at_once: bool,
+) -> Result<Output, CliError> {
+    let owners = match realm {
+        Some(realm) => vec![owner(settings, realm)?],
+        None => Owner::all(&settings.site.realms),
+    };
+    let (mut lines, mut rows) = (vec![], vec![]);
+    for owner in &owners {
+        let rotated = match steward.rotate_key(owner, &settings.keys, at_once).await {
+            Err(StewardError::Refused(why)) if realm.is_none() => {
+                lines.push(why.clone());
+                rows.push(json!({ "realm": owner.name.as_str(), "state": "kept", "why": why }));
+                continue;
+            }
+            other => other?,
+        };
+        lines.push(said(owner, &rotated));
+        rows.push(members(owner, &rotated));
+    }
+    if at_once {
+        lines.push(
+            "who checks tokens by our JWKS may refuse those of a new key until it fetches the set again".to_owned(),
+        );
+    }
+    Ok(Output { text: lines.join("\n"), json: Value::Array(rows) })
+}
+
+/// Retires or discards one key.
+pub(super) async fn retire(steward: &Steward, kid: &str, force: bool) -> Result<Output, CliError> {
+    let key = steward.retire_key(&key_id(kid), force).await?;
+    let text = match key.state {
+        KeyState::Next => format!("key {kid} is discarded; it has signed nothing"),
+        _ if key.retires_at.is_some_and(|at| at <= steward.now()) => format!("key {kid} has retired"),
+        _ => format!("key {kid} has retired, and tokens that it signed have ended"),
+    };
+    let json = Value::Object(object([("retired", kid.into()), ("was", key.state.name().into())]));
+    Ok(Output { text, json })
+}
+
+fn said(owner: &Owner, rotated: &Rotated) -> String {
+    let realm = &owner.name;
+    match rotated {
+        Rotated::Signs { id, before: None } => format!("{realm}: key {id} signs"),
+        Rotated::Signs { id, before: Some((before, retires_at)) } => {
+            let end = retires_at.map_or_else(|| "not by itself".to_owned(), |at| format!("at {}", time(at)));
+            format!("{realm}: key {id} signs; {before} verifies on, and retires {end}")
+        }
+        Rotated::Waits { id, from } => {
+            format!("{realm}: key {id} is published; a running gateway signs with it from {}", time(*from))
+        }
+        Rotated::Overtaken => format!("{realm}: another process rotated at the same moment"),
+    }
+}
+
+fn members(owner: &Owner, rotated: &Rotated) -> Value {
+    let realm = owner.name.as_str();
+    let instant = |at: Option<Timestamp>| at.map(time);
+    match rotated {
+        Rotated::Signs { id, before } => json!({
+            "realm": realm, "state": "active", "kid": id.as_str(),
+            "before": before.as_ref().map(|(before, _)| before.as_str()),
+            "retires_at": instant(before.as_ref().and_then(|(_, at)| *at)),
+        }),
+        Rotated::Waits { id, from } => {
+            json!({ "realm": realm, "state": "next", "kid": id.as_str(), "signs_from": time(*from) })
+        }
+        Rotated::Overtaken => json!({ "realm": realm, "state": "overtaken" }),
+    }
+}

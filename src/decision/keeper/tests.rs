@@ -1,0 +1,274 @@
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::*;
+use crate::{
+    decision::{Site, Snapshot, Steward, lifetimes, schedule::Owner},
+    domain::{KeyId, SystemClock},
+    observe::metrics::Metrics,
+    rules::{
+        dialect::{self, Dialect},
+        limit::ScrutinySettings,
+        realm::Lifetime,
+    },
+    state::{keys, store, token::CacheSettings},
+};
+
+/// A clock that the test moves.
+#[derive(Debug, Default)]
+struct Hand(AtomicI64);
+
+impl Hand {
+    fn set(&self, seconds: i64) {
+        self.0.store(seconds * 1000, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn instant(&self) -> std::time::Instant {
+        SystemClock.instant()
+    }
+}
+
+/// A gateway's keeper on a store of its folder.
+struct Place {
+    keeper: Keeper,
+    clock: Arc<Hand>,
+    _settings: watch::Sender<Settings>,
+}
+
+const HOUR: i64 = 3600;
+const LIFETIME: Duration = Duration::from_secs(60);
+const LEEWAY: Duration = Duration::from_secs(5);
+const SETTINGS: Settings = Settings {
+    rotate_every: Some(Duration::from_hours(10)),
+    publish_ahead: Duration::from_hours(1),
+    retire_after: Duration::from_secs(100),
+};
+
+fn realm(dialect: Dialect) -> Arc<Realm> {
+    Arc::new(Realm {
+        name: "r".parse().unwrap(),
+        dialect,
+        issuer: "https://gateway.example.com/r".into(),
+        audience: "api".into(),
+        leeway: LEEWAY,
+        algorithm: dialect.default_algorithm(),
+        lifetime: Lifetime::Fixed(LIFETIME),
+        content_lifetime: Duration::ZERO,
+        refresh_lifetime: Duration::ZERO,
+        wire: dialect::Settings { allow_non_expiring: true, ..dialect::Settings::default() },
+        uniform_errors: false,
+    })
+}
+
+impl Place {
+    async fn of(folder: &tempfile::TempDir, dialect: Dialect, settings: Settings) -> Self {
+        let store = Store::open(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let master = keys::Settings { master_key_file: folder.path().join("master.key") };
+        let vault = Vault::open(store.clone(), &master).await.unwrap();
+        let clock = Arc::new(Hand::default());
+        let realms = vec![realm(dialect)];
+        lifetimes::note(&store, &realms, clock.now()).await.unwrap();
+        let site = Site {
+            realms,
+            endpoints: vec![],
+            routes: vec![],
+            upstreams: vec![],
+            issuers: vec![],
+            internal_issuer: None,
+        };
+        let snapshot = Snapshot::build(&site, Arc::default(), &Metrics::new().unwrap()).unwrap();
+        let gate = Arc::new(Gate::new(snapshot, CacheSettings::default(), ScrutinySettings::default()));
+        let (sender, settings) = watch::channel(settings);
+        let keeper = Keeper::new(store, vault, gate, Arc::clone(&clock) as _, settings);
+        Self { keeper, clock, _settings: sender }
+    }
+
+    /// Does what is due at this second; answers when something is due next.
+    async fn step(&mut self, seconds: i64) -> Option<i64> {
+        self.clock.set(seconds);
+        self.keeper.step().await.unwrap().1.map(Timestamp::as_secs)
+    }
+
+    /// The ids of the realm's keys in this state.
+    async fn ids(&self, state: KeyState) -> Vec<KeyId> {
+        let records = self.keeper.vault.records().await.unwrap();
+        let own = records.into_iter().filter(|key| key.realm.as_str() == "r" && key.state == state);
+        own.map(|key| key.id).collect()
+    }
+
+    async fn the(&self, state: KeyState) -> KeyId {
+        let ids = self.ids(state).await;
+        assert_eq!(ids.len(), 1, "{state:?}");
+        ids[0].clone()
+    }
+
+    /// The key that the gate signs with.
+    fn signs(&self) -> KeyId {
+        let realm = "r".parse().unwrap();
+        self.keeper.gate.snapshot().keys.active(&realm).unwrap().id.clone()
+    }
+
+    fn steward(&self) -> Steward {
+        let (store, vault) = (self.keeper.store.clone(), self.keeper.vault.clone());
+        Steward::new(store, vault, Arc::clone(&self.clock) as _, None)
+    }
+}
+
+#[tokio::test]
+async fn a_key_lives_as_the_schedule_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut place = Place::of(&folder, Dialect::Become, SETTINGS).await;
+    assert_eq!(place.step(0).await, Some(9 * HOUR), "when the next key is to be published");
+    let first = place.the(KeyState::Active).await;
+    assert_eq!(place.signs(), first);
+    place.step(9 * HOUR - 1).await;
+    assert!(place.ids(KeyState::Next).await.is_empty());
+
+    assert_eq!(place.step(9 * HOUR).await, Some(10 * HOUR));
+    let second = place.the(KeyState::Next).await;
+    assert_eq!(place.signs(), first);
+    let ring = Arc::clone(&place.keeper.gate.snapshot().keys);
+    assert!(ring.get(second.as_str()).is_some(), "it is published before its first token");
+
+    let due = place.step(10 * HOUR).await.unwrap();
+    assert_eq!(place.signs(), second);
+    assert_eq!(place.the(KeyState::Retiring).await, first);
+    // The token's life, the leeway, ten seconds for who follows late, and `retire_after`.
+    assert_eq!(due, 10 * HOUR + 60 + 5 + 10 + 100);
+    place.step(due - 1).await;
+    assert_eq!(place.the(KeyState::Retiring).await, first);
+    place.step(due).await;
+    assert_eq!(place.the(KeyState::Retired).await, first);
+    assert!(place.keeper.gate.snapshot().keys.get(first.as_str()).is_none());
+
+    let kept = i64::try_from(RETIRED_KEPT.as_secs()).unwrap();
+    place.step(due + kept).await;
+    assert!(place.ids(KeyState::Retired).await.contains(&first));
+    place.step(due + kept + 1).await;
+    assert!(!place.ids(KeyState::Retired).await.contains(&first));
+}
+
+#[tokio::test]
+async fn where_tokens_never_end_no_key_retires_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut place = Place::of(&folder, Dialect::Toc, SETTINGS).await;
+    for hour in 0..40 {
+        place.step(hour * HOUR).await;
+    }
+    assert!(place.ids(KeyState::Retiring).await.len() >= 3);
+    assert!(place.ids(KeyState::Retired).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_realm_without_a_schedule_rotates_when_it_is_asked_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let never = Settings { rotate_every: None, ..SETTINGS };
+    let mut place = Place::of(&folder, Dialect::Apis, never).await;
+    assert_eq!(place.step(0).await, None);
+    let first = place.signs();
+    let owner = Owner::realm(&realm(Dialect::Apis));
+    let rotated = place.steward().rotate_key(&owner, &never, false).await.unwrap();
+    let crate::decision::Rotated::Waits { id, from } = rotated.clone() else { panic!("{rotated:?}") };
+    assert_eq!(from, Timestamp::from_secs(HOUR));
+    let again = place.steward().rotate_key(&owner, &never, false).await.unwrap();
+    assert_eq!(again, rotated, "it is the same key");
+    assert_eq!(place.step(1).await, Some(HOUR));
+    assert_eq!(place.signs(), first);
+    place.step(HOUR).await;
+    assert_eq!(place.signs(), id);
+}
+
+#[tokio::test]
+async fn a_pinned_key_and_another_configs_algorithm_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut place = Place::of(&folder, Dialect::Become, SETTINGS).await;
+    place.step(0).await;
+    let import = keys::Import {
+        id: KeyId::from_text("field"),
+        realm: "r".parse().unwrap(),
+        algorithm: Dialect::Become.default_algorithm(),
+        material: keys::MaterialBytes::Secret(&[7; 64]),
+        profile: None,
+        purpose: keys::Use::Sign { retires_at: Some(Timestamp::from_secs(7)) },
+    };
+    place.steward().import_key(&import).await.unwrap();
+    place.step(7).await;
+    assert_eq!(place.ids(KeyState::Retired).await.len(), 1, "the key before it goes its way");
+    place.step(100 * HOUR).await;
+    assert_eq!(place.signs().as_str(), "field");
+    let owner = Owner::realm(&realm(Dialect::Become));
+    let refused = place.steward().rotate_key(&owner, &SETTINGS, false).await.unwrap_err();
+    assert!(refused.to_string().contains("--now"), "{refused}");
+
+    let name = "r".parse().unwrap();
+    let fate = Fate::Retiring { retires_at: None };
+    let other =
+        place.keeper.vault.replace(&name, crate::domain::Algorithm::Es256, Some(&import.id), fate, place.clock.now());
+    let other = other.await.unwrap().unwrap();
+    place.step(200 * HOUR).await;
+    assert_eq!(place.signs(), other, "only who takes over a config changes the algorithm");
+    let (store, vault) = (&place.keeper.store, &place.keeper.vault);
+    assert!(ensure(store, vault, &[realm(Dialect::Become)], &SETTINGS, place.clock.now()).await.unwrap());
+    assert_eq!(place.the(KeyState::Active).await.as_str().len(), 16);
+    assert_ne!(place.the(KeyState::Active).await, other);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn keepers_of_several_gateways_make_one_key_a_rotation() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut places = vec![];
+    for _ in 0..8 {
+        places.push(Place::of(&folder, Dialect::Become, SETTINGS).await);
+    }
+    for (second, keys) in [(0, 1), (9 * HOUR, 2), (10 * HOUR, 2), (19 * HOUR, 3), (20 * HOUR, 3)] {
+        let mut running = vec![];
+        for mut place in places.drain(..) {
+            running.push(tokio::spawn(async move {
+                place.step(second).await;
+                place
+            }));
+        }
+        for place in running {
+            places.push(place.await.unwrap());
+        }
+        // What others did comes with following the store.
+        for Place { keeper, .. } in &places {
+            keeper.gate.refresh_keys(&keeper.vault).await.unwrap();
+        }
+        let records = places[0].keeper.vault.records().await.unwrap();
+        assert_eq!(records.iter().filter(|key| key.realm.as_str() == "r").count(), keys, "{second}");
+        let signs: std::collections::HashSet<_> = places.iter().map(Place::signs).collect();
+        assert_eq!(signs.len(), 1, "{second}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_retired_by_hand_only_when_that_ends_no_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut place = Place::of(&folder, Dialect::Become, SETTINGS).await;
+    place.step(0).await;
+    let first = place.signs();
+    let refusal =
+        async |place: &Place, id: &KeyId| place.steward().retire_key(id, false).await.unwrap_err().to_string();
+    assert!(refusal(&place, &first).await.contains("portero key rotate --realm r"));
+    place.step(9 * HOUR).await;
+    let next = place.the(KeyState::Next).await;
+    place.steward().retire_key(&next, false).await.unwrap();
+    assert!(refusal(&place, &next).await.contains("is retired already"));
+    // The schedule publishes another, which signs an hour later.
+    place.step(9 * HOUR).await;
+    place.step(10 * HOUR).await;
+    assert!(refusal(&place, &first).await.contains("tokens until 1970-01-01T10:02:55Z; --force ends them now"));
+    place.clock.set(10 * HOUR + 175);
+    place.steward().retire_key(&first, false).await.unwrap();
+    place.step(19 * HOUR).await;
+    place.step(20 * HOUR).await;
+    let second = place.the(KeyState::Retiring).await;
+    place.steward().retire_key(&second, true).await.unwrap();
+    assert!(place.ids(KeyState::Retiring).await.is_empty());
+}

@@ -1,0 +1,180 @@
+//! What an administrator does with keys: the same use cases for the command line and the admin API.
+
+use std::sync::Arc;
+
+use super::{
+    schedule::{OwnKeys, Owner, RETIRING_KEYS_MAX, Settings},
+    steward::{Steward, StewardError, not_found},
+};
+use crate::{
+    domain::{KeyId, Timestamp},
+    state::keys::{Fate, Import, ImportError, Key, KeyRecord, KeyState},
+};
+
+/// What a rotation came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rotated {
+    /// This key signs now.
+    Signs {
+        /// It.
+        id: KeyId,
+        /// The one that signed before, and when it retires; `None` in it is never by itself.
+        before: Option<(KeyId, Option<Timestamp>)>,
+    },
+    /// This key is published, and signs as soon as a running gateway sees that this time has come.
+    Waits {
+        /// It.
+        id: KeyId,
+        /// From when it may sign.
+        from: Timestamp,
+    },
+    /// Another process rotated at the same moment.
+    Overtaken,
+}
+
+impl Steward {
+    /// Every key that the store knows, the oldest first.
+    pub async fn keys(&self) -> Result<Vec<KeyRecord>, StewardError> {
+        Ok(self.vault.records().await?)
+    }
+
+    /// Lets another key sign: the next one if it was published long enough; otherwise one is published, and signs
+    /// when it was. With `at_once` nobody waits.
+    pub async fn rotate_key(&self, owner: &Owner, settings: &Settings, at_once: bool) -> Result<Rotated, StewardError> {
+        let now = self.clock.now();
+        let records = self.vault.records().await?;
+        let keys = OwnKeys::of(&owner.name, &records);
+        let (realm, seen) = (&owner.name, keys.active.map(|key| &key.id));
+        if !at_once {
+            Self::check_rotation(owner, &keys)?;
+        }
+        let retires_at = owner.retires_at(&self.store, settings, now).await?;
+        let fate = Fate::Retiring { retires_at };
+        let signs = |id| Rotated::Signs { id, before: seen.map(|seen| (seen.clone(), retires_at)) };
+        let next = keys.next.filter(|next| next.algorithm == owner.algorithm);
+        let ready = next.filter(|next| next.created_at.plus(settings.publish_ahead) <= now);
+        let rotated = if at_once || seen.is_none() {
+            let id = self.vault.replace(realm, owner.algorithm, seen, fate, now).await?;
+            id.map_or(Rotated::Overtaken, signs)
+        } else if let Some(next) = ready {
+            let promoted = self.vault.promote(realm, &next.id, seen, fate, now).await?;
+            if promoted { signs(next.id.clone()) } else { Rotated::Overtaken }
+        } else if let Some(next) = next {
+            self.vault.ask(&next.id).await?;
+            Rotated::Waits { id: next.id.clone(), from: next.created_at.plus(settings.publish_ahead) }
+        } else {
+            let id = self.vault.prepare(realm, owner.algorithm, seen, true, now).await?;
+            id.map_or(Rotated::Overtaken, |id| Rotated::Waits { id, from: now.plus(settings.publish_ahead) })
+        };
+        self.put_keys_in_force().await?;
+        tracing::info!(%realm, ?rotated, "a key was rotated");
+        Ok(rotated)
+    }
+
+    fn check_rotation(owner: &Owner, keys: &OwnKeys<'_>) -> Result<(), StewardError> {
+        let realm = &owner.name;
+        if let Some(key) = keys.active.filter(|key| key.pinned) {
+            return Err(StewardError::Refused(format!(
+                "realm '{realm}' signs with the imported key {}, which services behind check its tokens with: they would \
+                 refuse those of another key. Once they no longer do: portero key rotate --realm {realm} --now",
+                key.id
+            )));
+        }
+        if keys.retiring >= RETIRING_KEYS_MAX {
+            return Err(StewardError::Refused(format!(
+                "realm '{realm}' has {RETIRING_KEYS_MAX} retiring keys, as many as it may; retire some first: portero key list"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Retires a key whose last token has ended; in any case when `force` says so. Discards a next key.
+    /// Answers what it was.
+    pub async fn retire_key(&self, id: &KeyId, force: bool) -> Result<KeyRecord, StewardError> {
+        let now = self.clock.now();
+        let records = self.vault.records().await?;
+        let key = records.into_iter().find(|key| key.id == *id);
+        let key = key.ok_or_else(|| not_found("key", id.to_string(), ""))?;
+        let refused = |text| Err(StewardError::Refused(text));
+        match key.state {
+            KeyState::Next => {}
+            KeyState::Active => {
+                let (realm, revoke) = (&key.realm, "portero key revoke");
+                return refused(format!(
+                    "key {id} signs for realm '{realm}'; let another one sign first (portero key rotate --realm {realm}), \
+                     or end its tokens now ({revoke} {id})"
+                ));
+            }
+            KeyState::Retiring if force || key.retires_at.is_some_and(|at| at <= now) => {}
+            KeyState::Retiring => {
+                return refused(match key.retires_at {
+                    Some(at) => format!("key {id} has tokens until {}; --force ends them now", spelt(at)),
+                    None => format!("key {id} may have tokens that never end; --force ends them now"),
+                });
+            }
+            KeyState::Retired | KeyState::Revoked => {
+                return refused(format!("key {id} is {} already", key.state.name()));
+            }
+        }
+        if !self.vault.retire(id, key.state, now).await? {
+            return refused(format!("key {id} is no longer {}: another process was quicker", key.state.name()));
+        }
+        self.put_keys_in_force().await?;
+        tracing::info!(%id, "a key was retired");
+        Ok(key)
+    }
+
+    /// Revokes a key: all tokens that it signed. A signing key is replaced at once.
+    pub async fn revoke_key(&self, id: &KeyId) -> Result<(), StewardError> {
+        if !self.vault.revoke(id, self.clock.now()).await? {
+            return Err(not_found("key", id.to_string(), ""));
+        }
+        self.put_keys_in_force().await?;
+        tracing::info!(%id, "a key was revoked");
+        Ok(())
+    }
+
+    /// The keys that have a public half and tokens that somebody may check.
+    pub async fn public_keys(&self) -> Result<Vec<Arc<Key>>, StewardError> {
+        let ring = self.vault.load().await?;
+        Ok(ring.own().filter(|key| key.state.verifies() && key.public().is_some()).map(Arc::clone).collect())
+    }
+
+    /// Takes over a key from outside.
+    pub async fn import_key(&self, import: &Import<'_>) -> Result<(), StewardError> {
+        self.vault.import(import, self.clock.now()).await.map_err(|error| match error {
+            ImportError::Vault(error) => StewardError::Vault(error),
+            refusal => StewardError::Import(refusal),
+        })?;
+        self.put_keys_in_force().await?;
+        tracing::info!(id = %import.id, realm = %import.realm, "a key was imported");
+        Ok(())
+    }
+
+    /// When a key of `owner` that stops signing now retires; `None` is never by itself.
+    pub async fn retirement(&self, owner: &Owner, settings: &Settings) -> Result<Option<Timestamp>, StewardError> {
+        Ok(owner.retires_at(&self.store, settings, self.clock.now()).await?)
+    }
+
+    /// Seals every key under a new master key: that of `file`, or a new one in the place of the present one.
+    /// Answers how many keys there are.
+    pub async fn reseal_keys(&self, file: Option<&std::path::Path>) -> Result<usize, StewardError> {
+        let sealed = match file {
+            Some(file) => self.vault.reseal_to(file).await?,
+            None => self.vault.reseal().await?,
+        };
+        tracing::info!(keys = sealed, "keys are sealed under a new master key");
+        Ok(sealed)
+    }
+
+    async fn put_keys_in_force(&self) -> Result<(), StewardError> {
+        if let Some(gate) = &self.gate {
+            gate.refresh_keys(&self.vault).await?;
+        }
+        Ok(())
+    }
+}
+
+fn spelt(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.as_millis()).map_or_else(|_| at.as_millis().to_string(), |at| at.to_string())
+}

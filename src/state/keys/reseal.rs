@@ -1,0 +1,64 @@
+//! A new master key: every key is sealed anew in one transaction, and gateways that run go on.
+
+use std::path::Path;
+
+use sqlx::Row;
+
+use super::{
+    MasterKey, MasterKeyError, Vault, VaultError,
+    vault::{FINGERPRINT, context, fingerprint_in},
+};
+use crate::domain::KeyId;
+
+impl Vault {
+    /// Seals every key under a new master key, whose file takes the place of the old one. Cut short at any
+    /// point, the store opens with one of the two files that are there then, see [`Vault::open`].
+    /// Answers how many keys were sealed.
+    pub async fn reseal(&self) -> Result<usize, VaultError> {
+        let sealed = self.reseal_under(|vault, fingerprint| {
+            // An earlier reseal that was cut short may have left the right key beside the file.
+            vault.master.settle(fingerprint)?;
+            vault.master.write_beside()
+        });
+        let sealed = sealed.await?;
+        // Under the lock again: another reseal may write beside the file by now.
+        let (mut transaction, _) = self.begin().await?;
+        let fingerprint = fingerprint_in(&mut transaction).await?;
+        self.master.settle(&fingerprint)?;
+        Ok(sealed)
+    }
+
+    /// Seals every key under the master key of another file, which is made if it is not there. The present
+    /// file stays as it is, and opens the store no more.
+    pub async fn reseal_to(&self, file: &Path) -> Result<usize, VaultError> {
+        self.reseal_under(|_, _| MasterKey::read_or_create(file)).await
+    }
+
+    /// Where the present master key is.
+    #[must_use]
+    pub fn master_key_file(&self) -> &Path {
+        self.master.path()
+    }
+
+    pub(super) async fn reseal_under(
+        &self,
+        new: impl FnOnce(&Self, &[u8]) -> Result<MasterKey, MasterKeyError>,
+    ) -> Result<usize, VaultError> {
+        let (mut transaction, old) = self.begin().await?;
+        let fingerprint = fingerprint_in(&mut transaction).await?;
+        let new = new(self, &fingerprint)?;
+        let rows = sqlx::query("SELECT id, sealed FROM keys WHERE sealed IS NOT NULL");
+        let rows = rows.fetch_all(&mut *transaction).await?;
+        for row in &rows {
+            let id: &str = row.try_get("id")?;
+            let context = context(&KeyId::from_text(id));
+            let material = old.open(&context, row.try_get("sealed")?)?;
+            let query = sqlx::query("UPDATE keys SET sealed = ? WHERE id = ?");
+            query.bind(new.seal(&context, &material)).bind(id).execute(&mut *transaction).await?;
+        }
+        let query = sqlx::query("UPDATE meta SET value = ? WHERE name = ?");
+        query.bind(new.fingerprint().into_bytes()).bind(FINGERPRINT).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(rows.len())
+    }
+}

@@ -1,0 +1,137 @@
+use super::*;
+use crate::state::keys::KeyState;
+
+#[tokio::test]
+async fn a_key_goes_from_next_to_retired() {
+    let (place, first) = Place::with_key(Algorithm::Es256).await;
+    let vault = &place.vault;
+    let next = vault.prepare(&realm(), Algorithm::Es256, Some(&first), false, at(10)).await.unwrap().unwrap();
+    assert_eq!(place.states().await, ["active", "next"]);
+    let ring = vault.load().await.unwrap();
+    assert_eq!(ring.active(&realm()).unwrap().id, first, "a next key signs nothing");
+    assert!(ring.get(next.as_str()).is_some_and(|key| key.public().is_some()), "and is published");
+
+    assert!(vault.promote(&realm(), &next, Some(&first), until(100), at(20)).await.unwrap());
+    let (old, new) = (place.record(&first).await, place.record(&next).await);
+    assert_eq!((old.state, old.retiring_since, old.retires_at), (KeyState::Retiring, Some(at(20)), Some(at(100))));
+    assert_eq!((new.state, new.activated_at, new.created_at), (KeyState::Active, Some(at(20)), at(10)));
+
+    assert!(vault.retire_due(at(99)).await.unwrap().is_empty());
+    assert_eq!(vault.retire_due(at(100)).await.unwrap(), std::slice::from_ref(&first));
+    assert_eq!(place.record(&first).await.ended_at, Some(at(100)));
+    let ring = vault.load().await.unwrap();
+    assert!(ring.get(first.as_str()).is_none(), "its tokens are of an unknown key");
+    let wiped: i64 = sqlx::query_scalar("SELECT count(*) FROM keys WHERE sealed IS NULL")
+        .fetch_one(vault.store.pool())
+        .await
+        .unwrap();
+    assert_eq!(wiped, 1);
+
+    vault.forget(at(100)).await.unwrap();
+    assert_eq!(place.states().await, ["retired", "active"]);
+    vault.forget(at(101)).await.unwrap();
+    assert_eq!(place.states().await, ["active"]);
+}
+
+#[tokio::test]
+async fn a_key_with_endless_tokens_never_retires_by_itself() {
+    let (place, first) = Place::with_key(Algorithm::Hs256).await;
+    place.vault.replace(&realm(), Algorithm::Hs256, Some(&first), KEPT, at(1)).await.unwrap().unwrap();
+    assert!(place.vault.retire_due(Timestamp::from_millis(i64::MAX)).await.unwrap().is_empty());
+    assert!(place.vault.retire(&first, KeyState::Retiring, at(2)).await.unwrap());
+    assert!(!place.vault.retire(&first, KeyState::Retiring, at(2)).await.unwrap(), "once");
+}
+
+#[tokio::test]
+async fn what_was_seen_must_still_stand() {
+    let (place, first) = Place::with_key(Algorithm::Hs256).await;
+    let vault = &place.vault;
+    let stale = KeyId::generate();
+    for seen in [None, Some(&stale)] {
+        assert_eq!(vault.replace(&realm(), Algorithm::Hs256, seen, KEPT, at(1)).await.unwrap(), None);
+        assert_eq!(vault.prepare(&realm(), Algorithm::Hs256, seen, false, at(1)).await.unwrap(), None);
+        assert!(!vault.promote(&realm(), &stale, seen, KEPT, at(1)).await.unwrap());
+    }
+    let next = vault.prepare(&realm(), Algorithm::Hs256, Some(&first), false, at(1)).await.unwrap().unwrap();
+    assert_eq!(vault.prepare(&realm(), Algorithm::Hs256, Some(&first), false, at(1)).await.unwrap(), None);
+    assert!(!vault.promote(&realm(), &stale, Some(&first), KEPT, at(1)).await.unwrap());
+    let other = vault.prepare(&realm(), Algorithm::Es384, Some(&first), true, at(2)).await.unwrap().unwrap();
+    assert_eq!(place.record(&next).await.state, KeyState::Retired, "a next key of another algorithm is discarded");
+    assert_eq!(place.record(&other).await.state, KeyState::Next);
+}
+
+#[tokio::test]
+async fn a_replacement_takes_the_next_key_that_is_published_already() {
+    let (place, first) = Place::with_key(Algorithm::Hs256).await;
+    let vault = &place.vault;
+    let next = vault.prepare(&realm(), Algorithm::Hs256, Some(&first), true, at(1)).await.unwrap().unwrap();
+    let signs = vault.replace(&realm(), Algorithm::Hs256, Some(&first), KEPT, at(2)).await.unwrap();
+    assert_eq!(signs, Some(next.clone()));
+    assert!(!place.record(&next).await.asked);
+    let unfit = vault.prepare(&realm(), Algorithm::Hs256, Some(&next), false, at(3)).await.unwrap().unwrap();
+    let signs = vault.replace(&realm(), Algorithm::EdDsa, Some(&next), KEPT, at(4)).await.unwrap().unwrap();
+    assert_eq!(place.record(&signs).await.algorithm, Algorithm::EdDsa);
+    assert_eq!(place.record(&unfit).await.state, KeyState::Retired);
+}
+
+#[tokio::test]
+async fn a_revoked_key_opens_nothing_in_any_state() {
+    let (place, first) = Place::with_key(Algorithm::Hs256).await;
+    let vault = &place.vault;
+    let next = vault.prepare(&realm(), Algorithm::Hs256, Some(&first), false, at(1)).await.unwrap().unwrap();
+    assert!(vault.revoke(&first, at(2)).await.unwrap());
+    let ring = vault.load().await.unwrap();
+    assert_eq!(ring.get(first.as_str()).unwrap().state, KeyState::Revoked);
+    assert_eq!(ring.active(&realm()).unwrap().id, next, "the next key is there for that");
+    assert!(vault.revoke(&next, at(3)).await.unwrap());
+    assert_ne!(vault.load().await.unwrap().active(&realm()).unwrap().id, next);
+    assert!(vault.revoke(&next, at(4)).await.unwrap(), "twice is once");
+    assert_eq!(place.record(&next).await.ended_at, Some(at(3)));
+    assert!(!vault.revoke(&KeyId::generate(), at(5)).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_that_rotate_at_once_one_makes_a_key() {
+    for processes in [2, 8] {
+        let (place, first) = Place::with_key(Algorithm::Es256).await;
+        let made = at_once(&place, processes, {
+            let first = first.clone();
+            async move |vault: Vault| {
+                vault.prepare(&realm(), Algorithm::Es256, Some(&first), true, at(1)).await.unwrap().is_some()
+            }
+        });
+        assert_eq!(made.await, 1, "{processes}");
+        let promoted = at_once(&place, processes, {
+            let first = first.clone();
+            async move |vault: Vault| {
+                let ring = vault.records().await.unwrap();
+                let next = ring.iter().find(|key| key.id != first).unwrap().id.clone();
+                vault.promote(&realm(), &next, Some(&first), KEPT, at(2)).await.unwrap()
+            }
+        });
+        assert_eq!(promoted.await, 1, "{processes}");
+        let active = place.vault.load().await.unwrap().active(&realm()).unwrap().id.clone();
+        let replaced = at_once(&place, processes, async move |vault: Vault| {
+            vault.replace(&realm(), Algorithm::Es256, Some(&active), KEPT, at(3)).await.unwrap().is_some()
+        });
+        assert_eq!(replaced.await, 1, "{processes}");
+        assert_eq!(place.states().await.len(), 3);
+    }
+}
+
+/// How many of so many processes say that it was they.
+async fn at_once<F>(place: &Place, processes: usize, work: impl FnOnce(Vault) -> F + Clone + Send + 'static) -> usize
+where
+    F: Future<Output = bool> + Send,
+{
+    let mut running = vec![];
+    for _ in 0..processes {
+        let (vault, work) = (place.beside().await, work.clone());
+        running.push(tokio::spawn(async move { work(vault).await }));
+    }
+    let mut count = 0;
+    for one in running {
+        count += usize::from(one.await.unwrap());
+    }
+    count
+}

@@ -9,14 +9,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 
-use super::log::{Record, Subject};
+use super::{
+    log::{Record, Subject},
+    set::Set,
+};
 use crate::domain::{Claims, PrincipalId, Reason, RevocationId, SessionId, Timestamp};
+
+/// An odd number whose bits are mixed: the golden ratio's fraction.
+const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 
 /// What is revoked at present.
 #[derive(Debug)]
 pub struct Revocations {
-    tokens: DashMap<RevocationId, Option<Timestamp>>,
-    sessions: DashMap<SessionId, Option<Timestamp>>,
+    tokens: Set,
+    sessions: Set,
     epochs: DashMap<PrincipalId, u32>,
     generation: AtomicU64,
 }
@@ -35,7 +41,12 @@ pub struct Counts {
 impl Default for Revocations {
     fn default() -> Self {
         // Generation 0 is the stamp of tokens that were never looked through.
-        Self { tokens: DashMap::new(), sessions: DashMap::new(), epochs: DashMap::new(), generation: AtomicU64::new(1) }
+        Self {
+            tokens: Set::default(),
+            sessions: Set::default(),
+            epochs: DashMap::default(),
+            generation: AtomicU64::new(1),
+        }
     }
 }
 
@@ -53,13 +64,17 @@ impl Revocations {
 
     /// Puts records in force: on the next request. The longer expiry and the higher epoch win.
     pub fn apply(&self, records: &[Record]) {
+        self.tokens.extend(records.iter().filter_map(|record| match record.subject {
+            Subject::Token(id) => Some((token_key(id), record.expires_at)),
+            _ => None,
+        }));
+        self.sessions.extend(records.iter().filter_map(|record| match record.subject {
+            Subject::Session(id) => Some((session_key(id), record.expires_at)),
+            _ => None,
+        }));
         for record in records {
-            match record.subject {
-                Subject::Token(id) => keep_longer(&self.tokens, id, record.expires_at),
-                Subject::Session(id) => keep_longer(&self.sessions, id, record.expires_at),
-                Subject::Principal(id, epoch) => {
-                    self.epochs.entry(id).and_modify(|held| *held = epoch.max(*held)).or_insert(epoch);
-                }
+            if let Subject::Principal(id, epoch) = record.subject {
+                self.epochs.entry(id).and_modify(|held| *held = epoch.max(*held)).or_insert(epoch);
             }
         }
         if !records.is_empty() {
@@ -69,10 +84,10 @@ impl Revocations {
 
     /// Whether a token is revoked, by itself, with its session, or with its principal.
     pub fn check(&self, claims: &Claims) -> Result<(), Reason> {
-        if self.tokens.contains_key(&claims.revocation_id) {
+        if self.tokens.contains(token_key(claims.revocation_id)) {
             return Err(Reason::TokenRevoked);
         }
-        if claims.session.is_some_and(|session| self.sessions.contains_key(&session)) {
+        if claims.session.is_some_and(|session| self.sessions.contains(session_key(session))) {
             return Err(Reason::SessionRevoked);
         }
         if self.epochs.get(&claims.subject).is_some_and(|epoch| claims.epoch < *epoch) {
@@ -81,11 +96,13 @@ impl Revocations {
         Ok(())
     }
 
-    /// Forgets what ended before `now`. What has no end is never forgotten.
+    /// Forgets what ended before `now`, bucket by bucket: up to an hour later than it could (a day, where
+    /// expiries lie years apart). What has no end is never forgotten.
+    ///
+    /// It takes as long as going through all that is held; neither readers nor writers wait for it.
     pub fn prune(&self, now: Timestamp) {
-        let holds = |expires_at: &Option<Timestamp>| expires_at.is_none_or(|end| end >= now);
-        self.tokens.retain(|_, expires_at| holds(expires_at));
-        self.sessions.retain(|_, expires_at| holds(expires_at));
+        self.tokens.prune(now);
+        self.sessions.prune(now);
     }
 
     /// How many are held.
@@ -95,9 +112,14 @@ impl Revocations {
     }
 }
 
-fn keep_longer<K: std::hash::Hash + Eq>(map: &DashMap<K, Option<Timestamp>>, id: K, expires_at: Option<Timestamp>) {
-    let longer = |held: &mut Option<Timestamp>| {
-        *held = held.zip(expires_at).map(|(held, new)| held.max(new));
-    };
-    map.entry(id).and_modify(longer).or_insert(expires_at);
+/// A revocation id is a digest: uniform as it is.
+fn token_key(id: RevocationId) -> u128 {
+    u128::from_be_bytes(id.to_bytes())
+}
+
+/// A UUID is uniform in some bits only. Folding its halves and multiplying by an odd number spreads
+/// them; both can be undone, so that two sessions never get the same key.
+fn session_key(id: SessionId) -> u128 {
+    let bits = id.uuid().as_u128();
+    (bits ^ (bits >> 64)).wrapping_mul(SPREAD)
 }

@@ -178,8 +178,6 @@ mod tests {
         }
         assert_eq!(buckets.tag(Some(Timestamp::from_millis(i64::MAX))), Tag::NEVER);
         assert_eq!(buckets.by_end.len(), TAGS - 2, "all are in use");
-        let scarce = buckets.tag(at(-HOUR));
-        assert!(buckets.ends_later(buckets.tag(at(HOUR)), scarce) || scarce == buckets.tag(at(HOUR)));
     }
 
     #[test]

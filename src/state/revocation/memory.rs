@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 
 use super::{
     log::{Record, Subject},
@@ -23,7 +24,7 @@ const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 pub struct Revocations {
     tokens: Set,
     sessions: Set,
-    epochs: DashMap<PrincipalId, u32>,
+    epochs: DashMap<PrincipalId, u32, RandomState>,
     generation: AtomicU64,
 }
 
@@ -122,4 +123,210 @@ fn token_key(id: RevocationId) -> u128 {
 fn session_key(id: SessionId) -> u128 {
     let bits = id.uuid().as_u128();
     (bits ^ (bits >> 64)).wrapping_mul(SPREAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::HashMap,
+        sync::atomic::AtomicUsize,
+        thread::{scope, yield_now},
+    };
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{PrincipalKind, TokenKind};
+
+    const HOUR: i64 = 3600;
+
+    fn at(hours: i64) -> Timestamp {
+        Timestamp::from_secs(hours * HOUR)
+    }
+
+    fn record(subject: Subject, expires_at: Option<Timestamp>) -> Record {
+        Record { subject, expires_at, created_at: at(0) }
+    }
+
+    fn claims(token: RevocationId, session: SessionId, subject: PrincipalId, epoch: u32) -> Claims {
+        Claims {
+            realm: "sws".parse().unwrap(),
+            kind: TokenKind::Access,
+            subject,
+            principal: PrincipalKind::User,
+            session: Some(session),
+            revocation_id: token,
+            epoch,
+            issued_at: at(0),
+            not_before: at(0),
+            expires_at: None,
+            name: "ana".into(),
+            legacy_id: None,
+            role: None,
+            scopes: vec![],
+            organization: None,
+            extra: serde_json::Map::new(),
+        }
+    }
+
+    /// The token `n`, as good as random.
+    fn token(n: u64) -> RevocationId {
+        RevocationId::of_token_id(&"sws".parse().unwrap(), &n.to_string())
+    }
+
+    fn holds(revocations: &Revocations, token: RevocationId) -> bool {
+        revocations.tokens.contains(token_key(token))
+    }
+
+    #[test]
+    fn a_token_falls_by_itself_with_its_session_and_below_its_principals_epoch() {
+        let revocations = Revocations::default();
+        let (session, principal) = (SessionId::generate(), PrincipalId::generate());
+        let (other_session, other_principal) = (SessionId::generate(), PrincipalId::generate());
+        let before = revocations.generation();
+        revocations.apply(&[
+            record(Subject::Token(token(1)), None),
+            record(Subject::Session(session), None),
+            record(Subject::Principal(principal, 3), None),
+            record(Subject::Principal(principal, 2), None),
+        ]);
+        assert!(revocations.generation() > before);
+        assert_eq!(revocations.counts(), Counts { tokens: 1, sessions: 1, principals: 1 });
+        let check = |n, session, principal, epoch| revocations.check(&claims(token(n), session, principal, epoch));
+        assert_eq!(check(1, other_session, principal, 3), Err(Reason::TokenRevoked));
+        assert_eq!(check(2, session, principal, 3), Err(Reason::SessionRevoked));
+        assert_eq!(check(2, other_session, principal, 2), Err(Reason::PrincipalRevoked));
+        assert_eq!(check(2, other_session, principal, 3), Ok(()));
+        assert_eq!(check(2, other_session, other_principal, 0), Ok(()));
+    }
+
+    #[test]
+    fn sessions_whose_ids_differ_little_are_spread_and_told_apart() {
+        let revocations = Revocations::default();
+        let session =
+            |n: u128| SessionId::from_uuid(uuid::Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 | n));
+        let all: Vec<_> = (0..10_000).map(|n| record(Subject::Session(session(n)), None)).collect();
+        revocations.apply(&all);
+        assert_eq!(revocations.counts().sessions, all.len());
+        let held = |n| revocations.sessions.contains(session_key(session(n)));
+        assert!((0..10_000).all(held) && !(10_000..20_000).any(held));
+    }
+
+    #[test]
+    fn what_ended_goes_and_what_has_no_end_stays() {
+        let revocations = Revocations::default();
+        let all: Vec<_> = (0..100_000_u64)
+            .map(|n| record(Subject::Token(token(n)), (n % 5 > 0).then(|| at(i64::try_from(n % 5).unwrap()))))
+            .collect();
+        revocations.apply(&all);
+        assert_eq!(revocations.counts().tokens, 100_000);
+        for (now, left) in [(0, 100_000), (1, 100_000), (3, 60_000), (5, 20_000), (1_000_000_000, 20_000)] {
+            revocations.prune(at(now));
+            assert_eq!(revocations.counts().tokens, left, "{now}");
+        }
+        assert!((0..100_000).all(|n| holds(&revocations, token(n)) == (n % 5 == 0)));
+        revocations.apply(&all[1..2]);
+        assert!(holds(&revocations, token(1)), "it may come again");
+    }
+
+    /// While one thread revokes, lets tables grow and forgets what is past, others ask for what was
+    /// revoked before: none of it may be missed, in no moment.
+    #[test]
+    fn nobody_misses_what_is_in_force_while_tables_are_made_anew() {
+        const TOKENS: usize = 200_000;
+        let revocations = Revocations::default();
+        let ids: Vec<_> = (0..TOKENS as u64).map(token).collect();
+        // How many of `ids` are in force. Every third of them ends before the next one comes.
+        let applied = AtomicUsize::new(0);
+        let lasts = |n: usize| n % 3 != 0;
+        scope(|scope| {
+            for reader in 1..=2 {
+                let (revocations, ids, applied) = (&revocations, &ids, &applied);
+                scope.spawn(move || {
+                    let mut n = reader;
+                    while applied.load(Ordering::Acquire) < TOKENS {
+                        let applied = applied.load(Ordering::Acquire);
+                        if applied == 0 {
+                            yield_now();
+                            continue;
+                        }
+                        n = (n * 31 + 7) % applied;
+                        assert!(!lasts(n) || holds(revocations, ids[n]), "{n} of {applied} was missed");
+                    }
+                });
+            }
+            for (page, chunk) in ids.chunks(1_000).enumerate() {
+                let now = i64::try_from(page).unwrap();
+                let end = |n: usize| if lasts(n) { (n % 2 == 0).then(|| at(1_000)) } else { Some(at(now)) };
+                let page: Vec<_> = chunk
+                    .iter()
+                    .enumerate()
+                    .map(|(n, id)| record(Subject::Token(*id), end(page * 1_000 + n)))
+                    .collect();
+                revocations.apply(&page);
+                applied.fetch_add(page.len(), Ordering::Release);
+                revocations.prune(at(now + 1));
+            }
+        });
+        assert_eq!(revocations.counts().tokens, (0..TOKENS).filter(|n| lasts(*n)).count());
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Apply(Vec<(u8, Option<i64>)>),
+        Prune(i64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let expiry = prop_oneof![1 => Just(None), 6 => (0..400 * HOUR).prop_map(Some)];
+        let step = prop_oneof![
+            4 => prop::collection::vec((any::<u8>(), expiry), 1..60).prop_map(Step::Apply),
+            1 => (0..400 * HOUR).prop_map(Step::Prune),
+        ];
+        prop::collection::vec(step, 1..40)
+    }
+
+    proptest! {
+        /// Against a map that keeps each token's latest expiry: what did not end is held, what ended
+        /// longer ago than a bucket is wide is not, and what never came never is.
+        #[test]
+        fn it_holds_what_a_map_would(steps in steps()) {
+            let revocations = Revocations::default();
+            let mut model: HashMap<u8, Option<Timestamp>> = HashMap::new();
+            for step in steps {
+                match step {
+                    Step::Apply(entries) => {
+                        let entries: Vec<_> =
+                            entries.into_iter().map(|(n, end)| (n, end.map(Timestamp::from_secs))).collect();
+                        let records: Vec<_> =
+                            entries.iter().map(|(n, end)| record(Subject::Token(token(u64::from(*n))), *end)).collect();
+                        revocations.apply(&records);
+                        for (n, end) in entries {
+                            let held = model.entry(n).or_insert(end);
+                            *held = held.zip(end).map(|(held, end)| held.max(end));
+                        }
+                    }
+                    Step::Prune(secs) => {
+                        let now = Timestamp::from_secs(secs);
+                        revocations.prune(now);
+                        // Both a day and an hour are whole hours, so buckets end with the hour or the day.
+                        model.retain(|n, end| {
+                            let held = holds(&revocations, token(u64::from(*n)));
+                            let ended = |end: Timestamp| end < now;
+                            assert!(held || end.is_some_and(ended), "{n} was forgotten before {end:?}");
+                            held
+                        });
+                    }
+                }
+                for n in 0..=u8::MAX {
+                    prop_assert_eq!(holds(&revocations, token(u64::from(n))), model.contains_key(&n));
+                }
+                prop_assert_eq!(revocations.counts().tokens, model.len());
+            }
+            // In the end no more than a bucket's width is left.
+            revocations.prune(Timestamp::from_secs(800 * HOUR + 24 * HOUR * 31));
+            model.retain(|_, end| end.is_none());
+            prop_assert_eq!(revocations.counts().tokens, model.len());
+        }
+    }
 }

@@ -1,11 +1,17 @@
-//! What millions of revocations cost: time of a look-up, memory of an entry, time to load them at the
-//! start. The figures stand in `README.md` beside this file.
+//! What millions of revocations cost: the time of a look-up, the memory of an entry, the time to load
+//! them at the start. The figures stand in `README.md` beside this file.
 //!
-//! A look-up's id depends on the answer before it, so that the processor cannot work on two at once.
+//! A look-up's id depends on the answer before it, and a fence keeps the processor from working on two
+//! at once. What that takes by itself is measured too, as `the id alone`.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has failed")]
 
-use std::{fs, hint::black_box, time::Duration};
+use std::{
+    env, fs,
+    hint::black_box,
+    sync::atomic::{Ordering, fence},
+    time::{Duration, Instant},
+};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use portero::{
@@ -26,17 +32,23 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
-/// Buckets that the entries end in, in turn.
-const BUCKETS: u32 = 24;
+/// Hours in which the entries end, in turn.
+const HOURS: u32 = 24;
 
-/// Records that are applied at once, as the follower does.
-const PAGE: usize = 10_000;
+/// Records that are read and applied at once, as the follower does.
+const PAGE: u32 = 10_000;
 
-/// Sizes, and what is loaded from the store. Without `--bench` everything runs once, as a test.
-fn sizes() -> (&'static [usize], usize) {
-    if std::env::args().any(|argument| argument == "--bench") {
+/// Principals with a raised epoch, sessions that are revoked: so that these are looked up too.
+const OTHERS: usize = 1_000;
+
+/// How long the allocator is given to return what is free, at most: it waits a second by itself.
+const SETTLING_MAX: Duration = Duration::from_secs(5);
+
+/// How many tokens are revoked, and how many are loaded. Without `--bench` everything runs once, as a test.
+fn sizes() -> (&'static [u64], u64) {
+    if env::args().any(|argument| argument == "--bench") {
         (&[0, 1_000, 1_000_000, 10_000_000], 1_000_000)
     } else {
         (&[0, 1_000], 1_000)
@@ -57,18 +69,34 @@ fn mix(n: u64) -> u64 {
     n ^ (n >> 31)
 }
 
-fn record(n: u64) -> Record {
-    let bucket = u32::try_from(n % u64::from(BUCKETS)).unwrap();
-    Record { subject: Subject::Token(id(n)), expires_at: Some(NOW.plus(HOUR * bucket)), created_at: NOW }
+fn record(subject: Subject, n: u64) -> Record {
+    let hours = u32::try_from(n % u64::from(HOURS)).unwrap();
+    Record { subject, expires_at: Some(NOW.plus(HOUR * hours)), created_at: NOW }
 }
 
-fn revoked(size: usize) -> Revocations {
-    let revocations = Revocations::default();
-    let all: Vec<u64> = (0..size as u64).collect();
-    for page in all.chunks(PAGE) {
-        revocations.apply(&page.iter().map(|n| record(*n)).collect::<Vec<_>>());
-    }
-    revocations
+fn others() -> Vec<Record> {
+    let session = |_| record(Subject::Session(SessionId::generate()), 0);
+    let principal = |_| record(Subject::Principal(PrincipalId::generate(), 1), 0);
+    (0..OTHERS).map(session).chain((0..OTHERS).map(principal)).collect()
+}
+
+/// The tokens below `size`, revoked page by page on a thread of its own, as the follower's runtime does.
+fn revoked(size: u64) -> Revocations {
+    std::thread::spawn(move || {
+        let revocations = Revocations::default();
+        revocations.apply(&others());
+        let mut page = Vec::with_capacity(PAGE as usize);
+        for n in 0..size {
+            page.push(record(Subject::Token(id(n)), n));
+            if page.len() == PAGE as usize || n + 1 == size {
+                revocations.apply(&page);
+                page.clear();
+            }
+        }
+        revocations
+    })
+    .join()
+    .unwrap()
 }
 
 /// A token with a session, of a principal: all three are looked up.
@@ -94,93 +122,119 @@ fn claims() -> Claims {
 }
 
 fn lookups(c: &mut Criterion) {
-    for size in sizes().0 {
+    for &size in sizes().0 {
         let before = resident_bytes();
-        let start = SystemClock.instant();
-        let revocations = revoked(*size);
-        let took = SystemClock.instant().duration_since(start);
-        let bytes = resident_bytes().saturating_sub(before);
-        assert_eq!(revocations.counts().tokens, *size);
-        if let Some(each) = (bytes * 10).checked_div(*size) {
-            println!(
-                "{size} entries: {bytes} bytes resident, {}.{} an entry; applied in {took:.2?}",
-                each / 10,
-                each % 10
-            );
-        }
-        let mut claims = claims();
-        let mut look_up = |n: u64| {
-            claims.revocation_id = id(n);
-            revocations.check(black_box(&claims)).is_err()
-        };
-        let size = *size as u64;
-        let mut at = 0_u64;
-        c.bench_function(&format!("not revoked/{size}"), |b| {
-            // Every `n` from `size` on is a token that is not revoked.
-            b.iter(|| at = mix(at + u64::from(look_up(size + at))) >> 1);
-        });
-        if size > 0 {
-            c.bench_function(&format!("revoked/{size}"), |b| {
-                b.iter(|| at = mix(at + u64::from(look_up(at % size))) >> 1);
-            });
-        }
-        c.bench_function(&format!("the id alone/{size}"), |b| {
-            b.iter(|| at = mix(at + u64::from(id(black_box(at) % size.max(1)) == id(1))) >> 1);
-        });
-        let start = SystemClock.instant();
-        revocations.prune(NOW.plus(HOUR * (BUCKETS / 2)));
-        let took = SystemClock.instant().duration_since(start);
-        std::thread::sleep(Duration::from_millis(500));
-        println!(
-            "after prune in {took:?}: {} left, {} bytes ",
-            revocations.counts().tokens,
-            resident_bytes().saturating_sub(before)
-        );
+        let start = now();
+        let revocations = revoked(size);
+        println!("{size} tokens: applied in {:.2?}", now() - start);
+        print_memory("at once", before, size);
+        settle();
+        print_memory("settled", before, size);
+
+        time_lookups(c, &revocations, size);
+
+        let start = now();
+        revocations.prune(NOW.plus(HOUR * (HOURS / 2)));
+        let left = u64::try_from(revocations.counts().tokens).unwrap();
+        println!("{left} tokens are left: pruned in {:.2?}", now() - start);
+        print_memory("at once", before, left);
+        settle();
+        print_memory("settled", before, left);
     }
 }
 
-/// What the process holds in memory (`proc_pid_statm(5)`: its second field, in pages).
-fn resident_bytes() -> usize {
-    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split(' ').nth(1).map_or(0, |pages| pages.parse::<usize>().unwrap() * 4096)
+fn time_lookups(c: &mut Criterion, revocations: &Revocations, size: u64) {
+    let mut claims = claims();
+    let mut is_revoked = |n: u64| {
+        claims.revocation_id = id(n);
+        revocations.check(black_box(&claims)).is_err()
+    };
+    let mut at = 0_u64;
+    let mut next = |answer: bool| {
+        fence(Ordering::SeqCst);
+        at = mix(at + u64::from(answer)) >> 1;
+        at
+    };
+    let mut n = 0;
+    c.bench_function(&format!("not revoked/{size}"), |b| {
+        // Every number from `size` on is a token that is not revoked.
+        b.iter(|| n = next(is_revoked(size + n)));
+    });
+    assert!(!is_revoked(size + n));
+    if size > 0 {
+        c.bench_function(&format!("revoked/{size}"), |b| b.iter(|| n = next(is_revoked(n % size))));
+        assert!(is_revoked(n % size));
+    }
+    c.bench_function(&format!("the id alone/{size}"), |b| b.iter(|| n = next(black_box(id(n)) == id(1))));
 }
 
+/// Loads what a gateway loads at its start, in the way it does.
 fn load(c: &mut Criterion) {
-    let _ = c;
     let size = sizes().1;
     let runtime = Runtime::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    runtime.block_on(async {
+    let store = runtime.block_on(async {
         let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
         let mut transaction = store.begin().await.unwrap();
-        let start = SystemClock.instant();
-        for n in 0..size as u64 {
-            log::append_in(&mut transaction, &record(n)).await.unwrap();
-        }
+        let fill = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1) \
+                    INSERT INTO revocations (kind, subject, expires_at, created_at) \
+                    SELECT 'token', randomblob(16), ?2 + 3600000 * (n % ?3), ?2 FROM numbers";
+        let fill = sqlx::query(fill).bind(i64::try_from(size).unwrap()).bind(NOW.as_millis()).bind(HOURS);
+        fill.execute(&mut *transaction).await.unwrap();
         transaction.commit().await.unwrap();
-        println!("filled in {:?}", SystemClock.instant().duration_since(start));
-        for _ in 0..3 {
-            let start = SystemClock.instant();
-            let revocations = Revocations::default();
-            let mut seen = 0;
-            let mut reading = Duration::ZERO;
-            loop {
-                let t = SystemClock.instant();
-                let (records, last) = log::since(&store, seen, 10_000).await.unwrap();
-                reading += SystemClock.instant().duration_since(t);
-                if records.is_empty() {
-                    break;
-                }
-                revocations.apply(&records);
-                seen = last;
-            }
-            println!(
-                "loaded {} in {:?}, reading {reading:?}",
-                revocations.counts().tokens,
-                SystemClock.instant().duration_since(start)
-            );
-        }
+        store
     });
+    let mut group = c.benchmark_group("load");
+    group.sample_size(10);
+    group.bench_function(size.to_string(), |b| {
+        b.iter(|| {
+            let revocations = runtime.block_on(load_all(&store.apart()));
+            assert_eq!(revocations.counts().tokens as u64, size);
+        });
+    });
+    runtime.block_on(store.close());
+}
+
+async fn load_all(store: &Store) -> Revocations {
+    let revocations = Revocations::default();
+    let mut seen = 0;
+    loop {
+        let (records, last) = log::since(store, seen, PAGE).await.unwrap();
+        if records.is_empty() {
+            return revocations;
+        }
+        revocations.apply(&records);
+        seen = last;
+    }
+}
+
+fn now() -> Instant {
+    SystemClock.instant()
+}
+
+/// What the process holds in memory (`proc_pid_statm(5)`: the second field, in pages of 4 KiB).
+fn resident_bytes() -> u64 {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm.split(' ').nth(1).map_or(0, |pages| pages.parse::<u64>().unwrap() * 4096)
+}
+
+fn print_memory(when: &str, before: u64, entries: u64) {
+    let bytes = resident_bytes().saturating_sub(before);
+    let tenths = (bytes * 10).checked_div(entries).unwrap_or(0);
+    println!("  {when}: {} KiB more than before, {}.{} bytes a token", bytes / 1024, tenths / 10, tenths % 10);
+}
+
+/// The allocator returns memory in passing, while a gateway's threads ask it for some.
+fn settle() {
+    if !env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let start = now();
+    while now() - start < SETTLING_MAX {
+        let blocks: Vec<_> = (0..100).map(|n| vec![0_u8; 64 << (n % 8)]).collect();
+        black_box(blocks);
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 criterion_group!(revocation, lookups, load);

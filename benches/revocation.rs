@@ -43,16 +43,17 @@ const PAGE: u32 = 10_000;
 /// Principals with a raised epoch, sessions that are revoked: so that these are looked up too.
 const OTHERS: usize = 1_000;
 
-/// How long the allocator is given to return what is free, at most: it waits a second by itself.
-const SETTLING_MAX: Duration = Duration::from_secs(5);
+/// How long the allocator is given to return what is free: it waits a second by itself.
+const SETTLING: Duration = Duration::from_secs(5);
 
-/// How many tokens are revoked, and how many are loaded. Without `--bench` everything runs once, as a test.
+/// Whether this is `cargo bench`. Otherwise everything runs once, as a test, or is only listed.
+fn measures() -> bool {
+    env::args().any(|argument| argument == "--bench")
+}
+
+/// How many tokens are revoked, and how many are loaded.
 fn sizes() -> (&'static [u64], u64) {
-    if env::args().any(|argument| argument == "--bench") {
-        (&[0, 1_000, 1_000_000, 10_000_000], 1_000_000)
-    } else {
-        (&[0, 1_000], 1_000)
-    }
+    if measures() { (&[0, 1_000, 1_000_000, 10_000_000], 1_000_000) } else { (&[0, 1_000], 1_000) }
 }
 
 /// The id of the token `n`: 128 bits that look random, made without a look into memory.
@@ -123,23 +124,17 @@ fn claims() -> Claims {
 
 fn lookups(c: &mut Criterion) {
     for &size in sizes().0 {
-        let before = resident_bytes();
+        let before = memory_kib("VmRSS");
         let start = now();
         let revocations = revoked(size);
-        println!("{size} tokens: applied in {:.2?}", now() - start);
-        print_memory("at once", before, size);
-        settle();
-        print_memory("settled", before, size);
+        report(&format!("{size} tokens, applied in {:.2?}", now() - start), before, size);
 
         time_lookups(c, &revocations, size);
 
         let start = now();
         revocations.prune(NOW.plus(HOUR * (HOURS / 2)));
         let left = u64::try_from(revocations.counts().tokens).unwrap();
-        println!("{left} tokens are left: pruned in {:.2?}", now() - start);
-        print_memory("at once", before, left);
-        settle();
-        print_memory("settled", before, left);
+        report(&format!("{left} tokens left, pruned in {:.2?}", now() - start), before, left);
     }
 }
 
@@ -212,25 +207,31 @@ fn now() -> Instant {
     SystemClock.instant()
 }
 
-/// What the process holds in memory (`proc_pid_statm(5)`: the second field, in pages of 4 KiB).
-fn resident_bytes() -> u64 {
-    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split(' ').nth(1).map_or(0, |pages| pages.parse::<u64>().unwrap() * 4096)
+/// Says how much memory `tokens` take: at once, and when the allocator has returned what is free.
+fn report(what: &str, before: u64, tokens: u64) {
+    if !measures() {
+        return;
+    }
+    println!("{what}; the process took {} KiB at most until now", memory_kib("VmHWM"));
+    for when in ["at once", "settled"] {
+        let kib = memory_kib("VmRSS").saturating_sub(before);
+        let tenths = (kib * 1024 * 10).checked_div(tokens).unwrap_or(0);
+        println!("  {when}: {kib} KiB more than before, {}.{} bytes a token", tenths / 10, tenths % 10);
+        settle();
+    }
 }
 
-fn print_memory(when: &str, before: u64, entries: u64) {
-    let bytes = resident_bytes().saturating_sub(before);
-    let tenths = (bytes * 10).checked_div(entries).unwrap_or(0);
-    println!("  {when}: {} KiB more than before, {}.{} bytes a token", bytes / 1024, tenths / 10, tenths % 10);
+/// What the process holds in memory, or held at most (`proc_pid_status(5)`).
+fn memory_kib(field: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
+    line.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0)
 }
 
 /// The allocator returns memory in passing, while a gateway's threads ask it for some.
 fn settle() {
-    if !env::args().any(|argument| argument == "--bench") {
-        return;
-    }
     let start = now();
-    while now() - start < SETTLING_MAX {
+    while now() - start < SETTLING {
         let blocks: Vec<_> = (0..100).map(|n| vec![0_u8; 64 << (n % 8)]).collect();
         black_box(blocks);
         std::thread::sleep(Duration::from_millis(1));

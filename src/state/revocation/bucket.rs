@@ -138,16 +138,16 @@ mod tests {
 
     const HOUR: i64 = 3600;
 
-    fn at(secs: i64) -> Option<Timestamp> {
-        Some(Timestamp::from_secs(secs))
+    fn tag(buckets: &mut Buckets, secs: i64) -> Tag {
+        buckets.tag(Some(Timestamp::from_secs(secs)))
     }
 
     #[test]
     fn what_ends_in_the_same_hour_ends_together() {
         let mut buckets = Buckets::default();
-        let first = buckets.tag(at(1));
-        assert_eq!(buckets.tag(at(HOUR)), first);
-        let second = buckets.tag(at(HOUR + 1));
+        let first = tag(&mut buckets, 1);
+        assert_eq!(tag(&mut buckets, HOUR), first);
+        let second = tag(&mut buckets, HOUR + 1);
         assert_ne!(second, first);
         assert!(buckets.ends_later(second, first) && buckets.ends_later(Tag::NEVER, second));
         assert!(!buckets.ends_later(first, second) && !buckets.ends_later(first, first));
@@ -157,14 +157,14 @@ mod tests {
     #[test]
     fn a_bucket_closes_after_its_end_and_its_tag_comes_back_after_its_release() {
         let mut buckets = Buckets::default();
-        let (first, second) = (buckets.tag(at(HOUR)), buckets.tag(at(2 * HOUR)));
+        let (first, second) = (tag(&mut buckets, HOUR), tag(&mut buckets, 2 * HOUR));
         assert!(buckets.close(Timestamp::from_secs(HOUR)).is_empty(), "its end itself is not past");
         let closed = buckets.close(Timestamp::from_millis(HOUR * 1000 + 1));
         let past = closed.by_tag();
         assert!(past[first.index()] && !past[second.index()] && !past[Tag::NEVER.index()]);
-        assert_ne!(buckets.tag(at(HOUR)), first);
+        assert_ne!(tag(&mut buckets, HOUR), first);
         buckets.release(closed);
-        assert_eq!(buckets.tag(at(9 * HOUR)), first);
+        assert_eq!(tag(&mut buckets, 9 * HOUR), first);
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
         let mut buckets = Buckets::default();
         let five_years_hours = 5 * 365 * 24;
         for hour in 0..five_years_hours {
-            assert_ne!(buckets.tag(at(hour * HOUR)), Tag::NEVER, "{hour}");
+            assert_ne!(tag(&mut buckets, hour * HOUR), Tag::NEVER, "{hour}");
         }
     }
 }

@@ -239,7 +239,7 @@ mod tests {
         let ids: Vec<_> = (0..TOKENS as u64).map(token).collect();
         // How many of `ids` are in force. Every third of them ends before the next one comes.
         let applied = AtomicUsize::new(0);
-        let lasts = |n: usize| n % 3 != 0;
+        let lasts = |n: usize| !n.is_multiple_of(3);
         scope(|scope| {
             for reader in 1..=2 {
                 let (revocations, ids, applied) = (&revocations, &ids, &applied);
@@ -258,7 +258,7 @@ mod tests {
             }
             for (page, chunk) in ids.chunks(PAGE).enumerate() {
                 let now = i64::try_from(page).unwrap();
-                let end = |n: usize| if lasts(n) { (n % 2 == 0).then(|| at(1_000)) } else { Some(at(now)) };
+                let end = |n: usize| if lasts(n) { n.is_multiple_of(2).then(|| at(1_000)) } else { Some(at(now)) };
                 let page: Vec<_> =
                     chunk.iter().enumerate().map(|(n, id)| record(Subject::Token(*id), end(page * PAGE + n))).collect();
                 revocations.apply(&page);

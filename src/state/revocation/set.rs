@@ -141,7 +141,6 @@ impl Set {
 }
 
 /// The table where an id is, if it is.
-#[expect(clippy::cast_possible_truncation, reason = "the shift leaves an index")]
 const fn table_of(id: u128) -> usize {
     (id >> (u128::BITS - TAG_BITS)) as usize
 }

@@ -225,7 +225,9 @@ mod tests {
     fn keys_that_all_belong_into_the_last_slot_go_round() {
         let held: Vec<_> = (0..50_u128).map(|n| Key::new(u128::MAX - n)).collect();
         let table = Table::for_keys(held.len());
-        held.iter().for_each(|key| table.insert(*key, Tag::NEVER));
+        for key in &held {
+            table.insert(*key, Tag::NEVER);
+        }
         assert!(held.iter().all(|key| table.find(*key).is_some()));
         assert!(table.find(Key::new(u128::MAX - 50)).is_none());
     }
@@ -235,7 +237,9 @@ mod tests {
         let table = Table::for_keys(100);
         let (gone, kept) = (Tag::from_bits(2), Tag::from_bits(255));
         let all = keys(100);
-        all.iter().for_each(|key| table.insert(*key, gone));
+        for key in &all {
+            table.insert(*key, gone);
+        }
         for key in &all[..10] {
             table.set_tag(table.find(*key).unwrap(), kept);
         }

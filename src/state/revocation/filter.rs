@@ -52,8 +52,8 @@ impl Filter {
 
     /// Makes one part anew, for these ids and no others.
     pub(super) fn refill(&self, part: usize, ids: impl Iterator<Item = u128>) {
-        let version = self.version.load(Ordering::Relaxed);
-        self.version.store(version + 1, Ordering::Relaxed);
+        let odd = self.version.load(Ordering::Relaxed) | 1;
+        self.version.store(odd, Ordering::Relaxed);
         // Who sees a word that was written below sees the odd version too.
         fence(Ordering::Release);
         let words = &self.words[part * (WORDS / PARTS)..][..WORDS / PARTS];
@@ -61,7 +61,7 @@ impl Filter {
             word.store(0, Ordering::Relaxed);
         }
         ids.for_each(|id| self.add(id));
-        self.version.store(version + 2, Ordering::Release);
+        self.version.store(odd + 1, Ordering::Release);
     }
 }
 

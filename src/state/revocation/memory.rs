@@ -8,16 +8,23 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 
-use super::log::{Record, Subject};
+use super::{
+    log::{Record, Subject},
+    set::Set,
+};
 use crate::domain::{Claims, PrincipalId, Reason, RevocationId, SessionId, Timestamp};
+
+/// An odd number whose bits are mixed: the golden ratio's fraction.
+const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 
 /// What is revoked at present.
 #[derive(Debug)]
 pub struct Revocations {
-    tokens: DashMap<RevocationId, Option<Timestamp>>,
-    sessions: DashMap<SessionId, Option<Timestamp>>,
-    epochs: DashMap<PrincipalId, u32>,
+    tokens: Set,
+    sessions: Set,
+    epochs: DashMap<PrincipalId, u32, RandomState>,
     generation: AtomicU64,
 }
 
@@ -35,7 +42,12 @@ pub struct Counts {
 impl Default for Revocations {
     fn default() -> Self {
         // Generation 0 is the stamp of tokens that were never looked through.
-        Self { tokens: DashMap::new(), sessions: DashMap::new(), epochs: DashMap::new(), generation: AtomicU64::new(1) }
+        Self {
+            tokens: Set::default(),
+            sessions: Set::default(),
+            epochs: DashMap::default(),
+            generation: AtomicU64::new(1),
+        }
     }
 }
 
@@ -53,13 +65,17 @@ impl Revocations {
 
     /// Puts records in force: on the next request. The longer expiry and the higher epoch win.
     pub fn apply(&self, records: &[Record]) {
+        self.tokens.extend(records.iter().filter_map(|record| match record.subject {
+            Subject::Token(id) => Some((token_key(id), record.expires_at)),
+            _ => None,
+        }));
+        self.sessions.extend(records.iter().filter_map(|record| match record.subject {
+            Subject::Session(id) => Some((session_key(id), record.expires_at)),
+            _ => None,
+        }));
         for record in records {
-            match record.subject {
-                Subject::Token(id) => keep_longer(&self.tokens, id, record.expires_at),
-                Subject::Session(id) => keep_longer(&self.sessions, id, record.expires_at),
-                Subject::Principal(id, epoch) => {
-                    self.epochs.entry(id).and_modify(|held| *held = epoch.max(*held)).or_insert(epoch);
-                }
+            if let Subject::Principal(id, epoch) = record.subject {
+                self.epochs.entry(id).and_modify(|held| *held = epoch.max(*held)).or_insert(epoch);
             }
         }
         if !records.is_empty() {
@@ -69,10 +85,10 @@ impl Revocations {
 
     /// Whether a token is revoked, by itself, with its session, or with its principal.
     pub fn check(&self, claims: &Claims) -> Result<(), Reason> {
-        if self.tokens.contains_key(&claims.revocation_id) {
+        if self.tokens.contains(token_key(claims.revocation_id)) {
             return Err(Reason::TokenRevoked);
         }
-        if claims.session.is_some_and(|session| self.sessions.contains_key(&session)) {
+        if claims.session.is_some_and(|session| self.sessions.contains(session_key(session))) {
             return Err(Reason::SessionRevoked);
         }
         if claims.subject.account().and_then(|id| self.epochs.get(&id)).is_some_and(|epoch| claims.epoch < *epoch) {
@@ -81,11 +97,13 @@ impl Revocations {
         Ok(())
     }
 
-    /// Forgets what ended before `now`. What has no end is never forgotten.
+    /// Forgets what ended before `now`, bucket by bucket: up to an hour later than it could (a day, where
+    /// expiries lie years apart). What has no end is never forgotten.
+    ///
+    /// It takes as long as going through all that is held; neither readers nor writers wait for it.
     pub fn prune(&self, now: Timestamp) {
-        let holds = |expires_at: &Option<Timestamp>| expires_at.is_none_or(|end| end >= now);
-        self.tokens.retain(|_, expires_at| holds(expires_at));
-        self.sessions.retain(|_, expires_at| holds(expires_at));
+        self.tokens.prune(now);
+        self.sessions.prune(now);
     }
 
     /// How many are held.
@@ -95,9 +113,218 @@ impl Revocations {
     }
 }
 
-fn keep_longer<K: std::hash::Hash + Eq>(map: &DashMap<K, Option<Timestamp>>, id: K, expires_at: Option<Timestamp>) {
-    let longer = |held: &mut Option<Timestamp>| {
-        *held = held.zip(expires_at).map(|(held, new)| held.max(new));
+/// A revocation id is a digest: uniform as it is.
+fn token_key(id: RevocationId) -> u128 {
+    u128::from_be_bytes(id.to_bytes())
+}
+
+/// A UUID is uniform in some bits only. Folding its halves and multiplying by an odd number spreads
+/// them; both can be undone, so that two sessions never get the same key.
+fn session_key(id: SessionId) -> u128 {
+    let bits = id.uuid().as_u128();
+    (bits ^ (bits >> 64)).wrapping_mul(SPREAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::HashMap,
+        sync::atomic::AtomicUsize,
+        thread::{scope, yield_now},
     };
-    map.entry(id).and_modify(longer).or_insert(expires_at);
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{PrincipalKind, TokenKind};
+
+    const HOUR: i64 = 3600;
+
+    fn at(hours: i64) -> Timestamp {
+        Timestamp::from_secs(hours * HOUR)
+    }
+
+    fn record(subject: Subject, expires_at: Option<Timestamp>) -> Record {
+        Record { subject, expires_at, created_at: at(0) }
+    }
+
+    fn claims(token: RevocationId, session: SessionId, subject: PrincipalId, epoch: u32) -> Claims {
+        Claims {
+            realm: "sws".parse().unwrap(),
+            kind: TokenKind::Access,
+            subject: crate::domain::Subject::Account(subject),
+            principal: Some(PrincipalKind::User),
+            session: Some(session),
+            revocation_id: token,
+            epoch,
+            issued_at: at(0),
+            not_before: at(0),
+            expires_at: None,
+            name: "ana".into(),
+            legacy_id: None,
+            role: None,
+            scopes: vec![],
+            organization: None,
+            extra: serde_json::Map::new(),
+        }
+    }
+
+    /// The token `n`: a number that looks random, and is another one for another `n`.
+    fn token(n: u64) -> RevocationId {
+        RevocationId::from_bytes((u128::from(n) + 1).wrapping_mul(SPREAD).to_be_bytes())
+    }
+
+    fn holds(revocations: &Revocations, token: RevocationId) -> bool {
+        revocations.tokens.contains(token_key(token))
+    }
+
+    #[test]
+    fn a_token_falls_by_itself_with_its_session_and_below_its_principals_epoch() {
+        let revocations = Revocations::default();
+        let (session, principal) = (SessionId::generate(), PrincipalId::generate());
+        let (other_session, other_principal) = (SessionId::generate(), PrincipalId::generate());
+        let before = revocations.generation();
+        revocations.apply(&[
+            record(Subject::Token(token(1)), None),
+            record(Subject::Session(session), None),
+            record(Subject::Principal(principal, 3), None),
+            record(Subject::Principal(principal, 2), None),
+        ]);
+        assert!(revocations.generation() > before);
+        assert_eq!(revocations.counts(), Counts { tokens: 1, sessions: 1, principals: 1 });
+        let check = |n, session, principal, epoch| revocations.check(&claims(token(n), session, principal, epoch));
+        assert_eq!(check(1, other_session, principal, 3), Err(Reason::TokenRevoked));
+        assert_eq!(check(2, session, principal, 3), Err(Reason::SessionRevoked));
+        assert_eq!(check(2, other_session, principal, 2), Err(Reason::PrincipalRevoked));
+        assert_eq!(check(2, other_session, principal, 3), Ok(()));
+        assert_eq!(check(2, other_session, other_principal, 0), Ok(()));
+    }
+
+    #[test]
+    fn sessions_whose_ids_differ_little_are_spread_and_told_apart() {
+        let revocations = Revocations::default();
+        let session =
+            |n: u128| SessionId::from_uuid(uuid::Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 | n));
+        let all: Vec<_> = (0..10_000).map(|n| record(Subject::Session(session(n)), None)).collect();
+        revocations.apply(&all);
+        assert_eq!(revocations.counts().sessions, all.len());
+        let held = |n| revocations.sessions.contains(session_key(session(n)));
+        assert!((0..10_000).all(held) && !(10_000..20_000).any(held));
+    }
+
+    #[test]
+    fn what_ended_goes_and_what_has_no_end_stays() {
+        let revocations = Revocations::default();
+        let all: Vec<_> = (0..100_000_u64)
+            .map(|n| record(Subject::Token(token(n)), (n % 5 > 0).then(|| at(i64::try_from(n % 5).unwrap()))))
+            .collect();
+        revocations.apply(&all);
+        assert_eq!(revocations.counts().tokens, 100_000);
+        for (now, left) in [(0, 100_000), (1, 100_000), (3, 60_000), (5, 20_000), (1_000_000_000, 20_000)] {
+            revocations.prune(at(now));
+            assert_eq!(revocations.counts().tokens, left, "{now}");
+        }
+        assert!((0..100_000).all(|n| holds(&revocations, token(n)) == (n % 5 == 0)));
+        revocations.apply(&all[1..2]);
+        assert!(holds(&revocations, token(1)), "it may come again");
+    }
+
+    /// While one thread revokes, lets tables grow and forgets what is past, others ask for what was
+    /// revoked before: none of it may be missed, in no moment.
+    #[test]
+    fn nobody_misses_what_is_in_force_while_tables_are_made_anew() {
+        const TOKENS: usize = 120_000;
+        const PAGE: usize = 4_000;
+        let revocations = Revocations::default();
+        let ids: Vec<_> = (0..TOKENS as u64).map(token).collect();
+        // How many of `ids` are in force. Every third of them ends before the next one comes.
+        let applied = AtomicUsize::new(0);
+        let lasts = |n: usize| !n.is_multiple_of(3);
+        scope(|scope| {
+            for reader in 1..=2 {
+                let (revocations, ids, applied) = (&revocations, &ids, &applied);
+                scope.spawn(move || {
+                    let mut n = reader;
+                    while applied.load(Ordering::Acquire) < TOKENS {
+                        let applied = applied.load(Ordering::Acquire);
+                        if applied == 0 {
+                            yield_now();
+                            continue;
+                        }
+                        n = (n * 31 + 7) % applied;
+                        assert!(!lasts(n) || holds(revocations, ids[n]), "{n} of {applied} was missed");
+                    }
+                });
+            }
+            for (page, chunk) in ids.chunks(PAGE).enumerate() {
+                let now = i64::try_from(page).unwrap();
+                let end = |n: usize| if lasts(n) { n.is_multiple_of(2).then(|| at(1_000)) } else { Some(at(now)) };
+                let page: Vec<_> =
+                    chunk.iter().enumerate().map(|(n, id)| record(Subject::Token(*id), end(page * PAGE + n))).collect();
+                revocations.apply(&page);
+                applied.fetch_add(page.len(), Ordering::Release);
+                revocations.prune(at(now + 1));
+            }
+        });
+        assert_eq!(revocations.counts().tokens, (0..TOKENS).filter(|n| lasts(*n)).count());
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Apply(Vec<(u8, Option<i64>)>),
+        Prune(i64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let expiry = prop_oneof![1 => Just(None), 6 => (0..400 * HOUR).prop_map(Some)];
+        let step = prop_oneof![
+            4 => prop::collection::vec((any::<u8>(), expiry), 1..60).prop_map(Step::Apply),
+            1 => (0..400 * HOUR).prop_map(Step::Prune),
+        ];
+        prop::collection::vec(step, 1..40)
+    }
+
+    proptest! {
+        /// Against a map that keeps each token's latest expiry: what did not end is held, what ended
+        /// longer ago than a bucket is wide is not, and what never came never is.
+        #[test]
+        fn it_holds_what_a_map_would(steps in steps()) {
+            let revocations = Revocations::default();
+            let mut model: HashMap<u8, Option<Timestamp>> = HashMap::new();
+            for step in steps {
+                match step {
+                    Step::Apply(entries) => {
+                        let entries: Vec<_> =
+                            entries.into_iter().map(|(n, end)| (n, end.map(Timestamp::from_secs))).collect();
+                        let records: Vec<_> =
+                            entries.iter().map(|(n, end)| record(Subject::Token(token(u64::from(*n))), *end)).collect();
+                        revocations.apply(&records);
+                        for (n, end) in entries {
+                            let held = model.entry(n).or_insert(end);
+                            *held = held.zip(end).map(|(held, end)| held.max(end));
+                        }
+                    }
+                    Step::Prune(secs) => {
+                        let now = Timestamp::from_secs(secs);
+                        revocations.prune(now);
+                        // Both a day and an hour are whole hours, so buckets end with the hour or the day.
+                        model.retain(|n, end| {
+                            let held = holds(&revocations, token(u64::from(*n)));
+                            let ended = |end: Timestamp| end < now;
+                            assert!(held || end.is_some_and(ended), "{n} was forgotten before {end:?}");
+                            held
+                        });
+                    }
+                }
+                for n in 0..=u8::MAX {
+                    prop_assert_eq!(holds(&revocations, token(u64::from(n))), model.contains_key(&n));
+                }
+                prop_assert_eq!(revocations.counts().tokens, model.len());
+            }
+            // In the end no more than a bucket's width is left.
+            revocations.prune(Timestamp::from_secs(800 * HOUR + 24 * HOUR * 31));
+            model.retain(|_, end| end.is_none());
+            prop_assert_eq!(revocations.counts().tokens, model.len());
+        }
+    }
 }

@@ -1,6 +1,10 @@
 //! What is refused before its time: the durable log, and what of it is in force in memory.
 
+mod bucket;
+mod filter;
 pub mod log;
 mod memory;
+mod set;
+mod table;
 
 pub use memory::{Counts, Revocations};

@@ -1,0 +1,152 @@
+//! A set of 128-bit ids that each end at some time, for tens of millions of them.
+//!
+//! 256 tables, chosen by an id's uppermost 8 bits. These need not be kept, since the table says them,
+//! and make room for the number of the id's bucket: an entry takes 16 bytes with its expiry. Readers
+//! never wait: an id is put into its table in place, and a table that grows or shrinks is made anew
+//! beside the old one, a 256th of the set at a time, and then swapped in.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use arc_swap::ArcSwap;
+
+use super::{
+    bucket::{Buckets, TAG_BITS},
+    filter::Filter,
+    table::{Key, Table},
+};
+use crate::domain::Timestamp;
+
+/// Tables of a set.
+const TABLES: usize = 1 << TAG_BITS;
+
+/// Ids from which on a set has a filter. Fewer are in the processor's caches anyway.
+const FILTERED_MIN: usize = 1 << 16;
+
+/// Ids, each with the bucket of its expiry.
+pub(super) struct Set {
+    tables: Box<[ArcSwap<Table>]>,
+    /// What takes the place of a table that became empty.
+    empty: Arc<Table>,
+    len: AtomicUsize,
+    filter: OnceLock<Filter>,
+    /// Whoever changes a table holds this.
+    buckets: Mutex<Buckets>,
+}
+
+impl Default for Set {
+    fn default() -> Self {
+        let empty = Arc::new(Table::default());
+        Self {
+            tables: (0..TABLES).map(|_| ArcSwap::new(Arc::clone(&empty))).collect(),
+            empty,
+            len: AtomicUsize::new(0),
+            filter: OnceLock::new(),
+            buckets: Mutex::default(),
+        }
+    }
+}
+
+impl Set {
+    /// Whether the set holds this id. An id that passed its expiry may be held or not.
+    #[inline]
+    pub(super) fn contains(&self, id: u128) -> bool {
+        match self.filter.get() {
+            Some(filter) if filter.excludes(id) => false,
+            None if self.len() == 0 => false,
+            _ => self.tables[table_of(id)].load().find(Key::new(id)).is_some(),
+        }
+    }
+
+    /// The ids in it.
+    pub(super) fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// Puts ids in, each until its expiry, at least; without one forever. Of an id that is in it the
+    /// longer expiry wins. All of them are found by who looks after this returned.
+    pub(super) fn extend(&self, entries: impl IntoIterator<Item = (u128, Option<Timestamp>)>) {
+        let mut buckets = self.writing();
+        for (id, expires_at) in entries {
+            self.insert(&mut buckets, id, expires_at);
+        }
+        if self.filter.get().is_none() && self.len() >= FILTERED_MIN {
+            let filter = Filter::default();
+            (0..TABLES).for_each(|table| self.refill(&filter, table));
+            // Nobody else sets it: whoever writes has the turn.
+            let _ = self.filter.set(filter);
+        }
+    }
+
+    /// Forgets the buckets that ended before `now`. Their memory is free when this returns.
+    ///
+    /// Writers get their turn between two tables; how long it takes grows with the whole set.
+    pub(super) fn prune(&self, now: Timestamp) {
+        let closed = self.writing().close(now);
+        if closed.is_empty() {
+            return;
+        }
+        let past = closed.by_tag();
+        for (index, table) in self.tables.iter().enumerate() {
+            let _writing = self.writing();
+            let present = table.load();
+            let kept = present.iter().filter(|(_, tag)| !past[tag.index()]).count();
+            let gone = present.len() - kept;
+            if gone > 0 {
+                let empty = || Arc::clone(&self.empty);
+                table.store(if kept == 0 { empty() } else { Arc::new(present.rebuilt(|tag| !past[tag.index()], 0)) });
+                self.len.fetch_sub(gone, Ordering::Relaxed);
+                if let Some(filter) = self.filter.get() {
+                    self.refill(filter, index);
+                }
+            }
+        }
+        self.writing().release(closed);
+    }
+
+    fn insert(&self, buckets: &mut Buckets, id: u128, expires_at: Option<Timestamp>) {
+        let (table, key, tag) = (&self.tables[table_of(id)], Key::new(id), buckets.tag(expires_at));
+        let present = table.load();
+        if let Some(place) = present.find(key) {
+            if buckets.ends_later(tag, present.tag(place)) {
+                present.set_tag(place, tag);
+            }
+            return;
+        }
+        // The filter first: what is in a table must never be excluded.
+        if let Some(filter) = self.filter.get() {
+            filter.add(id);
+        }
+        if present.is_full() {
+            let larger = present.rebuilt(|_| true, 1);
+            larger.insert(key, tag);
+            table.store(Arc::new(larger));
+        } else {
+            present.insert(key, tag);
+        }
+        self.len.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn refill(&self, filter: &Filter, table: usize) {
+        let keys = self.tables[table].load();
+        filter.refill(table, keys.iter().map(|(key, _)| key.bits() | (table as u128) << (u128::BITS - TAG_BITS)));
+    }
+
+    /// The turn to write. A writer that panicked left every table as it was or with its entry.
+    fn writing(&self) -> MutexGuard<'_, Buckets> {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The table where an id is, if it is.
+const fn table_of(id: u128) -> usize {
+    (id >> (u128::BITS - TAG_BITS)) as usize
+}
+
+impl std::fmt::Debug for Set {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Set").field("len", &self.len()).finish_non_exhaustive()
+    }
+}

@@ -7,6 +7,7 @@
 //! fetch      one HTTPS GET under bounds
 //! snapshot   the last good set on disk, for cold starts
 //! refresh    the task that runs the machine: IssuerKeys
+//! shared     what requests read of the task
 //! files      keys that lie in files instead
 //! ```
 //!
@@ -25,11 +26,13 @@ mod freshness;
 mod machine;
 mod refresh;
 mod settings;
+mod shared;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
 pub use fetch::FetcherError;
 pub use machine::{FRESH_MAX, FRESH_MIN};
-pub use refresh::{GoodUntil, IssuerKeys};
+pub use refresh::IssuerKeys;
 pub use settings::{Jwks, KeyFile, Settings, Source};
+pub use shared::GoodUntil;

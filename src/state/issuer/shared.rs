@@ -58,3 +58,28 @@ impl Default for Shared {
         Self { keys: ArcSwap::default(), good_until, ask_from: AtomicI64::new(NEVER) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asking_in_the_cooldown_ends_before_the_task() {
+        let shared = Shared::default();
+        let at = Timestamp::from_secs;
+        assert!(shared.may_ask(at(0)));
+        shared.set_ask_from(Some(at(30)));
+        assert!(!shared.may_ask(at(29)) && shared.may_ask(at(30)));
+        shared.set_ask_from(None);
+        assert!(shared.may_ask(at(0)));
+    }
+
+    #[test]
+    fn keys_are_good_until_a_time_or_not_at_all() {
+        let good_until = Shared::default().good_until;
+        let at = Timestamp::from_secs;
+        assert!(!good_until.holds(at(0)) && !good_until.holds(Timestamp::from_millis(i64::MIN)));
+        good_until.set(Some(at(30)));
+        assert!(good_until.clone().holds(at(29)) && !good_until.holds(at(30)));
+    }
+}

@@ -17,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 use super::settings::Jwks;
 use crate::{domain::Timestamp, state::keys::jwk::PublicJwk};
 
-/// The shortest freshness: no answer makes us fetch more often than every 48 s (see [`AHEAD`]).
+/// The shortest freshness: no answer makes us fetch more often than every 48 s, four fifths of it.
 pub const FRESH_MIN: Duration = Duration::from_secs(60);
 
 /// The longest freshness: taking a key out of the set is the only way in which an issuer revokes it,

@@ -7,6 +7,7 @@
 //! fetch      one HTTPS GET under bounds
 //! snapshot   the last good set on disk, for cold starts
 //! refresh    the task that runs the machine: IssuerKeys
+//! shared     what requests read of the task
 //! files      keys that lie in files instead
 //! ```
 //!
@@ -25,6 +26,7 @@ mod freshness;
 mod machine;
 mod refresh;
 mod settings;
+mod shared;
 mod snapshot;
 #[cfg(test)]
 mod tests;

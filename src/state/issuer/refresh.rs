@@ -1,16 +1,7 @@
 //! The task that runs an issuer's machine: it fetches, tells the sink, and answers those who wait for a key.
 
-use std::{
-    path::Path,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use tokio::{
@@ -23,10 +14,11 @@ use super::{
     fetch::{Answer, FetchError, Fetcher, FetcherError},
     machine::{Event, Fetched, Machine, Set, State},
     settings::{Jwks, Settings},
+    shared::Shared,
     snapshot::{Snapshot, SnapshotFile},
 };
 use crate::{
-    domain::{Algorithm, Clock, RealmName, Timestamp},
+    domain::{Algorithm, Clock, RealmName},
     observe::metrics::{IssuerMetrics, Metrics},
     state::keys::{
         GoodUntil,
@@ -42,9 +34,6 @@ const ASKS_MAX: usize = 1024;
 
 /// Requests that wait for the fetch under way, at most; one more goes on without its key.
 const WAITING_MAX: usize = 16 * 1024;
-
-/// What stands for no time at all: before every time.
-const NEVER: i64 = i64::MIN;
 
 /// The keys of a foreign issuer, kept up to date by a task of their own. Dropping it ends the task.
 #[derive(Debug)]
@@ -75,11 +64,7 @@ impl IssuerKeys {
         metrics: &Metrics,
         sink: impl Fn(&[PublicJwk], &GoodUntil) + Send + 'static,
     ) -> Result<Self, FetcherError> {
-        let shared = Arc::new(Shared {
-            keys: ArcSwap::default(),
-            good_until: GoodUntil::default(),
-            ask_from: AtomicI64::new(NEVER),
-        });
+        let shared = Arc::new(Shared::default());
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let mut refresher = Refresher {
             issuer: issuer.name.clone(),
@@ -115,9 +100,7 @@ impl IssuerKeys {
     /// the key came meanwhile. The wait is bounded by `timeout`. Whether the key is there now must be looked up again.
     pub async fn ask(&self, id: &str) {
         let known = |key: &PublicJwk| key.id.as_ref().is_some_and(|known| known.as_str() == id);
-        if self.clock.now().as_millis() < self.shared.ask_from.load(Ordering::Acquire)
-            || self.shared.keys.load().iter().any(known)
-        {
+        if !self.shared.may_ask(self.clock.now()) || self.shared.keys.load().iter().any(known) {
             return;
         }
         let (answer, answered) = oneshot::channel();
@@ -140,15 +123,6 @@ impl Drop for IssuerKeys {
     }
 }
 
-/// What requests see of the task.
-#[derive(Debug)]
-struct Shared {
-    keys: ArcSwap<Vec<PublicJwk>>,
-    good_until: GoodUntil,
-    /// Before this an unknown key asks in vain. In milliseconds.
-    ask_from: AtomicI64,
-}
-
 /// The set in force as it came.
 struct Held {
     body: Bytes,
@@ -156,6 +130,10 @@ struct Held {
     storable: bool,
 }
 
+/// Who is told what is in force.
+type Sink = Box<dyn Fn(&[PublicJwk], &GoodUntil) + Send>;
+
+/// A fetch under way.
 type Flight = Pin<Box<dyn Future<Output = Result<Answer, FetchError>> + Send>>;
 
 /// The task.
@@ -168,7 +146,7 @@ struct Refresher {
     clock: Arc<dyn Clock>,
     metrics: IssuerMetrics,
     shared: Arc<Shared>,
-    sink: Box<dyn Fn(&[PublicJwk], &GoodUntil) + Send>,
+    sink: Sink,
     /// The one fetch under way.
     flight: Option<Flight>,
     held: Option<Held>,
@@ -287,8 +265,8 @@ impl Refresher {
             let fetcher = Arc::clone(&self.fetcher);
             self.flight = Some(Box::pin(async move { fetcher.fetch(etag).await }));
         }
-        let ask_from = self.machine.ask_from().filter(|_| !self.machine.in_flight());
-        self.shared.ask_from.store(ask_from.map_or(NEVER, Timestamp::as_millis), Ordering::Release);
+        // While a fetch is under way, asking is joining it.
+        self.shared.set_ask_from(self.machine.ask_from().filter(|_| !self.machine.in_flight()));
         self.shared.good_until.set(self.machine.good_until());
         self.metrics.set_age(set.map(|set| now.since(set.confirmed_at)));
         if was_open && *self.machine.state() == State::Closed {

@@ -33,3 +33,17 @@ impl GoodUntil {
         self.0.store(until.map_or(NEVER, Timestamp::as_millis), Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_good_until_a_time_or_not_at_all() {
+        let good_until = GoodUntil::default();
+        let at = Timestamp::from_secs;
+        assert!(!good_until.holds(at(0)) && !good_until.holds(Timestamp::from_millis(i64::MIN)));
+        good_until.set(Some(at(30)));
+        assert!(good_until.clone().holds(at(29)) && !good_until.holds(at(30)));
+    }
+}

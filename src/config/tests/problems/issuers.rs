@@ -134,8 +134,8 @@ fn algorithms_and_waits_have_bounds() {
 
 #[test]
 fn keys_in_files_are_named_one_by_one() {
-    let keys = |keys: &str| issuer(&format!("keys = [{keys}]"));
     const KEY: &str = "{ file = \"k.pem\", algorithm = \"RS256\", id = \"1\" }";
+    let keys = |keys: &str| issuer(&format!("keys = [{keys}]"));
     let long = "k".repeat(257);
     check_on_base(&[
         (&keys(KEY), "no problem"),

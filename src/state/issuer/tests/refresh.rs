@@ -291,13 +291,20 @@ async fn a_snapshot_that_is_of_no_use_is_ignored() {
 
 #[tokio::test]
 async fn what_must_not_be_stored_is_taken_off_the_disk() {
-    let bench = Bench::new(Reply::ok(&set(&["a"]))).await;
-    let _keys = bench.start();
-    until("the snapshot is written", || bench.snapshot().exists()).await;
-    bench.server.reply(Reply::of("200 OK", &["cache-control: no-store"], &set(&["b"])));
-    bench.clock.advance(240);
-    bench.until_present(&["b"]).await;
-    until("it is removed", || !bench.snapshot().exists()).await;
+    let no_store = "cache-control: no-store";
+    for (outcome, reply) in [
+        ("success", Reply::of("200 OK", &[no_store], &set(&["b"]))),
+        ("unchanged", Reply::Bytes(format!("HTTP/1.1 304 Not Modified\r\n{no_store}\r\n\r\n").into())),
+    ] {
+        let bench = Bench::new(Reply::of("200 OK", &["etag: \"v1\""], &set(&["a"]))).await;
+        let _keys = bench.start();
+        until("the snapshot is written", || bench.snapshot().exists()).await;
+        let before = bench.outcomes(outcome);
+        bench.server.reply(reply);
+        bench.clock.advance(240);
+        bench.until_outcomes(outcome, before + 1).await;
+        until("it is removed", || !bench.snapshot().exists()).await;
+    }
 }
 
 #[tokio::test]

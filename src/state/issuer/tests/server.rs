@@ -43,8 +43,9 @@ struct Shared {
 impl Reply {
     /// An answer with a body.
     pub(super) fn of(status: &str, headers: &[&str], body: &str) -> Self {
-        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-        Self::Bytes(format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len()).into())
+        let length = format!("content-length: {}", body.len());
+        let lines = [&[status], headers, &[&length, "", body]].concat();
+        Self::Bytes(format!("HTTP/1.1 {}", lines.join("\r\n")).into())
     }
 
     /// 200 with a body.

@@ -9,6 +9,7 @@
 //! upstreams [upstreams.NAME]
 //! routes    [[routes]] with what they ask for (policy)
 //! endpoints [[token_endpoints]]
+//! oauth     [oauth]
 //! cross     what no section can see alone
 //! ```
 //!
@@ -21,6 +22,7 @@ mod duration;
 mod endpoints;
 mod expand;
 mod item;
+mod oauth;
 mod policy;
 mod process;
 mod reader;
@@ -105,7 +107,9 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
 
     let realms = realms::read(context, &mut root);
     let upstreams = upstreams::read(&mut root);
-    let endpoints = endpoints::read(&mut root, &realms);
+    let mut endpoints = endpoints::read(&mut root, &realms);
+    let oauth = oauth::read(&mut root, &realms);
+    endpoints.extend(oauth.endpoints);
     let routes = routes::read(&mut root, &realms, &upstreams);
     root.finish();
 
@@ -119,6 +123,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
         endpoints: endpoints.into_iter().map(|endpoint| endpoint.settings).collect(),
         routes: routes.into_iter().map(|route| route.settings).collect(),
         upstreams: upstreams.checked,
+        oauth: oauth.settings,
     };
     Settings {
         server: server.settings,

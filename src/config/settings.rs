@@ -29,7 +29,7 @@ pub struct Settings {
     pub throttle: limit::Settings,
     /// `log.access`: whether each request is logged.
     pub access_log: bool,
-    /// `[tokens]`, `[realms]`, `[[token_endpoints]]`, `[[routes]]` and `[upstreams]`.
+    /// `[tokens]`, `[realms]`, `[[token_endpoints]]`, `[oauth]`, `[[routes]]` and `[upstreams]`.
     pub site: Site,
 }
 

@@ -12,6 +12,7 @@ use crate::{
     observe::metrics::Metrics,
     state::{
         keys::{Vault, VaultError},
+        refresh,
         revocation::log,
         session,
         store::{ChangeWatch, Store, StoreError},
@@ -150,6 +151,7 @@ async fn prune(store: &Store, gate: &Gate, now: Timestamp) {
     gate.revocations().prune(now.minus(log::EXPIRED_KEPT));
     let pruned = async {
         log::prune(store, now, PRUNE_ROWS_MAX).await?;
+        refresh::prune(store, now, PRUNE_ROWS_MAX).await?;
         session::prune(store, now, PRUNE_ROWS_MAX).await
     };
     if let Err(error) = pruned.await {

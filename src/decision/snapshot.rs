@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, Guard};
 use prometheus::Histogram;
 use thiserror::Error;
 
-use super::site::{EndpointSettings, RouteSettings, Site};
+use super::site::{EndpointSettings, OauthSettings, RouteSettings, Service, Site};
 use crate::{
     domain::RealmName,
     observe::metrics::{EndpointMetrics, Metrics, RouteMetrics},
@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub realms: Arc<Realms>,
     /// The upstreams.
     pub pools: Arc<[Arc<Pool>]>,
+    /// What the OAuth endpoints do, where there are any.
+    pub oauth: Option<Arc<OauthSettings>>,
     /// All keys.
     pub keys: Arc<Keyring>,
 }
@@ -58,8 +60,8 @@ pub struct Endpoint {
     pub realms: Vec<Arc<Realm>>,
     /// Their dialects, in the same order.
     pub dialects: Vec<Dialect>,
-    /// Whether it takes refresh tokens.
-    pub refresh: bool,
+    /// What is served there.
+    pub serves: Service,
     /// Its metric handles.
     pub metrics: EndpointMetrics,
 }
@@ -112,6 +114,7 @@ impl Snapshot {
             routes: Arc::new(routes),
             realms: Arc::new(realms),
             pools: pools.into_values().collect(),
+            oauth: site.oauth.clone().map(Arc::new),
             keys,
         })
     }
@@ -124,6 +127,7 @@ impl Snapshot {
             routes: Arc::clone(&self.routes),
             realms: Arc::clone(&self.realms),
             pools: Arc::clone(&self.pools),
+            oauth: self.oauth.clone(),
             keys,
         }
     }
@@ -138,7 +142,7 @@ impl Endpoint {
         Ok(Self {
             dialects: realms.iter().map(|realm| realm.dialect).collect(),
             metrics: metrics.endpoint(settings.pattern.path.as_str()),
-            refresh: settings.refresh,
+            serves: settings.serves,
             realms,
         })
     }

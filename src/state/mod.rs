@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod keys;
+pub mod refresh;
 pub mod revocation;
 pub mod session;
 pub mod store;

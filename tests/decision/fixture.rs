@@ -7,7 +7,9 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use portero::{
-    decision::{Decision, EndpointSettings, Gate, Request, RouteSettings, Site, Snapshot, SnapshotError, decide},
+    decision::{
+        Decision, EndpointSettings, Gate, Request, RouteSettings, Service, Site, Snapshot, SnapshotError, decide,
+    },
     domain::{Algorithm, KeyId, PrincipalId, Reason, SessionId, Timestamp, TokenKind},
     observe::metrics::Metrics,
     rules::{
@@ -105,14 +107,14 @@ pub(crate) fn route(path: &str, policy: Policy) -> RouteSettings {
 
 pub(crate) fn endpoint(path: &str, realm: &str) -> EndpointSettings {
     let pattern = Pattern { exact: true, ..pattern(path) };
-    EndpointSettings { pattern, realms: vec![realm.parse().unwrap()], refresh: false }
+    EndpointSettings { pattern, realms: vec![realm.parse().unwrap()], serves: Service::Login }
 }
 
 /// A site with one upstream, `echo`.
 pub(crate) fn site(realms: Vec<Realm>, endpoints: Vec<EndpointSettings>, routes: Vec<RouteSettings>) -> Site {
     let timeouts = upstream::Timeouts::default();
     let echo = upstream::Settings { name: "echo".into(), servers: vec!["127.0.0.1:9000".into()], timeouts };
-    Site { realms: realms.into_iter().map(Arc::new).collect(), endpoints, routes, upstreams: vec![echo] }
+    Site { realms: realms.into_iter().map(Arc::new).collect(), endpoints, routes, upstreams: vec![echo], oauth: None }
 }
 
 pub(crate) fn snapshot(site: &Site, keys: impl IntoIterator<Item = Arc<Key>>) -> Result<Snapshot, SnapshotError> {

@@ -135,15 +135,23 @@ impl Key {
         }
     }
 
-    /// A JWT over `claims`, with this key's id in its header.
-    pub fn sign(&self, claims: &Map<String, Value>) -> Result<Secret, KeyError> {
+    /// A JWT over `claims`, with `typ` and this key's id in its header.
+    pub fn sign(&self, typ: &str, claims: &Map<String, Value>) -> Result<Secret, KeyError> {
         let (Material::Hmac { sign, .. } | Material::Pair { sign, .. }) = &self.material else {
             return Err(KeyError::WrongUse(self.algorithm));
         };
         let algorithm = jws_algorithm(self.algorithm).ok_or(KeyError::WrongUse(self.algorithm))?;
         let mut header = Header::new(algorithm);
+        header.typ = Some(typ.to_owned());
         header.kid = Some(self.id.as_str().to_owned());
         jsonwebtoken::encode(&header, claims, sign).map(Secret::new).map_err(|_| KeyError::Signing)
+    }
+
+    /// The public half of a key pair, as the signature algorithm has it: raw for Ed25519, an
+    /// uncompressed point for ECDSA, an `RSAPublicKey` (RFC 8017 appendix A.1.1) for RSA.
+    #[must_use]
+    pub fn public_bytes(&self) -> Option<&[u8]> {
+        if let Material::Pair { verify, .. } = &self.material { Some(verify.as_ref()) } else { None }
     }
 
     /// Encrypts `plaintext` in place and appends the tag.
@@ -253,7 +261,7 @@ mod tests {
     fn every_algorithm_verifies_what_it_signed_and_nothing_else() {
         for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| algorithm.is_jwt()) {
             let key = key(algorithm);
-            let token = key.sign(&Map::new()).unwrap();
+            let token = key.sign("JWT", &Map::new()).unwrap();
             let (message, signature) = token.expose().rsplit_once('.').unwrap();
             let mut signature = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(signature).unwrap();
             assert!(key.verifies(message.as_bytes(), &signature), "{algorithm}");
@@ -267,7 +275,7 @@ mod tests {
     #[test]
     fn a_sealing_key_does_not_sign() {
         let key = key(Algorithm::Sealed);
-        assert!(key.sign(&Map::new()).is_err());
+        assert!(key.sign("JWT", &Map::new()).is_err());
         assert!(!key.verifies(b"", b""));
         let mut sealed = b"text".to_vec();
         key.seal([1; NONCE_LEN], b"context", &mut sealed).unwrap();

@@ -20,9 +20,6 @@ use crate::{
     state::keys::{Key, KeyState, Keyring},
 };
 
-/// `typ` of every JWT of the five contracts.
-const TYPE: &str = "JWT";
-
 /// The claims of a new token, in the order in which they are written.
 pub(super) fn payload(realm: &Realm, token: &NewToken<'_>) -> Map<String, Value> {
     let holder = token.holder;
@@ -69,8 +66,12 @@ pub(super) fn open(token: &str, keys: &Keyring, realms: &Realms) -> Result<(Clai
     if payload.contains('.') {
         return Err(Reason::MalformedToken);
     }
-    let key = select_key(&decode_object(header)?, keys)?;
+    let header = decode_object(header)?;
+    let key = select_key(&header, keys)?;
     let realm = realms.get(&key.realm).ok_or(Reason::UnknownKey)?;
+    if !is_of_type(&header, realm.dialect) {
+        return Err(Reason::UnsupportedHeader);
+    }
     let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Reason::MalformedToken)?;
     if !key.verifies(signed.as_bytes(), &signature) {
         return Err(Reason::InvalidSignature);
@@ -94,7 +95,7 @@ fn select_key<'k>(header: &Map<String, Value>, keys: &'k Keyring) -> Result<&'k 
     if header.contains_key("crit") || header.contains_key("b64") {
         return Err(Reason::UnsupportedHeader);
     }
-    if !header.get("typ").and_then(Value::as_str).is_some_and(|typ| typ.eq_ignore_ascii_case(TYPE)) {
+    if !Dialect::ALL.into_iter().any(|dialect| is_of_type(header, dialect)) {
         return Err(Reason::UnsupportedHeader);
     }
     let algorithm = header.get("alg").and_then(Value::as_str).ok_or(Reason::MalformedToken)?;
@@ -107,6 +108,11 @@ fn select_key<'k>(header: &Map<String, Value>, keys: &'k Keyring) -> Result<&'k 
         return Err(Reason::KeyRevoked);
     }
     Ok(key)
+}
+
+/// Whether the header's `typ` is the one of the dialect's tokens (RFC 8725 section 3.11).
+fn is_of_type(header: &Map<String, Value>, dialect: Dialect) -> bool {
+    header.get("typ").and_then(Value::as_str).is_some_and(|typ| typ.eq_ignore_ascii_case(dialect.token_type()))
 }
 
 fn read_claims(mut claims: Map<String, Value>, realm: &Realm) -> Result<Claims, Reason> {

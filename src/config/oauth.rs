@@ -74,8 +74,7 @@ pub(super) fn read(root: &mut Section<'_>, realms: &Realms) -> Oauth {
             let (metadata, further) = metadata(&section, &realm, &served);
             let endpoints = served.into_iter().chain(further);
             let endpoints = endpoints.filter_map(|served| endpoint(served, &realm.name, &bound, &spot)).collect();
-            let settings =
-                OauthSettings { realm: realm.name.clone(), refresh_grace, refresh_lifetime, metadata };
+            let settings = OauthSettings { realm: realm.name.clone(), refresh_grace, refresh_lifetime, metadata };
             Oauth { settings: Some(settings), endpoints }
         }
         _ => Oauth::default(),

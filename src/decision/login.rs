@@ -65,12 +65,7 @@ impl Registrar {
     ///
     /// # Errors
     /// The rejection that the realm's contract words.
-    pub(super) async fn authenticate(
-        &self,
-        realm: &Realm,
-        login: Login,
-        client: IpAddr,
-    ) -> Result<Account, Rejection> {
+    pub(super) async fn authenticate(&self, realm: &Realm, login: Login, client: IpAddr) -> Result<Account, Rejection> {
         self.check_throttle(realm, &login.name, client)?;
         let found = account::find(&self.store, &realm.name, &login.name).await.map_err(|error| unavailable(&error))?;
         let outcome = self.prove(realm, found, login.secret).await;
@@ -133,7 +128,8 @@ impl Registrar {
             .ok_or(Rejection::InvalidRefreshToken)?;
         let kinds = [TokenKind::Access, TokenKind::Content];
         let (holder, epoch) = (account.holder(), account.epoch);
-        self.continue_session(realm, Issue { holder, epoch, session, kinds: &kinds, validity: Validity::Realm, now }).await
+        self.continue_session(realm, Issue { holder, epoch, session, kinds: &kinds, validity: Validity::Realm, now })
+            .await
     }
 
     /// Gives more tokens of a session that is open.

@@ -10,6 +10,7 @@ mod bad_input;
 mod config;
 mod golden;
 mod lifecycle;
+mod oauth;
 mod path;
 mod proxy;
 mod revocation;

@@ -49,9 +49,7 @@ impl Registrar {
         let now = self.clock.now();
         let realm = self.gate.snapshot().realms.get(&session.realm).cloned();
         let longest = match realm {
-            Some(realm) => {
-                lifetimes::latest_expiry(&self.store, &realm, now).await.map_err(|error| away(&error))?
-            }
+            Some(realm) => lifetimes::latest_expiry(&self.store, &realm, now).await.map_err(|error| away(&error))?,
             None => None,
         };
         self.record(client, log::Subject::Session(id), later(session.expires_at, longest)).await

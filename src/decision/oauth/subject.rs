@@ -31,7 +31,9 @@ impl Registrar {
     pub(super) async fn presented(&self, client: &Client, token: &Secret) -> Result<Option<Presented>, Refusal> {
         if refresh::is_rotating(token.expose()) {
             let found = refresh::find(&self.store, token).await.map_err(|error| away(&error))?;
-            return Ok(found.map(|token| Presented { own: token.client == client.0.id, subject: Subject::Rotating(token) }));
+            return Ok(
+                found.map(|token| Presented { own: token.client == client.0.id, subject: Subject::Rotating(token) })
+            );
         }
         let Ok(verified) = self.gate.view().open(token.expose()) else { return Ok(None) };
         let claims = &verified.claims;

@@ -99,7 +99,8 @@ async fn list(State(admin): State<Arc<Admin>>, Asked(asked): Asked<Listed>) -> A
 async fn add(State(admin): State<Arc<Admin>>, Body(asked): Body<New>) -> Answer {
     let realm = admin.realm(&asked.realm)?;
     let id = asked.id.as_deref().map(PrincipalId::from_str).transpose();
-    let grants = asked.grants.map(|grants| grants.iter().map(|grant| grant.parse()).collect::<Result<_, UnknownGrantType>>());
+    let grants =
+        asked.grants.map(|grants| grants.iter().map(|grant| grant.parse()).collect::<Result<_, UnknownGrantType>>());
     let next = if realm.dialect == Dialect::Sws { LegacyId::Next } else { LegacyId::None };
     let new = NewAccount {
         id: id.map_err(|_| ApiError::bad("id is no UUID"))?.unwrap_or_else(PrincipalId::generate),

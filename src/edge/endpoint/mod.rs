@@ -79,7 +79,9 @@ impl TokenEndpoints {
             Service::OauthToken | Service::OauthRevocation | Service::OauthIntrospection => {
                 self.answer_oauth(endpoint, message).await
             }
-            Service::Jwks | Service::InternalJwks | Service::Metadata => self.answer_document(endpoint, &message.method),
+            Service::Jwks | Service::InternalJwks | Service::Metadata => {
+                self.answer_document(endpoint, &message.method)
+            }
         }
     }
 }

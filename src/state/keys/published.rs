@@ -101,11 +101,8 @@ mod tests {
             let mut validation = Validation::new(algorithm.name().parse().unwrap());
             validation.required_spec_claims.clear();
             validation.validate_exp = false;
-            let read = jsonwebtoken::decode::<Value>(
-                token.expose(),
-                &DecodingKey::from_jwk(&jwk).unwrap(),
-                &validation,
-            );
+            let read =
+                jsonwebtoken::decode::<Value>(token.expose(), &DecodingKey::from_jwk(&jwk).unwrap(), &validation);
             assert!(read.is_ok(), "{algorithm}: {read:?}");
         }
     }

@@ -55,7 +55,8 @@ pub struct Descendant {
 /// What is known of a token that was exchanged here, or made by an exchange.
 pub async fn find(store: &Store, token: &Secret) -> Result<Option<Descendant>, StoreError> {
     let statement = format!("SELECT {COLUMNS} FROM refresh_tokens WHERE hash = ?");
-    let row = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(secret::hash(token)).fetch_optional(store.pool()).await?;
+    let row =
+        sqlx::query(sqlx::AssertSqlSafe(statement)).bind(secret::hash(token)).fetch_optional(store.pool()).await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -81,8 +82,7 @@ pub async fn prune(store: &Store, now: Timestamp, limit: u32) -> Result<u64, Sto
     Ok(sqlx::query(statement).bind(ended).bind(limit).execute(store.pool()).await?.rows_affected())
 }
 
-const COLUMNS: &str =
-    "session, client, scope, epoch, generation, created_at, expires_at, ends_at, spent_at, successor";
+const COLUMNS: &str = "session, client, scope, epoch, generation, created_at, expires_at, ends_at, spent_at, successor";
 
 fn read(row: &SqliteRow) -> Result<Descendant, StoreError> {
     let time = |column| row.try_get(column).map(Timestamp::from_millis);

@@ -66,12 +66,7 @@ pub async fn spend(
 
 /// Says that a token came to a door that does not exchange. Where it was exchanged longer than `grace`
 /// ago it is [`Spending::Reused`], and everything else is [`Spending::Refused`].
-pub async fn accuse(
-    store: &Store,
-    token: &Secret,
-    grace: Duration,
-    now: Timestamp,
-) -> Result<Spending, StoreError> {
+pub async fn accuse(store: &Store, token: &Secret, grace: Duration, now: Timestamp) -> Result<Spending, StoreError> {
     let mut transaction = store.begin().await?;
     let found = load(&mut transaction, &secret::hash(token)).await?;
     let spending = match found {
@@ -160,11 +155,7 @@ async fn again(
 }
 
 /// Revokes a session for as long as any token of it can live.
-async fn revoke(
-    connection: &mut SqliteConnection,
-    session: SessionId,
-    now: Timestamp,
-) -> Result<Spending, StoreError> {
+async fn revoke(connection: &mut SqliteConnection, session: SessionId, now: Timestamp) -> Result<Spending, StoreError> {
     let end = sqlx::query_scalar::<_, Option<i64>>("SELECT expires_at FROM sessions WHERE id = ?")
         .bind(&session.uuid().as_bytes()[..])
         .fetch_optional(&mut *connection)

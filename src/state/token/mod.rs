@@ -60,7 +60,11 @@ pub enum MintError {
 /// Mints a token of `realm` with its active key.
 pub fn mint(realm: &Realm, keys: &Keyring, token: &NewToken<'_>) -> Result<Secret, MintError> {
     let key = keys.active(&realm.name).ok_or_else(|| MintError::NoKey(realm.name.clone()))?;
-    if key.algorithm.is_jwt() { Ok(key.sign(realm.dialect.token_type(), &jwt::payload(realm, token))?) } else { sealed::mint(key, token) }
+    if key.algorithm.is_jwt() {
+        Ok(key.sign(realm.dialect.token_type(), &jwt::payload(realm, token))?)
+    } else {
+        sealed::mint(key, token)
+    }
 }
 
 /// Opens a token: finds its key, checks the signature, reads the claims; gives the key's id too. Whether it still holds is

@@ -132,9 +132,7 @@ impl Refusal {
             Self::Throttled { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", "too many failed attempts")
             }
-            Self::Unavailable { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "try again later")
-            }
+            Self::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "try again later"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "the method must be POST"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body is too large"),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "invalid_request", "the body did not arrive in time"),

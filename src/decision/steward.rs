@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::{lifetimes, snapshot::Gate};
 use crate::{
-    domain::{Clock, KeyId, PrincipalKind, RealmName, Reason, RevocationId, SessionId, Timestamp, TokenKind},
+    domain::{Clock, KeyId, PrincipalKind, RealmName, Reason, RevocationId, Secret, SessionId, Timestamp, TokenKind},
     rules::{
         dialect::AccountName,
         realm::{Realm, later},
@@ -15,6 +15,7 @@ use crate::{
     state::{
         account::{self, Account, AccountError, Raised},
         keys::{Keyring, Vault, VaultError},
+        refresh,
         revocation::log::{self, Record, Subject},
         session::{self, Session},
         store::{Store, StoreError},
@@ -98,6 +99,11 @@ impl Steward {
 
     /// Revokes a token, expired or not; a refresh token with its whole session (the `apis` contract).
     pub async fn revoke_token(&self, text: &str, realms: &Realms) -> Result<Revoked, StewardError> {
+        if refresh::is_rotating(text)
+            && let Some(rotating) = refresh::find(&self.store, &Secret::from(text)).await?
+        {
+            return self.revoke_session(rotating.session).await;
+        }
         let keys: Keyring = self.vault.load().await?;
         let (claims, _) = token::open(text, &keys, realms).map_err(StewardError::NotOurs)?;
         if let (TokenKind::Refresh, Some(id)) = (claims.kind, claims.session) {

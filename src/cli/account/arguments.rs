@@ -178,8 +178,8 @@ pub struct NewClient {
     /// The company that the client belongs to (become, required there); it must exist
     #[arg(long)]
     pub company: Option<String>,
-    /// A grant that the client may use (oauth): client_credentials or refresh_token; may be repeated; all unless given
-    #[arg(long)]
+    /// A grant that the client may use (oauth); may be repeated; all of them unless given
+    #[arg(long, value_name = "client_credentials|refresh_token")]
     pub grant: Vec<GrantType>,
 }
 

@@ -70,3 +70,6 @@ impl Registrar {
         Ok(self.open_session(realm, holder, client.0.epoch, Validity::Realm).await?)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,7 +64,7 @@ impl Registrar {
         let record = Record { subject, expires_at, created_at: self.clock.now() };
         log::append(&self.store, &record).await.map_err(|error| away(&error))?;
         self.gate.revocations().apply(&[record]);
-        tracing::info!(?subject, client = client.name(), "revoked");
+        tracing::info!(?subject, client_id = client.name(), "revoked");
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 /// A token of ours.
 pub(super) enum Subject {
     /// One that carries its claims: an access token, or any that a contract gave.
-    Carrying(Verified),
+    Carrying(Box<Verified>),
     /// One that an exchange gave.
     Rotating(Descendant),
 }
@@ -42,6 +42,6 @@ impl Registrar {
             None => None,
         };
         let own = claims.subject == client.0.id || bound == Some(client.0.id);
-        Ok(Some(Presented { own, subject: Subject::Carrying(verified) }))
+        Ok(Some(Presented { own, subject: Subject::Carrying(Box::new(verified)) }))
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     decision::{Endpoint, Service},
     domain::Reason,
     edge::respond,
-    rules::dialect::oauth,
+    rules::dialect::{Dialect, oauth},
     state::keys::published,
 };
 
@@ -21,17 +21,16 @@ const SERVED: &str = "served";
 
 impl TokenEndpoints {
     pub(super) fn answer_document(&self, endpoint: &Endpoint, method: &Method) -> (Response<Bytes>, &'static str) {
-        let (mut response, outcome) = if matches!(*method, Method::GET | Method::HEAD) {
+        let (response, outcome) = if matches!(*method, Method::GET | Method::HEAD) {
             let mut response = respond::answer(oauth::document(&self.document(endpoint.serves)), None);
             response.headers_mut().insert(header::CACHE_CONTROL, CACHE_CONTROL);
             (response, SERVED)
         } else {
             let reason = Reason::MethodNotAllowed;
-            (respond::answer(respond::plain(reason), None), reason.name())
-        };
-        if !response.status().is_success() {
+            let mut response = respond::answer(Dialect::Oauth.contract().deny(reason), None);
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-        }
+            (response, reason.name())
+        };
         if let Some(realm) = endpoint.realms.first() {
             endpoint.metrics.token_request(realm.name.as_str(), outcome);
         }

@@ -109,7 +109,7 @@ impl TokenEndpoints {
             }
         };
         let subject = grant.holder.id;
-        tracing::info!(realm = %realm.name, client = client.name(), %subject, grant = %grant_type, "tokens were granted");
+        tracing::info!(realm = %realm.name, client_id = client.name(), %subject, grant = %grant_type, "tokens were granted");
         Ok((written(realm, &grant), GRANTED))
     }
 }

@@ -295,7 +295,9 @@ fn a_sessions_refresh_token_is_exchanged_and_rotates() {
 
 #[test]
 fn sixty_four_at_once_are_one_line_of_descent() {
-    let (gateway, _upstream) = start("refresh_grace = \"5m\"");
+    let (config, _upstream) = config("refresh_grace = \"5m\"");
+    // Each of them costs a hash, and none may be turned away for that here.
+    let gateway = Gateway::run(with_accounts(&config.text("[passwords]\nhash_queue = 256")));
     let mut token = gateway.login_apis().refresh;
     for _ in 0..2 {
         let body = format!("grant_type=refresh_token&refresh_token={token}");
@@ -306,9 +308,8 @@ fn sixty_four_at_once_are_one_line_of_descent() {
             })
             .collect();
         let answers: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
-        let granted: Vec<_> = answers.iter().filter(|answer| answer.status == 200).map(Response::json).collect();
-        assert!(answers.iter().all(|answer| [200, 503].contains(&answer.status)), "{answers:?}");
-        assert!(granted.len() >= 32, "only {} were answered", granted.len());
+        assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+        let granted: Vec<_> = answers.iter().map(Response::json).collect();
         let successors: HashSet<_> = granted.iter().map(|answer| text(answer, "refresh_token")).collect();
         assert_eq!(successors.len(), 1);
         for answer in &granted {
@@ -539,4 +540,22 @@ fn paths_move_are_bound_to_hosts_and_can_be_switched_off() {
     assert_eq!(gateway.send(&get("/.well-known/jwks.json").header("Host", "id.test")).status, 404);
     // A request owns its path in every spelling.
     assert_eq!(ask("/x/../t", "id.test"), 200);
+}
+
+#[test]
+fn the_demo_serves_it_and_says_how_to_try() {
+    const CLIENT: (&str, &str) = ("demo_oauth_client", "demo_secret_789_ABCDEFGH");
+    let gateway = Gateway::demo();
+    let line = format!(
+        "curl -s http://{}{TOKEN} -u {}:{} -d grant_type=client_credentials",
+        gateway.front, CLIENT.0, CLIENT.1
+    );
+    assert!(gateway.process.written().contains(&line), "{}", gateway.process.written());
+    let token = gateway.client_token(CLIENT);
+    assert_eq!(gateway.status("/oauth-api/x", &token), 200);
+    let keys = gateway.send(&get("/.well-known/jwks.json")).json();
+    assert_eq!((&keys["keys"][0]["crv"], &keys["keys"][0]["kid"]), (&json!("Ed25519"), &part(&token, 0)["kid"]));
+    assert_eq!(gateway.introspect(CLIENT, &gateway.login(Contract::Toc)).json()["username"], "upconta");
+    let second = gateway.exchanged(CLIENT, &gateway.login_apis().refresh);
+    assert_eq!(gateway.revoke(CLIENT, &second).status, 200);
 }

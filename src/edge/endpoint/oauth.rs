@@ -35,7 +35,7 @@ impl TokenEndpoints {
         let (mut response, outcome) = match answered {
             Ok((answer, outcome)) => (respond::answer(answer, None), outcome),
             Err(refusal) => {
-                tracing::info!(realm = %realm.name, client = ?message.client, reason = refusal.name(), "a client was refused");
+                tracing::info!(realm = %realm.name, client = message.client.map(tracing::field::display), reason = refusal.name(), "a client was refused");
                 (respond::answer(refusal.answer(), refusal.retry_after()), refusal.name())
             }
         };

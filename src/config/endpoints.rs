@@ -6,7 +6,11 @@ use super::{
     realms::Realms,
     routes::{canonical_path, hosts, pattern},
 };
-use crate::{decision::EndpointSettings, domain::RealmName, rules::dialect::Dialect};
+use crate::{
+    decision::{EndpointSettings, Service},
+    domain::RealmName,
+    rules::dialect::Dialect,
+};
 
 /// A token endpoint and where it stands.
 pub(super) struct Endpoint {
@@ -31,7 +35,7 @@ fn endpoint(mut section: Section<'_>, realms: &Realms) -> Option<Endpoint> {
     let settings = EndpointSettings {
         pattern: pattern(hosts?, &path?, true, vec![])?,
         realms: answering.unwrap_or_default(),
-        refresh,
+        serves: if refresh { Service::Refresh } else { Service::Login },
     };
     Some(Endpoint { settings, spot, path: path_spot })
 }
@@ -42,7 +46,9 @@ fn answering(item: &Item<'_>, realms: &Realms, refresh: bool) -> Option<Vec<Real
     let mut seen: Vec<(Dialect, &RealmName)> = vec![];
     for (item, name) in item.items()?.iter().zip(&names) {
         let Some(dialect) = realms.dialect(name) else { continue };
-        if refresh && dialect != Dialect::Apis {
+        if dialect == Dialect::Oauth {
+            item.wrong::<()>(&format!("'{name}' is of dialect 'oauth', whose endpoints stand in [oauth]"));
+        } else if refresh && dialect != Dialect::Apis {
             item.wrong::<()>(&format!(
                 "grant = \"refresh\" is for realms of dialect 'apis'; '{name}' is of dialect '{dialect}', which has no refresh tokens"
             ));

@@ -11,6 +11,7 @@
 //! upstreams [upstreams.NAME]
 //! routes    [[routes]] with what they ask for (policy)
 //! endpoints [[token_endpoints]]
+//! oauth     [oauth]
 //! cross     what no section can see alone
 //! ```
 //!
@@ -25,6 +26,7 @@ mod expand;
 mod issuers;
 mod item;
 mod keys;
+mod oauth;
 mod policy;
 mod process;
 mod reader;
@@ -111,7 +113,9 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
     let mut realms = realms::read(context, &mut root);
     let issuers = issuers::read(context, &mut root, &mut realms);
     let upstreams = upstreams::read(&mut root);
-    let endpoints = endpoints::read(&mut root, &realms);
+    let mut endpoints = endpoints::read(&mut root, &realms);
+    let oauth = oauth::read(&mut root, &realms);
+    endpoints.extend(oauth.endpoints);
     let routes = routes::read(&mut root, &realms, &upstreams);
     root.finish();
 
@@ -128,6 +132,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
         endpoints: endpoints.into_iter().map(|endpoint| endpoint.settings).collect(),
         routes: routes.into_iter().map(|route| route.settings).collect(),
         upstreams: upstreams.checked,
+        oauth: oauth.settings,
     };
     Settings {
         server: server.settings,

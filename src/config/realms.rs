@@ -30,12 +30,12 @@ const ISSUER_CHARS_MAX: usize = 255;
 
 /// The keys that only some dialects use, and which.
 const DIALECTS_OF_KEYS: [(&str, &[Dialect]); 10] = [
-    ("audience", &[Dialect::Sws, Dialect::Toc, Dialect::Maxpoint, Dialect::Become]),
+    ("audience", &[Dialect::Sws, Dialect::Toc, Dialect::Maxpoint, Dialect::Become, Dialect::Oauth]),
     ("timezone", &[Dialect::Sws, Dialect::Maxpoint]),
-    ("lifetime", &[Dialect::Sws, Dialect::Apis, Dialect::Maxpoint, Dialect::Become]),
+    ("lifetime", &[Dialect::Sws, Dialect::Apis, Dialect::Maxpoint, Dialect::Become, Dialect::Oauth]),
     ("content_lifetime", &[Dialect::Apis]),
     ("refresh_lifetime", &[Dialect::Apis]),
-    ("algorithm", &[Dialect::Sws, Dialect::Toc, Dialect::Maxpoint, Dialect::Become]),
+    ("algorithm", &[Dialect::Sws, Dialect::Toc, Dialect::Maxpoint, Dialect::Become, Dialect::Oauth]),
     ("error_status", &[Dialect::Sws]),
     ("uniform_errors", &[Dialect::Become]),
     ("max_years", &[Dialect::Toc]),
@@ -143,6 +143,12 @@ impl Realms {
         }
         let instead = suggestion(item.raw(), names);
         item.wrong(&format!("no {what} is called {}; {instead}", item.shown()))
+    }
+
+    /// The names of the realms of a dialect, good ones and bad ones.
+    pub(super) fn of_dialect(&self, dialect: Dialect) -> Vec<RealmName> {
+        let named = self.declared.iter().filter(|(_, declared)| *declared == Some(dialect));
+        named.filter_map(|(name, _)| name.parse().ok()).collect()
     }
 
     /// The dialect of the realm `name`; `None` when that was not readable, and for a foreign issuer, whose

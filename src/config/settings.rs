@@ -33,7 +33,7 @@ pub struct Settings {
     pub keys: schedule::Settings,
     /// `log.access`: whether each request is logged.
     pub access_log: bool,
-    /// `[tokens]`, `[realms]`, `[issuers]`, `[[token_endpoints]]`, `[[routes]]` and `[upstreams]`.
+    /// `[tokens]`, `[realms]`, `[issuers]`, `[[token_endpoints]]`, `[oauth]`, `[[routes]]` and `[upstreams]`.
     pub site: Site,
 }
 

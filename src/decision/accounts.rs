@@ -43,6 +43,9 @@ pub fn judge(realm: &Realm, new: &NewAccount) -> Result<(), StewardError> {
     if dialect != Dialect::Become && new.company.is_some() {
         return refuse(format!("realm '{name}' speaks {dialect}: only clients of become have a company"));
     }
+    if dialect != Dialect::Oauth && new.grants.is_some() {
+        return refuse(format!("realm '{name}' speaks {dialect}: only clients of oauth have grants"));
+    }
     if dialect == Dialect::Become && new.company.is_none() {
         return refuse(format!("realm '{name}' speaks {dialect}: a client needs a company"));
     }

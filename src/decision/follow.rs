@@ -12,6 +12,7 @@ use crate::{
     observe::metrics::Metrics,
     state::{
         keys::{Vault, VaultError},
+        refresh,
         revocation::log,
         session,
         store::{ChangeWatch, Store, StoreError},
@@ -169,6 +170,9 @@ async fn prune(store: &Store, gate: &Arc<Gate>, now: Timestamp) {
 /// anywhere and goes on from there the next time.
 async fn clear_away(store: &Store, now: Timestamp, rows: u32) -> Result<(), StoreError> {
     while log::prune(store, now, rows).await? >= u64::from(rows) {
+        tokio::time::sleep(PRUNE_PAUSE).await;
+    }
+    while refresh::prune(store, now, rows).await? >= u64::from(rows) {
         tokio::time::sleep(PRUNE_PAUSE).await;
     }
     while session::prune(store, now, rows).await? >= u64::from(rows) {

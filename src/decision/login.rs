@@ -9,7 +9,7 @@ use super::snapshot::Gate;
 use crate::{
     domain::{Clock, Secret, SessionId, Subject, Timestamp, TokenKind},
     rules::{
-        dialect::{AccountName, Grant, IssuedToken, Login, Rejection, Validity},
+        dialect::{AccountName, Grant, Holder, IssuedToken, Login, Rejection, Validity},
         limit::{Throttle, Throttled},
         realm::{Realm, later},
     },
@@ -26,20 +26,21 @@ const RETRY_UNAVAILABLE: Duration = Duration::from_secs(2);
 
 /// The one who checks credentials and gives tokens.
 pub struct Registrar {
-    gate: Arc<Gate>,
-    store: Store,
+    pub(super) gate: Arc<Gate>,
+    pub(super) store: Store,
     hasher: Arc<Hasher>,
     throttle: Throttle,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 /// Which of a grant's facts come from where.
-struct Issue<'a> {
-    account: &'a Account,
-    session: SessionId,
-    kinds: &'a [TokenKind],
-    validity: Validity,
-    now: Timestamp,
+pub(super) struct Issue<'a> {
+    pub(super) holder: Holder,
+    pub(super) epoch: u32,
+    pub(super) session: SessionId,
+    pub(super) kinds: &'a [TokenKind],
+    pub(super) validity: Validity,
+    pub(super) now: Timestamp,
 }
 
 impl Registrar {
@@ -54,6 +55,17 @@ impl Registrar {
     /// # Errors
     /// The rejection that the realm's contract words.
     pub async fn login(&self, realm: &Realm, login: Login, client: IpAddr) -> Result<Grant, Rejection> {
+        let validity = login.validity;
+        let account = self.authenticate(realm, login, client).await?;
+        let (holder, epoch) = (account.holder(), account.epoch);
+        self.open_session(realm, holder, epoch, validity).await
+    }
+
+    /// Checks credentials, under the throttle.
+    ///
+    /// # Errors
+    /// The rejection that the realm's contract words.
+    pub(super) async fn authenticate(&self, realm: &Realm, login: Login, client: IpAddr) -> Result<Account, Rejection> {
         self.check_throttle(realm, &login.name, client)?;
         let found = account::find(&self.store, &realm.name, &login.name).await.map_err(|error| unavailable(&error))?;
         let outcome = self.prove(realm, found, login.secret).await;
@@ -67,27 +79,29 @@ impl Registrar {
             }
             Err(_) => {}
         }
-        let account = outcome?;
-        let issue = Issue {
-            account: &account,
-            session: SessionId::generate(),
-            kinds: realm.dialect.token_kinds(),
-            validity: login.validity,
-            now,
+        outcome
+    }
+
+    /// Gives the tokens of a new session to somebody who was proved. The session is on disk when this
+    /// returns.
+    pub(super) async fn open_session(
+        &self,
+        realm: &Realm,
+        holder: Holder,
+        epoch: u32,
+        validity: Validity,
+    ) -> Result<Grant, Rejection> {
+        let now = self.clock.now();
+        let session = session::Session {
+            id: SessionId::generate(),
+            realm: realm.name.clone(),
+            principal: holder.id,
+            created_at: now,
+            expires_at: realm.session_end(now, validity),
         };
-        let grant = self.issue(realm, &issue)?;
-        session::insert(
-            &self.store,
-            &session::Session {
-                id: issue.session,
-                realm: realm.name.clone(),
-                principal: account.id,
-                created_at: now,
-                expires_at: realm.session_end(now, login.validity),
-            },
-        )
-        .await
-        .map_err(|error| unavailable(&error))?;
+        let kinds = realm.dialect.token_kinds();
+        let grant = self.issue(realm, Issue { holder, epoch, session: session.id, kinds, validity, now })?;
+        session::insert(&self.store, &session).await.map_err(|error| unavailable(&error))?;
         Ok(grant)
     }
 
@@ -107,14 +121,22 @@ impl Registrar {
         if claims.realm != realm.name || claims.kind != TokenKind::Refresh {
             return Err(Rejection::InvalidRefreshToken);
         }
+        self.refuse_exchanged(token, now).await?;
         let Subject::Account(subject) = claims.subject else { return Err(Rejection::InvalidRefreshToken) };
         let account = account::find_by_id(&self.store, subject).await.map_err(|error| unavailable(&error))?;
         let account = account
             .filter(|account| !account.disabled && !account.locked && account.epoch <= claims.epoch)
             .ok_or(Rejection::InvalidRefreshToken)?;
         let kinds = [TokenKind::Access, TokenKind::Content];
-        let issue = Issue { account: &account, session, kinds: &kinds, validity: Validity::Realm, now };
-        let grant = self.issue(realm, &issue)?;
+        let (holder, epoch) = (account.holder(), account.epoch);
+        self.continue_session(realm, Issue { holder, epoch, session, kinds: &kinds, validity: Validity::Realm, now })
+            .await
+    }
+
+    /// Gives more tokens of a session that is open.
+    pub(super) async fn continue_session(&self, realm: &Realm, issue: Issue<'_>) -> Result<Grant, Rejection> {
+        let session = issue.session;
+        let grant = self.issue(realm, issue)?;
         // Lifetimes may have been raised since the login: what ends the session must outlive these too.
         let end = grant.tokens.iter().map(|token| token.expires_at).reduce(later).flatten();
         session::extend(&self.store, session, end).await.map_err(|error| unavailable(&error))?;
@@ -177,8 +199,8 @@ impl Registrar {
         }
     }
 
-    fn issue(&self, realm: &Realm, issue: &Issue<'_>) -> Result<Grant, Rejection> {
-        let holder = issue.account.holder();
+    fn issue(&self, realm: &Realm, issue: Issue<'_>) -> Result<Grant, Rejection> {
+        let holder = issue.holder;
         let snapshot = self.gate.snapshot();
         let mut tokens = vec![];
         for &kind in issue.kinds {
@@ -187,7 +209,7 @@ impl Registrar {
             let new = NewToken {
                 kind,
                 holder: &holder,
-                epoch: issue.account.epoch,
+                epoch: issue.epoch,
                 session: issue.session,
                 issued_at: issue.now,
                 expires_at,
@@ -210,7 +232,7 @@ impl std::fmt::Debug for Registrar {
     }
 }
 
-fn unavailable(error: &StoreError) -> Rejection {
+pub(super) fn unavailable(error: &StoreError) -> Rejection {
     tracing::error!(%error, "the store is out of reach for a token endpoint");
     Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE }
 }

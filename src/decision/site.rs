@@ -1,6 +1,6 @@
 //! What the gateway stands in front of: the part of the settings that a reload swaps as one.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     domain::RealmName,
@@ -28,6 +28,8 @@ pub struct Site {
     pub upstreams: Vec<upstream::Settings>,
     /// `iss` of internal tokens; there where a route asks for them.
     pub internal_issuer: Option<Arc<str>>,
+    /// What its OAuth endpoints do, where it has any.
+    pub oauth: Option<OauthSettings>,
 }
 
 impl Site {
@@ -47,8 +49,42 @@ pub struct EndpointSettings {
     pub pattern: Pattern,
     /// Who may answer: the first whose identifying fields stand in the body, else the first.
     pub realms: Vec<RealmName>,
-    /// Whether it takes refresh tokens (`grant = "refresh"`) instead of passwords.
-    pub refresh: bool,
+    /// What is served there.
+    pub serves: Service,
+}
+
+/// What a path that Portero answers itself is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// A contract's login (and `toc`'s verification).
+    Login,
+    /// A contract's refresh (`grant = "refresh"`).
+    Refresh,
+    /// OAuth's token endpoint (RFC 6749 section 3.2).
+    OauthToken,
+    /// OAuth's revocation endpoint (RFC 7009).
+    OauthRevocation,
+    /// OAuth's introspection endpoint (RFC 7662).
+    OauthIntrospection,
+    /// The public keys of the realms (RFC 7517).
+    Jwks,
+    /// The public keys of internal tokens.
+    InternalJwks,
+    /// The authorization server's metadata (RFC 8414).
+    Metadata,
+}
+
+/// What `[oauth]` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OauthSettings {
+    /// Whose clients the endpoints serve.
+    pub realm: RealmName,
+    /// How long a refresh token that was exchanged gives the same answer again; default 10 s.
+    pub refresh_grace: Duration,
+    /// How long a refresh token may stay unused; `None` for as long as its line lasts.
+    pub refresh_lifetime: Option<Duration>,
+    /// The metadata, complete: they follow from the config alone.
+    pub metadata: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A route.

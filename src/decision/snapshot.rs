@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, Guard};
 use prometheus::Histogram;
 use thiserror::Error;
 
-use super::site::{EndpointSettings, RouteSettings, Site};
+use super::site::{EndpointSettings, OauthSettings, RouteSettings, Service, Site};
 use crate::{
     domain::RealmName,
     observe::metrics::{EndpointMetrics, Metrics, RouteMetrics},
@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub pools: Arc<[Arc<Pool>]>,
     /// `iss` of internal tokens.
     pub internal_issuer: Option<Arc<str>>,
+    /// What the OAuth endpoints do, where there are any.
+    pub oauth: Option<Arc<OauthSettings>>,
     /// All keys.
     pub keys: Arc<Keyring>,
 }
@@ -68,8 +70,8 @@ pub struct Endpoint {
     pub realms: Vec<Arc<Realm>>,
     /// Their dialects, in the same order.
     pub dialects: Vec<Dialect>,
-    /// Whether it takes refresh tokens.
-    pub refresh: bool,
+    /// What is served there.
+    pub serves: Service,
     /// Its metric handles.
     pub metrics: EndpointMetrics,
 }
@@ -129,6 +131,7 @@ impl Snapshot {
             realms: Arc::new(realms),
             pools: pools.into_values().collect(),
             internal_issuer: site.internal_issuer.clone(),
+            oauth: site.oauth.clone().map(Arc::new),
             keys,
         })
     }
@@ -143,6 +146,7 @@ impl Snapshot {
             issuers: Arc::clone(&self.issuers),
             pools: Arc::clone(&self.pools),
             internal_issuer: self.internal_issuer.clone(),
+            oauth: self.oauth.clone(),
             keys,
         }
     }
@@ -157,7 +161,7 @@ impl Endpoint {
         Ok(Self {
             dialects: realms.iter().map(|realm| realm.dialect).collect(),
             metrics: metrics.endpoint(settings.pattern.path.as_str()),
-            refresh: settings.refresh,
+            serves: settings.serves,
             realms,
         })
     }

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::{lifetimes, snapshot::Gate};
 use crate::{
-    domain::{Clock, PrincipalKind, RealmName, Reason, RevocationId, SessionId, Timestamp, TokenKind},
+    domain::{Clock, PrincipalKind, RealmName, Reason, RevocationId, Secret, SessionId, Timestamp, TokenKind},
     rules::{
         dialect::AccountName,
         issuer::Issuer,
@@ -16,6 +16,7 @@ use crate::{
     state::{
         account::{self, Account, AccountError, Raised},
         keys::{ImportError, Keyring, Vault, VaultError},
+        refresh,
         revocation::log::{self, Record, Subject},
         session::{self, Session},
         store::{Store, StoreError},
@@ -102,6 +103,11 @@ impl Steward {
 
     /// Revokes a token, expired or not; a refresh token with its whole session (the `apis` contract).
     pub async fn revoke_token(&self, text: &str, issuers: &Issuers) -> Result<Revoked, StewardError> {
+        if refresh::is_rotating(text)
+            && let Some(rotating) = refresh::find(&self.store, &Secret::from(text)).await?
+        {
+            return self.revoke_session(rotating.session).await;
+        }
         let own: Keyring = self.vault.load().await?;
         // A gate knows the keys of foreign issuers too.
         let keys = self.gate.as_ref().map(|gate| gate.snapshot().keys.with_own(&own)).unwrap_or(own);

@@ -21,7 +21,7 @@ use crate::{
 pub fn denial(denial: &Denial) -> Response<Bytes> {
     let route = denial.route.as_deref();
     let issuer = route.and_then(|route| route.issuer.as_ref());
-    let mut response = in_dialect(issuer.and_then(Issuer::dialect), denial.reason);
+    let mut response = in_dialect(issuer.map(Issuer::dialect), denial.reason);
     let policy = route.map(|route| &route.settings.policy);
     if let Some(challenge) = issuer.and_then(|issuer| challenge(issuer.name(), policy, denial.reason)) {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

@@ -46,12 +46,21 @@ impl Issuer {
         }
     }
 
+    /// `aud` of its tokens.
+    #[must_use]
+    pub fn audience(&self) -> &str {
+        match self {
+            Self::Realm(realm) => &realm.audience,
+            Self::Foreign(issuer) => &issuer.audience,
+        }
+    }
+
     /// The contract in whose words its tokens are refused.
     #[must_use]
-    pub fn dialect(&self) -> Option<Dialect> {
+    pub fn dialect(&self) -> Dialect {
         match self {
-            Self::Realm(realm) => Some(realm.dialect),
-            Self::Foreign(_) => None,
+            Self::Realm(realm) => realm.dialect,
+            Self::Foreign(_) => Dialect::Oauth,
         }
     }
 

@@ -8,7 +8,8 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use portero::{
     decision::{
-        Decision, EndpointSettings, ForwardToken, Gate, Request, RouteSettings, Site, Snapshot, SnapshotError, decide,
+        Decision, EndpointSettings, ForwardToken, Gate, Request, RouteSettings, Service, Site, Snapshot, SnapshotError,
+        decide,
     },
     domain::{Algorithm, KeyId, PrincipalId, Reason, SessionId, Timestamp, TokenKind},
     observe::metrics::Metrics,
@@ -115,7 +116,7 @@ pub(crate) fn route(path: &str, policy: Policy) -> RouteSettings {
 
 pub(crate) fn endpoint(path: &str, realm: &str) -> EndpointSettings {
     let pattern = Pattern { exact: true, ..pattern(path) };
-    EndpointSettings { pattern, realms: vec![realm.parse().unwrap()], refresh: false }
+    EndpointSettings { pattern, realms: vec![realm.parse().unwrap()], serves: Service::Login }
 }
 
 /// A site with one upstream, `echo`.
@@ -125,6 +126,7 @@ pub(crate) fn site(realms: Vec<Realm>, endpoints: Vec<EndpointSettings>, routes:
     Site {
         realms: realms.into_iter().map(Arc::new).collect(),
         internal_issuer: None,
+        oauth: None,
         issuers: vec![],
         endpoints,
         routes,

@@ -11,6 +11,7 @@ mod config;
 mod golden;
 mod keys;
 mod lifecycle;
+mod oauth;
 mod path;
 mod proxy;
 mod revocation;

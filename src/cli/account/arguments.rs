@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use crate::{
     cli::{output::Format, secret::SecretArgs},
     domain::{PrincipalId, PrincipalKind, RealmName},
-    rules::dialect::AccountName,
+    rules::dialect::{AccountName, oauth::GrantType},
     state::account::{LegacyId, NewAccount},
 };
 
@@ -178,6 +178,9 @@ pub struct NewClient {
     /// The company that the client belongs to (become, required there); it must exist
     #[arg(long)]
     pub company: Option<String>,
+    /// A grant that the client may use (oauth); may be repeated; all of them unless given
+    #[arg(long, value_name = "client_credentials|refresh_token")]
+    pub grant: Vec<GrantType>,
 }
 
 /// A project to make.
@@ -262,6 +265,7 @@ impl Describing for NewUser {
 impl Describing for NewClient {
     fn describe(&self, new: &mut NewAccount) {
         new.company.clone_from(&self.company);
+        new.grants = (!self.grant.is_empty()).then(|| self.grant.clone());
         new.display_name.clone_from(&self.name);
         new.role.clone_from(&self.role);
         new.scopes.clone_from(&self.scope);

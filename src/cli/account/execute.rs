@@ -100,6 +100,7 @@ async fn add<N: Naming, A: Describing>(
         role: None,
         scopes: Vec::new(),
         company: None,
+        grants: None,
     };
     add.new.describe(&mut new);
     accounts::judge_new(context.store, account_realm, &new).await?;

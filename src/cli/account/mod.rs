@@ -32,7 +32,7 @@ pub enum Command {
     /// The users of sws and apis realms
     #[command(subcommand)]
     User(Action<UserName, NewUser>),
-    /// The clients of maxpoint and become realms
+    /// The clients of maxpoint, become and oauth realms
     #[command(subcommand)]
     Client(Action<ClientName, NewClient>),
     /// The projects of toc realms

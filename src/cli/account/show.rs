@@ -58,7 +58,7 @@ fn label(account: &Account) -> String {
 }
 
 fn members(account: &Account) -> Map<String, Value> {
-    object([
+    let mut members = object([
         ("id", account.id.to_string().into()),
         ("realm", account.realm.as_str().into()),
         ("kind", account.kind.name().into()),
@@ -73,7 +73,11 @@ fn members(account: &Account) -> Map<String, Value> {
         ("locked", account.locked.into()),
         ("epoch", account.epoch.into()),
         ("created_at", time(account.created_at).into()),
-    ])
+    ]);
+    if let Some(grants) = &account.grants {
+        members.insert("grants".to_owned(), grants.iter().map(|grant| grant.name()).collect());
+    }
+    members
 }
 
 /// A value without JSON's quotes and brackets.

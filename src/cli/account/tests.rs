@@ -202,6 +202,10 @@ async fn what_cannot_be_done_is_refused_by_name() {
             "realm 'apis' speaks apis: only accounts of sws have a legacy id",
         ),
         (
+            "client add --realm maxpoint --id c --grant refresh_token",
+            "realm 'maxpoint' speaks maxpoint: only clients of oauth have grants",
+        ),
+        (
             "client add --realm maxpoint --id c --company acme",
             "realm 'maxpoint' speaks maxpoint: only clients of become have a company",
         ),

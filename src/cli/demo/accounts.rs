@@ -54,7 +54,7 @@ const BECOME_CLIENT: Example = Example {
     ..EXAMPLE
 };
 
-const EXAMPLES: [Example; 7] = [
+const EXAMPLES: [Example; 8] = [
     Example {
         name: "admin",
         secret: "demo2024",
@@ -81,6 +81,14 @@ const EXAMPLES: [Example; 7] = [
     Example { name: "demo_client_123", ..BECOME_CLIENT },
     Example { name: "demo_inactive", disabled: true, ..BECOME_CLIENT },
     Example { name: "demo_orphan", company: Some(MISSING_COMPANY), ..BECOME_CLIENT },
+    // No document's: OAuth has none here. Its permissions reach every token, so that they can be tried.
+    Example {
+        dialect: Dialect::Oauth,
+        name: "demo_oauth_client",
+        secret: "demo_secret_789_ABCDEFGH",
+        scopes: &["read", "write", "introspect", "revoke"],
+        ..EXAMPLE
+    },
 ];
 
 /// Makes the examples, once in a store's life.
@@ -110,6 +118,7 @@ async fn make(store: &Store, clock: &dyn Clock, example: &Example) -> Result<(),
         role: example.role.map(str::to_owned),
         scopes: example.scopes.iter().map(|&scope| scope.to_owned()).collect(),
         company: example.company.map(str::to_owned),
+        grants: None,
     };
     let hash = password::hash(&Secret::from(example.secret)).map_err(refused)?;
     match account::insert(store, &new, &hash, clock.now()).await {

@@ -17,6 +17,9 @@ const LOGINS: [(&str, &str, &str); 5] = [
     ("become", "/api/v1/auth", r#"{"client_id":"demo_client_123","client_secret":"demo_secret_456_ABCDEFGH"}"#),
 ];
 
+/// The example client of OAuth, as curl's `-u` takes it.
+const OAUTH_CLIENT: &str = "demo_oauth_client:demo_secret_789_ABCDEFGH";
+
 /// The banner, to be written before anything else.
 pub(super) fn text(gateway: &Gateway, config: &Path, admin_token: &Path, kept: bool) -> String {
     let front = gateway.front.first().map_or_else(String::new, |address| format!("http://{address}"));
@@ -31,6 +34,11 @@ fn render(front: &str, admin: &str, config: &Path, admin_token: &Path, kept: boo
         // Writing to a String cannot fail.
         let _ = write!(text, "# {name}: a token\n{}\n\n", login(path, body));
     }
+    let _ = write!(
+        text,
+        "# oauth: a token, as RFC 6749 has it; its keys are at {front}/.well-known/jwks.json\n\
+         curl -s {front}/oauth/token -u {OAUTH_CLIENT} -d grant_type=client_credentials\n\n"
+    );
     let (_, path, body) = LOGINS[0];
     let token = format!("$({} | sed -E 's/.*\"tokenValido\":\"([^\"]+)\".*/\\1/')", login(path, body));
     let _ = write!(

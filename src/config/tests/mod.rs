@@ -1,5 +1,6 @@
 //! What the file may say, and what comes of it.
 
+mod oauth;
 mod problems;
 
 use std::{path::Path, time::Duration};

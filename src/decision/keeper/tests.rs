@@ -80,6 +80,7 @@ impl Place {
             upstreams: vec![],
             issuers: vec![],
             internal_issuer: None,
+            oauth: None,
         };
         let snapshot = Snapshot::build(&site, Arc::default(), &Metrics::new().unwrap()).unwrap();
         let gate = Arc::new(Gate::new(snapshot, CacheSettings::default(), ScrutinySettings::default()));

@@ -19,7 +19,7 @@ use crate::{
     decision::{StewardError, accounts},
     domain::{PrincipalId, PrincipalKind, Secret, Timestamp, random},
     rules::{
-        dialect::{AccountName, Dialect},
+        dialect::{AccountName, Dialect, oauth::UnknownGrantType},
         realm::Realm,
     },
     state::account::{
@@ -60,6 +60,7 @@ struct New {
     #[serde(default)]
     scopes: Vec<String>,
     company: Option<String>,
+    grants: Option<Vec<String>>,
     legacy_id: Option<i64>,
     id: Option<String>,
     secret: Option<Hidden>,
@@ -98,6 +99,8 @@ async fn list(State(admin): State<Arc<Admin>>, Asked(asked): Asked<Listed>) -> A
 async fn add(State(admin): State<Arc<Admin>>, Body(asked): Body<New>) -> Answer {
     let realm = admin.realm(&asked.realm)?;
     let id = asked.id.as_deref().map(PrincipalId::from_str).transpose();
+    let grants =
+        asked.grants.map(|grants| grants.iter().map(|grant| grant.parse()).collect::<Result<_, UnknownGrantType>>());
     let next = if realm.dialect == Dialect::Sws { LegacyId::Next } else { LegacyId::None };
     let new = NewAccount {
         id: id.map_err(|_| ApiError::bad("id is no UUID"))?.unwrap_or_else(PrincipalId::generate),
@@ -109,6 +112,7 @@ async fn add(State(admin): State<Arc<Admin>>, Body(asked): Body<New>) -> Answer 
         role: asked.role,
         scopes: asked.scopes,
         company: asked.company,
+        grants: grants.transpose().map_err(|error| ApiError::bad(&error.to_string()))?,
     };
     let store = admin.steward.store();
     accounts::judge_new(store, &realm, &new).await?;
@@ -211,7 +215,7 @@ impl Admin {
 }
 
 fn account_json(account: &Account) -> Value {
-    json!({
+    let mut members = json!({
         "id": account.id.to_string(),
         "realm": account.realm.as_str(),
         "kind": account.kind.name(),
@@ -225,7 +229,11 @@ fn account_json(account: &Account) -> Value {
         "disabled": account.disabled,
         "locked": account.locked,
         "created_at": account.created_at.as_secs(),
-    })
+    });
+    if let Some(grants) = &account.grants {
+        members["grants"] = grants.iter().map(|grant| grant.name()).collect();
+    }
+    members
 }
 
 fn with_secret(mut account: Value, secret: Option<Secret>) -> Value {

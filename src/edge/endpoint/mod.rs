@@ -1,20 +1,25 @@
-//! The token endpoints: a whole request in, a whole answer out, in the dialect of the realm that
-//! the request is for.
+//! The endpoints that Portero answers itself: a whole request in, a whole answer out.
+//!
+//! ```text
+//! contracts     the five contracts' logins and refreshes
+//! oauth         OAuth's endpoints: token · revocation · introspection
+//! documents     public keys and metadata
+//! ```
+
+mod contracts;
+mod documents;
+mod oauth;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, header};
+use http::{HeaderMap, Method, Response};
 
 use super::respond;
 use crate::{
-    decision::{Endpoint, Gate, Registrar},
-    domain::{Clock, Reason, TokenKind},
-    rules::{
-        dialect::{Operation, Outcome, Rejection, TokenRequest, allow, json::parse_object, select},
-        policy::{Source, find_credential},
-        realm::Realm,
-    },
+    decision::{Endpoint, Gate, Registrar, Service},
+    domain::{Clock, Reason},
+    rules::dialect::{Outcome, Rejection},
 };
 
 /// A body over this is answered 413, and never parsed.
@@ -69,96 +74,15 @@ impl TokenEndpoints {
 
     /// Answers, and says in one word what came of it.
     pub async fn answer(&self, endpoint: &Endpoint, message: TokenMessage) -> (Response<Bytes>, &'static str) {
-        let body = match &message.body {
-            TokenBody::Complete(bytes) => parse_object(bytes),
-            TokenBody::TooLarge | TokenBody::TimedOut => parse_object(b""),
-        };
-        let realm = &endpoint.realms[select(&endpoint.dialects, &message.method, &body)];
-        let request = TokenRequest {
-            method: &message.method,
-            query: message.query.as_deref(),
-            content_type: message.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes),
-            body: &body,
-            refresh: endpoint.refresh,
-        };
-        let (mut response, outcome) = match operation(realm, &request, &message) {
-            Ok(Operation::Verify) => self.verify(realm, &message.headers, message.client),
-            Ok(operation) => self.grant(realm, operation, message.client).await,
-            Err(rejection) => reject(realm, &rejection),
-        };
-        if response.status() == http::StatusCode::METHOD_NOT_ALLOWED
-            && let Ok(methods) = HeaderValue::from_str(&allow(&endpoint.dialects))
-        {
-            let methods = if endpoint.refresh { HeaderValue::from_static("POST") } else { methods };
-            response.headers_mut().insert(header::ALLOW, methods);
-        }
-        endpoint.metrics.token_request(realm.name.as_str(), outcome);
-        (response, outcome)
-    }
-
-    async fn grant(
-        &self,
-        realm: &Realm,
-        operation: Operation,
-        client: Option<IpAddr>,
-    ) -> (Response<Bytes>, &'static str) {
-        // Without an address nobody could be throttled, so nobody gets in.
-        let Some(client) = client else {
-            return reject(realm, &Rejection::Unavailable { retry_after: RETRY_FAILED });
-        };
-        let (granted, refreshed) = match operation {
-            Operation::Login(login) => (self.registrar.login(realm, login, client).await, false),
-            Operation::Refresh(token) => (self.registrar.refresh(realm, &token, client).await, true),
-            Operation::Verify => return reject(realm, &Rejection::MethodNotAllowed),
-        };
-        let grant = match granted {
-            Ok(grant) => grant,
-            Err(rejection) => {
-                tracing::info!(realm = %realm.name, %client, reason = rejection.name(), "a login was refused");
-                return reject(realm, &rejection);
+        match endpoint.serves {
+            Service::Login | Service::Refresh => self.answer_contract(endpoint, message).await,
+            Service::OauthToken | Service::OauthRevocation | Service::OauthIntrospection => {
+                self.answer_oauth(endpoint, message).await
             }
-        };
-        let subject = grant.holder.id;
-        tracing::info!(realm = %realm.name, %client, %subject, refreshed, "tokens were granted");
-        let outcome = if refreshed { Outcome::Refreshed(&grant) } else { Outcome::Granted(&grant) };
-        let answer = realm.dialect.contract().write(&outcome, &realm.wire);
-        // An account that lacks what the contract shows (an sws user without a number) has no answer.
-        let word = if answer.status.is_success() { GRANTED } else { Reason::Internal.name() };
-        (respond::answer(answer, None), word)
-    }
-
-    /// `toc`'s verification: what the token says, if it is one of this realm and holds.
-    fn verify(&self, realm: &Realm, headers: &HeaderMap, client: Option<IpAddr>) -> (Response<Bytes>, &'static str) {
-        let contract = realm.dialect.contract();
-        let sources = [Source::Authorization { bare: contract.bare_authorization() }];
-        let verified = find_credential(&sources, headers, None)
-            .and_then(|token| token.ok_or(Reason::MissingToken))
-            .and_then(|token| {
-                let view = self.gate.view();
-                let now = self.clock.now();
-                let opened = view.open(token.as_str(), client, now)?;
-                view.check_standing(&opened, now)?;
-                let own = opened.claims.realm == realm.name && opened.claims.kind == TokenKind::Access;
-                if own { Ok(opened) } else { Err(Reason::RealmNotAccepted) }
-            });
-        match verified {
-            Ok(opened) => {
-                (respond::answer(contract.write(&Outcome::Verified(&opened.claims), &realm.wire), None), "verified")
+            Service::Jwks | Service::InternalJwks | Service::Metadata => {
+                self.answer_document(endpoint, &message.method)
             }
-            Err(reason) => (respond::bad_token(realm, reason), reason.name()),
         }
-    }
-}
-
-fn operation(realm: &Realm, request: &TokenRequest<'_>, message: &TokenMessage) -> Result<Operation, Rejection> {
-    let methods = if request.refresh { &[Method::POST] } else { realm.dialect.contract().methods() };
-    if !methods.contains(request.method) {
-        return Err(Rejection::MethodNotAllowed);
-    }
-    match message.body {
-        TokenBody::TooLarge => Err(Rejection::BodyTooLarge),
-        TokenBody::TimedOut => Err(Rejection::BodyTimeout),
-        TokenBody::Complete(_) => realm.dialect.contract().read(request, &realm.wire),
     }
 }
 
@@ -171,9 +95,4 @@ pub fn failed(endpoint: &Endpoint) -> (Response<Bytes>, &'static str) {
         |realm| realm.dialect.contract().write(&Outcome::Rejected(&rejection), &realm.wire),
     );
     (respond::answer(answer, Some(RETRY_FAILED)), Reason::Internal.name())
-}
-
-fn reject(realm: &Realm, rejection: &Rejection) -> (Response<Bytes>, &'static str) {
-    let answer = realm.dialect.contract().write(&Outcome::Rejected(rejection), &realm.wire);
-    (respond::answer(answer, rejection.retry_after()), rejection.name())
 }

@@ -11,6 +11,7 @@ mod dates;
 mod fixture;
 pub mod json;
 mod maxpoint;
+pub mod oauth;
 mod problem;
 mod select;
 mod spanish;
@@ -43,16 +44,18 @@ pub enum Dialect {
     Maxpoint,
     /// `become-auth.md`
     Become,
+    /// OAuth 2.0 (RFC 6749), `docs/oauth.md`
+    Oauth,
 }
 
 /// A word that names no dialect.
 #[derive(Debug, Error)]
-#[error("'{0}' is no dialect: one of sws, apis, toc, maxpoint, become")]
+#[error("'{0}' is no dialect: one of sws, apis, toc, maxpoint, become, oauth")]
 pub struct UnknownDialect(String);
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Sws, Self::Apis, Self::Toc, Self::Maxpoint, Self::Become];
+    pub const ALL: [Self; 6] = [Self::Sws, Self::Apis, Self::Toc, Self::Maxpoint, Self::Become, Self::Oauth];
 
     /// The word in `gateway.toml`.
     #[must_use]
@@ -63,6 +66,7 @@ impl Dialect {
             Self::Toc => "toc",
             Self::Maxpoint => "maxpoint",
             Self::Become => "become",
+            Self::Oauth => "oauth",
         }
     }
 
@@ -75,6 +79,7 @@ impl Dialect {
             Self::Toc => &toc::Toc,
             Self::Maxpoint => &maxpoint::Maxpoint,
             Self::Become => &become_digital::Become,
+            Self::Oauth => &oauth::Oauth,
         }
     }
 
@@ -84,7 +89,7 @@ impl Dialect {
         match self {
             Self::Sws | Self::Apis => PrincipalKind::User,
             Self::Toc => PrincipalKind::Project,
-            Self::Maxpoint | Self::Become => PrincipalKind::Client,
+            Self::Maxpoint | Self::Become | Self::Oauth => PrincipalKind::Client,
         }
     }
 
@@ -93,7 +98,17 @@ impl Dialect {
     pub const fn default_algorithm(self) -> Algorithm {
         match self {
             Self::Apis => Algorithm::Sealed,
+            Self::Oauth => Algorithm::EdDsa,
             _ => Algorithm::Hs256,
+        }
+    }
+
+    /// `typ` in the header of its JWTs: RFC 9068's for OAuth, so that neither passes for the other.
+    #[must_use]
+    pub const fn token_type(self) -> &'static str {
+        match self {
+            Self::Oauth => "at+jwt",
+            _ => "JWT",
         }
     }
 

@@ -21,8 +21,8 @@ pub async fn insert(
     let legacy_id = choose_legacy_id(&mut transaction, new).await?;
     let statement = "\
         INSERT INTO principals \
-        (id, realm, kind, business, name, display_name, legacy_id, role, scopes, company, password_hash, created_at) \
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *";
+        (id, realm, kind, business, name, display_name, legacy_id, role, scopes, company, grants, password_hash, created_at) \
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *";
     let row = sqlx::query(statement)
         .bind(bytes(&new.id))
         .bind(new.realm.as_str())
@@ -34,6 +34,7 @@ pub async fn insert(
         .bind(&new.role)
         .bind(new.scopes.join(" "))
         .bind(&new.company)
+        .bind(new.grants.as_ref().map(|grants| grants.iter().map(|grant| grant.name()).collect::<Vec<_>>().join(" ")))
         .bind(password_hash.as_phc())
         .bind(now.as_millis())
         .fetch_one(&mut *transaction)

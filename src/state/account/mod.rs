@@ -24,7 +24,7 @@ pub use repository::{
 use super::store::StoreError;
 use crate::{
     domain::{PrincipalId, PrincipalKind, RealmName, Timestamp},
-    rules::dialect::{AccountName, Holder},
+    rules::dialect::{AccountName, Holder, oauth::GrantType},
 };
 
 /// The epoch of a deleted principal: above all that a token can carry, so that none ever passes.
@@ -63,6 +63,8 @@ pub struct Account {
     pub scopes: Vec<String>,
     /// Its company (`become`), which may be missing.
     pub company: Option<String>,
+    /// The grants that it may use (`oauth`); `None` for all of them.
+    pub grants: Option<Vec<GrantType>>,
     /// The hash of its password or secret.
     pub password_hash: PasswordHash,
     /// Whether it may not log in, and is not told why.
@@ -112,6 +114,8 @@ pub struct NewAccount {
     pub scopes: Vec<String>,
     /// Its company. It need not exist: then the account gets `become`'s 404.
     pub company: Option<String>,
+    /// The grants that it may use (`oauth`); `None` for all of them.
+    pub grants: Option<Vec<GrantType>>,
 }
 
 /// The integer id that a new account gets.
@@ -138,6 +142,7 @@ impl From<&Account> for NewAccount {
             role: account.role.clone(),
             scopes: account.scopes.clone(),
             company: account.company.clone(),
+            grants: account.grants.clone(),
         }
     }
 }

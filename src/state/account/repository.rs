@@ -272,6 +272,8 @@ pub(super) fn read(row: &SqliteRow) -> Result<Account, StoreError> {
     let realm: &str = row.try_get("realm")?;
     let kind = PrincipalKind::from_name(row.try_get("kind")?);
     let scopes: &str = row.try_get("scopes")?;
+    let grants = row.try_get::<Option<&str>, _>("grants")?;
+    let grants = grants.map(|grants| grants.split_whitespace().map(str::parse).collect::<Result<Vec<_>, _>>());
     Ok(Account {
         id: read_id(row)?,
         realm: realm.parse().map_err(|_| StoreError::corrupt("an account's realm is no realm's name"))?,
@@ -282,6 +284,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<Account, StoreError> {
         role: row.try_get("role")?,
         scopes: scopes.split_whitespace().map(str::to_owned).collect(),
         company: row.try_get("company")?,
+        grants: grants.transpose().map_err(|_| StoreError::corrupt("an account has an unknown grant"))?,
         password_hash: PasswordHash::from_phc(row.try_get("password_hash")?),
         disabled: row.try_get("disabled")?,
         locked: row.try_get("locked")?,

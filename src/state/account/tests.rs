@@ -37,6 +37,7 @@ fn user(realm: &str, user: &str) -> NewAccount {
         role: None,
         scopes: vec![],
         company: None,
+        grants: None,
     }
 }
 
@@ -85,6 +86,7 @@ async fn an_account_is_found_as_it_was_made() {
         role: Some("ADMIN".into()),
         scopes: vec!["read".into(), "identity:write".into()],
         company: Some("ACME S.A.".into()),
+        grants: Some(vec![GrantType::RefreshToken]),
         ..user("toc", "")
     };
     let made = add(&store, &new).await;

@@ -42,14 +42,14 @@ fn realms_have_the_keys_of_their_dialect() {
         ),
         (
             "[realms.x]\ndialect = \"apis\"\nalgorithm = \"HS256\"\naudience = \"x\"\nerror_status = 1\nmax_years = 1",
-            "8:1: realms.x.algorithm: tokens of dialect 'apis' are sealed, not JWTs; this key is for sws, toc, maxpoint, become\n\
-             9:1: realms.x.audience: tokens of dialect 'apis' are sealed, not JWTs; this key is for sws, toc, maxpoint, become\n\
+            "8:1: realms.x.algorithm: tokens of dialect 'apis' are sealed, not JWTs; this key is for sws, toc, maxpoint, become, oauth\n\
+             9:1: realms.x.audience: tokens of dialect 'apis' are sealed, not JWTs; this key is for sws, toc, maxpoint, become, oauth\n\
              10:1: realms.x.error_status: dialect 'apis' has no use for it; this key is for sws\n\
              11:1: realms.x.max_years: dialect 'apis' has no use for it; this key is for toc",
         ),
         (
             "[realms.x]\ndialect = \"toc\"\nlifetime = \"1h\"\ntimezone = \"UTC\"\nrefresh_lifetime = \"1h\"\nmax_years = 101\nalgorithm = \"none\"",
-            "8:1: realms.x.lifetime: each login says how many years it asks for, up to max_years; this key is for sws, apis, maxpoint, become\n\
+            "8:1: realms.x.lifetime: each login says how many years it asks for, up to max_years; this key is for sws, apis, maxpoint, become, oauth\n\
              9:1: realms.x.timezone: dialect 'toc' has no use for it; this key is for sws, maxpoint\n\
              10:1: realms.x.refresh_lifetime: dialect 'toc' has no use for it; this key is for apis\n\
              11:13: realms.x.max_years: expected an integer from 1 to 100, found 101\n\

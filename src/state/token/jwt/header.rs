@@ -50,6 +50,11 @@ pub(crate) enum Type {
 }
 
 impl Type {
+    /// Whether it is the one that `word` names.
+    pub(super) fn is(self, word: &str) -> bool {
+        matches!((self, word), (Self::Jwt, "JWT") | (Self::AccessToken, "at+jwt"))
+    }
+
     fn of(member: &Member<'_>) -> Self {
         let Member::Text(word) = member else { return Self::Other };
         // Media types are compared without regard to case (RFC 7515 section 4.1.9).

@@ -27,9 +27,6 @@ use members::{Claim, Members};
 
 pub(super) use own::payload;
 
-/// `typ` of every JWT of the five contracts.
-pub(super) const TYPE: &str = "JWT";
-
 /// Bytes of a signature, at most: RSA's with 8192 bits.
 const SIGNATURE_BYTES_MAX: usize = 1024;
 
@@ -143,7 +140,8 @@ fn read_claims(payload: &str, key: &Key, issuer: &Issuer, typ: &Type, signed: &s
             foreign::read(Members::parse(payload)?, issuer, signed)
         }
         Issuer::Realm(realm) => {
-            let own_type = *typ == Type::Jwt;
+            // One dialect's tokens are not another's (RFC 8725 section 3.11).
+            let own_type = typ.is(realm.dialect.token_type());
             let Some(profile) = &key.profile else {
                 return if own_type {
                     own::read(Members::parse(payload)?, realm)

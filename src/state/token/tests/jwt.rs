@@ -211,6 +211,23 @@ fn extensions_that_are_not_understood_are_refused() {
 }
 
 #[test]
+fn tokens_of_oauth_have_a_type_of_their_own_and_no_other_realms_have() {
+    for (dialect, typ, opens) in [
+        (Dialect::Oauth, "at+jwt", true),
+        (Dialect::Oauth, "AT+JWT", true),
+        (Dialect::Oauth, "JWT", false),
+        (Dialect::Oauth, "application/at+jwt", false),
+        (Dialect::Become, "at+jwt", false),
+        (Dialect::Become, "JWT", true),
+    ] {
+        let ground = Ground::new([realm("sws", dialect, Algorithm::Hs256)], [hs256_key(KID, "sws", SECRET)]);
+        let header = with(good_header(), "typ", json!(typ));
+        let opened = ground.open(&signed(text(&header), text(&good_claims())));
+        assert_eq!(opened.is_ok(), opens, "{dialect} {typ}: {opened:?}");
+    }
+}
+
+#[test]
 fn keys_that_a_token_brings_along_are_never_looked_at() {
     let secret = b"the attacker's own thirty-two byt";
     let jwk = json!({"kty": "oct", "alg": "HS256", "kid": KID, "k": encode(secret)});

@@ -1,0 +1,192 @@
+//! `[oauth]`: the endpoints of OAuth 2.0 and its documents. Without the table nothing of it is served.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use http::Uri;
+use serde_json::{Map, Value, json};
+use toml::de::DeValue;
+
+use super::{
+    endpoints::Endpoint,
+    item::Item,
+    reader::{Section, Spot},
+    realms::Realms,
+    routes::{canonical_path, hosts, pattern},
+};
+use crate::{
+    decision::{EndpointSettings, OauthSettings, Service},
+    domain::RealmName,
+    rules::{
+        dialect::{Dialect, oauth::GrantType},
+        realm::Realm,
+        route::{CanonicalPath, HostPattern},
+    },
+    state::refresh::GRACE_DEFAULT,
+};
+
+/// A longer grace would hide a theft for as long as it lasts.
+const GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(5);
+const LIFETIME: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24 * 3650);
+
+/// The keys of paths, what is served there, and where unless the file says otherwise.
+const PATHS: [(&str, Service, &str); 6] = [
+    ("token", Service::OauthToken, "/oauth/token"),
+    ("revocation", Service::OauthRevocation, "/oauth/revoke"),
+    ("introspection", Service::OauthIntrospection, "/oauth/introspect"),
+    ("jwks", Service::Jwks, "/.well-known/jwks.json"),
+    ("internal_jwks", Service::InternalJwks, "/.well-known/internal-jwks.json"),
+    ("metadata", Service::Metadata, "/.well-known/oauth-authorization-server"),
+];
+
+/// How clients may authenticate (RFC 8414 section 2).
+const AUTHENTICATION: [&str; 2] = ["client_secret_basic", "client_secret_post"];
+
+/// What `[oauth]` says, and the endpoints that follow from it.
+#[derive(Default)]
+pub(super) struct Oauth {
+    pub(super) settings: Option<OauthSettings>,
+    pub(super) endpoints: Vec<Endpoint>,
+}
+
+/// A path that is switched on.
+struct Served {
+    service: Service,
+    path: String,
+    spot: Spot,
+}
+
+/// Reads `[oauth]`, where it is there.
+pub(super) fn read(root: &mut Section<'_>, realms: &Realms) -> Oauth {
+    let present = root.has("oauth");
+    let mut section = root.section("oauth");
+    if !present {
+        return Oauth::default();
+    }
+    let realm = realm(&mut section, realms);
+    let bound = section.checked("hosts", vec![], hosts);
+    let served: Vec<_> = PATHS.into_iter().filter_map(|path| served(&mut section, path)).collect();
+    let refresh_grace = section.or("refresh_grace", GRACE_DEFAULT, |item| item.duration(&GRACE));
+    let refresh_lifetime = section.optional("refresh_lifetime", |item| item.duration(&LIFETIME));
+    let spot = section.spot().clone();
+    let checked = realm.and_then(|name| realms.checked.iter().find(|realm| realm.name == name).cloned());
+    let oauth = match (checked, bound) {
+        (Some(realm), Some(bound)) => {
+            let (metadata, further) = metadata(&section, &realm, &served);
+            let endpoints = served.into_iter().chain(further);
+            let endpoints = endpoints.filter_map(|served| endpoint(served, &realm.name, &bound, &spot)).collect();
+            let settings = OauthSettings { realm: realm.name.clone(), refresh_grace, refresh_lifetime, metadata };
+            Oauth { settings: Some(settings), endpoints }
+        }
+        _ => Oauth::default(),
+    };
+    section.finish();
+    oauth
+}
+
+/// The realm whose clients are served: the one that is named, or the only one there is.
+fn realm(section: &mut Section<'_>, realms: &Realms) -> Option<RealmName> {
+    if section.has("realm") {
+        return section.optional("realm", |item| speaking(item, realms));
+    }
+    section.optional("realm", Item::text);
+    match &realms.of_dialect(Dialect::Oauth)[..] {
+        [only] => Some(only.clone()),
+        [] => {
+            section.report_here("there is no realm of dialect 'oauth'; add one, for example [realms.oauth]");
+            None
+        }
+        _ => {
+            section.report("realm", "missing; several realms are of dialect 'oauth', say which one is served");
+            None
+        }
+    }
+}
+
+fn speaking(item: &Item<'_>, realms: &Realms) -> Option<RealmName> {
+    let name = realms.resolve(item)?;
+    match realms.dialect(&name) {
+        Some(dialect) if dialect != Dialect::Oauth => {
+            item.wrong(&format!("realm '{name}' is of dialect '{dialect}', and not 'oauth'"))
+        }
+        _ => Some(name),
+    }
+}
+
+/// A path; `false` switches it off.
+fn served(section: &mut Section<'_>, (key, service, default): (&'static str, Service, &str)) -> Option<Served> {
+    let path = section.checked(key, Some(default.to_owned()), |item| match item.value() {
+        DeValue::Boolean(false) => Some(None),
+        DeValue::Boolean(true) => item.wrong("true is no path; leave the key out for the usual one"),
+        _ => canonical_path(item).map(Some),
+    });
+    Some(Served { service, path: path??, spot: section.spot_of(key) })
+}
+
+fn endpoint(served: Served, realm: &RealmName, hosts: &[HostPattern], spot: &Spot) -> Option<Endpoint> {
+    let settings = EndpointSettings {
+        pattern: pattern(hosts.to_vec(), &served.path, true, vec![])?,
+        realms: vec![realm.clone()],
+        serves: served.service,
+    };
+    Some(Endpoint { settings, spot: spot.clone(), path: served.spot })
+}
+
+/// The metadata, and where they stand besides: for an issuer with a path, RFC 8414 section 3.1 puts
+/// that path behind the well-known one.
+fn metadata(section: &Section<'_>, realm: &Realm, served: &[Served]) -> (Map<String, Value>, Option<Served>) {
+    let Some(own) = served.iter().find(|served| served.service == Service::Metadata) else {
+        return (Map::new(), None);
+    };
+    let uri = realm.issuer.parse::<Uri>().ok();
+    let url = uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.authority()?, uri.path())));
+    let Some((scheme @ ("http" | "https"), authority, path)) = url else {
+        let message = format!(
+            "the issuer of realm '{}' is no URL, so it has no metadata; give the realm another issuer, or say metadata = false",
+            realm.name
+        );
+        section.report("metadata", &message);
+        return (Map::new(), None);
+    };
+    let document = document(realm, &format!("{scheme}://{authority}"), served);
+    let path = path.trim_end_matches('/');
+    let further = format!("{}{path}", own.path);
+    if path.is_empty() {
+        return (document, None);
+    }
+    if CanonicalPath::parse(further.as_bytes()).is_ok_and(|path| path.is_as_received()) {
+        let further = Served { service: Service::Metadata, path: further, spot: own.spot.clone() };
+        return (document, Some(further));
+    }
+    let message = format!("the path of realm '{}''s issuer is not canonical, so no request would match it", realm.name);
+    section.report("metadata", &message);
+    (document, None)
+}
+
+/// RFC 8414 section 2. The URLs are on the issuer's host, which is where clients look for them.
+fn document(realm: &Realm, origin: &str, served: &[Served]) -> Map<String, Value> {
+    let url = |service| {
+        let served = served.iter().find(|served| served.service == service)?;
+        Some(Value::from(format!("{origin}{}", served.path)))
+    };
+    let mut members = Map::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            members.insert(name.to_owned(), value);
+        }
+    };
+    let (token, revocation, introspection) =
+        (url(Service::OauthToken), url(Service::OauthRevocation), url(Service::OauthIntrospection));
+    let methods = |endpoint: &Option<Value>| endpoint.as_ref().map(|_| json!(AUTHENTICATION));
+    put("issuer", Some(realm.issuer.as_str().into()));
+    put("token_endpoint_auth_methods_supported", methods(&token));
+    put("token_endpoint", token);
+    put("revocation_endpoint_auth_methods_supported", methods(&revocation));
+    put("revocation_endpoint", revocation);
+    put("introspection_endpoint_auth_methods_supported", methods(&introspection));
+    put("introspection_endpoint", introspection);
+    put("jwks_uri", url(Service::Jwks));
+    put("grant_types_supported", Some(json!(GrantType::ALL.map(GrantType::name))));
+    // Required, and empty: nothing here answers an authorization request.
+    put("response_types_supported", Some(json!([])));
+    members
+}

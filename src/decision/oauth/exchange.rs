@@ -1,0 +1,160 @@
+//! Exchanging a refresh token (RFC 6749 section 6): that of an `apis` login once, and from then on its
+//! successors, each once.
+
+use std::sync::Arc;
+
+use super::Client;
+use crate::{
+    decision::{
+        login::{Issue, Registrar, unavailable},
+        site::OauthSettings,
+    },
+    domain::{PrincipalId, RealmName, Secret, SessionId, Subject, Timestamp, TokenKind},
+    rules::{
+        dialect::{
+            Dialect, Grant, Holder, IssuedToken, Rejection, Validity,
+            oauth::{GrantType, Refusal, scope},
+        },
+        realm::Realm,
+    },
+    state::{
+        account,
+        refresh::{self, Descendant, Spending, Terms},
+        session,
+        store::StoreError,
+    },
+};
+
+/// A line of refresh tokens, as the presented one tells it.
+struct Line {
+    realm: Arc<Realm>,
+    principal: PrincipalId,
+    session: SessionId,
+    scopes: Vec<String>,
+    epoch: u32,
+    /// The token itself where a login gave it: the store does not know it before it is exchanged.
+    first: Option<Descendant>,
+}
+
+impl Registrar {
+    /// Exchanges a refresh token for an access token of its session's realm and for its successor.
+    /// Both, and that it is spent, are on disk when this returns.
+    ///
+    /// # Errors
+    /// [`Refusal::InvalidGrant`] for a token that is none, has ended, is another client's, or was used;
+    /// one that was used longer than the grace ago ends its session with all tokens.
+    pub async fn exchange(
+        &self,
+        settings: &OauthSettings,
+        client: &Client,
+        token: &Secret,
+        asked: Option<&str>,
+    ) -> Result<Grant, Refusal> {
+        client.may_use(GrantType::RefreshToken)?;
+        let now = self.clock.now();
+        let line = self.line_of(token, client, now).await?.ok_or(Refusal::InvalidGrant)?;
+        let account = account::find_by_id(&self.store, line.principal).await.map_err(|error| away(&error))?;
+        let account = account
+            .filter(|account| !account.disabled && !account.locked && account.epoch <= line.epoch)
+            .ok_or(Refusal::InvalidGrant)?;
+        let scopes = scope::for_refresh(asked, &line.scopes, &account.scopes)?;
+        let issue = Issue {
+            holder: Holder { scopes, ..account.holder() },
+            epoch: account.epoch,
+            session: line.session,
+            kinds: &[TokenKind::Access],
+            validity: Validity::Realm,
+            now,
+        };
+        // The access token comes first: when none can be made, nothing is spent.
+        let mut grant = self.continue_session(&line.realm, issue).await?;
+        let terms = Terms {
+            client: client.0.id,
+            grace: settings.refresh_grace,
+            lifetime: settings.refresh_lifetime,
+            now: self.clock.now(),
+        };
+        let spending = refresh::spend(&self.store, token, line.first.as_ref(), &terms).await;
+        let Spending::Successor(successor, ends) = self.enforced(spending)? else {
+            return Err(Refusal::InvalidGrant);
+        };
+        grant.tokens.push(IssuedToken { kind: TokenKind::Refresh, token: successor, expires_at: Some(ends) });
+        Ok(grant)
+    }
+
+    /// Refuses the refresh token of a login where it was exchanged: there it went over to its line. One
+    /// that comes back longer than the grace after that ends its session.
+    pub(in crate::decision) async fn refuse_exchanged(&self, token: &Secret, now: Timestamp) -> Result<(), Rejection> {
+        if refresh::find(&self.store, token).await.map_err(|error| unavailable(&error))?.is_none() {
+            return Ok(());
+        }
+        let grace = self.gate.snapshot().oauth.as_ref().map_or(refresh::GRACE_DEFAULT, |oauth| oauth.refresh_grace);
+        let accused = refresh::accuse(&self.store, token, grace, now).await;
+        self.enforced(accused)?;
+        Err(Rejection::InvalidRefreshToken)
+    }
+
+    /// Puts in force what spending a token led to.
+    fn enforced(&self, spending: Result<Spending, StoreError>) -> Result<Spending, Rejection> {
+        let spending = spending.map_err(|error| unavailable(&error))?;
+        if let Spending::Reused(record) = &spending {
+            self.gate.revocations().apply(std::slice::from_ref(record));
+            tracing::warn!(subject = ?record.subject, "a refresh token was used again; its session is revoked");
+        }
+        Ok(spending)
+    }
+
+    /// The line that `token` continues, if it is one that this client may continue.
+    async fn line_of(&self, token: &Secret, client: &Client, now: Timestamp) -> Result<Option<Line>, Refusal> {
+        if refresh::is_rotating(token.expose()) {
+            let found = refresh::find(&self.store, token).await.map_err(|error| away(&error))?;
+            let Some(found) = found.filter(|found| found.client == client.0.id) else { return Ok(None) };
+            let session = session::find(&self.store, found.session).await.map_err(|error| away(&error))?;
+            let Some(session) = session else { return Ok(None) };
+            return Ok(self.refreshing(&session.realm).map(|realm| Line {
+                realm,
+                principal: session.principal,
+                session: session.id,
+                scopes: found.scopes,
+                epoch: found.epoch,
+                first: None,
+            }));
+        }
+        let claims = {
+            let view = self.gate.view();
+            // The client has proved itself: what it sends is not counted against its address.
+            let Ok(opened) = view.open(token.expose(), None, now) else { return Ok(None) };
+            if view.check_standing(&opened, now).is_err() {
+                return Ok(None);
+            }
+            opened.claims
+        };
+        let (Some(realm), Some(session), Some(ends_at), TokenKind::Refresh, Subject::Account(principal)) =
+            (self.refreshing(&claims.realm), claims.session, claims.expires_at, claims.kind, claims.subject)
+        else {
+            return Ok(None);
+        };
+        let scopes: Vec<_> = claims.scopes.iter().map(ToString::to_string).collect();
+        let first = Descendant {
+            session,
+            client: client.0.id,
+            scopes: scopes.clone(),
+            epoch: claims.epoch,
+            generation: 0,
+            created_at: claims.issued_at,
+            expires_at: ends_at,
+            ends_at,
+            spent_at: None,
+        };
+        Ok(Some(Line { realm, principal, session, scopes, epoch: claims.epoch, first: Some(first) }))
+    }
+
+    /// The realm, where its logins give refresh tokens.
+    fn refreshing(&self, name: &RealmName) -> Option<Arc<Realm>> {
+        self.gate.snapshot().realms.get(name).filter(|realm| realm.dialect == Dialect::Apis).cloned()
+    }
+}
+
+pub(super) fn away(error: &StoreError) -> Refusal {
+    unavailable(error).into()
+}

@@ -1,0 +1,102 @@
+//! Saying what a token is worth (RFC 7662).
+
+use super::{
+    Client,
+    exchange::away,
+    subject::{Presented, Subject},
+};
+use crate::{
+    decision::login::Registrar,
+    domain::{PrincipalId, PrincipalKind, Secret, Timestamp, TokenKind},
+    rules::dialect::oauth::{Active, INTROSPECT, Refusal},
+    state::{
+        account::{self, Account},
+        refresh::{self, Descendant},
+        session,
+        token::Verified,
+    },
+};
+
+impl Registrar {
+    /// What a token says, if this gateway would take it now; `None` for every other one, and for
+    /// somebody else's without the permission `introspect`: nobody learns which.
+    ///
+    /// # Errors
+    /// That the store is out of reach.
+    pub async fn introspect(&self, client: &Client, token: &Secret) -> Result<Option<Active>, Refusal> {
+        let Some(Presented { subject, own }) = self.presented(client, token).await? else { return Ok(None) };
+        if !own && !client.has(INTROSPECT) {
+            return Ok(None);
+        }
+        match subject {
+            Subject::Rotating(descendant) => self.describe_rotating(&descendant).await,
+            // The refresh token of a login is worth nothing once it was exchanged.
+            Subject::Carrying(verified) if verified.claims.kind == TokenKind::Refresh => {
+                let exchanged = refresh::find(&self.store, token).await.map_err(|error| away(&error))?;
+                if exchanged.is_some() { Ok(None) } else { self.describe(&verified).await }
+            }
+            Subject::Carrying(verified) => self.describe(&verified).await,
+        }
+    }
+
+    async fn describe(&self, verified: &Verified) -> Result<Option<Active>, Refusal> {
+        let claims = &verified.claims;
+        if self.gate.view().check_standing(verified, self.clock.now()).is_err() {
+            return Ok(None);
+        }
+        let client_id = match (claims.principal, claims.session) {
+            (Some(PrincipalKind::Client), _) => Some(claims.name.to_string()),
+            (_, Some(session)) => {
+                let bound = refresh::client_of(&self.store, session).await.map_err(|error| away(&error))?;
+                self.client_name(bound).await?
+            }
+            (_, None) => None,
+        };
+        Ok(Some(Active {
+            active: true,
+            scope: claims.scopes.join(" "),
+            client_id,
+            username: claims.name.to_string(),
+            token_type: Active::token_type(claims.kind),
+            exp: claims.expires_at.map(Timestamp::as_secs),
+            iat: claims.issued_at.as_secs(),
+            nbf: claims.not_before.as_secs(),
+            sub: claims.subject.identity(),
+            aud: verified.issuer.audience().to_owned(),
+            iss: verified.issuer.issuer().to_owned(),
+        }))
+    }
+
+    /// A rotating token lives while it is unspent and in time, and its session and principal stand.
+    async fn describe_rotating(&self, token: &Descendant) -> Result<Option<Active>, Refusal> {
+        let ended = token.spent_at.is_some() || self.clock.now() >= token.expires_at;
+        if ended || refresh::is_revoked(&self.store, token.session).await.map_err(|error| away(&error))? {
+            return Ok(None);
+        }
+        let session = session::find(&self.store, token.session).await.map_err(|error| away(&error))?;
+        let Some(session) = session else { return Ok(None) };
+        let account = account::find_by_id(&self.store, session.principal).await.map_err(|error| away(&error))?;
+        let stands = |account: &Account| !account.disabled && !account.locked && account.epoch <= token.epoch;
+        let realm = self.gate.snapshot().realms.get(&session.realm).cloned();
+        let (Some(account), Some(realm)) = (account.filter(stands), realm) else { return Ok(None) };
+        Ok(Some(Active {
+            active: true,
+            scope: token.scopes.join(" "),
+            client_id: self.client_name(Some(token.client)).await?,
+            username: account.name.name,
+            token_type: Active::token_type(TokenKind::Refresh),
+            exp: Some(token.expires_at.as_secs()),
+            iat: token.created_at.as_secs(),
+            nbf: token.created_at.as_secs(),
+            sub: Some(account.id.to_string()),
+            aud: realm.audience.clone(),
+            iss: realm.issuer.clone(),
+        }))
+    }
+
+    async fn client_name(&self, id: Option<PrincipalId>) -> Result<Option<String>, Refusal> {
+        let Some(id) = id else { return Ok(None) };
+        let client = account::find_by_id(&self.store, id).await.map_err(|error| away(&error))?;
+        Ok(client.map(|client| client.name.name))
+    }
+}

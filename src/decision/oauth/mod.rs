@@ -1,0 +1,75 @@
+//! What the OAuth endpoints do: prove a client, give it tokens, exchange refresh tokens, revoke and
+//! introspect. The registrar does it, with the store on the control runtime, as he does logins.
+
+mod exchange;
+mod introspect;
+mod revoke;
+mod subject;
+
+use std::net::IpAddr;
+
+use super::login::Registrar;
+use crate::{
+    rules::{
+        dialect::{
+            Grant, Holder, Login, Validity,
+            oauth::{GrantType, Refusal, scope},
+        },
+        realm::Realm,
+    },
+    state::account::Account,
+};
+
+/// A client of an OAuth realm that proved itself.
+#[derive(Debug)]
+pub struct Client(Account);
+
+impl Client {
+    /// Whether it may use a grant.
+    ///
+    /// # Errors
+    /// [`Refusal::UnauthorizedClient`].
+    fn may_use(&self, grant: GrantType) -> Result<(), Refusal> {
+        let may = self.0.grants.as_ref().is_none_or(|grants| grants.contains(&grant));
+        if may { Ok(()) } else { Err(Refusal::UnauthorizedClient) }
+    }
+
+    /// Its name, for logs.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name.name
+    }
+
+    fn has(&self, permission: &str) -> bool {
+        self.0.scopes.iter().any(|scope| scope == permission)
+    }
+}
+
+impl Registrar {
+    /// Proves a client, under the throttle: unknown and wrong are the same, in bytes and time.
+    ///
+    /// # Errors
+    /// [`Refusal::InvalidClient`], or that it cannot be said now.
+    pub async fn authenticate_client(&self, realm: &Realm, login: Login, address: IpAddr) -> Result<Client, Refusal> {
+        Ok(Client(self.authenticate(realm, login, address).await?))
+    }
+
+    /// A token for the client itself, without a refresh token (RFC 6749 section 4.4.3). Its session is
+    /// on disk when this returns.
+    ///
+    /// # Errors
+    /// [`Refusal::UnauthorizedClient`], [`Refusal::InvalidScope`], or that the store is out of reach.
+    pub async fn grant_client_credentials(
+        &self,
+        realm: &Realm,
+        client: &Client,
+        asked: Option<&str>,
+    ) -> Result<Grant, Refusal> {
+        client.may_use(GrantType::ClientCredentials)?;
+        let holder = Holder { scopes: scope::for_client(asked, &client.0.scopes)?, ..client.0.holder() };
+        Ok(self.open_session(realm, holder, client.0.epoch, Validity::Realm).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! The contracts' endpoints: login, refresh, and `toc`'s verification, in the dialect of the realm that
+//! the request is for.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Response, header};
+
+use super::{GRANTED, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage};
+use crate::{
+    decision::{Endpoint, Service},
+    domain::{Reason, TokenKind},
+    edge::respond,
+    rules::{
+        dialect::{Operation, Outcome, Rejection, TokenRequest, allow, json::parse_object, select},
+        policy::{Source, find_credential},
+        realm::Realm,
+    },
+};
+
+impl TokenEndpoints {
+    pub(super) async fn answer_contract(
+        &self,
+        endpoint: &Endpoint,
+        message: TokenMessage,
+    ) -> (Response<Bytes>, &'static str) {
+        let refresh = endpoint.serves == Service::Refresh;
+        let body = match &message.body {
+            TokenBody::Complete(bytes) => parse_object(bytes),
+            TokenBody::TooLarge | TokenBody::TimedOut => parse_object(b""),
+        };
+        let realm = &endpoint.realms[select(&endpoint.dialects, &message.method, &body)];
+        let request = TokenRequest {
+            method: &message.method,
+            query: message.query.as_deref(),
+            content_type: message.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes),
+            body: &body,
+            refresh,
+        };
+        let (mut response, outcome) = match operation(realm, &request, &message) {
+            Ok(Operation::Verify) => self.verify(realm, &message.headers, message.client),
+            Ok(operation) => self.grant(realm, operation, message.client).await,
+            Err(rejection) => reject(realm, &rejection),
+        };
+        if response.status() == http::StatusCode::METHOD_NOT_ALLOWED
+            && let Ok(methods) = HeaderValue::from_str(&allow(&endpoint.dialects))
+        {
+            let methods = if refresh { HeaderValue::from_static("POST") } else { methods };
+            response.headers_mut().insert(header::ALLOW, methods);
+        }
+        endpoint.metrics.token_request(realm.name.as_str(), outcome);
+        (response, outcome)
+    }
+
+    async fn grant(
+        &self,
+        realm: &Realm,
+        operation: Operation,
+        client: Option<IpAddr>,
+    ) -> (Response<Bytes>, &'static str) {
+        // Without an address nobody could be throttled, so nobody gets in.
+        let Some(client) = client else {
+            return reject(realm, &Rejection::Unavailable { retry_after: RETRY_FAILED });
+        };
+        let (granted, refreshed) = match operation {
+            Operation::Login(login) => (self.registrar.login(realm, login, client).await, false),
+            Operation::Refresh(token) => (self.registrar.refresh(realm, &token, client).await, true),
+            Operation::Verify => return reject(realm, &Rejection::MethodNotAllowed),
+        };
+        let grant = match granted {
+            Ok(grant) => grant,
+            Err(rejection) => {
+                tracing::info!(realm = %realm.name, %client, reason = rejection.name(), "a login was refused");
+                return reject(realm, &rejection);
+            }
+        };
+        let subject = grant.holder.id;
+        tracing::info!(realm = %realm.name, %client, %subject, refreshed, "tokens were granted");
+        let outcome = if refreshed { Outcome::Refreshed(&grant) } else { Outcome::Granted(&grant) };
+        let answer = realm.dialect.contract().write(&outcome, &realm.wire);
+        // An account that lacks what the contract shows (an sws user without a number) has no answer.
+        let word = if answer.status.is_success() { GRANTED } else { Reason::Internal.name() };
+        (respond::answer(answer, None), word)
+    }
+
+    /// `toc`'s verification: what the token says, if it is one of this realm and holds.
+    fn verify(&self, realm: &Realm, headers: &HeaderMap, client: Option<IpAddr>) -> (Response<Bytes>, &'static str) {
+        let contract = realm.dialect.contract();
+        let sources = [Source::Authorization { bare: contract.bare_authorization() }];
+        let verified = find_credential(&sources, headers, None)
+            .and_then(|token| token.ok_or(Reason::MissingToken))
+            .and_then(|token| {
+                let view = self.gate.view();
+                let now = self.clock.now();
+                let opened = view.open(token.as_str(), client, now)?;
+                view.check_standing(&opened, now)?;
+                let own = opened.claims.realm == realm.name && opened.claims.kind == TokenKind::Access;
+                if own { Ok(opened) } else { Err(Reason::RealmNotAccepted) }
+            });
+        match verified {
+            Ok(opened) => {
+                (respond::answer(contract.write(&Outcome::Verified(&opened.claims), &realm.wire), None), "verified")
+            }
+            Err(reason) => (respond::bad_token(realm, reason), reason.name()),
+        }
+    }
+}
+
+fn operation(realm: &Realm, request: &TokenRequest<'_>, message: &TokenMessage) -> Result<Operation, Rejection> {
+    let methods = if request.refresh { &[Method::POST] } else { realm.dialect.contract().methods() };
+    if !methods.contains(request.method) {
+        return Err(Rejection::MethodNotAllowed);
+    }
+    match message.body {
+        TokenBody::TooLarge => Err(Rejection::BodyTooLarge),
+        TokenBody::TimedOut => Err(Rejection::BodyTimeout),
+        TokenBody::Complete(_) => realm.dialect.contract().read(request, &realm.wire),
+    }
+}
+
+fn reject(realm: &Realm, rejection: &Rejection) -> (Response<Bytes>, &'static str) {
+    let answer = realm.dialect.contract().write(&Outcome::Rejected(rejection), &realm.wire);
+    (respond::answer(answer, rejection.retry_after()), rejection.name())
+}

@@ -1,0 +1,49 @@
+//! What everybody may read: the public keys of the realms, and the authorization server's metadata.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, header};
+use serde_json::{Map, Value, json};
+
+use super::TokenEndpoints;
+use crate::{
+    decision::{Endpoint, Service},
+    domain::Reason,
+    edge::respond,
+    rules::dialect::{Dialect, oauth},
+    state::keys::{Audience, published},
+};
+
+/// How long a document may be kept: a new key is published before it signs for as long at least.
+const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+/// The one word of a document in metrics and logs.
+const SERVED: &str = "served";
+
+impl TokenEndpoints {
+    pub(super) fn answer_document(&self, endpoint: &Endpoint, method: &Method) -> (Response<Bytes>, &'static str) {
+        let (response, outcome) = if matches!(*method, Method::GET | Method::HEAD) {
+            let mut response = respond::answer(oauth::document(&self.document(endpoint.serves)), None);
+            response.headers_mut().insert(header::CACHE_CONTROL, CACHE_CONTROL);
+            (response, SERVED)
+        } else {
+            let reason = Reason::MethodNotAllowed;
+            let mut response = respond::answer(Dialect::Oauth.contract().deny(reason), None);
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            (response, reason.name())
+        };
+        if let Some(realm) = endpoint.realms.first() {
+            endpoint.metrics.token_request(realm.name.as_str(), outcome);
+        }
+        (response, outcome)
+    }
+
+    fn document(&self, serves: Service) -> Map<String, Value> {
+        let snapshot = self.gate.snapshot();
+        let set = |keys: Vec<Map<String, Value>>| Map::from_iter([("keys".to_owned(), json!(keys))]);
+        match serves {
+            Service::Metadata => snapshot.oauth.as_ref().map(|oauth| oauth.metadata.clone()).unwrap_or_default(),
+            Service::InternalJwks => set(published(&snapshot.keys, Audience::Upstreams)),
+            _ => set(published(&snapshot.keys, Audience::Clients)),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! OAuth 2.0 (RFC 6749): the words of its endpoints, and of denials on its routes. Requests are read
+//! in [`form`], clients in [`client`], scopes in [`scope`]; who may have what is decided elsewhere.
+
+pub mod client;
+pub mod form;
+mod introspection;
+mod refusal;
+pub mod scope;
+
+use std::{fmt, str::FromStr};
+
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use super::{
+    Answer, Contract, Grant, Holder, JSON, Operation, Outcome, Rejection, Settings, TokenRequest,
+    answer::{answer, denial_status},
+    problem,
+};
+use crate::domain::{Reason, Timestamp, TokenKind};
+
+pub use introspection::{Active, inactive};
+pub use refusal::Refusal;
+
+/// The scope with which a client may introspect tokens of others.
+pub const INTROSPECT: &str = "introspect";
+
+/// The scope with which a client may revoke tokens of others.
+pub const REVOKE: &str = "revoke";
+
+/// The media type of requests (RFC 6749 section 4.4.2, RFC 7009 section 2.1, RFC 7662 section 2.1).
+pub const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The contract of RFC 6749.
+pub(super) struct Oauth;
+
+/// A grant that the token endpoint serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantType {
+    /// RFC 6749 section 4.4.
+    ClientCredentials,
+    /// RFC 6749 section 6.
+    RefreshToken,
+}
+
+/// A word that names no grant.
+#[derive(Debug, Error)]
+#[error("'{0}' is no grant: one of client_credentials, refresh_token")]
+pub struct UnknownGrantType(String);
+
+impl GrantType {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::ClientCredentials, Self::RefreshToken];
+
+    /// The value of `grant_type`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => "client_credentials",
+            Self::RefreshToken => "refresh_token",
+        }
+    }
+}
+
+impl FromStr for GrantType {
+    type Err = UnknownGrantType;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|grant| grant.name() == word).ok_or_else(|| UnknownGrantType(word.to_owned()))
+    }
+}
+
+impl fmt::Display for GrantType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// RFC 6749 section 5.1.
+#[derive(Serialize)]
+struct TokenAnswer<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+    /// Left out where there is none: the grammar has no empty scope.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    scope: String,
+}
+
+/// A document of JSON: keys, or metadata.
+#[must_use]
+pub fn document(body: &Map<String, Value>) -> Answer {
+    answer(StatusCode::OK, JSON, body)
+}
+
+impl Contract for Oauth {
+    /// None: its endpoints take forms, and never share a path with a contract.
+    fn identifying_members(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Nothing can be read here: see [`form`]. The config keeps such realms out of `[[token_endpoints]]`.
+    fn read(&self, _: &TokenRequest<'_>, _: &Settings) -> Result<Operation, Rejection> {
+        Err(Rejection::NotJson)
+    }
+
+    /// RFC 9068 section 2.2.
+    fn claims(&self, holder: &Holder, _: Timestamp, _: Option<Timestamp>) -> Map<String, Value> {
+        let mut claims = Map::new();
+        claims.insert("client_id".into(), holder.name.name.as_str().into());
+        claims
+    }
+
+    fn write(&self, outcome: &Outcome<'_>, _: &Settings) -> Answer {
+        let written = match outcome {
+            Outcome::Granted(grant) | Outcome::Refreshed(grant) => granted(grant),
+            Outcome::Rejected(rejection) => Some(Refusal::from(*rejection).answer()),
+            Outcome::Verified(_) => None,
+        };
+        written.unwrap_or_else(|| self.deny(Reason::Internal))
+    }
+
+    fn deny(&self, reason: Reason) -> Answer {
+        let status = denial_status(reason);
+        problem(status, detail(reason, status))
+    }
+}
+
+/// `None` for a grant without an access token.
+fn granted(grant: &Grant) -> Option<Answer> {
+    let access = grant.token(TokenKind::Access)?;
+    let body = TokenAnswer {
+        access_token: access.token.expose(),
+        token_type: "Bearer",
+        expires_in: access.expires_at.map(|end| end.since(grant.issued_at).as_secs()),
+        refresh_token: grant.token(TokenKind::Refresh).map(|token| token.token.expose()),
+        scope: grant.holder.scopes.join(" "),
+    };
+    Some(answer(StatusCode::OK, JSON, &body))
+}
+
+/// What a client may read about a denial.
+fn detail(reason: Reason, status: StatusCode) -> &'static str {
+    match reason {
+        Reason::MissingToken => "A bearer token is required",
+        Reason::ConflictingTokens => "The request carries two different tokens",
+        Reason::Expired => "The access token has expired",
+        Reason::ScopeMissing => "The access token lacks a scope that is required here",
+        _ if status == StatusCode::UNAUTHORIZED => "The access token is invalid or revoked",
+        _ => status.canonical_reason().unwrap_or("Error"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::dialect::{
+        PROBLEM_JSON,
+        fixture::{self, text},
+    };
+
+    #[test]
+    fn tokens_are_written_as_the_rfc_has_them() {
+        let write = |kinds: &[TokenKind]| Oauth.write(&Outcome::Granted(&fixture::grant(kinds)), &Settings::default());
+        let head = r#"{"access_token":"access","token_type":"Bearer","expires_in":3600"#;
+        let plain = format!(r#"{head},"scope":"read write"}}"#);
+        assert_eq!(text(&write(&[TokenKind::Access])), (200, JSON, plain.as_str()));
+        let refreshed = format!(r#"{head},"refresh_token":"refresh","scope":"read write"}}"#);
+        assert_eq!(text(&write(&[TokenKind::Access, TokenKind::Refresh])), (200, JSON, refreshed.as_str()));
+        assert_eq!(write(&[]).status.as_u16(), 500);
+        let mut bare = fixture::grant(&[TokenKind::Access]);
+        bare.holder.scopes.clear();
+        let answer = Oauth.write(&Outcome::Granted(&bare), &Settings::default());
+        assert_eq!(text(&answer).2, format!("{head}}}"));
+    }
+
+    #[test]
+    fn denials_are_problems_in_english() {
+        let answer = Oauth.deny(Reason::TokenRevoked);
+        let expected = r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The access token is invalid or revoked"}"#;
+        assert_eq!(text(&answer), (401, PROBLEM_JSON, expected));
+        assert!(Reason::ALL.into_iter().all(|reason| Oauth.deny(reason).status.as_u16() >= 400));
+    }
+
+    #[test]
+    fn a_tokens_client_is_its_account() {
+        let claims = Oauth.claims(&fixture::grant(&[]).holder, fixture::ISSUED_AT, None);
+        assert_eq!(serde_json::to_string(&claims).unwrap(), r#"{"client_id":"admin"}"#);
+    }
+}

@@ -1,0 +1,136 @@
+//! Refresh tokens that rotate (RFC 9700 section 4.14.2): every exchange spends one and makes its
+//! successor, so that a session has one line of descent. A token that is used again long after it was
+//! spent was copied: its whole session is revoked.
+//!
+//! An answer may be lost on its way. For a grace, a spent token therefore gives its successor once
+//! more, the same one, as long as that is unspent. The store keeps the successor only sealed under a
+//! key that the spent token is needed for: who reads the store can use none of them.
+
+mod rotate;
+mod secret;
+
+use std::time::Duration;
+
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use super::{
+    revocation::log,
+    store::{Store, StoreError},
+};
+use crate::domain::{PrincipalId, Secret, SessionId, Timestamp};
+
+pub use rotate::{Spending, Terms, accuse, spend};
+pub use secret::is_rotating;
+
+/// How long a spent token may be used again, unless the config says otherwise.
+pub const GRACE_DEFAULT: Duration = Duration::from_secs(10);
+
+/// Exchanges of one session, at most: it bounds the rows that a client can make.
+pub const EXCHANGES_MAX: u32 = 100_000;
+
+/// A refresh token, as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Descendant {
+    /// The session that it continues.
+    pub session: SessionId,
+    /// The client that may use it.
+    pub client: PrincipalId,
+    /// What the session was granted; an exchange may ask for less.
+    pub scopes: Vec<String>,
+    /// The principal's epoch at the login: a raised one ends the line.
+    pub epoch: u32,
+    /// Exchanges since the login.
+    pub generation: u32,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends, if it stays unused.
+    pub expires_at: Timestamp,
+    /// When its line ends, used or not: with the session's first refresh token.
+    pub ends_at: Timestamp,
+    /// When it was exchanged.
+    pub spent_at: Option<Timestamp>,
+}
+
+/// What is known of a token that was exchanged here, or made by an exchange.
+pub async fn find(store: &Store, token: &Secret) -> Result<Option<Descendant>, StoreError> {
+    let statement = format!("SELECT {COLUMNS} FROM refresh_tokens WHERE hash = ?");
+    let row =
+        sqlx::query(sqlx::AssertSqlSafe(statement)).bind(secret::hash(token)).fetch_optional(store.pool()).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// The client that a session is bound to, since its refresh token was exchanged here.
+pub async fn client_of(store: &Store, session: SessionId) -> Result<Option<PrincipalId>, StoreError> {
+    let statement = "SELECT client FROM refresh_tokens WHERE session = ? LIMIT 1";
+    let row = sqlx::query(statement).bind(&session.uuid().as_bytes()[..]).fetch_optional(store.pool()).await?;
+    row.map(|row| uuid(&row, "client").map(PrincipalId::from_uuid)).transpose()
+}
+
+/// Whether a session is revoked, by whatever process.
+pub async fn is_revoked(store: &Store, session: SessionId) -> Result<bool, StoreError> {
+    let mut connection = store.pool().acquire().await?;
+    rotate::is_revoked(&mut connection, session).await
+}
+
+/// Drops at most `limit` tokens whose line has ended; answers how many. As long as the session's first
+/// token is accepted somewhere, it is remembered that it was exchanged.
+pub async fn prune(store: &Store, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    let statement = "DELETE FROM refresh_tokens WHERE hash IN \
+                     (SELECT hash FROM refresh_tokens WHERE ends_at < ? ORDER BY ends_at LIMIT ?)";
+    let ended = now.minus(log::EXPIRED_KEPT).as_millis();
+    Ok(sqlx::query(statement).bind(ended).bind(limit).execute(store.pool()).await?.rows_affected())
+}
+
+const COLUMNS: &str = "session, client, scope, epoch, generation, created_at, expires_at, ends_at, spent_at, successor";
+
+fn read(row: &SqliteRow) -> Result<Descendant, StoreError> {
+    let time = |column| row.try_get(column).map(Timestamp::from_millis);
+    Ok(Descendant {
+        session: SessionId::from_uuid(uuid(row, "session")?),
+        client: PrincipalId::from_uuid(uuid(row, "client")?),
+        scopes: row.try_get::<&str, _>("scope")?.split_whitespace().map(str::to_owned).collect(),
+        epoch: row.try_get("epoch")?,
+        generation: row.try_get("generation")?,
+        created_at: time("created_at")?,
+        expires_at: time("expires_at")?,
+        ends_at: time("ends_at")?,
+        spent_at: row.try_get::<Option<i64>, _>("spent_at")?.map(Timestamp::from_millis),
+    })
+}
+
+fn uuid(row: &SqliteRow, column: &str) -> Result<Uuid, StoreError> {
+    let bytes: &[u8] = row.try_get(column)?;
+    Uuid::from_slice(bytes).map_err(|_| StoreError::corrupt("a refresh token's owner is not 16 bytes"))
+}
+
+/// Writes a token down; its successor when it is spent already.
+async fn insert(
+    connection: &mut SqliteConnection,
+    hash: &[u8],
+    token: &Descendant,
+    successor: Option<Vec<u8>>,
+) -> Result<(), StoreError> {
+    let statement = "\
+        INSERT INTO refresh_tokens \
+        (hash, session, client, scope, epoch, generation, created_at, expires_at, ends_at, spent_at, successor) \
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    sqlx::query(statement)
+        .bind(hash)
+        .bind(&token.session.uuid().as_bytes()[..])
+        .bind(&token.client.uuid().as_bytes()[..])
+        .bind(token.scopes.join(" "))
+        .bind(token.epoch)
+        .bind(token.generation)
+        .bind(token.created_at.as_millis())
+        .bind(token.expires_at.as_millis())
+        .bind(token.ends_at.as_millis())
+        .bind(token.spent_at.map(Timestamp::as_millis))
+        .bind(successor)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

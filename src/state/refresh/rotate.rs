@@ -1,0 +1,177 @@
+//! Spending a refresh token: one transaction that holds the write lock from its first look, so that of
+//! many uses at once, in whatever process, one makes the successor and the others get the same.
+
+use std::time::Duration;
+
+use sqlx::{Row, SqliteConnection};
+
+use super::{COLUMNS, Descendant, EXCHANGES_MAX, insert, read, secret};
+use crate::{
+    domain::{PrincipalId, Secret, SessionId, Timestamp},
+    state::{
+        revocation::log::{self, Record, Subject},
+        store::{Store, StoreError},
+    },
+};
+
+/// Under which terms a token is exchanged.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Who presents it.
+    pub client: PrincipalId,
+    /// How long a spent token gives its successor again.
+    pub grace: Duration,
+    /// How long the successor may stay unused; `None` for as long as its line lasts.
+    pub lifetime: Option<Duration>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What came of it. It is on the disk.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Spending {
+    /// The successor, and when it ends: a new one, or the same again.
+    Successor(Secret, Timestamp),
+    /// There is nothing to be had for it, and nothing was changed.
+    Refused,
+    /// It was used again after its grace. Its session is revoked by this record, which is to be put in
+    /// force.
+    Reused(Record),
+}
+
+/// Exchanges `token`. `first` describes it where it is the refresh token of a login, which is not in
+/// the store before it is exchanged.
+pub async fn spend(
+    store: &Store,
+    token: &Secret,
+    first: Option<&Descendant>,
+    terms: &Terms,
+) -> Result<Spending, StoreError> {
+    let mut transaction = store.begin().await?;
+    let hash = secret::hash(token);
+    let found = load(&mut transaction, &hash).await?;
+    let spending = match (found, first) {
+        (None, None) => Spending::Refused,
+        (Some(found), _) if found.token.client != terms.client => Spending::Refused,
+        (Some(found), _) if is_revoked(&mut transaction, found.token.session).await? => Spending::Refused,
+        (Some(found), _) if found.token.spent_at.is_some() => again(&mut transaction, token, &found, terms).await?,
+        (Some(found), _) if terms.now >= found.token.expires_at => Spending::Refused,
+        (Some(found), _) => succeed(&mut transaction, token, &found.token, terms, true).await?,
+        (None, Some(first)) if is_revoked(&mut transaction, first.session).await? => Spending::Refused,
+        (None, Some(first)) => succeed(&mut transaction, token, first, terms, false).await?,
+    };
+    transaction.commit().await?;
+    Ok(spending)
+}
+
+/// Says that a token came to a door that does not exchange. Where it was exchanged longer than `grace`
+/// ago it is [`Spending::Reused`], and everything else is [`Spending::Refused`].
+pub async fn accuse(store: &Store, token: &Secret, grace: Duration, now: Timestamp) -> Result<Spending, StoreError> {
+    let mut transaction = store.begin().await?;
+    let found = load(&mut transaction, &secret::hash(token)).await?;
+    let spending = match found {
+        Some(Found { token: Descendant { session, spent_at: Some(spent_at), .. }, .. })
+            if now >= spent_at.plus(grace) && !is_revoked(&mut transaction, session).await? =>
+        {
+            revoke(&mut transaction, session, now).await?
+        }
+        _ => Spending::Refused,
+    };
+    transaction.commit().await?;
+    Ok(spending)
+}
+
+struct Found {
+    token: Descendant,
+    successor: Option<Vec<u8>>,
+}
+
+async fn load(connection: &mut SqliteConnection, hash: &[u8]) -> Result<Option<Found>, StoreError> {
+    let statement = format!("SELECT {COLUMNS} FROM refresh_tokens WHERE hash = ?");
+    let row = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(hash).fetch_optional(connection).await?;
+    row.map(|row| Ok(Found { token: read(&row)?, successor: row.try_get("successor")? })).transpose()
+}
+
+/// Spends a token and makes its successor.
+async fn succeed(
+    connection: &mut SqliteConnection,
+    token: &Secret,
+    spent: &Descendant,
+    terms: &Terms,
+    is_known: bool,
+) -> Result<Spending, StoreError> {
+    if spent.generation >= EXCHANGES_MAX {
+        return Ok(Spending::Refused);
+    }
+    let successor = secret::generate();
+    let sealed = secret::seal_successor(token, &successor);
+    let hash = secret::hash(token);
+    let spent = Descendant { client: terms.client, spent_at: Some(terms.now), ..spent.clone() };
+    let expires_at = terms.lifetime.map_or(spent.ends_at, |lifetime| terms.now.plus(lifetime).min(spent.ends_at));
+    let next = Descendant {
+        generation: spent.generation + 1,
+        created_at: terms.now,
+        expires_at,
+        spent_at: None,
+        ..spent.clone()
+    };
+    if is_known {
+        sqlx::query("UPDATE refresh_tokens SET spent_at = ?, successor = ? WHERE hash = ?")
+            .bind(terms.now.as_millis())
+            .bind(sealed)
+            .bind(hash)
+            .execute(&mut *connection)
+            .await?;
+    } else {
+        insert(connection, &hash, &spent, Some(sealed)).await?;
+    }
+    insert(connection, &secret::hash(&successor), &next, None).await?;
+    Ok(Spending::Successor(successor, expires_at))
+}
+
+/// A token that was spent: an answer that was lost, or a copy.
+async fn again(
+    connection: &mut SqliteConnection,
+    token: &Secret,
+    found: &Found,
+    terms: &Terms,
+) -> Result<Spending, StoreError> {
+    let in_grace = found.token.spent_at.is_some_and(|spent_at| terms.now < spent_at.plus(terms.grace));
+    if !in_grace {
+        return revoke(connection, found.token.session, terms.now).await;
+    }
+    let sealed = found.successor.as_deref().unwrap_or_default();
+    let Some(successor) = secret::open_successor(token, sealed) else {
+        return Err(StoreError::corrupt("a refresh token's successor does not open"));
+    };
+    // Whoever has the successor has used it: there was no lost answer, but neither is it late.
+    let next = load(connection, &secret::hash(&successor)).await?.map(|found| found.token);
+    Ok(match next {
+        Some(next) if next.spent_at.is_none() && terms.now < next.expires_at => {
+            Spending::Successor(successor, next.expires_at)
+        }
+        _ => Spending::Refused,
+    })
+}
+
+/// Revokes a session for as long as any token of it can live.
+async fn revoke(connection: &mut SqliteConnection, session: SessionId, now: Timestamp) -> Result<Spending, StoreError> {
+    let end = sqlx::query_scalar::<_, Option<i64>>("SELECT expires_at FROM sessions WHERE id = ?")
+        .bind(&session.uuid().as_bytes()[..])
+        .fetch_optional(&mut *connection)
+        .await?;
+    // A session that is not known any more has an end that nobody knows.
+    let expires_at = end.flatten().map(Timestamp::from_millis);
+    let record = Record { subject: Subject::Session(session), expires_at, created_at: now };
+    log::append_in(connection, &record).await?;
+    Ok(Spending::Reused(record))
+}
+
+/// Whether the session is revoked, by whatever process.
+pub(super) async fn is_revoked(connection: &mut SqliteConnection, session: SessionId) -> Result<bool, StoreError> {
+    let found = sqlx::query("SELECT 1 FROM revocations WHERE kind = 'session' AND subject = ?")
+        .bind(&session.uuid().as_bytes()[..])
+        .fetch_optional(connection)
+        .await?;
+    Ok(found.is_some())
+}

@@ -1,0 +1,215 @@
+//! Lines of refresh tokens in a real store.
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::state::{revocation::log::Subject, session::Session, store::Settings};
+
+const NOW: Timestamp = Timestamp::from_secs(1_000);
+const GRACE: Duration = Duration::from_secs(10);
+const END: Timestamp = Timestamp::from_secs(5_000);
+
+/// A line's start: a session, its client, and the refresh token that its login gave.
+struct Ground {
+    folder: TempDir,
+    store: Store,
+    login: Secret,
+    first: Descendant,
+}
+
+impl Ground {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder).await;
+        let session = Session {
+            id: SessionId::generate(),
+            realm: "apis".parse().unwrap(),
+            principal: PrincipalId::generate(),
+            created_at: NOW,
+            expires_at: Some(END.plus(Duration::from_hours(1))),
+        };
+        crate::state::session::insert(&store, &session).await.unwrap();
+        let first = Descendant {
+            session: session.id,
+            client: PrincipalId::generate(),
+            scopes: vec!["read".into(), "write".into()],
+            epoch: 3,
+            generation: 0,
+            created_at: NOW,
+            expires_at: END,
+            ends_at: END,
+            spent_at: None,
+        };
+        Self { folder, store, login: "3L3Dlogin".into(), first }
+    }
+
+    fn terms(&self, now: Timestamp) -> Terms {
+        Terms { client: self.first.client, grace: GRACE, lifetime: None, now }
+    }
+
+    async fn spend(&self, token: &Secret, now: Timestamp) -> Spending {
+        let first = (*token == self.login).then_some(&self.first);
+        spend(&self.store, token, first, &self.terms(now)).await.unwrap()
+    }
+
+    /// The successor of a token that is spent `now`.
+    async fn successor(&self, token: &Secret, now: Timestamp) -> Secret {
+        match self.spend(token, now).await {
+            Spending::Successor(successor, _) => successor,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn revoked(&self) -> Vec<log::Record> {
+        log::since(&self.store, 0, 10).await.unwrap().0
+    }
+}
+
+async fn open(folder: &TempDir) -> Store {
+    Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap()
+}
+
+fn after(seconds: u64) -> Timestamp {
+    NOW.plus(Duration::from_secs(seconds))
+}
+
+#[tokio::test]
+async fn each_exchange_makes_one_successor_of_the_same_line() {
+    let ground = Ground::new().await;
+    assert_eq!(find(&ground.store, &ground.login).await.unwrap(), None);
+    assert_eq!(client_of(&ground.store, ground.first.session).await.unwrap(), None);
+    let second = ground.successor(&ground.login, NOW).await;
+    let third = ground.successor(&second, after(100)).await;
+    let found = find(&ground.store, &third).await.unwrap().unwrap();
+    assert_eq!(found, Descendant { generation: 2, created_at: after(100), ..ground.first.clone() });
+    assert_eq!(find(&ground.store, &second).await.unwrap().unwrap().spent_at, Some(after(100)));
+    assert_eq!(client_of(&ground.store, ground.first.session).await.unwrap(), Some(ground.first.client));
+}
+
+#[tokio::test]
+async fn a_lost_answer_comes_again_while_its_successor_is_unspent() {
+    let ground = Ground::new().await;
+    let second = ground.successor(&ground.login, NOW).await;
+    assert_eq!(ground.successor(&ground.login, after(9)).await, second);
+    let third = ground.successor(&second, after(9)).await;
+    assert_eq!(ground.successor(&second, after(18)).await, third);
+    // Its successor was exchanged: no answer was lost. Within the grace that is no theft either.
+    assert_eq!(ground.spend(&ground.login, after(9)).await, Spending::Refused);
+    assert!(ground.revoked().await.is_empty());
+    ground.successor(&third, after(18)).await;
+}
+
+#[tokio::test]
+async fn a_use_after_the_grace_ends_the_session() {
+    let ground = Ground::new().await;
+    let second = ground.successor(&ground.login, NOW).await;
+    let Spending::Reused(record) = ground.spend(&ground.login, after(10)).await else { panic!("not seen") };
+    let end = END.plus(Duration::from_hours(1));
+    assert_eq!((record.subject, record.expires_at), (Subject::Session(ground.first.session), Some(end)));
+    assert_eq!(ground.revoked().await, [record]);
+    assert!(is_revoked(&ground.store, ground.first.session).await.unwrap());
+    // The thief's and the owner's are of no more use, and say so once only.
+    for token in [&second, &ground.login] {
+        assert_eq!(ground.spend(token, after(11)).await, Spending::Refused);
+    }
+}
+
+#[tokio::test]
+async fn only_the_client_of_a_line_continues_it_and_ends_it() {
+    let ground = Ground::new().await;
+    let second = ground.successor(&ground.login, NOW).await;
+    let stranger = Terms { client: PrincipalId::generate(), ..ground.terms(after(60)) };
+    for (token, first) in [(&second, None), (&ground.login, Some(&ground.first)), (&"prt_unknown".into(), None)] {
+        assert_eq!(spend(&ground.store, token, first, &stranger).await.unwrap(), Spending::Refused);
+    }
+    assert!(ground.revoked().await.is_empty());
+    ground.successor(&second, after(61)).await;
+}
+
+#[tokio::test]
+async fn a_line_ends_with_its_first_token_and_a_token_that_stays_unused_before() {
+    let ground = Ground::new().await;
+    let lifetime = Some(Duration::from_mins(1));
+    let terms = Terms { lifetime, ..ground.terms(NOW) };
+    let spending = spend(&ground.store, &ground.login, Some(&ground.first), &terms).await.unwrap();
+    let Spending::Successor(second, ends) = spending else { panic!("refused") };
+    assert_eq!(ends, after(60));
+    assert_eq!(ground.spend(&second, after(60)).await, Spending::Refused);
+    let third = ground.successor(&second, after(59)).await;
+    assert_eq!(find(&ground.store, &third).await.unwrap().unwrap().expires_at, END, "no lifetime, no earlier end");
+    let late = Terms { lifetime, ..ground.terms(Timestamp::from_secs(4_990)) };
+    let Spending::Successor(fourth, ends) = spend(&ground.store, &third, None, &late).await.unwrap() else { panic!() };
+    assert_eq!(ends, END, "never beyond the line");
+    assert_eq!(ground.spend(&fourth, END).await, Spending::Refused);
+}
+
+#[tokio::test]
+async fn a_revoked_session_gives_nothing_whoever_revoked_it() {
+    let ground = Ground::new().await;
+    let second = ground.successor(&ground.login, NOW).await;
+    let record = log::Record { subject: Subject::Session(ground.first.session), expires_at: None, created_at: NOW };
+    log::append(&open(&ground.folder).await, &record).await.unwrap();
+    for token in [&second, &ground.login] {
+        assert_eq!(ground.spend(token, after(1)).await, Spending::Refused);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_at_once_in_two_processes_get_one_successor() {
+    let ground = Ground::new().await;
+    let stores = [ground.store.clone(), open(&ground.folder).await];
+    let mut token = ground.login.clone();
+    for first in [Some(ground.first.clone()), None] {
+        let spending = (0..64).map(|n| {
+            let (store, token, first) = (stores[n % 2].clone(), token.clone(), first.clone());
+            let terms = ground.terms(NOW);
+            tokio::spawn(async move { spend(&store, &token, first.as_ref(), &terms).await.unwrap() })
+        });
+        let mut successors = vec![];
+        for spending in spending.collect::<Vec<_>>() {
+            successors.push(spending.await.unwrap());
+        }
+        successors.dedup();
+        let [Spending::Successor(successor, _)] = &successors[..] else { panic!("{successors:?}") };
+        token = successor.clone();
+    }
+    let tokens: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM refresh_tokens").fetch_one(ground.store.pool()).await.unwrap();
+    assert_eq!(tokens, 3);
+}
+
+#[tokio::test]
+async fn a_door_that_does_not_exchange_sees_theft_too() {
+    let ground = Ground::new().await;
+    assert_eq!(accuse(&ground.store, &ground.login, GRACE, NOW).await.unwrap(), Spending::Refused);
+    let second = ground.successor(&ground.login, NOW).await;
+    for (token, now) in [(&ground.login, after(9)), (&second, after(60))] {
+        assert_eq!(accuse(&ground.store, token, GRACE, now).await.unwrap(), Spending::Refused);
+    }
+    let accused = accuse(&ground.store, &ground.login, GRACE, after(10)).await.unwrap();
+    assert!(matches!(accused, Spending::Reused(_)), "{accused:?}");
+}
+
+#[tokio::test]
+async fn the_store_has_no_token_and_forgets_lines_that_ended() {
+    let ground = Ground::new().await;
+    let second = ground.successor(&ground.login, NOW).await;
+    ground.store.close().await;
+    let file = std::fs::read(ground.folder.path().join("portero.db")).unwrap();
+    for token in [&ground.login, &second] {
+        let text = token.expose().as_bytes();
+        assert!(!file.windows(text.len()).any(|window| window == text));
+    }
+    let store = open(&ground.folder).await;
+    assert_eq!(prune(&store, END.plus(log::EXPIRED_KEPT), 9).await.unwrap(), 0);
+    let later = END.plus(log::EXPIRED_KEPT).plus(Duration::from_secs(1));
+    assert_eq!((prune(&store, later, 1).await.unwrap(), prune(&store, later, 9).await.unwrap()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_line_has_a_longest_length() {
+    let ground = Ground::new().await;
+    let first = Descendant { generation: EXCHANGES_MAX, ..ground.first.clone() };
+    let spending = spend(&ground.store, &ground.login, Some(&first), &ground.terms(NOW)).await.unwrap();
+    assert_eq!(spending, Spending::Refused);
+}

@@ -183,7 +183,7 @@ fn load(c: &mut Criterion) {
     group.sample_size(10);
     group.bench_function(size.to_string(), |b| {
         b.iter(|| {
-            let revocations = runtime.block_on(load_all(&store.apart()));
+            let revocations = runtime.block_on(async { load_all(&store.apart()).await });
             assert_eq!(revocations.counts().tokens as u64, size);
         });
     });

@@ -32,7 +32,10 @@ fn keys_and_metadata_are_for_everybody() {
     jsonwebtoken::decode::<Value>(&token, &DecodingKey::from_jwk(key).unwrap(), &validation).unwrap();
 
     let internal = gateway.send(&get("/.well-known/internal-jwks.json"));
-    assert_eq!(internal.json(), json!({ "keys": [] }));
+    let internal: JwkSet = serde_json::from_value(internal.json()).unwrap();
+    let ids = |set: &JwkSet| set.keys.iter().filter_map(|key| key.common.key_id.clone()).collect::<Vec<_>>();
+    assert_eq!(internal.keys.len(), 1);
+    assert!(!ids(&keys).contains(&ids(&internal)[0]), "who checks clients' tokens must not take upstreams'");
     for path in ["/.well-known/jwks.json", "/.well-known/internal-jwks.json", "/.well-known/oauth-authorization-server"]
     {
         let head = gateway.send(&Request::new("HEAD", path));

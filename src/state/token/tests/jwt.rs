@@ -216,7 +216,8 @@ fn tokens_of_oauth_have_a_type_of_their_own_and_no_other_realms_have() {
         (Dialect::Oauth, "at+jwt", true),
         (Dialect::Oauth, "AT+JWT", true),
         (Dialect::Oauth, "JWT", false),
-        (Dialect::Oauth, "application/at+jwt", false),
+        (Dialect::Oauth, "application/at+jwt", true),
+        (Dialect::Oauth, "application/jwt", false),
         (Dialect::Become, "at+jwt", false),
         (Dialect::Become, "JWT", true),
     ] {

@@ -102,13 +102,16 @@ fn decoding(made: &MadeKey, key: &Key) -> DecodingKey {
     }
 }
 
+/// What is done with the token of a number.
+type Side = fn(&Bench, usize) -> bool;
+
 const ALGORITHMS: [Algorithm; 4] = [Algorithm::Hs256, Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa];
 
 fn opening(c: &mut Criterion) {
     for algorithm in ALGORITHMS {
         let bench = Bench::new(algorithm);
         assert!((0..TOKENS).all(|at| bench.bare(at) && bench.ours(at) && bench.library(at)), "{algorithm}");
-        let sides: [(&str, fn(&Bench, usize) -> bool); 3] =
+        let sides: [(&str, Side); 3] =
             [("bare verification", Bench::bare), ("opened", Bench::ours), ("jsonwebtoken", Bench::library)];
         for (name, side) in sides {
             let mut at = 0;

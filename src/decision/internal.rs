@@ -24,7 +24,7 @@ const REUSED_MIN: Duration = Duration::from_secs(1);
 
 impl View<'_> {
     /// The `Authorization` for `upstream`, on behalf of whom `verified` speaks for: the last one that was
-    /// minted, or a new one. An EdDSA signature costs about as much as checking one.
+    /// minted, or a new one. An Ed25519 signature costs about as much as checking one.
     ///
     /// # Errors
     /// [`Reason::Unavailable`] when there is no key to sign with: nothing is forwarded then.

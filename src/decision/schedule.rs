@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::lifetimes;
+use super::{internal::INTERNAL_LIFETIME, lifetimes};
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Timestamp},
     rules::realm::Realm,
@@ -17,9 +17,6 @@ pub const RETIRING_KEYS_MAX: usize = 256;
 
 /// Retired and revoked keys are listed for so long.
 pub const RETIRED_KEPT: Duration = Duration::from_hours(24 * 90);
-
-/// Internal tokens live no longer than this. They last for one request on its way to an upstream.
-pub const INTERNAL_LIFETIME_MAX: Duration = Duration::from_hours(1);
 
 /// A gateway that is late to see that a key signs no more may still sign with it for so long.
 const FOLLOWING_LATE: Duration = Duration::from_secs(10);
@@ -79,7 +76,7 @@ impl Owner {
     ) -> Result<Option<Timestamp>, StoreError> {
         let (end, leeway) = match &self.realm {
             Some(realm) => (lifetimes::latest_expiry(store, realm, now).await?, realm.leeway),
-            None => (Some(now.plus(INTERNAL_LIFETIME_MAX)), Duration::ZERO),
+            None => (Some(now.plus(INTERNAL_LIFETIME)), Duration::ZERO),
         };
         Ok(end.map(|end| end.plus(leeway).plus(FOLLOWING_LATE).plus(settings.retire_after)))
     }

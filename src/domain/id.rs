@@ -148,7 +148,9 @@ fn digest128(pieces: &[&[u8]]) -> [u8; 16] {
         digest::digest(&digest::SHA256, &short[..filled])
     } else {
         let mut context = digest::Context::new(&digest::SHA256);
-        pieces.iter().for_each(|piece| context.update(piece));
+        for piece in pieces {
+            context.update(piece);
+        }
         context.finish()
     };
     let mut head = [0; 16];

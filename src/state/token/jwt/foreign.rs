@@ -9,7 +9,7 @@ use crate::{
     rules::issuer::ForeignIssuer,
 };
 
-/// Characters of a `sub`, at most (OpenID Connect Core section 2).
+/// Characters of a `sub`, at most (section 2 of `OpenID` Connect Core).
 const SUBJECT_CHARS_MAX: usize = 255;
 
 /// Where the account's name is looked for, in this order. `name` is what people read, and not unique.

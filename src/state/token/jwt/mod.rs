@@ -63,7 +63,7 @@ pub(super) fn open(token: &str, keys: &Keyring, issuers: &Issuers) -> Result<(Cl
     let signature = &signature[..length];
     let key = candidates.signer(&parts, signature, issuers)?;
     let issuer = issuers.get(&key.realm).ok_or(Reason::UnknownKey)?;
-    let claims = read_claims(room.decode(parts.payload)?, key, issuer, &candidates.typ, parts.signed)?;
+    let claims = read_claims(room.decode(parts.payload)?, key, issuer, candidates.typ, parts.signed)?;
     Ok((claims, Arc::clone(key)))
 }
 
@@ -131,7 +131,7 @@ impl<'k> Candidates<'k> {
     }
 }
 
-fn read_claims(payload: &str, key: &Key, issuer: &Issuer, typ: &Type, signed: &str) -> Result<Claims, Reason> {
+fn read_claims(payload: &str, key: &Key, issuer: &Issuer, typ: Type, signed: &str) -> Result<Claims, Reason> {
     match issuer {
         Issuer::Foreign(issuer) => {
             if !matches!(typ, Type::Absent | Type::Jwt | Type::AccessToken) {

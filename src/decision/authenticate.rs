@@ -50,8 +50,8 @@ impl Job {
 
 impl Proof {
     /// What is known about `token`, if this proof is about it.
-    pub(super) fn about(&self, token: &str) -> Option<Result<Arc<Verified>, Reason>> {
-        (self.token.expose() == token).then(|| self.outcome.clone())
+    pub(super) fn about(&self, token: &[u8]) -> Option<Result<Arc<Verified>, Reason>> {
+        (self.token.expose().as_bytes() == token).then(|| self.outcome.clone())
     }
 }
 
@@ -65,7 +65,7 @@ impl View<'_> {
     }
 
     /// The entry of a token that was opened before, if its realm still reads it so.
-    pub(super) fn remembered(&self, token: &str) -> Option<Arc<Verified>> {
+    pub(super) fn remembered(&self, token: &[u8]) -> Option<Arc<Verified>> {
         let verified = self.verified.get(token)?;
         let realm = self.snapshot().realms.get(&verified.claims.realm)?;
         if !verified.was_opened_like(realm) {

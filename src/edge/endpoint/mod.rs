@@ -135,7 +135,7 @@ impl TokenEndpoints {
             .and_then(|token| token.ok_or(Reason::MissingToken))
             .and_then(|token| {
                 let view = self.gate.view();
-                let opened = view.open(token.as_str())?;
+                let opened = view.open(token.text()?)?;
                 view.check_standing(&opened, self.clock.now())?;
                 let own = opened.claims.realm == realm.name && opened.claims.kind == TokenKind::Access;
                 if own { Ok(opened) } else { Err(Reason::RealmNotAccepted) }

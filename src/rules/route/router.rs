@@ -3,8 +3,7 @@
 //! method: a path that exists, but not for this method, is 405 and never falls through to a
 //! shorter route.
 
-use std::collections::HashMap;
-
+use foldhash::{HashMap, HashMapExt};
 use http::Method;
 use thiserror::Error;
 
@@ -107,9 +106,13 @@ impl<T: Clone> Router<T> {
 impl<T> Router<T> {
     /// The route for a request.
     #[must_use]
-    pub fn find(&self, host: &Host, path: &CanonicalPath<'_>, method: &Method) -> Found<'_, T> {
+    pub fn find(&self, host: &Host<'_>, path: &CanonicalPath<'_>, method: &Method) -> Found<'_, T> {
         let path = path.as_str();
-        let slot = self.host_slot(host.as_str(), path).or_else(|| self.any_host.slot(path));
+        let slot = if self.exact_hosts.is_empty() && self.parent_hosts.is_empty() {
+            self.any_host.slot(path)
+        } else {
+            self.host_slot(host.to_lower_case().as_str(), path).or_else(|| self.any_host.slot(path))
+        };
         slot.map_or(Found::Nothing, |slot| slot.by_method(method))
     }
 
@@ -165,12 +168,13 @@ impl<T> Table<T> {
         }
         // Prefixes end at segment boundaries, so only the cuts before each slash, and the whole, can be one.
         // A path cut deeper than any prefix is, starts at that depth.
-        let mut cut = path.match_indices('/').nth(self.prefix_segments_max).map_or(path, |(at, _)| &path[..at]);
+        let mut slashes = path.bytes().enumerate().filter(|&(_, octet)| octet == b'/');
+        let mut cut = slashes.nth(self.prefix_segments_max).map_or(path, |(at, _)| &path[..at]);
         loop {
             if let Some(slot) = self.prefix.get(cut) {
                 return Some(slot);
             }
-            match cut.rfind('/') {
+            match cut.bytes().rposition(|octet| octet == b'/') {
                 Some(0) | None => return self.prefix.get("/"),
                 Some(at) => cut = &cut[..at],
             }

@@ -94,7 +94,7 @@ impl fmt::Debug for Verified {
 
 /// Opened tokens by their text; bounded, shared, and read without waiting.
 pub struct VerifiedTokens {
-    entries: Cache<Box<str>, Arc<Verified>, TokenWeighter>,
+    entries: Cache<Box<[u8]>, Arc<Verified>, TokenWeighter>,
     hits: AtomicU64,
     misses: AtomicU64,
     insertions: AtomicU64,
@@ -120,7 +120,7 @@ impl VerifiedTokens {
 
     /// The entry of exactly this token.
     #[must_use]
-    pub fn get(&self, token: &str) -> Option<Arc<Verified>> {
+    pub fn get(&self, token: &[u8]) -> Option<Arc<Verified>> {
         self.entries.get(token)
     }
 
@@ -139,7 +139,7 @@ impl VerifiedTokens {
     pub fn insert(&self, token: &str, verified: Arc<Verified>) {
         self.misses.fetch_add(1, Ordering::Relaxed);
         self.insertions.fetch_add(1, Ordering::Relaxed);
-        self.entries.insert(token.into(), verified);
+        self.entries.insert(token.as_bytes().into(), verified);
     }
 
     /// Notes that a token was looked for and was none that can be remembered.
@@ -181,8 +181,8 @@ impl fmt::Debug for VerifiedTokens {
 #[derive(Clone)]
 struct TokenWeighter;
 
-impl Weighter<Box<str>, Arc<Verified>> for TokenWeighter {
-    fn weight(&self, token: &Box<str>, _: &Arc<Verified>) -> u64 {
+impl Weighter<Box<[u8]>, Arc<Verified>> for TokenWeighter {
+    fn weight(&self, token: &Box<[u8]>, _: &Arc<Verified>) -> u64 {
         // The claims are about as long as the token they were read from.
         (2 * token.len() + ENTRY_OVERHEAD_BYTES) as u64
     }

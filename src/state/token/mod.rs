@@ -4,8 +4,9 @@ mod cache;
 mod jwt;
 mod sealed;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
+use foldhash::HashMap;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -21,7 +22,7 @@ pub use sealed::{SEALED_TEXT_BYTES_MAX, sealed_text_bytes};
 /// A token larger than this is refused before anything of it is looked at.
 pub const TOKEN_BYTES_MAX: usize = 8192;
 
-/// The realms by name.
+/// The realms by name. Each request looks one up; the names are the config's, so the quick hash will do.
 pub type Realms = HashMap<RealmName, Arc<Realm>>;
 
 /// What a new token says.

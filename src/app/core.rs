@@ -18,7 +18,6 @@ use crate::{
         account::Hasher,
         keys::{self, Keyring, Vault},
         store::Store,
-        token::CacheSettings,
     },
 };
 
@@ -58,7 +57,7 @@ impl Core {
         })?;
         // The keys come with the first reading of the store, see `Follower::start`.
         let snapshot = Snapshot::build(&settings.site, Arc::new(Keyring::default()), &metrics)?;
-        let gate = Arc::new(Gate::new(snapshot, CacheSettings::default()));
+        let gate = Arc::new(Gate::new(snapshot, settings.cache));
         let seconds = metrics.password_hash_seconds.clone();
         let observer = Arc::new(move |took: Duration| seconds.observe(took.as_secs_f64()));
         let hasher = Arc::new(Hasher::start(settings.hashing, Arc::clone(&clock), observer)?);

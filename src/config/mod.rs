@@ -3,8 +3,8 @@
 //! ```text
 //! report    what is wrong, each with file:line:column
 //! reader    a table of the file, read key by key; nobody asked for a key → unknown
-//! item      one value, read as what it should be          (expand: ${ENV} · duration: "30s")
-//! process   [server] [admin] [store] [log] [passwords] [throttle]
+//! item      one value, read as what it should be          (expand: ${ENV} · duration: "30s" · size: "64KiB")
+//! process   [server] [admin] [store] [log] [passwords] [throttle] [cache]
 //! realms    [tokens] [realms.NAME]
 //! upstreams [upstreams.NAME]
 //! routes    [[routes]] with what they ask for (policy)
@@ -28,6 +28,7 @@ mod realms;
 mod report;
 mod routes;
 mod settings;
+mod size;
 #[cfg(test)]
 mod tests;
 mod upstreams;
@@ -102,6 +103,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
     let access_log = process::log(root.section("log"));
     let hashing = process::passwords(root.section("passwords"));
     let throttle = process::throttle(root.section("throttle"));
+    let cache = process::cache(root.section("cache"));
 
     let realms = realms::read(context, &mut root);
     let upstreams = upstreams::read(&mut root);
@@ -127,6 +129,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
         master_key_file,
         hashing,
         throttle,
+        cache,
         access_log,
         site,
     }

@@ -6,7 +6,7 @@ use crate::{
     decision::Site,
     edge::{admin, proxy},
     rules::limit,
-    state::{account, store},
+    state::{account, store, token::CacheSettings},
 };
 
 /// Everything that `gateway.toml` says, checked.
@@ -27,6 +27,8 @@ pub struct Settings {
     pub hashing: account::Settings,
     /// `[throttle]`: how many failed logins there may be.
     pub throttle: limit::Settings,
+    /// `[cache]`: how many verified tokens are remembered.
+    pub cache: CacheSettings,
     /// `log.access`: whether each request is logged.
     pub access_log: bool,
     /// `[tokens]`, `[realms]`, `[[token_endpoints]]`, `[[routes]]` and `[upstreams]`.
@@ -49,6 +51,8 @@ impl Settings {
             ("passwords.hash_threads", self.hashing.threads != new.hashing.threads),
             ("passwords.hash_queue", self.hashing.queue_max != new.hashing.queue_max),
             ("throttle", self.throttle != new.throttle),
+            ("cache.entries", self.cache.entries_max != new.cache.entries_max),
+            ("cache.bytes", self.cache.bytes_max != new.cache.bytes_max),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }

@@ -53,6 +53,9 @@ hash_queue = 7
 name_failures = 10
 address_failures = 60
 window = "2m"
+[cache]
+entries = 5000
+bytes = "16MiB"
 
 [realms.sws]
 dialect = "sws"
@@ -260,6 +263,11 @@ fn a_restart_is_needed_for_what_a_running_gateway_holds() {
         ),
         ("head_timeout = \"5s\"", "connections_max = 5", vec!["server.connections_max"]),
         ("name_failures = 10", "name_failures = 11", vec!["throttle"]),
+        (
+            "entries = 5000\nbytes = \"16MiB\"",
+            "entries = 5001\nbytes = \"17MiB\"",
+            vec!["cache.entries", "cache.bytes"],
+        ),
         ("access = false", "access = true", vec![]),
         ("path = \"/api/Clientes/\"", "path = \"/clientes\"", vec![]),
     ] {

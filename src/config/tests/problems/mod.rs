@@ -54,7 +54,7 @@ fn an_unknown_key_names_the_nearest_or_all() {
         ("log.colour = 1", "1:5: log.colour: unknown key; known: access, format"),
         (
             "\"a\\nb\".\"c d\" = 1",
-            "1:1: \"a\\nb\": unknown key; known: server, admin, store, log, passwords, throttle, tokens, realms, upstreams, token_endpoints, routes",
+            "1:1: \"a\\nb\": unknown key; known: server, admin, store, log, passwords, throttle, cache, tokens, realms, upstreams, token_endpoints, routes",
         ),
     ]);
 }

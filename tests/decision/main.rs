@@ -7,3 +7,4 @@ mod fixture;
 mod hot;
 mod policy;
 mod routing;
+mod verdicts;

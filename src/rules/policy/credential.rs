@@ -172,7 +172,8 @@ fn authorization(value: &HeaderValue, bare: bool) -> Result<Option<&[u8]>, Reaso
 /// What follows `Bearer`, when that is the scheme.
 fn after_bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(BEARER.len())?;
-    if !scheme.eq_ignore_ascii_case(BEARER.as_bytes()) {
+    // Nearly all spell it so, and the case of letters takes longer to compare.
+    if scheme != BEARER.as_bytes() && !scheme.eq_ignore_ascii_case(BEARER.as_bytes()) {
         return None;
     }
     if rest.is_empty() { Some(rest) } else { matches!(rest[0], b' ' | b'\t').then(|| rest.trim_ascii()) }
@@ -244,6 +245,24 @@ mod tests {
         for value in ["Bearer a b", "Bearer a,b", "Bearer a\tb", "Bearer \u{f1}", "Bearer a\u{a0}b"] {
             assert_eq!(find(&sws(), &[("authorization", value)], None), Err(Reason::MalformedToken), "{value}");
         }
+    }
+
+    #[test]
+    fn of_two_tokens_a_malformed_one_counts_before_that_they_differ() {
+        for (first, second) in
+            [("a,b", "Bearer abc"), ("abc", "Bearer a,b"), ("a,b", "Bearer a,b"), ("\u{f1}", "Bearer abc")]
+        {
+            let pairs = [("currenttokenvalue", first), ("authorization", second)];
+            assert_eq!(find(&sws(), &pairs, None), Err(Reason::MalformedToken), "{first} {second}");
+        }
+    }
+
+    #[test]
+    fn octets_are_what_stands_behind_the_scheme() {
+        let headers = headers(&[("authorization", "\tbearer \t a,\u{f1} ")]);
+        let credential = find_credential(&sws(), &headers, None).unwrap().unwrap();
+        assert_eq!(credential.octets(), "a,\u{f1}".as_bytes());
+        assert_eq!(credential.text(), Err(Reason::MalformedToken));
     }
 
     #[test]

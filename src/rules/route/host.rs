@@ -24,7 +24,7 @@ impl<'h> Host<'h> {
     pub fn of(headers: &'h HeaderMap, authority: Option<&str>) -> Result<Self, InvalidHost> {
         let mut values = headers.get_all(http::header::HOST).iter();
         let host = match (values.next(), values.next()) {
-            (Some(value), None) => Self::parse(value.to_str().map_err(|_| InvalidHost)?)?,
+            (Some(value), None) => Self::parse(std::str::from_utf8(value.as_bytes()).map_err(|_| InvalidHost)?)?,
             _ => return Err(InvalidHost),
         };
         match authority {
@@ -97,8 +97,20 @@ impl fmt::Debug for LowerCaseHost {
     }
 }
 
-const fn is_host_octet(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_' | b':' | b'[' | b']')
+/// Which octets a host name has, looked up once an octet of every request's.
+const HOST_OCTETS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0_u8;
+    while octet < 128 {
+        table[octet as usize] =
+            octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+        octet += 1;
+    }
+    table
+};
+
+fn is_host_octet(octet: u8) -> bool {
+    HOST_OCTETS[usize::from(octet)]
 }
 
 /// A host that a route names: `crm.example.com`, or `*.example.com` for every name below it.

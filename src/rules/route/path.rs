@@ -108,7 +108,7 @@ const fn is_bare_pchar(octet: u8) -> bool {
 /// [`is_bare_pchar`] of every octet, looked up once an octet of every request's path.
 const STANDS_BARE: [bool; 256] = {
     let mut table = [false; 256];
-    let mut octet = 0;
+    let mut octet = 0_u8;
     while octet < 128 {
         table[octet as usize] = is_bare_pchar(octet);
         octet += 1;

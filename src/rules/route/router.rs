@@ -61,6 +61,8 @@ pub struct Router<T> {
 struct Table<T> {
     exact: HashMap<Box<str>, Slot<T>>,
     prefix: HashMap<Box<str>, Slot<T>>,
+    /// The lengths of the exact paths, each as the bit `length % 64`: a path of none of these is not looked up.
+    exact_lengths: u64,
     /// The most segments that a prefix here has: no deeper cut of a path is worth a look-up.
     prefix_segments_max: usize,
 }
@@ -130,7 +132,7 @@ impl<T> Router<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), prefix: HashMap::new(), prefix_segments_max: 0 }
+        Self { exact: HashMap::new(), prefix: HashMap::new(), exact_lengths: 0, prefix_segments_max: 0 }
     }
 }
 
@@ -139,6 +141,7 @@ impl<T: Clone> Table<T> {
     fn add(&mut self, pattern: &Pattern, route: &T) -> bool {
         let path = pattern.path.as_str();
         let slots = if pattern.exact {
+            self.exact_lengths |= length_bit(path);
             &mut self.exact
         } else {
             self.prefix_segments_max = self.prefix_segments_max.max(path.matches('/').count());
@@ -160,7 +163,9 @@ impl<T: Clone> Table<T> {
 
 impl<T> Table<T> {
     fn slot(&self, path: &str) -> Option<&Slot<T>> {
-        if let Some(slot) = self.exact.get(path) {
+        if self.exact_lengths & length_bit(path) != 0
+            && let Some(slot) = self.exact.get(path)
+        {
             return Some(slot);
         }
         if self.prefix.is_empty() {
@@ -180,6 +185,10 @@ impl<T> Table<T> {
             }
         }
     }
+}
+
+const fn length_bit(path: &str) -> u64 {
+    1 << (path.len() % 64)
 }
 
 impl<T> Slot<T> {

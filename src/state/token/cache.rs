@@ -15,6 +15,7 @@ use quick_cache::{
     sync::{Cache, DefaultLifecycle},
 };
 
+use super::tally::Tally;
 use crate::{
     domain::{Claims, KeyId},
     rules::realm::Realm,
@@ -26,7 +27,7 @@ const ENTRY_OVERHEAD_BYTES: usize = 512;
 /// The bounds of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Entries, about; default 100,000.
+    /// Entries; default 100,000.
     pub entries_max: usize,
     /// Bytes of all entries together, about; default 128 MiB.
     pub bytes_max: u64,
@@ -95,7 +96,7 @@ impl fmt::Debug for Verified {
 /// Opened tokens by their text; bounded, shared, and read without waiting.
 pub struct VerifiedTokens {
     entries: Cache<Box<[u8]>, Arc<Verified>, TokenWeighter>,
-    hits: AtomicU64,
+    hits: Tally,
     misses: AtomicU64,
     insertions: AtomicU64,
 }
@@ -106,16 +107,16 @@ impl VerifiedTokens {
     pub fn new(settings: Settings) -> Self {
         let options = OptionsBuilder::new()
             .estimated_items_capacity(settings.entries_max)
-            .weight_capacity(settings.bytes_max.min(bytes_of_entries(settings.entries_max)))
+            .weight_capacity(settings.bytes_max)
             .build()
             .expect("both capacities are given");
         let entries = Cache::with_options(
             options,
-            TokenWeighter,
+            TokenWeighter { least: settings.bytes_max.div_ceil(settings.entries_max.max(1) as u64) },
             quick_cache::DefaultHashBuilder::default(),
             DefaultLifecycle::default(),
         );
-        Self { entries, hits: AtomicU64::new(0), misses: AtomicU64::new(0), insertions: AtomicU64::new(0) }
+        Self { entries, hits: Tally::new(), misses: AtomicU64::new(0), insertions: AtomicU64::new(0) }
     }
 
     /// The entry of exactly this token.
@@ -126,13 +127,13 @@ impl VerifiedTokens {
 
     /// Notes that a token was found and was as good as opened.
     pub fn note_hit(&self) {
-        self.hits.fetch_add(1, Ordering::Relaxed);
+        self.hits.raise();
     }
 
     /// Look-ups that found their token since the start.
     #[must_use]
     pub fn hits(&self) -> u64 {
-        self.hits.load(Ordering::Relaxed)
+        self.hits.sum()
     }
 
     /// Remembers an opened token.
@@ -178,20 +179,18 @@ impl fmt::Debug for VerifiedTokens {
     }
 }
 
+/// Weighs an entry by its bytes, but never below its share of all: so one capacity bounds the bytes
+/// and the entries.
 #[derive(Clone)]
-struct TokenWeighter;
+struct TokenWeighter {
+    least: u64,
+}
 
 impl Weighter<Box<[u8]>, Arc<Verified>> for TokenWeighter {
     fn weight(&self, token: &Box<[u8]>, _: &Arc<Verified>) -> u64 {
         // The claims are about as long as the token they were read from.
-        (2 * token.len() + ENTRY_OVERHEAD_BYTES) as u64
+        self.least.max((2 * token.len() + ENTRY_OVERHEAD_BYTES) as u64)
     }
-}
-
-fn bytes_of_entries(entries: usize) -> u64 {
-    /// A token of the contracts, about.
-    const TOKEN_BYTES: usize = 400;
-    (entries as u64).saturating_mul((2 * TOKEN_BYTES + ENTRY_OVERHEAD_BYTES) as u64)
 }
 
 /// What the upstream is told: DESIGN's `X-Auth-*`. A value that no header can carry (a line break

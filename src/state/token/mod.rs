@@ -3,6 +3,7 @@
 mod cache;
 mod jwt;
 mod sealed;
+mod tally;
 
 use std::sync::Arc;
 

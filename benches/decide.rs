@@ -8,6 +8,8 @@ mod fixture;
 
 use std::{
     hint::black_box,
+    sync::{Arc, Barrier},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -33,6 +35,9 @@ const PATH: &str = "/api/Clientes/42/pedidos";
 
 /// Tokens that take turns, so that none of them is in the processor's nearest caches.
 const RING_TOKENS: usize = 1024;
+
+/// Decisions of a sample that says something about threads.
+const SAMPLE_DECISIONS_MIN: u64 = 10_000;
 
 /// A realm of one algorithm, and a gate that remembers nothing yet.
 struct House {
@@ -74,22 +79,100 @@ fn denies(decision: &Decision<'_>, reason: Reason) -> bool {
     matches!(decision, Decision::Reply(denial) if denial.reason == reason)
 }
 
+/// A gate, and the head of a request whose token of exactly `bytes` it remembers. The entry is one
+/// that the smallest JWT gave; its text is cut or filled, for no JWT of Portero's is as small as 400
+/// bytes. A hit looks at the text no further than that it is the same.
+fn hot(house: &House, bytes: usize) -> (Gate, String) {
+    let gate = house.gate();
+    let jwt = mint(&gate, "sws", &new_token(&holder()));
+    let verified = Arc::new(gate.view().open(&jwt, None, NOW).unwrap());
+    let token: String = jwt.chars().rev().cycle().take(bytes).collect();
+    gate.verified().insert(&token, verified);
+    (gate, token)
+}
+
 fn hits(c: &mut Criterion) {
     let house = House::new(Algorithm::Hs256);
-    let gate = house.gate();
-    for bytes in [500, 1024] {
-        let headers = headers(&jwt_of_bytes(&gate, "sws", bytes));
+    for bytes in [400, 1024] {
+        let (gate, token) = hot(&house, bytes);
+        c.bench_function(&format!("hit/{bytes} bytes, the cache alone"), |b| {
+            b.iter(|| black_box(gate.verified().get(black_box(token.as_bytes()))));
+        });
+        let headers = headers(&token);
         assert!(forwards(&decide_fully(&gate, NOW, &get(PATH, &headers))));
         c.bench_function(&format!("hit/{bytes} bytes"), |b| {
             b.iter(|| black_box(decide_fully(&gate, NOW, &get(black_box(PATH), black_box(&headers)))));
         });
     }
-    let ring = house.ring();
+    one_hit(c, &house, "JWT");
+    one_hit(c, &House::new(Algorithm::Sealed), "sealed token");
+    let (gate, ring) = (house.gate(), house.ring());
     assert!(ring.iter().all(|headers| forwards(&decide_fully(&gate, NOW, &get(PATH, headers)))));
     let mut turn = ring.iter().cycle();
     c.bench_function(&format!("hit/{RING_TOKENS} tokens in turn"), |b| {
         b.iter(|| black_box(decide_fully(&gate, NOW, &get(black_box(PATH), turn.next().unwrap()))));
     });
+}
+
+/// A hit of the smallest token that the house mints.
+fn one_hit(c: &mut Criterion, house: &House, what: &str) {
+    let gate = house.gate();
+    let token = mint(&gate, "sws", &new_token(&holder()));
+    let headers = headers(&token);
+    assert!(forwards(&decide_fully(&gate, NOW, &get(PATH, &headers))));
+    c.bench_function(&format!("hit/{what} of {} bytes", token.len()), |b| {
+        b.iter(|| black_box(decide_fully(&gate, NOW, &get(black_box(PATH), black_box(&headers)))));
+    });
+}
+
+/// Two threads that decide at the same time, beside one alone, in the same run.
+fn contention(c: &mut Criterion) {
+    let house = House::new(Algorithm::Hs256);
+    let gate = house.gate();
+    let ring = house.ring();
+    assert!(ring.iter().all(|headers| forwards(&decide_fully(&gate, NOW, &get(PATH, headers)))));
+    let (one, other) = (&ring[..1], &ring[1..2]);
+    let alone = together(c, &gate, "contention/1 thread", &[one]);
+    for (name, rings) in [
+        ("contention/2 threads, one token", [one, one]),
+        ("contention/2 threads, a token each", [one, other]),
+        ("contention/2 threads, 1024 tokens in turn", [&ring[..], &ring[..]]),
+    ] {
+        if let (Some(alone), Some(taken)) = (alone, together(c, &gate, name, &rings)) {
+            println!("{name}: {taken:.0} ns a decision, {:.2} times one thread's {alone:.0} ns", taken / alone);
+        }
+    }
+}
+
+/// Benches a thread for each of `rings`, which takes its heads in turn. Gives the nanoseconds that a
+/// decision takes a thread in the least disturbed sample; nothing when the bench was not chosen.
+fn together(c: &mut Criterion, gate: &Gate, name: &str, rings: &[&[HeaderMap]]) -> Option<f64> {
+    let mut least: Option<f64> = None;
+    c.bench_function(name, |b| {
+        b.iter_custom(|iterations| {
+            let ready = Barrier::new(rings.len());
+            let decide_all = |ring: &[HeaderMap]| {
+                ready.wait();
+                let start: Instant = SystemClock.instant();
+                for (headers, _) in ring.iter().cycle().zip(0..iterations) {
+                    black_box(decide_fully(gate, NOW, &get(black_box(PATH), headers)));
+                }
+                SystemClock.instant().duration_since(start)
+            };
+            let taken = thread::scope(|scope| {
+                let threads: Vec<_> = rings.iter().map(|ring| scope.spawn(|| decide_all(ring))).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).max().unwrap()
+            });
+            // A short sample measures the start of the threads.
+            if iterations >= SAMPLE_DECISIONS_MIN {
+                #[expect(clippy::cast_precision_loss, reason = "a count of iterations is small")]
+                let nanos = taken.as_secs_f64() * 1e9 / iterations as f64;
+                least = Some(least.map_or(nanos, |least| least.min(nanos)));
+            }
+            taken
+        });
+    });
+    least
 }
 
 fn misses(c: &mut Criterion) {
@@ -141,5 +224,5 @@ fn refusals(c: &mut Criterion) {
     }
 }
 
-criterion_group!(decide, hits, misses, refusals);
+criterion_group!(decide, hits, contention, misses, refusals);
 criterion_main!(decide);

@@ -18,7 +18,6 @@ use crate::{
         account::Hasher,
         keys::{self, Keyring, Vault},
         store::Store,
-        token::CacheSettings,
     },
 };
 
@@ -54,7 +53,7 @@ impl Core {
         })?;
         // The keys come with the first reading of the store, see `Follower::start`.
         let snapshot = Snapshot::build(&settings.site, Arc::new(Keyring::default()), &metrics)?;
-        let gate = Arc::new(Gate::new(snapshot, CacheSettings::default(), settings.scrutiny));
+        let gate = Arc::new(Gate::new(snapshot, settings.cache, settings.scrutiny));
         let folder = settings.store.path.parent().map(|folder| folder.join("issuers")).unwrap_or_default();
         let foreign = ForeignIssuers::new(Arc::clone(&gate), folder, Arc::clone(&clock), Arc::clone(&metrics));
         control.block_on(async { foreign.replace(&settings.site.issuers) })?;

@@ -8,6 +8,7 @@ use super::{
     duration,
     expand::{self, Piece},
     reader::{Context, Section, Spot, suggestion},
+    size,
 };
 
 /// Characters of a value that a problem shows, at most.
@@ -93,6 +94,15 @@ impl<'a> Item<'a> {
         value.filter(|value| range.contains(value)).or_else(|| {
             let [least, most] = [range.start(), range.end()].map(|&bound| duration::shown(bound));
             self.no(&format!("a duration from {least} to {most}, such as \"500ms\", \"30s\", \"12h\" or \"1d\""))
+        })
+    }
+
+    /// A size in bytes, within `range`.
+    pub(super) fn size(&self, range: &RangeInclusive<u64>) -> Option<u64> {
+        let value = size::parse(&self.text()?);
+        value.filter(|value| range.contains(value)).or_else(|| {
+            let [least, most] = [range.start(), range.end()].map(|&bound| size::shown(bound));
+            self.no(&format!("a size from {least} to {most}, such as \"64KiB\" or \"128MiB\""))
         })
     }
 

@@ -3,8 +3,8 @@
 //! ```text
 //! report    what is wrong, each with file:line:column
 //! reader    a table of the file, read key by key; nobody asked for a key → unknown
-//! item      one value, read as what it should be          (expand: ${ENV} · duration: "30s")
-//! process   [server] [admin] [store] [log] [passwords] [throttle]
+//! item      one value, read as what it should be          (expand: ${ENV} · duration: "30s" · size: "64KiB")
+//! process   [server] [admin] [store] [log] [passwords] [throttle] [cache]
 //! keys      [keys]
 //! realms    [tokens] [realms.NAME]
 //! issuers   [issuers.NAME]
@@ -34,6 +34,7 @@ mod realms;
 mod report;
 mod routes;
 mod settings;
+mod size;
 #[cfg(test)]
 mod tests;
 mod upstreams;
@@ -109,6 +110,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
     let hashing = process::passwords(root.section("passwords"));
     let (throttle, scrutiny) = process::throttle(root.section("throttle"));
     let keys = keys::keys(root.section("keys"));
+    let cache = process::cache(root.section("cache"));
 
     let mut realms = realms::read(context, &mut root);
     let issuers = issuers::read(context, &mut root, &mut realms);
@@ -143,6 +145,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
         throttle,
         scrutiny,
         keys,
+        cache,
         access_log,
         site,
     }

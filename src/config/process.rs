@@ -1,4 +1,5 @@
-//! What the process itself needs: `[server]`, `[admin]`, `[store]`, `[log]`, `[passwords]`, `[throttle]`.
+//! What the process itself needs: `[server]`, `[admin]`, `[store]`, `[log]`, `[passwords]`, `[throttle]`,
+//! `[cache]`.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -22,7 +23,7 @@ use crate::{
         limit::{self, ScrutinySettings},
         route::HostPattern,
     },
-    state::{account, store},
+    state::{account, store, token::CacheSettings},
 };
 
 /// Overrides `store.master_key_file`, so that the key can come from where the orchestrator mounts it.
@@ -36,6 +37,8 @@ const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from
 const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
 const WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 const FAILURES: RangeInclusive<u32> = 1..=1_000_000;
+const CACHE_ENTRIES: RangeInclusive<usize> = 1..=100_000_000;
+const CACHE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 
 /// Failed logins a minute that are always allowed for one name from one address (`docs/contracts.md`).
 const NAME_FAILURES_A_MINUTE: u32 = 5;
@@ -151,6 +154,17 @@ pub(super) fn throttle(mut section: Section<'_>) -> (limit::Settings, ScrutinySe
     };
     section.finish();
     (limit::Settings { name_failures, address_failures, window, ..default }, scrutiny)
+}
+
+/// `[cache]`: the verified tokens that are remembered.
+pub(super) fn cache(mut section: Section<'_>) -> CacheSettings {
+    let default = CacheSettings::default();
+    let settings = CacheSettings {
+        entries_max: section.or("entries", default.entries_max, |item| item.integer(&CACHE_ENTRIES)),
+        bytes_max: section.or("bytes", default.bytes_max, |item| item.size(&CACHE_BYTES)),
+    };
+    section.finish();
+    settings
 }
 
 fn socket(item: &Item<'_>) -> Option<SocketAddr> {

@@ -6,7 +6,7 @@ use crate::{
     decision::{Site, schedule},
     edge::{admin, proxy},
     rules::limit,
-    state::{account, store},
+    state::{account, store, token::CacheSettings},
 };
 
 /// Everything that `gateway.toml` says, checked.
@@ -31,6 +31,8 @@ pub struct Settings {
     pub scrutiny: limit::ScrutinySettings,
     /// `[keys]`: how signing keys rotate.
     pub keys: schedule::Settings,
+    /// `[cache]`: how many verified tokens are remembered.
+    pub cache: CacheSettings,
     /// `log.access`: whether each request is logged.
     pub access_log: bool,
     /// `[tokens]`, `[realms]`, `[issuers]`, `[[token_endpoints]]`, `[oauth]`, `[[routes]]` and `[upstreams]`.
@@ -53,6 +55,8 @@ impl Settings {
             ("passwords.hash_threads", self.hashing.threads != new.hashing.threads),
             ("passwords.hash_queue", self.hashing.queue_max != new.hashing.queue_max),
             ("throttle", self.throttle != new.throttle || self.scrutiny != new.scrutiny),
+            ("cache.entries", self.cache.entries_max != new.cache.entries_max),
+            ("cache.bytes", self.cache.bytes_max != new.cache.bytes_max),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }

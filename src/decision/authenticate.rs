@@ -96,8 +96,8 @@ impl Awaiting {
 
 impl Proof {
     /// What is known about `token`, if this proof is about it.
-    pub(super) fn about(&self, token: &str) -> Option<Result<Arc<Verified>, Unopened>> {
-        (self.token.expose() == token).then(|| self.outcome.clone())
+    pub(super) fn about(&self, token: &[u8]) -> Option<Result<Arc<Verified>, Unopened>> {
+        (self.token.expose().as_bytes() == token).then(|| self.outcome.clone())
     }
 }
 
@@ -131,7 +131,7 @@ impl View<'_> {
     }
 
     /// The entry of a token that was opened before, if its issuer's tokens are still read so.
-    pub(super) fn remembered(&self, token: &str) -> Option<Arc<Verified>> {
+    pub(super) fn remembered(&self, token: &[u8]) -> Option<Arc<Verified>> {
         let verified = self.verified.get(token)?;
         // A reload moves the generation, so an entry of the present one was opened by the present config.
         let issuer = || self.snapshot().issuers.get(&verified.claims.realm);

@@ -24,7 +24,7 @@ pub struct Request<'h> {
     /// The method.
     pub method: &'h Method,
     /// The host, from [`Host::of`].
-    pub host: Result<Host, InvalidHost>,
+    pub host: Result<Host<'h>, InvalidHost>,
     /// The target's path, as received.
     pub path: &'h [u8],
     /// The target's query, as received.
@@ -166,16 +166,17 @@ fn admit(
             _ => Err(Reason::MissingToken.into()),
         };
     };
-    let token = credential.as_str();
-    let verified = match proof.and_then(|proof| proof.about(token)) {
+    let octets = credential.octets();
+    let verified = match proof.and_then(|proof| proof.about(octets)) {
         Some(Ok(verified)) => verified,
         Some(Err(Unopened::Refused(reason))) => return Err(reason.into()),
         Some(Err(Unopened::UnknownForeignKey(key))) => {
-            return Ok(Admitted::Awaiting(Awaiting { key, job: Job::new(token)? }));
+            return Ok(Admitted::Awaiting(Awaiting { key, job: Job::new(credential.text()?)? }));
         }
-        None => match view.remembered(token) {
+        // What is remembered was looked at when it was opened, and these are the same octets.
+        None => match view.remembered(octets) {
             Some(verified) => verified,
-            None => return Ok(Admitted::After(Job::new(token)?)),
+            None => return Ok(Admitted::After(Job::new(credential.text()?)?)),
         },
     };
     match view.check_standing(&verified, now).and_then(|()| policy.authorise(&verified.claims)) {

@@ -8,3 +8,4 @@ mod hot;
 mod internal;
 mod policy;
 mod routing;
+mod verdicts;

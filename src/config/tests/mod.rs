@@ -60,6 +60,9 @@ window = "2m"
 rotate_every = "30d"
 publish_ahead = "2d"
 retire_after = "2h"
+[cache]
+entries = 5000
+bytes = "16MiB"
 
 [realms.sws]
 dialect = "sws"
@@ -308,6 +311,11 @@ fn a_restart_is_needed_for_what_a_running_gateway_holds() {
         ),
         ("head_timeout = \"5s\"", "connections_max = 5", vec!["server.connections_max"]),
         ("name_failures = 10", "name_failures = 11", vec!["throttle"]),
+        (
+            "entries = 5000\nbytes = \"16MiB\"",
+            "entries = 5001\nbytes = \"17MiB\"",
+            vec!["cache.entries", "cache.bytes"],
+        ),
         ("access = false", "access = true", vec![]),
         ("path = \"/api/Clientes/\"", "path = \"/clientes\"", vec![]),
     ] {

@@ -136,7 +136,9 @@ async fn a_key_lives_as_the_schedule_says() {
     let ring = Arc::clone(&place.keeper.gate.snapshot().keys);
     assert!(ring.get(second.as_str()).is_some(), "it is published before its first token");
 
-    let due = place.step(10 * HOUR).await.unwrap();
+    let internal = place.step(10 * HOUR).await.unwrap();
+    assert_eq!(internal, 10 * HOUR + 60 + 10 + 100, "the key of internal tokens, which are read without leeway");
+    let due = place.step(internal).await.unwrap();
     assert_eq!(place.signs(), second);
     assert_eq!(place.the(KeyState::Retiring).await, first);
     // The token's life, the leeway, ten seconds for who follows late, and `retire_after`.

@@ -57,6 +57,7 @@ impl AllowedHosts {
 
     fn allow(&self, headers: &HeaderMap) -> bool {
         let Ok(host) = Host::of(headers, None) else { return false };
+        let host = host.to_lower_case();
         let name = host.as_str();
         let literal = name.trim_start_matches('[').trim_end_matches(']');
         name == "localhost" || literal.parse::<IpAddr>().is_ok() || self.0.iter().any(|allowed| &**allowed == name)

@@ -92,7 +92,7 @@ impl TokenEndpoints {
             .and_then(|token| {
                 let view = self.gate.view();
                 let now = self.clock.now();
-                let opened = view.open(token.as_str(), client, now)?;
+                let opened = view.open(token.text()?, client, now)?;
                 view.check_standing(&opened, now)?;
                 let own = opened.claims.realm == realm.name && opened.claims.kind == TokenKind::Access;
                 if own { Ok(opened) } else { Err(Reason::RealmNotAccepted) }

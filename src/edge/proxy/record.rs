@@ -12,7 +12,7 @@ use super::{
 use crate::{
     domain::Reason,
     observe::access_log::{Entry, Principal, Time, capped, millis},
-    rules::route::{CanonicalPath, Host},
+    rules::route::{CanonicalPath, Host, LowerCaseHost},
     state::upstream::Server,
 };
 
@@ -66,7 +66,11 @@ impl Shared {
             return;
         }
         let head = session.req_header();
-        let host = head.headers.get(http::header::HOST).and_then(|host| Host::parse(host.to_str().ok()?).ok());
+        let host = head
+            .headers
+            .get(http::header::HOST)
+            .and_then(|host| Host::parse(host.to_str().ok()?).ok())
+            .map(|host| host.to_lower_case());
         let path = CanonicalPath::parse(head.uri.path().as_bytes()).ok();
         self.means.access_log.write(&Entry {
             timestamp: Time(self.means.clock.now()),
@@ -74,7 +78,7 @@ impl Shared {
             request_id: &exchange.request_id,
             client: exchange.client,
             method: capped(head.method.as_str()),
-            host: host.as_ref().map(Host::as_str),
+            host: host.as_ref().map(LowerCaseHost::as_str),
             path: path.as_ref().map(|path| capped(path.as_str())),
             route: Some(metrics.name()).filter(|&name| name != self.unrouted().name()),
             status,

@@ -26,14 +26,31 @@ pub enum Source {
 }
 
 /// A token as it was found; nothing about it is checked yet. Its `Debug` shows nothing of it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credential<'h>(Cow<'h, str>);
+#[derive(Clone)]
+pub struct Credential<'h>(Found<'h>);
+
+#[derive(Clone)]
+enum Found<'h> {
+    /// What a header field has where a token stands: any octets.
+    Octets(&'h [u8]),
+    /// A text that was looked at when it was found.
+    Text(Cow<'h, str>),
+}
 
 impl Credential<'_> {
-    /// The token.
+    /// The token's octets, whatever they are. They are for comparing with tokens that were opened
+    /// before; looking at each octet first would be most of what a remembered token costs.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub fn octets(&self) -> &[u8] {
+        self.0.octets()
+    }
+
+    /// The token.
+    ///
+    /// # Errors
+    /// [`Reason::MalformedToken`] when these octets cannot be one.
+    pub fn text(&self) -> Result<&str, Reason> {
+        self.0.text()
     }
 }
 
@@ -54,25 +71,25 @@ pub fn find_credential<'h>(
     headers: &'h HeaderMap,
     query: Option<&'h str>,
 ) -> Result<Option<Credential<'h>>, Reason> {
-    let mut found = Found(None);
+    let mut first = None;
     for source in sources {
         match source {
             Source::Authorization { bare } => {
                 for value in headers.get_all(header::AUTHORIZATION) {
-                    found.add(authorization(value, *bare)?)?;
+                    add(&mut first, authorization(value, *bare)?.map(Found::Octets))?;
                 }
             }
             Source::Header(name) => {
                 for value in headers.get_all(name) {
-                    let value = text(value)?;
+                    let value = value.as_bytes().trim_ascii();
                     let token = after_bearer(value).unwrap_or(value);
-                    found.add(one_word(token)?.map(Cow::Borrowed))?;
+                    add(&mut first, (!token.is_empty()).then_some(Found::Octets(token)))?;
                 }
             }
             Source::Query(name) => {
                 for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
                     if *key == **name && !value.is_empty() {
-                        found.add(Some(value))?;
+                        add(&mut first, Some(Found::Text(value)))?;
                     }
                 }
             }
@@ -81,15 +98,16 @@ pub fn find_credential<'h>(
                     for pair in text(value)?.split(';') {
                         if let Some((key, value)) = pair.split_once('=')
                             && key.trim() == &**name
+                            && !value.trim().is_empty()
                         {
-                            found.add(one_word(value.trim())?.map(Cow::Borrowed))?;
+                            add(&mut first, Some(Found::Text(word(value.trim().as_bytes())?.into())))?;
                         }
                     }
                 }
             }
         }
     }
-    Ok(found.0.map(Credential))
+    Ok(first.map(Credential))
 }
 
 /// `query` without the parameters called `name`; `None` when it has none of them.
@@ -102,59 +120,70 @@ pub fn strip_query(query: &str, name: &str) -> Option<String> {
     Some(query.split('&').filter(|pair| !names_it(pair)).collect::<Vec<_>>().join("&"))
 }
 
-struct Found<'h>(Option<Cow<'h, str>>);
+impl Found<'_> {
+    fn octets(&self) -> &[u8] {
+        match self {
+            Self::Octets(octets) => octets,
+            Self::Text(text) => text.as_bytes(),
+        }
+    }
 
-impl<'h> Found<'h> {
-    fn add(&mut self, token: Option<Cow<'h, str>>) -> Result<(), Reason> {
-        let Some(token) = token else { return Ok(()) };
-        match &self.0 {
-            Some(first) if *first != token => Err(Reason::ConflictingTokens),
-            Some(_) => Ok(()),
-            None => {
-                self.0 = Some(token);
-                Ok(())
-            }
+    fn text(&self) -> Result<&str, Reason> {
+        match self {
+            Self::Octets(octets) => word(octets),
+            Self::Text(text) => Ok(text),
         }
     }
 }
 
-/// A value of visible ASCII, spaces and tabs, trimmed. `HeaderValue::to_str` says the same, but leaves
-/// its loop early and so looks at one octet at a time, which is most of what a remembered token costs.
-fn text(value: &HeaderValue) -> Result<&str, Reason> {
-    let octets = value.as_bytes();
-    let visible = octets.iter().fold(true, |visible, octet| visible & matches!(octet, b'\t' | b' '..=b'~'));
-    let text = std::str::from_utf8(octets).ok().filter(|_| visible);
-    text.map(str::trim).ok_or(Reason::MalformedToken)
+/// Notes a token beside the first. Where there are two, both are looked at before they are compared,
+/// so that the answer does not depend on which of them is malformed.
+fn add<'h>(first: &mut Option<Found<'h>>, token: Option<Found<'h>>) -> Result<(), Reason> {
+    match (&*first, token) {
+        (_, None) => Ok(()),
+        (None, token) => {
+            *first = token;
+            Ok(())
+        }
+        (Some(first), Some(token)) if first.text()? == token.text()? => Ok(()),
+        (Some(_), Some(_)) => Err(Reason::ConflictingTokens),
+    }
 }
 
-fn authorization(value: &HeaderValue, bare: bool) -> Result<Option<Cow<'_, str>>, Reason> {
-    let value = text(value)?;
-    let token = match after_bearer(value) {
-        Some(token) => token,
-        None if value.is_empty() => return Ok(None),
+/// A value of visible ASCII, spaces and tabs, trimmed.
+fn text(value: &HeaderValue) -> Result<&str, Reason> {
+    value.to_str().map(str::trim).map_err(|_| Reason::MalformedToken)
+}
+
+/// What stands where `Authorization` has a token, if there is anything.
+fn authorization(value: &HeaderValue, bare: bool) -> Result<Option<&[u8]>, Reason> {
+    if let Some(token) = after_bearer(value.as_bytes().trim_ascii()) {
+        return Ok((!token.is_empty()).then_some(token));
+    }
+    match text(value)? {
+        "" => Ok(None),
         // Another scheme's credentials (`Basic …`) are not ours to judge: they count as none.
-        None if value.contains(' ') => return Ok(None),
-        None if bare => value,
-        None => return Err(Reason::MalformedToken),
-    };
-    Ok(one_word(token)?.map(Cow::Borrowed))
+        value if value.contains(' ') => Ok(None),
+        value if bare => Ok(Some(value.as_bytes())),
+        _ => Err(Reason::MalformedToken),
+    }
 }
 
 /// What follows `Bearer`, when that is the scheme.
-fn after_bearer(value: &str) -> Option<&str> {
+fn after_bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(BEARER.len())?;
-    if !scheme.eq_ignore_ascii_case(BEARER) {
+    // Nearly all spell it so, and the case of letters takes longer to compare.
+    if scheme != BEARER.as_bytes() && !scheme.eq_ignore_ascii_case(BEARER.as_bytes()) {
         return None;
     }
-    if rest.is_empty() { Some("") } else { rest.starts_with([' ', '\t']).then(|| rest.trim()) }
+    if rest.is_empty() { Some(rest) } else { matches!(rest[0], b' ' | b'\t').then(|| rest.trim_ascii()) }
 }
 
-fn one_word(token: &str) -> Result<Option<&str>, Reason> {
-    let parted = token.bytes().fold(false, |parted, octet| parted | matches!(octet, b' ' | b'\t' | b','));
-    if parted {
-        return Err(Reason::MalformedToken);
-    }
-    Ok((!token.is_empty()).then_some(token))
+/// One word of visible ASCII, without commas. Every octet is looked at, which a processor does many
+/// at a time; stopping at the first wrong one would look at them one by one.
+fn word(octets: &[u8]) -> Result<&str, Reason> {
+    let is_word = octets.iter().fold(true, |is_word, octet| is_word & (octet.is_ascii_graphic() & (*octet != b',')));
+    std::str::from_utf8(octets).ok().filter(|_| is_word).ok_or(Reason::MalformedToken)
 }
 
 #[cfg(test)]
@@ -175,7 +204,10 @@ mod tests {
 
     fn find(sources: &[Source], pairs: &[(&'static str, &str)], query: Option<&str>) -> Result<Option<String>, Reason> {
         let headers = headers(pairs);
-        find_credential(sources, &headers, query).map(|found| found.map(|token| token.as_str().to_owned()))
+        match find_credential(sources, &headers, query)? {
+            Some(token) => token.text().map(|text| Some(text.to_owned())),
+            None => Ok(None),
+        }
     }
 
     #[test]
@@ -213,6 +245,24 @@ mod tests {
         for value in ["Bearer a b", "Bearer a,b", "Bearer a\tb", "Bearer \u{f1}", "Bearer a\u{a0}b"] {
             assert_eq!(find(&sws(), &[("authorization", value)], None), Err(Reason::MalformedToken), "{value}");
         }
+    }
+
+    #[test]
+    fn of_two_tokens_a_malformed_one_counts_before_that_they_differ() {
+        for (first, second) in
+            [("a,b", "Bearer abc"), ("abc", "Bearer a,b"), ("a,b", "Bearer a,b"), ("\u{f1}", "Bearer abc")]
+        {
+            let pairs = [("currenttokenvalue", first), ("authorization", second)];
+            assert_eq!(find(&sws(), &pairs, None), Err(Reason::MalformedToken), "{first} {second}");
+        }
+    }
+
+    #[test]
+    fn octets_are_what_stands_behind_the_scheme() {
+        let headers = headers(&[("authorization", "\tbearer \t a,\u{f1} ")]);
+        let credential = find_credential(&sws(), &headers, None).unwrap().unwrap();
+        assert_eq!(credential.octets(), "a,\u{f1}".as_bytes());
+        assert_eq!(credential.text(), Err(Reason::MalformedToken));
     }
 
     #[test]

@@ -13,35 +13,33 @@ const HOST_BYTES_MAX: usize = 255;
 #[error("the Host header is missing, repeated or malformed")]
 pub struct InvalidHost;
 
-/// A request's host name without port and final dot, in lower case. It lives on the stack.
+/// A request's host name without port and final dot, spelt as received. What compares it, compares
+/// it without regard to case.
 #[derive(Clone, Copy)]
-pub struct Host {
-    octets: [u8; HOST_BYTES_MAX],
-    len: usize,
-}
+pub struct Host<'h>(&'h str);
 
-impl Host {
+impl<'h> Host<'h> {
     /// From the `Host` header, which must be there exactly once (RFC 9112 section 3.2), or from the
     /// authority of an absolute target, which must then be the same.
-    pub fn of(headers: &HeaderMap, authority: Option<&str>) -> Result<Self, InvalidHost> {
+    pub fn of(headers: &'h HeaderMap, authority: Option<&str>) -> Result<Self, InvalidHost> {
         let mut values = headers.get_all(http::header::HOST).iter();
         let host = match (values.next(), values.next()) {
-            (Some(value), None) => Self::parse(value.to_str().map_err(|_| InvalidHost)?)?,
+            (Some(value), None) => Self::parse(std::str::from_utf8(value.as_bytes()).map_err(|_| InvalidHost)?)?,
             _ => return Err(InvalidHost),
         };
         match authority {
-            Some(authority) if Self::parse(authority)?.as_str() != host.as_str() => Err(InvalidHost),
+            Some(authority) if !Host::parse(authority)?.is(host.0) => Err(InvalidHost),
             _ => Ok(host),
         }
     }
 
     /// From `name[:port]` or `[v6][:port]`.
-    pub fn parse(value: &str) -> Result<Self, InvalidHost> {
+    pub fn parse(value: &'h str) -> Result<Self, InvalidHost> {
         let (name, port) = if value.starts_with('[') {
             let end = value.find(']').ok_or(InvalidHost)?;
             value.split_at(end + 1)
         } else {
-            value.split_at(value.find(':').unwrap_or(value.len()))
+            value.split_at(value.bytes().position(|octet| octet == b':').unwrap_or(value.len()))
         };
         let port = port.strip_prefix(':').unwrap_or(port);
         if !port.bytes().all(|b| b.is_ascii_digit()) || port.len() > 5 {
@@ -52,12 +50,40 @@ impl Host {
         if !shaped || name.starts_with('.') {
             return Err(InvalidHost);
         }
-        let mut octets = [0; HOST_BYTES_MAX];
-        octets[..name.len()].copy_from_slice(name.as_bytes());
-        octets[..name.len()].make_ascii_lowercase();
-        Ok(Self { octets, len: name.len() })
+        Ok(Self(name))
     }
 
+    /// Whether it is `name`.
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        self.0.eq_ignore_ascii_case(name)
+    }
+
+    /// The name in lower case, as patterns have it.
+    #[must_use]
+    pub fn to_lower_case(&self) -> LowerCaseHost {
+        let mut octets = [0; HOST_BYTES_MAX];
+        octets[..self.0.len()].copy_from_slice(self.0.as_bytes());
+        octets[..self.0.len()].make_ascii_lowercase();
+        LowerCaseHost { octets, len: self.0.len() }
+    }
+}
+
+impl fmt::Debug for Host<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.0, f)
+    }
+}
+
+/// A host name in lower case. It lives on the stack, and is made only where names are looked up: it
+/// is too large to be handed around.
+#[derive(Clone, Copy)]
+pub struct LowerCaseHost {
+    octets: [u8; HOST_BYTES_MAX],
+    len: usize,
+}
+
+impl LowerCaseHost {
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -65,14 +91,26 @@ impl Host {
     }
 }
 
-impl fmt::Debug for Host {
+impl fmt::Debug for LowerCaseHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
-const fn is_host_octet(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_' | b':' | b'[' | b']')
+/// Which octets a host name has, looked up once an octet of every request's.
+const HOST_OCTETS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0_u8;
+    while octet < 128 {
+        table[octet as usize] =
+            octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+        octet += 1;
+    }
+    table
+};
+
+fn is_host_octet(octet: u8) -> bool {
+    HOST_OCTETS[usize::from(octet)]
 }
 
 /// A host that a route names: `crm.example.com`, or `*.example.com` for every name below it.
@@ -90,12 +128,12 @@ impl FromStr for HostPattern {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(parent) = text.strip_prefix("*.") {
             let parent = Host::parse(parent)?;
-            return Ok(Self::Below(format!(".{}", parent.as_str()).into()));
+            return Ok(Self::Below(format!(".{}", parent.to_lower_case().as_str()).into()));
         }
         if text.contains(':') && !text.starts_with('[') {
             return Err(InvalidHost);
         }
-        Host::parse(text).map(|host| Self::Exact(host.as_str().into()))
+        Host::parse(text).map(|host| Self::Exact(host.to_lower_case().as_str().into()))
     }
 }
 
@@ -124,7 +162,8 @@ mod tests {
             ("127.0.0.1:1", "127.0.0.1"),
             ("[::1]:8080", "[::1]"),
         ] {
-            assert_eq!(Host::parse(value).unwrap().as_str(), name);
+            assert_eq!(Host::parse(value).unwrap().to_lower_case().as_str(), name);
+            assert!(Host::parse(value).unwrap().is(name));
         }
     }
 
@@ -141,7 +180,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         assert!(Host::of(&headers, None).is_err());
         headers.append("host", HeaderValue::from_static("a.example"));
-        assert_eq!(Host::of(&headers, None).unwrap().as_str(), "a.example");
+        assert!(Host::of(&headers, None).unwrap().is("a.example"));
         assert!(Host::of(&headers, Some("A.example:80")).is_ok());
         assert!(Host::of(&headers, Some("b.example")).is_err());
         headers.append("host", HeaderValue::from_static("a.example"));

@@ -4,6 +4,6 @@ mod host;
 mod path;
 mod router;
 
-pub use host::{Host, HostPattern, InvalidHost};
+pub use host::{Host, HostPattern, InvalidHost, LowerCaseHost};
 pub use path::{CanonicalPath, PathError};
 pub use router::{Conflict, Found, Pattern, Router};

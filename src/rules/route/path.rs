@@ -51,8 +51,8 @@ impl<'a> CanonicalPath<'a> {
     /// Canonicalises the path part of a request target (without query). A path that is canonical
     /// already is borrowed, not copied.
     pub fn parse(raw: &'a [u8]) -> Result<Self, PathError> {
-        match std::str::from_utf8(raw) {
-            Ok(text) if is_canonical(raw) => Ok(Self(Cow::Borrowed(text))),
+        match is_canonical(raw).then(|| std::str::from_utf8(raw)) {
+            Some(Ok(text)) => Ok(Self(Cow::Borrowed(text))),
             _ => canonicalise(raw).map(|path| Self(Cow::Owned(path))),
         }
     }
@@ -83,7 +83,7 @@ impl fmt::Debug for CanonicalPath<'_> {
 }
 
 /// `pchar` of RFC 3986 section 3.3 without the percent sign, and without `;`.
-const fn stands_bare(octet: u8) -> bool {
+const fn is_bare_pchar(octet: u8) -> bool {
     octet.is_ascii_alphanumeric()
         || matches!(
             octet,
@@ -103,6 +103,21 @@ const fn stands_bare(octet: u8) -> bool {
                 | b':'
                 | b'@'
         )
+}
+
+/// [`is_bare_pchar`] of every octet, looked up once an octet of every request's path.
+const STANDS_BARE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0_u8;
+    while octet < 128 {
+        table[octet as usize] = is_bare_pchar(octet);
+        octet += 1;
+    }
+    table
+};
+
+fn stands_bare(octet: u8) -> bool {
+    STANDS_BARE[usize::from(octet)]
 }
 
 fn is_canonical(raw: &[u8]) -> bool {

@@ -3,8 +3,7 @@
 //! method: a path that exists, but not for this method, is 405 and never falls through to a
 //! shorter route.
 
-use std::collections::HashMap;
-
+use foldhash::{HashMap, HashMapExt};
 use http::Method;
 use thiserror::Error;
 
@@ -62,6 +61,8 @@ pub struct Router<T> {
 struct Table<T> {
     exact: HashMap<Box<str>, Slot<T>>,
     prefix: HashMap<Box<str>, Slot<T>>,
+    /// The lengths of the exact paths, each as the bit `length % 64`: a path of none of these is not looked up.
+    exact_lengths: u64,
     /// The most segments that a prefix here has: no deeper cut of a path is worth a look-up.
     prefix_segments_max: usize,
 }
@@ -107,9 +108,13 @@ impl<T: Clone> Router<T> {
 impl<T> Router<T> {
     /// The route for a request.
     #[must_use]
-    pub fn find(&self, host: &Host, path: &CanonicalPath<'_>, method: &Method) -> Found<'_, T> {
+    pub fn find(&self, host: &Host<'_>, path: &CanonicalPath<'_>, method: &Method) -> Found<'_, T> {
         let path = path.as_str();
-        let slot = self.host_slot(host.as_str(), path).or_else(|| self.any_host.slot(path));
+        let slot = if self.exact_hosts.is_empty() && self.parent_hosts.is_empty() {
+            self.any_host.slot(path)
+        } else {
+            self.host_slot(host.to_lower_case().as_str(), path).or_else(|| self.any_host.slot(path))
+        };
         slot.map_or(Found::Nothing, |slot| slot.by_method(method))
     }
 
@@ -127,7 +132,7 @@ impl<T> Router<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), prefix: HashMap::new(), prefix_segments_max: 0 }
+        Self { exact: HashMap::new(), prefix: HashMap::new(), exact_lengths: 0, prefix_segments_max: 0 }
     }
 }
 
@@ -136,6 +141,7 @@ impl<T: Clone> Table<T> {
     fn add(&mut self, pattern: &Pattern, route: &T) -> bool {
         let path = pattern.path.as_str();
         let slots = if pattern.exact {
+            self.exact_lengths |= length_bit(path);
             &mut self.exact
         } else {
             self.prefix_segments_max = self.prefix_segments_max.max(path.matches('/').count());
@@ -157,7 +163,9 @@ impl<T: Clone> Table<T> {
 
 impl<T> Table<T> {
     fn slot(&self, path: &str) -> Option<&Slot<T>> {
-        if let Some(slot) = self.exact.get(path) {
+        if self.exact_lengths & length_bit(path) != 0
+            && let Some(slot) = self.exact.get(path)
+        {
             return Some(slot);
         }
         if self.prefix.is_empty() {
@@ -165,17 +173,22 @@ impl<T> Table<T> {
         }
         // Prefixes end at segment boundaries, so only the cuts before each slash, and the whole, can be one.
         // A path cut deeper than any prefix is, starts at that depth.
-        let mut cut = path.match_indices('/').nth(self.prefix_segments_max).map_or(path, |(at, _)| &path[..at]);
+        let mut slashes = path.bytes().enumerate().filter(|&(_, octet)| octet == b'/');
+        let mut cut = slashes.nth(self.prefix_segments_max).map_or(path, |(at, _)| &path[..at]);
         loop {
             if let Some(slot) = self.prefix.get(cut) {
                 return Some(slot);
             }
-            match cut.rfind('/') {
+            match cut.bytes().rposition(|octet| octet == b'/') {
                 Some(0) | None => return self.prefix.get("/"),
                 Some(at) => cut = &cut[..at],
             }
         }
     }
+}
+
+const fn length_bit(path: &str) -> u64 {
+    1 << (path.len() % 64)
 }
 
 impl<T> Slot<T> {

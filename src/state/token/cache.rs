@@ -15,6 +15,7 @@ use quick_cache::{
     sync::{Cache, DefaultLifecycle},
 };
 
+use super::tally::Tally;
 use crate::{
     domain::{Claims, PrincipalKind, Timestamp},
     rules::issuer::Issuer,
@@ -27,7 +28,7 @@ const ENTRY_OVERHEAD_BYTES: usize = 512;
 /// The bounds of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Entries, about; default 100,000.
+    /// Entries; default 100,000.
     pub entries_max: usize,
     /// Bytes of all entries together, about; default 128 MiB.
     pub bytes_max: u64,
@@ -123,8 +124,8 @@ impl fmt::Debug for Verified {
 
 /// Opened tokens by their text; bounded, shared, and read without waiting.
 pub struct VerifiedTokens {
-    entries: Cache<Box<str>, Arc<Verified>, TokenWeighter>,
-    hits: AtomicU64,
+    entries: Cache<Box<[u8]>, Arc<Verified>, TokenWeighter>,
+    hits: Tally,
     misses: AtomicU64,
     insertions: AtomicU64,
 }
@@ -135,40 +136,40 @@ impl VerifiedTokens {
     pub fn new(settings: Settings) -> Self {
         let options = OptionsBuilder::new()
             .estimated_items_capacity(settings.entries_max)
-            .weight_capacity(settings.bytes_max.min(bytes_of_entries(settings.entries_max)))
+            .weight_capacity(settings.bytes_max)
             .build()
             .expect("both capacities are given");
         let entries = Cache::with_options(
             options,
-            TokenWeighter,
+            TokenWeighter { least: settings.bytes_max.div_ceil(settings.entries_max.max(1) as u64) },
             quick_cache::DefaultHashBuilder::default(),
             DefaultLifecycle::default(),
         );
-        Self { entries, hits: AtomicU64::new(0), misses: AtomicU64::new(0), insertions: AtomicU64::new(0) }
+        Self { entries, hits: Tally::new(), misses: AtomicU64::new(0), insertions: AtomicU64::new(0) }
     }
 
     /// The entry of exactly this token.
     #[must_use]
-    pub fn get(&self, token: &str) -> Option<Arc<Verified>> {
+    pub fn get(&self, token: &[u8]) -> Option<Arc<Verified>> {
         self.entries.get(token)
     }
 
     /// Notes that a token was found and was as good as opened.
     pub fn note_hit(&self) {
-        self.hits.fetch_add(1, Ordering::Relaxed);
+        self.hits.raise();
     }
 
     /// Look-ups that found their token since the start.
     #[must_use]
     pub fn hits(&self) -> u64 {
-        self.hits.load(Ordering::Relaxed)
+        self.hits.sum()
     }
 
     /// Remembers an opened token.
     pub fn insert(&self, token: &str, verified: Arc<Verified>) {
         self.misses.fetch_add(1, Ordering::Relaxed);
         self.insertions.fetch_add(1, Ordering::Relaxed);
-        self.entries.insert(token.into(), verified);
+        self.entries.insert(token.as_bytes().into(), verified);
     }
 
     /// Notes that a token was looked for and was none that can be remembered.
@@ -207,20 +208,18 @@ impl fmt::Debug for VerifiedTokens {
     }
 }
 
+/// Weighs an entry by its bytes, but never below its share of all: so one capacity bounds the bytes
+/// and the entries.
 #[derive(Clone)]
-struct TokenWeighter;
-
-impl Weighter<Box<str>, Arc<Verified>> for TokenWeighter {
-    fn weight(&self, token: &Box<str>, _: &Arc<Verified>) -> u64 {
-        // The claims are about as long as the token they were read from.
-        (2 * token.len() + ENTRY_OVERHEAD_BYTES) as u64
-    }
+struct TokenWeighter {
+    least: u64,
 }
 
-fn bytes_of_entries(entries: usize) -> u64 {
-    /// A token of the contracts, about.
-    const TOKEN_BYTES: usize = 400;
-    (entries as u64).saturating_mul((2 * TOKEN_BYTES + ENTRY_OVERHEAD_BYTES) as u64)
+impl Weighter<Box<[u8]>, Arc<Verified>> for TokenWeighter {
+    fn weight(&self, token: &Box<[u8]>, _: &Arc<Verified>) -> u64 {
+        // The claims are about as long as the token they were read from.
+        self.least.max((2 * token.len() + ENTRY_OVERHEAD_BYTES) as u64)
+    }
 }
 
 /// What the upstream is told: DESIGN's `X-Auth-*`. A value that no header can carry (a line break

@@ -3,9 +3,11 @@
 mod cache;
 mod jwt;
 mod sealed;
+mod tally;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use foldhash::HashMap;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -21,7 +23,7 @@ pub use sealed::{SEALED_TEXT_BYTES_MAX, sealed_text_bytes};
 /// A token larger than this is refused before anything of it is looked at.
 pub const TOKEN_BYTES_MAX: usize = 8192;
 
-/// The realms by name.
+/// The realms by name. Each request looks one up; the names are the config's, so the quick hash will do.
 pub type Realms = HashMap<RealmName, Arc<Realm>>;
 
 /// Everybody whose tokens are read, by name: realms and foreign issuers.

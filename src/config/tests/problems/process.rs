@@ -1,4 +1,4 @@
-//! What is wrong with `[server]`, `[admin]`, `[store]`, `[log]`, `[passwords]`, `[throttle]` and `[tokens]`.
+//! What is wrong with `[server]`, `[admin]`, `[store]`, `[log]`, `[passwords]`, `[throttle]`, `[cache]` and `[tokens]`.
 
 use super::check;
 
@@ -29,6 +29,17 @@ fn the_process_has_bounds() {
             "1:27: server.trusted_proxies[0]: 'lb' is not an address or a block of them, such as \"10.0.0.1\" or \"10.0.0.0/8\"",
         ),
         ("log.format = \"text\"", "1:14: log.format: 'text' is not known here; known: json"),
+        ("cache.entries = 0", "1:17: cache.entries: expected an integer from 1 to 100000000, found 0"),
+        (
+            "cache.bytes = \"1KiB\"",
+            "1:15: cache.bytes: '1KiB' is not a size from 1MiB to 1024GiB, such as \"64KiB\" or \"128MiB\"",
+        ),
+        (
+            "cache.bytes = \"128MB\"",
+            "1:15: cache.bytes: '128MB' is not a size from 1MiB to 1024GiB, such as \"64KiB\" or \"128MiB\"",
+        ),
+        ("cache.bytes = 1000", "1:15: cache.bytes: expected a string, found 1000"),
+        ("cache.size = 1", "1:7: cache.size: unknown key; known: entries, bytes"),
         ("passwords.hash_threads = 0", "1:26: passwords.hash_threads: expected an integer from 1 to 256, found 0"),
         ("passwords.hash_queue = 0", "1:24: passwords.hash_queue: expected an integer from 1 to 100000, found 0"),
         (

@@ -42,10 +42,10 @@ pub(super) enum Revoke {
         /// The token's id, instead of the token on standard input
         #[arg(long, requires = "realm")]
         jti: Option<String>,
-        /// The realm of --jti
+        /// The realm of --jti, or the foreign issuer
         #[arg(long, requires = "jti")]
         realm: Option<RealmName>,
-        /// When the token of --jti ends, RFC 3339 or Unix seconds; kept for the realm's longest lifetime without it
+        /// When the token of --jti ends, RFC 3339 or Unix seconds; kept for the realm's longest lifetime without it, and for ever where that is not known
         #[arg(long, requires = "jti", value_parser = instant)]
         expires: Option<Timestamp>,
     },
@@ -131,8 +131,11 @@ impl InStore for Revoke {
                 Ok(revoked(steward.revoke_token(&token_from_stdin()?, &settings.site.issuers()).await?))
             }
             Self::Token { jti: Some(jti), realm, expires, .. } => {
-                let realm = find_realm(settings, realm.as_ref())?;
-                Ok(revoked(steward.revoke_token_id(realm, jti, *expires).await?))
+                let issuers = settings.site.issuers();
+                let named = realm.as_ref().map_or("", RealmName::as_str);
+                let unknown = || CliError::Refused(format!("the config has no realm or issuer '{named}'"));
+                let issuer = realm.as_ref().and_then(|name| issuers.get(name)).ok_or_else(unknown)?;
+                Ok(revoked(steward.revoke_token_id(issuer, jti, *expires).await?))
             }
             Self::Session { id, .. } => Ok(revoked(steward.revoke_session(*id).await?)),
             Self::Principal { principal, .. } => {

@@ -49,6 +49,7 @@ impl Steward {
             Self::check_rotation(owner, &keys)?;
         }
         let retires_at = owner.retires_at(&self.store, settings, now).await?;
+        let retires_at = retires_at.filter(|_| !keys.active.is_some_and(|key| key.imported));
         let fate = Fate::Retiring { retires_at };
         let signs = |id| Rotated::Signs { id, before: seen.map(|seen| (seen.clone(), retires_at)) };
         let next = keys.next.filter(|next| next.algorithm == owner.algorithm);

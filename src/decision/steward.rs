@@ -8,11 +8,7 @@ use thiserror::Error;
 use super::{lifetimes, snapshot::Gate};
 use crate::{
     domain::{Clock, PrincipalKind, RealmName, Reason, RevocationId, Secret, SessionId, Timestamp, TokenKind},
-    rules::{
-        dialect::AccountName,
-        issuer::Issuer,
-        realm::{Realm, later},
-    },
+    rules::{dialect::AccountName, issuer::Issuer, realm::later},
     state::{
         account::{self, Account, AccountError, Raised},
         keys::{ImportError, Keyring, Vault, VaultError},
@@ -126,11 +122,11 @@ impl Steward {
         Ok(Revoked::Token(claims.revocation_id))
     }
 
-    /// Revokes a token by its `jti`. Without `expires_at` the record is kept as long as the realm's
-    /// longest-lived token could live, under any config that a gateway had.
+    /// Revokes a token by its `jti`. Without `expires_at` the record is kept as long as the issuer's
+    /// longest-lived token could live, under any config that a gateway had: for ever where only somebody else knows.
     pub async fn revoke_token_id(
         &self,
-        realm: &Realm,
+        issuer: &Issuer,
         id: &str,
         expires_at: Option<Timestamp>,
     ) -> Result<Revoked, StewardError> {
@@ -138,13 +134,22 @@ impl Steward {
         if expires_at.is_some_and(|end| end <= now) {
             return Err(StewardError::Refused("a token whose end has passed needs no revocation".to_owned()));
         }
-        let subject = RevocationId::of_token_id(&realm.name, id);
-        let expires_at = match expires_at {
-            None => lifetimes::latest_expiry(&self.store, realm, now).await?,
-            given => given,
+        let subject = RevocationId::of_token_id(issuer.name(), id);
+        let expires_at = match (expires_at, issuer) {
+            (Some(end), _) => Some(end),
+            (None, Issuer::Realm(realm)) if !self.has_imported_keys(&realm.name).await? => {
+                lifetimes::latest_expiry(&self.store, realm, now).await?
+            }
+            // How long a foreign issuer's tokens live, or those of the API before, is not for us to know.
+            (None, _) => None,
         };
         self.record(Subject::Token(subject), expires_at).await?;
         Ok(Revoked::Token(subject))
+    }
+
+    async fn has_imported_keys(&self, realm: &RealmName) -> Result<bool, StewardError> {
+        let records = self.vault.records().await?;
+        Ok(records.iter().any(|key| key.imported && key.realm == *realm && key.state.verifies()))
     }
 
     /// Revokes a session: all tokens that its login gave, refreshed ones too.

@@ -91,8 +91,10 @@ async fn revoke_token(State(admin): State<Arc<Admin>>, Body(asked): Body<TokenTo
     let revoked = match asked {
         TokenToRevoke::Itself { token } => admin.steward.revoke_token(token.expose(), &snapshot.issuers).await?,
         TokenToRevoke::ById { jti, realm, expires } => {
-            let realm = admin.realm(&realm)?;
-            admin.steward.revoke_token_id(&realm, &jti, expires.map(Timestamp::from_secs)).await?
+            let unknown = || ApiError(StatusCode::NOT_FOUND, format!("the config has no realm or issuer '{realm}'"));
+            let name = RealmName::from_str(&realm).map_err(|_| unknown())?;
+            let issuer = snapshot.issuers.get(&name).ok_or_else(unknown)?;
+            admin.steward.revoke_token_id(issuer, &jti, expires.map(Timestamp::from_secs)).await?
         }
     };
     Ok(Json(revoked_json(revoked)))

@@ -202,7 +202,9 @@ pub(super) async fn dismiss(
     let now = now.as_millis();
     let query = match fate {
         Fate::Retiring { retires_at } => {
-            let statement = "UPDATE keys SET state = 'retiring', retiring_since = ?, retires_at = ? \
+            // How long the tokens live that an imported key signed before it came here, nobody here knows.
+            let statement = "UPDATE keys SET state = 'retiring', retiring_since = ?, \
+                             retires_at = CASE WHEN imported THEN NULL ELSE ? END \
                              WHERE realm = ? AND state = 'active'";
             sqlx::query(statement).bind(now).bind(retires_at.map(Timestamp::as_millis))
         }

@@ -60,6 +60,17 @@ async fn a_signing_import_takes_over_and_is_pinned() {
 }
 
 #[tokio::test]
+async fn an_imported_key_never_retires_by_itself() {
+    let (place, first) = Place::with_key(Algorithm::Hs256).await;
+    let fate = Fate::Retiring { retires_at: Some(at(10)) };
+    place.vault.import(&import("old", Use::Sign { retires_at: Some(at(10)) }), at(1)).await.unwrap();
+    let old = KeyId::from_text("old");
+    place.vault.replace(&realm(), Algorithm::Hs256, Some(&old), fate, at(2)).await.unwrap().unwrap();
+    assert_eq!(place.record(&old).await.retires_at, None, "its tokens of old may live on");
+    assert_eq!(place.record(&first).await.retires_at, Some(at(10)));
+}
+
+#[tokio::test]
 async fn an_id_is_given_once_and_a_revoked_key_stays_revoked() {
     let (place, first) = Place::with_key(Algorithm::Hs256).await;
     let vault = &place.vault;

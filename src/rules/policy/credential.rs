@@ -199,7 +199,7 @@ fn after_bearer(value: &[u8]) -> Option<&[u8]> {
 /// One word of visible ASCII, without commas. Every octet is looked at, which a processor does many
 /// at a time; stopping at the first wrong one would look at them one by one.
 fn word(octets: &[u8]) -> Result<&str, Reason> {
-    let is_word = octets.iter().fold(true, |is_word, octet| is_word & (octet.is_ascii_graphic() & (*octet != b',')));
+    let is_word = octets.iter().fold(true, |is_word, octet| is_word & (octet.is_ascii_graphic() && (*octet != b',')));
     std::str::from_utf8(octets).ok().filter(|_| is_word).ok_or(Reason::MalformedToken)
 }
 

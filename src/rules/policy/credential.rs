@@ -66,6 +66,7 @@ impl std::fmt::Debug for Credential<'_> {
 /// # Errors
 /// [`Reason::ConflictingTokens`] when two different ones stand there (RFC 6750 section 3.1), and
 /// [`Reason::MalformedToken`] when something stands there that cannot be one.
+#[inline]
 pub fn find_credential<'h>(
     sources: &[Source],
     headers: &'h HeaderMap,
@@ -76,35 +77,23 @@ pub fn find_credential<'h>(
         match source {
             Source::Authorization { bare } => {
                 for value in headers.get_all(header::AUTHORIZATION) {
-                    add(&mut first, authorization(value, *bare)?.map(Found::Octets))?;
+                    let token = authorization(value, *bare)?;
+                    if !token.is_empty() {
+                        add(&mut first, Found::Octets(token))?;
+                    }
                 }
             }
             Source::Header(name) => {
                 for value in headers.get_all(name) {
                     let value = value.as_bytes().trim_ascii();
                     let token = after_bearer(value).unwrap_or(value);
-                    add(&mut first, (!token.is_empty()).then_some(Found::Octets(token)))?;
-                }
-            }
-            Source::Query(name) => {
-                for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-                    if *key == **name && !value.is_empty() {
-                        add(&mut first, Some(Found::Text(value)))?;
+                    if !token.is_empty() {
+                        add(&mut first, Found::Octets(token))?;
                     }
                 }
             }
-            Source::Cookie(name) => {
-                for value in headers.get_all(header::COOKIE) {
-                    for pair in text(value)?.split(';') {
-                        if let Some((key, value)) = pair.split_once('=')
-                            && key.trim() == &**name
-                            && !value.trim().is_empty()
-                        {
-                            add(&mut first, Some(Found::Text(word(value.trim().as_bytes())?.into())))?;
-                        }
-                    }
-                }
-            }
+            Source::Query(name) => add_from_query(&mut first, name, query.unwrap_or_default())?,
+            Source::Cookie(name) => add_from_cookies(&mut first, name, headers)?,
         }
     }
     Ok(first.map(Credential))
@@ -136,17 +125,40 @@ impl Found<'_> {
     }
 }
 
+fn add_from_query<'h>(first: &mut Option<Found<'h>>, name: &str, query: &'h str) -> Result<(), Reason> {
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        if *key == *name && !value.is_empty() {
+            add(first, Found::Text(value))?;
+        }
+    }
+    Ok(())
+}
+
+fn add_from_cookies<'h>(first: &mut Option<Found<'h>>, name: &str, headers: &'h HeaderMap) -> Result<(), Reason> {
+    for value in headers.get_all(header::COOKIE) {
+        for pair in text(value)?.split(';') {
+            if let Some((key, value)) = pair.split_once('=')
+                && key.trim() == name
+                && !value.trim().is_empty()
+            {
+                add(first, Found::Text(word(value.trim().as_bytes())?.into()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Notes a token beside the first. Where there are two, both are looked at before they are compared,
 /// so that the answer does not depend on which of them is malformed.
-fn add<'h>(first: &mut Option<Found<'h>>, token: Option<Found<'h>>) -> Result<(), Reason> {
-    match (&*first, token) {
-        (_, None) => Ok(()),
-        (None, token) => {
-            *first = token;
+#[inline]
+fn add<'h>(first: &mut Option<Found<'h>>, token: Found<'h>) -> Result<(), Reason> {
+    match first {
+        None => {
+            *first = Some(token);
             Ok(())
         }
-        (Some(first), Some(token)) if first.text()? == token.text()? => Ok(()),
-        (Some(_), Some(_)) => Err(Reason::ConflictingTokens),
+        Some(first) if first.text()? == token.text()? => Ok(()),
+        Some(_) => Err(Reason::ConflictingTokens),
     }
 }
 
@@ -155,21 +167,26 @@ fn text(value: &HeaderValue) -> Result<&str, Reason> {
     value.to_str().map(str::trim).map_err(|_| Reason::MalformedToken)
 }
 
-/// What stands where `Authorization` has a token, if there is anything.
-fn authorization(value: &HeaderValue, bare: bool) -> Result<Option<&[u8]>, Reason> {
-    if let Some(token) = after_bearer(value.as_bytes().trim_ascii()) {
-        return Ok((!token.is_empty()).then_some(token));
+/// What stands where `Authorization` has a token; empty when there is none.
+#[inline]
+fn authorization(value: &HeaderValue, bare: bool) -> Result<&[u8], Reason> {
+    match after_bearer(value.as_bytes().trim_ascii()) {
+        Some(token) => Ok(token),
+        None => without_bearer(value, bare),
     }
+}
+
+fn without_bearer(value: &HeaderValue, bare: bool) -> Result<&[u8], Reason> {
     match text(value)? {
-        "" => Ok(None),
         // Another scheme's credentials (`Basic …`) are not ours to judge: they count as none.
-        value if value.contains(' ') => Ok(None),
-        value if bare => Ok(Some(value.as_bytes())),
+        value if value.is_empty() || value.contains(' ') => Ok(&[]),
+        value if bare => Ok(value.as_bytes()),
         _ => Err(Reason::MalformedToken),
     }
 }
 
 /// What follows `Bearer`, when that is the scheme.
+#[inline]
 fn after_bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(BEARER.len())?;
     // Nearly all spell it so, and the case of letters takes longer to compare.
@@ -182,7 +199,7 @@ fn after_bearer(value: &[u8]) -> Option<&[u8]> {
 /// One word of visible ASCII, without commas. Every octet is looked at, which a processor does many
 /// at a time; stopping at the first wrong one would look at them one by one.
 fn word(octets: &[u8]) -> Result<&str, Reason> {
-    let is_word = octets.iter().fold(true, |is_word, octet| is_word & (octet.is_ascii_graphic() & (*octet != b',')));
+    let is_word = octets.iter().fold(true, |is_word, octet| is_word & (octet.is_ascii_graphic() && (*octet != b',')));
     std::str::from_utf8(octets).ok().filter(|_| is_word).ok_or(Reason::MalformedToken)
 }
 

@@ -21,6 +21,7 @@ pub struct Host<'h>(&'h str);
 impl<'h> Host<'h> {
     /// From the `Host` header, which must be there exactly once (RFC 9112 section 3.2), or from the
     /// authority of an absolute target, which must then be the same.
+    #[inline]
     pub fn of(headers: &'h HeaderMap, authority: Option<&str>) -> Result<Self, InvalidHost> {
         let mut values = headers.get_all(http::header::HOST).iter();
         let host = match (values.next(), values.next()) {
@@ -34,6 +35,7 @@ impl<'h> Host<'h> {
     }
 
     /// From `name[:port]` or `[v6][:port]`.
+    #[inline]
     pub fn parse(value: &'h str) -> Result<Self, InvalidHost> {
         let (name, port) = if value.starts_with('[') {
             let end = value.find(']').ok_or(InvalidHost)?;

@@ -50,6 +50,7 @@ pub struct CanonicalPath<'a>(Cow<'a, str>);
 impl<'a> CanonicalPath<'a> {
     /// Canonicalises the path part of a request target (without query). A path that is canonical
     /// already is borrowed, not copied.
+    #[inline]
     pub fn parse(raw: &'a [u8]) -> Result<Self, PathError> {
         match is_canonical(raw).then(|| std::str::from_utf8(raw)) {
             Some(Ok(text)) => Ok(Self(Cow::Borrowed(text))),
@@ -120,6 +121,7 @@ fn stands_bare(octet: u8) -> bool {
     STANDS_BARE[usize::from(octet)]
 }
 
+#[inline]
 fn is_canonical(raw: &[u8]) -> bool {
     if raw.first() != Some(&b'/') {
         return false;

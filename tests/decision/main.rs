@@ -6,5 +6,6 @@ mod fail_closed;
 mod fixture;
 mod hot;
 mod internal;
+mod issuers;
 mod policy;
 mod routing;

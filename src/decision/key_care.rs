@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     domain::{KeyId, Timestamp},
-    state::keys::{Fate, Import, ImportError, Key, KeyRecord, KeyState},
+    state::{
+        account,
+        keys::{Fate, Import, ImportError, Key, KeyRecord, KeyState},
+    },
 };
 
 /// What a rotation came to.
@@ -149,6 +152,9 @@ impl Steward {
     /// Takes over a key from outside.
     pub async fn import_key(&self, import: &Import<'_>) -> Result<(), StewardError> {
         let now = self.clock.now();
+        // Before the key is known: a store of an earlier version has these accounts' epochs under their ids only.
+        let raised = account::record_names(&self.store, &import.realm, now).await?;
+        self.apply_raised(&raised);
         self.vault.import(import, now).await.map_err(|error| match error {
             ImportError::Vault(error) => StewardError::Vault(error),
             refusal => StewardError::Import(refusal),

@@ -51,6 +51,8 @@ impl Reloader {
         // Names of servers are resolved: that may wait, and fail, so it comes before anything is changed.
         let built = tokio::task::spawn_blocking(move || Snapshot::build(&site, Arc::default(), &metrics)).await;
         let snapshot = built.map_err(|error| StartError::System(error.to_string()))??;
+        // Nor may what issuers need be wrong: below, keys change on the disk.
+        self.foreign.check(&settings.site.issuers)?;
         // New realms have their keys before their first request.
         lifetimes::note(&self.store, &settings.site.realms, self.clock.now()).await?;
         let (store, vault, now) = (&self.store, &self.vault, self.clock.now());

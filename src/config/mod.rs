@@ -116,7 +116,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
     let issuers = issuers::read(context, &mut root, &mut realms);
     let upstreams = upstreams::read(&mut root);
     let mut endpoints = endpoints::read(&mut root, &realms);
-    let oauth = oauth::read(&mut root, &realms);
+    let oauth = oauth::read(&mut root, &realms, keys.publish_ahead);
     endpoints.extend(oauth.endpoints);
     let routes = routes::read(&mut root, &realms, &upstreams);
     root.finish();

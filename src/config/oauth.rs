@@ -28,6 +28,9 @@ use crate::{
 const GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(5);
 const LIFETIME: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24 * 3650);
 
+/// How long the documents may be kept, where a next key is published for longer than that before it signs.
+const DOCUMENTS_MAX_AGE: Duration = Duration::from_mins(5);
+
 /// The keys of paths, what is served there, and where unless the file says otherwise.
 const PATHS: [(&str, Service, &str); 6] = [
     ("token", Service::OauthToken, "/oauth/token"),
@@ -55,8 +58,8 @@ struct Served {
     spot: Spot,
 }
 
-/// Reads `[oauth]`, where it is there.
-pub(super) fn read(root: &mut Section<'_>, realms: &Realms) -> Oauth {
+/// Reads `[oauth]`, where it is there. A next key is published for `publish_ahead` before it signs.
+pub(super) fn read(root: &mut Section<'_>, realms: &Realms, publish_ahead: Duration) -> Oauth {
     let present = root.has("oauth");
     let mut section = root.section("oauth");
     if !present {
@@ -74,7 +77,14 @@ pub(super) fn read(root: &mut Section<'_>, realms: &Realms) -> Oauth {
             let (metadata, further) = metadata(&section, &realm, &served);
             let endpoints = served.into_iter().chain(further);
             let endpoints = endpoints.filter_map(|served| endpoint(served, &realm.name, &bound, &spot)).collect();
-            let settings = OauthSettings { realm: realm.name.clone(), refresh_grace, refresh_lifetime, metadata };
+            let documents_max_age = DOCUMENTS_MAX_AGE.min(publish_ahead);
+            let settings = OauthSettings {
+                realm: realm.name.clone(),
+                refresh_grace,
+                refresh_lifetime,
+                documents_max_age,
+                metadata,
+            };
             Oauth { settings: Some(settings), endpoints }
         }
         _ => Oauth::default(),

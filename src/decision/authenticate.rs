@@ -6,7 +6,10 @@ use super::snapshot::View;
 use crate::{
     domain::{KeyId, RealmName, Reason, Secret, Timestamp},
     rules::issuer::Issuer,
-    state::token::{self, TOKEN_BYTES_MAX, Verified},
+    state::{
+        keys::Key,
+        token::{self, TOKEN_BYTES_MAX, Verified},
+    },
 };
 
 /// A token that must be opened before the request can be decided.
@@ -150,13 +153,15 @@ impl View<'_> {
     /// comes in between is seen by the next request.
     pub fn check_standing(&self, verified: &Verified, now: Timestamp) -> Result<(), Reason> {
         token::check_times(&verified.claims, verified.issuer.leeway(), now)?;
-        if !verified.key.is_believed(now) {
+        let snapshot = self.snapshot();
+        // A reload ends the word of who confirmed the key when the token was opened: somebody else may confirm it now.
+        let is_confirmed = |key: &Arc<Key>| key.is_believed(now);
+        if !verified.key.is_believed(now) && !snapshot.keys.present(&verified.key).is_some_and(is_confirmed) {
             return Err(Reason::IssuerUnavailable);
         }
         if verified.is_good_in(self.generation) {
             return Ok(());
         }
-        let snapshot = self.snapshot();
         let issuer = snapshot.issuers.get(&verified.claims.realm);
         if !issuer.is_some_and(|issuer| verified.issuer.reads_like(issuer)) {
             return Err(Reason::UnknownKey);

@@ -49,7 +49,12 @@ pub struct ForeignIssuers {
     speakers: Arc<Mutex<Speakers>>,
 }
 
-type Speakers = HashMap<RealmName, u64>;
+/// Instances are numbered, and no number comes twice: not either where an issuer leaves the config and comes back.
+#[derive(Default)]
+struct Speakers {
+    last: u64,
+    present: HashMap<RealmName, u64>,
+}
 
 struct Running {
     settings: Arc<Settings>,
@@ -87,10 +92,18 @@ impl ForeignIssuers {
             running.insert(settings.name.clone(), Arc::new(Running { settings, keys }));
         }
         let names: Vec<_> = issuers.iter().map(|settings| &settings.name).collect();
-        self.speakers().retain(|name, _| names.contains(&name));
+        self.speakers().present.retain(|name, _| names.contains(&name));
         self.running.store(Arc::new(running));
         self.gate.keep_foreign_keys(&names);
         Ok(())
+    }
+
+    /// Whether [`replace`](Self::replace) could keep these issuers' keys: their files can be used. Changes nothing.
+    ///
+    /// # Errors
+    /// The same as `replace`'s.
+    pub fn check(&self, issuers: &[Arc<Settings>]) -> Result<(), ForeignIssuerError> {
+        issuers.iter().try_for_each(|settings| self.prepare(settings).map(drop))
     }
 
     /// Asks the issuer of `key` for its keys, if the key is missing and it was not asked just now; waits for the
@@ -122,9 +135,10 @@ impl ForeignIssuers {
         let name = settings.name.clone();
         let speaker = {
             let mut speakers = self.speakers();
-            let speaker = speakers.entry(name.clone()).or_default();
-            *speaker += 1;
-            *speaker
+            speakers.last += 1;
+            let speaker = speakers.last;
+            speakers.present.insert(name.clone(), speaker);
+            speaker
         };
         let Source::Jwks(jwks) = &settings.source else {
             self.gate.set_foreign_keys(&name, files);
@@ -133,7 +147,7 @@ impl ForeignIssuers {
         let (gate, clock, speakers) = (Arc::clone(&self.gate), Arc::clone(&self.clock), Arc::clone(&self.speakers));
         let sink = move |keys: &[PublicJwk], good_until: &GoodUntil| {
             let speakers = speakers.lock().unwrap_or_else(PoisonError::into_inner);
-            if speakers.get(&name) == Some(&speaker) {
+            if speakers.present.get(&name) == Some(&speaker) {
                 let keys = keys.iter().filter_map(|key| fetched_key(&name, key, good_until, &*clock)).collect();
                 gate.set_foreign_keys(&name, keys);
             }
@@ -171,4 +185,83 @@ fn fetched_key(issuer: &RealmName, jwk: &PublicJwk, good_until: &GoodUntil, cloc
     let (id, material) = (jwk.id.clone()?, MaterialBytes::Public(&jwk.public));
     let key = Key::new(id, issuer.clone(), jwk.algorithm, KeyState::Active, clock.now(), material).ok()?;
     Some(Arc::new(key.with_good_until(good_until.clone())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use super::*;
+    use crate::{
+        decision::{Site, Snapshot},
+        domain::{Algorithm, KeyId, SystemClock},
+        rules::limit::ScrutinySettings,
+        state::{
+            issuer::{Jwks, KeyFile},
+            keys::{Keyring, spki},
+            token::CacheSettings,
+        },
+    };
+
+    const ENOUGH: Duration = Duration::from_secs(30);
+
+    fn corp(source: Source) -> Arc<Settings> {
+        Arc::new(Settings {
+            name: "corp".parse().unwrap(),
+            issuer: "https://login.example.com".into(),
+            audience: "api".into(),
+            leeway: Duration::ZERO,
+            algorithms: vec![Algorithm::EdDsa],
+            source,
+        })
+    }
+
+    fn foreign(folder: PathBuf, clock: &Arc<dyn Clock>) -> (Arc<Gate>, ForeignIssuers) {
+        let metrics = Metrics::new().unwrap();
+        let site = Site {
+            realms: vec![],
+            issuers: vec![],
+            endpoints: vec![],
+            routes: vec![],
+            upstreams: vec![],
+            internal_issuer: None,
+            oauth: None,
+        };
+        let snapshot = Snapshot::build(&site, Arc::new(Keyring::default()), &metrics).unwrap();
+        let gate = Arc::new(Gate::new(snapshot, CacheSettings::default(), ScrutinySettings::default()));
+        let foreign = ForeignIssuers::new(Arc::clone(&gate), folder, Arc::clone(clock), metrics);
+        (gate, foreign)
+    }
+
+    #[tokio::test]
+    async fn the_last_word_of_an_issuer_that_left_is_not_that_of_one_that_came_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (id, name) = (KeyId::generate(), "corp".parse().unwrap());
+        let material = Key::generate_material(Algorithm::EdDsa).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let bytes = MaterialBytes::Secret(&material);
+        let key = Key::new(id.clone(), name, Algorithm::EdDsa, KeyState::Active, clock.now(), bytes).unwrap();
+        let file = folder.path().join("corp.pem");
+        fs::write(&file, spki::pem(&key.public_der().unwrap())).unwrap();
+        let in_file = corp(Source::Files(vec![KeyFile { file, algorithm: Algorithm::EdDsa, id }]));
+        // Port 9 of this machine: nobody answers there.
+        let fetched = corp(Source::Jwks(Jwks::new("http://127.0.0.1:9/jwks.json".parse().unwrap())));
+
+        let (gate, foreign) = foreign(folder.path().join("issuers"), &clock);
+        let clocks = Arc::strong_count(&clock);
+        foreign.replace(&[fetched]).unwrap();
+        // A request that waits for a key holds the instance for a while.
+        let waiting = foreign.running.load().get(&key.realm).cloned();
+        foreign.replace(&[]).unwrap();
+        foreign.replace(&[in_file]).unwrap();
+        assert_eq!(gate.snapshot().keys.foreign(&key.realm).len(), 1);
+        drop(waiting);
+        let gone = async {
+            while Arc::strong_count(&clock) > clocks {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(ENOUGH, gone).await.expect("the instance ends");
+        assert_eq!(gate.snapshot().keys.foreign(&key.realm).len(), 1);
+    }
 }

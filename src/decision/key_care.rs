@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     domain::{KeyId, Timestamp},
-    state::keys::{Fate, Import, ImportError, Key, KeyRecord, KeyState},
+    state::{
+        account,
+        keys::{Fate, Import, ImportError, Key, KeyRecord, KeyState},
+    },
 };
 
 /// What a rotation came to.
@@ -48,18 +51,15 @@ impl Steward {
         if !at_once {
             Self::check_rotation(owner, &keys)?;
         }
-        let retires_at = owner.retires_at(&self.store, settings, now).await?;
-        let retires_at = retires_at.filter(|_| !keys.active.is_some_and(|key| key.imported));
-        let fate = Fate::Retiring { retires_at };
-        let signs = |id| Rotated::Signs { id, before: seen.map(|seen| (seen.clone(), retires_at)) };
+        let fate = Fate::Retiring { retires_at: owner.retires_at(&self.store, settings, now).await? };
         let next = keys.next.filter(|next| next.algorithm == owner.algorithm);
         let ready = next.filter(|next| next.created_at.plus(settings.publish_ahead) <= now);
         let rotated = if at_once || seen.is_none() {
             let id = self.vault.replace(realm, owner.algorithm, seen, fate, now).await?;
-            id.map_or(Rotated::Overtaken, signs)
+            self.signs(id, seen).await?
         } else if let Some(next) = ready {
             let promoted = self.vault.promote(realm, &next.id, seen, fate, now).await?;
-            if promoted { signs(next.id.clone()) } else { Rotated::Overtaken }
+            self.signs(promoted.then(|| next.id.clone()), seen).await?
         } else if let Some(next) = next {
             self.vault.ask(&next.id).await?;
             Rotated::Waits { id: next.id.clone(), from: next.created_at.plus(settings.publish_ahead) }
@@ -70,6 +70,14 @@ impl Steward {
         self.put_keys_in_force().await?;
         tracing::info!(%realm, ?rotated, "a key was rotated");
         Ok(rotated)
+    }
+
+    /// That `id` signs now, and what became of the key that was `seen` to sign before.
+    async fn signs(&self, id: Option<KeyId>, seen: Option<&KeyId>) -> Result<Rotated, StewardError> {
+        let Some(id) = id else { return Ok(Rotated::Overtaken) };
+        let records = self.vault.records().await?;
+        let before = records.into_iter().find(|key| Some(&key.id) == seen);
+        Ok(Rotated::Signs { id, before: before.map(|before| (before.id, before.retires_at)) })
     }
 
     fn check_rotation(owner: &Owner, keys: &OwnKeys<'_>) -> Result<(), StewardError> {
@@ -143,7 +151,11 @@ impl Steward {
 
     /// Takes over a key from outside.
     pub async fn import_key(&self, import: &Import<'_>) -> Result<(), StewardError> {
-        self.vault.import(import, self.clock.now()).await.map_err(|error| match error {
+        let now = self.clock.now();
+        // Before the key is known: a store of an earlier version has these accounts' epochs under their ids only.
+        let raised = account::record_names(&self.store, &import.realm, now).await?;
+        self.apply_raised(&raised);
+        self.vault.import(import, now).await.map_err(|error| match error {
             ImportError::Vault(error) => StewardError::Vault(error),
             refusal => StewardError::Import(refusal),
         })?;

@@ -5,18 +5,26 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     domain::Timestamp,
-    rules::realm::{Realm, later},
+    rules::realm::{Lifetime, Realm, later},
     state::store::{Store, StoreError},
 };
 
 /// What `meta` says where tokens may live for ever.
 const FOR_EVER: &[u8] = b"for ever";
 
+/// Longer than from any midnight to the end of its day: the clocks may be set back, and late tokens end a day later
+/// ([`Lifetime::EndOfDay`]).
+const END_OF_DAY_MAX: Duration = Duration::from_hours(26);
+
 /// Notes the longest life that a token of each realm may have, where it is longer than any before.
 /// To be called before the first token is issued under a config.
 pub async fn note(store: &Store, realms: &[Arc<Realm>], now: Timestamp) -> Result<(), StoreError> {
     for realm in realms {
-        let longest = latest_expiry(store, realm, now).await?;
+        let mut longest = latest_expiry(store, realm, now).await?;
+        // What a token of now lives for says nothing of those of the next morning.
+        if realm.lifetime == Lifetime::EndOfDay {
+            longest = later(longest, Some(now.plus(END_OF_DAY_MAX)));
+        }
         let value = longest.map_or_else(|| FOR_EVER.to_vec(), |end| end.since(now).as_secs().to_string().into_bytes());
         if store.meta(&row(realm)).await?.as_deref() != Some(&value) {
             store.set_meta(&row(realm), &value).await?;
@@ -47,10 +55,7 @@ fn row(realm: &Realm) -> String {
 mod tests {
     use super::*;
     use crate::{
-        rules::{
-            dialect::{self, Dialect},
-            realm::Lifetime,
-        },
+        rules::dialect::{self, Dialect},
         state::store::Settings,
     };
 
@@ -80,6 +85,11 @@ mod tests {
             let end = latest_expiry(&store, &realm(lifetime), now).await.unwrap();
             assert_eq!(end, Some(now.plus(Duration::from_secs(latest))), "{lifetime}");
         }
+        // Noted in the evening, and narrowed the next morning.
+        let until_midnight = Realm { lifetime: Lifetime::EndOfDay, ..Realm::clone(&realm(1)) };
+        note(&store, &[Arc::new(until_midnight)], now).await.unwrap();
+        let end = latest_expiry(&store, &realm(1), now).await.unwrap();
+        assert!(end >= Some(now.plus(Duration::from_hours(25))), "{end:?}");
         store.set_meta("longest_lifetime/become", FOR_EVER).await.unwrap();
         assert_eq!(latest_expiry(&store, &realm(1), now).await.unwrap(), None);
     }

@@ -83,6 +83,8 @@ pub struct OauthSettings {
     pub refresh_grace: Duration,
     /// How long a refresh token may stay unused; `None` for as long as its line lasts.
     pub refresh_lifetime: Option<Duration>,
+    /// How long its documents may be kept; no longer than a next key is published before it signs.
+    pub documents_max_age: Duration,
     /// The metadata, complete: they follow from the config alone.
     pub metadata: serde_json::Map<String, serde_json::Value>,
 }

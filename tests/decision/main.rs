@@ -6,6 +6,7 @@ mod fail_closed;
 mod fixture;
 mod hot;
 mod internal;
+mod issuers;
 mod policy;
 mod routing;
 mod verdicts;

@@ -27,6 +27,14 @@ fn without_the_table_nothing_is_served() {
 }
 
 #[test]
+fn documents_are_kept_no_longer_than_a_next_key_is_published() {
+    for (keys, seconds) in [("", 300), ("keys.publish_ahead = \"20s\"\n", 20), ("keys.publish_ahead = \"1h\"\n", 300)] {
+        let oauth = good(&format!("{keys}{REALM}[oauth]")).site.oauth.unwrap();
+        assert_eq!(oauth.documents_max_age, Duration::from_secs(seconds), "{keys}");
+    }
+}
+
+#[test]
 fn an_empty_table_serves_the_only_realm_at_the_usual_paths() {
     let settings = good(&format!("{REALM}[oauth]"));
     let expected = [

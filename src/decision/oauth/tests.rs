@@ -86,6 +86,7 @@ impl Ground {
             realm: oauth.name.clone(),
             refresh_grace: GRACE,
             refresh_lifetime: None,
+            documents_max_age: Duration::ZERO,
             metadata: serde_json::Map::new(),
         };
         let site = Site {

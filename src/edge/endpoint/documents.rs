@@ -13,9 +13,6 @@ use crate::{
     state::keys::{Audience, published},
 };
 
-/// How long a document may be kept: a new key is published before it signs for as long at least.
-const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
-
 /// The one word of a document in metrics and logs.
 const SERVED: &str = "served";
 
@@ -23,7 +20,9 @@ impl TokenEndpoints {
     pub(super) fn answer_document(&self, endpoint: &Endpoint, method: &Method) -> (Response<Bytes>, &'static str) {
         let (response, outcome) = if matches!(*method, Method::GET | Method::HEAD) {
             let mut response = respond::answer(oauth::document(&self.document(endpoint.serves)), None);
-            response.headers_mut().insert(header::CACHE_CONTROL, CACHE_CONTROL);
+            if let Some(cache_control) = self.cache_control() {
+                response.headers_mut().insert(header::CACHE_CONTROL, cache_control);
+            }
             (response, SERVED)
         } else {
             let reason = Reason::MethodNotAllowed;
@@ -35,6 +34,12 @@ impl TokenEndpoints {
             endpoint.metrics.token_request(realm.name.as_str(), outcome);
         }
         (response, outcome)
+    }
+
+    /// How long a document may be kept: a new key is published before it signs for as long at least.
+    fn cache_control(&self) -> Option<HeaderValue> {
+        let max_age = self.gate.snapshot().oauth.as_ref()?.documents_max_age;
+        HeaderValue::try_from(format!("public, max-age={}", max_age.as_secs())).ok()
     }
 
     fn document(&self, serves: Service) -> Map<String, Value> {

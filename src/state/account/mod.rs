@@ -17,8 +17,8 @@ pub use hasher::{Hasher, HasherError, Observer, Settings};
 pub use insert::insert;
 pub use password::{PasswordError, PasswordHash};
 pub use repository::{
-    OldTokens, delete, end_tokens, find, find_by_id, list, set_disabled, set_locked, set_password_hash, set_role,
-    update_hash_if_unchanged,
+    OldTokens, delete, end_tokens, find, find_by_id, list, record_names, set_disabled, set_locked, set_password_hash,
+    set_role, update_hash_if_unchanged,
 };
 
 use super::store::StoreError;

@@ -214,6 +214,22 @@ pub(super) async fn raise_company(
     Ok(raised)
 }
 
+/// Writes the epochs of a realm's accounts into the revocation log under what their names stand for
+/// ([`PrincipalId::of_name`]), where they were ever raised: tokens of an imported key know accounts by name alone.
+/// Answers what it wrote.
+pub async fn record_names(store: &Store, realm: &RealmName, now: Timestamp) -> Result<Raised, StoreError> {
+    let mut transaction = store.begin().await?;
+    let statement = "SELECT id, realm, business, name, epoch FROM principals WHERE realm = ? AND epoch > 0";
+    let rows = sqlx::query(statement).bind(realm.as_str()).fetch_all(&mut *transaction).await?;
+    let mut raised = Raised::with_capacity(rows.len());
+    for row in &rows {
+        let ([_, named], epoch) = (both_ids(row)?, row.try_get("epoch")?);
+        raised.extend(record(&mut transaction, [named], epoch, now).await?);
+    }
+    transaction.commit().await?;
+    Ok(raised)
+}
+
 async fn raise(connection: &mut SqliteConnection, id: PrincipalId, now: Timestamp) -> Result<Raised, StoreError> {
     let statement = "UPDATE principals SET epoch = epoch + 1 WHERE id = ? RETURNING id, realm, business, name, epoch";
     let row = sqlx::query(statement).bind(bytes(&id)).fetch_one(&mut *connection).await?;
@@ -229,9 +245,9 @@ fn both_ids(row: &SqliteRow) -> Result<[PrincipalId; 2], StoreError> {
 }
 
 /// Writes an epoch into the revocation log. It never expires: so may the tokens below it.
-async fn record(
+async fn record<const N: usize>(
     connection: &mut SqliteConnection,
-    ids: [PrincipalId; 2],
+    ids: [PrincipalId; N],
     epoch: u32,
     now: Timestamp,
 ) -> Result<Raised, StoreError> {

@@ -102,6 +102,26 @@ async fn an_account_is_found_as_it_was_made() {
 }
 
 #[tokio::test]
+async fn epochs_that_an_earlier_version_raised_are_recorded_under_names_too() {
+    let (_folder, store) = store().await;
+    let [ana, eva, other] = [("toc", "ana"), ("toc", "eva"), ("sws", "ana")].map(|(realm, name)| user(realm, name));
+    let mut accounts = vec![];
+    for new in [ana, eva, other] {
+        accounts.push(add(&store, &new).await);
+    }
+    // As that version left them: the epoch is higher, and nothing stands under the name.
+    for account in [&accounts[0], &accounts[2]] {
+        let raised = sqlx::query("UPDATE principals SET epoch = 3 WHERE id = ?");
+        raised.bind(&account.id.uuid().as_bytes()[..]).execute(store.pool()).await.unwrap();
+    }
+    let expected: Raised = vec![(named(&accounts[0]), 3)];
+    for _ in 0..2 {
+        assert_eq!(record_names(&store, &accounts[0].realm, NOW).await.unwrap(), expected);
+        assert_eq!(logged(&store, 0).await.0, expected);
+    }
+}
+
+#[tokio::test]
 async fn what_exists_is_not_made_again() {
     let (_folder, store) = store().await;
     let ana = NewAccount { legacy_id: LegacyId::Given(1), ..user("sws", "ana") };

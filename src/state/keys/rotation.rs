@@ -16,7 +16,7 @@ const REVOKE_ATTEMPTS_MAX: u32 = 4;
 pub enum Fate {
     /// Its tokens stay good.
     Retiring {
-        /// When the last of them has ended; `None` is never by itself.
+        /// When the last of them has ended; `None` is never by itself, as it is for every imported key.
         retires_at: Option<Timestamp>,
     },
     /// Its tokens are refused.
@@ -202,7 +202,7 @@ pub(super) async fn dismiss(
     let now = now.as_millis();
     let query = match fate {
         Fate::Retiring { retires_at } => {
-            // How long the tokens live that an imported key signed before it came here, nobody here knows.
+            // What an imported key signed before it came here nobody knows: it never retires by itself.
             let statement = "UPDATE keys SET state = 'retiring', retiring_since = ?, \
                              retires_at = CASE WHEN imported THEN NULL ELSE ? END \
                              WHERE realm = ? AND state = 'active'";

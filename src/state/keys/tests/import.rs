@@ -57,6 +57,14 @@ async fn a_signing_import_takes_over_and_is_pinned() {
     assert!(place.record(&KeyId::from_text("field")).await.pinned);
     assert_eq!(place.record(&first).await.retires_at, Some(at(9)));
     assert_eq!(place.record(&next).await.state, KeyState::Retired);
+
+    // Whatever its realm's tokens live for: those that it signed elsewhere may live for longer.
+    let field = KeyId::from_text("field");
+    let fate = Fate::Retiring { retires_at: Some(at(20)) };
+    vault.replace(&realm(), Algorithm::Hs256, Some(&field), fate, at(10)).await.unwrap().unwrap();
+    assert_eq!(vault.retire_due(at(1_000)).await.unwrap(), std::slice::from_ref(&first));
+    let field = place.record(&field).await;
+    assert_eq!((field.state, field.retires_at), (KeyState::Retiring, None));
 }
 
 #[tokio::test]

@@ -103,7 +103,11 @@ fn text(value: &Value) -> Result<&str, Reason> {
 
 fn instant(value: &Value, format: InstantFormat) -> Result<Timestamp, Reason> {
     match format {
-        InstantFormat::Seconds => numeric_date(value),
+        // A whole number, as the `exp` of any other token.
+        InstantFormat::Seconds => {
+            let seconds = value.as_i64().filter(|seconds| *seconds >= 0);
+            seconds.map(Timestamp::from_secs).ok_or(Reason::InvalidClaims)
+        }
         InstantFormat::Milliseconds => {
             let millis = value.as_i64().filter(|millis| *millis >= 0);
             millis.map(Timestamp::from_millis).ok_or(Reason::InvalidClaims)

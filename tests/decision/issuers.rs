@@ -1,0 +1,84 @@
+//! Foreign issuers' tokens, whose keys somebody must confirm again and again.
+
+use std::{sync::Arc, time::Duration};
+
+use portero::{
+    decision::{Gate, Site},
+    domain::{Algorithm, KeyId, RealmName, Reason, Timestamp},
+    rules::limit::ScrutinySettings,
+    state::{
+        issuer::{Jwks, Settings, Source},
+        keys::{GoodUntil, Key, KeyState, MaterialBytes},
+        token::CacheSettings,
+    },
+};
+use serde_json::json;
+
+use crate::fixture::*;
+
+use Outcome::{Deny, Forward};
+
+const GOOD: Outcome = Forward(Reason::Authenticated);
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn corp() -> RealmName {
+    "corp".parse().unwrap()
+}
+
+fn key(id: &KeyId, material: MaterialBytes<'_>) -> Key {
+    Key::new(id.clone(), corp(), Algorithm::EdDsa, KeyState::Active, NOW, material).unwrap()
+}
+
+/// A gate whose one route takes tokens of `corp`, and a pair of keys of `corp`'s.
+fn ground() -> (Gate, Key) {
+    let issuer = Settings {
+        name: corp(),
+        issuer: "https://login.example.com".into(),
+        audience: "api".into(),
+        leeway: LEEWAY,
+        algorithms: vec![Algorithm::EdDsa],
+        source: Source::Jwks(Jwks::new("https://login.example.com/jwks.json".parse().unwrap())),
+    };
+    let site = Site { issuers: vec![Arc::new(issuer)], ..site(vec![], vec![], vec![route("/", policy("corp"))]) };
+    let gate = Gate::new(snapshot(&site, []).unwrap(), CacheSettings::default(), ScrutinySettings::default());
+    let material = Key::generate_material(Algorithm::EdDsa).unwrap();
+    (gate, key(&KeyId::generate(), MaterialBytes::Secret(&material)))
+}
+
+/// Brings the public half of `pair` into force, as somebody does who confirmed it until then.
+fn confirm(gate: &Gate, pair: &Key, until: Option<Timestamp>) -> GoodUntil {
+    let good_until = GoodUntil::default();
+    good_until.set(until);
+    let public = pair.public_der().unwrap();
+    let public = key(&pair.id, MaterialBytes::Public(&public)).with_good_until(good_until.clone());
+    gate.set_foreign_keys(&corp(), vec![Arc::new(public)]);
+    good_until
+}
+
+fn token(pair: &Key) -> String {
+    let claims = json!({
+        "iss": "https://login.example.com", "aud": "api", "sub": "u1", "exp": NOW.plus(2 * HOUR).as_secs(),
+    });
+    pair.sign("JWT", claims.as_object().unwrap()).unwrap().expose().to_owned()
+}
+
+#[test]
+fn a_hot_token_ends_with_the_belief_in_its_key_and_goes_on_when_another_confirms_it() {
+    let (gate, pair) = ground();
+    let token = token(&pair);
+    let outcome = |now| ask(&gate, now, "/", &token);
+    let first = confirm(&gate, &pair, Some(NOW.plus(HOUR)));
+    assert_eq!(outcome(NOW), GOOD);
+    assert_eq!(gate.verified().len(), 1, "it is hot");
+    assert_eq!(outcome(NOW.plus(HOUR)), Deny(Reason::IssuerUnavailable));
+    // A reload: another task confirms the same key, and what the first one said holds no longer.
+    let second = confirm(&gate, &pair, Some(NOW.plus(HOUR)));
+    first.set(None);
+    assert_eq!(outcome(NOW), GOOD);
+    assert_eq!(outcome(NOW), GOOD, "again, with nothing changed");
+    assert_eq!(gate.verified().len(), 1, "it was hot all the time");
+    assert_eq!(outcome(NOW.plus(HOUR)), Deny(Reason::IssuerUnavailable));
+    second.set(None);
+    assert_eq!(outcome(NOW), Deny(Reason::IssuerUnavailable));
+}

@@ -289,7 +289,7 @@ fn the_shipped_files_examples_are_good_too() {
     });
     let text = format!("{head}[server]{}", examples.collect::<Vec<_>>().join("\n"));
     let settings = read(&text).map_err(|report| report.to_string()).unwrap();
-    assert_eq!((settings.site.realms.len(), settings.site.routes.len()), (5, 3));
+    assert_eq!((settings.site.realms.len(), settings.site.routes.len()), (6, 3));
 }
 
 #[test]

@@ -81,6 +81,7 @@ impl IssuerKeys {
             waiting: vec![],
             skipped: vec![],
             writing: None,
+            unwritten: false,
         };
         refresher.restore();
         let task = tokio::spawn(refresher.run(asked));
@@ -154,6 +155,8 @@ struct Refresher {
     /// What was left out of the last set: it is said when it changes.
     skipped: Vec<Skipped>,
     writing: Option<JoinHandle<()>>,
+    /// Whether the set changed while the one before it was being written.
+    unwritten: bool,
 }
 
 impl Refresher {
@@ -172,7 +175,12 @@ impl Refresher {
                     }
                     self.step(Event::UnknownKey);
                 }
-                _ = looks.tick() => self.step(Event::Tick),
+                _ = looks.tick() => {
+                    self.step(Event::Tick);
+                    if self.unwritten {
+                        self.persist();
+                    }
+                }
             }
         }
     }
@@ -289,8 +297,9 @@ impl Refresher {
     /// start may use it for `max_stale` from then on.
     fn persist(&mut self) {
         let (Some(held), Some(set)) = (&self.held, self.machine.set()) else { return };
-        if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
-            // A disk that hangs does not keep the keys from being refreshed.
+        self.unwritten = self.writing.as_ref().is_some_and(|writing| !writing.is_finished());
+        if self.unwritten {
+            // A disk that hangs does not keep the keys from being refreshed: the next look comes back to it.
             return;
         }
         let snapshot = Snapshot { set: held.body.clone(), etag: held.etag.clone(), confirmed_at: set.confirmed_at };

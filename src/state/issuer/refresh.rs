@@ -111,9 +111,9 @@ impl IssuerKeys {
         }
     }
 
-    /// Until when the keys in force are good, for those who hold what they verified.
-    #[must_use]
-    pub fn good_until(&self) -> GoodUntil {
+    /// What the sink is told of, too.
+    #[cfg(test)]
+    pub(super) fn good_until(&self) -> GoodUntil {
         self.shared.good_until.clone()
     }
 }

@@ -99,7 +99,7 @@ fn registered_claims_are_asked_for_and_typed() {
     assert_eq!(open(&with(corp_claims(), "aud", json!(["other"]))), Err(Reason::WrongAudience));
     assert_eq!(open(&with(corp_claims(), "aud", json!("apis"))), Err(Reason::WrongAudience));
     assert_eq!(open(&with(corp_claims(), "sub", json!("x".repeat(256)))), Err(Reason::InvalidClaims));
-    for date in [json!(-1), json!("1768564800"), json!(1e300)] {
+    for date in [json!(-1), json!("1768564800"), json!(1e300), json!(1_768_568_400.0), json!(1_768_568_400.5)] {
         assert_eq!(open(&with(corp_claims(), "exp", date.clone())), Err(Reason::InvalidClaims), "{date}");
     }
 }

@@ -165,6 +165,23 @@ fn a_profile_of_ones_own_says_where_the_claims_are() {
 }
 
 #[test]
+fn an_end_in_seconds_is_a_whole_number() {
+    let profile = ClaimProfile { optional: vec![Optional::Iat, Optional::Nbf], ..ClaimProfile::default() };
+    let old = imported("old-1", "sws", OLD_SECRET, profile);
+    let ground = Ground::new([realm("sws", Dialect::Sws, Algorithm::Hs256)], [old]);
+    let header = r#"{"alg":"HS256","kid":"old-1","typ":"JWT"}"#;
+    let claims = text(&without(without(good_claims(), "exp"), "token_use"));
+    let open = |end: &str| {
+        let claims = format!("{{\"exp\":{end},{}", &claims[1..]);
+        ground.open(&signed_with(OLD_SECRET, header, claims)).map(|claims| claims.expires_at)
+    };
+    assert_eq!(open("1768568400"), Ok(Some(Timestamp::from_secs(1_768_568_400))));
+    for end in ["1768568400.0", "1768568400.5", "17685684e2", "-1", "\"1768568400\"", "null", "9223372036854775808"] {
+        assert_eq!(open(end), Err(Reason::InvalidClaims), "{end}");
+    }
+}
+
+#[test]
 fn an_imported_key_that_signs_reads_our_own_tokens_and_the_old_ones() {
     let key = Key::new(
         KeyId::from_text("old"),

@@ -7,14 +7,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has failed")]
 
+#[path = "../../tests/decision/fixture.rs"]
+mod fixture;
 mod gateway;
 mod load;
+mod refusals;
 mod tokens;
 
 use std::{env, net::Ipv4Addr, time::Duration};
 
 use gateway::Gateway;
 use load::{Generator, Outcome, Stream};
+use portero::rules::limit::ScrutinySettings;
 
 /// Good requests a second, and as many with garbage: well below what the machine can do.
 const RATE: u32 = 1_000;
@@ -42,8 +46,8 @@ struct Extent {
 
 /// As `cargo bench` asks.
 const MEASURED: Extent = Extent {
-    rounds: 9,
-    round: Duration::from_secs(4),
+    rounds: 20,
+    round: Duration::from_secs(2),
     rate: RATE,
     good_tokens: 300,
     garbage_tokens: 4_096,
@@ -59,6 +63,9 @@ const TRIED: Extent = Extent {
     garbage_tokens: 16,
     bad_tokens: Some(20),
 };
+
+/// Requests that are checked though the budget is spent, at most: one for each thread of the gateway.
+const RACING_MAX: usize = 64;
 
 /// Above every rate of this bench: the largest that the config takes.
 const NO_BUDGET: u32 = 1_000_000;
@@ -106,6 +113,10 @@ fn main() {
     }
     let measures = has("--bench");
     let extent = if measures { MEASURED } else { TRIED };
+    refusals::measure(measures);
+    if has("refusals") {
+        return;
+    }
 
     let generator = Generator::new();
     let start =
@@ -116,9 +127,11 @@ fn main() {
         for (variant, outcomes) in Variant::ALL.into_iter().zip(&mut outcomes) {
             let gateway = if variant == Variant::NoBudget { &unbounded } else { &bounded };
             let outcome = run(&generator, gateway, variant, &extent);
-            check(variant, &outcome, &extent);
             outcomes.push(outcome);
         }
+    }
+    for (variant, outcomes) in Variant::ALL.into_iter().zip(&outcomes) {
+        check(variant, outcomes, &extent);
     }
     if measures {
         print(&outcomes, extent.round);
@@ -138,59 +151,74 @@ fn run(generator: &Generator, gateway: &Gateway, variant: Variant, extent: &Exte
 }
 
 /// Fails when a variant was not what its name says.
-fn check(variant: Variant, outcome: &Outcome, extent: &Extent) {
+fn check(variant: Variant, outcomes: &[Outcome], extent: &Extent) {
     let name = variant.name();
-    assert!(outcome.good.iter().all(|answer| answer.status == 200), "{name}: a good token was refused");
-    let sent = outcome.garbage.len();
-    let checked = outcome.garbage.iter().filter(|answer| answer.status == 401).count();
-    let spared = outcome.garbage.iter().filter(|answer| answer.status == 429).count();
-    assert_eq!(checked + spared, sent, "{name}: garbage is 401 or 429");
+    let good = outcomes.iter().flat_map(|outcome| &outcome.good);
+    assert!(good.clone().count() > 0, "{name}: nothing was sent");
+    assert!(good.clone().all(|answer| answer.status == 200), "{name}: a good token was refused");
+    let garbage = || outcomes.iter().flat_map(|outcome| &outcome.garbage);
+    let [checked, spared] = [401, 429].map(|status| garbage().filter(|answer| answer.status == status).count());
+    assert_eq!(checked + spared, garbage().count(), "{name}: garbage is 401 or 429");
     match variant {
-        Variant::Alone => assert_eq!(sent, 0, "{name}"),
-        Variant::OtherAddresses | Variant::NoBudget => assert!(sent > 0 && spared == 0, "{name}: {spared} spared"),
+        Variant::Alone => assert_eq!(checked + spared, 0, "{name}"),
+        Variant::OtherAddresses | Variant::NoBudget => assert!(checked > 0 && spared == 0, "{name}: {spared} spared"),
         Variant::SameAddress => {
-            // The default as `docs/configuration.md` states it. Requests that are decided at the same moment see the
-            // same count, and a window may end in a round.
-            let budget = extent.bad_tokens.map_or(1_000, |bad_tokens| usize::try_from(bad_tokens).unwrap());
-            assert!(spared > 0 && (budget..=2 * budget).contains(&checked), "{name}: {checked} checked");
+            let budget = extent.bad_tokens.unwrap_or(ScrutinySettings::default().bad_tokens);
+            // A round may have a window of its own, and the end of another. Requests that are decided at the same
+            // moment see the same count.
+            let most = 2 * (usize::try_from(budget).unwrap() + RACING_MAX) * outcomes.len();
+            assert!(spared > 0 && checked > 0 && checked <= most, "{name}: {checked} checked, {spared} spared");
         }
     }
 }
 
-/// The table: medians over the rounds, and of each round's ratio to (a) in the same round.
+/// The table: medians over the rounds, and of the ratio to (a) in the same round. What else the machine does only ever
+/// adds: in the calm quarter of the rounds it adds least.
 fn print(outcomes: &[Vec<Outcome>; 4], round: Duration) {
     let [alone, ..] = outcomes;
     println!(
-        "| variant | p50 | p99 | p99 to (a) | p99.9 | sent late, p99 | gateway's CPU | checked | refused unchecked |"
+        "| variant | p50 | p99 | to (a) | p99, calm | to (a) | sent late, p99 | CPU | checked | refused unchecked |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    let calm_alone = quartile(alone.iter().map(|outcome| outcome.latency(990)));
     for (variant, rounds) in Variant::ALL.into_iter().zip(outcomes) {
-        let of = |figure: &dyn Fn(&Outcome) -> f64| median(rounds.iter().map(figure).collect());
-        let ratio = rounds.iter().zip(alone).map(|(other, alone)| other.latency(990) / alone.latency(990)).collect();
+        let of = |figure: &dyn Fn(&Outcome) -> f64| median(rounds.iter().map(figure));
+        let calm = quartile(rounds.iter().map(|outcome| outcome.latency(990)));
+        let ratios = rounds.iter().zip(alone).map(|(other, alone)| other.latency(990) / alone.latency(990));
         let seconds = round.as_secs_f64();
         println!(
-            "| {} | {:.0} µs | {:.0} µs | {:.2} | {:.0} µs | {:.0} µs | {:.0} ms/s | {:.0}/s | {:.0}/s |",
+            "| {} | {:.0} µs | {:.0} µs | {:.2} | {:.0} µs | {:.2} | {:.0} µs | {:.0} ms/s | {:.0}/s | {:.0}/s |",
             variant.name(),
             of(&|it| it.latency(500)),
             of(&|it| it.latency(990)),
-            median(ratio),
-            of(&|it| it.latency(999)),
+            median(ratios),
+            calm,
+            calm / calm_alone,
             of(&|it| it.lateness(990)),
             of(&|it| it.cpu.as_secs_f64() * 1e3 / seconds),
-            of(&|it| it.garbage_with(401) / seconds),
-            of(&|it| it.garbage_with(429) / seconds),
+            mean(rounds.iter().map(|it| it.garbage_with(401) / seconds)),
+            mean(rounds.iter().map(|it| it.garbage_with(429) / seconds)),
         );
-    }
-    let ratios = |rounds: &[Outcome]| {
-        let ratios = rounds.iter().zip(alone).map(|(other, alone)| other.latency(990) / alone.latency(990));
-        ratios.map(|ratio| format!("{ratio:.2}")).collect::<Vec<_>>().join(" ")
-    };
-    for (variant, rounds) in Variant::ALL.into_iter().zip(outcomes).skip(1) {
-        println!("{}: p99 to (a), round by round: {}", variant.name(), ratios(rounds));
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);
+    values
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let values = sorted(values);
     values[values.len() / 2]
+}
+
+fn quartile(values: impl Iterator<Item = f64>) -> f64 {
+    let values = sorted(values);
+    values[values.len() / 4]
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = f64::from(u32::try_from(values.len()).unwrap());
+    values.sum::<f64>() / count
 }

@@ -104,6 +104,20 @@ impl Proof {
     }
 }
 
+/// Whether a token was refused for this after its signature was checked, which is what costs. A token that is well
+/// signed and not for us is one of them: it is not remembered, so it can be sent again and again. What is refused
+/// for less is not counted: after a key's end, all of its tokens come, from everybody.
+const fn came_after_the_signature(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::InvalidSignature
+            | Reason::InvalidClaims
+            | Reason::WrongIssuer
+            | Reason::WrongAudience
+            | Reason::WrongTokenKind
+    )
+}
+
 impl View<'_> {
     /// Opens a token, without asking whether it still holds. An address that sent too many bad ones gets
     /// none opened for a while.
@@ -113,7 +127,9 @@ impl View<'_> {
         }
         let snapshot = self.snapshot();
         let opened = token::open(token, &snapshot.keys, &snapshot.issuers);
-        if let (Err(Reason::InvalidSignature), Some(client)) = (&opened, client) {
+        if let (Err(reason), Some(client)) = (&opened, client)
+            && came_after_the_signature(*reason)
+        {
             self.scrutiny.record_bad(client, now);
         }
         let (claims, key) = opened?;
@@ -123,10 +139,17 @@ impl View<'_> {
 
     /// The key that a token says it was signed with, where it says that a foreign issuer of ours did so.
     fn alleged_key(&self, token: &str) -> Option<ForeignKey> {
+        let foreign = || {
+            self.snapshot().issuers.values().filter_map(|known| match known {
+                Issuer::Foreign(foreign) => Some(foreign),
+                Issuer::Realm(_) => None,
+            })
+        };
+        // Where nobody could be asked, the token is not read once more.
+        foreign().next()?;
         let (id, issuer) = token::alleged_origin(token)?;
-        let known = self.snapshot().issuers.values().find(|known| known.issuer() == issuer)?;
-        let Issuer::Foreign(foreign) = known else { return None };
-        Some(ForeignKey { issuer: foreign.name.clone(), id: KeyId::from_text(&id) })
+        let known = foreign().find(|known| known.issuer == issuer)?;
+        Some(ForeignKey { issuer: known.name.clone(), id: KeyId::from_text(&id) })
     }
 
     fn has_keys_of(&self, issuer: &RealmName, now: Timestamp) -> bool {

@@ -78,7 +78,7 @@ pub enum Reason {
     HeadTooLarge,
     /// Too many attempts, or too many connections.
     TooManyRequests,
-    /// Too many tokens with a wrong signature came from this address.
+    /// Too many tokens from this address were checked and found bad.
     TooManyBadTokens,
     /// The upstream could not be reached, or broke off.
     UpstreamFailed,

@@ -1,5 +1,7 @@
 //! Whatever is taken away, nobody gets in: without its inputs a required route has no entry.
 
+use std::{net::IpAddr, sync::Arc};
+
 use portero::{
     decision::{EndpointSettings, Gate, RouteSettings, Site},
     domain::{Algorithm, Reason},
@@ -7,6 +9,7 @@ use portero::{
         dialect::Dialect,
         limit::ScrutinySettings,
         policy::{Auth, Policy},
+        realm::Realm,
     },
     state::{
         keys::KeyState,
@@ -47,6 +50,27 @@ fn two_keys_of_one_name_open_no_more_than_one_does() {
     assert_eq!(ask(&gate(&site, &[&other, &sws]), NOW, "/api", &token), Forward(Reason::Authenticated));
     // The later key has the name: its realm's issuer and secret are not those of the token.
     assert!(matches!(ask(&gate(&site, &[&sws, &other]), NOW, "/api", &token), Deny(_)));
+}
+
+#[test]
+fn whatever_is_refused_after_its_signature_was_checked_counts_against_its_address() {
+    let (site, key, holder) = (whole(), MadeKey::new("sws", Algorithm::Hs256), holder());
+    let elsewhere = Realm { audience: "others".into(), ..realm("sws", Dialect::Sws, Algorithm::Hs256) };
+    let others = Site { realms: vec![Arc::new(elsewhere)], routes: vec![], endpoints: vec![], ..whole() };
+    let foreign = mint(&gate(&site, &[&key]), "sws", &new_token(&holder));
+    let others = snapshot(&others, [key.in_state(KeyState::Active)]);
+    let scrutiny = ScrutinySettings { bad_tokens: 2, ..ScrutinySettings::default() };
+    let gate = Gate::new(others.unwrap(), CacheSettings::default(), scrutiny);
+    let client = Some(IpAddr::from([192, 0, 2, 1]));
+    let open = |token: &str| gate.view().open(token, client, NOW).map(drop);
+    for unchecked in ["garbage", "a.b.c", &foreign[1..]] {
+        assert_eq!(open(unchecked), Err(Reason::MalformedToken), "{unchecked}");
+    }
+    // It is well signed and not for this site: nothing remembers it, so it costs a signature every time.
+    assert_eq!(open(&foreign), Err(Reason::WrongAudience));
+    let garbage = format!("{}.{}", foreign.rsplit_once('.').unwrap().0, "A".repeat(43));
+    assert_eq!(open(&garbage), Err(Reason::InvalidSignature));
+    assert_eq!(open(&foreign), Err(Reason::TooManyBadTokens));
 }
 
 #[test]

@@ -19,8 +19,8 @@ const ADDRESSES_MAX: usize = 65_536;
 /// The bounds of scrutiny.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScrutinySettings {
-    /// Tokens with a wrong signature from one address (an IPv6 network of 64 bits) after which no more
-    /// unknown tokens from it are checked; default 1,000.
+    /// Tokens from one address (an IPv6 network of 64 bits) that were refused after their signature was checked,
+    /// until no more unknown tokens from it are checked; default 1,000.
     pub bad_tokens: u32,
     /// How long they count, from the first one; default 10 s.
     pub window: Duration,

@@ -1,6 +1,6 @@
 //! Where a token may stand, and what it opens.
 
-use crate::support::{Config, Contract, Gateway, Request, Upstream, get};
+use crate::support::{Config, Connection, Contract, Gateway, Request, Upstream, get, own_address};
 
 #[test]
 fn one_token_may_stand_in_two_places_and_two_may_not() {
@@ -106,4 +106,29 @@ fn a_token_is_taken_from_the_places_that_a_route_names_and_from_no_other() {
     assert_eq!(status("X-Token", &token), 200);
     assert_eq!(status("Authorization", &format!("Bearer {token}")), 401);
     assert_eq!(status("Cookie", &format!("other={token}")), 401);
+}
+
+#[test]
+fn an_address_that_sends_bad_tokens_has_no_more_of_them_checked() {
+    let upstream = Upstream::start();
+    let throttle = "[throttle]\nbad_tokens = 3\nbad_tokens_window = \"10m\"";
+    let gateway = Config::standard(upstream.address).text(throttle).start();
+    let [known, new, third] = [(); 3].map(|()| gateway.login(Contract::Maxpoint));
+    let (bad, other) = (own_address(), own_address());
+    let status =
+        |from, token: &str| Connection::open_from(from, gateway.front).send(&get("/maxpoint").bearer(token)).status;
+    assert_eq!(status(bad, &known), 200);
+    let garbage = |good: &str| format!("{}.{}", good.rsplit_once('.').unwrap().0, "A".repeat(43));
+    // What costs nothing is not counted.
+    for _ in 0..4 {
+        assert_eq!(status(bad, "garbage"), 401);
+    }
+    for token in [&known, &new, &third] {
+        assert_eq!(status(bad, &garbage(token)), 401);
+    }
+    assert_eq!(status(bad, &garbage(&new)), 429);
+    assert_eq!(status(bad, &new), 429, "one that was never seen is not checked either");
+    assert_eq!(status(bad, &known), 200, "one that was is not asked about");
+    assert_eq!((status(other, &garbage(&new)), status(other, &new)), (401, 200), "another address has its own budget");
+    assert_eq!(status(bad, &new), 200, "now it is known");
 }

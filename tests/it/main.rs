@@ -14,3 +14,4 @@ mod lifecycle;
 mod path;
 mod proxy;
 mod revocation;
+mod tokens;

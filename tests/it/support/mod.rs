@@ -5,6 +5,7 @@ mod config;
 mod contract;
 mod database;
 mod gateway;
+pub(crate) mod pen;
 mod process;
 mod upstream;
 mod wait;

@@ -70,8 +70,7 @@ impl Job {
             }
             Err(reason) => {
                 view.verified.note_refused();
-                let unknown = if reason == Reason::UnknownKey { view.alleged_key(token) } else { None };
-                Err(unknown.map_or(Unopened::Refused(reason), Unopened::UnknownForeignKey))
+                Err(view.missing_key(token, reason).map_or(Unopened::Refused(reason), Unopened::UnknownForeignKey))
             }
         };
         Proof { token: self.token, outcome }
@@ -126,13 +125,30 @@ impl View<'_> {
         Some(ForeignKey { issuer: foreign.name.clone(), id: KeyId::from_text(&id) })
     }
 
+    /// The key that a refused token may only be waiting for. Somebody else's may have the same name, or even be the
+    /// same: then the token was held against that one.
+    fn missing_key(&self, token: &str, reason: Reason) -> Option<ForeignKey> {
+        let of_the_key = matches!(
+            reason,
+            Reason::UnknownKey
+                | Reason::KeyRevoked
+                | Reason::WrongAlgorithm
+                | Reason::InvalidSignature
+                | Reason::WrongIssuer
+        );
+        let alleged = self.alleged_key(token).filter(|_| of_the_key)?;
+        let known = self.snapshot().keys.foreign(&alleged.issuer).iter().any(|key| key.id == alleged.id);
+        (!known).then_some(alleged)
+    }
+
     fn has_keys_of(&self, issuer: &RealmName, now: Timestamp) -> bool {
         self.snapshot().keys.foreign(issuer).iter().any(|key| key.is_believed(now))
     }
 
-    /// The entry of a token that was opened before, if its issuer's tokens are still read so.
-    pub(super) fn remembered(&self, token: &str) -> Option<Arc<Verified>> {
-        let verified = self.verified.get(token)?;
+    /// The entry of a token that was opened before, if its issuer's tokens are still read so. One whose key is not
+    /// believed any more is opened again: the same key may be kept by somebody else since a reload.
+    pub(super) fn remembered(&self, token: &str, now: Timestamp) -> Option<Arc<Verified>> {
+        let verified = self.verified.get(token).filter(|verified| verified.key.is_believed(now))?;
         // A reload moves the generation, so an entry of the present one was opened by the present config.
         let issuer = || self.snapshot().issuers.get(&verified.claims.realm);
         if !verified.is_good_in(self.generation) && !issuer().is_some_and(|issuer| verified.issuer.reads_like(issuer)) {

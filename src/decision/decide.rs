@@ -173,7 +173,7 @@ fn admit(
         Some(Err(Unopened::UnknownForeignKey(key))) => {
             return Ok(Admitted::Awaiting(Awaiting { key, job: Job::new(token)? }));
         }
-        None => match view.remembered(token) {
+        None => match view.remembered(token, now) {
             Some(verified) => verified,
             None => return Ok(Admitted::After(Job::new(token)?)),
         },

@@ -9,6 +9,7 @@ mod accounts;
 mod bad_input;
 mod config;
 mod golden;
+mod issuers;
 mod keys;
 mod lifecycle;
 mod path;

@@ -2,11 +2,15 @@
 
 CARGO ?= cargo
 
+# How long `make fuzz` runs each target.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS = token jwks opaque
+
 # Arguments of the demo: make demo ARGS='--dir /tmp/demo'
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test bench format lint docs licences tests check
+.PHONY: help build demo test bench fuzz rotation format lint docs licences tests check
 # The steps of a test run share one target folder: side by side they would only wait for each other.
 .NOTPARALLEL:
 
@@ -26,6 +30,20 @@ test: format lint docs licences tests check ## Run everything that proves the pr
 bench: ## Run the benchmarks
 	@deploy/tools cargo cc cmake
 	$(CARGO) bench --locked
+
+# Without a sanitizer, which a nightly compiler alone has and which would look for what `unsafe` code does: ours has none.
+# What runs is what ships, so no library is told that it is being fuzzed. Findings lie in tests/fuzz/artifacts.
+fuzz: ## Fuzz what reads tokens and keys, each target for FUZZ_SECONDS (60)
+	@deploy/tools cargo cc cmake cargo-fuzz
+	@set -e; cd tests/fuzz; for target in $(FUZZ_TARGETS); do \
+		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; mkdir -p corpus/$$target; \
+		$(CARGO) fuzz run --fuzz-dir . --sanitizer none --no-cfg-fuzzing --codegen-units 16 $$target \
+			corpus/$$target seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -print_final_stats=1; \
+	done
+
+rotation: ## Rotate keys under load for 60 s: no answer may be wrong
+	@deploy/tools cargo cc cmake cargo-nextest
+	PORTERO_ROTATION_SECONDS=60 $(CARGO) nextest run --locked --test it no_answer_is_wrong_while_keys_rotate_under_load
 
 format: ## Check the format
 	@deploy/tools cargo

@@ -13,7 +13,7 @@ use super::{
     upstreams::{Server, Upstreams},
 };
 use crate::{
-    decision::ForwardToken,
+    decision::{ForwardToken, Service},
     domain::RealmName,
     rules::route::{HostPattern, Pattern, Router},
 };
@@ -75,9 +75,20 @@ pub(super) fn routes(context: &Context<'_>, routes: &[Route], endpoints: &[Endpo
 }
 
 /// `iss` of internal tokens, where a route asks for them: `tokens.issuer` says who the gateway is.
-pub(super) fn internal_issuer(context: &Context<'_>, routes: &[Route], issuer: Option<&str>) -> Option<Arc<str>> {
+///
+/// Upstreams that could not get the keys could not check the tokens, so the set must be served.
+pub(super) fn internal_issuer(
+    context: &Context<'_>,
+    routes: &[Route],
+    endpoints: &[Endpoint],
+    issuer: Option<&str>,
+) -> Option<Arc<str>> {
     let asks = |route: &&Route| route.settings.forward_token == ForwardToken::Internal;
     let asking = routes.iter().find(asks)?;
+    if !endpoints.iter().any(|endpoint| endpoint.settings.serves == Service::InternalJwks) {
+        let message = "forward_token = \"internal\" needs a path where upstreams get the keys: add [oauth], whose internal_jwks is one";
+        context.report(&asking.spot, message);
+    }
     let Some(issuer) = issuer else {
         context.report(&asking.spot, "forward_token = \"internal\" needs tokens.issuer, the gateway's own URL");
         return None;

@@ -126,7 +126,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
     cross::endpoints(context, &endpoints);
     cross::routes(context, &routes, &endpoints);
 
-    let internal_issuer = cross::internal_issuer(context, &routes, realms.issuer.as_deref());
+    let internal_issuer = cross::internal_issuer(context, &routes, &endpoints, realms.issuer.as_deref());
     let site = Site {
         internal_issuer,
         realms: realms.checked,

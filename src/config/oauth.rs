@@ -65,7 +65,11 @@ pub(super) fn read(root: &mut Section<'_>, realms: &Realms, publish_ahead: Durat
     if !present {
         return Oauth::default();
     }
-    let realm = realm(&mut section, realms);
+    // Keys are for everybody who checks tokens; the rest is for clients of a realm.
+    let documents_only = !section.has("realm")
+        && realms.of_dialect(Dialect::Oauth).is_empty()
+        && !PATHS.iter().any(|(key, service, _)| !is_key_set(*service) && section.has(key));
+    let realm = if documents_only { None } else { realm(&mut section, realms) };
     let bound = section.checked("hosts", vec![], hosts);
     let served: Vec<_> = PATHS.into_iter().filter_map(|path| served(&mut section, path)).collect();
     let refresh_grace = section.or("refresh_grace", GRACE_DEFAULT, |item| item.duration(&GRACE));
@@ -73,10 +77,16 @@ pub(super) fn read(root: &mut Section<'_>, realms: &Realms, publish_ahead: Durat
     let spot = section.spot().clone();
     let checked = realm.and_then(|name| realms.checked.iter().find(|realm| realm.name == name).cloned());
     let oauth = match (checked, bound) {
+        (None, Some(bound)) if documents_only => {
+            section.optional("realm", Item::text);
+            let sets = served.into_iter().filter(|served| is_key_set(served.service));
+            let endpoints = sets.filter_map(|served| endpoint(served, None, &bound, &spot)).collect();
+            Oauth { settings: None, endpoints }
+        }
         (Some(realm), Some(bound)) => {
             let (metadata, further) = metadata(&section, &realm, &served);
             let endpoints = served.into_iter().chain(further);
-            let endpoints = endpoints.filter_map(|served| endpoint(served, &realm.name, &bound, &spot)).collect();
+            let endpoints = endpoints.filter_map(|served| endpoint(served, Some(&realm.name), &bound, &spot)).collect();
             let documents_max_age = DOCUMENTS_MAX_AGE.min(publish_ahead);
             let settings = OauthSettings {
                 realm: realm.name.clone(),
@@ -91,6 +101,11 @@ pub(super) fn read(root: &mut Section<'_>, realms: &Realms, publish_ahead: Durat
     };
     section.finish();
     oauth
+}
+
+/// Whether a set of public keys is served there, and nothing that is a realm's.
+const fn is_key_set(service: Service) -> bool {
+    matches!(service, Service::Jwks | Service::InternalJwks)
 }
 
 /// The realm whose clients are served: the one that is named, or the only one there is.
@@ -132,10 +147,10 @@ fn served(section: &mut Section<'_>, (key, service, default): (&'static str, Ser
     Some(Served { service, path: path??, spot: section.spot_of(key) })
 }
 
-fn endpoint(served: Served, realm: &RealmName, hosts: &[HostPattern], spot: &Spot) -> Option<Endpoint> {
+fn endpoint(served: Served, realm: Option<&RealmName>, hosts: &[HostPattern], spot: &Spot) -> Option<Endpoint> {
     let settings = EndpointSettings {
         pattern: pattern(hosts.to_vec(), &served.path, true, vec![])?,
-        realms: vec![realm.clone()],
+        realms: realm.into_iter().cloned().collect(),
         serves: served.service,
     };
     Some(Endpoint { settings, spot: spot.clone(), path: served.spot })

@@ -73,8 +73,7 @@ impl Job {
             }
             Err(reason) => {
                 view.verified.note_refused();
-                let unknown = if reason == Reason::UnknownKey { view.alleged_key(token) } else { None };
-                Err(unknown.map_or(Unopened::Refused(reason), Unopened::UnknownForeignKey))
+                Err(view.missing_key(token, reason).map_or(Unopened::Refused(reason), Unopened::UnknownForeignKey))
             }
         };
         Proof { token: self.token, outcome }
@@ -150,6 +149,22 @@ impl View<'_> {
         let (id, issuer) = token::alleged_origin(token)?;
         let known = foreign().find(|known| known.issuer == issuer)?;
         Some(ForeignKey { issuer: known.name.clone(), id: KeyId::from_text(&id) })
+    }
+
+    /// The key that a refused token may only be waiting for. Somebody else's may have the same name, or even be the
+    /// same: then the token was held against that one.
+    fn missing_key(&self, token: &str, reason: Reason) -> Option<ForeignKey> {
+        let of_the_key = matches!(
+            reason,
+            Reason::UnknownKey
+                | Reason::KeyRevoked
+                | Reason::WrongAlgorithm
+                | Reason::InvalidSignature
+                | Reason::WrongIssuer
+        );
+        let alleged = of_the_key.then(|| self.alleged_key(token)).flatten()?;
+        let known = self.snapshot().keys.foreign(&alleged.issuer).iter().any(|key| key.id == alleged.id);
+        (!known).then_some(alleged)
     }
 
     fn has_keys_of(&self, issuer: &RealmName, now: Timestamp) -> bool {

@@ -7,7 +7,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use super::snapshot::Gate;
 use crate::{
-    domain::{Clock, Secret, SessionId, Subject, Timestamp, TokenKind},
+    domain::{Clock, Reason, Secret, SessionId, Subject, Timestamp, TokenKind},
     rules::{
         dialect::{AccountName, Grant, Holder, IssuedToken, Login, Rejection, Validity},
         limit::{Throttle, Throttled},
@@ -113,7 +113,10 @@ impl Registrar {
         let now = self.clock.now();
         let claims = {
             let view = self.gate.view();
-            let opened = view.open(token.expose(), Some(client), now).map_err(|_| Rejection::InvalidRefreshToken)?;
+            let opened = view.open(token.expose(), Some(client), now).map_err(|reason| match reason {
+                Reason::TooManyBadTokens => Rejection::ThrottledAddress { retry_after: RETRY_UNAVAILABLE },
+                _ => Rejection::InvalidRefreshToken,
+            })?;
             view.check_standing(&opened, now).map_err(|_| Rejection::InvalidRefreshToken)?;
             opened.claims
         };

@@ -37,6 +37,7 @@ impl TokenEndpoints {
     }
 
     /// How long a document may be kept: a new key is published before it signs for as long at least.
+    /// `None` where no realm is served, and so nobody said for how long.
     fn cache_control(&self) -> Option<HeaderValue> {
         let max_age = self.gate.snapshot().oauth.as_ref()?.documents_max_age;
         HeaderValue::try_from(format!("public, max-age={}", max_age.as_secs())).ok()

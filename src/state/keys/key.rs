@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::{good_until::GoodUntil, jwk, spki};
+use super::{ed25519, good_until::GoodUntil, jwk, spki};
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Secret, Timestamp, random},
     rules::profile::ClaimProfile,
@@ -323,10 +323,14 @@ impl Material {
         }
     }
 
-    /// A public key alone. aws-lc checks that it is one of the algorithm, but RSA's size only when it verifies.
+    /// A public key alone. aws-lc checks that it is one of the algorithm, but RSA's size only when it verifies, and
+    /// Ed25519's order never.
     fn parse_public(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
         let verify = ParsedPublicKey::new(verification(algorithm)?, bytes).ok()?;
         let der = verify.as_der().ok()?;
+        if algorithm == Algorithm::EdDsa && ed25519::is_weak(spki::key_bits(der.as_ref())?) {
+            return None;
+        }
         let long_enough = |(modulus, _): (&[u8], &[u8])| RSA_MODULUS_BYTES.contains(&modulus.len());
         spki::rsa_numbers(der.as_ref()).is_none_or(long_enough).then_some(Self::Pair { verify, sign: None })
     }
@@ -459,6 +463,8 @@ mod tests {
         for other in [Algorithm::Es384, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Hs256, Algorithm::Sealed] {
             assert!(new_public(other, &public).is_err(), "{other}");
         }
+        // Anybody can sign for the point zero: see `ed25519`.
+        assert!(new_public(Algorithm::EdDsa, &[0; 32]).is_err());
         let p256 = Key::generate_material(Algorithm::Es256).unwrap();
         assert!(new(Algorithm::Es384, &p256).is_err());
         assert!(new(Algorithm::EdDsa, &p256).is_err());

@@ -4,10 +4,11 @@
 //! key       one key, parsed; material and what it does            ring    all of them, by id
 //! record    a key's row without its material                      spki    public keys for others
 //! master    seals the others          master_file   where it is, while a reseal replaces it
-//! jwk       public keys as they travel
+//! jwk       public keys as they travel                        ed25519  its weak keys
 //! vault     opening and reading       rotation · import · reseal   changing
 //! ```
 
+mod ed25519;
 mod error;
 mod good_until;
 mod import;

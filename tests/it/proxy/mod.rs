@@ -3,6 +3,7 @@
 mod credentials;
 mod framing;
 mod headers;
+mod internal;
 mod routing;
 mod streaming;
 mod upstreams;

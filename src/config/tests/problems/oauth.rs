@@ -6,7 +6,10 @@ use super::check_on_base;
 fn oauth_needs_a_realm_and_paths_of_its_own() {
     const REALM: &str = "realms.o.dialect = \"oauth\"\n";
     check_on_base(&[
-        ("[oauth]", "6:1: oauth: there is no realm of dialect 'oauth'; add one, for example [realms.oauth]"),
+        (
+            "[oauth]\ntoken = \"/t\"",
+            "6:1: oauth: there is no realm of dialect 'oauth'; add one, for example [realms.oauth]",
+        ),
         (&format!("{REALM}[oauth]"), "no problem"),
         (
             &format!("{REALM}realms.p.dialect = \"oauth\"\n[oauth]"),

@@ -17,6 +17,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::ed25519;
 use crate::{
     domain::{Algorithm, KeyId},
     rules::dialect::json::parse_object,
@@ -37,9 +38,6 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// RSA's public exponent: FIPS 186-5 section A.1.1 asks for more than 2^16 and for an odd one; libraries refuse
 /// more than 32 bits, since such an exponent only makes verifying slow.
 const RSA_EXPONENT: std::ops::RangeInclusive<u64> = 65_537..=u32::MAX as u64;
-
-/// Octets of an Ed25519 public key (RFC 8032 section 5.1.5).
-const ED25519_BYTES: usize = 32;
 
 /// The first octet of an uncompressed point (SEC 1 section 2.3.3).
 const UNCOMPRESSED: u8 = 4;
@@ -103,7 +101,7 @@ pub enum Skipped {
     /// A member is missing or has another form than its RFC says.
     #[error("a malformed key")]
     Malformed,
-    /// Its modulus or exponent is outside the bounds, or its point is not on the curve.
+    /// Its modulus or exponent is outside the bounds, or its point is not on the curve or of small order.
     #[error("a weak or invalid key")]
     Weak,
 }
@@ -283,7 +281,11 @@ impl Family {
             }
             Self::Ed25519 => {
                 let x = octets(jwk, "x")?;
-                if x.len() == ED25519_BYTES { Ok(x) } else { Err(Skipped::Malformed) }
+                match x.len() {
+                    ed25519::PUBLIC_BYTES if ed25519::is_weak(&x) => Err(Skipped::Weak),
+                    ed25519::PUBLIC_BYTES => Ok(x),
+                    _ => Err(Skipped::Malformed),
+                }
             }
         }
     }
@@ -300,7 +302,7 @@ impl Family {
                 let (x, y) = coordinates.split_at_checked(self.coordinate_bytes())?;
                 (y.len() == x.len()).then(|| vec![("x", x.to_vec()), ("y", y.to_vec())])
             }
-            Self::Ed25519 => (public.len() == ED25519_BYTES).then(|| vec![("x", public.to_vec())]),
+            Self::Ed25519 => (public.len() == ed25519::PUBLIC_BYTES).then(|| vec![("x", public.to_vec())]),
         }
     }
 }

@@ -236,6 +236,8 @@ fn weak_keys_are_refused() {
         assert_eq!(skipped(&key), Skipped::Weak, "{e:?}");
     }
     assert_eq!(skipped(&with(p256(), &json!({ "y": p256()["x"] }))), Skipped::Weak, "not on the curve");
+    let zero = URL_SAFE_NO_PAD.encode([0; 32]);
+    assert_eq!(skipped(&with(ed25519(), &json!({ "x": zero }))), Skipped::Weak, "of small order");
 }
 
 #[test]

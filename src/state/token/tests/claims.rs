@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::fixture::*;
 use crate::{
-    domain::{Algorithm, Claims, Reason, Timestamp, TokenKind},
+    domain::{Algorithm, Claims, Reason, TokenKind},
     rules::dialect::{self, Dialect},
 };
 
@@ -55,16 +55,13 @@ fn a_claim_of_the_wrong_type_never_counts_as_absent() {
 }
 
 #[test]
-fn the_audience_is_ours_or_a_list_that_has_ours() {
-    for good in [json!("api"), json!(["api"]), json!(["other", "api"])] {
-        assert!(open_with("aud", good.clone()).is_ok(), "{good}");
+fn the_audience_is_ours_as_we_write_it() {
+    for foreign in ["API", "api ", "apis", "other"] {
+        assert_eq!(open_with("aud", json!(foreign)), Err(Reason::WrongAudience), "{foreign}");
     }
-    for foreign in
-        [json!(""), json!("API"), json!("api "), json!("apis"), json!([]), json!(["other"]), json!(["a", "p"])]
-    {
-        assert_eq!(open_with("aud", foreign.clone()), Err(Reason::WrongAudience), "{foreign}");
-    }
-    for wrong in [json!(null), json!(true), json!(1), json!({"api": true}), json!(["api", 1]), json!([["api"]])] {
+    let wrong = [json!(null), json!(true), json!(1), json!(""), json!({"api": true})];
+    let lists = [json!([]), json!(["api"]), json!(["other", "api"]), json!(["api", 1]), json!([["api"]])];
+    for wrong in wrong.into_iter().chain(lists) {
         assert_eq!(open_with("aud", wrong.clone()), Err(Reason::InvalidClaims), "{wrong}");
     }
 }
@@ -125,15 +122,13 @@ fn numbers_stay_inside_their_bounds() {
             "1e400",
             "9e12",
             "Infinity",
+            "1768564800.0",
+            "1768564800.25",
+            "17685648e2",
         ] {
             assert!(claims(number, name).is_err(), "{name} {number}");
         }
     }
-    for float in ["1768564800.25", "1768568400.0", "17685684e2"] {
-        assert!(claims(float, "exp").is_err(), "exp {float}");
-    }
-    assert_eq!(claims("1768564800.25", "nbf").unwrap().not_before, Timestamp::from_millis(1_768_564_800_250));
-    assert_eq!(claims("17685648e2", "nbf").unwrap().not_before, NOW);
     assert!(claims("9223372036854775807", "exp").unwrap().expires_at > Some(NOW));
 }
 
@@ -182,7 +177,6 @@ proptest! {
         let alike = match &value {
             Value::String(_) => good.is_string(),
             Value::Number(_) => good.is_number(),
-            Value::Array(_) => name == "aud",
             _ => false,
         };
         prop_assume!(!alike);

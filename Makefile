@@ -38,7 +38,8 @@ fuzz: ## Fuzz what reads tokens and keys, each target for FUZZ_SECONDS (60)
 	@set -e; cd tests/fuzz; for target in $(FUZZ_TARGETS); do \
 		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; mkdir -p corpus/$$target; \
 		$(CARGO) fuzz run --fuzz-dir . --sanitizer none --no-cfg-fuzzing --codegen-units 16 $$target \
-			corpus/$$target seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -print_final_stats=1; \
+			corpus/$$target seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 \
+			-verbosity=0 -print_funcs=0 -print_final_stats=1; \
 	done
 
 rotation: ## Rotate keys under load for 60 s: no answer may be wrong

@@ -174,3 +174,13 @@ fn a_realms_kid_that_a_foreign_issuer_uses_too_is_still_its_own() {
     let token = sign_text(OTHER_SECRET, &format!("{header}.{}", encode(text(&corp_claims()))));
     assert_eq!(ground.open(&token).unwrap().realm.as_str(), "corp");
 }
+
+#[test]
+fn a_realms_key_signs_nothing_for_an_issuer_that_took_its_name() {
+    // The realm `corp` has gone from the config, its keys have not, and an issuer has its name now.
+    let mut ground = ground();
+    let left = Ground::new([], [hs256_key("left", "corp", SECRET)]);
+    ground.keys = ground.keys.with_own(&left.keys);
+    let header = with(good_header(), "kid", json!("left"));
+    assert_eq!(ground.open(&signed(text(&header), text(&corp_claims()))).map(drop), Err(Reason::UnknownKey));
+}

@@ -258,3 +258,16 @@ async fn an_administrator_revokes_a_rotating_token_too() {
     assert_eq!(ground.exchange(&one, second).await.err(), Some(Refusal::InvalidGrant));
     assert!(ground.steward().revoke_token("prt_unknown", &realms.issuers).await.is_err());
 }
+
+#[tokio::test]
+async fn a_revoked_key_ends_the_lines_that_began_with_its_tokens() {
+    let ground = Ground::new().await;
+    let one = ground.client("one").await;
+    let login = ground.login().await;
+    let grant = ground.exchange(&one, token(&login, TokenKind::Refresh)).await.unwrap();
+    let key = ground.gate.snapshot().keys.active(&ground.apis.name).unwrap().id.clone();
+    ground.steward().revoke_key(&key).await.unwrap();
+    assert!(!ground.holds(token(&grant, TokenKind::Access)));
+    let next = ground.exchange(&one, token(&grant, TokenKind::Refresh)).await;
+    assert_eq!(next.err(), Some(Refusal::InvalidGrant), "whoever had the key may have begun the line");
+}

@@ -184,3 +184,33 @@ fn a_realms_key_signs_nothing_for_an_issuer_that_took_its_name() {
     let header = with(good_header(), "kid", json!("left"));
     assert_eq!(ground.open(&signed(text(&header), text(&corp_claims()))).map(drop), Err(Reason::UnknownKey));
 }
+
+#[test]
+fn a_foreign_key_of_the_same_name_ends_no_imported_keys_tokens() {
+    use crate::rules::profile::{ClaimProfile, Optional::*};
+    let old = Key::new(
+        KeyId::from_text("1"),
+        "sws".parse().unwrap(),
+        Algorithm::Hs256,
+        KeyState::Retiring,
+        NOW,
+        MaterialBytes::Secret(SECRET),
+    );
+    let profile = ClaimProfile { optional: vec![Iss, Aud, Sub, Jti, Iat, Nbf], ..ClaimProfile::default() };
+    let old = std::sync::Arc::new(old.unwrap().with_profile(profile.into()));
+    let mut ground = Ground::new([realm("sws", Dialect::Sws, Algorithm::Hs256)], [old]);
+    let token = signed(
+        r#"{"alg":"HS256","typ":"JWT","kid":"1"}"#,
+        text(&object(json!({"name": "ana", "exp": NOW.as_secs() + 3600}))),
+    );
+    assert!(ground.open(&token).is_ok());
+    let foreign = ForeignIssuer {
+        name: "corp".parse().unwrap(),
+        issuer: "https://corp.example.com".into(),
+        audience: "api".into(),
+        leeway: std::time::Duration::ZERO,
+    };
+    ground.keys = ground.keys.with_foreign(&foreign.name, vec![hs256_key("1", "corp", OTHER_SECRET)]);
+    ground.issuers.insert(foreign.name.clone(), Issuer::Foreign(foreign.into()));
+    assert!(ground.open(&token).is_ok(), "the token has no iss, and its signature says whose it is");
+}

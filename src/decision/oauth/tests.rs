@@ -271,3 +271,21 @@ async fn a_revoked_key_ends_the_lines_that_began_with_its_tokens() {
     let next = ground.exchange(&one, token(&grant, TokenKind::Refresh)).await;
     assert_eq!(next.err(), Some(Refusal::InvalidGrant), "whoever had the key may have begun the line");
 }
+
+#[tokio::test]
+async fn a_good_refresh_token_from_an_address_over_its_budget_is_not_called_bad() {
+    let ground = Ground::new().await;
+    let login = ground.login().await;
+    let refresh = token(&login, TokenKind::Refresh);
+    let mut forged = refresh.expose().to_owned();
+    let last = if forged.pop() == Some('2') { '3' } else { '2' };
+    forged.push(last);
+    for _ in 0..ScrutinySettings::default().bad_tokens {
+        assert!(ground.gate.view().open(&forged, Some(HOME), ground.clock.now()).is_err());
+    }
+    let refused = ground.registrar.refresh(&ground.apis, refresh, HOME).await.err();
+    assert!(
+        matches!(refused, Some(Rejection::ThrottledAddress { .. })),
+        "an app that hears that its token is bad throws it away: {refused:?}"
+    );
+}

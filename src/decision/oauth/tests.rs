@@ -289,3 +289,17 @@ async fn a_good_refresh_token_from_an_address_over_its_budget_is_not_called_bad(
         "an app that hears that its token is bad throws it away: {refused:?}"
     );
 }
+
+#[tokio::test]
+async fn what_a_key_signed_and_is_no_token_here_spends_the_budget_too() {
+    let ground = Ground::new().await;
+    let key = Arc::clone(ground.gate.snapshot().keys.active(&ground.oauth.name).unwrap());
+    let claims = serde_json::json!({"iss": ground.oauth.issuer, "aud": "another"});
+    let serde_json::Value::Object(claims) = claims else { unreachable!() };
+    let foreign = key.sign("at+jwt", &claims).unwrap();
+    let open = || ground.gate.view().open(foreign.expose(), Some(HOME), ground.clock.now()).map(drop);
+    for _ in 0..ScrutinySettings::default().bad_tokens {
+        assert_eq!(open(), Err(crate::domain::Reason::WrongAudience));
+    }
+    assert_eq!(open(), Err(crate::domain::Reason::TooManyBadTokens), "each of them cost a whole verification");
+}

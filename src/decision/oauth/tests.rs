@@ -259,3 +259,48 @@ async fn an_administrator_revokes_a_rotating_token_too() {
     assert_eq!(ground.exchange(&one, second).await.err(), Some(Refusal::InvalidGrant));
     assert!(ground.steward().revoke_token("prt_unknown", &realms.issuers).await.is_err());
 }
+
+#[tokio::test]
+async fn a_revoked_key_ends_the_lines_that_began_with_its_tokens() {
+    let ground = Ground::new().await;
+    let one = ground.client("one").await;
+    let login = ground.login().await;
+    let grant = ground.exchange(&one, token(&login, TokenKind::Refresh)).await.unwrap();
+    let key = ground.gate.snapshot().keys.active(&ground.apis.name).unwrap().id.clone();
+    ground.steward().revoke_key(&key).await.unwrap();
+    assert!(!ground.holds(token(&grant, TokenKind::Access)));
+    let next = ground.exchange(&one, token(&grant, TokenKind::Refresh)).await;
+    assert_eq!(next.err(), Some(Refusal::InvalidGrant), "whoever had the key may have begun the line");
+}
+
+#[tokio::test]
+async fn a_good_refresh_token_from_an_address_over_its_budget_is_not_called_bad() {
+    let ground = Ground::new().await;
+    let login = ground.login().await;
+    let refresh = token(&login, TokenKind::Refresh);
+    let mut forged = refresh.expose().to_owned();
+    let last = if forged.pop() == Some('2') { '3' } else { '2' };
+    forged.push(last);
+    for _ in 0..ScrutinySettings::default().bad_tokens {
+        assert!(ground.gate.view().open(&forged, Some(HOME), ground.clock.now()).is_err());
+    }
+    let refused = ground.registrar.refresh(&ground.apis, refresh, HOME).await.err();
+    assert!(
+        matches!(refused, Some(Rejection::ThrottledAddress { .. })),
+        "an app that hears that its token is bad throws it away: {refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_key_signed_and_is_no_token_here_spends_the_budget_too() {
+    let ground = Ground::new().await;
+    let key = Arc::clone(ground.gate.snapshot().keys.active(&ground.oauth.name).unwrap());
+    let claims = serde_json::json!({"iss": ground.oauth.issuer, "aud": "another"});
+    let serde_json::Value::Object(claims) = claims else { unreachable!() };
+    let foreign = key.sign("at+jwt", &claims).unwrap();
+    let open = || ground.gate.view().open(foreign.expose(), Some(HOME), ground.clock.now()).map(drop);
+    for _ in 0..ScrutinySettings::default().bad_tokens {
+        assert_eq!(open(), Err(crate::domain::Reason::WrongAudience));
+    }
+    assert_eq!(open(), Err(crate::domain::Reason::TooManyBadTokens), "each of them cost a whole verification");
+}

@@ -244,3 +244,51 @@ fn identity_headers(claims: &Claims, issuer: &str) -> Vec<(HeaderName, HeaderVal
     };
     texts.into_iter().filter_map(header).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::{
+        domain::{Algorithm, KeyId, RevocationId, Subject, TokenKind},
+        rules::issuer::ForeignIssuer,
+        state::keys::{KeyState, MaterialBytes},
+    };
+
+    #[test]
+    fn an_entry_weighs_what_its_claims_take() {
+        const VALUES: usize = 2_800;
+        let now = Timestamp::from_secs(1_768_564_800);
+        let name: crate::domain::RealmName = "corp".parse().unwrap();
+        let claims = Claims {
+            realm: name.clone(),
+            kind: TokenKind::Access,
+            subject: Subject::Foreign("x".into()),
+            principal: None,
+            session: None,
+            revocation_id: RevocationId::from_bytes([0; 16]),
+            epoch: 0,
+            issued_at: now,
+            not_before: now,
+            expires_at: Some(now),
+            name: "".into(),
+            legacy_id: None,
+            role: None,
+            scopes: vec![],
+            organization: None,
+            extra: Map::from_iter([("x".to_owned(), json!(vec![1; VALUES]))]),
+        };
+        let secret = MaterialBytes::Secret(&[7; 32]);
+        let key = Key::new(KeyId::from_text("k"), name.clone(), Algorithm::Hs256, KeyState::Active, now, secret);
+        let issuer = ForeignIssuer { name, issuer: "i".into(), audience: "a".into(), leeway: Duration::ZERO };
+        let verified = Arc::new(Verified::new(claims, Arc::new(key.unwrap()), Issuer::Foreign(issuer.into())));
+        // `[1,1,…]` in base64url, and the rest of a token.
+        let token: Box<str> = "x".repeat(VALUES * 2 * 4 / 3 + 300).into();
+        let least = (VALUES * size_of::<Value>()) as u64;
+        let weight = TokenWeighter.weight(&token, &verified);
+        assert!(weight >= least, "it is taken for {weight} bytes and its values alone have {least}");
+    }
+}

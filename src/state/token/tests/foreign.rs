@@ -174,3 +174,43 @@ fn a_realms_kid_that_a_foreign_issuer_uses_too_is_still_its_own() {
     let token = sign_text(OTHER_SECRET, &format!("{header}.{}", encode(text(&corp_claims()))));
     assert_eq!(ground.open(&token).unwrap().realm.as_str(), "corp");
 }
+
+#[test]
+fn a_realms_key_signs_nothing_for_an_issuer_that_took_its_name() {
+    // The realm `corp` has gone from the config, its keys have not, and an issuer has its name now.
+    let mut ground = ground();
+    let left = Ground::new([], [hs256_key("left", "corp", SECRET)]);
+    ground.keys = ground.keys.with_own(&left.keys);
+    let header = with(good_header(), "kid", json!("left"));
+    assert_eq!(ground.open(&signed(text(&header), text(&corp_claims()))).map(drop), Err(Reason::UnknownKey));
+}
+
+#[test]
+fn a_foreign_key_of_the_same_name_ends_no_imported_keys_tokens() {
+    use crate::rules::profile::{ClaimProfile, Optional::*};
+    let old = Key::new(
+        KeyId::from_text("1"),
+        "sws".parse().unwrap(),
+        Algorithm::Hs256,
+        KeyState::Retiring,
+        NOW,
+        MaterialBytes::Secret(SECRET),
+    );
+    let profile = ClaimProfile { optional: vec![Iss, Aud, Sub, Jti, Iat, Nbf], ..ClaimProfile::default() };
+    let old = std::sync::Arc::new(old.unwrap().with_profile(profile.into()));
+    let mut ground = Ground::new([realm("sws", Dialect::Sws, Algorithm::Hs256)], [old]);
+    let token = signed(
+        r#"{"alg":"HS256","typ":"JWT","kid":"1"}"#,
+        text(&object(json!({"name": "ana", "exp": NOW.as_secs() + 3600}))),
+    );
+    assert!(ground.open(&token).is_ok());
+    let foreign = ForeignIssuer {
+        name: "corp".parse().unwrap(),
+        issuer: "https://corp.example.com".into(),
+        audience: "api".into(),
+        leeway: std::time::Duration::ZERO,
+    };
+    ground.keys = ground.keys.with_foreign(&foreign.name, vec![hs256_key("1", "corp", OTHER_SECRET)]);
+    ground.issuers.insert(foreign.name.clone(), Issuer::Foreign(foreign.into()));
+    assert!(ground.open(&token).is_ok(), "the token has no iss, and its signature says whose it is");
+}

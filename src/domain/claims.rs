@@ -39,25 +39,34 @@ pub enum Subject {
     Account(PrincipalId),
     /// An account of ours that an imported token names but does not identify: [`PrincipalId::of_name`].
     Named(PrincipalId),
+    /// An account of ours whose id and name an imported token has. Who wrote it may have invented the id: what ends
+    /// the tokens of either ends it.
+    Imported {
+        /// Its `sub`.
+        id: PrincipalId,
+        /// As in [`Subject::Named`].
+        named: PrincipalId,
+    },
     /// Whom a foreign issuer calls so.
     Foreign(Box<str>),
 }
 
 impl Subject {
-    /// What the epoch of an account of ours is kept under.
-    #[must_use]
-    pub const fn account(&self) -> Option<PrincipalId> {
-        match self {
-            Self::Account(id) | Self::Named(id) => Some(*id),
-            Self::Foreign(_) => None,
-        }
+    /// What the epochs of an account of ours are kept under.
+    pub fn accounts(&self) -> impl Iterator<Item = PrincipalId> {
+        let ids = match self {
+            Self::Account(id) | Self::Named(id) => [Some(*id), None],
+            Self::Imported { id, named } => [Some(*id), Some(*named)],
+            Self::Foreign(_) => [None, None],
+        };
+        ids.into_iter().flatten()
     }
 
     /// The `sub`, where the token has one that identifies somebody.
     #[must_use]
     pub fn identity(&self) -> Option<String> {
         match self {
-            Self::Account(id) => Some(id.to_string()),
+            Self::Account(id) | Self::Imported { id, .. } => Some(id.to_string()),
             Self::Named(_) => None,
             Self::Foreign(name) => Some(name.to_string()),
         }

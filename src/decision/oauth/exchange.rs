@@ -19,6 +19,7 @@ use crate::{
     },
     state::{
         account,
+        keys::KeyState,
         refresh::{self, Descendant, Spending, Terms},
         session,
         store::StoreError,
@@ -110,7 +111,7 @@ impl Registrar {
             let found = refresh::find(&self.store, token).await.map_err(|error| away(&error))?;
             let Some(found) = found.filter(|found| found.client == client.0.id) else { return Ok(None) };
             let session = session::find(&self.store, found.session).await.map_err(|error| away(&error))?;
-            let Some(session) = session else { return Ok(None) };
+            let Some(session) = session.filter(|_| self.stands(&found)) else { return Ok(None) };
             return Ok(self.refreshing(&session.realm).map(|realm| Line {
                 realm,
                 principal: session.principal,
@@ -120,14 +121,14 @@ impl Registrar {
                 first: None,
             }));
         }
-        let claims = {
+        let (claims, key) = {
             let view = self.gate.view();
             // The client has proved itself: what it sends is not counted against its address.
             let Ok(opened) = view.open(token.expose(), None, now) else { return Ok(None) };
             if view.check_standing(&opened, now).is_err() {
                 return Ok(None);
             }
-            opened.claims
+            (opened.claims, opened.key.id.clone())
         };
         let (Some(realm), Some(session), Some(ends_at), TokenKind::Refresh, Subject::Account(principal)) =
             (self.refreshing(&claims.realm), claims.session, claims.expires_at, claims.kind, claims.subject)
@@ -140,6 +141,7 @@ impl Registrar {
             client: client.0.id,
             scopes: scopes.clone(),
             epoch: claims.epoch,
+            key,
             generation: 0,
             created_at: claims.issued_at,
             expires_at: ends_at,
@@ -147,6 +149,12 @@ impl Registrar {
             spent_at: None,
         };
         Ok(Some(Line { realm, principal, session, scopes, epoch: claims.epoch, first: Some(first) }))
+    }
+
+    /// Whether the key that a line began with was not revoked.
+    pub(super) fn stands(&self, token: &Descendant) -> bool {
+        let snapshot = self.gate.snapshot();
+        !snapshot.keys.get(token.key.as_str()).is_some_and(|key| key.state == KeyState::Revoked)
     }
 
     /// The realm, where its logins give refresh tokens.

@@ -3,7 +3,7 @@
 use super::{Client, exchange::away};
 use crate::{
     decision::login::Registrar,
-    domain::Secret,
+    domain::{Secret, Subject as TokenSubject},
     rules::dialect::oauth::Refusal,
     state::{
         refresh::{self, Descendant},
@@ -42,7 +42,7 @@ impl Registrar {
             Some(session) => refresh::client_of(&self.store, session).await.map_err(|error| away(&error))?,
             None => None,
         };
-        let own = claims.subject.account() == Some(client.0.id) || bound == Some(client.0.id);
+        let own = claims.subject == TokenSubject::Account(client.0.id) || bound == Some(client.0.id);
         Ok(Some(Presented { own, subject: Subject::Carrying(Box::new(verified)) }))
     }
 }

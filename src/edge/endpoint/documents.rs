@@ -48,8 +48,8 @@ impl TokenEndpoints {
         let set = |keys: Vec<Map<String, Value>>| Map::from_iter([("keys".to_owned(), json!(keys))]);
         match serves {
             Service::Metadata => snapshot.oauth.as_ref().map(|oauth| oauth.metadata.clone()).unwrap_or_default(),
-            Service::InternalJwks => set(published(&snapshot.keys, Audience::Upstreams)),
-            _ => set(published(&snapshot.keys, Audience::Clients)),
+            Service::InternalJwks => set(published(&snapshot.keys, Audience::Upstreams, |_| false)),
+            _ => set(published(&snapshot.keys, Audience::Clients, |realm| snapshot.realms.contains_key(realm))),
         }
     }
 }

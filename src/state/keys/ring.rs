@@ -126,6 +126,12 @@ impl Keyring {
         self.named(key.id.as_str()).iter().find(|present| present.is(key))
     }
 
+    /// Whether `key` is a foreign issuer's. One of our own stays ours, whoever has its realm's name by now.
+    #[must_use]
+    pub fn is_foreign(&self, key: &Arc<Key>) -> bool {
+        self.foreign(&key.realm).iter().any(|foreign| Arc::ptr_eq(foreign, key))
+    }
+
     /// The imported keys whose tokens carry no `kid`, but for those that were revoked.
     #[must_use]
     pub fn unnamed(&self) -> &[Arc<Key>] {

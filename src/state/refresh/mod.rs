@@ -18,7 +18,7 @@ use super::{
     revocation::log,
     store::{Store, StoreError},
 };
-use crate::domain::{PrincipalId, Secret, SessionId, Timestamp};
+use crate::domain::{KeyId, PrincipalId, Secret, SessionId, Timestamp};
 
 pub use rotate::{Spending, Terms, accuse, spend};
 pub use secret::is_rotating;
@@ -40,6 +40,8 @@ pub struct Descendant {
     pub scopes: Vec<String>,
     /// The principal's epoch at the login: a raised one ends the line.
     pub epoch: u32,
+    /// The key of the login's refresh token: whoever had it may have begun the line, so its revocation ends the line.
+    pub key: KeyId,
     /// Exchanges since the login.
     pub generation: u32,
     /// When it was made.
@@ -82,7 +84,8 @@ pub async fn prune(store: &Store, now: Timestamp, limit: u32) -> Result<u64, Sto
     Ok(sqlx::query(statement).bind(ended).bind(limit).execute(store.pool()).await?.rows_affected())
 }
 
-const COLUMNS: &str = "session, client, scope, epoch, generation, created_at, expires_at, ends_at, spent_at, successor";
+const COLUMNS: &str =
+    "session, client, scope, epoch, key, generation, created_at, expires_at, ends_at, spent_at, successor";
 
 fn read(row: &SqliteRow) -> Result<Descendant, StoreError> {
     let time = |column| row.try_get(column).map(Timestamp::from_millis);
@@ -91,6 +94,7 @@ fn read(row: &SqliteRow) -> Result<Descendant, StoreError> {
         client: PrincipalId::from_uuid(uuid(row, "client")?),
         scopes: row.try_get::<&str, _>("scope")?.split_whitespace().map(str::to_owned).collect(),
         epoch: row.try_get("epoch")?,
+        key: KeyId::from_text(row.try_get("key")?),
         generation: row.try_get("generation")?,
         created_at: time("created_at")?,
         expires_at: time("expires_at")?,
@@ -113,14 +117,15 @@ async fn insert(
 ) -> Result<(), StoreError> {
     let statement = "\
         INSERT INTO refresh_tokens \
-        (hash, session, client, scope, epoch, generation, created_at, expires_at, ends_at, spent_at, successor) \
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        (hash, session, client, scope, epoch, key, generation, created_at, expires_at, ends_at, spent_at, successor) \
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     sqlx::query(statement)
         .bind(hash)
         .bind(&token.session.uuid().as_bytes()[..])
         .bind(&token.client.uuid().as_bytes()[..])
         .bind(token.scopes.join(" "))
         .bind(token.epoch)
+        .bind(token.key.as_str())
         .bind(token.generation)
         .bind(token.created_at.as_millis())
         .bind(token.expires_at.as_millis())

@@ -34,6 +34,7 @@ impl Ground {
             client: PrincipalId::generate(),
             scopes: vec!["read".into(), "write".into()],
             epoch: 3,
+            key: KeyId::from_text("k"),
             generation: 0,
             created_at: NOW,
             expires_at: END,

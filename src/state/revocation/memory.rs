@@ -91,7 +91,7 @@ impl Revocations {
         if claims.session.is_some_and(|session| self.sessions.contains(session_key(session))) {
             return Err(Reason::SessionRevoked);
         }
-        if claims.subject.account().and_then(|id| self.epochs.get(&id)).is_some_and(|epoch| claims.epoch < *epoch) {
+        if claims.subject.accounts().any(|id| self.epochs.get(&id).is_some_and(|epoch| claims.epoch < *epoch)) {
             return Err(Reason::PrincipalRevoked);
         }
         Ok(())

@@ -15,6 +15,8 @@ use quick_cache::{
     sync::{Cache, DefaultLifecycle},
 };
 
+use serde_json::Value;
+
 use super::tally::Tally;
 use crate::{
     domain::{Claims, PrincipalKind, Timestamp},
@@ -216,9 +218,19 @@ struct TokenWeighter {
 }
 
 impl Weighter<Box<[u8]>, Arc<Verified>> for TokenWeighter {
-    fn weight(&self, token: &Box<[u8]>, _: &Arc<Verified>) -> u64 {
-        // The claims are about as long as the token they were read from.
-        self.least.max((2 * token.len() + ENTRY_OVERHEAD_BYTES) as u64)
+    fn weight(&self, token: &Box<[u8]>, verified: &Arc<Verified>) -> u64 {
+        // The texts of the claims are about as long as the token they were read from.
+        let values = verified.claims.extra.values().map(values_in).sum::<usize>();
+        self.least.max((2 * token.len() + values * size_of::<Value>() + ENTRY_OVERHEAD_BYTES) as u64)
+    }
+}
+
+/// The values that stand in `value`, itself among them. A token's depth is bounded, and so is this.
+fn values_in(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(values_in).sum(),
+        Value::Object(members) => members.values().map(values_in).sum(),
+        _ => 0,
     }
 }
 
@@ -286,9 +298,9 @@ mod tests {
         let issuer = ForeignIssuer { name, issuer: "i".into(), audience: "a".into(), leeway: Duration::ZERO };
         let verified = Arc::new(Verified::new(claims, Arc::new(key.unwrap()), Issuer::Foreign(issuer.into())));
         // `[1,1,…]` in base64url, and the rest of a token.
-        let token: Box<str> = "x".repeat(VALUES * 2 * 4 / 3 + 300).into();
+        let token: Box<[u8]> = "x".repeat(VALUES * 2 * 4 / 3 + 300).into_bytes().into();
         let least = (VALUES * size_of::<Value>()) as u64;
-        let weight = TokenWeighter.weight(&token, &verified);
+        let weight = TokenWeighter { least: 0 }.weight(&token, &verified);
         assert!(weight >= least, "it is taken for {weight} bytes and its values alone have {least}");
     }
 }

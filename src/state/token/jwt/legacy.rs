@@ -42,12 +42,14 @@ pub(super) fn read(payload: &str, profile: &ClaimProfile, realm: &Realm, signed:
     let business = profile.business.as_ref().map(|claim| claims.text(claim)?.ok_or(Reason::InvalidClaims));
     let business = business.transpose()?.unwrap_or_default();
     // A subject that is no account's id is the old API's own number: the name says who it is.
-    let account = subject.and_then(|subject| subject.parse().ok()).map(Subject::Account);
+    let named = PrincipalId::of_name(&realm.name, business, name);
+    let imported = |id| Subject::Imported { id, named };
+    let account = subject.and_then(|subject| subject.parse().ok()).map(imported);
     let organization = claims.text(&profile.organization)?.or(Some(business).filter(|business| !business.is_empty()));
     Ok(Claims {
         realm: realm.name.clone(),
         kind: TokenKind::Access,
-        subject: account.unwrap_or_else(|| Subject::Named(PrincipalId::of_name(&realm.name, business, name))),
+        subject: account.unwrap_or(Subject::Named(named)),
         principal: Some(realm.dialect.principal_kind()),
         session: None,
         revocation_id: match id {

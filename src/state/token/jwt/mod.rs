@@ -64,6 +64,9 @@ pub(super) fn open(token: &str, keys: &Keyring, issuers: &Issuers) -> Result<(Cl
     let signature = &signature[..length];
     let key = candidates.signer(&parts, signature, issuers)?;
     let issuer = issuers.get(&key.realm).ok_or(Reason::UnknownKey)?;
+    if matches!(issuer, Issuer::Foreign(_)) != keys.is_foreign(key) {
+        return Err(Reason::UnknownKey);
+    }
     let claims = read_claims(room.decode(parts.payload)?, key, issuer, candidates.typ, parts.signed)?;
     Ok((claims, Arc::clone(key)))
 }
@@ -125,17 +128,30 @@ impl<'k> Candidates<'k> {
     }
 
     /// The one of them that signed. Where two issuers gave a key the same name, the token's `iss`
-    /// chooses; where the token named none, each of the few is tried.
+    /// chooses, or the signature among imported ones, whose tokens may say another; where the token named no key,
+    /// each of the few is tried.
     fn signer(&self, parts: &Parts<'_>, signature: &[u8], issuers: &Issuers) -> Result<&'k Arc<Key>, Reason> {
         let verifies = |key: &&'k Arc<Key>| key.verifies(parts.signed.as_bytes(), signature);
-        let mut all = std::iter::once(self.first).chain(self.others.iter().copied());
+        let all = std::iter::once(self.first).chain(self.others.iter().copied());
         if !self.named || self.others.is_empty() {
-            return all.find(verifies).ok_or(Reason::InvalidSignature);
+            return all.into_iter().find(verifies).ok_or(Reason::InvalidSignature);
         }
         let mut room = Room::new();
-        let issuer = Members::parse(room.decode(parts.payload)?)?.text(Claim::Iss)?;
-        let is_issuers = |key: &&Arc<Key>| issuers.get(&key.realm).is_some_and(|known| known.issuer() == issuer);
-        all.find(is_issuers).ok_or(Reason::WrongIssuer).map(Some)?.filter(verifies).ok_or(Reason::InvalidSignature)
+        let issuer = Members::parse(room.decode(parts.payload)?)?.optional_text(Claim::Iss)?;
+        let is_issuers = |key: &&Arc<Key>| {
+            issuer.as_ref().is_some_and(|issuer| issuers.get(&key.realm).is_some_and(|known| known.issuer() == *issuer))
+        };
+        let is_imported = |key: &&'k Arc<Key>| key.profile.is_some();
+        let own = all.clone().find(is_issuers);
+        if let Some(own) = own.filter(verifies) {
+            return Ok(own);
+        }
+        let refused = match (own, &issuer) {
+            (Some(_), _) => Reason::InvalidSignature,
+            (None, Some(_)) => Reason::WrongIssuer,
+            (None, None) => Reason::InvalidClaims,
+        };
+        all.filter(is_imported).find(verifies).ok_or(refused)
     }
 }
 
@@ -159,7 +175,8 @@ fn read_claims(payload: &str, key: &Key, issuer: &Issuer, typ: Type, signed: &st
             };
             // An imported key that signs for us signs tokens like any other of ours.
             let members = Members::parse(payload)?;
-            if own_type && members.has(Claim::TokenUse) {
+            let ours = [Claim::TokenUse, Claim::Sid, Claim::Epoch].into_iter().all(|claim| members.has(claim));
+            if own_type && ours {
                 return own::read(members, realm);
             }
             if !own_type && !profile.any_type {

@@ -88,13 +88,7 @@ pub(super) fn read(root: &mut Section<'_>, realms: &Realms, publish_ahead: Durat
             let endpoints = served.into_iter().chain(further);
             let endpoints = endpoints.filter_map(|served| endpoint(served, Some(&realm.name), &bound, &spot)).collect();
             let documents_max_age = DOCUMENTS_MAX_AGE.min(publish_ahead);
-            let settings = OauthSettings {
-                realm: realm.name.clone(),
-                refresh_grace,
-                refresh_lifetime,
-                documents_max_age,
-                metadata,
-            };
+            let settings = OauthSettings { refresh_grace, refresh_lifetime, documents_max_age, metadata };
             Oauth { settings: Some(settings), endpoints }
         }
         _ => Oauth::default(),

@@ -77,8 +77,6 @@ pub enum Service {
 /// What `[oauth]` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OauthSettings {
-    /// Whose clients the endpoints serve.
-    pub realm: RealmName,
     /// How long a refresh token that was exchanged gives the same answer again; default 10 s.
     pub refresh_grace: Duration,
     /// How long a refresh token may stay unused; `None` for as long as its line lasts.

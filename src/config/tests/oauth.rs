@@ -47,9 +47,10 @@ fn an_empty_table_serves_the_only_realm_at_the_usual_paths() {
         (Service::Metadata, "/.well-known/oauth-authorization-server/clients"),
     ];
     assert_eq!(served(&settings), expected);
-    assert!(settings.site.endpoints.iter().all(|endpoint| endpoint.pattern.exact && endpoint.realms.len() == 1));
+    let clients = ["clients".parse().unwrap()];
+    assert!(settings.site.endpoints.iter().all(|endpoint| endpoint.pattern.exact && endpoint.realms == clients));
     let oauth = settings.site.oauth.unwrap();
-    assert_eq!((oauth.realm.as_str(), oauth.refresh_grace, oauth.refresh_lifetime), ("clients", GRACE_DEFAULT, None));
+    assert_eq!((oauth.refresh_grace, oauth.refresh_lifetime), (GRACE_DEFAULT, None));
     let methods = json!(["client_secret_basic", "client_secret_post"]);
     let metadata = json!({
         "issuer": "https://g.example.com/clients",

@@ -83,7 +83,6 @@ impl Ground {
         let clock = Arc::new(Hands(AtomicI64::new(1_768_564_800_000)));
         let (oauth, apis) = (realm(Dialect::Oauth), realm(Dialect::Apis));
         let settings = OauthSettings {
-            realm: oauth.name.clone(),
             refresh_grace: GRACE,
             refresh_lifetime: None,
             documents_max_age: Duration::ZERO,

@@ -135,6 +135,10 @@ fn what_a_route_asks_for_makes_sense() {
             "10:12: routes[0].sources[0]: say \"cookie:NAME\" for a cookie",
         ),
         (
+            "accept = [\"apis\"]\nforward_token = \"internal\"",
+            "6:1: routes[0]: forward_token = \"internal\" needs a path where upstreams get the keys: add [oauth], whose internal_jwks is one",
+        ),
+        (
             "accept = [\"apis\"]\nforward_token = \"external\"",
             "10:17: routes[0].forward_token: expected true to pass the client's token on, false to drop it, or \"internal\" to exchange it for the gateway's own",
         ),

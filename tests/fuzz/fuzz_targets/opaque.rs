@@ -41,7 +41,7 @@ static GROUND: LazyLock<Ground> = LazyLock::new(|| {
     let key = |id, realm| ground::key(id, realm, Algorithm::Sealed, MaterialBytes::Secret(SECRET));
     let ground = Ground {
         keys: Keyring::new(ground::shared([key(KEY_ID, "apis"), key("00000000000000bb", "other")])),
-        issuers: [apis, other].map(|realm| (realm.name.clone(), Issuer::Realm(realm.into()))).into(),
+        issuers: [apis, other].map(|realm| (realm.name.clone(), Issuer::Realm(realm.into()))).into_iter().collect(),
         bytes: bs58::decode(GOOD).into_vec().expect("the good token is base58"),
     };
     let (claims, _) = token::open(GOOD, &ground.keys, &ground.issuers).expect("the good token opens");

@@ -105,7 +105,8 @@ static GROUND: LazyLock<Ground> = LazyLock::new(|| {
             (toc.name.clone(), Issuer::Realm(toc.into())),
             (corp.name.clone(), Issuer::Foreign(corp.into())),
         ]
-        .into(),
+        .into_iter()
+        .collect(),
         own: hmac(SECRET, "https://gateway.example.com/sws"),
         foreign: Signer {
             algorithm: Jws::EdDSA,

@@ -1,13 +1,14 @@
 //! One request and its answer, from the head to the log line.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use http::HeaderValue;
 
+use super::connection::Connection;
 use crate::{
     decision::{Denial, Endpoint, Route},
     domain::{Reason, random},
@@ -21,8 +22,8 @@ pub(super) struct Exchange {
     pub(super) started: Instant,
     /// Its id, for the upstream and the log.
     pub(super) request_id: String,
-    /// The connection's other end.
-    pub(super) peer: Option<SocketAddr>,
+    /// The connection that it came on.
+    pub(super) connection: Option<Arc<Connection>>,
     /// Who is behind that.
     pub(super) client: Option<IpAddr>,
     /// What was decided.
@@ -69,7 +70,7 @@ impl Exchange {
         Self {
             started,
             request_id: new_request_id(),
-            peer: None,
+            connection: None,
             client: None,
             verdict: Verdict::Pending,
             handed_over: None,

@@ -1,12 +1,13 @@
 //! What an upstream receives: the authorised path, the gateway's own identity and forwarding
 //! headers, and nothing that a client sent under their names.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, uri::PathAndQuery};
 use ipnet::IpNet;
 use pingora::{Error, ErrorType, Result, http::RequestHeader};
 
+use super::connection::{Connection, Scheme};
 use crate::{
     decision::{ForwardToken, Route},
     domain::random,
@@ -34,7 +35,7 @@ pub(super) struct Terms<'a> {
     /// The canonical path, where it is not the one received.
     pub(super) path: Option<&'a str>,
     pub(super) request_id: &'a str,
-    pub(super) peer: Option<SocketAddr>,
+    pub(super) connection: Option<&'a Connection>,
     /// Whether the peer's own forwarding headers are believed.
     pub(super) trusted: bool,
 }
@@ -207,8 +208,9 @@ fn drop_cookie(request: &mut RequestHeader, dropped: &str) -> Result<()> {
 
 fn forwarding_headers(request: &mut RequestHeader, terms: &Terms<'_>, believed: &Believed) -> Result<()> {
     let host = request.headers.get(header::HOST).cloned();
-    if let Some(peer) = terms.peer {
-        let peer = canonical(peer.ip());
+    let scheme = terms.connection.map_or(Scheme::Http, |connection| connection.scheme).as_str();
+    if let Some(connection) = terms.connection {
+        let peer = canonical(connection.peer.ip());
         let hops = believed.forwarded_for.iter().filter_map(|value| value.to_str().ok());
         let chain: Vec<_> = hops.map(str::to_owned).chain([peer.to_string()]).collect();
         request.insert_header(X_FORWARDED_FOR, chain.join(", "))?;
@@ -218,12 +220,12 @@ fn forwarding_headers(request: &mut RequestHeader, terms: &Terms<'_>, believed: 
             .and_then(|host| host.to_str().ok())
             .map(|host| format!(";host=\"{host}\""))
             .unwrap_or_default();
-        let own = format!("for={node};proto=http{quoted}");
+        let own = format!("for={node};proto={scheme}{quoted}");
         let hops = believed.forwarded.iter().filter_map(|value| value.to_str().ok());
         let chain: Vec<_> = hops.map(str::to_owned).chain([own]).collect();
         request.insert_header(header::FORWARDED, chain.join(", "))?;
     }
-    let proto = believed.proto.clone().unwrap_or(HeaderValue::from_static("http"));
+    let proto = believed.proto.clone().unwrap_or(HeaderValue::from_static(scheme));
     request.insert_header(X_FORWARDED_PROTO, proto)?;
     if let Some(host) = believed.host.clone().or(host) {
         request.insert_header(X_FORWARDED_HOST, host)?;

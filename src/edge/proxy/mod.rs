@@ -4,6 +4,8 @@
 //! checked, and hand the bytes to pingora, which parses them and proxies. Between requests the
 //! connection is ours again.
 
+mod admission;
+mod connection;
 mod doorman;
 mod exchange;
 mod forward;
@@ -11,9 +13,13 @@ mod head;
 mod listener;
 mod local;
 mod record;
+mod relay;
+mod serve;
 mod settings;
 mod shared;
+mod sockets;
 
-pub use listener::{Listeners, serve};
+pub use listener::serve;
 pub use settings::Settings;
 pub use shared::{Means, Shared, Tunables};
+pub use sockets::Listeners;

@@ -1,0 +1,154 @@
+//! What becomes of a request before anything is forwarded: it is decided about, and answered where
+//! the gateway itself answers.
+
+use std::{net::IpAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::Method;
+use pingora::{Result, proxy::Session};
+
+use super::{
+    doorman::Doorman,
+    exchange::{Exchange, Forward, Verdict},
+    forward, local,
+};
+use crate::{
+    decision::{Awaiting, Decision, Denial, Endpoint, ForwardToken, Permit, Request, View, decide},
+    domain::{Reason, Timestamp},
+    edge::{
+        endpoint::{self, BODY_BYTES_MAX, TokenBody, TokenMessage},
+        respond,
+    },
+    rules::route::Host,
+};
+
+impl Doorman {
+    /// Decides about a request, and answers it unless it is to be forwarded; true when it was answered.
+    pub(super) async fn admit(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
+        if let Some(connection) = &exchange.connection {
+            let headers = &session.req_header().headers;
+            let trusted_proxies = &self.0.tunables().trusted_proxies;
+            exchange.client = Some(forward::client_address(headers, connection.peer.ip(), trusted_proxies));
+        }
+        match self.decide(session, exchange.client).await {
+            Ok(Permission::Forward(forward)) => {
+                exchange.verdict = Verdict::Forward(forward);
+                forward::drop_nominations(session.req_header_mut())?;
+                return Ok(false);
+            }
+            Ok(Permission::Endpoint(endpoint)) => self.answer_endpoint(session, exchange, endpoint).await?,
+            // It is asked once: a second time would be a defect of ours.
+            Ok(Permission::AwaitKey(_)) => self.deny(session, exchange, Denial::of(Reason::Internal)).await?,
+            Err(denial) => self.deny(session, exchange, denial).await?,
+        }
+        Ok(true)
+    }
+
+    async fn deny(&self, session: &mut Session, exchange: &mut Exchange, denial: Denial) -> Result<()> {
+        let response = respond::denial(&denial);
+        exchange.verdict = Verdict::Deny(denial);
+        local::write(session, response).await
+    }
+
+    /// Decides. A token that was never seen is opened in between, and its foreign issuer asked where that takes a key
+    /// that nobody knows yet.
+    async fn decide(&self, session: &Session, client: Option<IpAddr>) -> Result<Permission, Denial> {
+        let head = session.req_header();
+        if !head.raw_path_is_utf8() {
+            return Err(Denial::of(Reason::AmbiguousPath));
+        }
+        let request = Request {
+            method: &head.method,
+            host: Host::of(&head.headers, head.uri.authority().map(http::uri::Authority::as_str)),
+            path: head.uri.path().as_bytes(),
+            query: head.uri.query(),
+            headers: &head.headers,
+        };
+        let awaiting = match self.permit(|view, now| match decide(view, now, &request, None) {
+            Decision::Verify(job) => decide(view, now, &request, Some(&job.run(view, client, now))),
+            decided => decided,
+        })? {
+            Permission::AwaitKey(awaiting) => awaiting,
+            permission => return Ok(permission),
+        };
+        self.0.means.foreign.ask(&awaiting.key).await;
+        self.permit(|view, now| decide(view, now, &request, Some(&awaiting.run(view, client, now))))
+    }
+
+    /// What follows from a decision that is taken in one view.
+    fn permit<'h>(&self, decide: impl FnOnce(&View<'_>, Timestamp) -> Decision<'h>) -> Result<Permission, Denial> {
+        let view = self.0.means.gate.view();
+        let now = self.0.means.clock.now();
+        match decide(&view, now) {
+            Decision::Forward(permit) => owned(permit, &view, now).map(Permission::Forward),
+            Decision::Endpoint(endpoint) => Ok(Permission::Endpoint(endpoint)),
+            Decision::AwaitKey(awaiting) => Ok(Permission::AwaitKey(awaiting)),
+            Decision::Reply(denial) => Err(denial),
+            // A proof speaks about the token that was just looked for; the same head has no other.
+            Decision::Verify(_) => Err(Denial::of(Reason::Internal)),
+        }
+    }
+
+    async fn answer_endpoint(
+        &self,
+        session: &mut Session,
+        exchange: &mut Exchange,
+        endpoint: Arc<Endpoint>,
+    ) -> Result<()> {
+        let body = if session.req_header().method == Method::POST {
+            let deadline = self.0.tunables().body_timeout;
+            match local::read_body(session, BODY_BYTES_MAX, deadline).await? {
+                local::Body::Complete(bytes) => TokenBody::Complete(bytes),
+                local::Body::TooLarge => TokenBody::TooLarge,
+                local::Body::TimedOut => TokenBody::TimedOut,
+                // What came of it is no JSON: the contract says what that answers.
+                local::Body::Broken => TokenBody::Complete(Bytes::new()),
+            }
+        } else {
+            TokenBody::Complete(Bytes::new())
+        };
+        let head = session.req_header();
+        let message = TokenMessage {
+            method: head.method.clone(),
+            query: head.uri.query().map(str::to_owned),
+            headers: head.headers.clone(),
+            body,
+            client: exchange.client,
+        };
+        let (endpoints, asked) = (Arc::clone(&self.0.means.endpoints), Arc::clone(&endpoint));
+        let answered = self.0.means.control.spawn(async move { endpoints.answer(&asked, message).await }).await;
+        let (response, outcome) = answered.unwrap_or_else(|error| {
+            tracing::error!(request_id = exchange.request_id, %error, "a token endpoint failed");
+            endpoint::failed(&endpoint)
+        });
+        exchange.verdict = Verdict::Endpoint(endpoint, outcome);
+        local::write(session, response).await
+    }
+}
+
+enum Permission {
+    Forward(Forward),
+    Endpoint(Arc<Endpoint>),
+    /// Nothing yet: a foreign issuer must be asked first.
+    AwaitKey(Awaiting),
+}
+
+fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward, Denial> {
+    let exchanged = permit.route.settings.forward_token == ForwardToken::Internal;
+    let internal_token = match permit.identity.as_ref().filter(|_| exchanged) {
+        Some(identity) => Some(view.internal_token(identity, &permit.route.settings.upstream, now)),
+        None => None,
+    };
+    let denial = |reason| Denial {
+        route: Some(Arc::clone(&permit.route)),
+        identity: permit.identity.clone(),
+        ..Denial::of(reason)
+    };
+    Ok(Forward {
+        internal_token: internal_token.transpose().map_err(denial)?,
+        path: (!permit.path.is_as_received()).then(|| permit.path.as_str().into()),
+        route: permit.route,
+        identity: permit.identity,
+        reason: permit.reason,
+    })
+}

@@ -1,0 +1,91 @@
+//! One HTTP/1 connection, request after request: the head is read here, pingora does the rest.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use pingora::{
+    apps::HttpServerApp,
+    protocols::{Stream, http::ServerSession},
+    proxy::HttpProxy,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+use super::{
+    connection::Connection,
+    doorman::Doorman,
+    head::{HeadError, read_head},
+    local,
+    shared::Shared,
+};
+
+/// Bytes of a refused request that are read, so that the answer is not lost in a reset.
+const LINGER_BYTES_MAX: usize = 1 << 20;
+
+/// How long a refused request is read on.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Serves until the client or `shutdown` ends it, or a request leaves the connection in doubt.
+pub(super) async fn serve_connection(
+    mut stream: Stream,
+    connection: &Arc<Connection>,
+    proxy: &Arc<HttpProxy<Doorman>>,
+    shared: &Shared,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut accepted = Some(Instant::now());
+    loop {
+        let tunables = shared.tunables();
+        let idle = if accepted.is_some() { tunables.head_timeout } else { tunables.keepalive_timeout };
+        let head = tokio::select! {
+            biased;
+            head = read_head(&mut stream, idle, tunables.head_timeout, accepted) => head,
+            _ = shutdown.wait_for(|stop| *stop) => return,
+        };
+        let head = match head {
+            Ok(Some(head)) => head,
+            Ok(None) => return,
+            Err(error) => return refuse(stream, connection.peer, shared, &error).await,
+        };
+        let _busy = shared.request_begun();
+        let mut session = ServerSession::new_http1(stream);
+        session.set_read_timeout(Some(tunables.body_timeout));
+        session.set_write_timeout(Some(tunables.body_timeout));
+        session.set_connection_user_context(Some(Box::new(Arc::clone(connection))));
+        session.set_pipelined_prefix(head);
+        match proxy.process_new_http(session, &shutdown).await {
+            Some(reusable) => stream = reusable.consume().0,
+            None => return,
+        }
+        accepted = None;
+    }
+}
+
+/// Answers a head that was not taken, and closes.
+async fn refuse(mut stream: Stream, peer: SocketAddr, shared: &Shared, error: &HeadError) {
+    let Some(reason) = error.reason() else { return };
+    shared.head_refused(peer, reason);
+    let answer = local::closing_answer(reason);
+    let written = timeout(LINGER, async {
+        stream.write_all(&answer).await?;
+        stream.flush().await?;
+        AsyncWriteExt::shutdown(&mut stream).await
+    });
+    if !matches!(written.await, Ok(Ok(()))) {
+        return;
+    }
+    let rest = timeout(LINGER, async {
+        let mut discarded = vec![0; 16 << 10];
+        let mut total = 0;
+        while total < LINGER_BYTES_MAX {
+            match stream.read(&mut discarded).await {
+                Ok(0) | Err(_) => break,
+                Ok(read) => total += read,
+            }
+        }
+    });
+    // Whether the client stopped sending or the time is over: the connection ends here.
+    let _ = rest.await;
+}

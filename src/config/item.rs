@@ -1,6 +1,6 @@
 //! One value of the file, read as what it should be.
 
-use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt::Display, fs::File, io::Read, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
 use toml::de::DeValue;
 
@@ -13,6 +13,9 @@ use super::{
 
 /// Characters of a value that a problem shows, at most.
 const SHOWN_CHARS_MAX: usize = 80;
+
+/// Octets of a file that a value names, at most: certificates and authorities are far smaller.
+const REFERRED_FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// A value and where it stands. Its readers report what is wrong, and are `None` then.
 pub(super) struct Item<'a> {
@@ -69,6 +72,21 @@ impl<'a> Item<'a> {
     /// A path; a relative one is relative to the file's folder.
     pub(super) fn path(&self) -> Option<PathBuf> {
         self.word().map(|path| self.context.directory.join(path))
+    }
+
+    /// The file that the value names, and what is in it: a reload reads it again.
+    pub(super) fn file(&self) -> Option<(PathBuf, Vec<u8>)> {
+        let path = self.path()?;
+        self.context.note_file(path.clone());
+        let mut bytes = vec![];
+        let read = File::open(&path).and_then(|file| file.take(REFERRED_FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+        match read {
+            Err(error) => self.wrong(&format!("{} cannot be read: {error}", self.shown())),
+            Ok(_) if bytes.len() as u64 > REFERRED_FILE_BYTES_MAX => {
+                self.wrong(&format!("{} has more than {REFERRED_FILE_BYTES_MAX} octets", self.shown()))
+            }
+            Ok(_) => Some((path, bytes)),
+        }
     }
 
     /// `true` or `false`.

@@ -148,6 +148,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
         cache,
         access_log,
         site,
+        files: context.files(),
     }
 }
 

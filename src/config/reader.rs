@@ -2,7 +2,10 @@
 //! never stops at a problem: what cannot be read is reported and left out, and the file is refused at the
 //! end. The keys that are asked for *are* the known keys: [`Section::finish`] reports all others.
 
-use std::{cell::RefCell, path::Path};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
 
 use toml::{
     Spanned,
@@ -24,6 +27,7 @@ pub(super) struct Context<'a> {
     pub(super) directory: &'a Path,
     pub(super) env: Environment<'a>,
     problems: RefCell<Vec<Problem>>,
+    files: RefCell<Vec<PathBuf>>,
 }
 
 /// Where something stands in the file.
@@ -53,13 +57,23 @@ pub(super) struct Section<'a> {
 
 impl<'a> Context<'a> {
     pub(super) fn new(text: &'a str, directory: &'a Path, env: Environment<'a>) -> Self {
-        Self { text, directory, env, problems: RefCell::default() }
+        Self { text, directory, env, problems: RefCell::default(), files: RefCell::default() }
     }
 
     /// Remembers a problem.
     pub(super) fn report(&self, spot: &Spot, message: &str) {
         let position = Some(Position::of(self.text, spot.offset));
         self.problems.borrow_mut().push(Problem::new(position, spot.key.clone(), message));
+    }
+
+    /// Remembers a file that the settings were made of beside `gateway.toml`.
+    pub(super) fn note_file(&self, path: PathBuf) {
+        self.files.borrow_mut().push(path);
+    }
+
+    /// Those files.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.files.borrow().clone()
     }
 
     /// The line on which `spot` stands.

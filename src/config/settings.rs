@@ -37,6 +37,8 @@ pub struct Settings {
     pub access_log: bool,
     /// `[tokens]`, `[realms]`, `[issuers]`, `[[token_endpoints]]`, `[oauth]`, `[[routes]]` and `[upstreams]`.
     pub site: Site,
+    /// The files that were read beside `gateway.toml`: certificates, keys, authorities.
+    pub files: Vec<PathBuf>,
 }
 
 impl Settings {

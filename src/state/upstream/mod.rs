@@ -3,5 +3,5 @@
 mod pool;
 mod settings;
 
-pub use pool::{Pool, Server, UnresolvedServer};
+pub use pool::{Pool, Server, Transport, UnresolvedServer};
 pub use settings::{Settings, Timeouts};

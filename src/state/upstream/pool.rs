@@ -8,6 +8,11 @@ use std::{
 
 use pingora::upstreams::peer::HttpPeer;
 use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 
 use super::settings::Settings;
 
@@ -29,11 +34,20 @@ pub struct Pool {
     next: AtomicUsize,
 }
 
+/// A connection to a server, over TLS where the pool asks for it.
+pub type Transport = Box<dyn Bytes>;
+
+/// Reads and writes.
+pub trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
+
 /// A server of a pool.
 #[derive(Debug)]
 pub struct Server {
     /// `host:port` as the config has it: its name in metrics and logs.
     pub name: Box<str>,
+    socket: SocketAddr,
     peer: HttpPeer,
     reachable: AtomicBool,
 }
@@ -48,7 +62,12 @@ impl Pool {
                 server: name.to_string(),
                 source,
             })?;
-            Ok(Server { name: name.clone(), peer: peer(address, &settings), reachable: AtomicBool::new(true) })
+            Ok(Server {
+                name: name.clone(),
+                socket: address,
+                peer: peer(address, &settings),
+                reachable: AtomicBool::new(true),
+            })
         });
         let servers = servers.collect::<Result<_, _>>()?;
         Ok(Self { settings, servers, next: AtomicUsize::new(0) })
@@ -59,6 +78,17 @@ impl Pool {
     pub fn pick(&self, failed: Option<usize>) -> Option<usize> {
         let turn = failed.map_or_else(|| self.next.fetch_add(1, Ordering::Relaxed), |failed| failed + 1);
         turn.checked_rem(self.servers.len())
+    }
+
+    /// A fresh connection to a server, for who speaks HTTP with it without pingora.
+    ///
+    /// # Errors
+    /// What the system says; [`io::ErrorKind::TimedOut`] when `timeouts.connect` is over.
+    pub async fn connect(&self, server: &Server) -> io::Result<Transport> {
+        let connecting = TcpStream::connect(server.socket);
+        let stream = timeout(self.settings.timeouts.connect, connecting).await.map_err(io::Error::from)??;
+        stream.set_nodelay(true)?;
+        Ok(Box::new(stream))
     }
 
     /// All servers.

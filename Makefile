@@ -53,6 +53,7 @@ format: ## Check the format
 lint: ## Check the lints
 	@deploy/tools cargo cc cmake
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	cd tests/fuzz && CARGO_TARGET_DIR=../../target $(CARGO) clippy --locked -- -D warnings
 
 # The library only: the binary of the same name has nothing to document.
 docs: ## Check the API documentation

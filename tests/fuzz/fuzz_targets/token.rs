@@ -2,7 +2,7 @@
 //! strictest takes too. It may take more.
 //!
 //! The first octet says who signs, the rest is header, line feed, payload: `o` our realm `sws` (HS256), `f` a foreign
-//! issuer (EdDSA), `l` an imported secret of the toc API. With any other, the whole input is the token.
+//! issuer (`EdDSA`), `l` an imported secret of the toc API. With any other, the whole input is the token.
 
 #![no_main]
 

@@ -68,8 +68,8 @@ impl Core {
         settings: &Settings,
         control: &Control,
         lines: &Lines,
-        connections_max: usize,
-    ) -> Arc<Shared> {
+        connections_borne: usize,
+    ) -> Result<Arc<Shared>, StartError> {
         let registrar = Registrar::new(
             Arc::clone(&self.gate),
             self.store.clone(),
@@ -87,7 +87,8 @@ impl Core {
             access_log: AccessLog::new(lines.clone()),
         };
         let tunables = Tunables::of(&settings.server, settings.access_log);
-        Arc::new(Shared::new(means, &self.metrics, tunables, connections_max))
+        let shared = Shared::new(means, &self.metrics, tunables, &settings.server.listen, connections_borne);
+        shared.map(Arc::new).map_err(|error| StartError::System(error.to_string()))
     }
 
     pub(super) fn admin(

@@ -137,13 +137,12 @@ impl Gateway {
     ) -> Result<Self, StartError> {
         let (front_addresses, admin_address) = (sockets.front(), sockets.admin()?);
         let borne = connections_borne();
-        let connections_max = settings.server.connections_max.min(borne);
         let operator = runtime("admin", ADMIN_THREADS)?;
         let (stop_front, front_stopped) = watch::channel(false);
         let (stop_rest, rest_stopped) = watch::channel(false);
         let readiness = Arc::new(Readiness::default());
         let core = Core::open(&settings, &control)?;
-        let shared = core.front(&settings, &control, &lines, connections_max);
+        let shared = core.front(&settings, &control, &lines, borne)?;
 
         // The operator can ask from here on; the gateway is not ready before it knows what is revoked.
         let admin = Arc::new(core.admin(&settings, &control, &shared, &readiness)?);
@@ -168,9 +167,13 @@ impl Gateway {
             proxy.spawn(proxy::serve(sockets.front, settings.server.threads, Arc::clone(&shared), front_stopped));
         metrics.config_last_success_seconds.set(clock.now().as_secs_f64());
         readiness.set_loaded();
-        if connections_max < settings.server.connections_max {
+        if borne < settings.server.connections_max {
             let hint = "raise the limit on open files (LimitNOFILE, ulimit -n), or lower server.connections_max";
-            tracing::warn!(connections_max, hint, "the limit on open files bears fewer connections than configured");
+            tracing::warn!(
+                connections_max = borne,
+                hint,
+                "the limit on open files bears fewer connections than configured"
+            );
         }
         let drain_timeout = settings.server.drain_timeout;
         let reloader = Reloader {

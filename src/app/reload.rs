@@ -58,6 +58,8 @@ impl Reloader {
         let (store, vault, now) = (&self.store, &self.vault, self.clock.now());
         keeper::ensure(store, vault, &settings.site.realms, &settings.keys, now).await?;
         self.gate.refresh_keys(&self.vault).await?;
+        let certified = self.shared.set_certificates(&settings.server.listen);
+        certified.map_err(|error| StartError::System(error.to_string()))?;
         // The last that may fail. Keys of an issuer that the snapshot does not have yet open nothing.
         self.foreign.replace(&settings.site.issuers)?;
         self.gate.publish(|present| snapshot.with_keys(Arc::clone(&present.keys)));

@@ -91,7 +91,7 @@ fn print(output: &Output, format: Format) -> ExitCode {
 
 fn run(config: PathBuf) -> Result<Output, CliError> {
     let settings = app::load(&config)?;
-    let sockets = Sockets::bind(&settings.server.listen, settings.admin.listen)?;
+    let sockets = Sockets::bind(&settings.server.addresses(), settings.admin.listen)?;
     let lines = Lines::start().map_err(StartError::from)?;
     events::start(&lines);
     Gateway::start(Control::start()?, lines, config, settings, sockets)?.run()?;

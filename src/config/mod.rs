@@ -5,6 +5,7 @@
 //! reader    a table of the file, read key by key; nobody asked for a key → unknown
 //! item      one value, read as what it should be          (expand: ${ENV} · duration: "30s" · size: "64KiB")
 //! process   [server] [admin] [store] [log] [passwords] [throttle] [cache]
+//! listen    server.listen: addresses, TLS, PROXY protocol
 //! keys      [keys]
 //! realms    [tokens] [realms.NAME]
 //! issuers   [issuers.NAME]
@@ -26,6 +27,7 @@ mod expand;
 mod issuers;
 mod item;
 mod keys;
+mod listen;
 mod oauth;
 mod policy;
 mod process;

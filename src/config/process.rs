@@ -14,11 +14,15 @@ use ipnet::IpNet;
 use super::{
     duration,
     item::Item,
+    listen,
     reader::{Context, Placed, Section, Spot},
     routes::hosts,
 };
 use crate::{
-    edge::{admin, proxy},
+    edge::{
+        admin,
+        proxy::{self, Listen},
+    },
     rules::{
         limit::{self, ScrutinySettings},
         route::HostPattern,
@@ -57,31 +61,37 @@ pub(super) struct Admin {
     pub(super) listen: Spot,
 }
 
-/// `[server]`: the front listener. All but `listen` and `threads` can be reloaded.
+/// `[server]`: the front listener. All but `threads` and where and how it listens can be reloaded.
 pub(super) fn server(mut section: Section<'_>) -> Server {
     let default = proxy::Settings::default();
-    let at_default = || default.listen.iter().map(|&value| Placed { value, spot: section.spot_of("listen") }).collect();
+    let at_default = || {
+        let placed = |listen: &Listen| Placed { value: listen.clone(), spot: section.spot_of("listen") };
+        default.listen.iter().map(placed).collect()
+    };
     let listen: Vec<_> = if section.has("listen") { vec![] } else { at_default() };
-    let listen = section.or("listen", listen, sockets);
+    let listen = section.or("listen", listen, listen::listeners);
     let threads = section.or("threads", 0, |item| item.integer(&THREADS));
     let settings = proxy::Settings {
-        listen: listen.iter().map(|address| address.value).collect(),
+        listen: listen.iter().map(|listen| listen.value.clone()).collect(),
         threads: if threads == 0 { default.threads } else { threads },
         trusted_proxies: section.or("trusted_proxies", default.trusted_proxies, |item| item.list(network)),
         head_timeout: section.or("head_timeout", default.head_timeout, |item| item.duration(&WAIT)),
         keepalive_timeout: section.or("keepalive_timeout", default.keepalive_timeout, |item| item.duration(&WAIT)),
         body_timeout: section.or("body_timeout", default.body_timeout, |item| item.duration(&WAIT)),
+        connections_per_address: section
+            .or("connections_per_address", default.connections_per_address, |item| item.integer(&CONNECTIONS)),
         connections_max: section.or("connections_max", default.connections_max, |item| item.integer(&CONNECTIONS)),
         drain_timeout: section.or("drain_timeout", default.drain_timeout, |item| item.duration(&DRAIN)),
     };
     section.finish();
-    Server { settings, listen }
+    let address = |listen: Placed<Listen>| Placed { value: listen.value.address, spot: listen.spot };
+    Server { settings, listen: listen.into_iter().map(address).collect() }
 }
 
 /// `[admin]`: the operator's listener.
 pub(super) fn admin(mut section: Section<'_>, directory: &Path) -> Admin {
     let settings = admin::Settings {
-        listen: section.or("listen", SocketAddr::from(([127, 0, 0, 1], 9901)), socket),
+        listen: section.or("listen", SocketAddr::from(([127, 0, 0, 1], 9901)), listen::socket),
         token_file: section.optional("token_file", Item::path).unwrap_or_else(|| directory.join("admin.token")),
         hosts: section.or("hosts", vec![], host_names),
     };
@@ -165,18 +175,6 @@ pub(super) fn cache(mut section: Section<'_>) -> CacheSettings {
     };
     section.finish();
     settings
-}
-
-fn socket(item: &Item<'_>) -> Option<SocketAddr> {
-    item.parse("an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"")
-}
-
-fn sockets(item: &Item<'_>) -> Option<Vec<Placed<SocketAddr>>> {
-    let items = item.items()?;
-    if items.is_empty() {
-        return item.wrong("must name at least one address to listen on");
-    }
-    Some(items.iter().filter_map(|item| Some(Placed { value: socket(item)?, spot: item.spot().clone() })).collect())
 }
 
 /// A block of addresses, or one address.

@@ -11,7 +11,7 @@ use crate::{
 
 /// Everything that `gateway.toml` says, checked.
 ///
-/// A reload swaps `site`, `keys`, `access_log` and what `server` has of trusted proxies and waits;
+/// A reload swaps `site`, `keys`, `access_log` and what `server` has of trusted proxies, waits, bounds and certificates;
 /// [`Settings::restart_only_changes`] names the rest.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -46,9 +46,8 @@ impl Settings {
     #[must_use]
     pub fn restart_only_changes(&self, new: &Self) -> Vec<&'static str> {
         let differs = [
-            ("server.listen", self.server.listen != new.server.listen),
+            ("server.listen", listeners_differ(&self.server, &new.server)),
             ("server.threads", self.server.threads != new.server.threads),
-            ("server.connections_max", self.server.connections_max != new.server.connections_max),
             ("admin.listen", self.admin.listen != new.admin.listen),
             ("admin.token_file", self.admin.token_file != new.admin.token_file),
             ("admin.hosts", self.admin.hosts != new.admin.hosts),
@@ -62,4 +61,9 @@ impl Settings {
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
+}
+
+fn listeners_differ(old: &proxy::Settings, new: &proxy::Settings) -> bool {
+    let pairs = || old.listen.iter().zip(&new.listen);
+    old.listen.len() != new.listen.len() || pairs().any(|(old, new)| old.restart_makes(new))
 }

@@ -26,6 +26,12 @@ const FREQUENT_CODES: [u16; 20] =
 /// What comes of a reload.
 const RELOAD_OUTCOMES: [&str; 2] = ["success", "failure"];
 
+/// Why a connection was closed before its first request.
+const CONNECTION_REFUSALS: [&str; 3] = ["total", "address", "proxy_protocol"];
+
+/// Why a TLS handshake came to nothing.
+const HANDSHAKE_FAILURES: [&str; 4] = ["timeout", "client_certificate", "closed", "protocol"];
+
 /// All metric families of the gateway.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the help texts below say what each is")]
@@ -50,6 +56,9 @@ pub struct Metrics {
     pub config_last_success_seconds: Gauge,
     pub connections: IntGaugeVec,
     pub access_log_dropped: IntCounter,
+    pub connections_refused: IntCounterVec,
+    pub tls_handshake_failures: IntCounterVec,
+    pub certificate_expiry_seconds: GaugeVec,
     jwks_refreshes: IntCounterVec,
     jwks_age_seconds: GaugeVec,
 }
@@ -131,6 +140,21 @@ impl Metrics {
             connections: family.gauges("portero_connections", "Client connections.", &["state"])?,
             access_log_dropped: family
                 .counter("portero_access_log_dropped_total", "Access log lines that nobody took in time.")?,
+            connections_refused: family.counters(
+                "portero_connections_refused_total",
+                "Connections closed before their first request.",
+                &["reason"],
+            )?,
+            tls_handshake_failures: family.counters(
+                "portero_tls_handshake_failures_total",
+                "TLS handshakes with clients that came to nothing.",
+                &["reason"],
+            )?,
+            certificate_expiry_seconds: family.floats(
+                "portero_certificate_expiry_timestamp_seconds",
+                "Until when a listener's certificate is good.",
+                &["listener", "name"],
+            )?,
             jwks_refreshes: family.counters(
                 "portero_jwks_refresh_total",
                 "Fetches of an issuer's keys.",
@@ -146,6 +170,12 @@ impl Metrics {
         // An alert on a rate needs the zero that the first failure starts from.
         for outcome in RELOAD_OUTCOMES {
             metrics.config_reloads.with_label_values(&[outcome]);
+        }
+        for reason in CONNECTION_REFUSALS {
+            metrics.connections_refused.with_label_values(&[reason]);
+        }
+        for reason in HANDSHAKE_FAILURES {
+            metrics.tls_handshake_failures.with_label_values(&[reason]);
         }
         Ok(Arc::new(metrics))
     }

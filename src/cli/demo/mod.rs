@@ -19,6 +19,7 @@ use crate::{
     app::{self, Control, Gateway, Sockets, StartError},
     config::Settings,
     domain::SystemClock,
+    edge::proxy::Listen,
     observe::{events, lines::Lines},
 };
 use echo::Echo;
@@ -105,12 +106,12 @@ impl Demo {
     fn again(&self, config: PathBuf) -> Result<(Folder, PathBuf, Settings, Bound), CliError> {
         let mut settings = app::load(&config)?;
         if let Some(listen) = self.listen {
-            settings.server.listen = vec![listen];
+            settings.server.listen = vec![Listen::in_the_clear(listen)];
         }
         if let Some(admin) = self.admin {
             settings.admin.listen = admin;
         }
-        for &address in settings.server.listen.iter().chain([&settings.admin.listen]) {
+        for address in settings.server.addresses().into_iter().chain([settings.admin.listen]) {
             check_loopback(address)?;
         }
         let server = settings.site.upstreams.iter_mut().find(|upstream| &*upstream.name == UPSTREAM);
@@ -125,7 +126,7 @@ impl Demo {
         // The port was a free one, and somebody may have it by now: another one will do.
         let echo = Echo::bind(address).or_else(|_| Echo::bind(SocketAddr::new(address.ip(), 0)))?;
         *server = echo.address().to_string().into();
-        let sockets = Sockets::bind(&settings.server.listen, settings.admin.listen)?;
+        let sockets = Sockets::bind(&settings.server.addresses(), settings.admin.listen)?;
         let folder = Folder::kept(config.parent().unwrap_or(Path::new(".")))?;
         Ok((folder, config, settings, Bound { sockets, echo }))
     }

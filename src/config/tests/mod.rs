@@ -144,7 +144,7 @@ timeouts = { connect = "1s", total = "60s" }
 fn the_reference_is_read() {
     let settings = read(REFERENCE).unwrap();
     let server = &settings.server;
-    assert_eq!(server.listen, ["127.0.0.1:8080".parse().unwrap(), "[::1]:8080".parse().unwrap()]);
+    assert_eq!(server.addresses(), ["127.0.0.1:8080".parse().unwrap(), "[::1]:8080".parse().unwrap()]);
     assert_eq!(server.threads, 2);
     assert_eq!(server.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()]);
     assert_eq!((server.head_timeout, server.body_timeout), (Duration::from_secs(5), Duration::from_secs(30)));
@@ -248,7 +248,7 @@ fn routes_say_what_they_match_and_what_they_ask_for() {
 #[test]
 fn an_empty_file_is_a_gateway_without_routes() {
     let settings = read("").unwrap();
-    assert_eq!(settings.server.listen, ["127.0.0.1:8080".parse().unwrap()]);
+    assert_eq!(settings.server.addresses(), ["127.0.0.1:8080".parse().unwrap()]);
     assert_eq!(settings.admin.listen, "127.0.0.1:9901".parse().unwrap());
     assert_eq!(settings.store.path, Path::new("/etc/portero/portero.db"));
     assert!(settings.access_log && settings.site.routes.is_empty());
@@ -309,7 +309,7 @@ fn a_restart_is_needed_for_what_a_running_gateway_holds() {
             "hash_threads = 4\nhash_queue = 8",
             vec!["passwords.hash_threads", "passwords.hash_queue"],
         ),
-        ("head_timeout = \"5s\"", "connections_max = 5", vec!["server.connections_max"]),
+        ("head_timeout = \"5s\"", "connections_max = 5\nconnections_per_address = 4", vec![]),
         ("name_failures = 10", "name_failures = 11", vec!["throttle"]),
         (
             "entries = 5000\nbytes = \"16MiB\"",

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::Method;
-use pingora::{Result, proxy::Session};
+use pingora::{Result, http::RequestHeader, proxy::Session};
 
 use super::{
     doorman::Doorman,
@@ -29,6 +29,11 @@ impl Doorman {
             let headers = &session.req_header().headers;
             let trusted_proxies = &self.0.tunables().trusted_proxies;
             exchange.client = Some(forward::client_address(headers, connection.peer.ip(), trusted_proxies));
+        }
+        let refused = exchange.stream.as_ref().and_then(|stream| stream.refused);
+        if let Some(reason) = refused.or_else(|| unserved(session.req_header())) {
+            self.deny(session, exchange, Denial::of(reason)).await?;
+            return Ok(true);
         }
         match self.decide(session, exchange.client).await {
             Ok(Permission::Forward(forward)) => {
@@ -124,6 +129,12 @@ impl Doorman {
         exchange.verdict = Verdict::Endpoint(endpoint, outcome);
         local::write(session, response).await
     }
+}
+
+/// Why a request is refused before anybody looks where it leads: a tunnel through us would be past every
+/// check, and TRACE would show what the gateway adds (RFC 9110 sections 9.3.6 and 9.3.8).
+fn unserved(head: &RequestHeader) -> Option<Reason> {
+    matches!(head.method, Method::CONNECT | Method::TRACE).then_some(Reason::MethodNotAllowed)
 }
 
 enum Permission {

@@ -1,6 +1,11 @@
 //! What is known about a client's connection, whatever requests come on it.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
+
+use http::HeaderValue;
+use tokio::sync::Notify;
+
+use crate::domain::Reason;
 
 /// A client's connection. Each of its requests is given this by the accept loop.
 #[derive(Debug)]
@@ -9,6 +14,8 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     /// How the client speaks with us.
     pub(super) scheme: Scheme,
+    /// What upstreams are told of the client's certificate, where it showed one that was verified.
+    pub(super) client_certificate: Option<HeaderValue>,
 }
 
 /// How a client speaks with us, as `X-Forwarded-Proto` says it.
@@ -16,6 +23,8 @@ pub(super) struct Connection {
 pub(super) enum Scheme {
     /// In the clear.
     Http,
+    /// Through TLS.
+    Https,
 }
 
 impl Scheme {
@@ -23,6 +32,51 @@ impl Scheme {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::Https => "https",
         }
+    }
+}
+
+/// Which version of HTTP a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// One stream of an HTTP/2 connection: pingora hands nothing of ours on to it, so it is found in the
+/// task that serves it.
+#[derive(Clone, Debug)]
+pub(super) struct StreamContext {
+    pub(super) connection: Arc<Connection>,
+    /// Why it is refused whatever it asks for: what the head's reader does for HTTP/1.
+    pub(super) refused: Option<Reason>,
+    /// How its body comes along.
+    pub(super) body: Arc<BodyProgress>,
+}
+
+tokio::task_local! {
+    /// The stream that this task serves.
+    pub(super) static STREAM: StreamContext;
+}
+
+/// Whether a request's body goes on; for HTTP/2, where pingora waits for it without end.
+#[derive(Debug, Default)]
+pub(super) struct BodyProgress {
+    /// Something of it came, or nothing of it is waited for any more.
+    pub(super) moved: Notify,
+    pub(super) settled: std::sync::atomic::AtomicBool,
+}
+
+impl BodyProgress {
+    /// Some of it came.
+    pub(super) fn came(&self) {
+        self.moved.notify_one();
+    }
+
+    /// All of it came, or the answer began: from here on the upstream's deadlines hold.
+    pub(super) fn settle(&self) {
+        self.settled.store(true, std::sync::atomic::Ordering::Release);
+        self.moved.notify_one();
     }
 }

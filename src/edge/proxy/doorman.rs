@@ -6,13 +6,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pingora::{
     Error, ErrorType, Result,
+    apps::HttpServerOptions,
     http::{RequestHeader, ResponseHeader},
     proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, Session, http_proxy},
     server::configuration::ServerConf,
     upstreams::peer::HttpPeer,
 };
 
-use super::{connection::Connection, exchange::Exchange, shared::Shared};
+use super::{
+    connection::{Connection, STREAM},
+    exchange::Exchange,
+    shared::Shared,
+};
 
 /// How often pingora may offer one request to servers: above what the relay tries, so that ours decides.
 const PINGORA_TRIES_MAX: usize = 4;
@@ -33,7 +38,12 @@ impl Doorman {
             max_retries: PINGORA_TRIES_MAX,
             ..ServerConf::default()
         };
-        http_proxy(&Arc::new(conf), Self(shared))
+        let mut proxy = http_proxy(&Arc::new(conf), Self(shared));
+        // pingora would answer it by itself, past the log: it never gets further than `admit`.
+        let mut options = HttpServerOptions::default();
+        options.allow_connect_method_proxying = true;
+        proxy.server_options = Some(options);
+        proxy
     }
 }
 
@@ -42,7 +52,13 @@ impl ProxyHttp for Doorman {
     type CTX = Exchange;
 
     fn new_ctx(&self) -> Exchange {
-        Exchange::new(self.0.means.clock.instant())
+        let mut exchange = Exchange::new(self.0.means.clock.instant());
+        // Where there is none it is HTTP/1, see below.
+        if let Ok(stream) = STREAM.try_with(Clone::clone) {
+            exchange.connection = Some(Arc::clone(&stream.connection));
+            exchange.stream = Some(stream);
+        }
+        exchange
     }
 
     /// Not only on reuse: our accept loop hands its connection over with every request.
@@ -90,6 +106,9 @@ impl ProxyHttp for Doorman {
         response: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        if let Some(stream) = &exchange.stream {
+            stream.body.settle();
+        }
         self.take_response(response, exchange);
         Ok(())
     }
@@ -108,9 +127,12 @@ impl ProxyHttp for Doorman {
         &self,
         _: &mut Session,
         _: &mut Option<Bytes>,
-        _: bool,
+        end: bool,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        if let Some(stream) = &exchange.stream {
+            if end { stream.body.settle() } else { stream.body.came() }
+        }
         if self.is_over(exchange) { Err(Error::new_down(ErrorType::ReadTimedout)) } else { Ok(()) }
     }
 

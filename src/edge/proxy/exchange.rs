@@ -8,7 +8,7 @@ use std::{
 
 use http::HeaderValue;
 
-use super::connection::Connection;
+use super::connection::{Connection, StreamContext};
 use crate::{
     decision::{Denial, Endpoint, Route},
     domain::{Reason, random},
@@ -24,6 +24,8 @@ pub(super) struct Exchange {
     pub(super) request_id: String,
     /// The connection that it came on.
     pub(super) connection: Option<Arc<Connection>>,
+    /// The stream of that, on HTTP/2.
+    pub(super) stream: Option<StreamContext>,
     /// Who is behind that.
     pub(super) client: Option<IpAddr>,
     /// What was decided.
@@ -71,6 +73,7 @@ impl Exchange {
             started,
             request_id: new_request_id(),
             connection: None,
+            stream: None,
             client: None,
             verdict: Verdict::Pending,
             handed_over: None,

@@ -20,6 +20,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// Names that are the gateway's own, in lower case; a trailing `-` stands for everything below it.
 const RESERVED: [&str; 7] =
@@ -227,6 +228,9 @@ fn forwarding_headers(request: &mut RequestHeader, terms: &Terms<'_>, believed: 
     }
     let proto = believed.proto.clone().unwrap_or(HeaderValue::from_static(scheme));
     request.insert_header(X_FORWARDED_PROTO, proto)?;
+    if let Some(certificate) = terms.connection.and_then(|connection| connection.client_certificate.clone()) {
+        request.insert_header(X_FORWARDED_CLIENT_CERT, certificate)?;
+    }
     if let Some(host) = believed.host.clone().or(host) {
         request.insert_header(X_FORWARDED_HOST, host)?;
     }

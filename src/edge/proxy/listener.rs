@@ -2,18 +2,24 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use pingora::{protocols::l4::stream::Stream as TcpLayer, proxy::HttpProxy};
+use pingora::{protocols::Stream, proxy::HttpProxy};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
+    time::{Instant, timeout_at},
 };
 
 use super::{
-    connection::{Connection, Scheme},
+    connection::{Connection, Protocol, Scheme},
+    door::Door,
     doorman::Doorman,
+    forward, h2,
+    limits::{Limits, Place, Refusal},
+    preface, proxy_protocol,
     serve::serve_connection,
     shared::Shared,
     sockets::Listeners,
+    tls, wire,
 };
 
 /// After a failed accept (no file descriptors left), how long to wait for things to get better.
@@ -24,18 +30,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// threads, that is to serve them.
 pub async fn serve(listeners: Listeners, threads: usize, shared: Arc<Shared>, shutdown: watch::Receiver<bool>) {
     let proxy = Arc::new(Doorman::in_pingora(Arc::clone(&shared), threads));
-    let total = shared.connections_max();
-    let connections = Arc::new(Semaphore::new(total));
+    let limits = Arc::new(Limits::default());
     let mut loops = vec![];
-    for listener in listeners.0 {
+    for (at, listener) in listeners.0.into_iter().enumerate() {
+        let front = Front { at, proxy: Arc::clone(&proxy), shared: Arc::clone(&shared), shutdown: shutdown.clone() };
         match TcpListener::from_std(listener) {
-            Ok(listener) => loops.push(tokio::spawn(accept_loop(
-                listener,
-                Arc::clone(&proxy),
-                Arc::clone(&shared),
-                Arc::clone(&connections),
-                shutdown.clone(),
-            ))),
+            Ok(listener) => loops.push(tokio::spawn(accept_loop(listener, front, Arc::clone(&limits)))),
             Err(error) => tracing::error!(%error, "a listener cannot be used"),
         }
     }
@@ -44,22 +44,24 @@ pub async fn serve(listeners: Listeners, threads: usize, shared: Arc<Shared>, sh
             tracing::error!("an accept loop panicked");
         }
     }
-    // Every permit back means every connection ended.
-    let all = u32::try_from(total).unwrap_or(u32::MAX);
-    drop(connections.acquire_many(all).await);
+    limits.all_ended().await;
 }
 
-async fn accept_loop(
-    listener: TcpListener,
+/// What a connection of one listener meets.
+#[derive(Clone)]
+struct Front {
+    /// Which of the listeners it is.
+    at: usize,
     proxy: Arc<HttpProxy<Doorman>>,
     shared: Arc<Shared>,
-    connections: Arc<Semaphore>,
-    mut shutdown: watch::Receiver<bool>,
-) {
+    shutdown: watch::Receiver<bool>,
+}
+
+async fn accept_loop(listener: TcpListener, mut front: Front, limits: Arc<Limits>) {
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = shutdown.wait_for(|stop| *stop) => return,
+            _ = front.shutdown.wait_for(|stop| *stop) => return,
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
@@ -70,30 +72,107 @@ async fn accept_loop(
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
-            shared.connection_refused();
-            continue;
-        };
-        let (proxy, shared, shutdown) = (Arc::clone(&proxy), Arc::clone(&shared), shutdown.clone());
-        tokio::spawn(async move {
-            let _open = shared.connection_opened();
-            enter(stream, peer, &proxy, &shared, shutdown).await;
-            drop(permit);
-        });
+        match front.admit(&limits, peer) {
+            Ok(place) => drop(tokio::spawn(front.clone().enter(stream, peer, place))),
+            Err(refusal) => front.shared.connection_refused(refusal),
+        }
     }
 }
 
-/// What a fresh connection goes through before its first request.
-async fn enter(
-    stream: TcpStream,
-    peer: SocketAddr,
-    proxy: &Arc<HttpProxy<Doorman>>,
-    shared: &Shared,
-    shutdown: watch::Receiver<bool>,
-) {
-    if stream.set_nodelay(true).is_err() {
-        return;
+/// A connection that is ready for its first request.
+struct Arrived {
+    stream: Stream,
+    protocol: Protocol,
+    connection: Arc<Connection>,
+}
+
+impl Front {
+    /// Whether one more connection is taken. Who it is from is known here, unless a balancer says it first.
+    fn admit(&self, limits: &Arc<Limits>, peer: SocketAddr) -> Result<Place, Refusal> {
+        let mut place = limits.enter(self.shared.connections_max()).ok_or(Refusal::Total)?;
+        let trusted = self.is_trusted(peer);
+        if self.door().is_some_and(|door| door.proxy_protocol) {
+            return if trusted { Ok(place) } else { Err(Refusal::ProxyProtocol) };
+        }
+        // A proxy before us has everybody's connections.
+        if trusted || self.count(&mut place, peer) { Ok(place) } else { Err(Refusal::Address) }
     }
-    let connection = Arc::new(Connection { peer, scheme: Scheme::Http });
-    serve_connection(Box::new(TcpLayer::from(stream)), &connection, proxy, shared, shutdown).await;
+
+    fn count(&self, place: &mut Place, peer: SocketAddr) -> bool {
+        place.count_to(forward::canonical(peer.ip()), self.shared.tunables().connections_per_address)
+    }
+
+    fn is_trusted(&self, peer: SocketAddr) -> bool {
+        let address = forward::canonical(peer.ip());
+        self.shared.tunables().trusted_proxies.iter().any(|net| net.contains(&address))
+    }
+
+    fn door(&self) -> Option<&Door> {
+        self.shared.doors().get(self.at)
+    }
+
+    /// Takes a connection through everything that comes before its first request, and serves it.
+    async fn enter(mut self, stream: TcpStream, peer: SocketAddr, mut place: Place) {
+        let _open = self.shared.connection_opened();
+        let accepted = Instant::now();
+        let deadline = accepted + self.shared.tunables().head_timeout;
+        let mut stopped = self.shutdown.clone();
+        let arrived = tokio::select! {
+            biased;
+            arrived = timeout_at(deadline, self.arrive(stream, peer, &mut place)) => arrived,
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        let Ok(Some(Arrived { stream, protocol, connection })) = arrived else {
+            if arrived.is_err() && self.door().is_some_and(|door| door.tls.is_some()) {
+                self.shared.handshake_failed("timeout");
+            }
+            return;
+        };
+        let (proxy, shared, shutdown) = (&self.proxy, &self.shared, self.shutdown);
+        match protocol {
+            Protocol::Http1 => serve_connection(stream, &connection, proxy, shared, accepted, shutdown).await,
+            Protocol::Http2 => h2::serve_connection(stream, &connection, proxy, shared, deadline, shutdown).await,
+        }
+    }
+
+    async fn arrive(&mut self, mut stream: TcpStream, peer: SocketAddr, place: &mut Place) -> Option<Arrived> {
+        stream.set_nodelay(true).ok()?;
+        let door = self.shared.doors().get(self.at)?;
+        let mut client = peer;
+        if door.proxy_protocol {
+            let Ok(said) = proxy_protocol::read(&mut stream).await else {
+                self.shared.connection_refused(Refusal::ProxyProtocol);
+                return None;
+            };
+            if let Some(said) = said {
+                client = said;
+                if !self.count(place, client) {
+                    self.shared.connection_refused(Refusal::Address);
+                    return None;
+                }
+            }
+        }
+        let Some(terminator) = &door.tls else {
+            let (stream, protocol) = preface::listen(stream).await?;
+            let connection = Connection { peer: client, scheme: Scheme::Http, client_certificate: None };
+            return Some(Arrived { stream, protocol, connection: Arc::new(connection) });
+        };
+        let stream = match terminator.accept(stream).await {
+            Ok(stream) => stream,
+            Err(failure) => {
+                self.shared.handshake_failed(failure.as_str());
+                return None;
+            }
+        };
+        let session = stream.get_ref().1;
+        let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
+        let certificate = session.peer_certificates().and_then(|chain| chain.first());
+        let client_certificate = match certificate.map(|certificate| tls::forwarded_certificate(certificate)) {
+            // It was verified, so it can be read; if not, nobody is to believe that there was none.
+            Some(None) => return None,
+            told => told.flatten(),
+        };
+        let connection = Connection { peer: client, scheme: Scheme::Https, client_certificate };
+        Some(Arrived { stream: wire::over_tls(stream), protocol, connection: Arc::new(connection) })
+    }
 }

@@ -6,20 +6,27 @@
 
 mod admission;
 mod connection;
+mod door;
 mod doorman;
 mod exchange;
 mod forward;
+mod h2;
 mod head;
+mod limits;
 mod listener;
 mod local;
+mod preface;
+mod proxy_protocol;
 mod record;
 mod relay;
 mod serve;
 mod settings;
 mod shared;
 mod sockets;
+pub mod tls;
+mod wire;
 
 pub use listener::serve;
-pub use settings::Settings;
+pub use settings::{Listen, Settings};
 pub use shared::{Means, Shared, Tunables};
 pub use sockets::Listeners;

@@ -27,15 +27,16 @@ const LINGER_BYTES_MAX: usize = 1 << 20;
 /// How long a refused request is read on.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Serves until the client or `shutdown` ends it, or a request leaves the connection in doubt.
+/// Serves a connection that was `accepted` then, until the client or `shutdown` ends it, or a request leaves the connection in doubt.
 pub(super) async fn serve_connection(
     mut stream: Stream,
     connection: &Arc<Connection>,
     proxy: &Arc<HttpProxy<Doorman>>,
     shared: &Shared,
+    accepted: Instant,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let mut accepted = Some(Instant::now());
+    let mut accepted = Some(accepted);
     loop {
         let tunables = shared.tunables();
         let idle = if accepted.is_some() { tunables.head_timeout } else { tunables.keepalive_timeout };

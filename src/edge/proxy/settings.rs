@@ -4,11 +4,40 @@ use std::{net::SocketAddr, time::Duration};
 
 use ipnet::IpNet;
 
+use super::tls;
+
+/// Where clients connect, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listen {
+    /// The address; port 0 takes a free one. Changing it needs a restart.
+    pub address: SocketAddr,
+    /// TLS, or `None` in the clear. Certificates can be reloaded; whether there is TLS needs a restart.
+    pub tls: Option<tls::Settings>,
+    /// Whether each connection begins with a header of the PROXY protocol; default false. Changing it needs a
+    /// restart.
+    pub proxy_protocol: bool,
+}
+
+impl Listen {
+    /// In the clear, on this address.
+    #[must_use]
+    pub const fn in_the_clear(address: SocketAddr) -> Self {
+        Self { address, tls: None, proxy_protocol: false }
+    }
+
+    /// Whether only a restart makes the other of this one.
+    #[must_use]
+    pub fn restart_makes(&self, other: &Self) -> bool {
+        let fixed = |listen: &Self| (listen.address, listen.tls.is_some(), listen.proxy_protocol);
+        fixed(self) != fixed(other)
+    }
+}
+
 /// The front listener's settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Where clients connect; port 0 takes a free one. Changing it needs a restart.
-    pub listen: Vec<SocketAddr>,
+    /// Where clients connect.
+    pub listen: Vec<Listen>,
     /// Threads that serve requests; default one a core. Changing it needs a restart.
     pub threads: usize,
     /// The peers whose `X-Forwarded-*`, `Forwarded` and `traceparent` are believed; default none.
@@ -21,20 +50,31 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// Connections in all; one more is closed at once; default 20,000.
     pub connections_max: usize,
+    /// Connections from one address that is no trusted proxy's; default 1,024.
+    pub connections_per_address: usize,
     /// How long requests in flight may take to end when the gateway stops; default 30 s.
     pub drain_timeout: Duration,
+}
+
+impl Settings {
+    /// Where clients connect.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listen.iter().map(|listen| listen.address).collect()
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            listen: vec![Listen::in_the_clear(SocketAddr::from(([127, 0, 0, 1], 8080)))],
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             trusted_proxies: vec![],
             head_timeout: Duration::from_secs(10),
             keepalive_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(30),
             connections_max: 20_000,
+            connections_per_address: 1024,
             drain_timeout: Duration::from_secs(30),
         }
     }

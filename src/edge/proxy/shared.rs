@@ -10,10 +10,15 @@ use ipnet::IpNet;
 use prometheus::IntGauge;
 use tokio::runtime::Handle;
 
-use super::Settings;
+use super::{
+    Settings,
+    door::{Doors, watch_certificates},
+    limits::Refusal,
+    settings::Listen,
+};
 use crate::{
     decision::{ForeignIssuers, Gate},
-    domain::{Clock, Reason},
+    domain::Clock,
     edge::endpoint::TokenEndpoints,
     observe::{
         access_log::AccessLog,
@@ -32,6 +37,10 @@ pub struct Tunables {
     pub keepalive_timeout: Duration,
     /// See [`Settings::body_timeout`].
     pub body_timeout: Duration,
+    /// See [`Settings::connections_max`].
+    pub connections_max: usize,
+    /// See [`Settings::connections_per_address`].
+    pub connections_per_address: usize,
     /// Whether requests are logged.
     pub access_log: bool,
 }
@@ -45,6 +54,8 @@ impl Tunables {
             head_timeout: settings.head_timeout,
             keepalive_timeout: settings.keepalive_timeout,
             body_timeout: settings.body_timeout,
+            connections_max: settings.connections_max,
+            connections_per_address: settings.connections_per_address,
             access_log,
         }
     }
@@ -73,21 +84,47 @@ pub struct Shared {
     connections_open: IntGauge,
     connections_active: IntGauge,
     tunables: ArcSwap<Tunables>,
-    connections_max: usize,
+    connections_borne: usize,
+    doors: Doors,
+    /// As the process started with them: their order is that of the sockets.
+    listen: Vec<Listen>,
+    metrics: Arc<Metrics>,
 }
 
 impl Shared {
-    /// Puts the pieces together.
-    #[must_use]
-    pub fn new(means: Means, metrics: &Metrics, tunables: Tunables, connections_max: usize) -> Self {
-        Self {
+    /// Puts the pieces together. The open files bear `connections_borne`, whatever the settings say.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up for want of randomness.
+    pub fn new(
+        means: Means,
+        metrics: &Arc<Metrics>,
+        tunables: Tunables,
+        listen: &[Listen],
+        connections_borne: usize,
+    ) -> Result<Self, rustls::Error> {
+        watch_certificates(listen, metrics, means.clock.now());
+        Ok(Self {
             unrouted: metrics.route("-"),
             connections_open: metrics.connections.with_label_values(&["open"]),
             connections_active: metrics.connections.with_label_values(&["active"]),
             means,
             tunables: ArcSwap::from_pointee(tunables),
-            connections_max,
-        }
+            connections_borne,
+            doors: Doors::new(listen)?,
+            listen: listen.to_vec(),
+            metrics: Arc::clone(metrics),
+        })
+    }
+
+    /// Takes over changed certificates: for the next handshake.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up for want of randomness.
+    pub fn set_certificates(&self, listen: &[Listen]) -> Result<(), rustls::Error> {
+        self.doors.replace(&self.listen, listen)?;
+        watch_certificates(listen, &self.metrics, self.means.clock.now());
+        Ok(())
     }
 
     /// Takes over what a reload changed; it holds for the next request.
@@ -105,12 +142,21 @@ impl Shared {
         self.tunables.load()
     }
 
-    pub(super) const fn connections_max(&self) -> usize {
-        self.connections_max
+    pub(super) fn connections_max(&self) -> usize {
+        self.tunables().connections_max.min(self.connections_borne)
     }
 
-    pub(super) fn connection_refused(&self) {
-        self.unrouted.decided("deny", Reason::TooManyRequests);
+    pub(super) const fn doors(&self) -> &Doors {
+        &self.doors
+    }
+
+    pub(super) fn connection_refused(&self, refusal: Refusal) {
+        self.metrics.connections_refused.with_label_values(&[refusal.as_str()]).inc();
+    }
+
+    pub(super) fn handshake_failed(&self, reason: &str) {
+        self.metrics.tls_handshake_failures.with_label_values(&[reason]).inc();
+        tracing::debug!(reason, "a TLS handshake came to nothing");
     }
 
     pub(super) fn connection_opened(&self) -> Gauged {

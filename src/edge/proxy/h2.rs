@@ -1,0 +1,233 @@
+//! One HTTP/2 connection, each of its streams in a task of its own.
+//!
+//! The bounds are pingora's own (streams at once, the size of a head) and these; floods of resets, of
+//! CONTINUATION frames, of PINGs and of SETTINGS end the connection in the `h2` crate.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use http::{Method, Uri, header, uri::PathAndQuery};
+use pingora::{
+    apps::HttpServerApp,
+    http::RequestHeader,
+    protocols::{
+        Digest, Stream,
+        http::{
+            ServerSession,
+            v2::server::{H2Accept, H2Options, HttpSession, default_h2_options, handshake},
+        },
+    },
+    proxy::HttpProxy,
+};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout, timeout_at},
+};
+
+use super::{
+    connection::{BodyProgress, Connection, STREAM, StreamContext},
+    doorman::Doorman,
+    head::FIELDS_MAX,
+    shared::Shared,
+};
+use crate::domain::Reason;
+
+/// Streams that the client reset and that are remembered for late frames.
+const RESET_STREAMS_MAX: usize = 32;
+
+/// Streams that the client reset before they were taken; one more ends the connection (CVE-2023-44487).
+const PENDING_RESET_STREAMS_MAX: usize = 20;
+
+/// Streams that are still in work though the client has reset them count here too: it may open 100 at once.
+const STREAMS_IN_WORK_MAX: usize = 300;
+
+/// Requests of one connection that no server could read; one more ends it.
+const MALFORMED_REQUESTS_MAX: usize = 32;
+
+/// What a client may send of one body before some of it was passed on.
+const STREAM_WINDOW_BYTES: u32 = 128 << 10;
+
+/// What a client may send of all bodies of one connection before some of it was passed on.
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+
+/// What one stream holds of an answer that the client does not take.
+const SEND_BUFFER_BYTES_MAX: usize = 256 << 10;
+
+/// How long a connection without streams is kept when the gateway stops: for a request that crossed our word.
+const STOPPING_IDLE: Duration = Duration::from_secs(1);
+
+/// Serves until the client or `shutdown` ends it, or a bound is passed. The preface must come before `deadline`.
+pub(super) async fn serve_connection(
+    stream: Stream,
+    connection: &Arc<Connection>,
+    proxy: &Arc<HttpProxy<Doorman>>,
+    shared: &Arc<Shared>,
+    deadline: Instant,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let Ok(Ok(mut frames)) = timeout_at(deadline, handshake(stream, Some(options()))).await else { return };
+    let digest = Arc::new(Digest::default());
+    let (mut streams, mut malformed, mut stopping) = (JoinSet::new(), 0, false);
+    // A fresh connection has no longer for its first request than one of HTTP/1.
+    let mut idle_until = deadline;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop), if !stopping => {
+                frames.graceful_shutdown();
+                stopping = true;
+                idle_until = Instant::now() + STOPPING_IDLE;
+                continue;
+            }
+            Some(_) = streams.join_next() => {
+                let idle = if stopping { STOPPING_IDLE } else { shared.tunables().keepalive_timeout };
+                idle_until = Instant::now() + idle;
+                continue;
+            }
+            accepted = HttpSession::from_h2_conn(&mut frames, Arc::clone(&digest)) => accepted,
+            () = sleep_until(idle_until), if streams.is_empty() => break,
+        };
+        match accepted {
+            Ok(Some(H2Accept::Session(session))) if streams.len() < STREAMS_IN_WORK_MAX => {
+                let (connection, proxy) = (Arc::clone(connection), Arc::clone(proxy));
+                let (shared, shutdown) = (Arc::clone(shared), shutdown.clone());
+                streams.spawn(serve_stream(session, connection, proxy, shared, shutdown));
+            }
+            Ok(Some(H2Accept::Rejected)) if malformed < MALFORMED_REQUESTS_MAX => malformed += 1,
+            _ => break,
+        }
+    }
+    // Without the connection every stream in work finds that its client has gone.
+    drop(frames);
+    while streams.join_next().await.is_some() {}
+}
+
+fn options() -> H2Options {
+    let mut options = default_h2_options();
+    options
+        .max_concurrent_reset_streams(RESET_STREAMS_MAX)
+        .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
+        .max_send_buffer_size(SEND_BUFFER_BYTES_MAX)
+        .initial_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+    options
+}
+
+async fn serve_stream(
+    mut session: HttpSession,
+    connection: Arc<Connection>,
+    proxy: Arc<HttpProxy<Doorman>>,
+    shared: Arc<Shared>,
+    shutdown: watch::Receiver<bool>,
+) {
+    let _busy = shared.request_begun();
+    let peer = connection.peer;
+    let body_timeout = shared.tunables().body_timeout;
+    let refused = take_head(session.req_header_mut()).err();
+    let body = Arc::new(BodyProgress::default());
+    let awaits_body = !session.is_body_done();
+    session.set_write_timeout(Some(body_timeout));
+    session.set_total_drain_timeout(Some(body_timeout));
+    let context = StreamContext { connection, refused, body: Arc::clone(&body) };
+    let served =
+        STREAM.scope(context, async { proxy.process_new_http(ServerSession::new_http2(session), &shutdown).await });
+    if !awaits_body {
+        served.await;
+        return;
+    }
+    tokio::select! {
+        biased;
+        _ = served => {}
+        // With its session dropped the stream is reset, and nothing else on the connection.
+        () = stalled(&body, body_timeout) => shared.head_refused(peer, Reason::RequestTimeout),
+    }
+}
+
+/// Ends when a body has paused for too long before it was whole or answered.
+async fn stalled(body: &BodyProgress, pause: Duration) {
+    while timeout(pause, body.moved.notified()).await.is_ok() {
+        if body.settled.load(Ordering::Acquire) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Brings a head into the form that one of HTTP/1 has when it was read, or says why it is refused.
+fn take_head(head: &mut RequestHeader) -> Result<(), Reason> {
+    if matches!(head.method, Method::CONNECT | Method::TRACE) {
+        return Err(Reason::MethodNotAllowed);
+    }
+    if head.headers.len() > FIELDS_MAX {
+        return Err(Reason::HeadTooLarge);
+    }
+    if head.uri.path().bytes().any(|byte| !byte.is_ascii_graphic()) {
+        return Err(Reason::MalformedRequest);
+    }
+    if let Some(query) = head.uri.query().and_then(escaped) {
+        let target = PathAndQuery::try_from(format!("{}?{query}", head.uri.path()));
+        let mut parts = head.uri.clone().into_parts();
+        parts.path_and_query = Some(target.map_err(|_| Reason::MalformedRequest)?);
+        head.set_uri(Uri::from_parts(parts).map_err(|_| Reason::MalformedRequest)?);
+    }
+    if !head.headers.contains_key(header::HOST) {
+        // RFC 9113 section 8.3.1; that the two agree where both stand was seen to already.
+        let authority = head.uri.authority().ok_or(Reason::MalformedRequest)?.as_str().to_owned();
+        head.insert_header(header::HOST, authority).map_err(|_| Reason::MalformedRequest)?;
+    }
+    Ok(())
+}
+
+/// A query in the form of a URI, when it is not: see `head::escape_query`.
+fn escaped(query: &str) -> Option<String> {
+    let foreign = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'<' | b'>' | b'"' | b'`');
+    if !query.bytes().any(foreign) {
+        return None;
+    }
+    let escape = |byte: u8| if foreign(byte) { format!("%{byte:02X}") } else { char::from(byte).to_string() };
+    Some(query.bytes().map(escape).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(method: &str, uri: &str) -> RequestHeader {
+        let request = http::Request::builder().method(method).uri(uri).body(()).unwrap();
+        RequestHeader::from(request.into_parts().0)
+    }
+
+    #[test]
+    fn a_head_is_read_as_one_of_http_1() {
+        for (method, uri, verdict) in [
+            ("GET", "http://a.test/x?y=1", Ok(())),
+            ("CONNECT", "a.test:443", Err(Reason::MethodNotAllowed)),
+            ("TRACE", "http://a.test/", Err(Reason::MethodNotAllowed)),
+            ("GET", "http://a.test/ñ", Err(Reason::MalformedRequest)),
+            ("GET", "/no-host", Err(Reason::MalformedRequest)),
+        ] {
+            assert_eq!(take_head(&mut head(method, uri)), verdict, "{method} {uri}");
+        }
+        let mut taken = head("GET", "http://a.test:1/x?y=ñ");
+        take_head(&mut taken).unwrap();
+        assert_eq!((taken.uri.query(), &taken.headers["host"]), (Some("y=%C3%B1"), &"a.test:1".parse().unwrap()));
+        let mut many = head("GET", "http://a.test/");
+        for at in 0..=FIELDS_MAX {
+            many.append_header(format!("x-{at}"), "").unwrap();
+        }
+        assert_eq!(take_head(&mut many), Err(Reason::HeadTooLarge));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_settles_is_not_waited_for() {
+        let body = BodyProgress::default();
+        let pause = Duration::from_secs(30);
+        stalled(&body, pause).await;
+        body.came();
+        assert!(timeout(pause - Duration::from_secs(1), stalled(&body, pause)).await.is_err());
+        body.settle();
+        assert!(timeout(pause * 10, stalled(&body, pause)).await.is_err());
+    }
+}

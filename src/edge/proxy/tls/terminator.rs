@@ -1,0 +1,179 @@
+//! Where a client's TLS ends: the handshake, with the certificates that are in force when it begins.
+
+use std::{collections::HashMap, fmt, io, sync::Arc};
+
+use arc_swap::ArcSwap;
+use rustls::{
+    ServerConfig,
+    crypto::aws_lc_rs::{Ticketer, default_provider},
+    server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use super::{ClientAuthority, Settings};
+use crate::rules::route::HostPattern;
+
+/// What is spoken behind TLS, the preferred first.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Why a handshake came to nothing: a metric's label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum HandshakeFailure {
+    /// No certificate of the client's, or none of ours to trust.
+    ClientCertificate,
+    /// The client went away.
+    Closed,
+    /// It is no TLS, an old version of it, or shares nothing with us.
+    Protocol,
+}
+
+impl HandshakeFailure {
+    /// The label.
+    pub(in super::super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientCertificate => "client_certificate",
+            Self::Closed => "closed",
+            Self::Protocol => "protocol",
+        }
+    }
+
+    fn of(error: &io::Error) -> Self {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+                Self::ClientCertificate
+            }
+            Some(_) => Self::Protocol,
+            None => Self::Closed,
+        }
+    }
+}
+
+/// A listener's end of TLS.
+pub(in super::super) struct Terminator {
+    present: ArcSwap<Present>,
+}
+
+/// What the next handshake is done with.
+struct Present {
+    config: Arc<ServerConfig>,
+    clients: Option<ClientAuthority>,
+    tickets: Arc<dyn ProducesTickets>,
+}
+
+impl Terminator {
+    pub(in super::super) fn new(settings: &Settings) -> Result<Self, rustls::Error> {
+        let present = Present::new(settings, Ticketer::new()?)?;
+        Ok(Self { present: ArcSwap::from_pointee(present) })
+    }
+
+    /// Takes over other certificates: for the next handshake, whatever connections there are. A session that was
+    /// opened under other authorities is never resumed.
+    pub(in super::super) fn replace(&self, settings: &Settings) -> Result<(), rustls::Error> {
+        let present = self.present.load();
+        let same_clients = present.clients == settings.clients;
+        let tickets = if same_clients { Arc::clone(&present.tickets) } else { Ticketer::new()? };
+        self.present.store(Arc::new(Present::new(settings, tickets)?));
+        Ok(())
+    }
+
+    /// Shakes hands. There is no deadline here: whoever waits has one.
+    pub(in super::super) async fn accept(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, HandshakeFailure> {
+        let config = Arc::clone(&self.present.load().config);
+        TlsAcceptor::from(config).accept(stream).await.map_err(|error| HandshakeFailure::of(&error))
+    }
+}
+
+impl fmt::Debug for Terminator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Terminator(…)")
+    }
+}
+
+impl Present {
+    fn new(settings: &Settings, tickets: Arc<dyn ProducesTickets>) -> Result<Self, rustls::Error> {
+        // Not the process's default provider: pingora brings another one along.
+        let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+        // Those are TLS 1.2 and 1.3.
+        let builder = builder.with_safe_default_protocol_versions()?;
+        let builder = match &settings.clients {
+            Some(clients) => builder.with_client_cert_verifier(clients.verifier()),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(ByName::new(settings)));
+        config.alpn_protocols = PROTOCOLS.iter().map(|protocol| protocol.to_vec()).collect();
+        // Sessions are resumed from tickets: nothing is remembered for a client here.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.ticketer = Arc::clone(&tickets);
+        Ok(Self { config: Arc::new(config), clients: settings.clients.clone(), tickets })
+    }
+}
+
+/// The certificate for the name that a client asks for.
+#[derive(Debug)]
+struct ByName {
+    exact: HashMap<Box<str>, Arc<CertifiedKey>>,
+    /// By the part behind the star (`.example.com`), for one more label before it (RFC 6125 section 6.4.3).
+    below: HashMap<Box<str>, Arc<CertifiedKey>>,
+    default: Option<Arc<CertifiedKey>>,
+}
+
+impl ByName {
+    fn new(settings: &Settings) -> Self {
+        let (mut exact, mut below) = (HashMap::new(), HashMap::new());
+        for certificate in settings.certificates() {
+            for name in certificate.names() {
+                let (names, name) = match name {
+                    HostPattern::Exact(name) => (&mut exact, name),
+                    HostPattern::Below(parent) => (&mut below, parent),
+                };
+                names.insert(name.clone(), Arc::clone(certificate.certified()));
+            }
+        }
+        let default = settings.certificates().first().map(|certificate| Arc::clone(certificate.certified()));
+        Self { exact, below, default }
+    }
+
+    fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+        let wild = || self.below.get(&name[name.find('.')?..]);
+        self.exact.get(name).or_else(wild)
+    }
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name().map(str::to_ascii_lowercase);
+        name.and_then(|name| self.find(&name)).or(self.default.as_ref()).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Chain, *};
+
+    #[test]
+    fn an_exact_name_goes_before_a_wildcard_of_one_label() {
+        let certificates: Vec<_> = ["default.test", "*.a.test", "x.a.test"]
+            .map(|name| {
+                let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+                let chain = Chain::from_pem(made.cert.pem().as_bytes()).unwrap();
+                chain.with_key(made.signing_key.serialize_pem().as_bytes()).unwrap()
+            })
+            .into();
+        let settings = Settings::new(certificates.clone(), None).unwrap();
+        let by_name = ByName::new(&settings);
+        let found = |name| {
+            by_name.find(name).map(|found| {
+                certificates.iter().position(|certificate| Arc::ptr_eq(certificate.certified(), found)).unwrap()
+            })
+        };
+        assert_eq!(
+            ["default.test", "y.a.test", "x.a.test", "y.x.a.test", "a.test", "test"].map(found),
+            [Some(0), Some(1), Some(2), None, None, None]
+        );
+        let twice = Settings::new([certificates.clone(), certificates].concat(), None).unwrap_err();
+        assert_eq!(twice.unwrap().to_string(), "default.test");
+        assert_eq!(Settings::new(vec![], None).unwrap_err(), None);
+    }
+}

@@ -228,7 +228,8 @@ fn servers(item: &Item<'_>) -> Option<Vec<(Placed<Server>, u32)>> {
     for item in &items {
         let Some(server) = weighted(item) else { continue };
         if servers.iter().any(|(known, _)| *known == server.0) {
-            item.wrong::<()>(&format!("'{}' stands here twice", server.0.value));
+            let shown = if item.raw().is_empty() { format!("'{}'", server.0.value) } else { item.shown() };
+            item.wrong::<()>(&format!("{shown} stands here twice"));
         } else {
             servers.push(server);
         }

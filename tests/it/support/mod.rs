@@ -18,7 +18,7 @@ pub(crate) use database::Database;
 pub(crate) use gateway::Gateway;
 pub(crate) use jwks::JwksServer;
 pub(crate) use process::{Process, Ran, command, portero};
-pub(crate) use upstream::{RawUpstream, Received, Upstream, answer_every_head};
+pub(crate) use upstream::{RawStream, RawUpstream, Received, Upstream, answer_every_head};
 pub(crate) use wait::{Deadline, PATIENCE, wait_until};
 
 use std::{

@@ -3,6 +3,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use http::{StatusCode, Version};
 use pingora::{
     Error, ErrorSource, ErrorType, Result, RetryType,
     http::{RequestHeader, ResponseHeader},
@@ -127,7 +128,11 @@ impl Doorman {
     }
 
     /// Takes an upstream's head.
-    pub(super) fn take_response(&self, response: &ResponseHeader, exchange: &mut Exchange) {
+    pub(super) fn take_response(&self, response: &mut ResponseHeader, exchange: &mut Exchange) {
+        // What a gateway answers has its own version, not the upstream's (RFC 9110 section 6.2).
+        if response.version == Version::HTTP_10 {
+            response.set_version(Version::HTTP_11);
+        }
         exchange.answering = true;
         if exchange.upstream_wait.is_none() && !response.status.is_informational() {
             let wait = exchange.handed_over.map(|handed| self.0.since(handed)).unwrap_or_default();
@@ -165,7 +170,9 @@ impl Doorman {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
         let denial = Denial { reason, route: exchange.route().cloned(), allow: None, identity: None };
-        if session.response_written().is_none() {
+        // An interim answer is followed by a final one, which may be ours.
+        let unanswered = session.response_written().is_none_or(|head| is_interim(head.status));
+        if unanswered {
             session.set_keepalive(None);
             // The client may be gone: then there is nobody to tell.
             let _ = local::write(session, respond::denial(&denial)).await;
@@ -194,6 +201,11 @@ fn hash_key(by: &HashBy, permitted: &Forward, session: &Session, client: Option<
         Some(IpAddr::V6(address)) => hash_of(&[&address.octets()]),
         None => 0,
     })
+}
+
+/// Whether another answer follows one with this status (RFC 9110 section 15.2).
+fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
 /// How a connection failed, as metrics call it.

@@ -5,10 +5,8 @@ use std::{
     thread,
 };
 
-use super::{metric, pool, start};
+use super::{IN_FLIGHT, metric, pool, start};
 use crate::support::{Connection, PATIENCE, RawUpstream, get, wait_until};
-
-const IN_FLIGHT: &str = "portero_upstream_requests_in_flight{upstream=\"service\"}";
 
 /// A server that answers once it is told to.
 struct Held {

@@ -16,6 +16,8 @@ use std::{
 
 use crate::support::{Config, Folder, Gateway, RawUpstream};
 
+const IN_FLIGHT: &str = "portero_upstream_requests_in_flight{upstream=\"service\"}";
+
 /// A config with one public route to a pool of these servers, with `more` lines of the pool.
 fn pool(servers: &[SocketAddr], more: &str) -> Config {
     let mut list = String::new();

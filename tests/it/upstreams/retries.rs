@@ -34,7 +34,8 @@ fn what_changes_nothing_goes_to_another_server_when_one_breaks_off() {
             let answer = gateway.send(&Request::new(method, "/").body("x").header("Connection", "close"));
             assert_eq!(answer.status, 200, "{method}");
         }
-        assert_eq!(received(&breaks, method), 1, "{method} was tried there first once");
+        // Another attempt takes a turn of its own, so that each of them begins at the first.
+        assert_eq!(received(&breaks, method), 2, "{method}");
     }
     let posts: Vec<_> = (0..4).map(|_| gateway.send(&post("/", "{}")).status).collect();
     let failed = posts.iter().filter(|&&status| status == 502).count();

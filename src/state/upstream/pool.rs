@@ -261,3 +261,101 @@ impl Servers {
 fn was_tried(tried: &[Arc<Server>], server: &Arc<Server>) -> bool {
     tried.iter().any(|tried| Arc::ptr_eq(tried, server))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, time::Duration};
+
+    use super::*;
+    use crate::{
+        domain::{Clock, SystemClock},
+        observe::metrics::Metrics,
+        state::upstream::Eject,
+    };
+
+    fn pool(balance: Balance, weights: &[u32]) -> Pool {
+        let server = |(index, &weight): (usize, &u32)| ServerSettings {
+            name: format!("10.0.0.{index}:80").into(),
+            host: format!("10.0.0.{index}").into(),
+            port: 80,
+            weight,
+        };
+        let servers = weights.iter().enumerate().map(server).collect();
+        let eject = Eject { failures: 1, pause: Duration::from_secs(10) };
+        let settings = Settings { balance, eject, ..Settings::new("crm", servers) };
+        Pool::new(settings, Metrics::new().unwrap().upstream("crm", &[])).unwrap()
+    }
+
+    fn no_key(_: &HashBy) -> u64 {
+        panic!("nobody asked for a key")
+    }
+
+    #[test]
+    fn an_ejected_server_is_passed_over_until_its_trial() {
+        let (pool, start) = (pool(Balance::RoundRobin, &[1, 1]), SystemClock.instant());
+        let mut failing = pool.pick(start, &[], no_key).unwrap();
+        failing.failed(start);
+        let failed = Arc::clone(failing.server());
+        drop(failing);
+        assert!(!failed.is_healthy());
+        let picked = |now| Arc::ptr_eq(pool.pick(now, &[], no_key).unwrap().server(), &failed);
+        assert!((0..10).all(|_| !picked(start + Duration::from_secs(9))));
+        let later = start + Duration::from_secs(10);
+        assert_eq!((0..10).filter(|_| picked(later)).count(), 1, "one trial");
+        let mut trial = pool.pick(later + Duration::from_secs(10), &[], no_key).unwrap();
+        if !Arc::ptr_eq(trial.server(), &failed) {
+            trial = pool.pick(later + Duration::from_secs(10), &[], no_key).unwrap();
+        }
+        trial.answered();
+        assert!(failed.is_healthy());
+    }
+
+    #[test]
+    fn without_a_server_that_is_well_there_is_none() {
+        let (pool, now) = (pool(Balance::LeastConnections, &[1, 1]), SystemClock.instant());
+        for server in pool.servers() {
+            server.set_well(false);
+        }
+        assert!(pool.pick(now, &[], no_key).is_none());
+        assert!(pool.standings().all(|(_, healthy)| !healthy));
+    }
+
+    #[test]
+    fn another_attempt_goes_elsewhere_while_there_is_elsewhere() {
+        for balance in [Balance::RoundRobin, Balance::LeastConnections, Balance::Hash(HashBy::Address)] {
+            let (pool, now) = (pool(balance, &[1, 1, 1]), SystemClock.instant());
+            let mut tried = vec![];
+            for _ in 0..3 {
+                let turn = pool.pick(now, &tried, |_| 7).unwrap();
+                assert!(!was_tried(&tried, turn.server()));
+                assert_eq!(pool.has_another(now, &tried, turn.server()), tried.len() < 2);
+                tried.push(Arc::clone(turn.server()));
+            }
+            assert!(pool.pick(now, &tried, |_| 7).is_some(), "the same again is better than none");
+        }
+    }
+
+    #[test]
+    fn requests_in_flight_decide_by_weight() {
+        let (pool, now) = (pool(Balance::LeastConnections, &[3, 1]), SystemClock.instant());
+        let turns: Vec<_> = (0..40).map(|_| pool.pick(now, &[], no_key).unwrap()).collect();
+        let mut counts = HashMap::new();
+        for turn in &turns {
+            *counts.entry(turn.server().address()).or_insert(0) += 1;
+        }
+        assert_eq!((counts["10.0.0.0:80"], counts["10.0.0.1:80"]), (30, 10));
+        drop(turns);
+        assert!(pool.servers().iter().all(|server| server.in_flight() == 0));
+    }
+
+    #[test]
+    fn connections_of_two_pools_are_never_the_same() {
+        let peers = [pool(Balance::RoundRobin, &[1]), pool(Balance::RoundRobin, &[1])].map(|pool| {
+            let turn = pool.pick(SystemClock.instant(), &[], no_key).unwrap();
+            turn.peer(Duration::from_secs(1))
+        });
+        use pingora::upstreams::peer::Peer;
+        assert_ne!(peers[0].reuse_hash(), peers[1].reuse_hash());
+        assert_eq!(peers[0].options.read_timeout, Some(Duration::from_secs(1)), "no wait outlives the exchange");
+    }
+}

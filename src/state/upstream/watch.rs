@@ -164,3 +164,98 @@ impl Tally {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        observe::metrics::Metrics,
+        state::upstream::{Probe, Settings},
+    };
+
+    fn pool(host: &str) -> (Pool, ServerSettings) {
+        let entry = ServerSettings { name: format!("{host}:80").into(), host: host.into(), port: 80, weight: 1 };
+        let metrics = Metrics::new().unwrap().upstream("crm", &[]);
+        (Pool::new(Settings::new("crm", vec![entry.clone()]), metrics).unwrap(), entry)
+    }
+
+    fn addresses(pool: &Pool) -> Vec<String> {
+        pool.servers().iter().map(|server| server.socket.to_string()).collect()
+    }
+
+    fn found(list: &[&str]) -> io::Result<Vec<SocketAddr>> {
+        Ok(list.iter().map(|address| address.parse().unwrap()).collect())
+    }
+
+    #[test]
+    fn a_name_is_followed_and_what_stays_keeps_its_history() {
+        let (pool, entry) = pool("crm.internal");
+        assert!(named(&pool) == [entry.clone()] && addresses(&pool).is_empty());
+        let mut was_found = true;
+        take_over(&pool, &entry, found(&["10.0.0.1:80", "10.0.0.2:80", "[::1]:80"]), &mut was_found);
+        assert_eq!(addresses(&pool), ["10.0.0.1:80", "10.0.0.2:80"], "IPv4 where there is any");
+        let kept = pool.servers()[1].clone();
+        kept.set_well(false);
+        take_over(&pool, &entry, found(&["10.0.0.3:80", "10.0.0.2:80"]), &mut was_found);
+        assert_eq!(addresses(&pool), ["10.0.0.2:80", "10.0.0.3:80"]);
+        assert!(Arc::ptr_eq(&kept, &pool.servers()[0]) && !pool.servers()[0].is_well());
+        take_over(&pool, &entry, found(&["[::2]:80"]), &mut was_found);
+        assert_eq!(addresses(&pool), ["[::2]:80"]);
+    }
+
+    #[test]
+    fn a_look_up_that_fails_takes_nothing_away() {
+        let (pool, entry) = pool("crm.internal");
+        let mut was_found = true;
+        take_over(&pool, &entry, found(&["10.0.0.1:80"]), &mut was_found);
+        for answer in [Err(io::Error::other("no name server")), Ok(vec![])] {
+            take_over(&pool, &entry, answer, &mut was_found);
+            assert_eq!((addresses(&pool), was_found), (vec!["10.0.0.1:80".to_owned()], false));
+        }
+    }
+
+    #[test]
+    fn an_address_is_never_looked_up() {
+        for host in ["10.0.0.1", "::1"] {
+            let (pool, _) = pool(host);
+            assert!(named(&pool).is_empty() && pool.servers().len() == 1, "{host}");
+        }
+    }
+
+    #[test]
+    fn answers_count_in_a_row_against_what_is_believed() {
+        let health = Health {
+            probe: Probe::Tcp,
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            healthy: 2,
+            unhealthy: 3,
+        };
+        let (mut tally, mut well) = (Tally::default(), true);
+        let mut seen = vec![];
+        for good in [false, false, true, false, false, false, false, true, false, true, true, true] {
+            well = tally.count(good, well, &health).unwrap_or(well);
+            seen.push(well);
+        }
+        let expected = [true, true, true, true, true, false, false, false, false, false, true, true];
+        assert_eq!(seen, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_tasks_of_a_pool_end_with_it() {
+        let (pool, _) = pool("nowhere.invalid");
+        let pool = Arc::new(pool);
+        let health = Health {
+            probe: Probe::Tcp,
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            healthy: 2,
+            unhealthy: 3,
+        };
+        let checking = tokio::spawn(check(Arc::downgrade(&pool), health));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert!(!checking.is_finished());
+        drop(pool);
+        checking.await.unwrap();
+    }
+}

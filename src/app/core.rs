@@ -18,6 +18,7 @@ use crate::{
         account::Hasher,
         keys::{self, Keyring, Vault},
         store::Store,
+        upstream,
     },
 };
 
@@ -51,8 +52,14 @@ impl Core {
             keeper::ensure(&store, &vault, &settings.site.realms, &settings.keys, clock.now()).await?;
             Ok::<_, StartError>((store, vault))
         })?;
+        upstream::install_provider();
+        upstream::check_system().map_err(|error| StartError::System(error.to_string()))?;
         // The keys come with the first reading of the store, see `Follower::start`.
         let snapshot = Snapshot::build(&settings.site, Arc::new(Keyring::default()), &metrics)?;
+        control.block_on(upstream::look_up(&snapshot.pools));
+        for pool in snapshot.pools.iter() {
+            upstream::watch(control.runtime.handle(), pool);
+        }
         let gate = Arc::new(Gate::new(snapshot, settings.cache, settings.scrutiny));
         let folder = settings.store.path.parent().map(|folder| folder.join("issuers")).unwrap_or_default();
         let foreign = ForeignIssuers::new(Arc::clone(&gate), folder, Arc::clone(&clock), Arc::clone(&metrics));

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 
 use super::{StartError, load};
 use crate::{
@@ -11,7 +11,11 @@ use crate::{
     domain::Clock,
     edge::proxy::{Shared, Tunables},
     observe::metrics::Metrics,
-    state::{keys::Vault, store::Store},
+    state::{
+        keys::Vault,
+        store::Store,
+        upstream::{self, Pool},
+    },
 };
 
 /// Takes over a changed config: whole, or not at all.
@@ -47,10 +51,12 @@ impl Reloader {
     async fn take_over(&mut self) -> Result<(), StartError> {
         let settings = load(&self.config)?;
         let needs_restart = self.started.restart_only_changes(&settings);
-        let (site, metrics) = (settings.site.clone(), Arc::clone(&self.metrics));
-        // Names of servers are resolved: that may wait, and fail, so it comes before anything is changed.
-        let built = tokio::task::spawn_blocking(move || Snapshot::build(&site, Arc::default(), &metrics)).await;
-        let snapshot = built.map_err(|error| StartError::System(error.to_string()))??;
+        let present = self.gate.snapshot();
+        // What may fail comes before anything is changed.
+        let snapshot = Snapshot::build_after(&settings.site, Arc::default(), &self.metrics, &present.pools)?;
+        let is_new = |pool: &&Arc<Pool>| !present.pools.iter().any(|known| Arc::ptr_eq(known, pool));
+        let new_pools: Vec<_> = snapshot.pools.iter().filter(is_new).cloned().collect();
+        upstream::look_up(&new_pools).await;
         // Nor may what issuers need be wrong: below, keys change on the disk.
         self.foreign.check(&settings.site.issuers)?;
         // New realms have their keys before their first request.
@@ -62,6 +68,9 @@ impl Reloader {
         certified.map_err(|error| StartError::System(error.to_string()))?;
         // The last that may fail. Keys of an issuer that the snapshot does not have yet open nothing.
         self.foreign.replace(&settings.site.issuers)?;
+        for pool in &new_pools {
+            upstream::watch(&Handle::current(), pool);
+        }
         self.gate.publish(|present| snapshot.with_keys(Arc::clone(&present.keys)));
         self.keeping.send_replace(settings.keys);
         self.shared.set_tunables(Tunables::of(&settings.server, settings.access_log));

@@ -9,7 +9,7 @@
 //! keys      [keys]
 //! realms    [tokens] [realms.NAME]
 //! issuers   [issuers.NAME]
-//! upstreams [upstreams.NAME]
+//! upstreams [upstreams.NAME]                          (upstream_tls: its tls)
 //! routes    [[routes]] with what they ask for (policy)
 //! endpoints [[token_endpoints]]
 //! oauth     [oauth]
@@ -39,6 +39,7 @@ mod settings;
 mod size;
 #[cfg(test)]
 mod tests;
+mod upstream_tls;
 mod upstreams;
 
 use std::{fs::File, io::Read, path::Path};

@@ -7,11 +7,20 @@ use std::{
     time::Duration,
 };
 
+use http::{
+    HeaderName, StatusCode,
+    uri::{Authority, PathAndQuery},
+};
+use toml::de::DeValue;
+
 use super::{
     item::Item,
     reader::{Placed, Section},
+    upstream_tls as tls,
 };
-use crate::state::upstream::{Settings, Timeouts};
+use crate::state::upstream::{
+    Balance, Eject, HashBy, Health, HttpVersion, Probe, RETRIES_MAX, ServerSettings, Settings, Timeouts,
+};
 
 /// Characters of a route's or upstream's name, at most: it is a metric label.
 const NAME_CHARS_MAX: usize = 64;
@@ -20,6 +29,20 @@ const HOST_CHARS_MAX: usize = 253;
 const LABEL_CHARS_MAX: usize = 63;
 
 const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
+/// Less often than that would be never, and more often a load of its own.
+const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(1);
+const WEIGHTS: RangeInclusive<u32> = 1..=1000;
+const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
+const PENDING: RangeInclusive<usize> = 0..=1_000_000;
+const FAILURES: RangeInclusive<u32> = 0..=1000;
+const ANSWERS: RangeInclusive<u32> = 1..=100;
+/// The highest status that is a good answer to a health check, where none is named.
+const STATUS_MOST: StatusCode = match StatusCode::from_u16(399) {
+    Ok(status) => status,
+    Err(_) => StatusCode::PERMANENT_REDIRECT,
+};
+const HTTP: [(&str, HttpVersion); 3] =
+    [("1.1", HttpVersion::One), ("2", HttpVersion::Two), ("auto", HttpVersion::Auto)];
 
 /// The upstreams of the file.
 pub(super) struct Upstreams {
@@ -29,6 +52,14 @@ pub(super) struct Upstreams {
     pub(super) checked: Vec<Settings>,
     /// Every server and where it stands.
     pub(super) servers: Vec<Placed<Server>>,
+}
+
+/// What `balance` says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    RoundRobin,
+    LeastConnections,
+    Hash,
 }
 
 /// A server of an upstream.
@@ -42,19 +73,135 @@ pub(super) struct Server {
 /// Reads every upstream.
 pub(super) fn read(root: &mut Section<'_>) -> Upstreams {
     let mut upstreams = Upstreams { names: vec![], checked: vec![], servers: vec![] };
-    for (name, mut section) in root.named_sections("upstreams") {
+    for (name, section) in root.named_sections("upstreams") {
         upstreams.names.push(name.to_owned());
         if !is_name(name) {
             section.report_here(&format!("the name must be {NAME_SHAPE}"));
         }
-        let servers = section.required("servers", "[\"127.0.0.1:9000\"]", servers).unwrap_or_default();
-        let timeouts = timeouts(section.section("timeouts"));
-        section.finish();
-        let spellings = servers.iter().map(|server| server.value.to_string().into()).collect();
-        upstreams.checked.push(Settings { name: name.into(), servers: spellings, timeouts });
-        upstreams.servers.extend(servers);
+        upstream(name, section, &mut upstreams);
     }
     upstreams
+}
+
+fn upstream(name: &str, mut section: Section<'_>, upstreams: &mut Upstreams) {
+    let servers = section.required("servers", "[\"127.0.0.1:9000\"]", servers).unwrap_or_default();
+    let default = Settings::new(name, vec![]);
+    let balance = balance(&mut section);
+    let health = section.optional("health", |item| health(item.section()?));
+    let eject = eject(section.section("eject"));
+    let retries = section.or("retries", default.retries, |item| item.integer(&(0..=RETRIES_MAX)));
+    let connections_max = section.or("connections_max", default.connections_max, |item| item.integer(&CONNECTIONS));
+    let pending_max = section.or("pending_max", default.pending_max, |item| item.integer(&PENDING));
+    let tls = section.optional("tls", tls::read);
+    let http = section.or("http", default.http, |item| item.one_of(&HTTP));
+    if http == HttpVersion::Auto && !section.has("tls") {
+        section.report("http", "\"auto\" is what TLS agrees on; add tls, or write \"1.1\" or \"2\"");
+    }
+    let resolve = section.or("resolve", default.resolve, |item| item.duration(&INTERVAL));
+    let timeouts = timeouts(section.section("timeouts"));
+    section.finish();
+    let checked = servers.iter().map(|(server, weight)| ServerSettings {
+        name: server.value.to_string().into(),
+        host: server.value.host.as_str().into(),
+        port: server.value.port,
+        weight: *weight,
+    });
+    upstreams.checked.push(Settings {
+        balance,
+        health,
+        eject,
+        retries,
+        timeouts,
+        connections_max,
+        pending_max,
+        tls,
+        http,
+        resolve,
+        ..Settings::new(name, checked.collect())
+    });
+    upstreams.servers.extend(servers.into_iter().map(|(server, _)| server));
+}
+
+fn balance(section: &mut Section<'_>) -> Balance {
+    let choices =
+        [("round-robin", Kind::RoundRobin), ("least-connections", Kind::LeastConnections), ("hash", Kind::Hash)];
+    let kind = section.or("balance", Kind::RoundRobin, |item| item.one_of(&choices));
+    if kind != Kind::Hash {
+        section.refuse("hash_by", "only balance = \"hash\" has it");
+    }
+    match kind {
+        Kind::RoundRobin => Balance::RoundRobin,
+        Kind::LeastConnections => Balance::LeastConnections,
+        Kind::Hash => Balance::Hash(section.or("hash_by", HashBy::Subject, hash_by)),
+    }
+}
+
+fn hash_by(item: &Item<'_>) -> Option<HashBy> {
+    let text = item.text()?;
+    let header = |name: &str| name.parse::<HeaderName>().ok().map(HashBy::Header);
+    let by = match (text.as_str(), text.strip_prefix("header:")) {
+        ("subject", _) => Some(HashBy::Subject),
+        ("address", _) => Some(HashBy::Address),
+        (_, Some(name)) => header(name),
+        _ => None,
+    };
+    by.or_else(|| item.no("\"subject\", \"address\" or \"header:NAME\""))
+}
+
+fn health(mut section: Section<'_>) -> Option<Health> {
+    let tcp = section.or("tcp", false, Item::boolean);
+    let has_path = section.has("path");
+    let path = section.optional("path", path);
+    let host = section.optional("host", host);
+    let status = section.or("status", (StatusCode::OK, STATUS_MOST), statuses);
+    let wait = |section: &mut Section<'_>, key, default| section.or(key, default, |item| item.duration(&INTERVAL));
+    let (interval, patience) =
+        (wait(&mut section, "interval", Duration::from_secs(5)), wait(&mut section, "timeout", Duration::from_secs(2)));
+    let count = |section: &mut Section<'_>, key, default| section.or(key, default, |item| item.integer(&ANSWERS));
+    let (healthy, unhealthy) = (count(&mut section, "healthy", 2), count(&mut section, "unhealthy", 3));
+    if tcp == has_path {
+        section.report_here("must have either path, for example path = \"/health\", or tcp = true");
+    } else if tcp {
+        for key in ["host", "status"].into_iter().filter(|key| section.has(key)) {
+            section.report(key, "only a check with a path has it");
+        }
+    }
+    section.finish();
+    let probe = if tcp { Probe::Tcp } else { Probe::Http { path: path?, host: host.map(Into::into), status } };
+    Some(Health { probe, interval, timeout: patience, healthy, unhealthy })
+}
+
+fn path(item: &Item<'_>) -> Option<PathAndQuery> {
+    let text = item.text()?;
+    let path = Some(&text).filter(|text| text.starts_with('/')).and_then(|text| text.parse().ok());
+    path.or_else(|| item.no("a path, for example \"/health\""))
+}
+
+fn host(item: &Item<'_>) -> Option<String> {
+    let text = item.text()?;
+    if text.parse::<Authority>().is_ok_and(|host| !host.as_str().contains('@')) {
+        return Some(text);
+    }
+    item.no("a host, for example \"crm.internal\"")
+}
+
+/// `200` or `200-399`.
+fn statuses(item: &Item<'_>) -> Option<(StatusCode, StatusCode)> {
+    let text = item.text()?;
+    let (least, most) = text.split_once('-').unwrap_or((&text, &text));
+    let status = |text: &str| text.parse::<StatusCode>().ok().filter(|status| !status.is_informational());
+    let range = status(least).zip(status(most)).filter(|(least, most)| least <= most);
+    range.or_else(|| item.no("a status or a range of them, for example \"200\" or \"200-399\""))
+}
+
+fn eject(mut section: Section<'_>) -> Eject {
+    let default = Eject::default();
+    let eject = Eject {
+        failures: section.or("failures", default.failures, |item| item.integer(&FAILURES)),
+        pause: section.or("for", default.pause, |item| item.duration(&INTERVAL)),
+    };
+    section.finish();
+    eject
 }
 
 fn timeouts(mut section: Section<'_>) -> Timeouts {
@@ -71,12 +218,35 @@ fn timeouts(mut section: Section<'_>) -> Timeouts {
     timeouts
 }
 
-fn servers(item: &Item<'_>) -> Option<Vec<Placed<Server>>> {
+/// Every server with its weight.
+fn servers(item: &Item<'_>) -> Option<Vec<(Placed<Server>, u32)>> {
     let items = item.items()?;
     if items.is_empty() {
         return item.wrong("must name at least one server");
     }
-    Some(Item::each(&items, server))
+    let mut servers: Vec<(Placed<Server>, u32)> = vec![];
+    for item in &items {
+        let Some(server) = weighted(item) else { continue };
+        if servers.iter().any(|(known, _)| *known == server.0) {
+            let shown = if item.raw().is_empty() { format!("'{}'", server.0.value) } else { item.shown() };
+            item.wrong::<()>(&format!("{shown} stands here twice"));
+        } else {
+            servers.push(server);
+        }
+    }
+    Some(servers)
+}
+
+/// `"host:port"`, or a table with its address and its weight.
+fn weighted(item: &Item<'_>) -> Option<(Placed<Server>, u32)> {
+    if !matches!(item.value(), DeValue::Table(_)) {
+        return Some((server(item)?, 1));
+    }
+    let mut section = item.section()?;
+    let address = section.required("address", "\"127.0.0.1:9000\"", server);
+    let weight = section.or("weight", 1, |item| item.integer(&WEIGHTS));
+    section.finish();
+    Some((address?, weight))
 }
 
 fn server(item: &Item<'_>) -> Option<Placed<Server>> {

@@ -24,7 +24,7 @@ use crate::{
         keys::{Key, Keyring, Vault, VaultError},
         revocation::Revocations,
         token::{CacheSettings, Issuers, Realms, VerifiedTokens},
-        upstream::{Pool, UnresolvedServer},
+        upstream::{CONNECTION_FAILURES, Pool, Unusable},
     },
 };
 
@@ -79,24 +79,43 @@ pub struct Endpoint {
 /// Why a site cannot be served.
 #[derive(Debug, Error)]
 pub enum SnapshotError {
-    /// An upstream's server has no address.
+    /// An upstream cannot be used as it is configured.
     #[error(transparent)]
-    Server(#[from] UnresolvedServer),
+    Upstream(#[from] Unusable),
     /// The config let through what it must not; a defect.
     #[error("the settings are inconsistent: {0}")]
     Inconsistent(String),
 }
 
 impl Snapshot {
-    /// Builds the tables. Resolves the servers' names: not for a thread that serves requests.
+    /// Builds the tables. Servers that have a name have no address yet.
     pub fn build(site: &Site, keys: Arc<Keyring>, metrics: &Metrics) -> Result<Self, SnapshotError> {
+        Self::build_after(site, keys, metrics, &[])
+    }
+
+    /// Builds the tables that come after others: an upstream that did not change keeps its pool, and
+    /// with it what is known about its servers.
+    pub fn build_after(
+        site: &Site,
+        keys: Arc<Keyring>,
+        metrics: &Metrics,
+        present: &[Arc<Pool>],
+    ) -> Result<Self, SnapshotError> {
         let realms: Realms = site.realms.iter().map(|realm| (realm.name.clone(), Arc::clone(realm))).collect();
         let issuers = site.issuers();
         let pools = site
             .upstreams
             .iter()
-            .map(|settings| Ok((Arc::clone(&settings.name), Arc::new(Pool::resolve(settings.clone())?))))
-            .collect::<Result<HashMap<_, _>, UnresolvedServer>>()?;
+            .map(|settings| {
+                let kept = present.iter().find(|pool| pool.settings == *settings).map(Arc::clone);
+                let make = || {
+                    let metrics = metrics.upstream(&settings.name, &CONNECTION_FAILURES);
+                    Pool::new(settings.clone(), metrics).map(Arc::new)
+                };
+                let pool = kept.map_or_else(make, Ok)?;
+                Ok((Arc::clone(&settings.name), pool))
+            })
+            .collect::<Result<HashMap<_, _>, Unusable>>()?;
         let endpoints = site.endpoints.iter().map(|settings| {
             let endpoint = Endpoint::build(settings, &realms, metrics)?;
             Ok((settings.pattern.clone(), Arc::new(endpoint)))

@@ -84,6 +84,10 @@ pub enum Reason {
     UpstreamFailed,
     /// The upstream did not answer in time.
     UpstreamTimeout,
+    /// No server of the upstream is well.
+    UpstreamUnavailable,
+    /// The upstream has as many requests in flight and waiting as it may have.
+    UpstreamBusy,
     /// What is needed to decide is out of reach.
     Unavailable,
     /// The keys of the token's foreign issuer cannot be had, or are too old to be believed.
@@ -94,7 +98,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for resolving metric handles ahead.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 42] = [
         Self::Public,
         Self::Authenticated,
         Self::Anonymous,
@@ -132,6 +136,8 @@ impl Reason {
         Self::TooManyBadTokens,
         Self::UpstreamFailed,
         Self::UpstreamTimeout,
+        Self::UpstreamUnavailable,
+        Self::UpstreamBusy,
         Self::Unavailable,
         Self::IssuerUnavailable,
         Self::Internal,
@@ -178,6 +184,8 @@ impl Reason {
             Self::TooManyBadTokens => "too_many_bad_tokens",
             Self::UpstreamFailed => "upstream_failed",
             Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamUnavailable => "upstream_unavailable",
+            Self::UpstreamBusy => "upstream_busy",
             Self::Unavailable => "unavailable",
             Self::IssuerUnavailable => "issuer_unavailable",
             Self::Internal => "internal",
@@ -199,7 +207,7 @@ impl Reason {
             Self::HeadTooLarge => 431,
             Self::Internal => 500,
             Self::UpstreamFailed => 502,
-            Self::Unavailable | Self::IssuerUnavailable => 503,
+            Self::UpstreamUnavailable | Self::UpstreamBusy | Self::Unavailable | Self::IssuerUnavailable => 503,
             Self::UpstreamTimeout => 504,
             _ => 401,
         }

@@ -52,6 +52,8 @@ pub struct Metrics {
     pub revocation_lag_seconds: Gauge,
     pub key_age_seconds: GaugeVec,
     pub upstream_healthy: IntGaugeVec,
+    pub upstream_requests_in_flight: IntGaugeVec,
+    upstreams: Upstreams,
     pub config_reloads: IntCounterVec,
     pub config_last_success_seconds: Gauge,
     pub connections: IntGaugeVec,
@@ -125,9 +127,15 @@ impl Metrics {
             )?,
             upstream_healthy: family.gauges(
                 "portero_upstream_healthy",
-                "1 when the last connection to the server succeeded.",
+                "1 when requests go to the server: it answers its health checks and is not ejected.",
                 &["upstream", "server"],
             )?,
+            upstream_requests_in_flight: family.gauges(
+                "portero_upstream_requests_in_flight",
+                "Requests that an upstream works on.",
+                &["upstream"],
+            )?,
+            upstreams: Upstreams::register(&family)?,
             config_reloads: family.counters(
                 "portero_config_reload_total",
                 "Reloads of the configuration.",
@@ -205,6 +213,20 @@ impl Metrics {
         self.upstream_seconds.with_label_values(&[upstream])
     }
 
+    /// The handles of a pool, every failure counted from zero.
+    #[must_use]
+    pub fn upstream(&self, name: &str, failures: &[&str]) -> UpstreamMetrics {
+        for failure in failures {
+            self.upstreams.connection_failures.with_label_values(&[name, failure]);
+        }
+        UpstreamMetrics {
+            name: name.into(),
+            retries: self.upstreams.retries.with_label_values(&[name]),
+            ejections: self.upstreams.ejections.clone(),
+            connection_failures: self.upstreams.connection_failures.clone(),
+        }
+    }
+
     /// The handles of a foreign issuer, every outcome counted from zero.
     #[must_use]
     pub fn issuer(&self, name: &str, outcomes: &[&str]) -> IssuerMetrics {
@@ -273,6 +295,59 @@ impl EndpointMetrics {
     /// Counts what came of a token request. Logins are rare beside requests: a look-up will do.
     pub fn token_request(&self, realm: &str, outcome: &str) {
         self.token_requests.with_label_values(&[realm, outcome]).inc();
+    }
+}
+
+/// What pools count.
+#[derive(Debug)]
+struct Upstreams {
+    retries: IntCounterVec,
+    ejections: IntCounterVec,
+    connection_failures: IntCounterVec,
+}
+
+impl Upstreams {
+    fn register(family: &Families<'_>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            retries: family.counters(
+                "portero_upstream_retries_total",
+                "Requests that were sent again.",
+                &["upstream"],
+            )?,
+            ejections: family.counters(
+                "portero_upstream_ejections_total",
+                "Times that a server failed and was left alone.",
+                &["upstream", "server"],
+            )?,
+            connection_failures: family.counters(
+                "portero_upstream_connection_failures_total",
+                "Connections to servers that could not be made.",
+                &["upstream", "kind"],
+            )?,
+        })
+    }
+}
+
+/// A pool's handles.
+#[derive(Debug)]
+pub struct UpstreamMetrics {
+    name: Box<str>,
+    /// Requests that were sent again.
+    pub retries: IntCounter,
+    ejections: IntCounterVec,
+    connection_failures: IntCounterVec,
+}
+
+impl UpstreamMetrics {
+    /// The ejections of a server of the pool.
+    #[must_use]
+    pub fn ejections(&self, server: &str) -> IntCounter {
+        self.ejections.with_label_values(&[&*self.name, server])
+    }
+
+    /// Counts a connection that could not be made. Failures are rare: a look-up will do.
+    pub fn connection_failed(&self, kind: &str) {
+        self.connection_failures.with_label_values(&[&*self.name, kind]).inc();
     }
 }
 

@@ -121,8 +121,9 @@ pub(crate) fn endpoint(path: &str, realm: &str) -> EndpointSettings {
 
 /// A site with one upstream, `echo`.
 pub(crate) fn site(realms: Vec<Realm>, endpoints: Vec<EndpointSettings>, routes: Vec<RouteSettings>) -> Site {
-    let timeouts = upstream::Timeouts::default();
-    let echo = upstream::Settings { name: "echo".into(), servers: vec!["127.0.0.1:9000".into()], timeouts };
+    let server =
+        upstream::ServerSettings { name: "127.0.0.1:9000".into(), host: "127.0.0.1".into(), port: 9000, weight: 1 };
+    let echo = upstream::Settings::new("echo", vec![server]);
     Site {
         realms: realms.into_iter().map(Arc::new).collect(),
         internal_issuer: None,

@@ -17,3 +17,4 @@ mod path;
 mod proxy;
 mod revocation;
 mod tokens;
+mod upstreams;

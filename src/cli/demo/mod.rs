@@ -116,7 +116,7 @@ impl Demo {
         }
         let server = settings.site.upstreams.iter_mut().find(|upstream| &*upstream.name == UPSTREAM);
         let server = server.and_then(|upstream| upstream.servers.first_mut());
-        let named = server.and_then(|server| Some((server.parse::<SocketAddr>().ok()?, server)));
+        let named = server.and_then(|server| Some((server.name.parse::<SocketAddr>().ok()?, server)));
         let (address, server) = named.ok_or_else(|| {
             let config = config.display();
             CliError::Trouble(format!(
@@ -125,7 +125,8 @@ impl Demo {
         })?;
         // The port was a free one, and somebody may have it by now: another one will do.
         let echo = Echo::bind(address).or_else(|_| Echo::bind(SocketAddr::new(address.ip(), 0)))?;
-        *server = echo.address().to_string().into();
+        server.name = echo.address().to_string().into();
+        server.port = echo.address().port();
         let sockets = Sockets::bind(&settings.server.addresses(), settings.admin.listen)?;
         let folder = Folder::kept(config.parent().unwrap_or(Path::new(".")))?;
         Ok((folder, config, settings, Bound { sockets, echo }))

@@ -161,7 +161,8 @@ fn the_reference_is_read() {
     assert_eq!(read("tokens.issuer = \"https://g\"").unwrap().keys.rotate_every, None);
     let upstream = &settings.site.upstreams[0];
     let servers = ["127.0.0.1:9000", "crm.internal:9001", "[::1]:9002", "127.0.0.1:7000"];
-    assert_eq!(upstream.servers, servers.map(Box::from));
+    let names: Vec<_> = upstream.servers.iter().map(|server| &*server.name).collect();
+    assert_eq!(names, servers);
     assert_eq!(upstream.timeouts.total, Duration::from_mins(1));
     assert_eq!(upstream.timeouts.read, Duration::from_secs(30));
 }
@@ -275,7 +276,7 @@ fn the_shipped_file_is_good() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("gateway.toml");
     let settings = load(&path, &|_| None).map_err(|report| report.to_string()).unwrap();
     assert_eq!(settings.store.path, path.with_file_name("portero.db"));
-    assert_eq!(settings.site.upstreams[0].servers, ["127.0.0.1:9000".into()]);
+    assert_eq!(&*settings.site.upstreams[0].servers[0].name, "127.0.0.1:9000");
     assert_eq!((settings.site.endpoints.len(), settings.site.routes.len()), (2, 2));
 }
 

@@ -87,10 +87,12 @@ impl Admin {
             }
         }
         metrics.upstream_healthy.reset();
+        metrics.upstream_requests_in_flight.reset();
         for pool in snapshot.pools.iter() {
-            for server in pool.servers() {
-                let healthy = metrics.upstream_healthy.with_label_values(&[&*pool.settings.name, server.address()]);
-                healthy.set(server.is_reachable().into());
+            let name = &*pool.settings.name;
+            metrics.upstream_requests_in_flight.with_label_values(&[name]).set(count(pool.in_flight()));
+            for (server, healthy) in pool.standings() {
+                metrics.upstream_healthy.with_label_values(&[name, server]).set(healthy.into());
             }
         }
     }

@@ -18,9 +18,10 @@ use super::{
     exchange::Exchange,
     shared::Shared,
 };
+use crate::state::upstream::RETRIES_MAX;
 
 /// How often pingora may offer one request to servers: above what the relay tries, so that ours decides.
-const PINGORA_TRIES_MAX: usize = 4;
+const PINGORA_TRIES_MAX: usize = 1 + RETRIES_MAX as usize + 1;
 
 /// Idle upstream connections that are kept, for each thread.
 const IDLE_UPSTREAM_CONNECTIONS: usize = 256;
@@ -70,25 +71,31 @@ impl ProxyHttp for Doorman {
         self.admit(session, exchange).await
     }
 
-    async fn upstream_peer(&self, _: &mut Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
-        self.choose_server(exchange)
+    async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
+        self.choose_server(session, exchange).await
     }
 
-    async fn connected_to_upstream(
+    fn fail_to_connect(
         &self,
         _: &mut Session,
-        reused: bool,
         _: &HttpPeer,
-        _: std::os::unix::io::RawFd,
-        _: Option<&pingora::protocols::Digest>,
         exchange: &mut Exchange,
-    ) -> Result<()> {
-        self.connected(exchange, reused);
-        Ok(())
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        self.not_connected(exchange, &mut error);
+        error
     }
 
-    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, exchange: &mut Exchange, error: Box<Error>) -> Box<Error> {
-        self.not_connected(exchange, error)
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        exchange: &mut Exchange,
+        reused: bool,
+    ) -> Box<Error> {
+        self.broke_off(session, exchange, &mut error, reused);
+        error
     }
 
     async fn upstream_request_filter(

@@ -12,7 +12,10 @@ use super::connection::{Connection, StreamContext};
 use crate::{
     decision::{Denial, Endpoint, Route},
     domain::{Reason, random},
-    state::{token::Verified, upstream::Server},
+    state::{
+        token::Verified,
+        upstream::{Place, Server, Turn},
+    },
 };
 
 /// What is known about a request so far.
@@ -34,10 +37,16 @@ pub(super) struct Exchange {
     pub(super) handed_over: Option<Instant>,
     /// How long the upstream took to begin its answer.
     pub(super) upstream_wait: Option<Duration>,
-    /// The server that it went to: an index into the pool.
-    pub(super) server: Option<usize>,
-    /// Connections tried.
-    pub(super) tries: usize,
+    /// Its turn at the server that it went to last.
+    pub(super) turn: Option<Turn>,
+    /// The servers that it went to before.
+    pub(super) tried: Vec<Arc<Server>>,
+    /// Its place in the pool.
+    pub(super) place: Option<Place>,
+    /// How often it was sent, or was to be.
+    pub(super) tries: u32,
+    /// Whether any part of an answer was received, an interim one too.
+    pub(super) answering: bool,
     /// What went wrong after the decision.
     pub(super) failure: Option<Reason>,
 }
@@ -78,8 +87,11 @@ impl Exchange {
             verdict: Verdict::Pending,
             handed_over: None,
             upstream_wait: None,
-            server: None,
+            turn: None,
+            tried: vec![],
+            place: None,
             tries: 0,
+            answering: false,
             failure: None,
         }
     }
@@ -95,7 +107,7 @@ impl Exchange {
 
     /// The server that it went to.
     pub(super) fn server(&self) -> Option<&Server> {
-        self.route()?.pool.servers().get(self.server?)
+        Some(self.turn.as_ref()?.server())
     }
 
     /// The route, where there is one.

@@ -1,10 +1,11 @@
 //! What becomes of a request on its way to an upstream and back: which server it goes to, what that
 //! receives, and what is answered when it fails.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use http::{StatusCode, Version};
 use pingora::{
-    Error, ErrorSource, ErrorType, Result,
+    Error, ErrorSource, ErrorType, Result, RetryType,
     http::{RequestHeader, ResponseHeader},
     proxy::{FailToProxy, Session},
     upstreams::peer::HttpPeer,
@@ -12,39 +13,95 @@ use pingora::{
 
 use super::{
     doorman::Doorman,
-    exchange::{Exchange, Verdict},
+    exchange::{Exchange, Forward, Verdict},
     forward::{self, Terms},
     local,
 };
-use crate::{decision::Denial, domain::Reason, edge::respond, state::upstream::Server};
+use crate::{
+    decision::Denial,
+    domain::{Reason, Subject},
+    edge::respond,
+    state::upstream::{HashBy, Server, hash_of},
+};
 
-/// Servers of a pool that a request is offered to, at most, when connections fail.
-const TRIES_MAX: usize = 3;
+/// What a wait for an upstream is cut to when the exchange's time is nearly over: not to nothing, which
+/// would never end.
+const WAIT_MIN: Duration = Duration::from_millis(1);
 
 impl Doorman {
-    /// The server that a request goes to.
-    pub(super) fn choose_server(&self, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
+    /// The server that a request goes to, as soon as the pool has a place for it.
+    pub(super) async fn choose_server(&self, session: &Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
+        let Verdict::Forward(permitted) = &exchange.verdict else {
+            return Error::e_explain(ErrorType::InternalError, "no server to go to");
+        };
+        let pool = &permitted.route.pool;
+        if exchange.place.is_none() {
+            exchange.place = pool.enter().await;
+        }
+        if exchange.place.is_none() {
+            exchange.failure = Some(Reason::UpstreamBusy);
+            return Error::e_explain(ErrorType::InternalError, "the upstream is full");
+        }
         exchange.tries += 1;
-        exchange.server = exchange.route().and_then(|route| route.pool.pick(exchange.server));
-        match exchange.server() {
-            Some(server) => Ok(server.peer()),
-            None => Error::e_explain(ErrorType::InternalError, "no server to go to"),
+        if let Some(turn) = exchange.turn.take() {
+            exchange.tried.push(Arc::clone(turn.server()));
         }
+        let key = |by: &HashBy| hash_key(by, permitted, session, exchange.client);
+        exchange.turn = pool.pick(self.0.means.clock.instant(), &exchange.tried, key);
+        let left = pool.settings.timeouts.total.saturating_sub(self.0.since(exchange.started));
+        let Some(turn) = &exchange.turn else {
+            exchange.failure = Some(Reason::UpstreamUnavailable);
+            return Error::e_explain(ErrorType::InternalError, "no server is well");
+        };
+        Ok(turn.peer(left.max(WAIT_MIN)))
     }
 
-    /// Notes a connection that was made.
-    pub(super) fn connected(&self, exchange: &Exchange, reused: bool) {
-        if !reused {
-            note_reachable(exchange, true);
+    /// A connection that could not be made carried nothing: another server may be asked, whatever
+    /// the request is.
+    pub(super) fn not_connected(&self, exchange: &mut Exchange, error: &mut Error) {
+        if let Some(route) = exchange.route() {
+            route.pool.metrics.connection_failed(connection_failure(error));
         }
+        self.turn_failed(exchange);
+        error.set_retry(self.may_retry(exchange, false));
     }
 
-    /// A connection that could not be made carried nothing: the next server may be asked.
-    pub(super) fn not_connected(&self, exchange: &Exchange, mut error: Box<Error>) -> Box<Error> {
-        note_reachable(exchange, false);
-        let servers = exchange.route().map_or(0, |route| route.pool.servers().len());
-        error.set_retry(exchange.tries < servers.min(TRIES_MAX));
-        error
+    /// A request that was sent may be sent again only where that changes nothing: its method is
+    /// idempotent (RFC 9110 section 9.2.2), all of its body is still there, and nothing was answered.
+    pub(super) fn broke_off(&self, session: &Session, exchange: &mut Exchange, error: &mut Error, reused: bool) {
+        let downstream = session.as_ref();
+        let repeatable = downstream.req_header().method.is_idempotent() && !downstream.retry_buffer_truncated();
+        // The server closed a kept connection while the request was on its way: that is no failure of it.
+        let stale = reused && matches!(error.retry, RetryType::ReusedOnly);
+        error.retry.decide_reuse(reused);
+        let from_upstream = *error.esource() == ErrorSource::Upstream;
+        if from_upstream && !stale && !self.is_over(exchange) {
+            self.turn_failed(exchange);
+        }
+        let broken = matches!(
+            error.etype(),
+            ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError | ErrorType::H2Error
+        );
+        let unanswered = !exchange.answering && downstream.response_written().is_none();
+        let wanted = error.retry() || from_upstream && broken;
+        error.set_retry(repeatable && unanswered && wanted && self.may_retry(exchange, stale || error.retry()));
+    }
+
+    /// Whether a request that may be repeated is, which is counted then. To the same server it is
+    /// only where that is `as_good`.
+    fn may_retry(&self, exchange: &Exchange, as_good: bool) -> bool {
+        let Some((route, turn)) = exchange.route().zip(exchange.turn.as_ref()) else { return false };
+        let (pool, now) = (&route.pool, self.0.means.clock.instant());
+        exchange.tries <= pool.settings.retries
+            && !self.is_over(exchange)
+            && (as_good || pool.has_another(now, &exchange.tried, turn.server()))
+            && pool.may_retry(now)
+    }
+
+    fn turn_failed(&self, exchange: &mut Exchange) {
+        if let Some(turn) = &mut exchange.turn {
+            turn.failed(self.0.means.clock.instant());
+        }
     }
 
     /// Makes the client's head the upstream's.
@@ -71,10 +128,18 @@ impl Doorman {
     }
 
     /// Takes an upstream's head.
-    pub(super) fn take_response(&self, response: &ResponseHeader, exchange: &mut Exchange) {
+    pub(super) fn take_response(&self, response: &mut ResponseHeader, exchange: &mut Exchange) {
+        // What a gateway answers has its own version, not the upstream's (RFC 9110 section 6.2).
+        if response.version == Version::HTTP_10 {
+            response.set_version(Version::HTTP_11);
+        }
+        exchange.answering = true;
         if exchange.upstream_wait.is_none() && !response.status.is_informational() {
             let wait = exchange.handed_over.map(|handed| self.0.since(handed)).unwrap_or_default();
             exchange.upstream_wait = Some(wait);
+            if let Some(turn) = &mut exchange.turn {
+                turn.answered();
+            }
             if let Some(route) = exchange.route() {
                 route.upstream_seconds.observe(wait.as_secs_f64());
             }
@@ -89,7 +154,8 @@ impl Doorman {
 
     /// Answers a request that could not be proxied, where there is still somebody to answer.
     pub(super) async fn give_up(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
-        let reason = failure(error);
+        // What was found out before pingora was told stands in the exchange.
+        let reason = exchange.failure.or_else(|| failure(error));
         exchange.failure = Some(reason.unwrap_or(Reason::MalformedRequest));
         // pingora's own text may quote the request: only the kind of the error is logged.
         tracing::warn!(
@@ -104,7 +170,9 @@ impl Doorman {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
         let denial = Denial { reason, route: exchange.route().cloned(), allow: None, identity: None };
-        if session.response_written().is_none() {
+        // An interim answer is followed by a final one, which may be ours.
+        let unanswered = session.response_written().is_none_or(|head| is_interim(head.status));
+        if unanswered {
             session.set_keepalive(None);
             // The client may be gone: then there is nobody to tell.
             let _ = local::write(session, respond::denial(&denial)).await;
@@ -113,18 +181,54 @@ impl Doorman {
     }
 }
 
-fn note_reachable(exchange: &Exchange, reachable: bool) {
-    if let Some(server) = exchange.server() {
-        server.note_reachable(reachable);
+/// What stands for the client in a hash. A subject of one issuer is not that of another.
+fn hash_key(by: &HashBy, permitted: &Forward, session: &Session, client: Option<IpAddr>) -> u64 {
+    let subject = || {
+        let claims = &permitted.identity.as_deref()?.claims;
+        let id = match &claims.subject {
+            Subject::Account(id) | Subject::Named(id) | Subject::Imported { named: id, .. } => id.uuid(),
+            Subject::Foreign(name) => return Some(hash_of(&[claims.realm.as_str().as_bytes(), name.as_bytes()])),
+        };
+        Some(hash_of(&[claims.realm.as_str().as_bytes(), id.as_bytes()]))
+    };
+    let key = match by {
+        HashBy::Subject => subject(),
+        HashBy::Address => None,
+        HashBy::Header(name) => session.req_header().headers.get(name).map(|value| hash_of(&[value.as_bytes()])),
+    };
+    key.unwrap_or_else(|| match client {
+        Some(IpAddr::V4(address)) => hash_of(&[&address.octets()]),
+        Some(IpAddr::V6(address)) => hash_of(&[&address.octets()]),
+        None => 0,
+    })
+}
+
+/// Whether another answer follows one with this status (RFC 9110 section 15.2).
+fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
+}
+
+/// How a connection failed, as metrics call it.
+fn connection_failure(error: &Error) -> &'static str {
+    match error.etype() {
+        ErrorType::ConnectRefused => "refused",
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => "timeout",
+        ErrorType::ConnectNoRoute => "unreachable",
+        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => "tls",
+        _ => "other",
     }
 }
 
 /// The reason to answer with; `None` when the client is gone.
 fn failure(error: &Error) -> Option<Reason> {
     match (error.esource(), error.etype()) {
-        (ErrorSource::Upstream, ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout) => {
-            Some(Reason::UpstreamTimeout)
-        }
+        (
+            ErrorSource::Upstream,
+            ErrorType::ConnectTimedout
+            | ErrorType::TLSHandshakeTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout,
+        ) => Some(Reason::UpstreamTimeout),
         (ErrorSource::Upstream, _) => Some(Reason::UpstreamFailed),
         (
             ErrorSource::Downstream,

@@ -6,4 +6,3 @@ mod headers;
 mod internal;
 mod routing;
 mod streaming;
-mod upstreams;

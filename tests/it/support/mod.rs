@@ -1,24 +1,28 @@
 //! The harness: a gateway, upstreams, clients and the command line.
 
+mod authority;
 mod client;
 mod config;
 mod contract;
 mod database;
 mod gateway;
 mod jwks;
+mod nginx;
 pub(crate) mod pen;
 mod process;
 mod upstream;
 mod wait;
 
+pub(crate) use authority::Authority;
 pub(crate) use client::{Connection, Request, Response, delete, get, post};
 pub(crate) use config::{Config, Folder};
 pub(crate) use contract::{Contract, Tokens};
 pub(crate) use database::Database;
 pub(crate) use gateway::Gateway;
 pub(crate) use jwks::JwksServer;
+pub(crate) use nginx::Nginx;
 pub(crate) use process::{Process, Ran, command, portero};
-pub(crate) use upstream::{RawUpstream, Received, Upstream, answer_every_head};
+pub(crate) use upstream::{RawStream, RawUpstream, Received, Upstream, answer_every_head};
 pub(crate) use wait::{Deadline, PATIENCE, wait_until};
 
 use std::{

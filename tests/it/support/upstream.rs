@@ -225,6 +225,25 @@ impl RawStream {
         true
     }
 
+    /// Lets a moment pass, far below any wait of a test's gateway. True, for conditions.
+    pub(crate) fn pause(&self) -> bool {
+        // Nobody ever sends.
+        let (_sender, pause) = mpsc::channel::<()>();
+        pause.recv_timeout(std::time::Duration::from_millis(20)).is_err()
+    }
+
+    /// Says that nothing more will be written.
+    pub(crate) fn end(&self) {
+        // The other end may be gone.
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+    }
+
+    /// Ends the connection as a killed process with unread bytes does: with a reset.
+    pub(crate) fn reset(&mut self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+
     /// Writes; false when the gateway has gone.
     pub(crate) fn write(&mut self, text: &str) -> bool {
         self.stream.write_all(text.as_bytes()).is_ok()

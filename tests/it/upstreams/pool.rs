@@ -1,10 +1,8 @@
 //! Pools of servers, and servers that fail.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    thread,
-};
+use std::thread;
 
+use super::nobody;
 use crate::support::{Config, Connection, Contract, Gateway, RawUpstream, Request, Upstream, get};
 
 #[test]
@@ -112,9 +110,4 @@ fn a_client_that_breaks_off_is_never_a_whole_request() {
     gateway.process.access_line("its end", |line| line["method"] == "PUT");
     assert!(upstream.received().body_bytes < 100);
     assert_eq!(gateway.send(&get("/public")).status, 200, "the gateway goes on");
-}
-
-/// A free address where nobody listens.
-fn nobody() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }

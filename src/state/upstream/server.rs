@@ -1,0 +1,213 @@
+//! A server: one address that requests go to, and how it has been doing.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use pingora::{protocols::ALPN, upstreams::peer::HttpPeer};
+use prometheus::IntCounter;
+use rustls::pki_types::ServerName;
+
+use super::{
+    balance::hash_of,
+    breaker::{Admission, Breaker},
+    epoch::Epoch,
+    settings::{Eject, HttpVersion, Settings},
+    tls::Tls,
+};
+
+/// Streams that share a connection, at most; what the server allows is a bound too.
+const STREAMS_MAX: usize = 100;
+
+/// How often a connection with streams is asked whether it lives.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// One address of a server.
+#[derive(Debug)]
+pub struct Server {
+    name: Arc<str>,
+    pub(super) socket: SocketAddr,
+    pub(super) weight: u32,
+    /// What its address is for the hash.
+    pub(super) id: u64,
+    /// The name that its certificate must have.
+    pub(super) certificate_name: Option<ServerName<'static>>,
+    peer: HttpPeer,
+    eject: Eject,
+    ejections: IntCounter,
+    epoch: Arc<Epoch>,
+    breaker: Breaker,
+    well: AtomicBool,
+    in_flight: AtomicUsize,
+}
+
+/// A request that goes to a server, until this is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    server: Arc<Server>,
+    admission: Admission,
+    outcome: Outcome,
+}
+
+/// What became of a request, as far as that says something about the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Unknown,
+    Answered,
+    Failed,
+}
+
+/// What the servers of a pool have in common.
+#[derive(Debug)]
+pub(super) struct Kind {
+    /// No other pool's: connections are never shared between pools.
+    pub(super) group: u64,
+    pub(super) epoch: Arc<Epoch>,
+    pub(super) tls: Option<Tls>,
+}
+
+impl Server {
+    pub(super) fn new(
+        (name, weight): (&Arc<str>, u32),
+        socket: SocketAddr,
+        certificate_name: Option<ServerName<'static>>,
+        settings: &Settings,
+        kind: &Kind,
+        ejections: IntCounter,
+    ) -> Self {
+        let sni = certificate_name.as_ref().map(|name| name.to_str().into_owned()).unwrap_or_default();
+        let mut peer = HttpPeer::new(socket, kind.tls.is_some(), sni);
+        peer.group_key = kind.group;
+        let (timeouts, options) = (settings.timeouts, &mut peer.options);
+        options.connection_timeout = Some(timeouts.connect);
+        options.total_connection_timeout = Some(timeouts.connect);
+        options.read_timeout = Some(timeouts.read);
+        options.write_timeout = Some(timeouts.write);
+        options.idle_timeout = Some(timeouts.idle);
+        options.alpn = match settings.http {
+            HttpVersion::One => ALPN::H1,
+            HttpVersion::Two => ALPN::H2,
+            HttpVersion::Auto => ALPN::H2H1,
+        };
+        if settings.http != HttpVersion::One {
+            options.max_h2_streams = STREAMS_MAX;
+            options.h2_ping_interval = Some(PING_INTERVAL);
+        }
+        if let Some(tls) = &kind.tls {
+            tls.put_into(&mut peer);
+        }
+        Self {
+            name: Arc::clone(name),
+            socket,
+            weight,
+            id: hash_of(&[socket.to_string().as_bytes()]),
+            certificate_name,
+            peer,
+            eject: settings.eject,
+            ejections,
+            epoch: Arc::clone(&kind.epoch),
+            breaker: Breaker::default(),
+            well: AtomicBool::new(true),
+            in_flight: AtomicUsize::new(0),
+        }
+    }
+
+    /// `host:port` as the config has it: its name in metrics and logs.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether requests go to it: it answers its health checks, and is not ejected.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.is_well() && !self.breaker.is_open()
+    }
+
+    /// Whether a request may go to it at `now`.
+    pub(super) fn is_available(&self, now: Instant) -> bool {
+        self.is_well() && self.breaker.admits(|| self.epoch.millis(now))
+    }
+
+    /// Sends a request there, unless another took the one trial.
+    pub(super) fn take(self: &Arc<Self>, now: Instant) -> Option<Turn> {
+        let admission = self.breaker.admit(|| self.epoch.millis(now), self.eject)?;
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Some(Turn { server: Arc::clone(self), admission, outcome: Outcome::Unknown })
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_well(&self) -> bool {
+        self.well.load(Ordering::Relaxed)
+    }
+
+    /// What health checks found.
+    pub(super) fn set_well(&self, well: bool) {
+        self.well.store(well, Ordering::Relaxed);
+    }
+}
+
+impl Turn {
+    /// The server.
+    #[must_use]
+    pub fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    /// The server in the form that pingora connects to; no wait is longer than `left`.
+    #[must_use]
+    pub fn peer(&self, left: Duration) -> Box<HttpPeer> {
+        let mut peer = Box::new(self.server.peer.clone());
+        let options = &mut peer.options;
+        for wait in [
+            &mut options.connection_timeout,
+            &mut options.total_connection_timeout,
+            &mut options.read_timeout,
+            &mut options.write_timeout,
+        ] {
+            *wait = wait.map(|wait| wait.min(left));
+        }
+        peer
+    }
+
+    /// It began to answer. A trial has succeeded with that.
+    pub fn answered(&mut self) {
+        if self.outcome == Outcome::Unknown {
+            self.outcome = Outcome::Answered;
+            if self.admission == Admission::Trial {
+                self.server.breaker.succeeded(self.admission);
+            }
+        }
+    }
+
+    /// It could not be reached, did not answer in time, broke off, or answered garbage.
+    pub fn failed(&mut self, now: Instant) {
+        if self.outcome == Outcome::Failed {
+            return;
+        }
+        self.outcome = Outcome::Failed;
+        let server = &self.server;
+        if server.breaker.failed(self.admission, server.epoch.millis(now), server.eject) {
+            server.ejections.inc();
+            tracing::warn!(server = server.address(), address = %server.socket, "a server failed and is left alone");
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.server.in_flight.fetch_sub(1, Ordering::Relaxed);
+        // Only at its end: a server that breaks off every answer fails in a row.
+        if self.outcome == Outcome::Answered {
+            self.server.breaker.succeeded(self.admission);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! TLS towards a pool's servers: by pingora for requests, by one config of ours for tunnels and health checks.
+//! Both check the server's certificate against the same authorities and the same name, always.
+
+use std::{fmt, io, sync::Arc};
+
+use pingora::{
+    tls::load_platform_certs_incl_env_into_store,
+    upstreams::peer::HttpPeer,
+    utils::tls::{CertKey, WrappedX509},
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
+};
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// How TLS is spoken with a pool's servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The name that certificates must have, and the SNI; default each server's own host.
+    pub name: Option<Box<str>>,
+    /// Whose certificates are trusted; default the system's authorities.
+    pub authorities: Option<Vec<CertificateDer<'static>>>,
+    /// The client certificate that servers are shown.
+    pub identity: Option<Identity>,
+}
+
+/// A client certificate: its chain, its own first, and its key.
+#[derive(PartialEq, Eq)]
+pub struct Identity {
+    /// At least one.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The first one's.
+    pub key: PrivateKeyDer<'static>,
+}
+
+/// Why TLS cannot be spoken with these settings.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// An authority, or the client's certificate, is none.
+    #[error("a certificate cannot be used: {0}")]
+    Certificate(String),
+    /// The key is not the certificate's, or of a kind that is not known.
+    #[error("the key cannot be used with the certificate: {0}")]
+    Key(rustls::Error),
+    /// The name is none.
+    #[error("'{0}' is no name that a certificate could have")]
+    Name(Box<str>),
+    /// The system's authorities cannot be read.
+    #[error(
+        "the system's trusted certificates cannot be used: {0}; mend the file that SSL_CERT_FILE or SSL_CERT_DIR names"
+    )]
+    System(String),
+}
+
+/// TLS towards a pool's servers, ready to be used.
+pub(super) struct Tls {
+    name: Option<ServerName<'static>>,
+    authorities: Option<Arc<[WrappedX509]>>,
+    identity: Option<Arc<CertKey>>,
+    config: Arc<ClientConfig>,
+}
+
+impl TlsSettings {
+    /// Whether TLS can be spoken with these settings: what they say is read as it will be.
+    pub fn check(&self) -> Result<(), TlsError> {
+        let roots = self.authorities.as_deref().map_or_else(|| Ok(RootCertStore::empty()), trust)?;
+        self.config(roots, &[]).map(drop)?;
+        self.name.as_deref().map_or(Ok(()), |name| server_name(name).map(drop))
+    }
+
+    fn config(&self, roots: RootCertStore, protocols: &[&str]) -> Result<ClientConfig, TlsError> {
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Key)?
+            .with_root_certificates(roots);
+        let mut config = match &self.identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                for certificate in &identity.chain {
+                    readable(certificate)?;
+                }
+                builder
+                    .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
+                    .map_err(TlsError::Key)?
+            }
+        };
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        Ok(config)
+    }
+}
+
+impl Tls {
+    pub(super) fn new(settings: &TlsSettings) -> Result<Self, TlsError> {
+        let roots = settings.authorities.as_deref().map_or_else(system_roots, trust)?;
+        let wrap =
+            |certificate: &CertificateDer<'_>| WrappedX509::new(certificate.to_vec(), pingora::utils::tls::parse_x509);
+        let certificates =
+            |identity: &Identity| identity.chain.iter().map(|certificate| certificate.to_vec()).collect();
+        let pair =
+            |identity: &Identity| Arc::new(CertKey::new(certificates(identity), identity.key.secret_der().to_vec()));
+        Ok(Self {
+            config: Arc::new(settings.config(roots, &["http/1.1"])?),
+            name: settings.name.as_deref().map(server_name).transpose()?,
+            authorities: settings.authorities.as_ref().map(|list| list.iter().map(wrap).collect()),
+            identity: settings.identity.as_ref().map(pair),
+        })
+    }
+
+    /// The name that a server's certificate must have. It is never empty: pingora would check nothing then.
+    pub(super) fn name(&self, host: &str) -> Result<ServerName<'static>, TlsError> {
+        self.name.clone().map_or_else(|| server_name(host), Ok)
+    }
+
+    /// What pingora needs to know.
+    pub(super) fn put_into(&self, peer: &mut HttpPeer) {
+        peer.client_cert_key.clone_from(&self.identity);
+        peer.options.ca.clone_from(&self.authorities);
+        peer.options.verify_cert = true;
+        peer.options.verify_hostname = true;
+    }
+
+    /// A handshake of ours; `protocols` are what ALPN offers, HTTP/1.1 where there are none.
+    pub(super) async fn connect(
+        &self,
+        stream: TcpStream,
+        name: ServerName<'static>,
+        protocols: &[&str],
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let mut config = Arc::clone(&self.config);
+        if !protocols.is_empty() {
+            let other = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+            // The sessions that can be resumed are shared with the config it is made from.
+            Arc::make_mut(&mut config).alpn_protocols = other;
+        }
+        TlsConnector::from(config).connect(name, stream).await
+    }
+}
+
+/// Makes aws-lc-rs what TLS is made of wherever nobody says otherwise. pingora brings another, and
+/// installs that unless one is there: this must come first.
+pub fn install_provider() {
+    // An error says that one is installed already.
+    let _ = aws_lc_rs::default_provider().install_default();
+}
+
+/// Whether the system's trusted certificates can be read. pingora reads them when it is made, and
+/// would panic.
+pub fn check_system() -> Result<(), TlsError> {
+    system_roots().map(drop)
+}
+
+fn system_roots() -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let loaded = load_platform_certs_incl_env_into_store(&mut roots);
+    loaded.map_err(|error| TlsError::System(error.to_string()))?;
+    Ok(roots)
+}
+
+fn trust(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        readable(certificate)?;
+        roots.add(certificate.clone()).map_err(|error| TlsError::Certificate(error.to_string()))?;
+    }
+    Ok(roots)
+}
+
+/// pingora reads certificates with this parser too, and panics over what it cannot read.
+fn readable(certificate: &CertificateDer<'_>) -> Result<(), TlsError> {
+    let parsed = X509Certificate::from_der(certificate);
+    parsed.map(drop).map_err(|error| TlsError::Certificate(error.to_string()))
+}
+
+fn server_name(name: &str) -> Result<ServerName<'static>, TlsError> {
+    ServerName::try_from(name).map(|name| name.to_owned()).map_err(|_| TlsError::Name(name.into()))
+}
+
+impl Clone for Identity {
+    fn clone(&self) -> Self {
+        Self { chain: self.chain.clone(), key: self.key.clone_key() }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity(…)")
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls(…)")
+    }
+}

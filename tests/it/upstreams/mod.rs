@@ -1,0 +1,63 @@
+//! Upstreams as they are and fail: who is asked, what the client gets, and what is never sent twice.
+
+mod balance;
+mod faults;
+mod health;
+mod limits;
+mod pool;
+mod real;
+mod retries;
+mod tls;
+
+use std::{
+    fmt::Write as _,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+};
+
+use crate::support::{Config, Folder, Gateway, RawUpstream};
+
+const IN_FLIGHT: &str = "portero_upstream_requests_in_flight{upstream=\"service\"}";
+
+/// A config with one public route to a pool of these servers, with `more` lines of the pool.
+fn pool(servers: &[SocketAddr], more: &str) -> Config {
+    let mut list = String::new();
+    for server in servers {
+        write!(list, "\"{server}\",").unwrap();
+    }
+    named_pool(&list, more)
+}
+
+/// The same with the array's text.
+fn named_pool(servers: &str, more: &str) -> Config {
+    let upstream = format!("[upstreams.service]\nservers = [{servers}]\n{more}\n");
+    Config::new().text(&upstream).route("public", "/", "auth = \"public\"")
+}
+
+/// A gateway without accounts.
+fn start(config: &Config) -> Gateway {
+    let folder = Folder::new();
+    config.write_to(&folder);
+    Gateway::run(folder)
+}
+
+/// A metric's value as it is scraped; 0 where it is not there.
+fn metric(gateway: &Gateway, name: &str) -> f64 {
+    let text = gateway.ask("/metrics").text();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    value.unwrap_or(0.0)
+}
+
+/// Whether requests go to a server of the pool.
+fn is_healthy(gateway: &Gateway, server: SocketAddr) -> bool {
+    metric(gateway, &format!("portero_upstream_healthy{{server=\"{server}\",upstream=\"service\"}}")) > 0.5
+}
+
+/// A free address where nobody listens.
+fn nobody() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// How many requests with this method an upstream received.
+fn received(upstream: &RawUpstream, method: &str) -> usize {
+    upstream.bytes().matches(&format!("{method} /")).count()
+}

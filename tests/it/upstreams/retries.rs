@@ -1,0 +1,121 @@
+//! What is sent again, and what never is.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use super::{metric, nobody, pool, received, start};
+use crate::support::{Connection, RawUpstream, Request, Upstream, answer_every_head, get, post};
+
+const RETRIES: &str = "portero_upstream_retries_total{upstream=\"service\"}";
+
+#[test]
+fn what_was_never_sent_goes_to_another_server_whatever_it_is() {
+    let well = Upstream::start();
+    let gateway = start(&pool(&[nobody(), well.address], ""));
+    for request in [post("/", "{}"), post("/", "{}"), get("/"), get("/")] {
+        assert_eq!(gateway.send(&request).status, 200);
+    }
+    assert!(metric(&gateway, RETRIES) >= 2.0);
+    let failures = "portero_upstream_connection_failures_total{kind=\"refused\",upstream=\"service\"}";
+    assert!(metric(&gateway, failures) >= 2.0);
+}
+
+#[test]
+fn what_changes_nothing_goes_to_another_server_when_one_breaks_off() {
+    let breaks = RawUpstream::start(|stream| {
+        stream.read();
+    });
+    let well = RawUpstream::start(answer_every_head);
+    let gateway = start(&pool(&[breaks.address, well.address], "eject.failures = 0"));
+    for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"] {
+        for _ in 0..2 {
+            let answer = gateway.send(&Request::new(method, "/").body("x").header("Connection", "close"));
+            assert_eq!(answer.status, 200, "{method}");
+        }
+        // Another attempt takes a turn of its own, so that each of them begins at the first.
+        assert_eq!(received(&breaks, method), 2, "{method}");
+    }
+    let posts: Vec<_> = (0..4).map(|_| gateway.send(&post("/", "{}")).status).collect();
+    let failed = posts.iter().filter(|&&status| status == 502).count();
+    assert_eq!((failed, received(&breaks, "POST"), received(&well, "POST")), (2, 2, 2), "{posts:?}");
+}
+
+#[test]
+fn a_body_that_was_not_kept_whole_is_not_sent_again() {
+    let breaks = |stream: &mut crate::support::RawStream| {
+        for _ in 0..40 {
+            stream.read();
+        }
+        stream.reset();
+    };
+    let (one, two) = (RawUpstream::start(breaks), RawUpstream::start(breaks));
+    let gateway = start(&pool(&[one.address, two.address], "retries = 5"));
+    let mut connection = Connection::open(gateway.front);
+    let upload = Request::new("PUT", "/").body(vec![b'x'; 1 << 20]);
+    // The gateway may answer and close before all of it is taken.
+    let _ = connection.write(upload.bytes());
+    let _ = connection.try_receive();
+    gateway.process.access_line("its end", |line| line["method"] == "PUT" && line["reason"] == "upstream_failed");
+    assert_eq!(received(&one, "PUT") + received(&two, "PUT"), 1);
+}
+
+#[test]
+fn a_kept_connection_that_dies_is_replaced_for_a_get_and_never_for_a_post() {
+    for (method, status, sent) in [("GET", 200, 2), ("POST", 502, 1)] {
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
+        // The first connection answers one request and breaks off within the second.
+        let server = RawUpstream::start(move |stream| {
+            let first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+            stream.read();
+            stream.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nraw");
+            if first {
+                stream.read();
+            } else {
+                answer_every_head(stream);
+            }
+        });
+        let gateway = start(&pool(&[server.address], ""));
+        let mut connection = Connection::open(gateway.front);
+        assert_eq!(connection.send(&get("/first")).status, 200);
+        let second = Request::new(method, "/second").body("x");
+        assert_eq!(connection.send(&second).status, status, "{method}");
+        assert_eq!(server.bytes().matches("/second").count(), sent, "{method}");
+        assert_eq!(connections.load(Ordering::SeqCst), sent, "{method}");
+    }
+}
+
+#[test]
+fn there_are_no_more_attempts_than_the_pool_says() {
+    let breaks = |stream: &mut crate::support::RawStream| {
+        stream.read();
+    };
+    for (retries, attempts) in [(0, 1), (1, 2), (2, 3), (5, 4)] {
+        let servers: Vec<_> = (0..4).map(|_| RawUpstream::start(breaks)).collect();
+        let addresses: Vec<_> = servers.iter().map(|server| server.address).collect();
+        let gateway = start(&pool(&addresses, &format!("retries = {retries}")));
+        assert_eq!(gateway.send(&get("/")).status, 502);
+        let asked: Vec<_> = servers.iter().map(|server| received(server, "GET")).collect();
+        assert_eq!(asked.iter().sum::<usize>(), attempts, "{retries}");
+        assert!(asked.iter().all(|&asked| asked <= 1), "each another server: {asked:?}");
+    }
+}
+
+#[test]
+fn retries_have_a_budget() {
+    let breaks = RawUpstream::start(|stream| {
+        stream.read();
+    });
+    let also = RawUpstream::start(|stream| {
+        stream.read();
+    });
+    let gateway = start(&pool(&[breaks.address, also.address], "retries = 1\neject.failures = 0"));
+    for _ in 0..200 {
+        assert_eq!(gateway.send(&get("/")).status, 502);
+    }
+    // 50 saved up, a fifth of the requests, ten a second: far from one for each.
+    let retried = metric(&gateway, RETRIES);
+    assert!((50.0..200.0).contains(&retried), "{retried}");
+}

@@ -14,8 +14,9 @@ use ipnet::IpNet;
 use super::{
     duration,
     item::Item,
+    matching::hosts,
     reader::{Context, Placed, Section, Spot},
-    routes::hosts,
+    routes::Defaults,
 };
 use crate::{
     edge::{admin, proxy},
@@ -49,6 +50,8 @@ const ADDRESS_FAILURES_A_MINUTE: u32 = 30;
 pub(super) struct Server {
     pub(super) settings: proxy::Settings,
     pub(super) listen: Vec<Placed<SocketAddr>>,
+    /// What holds on routes that do not say their own.
+    pub(super) routes: Defaults,
 }
 
 /// `[admin]` and where its listener stands.
@@ -74,8 +77,9 @@ pub(super) fn server(mut section: Section<'_>) -> Server {
         connections_max: section.or("connections_max", default.connections_max, |item| item.integer(&CONNECTIONS)),
         drain_timeout: section.or("drain_timeout", default.drain_timeout, |item| item.duration(&DRAIN)),
     };
+    let routes = Defaults::read(&mut section);
     section.finish();
-    Server { settings, listen }
+    Server { settings, listen, routes }
 }
 
 /// `[admin]`: the operator's listener.

@@ -86,12 +86,12 @@ impl ProxyHttp for Doorman {
 
     async fn upstream_response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
         self.take_response(response, exchange);
-        Ok(())
+        exchange.amend(session.req_header(), response)
     }
 
     fn upstream_response_body_filter(
@@ -106,11 +106,12 @@ impl ProxyHttp for Doorman {
 
     async fn request_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         _: &mut Option<Bytes>,
         _: bool,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        exchange.take_body(session.body_bytes_read())?;
         if self.is_over(exchange) { Err(Error::new_down(ErrorType::ReadTimedout)) } else { Ok(()) }
     }
 

@@ -98,7 +98,7 @@ async fn drain(session: &mut Session) -> bool {
     matches!(timeout(DRAIN, all).await, Ok(Ok(true)))
 }
 
-fn declared_length(session: &Session) -> Option<usize> {
+pub(super) fn declared_length(session: &Session) -> Option<usize> {
     session.req_header().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

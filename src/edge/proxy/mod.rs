@@ -14,6 +14,7 @@ mod listener;
 mod local;
 mod record;
 mod relay;
+mod response;
 mod serve;
 mod settings;
 mod shared;

@@ -5,6 +5,7 @@ mod issuers;
 mod oauth;
 mod process;
 mod realms;
+mod rewrite;
 mod routes;
 mod upstreams;
 

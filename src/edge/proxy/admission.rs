@@ -55,8 +55,13 @@ impl Doorman {
 
     async fn deny(&self, session: &mut Session, exchange: &mut Exchange, denial: Denial) -> Result<()> {
         let response = respond::denial(&denial, &exchange.asker(session.req_header()));
+        let too_large = denial.reason == Reason::BodyTooLarge;
         exchange.verdict = Verdict::Deny(denial);
-        local::write(session, response).await
+        local::write(session, response).await?;
+        if too_large {
+            local::linger(session).await;
+        }
+        Ok(())
     }
 
     /// Decides. A token that was never seen is opened in between, and its foreign issuer asked where that takes a key

@@ -110,6 +110,9 @@ impl Doorman {
             // The client may be gone: then there is nobody to tell.
             let response = respond::denial(&denial, &exchange.asker(session.req_header()));
             let _ = local::write(session, response).await;
+            if reason == Reason::BodyTooLarge {
+                local::linger(session).await;
+            }
         }
         FailToProxy { error_code: reason.status(), can_reuse_downstream: false }
     }

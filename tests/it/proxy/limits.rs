@@ -96,3 +96,20 @@ fn an_answer_that_has_begun_is_cut_and_never_looks_whole() {
     assert!(!String::from_utf8_lossy(&rest).ends_with("0\r\n\r\n"), "{rest:?}");
     assert!(!upstream.bytes().ends_with("0\r\n\r\n"));
 }
+
+#[test]
+fn a_client_that_sends_all_of_it_still_reads_the_answer() {
+    let upstream = RawUpstream::start(|stream| while stream.read() {});
+    let gateway = bounded(upstream.address);
+    for round in 0..10 {
+        let mut connection = Connection::open(gateway.front);
+        if round % 2 == 0 {
+            connection.write(post("/large", vec![b'x'; 8 << 20]).bytes()).unwrap();
+        } else {
+            connection.write(chunked("/large")).unwrap();
+            connection.write(format!("{}0\r\n\r\n", chunk(8 << 20))).unwrap();
+        }
+        assert_eq!(connection.receive().status, 413, "round {round}");
+    }
+    assert!(!upstream.bytes().ends_with("0\r\n\r\n"));
+}

@@ -56,6 +56,9 @@ impl Doorman {
     async fn deny(&self, session: &mut Session, exchange: &mut Exchange, denial: Denial) -> Result<()> {
         let response = respond::denial(&denial, &exchange.asker(session.req_header()));
         let too_large = denial.reason == Reason::BodyTooLarge;
+        if too_large {
+            session.set_keepalive(None);
+        }
         exchange.verdict = Verdict::Deny(denial);
         local::write(session, response).await?;
         if too_large {

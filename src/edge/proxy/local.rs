@@ -103,10 +103,9 @@ async fn drain(session: &mut Session) -> bool {
     matches!(timeout(DRAIN, all).await, Ok(Ok(true)))
 }
 
-/// Reads on after an answer that came before the end of the body, so that the client gets to read it. The
-/// connection ends afterwards.
+/// Reads on after an answer that came before the end of the body and that ends the connection, so that the client
+/// gets to read it.
 pub(super) async fn linger(session: &mut Session) {
-    session.set_keepalive(None);
     if expects_continue(session) {
         return;
     }

@@ -32,6 +32,10 @@ fn a_body_that_says_it_is_too_large_is_refused_before_anything_is_forwarded() {
         assert_eq!(gateway.send(&post(path, vec![b'x'; most])).status, 200, "{path}");
         assert_eq!(upstream.received().body_bytes, most as u64, "{path}");
         let mut connection = Connection::open(gateway.front);
+        let refused = connection.send(&post(path, vec![b'x'; most + 1]));
+        assert_eq!((refused.status, refused.header("connection")), (413, Some("close")), "{path}");
+        connection.is_closed();
+        let mut connection = Connection::open(gateway.front);
         let expecting = Request::new("PUT", path).header("Content-Length", (most + 1).to_string());
         connection.write(expecting.header("Expect", "100-continue").bytes()).unwrap();
         let refused = connection.receive();

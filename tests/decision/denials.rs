@@ -19,15 +19,15 @@ use crate::fixture::*;
 
 const PAGE: &str = "https://app.example.com";
 
-fn cors(origin: &str) -> Option<Arc<Cors>> {
-    Some(Arc::new(Cors {
+fn cors(origin: &str) -> Arc<Cors> {
+    Arc::new(Cors {
         origins: vec![origin.parse::<Origin>().unwrap()],
         methods: HeaderValue::from_static("GET, PUT"),
         headers: HeaderValue::from_static("authorization"),
         expose: Some(HeaderValue::from_static("x-total")),
         credentials: true,
         max_age: std::time::Duration::from_mins(1),
-    }))
+    })
 }
 
 /// Routes in several dialects, each once bare and once with `cors`.
@@ -36,7 +36,7 @@ fn house() -> Gate {
         [("sws", Dialect::Sws), ("toc", Dialect::Toc), ("become", Dialect::Become), ("oauth", Dialect::Oauth)];
     let shared = |path: &str, realm: &str| {
         let harden = Rewrites { harden: true, ..Rewrites::default() };
-        RouteSettings { cors: cors(PAGE), rewrites: Some(Arc::new(harden)), ..route(path, policy(realm)) }
+        RouteSettings { cors: Some(cors(PAGE)), rewrites: Some(Arc::new(harden)), ..route(path, policy(realm)) }
     };
     let routes = dialects.iter().flat_map(|(realm, _)| {
         [route(&format!("/{realm}"), policy(realm)), shared(&format!("/shared/{realm}"), realm)]
@@ -183,7 +183,7 @@ fn a_preflight_asks_for_the_route_of_the_request_to_come() {
 
 #[test]
 fn a_preflights_answer_has_no_body_and_says_nothing_to_strangers() {
-    let cors = cors(PAGE).unwrap();
+    let cors = cors(PAGE);
     let ask = |origin| {
         let headers = asking(&[(header::ORIGIN, origin)]);
         respond::preflight(&cors, &Asker { headers: &headers, secure: false })

@@ -1,16 +1,25 @@
 //! `[[token_endpoints]]`: the paths that Portero answers itself.
 
+use http::{HeaderName, Method, header};
+
 use super::{
+    cors,
     item::Item,
+    matching::{canonical_path, hosts, pattern},
     reader::{Section, Spot},
     realms::Realms,
-    routes::{canonical_path, hosts, pattern},
 };
 use crate::{
     decision::{EndpointSettings, Service},
     domain::RealmName,
     rules::dialect::Dialect,
 };
+
+/// The fields that clients of an endpoint send.
+pub(super) const CORS_FIELDS: [HeaderName; 2] = [header::AUTHORIZATION, header::CONTENT_TYPE];
+
+/// The methods that endpoints take.
+pub(super) const CORS_METHODS: [Method; 2] = [Method::GET, Method::POST];
 
 /// A token endpoint and where it stands.
 pub(super) struct Endpoint {
@@ -30,12 +39,14 @@ fn endpoint(mut section: Section<'_>, realms: &Realms) -> Option<Endpoint> {
     let hosts = section.checked("hosts", vec![], hosts);
     let refresh = section.or("grant", false, |item| item.one_of(&[("login", false), ("refresh", true)]));
     let answering = section.required("realms", "[\"sws\"]", |item| answering(item, realms, refresh));
+    let cors = cors::read(&mut section, &CORS_METHODS, &CORS_FIELDS);
     let (spot, path_spot) = (section.spot().clone(), section.spot_of("path"));
     section.finish();
     let settings = EndpointSettings {
         pattern: pattern(hosts?, &path?, true, vec![])?,
         realms: answering.unwrap_or_default(),
         serves: if refresh { Service::Refresh } else { Service::Login },
+        cors,
     };
     Some(Endpoint { settings, spot, path: path_spot })
 }

@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 use super::{
     item::Item,
+    matching::hosts,
     reader::{Placed, Section},
-    routes::hosts,
 };
 use crate::edge::proxy::{
     Listen,

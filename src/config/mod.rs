@@ -10,7 +10,8 @@
 //! realms    [tokens] [realms.NAME]
 //! issuers   [issuers.NAME]
 //! upstreams [upstreams.NAME]                          (upstream_tls: its tls)
-//! routes    [[routes]] with what they ask for (policy)
+//! matching  hosts, paths and methods of routes and token endpoints
+//! routes    [[routes]] with what they ask for (policy), change (rewrite) and let pages do (cors)
 //! endpoints [[token_endpoints]]
 //! oauth     [oauth]
 //! cross     what no section can see alone
@@ -20,6 +21,7 @@
 //! match the same requests, nothing leads to the admin listener. Everything that is wrong is
 //! reported in one run. `docs/config.md` has every key.
 
+mod cors;
 mod cross;
 mod duration;
 mod endpoints;
@@ -28,12 +30,14 @@ mod issuers;
 mod item;
 mod keys;
 mod listen;
+mod matching;
 mod oauth;
 mod policy;
 mod process;
 mod reader;
 mod realms;
 mod report;
+mod rewrite;
 mod routes;
 mod settings;
 mod size;
@@ -121,7 +125,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
     let mut endpoints = endpoints::read(&mut root, &realms);
     let oauth = oauth::read(&mut root, &realms, keys.publish_ahead);
     endpoints.extend(oauth.endpoints);
-    let routes = routes::read(&mut root, &realms, &upstreams);
+    let routes = routes::read(&mut root, &realms, &upstreams, server.routes);
     root.finish();
 
     cross::listeners(context, &server, &admin);

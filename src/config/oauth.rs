@@ -1,22 +1,24 @@
 //! `[oauth]`: the endpoints of OAuth 2.0 and its documents. Without the table nothing of it is served.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use http::Uri;
 use serde_json::{Map, Value, json};
 use toml::de::DeValue;
 
 use super::{
-    endpoints::Endpoint,
+    cors,
+    endpoints::{CORS_FIELDS, CORS_METHODS, Endpoint},
     item::Item,
+    matching::{canonical_path, hosts, pattern},
     reader::{Section, Spot},
     realms::Realms,
-    routes::{canonical_path, hosts, pattern},
 };
 use crate::{
     decision::{EndpointSettings, OauthSettings, Service},
     domain::RealmName,
     rules::{
+        cors::Cors,
         dialect::{Dialect, oauth::GrantType},
         realm::Realm,
         route::{CanonicalPath, HostPattern},
@@ -58,6 +60,13 @@ struct Served {
     spot: Spot,
 }
 
+/// What all of the endpoints have.
+struct Place<'p> {
+    hosts: &'p [HostPattern],
+    cors: Option<Arc<Cors>>,
+    spot: Spot,
+}
+
 /// Reads `[oauth]`, where it is there. A next key is published for `publish_ahead` before it signs.
 pub(super) fn read(root: &mut Section<'_>, realms: &Realms, publish_ahead: Duration) -> Oauth {
     let present = root.has("oauth");
@@ -74,19 +83,20 @@ pub(super) fn read(root: &mut Section<'_>, realms: &Realms, publish_ahead: Durat
     let served: Vec<_> = PATHS.into_iter().filter_map(|path| served(&mut section, path)).collect();
     let refresh_grace = section.or("refresh_grace", GRACE_DEFAULT, |item| item.duration(&GRACE));
     let refresh_lifetime = section.optional("refresh_lifetime", |item| item.duration(&LIFETIME));
-    let spot = section.spot().clone();
+    let cors = cors::read(&mut section, &CORS_METHODS, &CORS_FIELDS);
+    let at = Place { hosts: bound.as_deref().unwrap_or_default(), cors, spot: section.spot().clone() };
     let checked = realm.and_then(|name| realms.checked.iter().find(|realm| realm.name == name).cloned());
-    let oauth = match (checked, bound) {
-        (None, Some(bound)) if documents_only => {
+    let oauth = match (checked, &bound) {
+        (None, Some(_)) if documents_only => {
             section.optional("realm", Item::text);
             let sets = served.into_iter().filter(|served| is_key_set(served.service));
-            let endpoints = sets.filter_map(|served| endpoint(served, None, &bound, &spot)).collect();
+            let endpoints = sets.filter_map(|served| endpoint(served, None, &at)).collect();
             Oauth { settings: None, endpoints }
         }
-        (Some(realm), Some(bound)) => {
+        (Some(realm), Some(_)) => {
             let (metadata, further) = metadata(&section, &realm, &served);
             let endpoints = served.into_iter().chain(further);
-            let endpoints = endpoints.filter_map(|served| endpoint(served, Some(&realm.name), &bound, &spot)).collect();
+            let endpoints = endpoints.filter_map(|served| endpoint(served, Some(&realm.name), &at)).collect();
             let documents_max_age = DOCUMENTS_MAX_AGE.min(publish_ahead);
             let settings = OauthSettings { refresh_grace, refresh_lifetime, documents_max_age, metadata };
             Oauth { settings: Some(settings), endpoints }
@@ -141,13 +151,14 @@ fn served(section: &mut Section<'_>, (key, service, default): (&'static str, Ser
     Some(Served { service, path: path??, spot: section.spot_of(key) })
 }
 
-fn endpoint(served: Served, realm: Option<&RealmName>, hosts: &[HostPattern], spot: &Spot) -> Option<Endpoint> {
+fn endpoint(served: Served, realm: Option<&RealmName>, at: &Place<'_>) -> Option<Endpoint> {
     let settings = EndpointSettings {
-        pattern: pattern(hosts.to_vec(), &served.path, true, vec![])?,
+        pattern: pattern(at.hosts.to_vec(), &served.path, true, vec![])?,
         realms: realm.into_iter().cloned().collect(),
         serves: served.service,
+        cors: at.cors.clone(),
     };
-    Some(Endpoint { settings, spot: spot.clone(), path: served.spot })
+    Some(Endpoint { settings, spot: at.spot.clone(), path: served.spot })
 }
 
 /// The metadata, and where they stand besides: for an issuer with a path, RFC 8414 section 3.1 puts

@@ -15,8 +15,9 @@ use super::{
     duration,
     item::Item,
     listen,
+    matching::hosts,
     reader::{Context, Placed, Section, Spot},
-    routes::hosts,
+    routes::Defaults,
 };
 use crate::{
     edge::{
@@ -53,6 +54,8 @@ const ADDRESS_FAILURES_A_MINUTE: u32 = 30;
 pub(super) struct Server {
     pub(super) settings: proxy::Settings,
     pub(super) listen: Vec<Placed<SocketAddr>>,
+    /// What holds on routes that do not say their own.
+    pub(super) routes: Defaults,
 }
 
 /// `[admin]` and where its listener stands.
@@ -83,9 +86,10 @@ pub(super) fn server(mut section: Section<'_>) -> Server {
         connections_max: section.or("connections_max", default.connections_max, |item| item.integer(&CONNECTIONS)),
         drain_timeout: section.or("drain_timeout", default.drain_timeout, |item| item.duration(&DRAIN)),
     };
+    let routes = Defaults::read(&mut section);
     section.finish();
     let address = |listen: Placed<Listen>| Placed { value: listen.value.address, spot: listen.spot };
-    Server { settings, listen: listen.into_iter().map(address).collect() }
+    Server { settings, listen: listen.into_iter().map(address).collect(), routes }
 }
 
 /// `[admin]`: the operator's listener.

@@ -1,18 +1,22 @@
 //! `[[routes]]`: what is forwarded, and where to. What they ask for stands in [`super::policy`].
 
-use http::Method;
+use std::ops::RangeInclusive;
+
+use http::{HeaderName, header};
 
 use super::{
+    cors,
     item::Item,
+    matching::{canonical_path, hosts, method, pattern},
     policy,
     reader::{Section, Spot, suggestion},
     realms::Realms,
+    rewrite,
     upstreams::{NAME_SHAPE, Upstreams, is_name},
 };
-use crate::{
-    decision::RouteSettings,
-    rules::route::{CanonicalPath, HostPattern, Pattern},
-};
+use crate::{decision::RouteSettings, rules::policy::Source};
+
+const BODY_BYTES: RangeInclusive<u64> = 0..=1 << 40;
 
 /// A route and where it stands.
 pub(super) struct Route {
@@ -22,8 +26,25 @@ pub(super) struct Route {
     pub(super) path: Spot,
 }
 
+/// What `[server]` says for routes that do not say their own.
+#[derive(Clone, Copy)]
+pub(super) struct Defaults {
+    pub(super) body_bytes_max: Option<u64>,
+    pub(super) harden: bool,
+}
+
+impl Defaults {
+    /// Reads them from `[server]`.
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            body_bytes_max: section.optional("body_bytes_max", |item| item.size(&BODY_BYTES)),
+            harden: section.or("harden", false, Item::boolean),
+        }
+    }
+}
+
 /// Reads every route.
-pub(super) fn read(root: &mut Section<'_>, realms: &Realms, upstreams: &Upstreams) -> Vec<Route> {
+pub(super) fn read(root: &mut Section<'_>, realms: &Realms, upstreams: &Upstreams, defaults: Defaults) -> Vec<Route> {
     let mut names: Vec<(String, Spot)> = vec![];
     let mut routes = vec![];
     for mut section in root.sections("routes") {
@@ -40,18 +61,33 @@ pub(super) fn read(root: &mut Section<'_>, realms: &Realms, upstreams: &Upstream
                 None => names.push((name.clone(), section.spot().clone())),
             }
         }
-        routes.extend(route(section, name, realms, upstreams));
+        routes.extend(route(section, name, realms, upstreams, defaults));
     }
     routes
 }
 
-fn route(mut section: Section<'_>, name: Option<String>, realms: &Realms, upstreams: &Upstreams) -> Option<Route> {
+fn route(
+    mut section: Section<'_>,
+    name: Option<String>,
+    realms: &Realms,
+    upstreams: &Upstreams,
+    defaults: Defaults,
+) -> Option<Route> {
     let hosts = section.checked("hosts", vec![], hosts);
     let path = section.checked("path", "/".to_owned(), canonical_path);
     let exact = section.checked("exact", false, Item::boolean);
     let methods = section.checked("methods", vec![], |item| item.some(method));
     let upstream = section.required("upstream", "\"crm\"", |item| upstream(item, upstreams));
     let asked = policy::read(&mut section, realms);
+    let what = rewrite::Route {
+        path: path.as_deref(),
+        exact: exact == Some(true),
+        forward_token: asked.forward_token,
+        harden: defaults.harden,
+    };
+    let rewrites = rewrite::read(&mut section, &what);
+    let cors = cors::read(&mut section, methods.as_deref().unwrap_or_default(), &fields_read(&asked.sources));
+    let body_bytes_max = section.optional("body_bytes_max", |item| item.size(&BODY_BYTES)).or(defaults.body_bytes_max);
     let (spot, path_spot) = (section.spot().clone(), section.spot_of("path"));
     section.finish();
     // A name or an upstream that is wrong does not keep the route from being compared with the others.
@@ -62,47 +98,21 @@ fn route(mut section: Section<'_>, name: Option<String>, realms: &Realms, upstre
         sources: asked.sources,
         upstream: upstream.unwrap_or_default().into(),
         forward_token: asked.forward_token,
+        rewrites,
+        cors,
+        body_bytes_max,
     };
     Some(Route { settings, spot, path: path_spot })
 }
 
-/// What a route matches. A prefix's final slash says nothing: it ends at a segment boundary anyway.
-pub(super) fn pattern(hosts: Vec<HostPattern>, path: &str, exact: bool, methods: Vec<Method>) -> Option<Pattern> {
-    let path = if exact { path } else { path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path) };
-    let path = CanonicalPath::parse(path.as_bytes()).ok()?.into_owned();
-    Some(Pattern { hosts, path, exact, methods })
-}
-
-/// A path in the spelling that requests are brought into before they are matched.
-pub(super) fn canonical_path(item: &Item<'_>) -> Option<String> {
-    let text = item.text()?;
-    match CanonicalPath::parse(text.as_bytes()) {
-        Ok(path) if path.is_as_received() => Some(text),
-        Ok(path) => {
-            let canonical = if item.has_variables() {
-                "it in its canonical spelling".to_owned()
-            } else {
-                format!("'{}'", path.as_str())
-            };
-            item.wrong(&format!("{} is not canonical, so no request would match it; write {canonical}", item.shown()))
-        }
-        Err(error) => item.wrong(&format!("{} cannot be matched: {error}", item.shown())),
-    }
-}
-
-/// Host names, `*.example.com` among them.
-pub(super) fn hosts(item: &Item<'_>) -> Option<Vec<HostPattern>> {
-    item.some(|item| item.parse("a host name without a port, such as \"crm.example.com\" or \"*.example.com\""))
-}
-
-fn method(item: &Item<'_>) -> Option<Method> {
-    let text = item.text()?;
-    let upper = text.to_ascii_uppercase();
-    match Method::from_bytes(text.as_bytes()) {
-        Ok(method) if text == upper => Some(method),
-        Ok(_) => item.wrong(&format!("methods are compared letter by letter: write {} in capitals", item.shown())),
-        Err(_) => item.no("a method, such as \"GET\""),
-    }
+/// The fields that pages must be able to send: those in which a token is looked for, and the body's type.
+fn fields_read(sources: &[Source]) -> Vec<HeaderName> {
+    let of_sources = sources.iter().filter_map(|source| match source {
+        Source::Authorization { .. } => Some(header::AUTHORIZATION),
+        Source::Header(name) => Some(name.clone()),
+        Source::Query(_) | Source::Cookie(_) => None,
+    });
+    of_sources.chain([header::CONTENT_TYPE]).collect()
 }
 
 fn name(item: &Item<'_>) -> Option<String> {

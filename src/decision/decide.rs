@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, header};
 
 use super::{
     authenticate::{Awaiting, Job, Proof, Unopened},
-    snapshot::{Endpoint, Route, View},
+    snapshot::{Endpoint, Route, Snapshot, View},
 };
 use crate::{
     domain::{Reason, Timestamp},
     rules::{
+        cors::Cors,
         policy::{Auth, find_credential},
         route::{CanonicalPath, Found, Host, InvalidHost},
     },
@@ -45,6 +46,27 @@ pub enum Decision<'h> {
     /// A foreign issuer must be asked for its keys first: do so, run the job, then decide again.
     AwaitKey(Awaiting),
     /// A token endpoint answers it.
+    Endpoint(Arc<Endpoint>),
+    /// A browser asks what a page may do; it is answered here, and nothing is forwarded.
+    Preflight(Preflight),
+}
+
+/// A browser's question before a request of a page of another origin (Fetch standard, «CORS-preflight request»).
+/// It carries no token, so it is answered before any is looked for.
+#[derive(Debug)]
+pub struct Preflight {
+    /// What the page may do.
+    pub cors: Arc<Cors>,
+    /// What the request would be for.
+    pub target: Target,
+}
+
+/// What a request is for.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// This route.
+    Route(Arc<Route>),
+    /// This token endpoint.
     Endpoint(Arc<Endpoint>),
 }
 
@@ -106,6 +128,11 @@ pub fn decide<'h>(view: &View<'_>, now: Timestamp, request: &Request<'h>, proof:
         return Decision::Reply(Denial::of(Reason::InvalidHost));
     };
     let snapshot = view.snapshot();
+    if *request.method == Method::OPTIONS
+        && let Some(preflight) = preflight(snapshot, request, host, &path)
+    {
+        return Decision::Preflight(preflight);
+    }
     if let Found::Route(endpoint) = snapshot.endpoints.find(host, &path, request.method) {
         return Decision::Endpoint(Arc::clone(endpoint));
     }
@@ -130,6 +157,26 @@ pub fn decide<'h>(view: &View<'_>, now: Timestamp, request: &Request<'h>, proof:
         Ok(Admitted::Awaiting(awaiting)) => Decision::AwaitKey(awaiting),
         Err(refused) => Decision::Reply(Denial { identity: refused.identity, ..Denial::on(route, refused.reason) }),
     }
+}
+
+/// The preflight that a request is, where the request it asks about would have a route with `cors`. Every other
+/// `OPTIONS` is an ordinary request.
+fn preflight(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    host: &Host<'_>,
+    path: &CanonicalPath<'_>,
+) -> Option<Preflight> {
+    let method = request.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
+    request.headers.get(header::ORIGIN)?;
+    let method = Method::from_bytes(method.as_bytes()).ok()?;
+    if let Found::Route(endpoint) = snapshot.endpoints.find(host, path, &method) {
+        let cors = Arc::clone(endpoint.cors.as_ref()?);
+        return Some(Preflight { cors, target: Target::Endpoint(Arc::clone(endpoint)) });
+    }
+    let Found::Route(route) = snapshot.routes.find(host, path, &method) else { return None };
+    let cors = Arc::clone(route.settings.cors.as_ref()?);
+    Some(Preflight { cors, target: Target::Route(Arc::clone(route)) })
 }
 
 enum Admitted {

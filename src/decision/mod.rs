@@ -17,7 +17,7 @@ mod snapshot;
 mod steward;
 
 pub use authenticate::{Awaiting, ForeignKey, Job, Proof};
-pub use decide::{Decision, Denial, Permit, Request, decide};
+pub use decide::{Decision, Denial, Permit, Preflight, Request, Target, decide};
 pub use follow::{FollowError, Follower, POLL};
 pub use foreign::{ForeignIssuerError, ForeignIssuers};
 pub use internal::{INTERNAL_LIFETIME, INTERNAL_TYPE};

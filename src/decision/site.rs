@@ -5,9 +5,11 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     domain::RealmName,
     rules::{
+        cors::Cors,
         issuer::Issuer,
         policy::{Policy, Source},
         realm::Realm,
+        rewrite::Rewrites,
         route::Pattern,
     },
     state::{issuer, token::Issuers, upstream},
@@ -51,6 +53,8 @@ pub struct EndpointSettings {
     pub realms: Vec<RealmName>,
     /// What is served there.
     pub serves: Service,
+    /// What pages of other origins may do; `None` for nothing.
+    pub cors: Option<Arc<Cors>>,
 }
 
 /// What a path that Portero answers itself is for.
@@ -102,6 +106,12 @@ pub struct RouteSettings {
     pub upstream: Arc<str>,
     /// What becomes of the client's token.
     pub forward_token: ForwardToken,
+    /// What is changed of requests and answers; `None` for nothing.
+    pub rewrites: Option<Arc<Rewrites>>,
+    /// What pages of other origins may do; `None` for what the upstream says.
+    pub cors: Option<Arc<Cors>>,
+    /// Bytes of a request's body, at most; default as many as come.
+    pub body_bytes_max: Option<u64>,
 }
 
 /// What becomes of the client's token on its way to the upstream.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
+use http::{HeaderName, HeaderValue, header};
 use prometheus::Histogram;
 use thiserror::Error;
 
@@ -14,9 +15,11 @@ use crate::{
     domain::RealmName,
     observe::metrics::{EndpointMetrics, Metrics, RouteMetrics},
     rules::{
+        cors::Cors,
         dialect::Dialect,
         issuer::Issuer,
         limit::{Scrutiny, ScrutinySettings},
+        policy::Source,
         realm::Realm,
         route::Router,
     },
@@ -55,6 +58,8 @@ pub struct Route {
     pub settings: RouteSettings,
     /// The issuer that its denials speak for: the first that it accepts.
     pub issuer: Option<Issuer>,
+    /// `Vary` of its denials: the fields that could have made another answer of them.
+    pub vary: Option<HeaderValue>,
     /// Where it forwards to.
     pub pool: Arc<Pool>,
     /// Its metric handles.
@@ -72,6 +77,8 @@ pub struct Endpoint {
     pub dialects: Vec<Dialect>,
     /// What is served there.
     pub serves: Service,
+    /// What pages of other origins may do; `None` for nothing.
+    pub cors: Option<Arc<Cors>>,
     /// Its metric handles.
     pub metrics: EndpointMetrics,
 }
@@ -131,6 +138,7 @@ impl Snapshot {
             let route = Route {
                 metrics: metrics.route(&settings.name),
                 upstream_seconds: metrics.upstream_seconds(&settings.upstream),
+                vary: vary(settings),
                 settings: settings.clone(),
                 pool: Arc::clone(pool),
                 issuer: accepted.into_iter().next(),
@@ -181,9 +189,29 @@ impl Endpoint {
             dialects: realms.iter().map(|realm| realm.dialect).collect(),
             metrics: metrics.endpoint(settings.pattern.path.as_str()),
             serves: settings.serves,
+            cors: settings.cors.clone(),
             realms,
         })
     }
+}
+
+/// The header fields that a route looks at before it lets a request through.
+fn vary(settings: &RouteSettings) -> Option<HeaderValue> {
+    let mut names: Vec<HeaderName> = vec![];
+    let of_sources = settings.sources.iter().filter_map(|source| match source {
+        Source::Authorization { .. } => Some(header::AUTHORIZATION),
+        Source::Header(name) => Some(name.clone()),
+        Source::Cookie(_) => Some(header::COOKIE),
+        Source::Query(_) => None,
+    });
+    let of_cors = settings.cors.as_ref().filter(|cors| cors.varies()).map(|_| header::ORIGIN);
+    for name in of_sources.chain(of_cors) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
+    HeaderValue::from_str(&names.join(", ")).ok().filter(|names| !names.is_empty())
 }
 
 fn realm(realms: &Realms, name: &RealmName) -> Result<Arc<Realm>, SnapshotError> {

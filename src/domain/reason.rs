@@ -11,6 +11,8 @@ pub enum Reason {
     Authenticated,
     /// The route's token is optional and none was sent.
     Anonymous,
+    /// A browser asked what a page may do, and was told; nothing was forwarded.
+    Preflight,
     // 400
     /// The path has no single meaning.
     AmbiguousPath,
@@ -98,10 +100,11 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for resolving metric handles ahead.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::Public,
         Self::Authenticated,
         Self::Anonymous,
+        Self::Preflight,
         Self::AmbiguousPath,
         Self::InvalidHost,
         Self::ConflictingTokens,
@@ -150,6 +153,7 @@ impl Reason {
             Self::Public => "public",
             Self::Authenticated => "authenticated",
             Self::Anonymous => "anonymous",
+            Self::Preflight => "preflight",
             Self::AmbiguousPath => "ambiguous_path",
             Self::InvalidHost => "invalid_host",
             Self::ConflictingTokens => "conflicting_tokens",
@@ -192,11 +196,12 @@ impl Reason {
         }
     }
 
-    /// The HTTP status that a denial for this reason answers (200 where it is none).
+    /// The HTTP status that a denial for this reason answers (a success where it is none).
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
             Self::Public | Self::Authenticated | Self::Anonymous => 200,
+            Self::Preflight => 204,
             Self::AmbiguousPath | Self::InvalidHost | Self::ConflictingTokens | Self::MalformedRequest => 400,
             Self::RoleMissing | Self::ScopeMissing | Self::ClaimMissing => 403,
             Self::NoRoute => 404,
@@ -213,10 +218,10 @@ impl Reason {
         }
     }
 
-    /// Whether the request was let through.
+    /// Whether it is no reason to refuse anything.
     #[must_use]
     pub const fn allows(self) -> bool {
-        matches!(self, Self::Public | Self::Authenticated | Self::Anonymous)
+        matches!(self, Self::Public | Self::Authenticated | Self::Anonymous | Self::Preflight)
     }
 }
 

@@ -3,25 +3,47 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::{
-    decision::Denial,
+    decision::{Denial, Route},
     domain::{RealmName, Reason},
     rules::{
+        cors::Cors,
         dialect::{Answer, Dialect, problem},
+        grpc,
         issuer::Issuer,
         policy::Policy,
         realm::Realm,
+        rewrite::hardening,
     },
 };
 
-/// The answer to a denied request, in the dialect of its route; problem+json where there is none.
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// Who is answered, as far as an answer depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'r> {
+    /// The request's header fields.
+    pub headers: &'r HeaderMap,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
+}
+
+/// The answer to a denied request: to a gRPC call as gRPC has it, otherwise in the dialect of its route, or as
+/// problem+json where there is none. Where the route has `cors`, the page that asked can read it.
 #[must_use]
-pub fn denial(denial: &Denial) -> Response<Bytes> {
+pub fn denial(denial: &Denial, asker: &Asker<'_>) -> Response<Bytes> {
     let route = denial.route.as_deref();
     let issuer = route.and_then(|route| route.issuer.as_ref());
-    let mut response = in_dialect(issuer.map(Issuer::dialect), denial.reason);
+    let mut response = match grpc::content_type(asker.headers) {
+        Some(content_type) => in_grpc(content_type, denial.reason),
+        None => in_dialect(issuer.map(Issuer::dialect), denial.reason),
+    };
+    if let Some(route) = route {
+        as_the_route_says(route, asker, response.headers_mut());
+    }
     let policy = route.map(|route| &route.settings.policy);
     if let Some(challenge) = issuer.and_then(|issuer| challenge(issuer.name(), policy, denial.reason)) {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
@@ -60,9 +82,60 @@ pub fn answer(answer: Answer, retry_after: Option<Duration>) -> Response<Bytes> 
     response
 }
 
+/// The answer to a browser that asks what a page may do.
+#[must_use]
+pub fn preflight(cors: &Cors, asker: &Asker<'_>) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().extend(cors.preflight(asker.headers));
+    if cors.varies() {
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("origin"));
+    }
+    response
+}
+
+/// Lets the page that asked read an answer of ours.
+pub fn share(response: &mut Response<Bytes>, cors: &Cors, asker: &Asker<'_>) {
+    let headers = response.headers_mut();
+    headers.extend(cors.answer(asker.headers));
+    if cors.varies() {
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+    }
+}
+
+/// What the denials of a route have whatever the reason is.
+fn as_the_route_says(route: &Route, asker: &Asker<'_>, headers: &mut HeaderMap) {
+    if let Some(vary) = &route.vary {
+        headers.insert(header::VARY, vary.clone());
+    }
+    if let Some(cors) = &route.settings.cors {
+        headers.extend(cors.answer(asker.headers));
+    }
+    if route.settings.rewrites.as_ref().is_some_and(|rewrites| rewrites.harden) {
+        headers.extend(hardening(asker.secure));
+    }
+}
+
+/// A call that failed before it began: trailers alone, which stand in the head.
+fn in_grpc(content_type: &'static str, reason: Reason) -> Response<Bytes> {
+    let status = HeaderValue::from(u16::from(grpc::status(reason.status())));
+    let body = Answer { status: StatusCode::OK, content_type, body: Bytes::new() };
+    let mut response = answer(body, retry_after(reason));
+    let headers = response.headers_mut();
+    headers.insert(GRPC_STATUS, status);
+    if let Ok(message) = HeaderValue::try_from(grpc::message(detail(reason))) {
+        headers.insert(GRPC_MESSAGE, message);
+    }
+    response
+}
+
+fn retry_after(reason: Reason) -> Option<Duration> {
+    matches!(reason.status(), 429 | 503).then_some(Duration::from_secs(1))
+}
+
 fn in_dialect(dialect: Option<Dialect>, reason: Reason) -> Response<Bytes> {
-    let retry_after = matches!(reason.status(), 429 | 503).then_some(Duration::from_secs(1));
-    answer(dialect.map_or_else(|| plain(reason), |dialect| dialect.contract().deny(reason)), retry_after)
+    let body = dialect.map_or_else(|| plain(reason), |dialect| dialect.contract().deny(reason));
+    answer(body, retry_after(reason))
 }
 
 /// A denial that no contract shapes.
@@ -89,7 +162,7 @@ fn challenge(name: &RealmName, policy: Option<&Policy>, reason: Reason) -> Optio
     HeaderValue::from_str(&text).ok()
 }
 
-/// What a client may read about a denial before any route gives it a contract's words.
+/// What a client may read about a denial that no contract gives its words.
 const fn detail(reason: Reason) -> &'static str {
     match reason {
         Reason::AmbiguousPath => "La ruta de la solicitud es ambigua",

@@ -1,9 +1,12 @@
 //! Floor 1: pure rules. Values in, values out; no I/O, no clock, no pingora.
 
+pub mod cors;
 pub mod dialect;
+pub mod grpc;
 pub mod issuer;
 pub mod limit;
 pub mod policy;
 pub mod profile;
 pub mod realm;
+pub mod rewrite;
 pub mod route;

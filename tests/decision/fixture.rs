@@ -111,12 +111,15 @@ pub(crate) fn route(path: &str, policy: Policy) -> RouteSettings {
         sources: vec![Source::Authorization { bare: false }, named],
         upstream: "echo".into(),
         forward_token: ForwardToken::Keep,
+        rewrites: None,
+        cors: None,
+        body_bytes_max: None,
     }
 }
 
 pub(crate) fn endpoint(path: &str, realm: &str) -> EndpointSettings {
     let pattern = Pattern { exact: true, ..pattern(path) };
-    EndpointSettings { pattern, realms: vec![realm.parse().unwrap()], serves: Service::Login }
+    EndpointSettings { pattern, realms: vec![realm.parse().unwrap()], serves: Service::Login, cors: None }
 }
 
 /// A site with one upstream, `echo`.
@@ -237,6 +240,7 @@ pub(crate) enum Outcome {
     Forward(Reason),
     Deny(Reason),
     Endpoint,
+    Preflight,
 }
 
 impl From<Decision<'_>> for Outcome {
@@ -245,6 +249,7 @@ impl From<Decision<'_>> for Outcome {
             Decision::Forward(permit) => Self::Forward(permit.reason),
             Decision::Reply(denial) => Self::Deny(denial.reason),
             Decision::Endpoint(_) => Self::Endpoint,
+            Decision::Preflight(_) => Self::Preflight,
             Decision::Verify(_) | Decision::AwaitKey(_) => panic!("a proof was given and another is asked for"),
         }
     }

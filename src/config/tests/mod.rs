@@ -2,6 +2,7 @@
 
 mod oauth;
 mod problems;
+mod rewrite;
 
 use std::{path::Path, time::Duration};
 

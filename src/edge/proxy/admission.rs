@@ -13,7 +13,7 @@ use super::{
     forward, local,
 };
 use crate::{
-    decision::{Awaiting, Decision, Denial, Endpoint, ForwardToken, Permit, Request, View, decide},
+    decision::{Awaiting, Decision, Denial, Endpoint, ForwardToken, Permit, Preflight, Request, View, decide},
     domain::{Reason, Timestamp},
     edge::{
         endpoint::{self, BODY_BYTES_MAX, TokenBody, TokenMessage},
@@ -37,11 +37,20 @@ impl Doorman {
         }
         match self.decide(session, exchange.client).await {
             Ok(Permission::Forward(forward)) => {
+                if let Some(denial) = oversized(session, &forward) {
+                    self.deny(session, exchange, denial).await?;
+                    return Ok(true);
+                }
                 exchange.verdict = Verdict::Forward(forward);
                 forward::drop_nominations(session.req_header_mut())?;
                 return Ok(false);
             }
             Ok(Permission::Endpoint(endpoint)) => self.answer_endpoint(session, exchange, endpoint).await?,
+            Ok(Permission::Preflight(preflight)) => {
+                let response = respond::preflight(&preflight.cors, &exchange.asker(session.req_header()));
+                exchange.verdict = Verdict::Preflight(preflight.target);
+                local::write(session, response).await?;
+            }
             // It is asked once: a second time would be a defect of ours.
             Ok(Permission::AwaitKey(_)) => self.deny(session, exchange, Denial::of(Reason::Internal)).await?,
             Err(denial) => self.deny(session, exchange, denial).await?,
@@ -50,9 +59,17 @@ impl Doorman {
     }
 
     async fn deny(&self, session: &mut Session, exchange: &mut Exchange, denial: Denial) -> Result<()> {
-        let response = respond::denial(&denial);
+        let response = respond::denial(&denial, &exchange.asker(session.req_header()));
+        let too_large = denial.reason == Reason::BodyTooLarge;
+        if too_large {
+            session.set_keepalive(None);
+        }
         exchange.verdict = Verdict::Deny(denial);
-        local::write(session, response).await
+        local::write(session, response).await?;
+        if too_large {
+            local::linger(session).await;
+        }
+        Ok(())
     }
 
     /// Decides. A token that was never seen is opened in between, and its foreign issuer asked where that takes a key
@@ -88,6 +105,7 @@ impl Doorman {
             Decision::Forward(permit) => owned(permit, &view, now).map(Permission::Forward),
             Decision::Endpoint(endpoint) => Ok(Permission::Endpoint(endpoint)),
             Decision::AwaitKey(awaiting) => Ok(Permission::AwaitKey(awaiting)),
+            Decision::Preflight(preflight) => Ok(Permission::Preflight(preflight)),
             Decision::Reply(denial) => Err(denial),
             // A proof speaks about the token that was just looked for; the same head has no other.
             Decision::Verify(_) => Err(Denial::of(Reason::Internal)),
@@ -122,10 +140,13 @@ impl Doorman {
         };
         let (endpoints, asked) = (Arc::clone(&self.0.means.endpoints), Arc::clone(&endpoint));
         let answered = self.0.means.control.spawn(async move { endpoints.answer(&asked, message).await }).await;
-        let (response, outcome) = answered.unwrap_or_else(|error| {
+        let (mut response, outcome) = answered.unwrap_or_else(|error| {
             tracing::error!(request_id = exchange.request_id, %error, "a token endpoint failed");
             endpoint::failed(&endpoint)
         });
+        if let Some(cors) = &endpoint.cors {
+            respond::share(&mut response, cors, &exchange.asker(session.req_header()));
+        }
         exchange.verdict = Verdict::Endpoint(endpoint, outcome);
         local::write(session, response).await
     }
@@ -140,6 +161,7 @@ fn unserved(head: &RequestHeader) -> Option<Reason> {
 enum Permission {
     Forward(Forward),
     Endpoint(Arc<Endpoint>),
+    Preflight(Preflight),
     /// Nothing yet: a foreign issuer must be asked first.
     AwaitKey(Awaiting),
 }
@@ -150,6 +172,11 @@ fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward,
         Some(identity) => Some(view.internal_token(identity, &permit.route.settings.upstream, now)),
         None => None,
     };
+    let rewrite = permit.route.settings.rewrites.as_ref().and_then(|rewrites| rewrites.path.as_ref());
+    let path = match rewrite {
+        Some(rewrite) => rewrite.apply(&permit.path).map(Some).ok_or(Reason::Internal),
+        None => Ok((!permit.path.is_as_received()).then(|| permit.path.as_str().to_owned())),
+    };
     let denial = |reason| Denial {
         route: Some(Arc::clone(&permit.route)),
         identity: permit.identity.clone(),
@@ -157,9 +184,20 @@ fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward,
     };
     Ok(Forward {
         internal_token: internal_token.transpose().map_err(denial)?,
-        path: (!permit.path.is_as_received()).then(|| permit.path.as_str().into()),
+        path: path.map_err(denial)?.map(String::into_boxed_str),
         route: permit.route,
         identity: permit.identity,
         reason: permit.reason,
+    })
+}
+
+/// The denial of a request that declares a larger body than its route takes.
+fn oversized(session: &Session, forward: &Forward) -> Option<Denial> {
+    let most = forward.route.settings.body_bytes_max?;
+    let declared = u64::try_from(local::declared_length(session)?).unwrap_or(u64::MAX);
+    (declared > most).then(|| Denial {
+        route: Some(Arc::clone(&forward.route)),
+        identity: forward.identity.clone(),
+        ..Denial::of(Reason::BodyTooLarge)
     })
 }

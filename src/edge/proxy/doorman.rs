@@ -109,7 +109,7 @@ impl ProxyHttp for Doorman {
 
     async fn upstream_response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
@@ -117,7 +117,7 @@ impl ProxyHttp for Doorman {
             stream.body.settle();
         }
         self.take_response(response, exchange);
-        Ok(())
+        exchange.amend(session.req_header(), response)
     }
 
     fn upstream_response_body_filter(
@@ -132,7 +132,7 @@ impl ProxyHttp for Doorman {
 
     async fn request_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         _: &mut Option<Bytes>,
         end: bool,
         exchange: &mut Exchange,
@@ -140,6 +140,7 @@ impl ProxyHttp for Doorman {
         if let Some(stream) = &exchange.stream {
             if end { stream.body.settle() } else { stream.body.came() }
         }
+        exchange.take_body(session.body_bytes_read())?;
         if self.is_over(exchange) { Err(Error::new_down(ErrorType::ReadTimedout)) } else { Ok(()) }
     }
 

@@ -7,11 +7,13 @@ use std::{
 };
 
 use http::HeaderValue;
+use pingora::http::RequestHeader;
 
 use super::connection::{Connection, StreamContext};
 use crate::{
-    decision::{Denial, Endpoint, Route},
+    decision::{Denial, Endpoint, Route, Target},
     domain::{Reason, random},
+    edge::respond::Asker,
     state::{
         token::Verified,
         upstream::{Place, Server, Turn},
@@ -62,6 +64,8 @@ pub(super) enum Verdict {
     Deny(Denial),
     /// A token endpoint answers it: for this realm, with this outcome.
     Endpoint(Arc<Endpoint>, &'static str),
+    /// A browser was told what a page may do with this.
+    Preflight(Target),
 }
 
 /// The owned form of a permit.
@@ -71,7 +75,7 @@ pub(super) struct Forward {
     pub(super) identity: Option<Arc<Verified>>,
     /// What the upstream receives instead of the client's token.
     pub(super) internal_token: Option<HeaderValue>,
-    /// The canonical path, where it is not the one received.
+    /// The path to forward, where it is not the one received.
     pub(super) path: Option<Box<str>>,
     pub(super) reason: Reason,
 }
@@ -101,7 +105,7 @@ impl Exchange {
         match &self.verdict {
             Verdict::Forward(forward) => forward.identity.as_deref(),
             Verdict::Deny(denial) => denial.identity.as_deref(),
-            Verdict::Pending | Verdict::Endpoint(..) => None,
+            Verdict::Pending | Verdict::Endpoint(..) | Verdict::Preflight(_) => None,
         }
     }
 
@@ -115,8 +119,15 @@ impl Exchange {
         match &self.verdict {
             Verdict::Forward(forward) => Some(&forward.route),
             Verdict::Deny(denial) => denial.route.as_ref(),
-            Verdict::Pending | Verdict::Endpoint(..) => None,
+            Verdict::Preflight(Target::Route(route)) => Some(route),
+            Verdict::Pending | Verdict::Endpoint(..) | Verdict::Preflight(Target::Endpoint(_)) => None,
         }
+    }
+
+    /// Who is answered.
+    pub(super) fn asker<'r>(&self, request: &'r RequestHeader) -> Asker<'r> {
+        let scheme = self.connection.as_ref().map(|connection| connection.scheme.as_str());
+        Asker { headers: &request.headers, secure: scheme == Some("https") }
     }
 }
 

@@ -11,7 +11,10 @@ use super::connection::{Connection, Scheme};
 use crate::{
     decision::{ForwardToken, Route},
     domain::random,
-    rules::policy::{Source, strip_query},
+    rules::{
+        policy::{Source, strip_query},
+        rewrite::{HostPolicy, Rewrites, is_reserved},
+    },
     state::token::Verified,
 };
 
@@ -22,10 +25,6 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
-/// Names that are the gateway's own, in lower case; a trailing `-` stands for everything below it.
-const RESERVED: [&str; 7] =
-    ["x-auth-", "x-forwarded-", "x-real-ip", "forwarded", "x-request-id", "traceparent", "tracestate"];
-
 /// What a request was forwarded with, beside its route.
 #[derive(Debug)]
 pub(super) struct Terms<'a> {
@@ -33,8 +32,10 @@ pub(super) struct Terms<'a> {
     pub(super) identity: Option<&'a Verified>,
     /// What stands for the client's token.
     pub(super) internal_token: Option<&'a HeaderValue>,
-    /// The canonical path, where it is not the one received.
+    /// The path to forward, where it is not the one received.
     pub(super) path: Option<&'a str>,
+    /// The `host:port` of the server that it goes to.
+    pub(super) server: Option<&'a str>,
     pub(super) request_id: &'a str,
     pub(super) connection: Option<&'a Connection>,
     /// Whether the peer's own forwarding headers are believed.
@@ -62,7 +63,24 @@ pub(super) fn prepare(request: &mut RequestHeader, terms: &Terms<'_>) -> Result<
     }
     request.insert_header(X_REQUEST_ID, terms.request_id)?;
     request.insert_header(TRACEPARENT, believed.traceparent.clone().map_or_else(new_traceparent, Ok)?)?;
-    forwarding_headers(request, terms, &believed)
+    forwarding_headers(request, terms, &believed)?;
+    terms.route.settings.rewrites.as_deref().map_or(Ok(()), |rewrites| rewrite(request, rewrites, terms.server))
+}
+
+/// What the route changes, last: the forwarding headers tell of the request as the client sent it.
+fn rewrite(request: &mut RequestHeader, rewrites: &Rewrites, server: Option<&str>) -> Result<()> {
+    for name in &rewrites.request.remove {
+        request.remove_header(name);
+    }
+    for (name, value) in &rewrites.request.set {
+        request.insert_header(name.clone(), value.clone())?;
+    }
+    match (&rewrites.host, server) {
+        (HostPolicy::Keep, _) => Ok(()),
+        (HostPolicy::Server, Some(server)) => request.insert_header(header::HOST, server),
+        (HostPolicy::Server, None) => Error::e_explain(ErrorType::InternalError, "no server to name"),
+        (HostPolicy::Named(host), _) => request.insert_header(header::HOST, host.clone()),
+    }
 }
 
 /// Takes the gateway's own names out of what `Connection` nominates. What a client sent under them
@@ -140,16 +158,6 @@ fn scrub(request: &mut RequestHeader) {
     for name in reserved {
         request.remove_header(&name);
     }
-}
-
-fn is_reserved(name: &str) -> bool {
-    // Some servers turn every octet that is no letter or digit into one and the same.
-    let same = |a: u8, b: u8| a == b || (b == b'-' && !a.is_ascii_alphanumeric());
-    RESERVED.iter().any(|reserved| {
-        let long_enough =
-            if reserved.ends_with('-') { name.len() >= reserved.len() } else { name.len() == reserved.len() };
-        long_enough && name.bytes().zip(reserved.bytes()).all(|(a, b)| same(a, b))
-    })
 }
 
 fn set_target(request: &mut RequestHeader, terms: &Terms<'_>) -> Result<()> {
@@ -259,29 +267,6 @@ fn is_traceparent(value: &HeaderValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_spelling_of_our_names_is_reserved() {
-        for name in [
-            "x-auth-subject",
-            "x_auth_subject",
-            "x-auth_role",
-            "x-auth-",
-            "x-forwarded-for",
-            "x_forwarded_host",
-            "forwarded",
-            "traceparent",
-            "x_request_id",
-            "x.auth.role",
-            "x~auth-role",
-            "x-real-ip",
-        ] {
-            assert!(is_reserved(name), "{name}");
-        }
-        for name in ["x-auth", "authorization", "x-authority", "forwarded-by", "x-request-id-2", "x-forward"] {
-            assert!(!is_reserved(name), "{name}");
-        }
-    }
 
     #[test]
     fn the_client_is_the_first_hop_that_is_no_proxy_of_ours() {

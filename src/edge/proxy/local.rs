@@ -15,6 +15,11 @@ const DRAIN_BYTES_MAX: usize = 64 << 10;
 /// How long such a body may take to arrive.
 const DRAIN: Duration = Duration::from_secs(1);
 
+/// How much of a body that is too large is read after its answer, and for how long: a connection that is closed
+/// with bytes unread is reset, and the answer may be lost with it.
+const LINGER_BYTES_MAX: usize = 16 << 20;
+const LINGER: Duration = Duration::from_secs(1);
+
 /// What came of reading a body.
 #[derive(Debug)]
 pub(super) enum Body {
@@ -98,7 +103,26 @@ async fn drain(session: &mut Session) -> bool {
     matches!(timeout(DRAIN, all).await, Ok(Ok(true)))
 }
 
-fn declared_length(session: &Session) -> Option<usize> {
+/// Reads on after an answer that came before the end of the body and that ends the connection, so that the client
+/// gets to read it.
+pub(super) async fn linger(session: &mut Session) {
+    if expects_continue(session) {
+        return;
+    }
+    let rest = async {
+        let mut read = 0;
+        while let Ok(Some(chunk)) = session.read_request_body().await {
+            read += chunk.len();
+            if read > LINGER_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // Whether the client stopped sending or the time is over: the connection ends here.
+    let _ = timeout(LINGER, rest).await;
+}
+
+pub(super) fn declared_length(session: &Session) -> Option<usize> {
     session.req_header().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

@@ -19,6 +19,7 @@ mod preface;
 mod proxy_protocol;
 mod record;
 mod relay;
+mod response;
 mod serve;
 mod settings;
 mod shared;

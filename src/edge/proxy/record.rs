@@ -10,6 +10,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
+    decision::Target,
     domain::Reason,
     observe::access_log::{Entry, Principal, Time, capped, millis},
     rules::route::{CanonicalPath, Host, LowerCaseHost},
@@ -48,7 +49,7 @@ impl Shared {
     pub(super) fn record(&self, session: &Session, exchange: &Exchange) {
         let status = session.response_written().map_or(0, |head| head.status.as_u16());
         let metrics = match &exchange.verdict {
-            Verdict::Endpoint(endpoint, _) => &endpoint.metrics.route,
+            Verdict::Endpoint(endpoint, _) | Verdict::Preflight(Target::Endpoint(endpoint)) => &endpoint.metrics.route,
             _ => exchange.route().map_or(self.unrouted(), |route| &route.metrics),
         };
         let (decision, reason) = match (exchange.failure, &exchange.verdict) {
@@ -56,6 +57,7 @@ impl Shared {
             (None, Verdict::Forward(forward)) => ("forward", forward.reason),
             (None, Verdict::Deny(denial)) => ("deny", denial.reason),
             (None, Verdict::Endpoint(..)) => ("endpoint", Reason::Public),
+            (None, Verdict::Preflight(_)) => ("preflight", Reason::Preflight),
             (None, Verdict::Pending) => ("error", Reason::Internal),
         };
         let end = self.since(exchange.started);

@@ -120,6 +120,7 @@ impl Doorman {
                 identity: permitted.identity.as_deref(),
                 internal_token: permitted.internal_token.as_ref(),
                 path: permitted.path.as_deref(),
+                server: exchange.server().map(Server::address),
                 request_id: &exchange.request_id,
                 connection,
                 trusted: connection.is_some_and(|connection| is_trusted(connection.peer.ip())),
@@ -175,7 +176,11 @@ impl Doorman {
         if unanswered {
             session.set_keepalive(None);
             // The client may be gone: then there is nobody to tell.
-            let _ = local::write(session, respond::denial(&denial)).await;
+            let response = respond::denial(&denial, &exchange.asker(session.req_header()));
+            let _ = local::write(session, response).await;
+            if reason == Reason::BodyTooLarge {
+                local::linger(session).await;
+            }
         }
         FailToProxy { error_code: reason.status(), can_reuse_downstream: false }
     }
@@ -235,6 +240,8 @@ fn failure(error: &Error) -> Option<Reason> {
             ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::WriteTimedout,
         ) => None,
         (ErrorSource::Downstream, ErrorType::ReadTimedout) => Some(Reason::RequestTimeout),
+        // Nobody but `Doorman::take_body` says this one.
+        (ErrorSource::Downstream, ErrorType::HTTPStatus(413)) => Some(Reason::BodyTooLarge),
         (ErrorSource::Downstream, _) => Some(Reason::MalformedRequest),
         _ => Some(Reason::Internal),
     }

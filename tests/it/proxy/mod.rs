@@ -1,8 +1,12 @@
 //! The checking proxy, seen from both of its ends.
 
+mod cors;
 mod credentials;
+mod denials;
 mod framing;
 mod headers;
 mod internal;
+mod limits;
+mod rewrite;
 mod routing;
 mod streaming;

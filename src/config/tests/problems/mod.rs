@@ -5,6 +5,7 @@ mod issuers;
 mod oauth;
 mod process;
 mod realms;
+mod rewrite;
 mod routes;
 mod upstreams;
 
@@ -98,6 +99,13 @@ fn variables_are_named_and_never_shown() {
         "upstreams.c.servers = [\"${SECRET}\"]",
         "token_endpoints = [{ path = \"${SECRET}\", realms = [\"${SECRET}\"] }]",
         "[realms.x]\ndialect = \"sws\"\ntimezone = \"${SECRET}\"\nalgorithm = \"${SECRET}\"\nlifetime = \"${SECRET}\"",
+        &route(
+            "auth = \"public\"\nhost = \"${SECRET}/\"\nreplace_prefix = \"${SECRET}\"\nbody_bytes_max = \"${SECRET}\"",
+        ),
+        &route("auth = \"public\"\nrequest_headers = { remove = [\"${SECRET}\"], set = { X-A = \"${SECRET} \" } }"),
+        &route(
+            "auth = \"public\"\ncors = { origins = [\"${SECRET}\"], expose = [\"${SECRET}\"], methods = [\"${SECRET}\"] }",
+        ),
         &route("accept = [\"${SECRET}\"]\npath = \"/${SECRET}\"\nmethods = [\"${SECRET}\"]\nsources = [\"${SECRET}\"]"),
     ] {
         let report = report(text);

@@ -248,11 +248,16 @@ impl<'a> Section<'a> {
 /// What to write instead of `word`: the nearest of the `known` words when one is near, all of them otherwise.
 pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     let known: Vec<_> = known.into_iter().collect();
-    let edits = |known: &&str| strsim::damerau_levenshtein(word, known);
-    // A word with more than a third of its letters wrong was hardly meant.
-    let near = |known: &&str| edits(known) <= known.len().max(3) / 3;
-    match known.iter().copied().filter(near).min_by_key(edits) {
+    match near(word, &known) {
         Some(nearest) => format!("did you mean '{nearest}'?"),
         None => format!("known: {}", known.join(", ")),
     }
+}
+
+/// The nearest of the `known` words, when `word` is near enough to be a slip of it.
+pub(super) fn near<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let edits = |known: &&str| strsim::damerau_levenshtein(word, known);
+    // A word with more than a third of its letters wrong was hardly meant.
+    let near = |known: &&str| edits(known) <= known.len().max(3) / 3;
+    known.iter().copied().filter(near).min_by_key(edits)
 }

@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, header};
 
-use super::{item::Item, matching::canonical_path, reader::Section};
+use super::{
+    item::Item,
+    matching::canonical_path,
+    reader::{Section, near},
+};
 use crate::{
     decision::ForwardToken,
     rules::{
@@ -13,6 +17,9 @@ use crate::{
         route::{CanonicalPath, Host},
     },
 };
+
+/// What `host` says beside a host.
+const HOST_WORDS: [&str; 2] = ["keep", "upstream"];
 
 /// What else the route says, as far as a rewrite depends on it.
 pub(super) struct Route<'r> {
@@ -62,9 +69,11 @@ fn host(item: &Item<'_>) -> Option<HostPolicy> {
     match &*item.text()? {
         "keep" => Some(HostPolicy::Keep),
         "upstream" => Some(HostPolicy::Server),
-        // Words without a dot are host names too: what looks like a slip of the two words above is taken for one.
+        // A word without a dot may be a host too, unless it is a slip of the two words above.
         host => match (Host::parse(host), HeaderValue::from_str(host)) {
-            (Ok(_), Ok(value)) if host.contains(['.', ':']) || host == "localhost" => Some(HostPolicy::Named(value)),
+            (Ok(_), Ok(value)) if host.contains(['.', ':']) || near(host, &HOST_WORDS).is_none() => {
+                Some(HostPolicy::Named(value))
+            }
             _ => item.no("\"keep\", \"upstream\" or a host such as \"a.example.com\" or \"localhost:8080\""),
         },
     }

@@ -1,7 +1,7 @@
 //! The decision about one request: a synchronous function of what is remembered, the time and the
 //! request's head. It touches no store, waits for nothing, and on a hit allocates nothing.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::{HeaderMap, Method, header};
 
@@ -75,7 +75,7 @@ pub enum Target {
 pub struct Permit<'h> {
     /// Through which route.
     pub route: Arc<Route>,
-    /// The path that was authorised, which is the path that is forwarded.
+    /// The path that was authorised; [`Permit::upstream_path`] is what is forwarded of it.
     pub path: CanonicalPath<'h>,
     /// For whom; `None` for anybody.
     pub identity: Option<Arc<Verified>>,
@@ -88,6 +88,19 @@ pub struct Permit<'h> {
 /// Made nowhere but here.
 #[derive(Debug)]
 struct Decided;
+
+impl Permit<'_> {
+    /// The path that the upstream receives: the authorised one, with the prefix that the route says.
+    ///
+    /// # Errors
+    /// [`Reason::Internal`] where the route's rewrite does not fit what it matched, a defect.
+    pub fn upstream_path(&self) -> Result<Cow<'_, str>, Reason> {
+        match self.route.settings.rewrites.as_ref().and_then(|rewrites| rewrites.path.as_ref()) {
+            Some(rewrite) => rewrite.apply(&self.path).map(Cow::Owned).ok_or(Reason::Internal),
+            None => Ok(Cow::Borrowed(self.path.as_str())),
+        }
+    }
+}
 
 /// A request that is answered here.
 #[derive(Debug)]

@@ -179,6 +179,8 @@ impl fmt::Display for Origin {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn cors(origins: &[&str]) -> Cors {
@@ -262,6 +264,21 @@ mod tests {
         }
         assert!(cors.answer(&HeaderMap::new()).is_empty());
         assert!(cors.answer(&from(&["https://app.example.com"; 2])).is_empty(), "no browser sends two");
+    }
+
+    proptest! {
+        /// Whatever a file says is read or refused, and what is read is matched by itself alone or by one label more.
+        #[test]
+        fn an_origin_that_is_read_is_one_that_is_sent(text in "[a-z+]{1,6}://(\\*\\.)?[a-z.:0-9/@-]{1,12}", label in "[a-z0-9-]{1,8}") {
+            if let Ok(origin) = text.parse::<Origin>() {
+                prop_assert_eq!(origin.to_string(), text.clone());
+                let sent = text.replacen('*', &label, 1);
+                prop_assert!(origin.is(sent.as_bytes()));
+                for other in [format!("{sent}/"), format!("{sent}.evil.test"), format!("x{sent}"), sent.to_uppercase()] {
+                    prop_assert!(!origin.is(other.as_bytes()), "{}", other);
+                }
+            }
+        }
     }
 
     #[test]

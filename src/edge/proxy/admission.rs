@@ -1,7 +1,7 @@
 //! What becomes of a request before anything is forwarded: it is decided about, and answered where
 //! the gateway itself answers.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::Method;
@@ -61,15 +61,8 @@ impl Doorman {
     async fn deny(&self, session: &mut Session, exchange: &mut Exchange, denial: Denial) -> Result<()> {
         let response = respond::denial(&denial, &exchange.asker(session.req_header()));
         let too_large = denial.reason == Reason::BodyTooLarge;
-        if too_large {
-            session.set_keepalive(None);
-        }
         exchange.verdict = Verdict::Deny(denial);
-        local::write(session, response).await?;
-        if too_large {
-            local::linger(session).await;
-        }
-        Ok(())
+        if too_large { local::write_early(session, response).await } else { local::write(session, response).await }
     }
 
     /// Decides. A token that was never seen is opened in between, and its foreign issuer asked where that takes a key
@@ -172,11 +165,10 @@ fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward,
         Some(identity) => Some(view.internal_token(identity, &permit.route.settings.upstream, now)),
         None => None,
     };
-    let rewrite = permit.route.settings.rewrites.as_ref().and_then(|rewrites| rewrites.path.as_ref());
-    let path = match rewrite {
-        Some(rewrite) => rewrite.apply(&permit.path).map(Some).ok_or(Reason::Internal),
-        None => Ok((!permit.path.is_as_received()).then(|| permit.path.as_str().to_owned())),
-    };
+    let path = permit.upstream_path().map(|path| match path {
+        Cow::Borrowed(_) if permit.path.is_as_received() => None,
+        path => Some(path.into_owned().into_boxed_str()),
+    });
     let denial = |reason| Denial {
         route: Some(Arc::clone(&permit.route)),
         identity: permit.identity.clone(),
@@ -184,7 +176,7 @@ fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward,
     };
     Ok(Forward {
         internal_token: internal_token.transpose().map_err(denial)?,
-        path: path.map_err(denial)?.map(String::into_boxed_str),
+        path: path.map_err(denial)?,
         route: permit.route,
         identity: permit.identity,
         reason: permit.reason,

@@ -40,6 +40,21 @@ pub(super) async fn write(session: &mut Session, response: Response<Bytes>) -> R
     if !drain(session).await {
         session.set_keepalive(None);
     }
+    send(session, response).await
+}
+
+/// Writes an answer without waiting for the end of the body, and reads on only so that the client gets to read it:
+/// the connection ends afterwards.
+pub(super) async fn write_early(session: &mut Session, response: Response<Bytes>) -> Result<()> {
+    session.set_keepalive(None);
+    send(session, response).await?;
+    if !expects_continue(session) {
+        linger(session).await;
+    }
+    Ok(())
+}
+
+async fn send(session: &mut Session, response: Response<Bytes>) -> Result<()> {
     let (parts, body) = response.into_parts();
     let mut head = ResponseHeader::build(parts.status, Some(parts.headers.len()))?;
     for (name, value) in &parts.headers {
@@ -103,12 +118,7 @@ async fn drain(session: &mut Session) -> bool {
     matches!(timeout(DRAIN, all).await, Ok(Ok(true)))
 }
 
-/// Reads on after an answer that came before the end of the body and that ends the connection, so that the client
-/// gets to read it.
-pub(super) async fn linger(session: &mut Session) {
-    if expects_continue(session) {
-        return;
-    }
+async fn linger(session: &mut Session) {
     let rest = async {
         let mut read = 0;
         while let Ok(Some(chunk)) = session.read_request_body().await {

@@ -175,12 +175,12 @@ impl Doorman {
         let unanswered = session.response_written().is_none_or(|head| is_interim(head.status));
         if unanswered {
             session.set_keepalive(None);
-            // The client may be gone: then there is nobody to tell.
             let response = respond::denial(&denial, &exchange.asker(session.req_header()));
-            let _ = local::write(session, response).await;
-            if reason == Reason::BodyTooLarge {
-                local::linger(session).await;
-            }
+            // The client may be gone: then there is nobody to tell.
+            let _ = match reason {
+                Reason::BodyTooLarge => local::write_early(session, response).await,
+                _ => local::write(session, response).await,
+            };
         }
         FailToProxy { error_code: reason.status(), can_reuse_downstream: false }
     }

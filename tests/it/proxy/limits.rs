@@ -52,7 +52,12 @@ fn a_body_that_says_it_is_too_large_is_refused_before_anything_is_forwarded() {
 
 #[test]
 fn a_body_that_turns_out_too_large_never_ends_at_the_upstream() {
-    let upstream = RawUpstream::start(|stream| while stream.read() {});
+    let (ended, end) = std::sync::mpsc::channel();
+    let ended = std::sync::Mutex::new(ended);
+    let upstream = RawUpstream::start(move |stream| {
+        while stream.read() {}
+        ended.lock().unwrap().send(()).unwrap();
+    });
     let gateway = bounded(upstream.address);
     let mut connection = Connection::open(gateway.front);
     connection.write(chunked("/small")).unwrap();
@@ -63,6 +68,7 @@ fn a_body_that_turns_out_too_large_never_ends_at_the_upstream() {
     let refused = connection.receive();
     assert_eq!((refused.status, refused.header("content-type")), (413, Some("application/problem+json")));
     connection.is_closed();
+    end.recv_timeout(PATIENCE).expect("the connection to the upstream is not used again");
     let received = upstream.bytes();
     assert!(!received.ends_with("0\r\n\r\n") && received.matches("POST /small").count() == 1, "{received}");
     let line = gateway.process.access_line("the refusal", |line| line["status"] == 413);

@@ -40,10 +40,10 @@ fn a_prefix_is_stripped_or_replaced() {
 
 #[test]
 fn the_host_is_kept_the_servers_or_a_name() {
-    for good in ["keep", "upstream", "a.example.com", "a.example.com:8443", "localhost", "[::1]:80"] {
+    for good in ["keep", "upstream", "a.example.com", "a.example.com:8443", "localhost", "crm", "[::1]:80"] {
         assert_eq!(problem(&format!("host = \"{good}\"")), "no problem");
     }
-    for bad in ["", "upstram", "a b.c", "http://a.example.com", "a.example.com/x", "u@a.b"] {
+    for bad in ["", "upstram", "kep", "a b.c", "http://a.example.com", "a.example.com/x", "u@a.b"] {
         let expected = format!(
             "10:8: routes[0].host: '{bad}' is not \"keep\", \"upstream\" or a host such as \"a.example.com\" or \"localhost:8080\""
         );

@@ -1,6 +1,6 @@
 //! HTTP/2 from clients, in the clear and with prior knowledge; and what it costs who abuses it.
 
-use std::{future::poll_fn, process::Command, sync::mpsc, time::Duration};
+use std::{future::poll_fn, io::ErrorKind, process::Command, sync::mpsc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -39,7 +39,10 @@ fn opened(gateway: &Gateway) -> Connection {
 /// The kinds of the frames that came until the gateway closed.
 fn frames_until_closed(connection: &mut Connection) -> Vec<u8> {
     // A reset loses frames on their way; that it ended is what counts.
-    let bytes = connection.rest().unwrap_or_default();
+    let bytes = match connection.rest() {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => panic!("still open"),
+        rest => rest.unwrap_or_default(),
+    };
     let (mut kinds, mut rest) = (vec![], &bytes[..]);
     while let [a, b, c, kind, _, _, _, _, _, payload @ ..] = rest {
         kinds.push(*kind);
@@ -86,9 +89,7 @@ fn curl_speaks_it_in_the_clear_and_tokens_are_checked_on_each_stream() {
     assert_eq!(received.header("x-forwarded-for"), Some("127.0.0.1"));
     assert_eq!(received.header("host"), received.header("x-forwarded-host"));
     assert_eq!(ask("/become").ask().status, 401);
-    for method in ["TRACE", "CONNECT"] {
-        assert_eq!(ask("/become").with(&["--request", method]).bearer(&token).ask().status, 405, "{method}");
-    }
+    assert_eq!(ask("/become").with(&["--request", "TRACE"]).bearer(&token).ask().status, 405);
     upstream.received_nothing();
     let line = gateway.process.access_line("the stream", |line| line["path"] == "/become/x");
     assert_eq!((&line["status"], &line["client"]), (&200.into(), &"127.0.0.1".into()));
@@ -129,7 +130,7 @@ fn a_head_that_http_1_would_not_take_is_not_taken() {
             (many, 431),
             (other_host, 400),
             (request("GET", "http://a.test/public/ñ"), 400),
-            (request("GET", "http://a.test/public/%2e%2e/x"), 400),
+            (request("GET", "http://a.test/public%2Fx"), 400),
             (request("CONNECT", "a.test:443"), 405),
         ] {
             let uri = refused.uri().clone();

@@ -44,8 +44,8 @@ fn listener(item: &Item<'_>) -> Option<Listen> {
     let address = section.required("address", "\"0.0.0.0:8443\"", socket);
     let proxy_protocol = section.or("proxy_protocol", false, Item::boolean);
     let has_tls = section.has("tls");
+    let certificates = section.optional("tls", certificates);
     let tls = if has_tls {
-        let certificates = section.optional("tls", certificates);
         let asks = section.has("client_ca");
         let clients = clients(&mut section);
         let certificates = certificates.filter(|_| clients.is_some() == asks);

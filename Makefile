@@ -66,7 +66,7 @@ licences: ## Check what is in the dependency tree
 
 # Benches run once as tests, in the dev profile: the release profile would build everything again.
 tests: ## Run every test, and every benchmark once
-	@deploy/tools cargo cc cmake curl nginx python3 cargo-nextest
+	@deploy/tools cargo cc cmake curl h2load nginx openssl python3 cargo-nextest
 	$(CARGO) nextest run --locked --all-targets --no-fail-fast
 	$(CARGO) test --locked --doc --quiet
 

@@ -44,10 +44,12 @@ fn listener(item: &Item<'_>) -> Option<Listen> {
     let address = section.required("address", "\"0.0.0.0:8443\"", socket);
     let proxy_protocol = section.or("proxy_protocol", false, Item::boolean);
     let has_tls = section.has("tls");
+    let certificates = section.optional("tls", certificates);
     let tls = if has_tls {
-        let certificates = section.optional("tls", certificates);
+        let asks = section.has("client_ca");
         let clients = clients(&mut section);
-        certificates.and_then(|certificates| together(&section, certificates, clients?))
+        let certificates = certificates.filter(|_| clients.is_some() == asks);
+        certificates.and_then(|certificates| together(&section, certificates, clients))
     } else {
         let why = "stands beside 'tls', which this listener does not have";
         section.refuse("client_ca", why);
@@ -96,20 +98,20 @@ fn certificate(mut section: Section<'_>) -> Option<Certificate> {
         let certificate = chain?.with_key(&pem);
         certificate.map_err(|error| item.wrong::<()>(&format!("{} {error}", item.shown()))).ok()
     });
-    let named = section.has("names");
+    let renamed = section.has("names");
     let names = section.optional("names", hosts);
     section.finish();
     match (certificate?, names) {
         (certificate, Some(names)) => Some(certificate.for_names(names)),
-        (certificate, None) => (!named).then_some(certificate),
+        (certificate, None) => (!renamed).then_some(certificate),
     }
 }
 
-/// Whose certificates clients show: `Some(None)` when they are not asked for any, `None` when it is wrong.
-fn clients(section: &mut Section<'_>) -> Option<Option<ClientAuthority>> {
+/// Whose certificates clients show; `None` too when that is wrong, which is reported then.
+fn clients(section: &mut Section<'_>) -> Option<ClientAuthority> {
     if !section.has("client_ca") {
         section.refuse("client_certificate", "stands beside 'client_ca', which says whose certificates are good");
-        return Some(None);
+        return None;
     }
     let required = section.checked("client_certificate", true, |item| item.one_of(&CLIENT_CERTIFICATE));
     let authority = section.optional("client_ca", |item| {
@@ -117,7 +119,7 @@ fn clients(section: &mut Section<'_>) -> Option<Option<ClientAuthority>> {
         let authority = ClientAuthority::from_pem(&pem, required.unwrap_or(true));
         authority.map_err(|error| item.wrong::<()>(&format!("{} {error}", item.shown()))).ok()
     });
-    required.and(authority).map(Some)
+    required.and(authority)
 }
 
 /// Whose file it is and who reads it is the operator's to say, so that is no error.

@@ -58,9 +58,7 @@ pub struct Metrics {
     pub config_last_success_seconds: Gauge,
     pub connections: IntGaugeVec,
     pub access_log_dropped: IntCounter,
-    pub connections_refused: IntCounterVec,
-    pub tls_handshake_failures: IntCounterVec,
-    pub certificate_expiry_seconds: GaugeVec,
+    pub listeners: ListenerMetrics,
     jwks_refreshes: IntCounterVec,
     jwks_age_seconds: GaugeVec,
 }
@@ -148,21 +146,7 @@ impl Metrics {
             connections: family.gauges("portero_connections", "Client connections.", &["state"])?,
             access_log_dropped: family
                 .counter("portero_access_log_dropped_total", "Access log lines that nobody took in time.")?,
-            connections_refused: family.counters(
-                "portero_connections_refused_total",
-                "Connections closed before their first request.",
-                &["reason"],
-            )?,
-            tls_handshake_failures: family.counters(
-                "portero_tls_handshake_failures_total",
-                "TLS handshakes with clients that came to nothing.",
-                &["reason"],
-            )?,
-            certificate_expiry_seconds: family.floats(
-                "portero_certificate_expiry_timestamp_seconds",
-                "Until when a listener's certificate is good.",
-                &["listener", "name"],
-            )?,
+            listeners: ListenerMetrics::new(&family)?,
             jwks_refreshes: family.counters(
                 "portero_jwks_refresh_total",
                 "Fetches of an issuer's keys.",
@@ -178,12 +162,6 @@ impl Metrics {
         // An alert on a rate needs the zero that the first failure starts from.
         for outcome in RELOAD_OUTCOMES {
             metrics.config_reloads.with_label_values(&[outcome]);
-        }
-        for reason in CONNECTION_REFUSALS {
-            metrics.connections_refused.with_label_values(&[reason]);
-        }
-        for reason in HANDSHAKE_FAILURES {
-            metrics.tls_handshake_failures.with_label_values(&[reason]);
         }
         Ok(Arc::new(metrics))
     }
@@ -242,6 +220,63 @@ impl Metrics {
         let mut text = vec![];
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
+    }
+}
+
+/// What comes before a connection's first request. All of it is rare: look-ups will do.
+#[derive(Debug)]
+pub struct ListenerMetrics {
+    connections_refused: IntCounterVec,
+    tls_handshake_failures: IntCounterVec,
+    certificate_expiry_seconds: GaugeVec,
+}
+
+impl ListenerMetrics {
+    fn new(family: &Families<'_>) -> Result<Self, prometheus::Error> {
+        let metrics = Self {
+            connections_refused: family.counters(
+                "portero_connections_refused_total",
+                "Connections closed before their first request.",
+                &["reason"],
+            )?,
+            tls_handshake_failures: family.counters(
+                "portero_tls_handshake_failures_total",
+                "TLS handshakes with clients that came to nothing.",
+                &["reason"],
+            )?,
+            certificate_expiry_seconds: family.floats(
+                "portero_certificate_expiry_timestamp_seconds",
+                "Until when a listener's certificate is good.",
+                &["listener", "name"],
+            )?,
+        };
+        for reason in CONNECTION_REFUSALS {
+            metrics.connections_refused.with_label_values(&[reason]);
+        }
+        for reason in HANDSHAKE_FAILURES {
+            metrics.tls_handshake_failures.with_label_values(&[reason]);
+        }
+        Ok(metrics)
+    }
+
+    /// Counts a connection that was closed.
+    pub fn refused(&self, reason: &str) {
+        self.connections_refused.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a handshake that failed.
+    pub fn handshake_failed(&self, reason: &str) {
+        self.tls_handshake_failures.with_label_values(&[reason]).inc();
+    }
+
+    /// Forgets every certificate: those in force are about to be told.
+    pub fn forget_certificates(&self) {
+        self.certificate_expiry_seconds.reset();
+    }
+
+    /// Tells until when, in seconds since the epoch, a listener's certificate for a name is good.
+    pub fn set_certificate_expiry(&self, listener: &str, name: &str, seconds: f64) {
+        self.certificate_expiry_seconds.with_label_values(&[listener, name]).set(seconds);
     }
 }
 

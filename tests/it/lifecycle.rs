@@ -26,7 +26,7 @@ const ACCESS_LINE: [&str; 17] = [
 ];
 
 /// Every metric that `docs/observability.md` promises.
-const METRICS: [&str; 22] = [
+const METRICS: [&str; 24] = [
     "portero_requests_total",
     "portero_decisions_total",
     "portero_gateway_seconds_bucket",
@@ -46,6 +46,8 @@ const METRICS: [&str; 22] = [
     "portero_config_last_success_timestamp_seconds",
     "portero_connections{state=",
     "portero_access_log_dropped_total",
+    "portero_connections_refused_total",
+    "portero_tls_handshake_failures_total",
     "portero_build_info{version=",
     "process_open_fds",
     "process_resident_memory_bytes",

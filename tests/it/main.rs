@@ -12,6 +12,7 @@ mod golden;
 mod issuers;
 mod keys;
 mod lifecycle;
+mod listeners;
 mod oauth;
 mod path;
 mod proxy;

@@ -49,7 +49,7 @@ impl Doors {
 
 /// Shows until when the certificates are good, and warns of those that are not any more.
 pub(super) fn watch_certificates(listen: &[Listen], metrics: &Metrics, now: Timestamp) {
-    metrics.certificate_expiry_seconds.reset();
+    metrics.listeners.forget_certificates();
     for listen in listen {
         let address = listen.address.to_string();
         for certificate in listen.tls.iter().flat_map(TlsSettings::certificates) {
@@ -59,7 +59,7 @@ pub(super) fn watch_certificates(listen: &[Listen], metrics: &Metrics, now: Time
             }
             for name in &names {
                 let seconds = certificate.expires().as_secs_f64();
-                metrics.certificate_expiry_seconds.with_label_values(&[&*address, name]).set(seconds);
+                metrics.listeners.set_certificate_expiry(&address, name, seconds);
             }
             if certificate.expires() <= now {
                 tracing::warn!(listener = address, names = names.join(","), "a certificate has expired");

@@ -2,12 +2,19 @@
 //! server behind reads the same way. What two servers could frame differently is refused before
 //! anything parses it (RFC 9112 sections 2.2, 5.1, 6.1 and 6.3).
 
-use std::{io, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    task::{Poll, ready},
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use thiserror::Error;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt},
+    io::{AsyncRead, AsyncReadExt, ReadBuf},
     time::{Instant, timeout, timeout_at},
 };
 
@@ -22,7 +29,7 @@ pub(super) const FIELDS_MAX: usize = 200;
 /// Digits of a length: more would not be a number of bytes that anybody sends.
 const LENGTH_DIGITS_MAX: usize = 18;
 
-/// What one connection holds while it waits for a request.
+/// Room for the first bytes of a request: most heads need no more.
 const BUFFER_BYTES: usize = 4096;
 
 /// Why a head was not taken.
@@ -64,12 +71,8 @@ pub(super) async fn read_head<S: AsyncRead + Unpin>(
     deadline: Duration,
     accepted: Option<Instant>,
 ) -> Result<Option<BytesMut>, HeadError> {
-    let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
-    match timeout(idle, stream.read_buf(&mut buffer)).await {
-        // A client that goes away between requests breaks nothing off.
-        Err(_) | Ok(Ok(0) | Err(_)) => return Ok(None),
-        Ok(Ok(_)) => {}
-    }
+    // A client that goes away between requests breaks nothing off.
+    let Ok(Some(mut buffer)) = timeout(idle, first_bytes(stream)).await else { return Ok(None) };
     let deadline = accepted.unwrap_or_else(Instant::now) + deadline;
     let mut scanner = Scanner::default();
     while !scanner.scan(&buffer)? {
@@ -82,6 +85,24 @@ pub(super) async fn read_head<S: AsyncRead + Unpin>(
     }
     escape_query(&mut buffer);
     Ok(Some(buffer))
+}
+
+/// The first bytes of a request; `None` when the client closed the connection. While it waits, it holds no buffer:
+/// an idle connection costs no more than itself.
+async fn first_bytes<S: AsyncRead + Unpin>(stream: &mut S) -> Option<BytesMut> {
+    poll_fn(|cx| {
+        let mut bytes = [MaybeUninit::uninit(); BUFFER_BYTES];
+        let mut bytes = ReadBuf::uninit(&mut bytes);
+        match ready!(Pin::new(&mut *stream).poll_read(cx, &mut bytes)) {
+            Ok(()) if !bytes.filled().is_empty() => {
+                let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
+                buffer.extend_from_slice(bytes.filled());
+                Poll::Ready(Some(buffer))
+            }
+            _ => Poll::Ready(None),
+        }
+    })
+    .await
 }
 
 /// Percent-encodes those bytes of the query that old clients send as they are (letters with accents,

@@ -109,7 +109,6 @@ fn parse_binary(fixed: [u8; FIXED_BYTES], rest: &[u8]) -> Result<Client, NoHeade
         return Err(NoHeader);
     }
     match (command, family) {
-        (0x20, _) => Ok(None),
         (0x21, 0x11) => {
             let (&[a, b, c, d, _, _, _, _, high, low, _, _], _) = rest.split_first_chunk().ok_or(NoHeader)?;
             Ok(Some(SocketAddr::from((Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])))))
@@ -120,8 +119,8 @@ fn parse_binary(fixed: [u8; FIXED_BYTES], rest: &[u8]) -> Result<Client, NoHeade
             let (&[high, low, _, _], _) = after.split_first_chunk().ok_or(NoHeader)?;
             Ok(Some(SocketAddr::from((Ipv6Addr::from(*source), u16::from_be_bytes([high, low])))))
         }
-        // Unspecified, datagrams and Unix sockets: the protocol asks receivers to use the peer's address.
-        (0x21, 0x00 | 0x12 | 0x22 | 0x31 | 0x32) => Ok(None),
+        // The balancer speaks for itself, or of what has no such address: the peer is the client.
+        (0x20, _) | (0x21, 0x00 | 0x12 | 0x22 | 0x31 | 0x32) => Ok(None),
         _ => Err(NoHeader),
     }
 }

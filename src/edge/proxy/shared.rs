@@ -151,11 +151,11 @@ impl Shared {
     }
 
     pub(super) fn connection_refused(&self, refusal: Refusal) {
-        self.metrics.connections_refused.with_label_values(&[refusal.as_str()]).inc();
+        self.metrics.listeners.refused(refusal.as_str());
     }
 
     pub(super) fn handshake_failed(&self, reason: &str) {
-        self.metrics.tls_handshake_failures.with_label_values(&[reason]).inc();
+        self.metrics.listeners.handshake_failed(reason);
         tracing::debug!(reason, "a TLS handshake came to nothing");
     }
 

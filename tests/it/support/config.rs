@@ -156,6 +156,13 @@ impl Config {
         folder
     }
 
+    /// A gateway with this config and no accounts: for what needs no token.
+    pub(crate) fn start_bare(&self) -> Gateway {
+        let folder = Folder::new();
+        self.write_to(&folder);
+        Gateway::run(folder)
+    }
+
     /// A gateway with this config and the documents' accounts.
     pub(crate) fn start(&self) -> Gateway {
         Gateway::run(self.with_accounts())

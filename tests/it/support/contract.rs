@@ -95,7 +95,7 @@ impl Contract {
     }
 
     /// Makes its document's account, as an administrator does.
-    pub(super) fn make_account(self, folder: &Folder) {
+    pub(crate) fn make_account(self, folder: &Folder) {
         let name = self.name();
         let command = match self {
             Self::Sws => "user add --realm sws --username admin --name Administrador --role ADMIN".to_owned(),

@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod issuers;
+mod listen;
 mod oauth;
 mod process;
 mod realms;

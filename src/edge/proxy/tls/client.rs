@@ -96,17 +96,14 @@ fn subject(name: &X509Name<'_>) -> String {
                 text.push(',');
             }
             let oid = attribute.attr_type().to_id_string();
-            match (short_name(&oid), attribute.as_str()) {
-                (Some(short), Ok(value)) => {
-                    text.push_str(short);
-                    text.push('=');
-                    push_escaped(&mut text, value);
-                }
+            if let (Some(short), Ok(value)) = (short_name(&oid), attribute.as_str()) {
+                text.push_str(short);
+                text.push('=');
+                push_escaped(&mut text, value);
+            } else {
                 // Section 2.4: what has no short name stands as its encoding's octets.
-                _ => {
-                    let _ = write!(text, "{oid}=#");
-                    push_hex(&mut text, attribute.attr_value().data);
-                }
+                let _ = write!(text, "{oid}=#");
+                push_hex(&mut text, attribute.attr_value().data);
             }
         }
     }

@@ -1,0 +1,159 @@
+//! What an idle connection costs the gateway: resident memory of the real binary, before and after its
+//! clients opened them. The figures stand in `README.md` beside this file.
+
+#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has failed")]
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
+
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    crypto::aws_lc_rs::default_provider,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+};
+
+/// Connections of each kind.
+const CONNECTIONS: usize = 10_000;
+
+/// Connections of each kind where the bench runs as a test.
+const CONNECTIONS_AS_TEST: usize = 20;
+
+/// Files that are no clients', of those that the system lets us open.
+const FILES_RESERVED: usize = 1000;
+
+/// What one may cost.
+const TARGET_BYTES: u64 = 64 << 10;
+
+fn main() {
+    let has = |flag: &str| env::args().any(|argument| argument == flag);
+    if has("--list") {
+        return;
+    }
+    let connections = if has("--bench") && !has("--test") { CONNECTIONS } else { CONNECTIONS_AS_TEST };
+    // The gateway keeps a second file for each connection.
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    let connections = connections.min(usize::try_from(files / 2).unwrap().saturating_sub(FILES_RESERVED));
+    for kind in [Kind::Http1, Kind::Tls, Kind::Http2] {
+        let folder = tempfile::TempDir::new().unwrap();
+        let gateway = Gateway::start(folder.path(), kind);
+        // The first connections bring pools and caches along.
+        let warm: Vec<_> = (0..CONNECTIONS_AS_TEST).map(|_| kind.open(&gateway, folder.path())).collect();
+        let before = gateway.resident_bytes();
+        let open: Vec<_> = (0..connections).map(|_| kind.open(&gateway, folder.path())).collect();
+        let each = gateway.resident_bytes().saturating_sub(before) / connections as u64;
+        println!("{kind:?}: {connections} idle connections, {each} bytes each (target {TARGET_BYTES})");
+        if connections > CONNECTIONS_AS_TEST {
+            assert!(each <= TARGET_BYTES, "{kind:?}: {each} bytes");
+        }
+        drop((warm, open));
+    }
+}
+
+/// How clients connect; all have had one answer.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Http1,
+    Tls,
+    Http2,
+}
+
+/// An open connection.
+trait Held {}
+impl Held for TcpStream {}
+impl Held for StreamOwned<ClientConnection, TcpStream> {}
+
+const REQUEST: &[u8] = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n";
+/// The preface, empty SETTINGS, and a GET of `/` from stream 1.
+const REQUEST_H2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
+    \0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x01\x01a";
+
+impl Kind {
+    fn open(self, gateway: &Gateway, folder: &Path) -> Box<dyn Held> {
+        let mut stream = TcpStream::connect(gateway.front).unwrap();
+        match self {
+            Self::Http1 => {
+                stream.write_all(REQUEST).unwrap();
+                read_until(&mut stream, b"}");
+                Box::new(stream)
+            }
+            Self::Http2 => {
+                stream.write_all(REQUEST_H2).unwrap();
+                read_until(&mut stream, b"}");
+                Box::new(stream)
+            }
+            Self::Tls => {
+                let mut roots = RootCertStore::empty();
+                roots.add(CertificateDer::from_pem_file(folder.join("a.crt")).unwrap()).unwrap();
+                let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+                let builder = builder.with_safe_default_protocol_versions().unwrap();
+                let config = builder.with_root_certificates(roots).with_no_client_auth();
+                let name = ServerName::try_from("localhost").unwrap();
+                let mut stream = StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream);
+                stream.write_all(REQUEST).unwrap();
+                read_until(&mut stream, b"}");
+                Box::new(stream)
+            }
+        }
+    }
+}
+
+fn read_until(stream: &mut impl Read, end: &[u8]) {
+    let mut seen = vec![];
+    while !seen.windows(end.len()).any(|window| window == end) {
+        let mut chunk = [0; 4096];
+        let read = stream.read(&mut chunk).unwrap();
+        assert!(read > 0, "closed after {}", String::from_utf8_lossy(&seen));
+        seen.extend_from_slice(&chunk[..read]);
+    }
+}
+
+/// The real binary.
+struct Gateway {
+    process: Child,
+    front: SocketAddr,
+}
+
+impl Gateway {
+    fn start(folder: &Path, kind: Kind) -> Self {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        fs::write(folder.join("a.crt"), made.cert.pem()).unwrap();
+        fs::write(folder.join("a.key"), made.signing_key.serialize_pem()).unwrap();
+        assert!(PrivateKeyDer::from_pem_file(folder.join("a.key")).is_ok());
+        let tls = if matches!(kind, Kind::Tls) { ", tls = [{ certificate = \"a.crt\", key = \"a.key\" }]" } else { "" };
+        let config = format!(
+            "[server]\nlisten = [{{ address = \"127.0.0.1:0\"{tls} }}]\nkeepalive_timeout = \"1h\"\n\
+             connections_per_address = 100000\nconnections_max = 100000\n[admin]\nlisten = \"127.0.0.1:0\"\n[log]\naccess = false\n"
+        );
+        fs::write(folder.join("gateway.toml"), config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portero"));
+        let command = command.args(["run", "--config"]).arg(folder.join("gateway.toml"));
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let front = loop {
+            let event: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+            if event["message"] == "listening" {
+                break event["listen"].as_str().unwrap().parse().unwrap();
+            }
+        };
+        Self { process, front }
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}

@@ -1,0 +1,247 @@
+//! HTTP/2 from clients, in the clear and with prior knowledge; and what it costs who abuses it.
+
+use std::{future::poll_fn, io::ErrorKind, process::Command, sync::mpsc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
+
+use super::curl::Curl;
+use crate::support::{Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, get};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// `:method GET, :scheme http, :path /public, :authority a`, without any table.
+fn head() -> Vec<u8> {
+    [&b"\x82\x86\x04\x07/public\x01\x01a"[..]].concat()
+}
+
+/// A connection on which the preface was sent.
+fn opened(gateway: &Gateway) -> Connection {
+    let mut connection = Connection::open(gateway.front);
+    connection.write([PREFACE, &frame(SETTINGS, 0, 0, b"")].concat()).unwrap();
+    connection
+}
+
+/// The kinds of the frames that came until the gateway closed.
+fn frames_until_closed(connection: &mut Connection) -> Vec<u8> {
+    // A reset loses frames on their way; that it ended is what counts.
+    let bytes = match connection.rest() {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => panic!("still open"),
+        rest => rest.unwrap_or_default(),
+    };
+    let (mut kinds, mut rest) = (vec![], &bytes[..]);
+    while let [a, b, c, kind, _, _, _, _, _, payload @ ..] = rest {
+        kinds.push(*kind);
+        let length = usize::try_from(u32::from_be_bytes([0, *a, *b, *c])).unwrap();
+        rest = payload.get(length..).unwrap_or_default();
+    }
+    kinds
+}
+
+type Sender = h2::client::SendRequest<Bytes>;
+
+/// Runs `work` on a connection of the `h2` crate's.
+fn with_client<T>(gateway: &Gateway, work: impl AsyncFnOnce(Sender) -> T) -> T {
+    Runtime::new().unwrap().block_on(async {
+        let stream = TcpStream::connect(gateway.front).await.unwrap();
+        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+        let driving = tokio::spawn(connection);
+        let done = timeout(PATIENCE, work(sender)).await.unwrap();
+        driving.abort();
+        done
+    })
+}
+
+async fn status(sender: &mut Sender, request: Request<()>) -> Result<StatusCode, h2::Error> {
+    poll_fn(|cx| sender.poll_ready(cx)).await?;
+    let (response, _) = sender.send_request(request, true)?;
+    Ok(response.await?.status())
+}
+
+fn request(method: &str, uri: &str) -> Request<()> {
+    Request::builder().method(method).uri(uri).body(()).unwrap()
+}
+
+#[test]
+fn curl_speaks_it_in_the_clear_and_tokens_are_checked_on_each_stream() {
+    let (gateway, upstream) = Gateway::with_upstream();
+    let token = gateway.login(Contract::Become);
+    let ask = |path: &str| Curl::to(gateway.front, "http", "a.test", path).with(&["--http2-prior-knowledge"]);
+    let answer = ask("/become/x?y=1").bearer(&token).with(&["--data", "a body"]).ask();
+    assert_eq!((answer.status, &*answer.version), (200, "2"), "{answer:?}");
+    let received = upstream.received();
+    assert_eq!((&*received.target, &received.body[..]), ("/become/x?y=1", &b"a body"[..]));
+    assert_eq!(received.header("x-forwarded-proto"), Some("http"));
+    assert_eq!(received.header("x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(received.header("host"), received.header("x-forwarded-host"));
+    assert_eq!(ask("/become").ask().status, 401);
+    assert_eq!(ask("/become").with(&["--request", "TRACE"]).bearer(&token).ask().status, 405);
+    upstream.received_nothing();
+    let line = gateway.process.access_line("the stream", |line| line["path"] == "/become/x");
+    assert_eq!((&line["status"], &line["client"]), (&200.into(), &"127.0.0.1".into()));
+    let metrics = gateway.ask("/metrics").text();
+    assert!(metrics.contains(r#"portero_requests_total{code="401",route="become"} 1"#), "{metrics}");
+}
+
+#[test]
+fn the_preface_may_come_in_pieces_and_http_1_that_begins_like_it_too() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    for size in [1, 3, 23] {
+        let mut connection = Connection::open(gateway.front);
+        for piece in PREFACE.chunks(size) {
+            connection.write(piece).unwrap();
+        }
+        // A GOAWAY ends it, after SETTINGS on both sides.
+        connection.write([frame(SETTINGS, 0, 0, b""), frame(GOAWAY, 0, 0, &[0; 8])].concat()).unwrap();
+        assert_eq!(frames_until_closed(&mut connection).first(), Some(&SETTINGS));
+        let mut connection = Connection::open(gateway.front);
+        for piece in b"PROPFIND /public HTTP/1.1\r\nHost: a\r\n\r\n".chunks(size) {
+            connection.write(piece).unwrap();
+        }
+        assert_eq!(connection.receive().status, 200);
+    }
+}
+
+#[test]
+fn a_head_that_http_1_would_not_take_is_not_taken() {
+    let (gateway, upstream) = Gateway::with_upstream();
+    with_client(&gateway, async |mut sender| {
+        let mut many = request("GET", "http://a.test/public");
+        for at in 0..201 {
+            many.headers_mut().insert(http::HeaderName::try_from(format!("x-{at}")).unwrap(), "1".parse().unwrap());
+        }
+        let mut other_host = request("GET", "http://a.test/public");
+        other_host.headers_mut().insert("host", "b.test".parse().unwrap());
+        for (refused, expected) in [
+            (many, 431),
+            (other_host, 400),
+            (request("GET", "http://a.test/public/ñ"), 400),
+            (request("GET", "http://a.test/public%2Fx"), 400),
+            (request("CONNECT", "a.test:443"), 405),
+        ] {
+            let uri = refused.uri().clone();
+            assert_eq!(status(&mut sender, refused).await.unwrap().as_u16(), expected, "{uri}");
+        }
+        let mut hop_by_hop = request("GET", "http://a.test/public");
+        hop_by_hop.headers_mut().insert("te", "gzip".parse().unwrap());
+        assert!(status(&mut sender, hop_by_hop).await.is_err());
+        upstream.received_nothing();
+        // None of it ended the connection.
+        let good = status(&mut sender, request("GET", "http://a.test/public?q=ñ")).await;
+        assert_eq!(good.unwrap().as_u16(), 200);
+        assert_eq!(upstream.received().target, "/public?q=%C3%B1");
+    });
+}
+
+#[test]
+fn a_body_that_never_comes_ends_its_stream_and_no_other() {
+    let upstream = RawUpstream::start(|stream| while stream.read() {});
+    let config = Config::standard(upstream.address).server("body_timeout = \"300ms\"");
+    let gateway = config.start_bare();
+    with_client(&gateway, async |mut sender| {
+        poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+        let (response, _body) = sender.send_request(request("POST", "http://a.test/public"), false).unwrap();
+        assert!(response.await.is_err_and(|error| error.is_reset()));
+        assert_eq!(status(&mut sender, request("GET", "http://a.test/become")).await.unwrap().as_u16(), 401);
+    });
+}
+
+#[test]
+fn floods_end_the_connection() {
+    // The upstream holds its answers, so that each stream that is reset was in work.
+    let (release, held) = mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let upstream = RawUpstream::start(move |stream| {
+        if stream.read() {
+            let _ = held.lock().unwrap().recv_timeout(PATIENCE);
+        }
+    });
+    let gateway = Config::standard(upstream.address).start_bare();
+    let resets: Vec<u8> = (0..20_000_u32)
+        .flat_map(|at| {
+            let stream = 2 * at + 1;
+            let reset = frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
+            [frame(HEADERS, END_STREAM | END_HEADERS, stream, &head()), reset].concat()
+        })
+        .collect();
+    let first = frame(HEADERS, END_STREAM, 1, &head());
+    let continuations: Vec<u8> =
+        [first].into_iter().chain((0..5000).map(|_| frame(CONTINUATION, 0, 1, &[0; 1024]))).flatten().collect();
+    // A name and value of 4 KiB in the table, and 16,000 references to it: 64 MiB of fields.
+    let entry = [&b"\x40\x01x\x7f\x81\x1f"[..], &[b'a'; 4096]].concat();
+    let bomb = [&entry[..], &vec![0xbe; 12_000]].concat();
+    let bomb = frame(HEADERS, END_STREAM | END_HEADERS, 1, &[&head()[..], &bomb].concat());
+    for (name, flood) in [("resets", resets), ("continuations", continuations)] {
+        let mut connection = opened(&gateway);
+        // What is written after the end breaks the pipe.
+        let _ = connection.write(&flood);
+        frames_until_closed(&mut connection);
+        assert_eq!(gateway.send(&get("/become")).status, 401, "after {name}");
+    }
+    let before = gateway.resident_kib();
+    let mut connection = opened(&gateway);
+    let _ = connection.write(&bomb);
+    let _ = connection.write([frame(PING, 0, 0, &[0; 8]), frame(GOAWAY, 0, 0, &[0; 8])].concat());
+    frames_until_closed(&mut connection);
+    let grown = gateway.resident_kib().saturating_sub(before);
+    assert!(grown < 16 << 10, "{grown} KiB");
+    drop(release);
+}
+
+#[test]
+fn a_connection_without_streams_is_closed_and_one_that_drains_ends_its_own() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let upstream = RawUpstream::start(move |stream| {
+        if stream.read() {
+            held.lock().unwrap().recv().unwrap();
+            stream.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate");
+        }
+    });
+    let config = Config::standard(upstream.address).server("keepalive_timeout = \"300ms\"\nhead_timeout = \"300ms\"");
+    let gateway = config.start_bare();
+    assert_eq!(frames_until_closed(&mut opened(&gateway)).first(), Some(&SETTINGS));
+    with_client(&gateway, async |mut sender| {
+        poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+        let (response, _) = sender.send_request(request("GET", "http://a.test/public"), true).unwrap();
+        while !upstream.bytes().contains("/public") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        gateway.process.signal("TERM");
+        // What comes after the GOAWAY is refused; what was in work is answered.
+        while poll_fn(|cx| sender.poll_ready(cx)).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        release.send(()).unwrap();
+        assert_eq!(response.await.unwrap().status().as_u16(), 200);
+    });
+    assert_eq!(gateway.process.finish().code, 0);
+}
+
+#[test]
+fn h2load_has_every_request_answered() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let token = gateway.login(Contract::Become);
+    let output = Command::new("h2load")
+        .args(["-n", "2000", "-c", "4", "-m", "20", "-H", &format!("authorization: Bearer {token}")])
+        .arg(format!("http://{}/become", gateway.front))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("2000 succeeded, 0 failed, 0 errored, 0 timeout"), "{text}");
+    assert!(text.contains("status codes: 2000 2xx"), "{text}");
+}

@@ -1,0 +1,204 @@
+//! HTTPS: certificates by name, exchanged under live connections, and clients that show their own.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+};
+
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned,
+    crypto::aws_lc_rs::default_provider,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+
+use super::{authority::Authority, curl::Curl};
+use crate::support::{Config, Connection, Contract, Folder, Gateway, PATIENCE, Upstream, get, wait_until};
+
+/// A config with a TLS listener for these tables of `tls`, and `more` of the listener's keys.
+fn config(upstream: &Upstream, certificates: &[&str], more: &str) -> Config {
+    let table = |entry: &&str| {
+        let (name, more) = entry.split_once(' ').unwrap_or((entry, ""));
+        format!("{{ certificate = \"{name}.crt\", key = \"{name}.key\"{more} }}")
+    };
+    let tables: Vec<_> = certificates.iter().map(table).collect();
+    let listen = format!("listen = [{{ address = \"127.0.0.1:0\", tls = [{}]{more} }}]", tables.join(", "));
+    Config::standard(upstream.address).server(&listen)
+}
+
+fn start(config: &Config, authority: &Authority, issued: &[(&str, &[&str])]) -> Gateway {
+    let folder = Folder::new();
+    for (name, hosts) in issued {
+        authority.issue(&folder, name, name, hosts);
+    }
+    authority.write(&folder, "ca.crt");
+    config.write_to(&folder);
+    for contract in Contract::ALL {
+        contract.make_account(&folder);
+    }
+    Gateway::run(folder)
+}
+
+/// A client of rustls that keeps tickets and trusts one authority.
+fn client(authority: &Path) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// A token, by a login through TLS.
+fn login(gateway: &Gateway) -> String {
+    let contract = Contract::Become;
+    let body = format!(r#"{{"client_id":"{}","client_secret":"{}"}}"#, contract.name(), contract.secret());
+    let ca = gateway.folder.file("ca.crt");
+    let curl = Curl::to(gateway.front, "https", "a.test", "/auth").trusting(&ca);
+    let answer = curl.with(&["--json", &body]).ask();
+    let (_, body) = answer.text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
+    let json: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+    json["access_token"].as_str().unwrap().to_owned()
+}
+
+struct Secured(StreamOwned<ClientConnection, TcpStream>);
+
+impl Secured {
+    fn open(gateway: &Gateway, client: &Arc<ClientConfig>, name: &str) -> Self {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let stream = TcpStream::connect(gateway.front).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self(StreamOwned::new(ClientConnection::new(Arc::clone(client), name).unwrap(), stream))
+    }
+
+    /// The status of a request.
+    fn status(&mut self) -> u16 {
+        self.0.write_all(&get("/become").bytes()).unwrap();
+        let mut seen = vec![];
+        while !seen.ends_with(b"}") {
+            let mut chunk = [0; 1024];
+            let read = self.0.read(&mut chunk).unwrap();
+            assert!(read > 0, "closed after {}", String::from_utf8_lossy(&seen));
+            seen.extend_from_slice(&chunk[..read]);
+        }
+        String::from_utf8_lossy(&seen)["HTTP/1.1 ".len()..][..3].parse().unwrap()
+    }
+
+    fn certificate(&self) -> Vec<u8> {
+        self.0.conn.peer_certificates().unwrap()[0].to_vec()
+    }
+}
+
+#[test]
+fn curl_is_answered_in_both_versions_by_the_certificate_of_the_name() {
+    let (authority, upstream) = (Authority::new(), Upstream::start());
+    let names: [(&str, &[&str]); 3] = [("a", &["a.test"]), ("b", &["*.b.test"]), ("c", &["c.test", "d.test"])];
+    let certificates = ["a", "b", "c , names = [\"x.test\"]"];
+    let gateway = start(&config(&upstream, &certificates, ""), &authority, &names);
+    let (ca, token) = (gateway.folder.file("ca.crt"), login(&gateway));
+    for (host, version) in [("a.test", "1.1"), ("a.test", "2"), ("z.b.test", "2")] {
+        let option = if version == "2" { "--http2" } else { "--http1.1" };
+        let ask = || Curl::to(gateway.front, "https", host, "/become").trusting(&ca).with(&[option]);
+        let answer = ask().bearer(&token).ask();
+        assert_eq!((answer.status, &*answer.version), (200, version), "{answer:?}");
+        let received = upstream.received();
+        assert_eq!(received.header("x-forwarded-proto"), Some("https"));
+        assert_eq!(received.header("x-forwarded-client-cert"), None);
+        assert!(received.header("x-forwarded-host").unwrap().starts_with(host));
+        assert_eq!(ask().ask().status, 401);
+    }
+    upstream.received_nothing();
+    // Who asks for a name that no certificate is for gets the first one, and finds that it is another's.
+    for host in ["c.test", "y.z.b.test"] {
+        let answer = Curl::to(gateway.front, "https", host, "/become").trusting(&ca).ask();
+        assert_eq!((answer.code, answer.status), (60, 0), "{answer:?}");
+    }
+    let metrics = gateway.ask("/metrics").text();
+    for name in ["a.test", "*.b.test", "x.test"] {
+        let gauge = format!("portero_certificate_expiry_timestamp_seconds{{listener=\"127.0.0.1:0\",name=\"{name}\"}}");
+        assert!(metrics.contains(&gauge), "{gauge} in:\n{metrics}");
+    }
+    let line = gateway.process.access_line("a request of HTTP/2", |line| line["host"] == "z.b.test");
+    assert_eq!((&line["status"], &line["route"]), (&200.into(), &"become".into()));
+}
+
+#[test]
+fn old_versions_and_what_is_no_tls_are_turned_away() {
+    let (authority, upstream) = (Authority::new(), Upstream::start());
+    let config = config(&upstream, &["a"], "").server("head_timeout = \"300ms\"");
+    let gateway = start(&config, &authority, &[("a", &["a.test"])]);
+    let connect = |version: &str| {
+        let mut command = Command::new("openssl");
+        command.args(["s_client", "-connect", &gateway.front.to_string(), version, "-cipher", "ALL:@SECLEVEL=0"]);
+        command.stdin(Stdio::null()).output().unwrap()
+    };
+    assert!(connect("-tls1_2").status.success());
+    assert!(!connect("-tls1_1").status.success());
+    let mut plain = Connection::open(gateway.front);
+    plain.write(get("/").bytes()).unwrap();
+    assert!(!plain.rest().unwrap_or_default().starts_with(b"HTTP"));
+    // Nothing at all is a handshake that is not over in time.
+    Connection::open(gateway.front).is_closed();
+    let failed = |reason: &str| {
+        let line = format!("portero_tls_handshake_failures_total{{reason=\"{reason}\"}} ");
+        let metrics = gateway.ask("/metrics").text();
+        let count = metrics.lines().find_map(|text| text.strip_prefix(&line)?.parse::<u32>().ok());
+        count.unwrap_or_else(|| panic!("{line} in:\n{metrics}"))
+    };
+    wait_until("they are counted", PATIENCE, || failed("protocol") == 2 && failed("timeout") == 1);
+}
+
+#[test]
+fn certificates_change_under_live_connections() {
+    let (authority, upstream) = (Authority::new(), Upstream::start());
+    let gateway = start(&config(&upstream, &["a"], ""), &authority, &[("a", &["a.test"])]);
+    let client = client(&gateway.folder.file("ca.crt"));
+    let mut old = Secured::open(&gateway, &client, "a.test");
+    assert_eq!((old.status(), old.0.conn.handshake_kind()), (401, Some(HandshakeKind::Full)));
+    let mut again = Secured::open(&gateway, &client, "a.test");
+    assert_eq!((again.status(), again.0.conn.handshake_kind()), (401, Some(HandshakeKind::Resumed)));
+    authority.issue(&gateway.folder, "a", "another", &["a.test"]);
+    gateway.process.signal("HUP");
+    let taken = gateway.process.event("the config was taken over");
+    assert_eq!(taken["needs_restart"], "");
+    let mut new = Secured::open(&gateway, &self::client(&gateway.folder.file("ca.crt")), "a.test");
+    assert_eq!(new.status(), 401);
+    assert_ne!(new.certificate(), old.certificate());
+    assert_eq!(old.status(), 401);
+    // What cannot be used changes nothing.
+    authority.issue(&gateway.folder, "b", "b", &["a.test"]);
+    std::fs::copy(gateway.folder.file("b.key"), gateway.folder.file("a.key")).unwrap();
+    gateway.process.signal("HUP");
+    let refused = gateway.process.event("the config was not taken over; the present one stays in force");
+    assert!(refused["problem"].as_str().unwrap().contains("does not fit the certificate"), "{refused}");
+    let mut after = Secured::open(&gateway, &self::client(&gateway.folder.file("ca.crt")), "a.test");
+    assert_eq!((after.status(), after.certificate()), (401, new.certificate()));
+}
+
+#[test]
+fn clients_show_certificates_of_the_right_authority() {
+    let (authority, other, upstream) = (Authority::new(), Authority::new(), Upstream::start());
+    for (word, status_without) in [("required", 0), ("optional", 200)] {
+        let more = format!(", client_ca = \"ca.crt\", client_certificate = \"{word}\"");
+        let gateway = start(&config(&upstream, &["a"], &more), &authority, &[("a", &["a.test"]), ("ana", &[])]);
+        other.issue(&gateway.folder, "eve", "eve", &[]);
+        let path = |name: &str| gateway.folder.file(name).to_str().unwrap().to_owned();
+        let ask = || {
+            let curl = Curl::to(gateway.front, "https", "a.test", "/public").trusting(Path::new(&path("ca.crt")));
+            curl.with(&["--header", "X-Forwarded-Client-Cert: Hash=forged"])
+        };
+        let shown = |name: &str| {
+            ask().with(&["--cert", &path(&format!("{name}.crt")), "--key", &path(&format!("{name}.key"))]).ask()
+        };
+        assert_eq!(shown("ana").status, 200);
+        let told = upstream.received().header("x-forwarded-client-cert").unwrap().to_owned();
+        assert!(told.starts_with("Hash=") && told.contains(";Subject=\"CN=ana"), "{told}");
+        assert_eq!(shown("eve").status, 0);
+        assert_eq!(ask().ask().status, status_without);
+        if status_without == 200 {
+            assert_eq!(upstream.received().header("x-forwarded-client-cert"), None);
+        }
+        upstream.received_nothing();
+    }
+}

@@ -63,7 +63,9 @@ async fn follow(pool: Weak<Pool>, entry: ServerSettings, every: Duration) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first tick is at once, and whoever made the pool has looked the names up.
     ticks.tick().await;
-    let mut was_found = true;
+    // A name that led nowhere when the pool was made was said to then.
+    let has_address = |pool: Arc<Pool>| pool.servers().iter().any(|server| server.address() == &*entry.name);
+    let mut was_found = pool.upgrade().is_some_and(has_address);
     loop {
         ticks.tick().await;
         let Some(pool) = pool.upgrade() else { return };

@@ -60,8 +60,7 @@ impl Reloader {
         // A gateway that starts may be there before its services; one that works does not give up one for a
         // name that leads nowhere.
         if let Some(pool) = new_pools.iter().find(|pool| pool.servers().is_empty()) {
-            let name = &pool.settings.name;
-            return Err(StartError::System(format!("upstream '{name}': none of its servers' names has an address")));
+            return Err(StartError::Addresses(Arc::clone(&pool.settings.name)));
         }
         // Nor may what issuers need be wrong: below, keys change on the disk.
         self.foreign.check(&settings.site.issuers)?;

@@ -85,6 +85,9 @@ pub enum StartError {
     /// The tables.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// A reload would leave an upstream without any server to ask.
+    #[error("upstream '{0}': none of its servers' names has an address")]
+    Addresses(Arc<str>),
     /// A foreign issuer's files.
     #[error(transparent)]
     ForeignIssuer(#[from] ForeignIssuerError),

@@ -57,6 +57,11 @@ impl Reloader {
         let is_new = |pool: &&Arc<Pool>| !present.pools.iter().any(|known| Arc::ptr_eq(known, pool));
         let new_pools: Vec<_> = snapshot.pools.iter().filter(is_new).cloned().collect();
         upstream::look_up(&new_pools).await;
+        // A gateway that starts may be there before its services; one that works does not give up one for a
+        // name that leads nowhere.
+        if let Some(pool) = new_pools.iter().find(|pool| pool.servers().is_empty()) {
+            return Err(StartError::Addresses(Arc::clone(&pool.settings.name)));
+        }
         // Nor may what issuers need be wrong: below, keys change on the disk.
         self.foreign.check(&settings.site.issuers)?;
         // New realms have their keys before their first request.

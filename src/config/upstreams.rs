@@ -93,6 +93,13 @@ fn upstream(name: &str, mut section: Section<'_>, upstreams: &mut Upstreams) {
     let connections_max = section.or("connections_max", default.connections_max, |item| item.integer(&CONNECTIONS));
     let pending_max = section.or("pending_max", default.pending_max, |item| item.integer(&PENDING));
     let tls = section.optional("tls", tls::read);
+    if let Some(tls) = tls.as_ref().filter(|tls| tls.name.is_none()) {
+        for (server, _) in &servers {
+            if !tls.fits(&server.value.host) {
+                section.report("tls", &format!("no certificate can be for '{}'; add tls.name", server.value.host));
+            }
+        }
+    }
     let http = section.or("http", default.http, |item| item.one_of(&HTTP));
     if http == HttpVersion::Auto && !section.has("tls") {
         section.report("http", "\"auto\" is what TLS agrees on; add tls, or write \"1.1\" or \"2\"");

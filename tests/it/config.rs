@@ -68,11 +68,6 @@ fn what_is_missing_taken_or_unreadable_is_named() {
     assert_eq!(folder.names(), ["gateway.toml"], "nothing was made");
 
     let folder = Folder::new();
-    let nowhere = "[upstreams.nowhere]\nservers = [\"nowhere.invalid:80\"]";
-    Config::standard(upstream.address).text(nowhere).write_to(&folder);
-    refused(&folder, "run", &["upstream 'nowhere'", "nowhere.invalid:80"]);
-
-    let folder = Folder::new();
     let toml = Config::standard(upstream.address).toml();
     fs::write(folder.config(), toml.replace("listen = \"127.0.0.1:0\"", &format!("listen = \"{address}\""))).unwrap();
     refused(&folder, "run", &[&address, "admin.listen", "in use"]);

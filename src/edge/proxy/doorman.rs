@@ -23,7 +23,7 @@ use crate::state::upstream::RETRIES_MAX;
 /// How often pingora may offer one request to servers: above what the relay tries, so that ours decides.
 const PINGORA_TRIES_MAX: usize = 1 + RETRIES_MAX as usize + 1;
 
-/// Idle upstream connections that are kept, for each thread.
+/// Idle upstream connections that are kept, for each thread: pingora multiplies.
 const IDLE_UPSTREAM_CONNECTIONS: usize = 256;
 
 /// pingora's application. What it does stands in `admission` (until a request is forwarded) and
@@ -35,7 +35,7 @@ impl Doorman {
     pub(super) fn in_pingora(shared: Arc<Shared>, threads: usize) -> HttpProxy<Self> {
         let conf = ServerConf {
             threads,
-            upstream_keepalive_pool_size: IDLE_UPSTREAM_CONNECTIONS * threads,
+            upstream_keepalive_pool_size: IDLE_UPSTREAM_CONNECTIONS,
             max_retries: PINGORA_TRIES_MAX,
             ..ServerConf::default()
         };

@@ -75,7 +75,9 @@ impl Doorman {
         let stale = reused && matches!(error.retry, RetryType::ReusedOnly);
         error.retry.decide_reuse(reused);
         let from_upstream = *error.esource() == ErrorSource::Upstream;
-        if from_upstream && !stale && !self.is_over(exchange) {
+        // That an answer took all the time there was need not be the server's doing.
+        let had_time = !exchange.answering || !self.is_over(exchange);
+        if from_upstream && !stale && had_time {
             self.turn_failed(exchange);
         }
         let broken = matches!(

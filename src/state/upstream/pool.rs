@@ -266,6 +266,8 @@ fn was_tried(tried: &[Arc<Server>], server: &Arc<Server>) -> bool {
 mod tests {
     use std::{collections::HashMap, time::Duration};
 
+    use pingora::upstreams::peer::Peer;
+
     use super::*;
     use crate::{
         domain::{Clock, SystemClock},
@@ -354,7 +356,6 @@ mod tests {
             let turn = pool.pick(SystemClock.instant(), &[], no_key).unwrap();
             turn.peer(Duration::from_secs(1))
         });
-        use pingora::upstreams::peer::Peer;
         assert_ne!(peers[0].reuse_hash(), peers[1].reuse_hash());
         assert_eq!(peers[0].options.read_timeout, Some(Duration::from_secs(1)), "no wait outlives the exchange");
     }

@@ -73,6 +73,12 @@ impl TlsSettings {
         self.name.as_deref().map_or(Ok(()), |name| server_name(name).map(drop))
     }
 
+    /// Whether a server with this host can have a certificate that is checked.
+    #[must_use]
+    pub fn fits(&self, host: &str) -> bool {
+        self.name.is_some() || server_name(host).is_ok()
+    }
+
     fn config(&self, roots: RootCertStore, protocols: &[&str]) -> Result<ClientConfig, TlsError> {
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
@@ -176,7 +182,11 @@ fn readable(certificate: &CertificateDer<'_>) -> Result<(), TlsError> {
     parsed.map(drop).map_err(|error| TlsError::Certificate(error.to_string()))
 }
 
+/// A name with an underscore is none: pingora would take a certificate for the name with a hyphen there.
 fn server_name(name: &str) -> Result<ServerName<'static>, TlsError> {
+    if name.contains('_') {
+        return Err(TlsError::Name(name.into()));
+    }
     ServerName::try_from(name).map(|name| name.to_owned()).map_err(|_| TlsError::Name(name.into()))
 }
 

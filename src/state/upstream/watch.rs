@@ -63,7 +63,9 @@ async fn follow(pool: Weak<Pool>, entry: ServerSettings, every: Duration) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first tick is at once, and whoever made the pool has looked the names up.
     ticks.tick().await;
-    let mut was_found = true;
+    // A name that led nowhere when the pool was made was said to then.
+    let has_address = |pool: Arc<Pool>| pool.servers().iter().any(|server| server.address() == &*entry.name);
+    let mut was_found = pool.upgrade().is_some_and(has_address);
     loop {
         ticks.tick().await;
         let Some(pool) = pool.upgrade() else { return };
@@ -183,8 +185,8 @@ mod tests {
         pool.servers().iter().map(|server| server.socket.to_string()).collect()
     }
 
-    fn found(list: &[&str]) -> io::Result<Vec<SocketAddr>> {
-        Ok(list.iter().map(|address| address.parse().unwrap()).collect())
+    fn found(list: &[&str]) -> Vec<SocketAddr> {
+        list.iter().map(|address| address.parse().unwrap()).collect()
     }
 
     #[test]
@@ -192,14 +194,14 @@ mod tests {
         let (pool, entry) = pool("crm.internal");
         assert!(named(&pool) == [entry.clone()] && addresses(&pool).is_empty());
         let mut was_found = true;
-        take_over(&pool, &entry, found(&["10.0.0.1:80", "10.0.0.2:80", "[::1]:80"]), &mut was_found);
+        take_over(&pool, &entry, Ok(found(&["10.0.0.1:80", "10.0.0.2:80", "[::1]:80"])), &mut was_found);
         assert_eq!(addresses(&pool), ["10.0.0.1:80", "10.0.0.2:80"], "IPv4 where there is any");
         let kept = pool.servers()[1].clone();
         kept.set_well(false);
-        take_over(&pool, &entry, found(&["10.0.0.3:80", "10.0.0.2:80"]), &mut was_found);
+        take_over(&pool, &entry, Ok(found(&["10.0.0.3:80", "10.0.0.2:80"])), &mut was_found);
         assert_eq!(addresses(&pool), ["10.0.0.2:80", "10.0.0.3:80"]);
         assert!(Arc::ptr_eq(&kept, &pool.servers()[0]) && !pool.servers()[0].is_well());
-        take_over(&pool, &entry, found(&["[::2]:80"]), &mut was_found);
+        take_over(&pool, &entry, Ok(found(&["[::2]:80"])), &mut was_found);
         assert_eq!(addresses(&pool), ["[::2]:80"]);
     }
 
@@ -207,7 +209,7 @@ mod tests {
     fn a_look_up_that_fails_takes_nothing_away() {
         let (pool, entry) = pool("crm.internal");
         let mut was_found = true;
-        take_over(&pool, &entry, found(&["10.0.0.1:80"]), &mut was_found);
+        take_over(&pool, &entry, Ok(found(&["10.0.0.1:80"])), &mut was_found);
         for answer in [Err(io::Error::other("no name server")), Ok(vec![])] {
             take_over(&pool, &entry, answer, &mut was_found);
             assert_eq!((addresses(&pool), was_found), (vec!["10.0.0.1:80".to_owned()], false));

@@ -225,11 +225,13 @@ impl RawStream {
         true
     }
 
-    /// Lets a moment pass, far below any wait of a test's gateway. True, for conditions.
-    pub(crate) fn pause(&self) -> bool {
+    /// Writes again and again, a moment between: far below any wait of a test's gateway.
+    pub(crate) fn dribble(&mut self, text: &str) {
         // Nobody ever sends.
         let (_sender, pause) = mpsc::channel::<()>();
-        pause.recv_timeout(std::time::Duration::from_millis(20)).is_err()
+        while self.write(text) {
+            assert!(pause.recv_timeout(std::time::Duration::from_millis(20)).is_err());
+        }
     }
 
     /// Says that nothing more will be written.

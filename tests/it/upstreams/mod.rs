@@ -3,6 +3,7 @@
 mod balance;
 mod faults;
 mod health;
+mod http2;
 mod limits;
 mod pool;
 mod real;

@@ -163,6 +163,12 @@ fn http_2_is_spoken_where_the_pool_says_so() {
         let line = format!("GET /over-{http} {version}");
         wait_until(&line, PATIENCE, || over_tls.seen().iter().any(|seen| seen.contains(&line)));
     }
+    let (_, old) = nginx("localhost", "");
+    let gateway = before(&old, "localhost", "{ ca = \"{folder}/ca.pem\" }\nhttp = \"auto\"");
+    assert_eq!(gateway.send(&get("/agreed")).text(), "secret");
+    wait_until("HTTP/1.1 was agreed on", PATIENCE, || {
+        old.seen().iter().any(|seen| seen.contains("GET /agreed HTTP/1.1"))
+    });
     let checked = "http = \"2\"\nhealth = { path = \"/health\", interval = \"100ms\", unhealthy = 1 }";
     let gateway = start(&named_pool(&format!("\"{}\"", clear.address), checked));
     assert_eq!(gateway.send(&get("/clear")).text(), "clear");

@@ -198,6 +198,12 @@ fn tls_is_checked_with_what_its_files_say() {
     names("1", &["3:7: upstreams.c.tls: expected a table"]);
     names("{ sni = \"x\" }", &["upstreams.c.tls.sni: unknown key"]);
     names("{ name = \"a b\" }", &["upstreams.c.tls.name: 'a b' is not a host name or an address"]);
+    names("{ name = \"a_b\" }", &["upstreams.c.tls.name: 'a_b' is not a host name or an address"]);
+    assert_eq!(
+        report("[upstreams.c]\nservers = [\"a_b:1\"]\ntls = true"),
+        "3:7: upstreams.c.tls: no certificate can be for 'a_b'; add tls.name"
+    );
+    assert_eq!(report("[upstreams.c]\nservers = [\"a_b:1\", \"[::1]:2\"]\ntls = { name = \"crm\" }"), "no problem");
     names("{ ca = \"F/none.pem\" }", &["upstreams.c.tls.ca: 'F/none.pem' cannot be read"]);
     names("{ ca = \"F/empty.pem\" }", &["upstreams.c.tls.ca: 'F/empty.pem' has no certificate in PEM form"]);
     names("{ ca = \"F/broken.pem\" }", &["upstreams.c.tls: a certificate cannot be used"]);

@@ -1,0 +1,125 @@
+//! HTTP/2 with an upstream, frame by frame: trailers, streams that are refused, connections that go away.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream, server::SendResponse};
+use http::{HeaderMap, Request as Head, Response};
+use tokio::runtime::{Builder, Runtime};
+
+use super::{pool, start};
+use crate::support::{Connection, Request, get};
+
+/// A server of HTTP/2 in clear that counts connections and requests.
+struct Server {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
+    _runtime: Runtime,
+}
+
+type Serve = fn(usize, Head<RecvStream>, SendResponse<Bytes>) -> End;
+
+/// What becomes of a connection after a request.
+#[derive(PartialEq)]
+enum End {
+    Stays,
+    Breaks,
+}
+
+impl Server {
+    /// `serve` is given the number of each request, from 0.
+    fn start(serve: Serve) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (connections, requests) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (connected, requested) = (Arc::clone(&connections), Arc::clone(&requests));
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                connected.fetch_add(1, Ordering::SeqCst);
+                let requested = Arc::clone(&requested);
+                tokio::spawn(async move {
+                    let mut connection = h2::server::handshake(stream).await.unwrap();
+                    while let Some(Ok((request, respond))) = connection.accept().await {
+                        let number = requested.fetch_add(1, Ordering::SeqCst);
+                        if serve(number, request, respond) == End::Breaks {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Self { address, connections, requests, _runtime: runtime }
+    }
+}
+
+fn answer(mut respond: SendResponse<Bytes>) -> End {
+    let mut body = respond.send_response(Response::new(()), false).unwrap();
+    body.send_data(Bytes::from_static(b"streamed"), true).unwrap();
+    End::Stays
+}
+
+const HTTP_2: &str = "http = \"2\"";
+
+#[test]
+fn requests_share_a_connection_and_trailers_break_nothing() {
+    let server = Server::start(|_, _, mut respond| {
+        let mut body = respond.send_response(Response::new(()), false).unwrap();
+        body.send_data(Bytes::from_static(b"streamed"), false).unwrap();
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", "0".parse().unwrap());
+        body.send_trailers(trailers).unwrap();
+        End::Stays
+    });
+    let gateway = start(&pool(&[server.address], HTTP_2));
+    let mut connection = Connection::open(gateway.front);
+    for _ in 0..5 {
+        assert_eq!(connection.send(&get("/")).text(), "streamed");
+    }
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_refused_stream_is_opened_again_where_that_changes_nothing() {
+    for (method, status, requests) in [("GET", 200, 2), ("POST", 502, 1)] {
+        let server = Server::start(|number, _, mut respond| {
+            if number > 0 {
+                return answer(respond);
+            }
+            respond.send_reset(Reason::REFUSED_STREAM);
+            End::Stays
+        });
+        let gateway = start(&pool(&[server.address], HTTP_2));
+        assert_eq!(gateway.send(&Request::new(method, "/").body("x")).status, status, "{method}");
+        assert_eq!(server.requests.load(Ordering::SeqCst), requests, "{method}");
+    }
+}
+
+#[test]
+fn a_connection_that_breaks_takes_a_get_to_another_and_a_post_nowhere() {
+    for (method, status, requests) in [("GET", 200, 3), ("POST", 502, 2)] {
+        let server = Server::start(|number, _, respond| if number == 1 { End::Breaks } else { answer(respond) });
+        let gateway = start(&pool(&[server.address], HTTP_2));
+        assert_eq!(gateway.send(&get("/")).status, 200);
+        assert_eq!(gateway.send(&Request::new(method, "/").body("x")).status, status, "{method}");
+        assert_eq!(server.requests.load(Ordering::SeqCst), requests, "{method}");
+        assert_eq!(gateway.send(&get("/")).status, 200, "the pool recovers");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_speak_it_is_502() {
+    let old = crate::support::RawUpstream::start(|stream| {
+        stream.read();
+        stream.write("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    });
+    let gateway = start(&pool(&[old.address], HTTP_2));
+    assert_eq!(gateway.send(&get("/")).status, 502);
+}

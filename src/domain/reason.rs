@@ -76,6 +76,8 @@ pub enum Reason {
     RequestTimeout,
     /// The head has more fields or bytes than are taken.
     HeadTooLarge,
+    /// Something is expected that no server here does.
+    ExpectationFailed,
     /// Too many attempts, or too many connections.
     TooManyRequests,
     /// Too many tokens from this address were checked and found bad.
@@ -94,7 +96,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for resolving metric handles ahead.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::Public,
         Self::Authenticated,
         Self::Anonymous,
@@ -128,6 +130,7 @@ impl Reason {
         Self::BodyTooLarge,
         Self::RequestTimeout,
         Self::HeadTooLarge,
+        Self::ExpectationFailed,
         Self::TooManyRequests,
         Self::TooManyBadTokens,
         Self::UpstreamFailed,
@@ -174,6 +177,7 @@ impl Reason {
             Self::BodyTooLarge => "body_too_large",
             Self::RequestTimeout => "request_timeout",
             Self::HeadTooLarge => "head_too_large",
+            Self::ExpectationFailed => "expectation_failed",
             Self::TooManyRequests => "too_many_requests",
             Self::TooManyBadTokens => "too_many_bad_tokens",
             Self::UpstreamFailed => "upstream_failed",
@@ -195,6 +199,7 @@ impl Reason {
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
             Self::BodyTooLarge => 413,
+            Self::ExpectationFailed => 417,
             Self::TooManyRequests | Self::TooManyBadTokens => 429,
             Self::HeadTooLarge => 431,
             Self::Internal => 500,

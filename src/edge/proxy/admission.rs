@@ -5,15 +5,16 @@ use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::Method;
-use pingora::{Result, proxy::Session};
+use pingora::{Result, http::RequestHeader, proxy::Session};
 
 use super::{
+    connection::Connection,
     doorman::Doorman,
-    exchange::{Exchange, Forward, Verdict},
+    exchange::{Exchange, Forward, Permission, RequestLine, Verdict},
     forward, local,
 };
 use crate::{
-    decision::{Awaiting, Decision, Denial, Endpoint, ForwardToken, Permit, Request, View, decide},
+    decision::{Decision, Denial, Endpoint, ForwardToken, Permit, Request, View, decide},
     domain::{Reason, Timestamp},
     edge::{
         endpoint::{self, BODY_BYTES_MAX, TokenBody, TokenMessage},
@@ -26,13 +27,18 @@ impl Doorman {
     /// Decides about a request, and answers it unless it is to be forwarded; true when it was answered.
     pub(super) async fn admit(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
         if let Some(connection) = &exchange.connection {
-            let headers = &session.req_header().headers;
-            let trusted_proxies = &self.0.tunables().trusted_proxies;
-            exchange.client = Some(forward::client_address(headers, connection.peer.ip(), trusted_proxies));
+            exchange.client = Some(self.client_of(session.req_header(), connection));
         }
-        match self.decide(session, exchange.client).await {
+        let permission = match exchange.decided.take() {
+            Some(decided) => decided,
+            None => self.decide(session.req_header(), exchange.client).await,
+        };
+        match permission {
             Ok(Permission::Forward(forward)) => {
+                let total = forward.route.pool.settings.timeouts.total;
                 exchange.verdict = Verdict::Forward(forward);
+                exchange.line = Some(RequestLine::of(session.req_header()));
+                exchange.watch(Some(total));
                 forward::drop_nominations(session.req_header_mut())?;
                 return Ok(false);
             }
@@ -44,6 +50,12 @@ impl Doorman {
         Ok(true)
     }
 
+    /// Who is behind a connection, in the words of a proxy that is believed.
+    pub(super) fn client_of(&self, head: &RequestHeader, connection: &Connection) -> IpAddr {
+        let trusted_proxies = &self.0.tunables().trusted_proxies;
+        forward::client_address(&head.headers, connection.peer.ip(), trusted_proxies)
+    }
+
     async fn deny(&self, session: &mut Session, exchange: &mut Exchange, denial: Denial) -> Result<()> {
         let response = respond::denial(&denial);
         exchange.verdict = Verdict::Deny(denial);
@@ -52,8 +64,7 @@ impl Doorman {
 
     /// Decides. A token that was never seen is opened in between, and its foreign issuer asked where that takes a key
     /// that nobody knows yet.
-    async fn decide(&self, session: &Session, client: Option<IpAddr>) -> Result<Permission, Denial> {
-        let head = session.req_header();
+    pub(super) async fn decide(&self, head: &RequestHeader, client: Option<IpAddr>) -> Result<Permission, Denial> {
         if !head.raw_path_is_utf8() {
             return Err(Denial::of(Reason::AmbiguousPath));
         }
@@ -124,13 +135,6 @@ impl Doorman {
         exchange.verdict = Verdict::Endpoint(endpoint, outcome);
         local::write(session, response).await
     }
-}
-
-enum Permission {
-    Forward(Forward),
-    Endpoint(Arc<Endpoint>),
-    /// Nothing yet: a foreign issuer must be asked first.
-    AwaitKey(Awaiting),
 }
 
 fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward, Denial> {

@@ -12,7 +12,10 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 
-use super::{connection::Connection, exchange::Exchange, shared::Shared};
+use super::{
+    exchange::{Arrival, Exchange},
+    shared::Shared,
+};
 
 /// How often pingora may offer one request to servers: above what the relay tries, so that ours decides.
 const PINGORA_TRIES_MAX: usize = 4;
@@ -47,7 +50,9 @@ impl ProxyHttp for Doorman {
 
     /// Not only on reuse: our accept loop hands its connection over with every request.
     fn on_connection_reuse(&self, _: &mut Session, exchange: &mut Exchange, context: Box<dyn Any + Send + Sync>) {
-        exchange.connection = context.downcast::<Arc<Connection>>().ok().map(|connection| *connection);
+        if let Ok(arrival) = context.downcast::<Arrival>() {
+            exchange.arrive(*arrival);
+        }
     }
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
@@ -97,20 +102,22 @@ impl ProxyHttp for Doorman {
     fn upstream_response_body_filter(
         &self,
         _: &mut Session,
-        _: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         _: bool,
         exchange: &mut Exchange,
     ) -> Result<Option<Duration>> {
+        exchange.bytes_out += body.as_ref().map_or(0, |body| body.len() as u64);
         if self.is_over(exchange) { Err(Error::new_up(ErrorType::ReadTimedout)) } else { Ok(None) }
     }
 
     async fn request_body_filter(
         &self,
         _: &mut Session,
-        _: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         _: bool,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        exchange.bytes_in += body.as_ref().map_or(0, |body| body.len() as u64);
         if self.is_over(exchange) { Err(Error::new_down(ErrorType::ReadTimedout)) } else { Ok(()) }
     }
 

@@ -6,11 +6,13 @@ use pingora::{protocols::l4::stream::Stream as TcpLayer, proxy::HttpProxy};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
+    time::MissedTickBehavior,
 };
 
 use super::{
     connection::{Connection, Scheme},
     doorman::Doorman,
+    live::SWEEP_INTERVAL,
     serve::serve_connection,
     shared::Shared,
     sockets::Listeners,
@@ -26,6 +28,7 @@ pub async fn serve(listeners: Listeners, threads: usize, shared: Arc<Shared>, sh
     let proxy = Arc::new(Doorman::in_pingora(Arc::clone(&shared), threads));
     let total = shared.connections_max();
     let connections = Arc::new(Semaphore::new(total));
+    let sweeper = tokio::spawn(sweep(Arc::clone(&shared)));
     let mut loops = vec![];
     for listener in listeners.0 {
         match TcpListener::from_std(listener) {
@@ -47,6 +50,17 @@ pub async fn serve(listeners: Listeners, threads: usize, shared: Arc<Shared>, sh
     // Every permit back means every connection ended.
     let all = u32::try_from(total).unwrap_or(u32::MAX);
     drop(connections.acquire_many(all).await);
+    sweeper.abort();
+}
+
+/// Ends what is in flight when its token ends, until it is aborted.
+async fn sweep(shared: Arc<Shared>) {
+    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        shared.sweep();
+    }
 }
 
 async fn accept_loop(
@@ -88,7 +102,7 @@ async fn enter(
     stream: TcpStream,
     peer: SocketAddr,
     proxy: &Arc<HttpProxy<Doorman>>,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     shutdown: watch::Receiver<bool>,
 ) {
     if stream.set_nodelay(true).is_err() {

@@ -11,6 +11,7 @@ mod exchange;
 mod forward;
 mod head;
 mod listener;
+mod live;
 mod local;
 mod record;
 mod relay;
@@ -18,6 +19,7 @@ mod serve;
 mod settings;
 mod shared;
 mod sockets;
+mod tunnel;
 
 pub use listener::serve;
 pub use settings::Settings;

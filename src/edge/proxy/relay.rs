@@ -72,6 +72,7 @@ impl Doorman {
 
     /// Takes an upstream's head.
     pub(super) fn take_response(&self, response: &ResponseHeader, exchange: &mut Exchange) {
+        exchange.status = response.status.as_u16();
         if exchange.upstream_wait.is_none() && !response.status.is_informational() {
             let wait = exchange.handed_over.map(|handed| self.0.since(handed)).unwrap_or_default();
             exchange.upstream_wait = Some(wait);

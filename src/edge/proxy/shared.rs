@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use prometheus::IntGauge;
 use tokio::runtime::Handle;
 
-use super::Settings;
+use super::{Settings, exchange::Exchange, live::Lifelines};
 use crate::{
     decision::{ForeignIssuers, Gate},
     domain::{Clock, Reason},
@@ -32,6 +32,8 @@ pub struct Tunables {
     pub keepalive_timeout: Duration,
     /// See [`Settings::body_timeout`].
     pub body_timeout: Duration,
+    /// See [`Settings::drain_timeout`].
+    pub drain_timeout: Duration,
     /// Whether requests are logged.
     pub access_log: bool,
 }
@@ -45,6 +47,7 @@ impl Tunables {
             head_timeout: settings.head_timeout,
             keepalive_timeout: settings.keepalive_timeout,
             body_timeout: settings.body_timeout,
+            drain_timeout: settings.drain_timeout,
             access_log,
         }
     }
@@ -72,6 +75,8 @@ pub struct Shared {
     unrouted: RouteMetrics,
     connections_open: IntGauge,
     connections_active: IntGauge,
+    connections_tunnel: IntGauge,
+    lifelines: Lifelines<Exchange>,
     tunables: ArcSwap<Tunables>,
     connections_max: usize,
 }
@@ -84,6 +89,8 @@ impl Shared {
             unrouted: metrics.route("-"),
             connections_open: metrics.connections.with_label_values(&["open"]),
             connections_active: metrics.connections.with_label_values(&["active"]),
+            connections_tunnel: metrics.connections.with_label_values(&["tunnel"]),
+            lifelines: Lifelines::default(),
             means,
             tunables: ArcSwap::from_pointee(tunables),
             connections_max,
@@ -119,6 +126,20 @@ impl Shared {
 
     pub(super) fn request_begun(&self) -> Gauged {
         Gauged::up(&self.connections_active)
+    }
+
+    pub(super) fn tunnel_begun(&self) -> Gauged {
+        Gauged::up(&self.connections_tunnel)
+    }
+
+    pub(super) const fn lifelines(&self) -> &Lifelines<Exchange> {
+        &self.lifelines
+    }
+
+    /// Ends what is in flight and may be so no longer.
+    pub(super) fn sweep(&self) {
+        let clock = &self.means.clock;
+        self.lifelines.sweep(&self.means.gate.view(), clock.now(), clock.instant());
     }
 
     pub(super) const fn unrouted(&self) -> &RouteMetrics {

@@ -251,9 +251,9 @@ fn is_target(method: &[u8], target: &[u8]) -> bool {
     if target.first() == Some(&b'/') || (target == b"*" && method == b"OPTIONS") {
         return true;
     }
-    let scheme = [&b"http://"[..], b"https://"].into_iter().find(|scheme| {
-        target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme)
-    });
+    let scheme = [&b"http://"[..], b"https://"]
+        .into_iter()
+        .find(|scheme| target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme));
     scheme.is_some_and(|scheme| !matches!(target[scheme.len()], b'/' | b'?' | b':' | b'@'))
 }
 

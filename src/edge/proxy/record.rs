@@ -106,10 +106,7 @@ impl Shared {
         if !self.tunables().access_log {
             return;
         }
-        let host = written
-            .host
-            .and_then(|host| Host::parse(host.to_str().ok()?).ok())
-            .map(|host| host.to_lower_case());
+        let host = written.host.and_then(|host| Host::parse(host.to_str().ok()?).ok()).map(|host| host.to_lower_case());
         let path = CanonicalPath::parse(written.uri.path().as_bytes()).ok();
         self.means.access_log.write(&Entry {
             timestamp: Time(self.means.clock.now()),

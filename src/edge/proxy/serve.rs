@@ -54,8 +54,7 @@ pub(super) async fn serve_connection(
             Err(error) => return refuse(stream, connection.peer, shared, &error).await,
         };
         let _busy = shared.request_begun();
-        let mut arrival =
-            Arrival { connection: Arc::clone(connection), lifeline: Arc::clone(lifeline), decided: None };
+        let mut arrival = Arrival { connection: Arc::clone(connection), lifeline: Arc::clone(lifeline), decided: None };
         let mut bytes = head.bytes;
         if head.upgrade {
             match tunnel::enter(&mut stream, bytes, &mut arrival, shared, &mut shutdown).await {

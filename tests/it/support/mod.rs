@@ -10,6 +10,7 @@ pub(crate) mod pen;
 mod process;
 mod upstream;
 mod wait;
+mod web_socket;
 
 pub(crate) use client::{Connection, Request, Response, delete, get, post};
 pub(crate) use config::{Config, Folder};
@@ -20,6 +21,7 @@ pub(crate) use jwks::JwksServer;
 pub(crate) use process::{Process, Ran, command, portero};
 pub(crate) use upstream::{RawUpstream, Received, Upstream, answer_every_head};
 pub(crate) use wait::{Deadline, PATIENCE, wait_until};
+pub(crate) use web_socket::{WebSocket, WebSocketService};
 
 use std::{
     net::Ipv4Addr,

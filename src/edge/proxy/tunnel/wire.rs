@@ -205,14 +205,16 @@ mod tests {
 
     #[test]
     fn the_wish_is_taken_out_and_nothing_else() {
-        let head = "\r\nGET /upgrade: HTTP/1.1\r\nHost: a\r\nUPGRADE: h2c\r\nHTTP2-Settings: x\r\nA: b\r\n\r\nupgrade: c\r\n";
+        let head =
+            "\r\nGET /upgrade: HTTP/1.1\r\nHost: a\r\nUPGRADE: h2c\r\nHTTP2-Settings: x\r\nA: b\r\n\r\nupgrade: c\r\n";
         let plain = without_upgrade(&BytesMut::from(head));
         assert_eq!(plain, "\r\nGET /upgrade: HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\nupgrade: c\r\n".as_bytes());
     }
 
     #[tokio::test]
     async fn interim_answers_are_passed_over_and_counted() {
-        let mut wire = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\r\nmore".as_bytes();
+        let mut wire =
+            "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\r\nmore".as_bytes();
         let answer = read_answer(&mut wire, Duration::from_secs(1)).await.unwrap();
         assert_eq!((answer.head.status.as_u16(), &answer.rest[..]), (101, &b"more"[..]));
         let endless = "HTTP/1.1 100 Continue\r\n\r\n".repeat(INTERIM_MAX + 1);

@@ -113,7 +113,7 @@ mod tests {
 
     fn frames() -> Vec<Vec<u8>> {
         let long = [&[0x82, 126, 1, 0][..], &[0; 256]].concat();
-        let longer = [&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0][..], &[7; 65536]].concat();
+        let longer = [&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0][..], &vec![7; 65536]].concat();
         vec![vec![0x81, 2, b'h', b'i'], vec![0x89, 0], long, longer, close_frame(4401, "expired", true)]
     }
 

@@ -114,8 +114,7 @@ impl Tunnel<'_> {
         let framed = head.headers.contains_key(header::SEC_WEBSOCKET_KEY) && protocol.eq_ignore_ascii_case("websocket");
         let (mut upstream, answer) = match lifeline.guard(self.open(head, protocol)).await {
             Ok(Ok(opened)) => opened,
-            Ok(Err(reason)) => return self.refuse(reason).await,
-            Err(reason) => return self.refuse(reason).await,
+            Ok(Err(reason)) | Err(reason) => return self.refuse(reason).await,
         };
         self.exchange.status = answer.head.status.as_u16();
         if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {

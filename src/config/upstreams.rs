@@ -220,6 +220,7 @@ fn timeouts(mut section: Section<'_>) -> Timeouts {
         write: wait("write", default.write),
         total: wait("total", default.total),
         idle: wait("idle", default.idle),
+        tunnel_idle: wait("tunnel_idle", default.tunnel_idle),
     };
     section.finish();
     timeouts

@@ -78,6 +78,8 @@ pub enum Reason {
     RequestTimeout,
     /// The head has more fields or bytes than are taken.
     HeadTooLarge,
+    /// Something is expected that no server here does.
+    ExpectationFailed,
     /// Too many attempts, or too many connections.
     TooManyRequests,
     /// Too many tokens from this address were checked and found bad.
@@ -100,7 +102,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for resolving metric handles ahead.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::Public,
         Self::Authenticated,
         Self::Anonymous,
@@ -135,6 +137,7 @@ impl Reason {
         Self::BodyTooLarge,
         Self::RequestTimeout,
         Self::HeadTooLarge,
+        Self::ExpectationFailed,
         Self::TooManyRequests,
         Self::TooManyBadTokens,
         Self::UpstreamFailed,
@@ -184,6 +187,7 @@ impl Reason {
             Self::BodyTooLarge => "body_too_large",
             Self::RequestTimeout => "request_timeout",
             Self::HeadTooLarge => "head_too_large",
+            Self::ExpectationFailed => "expectation_failed",
             Self::TooManyRequests => "too_many_requests",
             Self::TooManyBadTokens => "too_many_bad_tokens",
             Self::UpstreamFailed => "upstream_failed",
@@ -208,6 +212,7 @@ impl Reason {
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
             Self::BodyTooLarge => 413,
+            Self::ExpectationFailed => 417,
             Self::TooManyRequests | Self::TooManyBadTokens => 429,
             Self::HeadTooLarge => 431,
             Self::Internal => 500,

@@ -174,6 +174,7 @@ const fn detail(reason: Reason) -> &'static str {
         Reason::RequestTimeout => "La solicitud no llegó a tiempo",
         Reason::BodyTooLarge => "El cuerpo de la solicitud es demasiado grande",
         Reason::HeadTooLarge => "Las cabeceras de la solicitud son demasiado grandes",
+        Reason::ExpectationFailed => "La expectativa de la solicitud no se puede cumplir",
         Reason::TooManyRequests | Reason::TooManyBadTokens => "Demasiadas solicitudes",
         Reason::UpstreamFailed => "El servicio no respondió correctamente",
         Reason::UpstreamTimeout => "El servicio no respondió a tiempo",

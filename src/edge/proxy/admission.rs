@@ -8,12 +8,13 @@ use http::Method;
 use pingora::{Result, http::RequestHeader, proxy::Session};
 
 use super::{
+    connection::Connection,
     doorman::Doorman,
-    exchange::{Exchange, Forward, Verdict},
+    exchange::{Exchange, Forward, Permission, RequestLine, Verdict},
     forward, local,
 };
 use crate::{
-    decision::{Awaiting, Decision, Denial, Endpoint, ForwardToken, Permit, Preflight, Request, View, decide},
+    decision::{Decision, Denial, Endpoint, ForwardToken, Permit, Request, View, decide},
     domain::{Reason, Timestamp},
     edge::{
         endpoint::{self, BODY_BYTES_MAX, TokenBody, TokenMessage},
@@ -26,22 +27,27 @@ impl Doorman {
     /// Decides about a request, and answers it unless it is to be forwarded; true when it was answered.
     pub(super) async fn admit(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
         if let Some(connection) = &exchange.connection {
-            let headers = &session.req_header().headers;
-            let trusted_proxies = &self.0.tunables().trusted_proxies;
-            exchange.client = Some(forward::client_address(headers, connection.peer.ip(), trusted_proxies));
+            exchange.client = Some(self.client_of(session.req_header(), connection));
         }
         let refused = exchange.stream.as_ref().and_then(|stream| stream.refused);
         if let Some(reason) = refused.or_else(|| unserved(session.req_header())) {
             self.deny(session, exchange, Denial::of(reason)).await?;
             return Ok(true);
         }
-        match self.decide(session, exchange.client).await {
+        let permission = match exchange.decided.take() {
+            Some(decided) => decided,
+            None => self.decide(session.req_header(), exchange.client).await,
+        };
+        match permission {
             Ok(Permission::Forward(forward)) => {
                 if let Some(denial) = oversized(session, &forward) {
                     self.deny(session, exchange, denial).await?;
                     return Ok(true);
                 }
+                let total = forward.route.pool.settings.timeouts.total;
                 exchange.verdict = Verdict::Forward(forward);
+                exchange.line = Some(RequestLine::of(session.req_header()));
+                exchange.watch(Some(total));
                 forward::drop_nominations(session.req_header_mut())?;
                 return Ok(false);
             }
@@ -58,6 +64,12 @@ impl Doorman {
         Ok(true)
     }
 
+    /// Who is behind a connection, in the words of a proxy that is believed.
+    pub(super) fn client_of(&self, head: &RequestHeader, connection: &Connection) -> IpAddr {
+        let trusted_proxies = &self.0.tunables().trusted_proxies;
+        forward::client_address(&head.headers, connection.peer.ip(), trusted_proxies)
+    }
+
     async fn deny(&self, session: &mut Session, exchange: &mut Exchange, denial: Denial) -> Result<()> {
         let response = respond::denial(&denial, &exchange.asker(session.req_header()));
         let too_large = denial.reason == Reason::BodyTooLarge;
@@ -67,8 +79,7 @@ impl Doorman {
 
     /// Decides. A token that was never seen is opened in between, and its foreign issuer asked where that takes a key
     /// that nobody knows yet.
-    async fn decide(&self, session: &Session, client: Option<IpAddr>) -> Result<Permission, Denial> {
-        let head = session.req_header();
+    pub(super) async fn decide(&self, head: &RequestHeader, client: Option<IpAddr>) -> Result<Permission, Denial> {
         if !head.raw_path_is_utf8() {
             return Err(Denial::of(Reason::AmbiguousPath));
         }
@@ -149,14 +160,6 @@ impl Doorman {
 /// check, and TRACE would show what the gateway adds (RFC 9110 sections 9.3.6 and 9.3.8).
 fn unserved(head: &RequestHeader) -> Option<Reason> {
     matches!(head.method, Method::CONNECT | Method::TRACE).then_some(Reason::MethodNotAllowed)
-}
-
-enum Permission {
-    Forward(Forward),
-    Endpoint(Arc<Endpoint>),
-    Preflight(Preflight),
-    /// Nothing yet: a foreign issuer must be asked first.
-    AwaitKey(Awaiting),
 }
 
 fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward, Denial> {

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use http::HeaderValue;
 use tokio::sync::Notify;
 
+use super::{exchange::Exchange, live::Lifeline};
 use crate::domain::Reason;
 
 /// A client's connection. Each of its requests is given this by the accept loop.
@@ -49,6 +50,8 @@ pub(super) enum Protocol {
 #[derive(Clone, Debug)]
 pub(super) struct StreamContext {
     pub(super) connection: Arc<Connection>,
+    /// What ends it before its time.
+    pub(super) lifeline: Arc<Lifeline<Exchange>>,
     /// Why it is refused whatever it asks for: what the head's reader does for HTTP/1.
     pub(super) refused: Option<Reason>,
     /// How its body comes along.

@@ -14,8 +14,8 @@ use pingora::{
 };
 
 use super::{
-    connection::{Connection, STREAM},
-    exchange::Exchange,
+    connection::STREAM,
+    exchange::{Arrival, Exchange},
     shared::Shared,
 };
 use crate::state::upstream::RETRIES_MAX;
@@ -57,6 +57,7 @@ impl ProxyHttp for Doorman {
         // Where there is none it is HTTP/1, see below.
         if let Ok(stream) = STREAM.try_with(Clone::clone) {
             exchange.connection = Some(Arc::clone(&stream.connection));
+            exchange.lifeline = Some(Arc::clone(&stream.lifeline));
             exchange.stream = Some(stream);
         }
         exchange
@@ -64,7 +65,9 @@ impl ProxyHttp for Doorman {
 
     /// Not only on reuse: our accept loop hands its connection over with every request.
     fn on_connection_reuse(&self, _: &mut Session, exchange: &mut Exchange, context: Box<dyn Any + Send + Sync>) {
-        exchange.connection = context.downcast::<Arc<Connection>>().ok().map(|connection| *connection);
+        if let Ok(arrival) = context.downcast::<Arrival>() {
+            exchange.arrive(*arrival);
+        }
     }
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
@@ -123,20 +126,22 @@ impl ProxyHttp for Doorman {
     fn upstream_response_body_filter(
         &self,
         _: &mut Session,
-        _: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         _: bool,
         exchange: &mut Exchange,
     ) -> Result<Option<Duration>> {
+        exchange.bytes_out += body.as_ref().map_or(0, |body| body.len() as u64);
         if self.is_over(exchange) { Err(Error::new_up(ErrorType::ReadTimedout)) } else { Ok(None) }
     }
 
     async fn request_body_filter(
         &self,
         session: &mut Session,
-        _: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         end: bool,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        exchange.bytes_in += body.as_ref().map_or(0, |body| body.len() as u64);
         if let Some(stream) = &exchange.stream {
             if end { stream.body.settle() } else { stream.body.came() }
         }

@@ -6,12 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::HeaderValue;
+use http::{HeaderValue, Method, Uri, header};
 use pingora::http::RequestHeader;
 
-use super::connection::{Connection, StreamContext};
+use super::{
+    connection::{Connection, StreamContext},
+    live::Lifeline,
+};
 use crate::{
-    decision::{Denial, Endpoint, Route, Target},
+    decision::{Awaiting, Denial, Endpoint, Preflight, Route, Target},
     domain::{Reason, random},
     edge::respond::Asker,
     state::{
@@ -51,6 +54,44 @@ pub(super) struct Exchange {
     pub(super) answering: bool,
     /// What went wrong after the decision.
     pub(super) failure: Option<Reason>,
+    /// What ends it before its time, until it was counted and logged.
+    pub(super) lifeline: Option<Arc<Lifeline<Exchange>>>,
+    /// What was decided before pingora saw it.
+    pub(super) decided: Option<Result<Permission, Denial>>,
+    /// The request line, once it is forwarded.
+    pub(super) line: Option<RequestLine>,
+    /// The status of the upstream's answer.
+    pub(super) status: u16,
+    /// Bytes of the body that came from the client and were forwarded.
+    pub(super) bytes_in: u64,
+    /// Bytes of the upstream's answer that were forwarded.
+    pub(super) bytes_out: u64,
+}
+
+/// What the accept loop hands over with a request.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// What it came on.
+    pub(super) connection: Arc<Connection>,
+    /// What ends it before its time.
+    pub(super) lifeline: Arc<Lifeline<Exchange>>,
+    /// What was decided about it already.
+    pub(super) decided: Option<Result<Permission, Denial>>,
+}
+
+/// What the access log tells of a request's head, for an exchange that outlives it.
+#[derive(Debug)]
+pub(super) struct RequestLine {
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) host: Option<HeaderValue>,
+}
+
+impl RequestLine {
+    /// Shares the head's bytes.
+    pub(super) fn of(head: &RequestHeader) -> Self {
+        Self { method: head.method.clone(), uri: head.uri.clone(), host: head.headers.get(header::HOST).cloned() }
+    }
 }
 
 /// What was decided about a request.
@@ -68,6 +109,19 @@ pub(super) enum Verdict {
     Preflight(Target),
 }
 
+/// What a request may do.
+#[derive(Debug)]
+pub(super) enum Permission {
+    /// Go to its upstream.
+    Forward(Forward),
+    /// Ask a token endpoint.
+    Endpoint(Arc<Endpoint>),
+    /// Learn what a page may do.
+    Preflight(Preflight),
+    /// Nothing yet: a foreign issuer must be asked first.
+    AwaitKey(Awaiting),
+}
+
 /// The owned form of a permit.
 #[derive(Debug)]
 pub(super) struct Forward {
@@ -82,9 +136,13 @@ pub(super) struct Forward {
 
 impl Exchange {
     pub(super) fn new(started: Instant) -> Self {
+        Self::with_id(started, new_request_id())
+    }
+
+    fn with_id(started: Instant, request_id: String) -> Self {
         Self {
             started,
-            request_id: new_request_id(),
+            request_id,
             connection: None,
             stream: None,
             client: None,
@@ -97,6 +155,26 @@ impl Exchange {
             tries: 0,
             answering: false,
             failure: None,
+            lifeline: None,
+            decided: None,
+            line: None,
+            status: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
+
+    /// Takes what the accept loop handed over.
+    pub(super) fn arrive(&mut self, arrival: Arrival) {
+        self.connection = Some(arrival.connection);
+        self.lifeline = Some(arrival.lifeline);
+        self.decided = arrival.decided;
+    }
+
+    /// Makes it end with its token, and after `total`.
+    pub(super) fn watch(&self, total: Option<Duration>) {
+        if let (Some(lifeline), Verdict::Forward(forward)) = (&self.lifeline, &self.verdict) {
+            lifeline.watch(forward.identity.as_ref(), self.started, total);
         }
     }
 
@@ -128,6 +206,16 @@ impl Exchange {
     pub(super) fn asker<'r>(&self, request: &'r RequestHeader) -> Asker<'r> {
         let scheme = self.connection.as_ref().map(|connection| connection.scheme.as_str());
         Asker { headers: &request.headers, secure: scheme == Some("https") }
+    }
+}
+
+/// One that is dropped before it was counted and logged leaves itself to who will do that.
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(lifeline) = self.lifeline.take() {
+            let left = std::mem::replace(self, Self::with_id(self.started, String::new()));
+            lifeline.leave(Box::new(left));
+        }
     }
 }
 

@@ -131,18 +131,29 @@ async fn serve_stream(
     let awaits_body = !session.is_body_done();
     session.set_write_timeout(Some(body_timeout));
     session.set_total_drain_timeout(Some(body_timeout));
-    let context = StreamContext { connection, refused, body: Arc::clone(&body) };
+    let registered = shared.lifelines().register();
+    let lifeline = &registered.lifeline;
+    let context = StreamContext { connection, lifeline: Arc::clone(lifeline), refused, body: Arc::clone(&body) };
     let served =
         STREAM.scope(context, async { proxy.process_new_http(ServerSession::new_http2(session), &shutdown).await });
-    if !awaits_body {
-        served.await;
-        return;
-    }
-    tokio::select! {
-        biased;
-        _ = served => {}
-        // With its session dropped the stream is reset, and nothing else on the connection.
-        () = stalled(&body, body_timeout) => shared.head_refused(peer, Reason::RequestTimeout),
+    let served = lifeline.guard(served);
+    // With its session dropped the stream is reset, and nothing else on the connection.
+    let ended = if awaits_body {
+        tokio::select! {
+            biased;
+            served = served => served.err(),
+            () = stalled(&body, body_timeout) => Some(Reason::RequestTimeout),
+        }
+    } else {
+        served.await.err()
+    };
+    let Some(reason) = ended else { return };
+    match lifeline.take_left() {
+        Some(mut left) if left.line.is_some() => {
+            left.failure = Some(reason);
+            shared.record_left(&mut left);
+        }
+        _ => shared.head_refused(peer, reason),
     }
 }
 

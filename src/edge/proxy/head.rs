@@ -26,6 +26,9 @@ pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Header fields of a head, at most: below pingora's own bound, so that the answer is ours.
 pub(super) const FIELDS_MAX: usize = 200;
 
+/// Bytes of a request line, escaped, at most: below what a URI may have in pingora, so that the answer is ours.
+const REQUEST_LINE_BYTES_MAX: usize = 60 << 10;
+
 /// Digits of a length: more would not be a number of bytes that anybody sends.
 const LENGTH_DIGITS_MAX: usize = 18;
 
@@ -44,6 +47,12 @@ pub(super) enum HeadError {
     /// It is over [`HEAD_BYTES_MAX`] or [`FIELDS_MAX`].
     #[error("the head is too large")]
     TooLarge,
+    /// A method that is for no server behind a gateway: CONNECT, whose target is no resource.
+    #[error("CONNECT")]
+    Method,
+    /// An expectation other than `100-continue` (RFC 9110 section 10.1.1).
+    #[error("an unknown expectation")]
+    Expectation,
     /// It is no head that every server reads alike.
     #[error("{0}")]
     Malformed(&'static str),
@@ -56,9 +65,19 @@ impl HeadError {
             Self::Io(_) => None,
             Self::Timeout => Some(Reason::RequestTimeout),
             Self::TooLarge => Some(Reason::HeadTooLarge),
+            Self::Method => Some(Reason::MethodNotAllowed),
+            Self::Expectation => Some(Reason::ExpectationFailed),
             Self::Malformed(_) => Some(Reason::MalformedRequest),
         }
     }
+}
+
+/// A head, and what followed it in the same bytes.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) bytes: BytesMut,
+    /// Whether it has an `Upgrade` header.
+    pub(super) upgrade: bool,
 }
 
 /// Reads until a head is complete; what follows it in the same bytes comes along. `None` when the
@@ -70,7 +89,7 @@ pub(super) async fn read_head<S: AsyncRead + Unpin>(
     idle: Duration,
     deadline: Duration,
     accepted: Option<Instant>,
-) -> Result<Option<BytesMut>, HeadError> {
+) -> Result<Option<Head>, HeadError> {
     // A client that goes away between requests breaks nothing off.
     let Ok(Some(mut buffer)) = timeout(idle, first_bytes(stream)).await else { return Ok(None) };
     let deadline = accepted.unwrap_or_else(Instant::now) + deadline;
@@ -83,8 +102,10 @@ pub(super) async fn read_head<S: AsyncRead + Unpin>(
             return Err(HeadError::Io(io::ErrorKind::UnexpectedEof.into()));
         }
     }
-    escape_query(&mut buffer);
-    Ok(Some(buffer))
+    if escape_query(&mut buffer) > REQUEST_LINE_BYTES_MAX {
+        return Err(HeadError::TooLarge);
+    }
+    Ok(Some(Head { bytes: buffer, upgrade: scanner.upgrade }))
 }
 
 /// The first bytes of a request; `None` when the client closed the connection. While it waits, it holds no buffer:
@@ -107,14 +128,14 @@ async fn first_bytes<S: AsyncRead + Unpin>(stream: &mut S) -> Option<BytesMut> {
 
 /// Percent-encodes those bytes of the query that old clients send as they are (letters with accents,
 /// quotes, angle brackets) and that no URI has. Nothing is decided by them, and the service reads the
-/// same octets.
-fn escape_query(head: &mut BytesMut) {
+/// same octets. Gives the request line's length.
+fn escape_query(head: &mut BytesMut) -> usize {
     let start = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
-    let Some(end) = head[start..].iter().position(|&byte| byte == b'\r').map(|at| start + at) else { return };
-    let Some(query) = head[start..end].iter().position(|&byte| byte == b'?').map(|at| start + at) else { return };
+    let Some(end) = head[start..].iter().position(|&byte| byte == b'\r').map(|at| start + at) else { return 0 };
+    let Some(query) = head[start..end].iter().position(|&byte| byte == b'?').map(|at| start + at) else { return end };
     let foreign = |byte: u8| byte >= 0x80 || matches!(byte, b'<' | b'>' | b'"' | b'`');
     if !head[query..end].iter().copied().any(foreign) {
-        return;
+        return end;
     }
     let mut escaped = BytesMut::with_capacity(head.len() + BUFFER_BYTES);
     escaped.extend_from_slice(&head[..query]);
@@ -125,8 +146,10 @@ fn escape_query(head: &mut BytesMut) {
             escaped.extend_from_slice(&[byte]);
         }
     }
+    let length = escaped.len();
     escaped.extend_from_slice(&head[end..]);
     *head = escaped;
+    length
 }
 
 /// Looks at each line of a head once, as it comes in.
@@ -140,6 +163,7 @@ struct Scanner {
     content_length: bool,
     transfer_encoding: bool,
     host: bool,
+    upgrade: bool,
 }
 
 impl Scanner {
@@ -185,6 +209,12 @@ impl Scanner {
             b'<' | b'>' | b'`' | 0x80.. => at > query,
             byte => byte.is_ascii_graphic(),
         };
+        if method == b"CONNECT" {
+            return Err(HeadError::Method);
+        }
+        if !is_target(method, target) {
+            return Err(HeadError::Malformed("a target that is neither a path nor an absolute URI"));
+        }
         if !is_token(method) || target.is_empty() || !target.iter().enumerate().all(stands) {
             return Err(HeadError::Malformed("a method or target with bytes that cannot stand there"));
         }
@@ -215,6 +245,12 @@ impl Scanner {
             if std::mem::replace(&mut self.host, true) {
                 return Err(HeadError::Malformed("two hosts"));
             }
+        } else if name.eq_ignore_ascii_case(b"upgrade") {
+            self.upgrade = true;
+        } else if name.eq_ignore_ascii_case(b"expect") {
+            if !value.eq_ignore_ascii_case(b"100-continue") {
+                return Err(HeadError::Expectation);
+            }
         } else if name.eq_ignore_ascii_case(b"transfer-encoding")
             && (std::mem::replace(&mut self.transfer_encoding, true) || !value.eq_ignore_ascii_case(b"chunked"))
         {
@@ -229,6 +265,17 @@ impl Scanner {
         }
         Ok(true)
     }
+}
+
+/// RFC 9112 section 3.2, without the form that only CONNECT has.
+fn is_target(method: &[u8], target: &[u8]) -> bool {
+    if target.first() == Some(&b'/') || (target == b"*" && method == b"OPTIONS") {
+        return true;
+    }
+    let scheme = [&b"http://"[..], b"https://"]
+        .into_iter()
+        .find(|scheme| target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme));
+    scheme.is_some_and(|scheme| !matches!(target[scheme.len()], b'/' | b'?' | b':' | b'@'))
 }
 
 /// RFC 9110 section 5.6.2.

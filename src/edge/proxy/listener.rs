@@ -6,7 +6,7 @@ use pingora::{protocols::Stream, proxy::HttpProxy};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
-    time::{Instant, timeout_at},
+    time::{Instant, MissedTickBehavior, timeout_at},
 };
 
 use super::{
@@ -15,6 +15,7 @@ use super::{
     doorman::Doorman,
     forward, h2,
     limits::{Limits, Place, Refusal},
+    live::SWEEP_INTERVAL,
     preface, proxy_protocol,
     serve::serve_connection,
     shared::Shared,
@@ -31,6 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub async fn serve(listeners: Listeners, threads: usize, shared: Arc<Shared>, shutdown: watch::Receiver<bool>) {
     let proxy = Arc::new(Doorman::in_pingora(Arc::clone(&shared), threads));
     let limits = Arc::new(Limits::default());
+    let sweeper = tokio::spawn(sweep(Arc::clone(&shared)));
     let mut loops = vec![];
     for (at, listener) in listeners.0.into_iter().enumerate() {
         let front = Front { at, proxy: Arc::clone(&proxy), shared: Arc::clone(&shared), shutdown: shutdown.clone() };
@@ -45,6 +47,17 @@ pub async fn serve(listeners: Listeners, threads: usize, shared: Arc<Shared>, sh
         }
     }
     limits.all_ended().await;
+    sweeper.abort();
+}
+
+/// Ends what is in flight when its token ends, until it is aborted.
+async fn sweep(shared: Arc<Shared>) {
+    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        shared.sweep();
+    }
 }
 
 /// What a connection of one listener meets.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Response, header};
+use http::{HeaderValue, Method, Response, header};
 use pingora::{Result, http::ResponseHeader, proxy::Session};
 use tokio::time::timeout;
 
@@ -19,6 +19,8 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// with bytes unread is reset, and the answer may be lost with it.
 const LINGER_BYTES_MAX: usize = 16 << 20;
 const LINGER: Duration = Duration::from_secs(1);
+/// The methods of RFC 9110 that may reach a route, for an answer that knows none.
+const METHODS_SERVED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// What came of reading a body.
 #[derive(Debug)]
@@ -143,16 +145,24 @@ fn expects_continue(session: &Session) -> bool {
 
 /// The bytes of an answer to a head that was never parsed; the connection ends with it.
 pub(super) fn closing_answer(reason: Reason) -> Vec<u8> {
-    let answer = respond::plain(reason);
-    let status = answer.status;
-    let head = format!(
-        "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n",
-        status.as_u16(),
-        status.canonical_reason().unwrap_or_default(),
-        answer.content_type,
-        answer.body.len(),
-    );
-    [head.as_bytes(), &answer.body].concat()
+    let mut response = respond::answer(respond::plain(reason), None);
+    if reason == Reason::MethodNotAllowed {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(METHODS_SERVED));
+    }
+    closing(&response)
+}
+
+/// The bytes of an answer that is written without pingora; the connection ends with it.
+pub(super) fn closing(response: &Response<Bytes>) -> Vec<u8> {
+    let status = response.status();
+    let mut bytes =
+        format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default()).into_bytes();
+    for (name, value) in response.headers() {
+        bytes.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    bytes.extend_from_slice(b"connection: close\r\n\r\n");
+    bytes.extend_from_slice(response.body());
+    bytes
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod h2;
 mod head;
 mod limits;
 mod listener;
+mod live;
 mod local;
 mod preface;
 mod proxy_protocol;
@@ -25,6 +26,7 @@ mod settings;
 mod shared;
 mod sockets;
 pub mod tls;
+mod tunnel;
 mod wire;
 
 pub use listener::serve;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use http::{HeaderValue, Method, Uri};
 use pingora::proxy::Session;
 
 use super::{
@@ -16,6 +17,16 @@ use crate::{
     rules::route::{CanonicalPath, Host, LowerCaseHost},
     state::upstream::Server,
 };
+
+/// What was read and written of an exchange.
+struct Written<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    host: Option<&'a HeaderValue>,
+    status: u16,
+    bytes_in: u64,
+    bytes_out: u64,
+}
 
 impl Shared {
     /// Counts and logs a request whose head was not taken.
@@ -46,8 +57,38 @@ impl Shared {
     }
 
     /// Counts and logs a request that has ended.
-    pub(super) fn record(&self, session: &Session, exchange: &Exchange) {
-        let status = session.response_written().map_or(0, |head| head.status.as_u16());
+    pub(super) fn record(&self, session: &Session, exchange: &mut Exchange) {
+        // Nobody has to do it for it any more.
+        exchange.lifeline = None;
+        let head = session.req_header();
+        let written = Written {
+            method: &head.method,
+            uri: &head.uri,
+            host: head.headers.get(http::header::HOST),
+            status: session.response_written().map_or(0, |head| head.status.as_u16()),
+            bytes_in: session.body_bytes_read() as u64,
+            bytes_out: session.body_bytes_sent() as u64,
+        };
+        self.write_record(&written, exchange);
+    }
+
+    /// Counts and logs an exchange that was forwarded and is served without pingora, or was ended before its time.
+    pub(super) fn record_left(&self, exchange: &mut Exchange) {
+        exchange.lifeline = None;
+        let Some(line) = exchange.line.take() else { return };
+        let written = Written {
+            method: &line.method,
+            uri: &line.uri,
+            host: line.host.as_ref(),
+            status: exchange.status,
+            bytes_in: exchange.bytes_in,
+            bytes_out: exchange.bytes_out,
+        };
+        self.write_record(&written, exchange);
+    }
+
+    fn write_record(&self, written: &Written<'_>, exchange: &Exchange) {
+        let status = written.status;
         let metrics = match &exchange.verdict {
             Verdict::Endpoint(endpoint, _) | Verdict::Preflight(Target::Endpoint(endpoint)) => &endpoint.metrics.route,
             _ => exchange.route().map_or(self.unrouted(), |route| &route.metrics),
@@ -67,19 +108,14 @@ impl Shared {
         if !self.tunables().access_log {
             return;
         }
-        let head = session.req_header();
-        let host = head
-            .headers
-            .get(http::header::HOST)
-            .and_then(|host| Host::parse(host.to_str().ok()?).ok())
-            .map(|host| host.to_lower_case());
-        let path = CanonicalPath::parse(head.uri.path().as_bytes()).ok();
+        let host = written.host.and_then(|host| Host::parse(host.to_str().ok()?).ok()).map(|host| host.to_lower_case());
+        let path = CanonicalPath::parse(written.uri.path().as_bytes()).ok();
         self.means.access_log.write(&Entry {
             timestamp: Time(self.means.clock.now()),
             kind: "access",
             request_id: &exchange.request_id,
             client: exchange.client,
-            method: capped(head.method.as_str()),
+            method: capped(written.method.as_str()),
             host: host.as_ref().map(LowerCaseHost::as_str),
             path: path.as_ref().map(|path| capped(path.as_str())),
             route: Some(metrics.name()).filter(|&name| name != self.unrouted().name()),
@@ -93,8 +129,8 @@ impl Shared {
                 realm: identity.claims.realm.as_str(),
                 subject: identity.claims.subject.identity(),
             }),
-            bytes_in: session.body_bytes_read() as u64,
-            bytes_out: session.body_bytes_sent() as u64,
+            bytes_in: written.bytes_in,
+            bytes_out: written.bytes_out,
             duration_ms: millis(end),
             upstream_ms: exchange.upstream_wait.map(millis),
             upstream: exchange.server().map(Server::address),

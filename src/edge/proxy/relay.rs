@@ -31,29 +31,37 @@ const WAIT_MIN: Duration = Duration::from_millis(1);
 impl Doorman {
     /// The server that a request goes to, as soon as the pool has a place for it.
     pub(super) async fn choose_server(&self, session: &Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
-        let Verdict::Forward(permitted) = &exchange.verdict else {
+        if let Err(reason) = self.take_turn(session.req_header(), exchange).await {
+            exchange.failure = Some(reason);
             return Error::e_explain(ErrorType::InternalError, "no server to go to");
-        };
+        }
+        match exchange.turn.as_ref().zip(exchange.route()) {
+            Some((turn, route)) => {
+                let left = route.pool.settings.timeouts.total.saturating_sub(self.0.since(exchange.started));
+                Ok(turn.peer(left.max(WAIT_MIN)))
+            }
+            None => Error::e_explain(ErrorType::InternalError, "no server to go to"),
+        }
+    }
+
+    /// Gives a request that is to be forwarded a turn at a server that it was not tried at, and, the first time, a
+    /// place in the pool.
+    pub(super) async fn take_turn(&self, head: &RequestHeader, exchange: &mut Exchange) -> Result<(), Reason> {
+        let Verdict::Forward(permitted) = &exchange.verdict else { return Err(Reason::Internal) };
         let pool = &permitted.route.pool;
         if exchange.place.is_none() {
             exchange.place = pool.enter().await;
         }
         if exchange.place.is_none() {
-            exchange.failure = Some(Reason::UpstreamBusy);
-            return Error::e_explain(ErrorType::InternalError, "the upstream is full");
+            return Err(Reason::UpstreamBusy);
         }
         exchange.tries += 1;
         if let Some(turn) = exchange.turn.take() {
             exchange.tried.push(Arc::clone(turn.server()));
         }
-        let key = |by: &HashBy| hash_key(by, permitted, session, exchange.client);
+        let key = |by: &HashBy| hash_key(by, permitted, head, exchange.client);
         exchange.turn = pool.pick(self.0.means.clock.instant(), &exchange.tried, key);
-        let left = pool.settings.timeouts.total.saturating_sub(self.0.since(exchange.started));
-        let Some(turn) = &exchange.turn else {
-            exchange.failure = Some(Reason::UpstreamUnavailable);
-            return Error::e_explain(ErrorType::InternalError, "no server is well");
-        };
-        Ok(turn.peer(left.max(WAIT_MIN)))
+        if exchange.turn.is_some() { Ok(()) } else { Err(Reason::UpstreamUnavailable) }
     }
 
     /// A connection that could not be made carried nothing: another server may be asked, whatever
@@ -91,7 +99,7 @@ impl Doorman {
 
     /// Whether a request that may be repeated is, which is counted then. To the same server it is
     /// only where that is `as_good`.
-    fn may_retry(&self, exchange: &Exchange, as_good: bool) -> bool {
+    pub(super) fn may_retry(&self, exchange: &Exchange, as_good: bool) -> bool {
         let Some((route, turn)) = exchange.route().zip(exchange.turn.as_ref()) else { return false };
         let (pool, now) = (&route.pool, self.0.means.clock.instant());
         exchange.tries <= pool.settings.retries
@@ -100,7 +108,8 @@ impl Doorman {
             && pool.may_retry(now)
     }
 
-    fn turn_failed(&self, exchange: &mut Exchange) {
+    /// Notes that the server failed whose turn it is.
+    pub(super) fn turn_failed(&self, exchange: &mut Exchange) {
         if let Some(turn) = &mut exchange.turn {
             turn.failed(self.0.means.clock.instant());
         }
@@ -137,6 +146,7 @@ impl Doorman {
             response.set_version(Version::HTTP_11);
         }
         exchange.answering = true;
+        exchange.status = response.status.as_u16();
         if exchange.upstream_wait.is_none() && !response.status.is_informational() {
             let wait = exchange.handed_over.map(|handed| self.0.since(handed)).unwrap_or_default();
             exchange.upstream_wait = Some(wait);
@@ -189,7 +199,7 @@ impl Doorman {
 }
 
 /// What stands for the client in a hash. A subject of one issuer is not that of another.
-fn hash_key(by: &HashBy, permitted: &Forward, session: &Session, client: Option<IpAddr>) -> u64 {
+fn hash_key(by: &HashBy, permitted: &Forward, head: &RequestHeader, client: Option<IpAddr>) -> u64 {
     let subject = || {
         let claims = &permitted.identity.as_deref()?.claims;
         let id = match &claims.subject {
@@ -201,7 +211,7 @@ fn hash_key(by: &HashBy, permitted: &Forward, session: &Session, client: Option<
     let key = match by {
         HashBy::Subject => subject(),
         HashBy::Address => None,
-        HashBy::Header(name) => session.req_header().headers.get(name).map(|value| hash_of(&[value.as_bytes()])),
+        HashBy::Header(name) => head.headers.get(name).map(|value| hash_of(&[value.as_bytes()])),
     };
     key.unwrap_or_else(|| match client {
         Some(IpAddr::V4(address)) => hash_of(&[&address.octets()]),

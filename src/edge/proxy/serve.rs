@@ -16,9 +16,11 @@ use tokio::{
 use super::{
     connection::Connection,
     doorman::Doorman,
+    exchange::Arrival,
     head::{HeadError, read_head},
     local,
     shared::Shared,
+    tunnel,
 };
 
 /// Bytes of a refused request that are read, so that the answer is not lost in a reset.
@@ -32,10 +34,12 @@ pub(super) async fn serve_connection(
     mut stream: Stream,
     connection: &Arc<Connection>,
     proxy: &Arc<HttpProxy<Doorman>>,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     accepted: Instant,
     mut shutdown: watch::Receiver<bool>,
 ) {
+    let registered = shared.lifelines().register();
+    let lifeline = &registered.lifeline;
     let mut accepted = Some(accepted);
     loop {
         let tunables = shared.tunables();
@@ -51,14 +55,32 @@ pub(super) async fn serve_connection(
             Err(error) => return refuse(stream, connection.peer, shared, &error).await,
         };
         let _busy = shared.request_begun();
+        let mut arrival = Arrival { connection: Arc::clone(connection), lifeline: Arc::clone(lifeline), decided: None };
+        let mut bytes = head.bytes;
+        if head.upgrade {
+            match tunnel::enter(&mut stream, bytes, &mut arrival, shared, &mut shutdown).await {
+                tunnel::Entered::Ordinary(ordinary) => bytes = ordinary,
+                tunnel::Entered::Ended => return,
+                tunnel::Entered::Answered => return linger(stream).await,
+            }
+        }
         let mut session = ServerSession::new_http1(stream);
         session.set_read_timeout(Some(tunables.body_timeout));
         session.set_write_timeout(Some(tunables.body_timeout));
-        session.set_connection_user_context(Some(Box::new(Arc::clone(connection))));
-        session.set_pipelined_prefix(head);
-        match proxy.process_new_http(session, &shutdown).await {
-            Some(reusable) => stream = reusable.consume().0,
-            None => return,
+        // Who has sent all of his request may close his side and still wants the answer (RFC 9112 section 9.6).
+        session.set_abort_on_close(false);
+        session.set_connection_user_context(Some(Box::new(arrival)));
+        session.set_pipelined_prefix(bytes);
+        match lifeline.guard(proxy.process_new_http(session, &shutdown)).await {
+            Ok(Some(reusable)) => stream = reusable.consume().0,
+            Ok(None) => return,
+            Err(reason) => {
+                if let Some(mut left) = lifeline.take_left() {
+                    left.failure = Some(reason);
+                    shared.record_left(&mut left);
+                }
+                return;
+            }
         }
         accepted = None;
     }
@@ -77,6 +99,11 @@ async fn refuse(mut stream: Stream, peer: SocketAddr, shared: &Shared, error: &H
     if !matches!(written.await, Ok(Ok(()))) {
         return;
     }
+    linger(stream).await;
+}
+
+/// Reads on for a while, so that what was written last is not lost in a reset.
+async fn linger(mut stream: Stream) {
     let rest = timeout(LINGER, async {
         let mut discarded = vec![0; 16 << 10];
         let mut total = 0;

@@ -13,7 +13,9 @@ use tokio::runtime::Handle;
 use super::{
     Settings,
     door::{Doors, watch_certificates},
+    exchange::Exchange,
     limits::Refusal,
+    live::Lifelines,
     settings::Listen,
 };
 use crate::{
@@ -41,6 +43,8 @@ pub struct Tunables {
     pub connections_max: usize,
     /// See [`Settings::connections_per_address`].
     pub connections_per_address: usize,
+    /// See [`Settings::drain_timeout`].
+    pub drain_timeout: Duration,
     /// Whether requests are logged.
     pub access_log: bool,
 }
@@ -56,6 +60,7 @@ impl Tunables {
             body_timeout: settings.body_timeout,
             connections_max: settings.connections_max,
             connections_per_address: settings.connections_per_address,
+            drain_timeout: settings.drain_timeout,
             access_log,
         }
     }
@@ -83,6 +88,8 @@ pub struct Shared {
     unrouted: RouteMetrics,
     connections_open: IntGauge,
     connections_active: IntGauge,
+    connections_tunnel: IntGauge,
+    lifelines: Lifelines<Exchange>,
     tunables: ArcSwap<Tunables>,
     connections_borne: usize,
     doors: Doors,
@@ -108,6 +115,8 @@ impl Shared {
             unrouted: metrics.route("-"),
             connections_open: metrics.connections.with_label_values(&["open"]),
             connections_active: metrics.connections.with_label_values(&["active"]),
+            connections_tunnel: metrics.connections.with_label_values(&["tunnel"]),
+            lifelines: Lifelines::default(),
             means,
             tunables: ArcSwap::from_pointee(tunables),
             connections_borne,
@@ -165,6 +174,20 @@ impl Shared {
 
     pub(super) fn request_begun(&self) -> Gauged {
         Gauged::up(&self.connections_active)
+    }
+
+    pub(super) fn tunnel_begun(&self) -> Gauged {
+        Gauged::up(&self.connections_tunnel)
+    }
+
+    pub(super) const fn lifelines(&self) -> &Lifelines<Exchange> {
+        &self.lifelines
+    }
+
+    /// Ends what is in flight and may be so no longer.
+    pub(super) fn sweep(&self) {
+        let clock = &self.means.clock;
+        self.lifelines.sweep(&self.means.gate.view(), clock.now(), clock.instant());
     }
 
     pub(super) const fn unrouted(&self) -> &RouteMetrics {

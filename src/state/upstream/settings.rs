@@ -165,6 +165,8 @@ pub struct Timeouts {
     pub total: Duration,
     /// How long an unused connection is kept; default 60 s.
     pub idle: Duration,
+    /// How long an upgraded connection may carry no bytes; default 1 h.
+    pub tunnel_idle: Duration,
 }
 
 impl Default for Timeouts {
@@ -175,6 +177,7 @@ impl Default for Timeouts {
             write: Duration::from_secs(30),
             total: Duration::from_secs(3600),
             idle: Duration::from_secs(60),
+            tunnel_idle: Duration::from_secs(3600),
         }
     }
 }

@@ -133,6 +133,11 @@ impl Connection {
         Self { stream, buffer: vec![] }
     }
 
+    /// A connection, if somebody listens there.
+    pub(crate) fn try_open(to: SocketAddr) -> io::Result<Self> {
+        TcpStream::connect(to).map(|stream| Self { stream, buffer: vec![] })
+    }
+
     /// Sends bytes as they are.
     pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref())
@@ -192,6 +197,19 @@ impl Connection {
                 |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
             return Ok(Response { status, headers: lines.filter_map(header).collect(), body: vec![] });
         }
+    }
+
+    /// The next head's first line, an interim answer's too; the head is read to its end.
+    #[track_caller]
+    pub(crate) fn receive_line(&mut self) -> String {
+        let end = loop {
+            match self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                Some(end) => break end + 4,
+                None => self.read_more().unwrap(),
+            }
+        };
+        let head = String::from_utf8(self.take(end).unwrap()).unwrap();
+        head.lines().next().unwrap_or_default().to_owned()
     }
 
     /// Reads this many bytes of a body and forgets them.

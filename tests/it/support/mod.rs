@@ -12,6 +12,7 @@ pub(crate) mod pen;
 mod process;
 mod upstream;
 mod wait;
+mod web_socket;
 
 pub(crate) use authority::Authority;
 pub(crate) use client::{Connection, Request, Response, delete, get, post};
@@ -24,6 +25,7 @@ pub(crate) use nginx::Nginx;
 pub(crate) use process::{Process, Ran, command, portero};
 pub(crate) use upstream::{RawStream, RawUpstream, Received, Upstream, answer_every_head};
 pub(crate) use wait::{Deadline, PATIENCE, wait_until};
+pub(crate) use web_socket::{WebSocket, WebSocketService};
 
 use std::{
     net::Ipv4Addr,

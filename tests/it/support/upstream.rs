@@ -24,7 +24,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::runtime::{Builder, Runtime};
 
-use super::wait::PATIENCE;
+use super::wait::{PATIENCE, wait_until};
 
 /// Bytes of a recorded body that are kept; the rest is counted.
 const KEPT_BYTES_MAX: usize = 64 << 10;
@@ -186,12 +186,14 @@ impl Body for Content {
 pub(crate) struct RawUpstream {
     pub(crate) address: SocketAddr,
     read: Arc<Mutex<Vec<u8>>>,
+    connections: Arc<Mutex<Vec<Option<String>>>>,
 }
 
 /// One connection of a raw upstream. What is read through it is recorded.
 pub(crate) struct RawStream {
     stream: TcpStream,
     read: Arc<Mutex<Vec<u8>>>,
+    own: Vec<u8>,
 }
 
 impl RawUpstream {
@@ -200,14 +202,33 @@ impl RawUpstream {
         let address = listener.local_addr().unwrap();
         let read = Arc::new(Mutex::new(vec![]));
         let (record, serve) = (Arc::clone(&read), Arc::new(serve));
+        let connections = Arc::new(Mutex::new(vec![]));
+        let ended = Arc::clone(&connections);
         // Both threads end with the test's process.
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (read, serve) = (Arc::clone(&record), Arc::clone(&serve));
-                thread::spawn(move || serve(&mut RawStream { stream, read }));
+                let (read, serve, ended) = (Arc::clone(&record), Arc::clone(&serve), Arc::clone(&ended));
+                let place = {
+                    let mut places = ended.lock().unwrap();
+                    places.push(None);
+                    places.len() - 1
+                };
+                thread::spawn(move || {
+                    let mut connection = RawStream { stream, read, own: vec![] };
+                    serve(&mut connection);
+                    let own = String::from_utf8_lossy(&connection.own).into_owned();
+                    ended.lock().unwrap()[place] = Some(own);
+                });
             }
         });
-        Self { address, read }
+        Self { address, read, connections }
+    }
+
+    /// What was read on each connection, waiting for all of them to end.
+    #[track_caller]
+    pub(crate) fn by_connection(&self) -> Vec<String> {
+        wait_until("every connection ends", PATIENCE, || self.connections.lock().unwrap().iter().all(Option::is_some));
+        self.connections.lock().unwrap().iter().flatten().cloned().collect()
     }
 
     /// Everything that was read on any connection.
@@ -222,6 +243,7 @@ impl RawStream {
         let mut chunk = [0; 4096];
         let Ok(read @ 1..) = self.stream.read(&mut chunk) else { return false };
         self.read.lock().unwrap().extend_from_slice(&chunk[..read]);
+        self.own.extend_from_slice(&chunk[..read]);
         true
     }
 

@@ -1,0 +1,197 @@
+//! The body of an answer that refuses an upgrade: handed on as it is framed, and not a byte more.
+
+use std::io;
+
+use http::{StatusCode, header};
+use pingora::http::ResponseHeader;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// What is read at once.
+const BUFFER_BYTES: usize = 8 << 10;
+
+/// Digits of a chunk's size, at most.
+const SIZE_DIGITS_MAX: u32 = 15;
+
+/// Where a body ends (RFC 9112 section 6.3).
+#[derive(Debug)]
+pub(super) enum Framing {
+    /// After this many bytes.
+    Length(u64),
+    /// After its last chunk.
+    Chunked(Chunks),
+    /// With the connection.
+    Close,
+}
+
+impl Framing {
+    /// As the head says; `None` when it says two things.
+    pub(super) fn of(head: &ResponseHeader) -> Option<Self> {
+        let codings: Vec<_> = head.headers.get_all(header::TRANSFER_ENCODING).iter().collect();
+        let lengths: Vec<_> = head.headers.get_all(header::CONTENT_LENGTH).iter().collect();
+        match (&codings[..], &lengths[..]) {
+            ([], _) if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => {
+                Some(Self::Length(0))
+            }
+            ([], []) => Some(Self::Close),
+            ([], [length]) => {
+                let text = length.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+                text.parse().ok().map(Self::Length)
+            }
+            ([coding], []) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+                Some(Self::Chunked(Chunks::default()))
+            }
+            _ => None,
+        }
+    }
+
+    /// How many of the bytes belong to the body, and whether it ends with them.
+    fn take(&mut self, bytes: &[u8]) -> io::Result<(usize, bool)> {
+        match self {
+            Self::Length(left) => {
+                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= taken as u64;
+                Ok((taken, *left == 0))
+            }
+            Self::Chunked(chunks) => {
+                for (at, &byte) in bytes.iter().enumerate() {
+                    chunks.pass(byte)?;
+                    if chunks.step == Step::End {
+                        return Ok((at + 1, true));
+                    }
+                }
+                Ok((bytes.len(), false))
+            }
+            Self::Close => Ok((bytes.len(), false)),
+        }
+    }
+}
+
+/// Follows a chunked body to its end, strictly (RFC 9112 section 7.1).
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    step: Step,
+    left: u64,
+    digits: u32,
+    line_bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Step {
+    #[default]
+    Size,
+    Extension,
+    SizeEnd,
+    Data,
+    DataReturn,
+    DataEnd,
+    Trailer,
+    TrailerEnd,
+    End,
+}
+
+impl Chunks {
+    /// Bytes of a size line or of a trailer line, at most.
+    const LINE_BYTES_MAX: usize = 4096;
+
+    fn pass(&mut self, byte: u8) -> io::Result<()> {
+        self.line_bytes += 1;
+        let line_is_over = self.line_bytes > Self::LINE_BYTES_MAX && self.step != Step::Data;
+        let next = match (self.step, byte) {
+            _ if line_is_over => None,
+            (Step::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') if self.digits < SIZE_DIGITS_MAX => {
+                self.digits += 1;
+                self.left = self.left << 4 | u64::from(char::from(byte).to_digit(16).unwrap_or(0));
+                Some(Step::Size)
+            }
+            (Step::Size, b';') if self.digits > 0 => Some(Step::Extension),
+            (Step::Size, b'\r') if self.digits > 0 => Some(Step::SizeEnd),
+            (Step::Extension, b'\r') => Some(Step::SizeEnd),
+            (Step::Extension, byte) if byte != b'\n' => Some(Step::Extension),
+            (Step::SizeEnd, b'\n') => Some(if self.left == 0 { Step::Trailer } else { Step::Data }),
+            (Step::Data, _) => {
+                self.left -= 1;
+                Some(if self.left == 0 { Step::DataReturn } else { Step::Data })
+            }
+            (Step::DataReturn, b'\r') => Some(Step::DataEnd),
+            (Step::DataEnd, b'\n') => {
+                self.digits = 0;
+                Some(Step::Size)
+            }
+            (Step::Trailer, b'\r') => Some(Step::TrailerEnd),
+            (Step::Trailer, byte) if byte != b'\n' => Some(Step::Trailer),
+            (Step::TrailerEnd, b'\n') if self.line_bytes == 2 => Some(Step::End),
+            (Step::TrailerEnd, b'\n') => Some(Step::Trailer),
+            _ => None,
+        };
+        let next = next.ok_or(io::ErrorKind::InvalidData)?;
+        let starts_line = matches!(
+            (self.step, next),
+            (Step::SizeEnd | Step::TrailerEnd, Step::Trailer) | (Step::SizeEnd, Step::Data) | (Step::DataEnd, _)
+        );
+        if starts_line || self.step == Step::Data {
+            self.line_bytes = 0;
+        }
+        self.step = next;
+        Ok(())
+    }
+}
+
+/// Hands a body on, of which `first` was read already; how many bytes it had.
+pub(super) async fn relay<R, W>(
+    first: &[u8],
+    upstream: &mut R,
+    client: &mut W,
+    mut framing: Framing,
+    moved: &mut u64,
+) -> io::Result<()>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut buffer = first.to_vec();
+    loop {
+        let (taken, ended) = framing.take(&buffer)?;
+        client.write_all(&buffer[..taken]).await?;
+        client.flush().await?;
+        *moved += taken as u64;
+        if ended {
+            return Ok(());
+        }
+        buffer.resize(BUFFER_BYTES, 0);
+        let read = upstream.read(&mut buffer).await?;
+        buffer.truncate(read);
+        if read == 0 {
+            let whole = matches!(framing, Framing::Close);
+            return if whole { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn relayed(first: &str, rest: &str, framing: Framing) -> io::Result<String> {
+        let (mut out, mut moved) = (vec![], 0);
+        relay(first.as_bytes(), &mut rest.as_bytes(), &mut out, framing, &mut moved).await?;
+        assert_eq!(moved, out.len() as u64);
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_body_ends_where_its_framing_says() {
+        assert_eq!(relayed("ab", "cdEXTRA", Framing::Length(4)).await.unwrap(), "abcd");
+        assert_eq!(relayed("ab", "cd", Framing::Close).await.unwrap(), "abcd");
+        let chunked = || Framing::Chunked(Chunks::default());
+        for (first, rest, body) in [
+            ("3\r\nabc\r\n0\r\n\r\nEXTRA", "", "3\r\nabc\r\n0\r\n\r\n"),
+            ("3;x=y\r\na", "bc\r\n0\r\nT: 1\r\n\r\nEXTRA", "3;x=y\r\nabc\r\n0\r\nT: 1\r\n\r\n"),
+        ] {
+            assert_eq!(relayed(first, rest, chunked()).await.unwrap(), body);
+        }
+        for bad in ["3\nabc", "x\r\n", "3\r\nabcd", "\r\n", "ffffffffffffffff\r\n", "3\r\nabc\r\n", "3;a\nb\r\n"] {
+            assert!(relayed(bad, "", chunked()).await.is_err(), "{bad:?}");
+        }
+        assert!(relayed("a", "", Framing::Length(4)).await.is_err());
+    }
+}

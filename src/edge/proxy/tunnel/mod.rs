@@ -1,0 +1,295 @@
+//! Upgrades (RFC 9110 section 7.8), which pingora does not see: a request that asks for one is decided
+//! about like any other, its head goes to an upstream, and once that answered 101 the bytes of both
+//! sides are passed on. Nothing that the client sends behind its head goes anywhere before.
+//!
+//! We pass the bytes ourselves because a tunnel must end with its token while nobody says anything,
+//! and a `WebSocket` must be told so between two frames.
+
+mod body;
+mod frames;
+mod pump;
+mod wire;
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use http::{HeaderValue, StatusCode, header};
+use pingora::{
+    http::{RequestHeader, ResponseHeader},
+    protocols::Stream,
+};
+use tokio::{
+    io::AsyncWriteExt,
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+use self::{
+    body::Framing,
+    frames::{GOING_AWAY, UNAUTHORIZED},
+    pump::{Patience, Pump, Stopped},
+    wire::Answer,
+};
+use super::{
+    doorman::Doorman,
+    exchange::{Arrival, Exchange, Permission, RequestLine, Verdict},
+    forward, local,
+    shared::Shared,
+};
+use crate::{
+    decision::{Denial, Route},
+    domain::Reason,
+    edge::respond,
+    state::upstream::{HttpVersion, Transport},
+};
+
+/// How long before the end of draining tunnels are closed: enough to say so to both ends.
+const DRAIN_LEAD: Duration = Duration::from_secs(2);
+
+/// What became of a request that asked for an upgrade.
+pub(super) enum Entered {
+    /// It is none: the head without the wish is any other request's.
+    Ordinary(BytesMut),
+    /// It is over, and so is the connection.
+    Ended,
+    /// The same, with an answer that must not be lost in a reset.
+    Answered,
+}
+
+/// Serves a request that has an `Upgrade` header, if it is one that may be upgraded and is let through.
+pub(super) async fn enter(
+    client: &mut Stream,
+    mut bytes: BytesMut,
+    arrival: &mut Arrival,
+    shared: &Arc<Shared>,
+    shutdown: &mut watch::Receiver<bool>,
+) -> Entered {
+    let plain = wire::without_upgrade(&bytes);
+    let Some((head, head_bytes)) = wire::parse_request(&bytes) else { return Entered::Ordinary(plain) };
+    let Some(protocol) = wire::asked_protocol(&head) else { return Entered::Ordinary(plain) };
+    let doorman = Doorman(Arc::clone(shared));
+    let started = shared.means.clock.instant();
+    let address = doorman.client_of(&head, &arrival.connection);
+    let permitted = match doorman.decide(&head, Some(address)).await {
+        Ok(Permission::Forward(permitted)) if bears_upgrades(&permitted.route) => permitted,
+        other => {
+            arrival.decided = Some(other);
+            return Entered::Ordinary(plain);
+        }
+    };
+    let mut exchange = Exchange::new(started);
+    exchange.connection = Some(Arc::clone(&arrival.connection));
+    exchange.client = Some(address);
+    exchange.line = Some(RequestLine::of(&head));
+    let route = Arc::clone(&permitted.route);
+    exchange.verdict = Verdict::Forward(permitted);
+    let early = bytes.split_off(head_bytes);
+    let mut tunnel = Tunnel { client, arrival, route, doorman: &doorman, request: head, exchange };
+    let entered = tunnel.serve(&protocol, &early, shutdown).await;
+    shared.record_left(&mut tunnel.exchange);
+    entered
+}
+
+/// Whether an upstream can be asked to switch: HTTP/2 in the clear knows nothing of it (RFC 9113 section 8.6).
+fn bears_upgrades(route: &Route) -> bool {
+    let settings = &route.pool.settings;
+    settings.http != HttpVersion::Two || settings.tls.is_some()
+}
+
+struct Tunnel<'t> {
+    client: &'t mut Stream,
+    arrival: &'t Arrival,
+    route: Arc<Route>,
+    doorman: &'t Doorman,
+    /// As it came, but for what speaks about the client's connection.
+    request: RequestHeader,
+    exchange: Exchange,
+}
+
+impl Tunnel<'_> {
+    async fn serve(&mut self, protocol: &str, early: &[u8], shutdown: &mut watch::Receiver<bool>) -> Entered {
+        let lifeline = Arc::clone(&self.arrival.lifeline);
+        self.watch(Some(self.route.pool.settings.timeouts.total));
+        let framed =
+            self.request.headers.contains_key(header::SEC_WEBSOCKET_KEY) && protocol.eq_ignore_ascii_case("websocket");
+        let (mut upstream, answer) = match lifeline.guard(self.open(protocol)).await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(reason)) | Err(reason) => return self.refuse(reason).await,
+        };
+        self.exchange.status = answer.head.status.as_u16();
+        if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
+            self.watch(Some(self.route.pool.settings.timeouts.total));
+            return match lifeline.guard(self.relay(&mut upstream, answer)).await {
+                Ok(Ok(())) => Entered::Answered,
+                Ok(Err(_)) => {
+                    self.exchange.failure = Some(Reason::UpstreamFailed);
+                    Entered::Ended
+                }
+                Err(reason) => {
+                    self.exchange.failure = Some(reason);
+                    Entered::Ended
+                }
+            };
+        }
+        if !answer.head.headers.contains_key(header::UPGRADE) {
+            return self.refuse(Reason::UpstreamFailed).await;
+        }
+        self.watch(None);
+        self.pump(upstream, &answer, early, framed, shutdown).await
+    }
+
+    /// Makes the exchange end with its token; `total` does not hold for a tunnel.
+    fn watch(&self, total: Option<Duration>) {
+        if let Verdict::Forward(permitted) = &self.exchange.verdict {
+            self.arrival.lifeline.watch(permitted.identity.as_ref(), self.exchange.started, total);
+        }
+    }
+
+    /// Brings the head to a server, and its answer back.
+    async fn open(&mut self, protocol: &str) -> Result<(Transport, Answer), Reason> {
+        let internal = |_| Reason::Internal;
+        forward::drop_nominations(&mut self.request).map_err(internal)?;
+        wire::remove_hop_by_hop(&mut self.request);
+        let mut upstream = self.connect().await?;
+        let mut head = self.request.clone();
+        self.doorman.hand_over(&mut head, &mut self.exchange).map_err(internal)?;
+        let protocol = HeaderValue::from_str(protocol).map_err(|_| Reason::Internal)?;
+        head.insert_header(header::CONNECTION, "Upgrade").map_err(internal)?;
+        head.insert_header(header::UPGRADE, protocol).map_err(internal)?;
+        let mut answer = match self.ask(&mut upstream, &head).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.doorman.turn_failed(&mut self.exchange);
+                return Err(failure(&error));
+            }
+        };
+        self.doorman.take_response(&mut answer.head, &mut self.exchange);
+        if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
+            self.exchange.amend(&self.request, &mut answer.head).map_err(internal)?;
+        }
+        Ok((upstream, answer))
+    }
+
+    async fn ask(&self, upstream: &mut Transport, head: &RequestHeader) -> io::Result<Answer> {
+        let timeouts = self.route.pool.settings.timeouts;
+        let bytes = wire::request_bytes(head);
+        let sent = timeout(timeouts.write, async {
+            upstream.write_all(&bytes).await?;
+            upstream.flush().await
+        });
+        sent.await.map_err(io::Error::from)??;
+        wire::read_answer(upstream, timeouts.read).await
+    }
+
+    /// A connection that could not be made carried nothing: the next server may be asked.
+    async fn connect(&mut self) -> Result<Transport, Reason> {
+        let pool = Arc::clone(&self.route.pool);
+        loop {
+            self.doorman.take_turn(&self.request, &mut self.exchange).await?;
+            let turn = self.exchange.turn.as_ref().ok_or(Reason::Internal)?;
+            match pool.connect(turn.server()).await {
+                Ok(upstream) => return Ok(upstream),
+                Err(error) => {
+                    self.doorman.turn_failed(&mut self.exchange);
+                    if !self.doorman.may_retry(&self.exchange, false) {
+                        return Err(failure(&error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers that there is no tunnel.
+    async fn refuse(&mut self, reason: Reason) -> Entered {
+        self.exchange.failure = Some(reason);
+        self.exchange.status = reason.status();
+        let denial = Denial { route: Some(Arc::clone(&self.route)), ..Denial::of(reason) };
+        self.send(&local::closing(&respond::denial(&denial, &self.exchange.asker(&self.request)))).await
+    }
+
+    /// Hands on the answer of an upstream that does not switch. What the client sent for a tunnel goes nowhere.
+    async fn relay(&mut self, upstream: &mut Transport, answer: Answer) -> io::Result<()> {
+        let Answer { mut head, rest } = answer;
+        let framing = Framing::of(&head).ok_or(io::ErrorKind::InvalidData)?;
+        for name in [header::CONNECTION, header::UPGRADE, header::TRAILER] {
+            head.remove_header(&name);
+        }
+        head.remove_header("keep-alive");
+        let closes = head.insert_header(header::CONNECTION, "close");
+        closes.map_err(|_| io::ErrorKind::InvalidData)?;
+        self.client.write_all(&wire::answer_bytes(&head)).await?;
+        body::relay(&rest, upstream, self.client, framing, &mut self.exchange.bytes_out).await
+    }
+
+    /// The tunnel itself.
+    async fn pump(
+        &mut self,
+        mut upstream: Transport,
+        answer: &Answer,
+        early: &[u8],
+        framed: bool,
+        shutdown: &mut watch::Receiver<bool>,
+    ) -> Entered {
+        let shared = &self.doorman.0;
+        let _tunnel = shared.tunnel_begun();
+        let timeouts = self.route.pool.settings.timeouts;
+        let patience = Patience { idle: timeouts.tunnel_idle, write: timeouts.write };
+        if let Entered::Ended = self.send(&wire::answer_bytes(&switching(&answer.head))).await {
+            return Entered::Ended;
+        }
+        let mut pump = Pump::new(early, &answer.rest, framed);
+        let lifeline = Arc::clone(&self.arrival.lifeline);
+        let (code, text) = tokio::select! {
+            biased;
+            reason = lifeline.ended() => {
+                self.exchange.failure = Some(reason);
+                (UNAUTHORIZED, reason.name())
+            }
+            () = drained(shutdown, shared) => (GOING_AWAY, "draining"),
+            stopped = pump.run(self.client, &mut upstream, patience) => match stopped {
+                Stopped::Closed => (0, ""),
+                Stopped::Idle => (GOING_AWAY, "idle"),
+            },
+        };
+        (self.exchange.bytes_in, self.exchange.bytes_out) = (pump.up.moved, pump.down.moved);
+        if code == 0 || !framed {
+            return Entered::Ended;
+        }
+        pump.close(self.client, &mut upstream, code, text).await;
+        Entered::Answered
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> Entered {
+        let patience = self.doorman.0.tunables().body_timeout;
+        let sent = timeout(patience, async {
+            self.client.write_all(bytes).await?;
+            self.client.flush().await
+        });
+        if matches!(sent.await, Ok(Ok(()))) { Entered::Answered } else { Entered::Ended }
+    }
+}
+
+/// The head of a 101, without what has no meaning there (RFC 9110 section 8.6).
+fn switching(head: &ResponseHeader) -> ResponseHeader {
+    let mut head = head.clone();
+    head.remove_header(&header::CONTENT_LENGTH);
+    head.remove_header(&header::TRANSFER_ENCODING);
+    head
+}
+
+/// Waits until the gateway has been draining for so long that tunnels have to go.
+async fn drained(shutdown: &mut watch::Receiver<bool>, shared: &Shared) {
+    // An error means that nobody can stop us any more but the end of the process.
+    if shutdown.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    let drain = shared.tunables().drain_timeout;
+    sleep(drain.saturating_sub(DRAIN_LEAD.min(drain / 2))).await;
+}
+
+fn failure(error: &io::Error) -> Reason {
+    match error.kind() {
+        io::ErrorKind::TimedOut => Reason::UpstreamTimeout,
+        _ => Reason::UpstreamFailed,
+    }
+}

@@ -1,0 +1,98 @@
+//! What is in flight ends with its token, and never looks complete when it was cut.
+
+use serde_json::json;
+
+use crate::support::{BESIDE, Config, Connection, Contract, Deadline, RawUpstream, get};
+
+/// Begins an answer and never ends it; another event follows where `busy`.
+fn endless(busy: bool) -> RawUpstream {
+    RawUpstream::start(move |stream| {
+        assert!(stream.read());
+        stream.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+        stream.write("9\r\ndata: 1\n\n\r\n");
+        while busy && stream.write("9\r\ndata: 2\n\n\r\n") {}
+        while stream.read() {}
+    })
+}
+
+#[test]
+fn a_stream_of_events_ends_when_its_token_is_revoked() {
+    for busy in [false, true] {
+        let upstream = endless(busy);
+        let gateway = Config::standard(upstream.address).start();
+        let token = gateway.login(Contract::Sws);
+        let mut connection = Connection::open(gateway.front);
+        connection.write(get("/sws").bearer(&token).bytes()).unwrap();
+        assert_eq!(connection.receive_head().unwrap().status, 200);
+        connection.discard(14).unwrap();
+        gateway.api("/revocations/token", &json!({ "token": token }));
+        let deadline = Deadline::after(BESIDE);
+        // A reset is as good an end as any: what counts is that the last chunk does not come.
+        let rest = connection.rest().unwrap_or_default();
+        assert!(deadline.left().is_some(), "it took longer than {BESIDE:?}");
+        assert!(!rest.ends_with(b"0\r\n\r\n"), "the body looks complete");
+        let line = gateway.process.access_line("the end", |line| line["reason"] == "token_revoked");
+        assert_eq!((&line["decision"], &line["status"], &line["path"]), (&json!("error"), &json!(200), &json!("/sws")));
+        assert!(line["bytes_out"].as_u64() >= Some(9), "{line}");
+    }
+}
+
+#[test]
+fn who_waits_for_an_answer_and_who_sends_a_body_end_with_the_token_too() {
+    let silent = RawUpstream::start(|stream| while stream.read() {});
+    let gateway = Config::standard(silent.address)
+        .replace("[tokens]", "[tokens]\nleeway = \"0s\"")
+        .replace("[realms.become]", "[realms.become]\nlifetime = \"1s\"")
+        .start();
+    let token = gateway.login(Contract::Become);
+    let mut polling = Connection::open(gateway.front);
+    polling.write(get("/become").bearer(&token).bytes()).unwrap();
+    let mut sending = Connection::open(gateway.front);
+    let upload = crate::support::Request::new("PUT", "/become").bearer(&token).header("Content-Length", "1000000");
+    sending.write([upload.bytes(), b"part".to_vec()].concat()).unwrap();
+    polling.is_closed();
+    sending.is_closed();
+    for method in ["GET", "PUT"] {
+        let line = gateway.process.access_line(method, |line| line["method"] == method && line["path"] == "/become");
+        assert_eq!((&line["decision"], &line["reason"]), (&json!("error"), &json!("expired")));
+    }
+}
+
+#[test]
+fn a_connection_outlives_a_token_that_is_not_in_use() {
+    let upstream = RawUpstream::start(crate::support::answer_every_head);
+    let gateway = Config::standard(upstream.address).start();
+    let token = gateway.login(Contract::Sws);
+    let mut connection = Connection::open(gateway.front);
+    assert_eq!(connection.send(&get("/sws").bearer(&token)).status, 200);
+    gateway.api("/revocations/token", &json!({ "token": token }));
+    assert_eq!(connection.send(&get("/sws").bearer(&token)).status, 401);
+    assert_eq!(connection.send(&get("/public")).status, 200);
+}
+
+#[test]
+fn total_holds_while_nothing_moves() {
+    let upstream = endless(false);
+    let gateway = Config::standard(upstream.address).text("[upstreams.service.timeouts]\ntotal = \"500ms\"").start();
+    let mut connection = Connection::open(gateway.front);
+    connection.write(get("/public").bytes()).unwrap();
+    assert_eq!(connection.receive_head().unwrap().status, 200);
+    let rest = connection.rest().unwrap_or_default();
+    assert!(!rest.ends_with(b"0\r\n\r\n"));
+    gateway.process.access_line("the end", |line| line["reason"] == "upstream_timeout");
+}
+
+#[test]
+fn who_closed_his_half_gets_his_answer() {
+    let upstream = RawUpstream::start(|stream| {
+        assert!(stream.read());
+        // The end of the client's half must have come and gone before the answer.
+        std::thread::park_timeout(std::time::Duration::from_millis(100));
+        stream.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nraw");
+    });
+    let gateway = Config::standard(upstream.address).start();
+    let mut connection = Connection::open(gateway.front);
+    connection.write(get("/public").bytes()).unwrap();
+    connection.end();
+    assert_eq!(connection.receive().text(), "raw");
+}

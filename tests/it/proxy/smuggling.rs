@@ -1,0 +1,213 @@
+//! A corpus of smuggling attempts before an upstream that records bytes: whatever it receives is one
+//! request that was authorised, framed by the gateway.
+
+use crate::support::{Config, Connection, Contract, RawUpstream, get};
+
+/// A request that nobody authorised: it must never stand at the upstream.
+const HIDDEN: &str = "GET /sws/hidden HTTP/1.1\r\nHost: portero.test\r\n\r\n";
+
+/// Answers each connection's first head, and goes on recording.
+fn recording() -> RawUpstream {
+    RawUpstream::start(|stream| {
+        while stream.read() {
+            stream.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    })
+}
+
+/// Fields and bodies that some server frames otherwise than another.
+fn payloads() -> Vec<(String, String)> {
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    let mut payloads: Vec<(String, String)> = vec![];
+    // CL.TE, TE.CL, and what hides one of them.
+    for fields in [
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+        "Transfer-Encoding: identity\r\nContent-Length: 4\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding: \x0bchunked\r\n",
+        "Transfer-Encoding:\tchunked, chunked\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        "Transfer-Encoding\t: chunked\r\n",
+        " Transfer-Encoding: chunked\r\n",
+        "X: y\nTransfer-Encoding: chunked\r\n",
+        "X: y\rTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding:\r\n chunked\r\n",
+        "Transfer_Encoding: chunked\r\nContent-Length: 0\r\n",
+        "Content-Length: 0\r\nContent-Length: 4\r\n",
+        "Content-Length: 0, 4\r\n",
+        "Content-Length: -1\r\n",
+        "Content-Length: 0x4\r\n",
+        "Content-Length: 4 4\r\n",
+        "Content_Length: 4\r\n",
+        "Content-Length : 4\r\n",
+    ] {
+        payloads.push((fields.to_owned(), format!("0\r\n\r\n{HIDDEN}")));
+    }
+    // Sizes and ends of chunks.
+    for body in [
+        "0x0\r\n\r\n",
+        "+0\r\n\r\n",
+        "-0\r\n\r\n",
+        " 0\r\n\r\n",
+        "0 \r\n\r\n",
+        "0\n\r\n",
+        "0\r\n\n",
+        "0\n\n",
+        "fffffffffffffffff\r\n\r\n",
+        "10000000000000000\r\n\r\n",
+        "80000000\r\n\r\n",
+        "\r\n0\r\n\r\n",
+        "1\r\naX0\r\n\r\n",
+        "1\r\na0\r\n\r\n",
+        "1\r\nab\r\n0\r\n\r\n",
+        "0;a\nb\r\n\r\n",
+        "0;a=\"\r\n\"\r\n\r\n",
+        "0;\x00\r\n\r\n",
+        "0\r\nContent-Length: 5\r\n\r\n",
+        "0\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "0\r\nHost: other.test\r\n\r\n",
+        "0\r\nX-Auth-Subject: root\r\n\r\n",
+        "0\r\nAuthorization: Bearer x\r\n\r\n",
+        "0\r\n bad\r\n\r\n",
+        "0\r\nbad\r\n\r\n",
+        "1;a\r\na\r\n0;b\r\n\r\n",
+        "G\r\n\r\n",
+        "\u{e9}\r\n\r\n",
+    ] {
+        payloads.push((chunked.to_owned(), format!("{body}{HIDDEN}")));
+    }
+    payloads
+}
+
+/// The heads of the requests in these bytes, by the strictest reading of their framing. The last body may be cut.
+fn requests(mut bytes: &str) -> Vec<&str> {
+    let mut heads = vec![];
+    while !bytes.is_empty() {
+        let (head, mut rest) = bytes.split_once("\r\n\r\n").unwrap_or((bytes, ""));
+        heads.push(head);
+        let field = |name: &str| {
+            let lines = head.lines().filter_map(|line| line.split_once(':'));
+            lines
+                .filter(|(given, _)| given.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.trim())
+                .collect::<Vec<_>>()
+        };
+        match (&field("transfer-encoding")[..], &field("content-length")[..]) {
+            ([], []) => {}
+            ([], [length]) => rest = rest.get(length.parse().unwrap()..).unwrap_or_default(),
+            (["chunked"], []) => {
+                while let Some((size, data)) = rest.split_once("\r\n") {
+                    let size = usize::from_str_radix(size, 16).unwrap_or_else(|_| panic!("no chunk size: {size:?}"));
+                    let Some(after) = data.get(size..) else {
+                        rest = "";
+                        break;
+                    };
+                    assert!(after.is_empty() || after.starts_with("\r\n"), "no end of a chunk or a trailer: {after:?}");
+                    rest = after.get(2..).unwrap_or_default();
+                    if size == 0 {
+                        break;
+                    }
+                }
+            }
+            framing => panic!("framed in two ways: {framing:?}"),
+        }
+        bytes = rest;
+    }
+    heads
+}
+
+#[test]
+fn every_byte_that_an_upstream_receives_belongs_to_one_authorised_request() {
+    let payloads = payloads();
+    assert!(payloads.len() >= 40);
+    for (path, token) in [("/sws", false), ("/public", false), ("/sws", true), ("/none", false)] {
+        let upstream = recording();
+        let gateway = Config::standard(upstream.address).start();
+        let bearer = format!("Authorization: Bearer {}\r\n", gateway.login(Contract::Sws));
+        let authorization = if token { &*bearer } else { "" };
+        for (number, (fields, body)) in payloads.iter().enumerate() {
+            let mut connection = Connection::open(gateway.front);
+            let line = format!("POST {path}/shown/{number} HTTP/1.1");
+            let head = format!("{line}\r\nHost: portero.test\r\n{authorization}{fields}\r\n");
+            connection.write(format!("{head}{body}")).unwrap();
+            let mut answers = 0;
+            // The gateway may answer what follows as a request of its own, or close.
+            while connection.try_receive().is_ok() {
+                answers += 1;
+                if answers == 1 {
+                    connection.end();
+                }
+            }
+        }
+        assert_eq!(gateway.send(&get("/public/last")).status, 200, "the gateway goes on");
+        gateway.stop();
+        let connections = upstream.by_connection();
+        let heads: Vec<_> = connections.iter().flat_map(|bytes| requests(bytes)).collect();
+        let mut lines: Vec<_> = heads.iter().map(|head| head.lines().next().unwrap_or_default()).collect();
+        let authorised =
+            |line: &&str| *line == "GET /public/last HTTP/1.1" || line.starts_with(&format!("POST {path}/shown/"));
+        assert!(lines.iter().all(authorised), "{lines:?}");
+        for name in ["root", "other.test", "Bearer x"] {
+            assert!(!heads.concat().contains(name), "a trailer became a header: {heads:?}");
+        }
+        assert!(path == "/public" || token || lines.len() == 1, "{lines:?}");
+        let all = lines.len();
+        lines.sort_unstable();
+        lines.dedup();
+        assert_eq!(lines.len(), all, "a request was sent twice");
+        assert!(lines.len() > 5 || !(path == "/public" || token), "the good ones arrive: {lines:?}");
+    }
+}
+
+#[test]
+fn an_expectation_is_answered_after_the_check() {
+    let upstream = RawUpstream::start(|stream| {
+        assert!(stream.read());
+        stream.write("HTTP/1.1 100 Continue\r\n\r\n");
+        assert!(stream.read());
+        stream.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    });
+    let gateway = Config::standard(upstream.address).start();
+    let expecting =
+        |path: &str| format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+    let mut allowed = Connection::open(gateway.front);
+    allowed.write(expecting("/public")).unwrap();
+    assert_eq!(allowed.receive_line(), "HTTP/1.1 100 Continue");
+    allowed.write("body").unwrap();
+    assert_eq!(allowed.receive().status, 200);
+    let mut denied = Connection::open(gateway.front);
+    denied.write(expecting("/sws")).unwrap();
+    assert_eq!(denied.receive_line(), "HTTP/1.1 401 Unauthorized", "no 100 before it");
+    let mut endpoint = Connection::open(gateway.front);
+    endpoint.write(expecting("/api/Session/GetToken")).unwrap();
+    assert_eq!(endpoint.receive_line(), "HTTP/1.1 100 Continue");
+    let mut unknown = Connection::open(gateway.front);
+    unknown.write("GET /public HTTP/1.1\r\nHost: a\r\nExpect: wonders\r\n\r\n").unwrap();
+    assert_eq!(unknown.receive().status, 417);
+    unknown.end();
+    unknown.is_closed();
+}
+
+#[test]
+fn slow_heads_slow_bodies_and_slow_readers_are_cut_off() {
+    let upstream = RawUpstream::start(|stream| {
+        assert!(stream.read());
+        stream.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+        while stream.write(&"x".repeat(1 << 20)) {}
+    });
+    let gateway =
+        Config::standard(upstream.address).server("head_timeout = \"300ms\"\nbody_timeout = \"300ms\"").start();
+    let mut head = Connection::open(gateway.front);
+    head.write("GET /public HTTP/1.1\r\nHost:").unwrap();
+    assert_eq!(head.receive().status, 408);
+    let mut reader = Connection::open(gateway.front);
+    reader.write(get("/public").bytes()).unwrap();
+    gateway.process.access_line("the slow reader", |line| line["path"] == "/public" && line["status"] == 200);
+    drop(reader);
+    let mut body = Connection::open(gateway.front);
+    body.write("POST /api/Session/GetToken HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{").unwrap();
+    assert_eq!(body.receive().status, 408);
+}

@@ -1,0 +1,187 @@
+//! Upgraded connections: who gets one, what passes through it, and how it ends.
+
+use serde_json::json;
+
+use crate::support::{
+    BESIDE, Config, Connection, Contract, PATIENCE, RawUpstream, WebSocket, WebSocketService, get, wait_until,
+};
+
+/// A `WebSocket` on `/sws` with this token.
+fn open(gateway: &crate::support::Gateway, token: &str) -> WebSocket {
+    WebSocket::open(gateway.front, "/sws", &[("Authorization", &format!("Bearer {token}"))]).unwrap()
+}
+
+#[test]
+fn a_web_socket_needs_a_token_from_a_source_of_its_route() {
+    let service = WebSocketService::start();
+    let sources =
+        "accept = [\"sws\"]\nsources = [\"authorization\", \"query:token\", \"header:Sec-WebSocket-Protocol\"]";
+    let gateway = Config::standard(service.address).route("sources", "/sources", sources).start();
+    let token = gateway.login(Contract::Sws);
+    for (target, headers) in
+        [("/sws", vec![]), ("/sws", vec![("Authorization", "Bearer garbage")]), ("/sources?token=garbage", vec![])]
+    {
+        assert_eq!(WebSocket::open(gateway.front, target, &headers).unwrap_err(), 401, "{target}");
+    }
+    let bearer = format!("Bearer {token}");
+    let query = format!("/sources?token={token}");
+    for (target, headers) in [("/sws", vec![("Authorization", &*bearer)]), (&*query, vec![])] {
+        let mut socket = WebSocket::open(gateway.front, target, &headers).unwrap();
+        for text in ["one", "two"] {
+            socket.send(text);
+            assert_eq!(socket.receive().to_text().unwrap(), text);
+        }
+        drop(socket);
+        let line = gateway.process.access_line("the tunnel", |line| {
+            line["status"] == 101 && target.starts_with(line["path"].as_str().unwrap())
+        });
+        assert_eq!((&line["decision"], &line["reason"]), (&json!("forward"), &json!("authenticated")));
+        assert!(line["bytes_in"].as_u64() >= Some(6) && line["bytes_out"].as_u64() >= Some(6), "{line}");
+        assert!(!line.to_string().contains(&token));
+    }
+}
+
+#[test]
+fn it_is_told_when_its_token_is_revoked_whether_idle_or_busy() {
+    let service = WebSocketService::start();
+    let gateway = Config::standard(service.address).start();
+    let (idle, busy, other) =
+        (gateway.login(Contract::Sws), gateway.login(Contract::Sws), gateway.login(Contract::Sws));
+    let mut idle_socket = open(&gateway, &idle);
+    let mut busy_socket = open(&gateway, &busy);
+    let mut other_socket = open(&gateway, &other);
+    idle_socket.send("hello");
+    idle_socket.receive();
+    busy_socket.send("flood");
+    busy_socket.receive();
+    let metrics = gateway.ask("/metrics").text();
+    assert!(metrics.contains("portero_connections{state=\"tunnel\"} 3"), "{metrics}");
+    for (socket, token) in [(&mut idle_socket, idle), (&mut busy_socket, busy)] {
+        gateway.api("/revocations/token", &json!({ "token": token }));
+        assert_eq!(socket.closed(BESIDE), (4401, "token_revoked".to_owned()));
+    }
+    other_socket.send("still here");
+    assert_eq!(other_socket.receive().to_text().unwrap(), "still here");
+    let line = gateway.process.access_line("an ended tunnel", |line| line["reason"] == "token_revoked");
+    assert_eq!((&line["decision"], &line["status"]), (&json!("error"), &json!(101)));
+}
+
+#[test]
+fn it_is_told_when_its_token_expires() {
+    let service = WebSocketService::start();
+    let gateway = Config::standard(service.address)
+        .replace("[tokens]", "[tokens]\nleeway = \"0s\"")
+        .replace("[realms.become]", "[realms.become]\nlifetime = \"1s\"")
+        .start();
+    let token = gateway.login(Contract::Become);
+    let mut socket =
+        WebSocket::open(gateway.front, "/become", &[("Authorization", &format!("Bearer {token}"))]).unwrap();
+    assert_eq!(socket.closed(PATIENCE), (4401, "expired".to_owned()));
+}
+
+#[test]
+fn the_first_frame_may_come_in_one_packet_with_the_101() {
+    let upstream = RawUpstream::start(|stream| {
+        assert!(stream.read());
+        stream.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nfirst");
+        while stream.read() {
+            stream.write("pong");
+        }
+    });
+    let gateway = Config::standard(upstream.address).start();
+    let upgrade = get("/public").header("Connection", "Upgrade, X-Auth-Subject").header("Upgrade", "foo");
+    for round in 0..100 {
+        let mut connection = Connection::open(gateway.front);
+        // What comes with the head is held until the 101, and then follows it.
+        connection.write([upgrade.bytes(), b"early".to_vec()].concat()).unwrap();
+        assert_eq!(connection.receive_head().unwrap().status, 101, "round {round}");
+        connection.discard(5).unwrap();
+        connection.discard(4).unwrap();
+        connection.write("late").unwrap();
+        connection.discard(4).unwrap();
+        connection.end();
+        connection.is_closed();
+    }
+    let bytes = upstream.bytes();
+    assert_eq!((bytes.matches("\r\n\r\nearly").count(), bytes.matches("late").count()), (100, 100));
+    assert!(bytes.to_lowercase().contains("connection: upgrade\r\n"), "{}", &bytes[..500]);
+}
+
+#[test]
+fn a_refused_upgrade_is_an_ordinary_answer_and_the_end_of_the_connection() {
+    for (answer, body) in [
+        ("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nnoHTTP/1.1 200 OK\r\n\r\n", "no"),
+        ("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\nmore", "no"),
+        ("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", ""),
+    ] {
+        let upstream = RawUpstream::start(move |stream| {
+            assert!(stream.read());
+            stream.write(answer);
+            while stream.read() {}
+        });
+        let gateway = Config::standard(upstream.address).start();
+        let upgrade = get("/public").header("Connection", "Upgrade").header("Upgrade", "websocket");
+        let mut connection = Connection::open(gateway.front);
+        connection.write([upgrade.bytes(), get("/public/smuggled").bytes()].concat()).unwrap();
+        let refused = connection.receive();
+        assert_eq!((refused.status, refused.text().as_str()), (403, body));
+        assert_eq!(refused.header("Connection"), Some("close"));
+        connection.end();
+        connection.is_closed();
+        assert!(!upstream.bytes().contains("smuggled"), "{}", upstream.bytes());
+    }
+}
+
+#[test]
+fn http_2_in_the_clear_is_never_asked_of_an_upstream() {
+    let upstream = RawUpstream::start(crate::support::answer_every_head);
+    let gateway = Config::standard(upstream.address).start();
+    for value in ["h2c", "H2C, websocket", "HTTP/2.0"] {
+        let request = get("/public").header("Connection", "Upgrade, HTTP2-Settings").header("Upgrade", value);
+        let answer = gateway.send(&request.header("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"));
+        assert_eq!(answer.status, 200, "{value}");
+    }
+    // A body and an upgrade: the body is the request's, and nothing is switched.
+    let body = crate::support::post("/public", "{}").header("Connection", "Upgrade").header("Upgrade", "websocket");
+    assert_eq!(gateway.send(&body).status, 200);
+    let bytes = upstream.bytes().to_lowercase();
+    assert!(!bytes.contains("upgrade") && !bytes.contains("http2-settings"), "{bytes}");
+}
+
+#[test]
+fn what_does_not_answer_an_upgrade_is_a_bad_gateway() {
+    let closed = RawUpstream::start(|stream| {
+        stream.read();
+    });
+    let garbage = RawUpstream::start(|stream| {
+        stream.read();
+        stream.write("220 smtp ready\r\n");
+    });
+    let unasked = RawUpstream::start(|stream| {
+        stream.read();
+        stream.write("HTTP/1.1 101 Switching Protocols\r\n\r\n");
+        while stream.read() {}
+    });
+    let silent = RawUpstream::start(|stream| while stream.read() {});
+    for (upstream, status) in [(closed, 502), (garbage, 502), (unasked, 502), (silent, 504)] {
+        let config = Config::standard(upstream.address).text("[upstreams.service.timeouts]\nread = \"200ms\"");
+        let gateway = config.start();
+        let upgrade = get("/public").header("Connection", "Upgrade").header("Upgrade", "websocket");
+        let answer = gateway.send(&upgrade);
+        assert_eq!((answer.status, answer.header("Connection")), (status, Some("close")));
+    }
+}
+
+#[test]
+fn a_tunnel_that_says_nothing_ends_and_so_does_one_that_is_drained() {
+    let service = WebSocketService::start();
+    let idle = Config::standard(service.address).text("[upstreams.service.timeouts]\ntunnel_idle = \"300ms\"").start();
+    let mut socket = open(&idle, &idle.login(Contract::Sws));
+    assert_eq!(socket.closed(PATIENCE), (1001, "idle".to_owned()));
+
+    let draining = Config::standard(service.address).server("drain_timeout = \"1s\"").start();
+    let mut socket = open(&draining, &draining.login(Contract::Sws));
+    draining.process.signal("TERM");
+    assert_eq!(socket.closed(PATIENCE), (1001, "draining".to_owned()));
+    wait_until("the gateway ends", PATIENCE, || Connection::try_open(draining.front).is_err());
+}

@@ -101,7 +101,7 @@ fn run(config: PathBuf) -> Result<Output, CliError> {
 fn check(config: &std::path::Path) -> Result<Output, CliError> {
     let settings = app::load(config)?;
     let site = &settings.site;
-    let text = format!(
+    let mut text = format!(
         "{} is good: {} realms, {} token endpoints, {} routes, {} upstreams",
         config.display(),
         site.realms.len(),
@@ -109,6 +109,9 @@ fn check(config: &std::path::Path) -> Result<Output, CliError> {
         site.routes.len(),
         site.upstreams.len()
     );
+    for route in site.shadow_routes() {
+        text.push_str(&format!("\nwarning: route '{route}' is in shadow mode: {}", app::SHADOW_MEANS));
+    }
     Ok(Output { text, json: serde_json::Value::Null })
 }
 

@@ -62,6 +62,7 @@ fn route(mut section: Section<'_>, name: Option<String>, realms: &Realms, upstre
         sources: asked.sources,
         upstream: upstream.unwrap_or_default().into(),
         forward_token: asked.forward_token,
+        mode: asked.mode,
     };
     Some(Route { settings, spot, path: path_spot })
 }

@@ -7,6 +7,7 @@ use http::{HeaderMap, Method};
 
 use super::{
     authenticate::{Awaiting, Job, Proof, Unopened},
+    site::Mode,
     snapshot::{Endpoint, Route, View},
 };
 use crate::{
@@ -55,12 +56,22 @@ pub struct Permit<'h> {
     pub route: Arc<Route>,
     /// The path that was authorised, which is the path that is forwarded.
     pub path: CanonicalPath<'h>,
-    /// For whom; `None` for anybody.
+    /// For whom, proven; `None` for anybody, and where shadow mode let a token pass that does not hold.
     pub identity: Option<Arc<Verified>>,
-    /// Why.
+    /// Why. Where it is one that does not allow, the route's shadow mode let the request through in spite of it.
     pub reason: Reason,
+    /// Whom the token speaks for that shadow mode let through: for the log, and for nothing else.
+    pub alleged: Option<Arc<Verified>>,
     /// Keeps others from making one.
     _decided: Decided,
+}
+
+impl Permit<'_> {
+    /// Whether the route's policy refuses the request, and only its shadow mode lets it through.
+    #[must_use]
+    pub const fn is_shadow(&self) -> bool {
+        !self.reason.allows()
+    }
 }
 
 /// Made nowhere but here.
@@ -95,6 +106,9 @@ impl Denial {
 /// What `Allow` says on a route that takes every method but those that no route takes.
 const COMMON_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
+/// The status of who is known and may not.
+const FORBIDDEN: u16 = 403;
+
 /// Decides about a request. `proof` is what came of the job of an earlier decision about the same
 /// request, if there was one.
 #[must_use]
@@ -123,13 +137,26 @@ pub fn decide<'h>(view: &View<'_>, now: Timestamp, request: &Request<'h>, proof:
         return Decision::Reply(Denial { allow: Some(COMMON_METHODS.into()), ..denial });
     }
     match admit(view, now, request, route, proof) {
-        Ok(Admitted::As(identity, reason)) => {
-            Decision::Forward(Permit { route: Arc::clone(route), path, identity, reason, _decided: Decided })
-        }
+        Ok(Admitted::As(identity, reason)) => Decision::Forward(permit(route, path, identity, reason)),
         Ok(Admitted::After(job)) => Decision::Verify(job),
         Ok(Admitted::Awaiting(awaiting)) => Decision::AwaitKey(awaiting),
+        Err(refused) if route.settings.mode == Mode::Shadow => {
+            // Who lacks a permission has proven who they are. Who has no token that holds, has proven nothing.
+            let proven = refused.identity.clone().filter(|_| refused.reason.status() == FORBIDDEN);
+            let permit = permit(route, path, proven, refused.reason);
+            Decision::Forward(Permit { alleged: refused.identity, ..permit })
+        }
         Err(refused) => Decision::Reply(Denial { identity: refused.identity, ..Denial::on(route, refused.reason) }),
     }
+}
+
+fn permit<'h>(
+    route: &Arc<Route>,
+    path: CanonicalPath<'h>,
+    identity: Option<Arc<Verified>>,
+    reason: Reason,
+) -> Permit<'h> {
+    Permit { route: Arc::clone(route), path, identity, reason, alleged: None, _decided: Decided }
 }
 
 enum Admitted {

@@ -23,6 +23,6 @@ pub use foreign::{ForeignIssuerError, ForeignIssuers};
 pub use internal::{INTERNAL_LIFETIME, INTERNAL_TYPE};
 pub use key_care::Rotated;
 pub use login::Registrar;
-pub use site::{EndpointSettings, ForwardToken, OauthSettings, RouteSettings, Service, Site};
+pub use site::{EndpointSettings, ForwardToken, Mode, OauthSettings, RouteSettings, Service, Site};
 pub use snapshot::{Endpoint, Gate, Route, Snapshot, SnapshotError, View};
 pub use steward::{Revoked, Steward, StewardError};

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use portero::{
     decision::{
-        Decision, EndpointSettings, ForwardToken, Gate, Request, RouteSettings, Service, Site, Snapshot, SnapshotError,
+        Decision, EndpointSettings, ForwardToken, Gate, Mode, Request, RouteSettings, Service, Site, Snapshot, SnapshotError,
         decide,
     },
     domain::{Algorithm, KeyId, PrincipalId, Reason, SessionId, Timestamp, TokenKind},
@@ -111,6 +111,7 @@ pub(crate) fn route(path: &str, policy: Policy) -> RouteSettings {
         sources: vec![Source::Authorization { bare: false }, named],
         upstream: "echo".into(),
         forward_token: ForwardToken::Keep,
+        mode: Mode::Enforce,
     }
 }
 

@@ -9,4 +9,5 @@ mod internal;
 mod issuers;
 mod policy;
 mod routing;
+mod shadow;
 mod verdicts;

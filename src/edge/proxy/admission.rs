@@ -149,6 +149,7 @@ fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward,
         path: (!permit.path.is_as_received()).then(|| permit.path.as_str().into()),
         route: permit.route,
         identity: permit.identity,
+        alleged: permit.alleged,
         reason: permit.reason,
     })
 }

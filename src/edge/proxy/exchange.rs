@@ -58,11 +58,20 @@ pub(super) enum Verdict {
 pub(super) struct Forward {
     pub(super) route: Arc<Route>,
     pub(super) identity: Option<Arc<Verified>>,
+    /// Whom the token speaks for that the route's shadow mode let through; the upstream does not hear of it.
+    pub(super) alleged: Option<Arc<Verified>>,
     /// What the upstream receives instead of the client's token.
     pub(super) internal_token: Option<HeaderValue>,
     /// The canonical path, where it is not the one received.
     pub(super) path: Option<Box<str>>,
     pub(super) reason: Reason,
+}
+
+impl Forward {
+    /// Whether only the route's shadow mode lets the request through.
+    pub(super) const fn is_shadow(&self) -> bool {
+        !self.reason.allows()
+    }
 }
 
 impl Exchange {
@@ -84,7 +93,7 @@ impl Exchange {
     /// Whom the token spoke for, let through or not.
     pub(super) fn identity(&self) -> Option<&Verified> {
         match &self.verdict {
-            Verdict::Forward(forward) => forward.identity.as_deref(),
+            Verdict::Forward(forward) => forward.identity.as_ref().or(forward.alleged.as_ref()).map(Arc::as_ref),
             Verdict::Deny(denial) => denial.identity.as_deref(),
             Verdict::Pending | Verdict::Endpoint(..) => None,
         }

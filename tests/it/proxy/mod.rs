@@ -5,5 +5,6 @@ mod framing;
 mod headers;
 mod internal;
 mod routing;
+mod shadow;
 mod streaming;
 mod upstreams;

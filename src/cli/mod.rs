@@ -2,6 +2,7 @@
 
 pub mod account;
 mod demo;
+mod explain;
 mod key;
 pub mod output;
 mod revoke;
@@ -38,6 +39,7 @@ enum Command {
     Run(Config),
     /// Say everything that is wrong with gateway.toml
     Check(Config),
+    Explain(explain::Explain),
     /// Serve an example: every contract, its credentials, and an upstream that echoes
     Demo(demo::Demo),
     #[command(flatten)]
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
     let (format, outcome) = match Cli::parse().command {
         Command::Run(Config { config }) => (Format::Text, run(config)),
         Command::Check(Config { config }) => (Format::Text, check(&config)),
+        Command::Explain(explain) => return explain.run(),
         Command::Demo(demo) => (Format::Text, demo.run()),
         Command::Account(command) => (command.common().output, keep_accounts(&command)),
         Command::Revoke(command) => (command.common().output, in_store(&command.common().config, &command)),

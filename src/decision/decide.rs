@@ -9,6 +9,7 @@ use super::{
     authenticate::{Awaiting, Job, Proof, Unopened},
     site::Mode,
     snapshot::{Endpoint, Route, View},
+    trace::{Fact, Trace},
 };
 use crate::{
     domain::{Reason, Timestamp},
@@ -113,17 +114,39 @@ const FORBIDDEN: u16 = 403;
 /// request, if there was one.
 #[must_use]
 pub fn decide<'h>(view: &View<'_>, now: Timestamp, request: &Request<'h>, proof: Option<&Proof>) -> Decision<'h> {
-    let Ok(path) = CanonicalPath::parse(request.path) else {
-        return Decision::Reply(Denial::of(Reason::AmbiguousPath));
+    decide_traced(view, now, request, proof, &mut ())
+}
+
+/// [`decide`], with somebody who is told of each step.
+#[inline]
+pub(super) fn decide_traced<'h>(
+    view: &View<'_>,
+    now: Timestamp,
+    request: &Request<'h>,
+    proof: Option<&Proof>,
+    trace: &mut impl Trace,
+) -> Decision<'h> {
+    let path = match CanonicalPath::parse(request.path) {
+        Ok(path) => path,
+        Err(error) => {
+            trace.note(Fact::Path(Err(error)));
+            return Decision::Reply(Denial::of(Reason::AmbiguousPath));
+        }
     };
+    trace.note(Fact::Path(Ok(&path)));
+    trace.note(Fact::Host(request.host));
     let Ok(host) = &request.host else {
         return Decision::Reply(Denial::of(Reason::InvalidHost));
     };
     let snapshot = view.snapshot();
     if let Found::Route(endpoint) = snapshot.endpoints.find(host, &path, request.method) {
+        trace.note(Fact::Endpoint(Some(endpoint)));
         return Decision::Endpoint(Arc::clone(endpoint));
     }
-    let route = match snapshot.routes.find(host, &path, request.method) {
+    trace.note(Fact::Endpoint(None));
+    let found = snapshot.routes.find(host, &path, request.method);
+    trace.note(Fact::Route(&found));
+    let route = match found {
         Found::Route(route) => route,
         Found::OtherMethods(allow, route) => {
             let denial = Denial::on(route, Reason::MethodNotAllowed);
@@ -132,11 +155,13 @@ pub fn decide<'h>(view: &View<'_>, now: Timestamp, request: &Request<'h>, proof:
         Found::Nothing => return Decision::Reply(Denial::of(Reason::NoRoute)),
     };
     // TRACE would send the token back to whoever reads the answer (RFC 9110 section 9.3.8).
-    if matches!(*request.method, Method::TRACE | Method::CONNECT) {
+    let forwarded = !matches!(*request.method, Method::TRACE | Method::CONNECT);
+    trace.note(Fact::Method(forwarded));
+    if !forwarded {
         let denial = Denial::on(route, Reason::MethodNotAllowed);
         return Decision::Reply(Denial { allow: Some(COMMON_METHODS.into()), ..denial });
     }
-    match admit(view, now, request, route, proof) {
+    match admit(view, now, request, route, proof, trace) {
         Ok(Admitted::As(identity, reason)) => Decision::Forward(permit(route, path, identity, reason)),
         Ok(Admitted::After(job)) => Decision::Verify(job),
         Ok(Admitted::Awaiting(awaiting)) => Decision::AwaitKey(awaiting),
@@ -176,18 +201,22 @@ impl From<Reason> for Refused {
     }
 }
 
-fn admit(
+fn admit<T: Trace>(
     view: &View<'_>,
     now: Timestamp,
     request: &Request<'_>,
     route: &Route,
     proof: Option<&Proof>,
+    trace: &mut T,
 ) -> Result<Admitted, Refused> {
     let policy = &route.settings.policy;
     if policy.auth == Auth::Public {
+        trace.note(Fact::Public);
         return Ok(Admitted::As(None, Reason::Public));
     }
-    let Some(credential) = find_credential(&route.settings.sources, request.headers, request.query)? else {
+    let found = find_credential(&route.settings.sources, request.headers, request.query);
+    trace.note(Fact::Credential(found.as_ref().map(Option::as_ref).map_err(|reason| *reason)));
+    let Some(credential) = found? else {
         return match policy.auth {
             Auth::Optional => Ok(Admitted::As(None, Reason::Anonymous)),
             _ => Err(Reason::MissingToken.into()),
@@ -196,17 +225,26 @@ fn admit(
     let octets = credential.octets();
     let verified = match proof.and_then(|proof| proof.about(octets)) {
         Some(Ok(verified)) => verified,
-        Some(Err(Unopened::Refused(reason))) => return Err(reason.into()),
+        Some(Err(Unopened::Refused(reason))) => {
+            trace.note(Fact::Opened(Err(reason)));
+            return Err(reason.into());
+        }
         Some(Err(Unopened::UnknownForeignKey(key))) => {
+            trace.note(Fact::KeyAsked { issuer: &key.issuer, id: &key.id });
             return Ok(Admitted::Awaiting(Awaiting { key, job: Job::new(credential.text()?)? }));
         }
         // What is remembered was looked at when it was opened, and these are the same octets.
-        None => match view.remembered(octets) {
+        None => match view.remembered(octets, trace) {
             Some(verified) => verified,
-            None => return Ok(Admitted::After(Job::new(credential.text()?)?)),
+            None => return Ok(Admitted::After(credential.text().and_then(Job::new)?)),
         },
     };
-    match view.check_standing(&verified, now).and_then(|()| policy.authorise(&verified.claims)) {
+    trace.note(Fact::Opened(Ok(&verified)));
+    let standing = view.standing(&verified, now, trace);
+    if standing.is_ok() {
+        trace.note(Fact::Policy(policy, &verified.claims));
+    }
+    match standing.and_then(|()| policy.authorise(&verified.claims)) {
         Ok(()) => Ok(Admitted::As(Some(verified), Reason::Authenticated)),
         Err(reason) => Err(Refused { reason, identity: Some(verified) }),
     }

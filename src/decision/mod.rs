@@ -3,6 +3,7 @@
 pub mod accounts;
 mod authenticate;
 mod decide;
+pub mod explain;
 mod follow;
 mod foreign;
 mod internal;
@@ -15,6 +16,7 @@ pub mod schedule;
 mod site;
 mod snapshot;
 mod steward;
+mod trace;
 
 pub use authenticate::{Awaiting, ForeignKey, Job, Proof};
 pub use decide::{Decision, Denial, Permit, Request, decide};

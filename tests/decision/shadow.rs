@@ -9,7 +9,7 @@ use portero::{
         policy::{Auth, Policy},
         route::Host,
     },
-    state::{keys::KeyState, revocation::log::Subject, token::NewToken},
+    state::{keys::KeyState, revocation::log::{Record, Subject}},
 };
 
 use crate::fixture::*;
@@ -70,10 +70,10 @@ fn a_denial_that_is_about_the_token_is_let_through_with_its_reason() {
 fn what_is_revoked_passes_and_says_so() {
     let key = MadeKey::new("sws", Algorithm::Hs256);
     let (gate, holder) = (house(&key), holder());
-    let new = NewToken { ..new_token(&holder) };
+    let new = new_token(&holder);
     let token = mint(&gate, "sws", &new);
     assert_eq!(ask(&gate, NOW, "/api", &token), Forward(Reason::Authenticated));
-    let record = portero::state::revocation::log::Record { seq: 1, subject: Subject::Session(new.session), expires: None };
+    let record = Record { subject: Subject::Session(new.session), expires_at: None, created_at: NOW };
     gate.revocations().apply(&[record]);
     assert_eq!(ask(&gate, NOW, "/api", &token), Forward(Reason::SessionRevoked));
     assert_eq!(ask(&gate, NOW, "/enforced", &token), Deny(Reason::SessionRevoked));

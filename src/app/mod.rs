@@ -52,8 +52,7 @@ const ADMIN_THREADS: usize = 1;
 const NOT_FOLLOWED: &str = "what other processes revoke is not seen any more; start the gateway again";
 
 /// What an operator must know about a route in shadow mode.
-pub const SHADOW_MEANS: &str =
-    "it lets every request through whatever its token, revoked, expired and missing ones too; what it would deny is only counted and logged";
+pub const SHADOW_MEANS: &str = "it lets every request through whatever its token, revoked, expired and missing ones too; what it would deny is only counted and logged";
 
 /// How long the admin listener may take to end its last answers.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);

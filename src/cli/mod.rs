@@ -113,7 +113,7 @@ fn check(config: &std::path::Path) -> Result<Output, CliError> {
         site.upstreams.len()
     );
     for route in site.shadow_routes() {
-        text.push_str(&format!("\nwarning: route '{route}' is in shadow mode: {}", app::SHADOW_MEANS));
+        text.extend(["\nwarning: route '", route, "' is in shadow mode: ", app::SHADOW_MEANS]);
     }
     Ok(Output { text, json: serde_json::Value::Null })
 }

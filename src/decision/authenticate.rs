@@ -88,8 +88,9 @@ impl Job {
     pub(super) fn rehearse(self, view: &View<'_>, client: Option<IpAddr>, now: Timestamp) -> Proof {
         let token = self.token.expose();
         let outcome = view.look_into(token, client, now).map(Arc::new);
-        let outcome = outcome
-            .map_err(|reason| view.missing_key(token, reason).map_or(Unopened::Refused(reason), Unopened::UnknownForeignKey));
+        let outcome = outcome.map_err(|reason| {
+            view.missing_key(token, reason).map_or(Unopened::Refused(reason), Unopened::UnknownForeignKey)
+        });
         Proof { token: self.token, outcome }
     }
 }
@@ -233,8 +234,7 @@ impl View<'_> {
         let snapshot = self.snapshot();
         // A reload ends the word of who confirmed the key when the token was opened: somebody else may confirm it now.
         let is_confirmed = |key: &Arc<Key>| key.is_believed(now);
-        let confirmed =
-            verified.key.is_believed(now) || snapshot.keys.present(&verified.key).is_some_and(is_confirmed);
+        let confirmed = verified.key.is_believed(now) || snapshot.keys.present(&verified.key).is_some_and(is_confirmed);
         trace.note(Fact::KeyConfirmed(verified, confirmed));
         if !confirmed {
             return Err(Reason::IssuerUnavailable);

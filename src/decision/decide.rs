@@ -7,7 +7,6 @@ use http::{HeaderMap, Method};
 
 use super::{
     authenticate::{Awaiting, Job, Proof, Unopened},
-    site::Mode,
     snapshot::{Endpoint, Route, View},
     trace::{Fact, Trace},
 };
@@ -165,7 +164,7 @@ pub(super) fn decide_traced<'h>(
         Ok(Admitted::As(identity, reason)) => Decision::Forward(permit(route, path, identity, reason)),
         Ok(Admitted::After(job)) => Decision::Verify(job),
         Ok(Admitted::Awaiting(awaiting)) => Decision::AwaitKey(awaiting),
-        Err(refused) if route.settings.mode == Mode::Shadow => {
+        Err(refused) if !route.enforces() => {
             // Who lacks a permission has proven who they are. Who has no token that holds, has proven nothing.
             let proven = refused.identity.clone().filter(|_| refused.reason.status() == FORBIDDEN);
             let permit = permit(route, path, proven, refused.reason);

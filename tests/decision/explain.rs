@@ -136,7 +136,13 @@ fn the_routes_that_lose_say_why() {
     let House { gate, .. } = house();
     let (lines, _) = explained(&gate, NOW, "GET", "http://other/api/read", "");
     assert_eq!(lines[3], "Passed route: '/api/read': any host, /api/read and below, GET");
-    assert_eq!(lines[4..6], ["Noted route: not '/api': /api/read is longer than /api", "Noted route: not 'root': /api/read is longer than /"]);
+    assert_eq!(
+        lines[4..6],
+        [
+            "Noted route: not '/api': /api/read is longer than /api",
+            "Noted route: not 'root': /api/read is longer than /"
+        ]
+    );
     let (lines, word) = explained(&gate, NOW, "POST", "http://other/api/read", "");
     assert_eq!(word, "deny Some(\"/api/read\") MethodNotAllowed");
     assert!(lines[3].starts_with("Failed route: the routes of /api/read have other methods: GET"), "{lines:?}");
@@ -149,10 +155,13 @@ fn every_rule_that_fails_is_named_and_the_first_decides() {
     let (lines, word) = explained(&gate, NOW, "GET", "/roots", &token);
     assert_eq!(word, "deny Some(\"/roots\") RoleMissing");
     let tail = &lines[lines.len() - 2..];
-    assert_eq!(tail, [
-        "Failed roles: asks for one of the roles ROOT; it has ADMIN",
-        "Noted scopes: this would fail too: asks for all scopes of write; it has read",
-    ]);
+    assert_eq!(
+        tail,
+        [
+            "Failed roles: asks for one of the roles ROOT; it has ADMIN",
+            "Noted scopes: this would fail too: asks for all scopes of write; it has read",
+        ]
+    );
     let (lines, word) = explained(&gate, NOW, "GET", "/trial", &token);
     assert_eq!(word, "forward /trial / RoleMissing".replace(" / ", " /trial "));
     assert!(lines.last().unwrap().starts_with("Noted mode: the route is in shadow mode"), "{lines:?}");
@@ -173,7 +182,10 @@ fn a_token_is_put_where_its_route_looks_and_a_bad_one_is_described() {
     let forged = format!("{}.{}", token.rsplit_once('.').unwrap().0, "A".repeat(43));
     let said = last(NOW, &forged);
     let of = format!("is of https://gateway.example.com/sws and signed by key {} (HS256 of 'sws', active)", key.id);
-    assert!(said.starts_with("Failed signature: the signature does not fit; it says, unproven,") && said.contains(&of), "{said}");
+    assert!(
+        said.starts_with("Failed signature: the signature does not fit; it says, unproven,") && said.contains(&of),
+        "{said}"
+    );
     let late = last(NOW.plus(LIFETIME).plus(LEEWAY), &token);
     assert!(late.starts_with("Failed times: issued 2026-01-16T12:00:00Z, expired 30s ago"), "{late}");
     gate.revocations().apply(&[Record { subject: Subject::Session(new), expires_at: None, created_at: NOW }]);

@@ -9,7 +9,10 @@ use portero::{
         policy::{Auth, Policy},
         route::Host,
     },
-    state::{keys::KeyState, revocation::log::{Record, Subject}},
+    state::{
+        keys::KeyState,
+        revocation::log::{Record, Subject},
+    },
 };
 
 use crate::fixture::*;
@@ -90,9 +93,13 @@ fn only_who_is_proven_is_named_to_the_upstream() {
     let token = mint(&gate, "sws", &new_token(&holder));
     let headers = headers(&token);
     let late = NOW.plus(LIFETIME).plus(LEEWAY);
-    for (path, now, proven) in
-        [("/api", NOW, true), ("/roots", NOW, true), ("/other", NOW, false), ("/files", NOW, false), ("/api", late, false)]
-    {
+    for (path, now, proven) in [
+        ("/api", NOW, true),
+        ("/roots", NOW, true),
+        ("/other", NOW, false),
+        ("/files", NOW, false),
+        ("/api", late, false),
+    ] {
         let Decision::Forward(permit) = decide_fully(&gate, now, &get(path, &headers)) else { panic!("{path}") };
         assert_eq!(permit.identity.is_some(), proven, "{path}");
         assert_eq!(permit.is_shadow(), permit.reason != Reason::Authenticated, "{path}");

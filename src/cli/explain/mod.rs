@@ -36,7 +36,7 @@ use crate::{
 pub(super) struct Explain {
     /// The method
     method: String,
-    /// http://HOST/PATH?QUERY, or /PATH?QUERY
+    /// `http://HOST/PATH?QUERY`, or /PATH?QUERY
     url: String,
     /// The file with the token, - for standard input; it is put where the route looks for one
     #[arg(long, value_name = "FILE")]

@@ -5,6 +5,7 @@
 
 mod question;
 mod steps;
+mod words;
 
 use serde::Serialize;
 

@@ -344,6 +344,26 @@ mod tests {
         assert_eq!(conflicts, [Conflict { index: 3, host: "*".into(), path: "/a".into() }]);
     }
 
+    #[test]
+    fn candidates_stand_in_the_order_in_which_they_would_be_taken() {
+        let router = Router::build([
+            (pattern("", "/", false, &[]), "root"),
+            (pattern("", "/a/b", true, &[Method::GET]), "exact"),
+            (pattern("", "/a", false, &[Method::GET]), "a"),
+            (pattern("", "/a", false, &[Method::PUT]), "a put"),
+            (pattern("", "/ab", false, &[]), "no prefix of it"),
+            (pattern("*.example.com", "/a", false, &[]), "below"),
+            (pattern("*.b.example.com", "/", false, &[]), "further below"),
+            (pattern("c.b.example.com", "/a", false, &[]), "named"),
+        ])
+        .unwrap();
+        let path = CanonicalPath::parse(b"/a/b").unwrap();
+        let candidates = router.candidates(&Host::parse("C.b.example.com").unwrap(), &path);
+        let names = candidates.iter().flat_map(|candidate| candidate.routes.iter().map(|(_, route)| **route));
+        let names: Vec<_> = names.collect();
+        assert_eq!(names, ["named", "further below", "below", "exact", "a", "a put", "root"]);
+    }
+
     proptest! {
         /// The table finds what a search through the list of prefixes finds.
         #[test]
@@ -362,6 +382,9 @@ mod tests {
                 Found::OtherMethods(..) | Found::Nothing => None,
             };
             prop_assert_eq!(found, expected);
+            let candidates = router.candidates(&host, &path);
+            prop_assert_eq!(candidates.first().map(|first| first.routes[0].1), expected);
+            prop_assert_eq!(candidates.len(), prefixes.iter().filter(covers).count());
         }
     }
 }

@@ -9,9 +9,11 @@ const SHADOW: &str = "accept = [\"apis\"]\nrequire.roles = [\"ROOT\"]\nmode = \"
 #[test]
 fn denials_are_let_through_counted_and_logged() {
     let upstream = Upstream::start();
-    let config = Config::standard(upstream.address)
-        .route("trial", "/trial", SHADOW)
-        .route("open", "/open", "accept = [\"apis\"]\nmode = \"shadow\"");
+    let config = Config::standard(upstream.address).route("trial", "/trial", SHADOW).route(
+        "open",
+        "/open",
+        "accept = [\"apis\"]\nmode = \"shadow\"",
+    );
     let gateway = config.start();
     assert_eq!(gateway.process.event("a route is in shadow mode")["route"], "trial");
     let token = gateway.login(Contract::Apis);
@@ -34,7 +36,10 @@ fn denials_are_let_through_counted_and_logged() {
     let line = |reason: &str| {
         gateway.process.access_line(reason, |line| line["decision"] == "shadow" && line["reason"] == reason)
     };
-    assert_eq!((line("missing_token")["status"].clone(), line("malformed_token")["route"].clone()), (json!(200), json!("trial")));
+    assert_eq!(
+        (line("missing_token")["status"].clone(), line("malformed_token")["route"].clone()),
+        (json!(200), json!("trial"))
+    );
     assert_eq!(line("role_missing")["principal"]["realm"], "apis");
     assert_eq!(line("token_revoked")["principal"]["realm"], "apis", "the log says who would be locked out");
     let metrics = gateway.ask("/metrics").text();
@@ -64,5 +69,8 @@ fn check_warns_of_it() {
     Config::standard(upstream.address).route("trial", "/trial", SHADOW).write_to(&folder);
     let ran = folder.command("check", "");
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(ran.stdout.contains("warning: route 'trial' is in shadow mode") && ran.stdout.contains("revoked"), "{ran:?}");
+    assert!(
+        ran.stdout.contains("warning: route 'trial' is in shadow mode") && ran.stdout.contains("revoked"),
+        "{ran:?}"
+    );
 }

@@ -31,7 +31,7 @@ use self::{
 use crate::{
     config::{self, Report, Settings},
     decision::{
-        FollowError, Follower, ForeignIssuerError, SnapshotError,
+        FollowError, Follower, ForeignIssuerError, Site, SnapshotError,
         keeper::{Keeper, KeeperError},
     },
     edge::{
@@ -50,6 +50,9 @@ const ADMIN_THREADS: usize = 1;
 
 /// Why a gateway ends by itself.
 const NOT_FOLLOWED: &str = "what other processes revoke is not seen any more; start the gateway again";
+
+/// What an operator must know about a route in shadow mode.
+pub const SHADOW_MEANS: &str = "it lets every request through whatever its token, revoked, expired and missing ones too; what it would deny is only counted and logged";
 
 /// How long the admin listener may take to end its last answers.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
@@ -170,6 +173,7 @@ impl Gateway {
             proxy.spawn(proxy::serve(sockets.front, settings.server.threads, Arc::clone(&shared), front_stopped));
         metrics.config_last_success_seconds.set(clock.now().as_secs_f64());
         readiness.set_loaded();
+        warn_of_shadow_mode(&settings.site);
         if borne < settings.server.connections_max {
             let hint = "raise the limit on open files (LimitNOFILE, ulimit -n), or lower server.connections_max";
             tracing::warn!(
@@ -257,6 +261,13 @@ impl Gateway {
 impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gateway").field("front", &self.front).field("admin", &self.admin).finish_non_exhaustive()
+    }
+}
+
+/// Says which routes let everybody through.
+fn warn_of_shadow_mode(site: &Site) {
+    for route in site.shadow_routes() {
+        tracing::warn!(route, meaning = SHADOW_MEANS, "a route is in shadow mode");
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod account;
 mod demo;
+mod explain;
 mod key;
 pub mod output;
 mod revoke;
@@ -38,6 +39,7 @@ enum Command {
     Run(Config),
     /// Say everything that is wrong with gateway.toml
     Check(Config),
+    Explain(explain::Explain),
     /// Serve an example: every contract, its credentials, and an upstream that echoes
     Demo(demo::Demo),
     #[command(flatten)]
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
     let (format, outcome) = match Cli::parse().command {
         Command::Run(Config { config }) => (Format::Text, run(config)),
         Command::Check(Config { config }) => (Format::Text, check(&config)),
+        Command::Explain(explain) => return explain.run(),
         Command::Demo(demo) => (Format::Text, demo.run()),
         Command::Account(command) => (command.common().output, keep_accounts(&command)),
         Command::Revoke(command) => (command.common().output, in_store(&command.common().config, &command)),
@@ -101,7 +104,7 @@ fn run(config: PathBuf) -> Result<Output, CliError> {
 fn check(config: &std::path::Path) -> Result<Output, CliError> {
     let settings = app::load(config)?;
     let site = &settings.site;
-    let text = format!(
+    let mut text = format!(
         "{} is good: {} realms, {} token endpoints, {} routes, {} upstreams",
         config.display(),
         site.realms.len(),
@@ -109,6 +112,9 @@ fn check(config: &std::path::Path) -> Result<Output, CliError> {
         site.routes.len(),
         site.upstreams.len()
     );
+    for route in site.shadow_routes() {
+        text.extend(["\nwarning: route '", route, "' is in shadow mode: ", app::SHADOW_MEANS]);
+    }
     Ok(Output { text, json: serde_json::Value::Null })
 }
 

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::{item::Item, reader::Section, realms::Realms};
 use crate::{
-    decision::ForwardToken,
+    decision::{ForwardToken, Mode},
     domain::{RealmName, TokenKind},
     rules::{
         dialect::{Contract, Dialect},
@@ -15,13 +15,17 @@ use crate::{
 };
 
 /// The keys that say what to do with a token: a public route looks at none.
-const TOKEN_KEYS: [&str; 5] = ["accept", "require", "token", "sources", "forward_token"];
+const TOKEN_KEYS: [&str; 6] = ["accept", "require", "token", "sources", "forward_token", "mode"];
+
+/// What becomes of who lacks it.
+const MODES: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
 
 /// What a route asks for.
 pub(super) struct Asked {
     pub(super) policy: Policy,
     pub(super) sources: Vec<Source>,
     pub(super) forward_token: ForwardToken,
+    pub(super) mode: Mode,
 }
 
 /// Reads what the route `section` asks for.
@@ -31,17 +35,18 @@ pub(super) fn read(section: &mut Section<'_>, realms: &Realms) -> Asked {
     let auth = section.optional("auth", |item| item.one_of(&words));
     let policy =
         |auth| Policy { auth, accept: vec![], token: TokenKind::Access, roles: vec![], scopes: vec![], claims: vec![] };
+    let asked = |policy| Asked { policy, sources: vec![], forward_token: ForwardToken::Keep, mode: Mode::Enforce };
     match auth {
         None if has_auth => {
             // Whether these belong here cannot be told.
             section.skip(TOKEN_KEYS);
-            Asked { policy: policy(Auth::Required), sources: vec![], forward_token: ForwardToken::Keep }
+            asked(policy(Auth::Required))
         }
         Some(Auth::Public) => {
             for key in TOKEN_KEYS {
                 section.refuse(key, "a public route does not look at tokens; leave it out, or say auth = \"optional\"");
             }
-            Asked { policy: policy(Auth::Public), sources: vec![], forward_token: ForwardToken::Keep }
+            asked(policy(Auth::Public))
         }
         auth => {
             let accept = accept(section, realms);
@@ -51,6 +56,7 @@ pub(super) fn read(section: &mut Section<'_>, realms: &Realms) -> Asked {
             Asked {
                 sources: sources(section, realms, &accept),
                 forward_token: section.or("forward_token", ForwardToken::Keep, forward_token),
+                mode: section.or("mode", Mode::Enforce, |item| item.one_of(&MODES)),
                 policy: Policy { accept, token, roles, scopes, claims, ..policy(auth.unwrap_or(Auth::Required)) },
             }
         }

@@ -101,6 +101,7 @@ fn route(
         rewrites,
         cors,
         body_bytes_max,
+        mode: asked.mode,
     };
     Some(Route { settings, spot, path: path_spot })
 }

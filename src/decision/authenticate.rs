@@ -2,7 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::snapshot::View;
+use super::{
+    snapshot::View,
+    trace::{Fact, Trace},
+};
 use crate::{
     domain::{KeyId, RealmName, Reason, Secret, Timestamp},
     rules::issuer::Issuer,
@@ -80,23 +83,45 @@ impl Job {
     }
 }
 
+impl Job {
+    /// What would come of it: nothing is remembered and nothing counted.
+    pub(super) fn rehearse(self, view: &View<'_>, client: Option<IpAddr>, now: Timestamp) -> Proof {
+        let token = self.token.expose();
+        let outcome = view.look_into(token, client, now).map(Arc::new);
+        let outcome = outcome.map_err(|reason| {
+            view.missing_key(token, reason).map_or(Unopened::Refused(reason), Unopened::UnknownForeignKey)
+        });
+        Proof { token: self.token, outcome }
+    }
+}
+
 impl Awaiting {
+    /// What would come of it if its issuer had nothing new to say. It is not asked.
+    pub(super) fn rehearse(self, view: &View<'_>, client: Option<IpAddr>, now: Timestamp) -> Proof {
+        let proof = self.job.rehearse(view, client, now);
+        proof.after_asking(&self.key, view, now)
+    }
+
     /// Opens the token after its issuer was asked: what is not known now is refused.
     #[must_use]
     pub fn run(self, view: &View<'_>, client: Option<IpAddr>, now: Timestamp) -> Proof {
-        let Proof { token, outcome } = self.job.run(view, client, now);
-        // An issuer whose keys are out of reach can prove nothing: that is not the token's fault.
-        let reason =
-            if view.has_keys_of(&self.key.issuer, now) { Reason::UnknownKey } else { Reason::IssuerUnavailable };
-        let outcome = outcome.map_err(|unopened| match unopened {
-            Unopened::UnknownForeignKey(_) => Unopened::Refused(reason),
-            refused @ Unopened::Refused(_) => refused,
-        });
-        Proof { token, outcome }
+        let proof = self.job.run(view, client, now);
+        proof.after_asking(&self.key, view, now)
     }
 }
 
 impl Proof {
+    /// What it says once the issuer of `key` was asked: what is not known now is refused.
+    fn after_asking(self, key: &ForeignKey, view: &View<'_>, now: Timestamp) -> Self {
+        // An issuer whose keys are out of reach can prove nothing: that is not the token's fault.
+        let reason = if view.has_keys_of(&key.issuer, now) { Reason::UnknownKey } else { Reason::IssuerUnavailable };
+        let outcome = self.outcome.map_err(|unopened| match unopened {
+            Unopened::UnknownForeignKey(_) => Unopened::Refused(reason),
+            refused @ Unopened::Refused(_) => refused,
+        });
+        Self { token: self.token, outcome }
+    }
+
     /// What is known about `token`, if this proof is about it.
     pub(super) fn about(&self, token: &[u8]) -> Option<Result<Arc<Verified>, Unopened>> {
         (self.token.expose().as_bytes() == token).then(|| self.outcome.clone())
@@ -121,17 +146,22 @@ impl View<'_> {
     /// Opens a token, without asking whether it still holds. An address that sent too many bad ones gets
     /// none opened for a while.
     pub fn open(&self, token: &str, client: Option<IpAddr>, now: Timestamp) -> Result<Verified, Reason> {
-        if client.is_some_and(|client| !self.scrutiny.allows(client, now)) {
-            return Err(Reason::TooManyBadTokens);
-        }
-        let snapshot = self.snapshot();
-        let opened = token::open(token, &snapshot.keys, &snapshot.issuers);
+        let opened = self.look_into(token, client, now);
         if let (Err(reason), Some(client)) = (&opened, client)
             && came_after_the_signature(*reason)
         {
             self.scrutiny.record_bad(client, now);
         }
-        let (claims, key) = opened?;
+        opened
+    }
+
+    /// [`View::open`] without counting what it finds.
+    fn look_into(&self, token: &str, client: Option<IpAddr>, now: Timestamp) -> Result<Verified, Reason> {
+        if client.is_some_and(|client| !self.scrutiny.allows(client, now)) {
+            return Err(Reason::TooManyBadTokens);
+        }
+        let snapshot = self.snapshot();
+        let (claims, key) = token::open(token, &snapshot.keys, &snapshot.issuers)?;
         let issuer = snapshot.issuers.get(&claims.realm).ok_or(Reason::UnknownKey)?;
         Ok(Verified::new(claims, key, issuer.clone()))
     }
@@ -172,14 +202,16 @@ impl View<'_> {
     }
 
     /// The entry of a token that was opened before, if its issuer's tokens are still read so.
-    pub(super) fn remembered(&self, token: &[u8]) -> Option<Arc<Verified>> {
+    pub(super) fn remembered<T: Trace>(&self, token: &[u8], _trace: &T) -> Option<Arc<Verified>> {
         let verified = self.verified.get(token)?;
         // A reload moves the generation, so an entry of the present one was opened by the present config.
         let issuer = || self.snapshot().issuers.get(&verified.claims.realm);
         if !verified.is_good_in(self.generation) && !issuer().is_some_and(|issuer| verified.issuer.reads_like(issuer)) {
             return None;
         }
-        self.verified.note_hit();
+        if !T::REHEARSAL {
+            self.verified.note_hit();
+        }
         Some(verified)
     }
 
@@ -190,27 +222,45 @@ impl View<'_> {
     /// at; the generation that is noted was read before anything was looked up, so a change that
     /// comes in between is seen by the next request.
     pub fn check_standing(&self, verified: &Verified, now: Timestamp) -> Result<(), Reason> {
-        token::check_times(&verified.claims, verified.issuer.leeway(), now)?;
+        self.standing(verified, now, &mut ())
+    }
+
+    /// [`View::check_standing`], with somebody who is told of each step.
+    #[inline]
+    pub(super) fn standing<T: Trace>(&self, verified: &Verified, now: Timestamp, trace: &mut T) -> Result<(), Reason> {
+        let times = token::check_times(&verified.claims, verified.issuer.leeway(), now);
+        trace.note(Fact::Times(verified, times));
+        times?;
         let snapshot = self.snapshot();
         // A reload ends the word of who confirmed the key when the token was opened: somebody else may confirm it now.
         let is_confirmed = |key: &Arc<Key>| key.is_believed(now);
-        if !verified.key.is_believed(now) && !snapshot.keys.present(&verified.key).is_some_and(is_confirmed) {
+        let confirmed = verified.key.is_believed(now) || snapshot.keys.present(&verified.key).is_some_and(is_confirmed);
+        trace.note(Fact::KeyConfirmed(verified, confirmed));
+        if !confirmed {
             return Err(Reason::IssuerUnavailable);
         }
-        if verified.is_good_in(self.generation) {
+        if !T::REHEARSAL && verified.is_good_in(self.generation) {
             return Ok(());
         }
         let issuer = snapshot.issuers.get(&verified.claims.realm);
-        if !issuer.is_some_and(|issuer| verified.issuer.reads_like(issuer)) {
+        let same = issuer.is_some_and(|issuer| verified.issuer.reads_like(issuer));
+        trace.note(Fact::Issuer(verified, same));
+        if !same {
             return Err(Reason::UnknownKey);
         }
-        match snapshot.keys.present(&verified.key) {
+        let key = snapshot.keys.present(&verified.key);
+        trace.note(Fact::Key(verified, key.map(|key| key.state)));
+        match key {
             None => return Err(Reason::UnknownKey),
             Some(key) if !key.state.verifies() => return Err(Reason::KeyRevoked),
             Some(_) => {}
         }
-        self.revocations.check(&verified.claims)?;
-        verified.mark_good_in(self.generation);
+        let revoked = self.revocations.check(&verified.claims);
+        trace.note(Fact::Revocations(verified, revoked));
+        revoked?;
+        if !T::REHEARSAL {
+            verified.mark_good_in(self.generation);
+        }
         Ok(())
     }
 }

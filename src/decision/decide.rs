@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, header};
 use super::{
     authenticate::{Awaiting, Job, Proof, Unopened},
     snapshot::{Endpoint, Route, Snapshot, View},
+    trace::{Fact, Trace},
 };
 use crate::{
     domain::{Reason, Timestamp},
@@ -70,6 +71,17 @@ pub enum Target {
     Endpoint(Arc<Endpoint>),
 }
 
+impl Target {
+    /// Its name in metrics and logs.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Route(route) => &route.settings.name,
+            Self::Endpoint(endpoint) => endpoint.metrics.route.name(),
+        }
+    }
+}
+
 /// The proof that a request may pass, with what follows from it. Only [`decide`] makes one.
 #[derive(Debug)]
 pub struct Permit<'h> {
@@ -77,12 +89,22 @@ pub struct Permit<'h> {
     pub route: Arc<Route>,
     /// The path that was authorised; [`Permit::upstream_path`] is what is forwarded of it.
     pub path: CanonicalPath<'h>,
-    /// For whom; `None` for anybody.
+    /// For whom, proven; `None` for anybody, and where shadow mode let a token pass that does not hold.
     pub identity: Option<Arc<Verified>>,
-    /// Why.
+    /// Why. Where it is one that does not allow, the route's shadow mode let the request through in spite of it.
     pub reason: Reason,
+    /// Whom the token speaks for that shadow mode let through: for the log, and for nothing else.
+    pub alleged: Option<Arc<Verified>>,
     /// Keeps others from making one.
     _decided: Decided,
+}
+
+impl Permit<'_> {
+    /// Whether the route's policy refuses the request, and only its shadow mode lets it through.
+    #[must_use]
+    pub const fn is_shadow(&self) -> bool {
+        !self.reason.allows()
+    }
 }
 
 /// Made nowhere but here.
@@ -130,26 +152,53 @@ impl Denial {
 /// What `Allow` says on a route that takes every method but those that no route takes.
 const COMMON_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
+/// The status of who is known and may not.
+const FORBIDDEN: u16 = 403;
+
 /// Decides about a request. `proof` is what came of the job of an earlier decision about the same
 /// request, if there was one.
 #[must_use]
 pub fn decide<'h>(view: &View<'_>, now: Timestamp, request: &Request<'h>, proof: Option<&Proof>) -> Decision<'h> {
-    let Ok(path) = CanonicalPath::parse(request.path) else {
-        return Decision::Reply(Denial::of(Reason::AmbiguousPath));
+    decide_traced(view, now, request, proof, &mut ())
+}
+
+/// [`decide`], with somebody who is told of each step.
+#[inline]
+pub(super) fn decide_traced<'h>(
+    view: &View<'_>,
+    now: Timestamp,
+    request: &Request<'h>,
+    proof: Option<&Proof>,
+    trace: &mut impl Trace,
+) -> Decision<'h> {
+    let path = match CanonicalPath::parse(request.path) {
+        Ok(path) => path,
+        Err(error) => {
+            trace.note(Fact::Path(Err(error)));
+            return Decision::Reply(Denial::of(Reason::AmbiguousPath));
+        }
     };
+    trace.note(Fact::Path(Ok(&path)));
+    trace.note(Fact::Host(request.host));
     let Ok(host) = &request.host else {
         return Decision::Reply(Denial::of(Reason::InvalidHost));
     };
     let snapshot = view.snapshot();
-    if *request.method == Method::OPTIONS
-        && let Some(preflight) = preflight(snapshot, request, host, &path)
-    {
-        return Decision::Preflight(preflight);
+    if *request.method == Method::OPTIONS {
+        let preflight = preflight(snapshot, request, host, &path);
+        trace.note(Fact::Preflight(preflight.is_some()));
+        if let Some(preflight) = preflight {
+            return Decision::Preflight(preflight);
+        }
     }
     if let Found::Route(endpoint) = snapshot.endpoints.find(host, &path, request.method) {
+        trace.note(Fact::Endpoint(Some(endpoint)));
         return Decision::Endpoint(Arc::clone(endpoint));
     }
-    let route = match snapshot.routes.find(host, &path, request.method) {
+    trace.note(Fact::Endpoint(None));
+    let found = snapshot.routes.find(host, &path, request.method);
+    trace.note(Fact::Route(&found));
+    let route = match found {
         Found::Route(route) => route,
         Found::OtherMethods(allow, route) => {
             let denial = Denial::on(route, Reason::MethodNotAllowed);
@@ -158,16 +207,22 @@ pub fn decide<'h>(view: &View<'_>, now: Timestamp, request: &Request<'h>, proof:
         Found::Nothing => return Decision::Reply(Denial::of(Reason::NoRoute)),
     };
     // TRACE would send the token back to whoever reads the answer (RFC 9110 section 9.3.8).
-    if matches!(*request.method, Method::TRACE | Method::CONNECT) {
+    let forwarded = !matches!(*request.method, Method::TRACE | Method::CONNECT);
+    trace.note(Fact::Method(forwarded));
+    if !forwarded {
         let denial = Denial::on(route, Reason::MethodNotAllowed);
         return Decision::Reply(Denial { allow: Some(COMMON_METHODS.into()), ..denial });
     }
-    match admit(view, now, request, route, proof) {
-        Ok(Admitted::As(identity, reason)) => {
-            Decision::Forward(Permit { route: Arc::clone(route), path, identity, reason, _decided: Decided })
-        }
+    match admit(view, now, request, route, proof, trace) {
+        Ok(Admitted::As(identity, reason)) => Decision::Forward(permit(route, path, identity, reason)),
         Ok(Admitted::After(job)) => Decision::Verify(job),
         Ok(Admitted::Awaiting(awaiting)) => Decision::AwaitKey(awaiting),
+        Err(refused) if !route.enforces() => {
+            // Who lacks a permission has proven who they are. Who has no token that holds, has proven nothing.
+            let proven = refused.identity.clone().filter(|_| refused.reason.status() == FORBIDDEN);
+            let permit = permit(route, path, proven, refused.reason);
+            Decision::Forward(Permit { alleged: refused.identity, ..permit })
+        }
         Err(refused) => Decision::Reply(Denial { identity: refused.identity, ..Denial::on(route, refused.reason) }),
     }
 }
@@ -192,6 +247,15 @@ fn preflight(
     Some(Preflight { cors, target: Target::Route(Arc::clone(route)) })
 }
 
+fn permit<'h>(
+    route: &Arc<Route>,
+    path: CanonicalPath<'h>,
+    identity: Option<Arc<Verified>>,
+    reason: Reason,
+) -> Permit<'h> {
+    Permit { route: Arc::clone(route), path, identity, reason, alleged: None, _decided: Decided }
+}
+
 enum Admitted {
     As(Option<Arc<Verified>>, Reason),
     After(Job),
@@ -209,18 +273,22 @@ impl From<Reason> for Refused {
     }
 }
 
-fn admit(
+fn admit<T: Trace>(
     view: &View<'_>,
     now: Timestamp,
     request: &Request<'_>,
     route: &Route,
     proof: Option<&Proof>,
+    trace: &mut T,
 ) -> Result<Admitted, Refused> {
     let policy = &route.settings.policy;
     if policy.auth == Auth::Public {
+        trace.note(Fact::Public);
         return Ok(Admitted::As(None, Reason::Public));
     }
-    let Some(credential) = find_credential(&route.settings.sources, request.headers, request.query)? else {
+    let found = find_credential(&route.settings.sources, request.headers, request.query);
+    trace.note(Fact::Credential(found.as_ref().map(Option::as_ref).map_err(|reason| *reason)));
+    let Some(credential) = found? else {
         return match policy.auth {
             Auth::Optional => Ok(Admitted::As(None, Reason::Anonymous)),
             _ => Err(Reason::MissingToken.into()),
@@ -229,17 +297,26 @@ fn admit(
     let octets = credential.octets();
     let verified = match proof.and_then(|proof| proof.about(octets)) {
         Some(Ok(verified)) => verified,
-        Some(Err(Unopened::Refused(reason))) => return Err(reason.into()),
+        Some(Err(Unopened::Refused(reason))) => {
+            trace.note(Fact::Opened(Err(reason)));
+            return Err(reason.into());
+        }
         Some(Err(Unopened::UnknownForeignKey(key))) => {
+            trace.note(Fact::KeyAsked { issuer: &key.issuer, id: &key.id });
             return Ok(Admitted::Awaiting(Awaiting { key, job: Job::new(credential.text()?)? }));
         }
         // What is remembered was looked at when it was opened, and these are the same octets.
-        None => match view.remembered(octets) {
+        None => match view.remembered(octets, trace) {
             Some(verified) => verified,
-            None => return Ok(Admitted::After(Job::new(credential.text()?)?)),
+            None => return Ok(Admitted::After(credential.text().and_then(Job::new)?)),
         },
     };
-    match view.check_standing(&verified, now).and_then(|()| policy.authorise(&verified.claims)) {
+    trace.note(Fact::Opened(Ok(&verified)));
+    let standing = view.standing(&verified, now, trace);
+    if standing.is_ok() {
+        trace.note(Fact::Policy(policy, &verified.claims));
+    }
+    match standing.and_then(|()| policy.authorise(&verified.claims)) {
         Ok(()) => Ok(Admitted::As(Some(verified), Reason::Authenticated)),
         Err(reason) => Err(Refused { reason, identity: Some(verified) }),
     }

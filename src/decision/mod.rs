@@ -3,6 +3,7 @@
 pub mod accounts;
 mod authenticate;
 mod decide;
+pub mod explain;
 mod follow;
 mod foreign;
 mod internal;
@@ -15,6 +16,7 @@ pub mod schedule;
 mod site;
 mod snapshot;
 mod steward;
+mod trace;
 
 pub use authenticate::{Awaiting, ForeignKey, Job, Proof};
 pub use decide::{Decision, Denial, Permit, Preflight, Request, Target, decide};
@@ -23,6 +25,6 @@ pub use foreign::{ForeignIssuerError, ForeignIssuers};
 pub use internal::{INTERNAL_LIFETIME, INTERNAL_TYPE};
 pub use key_care::Rotated;
 pub use login::Registrar;
-pub use site::{EndpointSettings, ForwardToken, OauthSettings, RouteSettings, Service, Site};
+pub use site::{EndpointSettings, ForwardToken, Mode, OauthSettings, RouteSettings, Service, Site};
 pub use snapshot::{Endpoint, Gate, Route, Snapshot, SnapshotError, View};
 pub use steward::{Revoked, Steward, StewardError};

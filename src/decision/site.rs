@@ -42,6 +42,11 @@ impl Site {
         let foreign = self.issuers.iter().map(|issuer| (issuer.name.clone(), Issuer::Foreign(issuer.tokens().into())));
         realms.chain(foreign).collect()
     }
+
+    /// The names of the routes that refuse nobody for want of a token ([`Mode::Shadow`]).
+    pub fn shadow_routes(&self) -> impl Iterator<Item = &str> {
+        self.routes.iter().filter(|route| route.mode == Mode::Shadow).map(|route| &*route.name)
+    }
 }
 
 /// A token endpoint.
@@ -112,6 +117,20 @@ pub struct RouteSettings {
     pub cors: Option<Arc<Cors>>,
     /// Bytes of a request's body, at most; default as many as come.
     pub body_bytes_max: Option<u64>,
+    /// Whether what the token lacks keeps the request out.
+    pub mode: Mode,
+}
+
+/// What becomes of a request that a route's policy refuses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It is denied.
+    #[default]
+    Enforce,
+    /// It is let through, counted and logged as what it would have been: for trying a policy on live traffic. *Every*
+    /// refusal that is about the token is let through, so a revoked, an expired and a forged token pass, and none.
+    /// What is not about the token (path, host, method, the message itself) is refused all the same.
+    Shadow,
 }
 
 /// What becomes of the client's token on its way to the upstream.

@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, header};
 use prometheus::Histogram;
 use thiserror::Error;
 
-use super::site::{EndpointSettings, OauthSettings, RouteSettings, Service, Site};
+use super::site::{EndpointSettings, Mode, OauthSettings, RouteSettings, Service, Site};
 use crate::{
     domain::RealmName,
     observe::metrics::{EndpointMetrics, Metrics, RouteMetrics},
@@ -176,6 +176,14 @@ impl Snapshot {
             oauth: self.oauth.clone(),
             keys,
         }
+    }
+}
+
+impl Route {
+    /// Whether what its policy refuses is refused. Where it is not, nothing ends with a token either.
+    #[must_use]
+    pub fn enforces(&self) -> bool {
+        self.settings.mode == Mode::Enforce
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Entry<'a> {
     pub route: Option<&'a str>,
     /// The status that was answered; 0 when the client had gone.
     pub status: u16,
-    /// `forward`, `deny`, `endpoint` or `error`.
+    /// `forward`, `shadow`, `deny`, `endpoint` or `error`.
     pub decision: &'static str,
     /// Why.
     pub reason: &'a str,

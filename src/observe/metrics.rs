@@ -174,7 +174,7 @@ impl Metrics {
             requests: self.requests.clone(),
             by_code: FREQUENT_CODES.map(|_| OnceLock::new()),
             decisions: self.decisions.clone(),
-            by_reason: [Reason::ALL.map(|_| OnceLock::new()), Reason::ALL.map(|_| OnceLock::new())],
+            by_reason: std::array::from_fn(|_| Reason::ALL.map(|_| OnceLock::new())),
             gateway_seconds: self.gateway_seconds.with_label_values(&[name]),
         }
     }
@@ -287,8 +287,8 @@ pub struct RouteMetrics {
     requests: IntCounterVec,
     by_code: [OnceLock<IntCounter>; FREQUENT_CODES.len()],
     decisions: IntCounterVec,
-    /// By whether it was an error and not a decision, and by reason.
-    by_reason: [[OnceLock<IntCounter>; Reason::ALL.len()]; 2],
+    /// By whether it was a decision, one in shadow mode, or an error, and by reason.
+    by_reason: [[OnceLock<IntCounter>; Reason::ALL.len()]; 3],
     gateway_seconds: Histogram,
 }
 
@@ -306,7 +306,13 @@ impl RouteMetrics {
     /// Counts a decision.
     pub fn decided(&self, decision: &'static str, reason: Reason) {
         let counter = || self.decisions.with_label_values(&[&*self.name, decision, reason.name()]);
-        self.by_reason[usize::from(decision == "error")][reason as usize].get_or_init(counter).inc();
+        // A reason that refuses is either enforced or in shadow mode, on the same route, as reloads have it.
+        let kind = match decision {
+            "error" => 2,
+            "shadow" => 1,
+            _ => 0,
+        };
+        self.by_reason[kind][reason as usize].get_or_init(counter).inc();
     }
 
     /// The route's name.

@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use portero::{
     decision::{
-        Decision, EndpointSettings, ForwardToken, Gate, Request, RouteSettings, Service, Site, Snapshot, SnapshotError,
-        decide,
+        Decision, EndpointSettings, ForwardToken, Gate, Mode, Request, RouteSettings, Service, Site, Snapshot,
+        SnapshotError, decide,
     },
     domain::{Algorithm, KeyId, PrincipalId, Reason, SessionId, Timestamp, TokenKind},
     observe::metrics::Metrics,
@@ -114,6 +114,7 @@ pub(crate) fn route(path: &str, policy: Policy) -> RouteSettings {
         rewrites: None,
         cors: None,
         body_bytes_max: None,
+        mode: Mode::Enforce,
     }
 }
 

@@ -3,8 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use portero::{
-    decision::{Gate, Site},
-    domain::{Algorithm, KeyId, RealmName, Reason, Timestamp},
+    decision::{
+        Decision, Gate, Site,
+        explain::{Inquiry, Keys, Question, explain},
+    },
+    domain::{Algorithm, KeyId, RealmName, Reason, Secret, Timestamp},
     rules::limit::ScrutinySettings,
     state::{
         issuer::{Jwks, Settings, Source},
@@ -81,4 +84,38 @@ fn a_hot_token_ends_with_the_belief_in_its_key_and_goes_on_when_another_confirms
     assert_eq!(outcome(NOW.plus(HOUR)), Deny(Reason::IssuerUnavailable));
     second.set(None);
     assert_eq!(outcome(NOW), Deny(Reason::IssuerUnavailable));
+}
+
+#[test]
+fn explaining_says_whom_it_would_ask_for_a_key_and_asks_nobody() {
+    let (gate, pair) = ground();
+    let token = Secret::from(token(&pair).as_str());
+    let explained = |now| {
+        let inquiry = Inquiry { method: "GET", url: "/", headers: &[], token: Some(&token), client: None };
+        let question = Question::of(&inquiry, &gate.snapshot()).unwrap();
+        let explained = explain(&gate.view(), now, &question, Keys::Known);
+        let reason = match explained.decision.unwrap() {
+            Decision::Forward(permit) => permit.reason,
+            Decision::Reply(denial) => denial.reason,
+            other => panic!("{other:?}"),
+        };
+        (reason, explained.steps.into_iter().map(|step| format!("{}: {}", step.name, step.text)).collect::<Vec<_>>())
+    };
+    let asked = format!("issuer: nobody knows key {} yet: issuer 'corp' would be asked for it first", pair.id);
+    let (reason, steps) = explained(NOW);
+    assert_eq!(reason, Reason::IssuerUnavailable);
+    assert!(steps.iter().any(|step| step.starts_with(&asked)), "{steps:?}");
+
+    let another = key(&KeyId::generate(), MaterialBytes::Secret(&Key::generate_material(Algorithm::EdDsa).unwrap()));
+    confirm(&gate, &another, Some(NOW.plus(HOUR)));
+    let (reason, steps) = explained(NOW);
+    assert_eq!(reason, Reason::UnknownKey, "the issuer's keys are at hand, and this is none of them");
+    assert!(steps.iter().any(|step| step.starts_with(&asked)), "{steps:?}");
+
+    confirm(&gate, &pair, Some(NOW.plus(HOUR)));
+    let (reason, steps) = explained(NOW);
+    assert_eq!(reason, Reason::Authenticated);
+    assert!(steps.contains(&"issuer: 'corp' confirmed its keys lately".to_owned()), "{steps:?}");
+    assert_eq!(explained(NOW.plus(HOUR)).0, Reason::IssuerUnavailable);
+    assert_eq!(gate.verified().len(), 0);
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 mod denials;
+mod explain;
 mod fail_closed;
 mod fixture;
 mod hot;
@@ -10,4 +11,5 @@ mod internal;
 mod issuers;
 mod policy;
 mod routing;
+mod shadow;
 mod verdicts;

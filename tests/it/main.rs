@@ -8,6 +8,7 @@ mod support;
 mod accounts;
 mod bad_input;
 mod config;
+mod explain;
 mod golden;
 mod issuers;
 mod keys;

@@ -4,6 +4,7 @@
 mod access;
 mod accounts;
 mod api;
+mod explain;
 mod health;
 mod settings;
 
@@ -21,6 +22,7 @@ use tokio::{
 };
 
 pub use access::{AdminToken, AllowedHosts};
+pub use explain::explain;
 pub use health::Readiness;
 pub use settings::Settings;
 
@@ -98,6 +100,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
 fn router(admin: Arc<Admin>) -> Router {
     let api = api::routes()
         .merge(accounts::routes())
+        .merge(explain::routes())
         .layer(DefaultBodyLimit::max(api::BODY_BYTES_MAX))
         .fallback(access::not_found)
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), access::on_control))

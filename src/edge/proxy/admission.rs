@@ -182,6 +182,7 @@ fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward,
         path: path.map_err(denial)?,
         route: permit.route,
         identity: permit.identity,
+        alleged: permit.alleged,
         reason: permit.reason,
     })
 }

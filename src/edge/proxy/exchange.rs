@@ -127,11 +127,27 @@ pub(super) enum Permission {
 pub(super) struct Forward {
     pub(super) route: Arc<Route>,
     pub(super) identity: Option<Arc<Verified>>,
+    /// Whom the token speaks for that the route's shadow mode let through; the upstream does not hear of it.
+    pub(super) alleged: Option<Arc<Verified>>,
     /// What the upstream receives instead of the client's token.
     pub(super) internal_token: Option<HeaderValue>,
     /// The path to forward, where it is not the one received.
     pub(super) path: Option<Box<str>>,
     pub(super) reason: Reason,
+}
+
+impl Forward {
+    /// Whether only the route's shadow mode lets the request through.
+    pub(super) const fn is_shadow(&self) -> bool {
+        !self.reason.allows()
+    }
+}
+
+impl Forward {
+    /// The token that it ends with, where its route holds anybody to one.
+    pub(super) fn ends_with(&self) -> Option<&Arc<Verified>> {
+        self.identity.as_ref().filter(|_| self.route.enforces())
+    }
 }
 
 impl Exchange {
@@ -174,14 +190,14 @@ impl Exchange {
     /// Makes it end with its token, and after `total`.
     pub(super) fn watch(&self, total: Option<Duration>) {
         if let (Some(lifeline), Verdict::Forward(forward)) = (&self.lifeline, &self.verdict) {
-            lifeline.watch(forward.identity.as_ref(), self.started, total);
+            lifeline.watch(forward.ends_with(), self.started, total);
         }
     }
 
     /// Whom the token spoke for, let through or not.
     pub(super) fn identity(&self) -> Option<&Verified> {
         match &self.verdict {
-            Verdict::Forward(forward) => forward.identity.as_deref(),
+            Verdict::Forward(forward) => forward.identity.as_ref().or(forward.alleged.as_ref()).map(Arc::as_ref),
             Verdict::Deny(denial) => denial.identity.as_deref(),
             Verdict::Pending | Verdict::Endpoint(..) | Verdict::Preflight(_) => None,
         }

@@ -95,6 +95,7 @@ impl Shared {
         };
         let (decision, reason) = match (exchange.failure, &exchange.verdict) {
             (Some(failure), _) => ("error", failure),
+            (None, Verdict::Forward(forward)) if forward.is_shadow() => ("shadow", forward.reason),
             (None, Verdict::Forward(forward)) => ("forward", forward.reason),
             (None, Verdict::Deny(denial)) => ("deny", denial.reason),
             (None, Verdict::Endpoint(..)) => ("endpoint", Reason::Public),

@@ -40,22 +40,54 @@ impl Policy {
     /// The reason of the denial: first who the token is from and what it is for (401), then what
     /// it may do (403).
     pub fn authorise(&self, claims: &Claims) -> Result<(), Reason> {
-        if !self.accept.contains(&claims.realm) {
-            return Err(Reason::RealmNotAccepted);
+        Rule::ALL.into_iter().find(|rule| !rule.holds(self, claims)).map_or(Ok(()), |rule| Err(rule.reason()))
+    }
+}
+
+/// One thing that a policy asks of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// It is of an accepted realm or issuer.
+    Accept,
+    /// It is of the kind that opens the route.
+    Kind,
+    /// It has one of the roles.
+    Roles,
+    /// It has all of the scopes.
+    Scopes,
+    /// It has all of the claims.
+    Claims,
+}
+
+impl Rule {
+    /// Every rule, in the order in which they are applied.
+    pub const ALL: [Self; 5] = [Self::Accept, Self::Kind, Self::Roles, Self::Scopes, Self::Claims];
+
+    /// Whether `claims` have what `policy` asks for.
+    #[inline]
+    #[must_use]
+    pub fn holds(self, policy: &Policy, claims: &Claims) -> bool {
+        match self {
+            Self::Accept => policy.accept.contains(&claims.realm),
+            Self::Kind => claims.kind == policy.token,
+            Self::Roles => {
+                policy.roles.is_empty() || claims.role.as_ref().is_some_and(|role| policy.roles.contains(role))
+            }
+            Self::Scopes => policy.scopes.iter().all(|scope| claims.scopes.contains(scope)),
+            Self::Claims => policy.claims.iter().all(|(name, value)| has_claim(claims, name, value)),
         }
-        if claims.kind != self.token {
-            return Err(Reason::WrongTokenKind);
+    }
+
+    /// Why a token that does not have it is refused.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Accept => Reason::RealmNotAccepted,
+            Self::Kind => Reason::WrongTokenKind,
+            Self::Roles => Reason::RoleMissing,
+            Self::Scopes => Reason::ScopeMissing,
+            Self::Claims => Reason::ClaimMissing,
         }
-        if !self.roles.is_empty() && !claims.role.as_ref().is_some_and(|role| self.roles.contains(role)) {
-            return Err(Reason::RoleMissing);
-        }
-        if !self.scopes.iter().all(|scope| claims.scopes.contains(scope)) {
-            return Err(Reason::ScopeMissing);
-        }
-        if !self.claims.iter().all(|(name, value)| has_claim(claims, name, value)) {
-            return Err(Reason::ClaimMissing);
-        }
-        Ok(())
     }
 }
 

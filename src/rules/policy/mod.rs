@@ -3,5 +3,5 @@
 mod authorise;
 mod credential;
 
-pub use authorise::{Auth, Policy};
+pub use authorise::{Auth, Policy, Rule};
 pub use credential::{Credential, Source, find_credential, strip_query};

@@ -6,4 +6,4 @@ mod router;
 
 pub use host::{Host, HostPattern, InvalidHost, LowerCaseHost};
 pub use path::{CanonicalPath, PathError};
-pub use router::{Conflict, Found, Pattern, Router};
+pub use router::{Candidate, Conflict, Found, Pattern, Router};

@@ -105,7 +105,35 @@ impl<T: Clone> Router<T> {
     }
 }
 
+/// A path of the route table that a request matches, whether it is the one that [`Router::find`] takes or not.
+#[derive(Debug)]
+pub struct Candidate<'r, T> {
+    /// The host that its routes name; `None` for any.
+    pub host: Option<HostPattern>,
+    /// The path that they name.
+    pub path: &'r str,
+    /// Whether it is that path only.
+    pub exact: bool,
+    /// Its routes, each with its method; `None` for any.
+    pub routes: Vec<(Option<&'r Method>, &'r T)>,
+}
+
 impl<T> Router<T> {
+    /// Every path of the table that matches, the one that [`Router::find`] takes first, then those that would be
+    /// taken in its place, in this order. For explaining: it goes through much of the table.
+    #[must_use]
+    pub fn candidates(&self, host: &Host<'_>, path: &CanonicalPath<'_>) -> Vec<Candidate<'_, T>> {
+        let host = host.to_lower_case();
+        let host = host.as_str();
+        let named = self.exact_hosts.get(host).map(|table| (Some(HostPattern::Exact(host.into())), table));
+        let parents = host.match_indices('.').map(|(at, _)| &host[at..]);
+        let below = parents.filter_map(|parent| {
+            self.parent_hosts.get(parent).map(|table| (Some(HostPattern::Below(parent.into())), table))
+        });
+        let tables = named.into_iter().chain(below).chain([(None, &self.any_host)]);
+        tables.flat_map(|(host, table)| table.candidates(host.as_ref(), path.as_str())).collect()
+    }
+
     /// The route for a request.
     #[must_use]
     pub fn find(&self, host: &Host<'_>, path: &CanonicalPath<'_>, method: &Method) -> Found<'_, T> {
@@ -187,11 +215,29 @@ impl<T> Table<T> {
     }
 }
 
+impl<T> Table<T> {
+    fn candidates(&self, host: Option<&HostPattern>, path: &str) -> Vec<Candidate<'_, T>> {
+        let covers = |prefix: &str| {
+            prefix == "/" || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let exact = self.exact.get_key_value(path).into_iter();
+        let mut prefixes: Vec<_> = self.prefix.iter().filter(|(prefix, _)| covers(prefix)).collect();
+        prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        let all = exact.map(|entry| (true, entry)).chain(prefixes.into_iter().map(|entry| (false, entry)));
+        all.map(|(exact, (path, slot))| Candidate { host: host.cloned(), path, exact, routes: slot.routes() }).collect()
+    }
+}
+
 const fn length_bit(path: &str) -> u64 {
     1 << (path.len() % 64)
 }
 
 impl<T> Slot<T> {
+    fn routes(&self) -> Vec<(Option<&Method>, &T)> {
+        let own = self.by_method.iter().map(|(method, route)| (Some(method), route));
+        own.chain(self.any_method.iter().map(|route| (None, route))).collect()
+    }
+
     fn by_method(&self, method: &Method) -> Found<'_, T> {
         let own = self.by_method.iter().find(|(own, _)| own == method).map(|(_, route)| route);
         match (own.or(self.any_method.as_ref()), self.by_method.first()) {
@@ -298,6 +344,26 @@ mod tests {
         assert_eq!(conflicts, [Conflict { index: 3, host: "*".into(), path: "/a".into() }]);
     }
 
+    #[test]
+    fn candidates_stand_in_the_order_in_which_they_would_be_taken() {
+        let router = Router::build([
+            (pattern("", "/", false, &[]), "root"),
+            (pattern("", "/a/b", true, &[Method::GET]), "exact"),
+            (pattern("", "/a", false, &[Method::GET]), "a"),
+            (pattern("", "/a", false, &[Method::PUT]), "a put"),
+            (pattern("", "/ab", false, &[]), "no prefix of it"),
+            (pattern("*.example.com", "/a", false, &[]), "below"),
+            (pattern("*.b.example.com", "/", false, &[]), "further below"),
+            (pattern("c.b.example.com", "/a", false, &[]), "named"),
+        ])
+        .unwrap();
+        let path = CanonicalPath::parse(b"/a/b").unwrap();
+        let candidates = router.candidates(&Host::parse("C.b.example.com").unwrap(), &path);
+        let names = candidates.iter().flat_map(|candidate| candidate.routes.iter().map(|(_, route)| **route));
+        let names: Vec<_> = names.collect();
+        assert_eq!(names, ["named", "further below", "below", "exact", "a", "a put", "root"]);
+    }
+
     proptest! {
         /// The table finds what a search through the list of prefixes finds.
         #[test]
@@ -316,6 +382,9 @@ mod tests {
                 Found::OtherMethods(..) | Found::Nothing => None,
             };
             prop_assert_eq!(found, expected);
+            let candidates = router.candidates(&host, &path);
+            prop_assert_eq!(candidates.first().map(|first| first.routes[0].1), expected);
+            prop_assert_eq!(candidates.len(), prefixes.iter().filter(covers).count());
         }
     }
 }

@@ -10,6 +10,7 @@ mod limits;
 mod live;
 mod rewrite;
 mod routing;
+mod shadow;
 mod smuggling;
 mod streaming;
 mod upgrade;

@@ -107,6 +107,11 @@ fn what_a_route_asks_for_makes_sense() {
         ("auth = \"public\"\nrequire.roles = [\"A\"]", &format!("10:1: routes[0].require: {PUBLIC}")),
         ("auth = \"public\"\ntoken = \"access\"", &format!("10:1: routes[0].token: {PUBLIC}")),
         ("auth = \"public\"\nsources = [\"query:t\"]", &format!("10:1: routes[0].sources: {PUBLIC}")),
+        ("auth = \"public\"\nmode = \"shadow\"", &format!("10:1: routes[0].mode: {PUBLIC}")),
+        (
+            "accept = [\"apis\"]\nmode = \"shadwo\"",
+            "10:8: routes[0].mode: 'shadwo' is not known here; did you mean 'shadow'?",
+        ),
         ("auth = \"public\"\nforward_token = false", &format!("10:1: routes[0].forward_token: {PUBLIC}")),
         (
             "accept = [\"become\"]\ntoken = \"content\"",

@@ -141,7 +141,7 @@ impl Tunnel<'_> {
     /// Makes the exchange end with its token; `total` does not hold for a tunnel.
     fn watch(&self, total: Option<Duration>) {
         if let Verdict::Forward(permitted) = &self.exchange.verdict {
-            self.arrival.lifeline.watch(permitted.identity.as_ref(), self.exchange.started, total);
+            self.arrival.lifeline.watch(permitted.ends_with(), self.exchange.started, total);
         }
     }
 

@@ -1,0 +1,140 @@
+//! `portero explain METHOD URL`: which route, policy, key and rule decide about a request, in the order in which they
+//! are applied. From the running gateway, or from a config alone.
+
+mod ask;
+mod words;
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::Args;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::output::{CliError, Format, Output};
+use crate::{
+    app::{self, StartError},
+    config::Settings,
+    decision::{
+        Gate, Snapshot,
+        explain::{Inquiry, Keys},
+    },
+    domain::{Clock, Secret, SystemClock},
+    edge::admin,
+    observe::metrics::Metrics,
+    state::token::TOKEN_BYTES_MAX,
+};
+
+/// Say which route, policy, key and rule decide about a request; exits with 0 where it would pass
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The method
+    method: String,
+    /// `http://HOST/PATH?QUERY`, or /PATH?QUERY
+    url: String,
+    /// The file with the token, - for standard input; it is put where the route looks for one
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// A header field; a Host among them is the request's
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<(String, String)>,
+    /// Who sends it; without it, how many bad tokens came from there is left out
+    #[arg(long)]
+    client: Option<IpAddr>,
+    /// The config file, which says where the running gateway is asked
+    #[arg(long, default_value = "gateway.toml")]
+    config: PathBuf,
+    /// Explain from the config alone: no token can be checked
+    #[arg(long, conflicts_with_all = ["admin", "admin_token_file"])]
+    offline: bool,
+    /// The admin listener of the gateway to ask, instead of the config's
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
+    /// The file with its token, instead of the config's
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    output: Format,
+    /// The same as --output json
+    #[arg(long)]
+    json: bool,
+}
+
+impl Explain {
+    /// Prints the explanation. 0 it would pass, 1 it would not or cannot be told, 2 trouble.
+    pub(super) fn run(&self) -> ExitCode {
+        let format = if self.json { Format::Json } else { self.output };
+        match self.explain() {
+            Ok(explained) => {
+                let passes =
+                    matches!(explained["decision"].as_str(), Some("forward" | "shadow" | "endpoint" | "preflight"));
+                let printed = super::print(&Output { text: words::lines(&explained), json: explained }, format);
+                if passes { printed } else { ExitCode::from(1) }
+            }
+            Err(error) => {
+                eprintln!("portero: {error}");
+                ExitCode::from(2)
+            }
+        }
+    }
+
+    fn explain(&self) -> Result<Value, CliError> {
+        let token = self.token_file.as_deref().map(token).transpose()?;
+        let inquiry = Inquiry {
+            method: &self.method,
+            url: &self.url,
+            headers: &self.headers,
+            token: token.as_ref(),
+            client: self.client,
+        };
+        if self.offline {
+            return offline(&inquiry, &app::load(&self.config)?);
+        }
+        let settings = match (&self.admin, &self.admin_token_file) {
+            (Some(_), Some(_)) => None,
+            _ => Some(app::load(&self.config)?),
+        };
+        let configured = settings.as_ref().map(|settings| &settings.admin);
+        let listener = self.admin.clone().or_else(|| configured.map(|admin| admin.listen.to_string()));
+        let file = self.admin_token_file.clone().or_else(|| configured.map(|admin| admin.token_file.clone()));
+        let missing = || CliError::Trouble("name the gateway with --admin and --admin-token-file".to_owned());
+        ask::gateway(&listener.ok_or_else(missing)?, &file.ok_or_else(missing)?, &inquiry)
+    }
+}
+
+fn offline(inquiry: &Inquiry<'_>, settings: &Settings) -> Result<Value, CliError> {
+    let metrics = Metrics::new().map_err(|error| CliError::Trouble(error.to_string()))?;
+    let snapshot = Snapshot::build(&settings.site, Arc::default(), &metrics).map_err(StartError::from)?;
+    let gate = Gate::new(snapshot, settings.cache, settings.scrutiny);
+    let explained = admin::explain(&gate.view(), SystemClock.now(), inquiry, Keys::Unknown);
+    explained.map_err(|error| CliError::Trouble(error.to_string()))
+}
+
+/// The token of a file; white space around it is dropped.
+fn token(file: &Path) -> Result<Secret, CliError> {
+    let unreadable = |error: io::Error| CliError::Trouble(format!("--token-file {}: {error}", file.display()));
+    // More than a token can have, so that a longer one is refused as such and not cut.
+    let bytes_max = 2 * TOKEN_BYTES_MAX as u64;
+    let mut text = Zeroizing::new(String::new());
+    if file == Path::new("-") {
+        io::stdin().take(bytes_max).read_to_string(&mut text).map_err(unreadable)?;
+    } else {
+        File::open(file).map_err(unreadable)?.take(bytes_max).read_to_string(&mut text).map_err(unreadable)?;
+    }
+    if text.trim().is_empty() {
+        return Err(CliError::Trouble(format!("--token-file {}: it holds no token", file.display())));
+    }
+    Ok(Secret::from(text.trim()))
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("write 'Name: value'")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}

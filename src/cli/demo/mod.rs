@@ -16,7 +16,7 @@ use clap::Args;
 
 use super::output::{CliError, Output};
 use crate::{
-    app::{self, Control, Gateway, Sockets, StartError},
+    app::{self, Control, Gateway, Inherited, Sockets, StartError},
     config::Settings,
     domain::SystemClock,
     observe::{events, lines::Lines},
@@ -74,9 +74,9 @@ impl Demo {
         events::start(&lines);
         let _upstream = bound.echo.serve()?;
         let admin_token = settings.admin.token_file.clone();
-        let gateway = Gateway::start(control, lines.clone(), config.clone(), settings, bound.sockets)?;
+        let gateway = Gateway::start(control, lines.clone(), config.clone(), settings, bound.sockets, None)?;
         lines.push(banner::text(&gateway, &config, &admin_token, self.dir.is_some()).into_bytes());
-        gateway.run()?;
+        gateway.run(None)?;
         drop(folder);
         Ok(Output::nothing())
     }
@@ -84,7 +84,11 @@ impl Demo {
     /// A demo with nothing there yet: sockets first, then the folder and its config.
     fn first(&self) -> Result<(Folder, PathBuf, Settings, Bound), CliError> {
         let echo = Echo::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let sockets = Sockets::bind(&[self.listen.unwrap_or(DEFAULT_LISTEN)], self.admin.unwrap_or(DEFAULT_ADMIN))?;
+        let sockets = Sockets::open(
+            &[self.listen.unwrap_or(DEFAULT_LISTEN)],
+            self.admin.unwrap_or(DEFAULT_ADMIN),
+            Inherited::default(),
+        )?;
         let folder = match &self.dir {
             Some(dir) => Folder::kept(dir)?,
             None => Folder::thrown_away()?,
@@ -125,7 +129,7 @@ impl Demo {
         // The port was a free one, and somebody may have it by now: another one will do.
         let echo = Echo::bind(address).or_else(|_| Echo::bind(SocketAddr::new(address.ip(), 0)))?;
         *server = echo.address().to_string().into();
-        let sockets = Sockets::bind(&settings.server.listen, settings.admin.listen)?;
+        let sockets = Sockets::open(&settings.server.listen, settings.admin.listen, Inherited::default())?;
         let folder = Folder::kept(config.parent().unwrap_or(Path::new(".")))?;
         Ok((folder, config, settings, Bound { sockets, echo }))
     }

@@ -20,7 +20,7 @@ use super::{
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts on every listener until `shutdown` says true, then waits for the connections to end:
-/// idle ones at once, others with their present request. Must run inside the runtime, of `threads`
+/// idle ones within the grace for them (with the request that they send meanwhile), others with their present request. Must run inside the runtime, of `threads`
 /// threads, that is to serve them.
 pub async fn serve(listeners: Listeners, threads: usize, shared: Arc<Shared>, shutdown: watch::Receiver<bool>) {
     let proxy = Arc::new(Doorman::in_pingora(Arc::clone(&shared), threads));

@@ -22,4 +22,4 @@ mod sockets;
 pub use listener::serve;
 pub use settings::Settings;
 pub use shared::{Means, Shared, Tunables};
-pub use sockets::Listeners;
+pub use sockets::{Listeners, bind};

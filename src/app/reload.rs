@@ -58,10 +58,12 @@ impl Reloader {
 
     /// Reloads if any file has another content than when it was last read.
     pub(super) async fn reload_if_changed(&mut self, watch: &mut Watch) {
-        if Contents::of(&self.files.all) != self.files.read {
-            // Who changed a file is not there to be told; the log is.
-            let _ = self.reload(watch).await;
+        if Contents::of(&self.files.all) == self.files.read {
+            tracing::info!("the config's files are as they were");
+            return;
         }
+        // Who changed a file is not there to be told; the log is.
+        let _ = self.reload(watch).await;
     }
 
     /// Takes over what the file says now; answers the keys that only a restart changes.

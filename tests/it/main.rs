@@ -15,5 +15,7 @@ mod lifecycle;
 mod oauth;
 mod path;
 mod proxy;
+mod reload;
 mod revocation;
 mod tokens;
+mod upgrade;

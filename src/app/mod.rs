@@ -353,9 +353,9 @@ async fn carry_out(
         Asked::Reload => drop(reloader.reload(watch).await),
         Asked::ReloadIfChanged => reloader.reload_if_changed(watch).await,
         Asked::Ordered(Order::Reload(outcome)) => {
-            let reloaded = reloader.reload(watch).await;
+            let taken = reloader.reload(watch).await;
             // Whoever asked may have gone.
-            let _ = outcome.send(reloaded.map_err(|error| error.to_string()));
+            let _ = outcome.send(taken.map_err(|error| error.to_string()));
         }
         Asked::Ordered(Order::Upgrade { patience, outcome, alone }) => {
             tracing::info!("handing over to a new process");

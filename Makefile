@@ -10,7 +10,7 @@ FUZZ_TARGETS = token jwks opaque
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test bench fuzz rotation format lint docs licences tests check
+.PHONY: help build demo test bench fuzz rotation upgrades format lint docs licences tests check
 # The steps of a test run share one target folder: side by side they would only wait for each other.
 .NOTPARALLEL:
 
@@ -45,6 +45,10 @@ fuzz: ## Fuzz what reads tokens and keys, each target for FUZZ_SECONDS (60)
 rotation: ## Rotate keys under load for 60 s: no answer may be wrong
 	@deploy/tools cargo cc cmake cargo-nextest
 	PORTERO_ROTATION_SECONDS=60 $(CARGO) nextest run --locked --test it no_answer_is_wrong_while_keys_rotate_under_load
+
+upgrades: ## Upgrade 20 times under load: no request may be refused or broken
+	@deploy/tools cargo cc cmake cargo-nextest
+	PORTERO_UPGRADES=20 $(CARGO) nextest run --locked --no-capture --test it upgrades_under_load_refuse_nothing_and_break_nothing
 
 format: ## Check the format
 	@deploy/tools cargo

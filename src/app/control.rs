@@ -1,9 +1,6 @@
-//! What listens to the operating system: signals, sockets, and the limit on open files.
+//! What listens to the operating system: signals, and the limit on open files.
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-};
+use std::io;
 
 use tokio::{
     runtime::{Builder, Runtime},
@@ -11,7 +8,6 @@ use tokio::{
 };
 
 use super::StartError;
-use crate::edge::proxy::Listeners;
 
 /// Threads that talk to the store.
 const CONTROL_THREADS: usize = 2;
@@ -52,39 +48,6 @@ impl Control {
     /// Runs something to its end.
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
-    }
-}
-
-/// Sockets that are bound before anything else is touched: a taken port leaves nothing behind.
-#[derive(Debug)]
-pub struct Sockets {
-    pub(super) front: Listeners,
-    pub(super) admin: TcpListener,
-}
-
-impl Sockets {
-    /// Binds the front and the admin listener.
-    pub fn bind(front: &[SocketAddr], admin: SocketAddr) -> Result<Self, StartError> {
-        let front = Listeners::bind(front).map_err(|(address, source)| StartError::Listen {
-            key: "server.listen",
-            address,
-            source,
-        })?;
-        let admin = TcpListener::bind(admin)
-            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-            .map_err(|source| StartError::Listen { key: "admin.listen", address: admin, source })?;
-        Ok(Self { front, admin })
-    }
-
-    /// Where the front listeners are.
-    #[must_use]
-    pub fn front(&self) -> Vec<SocketAddr> {
-        self.front.addresses()
-    }
-
-    /// Where the admin listener is.
-    pub fn admin(&self) -> io::Result<SocketAddr> {
-        self.admin.local_addr()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     decision::{ForeignIssuers, Gate, Registrar, Snapshot, Steward, keeper, lifetimes},
     domain::{Clock, SystemClock},
     edge::{
-        admin::{Admin, AdminToken, AllowedHosts, Readiness},
+        admin::{Admin, AdminToken, AllowedHosts, Orders, Readiness},
         endpoint::TokenEndpoints,
         proxy::{Means, Shared, Tunables},
     },
@@ -104,6 +104,7 @@ impl Core {
         control: &Control,
         front: &Arc<Shared>,
         readiness: &Arc<Readiness>,
+        orders: Orders,
     ) -> Result<Admin, StartError> {
         let gate = Arc::clone(&self.gate);
         Ok(Admin {
@@ -114,6 +115,7 @@ impl Core {
             front: Arc::clone(front),
             readiness: Arc::clone(readiness),
             control: control.runtime.handle().clone(),
+            orders,
             token: AdminToken::read_or_create(&settings.admin.token_file)?,
             hosts: AllowedHosts::new(settings.admin.hosts.clone()),
         })

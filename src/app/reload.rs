@@ -1,10 +1,13 @@
 //! Taking over a changed config: whole, or not at all.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{mem, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, sync::watch};
 
-use super::{StartError, load, warn_of_shadow_mode};
+use super::{
+    StartError, load, notice, warn_of_shadow_mode,
+    watch::{Contents, Watch},
+};
 use crate::{
     config::Settings,
     decision::{ForeignIssuers, Gate, Snapshot, keeper, lifetimes, schedule},
@@ -18,7 +21,7 @@ use crate::{
     },
 };
 
-/// Takes over a changed config: whole, or not at all.
+/// Takes over a changed config: whole, or not at all. There is one, so reloads come one after another.
 pub(super) struct Reloader {
     pub(super) config: PathBuf,
     /// What the process started with: some of it only a restart changes.
@@ -32,23 +35,59 @@ pub(super) struct Reloader {
     pub(super) keeping: watch::Sender<schedule::Settings>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) files: Files,
+}
+
+/// The files that the config in force was made of.
+#[derive(Debug)]
+pub(super) struct Files {
+    all: Vec<PathBuf>,
+    /// What stood in them before they were last read, taken over or not.
+    read: Contents,
+}
+
+impl Files {
+    /// Those of `settings`, and what is in them now.
+    pub(super) fn of(config: &std::path::Path, settings: &Settings) -> Self {
+        let all: Vec<_> = [config.to_owned()].into_iter().chain(settings.files.iter().cloned()).collect();
+        Self { read: Contents::of(&all), all }
+    }
 }
 
 impl Reloader {
-    pub(super) async fn reload(&mut self) {
-        let outcome = match self.take_over().await {
-            Ok(()) => "success",
-            Err(error) => {
-                for problem in error.to_string().lines() {
-                    tracing::error!(problem, "the config was not taken over; the present one stays in force");
-                }
-                "failure"
-            }
-        };
-        self.metrics.config_reloads.with_label_values(&[outcome]).inc();
+    /// Watches the files, or none.
+    pub(super) fn watch_as(&self, watched: bool, watch: &mut Watch) {
+        watch.set(watched.then_some(&self.files.all));
     }
 
-    async fn take_over(&mut self) -> Result<(), StartError> {
+    /// Reloads if any file has another content than when it was last read.
+    pub(super) async fn reload_if_changed(&mut self, watch: &mut Watch) {
+        if Contents::of(&self.files.all) == self.files.read {
+            tracing::info!("the config's files are as they were");
+            return;
+        }
+        // Who changed a file is not there to be told; the log is.
+        let _ = self.reload(watch).await;
+    }
+
+    /// Takes over what the file says now; answers the keys that only a restart changes.
+    pub(super) async fn reload(&mut self, watch: &mut Watch) -> Result<Vec<&'static str>, StartError> {
+        notice::reloading();
+        // Before it is read: what changes meanwhile is another change.
+        self.files.read = Contents::of(&self.files.all);
+        let taken = self.take_over(watch).await;
+        if let Err(error) = &taken {
+            for problem in error.to_string().lines() {
+                tracing::error!(problem, "the config was not taken over; the present one stays in force");
+            }
+        }
+        let outcome = if taken.is_ok() { "success" } else { "failure" };
+        self.metrics.config_reloads.with_label_values(&[outcome]).inc();
+        notice::ready();
+        taken
+    }
+
+    async fn take_over(&mut self, watch: &mut Watch) -> Result<Vec<&'static str>, StartError> {
         let settings = load(&self.config)?;
         let needs_restart = self.started.restart_only_changes(&settings);
         let present = self.gate.snapshot();
@@ -82,7 +121,11 @@ impl Reloader {
         self.shared.set_tunables(Tunables::of(&settings.server, settings.access_log));
         self.metrics.config_last_success_seconds.set(self.clock.now().as_secs_f64());
         self.drain_timeout = settings.server.drain_timeout;
+        // A file that is new here was not read before: its first event reloads once more, and no change is lost.
+        let all = mem::take(&mut self.files.all).into_iter().take(1).chain(settings.files.iter().cloned()).collect();
+        self.files.all = all;
+        self.watch_as(settings.reload_watch, watch);
         tracing::info!(needs_restart = needs_restart.join(","), "the config was taken over");
-        Ok(())
+        Ok(needs_restart)
     }
 }

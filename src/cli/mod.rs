@@ -3,10 +3,13 @@
 pub mod account;
 mod demo;
 mod explain;
+mod gateway;
 mod key;
 pub mod output;
+mod reload;
 mod revoke;
 pub mod secret;
+mod upgrade;
 
 use std::{
     io::{self, Write},
@@ -18,7 +21,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Builder;
 
 use crate::{
-    app::{self, Control, Gateway, Sockets, StartError},
+    app::{self, Control, Gateway, Inherited, Predecessor, Program, Sockets, StartError},
     config::Settings,
     domain::SystemClock,
     observe::{events, lines::Lines},
@@ -40,6 +43,10 @@ enum Command {
     /// Say everything that is wrong with gateway.toml
     Check(Config),
     Explain(explain::Explain),
+    /// Let the running gateway read gateway.toml again
+    Reload(reload::Reload),
+    /// Put a new process with the installed binary in the running gateway's place
+    Upgrade(upgrade::Upgrade),
     /// Serve an example: every contract, its credentials, and an upstream that echoes
     Demo(demo::Demo),
     #[command(flatten)]
@@ -69,6 +76,8 @@ pub fn main() -> ExitCode {
         Command::Run(Config { config }) => (Format::Text, run(config)),
         Command::Check(Config { config }) => (Format::Text, check(&config)),
         Command::Explain(explain) => return explain.run(),
+        Command::Reload(reload) => (reload.asking.output, block_on(reload.run())),
+        Command::Upgrade(upgrade) => (upgrade.asking.output, block_on(upgrade.run())),
         Command::Demo(demo) => (Format::Text, demo.run()),
         Command::Account(command) => (command.common().output, keep_accounts(&command)),
         Command::Revoke(command) => (command.common().output, in_store(&command.common().config, &command)),
@@ -93,12 +102,25 @@ fn print(output: &Output, format: Format) -> ExitCode {
 }
 
 fn run(config: PathBuf) -> Result<Output, CliError> {
-    let settings = app::load(&config)?;
-    let sockets = Sockets::bind(&settings.server.addresses(), settings.admin.listen)?;
-    let lines = Lines::start().map_err(StartError::from)?;
-    events::start(&lines);
-    Gateway::start(Control::start()?, lines, config, settings, sockets)?.run()?;
+    // Before anything else opens a file, and while there is one thread.
+    let mut inherited = Inherited::from_environment();
+    let predecessor = inherited.predecessor();
+    let program = Program::of_this_process().map_err(StartError::from)?;
+    let gateway = start(config, inherited, predecessor.as_ref());
+    if let (Err(error), Some(predecessor)) = (&gateway, &predecessor) {
+        predecessor.failed(error);
+    }
+    drop(predecessor);
+    gateway?.run(Some(&program))?;
     Ok(Output::nothing())
+}
+
+fn start(config: PathBuf, inherited: Inherited, predecessor: Option<&Predecessor>) -> Result<Gateway, StartError> {
+    let settings = app::load(&config)?;
+    let sockets = Sockets::open(&settings.server.addresses(), settings.admin.listen, inherited)?;
+    let lines = Lines::start()?;
+    events::start(&lines);
+    Gateway::start(Control::start()?, lines, config, settings, sockets, predecessor)
 }
 
 fn check(config: &std::path::Path) -> Result<Output, CliError> {

@@ -4,7 +4,7 @@
 //! report    what is wrong, each with file:line:column
 //! reader    a table of the file, read key by key; nobody asked for a key → unknown
 //! item      one value, read as what it should be          (expand: ${ENV} · duration: "30s" · size: "64KiB")
-//! process   [server] [admin] [store] [log] [passwords] [throttle] [cache]
+//! process   [server] [admin] [store] [log] [passwords] [throttle] [cache] [reload]
 //! listen    server.listen: addresses, TLS, PROXY protocol
 //! keys      [keys]
 //! realms    [tokens] [realms.NAME]
@@ -53,6 +53,7 @@ use toml::de::DeTable;
 use crate::decision::Site;
 use reader::{Context, Section};
 
+pub use duration::parse as parse_duration;
 pub use report::{Position, Problem, Report};
 pub use settings::Settings;
 
@@ -118,6 +119,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
     let (throttle, scrutiny) = process::throttle(root.section("throttle"));
     let keys = keys::keys(root.section("keys"));
     let cache = process::cache(root.section("cache"));
+    let reload_watch = process::reload(root.section("reload"));
 
     let mut realms = realms::read(context, &mut root);
     let issuers = issuers::read(context, &mut root, &mut realms);
@@ -154,6 +156,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
         keys,
         cache,
         access_log,
+        reload_watch,
         site,
         files: context.files(),
     }

@@ -1,5 +1,5 @@
 //! What the process itself needs: `[server]`, `[admin]`, `[store]`, `[log]`, `[passwords]`, `[throttle]`,
-//! `[cache]`.
+//! `[cache]`, `[reload]`.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -179,6 +179,13 @@ pub(super) fn cache(mut section: Section<'_>) -> CacheSettings {
     };
     section.finish();
     settings
+}
+
+/// `[reload]`: whether files are watched.
+pub(super) fn reload(mut section: Section<'_>) -> bool {
+    let watch = section.or("watch", false, Item::boolean);
+    section.finish();
+    watch
 }
 
 /// A block of addresses, or one address.

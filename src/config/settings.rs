@@ -11,7 +11,7 @@ use crate::{
 
 /// Everything that `gateway.toml` says, checked.
 ///
-/// A reload swaps `site`, `keys`, `access_log` and what `server` has of trusted proxies, waits, bounds and certificates;
+/// A reload swaps `site`, `keys`, `access_log`, `reload_watch` and what `server` has of trusted proxies, waits, bounds and certificates;
 /// [`Settings::restart_only_changes`] names the rest.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -35,6 +35,8 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// `log.access`: whether each request is logged.
     pub access_log: bool,
+    /// `reload.watch`: whether a changed file is taken over by itself.
+    pub reload_watch: bool,
     /// `[tokens]`, `[realms]`, `[issuers]`, `[[token_endpoints]]`, `[oauth]`, `[[routes]]` and `[upstreams]`.
     pub site: Site,
     /// The files that were read beside `gateway.toml`: certificates, keys, authorities.

@@ -72,6 +72,7 @@ fn word(decision: &Decision<'_>) -> String {
             format!("deny {:?} {:?}", denial.route.as_ref().map(|route| &route.settings.name), denial.reason)
         }
         Decision::Endpoint(endpoint) => format!("endpoint {}", endpoint.metrics.route.name()),
+        Decision::Preflight(preflight) => format!("preflight {}", preflight.target.name()),
         Decision::Verify(_) | Decision::AwaitKey(_) => panic!("undecided"),
     }
 }

@@ -16,7 +16,7 @@ use clap::Args;
 
 use super::output::{CliError, Output};
 use crate::{
-    app::{self, Control, Gateway, Sockets, StartError},
+    app::{self, Control, Gateway, Inherited, Sockets, StartError},
     config::Settings,
     domain::SystemClock,
     edge::proxy::Listen,
@@ -75,9 +75,9 @@ impl Demo {
         events::start(&lines);
         let _upstream = bound.echo.serve()?;
         let admin_token = settings.admin.token_file.clone();
-        let gateway = Gateway::start(control, lines.clone(), config.clone(), settings, bound.sockets)?;
+        let gateway = Gateway::start(control, lines.clone(), config.clone(), settings, bound.sockets, None)?;
         lines.push(banner::text(&gateway, &config, &admin_token, self.dir.is_some()).into_bytes());
-        gateway.run()?;
+        gateway.run(None)?;
         drop(folder);
         Ok(Output::nothing())
     }
@@ -85,7 +85,11 @@ impl Demo {
     /// A demo with nothing there yet: sockets first, then the folder and its config.
     fn first(&self) -> Result<(Folder, PathBuf, Settings, Bound), CliError> {
         let echo = Echo::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let sockets = Sockets::bind(&[self.listen.unwrap_or(DEFAULT_LISTEN)], self.admin.unwrap_or(DEFAULT_ADMIN))?;
+        let sockets = Sockets::open(
+            &[self.listen.unwrap_or(DEFAULT_LISTEN)],
+            self.admin.unwrap_or(DEFAULT_ADMIN),
+            Inherited::default(),
+        )?;
         let folder = match &self.dir {
             Some(dir) => Folder::kept(dir)?,
             None => Folder::thrown_away()?,
@@ -127,7 +131,7 @@ impl Demo {
         let echo = Echo::bind(address).or_else(|_| Echo::bind(SocketAddr::new(address.ip(), 0)))?;
         server.name = echo.address().to_string().into();
         server.port = echo.address().port();
-        let sockets = Sockets::bind(&settings.server.addresses(), settings.admin.listen)?;
+        let sockets = Sockets::open(&settings.server.addresses(), settings.admin.listen, Inherited::default())?;
         let folder = Folder::kept(config.parent().unwrap_or(Path::new(".")))?;
         Ok((folder, config, settings, Bound { sockets, echo }))
     }

@@ -152,7 +152,8 @@ fn the_reference_is_read() {
     assert_eq!(settings.admin.token_file, Path::new("/etc/portero/admin.token"));
     assert_eq!(settings.store.path, Path::new("/etc/portero/portero.db"));
     assert_eq!(settings.master_key_file, Path::new("/etc/portero/master.key"));
-    assert!(!settings.access_log);
+    assert!(!settings.access_log && !settings.reload_watch);
+    assert!(read("reload.watch = true").unwrap().reload_watch);
     assert_eq!((settings.hashing.threads.get(), settings.hashing.queue_max), (3, 7));
     let throttle = &settings.throttle;
     assert_eq!((throttle.name_failures, throttle.address_failures, throttle.window.as_secs()), (10, 60, 120));
@@ -319,6 +320,7 @@ fn a_restart_is_needed_for_what_a_running_gateway_holds() {
             vec!["cache.entries", "cache.bytes"],
         ),
         ("access = false", "access = true", vec![]),
+        ("[log]", "[reload]\nwatch = true\n[log]", vec![]),
         ("path = \"/api/Clientes/\"", "path = \"/clientes\"", vec![]),
     ] {
         assert_eq!(changed(from, to), keys, "{from}");

@@ -6,9 +6,10 @@ mod accounts;
 mod api;
 mod explain;
 mod health;
+mod process;
 mod settings;
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{net::TcpListener, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use hyper::server::conn::http1;
@@ -24,6 +25,7 @@ use tokio::{
 pub use access::{AdminToken, AllowedHosts};
 pub use explain::explain;
 pub use health::Readiness;
+pub use process::{Order, Orders};
 pub use settings::Settings;
 
 use crate::{
@@ -34,7 +36,7 @@ use crate::{
 };
 
 /// Connections in all; operators are few.
-const CONNECTIONS_MAX: usize = 128;
+const CONNECTIONS_MAX: u32 = 128;
 
 /// For a whole request head, and for the next one to begin.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,20 +61,23 @@ pub struct Admin {
     pub readiness: Arc<Readiness>,
     /// Where store I/O and password hashes are waited for.
     pub control: Handle,
+    /// Who reloads the config and hands over.
+    pub orders: Orders,
     /// The API's bearer token.
     pub token: AdminToken,
     /// The names under which this listener answers.
     pub hosts: AllowedHosts,
 }
 
-/// Serves until `stop` says true. Runs on the runtime that it is awaited on.
+/// Serves until `stop` says true, then closes the listener and ends what was begun. Runs on the
+/// runtime that it is awaited on.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
     let router = router(admin);
     loop {
         let accepted = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            _ = stop.wait_for(|stop| *stop) => break,
             accepted = listener.accept() => accepted,
         };
         // One more than is taken is closed at once; so is one that could not be accepted.
@@ -87,20 +92,32 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
                 .serve_connection(TokioIo::new(stream), service);
+            let mut connection = pin!(connection);
             // However a connection ends, it concerns nobody else.
-            tokio::select! {
-                _ = tokio::time::timeout(CONNECTION_LIFE, connection) => {}
-                _ = stop.wait_for(|stop| *stop) => {}
-            }
+            let served = tokio::time::timeout(CONNECTION_LIFE, async {
+                tokio::select! {
+                    _ = connection.as_mut() => return,
+                    _ = stop.wait_for(|stop| *stop) => {}
+                }
+                // The answer that is being made goes out, and says that no other follows.
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            });
+            let _ = served.await;
             drop(permit);
         });
     }
+    drop(listener);
+    // Every permit back means every connection ended.
+    drop(connections.acquire_many(CONNECTIONS_MAX).await);
+    Ok(())
 }
 
 fn router(admin: Arc<Admin>) -> Router {
     let api = api::routes()
         .merge(accounts::routes())
         .merge(explain::routes())
+        .merge(process::routes())
         .layer(DefaultBodyLimit::max(api::BODY_BYTES_MAX))
         .fallback(access::not_found)
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), access::on_control))

@@ -27,7 +27,7 @@ use super::{
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts on every listener until `shutdown` says true, then waits for the connections to end:
-/// idle ones at once, others with their present request. Must run inside the runtime, of `threads`
+/// idle ones within the grace for them (with the request that they send meanwhile), others with their present request. Must run inside the runtime, of `threads`
 /// threads, that is to serve them.
 pub async fn serve(listeners: Listeners, threads: usize, shared: Arc<Shared>, shutdown: watch::Receiver<bool>) {
     let proxy = Arc::new(Doorman::in_pingora(Arc::clone(&shared), threads));
@@ -125,7 +125,7 @@ impl Front {
     }
 
     /// Takes a connection through everything that comes before its first request, and serves it.
-    async fn enter(mut self, stream: TcpStream, peer: SocketAddr, mut place: Place) {
+    async fn enter(self, stream: TcpStream, peer: SocketAddr, mut place: Place) {
         let _open = self.shared.connection_opened();
         let accepted = Instant::now();
         let deadline = accepted + self.shared.tunables().head_timeout;
@@ -133,7 +133,7 @@ impl Front {
         let arrived = tokio::select! {
             biased;
             arrived = timeout_at(deadline, self.arrive(stream, peer, &mut place)) => arrived,
-            _ = stopped.wait_for(|stop| *stop) => return,
+            () = self.shared.idle_grace_over(&mut stopped) => return,
         };
         let Ok(Some(Arrived { stream, protocol, connection })) = arrived else {
             if arrived.is_err() && self.door().is_some_and(|door| door.tls.is_some()) {
@@ -148,7 +148,7 @@ impl Front {
         }
     }
 
-    async fn arrive(&mut self, mut stream: TcpStream, peer: SocketAddr, place: &mut Place) -> Option<Arrived> {
+    async fn arrive(&self, mut stream: TcpStream, peer: SocketAddr, place: &mut Place) -> Option<Arrived> {
         stream.set_nodelay(true).ok()?;
         let door = self.shared.doors().get(self.at)?;
         let mut client = peer;

@@ -32,4 +32,4 @@ mod wire;
 pub use listener::serve;
 pub use settings::{Listen, Settings};
 pub use shared::{Means, Shared, Tunables};
-pub use sockets::Listeners;
+pub use sockets::{Listeners, bind};

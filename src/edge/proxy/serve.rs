@@ -47,7 +47,7 @@ pub(super) async fn serve_connection(
         let head = tokio::select! {
             biased;
             head = read_head(&mut stream, idle, tunables.head_timeout, accepted) => head,
-            _ = shutdown.wait_for(|stop| *stop) => return,
+            () = shared.idle_grace_over(&mut shutdown) => return,
         };
         let head = match head {
             Ok(Some(head)) => head,

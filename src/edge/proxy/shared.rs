@@ -1,14 +1,17 @@
 //! What the accept loop and the hooks share, and what a reload may change of it.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use prometheus::IntGauge;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::watch};
 
 use super::{
     Settings,
@@ -96,6 +99,7 @@ pub struct Shared {
     /// As the process started with them: their order is that of the sockets.
     listen: Vec<Listen>,
     metrics: Arc<Metrics>,
+    idle_grace_ms: AtomicU64,
 }
 
 impl Shared {
@@ -123,6 +127,7 @@ impl Shared {
             doors: Doors::new(listen)?,
             listen: listen.to_vec(),
             metrics: Arc::clone(metrics),
+            idle_grace_ms: AtomicU64::new(0),
         })
     }
 
@@ -134,6 +139,12 @@ impl Shared {
         self.doors.replace(&self.listen, listen)?;
         watch_certificates(listen, &self.metrics, self.means.clock.now());
         Ok(())
+    }
+
+    /// How long connections that wait for a request live on when the front drains: a request that is on its
+    /// way is answered, with `Connection: close`. It must be said before the front is told to drain.
+    pub fn set_idle_grace(&self, grace: Duration) {
+        self.idle_grace_ms.store(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
     }
 
     /// Takes over what a reload changed; it holds for the next request.
@@ -149,6 +160,13 @@ impl Shared {
 
     pub(super) fn tunables(&self) -> arc_swap::Guard<Arc<Tunables>> {
         self.tunables.load()
+    }
+
+    /// Waits until the front drains and idle connections are no longer waited for.
+    pub(super) async fn idle_grace_over(&self, shutdown: &mut watch::Receiver<bool>) {
+        // A sender that has gone stops the front as well.
+        let _ = shutdown.wait_for(|stop| *stop).await;
+        tokio::time::sleep(Duration::from_millis(self.idle_grace_ms.load(Ordering::Acquire))).await;
     }
 
     pub(super) fn connections_max(&self) -> usize {

@@ -1,24 +1,24 @@
 //! Bound sockets: what clients connect to, before anything is accepted.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
 
 use socket2::{Domain, Socket, Type};
 
 /// Connections that the kernel may hold for us to accept.
 const BACKLOG: i32 = 4096;
 
-/// Bound sockets, before anything is accepted on them.
+/// Bound sockets, before anything is accepted on them. Several may have one address.
 #[derive(Debug)]
-pub struct Listeners(pub(super) Vec<std::net::TcpListener>);
+pub struct Listeners(pub(super) Vec<TcpListener>);
 
 impl Listeners {
-    /// Binds every address. Port 0 takes a free one.
-    ///
-    /// # Errors
-    /// The address that could not be bound, and why.
-    pub fn bind(addresses: &[SocketAddr]) -> Result<Self, (SocketAddr, io::Error)> {
-        let sockets = addresses.iter().map(|&address| bind(address).map_err(|error| (address, error)));
-        sockets.collect::<Result<_, _>>().map(Self)
+    /// Sockets that listen already, and never block.
+    #[must_use]
+    pub const fn new(sockets: Vec<TcpListener>) -> Self {
+        Self(sockets)
     }
 
     /// Where the sockets are bound.
@@ -26,9 +26,15 @@ impl Listeners {
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.0.iter().filter_map(|socket| socket.local_addr().ok()).collect()
     }
+
+    /// The same sockets once more: the kernel's queue of each stays one, and stays open until both are gone.
+    pub fn try_clone(&self) -> io::Result<Vec<TcpListener>> {
+        self.0.iter().map(TcpListener::try_clone).collect()
+    }
 }
 
-fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+/// Binds `address` and listens. Port 0 takes a free one.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;

@@ -121,6 +121,15 @@ impl Connection {
         Self::open_from(Ipv4Addr::LOCALHOST, to)
     }
 
+    /// A connection, or why there is none.
+    pub(crate) fn try_open(to: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(to)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { stream, buffer: vec![] })
+    }
+
     /// A connection from this loopback address.
     pub(crate) fn open_from(source: Ipv4Addr, to: SocketAddr) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -131,11 +140,6 @@ impl Connection {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Self { stream, buffer: vec![] }
-    }
-
-    /// A connection, if somebody listens there.
-    pub(crate) fn try_open(to: SocketAddr) -> io::Result<Self> {
-        TcpStream::connect(to).map(|stream| Self { stream, buffer: vec![] })
     }
 
     /// Sends bytes as they are.

@@ -34,6 +34,30 @@ impl Gateway {
         Self::listening(process, folder)
     }
 
+    /// `program run` with the config of a folder. Those that take its place are killed with it.
+    pub(crate) fn run_with_successors(program: &std::path::Path, folder: Folder) -> Self {
+        let mut command = std::process::Command::new(program);
+        command.args(["run", "--config", &folder.config()]).env_remove("PORTERO_MASTER_KEY_FILE");
+        Self::listening(Process::spawn_with_successors(&mut command), folder)
+    }
+
+    /// A gateway of a process that was started otherwise.
+    pub(crate) fn of(process: Process, folder: Folder) -> Self {
+        Self::listening(process, folder)
+    }
+
+    /// Runs a command that asks this gateway, wherever it listens.
+    #[track_caller]
+    pub(crate) fn asked(&self, words: &str) -> super::Ran {
+        self.command(&format!("{words} --admin {}", self.admin), "")
+    }
+
+    /// The process that answers the admin API.
+    #[track_caller]
+    pub(crate) fn serving_pid(&self) -> u64 {
+        self.api_get("/process")["pid"].as_u64().unwrap()
+    }
+
     /// A gateway with a route a contract before an upstream that records.
     pub(crate) fn with_upstream() -> (Self, Upstream) {
         let upstream = Upstream::start();

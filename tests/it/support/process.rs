@@ -2,6 +2,7 @@
 
 use std::{
     io::{Read, Write},
+    os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread,
@@ -15,6 +16,8 @@ use super::wait::{Deadline, PATIENCE};
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
+    /// Whether it leads a group of its own, which ends with it: those that it started and that outlive it.
+    leads: bool,
     written: Arc<Written>,
 }
 
@@ -62,7 +65,14 @@ impl Process {
         collect(stderr, &written, |streams| &mut streams.stderr);
         // A process that reads nothing and is gone already breaks the pipe: its output says why.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-        Self { child, written }
+        Self { child, leads: false, written }
+    }
+
+    /// A process that may start others in its place: they are killed with it, and write what it writes.
+    pub(crate) fn spawn_with_successors(command: &mut Command) -> Self {
+        let mut process = Self::spawn(command.process_group(0), "");
+        process.leads = true;
+        process
     }
 
     /// The first event with this message, waiting for it.
@@ -134,6 +144,11 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.leads {
+            let group = format!("-{}", self.id());
+            // Nobody of it may be left.
+            let _ = Command::new("kill").args(["-s", "KILL", "--", &group]).stderr(Stdio::null()).status();
+        }
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -101,6 +101,11 @@ impl Upstream {
         self.received.lock().unwrap().recv_timeout(PATIENCE).expect("the upstream received nothing")
     }
 
+    /// Everything that was received until now and not looked at.
+    pub(crate) fn received_so_far(&self) -> Vec<Received> {
+        self.received.lock().unwrap().try_iter().collect()
+    }
+
     /// Asserts that nothing was received. Sound once the gateway has answered: it answers no request
     /// that it forwarded before the upstream did.
     #[track_caller]

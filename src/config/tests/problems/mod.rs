@@ -58,7 +58,7 @@ fn an_unknown_key_names_the_nearest_or_all() {
         ("log.colour = 1", "1:5: log.colour: unknown key; known: access, format"),
         (
             "\"a\\nb\".\"c d\" = 1",
-            "1:1: \"a\\nb\": unknown key; known: server, admin, store, log, passwords, throttle, keys, cache, tokens, realms, issuers, upstreams, token_endpoints, oauth, routes",
+            "1:1: \"a\\nb\": unknown key; known: server, admin, store, log, passwords, throttle, keys, cache, reload, tokens, realms, issuers, upstreams, token_endpoints, oauth, routes",
         ),
     ]);
 }

@@ -1,0 +1,28 @@
+//! `portero reload`: the running gateway reads its config again.
+
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    gateway::{Asking, CHECK_PATIENCE},
+    output::{CliError, Output},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Reload {
+    #[command(flatten)]
+    pub(super) asking: Asking,
+}
+
+impl Reload {
+    pub(super) async fn run(&self) -> Result<Output, CliError> {
+        let answer = self.asking.post("/api/v1/reload", &json!({}), CHECK_PATIENCE).await?;
+        let keys = answer["needs_restart"].as_array().into_iter().flatten().filter_map(|key| key.as_str());
+        let keys: Vec<_> = keys.collect();
+        let mut text = "the config was taken over".to_owned();
+        if !keys.is_empty() {
+            text = format!("{text}; a restart or `portero upgrade` is needed for: {}", keys.join(", "));
+        }
+        Ok(Output { text, json: answer })
+    }
+}

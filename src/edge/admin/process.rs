@@ -1,0 +1,107 @@
+//! What an operator asks of the process itself: to reload its config, to hand over to another one.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    routing::{get, post},
+};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::{
+    Admin,
+    api::{Answer, ApiError, Body},
+};
+
+/// Orders that may wait for the one before them.
+const ORDERS_MAX: usize = 8;
+
+/// How long a new process may take to serve, unless the operator says otherwise.
+const PATIENCE_SECONDS: u64 = 30;
+
+/// How long it may be given.
+const PATIENCE_SECONDS_MAX: u64 = 300;
+
+/// An order, with where its outcome is awaited: an error is the text for the operator.
+#[derive(Debug)]
+pub enum Order {
+    /// Read the config again; answers the keys that only a restart changes.
+    Reload(oneshot::Sender<Result<Vec<&'static str>, String>>),
+    /// Start the binary that lies there now, and hand over to it; answers its process id.
+    Upgrade {
+        /// How long it may take to serve.
+        patience: Duration,
+        /// Where the outcome is awaited.
+        outcome: oneshot::Sender<Result<u32, String>>,
+        /// One upgrade at a time.
+        alone: OwnedSemaphorePermit,
+    },
+}
+
+/// The way to whoever carries orders out.
+#[derive(Debug)]
+pub struct Orders {
+    queue: mpsc::Sender<Order>,
+    upgrades: Arc<Semaphore>,
+}
+
+impl Orders {
+    /// The way there, and its end.
+    #[must_use]
+    pub fn channel() -> (Self, mpsc::Receiver<Order>) {
+        let (queue, orders) = mpsc::channel(ORDERS_MAX);
+        (Self { queue, upgrades: Arc::new(Semaphore::new(1)) }, orders)
+    }
+
+    async fn carried_out<T>(&self, order: Order, outcome: oneshot::Receiver<T>) -> Result<T, ApiError> {
+        let gone = || ApiError(StatusCode::SERVICE_UNAVAILABLE, "the gateway stops".to_owned());
+        self.queue.try_send(order).map_err(|error| match error {
+            mpsc::error::TrySendError::Closed(_) => gone(),
+            mpsc::error::TrySendError::Full(_) => {
+                ApiError(StatusCode::SERVICE_UNAVAILABLE, "too many orders are waiting; ask again".to_owned())
+            }
+        })?;
+        outcome.await.map_err(|_| gone())
+    }
+}
+
+/// The process's paths, without the check of the API's token.
+pub(super) fn routes() -> Router<Arc<Admin>> {
+    Router::new().route("/process", get(process)).route("/reload", post(reload)).route("/upgrade", post(upgrade))
+}
+
+async fn process() -> Answer {
+    Ok(Json(json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION") })))
+}
+
+async fn reload(State(admin): State<Arc<Admin>>) -> Answer {
+    let (sender, outcome) = oneshot::channel();
+    let outcome = admin.orders.carried_out(Order::Reload(sender), outcome).await?;
+    let needs_restart = outcome.map_err(|why| ApiError(StatusCode::CONFLICT, why))?;
+    Ok(Json(json!({ "reloaded": true, "needs_restart": needs_restart })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Upgrade {
+    timeout_seconds: Option<u64>,
+}
+
+async fn upgrade(State(admin): State<Arc<Admin>>, Body(asked): Body<Upgrade>) -> Answer {
+    let patience = asked.timeout_seconds.unwrap_or(PATIENCE_SECONDS);
+    if !(1..=PATIENCE_SECONDS_MAX).contains(&patience) {
+        let text = format!("timeout_seconds is 1 to {PATIENCE_SECONDS_MAX}");
+        return Err(ApiError(StatusCode::BAD_REQUEST, text));
+    }
+    let alone = Arc::clone(&admin.orders.upgrades).try_acquire_owned();
+    let alone = alone.map_err(|_| ApiError(StatusCode::CONFLICT, "another upgrade is under way".to_owned()))?;
+    let (sender, outcome) = oneshot::channel();
+    let order = Order::Upgrade { patience: Duration::from_secs(patience), outcome: sender, alone };
+    let pid = admin.orders.carried_out(order, outcome).await?;
+    let pid = pid.map_err(|why| ApiError(StatusCode::CONFLICT, why))?;
+    Ok(Json(json!({ "pid": pid, "handed_over_by": std::process::id() })))
+}

@@ -1,0 +1,114 @@
+//! A changed config is taken over when somebody asks for it, or by itself.
+
+use std::{fs, os::unix::fs::symlink};
+
+use crate::support::{Config, Gateway, PATIENCE, Upstream, get, post, wait_until};
+
+const WATCHED: &str = "[reload]\nwatch = true\n";
+
+fn count(gateway: &Gateway, outcome: &str) -> u64 {
+    let name = format!("portero_config_reload_total{{outcome=\"{outcome}\"}} ");
+    let metrics = gateway.ask("/metrics").text();
+    metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
+}
+
+#[test]
+fn who_asks_for_a_reload_hears_what_came_of_it() {
+    let upstream = Upstream::start();
+    let config = Config::standard(upstream.address);
+    let gateway = config.start();
+    let changed = config.clone().route("new", "/new", "auth = \"public\"");
+    changed.clone().server("connections_max = 7").text("[cache]\nentries = 9\n").write_to(&gateway.folder);
+    let ran = gateway.asked("reload");
+    ran.succeeded();
+    assert!(ran.stdout.contains("needed for: server.connections_max, cache.entries"), "{ran:?}");
+    assert_eq!(gateway.send(&get("/new")).status, 200, "in force when the command ends");
+    let answer = gateway.asked("reload --output json").json();
+    assert_eq!(answer["needs_restart"][0], "server.connections_max");
+
+    changed.text("[[routes]]\nname = \"broken\"\n").write_to(&gateway.folder);
+    let ran = gateway.asked("reload");
+    assert!(ran.code == 1 && ran.stderr.contains("gateway.toml:"), "{ran:?}");
+    let request = post("/api/v1/reload", "{}").header("Host", "localhost").bearer(&gateway.admin_token());
+    let answer = crate::support::Connection::open(gateway.admin).send(&request);
+    assert!(answer.status == 409 && answer.text().contains("gateway.toml:"), "{}", answer.text());
+    assert_eq!(gateway.send(&get("/new")).status, 200, "the old one stays in force");
+    assert_eq!((count(&gateway, "success"), count(&gateway, "failure")), (2, 1));
+    let stranger = post("/api/v1/reload", "{}").header("Host", "localhost").bearer("x");
+    assert_eq!(crate::support::Connection::open(gateway.admin).send(&stranger).status, 401);
+}
+
+#[test]
+fn a_command_without_a_gateway_says_so() {
+    let upstream = Upstream::start();
+    let gateway = Config::standard(upstream.address).start();
+    let admin = gateway.admin;
+    gateway.process.signal("TERM");
+    let Gateway { process, folder, .. } = gateway;
+    process.finish().succeeded();
+    let ran = folder.command(&format!("reload --admin {admin}"), "");
+    assert!(ran.code == 2 && ran.stderr.contains("no gateway answers"), "{ran:?}");
+}
+
+#[test]
+fn a_watched_file_is_taken_over_however_it_is_replaced() {
+    let upstream = Upstream::start();
+    let config = Config::standard(upstream.address).text(WATCHED);
+    let gateway = config.start();
+    let with = |path: &str| config.clone().route("new", path, "auth = \"public\"").toml();
+    let file = gateway.folder.config();
+    let is_there = |path: &str| wait_until(path, PATIENCE, || gateway.send(&get(path)).status == 200);
+    fs::write(&file, with("/written")).unwrap();
+    is_there("/written");
+
+    // As editors do.
+    let other = gateway.folder.file("gateway.toml.swp");
+    fs::write(&other, with("/renamed")).unwrap();
+    fs::rename(&other, &file).unwrap();
+    is_there("/renamed");
+
+    // The same again is none, and a bad one is refused.
+    fs::write(&file, with("/renamed")).unwrap();
+    gateway.process.event("the config's files are as they were");
+    let (successes, failures) = (count(&gateway, "success"), count(&gateway, "failure"));
+    assert_eq!(failures, 0);
+    fs::write(&file, "[[routes]]").unwrap();
+    wait_until("the bad file is seen", PATIENCE, || count(&gateway, "failure") == 1);
+    assert_eq!((gateway.send(&get("/renamed")).status, count(&gateway, "success")), (200, successes));
+    fs::write(&file, with("/again")).unwrap();
+    is_there("/again");
+
+    // Not watched any more: only who asks is heard.
+    fs::write(&file, with("/last").replace("watch = true", "watch = false")).unwrap();
+    is_there("/last");
+    fs::write(&file, with("/asked")).unwrap();
+    gateway.asked("reload").succeeded();
+    assert_eq!(gateway.send(&get("/asked")).status, 200);
+}
+
+#[test]
+fn a_volume_whose_link_is_turned_is_taken_over() {
+    let upstream = Upstream::start();
+    let config = Config::standard(upstream.address).text(WATCHED);
+    let folder = config.with_accounts();
+    // As Kubernetes mounts a ConfigMap: gateway.toml → ..data/gateway.toml, ..data → ..1.
+    let turn = |generation: &str, text: &str| {
+        fs::create_dir(folder.file(generation)).unwrap();
+        fs::write(folder.file(generation).join("gateway.toml"), text).unwrap();
+        symlink(generation, folder.file("..tmp")).unwrap();
+        fs::rename(folder.file("..tmp"), folder.file("..data")).unwrap();
+    };
+    turn("..1", &config.toml());
+    fs::remove_file(folder.config()).unwrap();
+    symlink("..data/gateway.toml", folder.config()).unwrap();
+    let path = folder.path().to_owned();
+    let gateway = Gateway::run(folder);
+    for (generation, route) in [("..2", "/second"), ("..3", "/third")] {
+        let text = config.clone().route("new", route, "auth = \"public\"").toml();
+        fs::create_dir(path.join(generation)).unwrap();
+        fs::write(path.join(generation).join("gateway.toml"), text).unwrap();
+        symlink(generation, path.join("..tmp")).unwrap();
+        fs::rename(path.join("..tmp"), path.join("..data")).unwrap();
+        wait_until(route, PATIENCE, || gateway.send(&get(route)).status == 200);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, task::Poll};
 
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt};
 use serde_json::json;
 use tokio::{net::TcpListener, runtime::Runtime, sync::mpsc};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};

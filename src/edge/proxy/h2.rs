@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Uri, header, uri::PathAndQuery};
+use http::{HeaderValue, Method, Uri, header, uri::PathAndQuery};
 use pingora::{
     apps::HttpServerApp,
     http::RequestHeader,
@@ -30,7 +30,7 @@ use tokio::{
 use super::{
     connection::{BodyProgress, Connection, STREAM, StreamContext},
     doorman::Doorman,
-    head::FIELDS_MAX,
+    head::{self, FIELDS_MAX},
     shared::Shared,
 };
 use crate::domain::Reason;
@@ -174,9 +174,13 @@ fn take_head(head: &mut RequestHeader) -> Result<(), Reason> {
     if head.headers.len() > FIELDS_MAX {
         return Err(Reason::HeadTooLarge);
     }
-    if head.uri.path().bytes().any(|byte| !byte.is_ascii_graphic()) {
+    if head.uri.path().bytes().any(|byte| !byte.is_ascii_graphic()) || !head::is_framed_once(&head.headers) {
         return Err(Reason::MalformedRequest);
     }
+    if head.headers.get_all(header::EXPECT).iter().any(|value| !head::is_known_expectation(value.as_bytes())) {
+        return Err(Reason::ExpectationFailed);
+    }
+    join_cookies(head)?;
     if let Some(query) = head.uri.query().and_then(escaped) {
         let target = PathAndQuery::try_from(format!("{}?{query}", head.uri.path()));
         let mut parts = head.uri.clone().into_parts();
@@ -189,6 +193,16 @@ fn take_head(head: &mut RequestHeader) -> Result<(), Reason> {
         head.insert_header(header::HOST, authority).map_err(|_| Reason::MalformedRequest)?;
     }
     Ok(())
+}
+
+/// RFC 9113 section 8.2.3: clients send each cookie by itself, and whoever speaks HTTP/1 reads one line of them.
+fn join_cookies(head: &mut RequestHeader) -> Result<(), Reason> {
+    let crumbs: Vec<_> = head.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() < 2 {
+        return Ok(());
+    }
+    let cookies = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).map_err(|_| Reason::MalformedRequest)?;
+    head.insert_header(header::COOKIE, cookies).map_err(|_| Reason::MalformedRequest)
 }
 
 /// A query in the form of a URI, when it is not: see `head::escape_query`.

@@ -52,10 +52,10 @@ fn frames_until_closed(connection: &mut Connection) -> Vec<u8> {
     kinds
 }
 
-type Sender = h2::client::SendRequest<Bytes>;
+pub(super) type Sender = h2::client::SendRequest<Bytes>;
 
 /// Runs `work` on a connection of the `h2` crate's.
-fn with_client<T>(gateway: &Gateway, work: impl AsyncFnOnce(Sender) -> T) -> T {
+pub(super) fn with_client<T>(gateway: &Gateway, work: impl AsyncFnOnce(Sender) -> T) -> T {
     Runtime::new().unwrap().block_on(async {
         let stream = TcpStream::connect(gateway.front).await.unwrap();
         let (sender, connection) = h2::client::handshake(stream).await.unwrap();

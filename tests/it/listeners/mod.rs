@@ -3,6 +3,7 @@
 mod authority;
 mod curl;
 mod h2;
+mod h2_streams;
 mod limits;
 mod proxy_protocol;
 mod tls;

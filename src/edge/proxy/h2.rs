@@ -56,7 +56,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 /// What one stream holds of an answer that the client does not take.
 const SEND_BUFFER_BYTES_MAX: usize = 256 << 10;
 
-/// How long a connection without streams is kept when the gateway stops: for a request that crossed our word.
+/// How long a connection without streams is kept once it was told to end: for a request that crossed our word.
 const STOPPING_IDLE: Duration = Duration::from_secs(1);
 
 /// Serves until the client or `shutdown` ends it, or a bound is passed. The preface must come before `deadline`.
@@ -88,7 +88,16 @@ pub(super) async fn serve_connection(
                 continue;
             }
             accepted = HttpSession::from_h2_conn(&mut frames, Arc::clone(&digest)) => accepted,
-            () = sleep_until(idle_until), if streams.is_empty() => break,
+            () = sleep_until(idle_until), if streams.is_empty() => {
+                if stopping {
+                    break;
+                }
+                // A request may be on its way already: with the word that it is over none is lost.
+                frames.graceful_shutdown();
+                stopping = true;
+                idle_until = Instant::now() + STOPPING_IDLE;
+                continue;
+            }
         };
         match accepted {
             Ok(Some(H2Accept::Session(session))) if streams.len() < STREAMS_IN_WORK_MAX => {

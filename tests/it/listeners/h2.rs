@@ -214,7 +214,9 @@ fn a_connection_without_streams_is_closed_and_one_that_drains_ends_its_own() {
     });
     let config = Config::standard(upstream.address).server("keepalive_timeout = \"300ms\"\nhead_timeout = \"300ms\"");
     let gateway = config.start_bare();
-    assert_eq!(frames_until_closed(&mut opened(&gateway)).first(), Some(&SETTINGS));
+    let frames = frames_until_closed(&mut opened(&gateway));
+    assert_eq!(frames.first(), Some(&SETTINGS));
+    assert!(frames.contains(&GOAWAY), "{frames:?}");
     with_client(&gateway, async |mut sender| {
         poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
         let (response, _) = sender.send_request(request("GET", "http://a.test/public"), true).unwrap();

@@ -6,10 +6,10 @@ use std::future::poll_fn;
 use bytes::Bytes;
 use http::{HeaderName, Request};
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 
 use super::h2::{Sender, with_client};
-use crate::support::{BESIDE, Config, Contract, Gateway, RawUpstream};
+use crate::support::{BESIDE, Config, Contract, Gateway, PATIENCE, RawUpstream};
 
 fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> Request<()> {
     let mut request = Request::builder().method(method).uri(format!("http://a.test{path}")).body(()).unwrap();
@@ -93,4 +93,24 @@ fn a_stream_is_reset_with_its_token_in_every_phase_and_its_connection_goes_on() 
     }
     let metrics = gateway.ask("/metrics").text();
     assert!(metrics.contains("portero_connections{state=\"active\"} 0"), "{metrics}");
+}
+
+#[test]
+fn who_takes_no_bytes_of_an_answer_of_ours_holds_no_stream() {
+    let upstream = RawUpstream::start(|stream| while stream.read() {});
+    let config = Config::standard(upstream.address).server("body_timeout = \"300ms\"");
+    let gateway = config.start_bare();
+    Runtime::new().unwrap().block_on(async {
+        let stream = TcpStream::connect(gateway.front).await.unwrap();
+        let (mut sender, connection) =
+            h2::client::Builder::new().initial_window_size(0).handshake::<_, Bytes>(stream).await.unwrap();
+        let driving = tokio::spawn(connection);
+        poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+        let (response, _) = sender.send_request(request("GET", "/sws", &[]), true).unwrap();
+        let answer = response.await.unwrap();
+        assert_eq!(answer.status().as_u16(), 401);
+        let ended = timeout(PATIENCE, answer.into_body().data()).await.unwrap();
+        assert!(ended.unwrap().is_err_and(|error| error.is_reset()));
+        driving.abort();
+    });
 }

@@ -4,6 +4,7 @@ use std::{any::Any, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::StatusCode;
 use pingora::{
     Error, ErrorType, Result,
     apps::HttpServerOptions,
@@ -118,6 +119,10 @@ impl ProxyHttp for Doorman {
     ) -> Result<()> {
         if let Some(stream) = &exchange.stream {
             stream.body.settle();
+        }
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            // Nobody asked: whoever may switch goes through `tunnel`.
+            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         }
         self.take_response(response, exchange);
         exchange.amend(session.req_header(), response)

@@ -168,7 +168,7 @@ async fn stalled(body: &BodyProgress, pause: Duration) {
 
 /// Brings a head into the form that one of HTTP/1 has when it was read, or says why it is refused.
 fn take_head(head: &mut RequestHeader) -> Result<(), Reason> {
-    if matches!(head.method, Method::CONNECT | Method::TRACE) {
+    if head.method == Method::CONNECT {
         return Err(Reason::MethodNotAllowed);
     }
     if head.headers.len() > FIELDS_MAX {
@@ -215,7 +215,6 @@ mod tests {
         for (method, uri, verdict) in [
             ("GET", "http://a.test/x?y=1", Ok(())),
             ("CONNECT", "a.test:443", Err(Reason::MethodNotAllowed)),
-            ("TRACE", "http://a.test/", Err(Reason::MethodNotAllowed)),
             ("GET", "http://a.test/ñ", Err(Reason::MalformedRequest)),
             ("GET", "/no-host", Err(Reason::MalformedRequest)),
         ] {

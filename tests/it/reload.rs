@@ -18,13 +18,13 @@ fn who_asks_for_a_reload_hears_what_came_of_it() {
     let config = Config::standard(upstream.address);
     let gateway = config.start();
     let changed = config.clone().route("new", "/new", "auth = \"public\"");
-    changed.clone().server("connections_max = 7").text("[cache]\nentries = 9\n").write_to(&gateway.folder);
+    changed.clone().server("threads = 1").text("[cache]\nentries = 9\n").write_to(&gateway.folder);
     let ran = gateway.asked("reload");
     ran.succeeded();
-    assert!(ran.stdout.contains("needed for: server.connections_max, cache.entries"), "{ran:?}");
+    assert!(ran.stdout.contains("needed for: server.threads, cache.entries"), "{ran:?}");
     assert_eq!(gateway.send(&get("/new")).status, 200, "in force when the command ends");
     let answer = gateway.asked("reload --output json").json();
-    assert_eq!(answer["needs_restart"][0], "server.connections_max");
+    assert_eq!(answer["needs_restart"][0], "server.threads");
 
     changed.text("[[routes]]\nname = \"broken\"\n").write_to(&gateway.folder);
     let ran = gateway.asked("reload");

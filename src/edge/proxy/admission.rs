@@ -29,8 +29,7 @@ impl Doorman {
         if let Some(connection) = &exchange.connection {
             exchange.client = Some(self.client_of(session.req_header(), connection));
         }
-        let refused = exchange.stream.as_ref().and_then(|stream| stream.refused);
-        if let Some(reason) = refused {
+        if let Some(reason) = exchange.refused {
             self.deny(session, exchange, Denial::of(reason)).await?;
             return Ok(true);
         }

@@ -28,10 +28,11 @@ use tokio::{
 };
 
 use super::{
-    connection::{BodyProgress, Connection, STREAM, StreamContext},
+    connection::{BodyProgress, Connection},
     doorman::Doorman,
     head::FIELDS_MAX,
     shared::Shared,
+    stream::{STREAM, StreamContext},
 };
 use crate::domain::Reason;
 

@@ -25,6 +25,7 @@ mod serve;
 mod settings;
 mod shared;
 mod sockets;
+mod stream;
 pub mod tls;
 mod tunnel;
 mod wire;

@@ -101,17 +101,18 @@ impl Reloader {
         if let Some(pool) = new_pools.iter().find(|pool| pool.servers().is_empty()) {
             return Err(StartError::Addresses(Arc::clone(&pool.settings.name)));
         }
-        // Nor may what issuers need be wrong: below, keys change on the disk.
+        // Nor may what issuers and handshakes need be wrong: below, keys change on the disk.
         self.foreign.check(&settings.site.issuers)?;
+        let certificates = self.shared.prepare_certificates(&settings.server.listen);
+        let certificates = certificates.map_err(|error| StartError::System(error.to_string()))?;
         // New realms have their keys before their first request.
         lifetimes::note(&self.store, &settings.site.realms, self.clock.now()).await?;
         let (store, vault, now) = (&self.store, &self.vault, self.clock.now());
         keeper::ensure(store, vault, &settings.site.realms, &settings.keys, now).await?;
         self.gate.refresh_keys(&self.vault).await?;
-        let certified = self.shared.set_certificates(&settings.server.listen);
-        certified.map_err(|error| StartError::System(error.to_string()))?;
         // The last that may fail. Keys of an issuer that the snapshot does not have yet open nothing.
         self.foreign.replace(&settings.site.issuers)?;
+        self.shared.set_certificates(certificates);
         for pool in &new_pools {
             upstream::watch(&Handle::current(), pool);
         }

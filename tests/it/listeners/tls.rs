@@ -34,11 +34,7 @@ fn start(config: &Config, authority: &Authority, issued: &[(&str, &[&str])]) -> 
         authority.issue(&folder, name, name, hosts);
     }
     authority.write(&folder, "ca.crt");
-    config.write_to(&folder);
-    for contract in Contract::ALL {
-        contract.make_account(&folder);
-    }
-    Gateway::run(folder)
+    Gateway::run(config.with_accounts_in(folder))
 }
 
 /// A client of rustls that keeps tickets and trusts one authority.

@@ -135,8 +135,9 @@ impl Gateway {
             metrics,
             clock,
             files,
+            watched,
         };
-        reloader.watch_as(watched, &mut watch);
+        reloader.watch(&mut watch);
         if let Some(predecessor) = predecessor {
             predecessor.ready()?;
         } else {

@@ -137,3 +137,18 @@ fn a_renewed_certificate_is_taken_over_by_itself() {
     assert!(trusting("ca").is_err());
     assert_eq!(old.status("/public"), 200, "what is open stays");
 }
+
+#[test]
+fn a_refused_config_is_taken_over_once_what_it_lacks_is_there() {
+    let upstream = Upstream::start();
+    let config = Config::standard(upstream.address).text(WATCHED);
+    let gateway = config.start();
+    let tls = "upstream = \"tls\"\nauth = \"public\"";
+    let changed =
+        config.upstream("tls", &[upstream.address]).text("tls = { ca = \"new.pem\" }").route("new", "/new", tls);
+    changed.write_to(&gateway.folder);
+    wait_until("it is refused", PATIENCE, || count(&gateway, "failure") == 1);
+    Authority::new().write(&gateway.folder, "new");
+    // The service speaks no TLS.
+    wait_until("it is taken over", PATIENCE, || gateway.send(&get("/new")).status == 502);
+}

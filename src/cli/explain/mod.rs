@@ -107,7 +107,7 @@ impl Explain {
         );
         block_on(self.asking.post("/api/v1/explain", &body, TIMEOUT)).map_err(|error| match error {
             CliError::Trouble(text) => CliError::Trouble(format!("{text}; --offline explains from the config alone")),
-            refused => refused,
+            refused @ CliError::Refused(_) => refused,
         })
     }
 }

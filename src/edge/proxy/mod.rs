@@ -32,5 +32,5 @@ mod wire;
 
 pub use listener::serve;
 pub use settings::{Listen, Settings};
-pub use shared::{Means, Shared, Tunables};
+pub use shared::{Certificates, Means, Shared, Tunables};
 pub use sockets::{Listeners, bind};

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Uri, header, uri::PathAndQuery};
+use http::{HeaderValue, Method, Uri, header, uri::PathAndQuery};
 use pingora::{
     apps::HttpServerApp,
     http::RequestHeader,
@@ -30,7 +30,7 @@ use tokio::{
 use super::{
     connection::{BodyProgress, Connection},
     doorman::Doorman,
-    head::FIELDS_MAX,
+    head::{self, FIELDS_MAX},
     shared::Shared,
     stream::{STREAM, StreamContext},
 };
@@ -57,7 +57,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 /// What one stream holds of an answer that the client does not take.
 const SEND_BUFFER_BYTES_MAX: usize = 256 << 10;
 
-/// How long a connection without streams is kept when the gateway stops: for a request that crossed our word.
+/// How long a connection without streams is kept once it was told to end: for a request that crossed our word.
 const STOPPING_IDLE: Duration = Duration::from_secs(1);
 
 /// Serves until the client or `shutdown` ends it, or a bound is passed. The preface must come before `deadline`.
@@ -89,7 +89,16 @@ pub(super) async fn serve_connection(
                 continue;
             }
             accepted = HttpSession::from_h2_conn(&mut frames, Arc::clone(&digest)) => accepted,
-            () = sleep_until(idle_until), if streams.is_empty() => break,
+            () = sleep_until(idle_until), if streams.is_empty() => {
+                if stopping {
+                    break;
+                }
+                // A request may be on its way already: with the word that it is over none is lost.
+                frames.graceful_shutdown();
+                stopping = true;
+                idle_until = Instant::now() + STOPPING_IDLE;
+                continue;
+            }
         };
         match accepted {
             Ok(Some(H2Accept::Session(session))) if streams.len() < STREAMS_IN_WORK_MAX => {
@@ -175,9 +184,13 @@ fn take_head(head: &mut RequestHeader) -> Result<(), Reason> {
     if head.headers.len() > FIELDS_MAX {
         return Err(Reason::HeadTooLarge);
     }
-    if head.uri.path().bytes().any(|byte| !byte.is_ascii_graphic()) {
+    if head.uri.path().bytes().any(|byte| !byte.is_ascii_graphic()) || !head::is_framed_once(&head.headers) {
         return Err(Reason::MalformedRequest);
     }
+    if head.headers.get_all(header::EXPECT).iter().any(|value| !head::is_known_expectation(value.as_bytes())) {
+        return Err(Reason::ExpectationFailed);
+    }
+    join_cookies(head)?;
     if let Some(query) = head.uri.query().and_then(escaped) {
         let target = PathAndQuery::try_from(format!("{}?{query}", head.uri.path()));
         let mut parts = head.uri.clone().into_parts();
@@ -190,6 +203,16 @@ fn take_head(head: &mut RequestHeader) -> Result<(), Reason> {
         head.insert_header(header::HOST, authority).map_err(|_| Reason::MalformedRequest)?;
     }
     Ok(())
+}
+
+/// RFC 9113 section 8.2.3: clients send each cookie by itself, and whoever speaks HTTP/1 reads one line of them.
+fn join_cookies(head: &mut RequestHeader) -> Result<(), Reason> {
+    let crumbs: Vec<_> = head.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() < 2 {
+        return Ok(());
+    }
+    let cookies = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).map_err(|_| Reason::MalformedRequest)?;
+    head.insert_header(header::COOKIE, cookies).map_err(|_| Reason::MalformedRequest)
 }
 
 /// A query in the form of a URI, when it is not: see `head::escape_query`.

@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::BytesMut;
+use http::{HeaderMap, header};
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, ReadBuf},
@@ -157,6 +158,8 @@ fn escape_query(head: &mut BytesMut) -> usize {
 #[expect(clippy::struct_excessive_bools, reason = "each notes one thing that was seen, and all combinations occur")]
 struct Scanner {
     line_start: usize,
+    /// Up to here there is no line's end: each byte is looked at once, however small the pieces are.
+    searched: usize,
     request_line_seen: bool,
     http_1_0: bool,
     fields: usize,
@@ -169,10 +172,12 @@ struct Scanner {
 impl Scanner {
     /// True when the head is complete.
     fn scan(&mut self, buffer: &[u8]) -> Result<bool, HeadError> {
-        while let Some(length) = buffer[self.line_start..].iter().position(|&byte| byte == b'\n') {
-            let line = &buffer[self.line_start..self.line_start + length];
+        while let Some(end) = buffer[self.searched..].iter().position(|&byte| byte == b'\n') {
+            let end = self.searched + end;
+            let line = &buffer[self.line_start..end];
             let Some((b'\r', line)) = line.split_last() else { return Err(HeadError::Malformed("a bare line feed")) };
-            self.line_start += length + 1;
+            self.line_start = end + 1;
+            self.searched = self.line_start;
             if self.line_start > HEAD_BYTES_MAX {
                 return Err(HeadError::TooLarge);
             }
@@ -187,6 +192,7 @@ impl Scanner {
                 (false, true) => self.field(line)?,
             }
         }
+        self.searched = buffer.len();
         Ok(false)
     }
 
@@ -227,7 +233,7 @@ impl Scanner {
             return Err(HeadError::TooLarge);
         }
         let colon = line.iter().position(|&byte| byte == b':').ok_or(HeadError::Malformed("a field without colon"))?;
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        let (name, value) = (&line[..colon], trimmed(&line[colon + 1..]));
         if !is_token(name) {
             return Err(HeadError::Malformed("no field name, a folded line, or a byte that cannot stand in a name"));
         }
@@ -238,7 +244,7 @@ impl Scanner {
             if std::mem::replace(&mut self.content_length, true) {
                 return Err(HeadError::Malformed("two lengths"));
             }
-            if value.is_empty() || value.len() > LENGTH_DIGITS_MAX || !value.iter().all(u8::is_ascii_digit) {
+            if !is_length(value) {
                 return Err(HeadError::Malformed("a length that is no number"));
             }
         } else if name.eq_ignore_ascii_case(b"host") {
@@ -248,7 +254,7 @@ impl Scanner {
         } else if name.eq_ignore_ascii_case(b"upgrade") {
             self.upgrade = true;
         } else if name.eq_ignore_ascii_case(b"expect") {
-            if !value.eq_ignore_ascii_case(b"100-continue") {
+            if !is_known_expectation(value) {
                 return Err(HeadError::Expectation);
             }
         } else if name.eq_ignore_ascii_case(b"transfer-encoding")
@@ -267,6 +273,21 @@ impl Scanner {
     }
 }
 
+fn is_length(value: &[u8]) -> bool {
+    !value.is_empty() && value.len() <= LENGTH_DIGITS_MAX && value.iter().all(u8::is_ascii_digit)
+}
+
+/// Whether a parsed head has one length at most, and a number: two that are equal are two as well.
+pub(super) fn is_framed_once(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    lengths.next().is_none_or(|length| is_length(length.as_bytes())) && lengths.next().is_none()
+}
+
+/// RFC 9110 section 10.1.1.
+pub(super) const fn is_known_expectation(value: &[u8]) -> bool {
+    value.eq_ignore_ascii_case(b"100-continue")
+}
+
 /// RFC 9112 section 3.2, without the form that only CONNECT has.
 fn is_target(method: &[u8], target: &[u8]) -> bool {
     if target.first() == Some(&b'/') || (target == b"*" && method == b"OPTIONS") {
@@ -276,6 +297,14 @@ fn is_target(method: &[u8], target: &[u8]) -> bool {
         .into_iter()
         .find(|scheme| target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme));
     scheme.is_some_and(|scheme| !matches!(target[scheme.len()], b'/' | b'?' | b':' | b'@'))
+}
+
+/// Without the blanks around it (RFC 9110 section 5.6.3): a form feed is none.
+fn trimmed(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
 }
 
 /// RFC 9110 section 5.6.2.
@@ -337,6 +366,8 @@ mod tests {
             "G(T / HTTP/1.1\r\n\r\n",
             "GET / HTTP/1.1\r\nA\u{1}: b\r\n\r\n",
             "GET / HTTP/1.1\r\nA: b\u{1}\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length: \u{c}1\r\n\r\n",
+            "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\u{c}\r\n\r\n",
             "GET / HTTP/2.0\r\n\r\n",
         ] {
             assert!(matches!(scan(head.as_bytes()), Err(HeadError::Malformed(_))), "{head:?}");
@@ -364,6 +395,16 @@ mod tests {
         let head = |fields| format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(fields));
         assert!(matches!(scan(head(FIELDS_MAX).as_bytes()), Ok(true)));
         assert!(matches!(scan(head(FIELDS_MAX + 1).as_bytes()), Err(HeadError::TooLarge)));
+    }
+
+    #[test]
+    fn no_byte_is_looked_at_twice() {
+        let mut scanner = Scanner::default();
+        let head = b"GET / HTTP/1.1\r\nA: bcd";
+        for end in 0..head.len() {
+            assert!(matches!(scanner.scan(&head[..end]), Ok(false)));
+            assert_eq!(scanner.searched, end);
+        }
     }
 
     proptest! {

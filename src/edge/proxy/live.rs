@@ -121,9 +121,14 @@ impl<L> Lifeline<L> {
         self.watched.store(true, Ordering::Relaxed);
     }
 
+    /// Whether an exchange was ended, perhaps while it came to its own end: the connection takes no other.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.get().is_some()
+    }
+
     /// Nothing is in flight any more.
     fn rest(&self) {
-        if self.watched.swap(false, Ordering::Relaxed) {
+        if self.watched.swap(false, Ordering::Acquire) {
             lock(&self.state).watch = None;
         }
     }
@@ -137,13 +142,17 @@ impl<L> Lifeline<L> {
             verdict => verdict,
         };
         if let Err(reason) = verdict {
-            state.watch = None;
-            self.watched.store(false, Ordering::Relaxed);
-            // It ends once: the connection goes with it.
-            let _ = self.ended.set(reason);
-            if let Some(waker) = state.waker.take() {
-                waker.wake();
-            }
+            self.end(&mut state, reason);
+        }
+    }
+
+    fn end(&self, state: &mut State<L>, reason: Reason) {
+        state.watch = None;
+        // It ends once: the connection goes with it. Who sees below that nothing is watched sees this too.
+        let _ = self.ended.set(reason);
+        self.watched.store(false, Ordering::Release);
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
         }
     }
 
@@ -235,5 +244,15 @@ mod tests {
         assert_eq!(lifeline.guard(async { 1 }).await.ok(), Some(1));
         assert!(!lifeline.watched.load(Ordering::Relaxed));
         assert!(lock(&lifeline.state).watch.is_none());
+        assert!(!lifeline.has_ended());
+    }
+
+    #[tokio::test]
+    async fn who_was_ended_while_he_came_to_his_own_end_takes_nothing_more() {
+        let lifeline = Lifeline::<()>::default();
+        lifeline.watch(None, tokio::time::Instant::now().into_std(), None);
+        let exchange = async { lifeline.end(&mut lock(&lifeline.state), Reason::Expired) };
+        assert_eq!(lifeline.guard(exchange).await.ok(), Some(()));
+        assert!(lifeline.has_ended());
     }
 }

@@ -80,6 +80,10 @@ pub(super) async fn serve_connection(
                 return;
             }
         }
+        if lifeline.has_ended() {
+            // Its next request would be cut off before anybody answered it.
+            return;
+        }
         accepted = None;
     }
 }

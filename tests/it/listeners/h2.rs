@@ -52,10 +52,10 @@ fn frames_until_closed(connection: &mut Connection) -> Vec<u8> {
     kinds
 }
 
-type Sender = h2::client::SendRequest<Bytes>;
+pub(super) type Sender = h2::client::SendRequest<Bytes>;
 
 /// Runs `work` on a connection of the `h2` crate's.
-fn with_client<T>(gateway: &Gateway, work: impl AsyncFnOnce(Sender) -> T) -> T {
+pub(super) fn with_client<T>(gateway: &Gateway, work: impl AsyncFnOnce(Sender) -> T) -> T {
     Runtime::new().unwrap().block_on(async {
         let stream = TcpStream::connect(gateway.front).await.unwrap();
         let (sender, connection) = h2::client::handshake(stream).await.unwrap();
@@ -207,7 +207,9 @@ fn a_connection_without_streams_is_closed_and_one_that_drains_ends_its_own() {
     let (upstream, release) = RawUpstream::late();
     let config = Config::standard(upstream.address).server("keepalive_timeout = \"300ms\"\nhead_timeout = \"300ms\"");
     let gateway = config.start_bare();
-    assert_eq!(frames_until_closed(&mut opened(&gateway)).first(), Some(&SETTINGS));
+    let frames = frames_until_closed(&mut opened(&gateway));
+    assert_eq!(frames.first(), Some(&SETTINGS));
+    assert!(frames.contains(&GOAWAY), "{frames:?}");
     with_client(&gateway, async |mut sender| {
         poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
         let (response, _) = sender.send_request(request("GET", "http://a.test/public"), true).unwrap();

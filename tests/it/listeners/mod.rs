@@ -2,6 +2,7 @@
 
 mod curl;
 mod h2;
+mod h2_streams;
 mod limits;
 mod proxy_protocol;
 mod tls;

@@ -198,3 +198,21 @@ fn clients_show_certificates_of_the_right_authority() {
         upstream.received_nothing();
     }
 }
+
+#[test]
+fn a_balancer_speaks_first_and_tls_follows() {
+    let (authority, upstream) = (Authority::new(), Upstream::start());
+    let config = config(&upstream, &["a"], ", proxy_protocol = true").server("trusted_proxies = [\"127.0.0.1\"]");
+    let gateway = start(&config, &authority, &[("a", &["a.test"])]);
+    let client = client(&gateway.folder.file("ca.crt"));
+    let mut balanced = Secured::open(&gateway, &client, "a.test");
+    balanced.0.sock.write_all(b"PROXY TCP4 198.51.100.7 127.0.0.1 5000 443\r\n").unwrap();
+    balanced.0.write_all(&get("/public").bytes()).unwrap();
+    let received = upstream.received();
+    assert_eq!(received.header("x-forwarded-for"), Some("198.51.100.7"));
+    assert_eq!(received.header("x-forwarded-proto"), Some("https"));
+    // Who begins with TLS shakes no hands.
+    let mut other = Secured::open(&gateway, &client, "a.test");
+    assert!(other.0.write_all(&get("/public").bytes()).is_err());
+    upstream.received_nothing();
+}

@@ -67,6 +67,23 @@ fn it_is_told_when_its_token_is_revoked_whether_idle_or_busy() {
 }
 
 #[test]
+fn a_web_socket_that_was_one_of_several_wishes_is_told_too() {
+    let upstream = RawUpstream::start(|stream| {
+        assert!(stream.read());
+        stream.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n");
+        while stream.read() {}
+    });
+    let gateway = Config::standard(upstream.address).start();
+    let token = gateway.login(Contract::Sws);
+    let wish = get("/sws").bearer(&token).header("Connection", "Upgrade").header("Upgrade", "foo, websocket");
+    let mut connection = Connection::open(gateway.front);
+    connection.write(wish.header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==").bytes()).unwrap();
+    assert_eq!(connection.receive_head().unwrap().status, 101);
+    gateway.api("/revocations/token", &json!({ "token": token }));
+    assert_eq!(connection.rest().unwrap(), b"\x88\x0f\x11\x31token_revoked");
+}
+
+#[test]
 fn it_is_told_when_its_token_expires() {
     let service = WebSocketService::start();
     let gateway = Config::standard(service.address)

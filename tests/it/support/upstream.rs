@@ -265,6 +265,11 @@ impl RawStream {
         true
     }
 
+    /// What was read on this connection until now.
+    pub(crate) fn so_far(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.own)
+    }
+
     /// Writes again and again, a moment between: far below any wait of a test's gateway.
     pub(crate) fn dribble(&mut self, text: &str) {
         // Nobody ever sends.

@@ -110,8 +110,7 @@ impl Tunnel<'_> {
     async fn serve(&mut self, protocol: &str, early: &[u8], shutdown: &mut watch::Receiver<bool>) -> Entered {
         let lifeline = Arc::clone(&self.arrival.lifeline);
         self.watch(Some(self.route.pool.settings.timeouts.total));
-        let framed =
-            self.request.headers.contains_key(header::SEC_WEBSOCKET_KEY) && protocol.eq_ignore_ascii_case("websocket");
+        let has_key = self.request.headers.contains_key(header::SEC_WEBSOCKET_KEY);
         let (mut upstream, answer) = match lifeline.guard(self.open(protocol)).await {
             Ok(Ok(opened)) => opened,
             Ok(Err(reason)) | Err(reason) => return self.refuse(reason).await,
@@ -131,9 +130,11 @@ impl Tunnel<'_> {
                 }
             };
         }
-        if !answer.head.headers.contains_key(header::UPGRADE) {
+        let Some(chosen) = answer.head.headers.get(header::UPGRADE) else {
             return self.refuse(Reason::UpstreamFailed).await;
-        }
+        };
+        // Of several protocols that were asked for, the service chose.
+        let framed = has_key && chosen.as_bytes().eq_ignore_ascii_case(b"websocket");
         self.watch(None);
         self.pump(upstream, &answer, early, framed, shutdown).await
     }
@@ -255,8 +256,7 @@ impl Tunnel<'_> {
         if code == 0 || !framed {
             return Entered::Ended;
         }
-        pump.close(self.client, &mut upstream, code, text).await;
-        Entered::Answered
+        if pump.close(self.client, &mut upstream, code, text).await { Entered::Answered } else { Entered::Ended }
     }
 
     async fn send(&mut self, bytes: &[u8]) -> Entered {

@@ -97,15 +97,17 @@ impl Pump {
         }
     }
 
-    /// Tells a `WebSocket`'s two ends that it is over, each at the end of the frame that it was receiving.
-    pub(super) async fn close<A, B>(mut self, client: &mut A, upstream: &mut B, code: u16, text: &str)
+    /// Tells a `WebSocket`'s two ends that it is over, each at the end of the frame that it was receiving. False when
+    /// the client could not be told, and is to be cut off.
+    pub(super) async fn close<A, B>(mut self, client: &mut A, upstream: &mut B, code: u16, text: &str) -> bool
     where
         A: AsyncRead + AsyncWrite + Unpin,
         B: AsyncRead + AsyncWrite + Unpin,
     {
         let to_client = close_frame(code, text, false);
         let closed = timeout(FRAME_TIMEOUT, self.down.close(upstream, client, &to_client)).await;
-        if closed.is_err() {
+        let told = matches!(closed, Ok(Ok(())));
+        if !told {
             tracing::debug!("a frame did not end in time; its tunnel was cut");
         }
         if self.up.is_at_boundary() {
@@ -117,6 +119,7 @@ impl Pump {
             })
             .await;
         }
+        told
     }
 }
 
@@ -276,7 +279,7 @@ mod tests {
         let mut pump = Pump::new(b"", b"\x81\x04ab", true);
         assert!(timeout(Duration::from_millis(1), pump.run(&mut client, &mut upstream, PATIENCE)).await.is_err());
         upstream_far.write_all(b"cd\x81\x01x").await.unwrap();
-        pump.close(&mut client, &mut upstream, 4401, "expired").await;
+        assert!(pump.close(&mut client, &mut upstream, 4401, "expired").await);
         drop((client, upstream));
         let mut received = vec![];
         client_far.read_to_end(&mut received).await.unwrap();
@@ -292,7 +295,7 @@ mod tests {
         let (mut upstream, _upstream_far) = tokio::io::duplex(64);
         let mut pump = Pump::new(b"", b"\x81\x04ab", true);
         assert!(timeout(Duration::from_millis(1), pump.run(&mut client, &mut upstream, PATIENCE)).await.is_err());
-        pump.close(&mut client, &mut upstream, 4401, "expired").await;
+        assert!(!pump.close(&mut client, &mut upstream, 4401, "expired").await);
         drop((client, upstream));
         let mut received = vec![];
         client_far.read_to_end(&mut received).await.unwrap();

@@ -1,0 +1,116 @@
+//! HTTP/2 streams as HTTP/1 would have them: framed in one way, with one line of cookies; and each ends with its
+//! own token.
+
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use http::{HeaderName, Request};
+use serde_json::json;
+use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
+
+use super::h2::{Sender, with_client};
+use crate::support::{BESIDE, Config, Contract, Gateway, PATIENCE, RawUpstream};
+
+fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> Request<()> {
+    let mut request = Request::builder().method(method).uri(format!("http://a.test{path}")).body(()).unwrap();
+    for (name, value) in fields {
+        request.headers_mut().append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+    }
+    request
+}
+
+/// The status of a request with this body.
+async fn status(sender: &mut Sender, request: Request<()>, body: &'static str) -> u16 {
+    poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+    let (response, mut out) = sender.send_request(request, false).unwrap();
+    out.send_data(Bytes::from(body), true).unwrap();
+    response.await.unwrap().status().as_u16()
+}
+
+#[test]
+fn a_length_is_one_number_and_an_expectation_is_known() {
+    let (gateway, upstream) = Gateway::with_upstream();
+    with_client(&gateway, async |mut sender| {
+        for (fields, expected) in [
+            (&[("content-length", "3"), ("content-length", "3")][..], 400),
+            (&[("content-length", "0000000000000000003")], 400),
+            (&[("expect", "a miracle")], 417),
+            (&[("expect", "100-continue"), ("expect", "a miracle")], 417),
+        ] {
+            assert_eq!(status(&mut sender, request("POST", "/public", fields), "abc").await, expected, "{fields:?}");
+        }
+        upstream.received_nothing();
+        assert_eq!(status(&mut sender, request("POST", "/public", &[("content-length", "3")]), "abc").await, 200);
+        assert_eq!(upstream.received().header("content-length"), Some("3"));
+    });
+}
+
+#[test]
+fn cookies_that_come_one_by_one_go_out_in_one_line() {
+    let (gateway, upstream) = Gateway::with_upstream();
+    with_client(&gateway, async |mut sender| {
+        let crumbs = [("cookie", "a=1"), ("cookie", "b=2; c=3"), ("cookie", "d=4")];
+        assert_eq!(status(&mut sender, request("GET", "/public", &crumbs), "").await, 200);
+        assert_eq!(upstream.received().header("cookie"), Some("a=1; b=2; c=3; d=4"));
+    });
+}
+
+#[test]
+fn a_stream_is_reset_with_its_token_in_every_phase_and_its_connection_goes_on() {
+    let upstream = RawUpstream::start(|stream| {
+        assert!(stream.read());
+        if stream.so_far().contains("/sws/begun") {
+            stream.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun");
+        }
+        while stream.read() {}
+    });
+    let gateway = Config::standard(upstream.address).start();
+    let token = gateway.login(Contract::Sws);
+    let bearer = format!("Bearer {token}");
+    let authorization = [("authorization", &*bearer)];
+    with_client(&gateway, async |mut sender| {
+        poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+        let (waiting, _) = sender.send_request(request("GET", "/sws/waiting", &authorization), true).unwrap();
+        let (begun, _) = sender.send_request(request("GET", "/sws/begun", &authorization), true).unwrap();
+        let (sending, mut body) = sender.send_request(request("PUT", "/sws/sending", &authorization), false).unwrap();
+        body.send_data(Bytes::from("part"), false).unwrap();
+        let mut answer = begun.await.unwrap().into_body();
+        assert_eq!(answer.data().await.unwrap().unwrap(), "begun");
+        while !["/sws/waiting", "/sws/sending"].iter().all(|path| upstream.bytes().contains(path)) {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        gateway.api("/revocations/token", &json!({ "token": token }));
+        let ended = timeout(BESIDE, async { (waiting.await, answer.data().await, sending.await) }).await.unwrap();
+        assert!(ended.0.is_err_and(|error| error.is_reset()));
+        assert!(ended.1.unwrap().is_err_and(|error| error.is_reset()));
+        assert!(ended.2.is_err_and(|error| error.is_reset()));
+        assert_eq!(status(&mut sender, request("GET", "/sws", &authorization), "").await, 401);
+        assert_eq!(status(&mut sender, request("GET", "/none", &[]), "").await, 404);
+    });
+    for path in ["/sws/waiting", "/sws/begun", "/sws/sending"] {
+        let line = gateway.process.access_line(path, |line| line["path"] == path);
+        assert_eq!((&line["decision"], &line["reason"]), (&json!("error"), &json!("token_revoked")), "{line}");
+    }
+    let metrics = gateway.ask("/metrics").text();
+    assert!(metrics.contains("portero_connections{state=\"active\"} 0"), "{metrics}");
+}
+
+#[test]
+fn who_takes_no_bytes_of_an_answer_of_ours_holds_no_stream() {
+    let upstream = RawUpstream::start(|stream| while stream.read() {});
+    let config = Config::standard(upstream.address).server("body_timeout = \"300ms\"");
+    let gateway = config.start_bare();
+    Runtime::new().unwrap().block_on(async {
+        let stream = TcpStream::connect(gateway.front).await.unwrap();
+        let (mut sender, connection) =
+            h2::client::Builder::new().initial_window_size(0).handshake::<_, Bytes>(stream).await.unwrap();
+        let driving = tokio::spawn(connection);
+        poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+        let (response, _) = sender.send_request(request("GET", "/sws", &[]), true).unwrap();
+        let answer = response.await.unwrap();
+        assert_eq!(answer.status().as_u16(), 401);
+        let ended = timeout(PATIENCE, answer.into_body().data()).await.unwrap();
+        assert!(ended.unwrap().is_err_and(|error| error.is_reset()));
+        driving.abort();
+    });
+}

@@ -121,6 +121,9 @@ impl ProxyHttp for Doorman {
             body.settle();
         }
         self.take_response(response, exchange);
+        if response.status.is_informational() {
+            self.check_interim(response.status, exchange)?;
+        }
         exchange.amend(session.req_header(), response)
     }
 

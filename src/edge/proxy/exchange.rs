@@ -54,6 +54,8 @@ pub(super) struct Exchange {
     pub(super) tries: u32,
     /// Whether any part of an answer was received, an interim one too.
     pub(super) answering: bool,
+    /// How many interim answers were received.
+    pub(super) interim_answers: u32,
     /// What went wrong after the decision.
     pub(super) failure: Option<Reason>,
     /// What ends it before its time, until it was counted and logged.
@@ -173,6 +175,7 @@ impl Exchange {
             place: None,
             tries: 0,
             answering: false,
+            interim_answers: 0,
             failure: None,
             lifeline: None,
             decided: None,

@@ -1,6 +1,6 @@
 //! Taking over a changed config: whole, or not at all.
 
-use std::{mem, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, sync::watch};
 
@@ -36,33 +36,46 @@ pub(super) struct Reloader {
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) files: Files,
+    /// Whether they are watched.
+    pub(super) watched: bool,
 }
 
 /// The files that the config in force was made of.
 #[derive(Debug)]
 pub(super) struct Files {
-    all: Vec<PathBuf>,
-    /// What stood in them before they were last read, taken over or not.
+    of_config: Vec<PathBuf>,
+    /// Those that the config refers to which was refused last; `None` when the last one was taken over.
+    refused: Option<Vec<PathBuf>>,
+    /// What stood in all of them before they were last read, taken over or not.
     read: Contents,
 }
 
 impl Files {
     /// Those of `settings`, and what is in them now.
     pub(super) fn of(config: &std::path::Path, settings: &Settings) -> Self {
-        let all: Vec<_> = [config.to_owned()].into_iter().chain(settings.files.iter().cloned()).collect();
-        Self { read: Contents::of(&all), all }
+        let files: Vec<_> = [config.to_owned()].into_iter().chain(settings.files.iter().cloned()).collect();
+        Self { read: Contents::of(&files), of_config: files, refused: None }
+    }
+
+    fn all(&self) -> Vec<PathBuf> {
+        self.of_config.iter().chain(self.refused.iter().flatten()).cloned().collect()
+    }
+
+    /// Whether reading them once more can have no other outcome.
+    fn are_as_read(&self) -> bool {
+        self.refused.is_none() && Contents::of(&self.all()) == self.read
     }
 }
 
 impl Reloader {
     /// Watches the files, or none.
-    pub(super) fn watch_as(&self, watched: bool, watch: &mut Watch) {
-        watch.set(watched.then_some(&self.files.all));
+    pub(super) fn watch(&self, watch: &mut Watch) {
+        watch.set(self.watched.then(|| self.files.all()).as_deref());
     }
 
-    /// Reloads if any file has another content than when it was last read.
+    /// Reloads if any file has another content than when it was last read, or was refused then.
     pub(super) async fn reload_if_changed(&mut self, watch: &mut Watch) {
-        if Contents::of(&self.files.all) == self.files.read {
+        if self.files.are_as_read() {
             tracing::info!("the config's files are as they were");
             return;
         }
@@ -74,12 +87,16 @@ impl Reloader {
     pub(super) async fn reload(&mut self, watch: &mut Watch) -> Result<Vec<&'static str>, StartError> {
         notice::reloading();
         // Before it is read: what changes meanwhile is another change.
-        self.files.read = Contents::of(&self.files.all);
+        self.files.read = Contents::of(&self.files.all());
         let taken = self.take_over(watch).await;
         if let Err(error) = &taken {
             for problem in error.to_string().lines() {
                 tracing::error!(problem, "the config was not taken over; the present one stays in force");
             }
+            // What is missing or wrong in it may be put right in a file that the present config does not know.
+            let report = if let StartError::Config(report) = error { report.files() } else { &[] };
+            self.files.refused = Some(report.to_vec());
+            self.watch(watch);
         }
         let outcome = if taken.is_ok() { "success" } else { "failure" };
         self.metrics.config_reloads.with_label_values(&[outcome]).inc();
@@ -101,17 +118,18 @@ impl Reloader {
         if let Some(pool) = new_pools.iter().find(|pool| pool.servers().is_empty()) {
             return Err(StartError::Addresses(Arc::clone(&pool.settings.name)));
         }
-        // Nor may what issuers need be wrong: below, keys change on the disk.
+        // Nor may what issuers and handshakes need be wrong: below, keys change on the disk.
         self.foreign.check(&settings.site.issuers)?;
+        let certificates = self.shared.prepare_certificates(&settings.server.listen);
+        let certificates = certificates.map_err(|error| StartError::System(error.to_string()))?;
         // New realms have their keys before their first request.
         lifetimes::note(&self.store, &settings.site.realms, self.clock.now()).await?;
         let (store, vault, now) = (&self.store, &self.vault, self.clock.now());
         keeper::ensure(store, vault, &settings.site.realms, &settings.keys, now).await?;
         self.gate.refresh_keys(&self.vault).await?;
-        let certified = self.shared.set_certificates(&settings.server.listen);
-        certified.map_err(|error| StartError::System(error.to_string()))?;
         // The last that may fail. Keys of an issuer that the snapshot does not have yet open nothing.
         self.foreign.replace(&settings.site.issuers)?;
+        self.shared.set_certificates(certificates);
         for pool in &new_pools {
             upstream::watch(&Handle::current(), pool);
         }
@@ -122,9 +140,11 @@ impl Reloader {
         self.metrics.config_last_success_seconds.set(self.clock.now().as_secs_f64());
         self.drain_timeout = settings.server.drain_timeout;
         // A file that is new here was not read before: its first event reloads once more, and no change is lost.
-        let all = mem::take(&mut self.files.all).into_iter().take(1).chain(settings.files.iter().cloned()).collect();
-        self.files.all = all;
-        self.watch_as(settings.reload_watch, watch);
+        self.files.of_config.truncate(1);
+        self.files.of_config.extend(settings.files.iter().cloned());
+        self.files.refused = None;
+        self.watched = settings.reload_watch;
+        self.watch(watch);
         tracing::info!(needs_restart = needs_restart.join(","), "the config was taken over");
         Ok(needs_restart)
     }

@@ -47,8 +47,16 @@ impl Sockets {
             let listener = listener.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
             listener.map_err(|source| StartError::Listen { key, address, source })
         };
-        let front = front.iter().map(|&address| open("server.listen", FRONT, address)).collect::<Result<_, _>>()?;
-        Ok(Self { front: Listeners::new(front), admin: open("admin.listen", ADMIN, admin)? })
+        // One at any port takes what those at a named one have left.
+        let mut in_turn: Vec<_> = front.iter().enumerate().collect();
+        in_turn.sort_by_key(|(_, address)| address.port() == 0);
+        let mut opened = vec![];
+        for (at, &address) in in_turn {
+            opened.push((at, open("server.listen", FRONT, address)?));
+        }
+        opened.sort_by_key(|(at, _)| *at);
+        let front = Listeners::new(opened.into_iter().map(|(_, socket)| socket).collect());
+        Ok(Self { front, admin: open("admin.listen", ADMIN, admin)? })
     }
 
     /// Where the front listeners are.
@@ -117,7 +125,8 @@ impl Inherited {
             let at_any_port = address.port() == 0 && given == name && local.ip() == address.ip();
             !of_another && (local == address || at_any_port)
         })?;
-        Some(self.sockets.swap_remove(found).1)
+        // In their order: several that took any free port are told apart by it.
+        Some(self.sockets.remove(found).1)
     }
 }
 
@@ -170,6 +179,25 @@ mod tests {
         assert_eq!((sockets.front(), sockets.admin().unwrap()), (vec![at_front], at_admin));
         let given = inherited(&[(ADMIN, &admin)]);
         assert!(Sockets::open(&[at_admin], loopback(), given).is_err(), "the operator's socket is no client's");
+    }
+
+    #[test]
+    fn sockets_at_any_port_keep_their_order() {
+        let fronts = [0; 5].map(|_| bind(loopback()).unwrap());
+        let admin = bind(loopback()).unwrap();
+        let handed: Vec<_> = fronts.iter().map(|front| (FRONT, front)).chain([(ADMIN, &admin)]).collect();
+        let sockets = Sockets::open(&[loopback(); 5], loopback(), inherited(&handed)).unwrap();
+        let addresses: Vec<_> = fronts.iter().map(|front| front.local_addr().unwrap()).collect();
+        assert_eq!(sockets.front(), addresses, "behind each is another door");
+    }
+
+    #[test]
+    fn a_socket_that_is_named_is_not_taken_for_one_at_any_port() {
+        let [front, admin] = [0; 2].map(|_| bind(loopback()).unwrap());
+        let at_front = front.local_addr().unwrap();
+        let given = inherited(&[(FRONT, &front), (ADMIN, &admin)]);
+        let sockets = Sockets::open(&[loopback(), at_front], loopback(), given).unwrap();
+        assert_eq!(sockets.front()[1], at_front);
     }
 
     #[test]

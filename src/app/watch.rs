@@ -75,7 +75,8 @@ fn watch(files: &[PathBuf], changed: Arc<Notify>) -> notify::Result<RecommendedW
             changed.notify_one();
         }
     })?;
-    for folder in folders {
+    // A refused config may name a folder that is not there.
+    for folder in folders.into_iter().filter(|folder| folder.is_dir()) {
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
     }
     Ok(watcher)

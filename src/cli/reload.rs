@@ -1,7 +1,6 @@
 //! `portero reload`: the running gateway reads its config again.
 
 use clap::Args;
-use serde_json::json;
 
 use super::{
     gateway::{Asking, CHECK_PATIENCE},
@@ -16,7 +15,7 @@ pub(super) struct Reload {
 
 impl Reload {
     pub(super) async fn run(&self) -> Result<Output, CliError> {
-        let answer = self.asking.post("/api/v1/reload", &json!({}), CHECK_PATIENCE).await?;
+        let answer = self.asking.post("/api/v1/reload", "{}", CHECK_PATIENCE).await?;
         let keys = answer["needs_restart"].as_array().into_iter().flatten().filter_map(|key| key.as_str());
         let keys: Vec<_> = keys.collect();
         let mut text = "the config was taken over".to_owned();

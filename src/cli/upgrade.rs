@@ -33,7 +33,8 @@ fn seconds(text: &str) -> Result<u64, String> {
 impl Upgrade {
     pub(super) async fn run(&self) -> Result<Output, CliError> {
         let patience = Duration::from_secs(self.timeout) + ANSWER_MARGIN;
-        let answer = self.asking.post("/api/v1/upgrade", &json!({ "timeout_seconds": self.timeout }), patience).await?;
+        let asked = json!({ "timeout_seconds": self.timeout }).to_string();
+        let answer = self.asking.post("/api/v1/upgrade", &asked, patience).await?;
         let text = format!("process {} serves; process {} ends what it began", answer["pid"], answer["handed_over_by"]);
         Ok(Output { text, json: answer })
     }

@@ -106,7 +106,7 @@ pub fn parse(text: &str, origin: &Origin<'_>, env: &dyn Fn(&str) -> Option<Strin
     let context = Context::new(text, origin.directory, env);
     let settings = read(&context, Section::root(&context, table.get_ref()));
     let problems = context.into_problems();
-    if problems.is_empty() { Ok(settings) } else { Err(report(problems)) }
+    if problems.is_empty() { Ok(settings) } else { Err(report(problems).with_files(settings.files)) }
 }
 
 /// Reads the whole file. What comes out is good only when nothing was reported.

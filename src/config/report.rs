@@ -1,6 +1,6 @@
 //! What is wrong with a file: every problem of one run, in the file's order, one a line.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, path::PathBuf};
 
 /// Why a configuration cannot be used. Its `Display` has one line for each problem:
 /// `gateway.toml:12:5: routes[2].upstrem: unknown key; did you mean 'upstream'?`.
@@ -8,6 +8,7 @@ use std::{error::Error, fmt};
 pub struct Report {
     file: String,
     problems: Vec<Problem>,
+    files: Vec<PathBuf>,
 }
 
 /// One thing that is wrong.
@@ -34,18 +35,29 @@ impl Report {
     /// A report about `file`; its problems are put into the order of their positions.
     pub(super) fn new(file: String, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.position);
-        Self { file, problems }
+        Self { file, problems, files: vec![] }
+    }
+
+    /// The same about a file that refers to these, there or not.
+    pub(super) fn with_files(self, files: Vec<PathBuf>) -> Self {
+        Self { files, ..self }
     }
 
     /// A report of the one problem that there is no text to look at.
     pub(super) fn of_file(file: String, message: &str) -> Self {
-        Self { file, problems: vec![Problem::new(None, String::new(), message)] }
+        Self { file, problems: vec![Problem::new(None, String::new(), message)], files: vec![] }
     }
 
     /// The problems, in the order of the file; at least one.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    /// The files that it refers to, as far as it could be read: what is wrong may be in them.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 }
 

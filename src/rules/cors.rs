@@ -143,7 +143,9 @@ impl FromStr for Origin {
         let (scheme, authority) = text.split_once("://").ok_or(InvalidOrigin::Shape)?;
         let named = authority.strip_prefix("*.").unwrap_or(authority);
         let shaped = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.');
-        if scheme.is_empty() || !scheme.bytes().all(shaped) || Host::parse(named).is_err() {
+        // RFC 3986 section 3.1.
+        let named_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic());
+        if !named_scheme || !scheme.bytes().all(shaped) || Host::parse(named).is_err() {
             return Err(InvalidOrigin::Shape);
         }
         // A final dot, or a colon without a port, names a host and stands in no origin.

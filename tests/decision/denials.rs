@@ -104,7 +104,7 @@ fn every_denial_can_be_told_from_every_other_party_and_is_never_stored() {
             assert_eq!(failed.headers()[header::CACHE_CONTROL], "no-store", "{what}");
             assert_eq!(failed.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], PAGE, "{what}");
             let status = match reason.status() {
-                400 => "3",
+                400 | 417 => "3",
                 401 => "16",
                 403 => "7",
                 404 | 405 => "12",

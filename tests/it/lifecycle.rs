@@ -1,6 +1,6 @@
 //! Starting, stopping and starting again.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command, sync::mpsc, thread};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command, thread};
 
 use crate::support::{Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, get, portero, post, wait_until};
 
@@ -83,14 +83,7 @@ fn the_operator_sees_health_metrics_and_each_request() {
 
 #[test]
 fn a_gateway_that_stops_ends_what_it_began_and_says_so() {
-    let (release, held) = mpsc::channel::<()>();
-    let held = std::sync::Mutex::new(held);
-    let upstream = RawUpstream::start(move |stream| {
-        if stream.read() {
-            held.lock().unwrap().recv().unwrap();
-            stream.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate");
-        }
-    });
+    let (upstream, release) = RawUpstream::late();
     let gateway = Config::standard(upstream.address).start();
     let mut idle = Connection::open(gateway.front);
     let mut connection = Connection::open(gateway.front);

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::symlink};
 
-use crate::support::{Config, Gateway, PATIENCE, Upstream, get, post, wait_until};
+use crate::support::{Authority, Config, Folder, Gateway, PATIENCE, Secured, Upstream, get, post, wait_until};
 
 const WATCHED: &str = "[reload]\nwatch = true\n";
 
@@ -18,13 +18,13 @@ fn who_asks_for_a_reload_hears_what_came_of_it() {
     let config = Config::standard(upstream.address);
     let gateway = config.start();
     let changed = config.clone().route("new", "/new", "auth = \"public\"");
-    changed.clone().server("connections_max = 7").text("[cache]\nentries = 9\n").write_to(&gateway.folder);
+    changed.clone().server("threads = 7").text("[cache]\nentries = 9\n").write_to(&gateway.folder);
     let ran = gateway.asked("reload");
     ran.succeeded();
-    assert!(ran.stdout.contains("needed for: server.connections_max, cache.entries"), "{ran:?}");
+    assert!(ran.stdout.contains("needed for: server.threads, cache.entries"), "{ran:?}");
     assert_eq!(gateway.send(&get("/new")).status, 200, "in force when the command ends");
     let answer = gateway.asked("reload --output json").json();
-    assert_eq!(answer["needs_restart"][0], "server.connections_max");
+    assert_eq!(answer["needs_restart"][0], "server.threads");
 
     changed.text("[[routes]]\nname = \"broken\"\n").write_to(&gateway.folder);
     let ran = gateway.asked("reload");
@@ -111,4 +111,44 @@ fn a_volume_whose_link_is_turned_is_taken_over() {
         fs::rename(path.join("..tmp"), path.join("..data")).unwrap();
         wait_until(route, PATIENCE, || gateway.send(&get(route)).status == 200);
     }
+}
+
+#[test]
+fn a_renewed_certificate_is_taken_over_by_itself() {
+    let (upstream, authority, other) = (Upstream::start(), Authority::new(), Authority::new());
+    let listen = "listen = [{ address = \"127.0.0.1:0\", tls = [{ certificate = \"a.pem\", key = \"a.key\" }] }]";
+    let folder = Folder::new();
+    authority.write(&folder, "ca");
+    other.write(&folder, "other");
+    authority.issue(&folder, "a", "a.test");
+    let config = Config::standard(upstream.address).server(listen).text(WATCHED);
+    let gateway = Gateway::run(config.with_accounts_in(folder));
+    let trusting = |authority: &str| {
+        let secured = Secured::new(gateway.front, "a.test", &gateway.folder.file(&format!("{authority}.pem")));
+        secured.connect()
+    };
+    let mut old = trusting("ca").unwrap();
+    assert_eq!(old.status("/public"), 200);
+    assert!(trusting("other").is_err());
+    other.issue(&gateway.folder, "a", "a.test");
+    wait_until("the next handshake has it", PATIENCE, || {
+        trusting("other").is_ok_and(|mut new| new.status("/public") == 200)
+    });
+    assert!(trusting("ca").is_err());
+    assert_eq!(old.status("/public"), 200, "what is open stays");
+}
+
+#[test]
+fn a_refused_config_is_taken_over_once_what_it_lacks_is_there() {
+    let upstream = Upstream::start();
+    let config = Config::standard(upstream.address).text(WATCHED);
+    let gateway = config.start();
+    let tls = "upstream = \"tls\"\nauth = \"public\"";
+    let changed =
+        config.upstream("tls", &[upstream.address]).text("tls = { ca = \"new.pem\" }").route("new", "/new", tls);
+    changed.write_to(&gateway.folder);
+    wait_until("it is refused", PATIENCE, || count(&gateway, "failure") == 1);
+    Authority::new().write(&gateway.folder, "new");
+    // The service speaks no TLS.
+    wait_until("it is taken over", PATIENCE, || gateway.send(&get("/new")).status == 502);
 }

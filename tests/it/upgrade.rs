@@ -14,8 +14,8 @@ use command_fds::{CommandFdExt, FdMapping};
 use serde_json::json;
 
 use crate::support::{
-    BESIDE, Config, Connection, Contract, Done, Folder, Gateway, Load, PATIENCE, Process, RawUpstream, Upstream, get,
-    post, wait_until,
+    Authority, BESIDE, Config, Connection, Contract, Done, Folder, Gateway, Load, PATIENCE, Process, RawUpstream,
+    Secured, Upstream, WebSocket, WebSocketService, get, post, wait_until,
 };
 
 /// Upgrades in a row; `make upgrades` asks for 20.
@@ -40,12 +40,21 @@ fn has_ended(pid: u64) -> bool {
 #[test]
 fn upgrades_under_load_refuse_nothing_and_break_nothing() {
     let upgrades = env::var("PORTERO_UPGRADES").ok().map_or(UPGRADES, |text| text.parse().unwrap());
-    let upstream = Upstream::start();
-    let folder = Config::standard(upstream.address).server("drain_timeout = \"10s\"").with_accounts();
-    let gateway = Gateway::run_with_successors(binary(), folder);
+    let (upstream, service) = (Upstream::start(), WebSocketService::start());
+    let [front, secured] = [0; 2].map(|_| free_address());
+    let tls = "tls = [{ certificate = \"a.pem\", key = \"a.key\" }]";
+    let config = Config::standard(upstream.address)
+        .server(&format!("listen = [{{ address = \"{secured}\", {tls} }}, \"{front}\"]\ndrain_timeout = \"10s\""))
+        .upstream("sockets", &[service.address])
+        .route("sockets", "/sockets", "upstream = \"sockets\"\naccept = [\"sws\"]");
+    let gateway = start_at(front, config.with_accounts_in(certified("a.test")));
     let token = gateway.login(Contract::Sws);
-    let load = Load::start(gateway.front, &token);
-    let mut pids = vec![gateway.serving_pid()];
+    let secured = Secured::new(secured, "a.test", &gateway.folder.file("ca.pem"));
+    let load = Load::start_with_tls(front, &secured, &token);
+    let bearer = format!("Bearer {token}");
+    let open = || WebSocket::open(front, "/sockets", &[("Authorization", &bearer)]).unwrap();
+    let mut sockets = vec![open()];
+    let (mut pids, mut ended) = (vec![gateway.serving_pid()], vec![]);
     for _ in 0..upgrades {
         let before = load.exchanges();
         wait_until("there is load", PATIENCE, || load.exchanges() > before + EXCHANGES_BETWEEN);
@@ -54,12 +63,26 @@ fn upgrades_under_load_refuse_nothing_and_break_nothing() {
         pids.push(answer["pid"].as_u64().unwrap());
         assert_eq!(gateway.serving_pid(), *pids.last().unwrap(), "operators are answered by the new process");
         assert_eq!(gateway.ask("/health/ready").status, 200);
+        sockets.push(open());
+        for socket in &mut sockets {
+            socket.send("still here");
+            assert_eq!(socket.receive().to_text().unwrap(), "still here");
+        }
+        // Those of a process that has long handed over end with it; that of the one before lives on.
+        let old = sockets.remove(0);
+        ended.push(thread::spawn(move || {
+            let mut old = old;
+            old.closed(PATIENCE)
+        }));
     }
     let before = load.exchanges();
     wait_until("there is load", PATIENCE, || load.exchanges() > before + EXCHANGES_BETWEEN);
     let serving = pids.pop().unwrap();
     wait_until("the processes before have ended", PATIENCE, || pids.iter().all(|&pid| has_ended(pid)));
     assert!(!has_ended(serving));
+    for socket in ended {
+        assert_eq!(socket.join().unwrap().0, 1001, "told that it goes away before it is cut");
+    }
     let Done { exchanges, forwarded, failures } = load.stop();
     assert!(
         failures.is_empty(),
@@ -182,13 +205,7 @@ fn listeners_that_the_new_config_adds_and_removes_are_opened_and_closed() {
     let [kept, removed, added] = [0; 3].map(|_| free_address());
     let config = Config::standard(upstream.address);
     let folder = config.clone().server(&format!("listen = [\"{kept}\", \"{removed}\"]")).with_accounts();
-    let gateway = {
-        let mut command = Command::new(binary());
-        command.args(["run", "--config", &folder.config()]);
-        let process = Process::spawn_with_successors(&mut command);
-        let admin = process.event("listening")["admin"].as_str().unwrap().parse().unwrap();
-        Gateway { process, front: kept, admin, folder }
-    };
+    let gateway = start_at(kept, folder);
     let status = |address: SocketAddr| Connection::try_open(address).map(|mut c| c.send(&get("/public")).status).ok();
     assert_eq!([kept, removed, added].map(status), [Some(200), Some(200), None]);
     config.server(&format!("listen = [\"{added}\", \"{kept}\"]")).write_to(&gateway.folder);
@@ -197,8 +214,46 @@ fn listeners_that_the_new_config_adds_and_removes_are_opened_and_closed() {
     wait_until("the removed one is closed", PATIENCE, || status(removed).is_none());
 }
 
+/// A gateway that listens at `front` and elsewhere.
+fn start_at(front: SocketAddr, folder: Folder) -> Gateway {
+    let mut command = Command::new(binary());
+    command.args(["run", "--config", &folder.config()]);
+    let process = Process::spawn_with_successors(&mut command);
+    let admin = process.event("listening")["admin"].as_str().unwrap().parse().unwrap();
+    Gateway { process, front, admin, folder }
+}
+
+/// A folder with a certificate for `host` in `a.pem`, of the authority in `ca.pem`.
+fn certified(host: &str) -> Folder {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    authority.write(&folder, "ca");
+    authority.issue(&folder, "a", host);
+    folder
+}
+
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[test]
+fn a_door_stays_with_its_address_when_the_new_config_turns_their_order() {
+    let upstream = Upstream::start();
+    let [plain, secured] = [0; 2].map(|_| free_address());
+    let tls = format!("{{ address = \"{secured}\", tls = [{{ certificate = \"a.pem\", key = \"a.key\" }}] }}");
+    let config = Config::standard(upstream.address);
+    let before = config.clone().server(&format!("listen = [\"{plain}\", {tls}]"));
+    let gateway = start_at(plain, before.with_accounts_in(certified("a.test")));
+    config.server(&format!("listen = [{tls}, \"{plain}\"]")).write_to(&gateway.folder);
+    gateway.asked("upgrade").succeeded();
+    assert_eq!(Connection::open(plain).send(&get("/public")).status, 200);
+    let mut clear = Connection::open(secured);
+    clear.write(get("/public").bytes()).unwrap();
+    assert!(!clear.rest().unwrap_or_default().starts_with(b"HTTP"), "a door with TLS serves nothing in the clear");
+    let token = gateway.login(Contract::Sws);
+    let load = Load::start_with_tls(plain, &Secured::new(secured, "a.test", &gateway.folder.file("ca.pem")), &token);
+    wait_until("both doors serve", PATIENCE, || load.exchanges() > EXCHANGES_BETWEEN);
+    let Done { failures, .. } = load.stop();
+    assert!(failures.is_empty(), "{failures:?}");
 }
 
 /// Starts the gateway as systemd does: the sockets from descriptor 3 on, and where to notify.

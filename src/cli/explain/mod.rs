@@ -1,7 +1,6 @@
 //! `portero explain METHOD URL`: which route, policy, key and rule decide about a request, in the order in which they
 //! are applied. From the running gateway, or from a config alone.
 
-mod ask;
 mod words;
 
 use std::{
@@ -11,13 +10,18 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::output::{CliError, Format, Output};
+use super::{
+    block_on,
+    gateway::Asking,
+    output::{CliError, Format, Output},
+};
 use crate::{
     app::{self, StartError},
     config::Settings,
@@ -30,6 +34,9 @@ use crate::{
     observe::metrics::Metrics,
     state::token::TOKEN_BYTES_MAX,
 };
+
+/// For the whole of asking.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Say which route, policy, key and rule decide about a request; exits with 0 where it would pass
 #[derive(Debug, Args)]
@@ -47,21 +54,11 @@ pub(super) struct Explain {
     /// Who sends it; without it, how many bad tokens came from there is left out
     #[arg(long)]
     client: Option<IpAddr>,
-    /// The config file, which says where the running gateway is asked
-    #[arg(long, default_value = "gateway.toml")]
-    config: PathBuf,
     /// Explain from the config alone: no token can be checked
     #[arg(long, conflicts_with_all = ["admin", "admin_token_file"])]
     offline: bool,
-    /// The admin listener of the gateway to ask, instead of the config's
-    #[arg(long, value_name = "URL")]
-    admin: Option<String>,
-    /// The file with its token, instead of the config's
-    #[arg(long, value_name = "FILE")]
-    admin_token_file: Option<PathBuf>,
-    /// How to print it
-    #[arg(long, value_enum, default_value_t)]
-    output: Format,
+    #[command(flatten)]
+    asking: Asking,
     /// The same as --output json
     #[arg(long)]
     json: bool,
@@ -70,7 +67,7 @@ pub(super) struct Explain {
 impl Explain {
     /// Prints the explanation. 0 it would pass, 1 it would not or cannot be told, 2 trouble.
     pub(super) fn run(&self) -> ExitCode {
-        let format = if self.json { Format::Json } else { self.output };
+        let format = if self.json { Format::Json } else { self.asking.output };
         match self.explain() {
             Ok(explained) => {
                 let passes =
@@ -95,17 +92,23 @@ impl Explain {
             client: self.client,
         };
         if self.offline {
-            return offline(&inquiry, &app::load(&self.config)?);
+            return offline(&inquiry, &app::load(&self.asking.config)?);
         }
-        let settings = match (&self.admin, &self.admin_token_file) {
-            (Some(_), Some(_)) => None,
-            _ => Some(app::load(&self.config)?),
-        };
-        let configured = settings.as_ref().map(|settings| &settings.admin);
-        let listener = self.admin.clone().or_else(|| configured.map(|admin| admin.listen.to_string()));
-        let file = self.admin_token_file.clone().or_else(|| configured.map(|admin| admin.token_file.clone()));
-        let missing = || CliError::Trouble("name the gateway with --admin and --admin-token-file".to_owned());
-        ask::gateway(&listener.ok_or_else(missing)?, &file.ok_or_else(missing)?, &inquiry)
+        // It holds the token that is asked about; wiped when it was sent, as far as that is ours.
+        let body = Zeroizing::new(
+            json!({
+                "method": inquiry.method,
+                "url": inquiry.url,
+                "headers": inquiry.headers,
+                "token": inquiry.token.map(Secret::expose),
+                "client": inquiry.client,
+            })
+            .to_string(),
+        );
+        block_on(self.asking.post("/api/v1/explain", &body, TIMEOUT)).map_err(|error| match error {
+            CliError::Trouble(text) => CliError::Trouble(format!("{text}; --offline explains from the config alone")),
+            refused @ CliError::Refused(_) => refused,
+        })
     }
 }
 

@@ -29,16 +29,20 @@ impl Doorman {
         if let Some(connection) = &exchange.connection {
             exchange.client = Some(self.client_of(session.req_header(), connection));
         }
-        let refused = exchange.stream.as_ref().and_then(|stream| stream.refused);
-        if let Some(reason) = refused.or_else(|| unserved(session.req_header())) {
+        if let Some(reason) = exchange.refused {
             self.deny(session, exchange, Denial::of(reason)).await?;
             return Ok(true);
         }
-        let permission = match exchange.decided.take() {
+        let decided = match exchange.decided.take() {
             Some(decided) => decided,
             None => self.decide(session.req_header(), exchange.client).await,
         };
-        match permission {
+        // A token endpoint says itself which method it has.
+        let decided = match unserved(session.req_header()) {
+            Some(reason) if !matches!(decided, Ok(Permission::Endpoint(_))) => Err(Denial::of(reason)),
+            _ => decided,
+        };
+        match decided {
             Ok(Permission::Forward(forward)) => {
                 if let Some(denial) = oversized(session, &forward) {
                     self.deny(session, exchange, denial).await?;
@@ -122,9 +126,9 @@ impl Doorman {
         exchange: &mut Exchange,
         endpoint: Arc<Endpoint>,
     ) -> Result<()> {
-        if let Some(stream) = &exchange.stream {
+        if let Some(progress) = &exchange.body {
             // It is read here, with a deadline of its own, and the answer takes as long as a hash does.
-            stream.body.settle();
+            progress.settle();
         }
         let body = if session.req_header().method == Method::POST {
             let deadline = self.0.tunables().body_timeout;
@@ -160,7 +164,7 @@ impl Doorman {
     }
 }
 
-/// Why a request is refused before anybody looks where it leads: a tunnel through us would be past every
+/// Why a request is never forwarded, wherever it leads: a tunnel through us would be past every
 /// check, and TRACE would show what the gateway adds (RFC 9110 sections 9.3.6 and 9.3.8).
 fn unserved(head: &RequestHeader) -> Option<Reason> {
     matches!(head.method, Method::CONNECT | Method::TRACE).then_some(Reason::MethodNotAllowed)

@@ -1,12 +1,9 @@
 //! What is known about a client's connection, whatever requests come on it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use http::HeaderValue;
 use tokio::sync::Notify;
-
-use super::{exchange::Exchange, live::Lifeline};
-use crate::domain::Reason;
 
 /// A client's connection. Each of its requests is given this by the accept loop.
 #[derive(Debug)]
@@ -43,24 +40,6 @@ impl Scheme {
 pub(super) enum Protocol {
     Http1,
     Http2,
-}
-
-/// One stream of an HTTP/2 connection: pingora hands nothing of ours on to it, so it is found in the
-/// task that serves it.
-#[derive(Clone, Debug)]
-pub(super) struct StreamContext {
-    pub(super) connection: Arc<Connection>,
-    /// What ends it before its time.
-    pub(super) lifeline: Arc<Lifeline<Exchange>>,
-    /// Why it is refused whatever it asks for: what the head's reader does for HTTP/1.
-    pub(super) refused: Option<Reason>,
-    /// How its body comes along.
-    pub(super) body: Arc<BodyProgress>,
-}
-
-tokio::task_local! {
-    /// The stream that this task serves.
-    pub(super) static STREAM: StreamContext;
 }
 
 /// Whether a request's body goes on; for HTTP/2, where pingora waits for it without end.

@@ -1,8 +1,10 @@
 //! What stands behind each listening socket: whether its clients come through TLS or from a balancer.
 
+use std::sync::Arc;
+
 use super::{
     settings::Listen,
-    tls::{Settings as TlsSettings, Terminator},
+    tls::{Present, Settings as TlsSettings, Terminator},
 };
 use crate::{domain::Timestamp, observe::metrics::Metrics};
 
@@ -33,19 +35,31 @@ impl Doors {
         self.0.get(at)
     }
 
-    /// Takes over other certificates. Where a listener came or went, or TLS on it, only a restart follows: nothing
-    /// of that door changes until then.
-    pub(super) fn replace(&self, started: &[Listen], listen: &[Listen]) -> Result<(), rustls::Error> {
-        for (door, started) in self.0.iter().zip(started) {
+    /// What other certificates come to at each door. Where a listener came or went, or TLS on it, only a restart
+    /// follows: nothing of that door changes until then.
+    pub(super) fn prepare(&self, started: &[Listen], listen: &[Listen]) -> Result<Vec<NextTls>, rustls::Error> {
+        let next = |(at, (door, started)): (usize, (&Door, &Listen))| {
             let same = |listen: &&Listen| listen.address == started.address;
-            let settings = listen.iter().find(same).and_then(|listen| listen.tls.as_ref());
-            if let (Some(terminator), Some(settings)) = (&door.tls, settings) {
-                terminator.replace(settings)?;
+            // Several may take any free port: those are told apart by their place.
+            let settings = listen.get(at).filter(same).or_else(|| listen.iter().find(same));
+            let settings = settings.and_then(|listen| listen.tls.as_ref());
+            door.tls.as_ref().zip(settings).map(|(terminator, settings)| terminator.prepare(settings)).transpose()
+        };
+        self.0.iter().zip(started).enumerate().map(next).collect()
+    }
+
+    /// Takes over what was prepared.
+    pub(super) fn take_over(&self, next: Vec<NextTls>) {
+        for (door, next) in self.0.iter().zip(next) {
+            if let (Some(terminator), Some(next)) = (&door.tls, next) {
+                terminator.take_over(next);
             }
         }
-        Ok(())
     }
 }
+
+/// What a door's handshakes are done with from now on; `None` leaves them as they are.
+pub(super) type NextTls = Option<Arc<Present>>;
 
 /// Shows until when the certificates are good, and warns of those that are not any more.
 pub(super) fn watch_certificates(listen: &[Listen], metrics: &Metrics, now: Timestamp) {

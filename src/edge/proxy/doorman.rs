@@ -15,9 +15,9 @@ use pingora::{
 };
 
 use super::{
-    connection::STREAM,
     exchange::{Arrival, Exchange},
     shared::Shared,
+    stream::STREAM,
 };
 use crate::state::upstream::RETRIES_MAX;
 
@@ -59,7 +59,8 @@ impl ProxyHttp for Doorman {
         if let Ok(stream) = STREAM.try_with(Clone::clone) {
             exchange.connection = Some(Arc::clone(&stream.connection));
             exchange.lifeline = Some(Arc::clone(&stream.lifeline));
-            exchange.stream = Some(stream);
+            exchange.refused = stream.refused;
+            exchange.body = Some(stream.body);
         }
         exchange
     }
@@ -117,14 +118,17 @@ impl ProxyHttp for Doorman {
         response: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        if let Some(stream) = &exchange.stream {
-            stream.body.settle();
+        if let Some(body) = &exchange.body {
+            body.settle();
         }
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             // Nobody asked: whoever may switch goes through `tunnel`.
             return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         }
         self.take_response(response, exchange);
+        if response.status.is_informational() {
+            self.check_interim(response.status, exchange)?;
+        }
         exchange.amend(session.req_header(), response)
     }
 
@@ -147,8 +151,8 @@ impl ProxyHttp for Doorman {
         exchange: &mut Exchange,
     ) -> Result<()> {
         exchange.bytes_in += body.as_ref().map_or(0, |body| body.len() as u64);
-        if let Some(stream) = &exchange.stream {
-            if end { stream.body.settle() } else { stream.body.came() }
+        if let Some(progress) = &exchange.body {
+            if end { progress.settle() } else { progress.came() }
         }
         exchange.take_body(session.body_bytes_read())?;
         if self.is_over(exchange) { Err(Error::new_down(ErrorType::ReadTimedout)) } else { Ok(()) }

@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, Uri, header};
 use pingora::http::RequestHeader;
 
 use super::{
-    connection::{Connection, StreamContext},
+    connection::{BodyProgress, Connection},
     live::Lifeline,
 };
 use crate::{
@@ -32,8 +32,10 @@ pub(super) struct Exchange {
     pub(super) request_id: String,
     /// The connection that it came on.
     pub(super) connection: Option<Arc<Connection>>,
-    /// The stream of that, on HTTP/2.
-    pub(super) stream: Option<StreamContext>,
+    /// Why it is refused whatever it asks for, where that is known before it is decided about.
+    pub(super) refused: Option<Reason>,
+    /// How its body comes along, where somebody has to watch that.
+    pub(super) body: Option<Arc<BodyProgress>>,
     /// Who is behind that.
     pub(super) client: Option<IpAddr>,
     /// What was decided.
@@ -52,6 +54,8 @@ pub(super) struct Exchange {
     pub(super) tries: u32,
     /// Whether any part of an answer was received, an interim one too.
     pub(super) answering: bool,
+    /// How many interim answers were received.
+    pub(super) interim_answers: u32,
     /// What went wrong after the decision.
     pub(super) failure: Option<Reason>,
     /// What ends it before its time, until it was counted and logged.
@@ -160,7 +164,8 @@ impl Exchange {
             started,
             request_id,
             connection: None,
-            stream: None,
+            refused: None,
+            body: None,
             client: None,
             verdict: Verdict::Pending,
             handed_over: None,
@@ -170,6 +175,7 @@ impl Exchange {
             place: None,
             tries: 0,
             answering: false,
+            interim_answers: 0,
             failure: None,
             lifeline: None,
             decided: None,

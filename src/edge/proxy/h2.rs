@@ -28,10 +28,11 @@ use tokio::{
 };
 
 use super::{
-    connection::{BodyProgress, Connection, STREAM, StreamContext},
+    connection::{BodyProgress, Connection},
     doorman::Doorman,
     head::{self, FIELDS_MAX},
     shared::Shared,
+    stream::{STREAM, StreamContext},
 };
 use crate::domain::Reason;
 
@@ -177,7 +178,7 @@ async fn stalled(body: &BodyProgress, pause: Duration) {
 
 /// Brings a head into the form that one of HTTP/1 has when it was read, or says why it is refused.
 fn take_head(head: &mut RequestHeader) -> Result<(), Reason> {
-    if matches!(head.method, Method::CONNECT | Method::TRACE) {
+    if head.method == Method::CONNECT {
         return Err(Reason::MethodNotAllowed);
     }
     if head.headers.len() > FIELDS_MAX {
@@ -238,7 +239,6 @@ mod tests {
         for (method, uri, verdict) in [
             ("GET", "http://a.test/x?y=1", Ok(())),
             ("CONNECT", "a.test:443", Err(Reason::MethodNotAllowed)),
-            ("TRACE", "http://a.test/", Err(Reason::MethodNotAllowed)),
             ("GET", "http://a.test/ñ", Err(Reason::MalformedRequest)),
             ("GET", "/no-host", Err(Reason::MalformedRequest)),
         ] {

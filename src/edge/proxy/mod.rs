@@ -25,11 +25,12 @@ mod serve;
 mod settings;
 mod shared;
 mod sockets;
+mod stream;
 pub mod tls;
 mod tunnel;
 mod wire;
 
 pub use listener::serve;
 pub use settings::{Listen, Settings};
-pub use shared::{Means, Shared, Tunables};
+pub use shared::{Certificates, Means, Shared, Tunables};
 pub use sockets::{Listeners, bind};

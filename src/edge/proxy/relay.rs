@@ -24,6 +24,9 @@ use crate::{
     state::upstream::{HashBy, Server, hash_of},
 };
 
+/// Interim answers to one request, at most: some servers send one every few seconds while they work.
+const INTERIM_ANSWERS_MAX: u32 = 1000;
+
 /// What a wait for an upstream is cut to when the exchange's time is nearly over: not to nothing, which
 /// would never end.
 const WAIT_MIN: Duration = Duration::from_millis(1);
@@ -157,6 +160,17 @@ impl Doorman {
                 route.upstream_seconds.observe(wait.as_secs_f64());
             }
         }
+    }
+
+    /// Looks at an answer before the answer. Each of them lets the wait for the next bytes begin anew, so they
+    /// are counted.
+    pub(super) fn check_interim(&self, status: StatusCode, exchange: &mut Exchange) -> Result<()> {
+        exchange.interim_answers += 1;
+        // Who asks to switch gets a tunnel of ours: nobody here did, and what follows would be no HTTP.
+        if status == StatusCode::SWITCHING_PROTOCOLS || exchange.interim_answers > INTERIM_ANSWERS_MAX {
+            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+        }
+        if self.is_over(exchange) { Err(Error::new_up(ErrorType::ReadTimedout)) } else { Ok(()) }
     }
 
     /// Whether the exchange has had all of its time.

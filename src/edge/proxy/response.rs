@@ -1,6 +1,7 @@
-//! What a client receives of an upstream's answer, where its route says something about that.
+//! What a client receives of an upstream's answer: none of what was said about the connection to the upstream, one
+//! length, and what its route says.
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use pingora::{
     Error, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
@@ -15,9 +16,18 @@ use crate::{
     },
 };
 
+/// Fields that speak about one connection beside those that `Connection` names (RFC 9110 section 7.6.1).
+const OF_CONNECTIONS: [HeaderName; 3] =
+    [HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection"), header::UPGRADE];
+
+/// Fields that frame a message: no nomination takes them away.
+const FRAMING: [HeaderName; 3] = [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+
 impl Exchange {
-    /// Makes the upstream's head the client's. Interim heads pass as they are: the final one speaks for the route.
+    /// Makes the upstream's head the client's. Of interim heads the route says nothing: the final one speaks for it.
     pub(super) fn amend(&self, request: &RequestHeader, response: &mut ResponseHeader) -> Result<()> {
+        leave_connection(response);
+        frame_once(response)?;
         let Some(settings) = self.route().map(|route| &route.settings) else { return Ok(()) };
         if response.status.is_informational() {
             return Ok(());
@@ -40,6 +50,43 @@ impl Exchange {
             _ => Ok(()),
         }
     }
+}
+
+/// Takes out what was said about the connection to the upstream.
+fn leave_connection(response: &mut ResponseHeader) {
+    if response.headers.contains_key(header::CONNECTION) {
+        let lists = response.headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        let names = lists.flat_map(|list| list.split(',')).filter_map(|name| name.trim().parse::<HeaderName>().ok());
+        let nominated: Vec<_> = names.filter(|name| !FRAMING.contains(name)).collect();
+        for name in nominated {
+            response.remove_header(&name);
+        }
+    }
+    // What a server would have to upgrade to is said with 426 (RFC 9110 section 15.5.22).
+    let kept = (response.status == StatusCode::UPGRADE_REQUIRED).then_some(header::UPGRADE);
+    for name in OF_CONNECTIONS.iter().filter(|&name| kept.as_ref() != Some(name)) {
+        response.remove_header(name);
+    }
+}
+
+/// Leaves one length, and none where there is no content (RFC 9110 section 8.6): whoever reads the answer next
+/// must find the same end as we do.
+fn frame_once(response: &mut ResponseHeader) -> Result<()> {
+    if response.status.is_informational() || response.status == StatusCode::NO_CONTENT {
+        response.remove_header(&header::CONTENT_LENGTH);
+        response.remove_header(&header::TRANSFER_ENCODING);
+        return Ok(());
+    }
+    let mut lengths = response.headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else { return Ok(()) };
+    // pingora refused those that differ.
+    if lengths.next().is_some() || first.as_bytes().contains(&b',') {
+        let invalid = || Error::new_up(ErrorType::InvalidHTTPHeader);
+        let text = first.to_str().map_err(|_| invalid())?;
+        let length: u64 = text.split(',').next().unwrap_or_default().trim().parse().map_err(|_| invalid())?;
+        response.insert_header(header::CONTENT_LENGTH, HeaderValue::from(length))?;
+    }
+    Ok(())
 }
 
 fn rewrite(response: &mut ResponseHeader, rewrites: &Rewrites, secure: bool) -> Result<()> {
@@ -80,4 +127,66 @@ fn share(response: &mut ResponseHeader, cors: &Cors, asker: &Asker<'_>) -> Resul
 fn says_origin(response: &ResponseHeader) -> bool {
     let lists = response.headers.get_all(header::VARY).iter().filter_map(|value| value.to_str().ok());
     lists.flat_map(|list| list.split(',')).map(str::trim).any(|name| name == "*" || name.eq_ignore_ascii_case("origin"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(status: u16, fields: &[(&'static str, &'static str)]) -> ResponseHeader {
+        let mut head = ResponseHeader::build(status, None).unwrap();
+        for (name, value) in fields {
+            head.append_header(*name, *value).unwrap();
+        }
+        head
+    }
+
+    fn names(head: &ResponseHeader) -> Vec<&str> {
+        head.headers.keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn what_is_said_about_the_upstreams_connection_stays_there() {
+        let mut answer = head(
+            200,
+            &[
+                ("Connection", "close, X-Hop, content-length"),
+                ("connection", "x-other, a b"),
+                ("X-Hop", "1"),
+                ("x-other", "1"),
+                ("Keep-Alive", "timeout=5"),
+                ("Proxy-Connection", "keep-alive"),
+                ("Upgrade", "h2c"),
+                ("Content-Length", "3"),
+                ("X-End", "1"),
+            ],
+        );
+        leave_connection(&mut answer);
+        assert_eq!(names(&answer), ["connection", "content-length", "x-end"]);
+        let mut required = head(426, &[("Connection", "close"), ("Upgrade", "websocket")]);
+        leave_connection(&mut required);
+        assert_eq!(names(&required), ["connection", "upgrade"]);
+    }
+
+    #[test]
+    fn an_answer_has_one_length_or_none() {
+        for (status, lengths, left) in [
+            (200, &["3"][..], &["3"][..]),
+            (200, &["3, 3"], &["3"]),
+            (200, &["3", "3"], &["3"]),
+            (204, &["60"], &[]),
+            (103, &["60"], &[]),
+            (304, &["60"], &["60"]),
+        ] {
+            let fields: Vec<_> = lengths.iter().map(|length| ("content-length", *length)).collect();
+            let mut answer = head(status, &fields);
+            frame_once(&mut answer).unwrap();
+            let lengths: Vec<_> = answer.headers.get_all("content-length").iter().collect();
+            assert_eq!(lengths, left, "{status} {fields:?}");
+        }
+        let mut empty = head(204, &[("transfer-encoding", "chunked")]);
+        frame_once(&mut empty).unwrap();
+        assert!(names(&empty).is_empty());
+        assert!(frame_once(&mut head(200, &[("content-length", "x, x")])).is_err());
+    }
 }

@@ -67,8 +67,6 @@ pub(super) async fn serve_connection(
         let mut session = ServerSession::new_http1(stream);
         session.set_read_timeout(Some(tunables.body_timeout));
         session.set_write_timeout(Some(tunables.body_timeout));
-        // Who has sent all of his request may close his side and still wants the answer (RFC 9112 section 9.6).
-        session.set_abort_on_close(false);
         session.set_connection_user_context(Some(Box::new(arrival)));
         session.set_pipelined_prefix(bytes);
         match lifeline.guard(proxy.process_new_http(session, &shutdown)).await {

@@ -15,7 +15,7 @@ use tokio::{runtime::Handle, sync::watch};
 
 use super::{
     Settings,
-    door::{Doors, watch_certificates},
+    door::{Doors, NextTls, watch_certificates},
     exchange::Exchange,
     limits::Refusal,
     live::Lifelines,
@@ -85,6 +85,13 @@ pub struct Means {
     pub access_log: AccessLog,
 }
 
+/// Certificates that are ready for the next handshake.
+#[derive(Debug)]
+pub struct Certificates {
+    listen: Vec<Listen>,
+    next: Vec<NextTls>,
+}
+
 /// What the accept loop and the hooks share.
 pub struct Shared {
     pub(super) means: Means,
@@ -131,14 +138,18 @@ impl Shared {
         })
     }
 
-    /// Takes over changed certificates: for the next handshake.
+    /// Makes changed certificates ready for [`set_certificates`](Self::set_certificates); changes nothing yet.
     ///
     /// # Errors
     /// When TLS cannot be set up for want of randomness.
-    pub fn set_certificates(&self, listen: &[Listen]) -> Result<(), rustls::Error> {
-        self.doors.replace(&self.listen, listen)?;
-        watch_certificates(listen, &self.metrics, self.means.clock.now());
-        Ok(())
+    pub fn prepare_certificates(&self, listen: &[Listen]) -> Result<Certificates, rustls::Error> {
+        Ok(Certificates { listen: listen.to_vec(), next: self.doors.prepare(&self.listen, listen)? })
+    }
+
+    /// Takes over changed certificates: for the next handshake.
+    pub fn set_certificates(&self, certificates: Certificates) {
+        self.doors.take_over(certificates.next);
+        watch_certificates(&certificates.listen, &self.metrics, self.means.clock.now());
     }
 
     /// How long connections that wait for a request live on when the front drains: a request that is on its

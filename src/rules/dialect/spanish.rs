@@ -11,6 +11,7 @@ pub(super) const fn phrase(status: u16) -> &'static str {
         405 => "Método no permitido",
         408 => "Tiempo de espera agotado",
         413 => "Solicitud demasiado grande",
+        417 => "Expectativa no admitida",
         429 => "Demasiadas solicitudes",
         431 => "Encabezados demasiado grandes",
         502 => "Error del servicio de destino",

@@ -175,6 +175,14 @@ mod tests {
         state::upstream::{Probe, Settings},
     };
 
+    const HEALTH: Health = Health {
+        probe: Probe::Tcp,
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+        healthy: 2,
+        unhealthy: 3,
+    };
+
     fn pool(host: &str) -> (Pool, ServerSettings) {
         let entry = ServerSettings { name: format!("{host}:80").into(), host: host.into(), port: 80, weight: 1 };
         let metrics = Metrics::new().unwrap().upstream("crm", &[]);
@@ -226,17 +234,10 @@ mod tests {
 
     #[test]
     fn answers_count_in_a_row_against_what_is_believed() {
-        let health = Health {
-            probe: Probe::Tcp,
-            interval: Duration::from_secs(1),
-            timeout: Duration::from_secs(1),
-            healthy: 2,
-            unhealthy: 3,
-        };
         let (mut tally, mut well) = (Tally::default(), true);
         let mut seen = vec![];
         for good in [false, false, true, false, false, false, false, true, false, true, true, true] {
-            well = tally.count(good, well, &health).unwrap_or(well);
+            well = tally.count(good, well, &HEALTH).unwrap_or(well);
             seen.push(well);
         }
         let expected = [true, true, true, true, true, false, false, false, false, false, true, true];
@@ -247,14 +248,7 @@ mod tests {
     async fn the_tasks_of_a_pool_end_with_it() {
         let (pool, _) = pool("nowhere.invalid");
         let pool = Arc::new(pool);
-        let health = Health {
-            probe: Probe::Tcp,
-            interval: Duration::from_secs(1),
-            timeout: Duration::from_secs(1),
-            healthy: 2,
-            unhealthy: 3,
-        };
-        let checking = tokio::spawn(check(Arc::downgrade(&pool), health));
+        let checking = tokio::spawn(check(Arc::downgrade(&pool), HEALTH));
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert!(!checking.is_finished());
         drop(pool);

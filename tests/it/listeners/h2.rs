@@ -204,14 +204,7 @@ fn floods_end_the_connection() {
 
 #[test]
 fn a_connection_without_streams_is_closed_and_one_that_drains_ends_its_own() {
-    let (release, held) = mpsc::channel::<()>();
-    let held = std::sync::Mutex::new(held);
-    let upstream = RawUpstream::start(move |stream| {
-        if stream.read() {
-            held.lock().unwrap().recv().unwrap();
-            stream.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate");
-        }
-    });
+    let (upstream, release) = RawUpstream::late();
     let config = Config::standard(upstream.address).server("keepalive_timeout = \"300ms\"\nhead_timeout = \"300ms\"");
     let gateway = config.start_bare();
     let frames = frames_until_closed(&mut opened(&gateway));

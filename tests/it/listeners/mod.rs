@@ -1,6 +1,5 @@
 //! What comes before the first request: TLS, the PROXY protocol, HTTP/2, and how many connections there may be.
 
-mod authority;
 mod curl;
 mod h2;
 mod h2_streams;

@@ -14,14 +14,14 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 
-use super::{authority::Authority, curl::Curl};
-use crate::support::{Config, Connection, Contract, Folder, Gateway, PATIENCE, Upstream, get, wait_until};
+use super::curl::Curl;
+use crate::support::{Authority, Config, Connection, Contract, Folder, Gateway, PATIENCE, Upstream, get, wait_until};
 
 /// A config with a TLS listener for these tables of `tls`, and `more` of the listener's keys.
 fn config(upstream: &Upstream, certificates: &[&str], more: &str) -> Config {
     let table = |entry: &&str| {
         let (name, more) = entry.split_once(' ').unwrap_or((entry, ""));
-        format!("{{ certificate = \"{name}.crt\", key = \"{name}.key\"{more} }}")
+        format!("{{ certificate = \"{name}.pem\", key = \"{name}.key\"{more} }}")
     };
     let tables: Vec<_> = certificates.iter().map(table).collect();
     let listen = format!("listen = [{{ address = \"127.0.0.1:0\", tls = [{}]{more} }}]", tables.join(", "));
@@ -31,14 +31,10 @@ fn config(upstream: &Upstream, certificates: &[&str], more: &str) -> Config {
 fn start(config: &Config, authority: &Authority, issued: &[(&str, &[&str])]) -> Gateway {
     let folder = Folder::new();
     for (name, hosts) in issued {
-        authority.issue(&folder, name, name, hosts);
+        authority.issue_to(&folder, name, name, hosts);
     }
-    authority.write(&folder, "ca.crt");
-    config.write_to(&folder);
-    for contract in Contract::ALL {
-        contract.make_account(&folder);
-    }
-    Gateway::run(folder)
+    authority.write(&folder, "ca");
+    Gateway::run(config.with_accounts_in(folder))
 }
 
 /// A client of rustls that keeps tickets and trusts one authority.
@@ -54,7 +50,7 @@ fn client(authority: &Path) -> Arc<ClientConfig> {
 fn login(gateway: &Gateway) -> String {
     let contract = Contract::Become;
     let body = format!(r#"{{"client_id":"{}","client_secret":"{}"}}"#, contract.name(), contract.secret());
-    let ca = gateway.folder.file("ca.crt");
+    let ca = gateway.folder.file("ca.pem");
     let curl = Curl::to(gateway.front, "https", "a.test", "/auth").trusting(&ca);
     let answer = curl.with(&["--json", &body]).ask();
     let (_, body) = answer.text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
@@ -96,7 +92,7 @@ fn curl_is_answered_in_both_versions_by_the_certificate_of_the_name() {
     let names: [(&str, &[&str]); 3] = [("a", &["a.test"]), ("b", &["*.b.test"]), ("c", &["c.test", "d.test"])];
     let certificates = ["a", "b", "c , names = [\"x.test\"]"];
     let gateway = start(&config(&upstream, &certificates, ""), &authority, &names);
-    let (ca, token) = (gateway.folder.file("ca.crt"), login(&gateway));
+    let (ca, token) = (gateway.folder.file("ca.pem"), login(&gateway));
     for (host, version) in [("a.test", "1.1"), ("a.test", "2"), ("z.b.test", "2")] {
         let option = if version == "2" { "--http2" } else { "--http1.1" };
         let ask = || Curl::to(gateway.front, "https", host, "/become").trusting(&ca).with(&[option]);
@@ -153,26 +149,26 @@ fn old_versions_and_what_is_no_tls_are_turned_away() {
 fn certificates_change_under_live_connections() {
     let (authority, upstream) = (Authority::new(), Upstream::start());
     let gateway = start(&config(&upstream, &["a"], ""), &authority, &[("a", &["a.test"])]);
-    let client = client(&gateway.folder.file("ca.crt"));
+    let client = client(&gateway.folder.file("ca.pem"));
     let mut old = Secured::open(&gateway, &client, "a.test");
     assert_eq!((old.status(), old.0.conn.handshake_kind()), (401, Some(HandshakeKind::Full)));
     let mut again = Secured::open(&gateway, &client, "a.test");
     assert_eq!((again.status(), again.0.conn.handshake_kind()), (401, Some(HandshakeKind::Resumed)));
-    authority.issue(&gateway.folder, "a", "another", &["a.test"]);
+    authority.issue_to(&gateway.folder, "a", "another", &["a.test"]);
     gateway.process.signal("HUP");
     let taken = gateway.process.event("the config was taken over");
     assert_eq!(taken["needs_restart"], "");
-    let mut new = Secured::open(&gateway, &self::client(&gateway.folder.file("ca.crt")), "a.test");
+    let mut new = Secured::open(&gateway, &self::client(&gateway.folder.file("ca.pem")), "a.test");
     assert_eq!(new.status(), 401);
     assert_ne!(new.certificate(), old.certificate());
     assert_eq!(old.status(), 401);
     // What cannot be used changes nothing.
-    authority.issue(&gateway.folder, "b", "b", &["a.test"]);
+    authority.issue_to(&gateway.folder, "b", "b", &["a.test"]);
     std::fs::copy(gateway.folder.file("b.key"), gateway.folder.file("a.key")).unwrap();
     gateway.process.signal("HUP");
     let refused = gateway.process.event("the config was not taken over; the present one stays in force");
     assert!(refused["problem"].as_str().unwrap().contains("does not fit the certificate"), "{refused}");
-    let mut after = Secured::open(&gateway, &self::client(&gateway.folder.file("ca.crt")), "a.test");
+    let mut after = Secured::open(&gateway, &self::client(&gateway.folder.file("ca.pem")), "a.test");
     assert_eq!((after.status(), after.certificate()), (401, new.certificate()));
 }
 
@@ -180,16 +176,16 @@ fn certificates_change_under_live_connections() {
 fn clients_show_certificates_of_the_right_authority() {
     let (authority, other, upstream) = (Authority::new(), Authority::new(), Upstream::start());
     for (word, status_without) in [("required", 0), ("optional", 200)] {
-        let more = format!(", client_ca = \"ca.crt\", client_certificate = \"{word}\"");
+        let more = format!(", client_ca = \"ca.pem\", client_certificate = \"{word}\"");
         let gateway = start(&config(&upstream, &["a"], &more), &authority, &[("a", &["a.test"]), ("ana", &[])]);
-        other.issue(&gateway.folder, "eve", "eve", &[]);
+        other.issue_to(&gateway.folder, "eve", "eve", &[]);
         let path = |name: &str| gateway.folder.file(name).to_str().unwrap().to_owned();
         let ask = || {
-            let curl = Curl::to(gateway.front, "https", "a.test", "/public").trusting(Path::new(&path("ca.crt")));
+            let curl = Curl::to(gateway.front, "https", "a.test", "/public").trusting(Path::new(&path("ca.pem")));
             curl.with(&["--header", "X-Forwarded-Client-Cert: Hash=forged"])
         };
         let shown = |name: &str| {
-            ask().with(&["--cert", &path(&format!("{name}.crt")), "--key", &path(&format!("{name}.key"))]).ask()
+            ask().with(&["--cert", &path(&format!("{name}.pem")), "--key", &path(&format!("{name}.key"))]).ask()
         };
         assert_eq!(shown("ana").status, 200);
         let told = upstream.received().header("x-forwarded-client-cert").unwrap().to_owned();

@@ -81,18 +81,3 @@ fn total_holds_while_nothing_moves() {
     assert!(!rest.ends_with(b"0\r\n\r\n"));
     gateway.process.access_line("the end", |line| line["reason"] == "upstream_timeout");
 }
-
-#[test]
-fn who_closed_his_half_gets_his_answer() {
-    let upstream = RawUpstream::start(|stream| {
-        assert!(stream.read());
-        // The end of the client's half must have come and gone before the answer.
-        std::thread::park_timeout(std::time::Duration::from_millis(100));
-        stream.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nraw");
-    });
-    let gateway = Config::standard(upstream.address).start();
-    let mut connection = Connection::open(gateway.front);
-    connection.write(get("/public").bytes()).unwrap();
-    connection.end();
-    assert_eq!(connection.receive().text(), "raw");
-}

@@ -23,21 +23,34 @@ impl Authority {
 
     /// Writes a certificate for `host`, whose subject is that too, to `NAME.pem` and its key to `NAME.key`.
     pub(crate) fn issue(&self, folder: &Folder, name: &str, host: &str) {
-        self.issue_with(folder, name, host, |_| {});
+        self.issue_to(folder, name, host, &[host]);
+    }
+
+    /// The same for a subject with a name of its own, and these hosts.
+    pub(crate) fn issue_to(&self, folder: &Folder, name: &str, subject: &str, hosts: &[&str]) {
+        self.issue_with(folder, name, subject, hosts, |_| {});
     }
 
     /// The same for one that was good for the last time in the year 2000.
     pub(crate) fn issue_expired(&self, folder: &Folder, name: &str, host: &str) {
-        self.issue_with(folder, name, host, |certificate| {
+        self.issue_with(folder, name, host, &[host], |certificate| {
             certificate.not_before = rcgen::date_time_ymd(1999, 1, 1);
             certificate.not_after = rcgen::date_time_ymd(2000, 1, 1);
         });
     }
 
-    fn issue_with(&self, folder: &Folder, name: &str, host: &str, change: impl FnOnce(&mut CertificateParams)) {
+    fn issue_with(
+        &self,
+        folder: &Folder,
+        name: &str,
+        subject: &str,
+        hosts: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) {
         let key = KeyPair::generate().unwrap();
-        let mut certificate = CertificateParams::new(vec![host.to_owned()]).unwrap();
-        certificate.distinguished_name.push(DnType::CommonName, host);
+        let mut certificate =
+            CertificateParams::new(hosts.iter().map(|&host| host.to_owned()).collect::<Vec<_>>()).unwrap();
+        certificate.distinguished_name.push(DnType::CommonName, subject);
         change(&mut certificate);
         let certificate = certificate.signed_by(&key, &self.0).unwrap();
         fs::write(folder.file(&format!("{name}.pem")), certificate.pem()).unwrap();

@@ -148,7 +148,11 @@ impl Config {
 
     /// A new folder with the file and the documents' accounts.
     pub(crate) fn with_accounts(&self) -> Folder {
-        let folder = Folder::new();
+        self.with_accounts_in(Folder::new())
+    }
+
+    /// The same in a folder that has what the file refers to.
+    pub(crate) fn with_accounts_in(&self, folder: Folder) -> Folder {
         self.write_to(&folder);
         for contract in Contract::ALL {
             contract.make_account(&folder);

@@ -1,5 +1,7 @@
 //! Clients that ask without a pause, and count what they were promised and did not get.
 
+mod secured;
+
 use std::{
     io,
     net::SocketAddr,
@@ -12,6 +14,8 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use self::secured::Secured;
+use self::secured::Version;
 use super::{Connection, Request, get, post};
 
 /// Between two requests of a client that is mostly idle.
@@ -22,10 +26,30 @@ const FAILURES_MAX: usize = 20;
 
 /// Clients that run until they are stopped.
 pub(crate) struct Load {
-    stop: Arc<AtomicBool>,
-    exchanges: Arc<AtomicU64>,
-    forwarded: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     clients: Vec<JoinHandle<Vec<String>>>,
+}
+
+/// Runs until it is told to stop, and says what did not go well.
+type Client = Box<dyn FnOnce(&Counts) -> Vec<String> + Send>;
+
+/// What clients count together.
+#[derive(Default)]
+struct Counts {
+    stop: AtomicBool,
+    exchanges: AtomicU64,
+    forwarded: AtomicU64,
+}
+
+impl Counts {
+    fn goes_on(&self, failures: &[String]) -> bool {
+        !self.stop.load(Ordering::Relaxed) && failures.len() < FAILURES_MAX
+    }
+
+    fn exchanged(&self, forwarded: bool) {
+        self.exchanges.fetch_add(1, Ordering::Relaxed);
+        self.forwarded.fetch_add(u64::from(forwarded), Ordering::Relaxed);
+    }
 }
 
 /// What clients did.
@@ -48,6 +72,23 @@ enum Manner {
 impl Load {
     /// Keep-alive and fresh connections, GETs and POSTs, with a token for `/sws` and without a valid one.
     pub(crate) fn start(to: SocketAddr, token: &str) -> Self {
+        Self::of(Self::in_the_clear(to, token))
+    }
+
+    /// The same, and beside it GETs through TLS, of HTTP/1.1 and of HTTP/2.
+    pub(crate) fn start_with_tls(to: SocketAddr, secured: &Secured, token: &str) -> Self {
+        let mut clients = Self::in_the_clear(to, token);
+        for manner in [Manner::KeepAlive, Manner::MostlyIdle, Manner::Fresh] {
+            for version in [Version::Http1, Version::Http2] {
+                let (secured, token) = (secured.clone(), token.to_owned());
+                let run = move |counts: &Counts| secured::client(&secured, version, manner, &token, counts);
+                clients.push(Box::new(run));
+            }
+        }
+        Self::of(clients)
+    }
+
+    fn in_the_clear(to: SocketAddr, token: &str) -> Vec<Client> {
         let read = (get("/sws/read").bearer(token), 200);
         let write = (post("/sws/write", "{}").bearer(token), 200);
         let denied = (get("/maxpoint/denied"), 401);
@@ -60,43 +101,42 @@ impl Load {
             (Manner::Fresh, read),
             (Manner::Fresh, write),
         ];
-        let stop = Arc::new(AtomicBool::new(false));
-        let [exchanges, forwarded] = [0; 2].map(|count| Arc::new(AtomicU64::new(count)));
-        let run = |(manner, asked): (Manner, (Request, u16))| {
-            let stop = Arc::clone(&stop);
-            let counts = [&exchanges].into_iter().chain((asked.1 == 200).then_some(&forwarded));
-            let counts: Vec<_> = counts.map(Arc::clone).collect();
-            thread::spawn(move || client(to, manner, &asked, &stop, &counts))
+        let run = |(manner, asked): (Manner, (Request, u16))| -> Client {
+            Box::new(move |counts: &Counts| client(to, manner, &asked, counts))
+        };
+        clients.into_iter().map(run).collect()
+    }
+
+    fn of(clients: Vec<Client>) -> Self {
+        let counts = Arc::new(Counts::default());
+        let run = |client: Client| {
+            let counts = Arc::clone(&counts);
+            thread::spawn(move || client(&counts))
         };
         let clients = clients.into_iter().map(run).collect();
-        Self { stop, exchanges, forwarded, clients }
+        Self { counts, clients }
     }
 
     /// Exchanges that went well until now.
     pub(crate) fn exchanges(&self) -> u64 {
-        self.exchanges.load(Ordering::Relaxed)
+        self.counts.exchanges.load(Ordering::Relaxed)
     }
 
     /// Stops, and says what came of it.
     pub(crate) fn stop(self) -> Done {
-        self.stop.store(true, Ordering::Relaxed);
+        self.counts.stop.store(true, Ordering::Relaxed);
         let failures = self.clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
-        let [exchanges, forwarded] = [&self.exchanges, &self.forwarded].map(|count| count.load(Ordering::Relaxed));
+        let counts = &self.counts;
+        let [exchanges, forwarded] = [&counts.exchanges, &counts.forwarded].map(|count| count.load(Ordering::Relaxed));
         Done { exchanges, forwarded, failures }
     }
 }
 
-fn client(
-    to: SocketAddr,
-    manner: Manner,
-    asked: &(Request, u16),
-    stop: &AtomicBool,
-    counts: &[Arc<AtomicU64>],
-) -> Vec<String> {
+fn client(to: SocketAddr, manner: Manner, asked: &(Request, u16), counts: &Counts) -> Vec<String> {
     let (_sender, pause) = mpsc::channel::<()>();
     let mut failures = vec![];
     let mut kept = None;
-    while !stop.load(Ordering::Relaxed) && failures.len() < FAILURES_MAX {
+    while counts.goes_on(&failures) {
         let reused = kept.is_some();
         match exchange(to, kept.take(), asked) {
             Ok((connection, true)) if manner != Manner::Fresh => kept = Some(connection),
@@ -106,9 +146,7 @@ fn client(
                 continue;
             }
         }
-        for count in counts {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        counts.exchanged(asked.1 == 200);
         if manner == Manner::MostlyIdle {
             // Nobody ever sends.
             let _ = pause.recv_timeout(IDLE);

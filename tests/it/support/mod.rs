@@ -22,7 +22,7 @@ pub(crate) use contract::{Contract, Tokens};
 pub(crate) use database::Database;
 pub(crate) use gateway::Gateway;
 pub(crate) use jwks::JwksServer;
-pub(crate) use load::{Done, Load};
+pub(crate) use load::{Done, Load, Secured};
 pub(crate) use nginx::Nginx;
 pub(crate) use process::{Process, Ran, command, portero};
 pub(crate) use upstream::{RawStream, RawUpstream, Received, Upstream, answer_every_head};

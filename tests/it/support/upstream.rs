@@ -202,6 +202,19 @@ pub(crate) struct RawStream {
 }
 
 impl RawUpstream {
+    /// One that answers «late», and only when it is told to.
+    pub(crate) fn late() -> (Self, Sender<()>) {
+        let (release, held) = mpsc::channel::<()>();
+        let held = Mutex::new(held);
+        let upstream = Self::start(move |stream| {
+            if stream.read() {
+                held.lock().unwrap().recv().unwrap();
+                stream.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate");
+            }
+        });
+        (upstream, release)
+    }
+
     pub(crate) fn start(serve: impl Fn(&mut RawStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();

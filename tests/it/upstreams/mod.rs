@@ -1,5 +1,6 @@
 //! Upstreams as they are and fail: who is asked, what the client gets, and what is never sent twice.
 
+mod answers;
 mod balance;
 mod faults;
 mod health;

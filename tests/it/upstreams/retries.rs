@@ -27,7 +27,8 @@ fn what_changes_nothing_goes_to_another_server_when_one_breaks_off() {
     let breaks = RawUpstream::start(|stream| {
         stream.read();
     });
-    let well = RawUpstream::start(answer_every_head);
+    // One that waits for whole requests: what answers each read would answer a body too.
+    let well = Upstream::start();
     let gateway = start(&pool(&[breaks.address, well.address], "eject.failures = 0"));
     for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"] {
         for _ in 0..2 {
@@ -39,7 +40,7 @@ fn what_changes_nothing_goes_to_another_server_when_one_breaks_off() {
     }
     let posts: Vec<_> = (0..4).map(|_| gateway.send(&post("/", "{}")).status).collect();
     let failed = posts.iter().filter(|&&status| status == 502).count();
-    assert_eq!((failed, received(&breaks, "POST"), received(&well, "POST")), (2, 2, 2), "{posts:?}");
+    assert_eq!((failed, received(&breaks, "POST")), (2, 2), "{posts:?}");
 }
 
 #[test]

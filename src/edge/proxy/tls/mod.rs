@@ -8,7 +8,7 @@ mod terminator;
 pub use certificate::{Certificate, CertificateError, Chain};
 pub(super) use client::forwarded_certificate;
 pub use client::{ClientAuthority, ClientAuthorityError};
-pub(super) use terminator::Terminator;
+pub(super) use terminator::{Present, Terminator};
 
 use crate::rules::route::HostPattern;
 

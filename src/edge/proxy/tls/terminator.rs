@@ -56,7 +56,7 @@ pub(in super::super) struct Terminator {
 }
 
 /// What the next handshake is done with.
-struct Present {
+pub(in super::super) struct Present {
     config: Arc<ServerConfig>,
     clients: Option<ClientAuthority>,
     tickets: Arc<dyn ProducesTickets>,
@@ -68,14 +68,18 @@ impl Terminator {
         Ok(Self { present: ArcSwap::from_pointee(present) })
     }
 
-    /// Takes over other certificates: for the next handshake, whatever connections there are. A session that was
-    /// opened under other authorities is never resumed.
-    pub(in super::super) fn replace(&self, settings: &Settings) -> Result<(), rustls::Error> {
+    /// What [`take_over`](Self::take_over) needs for other certificates. A session that was opened under other
+    /// authorities is never resumed.
+    pub(in super::super) fn prepare(&self, settings: &Settings) -> Result<Arc<Present>, rustls::Error> {
         let present = self.present.load();
         let same_clients = present.clients == settings.clients;
         let tickets = if same_clients { Arc::clone(&present.tickets) } else { Ticketer::new()? };
-        self.present.store(Arc::new(Present::new(settings, tickets)?));
-        Ok(())
+        Present::new(settings, tickets).map(Arc::new)
+    }
+
+    /// Takes over what was prepared: for the next handshake, whatever connections there are.
+    pub(in super::super) fn take_over(&self, next: Arc<Present>) {
+        self.present.store(next);
     }
 
     /// Shakes hands. There is no deadline here: whoever waits has one.
@@ -88,6 +92,12 @@ impl Terminator {
 impl fmt::Debug for Terminator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Terminator(…)")
+    }
+}
+
+impl fmt::Debug for Present {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Present(…)")
     }
 }
 

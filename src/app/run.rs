@@ -1,0 +1,148 @@
+//! What a gateway does while it serves, one thing after another: signals, changed files, the operator's
+//! orders; and how it ends.
+
+use std::time::Duration;
+
+use super::{Control, Gateway, Program, Sockets, StartError, notice, reload::Reloader, watch::Watch};
+use crate::edge::admin::Order;
+
+/// Why a gateway ends by itself.
+const NOT_FOLLOWED: &str = "what other processes revoke is not seen any more; start the gateway again";
+
+/// How long the admin listener may take to end its last answers.
+const ADMIN_GRACE: Duration = Duration::from_secs(1);
+
+/// How long a gateway that stops waits for the next request of an idle connection: one may be on its way.
+const IDLE_GRACE: Duration = Duration::from_secs(1);
+
+/// The part of the drain timeout for which one that has a successor waits: nothing hurries it.
+const IDLE_GRACE_AFTER_UPGRADE: f64 = 0.8;
+
+impl Gateway {
+    /// Serves until SIGTERM or SIGINT, or until another process has taken over, then lets requests in flight
+    /// end. SIGHUP reloads the config. `program` is what an upgrade starts; without it there is none.
+    pub fn run(mut self, program: Option<&Program>) -> Result<(), StartError> {
+        let listen = self.front.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let (pid, succeeds) = (std::process::id(), self.succeeds);
+        tracing::info!(listen, admin = %self.admin, version = env!("CARGO_PKG_VERSION"), pid, succeeds, "listening");
+        let Self { control, following, reloader, watch, orders, sockets, .. } = &mut self;
+        let Control { runtime, signals } = control;
+        let end = runtime.block_on(async {
+            loop {
+                // What is asked is done one after another.
+                let order = tokio::select! {
+                    _ = signals.terminate.recv() => return End::Asked,
+                    _ = signals.interrupt.recv() => return End::Asked,
+                    // Blind to revocations it must not go on as if it saw them.
+                    _ = &mut *following => return End::Failed(StartError::System(NOT_FOLLOWED.to_owned())),
+                    _ = signals.hang_up.recv() => Asked::Reload,
+                    () = watch.changed() => Asked::ReloadIfChanged,
+                    // None comes any more once the admin listener has ended.
+                    Some(order) = orders.recv() => Asked::Ordered(order),
+                };
+                tokio::select! {
+                    _ = signals.terminate.recv() => return End::Asked,
+                    _ = signals.interrupt.recv() => return End::Asked,
+                    done = carry_out(order, reloader, watch, program, sockets) => if let Some(end) = done {
+                        return end;
+                    },
+                }
+            }
+        });
+        self.stop(&end);
+        if let End::Failed(error) = end { Err(error) } else { Ok(()) }
+    }
+
+    /// Stops: not ready at once, no new connections, requests in flight end within the drain timeout.
+    fn stop(self, end: &End) {
+        let succeeded = matches!(end, End::Succeeded);
+        tracing::info!(succeeded, "draining");
+        let drain_timeout = self.reloader.drain_timeout;
+        if succeeded {
+            // Operators are answered by the successor, and connections have time to find it.
+            let _ = self.stop_admin.send(true);
+            self.reloader.shared.set_idle_grace(drain_timeout.mul_f64(IDLE_GRACE_AFTER_UPGRADE));
+        } else {
+            notice::stopping();
+            self.reloader.shared.set_idle_grace(IDLE_GRACE.min(drain_timeout / 2));
+        }
+        self.readiness.set_draining();
+        // Ours must not keep a queue open from which nobody accepts, nor orders wait for nobody.
+        drop((self.sockets, self.orders));
+        // An error means that they have ended already.
+        let _ = self.stop_front.send(true);
+        let drained = self.control.block_on(async { tokio::time::timeout(drain_timeout, self.serving).await });
+        if drained.is_err() {
+            tracing::warn!(?drain_timeout, "requests were still in flight when the drain timeout was over");
+        }
+        self.proxy.shutdown_background();
+        let _ = self.stop_admin.send(true);
+        // Neither ends the process later: who is not done by then has had the time.
+        let _ = self.control.block_on(async { tokio::time::timeout(ADMIN_GRACE, self.operating).await });
+        let _ = self.stop_rest.send(true);
+        self.operator.shutdown_background();
+        self.control.runtime.shutdown_timeout(ADMIN_GRACE);
+        tracing::info!("stopped");
+        self.lines.flush();
+    }
+}
+
+/// Why a gateway stops.
+enum End {
+    /// It was asked to.
+    Asked,
+    /// Another process has taken over.
+    Succeeded,
+    /// It cannot go on.
+    Failed(StartError),
+}
+
+/// What a gateway is asked while it serves.
+enum Asked {
+    Reload,
+    ReloadIfChanged,
+    Ordered(Order),
+}
+
+/// Does it; answers whether the gateway ends by it.
+async fn carry_out(
+    asked: Asked,
+    reloader: &mut Reloader,
+    watch: &mut Watch,
+    program: Option<&Program>,
+    sockets: &Sockets,
+) -> Option<End> {
+    match asked {
+        // The log says what came of it.
+        Asked::Reload => drop(reloader.reload(watch).await),
+        Asked::ReloadIfChanged => reloader.reload_if_changed(watch).await,
+        Asked::Ordered(Order::Reload(outcome)) => {
+            let taken = reloader.reload(watch).await;
+            // Whoever asked may have gone.
+            let _ = outcome.send(taken.map_err(|error| error.to_string()));
+        }
+        Asked::Ordered(Order::Upgrade { patience, outcome, alone }) => {
+            tracing::info!("handing over to a new process");
+            let successor = match program {
+                Some(program) => program.hand_over(sockets, patience).await,
+                None => Err("a demo has no upgrade; start it again".to_owned()),
+            };
+            match &successor {
+                Ok(pid) => {
+                    tracing::info!(pid, "handed over");
+                    notice::handed_over(*pid);
+                }
+                Err(why) => {
+                    for problem in why.lines() {
+                        tracing::error!(problem, "not handed over; this process serves on");
+                    }
+                }
+            }
+            let succeeded = successor.is_ok();
+            let _ = outcome.send(successor);
+            drop(alone);
+            return succeeded.then_some(End::Succeeded);
+        }
+    }
+    None
+}

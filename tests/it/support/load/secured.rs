@@ -1,0 +1,188 @@
+//! Clients behind TLS, of both versions of HTTP.
+
+use std::{error::Error, net::SocketAddr, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs::default_provider,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use tokio::{
+    net::TcpStream,
+    runtime::{Builder, Runtime},
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+
+use super::{Counts, IDLE, Manner};
+use crate::support::PATIENCE;
+
+/// What is read of the upstream, whatever it is asked.
+const ANSWER: &[u8] = b"upstream";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Http1,
+    Http2,
+}
+
+/// A listener with TLS.
+#[derive(Clone)]
+pub(crate) struct Secured {
+    to: SocketAddr,
+    host: &'static str,
+    roots: RootCertStore,
+}
+
+impl Secured {
+    /// The listener at `to` has a certificate for `host`, of this authority.
+    pub(crate) fn new(to: SocketAddr, host: &'static str, authority: &Path) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
+        Self { to, host, roots }
+    }
+
+    /// A connection of HTTP/1.1 that stays open, or why the handshake failed.
+    pub(crate) fn connect(&self) -> Result<SecuredConnection, String> {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let opened = runtime.block_on(async { timeout(PATIENCE, self.open(Version::Http1)).await.unwrap() });
+        let sender = opened.map_err(|error| error.to_string())?;
+        Ok(SecuredConnection { host: self.host, sender, runtime })
+    }
+
+    async fn open(&self, version: Version) -> Result<Sender, Box<dyn Error>> {
+        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+        let builder = builder.with_safe_default_protocol_versions()?;
+        let mut config = builder.with_root_certificates(self.roots.clone()).with_no_client_auth();
+        let protocol: &[u8] = if version == Version::Http2 { b"h2" } else { b"http/1.1" };
+        config.alpn_protocols = vec![protocol.to_vec()];
+        let stream = TcpStream::connect(self.to).await?;
+        let name = ServerName::try_from(self.host)?;
+        let stream = TokioIo::new(TlsConnector::from(Arc::new(config)).connect(name, stream).await?);
+        Ok(match version {
+            Version::Http1 => {
+                let (sender, connection) = http1::handshake(stream).await?;
+                tokio::spawn(connection);
+                Sender::Http1(sender)
+            }
+            Version::Http2 => {
+                let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
+                tokio::spawn(connection);
+                Sender::Http2(sender)
+            }
+        })
+    }
+}
+
+/// A connection of HTTP/1.1 through TLS.
+pub(crate) struct SecuredConnection {
+    host: &'static str,
+    sender: Sender,
+    runtime: Runtime,
+}
+
+impl SecuredConnection {
+    /// The status of a GET.
+    pub(crate) fn status(&mut self, path: &str) -> u16 {
+        let request = Request::get(path).header(header::HOST, self.host).body(Empty::new()).unwrap();
+        let (sender, runtime) = (&mut self.sender, &self.runtime);
+        let answered = runtime.block_on(async {
+            let answer = timeout(PATIENCE, sender.send(request)).await.unwrap().unwrap();
+            let (parts, body) = answer.into_parts();
+            body.collect().await.map(|_| parts.status.as_u16())
+        });
+        answered.unwrap()
+    }
+}
+
+enum Sender {
+    Http1(http1::SendRequest<Empty<Bytes>>),
+    Http2(http2::SendRequest<Empty<Bytes>>),
+}
+
+type Asked = Request<Empty<Bytes>>;
+
+impl Sender {
+    async fn send(&mut self, request: Asked) -> Result<Response<Incoming>, TrySendError<Asked>> {
+        match self {
+            Self::Http1(sender) => {
+                // What it says shows when it sends.
+                let _ = sender.ready().await;
+                sender.try_send_request(request).await
+            }
+            Self::Http2(sender) => {
+                let _ = sender.ready().await;
+                sender.try_send_request(request).await
+            }
+        }
+    }
+}
+
+pub(super) fn client(secured: &Secured, version: Version, manner: Manner, token: &str, counts: &Counts) -> Vec<String> {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (mut failures, mut kept) = (vec![], None);
+        while counts.goes_on(&failures) {
+            let reused = kept.is_some();
+            let exchanged = timeout(PATIENCE, exchange(secured, version, kept.take(), token)).await;
+            match exchanged.unwrap_or_else(|_| Err("no answer in time".into())) {
+                Ok(sender) => kept = sender.filter(|_| manner != Manner::Fresh),
+                Err(error) => {
+                    failures.push(format!("{version:?} through TLS, reused {reused}: {error:?}"));
+                    continue;
+                }
+            }
+            counts.exchanged(true);
+            if manner == Manner::MostlyIdle {
+                tokio::time::sleep(IDLE).await;
+            }
+        }
+        failures
+    })
+}
+
+/// One exchange; the connection, where it may be used again.
+async fn exchange(
+    secured: &Secured,
+    version: Version,
+    kept: Option<Sender>,
+    token: &str,
+) -> Result<Option<Sender>, Box<dyn Error>> {
+    let target = match version {
+        Version::Http1 => "/sws/secured".to_owned(),
+        Version::Http2 => format!("https://{}/sws/secured", secured.host),
+    };
+    let mut request = Request::get(target).header(header::AUTHORIZATION, format!("Bearer {token}"));
+    if version == Version::Http1 {
+        request = request.header(header::HOST, secured.host);
+    }
+    let mut request = request.body(Empty::new())?;
+    if let Some(mut sender) = kept {
+        match sender.send(request).await {
+            Ok(answer) => return read(answer, sender).await,
+            // It was closed before: nothing was sent.
+            Err(mut refused) => request = refused.take_message().ok_or_else(|| refused.into_error())?,
+        }
+    }
+    let mut sender = secured.open(version).await?;
+    let answer = sender.send(request).await.map_err(TrySendError::into_error)?;
+    read(answer, sender).await
+}
+
+async fn read(answer: Response<Incoming>, sender: Sender) -> Result<Option<Sender>, Box<dyn Error>> {
+    let (parts, body) = answer.into_parts();
+    let body = body.collect().await?.to_bytes();
+    if parts.status != 200 || body != ANSWER {
+        return Err(format!("{} {}", parts.status, String::from_utf8_lossy(&body)).into());
+    }
+    let closes = parts.headers.get(header::CONNECTION).is_some_and(|value| value == "close");
+    Ok((!closes).then_some(sender))
+}

@@ -1,0 +1,92 @@
+//! Answers that one reader could take for something else than another does.
+
+use super::{pool, start};
+use crate::support::{Connection, RawStream, RawUpstream, get};
+
+/// Answers one head with `bytes`, and a later one on the same connection with an ordinary answer.
+fn answering(bytes: &'static str) -> RawUpstream {
+    RawUpstream::start(move |stream: &mut RawStream| {
+        if stream.read() {
+            stream.write(bytes);
+        }
+        if stream.read() {
+            stream.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext");
+        }
+    })
+}
+
+#[test]
+fn an_answer_has_one_end_for_every_reader() {
+    for (answer, status, length, body) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\nabc", 200, Some("3"), "abc"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 200, Some("3"), "abc"),
+        ("HTTP/1.1 204 No Content\r\nContent-Length: 60\r\n\r\n", 204, None, ""),
+        ("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 204, None, ""),
+    ] {
+        let upstream = answering(answer);
+        let gateway = start(&pool(&[upstream.address], ""));
+        let mut connection = Connection::open(gateway.front);
+        let first = connection.send(&get("/first"));
+        let told = (first.status, first.header("Content-Length"), first.text());
+        assert_eq!(told, (status, length, body.to_owned()), "{answer}");
+        assert_eq!(first.header("Transfer-Encoding"), None, "{answer}");
+        // On the same connection: nothing of the first answer is waited for.
+        assert_eq!(connection.send(&get("/second")).text(), "next", "{answer}");
+    }
+}
+
+#[test]
+fn what_an_upstream_says_about_its_connection_goes_no_further() {
+    let upstream = answering(
+        "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nUpgrade: h2c\r\n\
+         Proxy-Connection: keep-alive\r\nX-End: 1\r\nContent-Length: 2\r\n\r\nok",
+    );
+    let gateway = start(&pool(&[upstream.address], ""));
+    let answer = gateway.send(&get("/"));
+    for gone in ["X-Hop", "Keep-Alive", "Upgrade", "Proxy-Connection"] {
+        assert_eq!(answer.header(gone), None, "{gone}");
+    }
+    assert_eq!((answer.header("X-End"), answer.text()), (Some("1"), "ok".to_owned()));
+}
+
+#[test]
+fn an_answer_that_switches_although_nobody_asked_is_502() {
+    let switches = answering("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nraw bytes");
+    let gateway = start(&pool(&[switches.address], ""));
+    assert_eq!(gateway.send(&get("/")).status, 502);
+    gateway.process.access_line("its end", |line| line["status"] == 502 && line["reason"] == "upstream_failed");
+}
+
+#[test]
+fn interim_answers_without_an_end_are_502_and_too_slow_ones_504() {
+    let flood = RawUpstream::start(|stream| {
+        stream.read();
+        stream.write(&"HTTP/1.1 102 Processing\r\n\r\n".repeat(1001));
+        stream.read();
+    });
+    let gateway = start(&pool(&[flood.address], ""));
+    assert_eq!(gateway.send(&get("/")).status, 502);
+    let slow = RawUpstream::start(|stream| {
+        stream.read();
+        stream.dribble("HTTP/1.1 102 Processing\r\n\r\n");
+    });
+    let gateway = start(&pool(&[slow.address], "timeouts.total = \"300ms\""));
+    assert_eq!(gateway.send(&get("/")).status, 504);
+}
+
+#[test]
+fn a_second_answer_never_reaches_the_next_request() {
+    for behind in ["", "HTTP/1.1 100 Continue\r\n\r\n"] {
+        let upstream = RawUpstream::start(move |stream| {
+            if stream.read() {
+                let evil = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL";
+                stream.write(&format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok{behind}{evil}"));
+            }
+            stream.read();
+        });
+        let gateway = start(&pool(&[upstream.address], ""));
+        for _ in 0..5 {
+            assert_eq!(gateway.send(&get("/")).text(), "ok");
+        }
+    }
+}

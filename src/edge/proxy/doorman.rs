@@ -4,6 +4,7 @@ use std::{any::Any, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::StatusCode;
 use pingora::{
     Error, ErrorType, Result,
     apps::HttpServerOptions,
@@ -119,6 +120,10 @@ impl ProxyHttp for Doorman {
     ) -> Result<()> {
         if let Some(body) = &exchange.body {
             body.settle();
+        }
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            // Nobody asked: whoever may switch goes through `tunnel`.
+            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         }
         self.take_response(response, exchange);
         if response.status.is_informational() {

@@ -202,3 +202,31 @@ fn a_tunnel_that_says_nothing_ends_and_so_does_one_that_is_drained() {
     assert_eq!(socket.closed(PATIENCE), (1001, "draining".to_owned()));
     wait_until("the gateway ends", PATIENCE, || Connection::try_open(draining.front).is_err());
 }
+
+#[test]
+fn an_absolute_target_of_another_host_is_refused_with_an_upgrade_too() {
+    let upstream = RawUpstream::start(|stream| {
+        assert!(stream.read());
+        stream.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n");
+        while stream.read() {}
+    });
+    let gateway = Config::standard(upstream.address).start();
+    for (authority, status) in [("b.test", 400), ("x@a.test", 400), ("a.test", 101)] {
+        let mut connection = Connection::open(gateway.front);
+        let head = "HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n";
+        connection.write(format!("GET http://{authority}/public {head}")).unwrap();
+        assert_eq!(connection.receive_head().unwrap().status, status, "{authority}");
+    }
+    assert_eq!(upstream.bytes().matches("GET /public ").count(), 1);
+}
+
+#[test]
+fn a_service_that_switches_unasked_is_a_bad_gateway() {
+    let upstream = RawUpstream::start(|stream| {
+        assert!(stream.read());
+        stream.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nraw");
+        while stream.read() {}
+    });
+    let gateway = Config::standard(upstream.address).start();
+    assert_eq!(gateway.send(&get("/public")).status, 502);
+}

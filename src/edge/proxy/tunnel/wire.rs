@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, Method, Uri, header, uri::Authority};
 use pingora::http::{RequestHeader, ResponseHeader};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use super::super::head::FIELDS_MAX;
+use crate::rules::route::Host;
 
 /// Bytes of an upstream's head, at most.
 const ANSWER_HEAD_BYTES_MAX: usize = 64 << 10;
@@ -53,7 +54,7 @@ pub(super) fn asked_protocol(head: &RequestHeader) -> Option<String> {
     let headers = &head.headers;
     let bodiless = headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0")
         && !headers.contains_key(header::TRANSFER_ENCODING);
-    if head.version != http::Version::HTTP_11 || head.method == Method::HEAD || !bodiless {
+    if head.version != http::Version::HTTP_11 || head.method == Method::HEAD || !bodiless || !names_one_host(head) {
         return None;
     }
     if !words(headers, &header::CONNECTION).any(|word| word.eq_ignore_ascii_case("upgrade")) {
@@ -62,6 +63,17 @@ pub(super) fn asked_protocol(head: &RequestHeader) -> Option<String> {
     let asked: Vec<_> = words(headers, &header::UPGRADE).filter(|word| !word.is_empty()).collect();
     let http2 = |word: &&str| word.to_ascii_lowercase().starts_with("h2") || word.to_ascii_lowercase().contains("http");
     (!asked.is_empty() && !asked.iter().any(http2)).then(|| asked.join(", "))
+}
+
+/// Whether an absolute target names the host that `Host` names (RFC 9112 section 3.2.2). The head's URI has only the
+/// path of such a target; where the two differ, pingora refuses the request.
+fn names_one_host(head: &RequestHeader) -> bool {
+    let target = head.raw_path();
+    if target.starts_with(b"/") || target == b"*" {
+        return true;
+    }
+    let target = Uri::try_from(target);
+    target.is_ok_and(|uri| Host::of(&head.headers, uri.authority().map(Authority::as_str)).is_ok())
 }
 
 fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {

@@ -93,7 +93,14 @@ pub(super) struct Contents(Vec<(PathBuf, Option<Vec<u8>>)>);
 impl Contents {
     /// Reads the files; one that cannot be read has no content.
     pub(super) fn of(files: &[PathBuf]) -> Self {
-        let content = |file: &PathBuf| fs::read(file).ok().map(|bytes| digest(&SHA256, &bytes).as_ref().to_vec());
+        // A pipe would be waited for without end.
+        let regular = |file: &&PathBuf| fs::metadata(file).is_ok_and(|entry| entry.is_file());
+        let content = |file: &PathBuf| {
+            Some(file)
+                .filter(regular)
+                .and_then(|file| fs::read(file).ok())
+                .map(|bytes| digest(&SHA256, &bytes).as_ref().to_vec())
+        };
         Self(files.iter().map(|file| (file.clone(), content(file))).collect())
     }
 }

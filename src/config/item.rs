@@ -1,6 +1,14 @@
 //! One value of the file, read as what it should be.
 
-use std::{fmt::Display, fs::File, io::Read, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt::Display,
+    fs::{self, File},
+    io::Read,
+    ops::RangeInclusive,
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
 
 use toml::de::DeValue;
 
@@ -78,6 +86,10 @@ impl<'a> Item<'a> {
     pub(super) fn file(&self) -> Option<(PathBuf, Vec<u8>)> {
         let path = self.path()?;
         self.context.note_file(path.clone());
+        // A pipe has no end while somebody holds it open: reading one would hold everything up.
+        if fs::metadata(&path).is_ok_and(|entry| !entry.is_file()) {
+            return self.wrong(&format!("{} is no regular file", self.shown()));
+        }
         let mut bytes = vec![];
         let read = File::open(&path).and_then(|file| file.take(REFERRED_FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
         match read {

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Config, Connection, Contract, Folder, Gateway, Ran, Upstream, get, portero, post};
+use crate::support::{
+    Config, Connection, Contract, Folder, Gateway, PATIENCE, Ran, Upstream, get, portero, post, wait_until,
+};
 
 struct House {
     gateway: Gateway,
@@ -111,6 +113,8 @@ fn a_revocation_is_named_and_asking_leaves_no_trace() {
             |line: &&str| line.starts_with("portero_decisions_total") || line.starts_with("portero_token_cache");
         text.lines().filter(counted).map(str::to_owned).collect::<Vec<_>>()
     };
+    // A login is counted after it was answered.
+    wait_until("the login is counted", PATIENCE, || metrics().iter().any(|line| line.contains("endpoint")));
     let before = metrics();
     assert_eq!(house.explained(&["GET", "/apis"], &token).0, 0);
     gateway.api("/revocations/token", &json!({ "token": token }));

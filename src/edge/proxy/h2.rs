@@ -55,7 +55,7 @@ const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 
 /// What one stream holds of an answer that the client does not take.
-const SEND_BUFFER_BYTES_MAX: usize = 256 << 10;
+const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
 
 /// How long a connection without streams is kept once it was told to end: for a request that crossed our word.
 const STOPPING_IDLE: Duration = Duration::from_secs(1);

@@ -167,6 +167,8 @@ struct Scanner {
     transfer_encoding: bool,
     host: bool,
     upgrade: bool,
+    /// Whom an absolute target names: `Host` must say the same (RFC 9112 section 3.2.2), or two servers could hear two.
+    authority: Option<Box<[u8]>>,
 }
 
 impl Scanner {
@@ -224,6 +226,7 @@ impl Scanner {
         if !is_token(method) || target.is_empty() || !target.iter().enumerate().all(stands) {
             return Err(HeadError::Malformed("a method or target with bytes that cannot stand there"));
         }
+        self.authority = authority(target).map(Into::into);
         Ok(())
     }
 
@@ -250,6 +253,9 @@ impl Scanner {
         } else if name.eq_ignore_ascii_case(b"host") {
             if std::mem::replace(&mut self.host, true) {
                 return Err(HeadError::Malformed("two hosts"));
+            }
+            if self.authority.as_deref().is_some_and(|authority| !authority.eq_ignore_ascii_case(value)) {
+                return Err(HeadError::Malformed("a target with another host than Host"));
             }
         } else if name.eq_ignore_ascii_case(b"upgrade") {
             self.upgrade = true;
@@ -299,6 +305,15 @@ fn is_target(method: &[u8], target: &[u8]) -> bool {
     scheme.is_some_and(|scheme| !matches!(target[scheme.len()], b'/' | b'?' | b':' | b'@'))
 }
 
+/// The host and port that a target in absolute form names.
+fn authority(target: &[u8]) -> Option<&[u8]> {
+    let colon =
+        target.first().filter(|first| first.is_ascii_alphabetic()).and(target.iter().position(|&b| b == b':'))?;
+    let rest = target[colon..].strip_prefix(b"://")?;
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    Some(&rest[..end])
+}
+
 /// Without the blanks around it (RFC 9110 section 5.6.3): a form feed is none.
 fn trimmed(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
@@ -331,6 +346,7 @@ mod tests {
             "GET /?nombre=José HTTP/1.1\r\n\r\n",
             "POST / HTTP/1.1\r\nHost:a\r\nContent-Length: 3\r\n\r\nabc",
             "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked \r\n\r\n",
+            "GET HTTP://A.test:80?b HTTP/1.1\r\nHost: a.TEST:80\r\n\r\n",
         ] {
             assert!(matches!(scan(head.as_bytes()), Ok(true)), "{head:?}");
         }
@@ -354,6 +370,9 @@ mod tests {
             "GET / HTTP/1.1\r\nContent-Length:\r\n\r\n",
             "GET / HTTP/1.1\r\nContent-Length: 18446744073709551621\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n",
+            "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://a:80?x HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             "GET / HTTP/1.1\r\nTransfer-Encoding: identity, chunked\r\n\r\n",
             "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",

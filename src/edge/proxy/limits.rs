@@ -1,7 +1,7 @@
 //! How many connections there may be: in all, and from one address.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     pin::pin,
     sync::{
         Arc,
@@ -71,8 +71,13 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Counts the connection to its address; false when that has `most` already.
+    /// Counts the connection to its address (an IPv6 network of 64 bits, which one client has as a rule); false when
+    /// that has `most` already.
     pub(super) fn count_to(&mut self, address: IpAddr, most: usize) -> bool {
+        let address = match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        };
         match self.limits.by_address.entry(address) {
             Entry::Occupied(mut count) if *count.get() < most => *count.get_mut() += 1,
             Entry::Occupied(_) => return false,

@@ -6,6 +6,7 @@ use pingora::{protocols::Stream, proxy::HttpProxy};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
+    task::JoinSet,
     time::{Instant, MissedTickBehavior, timeout_at},
 };
 
@@ -32,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub async fn serve(listeners: Listeners, threads: usize, shared: Arc<Shared>, shutdown: watch::Receiver<bool>) {
     let proxy = Arc::new(Doorman::in_pingora(Arc::clone(&shared), threads));
     let limits = Arc::new(Limits::default());
-    let sweeper = tokio::spawn(sweep(Arc::clone(&shared)));
+    let sweeper = tokio::spawn(keep_sweeping(Arc::clone(&shared)));
     let mut loops = vec![];
     for (at, listener) in listeners.0.into_iter().enumerate() {
         let front = Front { at, proxy: Arc::clone(&proxy), shared: Arc::clone(&shared), shutdown: shutdown.clone() };
@@ -50,7 +51,19 @@ pub async fn serve(listeners: Listeners, threads: usize, shared: Arc<Shared>, sh
     sweeper.abort();
 }
 
-/// Ends what is in flight when its token ends, until it is aborted.
+/// Sweeps until it is aborted: a defect that ends the sweeper must not leave ended tokens in flight.
+async fn keep_sweeping(shared: Arc<Shared>) {
+    loop {
+        let mut sweeper = JoinSet::new();
+        sweeper.spawn(sweep(Arc::clone(&shared)));
+        if let Some(Err(error)) = sweeper.join_next().await {
+            tracing::error!(%error, "the sweeper failed and is started again");
+        }
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+    }
+}
+
+/// Ends what is in flight when its token ends.
 async fn sweep(shared: Arc<Shared>) {
     let mut interval = tokio::time::interval(SWEEP_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -204,7 +204,7 @@ fn a_balancer_speaks_first_and_tls_follows() {
     let (authority, upstream) = (Authority::new(), Upstream::start());
     let config = config(&upstream, &["a"], ", proxy_protocol = true").server("trusted_proxies = [\"127.0.0.1\"]");
     let gateway = start(&config, &authority, &[("a", &["a.test"])]);
-    let client = client(&gateway.folder.file("ca.crt"));
+    let client = client(&gateway.folder.file("ca.pem"));
     let mut balanced = Secured::open(&gateway, &client, "a.test");
     balanced.0.sock.write_all(b"PROXY TCP4 198.51.100.7 127.0.0.1 5000 443\r\n").unwrap();
     balanced.0.write_all(&get("/public").bytes()).unwrap();

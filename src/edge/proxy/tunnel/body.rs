@@ -1,10 +1,13 @@
 //! The body of an answer that refuses an upgrade: handed on as it is framed, and not a byte more.
 
-use std::io;
+use std::{io, time::Duration};
 
 use http::{StatusCode, header};
 use pingora::http::ResponseHeader;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::timeout,
+};
 
 /// What is read at once.
 const BUFFER_BYTES: usize = 8 << 10;
@@ -136,46 +139,122 @@ impl Chunks {
     }
 }
 
-/// Hands a body on, of which `first` was read already; how many bytes it had.
-pub(super) async fn relay<R, W>(
+/// How long both sides are waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    /// For the upstream's next bytes.
+    pub(super) read: Duration,
+    /// For the client to take some.
+    pub(super) write: Duration,
+}
+
+/// Why a body did not reach the client whole.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The upstream broke off, was silent for too long, or its framing is none.
+    Upstream(io::Error),
+    /// The client went away, or took nothing for too long.
+    Client,
+}
+
+/// Hands a body on, of which `first` was read already, and counts its bytes. What the client sends meanwhile goes
+/// nowhere; that it went away ends it.
+pub(super) async fn relay<R, C>(
+    first: &[u8],
+    upstream: &mut R,
+    client: &mut C,
+    framing: Framing,
+    waits: Waits,
+    moved: &mut u64,
+) -> Result<(), Broken>
+where
+    R: AsyncRead + Unpin,
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut reader, mut writer) = tokio::io::split(client);
+    tokio::select! {
+        biased;
+        handed_on = hand_on(first, upstream, &mut writer, framing, waits, moved) => handed_on,
+        () = gone(&mut reader) => Err(Broken::Client),
+    }
+}
+
+async fn hand_on<R, W>(
     first: &[u8],
     upstream: &mut R,
     client: &mut W,
     mut framing: Framing,
+    waits: Waits,
     moved: &mut u64,
-) -> io::Result<()>
+) -> Result<(), Broken>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
     let mut buffer = first.to_vec();
     loop {
-        let (taken, ended) = framing.take(&buffer)?;
-        client.write_all(&buffer[..taken]).await?;
-        client.flush().await?;
-        *moved += taken as u64;
+        let (taken, ended) = framing.take(&buffer).map_err(Broken::Upstream)?;
+        let mut left = &buffer[..taken];
+        while !left.is_empty() {
+            let Ok(Ok(written @ 1..)) = timeout(waits.write, client.write(left)).await else {
+                return Err(Broken::Client);
+            };
+            left = &left[written..];
+            *moved += written as u64;
+        }
+        if !matches!(timeout(waits.write, client.flush()).await, Ok(Ok(()))) {
+            return Err(Broken::Client);
+        }
         if ended {
             return Ok(());
         }
         buffer.resize(BUFFER_BYTES, 0);
-        let read = upstream.read(&mut buffer).await?;
+        let read = timeout(waits.read, upstream.read(&mut buffer)).await.map_err(io::Error::from).flatten();
+        let read = read.map_err(Broken::Upstream)?;
         buffer.truncate(read);
         if read == 0 {
             let whole = matches!(framing, Framing::Close);
-            return if whole { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+            return if whole { Ok(()) } else { Err(Broken::Upstream(io::ErrorKind::UnexpectedEof.into())) };
         }
     }
+}
+
+/// Waits until the client closes its side.
+async fn gone<R: AsyncRead + Unpin>(client: &mut R) {
+    let mut discarded = [0; 1024];
+    while matches!(client.read(&mut discarded).await, Ok(1..)) {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn relayed(first: &str, rest: &str, framing: Framing) -> io::Result<String> {
-        let (mut out, mut moved) = (vec![], 0);
-        relay(first.as_bytes(), &mut rest.as_bytes(), &mut out, framing, &mut moved).await?;
+    const WAITS: Waits = Waits { read: Duration::from_secs(3), write: Duration::from_secs(3) };
+
+    async fn relayed(first: &str, rest: &str, framing: Framing) -> Result<String, Broken> {
+        let (mut client, mut far) = tokio::io::duplex(1024);
+        let mut moved = 0;
+        relay(first.as_bytes(), &mut rest.as_bytes(), &mut client, framing, WAITS, &mut moved).await?;
+        drop(client);
+        let mut out = String::new();
+        far.read_to_string(&mut out).await.unwrap();
         assert_eq!(moved, out.len() as u64);
-        Ok(String::from_utf8(out).unwrap())
+        Ok(out)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_waited_for_without_end() {
+        let (mut upstream, _silent) = tokio::io::duplex(16);
+        let (mut client, far) = tokio::io::duplex(16);
+        let mut moved = 0;
+        let silent = relay(b"a", &mut upstream, &mut client, Framing::Length(9), WAITS, &mut moved).await;
+        assert!(matches!(silent, Err(Broken::Upstream(error)) if error.kind() == io::ErrorKind::TimedOut));
+        let long = [0; 64];
+        let slow = relay(&long, &mut upstream, &mut client, Framing::Length(64), WAITS, &mut moved).await;
+        assert!(matches!(slow, Err(Broken::Client)), "it takes nothing");
+        drop(far);
+        let gone = relay(b"", &mut upstream, &mut client, Framing::Length(9), WAITS, &mut moved).await;
+        assert!(matches!(gone, Err(Broken::Client)), "it went away");
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use self::{
-    body::Framing,
+    body::{Broken, Framing, Waits},
     frames::{GOING_AWAY, UNAUTHORIZED},
     pump::{Patience, Pump, Stopped},
     wire::Answer,
@@ -120,8 +120,14 @@ impl Tunnel<'_> {
             self.watch(Some(self.route.pool.settings.timeouts.total));
             return match lifeline.guard(self.relay(&mut upstream, answer)).await {
                 Ok(Ok(())) => Entered::Answered,
-                Ok(Err(_)) => {
-                    self.exchange.failure = Some(Reason::UpstreamFailed);
+                Ok(Err(Broken::Upstream(error))) => {
+                    self.doorman.turn_failed(&mut self.exchange);
+                    self.exchange.failure = Some(failure(&error));
+                    Entered::Ended
+                }
+                // As it is logged of every request whose client went away.
+                Ok(Err(Broken::Client)) => {
+                    self.exchange.failure = Some(Reason::MalformedRequest);
                     Entered::Ended
                 }
                 Err(reason) => {
@@ -209,17 +215,22 @@ impl Tunnel<'_> {
     }
 
     /// Hands on the answer of an upstream that does not switch. What the client sent for a tunnel goes nowhere.
-    async fn relay(&mut self, upstream: &mut Transport, answer: Answer) -> io::Result<()> {
+    async fn relay(&mut self, upstream: &mut Transport, answer: Answer) -> Result<(), Broken> {
         let Answer { mut head, rest } = answer;
-        let framing = Framing::of(&head).ok_or(io::ErrorKind::InvalidData)?;
+        let no_message = || Broken::Upstream(io::ErrorKind::InvalidData.into());
+        let framing = Framing::of(&head).ok_or_else(no_message)?;
         for name in [header::CONNECTION, header::UPGRADE, header::TRAILER] {
             head.remove_header(&name);
         }
         head.remove_header("keep-alive");
         let closes = head.insert_header(header::CONNECTION, "close");
-        closes.map_err(|_| io::ErrorKind::InvalidData)?;
-        self.client.write_all(&wire::answer_bytes(&head)).await?;
-        body::relay(&rest, upstream, self.client, framing, &mut self.exchange.bytes_out).await
+        closes.map_err(|_| no_message())?;
+        if let Entered::Ended = self.send(&wire::answer_bytes(&head)).await {
+            return Err(Broken::Client);
+        }
+        let read = self.route.pool.settings.timeouts.read;
+        let waits = Waits { read, write: self.doorman.0.tunables().body_timeout };
+        body::relay(&rest, upstream, self.client, framing, waits, &mut self.exchange.bytes_out).await
     }
 
     /// The tunnel itself.

@@ -79,6 +79,8 @@ pub(super) struct Head {
     pub(super) bytes: BytesMut,
     /// Whether it has an `Upgrade` header.
     pub(super) upgrade: bool,
+    /// Where a chunked body begins in the bytes; `None` where the body is not chunked.
+    pub(super) chunks_at: Option<usize>,
 }
 
 /// Reads until a head is complete; what follows it in the same bytes comes along. `None` when the
@@ -103,10 +105,12 @@ pub(super) async fn read_head<S: AsyncRead + Unpin>(
             return Err(HeadError::Io(io::ErrorKind::UnexpectedEof.into()));
         }
     }
+    let body_bytes = buffer.len() - scanner.line_start;
     if escape_query(&mut buffer) > REQUEST_LINE_BYTES_MAX {
         return Err(HeadError::TooLarge);
     }
-    Ok(Some(Head { bytes: buffer, upgrade: scanner.upgrade }))
+    let chunks_at = scanner.transfer_encoding.then(|| buffer.len() - body_bytes);
+    Ok(Some(Head { bytes: buffer, upgrade: scanner.upgrade, chunks_at }))
 }
 
 /// The first bytes of a request; `None` when the client closed the connection. While it waits, it holds no buffer:
@@ -324,8 +328,11 @@ fn trimmed(mut value: &[u8]) -> &[u8] {
 
 /// RFC 9110 section 5.6.2.
 fn is_token(word: &[u8]) -> bool {
-    let stands = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !word.is_empty() && word.iter().all(stands)
+    !word.is_empty() && word.iter().copied().all(is_token_octet)
+}
+
+pub(super) fn is_token_octet(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! connection is ours again.
 
 mod admission;
+mod chunks;
 mod connection;
 mod door;
 mod doorman;

@@ -1,7 +1,7 @@
 //! What becomes of a request on its way to an upstream and back: which server it goes to, what that
 //! receives, and what is answered when it fails.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use http::{StatusCode, Version};
 use pingora::{
@@ -250,6 +250,11 @@ fn connection_failure(error: &Error) -> &'static str {
     }
 }
 
+fn is_no_body(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
+}
+
 /// The reason to answer with; `None` when the client is gone.
 fn failure(error: &Error) -> Option<Reason> {
     match (error.esource(), error.etype()) {
@@ -261,6 +266,8 @@ fn failure(error: &Error) -> Option<Reason> {
             | ErrorType::WriteTimedout,
         ) => Some(Reason::UpstreamTimeout),
         (ErrorSource::Upstream, _) => Some(Reason::UpstreamFailed),
+        // The client is there, and its body is none: see `chunks`.
+        (ErrorSource::Downstream, ErrorType::ReadError) if is_no_body(error) => Some(Reason::MalformedRequest),
         (
             ErrorSource::Downstream,
             ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::WriteTimedout,

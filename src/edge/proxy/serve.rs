@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::{
+    chunks,
     connection::Connection,
     doorman::Doorman,
     exchange::Arrival,
@@ -57,6 +58,15 @@ pub(super) async fn serve_connection(
         let _busy = shared.request_begun();
         let mut arrival = Arrival { connection: Arc::clone(connection), lifeline: Arc::clone(lifeline), decided: None };
         let mut bytes = head.bytes;
+        if let Some(at) = head.chunks_at {
+            stream = match chunks::armour(stream, &bytes[at..]) {
+                Ok(stream) => stream,
+                Err(stream) => {
+                    let error = HeadError::Malformed("a chunked body that is none");
+                    return refuse(stream, connection.peer, shared, &error).await;
+                }
+            };
+        }
         if head.upgrade {
             match tunnel::enter(&mut stream, bytes, &mut arrival, shared, &mut shutdown).await {
                 tunnel::Entered::Ordinary(ordinary) => bytes = ordinary,
@@ -79,6 +89,10 @@ pub(super) async fn serve_connection(
                 }
                 return;
             }
+        }
+        if head.chunks_at.is_some() {
+            let Some(bare) = chunks::unarmoured(stream) else { return };
+            stream = bare;
         }
         if lifeline.has_ended() {
             // Its next request would be cut off before anybody answered it.

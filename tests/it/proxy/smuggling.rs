@@ -211,3 +211,34 @@ fn slow_heads_slow_bodies_and_slow_readers_are_cut_off() {
     body.write("POST /api/Session/GetToken HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{").unwrap();
     assert_eq!(body.receive().status, 408);
 }
+
+/// A body that a proxy before us could end elsewhere than we do.
+#[test]
+fn a_chunked_body_that_is_none_is_400_however_it_is_cut() {
+    let upstream = recording();
+    let gateway = Config::standard(upstream.address).start();
+    let head = "POST /public HTTP/1.1\r\nHost: portero.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for body in
+        [";\r\n\r\n", "\r\n\r\n", "5;a\nb\r\nhello\r\n0\r\n\r\n", "0\r\nno field\r\n\r\n", "5\r\nhello0\r\n\r\n"]
+    {
+        let mut whole = Connection::open(gateway.front);
+        whole.write(format!("{head}{body}{HIDDEN}")).unwrap();
+        assert_eq!(whole.receive().status, 400, "{body:?}");
+        let mut cut = Connection::open(gateway.front);
+        cut.write(head).unwrap();
+        for byte in body.bytes().chain(HIDDEN.bytes()) {
+            // What is refused may be closed before all of it is sent.
+            if cut.write([byte]).is_err() {
+                break;
+            }
+        }
+        let answers = String::from_utf8_lossy(&cut.rest().unwrap_or_default()).matches("HTTP/1.1 ").count();
+        assert!(answers <= 1, "{body:?}: {answers} answers");
+    }
+    // The connection goes on behind a good one.
+    let mut good = Connection::open(gateway.front);
+    for _ in 0..2 {
+        good.write(format!("{head}5;x=y\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n")).unwrap();
+        assert_eq!(good.receive().status, 200);
+    }
+}

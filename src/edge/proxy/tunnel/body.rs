@@ -9,11 +9,10 @@ use tokio::{
     time::timeout,
 };
 
+use super::super::chunks::Chunks;
+
 /// What is read at once.
 const BUFFER_BYTES: usize = 8 << 10;
-
-/// Digits of a chunk's size, at most.
-const SIZE_DIGITS_MAX: u32 = 15;
 
 /// Where a body ends (RFC 9112 section 6.3).
 #[derive(Debug)]
@@ -55,87 +54,9 @@ impl Framing {
                 *left -= taken as u64;
                 Ok((taken, *left == 0))
             }
-            Self::Chunked(chunks) => {
-                for (at, &byte) in bytes.iter().enumerate() {
-                    chunks.pass(byte)?;
-                    if chunks.step == Step::End {
-                        return Ok((at + 1, true));
-                    }
-                }
-                Ok((bytes.len(), false))
-            }
+            Self::Chunked(chunks) => chunks.take(bytes),
             Self::Close => Ok((bytes.len(), false)),
         }
-    }
-}
-
-/// Follows a chunked body to its end, strictly (RFC 9112 section 7.1).
-#[derive(Debug, Default)]
-pub(super) struct Chunks {
-    step: Step,
-    left: u64,
-    digits: u32,
-    line_bytes: usize,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Step {
-    #[default]
-    Size,
-    Extension,
-    SizeEnd,
-    Data,
-    DataReturn,
-    DataEnd,
-    Trailer,
-    TrailerEnd,
-    End,
-}
-
-impl Chunks {
-    /// Bytes of a size line or of a trailer line, at most.
-    const LINE_BYTES_MAX: usize = 4096;
-
-    fn pass(&mut self, byte: u8) -> io::Result<()> {
-        self.line_bytes += 1;
-        let line_is_over = self.line_bytes > Self::LINE_BYTES_MAX && self.step != Step::Data;
-        let next = match (self.step, byte) {
-            _ if line_is_over => None,
-            (Step::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') if self.digits < SIZE_DIGITS_MAX => {
-                self.digits += 1;
-                self.left = self.left << 4 | u64::from(char::from(byte).to_digit(16).unwrap_or(0));
-                Some(Step::Size)
-            }
-            (Step::Size, b';') if self.digits > 0 => Some(Step::Extension),
-            (Step::Size, b'\r') if self.digits > 0 => Some(Step::SizeEnd),
-            (Step::Extension, b'\r') => Some(Step::SizeEnd),
-            (Step::Extension, byte) if byte != b'\n' => Some(Step::Extension),
-            (Step::SizeEnd, b'\n') => Some(if self.left == 0 { Step::Trailer } else { Step::Data }),
-            (Step::Data, _) => {
-                self.left -= 1;
-                Some(if self.left == 0 { Step::DataReturn } else { Step::Data })
-            }
-            (Step::DataReturn, b'\r') => Some(Step::DataEnd),
-            (Step::DataEnd, b'\n') => {
-                self.digits = 0;
-                Some(Step::Size)
-            }
-            (Step::Trailer, b'\r') => Some(Step::TrailerEnd),
-            (Step::Trailer, byte) if byte != b'\n' => Some(Step::Trailer),
-            (Step::TrailerEnd, b'\n') if self.line_bytes == 2 => Some(Step::End),
-            (Step::TrailerEnd, b'\n') => Some(Step::Trailer),
-            _ => None,
-        };
-        let next = next.ok_or(io::ErrorKind::InvalidData)?;
-        let starts_line = matches!(
-            (self.step, next),
-            (Step::SizeEnd | Step::TrailerEnd, Step::Trailer) | (Step::SizeEnd, Step::Data) | (Step::DataEnd, _)
-        );
-        if starts_line || self.step == Step::Data {
-            self.line_bytes = 0;
-        }
-        self.step = next;
-        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
     UniqueID, raw_connect::ProxyDigest,
@@ -127,19 +128,32 @@ impl Chunks {
 struct Armoured {
     stream: Stream,
     chunks: Chunks,
-    ended: bool,
+    state: State,
 }
 
-/// Watches over a client's chunked body, of which `first` was read already.
-///
-/// # Errors
-/// The stream, where that is none.
-pub(super) fn armour(stream: Stream, first: &[u8]) -> Result<Stream, Stream> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The body goes on.
+    Running,
+    /// What comes is behind it.
+    Ended,
+    /// It is no body.
+    Broken,
+}
+
+/// Watches over a client's chunked body, which begins `at` in the bytes that were read with its head. Where it is none
+/// already, nothing of it is left in them, and reading it fails: who reads it says so in his own words.
+pub(super) fn armour(stream: Stream, bytes: &mut BytesMut, at: usize) -> Stream {
     let mut chunks = Chunks::default();
-    match chunks.take(first) {
-        Ok((_, ended)) => Ok(Box::new(Armoured { stream, chunks, ended })),
-        Err(_) => Err(stream),
-    }
+    let state = match chunks.take(&bytes[at..]) {
+        Ok((_, false)) => State::Running,
+        Ok((_, true)) => State::Ended,
+        Err(_) => {
+            bytes.truncate(at);
+            State::Broken
+        }
+    };
+    Box::new(Armoured { stream, chunks, state })
 }
 
 /// The connection without what [`armour`] put around it; `None` where there was nothing.
@@ -150,15 +164,19 @@ pub(super) fn unarmoured(stream: Stream) -> Option<Stream> {
 impl AsyncRead for Armoured {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        if !self.ended {
-            match self.chunks.take(&buffer.filled()[before..]) {
-                Ok((_, ended)) => self.ended = ended,
-                Err(error) => {
-                    buffer.set_filled(before);
-                    return Poll::Ready(Err(error));
-                }
-            }
+        if self.state != State::Broken {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        }
+        if self.state == State::Running {
+            self.state = match self.chunks.take(&buffer.filled()[before..]) {
+                Ok((_, false)) => State::Running,
+                Ok((_, true)) => State::Ended,
+                Err(_) => State::Broken,
+            };
+        }
+        if self.state == State::Broken {
+            buffer.set_filled(before);
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         Poll::Ready(Ok(()))
     }

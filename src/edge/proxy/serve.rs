@@ -59,13 +59,7 @@ pub(super) async fn serve_connection(
         let mut arrival = Arrival { connection: Arc::clone(connection), lifeline: Arc::clone(lifeline), decided: None };
         let mut bytes = head.bytes;
         if let Some(at) = head.chunks_at {
-            stream = match chunks::armour(stream, &bytes[at..]) {
-                Ok(stream) => stream,
-                Err(stream) => {
-                    let error = HeadError::Malformed("a chunked body that is none");
-                    return refuse(stream, connection.peer, shared, &error).await;
-                }
-            };
+            stream = chunks::armour(stream, &mut bytes, at);
         }
         if head.upgrade {
             match tunnel::enter(&mut stream, bytes, &mut arrival, shared, &mut shutdown).await {

@@ -1,13 +1,13 @@
 //! HTTP/2 from clients, in the clear and with prior knowledge; and what it costs who abuses it.
 
-use std::{future::poll_fn, io::ErrorKind, process::Command, sync::mpsc, time::Duration};
+use std::{future::poll_fn, io::ErrorKind, process::Command, sync::mpsc};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 
 use super::curl::Curl;
-use crate::support::{Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, get};
+use crate::support::{Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, get, wait_until_async};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: u8 = 4;
@@ -213,14 +213,11 @@ fn a_connection_without_streams_is_closed_and_one_that_drains_ends_its_own() {
     with_client(&gateway, async |mut sender| {
         poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
         let (response, _) = sender.send_request(request("GET", "http://a.test/public"), true).unwrap();
-        while !upstream.bytes().contains("/public") {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        wait_until_async("it is at the service", PATIENCE, async || upstream.bytes().contains("/public")).await;
         gateway.process.signal("TERM");
         // What comes after the GOAWAY is refused; what was in work is answered.
-        while poll_fn(|cx| sender.poll_ready(cx)).await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let mut refused = async || poll_fn(|cx| sender.poll_ready(cx)).await.is_err();
+        wait_until_async("it is told to open no more", PATIENCE, &mut refused).await;
         release.send(()).unwrap();
         assert_eq!(response.await.unwrap().status().as_u16(), 200);
     });

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 
 use super::h2::{Sender, with_client};
-use crate::support::{BESIDE, Config, Contract, Gateway, PATIENCE, RawUpstream};
+use crate::support::{BESIDE, Config, Contract, Gateway, PATIENCE, RawUpstream, wait_until_async};
 
 fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> Request<()> {
     let mut request = Request::builder().method(method).uri(format!("http://a.test{path}")).body(()).unwrap();
@@ -76,9 +76,9 @@ fn a_stream_is_reset_with_its_token_in_every_phase_and_its_connection_goes_on() 
         body.send_data(Bytes::from("part"), false).unwrap();
         let mut answer = begun.await.unwrap().into_body();
         assert_eq!(answer.data().await.unwrap().unwrap(), "begun");
-        while !["/sws/waiting", "/sws/sending"].iter().all(|path| upstream.bytes().contains(path)) {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        }
+        let both = ["/sws/waiting", "/sws/sending"];
+        let arrived = async || both.iter().all(|path| upstream.bytes().contains(path));
+        wait_until_async("both are at the service", PATIENCE, arrived).await;
         gateway.api("/revocations/token", &json!({ "token": token }));
         let ended = timeout(BESIDE, async { (waiting.await, answer.data().await, sending.await) }).await.unwrap();
         assert!(ended.0.is_err_and(|error| error.is_reset()));

@@ -42,7 +42,7 @@ fn who_waits_for_an_answer_and_who_sends_a_body_end_with_the_token_too() {
     let silent = RawUpstream::start(|stream| while stream.read() {});
     let gateway = Config::standard(silent.address)
         .replace("[tokens]", "[tokens]\nleeway = \"0s\"")
-        .replace("[realms.become]", "[realms.become]\nlifetime = \"1s\"")
+        .replace("[realms.become]", "[realms.become]\nlifetime = \"3s\"")
         .start();
     let token = gateway.login(Contract::Become);
     let mut polling = Connection::open(gateway.front);

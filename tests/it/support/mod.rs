@@ -26,7 +26,7 @@ pub(crate) use load::{Done, Load, Secured};
 pub(crate) use nginx::Nginx;
 pub(crate) use process::{Process, Ran, command, portero};
 pub(crate) use upstream::{RawStream, RawUpstream, Received, Upstream, answer_every_head};
-pub(crate) use wait::{Deadline, PATIENCE, wait_until};
+pub(crate) use wait::{Deadline, PATIENCE, wait_until, wait_until_async};
 pub(crate) use web_socket::{WebSocket, WebSocketService};
 
 use std::{

@@ -39,3 +39,14 @@ pub(crate) fn wait_until(what: &str, within: Duration, mut condition: impl FnMut
         assert!(pause.recv_timeout(POLL).is_err());
     }
 }
+
+/// The same inside a runtime, whose tasks go on meanwhile.
+pub(crate) async fn wait_until_async(what: &str, within: Duration, mut condition: impl AsyncFnMut() -> bool) {
+    let waited = tokio::time::timeout(within, async {
+        let mut looks = tokio::time::interval(POLL);
+        while !condition().await {
+            looks.tick().await;
+        }
+    });
+    assert!(waited.await.is_ok(), "not within {within:?}: {what}");
+}

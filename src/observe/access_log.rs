@@ -1,7 +1,7 @@
 //! The access log: one JSON line a request, on standard output. Its fields are a contract, see
 //! `docs/observability.md`. It holds no query, no header value, no token and no body.
 
-use std::{net::IpAddr, time::Duration};
+use std::{cell::RefCell, net::IpAddr, time::Duration};
 
 use serde::Serialize;
 
@@ -85,6 +85,11 @@ pub fn capped(text: &str) -> &str {
     &text[..text.floor_char_boundary(TEXT_BYTES_MAX)]
 }
 
+thread_local! {
+    /// Where a line is put together.
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(vec![]) };
+}
+
 /// The access log.
 #[derive(Clone, Debug)]
 pub struct AccessLog(Lines);
@@ -98,9 +103,13 @@ impl AccessLog {
 
     /// Queues a line.
     pub fn write(&self, entry: &Entry<'_>) {
-        let Ok(mut line) = serde_json::to_vec(entry) else { return };
-        line.push(b'\n');
-        self.0.push(line);
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            if serde_json::to_writer(&mut *line, entry).is_ok() {
+                line.push(b'\n');
+                self.0.push(line);
+            }
+        });
     }
 
     /// Lines that were dropped since the start.

@@ -76,7 +76,7 @@ impl Demo {
         let _upstream = bound.echo.serve()?;
         let admin_token = settings.admin.token_file.clone();
         let gateway = Gateway::start(control, lines.clone(), config.clone(), settings, bound.sockets, None)?;
-        lines.push(banner::text(&gateway, &config, &admin_token, self.dir.is_some()).into_bytes());
+        lines.push(banner::text(&gateway, &config, &admin_token, self.dir.is_some()).as_bytes());
         gateway.run(None)?;
         drop(folder);
         Ok(Output::nothing())

@@ -30,6 +30,9 @@ use crate::{
 /// Threads of the admin listener.
 const ADMIN_THREADS: usize = 1;
 
+/// Threads that accept connections, for those that serve them.
+const ACCEPT_THREADS: usize = 1;
+
 /// A gateway that serves.
 pub struct Gateway {
     /// Where clients connect.
@@ -38,7 +41,7 @@ pub struct Gateway {
     pub admin: SocketAddr,
     pub(super) control: Control,
     pub(super) lines: Lines,
-    pub(super) proxy: Runtime,
+    pub(super) acceptor: Runtime,
     pub(super) operator: Runtime,
     pub(super) serving: JoinHandle<()>,
     pub(super) following: JoinHandle<()>,
@@ -104,9 +107,9 @@ impl Gateway {
         let keeper = Keeper::new(store.clone(), vault.clone(), Arc::clone(&gate), Arc::clone(&clock), kept);
         control.runtime.spawn(keeper.run(rest_stopped));
 
-        let proxy = runtime("proxy", settings.server.threads)?;
-        let serving =
-            proxy.spawn(proxy::serve(sockets.front, settings.server.threads, Arc::clone(&shared), front_stopped));
+        let workers = proxy::Workers::start(settings.server.threads, &shared)?;
+        let acceptor = runtime("accept", ACCEPT_THREADS)?;
+        let serving = acceptor.spawn(proxy::serve(sockets.front, workers, Arc::clone(&shared), front_stopped));
         metrics.config_last_success_seconds.set(clock.now().as_secs_f64());
         readiness.set_loaded();
         warn_of_shadow_mode(&settings.site);
@@ -148,7 +151,7 @@ impl Gateway {
             admin: admin_address,
             control,
             lines,
-            proxy,
+            acceptor,
             operator,
             serving,
             following,

@@ -75,7 +75,7 @@ impl Gateway {
         if drained.is_err() {
             tracing::warn!(?drain_timeout, "requests were still in flight when the drain timeout was over");
         }
-        self.proxy.shutdown_background();
+        self.acceptor.shutdown_background();
         let _ = self.stop_admin.send(true);
         // Neither ends the process later: who is not done by then has had the time.
         let _ = self.control.block_on(async { tokio::time::timeout(ADMIN_GRACE, self.operating).await });

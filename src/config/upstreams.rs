@@ -104,6 +104,7 @@ fn upstream(name: &str, mut section: Section<'_>, upstreams: &mut Upstreams) {
     if http == HttpVersion::Auto && !section.has("tls") {
         section.report("http", "\"auto\" is what TLS agrees on; add tls, or write \"1.1\" or \"2\"");
     }
+    let preserve_header_case = section.or("preserve_header_case", default.preserve_header_case, Item::boolean);
     let resolve = section.or("resolve", default.resolve, |item| item.duration(&INTERVAL));
     let timeouts = timeouts(section.section("timeouts"));
     section.finish();
@@ -123,6 +124,7 @@ fn upstream(name: &str, mut section: Section<'_>, upstreams: &mut Upstreams) {
         pending_max,
         tls,
         http,
+        preserve_header_case,
         resolve,
         ..Settings::new(name, checked.collect())
     });

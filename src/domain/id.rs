@@ -220,12 +220,16 @@ impl fmt::Debug for KeyId {
 /// Bytes in lower-case hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
-        }
-        text
-    })
+    let mut digits = vec![0; 2 * bytes.len()];
+    write_hex(bytes, &mut digits);
+    digits.into_iter().map(char::from).collect()
+}
+
+/// Writes bytes in lower-case hexadecimal digits, as many as there is room for.
+pub fn write_hex(bytes: &[u8], digits: &mut [u8]) {
+    for (byte, pair) in bytes.iter().zip(digits.chunks_exact_mut(2)) {
+        pair.copy_from_slice(&[byte >> 4, byte & 15].map(|nibble| b"0123456789abcdef"[usize::from(nibble)]));
+    }
 }
 
 /// What a token's revocation is recorded under: 128 bits of SHA-256 over its realm and its id, so

@@ -153,7 +153,7 @@ impl Doorman {
         let (endpoints, asked) = (Arc::clone(&self.0.means.endpoints), Arc::clone(&endpoint));
         let answered = self.0.means.control.spawn(async move { endpoints.answer(&asked, message).await }).await;
         let (mut response, outcome) = answered.unwrap_or_else(|error| {
-            tracing::error!(request_id = exchange.request_id, %error, "a token endpoint failed");
+            tracing::error!(request_id = exchange.request_id.as_str(), %error, "a token endpoint failed");
             endpoint::failed(&endpoint)
         });
         if let Some(cors) = &endpoint.cors {

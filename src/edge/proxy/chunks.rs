@@ -18,7 +18,7 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::head::is_token_octet;
+use super::{head::is_token_octet, wire::writes_through};
 
 /// Digits of a chunk's size, at most.
 const SIZE_DIGITS_MAX: u32 = 15;
@@ -183,17 +183,7 @@ impl AsyncRead for Armoured {
 }
 
 impl AsyncWrite for Armoured {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
+    writes_through!();
 }
 
 #[async_trait]

@@ -1,6 +1,6 @@
 //! What is known about a client's connection, whatever requests come on it.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::OnceLock};
 
 use http::HeaderValue;
 use tokio::sync::Notify;
@@ -14,6 +14,36 @@ pub(super) struct Connection {
     pub(super) scheme: Scheme,
     /// What upstreams are told of the client's certificate, where it showed one that was verified.
     pub(super) client_certificate: Option<HeaderValue>,
+    /// What upstreams are told of the other end: its address.
+    pub(super) forwarded_for: HeaderValue,
+    /// `Forwarded` for the host that was asked for first: most connections ask for one.
+    forwarded: OnceLock<(Option<HeaderValue>, HeaderValue)>,
+}
+
+impl Connection {
+    pub(super) fn new(peer: SocketAddr, scheme: Scheme, client_certificate: Option<HeaderValue>) -> Self {
+        let forwarded_for = text(&peer.ip().to_canonical().to_string());
+        Self { peer, scheme, client_certificate, forwarded_for, forwarded: OnceLock::new() }
+    }
+
+    /// What upstreams are told of a request for `host` (RFC 7239 section 4).
+    pub(super) fn forwarded(&self, host: Option<&HeaderValue>) -> HeaderValue {
+        let (known, forwarded) = self.forwarded.get_or_init(|| (host.cloned(), self.new_forwarded(host)));
+        if known.as_ref() == host { forwarded.clone() } else { self.new_forwarded(host) }
+    }
+
+    fn new_forwarded(&self, host: Option<&HeaderValue>) -> HeaderValue {
+        let (peer, scheme) = (self.peer.ip().to_canonical(), self.scheme.as_str());
+        let node = if peer.is_ipv6() { format!("\"[{peer}]\"") } else { peer.to_string() };
+        let host = host.and_then(|host| host.to_str().ok());
+        let host = host.map(|host| format!(";host=\"{host}\"")).unwrap_or_default();
+        text(&format!("for={node};proto={scheme}{host}"))
+    }
+}
+
+/// A value of ours, in which nothing stands that no head may have.
+fn text(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("what stood in a head, or an address")
 }
 
 /// How a client speaks with us, as `X-Forwarded-Proto` says it.

@@ -9,6 +9,7 @@ use pingora::{
     Error, ErrorType, Result,
     apps::HttpServerOptions,
     http::{RequestHeader, ResponseHeader},
+    modules::http::HttpModules,
     proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, Session, http_proxy},
     server::configuration::ServerConf,
     upstreams::peer::HttpPeer,
@@ -24,7 +25,7 @@ use crate::state::upstream::RETRIES_MAX;
 /// How often pingora may offer one request to servers: above what the relay tries, so that ours decides.
 const PINGORA_TRIES_MAX: usize = 1 + RETRIES_MAX as usize + 1;
 
-/// Idle upstream connections that are kept, for each thread: pingora multiplies.
+/// Idle upstream connections that are kept, for each worker.
 const IDLE_UPSTREAM_CONNECTIONS: usize = 256;
 
 /// pingora's application. What it does stands in `admission` (until a request is forwarded) and
@@ -32,10 +33,10 @@ const IDLE_UPSTREAM_CONNECTIONS: usize = 256;
 pub(super) struct Doorman(pub(super) Arc<Shared>);
 
 impl Doorman {
-    /// A doorman with these means, as pingora runs him on `threads` threads.
-    pub(super) fn in_pingora(shared: Arc<Shared>, threads: usize) -> HttpProxy<Self> {
+    /// A doorman with these means, as pingora runs him on one thread.
+    pub(super) fn in_pingora(shared: Arc<Shared>) -> HttpProxy<Self> {
         let conf = ServerConf {
-            threads,
+            threads: 1,
             upstream_keepalive_pool_size: IDLE_UPSTREAM_CONNECTIONS,
             max_retries: PINGORA_TRIES_MAX,
             ..ServerConf::default()
@@ -64,6 +65,9 @@ impl ProxyHttp for Doorman {
         }
         exchange
     }
+
+    /// None: pingora's default would compress nothing, and be asked about every part of every message.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
     /// Not only on reuse: our accept loop hands its connection over with every request.
     fn on_connection_reuse(&self, _: &mut Session, exchange: &mut Exchange, context: Box<dyn Any + Send + Sync>) {
@@ -176,6 +180,6 @@ impl ProxyHttp for Doorman {
 
     /// pingora's has the path with its query.
     fn request_summary(&self, _: &Session, exchange: &Exchange) -> String {
-        exchange.request_id.clone()
+        exchange.request_id.as_str().to_owned()
     }
 }

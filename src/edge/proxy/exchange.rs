@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     decision::{Awaiting, Denial, Endpoint, Preflight, Route, Target},
-    domain::{Reason, random},
+    domain::{Reason, id::write_hex, random},
     edge::respond::Asker,
     state::{
         token::Verified,
@@ -29,7 +29,7 @@ pub(super) struct Exchange {
     /// When its head was there.
     pub(super) started: Instant,
     /// Its id, for the upstream and the log.
-    pub(super) request_id: String,
+    pub(super) request_id: RequestId,
     /// The connection that it came on.
     pub(super) connection: Option<Arc<Connection>>,
     /// Why it is refused whatever it asks for, where that is known before it is decided about.
@@ -156,10 +156,10 @@ impl Forward {
 
 impl Exchange {
     pub(super) fn new(started: Instant) -> Self {
-        Self::with_id(started, new_request_id())
+        Self::with_id(started, RequestId::new())
     }
 
-    fn with_id(started: Instant, request_id: String) -> Self {
+    fn with_id(started: Instant, request_id: RequestId) -> Self {
         Self {
             started,
             request_id,
@@ -235,12 +235,29 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if let Some(lifeline) = self.lifeline.take() {
-            let left = std::mem::replace(self, Self::with_id(self.started, String::new()));
+            let left = std::mem::replace(self, Self::with_id(self.started, self.request_id));
             lifeline.leave(Box::new(left));
         }
     }
 }
 
-pub(super) fn new_request_id() -> String {
-    format!("{:032x}", u128::from_be_bytes(random::bytes()))
+/// What a request is called in the log and by the upstream: 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestId([u8; 32]);
+
+impl RequestId {
+    /// A new one, at random.
+    pub(super) fn new() -> Self {
+        let mut digits = [0; 32];
+        write_hex(&random::identifier::<16>(), &mut digits);
+        Self(digits)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).expect("hexadecimal digits")
+    }
+
+    pub(super) fn to_header(self) -> HeaderValue {
+        HeaderValue::from_bytes(&self.0).expect("hexadecimal digits")
+    }
 }

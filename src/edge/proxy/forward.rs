@@ -1,16 +1,20 @@
 //! What an upstream receives: the authorised path, the gateway's own identity and forwarding
 //! headers, and nothing that a client sent under their names.
 
-use std::net::IpAddr;
+use std::{mem, net::IpAddr};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, uri::PathAndQuery};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header, request::Parts, uri::PathAndQuery};
 use ipnet::IpNet;
 use pingora::{Error, ErrorType, Result, http::RequestHeader};
 
-use super::connection::{Connection, Scheme};
+use super::{
+    connection::{Connection, Scheme},
+    exchange::RequestId,
+};
 use crate::{
     decision::{ForwardToken, Route},
-    domain::random,
+    domain::{id::write_hex, random},
     rules::{
         policy::{Source, strip_query},
         rewrite::{HostPolicy, Rewrites, is_reserved},
@@ -25,6 +29,9 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
+/// Fields that the gateway adds, at most, beside what a route sets.
+const ADDED_FIELDS: usize = 16;
+
 /// What a request was forwarded with, beside its route.
 #[derive(Debug)]
 pub(super) struct Terms<'a> {
@@ -36,7 +43,7 @@ pub(super) struct Terms<'a> {
     pub(super) path: Option<&'a str>,
     /// The `host:port` of the server that it goes to.
     pub(super) server: Option<&'a str>,
-    pub(super) request_id: &'a str,
+    pub(super) request_id: &'a RequestId,
     pub(super) connection: Option<&'a Connection>,
     /// Whether the peer's own forwarding headers are believed.
     pub(super) trusted: bool,
@@ -44,43 +51,91 @@ pub(super) struct Terms<'a> {
 
 /// Turns the client's head into the upstream's. Runs after pingora removed what `Connection`
 /// nominates, so nothing that is added here can be nominated away.
+///
+/// Field names lose the letter case in which the client wrote them (RFC 9110 section 5.1: it means nothing), unless the
+/// pool says otherwise: to keep it, pingora has a second table beside the first, and each field that is added costs
+/// several times as much.
 pub(super) fn prepare(request: &mut RequestHeader, terms: &Terms<'_>) -> Result<()> {
-    let believed = if terms.trusted { Believed::of(&request.headers) } else { Believed::default() };
-    scrub(request);
-    set_target(request, terms)?;
-    if terms.route.settings.forward_token != ForwardToken::Keep {
-        drop_tokens(request, &terms.route.settings.sources)?;
+    let spelling = terms.route.pool.settings.preserve_header_case.then(|| Spelling::of(request));
+    let in_origin_form = request.raw_path().first() == Some(&b'/');
+    let mut head = Parts::from(mem::replace(request, Request::new(()).into_parts().0.into()));
+    let headers = &mut head.headers;
+    let believed = if terms.trusted { Believed::of(headers) } else { Believed::default() };
+    scrub(headers);
+    headers.reserve(ADDED_FIELDS);
+    let settings = &terms.route.settings;
+    if settings.forward_token != ForwardToken::Keep {
+        drop_tokens(headers, &settings.sources);
     }
-    if terms.route.settings.forward_token == ForwardToken::Internal {
+    if settings.forward_token == ForwardToken::Internal {
         // Whoever reads internal tokens must never see another in their place, nor when there is none.
-        request.remove_header(&header::AUTHORIZATION);
+        headers.remove(header::AUTHORIZATION);
         if let Some(authorization) = terms.internal_token {
-            request.insert_header(header::AUTHORIZATION, authorization.clone())?;
+            headers.insert(header::AUTHORIZATION, authorization.clone());
         }
     }
     for (name, value) in terms.identity.map(|identity| identity.identity.as_slice()).unwrap_or_default() {
-        request.insert_header(name.clone(), value.clone())?;
+        headers.insert(name, value.clone());
     }
-    request.insert_header(X_REQUEST_ID, terms.request_id)?;
-    request.insert_header(TRACEPARENT, believed.traceparent.clone().map_or_else(new_traceparent, Ok)?)?;
-    forwarding_headers(request, terms, &believed)?;
-    terms.route.settings.rewrites.as_deref().map_or(Ok(()), |rewrites| rewrite(request, rewrites, terms.server))
+    headers.insert(X_REQUEST_ID, terms.request_id.to_header());
+    headers.insert(TRACEPARENT, believed.traceparent.clone().unwrap_or_else(new_traceparent));
+    forwarding_headers(headers, terms, &believed)?;
+    set_target(&mut head, terms, in_origin_form)?;
+    if let Some(rewrites) = settings.rewrites.as_deref() {
+        rewrite(&mut head.headers, rewrites, terms.server)?;
+    }
+    *request = match spelling {
+        None => head.into(),
+        Some(spelling) => spelling.of_head(head)?,
+    };
+    Ok(())
+}
+
+/// How a client wrote the names of its fields.
+struct Spelling(Vec<(HeaderName, Bytes)>);
+
+impl Spelling {
+    /// Empty where the client spoke HTTP/2, which has lower case alone.
+    fn of(request: &RequestHeader) -> Self {
+        let names = request.headers.iter().zip(request.case_header_iter());
+        Self(names.map(|((name, _), (spelt, _))| (name.clone(), Bytes::copy_from_slice(spelt.as_slice()))).collect())
+    }
+
+    fn of_head(&self, head: Parts) -> Result<RequestHeader> {
+        let mut request = RequestHeader::build(head.method, b"/", Some(head.headers.len()))?;
+        request.set_uri(head.uri);
+        request.set_version(head.version);
+        for (name, value) in &head.headers {
+            match self.0.iter().find(|(known, _)| known == name) {
+                Some((_, spelt)) => request.append_header(spelt.clone(), value.clone())?,
+                None => request.append_header(name, value.clone())?,
+            };
+        }
+        Ok(request)
+    }
 }
 
 /// What the route changes, last: the forwarding headers tell of the request as the client sent it.
-fn rewrite(request: &mut RequestHeader, rewrites: &Rewrites, server: Option<&str>) -> Result<()> {
+fn rewrite(headers: &mut HeaderMap, rewrites: &Rewrites, server: Option<&str>) -> Result<()> {
     for name in &rewrites.request.remove {
-        request.remove_header(name);
+        headers.remove(name);
     }
     for (name, value) in &rewrites.request.set {
-        request.insert_header(name.clone(), value.clone())?;
+        headers.insert(name.clone(), value.clone());
     }
-    match (&rewrites.host, server) {
-        (HostPolicy::Keep, _) => Ok(()),
-        (HostPolicy::Server, Some(server)) => request.insert_header(header::HOST, server),
-        (HostPolicy::Server, None) => Error::e_explain(ErrorType::InternalError, "no server to name"),
-        (HostPolicy::Named(host), _) => request.insert_header(header::HOST, host.clone()),
-    }
+    let host = match (&rewrites.host, server) {
+        (HostPolicy::Keep, _) => return Ok(()),
+        (HostPolicy::Server, Some(server)) => value(server)?,
+        (HostPolicy::Server, None) => return Error::e_explain(ErrorType::InternalError, "no server to name"),
+        (HostPolicy::Named(host), _) => host.clone(),
+    };
+    headers.insert(header::HOST, host);
+    Ok(())
+}
+
+/// A value of ours. That one cannot stand in a head is a defect.
+fn value(text: &str) -> Result<HeaderValue> {
+    HeaderValue::from_str(text).map_err(|_| Error::explain(ErrorType::InternalError, "a header of ours"))
 }
 
 /// Takes the gateway's own names out of what `Connection` nominates. What a client sent under them
@@ -153,27 +208,25 @@ impl Believed {
 
 /// Removes every header that could be taken for one of the gateway's own: any case (the map folds
 /// it), `_` or any other separator for `-`, however often.
-fn scrub(request: &mut RequestHeader) {
-    let reserved: Vec<HeaderName> = request.headers.keys().filter(|name| is_reserved(name.as_str())).cloned().collect();
-    for name in reserved {
-        request.remove_header(&name);
+fn scrub(headers: &mut HeaderMap) {
+    while let Some(name) = headers.keys().find(|name| is_reserved(name.as_str())).cloned() {
+        headers.remove(name);
     }
 }
 
-fn set_target(request: &mut RequestHeader, terms: &Terms<'_>) -> Result<()> {
-    let query = request.uri.query();
+fn set_target(head: &mut Parts, terms: &Terms<'_>, in_origin_form: bool) -> Result<()> {
+    let query = head.uri.query();
     let stripped = query.and_then(|query| strip_tokens(query, &terms.route.settings.sources));
-    let origin_form = request.raw_path().first() == Some(&b'/');
-    if terms.path.is_none() && stripped.is_none() && origin_form {
+    if terms.path.is_none() && stripped.is_none() && in_origin_form {
         return Ok(());
     }
-    let path = terms.path.unwrap_or(request.uri.path());
+    let path = terms.path.unwrap_or(head.uri.path());
     let target = match stripped.as_deref().or(query) {
         Some(query) if !query.is_empty() => format!("{path}?{query}"),
         _ => path.to_owned(),
     };
     let target = PathAndQuery::try_from(target).map_err(|_| Error::explain(ErrorType::InternalError, "target"))?;
-    request.set_uri(Uri::from(target));
+    head.uri = Uri::from(target);
     Ok(())
 }
 
@@ -188,68 +241,67 @@ fn strip_tokens(query: &str, sources: &[Source]) -> Option<String> {
     stripped
 }
 
-fn drop_tokens(request: &mut RequestHeader, sources: &[Source]) -> Result<()> {
+fn drop_tokens(headers: &mut HeaderMap, sources: &[Source]) {
     for source in sources {
         match source {
-            Source::Authorization { .. } => drop(request.remove_header(&header::AUTHORIZATION)),
-            Source::Header(name) => drop(request.remove_header(name)),
-            Source::Cookie(name) => drop_cookie(request, name)?,
+            Source::Authorization { .. } => drop(headers.remove(header::AUTHORIZATION)),
+            Source::Header(name) => drop(headers.remove(name)),
+            Source::Cookie(name) => drop_cookie(headers, name),
             // Stripped on every route that names it, see `set_target`.
             Source::Query(_) => {}
         }
     }
-    Ok(())
 }
 
-fn drop_cookie(request: &mut RequestHeader, dropped: &str) -> Result<()> {
-    let cookies: Vec<_> = request.headers.get_all(header::COOKIE).iter().cloned().collect();
-    request.remove_header(&header::COOKIE);
-    for value in cookies {
-        let Ok(text) = value.to_str() else { continue };
-        let is_dropped = |pair: &&str| pair.split_once('=').is_some_and(|(name, _)| name.trim() == dropped);
-        let rest: Vec<_> = text.split(';').filter(|pair| !is_dropped(pair)).map(str::trim).collect();
-        if !rest.is_empty() {
-            request.append_header(header::COOKIE, rest.join("; "))?;
-        }
+fn drop_cookie(headers: &mut HeaderMap, dropped: &str) {
+    let is_dropped = |pair: &&str| pair.split_once('=').is_some_and(|(name, _)| name.trim() == dropped);
+    let without = |value: &HeaderValue| {
+        let rest: Vec<_> = value.to_str().ok()?.split(';').filter(|pair| !is_dropped(pair)).map(str::trim).collect();
+        HeaderValue::try_from(rest.join("; ")).ok().filter(|rest| !rest.is_empty())
+    };
+    let kept: Vec<_> = headers.get_all(header::COOKIE).iter().filter_map(without).collect();
+    headers.remove(header::COOKIE);
+    for value in kept {
+        headers.append(header::COOKIE, value);
     }
-    Ok(())
 }
 
-fn forwarding_headers(request: &mut RequestHeader, terms: &Terms<'_>, believed: &Believed) -> Result<()> {
-    let host = request.headers.get(header::HOST).cloned();
-    let scheme = terms.connection.map_or(Scheme::Http, |connection| connection.scheme).as_str();
+fn forwarding_headers(headers: &mut HeaderMap, terms: &Terms<'_>, believed: &Believed) -> Result<()> {
+    let host = headers.get(header::HOST).cloned();
     if let Some(connection) = terms.connection {
-        let peer = canonical(connection.peer.ip());
-        let hops = believed.forwarded_for.iter().filter_map(|value| value.to_str().ok());
-        let chain: Vec<_> = hops.map(str::to_owned).chain([peer.to_string()]).collect();
-        request.insert_header(X_FORWARDED_FOR, chain.join(", "))?;
-        let node = if peer.is_ipv6() { format!("\"[{peer}]\"") } else { peer.to_string() };
-        let quoted = host
-            .as_ref()
-            .and_then(|host| host.to_str().ok())
-            .map(|host| format!(";host=\"{host}\""))
-            .unwrap_or_default();
-        let own = format!("for={node};proto={scheme}{quoted}");
-        let hops = believed.forwarded.iter().filter_map(|value| value.to_str().ok());
-        let chain: Vec<_> = hops.map(str::to_owned).chain([own]).collect();
-        request.insert_header(header::FORWARDED, chain.join(", "))?;
+        let own = connection.forwarded_for.clone();
+        headers.insert(X_FORWARDED_FOR, chained(&believed.forwarded_for, own)?);
+        let own = connection.forwarded(host.as_ref());
+        headers.insert(header::FORWARDED, chained(&believed.forwarded, own)?);
     }
+    let scheme = terms.connection.map_or(Scheme::Http, |connection| connection.scheme).as_str();
     let proto = believed.proto.clone().unwrap_or(HeaderValue::from_static(scheme));
-    request.insert_header(X_FORWARDED_PROTO, proto)?;
+    headers.insert(X_FORWARDED_PROTO, proto);
     if let Some(certificate) = terms.connection.and_then(|connection| connection.client_certificate.clone()) {
-        request.insert_header(X_FORWARDED_CLIENT_CERT, certificate)?;
+        headers.insert(X_FORWARDED_CLIENT_CERT, certificate);
     }
     if let Some(host) = believed.host.clone().or(host) {
-        request.insert_header(X_FORWARDED_HOST, host)?;
+        headers.insert(X_FORWARDED_HOST, host);
     }
     Ok(())
+}
+
+/// What the proxies before us said, and then we.
+fn chained(before: &[HeaderValue], own: HeaderValue) -> Result<HeaderValue> {
+    if before.is_empty() {
+        return Ok(own);
+    }
+    let hops: Vec<_> = before.iter().chain([&own]).filter_map(|value| value.to_str().ok()).collect();
+    value(&hops.join(", "))
 }
 
 /// A new trace (W3C Trace Context section 3.2), not sampled: that is for who collects traces to say.
-fn new_traceparent() -> Result<HeaderValue> {
-    let (trace, span) = (u128::from_be_bytes(random::bytes()) | 1, u64::from_be_bytes(random::bytes()) | 1);
-    HeaderValue::try_from(format!("00-{trace:032x}-{span:016x}-00"))
-        .map_err(|_| Error::explain(ErrorType::InternalError, "traceparent"))
+fn new_traceparent() -> HeaderValue {
+    let mut text = *b"00-tttttttttttttttttttttttttttttttt-ssssssssssssssss-00";
+    // Neither may be zero.
+    write_hex(&(u128::from_be_bytes(random::identifier()) | 1).to_be_bytes(), &mut text[3..35]);
+    write_hex(&(u64::from_be_bytes(random::identifier()) | 1).to_be_bytes(), &mut text[36..52]);
+    HeaderValue::from_bytes(&text).expect("hexadecimal digits")
 }
 
 fn is_traceparent(value: &HeaderValue) -> bool {
@@ -285,15 +337,16 @@ mod tests {
 
     #[test]
     fn only_the_tokens_cookie_is_dropped() {
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-        request.append_header("cookie", "a=1; sid=secret; b=2").unwrap();
-        drop_cookie(&mut request, "sid").unwrap();
-        assert_eq!(request.headers["cookie"], "a=1; b=2");
+        let cookies = ["a=1; sid=secret; b=2", "sid=another", "c=3"];
+        let mut headers: HeaderMap =
+            cookies.iter().map(|cookie| (header::COOKIE, HeaderValue::from_static(cookie))).collect();
+        drop_cookie(&mut headers, "sid");
+        assert_eq!(headers.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2", "c=3"]);
     }
 
     #[test]
     fn traces_are_well_formed() {
-        assert!(is_traceparent(&new_traceparent().unwrap()));
+        assert!(is_traceparent(&new_traceparent()));
         assert!(!is_traceparent(&HeaderValue::from_static("00-zz")));
     }
 }

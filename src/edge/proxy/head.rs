@@ -13,12 +13,14 @@ use std::{
 
 use bytes::BytesMut;
 use http::{HeaderMap, header};
+use memchr::{memchr, memchr2};
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, ReadBuf},
-    time::{Instant, timeout, timeout_at},
+    time::Instant,
 };
 
+use super::patience::Patience;
 use crate::domain::Reason;
 
 /// Bytes of a head, at most. pingora would take a mebibyte.
@@ -89,19 +91,22 @@ pub(super) struct Head {
 /// All of the head has `deadline`: from its first byte, or from `accepted`, on a fresh connection.
 pub(super) async fn read_head<S: AsyncRead + Unpin>(
     stream: &mut S,
+    patience: &mut Patience,
     idle: Duration,
     deadline: Duration,
     accepted: Option<Instant>,
 ) -> Result<Option<Head>, HeadError> {
     // A client that goes away between requests breaks nothing off.
-    let Ok(Some(mut buffer)) = timeout(idle, first_bytes(stream)).await else { return Ok(None) };
-    let deadline = accepted.unwrap_or_else(Instant::now) + deadline;
+    patience.set(Instant::now() + idle);
+    let Some(Some(mut buffer)) = patience.bound(first_bytes(stream)).await else { return Ok(None) };
+    let mut begun = accepted;
     let mut scanner = Scanner::default();
     while !scanner.scan(&buffer)? {
         if buffer.len() >= HEAD_BYTES_MAX {
             return Err(HeadError::TooLarge);
         }
-        if timeout_at(deadline, stream.read_buf(&mut buffer)).await.map_err(|_| HeadError::Timeout)?? == 0 {
+        patience.set(*begun.get_or_insert_with(Instant::now) + deadline);
+        if patience.bound(stream.read_buf(&mut buffer)).await.ok_or(HeadError::Timeout)?? == 0 {
             return Err(HeadError::Io(io::ErrorKind::UnexpectedEof.into()));
         }
     }
@@ -136,8 +141,8 @@ async fn first_bytes<S: AsyncRead + Unpin>(stream: &mut S) -> Option<BytesMut> {
 /// same octets. Gives the request line's length.
 fn escape_query(head: &mut BytesMut) -> usize {
     let start = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
-    let Some(end) = head[start..].iter().position(|&byte| byte == b'\r').map(|at| start + at) else { return 0 };
-    let Some(query) = head[start..end].iter().position(|&byte| byte == b'?').map(|at| start + at) else { return end };
+    let Some(end) = memchr(b'\r', &head[start..]).map(|at| start + at) else { return 0 };
+    let Some(query) = memchr(b'?', &head[start..end]).map(|at| start + at) else { return end };
     let foreign = |byte: u8| byte >= 0x80 || matches!(byte, b'<' | b'>' | b'"' | b'`');
     if !head[query..end].iter().copied().any(foreign) {
         return end;
@@ -178,7 +183,7 @@ struct Scanner {
 impl Scanner {
     /// True when the head is complete.
     fn scan(&mut self, buffer: &[u8]) -> Result<bool, HeadError> {
-        while let Some(end) = buffer[self.searched..].iter().position(|&byte| byte == b'\n') {
+        while let Some(end) = memchr(b'\n', &buffer[self.searched..]) {
             let end = self.searched + end;
             let line = &buffer[self.line_start..end];
             let Some((b'\r', line)) = line.split_last() else { return Err(HeadError::Malformed("a bare line feed")) };
@@ -187,7 +192,7 @@ impl Scanner {
             if self.line_start > HEAD_BYTES_MAX {
                 return Err(HeadError::TooLarge);
             }
-            if line.contains(&b'\r') || line.contains(&0) {
+            if memchr2(b'\r', 0, line).is_some() {
                 return Err(HeadError::Malformed("a bare carriage return or NUL"));
             }
             match (line.is_empty(), self.request_line_seen) {
@@ -239,12 +244,13 @@ impl Scanner {
         if self.fields > FIELDS_MAX {
             return Err(HeadError::TooLarge);
         }
-        let colon = line.iter().position(|&byte| byte == b':').ok_or(HeadError::Malformed("a field without colon"))?;
+        let colon = memchr(b':', line).ok_or(HeadError::Malformed("a field without colon"))?;
         let (name, value) = (&line[..colon], trimmed(&line[colon + 1..]));
         if !is_token(name) {
             return Err(HeadError::Malformed("no field name, a folded line, or a byte that cannot stand in a name"));
         }
-        if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        // Every byte, whatever was found: so the compiler looks at many at once.
+        if value.iter().fold(false, |found, byte| found | (byte.is_ascii_control() && *byte != b'\t')) {
             return Err(HeadError::Malformed("a control byte in a field's value"));
         }
         if name.eq_ignore_ascii_case(b"content-length") {
@@ -331,9 +337,24 @@ fn is_token(word: &[u8]) -> bool {
     !word.is_empty() && word.iter().copied().all(is_token_octet)
 }
 
-pub(super) fn is_token_octet(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
+pub(super) const fn is_token_octet(octet: u8) -> bool {
+    TOKEN_OCTETS[octet as usize]
 }
+
+const TOKEN_OCTETS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0_u8;
+    while octet < 128 {
+        table[octet as usize] = octet.is_ascii_alphanumeric();
+        octet += 1;
+    }
+    let mut others: &[u8] = b"!#$%&'*+-.^_`|~";
+    while let [octet, rest @ ..] = others {
+        table[*octet as usize] = true;
+        others = rest;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
@@ -458,7 +479,9 @@ mod tests {
                 tokio::time::advance(Duration::from_secs(1)).await;
             }
         });
-        let result = read_head(&mut server, Duration::from_secs(60), Duration::from_secs(10), None).await;
+        let mut patience = Patience::until(Instant::now());
+        let result =
+            read_head(&mut server, &mut patience, Duration::from_secs(60), Duration::from_secs(10), None).await;
         assert!(matches!(result, Err(HeadError::Timeout)), "{result:?}");
         drop(server);
         sender.await.unwrap();

@@ -22,23 +22,26 @@ use super::{
     shared::Shared,
     sockets::Listeners,
     tls, wire,
+    workers::Workers,
 };
 
 /// After a failed accept (no file descriptors left), how long to wait for things to get better.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts on every listener until `shutdown` says true, then waits for the connections to end:
-/// idle ones within the grace for them (with the request that they send meanwhile), others with their present request. Must run inside the runtime, of `threads`
-/// threads, that is to serve them.
-pub async fn serve(listeners: Listeners, threads: usize, shared: Arc<Shared>, shutdown: watch::Receiver<bool>) {
-    let proxy = Arc::new(Doorman::in_pingora(Arc::clone(&shared), threads));
+/// Accepts on every listener and gives the connections to `workers`, until `shutdown` says true; then waits for the
+/// connections to end: idle ones within the grace for them (with the request that they send meanwhile), others with
+/// their present request.
+pub async fn serve(listeners: Listeners, workers: Workers, shared: Arc<Shared>, shutdown: watch::Receiver<bool>) {
+    let workers = Arc::new(workers);
     let limits = Arc::new(Limits::default());
     let sweeper = tokio::spawn(keep_sweeping(Arc::clone(&shared)));
     let mut loops = vec![];
     for (at, listener) in listeners.0.into_iter().enumerate() {
-        let front = Front { at, proxy: Arc::clone(&proxy), shared: Arc::clone(&shared), shutdown: shutdown.clone() };
+        let front = Front { at, shared: Arc::clone(&shared), shutdown: shutdown.clone() };
         match TcpListener::from_std(listener) {
-            Ok(listener) => loops.push(tokio::spawn(accept_loop(listener, front, Arc::clone(&limits)))),
+            Ok(listener) => {
+                loops.push(tokio::spawn(accept_loop(listener, front, Arc::clone(&workers), Arc::clone(&limits))));
+            }
             Err(error) => tracing::error!(%error, "a listener cannot be used"),
         }
     }
@@ -78,12 +81,11 @@ async fn sweep(shared: Arc<Shared>) {
 struct Front {
     /// Which of the listeners it is.
     at: usize,
-    proxy: Arc<HttpProxy<Doorman>>,
     shared: Arc<Shared>,
     shutdown: watch::Receiver<bool>,
 }
 
-async fn accept_loop(listener: TcpListener, mut front: Front, limits: Arc<Limits>) {
+async fn accept_loop(listener: TcpListener, mut front: Front, workers: Arc<Workers>, limits: Arc<Limits>) {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -99,7 +101,7 @@ async fn accept_loop(listener: TcpListener, mut front: Front, limits: Arc<Limits
             }
         };
         match front.admit(&limits, peer) {
-            Ok(place) => drop(tokio::spawn(front.clone().enter(stream, peer, place))),
+            Ok(place) => front.hand_over(&workers, stream, peer, place),
             Err(refusal) => front.shared.connection_refused(refusal),
         }
     }
@@ -137,8 +139,19 @@ impl Front {
         self.shared.doors().get(self.at)
     }
 
+    /// Gives a connection to a worker, whose reactor watches it from then on.
+    fn hand_over(&self, workers: &Workers, stream: TcpStream, peer: SocketAddr, place: Place) {
+        let Ok(stream) = stream.into_std() else { return };
+        let front = self.clone();
+        workers.give(|proxy| async move {
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                front.enter(stream, peer, place, &proxy).await;
+            }
+        });
+    }
+
     /// Takes a connection through everything that comes before its first request, and serves it.
-    async fn enter(self, stream: TcpStream, peer: SocketAddr, mut place: Place) {
+    async fn enter(self, stream: TcpStream, peer: SocketAddr, mut place: Place, proxy: &Arc<HttpProxy<Doorman>>) {
         let _open = self.shared.connection_opened();
         let accepted = Instant::now();
         let deadline = accepted + self.shared.tunables().head_timeout;
@@ -154,7 +167,7 @@ impl Front {
             }
             return;
         };
-        let (proxy, shared, shutdown) = (&self.proxy, &self.shared, self.shutdown);
+        let (shared, shutdown) = (&self.shared, self.shutdown);
         match protocol {
             Protocol::Http1 => serve_connection(stream, &connection, proxy, shared, accepted, shutdown).await,
             Protocol::Http2 => h2::serve_connection(stream, &connection, proxy, shared, deadline, shutdown).await,
@@ -180,7 +193,7 @@ impl Front {
         }
         let Some(terminator) = &door.tls else {
             let (stream, protocol) = preface::listen(stream).await?;
-            let connection = Connection { peer: client, scheme: Scheme::Http, client_certificate: None };
+            let connection = Connection::new(client, Scheme::Http, None);
             return Some(Arrived { stream, protocol, connection: Arc::new(connection) });
         };
         let stream = match terminator.accept(stream).await {
@@ -198,7 +211,7 @@ impl Front {
             Some(None) => return None,
             told => told.flatten(),
         };
-        let connection = Connection { peer: client, scheme: Scheme::Https, client_certificate };
+        let connection = Connection::new(client, Scheme::Https, client_certificate);
         Some(Arrived { stream: wire::over_tls(stream), protocol, connection: Arc::new(connection) })
     }
 }

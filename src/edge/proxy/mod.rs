@@ -17,6 +17,7 @@ mod limits;
 mod listener;
 mod live;
 mod local;
+mod patience;
 mod preface;
 mod proxy_protocol;
 mod record;
@@ -30,8 +31,10 @@ mod stream;
 pub mod tls;
 mod tunnel;
 mod wire;
+mod workers;
 
 pub use listener::serve;
 pub use settings::{Listen, Settings};
 pub use shared::{Certificates, Means, Shared, Tunables};
 pub use sockets::{Listeners, bind};
+pub use workers::Workers;

@@ -1,7 +1,7 @@
 //! What a client begins to speak in the clear: HTTP/1, or HTTP/2 with prior knowledge (RFC 9113 section 3.3).
 
 use bytes::BytesMut;
-use pingora::protocols::{Stream, l4::stream::Stream as TcpLayer};
+use pingora::protocols::Stream;
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use super::{connection::Protocol, wire};
@@ -17,8 +17,8 @@ pub(super) async fn listen(mut stream: TcpStream) -> Option<(Stream, Protocol)> 
     let seen = stream.peek(&mut bytes).await.ok()?;
     match &bytes[..seen] {
         [] => None,
-        seen if seen == PREFACE => Some((Box::new(TcpLayer::from(stream)), Protocol::Http2)),
-        seen if !PREFACE.starts_with(seen) => Some((Box::new(TcpLayer::from(stream)), Protocol::Http1)),
+        seen if seen == PREFACE => Some((wire::plain(stream), Protocol::Http2)),
+        seen if !PREFACE.starts_with(seen) => Some((wire::plain(stream), Protocol::Http1)),
         _ => {
             // Cut in the midst of it, or in the first letters of another method: read on until it shows.
             let mut read = BytesMut::with_capacity(PREFACE.len());

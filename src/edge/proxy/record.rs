@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, Uri};
 use pingora::proxy::Session;
 
 use super::{
-    exchange::{Exchange, Verdict, new_request_id},
+    exchange::{Exchange, RequestId, Verdict},
     forward,
     shared::Shared,
 };
@@ -37,7 +37,7 @@ impl Shared {
             self.means.access_log.write(&Entry {
                 timestamp: Time(self.means.clock.now()),
                 kind: "access",
-                request_id: &new_request_id(),
+                request_id: RequestId::new().as_str(),
                 client: Some(forward::canonical(peer.ip())),
                 method: "",
                 host: None,
@@ -114,7 +114,7 @@ impl Shared {
         self.means.access_log.write(&Entry {
             timestamp: Time(self.means.clock.now()),
             kind: "access",
-            request_id: &exchange.request_id,
+            request_id: exchange.request_id.as_str(),
             client: exchange.client,
             method: capped(written.method.as_str()),
             host: host.as_ref().map(LowerCaseHost::as_str),

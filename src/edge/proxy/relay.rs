@@ -186,7 +186,7 @@ impl Doorman {
         exchange.failure = Some(reason.unwrap_or(Reason::MalformedRequest));
         // pingora's own text may quote the request: only the kind of the error is logged.
         tracing::warn!(
-            request_id = exchange.request_id,
+            request_id = exchange.request_id.as_str(),
             route = exchange.route().map(|route| &*route.settings.name),
             server = exchange.server().map(Server::address),
             source = error.esource().as_str(),

@@ -1,6 +1,6 @@
 //! One HTTP/1 connection, request after request: the head is read here, pingora does the rest.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use pingora::{
     apps::HttpServerApp,
@@ -20,7 +20,8 @@ use super::{
     exchange::Arrival,
     head::{HeadError, read_head},
     local,
-    shared::Shared,
+    patience::Patience,
+    shared::{Shared, Tunables},
     tunnel,
 };
 
@@ -41,14 +42,18 @@ pub(super) async fn serve_connection(
 ) {
     let registered = shared.lifelines().register();
     let lifeline = &registered.lifeline;
+    let mut patience = Patience::until(accepted);
     let mut accepted = Some(accepted);
+    let mut stopped = shutdown.clone();
+    let mut drained = pin!(shared.idle_grace_over(&mut stopped));
     loop {
-        let tunables = shared.tunables();
-        let idle = if accepted.is_some() { tunables.head_timeout } else { tunables.keepalive_timeout };
+        // Copies: a guard that is held while a client is waited for would make others' dearer.
+        let Tunables { head_timeout, keepalive_timeout, body_timeout, .. } = **shared.tunables();
+        let idle = if accepted.is_some() { head_timeout } else { keepalive_timeout };
         let head = tokio::select! {
             biased;
-            head = read_head(&mut stream, idle, tunables.head_timeout, accepted) => head,
-            () = shared.idle_grace_over(&mut shutdown) => return,
+            head = read_head(&mut stream, &mut patience, idle, head_timeout, accepted) => head,
+            () = &mut drained => return,
         };
         let head = match head {
             Ok(Some(head)) => head,
@@ -69,8 +74,8 @@ pub(super) async fn serve_connection(
             }
         }
         let mut session = ServerSession::new_http1(stream);
-        session.set_read_timeout(Some(tunables.body_timeout));
-        session.set_write_timeout(Some(tunables.body_timeout));
+        session.set_read_timeout(Some(body_timeout));
+        session.set_write_timeout(Some(body_timeout));
         session.set_connection_user_context(Some(Box::new(arrival)));
         session.set_pipelined_prefix(bytes);
         match lifeline.guard(proxy.process_new_http(session, &shutdown)).await {

@@ -197,15 +197,15 @@ impl Shared {
         tracing::debug!(reason, "a TLS handshake came to nothing");
     }
 
-    pub(super) fn connection_opened(&self) -> Gauged {
+    pub(super) fn connection_opened(&self) -> Gauged<'_> {
         Gauged::up(&self.connections_open)
     }
 
-    pub(super) fn request_begun(&self) -> Gauged {
+    pub(super) fn request_begun(&self) -> Gauged<'_> {
         Gauged::up(&self.connections_active)
     }
 
-    pub(super) fn tunnel_begun(&self) -> Gauged {
+    pub(super) fn tunnel_begun(&self) -> Gauged<'_> {
         Gauged::up(&self.connections_tunnel)
     }
 
@@ -229,16 +229,16 @@ impl Shared {
 }
 
 /// A gauge that is one higher while this lives.
-pub(super) struct Gauged(IntGauge);
+pub(super) struct Gauged<'g>(&'g IntGauge);
 
-impl Gauged {
-    fn up(gauge: &IntGauge) -> Self {
+impl<'g> Gauged<'g> {
+    fn up(gauge: &'g IntGauge) -> Self {
         gauge.inc();
-        Self(gauge.clone())
+        Self(gauge)
     }
 }
 
-impl Drop for Gauged {
+impl Drop for Gauged<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }

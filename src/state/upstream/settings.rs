@@ -34,6 +34,8 @@ pub struct Settings {
     pub tls: Option<TlsSettings>,
     /// What is spoken with them; default HTTP/1.1.
     pub http: HttpVersion,
+    /// Whether its servers see field names in the letters in which clients wrote them (HTTP/1 only); default no.
+    pub preserve_header_case: bool,
     /// How often names are looked up; default every 10 s.
     pub resolve: Duration,
 }
@@ -54,6 +56,7 @@ impl Settings {
             pending_max: 1024,
             tls: None,
             http: HttpVersion::One,
+            preserve_header_case: false,
             resolve: Duration::from_secs(10),
         }
     }

@@ -2,7 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use crate::support::{Config, Connection, Contract, Gateway, Received, Request, Upstream, get};
+use crate::support::{
+    Config, Connection, Contract, Gateway, RawUpstream, Received, Request, Upstream, answer_every_head, get,
+};
 
 /// Names that are the gateway's own, as clients spell them who try their luck.
 const SPOOFED: [&str; 20] = [
@@ -85,6 +87,24 @@ fn what_a_client_says_under_our_names_is_gone_on_every_route() {
 fn spoofed(request: Request) -> Request {
     let twice = SPOOFED.iter().chain(&SPOOFED);
     twice.fold(request, |request, name| request.header(name, "spoofed"))
+}
+
+#[test]
+fn names_are_spelt_as_the_client_did_where_the_pool_says_so() {
+    for (pool, expected) in [
+        ("preserve_header_case = true", ["\r\nHOST: ", "\r\nX-oLd: a\r\n", "\r\nx-request-id: "]),
+        ("", ["\r\nHost: ", "\r\nx-old: a\r\n", "\r\nx-request-id: "]),
+    ] {
+        let upstream = RawUpstream::start(answer_every_head);
+        let gateway =
+            Config::standard(upstream.address).replace("servers = [", &format!("{pool}\nservers = [")).start();
+        let mut connection = Connection::open(gateway.front);
+        connection.write("GET /public HTTP/1.1\r\nHOST: a.test\r\nX-oLd: a\r\nx-old: b\r\n\r\n").unwrap();
+        assert_eq!(connection.receive().status, 200);
+        for part in expected {
+            assert!(upstream.bytes().contains(part), "{part} in {}", upstream.bytes());
+        }
+    }
 }
 
 #[test]

@@ -35,10 +35,10 @@ fn named_pool(servers: &str, more: &str) -> Config {
     Config::new().text(&upstream).route("public", "/", "auth = \"public\"")
 }
 
-/// A gateway without accounts.
+/// A gateway without accounts, and with one thread that serves: each has upstream connections of its own.
 fn start(config: &Config) -> Gateway {
     let folder = Folder::new();
-    config.write_to(&folder);
+    config.clone().server("threads = 1").write_to(&folder);
     Gateway::run(folder)
 }
 

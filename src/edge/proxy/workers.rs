@@ -1,0 +1,88 @@
+//! The threads that serve. Each has a runtime, a reactor and upstream connections of its own, so that a request
+//! and its answer never leave the thread that read the head: nobody is woken on another core, and nothing that a
+//! request touches is shared but what is decided by.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use pingora::proxy::HttpProxy;
+use tokio::{
+    runtime::{Builder, Handle},
+    sync::oneshot,
+};
+
+use super::{doorman::Doorman, shared::Shared};
+
+/// Every thread that serves; they end when this is dropped, with what they still serve.
+pub struct Workers(Vec<Worker>);
+
+struct Worker {
+    runtime: Handle,
+    proxy: Arc<HttpProxy<Doorman>>,
+    connections: Arc<AtomicUsize>,
+    /// The thread ends when this is dropped.
+    _stop: oneshot::Sender<()>,
+}
+
+/// A connection of a worker while this lives.
+struct Served(Arc<AtomicUsize>);
+
+impl Workers {
+    /// Starts `threads` of them.
+    ///
+    /// # Errors
+    /// When the system has no thread or no reactor left.
+    pub fn start(threads: usize, shared: &Arc<Shared>) -> io::Result<Self> {
+        (0..threads).map(|at| Worker::start(at, shared)).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// Gives a connection to the worker that has the fewest.
+    pub(super) fn give<F>(&self, serve: impl FnOnce(Arc<HttpProxy<Doorman>>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let Some(worker) = self.0.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed)) else {
+            return;
+        };
+        worker.connections.fetch_add(1, Ordering::Relaxed);
+        let served = Served(Arc::clone(&worker.connections));
+        let serving = serve(Arc::clone(&worker.proxy));
+        worker.runtime.spawn(async move {
+            serving.await;
+            drop(served);
+        });
+    }
+}
+
+impl Worker {
+    fn start(at: usize, shared: &Arc<Shared>) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        thread::Builder::new().name(format!("proxy-{at}")).spawn(move || {
+            // An error is what is waited for: nobody sends.
+            let _ = runtime.block_on(stopped);
+            runtime.shutdown_background();
+        })?;
+        let proxy = Arc::new(Doorman::in_pingora(Arc::clone(shared)));
+        Ok(Self { runtime: handle, proxy, connections: Arc::default(), _stop: stop })
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl std::fmt::Debug for Workers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Workers({})", self.0.len())
+    }
+}

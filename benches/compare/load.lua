@@ -2,8 +2,13 @@
 --   tokens=FILE   one bearer token a line: one is sent with every request, several in turn
 --   stream=FILE   the same for more tokens than fit into memory here: read as they are sent
 --   paths=FILE    one path a line, in turn
+--   from=PART     where in the stream to begin: 0 is its begin, 1 its end
 --   stop=N        end after so many answers
 -- Tokens come from files because argument lists are for everybody to read.
+
+local ffi = require("ffi")
+ffi.cdef("int getpid(void); int kill(int pid, int signal);")
+local SIGINT = 2
 
 local function lines_of(file)
   local lines = {}
@@ -22,10 +27,14 @@ local function in_turn(values, make)
   end
 end
 
-local function streamed(file)
+local function streamed(file, from)
   wrk.headers["Authorization"] = "\0"
   local before, after = wrk.format():match("^(.-)%z(.*)$")
   local tokens = assert(io.open(file))
+  if from > 0 then
+    tokens:seek("set", math.floor(tokens:seek("end") * from))
+    tokens:read("*l") -- the rest of a line
+  end
   request = function()
     local token = tokens:read("*l")
     if not token then
@@ -49,13 +58,17 @@ function init(arguments)
       in_turn(tokens, function(token) return wrk.format(nil, nil, { Host = wrk.headers["Host"], Authorization = "Bearer " .. token }) end)
     end
   end
-  if given.stream then streamed(given.stream) end
+  if given.stream then streamed(given.stream, tonumber(given.from or 0)) end
   if given.paths then in_turn(lines_of(given.paths), function(path) return wrk.format(nil, path) end) end
   if given.stop then
     local left = tonumber(given.stop)
     response = function()
       left = left - 1
-      if left == 0 then wrk.thread:stop() end
+      -- Stopping the thread alone would leave wrk asleep until its time is up.
+      if left == 0 then
+        wrk.thread:stop()
+        ffi.C.kill(ffi.C.getpid(), SIGINT)
+      end
     end
   end
 end

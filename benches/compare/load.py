@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name("load.lua")
 SECONDS_SPARE = 30
 """How much longer than asked for a tool may take."""
 
-COUNTED_SECONDS_MAX = 120
+COUNTED_SECONDS_MAX = 300
 """For a load of a number of requests."""
 
 
@@ -46,19 +46,25 @@ def wrk(url: str, *, seconds: int, connections: int, refused: bool = False, **sc
     return from_wrk(json.loads(said), refused)
 
 
+def counted(url: str, *, requests: int, connections: int, **script: object) -> Load:
+    """So many requests."""
+    return wrk(url, seconds=COUNTED_SECONDS_MAX, connections=connections, stop=requests, **script)
+
+
 def from_wrk(said: dict[str, Any], refused: bool) -> Load:
     """What `load.lua` says at the end."""
     unexpected = said["requests"] - said["not_2xx"] if refused else said["not_2xx"]
     return Load(said["requests"], said["seconds"], said["bytes"], said["p50_us"], said["p99_us"], unexpected + said["broken"])
 
 
-def oha(binary: Path, url: str, *, rate: int, seconds: int, connections: int, tokens: Path) -> Load:
-    """Requests at a fixed rate; latency from when each was due.
+def oha(binary: Path, url: str, *, rate: int | None, seconds: int, connections: int, tokens: Path) -> Load:
+    """Requests at a fixed rate, or as fast as it goes; latency from when each was due.
 
     oha takes header fields from its arguments alone. The token is one of this run, whose keys end with it.
     """
     token = tokens.open().readline().strip()
-    argv = [binary, "-z", f"{seconds}s", "-c", connections, "-q", rate, "--latency-correction", "--no-tui", "--output-format", "json"]
+    argv = [binary, "-z", f"{seconds}s", "-c", connections, "--no-tui", "--output-format", "json"]
+    argv += ["-q", rate, "--latency-correction"] if rate else []
     argv += ["--wait-ongoing-requests-after-deadline", "-H", f"Authorization: Bearer {token}", url]
     ran = subprocess.run([str(part) for part in argv], capture_output=True, text=True, timeout=seconds + SECONDS_SPARE, check=False)
     if ran.returncode != 0:

@@ -68,6 +68,7 @@ class Fleet:
 
     def __init__(self) -> None:
         self._processes: list[Process] = []
+        self._started = 0
         self.folder = Path(tempfile.mkdtemp(prefix="portero-compare-"))
         # Workers of nginx that gave up root must pass through; what is secret has its own mode.
         self.folder.chmod(0o711)
@@ -89,7 +90,8 @@ class Fleet:
 
     def start(self, *argv: str | Path) -> Process:
         """Starts a program."""
-        output = self.folder / f"{Path(argv[0]).name}-{len(self._processes)}.log"
+        self._started += 1
+        output = self.folder / f"{Path(argv[0]).name}-{self._started}.log"
         process = Process([str(argument) for argument in argv], output, self.folder)
         self._processes.append(process)
         return process

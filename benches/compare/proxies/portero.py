@@ -1,10 +1,10 @@
 """Portero, as `portero run` starts it: the tokens' issuer is a foreign one whose keys lie in files."""
 
 import json
-import time
 from pathlib import Path
 
 from processes import Fleet, Process, get
+from proxies import Row
 from tokens import ALGORITHMS, AUDIENCE, ISSUER, Keys
 
 ISSUER_NAME = "bench"
@@ -19,7 +19,6 @@ class Portero:
         self.folder = folder
         # Where the events and the access log go.
         self._fleet = fleet
-        self.began = time.monotonic()
         self.process: Process = fleet.start(binary, "run", "--config", folder / "gateway.toml")
         self.log = self.process.output
         event = self.process.wait_for(self._listening, "the event of a gateway that listens")
@@ -29,6 +28,9 @@ class Portero:
 
     def stop(self) -> None:
         self._fleet.stop(self.process)
+
+    def row(self, name: str, tokens: Path, threads: int) -> Row:
+        return Row(name, self.port, self.pids, tokens, threads)
 
     def metric(self, name: str) -> float:
         """A counter without labels, or the sum over all of them."""
@@ -43,15 +45,17 @@ class Portero:
         return None
 
 
-def folder(fleet: Fleet, name: str, origin: int, keys: Keys, *, threads: int, access_log: bool = False, routes: str | None = None, cache: str = "") -> Path:
-    """A folder with a config; `routes` are those of the file, and one for every path when there are none."""
+def folder(
+    fleet: Fleet, name: str, origin: int, keys: Keys, *, threads: int, access_log: bool = False, routes: str = "", more: str = "", listen: int = 0
+) -> Path:
+    """A folder with a config. Without `routes` there is one for every path; `more` are further tables."""
     path = fleet.folder / name
     path.mkdir(mode=0o700)
     listed = ", ".join(f'{{ file = "{keys[a].file}", algorithm = "{a}", id = "{keys[a].kid}" }}' for a in ALGORITHMS)
     config = path / "gateway.toml"
     config.write_text(
         f"""[server]
-listen = ["127.0.0.1:0"]
+listen = ["127.0.0.1:{listen}"]
 threads = {threads}
 keepalive_timeout = "1h"
 connections_max = {CONNECTIONS_MAX}
@@ -63,7 +67,7 @@ listen = "127.0.0.1:0"
 [log]
 access = {str(access_log).lower()}
 
-{cache}
+{more}
 [issuers.{ISSUER_NAME}]
 issuer = "{ISSUER}"
 audience = "{AUDIENCE}"

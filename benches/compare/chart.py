@@ -1,8 +1,10 @@
 """`results.svg`: CPU time a request as bars, user time beside system time."""
 
 import json
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 from xml.sax.saxutils import escape
 
 WIDTH = 860
@@ -45,7 +47,7 @@ def render(bars: Sequence[dict[str, Any]], run: str) -> str:
     longest = max(bar["user"] + bar["system"] for bar in bars)
     step = tick_step(longest)
     scale = (WIDTH - LABEL_WIDTH - VALUE_WIDTH) / longest
-    gaps = sum(before["group"] != after["group"] for before, after in zip(bars, bars[1:]))
+    gaps = sum(before["group"] != after["group"] for before, after in pairwise(bars))
     height = TOP + len(bars) * BAR_STEP + gaps * GROUP_GAP + BOTTOM
     foot = height - BOTTOM
     parts = [
@@ -91,4 +93,6 @@ def legend() -> list[str]:
 
 def tick_step(longest: float) -> int:
     """The smallest round step that gives few ticks."""
-    return next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if longest / step <= TICKS_MAX or step == 1000)
+    return next(
+        step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if longest / step <= TICKS_MAX or step == 1000
+    )

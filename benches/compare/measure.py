@@ -2,11 +2,13 @@
 
 import os
 import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
-from load import Load, wrk
+from load import Load, Script, wrk
 from proxies import Row
 from tools import say
 
@@ -65,7 +67,18 @@ def sample(pids: Sequence[int], load: Callable[[], Load]) -> Sample:
     done = load()
     used = cpu(pids) - before
     user, system = (part / max(done.requests, 1) * 1e6 for part in (used.user, used.system))
-    return Sample(user + system, user, system, done.rate, done.p50_us, done.p99_us, done.bad, done.requests, done.bytes, resident_kib(pids) / 1024)
+    return Sample(
+        user + system,
+        user,
+        system,
+        done.rate,
+        done.p50_us,
+        done.p99_us,
+        done.bad,
+        done.requests,
+        done.bytes,
+        resident_kib(pids) / 1024,
+    )
 
 
 @dataclass(frozen=True)
@@ -83,10 +96,10 @@ class Job:
         return self.key or self.row.name
 
 
-def saturated(row: Row, connections: int, key: str = "", path: str = "/", **script: object) -> Job:
-    """As many requests as the connections bear, with the row's token."""
-    given = {"tokens": row.tokens, **script}
-    return Job(row, lambda seconds: wrk(row.url(path), seconds=seconds, connections=connections, **given), key)  # type: ignore[arg-type]
+def saturated(row: Row, connections: int, key: str = "", path: str = "/", script: Script | None = None) -> Job:
+    """As many requests as the connections bear; with the row's token, where `script` does not say otherwise."""
+    given = script or {"tokens": row.tokens}
+    return Job(row, lambda seconds: wrk(row.url(path), given, seconds=seconds, connections=connections), key)
 
 
 Samples = dict[str, list[Sample]]
@@ -101,19 +114,26 @@ def rounds(jobs: Sequence[Job], count: int, seconds: int) -> Samples:
         for job in jobs if at % 2 == 0 else reversed(jobs):
             if job.row.log:
                 os.truncate(job.row.log, 0)
-            got = sample(job.row.pids, lambda job=job: job.load(seconds))  # type: ignore[misc]
+            got = sample(job.row.pids, partial(job.load, seconds))
             taken[job.name].append(got)
-            say(f"round {at + 1}/{count} {job.name}: {got.cpu_us:.1f} µs, {got.rate:,.0f} a second" + (f", {got.bad} BAD" if got.bad else ""))
+            say(
+                f"round {at + 1}/{count} {job.name}: {got.cpu_us:.1f} µs, {got.rate:,.0f} a second"
+                + (f", {got.bad} BAD" if got.bad else "")
+            )
     return taken
 
 
 def median(samples: Sequence[Sample], field: str = "cpu_us") -> float:
-    return statistics.median(getattr(each, field) for each in samples)
+    return statistics.median(figures(samples, field))
 
 
 def ratio(ours: Sequence[Sample], theirs: Sequence[Sample], field: str = "cpu_us") -> float:
     """The median of the ratios within each round."""
-    return statistics.median(getattr(a, field) / getattr(b, field) for a, b in zip(ours, theirs))
+    return statistics.median(a / b for a, b in zip(figures(ours, field), figures(theirs, field), strict=True))
+
+
+def figures(samples: Sequence[Sample], field: str) -> list[float]:
+    return [float(getattr(each, field)) for each in samples]
 
 
 def summary(samples: Sequence[Sample]) -> dict[str, Any]:

@@ -9,9 +9,11 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Callable, TypeVar
+from typing import Self, TypeVar
 
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 10.0
@@ -30,9 +32,12 @@ class Process:
 
     def __init__(self, argv: list[str], output: Path, folder: Path) -> None:
         self.output = output
+        self._program = argv[0]
         with output.open("ab") as out:
             # In a session of its own, so that Ctrl-C reaches us alone and we end it in order.
-            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder, start_new_session=True)
+            self._process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder, start_new_session=True
+            )
         self.pid = self._process.pid
 
     def wait_for(self, condition: Callable[[], T | None], what: str) -> T:
@@ -46,20 +51,16 @@ class Process:
                 break
             time.sleep(POLL_SECONDS)
         tail = self.output.read_bytes()[-LOG_BYTES_SHOWN:].decode(errors="replace")
-        raise Failed(f"{self._process.args[0]}: {what} did not come\n{tail}")  # type: ignore[index]
+        raise Failed(f"{self._program}: {what} did not come\n{tail}")
 
     def stop(self) -> None:
         """Ends it, and what it started."""
         if self._process.poll() is None:
             self._process.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_SECONDS_MAX)
-            except subprocess.TimeoutExpired:
-                pass
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
 
 
@@ -73,10 +74,12 @@ class Fleet:
         # Workers of nginx that gave up root must pass through; what is secret has its own mode.
         self.folder.chmod(0o711)
 
-    def __enter__(self) -> "Fleet":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for process in reversed(self._processes):
             process.stop()
         shutil.rmtree(self.folder, ignore_errors=True)

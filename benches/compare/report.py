@@ -1,8 +1,9 @@
 """`RESULTS.md`: every section that was measured, with its targets."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 from sections import SECTIONS, Section, Target
 
@@ -40,7 +41,14 @@ def render(parts: Sequence[dict[str, Any]]) -> str:
     every = [target for section in sections for target in section.targets]
     text = HEADER.format(
         summary=f"{sum(target.met for target in every)} of {len(every)} targets are met.",
-        facts="\n".join(f"| {name} | {value} |" for name, value in {"machine": facts["machine"], "versions": versions(facts), "date": newest["section"]["run"]}.items()),
+        facts="\n".join(
+            f"| {name} | {value} |"
+            for name, value in {
+                "machine": facts["machine"],
+                "versions": versions(facts),
+                "date": newest["section"]["run"],
+            }.items()
+        ),
         rounds=facts["rounds"],
         seconds=facts["seconds"],
         connections=facts["connections"],
@@ -48,7 +56,7 @@ def render(parts: Sequence[dict[str, Any]]) -> str:
     )
     if any(section.bars for section in sections):
         text += "\n![CPU time a request, user and system, of every proxy](results.svg)\n"
-    for part, section in zip(parts, sections):
+    for part, section in zip(parts, sections, strict=True):
         text += render_section(section, facts, part["facts"], newest["section"]["run"])
     return text
 
@@ -61,7 +69,11 @@ def render_section(section: Section, newest: dict[str, Any], own: dict[str, Any]
     text = f"\n## {section.title}\n\n"
     if section.run != run:
         text += f"Of another run, at {section.run}"
-        text += f", with {own['rounds']} rounds of {own['seconds']} s" if (own["rounds"], own["seconds"]) != (newest["rounds"], newest["seconds"]) else ""
+        text += (
+            f", with {own['rounds']} rounds of {own['seconds']} s"
+            if (own["rounds"], own["seconds"]) != (newest["rounds"], newest["seconds"])
+            else ""
+        )
         text += f", on {own['machine']}" if own["machine"] != newest["machine"] else ""
         text += f", with {versions(own)}" if own["versions"] != newest["versions"] else ""
         text += ".\n\n"

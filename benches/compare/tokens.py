@@ -9,9 +9,10 @@ import json
 import subprocess
 import time
 import uuid
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import IO
 
 ISSUER = "https://gw"
 AUDIENCE = "api"
@@ -53,7 +54,17 @@ class Key:
         now = int(time.time())
         begin = min(now, now + seconds - 1)
         head = {"alg": self.algorithm, "typ": "JWT", "kid": self.kid}
-        claims = {"sub": SUBJECT, "iss": ISSUER, "aud": AUDIENCE, "role": ROLE, "scope": SCOPE, "iat": begin, "nbf": begin, "exp": now + seconds, "jti": jti}
+        claims = {
+            "sub": SUBJECT,
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "role": ROLE,
+            "scope": SCOPE,
+            "iat": begin,
+            "nbf": begin,
+            "exp": now + seconds,
+            "jti": jti,
+        }
         signed = ".".join(b64(json.dumps(part, separators=(",", ":")).encode()) for part in (head, claims))
         return f"{signed}.{b64(self.sign(signed.encode()))}"
 
@@ -67,7 +78,10 @@ class Keys:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._by_algorithm = {"HS256": self._hmac(), **{algorithm: self._asymmetric(algorithm) for algorithm in _OPENSSL_ALGORITHM}}
+        self._by_algorithm = {
+            "HS256": self._hmac(),
+            **{algorithm: self._asymmetric(algorithm) for algorithm in _OPENSSL_ALGORITHM},
+        }
 
     def __getitem__(self, algorithm: str) -> Key:
         return self._by_algorithm[algorithm]
@@ -76,7 +90,7 @@ class Keys:
         """A file with one token."""
         return self.file(f"hot-{algorithm}", [self[algorithm].token("b331336a-46f4-4fe4-a850-3208bfc2c398")])
 
-    def file(self, name: str, tokens: Iterator[str] | list[str]) -> Path:
+    def file(self, name: str, tokens: Iterable[str]) -> Path:
         """Writes tokens into a file, one a line."""
         path = self._folder / f"{name}.tokens"
         with private(path) as out:
@@ -86,7 +100,9 @@ class Keys:
     def rsa_modulus(self) -> bytes:
         """For a JWK."""
         command = ["openssl", "rsa", "-pubin", "-in", str(self["RS256"].file), "-noout", "-modulus"]
-        return bytes.fromhex(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().split("=")[1])
+        return bytes.fromhex(
+            subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().split("=")[1]
+        )
 
     def _hmac(self) -> Key:
         secret = uuid.uuid4().hex.encode()
@@ -99,14 +115,21 @@ class Keys:
     def _asymmetric(self, algorithm: str) -> Key:
         secret, public = self._folder / f"{algorithm}.key", self._folder / f"{algorithm}.pem"
         with private(secret) as out:
-            subprocess.run(["openssl", "genpkey", *_OPENSSL_ALGORITHM[algorithm]], check=True, stdout=out, stderr=subprocess.DEVNULL)
-        subprocess.run(["openssl", "pkey", "-in", str(secret), "-pubout", "-out", str(public)], check=True, capture_output=True)
+            subprocess.run(
+                ["openssl", "genpkey", *_OPENSSL_ALGORITHM[algorithm]],
+                check=True,
+                stdout=out,
+                stderr=subprocess.DEVNULL,
+            )
+        subprocess.run(
+            ["openssl", "pkey", "-in", str(secret), "-pubout", "-out", str(public)], check=True, capture_output=True
+        )
         sign = libcrypto_signer(secret.read_bytes(), None if algorithm == "EdDSA" else "sha256")
         raw = (lambda data: raw_ecdsa(sign(data))) if algorithm == "ES256" else sign
         return Key(algorithm, algorithm[:2].lower(), public, raw)
 
 
-def private(path: Path):  # type: ignore[no-untyped-def]
+def private(path: Path) -> IO[str]:
     """Opens a new file that nobody else may read."""
     path.touch(mode=0o600)
     return path.open("w")

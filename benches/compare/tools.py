@@ -34,7 +34,9 @@ def program(name: str) -> Path:
 def build() -> tuple[Path, Path]:
     """The release's `portero`, and the bare proxy; cargo knows whether they are up to date."""
     say("building the release (the first time takes minutes)")
-    subprocess.run(["cargo", "build", "--release", "--locked", "--bin", "portero", "--example", "bare"], cwd=ROOT, check=True)
+    subprocess.run(
+        ["cargo", "build", "--release", "--locked", "--bin", "portero", "--example", "bare"], cwd=ROOT, check=True
+    )
     release = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
     return release / "portero", release / "examples" / "bare"
 
@@ -54,7 +56,9 @@ def envoy() -> Path | None:
 
 
 def envoy_in(home: Path) -> Path | None:
-    return next((path for path in home.glob("lib/**/envoy") if path.is_file() and path.stat().st_size > ENVOY_BYTES_MIN), None)
+    return next(
+        (path for path in home.glob("lib/**/envoy") if path.is_file() and path.stat().st_size > ENVOY_BYTES_MIN), None
+    )
 
 
 def oha() -> Path | None:
@@ -82,7 +86,14 @@ class Machine:
 
 
 def machine(portero: Path) -> Machine:
-    model = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), platform.machine())
+    model = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / (1 << 20)
     text = f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB, {platform.system()} {platform.release()}"
     commands = {
@@ -93,7 +104,9 @@ def machine(portero: Path) -> Machine:
         "rustc": ["rustc", "--version"],
     }
     versions = {name: version(argv) for name, argv in commands.items()}
-    commit = subprocess.run(["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=ROOT, capture_output=True, text=True, check=False)
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     versions["portero"] += f" ({commit.stdout.strip() or 'no commit'})"
     # The lock file names the release that is built.
     lock = (ROOT / "Cargo.lock").read_text()

@@ -1,6 +1,7 @@
 """Envoy: bare, and with its `jwt_authn` filter."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,22 @@ class Envoy:
             "RS256": [check(rsa)],
             "RS256, cached": [check(rsa, cached=True)],
         }
-        self.ports = dict(zip(ways, free_ports(len(ways))))
+        self.ports = dict(zip(ways, free_ports(len(ways)), strict=True))
         listeners = [listener(self.ports[way], filters) for way, filters in ways.items()]
         config = {"static_resources": {"listeners": listeners, "clusters": [cluster(origin)]}}
-        argv = (binary, "-c", fleet.write("envoy.json", json.dumps(config)), "--concurrency", str(threads), "-l", "error", "--disable-hot-restart")
+        argv = (
+            binary,
+            "-c",
+            fleet.write("envoy.json", json.dumps(config)),
+            "--concurrency",
+            str(threads),
+            "-l",
+            "error",
+            "--disable-hot-restart",
+        )
         process = fleet.start(*argv)
         for port in self.ports.values():
-            process.wait_for(lambda port=port: listens(port), f"port {port}")  # type: ignore[misc]
+            process.wait_for(partial(listens, port), f"port {port}")
         self.pids = (process.pid,)
 
 
@@ -68,8 +78,16 @@ def check(jwk: dict[str, str], cached: bool = False) -> dict[str, Any]:
 def listener(port: int, filters: list[dict[str, Any]]) -> dict[str, Any]:
     router = typed("filters.http.router.v3.Router", suppress_envoy_headers=True)
     added = FORWARD if filters else {**FORWARD, **IDENTITY}
-    headers = [{"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"} for name, value in added.items()]
-    host = {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "origin"}}], "request_headers_to_add": headers}
+    headers = [
+        {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        for name, value in added.items()
+    ]
+    host = {
+        "name": "all",
+        "domains": ["*"],
+        "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "origin"}}],
+        "request_headers_to_add": headers,
+    }
     manager = typed(
         "filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=str(port),
@@ -88,7 +106,10 @@ def cluster(origin: int) -> dict[str, Any]:
         "type": "STATIC",
         "connect_timeout": "5s",
         "circuit_breakers": {"thresholds": [limits]},
-        "load_assignment": {"cluster_name": "origin", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(origin)}}]}]},
+        "load_assignment": {
+            "cluster_name": "origin",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(origin)}}]}],
+        },
     }
 
 

@@ -1,5 +1,7 @@
 """HAProxy: bare, and with tokens checked by `jwt_verify` and claims compared by hand."""
 
+from functools import partial
+
 from processes import Fleet, free_ports, listens
 from proxies import IDENTITY
 from tokens import AUDIENCE, ISSUER, Key
@@ -32,14 +34,18 @@ class HAProxy:
     """One process with a port for each way of checking: `bare`, and one an algorithm."""
 
     def __init__(self, fleet: Fleet, origin: int, threads: int, keys: list[Key]) -> None:
-        identity = "".join("  http-request set-header {} {}\n".format(name, value.replace(" ", "\\ ")) for name, value in IDENTITY.items())
+        identity = "".join(
+            "  http-request set-header {} {}\n".format(name, value.replace(" ", "\\ "))
+            for name, value in IDENTITY.items()
+        )
         rules = {"bare": identity}
         for key in keys:
             source = key.file.read_text() if key.algorithm.startswith("HS") else key.file
             rules[key.algorithm] = CHECK.format(how=f'"{key.algorithm}","{source}"', issuer=ISSUER, audience=AUDIENCE)
-        self.ports = dict(zip(rules, free_ports(len(rules))))
+        self.ports = dict(zip(rules, free_ports(len(rules)), strict=True))
         frontends = "".join(
-            f"frontend {name}\n  bind 127.0.0.1:{self.ports[name]} backlog 4096\n{rule}{FORWARD}  default_backend origin\n" for name, rule in rules.items()
+            f"frontend {name}\n  bind 127.0.0.1:{self.ports[name]} backlog 4096\n{rule}{FORWARD}  default_backend origin\n"
+            for name, rule in rules.items()
         )
         config = fleet.write(
             f"haproxy-{threads}.cfg",
@@ -60,5 +66,5 @@ defaults
         )
         process = fleet.start(program("haproxy"), "-db", "-f", config)
         for port in self.ports.values():
-            process.wait_for(lambda port=port: listens(port), f"port {port}")  # type: ignore[misc]
+            process.wait_for(partial(listens, port), f"port {port}")
         self.pids = (process.pid,)

@@ -46,7 +46,7 @@ class Nginx:
             "X-Forwarded-Proto": "$scheme",
             "X-Forwarded-Host": "$http_host",
             "Host": "$http_host",
-            "Forwarded": r'for=$remote_addr;proto=$scheme;host=\"$http_host\"',
+            "Forwarded": r"for=$remote_addr;proto=$scheme;host=\"$http_host\"",
             "X-Request-Id": "$request_id",
             # It has one random number a request; the span is a constant.
             "traceparent": "00-$request_id-00f067aa0ba902b7-00",

@@ -46,7 +46,16 @@ class Portero:
 
 
 def folder(
-    fleet: Fleet, name: str, origin: int, keys: Keys, *, threads: int, access_log: bool = False, routes: str = "", more: str = "", listen: int = 0
+    fleet: Fleet,
+    name: str,
+    origin: int,
+    keys: Keys,
+    *,
+    threads: int,
+    access_log: bool = False,
+    routes: str = "",
+    more: str = "",
+    listen: int = 0,
 ) -> Path:
     """A folder with a config. Without `routes` there is one for every path; `more` are further tables."""
     path = fleet.folder / name

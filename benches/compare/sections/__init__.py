@@ -53,7 +53,9 @@ class Target:
 
     @property
     def met(self) -> bool:
-        return {"≤": self.measured <= self.bound, "≥": self.measured >= self.bound, "<": self.measured < self.bound}[self.relation]
+        return {"≤": self.measured <= self.bound, "≥": self.measured >= self.bound, "<": self.measured < self.bound}[
+            self.relation
+        ]
 
 
 @dataclass

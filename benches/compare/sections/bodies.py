@@ -20,12 +20,23 @@ def measure(stage: Stage) -> Section:
         rows.append(gateway.row(f"Portero HS256, {many(threads)}", stage.keys.hot("HS256"), threads))
     table, targets, raw = [], [], {}
     for path in BODIES:
-        taken = rounds([saturated(row, setting.connections, path=path) for row in rows], setting.rounds, setting.seconds)
+        taken = rounds(
+            [saturated(row, setting.connections, path=path) for row in rows], setting.rounds, setting.seconds
+        )
         table += [line(path, row, taken) for row in rows]
         ours, theirs = fastest(taken, "Portero"), fastest(taken, "nginx")
-        targets.append(Target(f"{NAMES[path]}: requests a second, {ours} ÷ {theirs}", ratio(taken[ours], taken[theirs], "rate"), "≥", BOUND))
+        targets.append(
+            Target(
+                f"{NAMES[path]}: requests a second, {ours} ÷ {theirs}",
+                ratio(taken[ours], taken[theirs], "rate"),
+                "≥",
+                BOUND,
+            )
+        )
         raw[path] = {name: summary(got) for name, got in taken.items()}
-    notes = ["Each proxy at the thread count with which it is faster; all that runs shares two cores, so what a proxy leaves is what the origin and wrk have."]
+    notes = [
+        "Each proxy at the thread count with which it is faster; all that runs shares two cores, so what a proxy leaves is what the origin and wrk have."
+    ]
     head = ["body", "proxy", "µs CPU a request", "user", "system", "requests a second", "MB a second", "bad answers"]
     return Section("bodies", "Bodies", head, table, targets, notes, raw=raw)
 
@@ -34,7 +45,14 @@ def line(path: str, row: Row, taken: Samples) -> list[str]:
     got = taken[row.name]
     megabytes = median(got, "rate") * BODIES[path] / 1e6
     figures = [f"{median(got, field):.1f}" for field in ("cpu_us", "user_us", "system_us")]
-    return [NAMES[path], row.name, *figures, f"{median(got, 'rate'):,.0f}", f"{megabytes:,.0f}", str(sum(each.bad for each in got) or "")]
+    return [
+        NAMES[path],
+        row.name,
+        *figures,
+        f"{median(got, 'rate'):,.0f}",
+        f"{megabytes:,.0f}",
+        str(sum(each.bad for each in got) or ""),
+    ]
 
 
 def fastest(taken: Samples, prefix: str) -> str:

@@ -4,12 +4,14 @@ import random
 import sqlite3
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from load import Load, counted, wrk
-from measure import Job, Samples, median, ratio, rounds, summary
+from measure import Job, Samples, median, ratio, rounds, saturated, summary
 from processes import Failed
 from proxies import Row
+from proxies.nginx import Nginx
 from proxies.portero import Portero, folder, route
 from sections import Section, Stage, Target
 from tools import say
@@ -22,6 +24,8 @@ ROUTES = (10, 10_000)
 REVOCATIONS = 10_000_000
 HOT_TOKENS = 1_000_000
 CONNECTIONS = (32, 2_000)
+
+CONNECTIONS_SECONDS_MIN = 10
 
 TOKENS_IN_TURN = 1_024
 """Beside revocations: one token alone would ask for one place of their table, which stays in the processor's cache."""
@@ -49,17 +53,42 @@ class Pair:
     few: Job
     many: Job
     note: str = ""
+    judged: bool = True
+    """Whether the target is about it; the others are there to compare with."""
+    seconds_min: int = 0
 
 
 def measure(stage: Stage) -> Section:
-    head = ["", "few", "many", "µs CPU a request: few", "many", "ratio", "requests a second: few", "many", "MiB: few", "many", "bad answers"]
-    section = Section("growth", "Growth", head, [], [], [f"Portero with {THREADS} threads, HS256. Each pair has the same load but for what grows, in turn within one run."])
-    for make in (routes, revocations, hot_tokens, connections):
+    head = [
+        "",
+        "few",
+        "many",
+        "µs CPU a request: few",
+        "many",
+        "ratio",
+        "requests a second: few",
+        "many",
+        "MiB: few",
+        "many",
+        "bad answers",
+    ]
+    section = Section(
+        "growth",
+        "Growth",
+        head,
+        [],
+        [],
+        [
+            f"Portero with {THREADS} threads, HS256. Each pair has the same load but for what grows, in turn within one run."
+        ],
+    )
+    for make in (routes, revocations, hot_tokens, connections, connections_of_nginx):
         pair = make(stage)
-        taken = rounds([pair.few, pair.many], stage.setting.rounds, stage.setting.seconds)
+        taken = rounds([pair.few, pair.many], stage.setting.rounds, max(stage.setting.seconds, pair.seconds_min))
         grown = ratio(taken[pair.many.name], taken[pair.few.name])
         section.rows.append(line(pair, taken, grown))
-        section.targets.append(Target(f"{pair.what}: {pair.few.name} → {pair.many.name}", grown, "≤", BOUND))
+        if pair.judged:
+            section.targets.append(Target(f"{pair.what}: {pair.few.name} → {pair.many.name}", grown, "≤", BOUND))
         section.notes += [f"{pair.what}: {pair.note}"] if pair.note else []
         section.raw[pair.what] = {name: summary(got) for name, got in taken.items()}
     return section
@@ -75,24 +104,24 @@ def line(pair: Pair, taken: Samples, grown: float) -> list[str]:
 
 
 def gateway(stage: Stage, name: str, *, routes: str = "", more: str = "") -> Portero:
-    return Portero(stage.fleet, stage.setting.portero, folder(stage.fleet, name, stage.origin, stage.keys, threads=THREADS, routes=routes, more=more))
-
-
-def job(stage: Stage, portero: Portero, name: str, connections: int | None = None, **script: object) -> Job:
-    row = portero.row(name, stage.keys.hot("HS256"), THREADS)
-    at_once = connections or stage.setting.connections
-    return Job(row, lambda seconds: wrk(row.url(), seconds=seconds, connections=at_once, **script))  # type: ignore[arg-type]
+    return Portero(
+        stage.fleet,
+        stage.setting.portero,
+        folder(stage.fleet, name, stage.origin, stage.keys, threads=THREADS, routes=routes, more=more),
+    )
 
 
 def routes(stage: Stage) -> Pair:
     """Every request is for the next route."""
-    jobs = []
+    jobs, tokens = [], stage.keys.hot("HS256")
     for count in ROUTES:
         names = [f"service-{at}" for at in range(count)]
         portero = gateway(stage, f"routes-{count}", routes="".join(route(name, f"/{name}") for name in names))
         paths = stage.fleet.write(f"paths-{count}", "".join(f"/{name}/v1/items\n" for name in names))
-        jobs.append(job(stage, portero, f"{count:,}", tokens=stage.keys.hot("HS256"), paths=paths))
-    return Pair("routes", *jobs, note="requests go to all of them in turn.")
+        row = portero.row(f"{count:,}", tokens, THREADS)
+        jobs.append(saturated(row, stage.setting.connections, script={"tokens": tokens, "paths": paths}))
+    few, many = jobs
+    return Pair("routes", few, many, note="requests go to all of them in turn.")
 
 
 def revocations(stage: Stage) -> Pair:
@@ -109,9 +138,10 @@ def revocations(stage: Stage) -> Pair:
     took = time.monotonic() - began
     if (held := many.metric("portero_revocations")) != count:
         raise Failed(f"the gateway holds {held:,.0f} of {count:,} revocations")
-    jobs = [job(stage, each, name, tokens=tokens) for each, name in ((few, "0"), (many, f"{count:,}"))]
+    rows = few.row("0", tokens, THREADS), many.row(f"{count:,}", tokens, THREADS)
+    none, all_of_them = (saturated(row, stage.setting.connections) for row in rows)
     note = f"rows of revoked tokens in the store's table, spread over a day; the gateway had read them {took:.1f} s after its start. {TOKENS_IN_TURN:,} good tokens in turn on both sides."
-    return Pair("revocations", *jobs, note=note)
+    return Pair("revocations", none, all_of_them, note=note)
 
 
 def fill(store: Path, count: int) -> None:
@@ -119,14 +149,20 @@ def fill(store: Path, count: int) -> None:
     now, step, chance = time.time_ns() // 1_000_000, (1 << 128) // count, random.Random(count)
 
     def row(at: int) -> tuple[bytes, int, int]:
-        return (at * step + chance.randrange(step)).to_bytes(16), now + chance.randrange(REVOCATION_LIFETIME_MS // 24, REVOCATION_LIFETIME_MS), now
+        return (
+            (at * step + chance.randrange(step)).to_bytes(16),
+            now + chance.randrange(REVOCATION_LIFETIME_MS // 24, REVOCATION_LIFETIME_MS),
+            now,
+        )
 
     database = sqlite3.connect(store)
     try:
         with database:
             for begin in range(0, count, REVOCATION_CHUNK):
                 rows = (row(at) for at in range(begin, min(begin + REVOCATION_CHUNK, count)))
-                database.executemany("INSERT INTO revocations (kind, subject, expires_at, created_at) VALUES ('token', ?, ?, ?)", rows)
+                database.executemany(
+                    "INSERT INTO revocations (kind, subject, expires_at, created_at) VALUES ('token', ?, ?, ?)", rows
+                )
     finally:
         database.close()
 
@@ -139,18 +175,18 @@ def hot_tokens(stage: Stage) -> Pair:
     files = {name: stage.keys.file(f"stream-{name}", stage.keys["HS256"].tokens(name)) for name in (1, count)}
     # One round after the other begins elsewhere, so that all of them stay hot and none is hotter.
     chance = random.Random(count)
-    few, many = (gateway(stage, f"hot-{name}", more=cache) for name in files)
-    warm(stage, many, files[count], count)
-    jobs = []
-    for portero, (name, file) in zip((few, many), files.items()):
-        row = portero.row(f"{name:,}", file, THREADS)
+    gateways = {name: gateway(stage, f"hot-{name}", more=cache) for name in files}
+    few, many = (gateways[name].row(f"{name:,}", file, THREADS) for name, file in files.items())
+    warm(stage, gateways[count], files[count], count)
 
-        def load(seconds: int, row: Row = row, several: bool = name > 1) -> Load:
-            return wrk(row.url(), seconds=seconds, connections=stage.setting.connections, stream=row.tokens, **{"from": chance.random() if several else 0})  # type: ignore[arg-type]
+    def load(row: Row, seconds: int) -> Load:
+        begin = chance.random() if row is many else 0
+        return wrk(
+            row.url(), {"stream": row.tokens, "from": begin}, seconds=seconds, connections=stage.setting.connections
+        )
 
-        jobs.append(Job(row, load))
-    note = f"in turn, from another place in each round. The cache must bear them: `cache.entries = {entries}`, `cache.bytes = \"{CACHE_BYTES}\"`; before the rounds all were in it."
-    return Pair("hot tokens", *jobs, note=note)
+    note = f'in turn, from another place in each round. The cache must bear them: `cache.entries = {entries}`, `cache.bytes = "{CACHE_BYTES}"`; before the rounds all were in it.'
+    return Pair("hot tokens", Job(few, partial(load, few)), Job(many, partial(load, many)), note=note)
 
 
 def warm(stage: Stage, portero: Portero, tokens: Path, count: int) -> None:
@@ -158,7 +194,7 @@ def warm(stage: Stage, portero: Portero, tokens: Path, count: int) -> None:
     url = f"http://127.0.0.1:{portero.port}/"
     for _ in range(WARM_PASSES_MAX):
         before = portero.metric("portero_token_cache_misses_total")
-        counted(url, requests=count, connections=stage.setting.connections, stream=tokens)
+        counted(url, {"stream": tokens}, requests=count, connections=stage.setting.connections)
         missed = portero.metric("portero_token_cache_misses_total") - before
         say(f"{missed:,.0f} of {count:,} tokens were not in the cache")
         if missed <= count * (1 - HITS_MIN):
@@ -168,5 +204,14 @@ def warm(stage: Stage, portero: Portero, tokens: Path, count: int) -> None:
 
 def connections(stage: Stage) -> Pair:
     portero = gateway(stage, "connections")
-    few, many = (job(stage, portero, f"{count:,}", count, tokens=stage.keys.hot("HS256")) for count in CONNECTIONS)
-    return Pair("connections", few, many)
+    tokens = stage.keys.hot("HS256")
+    few, many = (saturated(portero.row(f"{count:,}", tokens, THREADS), count) for count in CONNECTIONS)
+    note = f"rounds of {CONNECTIONS_SECONDS_MIN} s at least, since each begins with opening them; what the kernel takes for more connections it takes from nginx too."
+    return Pair("connections", few, many, note=note, seconds_min=CONNECTIONS_SECONDS_MIN)
+
+
+def connections_of_nginx(stage: Stage) -> Pair:
+    proxy = Nginx(stage.fleet, stage.origin, THREADS)
+    row = Row("nginx", proxy.port, proxy.pids, stage.keys.hot("HS256"), THREADS)
+    few, many = (saturated(row, count, key=f"{count:,}") for count in CONNECTIONS)
+    return Pair("connections, nginx bare", few, many, judged=False, seconds_min=CONNECTIONS_SECONDS_MIN)

@@ -14,6 +14,9 @@ THREADS = (1, 2)
 
 ENVOY_THREADS = 2
 
+GOAL = 1.25
+"""× nginx bare: what is wanted in the end."""
+
 HAPROXY_CHECKS = ("bare", "HS256", "RS256")
 
 
@@ -52,26 +55,42 @@ def envoy_rows(stage: Stage) -> list[Row]:
         return []
     proxy = Envoy(stage.fleet, stage.setting.envoy, stage.origin, ENVOY_THREADS, stage.keys)
     tokens = {way: stage.keys.hot("RS256" if way.startswith("RS256") else "HS256") for way in proxy.ports}
-    return [Row(f"Envoy {way}, {many(ENVOY_THREADS)}", port, proxy.pids, tokens[way], ENVOY_THREADS) for way, port in proxy.ports.items()]
+    return [
+        Row(f"Envoy {way}, {many(ENVOY_THREADS)}", port, proxy.pids, tokens[way], ENVOY_THREADS)
+        for way, port in proxy.ports.items()
+    ]
 
 
 def pingora_rows(stage: Stage) -> list[Row]:
     tokens = stage.keys.hot("HS256")
     proxies = {threads: Pingora(stage.fleet, stage.setting.bare, stage.origin, threads) for threads in THREADS}
-    return [Row(f"bare pingora, {many(n)}", proxy.port, proxy.pids, tokens, n, plain=True) for n, proxy in proxies.items()]
+    return [
+        Row(f"bare pingora, {many(n)}", proxy.port, proxy.pids, tokens, n, plain=True) for n, proxy in proxies.items()
+    ]
 
 
 def portero_rows(stage: Stage) -> list[Row]:
     rows = []
     for threads in THREADS:
         for logs in (False, True):
-            home = folder(stage.fleet, f"portero-{threads}-{logs}", stage.origin, stage.keys, threads=threads, access_log=logs)
+            home = folder(
+                stage.fleet, f"portero-{threads}-{logs}", stage.origin, stage.keys, threads=threads, access_log=logs
+            )
             gateway = Portero(stage.fleet, stage.setting.portero, home)
             # What the algorithm changes is the miss: two of them are enough to see it, at one thread all four.
             algorithms = ALGORITHMS if threads == 1 and not logs else ("HS256", "RS256")
             for algorithm in algorithms:
                 name = f"Portero {algorithm}, {many(threads)}" + (", access log" if logs else "")
-                rows.append(Row(name, gateway.port, gateway.pids, stage.keys.hot(algorithm), threads, log=gateway.log if logs else None))
+                rows.append(
+                    Row(
+                        name,
+                        gateway.port,
+                        gateway.pids,
+                        stage.keys.hot(algorithm),
+                        threads,
+                        log=gateway.log if logs else None,
+                    )
+                )
     return rows
 
 
@@ -87,10 +106,34 @@ def section(rows: list[Row], taken: Samples) -> Section:
         mine = taken[row.name]
         figures = [f"{median(mine, field):.1f}" for field in ("cpu_us", "user_us", "system_us")]
         to_nginx = f"{ratio(mine, taken[nginx]):.2f}" if nginx else "–"
-        tail = [f"{median(mine, 'rate'):,.0f}", f"{median(mine, 'p50_us'):.0f}", f"{median(mine, 'p99_us'):.0f}", f"{median(mine, 'resident_mib'):.0f}"]
+        tail = [
+            f"{median(mine, 'rate'):,.0f}",
+            f"{median(mine, 'p50_us'):.0f}",
+            f"{median(mine, 'p99_us'):.0f}",
+            f"{median(mine, 'resident_mib'):.0f}",
+        ]
         table.append([row.name, *figures, to_nginx, *tail, str(sum(each.bad for each in mine) or "")])
-    bars = [{"name": row.name, "group": row.name.split(" ")[0], "user": median(taken[row.name], "user_us"), "system": median(taken[row.name], "system_us")} for row in rows]
-    head = ["proxy", "µs CPU a request", "user", "system", "× nginx bare", "requests a second", "p50 µs", "p99 µs", "MiB", "bad answers"]
+    bars = [
+        {
+            "name": row.name,
+            "group": row.name.split(" ")[0],
+            "user": median(taken[row.name], "user_us"),
+            "system": median(taken[row.name], "system_us"),
+        }
+        for row in rows
+    ]
+    head = [
+        "proxy",
+        "µs CPU a request",
+        "user",
+        "system",
+        "× nginx bare",
+        "requests a second",
+        "p50 µs",
+        "p99 µs",
+        "MiB",
+        "bad answers",
+    ]
     notes = [
         "`× nginx bare` is to the cheaper of its two settings; so is every target that names a proxy without its threads.",
         "p50 and p99 are of full load, where they say how long the queue is; [latency](#latency) has them at a fixed rate.",
@@ -113,10 +156,16 @@ def targets(taken: Samples) -> list[Target]:
             ours = f"Portero {algorithm}, {many(threads)}"
             if bare in taken and ours in taken:
                 found.append(Target(f"{ours} ÷ {bare}", ratio(taken[ours], taken[bare]), "≤", 1.10))
-    bounds = (("HAProxy HS256", "HS256", 1.05), ("HAProxy RS256", "RS256", 0.55), ("Envoy RS256, cached", "RS256", 0.5), ("nginx bare", "HS256", 1.45))
-    for prefix, algorithm, bound in (*bounds, ("nginx bare", "HS256", 1.25)):
-        ours, theirs = cheapest(taken, f"Portero {algorithm}"), cheapest(taken, prefix)
-        if ours and theirs:
-            goal = " (the goal)" if bound == 1.25 else ""
-            found.append(Target(f"{ours} ÷ {theirs}{goal}", ratio(taken[ours], taken[theirs]), "≤", bound))
+    bounds = (
+        ("HAProxy HS256", "HS256", 1.05),
+        ("HAProxy RS256", "RS256", 0.55),
+        ("Envoy RS256, cached", "RS256", 0.5),
+        ("nginx bare", "HS256", 1.45),
+        ("nginx bare", "HS256", GOAL),
+    )
+    for prefix, algorithm, bound in bounds:
+        best, peer = cheapest(taken, f"Portero {algorithm}"), cheapest(taken, prefix)
+        if best and peer:
+            goal = " (the goal)" if bound == GOAL else ""
+            found.append(Target(f"{best} ÷ {peer}{goal}", ratio(taken[best], taken[peer]), "≤", bound))
     return found

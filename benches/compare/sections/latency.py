@@ -42,7 +42,12 @@ def measure(stage: Stage) -> Section:
     ]
 
     def load(row: Row, rate: int | None) -> Job:
-        return Job(row, lambda seconds: oha(binary, row.url(), rate=rate, seconds=seconds, connections=setting.connections, tokens=tokens))
+        return Job(
+            row,
+            lambda seconds: oha(
+                binary, row.url(), rate=rate, seconds=seconds, connections=setting.connections, tokens=tokens
+            ),
+        )
 
     full = rounds([load(row, None) for row in rows[1:]], min(setting.rounds, SATURATION_ROUNDS), setting.seconds)
     saturation = min(median(got, "rate") for got in full.values())
@@ -50,11 +55,21 @@ def measure(stage: Stage) -> Section:
     say(f"{rate:,} requests a second")
     taken = rounds([load(row, rate) for row in rows], setting.rounds, max(setting.seconds, LATENCY_SECONDS_MIN))
     table = [
-        [name, f"{median(got, 'rate'):,.0f}", f"{median(got, 'p50_us'):.0f}", f"{median(got, 'p99_us'):.0f}", f"{median(got):.1f}", str(sum(each.bad for each in got) or "")]
+        [
+            name,
+            f"{median(got, 'rate'):,.0f}",
+            f"{median(got, 'p50_us'):.0f}",
+            f"{median(got, 'p99_us'):.0f}",
+            f"{median(got):.1f}",
+            str(sum(each.bad for each in got) or ""),
+        ]
         for name, got in taken.items()
     ]
     ours, theirs = taken["Portero HS256"], taken["HAProxy HS256"]
-    targets = [Target(f"{field[:3]}, Portero ÷ HAProxy", ratio(ours, theirs, field), "≤", 1.0) for field in ("p50_us", "p99_us")]
+    targets = [
+        Target(f"{field[:3]}, Portero ÷ HAProxy", ratio(ours, theirs, field), "≤", 1.0)
+        for field in ("p50_us", "p99_us")
+    ]
     notes = [
         f"oha at {rate:,} requests a second: {PART_OF_SATURATION:.0%} of {saturation:,.0f}, which the slower of Portero and HAProxy bore from the same generator in the same run. "
         "Corrected for coordinated omission: a request that could not be sent in time counts from when it was due. "
@@ -62,7 +77,15 @@ def measure(stage: Stage) -> Section:
     ]
     reached = min(median(got, "rate") for got in taken.values())
     if reached < rate * RATE_MIN:
-        notes.append(f"The generator reached only {reached:,.0f} requests a second: **these figures are its own**, and no verdict on a proxy.")
+        notes.append(
+            f"The generator reached only {reached:,.0f} requests a second: **these figures are its own**, and no verdict on a proxy."
+        )
     spread = {name: statistics.pstdev(each.p99_us for each in got) for name, got in taken.items()}
-    notes.append("Spread of p99 between rounds (standard deviation): " + ", ".join(f"{name} {value:.0f} µs" for name, value in spread.items()) + ".")
-    return Section("latency", title, head, table, targets, notes, raw={name: summary(got) for name, got in taken.items()})
+    notes.append(
+        "Spread of p99 between rounds (standard deviation): "
+        + ", ".join(f"{name} {value:.0f} µs" for name, value in spread.items())
+        + "."
+    )
+    return Section(
+        "latency", title, head, table, targets, notes, raw={name: summary(got) for name, got in taken.items()}
+    )

@@ -29,7 +29,9 @@ GROWTH_FROM_MINUTE = 2
 
 
 def measure(stage: Stage) -> Section:
-    gateway = Portero(stage.fleet, stage.setting.portero, folder(stage.fleet, "memory", stage.origin, stage.keys, threads=THREADS))
+    gateway = Portero(
+        stage.fleet, stage.setting.portero, folder(stage.fleet, "memory", stage.origin, stage.keys, threads=THREADS)
+    )
     idle = resident_kib(gateway.pids) / 1024
     token = stage.keys.hot("HS256").read_text().strip()
     request = f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
@@ -39,8 +41,14 @@ def measure(stage: Stage) -> Section:
     each = (resident_kib(gateway.pids) - before) / CONNECTIONS
     for connection in held:
         connection.close()
-    rows = [["resident when idle", f"{idle:.1f} MiB"], [f"each of {CONNECTIONS:,} idle connections, with a request behind it", f"{each:.1f} KiB"]]
-    targets = [Target("resident when idle", idle, "≤", IDLE_MIB_MAX, "MiB"), Target("an idle connection", each, "≤", CONNECTION_KIB_MAX, "KiB")]
+    rows = [
+        ["resident when idle", f"{idle:.1f} MiB"],
+        [f"each of {CONNECTIONS:,} idle connections, with a request behind it", f"{each:.1f} KiB"],
+    ]
+    targets = [
+        Target("resident when idle", idle, "≤", IDLE_MIB_MAX, "MiB"),
+        Target("an idle connection", each, "≤", CONNECTION_KIB_MAX, "KiB"),
+    ]
     section = Section("memory", "Memory", ["what", "figure"], rows, targets)
     if stage.setting.soak_minutes:
         soak(stage, gateway, section)
@@ -69,11 +77,21 @@ def soak(stage: Stage, gateway: Portero, section: Section) -> None:
     setting, taken = stage.setting, []
     url, tokens = f"http://127.0.0.1:{gateway.port}/", stage.keys.hot("HS256")
     for minute in range(1, setting.soak_minutes + 1):
-        done = wrk(url, seconds=SOAK_SECONDS, connections=setting.connections, tokens=tokens)
+        done = wrk(url, {"tokens": tokens}, seconds=SOAK_SECONDS, connections=setting.connections)
         taken.append(resident_kib(gateway.pids) / 1024)
-        say(f"minute {minute}: {taken[-1]:.1f} MiB, {done.requests:,} requests" + (f", {done.bad} BAD" if done.bad else ""))
+        say(
+            f"minute {minute}: {taken[-1]:.1f} MiB, {done.requests:,} requests"
+            + (f", {done.bad} BAD" if done.bad else "")
+        )
     section.rows.append(["resident in each minute under load, MiB", ", ".join(f"{mib:.1f}" for mib in taken)])
     if len(taken) > GROWTH_FROM_MINUTE:
         grown = taken[-1] / taken[GROWTH_FROM_MINUTE - 1]
-        section.targets.append(Target(f"minute {len(taken)} ÷ minute {GROWTH_FROM_MINUTE} (no growth, within {GROWTH_MAX - 1:.0%})", grown, "≤", GROWTH_MAX))
+        section.targets.append(
+            Target(
+                f"minute {len(taken)} ÷ minute {GROWTH_FROM_MINUTE} (no growth, within {GROWTH_MAX - 1:.0%})",
+                grown,
+                "≤",
+                GROWTH_MAX,
+            )
+        )
     section.raw["soak_mib"] = taken

@@ -22,7 +22,9 @@ REALMS = {"HS256": "sws", "RS256": "maxpoint", "ES256": "become", "EdDSA": "oaut
 def measure(stage: Stage) -> Section:
     (port,) = free_ports(1)
     realms = "".join(
-        f'[realms.{dialect}]\ndialect = "{dialect}"\nalgorithm = "{algorithm}"\n' + ('timezone = "UTC"\n\n' if dialect == "sws" else "\n") for algorithm, dialect in REALMS.items()
+        f'[realms.{dialect}]\ndialect = "{dialect}"\nalgorithm = "{algorithm}"\n'
+        + ('timezone = "UTC"\n\n' if dialect == "sws" else "\n")
+        for algorithm, dialect in REALMS.items()
     )
     more = f'[tokens]\nissuer = "https://portero.example"\n\n{realms}'
     home = folder(stage.fleet, "start", stage.origin, stage.keys, threads=THREADS, more=more, listen=port)
@@ -32,8 +34,18 @@ def measure(stage: Stage) -> Section:
     taken = [started(stage, home, port, token) for _ in range(STARTS)]
     middle = statistics.median(taken)
     rows = [[f"{STARTS} starts", f"{middle:.0f}", f"{min(taken):.0f}", f"{max(taken):.0f}"]]
-    notes = [f"From `exec` to the whole of the first answer with status 200, asked for each millisecond with a good token; the store has the keys of {len(REALMS)} realms ({', '.join(REALMS)}), and one issuer's keys lie in files."]
-    return Section("start", "Start", ["", "median ms", "least", "most"], rows, [Target("median", middle, "≤", BOUND_MS, "ms")], notes, raw={"ms": taken})
+    notes = [
+        f"From `exec` to the whole of the first answer with status 200, asked for each millisecond with a good token; the store has the keys of {len(REALMS)} realms ({', '.join(REALMS)}), and one issuer's keys lie in files."
+    ]
+    return Section(
+        "start",
+        "Start",
+        ["", "median ms", "least", "most"],
+        rows,
+        [Target("median", middle, "≤", BOUND_MS, "ms")],
+        notes,
+        raw={"ms": taken},
+    )
 
 
 def started(stage: Stage, home: Path, port: int, token: str) -> float:

@@ -77,6 +77,7 @@ tests: ## Run every test, and every benchmark once
 	@deploy/tools cargo cc cmake curl h2load nginx openssl python3 cargo-nextest
 	$(CARGO) nextest run --locked --all-targets --no-fail-fast
 	$(CARGO) test --locked --doc --quiet
+	cd benches/compare && python3 -B -m unittest discover --quiet --top-level-directory . --start-directory tests
 
 check: ## Check that the gateway.toml that ships is good
 	$(CARGO) run --locked --quiet -- check --config gateway.toml

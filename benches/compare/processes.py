@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-START_SECONDS_MAX = 60.0
+START_SECONDS_MAX = 180.0
+"""A gateway reads 10 million revocations before it serves."""
 STOP_SECONDS_MAX = 10.0
 POLL_SECONDS = 0.02
 LOG_BYTES_SHOWN = 2000

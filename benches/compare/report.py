@@ -7,13 +7,19 @@ from typing import Any
 
 from sections import SECTIONS, Section, Target
 
+LOAD_QUIET = 0.5
+"""Average of processes that want to run, up to which a machine is quiet."""
+
 HEADER = """# Portero beside its peers
 
 Written by `make compare` ([compare](compare)); do not edit. {summary}
 
 | | |
 |---|---|
-{facts}
+| machine | {machine} |
+| versions | {versions} |
+| date | {date} |
+| load average before | {load} |
 
 CPU time is that of the proxy's processes, user and system, from `/proc`, divided by the requests that were answered. Each section was measured in one run, every row of a table in every round, in the order of the
 table and back in turn; figures are medians of {rounds} rounds of {seconds} s, and ratios are the medians of those within a round: **compare ratios within a table, and not absolute figures between runs**.
@@ -41,14 +47,10 @@ def render(parts: Sequence[dict[str, Any]]) -> str:
     every = [target for section in sections for target in section.targets]
     text = HEADER.format(
         summary=f"{sum(target.met for target in every)} of {len(every)} targets are met.",
-        facts="\n".join(
-            f"| {name} | {value} |"
-            for name, value in {
-                "machine": facts["machine"],
-                "versions": versions(facts),
-                "date": newest["section"]["run"],
-            }.items()
-        ),
+        machine=facts["machine"],
+        load=load(facts),
+        versions=versions(facts),
+        date=newest["section"]["run"],
         rounds=facts["rounds"],
         seconds=facts["seconds"],
         connections=facts["connections"],
@@ -59,6 +61,12 @@ def render(parts: Sequence[dict[str, Any]]) -> str:
     for part, section in zip(parts, sections, strict=True):
         text += render_section(section, facts, part["facts"], newest["section"]["run"])
     return text
+
+
+def load(facts: dict[str, Any]) -> str:
+    """What else ran: a run beside other work says little."""
+    average: float = facts["load"]
+    return f"{average:.2f}" if average <= LOAD_QUIET else f"{average:.2f}: **the machine was not quiet**"
 
 
 def versions(facts: dict[str, Any]) -> str:

@@ -85,7 +85,8 @@ class Machine:
     versions: dict[str, str]
 
 
-def machine(portero: Path) -> Machine:
+def machine(portero: Path, ours: bool) -> Machine:
+    """`ours` says that the binary was built from this repository as it stands."""
     model = next(
         (
             line.split(":", 1)[1].strip()
@@ -104,10 +105,14 @@ def machine(portero: Path) -> Machine:
         "rustc": ["rustc", "--version"],
     }
     versions = {name: version(argv) for name, argv in commands.items()}
+    if (STATE / "envoy").exists():
+        versions["Envoy"] = ENVOY_VERSION
+    if (STATE / "oha").exists():
+        versions["oha"] = OHA_VERSION
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    versions["portero"] += f" ({commit.stdout.strip() or 'no commit'})"
+    versions["portero"] += f" ({commit.stdout.strip() or 'no commit'})" if ours else " (a binary from elsewhere)"
     # The lock file names the release that is built.
     lock = (ROOT / "Cargo.lock").read_text()
     found = re.search(r'name = "pingora"\nversion = "([^"]+)"', lock)

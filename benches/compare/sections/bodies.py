@@ -35,7 +35,8 @@ def measure(stage: Stage) -> Section:
         )
         raw[path] = {name: summary(got) for name, got in taken.items()}
     notes = [
-        "Each proxy at the thread count with which it is faster; all that runs shares two cores, so what a proxy leaves is what the origin and wrk have."
+        "Targets take each proxy at the thread count with which it is faster. "
+        "All that runs shares the cores: what a proxy leaves is what the origin and wrk have.",
     ]
     head = ["body", "proxy", "µs CPU a request", "user", "system", "requests a second", "MB a second", "bad answers"]
     return Section("bodies", "Bodies", head, table, targets, notes, raw=raw)

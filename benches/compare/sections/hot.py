@@ -77,7 +77,7 @@ def portero_rows(stage: Stage) -> list[Row]:
                 stage.fleet, f"portero-{threads}-{logs}", stage.origin, stage.keys, threads=threads, access_log=logs
             )
             gateway = Portero(stage.fleet, stage.setting.portero, home)
-            # What the algorithm changes is the miss: two of them are enough to see it, at one thread all four.
+            # A remembered token costs the same whatever signed it: all four show that once.
             algorithms = ALGORITHMS if threads == 1 and not logs else ("HS256", "RS256")
             for algorithm in algorithms:
                 name = f"Portero {algorithm}, {many(threads)}" + (", access log" if logs else "")
@@ -135,8 +135,10 @@ def section(rows: list[Row], taken: Samples) -> Section:
         "bad answers",
     ]
     notes = [
-        "`× nginx bare` is to the cheaper of its two settings; so is every target that names a proxy without its threads.",
-        "p50 and p99 are of full load, where they say how long the queue is; [latency](#latency) has them at a fixed rate.",
+        "`× nginx bare` is to the cheaper of its two settings. Targets take each proxy at its cheapest thread count, "
+        "but those beside the bare pingora at every one.",
+        "p50 and p99 are of full load, where they say how long the queue is; "
+        "[latency](#latency) has them at a fixed rate.",
     ]
     raw = {name: summary(samples) for name, samples in taken.items()}
     return Section("hot", "Hot token", head, table, targets(taken), notes, bars, raw)

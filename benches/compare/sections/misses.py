@@ -77,7 +77,8 @@ def section(taken: Samples) -> Section:
         for algorithm, bound in BOUNDS.items()
     ]
     notes = [
-        f"{TOKENS:,} tokens in turn, each once, {THREADS} threads each, {len(next(iter(taken.values())))} rounds. In each round Portero is a new process, warmed with one other token, so that its cache holds none of them; "
+        f"{TOKENS:,} tokens in turn, each once, {THREADS} threads each, {len(next(iter(taken.values())))} rounds. "
+        "In each round Portero is a new process, warmed with one other token, so that its cache holds none of them; "
         "its counter of misses is asked afterwards. HAProxy keeps none.",
     ]
     return Section(

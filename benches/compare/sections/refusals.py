@@ -61,8 +61,10 @@ def measure(stage: Stage) -> Section:
         Target(f"{name} ÷ {other}", ratio(taken[name], taken[other]), "<", 1.0) for name, other in beside.items()
     ]
     notes = [
-        f"Portero with {THREADS} threads; all rows are of one process. “Bad answers” of a refusal are those that were let through.",
-        "Of wrong signatures the first 1,000 of ten seconds are checked, and the others answered 429 unchecked (`throttle.bad_tokens`).",
+        f"Portero with {THREADS} threads; all rows are of one process. "
+        "“Bad answers” of a refusal are those that were let through.",
+        "Of wrong signatures the first 1,000 of ten seconds are checked, "
+        "and the others answered 429 unchecked (`throttle.bad_tokens`).",
     ]
     head = ["request", "µs CPU a request", "user", "system", "requests a second", "bad answers"]
     return Section(

@@ -35,7 +35,8 @@ def measure(stage: Stage) -> Section:
     middle = statistics.median(taken)
     rows = [[f"{STARTS} starts", f"{middle:.0f}", f"{min(taken):.0f}", f"{max(taken):.0f}"]]
     notes = [
-        f"From `exec` to the whole of the first answer with status 200, asked for each millisecond with a good token; the store has the keys of {len(REALMS)} realms ({', '.join(REALMS)}), and one issuer's keys lie in files."
+        "From `exec` to the whole of the first answer with status 200, asked for each millisecond with a good token. "
+        f"The store has the keys of {len(REALMS)} realms ({', '.join(REALMS)}); those of one issuer lie in files.",
     ]
     return Section(
         "start",

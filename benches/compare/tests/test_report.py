@@ -11,6 +11,7 @@ from sections import Section, Target
 
 FACTS = {
     "machine": "2 cores",
+    "load": 0.1,
     "versions": {"nginx": "1.22.1"},
     "rounds": 5,
     "seconds": 5,
@@ -37,6 +38,10 @@ class Report(unittest.TestCase):
     def test_a_section_of_another_run_says_what_differs(self) -> None:
         text = report.render([part("hot", "2026-11-21 10:00 UTC"), part("start", "2026-11-20 10:00 UTC", rounds=3)])
         self.assertIn("Of another run, at 2026-11-20 10:00 UTC, with 3 rounds of 5 s.", text)
+
+    def test_a_busy_machine_is_named(self) -> None:
+        self.assertNotIn("not quiet", report.render([part("hot", "2026-11-21 10:00 UTC")]))
+        self.assertIn("not quiet", report.render([part("hot", "2026-11-21 10:00 UTC", load=2.5)]))
 
     def test_relations_are_what_they_look_like(self) -> None:
         self.assertTrue(Target("", 0.9, "≥", 0.9).met)

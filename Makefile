@@ -6,11 +6,11 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS = token jwks opaque
 
-# Arguments of the demo: make demo ARGS='--dir /tmp/demo'
+# Arguments of the demo and of the comparison: make demo ARGS='--dir /tmp/demo', make compare ARGS='--only hot'
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test bench fuzz rotation upgrades format lint docs licences tests check
+.PHONY: help build demo test bench compare fuzz rotation upgrades format lint docs licences tests check
 # The steps of a test run share one target folder: side by side they would only wait for each other.
 .NOTPARALLEL:
 
@@ -30,6 +30,10 @@ test: format lint docs licences tests check ## Run everything that proves the pr
 bench: ## Run the benchmarks
 	@deploy/tools cargo cc cmake
 	$(CARGO) bench --locked
+
+compare: ## Measure beside nginx, HAProxy, Envoy and bare pingora: benches/RESULTS.md
+	@deploy/tools cargo cc cmake haproxy nginx openssl python3 python3-venv wrk
+	@exec benches/compare/run $(ARGS)
 
 # Without a sanitizer, which a nightly compiler alone has and which would look for what `unsafe` code does: ours has none.
 # What runs is what ships, so no library is told that it is being fuzzed. Findings lie in tests/fuzz/artifacts.
@@ -73,6 +77,7 @@ tests: ## Run every test, and every benchmark once
 	@deploy/tools cargo cc cmake curl h2load nginx openssl python3 cargo-nextest
 	$(CARGO) nextest run --locked --all-targets --no-fail-fast
 	$(CARGO) test --locked --doc --quiet
+	cd benches/compare && python3 -B -m unittest discover --quiet --top-level-directory . --start-directory tests
 
 check: ## Check that the gateway.toml that ships is good
 	$(CARGO) run --locked --quiet -- check --config gateway.toml

@@ -1,0 +1,1 @@
+"""What can be checked without a measurement: reading, deciding and drawing."""

@@ -10,12 +10,12 @@ FUZZ_TARGETS = token jwks opaque
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test bench compare fuzz rotation upgrades format lint docs licences tests check
+.PHONY: help build demo test bench compare fuzz rotation upgrades format lint docs licences tests instructions budget check
 # The steps of a test run share one target folder: side by side they would only wait for each other.
 .NOTPARALLEL:
 
 help: ## Say what there is to make
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 build: ## Build the release binary, target/release/portero
 	@deploy/tools cargo cc cmake
@@ -24,7 +24,7 @@ build: ## Build the release binary, target/release/portero
 demo: build ## Build and run the demo: every contract, example accounts, an upstream that echoes
 	@exec target/release/portero demo $(ARGS)
 
-test: format lint docs licences tests check ## Run everything that proves the project
+test: format lint docs licences tests instructions check ## Run everything that proves the project
 	@echo "make test: everything passed"
 
 bench: ## Run the benchmarks
@@ -78,6 +78,17 @@ tests: ## Run every test, and every benchmark once
 	$(CARGO) nextest run --locked --all-targets --no-fail-fast
 	$(CARGO) test --locked --doc --quiet
 	cd benches/compare && python3 -B -m unittest discover --quiet --top-level-directory . --start-directory tests
+
+# The folder is that of `tests`, so that only this crate is built once more, optimised: tests/instructions/profile.toml.
+INSTRUCTIONS = nextest run --locked --no-capture --config tests/instructions/profile.toml --test instructions
+
+instructions: ## Hold the instructions of a decision and of a request to their budget
+	@deploy/tools cargo cc cmake cargo-nextest valgrind
+	$(CARGO) $(INSTRUCTIONS)
+
+budget: ## Write the instructions that are counted now as their budget
+	@deploy/tools cargo cc cmake cargo-nextest valgrind
+	PORTERO_BUDGET=write $(CARGO) $(INSTRUCTIONS)
 
 check: ## Check that the gateway.toml that ships is good
 	$(CARGO) run --locked --quiet -- check --config gateway.toml

@@ -223,13 +223,15 @@ fn refusals(c: &mut Criterion) {
     let Decision::Forward(permit) = decide_fully(&gate, NOW, &get(PATH, &headers)) else { panic!("a good token") };
     let session = permit.identity.and_then(|identity| identity.claims.session).unwrap();
     gate.revocations().apply(&[Record { subject: Subject::Session(session), expires_at: None, created_at: NOW }]);
-    for (name, path, reason) in [
-        ("refused/revoked session", PATH, Reason::SessionRevoked),
-        ("refused/unknown route", "/nowhere/at/all", Reason::NoRoute),
+    let none = fixture::headers("");
+    for (name, path, headers, reason) in [
+        ("refused/revoked session", PATH, &headers, Reason::SessionRevoked),
+        ("refused/no token", PATH, &none, Reason::MissingToken),
+        ("refused/unknown route", "/nowhere/at/all", &headers, Reason::NoRoute),
     ] {
-        assert!(denies(&decide_fully(&gate, NOW, &get(path, &headers)), reason));
+        assert!(denies(&decide_fully(&gate, NOW, &get(path, headers)), reason));
         c.bench_function(name, |b| {
-            b.iter(|| black_box(decide_fully(&gate, NOW, &get(black_box(path), black_box(&headers)))));
+            b.iter(|| black_box(decide_fully(&gate, NOW, &get(black_box(path), black_box(headers)))));
         });
     }
 }

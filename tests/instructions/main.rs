@@ -1,0 +1,56 @@
+//! How many instructions a decision and a proxied request take, counted by valgrind's callgrind and held to
+//! `budget.toml` beside this file. A count says the same on a busy machine as on a quiet one, which a time does not.
+//!
+//! What is counted is this crate at `profile.toml`'s settings on dependencies of the dev profile, which the other tests
+//! have built already, and not the release. `make instructions` runs it; `make budget` writes what it counts as the
+//! budget.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod budget;
+mod callgrind;
+mod decisions;
+#[path = "../decision/fixture.rs"]
+mod fixture;
+#[path = "../it/support/process.rs"]
+#[expect(dead_code, reason = "the harness of the integration tests does more")]
+mod process;
+mod requests;
+mod upstream;
+#[path = "../it/support/wait.rs"]
+#[expect(dead_code, reason = "the harness of the integration tests does more")]
+mod wait;
+
+use std::path::Path;
+
+/// The binary of this build's profile.
+const BINARY: &str = env!("CARGO_BIN_EXE_portero");
+
+/// The program's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[test]
+#[cfg_attr(
+    any(debug_assertions, not(target_arch = "x86_64")),
+    ignore = "the budget is for optimised code of x86-64: make instructions"
+)]
+fn instructions_are_within_the_budget() {
+    let counts = [decisions::count(), requests::count(Path::new(BINARY))].concat();
+    if !budget::is_to_be_written() {
+        budget::hold(&counts);
+        return;
+    }
+    budget::write(&counts);
+    println!("written:\n{}", budget::table(&counts));
+    let release = Path::new(BINARY).parent().unwrap().join("../release/portero");
+    if release.exists() {
+        println!("of the release that is built, held to nothing:\n{}", budget::table(&requests::count(&release)));
+    }
+}
+
+#[test]
+#[ignore = "the test above runs it under callgrind"]
+fn decide_again_and_again() {
+    decisions::run();
+}

@@ -1,0 +1,166 @@
+//! One proxied request, end to end: `portero run` under callgrind, a client and an upstream outside of it.
+//!
+//! Store, keys and token are made before, by processes that callgrind does not slow down. Counting begins when the
+//! gateway has answered requests already, and only the thread that serves is counted: what others do goes by the
+//! clock, as looking for new revocations does four times a second.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    budget::Count,
+    callgrind::{self, Threads},
+    process::{Process, command, portero},
+    upstream,
+};
+
+/// Requests before those that count: connections are open, the token is remembered, allocators have what they need.
+const WARM: u64 = 200;
+
+/// Requests of a round.
+const ROUND: u64 = 250;
+
+/// Rounds; the least counts, as what goes by the clock and who has to wait for whom only ever adds.
+const ROUNDS: usize = 4;
+
+const NAME: &str = "ana";
+const PASSWORD: &str = "c0f2afed-edc3-4cec-8af0-ef58fcb50062";
+
+/// The fields that a browser's request has besides the token.
+const HEADERS: &str = "Host: crm.example.com\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n\
+    Accept: application/json, text/plain, */*\r\nAccept-Language: es-AR,es;q=0.8,en-US;q=0.5,en;q=0.3\r\n\
+    Accept-Encoding: gzip, deflate, br, zstd\r\nReferer: https://crm.example.com/clientes\r\n\
+    Cookie: theme=dark; lang=es\r\nX-Requested-With: XMLHttpRequest\r\n";
+
+/// Counts a request with a remembered token through `binary`, without and with the access log.
+pub(crate) fn count(binary: &Path) -> Vec<Count> {
+    let house = House::new();
+    vec![
+        Count {
+            name: "request",
+            what: "a proxied request with a remembered token, access log off",
+            instructions: house.request(binary, false),
+        },
+        Count { name: "request_logged", what: "the same, access log on", instructions: house.request(binary, true) },
+    ]
+}
+
+/// A folder with all that a gateway has, and what stands around it.
+struct House {
+    folder: TempDir,
+    upstream: SocketAddr,
+    token: String,
+}
+
+impl House {
+    fn new() -> Self {
+        let mut house = Self { folder: TempDir::new().unwrap(), upstream: upstream::start(), token: String::new() };
+        let config = house.configure(false);
+        let add = ["user", "add", "--realm", "sws", "--username", NAME, "--name", "Ana", "--role", "USER"];
+        portero(&[&add[..], &["--password-stdin", "--config", &config]].concat(), PASSWORD).succeeded();
+        let gateway = Process::spawn(&mut command(&["run", "--config", &config]), "");
+        house.token = login(front(&gateway));
+        stop(gateway);
+        house
+    }
+
+    /// Writes the config, and gives its path.
+    fn configure(&self, access_log: bool) -> String {
+        let config = self.folder.path().join("gateway.toml");
+        fs::write(&config, text(self.upstream, access_log)).unwrap();
+        config.to_str().unwrap().to_owned()
+    }
+
+    /// Instructions of one request.
+    fn request(&self, binary: &Path, access_log: bool) -> u64 {
+        let config = self.configure(access_log);
+        let out = self.folder.path().join(format!("callgrind.{access_log}"));
+        let mut command = callgrind::command(callgrind::BY_THREAD, binary, &out);
+        let gateway = Process::spawn(command.args(["run", "--config", &config]), "");
+        let mut client = TcpStream::connect(front(&gateway)).unwrap();
+        let mut threads = Threads::count(gateway.id(), out);
+        self.send(&mut client, WARM);
+        threads.busiest();
+        let round = |_| {
+            self.send(&mut client, ROUND);
+            threads.busiest()
+        };
+        let least = (0..ROUNDS).map(round).min().unwrap();
+        stop(gateway);
+        least / ROUND
+    }
+
+    /// Sends as many requests, one after another.
+    fn send(&self, client: &mut TcpStream, requests: u64) {
+        let request =
+            format!("GET /api/Clientes/42/pedidos HTTP/1.1\r\n{HEADERS}Authorization: Bearer {}\r\n\r\n", self.token);
+        for _ in 0..requests {
+            client.write_all(request.as_bytes()).unwrap();
+            let answer = upstream::read_to(client, b"}").expect("an answer");
+            assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+        }
+    }
+}
+
+/// Where it listens, once it does.
+fn front(gateway: &Process) -> SocketAddr {
+    gateway.event("listening")["listen"].as_str().unwrap().parse().unwrap()
+}
+
+fn stop(gateway: Process) {
+    gateway.signal("TERM");
+    gateway.finish().succeeded();
+}
+
+/// A token of the account.
+fn login(front: SocketAddr) -> String {
+    let body = format!(r#"{{"username":"{NAME}","password":"{PASSWORD}"}}"#);
+    let mut connection = TcpStream::connect(front).unwrap();
+    let head = format!(
+        "POST /api/Session/GetToken HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    connection.write_all([head, body].concat().as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    let body: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    body["tokenValido"].as_str().unwrap_or_else(|| panic!("no token: {body}")).to_owned()
+}
+
+fn text(upstream: SocketAddr, access_log: bool) -> String {
+    format!(
+        r#"
+[server]
+listen = ["127.0.0.1:0"]
+threads = 1
+[admin]
+listen = "127.0.0.1:0"
+[log]
+access = {access_log}
+[tokens]
+issuer = "https://portero.test"
+[realms.sws]
+dialect = "sws"
+timezone = "UTC"
+[[token_endpoints]]
+path = "/api/Session/GetToken"
+realms = ["sws"]
+[[routes]]
+name = "api"
+path = "/api"
+upstream = "service"
+accept = ["sws"]
+[upstreams.service]
+servers = ["{upstream}"]
+"#
+    )
+}

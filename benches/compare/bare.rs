@@ -1,7 +1,7 @@
 //! The yardstick: pingora's own server with nothing added but what every proxy of the comparison sends to the upstream.
 //!
-//! `bare LISTEN UPSTREAM THREADS [headers]`: with `headers`, each request gets the forwarding and identity headers that
-//! Portero adds, all of them constants. Built like Portero: the same profile, the same allocator.
+//! `bare LISTEN UPSTREAM THREADS`: each request gets the forwarding and identity headers that Portero adds, all of them
+//! constants. Built like Portero: the same profile, the same allocator.
 
 use std::{env, process::exit, sync::Arc};
 
@@ -18,22 +18,23 @@ use pingora::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What Portero tells an upstream of a request with a token.
-const HEADERS: [(&str, &str); 9] = [
-    ("x-auth-subject", "1b8a1f0e-5f8a-4c57-9d2e-0d4c4f0f7b11"),
-    ("x-auth-realm", "sws"),
+/// What Portero tells an upstream of a request with the token of the comparison.
+const HEADERS: [(&str, &str); 10] = [
+    ("x-auth-issuer", "https://gw"),
+    ("x-auth-subject", "admin"),
+    ("x-auth-role", "ADMIN"),
     ("x-auth-scopes", "read write"),
     ("x-request-id", "0b6a4a1ad4e94c1b8d6a0a7e1f0b2c3d"),
     ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),
     ("x-forwarded-for", "127.0.0.1"),
-    ("forwarded", "for=127.0.0.1;proto=http;host=\"127.0.0.1\""),
     ("x-forwarded-proto", "http"),
     ("x-forwarded-host", "127.0.0.1"),
+    ("forwarded", "for=127.0.0.1;proto=http;host=\"127.0.0.1\""),
 ];
 
 struct Bare {
     upstream: String,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    headers: [(HeaderName, HeaderValue); HEADERS.len()],
 }
 
 #[async_trait]
@@ -56,17 +57,13 @@ impl ProxyHttp for Bare {
 
 fn main() {
     let words: Vec<String> = env::args().skip(1).collect();
-    let (listen, upstream, threads, headers) = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [listen, upstream, threads] => (listen, upstream, threads.parse(), &[][..]),
-        [listen, upstream, threads, "headers"] => (listen, upstream, threads.parse(), &HEADERS[..]),
-        _ => usage(),
-    };
-    let Ok(threads) = threads else { usage() };
+    let [listen, upstream, threads] = &*words else { usage() };
+    let Ok(threads) = threads.parse() else { usage() };
     let conf = ServerConf { threads, upstream_keepalive_pool_size: 1024, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
-    let headers = headers.iter().map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-    let bare = Bare { upstream: upstream.to_owned(), headers: headers.collect() };
+    let headers = HEADERS.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    let bare = Bare { upstream: upstream.clone(), headers };
     let mut service = http_proxy_service(&Arc::clone(&server.configuration), bare);
     service.add_tcp(listen);
     server.add_service(service);
@@ -74,6 +71,6 @@ fn main() {
 }
 
 fn usage() -> ! {
-    eprintln!("usage: bare LISTEN UPSTREAM THREADS [headers]");
+    eprintln!("usage: bare LISTEN UPSTREAM THREADS");
     exit(2)
 }

@@ -120,7 +120,9 @@ fn start(config: PathBuf, inherited: Inherited, predecessor: Option<&Predecessor
     let sockets = Sockets::open(&settings.server.addresses(), settings.admin.listen, inherited)?;
     let lines = Lines::start()?;
     events::start(&lines);
-    Gateway::start(Control::start()?, lines, config, settings, sockets, predecessor)
+    // What was said on the way says why.
+    Gateway::start(Control::start()?, lines.clone(), config, settings, sockets, predecessor)
+        .inspect_err(|_| lines.flush())
 }
 
 fn check(config: &std::path::Path) -> Result<Output, CliError> {

@@ -66,10 +66,18 @@ pub struct Time(pub Timestamp);
 
 impl Serialize for Time {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match jiff::Timestamp::from_millisecond(self.0.as_millis()) {
-            Ok(time) => serializer.collect_str(&format_args!("{time:.3}")),
-            Err(_) => serializer.serialize_none(),
-        }
+        let millis = self.0.as_millis();
+        let (second, rest) = (millis.div_euclid(1000), millis.rem_euclid(1000));
+        SECOND.with_borrow_mut(|(last, text)| {
+            if *last != second || text.is_empty() {
+                let Ok(time) = jiff::Timestamp::from_second(second) else { return serializer.serialize_none() };
+                (*last, *text) = (second, format!("{time:.3}"));
+            }
+            // It ends in `.000Z`.
+            let at = text.len() - 4;
+            text.replace_range(at..at + 3, &format!("{rest:03}"));
+            serializer.serialize_str(text)
+        })
     }
 }
 
@@ -86,6 +94,9 @@ pub fn capped(text: &str) -> &str {
 }
 
 thread_local! {
+    /// The second that was printed last, as it is printed: one has many requests.
+    static SECOND: RefCell<(i64, String)> = const { RefCell::new((0, String::new())) };
+
     /// Where a line is put together.
     static LINE: RefCell<Vec<u8>> = const { RefCell::new(vec![]) };
 }
@@ -146,6 +157,10 @@ mod tests {
         };
         let line = serde_json::to_string(&entry).unwrap();
         assert!(line.starts_with(r#"{"timestamp":"2023-11-14T22:13:20.123Z","kind":"access""#), "{line}");
+        for (millis, text) in [(1_700_000_000_009, "20.009Z"), (1_700_000_001_000, "21.000Z"), (-1, "59.999Z")] {
+            let printed = serde_json::to_string(&Time(Timestamp::from_millis(millis))).unwrap();
+            assert!(printed.ends_with(&format!("{text}\"")), "{printed}");
+        }
         assert!(line.contains(r#""host":"a\"\n""#) && line.contains(r#""duration_ms":1.234"#), "{line}");
     }
 }

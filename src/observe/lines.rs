@@ -103,8 +103,10 @@ impl Lines {
         let queue = self.queue();
         let mut waiting = queue.lock();
         let end = waiting.queued;
-        waiting.hurried = true;
-        queue.filled.notify_one();
+        if waiting.written < end {
+            waiting.hurried = true;
+            queue.filled.notify_one();
+        }
         // When the time is over, nobody reads.
         let _ = queue.emptied.wait_timeout_while(waiting, FLUSH, |waiting| !waiting.closed && waiting.written < end);
     }

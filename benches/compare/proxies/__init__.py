@@ -27,8 +27,6 @@ class Row:
     threads: int
     log: Path | None = None
     """An access log to be emptied between measurements."""
-    plain: bool = False
-    """Whether it forwards what it gets and adds nothing."""
 
     def url(self, path: str = "/") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
@@ -39,8 +37,6 @@ class Row:
         status, body = get(self.port, SEEN, token)
         if status != 200:
             raise Failed(f"{self.name}: status {status} {body[:200]}")
-        if self.plain:
-            return
         seen = dict(line.split("=", 1) for line in body.splitlines())
         missing = [name for name in FORWARDING if not seen.get(name)]
         wrong = [name for name, value in IDENTITY.items() if seen.get(name) != value]

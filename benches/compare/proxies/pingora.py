@@ -6,7 +6,7 @@ from processes import Fleet, free_ports, listens
 
 
 class Pingora:
-    """Forwards what it gets."""
+    """Forwards what it gets, and the headers that all add, as constants."""
 
     def __init__(self, fleet: Fleet, binary: Path, origin: int, threads: int) -> None:
         (self.port,) = free_ports(1)

@@ -75,7 +75,8 @@ impl Demo {
         events::start(&lines);
         let _upstream = bound.echo.serve()?;
         let admin_token = settings.admin.token_file.clone();
-        let gateway = Gateway::start(control, lines.clone(), config.clone(), settings, bound.sockets, None)?;
+        let gateway = Gateway::start(control, lines.clone(), config.clone(), settings, bound.sockets, None)
+            .inspect_err(|_| lines.flush())?;
         lines.push(banner::text(&gateway, &config, &admin_token, self.dir.is_some()).as_bytes());
         gateway.run(None)?;
         drop(folder);

@@ -16,7 +16,8 @@ pub(super) struct Connection {
     pub(super) client_certificate: Option<HeaderValue>,
     /// What upstreams are told of the other end: its address.
     pub(super) forwarded_for: HeaderValue,
-    /// `Forwarded` for the host that was asked for first: most connections ask for one.
+    /// `Forwarded` for the host that was asked for first: most connections ask for one. Both are copies, because a value
+    /// of a head keeps all of the head.
     forwarded: OnceLock<(Option<HeaderValue>, HeaderValue)>,
 }
 
@@ -28,7 +29,7 @@ impl Connection {
 
     /// What upstreams are told of a request for `host` (RFC 7239 section 4).
     pub(super) fn forwarded(&self, host: Option<&HeaderValue>) -> HeaderValue {
-        let (known, forwarded) = self.forwarded.get_or_init(|| (host.cloned(), self.new_forwarded(host)));
+        let (known, forwarded) = self.forwarded.get_or_init(|| (host.map(copied), self.new_forwarded(host)));
         if known.as_ref() == host { forwarded.clone() } else { self.new_forwarded(host) }
     }
 
@@ -39,6 +40,10 @@ impl Connection {
         let host = host.map(|host| format!(";host=\"{host}\"")).unwrap_or_default();
         text(&format!("for={node};proto={scheme}{host}"))
     }
+}
+
+fn copied(value: &HeaderValue) -> HeaderValue {
+    HeaderValue::from_bytes(value.as_bytes()).expect("what is a value already")
 }
 
 /// A value of ours, in which nothing stands that no head may have.

@@ -56,7 +56,8 @@ pub(super) struct Terms<'a> {
 /// pool says otherwise: to keep it, pingora has a second table beside the first, and each field that is added costs
 /// several times as much.
 pub(super) fn prepare(request: &mut RequestHeader, terms: &Terms<'_>) -> Result<()> {
-    let spelling = terms.route.pool.settings.preserve_header_case.then(|| Spelling::of(request));
+    let spelling = terms.route.pool.settings.preserve_header_case.then(|| Spelling::of(request, terms));
+    // Whoever sees an error forwards nothing: what is left of the head then is none.
     let in_origin_form = request.raw_path().first() == Some(&b'/');
     let mut head = Parts::from(mem::replace(request, Request::new(()).into_parts().0.into()));
     let headers = &mut head.headers;
@@ -95,10 +96,19 @@ pub(super) fn prepare(request: &mut RequestHeader, terms: &Terms<'_>) -> Result<
 struct Spelling(Vec<(HeaderName, Bytes)>);
 
 impl Spelling {
-    /// Empty where the client spoke HTTP/2, which has lower case alone.
-    fn of(request: &RequestHeader) -> Self {
-        let names = request.headers.iter().zip(request.case_header_iter());
-        Self(names.map(|((name, _), (spelt, _))| (name.clone(), Bytes::copy_from_slice(spelt.as_slice()))).collect())
+    /// Empty where the client spoke HTTP/2, which has lower case alone. It never says how the names of fields that we
+    /// write are spelt: a server that looks for one spelling must find ours.
+    fn of(request: &RequestHeader, terms: &Terms<'_>) -> Self {
+        let settings = &terms.route.settings;
+        let set = settings.rewrites.as_deref().map(|rewrites| rewrites.request.set.as_slice()).unwrap_or_default();
+        let is_ours = |name: &HeaderName| {
+            is_reserved(name.as_str())
+                || set.iter().any(|(set, _)| set == name)
+                || (*name == header::AUTHORIZATION && settings.forward_token == ForwardToken::Internal)
+        };
+        let names = request.headers.iter().map(|(name, _)| name).zip(request.case_header_iter());
+        let names = names.filter(|(name, _)| !is_ours(name));
+        Self(names.map(|(name, (spelt, _))| (name.clone(), Bytes::copy_from_slice(spelt.as_slice()))).collect())
     }
 
     fn of_head(&self, head: Parts) -> Result<RequestHeader> {

@@ -5,7 +5,7 @@ use std::{
     os::fd::{AsRawFd, RawFd},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -74,21 +74,30 @@ pub(super) fn with_bytes_put_back(stream: TcpStream, read: BytesMut) -> Stream {
     Box::new(Wire::new(Prefixed { read, stream }, fd))
 }
 
-/// A stream that gathers small writes until it is flushed, or nothing more comes for now: what an answer begins with is
-/// not kept from a client because the rest takes long. One that is idle holds no buffer.
+/// A stream that gathers small writes until it is flushed, or somebody waits for the client: what an answer begins with
+/// is not kept from a client because the rest takes long. One that is idle holds no buffer.
 ///
 /// pingora's own stream over a socket that it did not accept itself gathers nothing, and would send an answer's head
 /// and its body apart: that is the dearest system call of a request, twice.
 #[derive(Debug)]
-struct Wire<S> {
+struct Wire<S: AsyncWrite + Unpin> {
     stream: S,
     gathered: BytesMut,
     fd: RawFd,
 }
 
-impl<S> Wire<S> {
+impl<S: AsyncWrite + Unpin> Wire<S> {
     fn new(stream: S, fd: RawFd) -> Self {
         Self { stream, gathered: BytesMut::new(), fd }
+    }
+}
+
+/// What was gathered goes as far as it does at once: who gets half of an answer knows that there was one.
+impl<S: AsyncWrite + Unpin> Drop for Wire<S> {
+    fn drop(&mut self) {
+        if !self.gathered.is_empty() {
+            let _ = Pin::new(self).poll_flush(&mut Context::from_waker(Waker::noop()));
+        }
     }
 }
 
@@ -117,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if read.is_pending() {
             // Who waits for the client, if only for its end, has nothing more to write for now.
-            if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+            if let Poll::Ready(Err(error)) = self.as_mut().poll_flush(cx) {
                 return Poll::Ready(Err(error));
             }
         }
@@ -164,34 +173,34 @@ impl<S: AsyncWrite + Unpin + Send> Shutdown for Wire<S> {
     }
 }
 
-impl<S> UniqueID for Wire<S> {
+impl<S: AsyncWrite + Unpin> UniqueID for Wire<S> {
     fn id(&self) -> RawFd {
         self.fd
     }
 }
 
-impl<S> Ssl for Wire<S> {}
+impl<S: AsyncWrite + Unpin> Ssl for Wire<S> {}
 
-impl<S> GetTimingDigest for Wire<S> {
+impl<S: AsyncWrite + Unpin> GetTimingDigest for Wire<S> {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
         vec![]
     }
 }
 
-impl<S> GetProxyDigest for Wire<S> {
+impl<S: AsyncWrite + Unpin> GetProxyDigest for Wire<S> {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
         None
     }
 }
 
-impl<S> GetSocketDigest for Wire<S> {
+impl<S: AsyncWrite + Unpin> GetSocketDigest for Wire<S> {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         None
     }
 }
 
 #[async_trait]
-impl<S: Send> Peek for Wire<S> {}
+impl<S: AsyncWrite + Unpin + Send> Peek for Wire<S> {}
 
 /// A stream that yields what was read of it once more.
 #[derive(Debug)]

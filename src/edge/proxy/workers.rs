@@ -1,6 +1,6 @@
-//! The threads that serve. Each has a runtime, a reactor and upstream connections of its own, so that a request
-//! and its answer never leave the thread that read the head: nobody is woken on another core, and nothing that a
-//! request touches is shared but what is decided by.
+//! The threads that serve. Each has a runtime, a reactor and upstream connections of its own: a request that is
+//! forwarded is read, sent and answered on one thread, and wakes nobody on another core. Shared are what is decided by,
+//! limits, metrics and the log's buffer.
 
 use std::{
     io,
@@ -26,8 +26,8 @@ struct Worker {
     runtime: Handle,
     proxy: Arc<HttpProxy<Doorman>>,
     connections: Arc<AtomicUsize>,
-    /// The thread ends when this is dropped.
-    _stop: oneshot::Sender<()>,
+    /// The thread ends when this is dropped, and this is closed when the thread has ended.
+    stop: oneshot::Sender<()>,
 }
 
 /// A connection of a worker while this lives.
@@ -47,7 +47,9 @@ impl Workers {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let Some(worker) = self.0.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed)) else {
+        let running = self.0.iter().filter(|worker| !worker.stop.is_closed());
+        let Some(worker) = running.min_by_key(|worker| worker.connections.load(Ordering::Relaxed)) else {
+            tracing::error!("every thread that serves has ended");
             return;
         };
         worker.connections.fetch_add(1, Ordering::Relaxed);
@@ -71,7 +73,7 @@ impl Worker {
             runtime.shutdown_background();
         })?;
         let proxy = Arc::new(Doorman::in_pingora(Arc::clone(shared)));
-        Ok(Self { runtime: handle, proxy, connections: Arc::default(), _stop: stop })
+        Ok(Self { runtime: handle, proxy, connections: Arc::default(), stop })
     }
 }
 

@@ -63,7 +63,6 @@ impl Hasher {
     /// # Errors
     /// When the system gives no more threads.
     pub fn start(settings: Settings, clock: Arc<dyn Clock>, observer: Observer) -> io::Result<Self> {
-        password::warm_up();
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue { jobs: VecDeque::with_capacity(settings.queue_max), idle: 0, open: true }),
             ready: Condvar::new(),

@@ -6,6 +6,7 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher, PasswordVerifier, phc},
 };
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use thiserror::Error;
 
 use crate::domain::{Secret, random};
@@ -30,8 +31,16 @@ static ARGON2ID: LazyLock<Argon2<'static>> = LazyLock::new(|| {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 });
 
-/// What an unknown account is checked against, so that it costs the same as a wrong password.
-static DUMMY: LazyLock<PasswordHash> = LazyLock::new(|| salted(random::secret().expose()));
+/// Bytes of a hash, as argon2 has them by default.
+const HASH_BYTES: usize = 32;
+
+/// What an unknown account is checked against, so that it costs the same as a wrong password. It is drawn, and no
+/// password's: to make it from one would cost a start the memory and the time of a hash.
+static DUMMY: LazyLock<PasswordHash> = LazyLock::new(|| {
+    let (salt, hash) = (random::bytes::<SALT_BYTES>(), random::bytes::<HASH_BYTES>());
+    let [salt, hash] = [&salt[..], &hash].map(|bytes| STANDARD_NO_PAD.encode(bytes));
+    PasswordHash(format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${hash}"))
+});
 
 /// A password's hash in the PHC string format. It is no secret that opens anything, yet worth
 /// guessing at, and so redacted in `Debug`.
@@ -108,11 +117,6 @@ pub fn needs_rehash(hash: &PasswordHash) -> bool {
     !(current && stronger)
 }
 
-/// Makes what is made once, so that the first login does not pay for it.
-pub(super) fn warm_up() {
-    LazyLock::force(&DUMMY);
-}
-
 fn salted(password: &str) -> PasswordHash {
     let hash: phc::PasswordHash = ARGON2ID
         .hash_password_with_salt(password.as_bytes(), &random::bytes::<SALT_BYTES>())
@@ -133,6 +137,17 @@ mod tests {
         assert!(!verify(&"1234".into(), None));
         assert_ne!(hash(&"1234".into()).unwrap(), stored);
         assert_eq!(format!("{stored:?}"), "PasswordHash(…)");
+    }
+
+    #[test]
+    fn what_an_unknown_account_is_checked_against_is_a_hash_like_any_other() {
+        let stored = hash(&"1234".into()).unwrap();
+        let shape = |hash: &PasswordHash| {
+            let parsed = phc::PasswordHash::new(hash.as_phc()).unwrap();
+            (parsed.algorithm, parsed.version, parsed.params.clone(), parsed.hash.map(|output| output.as_bytes().len()))
+        };
+        assert_eq!(shape(&DUMMY), shape(&stored));
+        assert!(!needs_rehash(&DUMMY));
     }
 
     #[test]

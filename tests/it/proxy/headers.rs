@@ -99,7 +99,9 @@ fn names_are_spelt_as_the_client_did_where_the_pool_says_so() {
         let gateway =
             Config::standard(upstream.address).replace("servers = [", &format!("{pool}\nservers = [")).start();
         let mut connection = Connection::open(gateway.front);
-        connection.write("GET /public HTTP/1.1\r\nHOST: a.test\r\nX-oLd: a\r\nx-old: b\r\n\r\n").unwrap();
+        connection
+            .write("GET /public HTTP/1.1\r\nHOST: a.test\r\nX-oLd: a\r\nx-old: b\r\nX-REQUEST-ID: c\r\n\r\n")
+            .unwrap();
         assert_eq!(connection.receive().status, 200);
         for part in expected {
             assert!(upstream.bytes().contains(part), "{part} in {}", upstream.bytes());

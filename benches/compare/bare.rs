@@ -21,7 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// What Portero tells an upstream of a request with the token of the comparison.
 const HEADERS: [(&str, &str); 10] = [
     ("x-auth-issuer", "https://gw"),
-    ("x-auth-subject", "admin"),
+    ("x-auth-subject", "acct_64b1f0c2a7d9e83b52"),
     ("x-auth-role", "ADMIN"),
     ("x-auth-scopes", "read write"),
     ("x-request-id", "0b6a4a1ad4e94c1b8d6a0a7e1f0b2c3d"),

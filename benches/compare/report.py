@@ -25,7 +25,7 @@ CPU time is that of the proxy's processes, user and system, from `/proc`, divide
 table and back in turn; figures are medians of {rounds} rounds of {seconds} s, and ratios are the medians of those within a round: **compare ratios within a table, and not absolute figures between runs**.
 
 Everything runs on one machine over loopback: wrk with one thread and {connections} keep-alive connections (where a line does not say otherwise), the proxy, and nginx with one worker as the origin, which answers 57 bytes.
-Every proxy gets the same token of its row's algorithm ({token_bytes} bytes with HS256). Every proxy but the bare pingora sends the origin `X-Forwarded-For`, `-Proto` and `-Host`, `Forwarded`, `X-Request-Id`, `traceparent`,
+Every proxy gets the same token of its row's algorithm ({token_bytes} bytes with HS256). Every proxy sends the origin `X-Forwarded-For`, `-Proto` and `-Host`, `Forwarded`, `X-Request-Id`, `traceparent`,
 `X-Auth-Issuer`, `-Subject`, `-Role` and `-Scopes` beside the client's own fields, which the run makes sure of before it measures; those that check a token take the identity from it, bare ones send constants. nginx has no second
 random number for `traceparent`, and Envoy none at all: parts of theirs are constants. HAProxy compares `exp`, `iss` and `aud` by hand; Envoy's filter and Portero check all that they know of.
 """

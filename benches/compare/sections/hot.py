@@ -133,7 +133,7 @@ def section(rows: list[Row], taken: Samples) -> Section:
     bars = [
         {
             "name": row.name,
-            "group": row.name.split(" ")[0],
+            "group": row.name.split(" ")[0].rstrip(","),
             "user": median(taken[row.name], "user_us"),
             "system": median(taken[row.name], "system_us"),
         }

@@ -57,8 +57,8 @@ pub(super) struct Terms<'a> {
 /// several times as much.
 pub(super) fn prepare(request: &mut RequestHeader, terms: &Terms<'_>) -> Result<()> {
     let spelling = terms.route.pool.settings.preserve_header_case.then(|| Spelling::of(request, terms));
-    // Whoever sees an error forwards nothing: what is left of the head then is none.
     let in_origin_form = request.raw_path().first() == Some(&b'/');
+    // Whoever sees an error forwards nothing: what is left of the head then is none.
     let mut head = Parts::from(mem::replace(request, Request::new(()).into_parts().0.into()));
     let headers = &mut head.headers;
     let believed = if terms.trusted { Believed::of(headers) } else { Believed::default() };

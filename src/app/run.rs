@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch::Sender;
+
 use super::{Control, Gateway, Program, Sockets, StartError, notice, reload::Reloader, watch::Watch};
 use crate::edge::admin::Order;
 
@@ -25,7 +27,7 @@ impl Gateway {
         let listen = self.front.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let (pid, succeeds) = (std::process::id(), self.succeeds);
         tracing::info!(listen, admin = %self.admin, version = env!("CARGO_PKG_VERSION"), pid, succeeds, "listening");
-        let Self { control, following, reloader, watch, orders, sockets, .. } = &mut self;
+        let Self { control, following, reloader, watch, orders, sockets, stop_admin, .. } = &mut self;
         let Control { runtime, signals } = control;
         let end = runtime.block_on(async {
             loop {
@@ -43,7 +45,7 @@ impl Gateway {
                 tokio::select! {
                     _ = signals.terminate.recv() => return End::Asked,
                     _ = signals.interrupt.recv() => return End::Asked,
-                    done = carry_out(order, reloader, watch, program, sockets) => if let Some(end) = done {
+                    done = carry_out(order, reloader, watch, program, sockets, stop_admin) => if let Some(end) = done {
                         return end;
                     },
                 }
@@ -59,8 +61,7 @@ impl Gateway {
         tracing::info!(succeeded, "draining");
         let drain_timeout = self.reloader.drain_timeout;
         if succeeded {
-            // Operators are answered by the successor, and connections have time to find it.
-            let _ = self.stop_admin.send(true);
+            // Connections have time to find the successor.
             self.reloader.shared.set_idle_grace(drain_timeout.mul_f64(IDLE_GRACE_AFTER_UPGRADE));
         } else {
             notice::stopping();
@@ -111,6 +112,7 @@ async fn carry_out(
     watch: &mut Watch,
     program: Option<&Program>,
     sockets: &Sockets,
+    stop_admin: &Sender<bool>,
 ) -> Option<End> {
     match asked {
         // The log says what came of it.
@@ -139,6 +141,10 @@ async fn carry_out(
                 }
             }
             let succeeded = successor.is_ok();
+            if succeeded {
+                // Operators are answered by the successor from before anybody is told of it.
+                let _ = stop_admin.send(true);
+            }
             let _ = outcome.send(successor);
             drop(alone);
             return succeeded.then_some(End::Succeeded);

@@ -77,6 +77,8 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
     let router = router(admin);
     loop {
         let accepted = tokio::select! {
+            // First: whoever hears that there is a successor must find it with the next question.
+            biased;
             _ = stop.wait_for(|stop| *stop) => break,
             accepted = listener.accept() => accepted,
         };

@@ -135,6 +135,8 @@ async fn carry_out(
                     notice::handed_over(*pid);
                 }
                 Err(why) => {
+                    // Whoever hears of it may ask for the next at once.
+                    drop(alone);
                     for problem in why.lines() {
                         tracing::error!(problem, "not handed over; this process serves on");
                     }
@@ -146,7 +148,6 @@ async fn carry_out(
                 let _ = stop_admin.send(true);
             }
             let _ = outcome.send(successor);
-            drop(alone);
             return succeeded.then_some(End::Succeeded);
         }
     }

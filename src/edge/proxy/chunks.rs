@@ -57,25 +57,44 @@ impl Chunks {
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] where two readers could see two bodies.
     pub(super) fn take(&mut self, bytes: &[u8]) -> io::Result<(usize, bool)> {
-        let mut taken = 0;
-        while taken < bytes.len() && self.step != Step::End {
-            let left = usize::try_from(self.left).unwrap_or(usize::MAX);
-            if self.step == Step::Data && left > 1 {
-                // All but a chunk's last byte are passed over at once.
-                let passed = (left - 1).min(bytes.len() - taken);
-                self.left -= passed as u64;
-                taken += passed;
-            } else {
-                self.pass(bytes[taken])?;
-                taken += 1;
-            }
-        }
-        Ok((taken, self.step == Step::End))
+        let mut rest = bytes;
+        while self.next_data(&mut rest)?.is_some() {}
+        Ok((bytes.len() - rest.len(), self.has_ended()))
     }
 
+    /// The next piece of what the chunks hold, taken off the bytes; `None` when they are used up, or the body has ended.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] where two readers could see two bodies.
+    pub(super) fn next_data<'b>(&mut self, bytes: &mut &'b [u8]) -> io::Result<Option<&'b [u8]>> {
+        while let Some((&byte, after)) = bytes.split_first()
+            && self.step != Step::End
+        {
+            if self.step == Step::Data {
+                let held = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+                let (data, after) = bytes.split_at(held);
+                *bytes = after;
+                self.left -= held as u64;
+                if self.left == 0 {
+                    self.step = Step::DataReturn;
+                }
+                return Ok(Some(data));
+            }
+            self.pass(byte)?;
+            *bytes = after;
+        }
+        Ok(None)
+    }
+
+    /// Whether the end of the body was passed.
+    pub(super) fn has_ended(&self) -> bool {
+        self.step == Step::End
+    }
+
+    /// Passes over a byte that is not data.
     fn pass(&mut self, byte: u8) -> io::Result<()> {
         self.line_bytes += 1;
-        let line_is_over = self.line_bytes > Self::LINE_BYTES_MAX && self.step != Step::Data;
+        let line_is_over = self.line_bytes > Self::LINE_BYTES_MAX;
         let next = match (self.step, byte) {
             _ if line_is_over => None,
             (Step::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') if self.digits < SIZE_DIGITS_MAX => {
@@ -88,10 +107,6 @@ impl Chunks {
             (Step::Extension, b'\r') => Some(Step::SizeEnd),
             (Step::Extension, byte) if byte != b'\n' => Some(Step::Extension),
             (Step::SizeEnd, b'\n') => Some(if self.left == 0 { Step::Trailer } else { Step::Data }),
-            (Step::Data, _) => {
-                self.left -= 1;
-                Some(if self.left == 0 { Step::DataReturn } else { Step::Data })
-            }
             (Step::DataReturn, b'\r') => Some(Step::DataEnd),
             (Step::DataEnd, b'\n') => {
                 self.digits = 0;
@@ -115,7 +130,7 @@ impl Chunks {
             (self.step, next),
             (Step::SizeEnd | Step::TrailerEnd, Step::Trailer) | (Step::SizeEnd, Step::Data) | (Step::DataEnd, _)
         );
-        if starts_line || self.step == Step::Data {
+        if starts_line {
             self.line_bytes = 0;
         }
         self.step = next;

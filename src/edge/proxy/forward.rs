@@ -30,7 +30,7 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// Fields that the gateway adds, at most, beside what a route sets.
-const ADDED_FIELDS: usize = 16;
+pub(super) const ADDED_FIELDS: usize = 16;
 
 /// What a request was forwarded with, beside its route.
 #[derive(Debug)]

@@ -35,6 +35,9 @@ const REQUEST_LINE_BYTES_MAX: usize = 60 << 10;
 /// Digits of a length: more would not be a number of bytes that anybody sends.
 const LENGTH_DIGITS_MAX: usize = 18;
 
+/// Methods that may be repeated (RFC 9110 section 9.2.2) and hardly ever have a body.
+const PLAIN_METHODS: [&[u8]; 4] = [b"GET", b"HEAD", b"OPTIONS", b"DELETE"];
+
 /// Room for the first bytes of a request: most heads need no more.
 const BUFFER_BYTES: usize = 4096;
 
@@ -81,6 +84,8 @@ pub(super) struct Head {
     pub(super) bytes: BytesMut,
     /// Whether it has an `Upgrade` header.
     pub(super) upgrade: bool,
+    /// Whether it is all of a request that may be repeated, in HTTP/1.1, and says nothing of its connection or of a body.
+    pub(super) plain: bool,
     /// Where a chunked body begins in the bytes; `None` where the body is not chunked.
     pub(super) chunks_at: Option<usize>,
 }
@@ -88,17 +93,23 @@ pub(super) struct Head {
 /// Reads until a head is complete; what follows it in the same bytes comes along. `None` when the
 /// client closed the connection, or sent nothing for `idle`, without having begun a request.
 ///
-/// All of the head has `deadline`: from its first byte, or from `accepted`, on a fresh connection.
+/// All of the head has `deadline`: from its first byte, or from `accepted`, on a fresh connection. What was read of it
+/// already is `early`.
 pub(super) async fn read_head<S: AsyncRead + Unpin>(
     stream: &mut S,
     patience: &mut Patience,
     idle: Duration,
     deadline: Duration,
     accepted: Option<Instant>,
+    early: BytesMut,
 ) -> Result<Option<Head>, HeadError> {
-    // A client that goes away between requests breaks nothing off.
-    patience.set(Instant::now() + idle);
-    let Some(Some(mut buffer)) = patience.bound(first_bytes(stream)).await else { return Ok(None) };
+    let mut buffer = early;
+    if buffer.is_empty() {
+        // A client that goes away between requests breaks nothing off.
+        patience.set(Instant::now() + idle);
+        let Some(Some(first)) = patience.bound(first_bytes(stream)).await else { return Ok(None) };
+        buffer = first;
+    }
     let mut begun = accepted;
     let mut scanner = Scanner::default();
     while !scanner.scan(&buffer)? {
@@ -115,7 +126,8 @@ pub(super) async fn read_head<S: AsyncRead + Unpin>(
         return Err(HeadError::TooLarge);
     }
     let chunks_at = scanner.transfer_encoding.then(|| buffer.len() - body_bytes);
-    Ok(Some(Head { bytes: buffer, upgrade: scanner.upgrade, chunks_at }))
+    let plain = scanner.plain && body_bytes == 0;
+    Ok(Some(Head { bytes: buffer, upgrade: scanner.upgrade, plain, chunks_at }))
 }
 
 /// The first bytes of a request; `None` when the client closed the connection. While it waits, it holds no buffer:
@@ -176,6 +188,7 @@ struct Scanner {
     transfer_encoding: bool,
     host: bool,
     upgrade: bool,
+    plain: bool,
     /// Whom an absolute target names: `Host` must say the same (RFC 9112 section 3.2.2), or two servers could hear two.
     authority: Option<Box<[u8]>>,
 }
@@ -236,6 +249,7 @@ impl Scanner {
             return Err(HeadError::Malformed("a method or target with bytes that cannot stand there"));
         }
         self.authority = authority(target).map(Into::into);
+        self.plain = !self.http_1_0 && target.first() == Some(&b'/') && PLAIN_METHODS.contains(&method);
         Ok(())
     }
 
@@ -253,6 +267,7 @@ impl Scanner {
         if value.iter().fold(false, |found, byte| found | (byte.is_ascii_control() && *byte != b'\t')) {
             return Err(HeadError::Malformed("a control byte in a field's value"));
         }
+        self.plain &= !speaks_of_its_own(name) || is_kept_alive(name, value);
         if name.eq_ignore_ascii_case(b"content-length") {
             if std::mem::replace(&mut self.content_length, true) {
                 return Err(HeadError::Malformed("two lengths"));
@@ -289,7 +304,29 @@ impl Scanner {
     }
 }
 
-fn is_length(value: &[u8]) -> bool {
+/// Whether a field speaks about the message or its connection, and not to the server (RFC 9110 section 7.6.1).
+fn speaks_of_its_own(name: &[u8]) -> bool {
+    // Most names have another length.
+    let names: &[&[u8]] = match name.len() {
+        2 => &[b"te"],
+        6 => &[b"expect"],
+        7 => &[b"trailer", b"upgrade"],
+        10 => &[b"connection", b"keep-alive"],
+        14 => &[b"content-length", b"http2-settings"],
+        16 => &[b"proxy-connection"],
+        17 => &[b"transfer-encoding"],
+        _ => return false,
+    };
+    names.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Whether a field says what is so anyway.
+fn is_kept_alive(name: &[u8], value: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"connection") && value.eq_ignore_ascii_case(b"keep-alive")
+}
+
+/// Whether it is a number of bytes.
+pub(super) fn is_length(value: &[u8]) -> bool {
     !value.is_empty() && value.len() <= LENGTH_DIGITS_MAX && value.iter().all(u8::is_ascii_digit)
 }
 
@@ -480,8 +517,15 @@ mod tests {
             }
         });
         let mut patience = Patience::until(Instant::now());
-        let result =
-            read_head(&mut server, &mut patience, Duration::from_secs(60), Duration::from_secs(10), None).await;
+        let result = read_head(
+            &mut server,
+            &mut patience,
+            Duration::from_secs(60),
+            Duration::from_secs(10),
+            None,
+            BytesMut::new(),
+        )
+        .await;
         assert!(matches!(result, Err(HeadError::Timeout)), "{result:?}");
         drop(server);
         sender.await.unwrap();

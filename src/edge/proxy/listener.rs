@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use pingora::{protocols::Stream, proxy::HttpProxy};
+use pingora::protocols::Stream;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -13,7 +13,6 @@ use tokio::{
 use super::{
     connection::{Connection, Protocol, Scheme},
     door::Door,
-    doorman::Doorman,
     forward, h2,
     limits::{Limits, Place, Refusal},
     live::SWEEP_INTERVAL,
@@ -22,7 +21,7 @@ use super::{
     shared::Shared,
     sockets::Listeners,
     tls, wire,
-    workers::Workers,
+    workers::{Station, Workers},
 };
 
 /// After a failed accept (no file descriptors left), how long to wait for things to get better.
@@ -143,15 +142,15 @@ impl Front {
     fn hand_over(&self, workers: &Workers, stream: TcpStream, peer: SocketAddr, place: Place) {
         let Ok(stream) = stream.into_std() else { return };
         let front = self.clone();
-        workers.give(|proxy| async move {
+        workers.give(|station| async move {
             if let Ok(stream) = TcpStream::from_std(stream) {
-                front.enter(stream, peer, place, &proxy).await;
+                front.enter(stream, peer, place, &station).await;
             }
         });
     }
 
     /// Takes a connection through everything that comes before its first request, and serves it.
-    async fn enter(self, stream: TcpStream, peer: SocketAddr, mut place: Place, proxy: &Arc<HttpProxy<Doorman>>) {
+    async fn enter(self, stream: TcpStream, peer: SocketAddr, mut place: Place, station: &Station) {
         let _open = self.shared.connection_opened();
         let accepted = Instant::now();
         let deadline = accepted + self.shared.tunables().head_timeout;
@@ -169,8 +168,10 @@ impl Front {
         };
         let (shared, shutdown) = (&self.shared, self.shutdown);
         match protocol {
-            Protocol::Http1 => serve_connection(stream, &connection, proxy, shared, accepted, shutdown).await,
-            Protocol::Http2 => h2::serve_connection(stream, &connection, proxy, shared, deadline, shutdown).await,
+            Protocol::Http1 => serve_connection(stream, &connection, station, shared, accepted, shutdown).await,
+            Protocol::Http2 => {
+                h2::serve_connection(stream, &connection, &station.proxy, shared, deadline, shutdown).await;
+            }
         }
     }
 

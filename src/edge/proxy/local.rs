@@ -7,6 +7,7 @@ use http::{HeaderValue, Method, Response, header};
 use pingora::{Result, http::ResponseHeader, proxy::Session};
 use tokio::time::timeout;
 
+use super::message;
 use crate::{domain::Reason, edge::respond};
 
 /// An unread body up to this is read, so that the connection can be kept for the next request.
@@ -57,11 +58,8 @@ pub(super) async fn write_early(session: &mut Session, response: Response<Bytes>
 }
 
 async fn send(session: &mut Session, response: Response<Bytes>) -> Result<()> {
-    let (parts, body) = response.into_parts();
-    let mut head = ResponseHeader::build(parts.status, Some(parts.headers.len()))?;
-    for (name, value) in &parts.headers {
-        head.append_header(name.clone(), value.clone())?;
-    }
+    let head = head_of(&response)?;
+    let body = response.into_body();
     let without_body = session.req_header().method == Method::HEAD || body.is_empty();
     session.write_response_header(Box::new(head), without_body).await?;
     if !without_body {
@@ -144,25 +142,31 @@ fn expects_continue(session: &Session) -> bool {
 }
 
 /// The bytes of an answer to a head that was never parsed; the connection ends with it.
-pub(super) fn closing_answer(reason: Reason) -> Vec<u8> {
+pub(super) fn closing_answer(reason: Reason) -> Result<BytesMut> {
     let mut response = respond::answer(respond::plain(reason), None);
     if reason == Reason::MethodNotAllowed {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(METHODS_SERVED));
     }
-    closing(&response)
+    closing(&response, &Method::GET)
 }
 
-/// The bytes of an answer that is written without pingora; the connection ends with it.
-pub(super) fn closing(response: &Response<Bytes>) -> Vec<u8> {
-    let status = response.status();
-    let mut bytes =
-        format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default()).into_bytes();
-    for (name, value) in response.headers() {
-        bytes.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+/// The bytes of an answer to such a request that is written without pingora; the connection ends with it.
+pub(super) fn closing(response: &Response<Bytes>, method: &Method) -> Result<BytesMut> {
+    let mut head = head_of(response)?;
+    message::conclude(&mut head, true)?;
+    let mut bytes = message::answer_bytes(&head);
+    if method != Method::HEAD {
+        bytes.extend_from_slice(response.body());
     }
-    bytes.extend_from_slice(b"connection: close\r\n\r\n");
-    bytes.extend_from_slice(response.body());
-    bytes
+    Ok(bytes)
+}
+
+fn head_of(response: &Response<Bytes>) -> Result<ResponseHeader> {
+    let mut head = ResponseHeader::build(response.status(), Some(response.headers().len()))?;
+    for (name, value) in response.headers() {
+        head.append_header(name, value.clone())?;
+    }
+    Ok(head)
 }
 
 #[cfg(test)]
@@ -171,10 +175,10 @@ mod tests {
 
     #[test]
     fn a_closing_answer_is_a_whole_http_message() {
-        let answer = String::from_utf8(closing_answer(Reason::HeadTooLarge)).unwrap();
+        let answer = String::from_utf8(closing_answer(Reason::HeadTooLarge).unwrap().to_vec()).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{head}");
-        assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
+        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
         assert!(body.contains(r#""status":431"#), "{body}");
     }
 }

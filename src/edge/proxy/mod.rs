@@ -1,12 +1,15 @@
 //! The front door: our accept loop, and pingora behind it.
 //!
-//! We read each request's head ourselves (`head`), with one deadline for all of it and its framing
-//! checked, and hand the bytes to pingora, which parses them and proxies. Between requests the
-//! connection is ours again.
+//! We read each request's head ourselves (`head`), with one deadline for all of it and its framing checked. What it asks
+//! for says who goes on: `direct`, where it is plain and so is its server's protocol; `tunnel`, for an upgrade; and for
+//! everything else pingora, which parses the bytes and proxies. Between requests the connection is ours again.
 
 mod admission;
+mod body;
 mod chunks;
+mod client;
 mod connection;
+mod direct;
 mod door;
 mod doorman;
 mod exchange;
@@ -17,6 +20,7 @@ mod limits;
 mod listener;
 mod live;
 mod local;
+mod message;
 mod patience;
 mod preface;
 mod proxy_protocol;

@@ -18,7 +18,7 @@ use super::{
     local,
 };
 use crate::{
-    decision::Denial,
+    decision::{Denial, Route},
     domain::{Reason, Subject},
     edge::respond,
     state::upstream::{HashBy, Server, hash_of},
@@ -39,12 +39,15 @@ impl Doorman {
             return Error::e_explain(ErrorType::InternalError, "no server to go to");
         }
         match exchange.turn.as_ref().zip(exchange.route()) {
-            Some((turn, route)) => {
-                let left = route.pool.settings.timeouts.total.saturating_sub(self.0.since(exchange.started));
-                Ok(turn.peer(left.max(WAIT_MIN)))
-            }
+            Some((turn, route)) => Ok(turn.peer(self.time_left(exchange, route))),
             None => Error::e_explain(ErrorType::InternalError, "no server to go to"),
         }
+    }
+
+    /// How long an exchange may still take, at least [`WAIT_MIN`].
+    pub(super) fn time_left(&self, exchange: &Exchange, route: &Route) -> Duration {
+        let total = route.pool.settings.timeouts.total;
+        total.saturating_sub(self.0.since(exchange.started)).max(WAIT_MIN)
     }
 
     /// Gives a request that is to be forwarded a turn at a server that it was not tried at, and, the first time, a
@@ -77,11 +80,17 @@ impl Doorman {
         error.set_retry(self.may_retry(exchange, false));
     }
 
-    /// A request that was sent may be sent again only where that changes nothing: its method is
-    /// idempotent (RFC 9110 section 9.2.2), all of its body is still there, and nothing was answered.
+    /// What pingora tells of a request that was sent and came to nothing.
     pub(super) fn broke_off(&self, session: &Session, exchange: &mut Exchange, error: &mut Error, reused: bool) {
         let downstream = session.as_ref();
         let repeatable = downstream.req_header().method.is_idempotent() && !downstream.retry_buffer_truncated();
+        let unanswered = downstream.response_written().is_none();
+        self.failed_on_the_way(exchange, error, reused, repeatable && unanswered);
+    }
+
+    /// A request that was sent may be sent again only where that changes nothing: it is `repeatable`, because its method
+    /// is idempotent (RFC 9110 section 9.2.2) and all of its body is still there, and nothing was answered.
+    pub(super) fn failed_on_the_way(&self, exchange: &mut Exchange, error: &mut Error, reused: bool, repeatable: bool) {
         // The server closed a kept connection while the request was on its way: that is no failure of it.
         let stale = reused && matches!(error.retry, RetryType::ReusedOnly);
         error.retry.decide_reuse(reused);
@@ -95,9 +104,9 @@ impl Doorman {
             error.etype(),
             ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError | ErrorType::H2Error
         );
-        let unanswered = !exchange.answering && downstream.response_written().is_none();
         let wanted = error.retry() || from_upstream && broken;
-        error.set_retry(repeatable && unanswered && wanted && self.may_retry(exchange, stale || error.retry()));
+        let again = repeatable && !exchange.answering && wanted;
+        error.set_retry(again && self.may_retry(exchange, stale || error.retry()));
     }
 
     /// Whether a request that may be repeated is, which is counted then. To the same server it is
@@ -181,19 +190,7 @@ impl Doorman {
 
     /// Answers a request that could not be proxied, where there is still somebody to answer.
     pub(super) async fn give_up(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
-        // What was found out before pingora was told stands in the exchange.
-        let reason = exchange.failure.or_else(|| failure(error));
-        exchange.failure = Some(reason.unwrap_or(Reason::MalformedRequest));
-        // pingora's own text may quote the request: only the kind of the error is logged.
-        tracing::warn!(
-            request_id = exchange.request_id.as_str(),
-            route = exchange.route().map(|route| &*route.settings.name),
-            server = exchange.server().map(Server::address),
-            source = error.esource().as_str(),
-            error = error.etype().as_str(),
-            "a request could not be proxied"
-        );
-        let Some(reason) = reason else {
+        let Some(reason) = exchange.came_to_nothing(error) else {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
         let denial = Denial { reason, route: exchange.route().cloned(), allow: None, identity: None };
@@ -209,6 +206,25 @@ impl Doorman {
             };
         }
         FailToProxy { error_code: reason.status(), can_reuse_downstream: false }
+    }
+}
+
+impl Exchange {
+    /// Why a request could not be proxied, which is logged; `None` when the client is gone.
+    pub(super) fn came_to_nothing(&mut self, error: &Error) -> Option<Reason> {
+        // What was found out before pingora was told stands in the exchange.
+        let reason = self.failure.or_else(|| failure(error));
+        self.failure = Some(reason.unwrap_or(Reason::MalformedRequest));
+        // pingora's own text may quote the request: only the kind of the error is logged.
+        tracing::warn!(
+            request_id = self.request_id.as_str(),
+            route = self.route().map(|route| &*route.settings.name),
+            server = self.server().map(Server::address),
+            source = error.esource().as_str(),
+            error = error.etype().as_str(),
+            "a request could not be proxied"
+        );
+        reason
     }
 }
 

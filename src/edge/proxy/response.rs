@@ -1,13 +1,13 @@
 //! What a client receives of an upstream's answer: none of what was said about the connection to the upstream, one
 //! length, and what its route says.
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use pingora::{
     Error, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
 };
 
-use super::exchange::Exchange;
+use super::{exchange::Exchange, head::is_length};
 use crate::{
     edge::respond::Asker,
     rules::{
@@ -77,16 +77,28 @@ fn frame_once(response: &mut ResponseHeader) -> Result<()> {
         response.remove_header(&header::TRANSFER_ENCODING);
         return Ok(());
     }
+    if response.headers.contains_key(header::TRANSFER_ENCODING) {
+        // What says where the chunks end (RFC 9112 section 6.3).
+        response.remove_header(&header::CONTENT_LENGTH);
+        return Ok(());
+    }
     let mut lengths = response.headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(first) = lengths.next() else { return Ok(()) };
-    // pingora refused those that differ.
-    if lengths.next().is_some() || first.as_bytes().contains(&b',') {
-        let invalid = || Error::new_up(ErrorType::InvalidHTTPHeader);
-        let text = first.to_str().map_err(|_| invalid())?;
-        let length: u64 = text.split(',').next().unwrap_or_default().trim().parse().map_err(|_| invalid())?;
-        response.insert_header(header::CONTENT_LENGTH, HeaderValue::from(length))?;
+    if lengths.next().is_none() && is_length(first.as_bytes()) {
+        return Ok(());
     }
-    Ok(())
+    let length = one_length(&response.headers).ok_or_else(|| Error::new_up(ErrorType::InvalidHTTPHeader))?;
+    response.insert_header(header::CONTENT_LENGTH, HeaderValue::from(length))
+}
+
+/// The length that every one of several says (RFC 9110 section 8.6).
+fn one_length(headers: &HeaderMap) -> Option<u64> {
+    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().map(|value| value.to_str().unwrap_or_default());
+    let lengths = lengths.flat_map(|list| list.split(',')).map(str::trim);
+    // A number may have a sign where it is parsed, and has none here.
+    let mut lengths = lengths.map(|length| Some(length).filter(|length| is_length(length.as_bytes()))?.parse().ok());
+    let first = lengths.next()??;
+    lengths.all(|length| length == Some(first)).then_some(first)
 }
 
 fn rewrite(response: &mut ResponseHeader, rewrites: &Rewrites, secure: bool) -> Result<()> {
@@ -189,6 +201,9 @@ mod tests {
         let mut empty = head(204, &[("transfer-encoding", "chunked")]);
         frame_once(&mut empty).unwrap();
         assert!(names(&empty).is_empty());
-        assert!(frame_once(&mut head(200, &[("content-length", "x, x")])).is_err());
+        for several in [&["x"][..], &["x, x"], &["3, 4"], &["3", "4"], &["3", ""], &["+3", "+3"]] {
+            let fields: Vec<_> = several.iter().map(|length| ("content-length", *length)).collect();
+            assert!(frame_once(&mut head(200, &fields)).is_err(), "{several:?}");
+        }
     }
 }

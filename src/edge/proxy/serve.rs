@@ -1,11 +1,11 @@
-//! One HTTP/1 connection, request after request: the head is read here, pingora does the rest.
+//! One HTTP/1 connection, request after request: the head is read here, and says who does the rest.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{mem, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
+use bytes::BytesMut;
 use pingora::{
     apps::HttpServerApp,
     protocols::{Stream, http::ServerSession},
-    proxy::HttpProxy,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -16,13 +16,14 @@ use tokio::{
 use super::{
     chunks,
     connection::Connection,
-    doorman::Doorman,
+    direct::{self, Carried},
     exchange::Arrival,
     head::{HeadError, read_head},
     local,
     patience::Patience,
     shared::{Shared, Tunables},
     tunnel,
+    workers::Station,
 };
 
 /// Bytes of a refused request that are read, so that the answer is not lost in a reset.
@@ -35,7 +36,7 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) async fn serve_connection(
     mut stream: Stream,
     connection: &Arc<Connection>,
-    proxy: &Arc<HttpProxy<Doorman>>,
+    station: &Station,
     shared: &Arc<Shared>,
     accepted: Instant,
     mut shutdown: watch::Receiver<bool>,
@@ -44,6 +45,7 @@ pub(super) async fn serve_connection(
     let lifeline = &registered.lifeline;
     let mut patience = Patience::until(accepted);
     let mut accepted = Some(accepted);
+    let mut early = BytesMut::new();
     let mut stopped = shutdown.clone();
     let mut drained = pin!(shared.idle_grace_over(&mut stopped));
     loop {
@@ -52,7 +54,7 @@ pub(super) async fn serve_connection(
         let idle = if accepted.is_some() { head_timeout } else { keepalive_timeout };
         let head = tokio::select! {
             biased;
-            head = read_head(&mut stream, &mut patience, idle, head_timeout, accepted) => head,
+            head = read_head(&mut stream, &mut patience, idle, head_timeout, accepted, mem::take(&mut early)) => head,
             () = &mut drained => return,
         };
         let head = match head {
@@ -73,12 +75,27 @@ pub(super) async fn serve_connection(
                 tunnel::Entered::Answered => return linger(stream).await,
             }
         }
+        if head.plain {
+            let closing = *shutdown.borrow();
+            match direct::carry(&mut stream, bytes, &mut arrival, (&station.doorman, &station.idle), closing).await {
+                Carried::Ordinary(ordinary) => bytes = ordinary,
+                Carried::Ended => return,
+                Carried::Closing => return linger(stream).await,
+                Carried::Answered(next) => {
+                    if lifeline.has_ended() {
+                        return;
+                    }
+                    (early, accepted) = (next, None);
+                    continue;
+                }
+            }
+        }
         let mut session = ServerSession::new_http1(stream);
         session.set_read_timeout(Some(body_timeout));
         session.set_write_timeout(Some(body_timeout));
         session.set_connection_user_context(Some(Box::new(arrival)));
         session.set_pipelined_prefix(bytes);
-        match lifeline.guard(proxy.process_new_http(session, &shutdown)).await {
+        match lifeline.guard(station.proxy.process_new_http(session, &shutdown)).await {
             Ok(Some(reusable)) => stream = reusable.consume().0,
             Ok(None) => return,
             Err(reason) => {
@@ -105,7 +122,7 @@ pub(super) async fn serve_connection(
 async fn refuse(mut stream: Stream, peer: SocketAddr, shared: &Shared, error: &HeadError) {
     let Some(reason) = error.reason() else { return };
     shared.head_refused(peer, reason);
-    let answer = local::closing_answer(reason);
+    let Ok(answer) = local::closing_answer(reason) else { return };
     let written = timeout(LINGER, async {
         stream.write_all(&answer).await?;
         stream.flush().await?;

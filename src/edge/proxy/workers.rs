@@ -17,17 +17,27 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::{doorman::Doorman, shared::Shared};
+use super::{direct::Idle, doorman::Doorman, shared::Shared};
 
 /// Every thread that serves; they end when this is dropped, with what they still serve.
 pub struct Workers(Vec<Worker>);
 
 struct Worker {
     runtime: Handle,
-    proxy: Arc<HttpProxy<Doorman>>,
+    station: Arc<Station>,
     connections: Arc<AtomicUsize>,
     /// The thread ends when this is dropped, and this is closed when the thread has ended.
     stop: oneshot::Sender<()>,
+}
+
+/// What a thread that serves has of its own.
+pub(super) struct Station {
+    /// Serves every kind of request.
+    pub(super) proxy: Arc<HttpProxy<Doorman>>,
+    /// Decides about those that need no more than one kind.
+    pub(super) doorman: Doorman,
+    /// The connections that those go on.
+    pub(super) idle: Idle,
 }
 
 /// A connection of a worker while this lives.
@@ -43,7 +53,7 @@ impl Workers {
     }
 
     /// Gives a connection to the worker that has the fewest.
-    pub(super) fn give<F>(&self, serve: impl FnOnce(Arc<HttpProxy<Doorman>>) -> F)
+    pub(super) fn give<F>(&self, serve: impl FnOnce(Arc<Station>) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -54,7 +64,7 @@ impl Workers {
         };
         worker.connections.fetch_add(1, Ordering::Relaxed);
         let served = Served(Arc::clone(&worker.connections));
-        let serving = serve(Arc::clone(&worker.proxy));
+        let serving = serve(Arc::clone(&worker.station));
         worker.runtime.spawn(async move {
             serving.await;
             drop(served);
@@ -73,7 +83,10 @@ impl Worker {
             runtime.shutdown_background();
         })?;
         let proxy = Arc::new(Doorman::in_pingora(Arc::clone(shared)));
-        Ok(Self { runtime: handle, proxy, connections: Arc::default(), stop })
+        let station = Arc::new(Station { proxy, doorman: Doorman(Arc::clone(shared)), idle: Idle::default() });
+        let swept = Arc::clone(&station);
+        handle.spawn(async move { swept.idle.sweep().await });
+        Ok(Self { runtime: handle, station, connections: Arc::default(), stop })
     }
 }
 

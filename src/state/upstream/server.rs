@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -37,6 +37,7 @@ pub struct Server {
     pub(super) id: u64,
     /// The name that its certificate must have.
     pub(super) certificate_name: Option<ServerName<'static>>,
+    number: u64,
     peer: HttpPeer,
     eject: Eject,
     ejections: IntCounter,
@@ -80,6 +81,7 @@ impl Server {
         kind: &Kind,
         ejections: IntCounter,
     ) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let sni = certificate_name.as_ref().map(|name| name.to_str().into_owned()).unwrap_or_default();
         let mut peer = HttpPeer::new(socket, kind.tls.is_some(), sni);
         peer.group_key = kind.group;
@@ -107,6 +109,7 @@ impl Server {
             weight,
             id: hash_of(&[socket.to_string().as_bytes()]),
             certificate_name,
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             peer,
             eject: settings.eject,
             ejections,
@@ -121,6 +124,12 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.name
+    }
+
+    /// Its own for as long as the process runs, whatever its address: connections to it are no other server's.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
     }
 
     /// Whether requests go to it: it answers its health checks, and is not ejected.

@@ -14,3 +14,4 @@ mod shadow;
 mod smuggling;
 mod streaming;
 mod upgrade;
+mod ways;

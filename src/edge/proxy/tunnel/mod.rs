@@ -5,7 +5,6 @@
 //! We pass the bytes ourselves because a tunnel must end with its token while nobody says anything,
 //! and a `WebSocket` must be told so between two frames.
 
-mod body;
 mod frames;
 mod pump;
 mod wire;
@@ -21,19 +20,21 @@ use pingora::{
 use tokio::{
     io::AsyncWriteExt,
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use self::{
-    body::{Broken, Framing, Waits},
     frames::{GOING_AWAY, UNAUTHORIZED},
-    pump::{Patience, Pump, Stopped},
+    pump::{Pump, Stopped},
     wire::Answer,
 };
 use super::{
+    body::{self, Broken, Framing, Source},
+    client::Client,
     doorman::Doorman,
     exchange::{Arrival, Exchange, Permission, RequestLine, Verdict},
-    forward, local,
+    forward, local, message,
+    patience::Patience,
     shared::Shared,
 };
 use crate::{
@@ -65,7 +66,7 @@ pub(super) async fn enter(
     shutdown: &mut watch::Receiver<bool>,
 ) -> Entered {
     let plain = wire::without_upgrade(&bytes);
-    let Some((head, head_bytes)) = wire::parse_request(&bytes) else { return Entered::Ordinary(plain) };
+    let Some((head, head_bytes)) = message::parse_request(&bytes) else { return Entered::Ordinary(plain) };
     let Some(protocol) = wire::asked_protocol(&head) else { return Entered::Ordinary(plain) };
     let doorman = Doorman(Arc::clone(shared));
     let started = shared.means.clock.instant();
@@ -179,13 +180,13 @@ impl Tunnel<'_> {
 
     async fn ask(&self, upstream: &mut Transport, head: &RequestHeader) -> io::Result<Answer> {
         let timeouts = self.route.pool.settings.timeouts;
-        let bytes = wire::request_bytes(head);
+        let bytes = message::request_bytes(head);
         let sent = timeout(timeouts.write, async {
             upstream.write_all(&bytes).await?;
             upstream.flush().await
         });
         sent.await.map_err(io::Error::from)??;
-        wire::read_answer(upstream, timeouts.read).await
+        wire::read_final_answer(upstream, timeouts.read).await
     }
 
     /// A connection that could not be made carried nothing: the next server may be asked.
@@ -211,26 +212,34 @@ impl Tunnel<'_> {
         self.exchange.failure = Some(reason);
         self.exchange.status = reason.status();
         let denial = Denial { route: Some(Arc::clone(&self.route)), ..Denial::of(reason) };
-        self.send(&local::closing(&respond::denial(&denial, &self.exchange.asker(&self.request)))).await
+        let answer = respond::denial(&denial, &self.exchange.asker(&self.request));
+        let Ok(answer) = local::closing(&answer, &self.request.method) else { return Entered::Ended };
+        self.send(&answer).await
     }
 
     /// Hands on the answer of an upstream that does not switch. What the client sent for a tunnel goes nowhere.
     async fn relay(&mut self, upstream: &mut Transport, answer: Answer) -> Result<(), Broken> {
         let Answer { mut head, rest } = answer;
         let no_message = || Broken::Upstream(io::ErrorKind::InvalidData.into());
-        let framing = Framing::of(&head).ok_or_else(no_message)?;
+        let framing = Framing::of(&self.request.method, &head).ok_or_else(no_message)?;
         for name in [header::CONNECTION, header::UPGRADE, header::TRAILER] {
             head.remove_header(&name);
         }
         head.remove_header("keep-alive");
-        let closes = head.insert_header(header::CONNECTION, "close");
-        closes.map_err(|_| no_message())?;
-        if let Entered::Ended = self.send(&wire::answer_bytes(&head)).await {
+        framing.announce(&mut head).map_err(|_| no_message())?;
+        message::conclude(&mut head, true).map_err(|_| no_message())?;
+        if let Entered::Ended = self.send(&message::answer_bytes(&head)).await {
             return Err(Broken::Client);
         }
-        let read = self.route.pool.settings.timeouts.read;
-        let waits = Waits { read, write: self.doorman.0.tunables().body_timeout };
-        body::relay(&rest, upstream, self.client, framing, waits, &mut self.exchange.bytes_out).await
+        let mut client = Client::new(self.client, self.doorman.0.tunables().body_timeout);
+        let mut patience = Patience::until(Instant::now());
+        let read_timeout = self.route.pool.settings.timeouts.read;
+        let mut source = Source { stream: upstream, patience: &mut patience, read_timeout };
+        let count = |bytes| {
+            self.exchange.bytes_out += bytes as u64;
+            Ok(())
+        };
+        body::relay(rest, &mut source, &mut client, framing, count).await.map(drop)
     }
 
     /// The tunnel itself.
@@ -245,8 +254,8 @@ impl Tunnel<'_> {
         let shared = &self.doorman.0;
         let _tunnel = shared.tunnel_begun();
         let timeouts = self.route.pool.settings.timeouts;
-        let patience = Patience { idle: timeouts.tunnel_idle, write: timeouts.write };
-        if let Entered::Ended = self.send(&wire::answer_bytes(&switching(&answer.head))).await {
+        let patience = pump::Patience { idle: timeouts.tunnel_idle, write: timeouts.write };
+        if let Entered::Ended = self.send(&message::answer_bytes(&switching(&answer.head))).await {
             return Entered::Ended;
         }
         let mut pump = Pump::new(early, &answer.rest, framed);

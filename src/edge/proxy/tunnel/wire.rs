@@ -1,20 +1,14 @@
-//! Heads as they stand on the wire, of requests and of answers.
+//! What the heads of an upgrade say.
 
 use std::{io, time::Duration};
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, Method, Uri, header, uri::Authority};
+use bytes::BytesMut;
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, uri::Authority};
 use pingora::http::{RequestHeader, ResponseHeader};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    time::{Instant, timeout_at},
-};
+use tokio::{io::AsyncRead, time::timeout};
 
-use super::super::head::FIELDS_MAX;
+use super::super::message::read_answer;
 use crate::rules::route::Host;
-
-/// Bytes of an upstream's head, at most.
-const ANSWER_HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// Interim answers that are passed over before the final one, at most.
 const INTERIM_MAX: usize = 16;
@@ -34,19 +28,6 @@ const HOP_BY_HOP: [HeaderName; 10] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
-
-/// Parses a head that was found whole and well framed; its length comes with it.
-pub(super) fn parse_request(bytes: &[u8]) -> Option<(RequestHeader, usize)> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-    let mut parsed = httparse::Request::new(&mut fields);
-    let Ok(httparse::Status::Complete(length)) = parsed.parse(bytes) else { return None };
-    let mut head = RequestHeader::build(parsed.method?, parsed.path?.as_bytes(), Some(parsed.headers.len())).ok()?;
-    head.set_version(if parsed.version? == 1 { http::Version::HTTP_11 } else { http::Version::HTTP_10 });
-    for field in parsed.headers {
-        head.append_header(field.name.to_owned(), field.value).ok()?;
-    }
-    Some((head, length))
-}
 
 /// What a request asks to switch to, where it may. A body would stand between head and tunnel, HEAD's answer has
 /// none, and `h2c` would carry requests that nobody decides about.
@@ -90,18 +71,6 @@ pub(super) fn remove_hop_by_hop(head: &mut RequestHeader) {
     }
 }
 
-/// The request's bytes, as they go out.
-pub(super) fn request_bytes(head: &RequestHeader) -> BytesMut {
-    let mut bytes = BytesMut::new();
-    bytes.extend_from_slice(head.method.as_str().as_bytes());
-    bytes.extend_from_slice(b" ");
-    bytes.extend_from_slice(head.raw_path());
-    bytes.extend_from_slice(b" HTTP/1.1\r\n");
-    head.header_to_h1_wire(&mut bytes);
-    bytes.extend_from_slice(b"\r\n");
-    bytes
-}
-
 /// The same head without the wish to switch protocols: pingora would grant it to any `Upgrade`.
 pub(super) fn without_upgrade(bytes: &BytesMut) -> BytesMut {
     let mut plain = BytesMut::with_capacity(bytes.len());
@@ -130,69 +99,31 @@ pub(super) fn without_upgrade(bytes: &BytesMut) -> BytesMut {
 pub(super) struct Answer {
     pub(super) head: ResponseHeader,
     /// What came behind the head.
-    pub(super) rest: Bytes,
+    pub(super) rest: BytesMut,
 }
 
 /// Reads an upstream's final head, or its 101, all of it `within` that.
 ///
 /// # Errors
 /// [`io::ErrorKind::TimedOut`]; others when the upstream broke off or its head is none.
-pub(super) async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S, within: Duration) -> io::Result<Answer> {
-    let deadline = Instant::now() + within;
-    let mut buffer = BytesMut::new();
-    let mut interim = 0;
-    loop {
-        match parse_answer(&buffer)? {
-            Some((head, length)) => {
-                drop(buffer.split_to(length));
-                if head.status.is_informational() && head.status != http::StatusCode::SWITCHING_PROTOCOLS {
-                    interim += 1;
-                    if interim > INTERIM_MAX {
-                        return Err(io::ErrorKind::InvalidData.into());
-                    }
-                    continue;
-                }
-                return Ok(Answer { head, rest: buffer.freeze() });
+pub(super) async fn read_final_answer<S: AsyncRead + Unpin>(stream: &mut S, within: Duration) -> io::Result<Answer> {
+    let mut rest = BytesMut::new();
+    let reading = async {
+        for _ in 0..=INTERIM_MAX {
+            let head = read_answer(stream, &mut rest).await?;
+            if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
+                return Ok(head);
             }
-            None if buffer.len() >= ANSWER_HEAD_BYTES_MAX => return Err(io::ErrorKind::InvalidData.into()),
-            None => {}
         }
-        if timeout_at(deadline, stream.read_buf(&mut buffer)).await.map_err(io::Error::from)?? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-}
-
-fn parse_answer(bytes: &[u8]) -> io::Result<Option<(ResponseHeader, usize)>> {
-    let no_head = || io::Error::from(io::ErrorKind::InvalidData);
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-    let mut parsed = httparse::Response::new(&mut fields);
-    let length = match parsed.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(_) => return Err(no_head()),
+        Err(io::ErrorKind::InvalidData.into())
     };
-    let status = parsed.code.ok_or_else(no_head)?;
-    let mut head = ResponseHeader::build(status, Some(parsed.headers.len())).map_err(|_| no_head())?;
-    for field in parsed.headers {
-        head.append_header(field.name.to_owned(), field.value).map_err(|_| no_head())?;
-    }
-    Ok(Some((head, length)))
-}
-
-/// The answer's bytes, as they go out.
-pub(super) fn answer_bytes(head: &ResponseHeader) -> BytesMut {
-    let mut bytes = BytesMut::new();
-    let reason = head.status.canonical_reason().unwrap_or_default();
-    bytes.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", head.status.as_u16()).as_bytes());
-    head.header_to_h1_wire(&mut bytes);
-    bytes.extend_from_slice(b"\r\n");
-    bytes
+    let head = timeout(within, reading).await.map_err(io::Error::from).flatten()?;
+    Ok(Answer { head, rest })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::super::message::parse_request, *};
 
     fn asked(fields: &str) -> Option<String> {
         let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
@@ -227,9 +158,9 @@ mod tests {
     async fn interim_answers_are_passed_over_and_counted() {
         let mut wire =
             "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\r\nmore".as_bytes();
-        let answer = read_answer(&mut wire, Duration::from_secs(1)).await.unwrap();
+        let answer = read_final_answer(&mut wire, Duration::from_secs(1)).await.unwrap();
         assert_eq!((answer.head.status.as_u16(), &answer.rest[..]), (101, &b"more"[..]));
         let endless = "HTTP/1.1 100 Continue\r\n\r\n".repeat(INTERIM_MAX + 1);
-        assert!(read_answer(&mut endless.as_bytes(), Duration::from_secs(1)).await.is_err());
+        assert!(read_final_answer(&mut endless.as_bytes(), Duration::from_secs(1)).await.is_err());
     }
 }

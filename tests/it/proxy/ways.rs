@@ -1,0 +1,219 @@
+//! Plain requests are served without pingora, all others with it. Nobody, before or behind the gateway, may see which.
+
+use std::{
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
+
+use crate::support::{
+    Config, Connection, Folder, Gateway, PATIENCE, RawUpstream, Request, Upstream, answer_every_head, get, wait_until,
+};
+
+/// A field that speaks about the client's connection: what has it is not plain, and the upstream does not receive it.
+const NOT_PLAIN: (&str, &str) = ("TE", "trailers");
+
+fn both_ways(request: &Request) -> [Request; 2] {
+    [request.clone(), request.clone().header(NOT_PLAIN.0, NOT_PLAIN.1)]
+}
+
+/// A gateway with one thread: each has upstream connections of its own.
+fn run(config: &Config) -> Gateway {
+    let folder = Folder::new();
+    config.clone().server("threads = 1").write_to(&folder);
+    Gateway::run(folder)
+}
+
+/// Fields in an order of their own, without what is new with each request.
+fn comparable<'f>(fields: impl Iterator<Item = (&'f str, &'f str)>) -> Vec<String> {
+    let new = ["date", "x-request-id", "traceparent"];
+    let mut fields: Vec<_> = fields
+        .map(|(name, value)| if new.contains(&&*name.to_lowercase()) { (name, "new") } else { (name, value) })
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    fields.sort_unstable();
+    fields
+}
+
+#[test]
+fn servers_receive_the_same() {
+    let upstream = RawUpstream::start(answer_every_head);
+    let cookies = "sources = [\"cookie:sid\", \"query:key\"]";
+    let config = Config::new()
+        .text("[oauth]")
+        .upstream("service", &[upstream.address])
+        .route("public", "/public", "auth = \"public\"")
+        .route("checked", "/checked", "accept = [\"apis\"]")
+        .route("kept", "/kept", "accept = [\"apis\"]\nforward_token = true")
+        .route("internal", "/internal", "accept = [\"apis\"]\nforward_token = \"internal\"")
+        .route("elsewhere", "/elsewhere", &format!("accept = [\"apis\"]\n{cookies}"))
+        .route(
+            "changed",
+            "/changed",
+            "auth = \"public\"\nreplace_prefix = \"/v2\"\nhost = \"upstream\"\n\
+             request_headers = { set = { X-Env = \"prod\" }, remove = [\"Accept\"] }\n\
+             [routes.cors]\norigins = [\"https://app.test\"]",
+        )
+        .server("threads = 1");
+    let gateway = config.start();
+    let token = gateway.login_apis().access;
+    let requests = [
+        get("/public"),
+        get("/public?a=%20&b"),
+        get("/public/%7Eana/"),
+        Request::new("HEAD", "/public"),
+        Request::new("DELETE", "/public/1"),
+        Request::new("OPTIONS", "/public"),
+        get("/public").header("Connection", "keep-alive").header("ACCEPT", "a").header("accept", "b"),
+        get("/public").header("x-forwarded-for", "192.0.2.1").header("X_Auth_Subject", "eve").header("Empty", ""),
+        get("/public").header("X-Latin", b"caf\xe9".as_slice()),
+        get("/checked?q").bearer(&token).header("Cookie", "a=1; sid=2"),
+        get("/kept").bearer(&token),
+        get("/internal").bearer(&token),
+        get("/elsewhere?key=&a=b").header("Cookie", format!("a=1; sid={token}; b=2")),
+        get("/changed/x").header("Accept", "a").header("Origin", "https://app.test"),
+    ];
+    let mut seen = 0;
+    for request in requests {
+        let [plain, other] = both_ways(&request).map(|request| {
+            let mut connection = Connection::open(gateway.front);
+            connection.write(request.bytes()).unwrap();
+            let answer = connection.receive_head().unwrap();
+            assert_eq!(answer.status, 200, "{request:?}");
+            let all = upstream.bytes();
+            let head = all[seen..].to_owned();
+            seen = all.len();
+            let (line, fields) = head.split_once("\r\n").unwrap();
+            let fields = fields.lines().filter_map(|line| line.split_once(": "));
+            let fields = fields.map(|(name, value)| match name {
+                // Internal tokens are made anew for each.
+                "Authorization" | "authorization" if line.contains("/internal") => (name, "internal"),
+                _ => (name, value),
+            });
+            (line.to_owned(), comparable(fields))
+        });
+        assert_eq!(plain, other, "{request:?}");
+    }
+}
+
+#[test]
+fn clients_are_answered_the_same() {
+    let long = format!("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n{}", "x".repeat(200_000));
+    for (answer, closes) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", false),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Empty:\r\nx-lower: 1\r\nX-LATIN: caf\u{e9}\r\n\r\n", false),
+        ("HTTP/1.1 200 Fine By Me\r\nContent-Length: 3\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\r\nabc", false),
+        ("HTTP/1.1 200\r\nContent-Length: 3, 3\r\n\r\nabc", false),
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", false),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX-Trailer: 1\r\n\r\n",
+            false,
+        ),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false),
+        ("HTTP/1.1 204 No Content\r\nContent-Length: 60\r\n\r\n", false),
+        ("HTTP/1.1 304 Not Modified\r\nContent-Length: 60\r\nETag: \"a\"\r\n\r\n", false),
+        ("HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", false),
+        ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc", true),
+        ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc", false),
+        ("HTTP/1.1 200 OK\r\n\r\nuntil the end", true),
+        ("HTTP/1.0 200 OK\r\n\r\nuntil the end", true),
+        ("HTTP/1.1 200 OK\r\n\r\n", true),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", true),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab", true),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", false),
+        ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nabcd", false),
+        ("HTTP/1.1 200 OK\r\nNo colon\r\n\r\n", false),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", false),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", false),
+        ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", true),
+        ("SSH-2.0-OpenSSH\r\n", true),
+        ("", true),
+        (&long, false),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let [plain, other] = both_ways(&Request::new(method, "/")).map(|request| {
+                let bytes = answer.to_owned();
+                let upstream = RawUpstream::start(move |stream| {
+                    if stream.read() {
+                        stream.write(&bytes);
+                    }
+                    while !closes && stream.read() {
+                        stream.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext");
+                    }
+                });
+                let route = Config::new().upstream("service", &[upstream.address]);
+                let gateway = run(&route.route("public", "/", "auth = \"public\""));
+                let mut connection = Connection::open(gateway.front);
+                connection.write(request.bytes()).unwrap();
+                let got = if method == "HEAD" { connection.receive_head() } else { connection.try_receive() };
+                let Ok(got) = got else { return None };
+                let fields = got.headers.iter().map(|(name, value)| (&**name, &**value));
+                let fields: Vec<_> =
+                    comparable(fields).into_iter().filter(|field| !field.contains("request_id")).collect();
+                let stays = !fields.iter().any(|field| field.eq_ignore_ascii_case("connection: close"));
+                if stays && !closes {
+                    // Nothing of the first answer is left on any connection; a new one begins with the same.
+                    let second = connection.send(&request).status;
+                    assert!(second == 200 || second == got.status, "{answer}: {second}");
+                }
+                let body = if got.status == 200 { got.text() } else { String::new() };
+                Some((got.status, fields, body, stays))
+            });
+            assert_eq!(plain, other, "{method} {answer}");
+        }
+    }
+}
+
+#[test]
+fn requests_that_come_before_their_turn_are_answered_in_order() {
+    let (upstream, release) = RawUpstream::late();
+    let config = Config::new().upstream("late", &[upstream.address]);
+    let quick = Upstream::named("quick");
+    let config = config.upstream("quick", &[quick.address]);
+    let route = |upstream: &str| format!("auth = \"public\"\nupstream = \"{upstream}\"");
+    let gateway = run(&config.route("late", "/late", &route("late")).route("quick", "/quick", &route("quick")));
+    let mut connection = Connection::open(gateway.front);
+    connection.write(get("/late").bytes()).unwrap();
+    wait_until("the first is asked", PATIENCE, || upstream.bytes().contains("/late"));
+    // In two pieces, the second of which comes when nobody waits for it.
+    let next = get("/quick").bytes();
+    connection.write(&next[..20]).unwrap();
+    release.send(()).unwrap();
+    assert_eq!(connection.receive().text(), "late");
+    connection.write(&next[20..]).unwrap();
+    assert_eq!(connection.receive().text(), "quick");
+}
+
+#[test]
+fn a_connection_that_its_server_ends_is_not_kept() {
+    let (ended, told) = mpsc::channel();
+    let ended = Mutex::new(ended);
+    let upstream = RawUpstream::start(move |stream| {
+        stream.read();
+        stream.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nraw");
+        stream.end();
+        // Until the gateway ends it too.
+        while stream.read() {}
+        ended.lock().unwrap().send(()).unwrap();
+    });
+    let config = Config::new().upstream("service", &[upstream.address]).route("public", "/", "auth = \"public\"");
+    let gateway = run(&config);
+    assert_eq!(gateway.send(&get("/")).status, 200);
+    told.recv_timeout(PATIENCE).expect("the gateway ends its side without being asked for anything");
+    assert_eq!(gateway.send(&get("/")).status, 200);
+}
+
+#[test]
+fn an_idle_connection_ends_with_its_time() {
+    let ends = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&ends);
+    let upstream = RawUpstream::start(move |stream| {
+        answer_every_head(stream);
+        *counted.lock().unwrap() += 1;
+    });
+    let config = Config::new()
+        .text(&format!("[upstreams.service]\nservers = [\"{}\"]\ntimeouts.idle = \"100ms\"\n", upstream.address))
+        .route("public", "/", "auth = \"public\"");
+    let gateway = run(&config);
+    assert_eq!(gateway.send(&get("/")).status, 200);
+    wait_until("it is closed", Duration::from_secs(10), || *ends.lock().unwrap() == 1);
+}

@@ -10,11 +10,11 @@ use pingora::{Result, http::RequestHeader, proxy::Session};
 use super::{
     connection::Connection,
     doorman::Doorman,
-    exchange::{Exchange, Forward, Permission, RequestLine, Verdict},
+    exchange::{Arrival, Exchange, Forward, Permission, RequestLine, Verdict},
     forward, local,
 };
 use crate::{
-    decision::{Decision, Denial, Endpoint, ForwardToken, Permit, Request, View, decide},
+    decision::{Decision, Denial, Endpoint, ForwardToken, Permit, Request, Route, View, decide},
     domain::{Reason, Timestamp},
     edge::{
         endpoint::{self, BODY_BYTES_MAX, TokenBody, TokenMessage},
@@ -66,6 +66,32 @@ impl Doorman {
             Err(denial) => self.deny(session, exchange, denial).await?,
         }
         Ok(true)
+    }
+
+    /// Decides about a request that may be served without pingora: where `serves` says so of the route that it is to be
+    /// forwarded on. Whatever else is decided is left for pingora.
+    pub(super) async fn admit_past_pingora(
+        &self,
+        head: &RequestHeader,
+        arrival: &mut Arrival,
+        serves: impl FnOnce(&Route) -> bool,
+    ) -> Option<(Exchange, Arc<Route>)> {
+        let started = self.0.means.clock.instant();
+        let client = self.client_of(head, &arrival.connection);
+        let permitted = match self.decide(head, Some(client)).await {
+            Ok(Permission::Forward(permitted)) if serves(&permitted.route) => permitted,
+            decided => {
+                arrival.decided = Some((started, decided));
+                return None;
+            }
+        };
+        let mut exchange = Exchange::new(started);
+        exchange.connection = Some(Arc::clone(&arrival.connection));
+        exchange.client = Some(client);
+        exchange.line = Some(RequestLine::of(head));
+        let route = Arc::clone(&permitted.route);
+        exchange.verdict = Verdict::Forward(permitted);
+        Some((exchange, route))
     }
 
     /// Who is behind a connection, in the words of a proxy that is believed.

@@ -40,26 +40,32 @@ impl Framing {
         if *method == Method::HEAD || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
             return Some(Self::Length(0));
         }
-        let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
         let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
-        match ((codings.next(), codings.next()), (lengths.next(), lengths.next())) {
-            ((None, _), (None, _)) => Some(Self::Close),
-            ((None, _), (Some(length), None)) => {
+        let (length, another) = (lengths.next(), lengths.next());
+        if head.headers.contains_key(header::TRANSFER_ENCODING) {
+            // Some servers say it twice, and mean it once.
+            let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+            let chunked = codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+            return (chunked && length.is_none()).then(|| Self::Chunked(Chunks::of_server()));
+        }
+        match (length, another) {
+            (None, _) => Some(Self::Close),
+            (Some(length), None) => {
                 let text = length.to_str().ok().filter(|text| is_length(text.as_bytes()))?;
                 text.parse().ok().map(Self::Length)
-            }
-            ((Some(coding), None), (None, _)) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
-                Some(Self::Chunked(Chunks::default()))
             }
             _ => None,
         }
     }
 
-    /// Says in the head how the client finds the end: what ends with the upstream's connection comes in chunks of ours.
+    /// Says in the head how the client finds the end: what has no length comes in chunks of ours, and no trailers.
     pub(super) fn announce(&self, head: &mut ResponseHeader) -> Result<()> {
+        head.remove_header(&header::TRAILER);
         match self {
-            Self::Close => head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
-            Self::Length(_) | Self::Chunked(_) => Ok(()),
+            Self::Length(_) => Ok(()),
+            Self::Chunked(_) | Self::Close => {
+                head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))
+            }
         }
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Chunks {
     line_bytes: usize,
     /// Whether a trailer line has had its colon.
     named: bool,
+    /// Whether blanks may follow a size, as old servers write them.
+    padded: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +53,11 @@ enum Step {
 impl Chunks {
     /// Bytes of a size line or of a trailer line, at most.
     const LINE_BYTES_MAX: usize = 4096;
+
+    /// A server's: nobody reads them after us, as what they hold is chunked anew.
+    pub(super) fn of_server() -> Self {
+        Self { padded: true, ..Self::default() }
+    }
 
     /// Passes over bytes: how many of them belong to the body, and whether it ends with them.
     ///
@@ -103,6 +110,7 @@ impl Chunks {
                 Some(Step::Size)
             }
             (Step::Size, b';') if self.digits > 0 => Some(Step::Extension),
+            (Step::Size, b' ' | b'\t') if self.digits > 0 && self.padded => Some(Step::Extension),
             (Step::Size, b'\r') if self.digits > 0 => Some(Step::SizeEnd),
             (Step::Extension, b'\r') => Some(Step::SizeEnd),
             (Step::Extension, byte) if byte != b'\n' => Some(Step::Extension),

@@ -17,6 +17,7 @@ use pingora::{
 
 use super::{
     exchange::{Arrival, Exchange},
+    settings::IDLE_UPSTREAM_CONNECTIONS,
     shared::Shared,
     stream::STREAM,
 };
@@ -24,10 +25,6 @@ use crate::state::upstream::RETRIES_MAX;
 
 /// How often pingora may offer one request to servers: above what the relay tries, so that ours decides.
 const PINGORA_TRIES_MAX: usize = 1 + RETRIES_MAX as usize + 1;
-
-/// Idle upstream connections that are kept, for each worker: fewer than are in use in turn would be closed and made anew,
-/// request after request.
-const IDLE_UPSTREAM_CONNECTIONS: usize = 2048;
 
 /// pingora's application. What it does stands in `admission` (until a request is forwarded) and
 /// `relay` (from there on).

@@ -79,8 +79,8 @@ pub(super) struct Arrival {
     pub(super) connection: Arc<Connection>,
     /// What ends it before its time.
     pub(super) lifeline: Arc<Lifeline<Exchange>>,
-    /// What was decided about it already.
-    pub(super) decided: Option<Result<Permission, Denial>>,
+    /// What was decided about it already, and when its head was there.
+    pub(super) decided: Option<(Instant, Result<Permission, Denial>)>,
 }
 
 /// What the access log tells of a request's head, for an exchange that outlives it.
@@ -190,7 +190,9 @@ impl Exchange {
     pub(super) fn arrive(&mut self, arrival: Arrival) {
         self.connection = Some(arrival.connection);
         self.lifeline = Some(arrival.lifeline);
-        self.decided = arrival.decided;
+        if let Some((started, decided)) = arrival.decided {
+            (self.started, self.decided) = (started, Some(decided));
+        }
     }
 
     /// Makes it end with its token, and after `total`.

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::patience::Patience;
-use crate::domain::Reason;
+use crate::{domain::Reason, rules::rewrite::is_hop_by_hop};
 
 /// Bytes of a head, at most. pingora would take a mebibyte.
 pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -267,7 +267,7 @@ impl Scanner {
         if value.iter().fold(false, |found, byte| found | (byte.is_ascii_control() && *byte != b'\t')) {
             return Err(HeadError::Malformed("a control byte in a field's value"));
         }
-        self.plain &= !speaks_of_its_own(name) || is_kept_alive(name, value);
+        self.plain &= !is_hop_by_hop(name) || is_kept_alive(name, value);
         if name.eq_ignore_ascii_case(b"content-length") {
             if std::mem::replace(&mut self.content_length, true) {
                 return Err(HeadError::Malformed("two lengths"));
@@ -302,22 +302,6 @@ impl Scanner {
         }
         Ok(true)
     }
-}
-
-/// Whether a field speaks about the message or its connection, and not to the server (RFC 9110 section 7.6.1).
-fn speaks_of_its_own(name: &[u8]) -> bool {
-    // Most names have another length.
-    let names: &[&[u8]] = match name.len() {
-        2 => &[b"te"],
-        6 => &[b"expect"],
-        7 => &[b"trailer", b"upgrade"],
-        10 => &[b"connection", b"keep-alive"],
-        14 => &[b"content-length", b"http2-settings"],
-        16 => &[b"proxy-connection"],
-        17 => &[b"transfer-encoding"],
-        _ => return false,
-    };
-    names.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Whether a field says what is so anyway.

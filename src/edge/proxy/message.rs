@@ -5,16 +5,19 @@ use std::{io, mem::MaybeUninit};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header};
 use pingora::{
-    Result,
-    http::{RequestHeader, ResponseHeader},
+    http::{RequestHeader, ResponseHeader, header_value_from_raw},
     protocols::http::date::get_cached_date,
 };
+use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::{forward::ADDED_FIELDS, head::FIELDS_MAX};
 
 /// Bytes of an upstream's head, at most.
-const ANSWER_HEAD_BYTES_MAX: usize = 64 << 10;
+const ANSWER_HEAD_BYTES_MAX: usize = 256 << 10;
+
+/// Fields of an upstream's head, at most; as in pingora.
+const ANSWER_FIELDS_MAX: usize = 256;
 
 /// What is read of an answer at first: most come whole with it.
 const ANSWER_BUFFER_BYTES: usize = 16 << 10;
@@ -60,11 +63,31 @@ pub(super) fn request_bytes(head: &RequestHeader) -> BytesMut {
     bytes
 }
 
+/// Why an upstream's head was not read.
+#[derive(Debug, Error)]
+pub(super) enum NoAnswer {
+    /// The upstream broke off, or was silent for too long.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// What it sent is no head, or too large.
+    #[error("no head of an HTTP/1 answer")]
+    Garbage,
+}
+
+impl From<NoAnswer> for io::Error {
+    fn from(why: NoAnswer) -> Self {
+        match why {
+            NoAnswer::Io(error) => error,
+            NoAnswer::Garbage => Self::new(io::ErrorKind::InvalidData, why),
+        }
+    }
+}
+
 /// Reads an upstream's next head, interim or final. What came behind it is left in `buffer`.
 ///
 /// # Errors
-/// [`io::ErrorKind::UnexpectedEof`] where the upstream broke off, [`io::ErrorKind::InvalidData`] where its head is none.
-pub(super) async fn read_answer<S>(upstream: &mut S, buffer: &mut BytesMut) -> io::Result<ResponseHeader>
+/// [`io::ErrorKind::UnexpectedEof`] among others where the upstream broke off.
+pub(super) async fn read_answer<S>(upstream: &mut S, buffer: &mut BytesMut) -> Result<ResponseHeader, NoAnswer>
 where
     S: AsyncRead + Unpin,
 {
@@ -75,30 +98,32 @@ where
             return Ok(head);
         }
         if buffer.len() >= ANSWER_HEAD_BYTES_MAX {
-            return Err(io::ErrorKind::InvalidData.into());
+            return Err(NoAnswer::Garbage);
         }
         buffer.reserve(ANSWER_BUFFER_BYTES);
         if upstream.read_buf(buffer).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
     }
 }
 
-/// Takes a head out of the bytes, once it is whole; its values share them.
-fn parse_answer(buffer: &mut BytesMut) -> io::Result<Option<ResponseHeader>> {
-    let no_head = || io::Error::from(io::ErrorKind::InvalidData);
-    let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+/// Takes a head out of the bytes, once it is whole; its values share them. It is read as pingora reads it: what old
+/// servers write is put right (RFC 9112 sections 5.1 and 5.2).
+fn parse_answer(buffer: &mut BytesMut) -> Result<Option<ResponseHeader>, NoAnswer> {
+    let mut fields = [const { MaybeUninit::uninit() }; ANSWER_FIELDS_MAX];
     let mut parsed = httparse::Response::new(&mut []);
-    let parser = httparse::ParserConfig::default();
+    let mut parser = httparse::ParserConfig::default();
+    parser.allow_spaces_after_header_name_in_responses(true).allow_obsolete_multiline_headers_in_responses(true);
     let length = match parser.parse_response_with_uninit_headers(&mut parsed, buffer, &mut fields) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
-        Err(_) => return Err(no_head()),
+        Err(_) => return Err(NoAnswer::Garbage),
     };
-    let status = parsed.code.ok_or_else(no_head)?;
-    let mut head = ResponseHeader::build(status, Some(parsed.headers.len())).map_err(|_| no_head())?;
+    let garbage = |_| NoAnswer::Garbage;
+    let mut head =
+        ResponseHeader::build(parsed.code.unwrap_or_default(), Some(parsed.headers.len())).map_err(garbage)?;
     head.set_version(if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 });
-    head.set_reason_phrase(parsed.reason).map_err(|_| no_head())?;
+    head.set_reason_phrase(parsed.reason).map_err(garbage)?;
     // Where each name and value stands: the bytes are shared only when nobody looks at them any more.
     let start = buffer.as_ptr() as usize;
     let stands = |part: &[u8]| {
@@ -109,15 +134,14 @@ fn parse_answer(buffer: &mut BytesMut) -> io::Result<Option<ResponseHeader>> {
         parsed.headers.iter().map(|field| (stands(field.name.as_bytes()), stands(field.value))).collect();
     let bytes = buffer.split_to(length).freeze();
     for (name, value) in stand {
-        let value = HeaderValue::from_maybe_shared(bytes.slice(value)).map_err(|_| no_head())?;
-        head.append_header(bytes.slice(name), value).map_err(|_| no_head())?;
+        head.append_header(bytes.slice(name), header_value_from_raw(bytes.slice(value))).map_err(garbage)?;
     }
     Ok(Some(head))
 }
 
 /// Says what the last server before the client says of an answer: when it was made, where nobody did (RFC 9110 section
 /// 6.6.1), and whether the connection goes on.
-pub(super) fn conclude(head: &mut ResponseHeader, closing: bool) -> Result<()> {
+pub(super) fn conclude(head: &mut ResponseHeader, closing: bool) -> pingora::Result<()> {
     if !head.headers.contains_key(header::DATE) {
         head.insert_header(header::DATE, get_cached_date())?;
     }

@@ -10,6 +10,7 @@ use pingora::{
     proxy::{FailToProxy, Session},
     upstreams::peer::HttpPeer,
 };
+use tokio::time::timeout;
 
 use super::{
     doorman::Doorman,
@@ -21,7 +22,7 @@ use crate::{
     decision::{Denial, Route},
     domain::{Reason, Subject},
     edge::respond,
-    state::upstream::{HashBy, Server, hash_of},
+    state::upstream::{HashBy, Server, Transport, hash_of},
 };
 
 /// Interim answers to one request, at most: some servers send one every few seconds while they work.
@@ -68,6 +69,16 @@ impl Doorman {
         let key = |by: &HashBy| hash_key(by, permitted, head, exchange.client);
         exchange.turn = pool.pick(self.0.means.clock.instant(), &exchange.tried, key);
         if exchange.turn.is_some() { Ok(()) } else { Err(Reason::UpstreamUnavailable) }
+    }
+
+    /// A connection of our own to a server. An error says whether another may be asked.
+    pub(super) async fn connect(&self, server: &Server, exchange: &mut Exchange, route: &Route) -> Result<Transport> {
+        let connected = timeout(self.time_left(exchange, route), route.pool.connect(server)).await;
+        connected.map_err(io::Error::from).flatten().map_err(|error| {
+            let mut error = unconnected(&error);
+            self.not_connected(exchange, &mut error);
+            error
+        })
     }
 
     /// A connection that could not be made carried nothing: another server may be asked, whatever
@@ -255,6 +266,19 @@ fn is_interim(status: StatusCode) -> bool {
     status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
+/// Why there is no connection, as pingora says it.
+#[expect(clippy::unnecessary_box_returns, reason = "pingora takes its errors in boxes")]
+fn unconnected(error: &io::Error) -> Box<Error> {
+    Error::new_up(match error.kind() {
+        io::ErrorKind::TimedOut => ErrorType::ConnectTimedout,
+        io::ErrorKind::ConnectionRefused => ErrorType::ConnectRefused,
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => ErrorType::ConnectNoRoute,
+        // See `Pool::connect`.
+        io::ErrorKind::InvalidData => ErrorType::TLSHandshakeFailure,
+        _ => ErrorType::ConnectError,
+    })
+}
+
 /// How a connection failed, as metrics call it.
 fn connection_failure(error: &Error) -> &'static str {
     match error.etype() {
@@ -272,7 +296,7 @@ fn is_no_body(error: &Error) -> bool {
 }
 
 /// The reason to answer with; `None` when the client is gone.
-fn failure(error: &Error) -> Option<Reason> {
+pub(super) fn failure(error: &Error) -> Option<Reason> {
     match (error.esource(), error.etype()) {
         (
             ErrorSource::Upstream,

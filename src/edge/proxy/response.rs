@@ -28,10 +28,11 @@ impl Exchange {
     pub(super) fn amend(&self, request: &RequestHeader, response: &mut ResponseHeader) -> Result<()> {
         leave_connection(response);
         frame_once(response)?;
-        let Some(settings) = self.route().map(|route| &route.settings) else { return Ok(()) };
         if response.status.is_informational() {
+            response.remove_header(&header::CONNECTION);
             return Ok(());
         }
+        let Some(settings) = self.route().map(|route| &route.settings) else { return Ok(()) };
         if let Some(rewrites) = &settings.rewrites {
             rewrite(response, rewrites, self.asker(request).secure)?;
         }

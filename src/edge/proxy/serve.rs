@@ -125,18 +125,19 @@ async fn refuse(mut stream: Stream, peer: SocketAddr, shared: &Shared, error: &H
     let Ok(answer) = local::closing_answer(reason) else { return };
     let written = timeout(LINGER, async {
         stream.write_all(&answer).await?;
-        stream.flush().await?;
-        AsyncWriteExt::shutdown(&mut stream).await
+        stream.flush().await
     });
-    if !matches!(written.await, Ok(Ok(()))) {
-        return;
+    if matches!(written.await, Ok(Ok(()))) {
+        linger(stream).await;
     }
-    linger(stream).await;
 }
 
-/// Reads on for a while, so that what was written last is not lost in a reset.
+/// Says that nothing more comes and reads on for a while, so that what was written last is not lost in a reset.
 async fn linger(mut stream: Stream) {
     let rest = timeout(LINGER, async {
+        if AsyncWriteExt::shutdown(&mut stream).await.is_err() {
+            return;
+        }
         let mut discarded = vec![0; 16 << 10];
         let mut total = 0;
         while total < LINGER_BYTES_MAX {

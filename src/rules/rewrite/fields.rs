@@ -6,7 +6,8 @@ use http::{HeaderName, HeaderValue};
 const RESERVED: [&str; 7] =
     ["x-auth-", "x-forwarded-", "x-real-ip", "forwarded", "x-request-id", "traceparent", "tracestate"];
 
-/// Fields that frame a message or speak about one connection (RFC 9110 section 7.6.1, RFC 9112 section 6).
+/// Fields that frame a message or speak about one connection (RFC 9110 section 7.6.1, RFC 9112 section 6), beside those
+/// that begin with [`OF_PROXIES`].
 const FRAMING: [&str; 9] = [
     "connection",
     "content-length",
@@ -18,6 +19,16 @@ const FRAMING: [&str; 9] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// What fields begin with that are said to a proxy, or by one.
+const OF_PROXIES: &str = "proxy-";
+
+/// Whether a field frames a message or speaks about one connection, however its name is spelt: it goes no further.
+#[must_use]
+pub fn is_hop_by_hop(name: &[u8]) -> bool {
+    let begins = name.get(..OF_PROXIES.len()).is_some_and(|start| start.eq_ignore_ascii_case(OF_PROXIES.as_bytes()));
+    begins || FRAMING.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+}
 
 /// Fields that are removed first, and fields that are set after.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,7 +82,7 @@ pub fn is_reserved(name: &str) -> bool {
 #[must_use]
 pub fn why_not(name: &HeaderName, side: Side, change: Change) -> Option<&'static str> {
     let name = name.as_str();
-    if FRAMING.contains(&name) || name.starts_with("proxy-") {
+    if is_hop_by_hop(name.as_bytes()) {
         return Some("it frames the message or speaks about one connection, which is the gateway's to say");
     }
     match (side, change) {

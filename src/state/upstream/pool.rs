@@ -156,7 +156,8 @@ impl Pool {
     /// A fresh connection to a server, for who speaks HTTP/1.1 with it without pingora.
     ///
     /// # Errors
-    /// What the system or the TLS handshake says; [`io::ErrorKind::TimedOut`] when `timeouts.connect` is over.
+    /// What the system says; [`io::ErrorKind::InvalidData`] when it is the TLS handshake that fails, and
+    /// [`io::ErrorKind::TimedOut`] when `timeouts.connect` is over.
     pub async fn connect(&self, server: &Server) -> io::Result<Transport> {
         self.connect_for(server, &[]).await
     }
@@ -167,7 +168,11 @@ impl Pool {
             let stream = TcpStream::connect(server.socket).await?;
             stream.set_nodelay(true)?;
             match self.kind.tls.as_ref().zip(server.certificate_name.clone()) {
-                Some((tls, name)) => Ok(Box::new(tls.connect(stream, name, protocols).await?) as Transport),
+                Some((tls, name)) => {
+                    let agreed = tls.connect(stream, name, protocols).await;
+                    let stream = agreed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                    Ok(Box::new(stream) as Transport)
+                }
                 None => Ok(Box::new(stream) as Transport),
             }
         };

@@ -31,6 +31,12 @@ fn comparable<'f>(fields: impl Iterator<Item = (&'f str, &'f str)>) -> Vec<Strin
         .map(|(name, value)| format!("{name}: {value}"))
         .collect();
     fields.sort_unstable();
+    // Said twice, or in capitals, it means the same.
+    fields
+        .iter_mut()
+        .filter(|field| field.starts_with("Transfer-Encoding"))
+        .for_each(|field| field.make_ascii_lowercase());
+    fields.dedup_by(|one, other| one == other && one.starts_with("transfer-encoding"));
     fields
 }
 
@@ -65,6 +71,7 @@ fn servers_receive_the_same() {
         Request::new("OPTIONS", "/public"),
         get("/public").header("Connection", "keep-alive").header("ACCEPT", "a").header("accept", "b"),
         get("/public").header("x-forwarded-for", "192.0.2.1").header("X_Auth_Subject", "eve").header("Empty", ""),
+        get("/public").header("Proxy-Authorization", "Basic c2VjcmV0").header("Proxy-Anything", "a"),
         get("/public").header("X-Latin", b"caf\xe9".as_slice()),
         get("/checked?q").bearer(&token).header("Cookie", "a=1; sid=2"),
         get("/kept").bearer(&token),
@@ -98,6 +105,7 @@ fn servers_receive_the_same() {
 #[test]
 fn clients_are_answered_the_same() {
     let long = format!("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n{}", "x".repeat(200_000));
+    let many = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 3\r\n\r\nabc", "X-Many: 1\r\n".repeat(240));
     for (answer, closes) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", false),
         ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Empty:\r\nx-lower: 1\r\nX-LATIN: caf\u{e9}\r\n\r\n", false),
@@ -125,6 +133,13 @@ fn clients_are_answered_the_same() {
         ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", false),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", false),
         ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", true),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n3  \r\nabc\r\n0\r\n\r\n",
+            false,
+        ),
+        ("HTTP/1.1 200 OK\r\nBlank : a\r\nFolded: a\r\n b\r\nContent-Length: 3\r\n\r\nabc", false),
+        (&many, false),
+        ("HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", false),
         ("SSH-2.0-OpenSSH\r\n", true),
         ("", true),
         (&long, false),

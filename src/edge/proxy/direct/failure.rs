@@ -5,7 +5,7 @@ use std::io;
 
 use pingora::{Error, ErrorType, RetryType};
 
-use super::super::{body::Broken, client::Gone};
+use super::super::{body::Broken, client::Gone, message::NoAnswer};
 
 /// The client is not there any more.
 pub(super) fn gone(_: Gone) -> Box<Error> {
@@ -16,20 +16,8 @@ pub(super) fn gone(_: Gone) -> Box<Error> {
 pub(super) fn broken(broken: Broken) -> Box<Error> {
     match broken {
         Broken::Client => gone(Gone),
-        Broken::Upstream(error) => not_answered(&error, false),
+        Broken::Upstream(error) => broke_off(&error),
     }
-}
-
-/// Why there is no connection, as pingora says it.
-pub(super) fn not_connected(error: &io::Error) -> Box<Error> {
-    Error::new_up(match error.kind() {
-        io::ErrorKind::TimedOut => ErrorType::ConnectTimedout,
-        io::ErrorKind::ConnectionRefused => ErrorType::ConnectRefused,
-        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => ErrorType::ConnectNoRoute,
-        // rustls says so whatever it does not like.
-        io::ErrorKind::InvalidData => ErrorType::TLSHandshakeFailure,
-        _ => ErrorType::ConnectError,
-    })
 }
 
 /// The request did not get there.
@@ -40,15 +28,21 @@ pub(super) fn not_sent(error: &io::Error) -> Box<Error> {
     }
 }
 
-/// There is no answer, or none that can be read. `at_once` is whether not a byte of the answer came.
-pub(super) fn not_answered(error: &io::Error, at_once: bool) -> Box<Error> {
-    let failed = Error::new_up(match error.kind() {
-        io::ErrorKind::TimedOut => return Error::new_up(ErrorType::ReadTimedout),
-        io::ErrorKind::InvalidData => return Error::new_up(ErrorType::InvalidHTTPHeader),
+/// There is no answer, or none that can be read. `at_once` is whether not a byte of it came.
+pub(super) fn not_answered(why: &NoAnswer, at_once: bool) -> Box<Error> {
+    match why {
+        NoAnswer::Garbage => Error::new_up(ErrorType::InvalidHTTPHeader),
+        NoAnswer::Io(error) if at_once && error.kind() != io::ErrorKind::TimedOut => perhaps_stale(broke_off(error)),
+        NoAnswer::Io(error) => broke_off(error),
+    }
+}
+
+fn broke_off(error: &io::Error) -> Box<Error> {
+    Error::new_up(match error.kind() {
+        io::ErrorKind::TimedOut => ErrorType::ReadTimedout,
         io::ErrorKind::UnexpectedEof => ErrorType::ConnectionClosed,
         _ => ErrorType::ReadError,
-    });
-    if at_once { perhaps_stale(failed) } else { failed }
+    })
 }
 
 /// On a connection that was kept: its server may have closed it before the request was there.

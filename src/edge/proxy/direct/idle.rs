@@ -2,22 +2,20 @@
 
 use std::{
     collections::HashMap,
-    pin::Pin,
+    pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Waker},
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncRead, ReadBuf},
+    io::AsyncReadExt,
+    task::unconstrained,
     time::{Instant, interval},
 };
 
-use super::super::patience::Patience;
+use super::super::{patience::Patience, settings::IDLE_UPSTREAM_CONNECTIONS};
 use crate::state::upstream::{Server, Transport};
-
-/// Connections that are kept, at most: fewer than are in use in turn would be closed and made anew, request after request.
-const IDLE_MAX: usize = 2048;
 
 /// Between two looks at whether servers have ended their connections, or these have waited for long enough.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -53,8 +51,28 @@ impl Upstream {
     /// Whether there is nothing to read: what a server says unasked is no answer, and its end is the connection's.
     fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
-        let mut context = Context::from_waker(Waker::noop());
-        Pin::new(&mut self.stream).poll_read(&mut context, &mut ReadBuf::new(&mut byte)).is_pending()
+        // A task that has had its share of reads would be told that there is nothing to read.
+        let reading = pin!(unconstrained(self.stream.read(&mut byte)));
+        reading.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    }
+}
+
+impl Waiting {
+    fn is_good(&mut self, now: Instant) -> bool {
+        self.until > now && self.upstream.is_quiet()
+    }
+}
+
+impl Kept {
+    /// Closes the connection whose time is over first.
+    fn close_one(&mut self) {
+        let first = |waiting: &Vec<Waiting>| waiting.first().map(|first| first.until);
+        let waiting =
+            self.servers.values_mut().filter(|waiting| !waiting.is_empty()).min_by_key(|waiting| first(waiting));
+        if let Some(waiting) = waiting {
+            waiting.remove(0);
+            self.count -= 1;
+        }
     }
 }
 
@@ -63,24 +81,25 @@ impl Idle {
     pub(super) fn take(&self, server: &Server) -> Option<Upstream> {
         let mut kept = self.lock();
         let kept = &mut *kept;
-        let waiting = kept.servers.get_mut(&server.number())?;
-        while let Some(Waiting { mut upstream, .. }) = waiting.pop() {
+        let (waiting, now) = (kept.servers.get_mut(&server.number())?, Instant::now());
+        while let Some(mut last) = waiting.pop() {
             kept.count -= 1;
-            if upstream.is_quiet() {
-                return Some(upstream);
+            if last.is_good(now) {
+                return Some(last.upstream);
             }
         }
         None
     }
 
-    /// Keeps a connection to the server `for_long`, unless there are too many.
+    /// Keeps a connection to the server `for_long`. Where there are too many, another is closed for it.
     pub(super) fn put(&self, server: &Server, upstream: Upstream, for_long: Duration) {
         let mut kept = self.lock();
-        if kept.count < IDLE_MAX {
-            kept.count += 1;
-            let until = Instant::now() + for_long;
-            kept.servers.entry(server.number()).or_default().push(Waiting { upstream, until });
+        if kept.count >= IDLE_UPSTREAM_CONNECTIONS {
+            kept.close_one();
         }
+        kept.count += 1;
+        let until = Instant::now() + for_long;
+        kept.servers.entry(server.number()).or_default().push(Waiting { upstream, until });
     }
 
     /// Closes what has waited for too long or has ended, for ever.
@@ -94,7 +113,7 @@ impl Idle {
     fn close_ended(&self, now: Instant) {
         let mut kept = self.lock();
         kept.servers.retain(|_, waiting| {
-            waiting.retain_mut(|waiting| waiting.until > now && waiting.upstream.is_quiet());
+            waiting.retain_mut(|waiting| waiting.is_good(now));
             !waiting.is_empty()
         });
         kept.count = kept.servers.values().map(Vec::len).sum();
@@ -103,5 +122,84 @@ impl Idle {
     fn lock(&self) -> MutexGuard<'_, Kept> {
         // Nothing that could leave it half-written is done under the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+    use crate::{
+        observe::metrics::Metrics,
+        state::upstream::{Pool, ServerSettings, Settings},
+    };
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// More than a task may read before it lets others go on.
+    const MANY: usize = 300;
+
+    fn servers() -> Vec<std::sync::Arc<Server>> {
+        let server = |port| ServerSettings {
+            name: format!("127.0.0.1:{port}").into(),
+            host: "127.0.0.1".into(),
+            port,
+            weight: 1,
+        };
+        let settings = Settings::new("crm", vec![server(1), server(2)]);
+        Pool::new(settings, Metrics::new().unwrap().upstream("crm", &[])).unwrap().servers()
+    }
+
+    fn upstream() -> (Upstream, DuplexStream) {
+        let (near, far) = duplex(64);
+        (Upstream::new(Box::new(near)), far)
+    }
+
+    #[tokio::test]
+    async fn what_has_ended_or_speaks_unasked_is_not_taken_however_much_there_is() {
+        let (idle, servers) = (Idle::default(), servers());
+        let (alive, _far) = upstream();
+        idle.put(&servers[0], alive, LONG);
+        let mut talkative = vec![];
+        for _ in 0..MANY {
+            let ((ended, _), (speaks, mut far)) = (upstream(), upstream());
+            far.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+            talkative.push(far);
+            idle.put(&servers[0], ended, LONG);
+            idle.put(&servers[0], speaks, LONG);
+        }
+        assert!(idle.take(&servers[1]).is_none(), "another server's");
+        assert!(idle.take(&servers[0]).is_some(), "the one that lives");
+        assert!(idle.take(&servers[0]).is_none());
+        for _ in 0..MANY {
+            idle.put(&servers[1], upstream().0, LONG);
+        }
+        idle.close_ended(Instant::now());
+        let kept = idle.lock();
+        assert_eq!((kept.count, kept.servers.len()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_waited_for_too_long_is_not_taken() {
+        let (idle, servers) = (Idle::default(), servers());
+        let (upstream, _far) = upstream();
+        idle.put(&servers[0], upstream, LONG);
+        tokio::time::advance(LONG).await;
+        assert!(idle.take(&servers[0]).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_that_would_be_closed_makes_room() {
+        let (idle, servers) = (Idle::default(), servers());
+        let mut far = vec![];
+        for at in 0..=IDLE_UPSTREAM_CONNECTIONS {
+            let (upstream, end) = upstream();
+            far.push(end);
+            idle.put(&servers[usize::from(at > 0)], upstream, LONG);
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        assert_eq!(idle.lock().count, IDLE_UPSTREAM_CONNECTIONS);
+        assert!(idle.take(&servers[0]).is_none() && idle.take(&servers[1]).is_some());
     }
 }

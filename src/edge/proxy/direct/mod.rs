@@ -8,30 +8,27 @@
 mod failure;
 mod idle;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use http::{Version, header};
+use http::{Method, Version, header};
 use pingora::{
     Error, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
     protocols::Stream,
 };
-use tokio::{
-    io::AsyncWriteExt,
-    time::{Instant, timeout},
-};
+use tokio::{io::AsyncWriteExt, time::Instant};
 
 pub(super) use self::idle::Idle;
 use self::{
-    failure::{broken, gone, not_answered, not_connected, not_sent},
+    failure::{broken, gone, not_answered, not_sent},
     idle::Upstream,
 };
 use super::{
     body::{self, Broken, Framing, Source},
     client::Client,
     doorman::Doorman,
-    exchange::{Arrival, Exchange, Permission, RequestLine, Verdict},
+    exchange::{Arrival, Exchange, Verdict},
     live::Lifeline,
     local,
     message::{self, answer_bytes, parse_plain_request, read_answer, request_bytes},
@@ -65,22 +62,10 @@ pub(super) async fn carry(
 ) -> Carried {
     let bytes = bytes.freeze();
     let Some(head) = parse_plain_request(&bytes) else { return Carried::Ordinary(thawed(bytes)) };
-    let started = doorman.0.means.clock.instant();
-    let address = doorman.client_of(&head, &arrival.connection);
-    let permitted = match doorman.decide(&head, Some(address)).await {
-        Ok(Permission::Forward(permitted)) if is_direct(&permitted.route) => permitted,
-        decided => {
-            drop(head);
-            arrival.decided = Some(decided);
-            return Carried::Ordinary(thawed(bytes));
-        }
+    let Some((exchange, route)) = doorman.admit_past_pingora(&head, arrival, is_direct).await else {
+        drop(head);
+        return Carried::Ordinary(thawed(bytes));
     };
-    let mut exchange = Exchange::new(started);
-    exchange.connection = Some(Arc::clone(&arrival.connection));
-    exchange.client = Some(address);
-    exchange.line = Some(RequestLine::of(&head));
-    let route = Arc::clone(&permitted.route);
-    exchange.verdict = Verdict::Forward(permitted);
     let client = Client::new(client, doorman.0.tunables().body_timeout);
     let mut errand = Errand { client, doorman, idle, route, bytes, exchange, closing, answered: false };
     let over = errand.serve(head, &arrival.lifeline).await;
@@ -169,19 +154,14 @@ impl Errand<'_> {
     }
 
     async fn connect(&mut self, server: &Server) -> Result<Upstream> {
-        let connecting = timeout(self.time_left(), self.route.pool.connect(server));
-        let connected = self.client.unless_gone(connecting).await.map_err(gone)?;
-        connected.map_err(io::Error::from).flatten().map(Upstream::new).map_err(|error| {
-            let mut error = not_connected(&error);
-            self.doorman.not_connected(&mut self.exchange, &mut error);
-            error
-        })
+        let connecting = self.doorman.connect(server, &mut self.exchange, &self.route);
+        self.client.unless_gone(connecting).await.map_err(gone)?.map(Upstream::new)
     }
 
     /// Sends the request, and hands the answer on; whether the server may be asked something else on this connection.
     async fn exchange_with(&mut self, upstream: &mut Upstream, mut request: RequestHeader) -> Result<bool> {
         let timeouts = self.route.pool.settings.timeouts;
-        let left = self.time_left();
+        let left = self.doorman.time_left(&self.exchange, &self.route);
         // What the client asked for decides what a page of another origin may read.
         let asked = self.route.settings.cors.as_ref().map(|_| request.clone());
         request.remove_header(&header::CONNECTION);
@@ -201,8 +181,8 @@ impl Errand<'_> {
             upstream.patience.set(Instant::now() + read_timeout);
             let reading = read_answer(&mut upstream.stream, &mut rest);
             let read = self.client.unless_gone(upstream.patience.bound(reading)).await.map_err(gone)?;
-            let read = read.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
-            let mut head = read.map_err(|error| not_answered(&error, rest.is_empty()))?;
+            let read = read.unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
+            let mut head = read.map_err(|why| not_answered(&why, rest.is_empty()))?;
             let stays = stays_open(&head);
             self.doorman.take_response(&mut head, &mut self.exchange);
             if !head.status.is_informational() {
@@ -229,11 +209,6 @@ impl Errand<'_> {
         Ok(stays && clean)
     }
 
-    /// How long the exchange may still take; never nothing, which would never end.
-    fn time_left(&self) -> Duration {
-        self.doorman.time_left(&self.exchange, &self.route)
-    }
-
     /// Answers a request that came to nothing, where there is still somebody to answer.
     async fn fail(&mut self, error: &Error) -> Carried {
         let Some(reason) = self.exchange.came_to_nothing(error) else { return Carried::Ended };
@@ -244,6 +219,7 @@ impl Errand<'_> {
         let denial = Denial { route: Some(Arc::clone(&self.route)), ..Denial::of(reason) };
         let Some(request) = parse_plain_request(&self.bytes) else { return Carried::Ended };
         let answer = respond::denial(&denial, &self.exchange.asker(&request));
+        self.exchange.bytes_out = if request.method == Method::HEAD { 0 } else { answer.body().len() as u64 };
         let Ok(answer) = local::closing(&answer, &request.method) else { return Carried::Ended };
         let written = match self.client.write(&answer).await {
             Ok(()) => self.client.flush().await,
@@ -262,7 +238,8 @@ fn stays_open(head: &ResponseHeader) -> bool {
     let chunked = head.headers.contains_key(header::TRANSFER_ENCODING);
     match head.version {
         // One that has a length too is perhaps not what it seems (RFC 9112 section 6.3).
-        Version::HTTP_11 => !says("close") && !(chunked && head.headers.contains_key(header::CONTENT_LENGTH)),
+        Version::HTTP_11 if chunked && head.headers.contains_key(header::CONTENT_LENGTH) => false,
+        Version::HTTP_11 => !says("close"),
         _ => says("keep-alive") && !chunked,
     }
 }

@@ -32,9 +32,10 @@ use super::{
     body::{self, Broken, Framing, Source},
     client::Client,
     doorman::Doorman,
-    exchange::{Arrival, Exchange, Permission, RequestLine, Verdict},
+    exchange::{Arrival, Exchange, Verdict},
     forward, local, message,
     patience::Patience,
+    relay,
     shared::Shared,
 };
 use crate::{
@@ -69,21 +70,9 @@ pub(super) async fn enter(
     let Some((head, head_bytes)) = message::parse_request(&bytes) else { return Entered::Ordinary(plain) };
     let Some(protocol) = wire::asked_protocol(&head) else { return Entered::Ordinary(plain) };
     let doorman = Doorman(Arc::clone(shared));
-    let started = shared.means.clock.instant();
-    let address = doorman.client_of(&head, &arrival.connection);
-    let permitted = match doorman.decide(&head, Some(address)).await {
-        Ok(Permission::Forward(permitted)) if bears_upgrades(&permitted.route) => permitted,
-        other => {
-            arrival.decided = Some(other);
-            return Entered::Ordinary(plain);
-        }
+    let Some((exchange, route)) = doorman.admit_past_pingora(&head, arrival, bears_upgrades).await else {
+        return Entered::Ordinary(plain);
     };
-    let mut exchange = Exchange::new(started);
-    exchange.connection = Some(Arc::clone(&arrival.connection));
-    exchange.client = Some(address);
-    exchange.line = Some(RequestLine::of(&head));
-    let route = Arc::clone(&permitted.route);
-    exchange.verdict = Verdict::Forward(permitted);
     let early = bytes.split_off(head_bytes);
     let mut tunnel = Tunnel { client, arrival, route, doorman: &doorman, request: head, exchange };
     let entered = tunnel.serve(&protocol, &early, shutdown).await;
@@ -186,23 +175,19 @@ impl Tunnel<'_> {
             upstream.flush().await
         });
         sent.await.map_err(io::Error::from)??;
-        wire::read_final_answer(upstream, timeouts.read).await
+        Ok(wire::read_final_answer(upstream, timeouts.read).await?)
     }
 
     /// A connection that could not be made carried nothing: the next server may be asked.
     async fn connect(&mut self) -> Result<Transport, Reason> {
-        let pool = Arc::clone(&self.route.pool);
         loop {
             self.doorman.take_turn(&self.request, &mut self.exchange).await?;
             let turn = self.exchange.turn.as_ref().ok_or(Reason::Internal)?;
-            match pool.connect(turn.server()).await {
+            let server = Arc::clone(turn.server());
+            match self.doorman.connect(&server, &mut self.exchange, &self.route).await {
                 Ok(upstream) => return Ok(upstream),
-                Err(error) => {
-                    self.doorman.turn_failed(&mut self.exchange);
-                    if !self.doorman.may_retry(&self.exchange, false) {
-                        return Err(failure(&error));
-                    }
-                }
+                Err(error) if error.retry() => {}
+                Err(error) => return Err(relay::failure(&error).unwrap_or(Reason::Internal)),
             }
         }
     }
@@ -213,6 +198,7 @@ impl Tunnel<'_> {
         self.exchange.status = reason.status();
         let denial = Denial { route: Some(Arc::clone(&self.route)), ..Denial::of(reason) };
         let answer = respond::denial(&denial, &self.exchange.asker(&self.request));
+        self.exchange.bytes_out = answer.body().len() as u64;
         let Ok(answer) = local::closing(&answer, &self.request.method) else { return Entered::Ended };
         self.send(&answer).await
     }
@@ -222,10 +208,6 @@ impl Tunnel<'_> {
         let Answer { mut head, rest } = answer;
         let no_message = || Broken::Upstream(io::ErrorKind::InvalidData.into());
         let framing = Framing::of(&self.request.method, &head).ok_or_else(no_message)?;
-        for name in [header::CONNECTION, header::UPGRADE, header::TRAILER] {
-            head.remove_header(&name);
-        }
-        head.remove_header("keep-alive");
         framing.announce(&mut head).map_err(|_| no_message())?;
         message::conclude(&mut head, true).map_err(|_| no_message())?;
         if let Entered::Ended = self.send(&message::answer_bytes(&head)).await {

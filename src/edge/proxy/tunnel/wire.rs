@@ -7,27 +7,11 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, uri::Authorit
 use pingora::http::{RequestHeader, ResponseHeader};
 use tokio::{io::AsyncRead, time::timeout};
 
-use super::super::message::read_answer;
-use crate::rules::route::Host;
+use super::super::message::{NoAnswer, read_answer};
+use crate::rules::{rewrite::is_hop_by_hop, route::Host};
 
 /// Interim answers that are passed over before the final one, at most.
 const INTERIM_MAX: usize = 16;
-
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-
-/// Headers that speak about one connection only (RFC 9110 section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 10] = [
-    header::CONNECTION,
-    header::UPGRADE,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::CONTENT_LENGTH,
-    header::EXPECT,
-    HTTP2_SETTINGS,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
 
 /// What a request asks to switch to, where it may. A body would stand between head and tunnel, HEAD's answer has
 /// none, and `h2c` would carry requests that nobody decides about.
@@ -66,7 +50,8 @@ fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = 
 pub(super) fn remove_hop_by_hop(head: &mut RequestHeader) {
     let nominated: Vec<_> =
         words(&head.headers, &header::CONNECTION).filter_map(|word| word.parse::<HeaderName>().ok()).collect();
-    for name in nominated.iter().filter(|name| **name != header::HOST).chain(&HOP_BY_HOP) {
+    let own: Vec<_> = head.headers.keys().filter(|name| is_hop_by_hop(name.as_str().as_bytes())).cloned().collect();
+    for name in nominated.iter().filter(|name| **name != header::HOST).chain(&own) {
         head.remove_header(name);
     }
 }
@@ -106,7 +91,10 @@ pub(super) struct Answer {
 ///
 /// # Errors
 /// [`io::ErrorKind::TimedOut`]; others when the upstream broke off or its head is none.
-pub(super) async fn read_final_answer<S: AsyncRead + Unpin>(stream: &mut S, within: Duration) -> io::Result<Answer> {
+pub(super) async fn read_final_answer<S>(stream: &mut S, within: Duration) -> Result<Answer, NoAnswer>
+where
+    S: AsyncRead + Unpin,
+{
     let mut rest = BytesMut::new();
     let reading = async {
         for _ in 0..=INTERIM_MAX {
@@ -115,9 +103,9 @@ pub(super) async fn read_final_answer<S: AsyncRead + Unpin>(stream: &mut S, with
                 return Ok(head);
             }
         }
-        Err(io::ErrorKind::InvalidData.into())
+        Err(NoAnswer::Garbage)
     };
-    let head = timeout(within, reading).await.map_err(io::Error::from).flatten()?;
+    let head = timeout(within, reading).await.map_err(io::Error::from)??;
     Ok(Answer { head, rest })
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde_json::{Map, Value};
+use uuid::fmt::Hyphenated;
 
 use super::{
     clock::Timestamp,
@@ -52,6 +53,9 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// Bytes of an id that is spelt out.
+    pub const UUID_BYTES: usize = Hyphenated::LENGTH;
+
     /// What the epochs of an account of ours are kept under.
     pub fn accounts(&self) -> impl Iterator<Item = PrincipalId> {
         let ids = match self {
@@ -65,10 +69,15 @@ impl Subject {
     /// The `sub`, where the token has one that identifies somebody.
     #[must_use]
     pub fn identity(&self) -> Option<String> {
+        self.spell_identity(&mut [0; Self::UUID_BYTES]).map(str::to_owned)
+    }
+
+    /// The same without an allocation: an id is spelt where there is `room` for it.
+    pub fn spell_identity<'a>(&'a self, room: &'a mut [u8; Self::UUID_BYTES]) -> Option<&'a str> {
         match self {
-            Self::Account(id) | Self::Imported { id, .. } => Some(id.to_string()),
+            Self::Account(id) | Self::Imported { id, .. } => Some(id.uuid().hyphenated().encode_lower(room)),
             Self::Named(_) => None,
-            Self::Foreign(name) => Some(name.to_string()),
+            Self::Foreign(name) => Some(name),
         }
     }
 }

@@ -2,5 +2,6 @@
 
 pub mod access_log;
 pub mod events;
+mod json;
 pub mod lines;
 pub mod metrics;

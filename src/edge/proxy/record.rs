@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     decision::Target,
-    domain::Reason,
+    domain::{Reason, Subject},
     observe::access_log::{Entry, Principal, Time, capped, millis},
-    rules::route::{CanonicalPath, Host, LowerCaseHost},
+    rules::route::{CanonicalPath, Host},
     state::upstream::Server,
 };
 
@@ -109,16 +109,25 @@ impl Shared {
         if !self.tunables().access_log {
             return;
         }
-        let host = written.host.and_then(|host| Host::parse(host.to_str().ok()?).ok()).map(|host| host.to_lower_case());
-        let path = CanonicalPath::parse(written.uri.path().as_bytes()).ok();
+        let host = written.host.and_then(|host| Host::parse(str::from_utf8(host.as_bytes()).ok()?).ok());
+        let host = host.map(|host| host.in_lower_case());
+        let canonical;
+        let path = if matches!(&exchange.verdict, Verdict::Forward(forward) if forward.path.is_none()) {
+            // It is canonical, or it would have been forwarded in another spelling.
+            Some(written.uri.path())
+        } else {
+            canonical = CanonicalPath::parse(written.uri.path().as_bytes());
+            canonical.as_ref().ok().map(CanonicalPath::as_str)
+        };
+        let mut room = [0; Subject::UUID_BYTES];
         self.means.access_log.write(&Entry {
             timestamp: Time(self.means.clock.now()),
             kind: "access",
             request_id: exchange.request_id.as_str(),
             client: exchange.client,
             method: capped(written.method.as_str()),
-            host: host.as_ref().map(LowerCaseHost::as_str),
-            path: path.as_ref().map(|path| capped(path.as_str())),
+            host: host.as_deref(),
+            path: path.map(capped),
             route: Some(metrics.name()).filter(|&name| name != self.unrouted().name()),
             status,
             decision,
@@ -128,7 +137,7 @@ impl Shared {
             },
             principal: exchange.identity().map(|identity| Principal {
                 realm: identity.claims.realm.as_str(),
-                subject: identity.claims.subject.identity(),
+                subject: identity.claims.subject.spell_identity(&mut room),
             }),
             bytes_in: written.bytes_in,
             bytes_out: written.bytes_out,

@@ -1,6 +1,6 @@
 //! Host names: of requests, and of routes.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use http::HeaderMap;
 use thiserror::Error;
@@ -59,6 +59,15 @@ impl<'h> Host<'h> {
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
         self.0.eq_ignore_ascii_case(name)
+    }
+
+    /// The name in lower case, which is how it is received as a rule.
+    #[must_use]
+    pub fn in_lower_case(&self) -> Cow<'h, str> {
+        if self.0.bytes().any(|octet| octet.is_ascii_uppercase()) {
+            return Cow::Owned(self.0.to_ascii_lowercase());
+        }
+        Cow::Borrowed(self.0)
     }
 
     /// The name in lower case, as patterns have it.
@@ -165,6 +174,7 @@ mod tests {
             ("[::1]:8080", "[::1]"),
         ] {
             assert_eq!(Host::parse(value).unwrap().to_lower_case().as_str(), name);
+            assert_eq!(Host::parse(value).unwrap().in_lower_case(), name);
             assert!(Host::parse(value).unwrap().is(name));
         }
     }

@@ -58,9 +58,8 @@ impl Framing {
         }
     }
 
-    /// Says in the head how the client finds the end: what has no length comes in chunks of ours, and no trailers.
+    /// Says in the head how the client finds the end: what has no length comes in chunks of ours.
     pub(super) fn announce(&self, head: &mut ResponseHeader) -> Result<()> {
-        head.remove_header(&header::TRAILER);
         match self {
             Self::Length(_) => Ok(()),
             Self::Chunked(_) | Self::Close => {
@@ -229,14 +228,17 @@ mod tests {
         assert_eq!(relayed("ab", "cdEXTRA", Framing::Length(4)).await.unwrap(), ("abcd".to_owned(), false));
         let closed = ("2\r\nxy\r\n2\r\nzz\r\n0\r\n\r\n".to_owned(), false);
         assert_eq!(relayed("xy", "zz", Framing::Close).await.unwrap(), closed);
-        let chunked = || Framing::Chunked(Chunks::default());
+        let chunked = || Framing::Chunked(Chunks::of_server());
         for (first, rest, body, clean) in [
             ("3\r\nxyz\r\n0\r\n\r\nEXTRA", "", "3\r\nxyz\r\n0\r\n\r\n", false),
+            ("1 \t\r\nx\r\n2 ;x=y\r\n", "yz\r\n0 \r\n\r\n", "1\r\nx\r\n2\r\nyz\r\n0\r\n\r\n", true),
             ("3;x=y\r\nx", "yz\r\n0\r\nT: 1\r\n\r\n", "1\r\nx\r\n2\r\nyz\r\n0\r\n\r\n", true),
         ] {
             assert_eq!(relayed(first, rest, chunked()).await.unwrap(), (body.to_owned(), clean));
         }
-        for bad in ["3\nabc", "x\r\n", "3\r\nabcd", "\r\n", "ffffffffffffffff\r\n", "3\r\nabc\r\n", "3;a\nb\r\n"] {
+        for bad in
+            ["3\nabc", "x\r\n", "3 5\r\nabc", "3\r\nabcd", "\r\n", "ffffffffffffffff\r\n", "3\r\nabc\r\n", "3;a\nb\r\n"]
+        {
             assert!(relayed(bad, "", chunked()).await.is_err(), "{bad:?}");
         }
         assert!(relayed("a", "", Framing::Length(4)).await.is_err());

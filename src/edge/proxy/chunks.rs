@@ -40,6 +40,8 @@ pub(super) struct Chunks {
 enum Step {
     #[default]
     Size,
+    /// Blanks behind a size.
+    Padding,
     Extension,
     SizeEnd,
     Data,
@@ -110,9 +112,11 @@ impl Chunks {
                 Some(Step::Size)
             }
             (Step::Size, b';') if self.digits > 0 => Some(Step::Extension),
-            (Step::Size, b' ' | b'\t') if self.digits > 0 && self.padded => Some(Step::Extension),
+            (Step::Size, b' ' | b'\t') if self.digits > 0 && self.padded => Some(Step::Padding),
+            (Step::Padding, b' ' | b'\t') => Some(Step::Padding),
+            (Step::Padding, b';') => Some(Step::Extension),
             (Step::Size, b'\r') if self.digits > 0 => Some(Step::SizeEnd),
-            (Step::Extension, b'\r') => Some(Step::SizeEnd),
+            (Step::Extension | Step::Padding, b'\r') => Some(Step::SizeEnd),
             (Step::Extension, byte) if byte != b'\n' => Some(Step::Extension),
             (Step::SizeEnd, b'\n') => Some(if self.left == 0 { Step::Trailer } else { Step::Data }),
             (Step::DataReturn, b'\r') => Some(Step::DataEnd),

@@ -17,7 +17,7 @@ use crate::{
     domain::{id::write_hex, random},
     rules::{
         policy::{Source, strip_query},
-        rewrite::{HostPolicy, Rewrites, is_reserved},
+        rewrite::{HostPolicy, Rewrites, is_of_proxies, is_reserved},
     },
     state::token::Verified,
 };
@@ -217,9 +217,10 @@ impl Believed {
 }
 
 /// Removes every header that could be taken for one of the gateway's own: any case (the map folds
-/// it), `_` or any other separator for `-`, however often.
+/// it), `_` or any other separator for `-`, however often. And those that are said to proxies: the gateway is one.
 fn scrub(headers: &mut HeaderMap) {
-    while let Some(name) = headers.keys().find(|name| is_reserved(name.as_str())).cloned() {
+    let goes = |name: &HeaderName| is_reserved(name.as_str()) || is_of_proxies(name.as_str().as_bytes());
+    while let Some(name) = headers.keys().find(|&name| goes(name)).cloned() {
         headers.remove(name);
     }
 }

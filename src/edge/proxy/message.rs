@@ -86,7 +86,7 @@ impl From<NoAnswer> for io::Error {
 /// Reads an upstream's next head, interim or final. What came behind it is left in `buffer`.
 ///
 /// # Errors
-/// [`io::ErrorKind::UnexpectedEof`] among others where the upstream broke off.
+/// [`io::ErrorKind::UnexpectedEof`] among others of the stream where the upstream broke off; garbage.
 pub(super) async fn read_answer<S>(upstream: &mut S, buffer: &mut BytesMut) -> Result<ResponseHeader, NoAnswer>
 where
     S: AsyncRead + Unpin,

@@ -1,7 +1,7 @@
 //! What a client receives of an upstream's answer: none of what was said about the connection to the upstream, one
 //! length, and what its route says.
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::{
     Error, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
@@ -68,6 +68,10 @@ fn leave_connection(response: &mut ResponseHeader) {
     for name in OF_CONNECTIONS.iter().filter(|&name| kept.as_ref() != Some(name)) {
         response.remove_header(name);
     }
+    if response.version != Version::HTTP_2 {
+        // What it announces is not handed on.
+        response.remove_header(&header::TRAILER);
+    }
 }
 
 /// Leaves one length, and none where there is no content (RFC 9110 section 8.6): whoever reads the answer next
@@ -79,8 +83,12 @@ fn frame_once(response: &mut ResponseHeader) -> Result<()> {
         return Ok(());
     }
     if response.headers.contains_key(header::TRANSFER_ENCODING) {
-        // What says where the chunks end (RFC 9112 section 6.3).
+        // The chunks say where they end (RFC 9112 section 6.3). Some servers say twice that there are any.
         response.remove_header(&header::CONTENT_LENGTH);
+        let mut codings = response.headers.get_all(header::TRANSFER_ENCODING).iter();
+        if codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+            response.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+        }
         return Ok(());
     }
     let mut lengths = response.headers.get_all(header::CONTENT_LENGTH).iter();
@@ -145,6 +153,7 @@ fn says_origin(response: &ResponseHeader) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Clock, SystemClock};
 
     fn head(status: u16, fields: &[(&'static str, &'static str)]) -> ResponseHeader {
         let mut head = ResponseHeader::build(status, None).unwrap();
@@ -181,6 +190,15 @@ mod tests {
         let mut required = head(426, &[("Connection", "close"), ("Upgrade", "websocket")]);
         leave_connection(&mut required);
         assert_eq!(names(&required), ["connection", "upgrade"]);
+    }
+
+    #[test]
+    fn an_interim_answer_says_nothing_of_the_connection() {
+        let exchange = Exchange::new(SystemClock.instant());
+        let request = RequestHeader::build("GET", b"/", None).unwrap();
+        let mut hints = head(103, &[("Connection", "close"), ("Link", "a")]);
+        exchange.amend(&request, &mut hints).unwrap();
+        assert_eq!(names(&hints), ["link"]);
     }
 
     #[test]

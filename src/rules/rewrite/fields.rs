@@ -23,11 +23,16 @@ const FRAMING: [&str; 9] = [
 /// What fields begin with that are said to a proxy, or by one.
 const OF_PROXIES: &str = "proxy-";
 
+/// Whether a field is said to a proxy, or by one: we are the proxy.
+#[must_use]
+pub fn is_of_proxies(name: &[u8]) -> bool {
+    name.get(..OF_PROXIES.len()).is_some_and(|start| start.eq_ignore_ascii_case(OF_PROXIES.as_bytes()))
+}
+
 /// Whether a field frames a message or speaks about one connection, however its name is spelt: it goes no further.
 #[must_use]
 pub fn is_hop_by_hop(name: &[u8]) -> bool {
-    let begins = name.get(..OF_PROXIES.len()).is_some_and(|start| start.eq_ignore_ascii_case(OF_PROXIES.as_bytes()));
-    begins || FRAMING.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    is_of_proxies(name) || FRAMING.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// Fields that are removed first, and fields that are set after.

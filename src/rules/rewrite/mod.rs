@@ -10,7 +10,7 @@ mod fields;
 mod harden;
 mod path;
 
-pub use fields::{Change, FieldEdits, Side, is_hop_by_hop, is_reserved, why_not};
+pub use fields::{Change, FieldEdits, Side, is_hop_by_hop, is_of_proxies, is_reserved, why_not};
 pub use harden::{REVEALING, hardening};
 pub use path::PathRewrite;
 

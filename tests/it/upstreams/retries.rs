@@ -13,13 +13,17 @@ const RETRIES: &str = "portero_upstream_retries_total{upstream=\"service\"}";
 #[test]
 fn what_was_never_sent_goes_to_another_server_whatever_it_is() {
     let well = Upstream::start();
-    let gateway = start(&pool(&[nobody(), well.address], ""));
-    for request in [post("/", "{}"), post("/", "{}"), get("/"), get("/")] {
-        assert_eq!(gateway.send(&request).status, 200);
-    }
-    assert!(metric(&gateway, RETRIES) >= 2.0);
+    let gateway = start(&pool(&[nobody(), well.address], "eject.failures = 0"));
+    let wish = || get("/").header("Connection", "Upgrade").header("Upgrade", "foo");
     let failures = "portero_upstream_connection_failures_total{kind=\"refused\",upstream=\"service\"}";
-    assert!(metric(&gateway, failures) >= 2.0);
+    for pair in [[post("/", "{}"), post("/", "{}")], [get("/"), get("/")], [wish(), wish()]] {
+        let before = metric(&gateway, failures);
+        for request in pair {
+            assert_eq!(gateway.send(&request).status, 200);
+        }
+        assert!(metric(&gateway, failures) > before);
+    }
+    assert!(metric(&gateway, RETRIES) >= 3.0);
 }
 
 #[test]

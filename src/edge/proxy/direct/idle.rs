@@ -1,7 +1,7 @@
 //! Connections to servers that wait for their next request, of one thread that serves.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Waker},
@@ -34,7 +34,7 @@ pub(in super::super) struct Idle(Mutex<Kept>);
 #[derive(Default)]
 struct Kept {
     /// By the server's number; the one that waits for the shortest time is last.
-    servers: HashMap<u64, Vec<Waiting>>,
+    servers: HashMap<u64, VecDeque<Waiting>>,
     count: usize,
 }
 
@@ -66,11 +66,11 @@ impl Waiting {
 impl Kept {
     /// Closes the connection whose time is over first.
     fn close_one(&mut self) {
-        let first = |waiting: &Vec<Waiting>| waiting.first().map(|first| first.until);
+        let first = |waiting: &VecDeque<Waiting>| waiting.front().map(|first| first.until);
         let waiting =
             self.servers.values_mut().filter(|waiting| !waiting.is_empty()).min_by_key(|waiting| first(waiting));
         if let Some(waiting) = waiting {
-            waiting.remove(0);
+            waiting.pop_front();
             self.count -= 1;
         }
     }
@@ -82,7 +82,7 @@ impl Idle {
         let mut kept = self.lock();
         let kept = &mut *kept;
         let (waiting, now) = (kept.servers.get_mut(&server.number())?, Instant::now());
-        while let Some(mut last) = waiting.pop() {
+        while let Some(mut last) = waiting.pop_back() {
             kept.count -= 1;
             if last.is_good(now) {
                 return Some(last.upstream);
@@ -99,7 +99,7 @@ impl Idle {
         }
         kept.count += 1;
         let until = Instant::now() + for_long;
-        kept.servers.entry(server.number()).or_default().push(Waiting { upstream, until });
+        kept.servers.entry(server.number()).or_default().push_back(Waiting { upstream, until });
     }
 
     /// Closes what has waited for too long or has ended, for ever.
@@ -116,7 +116,7 @@ impl Idle {
             waiting.retain_mut(|waiting| waiting.is_good(now));
             !waiting.is_empty()
         });
-        kept.count = kept.servers.values().map(Vec::len).sum();
+        kept.count = kept.servers.values().map(VecDeque::len).sum();
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {

@@ -219,13 +219,17 @@ impl Errand<'_> {
         let denial = Denial { route: Some(Arc::clone(&self.route)), ..Denial::of(reason) };
         let Some(request) = parse_plain_request(&self.bytes) else { return Carried::Ended };
         let answer = respond::denial(&denial, &self.exchange.asker(&request));
-        self.exchange.bytes_out = if request.method == Method::HEAD { 0 } else { answer.body().len() as u64 };
+        let body_bytes = if request.method == Method::HEAD { 0 } else { answer.body().len() as u64 };
         let Ok(answer) = local::closing(&answer, &request.method) else { return Carried::Ended };
         let written = match self.client.write(&answer).await {
             Ok(()) => self.client.flush().await,
             gone => gone,
         };
-        if written.is_ok() { Carried::Closing } else { Carried::Ended }
+        if written.is_err() {
+            return Carried::Ended;
+        }
+        self.exchange.bytes_out = body_bytes;
+        Carried::Closing
     }
 }
 

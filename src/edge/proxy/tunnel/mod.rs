@@ -198,9 +198,13 @@ impl Tunnel<'_> {
         self.exchange.status = reason.status();
         let denial = Denial { route: Some(Arc::clone(&self.route)), ..Denial::of(reason) };
         let answer = respond::denial(&denial, &self.exchange.asker(&self.request));
-        self.exchange.bytes_out = answer.body().len() as u64;
+        let body_bytes = answer.body().len() as u64;
         let Ok(answer) = local::closing(&answer, &self.request.method) else { return Entered::Ended };
-        self.send(&answer).await
+        let sent = self.send(&answer).await;
+        if matches!(sent, Entered::Answered) {
+            self.exchange.bytes_out = body_bytes;
+        }
+        sent
     }
 
     /// Hands on the answer of an upstream that does not switch. What the client sent for a tunnel goes nowhere.

@@ -90,7 +90,7 @@ pub(super) struct Answer {
 /// Reads an upstream's final head, or its 101, all of it `within` that.
 ///
 /// # Errors
-/// [`io::ErrorKind::TimedOut`]; others when the upstream broke off or its head is none.
+/// [`io::ErrorKind::TimedOut`] among others of the stream; garbage, or too many heads before it.
 pub(super) async fn read_final_answer<S>(stream: &mut S, within: Duration) -> Result<Answer, NoAnswer>
 where
     S: AsyncRead + Unpin,

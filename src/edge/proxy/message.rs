@@ -22,6 +22,10 @@ const ANSWER_FIELDS_MAX: usize = 256;
 /// What is read of an answer at first: most come whole with it.
 const ANSWER_BUFFER_BYTES: usize = 16 << 10;
 
+/// Room for the head that an upstream receives, and for the one that a client does: most need no more.
+const REQUEST_BYTES: usize = 2048;
+const ANSWER_BYTES: usize = 1024;
+
 /// Parses a head that was found whole and well framed; its length comes with it.
 pub(super) fn parse_request(bytes: &[u8]) -> Option<(RequestHeader, usize)> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
@@ -53,7 +57,7 @@ pub(super) fn parse_plain_request(bytes: &Bytes) -> Option<RequestHeader> {
 
 /// The request's bytes, as they go out.
 pub(super) fn request_bytes(head: &RequestHeader) -> BytesMut {
-    let mut bytes = BytesMut::with_capacity(2048);
+    let mut bytes = BytesMut::with_capacity(REQUEST_BYTES);
     bytes.extend_from_slice(head.method.as_str().as_bytes());
     bytes.extend_from_slice(b" ");
     bytes.extend_from_slice(head.raw_path());
@@ -150,7 +154,7 @@ pub(super) fn conclude(head: &mut ResponseHeader, closing: bool) -> pingora::Res
 
 /// The answer's bytes, as they go out.
 pub(super) fn answer_bytes(head: &ResponseHeader) -> BytesMut {
-    let mut bytes = BytesMut::with_capacity(1024);
+    let mut bytes = BytesMut::with_capacity(ANSWER_BYTES);
     bytes.extend_from_slice(b"HTTP/1.1 ");
     bytes.extend_from_slice(head.status.as_str().as_bytes());
     bytes.extend_from_slice(b" ");

@@ -98,7 +98,7 @@ fn servers_receive_the_same() {
 fn clients_are_answered_the_same() {
     let long = format!("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n{}", "x".repeat(200_000));
     let many = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 3\r\n\r\nabc", "X-Many: 1\r\n".repeat(240));
-    for (answer, closes) in [
+    let cases = [
         ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", false),
         ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Empty:\r\nx-lower: 1\r\nX-LATIN: caf\u{e9}\r\n\r\n", false),
         ("HTTP/1.1 200 Fine By Me\r\nContent-Length: 3\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\r\nabc", false),
@@ -135,9 +135,15 @@ fn clients_are_answered_the_same() {
         ("SSH-2.0-OpenSSH\r\n", true),
         ("", true),
         (&long, false),
-    ] {
+    ];
+    // An upstream, a route and a pool for each exchange, and one gateway for all.
+    let mut config = Config::new();
+    let mut exchanges = vec![];
+    for (at, (answer, closes)) in cases.into_iter().enumerate() {
         for method in ["GET", "HEAD"] {
-            let [plain, other] = both_ways(&Request::new(method, "/")).map(|request| {
+            let path = format!("/{method}/{at}");
+            let requests = both_ways(&Request::new(method, &path));
+            let [plain, other] = ["plain", "other"].map(|way| {
                 let bytes = answer.to_owned();
                 let upstream = RawUpstream::start(move |stream| {
                     if stream.read() {
@@ -147,26 +153,32 @@ fn clients_are_answered_the_same() {
                         stream.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext");
                     }
                 });
-                let route = Config::new().upstream("service", &[upstream.address]);
-                let gateway = run(&route.route("public", "/", "auth = \"public\""));
-                let mut connection = Connection::open(gateway.front);
-                connection.write(request.bytes()).unwrap();
-                let got = if method == "HEAD" { connection.receive_head() } else { connection.try_receive() };
-                let Ok(got) = got else { return None };
-                let fields = got.headers.iter().map(|(name, value)| (&**name, &**value));
-                let fields: Vec<_> =
-                    comparable(fields).into_iter().filter(|field| !field.contains("request_id")).collect();
-                let stays = !fields.iter().any(|field| field.eq_ignore_ascii_case("connection: close"));
-                if stays && !closes {
-                    // Nothing of the first answer is left on any connection; a new one begins with the same.
-                    let second = connection.send(&request).status;
-                    assert!(second == 200 || second == got.status, "{answer}: {second}");
-                }
-                let body = if got.status == 200 { got.text() } else { String::new() };
-                Some((got.status, fields, body, stays))
+                let name = format!("{}-{at}-{way}", method.to_lowercase());
+                let route = format!("auth = \"public\"\nupstream = \"{name}\"\nhosts = [\"{way}.test\"]");
+                config = config.clone().upstream(&name, &[upstream.address]).route(&name, &path, &route);
+                upstream
             });
-            assert_eq!(plain, other, "{method} {answer}");
+            exchanges.push((answer, closes, method, requests, (plain, other)));
         }
+    }
+    let gateway = run(&config);
+    for (answer, closes, method, [plain, other], _upstreams) in &exchanges {
+        let answered = |request: &Request, host: &str| {
+            let request = request.clone().header("Host", host);
+            let mut connection = Connection::open(gateway.front);
+            connection.write(request.bytes()).unwrap();
+            let got = if *method == "HEAD" { connection.receive_head() } else { connection.try_receive() }.ok()?;
+            let fields = comparable(got.headers.iter().map(|(name, value)| (&**name, &**value)));
+            let stays = !fields.iter().any(|field| field.eq_ignore_ascii_case("connection: close"));
+            if stays && !closes {
+                // Nothing of the first answer is left on any connection; a new one begins with the same.
+                let second = connection.send(&request).status;
+                assert!(second == 200 || second == got.status, "{answer}: {second}");
+            }
+            let body = if got.status == 200 { got.text() } else { String::new() };
+            Some((got.status, fields, body, stays))
+        };
+        assert_eq!(answered(plain, "plain.test"), answered(other, "other.test"), "{method} {answer}");
     }
 }
 

@@ -135,7 +135,6 @@ impl Errand<'_> {
 
     /// Asks the server whose turn it is. An error says whether another attempt may be made.
     async fn attempt(&mut self, request: RequestHeader) -> Result<()> {
-        let route = Arc::clone(&self.route);
         let Some(server) = self.exchange.turn.as_ref().map(|turn| Arc::clone(turn.server())) else {
             return Error::e_explain(ErrorType::InternalError, "no server to go to");
         };
@@ -143,7 +142,7 @@ impl Errand<'_> {
         let reused = kept.is_some();
         let mut upstream = if let Some(kept) = kept { kept } else { self.connect(&server).await? };
         match self.exchange_with(&mut upstream, request).await {
-            Ok(true) => self.idle.put(&server, upstream, route.pool.settings.timeouts.idle),
+            Ok(true) => self.idle.put(&server, upstream, self.route.pool.settings.timeouts.idle),
             Ok(false) => {}
             Err(mut error) => {
                 self.doorman.failed_on_the_way(&mut self.exchange, &mut error, reused, !self.answered);

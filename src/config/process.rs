@@ -39,6 +39,9 @@ const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 const HASH_THREADS: RangeInclusive<usize> = 1..=256;
 const HASH_QUEUE: RangeInclusive<usize> = 1..=100_000;
 const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(1);
+const TOTAL: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
+/// Bytes a second.
+const RATE: RangeInclusive<u64> = 0..=1 << 30;
 const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
 const WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 const FAILURES: RangeInclusive<u32> = 1..=1_000_000;
@@ -81,6 +84,9 @@ pub(super) fn server(mut section: Section<'_>) -> Server {
         head_timeout: section.or("head_timeout", default.head_timeout, |item| item.duration(&WAIT)),
         keepalive_timeout: section.or("keepalive_timeout", default.keepalive_timeout, |item| item.duration(&WAIT)),
         body_timeout: section.or("body_timeout", default.body_timeout, |item| item.duration(&WAIT)),
+        body_rate_min: section.or("body_rate_min", default.body_rate_min, |item| item.size(&RATE)),
+        body_rate_grace: section.or("body_rate_grace", default.body_rate_grace, |item| item.duration(&WAIT)),
+        body_total_timeout: section.or("body_total_timeout", default.body_total_timeout, |item| item.duration(&TOTAL)),
         connections_per_address: section
             .or("connections_per_address", default.connections_per_address, |item| item.integer(&CONNECTIONS)),
         connections_max: section.or("connections_max", default.connections_max, |item| item.integer(&CONNECTIONS)),

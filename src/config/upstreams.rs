@@ -35,6 +35,7 @@ const WEIGHTS: RangeInclusive<u32> = 1..=1000;
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 const PENDING: RangeInclusive<usize> = 0..=1_000_000;
 const FAILURES: RangeInclusive<u32> = 0..=1000;
+const PERCENT: RangeInclusive<u32> = 0..=100;
 const ANSWERS: RangeInclusive<u32> = 1..=100;
 /// The highest status that is a good answer to a health check, where none is named.
 const STATUS_MOST: StatusCode = match StatusCode::from_u16(399) {
@@ -89,6 +90,7 @@ fn upstream(name: &str, mut section: Section<'_>, upstreams: &mut Upstreams) {
     let balance = balance(&mut section);
     let health = section.optional("health", |item| health(item.section()?));
     let eject = eject(section.section("eject"));
+    let eject_max_percent = section.or("eject_max_percent", default.eject_max_percent, |item| item.integer(&PERCENT));
     let retries = section.or("retries", default.retries, |item| item.integer(&(0..=RETRIES_MAX)));
     let connections_max = section.or("connections_max", default.connections_max, |item| item.integer(&CONNECTIONS));
     let pending_max = section.or("pending_max", default.pending_max, |item| item.integer(&PENDING));
@@ -118,6 +120,7 @@ fn upstream(name: &str, mut section: Section<'_>, upstreams: &mut Upstreams) {
         balance,
         health,
         eject,
+        eject_max_percent,
         retries,
         timeouts,
         connections_max,

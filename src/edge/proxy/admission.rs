@@ -152,10 +152,6 @@ impl Doorman {
         exchange: &mut Exchange,
         endpoint: Arc<Endpoint>,
     ) -> Result<()> {
-        if let Some(progress) = &exchange.body {
-            // It is read here, with a deadline of its own, and the answer takes as long as a hash does.
-            progress.settle();
-        }
         let body = if session.req_header().method == Method::POST {
             let deadline = self.0.tunables().body_timeout;
             match local::read_body(session, BODY_BYTES_MAX, deadline).await? {

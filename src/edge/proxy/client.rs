@@ -12,7 +12,7 @@ use std::{
 use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 /// What is read at most of a request that comes before the answer to the one before it.
@@ -24,6 +24,7 @@ pub(super) struct Client<'s, S> {
     stream: &'s mut S,
     write_timeout: Duration,
     early: BytesMut,
+    held_up: Duration,
 }
 
 /// The client went away, or took nothing for too long.
@@ -33,7 +34,7 @@ pub(super) struct Gone;
 impl<'s, S: AsyncRead + AsyncWrite + Unpin> Client<'s, S> {
     /// One that is given `write_timeout` to take some of what is written.
     pub(super) fn new(stream: &'s mut S, write_timeout: Duration) -> Self {
-        Self { stream, write_timeout, early: BytesMut::new() }
+        Self { stream, write_timeout, early: BytesMut::new(), held_up: Duration::ZERO }
     }
 
     /// What it sent before it was answered: its next request begins with that.
@@ -41,10 +42,15 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Client<'s, S> {
         self.early
     }
 
+    /// How long it was waited for in all until it took what was written.
+    pub(super) const fn held_up(&self) -> Duration {
+        self.held_up
+    }
+
     /// Writes all of it; small pieces may wait for the next, a flush, or until somebody else is waited for.
     pub(super) async fn write(&mut self, mut bytes: &[u8]) -> Result<(), Gone> {
         while !bytes.is_empty() {
-            match within(self.write_timeout, self.stream.write(bytes)).await {
+            match within(self.write_timeout, &mut self.held_up, self.stream.write(bytes)).await {
                 Ok(written @ 1..) => bytes = &bytes[written..],
                 _ => return Err(Gone),
             }
@@ -53,7 +59,7 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Client<'s, S> {
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), Gone> {
-        within(self.write_timeout, self.stream.flush()).await.map_err(|_| Gone)
+        within(self.write_timeout, &mut self.held_up, self.stream.flush()).await.map_err(|_| Gone)
     }
 
     /// What comes of `work`, unless the client goes away first.
@@ -85,12 +91,17 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Client<'s, S> {
     }
 }
 
-/// What comes of `work`, for which there is a timer only where it must be waited for.
-async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+/// What comes of `work`, for which there is a timer only where it must be waited for; that is added up.
+async fn within<T>(limit: Duration, waited: &mut Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let mut work = pin!(work);
     match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
         Poll::Ready(done) => done,
-        Poll::Pending => timeout(limit, work).await.map_err(io::Error::from)?,
+        Poll::Pending => {
+            let start = Instant::now();
+            let done = timeout(limit, work).await;
+            *waited += start.elapsed();
+            done.map_err(io::Error::from)?
+        }
     }
 }
 

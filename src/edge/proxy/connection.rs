@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, sync::OnceLock};
 
 use http::HeaderValue;
-use tokio::sync::Notify;
 
 /// A client's connection. Each of its requests is given this by the accept loop.
 #[derive(Debug)]
@@ -75,25 +74,4 @@ impl Scheme {
 pub(super) enum Protocol {
     Http1,
     Http2,
-}
-
-/// Whether a request's body goes on; for HTTP/2, where pingora waits for it without end.
-#[derive(Debug, Default)]
-pub(super) struct BodyProgress {
-    /// Something of it came, or nothing of it is waited for any more.
-    pub(super) moved: Notify,
-    pub(super) settled: std::sync::atomic::AtomicBool,
-}
-
-impl BodyProgress {
-    /// Some of it came.
-    pub(super) fn came(&self) {
-        self.moved.notify_one();
-    }
-
-    /// All of it came, or the answer began: from here on the upstream's deadlines hold.
-    pub(super) fn settle(&self) {
-        self.settled.store(true, std::sync::atomic::Ordering::Release);
-        self.moved.notify_one();
-    }
 }

@@ -4,7 +4,7 @@ use std::{any::Any, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use pingora::{
     Error, ErrorType, Result,
     apps::HttpServerOptions,
@@ -14,6 +14,7 @@ use pingora::{
     server::configuration::ServerConf,
     upstreams::peer::HttpPeer,
 };
+use tokio::time::Instant;
 
 use super::{
     exchange::{Arrival, Exchange},
@@ -59,7 +60,7 @@ impl ProxyHttp for Doorman {
             exchange.connection = Some(Arc::clone(&stream.connection));
             exchange.lifeline = Some(Arc::clone(&stream.lifeline));
             exchange.refused = stream.refused;
-            exchange.body = Some(stream.body);
+            exchange.upload = stream.upload;
         }
         exchange
     }
@@ -120,9 +121,7 @@ impl ProxyHttp for Doorman {
         response: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        if let Some(body) = &exchange.body {
-            body.settle();
-        }
+        exchange.note_answer(session.req_header(), response);
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             // Nobody asked: whoever may switch goes through `tunnel`.
             return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
@@ -138,11 +137,29 @@ impl ProxyHttp for Doorman {
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        end: bool,
         exchange: &mut Exchange,
     ) -> Result<Option<Duration>> {
         exchange.bytes_out += body.as_ref().map_or(0, |body| body.len() as u64);
+        if let Some(upload) = &exchange.upload {
+            upload.received(Instant::now());
+            if end {
+                upload.answered();
+            }
+        }
         if self.is_over(exchange) { Err(Error::new_up(ErrorType::ReadTimedout)) } else { Ok(None) }
+    }
+
+    fn upstream_response_trailer_filter(
+        &self,
+        _: &mut Session,
+        _: &mut HeaderMap,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        if let Some(upload) = &exchange.upload {
+            upload.answered();
+        }
+        Ok(())
     }
 
     async fn request_body_filter(
@@ -153,8 +170,8 @@ impl ProxyHttp for Doorman {
         exchange: &mut Exchange,
     ) -> Result<()> {
         exchange.bytes_in += body.as_ref().map_or(0, |body| body.len() as u64);
-        if let Some(progress) = &exchange.body {
-            if end { progress.settle() } else { progress.came() }
+        if let Some(upload) = &exchange.upload {
+            upload.passed_on(Instant::now(), end);
         }
         exchange.take_body(session.body_bytes_read())?;
         if self.is_over(exchange) { Err(Error::new_down(ErrorType::ReadTimedout)) } else { Ok(()) }

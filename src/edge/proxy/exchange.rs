@@ -9,10 +9,7 @@ use std::{
 use http::{HeaderValue, Method, Uri, header};
 use pingora::http::RequestHeader;
 
-use super::{
-    connection::{BodyProgress, Connection},
-    live::Lifeline,
-};
+use super::{connection::Connection, live::Lifeline, upload::Progress};
 use crate::{
     decision::{Awaiting, Denial, Endpoint, Preflight, Route, Target},
     domain::{Reason, id::write_hex, random},
@@ -34,8 +31,8 @@ pub(super) struct Exchange {
     pub(super) connection: Option<Arc<Connection>>,
     /// Why it is refused whatever it asks for, where that is known before it is decided about.
     pub(super) refused: Option<Reason>,
-    /// How its body comes along, where somebody has to watch that.
-    pub(super) body: Option<Arc<BodyProgress>>,
+    /// How far it has come, where it has a body and goes through pingora.
+    pub(super) upload: Option<Arc<Progress>>,
     /// Who is behind that.
     pub(super) client: Option<IpAddr>,
     /// What was decided.
@@ -70,6 +67,8 @@ pub(super) struct Exchange {
     pub(super) bytes_in: u64,
     /// Bytes of the upstream's answer that were forwarded.
     pub(super) bytes_out: u64,
+    /// How long the client held its answer up, where it goes past pingora.
+    pub(super) held_up: Duration,
 }
 
 /// What the accept loop hands over with a request.
@@ -79,6 +78,8 @@ pub(super) struct Arrival {
     pub(super) connection: Arc<Connection>,
     /// What ends it before its time.
     pub(super) lifeline: Arc<Lifeline<Exchange>>,
+    /// How far it has come, where it has a body.
+    pub(super) upload: Option<Arc<Progress>>,
     /// What was decided about it already, and when its head was there.
     pub(super) decided: Option<(Instant, Result<Permission, Denial>)>,
 }
@@ -165,7 +166,7 @@ impl Exchange {
             request_id,
             connection: None,
             refused: None,
-            body: None,
+            upload: None,
             client: None,
             verdict: Verdict::Pending,
             handed_over: None,
@@ -183,6 +184,7 @@ impl Exchange {
             status: 0,
             bytes_in: 0,
             bytes_out: 0,
+            held_up: Duration::ZERO,
         }
     }
 
@@ -190,6 +192,7 @@ impl Exchange {
     pub(super) fn arrive(&mut self, arrival: Arrival) {
         self.connection = Some(arrival.connection);
         self.lifeline = Some(arrival.lifeline);
+        self.upload = arrival.upload;
         if let Some((started, decided)) = arrival.decided {
             (self.started, self.decided) = (started, Some(decided));
         }

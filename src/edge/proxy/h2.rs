@@ -3,10 +3,7 @@
 //! The bounds are pingora's own (streams at once, the size of a head) and these; floods of resets, of
 //! CONTINUATION frames, of PINGs and of SETTINGS end the connection in the `h2` crate.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Uri, header, uri::PathAndQuery};
 use pingora::{
@@ -24,15 +21,16 @@ use pingora::{
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{Instant, sleep_until, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use super::{
-    connection::{BodyProgress, Connection},
+    connection::Connection,
     doorman::Doorman,
     head::{self, FIELDS_MAX},
     shared::Shared,
     stream::{STREAM, StreamContext},
+    upload::{self, Progress, watched_session},
 };
 use crate::domain::Reason;
 
@@ -137,42 +135,33 @@ async fn serve_stream(
     let peer = connection.peer;
     let body_timeout = shared.tunables().body_timeout;
     let refused = take_head(session.req_header_mut()).err();
-    let body = Arc::new(BodyProgress::default());
-    let awaits_body = !session.is_body_done();
+    let upload = (!session.is_body_done()).then(Arc::<Progress>::default);
     session.set_write_timeout(Some(body_timeout));
     session.set_total_drain_timeout(Some(body_timeout));
     let registered = shared.lifelines().register();
     let lifeline = &registered.lifeline;
-    let context = StreamContext { connection, lifeline: Arc::clone(lifeline), refused, body: Arc::clone(&body) };
-    let served =
-        STREAM.scope(context, async { proxy.process_new_http(ServerSession::new_http2(session), &shutdown).await });
-    let served = lifeline.guard(served);
-    // With its session dropped the stream is reset, and nothing else on the connection.
-    let ended = if awaits_body {
-        tokio::select! {
-            biased;
-            served = served => served.err(),
-            () = stalled(&body, body_timeout) => Some(Reason::RequestTimeout),
-        }
-    } else {
-        served.await.err()
+    let context = StreamContext { connection, lifeline: Arc::clone(lifeline), refused, upload: upload.clone() };
+    let session = match &upload {
+        Some(upload) => watched_session(session, upload),
+        None => ServerSession::new_http2(session),
     };
-    let Some(reason) = ended else { return };
-    match lifeline.take_left() {
-        Some(mut left) if left.line.is_some() => {
+    let served = STREAM.scope(context, async { proxy.process_new_http(session, &shutdown).await });
+    // With its session dropped the stream is reset, and nothing else on the connection.
+    let served = lifeline.guard(upload::serve(upload.as_deref(), served)).await;
+    let (reason, overdue) = match served {
+        Ok(Ok(_)) => return,
+        Ok(Err(overdue)) => (overdue.reason(), Some(overdue)),
+        Err(reason) => (reason, None),
+    };
+    match (lifeline.take_left(), overdue) {
+        (Some(mut left), Some(overdue)) if left.line.is_some() => {
+            Doorman(Arc::clone(&shared)).cut_off(&mut left, overdue)
+        }
+        (Some(mut left), None) if left.line.is_some() => {
             left.failure = Some(reason);
             shared.record_left(&mut left);
         }
         _ => shared.head_refused(peer, reason),
-    }
-}
-
-/// Ends when a body has paused for too long before it was whole or answered.
-async fn stalled(body: &BodyProgress, pause: Duration) {
-    while timeout(pause, body.moved.notified()).await.is_ok() {
-        if body.settled.load(Ordering::Acquire) {
-            std::future::pending::<()>().await;
-        }
     }
 }
 
@@ -252,16 +241,5 @@ mod tests {
             many.append_header(format!("x-{at}"), "").unwrap();
         }
         assert_eq!(take_head(&mut many), Err(Reason::HeadTooLarge));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_body_that_settles_is_not_waited_for() {
-        let body = BodyProgress::default();
-        let pause = Duration::from_secs(30);
-        stalled(&body, pause).await;
-        body.came();
-        assert!(timeout(pause * 9 / 10, stalled(&body, pause)).await.is_err());
-        body.settle();
-        assert!(timeout(pause * 10, stalled(&body, pause)).await.is_err());
     }
 }

@@ -86,6 +86,8 @@ pub(super) struct Head {
     pub(super) upgrade: bool,
     /// Whether it is all of a request that may be repeated, in HTTP/1.1, and says nothing of its connection or of a body.
     pub(super) plain: bool,
+    /// Whether it says how its body is framed; without that it has none (RFC 9112 section 6.3).
+    pub(super) has_body: bool,
     /// Where a chunked body begins in the bytes; `None` where the body is not chunked.
     pub(super) chunks_at: Option<usize>,
 }
@@ -127,7 +129,8 @@ pub(super) async fn read_head<S: AsyncRead + Unpin>(
     }
     let chunks_at = scanner.transfer_encoding.then(|| buffer.len() - body_bytes);
     let plain = scanner.plain && body_bytes == 0;
-    Ok(Some(Head { bytes: buffer, upgrade: scanner.upgrade, plain, chunks_at }))
+    let has_body = scanner.content_length || scanner.transfer_encoding;
+    Ok(Some(Head { bytes: buffer, upgrade: scanner.upgrade, plain, has_body, chunks_at }))
 }
 
 /// The first bytes of a request; `None` when the client closed the connection. While it waits, it holds no buffer:

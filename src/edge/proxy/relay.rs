@@ -3,26 +3,27 @@
 
 use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
-use http::{StatusCode, Version};
+use http::{Method, StatusCode, Version, header};
 use pingora::{
     Error, ErrorSource, ErrorType, Result, RetryType,
     http::{RequestHeader, ResponseHeader},
     proxy::{FailToProxy, Session},
     upstreams::peer::HttpPeer,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     doorman::Doorman,
     exchange::{Exchange, Forward, Verdict},
     forward::{self, Terms},
     local,
+    upload::{Overdue, Waits},
 };
 use crate::{
     decision::{Denial, Route},
     domain::{Reason, Subject},
     edge::respond,
-    state::upstream::{HashBy, Server, Transport, hash_of},
+    state::upstream::{Failure, HashBy, Pair, Server, Transport, hash_of},
 };
 
 /// Interim answers to one request, at most: some servers send one every few seconds while they work.
@@ -32,6 +33,9 @@ const INTERIM_ANSWERS_MAX: u32 = 1000;
 /// would never end.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 
+/// How long a client holds its answer up before a server that breaks it off may have lost patience with that.
+const HELD_UP: Duration = Duration::from_secs(1);
+
 impl Doorman {
     /// The server that a request goes to, as soon as the pool has a place for it.
     pub(super) async fn choose_server(&self, session: &Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
@@ -40,7 +44,14 @@ impl Doorman {
             return Error::e_explain(ErrorType::InternalError, "no server to go to");
         }
         match exchange.turn.as_ref().zip(exchange.route()) {
-            Some((turn, route)) => Ok(turn.peer(self.time_left(exchange, route))),
+            Some((turn, route)) => {
+                let mut peer = turn.peer(self.time_left(exchange, route));
+                if exchange.upload.is_some() {
+                    // pingora's would run while the client owes its body.
+                    peer.options.read_timeout = None;
+                }
+                Ok(peer)
+            }
             None => Error::e_explain(ErrorType::InternalError, "no server to go to"),
         }
     }
@@ -67,8 +78,11 @@ impl Doorman {
             exchange.tried.push(Arc::clone(turn.server()));
         }
         let key = |by: &HashBy| hash_key(by, permitted, head, exchange.client);
-        exchange.turn = pool.pick(self.0.means.clock.instant(), &exchange.tried, key);
-        if exchange.turn.is_some() { Ok(()) } else { Err(Reason::UpstreamUnavailable) }
+        let turn = pool.pick(self.0.means.clock.instant(), &exchange.tried, key);
+        let mut turn = turn.ok_or(Reason::UpstreamUnavailable)?;
+        turn.set_pair(pair(exchange.client, &permitted.route));
+        exchange.turn = Some(turn);
+        Ok(())
     }
 
     /// A connection of our own to a server. An error says whether another may be asked.
@@ -87,12 +101,18 @@ impl Doorman {
         if let Some(route) = exchange.route() {
             route.pool.metrics.connection_failed(connection_failure(error));
         }
-        self.turn_failed(exchange);
+        self.turn_failed(exchange, Failure::Unreachable);
         error.set_retry(self.may_retry(exchange, false));
     }
 
     /// What pingora tells of a request that was sent and came to nothing.
     pub(super) fn broke_off(&self, session: &Session, exchange: &mut Exchange, error: &mut Error, reused: bool) {
+        if let Some(overdue) = exchange.upload.as_ref().and_then(|upload| upload.overdue()) {
+            // The error is ours: see `upload`.
+            self.time_is_over(exchange, overdue);
+            error.set_retry(false);
+            return;
+        }
         let downstream = session.as_ref();
         let repeatable = downstream.req_header().method.is_idempotent() && !downstream.retry_buffer_truncated();
         let unanswered = downstream.response_written().is_none();
@@ -108,14 +128,10 @@ impl Doorman {
         let from_upstream = *error.esource() == ErrorSource::Upstream;
         // That an answer took all the time there was need not be the server's doing.
         let had_time = !exchange.answering || !self.is_over(exchange);
-        if from_upstream && !stale && had_time {
-            self.turn_failed(exchange);
+        if from_upstream && !stale && had_time && !exchange.is_clients_doing(error) {
+            self.turn_failed(exchange, Failure::AfterSending);
         }
-        let broken = matches!(
-            error.etype(),
-            ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError | ErrorType::H2Error
-        );
-        let wanted = error.retry() || from_upstream && broken;
+        let wanted = error.retry() || from_upstream && is_broken(error);
         let again = repeatable && !exchange.answering && wanted;
         error.set_retry(again && self.may_retry(exchange, stale || error.retry()));
     }
@@ -132,10 +148,25 @@ impl Doorman {
     }
 
     /// Notes that the server failed whose turn it is.
-    pub(super) fn turn_failed(&self, exchange: &mut Exchange) {
-        if let Some(turn) = &mut exchange.turn {
-            turn.failed(self.0.means.clock.instant());
+    pub(super) fn turn_failed(&self, exchange: &mut Exchange, failure: Failure) {
+        let pool = exchange.route().map(|route| Arc::clone(&route.pool));
+        if let Some((pool, turn)) = pool.zip(exchange.turn.as_mut()) {
+            pool.failed(turn, failure, self.0.means.clock.instant());
         }
+    }
+
+    /// Notes whose time was over in an exchange with a body.
+    fn time_is_over(&self, exchange: &mut Exchange, overdue: Overdue) {
+        exchange.failure = Some(overdue.reason());
+        if overdue == Overdue::Server {
+            self.turn_failed(exchange, Failure::AfterSending);
+        }
+    }
+
+    /// Ends an exchange that was cut off because nobody could be told that its time is over.
+    pub(super) fn cut_off(&self, exchange: &mut Exchange, overdue: Overdue) {
+        self.time_is_over(exchange, overdue);
+        self.0.record_left(exchange);
     }
 
     /// Makes the client's head the upstream's.
@@ -144,6 +175,9 @@ impl Doorman {
         let Verdict::Forward(permitted) = &exchange.verdict else {
             return Error::e_explain(ErrorType::InternalError, "forwarding without a permit");
         };
+        if let Some(upload) = &exchange.upload {
+            upload.begin(Instant::now(), self.waits(request, exchange, &permitted.route));
+        }
         let trusted_proxies = &self.0.tunables().trusted_proxies;
         let is_trusted = |peer: IpAddr| trusted_proxies.iter().any(|net| net.contains(&forward::canonical(peer)));
         let connection = exchange.connection.as_deref();
@@ -162,6 +196,23 @@ impl Doorman {
         )
     }
 
+    /// How long the two sides of an exchange with a body are waited for.
+    fn waits(&self, request: &RequestHeader, exchange: &Exchange, route: &Route) -> Waits {
+        let tunables = self.0.tunables();
+        let content_type = request.headers.get(header::CONTENT_TYPE);
+        let is_grpc = content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+        Waits {
+            body_timeout: tunables.body_timeout,
+            // Its messages come when there is something to say.
+            rate_min: if is_grpc { 0 } else { tunables.body_rate_min },
+            rate_grace: tunables.body_rate_grace,
+            body_total: tunables.body_total_timeout,
+            read: route.pool.settings.timeouts.read,
+            ends_at: Instant::now() + self.time_left(exchange, route),
+            declared: request.headers.contains_key(header::CONTENT_LENGTH),
+        }
+    }
+
     /// Takes an upstream's head.
     pub(super) fn take_response(&self, response: &mut ResponseHeader, exchange: &mut Exchange) {
         // What a gateway answers has its own version, not the upstream's (RFC 9110 section 6.2).
@@ -171,10 +222,11 @@ impl Doorman {
         exchange.answering = true;
         exchange.status = response.status.as_u16();
         if exchange.upstream_wait.is_none() && !response.status.is_informational() {
-            let wait = exchange.handed_over.map(|handed| self.0.since(handed)).unwrap_or_default();
+            let now = self.0.means.clock.instant();
+            let wait = exchange.handed_over.map(|handed| now.saturating_duration_since(handed)).unwrap_or_default();
             exchange.upstream_wait = Some(wait);
             if let Some(turn) = &mut exchange.turn {
-                turn.answered();
+                turn.answered(now);
             }
             if let Some(route) = exchange.route() {
                 route.upstream_seconds.observe(wait.as_secs_f64());
@@ -212,7 +264,8 @@ impl Doorman {
             let response = respond::denial(&denial, &exchange.asker(session.req_header()));
             // The client may be gone: then there is nobody to tell.
             let _ = match reason {
-                Reason::BodyTooLarge => local::write_early(session, response).await,
+                // What is missing of its body is not waited for again.
+                Reason::BodyTooLarge | Reason::RequestTimeout => local::write_early(session, response).await,
                 _ => local::write(session, response).await,
             };
         }
@@ -221,6 +274,31 @@ impl Doorman {
 }
 
 impl Exchange {
+    /// Tells who watches over a request with a body of an answer's head.
+    pub(super) fn note_answer(&self, request: &RequestHeader, response: &ResponseHeader) {
+        let Some(upload) = &self.upload else { return };
+        if is_interim(response.status) {
+            return upload.received(Instant::now());
+        }
+        upload.answering(Instant::now());
+        let is_empty = response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
+        let has_none = matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if is_empty || has_none || request.method == Method::HEAD {
+            upload.answered();
+        }
+    }
+
+    /// Whether a server's failure may be its client's doing: it broke off, or took no more, while the client kept it waiting.
+    fn is_clients_doing(&self, error: &Error) -> bool {
+        let broke_off = is_broken(error);
+        let owed = self.upload.as_ref().is_some_and(|upload| upload.client_owes());
+        let held = self.upload.as_ref().map(|upload| upload.held_up(Instant::now())).unwrap_or_default();
+        let held_up = self.answering && held.max(self.held_up) >= HELD_UP;
+        // A server that answers before it has all of a body may wait for room for its answer first.
+        let answering_first = self.answering && *error.etype() == ErrorType::WriteTimedout;
+        broke_off && (owed || held_up) || answering_first
+    }
+
     /// Why a request could not be proxied, which is logged; `None` when the client is gone.
     pub(super) fn came_to_nothing(&mut self, error: &Error) -> Option<Reason> {
         // What was found out before pingora was told stands in the exchange.
@@ -239,6 +317,20 @@ impl Exchange {
     }
 }
 
+/// Whether the other side broke off.
+fn is_broken(error: &Error) -> bool {
+    matches!(
+        error.etype(),
+        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError | ErrorType::H2Error
+    )
+}
+
+/// Who asks for what, for telling one client's failures from a server's.
+fn pair(client: Option<IpAddr>, route: &Arc<Route>) -> Pair {
+    let route = Arc::as_ptr(route).addr() as u64;
+    Pair::of(address_hash(client) ^ route.rotate_left(32))
+}
+
 /// What stands for the client in a hash. A subject of one issuer is not that of another.
 fn hash_key(by: &HashBy, permitted: &Forward, head: &RequestHeader, client: Option<IpAddr>) -> u64 {
     let subject = || {
@@ -254,11 +346,15 @@ fn hash_key(by: &HashBy, permitted: &Forward, head: &RequestHeader, client: Opti
         HashBy::Address => None,
         HashBy::Header(name) => head.headers.get(name).map(|value| hash_of(&[value.as_bytes()])),
     };
-    key.unwrap_or_else(|| match client {
+    key.unwrap_or_else(|| address_hash(client))
+}
+
+fn address_hash(client: Option<IpAddr>) -> u64 {
+    match client {
         Some(IpAddr::V4(address)) => hash_of(&[&address.octets()]),
         Some(IpAddr::V6(address)) => hash_of(&[&address.octets()]),
         None => 0,
-    })
+    }
 }
 
 /// Whether another answer follows one with this status (RFC 9110 section 15.2).

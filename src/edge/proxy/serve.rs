@@ -23,6 +23,7 @@ use super::{
     patience::Patience,
     shared::{Shared, Tunables},
     tunnel,
+    upload::{self, Progress, unwatched, watched_stream},
     workers::Station,
 };
 
@@ -63,7 +64,13 @@ pub(super) async fn serve_connection(
             Err(error) => return refuse(stream, connection.peer, shared, &error).await,
         };
         let _busy = shared.request_begun();
-        let mut arrival = Arrival { connection: Arc::clone(connection), lifeline: Arc::clone(lifeline), decided: None };
+        let upload = head.has_body.then(Arc::<Progress>::default);
+        let mut arrival = Arrival {
+            connection: Arc::clone(connection),
+            lifeline: Arc::clone(lifeline),
+            upload: upload.clone(),
+            decided: None,
+        };
         let mut bytes = head.bytes;
         if let Some(at) = head.chunks_at {
             stream = chunks::armour(stream, &mut bytes, at);
@@ -90,14 +97,25 @@ pub(super) async fn serve_connection(
                 }
             }
         }
+        if let Some(upload) = &upload {
+            stream = watched_stream(stream, upload);
+        }
         let mut session = ServerSession::new_http1(stream);
-        session.set_read_timeout(Some(body_timeout));
+        // How long a body is waited for is a matter of more than its own pauses: see `upload`.
+        session.set_read_timeout(upload.is_none().then_some(body_timeout));
         session.set_write_timeout(Some(body_timeout));
         session.set_connection_user_context(Some(Box::new(arrival)));
         session.set_pipelined_prefix(bytes);
-        match lifeline.guard(station.proxy.process_new_http(session, &shutdown)).await {
-            Ok(Some(reusable)) => stream = reusable.consume().0,
-            Ok(None) => return,
+        let served = upload::serve(upload.as_deref(), station.proxy.process_new_http(session, &shutdown));
+        match lifeline.guard(served).await {
+            Ok(Ok(Some(reusable))) => stream = reusable.consume().0,
+            Ok(Ok(None)) => return,
+            Ok(Err(overdue)) => {
+                if let Some(mut left) = lifeline.take_left() {
+                    station.doorman.cut_off(&mut left, overdue);
+                }
+                return;
+            }
             Err(reason) => {
                 if let Some(mut left) = lifeline.take_left() {
                     left.failure = Some(reason);
@@ -105,6 +123,10 @@ pub(super) async fn serve_connection(
                 }
                 return;
             }
+        }
+        if upload.is_some() {
+            let Some(bare) = unwatched(stream) else { return };
+            stream = bare;
         }
         if head.chunks_at.is_some() {
             let Some(bare) = chunks::unarmoured(stream) else { return };

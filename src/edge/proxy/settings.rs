@@ -52,6 +52,14 @@ pub struct Settings {
     pub keepalive_timeout: Duration,
     /// How long a request's body may pause; default 30 s.
     pub body_timeout: Duration,
+    /// Bytes a second that a forwarded request's body has at least, once `body_rate_grace` is used up; 0 for no minimum.
+    /// Default 500: what the slowest mobile network carries is ten times as much. A gRPC call has no minimum.
+    pub body_rate_min: u64,
+    /// How long a client is waited for in all, for one body, before `body_rate_min` matters; default 30 s, so that a
+    /// single pause of `body_timeout` breaks no rule.
+    pub body_rate_grace: Duration,
+    /// How long a client is waited for in all, for one body; default 1 h.
+    pub body_total_timeout: Duration,
     /// Connections in all; one more is closed at once; default 20,000.
     pub connections_max: usize,
     /// Connections from one address that is no trusted proxy's; default 1,024.
@@ -77,6 +85,9 @@ impl Default for Settings {
             head_timeout: Duration::from_secs(10),
             keepalive_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(30),
+            body_rate_min: 500,
+            body_rate_grace: Duration::from_secs(30),
+            body_total_timeout: Duration::from_secs(3600),
             connections_max: 20_000,
             connections_per_address: 1024,
             drain_timeout: Duration::from_secs(30),

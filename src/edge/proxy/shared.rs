@@ -42,6 +42,12 @@ pub struct Tunables {
     pub keepalive_timeout: Duration,
     /// See [`Settings::body_timeout`].
     pub body_timeout: Duration,
+    /// See [`Settings::body_rate_min`].
+    pub body_rate_min: u64,
+    /// See [`Settings::body_rate_grace`].
+    pub body_rate_grace: Duration,
+    /// See [`Settings::body_total_timeout`].
+    pub body_total_timeout: Duration,
     /// See [`Settings::connections_max`].
     pub connections_max: usize,
     /// See [`Settings::connections_per_address`].
@@ -61,6 +67,9 @@ impl Tunables {
             head_timeout: settings.head_timeout,
             keepalive_timeout: settings.keepalive_timeout,
             body_timeout: settings.body_timeout,
+            body_rate_min: settings.body_rate_min,
+            body_rate_grace: settings.body_rate_grace,
+            body_total_timeout: settings.body_total_timeout,
             connections_max: settings.connections_max,
             connections_per_address: settings.connections_per_address,
             drain_timeout: settings.drain_timeout,

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    connection::{BodyProgress, Connection},
-    exchange::Exchange,
-    live::Lifeline,
-};
+use super::{connection::Connection, exchange::Exchange, live::Lifeline, upload::Progress};
 use crate::domain::Reason;
 
 /// One stream of an HTTP/2 connection: pingora hands nothing of ours on to it, so it is found in the
@@ -18,8 +14,8 @@ pub(super) struct StreamContext {
     pub(super) lifeline: Arc<Lifeline<Exchange>>,
     /// Why it is refused whatever it asks for: what the head's reader does for HTTP/1.
     pub(super) refused: Option<Reason>,
-    /// How its body comes along.
-    pub(super) body: Arc<BodyProgress>,
+    /// How far it has come, where it has a body.
+    pub(super) upload: Option<Arc<Progress>>,
 }
 
 tokio::task_local! {

@@ -32,11 +32,19 @@ pub(super) fn round(weights: &[u32]) -> Box<[u16]> {
 /// How strongly a key is drawn to a server (weighted rendezvous hashing): the highest score wins,
 /// and a server that leaves moves only its own keys.
 pub(super) fn draw(key: u64, server: u64, weight: u32) -> f64 {
-    let mixed = mix(key ^ server);
-    // 53 bits make a fraction above 0 and below 1.
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
-    let fraction = ((mixed >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-    -f64::from(weight) / fraction.ln()
+    -f64::from(weight) / fraction(mix(key ^ server)).ln()
+}
+
+/// A fraction above 0 and below 1, of 53 bits.
+#[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
+fn fraction(mixed: u64) -> f64 {
+    ((mixed >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+}
+
+/// Whether a request has a part in the `share` of all requests that a server takes; the same request has the same part
+/// until the share grows over it.
+pub(super) fn is_within(share: f64, ticket: u64, server: u64) -> bool {
+    fraction(mix(ticket.wrapping_add(server))) < share
 }
 
 /// A number that stands for these parts, the same in every process.

@@ -1,22 +1,49 @@
 //! The circuit breaker of a server: open after failures in a row, closed by one trial that succeeds.
 //! Time is a number of milliseconds that only grows; no lock, and nothing is written while all is well.
+//!
+//! Connections that could not be made count by themselves: no client can cause them. A failure after a request was sent
+//! may be the request's own doing: such failures open the breaker only where [`super::pool`] has nothing against it.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    time::Duration,
+};
 
 use super::settings::Eject;
 
 /// A pause grows to this many times the first one, at most.
 const PAUSE_GROWTH_MAX: u32 = 10;
 
+/// How long a server that is back takes less than its share: a service that has just started is slow.
+pub(super) const SLOW_START: Duration = Duration::from_secs(10);
+
+/// What it takes of its share at first.
+const SHARE_MIN: f64 = 0.1;
+
 /// What a breaker knows.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    /// In a row.
+    /// Of either kind, in a row.
     failures: AtomicU32,
+    /// Connections in a row that could not be made.
+    unreachable: AtomicU32,
     /// How often it was opened in a row.
     openings: AtomicU32,
     /// Until when it is open, in milliseconds; 0 while it is closed.
     until: AtomicU64,
+    /// Whether it was opened for failures after requests were sent.
+    suspected: AtomicBool,
+    /// When the server was back, in milliseconds; 0 once it takes its share.
+    back: AtomicU64,
+}
+
+/// How a request failed, as far as that says something about its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection could be made.
+    Unreachable,
+    /// It was sent and came to nothing.
+    AfterSending,
 }
 
 /// How a request may go to a server.
@@ -40,6 +67,11 @@ impl Breaker {
         self.until.load(Ordering::Relaxed) != 0
     }
 
+    /// Whether it is open for failures that may be their requests' own doing.
+    pub(super) fn is_suspected(&self) -> bool {
+        self.is_open() && self.suspected.load(Ordering::Relaxed)
+    }
+
     /// Takes the right to send a request at `now`. Of those who ask when a pause is over one gets
     /// the trial; when nothing is heard of it, the next gets one a pause later.
     pub(super) fn admit(&self, now: impl FnOnce() -> u64, eject: Eject) -> Option<Admission> {
@@ -51,60 +83,110 @@ impl Breaker {
         if now < until {
             return None;
         }
-        let next = now.saturating_add(millis(eject));
+        let next = now.saturating_add(millis(eject.pause));
         let taken = self.until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed);
         taken.ok().map(|_| Admission::Trial)
     }
 
+    /// What the server takes of its share at `now`, which is asked for only while it is coming back; 1 for all of it.
+    pub(super) fn share(&self, now: impl FnOnce() -> u64) -> f64 {
+        let back = self.back.load(Ordering::Relaxed);
+        if back == 0 {
+            return 1.0;
+        }
+        let passed = Duration::from_millis(now().saturating_sub(back));
+        if passed >= SLOW_START {
+            self.back.store(0, Ordering::Relaxed);
+            return 1.0;
+        }
+        (passed.as_secs_f64() / SLOW_START.as_secs_f64()).max(SHARE_MIN)
+    }
+
+    /// The server is back at `now`, and takes its share little by little.
+    pub(super) fn starts_slowly(&self, now: u64) {
+        // 0 would mean that it takes its share.
+        self.back.store(now.max(1), Ordering::Relaxed);
+    }
+
     /// A request went well. Only a trial closes an open breaker: others were sent before it opened.
-    pub(super) fn succeeded(&self, admission: Admission) {
-        if self.is_open() && admission != Admission::Trial {
+    pub(super) fn succeeded(&self) {
+        if self.is_open() {
             return;
         }
-        for word in [&self.failures, &self.openings] {
+        self.forget();
+    }
+
+    /// A trial went well at `now`.
+    pub(super) fn recovered(&self, now: u64) {
+        self.forget();
+        if self.until.swap(0, Ordering::Relaxed) != 0 {
+            self.starts_slowly(now);
+        }
+    }
+
+    fn forget(&self) {
+        for word in [&self.failures, &self.unreachable, &self.openings] {
             if word.load(Ordering::Relaxed) != 0 {
                 word.store(0, Ordering::Relaxed);
             }
         }
-        if self.is_open() {
-            self.until.store(0, Ordering::Relaxed);
-        }
     }
 
-    /// A request failed at `now`; true when that opened the breaker, again or for the first time.
-    pub(super) fn failed(&self, admission: Admission, now: u64, eject: Eject) -> bool {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let opens = match admission {
-            Admission::Trial => true,
-            Admission::Ordinary => !self.is_open() && failures >= eject.failures,
+    /// A request failed at `now`; true when that opened the breaker, again or for the first time. Whether a server `may` be
+    /// left alone for failures after requests were sent is asked only when there are enough of them.
+    pub(super) fn failed(
+        &self,
+        failure: Failure,
+        admission: Admission,
+        now: u64,
+        eject: Eject,
+        may: impl FnOnce() -> bool,
+    ) -> bool {
+        let more = |word: &AtomicU32| word.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let failures = more(&self.failures);
+        let unreachable = match failure {
+            Failure::Unreachable => more(&self.unreachable),
+            Failure::AfterSending => 0,
         };
-        if !opens || eject.failures == 0 {
+        let opens = |count| match admission {
+            Admission::Trial => true,
+            Admission::Ordinary => !self.is_open() && count >= eject.failures,
+        };
+        if eject.failures == 0 {
+            return false;
+        }
+        let suspected = failure == Failure::AfterSending;
+        if !(opens(unreachable) && !suspected || opens(failures) && suspected && may()) {
             return false;
         }
         let openings = self.openings.fetch_add(1, Ordering::Relaxed).min(u32::BITS - 1);
         let growth = 2_u32.saturating_pow(openings).min(PAUSE_GROWTH_MAX);
-        let until = now.saturating_add(millis(eject).saturating_mul(u64::from(growth)));
+        let until = now.saturating_add(millis(eject.pause).saturating_mul(u64::from(growth)));
+        self.suspected.store(suspected, Ordering::Relaxed);
         // 0 would mean closed.
         self.until.store(until.max(1), Ordering::Relaxed);
         true
     }
 }
 
-fn millis(eject: Eject) -> u64 {
-    u64::try_from(eject.pause.as_millis()).unwrap_or(u64::MAX)
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const EJECT: Eject = Eject { failures: 3, pause: Duration::from_millis(100) };
 
+    /// A failure that nothing speaks against.
+    fn failed(breaker: &Breaker, admission: Admission, now: u64) -> bool {
+        breaker.failed(Failure::AfterSending, admission, now, EJECT, || true)
+    }
+
     fn opened(at: u64) -> Breaker {
         let breaker = Breaker::default();
-        let opened: Vec<_> = (0..3).map(|_| breaker.failed(Admission::Ordinary, at, EJECT)).collect();
+        let opened: Vec<_> = (0..3).map(|_| failed(&breaker, Admission::Ordinary, at)).collect();
         assert_eq!(opened, [false, false, true]);
         breaker
     }
@@ -113,9 +195,9 @@ mod tests {
     fn failures_in_a_row_open_it_and_a_success_between_them_does_not_let_them_add_up() {
         let breaker = Breaker::default();
         for _ in 0..5 {
-            assert!(!breaker.failed(Admission::Ordinary, 0, EJECT));
-            assert!(!breaker.failed(Admission::Ordinary, 0, EJECT));
-            breaker.succeeded(Admission::Ordinary);
+            assert!(!failed(&breaker, Admission::Ordinary, 0));
+            assert!(!failed(&breaker, Admission::Ordinary, 0));
+            breaker.succeeded();
         }
         assert!(breaker.admits(|| 0));
         let breaker = opened(0);
@@ -128,9 +210,9 @@ mod tests {
         let breaker = opened(0);
         assert_eq!(breaker.admit(|| 100, EJECT), Some(Admission::Trial));
         assert_eq!(breaker.admit(|| 101, EJECT), None, "one trial at a time");
-        breaker.succeeded(Admission::Ordinary);
+        breaker.succeeded();
         assert!(breaker.is_open(), "what was sent before it opened proves nothing");
-        breaker.succeeded(Admission::Trial);
+        breaker.recovered(101);
         assert_eq!(breaker.admit(|| 102, EJECT), Some(Admission::Ordinary));
     }
 
@@ -148,13 +230,13 @@ mod tests {
         let mut now = 100;
         for pause in [200, 400, 800, 1000, 1000] {
             assert_eq!(breaker.admit(|| now, EJECT), Some(Admission::Trial), "at {now}");
-            assert!(breaker.failed(Admission::Trial, now, EJECT));
+            assert!(failed(&breaker, Admission::Trial, now));
             assert_eq!(breaker.admit(|| now + pause - 1, EJECT), None, "{pause}");
             now += pause;
         }
         breaker.admit(|| now, EJECT).unwrap();
-        breaker.succeeded(Admission::Trial);
-        let opened: Vec<_> = (0..3).map(|_| breaker.failed(Admission::Ordinary, now, EJECT)).collect();
+        breaker.recovered(now);
+        let opened: Vec<_> = (0..3).map(|_| failed(&breaker, Admission::Ordinary, now)).collect();
         assert_eq!(opened, [false, false, true]);
         assert_eq!(breaker.admit(|| now + 100, EJECT), Some(Admission::Trial), "it begins anew");
     }
@@ -162,7 +244,7 @@ mod tests {
     #[test]
     fn stragglers_do_not_prolong_a_pause() {
         let breaker = opened(0);
-        assert!(!breaker.failed(Admission::Ordinary, 50, EJECT));
+        assert!(!failed(&breaker, Admission::Ordinary, 50));
         assert_eq!(breaker.admit(|| 100, EJECT), Some(Admission::Trial));
     }
 
@@ -170,7 +252,34 @@ mod tests {
     fn it_can_be_left_out() {
         let never = Eject { failures: 0, ..EJECT };
         let breaker = Breaker::default();
-        assert!((0..100).all(|_| !breaker.failed(Admission::Ordinary, 0, never)));
+        assert!((0..100).all(|_| !breaker.failed(Failure::Unreachable, Admission::Ordinary, 0, never, || true)));
         assert!(breaker.admits(|| 0));
+    }
+
+    #[test]
+    fn what_a_request_may_have_done_itself_opens_it_only_where_nothing_speaks_against_that() {
+        let breaker = Breaker::default();
+        for _ in 0..100 {
+            assert!(!breaker.failed(Failure::AfterSending, Admission::Ordinary, 0, EJECT, || false));
+        }
+        assert!(!breaker.failed(Failure::Unreachable, Admission::Ordinary, 0, EJECT, || false), "one of three");
+        assert!(!breaker.failed(Failure::Unreachable, Admission::Ordinary, 0, EJECT, || false));
+        assert!(breaker.failed(Failure::Unreachable, Admission::Ordinary, 0, EJECT, || false), "nobody is asked");
+        assert!(!breaker.is_suspected());
+        assert!(opened(0).is_suspected());
+    }
+
+    #[test]
+    fn a_server_that_is_back_takes_its_share_little_by_little() {
+        let breaker = opened(0);
+        assert!((breaker.share(|| 0) - 1.0).abs() < f64::EPSILON);
+        breaker.admit(|| 100, EJECT).unwrap();
+        breaker.recovered(100);
+        let share = |now| breaker.share(|| now);
+        assert!((share(100) - SHARE_MIN).abs() < f64::EPSILON);
+        assert!((share(5100) - 0.5).abs() < f64::EPSILON);
+        assert!((share(10_100) - 1.0).abs() < f64::EPSILON);
+        breaker.recovered(11_000);
+        assert!((share(11_000) - 1.0).abs() < f64::EPSILON, "it was there already");
     }
 }

@@ -6,6 +6,7 @@
 //! server    one address: how it has been doing, and a request's turn there
 //! balance   which comes next, as a matter of weights (pure)
 //! breaker   who fails in a row is left alone for a while (pure)
+//! witness   who was given a good answer lately (pure)
 //! budget    how many retries there may be (pure)
 //! place     how many requests at once
 //! tls       TLS towards them
@@ -24,13 +25,15 @@ mod server;
 mod settings;
 mod tls;
 mod watch;
+mod witness;
 
 pub use balance::hash_of;
 pub use place::Place;
-pub use pool::{CONNECTION_FAILURES, Pool, Transport, Unusable};
+pub use pool::{CONNECTION_FAILURES, Failure, Pool, Transport, Unusable};
 pub use server::{Server, Turn};
 pub use settings::{
     Balance, Eject, HashBy, Health, HttpVersion, Probe, RETRIES_MAX, ServerSettings, Settings, Timeouts,
 };
 pub use tls::{Identity, TlsError, TlsSettings, check_system, install_provider};
 pub use watch::{look_up, watch};
+pub use witness::Pair;

@@ -4,7 +4,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Instant,
@@ -28,6 +28,8 @@ use super::{
     tls::{Tls, TlsError},
 };
 use crate::observe::metrics::UpstreamMetrics;
+
+pub use super::breaker::Failure;
 
 /// How connections fail, as metrics call it.
 pub const CONNECTION_FAILURES: [&str; 5] = ["refused", "timeout", "unreachable", "tls", "other"];
@@ -55,6 +57,8 @@ pub struct Pool {
     next: AtomicUsize,
     places: Arc<Places>,
     budget: Budget,
+    /// Held while a server may be left alone, so that two that fail at once are not both.
+    ejecting: Mutex<()>,
 }
 
 /// A connection to a server, over TLS where the pool asks for it.
@@ -88,6 +92,7 @@ impl Pool {
             servers: ArcSwap::default(),
             next: AtomicUsize::new(0),
             budget: Budget::default(),
+            ejecting: Mutex::default(),
             settings,
             metrics,
             kind,
@@ -102,16 +107,20 @@ impl Pool {
 
     /// The server that a request goes to next, and not one of those that it was `tried` at unless
     /// there is no other; `None` when no server is well. `key` is asked for where requests are
-    /// spread by one.
+    /// spread by one. A server that is coming back has less than its share.
     #[must_use]
     pub fn pick(&self, now: Instant, tried: &[Arc<Server>], key: impl FnOnce(&HashBy) -> u64) -> Option<Turn> {
         let servers = self.servers.load();
         let fresh = |server: &&Arc<Server>| !was_tried(tried, server) && server.is_available(now);
         let chosen = match &self.settings.balance {
-            Balance::RoundRobin => servers.in_turn(self.next.fetch_add(1, Ordering::Relaxed)).find(fresh),
+            Balance::RoundRobin => {
+                let turn = self.next.fetch_add(1, Ordering::Relaxed);
+                servers.in_turn(turn).find(|server| fresh(server) && server.takes_part(now, turn as u64))
+            }
             Balance::LeastConnections => {
                 let start = self.next.fetch_add(1, Ordering::Relaxed);
-                servers.from(start).filter(fresh).min_by(|one, other| {
+                let taking = |server: &&Arc<Server>| fresh(server) && server.takes_part(now, start as u64);
+                servers.from(start).filter(taking).min_by(|one, other| {
                     let load = |server: &Server, other: &Server| server.in_flight() as u64 * u64::from(other.weight);
                     load(one, other).cmp(&load(other, one))
                 })
@@ -119,15 +128,34 @@ impl Pool {
             Balance::Hash(by) => {
                 let key = key(by);
                 let draw = |server: &&Arc<Server>| balance::draw(key, server.id, server.weight);
-                servers.all.iter().filter(fresh).max_by(|one, other| draw(one).total_cmp(&draw(other)))
+                let taking = |server: &&Arc<Server>| fresh(server) && server.takes_part(now, key);
+                servers.all.iter().filter(taking).max_by(|one, other| draw(one).total_cmp(&draw(other)))
             }
         };
         // Somebody else may have taken the one trial meanwhile, or all were tried.
         chosen.and_then(|server| server.take(now)).or_else(|| {
             let others = servers.all.iter().filter(fresh);
             let again = servers.all.iter().filter(|server| was_tried(tried, server) && server.is_available(now));
-            others.chain(again).find_map(|server| server.take(now))
+            let last = || servers.all.iter().find_map(Server::take_as_last);
+            others.chain(again).find_map(|server| server.take(now)).or_else(last)
         })
+    }
+
+    /// Notes that a request failed.
+    pub fn failed(&self, turn: &mut Turn, failure: Failure, now: Instant) {
+        // Nothing that could leave anything half-written is done under the lock.
+        let _alone = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        turn.failed(failure, now, |server| self.may_suspect(server));
+    }
+
+    /// Whether a server may be left alone for failures that may be their requests' own doing: not the last one, and no
+    /// more of them than the settings say.
+    fn may_suspect(&self, server: &Arc<Server>) -> bool {
+        let servers = self.servers.load();
+        let others = || servers.all.iter().filter(|other| !Arc::ptr_eq(other, server));
+        let suspected = others().filter(|other| other.is_suspected()).count() + 1;
+        let most = servers.all.len() * self.settings.eject_max_percent as usize / 100;
+        suspected <= most && others().any(|other| other.is_healthy())
     }
 
     /// Whether there is a server that a request was not tried at and may go to.
@@ -301,7 +329,7 @@ mod tests {
     fn an_ejected_server_is_passed_over_until_its_trial() {
         let (pool, start) = (pool(Balance::RoundRobin, &[1, 1]), SystemClock.instant());
         let mut failing = pool.pick(start, &[], no_key).unwrap();
-        failing.failed(start);
+        pool.failed(&mut failing, Failure::AfterSending, start);
         let failed = Arc::clone(failing.server());
         drop(failing);
         assert!(!failed.is_healthy());
@@ -313,7 +341,7 @@ mod tests {
         if !Arc::ptr_eq(trial.server(), &failed) {
             trial = pool.pick(later + Duration::from_secs(10), &[], no_key).unwrap();
         }
-        trial.answered();
+        trial.answered(later + Duration::from_secs(10));
         assert!(failed.is_healthy());
     }
 
@@ -321,7 +349,7 @@ mod tests {
     fn without_a_server_that_is_well_there_is_none() {
         let (pool, now) = (pool(Balance::LeastConnections, &[1, 1]), SystemClock.instant());
         for server in pool.servers() {
-            server.set_well(false);
+            server.set_well(false, now);
         }
         assert!(pool.pick(now, &[], no_key).is_none());
         assert!(pool.standings().all(|(_, healthy)| !healthy));

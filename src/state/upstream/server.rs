@@ -14,11 +14,12 @@ use prometheus::IntCounter;
 use rustls::pki_types::ServerName;
 
 use super::{
-    balance::hash_of,
-    breaker::{Admission, Breaker},
+    balance::{hash_of, is_within},
+    breaker::{Admission, Breaker, Failure},
     epoch::Epoch,
     settings::{Eject, HttpVersion, Settings},
     tls::Tls,
+    witness::{Pair, Witnesses},
 };
 
 /// Streams that share a connection, at most; what the server allows is a bound too.
@@ -43,6 +44,7 @@ pub struct Server {
     ejections: IntCounter,
     epoch: Arc<Epoch>,
     breaker: Breaker,
+    witnesses: Witnesses,
     well: AtomicBool,
     in_flight: AtomicUsize,
 }
@@ -52,6 +54,8 @@ pub struct Server {
 pub struct Turn {
     server: Arc<Server>,
     admission: Admission,
+    /// Who asked for what.
+    pair: Pair,
     outcome: Outcome,
 }
 
@@ -59,7 +63,8 @@ pub struct Turn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Unknown,
-    Answered,
+    /// When the answer began, in milliseconds.
+    Answered(u64),
     Failed,
 }
 
@@ -115,6 +120,7 @@ impl Server {
             ejections,
             epoch: Arc::clone(&kind.epoch),
             breaker: Breaker::default(),
+            witnesses: Witnesses::default(),
             well: AtomicBool::new(true),
             in_flight: AtomicUsize::new(0),
         }
@@ -146,8 +152,28 @@ impl Server {
     /// Sends a request there, unless another took the one trial.
     pub(super) fn take(self: &Arc<Self>, now: Instant) -> Option<Turn> {
         let admission = self.breaker.admit(|| self.epoch.millis(now), self.eject)?;
+        Some(self.turn(admission))
+    }
+
+    /// Sends a request there though it is left alone: only for failures that may be their requests' own doing, and only
+    /// where there is no other server.
+    pub(super) fn take_as_last(self: &Arc<Self>) -> Option<Turn> {
+        (self.is_well() && self.is_suspected()).then(|| self.turn(Admission::Trial))
+    }
+
+    fn turn(self: &Arc<Self>, admission: Admission) -> Turn {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Some(Turn { server: Arc::clone(self), admission, outcome: Outcome::Unknown })
+        Turn { server: Arc::clone(self), admission, pair: Pair::default(), outcome: Outcome::Unknown }
+    }
+
+    /// Whether a request belongs to the share that the server takes while it is coming back.
+    pub(super) fn takes_part(&self, now: Instant, ticket: u64) -> bool {
+        is_within(self.breaker.share(|| self.epoch.millis(now)), ticket, self.id)
+    }
+
+    /// Whether it is left alone for failures that may be their requests' own doing.
+    pub(super) fn is_suspected(&self) -> bool {
+        self.breaker.is_suspected()
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -158,9 +184,11 @@ impl Server {
         self.well.load(Ordering::Relaxed)
     }
 
-    /// What health checks found.
-    pub(super) fn set_well(&self, well: bool) {
-        self.well.store(well, Ordering::Relaxed);
+    /// What health checks found at `now`.
+    pub(super) fn set_well(&self, well: bool, now: Instant) {
+        if !self.well.swap(well, Ordering::Relaxed) && well {
+            self.breaker.starts_slowly(self.epoch.millis(now));
+        }
     }
 }
 
@@ -187,24 +215,32 @@ impl Turn {
         peer
     }
 
-    /// It began to answer. A trial has succeeded with that.
-    pub fn answered(&mut self) {
+    /// Says who asks for what.
+    pub const fn set_pair(&mut self, pair: Pair) {
+        self.pair = pair;
+    }
+
+    /// It began to answer at `now`. A trial has succeeded with that.
+    pub fn answered(&mut self, now: Instant) {
         if self.outcome == Outcome::Unknown {
-            self.outcome = Outcome::Answered;
+            let now = self.server.epoch.millis(now);
+            self.outcome = Outcome::Answered(now);
             if self.admission == Admission::Trial {
-                self.server.breaker.succeeded(self.admission);
+                self.server.breaker.recovered(now);
             }
         }
     }
 
-    /// It could not be reached, did not answer in time, broke off, or answered garbage.
-    pub fn failed(&mut self, now: Instant) {
+    /// It failed at `now`, which counts once. Whether the server `may` be left alone for failures after requests were sent
+    /// is asked where nobody else was given a good answer meanwhile.
+    pub(super) fn failed(&mut self, failure: Failure, now: Instant, may: impl FnOnce(&Arc<Server>) -> bool) {
         if self.outcome == Outcome::Failed {
             return;
         }
         self.outcome = Outcome::Failed;
-        let server = &self.server;
-        if server.breaker.failed(self.admission, server.epoch.millis(now), server.eject) {
+        let (server, now) = (&self.server, self.server.epoch.millis(now));
+        let suspect = || !server.witnesses.has_another(self.pair, now) && may(server);
+        if server.breaker.failed(failure, self.admission, now, server.eject, suspect) {
             server.ejections.inc();
             tracing::warn!(server = server.address(), address = %server.socket, "a server failed and is left alone");
         }
@@ -215,8 +251,9 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.server.in_flight.fetch_sub(1, Ordering::Relaxed);
         // Only at its end: a server that breaks off every answer fails in a row.
-        if self.outcome == Outcome::Answered {
-            self.server.breaker.succeeded(self.admission);
+        if let Outcome::Answered(at) = self.outcome {
+            self.server.breaker.succeeded();
+            self.server.witnesses.note(self.pair, at);
         }
     }
 }

@@ -22,6 +22,9 @@ pub struct Settings {
     pub health: Option<Health>,
     /// When one that fails is left alone.
     pub eject: Eject,
+    /// How many of its servers may be left alone at once for failures after requests were sent, in percent; never the last
+    /// that is well. Default 50.
+    pub eject_max_percent: u32,
     /// Further attempts for a request that may be repeated, at most; default 1.
     pub retries: u32,
     /// How long Portero waits for them.
@@ -50,6 +53,7 @@ impl Settings {
             balance: Balance::RoundRobin,
             health: None,
             eject: Eject::default(),
+            eject_max_percent: 50,
             retries: 1,
             timeouts: Timeouts::default(),
             connections_max: 4096,

@@ -112,7 +112,7 @@ async fn check(pool: Weak<Pool>, health: Health) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tallies: HashMap<SocketAddr, Tally> = HashMap::new();
     loop {
-        ticks.tick().await;
+        let now = ticks.tick().await.into_std();
         let Some(pool) = pool.upgrade() else { return };
         let mut asking = JoinSet::new();
         for server in pool.servers() {
@@ -128,7 +128,7 @@ async fn check(pool: Weak<Pool>, health: Health) {
             let Ok((server, answer)) = asked else { continue };
             let mut tally = tallies.remove(&server.socket).unwrap_or_default();
             if let Some(well) = tally.count(answer.is_ok(), server.is_well(), &health) {
-                server.set_well(well);
+                server.set_well(well, now);
                 say(&pool, &server, answer.err());
             }
             seen.insert(server.socket, tally);
@@ -171,6 +171,7 @@ impl Tally {
 mod tests {
     use super::*;
     use crate::{
+        domain::{Clock, SystemClock},
         observe::metrics::Metrics,
         state::upstream::{Probe, Settings},
     };
@@ -205,7 +206,7 @@ mod tests {
         take_over(&pool, &entry, Ok(found(&["10.0.0.1:80", "10.0.0.2:80", "[::1]:80"])), &mut was_found);
         assert_eq!(addresses(&pool), ["10.0.0.1:80", "10.0.0.2:80"], "IPv4 where there is any");
         let kept = pool.servers()[1].clone();
-        kept.set_well(false);
+        kept.set_well(false, SystemClock.instant());
         take_over(&pool, &entry, Ok(found(&["10.0.0.3:80", "10.0.0.2:80"])), &mut was_found);
         assert_eq!(addresses(&pool), ["10.0.0.2:80", "10.0.0.3:80"]);
         assert!(Arc::ptr_eq(&kept, &pool.servers()[0]) && !pool.servers()[0].is_well());

@@ -145,6 +145,7 @@ impl Errand<'_> {
             Ok(true) => self.idle.put(&server, upstream, self.route.pool.settings.timeouts.idle),
             Ok(false) => {}
             Err(mut error) => {
+                self.exchange.held_up = self.client.held_up();
                 self.doorman.failed_on_the_way(&mut self.exchange, &mut error, reused, !self.answered);
                 return Err(error);
             }

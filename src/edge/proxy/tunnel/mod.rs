@@ -42,7 +42,7 @@ use crate::{
     decision::{Denial, Route},
     domain::Reason,
     edge::respond,
-    state::upstream::{HttpVersion, Transport},
+    state::upstream::{Failure, HttpVersion, Transport},
 };
 
 /// How long before the end of draining tunnels are closed: enough to say so to both ends.
@@ -111,7 +111,7 @@ impl Tunnel<'_> {
             return match lifeline.guard(self.relay(&mut upstream, answer)).await {
                 Ok(Ok(())) => Entered::Answered,
                 Ok(Err(Broken::Upstream(error))) => {
-                    self.doorman.turn_failed(&mut self.exchange);
+                    self.doorman.turn_failed(&mut self.exchange, Failure::AfterSending);
                     self.exchange.failure = Some(failure(&error));
                     Entered::Ended
                 }
@@ -156,7 +156,7 @@ impl Tunnel<'_> {
         let mut answer = match self.ask(&mut upstream, &head).await {
             Ok(answer) => answer,
             Err(error) => {
-                self.doorman.turn_failed(&mut self.exchange);
+                self.doorman.turn_failed(&mut self.exchange, Failure::AfterSending);
                 return Err(failure(&error));
             }
         };

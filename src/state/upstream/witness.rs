@@ -1,0 +1,134 @@
+//! Who was given a good answer lately, so that one client's failures are told apart from a server's.
+//!
+//! A failure after a request was sent may be the request's own doing. It speaks against the server only where nobody
+//! else was given a good answer meanwhile. For that question two different pairs of a client and a route are enough: of
+//! any two, one is another than the one that failed.
+//!
+//! Time is counted in ticks, and a pair is written down once a tick at most, so that good answers cost two reads and next
+//! to never a write.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How long a pair that stands here is not written again, in milliseconds.
+pub(super) const TICK_MS: u64 = 500;
+
+/// How long a good answer to somebody else speaks for a server, in milliseconds.
+pub(super) const WINDOW_MS: u64 = 5000;
+
+/// Pairs that are remembered of a server.
+const PAIRS: usize = 2;
+
+/// Who asked for what: a client and a route, as a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pair(u32);
+
+/// The pairs that had a good answer last: the tick in the upper half, from 1, and the pair in the lower; 0 for none.
+#[derive(Debug, Default)]
+pub(super) struct Witnesses([AtomicU64; PAIRS]);
+
+impl Pair {
+    /// From a hash of both.
+    #[must_use]
+    pub const fn of(hash: u64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
+        Self((hash ^ (hash >> 32)) as u32)
+    }
+}
+
+impl Witnesses {
+    /// Notes a good answer to `pair` at `now`, in milliseconds.
+    pub(super) fn note(&self, pair: Pair, now: u64) {
+        let tick = tick(now);
+        let mut stale = None;
+        for slot in &self.0 {
+            let (noted, known) = read(slot);
+            if known == pair && noted == tick {
+                return;
+            }
+            if noted < tick {
+                // Its own place, so that one pair never takes two, else the first that is old.
+                if known == pair || stale.is_none() {
+                    stale = Some(slot);
+                }
+            }
+        }
+        if let Some(slot) = stale {
+            slot.store(tick << 32 | u64::from(pair.0), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether anybody but `pair` had a good answer within the window before `now`.
+    pub(super) fn has_another(&self, pair: Pair, now: u64) -> bool {
+        let since = tick(now.saturating_sub(WINDOW_MS));
+        self.0.iter().map(read).any(|(noted, known)| noted >= since && noted != 0 && known != pair)
+    }
+}
+
+/// From 1; what is above 32 bits after 68 years would be wrong.
+fn tick(now: u64) -> u64 {
+    (now / TICK_MS + 1).min(u64::from(u32::MAX))
+}
+
+fn read(slot: &AtomicU64) -> (u64, Pair) {
+    let word = slot.load(Ordering::Relaxed);
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+    let pair = Pair(word as u32);
+    (word >> 32, pair)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn one_pair_is_no_witness_for_itself_however_often_it_is_well() {
+        let witnesses = Witnesses::default();
+        assert!(!witnesses.has_another(Pair(1), 0), "nobody was given anything");
+        for now in 0..20_000 {
+            witnesses.note(Pair(1), now);
+            assert!(!witnesses.has_another(Pair(1), now), "{now}");
+        }
+        assert!(witnesses.has_another(Pair(2), 20_000));
+        assert!(witnesses.has_another(Pair(2), 20_000 + WINDOW_MS - TICK_MS));
+        assert!(!witnesses.has_another(Pair(2), 20_000 + WINDOW_MS + TICK_MS));
+    }
+
+    #[test]
+    fn the_loud_do_not_hide_the_quiet() {
+        let witnesses = Witnesses::default();
+        for now in 0..20_000 {
+            for _ in 0..100 {
+                witnesses.note(Pair(1), now);
+            }
+            if now % 1000 == 999 {
+                witnesses.note(Pair(2), now);
+            }
+            assert_eq!(witnesses.has_another(Pair(1), now), now >= 999, "{now}");
+        }
+    }
+
+    proptest! {
+        /// Against a list of every good answer: exact but for the length of a tick.
+        #[test]
+        fn it_answers_as_a_list_of_all_would(
+            answers in prop::collection::vec((0..4_u32, 0..3_000_u64), 0..60),
+            asked in 0..4_u32,
+            later in 0..8_000_u64,
+        ) {
+            let witnesses = Witnesses::default();
+            let (mut all, mut now) = (vec![], 0);
+            for (pair, pause) in answers {
+                now += pause;
+                witnesses.note(Pair(pair), now);
+                all.push((pair, now));
+            }
+            now += later;
+            let within = |window: u64| all.iter().any(|&(pair, at)| pair != asked && now - at <= window);
+            let seen = witnesses.has_another(Pair(asked), now);
+            prop_assert!(seen || !within(WINDOW_MS - 2 * TICK_MS));
+            prop_assert!(!seen || within(WINDOW_MS + TICK_MS));
+        }
+    }
+}

@@ -1,10 +1,10 @@
 //! gRPC through the gateway: HTTP/2 on both sides, with a real client and a real server (tonic).
 
-use std::{convert::Infallible, net::SocketAddr, task::Poll};
+use std::{convert::Infallible, net::SocketAddr, task::Poll, time::Duration};
 
 use futures_util::{Stream, StreamExt};
 use serde_json::json;
-use tokio::{net::TcpListener, runtime::Runtime, sync::mpsc};
+use tokio::{net::TcpListener, runtime::Runtime, sync::mpsc, time::timeout};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{
     Code, Request, Response, Status, Streaming,
@@ -88,12 +88,18 @@ struct Peers {
 
 /// A gateway with HTTP/2 on both sides, before the service.
 fn start() -> Peers {
+    start_with("", "")
+}
+
+/// The same with these lines of `[server]` and of the upstream.
+fn start_with(server: &str, more: &str) -> Peers {
     let runtime = Runtime::new().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     runtime.spawn(Server::builder().add_service(Echo).serve_with_incoming(TcpListenerStream::new(listener)));
     let gateway = Config::new()
-        .text(&format!("[upstreams.service]\nservers = [\"{address}\"]\nhttp = \"2\"\n"))
+        .server(server)
+        .text(&format!("[upstreams.service]\nservers = [\"{address}\"]\nhttp = \"2\"\n{more}"))
         .route("echo", "/test.Echo", "accept = [\"become\"]")
         .route("roles", "/test.Roles", "accept = [\"become\"]\nrequire = { roles = [\"ADMIN\"] }")
         .start();
@@ -156,6 +162,21 @@ fn calls_and_streams_pass_with_identity_and_trailers() {
     for text in ["one", "two", "three"] {
         assert_eq!(peers.exchange(&mut stream, text).unwrap().unwrap().text, text);
     }
+    drop(stream.0);
+    assert!(peers.runtime.block_on(stream.1.message()).unwrap().is_none());
+}
+
+#[test]
+fn an_idle_stream_outlives_the_waits_of_requests() {
+    const READ: Duration = Duration::from_millis(200);
+    let timeouts = "timeouts.read = \"200ms\"\n";
+    let peers = start_with("body_timeout = \"200ms\"\nbody_rate_grace = \"200ms\"", timeouts);
+    let token = peers.gateway.login(Contract::Become);
+    let mut stream = peers.repeat(&token);
+    assert_eq!(peers.exchange(&mut stream, "before").unwrap().unwrap().text, "before");
+    let silence = peers.runtime.block_on(async { timeout(3 * READ, stream.1.message()).await });
+    assert!(silence.is_err(), "it ended: {silence:?}");
+    assert_eq!(peers.exchange(&mut stream, "after").unwrap().unwrap().text, "after");
     drop(stream.0);
     assert!(peers.runtime.block_on(stream.1.message()).unwrap().is_none());
 }

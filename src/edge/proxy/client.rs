@@ -137,6 +137,8 @@ mod tests {
         let (mut near, _far) = duplex(4);
         let mut client = Client::new(&mut near, LIMIT);
         assert_eq!(client.write(b"four").await, Ok(()));
+        assert_eq!(client.held_up(), Duration::ZERO);
         assert_eq!(client.write(b"more").await, Err(Gone));
+        assert_eq!(client.held_up(), LIMIT);
     }
 }

@@ -101,7 +101,10 @@ impl Doorman {
         if let Some(route) = exchange.route() {
             route.pool.metrics.connection_failed(connection_failure(error));
         }
-        self.turn_failed(exchange, Failure::Unreachable);
+        // With next to nothing left of the exchange's time, no server could have taken it.
+        if !self.is_over(exchange) {
+            self.turn_failed(exchange, Failure::Unreachable);
+        }
         error.set_retry(self.may_retry(exchange, false));
     }
 

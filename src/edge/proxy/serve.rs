@@ -104,6 +104,7 @@ pub(super) async fn serve_connection(
         // How long a body is waited for is a matter of more than its own pauses: see `upload`.
         session.set_read_timeout(upload.is_none().then_some(body_timeout));
         session.set_write_timeout(Some(body_timeout));
+        session.set_total_drain_timeout(Some(body_timeout));
         session.set_connection_user_context(Some(Box::new(arrival)));
         session.set_pipelined_prefix(bytes);
         let served = upload::serve(upload.as_deref(), station.proxy.process_new_http(session, &shutdown));

@@ -41,10 +41,9 @@ fn fraction(mixed: u64) -> f64 {
     ((mixed >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
 }
 
-/// Whether a request has a part in the `share` of all requests that a server takes; the same request has the same part
-/// until the share grows over it.
-pub(super) fn is_within(share: f64, ticket: u64, server: u64) -> bool {
-    fraction(mix(ticket.wrapping_add(server))) < share
+/// Whether a key is in the `share` of all keys that a server takes; it stays in while the share grows.
+pub(super) fn is_within(share: f64, key: u64, server: u64) -> bool {
+    share >= 1.0 || fraction(mix(key.wrapping_add(server))) < share
 }
 
 /// A number that stands for these parts, the same in every process.

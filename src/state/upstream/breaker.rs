@@ -35,6 +35,8 @@ pub(super) struct Breaker {
     suspected: AtomicBool,
     /// When the server was back, in milliseconds; 0 once it takes its share.
     back: AtomicU64,
+    /// Turns that came to it since then.
+    turns: AtomicU32,
 }
 
 /// How a request failed, as far as that says something about its server.
@@ -102,8 +104,17 @@ impl Breaker {
         (passed.as_secs_f64() / SLOW_START.as_secs_f64()).max(SHARE_MIN)
     }
 
+    /// Whether the server takes the turn that came to it: one of so many as its share says, the first among them.
+    pub(super) fn takes_turn(&self, now: impl FnOnce() -> u64) -> bool {
+        let share = self.share(now);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 10")]
+        let one_of = (1.0 / share).round() as u32;
+        one_of <= 1 || self.turns.fetch_add(1, Ordering::Relaxed).is_multiple_of(one_of)
+    }
+
     /// The server is back at `now`, and takes its share little by little.
     pub(super) fn starts_slowly(&self, now: u64) {
+        self.turns.store(0, Ordering::Relaxed);
         // 0 would mean that it takes its share.
         self.back.store(now.max(1), Ordering::Relaxed);
     }
@@ -277,6 +288,8 @@ mod tests {
         breaker.recovered(100);
         let share = |now| breaker.share(|| now);
         assert!((share(100) - SHARE_MIN).abs() < f64::EPSILON);
+        let taken: Vec<_> = (0..30).filter(|_| breaker.takes_turn(|| 100)).collect();
+        assert_eq!(taken, [0, 10, 20]);
         assert!((share(5100) - 0.5).abs() < f64::EPSILON);
         assert!((share(10_100) - 1.0).abs() < f64::EPSILON);
         breaker.recovered(11_000);

@@ -23,6 +23,8 @@ mod pool;
 mod probe;
 mod server;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod watch;
 mod witness;

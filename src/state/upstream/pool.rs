@@ -115,11 +115,11 @@ impl Pool {
         let chosen = match &self.settings.balance {
             Balance::RoundRobin => {
                 let turn = self.next.fetch_add(1, Ordering::Relaxed);
-                servers.in_turn(turn).find(|server| fresh(server) && server.takes_part(now, turn as u64))
+                servers.in_turn(turn).find(|server| fresh(server) && server.takes_turn(now))
             }
             Balance::LeastConnections => {
                 let start = self.next.fetch_add(1, Ordering::Relaxed);
-                let taking = |server: &&Arc<Server>| fresh(server) && server.takes_part(now, start as u64);
+                let taking = |server: &&Arc<Server>| fresh(server) && server.takes_turn(now);
                 servers.from(start).filter(taking).min_by(|one, other| {
                     let load = |server: &Server, other: &Server| server.in_flight() as u64 * u64::from(other.weight);
                     load(one, other).cmp(&load(other, one))
@@ -128,7 +128,7 @@ impl Pool {
             Balance::Hash(by) => {
                 let key = key(by);
                 let draw = |server: &&Arc<Server>| balance::draw(key, server.id, server.weight);
-                let taking = |server: &&Arc<Server>| fresh(server) && server.takes_part(now, key);
+                let taking = |server: &&Arc<Server>| fresh(server) && server.takes_key(now, key);
                 servers.all.iter().filter(taking).max_by(|one, other| draw(one).total_cmp(&draw(other)))
             }
         };

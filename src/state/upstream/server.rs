@@ -166,9 +166,14 @@ impl Server {
         Turn { server: Arc::clone(self), admission, pair: Pair::default(), outcome: Outcome::Unknown }
     }
 
-    /// Whether a request belongs to the share that the server takes while it is coming back.
-    pub(super) fn takes_part(&self, now: Instant, ticket: u64) -> bool {
-        is_within(self.breaker.share(|| self.epoch.millis(now)), ticket, self.id)
+    /// Whether it takes the turn that came to it at `now`: while it is coming back, not each.
+    pub(super) fn takes_turn(&self, now: Instant) -> bool {
+        self.breaker.takes_turn(|| self.epoch.millis(now))
+    }
+
+    /// Whether it takes this key at `now`: while it is coming back, not each.
+    pub(super) fn takes_key(&self, now: Instant, key: u64) -> bool {
+        is_within(self.breaker.share(|| self.epoch.millis(now)), key, self.id)
     }
 
     /// Whether it is left alone for failures that may be their requests' own doing.

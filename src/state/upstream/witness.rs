@@ -15,16 +15,13 @@ pub(super) const TICK_MS: u64 = 500;
 /// How long a good answer to somebody else speaks for a server, in milliseconds.
 pub(super) const WINDOW_MS: u64 = 5000;
 
-/// Pairs that are remembered of a server.
-const PAIRS: usize = 2;
-
 /// Who asked for what: a client and a route, as a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pair(u32);
 
 /// The pairs that had a good answer last: the tick in the upper half, from 1, and the pair in the lower; 0 for none.
 #[derive(Debug, Default)]
-pub(super) struct Witnesses([AtomicU64; PAIRS]);
+pub(super) struct Witnesses([AtomicU64; 2]);
 
 impl Pair {
     /// From a hash of both.
@@ -39,21 +36,17 @@ impl Witnesses {
     /// Notes a good answer to `pair` at `now`, in milliseconds.
     pub(super) fn note(&self, pair: Pair, now: u64) {
         let tick = tick(now);
-        let mut stale = None;
-        for slot in &self.0 {
-            let (noted, known) = read(slot);
-            if known == pair && noted == tick {
-                return;
-            }
-            if noted < tick {
-                // Its own place, so that one pair never takes two, else the first that is old.
-                if known == pair || stale.is_none() {
-                    stale = Some(slot);
-                }
-            }
-        }
-        if let Some(slot) = stale {
-            slot.store(tick << 32 | u64::from(pair.0), Ordering::Relaxed);
+        // Its own place, so that one pair never takes two, else that of the pair that was well longest ago.
+        let [one, other] = &self.0;
+        let ((one_noted, one_known), (other_noted, other_known)) = (read(one), read(other));
+        let (place, noted) = match (one_known == pair && one_noted != 0, other_known == pair && other_noted != 0) {
+            (true, _) => (one, one_noted),
+            (_, true) => (other, other_noted),
+            _ if one_noted <= other_noted => (one, one_noted),
+            _ => (other, other_noted),
+        };
+        if noted < tick {
+            place.store(tick << 32 | u64::from(pair.0), Ordering::Relaxed);
         }
     }
 

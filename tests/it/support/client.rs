@@ -142,6 +142,11 @@ impl Connection {
         Self { stream, buffer: vec![] }
     }
 
+    /// The same connection for another thread, without what was read already.
+    pub(crate) fn try_clone(&self) -> Self {
+        Self { stream: self.stream.try_clone().unwrap(), buffer: vec![] }
+    }
+
     /// Sends bytes as they are.
     pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref())

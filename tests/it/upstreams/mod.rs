@@ -9,6 +9,7 @@ mod limits;
 mod pool;
 mod real;
 mod retries;
+mod slow_clients;
 mod tls;
 
 use std::{

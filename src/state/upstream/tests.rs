@@ -1,0 +1,131 @@
+//! Who is left alone, against a model that remembers everything.
+
+use std::{sync::Arc, time::Duration};
+
+use proptest::prelude::*;
+
+use super::{
+    Eject, Failure, Pair, Pool, Server, ServerSettings, Settings, Turn,
+    witness::{TICK_MS, WINDOW_MS},
+};
+use crate::{
+    domain::{Clock, SystemClock},
+    observe::metrics::Metrics,
+};
+
+const FAILURES: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(3600);
+
+fn pool(servers: usize, percent: u32) -> Pool {
+    let server = |at: usize| ServerSettings {
+        name: format!("10.0.0.{at}:80").into(),
+        host: format!("10.0.0.{at}").into(),
+        port: 80,
+        weight: 1,
+    };
+    let settings = Settings {
+        eject: Eject { failures: FAILURES, pause: PAUSE },
+        eject_max_percent: percent,
+        ..Settings::new("crm", (0..servers).map(server).collect())
+    };
+    Pool::new(settings, Metrics::new().unwrap().upstream("crm", &[])).unwrap()
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Answered,
+    Failed,
+    Unreachable,
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![3 => Just(End::Answered), 5 => Just(End::Failed), 1 => Just(End::Unreachable)]
+}
+
+/// A good answer or a failure, as the model writes it down.
+struct Noted {
+    server: usize,
+    pair: u64,
+    at: u64,
+    end: End,
+}
+
+fn turn_at(server: &Arc<Server>, pair: u64, now: std::time::Instant) -> Option<Turn> {
+    let mut turn = server.take(now)?;
+    turn.set_pair(Pair::of(pair));
+    Some(turn)
+}
+
+proptest! {
+    /// Whatever clients do in whatever order: a server is left alone only after so many failures in a row; for failures
+    /// after sending only where nobody else had a good answer, and never so that too few are left.
+    #[test]
+    fn nobody_is_left_alone_for_what_one_client_does(
+        servers in 1..6_usize,
+        percent in prop::sample::select(vec![0_u32, 34, 50, 100]),
+        events in prop::collection::vec((0..6_usize, 1..4_u64, end(), 0..2_000_u64), 1..120),
+    ) {
+        let pool = pool(servers, percent);
+        let (start, mut at, mut noted) = (SystemClock.instant(), 0, Vec::<Noted>::new());
+        let all = pool.servers();
+        pool.pick(start, &[], |_| 0);
+        for (server, pair, end, pause) in events {
+            at += pause;
+            let (now, index) = (start + Duration::from_millis(at), server % servers);
+            let healthy = || all.iter().filter(|server| server.is_healthy()).count();
+            let (was_healthy, before) = (all[index].is_healthy(), healthy());
+            let Some(mut turn) = turn_at(&all[index], pair, now) else { continue };
+            match end {
+                End::Answered => turn.answered(now),
+                End::Failed => pool.failed(&mut turn, Failure::AfterSending, now),
+                End::Unreachable => pool.failed(&mut turn, Failure::Unreachable, now),
+            }
+            drop(turn);
+            let in_row = noted.iter().rev().filter(|noted| noted.server == index)
+                .take_while(|noted| !matches!(noted.end, End::Answered))
+                .filter(|noted| !matches!(end, End::Unreachable) || matches!(noted.end, End::Unreachable))
+                .count() + 1;
+            let witness = |window: u64| noted.iter().any(|noted| {
+                noted.server == index && noted.pair != pair && at - noted.at <= window && matches!(noted.end, End::Answered)
+            });
+            let enough = in_row >= usize::try_from(FAILURES).unwrap();
+            let is_out = was_healthy && !all[index].is_healthy();
+            match end {
+                End::Answered => prop_assert!(!is_out),
+                End::Unreachable => prop_assert_eq!(is_out, was_healthy && enough),
+                End::Failed if is_out => {
+                    prop_assert!(enough && !witness(WINDOW_MS - 2 * TICK_MS) && before > 1);
+                    let suspected = all.iter().filter(|server| server.is_suspected()).count();
+                    prop_assert!(suspected * 100 <= servers * percent as usize);
+                }
+                End::Failed => {
+                    let suspected = all.iter().filter(|server| server.is_suspected()).count();
+                    let bounded = (suspected + 1) * 100 > servers * percent as usize || before <= 1;
+                    prop_assert!(!was_healthy || !enough || bounded || witness(WINDOW_MS + TICK_MS));
+                }
+            }
+            noted.push(Noted { server: index, pair, at, end });
+            // While any server is out for what a client may have done, somebody can be asked.
+            let asked = pool.pick(now, &[], |_| 0);
+            prop_assert!(asked.is_some() || all.iter().all(|server| !server.is_healthy() && !server.is_suspected()));
+        }
+    }
+}
+
+#[test]
+fn who_is_out_for_what_a_client_may_have_done_is_asked_again_rather_than_nobody() {
+    let (pool, now) = (pool(2, 50), SystemClock.instant());
+    let [suspected, other] = &pool.servers()[..] else { panic!("two servers") };
+    for _ in 0..FAILURES {
+        pool.failed(&mut turn_at(suspected, 1, now).unwrap(), Failure::AfterSending, now);
+    }
+    assert!(suspected.is_suspected() && !Arc::ptr_eq(pool.pick(now, &[], |_| 0).unwrap().server(), suspected));
+    for _ in 0..FAILURES {
+        pool.failed(&mut turn_at(other, 1, now).unwrap(), Failure::Unreachable, now);
+    }
+    let mut last = pool.pick(now, &[], |_| 0).unwrap();
+    assert!(Arc::ptr_eq(last.server(), suspected));
+    last.answered(now);
+    assert!(suspected.is_healthy(), "it is back with its first answer");
+}

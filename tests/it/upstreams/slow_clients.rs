@@ -1,0 +1,294 @@
+//! A client can never make a server look sick: whoever owes bytes is waited for, and nobody else is blamed.
+
+use std::{future::poll_fn, net::SocketAddr};
+
+use bytes::Bytes;
+use http::Request as Head;
+use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
+
+use super::{is_healthy, metric, pool, start};
+use crate::support::{
+    BESIDE, Connection, Gateway, PATIENCE, RawUpstream, Request, Upstream, get, own_address, post, wait_until,
+};
+
+/// A server's time is over long before a client's.
+const READ: &str = "timeouts = { read = \"150ms\" }";
+
+fn ejections(gateway: &Gateway, server: SocketAddr) -> f64 {
+    metric(gateway, &format!("portero_upstream_ejections_total{{server=\"{server}\",upstream=\"service\"}}"))
+}
+
+/// A gateway with these lines of `[server]`, before servers with these waits.
+fn patient(servers: &[SocketAddr], server: &str, more: &str) -> Gateway {
+    start(&pool(servers, more).server(server))
+}
+
+/// The head of a request whose body does not come.
+fn promise(bytes: usize) -> Vec<u8> {
+    Request::new("POST", "/").header("Content-Length", bytes.to_string()).bytes()
+}
+
+/// What several requests get on one HTTP/2 connection, each with what comes of its body at once, and whether that is all.
+fn streams(gateway: &Gateway, bodies: &[(&'static str, bool)]) -> Vec<Option<u16>> {
+    Runtime::new().unwrap().block_on(async {
+        let stream = TcpStream::connect(gateway.front).await.unwrap();
+        let (mut sender, connection) = h2::client::handshake(stream).await.unwrap();
+        let driving = tokio::spawn(connection);
+        let (mut responses, mut open) = (vec![], vec![]);
+        for (body, end) in bodies {
+            poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+            let head = Head::builder().method("POST").uri("http://a.test/").body(()).unwrap();
+            let (response, mut out) = sender.send_request(head, false).unwrap();
+            // Behind its head, as a client sends it that makes it while it goes.
+            out.send_data(Bytes::from_static(body.as_bytes()), *end).unwrap();
+            responses.push(response);
+            open.push(out);
+        }
+        let mut statuses = vec![];
+        for response in responses {
+            let answer = timeout(PATIENCE, response).await.unwrap();
+            statuses.push(answer.ok().map(|answer| answer.status().as_u16()));
+        }
+        driving.abort();
+        statuses
+    })
+}
+
+#[test]
+fn bodies_that_never_come_cost_their_senders_a_408_and_no_server_its_place() {
+    let upstream = Upstream::start();
+    let gateway = patient(&[upstream.address], "body_timeout = \"600ms\"", READ);
+    let mut silent: Vec<_> = (0..20).map(|_| Connection::open(gateway.front)).collect();
+    for connection in &mut silent {
+        connection.write(promise(10)).unwrap();
+    }
+    let mut answers = silent.into_iter();
+    let first = std::thread::spawn({
+        let mut first = answers.next().unwrap();
+        move || first.receive()
+    });
+    // Others are served all the while, with and without a body.
+    while !first.is_finished() {
+        assert_eq!(gateway.send(&get("/")).status, 200);
+        assert_eq!(gateway.send(&post("/", "whole")).status, 200);
+    }
+    assert_eq!(first.join().unwrap().status, 408);
+    for mut connection in answers {
+        assert_eq!(connection.receive().status, 408);
+        connection.is_closed();
+    }
+    let line = gateway.process.access_line("a 408", |line| line["status"] == 408);
+    assert_eq!((line["decision"].as_str(), line["reason"].as_str()), (Some("error"), Some("request_timeout")));
+    assert_eq!(streams(&gateway, &[("", false); 30]), [Some(408); 30]);
+    assert_eq!(streams(&gateway, &[("", false), ("whole", true)]), [Some(408), Some(200)]);
+    assert_eq!((ejections(&gateway, upstream.address), is_healthy(&gateway, upstream.address)), (0.0, true));
+    assert_eq!(gateway.send(&get("/")).status, 200);
+}
+
+#[test]
+fn a_body_may_pause_for_longer_than_the_server_may_be_silent() {
+    let upstream = Upstream::start();
+    let gateway = patient(&[upstream.address], "", READ);
+    // Each of these is a server's whole time.
+    let silent = RawUpstream::start(|stream| while stream.read() {});
+    let clock = start(&pool(&[silent.address], READ));
+    let mut connection = Connection::open(gateway.front);
+    connection.write(promise(10)).unwrap();
+    for piece in ["first", "again"] {
+        for _ in 0..2 {
+            assert_eq!(clock.send(&get("/")).status, 504);
+        }
+        connection.write(piece).unwrap();
+    }
+    assert_eq!(connection.receive().status, 200);
+    assert_eq!(upstream.received().body, b"firstagain");
+}
+
+#[test]
+fn a_server_that_is_silent_after_a_whole_upload_is_504_and_counts() {
+    for (http, large) in [("1.1", 1 << 20), ("1.1", 3), ("2", 3)] {
+        let silent = RawUpstream::start(|stream| {
+            if stream.so_far().is_empty() && stream.read() && stream.so_far().starts_with("PRI ") {
+                // An empty SETTINGS frame: a server of HTTP/2 that takes whatever comes.
+                stream.write("\0\0\0\u{4}\0\0\0\0\0");
+            }
+            while stream.read() {}
+        });
+        let more = format!("http = \"{http}\"\nretries = 0\neject = {{ failures = 3, for = \"1h\" }}\n{READ}");
+        let well = RawUpstream::start(|stream| while stream.read() {});
+        let gateway = patient(&[silent.address, well.address], "body_timeout = \"20s\"", &more);
+        let answer = gateway.send(&post("/", vec![b'x'; large]));
+        assert_eq!(answer.status, 504, "HTTP/{http}, {large} bytes");
+        // A body that is behind its head, on HTTP/2.
+        assert_eq!(streams(&gateway, &[("whole", true); 2]), [Some(504); 2], "HTTP/{http}");
+        let line = gateway.process.access_line("a 504", |line| line["status"] == 504);
+        assert_eq!(line["reason"], "upstream_timeout");
+        wait_until("one of them is left alone", PATIENCE, || {
+            gateway.send(&post("/", "x"));
+            !is_healthy(&gateway, silent.address) || !is_healthy(&gateway, well.address)
+        });
+    }
+}
+
+#[test]
+fn a_body_that_trickles_has_a_rate_and_a_total() {
+    let upstream = RawUpstream::start(|stream| while stream.read() {});
+    for (lines, trickles) in [
+        ("body_rate_min = \"1MiB\"\nbody_rate_grace = \"300ms\"", true),
+        ("body_rate_min = \"0B\"\nbody_total_timeout = \"300ms\"", true),
+        ("body_rate_min = \"0B\"\nbody_timeout = \"300ms\"", false),
+    ] {
+        let gateway = patient(&[upstream.address], lines, READ);
+        let mut connection = Connection::open(gateway.front);
+        connection.write(promise(1_000_000)).unwrap();
+        let mut trickling = connection.try_clone();
+        let sender = std::thread::spawn(move || {
+            let (_sender, pause) = std::sync::mpsc::channel::<()>();
+            // Until the gateway closes.
+            while trickles && trickling.write("x").is_ok() {
+                assert!(pause.recv_timeout(std::time::Duration::from_millis(10)).is_err());
+            }
+        });
+        assert_eq!(connection.receive().status, 408, "{lines}");
+        drop(connection);
+        sender.join().unwrap();
+        assert_eq!(ejections(&gateway, upstream.address), 0.0, "{lines}");
+    }
+}
+
+#[test]
+fn a_server_that_loses_patience_with_a_client_has_not_failed() {
+    // One that closes when a body does not come, as servers do.
+    let closes = RawUpstream::start(|stream| {
+        stream.read();
+    });
+    let well = Upstream::start();
+    let more = "eject = { failures = 1, for = \"1h\" }\nretries = 0";
+    let gateway = patient(&[closes.address, well.address], "body_timeout = \"300ms\"", more);
+    for _ in 0..6 {
+        let mut connection = Connection::open(gateway.front);
+        connection.write(promise(10)).unwrap();
+        assert!(matches!(connection.receive().status, 408 | 502));
+    }
+    assert!(is_healthy(&gateway, closes.address));
+    // With a whole body it has.
+    wait_until("it is left alone", PATIENCE, || {
+        gateway.send(&post("/", "whole"));
+        !is_healthy(&gateway, closes.address)
+    });
+}
+
+/// A server that does what a bad request asks for, and answers any other.
+fn provoked() -> RawUpstream {
+    RawUpstream::start(|stream| {
+        let mut seen = 0;
+        while stream.read() {
+            let request = stream.so_far()[seen..].to_owned();
+            seen = stream.so_far().len();
+            if request.contains("/garbage") {
+                stream.write("I am not a web server\r\n\r\n");
+                return;
+            } else if request.contains("/large") {
+                stream.write(&format!("HTTP/1.1 200 OK\r\nX-Large: {}\r\n\r\n", "x".repeat(2 << 20)));
+                return;
+            } else if request.contains("/close") {
+                return;
+            }
+            stream.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nraw");
+        }
+    })
+}
+
+#[test]
+fn one_client_that_provokes_a_server_takes_it_from_nobody_else() {
+    for servers in [1, 2] {
+        let upstreams: Vec<_> = (0..servers).map(|_| provoked()).collect();
+        let addresses: Vec<_> = upstreams.iter().map(|upstream| upstream.address).collect();
+        let gateway = start(&pool(&addresses, "eject = { failures = 5, for = \"1h\" }"));
+        let (front, victim) = (gateway.front, own_address());
+        let attackers: Vec<_> = ["/garbage", "/large", "/close"]
+            .into_iter()
+            .map(|path| {
+                std::thread::spawn(move || {
+                    for _ in 0..40 {
+                        assert_eq!(Connection::open(front).send(&post(path, "x")).status, 502);
+                    }
+                })
+            })
+            .collect();
+        let mut served = 0;
+        while !attackers.iter().all(std::thread::JoinHandle::is_finished) {
+            assert_eq!(Connection::open_from(victim, front).send(&get("/")).status, 200);
+            served += 1;
+        }
+        for attacker in attackers {
+            attacker.join().unwrap();
+        }
+        assert!(served > 0);
+        assert_eq!(Connection::open_from(victim, front).send(&post("/", "x")).status, 200);
+    }
+}
+
+#[test]
+fn one_client_on_one_route_is_enough_where_nobody_else_was_well() {
+    let hung = RawUpstream::start(|stream| while stream.read() {});
+    let well = Upstream::start();
+    let gateway = start(&pool(&[hung.address, well.address], &format!("retries = 0\n{READ}")));
+    let mut timeouts = 0;
+    for _ in 0..10 {
+        match gateway.send(&post("/", "x")).status {
+            504 => timeouts += 1,
+            status => assert_eq!(status, 200),
+        }
+    }
+    assert_eq!((timeouts, is_healthy(&gateway, hung.address)), (5, false));
+    for _ in 0..6 {
+        assert_eq!(gateway.send(&post("/", "x")).status, 200);
+    }
+}
+
+#[test]
+fn failures_after_sending_never_take_more_than_their_part_nor_the_last() {
+    let closes: Vec<_> = (0..4).map(|_| RawUpstream::start(|stream| assert!(stream.read()))).collect();
+    let addresses: Vec<_> = closes.iter().map(|upstream| upstream.address).collect();
+    for (percent, left) in [("", 2), ("eject_max_percent = 100\n", 1), ("eject_max_percent = 0\n", 4)] {
+        let gateway = start(&pool(&addresses, &format!("{percent}eject = {{ failures = 1, for = \"1h\" }}")));
+        for _ in 0..20 {
+            // Not 503: somebody is asked.
+            assert_eq!(gateway.send(&post("/", "x")).status, 502);
+        }
+        let healthy = addresses.iter().filter(|&&address| is_healthy(&gateway, address)).count();
+        assert_eq!(healthy, left, "{percent}");
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_or_sends_no_body_is_not_the_servers_failure() {
+    let upstream = Upstream::start();
+    let gateway = start(&pool(&[upstream.address, super::nobody()], "eject = { failures = 1, for = \"1h\" }"));
+    // The other one is known to be away, so that each of these is at the one that is well.
+    wait_until("the other is left alone", PATIENCE, || {
+        gateway.send(&get("/"));
+        gateway.ask("/metrics").text().contains("portero_upstream_healthy") && metric_sum(&gateway) < 1.5
+    });
+    for chunks in ["zz\r\n", "3\nabc"] {
+        let mut broken = Connection::open(gateway.front);
+        broken.write(Request::new("POST", "/").header("Transfer-Encoding", "chunked").bytes()).unwrap();
+        broken.write(chunks).unwrap();
+        assert_eq!(broken.receive().status, 400, "{chunks:?}");
+    }
+    let mut gone = Connection::open(gateway.front);
+    gone.write([promise(100), b"part".to_vec()].concat()).unwrap();
+    drop(gone);
+    gateway.process.access_line("its end", |line| line["status"] == 0);
+    assert!(is_healthy(&gateway, upstream.address));
+    let beside = Connection::open(gateway.front).send(&get("/"));
+    assert_eq!(beside.status, 200, "within {BESIDE:?}");
+}
+
+/// How many servers of the pool are healthy.
+fn metric_sum(gateway: &Gateway) -> f64 {
+    let text = gateway.ask("/metrics").text();
+    let values = text.lines().filter(|line| line.starts_with("portero_upstream_healthy{"));
+    values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}

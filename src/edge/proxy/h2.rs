@@ -155,7 +155,7 @@ async fn serve_stream(
     };
     match (lifeline.take_left(), overdue) {
         (Some(mut left), Some(overdue)) if left.line.is_some() => {
-            Doorman(Arc::clone(&shared)).cut_off(&mut left, overdue)
+            Doorman(Arc::clone(&shared)).cut_off(&mut left, overdue);
         }
         (Some(mut left), None) if left.line.is_some() => {
             left.failure = Some(reason);

@@ -14,8 +14,8 @@ use crate::support::{
 /// A server's time is over long before a client's.
 const READ: &str = "timeouts = { read = \"150ms\" }";
 
-fn ejections(gateway: &Gateway, server: SocketAddr) -> f64 {
-    metric(gateway, &format!("portero_upstream_ejections_total{{server=\"{server}\",upstream=\"service\"}}"))
+fn was_ejected(gateway: &Gateway, server: SocketAddr) -> bool {
+    metric(gateway, &format!("portero_upstream_ejections_total{{server=\"{server}\",upstream=\"service\"}}")) > 0.5
 }
 
 /// A gateway with these lines of `[server]`, before servers with these waits.
@@ -55,6 +55,7 @@ fn streams(gateway: &Gateway, bodies: &[(&'static str, bool)]) -> Vec<Option<u16
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the figures of docs/reliability.md come from here")]
 fn bodies_that_never_come_cost_their_senders_a_408_and_no_server_its_place() {
     let upstream = Upstream::start();
     let gateway = patient(&[upstream.address], "body_timeout = \"600ms\"", READ);
@@ -68,10 +69,13 @@ fn bodies_that_never_come_cost_their_senders_a_408_and_no_server_its_place() {
         move || first.receive()
     });
     // Others are served all the while, with and without a body.
+    let mut served = 0;
     while !first.is_finished() {
         assert_eq!(gateway.send(&get("/")).status, 200);
         assert_eq!(gateway.send(&post("/", "whole")).status, 200);
+        served += 2;
     }
+    println!("beside bodies that never come: {served} of {served} served");
     assert_eq!(first.join().unwrap().status, 408);
     for mut connection in answers {
         assert_eq!(connection.receive().status, 408);
@@ -81,7 +85,7 @@ fn bodies_that_never_come_cost_their_senders_a_408_and_no_server_its_place() {
     assert_eq!((line["decision"].as_str(), line["reason"].as_str()), (Some("error"), Some("request_timeout")));
     assert_eq!(streams(&gateway, &[("", false); 30]), [Some(408); 30]);
     assert_eq!(streams(&gateway, &[("", false), ("whole", true)]), [Some(408), Some(200)]);
-    assert_eq!((ejections(&gateway, upstream.address), is_healthy(&gateway, upstream.address)), (0.0, true));
+    assert!(!was_ejected(&gateway, upstream.address) && is_healthy(&gateway, upstream.address));
     assert_eq!(gateway.send(&get("/")).status, 200);
 }
 
@@ -152,7 +156,7 @@ fn a_body_that_trickles_has_a_rate_and_a_total() {
         assert_eq!(connection.receive().status, 408, "{lines}");
         drop(connection);
         sender.join().unwrap();
-        assert_eq!(ejections(&gateway, upstream.address), 0.0, "{lines}");
+        assert!(!was_ejected(&gateway, upstream.address), "{lines}");
     }
 }
 
@@ -200,6 +204,7 @@ fn provoked() -> RawUpstream {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the figures of docs/reliability.md come from here")]
 fn one_client_that_provokes_a_server_takes_it_from_nobody_else() {
     for servers in [1, 2] {
         let upstreams: Vec<_> = (0..servers).map(|_| provoked()).collect();
@@ -224,6 +229,7 @@ fn one_client_that_provokes_a_server_takes_it_from_nobody_else() {
         for attacker in attackers {
             attacker.join().unwrap();
         }
+        println!("beside a client that provokes {servers} server(s): {served} of {served} served");
         assert!(served > 0);
         assert_eq!(Connection::open_from(victim, front).send(&post("/", "x")).status, 200);
     }

@@ -37,6 +37,7 @@ pub(in super::super) fn watched_session(session: HttpSession, progress: &Arc<Pro
 }
 
 /// As the connection of an HTTP/1 client would fail.
+#[expect(clippy::unnecessary_box_returns, reason = "pingora takes its errors in boxes")]
 fn over(error: io::Error) -> Box<Error> {
     Error::because(ErrorType::ReadError, "while waiting for the client", error).into_down()
 }
@@ -53,9 +54,8 @@ async fn heard(
         let read = reading.as_mut().poll(cx);
         match &read {
             Poll::Ready(Ok(data)) => progress.came(Instant::now(), data.as_ref().map_or(0, Bytes::len)),
-            Poll::Ready(Err(_)) => {}
             Poll::Pending if awaits_body => progress.asked(Instant::now()),
-            Poll::Pending => {}
+            Poll::Ready(Err(_)) | Poll::Pending => {}
         }
         read
     })

@@ -149,6 +149,8 @@ fn the_reference_is_read() {
     assert_eq!(server.threads, 2);
     assert_eq!(server.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()]);
     assert_eq!((server.head_timeout, server.body_timeout), (Duration::from_secs(5), Duration::from_secs(30)));
+    assert_eq!((server.body_rate_min, server.body_rate_grace), (500, Duration::from_secs(30)));
+    assert_eq!(server.body_total_timeout, Duration::from_hours(1));
     assert_eq!(settings.admin.token_file, Path::new("/etc/portero/admin.token"));
     assert_eq!(settings.store.path, Path::new("/etc/portero/portero.db"));
     assert_eq!(settings.master_key_file, Path::new("/etc/portero/master.key"));

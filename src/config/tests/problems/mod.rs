@@ -72,6 +72,14 @@ fn a_value_of_another_type_is_named() {
         ("log.access = \"true\"", "1:14: log.access: expected true or false, found a value of type string"),
         ("server.body_timeout = 5", "1:23: server.body_timeout: expected a string, found 5"),
         (
+            "server.body_rate_min = \"2GiB\"",
+            "1:24: server.body_rate_min: '2GiB' is not a size from 0B to 1GiB, such as \"64KiB\" or \"128MiB\"",
+        ),
+        (
+            "server.body_total_timeout = \"2d\"",
+            "1:29: server.body_total_timeout: '2d' is not a duration from 1ms to 1d, such as \"500ms\", \"30s\", \"12h\" or \"1d\"",
+        ),
+        (
             "server.threads = 1.5",
             "1:18: server.threads: expected an integer from 0 to 1024, found a value of type float",
         ),

@@ -71,6 +71,10 @@ fn balancing_and_limits_are_checked() {
         ("connections_max = 0", "3:19: upstreams.c.connections_max: expected an integer from 1 to 1000000, found 0"),
         ("pending_max = -1", "3:15: upstreams.c.pending_max: expected an integer from 0 to 1000000, found -1"),
         (
+            "eject_max_percent = 101",
+            "3:21: upstreams.c.eject_max_percent: expected an integer from 0 to 100, found 101",
+        ),
+        (
             "eject = { failures = 1001 }",
             "3:22: upstreams.c.eject.failures: expected an integer from 0 to 1000, found 1001",
         ),

@@ -1,0 +1,183 @@
+//! Opening the files: a store that is there, and one in the making.
+
+use std::{
+    path::{Path, absolute},
+    sync::Arc,
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteSynchronous},
+};
+
+use super::{
+    error::{self, StoreError, Trouble},
+    make::{self, Unplaced},
+    place::{FileId, Place},
+};
+
+/// How long a statement waits for another connection's lock: less than a call may take, so that it says why.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Pauses between attempts to switch a file to WAL: SQLite does not wait by itself there.
+const WAL_RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Attempts to switch a file to WAL: with the pause, about [`BUSY_TIMEOUT`].
+const WAL_ATTEMPTS_MAX: u32 = 200;
+
+/// Bytes that the journal keeps on the disk when it is empty.
+const JOURNAL_BYTES_KEPT: &str = "16777216";
+
+/// Built in; cargo sees a change of one, but a new one only once this file is touched.
+static MIGRATIONS: Migrator = sqlx::migrate!("src/state/store/migrations");
+
+/// An open store's first connection. It stays open until the store is closed, so that its journal stays the same
+/// file.
+pub(super) struct Opened {
+    pub(super) anchor: SqliteConnection,
+    pub(super) options: SqliteConnectOptions,
+    pub(super) place: Arc<Place>,
+}
+
+/// Opens the store that is at `path`, and brings its schema up to date.
+pub(super) async fn open(path: &Path) -> Result<Opened, StoreError> {
+    let file = whole(path)?;
+    let unreadable = |reason: String| StoreError::Unreadable { path: path.to_owned(), reason };
+    let before = FileId::of(&file).map_err(|error| unreadable(error.to_string()))?;
+    let options = options(&file);
+    let failed = |error| error::open_failed(path.to_owned(), &error);
+    let mut anchor = options.connect().await.map_err(failed)?;
+    if !is_store(&mut anchor).await.map_err(failed)? {
+        return Err(unreadable("it holds no store of Portero".to_owned()));
+    }
+    prepare(&mut anchor).await.map_err(|error| error.explained(path))?;
+    let place = Place::of(&file).map_err(|error| unreadable(error.to_string()))?;
+    if before.is_none() || place.database() != before {
+        return Err(unreadable("it was replaced while it was opened: try again".to_owned()));
+    }
+    Ok(Opened { anchor, options, place: Arc::new(place) })
+}
+
+/// Makes a store at `path`, whole and on the disk. One that is there by then stays as it is.
+pub(super) async fn make(path: &Path) -> Result<(), StoreError> {
+    let file = whole(path)?;
+    let failed = |error| make::failed(path, &error);
+    let new = Unplaced::beside(&file).map_err(failed)?;
+    let options = options(&new.path);
+    let database = |error| error::open_failed(path.to_owned(), &error);
+    let mut connection = options.connect().await.map_err(database)?;
+    prepare(&mut connection).await.map_err(|error| error.explained(path))?;
+    // The last connection leaves one file.
+    connection.close().await.map_err(database)?;
+    match new.place(&file) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(error)),
+        _ => Ok(()),
+    }
+}
+
+/// One more connection to an open store; never one to another file.
+pub(super) async fn connect(
+    options: &SqliteConnectOptions,
+    place: &Arc<Place>,
+) -> Result<SqliteConnection, sqlx::Error> {
+    place.verify().await?;
+    let mut connection = options.connect().await?;
+    keep_ours(&mut connection, place).await?;
+    Ok(connection)
+}
+
+/// Refuses a connection that was opened just when another file took the path. To close it would write our journal
+/// into that file, so it stays as it is until the process ends.
+pub(super) async fn keep_ours(connection: &mut SqliteConnection, place: &Arc<Place>) -> Result<(), sqlx::Error> {
+    let verified = place.verify().await;
+    if matches!(place.trouble_found(), Some(Trouble::Missing | Trouble::Replaced)) {
+        let none = SqliteConnectOptions::new().in_memory(true).connect().await?;
+        std::mem::forget(std::mem::replace(connection, none));
+    }
+    verified
+}
+
+/// Whether a database was made by Portero, in whatever version.
+pub(super) async fn is_store(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let tables =
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('_sqlx_migrations', 'meta', 'keys')";
+    let tables: i64 = sqlx::query_scalar(tables).fetch_one(&mut *connection).await?;
+    Ok(tables == 3)
+}
+
+/// Refuses a store that a newer version wrote.
+pub(super) async fn check_version(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
+    let version: Option<i64> =
+        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&mut *connection).await?;
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max();
+    match version {
+        Some(version) if Some(version) > known => Err(StoreError::TooNew { path: path.to_owned(), version }),
+        _ => Ok(()),
+    }
+}
+
+/// Absolute, since SQLite reads special meanings into `file:…`, `:memory:` and an empty name.
+pub(super) fn whole(path: &Path) -> Result<std::path::PathBuf, StoreError> {
+    absolute(path).map_err(|error| StoreError::Unreadable { path: path.to_owned(), reason: error.to_string() })
+}
+
+pub(super) fn options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(false)
+        .foreign_keys(true)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("journal_size_limit", JOURNAL_BYTES_KEPT)
+        // What is deleted is overwritten: keys and password hashes leave nothing in free pages.
+        .pragma("secure_delete", "ON")
+        .thread_name(|id| format!("store-{id}"))
+        .disable_statement_logging()
+}
+
+enum Preparation {
+    Connection(sqlx::Error),
+    Migration(Box<sqlx::migrate::MigrateError>),
+}
+
+impl Preparation {
+    fn explained(self, path: &Path) -> StoreError {
+        match self {
+            Self::Connection(error) => error::open_failed(path.to_owned(), &error),
+            Self::Migration(error) => error::migration_failed(path.to_owned(), *error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Preparation {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Connection(error)
+    }
+}
+
+/// Switches the file to WAL, which it then keeps, and migrates it under the write lock: the
+/// driver's own migrator takes none for SQLite.
+async fn prepare(connection: &mut SqliteConnection) -> Result<(), Preparation> {
+    switch_to_wal(connection).await?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    // `run` is not `Send` for a borrowed connection; `run_direct` is the driver's own way around that.
+    let migrated = MIGRATIONS.run_direct(None, &mut *transaction, false).await;
+    migrated.map_err(|error| Preparation::Migration(Box::new(error)))?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn switch_to_wal(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let mut attempts = 1;
+    loop {
+        match sqlx::query("PRAGMA journal_mode = WAL").execute(&mut *connection).await {
+            Err(error) if error::is_busy(&error) && attempts < WAL_ATTEMPTS_MAX => {
+                attempts += 1;
+                tokio::time::sleep(WAL_RETRY_PAUSE).await;
+            }
+            other => return other.map(|_| ()),
+        }
+    }
+}

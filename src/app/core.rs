@@ -66,8 +66,14 @@ pub async fn make_vault(settings: &Settings) -> Result<(Store, Vault), StartErro
 
 async fn open_with_keys(settings: &Settings, store: Store) -> Result<(Store, Vault), StartError> {
     let master = keys::Settings { master_key_file: settings.master_key_file.clone() };
-    let vault = Vault::open(store.clone(), &master).await?;
-    Ok((store, vault))
+    match Vault::open(store.clone(), &master).await {
+        Ok(vault) => Ok((store, vault)),
+        Err(error) => {
+            // Nothing is left beside a store that cannot be used: no journal either.
+            store.close().await;
+            Err(error.into())
+        }
+    }
 }
 
 /// What everything else works with.

@@ -95,10 +95,10 @@ impl Follower {
             }
             let mut late = behind;
             let done = {
-                let mut step = pin!(self.step(behind));
+                let mut catching = pin!(self.step(behind));
                 loop {
                     tokio::select! {
-                        done = &mut step => break done,
+                        done = &mut catching => break done,
                         _ = stop.wait_for(|stop| *stop) => break 'following,
                         // A step that hangs is seen while it does.
                         _ = ticks.tick() => {

@@ -97,8 +97,8 @@ impl Keeper {
             let now = self.clock.now();
             let moved = self.vault.revision().await.map_or(true, |revision| seen.as_ref() != Some(&revision));
             if behind || moved || due.is_some_and(|due| due <= now) {
-                let step = timeout(STEP_DEADLINE, self.step()).await;
-                match step.unwrap_or_else(|_| Err(StoreError::unresponsive().into())) {
+                let kept = timeout(STEP_DEADLINE, self.step()).await;
+                match kept.unwrap_or_else(|_| Err(StoreError::unresponsive().into())) {
                     Ok((revision, next)) => {
                         (seen, due, behind) = (Some(revision), next, false);
                     }

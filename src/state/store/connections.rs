@@ -92,11 +92,11 @@ impl<'p> Executor<'p> for &'_ Connections {
         E: 'q + Execute<'q, Sqlite>,
     {
         let connections = self.clone();
-        let rows = self.pool.fetch_many(query);
+        let inner = self.pool.fetch_many(query);
         let place = Arc::clone(&self.place);
         Box::pin(Rows {
             admitting: Some(Box::pin(async move { connections.admit().await })),
-            rows,
+            inner,
             deadline: Box::pin(sleep(CALL_DEADLINE)),
             moved: false,
             place: Some(place),
@@ -154,7 +154,7 @@ impl<'p> Executor<'p> for &'_ Connections {
 /// A query's rows. The deadline is that of the next row: a long answer does not hang.
 struct Rows<'e> {
     admitting: Option<BoxFuture<'e, Result<(), sqlx::Error>>>,
-    rows: BoxStream<'e, Step>,
+    inner: BoxStream<'e, Step>,
     deadline: Pin<Box<Sleep>>,
     /// Whether a row came since the deadline was set.
     moved: bool,
@@ -168,7 +168,7 @@ impl Stream for Rows<'_> {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Step>> {
         let Some(place) = self.place.clone() else { return Poll::Ready(None) };
         let polled = match self.poll_admitted(context) {
-            Poll::Ready(Ok(())) => self.rows.as_mut().poll_next(context),
+            Poll::Ready(Ok(())) => self.inner.as_mut().poll_next(context),
             Poll::Ready(Err(error)) => Poll::Ready(Some(Err(error))),
             Poll::Pending => Poll::Pending,
         };

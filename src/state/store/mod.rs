@@ -48,6 +48,9 @@ const OPEN_DEADLINE: Duration = Duration::from_secs(20);
 /// How long the closing of all connections may take: one that hangs ends with the process.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
+/// The same for a store that is known to hang.
+const CLOSE_DEADLINE_HANGING: Duration = Duration::from_millis(500);
+
 /// How often the journal is tried to be emptied when somebody reads it.
 const CHECKPOINT_ATTEMPTS_MAX: u32 = 20;
 
@@ -263,7 +266,8 @@ impl Store {
                 let _ = anchor.close().await;
             }
         };
-        let _ = timeout(CLOSE_DEADLINE, closing).await;
+        let deadline = if self.shared.place.is_hanging() { CLOSE_DEADLINE_HANGING } else { CLOSE_DEADLINE };
+        let _ = timeout(deadline, closing).await;
     }
 }
 

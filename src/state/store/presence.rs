@@ -83,12 +83,12 @@ pub fn missing(path: &Path, found: Found) -> StoreError {
 fn check_private(path: &Path, file: &PathBuf) -> Result<(), StoreError> {
     let Ok(facts) = fs::metadata(file) else { return Ok(()) };
     let mode = facts.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
-        return Ok(());
+    if mode & 0o077 != 0 {
+        let file = file.display();
+        let reason = format!("{file} can be read or written by others (mode {mode:o}); run: chmod 600 {file}");
+        return Err(StoreError::Unreadable { path: path.to_owned(), reason });
     }
-    let file = file.display();
-    let reason = format!("{file} can be read or written by others (mode {mode:o}); run: chmod 600 {file}");
-    Err(StoreError::Unreadable { path: path.to_owned(), reason })
+    Ok(())
 }
 
 /// What cannot be looked at counts as there: nothing is made beside it.

@@ -24,7 +24,7 @@ use std::{
 };
 
 use sqlx::{
-    Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    AssertSqlSafe, Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 use tokio::time::{sleep, timeout};
@@ -292,7 +292,8 @@ fn pool(options: &SqliteConnectOptions, place: &Arc<Place>, connections_max: u32
 async fn truncate(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     sqlx::query("PRAGMA busy_timeout = 0").execute(&mut *connection).await?;
     let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
-    sqlx::query("PRAGMA busy_timeout = 4000").execute(&mut *connection).await?;
+    let patience = AssertSqlSafe(format!("PRAGMA busy_timeout = {}", open::BUSY_TIMEOUT.as_millis()));
+    sqlx::query(patience).execute(&mut *connection).await?;
     match row {
         Err(error) if error::is_busy(&error) => Ok(false),
         row => Ok(row?.try_get::<i64, _>(0)? == 0),

@@ -63,6 +63,8 @@ pub(super) struct Place {
     files: [(PathBuf, Option<FileId>); 3],
     /// What the last look found: [`SAME`], [`MISSING`] or [`REPLACED`].
     found: AtomicU8,
+    /// Whether the database was ever seen empty.
+    emptied: AtomicBool,
     /// Whether a call did not come back in time, and none has since.
     hangs: AtomicBool,
     /// Calls that came back.
@@ -83,6 +85,7 @@ impl Place {
         Ok(Self {
             files: [known(database)?, known(journal)?, known(index)?],
             found: AtomicU8::new(SAME),
+            emptied: AtomicBool::new(false),
             hangs: AtomicBool::new(false),
             calls: AtomicU64::new(0),
             looks: Arc::new(Semaphore::new(LOOKS_MAX)),
@@ -110,7 +113,8 @@ impl Place {
         match timeout(CALL_DEADLINE, looking).await {
             Ok(Ok(found)) => {
                 self.found.store(found, Ordering::Release);
-                self.trouble_found().map_or(Ok(()), |trouble| Err(trouble.into()))
+                // What this look found, whatever another one that runs beside it has.
+                trouble_of(found).map_or(Ok(()), |trouble| Err(trouble.into()))
             }
             // Only a runtime that ends gives up such a look.
             Ok(Err(_)) | Err(_) => Err(self.hang().into()),
@@ -125,9 +129,14 @@ impl Place {
                 _ => {}
             }
         }
-        // A store has a page at least. A file that was emptied has the same inode.
+        // A store has a page at least. A file that was emptied has the same inode; whatever it is filled with later is
+        // another store.
         let emptied = fs::metadata(&self.files[0].0).map_or(true, |facts| facts.len() == 0);
-        if emptied { MISSING } else { SAME }
+        if emptied {
+            self.emptied.store(true, Ordering::Release);
+            return MISSING;
+        }
+        if self.emptied.load(Ordering::Acquire) { REPLACED } else { SAME }
     }
 
     /// What stands in the way of every call, as far as it is known.
@@ -137,11 +146,7 @@ impl Place {
 
     /// What the last look found.
     pub(super) fn trouble_found(&self) -> Option<Trouble> {
-        match self.found.load(Ordering::Acquire) {
-            MISSING => Some(Trouble::Missing),
-            REPLACED => Some(Trouble::Replaced),
-            _ => None,
-        }
+        trouble_of(self.found.load(Ordering::Acquire))
     }
 
     pub(super) fn is_hanging(&self) -> bool {
@@ -170,6 +175,14 @@ impl Place {
     }
 }
 
+fn trouble_of(found: u8) -> Option<Trouble> {
+    match found {
+        MISSING => Some(Trouble::Missing),
+        REPLACED => Some(Trouble::Replaced),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +203,8 @@ mod tests {
         assert_eq!(place.look(), SAME);
         fs::write(&path, "").unwrap();
         assert_eq!(place.look(), MISSING, "emptied");
+        fs::write(&path, "another one in the same file").unwrap();
+        assert_eq!(place.look(), REPLACED);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     output::{CliError, Output},
+    patience::Patience,
     revoke::Common,
 };
 use crate::{
@@ -60,8 +61,10 @@ impl Store {
         let found = store::examine(&settings.store.path, &settings.master_key_file)?;
         let (store, _vault) = match found {
             // It is opened, so that one that is of no use is not called good.
-            Found::Store => app::open_vault(&settings, Making::Refused).await?,
-            Found::Nothing | Found::MasterKeyOnly => app::make_vault(&settings).await?,
+            Found::Store => Patience::default().with(|| 0, app::open_vault(&settings, Making::Refused)).await??,
+            Found::Nothing | Found::MasterKeyOnly => {
+                Patience::default().with(|| 0, app::make_vault(&settings)).await??
+            }
         };
         store.close().await;
         let made = found != Found::Store;

@@ -148,12 +148,12 @@ impl Registrar {
 
     /// Does what must be durable, in time. It is in the file that the store's path names when this returns `Ok`.
     pub(super) async fn kept<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, Rejection> {
-        let done = async {
-            let done = self.store.within(work).await?;
+        let confirmed = async {
+            let done = work.await?;
             self.store.confirm().await?;
             Ok(done)
         };
-        done.await.map_err(|error: StoreError| unavailable(&error))
+        self.store.within(confirmed).await.map_err(|error: StoreError| unavailable(&error))
     }
 
     fn check_throttle(&self, realm: &Realm, name: &AccountName, client: IpAddr) -> Result<(), Rejection> {

@@ -238,7 +238,7 @@ fn a_command_gives_up_a_store_that_hangs() {
     other.script(
         "ALTER TABLE sessions RENAME TO away; CREATE VIEW sessions AS \
          WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number) \
-         SELECT x'00' AS id, '' AS realm, x'00' AS principal, 0 AS created_at, 0 AS expires_at FROM number WHERE n < 0",
+         SELECT CAST(n AS BLOB) AS id, '' AS realm, x'00' AS principal, 0 AS created_at, 0 AS expires_at FROM number WHERE n < 0",
     );
     let words = "revoke session --id 00000000-0000-4000-8000-000000000000";
     in_trouble(&folder.command(words, ""), words, &["does not answer"]);

@@ -24,7 +24,7 @@ use super::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How many looks in a row may find that it does not.
-const LOOKS_MAX: u32 = 30;
+const LOOKS_MAX: u32 = 15;
 
 /// Problems of a file that are reported, at most.
 const PROBLEMS_MAX: usize = 5;
@@ -85,7 +85,7 @@ pub async fn write(store: &super::Settings, file: &Path) -> Result<Copied, Backu
         }
         Ok(source)
     };
-    let mut source = super::in_time(path, opened).await?;
+    let mut source = open::in_time(path, opened).await?;
     let target = open::whole(&copy.path)?.display().to_string();
     let copying = sqlx::query("VACUUM INTO ?").bind(target).execute(&mut source);
     tokio::select! {

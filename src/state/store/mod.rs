@@ -18,7 +18,7 @@ pub mod private_file;
 mod watch;
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -41,9 +41,6 @@ const CONNECTIONS_MAX: u32 = 4;
 
 /// How long a call waits for a free connection before the store counts as out of reach.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// How long the opening or making of a store may take, with its migrations.
-const OPEN_DEADLINE: Duration = Duration::from_secs(20);
 
 /// How long the closing of all connections may take: one that hangs ends with the process.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
@@ -92,7 +89,7 @@ impl Store {
         if !presence::has_database(&settings.path)? {
             return Err(missing(&settings.path, Found::Nothing));
         }
-        let opened = in_time(&settings.path, open::open(&settings.path)).await?;
+        let opened = open::open(&settings.path).await?;
         let (options, place) = (opened.options, opened.place);
         let pool = pool(&options, &place, CONNECTIONS_MAX);
         let shared = Shared {
@@ -110,7 +107,7 @@ impl Store {
     /// before is void in a new store.
     pub async fn make(settings: &Settings) -> Result<Self, StoreError> {
         if !presence::has_database(&settings.path)? {
-            in_time(&settings.path, open::make(&settings.path)).await?;
+            open::make(&settings.path).await?;
         }
         Self::open(settings).await
     }
@@ -298,12 +295,6 @@ async fn truncate(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error
         Err(error) if error::is_busy(&error) => Ok(false),
         row => Ok(row?.try_get::<i64, _>(0)? == 0),
     }
-}
-
-/// Ends what hangs while a store is opened or made.
-async fn in_time<T>(path: &Path, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    let hangs = |_| StoreError::Unreadable { path: path.to_owned(), reason: Trouble::Unresponsive.reason().to_owned() };
-    timeout(OPEN_DEADLINE, work).await.map_err(hangs)?
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use sqlx::{
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
 };
+use tokio::time::timeout;
 
 use super::{
     error::{self, StoreError, Trouble},
@@ -26,6 +27,12 @@ const WAL_RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Attempts to switch a file to WAL: with the pause, about [`BUSY_TIMEOUT`].
 const WAL_ATTEMPTS_MAX: u32 = 200;
+
+/// How long the opening or making of a store may take.
+const OPEN_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long its schema may take to be brought up to date: an index on a large table takes minutes.
+const MIGRATION_DEADLINE: Duration = Duration::from_secs(3600);
 
 /// Bytes that the journal keeps on the disk when it is empty.
 const JOURNAL_BYTES_KEPT: &str = "16777216";
@@ -48,11 +55,19 @@ pub(super) async fn open(path: &Path) -> Result<Opened, StoreError> {
     let before = FileId::of(&file).map_err(|error| unreadable(error.to_string()))?;
     let options = options(&file);
     let failed = |error| error::open_failed(path.to_owned(), &error);
-    let mut anchor = options.connect().await.map_err(failed)?;
-    if !is_store(&mut anchor).await.map_err(failed)? {
-        return Err(unreadable("it holds no store of Portero".to_owned()));
-    }
-    prepare(&mut anchor).await.map_err(|error| error.explained(path))?;
+    let opening = async {
+        let mut anchor = options.connect().await.map_err(failed)?;
+        if !is_store(&mut anchor).await.map_err(failed)? {
+            return Err(unreadable("it holds no store of Portero".to_owned()));
+        }
+        switch_to_wal(&mut anchor).await.map_err(failed)?;
+        let version = version(&mut anchor).await.map_err(failed)?;
+        Ok((anchor, version))
+    };
+    let (mut anchor, version) = in_time(path, opening).await?;
+    let deadline = if version < known_version() { MIGRATION_DEADLINE } else { OPEN_DEADLINE };
+    let migrated = timeout(deadline, migrate(&mut anchor)).await.map_err(|_| hangs(path))?;
+    migrated.map_err(|error| error.explained(path))?;
     let place = Place::of(&file).map_err(|error| unreadable(error.to_string()))?;
     if before.is_none() || place.database() != before {
         return Err(unreadable("it was replaced while it was opened: try again".to_owned()));
@@ -67,10 +82,14 @@ pub(super) async fn make(path: &Path) -> Result<(), StoreError> {
     let new = Unplaced::beside(&file).map_err(failed)?;
     let options = options(&new.path);
     let database = |error| error::open_failed(path.to_owned(), &error);
-    let mut connection = options.connect().await.map_err(database)?;
-    prepare(&mut connection).await.map_err(|error| error.explained(path))?;
-    // The last connection leaves one file.
-    connection.close().await.map_err(database)?;
+    let making = async {
+        let mut connection = options.connect().await.map_err(database)?;
+        switch_to_wal(&mut connection).await.map_err(database)?;
+        migrate(&mut connection).await.map_err(|error| error.explained(path))?;
+        // The last connection leaves one file.
+        connection.close().await.map_err(database)
+    };
+    in_time(path, making).await?;
     match new.place(&file) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(error)),
         _ => Ok(()),
@@ -109,13 +128,32 @@ pub(super) async fn is_store(connection: &mut SqliteConnection) -> Result<bool, 
 
 /// Refuses a store that a newer version wrote.
 pub(super) async fn check_version(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
-    let version: Option<i64> =
-        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&mut *connection).await?;
-    let known = MIGRATIONS.iter().map(|migration| migration.version).max();
-    match version {
-        Some(version) if Some(version) > known => Err(StoreError::TooNew { path: path.to_owned(), version }),
+    match version(connection).await? {
+        Some(version) if Some(version) > known_version() => Err(StoreError::TooNew { path: path.to_owned(), version }),
         _ => Ok(()),
     }
+}
+
+/// The last migration of a store.
+async fn version(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(connection).await
+}
+
+/// The last migration of this version.
+fn known_version() -> Option<i64> {
+    MIGRATIONS.iter().map(|migration| migration.version).max()
+}
+
+/// Ends what hangs while a store is opened or made.
+pub(super) async fn in_time<T>(
+    path: &Path,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    timeout(OPEN_DEADLINE, work).await.map_err(|_| hangs(path))?
+}
+
+fn hangs(path: &Path) -> StoreError {
+    StoreError::Unreadable { path: path.to_owned(), reason: Trouble::Unresponsive.reason().to_owned() }
 }
 
 /// Absolute, since SQLite reads special meanings into `file:…`, `:memory:` and an empty name.
@@ -157,10 +195,8 @@ impl From<sqlx::Error> for Preparation {
     }
 }
 
-/// Switches the file to WAL, which it then keeps, and migrates it under the write lock: the
-/// driver's own migrator takes none for SQLite.
-async fn prepare(connection: &mut SqliteConnection) -> Result<(), Preparation> {
-    switch_to_wal(connection).await?;
+/// Migrates the file under the write lock: the driver's own migrator takes none for SQLite.
+async fn migrate(connection: &mut SqliteConnection) -> Result<(), Preparation> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     // `run` is not `Send` for a borrowed connection; `run_direct` is the driver's own way around that.
     let migrated = MIGRATIONS.run_direct(None, &mut *transaction, false).await;
@@ -169,6 +205,7 @@ async fn prepare(connection: &mut SqliteConnection) -> Result<(), Preparation> {
     Ok(())
 }
 
+/// Switches the file to WAL, which it then keeps.
 async fn switch_to_wal(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let mut attempts = 1;
     loop {

@@ -169,7 +169,7 @@ fn load(c: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let store = runtime.block_on(async {
-        let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
         let mut transaction = store.begin().await.unwrap();
         let fill = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1) \
                     INSERT INTO revocations (kind, subject, expires_at, created_at) \

@@ -17,18 +17,63 @@ use crate::{
     state::{
         account::Hasher,
         keys::{self, Keyring, Vault},
-        store::Store,
+        store::{self, Found, Store},
         upstream,
     },
 };
 
+/// Whether a store may be made where nothing of one was ever made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Making {
+    /// By what a newcomer begins with: `run`, `demo`, and the commands that make accounts or keys.
+    Allowed,
+    /// Not by what reads, changes or revokes: it would do so to nothing, and look like a success.
+    Refused,
+}
+
+/// What `run` would say of the store's files: opens and makes nothing.
+pub fn examine_store(settings: &Settings) -> Result<(), StartError> {
+    judge(settings, Making::Allowed).map(drop)
+}
+
+/// Whether there is a store, where one may be missing.
+fn judge(settings: &Settings, making: Making) -> Result<bool, StartError> {
+    let path = &settings.store.path;
+    match (store::examine(path, &settings.master_key_file)?, making) {
+        (Found::Store, _) => Ok(true),
+        (Found::Nothing, Making::Allowed) => Ok(false),
+        (found, _) => Err(store::missing(path, found).into()),
+    }
+}
+
 /// Opens the store and its keys. Only a gateway makes keys that its realms lack: a command beside it
 /// may have read a config that the gateway has not.
-pub async fn open_vault(settings: &Settings) -> Result<(Store, Vault), StartError> {
-    let store = Store::open(&settings.store).await?;
+pub async fn open_vault(settings: &Settings, making: Making) -> Result<(Store, Vault), StartError> {
+    if judge(settings, making)? {
+        open_with_keys(settings, Store::open(&settings.store).await?).await
+    } else {
+        make_vault(settings).await
+    }
+}
+
+/// Makes a store and opens it; its master key too, where there is none. Every token that was given out before is
+/// void in it.
+pub async fn make_vault(settings: &Settings) -> Result<(Store, Vault), StartError> {
+    let made = open_with_keys(settings, Store::make(&settings.store).await?).await?;
+    tracing::info!(path = %settings.store.path.display(), "a new store was made");
+    Ok(made)
+}
+
+async fn open_with_keys(settings: &Settings, store: Store) -> Result<(Store, Vault), StartError> {
     let master = keys::Settings { master_key_file: settings.master_key_file.clone() };
-    let vault = Vault::open(store.clone(), &master).await?;
-    Ok((store, vault))
+    match Vault::open(store.clone(), &master).await {
+        Ok(vault) => Ok((store, vault)),
+        Err(error) => {
+            // Nothing is left beside a store that cannot be used: no journal either.
+            store.close().await;
+            Err(error.into())
+        }
+    }
 }
 
 /// What everything else works with.
@@ -43,11 +88,12 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn open(settings: &Settings, control: &Control) -> Result<Self, StartError> {
+    pub(super) fn open(settings: &Settings, control: &Control, making: Making) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let metrics = Metrics::new().map_err(|error| StartError::System(error.to_string()))?;
         let (store, vault) = control.block_on(async {
-            let (store, vault) = open_vault(settings).await?;
+            let (store, vault) = open_vault(settings, making).await?;
+            store.open_all().await?;
             lifetimes::note(&store, &settings.site.realms, clock.now()).await?;
             keeper::ensure(&store, &vault, &settings.site.realms, &settings.keys, clock.now()).await?;
             Ok::<_, StartError>((store, vault))

@@ -11,7 +11,7 @@ use tokio::{
 use super::{
     Control, Predecessor, Sockets, StartError,
     control::{connections_borne, runtime},
-    core::Core,
+    core::{Core, Making},
     notice,
     reload::{Files, Reloader},
     warn_of_shadow_mode,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     config::Settings,
-    decision::{Follower, keeper::Keeper},
+    decision::{Follower, keeper::Keeper, upkeep},
     edge::{
         admin::{self, Order, Orders, Readiness},
         proxy,
@@ -82,7 +82,9 @@ impl Gateway {
         let (serve_admin, mut may_serve_admin) = channel(predecessor.is_none());
         let (orders, ordered) = Orders::channel();
         let readiness = Arc::new(Readiness::default());
-        let core = Core::open(&settings, &control)?;
+        // The store of a gateway that serves is there. A successor that does not find it makes none.
+        let making = if predecessor.is_some() { Making::Refused } else { Making::Allowed };
+        let core = Core::open(&settings, &control, making)?;
         let shared = core.front(&settings, &control, &lines, borne)?;
 
         // The operator can ask from here on; the gateway is not ready before it knows what is revoked. Where
@@ -103,6 +105,7 @@ impl Gateway {
         let follower = control.block_on(follower)?;
         control.runtime.spawn(follower.prune(rest_stopped.clone()));
         let following = control.runtime.spawn(follower.run(rest_stopped.clone()));
+        control.runtime.spawn(upkeep::run(store.clone(), rest_stopped.clone()));
         let (keeping, kept) = channel(settings.keys);
         let keeper = Keeper::new(store.clone(), vault.clone(), Arc::clone(&gate), Arc::clone(&clock), kept);
         control.runtime.spawn(keeper.run(rest_stopped));

@@ -20,7 +20,7 @@ use thiserror::Error;
 
 pub use self::{
     control::Control,
-    core::open_vault,
+    core::{Making, examine_store, make_vault, open_vault},
     gateway::Gateway,
     sockets::{Inherited, Predecessor, Sockets},
     upgrade::Program,

@@ -11,6 +11,9 @@ use crate::edge::admin::Order;
 /// Why a gateway ends by itself.
 const NOT_FOLLOWED: &str = "what other processes revoke is not seen any more; start the gateway again";
 
+/// How long the store may take to be followed no more, and closed: a call that hangs is not waited for.
+const STORE_GRACE: Duration = Duration::from_secs(6);
+
 /// How long the admin listener may take to end its last answers.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
 
@@ -82,6 +85,19 @@ impl Gateway {
         let _ = self.control.block_on(async { tokio::time::timeout(ADMIN_GRACE, self.operating).await });
         let _ = self.stop_rest.send(true);
         self.operator.shutdown_background();
+        // The last process on the store leaves one whole file: what is acknowledged is in it, and not in a journal.
+        let (following, store) = (self.following, self.reloader.store.clone());
+        let closed = self.control.block_on(async {
+            tokio::time::timeout(STORE_GRACE, async {
+                // One that has failed has ended.
+                let _ = if following.is_finished() { Ok(()) } else { following.await };
+                store.close().await;
+            })
+            .await
+        });
+        if closed.is_err() || store.trouble().is_some() {
+            tracing::warn!("the store could not be closed; its journal (-wal) belongs to it until the next start");
+        }
         self.control.runtime.shutdown_timeout(ADMIN_GRACE);
         tracing::info!("stopped");
         self.lines.flush();

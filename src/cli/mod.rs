@@ -6,9 +6,11 @@ mod explain;
 mod gateway;
 mod key;
 pub mod output;
+mod patience;
 mod reload;
 mod revoke;
 pub mod secret;
+mod store;
 mod upgrade;
 
 use std::{
@@ -21,12 +23,14 @@ use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Builder;
 
 use crate::{
-    app::{self, Control, Gateway, Inherited, Predecessor, Program, Sockets, StartError},
+    app::{self, Control, Gateway, Inherited, Making, Predecessor, Program, Sockets, StartError},
     config::Settings,
     domain::SystemClock,
     observe::{events, lines::Lines},
+    state::{keys::Vault, store::Store},
 };
 use output::{CliError, Format, Output};
+use patience::Patience;
 
 /// A reverse-proxy authentication gateway: five token contracts, one doorman
 #[derive(Debug, Parser)]
@@ -60,6 +64,13 @@ enum Command {
     /// Look at logins
     #[command(subcommand)]
     Session(revoke::Session),
+    /// Make the store where it is lost, or where the master key was given
+    #[command(subcommand)]
+    Store(store::Store),
+    /// Copy the store to a new file, beside a running gateway
+    Backup(store::Backup),
+    /// Put a backup in the place of a store that is not there
+    Restore(store::Restore),
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +94,9 @@ pub fn main() -> ExitCode {
         Command::Revoke(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Key(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Session(command) => (command.common().output, in_store(&command.common().config, &command)),
+        Command::Store(command) => (command.common().output, block_on(command.run())),
+        Command::Backup(backup) => (backup.common.output, block_on(backup.run())),
+        Command::Restore(restore) => (restore.common.output, block_on(restore.run())),
     };
     match outcome {
         Ok(output) => print(&output, format),
@@ -94,6 +108,10 @@ pub fn main() -> ExitCode {
 }
 
 fn print(output: &Output, format: Format) -> ExitCode {
+    // A gateway that ends has nothing to say here. Its log may hold standard output, for a reader who never comes.
+    if *output == Output::nothing() {
+        return ExitCode::SUCCESS;
+    }
     let mut out = io::stdout().lock();
     match out.write_all(output.render(format).as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -144,40 +162,66 @@ fn check(config: &std::path::Path) -> Result<Output, CliError> {
 
 fn keep_accounts(command: &account::Command) -> Result<Output, CliError> {
     let settings = app::load(&command.common().config)?;
-    block_on(async {
-        let (store, _vault) = app::open_vault(&settings).await?;
+    let making = if command.makes() { Making::Allowed } else { Making::Refused };
+    block_on(with_store(&settings, making, async |store, _| {
         let mut context = account::Context {
-            store: &store,
+            store,
             realms: &settings.site.realms,
             clock: &SystemClock,
             input: &mut secret::Terminal,
         };
-        let outcome = command.execute(&mut context).await;
-        store.close().await;
-        outcome
-    })
+        command.execute(&mut context).await
+    }))
 }
 
 /// A command on the store of a config.
 trait InStore {
+    /// Whether it may be the first command of all, and make the store.
+    fn making(&self) -> Making {
+        Making::Refused
+    }
+
     async fn execute(&self, settings: &Settings, steward: &crate::decision::Steward) -> Result<Output, CliError>;
 }
 
 fn in_store(config: &std::path::Path, command: &impl InStore) -> Result<Output, CliError> {
     let settings = app::load(config)?;
-    block_on(async {
-        let (store, vault) = app::open_vault(&settings).await?;
+    block_on(with_store(&settings, command.making(), async |store, vault| {
         let steward = crate::decision::Steward::new(store.clone(), vault, std::sync::Arc::new(SystemClock), None);
-        let outcome = command.execute(&settings, &steward).await;
-        store.close().await;
-        outcome
-    })
+        command.execute(&settings, &steward).await
+    }))
+}
+
+/// Does something with the store, and gives up on a store that hangs. What is said to be done is in the file that
+/// the store's path names.
+async fn with_store(
+    settings: &Settings,
+    making: Making,
+    work: impl AsyncFnOnce(&Store, Vault) -> Result<Output, CliError>,
+) -> Result<Output, CliError> {
+    let was_there = settings.store.path.exists();
+    let mut patience = Patience::default();
+    let (store, vault) = patience.with(|| 0, app::open_vault(settings, making)).await??;
+    if !was_there {
+        // Standard output is for what was asked.
+        eprintln!("portero: a new store was made: {}", settings.store.path.display());
+    }
+    let outcome = patience.with(|| store.calls(), work(&store, vault)).await.flatten();
+    let outcome = match outcome {
+        Ok(output) => store.confirm().await.map(|()| output).map_err(CliError::from),
+        refused => refused,
+    };
+    store.close().await;
+    outcome
 }
 
 /// Runs a command on a runtime of its own.
 fn block_on<T>(command: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::from)?;
-    runtime.block_on(command)
+    let outcome = runtime.block_on(command);
+    // A look at a file that hangs is not waited for.
+    runtime.shutdown_background();
+    outcome
 }
 
 #[cfg(test)]

@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     config::Settings,
-    decision::{Revoked, Steward},
+    decision::{Revoked, SESSIONS_LISTED_MAX, Steward},
     domain::{KeyId, RealmName, SessionId, Timestamp, id::hex},
     rules::{dialect::AccountName, realm::Realm},
-    state::token::TOKEN_BYTES_MAX,
+    state::{session::Listed, token::TOKEN_BYTES_MAX},
 };
 
 /// What every command here takes.
@@ -82,6 +82,12 @@ pub(super) enum Session {
         common: Common,
         #[command(flatten)]
         principal: Whom,
+        /// How many, at most
+        #[arg(long, default_value_t = SESSIONS_LISTED_MAX, value_parser = clap::value_parser!(u32).range(1..=i64::from(SESSIONS_LISTED_MAX)))]
+        limit: u32,
+        /// Those behind this one: the last id of the list before
+        #[arg(long, value_name = "ID")]
+        after: Option<SessionId>,
     },
 }
 
@@ -154,22 +160,36 @@ impl InStore for Revoke {
 
 impl InStore for Session {
     async fn execute(&self, settings: &Settings, steward: &Steward) -> Result<Output, CliError> {
-        let Self::List { principal, .. } = self;
+        let Self::List { principal, limit, after, .. } = self;
         let realm = find_realm(settings, Some(&principal.realm))?;
-        let sessions = steward.sessions(&realm.name, &principal.account_name()).await?;
+        let sessions = steward.sessions(&realm.name, &principal.account_name(), *after, *limit).await?;
+        let now = steward.now();
         let end = |end: Option<Timestamp>| end.map_or_else(|| "never".to_owned(), time);
         let rows: Vec<_> = sessions
             .iter()
-            .map(|session| [session.id.to_string(), time(session.created_at), end(session.expires_at)])
+            .map(|listed| {
+                let Listed { session, revoked } = listed;
+                let state = match session.expires_at {
+                    _ if *revoked => "revoked",
+                    Some(end) if end <= now => "ended",
+                    _ => "active",
+                };
+                [session.id.to_string(), time(session.created_at), end(session.expires_at), state.to_owned()]
+            })
             .collect();
-        let members = |session: &crate::state::session::Session| {
+        let members = |Listed { session, revoked }: &Listed| {
             Value::Object(object([
                 ("id", session.id.to_string().into()),
                 ("created_at", time(session.created_at).into()),
                 ("expires_at", session.expires_at.map_or(Value::Null, |end| time(end).into())),
+                ("revoked", (*revoked).into()),
             ]))
         };
-        Ok(Output { text: table(["ID", "CREATED", "ENDS"], &rows), json: sessions.iter().map(members).collect() })
+        let mut text = table(["ID", "CREATED", "ENDS", "STATE"], &rows);
+        if let Some(last) = sessions.last().filter(|_| sessions.len() == *limit as usize) {
+            text = format!("{text}\nthere may be more: --after {}", last.session.id);
+        }
+        Ok(Output { text, json: sessions.iter().map(members).collect() })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Following the store: what another process changed (revocations, epochs, keys) comes into force
 //! here within [`POLL`] and what it takes to read it.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::{sync::watch, time::MissedTickBehavior};
@@ -81,32 +81,67 @@ impl Follower {
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut ticks = tokio::time::interval(POLL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (clock, metrics) = (Arc::clone(&self.clock), Arc::clone(&self.metrics));
         let mut behind = false;
-        let mut followed = self.clock.now();
-        loop {
+        // By the clock that nobody sets: a lag is not to grow or shrink with the civil time.
+        let mut followed = clock.instant();
+        let show = |lag: Duration| metrics.revocation_lag_seconds.set(lag.as_secs_f64());
+        // What was said of the present failure; another kind of failure is said too.
+        let mut said: Option<String> = None;
+        'following: loop {
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
+                _ = stop.wait_for(|stop| *stop) => break,
                 _ = ticks.tick() => {}
             }
-            match self.step(behind).await {
+            let mut late = behind;
+            let done = {
+                let mut catching = pin!(self.step(behind));
+                loop {
+                    tokio::select! {
+                        done = &mut catching => break done,
+                        _ = stop.wait_for(|stop| *stop) => break 'following,
+                        // A step that hangs is seen while it does.
+                        _ = ticks.tick() => {
+                            late = true;
+                            show(clock.instant().duration_since(followed));
+                        }
+                    }
+                }
+            };
+            match done {
                 Ok(lag) => {
                     if behind {
                         tracing::info!("the store is followed again");
                     }
-                    if let Some(lag) = lag {
-                        self.metrics.revocation_lag_seconds.set(lag.as_secs_f64());
+                    if let Some(lag) = lag.or(late.then_some(Duration::ZERO)) {
+                        show(lag);
                     }
-                    behind = false;
-                    followed = self.clock.now();
+                    (behind, said) = (false, None);
+                    followed = clock.instant();
                 }
                 Err(error) => {
-                    if !behind {
-                        tracing::error!(%error, "the store cannot be followed; what is in force stays in force");
+                    let text = error.to_string();
+                    if said.as_ref() != Some(&text) {
+                        tracing::error!(error = text, "the store cannot be followed; what is in force stays in force");
+                        said = Some(text);
                     }
                     behind = true;
-                    self.metrics.revocation_lag_seconds.set(self.clock.now().since(followed).as_secs_f64());
+                    show(clock.instant().duration_since(followed));
+                    if matches!(&error, FollowError::Store(error) | FollowError::Vault(VaultError::Store(error)) if error.hangs())
+                    {
+                        self.reconnect();
+                    }
                 }
             }
+        }
+        self.watch.close().await;
+    }
+
+    /// Goes on with another connection than the one that hangs.
+    fn reconnect(&mut self) {
+        if let Some(reading) = self.reading.instead() {
+            self.vault = self.vault.through(reading.clone());
+            self.reading = reading;
         }
     }
 
@@ -132,7 +167,9 @@ impl Follower {
 
     async fn step(&mut self, behind: bool) -> Result<Option<Duration>, FollowError> {
         // After a failure everything not seen is read, whatever the counter says.
-        if self.watch.changed().await? || behind { self.catch_up().await } else { Ok(None) }
+        let lag = if self.watch.changed().await? || behind { self.catch_up().await? } else { None };
+        self.reading.recheck().await?;
+        Ok(lag)
     }
 
     /// Brings everything not seen yet into force; answers how long the last of it had to wait.
@@ -240,7 +277,7 @@ mod tests {
     async fn a_clearing_that_is_interrupted_anywhere_loses_nothing_and_is_made_up_for() {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings { path: folder.path().join("portero.db") };
-        let store = Store::open(&settings).await.unwrap();
+        let store = Store::make(&settings).await.unwrap();
         let mut transaction = store.begin().await.unwrap();
         for n in 0..ROWS.0 + ROWS.1 {
             let record = Record { subject: token(n), expires_at: expiry(n), created_at: Timestamp::from_secs(1) };
@@ -252,10 +289,10 @@ mod tests {
         let kept: Vec<_> = (ROWS.0..ROWS.0 + ROWS.1).map(token).collect();
         let mut interrupted = 0;
         for polls in 1.. {
-            let store = Store::open(&settings).await.unwrap();
+            let store = Store::make(&settings).await.unwrap();
             let done = poll_times(clear_away(&store, NOW, 4), polls).await;
             store.close().await;
-            let store = Store::open(&settings).await.unwrap();
+            let store = Store::make(&settings).await.unwrap();
             let left = left(&store).await;
             assert!(left.ends_with(&kept), "after {polls} polls: {left:?}");
             store.close().await;
@@ -271,7 +308,7 @@ mod tests {
     #[tokio::test]
     async fn a_backlog_is_cleared_in_one_go() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
         let mut transaction = store.begin().await.unwrap();
         for n in 0..ROWS.0 {
             let record = Record { subject: token(n), expires_at: expiry(n), created_at: Timestamp::from_secs(1) };

@@ -78,7 +78,7 @@ mod tests {
     #[tokio::test]
     async fn a_config_that_was_narrowed_leaves_the_longer_life_noted() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
         let now = Timestamp::from_secs(1_000);
         for (lifetime, latest) in [(3600, 3600), (1, 3600), (7200, 7200), (60, 7200)] {
             note(&store, &[realm(lifetime)], now).await.unwrap();

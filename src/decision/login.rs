@@ -92,17 +92,17 @@ impl Registrar {
         validity: Validity,
     ) -> Result<Grant, Rejection> {
         let now = self.clock.now();
-        let session = session::Session {
+        let mut session = session::Session {
             id: SessionId::generate(),
             realm: realm.name.clone(),
             principal: holder.id,
             created_at: now,
             expires_at: realm.session_end(now, validity),
         };
+        // First, since it may be an earlier login's session that this one joins.
+        session.id = self.kept(session::open(&self.store, &session)).await?;
         let kinds = realm.dialect.token_kinds();
-        let grant = self.issue(realm, Issue { holder, epoch, session: session.id, kinds, validity, now })?;
-        session::insert(&self.store, &session).await.map_err(|error| unavailable(&error))?;
-        Ok(grant)
+        self.issue(realm, Issue { holder, epoch, session: session.id, kinds, validity, now })
     }
 
     /// Exchanges a refresh token for new access and content tokens of the same session.
@@ -142,8 +142,18 @@ impl Registrar {
         let grant = self.issue(realm, issue)?;
         // Lifetimes may have been raised since the login: what ends the session must outlive these too.
         let end = grant.tokens.iter().map(|token| token.expires_at).reduce(later).flatten();
-        session::extend(&self.store, session, end).await.map_err(|error| unavailable(&error))?;
+        self.kept(session::extend(&self.store, session, end)).await?;
         Ok(grant)
+    }
+
+    /// Does what must be durable, in time. It is in the file that the store's path names when this returns `Ok`.
+    pub(super) async fn kept<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, Rejection> {
+        let confirmed = async {
+            let done = work.await?;
+            self.store.confirm().await?;
+            Ok(done)
+        };
+        self.store.within(confirmed).await.map_err(|error: StoreError| unavailable(&error))
     }
 
     fn check_throttle(&self, realm: &Realm, name: &AccountName, client: IpAddr) -> Result<(), Rejection> {

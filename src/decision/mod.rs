@@ -17,6 +17,7 @@ mod site;
 mod snapshot;
 mod steward;
 mod trace;
+pub mod upkeep;
 
 pub use authenticate::{Awaiting, ForeignKey, Job, Proof};
 pub use decide::{Decision, Denial, Permit, Preflight, Request, Target, decide};
@@ -27,4 +28,4 @@ pub use key_care::Rotated;
 pub use login::Registrar;
 pub use site::{EndpointSettings, ForwardToken, Mode, OauthSettings, RouteSettings, Service, Site};
 pub use snapshot::{Endpoint, Gate, Route, Snapshot, SnapshotError, View};
-pub use steward::{Revoked, Steward, StewardError};
+pub use steward::{Revoked, SESSIONS_LISTED_MAX, Steward, StewardError};

@@ -14,14 +14,14 @@ use crate::{
         keys::{ImportError, Keyring, Vault, VaultError},
         refresh,
         revocation::log::{self, Record, Subject},
-        session::{self, Session},
+        session::{self, Listed},
         store::{Store, StoreError},
         token::{self, Issuers},
     },
 };
 
-/// Sessions that a list shows, at most, the youngest first.
-const SESSIONS_LISTED_MAX: u32 = 1000;
+/// Sessions that a page of a list shows, at most, the youngest first.
+pub const SESSIONS_LISTED_MAX: u32 = 1000;
 
 /// Projects among which one is looked for by its name alone, at most.
 const PROJECTS_SEARCHED_MAX: u32 = 10_000;
@@ -168,10 +168,21 @@ impl Steward {
         Ok(account)
     }
 
-    /// The sessions of a principal, the youngest first.
-    pub async fn sessions(&self, realm: &RealmName, name: &AccountName) -> Result<Vec<Session>, StewardError> {
+    /// A page of the sessions of a principal, the youngest first, from the one behind `after` on; at most
+    /// [`SESSIONS_LISTED_MAX`].
+    pub async fn sessions(
+        &self,
+        realm: &RealmName,
+        name: &AccountName,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<Listed>, StewardError> {
         let account = self.account(realm, name).await?;
-        Ok(session::list(&self.store, realm, account.id, SESSIONS_LISTED_MAX).await?)
+        if let Some(after) = after {
+            let known = session::find(&self.store, after).await?.filter(|session| session.principal == account.id);
+            known.ok_or_else(|| not_found("session", after.to_string(), "; it may have been removed: begin again"))?;
+        }
+        Ok(session::list(&self.store, realm, account.id, after, limit.min(SESSIONS_LISTED_MAX)).await?)
     }
 
     /// Puts raised epochs in force here; elsewhere the store tells.

@@ -20,6 +20,7 @@ mod path;
 mod proxy;
 mod reload;
 mod revocation;
+mod store;
 mod tokens;
 mod upgrade;
 mod upstreams;

@@ -67,6 +67,18 @@ impl Command {
         }
     }
 
+    /// Whether it makes something, so that it may be the first command of all.
+    #[must_use]
+    pub const fn makes(&self) -> bool {
+        matches!(
+            self,
+            Self::User(Action::Add(_))
+                | Self::Client(Action::Add(_))
+                | Self::Project(Action::Add(_))
+                | Self::Company(CompanyAction::Add(_))
+        )
+    }
+
     /// Does it. What it changed is on the disk when this returns.
     pub async fn execute(&self, context: &mut Context<'_>) -> Result<Output, CliError> {
         match self {

@@ -66,7 +66,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
         Self { _folder: folder, store }
     }
 

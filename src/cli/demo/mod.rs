@@ -16,7 +16,7 @@ use clap::Args;
 
 use super::output::{CliError, Output};
 use crate::{
-    app::{self, Control, Gateway, Inherited, Sockets, StartError},
+    app::{self, Control, Gateway, Inherited, Making, Sockets, StartError},
     config::Settings,
     domain::SystemClock,
     edge::proxy::Listen,
@@ -67,7 +67,7 @@ impl Demo {
             None => self.first()?,
         };
         control.block_on(async {
-            let (store, _vault) = app::open_vault(&settings).await?;
+            let (store, _vault) = app::open_vault(&settings, Making::Allowed).await?;
             let provisioned = accounts::provision(&store, &SystemClock).await;
             store.close().await;
             provisioned

@@ -16,6 +16,7 @@ use super::{
     revoke::{Common, find_realm, revoke_key},
 };
 use crate::{
+    app::Making,
     config::Settings,
     decision::{Steward, schedule::Owner},
     domain::{KeyId, RealmName},
@@ -102,6 +103,10 @@ impl Command {
 }
 
 impl InStore for Command {
+    fn making(&self) -> Making {
+        if matches!(self, Self::Import(_)) { Making::Allowed } else { Making::Refused }
+    }
+
     async fn execute(&self, settings: &Settings, steward: &Steward) -> Result<Output, CliError> {
         match self {
             Self::List { realm, .. } => list::list(steward, realm.as_ref()).await,

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use super::{
     schedule::{Due, Owner, RETIRED_KEPT, Settings, next_retirement},
@@ -25,6 +25,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The least pause between two looks.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
+
+/// How long everything that is due may take: keys are made, and none of the store's calls hangs.
+const STEP_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Rounds of changes in one step: prepared, promoted, retired, and once more to see that it is all.
 const ROUNDS_MAX: u32 = 8;
@@ -94,7 +97,8 @@ impl Keeper {
             let now = self.clock.now();
             let moved = self.vault.revision().await.map_or(true, |revision| seen.as_ref() != Some(&revision));
             if behind || moved || due.is_some_and(|due| due <= now) {
-                match self.step().await {
+                let kept = timeout(STEP_DEADLINE, self.step()).await;
+                match kept.unwrap_or_else(|_| Err(StoreError::unresponsive().into())) {
                     Ok((revision, next)) => {
                         (seen, due, behind) = (Some(revision), next, false);
                     }

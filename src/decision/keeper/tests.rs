@@ -67,7 +67,7 @@ fn realm(dialect: Dialect) -> Arc<Realm> {
 
 impl Place {
     async fn of(folder: &tempfile::TempDir, dialect: Dialect, settings: Settings) -> Self {
-        let store = Store::open(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap();
         let master = keys::Settings { master_key_file: folder.path().join("master.key") };
         let vault = Vault::open(store.clone(), &master).await.unwrap();
         let clock = Arc::new(Hand::default());

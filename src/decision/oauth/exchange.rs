@@ -75,7 +75,7 @@ impl Registrar {
             lifetime: settings.refresh_lifetime,
             now: self.clock.now(),
         };
-        let spending = refresh::spend(&self.store, token, line.first.as_ref(), &terms).await;
+        let spending = self.kept(refresh::spend(&self.store, token, line.first.as_ref(), &terms)).await;
         let Spending::Successor(successor, ends) = self.enforced(spending)? else {
             return Err(Refusal::InvalidGrant);
         };
@@ -90,14 +90,14 @@ impl Registrar {
             return Ok(());
         }
         let grace = self.gate.snapshot().oauth.as_ref().map_or(refresh::GRACE_DEFAULT, |oauth| oauth.refresh_grace);
-        let accused = refresh::accuse(&self.store, token, grace, now).await;
+        let accused = self.kept(refresh::accuse(&self.store, token, grace, now)).await;
         self.enforced(accused)?;
         Err(Rejection::InvalidRefreshToken)
     }
 
     /// Puts in force what spending a token led to.
-    fn enforced(&self, spending: Result<Spending, StoreError>) -> Result<Spending, Rejection> {
-        let spending = spending.map_err(|error| unavailable(&error))?;
+    fn enforced(&self, spending: Result<Spending, Rejection>) -> Result<Spending, Rejection> {
+        let spending = spending?;
         if let Spending::Reused(record) = &spending {
             self.gate.revocations().apply(std::slice::from_ref(record));
             tracing::warn!(subject = ?record.subject, "a refresh token was used again; its session is revoked");

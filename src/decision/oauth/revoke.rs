@@ -62,7 +62,7 @@ impl Registrar {
         expires_at: Option<Timestamp>,
     ) -> Result<(), Refusal> {
         let record = Record { subject, expires_at, created_at: self.clock.now() };
-        log::append(&self.store, &record).await.map_err(|error| away(&error))?;
+        self.kept(log::append(&self.store, &record)).await?;
         self.gate.revocations().apply(&[record]);
         tracing::info!(?subject, client_id = client.name(), "revoked");
         Ok(())

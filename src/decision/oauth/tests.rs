@@ -77,7 +77,7 @@ fn realm(dialect: Dialect) -> Arc<Realm> {
 impl Ground {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap();
         let master = keys::Settings { master_key_file: folder.path().join("master.key") };
         let vault = Vault::open(store.clone(), &master).await.unwrap();
         let clock = Arc::new(Hands(AtomicI64::new(1_768_564_800_000)));

@@ -1,6 +1,6 @@
 //! Who may ask the admin listener anything.
 
-use std::{net::IpAddr, path::Path, sync::Arc};
+use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::{
@@ -11,12 +11,16 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::Admin;
 use crate::{
     domain::{Secret, random},
     rules::route::Host,
-    state::store::private_file::{self, PrivateFileError},
+    state::store::{
+        Trouble,
+        private_file::{self, PrivateFileError},
+    },
 };
 
 /// The bearer token of the admin API.
@@ -87,6 +91,30 @@ pub(super) async fn on_control(State(admin): State<Arc<Admin>>, request: Request
         tracing::error!(%error, "a request to the admin API failed");
         failure(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; the gateway's log says more")
     })
+}
+
+/// How long what is asked of the store may take: several calls, none of which hangs.
+const STORE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Answers in time what asks the store, and acknowledges nothing that was written to a file which is no longer
+/// the store.
+pub(super) async fn over_store(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    let store = admin.steward.store();
+    let unavailable = |why: &str| {
+        failure(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &format!("the store is out of reach: {why}; it may or may not be done"),
+        )
+    };
+    let Ok(response) = timeout(STORE_DEADLINE, next.run(request)).await else {
+        return unavailable(Trouble::Unresponsive.reason());
+    };
+    match store.confirm().await {
+        Err(_) if response.status().is_success() => {
+            unavailable(store.trouble().unwrap_or(Trouble::Unresponsive).reason())
+        }
+        _ => response,
+    }
 }
 
 pub(super) async fn not_found() -> Response {

@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 
 use super::{Admin, access::failure};
 use crate::{
-    decision::{Revoked, StewardError},
+    decision::{Revoked, SESSIONS_LISTED_MAX, StewardError},
     domain::{KeyId, RealmName, Secret, SessionId, Timestamp, id::hex},
     rules::{dialect::AccountName, realm::Realm},
-    state::{account::AccountError, keys::VaultError, session::Session},
+    state::{account::AccountError, keys::VaultError, session::Listed},
 };
 
 /// Bytes of a request's body, at most.
@@ -116,9 +116,28 @@ async fn revoke_key(State(admin): State<Arc<Admin>>, Body(ById { id }): Body<ByI
     Ok(Json(json!({ "revoked": "key", "id": id })))
 }
 
-async fn sessions(State(admin): State<Arc<Admin>>, Asked(named): Asked<Named>) -> Answer {
-    let realm = admin.realm(&named.realm)?;
-    let sessions = admin.steward.sessions(&realm.name, &named.account_name()).await?;
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SessionPage {
+    realm: String,
+    name: String,
+    #[serde(default)]
+    business: String,
+    /// The last session of the page before.
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+async fn sessions(State(admin): State<Arc<Admin>>, Asked(asked): Asked<SessionPage>) -> Answer {
+    let realm = admin.realm(&asked.realm)?;
+    let name = AccountName { business: asked.business, name: asked.name };
+    let after = asked.after.as_deref().map(SessionId::from_str).transpose();
+    let after = after.map_err(|_| ApiError::bad("after is the id of a session, a UUID"))?;
+    let limit = asked.limit.unwrap_or(SESSIONS_LISTED_MAX);
+    if !(1..=SESSIONS_LISTED_MAX).contains(&limit) {
+        return Err(ApiError::bad("limit is 1 to 1000"));
+    }
+    let sessions = admin.steward.sessions(&realm.name, &name, after, limit).await?;
     Ok(Json(Value::Array(sessions.iter().map(session_json).collect())))
 }
 
@@ -129,11 +148,12 @@ fn revoked_json(revoked: Revoked) -> Value {
     }
 }
 
-fn session_json(session: &Session) -> Value {
+fn session_json(Listed { session, revoked }: &Listed) -> Value {
     json!({
         "id": session.id.to_string(),
         "created_at": session.created_at.as_secs(),
         "expires_at": session.expires_at.map(Timestamp::as_secs),
+        "revoked": revoked,
     })
 }
 

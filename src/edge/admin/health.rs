@@ -14,7 +14,8 @@ use axum::{
 use super::{Admin, access::failure};
 use crate::domain::Timestamp;
 
-/// Whether the gateway can serve: it has its keys and revocations, and is not stopping.
+/// Whether the gateway can serve: it has its keys and revocations, and is not stopping. The store says for itself
+/// whether it can be followed.
 #[derive(Debug, Default)]
 pub struct Readiness {
     loaded: AtomicBool,
@@ -45,9 +46,10 @@ pub(super) async fn alive() -> &'static str {
 }
 
 pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> Response {
-    match admin.readiness.problem() {
+    let of_store = admin.steward.store().trouble().map(|trouble| format!("the store: {}", trouble.reason()));
+    match admin.readiness.problem().map(str::to_owned).or(of_store) {
         None => "ready\n".into_response(),
-        Some(problem) => failure(StatusCode::SERVICE_UNAVAILABLE, problem),
+        Some(problem) => failure(StatusCode::SERVICE_UNAVAILABLE, &problem),
     }
 }
 

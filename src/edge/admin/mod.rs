@@ -118,6 +118,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
 fn router(admin: Arc<Admin>) -> Router {
     let api = api::routes()
         .merge(accounts::routes())
+        .layer(middleware::from_fn_with_state(Arc::clone(&admin), access::over_store))
         .merge(explain::routes())
         .merge(process::routes())
         .layer(DefaultBodyLimit::max(api::BODY_BYTES_MAX))

@@ -9,6 +9,7 @@ use crate::{
     rules::dialect::AccountName,
     state::{
         revocation::log::{self, Record, Subject},
+        session,
         store::{Store, StoreError},
     },
 };
@@ -178,8 +179,8 @@ pub async fn end_tokens(
     Ok(raised)
 }
 
-/// Deletes an account with its sessions, and ends its tokens for ever ([`EPOCH_DELETED`]). Its id is
-/// never given out again.
+/// Deletes an account and ends its tokens for ever ([`EPOCH_DELETED`]). Its id is never given out again. Of a very
+/// large account the rows of some sessions go later, in pieces.
 pub async fn delete(
     store: &Store,
     realm: &RealmName,
@@ -188,9 +189,8 @@ pub async fn delete(
 ) -> Result<Raised, AccountError> {
     let mut transaction = store.begin().await?;
     let id = locate(&mut transaction, realm, name).await?;
-    for statement in ["DELETE FROM principals WHERE id = ?", "DELETE FROM sessions WHERE principal = ?"] {
-        sqlx::query(statement).bind(bytes(&id)).execute(&mut *transaction).await?;
-    }
+    sqlx::query("DELETE FROM principals WHERE id = ?").bind(bytes(&id)).execute(&mut *transaction).await?;
+    session::begin_deletion(&mut transaction, id).await?;
     let named = PrincipalId::of_name(realm, &name.business, &name.name);
     let raised = record(&mut transaction, [id, named], EPOCH_DELETED, now).await?;
     transaction.commit().await?;

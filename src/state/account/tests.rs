@@ -13,7 +13,7 @@ use crate::{
 const NOW: Timestamp = Timestamp::from_secs(1_768_521_600);
 
 async fn open(folder: &TempDir) -> Store {
-    Store::open(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap()
+    Store::make(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap()
 }
 
 async fn store() -> (TempDir, Store) {

@@ -144,7 +144,9 @@ impl Vault {
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
-        transaction.commit().await.map_err(failed)
+        transaction.commit().await.map_err(failed)?;
+        self.clear_traces().await;
+        Ok(())
     }
 }
 

@@ -59,6 +59,7 @@ impl Vault {
         let query = sqlx::query("UPDATE meta SET value = ? WHERE name = ?");
         query.bind(new.fingerprint().into_bytes()).bind(FINGERPRINT).execute(&mut *transaction).await?;
         transaction.commit().await?;
+        self.clear_traces().await;
         Ok(rows.len())
     }
 }

@@ -61,6 +61,7 @@ impl Vault {
             }
         };
         transaction.commit().await?;
+        self.clear_traces().await;
         Ok(Some(id))
     }
 
@@ -90,6 +91,7 @@ impl Vault {
         let made = Made { realm, algorithm, material: &material, state: KeyState::Next, asked };
         let id = insert(&mut transaction, &master, &made, now).await?;
         transaction.commit().await?;
+        self.clear_traces().await;
         Ok(Some(id))
     }
 
@@ -128,6 +130,9 @@ impl Vault {
         let now = now.as_millis();
         let retired: Vec<String> =
             sqlx::query_scalar(statement).bind(now).bind(now).fetch_all(self.store.pool()).await?;
+        if !retired.is_empty() {
+            self.clear_traces().await;
+        }
         Ok(retired.iter().map(|id| KeyId::from_text(id)).collect())
     }
 
@@ -136,6 +141,7 @@ impl Vault {
         let (mut transaction, _) = self.begin().await?;
         let retired = wipe(&mut transaction, id, seen, now).await?;
         transaction.commit().await?;
+        self.clear_traces().await;
         Ok(retired)
     }
 
@@ -171,6 +177,7 @@ impl Vault {
     pub async fn forget(&self, ended_before: Timestamp) -> Result<(), VaultError> {
         let statement = "DELETE FROM keys WHERE state IN ('retired', 'revoked') AND ended_at < ?";
         sqlx::query(statement).bind(ended_before.as_millis()).execute(self.store.pool()).await?;
+        self.clear_traces().await;
         Ok(())
     }
 }

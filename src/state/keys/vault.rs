@@ -100,6 +100,14 @@ impl Vault {
         Ok(Keyring::new(keys))
     }
 
+    /// To be called after the commit of whatever wiped or replaced a key: its bytes stand in the journal still, and
+    /// are gone with that. Where somebody reads all the time, a gateway does it within a minute.
+    pub(super) async fn clear_traces(&self) {
+        if !self.store.empty_journal().await.unwrap_or(false) {
+            tracing::warn!("the journal could not be emptied after a key was wiped; it is tried again in a minute");
+        }
+    }
+
     /// Begins a change of keys: the write lock, and the master key that they are sealed under while it is held.
     pub(super) async fn begin(&self) -> Result<(Transaction<'static, Sqlite>, Arc<MasterKey>), VaultError> {
         let mut transaction = self.store.begin().await?;

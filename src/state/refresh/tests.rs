@@ -67,7 +67,7 @@ impl Ground {
 }
 
 async fn open(folder: &TempDir) -> Store {
-    Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap()
+    Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap()
 }
 
 fn after(seconds: u64) -> Timestamp {

@@ -138,7 +138,7 @@ mod tests {
 
     async fn store() -> (TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
         (folder, store)
     }
 
@@ -240,7 +240,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn two_gateways_that_append_at_once_lose_nothing() {
         let (folder, one) = store().await;
-        let two = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let two = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
         let writers: Vec<_> = [(one.clone(), 0), (two, 100)]
             .into_iter()
             .map(|(store, from)| {

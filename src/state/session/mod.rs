@@ -1,7 +1,16 @@
 //! Sessions: who logged in when. A row is written before a login is answered, so that every session
 //! that has tokens can be listed and revoked. Checking a token never asks for it.
+//!
+//! Sessions without expiry stay for ever, so a principal has only so many: from then on a login without expiry
+//! takes the row of one that has ended, or joins the newest one, whose id its tokens then carry.
 
-use sqlx::{Row, sqlite::SqliteRow};
+mod deletion;
+
+use sqlx::{
+    Row, Sqlite, SqliteConnection,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
 use uuid::Uuid;
 
 use super::store::{Store, StoreError};
@@ -22,20 +31,79 @@ pub struct Session {
     pub expires_at: Option<Timestamp>,
 }
 
-/// Records a login. It is on the disk when this returns.
+/// Sessions without expiry of one principal, at most.
+pub const ENDLESS_MAX: u32 = 1_000;
+
+pub use deletion::{begin_deletion, clear_deleted};
+
+/// A session in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// It.
+    pub session: Session,
+    /// Whether its tokens are refused: it was revoked, or everything of its principal was at a later time.
+    pub revoked: bool,
+}
+
+/// Records a login and answers the session that its tokens belong to: a new one, or, where the principal has
+/// [`ENDLESS_MAX`] sessions without expiry, the newest of those. It is on the disk when this returns.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when the id is taken.
+pub async fn open(store: &Store, session: &Session) -> Result<SessionId, StoreError> {
+    if session.expires_at.is_some() {
+        insert(store, session).await?;
+        return Ok(session.id);
+    }
+    let mut transaction = store.begin().await?;
+    let principal = session.principal.uuid().into_bytes();
+    let principal = &principal[..];
+    let statement = "SELECT count(*) FROM (SELECT 1 FROM sessions WHERE principal = ? AND expires_at IS NULL LIMIT ?)";
+    let present: i64 =
+        sqlx::query_scalar(statement).bind(principal).bind(ENDLESS_MAX).fetch_one(&mut *transaction).await?;
+    if present >= i64::from(ENDLESS_MAX) && !make_room(&mut transaction, principal).await? {
+        let statement =
+            "SELECT id FROM sessions WHERE principal = ? AND expires_at IS NULL ORDER BY rowid DESC LIMIT 1";
+        let newest = sqlx::query(statement).bind(principal).fetch_one(&mut *transaction).await?;
+        transaction.commit().await?;
+        return Ok(SessionId::from_uuid(identity(&newest, "id")?));
+    }
+    insertion(session).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(session.id)
+}
+
+/// Removes a session without expiry whose tokens are refused anyway. False when there is none among the oldest
+/// [`ENDLESS_MAX`]: an earlier version may have left millions.
+async fn make_room(connection: &mut SqliteConnection, principal: &[u8]) -> Result<bool, StoreError> {
+    let statement = "DELETE FROM sessions WHERE id = ( \
+                         SELECT old.id FROM (SELECT id, principal, epoch FROM sessions \
+                             WHERE principal = ? AND expires_at IS NULL ORDER BY rowid LIMIT ?) AS old \
+                         LEFT JOIN principals ON principals.id = old.principal \
+                         WHERE old.epoch < principals.epoch \
+                             OR EXISTS (SELECT 1 FROM revocations WHERE kind = 'session' AND subject = old.id) \
+                         LIMIT 1)";
+    Ok(sqlx::query(statement).bind(principal).bind(ENDLESS_MAX).execute(connection).await?.rows_affected() > 0)
+}
+
+/// Records a login of its own. It is on the disk when this returns.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] when the id is taken.
 pub async fn insert(store: &Store, session: &Session) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO sessions (id, realm, principal, created_at, expires_at) VALUES (?, ?, ?, ?, ?)")
-        .bind(&session.id.uuid().as_bytes()[..])
+    insertion(session).execute(store.pool()).await?;
+    Ok(())
+}
+
+fn insertion(session: &Session) -> Query<'_, Sqlite, SqliteArguments> {
+    let statement = "INSERT INTO sessions (id, realm, principal, created_at, expires_at, epoch) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, (SELECT epoch FROM principals WHERE id = ?3))";
+    sqlx::query(statement)
+        .bind(session.id.uuid().into_bytes().to_vec())
         .bind(session.realm.as_str())
-        .bind(&session.principal.uuid().as_bytes()[..])
+        .bind(session.principal.uuid().into_bytes().to_vec())
         .bind(session.created_at.as_millis())
         .bind(session.expires_at.map(Timestamp::as_millis))
-        .execute(store.pool())
-        .await?;
-    Ok(())
 }
 
 /// Makes a session end later, when a token of it does that was issued since. It is on the disk when
@@ -58,23 +126,31 @@ pub async fn find(store: &Store, id: SessionId) -> Result<Option<Session>, Store
     row.as_ref().map(read).transpose()
 }
 
-/// At most `limit` sessions of a principal, the newest first, those that ended included until they
-/// are pruned.
+/// At most `limit` sessions of a principal, the newest first, from the one behind `after` on; those that ended
+/// included until they are pruned.
 pub async fn list(
     store: &Store,
     realm: &RealmName,
     principal: PrincipalId,
+    after: Option<SessionId>,
     limit: u32,
-) -> Result<Vec<Session>, StoreError> {
-    let statement = "SELECT id, realm, principal, created_at, expires_at FROM sessions \
-                     WHERE principal = ? AND realm = ? ORDER BY created_at DESC, rowid DESC LIMIT ?";
+) -> Result<Vec<Listed>, StoreError> {
+    let statement = "\
+        SELECT session.id, session.realm, session.principal, session.created_at, session.expires_at, \
+               coalesce(session.epoch < principals.epoch, 0) \
+               OR EXISTS (SELECT 1 FROM revocations WHERE kind = 'session' AND subject = session.id) AS revoked \
+        FROM sessions AS session LEFT JOIN principals ON principals.id = session.principal \
+        WHERE session.principal = ?1 AND session.realm = ?2 AND (?3 IS NULL OR (session.created_at, session.rowid) < \
+              (SELECT created_at, rowid FROM sessions WHERE id = ?3)) \
+        ORDER BY session.created_at DESC, session.rowid DESC LIMIT ?4";
     let rows = sqlx::query(statement)
         .bind(&principal.uuid().as_bytes()[..])
         .bind(realm.as_str())
+        .bind(after.map(|after| after.uuid().into_bytes().to_vec()))
         .bind(limit)
         .fetch_all(store.pool())
         .await?;
-    rows.iter().map(read).collect()
+    rows.iter().map(|row| Ok(Listed { session: read(row)?, revoked: row.try_get("revoked")? })).collect()
 }
 
 /// Drops at most `limit` sessions that ended before `now`; answers how many.
@@ -86,94 +162,25 @@ pub async fn prune(store: &Store, now: Timestamp, limit: u32) -> Result<u64, Sto
 }
 
 fn read(row: &SqliteRow) -> Result<Session, StoreError> {
-    let uuid = |column| {
-        let bytes: &[u8] = row.try_get(column)?;
-        Uuid::from_slice(bytes).map_err(|_| StoreError::corrupt("a session's identity is not 16 bytes"))
-    };
     Ok(Session {
-        id: SessionId::from_uuid(uuid("id")?),
+        id: SessionId::from_uuid(identity(row, "id")?),
         realm: row
             .try_get::<&str, _>("realm")?
             .parse()
             .map_err(|_| StoreError::corrupt("a session's realm is no realm's name"))?,
-        principal: PrincipalId::from_uuid(uuid("principal")?),
+        principal: PrincipalId::from_uuid(identity(row, "principal")?),
         created_at: Timestamp::from_millis(row.try_get("created_at")?),
         expires_at: row.try_get::<Option<i64>, _>("expires_at")?.map(Timestamp::from_millis),
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use tempfile::TempDir;
-
-    use super::*;
-    use crate::state::store::Settings;
-
-    async fn store() -> (TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
-        (folder, store)
-    }
-
-    fn session(principal: PrincipalId, created_at: i64, expires_at: Option<i64>) -> Session {
-        Session {
-            id: SessionId::generate(),
-            realm: "apis".parse().unwrap(),
-            principal,
-            created_at: Timestamp::from_secs(created_at),
-            expires_at: expires_at.map(Timestamp::from_secs),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_session_is_found_as_it_was_written_and_only_once() {
-        let (_folder, store) = store().await;
-        let session = session(PrincipalId::generate(), 1, Some(2));
-        assert_eq!(find(&store, session.id).await.unwrap(), None);
-        insert(&store, &session).await.unwrap();
-        assert_eq!(find(&store, session.id).await.unwrap().as_ref(), Some(&session));
-        assert!(matches!(insert(&store, &session).await, Err(StoreError::Conflict)));
-    }
-
-    #[tokio::test]
-    async fn a_principals_sessions_are_listed_newest_first() {
-        let (_folder, store) = store().await;
-        let (ana, eva) = (PrincipalId::generate(), PrincipalId::generate());
-        let sessions = [session(ana, 1, None), session(ana, 3, None), session(ana, 2, None), session(eva, 4, None)];
-        for session in &sessions {
-            insert(&store, session).await.unwrap();
-        }
-        let realm = "apis".parse().unwrap();
-        let listed = list(&store, &realm, ana, 2).await.unwrap();
-        assert_eq!(listed, [sessions[1].clone(), sessions[2].clone()]);
-        assert!(list(&store, &"sws".parse().unwrap(), ana, 2).await.unwrap().is_empty());
-    }
-
-    #[tokio::test]
-    async fn only_ended_sessions_are_pruned() {
-        let (_folder, store) = store().await;
-        let ana = PrincipalId::generate();
-        for expires_at in [None, Some(10), Some(11), Some(12)] {
-            insert(&store, &session(ana, 1, expires_at)).await.unwrap();
-        }
-        assert_eq!(prune(&store, Timestamp::from_secs(12), 1).await.unwrap(), 1);
-        assert_eq!(prune(&store, Timestamp::from_secs(12), 9).await.unwrap(), 1);
-        let left = list(&store, &"apis".parse().unwrap(), ana, 9).await.unwrap();
-        assert_eq!(
-            left.iter().filter_map(|session| session.expires_at).collect::<Vec<_>>(),
-            [Timestamp::from_secs(12)]
-        );
-    }
-
-    #[tokio::test]
-    async fn a_session_ends_later_and_never_earlier() {
-        let (_folder, store) = store().await;
-        let ending = session(PrincipalId::generate(), 1, Some(10));
-        insert(&store, &ending).await.unwrap();
-        for (end, expected) in [(Some(5), Some(10)), (Some(20), Some(20)), (None, None), (Some(30), None)] {
-            extend(&store, ending.id, end.map(Timestamp::from_secs)).await.unwrap();
-            let found = find(&store, ending.id).await.unwrap().unwrap();
-            assert_eq!(found.expires_at, expected.map(Timestamp::from_secs));
-        }
-    }
+fn identity(row: &SqliteRow, column: &str) -> Result<Uuid, StoreError> {
+    let bytes: &[u8] = row.try_get(column)?;
+    Uuid::from_slice(bytes).map_err(|_| StoreError::corrupt("a session's identity is not 16 bytes"))
 }
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+pub(crate) use tests::fill;

@@ -1,6 +1,6 @@
 //! What can go wrong with the store. No text here contains a value that is stored.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use sqlx::{error::DatabaseError, migrate::MigrateError};
 use thiserror::Error;
@@ -15,6 +15,14 @@ pub enum StoreError {
         path: PathBuf,
         /// What is wrong with it and what to do.
         reason: String,
+    },
+    /// There is no store: nothing but the making of one works without it.
+    #[error("the store '{}' is missing: {hint}", path.display())]
+    Missing {
+        /// The file, as the config names it.
+        path: PathBuf,
+        /// What to do.
+        hint: &'static str,
     },
     /// The file was last written by a newer version of Portero.
     #[error(
@@ -55,6 +63,18 @@ impl StoreError {
         Self::Corrupt { reason, source: None }
     }
 
+    /// A call that did not come back in time.
+    #[must_use]
+    pub fn unresponsive() -> Self {
+        sqlx::Error::from(Trouble::Unresponsive).into()
+    }
+
+    /// Whether a call did not come back in time.
+    #[must_use]
+    pub fn hangs(&self) -> bool {
+        matches!(self, Self::Unavailable { source, .. } if trouble_of(source) == Some(Trouble::Unresponsive))
+    }
+
     /// Whether waiting may help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
@@ -70,6 +90,9 @@ impl From<sqlx::Error> for StoreError {
                 Some(reason) => Self::Unavailable { reason, source },
                 None => Self::Corrupt { reason: "the database refuses a statement", source: Some(source) },
             },
+            sqlx::Error::Io(_) if trouble_of(&source).is_some() => {
+                Self::Unavailable { reason: trouble_of(&source).map_or("", Trouble::reason), source }
+            }
             sqlx::Error::PoolTimedOut => Self::Unavailable { reason: "all its connections are busy", source },
             sqlx::Error::PoolClosed => Self::Unavailable { reason: "it is being closed", source },
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
@@ -78,6 +101,46 @@ impl From<sqlx::Error> for StoreError {
             _ => Self::Unavailable { reason: "its connection failed", source },
         }
     }
+}
+
+/// What is wrong with the files of an open store, or with how it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Trouble {
+    /// A file is gone, or was emptied.
+    #[error("{}", self.reason())]
+    Missing,
+    /// A path names another file than the one that was opened.
+    #[error("{}", self.reason())]
+    Replaced,
+    /// A call did not come back in time.
+    #[error("{}", self.reason())]
+    Unresponsive,
+}
+
+impl Trouble {
+    /// What an operator reads of it.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Missing => "a file of it is gone or empty: put the same file back",
+            Self::Replaced => {
+                "another file has taken the place of one that was opened, and is not used: put that one back, or \
+                 restart to use it"
+            }
+            Self::Unresponsive => "it does not answer",
+        }
+    }
+}
+
+impl From<Trouble> for sqlx::Error {
+    fn from(trouble: Trouble) -> Self {
+        Self::Io(io::Error::other(trouble))
+    }
+}
+
+fn trouble_of(error: &sqlx::Error) -> Option<Trouble> {
+    let sqlx::Error::Io(error) = error else { return None };
+    error.get_ref()?.downcast_ref().copied()
 }
 
 /// Says what a migration's failure means for the store at `path`.
@@ -98,6 +161,7 @@ pub(super) fn migration_failed(path: PathBuf, error: MigrateError) -> StoreError
 /// Says what the driver's refusal to open the store at `path` means.
 pub(super) fn open_failed(path: PathBuf, error: &sqlx::Error) -> StoreError {
     let reason = match error {
+        error if trouble_of(error).is_some() => trouble_of(error).map_or("", Trouble::reason).to_owned(),
         sqlx::Error::Database(error) => match primary_code(error.as_ref()) {
             Some(NOT_A_DATABASE) => "it is no SQLite database: name another file".to_owned(),
             Some(CORRUPT) => "it is damaged: restore it from a backup".to_owned(),

@@ -1,103 +1,148 @@
 //! The disk: one SQLite file with everything that must survive. What a call returned `Ok` for is
 //! on the disk (`synchronous = FULL`). SQLite runs on threads of its own, so that no call blocks
 //! the runtime; nothing here is ever called while a request is checked.
+//!
+//! - `presence` looks what is there, and opens nothing; `open` opens a store or makes one (`make`).
+//! - `place` knows which files were opened, and sees when a path names another one.
+//! - `connections` puts a deadline on every call; `watch` sees what others commit.
+//! - `backup` copies a store, and puts a copy in its place.
 
+pub mod backup;
+mod connections;
 mod error;
+mod make;
+mod open;
+mod place;
+mod presence;
 pub mod private_file;
 mod watch;
 
 use std::{
-    io::ErrorKind,
-    path::{Path, PathBuf, absolute},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use sqlx::{
-    ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction,
-    migrate::Migrator,
-    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+    AssertSqlSafe, Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
+use tokio::time::{sleep, timeout};
 
-pub use error::StoreError;
+use connections::Connections;
+use place::{CALL_DEADLINE, Place};
+
+pub use error::{StoreError, Trouble};
+pub use presence::{Found, examine, missing};
 pub use watch::ChangeWatch;
 
 /// Connections of one process to the store: one writes at a time, the others read beside it.
 const CONNECTIONS_MAX: u32 = 4;
 
-/// How long a statement waits for another connection's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// How long a call waits for a free connection before the store counts as out of reach.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Pauses between attempts to switch a file to WAL: SQLite does not wait by itself there.
-const WAL_RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// How long the closing of all connections may take: one that hangs ends with the process.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Attempts to switch a file to WAL: with the pause, about [`BUSY_TIMEOUT`].
-const WAL_ATTEMPTS_MAX: u32 = 250;
+/// The same for a store that is known to hang.
+const CLOSE_DEADLINE_HANGING: Duration = Duration::from_millis(500);
 
-/// Built in; cargo sees a change of one, but a new one only once this file is touched.
-static MIGRATIONS: Migrator = sqlx::migrate!("src/state/store/migrations");
+/// How often the journal is tried to be emptied when somebody reads it.
+const CHECKPOINT_ATTEMPTS_MAX: u32 = 20;
+
+/// Between two of these attempts: logins go on meanwhile.
+const CHECKPOINT_PAUSE: Duration = Duration::from_millis(25);
 
 /// Where the store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The database file. It is made, with mode 0600, when it does not exist; its folder must.
+    /// The database file, mode 0600; its folder must exist.
     pub path: PathBuf,
 }
 
 /// An open store. Cloning is cheap: all clones share the connections.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: SqlitePool,
+    connections: Connections,
+    shared: Arc<Shared>,
+}
+
+/// What all handles of one open store share.
+#[derive(Debug)]
+struct Shared {
+    place: Arc<Place>,
     options: SqliteConnectOptions,
+    /// Every pool that is open. Those of handles that were given up are taken out.
+    pools: Mutex<Vec<SqlitePool>>,
+    /// Held open until the store is closed, see [`open::Opened`].
+    anchor: tokio::sync::Mutex<Option<SqliteConnection>>,
 }
 
 impl Store {
-    /// Opens the store, makes it when there is none, and brings its schema up to date. Several
-    /// processes may do so at once.
+    /// Opens the store that is there, and brings its schema up to date. Several processes may do so at once.
     ///
     /// # Errors
-    /// [`StoreError::Unreadable`] or [`StoreError::TooNew`]; the store is then as it was.
+    /// [`StoreError::Missing`] where there is none: nothing is made. [`StoreError::Unreadable`] or
+    /// [`StoreError::TooNew`]; the store is then as it was.
     pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
-        let path = &settings.path;
-        create_private(path).await?;
-        let options = connect_options(path)?;
-        prepare(&options).await.map_err(|error| match error {
-            Preparation::Connection(error) => error::open_failed(path.clone(), &error),
-            Preparation::Migration(error) => error::migration_failed(path.clone(), *error),
-        })?;
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // The driver would log a slow acquire; the store's errors are reported by who meets them.
-            .acquire_slow_threshold(Duration::MAX)
-            .connect_lazy_with(options.clone());
-        Ok(Self { pool, options })
+        if !presence::has_database(&settings.path)? {
+            return Err(missing(&settings.path, Found::Nothing));
+        }
+        let opened = open::open(&settings.path).await?;
+        let (options, place) = (opened.options, opened.place);
+        let pool = pool(&options, &place, CONNECTIONS_MAX);
+        let shared = Shared {
+            place: Arc::clone(&place),
+            options,
+            pools: Mutex::new(vec![pool.clone()]),
+            anchor: tokio::sync::Mutex::new(Some(opened.anchor)),
+        };
+        Ok(Self { connections: Connections { pool, place, insists: false }, shared: Arc::new(shared) })
+    }
+
+    /// Makes a store where there is none, and opens it. One that another process made meanwhile is opened.
+    ///
+    /// Whoever calls it has looked, with [`examine`], that nothing is lost by it: every token that was given out
+    /// before is void in a new store.
+    pub async fn make(settings: &Settings) -> Result<Self, StoreError> {
+        if !presence::has_database(&settings.path)? {
+            open::make(&settings.path).await?;
+        }
+        Self::open(settings).await
     }
 
     /// Begins a transaction that holds the write lock from the start, so that what it reads cannot
     /// change before it writes. Dropping it rolls back.
     pub async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+        Ok(self.connections.begin_writing().await?)
     }
 
-    /// The connections, for reads outside a transaction.
-    pub(in crate::state) fn pool(&self) -> &SqlitePool {
-        &self.pool
+    /// The connections, for single statements and for reads.
+    pub(in crate::state) fn pool(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// Opens all connections now, so that none has to be opened by path later.
+    pub async fn open_all(&self) -> Result<(), StoreError> {
+        let mut held = vec![];
+        for _ in 0..CONNECTIONS_MAX {
+            held.push(self.connections.acquire().await?);
+        }
+        Ok(())
     }
 
     /// The fact `name` about the store itself, if it was ever set.
     pub async fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let value = sqlx::query_scalar("SELECT value FROM meta WHERE name = ?").bind(name);
-        Ok(value.fetch_optional(&self.pool).await?)
+        Ok(value.fetch_optional(&self.connections).await?)
     }
 
     /// Sets the fact `name`, durably.
     pub async fn set_meta(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
         let statement = "INSERT INTO meta (name, value) VALUES (?, ?) \
                          ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-        sqlx::query(statement).bind(name).bind(value).execute(&self.pool).await?;
+        sqlx::query(statement).bind(name).bind(value).execute(&self.connections).await?;
         Ok(())
     }
 
@@ -116,97 +161,139 @@ impl Store {
         Ok(present)
     }
 
-    /// The same store through a connection of its own, for who must not wait behind logins.
+    /// The same store through a connection of its own, for who must not wait behind logins. It is asked even while
+    /// the store is known not to answer: somebody must find out when it does again.
     #[must_use]
     pub fn apart(&self) -> Self {
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .acquire_slow_threshold(Duration::MAX)
-            .connect_lazy_with(self.options.clone());
-        Self { pool, options: self.options.clone() }
+        let pool = pool(&self.shared.options, &self.shared.place, 1);
+        let mut pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.retain(|pool| !pool.is_closed());
+        pools.push(pool.clone());
+        let place = Arc::clone(&self.shared.place);
+        Self { connections: Connections { pool, place, insists: true }, shared: Arc::clone(&self.shared) }
+    }
+
+    /// Another handle in the place of one that was got from [`Store::apart`] and hangs. `None` when too many that
+    /// hang were given up already: then the same one is to be asked again.
+    #[must_use]
+    pub fn instead(&self) -> Option<Self> {
+        let permit = Arc::clone(&self.shared.place.abandoned).try_acquire_owned().ok()?;
+        let hung = self.connections.pool.clone();
+        tokio::spawn(async move {
+            // It comes back when what it waits for does.
+            hung.close().await;
+            drop(permit);
+        });
+        Some(self.apart())
     }
 
     /// A watch that tells when anyone, in this process or another, committed a change.
     pub async fn watch(&self) -> Result<ChangeWatch, StoreError> {
-        ChangeWatch::open(self.options.clone()).await
+        ChangeWatch::open(self.shared.options.clone(), Arc::clone(&self.shared.place)).await
     }
 
-    /// Closes all connections. The last process to do so leaves one file, without `-wal` and `-shm`.
-    pub async fn close(&self) {
-        self.pool.close().await;
+    /// What stands in the way of every call, as far as it is known. The watch looks after the files.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.shared.place.trouble()
     }
-}
 
-enum Preparation {
-    Connection(sqlx::Error),
-    Migration(Box<sqlx::migrate::MigrateError>),
-}
-
-impl From<sqlx::Error> for Preparation {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Connection(error)
+    /// Asserts that the files are those that were opened: what was written before this returned `Ok` is in the file
+    /// that the path names. To be asked before a write is acknowledged.
+    pub async fn confirm(&self) -> Result<(), StoreError> {
+        Ok(self.shared.place.verify().await?)
     }
-}
 
-/// Makes the file with mode 0600 if there is none; SQLite gives `-wal` and `-shm` the same mode.
-///
-/// A file that exists is not opened here: closing it would drop the POSIX locks that this process
-/// may hold on it already (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
-async fn create_private(path: &Path) -> Result<(), StoreError> {
-    let made = tokio::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).await;
-    match made {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(StoreError::Unreadable {
-            path: path.to_owned(),
-            reason: match error.kind() {
-                ErrorKind::NotFound => "its folder does not exist: make it first".to_owned(),
-                ErrorKind::PermissionDenied => "its folder is not writable by portero's user".to_owned(),
-                _ => error.to_string(),
-            },
-        }),
+    /// Runs several calls as one, which may take as long as one.
+    pub async fn within<T, E: From<StoreError>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let late = |_| StoreError::from(sqlx::Error::from(self.shared.place.hang()));
+        timeout(CALL_DEADLINE, work).await.map_err(late)?
     }
-}
 
-fn connect_options(path: &Path) -> Result<SqliteConnectOptions, StoreError> {
-    // Absolute, since SQLite reads special meanings into `file:…`, `:memory:` and an empty name.
-    let file =
-        absolute(path).map_err(|error| StoreError::Unreadable { path: path.to_owned(), reason: error.to_string() })?;
-    Ok(SqliteConnectOptions::new()
-        .filename(file)
-        .create_if_missing(false)
-        .foreign_keys(true)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY_TIMEOUT)
-        .thread_name(|id| format!("store-{id}"))
-        .disable_statement_logging())
-}
-
-/// Switches the file to WAL, which it then keeps, and migrates it under the write lock: the
-/// driver's own migrator takes none for SQLite.
-async fn prepare(options: &SqliteConnectOptions) -> Result<(), Preparation> {
-    let mut connection = options.connect().await?;
-    switch_to_wal(&mut connection).await?;
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    // `run` is not `Send` for a borrowed connection; `run_direct` is the driver's own way around that.
-    let migrated = MIGRATIONS.run_direct(None, &mut *transaction, false).await;
-    migrated.map_err(|error| Preparation::Migration(Box::new(error)))?;
-    transaction.commit().await?;
-    connection.close().await?;
-    Ok(())
-}
-
-async fn switch_to_wal(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let mut attempts = 1;
-    loop {
-        match sqlx::query("PRAGMA journal_mode = WAL").execute(&mut *connection).await {
-            Err(error) if error::is_busy(&error) && attempts < WAL_ATTEMPTS_MAX => {
-                attempts += 1;
-                tokio::time::sleep(WAL_RETRY_PAUSE).await;
-            }
-            other => return other.map(|_| ()),
+    /// Finds out whether a store that did not answer does again, a writer too. For a handle of its own
+    /// ([`Store::apart`]).
+    pub async fn recheck(&self) -> Result<(), StoreError> {
+        if self.shared.place.is_hanging() {
+            // Nothing is written, but who holds the write lock and hangs is still in the way of others.
+            self.connections.begin_writing().await?.rollback().await?;
+            self.shared.place.answers();
         }
+        Ok(())
+    }
+
+    /// Calls that came back since the store was opened: as long as the number grows, the store does not hang.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.shared.place.calls()
+    }
+
+    /// Empties the journal, so that nothing of what was deleted or replaced before is found in it. False when
+    /// somebody reads it all the time: it is to be tried again later.
+    pub async fn empty_journal(&self) -> Result<bool, StoreError> {
+        for attempt in 1..=CHECKPOINT_ATTEMPTS_MAX {
+            let mut connection = self.connections.acquire().await?;
+            // It holds the write lock while it waits for readers, so it does not wait.
+            let emptied = timeout(CALL_DEADLINE, truncate(&mut connection)).await;
+            match emptied.unwrap_or_else(|_| Err(self.shared.place.hang().into())) {
+                Ok(true) => return Ok(true),
+                Ok(false) => drop(connection),
+                Err(error) => {
+                    // Its patience with locks is not what it should be.
+                    connection.close_on_drop();
+                    return Err(error.into());
+                }
+            }
+            if attempt < CHECKPOINT_ATTEMPTS_MAX {
+                sleep(CHECKPOINT_PAUSE).await;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Closes all connections. The last process to do so leaves one file, without `-wal` and `-shm`. What hangs
+    /// is not waited for longer than 5 seconds.
+    pub async fn close(&self) {
+        let closing = async {
+            let pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            for pool in pools {
+                pool.close().await;
+            }
+            if let Some(anchor) = self.shared.anchor.lock().await.take() {
+                // SQLite empties the journal when the last connection ends, and says nothing of what fails there.
+                let _ = anchor.close().await;
+            }
+        };
+        let deadline = if self.shared.place.is_hanging() { CLOSE_DEADLINE_HANGING } else { CLOSE_DEADLINE };
+        let _ = timeout(deadline, closing).await;
+    }
+}
+
+fn pool(options: &SqliteConnectOptions, place: &Arc<Place>, connections_max: u32) -> SqlitePool {
+    let place = Arc::clone(place);
+    SqlitePoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A connection that is open is on the right file for ever; a new one goes by the path.
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .after_connect(move |connection, _| {
+            let place = Arc::clone(&place);
+            Box::pin(async move { open::keep_ours(connection, &place).await })
+        })
+        // The driver would log a slow acquire; the store's errors are reported by who meets them.
+        .acquire_slow_threshold(Duration::MAX)
+        .connect_lazy_with(options.clone())
+}
+
+/// Empties the journal if nobody is in the way at this moment.
+async fn truncate(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query("PRAGMA busy_timeout = 0").execute(&mut *connection).await?;
+    let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
+    let patience = AssertSqlSafe(format!("PRAGMA busy_timeout = {}", open::BUSY_TIMEOUT.as_millis()));
+    sqlx::query(patience).execute(&mut *connection).await?;
+    match row {
+        Err(error) if error::is_busy(&error) => Ok(false),
+        row => Ok(row?.try_get::<i64, _>(0)? == 0),
     }
 }
 

@@ -4,18 +4,29 @@ use tempfile::TempDir;
 
 use super::*;
 
-async fn open(folder: &TempDir) -> Store {
-    Store::open(&settings(folder)).await.unwrap()
+/// A query that never ends: a store that hangs.
+const ENDLESS: &str =
+    "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number) SELECT count(*) FROM number";
+
+async fn made(folder: &TempDir) -> Store {
+    Store::make(&settings(folder)).await.unwrap()
 }
 
 fn settings(folder: &TempDir) -> Settings {
     Settings { path: folder.path().join("portero.db") }
 }
 
+fn names(folder: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(folder.path()).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 #[tokio::test]
 async fn its_files_are_private_and_in_wal_with_full_sync() {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder).await;
+    let store = made(&folder).await;
     store.set_meta("a", b"1").await.unwrap();
     for name in ["portero.db", "portero.db-wal", "portero.db-shm"] {
         let mode = fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
@@ -25,39 +36,83 @@ async fn its_files_are_private_and_in_wal_with_full_sync() {
     assert_eq!(pragma("SELECT journal_mode FROM pragma_journal_mode").await, "wal");
     assert_eq!(pragma("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous").await, "2");
     assert_eq!(pragma("SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys").await, "1");
-    assert_eq!(pragma("SELECT CAST(timeout AS TEXT) FROM pragma_busy_timeout").await, "5000");
+    assert_eq!(pragma("SELECT CAST(timeout AS TEXT) FROM pragma_busy_timeout").await, "4000");
+    assert_eq!(pragma("SELECT CAST(secure_delete AS TEXT) FROM pragma_secure_delete").await, "1");
+    assert_eq!(pragma("SELECT CAST(journal_size_limit AS TEXT) FROM pragma_journal_size_limit").await, "16777216");
 }
 
 #[tokio::test]
 async fn facts_survive_and_the_first_of_two_wins() {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder).await;
+    let store = made(&folder).await;
     assert_eq!(store.meta("fingerprint").await.unwrap(), None);
     assert_eq!(store.meta_or_insert("fingerprint", b"one").await.unwrap(), b"one");
     assert_eq!(store.meta_or_insert("fingerprint", b"two").await.unwrap(), b"one");
     store.set_meta("fingerprint", b"three").await.unwrap();
     store.close().await;
-    assert_eq!(open(&folder).await.meta("fingerprint").await.unwrap().unwrap(), b"three");
+    assert_eq!(names(&folder), ["portero.db"], "one whole file is left");
+    let store = Store::open(&settings(&folder)).await.unwrap();
+    assert_eq!(store.meta("fingerprint").await.unwrap().unwrap(), b"three");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_may_open_a_new_store_at_once() {
+async fn many_may_make_a_store_at_once_and_have_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let openings: Vec<_> = (0..8)
-        .map(|_| {
+        .map(|number| {
             let settings = settings(&folder);
-            tokio::spawn(async move { Store::open(&settings).await.map(|_| ()) })
+            tokio::spawn(async move {
+                let store = Store::make(&settings).await.unwrap();
+                store.meta_or_insert("first", &[number]).await.unwrap()
+            })
         })
         .collect();
+    let mut seen = vec![];
     for opening in openings {
-        opening.await.unwrap().unwrap();
+        seen.push(opening.await.unwrap());
+    }
+    assert!(seen.iter().all(|first| *first == seen[0]), "{seen:?}");
+    assert!(names(&folder).iter().all(|name| !name.contains("new")), "{:?}", names(&folder));
+}
+
+#[tokio::test]
+async fn what_is_missing_is_never_made_by_opening_it() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(Store::open(&settings(&folder)).await, Err(StoreError::Missing { .. })));
+    assert!(names(&folder).is_empty());
+    // A journal alone is what is left of a store.
+    for left in ["portero.db-wal", "portero.db-shm"] {
+        let left = folder.path().join(left);
+        fs::write(&left, "x").unwrap();
+        for refused in [Store::open(&settings(&folder)).await, Store::make(&settings(&folder)).await] {
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains(left.to_str().unwrap()), "{error}");
+        }
+        fs::remove_file(left).unwrap();
+    }
+    fs::write(folder.path().join("portero.db"), "").unwrap();
+    for refused in [Store::open(&settings(&folder)).await, Store::make(&settings(&folder)).await] {
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("it is empty"), "{error}");
+    }
+    assert_eq!(names(&folder), ["portero.db"]);
+}
+
+#[tokio::test]
+async fn what_others_can_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    made(&folder).await.close().await;
+    for mode in [0o640, 0o604, 0o660, 0o644] {
+        fs::set_permissions(folder.path().join("portero.db"), fs::Permissions::from_mode(mode)).unwrap();
+        let error = Store::open(&settings(&folder)).await.unwrap_err().to_string();
+        assert!(error.contains("chmod 600") && error.contains(&format!("{mode:o}")), "{error}");
     }
 }
 
 #[tokio::test]
 async fn a_watch_sees_each_commit_once() {
     let folder = tempfile::tempdir().unwrap();
-    let (store, other) = (open(&folder).await, open(&folder).await);
+    let (store, other) = (made(&folder).await, made(&folder).await);
     let mut watch = store.watch().await.unwrap();
     assert!(!watch.changed().await.unwrap());
     for (writer, value) in [(&store, b"1"), (&other, b"2")] {
@@ -71,9 +126,124 @@ async fn a_watch_sees_each_commit_once() {
 }
 
 #[tokio::test]
+async fn another_file_in_its_place_is_never_used_and_the_same_one_is_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, away) = (folder.path().join("portero.db"), folder.path().join("away.db"));
+    let store = made(&folder).await;
+    store.set_meta("a", b"1").await.unwrap();
+    let mut watch = store.watch().await.unwrap();
+    for replace in [false, true] {
+        fs::rename(&path, &away).unwrap();
+        let impostor = folder.path().join("impostor.db");
+        if replace {
+            fs::copy(&away, &path).unwrap();
+            fs::copy(&path, &impostor).unwrap();
+        }
+        assert!(watch.changed().await.unwrap_err().is_transient());
+        assert_eq!(store.trouble(), Some(if replace { Trouble::Replaced } else { Trouble::Missing }));
+        // Neither by a connection that is open, nor by a new one.
+        for handle in [&store, &store.apart()] {
+            assert!(handle.set_meta("a", b"2").await.is_err());
+            assert!(handle.begin().await.is_err());
+        }
+        assert!(store.watch().await.is_err() && store.confirm().await.is_err());
+        if replace {
+            assert_eq!(fs::read(&path).unwrap(), fs::read(&impostor).unwrap(), "nobody wrote into it");
+        }
+        fs::rename(&away, &path).unwrap();
+        assert!(watch.changed().await.unwrap(), "nobody looked meanwhile");
+        assert_eq!(store.trouble(), None);
+        assert_eq!(store.meta("a").await.unwrap().unwrap(), b"1");
+    }
+    // Before the watch looks: what was written is not confirmed.
+    fs::rename(&path, &away).unwrap();
+    // One that finds a connection open succeeds.
+    let _ = store.set_meta("a", b"2").await;
+    assert!(store.confirm().await.is_err());
+    fs::rename(&away, &path).unwrap();
+    watch.close().await;
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_met_another_file_is_not_closed_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, away) = (folder.path().join("portero.db"), folder.path().join("away.db"));
+    let store = made(&folder).await;
+    store.set_meta("a", b"1").await.unwrap();
+    fs::rename(&path, &away).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    made(&other).await.close().await;
+    fs::copy(other.path().join("portero.db"), &path).unwrap();
+    let before = fs::read(&path).unwrap();
+    // As if the file was exchanged right after the look: it is open, and reads our journal.
+    let mut connection = sqlx::ConnectOptions::connect(&store.shared.options).await.unwrap();
+    assert!(open::keep_ours(&mut connection, &store.shared.place).await.is_err());
+    connection.close().await.unwrap();
+    assert_eq!(fs::read(&path).unwrap(), before, "our journal was not written into it");
+    assert!(folder.path().join("portero.db-wal").exists());
+    fs::remove_file(&path).unwrap();
+    fs::rename(&away, &path).unwrap();
+    store.confirm().await.unwrap();
+    assert_eq!(store.meta("a").await.unwrap().unwrap(), b"1");
+}
+
+#[tokio::test]
+async fn a_call_that_hangs_ends_and_the_next_does_not_try_until_somebody_finds_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = made(&folder).await;
+    let apart = store.apart();
+    let hung = sqlx::query(ENDLESS).fetch_one(store.pool()).await.map(drop);
+    assert!(StoreError::from(hung.unwrap_err()).hangs());
+    assert_eq!(store.trouble(), Some(Trouble::Unresponsive));
+    // Other connections are free, and are not tried.
+    assert!(store.meta("a").await.unwrap_err().hangs());
+    // But by a handle that is there to find out.
+    apart.meta("a").await.unwrap();
+    apart.recheck().await.unwrap();
+    assert_eq!(store.trouble(), None);
+    store.meta("a").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_handle_that_hangs_is_replaced_only_so_often() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = made(&folder).await;
+    let mut hung = vec![];
+    let mut apart = store.apart();
+    loop {
+        let pool = apart.connections.pool.clone();
+        let connection = pool.acquire().await.unwrap();
+        hung.push(connection);
+        let Some(next) = apart.instead() else { break };
+        next.meta("a").await.unwrap();
+        apart = next;
+    }
+    assert_eq!(hung.len(), 5, "four were given up, and the fifth is kept");
+    drop(hung);
+}
+
+#[tokio::test]
+async fn the_journal_is_emptied_beside_others_but_not_under_a_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, other) = (made(&folder).await, made(&folder).await);
+    let journal = || fs::metadata(folder.path().join("portero.db-wal")).unwrap().len();
+    store.set_meta("a", b"1").await.unwrap();
+    let mut reading = other.pool().begin().await.unwrap();
+    sqlx::query("SELECT * FROM meta").fetch_all(&mut *reading).await.unwrap();
+    store.set_meta("a", b"2").await.unwrap();
+    assert!(!store.empty_journal().await.unwrap() && journal() > 0);
+    drop(reading);
+    other.meta("a").await.unwrap();
+    assert!(store.empty_journal().await.unwrap());
+    assert_eq!(journal(), 0);
+    assert_eq!(other.meta("a").await.unwrap().unwrap(), b"2");
+}
+
+#[tokio::test]
 async fn a_newer_store_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder).await;
+    let store = made(&folder).await;
     let row = "INSERT INTO _sqlx_migrations VALUES (9999, 'later', CURRENT_TIMESTAMP, TRUE, x'00', 0)";
     sqlx::query(row).execute(store.pool()).await.unwrap();
     let error = Store::open(&settings(&folder)).await.unwrap_err();
@@ -85,14 +255,26 @@ async fn what_is_no_store_is_named_and_explained() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("notes.txt");
     fs::write(&text, "Lorem ipsum dolor sit amet. ".repeat(100)).unwrap();
+    fs::set_permissions(&text, fs::Permissions::from_mode(0o600)).unwrap();
+    let foreign = folder.path().join("foreign.db");
+    let options = SqliteConnectOptions::new().filename(&foreign).create_if_missing(true);
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query("CREATE TABLE theirs (a)").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    fs::set_permissions(&foreign, fs::Permissions::from_mode(0o600)).unwrap();
     for (path, reason) in [
         (text.clone(), "no SQLite database"),
+        (foreign.clone(), "no store of Portero"),
         (folder.path().join("missing/portero.db"), "its folder does not exist"),
-        (folder.path().to_owned(), "cannot be opened"),
+        (folder.path().to_owned(), "no regular file"),
         (PathBuf::new(), "cannot be opened"),
     ] {
-        let error = Store::open(&Settings { path: path.clone() }).await.unwrap_err().to_string();
-        assert!(error.contains(reason) && error.contains(path.to_str().unwrap()), "{error}");
+        for refused in
+            [Store::open(&Settings { path: path.clone() }).await, Store::make(&Settings { path: path.clone() }).await]
+        {
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains(reason) && error.contains(path.to_str().unwrap()), "{error}");
+        }
     }
     assert!(fs::read_to_string(text).unwrap().starts_with("Lorem"));
 }

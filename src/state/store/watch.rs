@@ -1,8 +1,15 @@
-//! Sees what other connections and other processes commit.
+//! Sees what other connections and other processes commit, and that the files are still the same.
 
-use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
+use std::sync::Arc;
 
-use super::StoreError;
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use tokio::time::timeout;
+
+use super::{
+    StoreError,
+    open::connect,
+    place::{CALL_DEADLINE, Place},
+};
 
 /// Watches the store for commits, on a connection of its own that never writes.
 ///
@@ -12,35 +19,77 @@ use super::StoreError;
 #[derive(Debug)]
 pub struct ChangeWatch {
     options: SqliteConnectOptions,
+    place: Arc<Place>,
     /// `None` after a failure: the next call connects anew.
     seen: Option<(SqliteConnection, i64)>,
+    /// Whether nobody looked for a while, because of an error.
+    missed: bool,
 }
 
 impl ChangeWatch {
-    pub(super) async fn open(options: SqliteConnectOptions) -> Result<Self, StoreError> {
-        let seen = Some(connect(&options).await?);
-        Ok(Self { options, seen })
+    pub(super) async fn open(options: SqliteConnectOptions, place: Arc<Place>) -> Result<Self, StoreError> {
+        let mut watch = Self { options, place, seen: None, missed: false };
+        watch.changed().await?;
+        Ok(watch)
     }
 
     /// Whether anything was committed since the last call, or since the watch was made. After an
     /// error the next success answers true, since nobody looked meanwhile.
+    ///
+    /// # Errors
+    /// Also that a file of the store is gone, or another one than was opened: nothing is read from that one.
     pub async fn changed(&mut self) -> Result<bool, StoreError> {
-        let Some((mut connection, before)) = self.seen.take() else {
-            self.seen = Some(connect(&self.options).await?);
+        let changed = self.look().await;
+        let missed = std::mem::replace(&mut self.missed, changed.is_err());
+        changed.map(|changed| changed || missed)
+    }
+
+    async fn look(&mut self) -> Result<bool, StoreError> {
+        self.place.verify().await?;
+        let Some((connection, before)) = &mut self.seen else {
+            let connecting = async {
+                let mut connection = connect(&self.options, &self.place).await?;
+                let version = data_version(&mut connection).await?;
+                Ok::<_, sqlx::Error>((connection, version))
+            };
+            let seen = timeout(CALL_DEADLINE, connecting).await.map_err(|_| sqlx::Error::from(self.place.hang()))?;
+            self.seen = Some(seen?);
             return Ok(true);
         };
-        let now = data_version(&mut connection).await?;
-        self.seen = Some((connection, now));
-        Ok(now != before)
+        match timeout(CALL_DEADLINE, data_version(connection)).await {
+            Ok(Ok(now)) => Ok(now != std::mem::replace(before, now)),
+            Ok(Err(error)) => {
+                self.seen = None;
+                Err(error.into())
+            }
+            Err(_) => {
+                self.abandon();
+                Err(sqlx::Error::from(self.place.hang()).into())
+            }
+        }
+    }
+
+    /// Gives up a connection that hangs, unless too many do so already: then the same one is asked again.
+    fn abandon(&mut self) {
+        let Ok(permit) = Arc::clone(&self.place.abandoned).try_acquire_owned() else { return };
+        if let Some((connection, _)) = self.seen.take() {
+            tokio::spawn(async move {
+                // It comes back when what it waits for does.
+                let _ = connection.close().await;
+                drop(permit);
+            });
+        }
+    }
+
+    /// Closes its connection.
+    pub async fn close(mut self) {
+        if let Some((connection, _)) = self.seen.take() {
+            // One that hangs ends with the process.
+            let _ = timeout(CALL_DEADLINE, connection.close()).await;
+        }
     }
 }
 
-async fn connect(options: &SqliteConnectOptions) -> Result<(SqliteConnection, i64), StoreError> {
-    let mut connection = options.connect().await?;
-    let version = data_version(&mut connection).await?;
-    Ok((connection, version))
-}
-
-async fn data_version(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(connection).await?)
+async fn data_version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("PRAGMA data_version").fetch_one(connection).await
 }

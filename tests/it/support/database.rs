@@ -1,5 +1,7 @@
 //! The store's file in somebody else's hands.
 
+use std::path::Path;
+
 use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::runtime::{Builder, Runtime};
 
@@ -13,13 +15,31 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) fn of(gateway: &Gateway) -> Self {
+        Self::at(&gateway.folder.file("portero.db"))
+    }
+
+    /// The same for a file that no gateway needs to have open.
+    pub(crate) fn at(file: &Path) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let options = SqliteConnectOptions::new().filename(gateway.folder.file("portero.db"));
+        let options = SqliteConnectOptions::new().filename(file);
         let connection = runtime.block_on(options.connect()).unwrap();
         Self { connection, runtime }
     }
 
     pub(crate) fn execute(&mut self, statement: &'static str) {
         self.runtime.block_on(sqlx::query(statement).execute(&mut self.connection)).unwrap();
+    }
+
+    /// Several statements.
+    pub(crate) fn script(&mut self, statements: &'static str) {
+        self.runtime.block_on(sqlx::raw_sql(statements).execute(&mut self.connection)).unwrap();
+    }
+
+    pub(crate) fn text(&mut self, query: &'static str) -> String {
+        self.runtime.block_on(sqlx::query_scalar(query).fetch_one(&mut self.connection)).unwrap()
+    }
+
+    pub(crate) fn bytes(&mut self, query: &'static str) -> Vec<u8> {
+        self.runtime.block_on(sqlx::query_scalar(query).fetch_one(&mut self.connection)).unwrap()
     }
 }

@@ -1,3 +1,5 @@
+use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
 use sqlx::{ConnectOptions, Connection, migrate::Migrator, sqlite::SqliteConnectOptions};
 
 use super::*;
@@ -41,6 +43,7 @@ async fn store_of_the_first_version(folder: &TempDir) {
         .unwrap();
     }
     connection.close().await.unwrap();
+    std::fs::set_permissions(folder.path().join("portero.db"), Permissions::from_mode(0o600)).unwrap();
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ impl Place {
 const KEPT: Fate = Fate::Retiring { retires_at: None };
 
 async fn open(folder: &TempDir) -> Vault {
-    let store = Store::open(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap();
+    let store = Store::make(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap();
     Vault::open(store, &master(folder)).await.unwrap()
 }
 

@@ -1,0 +1,97 @@
+//! What of a store is there before anything is opened or made.
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf, absolute},
+};
+
+use super::{error::StoreError, place::files};
+
+/// What of a store and its master key is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A database file that may be a store.
+    Store,
+    /// Neither database nor journal nor master key: nothing was ever made here.
+    Nothing,
+    /// The master key alone: the store is lost, or was never made.
+    MasterKeyOnly,
+}
+
+/// Looks for the store at `path` and for its master key. Opens and makes nothing, so that it may be asked beside a
+/// running gateway.
+///
+/// # Errors
+/// Those of [`has_database`].
+pub fn examine(path: &Path, master_key_file: &Path) -> Result<Found, StoreError> {
+    // The key before the database: whoever makes both makes the database first.
+    let has_key = is_there(master_key_file) || is_there(&master_key_file.with_added_extension("new"));
+    Ok(match (has_database(path)?, has_key) {
+        (true, _) => Found::Store,
+        (false, true) => Found::MasterKeyOnly,
+        (false, false) => Found::Nothing,
+    })
+}
+
+/// Whether the database of a store is there. Opens and makes nothing.
+///
+/// # Errors
+/// [`StoreError::Unreadable`] for what no command can work with: a journal without its database, an empty file, a
+/// file that others can read, a folder that is not there.
+pub(super) fn has_database(path: &Path) -> Result<bool, StoreError> {
+    let unreadable = |reason: String| StoreError::Unreadable { path: path.to_owned(), reason };
+    let whole = absolute(path).map_err(|error| unreadable(error.to_string()))?;
+    let [database, journal, index] = files(&whole);
+    match fs::metadata(&database) {
+        Ok(facts) if !facts.is_file() => Err(unreadable("it is no regular file".to_owned())),
+        Ok(facts) if facts.len() == 0 => Err(unreadable(
+            "it is empty: put the store back, or restore a backup; where there never was a store, remove the file"
+                .to_owned(),
+        )),
+        Ok(_) => [database, journal, index].iter().try_for_each(|file| check_private(path, file)).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(left) = [journal, index].iter().find(|file| is_there(file)) {
+                return Err(unreadable(format!(
+                    "it is missing, and {} is there without it: put the database back beside it; where that is lost, \
+                     move what is left away first",
+                    left.display()
+                )));
+            }
+            if !whole.parent().unwrap_or(Path::new("/")).is_dir() {
+                return Err(unreadable("its folder does not exist: make it first".to_owned()));
+            }
+            Ok(false)
+        }
+        Err(error) => Err(unreadable(error.to_string())),
+    }
+}
+
+/// The refusal of everything that works with a store and does not make one.
+pub fn missing(path: &Path, found: Found) -> StoreError {
+    let hint = match found {
+        Found::MasterKeyOnly => {
+            "but its master key is: put the store back (a mount may be missing), or restore a backup; where there is \
+             none, portero store init makes a new store, and all earlier tokens are void"
+        }
+        Found::Nothing | Found::Store => "portero store init makes one; so does portero run at its first start",
+    };
+    StoreError::Missing { path: path.to_owned(), hint }
+}
+
+/// Refuses a file of the store at `path` that others can read: it has password hashes and sealed keys.
+fn check_private(path: &Path, file: &PathBuf) -> Result<(), StoreError> {
+    let Ok(facts) = fs::metadata(file) else { return Ok(()) };
+    let mode = facts.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let file = file.display();
+        let reason = format!("{file} can be read or written by others (mode {mode:o}); run: chmod 600 {file}");
+        return Err(StoreError::Unreadable { path: path.to_owned(), reason });
+    }
+    Ok(())
+}
+
+/// What cannot be looked at counts as there: nothing is made beside it.
+fn is_there(path: &Path) -> bool {
+    path.try_exists().unwrap_or(true)
+}

@@ -73,7 +73,9 @@ impl Follower {
         // Watched before it is read, so that no change falls in between.
         let watch = store.watch().await?;
         let mut follower = Self { store, reading, vault, gate, clock, metrics, watch, seen: 0, keys_revision: vec![] };
+        let step = follower.gate.following().begin(follower.clock.instant());
         follower.catch_up().await?;
+        follower.gate.following().complete(step);
         Ok(follower)
     }
 
@@ -85,11 +87,13 @@ impl Follower {
         let mut followed = self.clock.now();
         loop {
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
+                _ = stop.wait_for(|stop| *stop) => return self.gate.following().away(),
                 _ = ticks.tick() => {}
             }
+            let step = self.gate.following().begin(self.clock.instant());
             match self.step(behind).await {
                 Ok(lag) => {
+                    self.gate.following().complete(step);
                     if behind {
                         tracing::info!("the store is followed again");
                     }
@@ -100,6 +104,7 @@ impl Follower {
                     followed = self.clock.now();
                 }
                 Err(error) => {
+                    self.gate.following().away();
                     if !behind {
                         tracing::error!(%error, "the store cannot be followed; what is in force stays in force");
                     }
@@ -145,6 +150,7 @@ impl Follower {
             self.seen = seen;
             lag = Some(self.clock.now().since(last.created_at));
         }
+        self.gate.accounts().follow(&self.reading).await?;
         let revision = self.vault.revision().await?;
         if revision != self.keys_revision {
             self.gate.refresh_keys(&self.vault).await?;

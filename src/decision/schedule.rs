@@ -191,6 +191,7 @@ mod tests {
             imported: false,
             pinned: false,
             asked: false,
+            unknown_accounts: false,
             profile: None,
             created_at,
             activated_at: (state == KeyState::Active).then_some(created_at),

@@ -242,6 +242,7 @@ pub(crate) enum Outcome {
     Deny(Reason),
     Endpoint,
     Preflight,
+    AwaitStep,
 }
 
 impl From<Decision<'_>> for Outcome {
@@ -252,6 +253,7 @@ impl From<Decision<'_>> for Outcome {
             Decision::Endpoint(_) => Self::Endpoint,
             Decision::Preflight(_) => Self::Preflight,
             Decision::Verify(_) | Decision::AwaitKey(_) => panic!("a proof was given and another is asked for"),
+            Decision::AwaitStep(_) => Self::AwaitStep,
         }
     }
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::{
-    Fate, Key, KeyError, KeyState, MaterialBytes, UNNAMED_KEYS_MAX, Vault, VaultError,
+    Fate, Imported, Key, KeyError, KeyState, MaterialBytes, UNNAMED_KEYS_MAX, Vault, VaultError,
     rotation::{dismiss, id_in},
     vault::context,
 };
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Timestamp},
     rules::profile::ClaimProfile,
+    state::account,
 };
 
 /// A key from outside.
@@ -123,11 +124,19 @@ impl Vault {
             MaterialBytes::Secret(bytes) => ("secret", bytes),
             MaterialBytes::Public(bytes) => ("public", bytes),
         };
+        let unknown_accounts = import.profile.as_ref().is_some_and(|profile| profile.unknown_accounts);
+        let epochs = account::standing_epochs(&mut transaction, realm).await.map_err(VaultError::Store)?;
+        sqlx::query("INSERT INTO key_epochs (key, epochs) VALUES (?, ?)")
+            .bind(id.as_str())
+            .bind(Imported::new(unknown_accounts, epochs).to_bytes())
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
         let profile = import.profile.as_ref().map(|profile| serde_json::json!(profile).to_string());
         let now = now.as_millis();
         sqlx::query(
             "INSERT INTO keys (id, realm, algorithm, state, form, sealed, profile, imported, pinned, created_at, \
-             activated_at, retiring_since, retires_at) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)",
+             activated_at, retiring_since, retires_at, unknown_accounts) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)",
         )
         .bind(id.as_str())
         .bind(realm.as_str())
@@ -141,6 +150,7 @@ impl Vault {
         .bind(signs.then_some(now))
         .bind((!signs).then_some(now))
         .bind(until.map(Timestamp::as_millis))
+        .bind(unknown_accounts)
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;

@@ -31,6 +31,8 @@ pub struct KeyRecord {
     pub pinned: bool,
     /// Of a next key: whether an administrator asked for it, so that it signs as soon as it may.
     pub asked: bool,
+    /// Of one that came from outside: whether tokens of accounts that the store does not have are taken.
+    pub unknown_accounts: bool,
     /// How its tokens are read, where they are not like Portero's own.
     pub profile: Option<ClaimProfile>,
     /// When it was made or imported; published from then on.
@@ -52,7 +54,10 @@ impl KeyRecord {
         let (realm, algorithm, state): (&str, &str, &str) =
             (column(row, "realm")?, column(row, "algorithm")?, column(row, "state")?);
         let profile: Option<&str> = column(row, "profile")?;
-        let profile = profile.map(serde_json::from_str).transpose();
+        let unknown_accounts = column(row, "unknown_accounts")?;
+        let profile = profile.map(serde_json::from_str::<ClaimProfile>).transpose();
+        // The column is what counts: the profile of a key of an earlier version does not say it.
+        let profile = profile.map(|profile| profile.map(|profile| ClaimProfile { unknown_accounts, ..profile }));
         let instant = |name| Ok::<_, VaultError>(column::<Option<i64>>(row, name)?.map(Timestamp::from_millis));
         Ok(Self {
             realm: realm.parse().map_err(|_| unknown("realm", realm))?,
@@ -62,6 +67,7 @@ impl KeyRecord {
             imported: column(row, "imported")?,
             pinned: column(row, "pinned")?,
             asked: column(row, "asked")?,
+            unknown_accounts,
             profile: profile.map_err(|error| unknown("profile", &error.to_string()))?,
             created_at: Timestamp::from_millis(column(row, "created_at")?),
             activated_at: instant("activated_at")?,

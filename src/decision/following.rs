@@ -186,7 +186,9 @@ mod tests {
                 tokio::spawn(async move { following.next_step().await })
             })
             .collect();
-        yield_now().await;
+        while following.waiting.available_permits() > 0 {
+            yield_now().await;
+        }
         let began = tokio::time::Instant::now();
         assert_eq!(following.next_step().await, Waited::InVain);
         assert_eq!(began.elapsed(), Duration::ZERO, "there is no place to wait");

@@ -164,6 +164,16 @@ impl Steward {
         Ok(())
     }
 
+    /// Has an imported key take tokens of accounts that the store has, and of no others.
+    pub async fn restrict_key(&self, id: &KeyId) -> Result<(), StewardError> {
+        if !self.vault.restrict(id).await? {
+            return Err(not_found("imported key in force", id.to_string(), ""));
+        }
+        self.put_keys_in_force().await?;
+        tracing::info!(%id, "an imported key takes tokens of known accounts only");
+        Ok(())
+    }
+
     /// When a key of `owner` that stops signing now retires; `None` is never by itself.
     pub async fn retirement(&self, owner: &Owner, settings: &Settings) -> Result<Option<Timestamp>, StewardError> {
         Ok(owner.retires_at(&self.store, settings, self.clock.now()).await?)

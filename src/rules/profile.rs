@@ -18,8 +18,9 @@ pub struct ClaimProfile {
     pub optional: Vec<Optional>,
     /// Claims that must have exactly this value, so that the old API's refresh tokens, say, are no access tokens.
     pub require: Map<String, Value>,
-    /// Whether tokens of accounts that the store does not have are taken; default false.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    /// Whether tokens of accounts that the store does not have are taken; default false. It is kept beside the profile,
+    /// since an operator may change it: what is read from the store never has it.
+    #[serde(skip_serializing)]
     pub unknown_accounts: bool,
     /// Their `iss`, where it is not the realm's.
     pub issuer: Option<String>,

@@ -224,6 +224,8 @@ fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward,
         Some(identity) => Some(view.internal_token(identity, &permit.route.settings.upstream, now)),
         None => None,
     };
+    // A token's end keeps nobody from a route in shadow mode: the request goes on without one.
+    let internal_token = internal_token.filter(|token| permit.route.enforces() || *token != Err(Reason::Expired));
     let path = permit.upstream_path().map(|path| match path {
         Cow::Borrowed(_) if permit.path.is_as_received() => None,
         path => Some(path.into_owned().into_boxed_str()),

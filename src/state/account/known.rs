@@ -166,3 +166,89 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     let whole = pairs.remainder().is_empty();
     pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect::<Option<_>>().filter(|_| whole)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{PrincipalKind, Timestamp},
+        rules::dialect::AccountName,
+        state::{
+            account::{self, LegacyId, NewAccount, PasswordHash},
+            store::Settings,
+        },
+    };
+
+    const NOW: Timestamp = Timestamp::from_secs(1);
+
+    fn account(realm: &str, name: &str) -> NewAccount {
+        NewAccount {
+            id: PrincipalId::generate(),
+            realm: realm.parse().unwrap(),
+            kind: PrincipalKind::User,
+            name: AccountName { business: String::new(), name: name.to_owned() },
+            display_name: None,
+            legacy_id: LegacyId::None,
+            role: None,
+            scopes: vec![],
+            company: None,
+            grants: None,
+        }
+    }
+
+    async fn make(store: &Store, new: &NewAccount) {
+        account::insert(store, new, &PasswordHash::from_phc("$argon2id$x".to_owned()), NOW).await.unwrap();
+    }
+
+    /// Whether it is known by its id, and by its name.
+    fn is_known(accounts: &KnownAccounts, account: &NewAccount) -> [bool; 2] {
+        let named = PrincipalId::of_name(&account.realm, &account.name.business, &account.name.name);
+        [Subject::Account(account.id), Subject::Named(named)].map(|subject| accounts.knows(&account.realm, &subject))
+    }
+
+    #[tokio::test]
+    async fn accounts_of_realms_that_are_kept_are_known_by_id_and_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let first = [account("a", "ana"), account("b", "ana"), account("a", "señor ñ")];
+        for new in &first {
+            make(&store, new).await;
+        }
+        let realms = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+        let accounts = KnownAccounts::default();
+        accounts.follow(&store).await.unwrap();
+        assert_eq!(is_known(&accounts, &first[0]), [false; 2], "its realm has no imported key");
+        accounts.keep(&store, &realms(&["a"])).await.unwrap();
+        assert_eq!(first.each_ref().map(|new| is_known(&accounts, new)), [[true; 2], [false; 2], [true; 2]]);
+        // One that is made meanwhile is read by both: whoever begins, and whoever goes on.
+        let second = [account("a", "eva"), account("b", "eva")];
+        for new in &second {
+            make(&store, new).await;
+        }
+        assert_eq!(is_known(&accounts, &second[0]), [false; 2]);
+        accounts.keep(&store, &realms(&["a", "b"])).await.unwrap();
+        assert_eq!(is_known(&accounts, &second[0]), [false; 2]);
+        accounts.follow(&store).await.unwrap();
+        assert!(first.iter().chain(&second).all(|new| is_known(&accounts, new) == [true; 2]));
+        // The number of the last account is not given again when it goes.
+        let last = AccountName { business: String::new(), name: "eva".into() };
+        account::delete(&store, &second[1].realm, &last, NOW).await.unwrap();
+        let third = account("b", "eva");
+        make(&store, &third).await;
+        accounts.follow(&store).await.unwrap();
+        assert_eq!(is_known(&accounts, &third), [true; 2]);
+        accounts.keep(&store, &realms(&["b"])).await.unwrap();
+        assert_eq!((is_known(&accounts, &first[0]), is_known(&accounts, &third)), ([false; 2], [true; 2]));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_said_and_never_skipped() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        make(&store, &account("a", "ana")).await;
+        sqlx::query("UPDATE principals SET id = x'00'").execute(store.pool()).await.unwrap();
+        let accounts = KnownAccounts::default();
+        let kept = accounts.keep(&store, &HashSet::from(["a".parse().unwrap()])).await;
+        assert!(matches!(kept, Err(StoreError::Corrupt { .. })), "{kept:?}");
+    }
+}

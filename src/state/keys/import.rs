@@ -12,7 +12,10 @@ use super::{
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Timestamp},
     rules::profile::ClaimProfile,
-    state::account,
+    state::{
+        account,
+        store::{Store, StoreError},
+    },
 };
 
 /// A key from outside.
@@ -156,6 +159,23 @@ impl Vault {
         .map_err(failed)?;
         transaction.commit().await.map_err(failed)
     }
+
+    /// Has an imported key take tokens of accounts that the store has, and of no others. False, and nothing done, where
+    /// it is no imported key, or one that has ended.
+    pub async fn restrict(&self, id: &KeyId) -> Result<bool, VaultError> {
+        let statement = "UPDATE keys SET unknown_accounts = 0 \
+                         WHERE id = ? AND imported AND state NOT IN ('retired', 'revoked')";
+        let done = sqlx::query(statement).bind(id.as_str()).execute(self.store.pool()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+/// Whether a realm takes tokens of an imported key that carry no epoch: the first change that ends an account's tokens
+/// ends all of them, those that are minted later included.
+pub async fn takes_old_tokens(store: &Store, realm: &RealmName) -> Result<bool, StoreError> {
+    let statement = "SELECT EXISTS (SELECT 1 FROM keys WHERE realm = ? AND imported AND profile IS NOT NULL \
+                     AND state NOT IN ('retired', 'revoked'))";
+    Ok(sqlx::query_scalar(statement).bind(realm.as_str()).fetch_one(store.pool()).await?)
 }
 
 impl std::fmt::Debug for Import<'_> {

@@ -30,7 +30,7 @@ mod vault;
 
 pub use error::VaultError;
 pub use good_until::GoodUntil;
-pub use import::{Import, ImportError, Use};
+pub use import::{Import, ImportError, Use, takes_old_tokens};
 pub use imported::Imported;
 pub use key::{Key, KeyError, KeyState, MaterialBytes};
 pub use master::{MasterKey, MasterKeyError};

@@ -54,10 +54,7 @@ impl KeyRecord {
         let (realm, algorithm, state): (&str, &str, &str) =
             (column(row, "realm")?, column(row, "algorithm")?, column(row, "state")?);
         let profile: Option<&str> = column(row, "profile")?;
-        let unknown_accounts = column(row, "unknown_accounts")?;
-        let profile = profile.map(serde_json::from_str::<ClaimProfile>).transpose();
-        // The column is what counts: the profile of a key of an earlier version does not say it.
-        let profile = profile.map(|profile| profile.map(|profile| ClaimProfile { unknown_accounts, ..profile }));
+        let profile = profile.map(serde_json::from_str).transpose();
         let instant = |name| Ok::<_, VaultError>(column::<Option<i64>>(row, name)?.map(Timestamp::from_millis));
         Ok(Self {
             realm: realm.parse().map_err(|_| unknown("realm", realm))?,
@@ -67,7 +64,7 @@ impl KeyRecord {
             imported: column(row, "imported")?,
             pinned: column(row, "pinned")?,
             asked: column(row, "asked")?,
-            unknown_accounts,
+            unknown_accounts: column(row, "unknown_accounts")?,
             profile: profile.map_err(|error| unknown("profile", &error.to_string()))?,
             created_at: Timestamp::from_millis(column(row, "created_at")?),
             activated_at: instant("activated_at")?,

@@ -100,6 +100,17 @@ fn warn_of_shadow_mode(site: &Site) {
     }
 }
 
+/// What an operator should write into the config, one sentence each, although it is good as it is.
+pub fn advice(site: &Site) -> impl Iterator<Item = String> {
+    site.realms.iter().filter(|realm| realm.keeps_algorithm).map(|realm| {
+        format!(
+            "realm '{}' names no algorithm: its first key is {}, and a realm that has keys keeps the algorithm of its active \
+             one (portero key list); write down which it is, for example algorithm = \"{}\"",
+            realm.name, realm.algorithm, realm.algorithm
+        )
+    })
+}
+
 /// Says which keys let accounts in that the store does not have.
 fn warn_of_unknown_accounts(keys: &Keyring) {
     let anybody = |key: &&Arc<Key>| key.imported.as_ref().is_some_and(|imported| imported.unknown_accounts);

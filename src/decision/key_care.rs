@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    schedule::{OwnKeys, Owner, RETIRING_KEYS_MAX, Settings},
+    schedule::{OwnKeys, Owner, RETIRING_KEYS_MAX, Settings, spelt},
     steward::{Steward, StewardError, not_found},
 };
 use crate::{
@@ -46,6 +46,7 @@ impl Steward {
     pub async fn rotate_key(&self, owner: &Owner, settings: &Settings, at_once: bool) -> Result<Rotated, StewardError> {
         let now = self.clock.now();
         let records = self.vault.records().await?;
+        let owner = &owner.clone().settled(&records);
         let keys = OwnKeys::of(&owner.name, &records);
         let (realm, seen) = (&owner.name, keys.active.map(|key| &key.id));
         if !at_once {
@@ -196,8 +197,4 @@ impl Steward {
         }
         Ok(())
     }
-}
-
-fn spelt(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.as_millis()).map_or_else(|_| at.as_millis().to_string(), |at| at.to_string())
 }

@@ -76,6 +76,7 @@ pub(crate) fn realm(name: &str, dialect: Dialect, algorithm: Algorithm) -> Realm
         audience: "api".into(),
         leeway: LEEWAY,
         algorithm,
+        keeps_algorithm: false,
         lifetime: Lifetime::Fixed(LIFETIME),
         content_lifetime: LIFETIME,
         refresh_lifetime: Duration::from_hours(12),

@@ -1,5 +1,7 @@
 //! Imported keys: tokens that somebody else wrote, for accounts and in epochs that they say.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use serde_json::{Map, Value, json};
 
 use crate::support::{
@@ -11,13 +13,12 @@ use crate::support::{
 const SECRET: &str = "0123456789abcdef0123456789ABCDEF";
 
 /// A gateway with a key of the realm `sws` that it and somebody else have.
-fn with_field_key(how: &str) -> (Gateway, Pen) {
+fn with_field_key(how: &str) -> (Gateway, Pen, Upstream) {
     let upstream = Upstream::start();
     let folder = Config::standard(upstream.address).with_accounts();
-    // Asked for nothing: the upstream need not outlive the test's end.
-    std::mem::forget(upstream);
-    folder.command(&format!("key import --realm sws --algorithm HS256 --kid field {how}"), SECRET).succeeded();
-    (Gateway::run(folder), Pen::hs256("field", SECRET.as_bytes()))
+    let import = format!("key import --realm sws --algorithm HS256 --kid field {how}");
+    folder.command(import.trim_end(), SECRET).succeeded();
+    (Gateway::run(folder), Pen::hs256("field", SECRET.as_bytes()), upstream)
 }
 
 /// The claims of a token that the gateway minted.
@@ -27,17 +28,20 @@ fn claims(token: &str) -> Map<String, Value> {
 }
 
 impl Gateway {
+    /// What is decided about a request with this token, in the access log's word.
+    #[track_caller]
     fn reason(&self, token: &str) -> String {
-        let answer = self.send(&crate::support::get("/sws").bearer(token));
-        let id = answer.header("x-request-id").unwrap().to_owned();
-        let line = self.process.access_line("the request", |line| line["request_id"] == id.as_str());
+        static REQUESTS: AtomicU32 = AtomicU32::new(0);
+        let path = format!("/sws/{}", REQUESTS.fetch_add(1, Ordering::Relaxed));
+        self.status(&path, token);
+        let line = self.process.access_line("the request", |line| line["path"] == path.as_str());
         line["reason"].as_str().unwrap().to_owned()
     }
 }
 
 #[test]
 fn an_invented_epoch_outlives_nothing() {
-    let (gateway, pen) = with_field_key("--sign");
+    let (gateway, pen, _upstream) = with_field_key("--sign");
     let good = gateway.login(Contract::Sws);
     let ahead = |epoch: i64| pen.token(&with(&claims(&good), "epoch", json!(epoch)));
     assert_eq!(gateway.reason(&ahead(0)), "authenticated");
@@ -61,7 +65,8 @@ fn an_invented_epoch_outlives_nothing() {
 
 #[test]
 fn the_token_of_a_new_password_is_good_at_once() {
-    for gateway in [with_field_key("--sign").0, with_field_key("").0] {
+    for how in ["--sign", ""] {
+        let (gateway, _, _upstream) = with_field_key(how);
         for round in 0..3 {
             let password = format!("another secret {round}");
             let changed = gateway.command("user set-password --realm sws --username admin --password-stdin", &password);
@@ -82,7 +87,8 @@ fn old_token(pen: &Pen, name: &str) -> String {
 
 #[test]
 fn accounts_that_the_store_does_not_have_are_nobody() {
-    let folder = Config::standard(Upstream::start().address).with_accounts();
+    let upstream = Upstream::start();
+    let folder = Config::standard(upstream.address).with_accounts();
     std::fs::write(folder.file("old.toml"), PROFILE).unwrap();
     let profile = folder.file("old.toml").to_str().unwrap().to_owned();
     // An account whose password was changed before: tokens of old take the epoch that it has at import.
@@ -93,9 +99,6 @@ fn accounts_that_the_store_does_not_have_are_nobody() {
     let import = format!("key import --realm sws --algorithm HS256 --kid field --profile {profile}");
     let said = folder.command(&import, SECRET);
     assert!(said.stdout.contains("the first change that ends an account's tokens"), "{}", said.stdout);
-    let upstream = Upstream::start();
-    let config = Config::standard(upstream.address);
-    config.write_to(&folder);
     let gateway = Gateway::run(folder);
     let pen = Pen::hs256("field", SECRET.as_bytes());
 
@@ -127,13 +130,12 @@ fn accounts_that_the_store_does_not_have_are_nobody() {
 
 #[test]
 fn a_key_that_takes_anybody_says_so_and_can_be_restricted() {
-    let folder = Config::standard(Upstream::start().address).with_accounts();
+    let upstream = Upstream::start();
+    let folder = Config::standard(upstream.address).with_accounts();
     std::fs::write(folder.file("old.toml"), format!("unknown_accounts = true\n{PROFILE}")).unwrap();
     let profile = folder.file("old.toml").to_str().unwrap().to_owned();
     let import = format!("key import --realm sws --algorithm HS256 --kid field --profile {profile}");
     folder.command(&import, SECRET).succeeded();
-    let upstream = Upstream::start();
-    Config::standard(upstream.address).write_to(&folder);
     let gateway = Gateway::run(folder);
     let warning = gateway.process.event("an imported key takes tokens of unknown accounts");
     assert_eq!(

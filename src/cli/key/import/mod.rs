@@ -157,7 +157,7 @@ fn check(realm: &Realm, asked: &Arguments, now: Timestamp) -> Result<(), CliErro
     if !asked.algorithm.is_jwt() {
         return refused("only keys of JWTs can be imported".to_owned());
     }
-    if asked.sign && asked.algorithm != realm.algorithm {
+    if asked.sign && asked.algorithm != realm.algorithm && !realm.keeps_algorithm {
         return refused(format!(
             "realm '{name}' signs with {}: to sign with this key, say algorithm = \"{}\" in [realms.{name}] first",
             realm.algorithm, asked.algorithm

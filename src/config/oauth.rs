@@ -179,7 +179,7 @@ fn endpoint(served: Served, realm: Option<&RealmName>, at: &Place<'_>) -> Option
 }
 
 /// The metadata, and where they stand besides. For an issuer with a path, RFC 8414 section 3.1 puts that path behind the
-/// well-known one, and OpenID Connect Discovery section 4 puts it before.
+/// well-known one, and `OpenID` Connect Discovery section 4 puts it before.
 fn metadata(
     section: &Section<'_>,
     realm: &Realm,

@@ -90,10 +90,10 @@ impl Follower {
                 _ = stop.wait_for(|stop| *stop) => return self.gate.following().away(),
                 _ = ticks.tick() => {}
             }
-            let step = self.gate.following().begin(self.clock.instant());
+            let begun = self.gate.following().begin(self.clock.instant());
             match self.step(behind).await {
                 Ok(lag) => {
-                    self.gate.following().complete(step);
+                    self.gate.following().complete(begun);
                     if behind {
                         tracing::info!("the store is followed again");
                     }

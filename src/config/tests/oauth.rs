@@ -148,12 +148,12 @@ fn metadata_pass_what_stock_clients_ask_of_them() {
 
 #[test]
 fn metadata_stand_where_stock_clients_look_when_the_file_says_so() {
+    const PATH: &str = "openid_configuration = \"/.well-known/openid-configuration\"";
     let metadata = |text: &str| -> Vec<String> {
         let settings = good(text);
         let served = served(&settings).into_iter().filter(|(service, _)| *service == Service::Metadata);
         served.map(|(_, path)| path.to_owned()).collect()
     };
-    const PATH: &str = "openid_configuration = \"/.well-known/openid-configuration\"";
     let rfc8414 = ["/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/clients"];
     assert_eq!(metadata(&format!("{REALM}[oauth]\nopenid_configuration = false")), rfc8414);
     let both = ["/clients/.well-known/openid-configuration", "/.well-known/openid-configuration"];

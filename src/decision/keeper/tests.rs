@@ -224,7 +224,8 @@ async fn a_pinned_key_and_another_configs_algorithm_are_left_alone() {
     assert!(ensure(store, vault, &[realm(Dialect::Become)], &SETTINGS, place.clock.now()).await.unwrap());
     assert_eq!(place.the(KeyState::Active).await, other, "it signs until the next one was published long enough");
     let next = place.the(KeyState::Next).await;
-    assert_eq!(place.step(200 * HOUR).await, Some(201 * HOUR));
+    place.step(200 * HOUR).await;
+    assert_eq!(place.signs(), other);
     // Another config's keeper leaves it.
     let realms = |algorithm| vec![Arc::new(Realm { algorithm, ..Realm::clone(&realm(Dialect::Become)) })];
     assert!(

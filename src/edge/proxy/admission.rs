@@ -63,7 +63,7 @@ impl Doorman {
             }
             // It is asked once: a second time would be a defect of ours.
             Ok(Permission::AwaitKey(_) | Permission::AwaitStep(_)) => {
-                self.deny(session, exchange, Denial::of(Reason::Internal)).await?
+                self.deny(session, exchange, Denial::of(Reason::Internal)).await?;
             }
             Err(denial) => self.deny(session, exchange, denial).await?,
         }
@@ -132,19 +132,19 @@ impl Doorman {
             headers: &head.headers,
         };
         let gate = &self.0.means.gate;
-        let mut permission = self.permit(gate.view(), |view, now| match decide(view, now, &request, None) {
+        let mut permission = self.permit(&gate.view(), |view, now| match decide(view, now, &request, None) {
             Decision::Verify(job) => decide(view, now, &request, Some(&job.run(view, client, now))),
             decided => decided,
         })?;
         if let Permission::AwaitKey(awaiting) = permission {
             self.0.means.foreign.ask(&awaiting.key).await;
             let decide = |view: &View<'_>, now| decide(view, now, &request, Some(&awaiting.run(view, client, now)));
-            permission = self.permit(gate.view(), decide)?;
+            permission = self.permit(&gate.view(), decide)?;
         }
         if let Permission::AwaitStep(proof) = permission {
             let waited = gate.following().next_step().await;
             let decide = |view: &View<'_>, now| decide(view, now, &request, Some(&proof));
-            permission = self.permit(gate.view().after(waited), decide)?;
+            permission = self.permit(&gate.view().after(waited), decide)?;
         }
         Ok(permission)
     }
@@ -152,12 +152,12 @@ impl Doorman {
     /// What follows from a decision that is taken in one view.
     fn permit<'h>(
         &self,
-        view: View<'_>,
+        view: &View<'_>,
         decide: impl FnOnce(&View<'_>, Timestamp) -> Decision<'h>,
     ) -> Result<Permission, Denial> {
         let now = self.0.means.clock.now();
-        match decide(&view, now) {
-            Decision::Forward(permit) => owned(permit, &view, now).map(Permission::Forward),
+        match decide(view, now) {
+            Decision::Forward(permit) => owned(permit, view, now).map(Permission::Forward),
             Decision::Endpoint(endpoint) => Ok(Permission::Endpoint(endpoint)),
             Decision::AwaitKey(awaiting) => Ok(Permission::AwaitKey(awaiting)),
             Decision::AwaitStep(proof) => Ok(Permission::AwaitStep(proof)),

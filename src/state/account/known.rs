@@ -164,7 +164,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let pairs = text.as_bytes().chunks_exact(2);
     let whole = pairs.remainder().is_empty();
-    pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect::<Option<_>>().filter(|_| whole)
+    pairs.map(|pair| Some((digit(pair[0])? << 4) | digit(pair[1])?)).collect::<Option<_>>().filter(|_| whole)
 }
 
 #[cfg(test)]

@@ -82,3 +82,17 @@ fn the_demo_serves_it_and_says_how_to_try() {
     let second = gateway.exchanged(CLIENT, &gateway.login_apis().refresh);
     assert_eq!(gateway.revoke(CLIENT, &second).status, 200);
 }
+
+#[test]
+fn check_advises_to_write_the_algorithm_down() {
+    let (unnamed, _upstream) = config("");
+    let named = unnamed.clone().replace("[realms.oauth]", "[realms.oauth]\nalgorithm = \"EdDSA\"");
+    let advice = |config: &Config| {
+        let folder = Folder::new();
+        config.write_to(&folder);
+        let ran = folder.command("check", "");
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stdout.contains("realm 'oauth' names no algorithm") && ran.stdout.contains("algorithm = \"ES256\"")
+    };
+    assert_eq!((advice(&unnamed), advice(&named)), (true, false));
+}

@@ -53,7 +53,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_parser = kid)]
     kid: Option<String>,
     /// How its tokens are read: toc, for those of the toc API, or a TOML file. Without it they are read like Portero's
-    /// own, with every claim of those; without --kid too, they need no sid, epoch and token_use
+    /// own, with every claim that those have
     #[arg(long, value_name = "toc|FILE")]
     profile: Option<PathBuf>,
     /// Sign with it too: services behind check tokens with it. No schedule takes its place

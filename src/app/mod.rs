@@ -29,7 +29,7 @@ use crate::{
     config::{self, Report, Settings},
     decision::{FollowError, ForeignIssuerError, Site, SnapshotError, keeper::KeeperError},
     state::{
-        keys::VaultError,
+        keys::{Key, Keyring, VaultError},
         store::{StoreError, private_file::PrivateFileError},
     },
 };
@@ -97,6 +97,26 @@ pub fn environment(name: &str) -> Option<String> {
 fn warn_of_shadow_mode(site: &Site) {
     for route in site.shadow_routes() {
         tracing::warn!(route, meaning = SHADOW_MEANS, "a route is in shadow mode");
+    }
+}
+
+/// What an operator should write into the config, one sentence each, although it is good as it is.
+pub fn advice(site: &Site) -> impl Iterator<Item = String> {
+    site.realms.iter().filter(|realm| realm.keeps_algorithm).map(|realm| {
+        format!(
+            "realm '{}' names no algorithm: its first key is {}, and a realm that has keys keeps the algorithm of its active \
+             one (portero key list); write down which it is, for example algorithm = \"{}\"",
+            realm.name, realm.algorithm, realm.algorithm
+        )
+    })
+}
+
+/// Says which keys let accounts in that the store does not have.
+fn warn_of_unknown_accounts(keys: &Keyring) {
+    let anybody = |key: &&Arc<Key>| key.imported.as_ref().is_some_and(|imported| imported.unknown_accounts);
+    for key in keys.own().filter(|key| key.state.verifies()).filter(anybody) {
+        let hint = "to take tokens of known accounts only: portero key restrict KID";
+        tracing::warn!(id = %key.id, realm = %key.realm, hint, "an imported key takes tokens of unknown accounts");
     }
 }
 

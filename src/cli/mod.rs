@@ -157,6 +157,9 @@ fn check(config: &std::path::Path) -> Result<Output, CliError> {
     for route in site.shadow_routes() {
         text.extend(["\nwarning: route '", route, "' is in shadow mode: ", app::SHADOW_MEANS]);
     }
+    for advice in app::advice(site) {
+        text.extend(["\nadvice: ", &advice]);
+    }
     Ok(Output { text, json: serde_json::Value::Null })
 }
 

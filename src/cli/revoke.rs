@@ -19,7 +19,7 @@ use crate::{
     decision::{Revoked, SESSIONS_LISTED_MAX, Steward},
     domain::{KeyId, RealmName, SessionId, Timestamp, id::hex},
     rules::{dialect::AccountName, realm::Realm},
-    state::{session::Listed, token::TOKEN_BYTES_MAX},
+    state::{keys::takes_old_tokens, session::Listed, store::Store, token::TOKEN_BYTES_MAX},
 };
 
 /// What every command here takes.
@@ -151,6 +151,7 @@ impl InStore for Revoke {
                     "everything issued to '{}' of realm '{}' until now has ended",
                     account.name.name, realm.name
                 );
+                let text = text + old_tokens_end(steward.store(), &realm.name).await?;
                 Ok(said(text, "principal", &account.id.to_string()))
             }
             Self::Key { kid, .. } => revoke_key(steward, kid).await,
@@ -191,6 +192,16 @@ impl InStore for Session {
         }
         Ok(Output { text, json: sessions.iter().map(members).collect() })
     }
+}
+
+/// What is said besides where an account's tokens end and tokens without an epoch are taken.
+pub(super) async fn old_tokens_end(store: &Store, realm: &RealmName) -> Result<&'static str, CliError> {
+    let takes = takes_old_tokens(store, realm).await?;
+    Ok(if takes {
+        "; so have all of imported keys that carry no epoch, those that are minted later included"
+    } else {
+        ""
+    })
 }
 
 /// `portero revoke key` and `portero key revoke`.

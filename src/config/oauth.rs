@@ -43,6 +43,9 @@ const PATHS: [(&str, Service, &str); 6] = [
     ("metadata", Service::Metadata, "/.well-known/oauth-authorization-server"),
 ];
 
+/// Where the metadata stand once more, for stock clients; nowhere unless the file says so.
+const OPENID_CONFIGURATION: &str = "openid_configuration";
+
 /// How clients may authenticate (RFC 8414 section 2).
 const AUTHENTICATION: [&str; 2] = ["client_secret_basic", "client_secret_post"];
 
@@ -77,10 +80,12 @@ pub(super) fn read(root: &mut Section<'_>, realms: &Realms, publish_ahead: Durat
     // Keys are for everybody who checks tokens; the rest is for clients of a realm.
     let documents_only = !section.has("realm")
         && realms.of_dialect(Dialect::Oauth).is_empty()
-        && !PATHS.iter().any(|(key, service, _)| !is_key_set(*service) && section.has(key));
+        && !PATHS.iter().any(|(key, service, _)| !is_key_set(*service) && section.has(key))
+        && !section.has(OPENID_CONFIGURATION);
     let realm = if documents_only { None } else { realm(&mut section, realms) };
     let bound = section.checked("hosts", vec![], hosts);
     let served: Vec<_> = PATHS.into_iter().filter_map(|path| served(&mut section, path)).collect();
+    let configuration = openid_configuration(&mut section);
     let refresh_grace = section.or("refresh_grace", GRACE_DEFAULT, |item| item.duration(&GRACE));
     let refresh_lifetime = section.optional("refresh_lifetime", |item| item.duration(&LIFETIME));
     let cors = cors::read(&mut section, &CORS_METHODS, &CORS_FIELDS);
@@ -94,7 +99,7 @@ pub(super) fn read(root: &mut Section<'_>, realms: &Realms, publish_ahead: Durat
             Oauth { settings: None, endpoints }
         }
         (Some(realm), Some(_)) => {
-            let (metadata, further) = metadata(&section, &realm, &served);
+            let (metadata, further) = metadata(&section, &realm, &served, configuration);
             let endpoints = served.into_iter().chain(further);
             let endpoints = endpoints.filter_map(|served| endpoint(served, Some(&realm.name), &at)).collect();
             let documents_max_age = DOCUMENTS_MAX_AGE.min(publish_ahead);
@@ -151,6 +156,18 @@ fn served(section: &mut Section<'_>, (key, service, default): (&'static str, Ser
     Some(Served { service, path: path??, spot: section.spot_of(key) })
 }
 
+/// The path of [`OPENID_CONFIGURATION`], where it is switched on.
+fn openid_configuration(section: &mut Section<'_>) -> Option<Served> {
+    let path = section.checked(OPENID_CONFIGURATION, None, |item| match item.value() {
+        DeValue::Boolean(false) => Some(None),
+        DeValue::Boolean(true) => {
+            item.wrong("true is no path; say where, for example \"/.well-known/openid-configuration\"")
+        }
+        _ => canonical_path(item).map(Some),
+    });
+    Some(Served { service: Service::Metadata, path: path??, spot: section.spot_of(OPENID_CONFIGURATION) })
+}
+
 fn endpoint(served: Served, realm: Option<&RealmName>, at: &Place<'_>) -> Option<Endpoint> {
     let settings = EndpointSettings {
         pattern: pattern(at.hosts.to_vec(), &served.path, true, vec![])?,
@@ -161,35 +178,45 @@ fn endpoint(served: Served, realm: Option<&RealmName>, at: &Place<'_>) -> Option
     Some(Endpoint { settings, spot: at.spot.clone(), path: served.spot })
 }
 
-/// The metadata, and where they stand besides: for an issuer with a path, RFC 8414 section 3.1 puts
-/// that path behind the well-known one.
-fn metadata(section: &Section<'_>, realm: &Realm, served: &[Served]) -> (Map<String, Value>, Option<Served>) {
-    let Some(own) = served.iter().find(|served| served.service == Service::Metadata) else {
-        return (Map::new(), None);
-    };
+/// The metadata, and where they stand besides. For an issuer with a path, RFC 8414 section 3.1 puts that path behind the
+/// well-known one, and `OpenID` Connect Discovery section 4 puts it before.
+fn metadata(
+    section: &Section<'_>,
+    realm: &Realm,
+    served: &[Served],
+    configuration: Option<Served>,
+) -> (Map<String, Value>, Vec<Served>) {
+    let own = served.iter().find(|served| served.service == Service::Metadata);
+    if own.is_none() && configuration.is_none() {
+        return (Map::new(), vec![]);
+    }
+    let key = if own.is_some() { "metadata" } else { OPENID_CONFIGURATION };
     let uri = realm.issuer.parse::<Uri>().ok();
     let url = uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.authority()?, uri.path())));
     let Some((scheme @ ("http" | "https"), authority, path)) = url else {
         let message = format!(
-            "the issuer of realm '{}' is no URL, so it has no metadata; give the realm another issuer, or say metadata = false",
+            "the issuer of realm '{}' is no URL, so it has no metadata; give the realm another issuer, or say {key} = false",
             realm.name
         );
-        section.report("metadata", &message);
-        return (Map::new(), None);
+        section.report(key, &message);
+        return (Map::new(), vec![]);
     };
     let document = document(realm, &format!("{scheme}://{authority}"), served);
     let path = path.trim_end_matches('/');
-    let further = format!("{}{path}", own.path);
-    if path.is_empty() {
-        return (document, None);
+    if !path.is_empty() && !CanonicalPath::parse(path.as_bytes()).is_ok_and(|path| path.is_as_received()) {
+        let message =
+            format!("the path of realm '{}''s issuer is not canonical, so no request would match it", realm.name);
+        section.report(key, &message);
+        return (document, vec![]);
     }
-    if CanonicalPath::parse(further.as_bytes()).is_ok_and(|path| path.is_as_received()) {
-        let further = Served { service: Service::Metadata, path: further, spot: own.spot.clone() };
-        return (document, Some(further));
+    let copy = |path: String, spot: &Spot| Served { service: Service::Metadata, path, spot: spot.clone() };
+    let mut further = vec![];
+    if !path.is_empty() {
+        further.extend(own.map(|own| copy(format!("{}{path}", own.path), &own.spot)));
+        further.extend(configuration.as_ref().map(|named| copy(format!("{path}{}", named.path), &named.spot)));
     }
-    let message = format!("the path of realm '{}''s issuer is not canonical, so no request would match it", realm.name);
-    section.report("metadata", &message);
-    (document, None)
+    further.extend(configuration.map(|named| copy(named.path, &named.spot)));
+    (document, further)
 }
 
 /// RFC 8414 section 2. The URLs are on the issuer's host, which is where clients look for them.
@@ -216,7 +243,8 @@ fn document(realm: &Realm, origin: &str, served: &[Served]) -> Map<String, Value
     put("introspection_endpoint", introspection);
     put("jwks_uri", url(Service::Jwks));
     put("grant_types_supported", Some(json!(GrantType::ALL.map(GrantType::name))));
-    // Required, and empty: nothing here answers an authorization request.
-    put("response_types_supported", Some(json!([])));
+    // Required, and nothing here answers an authorization request: `none` is the registered type that gives nothing
+    // (OAuth 2.0 Multiple Response Type Encoding Practices, section 4). Stock clients refuse an empty list.
+    put("response_types_supported", Some(json!(["none"])));
     members
 }

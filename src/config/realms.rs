@@ -213,11 +213,14 @@ impl<'a> Keys<'_, 'a> {
                 .unwrap_or(default.allow_non_expiring),
         };
 
+        let algorithm = self.optional("algorithm", algorithm);
+
         Some(Realm {
             dialect: self.dialect,
             audience: self.optional("audience", identifier).unwrap_or_else(|| tokens.audience.clone()),
             leeway: tokens.leeway,
-            algorithm: self.optional("algorithm", algorithm).unwrap_or(self.dialect.default_algorithm()),
+            algorithm: algorithm.unwrap_or(self.dialect.default_algorithm()),
+            keeps_algorithm: algorithm.is_none() && self.dialect == Dialect::Oauth,
             lifetime: self.optional("lifetime", |item| lifetime(item, ends_with_the_day)).unwrap_or(lifetime_default),
             content_lifetime: self.optional("content_lifetime", seconds).unwrap_or(LIFETIME_DEFAULT),
             refresh_lifetime: self.optional("refresh_lifetime", seconds).unwrap_or(REFRESH_LIFETIME_DEFAULT),

@@ -3,14 +3,15 @@
 use std::{net::IpAddr, sync::Arc};
 
 use super::{
+    following::Waited,
     snapshot::View,
     trace::{Fact, Trace},
 };
 use crate::{
-    domain::{KeyId, RealmName, Reason, Secret, Timestamp},
+    domain::{Claims, EPOCH_DELETED, KeyId, RealmName, Reason, Secret, Timestamp},
     rules::issuer::Issuer,
     state::{
-        keys::Key,
+        keys::{Imported, Key},
         token::{self, TOKEN_BYTES_MAX, Verified},
     },
 };
@@ -111,6 +112,11 @@ impl Awaiting {
 }
 
 impl Proof {
+    /// That `token` was opened, for deciding again without opening it again.
+    pub(super) fn opened(token: &str, verified: Arc<Verified>) -> Self {
+        Self { token: Secret::from(token), outcome: Ok(verified) }
+    }
+
     /// What it says once the issuer of `key` was asked: what is not known now is refused.
     fn after_asking(self, key: &ForeignKey, view: &View<'_>, now: Timestamp) -> Self {
         // An issuer whose keys are out of reach can prove nothing: that is not the token's fault.
@@ -140,6 +146,24 @@ const fn came_after_the_signature(reason: Reason) -> bool {
             | Reason::WrongAudience
             | Reason::WrongTokenKind
     )
+}
+
+/// Whether a token was refused for what memory may only not know yet: an account that was made a moment ago, or an epoch
+/// that was raised. Then the store is to be followed one step further before the refusal stands.
+pub(super) fn is_perhaps_early(claims: &Claims, refused: Reason) -> bool {
+    match refused {
+        Reason::UnknownAccount => true,
+        Reason::UnknownEpoch => claims.epoch < EPOCH_DELETED,
+        _ => false,
+    }
+}
+
+/// What such a refusal is once that step was waited for. A store that could not be asked says nothing about the token.
+pub(super) fn after_waiting(refused: Reason, waited: Waited) -> Reason {
+    match waited {
+        Waited::Followed => refused,
+        Waited::InVain => Reason::Unavailable,
+    }
 }
 
 impl View<'_> {
@@ -250,16 +274,41 @@ impl View<'_> {
         }
         let key = snapshot.keys.present(&verified.key);
         trace.note(Fact::Key(verified, key.map(|key| key.state)));
-        match key {
+        let key = match key {
             None => return Err(Reason::UnknownKey),
             Some(key) if !key.state.verifies() => return Err(Reason::KeyRevoked),
-            Some(_) => {}
-        }
+            Some(key) => key,
+        };
         let revoked = self.revocations.check(&verified.claims);
         trace.note(Fact::Revocations(verified, revoked));
         revoked?;
+        if let Some(imported) = &key.imported {
+            let known = self.known::<T>(verified, imported);
+            trace.note(Fact::Account(known));
+            known?;
+        }
         if !T::REHEARSAL {
             verified.mark_good_in(self.generation);
+        }
+        Ok(())
+    }
+
+    /// Whether a token of an imported key speaks for an account that there is, in an epoch that it had. A refusal is
+    /// never remembered: the account may be made, and memory may be a step behind.
+    fn known<T: Trace>(&self, verified: &Verified, imported: &Imported) -> Result<(), Reason> {
+        let claims = &verified.claims;
+        if self.revocations.is_ahead(claims) {
+            return Err(Reason::UnknownEpoch);
+        }
+        if self.accounts.knows(&claims.realm, &claims.subject) {
+            return Ok(());
+        }
+        if !imported.unknown_accounts {
+            return Err(Reason::UnknownAccount);
+        }
+        // Once, however often it is looked through again.
+        if !T::REHEARSAL && verified.is_new() {
+            self.accounts.note_stranger(&claims.realm);
         }
         Ok(())
     }

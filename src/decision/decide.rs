@@ -6,7 +6,7 @@ use std::{borrow::Cow, sync::Arc};
 use http::{HeaderMap, Method, header};
 
 use super::{
-    authenticate::{Awaiting, Job, Proof, Unopened},
+    authenticate::{Awaiting, Job, Proof, Unopened, after_waiting, is_perhaps_early},
     snapshot::{Endpoint, Route, Snapshot, View},
     trace::{Fact, Trace},
 };
@@ -46,6 +46,9 @@ pub enum Decision<'h> {
     Verify(Job),
     /// A foreign issuer must be asked for its keys first: do so, run the job, then decide again.
     AwaitKey(Awaiting),
+    /// The store must be followed one step further first ([`Following::next_step`](super::Following::next_step)): then
+    /// decide again with this proof, in a view [`after`](View::after) that.
+    AwaitStep(Proof),
     /// A token endpoint answers it.
     Endpoint(Arc<Endpoint>),
     /// A browser asks what a page may do; it is answered here, and nothing is forwarded.
@@ -217,6 +220,7 @@ pub(super) fn decide_traced<'h>(
         Ok(Admitted::As(identity, reason)) => Decision::Forward(permit(route, path, identity, reason)),
         Ok(Admitted::After(job)) => Decision::Verify(job),
         Ok(Admitted::Awaiting(awaiting)) => Decision::AwaitKey(awaiting),
+        Ok(Admitted::AwaitingStep(proof)) => Decision::AwaitStep(proof),
         Err(refused) if !route.enforces() => {
             // Who lacks a permission has proven who they are. Who has no token that holds, has proven nothing.
             let proven = refused.identity.clone().filter(|_| refused.reason.status() == FORBIDDEN);
@@ -260,6 +264,7 @@ enum Admitted {
     As(Option<Arc<Verified>>, Reason),
     After(Job),
     Awaiting(Awaiting),
+    AwaitingStep(Proof),
 }
 
 struct Refused {
@@ -312,7 +317,16 @@ fn admit<T: Trace>(
         },
     };
     trace.note(Fact::Opened(Ok(&verified)));
-    let standing = view.standing(&verified, now, trace);
+    let mut standing = view.standing(&verified, now, trace);
+    if let Err(reason) = standing
+        && is_perhaps_early(&verified.claims, reason)
+        && !T::REHEARSAL
+    {
+        match view.waited {
+            None => return Ok(Admitted::AwaitingStep(Proof::opened(credential.text()?, verified))),
+            Some(waited) => standing = Err(after_waiting(reason, waited)),
+        }
+    }
     if standing.is_ok() {
         trace.note(Fact::Policy(policy, &verified.claims));
     }

@@ -73,7 +73,9 @@ impl Follower {
         // Watched before it is read, so that no change falls in between.
         let watch = store.watch().await?;
         let mut follower = Self { store, reading, vault, gate, clock, metrics, watch, seen: 0, keys_revision: vec![] };
+        let step = follower.gate.following().begin(follower.clock.instant());
         follower.catch_up().await?;
+        follower.gate.following().complete(step);
         Ok(follower)
     }
 
@@ -93,6 +95,7 @@ impl Follower {
                 _ = stop.wait_for(|stop| *stop) => break,
                 _ = ticks.tick() => {}
             }
+            let begun = self.gate.following().begin(clock.instant());
             let mut late = behind;
             let done = {
                 let mut catching = pin!(self.step(behind));
@@ -110,6 +113,7 @@ impl Follower {
             };
             match done {
                 Ok(lag) => {
+                    self.gate.following().complete(begun);
                     if behind {
                         tracing::info!("the store is followed again");
                     }
@@ -120,6 +124,7 @@ impl Follower {
                     followed = clock.instant();
                 }
                 Err(error) => {
+                    self.gate.following().away();
                     let text = error.to_string();
                     if said.as_ref() != Some(&text) {
                         tracing::error!(error = text, "the store cannot be followed; what is in force stays in force");
@@ -134,6 +139,7 @@ impl Follower {
                 }
             }
         }
+        self.gate.following().away();
         self.watch.close().await;
     }
 
@@ -182,6 +188,7 @@ impl Follower {
             self.seen = seen;
             lag = Some(self.clock.now().since(last.created_at));
         }
+        self.gate.accounts().follow(&self.reading).await?;
         let revision = self.vault.revision().await?;
         if revision != self.keys_revision {
             self.gate.refresh_keys(&self.vault).await?;

@@ -27,7 +27,8 @@ impl View<'_> {
     /// minted, or a new one. An Ed25519 signature costs about as much as checking one.
     ///
     /// # Errors
-    /// [`Reason::Unavailable`] when there is no key to sign with: nothing is forwarded then.
+    /// [`Reason::Unavailable`] when there is no key to sign with: nothing is forwarded then. [`Reason::Expired`] when the
+    /// client's token has ended and only the leeway lets it pass: what would be minted for it has ended too.
     pub fn internal_token(
         &self,
         verified: &Verified,
@@ -46,6 +47,11 @@ impl View<'_> {
         let claims = &verified.claims;
         let end = now.plus(INTERNAL_LIFETIME);
         let end = claims.expires_at.map_or(end, |original| end.min(original));
+        // As `exp` has it: whole seconds.
+        let end = Timestamp::from_secs(end.as_secs());
+        if end <= now {
+            return Err(Reason::Expired);
+        }
         let payload = payload(issuer, upstream, claims, verified.issuer.issuer(), now, end);
         let token = key.sign(INTERNAL_TYPE, &payload).map_err(|error| {
             tracing::error!(%error, "an internal token could not be minted");
@@ -58,7 +64,7 @@ impl View<'_> {
             upstream: Arc::clone(upstream),
             key: Arc::clone(key),
             // In its first half, so that what the upstream receives lives for a while.
-            renew_at: now.plus((end.since(now) / 2).max(REUSED_MIN)),
+            renew_at: now.plus((end.since(now) / 2).max(REUSED_MIN)).min(end),
             authorization: authorization.clone(),
         });
         Ok(authorization)

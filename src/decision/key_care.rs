@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    schedule::{OwnKeys, Owner, RETIRING_KEYS_MAX, Settings},
+    schedule::{OwnKeys, Owner, RETIRING_KEYS_MAX, Settings, spelt},
     steward::{Steward, StewardError, not_found},
 };
 use crate::{
@@ -46,6 +46,7 @@ impl Steward {
     pub async fn rotate_key(&self, owner: &Owner, settings: &Settings, at_once: bool) -> Result<Rotated, StewardError> {
         let now = self.clock.now();
         let records = self.vault.records().await?;
+        let owner = &owner.clone().settled(&records);
         let keys = OwnKeys::of(&owner.name, &records);
         let (realm, seen) = (&owner.name, keys.active.map(|key| &key.id));
         if !at_once {
@@ -164,6 +165,16 @@ impl Steward {
         Ok(())
     }
 
+    /// Has an imported key take tokens of accounts that the store has, and of no others.
+    pub async fn restrict_key(&self, id: &KeyId) -> Result<(), StewardError> {
+        if !self.vault.restrict(id).await? {
+            return Err(not_found("imported key in force", id.to_string(), ""));
+        }
+        self.put_keys_in_force().await?;
+        tracing::info!(%id, "an imported key takes tokens of known accounts only");
+        Ok(())
+    }
+
     /// When a key of `owner` that stops signing now retires; `None` is never by itself.
     pub async fn retirement(&self, owner: &Owner, settings: &Settings) -> Result<Option<Timestamp>, StewardError> {
         Ok(owner.retires_at(&self.store, settings, self.clock.now()).await?)
@@ -186,8 +197,4 @@ impl Steward {
         }
         Ok(())
     }
-}
-
-fn spelt(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.as_millis()).map_or_else(|_| at.as_millis().to_string(), |at| at.to_string())
 }

@@ -67,6 +67,7 @@ mod tests {
             audience: "api".into(),
             leeway: Duration::ZERO,
             algorithm: Dialect::Become.default_algorithm(),
+            keeps_algorithm: false,
             lifetime: Lifetime::Fixed(Duration::from_secs(lifetime)),
             content_lifetime: Duration::ZERO,
             refresh_lifetime: Duration::ZERO,

@@ -5,7 +5,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::snapshot::Gate;
+use super::{snapshot::Gate, standing::check_standing};
 use crate::{
     domain::{Clock, Reason, Secret, SessionId, Subject, Timestamp, TokenKind},
     rules::{
@@ -17,7 +17,7 @@ use crate::{
         account::{self, Account, Hasher},
         session,
         store::{Store, StoreError},
-        token::{self, NewToken},
+        token::{self, NewToken, Verified},
     },
 };
 
@@ -111,15 +111,12 @@ impl Registrar {
     /// The rejection that the realm's contract words.
     pub async fn refresh(&self, realm: &Realm, token: &Secret, client: IpAddr) -> Result<Grant, Rejection> {
         let now = self.clock.now();
-        let claims = {
-            let view = self.gate.view();
-            let opened = view.open(token.expose(), Some(client), now).map_err(|reason| match reason {
-                Reason::TooManyBadTokens => Rejection::ThrottledAddress { retry_after: RETRY_UNAVAILABLE },
-                _ => Rejection::InvalidRefreshToken,
-            })?;
-            view.check_standing(&opened, now).map_err(|_| Rejection::InvalidRefreshToken)?;
-            opened.claims
-        };
+        let opened = self.gate.view().open(token.expose(), Some(client), now).map_err(|reason| match reason {
+            Reason::TooManyBadTokens => Rejection::ThrottledAddress { retry_after: RETRY_UNAVAILABLE },
+            _ => Rejection::InvalidRefreshToken,
+        })?;
+        self.check_standing(&opened).await.map_err(|away| away.unwrap_or(Rejection::InvalidRefreshToken))?;
+        let claims = opened.claims;
         let session = claims.session.ok_or(Rejection::InvalidRefreshToken)?;
         if claims.realm != realm.name || claims.kind != TokenKind::Refresh {
             return Err(Rejection::InvalidRefreshToken);
@@ -127,13 +124,19 @@ impl Registrar {
         self.refuse_exchanged(token, now).await?;
         let Subject::Account(subject) = claims.subject else { return Err(Rejection::InvalidRefreshToken) };
         let account = account::find_by_id(&self.store, subject).await.map_err(|error| unavailable(&error))?;
-        let account = account
-            .filter(|account| !account.disabled && !account.locked && account.epoch <= claims.epoch)
-            .ok_or(Rejection::InvalidRefreshToken)?;
+        let account = account.filter(|account| account.renews(claims.epoch)).ok_or(Rejection::InvalidRefreshToken)?;
         let kinds = [TokenKind::Access, TokenKind::Content];
         let (holder, epoch) = (account.holder(), account.epoch);
         self.continue_session(realm, Issue { holder, epoch, session, kinds: &kinds, validity: Validity::Realm, now })
             .await
+    }
+
+    /// Whether an opened token holds. An error is what to answer where that cannot be said now, and `None` where it does
+    /// not hold.
+    pub(super) async fn check_standing(&self, opened: &Verified) -> Result<(), Option<Rejection>> {
+        check_standing(&self.gate, opened, &*self.clock).await.map_err(|reason| {
+            (reason == Reason::Unavailable).then_some(Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE })
+        })
     }
 
     /// Gives more tokens of a session that is open.

@@ -66,6 +66,14 @@ impl Owner {
         realms.into_iter().map(Self::realm).chain([Self::internal()]).collect()
     }
 
+    /// This owner as these keys have it: one that names no algorithm keeps that of its active key.
+    #[must_use]
+    pub fn settled(self, records: &[KeyRecord]) -> Self {
+        let keeps = self.realm.as_ref().is_some_and(|realm| realm.keeps_algorithm);
+        let active = OwnKeys::of(&self.name, records).active.filter(|_| keeps);
+        Self { algorithm: active.map_or(self.algorithm, |active| active.algorithm), ..self }
+    }
+
     /// When a key that stops signing `now` retires: when the last token that it can have signed has ended, under
     /// any config that a gateway had, and everybody has seen that. `None` where tokens live for ever.
     pub async fn retires_at(
@@ -86,15 +94,23 @@ impl Owner {
     pub fn due(&self, records: &[KeyRecord], settings: &Settings, now: Timestamp) -> Due {
         let keys = OwnKeys::of(&self.name, records);
         let Some(active) = keys.active else { return Due::Replace { seen: None } };
+        let fits = |next: &&KeyRecord| next.algorithm == self.algorithm;
         if active.algorithm != self.algorithm {
-            return Due::Replace { seen: Some(active.id.clone()) };
+            let Some(next) = keys.next.filter(fits) else { return Due::Replace { seen: Some(active.id.clone()) } };
+            return match next.created_at.plus(settings.publish_ahead) {
+                ready if ready <= now => Due::Promote { next: next.id.clone(), seen: active.id.clone() },
+                ready => Due::Later(Some(ready)),
+            };
+        }
+        if let Some(next) = keys.next.filter(|next| !fits(next)) {
+            return Due::Discard { next: next.id.clone() };
         }
         if active.pinned {
             return Due::Later(None);
         }
         let began = active.activated_at.unwrap_or(active.created_at);
         let ends = settings.rotate_every.map(|every| began.plus(every));
-        if let Some(next) = keys.next.filter(|next| next.algorithm == self.algorithm) {
+        if let Some(next) = keys.next {
             let ready = next.created_at.plus(settings.publish_ahead);
             let at = if next.asked { Some(ready) } else { ends.map(|ends| ends.max(ready)) };
             return match at {
@@ -105,10 +121,8 @@ impl Owner {
         if keys.retiring >= RETIRING_KEYS_MAX {
             return Due::TooMany;
         }
-        let asked = keys.next.is_some_and(|next| next.asked);
         match ends.map(|ends| ends.minus(settings.publish_ahead)) {
-            _ if asked => Due::Prepare { seen: active.id.clone(), asked },
-            Some(at) if at <= now => Due::Prepare { seen: active.id.clone(), asked },
+            Some(at) if at <= now => Due::Prepare { seen: active.id.clone(), asked: false },
             at => Due::Later(at),
         }
     }
@@ -117,11 +131,17 @@ impl Owner {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// Another key must sign at once: there is none, or the config asks for another algorithm. Whoever asks for
-    /// that does not want tokens of the old one for another day.
+    /// A key of the config's algorithm is missing. Where none signs it must sign at once; where one of another algorithm
+    /// does, it is published first. The latter only who takes over a config may do.
     Replace {
         /// The key that signs now.
         seen: Option<KeyId>,
+    },
+    /// The next key is of another algorithm than the config says: it was made under another config. Only who takes over
+    /// a config may discard it.
+    Discard {
+        /// It.
+        next: KeyId,
     },
     /// A next key is to be published.
     Prepare {
@@ -167,6 +187,11 @@ impl<'r> OwnKeys<'r> {
     }
 }
 
+/// A point in time as RFC 3339 has it, for people.
+pub(super) fn spelt(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.as_millis()).map_or_else(|_| at.as_millis().to_string(), |at| at.to_string())
+}
+
 /// When the next key retires by itself.
 #[must_use]
 pub fn next_retirement(records: &[KeyRecord]) -> Option<Timestamp> {
@@ -191,6 +216,7 @@ mod tests {
             imported: false,
             pinned: false,
             asked: false,
+            unknown_accounts: false,
             profile: None,
             created_at,
             activated_at: (state == KeyState::Active).then_some(created_at),
@@ -243,7 +269,18 @@ mod tests {
         assert_eq!(due(&keys, &SETTINGS, at(0)), Due::Replace { seen: Some(KeyId::from_text("a")) });
         keys[0] = key("a", KeyState::Active, at(0));
         keys.push(KeyRecord { algorithm: Algorithm::Es256, asked: true, ..key("b", KeyState::Next, at(0)) });
-        assert_eq!(due(&keys, &SETTINGS, at(0)), Due::Prepare { seen: KeyId::from_text("a"), asked: true });
+        assert_eq!(due(&keys, &SETTINGS, at(0)), Due::Discard { next: KeyId::from_text("b") });
+    }
+
+    #[test]
+    fn a_key_of_a_changed_algorithm_is_published_before_it_signs() {
+        let (seen, next) = (KeyId::from_text("a"), KeyId::from_text("b"));
+        let mut keys = vec![KeyRecord { algorithm: Algorithm::Hs256, ..key("a", KeyState::Active, at(0)) }];
+        let never = Settings { rotate_every: None, ..SETTINGS };
+        assert_eq!(due(&keys, &never, at(5)), Due::Replace { seen: Some(seen.clone()) });
+        keys.push(key("b", KeyState::Next, at(5)));
+        assert_eq!(due(&keys, &never, at(5)), Due::Later(Some(at(6))));
+        assert_eq!(due(&keys, &never, at(6)), Due::Promote { next, seen });
     }
 
     #[test]

@@ -10,7 +10,10 @@ use http::{HeaderName, HeaderValue, header};
 use prometheus::Histogram;
 use thiserror::Error;
 
-use super::site::{EndpointSettings, Mode, OauthSettings, RouteSettings, Service, Site};
+use super::{
+    following::{Following, Waited},
+    site::{EndpointSettings, Mode, OauthSettings, RouteSettings, Service, Site},
+};
 use crate::{
     domain::RealmName,
     observe::metrics::{EndpointMetrics, Metrics, RouteMetrics},
@@ -24,6 +27,7 @@ use crate::{
         route::Router,
     },
     state::{
+        account::KnownAccounts,
         keys::{Key, Keyring, Vault, VaultError},
         revocation::Revocations,
         token::{CacheSettings, Issuers, Realms, VerifiedTokens},
@@ -247,6 +251,8 @@ pub struct Gate {
     refreshing: tokio::sync::Mutex<()>,
     verified: VerifiedTokens,
     revocations: Revocations,
+    accounts: KnownAccounts,
+    following: Following,
     scrutiny: Scrutiny,
 }
 
@@ -260,6 +266,8 @@ impl Gate {
             refreshing: tokio::sync::Mutex::new(()),
             verified: VerifiedTokens::new(cache),
             revocations: Revocations::default(),
+            accounts: KnownAccounts::default(),
+            following: Following::default(),
             scrutiny: Scrutiny::new(scrutiny),
         }
     }
@@ -274,7 +282,9 @@ impl Gate {
             snapshot: self.snapshot.load(),
             verified: &self.verified,
             revocations: &self.revocations,
+            accounts: &self.accounts,
             scrutiny: &self.scrutiny,
+            waited: None,
         }
     }
 
@@ -292,6 +302,10 @@ impl Gate {
         let _refreshing = self.refreshing.lock().await;
         let own = vault.load().await?;
         self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_own(&own))));
+        // Afterwards, so that a revoked key never waits for it. Tokens of a new key wait for the follower until then.
+        let imported = own.own().filter(|key| key.imported.is_some() && key.state.verifies());
+        let realms = imported.map(|key| key.realm.clone()).collect();
+        self.accounts.keep(vault.store(), &realms).await?;
         Ok(())
     }
 
@@ -317,6 +331,18 @@ impl Gate {
         &self.revocations
     }
 
+    /// The accounts of realms that have imported keys.
+    #[must_use]
+    pub const fn accounts(&self) -> &KnownAccounts {
+        &self.accounts
+    }
+
+    /// How far the store is followed.
+    #[must_use]
+    pub const fn following(&self) -> &Following {
+        &self.following
+    }
+
     /// The tokens that were verified.
     #[must_use]
     pub fn verified(&self) -> &VerifiedTokens {
@@ -330,10 +356,19 @@ pub struct View<'g> {
     pub(super) snapshot: Guard<Arc<Snapshot>>,
     pub(super) verified: &'g VerifiedTokens,
     pub(super) revocations: &'g Revocations,
+    pub(super) accounts: &'g KnownAccounts,
     pub(super) scrutiny: &'g Scrutiny,
+    /// What came of waiting for the store to be followed, where that was asked for.
+    pub(super) waited: Option<Waited>,
 }
 
 impl View<'_> {
+    /// The view of a request that has waited for the store to be followed: it is decided now.
+    #[must_use]
+    pub fn after(self, waited: Waited) -> Self {
+        Self { waited: Some(waited), ..self }
+    }
+
     /// The snapshot that this request sees.
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {

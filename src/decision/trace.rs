@@ -68,6 +68,8 @@ pub(super) enum Fact<'a> {
     Key(&'a Verified, Option<KeyState>),
     /// Whether the token, its session or its principal is revoked.
     Revocations(&'a Verified, Result<(), Reason>),
+    /// Whether the account of an imported key's token exists, and had the token's epoch.
+    Account(Result<(), Reason>),
     /// What the policy says about the claims.
     Policy(&'a Policy, &'a Claims),
 }

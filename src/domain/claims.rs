@@ -117,6 +117,9 @@ impl fmt::Display for PrincipalKind {
     }
 }
 
+/// The epoch of a deleted principal: above all that a token can carry, so that none ever passes.
+pub const EPOCH_DELETED: u32 = i32::MAX.unsigned_abs();
+
 /// The content of a token, after its signature and its registered claims were checked.
 ///
 /// The same struct goes into minting and comes out of verification, whatever the wire format.

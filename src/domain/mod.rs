@@ -9,7 +9,7 @@ pub mod reason;
 pub mod secret;
 
 pub use algorithm::Algorithm;
-pub use claims::{Claims, PrincipalKind, Subject, TokenKind};
+pub use claims::{Claims, EPOCH_DELETED, PrincipalKind, Subject, TokenKind};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use id::{KeyId, PrincipalId, RealmName, RevocationId, SessionId};
 pub use reason::Reason;

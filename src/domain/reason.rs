@@ -55,6 +55,10 @@ pub enum Reason {
     SessionRevoked,
     /// Its principal was disabled, deleted, or given a new password or role.
     PrincipalRevoked,
+    /// The store has no such account.
+    UnknownAccount,
+    /// The principal never had this epoch.
+    UnknownEpoch,
     /// A token of a realm that the route does not accept.
     RealmNotAccepted,
     /// A refresh or content token where an access token is asked for, or the other way round.
@@ -102,7 +106,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for resolving metric handles ahead.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 46] = [
         Self::Public,
         Self::Authenticated,
         Self::Anonymous,
@@ -127,6 +131,8 @@ impl Reason {
         Self::TokenRevoked,
         Self::SessionRevoked,
         Self::PrincipalRevoked,
+        Self::UnknownAccount,
+        Self::UnknownEpoch,
         Self::RealmNotAccepted,
         Self::WrongTokenKind,
         Self::RoleMissing,
@@ -177,6 +183,8 @@ impl Reason {
             Self::TokenRevoked => "token_revoked",
             Self::SessionRevoked => "session_revoked",
             Self::PrincipalRevoked => "principal_revoked",
+            Self::UnknownAccount => "unknown_account",
+            Self::UnknownEpoch => "unknown_epoch",
             Self::RealmNotAccepted => "realm_not_accepted",
             Self::WrongTokenKind => "wrong_token_kind",
             Self::RoleMissing => "role_missing",

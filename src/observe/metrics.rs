@@ -50,6 +50,7 @@ pub struct Metrics {
     pub token_cache_entries: IntGauge,
     pub revocations: IntGaugeVec,
     pub revocation_lag_seconds: Gauge,
+    pub unknown_account_tokens: IntCounterVec,
     pub key_age_seconds: GaugeVec,
     pub upstream_healthy: IntGaugeVec,
     pub upstream_requests_in_flight: IntGaugeVec,
@@ -117,6 +118,11 @@ impl Metrics {
             revocation_lag_seconds: family.float(
                 "portero_revocation_lag_seconds",
                 "From the last revocation's commit until it was in force here.",
+            )?,
+            unknown_account_tokens: family.counters(
+                "portero_unknown_account_tokens_total",
+                "Tokens of accounts that the store does not have, let through under imported keys.",
+                &["realm"],
             )?,
             key_age_seconds: family.floats(
                 "portero_key_age_seconds",

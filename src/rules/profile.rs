@@ -18,6 +18,10 @@ pub struct ClaimProfile {
     pub optional: Vec<Optional>,
     /// Claims that must have exactly this value, so that the old API's refresh tokens, say, are no access tokens.
     pub require: Map<String, Value>,
+    /// Whether tokens of accounts that the store does not have are taken; default false. It is kept beside the profile,
+    /// since an operator may change it: what is read from the store never has it.
+    #[serde(skip_serializing)]
+    pub unknown_accounts: bool,
     /// Their `iss`, where it is not the realm's.
     pub issuer: Option<String>,
     /// Their `aud`, where it is not the realm's.
@@ -79,6 +83,7 @@ impl Default for ClaimProfile {
             unnamed: false,
             optional: vec![],
             require: Map::new(),
+            unknown_accounts: false,
             issuer: None,
             audience: None,
             expiry: "exp".to_owned(),

@@ -25,6 +25,8 @@ pub struct Realm {
     pub leeway: Duration,
     /// The algorithm of new tokens.
     pub algorithm: Algorithm,
+    /// Whether an active key of another algorithm stays: the realm is one of OAuth's and names none.
+    pub keeps_algorithm: bool,
     /// Life of access tokens.
     pub lifetime: Lifetime,
     /// Life of content tokens (`apis`).
@@ -123,6 +125,7 @@ mod tests {
             audience: "api".into(),
             leeway: Duration::from_secs(30),
             algorithm: Algorithm::Hs256,
+            keeps_algorithm: false,
             lifetime: Lifetime::EndOfDay,
             content_lifetime: Duration::from_secs(3600),
             refresh_lifetime: Duration::from_secs(12 * 3600),

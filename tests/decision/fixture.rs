@@ -76,6 +76,7 @@ pub(crate) fn realm(name: &str, dialect: Dialect, algorithm: Algorithm) -> Realm
         audience: "api".into(),
         leeway: LEEWAY,
         algorithm,
+        keeps_algorithm: false,
         lifetime: Lifetime::Fixed(LIFETIME),
         content_lifetime: LIFETIME,
         refresh_lifetime: Duration::from_hours(12),
@@ -242,6 +243,7 @@ pub(crate) enum Outcome {
     Deny(Reason),
     Endpoint,
     Preflight,
+    AwaitStep,
 }
 
 impl From<Decision<'_>> for Outcome {
@@ -252,6 +254,7 @@ impl From<Decision<'_>> for Outcome {
             Decision::Endpoint(_) => Self::Endpoint,
             Decision::Preflight(_) => Self::Preflight,
             Decision::Verify(_) | Decision::AwaitKey(_) => panic!("a proof was given and another is asked for"),
+            Decision::AwaitStep(_) => Self::AwaitStep,
         }
     }
 }

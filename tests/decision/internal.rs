@@ -101,6 +101,28 @@ fn it_never_outlives_the_clients_token() {
 }
 
 #[test]
+fn it_is_never_minted_or_handed_out_expired() {
+    let gate = gate_with(&[internal_key()]);
+    let holder = holder();
+    let mut short = new_token(&holder);
+    let end = NOW.plus(Duration::from_secs(20));
+    short.expires_at = Some(end);
+    let original = mint(&gate, "sws", &short);
+    // Within the leeway the client's token passes, and there is nothing left to exchange it for.
+    for after in [0, 1, 1_000, 17_000, 29_999] {
+        let now = end.plus(Duration::from_millis(after));
+        assert_eq!(exchanged(&gate, &original, "crm", now), Err(Reason::Expired), "{after} ms after its end");
+    }
+    for before in [1, 500, 999, 1_001, 10_000] {
+        let now = end.minus(Duration::from_millis(before));
+        let minted = part(&exchanged(&gate, &original, "crm", now).unwrap(), 1);
+        assert_eq!(minted["exp"], end.as_secs(), "{before} ms before its end");
+    }
+    // The last one is not handed out once more, although it was minted less than a second ago.
+    assert_eq!(exchanged(&gate, &original, "crm", end.plus(Duration::from_millis(400))), Err(Reason::Expired));
+}
+
+#[test]
 fn a_key_that_was_replaced_signs_no_more_and_none_at_all_is_no_token() {
     let gate = gate_with(&[internal_key()]);
     let original = mint(&gate, "sws", &new_token(&holder()));

@@ -7,6 +7,7 @@ mod explain;
 mod fail_closed;
 mod fixture;
 mod hot;
+mod imported;
 mod internal;
 mod issuers;
 mod policy;

@@ -157,6 +157,14 @@ fn keys_change_with_a_config_that_was_taken_over_and_with_no_other() {
 
     fs::write(gateway.folder.config(), changed).unwrap();
     gateway.process.signal("HUP");
+    let published = gateway.process.event("a key of another algorithm is published, and signs later");
+    assert_eq!((&published["realm"], &published["algorithm"]), (&"become".into(), &"EdDSA".into()));
+    gateway.process.event("the config was taken over");
+    assert!(
+        algorithm(&gateway.login(Contract::Become)).contains("HS256"),
+        "whoever has our keys must hear of it first"
+    );
+    gateway.command("key rotate --realm become --now", "").succeeded();
     wait_until("the new algorithm", PATIENCE, || algorithm(&gateway.login(Contract::Become)).contains("EdDSA"));
     assert_eq!(gateway.status("/become", &old), 200, "the old key verifies on");
     assert_eq!(gateway.status("/become", &gateway.login(Contract::Become)), 200);

@@ -10,7 +10,7 @@ use rcgen::KeyPair;
 use serde_json::{Map, Value, json};
 
 use crate::support::{
-    BESIDE, Config, Gateway, Upstream, get,
+    BESIDE, Config, Database, Gateway, Upstream, get,
     pen::{Pen, encode, json as text, object, with, without},
     wait_until,
 };
@@ -46,7 +46,13 @@ fn gateway_with(upstream: &Upstream, pems: &[(&str, &str, &str)]) -> Gateway {
     for (kid, algorithm, material) in pems.iter().chain(&[(KID, "HS256", SECRET)]) {
         folder.command(&format!("key import --realm sws --algorithm {algorithm} --kid {kid}"), material).succeeded();
     }
-    Gateway::run(folder)
+    let gateway = Gateway::run(folder);
+    // The account that the claims above speak for, under the id that they have.
+    Database::of(&gateway).execute(
+        "INSERT INTO principals (id, realm, kind, name, password_hash, created_at) \
+         VALUES (x'b331336a46f44fe4a8503208bfc2c398', 'sws', 'user', 'ana', '-', 0)",
+    );
+    gateway
 }
 
 /// Sends every token in a request of its own and holds the answer, the log and the metrics against what is

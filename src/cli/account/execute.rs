@@ -10,6 +10,7 @@ use super::{
 use crate::{
     cli::{
         output::{CliError, Output},
+        revoke::old_tokens_end,
         secret::{self, SecretArgs, Source},
     },
     decision::accounts,
@@ -122,12 +123,14 @@ async fn switch<N: Naming>(context: &Context<'_>, target: &Target<N>, switch: Sw
         Switch::Locked(on) => account::set_locked(store, realm, &name, on).await?,
     }
     let done = match switch {
-        Switch::Disabled(true) => "is disabled, and its tokens have ended",
-        Switch::Disabled(false) => "is enabled",
-        Switch::Locked(true) => "is locked",
-        Switch::Locked(false) => "is unlocked",
+        Switch::Disabled(true) => {
+            format!("is disabled, and its tokens have ended{}", old_tokens_end(store, realm).await?)
+        }
+        Switch::Disabled(false) => "is enabled".to_owned(),
+        Switch::Locked(true) => "is locked".to_owned(),
+        Switch::Locked(false) => "is unlocked".to_owned(),
     };
-    Ok(show::changed(&existing(context, target).await?, done, None))
+    Ok(show::changed(&existing(context, target).await?, &done, None))
 }
 
 async fn set_role<N: Naming>(

@@ -47,6 +47,7 @@ fn realms() -> Vec<Arc<Realm>> {
             audience: "api".into(),
             leeway: Duration::from_secs(30),
             algorithm: dialect.default_algorithm(),
+            keeps_algorithm: false,
             lifetime: Lifetime::EndOfDay,
             content_lifetime: Duration::from_secs(3600),
             refresh_lifetime: Duration::from_secs(3600),

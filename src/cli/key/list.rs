@@ -28,7 +28,16 @@ pub(super) async fn list(steward: &Steward, realm: Option<&RealmName>) -> Result
         })
         .collect();
     let headings = ["KID", "REALM", "ALGORITHM", "STATE", "CREATED", "SIGNS SINCE", "RETIRES", "NOTES"];
-    Ok(Output { text: table(headings, &rows), json: keys.into_iter().map(members).collect() })
+    let mut text = table(headings, &rows);
+    for key in keys.iter().filter(|key| takes_anybody(key)) {
+        let id = &key.id;
+        let warning = format!(
+            "\nkey {id} takes tokens of accounts that the store does not have, and nobody can end those of one account; \
+             to take tokens of known accounts only: portero key restrict {id}"
+        );
+        text.push_str(&warning);
+    }
+    Ok(Output { text, json: keys.into_iter().map(members).collect() })
 }
 
 /// What stands under RETIRES.
@@ -41,6 +50,10 @@ fn retires(key: &KeyRecord) -> String {
     }
 }
 
+fn takes_anybody(key: &KeyRecord) -> bool {
+    key.unknown_accounts && key.state.verifies()
+}
+
 fn notes(key: &KeyRecord) -> Vec<&'static str> {
     let unnamed = key.profile.as_ref().is_some_and(|profile| profile.unnamed);
     let notes = [
@@ -50,6 +63,7 @@ fn notes(key: &KeyRecord) -> Vec<&'static str> {
         ("claim profile", key.profile.is_some()),
         ("tokens without kid", unnamed),
         ("asked for", key.asked),
+        ("unknown accounts", takes_anybody(key)),
     ];
     notes.into_iter().filter(|(_, holds)| *holds).map(|(note, _)| note).collect()
 }
@@ -70,6 +84,7 @@ fn members(key: &KeyRecord) -> Value {
         ("pinned", key.pinned.into()),
         ("verify_only", key.verify_only.into()),
         ("asked", key.asked.into()),
+        ("unknown_accounts", key.unknown_accounts.into()),
         ("profile", serde_json::to_value(&key.profile).unwrap_or_default()),
     ]))
 }

@@ -62,6 +62,14 @@ pub(super) enum Command {
         #[arg(value_name = "KID")]
         kid: String,
     },
+    /// Take tokens of an imported key for accounts that the store has, and for no others
+    Restrict {
+        #[command(flatten)]
+        common: Common,
+        /// The key's id
+        #[arg(value_name = "KID")]
+        kid: String,
+    },
     /// Take over a key from outside, so that its tokens keep working
     Import(Box<import::Arguments>),
     /// Print public keys, for who checks tokens elsewhere
@@ -95,6 +103,7 @@ impl Command {
             | Self::Rotate { common, .. }
             | Self::Retire { common, .. }
             | Self::Revoke { common, .. }
+            | Self::Restrict { common, .. }
             | Self::ExportPublic { common, .. }
             | Self::Reseal { common, .. } => common,
             Self::Import(arguments) => &arguments.common,
@@ -113,6 +122,7 @@ impl InStore for Command {
             Self::Rotate { realm, now, .. } => rotate::rotate(settings, steward, realm.as_ref(), *now).await,
             Self::Retire { kid, force, .. } => rotate::retire(steward, kid, *force).await,
             Self::Revoke { kid, .. } => revoke_key(steward, kid).await,
+            Self::Restrict { kid, .. } => restrict(steward, kid).await,
             Self::Import(arguments) => import::import(settings, steward, arguments).await,
             Self::ExportPublic { realm, kid, format, .. } => {
                 let which = export::Which { realm: realm.as_ref(), kid: kid.as_deref() };
@@ -152,6 +162,12 @@ async fn reseal(settings: &Settings, steward: &Steward, to: Option<&std::path::P
     let text = format!("{keys} keys are sealed under the master key of {file}; {advice}");
     let json = Value::Object(object([("resealed", keys.into()), ("master_key_file", file.into())]));
     Ok(Output { text, json })
+}
+
+async fn restrict(steward: &Steward, kid: &str) -> Result<Output, CliError> {
+    steward.restrict_key(&key_id(kid)).await?;
+    let text = format!("key {kid} takes tokens of accounts that the store has, and of no others");
+    Ok(Output { text, json: Value::Object(object([("restricted", kid.into())])) })
 }
 
 fn key_id(kid: &str) -> KeyId {

@@ -320,6 +320,13 @@ impl Trace for Steps<'_> {
                     format!("neither the token, its login{session} nor its principal is revoked"),
                 );
             }
+            Fact::Account(checked) => {
+                self.judge(
+                    "account",
+                    checked,
+                    "the imported key's token speaks for an account that may have it".to_owned(),
+                );
+            }
             Fact::Policy(policy, claims) => self.policy(policy, claims),
         }
     }

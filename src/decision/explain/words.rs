@@ -145,6 +145,8 @@ pub(super) const fn words(reason: Reason) -> &'static str {
         Reason::TokenRevoked => "the token is revoked",
         Reason::SessionRevoked => "the login that gave it is revoked",
         Reason::PrincipalRevoked => "what its principal had until a later point was revoked",
+        Reason::UnknownAccount => "the store has no such account, and the key's profile asks for one",
+        Reason::UnknownEpoch => "its account never had the epoch that it carries",
         Reason::TooManyBadTokens => {
             "too many bad tokens came from this client: none of its unknown ones is checked for a while"
         }

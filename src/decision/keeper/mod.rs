@@ -7,7 +7,7 @@ use thiserror::Error;
 use tokio::{sync::watch, time::timeout};
 
 use super::{
-    schedule::{Due, Owner, RETIRED_KEPT, Settings, next_retirement},
+    schedule::{Due, Owner, RETIRED_KEPT, Settings, next_retirement, spelt},
     snapshot::Gate,
 };
 use crate::{
@@ -54,7 +54,8 @@ pub struct Keeper {
     said_too_many: bool,
 }
 
-/// Makes a signing key for each realm that has none, or whose algorithm changed; the old key then verifies on.
+/// Makes a signing key for each realm that has none, and publishes a next one where the algorithm changed, which signs
+/// when it was published long enough. A next key of an algorithm that the config no longer says is discarded.
 /// For a gateway before its first request. Answers whether anything changed.
 pub async fn ensure(
     store: &Store,
@@ -66,11 +67,30 @@ pub async fn ensure(
     let records = vault.records().await?;
     let mut changed = false;
     for owner in Owner::all(realms) {
-        if let Due::Replace { seen } = owner.due(&records, settings, now) {
-            let retires_at = owner.retires_at(store, settings, now).await?;
-            let fate = Fate::Retiring { retires_at };
-            changed |= vault.replace(&owner.name, owner.algorithm, seen.as_ref(), fate, now).await?.is_some();
-        }
+        let owner = owner.settled(&records);
+        let (realm, algorithm) = (&owner.name, owner.algorithm);
+        changed |= match owner.due(&records, settings, now) {
+            Due::Replace { seen: None } => {
+                let fate = Fate::Retiring { retires_at: owner.retires_at(store, settings, now).await? };
+                vault.replace(realm, algorithm, None, fate, now).await?.is_some()
+            }
+            Due::Replace { seen: Some(seen) } => {
+                let id = vault.prepare(realm, algorithm, Some(&seen), true, now).await?;
+                if let Some(id) = &id {
+                    let from = spelt(now.plus(settings.publish_ahead));
+                    tracing::info!(%realm, %id, %algorithm, from, "a key of another algorithm is published, and signs later");
+                }
+                id.is_some()
+            }
+            Due::Discard { next } => {
+                let discarded = vault.retire(&next, KeyState::Next, now).await?;
+                if discarded {
+                    tracing::info!(%realm, id = %next, "a next key of another algorithm was discarded");
+                }
+                discarded
+            }
+            Due::Prepare { .. } | Due::Promote { .. } | Due::Later(_) | Due::TooMany => false,
+        };
     }
     Ok(changed)
 }
@@ -153,12 +173,13 @@ impl Keeper {
             changed = true;
         }
         for owner in Owner::all(self.gate.snapshot().realms.values()) {
+            let owner = owner.settled(records);
             match owner.due(records, &settings, now) {
                 Due::Later(at) => next = earlier(next, at),
                 Due::TooMany => too_many = true,
                 // Another gateway took over a config that this one has not read. Only who takes one over changes
                 // the algorithm: two configs would otherwise undo each other's keys for ever.
-                Due::Replace { seen: Some(_) } => {}
+                Due::Replace { seen: Some(_) } | Due::Discard { .. } => {}
                 due => changed |= self.act(&owner, due, &settings, now).await?,
             }
         }
@@ -183,7 +204,7 @@ impl Keeper {
                 let promoted = self.vault.promote(realm, &next, Some(&seen), fate, now).await?;
                 (promoted.then_some(next), KeyState::Active)
             }
-            Due::Later(_) | Due::TooMany => (None, KeyState::Next),
+            Due::Discard { .. } | Due::Later(_) | Due::TooMany => (None, KeyState::Next),
         };
         if let Some(id) = &id {
             tracing::info!(%realm, %id, state = state.name(), "a key has a new state");

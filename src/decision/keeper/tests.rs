@@ -2,8 +2,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
 use crate::{
-    decision::{Site, Snapshot, Steward, lifetimes, schedule::Owner},
-    domain::{KeyId, SystemClock},
+    decision::{Rotated, Site, Snapshot, Steward, lifetimes, schedule::Owner},
+    domain::{Algorithm, KeyId, SystemClock},
     observe::metrics::Metrics,
     rules::{
         dialect::{self, Dialect},
@@ -57,6 +57,7 @@ fn realm(dialect: Dialect) -> Arc<Realm> {
         audience: "api".into(),
         leeway: LEEWAY,
         algorithm: dialect.default_algorithm(),
+        keeps_algorithm: false,
         lifetime: Lifetime::Fixed(LIFETIME),
         content_lifetime: Duration::ZERO,
         refresh_lifetime: Duration::ZERO,
@@ -106,6 +107,11 @@ impl Place {
         let ids = self.ids(state).await;
         assert_eq!(ids.len(), 1, "{state:?}");
         ids[0].clone()
+    }
+
+    async fn algorithm_of(&self, id: &KeyId) -> Algorithm {
+        let records = self.keeper.vault.records().await.unwrap();
+        records.into_iter().find(|key| key.id == *id).unwrap().algorithm
     }
 
     /// The key that the gate signs with.
@@ -210,15 +216,68 @@ async fn a_pinned_key_and_another_configs_algorithm_are_left_alone() {
 
     let name = "r".parse().unwrap();
     let fate = Fate::Retiring { retires_at: None };
-    let other =
-        place.keeper.vault.replace(&name, crate::domain::Algorithm::Es256, Some(&import.id), fate, place.clock.now());
+    let other = place.keeper.vault.replace(&name, Algorithm::Es256, Some(&import.id), fate, place.clock.now());
     let other = other.await.unwrap().unwrap();
     place.step(200 * HOUR).await;
     assert_eq!(place.signs(), other, "only who takes over a config changes the algorithm");
     let (store, vault) = (&place.keeper.store, &place.keeper.vault);
     assert!(ensure(store, vault, &[realm(Dialect::Become)], &SETTINGS, place.clock.now()).await.unwrap());
-    assert_eq!(place.the(KeyState::Active).await.as_str().len(), 16);
-    assert_ne!(place.the(KeyState::Active).await, other);
+    assert_eq!(place.the(KeyState::Active).await, other, "it signs until the next one was published long enough");
+    let next = place.the(KeyState::Next).await;
+    place.step(200 * HOUR).await;
+    assert_eq!(place.signs(), other);
+    // Another config's keeper leaves it.
+    let realms = |algorithm| vec![Arc::new(Realm { algorithm, ..Realm::clone(&realm(Dialect::Become)) })];
+    assert!(
+        ensure(&place.keeper.store, &place.keeper.vault, &realms(Algorithm::Es256), &SETTINGS, place.clock.now())
+            .await
+            .unwrap()
+    );
+    assert_eq!(place.ids(KeyState::Next).await.len(), 0, "who returns to the old algorithm discards it");
+    assert_eq!(place.the(KeyState::Active).await, other);
+    assert!(
+        ensure(
+            &place.keeper.store,
+            &place.keeper.vault,
+            &realms(Dialect::Become.default_algorithm()),
+            &SETTINGS,
+            place.clock.now()
+        )
+        .await
+        .unwrap()
+    );
+    assert_ne!(place.the(KeyState::Next).await, next);
+    let next = place.the(KeyState::Next).await;
+    place.step(201 * HOUR).await;
+    assert_eq!(place.signs(), next);
+}
+
+#[tokio::test]
+async fn a_realm_of_oauth_that_names_no_algorithm_keeps_its_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut place = Place::of(&folder, Dialect::Oauth, SETTINGS).await;
+    place.step(0).await;
+    let first = place.signs();
+    assert_eq!(place.algorithm_of(&first).await, Algorithm::Es256);
+    let named = |algorithm, keeps_algorithm| {
+        vec![Arc::new(Realm { algorithm, keeps_algorithm, ..Realm::clone(&realm(Dialect::Oauth)) })]
+    };
+    let name = "r".parse().unwrap();
+    let fate = Fate::Retiring { retires_at: None };
+    let old = Algorithm::EdDsa;
+    let old = place.keeper.vault.replace(&name, old, Some(&first), fate, place.clock.now()).await.unwrap().unwrap();
+    // What a store of an earlier version has: a key of the old default.
+    let (store, vault) = (place.keeper.store.clone(), place.keeper.vault.clone());
+    let ensured = async |realms: Vec<Arc<Realm>>| {
+        ensure(&store, &vault, &realms, &SETTINGS, Timestamp::from_secs(1)).await.unwrap()
+    };
+    assert!(!ensured(named(Algorithm::Es256, true)).await);
+    assert_eq!(place.the(KeyState::Active).await, old);
+    let owner = Owner::realm(&named(Algorithm::Es256, true)[0]);
+    let rotated = place.steward().rotate_key(&owner, &SETTINGS, true).await.unwrap();
+    let Rotated::Signs { id, .. } = rotated else { panic!("{rotated:?}") };
+    assert_eq!(place.algorithm_of(&id).await, Algorithm::EdDsa, "rotation keeps it too");
+    assert!(ensured(named(Algorithm::Es256, false)).await, "one that names it gets it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -55,9 +55,7 @@ impl Registrar {
         let now = self.clock.now();
         let line = self.line_of(token, client, now).await?.ok_or(Refusal::InvalidGrant)?;
         let account = account::find_by_id(&self.store, line.principal).await.map_err(|error| away(&error))?;
-        let account = account
-            .filter(|account| !account.disabled && !account.locked && account.epoch <= line.epoch)
-            .ok_or(Refusal::InvalidGrant)?;
+        let account = account.filter(|account| account.renews(line.epoch)).ok_or(Refusal::InvalidGrant)?;
         let scopes = scope::for_refresh(asked, &line.scopes, &account.scopes)?;
         let issue = Issue {
             holder: Holder { scopes, ..account.holder() },
@@ -121,15 +119,15 @@ impl Registrar {
                 first: None,
             }));
         }
-        let (claims, key) = {
-            let view = self.gate.view();
-            // The client has proved itself: what it sends is not counted against its address.
-            let Ok(opened) = view.open(token.expose(), None, now) else { return Ok(None) };
-            if view.check_standing(&opened, now).is_err() {
-                return Ok(None);
-            }
-            (opened.claims, opened.key.id.clone())
-        };
+        // The client has proved itself: what it sends is not counted against its address.
+        let opened = self.gate.view().open(token.expose(), None, now);
+        let Ok(opened) = opened else { return Ok(None) };
+        match self.check_standing(&opened).await {
+            Ok(()) => {}
+            Err(None) => return Ok(None),
+            Err(Some(away)) => return Err(away.into()),
+        }
+        let (claims, key) = (opened.claims, opened.key.id.clone());
         let (Some(realm), Some(session), Some(ends_at), TokenKind::Refresh, Subject::Account(principal)) =
             (self.refreshing(&claims.realm), claims.session, claims.expires_at, claims.kind, claims.subject)
         else {

@@ -7,10 +7,10 @@ use super::{
 };
 use crate::{
     decision::login::Registrar,
-    domain::{PrincipalId, PrincipalKind, Secret, Timestamp, TokenKind},
+    domain::{Claims, PrincipalId, PrincipalKind, Secret, Subject as TokenSubject, Timestamp, TokenKind},
     rules::dialect::oauth::{Active, INTROSPECT, Refusal},
     state::{
-        account::{self, Account},
+        account,
         refresh::{self, Descendant},
         session,
         token::Verified,
@@ -30,10 +30,11 @@ impl Registrar {
         }
         match subject {
             Subject::Rotating(descendant) => self.describe_rotating(&descendant).await,
-            // The refresh token of a login is worth nothing once it was exchanged.
+            // The refresh token of a login is worth nothing once it was exchanged, nor while its account may not refresh.
             Subject::Carrying(verified) if verified.claims.kind == TokenKind::Refresh => {
                 let exchanged = refresh::find(&self.store, token).await.map_err(|error| away(&error))?;
-                if exchanged.is_some() { Ok(None) } else { self.describe(&verified).await }
+                let renews = exchanged.is_none() && self.renews(&verified.claims).await?;
+                if renews { self.describe(&verified).await } else { Ok(None) }
             }
             Subject::Carrying(verified) => self.describe(&verified).await,
         }
@@ -41,8 +42,10 @@ impl Registrar {
 
     async fn describe(&self, verified: &Verified) -> Result<Option<Active>, Refusal> {
         let claims = &verified.claims;
-        if self.gate.view().check_standing(verified, self.clock.now()).is_err() {
-            return Ok(None);
+        match self.check_standing(verified).await {
+            Ok(()) => {}
+            Err(None) => return Ok(None),
+            Err(Some(away)) => return Err(away.into()),
         }
         let client_id = match (claims.principal, claims.session) {
             (Some(PrincipalKind::Client), _) => Some(claims.name.to_string()),
@@ -67,6 +70,13 @@ impl Registrar {
         }))
     }
 
+    /// Whether the refresh endpoint would take a login's refresh token, as far as its account says.
+    async fn renews(&self, claims: &Claims) -> Result<bool, Refusal> {
+        let TokenSubject::Account(principal) = claims.subject else { return Ok(false) };
+        let account = account::find_by_id(&self.store, principal).await.map_err(|error| away(&error))?;
+        Ok(account.is_some_and(|account| account.renews(claims.epoch)))
+    }
+
     /// A rotating token lives while it is unspent and in time, and its session and principal stand.
     async fn describe_rotating(&self, token: &Descendant) -> Result<Option<Active>, Refusal> {
         let ended = token.spent_at.is_some() || self.clock.now() >= token.expires_at || !self.stands(token);
@@ -76,9 +86,10 @@ impl Registrar {
         let session = session::find(&self.store, token.session).await.map_err(|error| away(&error))?;
         let Some(session) = session else { return Ok(None) };
         let account = account::find_by_id(&self.store, session.principal).await.map_err(|error| away(&error))?;
-        let stands = |account: &Account| !account.disabled && !account.locked && account.epoch <= token.epoch;
         let realm = self.gate.snapshot().realms.get(&session.realm).cloned();
-        let (Some(account), Some(realm)) = (account.filter(stands), realm) else { return Ok(None) };
+        let (Some(account), Some(realm)) = (account.filter(|account| account.renews(token.epoch)), realm) else {
+            return Ok(None);
+        };
         Ok(Some(Active {
             active: true,
             scope: token.scopes.join(" "),

@@ -66,6 +66,7 @@ fn realm(dialect: Dialect) -> Arc<Realm> {
         audience: "api".into(),
         leeway: Duration::ZERO,
         algorithm: dialect.default_algorithm(),
+        keeps_algorithm: false,
         lifetime: Lifetime::Fixed(HOUR),
         content_lifetime: HOUR,
         refresh_lifetime: 12 * HOUR,

@@ -78,6 +78,9 @@ impl Admin {
         {
             metrics.revocations.with_label_values(&[kind]).set(count(number));
         }
+        for reading in self.gate.accounts().readings() {
+            advance(&metrics.unknown_account_tokens.with_label_values(&[reading.realm.as_str()]), reading.strangers);
+        }
         let snapshot = self.gate.snapshot();
         metrics.key_age_seconds.reset();
         for key in snapshot.keys.own() {

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, header};
 
 use super::{GRANTED, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage};
 use crate::{
-    decision::{Endpoint, Service},
+    decision::{Endpoint, Service, check_standing},
     domain::{Reason, TokenKind},
     edge::respond,
     rules::{
@@ -38,7 +38,7 @@ impl TokenEndpoints {
             refresh,
         };
         let (mut response, outcome) = match operation(realm, &request, &message) {
-            Ok(Operation::Verify) => self.verify(realm, &message.headers, message.client),
+            Ok(Operation::Verify) => self.verify(realm, &message.headers, message.client).await,
             Ok(operation) => self.grant(realm, operation, message.client).await,
             Err(rejection) => reject(realm, &rejection),
         };
@@ -84,20 +84,24 @@ impl TokenEndpoints {
     }
 
     /// `toc`'s verification: what the token says, if it is one of this realm and holds.
-    fn verify(&self, realm: &Realm, headers: &HeaderMap, client: Option<IpAddr>) -> (Response<Bytes>, &'static str) {
+    async fn verify(
+        &self,
+        realm: &Realm,
+        headers: &HeaderMap,
+        client: Option<IpAddr>,
+    ) -> (Response<Bytes>, &'static str) {
         let contract = realm.dialect.contract();
         let sources = [Source::Authorization { bare: contract.bare_authorization() }];
-        let verified = find_credential(&sources, headers, None)
+        let opened = find_credential(&sources, headers, None)
             .and_then(|token| token.ok_or(Reason::MissingToken))
-            .and_then(|token| {
-                let view = self.gate.view();
-                let now = self.clock.now();
-                let opened = view.open(token.text()?, client, now)?;
-                view.check_standing(&opened, now)?;
-                let own = opened.claims.realm == realm.name && opened.claims.kind == TokenKind::Access;
-                if own { Ok(opened) } else { Err(Reason::RealmNotAccepted) }
-            });
-        match verified {
+            .and_then(|token| self.gate.view().open(token.text()?, client, self.clock.now()));
+        let verified = async {
+            let opened = opened?;
+            check_standing(&self.gate, &opened, &*self.clock).await?;
+            let own = opened.claims.realm == realm.name && opened.claims.kind == TokenKind::Access;
+            if own { Ok(opened) } else { Err(Reason::RealmNotAccepted) }
+        };
+        match verified.await {
             Ok(opened) => {
                 (respond::answer(contract.write(&Outcome::Verified(&opened.claims), &realm.wire), None), "verified")
             }

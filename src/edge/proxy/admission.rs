@@ -1,7 +1,7 @@
 //! What becomes of a request before anything is forwarded: it is decided about, and answered where
 //! the gateway itself answers.
 
-use std::{borrow::Cow, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::Method;
@@ -35,7 +35,7 @@ impl Doorman {
         }
         let decided = match exchange.decided.take() {
             Some(decided) => decided,
-            None => self.decide(session.req_header(), exchange.client).await,
+            None => self.decide(session.req_header(), exchange.client, self.0.means.clock.instant()).await,
         };
         // A token endpoint says itself which method it has.
         let decided = match unserved(session.req_header()) {
@@ -62,7 +62,9 @@ impl Doorman {
                 local::write(session, response).await?;
             }
             // It is asked once: a second time would be a defect of ours.
-            Ok(Permission::AwaitKey(_)) => self.deny(session, exchange, Denial::of(Reason::Internal)).await?,
+            Ok(Permission::AwaitKey(_) | Permission::AwaitStep(_)) => {
+                self.deny(session, exchange, Denial::of(Reason::Internal)).await?;
+            }
             Err(denial) => self.deny(session, exchange, denial).await?,
         }
         Ok(true)
@@ -78,7 +80,7 @@ impl Doorman {
     ) -> Option<(Exchange, Arc<Route>)> {
         let started = self.0.means.clock.instant();
         let client = self.client_of(head, &arrival.connection);
-        let permitted = match self.decide(head, Some(client)).await {
+        let permitted = match self.decide(head, Some(client), started).await {
             Ok(Permission::Forward(permitted)) if serves(&permitted.route) => permitted,
             decided => {
                 arrival.decided = Some((started, decided));
@@ -108,8 +110,17 @@ impl Doorman {
     }
 
     /// Decides. A token that was never seen is opened in between, and its foreign issuer asked where that takes a key
-    /// that nobody knows yet.
-    pub(super) async fn decide(&self, head: &RequestHeader, client: Option<IpAddr>) -> Result<Permission, Denial> {
+    /// that nobody knows yet. What was revoked while the process was stopped is read first; `now` is the present.
+    pub(super) async fn decide(
+        &self,
+        head: &RequestHeader,
+        client: Option<IpAddr>,
+        now: Instant,
+    ) -> Result<Permission, Denial> {
+        let following = self.0.means.gate.following();
+        if following.is_late(now) {
+            following.catch_up(now).await;
+        }
         if !head.raw_path_is_utf8() {
             return Err(Denial::of(Reason::AmbiguousPath));
         }
@@ -120,25 +131,36 @@ impl Doorman {
             query: head.uri.query(),
             headers: &head.headers,
         };
-        let awaiting = match self.permit(|view, now| match decide(view, now, &request, None) {
+        let gate = &self.0.means.gate;
+        let mut permission = self.permit(&gate.view(), |view, now| match decide(view, now, &request, None) {
             Decision::Verify(job) => decide(view, now, &request, Some(&job.run(view, client, now))),
             decided => decided,
-        })? {
-            Permission::AwaitKey(awaiting) => awaiting,
-            permission => return Ok(permission),
-        };
-        self.0.means.foreign.ask(&awaiting.key).await;
-        self.permit(|view, now| decide(view, now, &request, Some(&awaiting.run(view, client, now))))
+        })?;
+        if let Permission::AwaitKey(awaiting) = permission {
+            self.0.means.foreign.ask(&awaiting.key).await;
+            let decide = |view: &View<'_>, now| decide(view, now, &request, Some(&awaiting.run(view, client, now)));
+            permission = self.permit(&gate.view(), decide)?;
+        }
+        if let Permission::AwaitStep(proof) = permission {
+            let waited = gate.following().next_step().await;
+            let decide = |view: &View<'_>, now| decide(view, now, &request, Some(&proof));
+            permission = self.permit(&gate.view().after(waited), decide)?;
+        }
+        Ok(permission)
     }
 
     /// What follows from a decision that is taken in one view.
-    fn permit<'h>(&self, decide: impl FnOnce(&View<'_>, Timestamp) -> Decision<'h>) -> Result<Permission, Denial> {
-        let view = self.0.means.gate.view();
+    fn permit<'h>(
+        &self,
+        view: &View<'_>,
+        decide: impl FnOnce(&View<'_>, Timestamp) -> Decision<'h>,
+    ) -> Result<Permission, Denial> {
         let now = self.0.means.clock.now();
-        match decide(&view, now) {
-            Decision::Forward(permit) => owned(permit, &view, now).map(Permission::Forward),
+        match decide(view, now) {
+            Decision::Forward(permit) => owned(permit, view, now).map(Permission::Forward),
             Decision::Endpoint(endpoint) => Ok(Permission::Endpoint(endpoint)),
             Decision::AwaitKey(awaiting) => Ok(Permission::AwaitKey(awaiting)),
+            Decision::AwaitStep(proof) => Ok(Permission::AwaitStep(proof)),
             Decision::Preflight(preflight) => Ok(Permission::Preflight(preflight)),
             Decision::Reply(denial) => Err(denial),
             // A proof speaks about the token that was just looked for; the same head has no other.
@@ -198,6 +220,8 @@ fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward,
         Some(identity) => Some(view.internal_token(identity, &permit.route.settings.upstream, now)),
         None => None,
     };
+    // A token's end keeps nobody from a route in shadow mode: the request goes on without one.
+    let internal_token = internal_token.filter(|token| permit.route.enforces() || *token != Err(Reason::Expired));
     let path = permit.upstream_path().map(|path| match path {
         Cow::Borrowed(_) if permit.path.is_as_received() => None,
         path => Some(path.into_owned().into_boxed_str()),

@@ -11,7 +11,7 @@ use pingora::http::RequestHeader;
 
 use super::{connection::Connection, live::Lifeline, upload::Progress};
 use crate::{
-    decision::{Awaiting, Denial, Endpoint, Preflight, Route, Target},
+    decision::{Awaiting, Denial, Endpoint, Preflight, Proof, Route, Target},
     domain::{Reason, id::write_hex, random},
     edge::respond::Asker,
     state::{
@@ -125,6 +125,8 @@ pub(super) enum Permission {
     Preflight(Preflight),
     /// Nothing yet: a foreign issuer must be asked first.
     AwaitKey(Awaiting),
+    /// Nothing yet: the store must be followed one step further first.
+    AwaitStep(Proof),
 }
 
 /// The owned form of a permit.

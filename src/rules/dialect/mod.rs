@@ -98,7 +98,8 @@ impl Dialect {
     pub const fn default_algorithm(self) -> Algorithm {
         match self {
             Self::Apis => Algorithm::Sealed,
-            Self::Oauth => Algorithm::EdDsa,
+            // Many verifiers of OAuth's clients refuse EdDSA.
+            Self::Oauth => Algorithm::Es256,
             _ => Algorithm::Hs256,
         }
     }

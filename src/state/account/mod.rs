@@ -8,6 +8,7 @@
 pub mod company;
 mod hasher;
 mod insert;
+mod known;
 pub mod password;
 mod repository;
 
@@ -15,10 +16,11 @@ use thiserror::Error;
 
 pub use hasher::{Hasher, HasherError, Observer, Settings};
 pub use insert::insert;
+pub use known::KnownAccounts;
 pub use password::{PasswordError, PasswordHash};
 pub use repository::{
     OldTokens, delete, end_tokens, find, find_by_id, list, record_names, set_disabled, set_locked, set_password_hash,
-    set_role, update_hash_if_unchanged,
+    set_role, standing_epochs, update_hash_if_unchanged,
 };
 
 use super::store::StoreError;
@@ -26,9 +28,6 @@ use crate::{
     domain::{PrincipalId, PrincipalKind, RealmName, Timestamp},
     rules::dialect::{AccountName, Holder, oauth::GrantType},
 };
-
-/// The epoch of a deleted principal: above all that a token can carry, so that none ever passes.
-pub const EPOCH_DELETED: u32 = i32::MAX.unsigned_abs();
 
 /// Bytes of an account's name, a business, a company, a display name or a role, at most.
 pub const NAME_BYTES_MAX: usize = 256;
@@ -78,6 +77,12 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whether a refresh token that was given in this epoch still gives others.
+    #[must_use]
+    pub const fn renews(&self, epoch: u32) -> bool {
+        !self.disabled && !self.locked && self.epoch <= epoch
+    }
+
     /// The account as tokens and answers show it.
     #[must_use]
     pub fn holder(&self) -> Holder {

@@ -3,9 +3,9 @@
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::{Account, AccountError, EPOCH_DELETED, PasswordHash, Raised, check_word};
+use super::{Account, AccountError, PasswordHash, Raised, check_word};
 use crate::{
-    domain::{PrincipalId, PrincipalKind, RealmName, Timestamp},
+    domain::{EPOCH_DELETED, PrincipalId, PrincipalKind, RealmName, Timestamp},
     rules::dialect::AccountName,
     state::{
         revocation::log::{self, Record, Subject},
@@ -219,15 +219,31 @@ pub(super) async fn raise_company(
 /// Answers what it wrote.
 pub async fn record_names(store: &Store, realm: &RealmName, now: Timestamp) -> Result<Raised, StoreError> {
     let mut transaction = store.begin().await?;
+    let mut raised = Raised::new();
     let statement = "SELECT id, realm, business, name, epoch FROM principals WHERE realm = ? AND epoch > 0";
     let rows = sqlx::query(statement).bind(realm.as_str()).fetch_all(&mut *transaction).await?;
-    let mut raised = Raised::with_capacity(rows.len());
     for row in &rows {
         let ([_, named], epoch) = (both_ids(row)?, row.try_get("epoch")?);
         raised.extend(record(&mut transaction, [named], epoch, now).await?);
     }
     transaction.commit().await?;
     Ok(raised)
+}
+
+/// The raised epochs of a realm's accounts that stand, each under the account's id and under what its name stands for
+/// ([`PrincipalId::of_name`]). An account stands when neither it nor its company is disabled.
+pub async fn standing_epochs(connection: &mut SqliteConnection, realm: &RealmName) -> Result<Raised, StoreError> {
+    let statement = "\
+        SELECT id, realm, business, name, epoch FROM principals WHERE realm = ? AND epoch > 0 AND NOT disabled AND \
+        NOT EXISTS (SELECT 1 FROM companies AS company WHERE company.realm = principals.realm \
+                    AND company.name = principals.company AND company.disabled)";
+    let rows = sqlx::query(statement).bind(realm.as_str()).fetch_all(connection).await?;
+    let mut epochs = Raised::with_capacity(2 * rows.len());
+    for row in &rows {
+        let epoch = row.try_get("epoch")?;
+        epochs.extend(both_ids(row)?.map(|id| (id, epoch)));
+    }
+    Ok(epochs)
 }
 
 async fn raise(connection: &mut SqliteConnection, id: PrincipalId, now: Timestamp) -> Result<Raised, StoreError> {

@@ -2,7 +2,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    domain::{Clock, SessionId, SystemClock},
+    domain::{Clock, EPOCH_DELETED, SessionId, SystemClock},
     state::{
         revocation::log::{self, Subject},
         session,

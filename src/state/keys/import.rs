@@ -5,13 +5,17 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::{
-    Fate, Key, KeyError, KeyState, MaterialBytes, UNNAMED_KEYS_MAX, Vault, VaultError,
+    Fate, Imported, Key, KeyError, KeyState, MaterialBytes, UNNAMED_KEYS_MAX, Vault, VaultError,
     rotation::{dismiss, id_in},
     vault::context,
 };
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Timestamp},
     rules::profile::ClaimProfile,
+    state::{
+        account,
+        store::{Store, StoreError},
+    },
 };
 
 /// A key from outside.
@@ -123,11 +127,19 @@ impl Vault {
             MaterialBytes::Secret(bytes) => ("secret", bytes),
             MaterialBytes::Public(bytes) => ("public", bytes),
         };
+        let unknown_accounts = import.profile.as_ref().is_some_and(|profile| profile.unknown_accounts);
+        let epochs = account::standing_epochs(&mut transaction, realm).await.map_err(VaultError::Store)?;
+        sqlx::query("INSERT INTO key_epochs (key, epochs) VALUES (?, ?)")
+            .bind(id.as_str())
+            .bind(Imported::new(unknown_accounts, epochs).to_bytes())
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
         let profile = import.profile.as_ref().map(|profile| serde_json::json!(profile).to_string());
         let now = now.as_millis();
         sqlx::query(
             "INSERT INTO keys (id, realm, algorithm, state, form, sealed, profile, imported, pinned, created_at, \
-             activated_at, retiring_since, retires_at) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)",
+             activated_at, retiring_since, retires_at, unknown_accounts) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)",
         )
         .bind(id.as_str())
         .bind(realm.as_str())
@@ -141,6 +153,7 @@ impl Vault {
         .bind(signs.then_some(now))
         .bind((!signs).then_some(now))
         .bind(until.map(Timestamp::as_millis))
+        .bind(unknown_accounts)
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
@@ -148,6 +161,23 @@ impl Vault {
         self.clear_traces().await;
         Ok(())
     }
+
+    /// Has an imported key take tokens of accounts that the store has, and of no others. False, and nothing done, where
+    /// it is no imported key, or one that has ended.
+    pub async fn restrict(&self, id: &KeyId) -> Result<bool, VaultError> {
+        let statement = "UPDATE keys SET unknown_accounts = 0 \
+                         WHERE id = ? AND imported AND state NOT IN ('retired', 'revoked')";
+        let done = sqlx::query(statement).bind(id.as_str()).execute(self.store.pool()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+/// Whether a realm takes tokens of an imported key that carry no epoch: the first change that ends an account's tokens
+/// ends all of them, those that are minted later included.
+pub async fn takes_old_tokens(store: &Store, realm: &RealmName) -> Result<bool, StoreError> {
+    let statement = "SELECT EXISTS (SELECT 1 FROM keys WHERE realm = ? AND imported AND profile IS NOT NULL \
+                     AND state NOT IN ('retired', 'revoked'))";
+    Ok(sqlx::query_scalar(statement).bind(realm.as_str()).fetch_one(store.pool()).await?)
 }
 
 impl std::fmt::Debug for Import<'_> {

@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::{ed25519, good_until::GoodUntil, jwk, spki};
+use super::{ed25519, good_until::GoodUntil, imported::Imported, jwk, spki};
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Secret, Timestamp, random},
     rules::profile::ClaimProfile,
@@ -98,6 +98,8 @@ pub struct Key {
     pub created_at: Timestamp,
     /// How its tokens are read, where they are not like Portero's own.
     pub profile: Option<Arc<ClaimProfile>>,
+    /// What else is known of it where it came from outside: whoever else has it may write into tokens what they like.
+    pub imported: Option<Arc<Imported>>,
     /// Until when it is believed, where somebody must confirm it again and again: a foreign issuer's.
     good_until: Option<GoodUntil>,
     thumbprint: [u8; THUMBPRINT_BYTES],
@@ -172,13 +174,20 @@ impl Key {
         }
         .ok_or(KeyError::Rejected(algorithm))?;
         let thumbprint = material.thumbprint(identity);
-        Ok(Self { id, realm, algorithm, state, created_at, profile: None, good_until: None, thumbprint, material })
+        let (profile, imported, good_until) = (None, None, None);
+        Ok(Self { id, realm, algorithm, state, created_at, profile, imported, good_until, thumbprint, material })
     }
 
     /// The same key, whose tokens are read by `profile`.
     #[must_use]
     pub fn with_profile(self, profile: Arc<ClaimProfile>) -> Self {
         Self { profile: Some(profile), ..self }
+    }
+
+    /// The same key, as one from outside.
+    #[must_use]
+    pub fn with_import(self, imported: Arc<Imported>) -> Self {
+        Self { imported: Some(imported), ..self }
     }
 
     /// The same key, believed until `good_until` says.

@@ -5,13 +5,15 @@
 //! record    a key's row without its material                      spki    public keys for others
 //! master    seals the others          master_file   where it is, while a reseal replaces it
 //! jwk       public keys as they travel                        ed25519  its weak keys
-//! vault     opening and reading       rotation · import · reseal   changing
+//! imported  of those from outside      vault        opening and reading
+//! rotation · import · reseal   changing
 //! ```
 
 mod ed25519;
 mod error;
 mod good_until;
 mod import;
+mod imported;
 pub mod jwk;
 mod key;
 mod master;
@@ -28,7 +30,8 @@ mod vault;
 
 pub use error::VaultError;
 pub use good_until::GoodUntil;
-pub use import::{Import, ImportError, Use};
+pub use import::{Import, ImportError, Use, takes_old_tokens};
+pub use imported::Imported;
 pub use key::{Key, KeyError, KeyState, MaterialBytes};
 pub use master::{MasterKey, MasterKeyError};
 pub use published::{Audience, published};

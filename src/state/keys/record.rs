@@ -31,6 +31,8 @@ pub struct KeyRecord {
     pub pinned: bool,
     /// Of a next key: whether an administrator asked for it, so that it signs as soon as it may.
     pub asked: bool,
+    /// Of one that came from outside: whether tokens of accounts that the store does not have are taken.
+    pub unknown_accounts: bool,
     /// How its tokens are read, where they are not like Portero's own.
     pub profile: Option<ClaimProfile>,
     /// When it was made or imported; published from then on.
@@ -62,6 +64,7 @@ impl KeyRecord {
             imported: column(row, "imported")?,
             pinned: column(row, "pinned")?,
             asked: column(row, "asked")?,
+            unknown_accounts: column(row, "unknown_accounts")?,
             profile: profile.map_err(|error| unknown("profile", &error.to_string()))?,
             created_at: Timestamp::from_millis(column(row, "created_at")?),
             activated_at: instant("activated_at")?,

@@ -6,11 +6,14 @@ use sqlx::{Sqlite, SqliteConnection, Transaction, sqlite::SqliteRow};
 use zeroize::Zeroizing;
 
 use super::{
-    Key, Keyring, MasterKey, MasterKeyError, MaterialBytes, VaultError,
+    Imported, Key, Keyring, MasterKey, MasterKeyError, MaterialBytes, VaultError,
     master_file::MasterFile,
     record::{KeyRecord, column},
 };
-use crate::{domain::KeyId, state::store::Store};
+use crate::{
+    domain::KeyId,
+    state::store::{Store, StoreError},
+};
 
 /// The row of `meta` that remembers which master key the store's keys are sealed under.
 pub(super) const FINGERPRINT: &str = "master_key_fingerprint";
@@ -60,6 +63,12 @@ impl Vault {
         Ok(vault)
     }
 
+    /// Where the keys are kept.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The same keys, read from another handle of the same store.
     #[must_use]
     pub fn through(&self, store: Store) -> Self {
@@ -92,8 +101,9 @@ impl Vault {
         // One transaction, so that rows and fingerprint are of one moment.
         let mut reading = self.store.pool().begin().await?;
         let fingerprint = fingerprint_in(&mut reading).await?;
-        let rows = sqlx::query("SELECT * FROM keys WHERE state <> 'retired' ORDER BY created_at, id");
-        let rows = rows.fetch_all(&mut *reading).await?;
+        let statement = "SELECT keys.*, key_epochs.epochs FROM keys LEFT JOIN key_epochs ON key_epochs.key = keys.id \
+                         WHERE state <> 'retired' ORDER BY created_at, id";
+        let rows = sqlx::query(statement).fetch_all(&mut *reading).await?;
         drop(reading);
         let master = self.master.key(&fingerprint)?;
         let keys = rows.iter().map(|row| open(row, &master).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
@@ -132,9 +142,14 @@ fn open(row: &SqliteRow, master: &MasterKey) -> Result<Key, VaultError> {
     let record = KeyRecord::read(row)?;
     let bytes: Zeroizing<Vec<u8>> = master.open(&context(&record.id), column(row, "sealed")?)?;
     let material = if record.verify_only { MaterialBytes::Public(&bytes) } else { MaterialBytes::Secret(&bytes) };
-    let KeyRecord { id, realm, algorithm, state, created_at, profile, .. } = record;
+    let KeyRecord { id, realm, algorithm, state, created_at, imported, unknown_accounts, profile, .. } = record;
     let key = Key::new(id.clone(), realm, algorithm, state, created_at, material);
-    let key = key.map_err(|error| VaultError::Key(id, error))?;
+    let mut key = key.map_err(|error| VaultError::Key(id, error))?;
+    if imported {
+        let epochs = column::<Option<&[u8]>>(row, "epochs")?.unwrap_or_default();
+        let imported = Imported::from_bytes(unknown_accounts, epochs);
+        key = key.with_import(Arc::new(imported.ok_or(StoreError::corrupt("a key's epochs are none"))?));
+    }
     Ok(match profile {
         Some(profile) => key.with_profile(Arc::new(profile)),
         None => key,

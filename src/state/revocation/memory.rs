@@ -14,10 +14,7 @@ use super::{
     log::{Record, Subject},
     set::Set,
 };
-use crate::domain::{Claims, PrincipalId, Reason, RevocationId, SessionId, Timestamp};
-
-/// An odd number whose bits are mixed: the golden ratio's fraction.
-const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+use crate::domain::{Claims, EPOCH_DELETED, PrincipalId, Reason, RevocationId, SessionId, Timestamp};
 
 /// What is revoked at present.
 #[derive(Debug)]
@@ -94,7 +91,19 @@ impl Revocations {
         if claims.subject.accounts().any(|id| self.epochs.get(&id).is_some_and(|epoch| claims.epoch < *epoch)) {
             return Err(Reason::PrincipalRevoked);
         }
+        // No account has such an epoch, and a token with it would outlive its account's end.
+        if claims.epoch >= EPOCH_DELETED {
+            return Err(Reason::UnknownEpoch);
+        }
         Ok(())
+    }
+
+    /// Whether a token's epoch is above all that is known of its principal. Our own tokens may be ahead of memory by
+    /// a step; whoever else has their key may have invented it.
+    #[must_use]
+    pub fn is_ahead(&self, claims: &Claims) -> bool {
+        let epoch_of = |id| self.epochs.get(&id).map_or(0, |epoch| *epoch);
+        claims.subject.accounts().any(|id| claims.epoch > epoch_of(id))
     }
 
     /// Forgets what ended before `now`, bucket by bucket: up to an hour later than it could (a day, where
@@ -118,11 +127,8 @@ fn token_key(id: RevocationId) -> u128 {
     u128::from_be_bytes(id.to_bytes())
 }
 
-/// A UUID is uniform in some bits only. Folding its halves and multiplying by an odd number spreads
-/// them; both can be undone, so that two sessions never get the same key.
 fn session_key(id: SessionId) -> u128 {
-    let bits = id.uuid().as_u128();
-    (bits ^ (bits >> 64)).wrapping_mul(SPREAD)
+    Set::id_of(id.uuid())
 }
 
 #[cfg(test)]
@@ -135,7 +141,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::set::SPREAD, *};
     use crate::domain::{PrincipalKind, TokenKind};
 
     const HOUR: i64 = 3600;

@@ -8,3 +8,4 @@ mod set;
 mod table;
 
 pub use memory::{Counts, Revocations};
+pub(in crate::state) use set::Set;

@@ -11,6 +11,7 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwap;
+use uuid::Uuid;
 
 use super::{
     bucket::{Buckets, TAG_BITS},
@@ -19,6 +20,9 @@ use super::{
 };
 use crate::domain::Timestamp;
 
+/// An odd number whose bits are mixed: the golden ratio's fraction.
+pub(super) const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+
 /// Tables of a set.
 const TABLES: usize = 1 << TAG_BITS;
 
@@ -26,12 +30,13 @@ const TABLES: usize = 1 << TAG_BITS;
 const FILTERED_MIN: usize = 1 << 16;
 
 /// Ids, each with the bucket of its expiry.
-pub(super) struct Set {
+pub(in crate::state) struct Set {
     tables: Box<[ArcSwap<Table>]>,
     /// What takes the place of a table that became empty.
     empty: Arc<Table>,
     len: AtomicUsize,
-    filter: OnceLock<Filter>,
+    /// Lets most ids pass that are not in it; worth its memory where most are not.
+    filter: Option<OnceLock<Filter>>,
     /// Whoever changes a table holds this.
     buckets: Mutex<Buckets>,
 }
@@ -43,17 +48,29 @@ impl Default for Set {
             tables: (0..TABLES).map(|_| ArcSwap::new(Arc::clone(&empty))).collect(),
             empty,
             len: AtomicUsize::new(0),
-            filter: OnceLock::new(),
+            filter: Some(OnceLock::new()),
             buckets: Mutex::default(),
         }
     }
 }
 
 impl Set {
+    /// A set for ids of which most that are looked for are in it.
+    pub(in crate::state) fn unfiltered() -> Self {
+        Self { filter: None, ..Self::default() }
+    }
+
+    /// The id of a UUID. A UUID is uniform in some bits only. Folding its halves and multiplying by an odd number
+    /// spreads them; both can be undone, so that two UUIDs never get the same id.
+    pub(in crate::state) const fn id_of(uuid: Uuid) -> u128 {
+        let bits = uuid.as_u128();
+        (bits ^ (bits >> 64)).wrapping_mul(SPREAD)
+    }
+
     /// Whether the set holds this id. An id that passed its expiry may be held or not.
     #[inline]
-    pub(super) fn contains(&self, id: u128) -> bool {
-        match self.filter.get() {
+    pub(in crate::state) fn contains(&self, id: u128) -> bool {
+        match self.filter() {
             Some(filter) if filter.excludes(id) => false,
             None if self.len() == 0 => false,
             _ => self.tables[table_of(id)].load().find(Key::new(id)).is_some(),
@@ -61,22 +78,24 @@ impl Set {
     }
 
     /// The ids in it.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::state) fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed)
     }
 
     /// Puts ids in, each until its expiry, at least; without one forever. Of an id that is in it the
     /// longer expiry wins. All of them are found by who looks after this returned.
-    pub(super) fn extend(&self, entries: impl IntoIterator<Item = (u128, Option<Timestamp>)>) {
+    pub(in crate::state) fn extend(&self, entries: impl IntoIterator<Item = (u128, Option<Timestamp>)>) {
         let mut buckets = self.writing();
         for (id, expires_at) in entries {
             self.insert(&mut buckets, id, expires_at);
         }
-        if self.filter.get().is_none() && self.len() >= FILTERED_MIN {
+        if let Some(place) = self.filter.as_ref().filter(|place| place.get().is_none())
+            && self.len() >= FILTERED_MIN
+        {
             let filter = Filter::default();
             (0..TABLES).for_each(|table| self.refill(&filter, table));
             // Nobody else sets it: whoever writes has the turn.
-            let _ = self.filter.set(filter);
+            let _ = place.set(filter);
         }
     }
 
@@ -98,7 +117,7 @@ impl Set {
                 let empty = || Arc::clone(&self.empty);
                 table.store(if kept == 0 { empty() } else { Arc::new(present.rebuilt(|tag| !past[tag.index()], 0)) });
                 self.len.fetch_sub(gone, Ordering::Relaxed);
-                if let Some(filter) = self.filter.get() {
+                if let Some(filter) = self.filter() {
                     self.refill(filter, index);
                 }
             }
@@ -116,7 +135,7 @@ impl Set {
             return;
         }
         // The filter first: what is in a table must never be excluded.
-        if let Some(filter) = self.filter.get() {
+        if let Some(filter) = self.filter() {
             filter.add(id);
         }
         if present.is_full() {
@@ -127,6 +146,11 @@ impl Set {
             present.insert(key, tag);
         }
         self.len.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn filter(&self) -> Option<&Filter> {
+        self.filter.as_ref()?.get()
     }
 
     fn refill(&self, filter: &Filter, table: usize) {

@@ -109,6 +109,12 @@ impl Verified {
         self.stamp.load(Ordering::Acquire) == generation
     }
 
+    /// Whether it was never found good.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.is_good_in(0)
+    }
+
     /// Notes that it was found good in `generation`, which must have been read *before* looking.
     pub fn mark_good_in(&self, generation: u64) {
         self.stamp.store(generation, Ordering::Release);

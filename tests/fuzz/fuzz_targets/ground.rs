@@ -26,6 +26,7 @@ pub fn realm(name: &str, dialect: Dialect, algorithm: Algorithm) -> Realm {
         audience: AUDIENCE.to_owned(),
         leeway: LEEWAY,
         algorithm,
+        keeps_algorithm: false,
         lifetime: Lifetime::Fixed(Duration::from_hours(1)),
         content_lifetime: Duration::from_hours(1),
         refresh_lifetime: Duration::from_hours(12),

@@ -26,7 +26,7 @@ fn keys_and_metadata_are_for_everybody() {
     assert_eq!(keys.keys.len(), 2, "no secret keys among them");
     let token = gateway.client_token(ONE);
     let key = keys.find(part(&token, 0)["kid"].as_str().unwrap()).unwrap();
-    let mut validation = Validation::new(Algorithm::EdDSA);
+    let mut validation = Validation::new(Algorithm::ES256);
     validation.set_audience(&["api"]);
     validation.set_issuer(&["https://portero.test/oauth"]);
     jsonwebtoken::decode::<Value>(&token, &DecodingKey::from_jwk(key).unwrap(), &validation).unwrap();
@@ -75,8 +75,24 @@ fn the_demo_serves_it_and_says_how_to_try() {
     let token = gateway.client_token(CLIENT);
     assert_eq!(gateway.status("/oauth-api/x", &token), 200);
     let keys = gateway.send(&get("/.well-known/jwks.json")).json();
-    assert_eq!((&keys["keys"][0]["crv"], &keys["keys"][0]["kid"]), (&json!("Ed25519"), &part(&token, 0)["kid"]));
+    assert_eq!((&keys["keys"][0]["crv"], &keys["keys"][0]["kid"]), (&json!("P-256"), &part(&token, 0)["kid"]));
+    let metadata = gateway.send(&get("/.well-known/oauth-authorization-server")).body;
+    assert_eq!(gateway.send(&get("/.well-known/openid-configuration")).body, metadata);
     assert_eq!(gateway.introspect(CLIENT, &gateway.login(Contract::Toc)).json()["username"], "upconta");
     let second = gateway.exchanged(CLIENT, &gateway.login_apis().refresh);
     assert_eq!(gateway.revoke(CLIENT, &second).status, 200);
+}
+
+#[test]
+fn check_advises_to_write_the_algorithm_down() {
+    let (unnamed, _upstream) = config("");
+    let named = unnamed.clone().replace("[realms.oauth]", "[realms.oauth]\nalgorithm = \"EdDSA\"");
+    let advice = |config: &Config| {
+        let folder = Folder::new();
+        config.write_to(&folder);
+        let ran = folder.command("check", "");
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stdout.contains("realm 'oauth' names no algorithm") && ran.stdout.contains("algorithm = \"ES256\"")
+    };
+    assert_eq!((advice(&unnamed), advice(&named)), (true, false));
 }

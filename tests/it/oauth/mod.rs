@@ -4,6 +4,7 @@
 mod documents;
 mod refresh;
 mod revocation;
+mod standing;
 mod tokens;
 
 use base64::{

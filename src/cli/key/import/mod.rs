@@ -52,7 +52,8 @@ pub(in crate::cli) struct Arguments {
     /// The kid that its tokens name; without it they name none
     #[arg(long, value_parser = kid)]
     kid: Option<String>,
-    /// How its tokens are read: toc, for those of the toc API, or a TOML file; without it like Portero's own
+    /// How its tokens are read: toc, for those of the toc API, or a TOML file. Without it they are read like Portero's
+    /// own, with every claim that those have
     #[arg(long, value_name = "toc|FILE")]
     profile: Option<PathBuf>,
     /// Sign with it too: services behind check tokens with it. No schedule takes its place
@@ -94,12 +95,12 @@ pub(super) async fn import(settings: &Settings, steward: &Steward, asked: &Argum
         purpose,
     };
     steward.import_key(&import).await?;
-    Ok(said(&import))
+    Ok(said(&import, realm, asked.kid.is_some()))
 }
 
-fn said(import: &Import<'_>) -> Output {
-    let Import { id, realm, purpose, .. } = import;
-    let text = match purpose {
+fn said(import: &Import<'_>, owner: &Realm, named: bool) -> Output {
+    let Import { id, realm, purpose, profile, .. } = import;
+    let life = match purpose {
         Use::Sign { .. } => format!("key {id} signs for realm '{realm}' and is left where it is by the schedule"),
         Use::Verify { until: None } => {
             format!("key {id} verifies tokens of realm '{realm}' until it is retired (portero key retire {id} --force)")
@@ -108,8 +109,40 @@ fn said(import: &Import<'_>) -> Output {
             format!("key {id} verifies tokens of realm '{realm}' until {}", time(*end))
         }
     };
+    let text = format!("{life}\n{}", taken(profile.as_ref(), owner, named));
     let signs = matches!(purpose, Use::Sign { .. });
     Output { text, json: json!({ "imported": id.as_str(), "realm": realm.as_str(), "signs": signs }) }
+}
+
+/// Which tokens an imported key opens doors to.
+fn taken(profile: Option<&ClaimProfile>, realm: &Realm, named: bool) -> String {
+    let (issuer, audience) = (&realm.issuer, &realm.audience);
+    let Some(profile) = profile else {
+        return format!(
+            "it takes tokens as Portero writes them: iss {issuer}, aud {audience}, sub (the account's id), jti, iat, nbf, exp, \
+             sid, epoch, token_use and name; for tokens with other claims, give a --profile"
+        );
+    };
+    let (issuer, audience) = (profile.issuer.as_ref().unwrap_or(issuer), profile.audience.as_ref().unwrap_or(audience));
+    let present = |claim: &'static str, optional| (!profile.lets_absent(optional)).then(|| claim.to_owned());
+    let registered = [
+        (!profile.lets_absent(Optional::Iss)).then(|| format!("iss {issuer}")),
+        (!profile.lets_absent(Optional::Aud)).then(|| format!("aud {audience}")),
+        present("sub", Optional::Sub),
+        present("jti", Optional::Jti),
+        present("iat", Optional::Iat),
+        present("nbf", Optional::Nbf),
+        (!profile.lets_absent(Optional::Exp)).then(|| profile.expiry.clone()),
+    ];
+    let claims = [Some(profile.name.clone()), profile.business.clone()].into_iter().chain(registered).flatten();
+    let kid = if named { "name it as their key" } else { "name no key" };
+    let accounts = if profile.unknown_accounts { "any account, known or not" } else { "accounts that the store has" };
+    format!(
+        "it takes tokens of {accounts} that {kid} and carry {}\n\
+         they carry no epoch and have the one that their account has now: the first change that ends an account's tokens ends \
+         all of these, those that are minted later included",
+        claims.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// What can be refused before anything is read.
@@ -124,7 +157,7 @@ fn check(realm: &Realm, asked: &Arguments, now: Timestamp) -> Result<(), CliErro
     if !asked.algorithm.is_jwt() {
         return refused("only keys of JWTs can be imported".to_owned());
     }
-    if asked.sign && asked.algorithm != realm.algorithm {
+    if asked.sign && asked.algorithm != realm.algorithm && !realm.keeps_algorithm {
         return refused(format!(
             "realm '{name}' signs with {}: to sign with this key, say algorithm = \"{}\" in [realms.{name}] first",
             realm.algorithm, asked.algorithm

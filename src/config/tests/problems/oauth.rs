@@ -46,6 +46,15 @@ fn oauth_needs_a_realm_and_paths_of_its_own() {
         ),
         ("realms.o = { dialect = \"oauth\", issuer = \"o\" }\n[oauth]\nmetadata = false", "no problem"),
         (
+            "realms.o = { dialect = \"oauth\", issuer = \"o\" }\n[oauth]\nmetadata = false\nopenid_configuration = \"/c\"",
+            "9:24: oauth.openid_configuration: the issuer of realm 'o' is no URL, so it has no metadata; give the realm another \
+             issuer, or say openid_configuration = false",
+        ),
+        (
+            &format!("{REALM}[oauth]\nopenid_configuration = true"),
+            "8:24: oauth.openid_configuration: true is no path; say where, for example \"/.well-known/openid-configuration\"",
+        ),
+        (
             "realms.o = { dialect = \"oauth\", issuer = \"https://g/a//b\" }\n[oauth]",
             "7:1: oauth.metadata: the path of realm 'o''s issuer is not canonical, so no request would match it",
         ),

@@ -1,20 +1,37 @@
 use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 
-use sqlx::{ConnectOptions, Connection, migrate::Migrator, sqlite::SqliteConnectOptions};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, migrate::Migrator, sqlite::SqliteConnectOptions};
 
 use super::*;
-use crate::state::keys::{Key, KeyState, MasterKey};
+use crate::{
+    domain::{PrincipalId, RealmName, Subject},
+    state::{
+        account::KnownAccounts,
+        keys::{Key, KeyState, MasterKey},
+    },
+};
 
-/// A store as the first version made it: with its schema, its bookkeeping, and keys of every state.
-async fn store_of_the_first_version(folder: &TempDir) {
+const FIRST: (&str, &str) = ("0001_init.sql", include_str!("../../store/migrations/0001_init.sql"));
+const KEYS: (&str, &str) = ("0002_keys.sql", include_str!("../../store/migrations/0002_keys.sql"));
+const OAUTH: (&str, &str) = ("0003_oauth.sql", include_str!("../../store/migrations/0003_oauth.sql"));
+
+/// A store as an earlier version made it: with its schema and its bookkeeping.
+async fn earlier_store(folder: &TempDir, of: &[(&str, &str)]) -> (SqliteConnection, MasterKey) {
     let migrations = folder.path().join("migrations");
     std::fs::create_dir(&migrations).unwrap();
-    std::fs::write(migrations.join("0001_init.sql"), include_str!("../../store/migrations/0001_init.sql")).unwrap();
+    for (name, text) in of {
+        std::fs::write(migrations.join(name), text).unwrap();
+    }
     let file = folder.path().join("portero.db");
     let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
     let mut connection = options.connect().await.unwrap();
     Migrator::new(migrations).await.unwrap().run(&mut connection).await.unwrap();
-    let master = MasterKey::read_or_create(&master(folder).master_key_file).unwrap();
+    (connection, MasterKey::read_or_create(&master(folder).master_key_file).unwrap())
+}
+
+/// A store of the first version with keys of every state.
+async fn store_of_the_first_version(folder: &TempDir) {
+    let (mut connection, master) = earlier_store(folder, &[FIRST]).await;
     let mut facts = vec![("master_key_fingerprint".to_owned(), master.fingerprint())];
     facts.extend([("longest_lifetime/short".to_owned(), "60".to_owned())]);
     facts.extend([("longest_lifetime/endless".to_owned(), "for ever".to_owned())]);
@@ -73,4 +90,53 @@ async fn a_store_of_the_first_version_keeps_its_keys() {
     assert_ne!(vault.revision().await.unwrap(), before, "every change raises the revision");
     let second = sqlx::query("UPDATE keys SET state = 'active', retiring_since = NULL WHERE id = '00000000000000a1'");
     assert!(second.execute(vault.store.pool()).await.is_err(), "one key signs for a realm");
+}
+
+#[tokio::test]
+async fn keys_that_were_imported_before_take_unknown_accounts_as_they_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut connection, master) = earlier_store(&folder, &[FIRST, KEYS, OAUTH]).await;
+    let fact = sqlx::query("INSERT INTO meta (name, value) VALUES ('master_key_fingerprint', ?)");
+    fact.bind(master.fingerprint().into_bytes()).execute(&mut connection).await.unwrap();
+    for (id, imported, profile) in
+        [("own", false, None), ("plain", true, None), ("toc", true, Some(r#"{"unnamed":true,"name":"proyecto"}"#))]
+    {
+        let statement = "INSERT INTO keys (id, realm, algorithm, state, sealed, profile, imported, created_at) \
+                         VALUES (?, 'r', 'HS256', 'retiring', ?, ?, ?, 5)";
+        let sealed = master.seal(&format!("portero token key {id}"), &[7; 32]);
+        let query = sqlx::query(statement).bind(id).bind(sealed).bind(profile).bind(imported);
+        query.execute(&mut connection).await.unwrap();
+    }
+    let insert =
+        "INSERT INTO principals (id, realm, kind, name, password_hash, created_at) VALUES (?, 'r', 'user', ?, '-', 0)";
+    let ids = [(); 3].map(|()| PrincipalId::generate());
+    for (id, name) in ids.iter().zip(["ana", "eva"]) {
+        let query = sqlx::query(insert).bind(id.uuid().into_bytes().to_vec()).bind(name);
+        query.execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+
+    let vault = open(&folder).await;
+    let records = vault.records().await.unwrap();
+    let unknown: Vec<_> = records.iter().map(|record| (record.id.as_str(), record.unknown_accounts)).collect();
+    assert_eq!(unknown, [("own", false), ("plain", true), ("toc", true)]);
+    let ring = vault.load().await.unwrap();
+    assert!(ring.get("own").unwrap().imported.is_none());
+    let toc = ring.get("toc").unwrap();
+    assert!(toc.imported.as_ref().unwrap().unknown_accounts);
+    assert_eq!(toc.profile.as_ref().unwrap().name, "proyecto");
+    assert!(vault.restrict(&toc.id).await.unwrap() && !vault.restrict(&records[0].id).await.unwrap());
+    let restricted = vault.load().await.unwrap();
+    let restricted = restricted.get("toc").unwrap();
+    assert!(!restricted.imported.as_ref().unwrap().unknown_accounts && restricted.is(toc), "it is the same key");
+
+    let realm: RealmName = "r".parse().unwrap();
+    let accounts = KnownAccounts::default();
+    accounts.keep(vault.store(), &[realm.clone()].into()).await.unwrap();
+    let known = |accounts: &KnownAccounts| ids.map(|id| accounts.knows(&realm, &Subject::Account(id)));
+    assert_eq!(known(&accounts), [true, true, false]);
+    let third = sqlx::query(insert).bind(ids[2].uuid().into_bytes().to_vec()).bind("max");
+    third.execute(vault.store.pool()).await.unwrap();
+    accounts.follow(vault.store()).await.unwrap();
+    assert_eq!(known(&accounts), [true; 3], "their numbers go on");
 }

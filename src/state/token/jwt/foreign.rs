@@ -1,7 +1,7 @@
 //! Tokens of foreign issuers: JWTs as RFC 7519 and RFC 9068 have them, with the claims that their
 //! issuers are known to write.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::members::{Claim, Member, Members};
 use crate::{
@@ -66,11 +66,17 @@ pub(super) fn read(mut members: Members<'_>, issuer: &ForeignIssuer, signed: &st
 
 /// What other issuers write into the tokens that open nothing: `token_use` (Cognito), and a claim
 /// `typ` (Keycloak). Without either, the audience must tell.
-fn is_access_token(claims: &serde_json::Map<String, Value>) -> bool {
-    let says = |name: &str, word: &str| {
-        claims.get(name).is_none_or(|value| value.as_str().is_some_and(|text| text.eq_ignore_ascii_case(word)))
-    };
-    says("token_use", "access") && says("typ", "Bearer")
+fn is_access_token(claims: &Map<String, Value>) -> bool {
+    says_access(claims) && says(claims, "typ", "Bearer")
+}
+
+/// Whether `token_use`, where it is there, says that this is an access token.
+pub(super) fn says_access(claims: &Map<String, Value>) -> bool {
+    says(claims, "token_use", TokenKind::Access.name())
+}
+
+fn says(claims: &Map<String, Value>, name: &str, word: &str) -> bool {
+    claims.get(name).is_none_or(|value| value.as_str().is_some_and(|text| text.eq_ignore_ascii_case(word)))
 }
 
 fn text_or_put_back(members: &mut Members<'_>, claim: Claim) -> Option<Box<str>> {

@@ -1,8 +1,16 @@
 //! Tokens of an imported key that Portero did not mint: read as the key's claim profile says.
 
+use jiff::{
+    civil::{Time, date},
+    fmt::temporal::{Pieces, PiecesOffset},
+    tz::Offset,
+};
 use serde_json::{Map, Value};
 
-use super::members::{names_audience, numeric_date};
+use super::{
+    foreign::says_access,
+    members::{names_audience, numeric_date},
+};
 use crate::{
     domain::{Claims, PrincipalId, Reason, RevocationId, Subject, Timestamp, TokenKind},
     rules::{
@@ -19,6 +27,9 @@ pub(super) fn read(payload: &str, profile: &ClaimProfile, realm: &Realm, signed:
     if !profile.require.iter().all(|(name, value)| claims.claims.get(name) == Some(value)) {
         return Err(Reason::WrongTokenKind);
     }
+    if !says_access(&claims.claims) {
+        return Err(Reason::WrongTokenKind);
+    }
     let issuer = claims.registered("iss", Optional::Iss)?.map(text).transpose()?;
     if issuer.is_some_and(|issuer| issuer != profile.issuer.as_ref().unwrap_or(&realm.issuer)) {
         return Err(Reason::WrongIssuer);
@@ -30,6 +41,10 @@ pub(super) fn read(payload: &str, profile: &ClaimProfile, realm: &Realm, signed:
     }
     let expires_at = claims.registered(&profile.expiry, Optional::Exp)?;
     let expires_at = expires_at.map(|end| instant(end, profile.expiry_format)).transpose()?;
+    // Whatever a profile calls the expiry: a token that says `exp` ends there too.
+    let own_end = claims.claims.get("exp").filter(|_| profile.expiry != "exp");
+    let own_end = own_end.map(|end| instant(end, InstantFormat::Seconds)).transpose()?;
+    let expires_at = [expires_at, own_end].into_iter().flatten().min();
     // A profile alone cannot give a realm tokens without end.
     if expires_at.is_none() && !(realm.dialect == Dialect::Toc && realm.wire.allow_non_expiring) {
         return Err(Reason::InvalidClaims);
@@ -115,8 +130,23 @@ fn instant(value: &Value, format: InstantFormat) -> Result<Timestamp, Reason> {
             millis.map(Timestamp::from_millis).ok_or(Reason::InvalidClaims)
         }
         InstantFormat::Rfc3339 => {
-            let instant = text(value)?.parse::<jiff::Timestamp>().map_err(|_| Reason::InvalidClaims)?;
-            Ok(Timestamp::from_millis(instant.as_millisecond()))
+            let text = text(value)?;
+            let millis = text.parse().map(|instant: jiff::Timestamp| instant.as_millisecond()).ok();
+            millis.or_else(|| last_days(text)).map(Timestamp::from_millis).ok_or(Reason::InvalidClaims)
         }
     }
+}
+
+/// The last hours of the year 9999, which mean «never» to many programs and are past what jiff calls a timestamp.
+fn last_days(text: &str) -> Option<i64> {
+    let pieces = Pieces::parse(text).ok().filter(|pieces| pieces.time_zone_annotation().is_none())?;
+    let offset = match pieces.offset()? {
+        PiecesOffset::Zulu => Offset::UTC,
+        PiecesOffset::Numeric(offset) => offset.offset(),
+        _ => return None,
+    };
+    let civil = pieces.date().to_datetime(pieces.time()?);
+    let seconds = civil.duration_since(date(1970, 1, 1).to_datetime(Time::midnight()));
+    let millis = seconds.as_millis() - i128::from(offset.seconds()) * 1000;
+    i64::try_from(millis).ok()
 }

@@ -182,7 +182,9 @@ fn read_claims(payload: &str, key: &Key, issuer: &Issuer, typ: Type, signed: &st
             if !own_type && !profile.any_type {
                 return Err(Reason::UnsupportedHeader);
             }
-            legacy::read(payload, profile, realm, signed)
+            let claims = legacy::read(payload, profile, realm, signed)?;
+            let epoch = key.imported.as_ref().map_or(0, |imported| imported.epoch_of(&claims.subject));
+            Ok(Claims { epoch, ..claims })
         }
     }
 }

@@ -80,6 +80,7 @@ pub(super) fn realm(name: &str, dialect: Dialect, algorithm: Algorithm) -> Realm
         audience: "api".into(),
         leeway: Duration::from_secs(30),
         algorithm,
+        keeps_algorithm: false,
         lifetime: Lifetime::Fixed(Duration::from_hours(1)),
         content_lifetime: Duration::from_hours(1),
         refresh_lifetime: Duration::from_hours(12),

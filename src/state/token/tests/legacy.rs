@@ -11,7 +11,7 @@ use crate::{
         dialect::{self, Dialect},
         profile::{ClaimProfile, InstantFormat, Optional},
     },
-    state::keys::{Key, KeyState, MaterialBytes, UNNAMED_KEYS_MAX},
+    state::keys::{Imported, Key, KeyState, MaterialBytes, UNNAMED_KEYS_MAX},
 };
 
 const OLD_SECRET: &[u8; 32] = b"the old API's secret, thirty-two";
@@ -198,4 +198,58 @@ fn an_imported_key_that_signs_reads_our_own_tokens_and_the_old_ones() {
     let claims = ground.open(minted.expose()).unwrap();
     assert_eq!((claims.subject, claims.epoch), (Subject::Account(holder.id), 3));
     assert!(ground.open(&old_token(&old_claims())).is_ok());
+}
+
+#[test]
+fn exp_counts_whatever_a_profile_calls_the_expiry() {
+    let ground = toc();
+    let open = |claims: Map<String, Value>| ground.open(&old_token(&claims)).map(|claims| claims.expires_at);
+    let ends = |second: i64| Ok(Some(Timestamp::from_secs(second)));
+    let early = NOW.as_secs() - 1000;
+    assert_eq!(open(with(old_claims(), "exp", json!(early))), ends(early), "the earlier end");
+    assert_eq!(open(with(without(old_claims(), "expiracion"), "exp", json!(early))), ends(early), "the only end");
+    let late = open(old_claims());
+    assert_eq!(open(with(old_claims(), "exp", json!(9_999_999_999_i64))), late, "it makes no token longer");
+    for wrong in [json!("zzz"), json!(null), json!(""), json!(1.5), json!(-1), json!([early]), json!("1768568400")] {
+        assert_eq!(open(with(old_claims(), "exp", wrong.clone())), Err(Reason::InvalidClaims), "{wrong}");
+    }
+}
+
+#[test]
+fn the_last_day_that_dotnet_knows_is_an_end() {
+    let open = |end: &str| {
+        toc().open(&old_token(&with(old_claims(), "expiracion", json!(end)))).map(|claims| claims.expires_at)
+    };
+    let at = |millis| Ok(Some(Timestamp::from_millis(millis)));
+    assert_eq!(open("9999-12-31T23:59:59.999Z"), at(253_402_300_799_999));
+    assert_eq!(open("9999-12-31T23:59:59.9999999Z"), at(253_402_300_799_999));
+    assert_eq!(open("9999-12-31T23:59:59.999-03:00"), at(253_402_300_799_999 + 3 * 3_600_000));
+    assert_eq!(open("9999-12-30T21:59:59+00:00"), at(253_402_207_199_000));
+    for wrong in ["9999-12-31T23:59:59.999", "9999-12-31", "9999-12-32T00:00:00Z", "10000-01-01T00:00:00Z"] {
+        assert_eq!(open(wrong), Err(Reason::InvalidClaims), "{wrong}");
+    }
+    assert_eq!(open("9999-12-31T23:59:59Z[America/Bogota]"), Err(Reason::InvalidClaims));
+}
+
+#[test]
+fn token_use_is_looked_at_as_on_tokens_of_foreign_issuers() {
+    let open = |word: Value| toc().open(&old_token(&with(old_claims(), "token_use", word))).map(|claims| claims.kind);
+    assert_eq!(open(json!("access")), Ok(TokenKind::Access));
+    assert_eq!(open(json!("Access")), Ok(TokenKind::Access));
+    for wrong in [json!("refresh"), json!("id"), json!("content"), json!(""), json!(null), json!(1)] {
+        assert_eq!(open(wrong.clone()), Err(Reason::WrongTokenKind), "{wrong}");
+    }
+}
+
+#[test]
+fn tokens_of_old_have_the_epoch_that_their_account_had_at_import() {
+    let realm_name = "toc".parse().unwrap();
+    let named = PrincipalId::of_name(&realm_name, "5a2ac49cbbbce212f885529c", "upconta");
+    let secret = MaterialBytes::Secret(OLD_SECRET);
+    let key = Key::new(KeyId::from_text("old"), realm_name, Algorithm::Hs256, KeyState::Retiring, NOW, secret);
+    let key = key.unwrap().with_profile(Arc::new(ClaimProfile::toc()));
+    let key = key.with_import(Arc::new(Imported::new(false, [(named, 4)])));
+    let ground = Ground::new([realm("toc", Dialect::Toc, Algorithm::Hs256)], [Arc::new(key)]);
+    assert_eq!(ground.open(&old_token(&old_claims())).unwrap().epoch, 4);
+    assert_eq!(ground.open(&old_token(&with(old_claims(), "proyecto", json!("other")))).unwrap().epoch, 0);
 }

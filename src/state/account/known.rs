@@ -1,0 +1,254 @@
+//! Which accounts exist, by 16 bytes each: tokens of imported keys may speak for anybody, and the request path must
+//! tell without the store whether there is such an account.
+//!
+//! An account is known by its id, and by what its name stands for ([`PrincipalId::of_name`]), since tokens of old know
+//! it by that alone. Accounts only ever come in: the tokens of one that was deleted end by its epoch, for ever.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::{
+    domain::{PrincipalId, RealmName, Subject},
+    state::{
+        revocation::Set,
+        store::{Store, StoreError},
+    },
+};
+
+/// Accounts that are read at once.
+const BATCH: u32 = 10_000;
+
+/// The accounts of those realms that have imported keys.
+#[derive(Debug, Default)]
+pub struct KnownAccounts {
+    realms: ArcSwap<HashMap<RealmName, Arc<Known>>>,
+    /// The `seq` up to which they were read; whoever reads holds it.
+    seen: Mutex<i64>,
+}
+
+/// The accounts of a realm.
+#[derive(Debug)]
+struct Known {
+    ids: Set,
+    /// Tokens of other accounts that were let through.
+    strangers: AtomicU64,
+}
+
+/// What is known of a realm's accounts, for metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The realm.
+    pub realm: RealmName,
+    /// Tokens of accounts that the store does not have that were let through since the start.
+    pub strangers: u64,
+}
+
+impl KnownAccounts {
+    /// Whether the realm has an account that a token speaks for, by its id or by its name. Of a realm that is not
+    /// kept none is known.
+    #[must_use]
+    pub fn knows(&self, realm: &RealmName, subject: &Subject) -> bool {
+        let realms = self.realms.load();
+        realms.get(realm).is_some_and(|known| subject.accounts().any(|id| known.ids.contains(Set::id_of(id.uuid()))))
+    }
+
+    /// Counts a token that was let through although nobody knows its account.
+    pub fn note_stranger(&self, realm: &RealmName) {
+        if let Some(known) = self.realms.load().get(realm) {
+            known.strangers.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What there is to know about each realm that is kept.
+    #[must_use]
+    pub fn readings(&self) -> Vec<Reading> {
+        let reading = |(realm, known): (&RealmName, &Arc<Known>)| Reading {
+            realm: realm.clone(),
+            strangers: known.strangers.load(Ordering::Relaxed),
+        };
+        self.realms.load().iter().map(reading).collect()
+    }
+
+    /// Keeps the accounts of these realms, and of no others. Those of realms that are new are read.
+    pub async fn keep(&self, store: &Store, realms: &HashSet<RealmName>) -> Result<(), StoreError> {
+        let mut seen = self.seen.lock().await;
+        let present = self.realms.load_full();
+        let is_new = |realm: &&RealmName| !present.contains_key(*realm);
+        let new: HashMap<_, _> =
+            realms.iter().filter(is_new).map(|realm| (realm.clone(), Arc::new(Known::new()))).collect();
+        if new.is_empty() && realms.len() == present.len() {
+            return Ok(());
+        }
+        if !new.is_empty() {
+            let last = read_into(&new, store, 0).await?;
+            // Those that were kept before are followed from where they were.
+            if present.is_empty() {
+                *seen = last;
+            }
+        }
+        let kept = present.iter().filter(|(realm, _)| realms.contains(*realm));
+        let kept = kept.map(|(realm, known)| (realm.clone(), Arc::clone(known))).chain(new);
+        self.realms.store(Arc::new(kept.collect()));
+        Ok(())
+    }
+
+    /// Reads the accounts that were made since.
+    pub async fn follow(&self, store: &Store) -> Result<(), StoreError> {
+        let mut seen = self.seen.lock().await;
+        let realms = self.realms.load_full();
+        if !realms.is_empty() {
+            *seen = read_into(&realms, store, *seen).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Known {
+    fn new() -> Self {
+        Self { ids: Set::unfiltered(), strangers: AtomicU64::new(0) }
+    }
+}
+
+/// Reads the accounts after `seq` into the realms that are there; answers the number to go on from.
+async fn read_into(realms: &HashMap<RealmName, Arc<Known>>, store: &Store, seq: i64) -> Result<i64, StoreError> {
+    let mut last = seq;
+    loop {
+        let accounts = since(store, last, BATCH).await?;
+        let Some(page_last) = accounts.iter().map(|account| account.seq).max() else { return Ok(last) };
+        for (realm, known) in realms {
+            let own = accounts.iter().filter(|account| account.realm == *realm).flat_map(|account| account.ids);
+            known.ids.extend(own.map(|id| (Set::id_of(id.uuid()), None)));
+        }
+        last = page_last;
+    }
+}
+
+struct Row {
+    seq: i64,
+    realm: RealmName,
+    ids: [PrincipalId; 2],
+}
+
+/// At most `limit` accounts after the number `seq`. A page comes as one text, a line an account, as that of the
+/// revocation log does: a gateway is not ready before it has read all of them.
+async fn since(store: &Store, seq: i64, limit: u32) -> Result<Vec<Row>, StoreError> {
+    let statement = "\
+        SELECT group_concat(concat_ws(' ', seq, hex(id), realm, hex(business), hex(name)), char(10)) \
+        FROM (SELECT * FROM principals WHERE seq > ? ORDER BY seq LIMIT ?)";
+    let page: Option<String> = sqlx::query_scalar(statement).bind(seq).bind(limit).fetch_one(store.pool()).await?;
+    let rows = page.iter().flat_map(|page| page.lines()).map(read).collect::<Option<Vec<_>>>();
+    rows.ok_or(StoreError::corrupt("an account does not have the shape it should have"))
+}
+
+fn read(line: &str) -> Option<Row> {
+    let mut fields = line.split(' ');
+    let mut next = || fields.next();
+    let (seq, id, realm) = (next()?.parse().ok()?, next()?, next()?.parse().ok()?);
+    let (business, name) = (unhex(next()?)?, unhex(next()?)?);
+    let id = PrincipalId::from_uuid(Uuid::from_slice(&unhex(id)?).ok()?);
+    let (business, name) = (String::from_utf8(business).ok()?, String::from_utf8(name).ok()?);
+    let named = PrincipalId::of_name(&realm, &business, &name);
+    Some(Row { seq, realm, ids: [id, named] })
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = text.as_bytes().chunks_exact(2);
+    let whole = pairs.remainder().is_empty();
+    pairs.map(|pair| Some((digit(pair[0])? << 4) | digit(pair[1])?)).collect::<Option<_>>().filter(|_| whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{PrincipalKind, Timestamp},
+        rules::dialect::AccountName,
+        state::{
+            account::{self, LegacyId, NewAccount, PasswordHash},
+            store::Settings,
+        },
+    };
+
+    const NOW: Timestamp = Timestamp::from_secs(1);
+
+    fn account(realm: &str, name: &str) -> NewAccount {
+        NewAccount {
+            id: PrincipalId::generate(),
+            realm: realm.parse().unwrap(),
+            kind: PrincipalKind::User,
+            name: AccountName { business: String::new(), name: name.to_owned() },
+            display_name: None,
+            legacy_id: LegacyId::None,
+            role: None,
+            scopes: vec![],
+            company: None,
+            grants: None,
+        }
+    }
+
+    async fn make(store: &Store, new: &NewAccount) {
+        account::insert(store, new, &PasswordHash::from_phc("$argon2id$x".to_owned()), NOW).await.unwrap();
+    }
+
+    /// Whether it is known by its id, and by its name.
+    fn is_known(accounts: &KnownAccounts, account: &NewAccount) -> [bool; 2] {
+        let named = PrincipalId::of_name(&account.realm, &account.name.business, &account.name.name);
+        [Subject::Account(account.id), Subject::Named(named)].map(|subject| accounts.knows(&account.realm, &subject))
+    }
+
+    #[tokio::test]
+    async fn accounts_of_realms_that_are_kept_are_known_by_id_and_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let first = [account("a", "ana"), account("b", "ana"), account("a", "señor ñ")];
+        for new in &first {
+            make(&store, new).await;
+        }
+        let realms = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+        let accounts = KnownAccounts::default();
+        accounts.follow(&store).await.unwrap();
+        assert_eq!(is_known(&accounts, &first[0]), [false; 2], "its realm has no imported key");
+        accounts.keep(&store, &realms(&["a"])).await.unwrap();
+        assert_eq!(first.each_ref().map(|new| is_known(&accounts, new)), [[true; 2], [false; 2], [true; 2]]);
+        // One that is made meanwhile is read by both: whoever begins, and whoever goes on.
+        let second = [account("a", "eva"), account("b", "eva")];
+        for new in &second {
+            make(&store, new).await;
+        }
+        assert_eq!(is_known(&accounts, &second[0]), [false; 2]);
+        accounts.keep(&store, &realms(&["a", "b"])).await.unwrap();
+        assert_eq!(is_known(&accounts, &second[0]), [false; 2]);
+        accounts.follow(&store).await.unwrap();
+        assert!(first.iter().chain(&second).all(|new| is_known(&accounts, new) == [true; 2]));
+        // The number of the last account is not given again when it goes.
+        let last = AccountName { business: String::new(), name: "eva".into() };
+        account::delete(&store, &second[1].realm, &last, NOW).await.unwrap();
+        let third = account("b", "eva");
+        make(&store, &third).await;
+        accounts.follow(&store).await.unwrap();
+        assert_eq!(is_known(&accounts, &third), [true; 2]);
+        accounts.keep(&store, &realms(&["b"])).await.unwrap();
+        assert_eq!((is_known(&accounts, &first[0]), is_known(&accounts, &third)), ([false; 2], [true; 2]));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_said_and_never_skipped() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        make(&store, &account("a", "ana")).await;
+        sqlx::query("UPDATE principals SET id = x'00'").execute(store.pool()).await.unwrap();
+        let accounts = KnownAccounts::default();
+        let kept = accounts.keep(&store, &HashSet::from(["a".parse().unwrap()])).await;
+        assert!(matches!(kept, Err(StoreError::Corrupt { .. })), "{kept:?}");
+    }
+}

@@ -1,0 +1,101 @@
+//! Tokens of an imported key: whoever else has the key writes into them what they like.
+
+use std::sync::Arc;
+
+use portero::{
+    decision::{Decision, Gate, Waited, decide},
+    domain::{Algorithm, EPOCH_DELETED, Reason},
+    rules::{dialect::Dialect, limit::ScrutinySettings},
+    state::{
+        keys::{Imported, Key, KeyState, MaterialBytes},
+        revocation::log::{Record, Subject},
+        token::{CacheSettings, NewToken},
+    },
+};
+
+use crate::fixture::{
+    MadeKey, NOW, Outcome, get, headers, holder, mint, new_token, policy, realm, route, site, snapshot,
+};
+
+/// A route of a realm whose signing key is imported or not, in that order.
+fn gates(unknown_accounts: bool) -> [Gate; 2] {
+    let site = site(vec![realm("sws", Dialect::Sws, Algorithm::Hs256)], vec![], vec![route("/api", policy("sws"))]);
+    let made = MadeKey::new("sws", Algorithm::Hs256);
+    let key = || {
+        let (id, material) = (made.id.clone(), MaterialBytes::Secret(made.material()));
+        Key::new(id, "sws".parse().unwrap(), Algorithm::Hs256, KeyState::Active, NOW, material).unwrap()
+    };
+    let imported = key().with_import(Arc::new(Imported::new(unknown_accounts, [])));
+    [imported, key()].map(|key| {
+        let snapshot = snapshot(&site, [Arc::new(key)]).unwrap();
+        Gate::new(snapshot, CacheSettings::default(), ScrutinySettings::default())
+    })
+}
+
+/// What is decided at first, and what after a wait with this outcome.
+fn decisions(gate: &Gate, token: &str, waited: Waited) -> [Outcome; 2] {
+    let headers = headers(token);
+    let request = get("/api", &headers);
+    let view = gate.view();
+    let first = match decide(&view, NOW, &request, None) {
+        Decision::Verify(job) => decide(&view, NOW, &request, Some(&job.run(&view, None, NOW))),
+        decided => decided,
+    };
+    let Decision::AwaitStep(proof) = first else { return [first.into(), Outcome::AwaitStep] };
+    [Outcome::AwaitStep, decide(&gate.view().after(waited), NOW, &request, Some(&proof)).into()]
+}
+
+const AWAITED: Outcome = Outcome::AwaitStep;
+const GOOD: Outcome = Outcome::Forward(Reason::Authenticated);
+const AHEAD: Outcome = Outcome::Deny(Reason::UnknownEpoch);
+const AWAY: Outcome = Outcome::Deny(Reason::Unavailable);
+
+#[test]
+fn an_epoch_that_the_account_never_had_is_no_epoch() {
+    let [imported, own] = gates(true);
+    let holder = holder();
+    let token = |gate: &Gate, epoch| mint(gate, "sws", &NewToken { epoch, ..new_token(&holder) });
+    let raise = |epoch| {
+        let record = Record { subject: Subject::Principal(holder.id, epoch), expires_at: None, created_at: NOW };
+        imported.revocations().apply(&[record]);
+    };
+    assert_eq!(decisions(&imported, &token(&imported, 0), Waited::Followed)[0], GOOD);
+    let forged = token(&imported, 999);
+    for _ in 0..2 {
+        assert_eq!(decisions(&imported, &forged, Waited::Followed), [AWAITED, AHEAD], "each time anew");
+        assert_eq!(decisions(&imported, &forged, Waited::InVain), [AWAITED, AWAY], "nobody knows: try again");
+    }
+    // Our own token after a change of which memory hears with the next step.
+    let next = token(&imported, 1);
+    assert_eq!(decisions(&imported, &next, Waited::Followed)[0], AWAITED);
+    raise(1);
+    assert_eq!(decisions(&imported, &next, Waited::Followed)[0], GOOD);
+    assert_eq!(decisions(&imported, &forged, Waited::Followed), [AWAITED, AHEAD], "it outlives nothing");
+    // Under a key that nobody else has it was minted from the store.
+    assert_eq!(decisions(&own, &token(&own, 999), Waited::Followed)[0], GOOD);
+}
+
+#[test]
+fn no_token_has_the_epoch_of_a_deleted_account_under_any_key() {
+    let holder = holder();
+    for gate in gates(true) {
+        for epoch in [EPOCH_DELETED, EPOCH_DELETED + 1, u32::MAX] {
+            let token = mint(&gate, "sws", &NewToken { epoch, ..new_token(&holder) });
+            assert_eq!(decisions(&gate, &token, Waited::Followed)[0], AHEAD, "{epoch}, without waiting");
+        }
+    }
+}
+
+#[test]
+fn an_account_that_nobody_knows_is_waited_for_unless_the_key_takes_anybody() {
+    let [anybody, own] = gates(true);
+    let [strict, _] = gates(false);
+    let holder = holder();
+    let token = |gate: &Gate| mint(gate, "sws", &NewToken { epoch: 0, ..new_token(&holder) });
+    assert_eq!(decisions(&anybody, &token(&anybody), Waited::Followed)[0], GOOD);
+    assert_eq!(decisions(&own, &token(&own), Waited::Followed)[0], GOOD);
+    let token = token(&strict);
+    for (waited, outcome) in [(Waited::Followed, Outcome::Deny(Reason::UnknownAccount)), (Waited::InVain, AWAY)] {
+        assert_eq!(decisions(&strict, &token, waited), [AWAITED, outcome]);
+    }
+}

@@ -1,0 +1,186 @@
+//! Imported keys: tokens that somebody else wrote, for accounts and in epochs that they say.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Map, Value, json};
+
+use crate::support::{
+    BESIDE, Config, Contract, Database, Gateway, PATIENCE, Upstream,
+    pen::{self, Pen, object, with},
+    wait_until,
+};
+
+const SECRET: &str = "0123456789abcdef0123456789ABCDEF";
+
+/// A gateway with a key of the realm `sws` that it and somebody else have.
+fn with_field_key(how: &str) -> (Gateway, Pen, Upstream) {
+    let upstream = Upstream::start();
+    let folder = Config::standard(upstream.address).with_accounts();
+    let import = format!("key import --realm sws --algorithm HS256 --kid field {how}");
+    folder.command(import.trim_end(), SECRET).succeeded();
+    (Gateway::run(folder), Pen::hs256("field", SECRET.as_bytes()), upstream)
+}
+
+/// The claims of a token that the gateway minted.
+fn claims(token: &str) -> Map<String, Value> {
+    let [_, claims] = pen::parts(token);
+    claims
+}
+
+impl Gateway {
+    /// What is decided about a request with this token, in the access log's word.
+    #[track_caller]
+    fn reason(&self, token: &str) -> String {
+        static REQUESTS: AtomicU32 = AtomicU32::new(0);
+        let path = format!("/sws/{}", REQUESTS.fetch_add(1, Ordering::Relaxed));
+        self.status(&path, token);
+        let line = self.process.access_line("the request", |line| line["path"] == path.as_str());
+        line["reason"].as_str().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn an_invented_epoch_outlives_nothing() {
+    let (gateway, pen, _upstream) = with_field_key("--sign");
+    let good = gateway.login(Contract::Sws);
+    let ahead = |epoch: i64| pen.token(&with(&claims(&good), "epoch", json!(epoch)));
+    assert_eq!(gateway.reason(&ahead(0)), "authenticated");
+    let forged = [1, 999, 2_147_483_646, 2_147_483_647, 2_147_483_648, 4_294_967_295].map(ahead);
+    for token in &forged {
+        assert_eq!(gateway.reason(token), "unknown_epoch");
+    }
+    let account = "--realm sws --username admin";
+    gateway.command(&format!("user disable {account}"), "").succeeded();
+    wait_until("its tokens end", BESIDE, || gateway.status("/sws", &good) == 401);
+    gateway.command(&format!("user enable {account}"), "").succeeded();
+    let next = gateway.login(Contract::Sws);
+    assert_eq!(gateway.status("/sws", &next), 200, "it is used at once");
+    for token in &forged[1..] {
+        assert_eq!(gateway.reason(token), "unknown_epoch");
+    }
+    gateway.command(&format!("user delete {account}"), "").succeeded();
+    wait_until("its tokens end", BESIDE, || gateway.status("/sws", &next) == 401);
+    assert!(forged.iter().all(|token| gateway.status("/sws", token) == 401), "nor a deletion");
+}
+
+#[test]
+fn the_token_of_a_new_password_is_good_at_once() {
+    for how in ["--sign", ""] {
+        let (gateway, _, _upstream) = with_field_key(how);
+        for round in 0..3 {
+            let password = format!("another secret {round}");
+            let changed = gateway.command("user set-password --realm sws --username admin --password-stdin", &password);
+            changed.succeeded();
+            let answer = gateway.send(&Contract::Sws.login_with(&password));
+            let token = Contract::Sws.token_of(&answer).unwrap();
+            assert_eq!(gateway.reason(&token), "authenticated", "round {round}");
+        }
+    }
+}
+
+/// A profile of tokens that name an account and little else.
+const PROFILE: &str = "optional = [\"iss\", \"aud\", \"sub\", \"jti\", \"iat\", \"nbf\"]\n";
+
+fn old_token(pen: &Pen, name: &str) -> String {
+    pen.token(&object(json!({ "name": name, "exp": 4_000_000_000_i64 })))
+}
+
+#[test]
+fn accounts_that_the_store_does_not_have_are_nobody() {
+    let upstream = Upstream::start();
+    let folder = Config::standard(upstream.address).with_accounts();
+    std::fs::write(folder.file("old.toml"), PROFILE).unwrap();
+    let profile = folder.file("old.toml").to_str().unwrap().to_owned();
+    // An account whose password was changed before: tokens of old take the epoch that it has at import.
+    let password = "user set-password --realm sws --username admin --password-stdin";
+    folder.command(password, "demo2024").succeeded();
+    folder.command("user add --realm sws --username gone --password-stdin", "demo2024").succeeded();
+    folder.command("user disable --realm sws --username gone", "").succeeded();
+    let import = format!("key import --realm sws --algorithm HS256 --kid field --profile {profile}");
+    let said = folder.command(&import, SECRET);
+    assert!(said.stdout.contains("the first change that ends an account's tokens"), "{}", said.stdout);
+    let gateway = Gateway::run(folder);
+    let pen = Pen::hs256("field", SECRET.as_bytes());
+
+    assert_eq!(gateway.reason(&old_token(&pen, "admin")), "authenticated");
+    assert_eq!(gateway.reason(&old_token(&pen, "gone")), "principal_revoked", "it was disabled before");
+    let eva = old_token(&pen, "eva");
+    assert_eq!(gateway.reason(&eva), "unknown_account");
+    gateway.command("user add --realm sws --username eva --password-stdin", "demo2024").succeeded();
+    assert_eq!(gateway.reason(&eva), "authenticated", "the refusal is not remembered, and the request waits");
+    // While the store is away nobody knows whether there is such an account; who is known goes on.
+    let mut store = Database::of(&gateway);
+    store.execute("ALTER TABLE principals RENAME TO away");
+    gateway.process.event("the store cannot be followed; what is in force stays in force");
+    let max = old_token(&pen, "max");
+    assert_eq!((gateway.reason(&max), gateway.status("/sws", &max)), ("unavailable".to_owned(), 503));
+    assert_eq!((gateway.status("/sws", &eva), gateway.status("/sws", &old_token(&pen, "admin"))), (200, 200));
+    store.execute("ALTER TABLE away RENAME TO principals");
+    wait_until("the store is followed again", PATIENCE, || gateway.status("/sws", &max) == 401);
+    gateway.command("user delete --realm sws --username eva", "").succeeded();
+    wait_until("its tokens end", BESIDE, || gateway.status("/sws", &eva) == 401);
+    let said = gateway.command("user disable --realm sws --username admin", "");
+    assert!(said.stdout.contains("those that are minted later included"), "{said:?}");
+    wait_until("its tokens end", BESIDE, || gateway.status("/sws", &old_token(&pen, "admin")) == 401);
+    let gateway = gateway.kill_and_restart();
+    assert_eq!(gateway.reason(&eva), "principal_revoked");
+    assert_eq!(gateway.reason(&old_token(&pen, "max")), "unknown_account");
+    assert!(!gateway.process.written().contains("tokens of unknown accounts"), "nothing to warn of");
+}
+
+#[test]
+fn a_key_that_takes_anybody_says_so_and_can_be_restricted() {
+    let upstream = Upstream::start();
+    let folder = Config::standard(upstream.address).with_accounts();
+    std::fs::write(folder.file("old.toml"), format!("unknown_accounts = true\n{PROFILE}")).unwrap();
+    let profile = folder.file("old.toml").to_str().unwrap().to_owned();
+    let import = format!("key import --realm sws --algorithm HS256 --kid field --profile {profile}");
+    folder.command(&import, SECRET).succeeded();
+    let gateway = Gateway::run(folder);
+    let warning = gateway.process.event("an imported key takes tokens of unknown accounts");
+    assert_eq!(
+        (&warning["id"], &warning["realm"], &warning["level"]),
+        (&"field".into(), &"sws".into(), &"WARN".into())
+    );
+    let listed = gateway.command("key list", "");
+    assert!(listed.stdout.contains("portero key restrict field"), "{}", listed.stdout);
+
+    let pen = Pen::hs256("field", SECRET.as_bytes());
+    let stranger = old_token(&pen, "nobody");
+    for _ in 0..3 {
+        assert_eq!(gateway.status("/sws", &stranger), 200);
+    }
+    assert_eq!(gateway.status("/sws", &old_token(&pen, "admin")), 200);
+    let metrics = gateway.ask("/metrics").text();
+    assert!(metrics.contains("portero_unknown_account_tokens_total{realm=\"sws\"} 1\n"), "{metrics}");
+
+    gateway.command("key restrict field", "").succeeded();
+    wait_until("strangers end", BESIDE, || gateway.status("/sws", &stranger) == 401);
+    assert_eq!(gateway.reason(&stranger), "unknown_account");
+    assert_eq!(gateway.status("/sws", &old_token(&pen, "admin")), 200);
+    let listed = gateway.command("key list --output json", "").json();
+    let field = listed.as_array().unwrap().iter().find(|key| key["kid"] == "field").unwrap().clone();
+    assert_eq!(field["unknown_accounts"], false);
+    assert_eq!(gateway.command("key restrict nokey", "").code, 1);
+    let own = listed.as_array().unwrap().iter().find(|key| key["imported"] == false).unwrap()["kid"].clone();
+    let refused = gateway.command(&format!("key restrict {}", own.as_str().unwrap()), "");
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+}
+
+#[test]
+fn an_import_says_which_tokens_it_takes() {
+    let folder = Config::new().with_accounts();
+    let named = folder.command("key import --realm sws --algorithm HS256 --kid a", SECRET);
+    named.succeeded();
+    for claim in ["iss", "aud", "sub", "jti", "iat", "nbf", "exp", "sid", "epoch", "token_use", "name"] {
+        assert!(named.stdout.contains(claim), "{claim}: {}", named.stdout);
+    }
+    let unnamed = folder.command("key import --realm sws --algorithm HS256 --encoding base64", &encode_standard());
+    unnamed.succeeded();
+    assert!(unnamed.stdout.contains("name no key") && !unnamed.stdout.contains("epoch,"), "{}", unnamed.stdout);
+}
+
+fn encode_standard() -> String {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    STANDARD.encode("0123456789abcdef0123456789ABCDEG")
+}

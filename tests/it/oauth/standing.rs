@@ -1,0 +1,104 @@
+//! Introspection says of a token what the front and the refresh endpoint do with it.
+
+use serde_json::json;
+
+use super::*;
+use crate::support::{BESIDE, Tokens, wait_until};
+
+/// What becomes of an account's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Standing {
+    /// Routes take its access token.
+    access: bool,
+    /// Its refresh token gives others.
+    refresh: bool,
+}
+
+const LIVES: Standing = Standing { access: true, refresh: true };
+const LOCKED: Standing = Standing { access: true, refresh: false };
+const ENDED: Standing = Standing { access: false, refresh: false };
+
+/// How an account comes into a state, its tokens having been given before; and what they are worth then.
+const STATES: [(&str, &str, &str, Standing); 8] = [
+    ("active", "", "", LIVES),
+    ("locked", "user lock", "", LOCKED),
+    ("unlocked", "user unlock", "", LIVES),
+    ("of a new role", "user set-role --role USER", "", ENDED),
+    ("of a new password", "user set-password --password-stdin", "abcd1234", ENDED),
+    ("revoked", "revoke principal", "", ENDED),
+    ("disabled", "user disable", "", ENDED),
+    ("deleted", "user delete", "", ENDED),
+];
+
+/// The tokens of a login, and those of another that was exchanged at the OAuth token endpoint.
+struct Given {
+    login: Tokens,
+    exchanged: Tokens,
+}
+
+impl Gateway {
+    fn given(&self) -> Given {
+        let login = self.login_apis();
+        let answer = self.exchange(ONE, &self.login_apis().refresh);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let json = answer.json();
+        let (access, refresh) = (text(&json, "access_token"), text(&json, "refresh_token"));
+        Given { login, exchanged: Tokens { access, refresh, content: String::new() } }
+    }
+
+    /// What routes say of the access tokens.
+    fn fronts(&self, given: &Given) -> [bool; 2] {
+        [&given.login, &given.exchanged].map(|tokens| match self.status("/apis", &tokens.access) {
+            200 => true,
+            401 => false,
+            status => panic!("{status}"),
+        })
+    }
+
+    fn introspected(&self, given: &Given) -> [Standing; 2] {
+        [&given.login, &given.exchanged]
+            .map(|tokens| Standing { access: self.is_active(&tokens.access), refresh: self.is_active(&tokens.refresh) })
+    }
+
+    /// What the refresh endpoint of the contract says of the one, and OAuth's of the other.
+    fn refreshes(&self, given: &Given) -> [bool; 2] {
+        [self.refresh(&given.login.refresh).status == 200, self.exchange(ONE, &given.exchanged.refresh).status == 200]
+    }
+}
+
+#[test]
+fn introspection_agrees_with_the_front_in_every_state_of_an_account() {
+    let (gateway, _upstream) = start("");
+    for (state, words, stdin, standing) in STATES {
+        let given = gateway.given();
+        if state == "unlocked" {
+            gateway.command("user lock --realm apis --username admin", "").succeeded();
+        }
+        if !words.is_empty() {
+            let (noun, rest) = words.split_once(' ').unwrap();
+            let name = if noun == "revoke" { "--name" } else { "--username" };
+            gateway.command(&format!("{noun} {rest} --realm apis {name} admin"), stdin).succeeded();
+        }
+        wait_until(state, BESIDE, || gateway.fronts(&given) == [standing.access; 2]);
+        assert_eq!(gateway.introspected(&given), [standing; 2], "{state}");
+        assert_eq!(gateway.refreshes(&given), [standing.refresh; 2], "{state}");
+        // For the next login.
+        let undone = [("locked", "unlock"), ("disabled", "enable")].into_iter().find(|(name, _)| *name == state);
+        if let Some((_, undo)) = undone {
+            gateway.command(&format!("user {undo} --realm apis --username admin"), "").succeeded();
+        }
+    }
+}
+
+#[test]
+fn a_token_that_ended_by_itself_or_with_its_session_is_inactive() {
+    let (gateway, _upstream) = start("");
+    let given = gateway.given();
+    gateway.api("/revocations/token", &json!({ "token": given.login.access }));
+    assert_eq!(gateway.fronts(&given), [false, true]);
+    let one = Standing { access: false, refresh: true };
+    assert_eq!(gateway.introspected(&given), [one, LIVES], "it ended alone");
+    gateway.api("/revocations/token", &json!({ "token": given.login.refresh }));
+    assert_eq!(gateway.introspected(&given), [ENDED, LIVES]);
+    assert_eq!(gateway.refreshes(&given), [false, true]);
+}

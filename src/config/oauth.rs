@@ -10,7 +10,7 @@ use super::{
     cors,
     endpoints::{CORS_FIELDS, CORS_METHODS, Endpoint},
     item::Item,
-    matching::{canonical_path, hosts, pattern},
+    matching::{Purpose, canonical_path, hosts, pattern},
     reader::{Section, Spot},
     realms::Realms,
 };
@@ -146,7 +146,7 @@ fn served(section: &mut Section<'_>, (key, service, default): (&'static str, Ser
     let path = section.checked(key, Some(default.to_owned()), |item| match item.value() {
         DeValue::Boolean(false) => Some(None),
         DeValue::Boolean(true) => item.wrong("true is no path; leave the key out for the usual one"),
-        _ => canonical_path(item).map(Some),
+        _ => canonical_path(item, Purpose::One).map(Some),
     });
     Some(Served { service, path: path??, spot: section.spot_of(key) })
 }
@@ -183,7 +183,7 @@ fn metadata(section: &Section<'_>, realm: &Realm, served: &[Served]) -> (Map<Str
     if path.is_empty() {
         return (document, None);
     }
-    if CanonicalPath::parse(further.as_bytes()).is_ok_and(|path| path.is_as_received()) {
+    if CanonicalPath::parse(further.as_bytes()).is_ok_and(|path| path.as_str() == further) {
         let further = Served { service: Service::Metadata, path: further, spot: own.spot.clone() };
         return (document, Some(further));
     }

@@ -7,7 +7,7 @@ use http::{HeaderName, header};
 use super::{
     cors,
     item::Item,
-    matching::{canonical_path, hosts, method, pattern},
+    matching::{Purpose, canonical_path, hosts, method, pattern},
     policy,
     reader::{Section, Spot, suggestion},
     realms::Realms,
@@ -74,8 +74,9 @@ fn route(
     defaults: Defaults,
 ) -> Option<Route> {
     let hosts = section.checked("hosts", vec![], hosts);
-    let path = section.checked("path", "/".to_owned(), canonical_path);
     let exact = section.checked("exact", false, Item::boolean);
+    let purpose = if exact == Some(true) { Purpose::Exact } else { Purpose::Prefix };
+    let path = section.checked("path", "/".to_owned(), |item| canonical_path(item, purpose));
     let methods = section.checked("methods", vec![], |item| item.some(method));
     let upstream = section.required("upstream", "\"crm\"", |item| upstream(item, upstreams));
     let asked = policy::read(&mut section, realms);

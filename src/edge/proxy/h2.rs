@@ -34,7 +34,7 @@ use super::{
     shared::Shared,
     stream::{STREAM, StreamContext},
 };
-use crate::domain::Reason;
+use crate::{domain::Reason, rules::route::has_lower_case};
 
 /// Streams that the client reset and that are remembered for late frames.
 const RESET_STREAMS_MAX: usize = 32;
@@ -184,7 +184,10 @@ fn take_head(head: &mut RequestHeader) -> Result<(), Reason> {
     if head.headers.len() > FIELDS_MAX {
         return Err(Reason::HeadTooLarge);
     }
-    if head.uri.path().bytes().any(|byte| !byte.is_ascii_graphic()) || !head::is_framed_once(&head.headers) {
+    if head.uri.path().bytes().any(|byte| !byte.is_ascii_graphic())
+        || !head::is_framed_once(&head.headers)
+        || has_lower_case(head.method.as_str().as_bytes())
+    {
         return Err(Reason::MalformedRequest);
     }
     if head.headers.get_all(header::EXPECT).iter().any(|value| !head::is_known_expectation(value.as_bytes())) {
@@ -239,6 +242,9 @@ mod tests {
         for (method, uri, verdict) in [
             ("GET", "http://a.test/x?y=1", Ok(())),
             ("CONNECT", "a.test:443", Err(Reason::MethodNotAllowed)),
+            ("PURGE", "http://a.test/", Ok(())),
+            ("get", "http://a.test/", Err(Reason::MalformedRequest)),
+            ("PURGe", "http://a.test/", Err(Reason::MalformedRequest)),
             ("GET", "http://a.test/ñ", Err(Reason::MalformedRequest)),
             ("GET", "/no-host", Err(Reason::MalformedRequest)),
         ] {

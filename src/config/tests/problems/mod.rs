@@ -3,6 +3,7 @@
 mod endpoints;
 mod issuers;
 mod listen;
+mod matching;
 mod oauth;
 mod process;
 mod realms;

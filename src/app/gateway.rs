@@ -14,7 +14,7 @@ use super::{
     core::Core,
     notice,
     reload::{Files, Reloader},
-    warn_of_shadow_mode,
+    warn_of,
     watch::Watch,
 };
 use crate::{
@@ -67,11 +67,14 @@ impl Gateway {
         control: Control,
         lines: Lines,
         config: PathBuf,
-        settings: Settings,
+        mut settings: Settings,
         sockets: Sockets,
         predecessor: Option<&Predecessor>,
     ) -> Result<Self, StartError> {
         let (front_addresses, admin_address) = (sockets.front(), sockets.admin()?);
+        // A port that was free was not known to the config.
+        let bound: Vec<_> = front_addresses.iter().copied().chain([admin_address]).collect();
+        settings.site.keep_off(&bound);
         let handed_over = sockets.try_clone()?;
         let files = Files::of(&config, &settings);
         let borne = connections_borne();
@@ -112,7 +115,7 @@ impl Gateway {
         let serving = acceptor.spawn(proxy::serve(sockets.front, workers, Arc::clone(&shared), front_stopped));
         metrics.config_last_success_seconds.set(clock.now().as_secs_f64());
         readiness.set_loaded();
-        warn_of_shadow_mode(&settings.site);
+        warn_of(&config, &settings);
         serve_admin.send_replace(true);
         if borne < settings.server.connections_max {
             let hint = "raise the limit on open files (LimitNOFILE, ulimit -n), or lower server.connections_max";
@@ -127,6 +130,7 @@ impl Gateway {
         let watched = settings.reload_watch;
         let reloader = Reloader {
             config,
+            bound,
             started: settings,
             drain_timeout,
             gate,

@@ -6,6 +6,7 @@
 
 mod control;
 mod core;
+pub mod examine;
 mod gateway;
 mod notice;
 mod reload;
@@ -26,8 +27,8 @@ pub use self::{
     upgrade::Program,
 };
 use crate::{
-    config::{self, Report, Settings},
-    decision::{FollowError, ForeignIssuerError, Site, SnapshotError, keeper::KeeperError},
+    config::{self, Report, Settings, Summary},
+    decision::{FollowError, ForeignIssuerError, SnapshotError, keeper::KeeperError},
     state::{
         keys::VaultError,
         store::{StoreError, private_file::PrivateFileError},
@@ -93,9 +94,13 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Says which routes let everybody through.
-fn warn_of_shadow_mode(site: &Site) {
-    for route in site.shadow_routes() {
+/// Says what is good in the config and hardly meant, and which routes let everybody through.
+fn warn_of(config: &Path, settings: &Settings) {
+    for warning in &settings.warnings {
+        let warning = format!("{}:{warning}", config.display());
+        tracing::warn!(warning, "the config has a warning");
+    }
+    for route in settings.site.shadow_routes() {
         tracing::warn!(route, meaning = SHADOW_MEANS, "a route is in shadow mode");
     }
 }
@@ -103,4 +108,9 @@ fn warn_of_shadow_mode(site: &Site) {
 /// Reads and checks the config.
 pub fn load(config: &Path) -> Result<Settings, StartError> {
     Ok(config::load(config, &environment)?)
+}
+
+/// Reads and checks the config alone, without the files that it refers to.
+pub fn load_alone(config: &Path) -> Result<Summary, Report> {
+    config::load_alone(config, &environment)
 }

@@ -203,6 +203,7 @@ fn network(item: &Item<'_>) -> Option<IpNet> {
 
 /// The file that `sqlite:FILE` names. The url is never shown: another store's may carry a password.
 fn sqlite(item: &Item<'_>, directory: &Path) -> Option<PathBuf> {
+    item.note_place();
     let url = item.text()?;
     let Some((scheme, rest)) = url.split_once(':') else {
         return item.wrong("must be sqlite:FILE, for example \"sqlite:portero.db\"");

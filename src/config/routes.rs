@@ -24,6 +24,8 @@ pub(super) struct Route {
     pub(super) spot: Spot,
     /// Where its path stands.
     pub(super) path: Spot,
+    /// Where `exact` stands, or the route.
+    pub(super) exact: Spot,
 }
 
 /// What `[server]` says for routes that do not say their own.
@@ -87,9 +89,12 @@ fn route(
         harden: defaults.harden,
     };
     let rewrites = rewrite::read(&mut section, &what);
+    for (key, example) in [("roles", "[\"ADMIN\"]"), ("scopes", "[\"read\"]"), ("claims", "{ tenant = \"x\" }")] {
+        section.refuse(key, &format!("stands in require: write require = {{ {key} = {example} }}"));
+    }
     let cors = cors::read(&mut section, methods.as_deref().unwrap_or_default(), &fields_read(&asked.sources));
     let body_bytes_max = section.optional("body_bytes_max", |item| item.size(&BODY_BYTES)).or(defaults.body_bytes_max);
-    let (spot, path_spot) = (section.spot().clone(), section.spot_of("path"));
+    let (spot, path_spot, exact_spot) = (section.spot().clone(), section.spot_of("path"), section.spot_of("exact"));
     section.finish();
     // A name or an upstream that is wrong does not keep the route from being compared with the others.
     let settings = RouteSettings {
@@ -104,7 +109,7 @@ fn route(
         body_bytes_max,
         mode: asked.mode,
     };
-    Some(Route { settings, spot, path: path_spot })
+    Some(Route { settings, spot, path: path_spot, exact: exact_spot })
 }
 
 /// The fields that pages must be able to send: those in which a token is looked for, and the body's type.

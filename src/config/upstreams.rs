@@ -262,6 +262,7 @@ fn weighted(item: &Item<'_>) -> Option<(Placed<Server>, u32)> {
 }
 
 fn server(item: &Item<'_>) -> Option<Placed<Server>> {
+    item.note_place();
     let text = item.text()?;
     if text.contains("://") {
         return item.wrong("a server is host:port, without a scheme; for example \"127.0.0.1:9000\"");

@@ -21,7 +21,7 @@ mod trace;
 pub use authenticate::{Awaiting, ForeignKey, Job, Proof};
 pub use decide::{Decision, Denial, Permit, Preflight, Request, Target, decide};
 pub use follow::{FollowError, Follower, POLL};
-pub use foreign::{ForeignIssuerError, ForeignIssuers};
+pub use foreign::{ForeignIssuerError, ForeignIssuers, IssuerProblem, examine_issuers};
 pub use internal::{INTERNAL_LIFETIME, INTERNAL_TYPE};
 pub use key_care::Rotated;
 pub use login::Registrar;

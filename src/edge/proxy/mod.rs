@@ -40,5 +40,5 @@ mod workers;
 pub use listener::serve;
 pub use settings::{Listen, Settings};
 pub use shared::{Certificates, Means, Shared, Tunables};
-pub use sockets::{Listeners, bind};
+pub use sockets::{Listeners, bind, can_bind};
 pub use workers::Workers;

@@ -13,8 +13,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::{MasterKey, MasterKeyError};
-use crate::state::store::private_file::PrivateFileError;
+use super::{MasterKey, MasterKeyError, Settings};
+use crate::state::store::{Presence, access, private_file::PrivateFileError};
 
 /// The master key in memory and where it comes from.
 #[derive(Debug)]
@@ -87,6 +87,23 @@ fn find(path: &Path, fingerprint: &[u8]) -> Result<MasterKey, MasterKeyError> {
     // It may have been renamed between the two looks; and if not, this says what is wrong.
     let key = MasterKey::read(path)?;
     if key.is(fingerprint) { Ok(key) } else { Err(MasterKeyError::Other(path.to_owned())) }
+}
+
+/// Looks at the file that a start would read, or make together with an empty store. Whether it is the store's own
+/// is seen when the store is open.
+///
+/// # Errors
+/// Why it could not.
+pub fn examine(settings: &Settings, store: Presence) -> Result<(), MasterKeyError> {
+    let path = &settings.master_key_file;
+    match MasterKey::read(path) {
+        // A reseal that was cut short may have left it there.
+        Err(MasterKeyError::Missing(_)) if MasterKey::read(&beside(path)).is_ok() => Ok(()),
+        Err(MasterKeyError::Missing(_)) if store == Presence::Absent => {
+            access::may_make(path).map_err(|reason| io_error(path, io::Error::other(reason)))
+        }
+        read => read.map(drop),
+    }
 }
 
 fn beside(path: &Path) -> PathBuf {

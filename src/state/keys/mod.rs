@@ -31,6 +31,7 @@ pub use good_until::GoodUntil;
 pub use import::{Import, ImportError, Use};
 pub use key::{Key, KeyError, KeyState, MaterialBytes};
 pub use master::{MasterKey, MasterKeyError};
+pub use master_file::examine;
 pub use published::{Audience, published};
 pub use record::KeyRecord;
 pub use ring::{Keyring, OwnHeader, UNNAMED_KEYS_MAX};

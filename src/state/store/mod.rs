@@ -2,7 +2,9 @@
 //! on the disk (`synchronous = FULL`). SQLite runs on threads of its own, so that no call blocks
 //! the runtime; nothing here is ever called while a request is checked.
 
+pub mod access;
 mod error;
+mod examine;
 pub mod private_file;
 mod watch;
 
@@ -19,6 +21,7 @@ use sqlx::{
 };
 
 pub use error::StoreError;
+pub use examine::{Presence, examine};
 pub use watch::ChangeWatch;
 
 /// Connections of one process to the store: one writes at a time, the others read beside it.
@@ -161,8 +164,8 @@ async fn create_private(path: &Path) -> Result<(), StoreError> {
         Err(error) => Err(StoreError::Unreadable {
             path: path.to_owned(),
             reason: match error.kind() {
-                ErrorKind::NotFound => "its folder does not exist: make it first".to_owned(),
-                ErrorKind::PermissionDenied => "its folder is not writable by portero's user".to_owned(),
+                ErrorKind::NotFound => access::NO_FOLDER.to_owned(),
+                ErrorKind::PermissionDenied => access::NOT_WRITABLE.to_owned(),
                 _ => error.to_string(),
             },
         }),

@@ -60,7 +60,9 @@ fn report(config: &Path, settings: &Settings, problems: Vec<Problem>) -> Result<
         return Ok(());
     }
     // What is missing or wrong may be put right in one of these.
-    Err(Report::new(config.display().to_string(), problems).with_files(settings.files.clone()))
+    let of_issuers = settings.site.issuers.iter().flat_map(|issuer| issuer.source.files());
+    let files = settings.files.iter().chain(of_issuers).cloned().collect();
+    Err(Report::new(config.display().to_string(), problems).with_files(files))
 }
 
 /// What the config leads to beside itself: servers, issuers' files, and the tables that are made of it.

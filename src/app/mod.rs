@@ -44,6 +44,9 @@ pub enum StartError {
     /// The config is not good.
     #[error(transparent)]
     Config(#[from] Report),
+    /// Somebody writes a file of the config: half of it is not to be taken over.
+    #[error("a file of the config is just being written; ask again when whoever writes it has closed it")]
+    Unfinished,
     /// An address is taken, or not ours.
     #[error("cannot listen on {address} ({key}): {source}")]
     Listen {

@@ -70,9 +70,9 @@ impl Files {
 }
 
 impl Reloader {
-    /// Watches the files, or none.
+    /// Watches the files; a change of them is told where the config says so.
     pub(super) fn watch(&self, watch: &mut Watch) {
-        watch.set(self.watched.then(|| self.files.all()).as_deref());
+        watch.set(&self.files.all(), self.watched);
     }
 
     /// Reloads if any file has another content than when it was last read, or was refused then.
@@ -88,9 +88,10 @@ impl Reloader {
     /// Takes over what the file says now; answers the keys that only a restart changes.
     pub(super) async fn reload(&mut self, watch: &mut Watch) -> Result<Vec<&'static str>, StartError> {
         notice::reloading();
+        let settled = watch.settled(&self.files.all()).await;
         // Before it is read: what changes meanwhile is another change.
         self.files.read = Contents::of(&self.files.all());
-        let taken = self.take_over(watch).await;
+        let taken = if settled { self.take_over(watch).await } else { Err(StartError::Unfinished) };
         if let Err(error) = &taken {
             for problem in error.to_string().lines() {
                 tracing::error!(problem, "the config was not taken over; the present one stays in force");

@@ -111,7 +111,7 @@ fn jwks(section: &mut Section<'_>) -> Option<Jwks> {
     let max_stale = section.or("max_stale", default.max_stale, |item| item.duration(&MAX_STALE));
     let cooldown = section.or("cooldown", default.cooldown, |item| item.duration(&COOLDOWN));
     let timeout = section.or("timeout", default.timeout, |item| item.duration(&TIMEOUT));
-    let ca = section.optional("ca", Item::file_for_later);
+    let ca = section.optional("ca", Item::path);
     if max_stale < refresh {
         let (shown, refresh) = (duration::shown(max_stale), duration::shown(refresh));
         section.report(
@@ -202,7 +202,7 @@ fn path(item: &Item<'_>) -> Option<std::path::PathBuf> {
     if item.word()?.contains("-----BEGIN") {
         return item.wrong("must be the name of a file; the key itself does not belong here");
     }
-    item.file_for_later()
+    item.path()
 }
 
 fn key_id(item: &Item<'_>) -> Option<KeyId> {

@@ -83,11 +83,6 @@ impl<'a> Item<'a> {
         self.word().map(|path| self.context.directory.join(path))
     }
 
-    /// A file that is read when the settings are used; a reload reads it again.
-    pub(super) fn file_for_later(&self) -> Option<PathBuf> {
-        self.path().inspect(|path| self.context.note_file(path.clone()))
-    }
-
     /// Remembers where this value stands: only the machine can judge it.
     pub(super) fn note_place(&self) {
         self.context.note_place(&self.spot);

@@ -273,6 +273,11 @@ impl<'a> Section<'a> {
         self.context.report(&self.spot_of(key), message);
     }
 
+    /// Warns of the value of `key`, which is good.
+    pub(super) fn warn(&self, key: &str, message: &str) {
+        self.context.warn(&self.spot_of(key), message);
+    }
+
     /// Reports the keys that nobody asked for.
     pub(super) fn finish(self) {
         for (name, _) in self.table.into_iter().flat_map(DeTable::iter) {

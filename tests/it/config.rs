@@ -57,7 +57,11 @@ fn what_is_missing_taken_or_unreadable_is_named() {
 
     let folder = Folder::new();
     Config::standard(upstream.address).write_to(&folder);
-    fs::write(folder.file("portero.db"), "this is no database, whatever its name says").unwrap();
+    for (name, text) in [("portero.db", "this is no database, whatever its name says"), ("master.key", &"0".repeat(64))]
+    {
+        fs::write(folder.file(name), text).unwrap();
+        fs::set_permissions(folder.file(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
     refused(&folder, "run", &["portero.db", "no SQLite database"]);
 
     let folder = Folder::new();

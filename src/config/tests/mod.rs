@@ -10,7 +10,7 @@ use http::{HeaderName, Method, StatusCode};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{Origin, Report, Settings, load, parse, parse_part, reader::Scope};
+use super::{Origin, Report, Settings, load, parse_part, reader::Scope};
 use crate::{
     decision::ForwardToken,
     domain::{Algorithm, KeyId, TokenKind},

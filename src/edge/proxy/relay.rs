@@ -17,6 +17,7 @@ use super::{
     exchange::{Exchange, Forward, Verdict},
     forward::{self, Terms},
     local,
+    trusted::TrustedHeaders,
 };
 use crate::{
     decision::{Denial, Route},
@@ -144,9 +145,9 @@ impl Doorman {
         let Verdict::Forward(permitted) = &exchange.verdict else {
             return Error::e_explain(ErrorType::InternalError, "forwarding without a permit");
         };
-        let trusted_proxies = &self.0.tunables().trusted_proxies;
-        let is_trusted = |peer: IpAddr| trusted_proxies.iter().any(|net| net.contains(&forward::canonical(peer)));
+        let tunables = self.0.tunables();
         let connection = exchange.connection.as_deref();
+        let proxy = connection.filter(|proxy| forward::is_trusted(proxy.peer.ip(), &tunables.trusted_proxies));
         forward::prepare(
             request,
             &Terms {
@@ -157,7 +158,7 @@ impl Doorman {
                 server: exchange.server().map(Server::address),
                 request_id: &exchange.request_id,
                 connection,
-                trusted: connection.is_some_and(|connection| is_trusted(connection.peer.ip())),
+                trusted: proxy.map_or(TrustedHeaders::NONE, |_| tunables.trusted_headers),
             },
         )
     }

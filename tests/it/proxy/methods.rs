@@ -47,7 +47,7 @@ fn a_method_with_lower_case_letters_is_refused_before_any_route() {
 fn a_stream_with_such_a_method_is_refused_alone() {
     let (gateway, upstream) = gateway();
     let refused = r#"portero_decisions_total{decision="deny",reason="malformed_request",route="-"} 7"#;
-    let status = Runtime::new().unwrap().block_on(timeout(PATIENCE, async {
+    let asked = async {
         let stream = TcpStream::connect(gateway.front).await.unwrap();
         let (mut sender, connection) = h2::client::handshake(stream).await.unwrap();
         let driving = tokio::spawn(connection);
@@ -59,8 +59,8 @@ fn a_stream_with_such_a_method_is_refused_alone() {
         }
         driving.abort();
         status
-    }));
-    let status = status.unwrap();
+    };
+    let status = Runtime::new().unwrap().block_on(async { timeout(PATIENCE, asked).await }).unwrap();
     let (last, folded) = status.split_last().unwrap();
     assert_eq!((*last, folded), (StatusCode::OK, &[StatusCode::BAD_REQUEST; 7][..]));
     assert_eq!(upstream.received().method, "PURGE");

@@ -170,6 +170,33 @@ fn an_exact_route_beside_a_weaker_one_is_warned_of() {
 }
 
 #[test]
+fn whose_headers_are_believed_is_said_or_warned_of() {
+    let warned = |text: &str| {
+        let settings = read(text).map_err(|report| report.to_string()).unwrap();
+        settings.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    const PROXIES: &str = "server.trusted_proxies = [\"10.0.0.0/8\"]";
+    assert!(warned(PROXIES).starts_with("1:26: server.trusted_proxies: trusted_headers does not say which headers"));
+    let with = |headers: &str| warned(&format!("{PROXIES}\nserver.trusted_headers = [{headers}]"));
+    assert_eq!(with("\"x-forwarded-for\", \"X-Forwarded-Host\""), "");
+    assert!(with("").starts_with("2:26: server.trusted_headers: without X-Forwarded-For"));
+    assert!(with("\"Forwarded\"").contains("every client behind a proxy has the proxy's address"));
+    for good in ["server.trusted_proxies = []", "", "server.trusted_proxies = []\nserver.trusted_headers = []"] {
+        assert_eq!(warned(good), "", "{good}");
+    }
+    check(&[
+        (
+            "server.trusted_headers = [\"Forwarded\"]",
+            "1:26: server.trusted_headers: stands beside trusted_proxies, which names whose headers they are",
+        ),
+        (
+            "server = { trusted_proxies = [\"10.0.0.1\"], trusted_headers = [\"X-Real-IP\"] }",
+            "1:63: server.trusted_headers[0]: 'X-Real-IP' is not known here; known: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, Forwarded, traceparent, tracestate",
+        ),
+    ]);
+}
+
+#[test]
 fn a_token_endpoint_takes_the_other_slash_too() {
     let text = format!(
         "{}[[token_endpoints]]\npath = \"/a/\"\nrealms = [\"apis\"]\n[[routes]]\nname = \"b\"\nupstream = \"crm\"\nauth = \"public\"",

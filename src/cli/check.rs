@@ -44,7 +44,7 @@ impl Check {
     /// Prints the outcome. 0 it is good, 2 it is not.
     pub(super) fn run(&self) -> ExitCode {
         let config = self.config.path();
-        let outcome = if self.file_only { Outcome::of_file(&config) } else { Outcome::of_machine(&config) };
+        let outcome = if self.file_only { Ok(Outcome::of_file(&config)) } else { Outcome::of_machine(&config) };
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -66,11 +66,11 @@ impl Check {
 }
 
 impl Outcome {
-    fn of_file(config: &Path) -> Result<Self, StartError> {
-        Ok(match app::load_alone(config) {
+    fn of_file(config: &Path) -> Self {
+        match app::load_alone(config) {
             Ok(summary) => Self::good(summary),
             Err(report) => Self::bad(&report),
-        })
+        }
     }
 
     /// The same steps as those of a start.

@@ -66,8 +66,8 @@ fn wider<'r>(route: &Route, table: &Router<&'r Route>, owned: &Router<()>) -> Op
             Some(method) => pattern.methods.contains(method),
             None => pattern.methods.iter().any(|method| !of_its_own.contains(&method)),
         };
-        let taken = taking.routes.iter().filter(|(method, _)| pattern.methods.is_empty() || takes(*method));
-        let mut weaker = taken.filter_map(|(_, wider)| Some((**wider, weakness(wider, route)?)));
+        let reached = taking.routes.iter().filter(|(method, _)| pattern.methods.is_empty() || takes(*method));
+        let mut weaker = reached.filter_map(|(_, wider)| Some((**wider, weakness(wider, route)?)));
         weaker.next().map(|(wider, why)| Wider { path: path.clone(), route: wider, why })
     })
 }

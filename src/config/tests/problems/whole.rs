@@ -30,7 +30,7 @@ fn a_repeated_key_names_its_first_place() {
         ("[[routes]]\n[routes]", "2:2: no TOML: duplicate key: 'routes' stands on line 1 already"),
     ]);
     // Every one is said, the first few with their place.
-    let many: String = (0..20).map(|at| format!("k{at} = 1\nk{at} = 2\n")).collect();
+    let many: String = (0..20).map(|at| format!("k{at} = 1\nk{at} = 2\n")).collect::<Vec<_>>().concat();
     assert_eq!(report(&many).lines().filter(|line| line.contains("stands on line")).count(), 8);
     assert_eq!(report(&many).lines().count(), 20);
 }
@@ -73,9 +73,9 @@ fn a_file_that_serves_nothing_is_refused() {
         let parsed = parse(text, &Origin { file: "t", directory: Path::new("/etc") }, &|_| None);
         parsed.map_or_else(|report| report.to_string(), |_| "no problem".to_owned())
     };
-    const NOTHING: &str = "t: it serves nothing: add [[routes]], [[token_endpoints]] or [oauth]";
+    let nothing = "t: it serves nothing: add [[routes]], [[token_endpoints]] or [oauth]";
     for text in ["", "\n# gateway\n", "[server]\n", BASE, "routes = []\ntoken_endpoints = []"] {
-        assert_eq!(whole(text), NOTHING, "{text:?}");
+        assert_eq!(whole(text), nothing, "{text:?}");
     }
     for text in [
         route("auth = \"public\""),
@@ -175,9 +175,9 @@ fn whose_headers_are_believed_is_said_or_warned_of() {
         let settings = read(text).map_err(|report| report.to_string()).unwrap();
         settings.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
-    const PROXIES: &str = "server.trusted_proxies = [\"10.0.0.0/8\"]";
-    assert!(warned(PROXIES).starts_with("1:26: server.trusted_proxies: trusted_headers does not say which headers"));
-    let with = |headers: &str| warned(&format!("{PROXIES}\nserver.trusted_headers = [{headers}]"));
+    let proxies = "server.trusted_proxies = [\"10.0.0.0/8\"]";
+    assert!(warned(proxies).starts_with("1:26: server.trusted_proxies: trusted_headers does not say which headers"));
+    let with = |headers: &str| warned(&format!("{proxies}\nserver.trusted_headers = [{headers}]"));
     assert_eq!(with("\"x-forwarded-for\", \"X-Forwarded-Host\""), "");
     assert!(with("").starts_with("2:26: server.trusted_headers: without X-Forwarded-For"));
     assert!(with("\"Forwarded\"").contains("every client behind a proxy has the proxy's address"));

@@ -112,8 +112,7 @@ fn of_process(settings: &Settings) -> Vec<Problem> {
         // What is said of the master key then is what holds for a store that is there.
         if settings.store.path.exists() { Presence::Present } else { Presence::Absent }
     });
-    let master = keys::Settings { master_key_file: settings.master_key_file.clone() };
-    if let Err(error) = keys::examine(&master, presence) {
+    if let Err(error) = keys::examine(&settings.master_key_file, presence) {
         problems.push(places.problem("store.master_key_file", &error.to_string()));
     }
     if let Err(error) = AdminToken::examine(&settings.admin.token_file) {

@@ -13,7 +13,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::{MasterKey, MasterKeyError, Settings};
+use super::{MasterKey, MasterKeyError};
 use crate::state::store::{Presence, access, private_file::PrivateFileError};
 
 /// The master key in memory and where it comes from.
@@ -94,8 +94,7 @@ fn find(path: &Path, fingerprint: &[u8]) -> Result<MasterKey, MasterKeyError> {
 ///
 /// # Errors
 /// Why it could not.
-pub fn examine(settings: &Settings, store: Presence) -> Result<(), MasterKeyError> {
-    let path = &settings.master_key_file;
+pub fn examine(path: &Path, store: Presence) -> Result<(), MasterKeyError> {
     match MasterKey::read(path) {
         // A reseal that was cut short may have left it there.
         Err(MasterKeyError::Missing(_)) if MasterKey::read(&beside(path)).is_ok() => Ok(()),

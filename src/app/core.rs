@@ -31,13 +31,11 @@ pub enum Making {
     Refused,
 }
 
-/// What `run` would say of the store's files: opens and makes nothing.
-pub fn examine_store(settings: &Settings) -> Result<(), StartError> {
-    judge(settings, Making::Allowed).map(drop)
-}
-
-/// Whether there is a store, where one may be missing.
-fn judge(settings: &Settings, making: Making) -> Result<bool, StartError> {
+/// Whether there is a store. Opens and makes nothing.
+///
+/// # Errors
+/// What is wrong with its files; or it is missing, and may not be made.
+pub(super) fn has_store(settings: &Settings, making: Making) -> Result<bool, StartError> {
     let path = &settings.store.path;
     match (store::examine(path, &settings.master_key_file)?, making) {
         (Found::Store, _) => Ok(true),
@@ -49,7 +47,7 @@ fn judge(settings: &Settings, making: Making) -> Result<bool, StartError> {
 /// Opens the store and its keys. Only a gateway makes keys that its realms lack: a command beside it
 /// may have read a config that the gateway has not.
 pub async fn open_vault(settings: &Settings, making: Making) -> Result<(Store, Vault), StartError> {
-    if judge(settings, making)? {
+    if has_store(settings, making)? {
         open_with_keys(settings, Store::open(&settings.store).await?).await
     } else {
         make_vault(settings).await

@@ -14,7 +14,7 @@ use super::{
     core::{Core, Making},
     notice,
     reload::{Files, Reloader},
-    warn_of_shadow_mode, warn_of_unknown_accounts,
+    warn_of, warn_of_unknown_accounts,
     watch::Watch,
 };
 use crate::{
@@ -67,11 +67,14 @@ impl Gateway {
         control: Control,
         lines: Lines,
         config: PathBuf,
-        settings: Settings,
+        mut settings: Settings,
         sockets: Sockets,
         predecessor: Option<&Predecessor>,
     ) -> Result<Self, StartError> {
         let (front_addresses, admin_address) = (sockets.front(), sockets.admin()?);
+        // A port that was free was not known to the config.
+        let bound: Vec<_> = front_addresses.iter().copied().chain([admin_address]).collect();
+        settings.site.keep_off(&bound);
         let handed_over = sockets.try_clone()?;
         let files = Files::of(&config, &settings);
         let borne = connections_borne();
@@ -115,7 +118,7 @@ impl Gateway {
         let serving = acceptor.spawn(proxy::serve(sockets.front, workers, Arc::clone(&shared), front_stopped));
         metrics.config_last_success_seconds.set(clock.now().as_secs_f64());
         readiness.set_loaded();
-        warn_of_shadow_mode(&settings.site);
+        warn_of(&config, &settings);
         warn_of_unknown_accounts(&gate.snapshot().keys);
         serve_admin.send_replace(true);
         if borne < settings.server.connections_max {
@@ -131,6 +134,7 @@ impl Gateway {
         let watched = settings.reload_watch;
         let reloader = Reloader {
             config,
+            bound,
             started: settings,
             drain_timeout,
             gate,

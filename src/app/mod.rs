@@ -6,6 +6,7 @@
 
 mod control;
 mod core;
+pub mod examine;
 mod gateway;
 mod notice;
 mod reload;
@@ -20,14 +21,14 @@ use thiserror::Error;
 
 pub use self::{
     control::Control,
-    core::{Making, examine_store, make_vault, open_vault},
+    core::{Making, make_vault, open_vault},
     gateway::Gateway,
     sockets::{Inherited, Predecessor, Sockets},
     upgrade::Program,
 };
 use crate::{
-    config::{self, Report, Settings},
-    decision::{FollowError, ForeignIssuerError, Site, SnapshotError, keeper::KeeperError},
+    config::{self, Report, Settings, Summary},
+    decision::{FollowError, ForeignIssuerError, SnapshotError, keeper::KeeperError},
     state::{
         keys::{Key, Keyring, VaultError},
         store::{StoreError, private_file::PrivateFileError},
@@ -43,6 +44,9 @@ pub enum StartError {
     /// The config is not good.
     #[error(transparent)]
     Config(#[from] Report),
+    /// Somebody writes a file of the config: half of it is not to be taken over.
+    #[error("a file of the config is just being written; ask again when whoever writes it has closed it")]
+    Unfinished,
     /// An address is taken, or not ours.
     #[error("cannot listen on {address} ({key}): {source}")]
     Listen {
@@ -93,22 +97,15 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Says which routes let everybody through.
-fn warn_of_shadow_mode(site: &Site) {
-    for route in site.shadow_routes() {
+/// Says what is good in the config and hardly meant, and which routes let everybody through.
+fn warn_of(config: &Path, settings: &Settings) {
+    for warning in &settings.warnings {
+        let warning = format!("{}:{warning}", config.display());
+        tracing::warn!(warning, "the config has a warning");
+    }
+    for route in settings.site.shadow_routes() {
         tracing::warn!(route, meaning = SHADOW_MEANS, "a route is in shadow mode");
     }
-}
-
-/// What an operator should write into the config, one sentence each, although it is good as it is.
-pub fn advice(site: &Site) -> impl Iterator<Item = String> {
-    site.realms.iter().filter(|realm| realm.keeps_algorithm).map(|realm| {
-        format!(
-            "realm '{}' names no algorithm: its first key is {}, and a realm that has keys keeps the algorithm of its active \
-             one (portero key list); write down which it is, for example algorithm = \"{}\"",
-            realm.name, realm.algorithm, realm.algorithm
-        )
-    })
 }
 
 /// Says which keys let accounts in that the store does not have.
@@ -123,4 +120,9 @@ fn warn_of_unknown_accounts(keys: &Keyring) {
 /// Reads and checks the config.
 pub fn load(config: &Path) -> Result<Settings, StartError> {
     Ok(config::load(config, &environment)?)
+}
+
+/// Reads and checks the config alone, without the files that it refers to.
+pub fn load_alone(config: &Path) -> Result<Summary, Report> {
+    config::load_alone(config, &environment)
 }

@@ -1,11 +1,11 @@
 //! Taking over a changed config: whole, or not at all.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
-    StartError, load, notice, warn_of_shadow_mode,
+    StartError, examine, load, notice, warn_of,
     watch::{Contents, Watch},
 };
 use crate::{
@@ -24,6 +24,8 @@ use crate::{
 /// Takes over a changed config: whole, or not at all. There is one, so reloads come one after another.
 pub(super) struct Reloader {
     pub(super) config: PathBuf,
+    /// Where this process listens, whatever the config says by now.
+    pub(super) bound: Vec<SocketAddr>,
     /// What the process started with: some of it only a restart changes.
     pub(super) started: Settings,
     pub(super) drain_timeout: Duration,
@@ -68,9 +70,9 @@ impl Files {
 }
 
 impl Reloader {
-    /// Watches the files, or none.
+    /// Watches the files; a change of them is told where the config says so.
     pub(super) fn watch(&self, watch: &mut Watch) {
-        watch.set(self.watched.then(|| self.files.all()).as_deref());
+        watch.set(&self.files.all(), self.watched);
     }
 
     /// Reloads if any file has another content than when it was last read, or was refused then.
@@ -86,9 +88,10 @@ impl Reloader {
     /// Takes over what the file says now; answers the keys that only a restart changes.
     pub(super) async fn reload(&mut self, watch: &mut Watch) -> Result<Vec<&'static str>, StartError> {
         notice::reloading();
+        let settled = watch.settled(&self.files.all()).await;
         // Before it is read: what changes meanwhile is another change.
         self.files.read = Contents::of(&self.files.all());
-        let taken = self.take_over(watch).await;
+        let taken = if settled { self.take_over(watch).await } else { Err(StartError::Unfinished) };
         if let Err(error) = &taken {
             for problem in error.to_string().lines() {
                 tracing::error!(problem, "the config was not taken over; the present one stays in force");
@@ -105,7 +108,9 @@ impl Reloader {
     }
 
     async fn take_over(&mut self, watch: &mut Watch) -> Result<Vec<&'static str>, StartError> {
-        let settings = load(&self.config)?;
+        let mut settings = load(&self.config)?;
+        settings.site.keep_off(&self.bound);
+        examine::reload(&self.config, &settings, self.clock.now())?;
         let needs_restart = self.started.restart_only_changes(&settings);
         let present = self.gate.snapshot();
         // What may fail comes before anything is changed.
@@ -118,8 +123,7 @@ impl Reloader {
         if let Some(pool) = new_pools.iter().find(|pool| pool.servers().is_empty()) {
             return Err(StartError::Addresses(Arc::clone(&pool.settings.name)));
         }
-        // Nor may what issuers and handshakes need be wrong: below, keys change on the disk.
-        self.foreign.check(&settings.site.issuers)?;
+        // Nor may what handshakes need be wrong: below, keys change on the disk.
         let certificates = self.shared.prepare_certificates(&settings.server.listen);
         let certificates = certificates.map_err(|error| StartError::System(error.to_string()))?;
         // New realms have their keys before their first request.
@@ -134,7 +138,7 @@ impl Reloader {
             upstream::watch(&Handle::current(), pool);
         }
         self.gate.publish(|present| snapshot.with_keys(Arc::clone(&present.keys)));
-        warn_of_shadow_mode(&settings.site);
+        warn_of(&self.config, &settings);
         self.keeping.send_replace(settings.keys);
         self.shared.set_tunables(Tunables::of(&settings.server, settings.access_log));
         self.metrics.config_last_success_seconds.set(self.clock.now().as_secs_f64());

@@ -1,5 +1,7 @@
 //! Watching `gateway.toml` and the files that it refers to: `reload.watch`.
 //!
+//! The files are watched in any case, to know of one that somebody is just writing: half of it is never taken over.
+//!
 //! Folders are watched, not files: an editor puts another file in the old one's place, and Kubernetes
 //! turns a link (`..data`). A store may lie beside the config, so only names that matter are heard.
 
@@ -8,15 +10,18 @@ use std::{
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher, event::EventKind};
+use notify::{
+    Event, RecommendedWatcher, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode, EventKind, ModifyKind},
+};
 use tokio::{
     sync::Notify,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 /// How long it must be quiet before the files are read.
@@ -25,6 +30,12 @@ const DEBOUNCE: Duration = Duration::from_millis(500);
 /// How long that is waited for, at most.
 const DEBOUNCE_MAX: Duration = Duration::from_secs(5);
 
+/// How long files must be the same before a reload that somebody asked for reads them.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// How long that is waited for, at most.
+const QUIET_MAX: Duration = Duration::from_secs(2);
+
 /// How the links of Kubernetes' volumes begin.
 const VOLUME_LINK: &str = "..";
 
@@ -32,20 +43,44 @@ const VOLUME_LINK: &str = "..";
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     changed: Arc<Notify>,
+    unfinished: Arc<Unfinished>,
     /// Ends with it.
     watcher: Option<RecommendedWatcher>,
 }
 
 impl Watch {
-    /// Watches these files, in the place of those before; `None` watches nothing.
-    pub(super) fn set(&mut self, files: Option<&[PathBuf]>) {
-        self.watcher = files.and_then(|files| match watch(files, Arc::clone(&self.changed)) {
+    /// Watches these files, in the place of those before. Whether a change of them is told is `told`.
+    pub(super) fn set(&mut self, files: &[PathBuf], told: bool) {
+        let changed = told.then(|| Arc::clone(&self.changed));
+        // The one before ends when there is another, so that no event is lost between the two.
+        self.watcher = match watch(files, changed, Arc::clone(&self.unfinished)) {
             Ok(watcher) => Some(watcher),
-            Err(error) => {
+            Err(error) if told => {
                 tracing::error!(%error, "the config's files cannot be watched; reload by SIGHUP or `portero reload`");
                 None
             }
-        });
+            Err(_) => None,
+        };
+        if self.watcher.is_none() {
+            self.unfinished.forget();
+        }
+    }
+
+    /// Waits until nobody writes one of `files`; false where that takes too long.
+    pub(super) async fn settled(&self, files: &[PathBuf]) -> bool {
+        let end = Instant::now() + QUIET_MAX;
+        let mut seen = Contents::of(files);
+        loop {
+            sleep(QUIET).await;
+            let now = Contents::of(files);
+            if now == seen && self.unfinished.is_empty() {
+                return true;
+            }
+            if Instant::now() >= end {
+                return false;
+            }
+            seen = now;
+        }
     }
 
     /// Waits until something changed, and no more does.
@@ -56,22 +91,73 @@ impl Watch {
     }
 }
 
-fn watch(files: &[PathBuf], changed: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
+/// Files that were written to and not closed since: nobody knows whether they are whole. It has a bound, that of the
+/// files that are watched.
+#[derive(Debug, Default)]
+struct Unfinished(Mutex<BTreeSet<PathBuf>>);
+
+impl Unfinished {
+    /// Notes what happened to `path`; true when a writer has finished with it.
+    fn note(&self, path: &Path, kind: EventKind) -> bool {
+        let mut paths = self.paths();
+        match kind {
+            EventKind::Modify(ModifyKind::Data(_)) => {
+                paths.insert(path.to_owned());
+                false
+            }
+            // Written, or another file in its place.
+            EventKind::Access(AccessKind::Close(AccessMode::Write))
+            | EventKind::Create(_)
+            | EventKind::Remove(_)
+            | EventKind::Modify(ModifyKind::Name(_)) => paths.remove(path),
+            _ => false,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.paths().is_empty()
+    }
+
+    /// Where events were lost, the end of a writing may be among them.
+    fn forget(&self) {
+        self.paths().clear();
+    }
+
+    fn paths(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
+        // A set of paths is never half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn watch(
+    files: &[PathBuf],
+    changed: Option<Arc<Notify>>,
+    unfinished: Arc<Unfinished>,
+) -> notify::Result<RecommendedWatcher> {
     // Where each name stands, and where the file lies that it leads to.
     let resolved = files.iter().filter_map(|file| fs::canonicalize(file).ok());
     let places: BTreeSet<PathBuf> = files.iter().cloned().chain(resolved).collect();
     let names: BTreeSet<OsString> = places.iter().filter_map(|file| file.file_name().map(OsString::from)).collect();
     let folders: BTreeSet<&Path> = places.iter().map(|file| folder_of(file)).collect();
-    let matters = move |path: &PathBuf| {
+    let matters = move |path: &Path| {
         path.file_name()
             .is_some_and(|name| names.contains(name) || name.as_encoded_bytes().starts_with(VOLUME_LINK.as_bytes()))
     };
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        // Reading is no change; that events were lost may have been one.
-        let concerns = event.map_or(true, |event| {
-            !matches!(event.kind, EventKind::Access(_)) && (event.need_rescan() || event.paths.iter().any(&matters))
-        });
-        if concerns {
+        let concerns = match event {
+            Ok(event) if !event.need_rescan() => {
+                let mut concerned = event.paths.iter().filter(|path| matters(path)).peekable();
+                let is_change = concerned.peek().is_some() && !matches!(event.kind, EventKind::Access(_));
+                // Reading is no change; the end of a writing is one.
+                concerned.fold(is_change, |concerns, path| unfinished.note(path, event.kind) | concerns)
+            }
+            // Events were lost, and a change may have been among them.
+            _ => {
+                unfinished.forget();
+                true
+            }
+        };
+        if let Some(changed) = changed.as_ref().filter(|_| concerns) {
             changed.notify_one();
         }
     })?;

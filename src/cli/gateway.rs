@@ -19,8 +19,11 @@ use serde_json::Value;
 use tokio::{net::TcpStream, time::timeout};
 use zeroize::Zeroizing;
 
-use super::output::{CliError, Format};
-use crate::app;
+use super::{
+    config_file::ConfigFile,
+    output::{CliError, Format},
+};
+use crate::app::{self, StartError};
 
 /// How long a config may take to be checked and taken over: names of servers may be looked up.
 pub(super) const CHECK_PATIENCE: Duration = Duration::from_secs(60);
@@ -34,9 +37,9 @@ const TOKEN_FILE_BYTES_MAX: u64 = 4096;
 /// Which gateway, and in which form it is told what it answered.
 #[derive(Debug, Args)]
 pub(super) struct Asking {
-    /// The gateway's config file, which says where it listens to operators and where its token is
-    #[arg(long, default_value = "gateway.toml")]
-    pub(super) config: PathBuf,
+    // It says where the gateway listens to operators and where its token is.
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
     /// The admin listener of the gateway, `ADDRESS:PORT`, instead of the config's
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
@@ -89,7 +92,11 @@ impl Asking {
             return Ok(Operator { address: address.clone(), token_file: token_file.clone() });
         }
         // A config that is not good would be refused by the gateway too, with the same report.
-        let settings = app::load(&self.config).map_err(|error| CliError::Refused(error.to_string()))?.admin;
+        let settings = app::load(&self.config.path()).map_err(|error| match error {
+            StartError::Config(report) => CliError::Config { report, refused: true },
+            error => CliError::Refused(error.to_string()),
+        })?;
+        let settings = settings.admin;
         Ok(Operator {
             address: named.unwrap_or_else(|| reachable(settings.listen).to_string()),
             token_file: self.admin_token_file.clone().unwrap_or(settings.token_file),

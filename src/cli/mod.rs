@@ -1,6 +1,8 @@
 //! The commands: `portero` as people and scripts call it.
 
 pub mod account;
+mod check;
+pub mod config_file;
 mod demo;
 mod explain;
 mod gateway;
@@ -19,16 +21,17 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use tokio::runtime::Builder;
 
 use crate::{
-    app::{self, Control, Gateway, Inherited, Making, Predecessor, Program, Sockets, StartError},
+    app::{self, Control, Gateway, Inherited, Making, Predecessor, Program, Sockets, StartError, examine},
     config::Settings,
-    domain::SystemClock,
+    domain::{Clock, SystemClock},
     observe::{events, lines::Lines},
     state::{keys::Vault, store::Store},
 };
+use config_file::ConfigFile;
 use output::{CliError, Format, Output};
 use patience::Patience;
 
@@ -43,9 +46,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve what gateway.toml says
-    Run(Config),
-    /// Say everything that is wrong with gateway.toml
-    Check(Config),
+    Run(ConfigFile),
+    Check(check::Check),
     Explain(explain::Explain),
     /// Let the running gateway read gateway.toml again
     Reload(reload::Reload),
@@ -73,19 +75,12 @@ enum Command {
     Restore(store::Restore),
 }
 
-#[derive(Debug, Args)]
-struct Config {
-    /// The config file
-    #[arg(long, default_value = "gateway.toml")]
-    config: PathBuf,
-}
-
 /// Does what the arguments ask. 0 is done, 1 is refused, 2 is trouble with the config or the store.
 #[must_use]
 pub fn main() -> ExitCode {
     let (format, outcome) = match Cli::parse().command {
-        Command::Run(Config { config }) => (Format::Text, run(config)),
-        Command::Check(Config { config }) => (Format::Text, check(&config)),
+        Command::Run(config) => (Format::Text, run(config.path())),
+        Command::Check(check) => return check.run(),
         Command::Explain(explain) => return explain.run(),
         Command::Reload(reload) => (reload.asking.output, block_on(reload.run())),
         Command::Upgrade(upgrade) => (upgrade.asking.output, block_on(upgrade.run())),
@@ -101,9 +96,17 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(output) => print(&output, format),
         Err(error) => {
-            eprintln!("portero: {error}");
+            complain(&error);
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Says why a command failed. Each problem of a config begins with its place, so that editors find it.
+fn complain(error: &CliError) {
+    match error {
+        CliError::Config { report, .. } => eprintln!("{report}"),
+        other => eprintln!("portero: {other}"),
     }
 }
 
@@ -135,6 +138,7 @@ fn run(config: PathBuf) -> Result<Output, CliError> {
 
 fn start(config: PathBuf, inherited: Inherited, predecessor: Option<&Predecessor>) -> Result<Gateway, StartError> {
     let settings = app::load(&config)?;
+    examine::start(&config, &settings, SystemClock.now())?;
     let sockets = Sockets::open(&settings.server.addresses(), settings.admin.listen, inherited)?;
     let lines = Lines::start()?;
     events::start(&lines);
@@ -143,28 +147,8 @@ fn start(config: PathBuf, inherited: Inherited, predecessor: Option<&Predecessor
         .inspect_err(|_| lines.flush())
 }
 
-fn check(config: &std::path::Path) -> Result<Output, CliError> {
-    let settings = app::load(config)?;
-    let site = &settings.site;
-    let mut text = format!(
-        "{} is good: {} realms, {} token endpoints, {} routes, {} upstreams",
-        config.display(),
-        site.realms.len(),
-        site.endpoints.len(),
-        site.routes.len(),
-        site.upstreams.len()
-    );
-    for route in site.shadow_routes() {
-        text.extend(["\nwarning: route '", route, "' is in shadow mode: ", app::SHADOW_MEANS]);
-    }
-    for advice in app::advice(site) {
-        text.extend(["\nadvice: ", &advice]);
-    }
-    Ok(Output { text, json: serde_json::Value::Null })
-}
-
 fn keep_accounts(command: &account::Command) -> Result<Output, CliError> {
-    let settings = app::load(&command.common().config)?;
+    let settings = app::load(&command.common().config.path())?;
     let making = if command.makes() { Making::Allowed } else { Making::Refused };
     block_on(with_store(&settings, making, async |store, _| {
         let mut context = account::Context {
@@ -187,8 +171,8 @@ trait InStore {
     async fn execute(&self, settings: &Settings, steward: &crate::decision::Steward) -> Result<Output, CliError>;
 }
 
-fn in_store(config: &std::path::Path, command: &impl InStore) -> Result<Output, CliError> {
-    let settings = app::load(config)?;
+fn in_store(config: &ConfigFile, command: &impl InStore) -> Result<Output, CliError> {
+    let settings = app::load(&config.path())?;
     block_on(with_store(&settings, command.making(), async |store, vault| {
         let steward = crate::decision::Steward::new(store.clone(), vault, std::sync::Arc::new(SystemClock), None);
         command.execute(&settings, &steward).await

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::{
     app::StartError,
+    config::Report,
     decision::StewardError,
     domain::Timestamp,
     state::{account::AccountError, store::StoreError},
@@ -63,6 +64,14 @@ pub enum CliError {
     /// The thing cannot be done: it does not exist, exists already, or is of the wrong kind.
     #[error("{0}")]
     Refused(String),
+    /// The config is not good.
+    #[error("{report}")]
+    Config {
+        /// Everything that is wrong with it.
+        report: Report,
+        /// Whether the running gateway would refuse it too; for every other command it is trouble.
+        refused: bool,
+    },
     /// The config or the store is in the way.
     #[error("{0}")]
     Trouble(String),
@@ -73,8 +82,8 @@ impl CliError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused(_) => 1,
-            Self::Trouble(_) => 2,
+            Self::Refused(_) | Self::Config { refused: true, .. } => 1,
+            Self::Trouble(_) | Self::Config { .. } => 2,
         }
     }
 }
@@ -97,7 +106,10 @@ impl From<StewardError> for CliError {
 
 impl From<StartError> for CliError {
     fn from(error: StartError) -> Self {
-        Self::Trouble(error.to_string())
+        match error {
+            StartError::Config(report) => Self::Config { report, refused: false },
+            error => Self::Trouble(error.to_string()),
+        }
     }
 }
 

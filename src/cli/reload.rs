@@ -15,7 +15,12 @@ pub(super) struct Reload {
 
 impl Reload {
     pub(super) async fn run(&self) -> Result<Output, CliError> {
-        let answer = self.asking.post("/api/v1/reload", "{}", CHECK_PATIENCE).await?;
+        let asked = self.asking.post("/api/v1/reload", "{}", CHECK_PATIENCE).await;
+        let answer = asked.map_err(|error| match error {
+            // What the gateway found begins with its place, on the first line too.
+            CliError::Refused(said) => CliError::Refused(format!("the config was not taken over:\n{said}")),
+            other => other,
+        })?;
         let keys = answer["needs_restart"].as_array().into_iter().flatten().filter_map(|key| key.as_str());
         let keys: Vec<_> = keys.collect();
         let mut text = "the config was taken over".to_owned();

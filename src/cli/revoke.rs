@@ -1,10 +1,7 @@
 //! `portero revoke …` and `portero session list`: beside a running gateway, which sees what they
 //! did within a second.
 
-use std::{
-    io::{self, Read},
-    path::PathBuf,
-};
+use std::io::{self, Read};
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -12,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     InStore,
+    config_file::ConfigFile,
     output::{CliError, Format, Output, object, table, time},
 };
 use crate::{
@@ -25,9 +23,8 @@ use crate::{
 /// What every command here takes.
 #[derive(Debug, Args)]
 pub(super) struct Common {
-    /// The config file
-    #[arg(long, default_value = "gateway.toml")]
-    pub(super) config: PathBuf,
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
     /// How to print what was done
     #[arg(long, value_enum, default_value_t)]
     pub(super) output: Format,

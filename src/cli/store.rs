@@ -55,7 +55,7 @@ impl Store {
     }
 
     pub(super) async fn run(&self) -> Result<Output, CliError> {
-        let settings = app::load(&self.common().config)?;
+        let settings = app::load(&self.common().config.path())?;
         let path = settings.store.path.display().to_string();
         let key = settings.master_key_file.display().to_string();
         let found = store::examine(&settings.store.path, &settings.master_key_file)?;
@@ -81,7 +81,7 @@ impl Store {
 
 impl Backup {
     pub(super) async fn run(&self) -> Result<Output, CliError> {
-        let settings = app::load(&self.common.config)?;
+        let settings = app::load(&self.common.config.path())?;
         let copied = backup::write(&settings.store, &self.file).await?;
         let (file, key) = (self.file.display(), settings.master_key_file.display());
         let text = format!(
@@ -95,7 +95,7 @@ impl Backup {
 
 impl Restore {
     pub(super) async fn run(&self) -> Result<Output, CliError> {
-        let settings = app::load(&self.common.config)?;
+        let settings = app::load(&self.common.config.path())?;
         let backup = backup::read(&settings.store, &self.file).await?;
         let key_file = &settings.master_key_file;
         let present = MasterKey::read(key_file).ok();

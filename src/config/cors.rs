@@ -4,7 +4,11 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method};
 
-use super::{item::Item, matching::method, reader::Section};
+use super::{
+    item::Item,
+    matching::{field_name, method},
+    reader::Section,
+};
 use crate::rules::cors::{Cors, Origin};
 
 /// Browsers remember a preflight for a day at most.
@@ -53,9 +57,7 @@ fn field(item: &Item<'_>) -> Option<HeaderName> {
     match &*item.text()? {
         // It would not stand for Authorization, nor for anything in a request with credentials.
         "*" => item.wrong("name the header fields: browsers do not count Authorization among \"*\""),
-        name => HeaderName::from_bytes(name.as_bytes())
-            .ok()
-            .or_else(|| item.no("a header field's name, such as \"X-Total\"")),
+        name => field_name(item, name),
     }
 }
 

@@ -1,9 +1,6 @@
 //! What no section of the file can see alone: addresses that clash, routes that match the same requests.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-};
+use std::{fmt::Display, net::SocketAddr, sync::Arc};
 
 use super::{
     endpoints::Endpoint,
@@ -16,6 +13,7 @@ use crate::{
     decision::{ForwardToken, Service},
     domain::RealmName,
     rules::route::{HostPattern, Pattern, Router},
+    state::upstream::own,
 };
 
 /// No address is listened on twice.
@@ -32,14 +30,23 @@ pub(super) fn listeners(context: &Context<'_>, server: &Front, admin: &Admin) {
     }
 }
 
-/// No request can be forwarded to the admin listener.
-pub(super) fn upstreams(context: &Context<'_>, upstreams: &Upstreams, admin: &Admin) {
+/// No request can be forwarded to the gateway itself, as far as the file tells.
+pub(super) fn upstreams(context: &Context<'_>, upstreams: &Upstreams, own: &[SocketAddr], admin: &Admin) {
     for server in &upstreams.servers {
-        if reaches(&server.value, admin.settings.listen) {
-            let message = format!("'{}' is the admin listener; no request may be forwarded to it", server.value);
-            context.report(&server.spot, &message);
+        let Server { host, port } = &server.value;
+        if let Some(listener) = own::led_to(host, *port, own, &|_| false) {
+            context.report(&server.spot, &leads_back(&server.value, listener, admin.settings.listen));
         }
     }
+}
+
+/// What is wrong with a server that is one of the gateway's own listeners.
+#[must_use]
+pub fn leads_back(server: &dyn Display, listener: SocketAddr, admin: SocketAddr) -> String {
+    if listener == admin {
+        return format!("'{server}' is the admin listener; no request may be forwarded to it");
+    }
+    format!("'{server}' is where this gateway listens ('{listener}'); a request would come back to it without end")
 }
 
 /// No two token endpoints have the same host and path.
@@ -143,22 +150,4 @@ fn clash(one: SocketAddr, other: SocketAddr) -> bool {
     let same_family = one.is_ipv4() == other.is_ipv4();
     let overlap = one.ip() == other.ip() || same_family && (one.ip().is_unspecified() || other.ip().is_unspecified());
     one.port() != 0 && one.port() == other.port() && overlap
-}
-
-/// Whether a connection to `server` would arrive at `listener`, as far as its spelling tells.
-fn reaches(server: &Server, listener: SocketAddr) -> bool {
-    const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    if listener.port() == 0 || listener.port() != server.port {
-        return false;
-    }
-    let host = server.host.strip_suffix('.').unwrap_or(&server.host);
-    let targets = match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-        // A connection to 0.0.0.0 or [::] goes to the machine itself.
-        Ok(ip) if ip.is_unspecified() => LOOPBACK.to_vec(),
-        Ok(ip) => vec![ip],
-        Err(_) if host == "localhost" || host.ends_with(".localhost") => LOOPBACK.to_vec(),
-        Err(_) => vec![],
-    };
-    let listens = listener.ip().to_canonical();
-    targets.iter().any(|target| *target == listens || listens.is_unspecified() && target.is_loopback())
 }

@@ -5,7 +5,7 @@ use http::{HeaderName, Method, header};
 use super::{
     cors,
     item::Item,
-    matching::{canonical_path, hosts, pattern},
+    matching::{Purpose, canonical_path, hosts, pattern},
     reader::{Section, Spot},
     realms::Realms,
 };
@@ -35,7 +35,7 @@ pub(super) fn read(root: &mut Section<'_>, realms: &Realms) -> Vec<Endpoint> {
 }
 
 fn endpoint(mut section: Section<'_>, realms: &Realms) -> Option<Endpoint> {
-    let path = section.required("path", "\"/api/auth/token\"", canonical_path);
+    let path = section.required("path", "\"/api/auth/token\"", |item| canonical_path(item, Purpose::One));
     let hosts = section.checked("hosts", vec![], hosts);
     let refresh = section.or("grant", false, |item| item.one_of(&[("login", false), ("refresh", true)]));
     let answering = section.required("realms", "[\"sws\"]", |item| answering(item, realms, refresh));

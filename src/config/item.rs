@@ -15,7 +15,7 @@ use toml::de::DeValue;
 use super::{
     duration,
     expand::{self, Piece},
-    reader::{Context, Section, Spot, suggestion},
+    reader::{Context, Scope, Section, Spot, suggestion},
     size,
 };
 
@@ -79,12 +79,26 @@ impl<'a> Item<'a> {
 
     /// A path; a relative one is relative to the file's folder.
     pub(super) fn path(&self) -> Option<PathBuf> {
+        self.context.note_place(&self.spot);
         self.word().map(|path| self.context.directory.join(path))
     }
 
-    /// The file that the value names, and what is in it: a reload reads it again.
+    /// Remembers where this value stands: only the machine can judge it.
+    pub(super) fn note_place(&self) {
+        self.context.note_place(&self.spot);
+    }
+
+    /// Whether the files that values name are looked at.
+    pub(super) fn looks_at_files(&self) -> bool {
+        self.context.scope == Scope::Host
+    }
+
+    /// The file that the value names, and what is in it: a reload reads it again. `None` where files are not looked at.
     pub(super) fn file(&self) -> Option<(PathBuf, Vec<u8>)> {
         let path = self.path()?;
+        if !self.looks_at_files() {
+            return None;
+        }
         self.context.note_file(path.clone());
         // A pipe has no end while somebody holds it open: reading one would hold everything up.
         if fs::metadata(&path).is_ok_and(|entry| !entry.is_file()) {
@@ -120,6 +134,11 @@ impl<'a> Item<'a> {
 
     /// A duration within `range`.
     pub(super) fn duration(&self, range: &RangeInclusive<Duration>) -> Option<Duration> {
+        let meant =
+            |text: &str| duration::parse(text).is_some_and(|value| range.contains(&value)).then(|| text.to_owned());
+        if let Some(seconds) = self.bare_number().and_then(|number| meant(&format!("{number}s"))) {
+            return self.wrong(&format!("a duration has a unit: write \"{seconds}\" for {}", self.shown()));
+        }
         let value = duration::parse(&self.text()?);
         value.filter(|value| range.contains(value)).or_else(|| {
             let [least, most] = [range.start(), range.end()].map(|&bound| duration::shown(bound));
@@ -129,6 +148,13 @@ impl<'a> Item<'a> {
 
     /// A size in bytes, within `range`.
     pub(super) fn size(&self, range: &RangeInclusive<u64>) -> Option<u64> {
+        let meant = |text: &str| size::parse(text).is_some_and(|value| range.contains(&value)).then(|| text.to_owned());
+        if let Some(bytes) = self.bare_number().and_then(|number| meant(&format!("{number}B"))) {
+            return self.wrong(&format!("a size has a unit: write \"{bytes}\" for {}", self.shown()));
+        }
+        if let Some(binary) = size::in_binary_unit(self.raw()).and_then(|text| meant(&text)) {
+            return self.wrong(&format!("sizes are in units of 1024: write \"{binary}\" for {}", self.shown()));
+        }
         let value = size::parse(&self.text()?);
         value.filter(|value| range.contains(value)).or_else(|| {
             let [least, most] = [range.start(), range.end()].map(|&bound| size::shown(bound));
@@ -217,6 +243,15 @@ impl<'a> Item<'a> {
             DeValue::Integer(integer) => integer.to_string(),
             DeValue::Boolean(value) => value.to_string(),
             other => format!("this {}", other.type_str()),
+        }
+    }
+
+    /// A whole number without a unit, as an integer or as a string of digits.
+    fn bare_number(&self) -> Option<&'a str> {
+        let digits = |text: &&str| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+        match self.value {
+            DeValue::Integer(integer) if integer.radix() == 10 => Some(integer.as_str()).filter(digits),
+            _ => Some(self.raw()).filter(digits),
         }
     }
 

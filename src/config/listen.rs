@@ -33,6 +33,7 @@ pub(super) fn listeners(item: &Item<'_>) -> Option<Vec<Placed<Listen>>> {
 
 /// An address to listen on.
 pub(super) fn socket(item: &Item<'_>) -> Option<SocketAddr> {
+    item.note_place();
     item.parse("an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"")
 }
 
@@ -45,6 +46,7 @@ fn listener(item: &Item<'_>) -> Option<Listen> {
     let proxy_protocol = section.or("proxy_protocol", false, Item::boolean);
     let has_tls = section.has("tls");
     let certificates = section.optional("tls", certificates);
+    let looks_at_files = item.looks_at_files();
     let tls = if has_tls {
         let asks = section.has("client_ca");
         let clients = clients(&mut section);
@@ -57,7 +59,8 @@ fn listener(item: &Item<'_>) -> Option<Listen> {
         None
     };
     section.finish();
-    (tls.is_some() == has_tls).then_some(Listen { address: address?, tls, proxy_protocol })
+    // Without its files nothing is known of its TLS but that it has some: such settings are never run.
+    (tls.is_some() == has_tls || !looks_at_files).then_some(Listen { address: address?, tls, proxy_protocol })
 }
 
 /// A listener's TLS as a whole.

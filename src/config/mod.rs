@@ -14,7 +14,8 @@
 //! routes    [[routes]] with what they ask for (policy), change (rewrite) and let pages do (cors)
 //! endpoints [[token_endpoints]]
 //! oauth     [oauth]
-//! cross     what no section can see alone
+//! cross     what no section can see alone             (exact: exact routes beside weaker ones)
+//! syntax    what is wrong with a text that is no TOML
 //! ```
 //!
 //! Holding [`Settings`] proves that the file was good: every name that is used is defined, no two routes
@@ -25,6 +26,7 @@ mod cors;
 mod cross;
 mod duration;
 mod endpoints;
+mod exact;
 mod expand;
 mod issuers;
 mod item;
@@ -41,24 +43,37 @@ mod rewrite;
 mod routes;
 mod settings;
 mod size;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod upstream_tls;
 mod upstreams;
 
-use std::{fs::File, io::Read, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read},
+    net::SocketAddr,
+    path::Path,
+};
 
 use toml::de::DeTable;
 
 use crate::decision::Site;
-use reader::{Context, Section};
+use reader::{Context, Scope, Section};
 
+pub use cross::leads_back;
 pub use duration::parse as parse_duration;
-pub use report::{Position, Problem, Report};
-pub use settings::Settings;
+pub use report::{Places, Position, Problem, Report};
+pub use settings::{Settings, Summary};
 
 /// Octets of a file, at most: it bounds how many realms, routes and upstreams there can be.
 const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// The environment variable that names the config file where `--config` does not.
+pub const CONFIG_VARIABLE: &str = "PORTERO_CONFIG";
+
+/// What is wrong with a file that is otherwise good, and empty.
+const NOTHING: &str = "it serves nothing: add [[routes]], [[token_endpoints]] or [oauth]";
 
 /// Where a text comes from.
 #[derive(Clone, Copy, Debug)]
@@ -74,17 +89,35 @@ pub struct Origin<'a> {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Settings, Report> {
+    load_in(path, env, Scope::Host)
+}
+
+/// The same without a look at the files that it refers to: they may be another machine's.
+///
+/// # Errors
+/// Everything that is wrong with the file itself.
+pub fn load_alone(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Summary, Report> {
+    load_in(path, env, Scope::File).map(|settings| Summary::of(&settings))
+}
+
+fn load_in(path: &Path, env: &dyn Fn(&str) -> Option<String>, scope: Scope) -> Result<Settings, Report> {
     let file = path.display().to_string();
     let unreadable = |why: &dyn std::fmt::Display| Report::of_file(file.clone(), &format!("cannot be read: {why}"));
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            unreadable(&format!("{error}; name the config file with --config or {CONFIG_VARIABLE}"))
+        }
+        _ => unreadable(&error),
+    };
     let mut bytes = vec![];
-    let opened = File::open(path).map_err(|error| unreadable(&error))?;
-    opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    let opened = File::open(path).map_err(failed)?;
+    opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(unreadable(&format!("it has more than {FILE_BYTES_MAX} octets")));
     }
     let directory = path.parent().unwrap_or(Path::new(""));
     match std::str::from_utf8(&bytes) {
-        Ok(text) => parse(text, &Origin { file: &file, directory }, env),
+        Ok(text) => parse_in(text, &Origin { file: &file, directory }, env, scope),
         Err(error) => {
             let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             let position = Position::of(&good, good.len());
@@ -98,15 +131,42 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Setting
 /// # Errors
 /// Everything that is wrong with it: where it is no TOML, that; otherwise every key.
 pub fn parse(text: &str, origin: &Origin<'_>, env: &dyn Fn(&str) -> Option<String>) -> Result<Settings, Report> {
+    parse_in(text, origin, env, Scope::Host)
+}
+
+fn parse_in(
+    text: &str,
+    origin: &Origin<'_>,
+    env: &dyn Fn(&str) -> Option<String>,
+    scope: Scope,
+) -> Result<Settings, Report> {
+    let settings = parse_part(text, origin, env, scope)?;
+    // An empty file is one that is just being written, or was lost: it must not take every route away.
+    if settings.site.routes.is_empty() && settings.site.endpoints.is_empty() {
+        return Err(Report::of_file(origin.file.to_owned(), NOTHING).with_files(settings.files));
+    }
+    Ok(settings)
+}
+
+/// Reads a file, or a part of one that serves nothing by itself.
+fn parse_part(
+    text: &str,
+    origin: &Origin<'_>,
+    env: &dyn Fn(&str) -> Option<String>,
+    scope: Scope,
+) -> Result<Settings, Report> {
     let report = |problems| Report::new(origin.file.to_owned(), problems);
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err(report(syntax_problems(text, &errors)));
+        return Err(report(syntax::problems(text, &errors)));
     }
-    let context = Context::new(text, origin.directory, env);
+    let context = Context::new(text, origin.directory, env, scope);
     let settings = read(&context, Section::root(&context, table.get_ref()));
     let problems = context.into_problems();
-    if problems.is_empty() { Ok(settings) } else { Err(report(problems).with_files(settings.files)) }
+    if !problems.is_empty() {
+        return Err(report(problems).with_files(settings.files));
+    }
+    Ok(settings)
 }
 
 /// Reads the whole file. What comes out is good only when nothing was reported.
@@ -131,12 +191,14 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
     root.finish();
 
     cross::listeners(context, &server, &admin);
-    cross::upstreams(context, &upstreams, &admin);
+    let own = own_listeners(&server, &admin);
+    cross::upstreams(context, &upstreams, &own, &admin);
     cross::endpoints(context, &endpoints);
     cross::routes(context, &routes, &endpoints);
+    exact::warn(context, &routes, &endpoints);
 
     let internal_issuer = cross::internal_issuer(context, &routes, &endpoints, realms.issuer.as_deref());
-    let site = Site {
+    let mut site = Site {
         internal_issuer,
         realms: realms.checked,
         issuers,
@@ -145,6 +207,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
         upstreams: upstreams.checked,
         oauth: oauth.settings,
     };
+    site.keep_off(&own);
     Settings {
         server: server.settings,
         admin: admin.settings,
@@ -159,19 +222,12 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
         reload_watch,
         site,
         files: context.files(),
+        warnings: context.warnings(),
+        places: context.places(),
     }
 }
 
-/// The parser's errors. It goes on after an error and may stumble again over the same line: the first
-/// of each line says what is wrong.
-fn syntax_problems(text: &str, errors: &[toml::de::Error]) -> Vec<Problem> {
-    let mut problems: Vec<Problem> = vec![];
-    for error in errors {
-        let position = Position::of(text, error.span().map_or(0, |span| span.start));
-        if !problems.iter().any(|known| known.position.is_some_and(|known| known.line == position.line)) {
-            let message = format!("no TOML: {}", error.message());
-            problems.push(Problem::new(Some(position), String::new(), &message));
-        }
-    }
-    problems
+/// Where the gateway listens.
+fn own_listeners(server: &process::Server, admin: &process::Admin) -> Vec<SocketAddr> {
+    server.listen.iter().map(|listen| listen.value).chain([admin.settings.listen]).collect()
 }

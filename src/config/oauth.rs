@@ -10,7 +10,7 @@ use super::{
     cors,
     endpoints::{CORS_FIELDS, CORS_METHODS, Endpoint},
     item::Item,
-    matching::{canonical_path, hosts, pattern},
+    matching::{Purpose, canonical_path, hosts, pattern},
     reader::{Section, Spot},
     realms::Realms,
 };
@@ -151,7 +151,7 @@ fn served(section: &mut Section<'_>, (key, service, default): (&'static str, Ser
     let path = section.checked(key, Some(default.to_owned()), |item| match item.value() {
         DeValue::Boolean(false) => Some(None),
         DeValue::Boolean(true) => item.wrong("true is no path; leave the key out for the usual one"),
-        _ => canonical_path(item).map(Some),
+        _ => canonical_path(item, Purpose::One).map(Some),
     });
     Some(Served { service, path: path??, spot: section.spot_of(key) })
 }
@@ -163,7 +163,7 @@ fn openid_configuration(section: &mut Section<'_>) -> Option<Served> {
         DeValue::Boolean(true) => {
             item.wrong("true is no path; say where, for example \"/.well-known/openid-configuration\"")
         }
-        _ => canonical_path(item).map(Some),
+        _ => canonical_path(item, Purpose::One).map(Some),
     });
     Some(Served { service: Service::Metadata, path: path??, spot: section.spot_of(OPENID_CONFIGURATION) })
 }
@@ -203,7 +203,7 @@ fn metadata(
     };
     let document = document(realm, &format!("{scheme}://{authority}"), served);
     let path = path.trim_end_matches('/');
-    if !path.is_empty() && !CanonicalPath::parse(path.as_bytes()).is_ok_and(|path| path.is_as_received()) {
+    if !path.is_empty() && !CanonicalPath::parse(path.as_bytes()).is_ok_and(|canonical| canonical.as_str() == path) {
         let message =
             format!("the path of realm '{}''s issuer is not canonical, so no request would match it", realm.name);
         section.report(key, &message);

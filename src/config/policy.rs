@@ -123,6 +123,7 @@ fn source(item: &Item<'_>, authorization: &Source) -> Option<Source> {
     let text = item.text()?;
     let is_word = |name: &str| !name.is_empty() && HeaderName::from_bytes(name.as_bytes()).is_ok();
     match text.split_once(':') {
+        Some((_, name)) if name.contains('*') => item.wrong("there is no pattern for names: name each source"),
         None if text == "authorization" => Some(authorization.clone()),
         Some(("query", name)) if !name.is_empty() => Some(Source::Query(name.into())),
         // A cookie's name is a token (RFC 6265 section 4.1.1), as a header's is.

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     edge::{
         admin,
-        proxy::{self, Listen},
+        proxy::{self, Listen, TrustedHeader, TrustedHeaders},
     },
     rules::{
         limit::{self, ScrutinySettings},
@@ -76,11 +76,13 @@ pub(super) fn server(mut section: Section<'_>) -> Server {
     };
     let listen: Vec<_> = if section.has("listen") { vec![] } else { at_default() };
     let listen = section.or("listen", listen, listen::listeners);
+    let trusted_headers = trusted_headers(&mut section, default.trusted_headers);
     let threads = section.or("threads", 0, |item| item.integer(&THREADS));
     let settings = proxy::Settings {
         listen: listen.iter().map(|listen| listen.value.clone()).collect(),
         threads: if threads == 0 { default.threads } else { threads },
         trusted_proxies: section.or("trusted_proxies", default.trusted_proxies, |item| item.list(network)),
+        trusted_headers,
         head_timeout: section.or("head_timeout", default.head_timeout, |item| item.duration(&WAIT)),
         keepalive_timeout: section.or("keepalive_timeout", default.keepalive_timeout, |item| item.duration(&WAIT)),
         body_timeout: section.or("body_timeout", default.body_timeout, |item| item.duration(&WAIT)),
@@ -93,9 +95,44 @@ pub(super) fn server(mut section: Section<'_>) -> Server {
         drain_timeout: section.or("drain_timeout", default.drain_timeout, |item| item.duration(&DRAIN)),
     };
     let routes = Defaults::read(&mut section);
+    judge_trust(&section, &settings);
     section.finish();
     let address = |listen: Placed<Listen>| Placed { value: listen.value.address, spot: listen.spot };
     Server { settings, listen: listen.into_iter().map(address).collect(), routes }
+}
+
+/// The headers that trusted proxies set themselves.
+fn trusted_headers(section: &mut Section<'_>, default: TrustedHeaders) -> TrustedHeaders {
+    let header = |item: &Item<'_>| {
+        let name = item.text()?;
+        let known = TrustedHeader::NAMES.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(&name));
+        // The config's own words say which others there are.
+        known.map(|(_, header)| header).or_else(|| item.one_of(&TrustedHeader::NAMES))
+    };
+    section.or("trusted_headers", default, |item| item.list(header).map(TrustedHeaders::from_iter))
+}
+
+/// Says where it is not clear whose word is believed.
+fn judge_trust(section: &Section<'_>, settings: &proxy::Settings) {
+    let (named, proxies) = (section.has("trusted_headers"), section.has("trusted_proxies"));
+    if settings.trusted_proxies.is_empty() {
+        if named && !proxies {
+            section.report("trusted_headers", "stands beside trusted_proxies, which names whose headers they are");
+        }
+    } else if !named {
+        section.warn(
+            "trusted_proxies",
+            "trusted_headers does not say which headers these proxies set themselves: X-Forwarded-For, X-Forwarded-Proto, \
+             traceparent and tracestate are believed. One that they pass through is the client's word; leave it out",
+        );
+    } else if !settings.trusted_headers.contains(TrustedHeader::For)
+        && !settings.listen.iter().all(|listen| listen.proxy_protocol)
+    {
+        section.warn(
+            "trusted_headers",
+            "without X-Forwarded-For every client behind a proxy has the proxy's address, in limits and logs too",
+        );
+    }
 }
 
 /// `[admin]`: the operator's listener.
@@ -209,6 +246,7 @@ fn network(item: &Item<'_>) -> Option<IpNet> {
 
 /// The file that `sqlite:FILE` names. The url is never shown: another store's may carry a password.
 fn sqlite(item: &Item<'_>, directory: &Path) -> Option<PathBuf> {
+    item.note_place();
     let url = item.text()?;
     let Some((scheme, rest)) = url.split_once(':') else {
         return item.wrong("must be sqlite:FILE, for example \"sqlite:portero.db\"");

@@ -14,7 +14,7 @@ use toml::{
 
 use super::{
     item::Item,
-    report::{Position, Problem},
+    report::{Places, Position, Problem},
 };
 
 /// Reads an environment variable.
@@ -26,8 +26,21 @@ pub(super) struct Context<'a> {
     /// What relative paths are relative to.
     pub(super) directory: &'a Path,
     pub(super) env: Environment<'a>,
+    /// Whether the files that it refers to are looked at.
+    pub(super) scope: Scope,
     problems: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<Problem>>,
+    places: RefCell<Places>,
     files: RefCell<Vec<PathBuf>>,
+}
+
+/// What a config is checked against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The machine that it is for: the files that it refers to are read.
+    Host,
+    /// Nothing else: it may be for another machine.
+    File,
 }
 
 /// Where something stands in the file.
@@ -56,14 +69,46 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(text: &'a str, directory: &'a Path, env: Environment<'a>) -> Self {
-        Self { text, directory, env, problems: RefCell::default(), files: RefCell::default() }
+    pub(super) fn new(text: &'a str, directory: &'a Path, env: Environment<'a>, scope: Scope) -> Self {
+        Self {
+            text,
+            directory,
+            env,
+            scope,
+            problems: RefCell::default(),
+            warnings: RefCell::default(),
+            places: RefCell::default(),
+            files: RefCell::default(),
+        }
     }
 
     /// Remembers a problem.
     pub(super) fn report(&self, spot: &Spot, message: &str) {
         let position = Some(Position::of(self.text, spot.offset));
         self.problems.borrow_mut().push(Problem::new(position, spot.key.clone(), message));
+    }
+
+    /// Remembers what is good, and hardly meant.
+    pub(super) fn warn(&self, spot: &Spot, message: &str) {
+        let position = Some(Position::of(self.text, spot.offset));
+        self.warnings.borrow_mut().push(Problem::new(position, spot.key.clone(), message));
+    }
+
+    /// The warnings, in the order of the file.
+    pub(super) fn warnings(&self) -> Vec<Problem> {
+        let mut warnings = self.warnings.borrow().clone();
+        warnings.sort_by_key(|warning| warning.position);
+        warnings
+    }
+
+    /// Remembers where a value stands that only the machine can judge.
+    pub(super) fn note_place(&self, spot: &Spot) {
+        self.places.borrow_mut().note(spot.key.clone(), Position::of(self.text, spot.offset));
+    }
+
+    /// Those places.
+    pub(super) fn places(&self) -> Places {
+        self.places.borrow().clone()
     }
 
     /// Remembers a file that the settings were made of beside `gateway.toml`.
@@ -90,16 +135,20 @@ impl<'a> Context<'a> {
 impl Spot {
     /// The spot of the key `name` of the table that stands here.
     fn at_key(&self, name: &str, offset: usize) -> Self {
-        let bare = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
-        let name = if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { format!("{name:?}") };
-        let key = if self.key.is_empty() { name } else { format!("{}.{name}", self.key) };
-        Self { key, offset }
+        Self { key: key_in(&self.key, name), offset }
     }
 
     /// The spot of element `index` of the array that stands here.
     pub(super) fn at_index(&self, index: usize, offset: usize) -> Self {
         Self { key: format!("{}[{index}]", self.key), offset }
     }
+}
+
+/// The dotted key of `name` in the table at `path`.
+pub(super) fn key_in(path: &str, name: &str) -> String {
+    let bare = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+    let name = if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { format!("{name:?}") };
+    if path.is_empty() { name } else { format!("{path}.{name}") }
 }
 
 impl<T: PartialEq> PartialEq for Placed<T> {
@@ -222,6 +271,16 @@ impl<'a> Section<'a> {
     /// Reports that something is wrong with the value of `key`.
     pub(super) fn report(&self, key: &str, message: &str) {
         self.context.report(&self.spot_of(key), message);
+    }
+
+    /// Warns of the value of `key`, which is good.
+    pub(super) fn warn(&self, key: &str, message: &str) {
+        self.context.warn(&self.spot_of(key), message);
+    }
+
+    /// Warns about the table itself.
+    pub(super) fn warn_here(&self, message: &str) {
+        self.context.warn(&self.spot, message);
     }
 
     /// Reports the keys that nobody asked for.

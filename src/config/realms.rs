@@ -214,13 +214,21 @@ impl<'a> Keys<'_, 'a> {
         };
 
         let algorithm = self.optional("algorithm", algorithm);
+        let keeps_algorithm = algorithm.is_none() && self.dialect == Dialect::Oauth;
+        if keeps_algorithm {
+            let default = self.dialect.default_algorithm();
+            self.section.warn_here(&format!(
+                "it names no algorithm: its first key is {default}, and a realm that has keys keeps the algorithm of its \
+                 active one (portero key list); write down which it is, for example algorithm = \"{default}\""
+            ));
+        }
 
         Some(Realm {
             dialect: self.dialect,
             audience: self.optional("audience", identifier).unwrap_or_else(|| tokens.audience.clone()),
             leeway: tokens.leeway,
             algorithm: algorithm.unwrap_or(self.dialect.default_algorithm()),
-            keeps_algorithm: algorithm.is_none() && self.dialect == Dialect::Oauth,
+            keeps_algorithm,
             lifetime: self.optional("lifetime", |item| lifetime(item, ends_with_the_day)).unwrap_or(lifetime_default),
             content_lifetime: self.optional("content_lifetime", seconds).unwrap_or(LIFETIME_DEFAULT),
             refresh_lifetime: self.optional("refresh_lifetime", seconds).unwrap_or(REFRESH_LIFETIME_DEFAULT),

@@ -31,21 +31,52 @@ pub struct Position {
     pub column: usize,
 }
 
+/// Where values stand in the file that only the machine can judge, by their dotted keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places(Vec<(String, Position)>);
+
+impl Places {
+    pub(super) fn note(&mut self, key: String, position: Position) {
+        self.0.push((key, position));
+    }
+
+    /// Whether the file has `key`.
+    #[must_use]
+    pub fn knows(&self, key: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == key)
+    }
+
+    /// A problem with the value of `key`; without a position where the file does not have the key.
+    #[must_use]
+    pub fn problem(&self, key: &str, message: &str) -> Problem {
+        let found = self.0.iter().find(|(known, _)| known == key);
+        Problem::new(found.map(|(_, position)| *position), key.to_owned(), message)
+    }
+}
+
 impl Report {
     /// A report about `file`; its problems are put into the order of their positions.
-    pub(super) fn new(file: String, mut problems: Vec<Problem>) -> Self {
+    #[must_use]
+    pub fn new(file: String, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.position);
         Self { file, problems, files: vec![] }
     }
 
     /// The same about a file that refers to these, there or not.
-    pub(super) fn with_files(self, files: Vec<PathBuf>) -> Self {
+    #[must_use]
+    pub fn with_files(self, files: Vec<PathBuf>) -> Self {
         Self { files, ..self }
     }
 
     /// A report of the one problem that there is no text to look at.
     pub(super) fn of_file(file: String, message: &str) -> Self {
         Self { file, problems: vec![Problem::new(None, String::new(), message)], files: vec![] }
+    }
+
+    /// What the file is called.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// The problems, in the order of the file; at least one.

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, header};
 
 use super::{
     item::Item,
-    matching::canonical_path,
+    matching::{Purpose, canonical_path, field_name},
     reader::{Section, near},
 };
 use crate::{
@@ -45,7 +45,7 @@ pub(super) fn read(section: &mut Section<'_>, route: &Route<'_>) -> Option<Arc<R
 
 fn path(section: &mut Section<'_>, route: &Route<'_>) -> Option<PathRewrite> {
     let strip = section.or("strip_prefix", false, Item::boolean);
-    let replacement = section.optional("replace_prefix", canonical_path);
+    let replacement = section.optional("replace_prefix", |item| canonical_path(item, Purpose::Sent));
     if strip && section.has("replace_prefix") {
         section.report("replace_prefix", "strips the prefix too: leave strip_prefix out");
         return None;
@@ -111,11 +111,6 @@ fn edits(mut section: Section<'_>, side: Side, forward_token: ForwardToken) -> F
     }
     section.finish();
     FieldEdits { remove, set }
-}
-
-fn field_name(item: &Item<'_>, text: &str) -> Option<HeaderName> {
-    let name = HeaderName::from_bytes(text.as_bytes()).ok();
-    name.or_else(|| item.wrong("the name of a header field has letters, digits and hyphens, such as X-Env"))
 }
 
 /// Visible ASCII with spaces inside. A value from the environment may be a secret: it is not shown.

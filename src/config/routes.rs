@@ -7,7 +7,7 @@ use http::{HeaderName, header};
 use super::{
     cors,
     item::Item,
-    matching::{canonical_path, hosts, method, pattern},
+    matching::{Purpose, canonical_path, hosts, method, pattern},
     policy,
     reader::{Section, Spot, suggestion},
     realms::Realms,
@@ -24,6 +24,8 @@ pub(super) struct Route {
     pub(super) spot: Spot,
     /// Where its path stands.
     pub(super) path: Spot,
+    /// Where `exact` stands, or the route.
+    pub(super) exact: Spot,
 }
 
 /// What `[server]` says for routes that do not say their own.
@@ -74,8 +76,9 @@ fn route(
     defaults: Defaults,
 ) -> Option<Route> {
     let hosts = section.checked("hosts", vec![], hosts);
-    let path = section.checked("path", "/".to_owned(), canonical_path);
     let exact = section.checked("exact", false, Item::boolean);
+    let purpose = if exact == Some(true) { Purpose::Exact } else { Purpose::Prefix };
+    let path = section.checked("path", "/".to_owned(), |item| canonical_path(item, purpose));
     let methods = section.checked("methods", vec![], |item| item.some(method));
     let upstream = section.required("upstream", "\"crm\"", |item| upstream(item, upstreams));
     let asked = policy::read(&mut section, realms);
@@ -86,9 +89,12 @@ fn route(
         harden: defaults.harden,
     };
     let rewrites = rewrite::read(&mut section, &what);
+    for (key, example) in [("roles", "[\"ADMIN\"]"), ("scopes", "[\"read\"]"), ("claims", "{ tenant = \"x\" }")] {
+        section.refuse(key, &format!("stands in require: write require = {{ {key} = {example} }}"));
+    }
     let cors = cors::read(&mut section, methods.as_deref().unwrap_or_default(), &fields_read(&asked.sources));
     let body_bytes_max = section.optional("body_bytes_max", |item| item.size(&BODY_BYTES)).or(defaults.body_bytes_max);
-    let (spot, path_spot) = (section.spot().clone(), section.spot_of("path"));
+    let (spot, path_spot, exact_spot) = (section.spot().clone(), section.spot_of("path"), section.spot_of("exact"));
     section.finish();
     // A name or an upstream that is wrong does not keep the route from being compared with the others.
     let settings = RouteSettings {
@@ -103,7 +109,7 @@ fn route(
         body_bytes_max,
         mode: asked.mode,
     };
-    Some(Route { settings, spot, path: path_spot })
+    Some(Route { settings, spot, path: path_spot, exact: exact_spot })
 }
 
 /// The fields that pages must be able to send: those in which a token is looked for, and the body's type.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::report::{Places, Problem};
 use crate::{
     decision::{Site, schedule},
     edge::{admin, proxy},
@@ -41,6 +42,43 @@ pub struct Settings {
     pub site: Site,
     /// The files that were read beside `gateway.toml`: certificates, keys, authorities.
     pub files: Vec<PathBuf>,
+    /// What is good and hardly meant, in the order of the file.
+    pub warnings: Vec<Problem>,
+    /// Where values stand that only the machine can judge.
+    pub places: Places,
+}
+
+/// What a config has, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// How many realms.
+    pub realms: usize,
+    /// How many token endpoints, those of `[oauth]` among them.
+    pub token_endpoints: usize,
+    /// How many routes.
+    pub routes: usize,
+    /// How many upstreams.
+    pub upstreams: usize,
+    /// The routes that refuse nobody for want of a token.
+    pub shadow_routes: Vec<String>,
+    /// What is good and hardly meant.
+    pub warnings: Vec<Problem>,
+}
+
+impl Summary {
+    /// Of these settings.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        let site = &settings.site;
+        Self {
+            realms: site.realms.len(),
+            token_endpoints: site.endpoints.len(),
+            routes: site.routes.len(),
+            upstreams: site.upstreams.len(),
+            shadow_routes: site.shadow_routes().map(str::to_owned).collect(),
+            warnings: settings.warnings.clone(),
+        }
+    }
 }
 
 impl Settings {

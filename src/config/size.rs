@@ -10,6 +10,19 @@ pub(super) fn parse(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*bytes)
 }
 
+/// `10MiB` for what other programs call `10MB`, `10M` or `10 mb`.
+pub(super) fn in_binary_unit(text: &str) -> Option<String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "k" | "kb" | "kib" => "KiB",
+        "m" | "mb" | "mib" => "MiB",
+        "g" | "gb" | "gib" => "GiB",
+        "b" => "B",
+        _ => return None,
+    };
+    Some(format!("{number}{unit}")).filter(|meant| meant != text)
+}
+
 /// Spells a size in the largest unit that it is a whole number of.
 pub(super) fn shown(bytes: u64) -> String {
     let whole = UNITS.into_iter().find(|(_, unit)| bytes != 0 && bytes.is_multiple_of(*unit));

@@ -8,13 +8,14 @@ use std::{
 };
 
 use http::{
-    HeaderName, StatusCode,
+    StatusCode,
     uri::{Authority, PathAndQuery},
 };
 use toml::de::DeValue;
 
 use super::{
     item::Item,
+    matching::{Purpose, field_name, no_pattern},
     reader::{Placed, Section},
     upstream_tls as tls,
 };
@@ -150,14 +151,12 @@ fn balance(section: &mut Section<'_>) -> Balance {
 
 fn hash_by(item: &Item<'_>) -> Option<HashBy> {
     let text = item.text()?;
-    let header = |name: &str| name.parse::<HeaderName>().ok().map(HashBy::Header);
-    let by = match (text.as_str(), text.strip_prefix("header:")) {
+    match (text.as_str(), text.strip_prefix("header:")) {
         ("subject", _) => Some(HashBy::Subject),
         ("address", _) => Some(HashBy::Address),
-        (_, Some(name)) => header(name),
-        _ => None,
-    };
-    by.or_else(|| item.no("\"subject\", \"address\" or \"header:NAME\""))
+        (_, Some(name)) if !name.is_empty() => field_name(item, name).map(HashBy::Header),
+        _ => item.no("\"subject\", \"address\" or \"header:NAME\""),
+    }
 }
 
 fn health(mut section: Section<'_>) -> Option<Health> {
@@ -185,7 +184,10 @@ fn health(mut section: Section<'_>) -> Option<Health> {
 
 fn path(item: &Item<'_>) -> Option<PathAndQuery> {
     let text = item.text()?;
-    let path = Some(&text).filter(|text| text.starts_with('/')).and_then(|text| text.parse().ok());
+    let path = Some(&text).filter(|text| text.starts_with('/')).and_then(|text| text.parse::<PathAndQuery>().ok());
+    if let Some(path) = &path {
+        no_pattern(item, path.path(), Purpose::Sent)?;
+    }
     path.or_else(|| item.no("a path, for example \"/health\""))
 }
 
@@ -263,6 +265,7 @@ fn weighted(item: &Item<'_>) -> Option<(Placed<Server>, u32)> {
 }
 
 fn server(item: &Item<'_>) -> Option<Placed<Server>> {
+    item.note_place();
     let text = item.text()?;
     if text.contains("://") {
         return item.wrong("a server is host:port, without a scheme; for example \"127.0.0.1:9000\"");

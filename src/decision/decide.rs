@@ -15,7 +15,7 @@ use crate::{
     rules::{
         cors::Cors,
         policy::{Auth, find_credential},
-        route::{CanonicalPath, Found, Host, InvalidHost},
+        route::{CanonicalPath, Found, Host, InvalidHost, has_lower_case},
     },
     state::token::Verified,
 };
@@ -241,7 +241,9 @@ fn preflight(
 ) -> Option<Preflight> {
     let method = request.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
     request.headers.get(header::ORIGIN)?;
-    let method = Method::from_bytes(method.as_bytes()).ok()?;
+    // A request with such a method is refused: there is no route that it would have.
+    let method =
+        Method::from_bytes(method.as_bytes()).ok().filter(|method| !has_lower_case(method.as_str().as_bytes()))?;
     if let Found::Route(endpoint) = snapshot.endpoints.find(host, path, &method) {
         let cors = Arc::clone(endpoint.cors.as_ref()?);
         return Some(Preflight { cors, target: Target::Endpoint(Arc::clone(endpoint)) });

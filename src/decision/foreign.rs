@@ -12,11 +12,11 @@ use thiserror::Error;
 
 use super::{authenticate::ForeignKey, snapshot::Gate};
 use crate::{
-    domain::{Clock, RealmName},
+    domain::{Clock, RealmName, Timestamp},
     observe::metrics::Metrics,
     state::{
         issuer::{
-            FetcherError, IssuerKeys, Settings, Source,
+            FetcherError, IssuerKeys, KeyFile, Settings, Source,
             files::{self, FileKey, KeyFileError},
         },
         keys::{GoodUntil, Key, KeyError, KeyState, MaterialBytes, jwk::PublicJwk},
@@ -83,7 +83,7 @@ impl ForeignIssuers {
         };
         let mut prepared = vec![];
         for settings in issuers.iter().filter(|settings| unchanged(settings).is_none()) {
-            prepared.push((Arc::clone(settings), self.prepare(settings)?));
+            prepared.push((Arc::clone(settings), prepare(settings, self.clock.now())?));
         }
         let mut running: HashMap<_, _> =
             issuers.iter().filter_map(unchanged).map(|it| (it.settings.name.clone(), it)).collect();
@@ -98,36 +98,12 @@ impl ForeignIssuers {
         Ok(())
     }
 
-    /// Whether [`replace`](Self::replace) could keep these issuers' keys: their files can be used. Changes nothing.
-    ///
-    /// # Errors
-    /// The same as `replace`'s.
-    pub fn check(&self, issuers: &[Arc<Settings>]) -> Result<(), ForeignIssuerError> {
-        issuers.iter().try_for_each(|settings| self.prepare(settings).map(drop))
-    }
-
     /// Asks the issuer of `key` for its keys, if the key is missing and it was not asked just now; waits for the
     /// answer within bounds.
     pub async fn ask(&self, key: &ForeignKey) {
         let running = self.running.load().get(&key.issuer).cloned();
         if let Some(keys) = running.as_ref().and_then(|running| running.keys.as_ref()) {
             keys.ask(key.id.as_str()).await;
-        }
-    }
-
-    /// What can fail of a start, without an effect.
-    fn prepare(&self, settings: &Settings) -> Result<Vec<Arc<Key>>, ForeignIssuerError> {
-        let failed = |error| ForeignIssuerError::File(settings.name.clone(), error);
-        match &settings.source {
-            Source::Jwks(jwks) => {
-                let checked = IssuerKeys::check(jwks).map(|()| vec![]);
-                checked.map_err(|error| ForeignIssuerError::Fetcher(settings.name.clone(), error))
-            }
-            Source::Files(files) => {
-                let keys = files::read(files).map_err(failed)?;
-                let keys = keys.iter().map(|key| self.file_key(&settings.name, key)).collect::<Result<_, _>>();
-                keys.map_err(|error| ForeignIssuerError::Key(settings.name.clone(), error))
-            }
         }
     }
 
@@ -157,21 +133,78 @@ impl ForeignIssuers {
         keys.map(Some).map_err(|error| ForeignIssuerError::Fetcher(settings.name.clone(), error))
     }
 
-    fn file_key(&self, issuer: &RealmName, key: &FileKey) -> Result<Arc<Key>, KeyError> {
-        let (id, algorithm, material) = match key {
-            FileKey::Public(jwk) => (jwk.id.clone(), jwk.algorithm, MaterialBytes::Public(&jwk.public)),
-            FileKey::Secret { id, algorithm, secret } => {
-                (Some(id.clone()), *algorithm, MaterialBytes::Secret(secret.expose()))
-            }
-        };
-        let id = id.ok_or(KeyError::Rejected(algorithm))?;
-        Key::new(id, issuer.clone(), algorithm, KeyState::Active, self.clock.now(), material).map(Arc::new)
-    }
-
     fn speakers(&self) -> std::sync::MutexGuard<'_, Speakers> {
         // Numbers that only grow are never half changed.
         self.speakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What keeps an issuer's keys from being kept, by the key of the config that it is about: `""` for the issuer itself.
+#[derive(Debug)]
+pub struct IssuerProblem {
+    /// The issuer.
+    pub issuer: RealmName,
+    /// Below the issuer's table: `ca`, or `keys[0].file`.
+    pub key: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Everything that keeps [`ForeignIssuers::replace`] from keeping these issuers' keys. Changes nothing.
+#[must_use]
+pub fn examine_issuers(issuers: &[Arc<Settings>], now: Timestamp) -> Vec<IssuerProblem> {
+    let mut problems = vec![];
+    for settings in issuers {
+        let issuer = &settings.name;
+        let mut note = |key: String, message: String| {
+            problems.push(IssuerProblem { issuer: issuer.clone(), key, message });
+        };
+        match &settings.source {
+            Source::Jwks(jwks) => {
+                if let Err(error) = IssuerKeys::check(jwks) {
+                    note(if jwks.ca.is_some() { "ca" } else { "jwks_url" }.to_owned(), error.to_string());
+                }
+            }
+            Source::Files(files) => {
+                for (at, file) in files.iter().enumerate() {
+                    if let Err(error) = key_of(issuer, file, now) {
+                        let message = match error {
+                            ForeignIssuerError::Fetcher(_, error) => error.to_string(),
+                            ForeignIssuerError::File(_, error) => error.to_string(),
+                            ForeignIssuerError::Key(_, error) => error.to_string(),
+                        };
+                        note(format!("keys[{at}].file"), message);
+                    }
+                }
+            }
+        }
+    }
+    problems
+}
+
+/// What can fail of a start, without an effect.
+fn prepare(settings: &Settings, now: Timestamp) -> Result<Vec<Arc<Key>>, ForeignIssuerError> {
+    match &settings.source {
+        Source::Jwks(jwks) => {
+            let checked = IssuerKeys::check(jwks).map(|()| vec![]);
+            checked.map_err(|error| ForeignIssuerError::Fetcher(settings.name.clone(), error))
+        }
+        Source::Files(files) => files.iter().map(|file| key_of(&settings.name, file, now)).collect(),
+    }
+}
+
+/// The key of a file.
+fn key_of(issuer: &RealmName, file: &KeyFile, now: Timestamp) -> Result<Arc<Key>, ForeignIssuerError> {
+    let key = files::read(file).map_err(|error| ForeignIssuerError::File(issuer.clone(), error))?;
+    let (id, algorithm, material) = match &key {
+        FileKey::Public(jwk) => (jwk.id.clone(), jwk.algorithm, MaterialBytes::Public(&jwk.public)),
+        FileKey::Secret { id, algorithm, secret } => {
+            (Some(id.clone()), *algorithm, MaterialBytes::Secret(secret.expose()))
+        }
+    };
+    let key = id.ok_or(KeyError::Rejected(algorithm));
+    let key = key.and_then(|id| Key::new(id, issuer.clone(), algorithm, KeyState::Active, now, material));
+    key.map(Arc::new).map_err(|error| ForeignIssuerError::Key(issuer.clone(), error))
 }
 
 impl std::fmt::Debug for ForeignIssuers {
@@ -197,7 +230,7 @@ mod tests {
         domain::{Algorithm, KeyId, SystemClock},
         rules::limit::ScrutinySettings,
         state::{
-            issuer::{Jwks, KeyFile},
+            issuer::Jwks,
             keys::{Keyring, spki},
             token::CacheSettings,
         },

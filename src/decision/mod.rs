@@ -25,7 +25,7 @@ pub use authenticate::{Awaiting, ForeignKey, Job, Proof};
 pub use decide::{Decision, Denial, Permit, Preflight, Request, Target, decide};
 pub use follow::{FollowError, Follower, POLL};
 pub use following::{Following, LATE_AFTER, WAIT_MAX, WAITING_MAX, Waited};
-pub use foreign::{ForeignIssuerError, ForeignIssuers};
+pub use foreign::{ForeignIssuerError, ForeignIssuers, IssuerProblem, examine_issuers};
 pub use internal::{INTERNAL_LIFETIME, INTERNAL_TYPE};
 pub use key_care::Rotated;
 pub use login::Registrar;

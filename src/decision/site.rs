@@ -1,6 +1,6 @@
 //! What the gateway stands in front of: the part of the settings that a reload swaps as one.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
     domain::RealmName,
@@ -41,6 +41,16 @@ impl Site {
         let realms = self.realms.iter().map(|realm| (realm.name.clone(), Issuer::Realm(Arc::clone(realm))));
         let foreign = self.issuers.iter().map(|issuer| (issuer.name.clone(), Issuer::Foreign(issuer.tokens().into())));
         realms.chain(foreign).collect()
+    }
+
+    /// Keeps what is forwarded away from where the gateway itself listens, beside what the config says of that.
+    pub fn keep_off(&mut self, listening: &[SocketAddr]) {
+        for upstream in &mut self.upstreams {
+            let mut own: Vec<_> = upstream.own.iter().chain(listening).copied().filter(|own| own.port() != 0).collect();
+            own.sort_unstable();
+            own.dedup();
+            upstream.own = own.into();
+        }
     }
 
     /// The names of the routes that refuse nobody for want of a token ([`Mode::Shadow`]).

@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(count(&store, new.id).await, 5_000);
 
         let raised = account::delete(&store, &realm, &name, now).await.unwrap();
-        assert!(raised.contains(&(new.id, account::EPOCH_DELETED)), "its tokens have ended");
+        assert!(raised.contains(&(new.id, crate::domain::EPOCH_DELETED)), "its tokens have ended");
         assert_eq!(account::find(&store, &realm, &name).await.unwrap(), None);
         assert_eq!(count(&store, new.id).await, 4_000, "one piece went with it");
         assert!(session::clear_deleted(&store, ROWS_MAX).await.unwrap());

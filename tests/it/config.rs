@@ -38,7 +38,8 @@ fn every_error_is_said_in_one_run_with_its_place() {
         );
     }
     assert_eq!(folder.names(), ["gateway.toml"], "nothing was made");
-    let shipped = portero(&["check", "--config", concat!(env!("CARGO_MANIFEST_DIR"), "/gateway.toml")], "");
+    let shipped =
+        portero(&["check", "--file-only", "--config", concat!(env!("CARGO_MANIFEST_DIR"), "/gateway.toml")], "");
     assert_eq!(shipped.code, 0, "{}", shipped.stderr);
 }
 
@@ -57,8 +58,11 @@ fn what_is_missing_taken_or_unreadable_is_named() {
 
     let folder = Folder::new();
     Config::standard(upstream.address).write_to(&folder);
-    fs::write(folder.file("portero.db"), "this is no database, whatever its name says").unwrap();
-    fs::set_permissions(folder.file("portero.db"), fs::Permissions::from_mode(0o600)).unwrap();
+    for (name, text) in [("portero.db", "this is no database, whatever its name says"), ("master.key", &"0".repeat(64))]
+    {
+        fs::write(folder.file(name), text).unwrap();
+        fs::set_permissions(folder.file(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
     refused(&folder, "run", &["portero.db", "no SQLite database"]);
 
     let folder = Folder::new();

@@ -1,11 +1,9 @@
 //! The arguments of `portero user|client|project …`.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 
 use crate::{
-    cli::{output::Format, secret::SecretArgs},
+    cli::{config_file::ConfigFile, output::Format, secret::SecretArgs},
     domain::{PrincipalId, PrincipalKind, RealmName},
     rules::dialect::{AccountName, oauth::GrantType},
     state::account::{LegacyId, NewAccount},
@@ -15,8 +13,8 @@ use crate::{
 #[derive(Clone, Debug, Args)]
 pub struct Common {
     /// The gateway's config
-    #[arg(long, default_value = "gateway.toml")]
-    pub config: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigFile,
     /// The realm, as the config names it
     #[arg(long)]
     pub realm: RealmName,

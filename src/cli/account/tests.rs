@@ -244,7 +244,7 @@ fn the_command_line_is_well_formed_and_takes_no_secret() {
     Cli::command().debug_assert();
     let parse = |line: &str| Cli::try_parse_from(["portero"].into_iter().chain(line.split(' '))).map(|cli| cli.command);
     let common = parse("user list --realm apis").unwrap().common().clone();
-    assert_eq!((common.config.to_str(), common.output), (Some("gateway.toml"), Format::Text));
+    assert_eq!((common.config.path().to_str(), common.output), (Some("gateway.toml"), Format::Text));
     for line in [
         "user add --realm apis --username a --password 1234",
         "user add --realm apis --username a --password-stdin --generate",

@@ -76,7 +76,7 @@ impl Explain {
                 if passes { printed } else { ExitCode::from(1) }
             }
             Err(error) => {
-                eprintln!("portero: {error}");
+                super::complain(&error);
                 ExitCode::from(2)
             }
         }
@@ -92,7 +92,7 @@ impl Explain {
             client: self.client,
         };
         if self.offline {
-            return offline(&inquiry, &app::load(&self.asking.config)?);
+            return offline(&inquiry, &app::load(&self.asking.config.path())?);
         }
         // It holds the token that is asked about; wiped when it was sent, as far as that is ours.
         let body = Zeroizing::new(
@@ -107,7 +107,7 @@ impl Explain {
         );
         block_on(self.asking.post("/api/v1/explain", &body, TIMEOUT)).map_err(|error| match error {
             CliError::Trouble(text) => CliError::Trouble(format!("{text}; --offline explains from the config alone")),
-            refused @ CliError::Refused(_) => refused,
+            refused => refused,
         })
     }
 }

@@ -10,7 +10,7 @@ use http::{HeaderName, Method, StatusCode};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{Origin, Report, Settings, load, parse};
+use super::{Origin, Report, Settings, load, parse_part, reader::Scope};
 use crate::{
     decision::ForwardToken,
     domain::{Algorithm, KeyId, TokenKind},
@@ -28,7 +28,7 @@ fn read(text: &str) -> Result<Settings, Report> {
         "SECRET" => Some("hunter2${HOME_PORT}".to_owned()),
         _ => None,
     };
-    parse(text, &Origin { file: "t", directory: Path::new("/etc/portero") }, &env)
+    parse_part(text, &Origin { file: "t", directory: Path::new("/etc/portero") }, &env, Scope::Host)
 }
 
 /// The subset of the design's reference that this version has.
@@ -271,7 +271,7 @@ fn variables_and_paths_are_put_in_once() {
 fn the_environment_may_say_where_the_master_key_is() {
     let env = |name: &str| (name == "PORTERO_MASTER_KEY_FILE").then(|| "/run/secrets/key".to_owned());
     let origin = Origin { file: "t", directory: Path::new("/etc") };
-    let settings = parse("store.master_key_file = \"here\"", &origin, &env).unwrap();
+    let settings = parse_part("store.master_key_file = \"here\"", &origin, &env, Scope::Host).unwrap();
     assert_eq!(settings.master_key_file, Path::new("/run/secrets/key"));
 }
 

@@ -10,7 +10,7 @@ use crate::{
     domain::Secret,
     rules::{
         policy::Source,
-        route::{CanonicalPath, Found, Host},
+        route::{CanonicalPath, Found, Host, has_lower_case},
     },
 };
 
@@ -38,6 +38,11 @@ pub enum NoRequest {
     /// No token of RFC 9110 section 5.6.2.
     #[error("the method is none: it is one word, such as GET")]
     Method,
+    /// Such a request is answered 400 before anything else is looked at.
+    #[error(
+        "the method has lower-case letters, which is answered 400: methods are compared letter by letter, write GET"
+    )]
+    MethodCase,
     /// Neither a path nor http and https.
     #[error("the URL is none: write /path?query, or http://host/path?query")]
     Url,
@@ -69,6 +74,9 @@ impl Question {
     /// It cannot be a request.
     pub fn of(inquiry: &Inquiry<'_>, snapshot: &Snapshot) -> Result<Self, NoRequest> {
         let method = Method::from_bytes(inquiry.method.as_bytes()).map_err(|_| NoRequest::Method)?;
+        if has_lower_case(inquiry.method.as_bytes()) {
+            return Err(NoRequest::MethodCase);
+        }
         let (authority, target) = split(inquiry.url)?;
         // No client sends a fragment.
         let target = target.split('#').next().unwrap_or_default();

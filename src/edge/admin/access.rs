@@ -18,7 +18,7 @@ use crate::{
     domain::{Secret, random},
     rules::route::Host,
     state::store::{
-        Trouble,
+        Trouble, access,
         private_file::{self, PrivateFileError},
     },
 };
@@ -35,6 +35,22 @@ impl AdminToken {
             return Err(PrivateFileError::Empty(path.to_owned()));
         }
         Ok(Self(Secret::from(text.as_str())))
+    }
+
+    /// Looks at the token's file, or at where it would be made.
+    ///
+    /// # Errors
+    /// Why [`read_or_create`](Self::read_or_create) would fail.
+    pub fn examine(path: &Path) -> Result<(), PrivateFileError> {
+        match private_file::read(path) {
+            Ok(text) if text.is_empty() => Err(PrivateFileError::Empty(path.to_owned())),
+            Ok(_) => Ok(()),
+            Err(PrivateFileError::Missing(_)) => access::may_make(path).map_err(|reason| PrivateFileError::Io {
+                path: path.to_owned(),
+                source: std::io::Error::other(reason),
+            }),
+            Err(error) => Err(error),
+        }
     }
 
     fn opens(&self, headers: &HeaderMap) -> bool {

@@ -98,8 +98,9 @@ impl Doorman {
 
     /// Who is behind a connection, in the words of a proxy that is believed.
     pub(super) fn client_of(&self, head: &RequestHeader, connection: &Connection) -> IpAddr {
-        let trusted_proxies = &self.0.tunables().trusted_proxies;
-        forward::client_address(&head.headers, connection.peer.ip(), trusted_proxies)
+        let tunables = self.0.tunables();
+        let peer = connection.peer.ip();
+        forward::client_address(&head.headers, peer, &tunables.trusted_proxies, tunables.trusted_headers)
     }
 
     async fn deny(&self, session: &mut Session, exchange: &mut Exchange, denial: Denial) -> Result<()> {

@@ -11,6 +11,10 @@ use pingora::{Error, ErrorType, Result, http::RequestHeader};
 use super::{
     connection::{Connection, Scheme},
     exchange::RequestId,
+    trusted::{
+        Believed, TRACEPARENT, TRACESTATE, TrustedHeader, TrustedHeaders, X_FORWARDED_FOR, X_FORWARDED_HOST,
+        X_FORWARDED_PROTO,
+    },
 };
 use crate::{
     decision::{ForwardToken, Route},
@@ -23,10 +27,6 @@ use crate::{
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// Fields that the gateway adds, at most, beside what a route sets.
@@ -45,8 +45,8 @@ pub(super) struct Terms<'a> {
     pub(super) server: Option<&'a str>,
     pub(super) request_id: &'a RequestId,
     pub(super) connection: Option<&'a Connection>,
-    /// Whether the peer's own forwarding headers are believed.
-    pub(super) trusted: bool,
+    /// Which of the peer's own forwarding headers are believed.
+    pub(super) trusted: TrustedHeaders,
 }
 
 /// Turns the client's head into the upstream's. Runs after pingora removed what `Connection`
@@ -61,7 +61,7 @@ pub(super) fn prepare(request: &mut RequestHeader, terms: &Terms<'_>) -> Result<
     // Whoever sees an error forwards nothing: what is left of the head then is none.
     let mut head = Parts::from(mem::replace(request, Request::new(()).into_parts().0.into()));
     let headers = &mut head.headers;
-    let believed = if terms.trusted { Believed::of(headers) } else { Believed::default() };
+    let believed = Believed::of(headers, terms.trusted);
     scrub(headers);
     headers.reserve(ADDED_FIELDS);
     let settings = &terms.route.settings;
@@ -80,6 +80,9 @@ pub(super) fn prepare(request: &mut RequestHeader, terms: &Terms<'_>) -> Result<
     }
     headers.insert(X_REQUEST_ID, terms.request_id.to_header());
     headers.insert(TRACEPARENT, believed.traceparent.clone().unwrap_or_else(new_traceparent));
+    for value in &believed.tracestate {
+        headers.append(TRACESTATE, value.clone());
+    }
     forwarding_headers(headers, terms, &believed)?;
     set_target(&mut head, terms, in_origin_form)?;
     if let Some(rewrites) = settings.rewrites.as_deref() {
@@ -163,10 +166,19 @@ pub(super) fn drop_nominations(request: &mut RequestHeader) -> Result<()> {
     request.insert_header(header::CONNECTION, rest)
 }
 
+/// Whether an address is a trusted proxy's.
+pub(super) fn is_trusted(address: IpAddr, trusted_proxies: &[IpNet]) -> bool {
+    trusted_proxies.iter().any(|net| net.contains(&canonical(address)))
+}
+
 /// The client's address: the peer's, or what the outermost believed proxy says.
-pub(super) fn client_address(headers: &HeaderMap, peer: IpAddr, trusted_proxies: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: &IpAddr| trusted_proxies.iter().any(|net| net.contains(&canonical(*address)));
-    if !is_trusted(&peer) {
+pub(super) fn client_address(
+    headers: &HeaderMap,
+    peer: IpAddr,
+    trusted_proxies: &[IpNet],
+    trusted_headers: TrustedHeaders,
+) -> IpAddr {
+    if !trusted_headers.contains(TrustedHeader::For) || !is_trusted(peer, trusted_proxies) {
         return canonical(peer);
     }
     let hops = headers
@@ -181,7 +193,7 @@ pub(super) fn client_address(headers: &HeaderMap, peer: IpAddr, trusted_proxies:
     for hop in hops.into_iter().rev() {
         let Ok(hop) = hop else { break };
         client = hop;
-        if !is_trusted(&hop) {
+        if !is_trusted(hop, trusted_proxies) {
             break;
         }
     }
@@ -191,29 +203,6 @@ pub(super) fn client_address(headers: &HeaderMap, peer: IpAddr, trusted_proxies:
 /// An IPv4 address in IPv6 clothes is the IPv4 address.
 pub(super) fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
-}
-
-/// What a trusted proxy said.
-#[derive(Default)]
-struct Believed {
-    forwarded_for: Vec<HeaderValue>,
-    proto: Option<HeaderValue>,
-    host: Option<HeaderValue>,
-    traceparent: Option<HeaderValue>,
-    forwarded: Vec<HeaderValue>,
-}
-
-impl Believed {
-    fn of(headers: &HeaderMap) -> Self {
-        let all = |name: HeaderName| headers.get_all(name).iter().cloned().collect();
-        Self {
-            forwarded_for: all(X_FORWARDED_FOR),
-            proto: headers.get(X_FORWARDED_PROTO).cloned(),
-            host: headers.get(X_FORWARDED_HOST).cloned(),
-            traceparent: headers.get(TRACEPARENT).filter(|value| is_traceparent(value)).cloned(),
-            forwarded: all(header::FORWARDED),
-        }
-    }
 }
 
 /// Removes every header that could be taken for one of the gateway's own: any case (the map folds
@@ -315,21 +304,10 @@ fn new_traceparent() -> HeaderValue {
     HeaderValue::from_bytes(&text).expect("hexadecimal digits")
 }
 
-fn is_traceparent(value: &HeaderValue) -> bool {
-    let bytes = value.as_bytes();
-    let hex = |range: std::ops::Range<usize>| bytes[range].iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    bytes.len() == 55
-        && bytes.starts_with(b"00-")
-        && bytes[35] == b'-'
-        && bytes[52] == b'-'
-        && hex(3..35)
-        && hex(36..52)
-        && hex(53..55)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::proxy::trusted::is_traceparent;
 
     #[test]
     fn the_client_is_the_first_hop_that_is_no_proxy_of_ours() {
@@ -337,7 +315,7 @@ mod tests {
         let client = |peer: &str, chain: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(X_FORWARDED_FOR, HeaderValue::from_str(chain).unwrap());
-            client_address(&headers, peer.parse().unwrap(), &trusted).to_string()
+            client_address(&headers, peer.parse().unwrap(), &trusted, TrustedHeaders::DEFAULT).to_string()
         };
         assert_eq!(client("192.0.2.1", "198.51.100.7"), "192.0.2.1");
         assert_eq!(client("10.0.0.1", "198.51.100.7"), "198.51.100.7");

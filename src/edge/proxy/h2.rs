@@ -32,7 +32,7 @@ use super::{
     stream::{STREAM, StreamContext},
     upload::{self, Progress, watched_session},
 };
-use crate::domain::Reason;
+use crate::{domain::Reason, rules::route::has_lower_case};
 
 /// Streams that the client reset and that are remembered for late frames.
 const RESET_STREAMS_MAX: usize = 32;
@@ -173,7 +173,10 @@ fn take_head(head: &mut RequestHeader) -> Result<(), Reason> {
     if head.headers.len() > FIELDS_MAX {
         return Err(Reason::HeadTooLarge);
     }
-    if head.uri.path().bytes().any(|byte| !byte.is_ascii_graphic()) || !head::is_framed_once(&head.headers) {
+    if head.uri.path().bytes().any(|byte| !byte.is_ascii_graphic())
+        || !head::is_framed_once(&head.headers)
+        || has_lower_case(head.method.as_str().as_bytes())
+    {
         return Err(Reason::MalformedRequest);
     }
     if head.headers.get_all(header::EXPECT).iter().any(|value| !head::is_known_expectation(value.as_bytes())) {
@@ -228,6 +231,9 @@ mod tests {
         for (method, uri, verdict) in [
             ("GET", "http://a.test/x?y=1", Ok(())),
             ("CONNECT", "a.test:443", Err(Reason::MethodNotAllowed)),
+            ("PURGE", "http://a.test/", Ok(())),
+            ("get", "http://a.test/", Err(Reason::MalformedRequest)),
+            ("PURGe", "http://a.test/", Err(Reason::MalformedRequest)),
             ("GET", "http://a.test/ñ", Err(Reason::MalformedRequest)),
             ("GET", "/no-host", Err(Reason::MalformedRequest)),
         ] {

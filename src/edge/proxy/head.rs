@@ -21,7 +21,10 @@ use tokio::{
 };
 
 use super::patience::Patience;
-use crate::{domain::Reason, rules::rewrite::is_hop_by_hop};
+use crate::{
+    domain::Reason,
+    rules::{rewrite::is_hop_by_hop, route::has_lower_case},
+};
 
 /// Bytes of a head, at most. pingora would take a mebibyte.
 pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -251,6 +254,9 @@ impl Scanner {
         if !is_token(method) || target.is_empty() || !target.iter().enumerate().all(stands) {
             return Err(HeadError::Malformed("a method or target with bytes that cannot stand there"));
         }
+        if has_lower_case(method) {
+            return Err(HeadError::Malformed("a method with lower-case letters"));
+        }
         self.authority = authority(target).map(Into::into);
         self.plain = !self.http_1_0 && target.first() == Some(&b'/') && PLAIN_METHODS.contains(&method);
         Ok(())
@@ -399,6 +405,7 @@ mod tests {
             "POST / HTTP/1.1\r\nHost:a\r\nContent-Length: 3\r\n\r\nabc",
             "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked \r\n\r\n",
             "GET HTTP://A.test:80?b HTTP/1.1\r\nHost: a.TEST:80\r\n\r\n",
+            "PURGE-2 / HTTP/1.1\r\nHost: a\r\n\r\n",
         ] {
             assert!(matches!(scan(head.as_bytes()), Ok(true)), "{head:?}");
         }
@@ -435,6 +442,10 @@ mod tests {
             "GET /a#b HTTP/1.1\r\n\r\n",
             "GET /ñ HTTP/1.1\r\n\r\n",
             "G(T / HTTP/1.1\r\n\r\n",
+            "post / HTTP/1.1\r\n\r\n",
+            "GeT / HTTP/1.1\r\n\r\n",
+            "connect a:443 HTTP/1.1\r\n\r\n",
+            "PURGe / HTTP/1.1\r\n\r\n",
             "GET / HTTP/1.1\r\nA\u{1}: b\r\n\r\n",
             "GET / HTTP/1.1\r\nA: b\u{1}\r\n\r\n",
             "GET / HTTP/1.1\r\nContent-Length: \u{c}1\r\n\r\n",

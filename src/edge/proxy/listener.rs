@@ -130,8 +130,7 @@ impl Front {
     }
 
     fn is_trusted(&self, peer: SocketAddr) -> bool {
-        let address = forward::canonical(peer.ip());
-        self.shared.tunables().trusted_proxies.iter().any(|net| net.contains(&address))
+        forward::is_trusted(peer.ip(), &self.shared.tunables().trusted_proxies)
     }
 
     fn door(&self) -> Option<&Door> {

@@ -17,6 +17,7 @@ use super::{
     exchange::{Exchange, Forward, Verdict},
     forward::{self, Terms},
     local,
+    trusted::TrustedHeaders,
     upload::{Overdue, Waits},
 };
 use crate::{
@@ -181,9 +182,9 @@ impl Doorman {
         if let Some(upload) = &exchange.upload {
             upload.begin(Instant::now(), self.waits(request, exchange, &permitted.route));
         }
-        let trusted_proxies = &self.0.tunables().trusted_proxies;
-        let is_trusted = |peer: IpAddr| trusted_proxies.iter().any(|net| net.contains(&forward::canonical(peer)));
+        let tunables = self.0.tunables();
         let connection = exchange.connection.as_deref();
+        let proxy = connection.filter(|proxy| forward::is_trusted(proxy.peer.ip(), &tunables.trusted_proxies));
         forward::prepare(
             request,
             &Terms {
@@ -194,7 +195,7 @@ impl Doorman {
                 server: exchange.server().map(Server::address),
                 request_id: &exchange.request_id,
                 connection,
-                trusted: connection.is_some_and(|connection| is_trusted(connection.peer.ip())),
+                trusted: proxy.map_or(TrustedHeaders::NONE, |_| tunables.trusted_headers),
             },
         )
     }

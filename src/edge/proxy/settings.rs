@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use ipnet::IpNet;
 
-use super::tls;
+use super::{tls, trusted::TrustedHeaders};
 
 /// Idle upstream connections that a thread keeps, at most, and pingora on it as many again: fewer than are in use in turn
 /// would be closed and made anew, request after request.
@@ -44,8 +44,11 @@ pub struct Settings {
     pub listen: Vec<Listen>,
     /// Threads that serve requests; default one a core. Changing it needs a restart.
     pub threads: usize,
-    /// The peers whose `X-Forwarded-*`, `Forwarded` and `traceparent` are believed; default none.
+    /// The peers that are believed about what stands in `trusted_headers`; default none.
     pub trusted_proxies: Vec<IpNet>,
+    /// The headers that those peers set themselves; default `X-Forwarded-For`, `X-Forwarded-Proto`, `traceparent` and
+    /// `tracestate`.
+    pub trusted_headers: TrustedHeaders,
     /// From the first byte of a request's head (or the connection) to its last; default 10 s.
     pub head_timeout: Duration,
     /// How long a connection may wait for its next request; default 60 s.
@@ -82,6 +85,7 @@ impl Default for Settings {
             listen: vec![Listen::in_the_clear(SocketAddr::from(([127, 0, 0, 1], 8080)))],
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             trusted_proxies: vec![],
+            trusted_headers: TrustedHeaders::DEFAULT,
             head_timeout: Duration::from_secs(10),
             keepalive_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(30),

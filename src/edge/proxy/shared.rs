@@ -20,6 +20,7 @@ use super::{
     limits::Refusal,
     live::Lifelines,
     settings::Listen,
+    trusted::TrustedHeaders,
 };
 use crate::{
     decision::{ForeignIssuers, Gate},
@@ -36,6 +37,8 @@ use crate::{
 pub struct Tunables {
     /// See [`Settings::trusted_proxies`].
     pub trusted_proxies: Vec<IpNet>,
+    /// See [`Settings::trusted_headers`].
+    pub trusted_headers: TrustedHeaders,
     /// See [`Settings::head_timeout`].
     pub head_timeout: Duration,
     /// See [`Settings::keepalive_timeout`].
@@ -64,6 +67,7 @@ impl Tunables {
     pub fn of(settings: &Settings, access_log: bool) -> Self {
         Self {
             trusted_proxies: settings.trusted_proxies.clone(),
+            trusted_headers: settings.trusted_headers,
             head_timeout: settings.head_timeout,
             keepalive_timeout: settings.keepalive_timeout,
             body_timeout: settings.body_timeout,

@@ -2,6 +2,8 @@
 
 mod authorise;
 mod credential;
+mod looser;
 
 pub use authorise::{Auth, Policy, Rule};
 pub use credential::{Credential, Source, find_credential, strip_query};
+pub use looser::Looser;

@@ -1,6 +1,6 @@
 //! Host names: of requests, and of routes.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, fmt, net::Ipv6Addr, str::FromStr};
 
 use http::HeaderMap;
 use thiserror::Error;
@@ -137,14 +137,20 @@ impl FromStr for HostPattern {
     type Err = InvalidHost;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Some(parent) = text.strip_prefix("*.") {
-            let parent = Host::parse(parent)?;
-            return Ok(Self::Below(format!(".{}", parent.to_lower_case().as_str()).into()));
+        let name = |text: &str| {
+            // A port or an empty label would match no request, or others than it says.
+            let is_v6 = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).map(str::parse::<Ipv6Addr>);
+            let shaped = match is_v6 {
+                Some(address) => address.is_ok(),
+                None => !text.contains([':', '[', ']']) && !text.contains(".."),
+            };
+            if shaped { Host::parse(text).map(|host| host.to_lower_case()) } else { Err(InvalidHost) }
+        };
+        match text.strip_prefix("*.") {
+            Some(parent) if parent.starts_with('[') => Err(InvalidHost),
+            Some(parent) => Ok(Self::Below(format!(".{}", name(parent)?.as_str()).into())),
+            None => Ok(Self::Exact(name(text)?.as_str().into())),
         }
-        if text.contains(':') && !text.starts_with('[') {
-            return Err(InvalidHost);
-        }
-        Host::parse(text).map(|host| Self::Exact(host.to_lower_case().as_str().into()))
     }
 }
 
@@ -185,6 +191,41 @@ mod tests {
             assert!(Host::parse(value).is_err(), "{value}");
         }
         assert!(Host::parse(&"a".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn a_pattern_is_a_name_or_what_is_below_one() {
+        for (text, shown) in [
+            ("CRM.example.com", "crm.example.com"),
+            ("crm.example.com.", "crm.example.com"),
+            ("crm_1", "crm_1"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("[::1]", "[::1]"),
+            ("*.Example.com", "*.example.com"),
+        ] {
+            assert_eq!(text.parse::<HostPattern>().unwrap().to_string(), shown);
+        }
+        for text in [
+            "",
+            "*",
+            "*.",
+            "*.*.com",
+            "*example.com",
+            "api.*",
+            "api[0-9].example.com",
+            "[0-9]",
+            "{tenant}.example.com",
+            ".example.com",
+            "a..example.com",
+            "*.[::1]",
+            "[::1]:8080",
+            "a:80",
+            "a:",
+            "http://a",
+            "~^a",
+        ] {
+            assert!(text.parse::<HostPattern>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -81,16 +81,12 @@ pub enum FileKey {
     },
 }
 
-/// Reads every key. A public key passes the same gate as one of a JWK set; a secret's file must be
+/// Reads a key. A public key passes the same gate as one of a JWK set; a secret's file must be
 /// the gateway's alone (mode 0600), and one line feed at its end is not part of the secret.
 ///
 /// # Errors
-/// The first file that is of no use.
-pub fn read(files: &[KeyFile]) -> Result<Vec<FileKey>, KeyFileError> {
-    files.iter().map(key).collect()
-}
-
-fn key(file: &KeyFile) -> Result<FileKey, KeyFileError> {
+/// The file is of no use.
+pub fn read(file: &KeyFile) -> Result<FileKey, KeyFileError> {
     let KeyFile { file: path, algorithm, id } = file;
     let algorithm = *algorithm;
     let Some(bytes_min) = hash_bytes(algorithm) else {
@@ -117,6 +113,10 @@ const fn hash_bytes(algorithm: Algorithm) -> Option<usize> {
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    // A pipe has no end while somebody holds it open.
+    if path.metadata().is_ok_and(|entry| !entry.is_file()) {
+        return Err(io::Error::other("it is no regular file"));
+    }
     let mut bytes = vec![];
     File::open(path)?.take(PEM_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > PEM_BYTES_MAX { Err(io::Error::other("too large to be a public key")) } else { Ok(bytes) }

@@ -63,6 +63,17 @@ pub struct KeyFile {
     pub id: KeyId,
 }
 
+impl Source {
+    /// The files that it names.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let (ca, keys) = match self {
+            Self::Jwks(jwks) => (jwks.ca.as_ref(), &[][..]),
+            Self::Files(keys) => (None, &keys[..]),
+        };
+        ca.into_iter().chain(keys.iter().map(|key| &key.file))
+    }
+}
+
 impl Settings {
     /// What its tokens must say.
     #[must_use]

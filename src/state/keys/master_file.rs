@@ -14,7 +14,7 @@ use std::{
 use arc_swap::ArcSwap;
 
 use super::{MasterKey, MasterKeyError};
-use crate::state::store::private_file::PrivateFileError;
+use crate::state::store::{access, private_file::PrivateFileError};
 
 /// The master key in memory and where it comes from.
 #[derive(Debug)]
@@ -87,6 +87,22 @@ fn find(path: &Path, fingerprint: &[u8]) -> Result<MasterKey, MasterKeyError> {
     // It may have been renamed between the two looks; and if not, this says what is wrong.
     let key = MasterKey::read(path)?;
     if key.is(fingerprint) { Ok(key) } else { Err(MasterKeyError::Other(path.to_owned())) }
+}
+
+/// Looks at the file that a start would read, or, without a store, make together with one. Whether it is the store's own
+/// is seen when the store is open.
+///
+/// # Errors
+/// Why it could not.
+pub fn examine(path: &Path, has_store: bool) -> Result<(), MasterKeyError> {
+    match MasterKey::read(path) {
+        // A reseal that was cut short may have left it there.
+        Err(MasterKeyError::Missing(_)) if MasterKey::read(&beside(path)).is_ok() => Ok(()),
+        Err(MasterKeyError::Missing(_)) if !has_store => {
+            access::may_make(path).map_err(|reason| io_error(path, io::Error::other(reason)))
+        }
+        read => read.map(drop),
+    }
 }
 
 fn beside(path: &Path) -> PathBuf {

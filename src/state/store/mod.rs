@@ -7,6 +7,7 @@
 //! - `connections` puts a deadline on every call; `watch` sees what others commit.
 //! - `backup` copies a store, and puts a copy in its place.
 
+pub mod access;
 pub mod backup;
 mod connections;
 mod error;

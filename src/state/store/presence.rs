@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf, absolute},
 };
 
-use super::{error::StoreError, place::files};
+use super::{access, error::StoreError, place::files};
 
 /// What of a store and its master key is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub fn examine(path: &Path, master_key_file: &Path) -> Result<Found, StoreError>
 ///
 /// # Errors
 /// [`StoreError::Unreadable`] for what no command can work with: a journal without its database, an empty file, a
-/// file that others can read, a folder that is not there.
+/// file that others can read or that is not ours to write, a folder that is missing or not writable.
 pub(super) fn has_database(path: &Path) -> Result<bool, StoreError> {
     let unreadable = |reason: String| StoreError::Unreadable { path: path.to_owned(), reason };
     let whole = absolute(path).map_err(|error| unreadable(error.to_string()))?;
@@ -49,7 +49,14 @@ pub(super) fn has_database(path: &Path) -> Result<bool, StoreError> {
             "it is empty: put the store back, or restore a backup; where there never was a store, remove the file"
                 .to_owned(),
         )),
-        Ok(_) => [database, journal, index].iter().try_for_each(|file| check_private(path, file)).map(|()| true),
+        Ok(_) => {
+            [&database, &journal, &index].into_iter().try_for_each(|file| check_private(path, file))?;
+            // SQLite makes files of its own beside the store's.
+            access::may_make(&whole).map_err(unreadable)?;
+            let denied = |error| unreadable(format!("portero's user may not write it: {error}"));
+            access::may_write(&database).map_err(denied)?;
+            Ok(true)
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if let Some(left) = [journal, index].iter().find(|file| is_there(file)) {
                 return Err(unreadable(format!(
@@ -58,9 +65,7 @@ pub(super) fn has_database(path: &Path) -> Result<bool, StoreError> {
                     left.display()
                 )));
             }
-            if !whole.parent().unwrap_or(Path::new("/")).is_dir() {
-                return Err(unreadable("its folder does not exist: make it first".to_owned()));
-            }
+            access::may_make(&whole).map_err(unreadable)?;
             Ok(false)
         }
         Err(error) => Err(unreadable(error.to_string())),
@@ -94,4 +99,35 @@ fn check_private(path: &Path, file: &PathBuf) -> Result<(), StoreError> {
 /// What cannot be looked at counts as there: nothing is made beside it.
 fn is_there(path: &Path) -> bool {
     path.try_exists().unwrap_or(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_start_would_refuse_is_said_and_nothing_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let (of, key) = (|name: &str| folder.path().join(name), folder.path().join("master.key"));
+        let said = |name: &str| examine(&of(name), &key).unwrap_err().to_string();
+        assert_eq!(examine(&of("portero.db"), &key).unwrap(), Found::Nothing);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+
+        assert!(said("away/portero.db").ends_with("its folder does not exist: make it first"));
+        let file = of("portero.db");
+        fs::write(&file, "a database").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(said("portero.db").contains("(mode 644); run: chmod 600 "));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(examine(&file, &key).unwrap(), Found::Store);
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        assert!(said("folder").ends_with("it is no regular file"));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_said() {
+        // Nobody may make a file there, whoever runs this.
+        let said = examine(Path::new("/proc/self/portero.db"), Path::new("/nowhere")).unwrap_err().to_string();
+        assert!(said.contains("its folder is not writable"), "{said}");
+    }
 }

@@ -12,12 +12,14 @@
 //! tls       TLS towards them
 //! watch     the tasks of a pool: looking names up, asking servers whether they are well
 //! probe     one such question
+//! own       which addresses lead back to the gateway itself
 //! ```
 
 mod balance;
 mod breaker;
 mod budget;
 mod epoch;
+pub mod own;
 mod place;
 mod pool;
 mod probe;

@@ -22,6 +22,7 @@ use super::{
     balance,
     budget::Budget,
     epoch::Epoch,
+    own,
     place::{Place, Places},
     server::{Kind, Server, Turn},
     settings::{Balance, HashBy, ServerSettings, Settings},
@@ -99,7 +100,7 @@ impl Pool {
         };
         for server in &pool.settings.servers {
             if let Ok(address) = server.host.parse::<IpAddr>() {
-                pool.set_addresses(server, &[SocketAddr::new(address, server.port)]);
+                pool.set_addresses(server, &pool.foreign(&[SocketAddr::new(address, server.port)]));
             }
         }
         Ok(pool)
@@ -226,6 +227,15 @@ impl Pool {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.places.taken()
+    }
+
+    /// Those of `addresses` that do not lead back to the gateway itself.
+    pub(super) fn foreign(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+        let is_own = |address: &SocketAddr| {
+            let arrives = |listener: &SocketAddr| own::arrives(*address, *listener, &own::is_of_this_machine);
+            self.settings.own.iter().any(arrives)
+        };
+        addresses.iter().copied().filter(|address| !is_own(address)).collect()
     }
 
     /// Takes over the addresses that a configured server has now. Those that stay keep their

@@ -1,6 +1,6 @@
 //! What an upstream is, as the config says.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderName, StatusCode, uri::PathAndQuery};
 
@@ -41,6 +41,8 @@ pub struct Settings {
     pub preserve_header_case: bool,
     /// How often names are looked up; default every 10 s.
     pub resolve: Duration,
+    /// Where the gateway itself listens: what leads there is no server of the pool. Default nowhere.
+    pub own: Arc<[SocketAddr]>,
 }
 
 impl Settings {
@@ -62,6 +64,7 @@ impl Settings {
             http: HttpVersion::One,
             preserve_header_case: false,
             resolve: Duration::from_secs(10),
+            own: Arc::default(),
         }
     }
 }

@@ -84,7 +84,12 @@ fn take_over(pool: &Pool, entry: &ServerSettings, found: io::Result<Vec<SocketAd
     let (upstream, server) = (&*pool.settings.name, &*entry.name);
     let found = found.and_then(|addresses| {
         let addresses = one_family(&addresses);
-        if addresses.is_empty() { Err(io::Error::from(io::ErrorKind::NotFound)) } else { Ok(addresses) }
+        let foreign = pool.foreign(&addresses);
+        match (addresses.is_empty(), foreign.is_empty()) {
+            (true, _) => Err(io::Error::from(io::ErrorKind::NotFound)),
+            (false, true) => Err(io::Error::other("it leads to this gateway itself")),
+            (false, false) => Ok(foreign),
+        }
     });
     match found {
         Ok(addresses) => {
@@ -223,6 +228,19 @@ mod tests {
             take_over(&pool, &entry, answer, &mut was_found);
             assert_eq!((addresses(&pool), was_found), (vec!["10.0.0.1:80".to_owned()], false));
         }
+    }
+
+    #[test]
+    fn a_name_that_leads_to_the_gateway_itself_is_not_followed_there() {
+        let (mut pool, entry) = pool("crm.internal");
+        pool.settings.own = ["0.0.0.0:80".parse().unwrap(), "10.0.0.9:80".parse().unwrap()].into();
+        let mut was_found = true;
+        take_over(&pool, &entry, Ok(found(&["127.0.0.1:80"])), &mut was_found);
+        assert_eq!((addresses(&pool), was_found), (vec![], false), "rather no server than the gateway");
+        take_over(&pool, &entry, Ok(found(&["192.0.2.1:80", "10.0.0.9:80"])), &mut was_found);
+        assert_eq!(addresses(&pool), ["192.0.2.1:80"]);
+        take_over(&pool, &entry, Ok(found(&["10.0.0.9:80"])), &mut was_found);
+        assert_eq!((addresses(&pool), was_found), (vec!["192.0.2.1:80".to_owned()], false), "as with any failure");
     }
 
     #[test]

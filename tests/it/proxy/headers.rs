@@ -130,7 +130,9 @@ fn only_a_trusted_proxy_is_believed_and_never_about_identity() {
         .header("X-Forwarded-For", "198.51.100.7")
         .header("X-Forwarded-Proto", "https")
         .header("X-Forwarded-Host", "shop.example")
+        .header("Forwarded", "for=203.0.113.9;host=evil.example")
         .header("traceparent", trace)
+        .header("tracestate", "a=b")
         .header("X-Auth-Subject", "spoofed");
     let from = |source: [u8; 4]| {
         assert_eq!(Connection::open_from(Ipv4Addr::from(source), gateway.front).send(&request).status, 200);
@@ -139,14 +141,62 @@ fn only_a_trusted_proxy_is_believed_and_never_about_identity() {
     let believed = from([127, 9, 0, 1]);
     assert_eq!(believed.header("x-forwarded-for"), Some("198.51.100.7, 127.9.0.1"));
     assert_eq!(believed.header("x-forwarded-proto"), Some("https"));
-    assert_eq!(believed.header("x-forwarded-host"), Some("shop.example"));
-    assert_eq!(believed.header("traceparent"), Some(trace));
+    assert_eq!(believed.header("x-forwarded-host"), Some("portero.test"), "it is not named, so it may be the client's");
+    assert_eq!(believed.header("forwarded"), Some("for=127.9.0.1;proto=http;host=\"portero.test\""));
+    assert_eq!((believed.header("traceparent"), believed.header("tracestate")), (Some(trace), Some("a=b")));
     assert_eq!(believed.header("x-auth-subject"), None);
     gateway.process.access_line("the believed client", |line| line["client"] == "198.51.100.7");
     let stranger = from([127, 8, 0, 1]);
     assert_eq!(stranger.header("x-forwarded-for"), Some("127.8.0.1"));
     assert_eq!(stranger.header("x-forwarded-host"), Some("portero.test"));
     assert_ne!(stranger.header("traceparent"), Some(trace));
+    assert_eq!(stranger.header("tracestate"), None);
+}
+
+#[test]
+fn a_trusted_proxy_is_believed_about_the_headers_that_are_named() {
+    let upstream = Upstream::start();
+    let trusting = |headers: &str| {
+        let lines = format!("trusted_proxies = [\"127.9.0.0/16\"]\ntrusted_headers = {headers}");
+        Config::standard(upstream.address).server(&lines).start_bare()
+    };
+    let from_proxy = |gateway: &Gateway, request: &Request| {
+        let mut connection = Connection::open_from(Ipv4Addr::from([127, 9, 0, 1]), gateway.front);
+        assert_eq!(connection.send(request).status, 200);
+        upstream.received()
+    };
+    let request = |proto: &str, host: &str, forwarded: &str| {
+        get("/public")
+            .header("X-Forwarded-For", "198.51.100.7")
+            .header("X-Forwarded-Proto", proto)
+            .header("X-Forwarded-Host", host)
+            .header("Forwarded", forwarded)
+    };
+    let gateway = trusting("[\"X-Forwarded-Host\", \"x-forwarded-proto\", \"Forwarded\"]");
+    let own = "for=127.9.0.1;proto=http;host=\"portero.test\"";
+    let received = from_proxy(&gateway, &request("HTTPS", "shop.example:8443", "for=198.51.100.7;proto=https"));
+    assert_eq!(received.header("x-forwarded-for"), Some("127.9.0.1"), "it is not named");
+    assert_eq!(received.header("x-forwarded-host"), Some("shop.example:8443"));
+    assert_eq!(received.header("x-forwarded-proto"), Some("https"));
+    assert_eq!(received.header("forwarded"), Some(&*format!("for=198.51.100.7;proto=https, {own}")));
+    gateway.process.access_line("the proxy is the client", |line| line["client"] == "127.9.0.1");
+    for (proto, host, forwarded) in [
+        ("javascript:", "a b", "for=\"x"),
+        ("https, http", "a.test, b.test", "for=x;host=\"a/b\""),
+        ("", "u@a.test", "proto=ftp"),
+    ] {
+        let received = from_proxy(&gateway, &request(proto, host, forwarded));
+        let said = ["x-forwarded-proto", "x-forwarded-host", "forwarded"].map(|name| received.header(name));
+        assert_eq!(said, [Some("http"), Some("portero.test"), Some(own)], "{proto} {host} {forwarded}");
+    }
+    let twice =
+        request("https", "a.test", "for=x").header("X-Forwarded-Proto", "https").header("X-Forwarded-Host", "b.test");
+    let received = from_proxy(&gateway, &twice);
+    assert_eq!(received.header("x-forwarded-proto"), Some("http"), "nobody knows which is the proxy's own");
+    assert_eq!(received.header("x-forwarded-host"), Some("portero.test"));
+    let received = from_proxy(&trusting("[]"), &request("https", "a.test", "for=x"));
+    assert_eq!(received.header("x-forwarded-for"), Some("127.9.0.1"));
+    assert_eq!(received.header("forwarded"), Some(own));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod headers;
 mod internal;
 mod limits;
 mod live;
+mod methods;
 mod rewrite;
 mod routing;
 mod shadow;

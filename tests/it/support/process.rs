@@ -51,7 +51,7 @@ pub(crate) fn portero(arguments: &[&str], stdin: &str) -> Ran {
 /// asked to log all it can, which must not make it say more.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portero"));
-    command.args(arguments).env_remove("PORTERO_MASTER_KEY_FILE").env("RUST_LOG", "trace");
+    command.args(arguments).env_remove("PORTERO_MASTER_KEY_FILE").env_remove("PORTERO_CONFIG").env("RUST_LOG", "trace");
     command
 }
 

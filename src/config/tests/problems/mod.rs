@@ -3,12 +3,14 @@
 mod endpoints;
 mod issuers;
 mod listen;
+mod matching;
 mod oauth;
 mod process;
 mod realms;
 mod rewrite;
 mod routes;
 mod upstreams;
+mod whole;
 
 use std::path::Path;
 
@@ -70,7 +72,7 @@ fn a_value_of_another_type_is_named() {
         ("routes = [1]", "1:11: routes[0]: expected a table, found 1"),
         ("server.listen = \"127.0.0.1:1\"", "1:17: server.listen: expected an array, found a value of type string"),
         ("log.access = \"true\"", "1:14: log.access: expected true or false, found a value of type string"),
-        ("server.body_timeout = 5", "1:23: server.body_timeout: expected a string, found 5"),
+        ("server.body_timeout = 5", "1:23: server.body_timeout: a duration has a unit: write \"5s\" for 5"),
         (
             "server.body_rate_min = \"2GiB\"",
             "1:24: server.body_rate_min: '2GiB' is not a size from 0B to 1GiB, such as \"64KiB\" or \"128MiB\"",
@@ -135,7 +137,7 @@ fn all_problems_are_reported_in_the_order_of_the_file() {
 fn what_is_no_toml_is_placed_by_its_parser() {
     check(&[
         ("[log]\naccess = ", "2:10: no TOML: string values must be quoted, expected literal string"),
-        ("[log]\n[log]", "2:2: no TOML: duplicate key"),
+        ("[log]\n[log]", "2:2: no TOML: duplicate key: 'log' stands on line 1 already"),
         (
             "a = \"x\nb = 1\nc == 2",
             "1:7: no TOML: invalid basic string, expected `\"`\n3:4: no TOML: extra `=`, expected nothing",

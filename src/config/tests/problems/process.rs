@@ -37,8 +37,8 @@ fn the_process_has_bounds() {
             "1:15: cache.bytes: '1KiB' is not a size from 1MiB to 1024GiB, such as \"64KiB\" or \"128MiB\"",
         ),
         (
-            "cache.bytes = \"128MB\"",
-            "1:15: cache.bytes: '128MB' is not a size from 1MiB to 1024GiB, such as \"64KiB\" or \"128MiB\"",
+            "cache.bytes = \"1TB\"",
+            "1:15: cache.bytes: '1TB' is not a size from 1MiB to 1024GiB, such as \"64KiB\" or \"128MiB\"",
         ),
         ("cache.bytes = 1000", "1:15: cache.bytes: expected a string, found 1000"),
         ("cache.size = 1", "1:7: cache.size: unknown key; known: entries, bytes"),

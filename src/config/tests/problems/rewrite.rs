@@ -191,7 +191,7 @@ fn origins_are_those_that_browsers_send() {
 fn bodies_and_hardening_are_a_size_and_a_switch() {
     assert_eq!(problem("body_bytes_max = \"0B\"\nharden = true"), "no problem");
     let size = "is not a size from 0B to 1024GiB, such as \"64KiB\" or \"128MiB\"";
-    assert_eq!(problem("body_bytes_max = \"10MB\""), format!("10:18: routes[0].body_bytes_max: '10MB' {size}"));
+    assert_eq!(problem("body_bytes_max = \"10TB\""), format!("10:18: routes[0].body_bytes_max: '10TB' {size}"));
     assert_eq!(
         problem("harden = \"yes\""),
         "10:10: routes[0].harden: expected true or false, found a value of type string"

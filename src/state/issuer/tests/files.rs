@@ -33,7 +33,7 @@ impl Folder {
 
     fn read(&self, content: &[u8], mode: u32, algorithm: Algorithm) -> Result<FileKey, KeyFileError> {
         let file = KeyFile { file: self.file(content, mode), algorithm, id: KeyId::from_text("k1") };
-        read(&[file]).map(|mut keys| keys.remove(0))
+        read(&file)
     }
 }
 
@@ -85,7 +85,7 @@ fn what_holds_no_public_key_is_refused() {
     assert!(matches!(large, Err(KeyFileError::Io { .. })));
     let missing =
         KeyFile { file: folder.0.path().join("none"), algorithm: Algorithm::Rs256, id: KeyId::from_text("k") };
-    assert!(matches!(read(&[missing]), Err(KeyFileError::Io { .. })));
+    assert!(matches!(read(&missing), Err(KeyFileError::Io { .. })));
 }
 
 #[test]

@@ -1,0 +1,148 @@
+//! `portero check`: everything that `portero run` would refuse, and what is hardly meant.
+
+use std::{path::Path, process::ExitCode};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{
+    config_file::ConfigFile,
+    output::{Format, Output},
+    print,
+};
+use crate::{
+    app::{self, StartError, examine},
+    config::{Problem, Report, Summary},
+    domain::{Clock, SystemClock},
+};
+
+/// What the process exits with where something is wrong.
+const WRONG: u8 = 2;
+
+/// Say everything that is wrong with gateway.toml, and with what it needs of this machine
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Look at the file alone: not at files, folders, modes and ports of this machine
+    #[arg(long)]
+    file_only: bool,
+    /// How the outcome is printed
+    #[arg(long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// What came of it.
+struct Outcome {
+    /// What the config has; `None` where it cannot be read as a whole.
+    summary: Option<Summary>,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+impl Check {
+    /// Prints the outcome. 0 it is good, 2 it is not.
+    pub(super) fn run(&self) -> ExitCode {
+        let config = self.config.path();
+        let outcome = if self.file_only { Ok(Outcome::of_file(&config)) } else { Outcome::of_machine(&config) };
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                eprintln!("portero: {error}");
+                return ExitCode::from(WRONG);
+            }
+        };
+        let good = outcome.problems.is_empty();
+        let printed = match self.output {
+            Format::Text if !good => {
+                eprintln!("{}", Report::new(config.display().to_string(), outcome.problems));
+                ExitCode::SUCCESS
+            }
+            Format::Text => print(&Output { text: outcome.text(&config), json: Value::Null }, Format::Text),
+            Format::Json => print(&Output { text: String::new(), json: outcome.json(&config) }, Format::Json),
+        };
+        if good { printed } else { ExitCode::from(WRONG) }
+    }
+}
+
+impl Outcome {
+    fn of_file(config: &Path) -> Self {
+        match app::load_alone(config) {
+            Ok(summary) => Self::good(summary),
+            Err(report) => Self::bad(&report),
+        }
+    }
+
+    /// The same steps as those of a start.
+    fn of_machine(config: &Path) -> Result<Self, StartError> {
+        let settings = match app::load(config) {
+            Ok(settings) => settings,
+            Err(StartError::Config(report)) => return Ok(Self::bad(&report)),
+            Err(error) => return Err(error),
+        };
+        let mut outcome = Self::good(Summary::of(&settings));
+        if let Err(report) = examine::start(config, &settings, SystemClock.now()) {
+            outcome.problems.extend_from_slice(report.problems());
+        }
+        let (problems, warnings) = examine::ports(&settings);
+        outcome.problems.extend(problems);
+        outcome.warnings.extend(warnings);
+        Ok(outcome)
+    }
+
+    fn good(summary: Summary) -> Self {
+        let warnings = summary.warnings.clone();
+        Self { summary: Some(summary), problems: vec![], warnings }
+    }
+
+    fn bad(report: &Report) -> Self {
+        Self { summary: None, problems: report.problems().to_vec(), warnings: vec![] }
+    }
+
+    fn text(&self, config: &Path) -> String {
+        let config = config.display();
+        let mut text = format!("{config} is good");
+        if let Some(summary) = &self.summary {
+            let Summary { realms, token_endpoints, routes, upstreams, .. } = summary;
+            text = format!(
+                "{text}: {realms} realms, {token_endpoints} token endpoints, {routes} routes, {upstreams} upstreams"
+            );
+        }
+        for warning in &self.warnings {
+            text = format!("{text}\nwarning: {config}:{warning}");
+        }
+        for route in self.shadow_routes() {
+            text.extend(["\nwarning: route '", route, "' is in shadow mode: ", app::SHADOW_MEANS]);
+        }
+        text
+    }
+
+    fn json(&self, config: &Path) -> Value {
+        let count = |count: fn(&Summary) -> usize| self.summary.as_ref().map(count);
+        json!({
+            "file": config.display().to_string(),
+            "good": self.problems.is_empty(),
+            "problems": self.problems.iter().map(problem).collect::<Vec<_>>(),
+            "warnings": self.warnings.iter().map(problem).collect::<Vec<_>>(),
+            "shadow_routes": self.shadow_routes().collect::<Vec<_>>(),
+            "realms": count(|summary| summary.realms),
+            "token_endpoints": count(|summary| summary.token_endpoints),
+            "routes": count(|summary| summary.routes),
+            "upstreams": count(|summary| summary.upstreams),
+        })
+    }
+
+    fn shadow_routes(&self) -> impl Iterator<Item = &str> {
+        self.summary.iter().flat_map(|summary| &summary.shadow_routes).map(String::as_str)
+    }
+}
+
+/// `null` where there is no place in the file.
+fn problem(problem: &Problem) -> Value {
+    json!({
+        "line": problem.position.map(|position| position.line),
+        "column": problem.position.map(|position| position.column),
+        "key": problem.key,
+        "message": problem.message,
+    })
+}

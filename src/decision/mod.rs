@@ -2,6 +2,7 @@
 
 pub mod accounts;
 mod authenticate;
+mod caller;
 mod decide;
 pub mod explain;
 mod follow;
@@ -19,6 +20,7 @@ mod steward;
 mod trace;
 
 pub use authenticate::{Awaiting, ForeignKey, Job, Proof};
+pub use caller::{Caller, Presence};
 pub use decide::{Decision, Denial, Permit, Preflight, Request, Target, decide};
 pub use follow::{FollowError, Follower, POLL};
 pub use foreign::{ForeignIssuerError, ForeignIssuers};

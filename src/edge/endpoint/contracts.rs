@@ -1,14 +1,12 @@
 //! The contracts' endpoints: login, refresh, and `toc`'s verification, in the dialect of the realm that
 //! the request is for.
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, header};
 
-use super::{GRANTED, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage};
+use super::{GRANTED, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage, counted};
 use crate::{
-    decision::{Endpoint, Service},
+    decision::{Caller, Endpoint, Service},
     domain::{Reason, TokenKind},
     edge::respond,
     rules::{
@@ -38,8 +36,8 @@ impl TokenEndpoints {
             refresh,
         };
         let (mut response, outcome) = match operation(realm, &request, &message) {
-            Ok(Operation::Verify) => self.verify(realm, &message.headers, message.client),
-            Ok(operation) => self.grant(realm, operation, message.client).await,
+            Ok(Operation::Verify) => self.verify(realm, &message.headers, message.client.as_ref().map(Caller::address)),
+            Ok(operation) => self.grant(realm, operation, message.client.as_ref()).await,
             Err(rejection) => reject(realm, &rejection),
         };
         if response.status() == http::StatusCode::METHOD_NOT_ALLOWED
@@ -48,6 +46,8 @@ impl TokenEndpoints {
             let methods = if refresh { HeaderValue::from_static("POST") } else { methods };
             response.headers_mut().insert(header::ALLOW, methods);
         }
+        let unavailable = response.status() == http::StatusCode::SERVICE_UNAVAILABLE;
+        let outcome = counted(outcome, unavailable, message.client.as_ref());
         endpoint.metrics.token_request(realm.name.as_str(), outcome);
         (response, outcome)
     }
@@ -56,21 +56,24 @@ impl TokenEndpoints {
         &self,
         realm: &Realm,
         operation: Operation,
-        client: Option<IpAddr>,
+        caller: Option<&Caller>,
     ) -> (Response<Bytes>, &'static str) {
         // Without an address nobody could be throttled, so nobody gets in.
-        let Some(client) = client else {
+        let Some(caller) = caller else {
             return reject(realm, &Rejection::Unavailable { retry_after: RETRY_FAILED });
         };
+        let client = caller.address();
         let (granted, refreshed) = match operation {
-            Operation::Login(login) => (self.registrar.login(realm, login, client).await, false),
-            Operation::Refresh(token) => (self.registrar.refresh(realm, &token, client).await, true),
+            Operation::Login(login) => (self.registrar.login(realm, login, caller).await, false),
+            Operation::Refresh(token) => (self.registrar.refresh(realm, &token, caller).await, true),
             Operation::Verify => return reject(realm, &Rejection::MethodNotAllowed),
         };
         let grant = match granted {
             Ok(grant) => grant,
             Err(rejection) => {
-                tracing::info!(realm = %realm.name, %client, reason = rejection.name(), "a login was refused");
+                if !caller.has_left() {
+                    tracing::info!(realm = %realm.name, %client, reason = rejection.name(), "a login was refused");
+                }
                 return reject(realm, &rejection);
             }
         };
@@ -84,7 +87,12 @@ impl TokenEndpoints {
     }
 
     /// `toc`'s verification: what the token says, if it is one of this realm and holds.
-    fn verify(&self, realm: &Realm, headers: &HeaderMap, client: Option<IpAddr>) -> (Response<Bytes>, &'static str) {
+    fn verify(
+        &self,
+        realm: &Realm,
+        headers: &HeaderMap,
+        client: Option<std::net::IpAddr>,
+    ) -> (Response<Bytes>, &'static str) {
         let contract = realm.dialect.contract();
         let sources = [Source::Authorization { bare: contract.bare_authorization() }];
         let verified = find_credential(&sources, headers, None)

@@ -14,7 +14,7 @@ use super::{
     forward, local,
 };
 use crate::{
-    decision::{Decision, Denial, Endpoint, ForwardToken, Permit, Request, Route, View, decide},
+    decision::{Caller, Decision, Denial, Endpoint, ForwardToken, Permit, Request, Route, View, decide},
     domain::{Reason, Timestamp},
     edge::{
         endpoint::{self, BODY_BYTES_MAX, TokenBody, TokenMessage},
@@ -169,15 +169,27 @@ impl Doorman {
             TokenBody::Complete(Bytes::new())
         };
         let head = session.req_header();
+        let (client, presence) = exchange.client.map(Caller::new).unzip();
         let message = TokenMessage {
             method: head.method.clone(),
             query: head.uri.query().map(str::to_owned),
             headers: head.headers.clone(),
             body,
-            client: exchange.client,
+            client,
         };
         let (endpoints, asked) = (Arc::clone(&self.0.means.endpoints), Arc::clone(&endpoint));
-        let answered = self.0.means.control.spawn(async move { endpoints.answer(&asked, message).await }).await;
+        let answering = self.0.means.control.spawn(async move { endpoints.answer(&asked, message).await });
+        let answered = tokio::select! {
+            biased;
+            answered = answering => answered,
+            () = local::client_left(session, exchange.connection.as_deref()) => {
+                // What still waits on its behalf is not done any more; what began goes on to its end.
+                drop(presence);
+                exchange.verdict = Verdict::Endpoint(endpoint, endpoint::CLIENT_LEFT);
+                session.set_keepalive(None);
+                return Ok(());
+            }
+        };
         let (mut response, outcome) = answered.unwrap_or_else(|error| {
             tracing::error!(request_id = exchange.request_id.as_str(), %error, "a token endpoint failed");
             endpoint::failed(&endpoint)

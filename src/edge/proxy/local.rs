@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Response, header};
 use pingora::{Result, http::ResponseHeader, proxy::Session};
 use tokio::time::timeout;
 
-use super::message;
+use super::{connection::Connection, message};
 use crate::{domain::Reason, edge::respond};
 
 /// An unread body up to this is read, so that the connection can be kept for the next request.
@@ -130,6 +130,17 @@ async fn linger(session: &mut Session) {
     };
     // Whether the client stopped sending or the time is over: the connection ends here.
     let _ = timeout(LINGER, rest).await;
+}
+
+/// Ends when a client that waits for its answer leaves: its connection ends, or its stream is reset.
+pub(super) async fn client_left(session: &mut Session, connection: Option<&Connection>) {
+    if !session.is_body_done() {
+        // What is left of the body stands before the end; the answer is at hand in that case.
+        return std::future::pending().await;
+    }
+    let _watching = connection.map(|connection| connection.watch.begin());
+    // Whatever it says, it is over: with its body read, nothing else is waited for.
+    let _ = session.as_downstream_mut().read_body_or_idle(true).await;
 }
 
 pub(super) fn declared_length(session: &Session) -> Option<usize> {

@@ -34,6 +34,7 @@ mod sockets;
 mod stream;
 pub mod tls;
 mod tunnel;
+mod watch;
 mod wire;
 mod workers;
 

@@ -11,7 +11,7 @@ use crate::support::{Config, Connection, Contract, Database, Gateway, PATIENCE, 
 const HOLDER: u8 = 9;
 
 /// A hash of 19 MiB whose check takes minutes.
-const LONG_HASH: &str = "UPDATE accounts SET password_hash = '$argon2id$v=19$m=19456,t=200000,p=1$\
+const LONG_HASH: &str = "UPDATE principals SET password_hash = '$argon2id$v=19$m=19456,t=200000,p=1$\
     c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' WHERE realm = 'maxpoint'";
 
 /// A gateway whose only thread that hashes is at work for longer than any test runs, with one more login waiting.
@@ -102,6 +102,14 @@ fn a_stream_that_was_reset_is_never_hashed_for() {
         }
         busy.waits(4);
         streams.pop().unwrap().1.send_reset(h2::Reason::CANCEL);
+        eprintln!(
+            "{}",
+            busy.metrics()
+                .lines()
+                .filter(|l| l.contains("password_queue") || l.contains("token_requests"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        );
         busy.waits(3);
         driving.abort();
         drop((sender, streams));

@@ -33,6 +33,13 @@ impl Doorman {
             self.deny(session, exchange, Denial::of(reason)).await?;
             return Ok(true);
         }
+        if let (Some(client), true) = (exchange.client, self.may_have_several(session.is_http2(), exchange)) {
+            exchange.request_place = self.0.enter_request(client);
+            if exchange.request_place.is_none() {
+                self.deny(session, exchange, Denial::of(Reason::TooManyRequests)).await?;
+                return Ok(true);
+            }
+        }
         let decided = match exchange.decided.take() {
             Some(decided) => decided,
             None => self.decide(session.req_header(), exchange.client).await,
@@ -78,6 +85,14 @@ impl Doorman {
     ) -> Option<(Exchange, Arc<Route>)> {
         let started = self.0.means.clock.instant();
         let client = self.client_of(head, &arrival.connection);
+        let mut request_place = None;
+        if client != forward::canonical(arrival.connection.peer.ip()) {
+            request_place = self.0.enter_request(client);
+            if request_place.is_none() {
+                arrival.decided = Some((started, Err(Denial::of(Reason::TooManyRequests))));
+                return None;
+            }
+        }
         let permitted = match self.decide(head, Some(client)).await {
             Ok(Permission::Forward(permitted)) if serves(&permitted.route) => permitted,
             decided => {
@@ -88,10 +103,18 @@ impl Doorman {
         let mut exchange = Exchange::new(started);
         exchange.connection = Some(Arc::clone(&arrival.connection));
         exchange.client = Some(client);
+        exchange.request_place = request_place;
         exchange.line = Some(RequestLine::of(head));
         let route = Arc::clone(&permitted.route);
         exchange.verdict = Verdict::Forward(permitted);
         Some((exchange, route))
+    }
+
+    /// Whether the client of a request may have others in flight: a connection of HTTP/1 has one at a time, and so many
+    /// connections as it may.
+    fn may_have_several(&self, is_http2: bool, exchange: &Exchange) -> bool {
+        let peer = exchange.connection.as_ref().map(|connection| forward::canonical(connection.peer.ip()));
+        is_http2 || exchange.client != peer
     }
 
     /// Who is behind a connection, in the words of a proxy that is believed.

@@ -11,6 +11,7 @@ use pingora::http::RequestHeader;
 
 use super::{
     connection::{BodyProgress, Connection},
+    limits::RequestPlace,
     live::Lifeline,
 };
 use crate::{
@@ -48,6 +49,8 @@ pub(super) struct Exchange {
     pub(super) turn: Option<Turn>,
     /// The servers that it went to before.
     pub(super) tried: Vec<Arc<Server>>,
+    /// Its place among the requests of its client, where that may have several in flight.
+    pub(super) request_place: Option<RequestPlace>,
     /// Its place in the pool.
     pub(super) place: Option<Place>,
     /// How often it was sent, or was to be.
@@ -172,6 +175,7 @@ impl Exchange {
             upstream_wait: None,
             turn: None,
             tried: vec![],
+            request_place: None,
             place: None,
             tries: 0,
             answering: false,

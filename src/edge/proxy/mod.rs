@@ -15,6 +15,8 @@ mod doorman;
 mod exchange;
 mod forward;
 mod h2;
+mod h2_floods;
+mod h2_frames;
 mod head;
 mod limits;
 mod listener;

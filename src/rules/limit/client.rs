@@ -18,6 +18,12 @@ impl ClientKey {
     /// The operator, whose work has no address.
     pub const OPERATOR: Self = Self { network: u128::MAX, address: u128::MAX };
 
+    /// The network above it.
+    #[must_use]
+    pub const fn network(self) -> u128 {
+        self.network
+    }
+
     /// The client behind an address.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {

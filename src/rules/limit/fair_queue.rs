@@ -93,9 +93,17 @@ impl<T> FairQueue<T> {
 
     /// The item whose turn it is.
     pub fn pop(&mut self) -> Option<T> {
-        let network_key = self.networks.next()?;
+        self.pop_client(|_| true).map(|(_, value)| value)
+    }
+
+    /// The item whose turn it is among those of clients that `may` have one, and its client.
+    pub fn pop_client(&mut self, may: impl Fn(ClientKey) -> bool) -> Option<(ClientKey, T)> {
+        let client = self.networks.in_turn().find_map(|(network, waiting)| {
+            let clients = waiting.inner.in_turn();
+            clients.map(|(address, _)| ClientKey { network, address }).find(|&client| may(client))
+        })?;
+        let ClientKey { network: network_key, address: client_key } = client;
         let network = self.networks.by_key.get_mut(&network_key)?;
-        let client_key = network.inner.next()?;
         let item = network.inner.by_key.get_mut(&client_key)?.inner.pop_front()?;
         self.left(ClientKey { network: network_key, address: client_key });
         let turn = self.served.note(network_key, client_key);
@@ -104,7 +112,7 @@ impl<T> FairQueue<T> {
             network.inner.move_to(client_key, rank);
         }
         self.networks.move_to(network_key, rank);
-        Some(item.value)
+        Some((client, item.value))
     }
 
     /// Takes an item out that is no longer wanted; `None` when it does not wait any more.
@@ -219,8 +227,9 @@ impl<I: Default> Turns<I> {
 }
 
 impl<I> Turns<I> {
-    fn next(&self) -> Option<u128> {
-        self.order.first_key_value().map(|(_, &key)| key)
+    /// Those who wait, whose turn is next first.
+    fn in_turn(&self) -> impl Iterator<Item = (u128, &Waiting<I>)> {
+        self.order.values().filter_map(|key| self.by_key.get_key_value(key)).map(|(&key, waiting)| (key, waiting))
     }
 
     fn move_to(&mut self, key: u128, rank: Rank) {

@@ -22,6 +22,7 @@ mod pool;
 mod probe;
 mod server;
 mod settings;
+mod share;
 mod tls;
 mod watch;
 
@@ -32,5 +33,6 @@ pub use server::{Server, Turn};
 pub use settings::{
     Balance, Eject, HashBy, Health, HttpVersion, Probe, RETRIES_MAX, ServerSettings, Settings, Timeouts,
 };
+pub use share::Share;
 pub use tls::{Identity, TlsError, TlsSettings, check_system, install_provider};
 pub use watch::{look_up, watch};

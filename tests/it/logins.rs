@@ -102,14 +102,6 @@ fn a_stream_that_was_reset_is_never_hashed_for() {
         }
         busy.waits(4);
         streams.pop().unwrap().1.send_reset(h2::Reason::CANCEL);
-        eprintln!(
-            "{}",
-            busy.metrics()
-                .lines()
-                .filter(|l| l.contains("password_queue") || l.contains("token_requests"))
-                .collect::<Vec<_>>()
-                .join("\n")
-        );
         busy.waits(3);
         driving.abort();
         drop((sender, streams));

@@ -10,7 +10,7 @@ use crate::{
     domain::{Reason, TokenKind},
     edge::respond,
     rules::{
-        dialect::{Operation, Outcome, Rejection, TokenRequest, allow, json::parse_object, select},
+        dialect::{Operation, Outcome, Rejection, TokenRequest, allow, json::SecretObject, select},
         policy::{Source, find_credential},
         realm::Realm,
     },
@@ -24,18 +24,21 @@ impl TokenEndpoints {
     ) -> (Response<Bytes>, &'static str) {
         let refresh = endpoint.serves == Service::Refresh;
         let body = match &message.body {
-            TokenBody::Complete(bytes) => parse_object(bytes),
-            TokenBody::TooLarge | TokenBody::TimedOut => parse_object(b""),
+            TokenBody::Complete(bytes) => SecretObject::parse(bytes.expose()),
+            TokenBody::TooLarge | TokenBody::TimedOut => SecretObject::parse(b""),
         };
-        let realm = &endpoint.realms[select(&endpoint.dialects, &message.method, &body)];
+        let realm = &endpoint.realms[select(&endpoint.dialects, &message.method, body.members())];
         let request = TokenRequest {
             method: &message.method,
             query: message.query.as_deref(),
             content_type: message.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes),
-            body: &body,
+            body: body.members(),
             refresh,
         };
-        let (mut response, outcome) = match operation(realm, &request, &message) {
+        let operation = operation(realm, &request, &message);
+        // Before the wait: of the password there is one copy left, that of the operation.
+        drop(body);
+        let (mut response, outcome) = match operation {
             Ok(Operation::Verify) => self.verify(realm, &message.headers, message.client.as_ref().map(Caller::address)),
             Ok(operation) => self.grant(realm, operation, message.client.as_ref()).await,
             Err(rejection) => reject(realm, &rejection),

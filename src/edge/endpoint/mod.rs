@@ -18,7 +18,7 @@ use http::{HeaderMap, Method, Response};
 use super::respond;
 use crate::{
     decision::{Caller, Endpoint, Gate, Registrar, Service},
-    domain::{Clock, Reason},
+    domain::{Clock, Reason, secret::SecretBytes},
     rules::dialect::{Outcome, Rejection},
 };
 
@@ -43,8 +43,8 @@ pub struct TokenMessage {
 /// What came of reading a body of at most [`BODY_BYTES_MAX`].
 #[derive(Debug)]
 pub enum TokenBody {
-    /// All of it.
-    Complete(Bytes),
+    /// All of it. It may hold a password, and is wiped when this is dropped.
+    Complete(SecretBytes),
     /// It is over the bound.
     TooLarge,
     /// It did not come in time.

@@ -125,7 +125,7 @@ fn read(message: &TokenMessage) -> Result<Form, Refusal> {
         return Err(Refusal::MethodNotAllowed);
     }
     let body = match &message.body {
-        TokenBody::Complete(body) => body,
+        TokenBody::Complete(body) => body.expose(),
         TokenBody::TooLarge => return Err(Refusal::BodyTooLarge),
         TokenBody::TimedOut => return Err(Refusal::BodyTimeout),
     };

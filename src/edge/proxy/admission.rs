@@ -3,7 +3,6 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
-use bytes::Bytes;
 use http::Method;
 use pingora::{Result, http::RequestHeader, proxy::Session};
 
@@ -15,7 +14,7 @@ use super::{
 };
 use crate::{
     decision::{Caller, Decision, Denial, Endpoint, ForwardToken, Permit, Request, Route, View, decide},
-    domain::{Reason, Timestamp},
+    domain::{Reason, Timestamp, secret::SecretBytes},
     edge::{
         endpoint::{self, BODY_BYTES_MAX, TokenBody, TokenMessage},
         respond,
@@ -33,7 +32,8 @@ impl Doorman {
             self.deny(session, exchange, Denial::of(reason)).await?;
             return Ok(true);
         }
-        if let (Some(client), true) = (exchange.client, self.may_have_several(session.is_http2(), exchange)) {
+        let several = self.may_have_several(session.is_http2(), exchange.client, exchange.connection.as_deref());
+        if let Some(client) = exchange.client.filter(|_| several) {
             exchange.request_place = self.0.enter_request(client);
             if exchange.request_place.is_none() {
                 self.deny(session, exchange, Denial::of(Reason::TooManyRequests)).await?;
@@ -86,7 +86,7 @@ impl Doorman {
         let started = self.0.means.clock.instant();
         let client = self.client_of(head, &arrival.connection);
         let mut request_place = None;
-        if client != forward::canonical(arrival.connection.peer.ip()) {
+        if self.may_have_several(false, Some(client), Some(&arrival.connection)) {
             request_place = self.0.enter_request(client);
             if request_place.is_none() {
                 arrival.decided = Some((started, Err(Denial::of(Reason::TooManyRequests))));
@@ -111,10 +111,11 @@ impl Doorman {
     }
 
     /// Whether the client of a request may have others in flight: a connection of HTTP/1 has one at a time, and so many
-    /// connections as it may.
-    fn may_have_several(&self, is_http2: bool, exchange: &Exchange) -> bool {
-        let peer = exchange.connection.as_ref().map(|connection| forward::canonical(connection.peer.ip()));
-        is_http2 || exchange.client != peer
+    /// connections as it may. A proxy that names nobody has everybody's.
+    fn may_have_several(&self, is_http2: bool, client: Option<IpAddr>, connection: Option<&Connection>) -> bool {
+        let peer = connection.map(|connection| forward::canonical(connection.peer.ip()));
+        let trusted = |address: IpAddr| self.0.tunables().trusted_proxies.iter().any(|net| net.contains(&address));
+        (is_http2 || client != peer) && !client.is_some_and(trusted)
     }
 
     /// Who is behind a connection, in the words of a proxy that is believed.
@@ -179,6 +180,7 @@ impl Doorman {
             // It is read here, with a deadline of its own, and the answer takes as long as a hash does.
             progress.settle();
         }
+        let mut broken = false;
         let body = if session.req_header().method == Method::POST {
             let deadline = self.0.tunables().body_timeout;
             match local::read_body(session, BODY_BYTES_MAX, deadline).await? {
@@ -186,11 +188,16 @@ impl Doorman {
                 local::Body::TooLarge => TokenBody::TooLarge,
                 local::Body::TimedOut => TokenBody::TimedOut,
                 // What came of it is no JSON: the contract says what that answers.
-                local::Body::Broken => TokenBody::Complete(Bytes::new()),
+                local::Body::Broken => {
+                    broken = true;
+                    TokenBody::Complete(SecretBytes::new(vec![]))
+                }
             }
         } else {
-            TokenBody::Complete(Bytes::new())
+            TokenBody::Complete(SecretBytes::new(vec![]))
         };
+        // What is no whole body costs no hash, and who broke it off may still read why it is refused.
+        let whole = session.is_body_done() && !broken;
         let head = session.req_header();
         let (client, presence) = exchange.client.map(Caller::new).unzip();
         let message = TokenMessage {
@@ -205,7 +212,7 @@ impl Doorman {
         let answered = tokio::select! {
             biased;
             answered = answering => answered,
-            () = local::client_left(session, exchange.connection.as_deref()) => {
+            () = local::client_left(session, exchange.connection.as_deref()), if whole => {
                 // What still waits on its behalf is not done any more; what began goes on to its end.
                 drop(presence);
                 exchange.verdict = Verdict::Endpoint(endpoint, endpoint::CLIENT_LEFT);

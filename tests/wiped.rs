@@ -1,0 +1,75 @@
+//! A login's body and its password do not stay in memory: this process looks for them in its own.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "the whole crate is a test: a failed unwrap is a failed test")]
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
+};
+
+use portero::rules::dialect::{
+    json::SecretObject,
+    oauth::{FORM, form::Form},
+};
+
+/// Bytes of the secret: far more than an allocator writes into what was given back.
+const SECRET_BYTES: usize = 600;
+
+/// The secret, which stands nowhere in the program: each letter is computed.
+fn secret() -> Vec<u8> {
+    (0..SECRET_BYTES).map(|at| b'a' + u8::try_from(at * at % 23 + at / 26 % 3).unwrap()).collect()
+}
+
+/// How often the middle of the secret stands in writable memory.
+fn found() -> usize {
+    let (mut found, wanted) = (0, |at: usize| b'a' + u8::try_from(at * at % 23 + at / 26 % 3).unwrap());
+    let memory = File::open("/proc/self/mem").unwrap();
+    for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
+        let (range, rights) = line.split_once(' ').unwrap();
+        if !rights.starts_with("rw") || line.ends_with("[vvar]") {
+            continue;
+        }
+        let (start, end) = range.split_once('-').unwrap();
+        let [start, end] = [start, end].map(|text| u64::from_str_radix(text, 16).unwrap());
+        let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
+        if memory.read_exact_at(&mut bytes, start).is_err() {
+            continue;
+        }
+        let middle = 300..340;
+        found += bytes
+            .windows(middle.len())
+            .filter(|window| middle.clone().zip(*window).all(|(at, &byte)| byte == wanted(at)))
+            .count();
+        bytes.fill(0);
+    }
+    found
+}
+
+/// A text in one piece of memory: one that grows leaves copies behind.
+fn text(parts: &[&str]) -> String {
+    let mut text = String::with_capacity(parts.iter().map(|part| part.len()).sum());
+    parts.iter().for_each(|part| text.push_str(part));
+    text
+}
+
+#[test]
+fn nothing_is_left_of_a_password() {
+    let secret = &*String::from_utf8(secret()).unwrap();
+    let body = text(&[r#"{"username":"ana","password":""#, secret, r#"","more":{"again":[""#, secret, r#""]}}"#]);
+    let twice = text(&[r#"{"password":""#, secret, r#"","password":""}"#]);
+    let form = text(&["client_id=ana&client_secret=", secret]);
+    assert_eq!(found(), 5, "the secret, and four times in what is read");
+    let object = SecretObject::parse(body.as_bytes());
+    assert!(object.members().is_ok());
+    assert_eq!(found(), 7);
+    drop(object);
+    assert_eq!(found(), 5, "after an object");
+    assert!(SecretObject::parse(twice.as_bytes()).members().is_err());
+    assert_eq!(found(), 5, "after what is no object");
+    let read = Form::read(Some(FORM.as_bytes()), form.as_bytes()).ok().unwrap();
+    assert_eq!(read.get("client_secret"), Some(secret));
+    assert_eq!(found(), 6);
+    drop(read);
+    assert_eq!(found(), 5, "after a form");
+}

@@ -16,14 +16,19 @@ use portero::rules::dialect::{
 /// Bytes of the secret: far more than an allocator writes into what was given back.
 const SECRET_BYTES: usize = 600;
 
-/// The secret, which stands nowhere in the program: each letter is computed.
+/// The secret's letters, which stand nowhere in the program: each is computed, and no two pieces are the same.
+fn letter(at: usize) -> u8 {
+    let mixed = (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    b'a' + u8::try_from((mixed >> 33) % 26).unwrap()
+}
+
 fn secret() -> Vec<u8> {
-    (0..SECRET_BYTES).map(|at| b'a' + u8::try_from(at * at % 23 + at / 26 % 3).unwrap()).collect()
+    (0..SECRET_BYTES).map(letter).collect()
 }
 
 /// How often the middle of the secret stands in writable memory.
 fn found() -> usize {
-    let (mut found, wanted) = (0, |at: usize| b'a' + u8::try_from(at * at % 23 + at / 26 % 3).unwrap());
+    let mut found = 0;
     let memory = File::open("/proc/self/mem").unwrap();
     for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
         let (range, rights) = line.split_once(' ').unwrap();
@@ -39,7 +44,7 @@ fn found() -> usize {
         let middle = 300..340;
         found += bytes
             .windows(middle.len())
-            .filter(|window| middle.clone().zip(*window).all(|(at, &byte)| byte == wanted(at)))
+            .filter(|window| middle.clone().zip(*window).all(|(at, &byte)| byte == letter(at)))
             .count();
         bytes.fill(0);
     }

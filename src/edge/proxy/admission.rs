@@ -3,7 +3,8 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
-use http::Method;
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
 use pingora::{Result, http::RequestHeader, proxy::Session};
 
 use super::{
@@ -36,7 +37,13 @@ impl Doorman {
         if let Some(client) = exchange.client.filter(|_| several) {
             exchange.request_place = self.0.enter_request(client);
             if exchange.request_place.is_none() {
-                self.deny(session, exchange, Denial::of(Reason::TooManyRequests)).await?;
+                // Without a body: a client that opens no window would hold the stream with it.
+                let denial = Denial::of(Reason::TooManyRequests);
+                let mut response = respond::denial(&denial, &exchange.asker(session.req_header()));
+                *response.body_mut() = Bytes::new();
+                response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+                exchange.verdict = Verdict::Deny(denial);
+                local::write(session, response).await?;
                 return Ok(true);
             }
         }

@@ -56,7 +56,7 @@ pub struct Settings {
     pub connections_max: usize,
     /// Connections from one address that is no trusted proxy's; default 1,024.
     pub connections_per_address: usize,
-    /// Requests in flight of one client (an IPv6 network of 64 bits) over HTTP/2 or through a trusted proxy; default 512.
+    /// Requests in flight of one client (an IPv6 network of 64 bits) over HTTP/2 or through a trusted proxy; default 400.
     pub requests_per_address: usize,
     /// Requests in flight on one HTTP/2 connection; default 100.
     pub requests_per_connection: u32,
@@ -83,7 +83,7 @@ impl Default for Settings {
             body_timeout: Duration::from_secs(30),
             connections_max: 20_000,
             connections_per_address: 1024,
-            requests_per_address: 512,
+            requests_per_address: 400,
             requests_per_connection: 100,
             drain_timeout: Duration::from_secs(30),
         }

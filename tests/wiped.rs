@@ -5,6 +5,7 @@
 
 use std::{
     fs::{self, File},
+    ops::Range,
     os::unix::fs::FileExt,
 };
 
@@ -26,28 +27,38 @@ fn secret() -> Vec<u8> {
     (0..SECRET_BYTES).map(letter).collect()
 }
 
-/// How often the middle of the secret stands in writable memory.
+/// Where the secret is looked for, of all its letters.
+const MIDDLE: Range<usize> = 300..340;
+
+/// How often the middle of the secret stands in writable memory, but for the buffer that this is looked for with.
 fn found() -> usize {
-    let mut found = 0;
+    let mut buffer = vec![0; 64 << 10];
+    let own = buffer.as_ptr().addr() as u64..buffer.as_ptr().addr() as u64 + buffer.len() as u64;
     let memory = File::open("/proc/self/mem").unwrap();
+    let mut found = 0;
     for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
         let (range, rights) = line.split_once(' ').unwrap();
-        if !rights.starts_with("rw") || line.ends_with("[vvar]") {
+        if !rights.starts_with("rw") {
             continue;
         }
         let (start, end) = range.split_once('-').unwrap();
         let [start, end] = [start, end].map(|text| u64::from_str_radix(text, 16).unwrap());
-        let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
-        if memory.read_exact_at(&mut bytes, start).is_err() {
-            continue;
+        for (mut at, end) in [(start, end.min(own.start)), (start.max(own.end), end)] {
+            while at < end {
+                let length = buffer.len().min(usize::try_from(end - at).unwrap());
+                let piece = &mut buffer[..length];
+                if memory.read_exact_at(piece, at).is_err() {
+                    break;
+                }
+                let is_middle = |window: &&[u8]| MIDDLE.zip(*window).all(|(at, &byte)| byte == letter(at));
+                found += piece.windows(MIDDLE.len()).filter(is_middle).count();
+                // What is cut in two stands in the next piece as a whole.
+                let step = if length == buffer.len() { length - MIDDLE.len() + 1 } else { length };
+                at += step as u64;
+            }
         }
-        let middle = 300..340;
-        found += bytes
-            .windows(middle.len())
-            .filter(|window| middle.clone().zip(*window).all(|(at, &byte)| byte == letter(at)))
-            .count();
-        bytes.fill(0);
     }
+    buffer.fill(0);
     found
 }
 

@@ -1,6 +1,6 @@
 //! Counts what a client sends beneath HTTP/2: frames that cost it nothing and carry no request.
 //!
-//! The `h2` crate answers each PING and SETTINGS, and works through each PRIORITY, WINDOW_UPDATE and unknown frame,
+//! The `h2` crate answers each PING and SETTINGS, and works through each PRIORITY, `WINDOW_UPDATE` and unknown frame,
 //! however many come. Here each kind has an allowance: some at once, some each second, and more for what we send and
 //! what the client asks for. A client that measures the round trip with a PING for each of our DATA frames, as gRPC
 //! does, or opens windows as fast as we fill them, never meets it.
@@ -55,7 +55,7 @@ const PRIORITY_LIMIT: Limit = Limit { burst: 512, per_second: 64, per_data: 0, p
 const WINDOW_UPDATE_LIMIT: Limit = Limit { burst: 4096, per_second: 1024, per_data: 4, per_headers: 4 };
 /// A stream can be reset once.
 const RST_STREAM_LIMIT: Limit = Limit { burst: 256, per_second: 16, per_data: 0, per_headers: 1 };
-/// Frames that mean nothing here, PRIORITY_UPDATE (RFC 9218) among them.
+/// Frames that mean nothing here, `PRIORITY_UPDATE` (RFC 9218) among them.
 const OTHER_LIMIT: Limit = Limit { burst: 512, per_second: 64, per_data: 0, per_headers: 8 };
 
 /// What is left of an allowance, in thousandths of a frame.

@@ -167,7 +167,6 @@ impl SecretObject {
     }
 
     /// The object, if the bytes were one.
-    #[must_use]
     pub const fn members(&self) -> &Result<Map<String, Value>, NotJson> {
         &self.0
     }

@@ -18,6 +18,7 @@ use super::{
     reader::{Context, Scope, Section, Spot, suggestion},
     size,
 };
+use crate::state::upstream::Share;
 
 /// Characters of a value that a problem shows, at most.
 const SHOWN_CHARS_MAX: usize = 80;
@@ -130,6 +131,16 @@ impl<'a> Item<'a> {
         let value =
             i64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|value| N::try_from(value).ok());
         value.filter(|value| range.contains(value)).or_else(|| self.expected(&expected()))
+    }
+
+    /// A fraction of a whole: above 0, up to 1.
+    pub(super) fn share(&self) -> Option<Share> {
+        let number = match self.value {
+            DeValue::Float(float) => float.as_str().parse().ok(),
+            DeValue::Integer(integer) if integer.as_str() == "1" => Some(1.0),
+            _ => None,
+        };
+        number.and_then(Share::of).or_else(|| self.expected("a number above 0.0, up to 1.0"))
     }
 
     /// A duration within `range`.

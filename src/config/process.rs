@@ -36,6 +36,7 @@ const MASTER_KEY_FILE_VARIABLE: &str = "PORTERO_MASTER_KEY_FILE";
 
 const THREADS: RangeInclusive<usize> = 0..=1024;
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
+const STREAMS: RangeInclusive<u32> = 1..=10_000;
 const HASH_THREADS: RangeInclusive<usize> = 1..=256;
 const HASH_QUEUE: RangeInclusive<usize> = 1..=100_000;
 const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(1);
@@ -91,6 +92,10 @@ pub(super) fn server(mut section: Section<'_>) -> Server {
         body_total_timeout: section.or("body_total_timeout", default.body_total_timeout, |item| item.duration(&TOTAL)),
         connections_per_address: section
             .or("connections_per_address", default.connections_per_address, |item| item.integer(&CONNECTIONS)),
+        requests_per_address: section
+            .or("requests_per_address", default.requests_per_address, |item| item.integer(&CONNECTIONS)),
+        requests_per_connection: section
+            .or("requests_per_connection", default.requests_per_connection, |item| item.integer(&STREAMS)),
         connections_max: section.or("connections_max", default.connections_max, |item| item.integer(&CONNECTIONS)),
         drain_timeout: section.or("drain_timeout", default.drain_timeout, |item| item.duration(&DRAIN)),
     };

@@ -95,6 +95,7 @@ fn upstream(name: &str, mut section: Section<'_>, upstreams: &mut Upstreams) {
     let retries = section.or("retries", default.retries, |item| item.integer(&(0..=RETRIES_MAX)));
     let connections_max = section.or("connections_max", default.connections_max, |item| item.integer(&CONNECTIONS));
     let pending_max = section.or("pending_max", default.pending_max, |item| item.integer(&PENDING));
+    let share_per_address = section.or("share_per_address", default.share_per_address, Item::share);
     let tls = section.optional("tls", tls::read);
     if let Some(tls) = tls.as_ref().filter(|tls| tls.name.is_none()) {
         for (server, _) in &servers {
@@ -126,6 +127,7 @@ fn upstream(name: &str, mut section: Section<'_>, upstreams: &mut Upstreams) {
         timeouts,
         connections_max,
         pending_max,
+        share_per_address,
         tls,
         http,
         preserve_header_case,

@@ -3,14 +3,14 @@
 //! These are the only use cases that need the store. It is asked on the control runtime, and when it
 //! is out of reach the answer is 503: never a token, and never a wait on the request path.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use super::{snapshot::Gate, standing::check_standing};
+use super::{caller::Caller, snapshot::Gate, standing::check_standing};
 use crate::{
     domain::{Clock, Reason, Secret, SessionId, Subject, Timestamp, TokenKind},
     rules::{
         dialect::{AccountName, Grant, Holder, IssuedToken, Login, Rejection, Validity},
-        limit::{Throttle, Throttled},
+        limit::{ClientKey, Throttle, Throttled},
         realm::{Realm, later},
     },
     state::{
@@ -29,7 +29,7 @@ pub struct Registrar {
     pub(super) gate: Arc<Gate>,
     pub(super) store: Store,
     hasher: Arc<Hasher>,
-    throttle: Throttle,
+    throttle: Arc<Throttle>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -47,16 +47,16 @@ impl Registrar {
     /// A registrar with these means.
     #[must_use]
     pub fn new(gate: Arc<Gate>, store: Store, hasher: Arc<Hasher>, throttle: Throttle, clock: Arc<dyn Clock>) -> Self {
-        Self { gate, store, hasher, throttle, clock }
+        Self { gate, store, hasher, throttle: Arc::new(throttle), clock }
     }
 
     /// Checks credentials and gives tokens. The session is on disk before the answer is known.
     ///
     /// # Errors
     /// The rejection that the realm's contract words.
-    pub async fn login(&self, realm: &Realm, login: Login, client: IpAddr) -> Result<Grant, Rejection> {
+    pub async fn login(&self, realm: &Realm, login: Login, caller: &Caller) -> Result<Grant, Rejection> {
         let validity = login.validity;
-        let account = self.authenticate(realm, login, client).await?;
+        let account = self.authenticate(realm, login, caller).await?;
         let (holder, epoch) = (account.holder(), account.epoch);
         self.open_session(realm, holder, epoch, validity).await
     }
@@ -65,19 +65,36 @@ impl Registrar {
     ///
     /// # Errors
     /// The rejection that the realm's contract words.
-    pub(super) async fn authenticate(&self, realm: &Realm, login: Login, client: IpAddr) -> Result<Account, Rejection> {
-        self.check_throttle(realm, &login.name, client)?;
-        let found = account::find(&self.store, &realm.name, &login.name).await.map_err(|error| unavailable(&error))?;
-        let outcome = self.prove(realm, found, login.secret).await;
+    pub(super) async fn authenticate(
+        &self,
+        realm: &Realm,
+        login: Login,
+        caller: &Caller,
+    ) -> Result<Account, Rejection> {
+        let client = caller.address();
+        let Login { name, secret, .. } = login;
+        check_throttle(&self.throttle, realm, &name, caller, self.clock.now())?;
+        let found = account::find(&self.store, &realm.name, &name).await.map_err(|error| unavailable(&error))?;
+        let outcome = match self.told_before(realm, found.as_ref()).await {
+            // A wrong secret is counted where it is found out.
+            Ok(()) if !self.is_right(realm, &name, secret.clone(), found.as_ref(), caller).await? => {
+                return Err(Rejection::InvalidCredentials);
+            }
+            Ok(()) => self.admit(realm, found).await,
+            Err(rejection) => Err(rejection),
+        };
         // Looked at again after the hash: guesses that were in flight together gain nothing.
-        self.check_throttle(realm, &login.name, client)?;
         let now = self.clock.now();
+        check_throttle(&self.throttle, realm, &name, caller, now)?;
         match &outcome {
-            Ok(_) | Err(Rejection::Locked) => self.throttle.record_success(&realm.name, &login.name, client),
+            Ok(_) | Err(Rejection::Locked) => self.throttle.record_success(&realm.name, &name, client),
             Err(Rejection::InvalidCredentials | Rejection::Inactive | Rejection::CompanyMissing) => {
-                self.throttle.record_failure(&realm.name, &login.name, client, now);
+                self.throttle.record_failure(&realm.name, &name, client, now);
             }
             Err(_) => {}
+        }
+        if let Ok(account) = &outcome {
+            self.rehash(account, secret, caller).await;
         }
         outcome
     }
@@ -109,12 +126,13 @@ impl Registrar {
     ///
     /// # Errors
     /// The rejection that the realm's contract words.
-    pub async fn refresh(&self, realm: &Realm, token: &Secret, client: IpAddr) -> Result<Grant, Rejection> {
+    pub async fn refresh(&self, realm: &Realm, token: &Secret, caller: &Caller) -> Result<Grant, Rejection> {
         let now = self.clock.now();
-        let opened = self.gate.view().open(token.expose(), Some(client), now).map_err(|reason| match reason {
-            Reason::TooManyBadTokens => Rejection::ThrottledAddress { retry_after: RETRY_UNAVAILABLE },
-            _ => Rejection::InvalidRefreshToken,
-        })?;
+        let opened =
+            self.gate.view().open(token.expose(), Some(caller.address()), now).map_err(|reason| match reason {
+                Reason::TooManyBadTokens => Rejection::ThrottledAddress { retry_after: RETRY_UNAVAILABLE },
+                _ => Rejection::InvalidRefreshToken,
+            })?;
         self.check_standing(&opened).await.map_err(|away| away.unwrap_or(Rejection::InvalidRefreshToken))?;
         let claims = opened.claims;
         let session = claims.session.ok_or(Rejection::InvalidRefreshToken)?;
@@ -159,25 +177,49 @@ impl Registrar {
         self.store.within(confirmed).await.map_err(|error: StoreError| unavailable(&error))
     }
 
-    fn check_throttle(&self, realm: &Realm, name: &AccountName, client: IpAddr) -> Result<(), Rejection> {
-        self.throttle.check(&realm.name, name, client, self.clock.now()).map_err(|throttled| match throttled {
-            Throttled::Name { retry_after } => Rejection::ThrottledName { retry_after },
-            Throttled::Address { retry_after } => Rejection::ThrottledAddress { retry_after },
-        })
+    /// What the contract tells about an account before the secret is looked at.
+    async fn told_before(&self, realm: &Realm, found: Option<&Account>) -> Result<(), Rejection> {
+        match found {
+            Some(account) if tells_before(realm) => self.standing(realm, account).await,
+            _ => Ok(()),
+        }
     }
 
-    /// Whether the secret is the account's, in the order that the contract tells strangers things.
-    async fn prove(&self, realm: &Realm, found: Option<Account>, secret: Secret) -> Result<Account, Rejection> {
-        let tells = realm.dialect.tells_standing() && !realm.uniform_errors;
-        if let (true, Some(account)) = (tells, &found) {
-            self.standing(realm, account).await?;
-        }
-        let hash = found.as_ref().map(|account| account.password_hash.clone());
+    /// Whether the secret is the account's. The throttle is asked again when it is this client's turn, because others may
+    /// have failed while it waited, and a failure is counted before the next secret is looked at: guesses that wait
+    /// together cost no more hashes than the throttle allows. A client that leaves while it waits costs none.
+    async fn is_right(
+        &self,
+        realm: &Realm,
+        name: &AccountName,
+        secret: Secret,
+        found: Option<&Account>,
+        caller: &Caller,
+    ) -> Result<bool, Rejection> {
         // An unknown account costs a hash too: the time tells nothing.
-        let right = self.hasher.verify(secret.clone(), hash).await.map_err(|_| busy())?;
-        let account = found.filter(|_| right).ok_or(Rejection::InvalidCredentials)?;
+        let hash = found.map(|account| account.password_hash.clone());
+        let (throttle, clock) = (Arc::clone(&self.throttle), Arc::clone(&self.clock));
+        let (realm, name, client) = (realm.name.clone(), name.clone(), caller.address());
+        let attempt = move |verify: &dyn Fn() -> bool| {
+            let allowed = || throttle.check(&realm, &name, client, clock.now());
+            allowed()?;
+            let right = verify();
+            if !right {
+                allowed()?;
+                throttle.record_failure(&realm, &name, client, clock.now());
+            }
+            Ok(right)
+        };
+        let verified = self.hasher.verify(ClientKey::of(client), secret, hash, attempt);
+        let answer = caller.unless_left(verified).await.ok_or_else(busy)?;
+        answer.map_err(|_| busy())?.map_err(throttled)
+    }
+
+    /// Who has proved the secret, unless the account may not be used.
+    async fn admit(&self, realm: &Realm, found: Option<Account>) -> Result<Account, Rejection> {
+        let account = found.ok_or(Rejection::InvalidCredentials)?;
         if realm.dialect.tells_standing() {
-            if !tells {
+            if !tells_before(realm) {
                 self.standing(realm, &account).await?;
             }
         } else if account.disabled {
@@ -186,7 +228,6 @@ impl Registrar {
         if account.locked {
             return Err(if realm.dialect.tells_locked() { Rejection::Locked } else { Rejection::InvalidCredentials });
         }
-        self.rehash(&account, secret).await;
         Ok(account)
     }
 
@@ -203,11 +244,12 @@ impl Registrar {
 
     /// A hash weaker than today's floor is replaced while the password is at hand. It is a courtesy:
     /// when it fails, the login does not.
-    async fn rehash(&self, account: &Account, secret: Secret) {
+    async fn rehash(&self, account: &Account, secret: Secret, caller: &Caller) {
         if !account::password::needs_rehash(&account.password_hash) {
             return;
         }
-        let Ok(new) = self.hasher.hash(secret).await else { return };
+        let hashed = caller.unless_left(self.hasher.hash(ClientKey::of(caller.address()), secret));
+        let Some(Ok(new)) = hashed.await else { return };
         if let Err(error) =
             account::update_hash_if_unchanged(&self.store, account.id, &account.password_hash, &new).await
         {
@@ -245,6 +287,28 @@ impl Registrar {
 impl std::fmt::Debug for Registrar {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Registrar(…)")
+    }
+}
+
+/// Whether the contract tells a stranger how an account stands.
+fn tells_before(realm: &Realm) -> bool {
+    realm.dialect.tells_standing() && !realm.uniform_errors
+}
+
+fn check_throttle(
+    throttle: &Throttle,
+    realm: &Realm,
+    name: &AccountName,
+    caller: &Caller,
+    now: Timestamp,
+) -> Result<(), Rejection> {
+    throttle.check(&realm.name, name, caller.address(), now).map_err(throttled)
+}
+
+fn throttled(throttled: Throttled) -> Rejection {
+    match throttled {
+        Throttled::Name { retry_after } => Rejection::ThrottledName { retry_after },
+        Throttled::Address { retry_after } => Rejection::ThrottledAddress { retry_after },
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 mod authenticate;
+mod caller;
 mod decide;
 pub mod explain;
 mod follow;
@@ -22,6 +23,7 @@ mod trace;
 pub mod upkeep;
 
 pub use authenticate::{Awaiting, ForeignKey, Job, Proof};
+pub use caller::{Caller, Presence};
 pub use decide::{Decision, Denial, Permit, Preflight, Request, Target, decide};
 pub use follow::{FollowError, Follower, POLL};
 pub use following::{Following, LATE_AFTER, WAIT_MAX, WAITING_MAX, Waited};

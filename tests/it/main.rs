@@ -17,6 +17,7 @@ mod issuers;
 mod keys;
 mod lifecycle;
 mod listeners;
+mod logins;
 mod oauth;
 mod path;
 mod proxy;

@@ -6,9 +6,7 @@ mod introspect;
 mod revoke;
 mod subject;
 
-use std::net::IpAddr;
-
-use super::login::Registrar;
+use super::{caller::Caller, login::Registrar};
 use crate::{
     rules::{
         dialect::{
@@ -50,8 +48,8 @@ impl Registrar {
     ///
     /// # Errors
     /// [`Refusal::InvalidClient`], or that it cannot be said now.
-    pub async fn authenticate_client(&self, realm: &Realm, login: Login, address: IpAddr) -> Result<Client, Refusal> {
-        Ok(Client(self.authenticate(realm, login, address).await?))
+    pub async fn authenticate_client(&self, realm: &Realm, login: Login, caller: &Caller) -> Result<Client, Refusal> {
+        Ok(Client(self.authenticate(realm, login, caller).await?))
     }
 
     /// A token for the client itself, without a refresh token (RFC 6749 section 4.4.3). Its session is

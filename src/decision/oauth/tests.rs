@@ -1,6 +1,7 @@
 //! The use cases on a real store, at any time.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    decision::{Gate, OauthSettings, Site, Snapshot, Steward, keeper},
+    decision::{Gate, OauthSettings, Presence, Site, Snapshot, Steward, keeper},
     domain::{Clock, PrincipalId, Secret, SystemClock, Timestamp, TokenKind},
     observe::metrics::Metrics,
     rules::{
@@ -53,6 +54,7 @@ struct Ground {
     gate: Arc<Gate>,
     clock: Arc<Hands>,
     registrar: Registrar,
+    caller: (Caller, Presence),
     oauth: Arc<Realm>,
     apis: Arc<Realm>,
     settings: OauthSettings,
@@ -107,7 +109,8 @@ impl Ground {
         let hasher = Hasher::start(account::Settings::default(), Arc::clone(&time), Arc::new(|_| {})).unwrap();
         let throttle = Throttle::new(limit::Settings::default());
         let registrar = Registrar::new(Arc::clone(&gate), store.clone(), Arc::new(hasher), throttle, time);
-        let ground = Self { _folder: folder, store, vault, gate, clock, registrar, oauth, apis, settings };
+        let caller = Caller::new(HOME);
+        let ground = Self { _folder: folder, store, vault, gate, clock, registrar, caller, oauth, apis, settings };
         for (realm, name, scopes) in [
             (&ground.oauth, "one", &["read"][..]),
             (&ground.oauth, "two", &["read", INTROSPECT]),
@@ -136,12 +139,12 @@ impl Ground {
     }
 
     async fn client(&self, name: &str) -> Client {
-        self.registrar.authenticate_client(&self.oauth, Login::new(name, "1234"), HOME).await.unwrap()
+        self.registrar.authenticate_client(&self.oauth, Login::new(name, "1234"), &self.caller.0).await.unwrap()
     }
 
     /// The tokens of a login of `ana`.
     async fn login(&self) -> Grant {
-        self.registrar.login(&self.apis, Login::new("ana", "1234"), HOME).await.unwrap()
+        self.registrar.login(&self.apis, Login::new("ana", "1234"), &self.caller.0).await.unwrap()
     }
 
     async fn exchange(&self, client: &Client, token: &Secret) -> Result<Grant, Refusal> {
@@ -198,7 +201,7 @@ async fn the_grace_is_for_lost_answers() {
     let again = ground.exchange(&one, first).await.unwrap();
     assert_eq!(token(&again, TokenKind::Refresh), token(&second, TokenKind::Refresh));
     assert_ne!(token(&again, TokenKind::Access), token(&second, TokenKind::Access));
-    let refused = ground.registrar.refresh(&ground.apis, first, HOME).await.err();
+    let refused = ground.registrar.refresh(&ground.apis, first, &ground.caller.0).await.err();
     assert_eq!(refused, Some(Rejection::InvalidRefreshToken));
     assert!(ground.holds(token(&again, TokenKind::Access)), "within the grace the old door kills nothing");
     ground.pass(Duration::from_millis(1));
@@ -284,7 +287,7 @@ async fn a_good_refresh_token_from_an_address_over_its_budget_is_not_called_bad(
     for _ in 0..ScrutinySettings::default().bad_tokens {
         assert!(ground.gate.view().open(&forged, Some(HOME), ground.clock.now()).is_err());
     }
-    let refused = ground.registrar.refresh(&ground.apis, refresh, HOME).await.err();
+    let refused = ground.registrar.refresh(&ground.apis, refresh, &ground.caller.0).await.err();
     assert!(
         matches!(refused, Some(Rejection::ThrottledAddress { .. })),
         "an app that hears that its token is bad throws it away: {refused:?}"

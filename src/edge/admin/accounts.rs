@@ -20,6 +20,7 @@ use crate::{
     domain::{PrincipalId, PrincipalKind, Secret, Timestamp, random},
     rules::{
         dialect::{AccountName, Dialect, oauth::UnknownGrantType},
+        limit::ClientKey,
         realm::Realm,
     },
     state::account::{
@@ -197,7 +198,7 @@ impl Admin {
     async fn hash_secret(&self, given: Option<Hidden>) -> Result<(PasswordHash, Option<Secret>), ApiError> {
         let generated = given.is_none().then(random::secret);
         let secret = given.map(Hidden::into_inner).or_else(|| generated.clone());
-        let hashed = self.hasher.hash(secret.unwrap_or_else(random::secret)).await;
+        let hashed = self.hasher.hash(ClientKey::OPERATOR, secret.unwrap_or_else(random::secret)).await;
         let hash = hashed.map_err(|error| match error {
             HasherError::Busy | HasherError::Failed => ApiError(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
             HasherError::Refused(why) => ApiError::bad(&why.to_string()),

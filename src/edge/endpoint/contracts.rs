@@ -1,18 +1,16 @@
 //! The contracts' endpoints: login, refresh, and `toc`'s verification, in the dialect of the realm that
 //! the request is for.
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, header};
 
-use super::{GRANTED, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage};
+use super::{GRANTED, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage, counted};
 use crate::{
-    decision::{Endpoint, Service, check_standing},
+    decision::{Caller, Endpoint, Service, check_standing},
     domain::{Reason, TokenKind},
     edge::respond,
     rules::{
-        dialect::{Operation, Outcome, Rejection, TokenRequest, allow, json::parse_object, select},
+        dialect::{Operation, Outcome, Rejection, TokenRequest, allow, json::SecretObject, select},
         policy::{Source, find_credential},
         realm::Realm,
     },
@@ -26,20 +24,25 @@ impl TokenEndpoints {
     ) -> (Response<Bytes>, &'static str) {
         let refresh = endpoint.serves == Service::Refresh;
         let body = match &message.body {
-            TokenBody::Complete(bytes) => parse_object(bytes),
-            TokenBody::TooLarge | TokenBody::TimedOut => parse_object(b""),
+            TokenBody::Complete(bytes) => SecretObject::parse(bytes.expose()),
+            TokenBody::TooLarge | TokenBody::TimedOut => SecretObject::parse(b""),
         };
-        let realm = &endpoint.realms[select(&endpoint.dialects, &message.method, &body)];
+        let realm = &endpoint.realms[select(&endpoint.dialects, &message.method, body.members())];
         let request = TokenRequest {
             method: &message.method,
             query: message.query.as_deref(),
             content_type: message.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes),
-            body: &body,
+            body: body.members(),
             refresh,
         };
-        let (mut response, outcome) = match operation(realm, &request, &message) {
-            Ok(Operation::Verify) => self.verify(realm, &message.headers, message.client).await,
-            Ok(operation) => self.grant(realm, operation, message.client).await,
+        let operation = operation(realm, &request, &message);
+        // Before the wait: of the password there is one copy left, that of the operation.
+        drop(body);
+        let (mut response, outcome) = match operation {
+            Ok(Operation::Verify) => {
+                self.verify(realm, &message.headers, message.client.as_ref().map(Caller::address)).await
+            }
+            Ok(operation) => self.grant(realm, operation, message.client.as_ref()).await,
             Err(rejection) => reject(realm, &rejection),
         };
         if response.status() == http::StatusCode::METHOD_NOT_ALLOWED
@@ -48,6 +51,8 @@ impl TokenEndpoints {
             let methods = if refresh { HeaderValue::from_static("POST") } else { methods };
             response.headers_mut().insert(header::ALLOW, methods);
         }
+        let unavailable = response.status() == http::StatusCode::SERVICE_UNAVAILABLE;
+        let outcome = counted(outcome, unavailable, message.client.as_ref());
         endpoint.metrics.token_request(realm.name.as_str(), outcome);
         (response, outcome)
     }
@@ -56,21 +61,24 @@ impl TokenEndpoints {
         &self,
         realm: &Realm,
         operation: Operation,
-        client: Option<IpAddr>,
+        caller: Option<&Caller>,
     ) -> (Response<Bytes>, &'static str) {
         // Without an address nobody could be throttled, so nobody gets in.
-        let Some(client) = client else {
+        let Some(caller) = caller else {
             return reject(realm, &Rejection::Unavailable { retry_after: RETRY_FAILED });
         };
+        let client = caller.address();
         let (granted, refreshed) = match operation {
-            Operation::Login(login) => (self.registrar.login(realm, login, client).await, false),
-            Operation::Refresh(token) => (self.registrar.refresh(realm, &token, client).await, true),
+            Operation::Login(login) => (self.registrar.login(realm, login, caller).await, false),
+            Operation::Refresh(token) => (self.registrar.refresh(realm, &token, caller).await, true),
             Operation::Verify => return reject(realm, &Rejection::MethodNotAllowed),
         };
         let grant = match granted {
             Ok(grant) => grant,
             Err(rejection) => {
-                tracing::info!(realm = %realm.name, %client, reason = rejection.name(), "a login was refused");
+                if !caller.has_left() {
+                    tracing::info!(realm = %realm.name, %client, reason = rejection.name(), "a login was refused");
+                }
                 return reject(realm, &rejection);
             }
         };
@@ -88,7 +96,7 @@ impl TokenEndpoints {
         &self,
         realm: &Realm,
         headers: &HeaderMap,
-        client: Option<IpAddr>,
+        client: Option<std::net::IpAddr>,
     ) -> (Response<Bytes>, &'static str) {
         let contract = realm.dialect.contract();
         let sources = [Source::Authorization { bare: contract.bare_authorization() }];

@@ -10,15 +10,15 @@ mod contracts;
 mod documents;
 mod oauth;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
 
 use super::respond;
 use crate::{
-    decision::{Endpoint, Gate, Registrar, Service},
-    domain::{Clock, Reason},
+    decision::{Caller, Endpoint, Gate, Registrar, Service},
+    domain::{Clock, Reason, secret::SecretBytes},
     rules::dialect::{Outcome, Rejection},
 };
 
@@ -36,15 +36,15 @@ pub struct TokenMessage {
     pub headers: HeaderMap,
     /// Its body.
     pub body: TokenBody,
-    /// Who sent it.
-    pub client: Option<IpAddr>,
+    /// Who sent it, where that is known.
+    pub client: Option<Caller>,
 }
 
 /// What came of reading a body of at most [`BODY_BYTES_MAX`].
 #[derive(Debug)]
 pub enum TokenBody {
-    /// All of it.
-    Complete(Bytes),
+    /// All of it. It may hold a password, and is wiped when this is dropped.
+    Complete(SecretBytes),
     /// It is over the bound.
     TooLarge,
     /// It did not come in time.
@@ -65,6 +65,9 @@ const RETRY_FAILED: Duration = Duration::from_secs(1);
 /// The one word of a success in metrics and logs.
 const GRANTED: &str = "granted";
 
+/// The word where a client left before it was answered.
+pub const CLIENT_LEFT: &str = "client_left";
+
 impl TokenEndpoints {
     /// Endpoints of a gate, with a registrar who checks credentials.
     #[must_use]
@@ -84,6 +87,11 @@ impl TokenEndpoints {
             }
         }
     }
+}
+
+/// What is counted: a client that left was not refused, it just did not wait.
+fn counted(outcome: &'static str, unavailable: bool, client: Option<&Caller>) -> &'static str {
+    if unavailable && client.is_some_and(Caller::has_left) { CLIENT_LEFT } else { outcome }
 }
 
 /// The answer of an endpoint whose task did not end well, in the shape of its first realm.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
-use super::{GRANTED, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage};
+use super::{GRANTED, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage, counted};
 use crate::{
     decision::{Endpoint, OauthSettings, Service, oauth::Client},
     domain::{Reason, Secret},
@@ -35,7 +35,7 @@ impl TokenEndpoints {
         let (mut response, outcome) = match answered {
             Ok((answer, outcome)) => (respond::answer(answer, None), outcome),
             Err(refusal) => {
-                tracing::info!(realm = %realm.name, client = message.client.map(tracing::field::display), reason = refusal.name(), "a client was refused");
+                tracing::info!(realm = %realm.name, client = message.client.as_ref().map(|client| tracing::field::display(client.address())), reason = refusal.name(), "a client was refused");
                 (respond::answer(refusal.answer(), refusal.retry_after()), refusal.name())
             }
         };
@@ -54,6 +54,8 @@ impl TokenEndpoints {
             }
             _ => {}
         }
+        let unavailable = response.status() == StatusCode::SERVICE_UNAVAILABLE;
+        let outcome = counted(outcome, unavailable, message.client.as_ref());
         endpoint.metrics.token_request(realm.name.as_str(), outcome);
         (response, outcome)
     }
@@ -73,8 +75,8 @@ impl TokenEndpoints {
         };
         let login = client::find(&message.headers, &form)?;
         // Without an address nobody could be throttled, so nobody gets in.
-        let address = message.client.ok_or(Refusal::Unavailable { retry_after: RETRY_FAILED })?;
-        let client = self.registrar.authenticate_client(realm, login, address).await?;
+        let caller = message.client.as_ref().ok_or(Refusal::Unavailable { retry_after: RETRY_FAILED })?;
+        let client = self.registrar.authenticate_client(realm, login, caller).await?;
         match service {
             Service::OauthToken => {
                 let grant = asked.parse().map_err(|_| Refusal::UnsupportedGrantType)?;
@@ -123,7 +125,7 @@ fn read(message: &TokenMessage) -> Result<Form, Refusal> {
         return Err(Refusal::MethodNotAllowed);
     }
     let body = match &message.body {
-        TokenBody::Complete(body) => body,
+        TokenBody::Complete(body) => body.expose(),
         TokenBody::TooLarge => return Err(Refusal::BodyTooLarge),
         TokenBody::TimedOut => return Err(Refusal::BodyTimeout),
     };

@@ -4,7 +4,7 @@
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderValue, Method, header};
 use pingora::{Result, http::RequestHeader, proxy::Session};
 
 use super::{
@@ -14,8 +14,8 @@ use super::{
     forward, local,
 };
 use crate::{
-    decision::{Decision, Denial, Endpoint, ForwardToken, Permit, Request, Route, View, decide},
-    domain::{Reason, Timestamp},
+    decision::{Caller, Decision, Denial, Endpoint, ForwardToken, Permit, Request, Route, View, decide},
+    domain::{Reason, Timestamp, secret::SecretBytes},
     edge::{
         endpoint::{self, BODY_BYTES_MAX, TokenBody, TokenMessage},
         respond,
@@ -32,6 +32,20 @@ impl Doorman {
         if let Some(reason) = exchange.refused {
             self.deny(session, exchange, Denial::of(reason)).await?;
             return Ok(true);
+        }
+        let several = self.may_have_several(session.is_http2(), exchange.client, exchange.connection.as_deref());
+        if let Some(client) = exchange.client.filter(|_| several) {
+            exchange.request_place = self.0.enter_request(client);
+            if exchange.request_place.is_none() {
+                // Without a body: a client that opens no window would hold the stream with it.
+                let denial = Denial::of(Reason::TooManyRequests);
+                let mut response = respond::denial(&denial, &exchange.asker(session.req_header()));
+                *response.body_mut() = Bytes::new();
+                response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+                exchange.verdict = Verdict::Deny(denial);
+                local::write(session, response).await?;
+                return Ok(true);
+            }
         }
         let decided = match exchange.decided.take() {
             Some(decided) => decided,
@@ -80,6 +94,14 @@ impl Doorman {
     ) -> Option<(Exchange, Arc<Route>)> {
         let started = self.0.means.clock.instant();
         let client = self.client_of(head, &arrival.connection);
+        let mut request_place = None;
+        if self.may_have_several(false, Some(client), Some(&arrival.connection)) {
+            request_place = self.0.enter_request(client);
+            if request_place.is_none() {
+                arrival.decided = Some((started, Err(Denial::of(Reason::TooManyRequests))));
+                return None;
+            }
+        }
         let permitted = match self.decide(head, Some(client), started).await {
             Ok(Permission::Forward(permitted)) if serves(&permitted.route) => permitted,
             decided => {
@@ -90,10 +112,19 @@ impl Doorman {
         let mut exchange = Exchange::new(started);
         exchange.connection = Some(Arc::clone(&arrival.connection));
         exchange.client = Some(client);
+        exchange.request_place = request_place;
         exchange.line = Some(RequestLine::of(head));
         let route = Arc::clone(&permitted.route);
         exchange.verdict = Verdict::Forward(permitted);
         Some((exchange, route))
+    }
+
+    /// Whether the client of a request may have others in flight: a connection of HTTP/1 has one at a time, and so many
+    /// connections as it may. A proxy that names nobody has everybody's.
+    fn may_have_several(&self, is_http2: bool, client: Option<IpAddr>, connection: Option<&Connection>) -> bool {
+        let peer = connection.map(|connection| forward::canonical(connection.peer.ip()));
+        let trusted = |address: IpAddr| self.0.tunables().trusted_proxies.iter().any(|net| net.contains(&address));
+        (is_http2 || client != peer) && !client.is_some_and(trusted)
     }
 
     /// Who is behind a connection, in the words of a proxy that is believed.
@@ -175,6 +206,7 @@ impl Doorman {
         exchange: &mut Exchange,
         endpoint: Arc<Endpoint>,
     ) -> Result<()> {
+        let mut broken = false;
         let body = if session.req_header().method == Method::POST {
             let deadline = self.0.tunables().body_timeout;
             match local::read_body(session, BODY_BYTES_MAX, deadline).await? {
@@ -182,21 +214,38 @@ impl Doorman {
                 local::Body::TooLarge => TokenBody::TooLarge,
                 local::Body::TimedOut => TokenBody::TimedOut,
                 // What came of it is no JSON: the contract says what that answers.
-                local::Body::Broken => TokenBody::Complete(Bytes::new()),
+                local::Body::Broken => {
+                    broken = true;
+                    TokenBody::Complete(SecretBytes::new(vec![]))
+                }
             }
         } else {
-            TokenBody::Complete(Bytes::new())
+            TokenBody::Complete(SecretBytes::new(vec![]))
         };
+        // What is no whole body costs no hash, and who broke it off may still read why it is refused.
+        let whole = session.is_body_done() && !broken;
         let head = session.req_header();
+        let (client, presence) = exchange.client.map(Caller::new).unzip();
         let message = TokenMessage {
             method: head.method.clone(),
             query: head.uri.query().map(str::to_owned),
             headers: head.headers.clone(),
             body,
-            client: exchange.client,
+            client,
         };
         let (endpoints, asked) = (Arc::clone(&self.0.means.endpoints), Arc::clone(&endpoint));
-        let answered = self.0.means.control.spawn(async move { endpoints.answer(&asked, message).await }).await;
+        let answering = self.0.means.control.spawn(async move { endpoints.answer(&asked, message).await });
+        let answered = tokio::select! {
+            biased;
+            answered = answering => answered,
+            () = local::client_left(session, exchange.connection.as_deref()), if whole => {
+                // What still waits on its behalf is not done any more; what began goes on to its end.
+                drop(presence);
+                exchange.verdict = Verdict::Endpoint(endpoint, endpoint::CLIENT_LEFT);
+                session.set_keepalive(None);
+                return Ok(());
+            }
+        };
         let (mut response, outcome) = answered.unwrap_or_else(|error| {
             tracing::error!(request_id = exchange.request_id.as_str(), %error, "a token endpoint failed");
             endpoint::failed(&endpoint)

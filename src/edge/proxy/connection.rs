@@ -4,6 +4,8 @@ use std::{net::SocketAddr, sync::OnceLock};
 
 use http::HeaderValue;
 
+use super::watch::Watch;
+
 /// A client's connection. Each of its requests is given this by the accept loop.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -15,15 +17,17 @@ pub(super) struct Connection {
     pub(super) client_certificate: Option<HeaderValue>,
     /// What upstreams are told of the other end: its address.
     pub(super) forwarded_for: HeaderValue,
+    /// Whether the client is only watched for now; over HTTP/1.
+    pub(super) watch: Watch,
     /// `Forwarded` for the host that was asked for first: most connections ask for one. Both are copies, because a value
     /// of a head keeps all of the head.
     forwarded: OnceLock<(Option<HeaderValue>, HeaderValue)>,
 }
 
 impl Connection {
-    pub(super) fn new(peer: SocketAddr, scheme: Scheme, client_certificate: Option<HeaderValue>) -> Self {
+    pub(super) fn new(peer: SocketAddr, scheme: Scheme, client_certificate: Option<HeaderValue>, watch: Watch) -> Self {
         let forwarded_for = text(&peer.ip().to_canonical().to_string());
-        Self { peer, scheme, client_certificate, forwarded_for, forwarded: OnceLock::new() }
+        Self { peer, scheme, client_certificate, forwarded_for, watch, forwarded: OnceLock::new() }
     }
 
     /// What upstreams are told of a request for `host` (RFC 7239 section 4).

@@ -9,7 +9,7 @@ use std::{
 use http::{HeaderValue, Method, Uri, header};
 use pingora::http::RequestHeader;
 
-use super::{connection::Connection, live::Lifeline, upload::Progress};
+use super::{connection::Connection, limits::RequestPlace, live::Lifeline, upload::Progress};
 use crate::{
     decision::{Awaiting, Denial, Endpoint, Preflight, Proof, Route, Target},
     domain::{Reason, id::write_hex, random},
@@ -45,6 +45,8 @@ pub(super) struct Exchange {
     pub(super) turn: Option<Turn>,
     /// The servers that it went to before.
     pub(super) tried: Vec<Arc<Server>>,
+    /// Its place among the requests of its client, where that may have several in flight.
+    pub(super) request_place: Option<RequestPlace>,
     /// Its place in the pool.
     pub(super) place: Option<Place>,
     /// How often it was sent, or was to be.
@@ -175,6 +177,7 @@ impl Exchange {
             upstream_wait: None,
             turn: None,
             tried: vec![],
+            request_place: None,
             place: None,
             tries: 0,
             answering: false,

@@ -1,7 +1,7 @@
 //! One HTTP/2 connection, each of its streams in a task of its own.
 //!
-//! The bounds are pingora's own (streams at once, the size of a head) and these; floods of resets, of
-//! CONTINUATION frames, of PINGs and of SETTINGS end the connection in the `h2` crate.
+//! The bounds are pingora's own (the size of a head) and these; floods of resets, of CONTINUATION frames and of frames
+//! without data end the connection in the `h2` crate, those of other frames in `h2_floods`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,13 +21,15 @@ use pingora::{
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
 use super::{
     connection::Connection,
     doorman::Doorman,
+    h2_floods,
     head::{self, FIELDS_MAX},
+    limits::Refusal,
     shared::Shared,
     stream::{STREAM, StreamContext},
     upload::{self, Progress, watched_session},
@@ -40,8 +42,9 @@ const RESET_STREAMS_MAX: usize = 32;
 /// Streams that the client reset before they were taken; one more ends the connection (CVE-2023-44487).
 const PENDING_RESET_STREAMS_MAX: usize = 20;
 
-/// Streams that are still in work though the client has reset them count here too: it may open 100 at once.
-const STREAMS_IN_WORK_MAX: usize = 300;
+/// Streams in work, as a multiple of those that may be open at once: some are still in work though the client has reset
+/// them. One more ends the connection.
+const STREAMS_IN_WORK: usize = 2;
 
 /// Requests of one connection that no server could read; one more ends it.
 const MALFORMED_REQUESTS_MAX: usize = 32;
@@ -67,7 +70,11 @@ pub(super) async fn serve_connection(
     deadline: Instant,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let Ok(Ok(mut frames)) = timeout_at(deadline, handshake(stream, Some(options()))).await else { return };
+    let streams_max = shared.tunables().requests_per_connection;
+    let (stream, flood) = h2_floods::counted(stream, &shared.means.clock);
+    let shaking_hands = timeout_at(deadline, handshake(stream, Some(options(streams_max))));
+    let Ok(Ok(mut frames)) = shaking_hands.await else { return };
+    let in_work_max = usize::try_from(streams_max).unwrap_or(usize::MAX).saturating_mul(STREAMS_IN_WORK);
     let digest = Arc::new(Digest::default());
     let (mut streams, mut malformed, mut stopping) = (JoinSet::new(), 0, false);
     // A fresh connection has no longer for its first request than one of HTTP/1.
@@ -81,6 +88,7 @@ pub(super) async fn serve_connection(
                 idle_until = Instant::now() + STOPPING_IDLE;
                 continue;
             }
+            () = flood.began() => break,
             Some(_) = streams.join_next() => {
                 let idle = if stopping { STOPPING_IDLE } else { shared.tunables().keepalive_timeout };
                 idle_until = Instant::now() + idle;
@@ -99,7 +107,7 @@ pub(super) async fn serve_connection(
             }
         };
         match accepted {
-            Ok(Some(H2Accept::Session(session))) if streams.len() < STREAMS_IN_WORK_MAX => {
+            Ok(Some(H2Accept::Session(session))) if streams.len() < in_work_max => {
                 let (connection, proxy) = (Arc::clone(connection), Arc::clone(proxy));
                 let (shared, shutdown) = (Arc::clone(shared), shutdown.clone());
                 streams.spawn(serve_stream(session, connection, proxy, shared, shutdown));
@@ -108,14 +116,21 @@ pub(super) async fn serve_connection(
             _ => break,
         }
     }
+    if flood.has_begun() {
+        shared.connection_refused(Refusal::Flood);
+        frames.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+        // Until our word is sent, unless the client does not take it.
+        let _ = timeout(STOPPING_IDLE, HttpSession::from_h2_conn(&mut frames, digest)).await;
+    }
     // Without the connection every stream in work finds that its client has gone.
     drop(frames);
     while streams.join_next().await.is_some() {}
 }
 
-fn options() -> H2Options {
+fn options(streams_max: u32) -> H2Options {
     let mut options = default_h2_options();
     options
+        .max_concurrent_streams(streams_max)
         .max_concurrent_reset_streams(RESET_STREAMS_MAX)
         .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
         .max_send_buffer_size(SEND_BUFFER_BYTES_MAX)

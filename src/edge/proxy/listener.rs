@@ -20,7 +20,9 @@ use super::{
     serve::serve_connection,
     shared::Shared,
     sockets::Listeners,
-    tls, wire,
+    tls,
+    watch::Watch,
+    wire,
     workers::{Station, Workers},
 };
 
@@ -191,9 +193,10 @@ impl Front {
                 }
             }
         }
+        let watch = Watch::default();
         let Some(terminator) = &door.tls else {
-            let (stream, protocol) = preface::listen(stream).await?;
-            let connection = Connection::new(client, Scheme::Http, None);
+            let (stream, protocol) = preface::listen(stream, watch.clone()).await?;
+            let connection = Connection::new(client, Scheme::Http, None, watch);
             return Some(Arrived { stream, protocol, connection: Arc::new(connection) });
         };
         let stream = match terminator.accept(stream).await {
@@ -211,7 +214,7 @@ impl Front {
             Some(None) => return None,
             told => told.flatten(),
         };
-        let connection = Connection::new(client, Scheme::Https, client_certificate);
-        Some(Arrived { stream: wire::over_tls(stream), protocol, connection: Arc::new(connection) })
+        let connection = Connection::new(client, Scheme::Https, client_certificate, watch.clone());
+        Some(Arrived { stream: wire::over_tls(stream, watch), protocol, connection: Arc::new(connection) })
     }
 }

@@ -1,14 +1,18 @@
 //! Writing answers that are ours.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, Response, header};
 use pingora::{Result, http::ResponseHeader, proxy::Session};
 use tokio::time::timeout;
+use zeroize::{Zeroize, Zeroizing};
 
-use super::message;
-use crate::{domain::Reason, edge::respond};
+use super::{connection::Connection, message};
+use crate::{
+    domain::{Reason, secret::SecretBytes},
+    edge::respond,
+};
 
 /// An unread body up to this is read, so that the connection can be kept for the next request.
 const DRAIN_BYTES_MAX: usize = 64 << 10;
@@ -26,8 +30,8 @@ const METHODS_SERVED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// What came of reading a body.
 #[derive(Debug)]
 pub(super) enum Body {
-    /// All of it.
-    Complete(Bytes),
+    /// All of it. It may hold a password.
+    Complete(SecretBytes),
     /// It is over the bound.
     TooLarge,
     /// It did not come in time.
@@ -85,15 +89,32 @@ async fn collect_body(session: &mut Session, bytes_max: usize) -> Result<Body> {
     if expects_continue(session) && !session.is_body_done() {
         session.write_continue_response().await?;
     }
-    let mut body = BytesMut::new();
+    // Room for all of it at once: what grows leaves copies behind.
+    let room = declared_length(session).unwrap_or(bytes_max);
+    let mut body = Zeroizing::new(Vec::with_capacity(room));
     loop {
         match session.read_request_body().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > bytes_max => return Ok(Body::TooLarge),
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return Ok(Body::Complete(body.freeze())),
+            Ok(Some(chunk)) => {
+                let fits = body.len() + chunk.len() <= bytes_max;
+                if fits {
+                    body.extend_from_slice(&chunk);
+                }
+                wipe(chunk);
+                if !fits {
+                    return Ok(Body::TooLarge);
+                }
+            }
+            Ok(None) => return Ok(Body::Complete(SecretBytes::new(mem::take(&mut body)))),
             Err(error) if matches!(error.etype(), pingora::ErrorType::ReadTimedout) => return Ok(Body::TimedOut),
             Err(_) => return Ok(Body::Broken),
         }
+    }
+}
+
+/// Overwrites bytes that nobody else holds. Those that somebody does are still his.
+fn wipe(bytes: Bytes) {
+    if let Ok(mut bytes) = bytes.try_into_mut() {
+        bytes.as_mut().zeroize();
     }
 }
 
@@ -130,6 +151,15 @@ async fn linger(session: &mut Session) {
     };
     // Whether the client stopped sending or the time is over: the connection ends here.
     let _ = timeout(LINGER, rest).await;
+}
+
+/// Ends when a client whose body was read leaves before its answer: its connection ends, or its stream is reset.
+pub(super) async fn client_left(session: &mut Session, connection: Option<&Connection>) {
+    // The streams of an HTTP/2 connection tell of resets; what comes on it must be read on for the others.
+    let watched = connection.filter(|_| !session.is_http2());
+    let _watching = watched.map(|connection| connection.watch.begin());
+    // Whatever it says, it is over: with its body read, nothing else is waited for.
+    let _ = session.as_downstream_mut().read_body_or_idle(true).await;
 }
 
 pub(super) fn declared_length(session: &Session) -> Option<usize> {

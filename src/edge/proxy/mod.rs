@@ -16,6 +16,8 @@ mod exchange;
 mod forward;
 mod forwarded;
 mod h2;
+mod h2_floods;
+mod h2_frames;
 mod head;
 mod limits;
 mod listener;
@@ -37,6 +39,7 @@ pub mod tls;
 mod trusted;
 mod tunnel;
 mod upload;
+mod watch;
 mod wire;
 mod workers;
 

@@ -24,6 +24,7 @@ use crate::{
     decision::{Denial, Route},
     domain::{Reason, Subject},
     edge::respond,
+    rules::limit::ClientKey,
     state::upstream::{Failure, HashBy, Pair, Server, Transport, hash_of},
 };
 
@@ -69,7 +70,8 @@ impl Doorman {
         let Verdict::Forward(permitted) = &exchange.verdict else { return Err(Reason::Internal) };
         let pool = &permitted.route.pool;
         if exchange.place.is_none() {
-            exchange.place = pool.enter().await;
+            let client = exchange.client.map_or(ClientKey::OPERATOR, ClientKey::of);
+            exchange.place = pool.enter(client).await;
         }
         if exchange.place.is_none() {
             return Err(Reason::UpstreamBusy);

@@ -1,6 +1,7 @@
 //! What the accept loop and the hooks share, and what a reload may change of it.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,7 +18,7 @@ use super::{
     Settings,
     door::{Doors, NextTls, watch_certificates},
     exchange::Exchange,
-    limits::Refusal,
+    limits::{Refusal, RequestPlace, Requests},
     live::Lifelines,
     settings::Listen,
     trusted::TrustedHeaders,
@@ -55,6 +56,10 @@ pub struct Tunables {
     pub connections_max: usize,
     /// See [`Settings::connections_per_address`].
     pub connections_per_address: usize,
+    /// See [`Settings::requests_per_address`].
+    pub requests_per_address: usize,
+    /// See [`Settings::requests_per_connection`].
+    pub requests_per_connection: u32,
     /// See [`Settings::drain_timeout`].
     pub drain_timeout: Duration,
     /// Whether requests are logged.
@@ -76,6 +81,8 @@ impl Tunables {
             body_total_timeout: settings.body_total_timeout,
             connections_max: settings.connections_max,
             connections_per_address: settings.connections_per_address,
+            requests_per_address: settings.requests_per_address,
+            requests_per_connection: settings.requests_per_connection,
             drain_timeout: settings.drain_timeout,
             access_log,
         }
@@ -113,6 +120,7 @@ pub struct Shared {
     connections_active: IntGauge,
     connections_tunnel: IntGauge,
     lifelines: Lifelines<Exchange>,
+    requests: Arc<Requests>,
     tunables: ArcSwap<Tunables>,
     connections_borne: usize,
     doors: Doors,
@@ -141,6 +149,7 @@ impl Shared {
             connections_active: metrics.connections.with_label_values(&["active"]),
             connections_tunnel: metrics.connections.with_label_values(&["tunnel"]),
             lifelines: Lifelines::default(),
+            requests: Arc::default(),
             means,
             tunables: ArcSwap::from_pointee(tunables),
             connections_borne,
@@ -220,6 +229,11 @@ impl Shared {
 
     pub(super) fn tunnel_begun(&self) -> Gauged<'_> {
         Gauged::up(&self.connections_tunnel)
+    }
+
+    /// A place for one more request of a client that may have several in flight; `None` when it has as many as it may.
+    pub(super) fn enter_request(&self, client: IpAddr) -> Option<RequestPlace> {
+        self.requests.enter(client, self.tunables().requests_per_address)
     }
 
     pub(super) const fn lifelines(&self) -> &Lifelines<Exchange> {

@@ -22,6 +22,8 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
+use super::watch::{Watch, Watched};
+
 /// What is gathered before it is sent: a head and a short body go in one segment, or one TLS record.
 const GATHERED_BYTES_MAX: usize = 1460;
 
@@ -57,21 +59,21 @@ macro_rules! writes_through {
 pub(super) use writes_through;
 
 /// A connection in the clear.
-pub(super) fn plain(stream: TcpStream) -> Stream {
+pub(super) fn plain(stream: TcpStream, watch: Watch) -> Stream {
     let fd = stream.as_raw_fd();
-    Box::new(Wire::new(stream, fd))
+    Box::new(Wire::new(stream, fd, watch))
 }
 
 /// A connection behind TLS.
-pub(super) fn over_tls(stream: TlsStream<TcpStream>) -> Stream {
+pub(super) fn over_tls(stream: TlsStream<TcpStream>, watch: Watch) -> Stream {
     let fd = stream.get_ref().0.as_raw_fd();
-    Box::new(Wire::new(stream, fd))
+    Box::new(Wire::new(stream, fd, watch))
 }
 
 /// A connection in the clear of which `read` was read already.
-pub(super) fn with_bytes_put_back(stream: TcpStream, read: BytesMut) -> Stream {
+pub(super) fn with_bytes_put_back(stream: TcpStream, read: BytesMut, watch: Watch) -> Stream {
     let fd = stream.as_raw_fd();
-    Box::new(Wire::new(Prefixed { read, stream }, fd))
+    Box::new(Wire::new(Prefixed { read, stream }, fd, watch))
 }
 
 /// A stream that gathers small writes until it is flushed, or somebody waits for the client: what an answer begins with
@@ -83,12 +85,13 @@ pub(super) fn with_bytes_put_back(stream: TcpStream, read: BytesMut) -> Stream {
 struct Wire<S: AsyncWrite + Unpin> {
     stream: S,
     gathered: BytesMut,
+    watched: Watched,
     fd: RawFd,
 }
 
 impl<S: AsyncWrite + Unpin> Wire<S> {
-    fn new(stream: S, fd: RawFd) -> Self {
-        Self { stream, gathered: BytesMut::new(), fd }
+    fn new(stream: S, fd: RawFd, watch: Watch) -> Self {
+        Self { stream, gathered: BytesMut::new(), watched: Watched::new(watch), fd }
     }
 }
 
@@ -123,7 +126,8 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let wire = &mut *self;
+        let read = wire.watched.poll_read(&mut wire.stream, cx, buffer);
         if read.is_pending() {
             // Who waits for the client, if only for its end, has nothing more to write for now.
             if let Poll::Ready(Err(error)) = self.as_mut().poll_flush(cx) {
@@ -274,7 +278,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_gathered_goes_when_the_client_is_waited_for() {
         let narrow = Narrow(3, Arc::default());
-        let mut wire = Wire::new(narrow.clone(), 0);
+        let mut wire = Wire::new(narrow.clone(), 0, Watch::default());
         wire.write_all(b"part").await.unwrap();
         let mut rest = [0];
         tokio::select! {
@@ -290,7 +294,7 @@ mod tests {
         let large: Vec<u8> = (0..5000_u32).map(|at| at.to_le_bytes()[0]).collect();
         for (width, sent) in [(usize::MAX, 2), (1000, 7), (7, 717)] {
             let narrow = Narrow(width, Arc::default());
-            let mut wire = Wire::new(narrow.clone(), 0);
+            let mut wire = Wire::new(narrow.clone(), 0, Watch::default());
             wire.write_all(b"head ").await.unwrap();
             wire.write_all(b"body").await.unwrap();
             assert!(narrow.1.lock().unwrap().is_empty());

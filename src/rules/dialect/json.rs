@@ -11,6 +11,7 @@ use serde::{
 };
 use serde_json::{Map, Number, Value, map::Entry};
 use thiserror::Error;
+use zeroize::Zeroize;
 
 /// Objects and arrays that may stand inside each other, the outermost one counted. The bound is
 /// `serde_json`'s own, and keeps both the reading and the dropping of a value off the stack's end.
@@ -125,15 +126,58 @@ impl<'de> Visitor<'de> for Strict {
     }
 }
 
-fn distinct_members<'de, A: MapAccess<'de>>(mut access: A) -> Result<Map<String, Value>, A::Error> {
+fn distinct_members<'de, A: MapAccess<'de>>(access: A) -> Result<Map<String, Value>, A::Error> {
     let mut members = Map::new();
+    let filled = fill(&mut members, access);
+    if filled.is_err() {
+        // What was read until then may be a password.
+        members.values_mut().for_each(wipe);
+    }
+    filled.map(|()| members)
+}
+
+fn fill<'de, A: MapAccess<'de>>(members: &mut Map<String, Value>, mut access: A) -> Result<(), A::Error> {
     while let Some(name) = access.next_key::<String>()? {
         match members.entry(name) {
             Entry::Vacant(vacant) => vacant.insert(access.next_value_seed(Strict)?),
             Entry::Occupied(_) => return Err(A::Error::custom("a duplicated member")),
         };
     }
-    Ok(members)
+    Ok(())
+}
+
+/// Overwrites every string in a value.
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// A request's body that may hold a password: what its members say is wiped when this is dropped. Without `Debug`.
+pub struct SecretObject(Result<Map<String, Value>, NotJson>);
+
+impl SecretObject {
+    /// Reads one JSON object, see [`parse_object`].
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Self {
+        Self(parse_object(bytes))
+    }
+
+    /// The object, if the bytes were one.
+    pub const fn members(&self) -> &Result<Map<String, Value>, NotJson> {
+        &self.0
+    }
+}
+
+impl Drop for SecretObject {
+    fn drop(&mut self) {
+        if let Ok(members) = &mut self.0 {
+            members.values_mut().for_each(wipe);
+        }
+    }
 }
 
 #[cfg(test)]

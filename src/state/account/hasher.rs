@@ -1,7 +1,7 @@
-//! Password hashing off the proxy's threads: a pool of its own, bounded in threads and in waiting.
+//! Password hashing off the proxy's threads: a pool of its own, bounded in threads and in waiting. Clients take turns:
+//! see [`FairQueue`].
 
 use std::{
-    collections::VecDeque,
     fmt, io,
     num::NonZeroUsize,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -14,7 +14,10 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::password::{self, PasswordError, PasswordHash};
-use crate::domain::{Clock, Secret};
+use crate::{
+    domain::{Clock, Secret},
+    rules::limit::{ClientKey, FairQueue, Joined, Ticket},
+};
 
 /// Work that waits for a thread, at most, unless the settings say otherwise.
 const QUEUE_MAX: usize = 256;
@@ -41,7 +44,7 @@ pub type Observer = Arc<dyn Fn(Duration) + Send + Sync>;
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum HasherError {
-    /// The queue is full: try again later.
+    /// The queue is full, or the client has its share of it: try again later.
     #[error("too many passwords are waiting to be hashed")]
     Busy,
     /// The hash panicked, or the pool ended.
@@ -64,9 +67,8 @@ impl Hasher {
     /// When the system gives no more threads.
     pub fn start(settings: Settings, clock: Arc<dyn Clock>, observer: Observer) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue { jobs: VecDeque::with_capacity(settings.queue_max), idle: 0, open: true }),
+            queue: Mutex::new(Queue { jobs: FairQueue::new(settings.queue_max), idle: 0, open: true }),
             ready: Condvar::new(),
-            queue_max: settings.queue_max,
             clock,
             observer,
         });
@@ -78,19 +80,31 @@ impl Hasher {
         Ok(hasher)
     }
 
-    /// Whether `password` is the one of `hash`. For an unknown account pass `None`: the answer is
-    /// false after the same time.
-    pub async fn verify(&self, password: Secret, hash: Option<PasswordHash>) -> Result<bool, HasherError> {
+    /// Whether `password` is the one of `hash`, as soon as it is the turn of `client`. For an unknown account pass
+    /// `None`: the answer is false after the same time.
+    ///
+    /// `attempt` is called then, on the thread that hashes. It is given what hashes, and may leave that alone. Dropping
+    /// the future before takes the work out of the queue.
+    ///
+    /// # Errors
+    /// [`HasherError::Busy`] when there is no place in the queue, or another client took it.
+    pub async fn verify<T: Send + 'static>(
+        &self,
+        client: ClientKey,
+        password: Secret,
+        hash: Option<PasswordHash>,
+        attempt: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
+    ) -> Result<T, HasherError> {
         if password::check(&password).is_err() {
-            return Ok(false);
+            return Ok(attempt(&|| false));
         }
-        self.run(move || password::verify(&password, hash.as_ref())).await
+        self.run(client, move |shared| attempt(&|| shared.timed(|| password::verify(&password, hash.as_ref())))).await
     }
 
-    /// Hashes a new password.
-    pub async fn hash(&self, password: Secret) -> Result<PasswordHash, HasherError> {
+    /// Hashes a new password, as soon as it is the turn of `client`.
+    pub async fn hash(&self, client: ClientKey, password: Secret) -> Result<PasswordHash, HasherError> {
         password::check(&password)?;
-        Ok(self.run(move || password::hash(&password)).await??)
+        Ok(self.run(client, move |shared| shared.timed(|| password::hash(&password))).await??)
     }
 
     /// Hashes that wait for a thread now.
@@ -99,19 +113,33 @@ impl Hasher {
         self.shared.lock().jobs.len()
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, HasherError> {
+    async fn run<T: Send + 'static>(
+        &self,
+        client: ClientKey,
+        work: impl FnOnce(&Shared) -> T + Send + 'static,
+    ) -> Result<T, HasherError> {
         let (reply, answer) = oneshot::channel();
-        let shared = Arc::clone(&self.shared);
-        self.shared.submit(Box::new(move || {
-            // Whoever asked may have gone: a client that hung up costs no hash.
-            if !reply.is_closed() {
-                let started = shared.clock.instant();
-                let result = work();
-                (shared.observer)(shared.clock.instant().saturating_duration_since(started));
-                let _gone = reply.send(result);
-            }
-        }))?;
-        answer.await.map_err(|_| HasherError::Failed)
+        let job: Job = Box::new(move |fate| match fate {
+            // Who asked may have left since this job was taken out of the queue.
+            Fate::Run(shared) if !reply.is_closed() => drop(reply.send(Ok(work(shared)))),
+            Fate::Run(_) => {}
+            Fate::Displaced => drop(reply.send(Err(HasherError::Busy))),
+        });
+        let _place = Place { shared: &self.shared, ticket: self.shared.submit(client, job)? };
+        answer.await.unwrap_or(Err(HasherError::Failed))
+    }
+}
+
+/// A job's place in the queue: a client that leaves takes it along.
+struct Place<'h> {
+    shared: &'h Shared,
+    ticket: Ticket,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let abandoned = self.shared.lock().jobs.remove(&self.ticket);
+        drop(abandoned);
     }
 }
 
@@ -120,7 +148,7 @@ impl Drop for Hasher {
         let mut queue = self.shared.lock();
         queue.open = false;
         // Outside the lock: a job's end wakes the task that waits for it.
-        let abandoned = std::mem::take(&mut queue.jobs);
+        let abandoned = queue.jobs.drain();
         drop(queue);
         drop(abandoned);
         self.shared.ready.notify_all();
@@ -133,10 +161,18 @@ impl fmt::Debug for Hasher {
     }
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce(Fate<'_>) + Send>;
+
+/// What becomes of a job.
+enum Fate<'s> {
+    /// It is its turn.
+    Run(&'s Shared),
+    /// Another client has its place.
+    Displaced,
+}
 
 struct Queue {
-    jobs: VecDeque<Job>,
+    jobs: FairQueue<Job>,
     /// Threads that wait for a job: what they are about to take does not count as waiting.
     idle: usize,
     open: bool,
@@ -145,34 +181,43 @@ struct Queue {
 struct Shared {
     queue: Mutex<Queue>,
     ready: Condvar,
-    queue_max: usize,
     clock: Arc<dyn Clock>,
     observer: Observer,
 }
 
 impl Shared {
-    fn submit(&self, job: Job) -> Result<(), HasherError> {
+    fn submit(&self, client: ClientKey, job: Job) -> Result<Ticket, HasherError> {
         let mut queue = self.lock();
-        if queue.jobs.len() >= self.queue_max + queue.idle {
-            return Err(HasherError::Busy);
-        }
-        queue.jobs.push_back(job);
+        let idle = queue.idle;
+        let joined = queue.jobs.push(client, job, idle).map_err(|_| HasherError::Busy);
         drop(queue);
+        let Joined { ticket, displaced } = joined?;
         self.ready.notify_one();
-        Ok(())
+        if let Some(displaced) = displaced {
+            displaced(Fate::Displaced);
+        }
+        Ok(ticket)
+    }
+
+    /// Does the work, and tells the observer how long it took.
+    fn timed<T>(&self, work: impl FnOnce() -> T) -> T {
+        let started = self.clock.instant();
+        let done = work();
+        (self.observer)(self.clock.instant().saturating_duration_since(started));
+        done
     }
 
     fn work(&self) {
         while let Some(job) = self.next() {
             // A job that panics drops its reply, which its caller sees; the thread goes on.
-            let _panicked = catch_unwind(AssertUnwindSafe(job));
+            let _panicked = catch_unwind(AssertUnwindSafe(|| job(Fate::Run(self))));
         }
     }
 
     fn next(&self) -> Option<Job> {
         let mut queue = self.lock();
         loop {
-            if let Some(job) = queue.jobs.pop_front() {
+            if let Some(job) = queue.jobs.pop() {
                 return Some(job);
             }
             if !queue.open {
@@ -201,6 +246,17 @@ mod tests {
     use super::*;
     use crate::domain::SystemClock;
 
+    const CLIENT: ClientKey = ClientKey::OPERATOR;
+
+    /// A wrong guess by a client.
+    async fn guess(hasher: &Hasher, client: ClientKey) -> Result<bool, HasherError> {
+        hasher.verify(client, "1234".into(), None, |verify| verify()).await
+    }
+
+    fn client(last: u8) -> ClientKey {
+        ClientKey::of([192, 0, 2, last].into())
+    }
+
     fn hasher(queue_max: usize) -> Hasher {
         let settings = Settings { threads: NonZeroUsize::MIN, queue_max };
         Hasher::start(settings, Arc::new(SystemClock), Arc::new(|_| {})).unwrap()
@@ -212,11 +268,11 @@ mod tests {
         let (started, running) = mpsc::channel();
         let working = Arc::clone(hasher);
         let task = tokio::spawn(async move {
-            let work = move || {
+            let work = move |_: &Shared| {
                 started.send(()).unwrap();
                 let _released = released.recv();
             };
-            working.run(work).await
+            working.run(CLIENT, work).await
         });
         tokio::task::block_in_place(|| running.recv().unwrap());
         (hold, task)
@@ -230,11 +286,14 @@ mod tests {
             count.fetch_add(1, Ordering::Relaxed);
         });
         let hasher = Hasher::start(Settings::default(), Arc::new(SystemClock), observer).unwrap();
-        let hash = hasher.hash("1234".into()).await.unwrap();
-        assert!(hasher.verify("1234".into(), Some(hash.clone())).await.unwrap());
-        assert!(!hasher.verify("4321".into(), Some(hash)).await.unwrap());
-        assert!(!hasher.verify("1234".into(), None).await.unwrap());
-        assert_eq!(hasher.hash("".into()).await, Err(HasherError::Refused(PasswordError::Empty)));
+        let hash = hasher.hash(CLIENT, "1234".into()).await.unwrap();
+        let verify =
+            async |password: &str, hash| hasher.verify(CLIENT, password.into(), hash, |verify| verify()).await.unwrap();
+        assert!(verify("1234", Some(hash.clone())).await);
+        assert!(!verify("4321", Some(hash.clone())).await);
+        assert!(!verify("1234", None).await);
+        assert!(!verify(&"x".repeat(password::PASSWORD_BYTES_MAX + 1), Some(hash)).await, "not hashed at all");
+        assert_eq!(hasher.hash(CLIENT, "".into()).await, Err(HasherError::Refused(PasswordError::Empty)));
         assert_eq!(seen.load(Ordering::Relaxed), 4);
     }
 
@@ -243,10 +302,10 @@ mod tests {
         let hasher = Arc::new(hasher(1));
         let (hold, occupied) = occupy(&hasher);
         let waiting = Arc::clone(&hasher);
-        let mut waits = Box::pin(async move { waiting.verify("1234".into(), None).await });
+        let mut waits = Box::pin(async move { guess(&waiting, CLIENT).await });
         assert!(futures_poll(&mut waits).is_pending());
         assert_eq!(hasher.queue_len(), 1);
-        assert_eq!(hasher.verify("1234".into(), None).await, Err(HasherError::Busy));
+        assert_eq!(guess(&hasher, CLIENT).await, Err(HasherError::Busy));
         drop(hold);
         occupied.await.unwrap().unwrap();
         assert_eq!(waits.await, Ok(false));
@@ -259,27 +318,52 @@ mod tests {
         let (hold, occupied) = occupy(&hasher);
         let ran = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&ran);
-        let mut gone = Box::pin(hasher.run(move || count.fetch_add(1, Ordering::Relaxed)));
+        let mut gone = Box::pin(hasher.run(CLIENT, move |_| count.fetch_add(1, Ordering::Relaxed)));
         assert!(futures_poll(&mut gone).is_pending());
         drop(gone);
+        assert_eq!(hasher.queue_len(), 0, "its place is free at once");
         drop(hold);
         occupied.await.unwrap().unwrap();
-        hasher.run(|| ()).await.unwrap();
+        hasher.run(CLIENT, |_| ()).await.unwrap();
         assert_eq!(ran.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_floods_the_queue_waits_behind_everybody_else() {
+        let hasher = Arc::new(hasher(8));
+        let (hold, occupied) = occupy(&hasher);
+        let order = Arc::new(Mutex::new(vec![]));
+        let ask = |who: u8| {
+            let (hasher, order) = (Arc::clone(&hasher), Arc::clone(&order));
+            Box::pin(async move { hasher.run(client(who), move |_| order.lock().unwrap().push(who)).await })
+        };
+        let mut flood: Vec<_> = (0..8).map(|_| ask(1)).collect();
+        assert!(flood.iter_mut().all(|asked| futures_poll(asked).is_pending()));
+        assert_eq!(ask(1).await, Err(HasherError::Busy));
+        let mut others = [ask(2), ask(3)];
+        assert!(others.iter_mut().all(|asked| futures_poll(asked).is_pending()), "room is made for them");
+        assert_eq!(flood.pop().unwrap().await, Err(HasherError::Busy));
+        assert_eq!(flood.pop().unwrap().await, Err(HasherError::Busy));
+        drop(hold);
+        occupied.await.unwrap().unwrap();
+        for asked in flood.into_iter().chain(others) {
+            asked.await.unwrap();
+        }
+        assert_eq!(order.lock().unwrap()[..3], [1, 2, 3]);
     }
 
     #[tokio::test]
     async fn a_panic_fails_one_job_only() {
         let hasher = hasher(8);
-        assert_eq!(hasher.run(|| panic!("one job's")).await, Err::<(), _>(HasherError::Failed));
-        assert_eq!(hasher.run(|| 7).await, Ok(7));
+        assert_eq!(hasher.run(CLIENT, |_| panic!("one job's")).await, Err::<(), _>(HasherError::Failed));
+        assert_eq!(hasher.run(CLIENT, |_| 7).await, Ok(7));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn dropping_it_ends_its_threads() {
         let hasher = hasher(8);
         let shared: Weak<Shared> = Arc::downgrade(&hasher.shared);
-        hasher.run(|| ()).await.unwrap();
+        hasher.run(CLIENT, |_| ()).await.unwrap();
         drop(hasher);
         while shared.strong_count() > 0 {
             tokio::task::yield_now().await;

@@ -25,6 +25,7 @@ mod pool;
 mod probe;
 mod server;
 mod settings;
+mod share;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -38,6 +39,7 @@ pub use server::{Server, Turn};
 pub use settings::{
     Balance, Eject, HashBy, Health, HttpVersion, Probe, RETRIES_MAX, ServerSettings, Settings, Timeouts,
 };
+pub use share::Share;
 pub use tls::{Identity, TlsError, TlsSettings, check_system, install_provider};
 pub use watch::{look_up, watch};
 pub use witness::Pair;

@@ -1,48 +1,65 @@
 //! How many requests a pool takes at once: so many in flight, so many that wait for one of them to end.
+//!
+//! A client takes every place that is free. While others wait, those who wait take turns, and a client that has more than
+//! its share of the places gets none of those that become free.
 
 use std::{
-    pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::timeout};
+use tokio::{sync::oneshot, time::timeout};
 
-/// The places of a pool. Taking and leaving one is an atomic step each while there are any free.
+use super::share::{Counts, Share};
+use crate::rules::limit::{ClientKey, FairQueue, Joined, Ticket};
+
+/// The places of a pool. Taking and leaving one is a few atomic steps while there are any free and nobody waits.
 #[derive(Debug)]
 pub(super) struct Places {
     taken: AtomicUsize,
     taken_max: usize,
+    /// As many as stand in the queue, or are about to.
     waiting: AtomicUsize,
-    waiting_max: usize,
-    left: Notify,
+    queue: Mutex<FairQueue<oneshot::Sender<Place>>>,
+    share: Share,
+    counts: Counts,
 }
 
 /// The right to have a request in flight; it ends when this is dropped.
 #[derive(Debug)]
-pub struct Place(Arc<Places>);
+pub struct Place {
+    places: Arc<Places>,
+    client: ClientKey,
+}
 
 impl Places {
-    pub(super) fn new(taken_max: usize, waiting_max: usize) -> Arc<Self> {
+    pub(super) fn new(taken_max: usize, waiting_max: usize, share: Share) -> Arc<Self> {
         Arc::new(Self {
             taken: AtomicUsize::new(0),
             taken_max,
             waiting: AtomicUsize::new(0),
-            waiting_max,
-            left: Notify::new(),
+            queue: Mutex::new(FairQueue::new(waiting_max)),
+            share,
+            counts: Counts::new(),
         })
     }
 
-    /// A place, when one is free within `patience`; `None` at once where too many wait already.
-    pub(super) async fn take(self: &Arc<Self>, patience: Duration) -> Option<Place> {
-        if let Some(place) = self.try_take() {
-            return Some(place);
+    /// A place for `client`, when one is free within `patience`; `None` at once where too many wait already.
+    pub(super) async fn take(self: &Arc<Self>, client: ClientKey, patience: Duration) -> Option<Place> {
+        // Clients that are not told apart have one turn.
+        let client = if self.share.is_all() { ClientKey::OPERATOR } else { client };
+        // Who comes later goes behind those who wait.
+        if self.waiting.load(Ordering::SeqCst) == 0 && self.reserve() {
+            return Some(self.place(client));
         }
-        let _waiting = Waiting::enter(self)?;
-        timeout(patience, self.wait()).await.ok()
+        let (give, given) = oneshot::channel();
+        let _waiting = Waiting::join(self, client, give)?;
+        // A place may have become free before this waited.
+        self.hand_out();
+        timeout(patience, given).await.ok()?.ok()
     }
 
     /// Requests in flight.
@@ -50,49 +67,84 @@ impl Places {
         self.taken.load(Ordering::Relaxed)
     }
 
-    async fn wait(self: &Arc<Self>) -> Place {
-        loop {
-            // Listens before it looks, so that no place is left in between unseen.
-            let mut left = pin!(self.left.notified());
-            left.as_mut().enable();
-            if let Some(place) = self.try_take() {
-                return place;
-            }
-            left.await;
+    /// Makes one place taken, if there is one.
+    fn reserve(&self) -> bool {
+        // In one order with `waiting`: who leaves sees who waits, or who waits sees the place.
+        let more = |taken: usize| (taken < self.taken_max).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
+    }
+
+    fn place(self: &Arc<Self>, client: ClientKey) -> Place {
+        if !self.share.is_all() {
+            self.counts.add(client);
+        }
+        Place { places: Arc::clone(self), client }
+    }
+
+    /// Gives free places to those who wait.
+    fn hand_out(self: &Arc<Self>) {
+        while let Some((client, give)) = self.next() {
+            // One that has just gone leaves its place to the next.
+            drop(give.send(self.place(client)));
         }
     }
 
-    fn try_take(self: &Arc<Self>) -> Option<Place> {
-        // In one order with `waiting`: who leaves sees who waits, or who waits sees the place.
-        let more = |taken: usize| (taken < self.taken_max).then_some(taken + 1);
-        let taken = self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more);
-        taken.ok().map(|_| Place(Arc::clone(self)))
+    /// Who gets a place that is free; it is taken then.
+    fn next(&self) -> Option<(ClientKey, oneshot::Sender<Place>)> {
+        let mut queue = self.queue();
+        if queue.is_empty() || !self.reserve() {
+            return None;
+        }
+        let most = self.share.part_of(self.taken_max);
+        let below = |client: ClientKey| self.counts.of(client) < most;
+        let next = if self.share.is_all() { queue.pop_client(|_| true) } else { queue.pop_client(below) };
+        // Only those wait who have more than their share: then they wait for nobody else.
+        next.or_else(|| queue.pop_client(|_| true))
+    }
+
+    fn queue(&self) -> MutexGuard<'_, FairQueue<oneshot::Sender<Place>>> {
+        // Nothing under the lock leaves the queue half changed.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Ordering::SeqCst);
-        if self.0.waiting.load(Ordering::SeqCst) > 0 {
-            self.0.left.notify_one();
+        let places = &self.places;
+        if !places.share.is_all() {
+            places.counts.take(self.client);
+        }
+        places.taken.fetch_sub(1, Ordering::SeqCst);
+        if places.waiting.load(Ordering::SeqCst) > 0 {
+            places.hand_out();
         }
     }
 }
 
 /// Somebody who waits, counted.
-struct Waiting<'p>(&'p Places);
+struct Waiting<'p> {
+    places: &'p Arc<Places>,
+    ticket: Option<Ticket>,
+}
 
 impl<'p> Waiting<'p> {
-    fn enter(places: &'p Places) -> Option<Self> {
-        let more = |waiting: usize| (waiting < places.waiting_max).then_some(waiting + 1);
-        let entered = places.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more);
-        entered.ok().map(|_| Self(places))
+    fn join(places: &'p Arc<Places>, client: ClientKey, give: oneshot::Sender<Place>) -> Option<Self> {
+        places.waiting.fetch_add(1, Ordering::SeqCst);
+        let mut waiting = Self { places, ticket: None };
+        let joined = places.queue().push(client, give, 0);
+        // Who is displaced is told by losing what it waits for, outside of the lock.
+        let Joined { ticket, displaced } = joined.ok()?;
+        drop(displaced);
+        waiting.ticket = Some(ticket);
+        Some(waiting)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+        let left = self.ticket.take().and_then(|ticket| self.places.queue().remove(&ticket));
+        drop(left);
+        self.places.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -101,18 +153,23 @@ mod tests {
     use super::*;
 
     const LONG: Duration = Duration::from_secs(60);
+    const ONE: ClientKey = ClientKey::OPERATOR;
+
+    fn client(last: u8) -> ClientKey {
+        ClientKey::of([192, 0, 2, last].into())
+    }
 
     #[tokio::test(start_paused = true)]
     async fn who_finds_no_place_waits_for_one_and_who_finds_too_many_waiting_goes() {
-        let places = Places::new(1, 1);
-        let first = places.take(LONG).await.unwrap();
-        let (waits, too_many) = tokio::join!(places.take(Duration::from_secs(1)), places.take(LONG));
+        let places = Places::new(1, 1, Share::HALF);
+        let first = places.take(ONE, LONG).await.unwrap();
+        let (waits, too_many) = tokio::join!(places.take(ONE, Duration::from_secs(1)), places.take(ONE, LONG));
         assert!(waits.is_none() && too_many.is_none());
         let leaves = async {
             tokio::task::yield_now().await;
             drop(first);
         };
-        let (waited, ()) = tokio::join!(places.take(LONG), leaves);
+        let (waited, ()) = tokio::join!(places.take(ONE, LONG), leaves);
         assert_eq!((waited.is_some(), places.taken()), (true, 1));
         drop(waited);
         assert_eq!((places.taken(), places.waiting.load(Ordering::SeqCst)), (0, 0));
@@ -120,32 +177,86 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_gives_up_waiting_takes_nothing_away() {
-        let places = Places::new(1, 2);
-        let first = places.take(LONG).await.unwrap();
+        let places = Places::new(1, 2, Share::HALF);
+        let first = places.take(ONE, LONG).await.unwrap();
         {
-            let mut gives_up = std::pin::pin!(places.take(LONG));
+            let mut gives_up = std::pin::pin!(places.take(ONE, LONG));
             assert!(futures_util::poll!(&mut gives_up).is_pending());
+            // It is given the place, and goes before it knows.
+            drop(first);
+        }
+        assert_eq!(places.taken(), 0);
+        assert!(places.take(ONE, LONG).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_client_alone_has_every_place_and_while_another_waits_no_more_than_its_share() {
+        let places = Places::new(4, 8, Share::HALF);
+        let mut held = vec![];
+        for _ in 0..4 {
+            held.push(places.take(client(1), LONG).await.unwrap());
+        }
+        let mut flood: Vec<_> = (0..8).map(|_| Box::pin(places.take(client(1), LONG))).collect();
+        for waits in &mut flood {
+            assert!(futures_util::poll!(waits).is_pending());
+        }
+        // Another makes its way past all of them, though the queue was full.
+        let mut others: Vec<_> = (0..2).map(|_| Box::pin(places.take(client(2), LONG))).collect();
+        for waits in &mut others {
+            assert!(futures_util::poll!(waits).is_pending());
+        }
+        drop((held.pop(), held.pop()));
+        for waits in others {
+            held.push(waits.await.expect("each place that became free"));
+        }
+        // Nobody else waits: all of the pool is the first one's again.
+        held.clear();
+        let mut served = vec![];
+        for waits in flood {
+            served.extend(waits.await);
+            if served.len() == 4 {
+                break;
+            }
+        }
+        assert_eq!((served.len(), places.taken()), (4, 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_shares_clients_are_not_told_apart() {
+        let places = Places::new(1, 2, Share::ALL);
+        let first = places.take(client(1), LONG).await.unwrap();
+        let mut waits = [1, 2].map(|who| Box::pin(places.take(client(who), LONG)));
+        for waits in &mut waits {
+            assert!(futures_util::poll!(waits).is_pending());
         }
         drop(first);
-        assert!(places.take(LONG).await.is_some());
+        let [one, mut other] = waits;
+        assert!(futures_util::poll!(&mut other).is_pending());
+        assert!(one.await.is_some());
+        assert!(other.await.is_some());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn no_place_is_lost_or_made_up_among_many() {
-        let places = Places::new(3, 1000);
-        let users = (0..64).map(|_| {
-            let places = Arc::clone(&places);
-            tokio::spawn(async move {
-                for _ in 0..200 {
-                    let _place = places.take(LONG).await.expect("a place within a minute");
-                    assert!(places.taken() <= 3);
-                    tokio::task::yield_now().await;
-                }
-            })
-        });
-        for user in users.collect::<Vec<_>>() {
-            user.await.unwrap();
+        for share in [Share::ALL, Share::HALF] {
+            let places = Places::new(3, 1000, share);
+            let users = (0..64_u8).map(|user| {
+                let places = Arc::clone(&places);
+                tokio::spawn(async move {
+                    for _ in 0..200 {
+                        // Some give up at once, perhaps with a place in their hands.
+                        let patience = if user % 4 == 0 { Duration::ZERO } else { LONG };
+                        let place = places.take(client(user % 8), patience).await;
+                        assert!(place.is_some() || patience.is_zero(), "a place within a minute");
+                        assert!(places.taken() <= 3);
+                        tokio::task::yield_now().await;
+                    }
+                })
+            });
+            for user in users.collect::<Vec<_>>() {
+                user.await.unwrap();
+            }
+            assert_eq!((places.taken(), places.waiting.load(Ordering::SeqCst), places.queue().len()), (0, 0, 0));
         }
-        assert_eq!(places.taken(), 0);
     }
 }

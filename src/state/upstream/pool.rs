@@ -28,7 +28,7 @@ use super::{
     settings::{Balance, HashBy, ServerSettings, Settings},
     tls::{Tls, TlsError},
 };
-use crate::observe::metrics::UpstreamMetrics;
+use crate::{observe::metrics::UpstreamMetrics, rules::limit::ClientKey};
 
 pub use super::breaker::Failure;
 
@@ -89,7 +89,7 @@ impl Pool {
         }
         let kind = Kind { group: GROUPS.fetch_add(1, Ordering::Relaxed), epoch: Arc::new(Epoch::default()), tls };
         let pool = Self {
-            places: Places::new(settings.connections_max, settings.pending_max),
+            places: Places::new(settings.connections_max, settings.pending_max, settings.share_per_address),
             servers: ArcSwap::default(),
             next: AtomicUsize::new(0),
             budget: Budget::default(),
@@ -166,10 +166,10 @@ impl Pool {
         self.servers.load().all.iter().any(|server| other(server) && server.is_available(now))
     }
 
-    /// A place for a request, within `timeouts.connect`; `None` when the pool is full.
-    pub async fn enter(&self) -> Option<Place> {
+    /// A place for a request of `client`, within `timeouts.connect`; `None` when the pool is full.
+    pub async fn enter(&self, client: ClientKey) -> Option<Place> {
         self.budget.deposit();
-        self.places.take(self.settings.timeouts.connect).await
+        self.places.take(client, self.settings.timeouts.connect).await
     }
 
     /// Whether a request may be sent again; it is counted then.

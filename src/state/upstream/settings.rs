@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderName, StatusCode, uri::PathAndQuery};
 
-use super::tls::TlsSettings;
+use super::{share::Share, tls::TlsSettings};
 
 /// Further attempts for one request, at most.
 pub const RETRIES_MAX: u32 = 5;
@@ -33,6 +33,9 @@ pub struct Settings {
     pub connections_max: usize,
     /// Requests that may wait for one of those to end; default 1024.
     pub pending_max: usize,
+    /// What one client (an address; of IPv6 a network of 48 bits) has of `connections_max` at most while others wait;
+    /// default a half.
+    pub share_per_address: Share,
     /// How TLS is spoken with them; `None` for cleartext.
     pub tls: Option<TlsSettings>,
     /// What is spoken with them; default HTTP/1.1.
@@ -60,6 +63,7 @@ impl Settings {
             timeouts: Timeouts::default(),
             connections_max: 4096,
             pending_max: 1024,
+            share_per_address: Share::HALF,
             tls: None,
             http: HttpVersion::One,
             preserve_header_case: false,

@@ -7,12 +7,15 @@ use http::{Request, StatusCode};
 use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 
 use super::curl::Curl;
-use crate::support::{Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, get, wait_until_async};
+use crate::support::{Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, get, wait_until, wait_until_async};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const DATA: u8 = 0;
+const PRIORITY: u8 = 2;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const CONTINUATION: u8 = 9;
@@ -185,13 +188,30 @@ fn floods_end_the_connection() {
     let entry = [&b"\x40\x01x\x7f\x81\x1f"[..], &[b'a'; 4096]].concat();
     let bomb = [&entry[..], &vec![0xbe; 12_000]].concat();
     let bomb = frame(HEADERS, END_STREAM | END_HEADERS, 1, &[&head()[..], &bomb].concat());
-    for (name, flood) in [("resets", resets), ("continuations", continuations)] {
+    // A megabyte of each, in which there is no request.
+    let many = |frame: Vec<u8>| frame.repeat((1 << 20) / frame.len());
+    let window_update = frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes());
+    let opened_stream = frame(HEADERS, END_HEADERS, 1, &head());
+    for (name, flood) in [
+        ("resets", resets),
+        ("continuations", continuations),
+        ("settings", many(frame(SETTINGS, 0, 0, b""))),
+        ("acknowledged settings", many(frame(SETTINGS, 1, 0, b""))),
+        ("pings", many(frame(PING, 0, 0, &[0; 8]))),
+        ("answered pings", many(frame(PING, 1, 0, &[0; 8]))),
+        ("priorities", many(frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 16]))),
+        ("windows", many(window_update)),
+        ("unknown frames", many(frame(0x10, 0, 0, b"\0\0\0\x01u=1"))),
+        ("data without any", [opened_stream, many(frame(DATA, 0, 1, b""))].concat()),
+    ] {
         let mut connection = opened(&gateway);
         // What is written after the end breaks the pipe.
         let _ = connection.write(&flood);
         frames_until_closed(&mut connection);
         assert_eq!(gateway.send(&get("/become")).status, 401, "after {name}");
     }
+    let counted = "portero_connections_refused_total{reason=\"h2_flood\"} 7\n";
+    wait_until(counted, PATIENCE, || gateway.ask("/metrics").text().contains(counted));
     let before = gateway.resident_kib();
     let mut connection = opened(&gateway);
     let _ = connection.write(&bomb);
@@ -200,6 +220,82 @@ fn floods_end_the_connection() {
     let grown = gateway.resident_kib().saturating_sub(before);
     assert!(grown < 16 << 10, "{grown} KiB");
     drop(release);
+}
+
+#[test]
+fn a_client_that_measures_the_round_trip_with_each_data_frame_is_no_flood() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let mut connection = opened(&gateway);
+    let path = b"/public?bytes=67108864";
+    let target = [&[0x04, u8::try_from(path.len()).unwrap()], &path[..]].concat();
+    let head = [b"\x82\x86", &target[..], b"\x01\x01a"].concat();
+    let open = |stream| frame(WINDOW_UPDATE, 0, stream, &0x7fff_0000_u32.to_be_bytes());
+    connection.write([open(0), frame(HEADERS, END_STREAM | END_HEADERS, 1, &head), open(1)].concat()).unwrap();
+    let (mut data, mut bytes) = (0, 0);
+    while bytes < 64 << 20 {
+        let (kind, payload) = connection.receive_frame();
+        if kind == DATA {
+            data += 1;
+            bytes += payload.len();
+            // As gRPC's clients do: a PING for what came, and both windows opened by that much.
+            let window = |stream| frame(WINDOW_UPDATE, 0, stream, &1_u32.to_be_bytes());
+            connection.write([frame(PING, 0, 0, &[0; 8]), window(0), window(1)].concat()).unwrap();
+        }
+        assert_ne!(kind, GOAWAY, "after {data} frames");
+    }
+    assert!(data >= 1000, "{data} frames");
+}
+
+#[test]
+fn one_client_has_so_many_requests_in_flight_and_no_more() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let upstream = RawUpstream::start(move |stream| {
+        while stream.read() {
+            let _ = held.lock().unwrap().recv_timeout(PATIENCE);
+            stream.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let limits = "requests_per_address = 3\nrequests_per_connection = 2\ntrusted_proxies = [\"127.0.0.2\"]";
+    let gateway = Config::standard(upstream.address).server(limits).start_bare();
+    let arrived = |requests: usize| {
+        wait_until("they are at the service", PATIENCE, || upstream.bytes().matches("GET /public").count() == requests);
+    };
+    let stream = |stream| frame(HEADERS, END_STREAM | END_HEADERS, stream, &head());
+    let (mut one, mut other) = (opened(&gateway), opened(&gateway));
+    // The third of one connection is refused before it is read.
+    one.write([stream(1), stream(3), stream(5)].concat()).unwrap();
+    assert_eq!(one.receive_frame_of(RST_STREAM), 7_u32.to_be_bytes(), "REFUSED_STREAM");
+    arrived(2);
+    other.write(stream(1)).unwrap();
+    arrived(3);
+    other.write(stream(3)).unwrap();
+    let answer = other.receive_frame_of(HEADERS);
+    assert!(!answer.is_empty());
+    let refused = gateway.process.access_line("the fourth", |line| line["status"] == 429);
+    assert_eq!((&refused["reason"], &refused["client"]), (&"too_many_requests".into(), &"127.0.0.1".into()));
+    // A connection of HTTP/1 has one request in flight: so many connections are so many requests.
+    let mut plain = Connection::open(gateway.front);
+    plain.write(get("/public").bytes()).unwrap();
+    arrived(4);
+    // Behind a trusted proxy the client that it names is counted, and never the proxy.
+    let through = |client: &str| {
+        let mut connection = Connection::open_from(std::net::Ipv4Addr::new(127, 0, 0, 2), gateway.front);
+        connection.write(get("/public").header("X-Forwarded-For", client).bytes()).unwrap();
+        connection
+    };
+    let mut named: Vec<_> = (0..3).map(|_| through("203.0.113.1")).collect();
+    arrived(7);
+    assert_eq!(through("203.0.113.1").receive().status, 429);
+    named.push(through("203.0.113.2"));
+    arrived(8);
+    // Places are free again when their requests have ended.
+    drop((one, other));
+    drop(release);
+    assert_eq!(plain.receive().status, 200);
+    assert!(named.iter_mut().all(|connection| connection.receive().status == 200));
+    let mut again: Vec<_> = (0..3).map(|_| through("203.0.113.1")).collect();
+    assert!(again.iter_mut().all(|connection| connection.receive().status == 200));
 }
 
 #[test]

@@ -237,6 +237,25 @@ impl Connection {
         Ok(())
     }
 
+    /// The kind and the payload of the next HTTP/2 frame.
+    #[track_caller]
+    pub(crate) fn receive_frame(&mut self) -> (u8, Vec<u8>) {
+        let head = self.take(9).unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        (head[3], self.take(usize::try_from(length).unwrap()).unwrap())
+    }
+
+    /// The payload of the next frame of this kind.
+    #[track_caller]
+    pub(crate) fn receive_frame_of(&mut self, wanted: u8) -> Vec<u8> {
+        loop {
+            let (kind, payload) = self.receive_frame();
+            if kind == wanted {
+                return payload;
+            }
+        }
+    }
+
     /// Everything until the other end closes.
     pub(crate) fn rest(&mut self) -> io::Result<Vec<u8>> {
         while match self.read_more() {

@@ -1,12 +1,13 @@
 //! How many requests a pool takes at once.
 
 use std::{
-    sync::{Arc, Condvar, Mutex},
+    net::Ipv4Addr,
+    sync::{Arc, Condvar, Mutex, mpsc},
     thread,
 };
 
 use super::{IN_FLIGHT, metric, pool, start};
-use crate::support::{Connection, PATIENCE, RawUpstream, get, wait_until};
+use crate::support::{Connection, PATIENCE, RawUpstream, Request, get, wait_until};
 
 /// A server that answers once it is told to.
 struct Held {
@@ -67,6 +68,46 @@ fn who_waits_too_long_is_refused() {
     assert_eq!((second.status, second.header("Retry-After")), (503, Some("1")));
     held.release();
     assert_eq!(first.receive().status, 200);
+}
+
+#[test]
+fn one_address_has_every_place_and_the_next_one_that_becomes_free_is_anothers() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let server = RawUpstream::start(move |stream| {
+        while stream.read() {
+            let _ = held.lock().unwrap().recv();
+            stream.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let limits = "connections_max = 4\npending_max = 8\ntimeouts.connect = \"20s\"";
+    let proxies = "trusted_proxies = [\"127.0.0.9\"]";
+    let gateway = start(&pool(&[server.address], limits).server(proxies));
+    let ask = |last: u8, request: &Request| {
+        let mut connection = Connection::open_from(Ipv4Addr::new(127, 0, 0, last), gateway.front);
+        connection.write(request.bytes()).unwrap();
+        connection
+    };
+    let mut first: Vec<_> = (0..4).map(|_| ask(1, &get("/first"))).collect();
+    let at_the_server = |path: &str| server.bytes().matches(&format!("GET /{path} ")).count();
+    wait_until("one address has every place", PATIENCE, || at_the_server("first") == 4);
+    // Eight more of its requests fill the waiting room, so that the ninth is refused.
+    first.extend((0..9).map(|_| ask(1, &get("/first"))));
+    let busy = "portero_decisions_total{decision=\"error\",reason=\"upstream_busy\",route=\"public\"}";
+    wait_until("one is refused", PATIENCE, || (metric(&gateway, busy) - 1.0).abs() < 0.5);
+    // Two others make room among those. Of a proxy, the client that it names counts.
+    let mut second = ask(2, &get("/second"));
+    let mut named = ask(9, &get("/named").header("X-Forwarded-For", "203.0.113.1"));
+    wait_until("two made room", PATIENCE, || (metric(&gateway, busy) - 3.0).abs() < 0.5);
+    release.send(()).unwrap();
+    wait_until("the second is served next", PATIENCE, || at_the_server("second") + at_the_server("named") == 1);
+    release.send(()).unwrap();
+    wait_until("then the third", PATIENCE, || at_the_server("second") + at_the_server("named") == 2);
+    assert_eq!(at_the_server("first"), 4, "nobody above the share was served in between");
+    drop(release);
+    assert_eq!((second.receive().status, named.receive().status), (200, 200));
+    let answers = first.iter_mut().map(|connection| connection.receive().status);
+    assert_eq!(answers.filter(|&status| status == 200).count(), 10);
 }
 
 #[test]

@@ -69,6 +69,14 @@ fn balancing_and_limits_are_checked() {
         ),
         ("retries = 6", "3:11: upstreams.c.retries: expected an integer from 0 to 5, found 6"),
         ("connections_max = 0", "3:19: upstreams.c.connections_max: expected an integer from 1 to 1000000, found 0"),
+        (
+            "share_per_address = 0.0",
+            "3:21: upstreams.c.share_per_address: expected a number above 0.0, up to 1.0, found a value of type float",
+        ),
+        (
+            "share_per_address = 2",
+            "3:21: upstreams.c.share_per_address: expected a number above 0.0, up to 1.0, found 2",
+        ),
         ("pending_max = -1", "3:15: upstreams.c.pending_max: expected an integer from 0 to 1000000, found -1"),
         (
             "eject_max_percent = 101",

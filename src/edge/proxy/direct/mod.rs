@@ -122,7 +122,9 @@ impl Errand<'_> {
         loop {
             let request = first.take().or_else(|| parse_plain_request(&self.bytes));
             let request = request.ok_or_else(|| Error::explain(ErrorType::InternalError, "it was parsed before"))?;
-            if let Err(reason) = self.doorman.take_turn(&request, &mut self.exchange).await {
+            // A client that leaves waits for no place.
+            let turn = self.doorman.take_turn(&request, &mut self.exchange);
+            if let Err(reason) = self.client.unless_gone(turn).await.map_err(gone)? {
                 self.exchange.failure = Some(reason);
                 return Error::e_explain(ErrorType::InternalError, "no server to go to");
             }

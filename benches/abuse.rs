@@ -1,0 +1,242 @@
+//! What clients that mean harm cost the others: a flood of logins, and answers that nobody takes. The figures stand in
+//! `README.md` beside this file.
+
+#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has failed")]
+#![expect(clippy::disallowed_methods, reason = "a bench measures time")]
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use socket2::{Domain, Socket, Type};
+use tempfile::TempDir;
+
+/// How much of everything there is.
+struct Scale {
+    flooding: usize,
+    fresh: u8,
+    connections: usize,
+    streams: u32,
+    look: Duration,
+}
+
+/// What a fresh address may wait for its login.
+const LOGIN_TARGET: Duration = Duration::from_secs(1);
+
+/// What answers that nobody takes may hold.
+const HELD_TARGET_MIB: u64 = 256;
+
+const PASSWORD: &str = "demo2024";
+
+fn main() {
+    let has = |flag: &str| env::args().any(|argument| argument == flag);
+    if has("--list") {
+        return;
+    }
+    let measured = has("--bench") && !has("--test");
+    let scale = if measured {
+        Scale { flooding: 200, fresh: 20, connections: 400, streams: 8, look: Duration::from_secs(20) }
+    } else {
+        Scale { flooding: 4, fresh: 1, connections: 4, streams: 2, look: Duration::from_millis(200) }
+    };
+    for apart in [false, true] {
+        let (slowest, answered) = logins(&scale, apart);
+        let whose = if apart { "an address each" } else { "one address" };
+        println!(
+            "{} clients flooding from {whose}: {answered} answers, a fresh address waits {slowest:?} at most",
+            scale.flooding
+        );
+        assert!(!measured || slowest <= LOGIN_TARGET, "{slowest:?}");
+    }
+    let held = held_mib(&scale);
+    println!("{} connections of {} streams without a window: {held} MiB", scale.connections, scale.streams);
+    assert!(!measured || held <= HELD_TARGET_MIB, "{held} MiB");
+}
+
+/// The longest login of a fresh address while others flood, half of which leave at once; and how many of theirs were
+/// answered.
+fn logins(scale: &Scale, apart: bool) -> (Duration, usize) {
+    let gateway = Gateway::start(SocketAddr::from(([127, 0, 0, 1], 9)));
+    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let flood: Vec<_> = (0..scale.flooding)
+        .map(|at| {
+            let (front, stop, answered) = (gateway.front, Arc::clone(&stop), Arc::clone(&answered));
+            let last = if apart { u8::try_from(at).unwrap_or(u8::MAX) } else { 1 };
+            thread::spawn(move || {
+                for round in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let Ok(mut stream) = connect(Ipv4Addr::new(127, 1, 0, last), front) else { continue };
+                    let _ = stream.write_all(&login(&format!("{at}-{round}"), "wrong"));
+                    if at % 2 == 0 {
+                        thread::sleep(Duration::from_millis(5));
+                    } else if stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            })
+        })
+        .collect();
+    // The flood is at its height: everybody has had, or waits for, an answer.
+    thread::sleep(scale.look / 4);
+    let slowest = (0..scale.fresh).map(|last| {
+        let started = Instant::now();
+        let mut stream = connect(Ipv4Addr::new(127, 2, 0, last + 1), gateway.front).unwrap();
+        stream.write_all(&login("admin", PASSWORD)).unwrap();
+        let answer = read_until(&mut stream, b"}");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.contains("tokenValido"), "{answer}");
+        started.elapsed()
+    });
+    let slowest = slowest.max().unwrap_or_default();
+    stop.store(true, Ordering::Relaxed);
+    for flooding in flood {
+        flooding.join().unwrap();
+    }
+    (slowest, answered.load(Ordering::Relaxed))
+}
+
+fn login(name: &str, password: &str) -> Vec<u8> {
+    let body = format!(r#"{{"username":"{name}","password":"{password}"}}"#);
+    let length = body.len();
+    format!(
+        "POST /api/Session/GetToken HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// The most memory that the gateway has more while clients take nothing of large answers.
+fn held_mib(scale: &Scale) -> u64 {
+    let gateway = Gateway::start(large_answers());
+    let before = gateway.resident_kib();
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    // An initial window of nothing; then GET /public, again and again.
+    let mut bytes = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[0, 4, 0, 0, 0, 0])].concat();
+    for at in 0..scale.streams {
+        bytes.extend(frame(1, 5, 2 * at + 1, b"\x82\x86\x04\x07/public\x01\x01a"));
+    }
+    let open: Vec<_> = (0..scale.connections)
+        .map(|_| {
+            let mut stream = connect(Ipv4Addr::LOCALHOST, gateway.front).unwrap();
+            stream.write_all(&bytes).unwrap();
+            stream
+        })
+        .collect();
+    let started = Instant::now();
+    let mut most = 0;
+    while started.elapsed() < scale.look {
+        thread::sleep(Duration::from_millis(100));
+        most = most.max(gateway.resident_kib());
+    }
+    drop(open);
+    most.saturating_sub(before) >> 10
+}
+
+/// A service that answers each connection with ten megabytes.
+fn large_answers() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let part: Arc<[u8]> = vec![b'x'; 1 << 20].into();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let part = Arc::clone(&part);
+            let answer = move || {
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10485760\r\n\r\n");
+                for _ in 0..10 {
+                    let _ = stream.write_all(&part);
+                }
+            };
+            // Each waits until the gateway goes.
+            let _ = thread::Builder::new().stack_size(64 << 10).spawn(answer);
+        }
+    });
+    address
+}
+
+fn connect(from: Ipv4Addr, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((from, 0)).into())?;
+    socket.connect(&to.into())?;
+    Ok(socket.into())
+}
+
+fn read_until(stream: &mut TcpStream, end: &[u8]) -> String {
+    let mut seen = vec![];
+    while !seen.windows(end.len()).any(|window| window == end) {
+        let mut chunk = [0; 4096];
+        let read = stream.read(&mut chunk).unwrap();
+        assert!(read > 0, "closed after {}", String::from_utf8_lossy(&seen));
+        seen.extend_from_slice(&chunk[..read]);
+    }
+    String::from_utf8(seen).unwrap()
+}
+
+/// The real binary, with the account `admin`. It is killed when this is dropped.
+struct Gateway {
+    process: Child,
+    front: SocketAddr,
+    _folder: TempDir,
+}
+
+impl Gateway {
+    fn start(upstream: SocketAddr) -> Self {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("gateway.toml");
+        let config = format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n[log]\naccess = false\n\
+             [throttle]\naddress_failures = 1000000\n[tokens]\nissuer = \"https://portero.test\"\n\
+             [realms.sws]\ndialect = \"sws\"\ntimezone = \"UTC\"\n\
+             [[token_endpoints]]\npath = \"/api/Session/GetToken\"\nrealms = [\"sws\"]\n\
+             [upstreams.service]\nservers = [\"{upstream}\"]\n\
+             [[routes]]\nname = \"public\"\npath = \"/public\"\nupstream = \"service\"\nauth = \"public\"\n"
+        );
+        fs::write(&file, config).unwrap();
+        let portero = |words: &str| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_portero"));
+            command.args(words.split(' ')).arg("--config").arg(&file);
+            command
+        };
+        let add = "user add --realm sws --username admin --name Ana --role ADMIN --password-stdin";
+        let mut adding = portero(add).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        adding.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).unwrap();
+        assert!(adding.wait().unwrap().success());
+        let mut process = portero("run").stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let front = loop {
+            let event: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+            if event["message"] == "listening" {
+                break event["listen"].as_str().unwrap().parse().unwrap();
+            }
+        };
+        // What it writes is read, so that it never waits.
+        thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        Self { process, front, _folder: folder }
+    }
+
+    fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}

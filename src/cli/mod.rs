@@ -1,6 +1,7 @@
 //! The commands: `portero` as people and scripts call it.
 
 pub mod account;
+mod clock;
 mod demo;
 mod explain;
 mod gateway;
@@ -25,6 +26,7 @@ use crate::{
     config::Settings,
     domain::SystemClock,
     observe::{events, lines::Lines},
+    state::clock::TrustedClock,
 };
 use output::{CliError, Format, Output};
 
@@ -57,6 +59,9 @@ enum Command {
     /// Rotate, retire, revoke, import and export signing keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Look at what is known of the civil clock, or say that it is right
+    #[command(subcommand)]
+    Clock(clock::Command),
     /// Look at logins
     #[command(subcommand)]
     Session(revoke::Session),
@@ -82,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Account(command) => (command.common().output, keep_accounts(&command)),
         Command::Revoke(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Key(command) => (command.common().output, in_store(&command.common().config, &command)),
+        Command::Clock(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Session(command) => (command.common().output, in_store(&command.common().config, &command)),
     };
     match outcome {
@@ -167,7 +173,8 @@ fn in_store(config: &std::path::Path, command: &impl InStore) -> Result<Output, 
     let settings = app::load(config)?;
     block_on(async {
         let (store, vault) = app::open_vault(&settings).await?;
-        let steward = crate::decision::Steward::new(store.clone(), vault, std::sync::Arc::new(SystemClock), None);
+        let trusted = TrustedClock::open(&store, std::sync::Arc::new(SystemClock)).await.map_err(StartError::from)?;
+        let steward = crate::decision::Steward::new(store.clone(), vault, trusted, None);
         let outcome = command.execute(&settings, &steward).await;
         store.close().await;
         outcome

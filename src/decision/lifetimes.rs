@@ -4,9 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    domain::Timestamp,
+    domain::{RealmName, Timestamp},
     rules::realm::{Lifetime, Realm, later},
-    state::store::{Store, StoreError},
+    state::{
+        clock,
+        store::{Store, StoreError},
+    },
 };
 
 /// What `meta` says where tokens may live for ever.
@@ -20,26 +23,40 @@ const END_OF_DAY_MAX: Duration = Duration::from_hours(26);
 /// To be called before the first token is issued under a config.
 pub async fn note(store: &Store, realms: &[Arc<Realm>], now: Timestamp) -> Result<(), StoreError> {
     for realm in realms {
-        let mut longest = latest_expiry(store, realm, now).await?;
+        let mut longest = realm.latest_expiry(now);
         // What a token of now lives for says nothing of those of the next morning.
         if realm.lifetime == Lifetime::EndOfDay {
             longest = later(longest, Some(now.plus(END_OF_DAY_MAX)));
         }
-        let value = longest.map_or_else(|| FOR_EVER.to_vec(), |end| end.since(now).as_secs().to_string().into_bytes());
-        if store.meta(&row(realm)).await?.as_deref() != Some(&value) {
-            store.set_meta(&row(realm), &value).await?;
-        }
+        // Another process may note a longer one at the same moment.
+        let row = row(&realm.name);
+        let noting = store.revise_meta(&row, |noted| {
+            let longest = noted.map_or(longest, |noted| later(longest, parse(noted).map(|life| now.plus(life))));
+            let life = |end: Timestamp| end.since(now).as_secs().to_string().into_bytes();
+            let value = longest.map_or_else(|| FOR_EVER.to_vec(), life);
+            (noted != Some(&value)).then_some(value)
+        });
+        noting.await?;
     }
     Ok(())
 }
 
-/// When the longest-lived token of `realm` that exists `now` can end; `None` for never.
+/// When the longest-lived token of `realm` that exists `now` can end; `None` for never. Where the clock is behind the
+/// times that the store has seen, tokens of those times count too.
 pub async fn latest_expiry(store: &Store, realm: &Realm, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let present = realm.latest_expiry(now);
-    Ok(match store.meta(&row(realm)).await? {
+    let seen = clock::latest_seen(store, now).await?;
+    let present = realm.latest_expiry(seen);
+    Ok(match store.meta(&row(&realm.name)).await? {
         None => present,
-        Some(noted) => later(present, parse(&noted).map(|life| now.plus(life))),
+        Some(noted) => later(present, parse(&noted).map(|life| seen.plus(life))),
     })
+}
+
+/// [`latest_expiry`] of a realm that the config may not have any more. Where nothing was noted, `None`: nobody knows.
+pub async fn latest_noted(store: &Store, realm: &RealmName, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let seen = clock::latest_seen(store, now).await?;
+    let noted = store.meta(&row(realm)).await?;
+    Ok(noted.and_then(|noted| parse(&noted)).map(|life| seen.plus(life)))
 }
 
 /// What cannot be read counts as for ever.
@@ -47,8 +64,8 @@ fn parse(noted: &[u8]) -> Option<Duration> {
     std::str::from_utf8(noted).ok()?.parse().ok().map(Duration::from_secs)
 }
 
-fn row(realm: &Realm) -> String {
-    format!("longest_lifetime/{}", realm.name)
+fn row(realm: &RealmName) -> String {
+    format!("longest_lifetime/{realm}")
 }
 
 #[cfg(test)]

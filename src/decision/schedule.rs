@@ -4,19 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use super::{internal::INTERNAL_LIFETIME, lifetimes};
 use crate::{
-    domain::{Algorithm, KeyId, RealmName, Timestamp},
+    domain::{Algorithm, KeyId, RealmName, Timestamp, TrustedNow},
     rules::realm::Realm,
     state::{
-        keys::{KeyRecord, KeyState},
+        clock,
+        keys::{KeyRecord, KeyState, RETIRED_KEPT, SEALED_KEPT},
         store::{Store, StoreError},
     },
 };
 
 /// Retiring keys of one realm, at most: with more, its signing key is kept until some have retired.
 pub const RETIRING_KEYS_MAX: usize = 256;
-
-/// Retired and revoked keys are listed for so long.
-pub const RETIRED_KEPT: Duration = Duration::from_hours(24 * 90);
 
 /// A gateway that is late to see that a key signs no more may still sign with it for so long.
 const FOLLOWING_LATE: Duration = Duration::from_secs(10);
@@ -76,7 +74,7 @@ impl Owner {
     ) -> Result<Option<Timestamp>, StoreError> {
         let (end, leeway) = match &self.realm {
             Some(realm) => (lifetimes::latest_expiry(store, realm, now).await?, realm.leeway),
-            None => (Some(now.plus(INTERNAL_LIFETIME)), Duration::ZERO),
+            None => (Some(clock::latest_seen(store, now).await?.plus(INTERNAL_LIFETIME)), Duration::ZERO),
         };
         Ok(end.map(|end| end.plus(leeway).plus(FOLLOWING_LATE).plus(settings.retire_after)))
     }
@@ -167,6 +165,14 @@ impl<'r> OwnKeys<'r> {
     }
 }
 
+/// Whether material is to be wiped, or rows of retired keys are to be forgotten, `now`.
+#[must_use]
+pub fn has_leftovers(records: &[KeyRecord], now: TrustedNow) -> bool {
+    let retired = records.iter().filter(|key| key.state == KeyState::Retired);
+    let kept = |key: &KeyRecord| if key.wiped { RETIRED_KEPT } else { SEALED_KEPT };
+    retired.filter_map(|key| key.ended_at.map(|at| (at, kept(key)))).any(|(at, kept)| at < now.cutoff(kept))
+}
+
 /// When the next key retires by itself.
 #[must_use]
 pub fn next_retirement(records: &[KeyRecord]) -> Option<Timestamp> {
@@ -190,6 +196,7 @@ mod tests {
             verify_only: false,
             imported: false,
             pinned: false,
+            wiped: false,
             asked: false,
             profile: None,
             created_at,

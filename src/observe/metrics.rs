@@ -50,6 +50,8 @@ pub struct Metrics {
     pub token_cache_entries: IntGauge,
     pub revocations: IntGaugeVec,
     pub revocation_lag_seconds: Gauge,
+    pub clock_trusted: IntGauge,
+    pub clock_in_step_left_seconds: Gauge,
     pub key_age_seconds: GaugeVec,
     pub upstream_healthy: IntGaugeVec,
     pub upstream_requests_in_flight: IntGaugeVec,
@@ -117,6 +119,14 @@ impl Metrics {
             revocation_lag_seconds: family.float(
                 "portero_revocation_lag_seconds",
                 "From the last revocation's commit until it was in force here.",
+            )?,
+            clock_trusted: family.gauge(
+                "portero_clock_trusted",
+                "1 where the civil clock is trusted, 0 where nothing is pruned, wiped or retired by it.",
+            )?,
+            clock_in_step_left_seconds: family.float(
+                "portero_clock_in_step_left_seconds",
+                "How long both clocks must still run in step until the civil clock is trusted again.",
             )?,
             key_age_seconds: family.floats(
                 "portero_key_age_seconds",

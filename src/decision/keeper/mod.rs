@@ -7,13 +7,14 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use super::{
-    schedule::{Due, Owner, RETIRED_KEPT, Settings, next_retirement},
+    schedule::{Due, Owner, Settings, has_leftovers, next_retirement},
     snapshot::Gate,
 };
 use crate::{
-    domain::{Clock, Timestamp},
+    domain::{Suspended, Timestamp, TrustedNow},
     rules::realm::Realm,
     state::{
+        clock::TrustedClock,
         keys::{Fate, KeyRecord, KeyState, Vault, VaultError},
         store::{Store, StoreError},
     },
@@ -28,6 +29,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(5);
 
 /// Rounds of changes in one step: prepared, promoted, retired, and once more to see that it is all.
 const ROUNDS_MAX: u32 = 8;
+
+/// Attempts to give a realm a signing key while other processes change its keys.
+const ENSURE_ATTEMPTS_MAX: u32 = 4;
 
 /// Why keys could not be kept.
 #[derive(Debug, Error)]
@@ -45,7 +49,7 @@ pub struct Keeper {
     store: Store,
     vault: Vault,
     gate: Arc<Gate>,
-    clock: Arc<dyn Clock>,
+    trusted: TrustedClock,
     settings: watch::Receiver<Settings>,
     /// Whether it was said that a realm has too many retiring keys.
     said_too_many: bool,
@@ -60,12 +64,13 @@ pub async fn ensure(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<bool, KeeperError> {
-    let records = vault.records().await?;
     let mut changed = false;
     for owner in Owner::all(realms) {
-        if let Due::Replace { seen } = owner.due(&records, settings, now) {
+        for _ in 0..ENSURE_ATTEMPTS_MAX {
+            let Due::Replace { seen } = owner.due(&vault.records().await?, settings, now) else { break };
             let retires_at = owner.retires_at(store, settings, now).await?;
             let fate = Fate::Retiring { retires_at };
+            // Where another process changed something meanwhile, it is looked at anew.
             changed |= vault.replace(&owner.name, owner.algorithm, seen.as_ref(), fate, now).await?.is_some();
         }
     }
@@ -79,10 +84,10 @@ impl Keeper {
         store: Store,
         vault: Vault,
         gate: Arc<Gate>,
-        clock: Arc<dyn Clock>,
+        trusted: TrustedClock,
         settings: watch::Receiver<Settings>,
     ) -> Self {
-        Self { store, vault, gate, clock, settings, said_too_many: false }
+        Self { store, vault, gate, trusted, settings, said_too_many: false }
     }
 
     /// Keeps them until `stop` says true. A store that is out of reach is said once, and tried again.
@@ -90,10 +95,14 @@ impl Keeper {
         let mut behind = false;
         let mut seen: Option<Vec<u8>> = None;
         let mut due: Option<Timestamp> = None;
+        let mut was_trusted = true;
         loop {
-            let now = self.clock.now();
+            // While the clock is in doubt nothing becomes due.
+            let now = self.trusted.now().ok().map(TrustedNow::earliest);
             let moved = self.vault.revision().await.map_or(true, |revision| seen.as_ref() != Some(&revision));
-            if behind || moved || due.is_some_and(|due| due <= now) {
+            let is_due = now.zip(due).is_some_and(|(now, due)| due <= now);
+            if behind || moved || is_due || was_trusted != now.is_some() {
+                was_trusted = now.is_some();
                 match self.step().await {
                     Ok((revision, next)) => {
                         (seen, due, behind) = (Some(revision), next, false);
@@ -106,7 +115,8 @@ impl Keeper {
                     }
                 }
             }
-            let wait = due.map_or(LOOK_EVERY, |due| due.since(self.clock.now()).clamp(PAUSE_MIN, LOOK_EVERY));
+            let left = due.zip(now).map_or(LOOK_EVERY, |(due, now)| due.since(now));
+            let wait = left.clamp(PAUSE_MIN, LOOK_EVERY);
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
                 // Whoever sends settings has ended only when the gateway ends, and then stops this too.
@@ -136,18 +146,12 @@ impl Keeper {
     /// Does what these records make due. Answers whether it changed anything, and when something is due next.
     async fn round(&mut self, records: &[KeyRecord]) -> Result<(bool, Option<Timestamp>), KeeperError> {
         let settings = *self.settings.borrow();
-        let now = self.clock.now();
+        let trusted = self.trusted.now();
         let (mut changed, mut next, mut too_many) = (false, next_retirement(records), false);
-        if next.is_some_and(|at| at <= now) {
-            for id in self.vault.retire_due(now).await? {
-                tracing::info!(%id, "a key has retired");
-                changed = true;
-            }
+        if let Ok(now) = trusted {
+            changed |= self.end_keys(records, next, now).await?;
         }
-        if records.iter().any(|key| key.ended_at.is_some_and(|at| at.plus(RETIRED_KEPT) < now)) {
-            self.vault.forget(now.minus(RETIRED_KEPT)).await?;
-            changed = true;
-        }
+        let now = trusted.map_or_else(|_| self.trusted.clock().now(), TrustedNow::earliest);
         for owner in Owner::all(self.gate.snapshot().realms.values()) {
             match owner.due(records, &settings, now) {
                 Due::Later(at) => next = earlier(next, at),
@@ -155,7 +159,8 @@ impl Keeper {
                 // Another gateway took over a config that this one has not read. Only who takes one over changes
                 // the algorithm: two configs would otherwise undo each other's keys for ever.
                 Due::Replace { seen: Some(_) } => {}
-                due => changed |= self.act(&owner, due, &settings, now).await?,
+                // A realm without a signing key gets one, whatever the clock says.
+                due => changed |= self.act(&owner, due, &settings, trusted).await?,
             }
         }
         if too_many && !self.said_too_many {
@@ -165,21 +170,51 @@ impl Keeper {
         Ok((changed, next))
     }
 
-    async fn act(&self, owner: &Owner, due: Due, settings: &Settings, now: Timestamp) -> Result<bool, KeeperError> {
+    /// Retires those keys whose last token has ended, wipes what retired long ago, and forgets what retired very long
+    /// ago. Answers whether it changed anything.
+    async fn end_keys(
+        &self,
+        records: &[KeyRecord],
+        next_retirement: Option<Timestamp>,
+        now: TrustedNow,
+    ) -> Result<bool, KeeperError> {
+        let mut changed = false;
+        if next_retirement.is_some_and(|at| at <= now.earliest()) {
+            for id in self.vault.retire_due(now).await? {
+                tracing::info!(%id, "a key has retired");
+                changed = true;
+            }
+        }
+        if has_leftovers(records, now) {
+            changed |= self.vault.wipe_retired(now).await? + self.vault.forget(now).await? > 0;
+        }
+        Ok(changed)
+    }
+
+    async fn act(
+        &self,
+        owner: &Owner,
+        due: Due,
+        settings: &Settings,
+        trusted: Result<TrustedNow, Suspended>,
+    ) -> Result<bool, KeeperError> {
+        let now = self.trusted.clock().now();
         let fate = Fate::Retiring { retires_at: owner.retires_at(&self.store, settings, now).await? };
         let (realm, algorithm) = (&owner.name, owner.algorithm);
         let (id, state) = match due {
             Due::Replace { seen } => {
                 (self.vault.replace(realm, algorithm, seen.as_ref(), fate, now).await?, KeyState::Active)
             }
+            Due::Prepare { .. } if trusted.is_err() => return Ok(false),
             Due::Prepare { seen, asked } => {
                 (self.vault.prepare(realm, algorithm, Some(&seen), asked, now).await?, KeyState::Next)
             }
             Due::Promote { next, seen } => {
-                let promoted = self.vault.promote(realm, &next, Some(&seen), fate, now).await?;
+                let Ok(trusted) = trusted else { return Ok(false) };
+                let promoted = self.vault.promote(realm, &next, Some(&seen), fate, trusted).await?;
                 (promoted.then_some(next), KeyState::Active)
             }
-            Due::Later(_) | Due::TooMany => (None, KeyState::Next),
+            Due::Later(_) | Due::TooMany => return Ok(false),
         };
         if let Some(id) = &id {
             tracing::info!(%realm, %id, state = state.name(), "a key has a new state");

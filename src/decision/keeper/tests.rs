@@ -1,42 +1,25 @@
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use super::*;
 use crate::{
     decision::{Site, Snapshot, Steward, lifetimes, schedule::Owner},
-    domain::{KeyId, SystemClock},
+    domain::{Clock, HandClock, KeyId},
     observe::metrics::Metrics,
     rules::{
         dialect::{self, Dialect},
         limit::ScrutinySettings,
         realm::Lifetime,
     },
-    state::{keys, store, token::CacheSettings},
+    state::{
+        clock::TrustedClock,
+        keys::{self, RETIRED_KEPT},
+        store,
+        token::CacheSettings,
+    },
 };
-
-/// A clock that the test moves.
-#[derive(Debug, Default)]
-struct Hand(AtomicI64);
-
-impl Hand {
-    fn set(&self, seconds: i64) {
-        self.0.store(seconds * 1000, Ordering::Relaxed);
-    }
-}
-
-impl Clock for Hand {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
-    }
-
-    fn instant(&self) -> std::time::Instant {
-        SystemClock.instant()
-    }
-}
 
 /// A gateway's keeper on a store of its folder.
 struct Place {
     keeper: Keeper,
-    clock: Arc<Hand>,
+    clock: Arc<HandClock>,
     _settings: watch::Sender<Settings>,
 }
 
@@ -70,7 +53,7 @@ impl Place {
         let store = Store::open(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap();
         let master = keys::Settings { master_key_file: folder.path().join("master.key") };
         let vault = Vault::open(store.clone(), &master).await.unwrap();
-        let clock = Arc::new(Hand::default());
+        let clock = Arc::new(HandClock::new(Timestamp::from_secs(0)));
         let realms = vec![realm(dialect)];
         lifetimes::note(&store, &realms, clock.now()).await.unwrap();
         let site = Site {
@@ -85,13 +68,19 @@ impl Place {
         let snapshot = Snapshot::build(&site, Arc::default(), &Metrics::new().unwrap()).unwrap();
         let gate = Arc::new(Gate::new(snapshot, CacheSettings::default(), ScrutinySettings::default()));
         let (sender, settings) = watch::channel(settings);
-        let keeper = Keeper::new(store, vault, gate, Arc::clone(&clock) as _, settings);
+        let trusted = TrustedClock::open(&store, Arc::clone(&clock) as _).await.unwrap();
+        let keeper = Keeper::new(store, vault, gate, trusted, settings);
         Self { keeper, clock, _settings: sender }
+    }
+
+    /// Lets time pass until this second.
+    fn until(&self, seconds: i64) {
+        self.clock.pass(Timestamp::from_secs(seconds).since(self.clock.now()));
     }
 
     /// Does what is due at this second; answers when something is due next.
     async fn step(&mut self, seconds: i64) -> Option<i64> {
-        self.clock.set(seconds);
+        self.until(seconds);
         self.keeper.step().await.unwrap().1.map(Timestamp::as_secs)
     }
 
@@ -116,7 +105,7 @@ impl Place {
 
     fn steward(&self) -> Steward {
         let (store, vault) = (self.keeper.store.clone(), self.keeper.vault.clone());
-        Steward::new(store, vault, Arc::clone(&self.clock) as _, None)
+        Steward::new(store, vault, self.keeper.trusted.clone(), None)
     }
 }
 
@@ -267,7 +256,7 @@ async fn a_key_is_retired_by_hand_only_when_that_ends_no_token() {
     place.step(9 * HOUR).await;
     place.step(10 * HOUR).await;
     assert!(refusal(&place, &first).await.contains("tokens until 1970-01-01T10:02:55Z; --force ends them now"));
-    place.clock.set(10 * HOUR + 175);
+    place.until(10 * HOUR + 175);
     place.steward().retire_key(&first, false).await.unwrap();
     place.step(19 * HOUR).await;
     place.step(20 * HOUR).await;

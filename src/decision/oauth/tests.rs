@@ -155,7 +155,8 @@ impl Ground {
 
     fn steward(&self) -> Steward {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-        Steward::new(self.store.clone(), self.vault.clone(), clock, Some(Arc::clone(&self.gate)))
+        let trusted = crate::state::clock::TrustedClock::begin(None, clock);
+        Steward::new(self.store.clone(), self.vault.clone(), trusted, Some(Arc::clone(&self.gate)))
     }
 }
 

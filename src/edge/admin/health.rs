@@ -46,7 +46,11 @@ pub(super) async fn alive() -> &'static str {
 
 pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     match admin.readiness.problem() {
-        None => "ready\n".into_response(),
+        // Serving goes on: what waits for a trusted clock is said, and no reason to take the gateway out.
+        None => match admin.trusted.now() {
+            Ok(_) => "ready\n".into_response(),
+            Err(suspended) => format!("ready\nclock in doubt: {}\n", suspended.doubt.name()).into_response(),
+        },
         Some(problem) => failure(StatusCode::SERVICE_UNAVAILABLE, problem),
     }
 }

@@ -5,10 +5,11 @@
 //! record    a key's row without its material                      spki    public keys for others
 //! master    seals the others          master_file   where it is, while a reseal replaces it
 //! jwk       public keys as they travel                        ed25519  its weak keys
-//! vault     opening and reading       rotation · import · reseal   changing
+//! vault     opening and reading       rotation · ending · import · reseal   changing
 //! ```
 
 mod ed25519;
+mod ending;
 mod error;
 mod good_until;
 mod import;
@@ -26,6 +27,7 @@ pub mod spki;
 mod tests;
 mod vault;
 
+pub use ending::{RETIRED_KEPT, SEALED_KEPT, verifies};
 pub use error::VaultError;
 pub use good_until::GoodUntil;
 pub use import::{Import, ImportError, Use};

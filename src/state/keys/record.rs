@@ -29,6 +29,8 @@ pub struct KeyRecord {
     pub imported: bool,
     /// Whether the schedule leaves it where it is (`key import --sign`).
     pub pinned: bool,
+    /// Whether its material is gone.
+    pub wiped: bool,
     /// Of a next key: whether an administrator asked for it, so that it signs as soon as it may.
     pub asked: bool,
     /// How its tokens are read, where they are not like Portero's own.
@@ -61,6 +63,7 @@ impl KeyRecord {
             verify_only: column::<&str>(row, "form")? == "public",
             imported: column(row, "imported")?,
             pinned: column(row, "pinned")?,
+            wiped: column::<Option<&[u8]>>(row, "sealed")?.is_none(),
             asked: column(row, "asked")?,
             profile: profile.map_err(|error| unknown("profile", &error.to_string()))?,
             created_at: Timestamp::from_millis(column(row, "created_at")?),

@@ -7,4 +7,4 @@ mod memory;
 mod set;
 mod table;
 
-pub use memory::{Counts, Revocations};
+pub use memory::{Counts, EXPIRED_HELD, Revocations};

@@ -1,11 +1,13 @@
 //! Sessions: who logged in when. A row is written before a login is answered, so that every session
 //! that has tokens can be listed and revoked. Checking a token never asks for it.
 
+use std::time::Duration;
+
 use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::store::{Store, StoreError};
-use crate::domain::{PrincipalId, RealmName, SessionId, Timestamp};
+use crate::domain::{PrincipalId, RealmName, SessionId, Timestamp, TrustedNow};
 
 /// One login.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,11 +79,15 @@ pub async fn list(
     rows.iter().map(read).collect()
 }
 
-/// Drops at most `limit` sessions that ended before `now`; answers how many.
-pub async fn prune(store: &Store, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+/// How long a session stays after its last token's end: it can be listed, and revoked, by whoever's clock is late.
+pub const ENDED_KEPT: Duration = Duration::from_hours(24);
+
+/// Drops at most `limit` sessions that ended more than [`ENDED_KEPT`] ago; answers how many.
+pub async fn prune(store: &Store, now: TrustedNow, limit: u32) -> Result<u64, StoreError> {
     let statement = "DELETE FROM sessions WHERE id IN \
                      (SELECT id FROM sessions WHERE expires_at < ? ORDER BY expires_at LIMIT ?)";
-    let done = sqlx::query(statement).bind(now.as_millis()).bind(limit).execute(store.pool()).await?;
+    let done =
+        sqlx::query(statement).bind(now.cutoff(ENDED_KEPT).as_millis()).bind(limit).execute(store.pool()).await?;
     Ok(done.rows_affected())
 }
 
@@ -107,7 +113,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::state::store::Settings;
+    use crate::{domain::trusted_time::trusted, state::store::Settings};
 
     async fn store() -> (TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
@@ -156,8 +162,9 @@ mod tests {
         for expires_at in [None, Some(10), Some(11), Some(12)] {
             insert(&store, &session(ana, 1, expires_at)).await.unwrap();
         }
-        assert_eq!(prune(&store, Timestamp::from_secs(12), 1).await.unwrap(), 1);
-        assert_eq!(prune(&store, Timestamp::from_secs(12), 9).await.unwrap(), 1);
+        let now = trusted(Timestamp::from_secs(12).plus(ENDED_KEPT));
+        assert_eq!(prune(&store, now, 1).await.unwrap(), 1);
+        assert_eq!(prune(&store, now, 9).await.unwrap(), 1);
         let left = list(&store, &"apis".parse().unwrap(), ana, 9).await.unwrap();
         assert_eq!(
             left.iter().filter_map(|session| session.expires_at).collect::<Vec<_>>(),

@@ -3,6 +3,7 @@
 //! the runtime; nothing here is ever called while a request is checked.
 
 mod error;
+mod meta;
 pub mod private_file;
 mod watch;
 

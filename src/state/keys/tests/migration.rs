@@ -62,7 +62,8 @@ async fn a_store_of_the_first_version_keeps_its_keys() {
     assert!(records[4].ended_at.is_some());
     let ring = vault.load().await.unwrap();
     assert_eq!(ring.own().count(), 5);
-    assert!(ring.own().all(|key| key.profile.is_none() && key.can_sign()));
+    assert!(ring.own().all(|key| key.profile.is_none() && key.can_sign() == key.state.verifies()));
+    assert!(records[4].wiped, "a revoked key loses its material, though an earlier version kept it");
 
     let before = vault.revision().await.unwrap();
     let (short, id) = ("short".parse().unwrap(), &records[0].id);

@@ -29,6 +29,7 @@ pub async fn open_vault(settings: &Settings) -> Result<(Store, Vault), StartErro
     let store = Store::open(&settings.store).await?;
     let master = keys::Settings { master_key_file: settings.master_key_file.clone() };
     let vault = Vault::open(store.clone(), &master).await?;
+    vault.wipe_revoked().await?;
     Ok((store, vault))
 }
 

@@ -53,14 +53,16 @@ impl ClockWatch {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
+                _ = stop.wait_for(|stop| *stop) => break,
                 _ = ticks.tick() => {}
             }
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
+                _ = stop.wait_for(|stop| *stop) => break,
                 () = self.look() => {}
             }
         }
+        // The next start has less to doubt. A process that is killed has written it down a minute ago.
+        let _ = tokio::time::timeout(STORE_TIMEOUT, self.trusted.keep(&self.store)).await;
     }
 
     async fn look(&mut self) {

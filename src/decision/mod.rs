@@ -12,6 +12,8 @@ pub mod keeper;
 mod key_care;
 pub mod lifetimes;
 mod login;
+#[cfg(test)]
+mod moved_clock;
 pub mod oauth;
 mod prune;
 pub mod schedule;

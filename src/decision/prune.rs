@@ -62,7 +62,7 @@ impl Pruner {
     }
 
     /// Clears away once, unless the clock is in doubt.
-    async fn prune(&self) {
+    pub(super) async fn prune(&self) {
         let Ok(now) = self.trusted.now() else { return };
         // Off the runtime's own threads: with millions of revocations it takes a while.
         let gate = Arc::clone(&self.gate);

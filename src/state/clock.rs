@@ -140,8 +140,8 @@ impl TrustedClock {
         let mut next = row.copied().unwrap_or(Row { record, episode: 0, settled: 0, pruned_before: None });
         let mut episode = state.episode;
         if observed.is_err() {
-            if is_new {
-                next.episode += 1;
+            if is_new || next.episode <= next.settled {
+                next.episode = next.episode.max(next.settled) + 1;
                 episode = Some(next.episode);
             }
             // The reference stays: what is seen now is recorded apart.

@@ -7,6 +7,7 @@ mod support;
 
 mod accounts;
 mod bad_input;
+mod clock;
 mod config;
 mod explain;
 mod golden;

@@ -50,6 +50,7 @@ fn notes(key: &KeyRecord) -> Vec<&'static str> {
         ("claim profile", key.profile.is_some()),
         ("tokens without kid", unnamed),
         ("asked for", key.asked),
+        ("restorable", key.state == KeyState::Retired && !key.wiped),
     ];
     notes.into_iter().filter(|(_, holds)| *holds).map(|(note, _)| note).collect()
 }

@@ -127,7 +127,7 @@ impl Keeper {
     }
 
     /// Does everything that is due. Answers the revision of the keys that it went by, and when something is due next.
-    async fn step(&mut self) -> Result<(Vec<u8>, Option<Timestamp>), KeeperError> {
+    pub(super) async fn step(&mut self) -> Result<(Vec<u8>, Option<Timestamp>), KeeperError> {
         let mut rounds = 0;
         loop {
             let revision = self.vault.revision().await?;

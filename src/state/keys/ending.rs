@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use sqlx::{Sqlite, SqliteConnection, Transaction, sqlite::SqliteRow};
 
-use super::{Fate, KeyState, MasterKey, Vault, VaultError, record::column, vault::open};
+use super::{
+    KeyState, MasterKey, Vault, VaultError,
+    record::column,
+    vault::{open, thumbprint_context},
+};
 use crate::{
     domain::{KeyId, Timestamp, TrustedNow},
     state::store::{Store, StoreError},
@@ -18,9 +22,6 @@ pub const SEALED_KEPT: Duration = Duration::from_hours(7 * 24);
 /// How long a retired key is listed. A revoked one is listed for ever: it must never be imported again, and lines of
 /// refresh tokens may name it.
 pub const RETIRED_KEPT: Duration = Duration::from_hours(90 * 24);
-
-/// Attempts to revoke a key that changes its state meanwhile.
-const REVOKE_ATTEMPTS_MAX: u32 = 4;
 
 impl Vault {
     /// Retires every key whose last token has ended. Answers which.
@@ -72,38 +73,8 @@ impl Vault {
         Ok(sqlx::query(statement).bind(cutoff).execute(self.store.pool()).await?.rows_affected())
     }
 
-    /// Revokes a key: its tokens are refused, and its material is wiped. A signing key is replaced in the same
-    /// transaction. False when there is no such key; one that has ended already stays as it is.
-    pub async fn revoke(&self, id: &KeyId, now: Timestamp) -> Result<bool, VaultError> {
-        let mut attempts = 0;
-        loop {
-            let records = self.records().await?;
-            let Some(key) = records.iter().find(|key| key.id == *id) else { return Ok(false) };
-            let revoked = match key.state {
-                KeyState::Revoked => true,
-                KeyState::Active => {
-                    self.replace(&key.realm, key.algorithm, Some(id), Fate::Revoked, now).await?.is_some()
-                }
-                // A retired key may be restored, or imported again: a revoked one never.
-                KeyState::Next | KeyState::Retiring | KeyState::Retired => {
-                    let (mut transaction, master) = self.begin().await?;
-                    let revoked = revoke_in(&mut transaction, &master, id, key.state, now).await?;
-                    transaction.commit().await?;
-                    revoked
-                }
-            };
-            attempts += 1;
-            if revoked {
-                return Ok(true);
-            }
-            if attempts == REVOKE_ATTEMPTS_MAX {
-                return Err(StoreError::Conflict.into());
-            }
-        }
-    }
-
-    /// Wipes the material of keys that an earlier version revoked and kept.
-    pub(super) async fn wipe_revoked(&self) -> Result<(), VaultError> {
+    /// Wipes the material of keys that an earlier version revoked and kept. For whoever opens the store.
+    pub async fn wipe_revoked(&self) -> Result<(), VaultError> {
         let kept = sqlx::query_scalar("SELECT id FROM keys WHERE state = 'revoked' AND sealed IS NOT NULL");
         let kept: Vec<String> = kept.fetch_all(self.store.pool()).await?;
         for id in kept {
@@ -172,9 +143,4 @@ pub(super) async fn discard(
         "UPDATE keys SET state = 'retired', asked = 0, sealed = NULL, ended_at = ? WHERE id = ? AND state = ?";
     let query = sqlx::query(statement).bind(now.as_millis()).bind(id.as_str()).bind(seen.name());
     Ok(query.execute(&mut **transaction).await?.rows_affected() == 1)
-}
-
-/// What a thumbprint is sealed for.
-pub(super) fn thumbprint_context(id: &KeyId) -> String {
-    format!("portero key thumbprint {id}")
 }

@@ -6,8 +6,7 @@ use sqlx::Row;
 
 use super::{
     MasterKey, MasterKeyError, Vault, VaultError,
-    ending::thumbprint_context,
-    vault::{FINGERPRINT, context, fingerprint_in},
+    vault::{FINGERPRINT, context, fingerprint_in, thumbprint_context},
 };
 use crate::domain::KeyId;
 

@@ -12,6 +12,9 @@ use super::{
 };
 use crate::domain::{Algorithm, KeyId, RealmName, Timestamp, TrustedNow};
 
+/// Attempts to revoke a key that changes its state meanwhile.
+const REVOKE_ATTEMPTS_MAX: u32 = 4;
+
 /// What becomes of a key that stops signing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -140,6 +143,36 @@ impl Vault {
         activate(&mut transaction, next, now).await?;
         transaction.commit().await?;
         Ok(true)
+    }
+
+    /// Revokes a key: its tokens are refused, and its material is wiped. A signing key is replaced in the same
+    /// transaction. False when there is no such key; one that has ended already stays as it is.
+    pub async fn revoke(&self, id: &KeyId, now: Timestamp) -> Result<bool, VaultError> {
+        let mut attempts = 0;
+        loop {
+            let records = self.records().await?;
+            let Some(key) = records.iter().find(|key| key.id == *id) else { return Ok(false) };
+            let revoked = match key.state {
+                KeyState::Revoked => true,
+                KeyState::Active => {
+                    self.replace(&key.realm, key.algorithm, Some(id), Fate::Revoked, now).await?.is_some()
+                }
+                // A retired key may be restored, or imported again: a revoked one never.
+                KeyState::Next | KeyState::Retiring | KeyState::Retired => {
+                    let (mut transaction, master) = self.begin().await?;
+                    let revoked = revoke_in(&mut transaction, &master, id, key.state, now).await?;
+                    transaction.commit().await?;
+                    revoked
+                }
+            };
+            attempts += 1;
+            if revoked {
+                return Ok(true);
+            }
+            if attempts == REVOKE_ATTEMPTS_MAX {
+                return Err(crate::state::store::StoreError::Conflict.into());
+            }
+        }
     }
 }
 

@@ -7,7 +7,6 @@ use zeroize::Zeroizing;
 
 use super::{
     Key, Keyring, MasterKey, MasterKeyError, MaterialBytes, VaultError,
-    ending::thumbprint_context,
     master_file::MasterFile,
     record::{KeyRecord, column},
 };
@@ -58,7 +57,6 @@ impl Vault {
                 tracing::warn!(%error, "a reseal was cut short, and its files could not be put in order");
             }
         }
-        vault.wipe_revoked().await?;
         Ok(vault)
     }
 
@@ -121,6 +119,11 @@ pub(super) async fn fingerprint_in(connection: &mut SqliteConnection) -> Result<
 /// What a key is sealed for: its id and its purpose.
 pub(super) fn context(id: &KeyId) -> String {
     format!("portero token key {id}")
+}
+
+/// What a revoked key's thumbprint is sealed for.
+pub(super) fn thumbprint_context(id: &KeyId) -> String {
+    format!("portero key thumbprint {id}")
 }
 
 /// The key of a row. Of a revoked one there is what tells it from others, and nothing that it could do.

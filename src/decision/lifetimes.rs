@@ -72,6 +72,7 @@ fn row(realm: &RealmName) -> String {
 mod tests {
     use super::*;
     use crate::{
+        domain::HandClock,
         rules::dialect::{self, Dialect},
         state::store::Settings,
     };
@@ -109,5 +110,38 @@ mod tests {
         assert!(end >= Some(now.plus(Duration::from_hours(25))), "{end:?}");
         store.set_meta("longest_lifetime/become", FOR_EVER).await.unwrap();
         assert_eq!(latest_expiry(&store, &realm(1), now).await.unwrap(), None);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn of_many_that_note_at_once_the_longest_life_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Timestamp::from_secs(1_000);
+        let mut noting = vec![];
+        for lifetime in [7, 3, 16, 1, 12, 5, 9, 2] {
+            let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+            noting.push(tokio::spawn(async move { note(&store, &[realm(lifetime * 3600)], now).await.unwrap() }));
+        }
+        for noted in noting {
+            noted.await.unwrap();
+        }
+        let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let end = latest_expiry(&store, &realm(1), now).await.unwrap();
+        assert_eq!(end, Some(now.plus(Duration::from_hours(16))));
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_behind_lets_no_token_look_older_than_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let now = Timestamp::from_secs(1_000_000);
+        let clock = Arc::new(HandClock::new(now));
+        clock::TrustedClock::begin(None, clock).keep(&store).await.unwrap();
+        note(&store, &[realm(3600)], now).await.unwrap();
+        let behind = now.minus(Duration::from_hours(14));
+        let ends = [
+            latest_expiry(&store, &realm(3600), behind).await.unwrap(),
+            latest_noted(&store, &realm(3600).name, behind).await.unwrap(),
+        ];
+        assert!(ends.iter().all(|end| *end >= Some(now.plus(Duration::from_hours(1)))), "{ends:?}");
     }
 }

@@ -264,3 +264,48 @@ async fn a_key_is_retired_by_hand_only_when_that_ends_no_token() {
     place.steward().retire_key(&second, true).await.unwrap();
     assert!(place.ids(KeyState::Retiring).await.is_empty());
 }
+
+/// So many milliseconds forward: a step of the civil clock alone.
+const STEP: i64 = 14 * HOUR * 1_000;
+
+#[tokio::test]
+async fn while_the_clock_is_in_doubt_no_key_is_made_promoted_or_retired() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut place = Place::of(&folder, Dialect::Become, SETTINGS).await;
+    place.step(0).await;
+    let first = place.signs();
+    place.clock.step(STEP);
+    place.keeper.step().await.unwrap();
+    assert!(place.ids(KeyState::Next).await.is_empty(), "none is prepared");
+    place.clock.step(-STEP);
+    place.clock.pass(Duration::from_hours(24));
+    place.keeper.step().await.unwrap();
+    assert_eq!(place.ids(KeyState::Next).await.len(), 1, "after a day in step it is");
+
+    place.clock.step(STEP);
+    place.keeper.step().await.unwrap();
+    assert_eq!(place.signs(), first, "none is promoted");
+    let owner = Owner::realm(&realm(Dialect::Become));
+    let refused = place.steward().rotate_key(&owner, &SETTINGS, false).await;
+    assert!(matches!(&refused, Err(error) if error.to_string().contains("portero clock confirm")), "{refused:?}");
+    place.steward().rotate_key(&owner, &SETTINGS, true).await.unwrap();
+    assert_eq!(place.the(KeyState::Retiring).await, first);
+
+    place.clock.step(STEP);
+    place.keeper.step().await.unwrap();
+    assert_eq!(place.the(KeyState::Retiring).await, first, "none is retired");
+    let refused = place.steward().retire_key(&first, false).await.unwrap_err().to_string();
+    assert!(refused.contains("in doubt") && refused.contains("--force"), "{refused}");
+    place.steward().retire_key(&first, true).await.unwrap();
+    assert!(place.ids(KeyState::Retiring).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_realm_without_a_key_gets_one_on_whatever_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut place = Place::of(&folder, Dialect::Become, SETTINGS).await;
+    place.clock.step(STEP);
+    place.keeper.step().await.unwrap();
+    assert_eq!(place.ids(KeyState::Active).await.len(), 1);
+    place.keeper.trusted.now().unwrap_err();
+}

@@ -324,7 +324,7 @@ async fn what_has_ended_goes_when_both_clocks_have_run_long_enough_and_stays_ref
     let (template, before) = Machine::template().await;
     let machine = template.copy();
     let mut process = machine.start().await;
-    machine.pass(&mut process, 13 * HOUR).await;
+    machine.pass(&mut process, 15 * HOUR).await;
     assert_eq!(process.key_state(&before.key).await, Some(KeyState::Retired));
     // So that nothing but what is known of revocations refuses its tokens.
     process.steward().restore_key(&before.key).await.unwrap();
@@ -337,7 +337,7 @@ async fn what_has_ended_goes_when_both_clocks_have_run_long_enough_and_stays_ref
     assert_eq!(process.rows(&before).await, Rows { revocations: 0, line: false, session: false });
     assert_eq!(process.gate.revocations().counts().sessions, 0);
     // An hour after the logins, by the civil clock: nobody knows any more what was revoked.
-    for (minutes, restarts) in [(-(8 * 24 + 12) * 60, false), (1, true)] {
+    for (minutes, restarts) in [(-(8 * 24 + 14) * 60, false), (1, true)] {
         process = machine.shift(process, minutes, restarts).await;
         process.takes_nothing_back(&before, "8 days back").await;
         assert!(!process.holds(token(&before.good, TokenKind::Access)));

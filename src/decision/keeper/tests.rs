@@ -278,6 +278,7 @@ async fn while_the_clock_is_in_doubt_no_key_is_made_promoted_or_retired() {
     place.keeper.step().await.unwrap();
     assert!(place.ids(KeyState::Next).await.is_empty(), "none is prepared");
     place.clock.step(-STEP);
+    place.keeper.step().await.unwrap();
     place.clock.pass(Duration::from_hours(24));
     place.keeper.step().await.unwrap();
     assert_eq!(place.ids(KeyState::Next).await.len(), 1, "after a day in step it is");

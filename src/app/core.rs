@@ -56,6 +56,8 @@ impl Core {
             keeper::ensure(&store, &vault, &settings.site.realms, &settings.keys, clock.now()).await?;
             Ok::<_, StartError>((store, vault, trusted))
         })?;
+        // The admin listener is asked from soon on.
+        metrics.clock_trusted.set(trusted.now().is_ok().into());
         upstream::install_provider();
         upstream::check_system().map_err(|error| StartError::System(error.to_string()))?;
         // The keys come with the first reading of the store, see `Follower::start`.

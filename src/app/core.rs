@@ -57,7 +57,7 @@ impl Core {
             Ok::<_, StartError>((store, vault, trusted))
         })?;
         // The admin listener is asked from soon on.
-        metrics.clock_trusted.set(trusted.now().is_ok().into());
+        metrics.clock.set(trusted.now().err().map(|suspended| suspended.left));
         upstream::install_provider();
         upstream::check_system().map_err(|error| StartError::System(error.to_string()))?;
         // The keys come with the first reading of the store, see `Follower::start`.

@@ -91,8 +91,7 @@ impl ClockWatch {
     fn say(&mut self) -> bool {
         let suspended = self.trusted.now().err();
         let left = suspended.map_or(Duration::ZERO, |suspended| suspended.left);
-        self.metrics.clock_trusted.set(suspended.is_none().into());
-        self.metrics.clock_in_step_left_seconds.set(left.as_secs_f64());
+        self.metrics.clock.set(suspended.map(|suspended| suspended.left));
         let is_new = |said: Suspended, now: Suspended| said.doubt != now.doubt || said.left < now.left;
         let changed = match (self.said, suspended) {
             (None, None) => false,
@@ -121,7 +120,6 @@ impl ClockWatch {
         };
         tracing::info!(by, in_step_hours = IN_STEP_MIN.as_secs() / 3600, "the civil clock is trusted again");
         self.said = None;
-        self.metrics.clock_trusted.set(1);
-        self.metrics.clock_in_step_left_seconds.set(0.0);
+        self.metrics.clock.set(None);
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     rules::limit::Throttle,
     state::{
         account::Hasher,
+        clock::TrustedClock,
         keys::{self, Keyring, Vault},
         store::{self, Found, Store},
         upstream,
@@ -64,19 +65,22 @@ pub async fn make_vault(settings: &Settings) -> Result<(Store, Vault), StartErro
 
 async fn open_with_keys(settings: &Settings, store: Store) -> Result<(Store, Vault), StartError> {
     let master = keys::Settings { master_key_file: settings.master_key_file.clone() };
-    match Vault::open(store.clone(), &master).await {
-        Ok(vault) => Ok((store, vault)),
-        Err(error) => {
-            // Nothing is left beside a store that cannot be used: no journal either.
-            store.close().await;
-            Err(error.into())
-        }
-    }
+    // Nothing is left beside a store that cannot be used: no journal either.
+    let failed = match Vault::open(store.clone(), &master).await {
+        Ok(vault) => match vault.wipe_revoked().await {
+            Ok(()) => return Ok((store, vault)),
+            Err(error) => error,
+        },
+        Err(error) => error,
+    };
+    store.close().await;
+    Err(failed.into())
 }
 
 /// What everything else works with.
 pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) trusted: TrustedClock,
     pub(super) metrics: Arc<Metrics>,
     pub(super) store: Store,
     pub(super) vault: Vault,
@@ -89,13 +93,16 @@ impl Core {
     pub(super) fn open(settings: &Settings, control: &Control, making: Making) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let metrics = Metrics::new().map_err(|error| StartError::System(error.to_string()))?;
-        let (store, vault) = control.block_on(async {
+        let (store, vault, trusted) = control.block_on(async {
             let (store, vault) = open_vault(settings, making).await?;
             store.open_all().await?;
+            let trusted = TrustedClock::open(&store, Arc::clone(&clock)).await?;
             lifetimes::note(&store, &settings.site.realms, clock.now()).await?;
             keeper::ensure(&store, &vault, &settings.site.realms, &settings.keys, clock.now()).await?;
-            Ok::<_, StartError>((store, vault))
+            Ok::<_, StartError>((store, vault, trusted))
         })?;
+        // The admin listener is asked from soon on.
+        metrics.clock.set(trusted.now().err().map(|suspended| suspended.left));
         upstream::install_provider();
         upstream::check_system().map_err(|error| StartError::System(error.to_string()))?;
         // The keys come with the first reading of the store, see `Follower::start`.
@@ -106,12 +113,12 @@ impl Core {
         }
         let gate = Arc::new(Gate::new(snapshot, settings.cache, settings.scrutiny));
         let folder = settings.store.path.parent().map(|folder| folder.join("issuers")).unwrap_or_default();
-        let foreign = ForeignIssuers::new(Arc::clone(&gate), folder, Arc::clone(&clock), Arc::clone(&metrics));
+        let foreign = ForeignIssuers::new(Arc::clone(&gate), folder, trusted.clone(), Arc::clone(&metrics));
         control.block_on(async { foreign.replace(&settings.site.issuers) })?;
         let seconds = metrics.password_hash_seconds.clone();
         let observer = Arc::new(move |took: Duration| seconds.observe(took.as_secs_f64()));
         let hasher = Arc::new(Hasher::start(settings.hashing, Arc::clone(&clock), observer)?);
-        Ok(Self { clock, metrics, store, vault, gate, foreign: Arc::new(foreign), hasher })
+        Ok(Self { clock, trusted, metrics, store, vault, gate, foreign: Arc::new(foreign), hasher })
     }
 
     pub(super) fn front(
@@ -152,7 +159,8 @@ impl Core {
     ) -> Result<Admin, StartError> {
         let gate = Arc::clone(&self.gate);
         Ok(Admin {
-            steward: Steward::new(self.store.clone(), self.vault.clone(), Arc::clone(&self.clock), Some(gate)),
+            steward: Steward::new(self.store.clone(), self.vault.clone(), self.trusted.clone(), Some(gate)),
+            trusted: self.trusted.clone(),
             hasher: Arc::clone(&self.hasher),
             gate: Arc::clone(&self.gate),
             metrics: Arc::clone(&self.metrics),

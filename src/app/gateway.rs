@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     config::Settings,
-    decision::{Follower, keeper::Keeper, upkeep},
+    decision::{ClockWatch, Follower, Pruner, keeper::Keeper, upkeep},
     edge::{
         admin::{self, Order, Orders, Readiness},
         proxy,
@@ -102,15 +102,18 @@ impl Gateway {
                 tracing::error!(%error, "the admin listener failed");
             }
         });
-        let Core { clock, metrics, store, vault, gate, foreign, .. } = core;
+        let Core { clock, trusted, metrics, store, vault, gate, foreign, .. } = core;
         let follower =
             Follower::start(store.clone(), vault.clone(), Arc::clone(&gate), Arc::clone(&clock), Arc::clone(&metrics));
         let follower = control.block_on(follower)?;
-        control.runtime.spawn(follower.prune(rest_stopped.clone()));
+        let watch = ClockWatch::start(store.clone(), trusted.clone(), Arc::clone(&metrics));
+        control.runtime.spawn(control.block_on(watch)?.run(rest_stopped.clone()));
+        let pruner = Pruner::start(store.clone(), Arc::clone(&gate), trusted.clone());
+        control.runtime.spawn(control.block_on(pruner)?.run(rest_stopped.clone()));
         let following = control.runtime.spawn(follower.run(rest_stopped.clone()));
         control.runtime.spawn(upkeep::run(store.clone(), rest_stopped.clone()));
         let (keeping, kept) = channel(settings.keys);
-        let keeper = Keeper::new(store.clone(), vault.clone(), Arc::clone(&gate), Arc::clone(&clock), kept);
+        let keeper = Keeper::new(store.clone(), vault.clone(), Arc::clone(&gate), trusted, kept);
         control.runtime.spawn(keeper.run(rest_stopped));
 
         let workers = proxy::Workers::start(settings.server.threads, &shared)?;

@@ -2,6 +2,7 @@
 
 pub mod account;
 mod check;
+mod clock;
 pub mod config_file;
 mod demo;
 mod explain;
@@ -29,7 +30,7 @@ use crate::{
     config::Settings,
     domain::{Clock, SystemClock},
     observe::{events, lines::Lines},
-    state::{keys::Vault, store::Store},
+    state::{clock::TrustedClock, keys::Vault, store::Store},
 };
 use config_file::ConfigFile;
 use output::{CliError, Format, Output};
@@ -63,6 +64,9 @@ enum Command {
     /// Rotate, retire, revoke, import and export signing keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Look at what is known of the civil clock, or say that it is right
+    #[command(subcommand)]
+    Clock(clock::Command),
     /// Look at logins
     #[command(subcommand)]
     Session(revoke::Session),
@@ -88,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Account(command) => (command.common().output, keep_accounts(&command)),
         Command::Revoke(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Key(command) => (command.common().output, in_store(&command.common().config, &command)),
+        Command::Clock(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Session(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Store(command) => (command.common().output, block_on(command.run())),
         Command::Backup(backup) => (backup.common.output, block_on(backup.run())),
@@ -174,7 +179,8 @@ trait InStore {
 fn in_store(config: &ConfigFile, command: &impl InStore) -> Result<Output, CliError> {
     let settings = app::load(&config.path())?;
     block_on(with_store(&settings, command.making(), async |store, vault| {
-        let steward = crate::decision::Steward::new(store.clone(), vault, std::sync::Arc::new(SystemClock), None);
+        let trusted = TrustedClock::open(store, std::sync::Arc::new(SystemClock)).await.map_err(StartError::from)?;
+        let steward = crate::decision::Steward::new(store.clone(), vault, trusted, None);
         command.execute(&settings, &steward).await
     }))
 }

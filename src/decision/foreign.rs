@@ -15,6 +15,7 @@ use crate::{
     domain::{Clock, RealmName, Timestamp},
     observe::metrics::Metrics,
     state::{
+        clock::TrustedClock,
         issuer::{
             FetcherError, IssuerKeys, KeyFile, Settings, Source,
             files::{self, FileKey, KeyFileError},
@@ -43,6 +44,7 @@ pub struct ForeignIssuers {
     /// Where snapshots of fetched sets lie.
     folder: PathBuf,
     clock: Arc<dyn Clock>,
+    trusted: TrustedClock,
     metrics: Arc<Metrics>,
     running: ArcSwap<HashMap<RealmName, Arc<Running>>>,
     /// Whose word counts for each issuer. An instance that was replaced still has a last word.
@@ -65,8 +67,9 @@ struct Running {
 impl ForeignIssuers {
     /// Without any issuer yet.
     #[must_use]
-    pub fn new(gate: Arc<Gate>, folder: PathBuf, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
-        Self { gate, folder, clock, metrics, running: ArcSwap::default(), speakers: Arc::default() }
+    pub fn new(gate: Arc<Gate>, folder: PathBuf, trusted: TrustedClock, metrics: Arc<Metrics>) -> Self {
+        let clock = Arc::clone(trusted.clock());
+        Self { gate, folder, clock, trusted, metrics, running: ArcSwap::default(), speakers: Arc::default() }
     }
 
     /// Keeps the keys of these issuers, and of no others. One whose settings are as they were goes on as it is.
@@ -128,8 +131,7 @@ impl ForeignIssuers {
                 gate.set_foreign_keys(&name, keys);
             }
         };
-        let (clock, folder) = (Arc::clone(&self.clock), &self.folder);
-        let keys = IssuerKeys::start(settings, jwks, folder, clock, &self.metrics, sink);
+        let keys = IssuerKeys::start(settings, jwks, &self.folder, self.trusted.clone(), &self.metrics, sink);
         keys.map(Some).map_err(|error| ForeignIssuerError::Fetcher(settings.name.clone(), error))
     }
 
@@ -262,7 +264,8 @@ mod tests {
         };
         let snapshot = Snapshot::build(&site, Arc::new(Keyring::default()), &metrics).unwrap();
         let gate = Arc::new(Gate::new(snapshot, CacheSettings::default(), ScrutinySettings::default()));
-        let foreign = ForeignIssuers::new(Arc::clone(&gate), folder, Arc::clone(clock), metrics);
+        let trusted = TrustedClock::begin(None, Arc::clone(clock));
+        let foreign = ForeignIssuers::new(Arc::clone(&gate), folder, trusted, metrics);
         (gate, foreign)
     }
 

@@ -7,7 +7,7 @@ use super::{
     steward::{Steward, StewardError, not_found},
 };
 use crate::{
-    domain::{KeyId, Timestamp},
+    domain::{KeyId, Suspended, Timestamp, TrustedNow},
     state::{
         account,
         keys::{Fate, Import, ImportError, Key, KeyRecord, KeyState},
@@ -44,7 +44,7 @@ impl Steward {
     /// Lets another key sign: the next one if it was published long enough; otherwise one is published, and signs
     /// when it was. With `at_once` nobody waits.
     pub async fn rotate_key(&self, owner: &Owner, settings: &Settings, at_once: bool) -> Result<Rotated, StewardError> {
-        let now = self.clock.now();
+        let (now, trusted) = (self.clock.now(), self.trusted.now());
         let records = self.vault.records().await?;
         let owner = &owner.clone().settled(&records);
         let keys = OwnKeys::of(&owner.name, &records);
@@ -54,12 +54,15 @@ impl Steward {
         }
         let fate = Fate::Retiring { retires_at: owner.retires_at(&self.store, settings, now).await? };
         let next = keys.next.filter(|next| next.algorithm == owner.algorithm);
-        let ready = next.filter(|next| next.created_at.plus(settings.publish_ahead) <= now);
+        let earliest = trusted.map_or(now, TrustedNow::earliest);
+        let ready = next.filter(|next| next.created_at.plus(settings.publish_ahead) <= earliest);
         let rotated = if at_once || seen.is_none() {
             let id = self.vault.replace(realm, owner.algorithm, seen, fate, now).await?;
             self.signs(id, seen).await?
         } else if let Some(next) = ready {
-            let promoted = self.vault.promote(realm, &next.id, seen, fate, now).await?;
+            let trusted =
+                trusted.map_err(|suspended| in_doubt(suspended, "--now lets the next key sign in any case"))?;
+            let promoted = self.vault.promote(realm, &next.id, seen, fate, trusted).await?;
             self.signs(promoted.then(|| next.id.clone()), seen).await?
         } else if let Some(next) = next {
             self.vault.ask(&next.id).await?;
@@ -101,13 +104,14 @@ impl Steward {
     /// Retires a key whose last token has ended; in any case when `force` says so. Discards a next key.
     /// Answers what it was.
     pub async fn retire_key(&self, id: &KeyId, force: bool) -> Result<KeyRecord, StewardError> {
-        let now = self.clock.now();
         let records = self.vault.records().await?;
         let key = records.into_iter().find(|key| key.id == *id);
         let key = key.ok_or_else(|| not_found("key", id.to_string(), ""))?;
         let refused = |text| Err(StewardError::Refused(text));
-        match key.state {
-            KeyState::Next => {}
+        let retired = match key.state {
+            // It has signed nothing, or what it signed shall end.
+            KeyState::Next => self.vault.retire_at_once(id, key.state, self.clock.now()).await?,
+            KeyState::Retiring if force => self.vault.retire_at_once(id, key.state, self.clock.now()).await?,
             KeyState::Active => {
                 let (realm, revoke) = (&key.realm, "portero key revoke");
                 return refused(format!(
@@ -115,23 +119,41 @@ impl Steward {
                      or end its tokens now ({revoke} {id})"
                 ));
             }
-            KeyState::Retiring if force || key.retires_at.is_some_and(|at| at <= now) => {}
-            KeyState::Retiring => {
-                return refused(match key.retires_at {
-                    Some(at) => format!("key {id} has tokens until {}; --force ends them now", spelt(at)),
-                    None => format!("key {id} may have tokens that never end; --force ends them now"),
-                });
-            }
+            KeyState::Retiring => match key.retires_at {
+                None => return refused(format!("key {id} may have tokens that never end; --force ends them now")),
+                Some(at) => {
+                    let now = self.trusted.now();
+                    let now = now.map_err(|suspended| in_doubt(suspended, "--force retires the key in any case"))?;
+                    if now.earliest() < at {
+                        return refused(format!("key {id} has tokens until {}; --force ends them now", spelt(at)));
+                    }
+                    self.vault.retire(id, now).await?
+                }
+            },
             KeyState::Retired | KeyState::Revoked => {
                 return refused(format!("key {id} is {} already", key.state.name()));
             }
-        }
-        if !self.vault.retire(id, key.state, now).await? {
+        };
+        if !retired {
             return refused(format!("key {id} is no longer {}: another process was quicker", key.state.name()));
         }
         self.put_keys_in_force().await?;
         tracing::info!(%id, "a key was retired");
         Ok(key)
+    }
+
+    /// Brings a key back that retired by schedule: its tokens are taken again, until it is retired by hand.
+    pub async fn restore_key(&self, id: &KeyId) -> Result<(), StewardError> {
+        if !self.vault.restore(id).await? {
+            let records = self.vault.records().await?;
+            let key = records.into_iter().find(|key| key.id == *id);
+            let key = key.ok_or_else(|| not_found("key", id.to_string(), ""))?;
+            let why = if key.state == KeyState::Retired { "and its material is wiped" } else { "and not retired" };
+            return Err(StewardError::Refused(format!("key {id} is {}, {why}", key.state.name())));
+        }
+        self.put_keys_in_force().await?;
+        tracing::info!(%id, "a key was restored");
+        Ok(())
     }
 
     /// Revokes a key: all tokens that it signed. A signing key is replaced at once.
@@ -197,4 +219,9 @@ impl Steward {
         }
         Ok(())
     }
+}
+
+/// What does not happen while the clock is in doubt, and what happens in any case.
+fn in_doubt(suspended: Suspended, way_out: &str) -> StewardError {
+    StewardError::Refused(format!("{suspended}; portero clock confirm says that it is right, or {way_out}"))
 }

@@ -4,9 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    domain::Timestamp,
+    domain::{RealmName, Timestamp},
     rules::realm::{Lifetime, Realm, later},
-    state::store::{Store, StoreError},
+    state::{
+        clock,
+        store::{Store, StoreError},
+    },
 };
 
 /// What `meta` says where tokens may live for ever.
@@ -20,26 +23,40 @@ const END_OF_DAY_MAX: Duration = Duration::from_hours(26);
 /// To be called before the first token is issued under a config.
 pub async fn note(store: &Store, realms: &[Arc<Realm>], now: Timestamp) -> Result<(), StoreError> {
     for realm in realms {
-        let mut longest = latest_expiry(store, realm, now).await?;
+        let mut longest = realm.latest_expiry(now);
         // What a token of now lives for says nothing of those of the next morning.
         if realm.lifetime == Lifetime::EndOfDay {
             longest = later(longest, Some(now.plus(END_OF_DAY_MAX)));
         }
-        let value = longest.map_or_else(|| FOR_EVER.to_vec(), |end| end.since(now).as_secs().to_string().into_bytes());
-        if store.meta(&row(realm)).await?.as_deref() != Some(&value) {
-            store.set_meta(&row(realm), &value).await?;
-        }
+        // Another process may note a longer one at the same moment.
+        let row = row(&realm.name);
+        let noting = store.revise_meta(&row, |noted| {
+            let longest = noted.map_or(longest, |noted| later(longest, parse(noted).map(|life| now.plus(life))));
+            let life = |end: Timestamp| end.since(now).as_secs().to_string().into_bytes();
+            let value = longest.map_or_else(|| FOR_EVER.to_vec(), life);
+            (noted != Some(&value)).then_some(value)
+        });
+        noting.await?;
     }
     Ok(())
 }
 
-/// When the longest-lived token of `realm` that exists `now` can end; `None` for never.
+/// When the longest-lived token of `realm` that exists `now` can end; `None` for never. Where the clock is behind the
+/// times that the store has seen, tokens of those times count too.
 pub async fn latest_expiry(store: &Store, realm: &Realm, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let present = realm.latest_expiry(now);
-    Ok(match store.meta(&row(realm)).await? {
+    let seen = clock::latest_seen(store, now).await?;
+    let present = realm.latest_expiry(seen);
+    Ok(match store.meta(&row(&realm.name)).await? {
         None => present,
-        Some(noted) => later(present, parse(&noted).map(|life| now.plus(life))),
+        Some(noted) => later(present, parse(&noted).map(|life| seen.plus(life))),
     })
+}
+
+/// [`latest_expiry`] of a realm that the config may not have any more. Where nothing was noted, `None`: nobody knows.
+pub async fn latest_noted(store: &Store, realm: &RealmName, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let seen = clock::latest_seen(store, now).await?;
+    let noted = store.meta(&row(realm)).await?;
+    Ok(noted.and_then(|noted| parse(&noted)).map(|life| seen.plus(life)))
 }
 
 /// What cannot be read counts as for ever.
@@ -47,14 +64,15 @@ fn parse(noted: &[u8]) -> Option<Duration> {
     std::str::from_utf8(noted).ok()?.parse().ok().map(Duration::from_secs)
 }
 
-fn row(realm: &Realm) -> String {
-    format!("longest_lifetime/{}", realm.name)
+fn row(realm: &RealmName) -> String {
+    format!("longest_lifetime/{realm}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
+        domain::HandClock,
         rules::dialect::{self, Dialect},
         state::store::Settings,
     };
@@ -93,5 +111,38 @@ mod tests {
         assert!(end >= Some(now.plus(Duration::from_hours(25))), "{end:?}");
         store.set_meta("longest_lifetime/become", FOR_EVER).await.unwrap();
         assert_eq!(latest_expiry(&store, &realm(1), now).await.unwrap(), None);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn of_many_that_note_at_once_the_longest_life_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Timestamp::from_secs(1_000);
+        let mut noting = vec![];
+        for lifetime in [7, 3, 16, 1, 12, 5, 9, 2] {
+            let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+            noting.push(tokio::spawn(async move { note(&store, &[realm(lifetime * 3600)], now).await.unwrap() }));
+        }
+        for noted in noting {
+            noted.await.unwrap();
+        }
+        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let end = latest_expiry(&store, &realm(1), now).await.unwrap();
+        assert_eq!(end, Some(now.plus(Duration::from_hours(16))));
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_behind_lets_no_token_look_older_than_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let now = Timestamp::from_secs(1_000_000);
+        let clock = Arc::new(HandClock::new(now));
+        clock::TrustedClock::begin(None, clock).keep(&store).await.unwrap();
+        note(&store, &[realm(3600)], now).await.unwrap();
+        let behind = now.minus(Duration::from_hours(14));
+        let ends = [
+            latest_expiry(&store, &realm(3600), behind).await.unwrap(),
+            latest_noted(&store, &realm(3600).name, behind).await.unwrap(),
+        ];
+        assert!(ends.iter().all(|end| *end >= Some(now.plus(Duration::from_hours(1)))), "{ends:?}");
     }
 }

@@ -4,19 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use super::{internal::INTERNAL_LIFETIME, lifetimes};
 use crate::{
-    domain::{Algorithm, KeyId, RealmName, Timestamp},
+    domain::{Algorithm, KeyId, RealmName, Timestamp, TrustedNow},
     rules::realm::Realm,
     state::{
-        keys::{KeyRecord, KeyState},
+        clock,
+        keys::{KeyRecord, KeyState, RETIRED_KEPT, SEALED_KEPT},
         store::{Store, StoreError},
     },
 };
 
 /// Retiring keys of one realm, at most: with more, its signing key is kept until some have retired.
 pub const RETIRING_KEYS_MAX: usize = 256;
-
-/// Retired and revoked keys are listed for so long.
-pub const RETIRED_KEPT: Duration = Duration::from_hours(24 * 90);
 
 /// A gateway that is late to see that a key signs no more may still sign with it for so long.
 const FOLLOWING_LATE: Duration = Duration::from_secs(10);
@@ -84,7 +82,7 @@ impl Owner {
     ) -> Result<Option<Timestamp>, StoreError> {
         let (end, leeway) = match &self.realm {
             Some(realm) => (lifetimes::latest_expiry(store, realm, now).await?, realm.leeway),
-            None => (Some(now.plus(INTERNAL_LIFETIME)), Duration::ZERO),
+            None => (Some(clock::latest_seen(store, now).await?.plus(INTERNAL_LIFETIME)), Duration::ZERO),
         };
         Ok(end.map(|end| end.plus(leeway).plus(FOLLOWING_LATE).plus(settings.retire_after)))
     }
@@ -192,6 +190,14 @@ pub(super) fn spelt(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.as_millis()).map_or_else(|_| at.as_millis().to_string(), |at| at.to_string())
 }
 
+/// Whether material is to be wiped, or rows of retired keys are to be forgotten, `now`.
+#[must_use]
+pub fn has_leftovers(records: &[KeyRecord], now: TrustedNow) -> bool {
+    let retired = records.iter().filter(|key| key.state == KeyState::Retired);
+    let kept = |key: &KeyRecord| if key.wiped { RETIRED_KEPT } else { SEALED_KEPT };
+    retired.filter_map(|key| key.ended_at.map(|at| (at, kept(key)))).any(|(at, kept)| at < now.cutoff(kept))
+}
+
 /// When the next key retires by itself.
 #[must_use]
 pub fn next_retirement(records: &[KeyRecord]) -> Option<Timestamp> {
@@ -215,6 +221,7 @@ mod tests {
             verify_only: false,
             imported: false,
             pinned: false,
+            wiped: false,
             asked: false,
             unknown_accounts: false,
             profile: None,

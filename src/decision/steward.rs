@@ -11,6 +11,7 @@ use crate::{
     rules::{dialect::AccountName, issuer::Issuer, realm::later},
     state::{
         account::{self, Account, AccountError, Raised},
+        clock::TrustedClock,
         keys::{ImportError, Keyring, Vault, VaultError},
         refresh,
         revocation::log::{self, Record, Subject},
@@ -32,6 +33,7 @@ pub struct Steward {
     pub(super) store: Store,
     pub(super) vault: Vault,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) trusted: TrustedClock,
     pub(super) gate: Option<Arc<Gate>>,
 }
 
@@ -81,8 +83,8 @@ impl Steward {
     /// A steward of a store. With a gate, what he does is in force when it is done; without, a
     /// running gateway sees it within a second.
     #[must_use]
-    pub fn new(store: Store, vault: Vault, clock: Arc<dyn Clock>, gate: Option<Arc<Gate>>) -> Self {
-        Self { store, vault, clock, gate }
+    pub fn new(store: Store, vault: Vault, trusted: TrustedClock, gate: Option<Arc<Gate>>) -> Self {
+        Self { store, vault, clock: Arc::clone(trusted.clock()), trusted, gate }
     }
 
     /// The store.
@@ -131,7 +133,8 @@ impl Steward {
         expires_at: Option<Timestamp>,
     ) -> Result<Revoked, StewardError> {
         let now = self.clock.now();
-        if expires_at.is_some_and(|end| end <= now) {
+        // A clock that is ahead must not keep a living token from being revoked.
+        if expires_at.is_some_and(|end| end <= self.trusted.no_later()) {
             return Err(StewardError::Refused("a token whose end has passed needs no revocation".to_owned()));
         }
         let subject = RevocationId::of_token_id(issuer.name(), id);
@@ -156,7 +159,9 @@ impl Steward {
     pub async fn revoke_session(&self, id: SessionId) -> Result<Revoked, StewardError> {
         let session = session::find(&self.store, id).await?;
         let session = session.ok_or_else(|| not_found("session", id.to_string(), ""))?;
-        self.record(Subject::Session(id), session.expires_at).await?;
+        // A token of it may be on its way whose end the session does not know yet.
+        let longest = lifetimes::latest_noted(&self.store, &session.realm, self.clock.now()).await?;
+        self.record(Subject::Session(id), later(session.expires_at, longest)).await?;
         Ok(Revoked::Session(id))
     }
 

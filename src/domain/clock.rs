@@ -90,6 +90,44 @@ impl Clock for SystemClock {
     }
 }
 
+/// Clocks that a test moves: time passes on both, and steps on the civil one alone.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct HandClock {
+    civil: std::sync::atomic::AtomicI64,
+    passed: std::sync::atomic::AtomicU64,
+    start: Instant,
+}
+
+#[cfg(test)]
+impl HandClock {
+    pub(crate) fn new(civil: Timestamp) -> Self {
+        Self { civil: civil.0.into(), passed: 0.into(), start: SystemClock.instant() }
+    }
+
+    /// Lets time pass: both clocks run in step.
+    pub(crate) fn pass(&self, time: Duration) {
+        self.passed.fetch_add(time.as_millis().try_into().unwrap(), std::sync::atomic::Ordering::SeqCst);
+        self.step(millis(time));
+    }
+
+    /// Lets the civil clock step by so many milliseconds.
+    pub(crate) fn step(&self, millis: i64) {
+        self.civil.fetch_add(millis, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.civil.load(std::sync::atomic::Ordering::SeqCst))
+    }
+
+    fn instant(&self) -> Instant {
+        self.start + Duration::from_millis(self.passed.load(std::sync::atomic::Ordering::SeqCst))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

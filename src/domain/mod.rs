@@ -7,10 +7,14 @@ pub mod id;
 pub mod random;
 pub mod reason;
 pub mod secret;
+pub mod trusted_time;
 
 pub use algorithm::Algorithm;
 pub use claims::{Claims, EPOCH_DELETED, PrincipalKind, Subject, TokenKind};
+#[cfg(test)]
+pub(crate) use clock::HandClock;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use id::{KeyId, PrincipalId, RealmName, RevocationId, SessionId};
 pub use reason::Reason;
 pub use secret::Secret;
+pub use trusted_time::{Suspended, TrustedNow, TrustedTime};

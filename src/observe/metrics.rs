@@ -51,6 +51,7 @@ pub struct Metrics {
     pub revocations: IntGaugeVec,
     pub revocation_lag_seconds: Gauge,
     pub unknown_account_tokens: IntCounterVec,
+    pub clock: ClockMetrics,
     pub key_age_seconds: GaugeVec,
     pub upstream_healthy: IntGaugeVec,
     pub upstream_requests_in_flight: IntGaugeVec,
@@ -124,6 +125,7 @@ impl Metrics {
                 "Tokens of accounts that the store does not have, let through under imported keys.",
                 &["realm"],
             )?,
+            clock: ClockMetrics::new(&family)?,
             key_age_seconds: family.floats(
                 "portero_key_age_seconds",
                 "Age of the youngest key of the state.",
@@ -226,6 +228,34 @@ impl Metrics {
         let mut text = vec![];
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
+    }
+}
+
+/// Whether the civil clock is trusted.
+#[derive(Debug)]
+pub struct ClockMetrics {
+    trusted: IntGauge,
+    in_step_left_seconds: Gauge,
+}
+
+impl ClockMetrics {
+    fn new(family: &Families<'_>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            trusted: family.gauge(
+                "portero_clock_trusted",
+                "1 where the civil clock is trusted, 0 where nothing is pruned, wiped or retired by it.",
+            )?,
+            in_step_left_seconds: family.float(
+                "portero_clock_in_step_left_seconds",
+                "How long both clocks must still run in step until the civil clock is trusted again.",
+            )?,
+        })
+    }
+
+    /// Says how long both clocks must still run in step; `None` where the civil clock is trusted.
+    pub fn set(&self, left: Option<Duration>) {
+        self.trusted.set(left.is_none().into());
+        self.in_step_left_seconds.set(left.unwrap_or_default().as_secs_f64());
     }
 }
 

@@ -177,6 +177,7 @@ fn a_rotation_by_hand_is_published_first() {
     gateway.command(&format!("key retire {next}"), "").succeeded();
     gateway.refused(&format!("key retire {}", kid(&old)), "", "--force ends them now");
     gateway.command(&format!("key retire {} --force", kid(&old)), "").succeeded();
+    gateway.refused(&format!("key restore {}", kid(&old)), "", "its material is wiped");
     gateway.soon("its tokens end", "/maxpoint", &old, 401);
     let all = gateway.command("key rotate --output json", "").json();
     let realms: Vec<_> = all.as_array().unwrap().iter().map(|row| row["realm"].as_str().unwrap()).collect();

@@ -8,6 +8,7 @@ mod support;
 mod accounts;
 mod bad_input;
 mod check;
+mod clock;
 mod config;
 mod explain;
 mod golden;

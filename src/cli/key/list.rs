@@ -64,6 +64,7 @@ fn notes(key: &KeyRecord) -> Vec<&'static str> {
         ("tokens without kid", unnamed),
         ("asked for", key.asked),
         ("unknown accounts", takes_anybody(key)),
+        ("restorable", key.state == KeyState::Retired && !key.wiped),
     ];
     notes.into_iter().filter(|(_, holds)| *holds).map(|(note, _)| note).collect()
 }

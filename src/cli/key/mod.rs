@@ -54,6 +54,14 @@ pub(super) enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Take the tokens again of a key that retired by schedule; its material is kept for 7 days
+    Restore {
+        #[command(flatten)]
+        common: Common,
+        /// The key's id
+        #[arg(value_name = "KID")]
+        kid: String,
+    },
     /// End all tokens that a key signed; a signing key is replaced at once
     Revoke {
         #[command(flatten)]
@@ -102,6 +110,7 @@ impl Command {
             Self::List { common, .. }
             | Self::Rotate { common, .. }
             | Self::Retire { common, .. }
+            | Self::Restore { common, .. }
             | Self::Revoke { common, .. }
             | Self::Restrict { common, .. }
             | Self::ExportPublic { common, .. }
@@ -121,6 +130,7 @@ impl InStore for Command {
             Self::List { realm, .. } => list::list(steward, realm.as_ref()).await,
             Self::Rotate { realm, now, .. } => rotate::rotate(settings, steward, realm.as_ref(), *now).await,
             Self::Retire { kid, force, .. } => rotate::retire(steward, kid, *force).await,
+            Self::Restore { kid, .. } => rotate::restore(steward, kid).await,
             Self::Revoke { kid, .. } => revoke_key(steward, kid).await,
             Self::Restrict { kid, .. } => restrict(steward, kid).await,
             Self::Import(arguments) => import::import(settings, steward, arguments).await,

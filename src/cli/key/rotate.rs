@@ -1,4 +1,4 @@
-//! `portero key rotate` and `portero key retire`.
+//! `portero key rotate`, `portero key retire` and `portero key restore`.
 
 use serde_json::{Value, json};
 
@@ -48,11 +48,18 @@ pub(super) async fn retire(steward: &Steward, kid: &str, force: bool) -> Result<
     let key = steward.retire_key(&key_id(kid), force).await?;
     let text = match key.state {
         KeyState::Next => format!("key {kid} is discarded; it has signed nothing"),
-        _ if key.retires_at.is_some_and(|at| at <= steward.now()) => format!("key {kid} has retired"),
-        _ => format!("key {kid} has retired, and tokens that it signed have ended"),
+        _ if force => format!("key {kid} has retired, and tokens that it signed have ended; its material is wiped"),
+        _ => format!("key {kid} has retired"),
     };
     let json = Value::Object(object([("retired", kid.into()), ("was", key.state.name().into())]));
     Ok(Output { text, json })
+}
+
+/// Brings one key back.
+pub(super) async fn restore(steward: &Steward, kid: &str) -> Result<Output, CliError> {
+    steward.restore_key(&key_id(kid)).await?;
+    let text = format!("key {kid} verifies again; it retires only by hand: portero key retire {kid} --force");
+    Ok(Output { text, json: Value::Object(object([("restored", kid.into())])) })
 }
 
 fn said(owner: &Owner, rotated: &Rotated) -> String {

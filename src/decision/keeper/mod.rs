@@ -7,13 +7,14 @@ use thiserror::Error;
 use tokio::{sync::watch, time::timeout};
 
 use super::{
-    schedule::{Due, Owner, RETIRED_KEPT, Settings, next_retirement, spelt},
+    schedule::{Due, Owner, Settings, has_leftovers, next_retirement, spelt},
     snapshot::Gate,
 };
 use crate::{
-    domain::{Clock, Timestamp},
+    domain::{Suspended, Timestamp, TrustedNow},
     rules::realm::Realm,
     state::{
+        clock::TrustedClock,
         keys::{Fate, KeyRecord, KeyState, Vault, VaultError},
         store::{Store, StoreError},
     },
@@ -32,6 +33,9 @@ const STEP_DEADLINE: Duration = Duration::from_secs(60);
 /// Rounds of changes in one step: prepared, promoted, retired, and once more to see that it is all.
 const ROUNDS_MAX: u32 = 8;
 
+/// Attempts to give a realm a signing key while other processes change its keys.
+const ENSURE_ATTEMPTS_MAX: u32 = 4;
+
 /// Why keys could not be kept.
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "each is transparent")]
@@ -48,7 +52,7 @@ pub struct Keeper {
     store: Store,
     vault: Vault,
     gate: Arc<Gate>,
-    clock: Arc<dyn Clock>,
+    trusted: TrustedClock,
     settings: watch::Receiver<Settings>,
     /// Whether it was said that a realm has too many retiring keys.
     said_too_many: bool,
@@ -64,35 +68,54 @@ pub async fn ensure(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<bool, KeeperError> {
-    let records = vault.records().await?;
     let mut changed = false;
     for owner in Owner::all(realms) {
-        let owner = owner.settled(&records);
-        let (realm, algorithm) = (&owner.name, owner.algorithm);
-        changed |= match owner.due(&records, settings, now) {
-            Due::Replace { seen: None } => {
-                let fate = Fate::Retiring { retires_at: owner.retires_at(store, settings, now).await? };
-                vault.replace(realm, algorithm, None, fate, now).await?.is_some()
+        for _ in 0..ENSURE_ATTEMPTS_MAX {
+            // Where another process changed something meanwhile, it is looked at anew.
+            let records = vault.records().await?;
+            let owner = owner.clone().settled(&records);
+            match owner.due(&records, settings, now) {
+                Due::Prepare { .. } | Due::Promote { .. } | Due::Later(_) | Due::TooMany => break,
+                due => changed |= settle(store, vault, &owner, due, settings, now).await?,
             }
-            Due::Replace { seen: Some(seen) } => {
-                let id = vault.prepare(realm, algorithm, Some(&seen), true, now).await?;
-                if let Some(id) = &id {
-                    let from = spelt(now.plus(settings.publish_ahead));
-                    tracing::info!(%realm, %id, %algorithm, from, "a key of another algorithm is published, and signs later");
-                }
-                id.is_some()
-            }
-            Due::Discard { next } => {
-                let discarded = vault.retire(&next, KeyState::Next, now).await?;
-                if discarded {
-                    tracing::info!(%realm, id = %next, "a next key of another algorithm was discarded");
-                }
-                discarded
-            }
-            Due::Prepare { .. } | Due::Promote { .. } | Due::Later(_) | Due::TooMany => false,
-        };
+        }
     }
     Ok(changed)
+}
+
+/// Does what the config makes due: a first key, a next one of another algorithm, or the end of a next one that the
+/// config no longer wants. False where another process was quicker.
+async fn settle(
+    store: &Store,
+    vault: &Vault,
+    owner: &Owner,
+    due: Due,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<bool, KeeperError> {
+    let (realm, algorithm) = (&owner.name, owner.algorithm);
+    match due {
+        Due::Replace { seen: None } => {
+            let fate = Fate::Retiring { retires_at: owner.retires_at(store, settings, now).await? };
+            Ok(vault.replace(realm, algorithm, None, fate, now).await?.is_some())
+        }
+        Due::Replace { seen: Some(seen) } => {
+            let id = vault.prepare(realm, algorithm, Some(&seen), true, now).await?;
+            if let Some(id) = &id {
+                let from = spelt(now.plus(settings.publish_ahead));
+                tracing::info!(%realm, %id, %algorithm, from, "a key of another algorithm is published, and signs later");
+            }
+            Ok(id.is_some())
+        }
+        Due::Discard { next } => {
+            let discarded = vault.retire_at_once(&next, KeyState::Next, now).await?;
+            if discarded {
+                tracing::info!(%realm, id = %next, "a next key of another algorithm was discarded");
+            }
+            Ok(discarded)
+        }
+        Due::Prepare { .. } | Due::Promote { .. } | Due::Later(_) | Due::TooMany => Ok(false),
+    }
 }
 
 impl Keeper {
@@ -102,10 +125,10 @@ impl Keeper {
         store: Store,
         vault: Vault,
         gate: Arc<Gate>,
-        clock: Arc<dyn Clock>,
+        trusted: TrustedClock,
         settings: watch::Receiver<Settings>,
     ) -> Self {
-        Self { store, vault, gate, clock, settings, said_too_many: false }
+        Self { store, vault, gate, trusted, settings, said_too_many: false }
     }
 
     /// Keeps them until `stop` says true. A store that is out of reach is said once, and tried again.
@@ -113,10 +136,14 @@ impl Keeper {
         let mut behind = false;
         let mut seen: Option<Vec<u8>> = None;
         let mut due: Option<Timestamp> = None;
+        let mut was_trusted = true;
         loop {
-            let now = self.clock.now();
+            // While the clock is in doubt nothing becomes due.
+            let now = self.trusted.now().ok().map(TrustedNow::earliest);
             let moved = self.vault.revision().await.map_or(true, |revision| seen.as_ref() != Some(&revision));
-            if behind || moved || due.is_some_and(|due| due <= now) {
+            let is_due = now.zip(due).is_some_and(|(now, due)| due <= now);
+            if behind || moved || is_due || was_trusted != now.is_some() {
+                was_trusted = now.is_some();
                 let kept = timeout(STEP_DEADLINE, self.step()).await;
                 match kept.unwrap_or_else(|_| Err(StoreError::unresponsive().into())) {
                     Ok((revision, next)) => {
@@ -130,7 +157,8 @@ impl Keeper {
                     }
                 }
             }
-            let wait = due.map_or(LOOK_EVERY, |due| due.since(self.clock.now()).clamp(PAUSE_MIN, LOOK_EVERY));
+            let left = due.zip(now).map_or(LOOK_EVERY, |(due, now)| due.since(now));
+            let wait = left.clamp(PAUSE_MIN, LOOK_EVERY);
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
                 // Whoever sends settings has ended only when the gateway ends, and then stops this too.
@@ -141,7 +169,7 @@ impl Keeper {
     }
 
     /// Does everything that is due. Answers the revision of the keys that it went by, and when something is due next.
-    async fn step(&mut self) -> Result<(Vec<u8>, Option<Timestamp>), KeeperError> {
+    pub(super) async fn step(&mut self) -> Result<(Vec<u8>, Option<Timestamp>), KeeperError> {
         let mut rounds = 0;
         loop {
             let revision = self.vault.revision().await?;
@@ -160,18 +188,12 @@ impl Keeper {
     /// Does what these records make due. Answers whether it changed anything, and when something is due next.
     async fn round(&mut self, records: &[KeyRecord]) -> Result<(bool, Option<Timestamp>), KeeperError> {
         let settings = *self.settings.borrow();
-        let now = self.clock.now();
+        let trusted = self.trusted.now();
         let (mut changed, mut next, mut too_many) = (false, next_retirement(records), false);
-        if next.is_some_and(|at| at <= now) {
-            for id in self.vault.retire_due(now).await? {
-                tracing::info!(%id, "a key has retired");
-                changed = true;
-            }
+        if let Ok(now) = trusted {
+            changed |= self.end_keys(records, next, now).await?;
         }
-        if records.iter().any(|key| key.ended_at.is_some_and(|at| at.plus(RETIRED_KEPT) < now)) {
-            self.vault.forget(now.minus(RETIRED_KEPT)).await?;
-            changed = true;
-        }
+        let now = trusted.map_or_else(|_| self.trusted.clock().now(), TrustedNow::earliest);
         for owner in Owner::all(self.gate.snapshot().realms.values()) {
             let owner = owner.settled(records);
             match owner.due(records, &settings, now) {
@@ -180,7 +202,8 @@ impl Keeper {
                 // Another gateway took over a config that this one has not read. Only who takes one over changes
                 // the algorithm: two configs would otherwise undo each other's keys for ever.
                 Due::Replace { seen: Some(_) } | Due::Discard { .. } => {}
-                due => changed |= self.act(&owner, due, &settings, now).await?,
+                // A realm without a signing key gets one, whatever the clock says.
+                due => changed |= self.act(&owner, due, &settings, trusted).await?,
             }
         }
         if too_many && !self.said_too_many {
@@ -190,21 +213,51 @@ impl Keeper {
         Ok((changed, next))
     }
 
-    async fn act(&self, owner: &Owner, due: Due, settings: &Settings, now: Timestamp) -> Result<bool, KeeperError> {
+    /// Retires those keys whose last token has ended, wipes what retired long ago, and forgets what retired very long
+    /// ago. Answers whether it changed anything.
+    async fn end_keys(
+        &self,
+        records: &[KeyRecord],
+        next_retirement: Option<Timestamp>,
+        now: TrustedNow,
+    ) -> Result<bool, KeeperError> {
+        let mut changed = false;
+        if next_retirement.is_some_and(|at| at <= now.earliest()) {
+            for id in self.vault.retire_due(now).await? {
+                tracing::info!(%id, "a key has retired");
+                changed = true;
+            }
+        }
+        if has_leftovers(records, now) {
+            changed |= self.vault.wipe_retired(now).await? + self.vault.forget(now).await? > 0;
+        }
+        Ok(changed)
+    }
+
+    async fn act(
+        &self,
+        owner: &Owner,
+        due: Due,
+        settings: &Settings,
+        trusted: Result<TrustedNow, Suspended>,
+    ) -> Result<bool, KeeperError> {
+        let now = self.trusted.clock().now();
         let fate = Fate::Retiring { retires_at: owner.retires_at(&self.store, settings, now).await? };
         let (realm, algorithm) = (&owner.name, owner.algorithm);
         let (id, state) = match due {
             Due::Replace { seen } => {
                 (self.vault.replace(realm, algorithm, seen.as_ref(), fate, now).await?, KeyState::Active)
             }
+            Due::Prepare { .. } if trusted.is_err() => return Ok(false),
             Due::Prepare { seen, asked } => {
                 (self.vault.prepare(realm, algorithm, Some(&seen), asked, now).await?, KeyState::Next)
             }
             Due::Promote { next, seen } => {
-                let promoted = self.vault.promote(realm, &next, Some(&seen), fate, now).await?;
+                let Ok(trusted) = trusted else { return Ok(false) };
+                let promoted = self.vault.promote(realm, &next, Some(&seen), fate, trusted).await?;
                 (promoted.then_some(next), KeyState::Active)
             }
-            Due::Discard { .. } | Due::Later(_) | Due::TooMany => (None, KeyState::Next),
+            Due::Discard { .. } | Due::Later(_) | Due::TooMany => return Ok(false),
         };
         if let Some(id) = &id {
             tracing::info!(%realm, %id, state = state.name(), "a key has a new state");

@@ -1,42 +1,25 @@
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use super::*;
 use crate::{
     decision::{Rotated, Site, Snapshot, Steward, lifetimes, schedule::Owner},
-    domain::{Algorithm, KeyId, SystemClock},
+    domain::{Algorithm, Clock, HandClock, KeyId},
     observe::metrics::Metrics,
     rules::{
         dialect::{self, Dialect},
         limit::ScrutinySettings,
         realm::Lifetime,
     },
-    state::{keys, store, token::CacheSettings},
+    state::{
+        clock::TrustedClock,
+        keys::{self, RETIRED_KEPT},
+        store,
+        token::CacheSettings,
+    },
 };
-
-/// A clock that the test moves.
-#[derive(Debug, Default)]
-struct Hand(AtomicI64);
-
-impl Hand {
-    fn set(&self, seconds: i64) {
-        self.0.store(seconds * 1000, Ordering::Relaxed);
-    }
-}
-
-impl Clock for Hand {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
-    }
-
-    fn instant(&self) -> std::time::Instant {
-        SystemClock.instant()
-    }
-}
 
 /// A gateway's keeper on a store of its folder.
 struct Place {
     keeper: Keeper,
-    clock: Arc<Hand>,
+    clock: Arc<HandClock>,
     _settings: watch::Sender<Settings>,
 }
 
@@ -71,7 +54,7 @@ impl Place {
         let store = Store::make(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap();
         let master = keys::Settings { master_key_file: folder.path().join("master.key") };
         let vault = Vault::open(store.clone(), &master).await.unwrap();
-        let clock = Arc::new(Hand::default());
+        let clock = Arc::new(HandClock::new(Timestamp::from_secs(0)));
         let realms = vec![realm(dialect)];
         lifetimes::note(&store, &realms, clock.now()).await.unwrap();
         let site = Site {
@@ -86,13 +69,19 @@ impl Place {
         let snapshot = Snapshot::build(&site, Arc::default(), &Metrics::new().unwrap()).unwrap();
         let gate = Arc::new(Gate::new(snapshot, CacheSettings::default(), ScrutinySettings::default()));
         let (sender, settings) = watch::channel(settings);
-        let keeper = Keeper::new(store, vault, gate, Arc::clone(&clock) as _, settings);
+        let trusted = TrustedClock::open(&store, Arc::clone(&clock) as _).await.unwrap();
+        let keeper = Keeper::new(store, vault, gate, trusted, settings);
         Self { keeper, clock, _settings: sender }
+    }
+
+    /// Lets time pass until this second.
+    fn until(&self, seconds: i64) {
+        self.clock.pass(Timestamp::from_secs(seconds).since(self.clock.now()));
     }
 
     /// Does what is due at this second; answers when something is due next.
     async fn step(&mut self, seconds: i64) -> Option<i64> {
-        self.clock.set(seconds);
+        self.until(seconds);
         self.keeper.step().await.unwrap().1.map(Timestamp::as_secs)
     }
 
@@ -122,7 +111,7 @@ impl Place {
 
     fn steward(&self) -> Steward {
         let (store, vault) = (self.keeper.store.clone(), self.keeper.vault.clone());
-        Steward::new(store, vault, Arc::clone(&self.clock) as _, None)
+        Steward::new(store, vault, self.keeper.trusted.clone(), None)
     }
 }
 
@@ -326,11 +315,57 @@ async fn a_key_is_retired_by_hand_only_when_that_ends_no_token() {
     place.step(9 * HOUR).await;
     place.step(10 * HOUR).await;
     assert!(refusal(&place, &first).await.contains("tokens until 1970-01-01T10:02:55Z; --force ends them now"));
-    place.clock.set(10 * HOUR + 175);
+    place.until(10 * HOUR + 175);
     place.steward().retire_key(&first, false).await.unwrap();
     place.step(19 * HOUR).await;
     place.step(20 * HOUR).await;
     let second = place.the(KeyState::Retiring).await;
     place.steward().retire_key(&second, true).await.unwrap();
     assert!(place.ids(KeyState::Retiring).await.is_empty());
+}
+
+/// So many milliseconds forward: a step of the civil clock alone.
+const STEP: i64 = 14 * HOUR * 1_000;
+
+#[tokio::test]
+async fn while_the_clock_is_in_doubt_no_key_is_made_promoted_or_retired() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut place = Place::of(&folder, Dialect::Become, SETTINGS).await;
+    place.step(0).await;
+    let first = place.signs();
+    place.clock.step(STEP);
+    place.keeper.step().await.unwrap();
+    assert!(place.ids(KeyState::Next).await.is_empty(), "none is prepared");
+    place.clock.step(-STEP);
+    place.keeper.step().await.unwrap();
+    place.clock.pass(Duration::from_hours(24));
+    place.keeper.step().await.unwrap();
+    assert_eq!(place.ids(KeyState::Next).await.len(), 1, "after a day in step it is");
+
+    place.clock.step(STEP);
+    place.keeper.step().await.unwrap();
+    assert_eq!(place.signs(), first, "none is promoted");
+    let owner = Owner::realm(&realm(Dialect::Become));
+    let refused = place.steward().rotate_key(&owner, &SETTINGS, false).await;
+    assert!(matches!(&refused, Err(error) if error.to_string().contains("portero clock confirm")), "{refused:?}");
+    place.steward().rotate_key(&owner, &SETTINGS, true).await.unwrap();
+    assert_eq!(place.the(KeyState::Retiring).await, first);
+
+    place.clock.step(STEP);
+    place.keeper.step().await.unwrap();
+    assert_eq!(place.the(KeyState::Retiring).await, first, "none is retired");
+    let refused = place.steward().retire_key(&first, false).await.unwrap_err().to_string();
+    assert!(refused.contains("in doubt") && refused.contains("--force"), "{refused}");
+    place.steward().retire_key(&first, true).await.unwrap();
+    assert!(place.ids(KeyState::Retiring).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_realm_without_a_key_gets_one_on_whatever_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut place = Place::of(&folder, Dialect::Become, SETTINGS).await;
+    place.clock.step(STEP);
+    place.keeper.step().await.unwrap();
+    assert_eq!(place.ids(KeyState::Active).await.len(), 1);
+    place.keeper.trusted.now().unwrap_err();
 }

@@ -18,8 +18,7 @@ use crate::{
         realm::Realm,
     },
     state::{
-        account,
-        keys::KeyState,
+        account, keys,
         refresh::{self, Descendant, Spending, Terms},
         session,
         store::StoreError,
@@ -67,16 +66,17 @@ impl Registrar {
         };
         // The access token comes first: when none can be made, nothing is spent.
         let mut grant = self.continue_session(&line.realm, issue).await?;
-        let terms = Terms {
+        let terms = || Terms {
             client: client.0.id,
             grace: settings.refresh_grace,
             lifetime: settings.refresh_lifetime,
             now: self.clock.now(),
         };
-        let spending = self.kept(refresh::spend(&self.store, token, line.first.as_ref(), &terms)).await;
+        let spending = self.kept(refresh::spend(&self.store, token, line.first.as_ref(), terms)).await;
         let Spending::Successor(successor, ends) = self.enforced(spending)? else {
             return Err(Refusal::InvalidGrant);
         };
+        self.still_stands(client).await?;
         grant.tokens.push(IssuedToken { kind: TokenKind::Refresh, token: successor, expires_at: Some(ends) });
         Ok(grant)
     }
@@ -103,13 +103,25 @@ impl Registrar {
         Ok(spending)
     }
 
+    /// Whether the client was neither ended nor changed while it exchanged: what ended it may have looked for its lines
+    /// before this one was there.
+    async fn still_stands(&self, Client(client): &Client) -> Result<(), Refusal> {
+        let present = account::find_by_id(&self.store, client.id).await.map_err(|error| away(&error))?;
+        if present.is_some_and(|present| !present.disabled && present.epoch == client.epoch) {
+            return Ok(());
+        }
+        refresh::end_lines_of(&self.store, client.id, self.clock.now()).await.map_err(|error| away(&error))?;
+        Err(Refusal::InvalidGrant)
+    }
+
     /// The line that `token` continues, if it is one that this client may continue.
     async fn line_of(&self, token: &Secret, client: &Client, now: Timestamp) -> Result<Option<Line>, Refusal> {
         if refresh::is_rotating(token.expose()) {
             let found = refresh::find(&self.store, token).await.map_err(|error| away(&error))?;
             let Some(found) = found.filter(|found| found.client == client.0.id) else { return Ok(None) };
             let session = session::find(&self.store, found.session).await.map_err(|error| away(&error))?;
-            let Some(session) = session.filter(|_| self.stands(&found)) else { return Ok(None) };
+            let stands = self.stands(&found).await?;
+            let Some(session) = session.filter(|_| stands) else { return Ok(None) };
             return Ok(self.refreshing(&session.realm).map(|realm| Line {
                 realm,
                 principal: session.principal,
@@ -149,10 +161,11 @@ impl Registrar {
         Ok(Some(Line { realm, principal, session, scopes, epoch: claims.epoch, first: Some(first) }))
     }
 
-    /// Whether the key that a line began with was not revoked.
-    pub(super) fn stands(&self, token: &Descendant) -> bool {
-        let snapshot = self.gate.snapshot();
-        !snapshot.keys.get(token.key.as_str()).is_some_and(|key| key.state == KeyState::Revoked)
+    /// Whether the key that a line began with still verifies. It outlives its tokens unless somebody ends it, and them;
+    /// so a line whose key nobody knows any more has ended too. The store is asked, since another process may have made
+    /// the key, or ended it.
+    pub(super) async fn stands(&self, token: &Descendant) -> Result<bool, Refusal> {
+        keys::verifies(&self.store, &token.key).await.map_err(|error| away(&error))
     }
 
     /// The realm, where its logins give refresh tokens.

@@ -79,7 +79,7 @@ impl Registrar {
 
     /// A rotating token lives while it is unspent and in time, and its session and principal stand.
     async fn describe_rotating(&self, token: &Descendant) -> Result<Option<Active>, Refusal> {
-        let ended = token.spent_at.is_some() || self.clock.now() >= token.expires_at || !self.stands(token);
+        let ended = token.spent_at.is_some() || self.clock.now() >= token.expires_at || !self.stands(token).await?;
         if ended || refresh::is_revoked(&self.store, token.session).await.map_err(|error| away(&error))? {
             return Ok(None);
         }

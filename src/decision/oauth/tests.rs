@@ -1,20 +1,15 @@
 //! The use cases on a real store, at any time.
 
-use std::{
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+mod lines;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
     decision::{Gate, OauthSettings, Presence, Site, Snapshot, Steward, keeper},
-    domain::{Clock, PrincipalId, Secret, SystemClock, Timestamp, TokenKind},
+    domain::{Clock, HandClock, PrincipalId, Secret, Timestamp, TokenKind},
     observe::metrics::Metrics,
     rules::{
         dialect::{self, AccountName, Dialect, Rejection, oauth::INTROSPECT},
@@ -33,26 +28,13 @@ const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const GRACE: Duration = Duration::from_secs(10);
 const HOUR: Duration = Duration::from_hours(1);
 
-#[derive(Debug)]
-struct Hands(AtomicI64);
-
-impl Clock for Hands {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
-    }
-
-    fn instant(&self) -> Instant {
-        SystemClock.instant()
-    }
-}
-
 /// A gateway without its doors: realms `oauth` and `apis`, the clients `one` and `two`, the user `ana`.
 struct Ground {
     _folder: TempDir,
     store: Store,
     vault: Vault,
     gate: Arc<Gate>,
-    clock: Arc<Hands>,
+    clock: Arc<HandClock>,
     registrar: Registrar,
     caller: (Caller, Presence),
     oauth: Arc<Realm>,
@@ -83,7 +65,7 @@ impl Ground {
         let store = Store::make(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap();
         let master = keys::Settings { master_key_file: folder.path().join("master.key") };
         let vault = Vault::open(store.clone(), &master).await.unwrap();
-        let clock = Arc::new(Hands(AtomicI64::new(1_768_564_800_000)));
+        let clock = Arc::new(HandClock::new(Timestamp::from_millis(1_768_564_800_000)));
         let (oauth, apis) = (realm(Dialect::Oauth), realm(Dialect::Apis));
         let settings = OauthSettings {
             refresh_grace: GRACE,
@@ -135,7 +117,7 @@ impl Ground {
     }
 
     fn pass(&self, time: Duration) {
-        self.clock.0.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+        self.clock.pass(time);
     }
 
     async fn client(&self, name: &str) -> Client {
@@ -159,7 +141,8 @@ impl Ground {
 
     fn steward(&self) -> Steward {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-        Steward::new(self.store.clone(), self.vault.clone(), clock, Some(Arc::clone(&self.gate)))
+        let trusted = crate::state::clock::TrustedClock::begin(None, clock);
+        Steward::new(self.store.clone(), self.vault.clone(), trusted, Some(Arc::clone(&self.gate)))
     }
 }
 

@@ -48,7 +48,11 @@ pub(super) async fn alive() -> &'static str {
 pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     let of_store = admin.steward.store().trouble().map(|trouble| format!("the store: {}", trouble.reason()));
     match admin.readiness.problem().map(str::to_owned).or(of_store) {
-        None => "ready\n".into_response(),
+        // Serving goes on: what waits for a trusted clock is said, and no reason to take the gateway out.
+        None => match admin.trusted.now() {
+            Ok(_) => "ready\n".into_response(),
+            Err(suspended) => format!("ready\nclock in doubt: {}\n", suspended.doubt.name()).into_response(),
+        },
         Some(problem) => failure(StatusCode::SERVICE_UNAVAILABLE, &problem),
     }
 }

@@ -32,7 +32,7 @@ use crate::{
     decision::{Gate, Steward},
     edge::proxy::Shared,
     observe::metrics::Metrics,
-    state::account::Hasher,
+    state::{account::Hasher, clock::TrustedClock},
 };
 
 /// Connections in all; operators are few.
@@ -59,6 +59,8 @@ pub struct Admin {
     pub front: Arc<Shared>,
     /// Whether the gateway can serve.
     pub readiness: Arc<Readiness>,
+    /// Whether the civil clock is trusted.
+    pub trusted: TrustedClock,
     /// Where store I/O and password hashes are waited for.
     pub control: Handle,
     /// Who reloads the config and hands over.

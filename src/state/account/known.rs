@@ -209,7 +209,7 @@ mod tests {
     #[tokio::test]
     async fn accounts_of_realms_that_are_kept_are_known_by_id_and_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
         let first = [account("a", "ana"), account("b", "ana"), account("a", "señor ñ")];
         for new in &first {
             make(&store, new).await;
@@ -244,7 +244,7 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_read_is_said_and_never_skipped() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
         make(&store, &account("a", "ana")).await;
         sqlx::query("UPDATE principals SET id = x'00'").execute(store.pool()).await.unwrap();
         let accounts = KnownAccounts::default();

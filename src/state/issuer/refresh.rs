@@ -20,9 +20,12 @@ use super::{
 use crate::{
     domain::{Algorithm, Clock, RealmName},
     observe::metrics::{IssuerMetrics, Metrics},
-    state::keys::{
-        GoodUntil,
-        jwk::{self, PublicJwk, Skipped},
+    state::{
+        clock::TrustedClock,
+        keys::{
+            GoodUntil,
+            jwk::{self, PublicJwk, Skipped},
+        },
     },
 };
 
@@ -60,10 +63,11 @@ impl IssuerKeys {
         issuer: &Settings,
         jwks: &Jwks,
         folder: &Path,
-        clock: Arc<dyn Clock>,
+        trusted: TrustedClock,
         metrics: &Metrics,
         sink: impl Fn(&[PublicJwk], &GoodUntil) + Send + 'static,
     ) -> Result<Self, FetcherError> {
+        let clock = Arc::clone(trusted.clock());
         let shared = Arc::new(Shared::default());
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let mut refresher = Refresher {
@@ -73,6 +77,7 @@ impl IssuerKeys {
             fetcher: Arc::new(Fetcher::new(jwks)?),
             file: SnapshotFile::new(folder, issuer, jwks),
             clock: Arc::clone(&clock),
+            trusted,
             metrics: metrics.issuer(issuer.name.as_str(), &FetchError::OUTCOMES),
             shared: Arc::clone(&shared),
             sink: Box::new(sink),
@@ -145,6 +150,7 @@ struct Refresher {
     fetcher: Arc<Fetcher>,
     file: SnapshotFile,
     clock: Arc<dyn Clock>,
+    trusted: TrustedClock,
     metrics: IssuerMetrics,
     shared: Arc<Shared>,
     sink: Sink,
@@ -302,7 +308,9 @@ impl Refresher {
             // A disk that hangs does not keep the keys from being refreshed: the next look comes back to it.
             return;
         }
-        let snapshot = Snapshot { set: held.body.clone(), etag: held.etag.clone(), confirmed_at: set.confirmed_at };
+        // Stamped ahead of time, it would be of no use once the clock is right again.
+        let confirmed_at = set.confirmed_at.min(self.trusted.no_later());
+        let snapshot = Snapshot { set: held.body.clone(), etag: held.etag.clone(), confirmed_at };
         let (file, storable, issuer) = (self.file.clone(), held.storable, self.issuer.clone());
         self.writing = Some(tokio::task::spawn_blocking(move || {
             let done = if storable { file.write(&snapshot) } else { file.remove() };

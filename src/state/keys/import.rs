@@ -1,13 +1,12 @@
 //! Taking over a key from outside, so that its tokens in the field keep working.
 
-use std::sync::Arc;
-
 use thiserror::Error;
 
 use super::{
     Fate, Imported, Key, KeyError, KeyState, MaterialBytes, UNNAMED_KEYS_MAX, Vault, VaultError,
+    ending::discard,
     rotation::{dismiss, id_in},
-    vault::context,
+    vault::{context, open},
 };
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Timestamp},
@@ -84,13 +83,16 @@ impl Vault {
         if signs && !key.can_sign() {
             return Err(ImportError::Material(KeyError::WrongUse(import.algorithm)));
         }
-        let ring = self.load().await?;
-        let revoked = |known: &&Arc<Key>| known.state == KeyState::Revoked && known.shares_material(&key);
-        if let Some(revoked) = ring.own().find(revoked) {
-            return Err(ImportError::Revoked(revoked.id.clone()));
-        }
         let (mut transaction, master) = self.begin().await?;
         let failed = |error: sqlx::Error| ImportError::Vault(error.into());
+        // Under the write lock, so that a revocation of the same moment counts.
+        let query = sqlx::query("SELECT * FROM keys WHERE state = 'revoked'");
+        for row in query.fetch_all(&mut *transaction).await.map_err(failed)? {
+            let revoked = open(&row, &master)?;
+            if revoked.shares_material(&key) {
+                return Err(ImportError::Revoked(revoked.id));
+            }
+        }
         let known: i64 = sqlx::query_scalar("SELECT count(*) FROM keys WHERE id = ?")
             .bind(id.as_str())
             .fetch_one(&mut *transaction)
@@ -114,12 +116,10 @@ impl Vault {
             Use::Sign { retires_at } => {
                 // The key that was to sign next signs never: the schedule leaves the imported one.
                 if let Some(next) = id_in(&mut transaction, realm, KeyState::Next).await? {
-                    let statement =
-                        "UPDATE keys SET state = 'retired', sealed = NULL, asked = 0, ended_at = ? WHERE id = ?";
-                    let query = sqlx::query(statement).bind(now.as_millis()).bind(next.as_str());
-                    query.execute(&mut *transaction).await.map_err(failed)?;
+                    discard(&mut transaction, &next, KeyState::Next, now).await?;
                 }
-                dismiss(&mut transaction, realm, Fate::Retiring { retires_at }, now).await?;
+                let active = id_in(&mut transaction, realm, KeyState::Active).await?;
+                dismiss(&mut transaction, &master, active.as_ref(), Fate::Retiring { retires_at }, now).await?;
             }
             Use::Verify { until: end } => until = end,
         }

@@ -126,6 +126,7 @@ enum Material {
     Hmac { verify: Box<hmac::Key>, sign: EncodingKey },
     Pair { verify: ParsedPublicKey, sign: Option<EncodingKey> },
     Sealing(Box<LessSafeKey>),
+    Wiped,
 }
 
 impl Key {
@@ -176,6 +177,27 @@ impl Key {
         let thumbprint = material.thumbprint(identity);
         let (profile, imported, good_until) = (None, None, None);
         Ok(Self { id, realm, algorithm, state, created_at, profile, imported, good_until, thumbprint, material })
+    }
+
+    /// What is left of a key whose material is wiped: it does nothing, and is told from others by its thumbprint, where
+    /// there is one.
+    pub(super) fn wiped(
+        id: KeyId,
+        realm: RealmName,
+        algorithm: Algorithm,
+        state: KeyState,
+        created_at: Timestamp,
+        thumbprint: Option<&[u8]>,
+    ) -> Self {
+        let thumbprint = thumbprint.and_then(|bytes| bytes.try_into().ok()).unwrap_or_else(random::bytes);
+        let (profile, imported, good_until) = (None, None, None);
+        let material = Material::Wiped;
+        Self { id, realm, algorithm, state, created_at, profile, imported, good_until, thumbprint, material }
+    }
+
+    /// What tells its material from any other.
+    pub(super) const fn thumbprint(&self) -> [u8; THUMBPRINT_BYTES] {
+        self.thumbprint
     }
 
     /// The same key, whose tokens are read by `profile`.
@@ -241,7 +263,7 @@ impl Key {
     /// Whether it could sign or seal: a public key alone cannot.
     #[must_use]
     pub const fn can_sign(&self) -> bool {
-        !matches!(self.material, Material::Pair { sign: None, .. })
+        !matches!(self.material, Material::Pair { sign: None, .. } | Material::Wiped)
     }
 
     /// Whether `signature` is this key's over `message`.
@@ -250,7 +272,7 @@ impl Key {
         match &self.material {
             Material::Hmac { verify, .. } => hmac::verify(verify, message, signature).is_ok(),
             Material::Pair { verify, .. } => verify.verify_sig(message, signature).is_ok(),
-            Material::Sealing(_) => false,
+            Material::Sealing(_) | Material::Wiped => false,
         }
     }
 

@@ -6,10 +6,11 @@
 //! master    seals the others          master_file   where it is, while a reseal replaces it
 //! jwk       public keys as they travel                        ed25519  its weak keys
 //! imported  of those from outside      vault        opening and reading
-//! rotation · import · reseal   changing
+//! rotation · ending · import · reseal   changing
 //! ```
 
 mod ed25519;
+mod ending;
 mod error;
 mod good_until;
 mod import;
@@ -28,6 +29,7 @@ pub mod spki;
 mod tests;
 mod vault;
 
+pub use ending::{RETIRED_KEPT, SEALED_KEPT, verifies};
 pub use error::VaultError;
 pub use good_until::GoodUntil;
 pub use import::{Import, ImportError, Use, takes_old_tokens};

@@ -29,6 +29,8 @@ pub struct KeyRecord {
     pub imported: bool,
     /// Whether the schedule leaves it where it is (`key import --sign`).
     pub pinned: bool,
+    /// Whether its material is gone.
+    pub wiped: bool,
     /// Of a next key: whether an administrator asked for it, so that it signs as soon as it may.
     pub asked: bool,
     /// Of one that came from outside: whether tokens of accounts that the store does not have are taken.
@@ -63,6 +65,7 @@ impl KeyRecord {
             verify_only: column::<&str>(row, "form")? == "public",
             imported: column(row, "imported")?,
             pinned: column(row, "pinned")?,
+            wiped: column::<Option<&[u8]>>(row, "sealed")?.is_none(),
             asked: column(row, "asked")?,
             unknown_accounts: column(row, "unknown_accounts")?,
             profile: profile.map_err(|error| unknown("profile", &error.to_string()))?,

@@ -6,7 +6,7 @@ use sqlx::Row;
 
 use super::{
     MasterKey, MasterKeyError, Vault, VaultError,
-    vault::{FINGERPRINT, context, fingerprint_in},
+    vault::{FINGERPRINT, context, fingerprint_in, thumbprint_context},
 };
 use crate::domain::KeyId;
 
@@ -55,6 +55,14 @@ impl Vault {
             let material = old.open(&context, row.try_get("sealed")?)?;
             let query = sqlx::query("UPDATE keys SET sealed = ? WHERE id = ?");
             query.bind(new.seal(&context, &material)).bind(id).execute(&mut *transaction).await?;
+        }
+        let wiped = sqlx::query("SELECT id, thumbprint FROM keys WHERE thumbprint IS NOT NULL");
+        for row in wiped.fetch_all(&mut *transaction).await? {
+            let id: &str = row.try_get("id")?;
+            let context = thumbprint_context(&KeyId::from_text(id));
+            let thumbprint = old.open(&context, row.try_get("thumbprint")?)?;
+            let query = sqlx::query("UPDATE keys SET thumbprint = ? WHERE id = ?");
+            query.bind(new.seal(&context, &thumbprint)).bind(id).execute(&mut *transaction).await?;
         }
         let query = sqlx::query("UPDATE meta SET value = ? WHERE name = ?");
         query.bind(new.fingerprint().into_bytes()).bind(FINGERPRINT).execute(&mut *transaction).await?;

@@ -5,8 +5,12 @@
 use sqlx::{Sqlite, Transaction};
 use zeroize::Zeroizing;
 
-use super::{Key, KeyError, KeyRecord, KeyState, MasterKey, Vault, VaultError, vault::context};
-use crate::domain::{Algorithm, KeyId, RealmName, Timestamp};
+use super::{
+    Key, KeyError, KeyState, MasterKey, Vault, VaultError,
+    ending::{discard, revoke_in},
+    vault::context,
+};
+use crate::domain::{Algorithm, KeyId, RealmName, Timestamp, TrustedNow};
 
 /// Attempts to revoke a key that changes its state meanwhile.
 const REVOKE_ATTEMPTS_MAX: u32 = 4;
@@ -34,27 +38,46 @@ impl Vault {
         fate: Fate,
         now: Timestamp,
     ) -> Result<Option<KeyId>, VaultError> {
-        let fits = |record: &KeyRecord| {
-            record.realm == *realm && record.state == KeyState::Next && record.algorithm == algorithm
-        };
-        let has_next = self.records().await?.iter().any(fits);
-        let material = if has_next { None } else { Some(generate(algorithm).await?) };
+        let successor = self.successor(realm, algorithm).await?;
+        self.put_in_place(realm, algorithm, seen, successor, fate, now).await
+    }
+
+    /// What shall sign next. New material takes its time, so this comes before the write lock.
+    pub(super) async fn successor(&self, realm: &RealmName, algorithm: Algorithm) -> Result<Successor, VaultError> {
+        let records = self.records().await?;
+        let next = records.into_iter().find(|record| record.realm == *realm && record.state == KeyState::Next);
+        Ok(match next {
+            Some(next) if next.algorithm == algorithm => Successor::Next(next.id),
+            unfit => Successor::New { material: generate(algorithm).await?, unfit: unfit.map(|unfit| unfit.id) },
+        })
+    }
+
+    /// Lets `successor` sign. `None`, and nothing done, when another key signs by now than `seen`, or another is next
+    /// than the one that was looked at.
+    pub(super) async fn put_in_place(
+        &self,
+        realm: &RealmName,
+        algorithm: Algorithm,
+        seen: Option<&KeyId>,
+        successor: Successor,
+        fate: Fate,
+        now: Timestamp,
+    ) -> Result<Option<KeyId>, VaultError> {
         let (mut transaction, master) = self.begin().await?;
-        if id_in(&mut transaction, realm, KeyState::Active).await?.as_ref() != seen {
+        let next = id_in(&mut transaction, realm, KeyState::Next).await?;
+        if id_in(&mut transaction, realm, KeyState::Active).await?.as_ref() != seen || next.as_ref() != successor.next()
+        {
             return Ok(None);
         }
-        let next = id_in(&mut transaction, realm, KeyState::Next).await?;
-        dismiss(&mut transaction, realm, fate, now).await?;
-        let id = match (material, next) {
-            (None, Some(next)) => {
+        dismiss(&mut transaction, &master, seen, fate, now).await?;
+        let id = match successor {
+            Successor::Next(next) => {
                 activate(&mut transaction, &next, now).await?;
                 next
             }
-            // The next key that was seen has become another's.
-            (None, None) => return Ok(None),
-            (Some(material), next) => {
-                if let Some(next) = next {
-                    wipe(&mut transaction, &next, KeyState::Next, now).await?;
+            Successor::New { material, unfit } => {
+                if let Some(unfit) = &unfit {
+                    discard(&mut transaction, unfit, KeyState::Next, now).await?;
                 }
                 let made = Made { realm, algorithm, material: &material, state: KeyState::Active, asked: false };
                 insert(&mut transaction, &master, &made, now).await?
@@ -84,7 +107,7 @@ impl Vault {
         let unfit: Option<String> =
             unfit.bind(realm.as_str()).bind(algorithm.name()).fetch_optional(&mut *transaction).await?;
         if let Some(unfit) = unfit {
-            wipe(&mut transaction, &KeyId::from_text(&unfit), KeyState::Next, now).await?;
+            discard(&mut transaction, &KeyId::from_text(&unfit), KeyState::Next, now).await?;
         } else if id_in(&mut transaction, realm, KeyState::Next).await?.is_some() {
             return Ok(None);
         }
@@ -109,58 +132,40 @@ impl Vault {
         next: &KeyId,
         seen: Option<&KeyId>,
         fate: Fate,
-        now: Timestamp,
+        now: TrustedNow,
     ) -> Result<bool, VaultError> {
-        let (mut transaction, _) = self.begin().await?;
+        let now = now.civil();
+        let (mut transaction, master) = self.begin().await?;
         if id_in(&mut transaction, realm, KeyState::Active).await?.as_ref() != seen
             || id_in(&mut transaction, realm, KeyState::Next).await?.as_ref() != Some(next)
         {
             return Ok(false);
         }
-        dismiss(&mut transaction, realm, fate, now).await?;
+        dismiss(&mut transaction, &master, seen, fate, now).await?;
         activate(&mut transaction, next, now).await?;
         transaction.commit().await?;
         Ok(true)
     }
 
-    /// Retires every key whose last token has ended, and wipes its material. Answers which.
-    pub async fn retire_due(&self, now: Timestamp) -> Result<Vec<KeyId>, VaultError> {
-        let statement = "UPDATE keys SET state = 'retired', sealed = NULL, ended_at = ? \
-                         WHERE state = 'retiring' AND retires_at <= ? RETURNING id";
-        let now = now.as_millis();
-        let retired: Vec<String> =
-            sqlx::query_scalar(statement).bind(now).bind(now).fetch_all(self.store.pool()).await?;
-        if !retired.is_empty() {
-            self.clear_traces().await;
-        }
-        Ok(retired.iter().map(|id| KeyId::from_text(id)).collect())
-    }
-
-    /// Retires one key that was seen in this state. False, and nothing done, when it is in another by now.
-    pub async fn retire(&self, id: &KeyId, seen: KeyState, now: Timestamp) -> Result<bool, VaultError> {
-        let (mut transaction, _) = self.begin().await?;
-        let retired = wipe(&mut transaction, id, seen, now).await?;
-        transaction.commit().await?;
-        self.clear_traces().await;
-        Ok(retired)
-    }
-
-    /// Revokes a key: its tokens are refused. A signing key is replaced in the same transaction.
-    /// False when there is no such key; one that has ended already stays as it is.
+    /// Revokes a key: its tokens are refused, and its material is wiped. A signing key is replaced in the same
+    /// transaction. False when there is no such key; one that has ended already stays as it is.
     pub async fn revoke(&self, id: &KeyId, now: Timestamp) -> Result<bool, VaultError> {
         let mut attempts = 0;
         loop {
             let records = self.records().await?;
             let Some(key) = records.iter().find(|key| key.id == *id) else { return Ok(false) };
             let revoked = match key.state {
-                KeyState::Retired | KeyState::Revoked => true,
+                KeyState::Revoked => true,
                 KeyState::Active => {
                     self.replace(&key.realm, key.algorithm, Some(id), Fate::Revoked, now).await?.is_some()
                 }
-                KeyState::Next | KeyState::Retiring => {
-                    let statement = "UPDATE keys SET state = 'revoked', ended_at = ? WHERE id = ? AND state = ?";
-                    let query = sqlx::query(statement).bind(now.as_millis()).bind(id.as_str()).bind(key.state.name());
-                    query.execute(self.store.pool()).await?.rows_affected() == 1
+                // A retired key may be restored, or imported again: a revoked one never.
+                KeyState::Next | KeyState::Retiring | KeyState::Retired => {
+                    let (mut transaction, master) = self.begin().await?;
+                    let revoked = revoke_in(&mut transaction, &master, id, key.state, now).await?;
+                    transaction.commit().await?;
+                    self.clear_traces().await;
+                    revoked
                 }
             };
             attempts += 1;
@@ -172,13 +177,28 @@ impl Vault {
             }
         }
     }
+}
 
-    /// Forgets keys that have ended before this. Their tokens stay refused: nobody knows their key.
-    pub async fn forget(&self, ended_before: Timestamp) -> Result<(), VaultError> {
-        let statement = "DELETE FROM keys WHERE state IN ('retired', 'revoked') AND ended_at < ?";
-        sqlx::query(statement).bind(ended_before.as_millis()).execute(self.store.pool()).await?;
-        self.clear_traces().await;
-        Ok(())
+/// What takes a signing key's place, as it was looked at before the write lock.
+pub(super) enum Successor {
+    /// The next key.
+    Next(KeyId),
+    /// A new one. The next key, if there is one, is of another algorithm, and is discarded.
+    New {
+        /// What it is made of.
+        material: Zeroizing<Vec<u8>>,
+        /// The next key.
+        unfit: Option<KeyId>,
+    },
+}
+
+impl Successor {
+    /// The next key that was seen.
+    const fn next(&self) -> Option<&KeyId> {
+        match self {
+            Self::Next(next) => Some(next),
+            Self::New { unfit, .. } => unfit.as_ref(),
+        }
     }
 }
 
@@ -199,29 +219,28 @@ pub(super) async fn id_in(
     Ok(id.as_deref().map(KeyId::from_text))
 }
 
-/// The realm's signing key, if there is one, signs no more.
+/// The signing key `active`, if there is one, signs no more.
 pub(super) async fn dismiss(
     transaction: &mut Transaction<'static, Sqlite>,
-    realm: &RealmName,
+    master: &MasterKey,
+    active: Option<&KeyId>,
     fate: Fate,
     now: Timestamp,
 ) -> Result<(), VaultError> {
-    let now = now.as_millis();
-    let query = match fate {
+    let Some(active) = active else { return Ok(()) };
+    match fate {
         Fate::Retiring { retires_at } => {
             // What an imported key signed before it came here nobody knows: it never retires by itself.
             let statement = "UPDATE keys SET state = 'retiring', retiring_since = ?, \
                              retires_at = CASE WHEN imported THEN NULL ELSE ? END \
-                             WHERE realm = ? AND state = 'active'";
-            sqlx::query(statement).bind(now).bind(retires_at.map(Timestamp::as_millis))
+                             WHERE id = ? AND state = 'active'";
+            let query = sqlx::query(statement).bind(now.as_millis()).bind(retires_at.map(Timestamp::as_millis));
+            query.bind(active.as_str()).execute(&mut **transaction).await?;
         }
         Fate::Revoked => {
-            let statement = "UPDATE keys SET state = 'revoked', retiring_since = ?, ended_at = ? \
-                             WHERE realm = ? AND state = 'active'";
-            sqlx::query(statement).bind(now).bind(now)
+            revoke_in(transaction, master, active, KeyState::Active, now).await?;
         }
-    };
-    query.bind(realm.as_str()).execute(&mut **transaction).await?;
+    }
     Ok(())
 }
 
@@ -233,18 +252,6 @@ async fn activate(
     let query = sqlx::query("UPDATE keys SET state = 'active', asked = 0, activated_at = ? WHERE id = ?");
     query.bind(now.as_millis()).bind(id.as_str()).execute(&mut **transaction).await?;
     Ok(())
-}
-
-async fn wipe(
-    transaction: &mut Transaction<'static, Sqlite>,
-    id: &KeyId,
-    seen: KeyState,
-    now: Timestamp,
-) -> Result<bool, VaultError> {
-    let statement =
-        "UPDATE keys SET state = 'retired', asked = 0, sealed = NULL, ended_at = ? WHERE id = ? AND state = ?";
-    let query = sqlx::query(statement).bind(now.as_millis()).bind(id.as_str()).bind(seen.name());
-    Ok(query.execute(&mut **transaction).await?.rows_affected() == 1)
 }
 
 /// A key that was made here.

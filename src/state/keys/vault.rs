@@ -80,7 +80,8 @@ impl Vault {
         Ok(self.store.meta(REVISION).await?.unwrap_or_default())
     }
 
-    /// All keys that may have tokens, opened: every one but those that have retired.
+    /// All keys that may have tokens, opened: every one but those that have retired. Of revoked ones it is known that
+    /// they are.
     pub async fn load(&self) -> Result<Keyring, VaultError> {
         let mut attempts = 1;
         loop {
@@ -138,13 +139,25 @@ pub(super) fn context(id: &KeyId) -> String {
     format!("portero token key {id}")
 }
 
-fn open(row: &SqliteRow, master: &MasterKey) -> Result<Key, VaultError> {
+/// What a revoked key's thumbprint is sealed for.
+pub(super) fn thumbprint_context(id: &KeyId) -> String {
+    format!("portero key thumbprint {id}")
+}
+
+/// The key of a row. Of a revoked one there is what tells it from others, and nothing that it could do.
+pub(super) fn open(row: &SqliteRow, master: &MasterKey) -> Result<Key, VaultError> {
     let record = KeyRecord::read(row)?;
-    let bytes: Zeroizing<Vec<u8>> = master.open(&context(&record.id), column(row, "sealed")?)?;
-    let material = if record.verify_only { MaterialBytes::Public(&bytes) } else { MaterialBytes::Secret(&bytes) };
     let KeyRecord { id, realm, algorithm, state, created_at, imported, unknown_accounts, profile, .. } = record;
-    let key = Key::new(id.clone(), realm, algorithm, state, created_at, material);
-    let mut key = key.map_err(|error| VaultError::Key(id, error))?;
+    let mut key = if record.wiped {
+        let thumbprint = column::<Option<&[u8]>>(row, "thumbprint")?;
+        let thumbprint = thumbprint.map(|sealed| master.open(&thumbprint_context(&id), sealed)).transpose()?;
+        Key::wiped(id, realm, algorithm, state, created_at, thumbprint.as_deref().map(Vec::as_slice))
+    } else {
+        let bytes: Zeroizing<Vec<u8>> = master.open(&context(&id), column(row, "sealed")?)?;
+        let material = if record.verify_only { MaterialBytes::Public(&bytes) } else { MaterialBytes::Secret(&bytes) };
+        let key = Key::new(id.clone(), realm, algorithm, state, created_at, material);
+        key.map_err(|error| VaultError::Key(id, error))?
+    };
     if imported {
         let epochs = column::<Option<&[u8]>>(row, "epochs")?.unwrap_or_default();
         let imported = Imported::from_bytes(unknown_accounts, epochs);

@@ -6,6 +6,7 @@
 //! more, the same one, as long as that is unspent. The store keeps the successor only sealed under a
 //! key that the spent token is needed for: who reads the store can use none of them.
 
+mod lines;
 mod rotate;
 mod secret;
 
@@ -18,8 +19,9 @@ use super::{
     revocation::log,
     store::{Store, StoreError},
 };
-use crate::domain::{KeyId, PrincipalId, Secret, SessionId, Timestamp};
+use crate::domain::{KeyId, PrincipalId, Secret, SessionId, Timestamp, TrustedNow};
 
+pub use lines::{end_lines_of, end_some_lines_of};
 pub use rotate::{Spending, Terms, accuse, spend};
 pub use secret::is_rotating;
 
@@ -77,10 +79,10 @@ pub async fn is_revoked(store: &Store, session: SessionId) -> Result<bool, Store
 
 /// Drops at most `limit` tokens whose line has ended; answers how many. As long as the session's first
 /// token is accepted somewhere, it is remembered that it was exchanged.
-pub async fn prune(store: &Store, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+pub async fn prune(store: &Store, now: TrustedNow, limit: u32) -> Result<u64, StoreError> {
     let statement = "DELETE FROM refresh_tokens WHERE hash IN \
                      (SELECT hash FROM refresh_tokens WHERE ends_at < ? ORDER BY ends_at LIMIT ?)";
-    let ended = now.minus(log::EXPIRED_KEPT).as_millis();
+    let ended = now.cutoff(log::EXPIRED_KEPT).as_millis();
     Ok(sqlx::query(statement).bind(ended).bind(limit).execute(store.pool()).await?.rows_affected())
 }
 

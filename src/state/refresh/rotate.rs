@@ -40,14 +40,16 @@ pub enum Spending {
 }
 
 /// Exchanges `token`. `first` describes it where it is the refresh token of a login, which is not in
-/// the store before it is exchanged.
+/// the store before it is exchanged. `terms` is asked under the write lock: a time from before it could lie before that
+/// of somebody who had the lock meanwhile.
 pub async fn spend(
     store: &Store,
     token: &Secret,
     first: Option<&Descendant>,
-    terms: &Terms,
+    terms: impl FnOnce() -> Terms + Send,
 ) -> Result<Spending, StoreError> {
     let mut transaction = store.begin().await?;
+    let terms = &terms();
     let hash = secret::hash(token);
     let found = load(&mut transaction, &hash).await?;
     let spending = match (found, first) {
@@ -58,6 +60,8 @@ pub async fn spend(
         (Some(found), _) if terms.now >= found.token.expires_at => Spending::Refused,
         (Some(found), _) => succeed(&mut transaction, token, &found.token, terms, true).await?,
         (None, Some(first)) if is_revoked(&mut transaction, first.session).await? => Spending::Refused,
+        // Whether it was exchanged is not known any more.
+        (None, Some(first)) if was_pruned(&mut transaction, first.ends_at).await? => Spending::Refused,
         (None, Some(first)) => succeed(&mut transaction, token, first, terms, false).await?,
     };
     transaction.commit().await?;
@@ -71,7 +75,8 @@ pub async fn accuse(store: &Store, token: &Secret, grace: Duration, now: Timesta
     let found = load(&mut transaction, &secret::hash(token)).await?;
     let spending = match found {
         Some(Found { token: Descendant { session, spent_at: Some(spent_at), .. }, .. })
-            if now >= spent_at.plus(grace) && !is_revoked(&mut transaction, session).await? =>
+            if age(Some(spent_at), now).is_some_and(|age| age >= grace)
+                && !is_revoked(&mut transaction, session).await? =>
         {
             revoke(&mut transaction, session, now).await?
         }
@@ -136,9 +141,11 @@ async fn again(
     found: &Found,
     terms: &Terms,
 ) -> Result<Spending, StoreError> {
-    let in_grace = found.token.spent_at.is_some_and(|spent_at| terms.now < spent_at.plus(terms.grace));
-    if !in_grace {
-        return revoke(connection, found.token.session, terms.now).await;
+    match age(found.token.spent_at, terms.now) {
+        Some(age) if age < terms.grace => {}
+        Some(_) => return revoke(connection, found.token.session, terms.now).await,
+        // The clock was set back, or it was ahead then: neither within the grace nor surely after it.
+        None => return Ok(Spending::Refused),
     }
     let sealed = found.successor.as_deref().unwrap_or_default();
     let Some(successor) = secret::open_successor(token, sealed) else {
@@ -154,8 +161,17 @@ async fn again(
     })
 }
 
+/// How long ago a token was spent; `None` where that lies in the future.
+fn age(spent_at: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
+    spent_at.filter(|spent_at| *spent_at <= now).map(|spent_at| now.since(spent_at))
+}
+
 /// Revokes a session for as long as any token of it can live.
-async fn revoke(connection: &mut SqliteConnection, session: SessionId, now: Timestamp) -> Result<Spending, StoreError> {
+pub(super) async fn revoke(
+    connection: &mut SqliteConnection,
+    session: SessionId,
+    now: Timestamp,
+) -> Result<Spending, StoreError> {
     let end = sqlx::query_scalar::<_, Option<i64>>("SELECT expires_at FROM sessions WHERE id = ?")
         .bind(&session.uuid().as_bytes()[..])
         .fetch_optional(&mut *connection)
@@ -174,4 +190,11 @@ pub(super) async fn is_revoked(connection: &mut SqliteConnection, session: Sessi
         .fetch_optional(connection)
         .await?;
     Ok(found.is_some())
+}
+
+/// Whether lines that ended then may have been pruned.
+async fn was_pruned(connection: &mut SqliteConnection, ends_at: Timestamp) -> Result<bool, StoreError> {
+    let before = sqlx::query_scalar("SELECT 1 FROM clock WHERE pruned_before > ?").bind(ends_at.as_millis());
+    let before: Option<i64> = before.fetch_optional(connection).await?;
+    Ok(before.is_some())
 }

@@ -3,7 +3,10 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::state::{revocation::log::Subject, session::Session, store::Settings};
+use crate::{
+    domain::trusted_time::trusted,
+    state::{clock, revocation::log::Subject, session::Session, store::Settings},
+};
 
 const NOW: Timestamp = Timestamp::from_secs(1_000);
 const GRACE: Duration = Duration::from_secs(10);
@@ -50,7 +53,7 @@ impl Ground {
 
     async fn spend(&self, token: &Secret, now: Timestamp) -> Spending {
         let first = (*token == self.login).then_some(&self.first);
-        spend(&self.store, token, first, &self.terms(now)).await.unwrap()
+        spend(&self.store, token, first, || self.terms(now)).await.unwrap()
     }
 
     /// The successor of a token that is spent `now`.
@@ -121,7 +124,7 @@ async fn only_the_client_of_a_line_continues_it_and_ends_it() {
     let second = ground.successor(&ground.login, NOW).await;
     let stranger = Terms { client: PrincipalId::generate(), ..ground.terms(after(60)) };
     for (token, first) in [(&second, None), (&ground.login, Some(&ground.first)), (&"prt_unknown".into(), None)] {
-        assert_eq!(spend(&ground.store, token, first, &stranger).await.unwrap(), Spending::Refused);
+        assert_eq!(spend(&ground.store, token, first, || stranger).await.unwrap(), Spending::Refused);
     }
     assert!(ground.revoked().await.is_empty());
     ground.successor(&second, after(61)).await;
@@ -132,14 +135,16 @@ async fn a_line_ends_with_its_first_token_and_a_token_that_stays_unused_before()
     let ground = Ground::new().await;
     let lifetime = Some(Duration::from_mins(1));
     let terms = Terms { lifetime, ..ground.terms(NOW) };
-    let spending = spend(&ground.store, &ground.login, Some(&ground.first), &terms).await.unwrap();
+    let spending = spend(&ground.store, &ground.login, Some(&ground.first), || terms).await.unwrap();
     let Spending::Successor(second, ends) = spending else { panic!("refused") };
     assert_eq!(ends, after(60));
     assert_eq!(ground.spend(&second, after(60)).await, Spending::Refused);
     let third = ground.successor(&second, after(59)).await;
     assert_eq!(find(&ground.store, &third).await.unwrap().unwrap().expires_at, END, "no lifetime, no earlier end");
     let late = Terms { lifetime, ..ground.terms(Timestamp::from_secs(4_990)) };
-    let Spending::Successor(fourth, ends) = spend(&ground.store, &third, None, &late).await.unwrap() else { panic!() };
+    let Spending::Successor(fourth, ends) = spend(&ground.store, &third, None, || late).await.unwrap() else {
+        panic!()
+    };
     assert_eq!(ends, END, "never beyond the line");
     assert_eq!(ground.spend(&fourth, END).await, Spending::Refused);
 }
@@ -164,7 +169,7 @@ async fn many_at_once_in_two_processes_get_one_successor() {
         let spending = (0..64).map(|n| {
             let (store, token, first) = (stores[n % 2].clone(), token.clone(), first.clone());
             let terms = ground.terms(NOW);
-            tokio::spawn(async move { spend(&store, &token, first.as_ref(), &terms).await.unwrap() })
+            tokio::spawn(async move { spend(&store, &token, first.as_ref(), || terms).await.unwrap() })
         });
         let mut successors = vec![];
         for spending in spending.collect::<Vec<_>>() {
@@ -202,8 +207,8 @@ async fn the_store_has_no_token_and_forgets_lines_that_ended() {
         assert!(!file.windows(text.len()).any(|window| window == text));
     }
     let store = open(&ground.folder).await;
-    assert_eq!(prune(&store, END.plus(log::EXPIRED_KEPT), 9).await.unwrap(), 0);
-    let later = END.plus(log::EXPIRED_KEPT).plus(Duration::from_secs(1));
+    assert_eq!(prune(&store, trusted(END.plus(log::EXPIRED_KEPT)), 9).await.unwrap(), 0);
+    let later = trusted(END.plus(log::EXPIRED_KEPT).plus(Duration::from_secs(1)));
     assert_eq!((prune(&store, later, 1).await.unwrap(), prune(&store, later, 9).await.unwrap()), (1, 1));
 }
 
@@ -211,6 +216,52 @@ async fn the_store_has_no_token_and_forgets_lines_that_ended() {
 async fn a_line_has_a_longest_length() {
     let ground = Ground::new().await;
     let first = Descendant { generation: EXCHANGES_MAX, ..ground.first.clone() };
-    let spending = spend(&ground.store, &ground.login, Some(&first), &ground.terms(NOW)).await.unwrap();
+    let spending = spend(&ground.store, &ground.login, Some(&first), || ground.terms(NOW)).await.unwrap();
     assert_eq!(spending, Spending::Refused);
+}
+
+#[tokio::test]
+async fn a_token_that_was_spent_in_the_future_gives_nothing_and_ends_nothing() {
+    let ground = Ground::new().await;
+    let second = ground.successor(&ground.login, after(1_200)).await;
+    for now in [NOW, after(1_199)] {
+        assert_eq!(ground.spend(&ground.login, now).await, Spending::Refused);
+        assert_eq!(accuse(&ground.store, &ground.login, GRACE, now).await.unwrap(), Spending::Refused);
+    }
+    assert!(ground.revoked().await.is_empty());
+    assert_eq!(ground.successor(&ground.login, after(1_209)).await, second, "the clock is right again");
+}
+
+#[tokio::test]
+async fn a_login_whose_line_may_have_been_pruned_begins_none() {
+    let ground = Ground::new().await;
+    let hands: std::sync::Arc<dyn crate::domain::Clock> = std::sync::Arc::new(crate::domain::HandClock::new(NOW));
+    clock::TrustedClock::begin(None, hands).keep(&ground.store).await.unwrap();
+    ground.successor(&ground.login, NOW).await;
+    clock::note_pruned(&ground.store, END.plus(Duration::from_millis(1))).await.unwrap();
+    sqlx::query("DELETE FROM refresh_tokens").execute(ground.store.pool()).await.unwrap();
+    assert_eq!(ground.spend(&ground.login, after(5)).await, Spending::Refused, "the clock was set back");
+}
+
+#[tokio::test]
+async fn a_client_ends_with_all_its_lines_however_many() {
+    let ground = Ground::new().await;
+    ground.successor(&ground.login, NOW).await;
+    let stranger = Terms { client: PrincipalId::generate(), ..ground.terms(NOW) };
+    let another = Descendant { session: SessionId::generate(), client: stranger.client, ..ground.first.clone() };
+    spend(&ground.store, &"3L3Dother".into(), Some(&another), || stranger).await.unwrap();
+    let lines = 2 * lines::LINES_AT_ONCE + 1;
+    let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) \
+                INSERT INTO refresh_tokens (hash, session, client, scope, epoch, key, generation, created_at, expires_at, ends_at) \
+                SELECT randomblob(32), randomblob(16), ?2, '', 0, 'k', 0, 0, 0, 0 FROM n";
+    let client = ground.first.client.uuid().into_bytes().to_vec();
+    sqlx::query(many).bind(lines - 1).bind(client).execute(ground.store.pool()).await.unwrap();
+    let sessions = "INSERT OR IGNORE INTO sessions (id, realm, principal, created_at, expires_at) \
+                    SELECT session, 'apis', x'00', 0, 1 FROM refresh_tokens";
+    sqlx::query(sessions).execute(ground.store.pool()).await.unwrap();
+    end_lines_of(&ground.store, ground.first.client, after(1)).await.unwrap();
+    let revoked = log::since(&ground.store, 0, 10_000).await.unwrap().0;
+    assert_eq!(revoked.len(), usize::try_from(lines).unwrap());
+    assert!(is_revoked(&ground.store, ground.first.session).await.unwrap());
+    assert!(!is_revoked(&ground.store, another.session).await.unwrap());
 }

@@ -9,13 +9,13 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use crate::{
-    domain::{PrincipalId, RevocationId, SessionId, Timestamp},
+    domain::{PrincipalId, RevocationId, SessionId, Timestamp, TrustedNow},
     state::store::{Store, StoreError},
 };
 
-/// How long a record stays after its expiry: longer than any leeway (60 s) with which a token is
-/// still accepted, so that no gateway forgets a revocation before the token's end.
-pub const EXPIRED_KEPT: Duration = Duration::from_mins(2);
+/// How long a record stays in the store after its expiry: longer than any leeway (60 s) with which a token is still
+/// accepted, and than a civil clock that is trusted can be wrong.
+pub const EXPIRED_KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// What is revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,10 +93,10 @@ pub async fn since(store: &Store, seq: i64, limit: u32) -> Result<(Vec<Record>, 
 
 /// Drops at most `limit` records that expired more than [`EXPIRED_KEPT`] ago; answers how many.
 /// Those without expiry are never dropped.
-pub async fn prune(store: &Store, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+pub async fn prune(store: &Store, now: TrustedNow, limit: u32) -> Result<u64, StoreError> {
     let statement = "DELETE FROM revocations WHERE seq IN \
                      (SELECT seq FROM revocations WHERE expires_at < ? ORDER BY expires_at LIMIT ?)";
-    let done = sqlx::query(statement).bind(now.minus(EXPIRED_KEPT).as_millis()).bind(limit).execute(store.pool());
+    let done = sqlx::query(statement).bind(now.cutoff(EXPIRED_KEPT).as_millis()).bind(limit).execute(store.pool());
     Ok(done.await?.rows_affected())
 }
 
@@ -134,7 +134,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::state::store::Settings;
+    use crate::{domain::trusted_time::trusted, state::store::Settings};
 
     async fn store() -> (TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
@@ -226,13 +226,14 @@ mod tests {
         for (n, expires_at) in [(1, None), (2, Some(100)), (3, Some(101)), (4, Some(102)), (5, Some(1000))] {
             append(&store, &record(token(n), expires_at)).await.unwrap();
         }
-        let now = Timestamp::from_secs(102).plus(EXPIRED_KEPT);
+        let now = trusted(Timestamp::from_secs(102).plus(EXPIRED_KEPT));
         assert_eq!(prune(&store, now, 1).await.unwrap(), 1);
         assert_eq!(prune(&store, now, 10).await.unwrap(), 1);
         assert_eq!(prune(&store, now, 10).await.unwrap(), 0);
         let (left, last) = since(&store, 0, 10).await.unwrap();
         assert_eq!(left.iter().map(|record| record.subject).collect::<Vec<_>>(), [token(1), token(4), token(5)]);
-        assert_eq!(prune(&store, Timestamp::from_secs(10_000), 10).await.unwrap(), 2);
+        let later = trusted(Timestamp::from_secs(1_001).plus(EXPIRED_KEPT));
+        assert_eq!(prune(&store, later, 10).await.unwrap(), 2);
         append(&store, &record(token(6), None)).await.unwrap();
         assert!(since(&store, 0, 10).await.unwrap().1 > last);
     }

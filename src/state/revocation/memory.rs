@@ -5,7 +5,10 @@
 //! *before* looking. So a token that carries the present generation needs no look-up, and one
 //! revocation makes every token be looked through again, once.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicI64, AtomicU64, Ordering},
+    time::Duration,
+};
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
@@ -14,7 +17,7 @@ use super::{
     log::{Record, Subject},
     set::Set,
 };
-use crate::domain::{Claims, EPOCH_DELETED, PrincipalId, Reason, RevocationId, SessionId, Timestamp};
+use crate::domain::{Claims, EPOCH_DELETED, PrincipalId, Reason, RevocationId, SessionId, Timestamp, TrustedNow};
 
 /// What is revoked at present.
 #[derive(Debug)]
@@ -23,7 +26,14 @@ pub struct Revocations {
     sessions: Set,
     epochs: DashMap<PrincipalId, u32, RandomState>,
     generation: AtomicU64,
+    /// Whether a token that ended before this was revoked is not known any more. Milliseconds of a [`Timestamp`].
+    forgotten_before: AtomicI64,
 }
+
+/// How long a revocation is held after its expiry: longer than any leeway (60 s), and than a clock that is trusted at
+/// a start can be ahead ([`ABSENCE_MAX`](crate::domain::trusted_time::ABSENCE_MAX)), so that no good token falls under
+/// [`Revocations::forget_before`] when such a clock is put right.
+pub const EXPIRED_HELD: Duration = Duration::from_hours(26);
 
 /// How many revocations of each kind are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +54,7 @@ impl Default for Revocations {
             sessions: Set::default(),
             epochs: DashMap::default(),
             generation: AtomicU64::new(1),
+            forgotten_before: AtomicI64::new(i64::MIN),
         }
     }
 }
@@ -95,6 +106,12 @@ impl Revocations {
         if claims.epoch >= EPOCH_DELETED {
             return Err(Reason::UnknownEpoch);
         }
+        // Last: what is dropped while this looks is then seen here. It is refused whatever the civil clock says, since
+        // nobody knows any more whether it was revoked.
+        let forgotten_before = self.forgotten_before.load(Ordering::Acquire);
+        if claims.expires_at.is_some_and(|end| end.as_millis() < forgotten_before) {
+            return Err(Reason::Expired);
+        }
         Ok(())
     }
 
@@ -106,13 +123,23 @@ impl Revocations {
         claims.subject.accounts().any(|id| claims.epoch > epoch_of(id))
     }
 
-    /// Forgets what ended before `now`, bucket by bucket: up to an hour later than it could (a day, where
-    /// expiries lie years apart). What has no end is never forgotten.
+    /// Says that revocations of what ended before `cutoff` may be gone: such tokens are refused from now on, even if
+    /// the civil clock is set back to when they held.
+    pub fn forget_before(&self, cutoff: Timestamp) {
+        self.forgotten_before.fetch_max(cutoff.as_millis(), Ordering::AcqRel);
+        self.next_generation();
+    }
+
+    /// Forgets what ended more than [`EXPIRED_HELD`] ago, bucket by bucket: up to an hour later than it could (a day,
+    /// where expiries lie years apart). What has no end is never forgotten.
     ///
     /// It takes as long as going through all that is held; neither readers nor writers wait for it.
-    pub fn prune(&self, now: Timestamp) {
-        self.tokens.prune(now);
-        self.sessions.prune(now);
+    pub fn prune(&self, now: TrustedNow) {
+        let cutoff = now.cutoff(EXPIRED_HELD);
+        // Before anything is dropped, see `check`.
+        self.forgotten_before.fetch_max(cutoff.as_millis(), Ordering::AcqRel);
+        self.tokens.prune(cutoff);
+        self.sessions.prune(cutoff);
     }
 
     /// How many are held.
@@ -142,12 +169,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{super::set::SPREAD, *};
-    use crate::domain::{PrincipalKind, TokenKind};
+    use crate::domain::{PrincipalKind, TokenKind, trusted_time::trusted};
 
     const HOUR: i64 = 3600;
 
     fn at(hours: i64) -> Timestamp {
         Timestamp::from_secs(hours * HOUR)
+    }
+
+    /// When what ended before `cutoff` is forgotten.
+    fn after(cutoff: Timestamp) -> TrustedNow {
+        trusted(cutoff.plus(EXPIRED_HELD))
     }
 
     fn record(subject: Subject, expires_at: Option<Timestamp>) -> Record {
@@ -227,7 +259,7 @@ mod tests {
         revocations.apply(&all);
         assert_eq!(revocations.counts().tokens, 100_000);
         for (now, left) in [(0, 100_000), (1, 100_000), (3, 60_000), (5, 20_000), (1_000_000_000, 20_000)] {
-            revocations.prune(at(now));
+            revocations.prune(after(at(now)));
             assert_eq!(revocations.counts().tokens, left, "{now}");
         }
         assert!((0..100_000).all(|n| holds(&revocations, token(n)) == (n % 5 == 0)));
@@ -269,7 +301,7 @@ mod tests {
                     chunk.iter().enumerate().map(|(n, id)| record(Subject::Token(*id), end(page * PAGE + n))).collect();
                 revocations.apply(&page);
                 applied.fetch_add(page.len(), Ordering::Release);
-                revocations.prune(at(now + 1));
+                revocations.prune(after(at(now + 1)));
             }
         });
         assert_eq!(revocations.counts().tokens, (0..TOKENS).filter(|n| lasts(*n)).count());
@@ -312,7 +344,7 @@ mod tests {
                     }
                     Step::Prune(secs) => {
                         let now = Timestamp::from_secs(secs);
-                        revocations.prune(now);
+                        revocations.prune(after(now));
                         // Both a day and an hour are whole hours, so buckets end with the hour or the day.
                         model.retain(|n, end| {
                             let held = holds(&revocations, token(u64::from(*n)));
@@ -328,7 +360,7 @@ mod tests {
                 prop_assert_eq!(revocations.counts().tokens, model.len());
             }
             // In the end no more than a bucket's width is left.
-            revocations.prune(Timestamp::from_secs(800 * HOUR + 24 * HOUR * 31));
+            revocations.prune(after(Timestamp::from_secs(800 * HOUR + 24 * HOUR * 31)));
             model.retain(|_, end| end.is_none());
             prop_assert_eq!(revocations.counts().tokens, model.len());
         }

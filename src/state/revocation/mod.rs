@@ -7,5 +7,5 @@ mod memory;
 mod set;
 mod table;
 
-pub use memory::{Counts, Revocations};
+pub use memory::{Counts, EXPIRED_HELD, Revocations};
 pub(in crate::state) use set::Set;

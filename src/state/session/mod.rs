@@ -6,6 +6,8 @@
 
 mod deletion;
 
+use std::time::Duration;
+
 use sqlx::{
     Row, Sqlite, SqliteConnection,
     query::Query,
@@ -14,7 +16,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::store::{Store, StoreError};
-use crate::domain::{PrincipalId, RealmName, SessionId, Timestamp};
+use crate::domain::{PrincipalId, RealmName, SessionId, Timestamp, TrustedNow};
 
 /// One login.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,11 +155,15 @@ pub async fn list(
     rows.iter().map(|row| Ok(Listed { session: read(row)?, revoked: row.try_get("revoked")? })).collect()
 }
 
-/// Drops at most `limit` sessions that ended before `now`; answers how many.
-pub async fn prune(store: &Store, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+/// How long a session stays after its last token's end: it can be listed, and revoked, by whoever's clock is late.
+pub const ENDED_KEPT: Duration = Duration::from_hours(24);
+
+/// Drops at most `limit` sessions that ended more than [`ENDED_KEPT`] ago; answers how many.
+pub async fn prune(store: &Store, now: TrustedNow, limit: u32) -> Result<u64, StoreError> {
     let statement = "DELETE FROM sessions WHERE id IN \
                      (SELECT id FROM sessions WHERE expires_at < ? ORDER BY expires_at LIMIT ?)";
-    let done = sqlx::query(statement).bind(now.as_millis()).bind(limit).execute(store.pool()).await?;
+    let done =
+        sqlx::query(statement).bind(now.cutoff(ENDED_KEPT).as_millis()).bind(limit).execute(store.pool()).await?;
     Ok(done.rows_affected())
 }
 

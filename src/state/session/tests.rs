@@ -1,9 +1,12 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::state::{
-    revocation::log::{self, Record, Subject},
-    store::Settings,
+use crate::{
+    domain::trusted_time::trusted,
+    state::{
+        revocation::log::{self, Record, Subject},
+        store::Settings,
+    },
 };
 
 async fn store() -> (TempDir, Store) {
@@ -55,8 +58,9 @@ async fn only_ended_sessions_are_pruned() {
     for expires_at in [None, Some(10), Some(11), Some(12)] {
         insert(&store, &session(ana, 1, expires_at)).await.unwrap();
     }
-    assert_eq!(prune(&store, Timestamp::from_secs(12), 1).await.unwrap(), 1);
-    assert_eq!(prune(&store, Timestamp::from_secs(12), 9).await.unwrap(), 1);
+    let now = trusted(Timestamp::from_secs(12).plus(ENDED_KEPT));
+    assert_eq!(prune(&store, now, 1).await.unwrap(), 1);
+    assert_eq!(prune(&store, now, 9).await.unwrap(), 1);
     let left = list(&store, &"apis".parse().unwrap(), ana, None, 9).await.unwrap();
     assert_eq!(
         left.iter().filter_map(|listed| listed.session.expires_at).collect::<Vec<_>>(),

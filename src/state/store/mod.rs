@@ -12,6 +12,7 @@ pub mod backup;
 mod connections;
 mod error;
 mod make;
+mod meta;
 mod open;
 mod place;
 mod presence;

@@ -5,7 +5,7 @@ use std::path::Path;
 use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::runtime::{Builder, Runtime};
 
-use super::Gateway;
+use super::{Folder, Gateway};
 
 /// A connection of another program to a gateway's store. What it holds ends when it is dropped.
 pub(crate) struct Database {
@@ -16,6 +16,11 @@ pub(crate) struct Database {
 impl Database {
     pub(crate) fn of(gateway: &Gateway) -> Self {
         Self::at(&gateway.folder.file("portero.db"))
+    }
+
+    /// Of a gateway that may not run.
+    pub(crate) fn in_folder(folder: &Folder) -> Self {
+        Self::at(&folder.file("portero.db"))
     }
 
     /// The same for a file that no gateway needs to have open.
@@ -40,6 +45,11 @@ impl Database {
     }
 
     pub(crate) fn bytes(&mut self, query: &'static str) -> Vec<u8> {
+        self.runtime.block_on(sqlx::query_scalar(query).fetch_one(&mut self.connection)).unwrap()
+    }
+
+    /// The number that a query answers.
+    pub(crate) fn count(&mut self, query: &'static str) -> i64 {
         self.runtime.block_on(sqlx::query_scalar(query).fetch_one(&mut self.connection)).unwrap()
     }
 }

@@ -2,11 +2,8 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -15,9 +12,10 @@ use tempfile::TempDir;
 
 use super::server::{Reply, Server};
 use crate::{
-    domain::{Clock, SystemClock, Timestamp},
+    domain::{HandClock, Timestamp},
     observe::metrics::Metrics,
     state::{
+        clock::TrustedClock,
         issuer::{IssuerKeys, Jwks, Settings, Source},
         keys::{GoodUntil, jwk::PublicJwk},
     },
@@ -28,26 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Between two looks at a condition.
 const POLL: Duration = Duration::from_millis(5);
-
-/// A clock that stands still until it is moved.
-#[derive(Debug)]
-pub(super) struct HandClock(AtomicI64);
-
-impl HandClock {
-    pub(super) fn advance(&self, seconds: u64) {
-        self.0.fetch_add(i64::try_from(seconds).unwrap() * 1000, Ordering::SeqCst);
-    }
-}
-
-impl Clock for HandClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
-    }
-
-    fn instant(&self) -> Instant {
-        SystemClock.instant()
-    }
-}
 
 /// What the sink was told, as key ids.
 type Told = Arc<Mutex<Vec<Vec<String>>>>;
@@ -104,7 +82,7 @@ impl Bench {
     pub(super) fn with(server: Server, jwks: Jwks) -> Self {
         Self {
             server,
-            clock: Arc::new(HandClock(AtomicI64::new(1_789_000_000_000))),
+            clock: Arc::new(HandClock::new(Timestamp::from_millis(1_789_000_000_000))),
             folder: tempfile::tempdir().unwrap(),
             jwks,
             metrics: Metrics::new().unwrap(),
@@ -124,8 +102,8 @@ impl Bench {
             told.lock().unwrap().push(ids.clone());
             more(&ids);
         };
-        let clock: Arc<dyn Clock> = self.clock.clone();
-        IssuerKeys::start(&corp(&self.jwks), &self.jwks, self.folder.path(), clock, &self.metrics, sink).unwrap()
+        let trusted = TrustedClock::begin(None, self.clock.clone());
+        IssuerKeys::start(&corp(&self.jwks), &self.jwks, self.folder.path(), trusted, &self.metrics, sink).unwrap()
     }
 
     /// Everything that the sink was told.

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     domain::Clock,
     state::{
+        clock::TrustedClock,
         issuer::{FetcherError, IssuerKeys, Jwks},
         keys::jwk::SET_BYTES_MAX,
     },
@@ -35,10 +36,10 @@ async fn a_set_is_told_and_fetched_again_ahead_of_its_end() {
         "{head}"
     );
     bench.server.reply(Reply::ok(&set(&["a", "b"])));
-    bench.clock.advance(240);
+    bench.clock.pass(Duration::from_secs(240));
     bench.until_present(&["a", "b"]).await;
     assert_eq!((bench.outcomes("success"), bench.server.requests()), (2, 2));
-    bench.clock.advance(17);
+    bench.clock.pass(Duration::from_secs(17));
     until("the age is shown", || bench.age().is_some_and(|age| age == "17")).await;
     assert_eq!(bench.told().len(), 2, "what has not changed is not told again");
 }
@@ -82,7 +83,7 @@ async fn whatever_the_server_does_the_old_keys_stand() {
     for (outcome, reply) in cases {
         let count = counts.entry(outcome).and_modify(|count| *count += 1).or_insert(1);
         bench.server.reply(reply);
-        bench.clock.advance(PAUSE_SECS);
+        bench.clock.pass(Duration::from_secs(PAUSE_SECS));
         bench.until_outcomes(outcome, *count).await;
         assert_eq!(bench.present().unwrap(), ["a"], "{outcome} {count}");
         assert!(keys.good_until().holds(bench.clock.now()));
@@ -92,7 +93,7 @@ async fn whatever_the_server_does_the_old_keys_stand() {
     assert_eq!((bench.outcomes("success"), bench.told().len()), (1, 1));
 
     bench.server.reply(Reply::ok(&set(&["b"])));
-    bench.clock.advance(PAUSE_SECS);
+    bench.clock.pass(Duration::from_secs(PAUSE_SECS));
     bench.until_present(&["b"]).await;
 }
 
@@ -103,19 +104,19 @@ async fn keys_that_nobody_confirms_close_and_open_again() {
     let keys = bench.start();
     bench.until_present(&["a"]).await;
     bench.server.reply(Reply::of("503 Service Unavailable", &[], ""));
-    bench.clock.advance(999);
+    bench.clock.pass(Duration::from_secs(999));
     bench.until_outcomes("status", 1).await;
     assert_eq!(bench.present().unwrap(), ["a"]);
     assert!(keys.good_until().holds(bench.clock.now()));
 
-    bench.clock.advance(1);
+    bench.clock.pass(Duration::from_secs(1));
     // The task has had no time to see it.
     assert!(!keys.good_until().holds(bench.clock.now()), "a verdict does not wait for the task");
     bench.until_present(&[]).await;
     until("no age is shown", || bench.age().is_none()).await;
 
     bench.server.reply(Reply::ok(&set(&["b"])));
-    bench.clock.advance(PAUSE_SECS);
+    bench.clock.pass(Duration::from_secs(PAUSE_SECS));
     bench.until_present(&["b"]).await;
     assert!(keys.good_until().holds(bench.clock.now()));
     assert_eq!(bench.told(), [vec!["a"], vec![], vec!["b"]]);
@@ -127,11 +128,11 @@ async fn a_set_that_has_an_etag_is_asked_for_with_it() {
     let keys = bench.start();
     bench.until_present(&["a"]).await;
     bench.server.reply(Reply::Bytes(b"HTTP/1.1 304 Not Modified\r\ncache-control: max-age=3000\r\n\r\n".to_vec()));
-    bench.clock.advance(240);
+    bench.clock.pass(Duration::from_secs(240));
     bench.until_outcomes("unchanged", 1).await;
     let heads = bench.server.heads();
     assert!(!heads[0].contains("if-none-match") && heads[1].contains("\r\nif-none-match: \"v1\"\r\n"), "{heads:?}");
-    bench.clock.advance(86_400 - 1);
+    bench.clock.pass(Duration::from_secs(86_400 - 1));
     assert!(keys.good_until().holds(bench.clock.now()), "the issuer confirmed them 240 s after they came");
     bench.until_outcomes("unchanged", 2).await;
     assert_eq!(bench.told(), [vec!["a"]]);
@@ -150,10 +151,10 @@ async fn the_answer_says_how_long_it_is_fresh_within_bounds() {
         let bench = Bench::new(Reply::of("200 OK", &[&format!("cache-control: {control}")], &set(&["a"]))).await;
         let _keys = bench.start();
         bench.until_present(&["a"]).await;
-        bench.clock.advance(seconds - 1);
+        bench.clock.pass(Duration::from_secs(seconds - 1));
         until("the task has looked", || bench.age().is_some_and(|age| age == (seconds - 1).to_string())).await;
         assert_eq!(bench.server.requests(), 1, "{control}");
-        bench.clock.advance(1);
+        bench.clock.pass(Duration::from_secs(1));
         bench.until_outcomes("success", 2).await;
     }
 }
@@ -214,10 +215,10 @@ async fn a_storm_of_unknown_keys_is_one_fetch_a_cooldown() {
         storm(&keys).await;
         assert_eq!(bench.server.requests(), 1 + round, "one in round {round}");
         storm(&keys).await;
-        bench.clock.advance(29);
+        bench.clock.pass(Duration::from_secs(29));
         storm(&keys).await;
         assert_eq!(bench.server.requests(), 1 + round, "none in the cool-down of round {round}");
-        bench.clock.advance(1);
+        bench.clock.pass(Duration::from_secs(1));
     }
     bench.server.reply(Reply::of("500 Oops", &[], ""));
     storm(&keys).await;
@@ -238,7 +239,7 @@ async fn a_server_that_is_down_at_the_start_is_asked_until_it_is_there() {
     bench.until_outcomes("connect", 1).await;
     assert!(bench.told().is_empty() && !keys.good_until().holds(bench.clock.now()));
     bench.server = Server::bind(address, Reply::ok(&set(&["a"])), None).await;
-    bench.clock.advance(5);
+    bench.clock.pass(Duration::from_secs(5));
     bench.until_present(&["a"]).await;
 }
 
@@ -252,13 +253,13 @@ async fn a_start_without_the_server_goes_on_with_the_snapshot() {
     bench.until_present(&[]).await;
 
     bench.server.reply(Reply::of("500 Oops", &[], ""));
-    bench.clock.advance(86_399);
+    bench.clock.pass(Duration::from_secs(86_399));
     let keys = bench.start();
     assert_eq!(bench.present().unwrap(), ["a"], "at once");
     assert!(keys.good_until().holds(bench.clock.now()));
     bench.until_outcomes("status", 1).await;
     assert!(bench.server.heads().last().unwrap().contains("if-none-match: \"v1\""));
-    bench.clock.advance(1);
+    bench.clock.pass(Duration::from_secs(1));
     bench.until_present(&[]).await;
     drop(keys);
 
@@ -301,7 +302,7 @@ async fn what_must_not_be_stored_is_taken_off_the_disk() {
         until("the snapshot is written", || bench.snapshot().exists()).await;
         let before = bench.outcomes(outcome);
         bench.server.reply(reply);
-        bench.clock.advance(240);
+        bench.clock.pass(Duration::from_secs(240));
         bench.until_outcomes(outcome, before + 1).await;
         until("it is removed", || !bench.snapshot().exists()).await;
     }
@@ -321,7 +322,7 @@ async fn however_the_task_ends_nothing_holds_any_longer() {
     let keys = bench.start_with(|ids| assert_ne!(ids, ["b"], "a defect"));
     bench.until_present(&["a"]).await;
     bench.server.reply(Reply::ok(&set(&["b"])));
-    bench.clock.advance(240);
+    bench.clock.pass(Duration::from_secs(240));
     bench.until_present(&[]).await;
     assert!(!keys.good_until().holds(bench.clock.now()));
     assert_eq!(bench.age(), None);
@@ -374,8 +375,8 @@ async fn a_file_of_authorities_that_is_of_no_use_ends_the_start() {
     let bench = over_tls("localhost", true).await;
     let start = |jwks: &Jwks| {
         let metrics = crate::observe::metrics::Metrics::new().unwrap();
-        let clock: Arc<dyn Clock> = bench.clock.clone();
-        IssuerKeys::start(&super::fixture::corp(jwks), jwks, bench.folder.path(), clock, &metrics, |_, _| {})
+        let trusted = TrustedClock::begin(None, bench.clock.clone());
+        IssuerKeys::start(&super::fixture::corp(jwks), jwks, bench.folder.path(), trusted, &metrics, |_, _| {})
     };
     let ca = bench.jwks.ca.clone().unwrap();
     for text in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {

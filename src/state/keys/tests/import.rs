@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    domain::trusted_time::trusted,
     rules::profile::ClaimProfile,
     state::keys::{Import, ImportError, Key, KeyState, MaterialBytes, UNNAMED_KEYS_MAX, Use},
 };
@@ -62,7 +63,7 @@ async fn a_signing_import_takes_over_and_is_pinned() {
     let field = KeyId::from_text("field");
     let fate = Fate::Retiring { retires_at: Some(at(20)) };
     vault.replace(&realm(), Algorithm::Hs256, Some(&field), fate, at(10)).await.unwrap().unwrap();
-    assert_eq!(vault.retire_due(at(1_000)).await.unwrap(), std::slice::from_ref(&first));
+    assert_eq!(vault.retire_due(trusted(at(1_000))).await.unwrap(), std::slice::from_ref(&first));
     let field = place.record(&field).await;
     assert_eq!((field.state, field.retires_at), (KeyState::Retiring, None));
 }
@@ -87,7 +88,7 @@ async fn an_id_is_given_once_and_a_revoked_key_stays_revoked() {
     let taken = import(first.as_str(), verify);
     assert!(matches!(failed(taken.clone()).await, ImportError::Known(_)));
     vault.import(&import("a", verify), at(1)).await.unwrap();
-    assert!(vault.retire(&KeyId::from_text("a"), KeyState::Retiring, at(2)).await.unwrap());
+    assert!(vault.retire_at_once(&KeyId::from_text("a"), KeyState::Retiring, at(2)).await.unwrap());
     assert!(matches!(failed(import("a", verify)).await, ImportError::Known(_)), "retired ids are not given again");
     vault.import(&import("b", verify), at(1)).await.unwrap();
     vault.revoke(&KeyId::from_text("b"), at(2)).await.unwrap();
@@ -108,7 +109,7 @@ async fn few_keys_are_tried_for_tokens_that_name_none() {
     }
     assert!(matches!(place.vault.import(&unnamed(9), at(1)).await, Err(ImportError::TooManyUnnamed)));
     place.vault.import(&import("named", Use::Verify { until: None }), at(1)).await.unwrap();
-    place.vault.retire(&KeyId::from_text("0"), KeyState::Retiring, at(2)).await.unwrap();
+    place.vault.retire_at_once(&KeyId::from_text("0"), KeyState::Retiring, at(2)).await.unwrap();
     place.vault.import(&unnamed(9), at(3)).await.unwrap();
     // A revoked key takes no other's place among those that are tried.
     let other = Import { material: MaterialBytes::Secret(&[8; 32]), ..unnamed(10) };
@@ -118,4 +119,21 @@ async fn few_keys_are_tried_for_tokens_that_name_none() {
     let tried = place.vault.load().await.unwrap();
     let tried: Vec<_> = tried.unnamed().iter().map(|key| key.id.as_str()).collect();
     assert_eq!(tried, ["2", "3", "9", "10"]);
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_never_imported_again() {
+    let (place, _) = Place::with_key(Algorithm::Hs256).await;
+    let verify = Use::Verify { until: None };
+    place.vault.import(&import("a", verify), at(1)).await.unwrap();
+    place.vault.revoke(&KeyId::from_text("a"), at(2)).await.unwrap();
+    // However long ago, under whatever master key, for whatever realm and name.
+    place.vault.forget(trusted(Timestamp::from_millis(i64::MAX))).await.unwrap();
+    for _ in 0..2 {
+        place.beside().await.reseal().await.unwrap();
+        let vault = place.beside().await;
+        let again = Import { realm: "other".parse().unwrap(), ..import("b", verify) };
+        let refused = vault.import(&again, at(3)).await.unwrap_err();
+        assert!(matches!(&refused, ImportError::Revoked(id) if id.as_str() == "a"), "{refused}");
+    }
 }

@@ -68,6 +68,7 @@ async fn a_store_of_the_first_version_keeps_its_keys() {
     let folder = tempfile::tempdir().unwrap();
     store_of_the_first_version(&folder).await;
     let vault = open(&folder).await;
+    vault.wipe_revoked().await.unwrap();
     let records = vault.records().await.unwrap();
     assert_eq!(records.len(), 5);
     let states: Vec<_> = records.iter().map(|record| record.state).collect();
@@ -82,7 +83,8 @@ async fn a_store_of_the_first_version_keeps_its_keys() {
     assert!(records[4].ended_at.is_some());
     let ring = vault.load().await.unwrap();
     assert_eq!(ring.own().count(), 5);
-    assert!(ring.own().all(|key| key.profile.is_none() && key.can_sign()));
+    assert!(ring.own().all(|key| key.profile.is_none() && key.can_sign() == key.state.verifies()));
+    assert!(records[4].wiped, "a revoked key loses its material, though an earlier version kept it");
 
     let before = vault.revision().await.unwrap();
     let (short, id) = ("short".parse().unwrap(), &records[0].id);

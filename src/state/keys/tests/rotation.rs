@@ -1,5 +1,12 @@
+use std::time::Duration;
+
 use super::*;
-use crate::state::keys::KeyState;
+use crate::{
+    domain::trusted_time::trusted,
+    state::keys::{KeyState, RETIRED_KEPT, SEALED_KEPT},
+};
+
+const MOMENT: Duration = Duration::from_millis(1);
 
 #[tokio::test]
 async fn a_key_goes_from_next_to_retired() {
@@ -11,25 +18,26 @@ async fn a_key_goes_from_next_to_retired() {
     assert_eq!(ring.active(&realm()).unwrap().id, first, "a next key signs nothing");
     assert!(ring.get(next.as_str()).is_some_and(|key| key.public().is_some()), "and is published");
 
-    assert!(vault.promote(&realm(), &next, Some(&first), until(100), at(20)).await.unwrap());
+    assert!(vault.promote(&realm(), &next, Some(&first), until(100), trusted(at(20))).await.unwrap());
     let (old, new) = (place.record(&first).await, place.record(&next).await);
     assert_eq!((old.state, old.retiring_since, old.retires_at), (KeyState::Retiring, Some(at(20)), Some(at(100))));
     assert_eq!((new.state, new.activated_at, new.created_at), (KeyState::Active, Some(at(20)), at(10)));
 
-    assert!(vault.retire_due(at(99)).await.unwrap().is_empty());
-    assert_eq!(vault.retire_due(at(100)).await.unwrap(), std::slice::from_ref(&first));
+    assert!(vault.retire_due(trusted(at(99))).await.unwrap().is_empty());
+    assert_eq!(vault.retire_due(trusted(at(100))).await.unwrap(), std::slice::from_ref(&first));
     assert_eq!(place.record(&first).await.ended_at, Some(at(100)));
     let ring = vault.load().await.unwrap();
     assert!(ring.get(first.as_str()).is_none(), "its tokens are of an unknown key");
-    let wiped: i64 = sqlx::query_scalar("SELECT count(*) FROM keys WHERE sealed IS NULL")
-        .fetch_one(vault.store.pool())
-        .await
-        .unwrap();
-    assert_eq!(wiped, 1);
+    let wiped_by = at(100).plus(SEALED_KEPT);
+    assert_eq!(vault.wipe_retired(trusted(wiped_by)).await.unwrap(), 0);
+    assert!(!place.record(&first).await.wiped);
+    assert_eq!(vault.wipe_retired(trusted(wiped_by.plus(MOMENT))).await.unwrap(), 1);
+    assert!(place.record(&first).await.wiped);
 
-    vault.forget(at(100)).await.unwrap();
+    let forgotten_by = at(100).plus(RETIRED_KEPT);
+    assert_eq!(vault.forget(trusted(forgotten_by)).await.unwrap(), 0);
     assert_eq!(place.states().await, ["retired", "active"]);
-    vault.forget(at(101)).await.unwrap();
+    assert_eq!(vault.forget(trusted(forgotten_by.plus(MOMENT))).await.unwrap(), 1);
     assert_eq!(place.states().await, ["active"]);
 }
 
@@ -37,9 +45,10 @@ async fn a_key_goes_from_next_to_retired() {
 async fn a_key_with_endless_tokens_never_retires_by_itself() {
     let (place, first) = Place::with_key(Algorithm::Hs256).await;
     place.vault.replace(&realm(), Algorithm::Hs256, Some(&first), KEPT, at(1)).await.unwrap().unwrap();
-    assert!(place.vault.retire_due(Timestamp::from_millis(i64::MAX)).await.unwrap().is_empty());
-    assert!(place.vault.retire(&first, KeyState::Retiring, at(2)).await.unwrap());
-    assert!(!place.vault.retire(&first, KeyState::Retiring, at(2)).await.unwrap(), "once");
+    assert!(place.vault.retire_due(trusted(Timestamp::from_millis(i64::MAX))).await.unwrap().is_empty());
+    assert!(!place.vault.retire(&first, trusted(Timestamp::from_millis(i64::MAX))).await.unwrap());
+    assert!(place.vault.retire_at_once(&first, KeyState::Retiring, at(2)).await.unwrap());
+    assert!(!place.vault.retire_at_once(&first, KeyState::Retiring, at(2)).await.unwrap(), "once");
 }
 
 #[tokio::test]
@@ -50,11 +59,11 @@ async fn what_was_seen_must_still_stand() {
     for seen in [None, Some(&stale)] {
         assert_eq!(vault.replace(&realm(), Algorithm::Hs256, seen, KEPT, at(1)).await.unwrap(), None);
         assert_eq!(vault.prepare(&realm(), Algorithm::Hs256, seen, false, at(1)).await.unwrap(), None);
-        assert!(!vault.promote(&realm(), &stale, seen, KEPT, at(1)).await.unwrap());
+        assert!(!vault.promote(&realm(), &stale, seen, KEPT, trusted(at(1))).await.unwrap());
     }
     let next = vault.prepare(&realm(), Algorithm::Hs256, Some(&first), false, at(1)).await.unwrap().unwrap();
     assert_eq!(vault.prepare(&realm(), Algorithm::Hs256, Some(&first), false, at(1)).await.unwrap(), None);
-    assert!(!vault.promote(&realm(), &stale, Some(&first), KEPT, at(1)).await.unwrap());
+    assert!(!vault.promote(&realm(), &stale, Some(&first), KEPT, trusted(at(1))).await.unwrap());
     let other = vault.prepare(&realm(), Algorithm::Es384, Some(&first), true, at(2)).await.unwrap().unwrap();
     assert_eq!(place.record(&next).await.state, KeyState::Retired, "a next key of another algorithm is discarded");
     assert_eq!(place.record(&other).await.state, KeyState::Next);
@@ -106,7 +115,7 @@ async fn of_many_that_rotate_at_once_one_makes_a_key() {
             async move |vault: Vault| {
                 let ring = vault.records().await.unwrap();
                 let next = ring.iter().find(|key| key.id != first).unwrap().id.clone();
-                vault.promote(&realm(), &next, Some(&first), KEPT, at(2)).await.unwrap()
+                vault.promote(&realm(), &next, Some(&first), KEPT, trusted(at(2))).await.unwrap()
             }
         });
         assert_eq!(promoted.await, 1, "{processes}");
@@ -134,4 +143,62 @@ where
         count += usize::from(one.await.unwrap());
     }
     count
+}
+
+#[tokio::test]
+async fn a_replacement_activates_only_the_key_that_it_looked_at() {
+    let (place, first) = Place::with_key(Algorithm::Hs256).await;
+    let vault = &place.vault;
+    for algorithm in [Algorithm::Hs256, Algorithm::EdDsa] {
+        let looked_at = vault.successor(&realm(), algorithm).await.unwrap();
+        let next = vault.prepare(&realm(), Algorithm::Hs256, Some(&first), false, at(1)).await.unwrap();
+        let next = next.unwrap();
+        let placed = vault.put_in_place(&realm(), algorithm, Some(&first), looked_at, KEPT, at(2)).await.unwrap();
+        assert_eq!(placed, None, "a next key has come meanwhile");
+        let looked_at = vault.successor(&realm(), Algorithm::Hs256).await.unwrap();
+        let other = place.beside().await;
+        assert!(other.retire_at_once(&next, KeyState::Next, at(3)).await.unwrap());
+        let placed =
+            vault.put_in_place(&realm(), Algorithm::Hs256, Some(&first), looked_at, KEPT, at(4)).await.unwrap();
+        assert_eq!(placed, None, "the next key has gone meanwhile");
+        assert_eq!(vault.load().await.unwrap().active(&realm()).unwrap().id, first);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_retired_too_early_is_restored_while_its_material_is_there() {
+    let (place, first) = Place::with_key(Algorithm::Hs256).await;
+    let vault = &place.vault;
+    vault.replace(&realm(), Algorithm::Hs256, Some(&first), until(5), at(1)).await.unwrap().unwrap();
+    assert!(!vault.restore(&first).await.unwrap(), "it has not retired");
+    vault.retire_due(trusted(at(5))).await.unwrap();
+    assert!(vault.load().await.unwrap().get(first.as_str()).is_none());
+    assert!(vault.restore(&first).await.unwrap());
+    let restored = place.record(&first).await;
+    assert_eq!((restored.state, restored.retires_at, restored.ended_at), (KeyState::Retiring, None, None));
+    assert!(vault.load().await.unwrap().get(first.as_str()).is_some_and(|key| key.can_sign()));
+    assert!(vault.retire_at_once(&first, KeyState::Retiring, at(6)).await.unwrap());
+    assert!(place.record(&first).await.wiped && !vault.restore(&first).await.unwrap(), "forced is wiped");
+}
+
+#[tokio::test]
+async fn the_material_of_a_revoked_key_is_wiped_in_every_state() {
+    let (place, active) = Place::with_key(Algorithm::Es256).await;
+    let vault = &place.vault;
+    vault.replace(&realm(), Algorithm::Es256, Some(&active), until(5), at(1)).await.unwrap().unwrap();
+    vault.retire_due(trusted(at(5))).await.unwrap();
+    let retiring = vault.load().await.unwrap().active(&realm()).unwrap().id.clone();
+    let signing = vault.replace(&realm(), Algorithm::Es256, Some(&retiring), KEPT, at(6)).await.unwrap().unwrap();
+    let next = vault.prepare(&realm(), Algorithm::Es256, Some(&signing), false, at(7)).await.unwrap().unwrap();
+    for id in [active, retiring, next, signing] {
+        assert!(vault.revoke(&id, at(8)).await.unwrap());
+        let record = place.record(&id).await;
+        assert_eq!((record.state, record.wiped), (KeyState::Revoked, true));
+        let ring = vault.load().await.unwrap();
+        let key = ring.get(id.as_str()).unwrap();
+        assert!(!key.can_sign() && key.public().is_none() && key.header_text("JWT").is_none());
+    }
+    vault.wipe_retired(trusted(Timestamp::from_millis(i64::MAX))).await.unwrap();
+    vault.forget(trusted(Timestamp::from_millis(i64::MAX))).await.unwrap();
+    assert_eq!(place.states().await, ["revoked", "revoked", "revoked", "revoked", "active"]);
 }

@@ -1,0 +1,353 @@
+//! A gateway on a machine whose clock is moved, running and across a restart: no revoked token is taken again, no spent
+//! refresh token gives anything, and no good key is lost.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use tempfile::TempDir;
+
+use super::{
+    Follower, Gate, OauthSettings, Pruner, Registrar, Site, Snapshot, Steward,
+    caller::Caller,
+    keeper::{self, Keeper},
+    lifetimes,
+    oauth::Client,
+    schedule::{self, Owner},
+};
+use crate::{
+    domain::{Clock, HandClock, KeyId, PrincipalId, Secret, SessionId, Timestamp, TokenKind},
+    observe::metrics::Metrics,
+    rules::{
+        dialect::{self, AccountName, Dialect, Grant, Login},
+        limit::{self, ScrutinySettings, Throttle},
+        realm::{Lifetime, Realm},
+    },
+    state::{
+        account::{self, Hasher, LegacyId, NewAccount, password},
+        clock::TrustedClock,
+        keys::{self, KeyState, Keyring, Vault},
+        refresh,
+        revocation::log,
+        session,
+        store::{self, Store},
+        token::CacheSettings,
+    },
+};
+
+const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+const SCHEDULE: schedule::Settings =
+    schedule::Settings { rotate_every: None, publish_ahead: HOUR, retire_after: Duration::ZERO };
+
+/// How far the clock is moved, in minutes: 20 minutes, 14 hours and 3 years, back and forth.
+const MOVES: [i64; 6] = [-20, 20, -14 * 60, 14 * 60, -3 * 365 * 24 * 60, 3 * 365 * 24 * 60];
+
+/// A machine: its disk and its clocks.
+struct Machine {
+    folder: TempDir,
+    clock: Arc<HandClock>,
+    apis: Arc<Realm>,
+    oauth: Arc<Realm>,
+}
+
+/// A gateway's process.
+struct Process {
+    store: Store,
+    vault: Vault,
+    gate: Arc<Gate>,
+    trusted: TrustedClock,
+    registrar: Registrar,
+    pruner: Pruner,
+    keeper: Keeper,
+    _settings: tokio::sync::watch::Sender<schedule::Settings>,
+}
+
+/// What was there before the clock moved.
+struct Before {
+    /// A login whose session was revoked, and one that is good; both signed by `key`.
+    revoked: Grant,
+    good: Grant,
+    /// Refresh tokens that were spent longer ago than the grace, a login's among them, and the one that is left.
+    spent: [Secret; 2],
+    unspent: Secret,
+    /// A key that signs no more and has tokens.
+    key: KeyId,
+    session: SessionId,
+    client: Client,
+}
+
+/// What the store has of it.
+#[derive(Debug, PartialEq, Eq)]
+struct Rows {
+    revocations: usize,
+    line: bool,
+    session: bool,
+}
+
+fn realm(dialect: Dialect) -> Arc<Realm> {
+    Arc::new(Realm {
+        name: dialect.name().parse().unwrap(),
+        dialect,
+        issuer: format!("https://gateway.example.com/{dialect}"),
+        audience: "api".into(),
+        leeway: Duration::ZERO,
+        algorithm: dialect.default_algorithm(),
+        keeps_algorithm: false,
+        lifetime: Lifetime::Fixed(2 * HOUR),
+        content_lifetime: HOUR,
+        refresh_lifetime: 12 * HOUR,
+        wire: dialect::Settings::default(),
+        uniform_errors: false,
+    })
+}
+
+fn oauth_settings() -> OauthSettings {
+    OauthSettings {
+        refresh_grace: Duration::from_secs(10),
+        refresh_lifetime: None,
+        documents_max_age: Duration::ZERO,
+        metadata: serde_json::Map::new(),
+    }
+}
+
+fn name(name: &str) -> AccountName {
+    AccountName { business: String::new(), name: name.to_owned() }
+}
+
+fn token(grant: &Grant, kind: TokenKind) -> &Secret {
+    &grant.token(kind).unwrap().token
+}
+
+impl Machine {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            clock: Arc::new(HandClock::new(Timestamp::from_secs(1_800_000_000))),
+            apis: realm(Dialect::Apis),
+            oauth: realm(Dialect::Oauth),
+        }
+    }
+
+    /// Starts a gateway, in the order in which a real one starts.
+    async fn start(&self) -> Process {
+        let store = Store::make(&store::Settings { path: self.folder.path().join("portero.db") }).await.unwrap();
+        let master = keys::Settings { master_key_file: self.folder.path().join("master.key") };
+        let vault = Vault::open(store.clone(), &master).await.unwrap();
+        let time: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+        let trusted = TrustedClock::open(&store, Arc::clone(&time)).await.unwrap();
+        let site = Site {
+            realms: vec![Arc::clone(&self.apis), Arc::clone(&self.oauth)],
+            endpoints: vec![],
+            routes: vec![],
+            upstreams: vec![],
+            issuers: vec![],
+            internal_issuer: None,
+            oauth: Some(oauth_settings()),
+        };
+        lifetimes::note(&store, &site.realms, time.now()).await.unwrap();
+        keeper::ensure(&store, &vault, &site.realms, &SCHEDULE, time.now()).await.unwrap();
+        let metrics = Metrics::new().unwrap();
+        let snapshot = Snapshot::build(&site, Arc::new(Keyring::default()), &metrics).unwrap();
+        let gate = Arc::new(Gate::new(snapshot, CacheSettings::default(), ScrutinySettings::default()));
+        let following =
+            Follower::start(store.clone(), vault.clone(), Arc::clone(&gate), Arc::clone(&time), Arc::clone(&metrics));
+        following.await.unwrap();
+        // Nobody follows on: what is decided here waits for no step.
+        gate.following().away();
+        trusted.keep(&store).await.unwrap();
+        let pruner = Pruner::start(store.clone(), Arc::clone(&gate), trusted.clone()).await.unwrap();
+        let (settings, kept) = tokio::sync::watch::channel(SCHEDULE);
+        let keeper = Keeper::new(store.clone(), vault.clone(), Arc::clone(&gate), trusted.clone(), kept);
+        let hasher = Hasher::start(account::Settings::default(), Arc::clone(&time), Arc::new(|_| {})).unwrap();
+        let throttle = Throttle::new(limit::Settings::default());
+        let registrar = Registrar::new(Arc::clone(&gate), store.clone(), Arc::new(hasher), throttle, time);
+        Process { store, vault, gate, trusted, registrar, pruner, keeper, _settings: settings }
+    }
+
+    /// Lets `time` pass in this process, as its tasks see it.
+    async fn pass(&self, process: &mut Process, time: Duration) {
+        self.clock.pass(time);
+        process.work().await;
+    }
+
+    /// Moves the clock, and lets two minutes pass.
+    async fn shift(&self, mut process: Process, minutes: i64, restarts: bool) -> Process {
+        if restarts {
+            process.store.close().await;
+            drop(process);
+            self.clock.step(minutes * 60_000);
+            process = self.start().await;
+        } else {
+            self.clock.step(minutes * 60_000);
+        }
+        process.work().await;
+        self.pass(&mut process, MINUTE).await;
+        self.pass(&mut process, MINUTE).await;
+        process
+    }
+
+    /// The same machine, with a disk and clocks of its own.
+    fn copy(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+        }
+        let (apis, oauth) = (Arc::clone(&self.apis), Arc::clone(&self.oauth));
+        Self { folder, clock: Arc::new(HandClock::new(self.clock.now())), apis, oauth }
+    }
+
+    /// A machine that is switched off, with everything that a wrong clock could end too early, or bring back.
+    async fn template() -> (Self, Before) {
+        let machine = Self::new();
+        let (process, before) = machine.prepared().await;
+        process.store.close().await;
+        (machine, before)
+    }
+
+    async fn login(&self, process: &Process) -> Grant {
+        process.registrar.login(&self.apis, Login::new("ana", "1234"), &Caller::new(HOME).0).await.unwrap()
+    }
+
+    async fn prepared(&self) -> (Process, Before) {
+        let mut process = self.start().await;
+        for (realm, account) in [(&self.apis, "ana"), (&self.oauth, "one")] {
+            let new = NewAccount {
+                id: PrincipalId::generate(),
+                realm: realm.name.clone(),
+                kind: realm.dialect.principal_kind(),
+                name: name(account),
+                display_name: None,
+                legacy_id: LegacyId::None,
+                role: None,
+                scopes: vec!["read".into()],
+                company: None,
+                grants: None,
+            };
+            let hash = password::hash(&Secret::from("1234")).unwrap();
+            account::insert(&process.store, &new, &hash, self.clock.now()).await.unwrap();
+        }
+        let client = process
+            .registrar
+            .authenticate_client(&self.oauth, Login::new("one", "1234"), &Caller::new(HOME).0)
+            .await
+            .unwrap();
+        let (revoked, good, lined) =
+            (self.login(&process).await, self.login(&process).await, self.login(&process).await);
+        process.steward().revoke_session(process.session(&revoked)).await.unwrap();
+        let first = token(&lined, TokenKind::Refresh).clone();
+        let second = process.exchange(&client, &first).await.unwrap();
+        let unspent = process.exchange(&client, &second).await.unwrap();
+        let spent = [first, second];
+        let key = process.gate.snapshot().keys.active(&self.apis.name).unwrap().id.clone();
+        process.steward().rotate_key(&Owner::realm(&self.apis), &SCHEDULE, true).await.unwrap();
+        self.pass(&mut process, MINUTE).await;
+        let session = process.session(&good);
+        (process, Before { revoked, good, spent, unspent, key, session, client })
+    }
+}
+
+impl Process {
+    /// What its tasks do once.
+    async fn work(&mut self) {
+        self.trusted.keep(&self.store).await.unwrap();
+        self.pruner.prune().await;
+        self.keeper.step().await.unwrap();
+    }
+
+    fn steward(&self) -> Steward {
+        Steward::new(self.store.clone(), self.vault.clone(), self.trusted.clone(), Some(Arc::clone(&self.gate)))
+    }
+
+    fn holds(&self, token: &Secret) -> bool {
+        let (view, now) = (self.gate.view(), self.trusted.clock().now());
+        view.open(token.expose(), None, now).is_ok_and(|opened| view.check_standing(&opened, now).is_ok())
+    }
+
+    fn session(&self, grant: &Grant) -> SessionId {
+        let opened = self.gate.view().open(token(grant, TokenKind::Access).expose(), None, self.trusted.clock().now());
+        opened.unwrap().claims.session.unwrap()
+    }
+
+    async fn exchange(&self, client: &Client, token: &Secret) -> Option<Secret> {
+        let grant = self.registrar.exchange(&oauth_settings(), client, token, None).await.ok()?;
+        Some(grant.token(TokenKind::Refresh).unwrap().token.clone())
+    }
+
+    /// Nothing that has ended is of use now, whatever the clock says.
+    async fn takes_nothing_back(&self, before: &Before, what: &str) {
+        for token in &before.revoked.tokens {
+            assert!(!self.holds(&token.token), "{what}: a revoked {:?} token is taken again", token.kind);
+        }
+        for spent in &before.spent {
+            assert_eq!(self.exchange(&before.client, spent).await, None, "{what}: a spent token gave something");
+        }
+    }
+
+    async fn rows(&self, before: &Before) -> Rows {
+        Rows {
+            revocations: log::since(&self.store, 0, 10).await.unwrap().0.len(),
+            line: refresh::find(&self.store, &before.spent[1]).await.unwrap().is_some(),
+            session: session::find(&self.store, before.session).await.unwrap().is_some(),
+        }
+    }
+
+    async fn key_state(&self, id: &KeyId) -> Option<KeyState> {
+        let records = self.vault.records().await.unwrap();
+        records.iter().find(|key| key.id == *id).map(|key| key.state)
+    }
+}
+
+#[tokio::test]
+async fn a_moved_clock_neither_brings_back_nor_ends_anything() {
+    let (template, before) = Machine::template().await;
+    for minutes in MOVES {
+        for restarts in [false, true] {
+            let what = format!("{minutes} minutes, restarts: {restarts}");
+            let machine = template.copy();
+            let process = machine.shift(machine.start().await, minutes, restarts).await;
+            // A start within a day after the latest time seen may have been an absence; all else is in doubt.
+            assert_eq!(process.trusted.now().is_ok(), restarts && (0..24 * 60).contains(&minutes), "{what}");
+            if minutes < 0 {
+                process.takes_nothing_back(&before, &what).await;
+            }
+            assert_eq!(process.key_state(&before.key).await, Some(KeyState::Retiring), "{what}");
+
+            // And it is put right.
+            let process = machine.shift(process, -minutes, restarts).await;
+            process.trusted.now().unwrap_err();
+            assert_eq!(process.key_state(&before.key).await, Some(KeyState::Retiring), "{what}");
+            assert!(process.holds(token(&before.good, TokenKind::Access)), "{what}: a good token, and a good key");
+            assert!(process.exchange(&before.client, &before.unspent).await.is_some(), "{what}: a good line");
+            process.takes_nothing_back(&before, &what).await;
+            let (records, _) = log::since(&process.store, 0, 10).await.unwrap();
+            assert!(!records.is_empty(), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_has_ended_goes_when_both_clocks_have_run_long_enough_and_stays_refused() {
+    let (template, before) = Machine::template().await;
+    let machine = template.copy();
+    let mut process = machine.start().await;
+    machine.pass(&mut process, 15 * HOUR).await;
+    assert_eq!(process.key_state(&before.key).await, Some(KeyState::Retired));
+    // So that nothing but what is known of revocations refuses its tokens.
+    process.steward().restore_key(&before.key).await.unwrap();
+    assert_eq!(process.rows(&before).await, Rows { revocations: 1, line: true, session: true });
+    machine.pass(&mut process, DAY).await;
+    assert_eq!(process.rows(&before).await, Rows { revocations: 1, line: true, session: false });
+    for _ in 0..7 {
+        machine.pass(&mut process, DAY).await;
+    }
+    assert_eq!(process.rows(&before).await, Rows { revocations: 0, line: false, session: false });
+    assert_eq!(process.gate.revocations().counts().sessions, 0);
+    // An hour after the logins, by the civil clock: nobody knows any more what was revoked.
+    for (minutes, restarts) in [(-(8 * 24 + 14) * 60, false), (1, true)] {
+        process = machine.shift(process, minutes, restarts).await;
+        process.takes_nothing_back(&before, "8 days back").await;
+        assert!(!process.holds(token(&before.good, TokenKind::Access)));
+    }
+}

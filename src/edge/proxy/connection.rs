@@ -5,6 +5,9 @@ use std::{net::SocketAddr, sync::OnceLock};
 use http::HeaderValue;
 use tokio::sync::Notify;
 
+use super::tls::Validity;
+use crate::domain::Clock;
+
 /// A client's connection. Each of its requests is given this by the accept loop.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -14,6 +17,8 @@ pub(super) struct Connection {
     pub(super) scheme: Scheme,
     /// What upstreams are told of the client's certificate, where it showed one that was verified.
     pub(super) client_certificate: Option<HeaderValue>,
+    /// When that certificate is good: no request is taken outside of it.
+    certified: Validity,
     /// What upstreams are told of the other end: its address.
     pub(super) forwarded_for: HeaderValue,
     /// `Forwarded` for the host that was asked for first: most connections ask for one. Both are copies, because a value
@@ -24,7 +29,18 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(peer: SocketAddr, scheme: Scheme, client_certificate: Option<HeaderValue>) -> Self {
         let forwarded_for = text(&peer.ip().to_canonical().to_string());
-        Self { peer, scheme, client_certificate, forwarded_for, forwarded: OnceLock::new() }
+        let certified = Validity::ALWAYS;
+        Self { peer, scheme, client_certificate, certified, forwarded_for, forwarded: OnceLock::new() }
+    }
+
+    /// The same of a client whose certificate is good then.
+    pub(super) fn certified(self, certified: Validity) -> Self {
+        Self { certified, ..self }
+    }
+
+    /// Whether what the client proved when it connected still holds.
+    pub(super) fn stands(&self, clock: &dyn Clock) -> bool {
+        self.certified == Validity::ALWAYS || self.certified.contains(clock.now())
     }
 
     /// What upstreams are told of a request for `host` (RFC 7239 section 4).

@@ -197,8 +197,8 @@ impl Front {
             let connection = Connection::new(client, Scheme::Http, None);
             return Some(Arrived { stream, protocol, connection: Arc::new(connection) });
         };
-        let stream = match terminator.accept(stream).await {
-            Ok(stream) => stream,
+        let (stream, certified) = match terminator.accept(stream).await {
+            Ok(accepted) => accepted,
             Err(failure) => {
                 self.shared.handshake_failed(failure.as_str());
                 return None;
@@ -212,7 +212,7 @@ impl Front {
             Some(None) => return None,
             told => told.flatten(),
         };
-        let connection = Connection::new(client, Scheme::Https, client_certificate);
+        let connection = Connection::new(client, Scheme::Https, client_certificate).certified(certified);
         Some(Arrived { stream: wire::over_tls(stream), protocol, connection: Arc::new(connection) })
     }
 }

@@ -62,6 +62,10 @@ pub(super) async fn serve_connection(
             Ok(None) => return,
             Err(error) => return refuse(stream, connection.peer, shared, &error).await,
         };
+        if !connection.stands(&*shared.means.clock) {
+            // As if it had waited for too long: the client connects again, with the certificate that it has now.
+            return;
+        }
         let _busy = shared.request_begun();
         let mut arrival = Arrival { connection: Arc::clone(connection), lifeline: Arc::clone(lifeline), decided: None };
         let mut bytes = head.bytes;

@@ -122,6 +122,7 @@ impl Shared {
         connections_borne: usize,
     ) -> Result<Self, rustls::Error> {
         watch_certificates(listen, metrics, means.clock.now());
+        let doors = Doors::new(listen, &means.clock)?;
         Ok(Self {
             unrouted: metrics.route("-"),
             connections_open: metrics.connections.with_label_values(&["open"]),
@@ -131,7 +132,7 @@ impl Shared {
             means,
             tunables: ArcSwap::from_pointee(tunables),
             connections_borne,
-            doors: Doors::new(listen)?,
+            doors,
             listen: listen.to_vec(),
             metrics: Arc::clone(metrics),
             idle_grace_ms: AtomicU64::new(0),

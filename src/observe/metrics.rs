@@ -26,6 +26,9 @@ const FREQUENT_CODES: [u16; 20] =
 /// What comes of a reload.
 const RELOAD_OUTCOMES: [&str; 2] = ["success", "failure"];
 
+/// Why a field of a request was not forwarded.
+const FIELD_DROPS: [&str; 3] = ["spelling", "unsafe", "odd"];
+
 /// Why a connection was closed before its first request.
 const CONNECTION_REFUSALS: [&str; 3] = ["total", "address", "proxy_protocol"];
 
@@ -57,6 +60,7 @@ pub struct Metrics {
     pub config_reloads: IntCounterVec,
     pub config_last_success_seconds: Gauge,
     pub connections: IntGaugeVec,
+    pub header_fields_dropped: IntCounterVec,
     pub access_log_dropped: IntCounter,
     pub listeners: ListenerMetrics,
     jwks_refreshes: IntCounterVec,
@@ -144,6 +148,11 @@ impl Metrics {
                 "When the configuration was last taken over.",
             )?,
             connections: family.gauges("portero_connections", "Client connections.", &["state"])?,
+            header_fields_dropped: family.counters(
+                "portero_header_fields_dropped_total",
+                "Fields of requests that were not forwarded because of their names.",
+                &["reason"],
+            )?,
             access_log_dropped: family
                 .counter("portero_access_log_dropped_total", "Access log lines that nobody took in time.")?,
             listeners: ListenerMetrics::new(&family)?,
@@ -162,6 +171,9 @@ impl Metrics {
         // An alert on a rate needs the zero that the first failure starts from.
         for outcome in RELOAD_OUTCOMES {
             metrics.config_reloads.with_label_values(&[outcome]);
+        }
+        for reason in FIELD_DROPS {
+            metrics.header_fields_dropped.with_label_values(&[reason]);
         }
         Ok(Arc::new(metrics))
     }

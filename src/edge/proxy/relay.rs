@@ -96,6 +96,10 @@ impl Doorman {
         let downstream = session.as_ref();
         let repeatable = downstream.req_header().method.is_idempotent() && !downstream.retry_buffer_truncated();
         let unanswered = downstream.response_written().is_none();
+        if broke_off_within_head(error) {
+            exchange.answering = true;
+            error.set_retry(false);
+        }
         self.failed_on_the_way(exchange, error, reused, repeatable && unanswered);
     }
 
@@ -144,10 +148,11 @@ impl Doorman {
         let Verdict::Forward(permitted) = &exchange.verdict else {
             return Error::e_explain(ErrorType::InternalError, "forwarding without a permit");
         };
-        let trusted_proxies = &self.0.tunables().trusted_proxies;
+        let tunables = self.0.tunables();
+        let trusted_proxies = &tunables.trusted_proxies;
         let is_trusted = |peer: IpAddr| trusted_proxies.iter().any(|net| net.contains(&forward::canonical(peer)));
         let connection = exchange.connection.as_deref();
-        forward::prepare(
+        let dropped = forward::prepare(
             request,
             &Terms {
                 route: &permitted.route,
@@ -158,8 +163,14 @@ impl Doorman {
                 request_id: &exchange.request_id,
                 connection,
                 trusted: connection.is_some_and(|connection| is_trusted(connection.peer.ip())),
+                odd_names: tunables.odd_header_names,
             },
-        )
+        )?;
+        // Another attempt drops the same fields once more.
+        if exchange.tries <= 1 {
+            self.0.fields_dropped(&dropped);
+        }
+        Ok(())
     }
 
     /// Takes an upstream's head.
@@ -277,6 +288,20 @@ fn unconnected(error: &io::Error) -> Box<Error> {
         io::ErrorKind::InvalidData => ErrorType::TLSHandshakeFailure,
         _ => ErrorType::ConnectError,
     })
+}
+
+/// Whether some of an answer's head was there when the server broke off. Only pingora's text tells; a test holds it to that.
+fn broke_off_within_head(error: &Error) -> bool {
+    const BYTES_READ: &str = "bytes already read: ";
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let read = error.context.as_ref().and_then(|context| context.as_str().rsplit_once(BYTES_READ));
+        if let Some((_, read)) = read {
+            return read != "0";
+        }
+        next = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<Box<Error>>()).map(AsRef::as_ref);
+    }
+    false
 }
 
 /// How a connection failed, as metrics call it.

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use ipnet::IpNet;
 
 use super::tls;
+use crate::rules::rewrite::OddNames;
 
 /// Idle upstream connections that a thread keeps, at most, and pingora on it as many again: fewer than are in use in turn
 /// would be closed and made anew, request after request.
@@ -58,6 +59,9 @@ pub struct Settings {
     pub connections_per_address: usize,
     /// How long requests in flight may take to end when the gateway stops; default 30 s.
     pub drain_timeout: Duration,
+    /// What becomes of request fields whose names have other octets than letters, digits and hyphens, and mean nothing to
+    /// the gateway; default they pass.
+    pub odd_header_names: OddNames,
 }
 
 impl Settings {
@@ -80,6 +84,7 @@ impl Default for Settings {
             connections_max: 20_000,
             connections_per_address: 1024,
             drain_timeout: Duration::from_secs(30),
+            odd_header_names: OddNames::Pass,
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::{
         access_log::AccessLog,
         metrics::{Metrics, RouteMetrics},
     },
+    rules::rewrite::{Dropped, OddNames},
 };
 
 /// What a reload may change about the front listener.
@@ -50,6 +51,8 @@ pub struct Tunables {
     pub drain_timeout: Duration,
     /// Whether requests are logged.
     pub access_log: bool,
+    /// See [`Settings::odd_header_names`].
+    pub odd_header_names: OddNames,
 }
 
 impl Tunables {
@@ -65,6 +68,7 @@ impl Tunables {
             connections_per_address: settings.connections_per_address,
             drain_timeout: settings.drain_timeout,
             access_log,
+            odd_header_names: settings.odd_header_names,
         }
     }
 }
@@ -191,6 +195,13 @@ impl Shared {
 
     pub(super) fn connection_refused(&self, refusal: Refusal) {
         self.metrics.listeners.refused(refusal.as_str());
+    }
+
+    pub(super) fn fields_dropped(&self, dropped: &[Dropped]) {
+        // Rare: a look-up will do.
+        for why in dropped.iter().filter_map(|why| why.as_str()) {
+            self.metrics.header_fields_dropped.with_label_values(&[why]).inc();
+        }
     }
 
     pub(super) fn handshake_failed(&self, reason: &str) {

@@ -4,4 +4,4 @@ mod authorise;
 mod credential;
 
 pub use authorise::{Auth, Policy, Rule};
-pub use credential::{Credential, Source, find_credential, strip_query};
+pub use credential::{Credential, Source, find_credential, strip_cookie, strip_query};

@@ -8,6 +8,7 @@ mod headers;
 mod internal;
 mod limits;
 mod live;
+mod names;
 mod rewrite;
 mod routing;
 mod shadow;

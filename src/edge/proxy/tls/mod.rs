@@ -6,6 +6,8 @@ mod certificate;
 mod client;
 mod resumption;
 mod terminator;
+#[cfg(test)]
+mod tests;
 mod validity;
 
 pub use authority::{ClientAuthority, ClientAuthorityError};

@@ -14,7 +14,7 @@ use super::{
     core::Core,
     notice,
     reload::{Files, Reloader},
-    warn_of_shadow_mode,
+    warn_of,
     watch::Watch,
 };
 use crate::{
@@ -112,7 +112,7 @@ impl Gateway {
         let serving = acceptor.spawn(proxy::serve(sockets.front, workers, Arc::clone(&shared), front_stopped));
         metrics.config_last_success_seconds.set(clock.now().as_secs_f64());
         readiness.set_loaded();
-        warn_of_shadow_mode(&settings.site);
+        warn_of(&config, &settings);
         serve_admin.send_replace(true);
         if borne < settings.server.connections_max {
             let hint = "raise the limit on open files (LimitNOFILE, ulimit -n), or lower server.connections_max";

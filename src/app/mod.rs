@@ -27,7 +27,7 @@ pub use self::{
 };
 use crate::{
     config::{self, Report, Settings},
-    decision::{FollowError, ForeignIssuerError, Site, SnapshotError, keeper::KeeperError},
+    decision::{FollowError, ForeignIssuerError, SnapshotError, keeper::KeeperError},
     state::{
         keys::VaultError,
         store::{StoreError, private_file::PrivateFileError},
@@ -93,9 +93,16 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Says which routes let everybody through.
-fn warn_of_shadow_mode(site: &Site) {
-    for route in site.shadow_routes() {
+/// Says what is good in the config and hardly meant, and which routes let everybody through.
+fn warn_of(config: &Path, settings: &Settings) {
+    for warning in &settings.warnings {
+        let warning = format!("{}:{warning}", config.display());
+        tracing::warn!(warning, "the config has a warning");
+    }
+    for key in &settings.readable_keys {
+        tracing::warn!(file = %key.display(), "every user of this system can read a private key");
+    }
+    for route in settings.site.shadow_routes() {
         tracing::warn!(route, meaning = SHADOW_MEANS, "a route is in shadow mode");
     }
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
-    StartError, load, notice, warn_of_shadow_mode,
+    StartError, load, notice, warn_of,
     watch::{Contents, Watch},
 };
 use crate::{
@@ -134,7 +134,7 @@ impl Reloader {
             upstream::watch(&Handle::current(), pool);
         }
         self.gate.publish(|present| snapshot.with_keys(Arc::clone(&present.keys)));
-        warn_of_shadow_mode(&settings.site);
+        warn_of(&self.config, &settings);
         self.keeping.send_replace(settings.keys);
         self.shared.set_tunables(Tunables::of(&settings.server, settings.access_log));
         self.metrics.config_last_success_seconds.set(self.clock.now().as_secs_f64());

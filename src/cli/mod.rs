@@ -136,6 +136,12 @@ fn check(config: &std::path::Path) -> Result<Output, CliError> {
         site.routes.len(),
         site.upstreams.len()
     );
+    for warning in &settings.warnings {
+        text = format!("{text}\nwarning: {}:{warning}", config.display());
+    }
+    for key in &settings.readable_keys {
+        text = format!("{text}\nwarning: {}: every user of this system can read this private key", key.display());
+    }
     for route in site.shadow_routes() {
         text.extend(["\nwarning: route '", route, "' is in shadow mode: ", app::SHADOW_MEANS]);
     }

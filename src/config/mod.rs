@@ -131,6 +131,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
     root.finish();
 
     cross::listeners(context, &server, &admin);
+    cross::admin_in_reach(context, &admin);
     cross::upstreams(context, &upstreams, &admin);
     cross::endpoints(context, &endpoints);
     cross::routes(context, &routes, &endpoints);
@@ -159,6 +160,8 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
         reload_watch,
         site,
         files: context.files(),
+        warnings: context.warnings(),
+        readable_keys: context.readable_keys(),
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Context<'a> {
     pub(super) directory: &'a Path,
     pub(super) env: Environment<'a>,
     problems: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<Problem>>,
+    readable_keys: RefCell<Vec<PathBuf>>,
     files: RefCell<Vec<PathBuf>>,
 }
 
@@ -57,13 +59,44 @@ pub(super) struct Section<'a> {
 
 impl<'a> Context<'a> {
     pub(super) fn new(text: &'a str, directory: &'a Path, env: Environment<'a>) -> Self {
-        Self { text, directory, env, problems: RefCell::default(), files: RefCell::default() }
+        Self {
+            text,
+            directory,
+            env,
+            problems: RefCell::default(),
+            warnings: RefCell::default(),
+            readable_keys: RefCell::default(),
+            files: RefCell::default(),
+        }
     }
 
     /// Remembers a problem.
     pub(super) fn report(&self, spot: &Spot, message: &str) {
         let position = Some(Position::of(self.text, spot.offset));
         self.problems.borrow_mut().push(Problem::new(position, spot.key.clone(), message));
+    }
+
+    /// Remembers what is good, and hardly meant.
+    pub(super) fn warn(&self, spot: &Spot, message: &str) {
+        let position = Some(Position::of(self.text, spot.offset));
+        self.warnings.borrow_mut().push(Problem::new(position, spot.key.clone(), message));
+    }
+
+    /// The warnings, in the order of the file.
+    pub(super) fn warnings(&self) -> Vec<Problem> {
+        let mut warnings = self.warnings.borrow().clone();
+        warnings.sort_by_key(|warning| warning.position);
+        warnings
+    }
+
+    /// Remembers a private key that everybody can read.
+    pub(super) fn note_readable_key(&self, path: PathBuf) {
+        self.readable_keys.borrow_mut().push(path);
+    }
+
+    /// Those keys.
+    pub(super) fn readable_keys(&self) -> Vec<PathBuf> {
+        self.readable_keys.borrow().clone()
     }
 
     /// Remembers a file that the settings were made of beside `gateway.toml`.

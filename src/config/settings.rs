@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::report::Problem;
 use crate::{
     decision::{Site, schedule},
     edge::{admin, proxy},
@@ -41,6 +42,10 @@ pub struct Settings {
     pub site: Site,
     /// The files that were read beside `gateway.toml`: certificates, keys, authorities.
     pub files: Vec<PathBuf>,
+    /// What is good and hardly meant, in the order of the file.
+    pub warnings: Vec<Problem>,
+    /// Private keys that every user of this system can read.
+    pub readable_keys: Vec<PathBuf>,
 }
 
 impl Settings {

@@ -295,3 +295,29 @@ fn an_authority_that_is_taken_away_ends_what_was_opened_under_it() {
     gateway.process.event("the config was taken over");
     assert_eq!(Secured::open(&gateway, &client, "a.test").status_if_served("/public"), None);
 }
+
+#[test]
+fn a_private_key_that_everybody_can_read_is_warned_of_at_start_check_and_reload() {
+    use std::os::unix::fs::PermissionsExt;
+    let (authority, upstream) = (Authority::new(), Upstream::start());
+    let folder = Folder::new();
+    authority.issue_to(&folder, "a", "a", &["a.test"]);
+    let key = folder.file("a.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    config(&upstream, &["a"], "").write_to(&folder);
+    let checked = folder.command("check", "");
+    assert!(
+        checked.code == 0 && checked.stdout.contains("warning: ") && checked.stdout.contains("a.key"),
+        "{checked:?}"
+    );
+    let gateway = Gateway::run(folder);
+    let warned = gateway.process.event("every user of this system can read a private key");
+    assert!(warned["file"].as_str().unwrap().ends_with("a.key"), "{warned}");
+    let warnings = || gateway.process.written().matches("every user of this system can read a private key").count();
+    assert_eq!(warnings(), 1);
+    std::fs::write(gateway.folder.config(), config(&upstream, &["a"], "").server("body_timeout = \"20s\"").toml())
+        .unwrap();
+    gateway.process.signal("HUP");
+    gateway.process.event("the config was taken over");
+    assert_eq!(warnings(), 2);
+}

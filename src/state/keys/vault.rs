@@ -10,7 +10,10 @@ use super::{
     master_file::MasterFile,
     record::{KeyRecord, column},
 };
-use crate::{domain::KeyId, state::store::Store};
+use crate::{
+    domain::KeyId,
+    state::store::{Store, private_file},
+};
 
 /// The row of `meta` that remembers which master key the store's keys are sealed under.
 pub(super) const FINGERPRINT: &str = "master_key_fingerprint";
@@ -48,6 +51,7 @@ impl Vault {
             store.meta_or_insert(FINGERPRINT, made.as_bytes()).await?
         };
         let master = Arc::new(MasterFile::open(file, &fingerprint)?);
+        private_file::clear_unfinished(file);
         let vault = Self { store, master };
         if vault.master.is_unsettled() {
             let (mut transaction, _) = vault.begin().await?;

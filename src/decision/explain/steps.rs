@@ -280,7 +280,7 @@ impl Trace for Steps<'_> {
                 self.failed("method", Reason::MethodNotAllowed, format!("{} is never forwarded", self.request.method));
             }
             Fact::MethodOverride(false) => {
-                self.passed("method", "a field asks for another method, which the route has too")
+                self.passed("method", "a field asks for another method, which the route has too");
             }
             Fact::MethodOverride(true) => {
                 let text = "a field asks for another method; the route takes that with method_override = true, and for a method of its own";

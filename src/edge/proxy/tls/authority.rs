@@ -4,8 +4,7 @@ use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
-    client::danger::HandshakeSignatureValid,
+    CertificateError, Error, RootCertStore,
     crypto::aws_lc_rs::default_provider,
     pki_types::{CertificateDer, UnixTime, pem::PemObject},
     server::{
@@ -73,15 +72,30 @@ impl ClientAuthority {
         (all.iter().filter(|(_, validity)| !validity.contains(now)).count(), all.len())
     }
 
-    /// When a chain that was found good at `now` stays so: as long as each of its certificates is good, and the same
-    /// authorities are.
-    pub(super) fn good_as_long_as(&self, chain: &[&CertificateDer<'_>], now: UnixTime) -> Validity {
-        let chain = chain.iter().map(|certificate| Validity::of_certificate(certificate));
-        chain.fold(self.0.at(now).holds, Validity::and)
+    /// Verifies a chain. With it comes when it stays good: as long as each of its certificates is, and the same authorities
+    /// are. What is out of date now is no part of the way to the authority; what cannot be read ends it at once.
+    ///
+    /// The library does not look at the dates of a trusted authority; here one that is out of date vouches for nobody.
+    pub(super) fn verify(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(ClientCertVerified, Validity), Error> {
+        let present = self.0.at(now);
+        let verifier = present.verifier.as_ref().ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
+        let verified = verifier.verify_client_cert(end_entity, intermediates, now)?;
+        let chain = [end_entity].into_iter().chain(intermediates);
+        let chain = chain.map(|certificate| Validity::read(certificate));
+        let counts =
+            |validity: &Option<Validity>| validity.is_none_or(|validity| validity.contains_second(second(now)));
+        let chain = chain.filter(counts).map(|validity| validity.unwrap_or(Validity::NEVER));
+        Ok((verified, chain.fold(present.holds, Validity::and)))
     }
 
-    pub(super) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
-        Arc::clone(&self.0) as Arc<dyn ClientCertVerifier>
+    /// For what does not depend on the time.
+    pub(super) fn whole(&self) -> &dyn ClientCertVerifier {
+        &*self.0.whole
     }
 }
 
@@ -120,50 +134,6 @@ fn verifier<'c>(
 
 fn second(now: UnixTime) -> i64 {
     i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// The library does not look at the dates of a trusted authority; here one that expired vouches for nobody.
-impl ClientCertVerifier for Authorities {
-    fn client_auth_mandatory(&self) -> bool {
-        self.required
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.whole.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        let present = self.at(now);
-        let verifier = present.verifier.as_ref().ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
-        verifier.verify_client_cert(end_entity, intermediates, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.whole.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.whole.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.whole.supported_verify_schemes()
-    }
 }
 
 impl PartialEq for ClientAuthority {

@@ -97,21 +97,20 @@ impl ProducesTickets for DatedTickets {
 #[derive(Debug)]
 pub(super) struct Noting {
     pub(super) clients: ClientAuthority,
-    pub(super) verifier: Arc<dyn ClientCertVerifier>,
     pub(super) found: Arc<Found>,
 }
 
 impl ClientCertVerifier for Noting {
     fn offer_client_auth(&self) -> bool {
-        self.verifier.offer_client_auth()
+        self.clients.whole().offer_client_auth()
     }
 
     fn client_auth_mandatory(&self) -> bool {
-        self.verifier.client_auth_mandatory()
+        self.clients.whole().client_auth_mandatory()
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.verifier.root_hint_subjects()
+        self.clients.whole().root_hint_subjects()
     }
 
     fn verify_client_cert(
@@ -120,10 +119,8 @@ impl ClientCertVerifier for Noting {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.verifier.verify_client_cert(end_entity, intermediates, now)?;
-        // All that was shown counts, on the way to the authority or not: at worst a handshake is done in full.
-        let chain: Vec<_> = std::iter::once(end_entity).chain(intermediates).collect();
-        self.found.set(self.clients.good_as_long_as(&chain, now));
+        let (verified, validity) = self.clients.verify(end_entity, intermediates, now)?;
+        self.found.set(validity);
         Ok(verified)
     }
 
@@ -133,7 +130,7 @@ impl ClientCertVerifier for Noting {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls12_signature(message, certificate, signature)
+        self.clients.whole().verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -142,10 +139,10 @@ impl ClientCertVerifier for Noting {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls13_signature(message, certificate, signature)
+        self.clients.whole().verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
+        self.clients.whole().supported_verify_schemes()
     }
 }

@@ -145,7 +145,7 @@ impl Present {
     fn in_handshake(&self, clock: &Arc<dyn Clock>) -> Result<(Arc<ServerConfig>, Option<Arc<Found>>), rustls::Error> {
         let Some(clients) = &self.clients else { return Ok((Arc::clone(&self.config), None)) };
         let found = Found::new();
-        let verifier = Noting { clients: clients.clone(), verifier: clients.verifier(), found: Arc::clone(&found) };
+        let verifier = Noting { clients: clients.clone(), found: Arc::clone(&found) };
         let tickets = DatedTickets {
             tickets: Arc::clone(&self.parts.tickets),
             clock: Arc::clone(clock),

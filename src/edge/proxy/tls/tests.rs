@@ -81,11 +81,14 @@ impl Listener {
         (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(until, 1, 1));
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, authority).unwrap();
+        // Some clients show more than the way to their authority, such as what was replaced long ago.
+        let surplus = self::authority("old", 2001);
         let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
         let config = builder.with_root_certificates(self.roots.clone());
-        let mut config = config.with_client_auth_cert(vec![certificate.der().clone()], key).unwrap();
+        let mut config =
+            config.with_client_auth_cert(vec![certificate.der().clone(), surplus.der().clone()], key).unwrap();
         // The listener's certificate is good whatever the listener's clock says.
         config.time_provider = Arc::new(Time(Arc::new(Hand(AtomicI64::new(year(2020))))));
         TlsConnector::from(Arc::new(config))

@@ -148,11 +148,7 @@ impl Metrics {
                 "When the configuration was last taken over.",
             )?,
             connections: family.gauges("portero_connections", "Client connections.", &["state"])?,
-            header_fields_dropped: family.counters(
-                "portero_header_fields_dropped_total",
-                "Fields of requests that were not forwarded because of their names.",
-                &["reason"],
-            )?,
+            header_fields_dropped: header_fields_dropped(&family)?,
             access_log_dropped: family
                 .counter("portero_access_log_dropped_total", "Access log lines that nobody took in time.")?,
             listeners: ListenerMetrics::new(&family)?,
@@ -171,9 +167,6 @@ impl Metrics {
         // An alert on a rate needs the zero that the first failure starts from.
         for outcome in RELOAD_OUTCOMES {
             metrics.config_reloads.with_label_values(&[outcome]);
-        }
-        for reason in FIELD_DROPS {
-            metrics.header_fields_dropped.with_label_values(&[reason]);
         }
         Ok(Arc::new(metrics))
     }
@@ -233,6 +226,16 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
     }
+}
+
+/// Every reason counted from zero.
+fn header_fields_dropped(family: &Families<'_>) -> Result<IntCounterVec, prometheus::Error> {
+    let help = "Fields of requests that were not forwarded because of their names.";
+    let dropped = family.counters("portero_header_fields_dropped_total", help, &["reason"])?;
+    for reason in FIELD_DROPS {
+        dropped.with_label_values(&[reason]);
+    }
+    Ok(dropped)
 }
 
 /// What comes before a connection's first request. All of it is rare: look-ups will do.

@@ -84,13 +84,13 @@ impl ClientAuthority {
     ) -> Result<(ClientCertVerified, Validity), Error> {
         let present = self.0.at(now);
         let verifier = present.verifier.as_ref().ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
-        let verified = verifier.verify_client_cert(end_entity, intermediates, now)?;
+        let proof = verifier.verify_client_cert(end_entity, intermediates, now)?;
         let chain = [end_entity].into_iter().chain(intermediates);
         let chain = chain.map(|certificate| Validity::read(certificate));
         let counts =
             |validity: &Option<Validity>| validity.is_none_or(|validity| validity.contains_second(second(now)));
         let chain = chain.filter(counts).map(|validity| validity.unwrap_or(Validity::NEVER));
-        Ok((verified, chain.fold(present.holds, Validity::and)))
+        Ok((proof, chain.fold(present.holds, Validity::and)))
     }
 
     /// For what does not depend on the time.

@@ -103,6 +103,9 @@ fn warn_of(config: &Path, settings: &Settings) {
         let warning = format!("{}:{warning}", config.display());
         tracing::warn!(warning, "the config has a warning");
     }
+    for key in &settings.readable_keys {
+        tracing::warn!(file = %key.display(), "every user of this system can read a private key");
+    }
     for route in settings.site.shadow_routes() {
         tracing::warn!(route, meaning = SHADOW_MEANS, "a route is in shadow mode");
     }

@@ -84,6 +84,10 @@ impl Outcome {
         if let Err(report) = examine::start(config, &settings, SystemClock.now()) {
             outcome.problems.extend_from_slice(report.problems());
         }
+        for key in &settings.readable_keys {
+            let message = format!("{}: every user of this system can read this private key", key.display());
+            outcome.warnings.push(settings.places.problem("", &message));
+        }
         let (problems, warnings) = examine::ports(&settings);
         outcome.problems.extend(problems);
         outcome.warnings.extend(warnings);

@@ -30,6 +30,17 @@ pub(super) fn listeners(context: &Context<'_>, server: &Front, admin: &Admin) {
     }
 }
 
+/// Warns of an admin listener that other machines reach: it speaks plain HTTP.
+pub(super) fn admin_in_reach(context: &Context<'_>, admin: &Admin) {
+    let listen = admin.settings.listen;
+    if !listen.ip().to_canonical().is_loopback() {
+        let message = format!(
+            "'{listen}' is no loopback address: whoever reaches it reads metrics and health, and the admin token crosses the network as it is"
+        );
+        context.warn(&admin.listen, &message);
+    }
+}
+
 /// No request can be forwarded to the gateway itself, as far as the file tells.
 pub(super) fn upstreams(context: &Context<'_>, upstreams: &Upstreams, own: &[SocketAddr], admin: &Admin) {
     for server in &upstreams.servers {

@@ -116,6 +116,11 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// Notes that everybody can read the private key in this file.
+    pub(super) fn note_readable_key(&self, path: PathBuf) {
+        self.context.note_readable_key(path);
+    }
+
     /// `true` or `false`.
     pub(super) fn boolean(&self) -> Option<bool> {
         if let DeValue::Boolean(value) = self.value { Some(*value) } else { self.expected("true or false") }

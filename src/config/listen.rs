@@ -97,7 +97,9 @@ fn certificate(mut section: Section<'_>) -> Option<Certificate> {
     let certificate = section.required("key", "\"tls/api.key\"", |item| {
         let (path, pem) = item.file()?;
         let pem = Zeroizing::new(pem);
-        warn_of_readers(&path);
+        if is_readable_by_all(&path) {
+            item.note_readable_key(path);
+        }
         let certificate = chain?.with_key(&pem);
         certificate.map_err(|error| item.wrong::<()>(&format!("{} {error}", item.shown()))).ok()
     });
@@ -126,9 +128,7 @@ fn clients(section: &mut Section<'_>) -> Option<ClientAuthority> {
 }
 
 /// Whose file it is and who reads it is the operator's to say, so that is no error.
-fn warn_of_readers(path: &Path) {
+fn is_readable_by_all(path: &Path) -> bool {
     let mode = path.metadata().map_or(0, |metadata| metadata.permissions().mode());
-    if mode & READABLE_BY_ALL != 0 {
-        tracing::warn!(file = %path.display(), "every user of this system can read a private key");
-    }
+    mode & READABLE_BY_ALL != 0
 }

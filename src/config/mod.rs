@@ -191,6 +191,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
     root.finish();
 
     cross::listeners(context, &server, &admin);
+    cross::admin_in_reach(context, &admin);
     let own = own_listeners(&server, &admin);
     cross::upstreams(context, &upstreams, &own, &admin);
     cross::endpoints(context, &endpoints);
@@ -224,6 +225,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
         files: context.files(),
         warnings: context.warnings(),
         places: context.places(),
+        readable_keys: context.readable_keys(),
     }
 }
 

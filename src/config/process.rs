@@ -26,6 +26,7 @@ use crate::{
     },
     rules::{
         limit::{self, ScrutinySettings},
+        rewrite::OddNames,
         route::HostPattern,
     },
     state::{account, store, token::CacheSettings},
@@ -48,6 +49,9 @@ const WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from
 const FAILURES: RangeInclusive<u32> = 1..=1_000_000;
 const CACHE_ENTRIES: RangeInclusive<usize> = 1..=100_000_000;
 const CACHE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
+
+/// What becomes of odd names of request fields.
+const ODD_NAMES: [(&str, OddNames); 2] = [("pass", OddNames::Pass), ("drop", OddNames::Drop)];
 
 /// Failed logins a minute that are always allowed for one name from one address (`docs/contracts.md`).
 const NAME_FAILURES_A_MINUTE: u32 = 5;
@@ -98,6 +102,7 @@ pub(super) fn server(mut section: Section<'_>) -> Server {
             .or("requests_per_connection", default.requests_per_connection, |item| item.integer(&STREAMS)),
         connections_max: section.or("connections_max", default.connections_max, |item| item.integer(&CONNECTIONS)),
         drain_timeout: section.or("drain_timeout", default.drain_timeout, |item| item.duration(&DRAIN)),
+        odd_header_names: section.or("odd_header_names", default.odd_header_names, |item| item.one_of(&ODD_NAMES)),
     };
     let routes = Defaults::read(&mut section);
     judge_trust(&section, &settings);

@@ -31,6 +31,7 @@ pub(super) struct Context<'a> {
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
     places: RefCell<Places>,
+    readable_keys: RefCell<Vec<PathBuf>>,
     files: RefCell<Vec<PathBuf>>,
 }
 
@@ -78,6 +79,7 @@ impl<'a> Context<'a> {
             problems: RefCell::default(),
             warnings: RefCell::default(),
             places: RefCell::default(),
+            readable_keys: RefCell::default(),
             files: RefCell::default(),
         }
     }
@@ -109,6 +111,16 @@ impl<'a> Context<'a> {
     /// Those places.
     pub(super) fn places(&self) -> Places {
         self.places.borrow().clone()
+    }
+
+    /// Remembers a private key that everybody can read.
+    pub(super) fn note_readable_key(&self, path: PathBuf) {
+        self.readable_keys.borrow_mut().push(path);
+    }
+
+    /// Those keys.
+    pub(super) fn readable_keys(&self) -> Vec<PathBuf> {
+        self.readable_keys.borrow().clone()
     }
 
     /// Remembers a file that the settings were made of beside `gateway.toml`.

@@ -14,7 +14,10 @@ use super::{
     rewrite,
     upstreams::{NAME_SHAPE, Upstreams, is_name},
 };
-use crate::{decision::RouteSettings, rules::policy::Source};
+use crate::{
+    decision::RouteSettings,
+    rules::{policy::Source, upgrade::is_never_asked_for},
+};
 
 const BODY_BYTES: RangeInclusive<u64> = 0..=1 << 40;
 
@@ -93,6 +96,8 @@ fn route(
         section.refuse(key, &format!("stands in require: write require = {{ {key} = {example} }}"));
     }
     let cors = cors::read(&mut section, methods.as_deref().unwrap_or_default(), &fields_read(&asked.sources));
+    let method_override = section.or("method_override", false, Item::boolean);
+    let upgrades = section.or("upgrades", vec![], |item| item.some(protocol));
     let body_bytes_max = section.optional("body_bytes_max", |item| item.size(&BODY_BYTES)).or(defaults.body_bytes_max);
     let (spot, path_spot, exact_spot) = (section.spot().clone(), section.spot_of("path"), section.spot_of("exact"));
     section.finish();
@@ -107,6 +112,8 @@ fn route(
         rewrites,
         cors,
         body_bytes_max,
+        method_override,
+        upgrades,
         mode: asked.mode,
     };
     Some(Route { settings, spot, path: path_spot, exact: exact_spot })
@@ -120,6 +127,22 @@ fn fields_read(sources: &[Source]) -> Vec<HeaderName> {
         Source::Query(_) | Source::Cookie(_) => None,
     });
     of_sources.chain([header::CONTENT_TYPE]).collect()
+}
+
+/// A protocol to switch to (RFC 9110 section 7.8), in lower case.
+fn protocol(item: &Item<'_>) -> Option<Box<str>> {
+    let text = item.text()?.to_ascii_lowercase();
+    let is_token = |part: &str| HeaderName::from_bytes(part.as_bytes()).is_ok();
+    if !text.splitn(2, '/').all(is_token) {
+        return item.no("a protocol, such as \"websocket\" or \"foo/1\"");
+    }
+    if is_never_asked_for(&text) {
+        return item.wrong(&format!(
+            "{} is never asked of a server: what follows would be requests that nobody checks, or TLS that nobody reads",
+            item.shown()
+        ));
+    }
+    Some(text.into())
 }
 
 fn name(item: &Item<'_>) -> Option<String> {

@@ -46,6 +46,8 @@ pub struct Settings {
     pub warnings: Vec<Problem>,
     /// Where values stand that only the machine can judge.
     pub places: Places,
+    /// Private keys that every user of this system can read.
+    pub readable_keys: Vec<PathBuf>,
 }
 
 /// What a config has, for people.

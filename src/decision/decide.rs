@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::{
     authenticate::{Awaiting, Job, Proof, Unopened, after_waiting, is_perhaps_early},
@@ -15,6 +15,7 @@ use crate::{
     rules::{
         cors::Cors,
         policy::{Auth, find_credential},
+        rewrite::method_overrides,
         route::{CanonicalPath, Found, Host, InvalidHost, has_lower_case},
     },
     state::token::Verified,
@@ -216,6 +217,13 @@ pub(super) fn decide_traced<'h>(
         let denial = Denial::on(route, Reason::MethodNotAllowed);
         return Decision::Reply(Denial { allow: Some(COMMON_METHODS.into()), ..denial });
     }
+    let overridden = overridden(snapshot, request, host, &path, route);
+    if let Some(refused) = overridden {
+        trace.note(Fact::MethodOverride(refused));
+        if refused {
+            return Decision::Reply(Denial::on(route, Reason::MethodOverride));
+        }
+    }
     match admit(view, now, request, route, proof, trace) {
         Ok(Admitted::As(identity, reason)) => Decision::Forward(permit(route, path, identity, reason)),
         Ok(Admitted::After(job)) => Decision::Verify(job),
@@ -251,6 +259,31 @@ fn preflight(
     let Found::Route(route) = snapshot.routes.find(host, path, &method) else { return None };
     let cors = Arc::clone(route.settings.cors.as_ref()?);
     Some(Preflight { cors, target: Target::Route(Arc::clone(route)) })
+}
+
+/// Whether a field asks for another method, and is refused; `None` where none does. A server may obey it, so where the route
+/// takes such fields, the method that they name must lead to the same route.
+#[inline]
+fn overridden(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    host: &Host<'_>,
+    path: &CanonicalPath<'_>,
+    route: &Arc<Route>,
+) -> Option<bool> {
+    let stands = |value: &HeaderValue| {
+        // Servers compare methods in capitals: the routes must be asked about the same one.
+        let method = Method::from_bytes(value.as_bytes()).ok();
+        let method = method.filter(|method| !method.as_str().bytes().any(|octet| octet.is_ascii_lowercase()));
+        method.is_some_and(|method| {
+            let same =
+                matches!(snapshot.routes.find(host, path, &method), Found::Route(found) if Arc::ptr_eq(found, route));
+            same && !matches!(method, Method::TRACE | Method::CONNECT)
+        })
+    };
+    let mut overrides = method_overrides(request.headers).peekable();
+    overrides.peek()?;
+    Some(!route.settings.method_override || !overrides.all(stands))
 }
 
 fn permit<'h>(

@@ -127,6 +127,11 @@ pub struct RouteSettings {
     pub cors: Option<Arc<Cors>>,
     /// Bytes of a request's body, at most; default as many as come.
     pub body_bytes_max: Option<u64>,
+    /// Whether a field may ask for another method (`X-HTTP-Method-Override` and its kin), which must lead to this route
+    /// too; default no.
+    pub method_override: bool,
+    /// What a request may ask to switch to beside `websocket` (RFC 9110 section 7.8), in lower case; default nothing.
+    pub upgrades: Vec<Box<str>>,
     /// Whether what the token lacks keeps the request out.
     pub mode: Mode,
 }

@@ -24,6 +24,7 @@ use crate::{
         limit::{Scrutiny, ScrutinySettings},
         policy::Source,
         realm::Realm,
+        rewrite::MeantNames,
         route::Router,
     },
     state::{
@@ -31,7 +32,7 @@ use crate::{
         keys::{Key, Keyring, Vault, VaultError},
         revocation::Revocations,
         token::{CacheSettings, Issuers, Realms, VerifiedTokens},
-        upstream::{CONNECTION_FAILURES, Pool, Unusable},
+        upstream::{Balance, CONNECTION_FAILURES, HashBy, Pool, Unusable},
     },
 };
 
@@ -64,6 +65,8 @@ pub struct Route {
     pub issuer: Option<Issuer>,
     /// `Vary` of its denials: the fields that could have made another answer of them.
     pub vary: Option<HeaderValue>,
+    /// The names of request fields that its config gives a meaning to.
+    pub meant_names: MeantNames,
     /// Where it forwards to.
     pub pool: Arc<Pool>,
     /// Its metric handles.
@@ -143,6 +146,7 @@ impl Snapshot {
                 metrics: metrics.route(&settings.name),
                 upstream_seconds: metrics.upstream_seconds(&settings.upstream),
                 vary: vary(settings),
+                meant_names: meant_names(settings, pool),
                 settings: settings.clone(),
                 pool: Arc::clone(pool),
                 issuer: accepted.into_iter().next(),
@@ -224,6 +228,21 @@ fn vary(settings: &RouteSettings) -> Option<HeaderValue> {
     }
     let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
     HeaderValue::from_str(&names.join(", ")).ok().filter(|names| !names.is_empty())
+}
+
+/// The names that a route sets, removes, looks for a token under, or tells clients apart by.
+fn meant_names(settings: &RouteSettings, pool: &Pool) -> MeantNames {
+    let edits = settings.rewrites.as_deref().map(|rewrites| &rewrites.request);
+    let edited = edits.into_iter().flat_map(|edits| edits.remove.iter().chain(edits.set.iter().map(|(name, _)| name)));
+    let of_sources = settings.sources.iter().filter_map(|source| match source {
+        Source::Header(name) => Some(name),
+        Source::Authorization { .. } | Source::Query(_) | Source::Cookie(_) => None,
+    });
+    let of_pool = match &pool.settings.balance {
+        Balance::Hash(HashBy::Header(name)) => Some(name),
+        _ => None,
+    };
+    MeantNames::new(edited.chain(of_sources).chain(of_pool))
 }
 
 fn realm(realms: &Realms, name: &RealmName) -> Result<Arc<Realm>, SnapshotError> {

@@ -45,6 +45,8 @@ pub(super) enum Fact<'a> {
     Route(&'a Found<'a, Arc<Route>>),
     /// Whether the method is one that is forwarded at all.
     Method(bool),
+    /// A field asks for another method; whether that is refused.
+    MethodOverride(bool),
     /// The route looks at no token.
     Public,
     /// The token that the request carries.

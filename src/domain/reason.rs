@@ -22,6 +22,8 @@ pub enum Reason {
     ConflictingTokens,
     /// The message itself is broken.
     MalformedRequest,
+    /// A field asks for another method than the request's, and the route does not have it so.
+    MethodOverride,
     // 401
     /// No token was sent.
     MissingToken,
@@ -106,7 +108,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for resolving metric handles ahead.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 47] = [
         Self::Public,
         Self::Authenticated,
         Self::Anonymous,
@@ -115,6 +117,7 @@ impl Reason {
         Self::InvalidHost,
         Self::ConflictingTokens,
         Self::MalformedRequest,
+        Self::MethodOverride,
         Self::MissingToken,
         Self::MalformedToken,
         Self::TokenTooLarge,
@@ -167,6 +170,7 @@ impl Reason {
             Self::InvalidHost => "invalid_host",
             Self::ConflictingTokens => "conflicting_tokens",
             Self::MalformedRequest => "malformed_request",
+            Self::MethodOverride => "method_override",
             Self::MissingToken => "missing_token",
             Self::MalformedToken => "malformed_token",
             Self::TokenTooLarge => "token_too_large",
@@ -214,7 +218,11 @@ impl Reason {
         match self {
             Self::Public | Self::Authenticated | Self::Anonymous => 200,
             Self::Preflight => 204,
-            Self::AmbiguousPath | Self::InvalidHost | Self::ConflictingTokens | Self::MalformedRequest => 400,
+            Self::AmbiguousPath
+            | Self::InvalidHost
+            | Self::ConflictingTokens
+            | Self::MalformedRequest
+            | Self::MethodOverride => 400,
             Self::RoleMissing | Self::ScopeMissing | Self::ClaimMissing => 403,
             Self::NoRoute => 404,
             Self::MethodNotAllowed => 405,

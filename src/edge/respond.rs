@@ -168,6 +168,7 @@ const fn detail(reason: Reason) -> &'static str {
         Reason::AmbiguousPath => "La ruta de la solicitud es ambigua",
         Reason::InvalidHost => "La cabecera Host falta, se repite o no es válida",
         Reason::MalformedRequest => "La solicitud no es HTTP válido",
+        Reason::MethodOverride => "La solicitud pide otro método del que tiene",
         Reason::ConflictingTokens => "La solicitud lleva dos tokens distintos",
         Reason::NoRoute => "No encontrado",
         Reason::MethodNotAllowed => "Método no permitido",

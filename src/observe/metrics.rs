@@ -26,6 +26,9 @@ const FREQUENT_CODES: [u16; 20] =
 /// What comes of a reload.
 const RELOAD_OUTCOMES: [&str; 2] = ["success", "failure"];
 
+/// Why a field of a request was not forwarded.
+const FIELD_DROPS: [&str; 3] = ["spelling", "unsafe", "odd"];
+
 /// Why a connection was closed before its first request.
 const CONNECTION_REFUSALS: [&str; 3] = ["total", "address", "proxy_protocol"];
 
@@ -59,6 +62,7 @@ pub struct Metrics {
     pub config_reloads: IntCounterVec,
     pub config_last_success_seconds: Gauge,
     pub connections: IntGaugeVec,
+    pub header_fields_dropped: IntCounterVec,
     pub access_log_dropped: IntCounter,
     pub listeners: ListenerMetrics,
     jwks_refreshes: IntCounterVec,
@@ -152,6 +156,7 @@ impl Metrics {
                 "When the configuration was last taken over.",
             )?,
             connections: family.gauges("portero_connections", "Client connections.", &["state"])?,
+            header_fields_dropped: header_fields_dropped(&family)?,
             access_log_dropped: family
                 .counter("portero_access_log_dropped_total", "Access log lines that nobody took in time.")?,
             listeners: ListenerMetrics::new(&family)?,
@@ -257,6 +262,16 @@ impl ClockMetrics {
         self.trusted.set(left.is_none().into());
         self.in_step_left_seconds.set(left.unwrap_or_default().as_secs_f64());
     }
+}
+
+/// Every reason counted from zero.
+fn header_fields_dropped(family: &Families<'_>) -> Result<IntCounterVec, prometheus::Error> {
+    let help = "Fields of requests that were not forwarded because of their names.";
+    let dropped = family.counters("portero_header_fields_dropped_total", help, &["reason"])?;
+    for reason in FIELD_DROPS {
+        dropped.with_label_values(&[reason]);
+    }
+    Ok(dropped)
 }
 
 /// What comes before a connection's first request. All of it is rare: look-ups will do.

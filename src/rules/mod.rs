@@ -10,3 +10,4 @@ pub mod profile;
 pub mod realm;
 pub mod rewrite;
 pub mod route;
+pub mod upgrade;

@@ -115,6 +115,8 @@ pub(crate) fn route(path: &str, policy: Policy) -> RouteSettings {
         rewrites: None,
         cors: None,
         body_bytes_max: None,
+        method_override: false,
+        upgrades: vec![],
         mode: Mode::Enforce,
     }
 }

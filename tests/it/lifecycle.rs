@@ -236,3 +236,26 @@ fn a_demo_stays_on_loopback_whatever_its_file_says_and_finds_another_port_behind
     let gateway = Gateway::demo_in(folder);
     assert_eq!(gateway.send(&get("/public")).json()["path"], "/public");
 }
+
+#[test]
+fn what_a_killed_start_left_of_a_secret_is_cleared() {
+    let upstream = crate::support::Upstream::start();
+    let folder = crate::support::Folder::new();
+    Config::standard(upstream.address).write_to(&folder);
+    let secrets = ["master.key.0123456789abcdef.new", "admin.token.fedcba9876543210.new"];
+    let others =
+        ["master.key.txt.new", "master.key.0123456789abcdeg.new", "admin.token.0123.new", "x.0123456789abcdef.new"];
+    for name in secrets.iter().chain(&others) {
+        std::fs::write(folder.file(name), "secret").unwrap();
+    }
+    let gateway = Gateway::run(folder);
+    let left = |gateway: &Gateway| gateway.folder.names();
+    assert!(secrets.iter().all(|name| !left(&gateway).contains(&(*name).to_owned())), "{:?}", left(&gateway));
+    assert!(others.iter().all(|name| left(&gateway).contains(&(*name).to_owned())), "{:?}", left(&gateway));
+    // Those that came later are cleared by the next start.
+    for name in secrets {
+        std::fs::write(gateway.folder.file(name), "secret").unwrap();
+    }
+    let gateway = gateway.kill_and_restart();
+    assert!(secrets.iter().all(|name| !left(&gateway).contains(&(*name).to_owned())), "{:?}", left(&gateway));
+}

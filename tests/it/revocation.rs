@@ -230,6 +230,20 @@ fn the_admin_api_asks_for_its_token_and_its_host() {
             assert_eq!(ask(post(&path, "{}").header("Host", "localhost").bearer(wrong)), 401, "{path} {wrong}");
         }
     }
+    // Nobody without the token learns which paths there are, nor which methods they have.
+    for (request, status) in [
+        (post("/api/v1/sessions", "{}"), 405),
+        (post("/api/v1/process", "{}"), 405),
+        (get("/api/v1/revocations/token"), 405),
+        (get("/api/v1/reload"), 405),
+        (get("/api/v1/nothing"), 404),
+        (get("/api/v1"), 404),
+    ] {
+        let request = request.header("Host", "localhost");
+        assert_eq!(ask(request.clone()), 401, "{request:?}");
+        assert_eq!(ask(request.clone().bearer(&right)), status, "{request:?}");
+    }
+    assert_eq!(ask(post("/metrics", "").header("Host", "localhost")), 405);
     assert_eq!(ask(get("/api/v1/sessions?realm=sws&name=admin").header("Host", "evil.example").bearer(&right)), 421);
     assert_eq!(ask(get("/metrics").header("Host", "evil.example")), 421);
     for (path, body) in [

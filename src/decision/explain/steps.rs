@@ -279,6 +279,13 @@ impl Trace for Steps<'_> {
             Fact::Method(false) => {
                 self.failed("method", Reason::MethodNotAllowed, format!("{} is never forwarded", self.request.method));
             }
+            Fact::MethodOverride(false) => {
+                self.passed("method", "a field asks for another method, which the route has too");
+            }
+            Fact::MethodOverride(true) => {
+                let text = "a field asks for another method; the route takes that with method_override = true, and for a method of its own";
+                self.failed("method", Reason::MethodOverride, text);
+            }
             Fact::Public => self.passed("credential", "the route is public: no token is looked at"),
             Fact::Credential(found) => self.credential(found),
             Fact::KeyAsked { issuer, id } => {

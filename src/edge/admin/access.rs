@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::Admin;
 use crate::{
@@ -98,6 +98,14 @@ pub(super) async fn require_token(State(admin): State<Arc<Admin>>, request: Requ
     let mut response = failure(StatusCode::UNAUTHORIZED, "the admin API asks for the bearer token of admin.token_file");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer realm=\"admin\""));
     response
+}
+
+/// Turns a request away when as many are in work as leave places for health and metrics.
+pub(super) async fn leave_places(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let Ok(_place) = places.try_acquire() else {
+        return failure(StatusCode::SERVICE_UNAVAILABLE, "too many requests to the admin API are in work; ask again");
+    };
+    next.run(request).await
 }
 
 /// Runs what comes next where store I/O belongs: on the control runtime.

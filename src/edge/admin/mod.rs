@@ -6,25 +6,32 @@ mod accounts;
 mod api;
 mod explain;
 mod health;
+mod places;
 mod process;
 mod settings;
 
 use std::{net::TcpListener, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
-use hyper::server::conn::http1;
+use hyper::{
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{
+    net::TcpStream,
     runtime::Handle,
     sync::{Semaphore, watch},
+    task::JoinSet,
 };
 
 pub use access::{AdminToken, AllowedHosts};
 pub use explain::explain;
 pub use health::Readiness;
+use places::{API_REQUESTS_MAX, Place, Places};
 pub use process::{Order, Orders};
 pub use settings::Settings;
 
@@ -35,11 +42,8 @@ use crate::{
     state::{account::Hasher, clock::TrustedClock},
 };
 
-/// Connections in all; operators are few.
-const CONNECTIONS_MAX: u32 = 128;
-
 /// For a whole request head, and for the next one to begin.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// For everything that comes over one connection.
 const CONNECTION_LIFE: Duration = Duration::from_secs(600);
@@ -75,46 +79,58 @@ pub struct Admin {
 /// runtime that it is awaited on.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+    let places = Arc::new(Places::default());
     let router = router(admin);
+    let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             // First: whoever hears that there is a successor must find it with the next question.
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
+            Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
-        // One more than is taken is closed at once; so is one that could not be accepted.
-        let (Ok((stream, _)), Ok(permit)) = (accepted, Arc::clone(&connections).try_acquire_owned()) else {
+        // One that finds no place is closed at once; so is one that could not be accepted.
+        let (Ok((stream, _)), Some(place)) = (accepted, places.enter()) else {
             tokio::task::yield_now().await;
             continue;
         };
-        let service = TowerToHyperService::new(router.clone());
-        let mut stop = stop.clone();
-        tokio::spawn(async move {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service);
-            let mut connection = pin!(connection);
-            // However a connection ends, it concerns nobody else.
-            let served = tokio::time::timeout(CONNECTION_LIFE, async {
-                tokio::select! {
-                    _ = connection.as_mut() => return,
-                    _ = stop.wait_for(|stop| *stop) => {}
-                }
-                // The answer that is being made goes out, and says that no other follows.
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
-            });
-            let _ = served.await;
-            drop(permit);
-        });
+        connections.spawn(serve_connection(stream, place, router.clone(), stop.clone()));
     }
     drop(listener);
-    // Every permit back means every connection ended.
-    drop(connections.acquire_many(CONNECTIONS_MAX).await);
+    while connections.join_next().await.is_some() {}
     Ok(())
+}
+
+/// Serves one connection until it ends, `stop` says true, or another one needs its place.
+async fn serve_connection(stream: TcpStream, place: Place, router: Router, mut stop: watch::Receiver<bool>) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request| {
+        let in_work = place.begin();
+        let answering = router.call(request);
+        async move {
+            let answer = answering.await;
+            drop(in_work);
+            answer
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    // However a connection ends, it concerns nobody else.
+    let served = tokio::time::timeout(CONNECTION_LIFE, async {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = place.taken_away() => return,
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+        // The answer that is being made goes out, and says that no other follows.
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    });
+    let _ = served.await;
 }
 
 fn router(admin: Arc<Admin>) -> Router {
@@ -125,7 +141,10 @@ fn router(admin: Arc<Admin>) -> Router {
         .merge(process::routes())
         .layer(DefaultBodyLimit::max(api::BODY_BYTES_MAX))
         .fallback(access::not_found)
+        // Before the token is asked for: who has none learns nothing of the paths and their methods.
+        .method_not_allowed_fallback(access::method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), access::on_control))
+        .layer(middleware::from_fn_with_state(Arc::new(Semaphore::new(API_REQUESTS_MAX)), access::leave_places))
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), access::require_token));
     Router::new()
         .route("/metrics", get(health::metrics))

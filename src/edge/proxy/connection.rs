@@ -6,6 +6,9 @@ use http::HeaderValue;
 
 use super::watch::Watch;
 
+use super::tls::Validity;
+use crate::domain::Clock;
+
 /// A client's connection. Each of its requests is given this by the accept loop.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -15,6 +18,8 @@ pub(super) struct Connection {
     pub(super) scheme: Scheme,
     /// What upstreams are told of the client's certificate, where it showed one that was verified.
     pub(super) client_certificate: Option<HeaderValue>,
+    /// When that certificate is good: no request is taken outside of it.
+    certified: Validity,
     /// What upstreams are told of the other end: its address.
     pub(super) forwarded_for: HeaderValue,
     /// Whether the client is only watched for now; over HTTP/1.
@@ -27,7 +32,18 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(peer: SocketAddr, scheme: Scheme, client_certificate: Option<HeaderValue>, watch: Watch) -> Self {
         let forwarded_for = text(&peer.ip().to_canonical().to_string());
-        Self { peer, scheme, client_certificate, forwarded_for, watch, forwarded: OnceLock::new() }
+        let certified = Validity::ALWAYS;
+        Self { peer, scheme, client_certificate, certified, forwarded_for, watch, forwarded: OnceLock::new() }
+    }
+
+    /// The same of a client whose certificate is good then.
+    pub(super) fn certified(self, certified: Validity) -> Self {
+        Self { certified, ..self }
+    }
+
+    /// Whether what the client proved when it connected still holds.
+    pub(super) fn stands(&self, clock: &dyn Clock) -> bool {
+        self.certified == Validity::ALWAYS || self.certified.contains(clock.now())
     }
 
     /// What upstreams are told of a request for `host` (RFC 7239 section 4).

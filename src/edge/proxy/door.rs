@@ -6,7 +6,10 @@ use super::{
     settings::Listen,
     tls::{Present, Settings as TlsSettings, Terminator},
 };
-use crate::{domain::Timestamp, observe::metrics::Metrics};
+use crate::{
+    domain::{Clock, Timestamp},
+    observe::metrics::Metrics,
+};
 
 /// The doors, in the order of the listening sockets.
 #[derive(Debug)]
@@ -22,9 +25,9 @@ pub(super) struct Door {
 }
 
 impl Doors {
-    pub(super) fn new(listen: &[Listen]) -> Result<Self, rustls::Error> {
+    pub(super) fn new(listen: &[Listen], clock: &Arc<dyn Clock>) -> Result<Self, rustls::Error> {
         let door = |listen: &Listen| {
-            let tls = listen.tls.as_ref().map(Terminator::new).transpose()?;
+            let tls = listen.tls.as_ref().map(|settings| Terminator::new(settings, Arc::clone(clock))).transpose()?;
             Ok(Door { tls, proxy_protocol: listen.proxy_protocol })
         };
         listen.iter().map(door).collect::<Result<_, _>>().map(Self)
@@ -78,6 +81,16 @@ pub(super) fn watch_certificates(listen: &[Listen], metrics: &Metrics, now: Time
             if certificate.expires() <= now {
                 tracing::warn!(listener = address, names = names.join(","), "a certificate has expired");
             }
+        }
+        let (out_of_date, authorities) =
+            listen.tls.as_ref().and_then(TlsSettings::clients).map_or((0, 0), |clients| clients.out_of_date(now));
+        if out_of_date > 0 {
+            tracing::warn!(
+                listener = address,
+                out_of_date,
+                authorities,
+                "an authority of client certificates is out of date; it vouches for nobody"
+            );
         }
     }
 }

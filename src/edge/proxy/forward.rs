@@ -20,8 +20,9 @@ use crate::{
     decision::{ForwardToken, Route},
     domain::{id::write_hex, random},
     rules::{
-        policy::{Source, strip_query},
-        rewrite::{HostPolicy, Rewrites, is_of_proxies, is_reserved},
+        grpc,
+        policy::{Source, strip_cookie, strip_query},
+        rewrite::{Dropped, HostPolicy, OddNames, Rewrites, is_reserved, join_authorization},
     },
     state::token::Verified,
 };
@@ -47,22 +48,26 @@ pub(super) struct Terms<'a> {
     pub(super) connection: Option<&'a Connection>,
     /// Which of the peer's own forwarding headers are believed.
     pub(super) trusted: TrustedHeaders,
+    /// What becomes of odd names that mean nothing here.
+    pub(super) odd_names: OddNames,
 }
 
 /// Turns the client's head into the upstream's. Runs after pingora removed what `Connection`
-/// nominates, so nothing that is added here can be nominated away.
+/// nominates, so nothing that is added here can be nominated away. Gives why fields were dropped, for each of them that
+/// counts.
 ///
 /// Field names lose the letter case in which the client wrote them (RFC 9110 section 5.1: it means nothing), unless the
 /// pool says otherwise: to keep it, pingora has a second table beside the first, and each field that is added costs
 /// several times as much.
-pub(super) fn prepare(request: &mut RequestHeader, terms: &Terms<'_>) -> Result<()> {
+pub(super) fn prepare(request: &mut RequestHeader, terms: &Terms<'_>) -> Result<Vec<Dropped>> {
     let spelling = terms.route.pool.settings.preserve_header_case.then(|| Spelling::of(request, terms));
     let in_origin_form = request.raw_path().first() == Some(&b'/');
     // Whoever sees an error forwards nothing: what is left of the head then is none.
     let mut head = Parts::from(mem::replace(request, Request::new(()).into_parts().0.into()));
     let headers = &mut head.headers;
     let believed = Believed::of(headers, terms.trusted);
-    scrub(headers);
+    let dropped = scrub(headers, terms);
+    join_authorization(headers);
     headers.reserve(ADDED_FIELDS);
     let settings = &terms.route.settings;
     if settings.forward_token != ForwardToken::Keep {
@@ -92,7 +97,7 @@ pub(super) fn prepare(request: &mut RequestHeader, terms: &Terms<'_>) -> Result<
         None => head.into(),
         Some(spelling) => spelling.of_head(head)?,
     };
-    Ok(())
+    Ok(dropped)
 }
 
 /// How a client wrote the names of its fields.
@@ -205,13 +210,22 @@ pub(super) fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
-/// Removes every header that could be taken for one of the gateway's own: any case (the map folds
-/// it), `_` or any other separator for `-`, however often. And those that are said to proxies: the gateway is one.
-fn scrub(headers: &mut HeaderMap) {
-    let goes = |name: &HeaderName| is_reserved(name.as_str()) || is_of_proxies(name.as_str().as_bytes());
-    while let Some(name) = headers.keys().find(|&name| goes(name)).cloned() {
+/// Removes every field that could be taken for one of the gateway's own, or for one that the route gives a meaning to, and
+/// those that are said to proxies: the gateway is one. Gives what was dropped and counts.
+fn scrub(headers: &mut HeaderMap, terms: &Terms<'_>) -> Vec<Dropped> {
+    // gRPC's metadata has such names.
+    let passes = terms.odd_names == OddNames::Pass || grpc::content_type(headers).is_some();
+    let odd_names = if passes { OddNames::Pass } else { OddNames::Drop };
+    let judged = |name: &HeaderName| Some((name.clone(), terms.route.meant_names.judge(name.as_str(), odd_names)?));
+    let goes: Vec<_> = headers.keys().filter_map(judged).collect();
+    let mut dropped = vec![];
+    for (name, why) in goes {
+        if why != Dropped::Ours {
+            dropped.extend(headers.get_all(&name).iter().map(|_| why));
+        }
         headers.remove(name);
     }
+    dropped
 }
 
 fn set_target(head: &mut Parts, terms: &Terms<'_>, in_origin_form: bool) -> Result<()> {
@@ -254,11 +268,7 @@ fn drop_tokens(headers: &mut HeaderMap, sources: &[Source]) {
 }
 
 fn drop_cookie(headers: &mut HeaderMap, dropped: &str) {
-    let is_dropped = |pair: &&str| pair.split_once('=').is_some_and(|(name, _)| name.trim() == dropped);
-    let without = |value: &HeaderValue| {
-        let rest: Vec<_> = value.to_str().ok()?.split(';').filter(|pair| !is_dropped(pair)).map(str::trim).collect();
-        HeaderValue::try_from(rest.join("; ")).ok().filter(|rest| !rest.is_empty())
-    };
+    let without = |value: &HeaderValue| HeaderValue::try_from(strip_cookie(value.as_bytes(), dropped)?).ok();
     let kept: Vec<_> = headers.get_all(header::COOKIE).iter().filter_map(without).collect();
     headers.remove(header::COOKIE);
     for value in kept {

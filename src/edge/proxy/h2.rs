@@ -107,6 +107,14 @@ pub(super) async fn serve_connection(
             }
         };
         match accepted {
+            // Its certificate is over. What is in work goes on; the client connects again for what it asks now.
+            Ok(Some(H2Accept::Session(_))) if !connection.stands(&*shared.means.clock) => {
+                if !stopping {
+                    frames.graceful_shutdown();
+                    stopping = true;
+                }
+                idle_until = Instant::now() + STOPPING_IDLE;
+            }
             Ok(Some(H2Accept::Session(session))) if streams.len() < in_work_max => {
                 let (connection, proxy) = (Arc::clone(connection), Arc::clone(proxy));
                 let (shared, shutdown) = (Arc::clone(shared), shutdown.clone());

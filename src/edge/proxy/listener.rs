@@ -199,8 +199,8 @@ impl Front {
             let connection = Connection::new(client, Scheme::Http, None, watch);
             return Some(Arrived { stream, protocol, connection: Arc::new(connection) });
         };
-        let stream = match terminator.accept(stream).await {
-            Ok(stream) => stream,
+        let (stream, certified) = match terminator.accept(stream).await {
+            Ok(accepted) => accepted,
             Err(failure) => {
                 self.shared.handshake_failed(failure.as_str());
                 return None;
@@ -214,7 +214,7 @@ impl Front {
             Some(None) => return None,
             told => told.flatten(),
         };
-        let connection = Connection::new(client, Scheme::Https, client_certificate, watch.clone());
+        let connection = Connection::new(client, Scheme::Https, client_certificate, watch.clone()).certified(certified);
         Some(Arrived { stream: wire::over_tls(stream, watch), protocol, connection: Arc::new(connection) })
     }
 }

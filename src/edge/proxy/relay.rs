@@ -122,6 +122,10 @@ impl Doorman {
         let downstream = session.as_ref();
         let repeatable = downstream.req_header().method.is_idempotent() && !downstream.retry_buffer_truncated();
         let unanswered = downstream.response_written().is_none();
+        if broke_off_within_head(error) {
+            exchange.answering = true;
+            error.set_retry(false);
+        }
         self.failed_on_the_way(exchange, error, reused, repeatable && unanswered);
     }
 
@@ -187,7 +191,7 @@ impl Doorman {
         let tunables = self.0.tunables();
         let connection = exchange.connection.as_deref();
         let proxy = connection.filter(|proxy| forward::is_trusted(proxy.peer.ip(), &tunables.trusted_proxies));
-        forward::prepare(
+        let dropped = forward::prepare(
             request,
             &Terms {
                 route: &permitted.route,
@@ -198,8 +202,14 @@ impl Doorman {
                 request_id: &exchange.request_id,
                 connection,
                 trusted: proxy.map_or(TrustedHeaders::NONE, |_| tunables.trusted_headers),
+                odd_names: tunables.odd_header_names,
             },
-        )
+        )?;
+        // Another attempt drops the same fields once more.
+        if exchange.tries <= 1 {
+            self.0.fields_dropped(&dropped);
+        }
+        Ok(())
     }
 
     /// How long the two sides of an exchange with a body are waited for.
@@ -379,6 +389,20 @@ fn unconnected(error: &io::Error) -> Box<Error> {
         io::ErrorKind::InvalidData => ErrorType::TLSHandshakeFailure,
         _ => ErrorType::ConnectError,
     })
+}
+
+/// Whether some of an answer's head was there when the server broke off. Only pingora's text tells; a test holds it to that.
+fn broke_off_within_head(error: &Error) -> bool {
+    const BYTES_READ: &str = "bytes already read: ";
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let read = error.context.as_ref().and_then(|context| context.as_str().rsplit_once(BYTES_READ));
+        if let Some((_, read)) = read {
+            return read != "0";
+        }
+        next = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<Box<Error>>()).map(AsRef::as_ref);
+    }
+    false
 }
 
 /// How a connection failed, as metrics call it.

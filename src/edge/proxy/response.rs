@@ -39,6 +39,12 @@ impl Exchange {
         settings.cors.as_ref().map_or(Ok(()), |cors| share(response, cors, &self.asker(request)))
     }
 
+    /// The same for the head of a 101: what it says of the connection is the client's to read.
+    pub(super) fn amend_switch(&self, request: &RequestHeader, response: &mut ResponseHeader) -> Result<()> {
+        let rewrites = self.route().and_then(|route| route.settings.rewrites.as_ref());
+        rewrites.map_or(Ok(()), |rewrites| rewrite(response, rewrites, self.asker(request).secure))
+    }
+
     /// Looks at how much of the request's body has come. pingora counts each byte once, however often it is
     /// offered to a server.
     pub(super) fn take_body(&self, bytes: usize) -> Result<()> {

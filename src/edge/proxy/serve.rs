@@ -63,6 +63,10 @@ pub(super) async fn serve_connection(
             Ok(None) => return,
             Err(error) => return refuse(stream, connection.peer, shared, &error).await,
         };
+        if !connection.stands(&*shared.means.clock) {
+            // As if it had waited for too long: the client connects again, with the certificate that it has now.
+            return;
+        }
         let _busy = shared.request_begun();
         let upload = head.has_body.then(Arc::<Progress>::default);
         let mut arrival = Arrival {

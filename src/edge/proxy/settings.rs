@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use ipnet::IpNet;
 
 use super::{tls, trusted::TrustedHeaders};
+use crate::rules::rewrite::OddNames;
 
 /// Idle upstream connections that a thread keeps, at most, and pingora on it as many again: fewer than are in use in turn
 /// would be closed and made anew, request after request.
@@ -73,6 +74,9 @@ pub struct Settings {
     pub requests_per_connection: u32,
     /// How long requests in flight may take to end when the gateway stops; default 30 s.
     pub drain_timeout: Duration,
+    /// What becomes of request fields whose names have other octets than letters, digits and hyphens, and mean nothing to
+    /// the gateway; default they pass.
+    pub odd_header_names: OddNames,
 }
 
 impl Settings {
@@ -101,6 +105,7 @@ impl Default for Settings {
             requests_per_address: 400,
             requests_per_connection: 100,
             drain_timeout: Duration::from_secs(30),
+            odd_header_names: OddNames::Pass,
         }
     }
 }

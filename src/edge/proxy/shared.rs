@@ -31,6 +31,7 @@ use crate::{
         access_log::AccessLog,
         metrics::{Metrics, RouteMetrics},
     },
+    rules::rewrite::{Dropped, OddNames},
 };
 
 /// What a reload may change about the front listener.
@@ -64,6 +65,8 @@ pub struct Tunables {
     pub drain_timeout: Duration,
     /// Whether requests are logged.
     pub access_log: bool,
+    /// See [`Settings::odd_header_names`].
+    pub odd_header_names: OddNames,
 }
 
 impl Tunables {
@@ -85,6 +88,7 @@ impl Tunables {
             requests_per_connection: settings.requests_per_connection,
             drain_timeout: settings.drain_timeout,
             access_log,
+            odd_header_names: settings.odd_header_names,
         }
     }
 }
@@ -143,6 +147,7 @@ impl Shared {
         connections_borne: usize,
     ) -> Result<Self, rustls::Error> {
         watch_certificates(listen, metrics, means.clock.now());
+        let doors = Doors::new(listen, &means.clock)?;
         Ok(Self {
             unrouted: metrics.route("-"),
             connections_open: metrics.connections.with_label_values(&["open"]),
@@ -153,7 +158,7 @@ impl Shared {
             means,
             tunables: ArcSwap::from_pointee(tunables),
             connections_borne,
-            doors: Doors::new(listen)?,
+            doors,
             listen: listen.to_vec(),
             metrics: Arc::clone(metrics),
             idle_grace_ms: AtomicU64::new(0),
@@ -212,6 +217,13 @@ impl Shared {
 
     pub(super) fn connection_refused(&self, refusal: Refusal) {
         self.metrics.listeners.refused(refusal.as_str());
+    }
+
+    pub(super) fn fields_dropped(&self, dropped: &[Dropped]) {
+        // Rare: a look-up will do.
+        for why in dropped.iter().filter_map(|why| why.as_str()) {
+            self.metrics.header_fields_dropped.with_label_values(&[why]).inc();
+        }
     }
 
     pub(super) fn handshake_failed(&self, reason: &str) {

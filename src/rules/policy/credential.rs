@@ -64,7 +64,8 @@ impl std::fmt::Debug for Credential<'_> {
 /// after a failed login); the same token in two places is one token.
 ///
 /// # Errors
-/// [`Reason::ConflictingTokens`] when two different ones stand there (RFC 6750 section 3.1), and
+/// [`Reason::ConflictingTokens`] when two different ones stand there (RFC 6750 section 3.1), or two `Authorization` fields
+/// that differ in any way; and
 /// [`Reason::MalformedToken`] when something stands there that cannot be one.
 #[inline]
 pub fn find_credential<'h>(
@@ -76,7 +77,12 @@ pub fn find_credential<'h>(
     for source in sources {
         match source {
             Source::Authorization { bare } => {
-                for value in headers.get_all(header::AUTHORIZATION) {
+                let mut fields = headers.get_all(header::AUTHORIZATION).iter();
+                if let Some(value) = fields.next() {
+                    // Which of two that differ the service reads, nobody knows here; equal ones are forwarded as one.
+                    if fields.any(|other| other != value) {
+                        return Err(Reason::ConflictingTokens);
+                    }
                     let token = authorization(value, *bare)?;
                     if !token.is_empty() {
                         add(&mut first, Found::Octets(token))?;
@@ -136,16 +142,31 @@ fn add_from_query<'h>(first: &mut Option<Found<'h>>, name: &str, query: &'h str)
 
 fn add_from_cookies<'h>(first: &mut Option<Found<'h>>, name: &str, headers: &'h HeaderMap) -> Result<(), Reason> {
     for value in headers.get_all(header::COOKIE) {
-        for pair in text(value)?.split(';') {
-            if let Some((key, value)) = pair.split_once('=')
-                && key.trim() == name
-                && !value.trim().is_empty()
-            {
-                add(first, Found::Text(word(value.trim().as_bytes())?.into()))?;
+        // Octets: other cookies are none of our business, and may hold any (RFC 6265 section 5.4).
+        for token in cookies(value.as_bytes()).filter(|(key, _)| *key == name.as_bytes()).map(|(_, value)| value) {
+            if !token.is_empty() {
+                add(first, Found::Text(word(token)?.into()))?;
             }
         }
     }
     Ok(())
+}
+
+/// The cookies of a field, each name with its value.
+fn cookies(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    field.split(|octet| *octet == b';').filter_map(|pair| {
+        let (name, value) = pair.split_at(pair.iter().position(|octet| *octet == b'=')?);
+        Some((name.trim_ascii(), value[1..].trim_ascii()))
+    })
+}
+
+/// A field of cookies without those of this name; `None` where nothing is left of it.
+#[must_use]
+pub fn strip_cookie(field: &[u8], name: &str) -> Option<Vec<u8>> {
+    let names_it = |pair: &&[u8]| cookies(pair).any(|(key, _)| key == name.as_bytes());
+    let rest: Vec<_> =
+        field.split(|octet| *octet == b';').filter(|pair| !names_it(pair)).map(<[u8]>::trim_ascii).collect();
+    Some(rest.join(&b"; "[..])).filter(|rest| !rest.is_empty())
 }
 
 /// Notes a token beside the first. Where there are two, both are looked at before they are compared,

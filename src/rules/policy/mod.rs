@@ -5,5 +5,5 @@ mod credential;
 mod looser;
 
 pub use authorise::{Auth, Policy, Rule};
-pub use credential::{Credential, Source, find_credential, strip_query};
+pub use credential::{Credential, Source, find_credential, strip_cookie, strip_query};
 pub use looser::Looser;

@@ -3,15 +3,18 @@
 //! ```text
 //! path      the authorised path, with another prefix
 //! fields    header fields that are set and removed, and those that nobody may touch
+//! names     names that servers could take for others, and fields that name another request
 //! harden    what an answer gives away, and what it tells browsers
 //! ```
 
 mod fields;
 mod harden;
+mod names;
 mod path;
 
 pub use fields::{Change, FieldEdits, Side, is_hop_by_hop, is_of_proxies, is_reserved, why_not};
 pub use harden::{REVEALING, hardening};
+pub use names::{Dropped, MeantNames, OddNames, join_authorization, method_overrides};
 pub use path::PathRewrite;
 
 use http::HeaderValue;

@@ -49,7 +49,8 @@ impl<'h> Host<'h> {
         }
         let name = name.strip_suffix('.').unwrap_or(name);
         let shaped = !name.is_empty() && name.len() <= HOST_BYTES_MAX && name.bytes().all(is_host_octet);
-        if !shaped || name.starts_with('.') {
+        // What is left of a name with two final dots would be compared with none.
+        if !shaped || name.starts_with('.') || name.ends_with('.') {
             return Err(InvalidHost);
         }
         Ok(Self(name))
@@ -187,7 +188,9 @@ mod tests {
 
     #[test]
     fn what_is_no_host_is_refused() {
-        for value in ["", ":80", "a b", "a/b", "a@b", "a:b", "a:123456", "[::1", ".a", "a,b", "ñ"] {
+        for value in
+            ["", ":80", "a b", "a/b", "a@b", "a:b", "a:123456", "[::1", ".a", "a..", "a..:80", "a...", "..", "a,b", "ñ"]
+        {
             assert!(Host::parse(value).is_err(), "{value}");
         }
         assert!(Host::parse(&"a".repeat(256)).is_err());

@@ -35,7 +35,7 @@ pub enum PathError {
     /// An octet above 127 that is not percent-encoded.
     #[error("an octet outside ASCII that is not percent-encoded")]
     NonAscii,
-    /// An overlong UTF-8 spelling of another character, such as `%C0%AE` or `%E0%80%AE` for a dot.
+    /// An overlong UTF-8 spelling of another character, such as `%C0%AE`, `%E0%80%AE` or `%F8%80%80%80%AE` for a dot.
     #[error("an overlong UTF-8 sequence")]
     Overlong,
     /// More `..` than there are segments.
@@ -157,8 +157,9 @@ fn canonicalise(raw: &[u8]) -> Result<String, PathError> {
             Some(b'%') => (unescape(octets.next(), octets.next())?, true),
             Some(octet) => (octet, false),
         };
-        // RFC 3629 section 4: after these lead bytes only the longest spellings begin so.
-        if matches!((previous, octet), (0xe0, 0x80..=0x9f) | (0xf0, 0x80..=0x8f)) {
+        // RFC 3629 section 4: after the first two lead bytes only the longest spellings begin so. The others lead nothing
+        // since RFC 3629, but old decoders read five and six octets from them. Alone they stand for Latin-1's letters.
+        if matches!((previous, octet), (0xe0, 0x80..=0x9f) | (0xf0, 0x80..=0x8f) | (0xf5.., 0x80..=0xbf)) {
             return Err(PathError::Overlong);
         }
         previous = octet;
@@ -251,6 +252,8 @@ mod tests {
             ("/a b", "/a%20b"),
             ("/%c3%b1", "/%C3%B1"),
             ("/%f1", "/%F1"),
+            ("/Per%fa/Camag%fcey", "/Per%FA/Camag%FCey"),
+            ("/%f0%9f%98%80", "/%F0%9F%98%80"),
             ("/a%3fb%23", "/a%3Fb%23"),
             ("/%25%32%65", "/%252e"),
             ("/a|b", "/a%7Cb"),
@@ -287,6 +290,11 @@ mod tests {
             ("/%c0%ae%c0%ae/", PathError::Overlong),
             ("/%e0%80%ae", PathError::Overlong),
             ("/%f0%80%80%ae", PathError::Overlong),
+            ("/%f8%80%80%80%ae", PathError::Overlong),
+            ("/%fc%80%80%80%80%ae", PathError::Overlong),
+            ("/%F8%88%80%80%80", PathError::Overlong),
+            ("/%fd%bf", PathError::Overlong),
+            ("/%f5%80%80%80", PathError::Overlong),
         ] {
             assert_eq!(canonical(raw), Err(error), "{raw}");
         }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::KeyId,
-    state::store::{Store, StoreError},
+    state::store::{Store, StoreError, private_file},
 };
 
 /// The row of `meta` that remembers which master key the store's keys are sealed under.
@@ -51,6 +51,7 @@ impl Vault {
             store.meta_or_insert(FINGERPRINT, made.as_bytes()).await?
         };
         let master = Arc::new(MasterFile::open(file, &fingerprint)?);
+        private_file::clear_unfinished(file);
         let vault = Self { store, master };
         if vault.master.is_unsettled() {
             let (mut transaction, _) = vault.begin().await?;

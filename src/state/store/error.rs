@@ -162,7 +162,7 @@ pub(super) fn migration_failed(path: PathBuf, error: MigrateError) -> StoreError
 pub(super) fn open_failed(path: PathBuf, error: &sqlx::Error) -> StoreError {
     let reason = match error {
         error if trouble_of(error).is_some() => trouble_of(error).map_or("", Trouble::reason).to_owned(),
-        sqlx::Error::Database(error) => match primary_code(error.as_ref()) {
+        sqlx::Error::Database(error) => match code(error.as_ref()).map(primary) {
             Some(NOT_A_DATABASE) => "it is no SQLite database: name another file".to_owned(),
             Some(CORRUPT) => "it is damaged: restore it from a backup".to_owned(),
             _ => out_of_reach(error.as_ref()).map_or_else(|| error.message().to_owned(), str::to_owned),
@@ -174,7 +174,7 @@ pub(super) fn open_failed(path: PathBuf, error: &sqlx::Error) -> StoreError {
 
 /// Whether another connection's lock was in the way.
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(error) if matches!(primary_code(error.as_ref()), Some(BUSY | LOCKED)))
+    matches!(error, sqlx::Error::Database(error) if matches!(code(error.as_ref()).map(primary), Some(BUSY | LOCKED)))
 }
 
 // SQLite's primary result codes (https://www.sqlite.org/rescode.html).
@@ -186,20 +186,79 @@ const IO_ERROR: u32 = 10;
 const CORRUPT: u32 = 11;
 const FULL: u32 = 13;
 const CANNOT_OPEN: u32 = 14;
+const PROTOCOL: u32 = 15;
 const NOT_A_DATABASE: u32 = 26;
 
-fn primary_code(error: &dyn DatabaseError) -> Option<u32> {
-    error.code()?.parse::<u32>().ok().map(|extended| extended & 0xff)
+// Its extended ones: what the disk failed at.
+const READ: u32 = IO_ERROR | 1 << 8;
+const SHORT_READ: u32 = IO_ERROR | 2 << 8;
+const WRITE: u32 = IO_ERROR | 3 << 8;
+const SYNC: u32 = IO_ERROR | 4 << 8;
+const SYNC_FOLDER: u32 = IO_ERROR | 5 << 8;
+const LOCK: u32 = IO_ERROR | 15 << 8;
+const SHARED_MEMORY: [u32; 4] = [IO_ERROR | 18 << 8, IO_ERROR | 19 << 8, IO_ERROR | 20 << 8, IO_ERROR | 21 << 8];
+
+fn code(error: &dyn DatabaseError) -> Option<u32> {
+    error.code()?.parse().ok()
+}
+
+const fn primary(code: u32) -> u32 {
+    code & 0xff
 }
 
 fn out_of_reach(error: &dyn DatabaseError) -> Option<&'static str> {
-    match primary_code(error)? {
+    reason_of(code(error)?)
+}
+
+fn reason_of(code: u32) -> Option<&'static str> {
+    match code {
+        READ => return Some("its disk cannot be read: check the disk, or the mount that it lies on"),
+        SHORT_READ => return Some("its file is shorter than it says: it was cut, or is still being copied"),
+        WRITE | SYNC | SYNC_FOLDER => {
+            return Some("its disk cannot be written: check the disk, or the mount that it lies on");
+        }
+        LOCK => return Some("its file cannot be locked: network file systems often cannot; put it on a local disk"),
+        code if SHARED_MEMORY.contains(&code) => {
+            return Some("its -shm file cannot be used: it needs a local disk that is writable by portero's user");
+        }
+        _ => {}
+    }
+    match primary(code) {
         BUSY | LOCKED => Some("another process holds its lock"),
+        PROTOCOL => Some(
+            "its locks are not as they should be (SQLite: locking protocol): too many processes have it open at once, or it lies on a network file system; put it on a local disk",
+        ),
         NO_MEMORY => Some("the memory is exhausted"),
         READ_ONLY => Some("it is read-only: its file and folder must be writable by portero's user"),
         IO_ERROR => Some("its disk reports an error"),
         FULL => Some("its disk is full"),
         CANNOT_OPEN => Some("its file cannot be opened: it and its folder must be writable by portero's user"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_disk_or_the_locks_fail_at_has_its_own_sentence() {
+        for (code, said) in [
+            (5, "another process holds its lock"),
+            (261, "another process holds its lock"),
+            (15, "locking protocol"),
+            (266, "cannot be read"),
+            (522, "shorter than it says"),
+            (778, "cannot be written"),
+            (1034, "cannot be written"),
+            (3850, "cannot be locked"),
+            (4618, "-shm"),
+            (10, "its disk reports an error"),
+            (13, "its disk is full"),
+        ] {
+            let reason = reason_of(code).unwrap_or_else(|| panic!("{code}"));
+            assert!(reason.contains(said), "{code}: {reason}");
+        }
+        assert_eq!(reason_of(19), None, "a constraint");
     }
 }

@@ -1,6 +1,7 @@
 //! Small files with a secret in them, for the gateway's eyes only.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
@@ -14,6 +15,12 @@ use crate::domain::{id::hex, random};
 
 /// Bytes of such a file, at most.
 const FILE_BYTES_MAX: u64 = 4096;
+
+/// Random octets in the name of such a file while it is made.
+const UNFINISHED_ID_BYTES: usize = 8;
+
+/// Entries of a folder that are looked at for unfinished files, at most.
+const FOLDER_ENTRIES_MAX: usize = 10_000;
 
 /// Why such a file is of no use.
 #[derive(Debug, Error)]
@@ -73,22 +80,54 @@ pub fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, PrivateFileError> {
 /// processes that make it at once one wins, and the other reads the winner's.
 pub fn read_or_create(path: &Path, text: &str) -> Result<Zeroizing<String>, PrivateFileError> {
     if path.exists() {
+        clear_unfinished(path);
         return read(path);
     }
     let failed = |source: io::Error| PrivateFileError::Io { path: path.to_owned(), source };
-    let unfinished = path.with_added_extension(format!("{}.new", hex(&random::bytes::<8>())));
+    let unfinished = path.with_added_extension(format!("{}.new", hex(&random::bytes::<UNFINISHED_ID_BYTES>())));
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished).map_err(failed)?;
     let linked = write(file, text).and_then(|()| fs::hard_link(&unfinished, path));
-    fs::remove_file(&unfinished).map_err(failed)?;
+    match fs::remove_file(&unfinished) {
+        // Another process cleared it, which it does only once the file is there.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        removed => removed.map_err(failed)?,
+    }
     match linked {
         Ok(()) => {
+            clear_unfinished(path);
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(failed)?;
             Ok(Zeroizing::new(text.to_owned()))
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => read(path),
         Err(error) => Err(failed(error)),
     }
+}
+
+/// Removes what processes left that were killed while they made the file at `path`: `NAME.0123456789abcdef.new`.
+///
+/// Nothing is removed before the file is there. From then on no such text is of use to anybody: a process that is about to
+/// put its own in the same place finds the file, and reads that.
+pub fn clear_unfinished(path: &Path) {
+    let Some(name) = path.file_name().filter(|_| path.exists()) else { return };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.take(FOLDER_ENTRIES_MAX).flatten() {
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && is_unfinished(&entry.file_name(), name) {
+            // It may be gone, or not be ours to remove: it is of no use, and in nobody's way.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn is_unfinished(entry: &OsStr, name: &OsStr) -> bool {
+    let id = entry.as_encoded_bytes().strip_prefix(name.as_encoded_bytes());
+    let id = id.and_then(|rest| rest.strip_prefix(b".")?.strip_suffix(b".new"));
+    id.is_some_and(|id| {
+        id.len() == 2 * UNFINISHED_ID_BYTES && id.iter().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }
 
 fn write(mut file: File, text: &str) -> io::Result<()> {
@@ -112,5 +151,41 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(read(&path), Err(PrivateFileError::Exposed { mode: 0o640, .. })));
+    }
+
+    #[test]
+    fn what_killed_processes_left_is_cleared_once_the_file_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let left = folder.path().join("secret.0123456789abcdef.new");
+        let others =
+            ["secret.new", "secret.0123.new", "secret.0123456789abcdeX.new", "secret.new.0123456789abcdef.new"];
+        for name in others {
+            fs::write(folder.path().join(name), "other").unwrap();
+        }
+        fs::write(&left, "left").unwrap();
+        clear_unfinished(&path);
+        assert!(left.exists(), "another process may be making the file");
+        assert_eq!(*read_or_create(&path, "text").unwrap(), "text");
+        assert!(!left.exists());
+        fs::write(&left, "left").unwrap();
+        assert_eq!(*read_or_create(&path, "other").unwrap(), "text");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1 + others.len());
+    }
+
+    #[test]
+    fn of_many_that_make_it_at_once_one_wins_and_nobody_fails() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("secret");
+            let texts: Vec<_> = std::thread::scope(|scope| {
+                let path = &path;
+                let making = |at: usize| scope.spawn(move || read_or_create(path, &format!("text {at}")).unwrap());
+                let makers: Vec<_> = (0..8).map(making).collect();
+                makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+            });
+            assert!(texts.iter().all(|text| **text == *texts[0]), "{texts:?}");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
     }
 }

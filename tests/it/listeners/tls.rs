@@ -11,8 +11,10 @@ use std::{
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned,
     crypto::aws_lc_rs::default_provider,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
+
+use portero::domain::{Clock, SystemClock};
 
 use super::curl::Curl;
 use crate::support::{Authority, Config, Connection, Contract, Folder, Gateway, PATIENCE, Upstream, get, wait_until};
@@ -34,6 +36,7 @@ fn start(config: &Config, authority: &Authority, issued: &[(&str, &[&str])]) -> 
         authority.issue_to(&folder, name, name, hosts);
     }
     authority.write(&folder, "ca");
+    authority.write(&folder, "clients");
     Gateway::run(config.with_accounts_in(folder))
 }
 
@@ -66,6 +69,14 @@ impl Secured {
         let stream = TcpStream::connect(gateway.front).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Self(StreamOwned::new(ClientConnection::new(Arc::clone(client), name).unwrap(), stream))
+    }
+
+    /// The status of a request; `None` when the gateway refuses the connection.
+    fn status_if_served(&mut self, path: &str) -> Option<u16> {
+        self.0.write_all(&get(path).bytes()).ok()?;
+        let mut first = [0; 12];
+        self.0.read_exact(&mut first).ok()?;
+        std::str::from_utf8(&first[9..]).ok()?.parse().ok()
     }
 
     /// The status of a request.
@@ -215,4 +226,98 @@ fn a_balancer_speaks_first_and_tls_follows() {
     let mut other = Secured::open(&gateway, &client, "a.test");
     assert!(other.0.write_all(&get("/public").bytes()).is_err());
     upstream.received_nothing();
+}
+
+/// A client that keeps tickets and shows a certificate.
+fn client_showing(
+    gateway: &Gateway,
+    name: &str,
+    version: &'static rustls::SupportedProtocolVersion,
+) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(gateway.folder.file("ca.pem")).unwrap()).unwrap();
+    let chain = CertificateDer::pem_file_iter(gateway.folder.file(&format!("{name}.pem"))).unwrap();
+    let key = PrivateKeyDer::from_pem_file(gateway.folder.file(&format!("{name}.key"))).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    let builder = builder.with_protocol_versions(&[version]).unwrap().with_root_certificates(roots);
+    Arc::new(builder.with_client_auth_cert(chain.map(Result::unwrap).collect(), key).unwrap())
+}
+
+#[test]
+fn a_client_certificate_that_expired_is_not_resumed() {
+    let (authority, upstream) = (Authority::new(), Upstream::start());
+    let gateway =
+        start(&config(&upstream, &["a"], ", client_ca = \"ca.pem\""), &authority, &[("a", &["a.test"]), ("ana", &[])]);
+    let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
+    let lasting = versions.map(|version| client_showing(&gateway, "ana", version));
+    for client in &lasting {
+        for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+            let mut shown = Secured::open(&gateway, client, "a.test");
+            assert_eq!((shown.status_if_served("/public"), shown.0.conn.handshake_kind()), (Some(200), Some(kind)));
+        }
+    }
+    let short = versions.map(|version| {
+        // On a busy machine it may be over before it is shown.
+        let served = [2, 4, 8, 16].into_iter().find_map(|seconds| {
+            let until = SystemClock.now().as_secs() + seconds;
+            authority.issue_until(&gateway.folder, "short", "short", until);
+            let client = client_showing(&gateway, "short", version);
+            let mut shown = Secured::open(&gateway, &client, "a.test");
+            let served = shown.status_if_served("/public") == Some(200);
+            served.then_some((until, client, shown))
+        });
+        served.unwrap()
+    });
+    for (until, client, mut open) in short {
+        wait_until("the certificate has expired", PATIENCE, || SystemClock.now().as_secs() > until);
+        let mut again = Secured::open(&gateway, &client, "a.test");
+        assert_eq!(again.status_if_served("/public"), None, "{:?}", again.0.conn.handshake_kind());
+        // A connection takes no request either once its certificate is over.
+        assert_eq!(open.status_if_served("/public"), None);
+    }
+    for client in &lasting {
+        assert_eq!(Secured::open(&gateway, client, "a.test").status_if_served("/public"), Some(200));
+    }
+}
+
+#[test]
+fn an_authority_that_is_taken_away_ends_what_was_opened_under_it() {
+    let (authority, other, upstream) = (Authority::new(), Authority::new(), Upstream::start());
+    let gateway = start(
+        &config(&upstream, &["a"], ", client_ca = \"clients.pem\""),
+        &authority,
+        &[("a", &["a.test"]), ("ana", &[])],
+    );
+    let client = client_showing(&gateway, "ana", &rustls::version::TLS13);
+    assert_eq!(Secured::open(&gateway, &client, "a.test").status_if_served("/public"), Some(200));
+    other.write(&gateway.folder, "clients");
+    gateway.process.signal("HUP");
+    gateway.process.event("the config was taken over");
+    assert_eq!(Secured::open(&gateway, &client, "a.test").status_if_served("/public"), None);
+}
+
+#[test]
+fn a_private_key_that_everybody_can_read_is_warned_of_at_start_check_and_reload() {
+    use std::os::unix::fs::PermissionsExt;
+    let (authority, upstream) = (Authority::new(), Upstream::start());
+    let folder = Folder::new();
+    authority.issue_to(&folder, "a", "a", &["a.test"]);
+    let key = folder.file("a.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    config(&upstream, &["a"], "").write_to(&folder);
+    let checked = folder.command("check", "");
+    assert!(
+        checked.code == 0 && checked.stdout.contains("warning: ") && checked.stdout.contains("a.key"),
+        "{checked:?}"
+    );
+    let gateway = Gateway::run(folder);
+    let warned = gateway.process.event("every user of this system can read a private key");
+    assert!(warned["file"].as_str().unwrap().ends_with("a.key"), "{warned}");
+    let warnings = || gateway.process.written().matches("every user of this system can read a private key").count();
+    assert_eq!(warnings(), 1);
+    std::fs::write(gateway.folder.config(), config(&upstream, &["a"], "").server("body_timeout = \"20s\"").toml())
+        .unwrap();
+    gateway.process.signal("HUP");
+    gateway.process.event("the config was taken over");
+    assert_eq!(warnings(), 2);
 }

@@ -132,3 +132,35 @@ fn an_address_that_sends_bad_tokens_has_no_more_of_them_checked() {
     assert_eq!((status(other, &garbage(&new)), status(other, &new)), (401, 200), "another address has its own budget");
     assert_eq!(status(bad, &new), 200, "now it is known");
 }
+
+#[test]
+fn cookies_are_octets_and_only_the_tokens_own_must_be_a_token() {
+    let upstream = Upstream::start();
+    let gateway = Config::standard(upstream.address)
+        .route("kept", "/kept", "accept = [\"sws\"]\nsources = [\"cookie:sid\"]")
+        .route("dropped", "/dropped", "accept = [\"sws\"]\nsources = [\"cookie:sid\"]\nforward_token = false")
+        .start();
+    let token = gateway.login(Contract::Sws);
+    let others: [&[u8]; 3] = ["nombre=José".as_bytes(), b"latin=\xe9", b"quoted=\"a b\"; x=\xff\xfe"];
+    for other in others {
+        for path in ["/kept", "/dropped"] {
+            let sid = format!("sid={token}");
+            for cookies in [[other, sid.as_bytes()], [sid.as_bytes(), other]] {
+                let answer = gateway.send(&get(path).header("Cookie", cookies.join(&b"; "[..])));
+                assert_eq!(answer.status, 200, "{path} {}", String::from_utf8_lossy(other));
+                let received = upstream.received();
+                let got = received.header("cookie").unwrap();
+                let other = String::from_utf8_lossy(other);
+                let expected = match path {
+                    "/kept" => String::from_utf8_lossy(&cookies.join(&b"; "[..])).into_owned(),
+                    _ => other.into_owned(),
+                };
+                assert_eq!(got, expected, "{path}");
+            }
+        }
+    }
+    let broken = [&b"sid=\xe9"[..], &b"sid=a,b"[..], &b"x=1; sid=Jos\xc3\xa9"[..]];
+    for cookie in broken {
+        assert_eq!(gateway.send(&get("/kept").header("Cookie", cookie)).status, 401);
+    }
+}

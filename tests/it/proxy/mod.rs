@@ -9,6 +9,7 @@ mod internal;
 mod limits;
 mod live;
 mod methods;
+mod names;
 mod rewrite;
 mod routing;
 mod shadow;

@@ -106,13 +106,13 @@ fn it_is_told_when_its_token_expires() {
 fn the_first_frame_may_come_in_one_packet_with_the_101() {
     let upstream = RawUpstream::start(|stream| {
         assert!(stream.read());
-        stream.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nfirst");
+        stream.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nfirst");
         while stream.read() {
             stream.write("pong");
         }
     });
     let gateway = Config::standard(upstream.address).start();
-    let upgrade = get("/public").header("Connection", "Upgrade, X-Auth-Subject").header("Upgrade", "foo");
+    let upgrade = get("/public").header("Connection", "Upgrade, X-Auth-Subject").header("Upgrade", "websocket");
     for round in 0..100 {
         let mut connection = Connection::open(gateway.front);
         // What comes with the head is held until the 101, and then follows it.
@@ -213,13 +213,13 @@ fn a_tunnel_that_says_nothing_ends_and_so_does_one_that_is_drained() {
 fn an_absolute_target_of_another_host_is_refused_with_an_upgrade_too() {
     let upstream = RawUpstream::start(|stream| {
         assert!(stream.read());
-        stream.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n");
+        stream.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
         while stream.read() {}
     });
     let gateway = Config::standard(upstream.address).start();
     for (authority, status) in [("b.test", 400), ("x@a.test", 400), ("a.test", 101)] {
         let mut connection = Connection::open(gateway.front);
-        let head = "HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n";
+        let head = "HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
         connection.write(format!("GET http://{authority}/public {head}")).unwrap();
         assert_eq!(connection.receive_head().unwrap().status, status, "{authority}");
     }
@@ -230,7 +230,7 @@ fn an_absolute_target_of_another_host_is_refused_with_an_upgrade_too() {
 fn a_service_that_switches_unasked_is_a_bad_gateway() {
     let upstream = RawUpstream::start(|stream| {
         assert!(stream.read());
-        stream.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nraw");
+        stream.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nraw");
         while stream.read() {}
     });
     let gateway = Config::standard(upstream.address).start();

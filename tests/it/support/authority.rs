@@ -1,6 +1,6 @@
 //! A certificate authority, made anew for each test.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
@@ -36,6 +36,14 @@ impl Authority {
         self.issue_with(folder, name, host, &[host], |certificate| {
             certificate.not_before = rcgen::date_time_ymd(1999, 1, 1);
             certificate.not_after = rcgen::date_time_ymd(2000, 1, 1);
+        });
+    }
+
+    /// The same for a subject with a name of its own, good until this second of the Unix epoch.
+    pub(crate) fn issue_until(&self, folder: &Folder, name: &str, subject: &str, until: i64) {
+        let since_epoch = Duration::from_secs(until.try_into().unwrap());
+        self.issue_with(folder, name, subject, &[], |certificate| {
+            certificate.not_after = rcgen::date_time_ymd(1970, 1, 1) + since_epoch;
         });
     }
 

@@ -14,7 +14,7 @@ const RETRIES: &str = "portero_upstream_retries_total{upstream=\"service\"}";
 fn what_was_never_sent_goes_to_another_server_whatever_it_is() {
     let well = Upstream::start();
     let gateway = start(&pool(&[nobody(), well.address], "eject.failures = 0"));
-    let wish = || get("/").header("Connection", "Upgrade").header("Upgrade", "foo");
+    let wish = || get("/").header("Connection", "Upgrade").header("Upgrade", "websocket");
     let failures = "portero_upstream_connection_failures_total{kind=\"refused\",upstream=\"service\"}";
     for pair in [[post("/", "{}"), post("/", "{}")], [get("/"), get("/")], [wish(), wish()]] {
         let before = metric(&gateway, failures);
@@ -124,4 +124,31 @@ fn retries_have_a_budget() {
     // 50 saved up, a fifth of the requests, ten a second: far from one for each.
     let retried = metric(&gateway, RETRIES);
     assert!((50.0..200.0).contains(&retried), "{retried}");
+}
+
+#[test]
+fn what_broke_off_within_the_head_of_its_answer_is_never_sent_again() {
+    // Plain, and with a field that leaves it to pingora; on a fresh connection and on a kept one.
+    for (plain, kept) in [(true, false), (true, true), (false, false), (false, true)] {
+        let breaks = move |stream: &mut crate::support::RawStream| {
+            assert!(stream.read());
+            if kept {
+                stream.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nraw");
+                stream.read();
+            }
+            stream.write("HTTP/1.1 200 OK\r\nContent-Le");
+        };
+        let servers = [RawUpstream::start(breaks), RawUpstream::start(breaks)];
+        let addresses: Vec<_> = servers.iter().map(|server| server.address).take(2 - usize::from(kept)).collect();
+        let gateway = start(&pool(&addresses, "retries = 5\neject.failures = 0"));
+        let request = |path| if plain { get(path) } else { get(path).header("TE", "trailers") };
+        let mut connection = Connection::open(gateway.front);
+        if kept {
+            assert_eq!(connection.send(&request("/first")).status, 200);
+        }
+        assert_eq!(connection.send(&request("/second")).status, 502, "plain {plain}, kept {kept}");
+        let sent: usize = servers.iter().map(|server| server.bytes().matches("/second").count()).sum();
+        assert_eq!(sent, 1, "plain {plain}, kept {kept}");
+        assert!(metric(&gateway, RETRIES) < 0.5);
+    }
 }

@@ -7,6 +7,10 @@ fn the_process_has_bounds() {
     const DURATION: &str = "such as \"500ms\", \"30s\", \"12h\" or \"1d\"";
     check(&[
         ("server.threads = -1", "1:18: server.threads: expected an integer from 0 to 1024, found -1"),
+        (
+            "server.odd_header_names = \"warn\"",
+            "1:27: server.odd_header_names: 'warn' is not known here; known: pass, drop",
+        ),
         ("reload.watch = 1", "1:16: reload.watch: expected true or false, found 1"),
         ("reload.watch = \"yes\"", "1:16: reload.watch: expected true or false, found a value of type string"),
         ("server.connections_max = 0", "1:26: server.connections_max: expected an integer from 1 to 1000000, found 0"),

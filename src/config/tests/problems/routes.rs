@@ -55,6 +55,24 @@ fn what_a_route_matches_is_checked() {
             "10:12: routes[0].methods[0]: methods are compared letter by letter: write 'get' in capitals",
         ),
         ("methods = [\"G T\"]", "10:12: routes[0].methods[0]: 'G T' is not a method, such as \"GET\""),
+        (
+            "method_override = \"yes\"",
+            "10:19: routes[0].method_override: expected true or false, found a value of type string",
+        ),
+        ("upgrades = []", "10:12: routes[0].upgrades: must not be empty"),
+        ("upgrades = [\"foo\", \"Foo\"]", "10:20: routes[0].upgrades[1]: 'Foo' stands here twice"),
+        (
+            "upgrades = [\"foo bar\"]",
+            "10:13: routes[0].upgrades[0]: 'foo bar' is not a protocol, such as \"websocket\" or \"foo/1\"",
+        ),
+        (
+            "upgrades = [\"TLS/1.2\"]",
+            "10:13: routes[0].upgrades[0]: 'TLS/1.2' is never asked of a server: what follows would be requests that nobody checks, or TLS that nobody reads",
+        ),
+        (
+            "upgrades = [\"h2c\"]",
+            "10:13: routes[0].upgrades[0]: 'h2c' is never asked of a server: what follows would be requests that nobody checks, or TLS that nobody reads",
+        ),
         ("methods = [\"GET\", \"GET\"]", "10:19: routes[0].methods[1]: 'GET' stands here twice"),
     ] {
         assert_eq!(report(&route(&format!("accept = [\"apis\"]\n{more}"))), problem);

@@ -184,7 +184,14 @@ impl Errand<'_> {
             let reading = read_answer(&mut upstream.stream, &mut rest);
             let read = self.client.unless_gone(upstream.patience.bound(reading)).await.map_err(gone)?;
             let read = read.unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
-            let mut head = read.map_err(|why| not_answered(&why, rest.is_empty()))?;
+            let mut head = match read {
+                Ok(head) => head,
+                Err(why) => {
+                    // With its first byte the answer has begun, and the request is never sent again.
+                    self.exchange.answering |= !rest.is_empty();
+                    return Err(not_answered(&why, rest.is_empty()));
+                }
+            };
             let stays = stays_open(&head);
             self.doorman.take_response(&mut head, &mut self.exchange);
             if !head.status.is_informational() {

@@ -1,75 +1,13 @@
-//! Certificates that clients show: whose are taken, and what an upstream is told of one.
+//! What an upstream is told of a certificate that a client shows.
 
-use std::{fmt, fmt::Write, sync::Arc};
+use std::fmt::Write;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use http::HeaderValue;
-use rustls::{
-    RootCertStore,
-    crypto::aws_lc_rs::default_provider,
-    pki_types::{CertificateDer, pem::PemObject},
-    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
-};
-use thiserror::Error;
 use x509_parser::x509::X509Name;
-
-/// Authorities of one file, at most.
-const AUTHORITIES_MAX: usize = 1024;
 
 /// Octets of a subject as it is forwarded, at most; a longer one is left out.
 const SUBJECT_BYTES_MAX: usize = 2048;
-
-/// Why a file of authorities was not taken.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("has no usable authority in PEM (-----BEGIN CERTIFICATE-----), or more than {AUTHORITIES_MAX}")]
-pub struct ClientAuthorityError;
-
-/// Whose certificates clients show.
-#[derive(Clone)]
-pub struct ClientAuthority {
-    authorities: Vec<CertificateDer<'static>>,
-    required: bool,
-    verifier: Arc<dyn ClientCertVerifier>,
-}
-
-impl ClientAuthority {
-    /// The authorities of a PEM file; `required` when a client without a certificate is turned away.
-    ///
-    /// # Errors
-    /// When the file has none.
-    pub fn from_pem(pem: &[u8], required: bool) -> Result<Self, ClientAuthorityError> {
-        let authorities: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).take(AUTHORITIES_MAX + 1).collect();
-        let authorities = authorities.map_err(|_| ClientAuthorityError)?;
-        if authorities.is_empty() || authorities.len() > AUTHORITIES_MAX {
-            return Err(ClientAuthorityError);
-        }
-        let mut roots = RootCertStore::empty();
-        for authority in &authorities {
-            roots.add(authority.clone()).map_err(|_| ClientAuthorityError)?;
-        }
-        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));
-        let builder = if required { builder } else { builder.allow_unauthenticated() };
-        let verifier = builder.build().map_err(|_| ClientAuthorityError)?;
-        Ok(Self { authorities, required, verifier })
-    }
-
-    pub(super) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
-        Arc::clone(&self.verifier)
-    }
-}
-
-impl PartialEq for ClientAuthority {
-    fn eq(&self, other: &Self) -> bool {
-        self.authorities == other.authorities && self.required == other.required
-    }
-}
-
-impl fmt::Debug for ClientAuthority {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { authorities, required, .. } = self;
-        write!(f, "ClientAuthority({} authorities, required: {required})", authorities.len())
-    }
-}
 
 /// What upstreams are told of a client's certificate, which was verified: its SHA-256 and its subject, in the form of
 /// Envoy's `X-Forwarded-Client-Cert`. `None` when it cannot be read, which its verification rules out.
@@ -183,10 +121,5 @@ mod tests {
     #[test]
     fn a_long_subject_is_left_out() {
         assert!(!shown(&"a".repeat(SUBJECT_BYTES_MAX)).contains("Subject"));
-    }
-
-    #[test]
-    fn a_file_without_authorities_is_refused() {
-        assert_eq!(ClientAuthority::from_pem(b"", true).unwrap_err(), ClientAuthorityError);
     }
 }

@@ -1,14 +1,20 @@
 //! TLS towards clients: certificates by name, swapped without a restart, and what is told about a
 //! client's own certificate.
 
+mod authority;
 mod certificate;
 mod client;
+mod resumption;
 mod terminator;
+#[cfg(test)]
+mod tests;
+mod validity;
 
+pub use authority::{ClientAuthority, ClientAuthorityError};
 pub use certificate::{Certificate, CertificateError, Chain};
 pub(super) use client::forwarded_certificate;
-pub use client::{ClientAuthority, ClientAuthorityError};
 pub(super) use terminator::{Present, Terminator};
+pub(super) use validity::Validity;
 
 use crate::rules::route::HostPattern;
 
@@ -40,5 +46,10 @@ impl Settings {
     #[must_use]
     pub fn certificates(&self) -> &[Certificate] {
         &self.certificates
+    }
+
+    /// Whose certificates clients show; `None` where they are asked for none.
+    pub(super) const fn clients(&self) -> Option<&ClientAuthority> {
+        self.clients.as_ref()
     }
 }

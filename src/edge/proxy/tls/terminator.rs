@@ -5,15 +5,21 @@ use std::{collections::HashMap, fmt, io, sync::Arc};
 use arc_swap::ArcSwap;
 use rustls::{
     ServerConfig,
-    crypto::aws_lc_rs::{Ticketer, default_provider},
-    server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert},
+    crypto::{
+        CryptoProvider,
+        aws_lc_rs::{Ticketer, default_provider},
+    },
+    server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, danger::ClientCertVerifier},
     sign::CertifiedKey,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{ClientAuthority, Settings};
-use crate::rules::route::HostPattern;
+use super::{
+    ClientAuthority, Settings, Validity,
+    resumption::{DatedTickets, Found, Noting, Time},
+};
+use crate::{domain::Clock, rules::route::HostPattern};
 
 /// What is spoken behind TLS, the preferred first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -53,19 +59,30 @@ impl HandshakeFailure {
 /// A listener's end of TLS.
 pub(in super::super) struct Terminator {
     present: ArcSwap<Present>,
+    clock: Arc<dyn Clock>,
 }
 
 /// What the next handshake is done with.
 pub(in super::super) struct Present {
+    /// For a client that is asked for no certificate.
     config: Arc<ServerConfig>,
     clients: Option<ClientAuthority>,
+    /// What a client's own config is made of, where it is asked for a certificate.
+    parts: Parts,
+}
+
+/// What configs are made of.
+struct Parts {
+    provider: Arc<CryptoProvider>,
+    certificates: Arc<ByName>,
     tickets: Arc<dyn ProducesTickets>,
+    time: Arc<Time>,
 }
 
 impl Terminator {
-    pub(in super::super) fn new(settings: &Settings) -> Result<Self, rustls::Error> {
-        let present = Present::new(settings, Ticketer::new()?)?;
-        Ok(Self { present: ArcSwap::from_pointee(present) })
+    pub(in super::super) fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, rustls::Error> {
+        let present = Present::new(settings, Ticketer::new()?, &clock)?;
+        Ok(Self { present: ArcSwap::from_pointee(present), clock })
     }
 
     /// What [`take_over`](Self::take_over) needs for other certificates. A session that was opened under other
@@ -73,8 +90,8 @@ impl Terminator {
     pub(in super::super) fn prepare(&self, settings: &Settings) -> Result<Arc<Present>, rustls::Error> {
         let present = self.present.load();
         let same_clients = present.clients == settings.clients;
-        let tickets = if same_clients { Arc::clone(&present.tickets) } else { Ticketer::new()? };
-        Present::new(settings, tickets).map(Arc::new)
+        let tickets = if same_clients { Arc::clone(&present.parts.tickets) } else { Ticketer::new()? };
+        Present::new(settings, tickets, &self.clock).map(Arc::new)
     }
 
     /// Takes over what was prepared: for the next handshake, whatever connections there are.
@@ -82,10 +99,16 @@ impl Terminator {
         self.present.store(next);
     }
 
-    /// Shakes hands. There is no deadline here: whoever waits has one.
-    pub(in super::super) async fn accept(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, HandshakeFailure> {
-        let config = Arc::clone(&self.present.load().config);
-        TlsAcceptor::from(config).accept(stream).await.map_err(|error| HandshakeFailure::of(&error))
+    /// Shakes hands; with the stream comes when the client's certificate is good. There is no deadline here: whoever
+    /// waits has one.
+    pub(in super::super) async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> Result<(TlsStream<TcpStream>, Validity), HandshakeFailure> {
+        let (config, found) = self.present.load().in_handshake(&self.clock).map_err(|_| HandshakeFailure::Protocol)?;
+        let accepted = TlsAcceptor::from(config).accept(stream).await;
+        let stream = accepted.map_err(|error| HandshakeFailure::of(&error))?;
+        Ok((stream, found.map_or(Validity::ALWAYS, |found| found.validity())))
     }
 }
 
@@ -102,21 +125,57 @@ impl fmt::Debug for Present {
 }
 
 impl Present {
-    fn new(settings: &Settings, tickets: Arc<dyn ProducesTickets>) -> Result<Self, rustls::Error> {
-        // Not the process's default provider: pingora brings another one along.
-        let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+    fn new(
+        settings: &Settings,
+        tickets: Arc<dyn ProducesTickets>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, rustls::Error> {
+        let parts = Parts {
+            // Not the process's default provider: pingora brings another one along.
+            provider: Arc::new(default_provider()),
+            certificates: Arc::new(ByName::new(settings)),
+            tickets,
+            time: Arc::new(Time(Arc::clone(clock))),
+        };
+        let config = parts.config(None, Arc::clone(&parts.tickets))?;
+        Ok(Self { config, clients: settings.clients.clone(), parts })
+    }
+
+    /// The config of one handshake, and what it finds out of the client's certificate, where it asks for one.
+    fn in_handshake(&self, clock: &Arc<dyn Clock>) -> Result<(Arc<ServerConfig>, Option<Arc<Found>>), rustls::Error> {
+        let Some(clients) = &self.clients else { return Ok((Arc::clone(&self.config), None)) };
+        let found = Found::new();
+        let verifier = Noting { clients: clients.clone(), found: Arc::clone(&found) };
+        let tickets = DatedTickets {
+            tickets: Arc::clone(&self.parts.tickets),
+            clock: Arc::clone(clock),
+            found: Arc::clone(&found),
+        };
+        let config = self.parts.config(Some(Arc::new(verifier)), Arc::new(tickets))?;
+        Ok((config, Some(found)))
+    }
+}
+
+impl Parts {
+    fn config(
+        &self,
+        verifier: Option<Arc<dyn ClientCertVerifier>>,
+        tickets: Arc<dyn ProducesTickets>,
+    ) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let time = Arc::clone(&self.time);
+        let builder = ServerConfig::builder_with_details(Arc::clone(&self.provider), time);
         // Those are TLS 1.2 and 1.3.
         let builder = builder.with_safe_default_protocol_versions()?;
-        let builder = match &settings.clients {
-            Some(clients) => builder.with_client_cert_verifier(clients.verifier()),
+        let builder = match verifier {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(ByName::new(settings)));
+        let mut config = builder.with_cert_resolver(Arc::clone(&self.certificates) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = PROTOCOLS.iter().map(|protocol| protocol.to_vec()).collect();
         // Sessions are resumed from tickets: nothing is remembered for a client here.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = Arc::clone(&tickets);
-        Ok(Self { config: Arc::new(config), clients: settings.clients.clone(), tickets })
+        config.ticketer = tickets;
+        Ok(Arc::new(config))
     }
 }
 

@@ -42,6 +42,7 @@ use crate::{
     decision::{Denial, Route},
     domain::Reason,
     edge::respond,
+    rules::upgrade::offered,
     state::upstream::{Failure, HttpVersion, Transport},
 };
 
@@ -68,14 +69,19 @@ pub(super) async fn enter(
 ) -> Entered {
     let plain = wire::without_upgrade(&bytes);
     let Some((head, head_bytes)) = message::parse_request(&bytes) else { return Entered::Ordinary(plain) };
-    let Some(protocol) = wire::asked_protocol(&head) else { return Entered::Ordinary(plain) };
+    let Some(asked) = wire::asked_protocols(&head) else { return Entered::Ordinary(plain) };
     let doorman = Doorman(Arc::clone(shared));
-    let Some((exchange, route)) = doorman.admit_past_pingora(&head, arrival, bears_upgrades).await else {
+    let mut protocols = String::new();
+    let switches = |route: &Route| {
+        protocols = offered(&asked, &route.settings.upgrades).join(", ");
+        !protocols.is_empty() && bears_upgrades(route)
+    };
+    let Some((exchange, route)) = doorman.admit_past_pingora(&head, arrival, switches).await else {
         return Entered::Ordinary(plain);
     };
     let early = bytes.split_off(head_bytes);
     let mut tunnel = Tunnel { client, arrival, route, doorman: &doorman, request: head, exchange };
-    let entered = tunnel.serve(&protocol, &early, shutdown).await;
+    let entered = tunnel.serve(&protocols, &early, shutdown).await;
     shared.record_left(&mut tunnel.exchange);
     entered
 }
@@ -126,11 +132,11 @@ impl Tunnel<'_> {
                 }
             };
         }
-        let Some(chosen) = answer.head.headers.get(header::UPGRADE) else {
+        // Of several protocols that were asked for, the service chose.
+        let Some(chosen) = wire::chosen_protocol(&answer.head.headers, protocol) else {
             return self.refuse(Reason::UpstreamFailed).await;
         };
-        // Of several protocols that were asked for, the service chose.
-        let framed = has_key && chosen.as_bytes().eq_ignore_ascii_case(b"websocket");
+        let framed = has_key && chosen.eq_ignore_ascii_case("websocket");
         self.watch(None);
         self.pump(upstream, &answer, early, framed, shutdown).await
     }
@@ -161,9 +167,11 @@ impl Tunnel<'_> {
             }
         };
         self.doorman.take_response(&mut answer.head, &mut self.exchange);
-        if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
-            self.exchange.amend(&self.request, &mut answer.head).map_err(internal)?;
-        }
+        let amended = match answer.head.status {
+            StatusCode::SWITCHING_PROTOCOLS => self.exchange.amend_switch(&self.request, &mut answer.head),
+            _ => self.exchange.amend(&self.request, &mut answer.head),
+        };
+        amended.map_err(internal)?;
         Ok((upstream, answer))
     }
 

@@ -8,14 +8,14 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use tokio::{io::AsyncRead, time::timeout};
 
 use super::super::message::{NoAnswer, read_answer};
-use crate::rules::{rewrite::is_hop_by_hop, route::Host};
+use crate::rules::{rewrite::is_hop_by_hop, route::Host, upgrade::carries_requests};
 
 /// Interim answers that are passed over before the final one, at most.
 const INTERIM_MAX: usize = 16;
 
 /// What a request asks to switch to, where it may. A body would stand between head and tunnel, HEAD's answer has
 /// none, and `h2c` would carry requests that nobody decides about.
-pub(super) fn asked_protocol(head: &RequestHeader) -> Option<String> {
+pub(super) fn asked_protocols(head: &RequestHeader) -> Option<Vec<&str>> {
     let headers = &head.headers;
     let bodiless = headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0")
         && !headers.contains_key(header::TRANSFER_ENCODING);
@@ -26,8 +26,15 @@ pub(super) fn asked_protocol(head: &RequestHeader) -> Option<String> {
         return None;
     }
     let asked: Vec<_> = words(headers, &header::UPGRADE).filter(|word| !word.is_empty()).collect();
-    let http2 = |word: &&str| word.to_ascii_lowercase().starts_with("h2") || word.to_ascii_lowercase().contains("http");
-    (!asked.is_empty() && !asked.iter().any(http2)).then(|| asked.join(", "))
+    let http = |word: &&str| carries_requests(&word.to_ascii_lowercase());
+    (!asked.is_empty() && !asked.iter().any(http)).then_some(asked)
+}
+
+/// What a service switches to; `None` unless it is one of those that it was asked for.
+pub(super) fn chosen_protocol<'h>(headers: &'h HeaderMap, asked: &str) -> Option<&'h str> {
+    let mut chosen = words(headers, &header::UPGRADE);
+    let (Some(protocol), None) = (chosen.next(), chosen.next()) else { return None };
+    asked.split(", ").any(|asked| asked.eq_ignore_ascii_case(protocol)).then_some(protocol)
 }
 
 /// Whether an absolute target names the host that `Host` names (RFC 9112 section 3.2.2). The head's URI has only the
@@ -115,7 +122,7 @@ mod tests {
 
     fn asked(fields: &str) -> Option<String> {
         let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
-        asked_protocol(&parse_request(text.as_bytes()).unwrap().0)
+        asked_protocols(&parse_request(text.as_bytes()).unwrap().0).map(|asked| asked.join(", "))
     }
 
     #[test]

@@ -1,0 +1,134 @@
+//! The places that the admin listener has. Idle connections hold none that somebody else needs: the one that was idle for
+//! longest makes way. Requests to the API leave places for health and metrics.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+use tokio::sync::Notify;
+
+/// Connections in all; operators are few.
+const CONNECTIONS_MAX: usize = 128;
+
+/// Requests to the API in work at once: fewer than connections, so that health and metrics always find a place.
+pub(super) const API_REQUESTS_MAX: usize = 64;
+
+/// The connections that are open.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    visitors: Mutex<Vec<Arc<Visitor>>>,
+    /// Counts what happens, so that the latest of two is known without a clock.
+    events: AtomicU64,
+}
+
+/// One connection.
+#[derive(Debug, Default)]
+struct Visitor {
+    /// Its requests that are in work.
+    requests: AtomicUsize,
+    /// The number of what happened last on it.
+    latest: AtomicU64,
+    leaves: Notify,
+}
+
+/// A connection's place, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Arc<Places>,
+    visitor: Arc<Visitor>,
+}
+
+/// A request in work, until it is dropped.
+#[derive(Debug)]
+pub(super) struct InWork {
+    places: Arc<Places>,
+    visitor: Arc<Visitor>,
+}
+
+impl Places {
+    /// A place, in the stead of the connection that is idle for longest where all are taken; `None` where none is idle.
+    pub(super) fn enter(self: &Arc<Self>) -> Option<Place> {
+        let visitor = Arc::new(Visitor::default());
+        self.touch(&visitor);
+        let mut visitors = self.lock();
+        if visitors.len() >= CONNECTIONS_MAX {
+            let idle = visitors.iter().enumerate().filter(|(_, other)| other.requests.load(Ordering::Acquire) == 0);
+            let (oldest, _) = idle.min_by_key(|(_, other)| other.latest.load(Ordering::Acquire))?;
+            visitors.swap_remove(oldest).leaves.notify_one();
+        }
+        visitors.push(Arc::clone(&visitor));
+        drop(visitors);
+        Some(Place { places: Arc::clone(self), visitor })
+    }
+
+    fn touch(&self, visitor: &Visitor) {
+        visitor.latest.store(self.events.fetch_add(1, Ordering::Relaxed), Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Visitor>>> {
+        self.visitors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Ends when the place is needed for another connection.
+    pub(super) async fn taken_away(&self) {
+        self.visitor.leaves.notified().await;
+    }
+
+    /// Notes a request: while it is in work, the place is not taken away.
+    pub(super) fn begin(&self) -> InWork {
+        self.visitor.requests.fetch_add(1, Ordering::AcqRel);
+        self.places.touch(&self.visitor);
+        InWork { places: Arc::clone(&self.places), visitor: Arc::clone(&self.visitor) }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.lock().retain(|visitor| !Arc::ptr_eq(visitor, &self.visitor));
+    }
+}
+
+impl Drop for InWork {
+    fn drop(&mut self) {
+        self.places.touch(&self.visitor);
+        self.visitor.requests.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::pin, task::Context};
+
+    use super::*;
+
+    fn is_taken_away(place: &Place) -> bool {
+        pin!(place.taken_away()).as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn the_one_that_is_idle_for_longest_makes_way() {
+        let places = Arc::new(Places::default());
+        let taken: Vec<_> = (0..CONNECTIONS_MAX).map(|_| places.enter().unwrap()).collect();
+        let in_work = taken[0].begin();
+        drop(taken[1].begin());
+        let newcomer = places.enter().unwrap();
+        let left: Vec<_> = (0..taken.len()).filter(|&at| is_taken_away(&taken[at])).collect();
+        assert_eq!(left, [2], "the first works, the second did a moment ago");
+        drop((in_work, newcomer));
+        drop(taken);
+        assert!(places.lock().is_empty());
+    }
+
+    #[test]
+    fn where_everybody_works_nobody_is_sent_away() {
+        let places = Arc::new(Places::default());
+        let taken: Vec<_> = (0..CONNECTIONS_MAX).map(|_| places.enter().unwrap()).collect();
+        let mut working: Vec<_> = taken.iter().map(Place::begin).collect();
+        assert!(places.enter().is_none());
+        working.pop();
+        assert!(places.enter().is_some());
+    }
+}

@@ -3,7 +3,12 @@
 //! The thread that serves looks for more bytes, registers a waker and sleeps, in that order. Bytes that arrive meanwhile
 //! save it a part of that. Who is early depends on how busy the machine is, so nobody here writes before that thread sleeps.
 
-use std::{fs, io, path::PathBuf, sync::Mutex, thread};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Mutex,
+    thread,
+};
 
 use crate::wait::{Deadline, PATIENCE};
 
@@ -47,7 +52,7 @@ fn serving(process: u32) -> io::Result<PathBuf> {
 }
 
 /// Whether the thread waits for an event. The kernel says `running`, or the number of the call that the thread is in.
-fn sleeps(thread: &std::path::Path) -> bool {
+fn sleeps(thread: &Path) -> bool {
     let call = fs::read_to_string(thread.join("syscall")).unwrap();
     call.split(' ').next().is_some_and(|number| EPOLL.contains(&number))
 }

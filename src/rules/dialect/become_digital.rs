@@ -181,7 +181,7 @@ mod tests {
             (429, r#"{"msg":"Too Many Requests"}"#),
             (503, r#"{"msg":"Service Unavailable"}"#),
             (405, r#"{"msg":"Method Not Allowed"}"#),
-            (413, r#"{"msg":"Payload Too Large"}"#),
+            (413, r#"{"msg":"Content Too Large"}"#),
             (408, r#"{"msg":"Request Timeout"}"#),
         ];
         for (rejection, (status, body)) in fixture::rejections().iter().zip(expected) {

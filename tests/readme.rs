@@ -29,6 +29,9 @@ const FRONT: &str = "127.0.0.1:8080";
 const ADMIN: &str = "127.0.0.1:9901";
 const SERVICE: &str = "127.0.0.1:9000";
 
+/// A reader who pastes this loses the terminal when the program ends.
+const EATS_A_SHELL: &str = "exec ";
+
 #[test]
 fn the_readme_does_what_it_says() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
@@ -65,6 +68,7 @@ fn steps(section: &str) -> Vec<Step> {
                 block.push_str(line);
                 block.push('\n');
             }
+            assert!(!block.lines().any(|line| line.starts_with(EATS_A_SHELL)), "a shell is lost:\n{block}");
             match (marker.take().as_deref(), language) {
                 (Some("starts"), "sh") => steps.push(Step::Starts(block)),
                 (Some("runs"), "sh") => steps.push(Step::Runs { commands: block, answer: None }),
@@ -218,8 +222,11 @@ impl Program {
     /// Starts it, and waits until it says where it listens.
     fn start(command: &str, folder: &Path) -> (Self, Vec<(&'static str, String)>) {
         // The binary is built; on the reader's machine make does that.
-        let command = command.replace("make demo", "exec portero demo --listen 127.0.0.1:0 --admin 127.0.0.1:0");
+        let command = command.replace("make demo", "portero demo --listen 127.0.0.1:0 --admin 127.0.0.1:0");
         let command = command.replace("http.server 9000", "http.server 0");
+        // A reader's shell stays; here the program takes its place, so that a signal reaches it.
+        let (before, last) = command.trim_end().rsplit_once('\n').unwrap_or(("", command.trim_end()));
+        let command = format!("{before}\nexec {last}");
         let mut child = shell(folder).args(["-euc", &command]).spawn().unwrap();
         let lines = lines(&mut child);
         let program = Self(child);

@@ -2,7 +2,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command, thread};
 
-use crate::support::{Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, get, portero, post, wait_until};
+use crate::support::{
+    Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, Request, get, portero, post, wait_until,
+};
 
 /// The members of an access line, as `docs/observability.md` lists them.
 const ACCESS_LINE: [&str; 17] = [
@@ -57,6 +59,13 @@ const METRICS: [&str; 24] = [
 fn the_operator_sees_health_metrics_and_each_request() {
     let (gateway, upstream) = Gateway::with_upstream();
     assert_eq!((gateway.ask("/health/alive").status, gateway.ask("/health/ready").status), (200, 200));
+    for path in ["/health/alive", "/health/ready", "/metrics"] {
+        let head = Connection::open(gateway.admin).send(&Request::new("HEAD", path).header("Host", "localhost"));
+        assert_eq!((head.status, head.text().as_str()), (200, ""), "{path}");
+    }
+    let root = gateway.ask("/");
+    let says = root.json()["error"].as_str().unwrap().to_owned();
+    assert!(root.status == 404 && says.contains("/health/ready") && says.contains("/api/v1/"), "{says}");
     let token = gateway.login(Contract::Become);
     assert_eq!(gateway.status("/become/x?secret=1", &token), 200);
     let line = gateway.process.access_line("the request", |line| line["route"] == "become");
@@ -170,10 +179,16 @@ fn a_demo_that_is_thrown_away_leaves_nothing_behind() {
     command.args(["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).env("TMPDIR", temporary.path());
     let process = crate::support::Process::spawn(&mut command, "");
     process.event("listening");
-    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 1);
+    let made: Vec<_> = fs::read_dir(temporary.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [folder] = &made[..] else { panic!("{made:?}") };
     process.signal("INT");
     let ran = process.finish();
     assert_eq!(ran.code, 0, "{}", ran.stderr);
+    // A newcomer reads what to do first, and events, warnings among them, behind it.
+    assert!(ran.stdout.starts_with("Portero's demo: gateway http://127.0.0.1:"), "{}", ran.stdout);
+    let (banner, _) = ran.stdout.split_once("\n{").unwrap();
+    assert!(banner.contains(&format!("--config {}\n", folder.join("gateway.toml").display())), "{banner}");
+    assert!(banner.contains(&format!("admin API: {}\n", folder.join("admin.token").display())), "{banner}");
     assert!(ran.stdout.matches("curl -s ").count() >= 6, "{}", ran.stdout);
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }

@@ -1,8 +1,6 @@
 //! What the demo prints: something to paste for each contract.
 
-use std::{fmt::Write, path::Path};
-
-use crate::app::Gateway;
+use std::{fmt::Write, net::SocketAddr, path::Path};
 
 /// Title, path and body of one example a contract.
 const LOGINS: [(&str, &str, &str); 5] = [
@@ -20,13 +18,9 @@ const LOGINS: [(&str, &str, &str); 5] = [
 /// The example client of OAuth, as curl's `-u` takes it.
 const OAUTH_CLIENT: &str = "demo_oauth_client:demo_secret_789_ABCDEFGH";
 
-/// The banner, to be written before anything else.
-pub(super) fn text(gateway: &Gateway, config: &Path, admin_token: &Path, kept: bool) -> String {
-    let front = gateway.front.first().map_or_else(String::new, |address| format!("http://{address}"));
-    render(&front, &format!("http://{}", gateway.admin), config, admin_token, kept)
-}
-
-fn render(front: &str, admin: &str, config: &Path, admin_token: &Path, kept: bool) -> String {
+/// The banner, to be written before any event: it is the first that a newcomer reads.
+pub(super) fn text(front: SocketAddr, admin: SocketAddr, config: &Path, admin_token: &Path) -> String {
+    let (front, admin) = (format!("http://{front}"), format!("http://{admin}"));
     let mut text = format!("Portero's demo: gateway {front} · admin {admin}\n\n");
     let login =
         |path: &str, body: &str| format!("curl -s {front}{path} -H 'Content-Type: application/json' -d '{body}'");
@@ -48,14 +42,12 @@ fn render(front: &str, admin: &str, config: &Path, admin_token: &Path, kept: boo
          # what the gateway counts\n\
          curl -s {admin}/metrics\n\n"
     );
-    if kept {
-        let _ = write!(
-            text,
-            "Config for every other command: --config {}\nToken of the admin API: {}\n",
-            config.display(),
-            admin_token.display()
-        );
-    }
+    let _ = write!(
+        text,
+        "Config for every other command: --config {}\nToken of the admin API: {}\n",
+        config.display(),
+        admin_token.display()
+    );
     text.push_str("Ctrl-C ends it.\n\n");
     text
 }

@@ -74,10 +74,11 @@ impl Demo {
         })?;
         events::start(&lines);
         let _upstream = bound.echo.serve()?;
-        let admin_token = settings.admin.token_file.clone();
+        let front = bound.sockets.front().first().copied().unwrap_or(DEFAULT_LISTEN);
+        let admin = bound.sockets.admin().map_err(StartError::from)?;
+        lines.push(banner::text(front, admin, &config, &settings.admin.token_file).as_bytes());
         let gateway = Gateway::start(control, lines.clone(), config.clone(), settings, bound.sockets, None)
             .inspect_err(|_| lines.flush())?;
-        lines.push(banner::text(&gateway, &config, &admin_token, self.dir.is_some()).as_bytes());
         gateway.run(None)?;
         drop(folder);
         Ok(Output::nothing())

@@ -142,7 +142,10 @@ pub(super) async fn over_store(State(admin): State<Arc<Admin>>, request: Request
 }
 
 pub(super) async fn not_found() -> Response {
-    failure(StatusCode::NOT_FOUND, "no such path")
+    failure(
+        StatusCode::NOT_FOUND,
+        "no such path; there are /health/alive, /health/ready and /metrics, and the API below /api/v1/",
+    )
 }
 
 pub(super) async fn method_not_allowed() -> Response {

@@ -21,6 +21,15 @@ pub(super) fn denial_status(reason: Reason) -> StatusCode {
     status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
+/// The status's phrase, as RFC 9110 section 15 has it. The library's phrases are older for two statuses.
+pub(super) fn phrase(status: StatusCode) -> Option<&'static str> {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => Some("Content Too Large"),
+        StatusCode::UNPROCESSABLE_ENTITY => Some("Unprocessable Content"),
+        _ => status.canonical_reason(),
+    }
+}
+
 /// The status of a refused token request, where the contract says no other (decided).
 pub(super) const fn rejection_status(rejection: &Rejection) -> StatusCode {
     match rejection {
@@ -41,6 +50,12 @@ pub(super) const fn rejection_status(rejection: &Rejection) -> StatusCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn phrases_are_those_of_rfc_9110() {
+        assert_eq!(phrase(StatusCode::PAYLOAD_TOO_LARGE), Some("Content Too Large"));
+        assert_eq!(phrase(StatusCode::NOT_FOUND), Some("Not Found"));
+    }
 
     #[test]
     fn no_denial_is_a_success() {

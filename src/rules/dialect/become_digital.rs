@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Answer, Contract, Grant, Holder, JSON, Login, Operation, Outcome, Rejection, Settings, TokenRequest,
-    answer::{answer, denial_status, rejection_status},
+    answer::{answer, denial_status, phrase, rejection_status},
     body,
 };
 use crate::domain::{Reason, Timestamp, TokenKind};
@@ -93,7 +93,7 @@ impl Contract for Become {
             Reason::Expired => EXPIRED,
             Reason::TokenRevoked | Reason::SessionRevoked | Reason::PrincipalRevoked | Reason::KeyRevoked => REVOKED,
             _ if status == StatusCode::UNAUTHORIZED => INVALID_TOKEN,
-            _ => phrase(status),
+            _ => phrase(status).unwrap_or_default(),
         };
         message(status, text)
     }
@@ -113,7 +113,7 @@ fn rejected(rejection: &Rejection) -> Answer {
         Rejection::Missing(fields) => match fields.first() {
             // «Falta client_id», «Falta client_secret».
             Some(field) => message(status, &format!("Missing {field} parameter")),
-            None => message(status, phrase(status)),
+            None => message(status, phrase(status).unwrap_or_default()),
         },
         Rejection::InvalidCredentials | Rejection::InvalidRefreshToken | Rejection::Locked => {
             message(status, INVALID_CREDENTIALS)
@@ -126,17 +126,12 @@ fn rejected(rejection: &Rejection) -> Answer {
         | Rejection::Unavailable { .. }
         | Rejection::MethodNotAllowed
         | Rejection::BodyTooLarge
-        | Rejection::BodyTimeout => message(status, phrase(status)),
+        | Rejection::BodyTimeout => message(status, phrase(status).unwrap_or_default()),
     }
 }
 
 fn message(status: StatusCode, msg: &str) -> Answer {
     answer(status, JSON, &Message { msg })
-}
-
-/// The status's phrase in English, the document's language for errors (decided).
-fn phrase(status: StatusCode) -> &'static str {
-    status.canonical_reason().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -186,7 +181,7 @@ mod tests {
             (429, r#"{"msg":"Too Many Requests"}"#),
             (503, r#"{"msg":"Service Unavailable"}"#),
             (405, r#"{"msg":"Method Not Allowed"}"#),
-            (413, r#"{"msg":"Payload Too Large"}"#),
+            (413, r#"{"msg":"Content Too Large"}"#),
             (408, r#"{"msg":"Request Timeout"}"#),
         ];
         for (rejection, (status, body)) in fixture::rejections().iter().zip(expected) {

@@ -3,13 +3,16 @@
 use http::StatusCode;
 use serde::Serialize;
 
-use super::{Answer, PROBLEM_JSON, answer::answer};
+use super::{
+    Answer, PROBLEM_JSON,
+    answer::{answer, phrase},
+};
 
 /// A problem of type «about:blank» (RFC 9457 section 4.2.1), whose title is therefore the status's phrase.
 /// `detail` is for the client to read.
 #[must_use]
 pub fn problem(status: StatusCode, detail: &str) -> Answer {
-    let title = status.canonical_reason().unwrap_or_default();
+    let title = phrase(status).unwrap_or_default();
     answer(status, PROBLEM_JSON, &Problem { kind: "about:blank", title, status: status.as_u16(), detail })
 }
 

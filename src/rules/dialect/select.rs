@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{Dialect, json::NotJson};
 
 /// The order of the methods in `Allow`.
-const ALLOW_ORDER: [Method; 2] = [Method::GET, Method::POST];
+const ALLOW_ORDER: [Method; 3] = [Method::GET, Method::HEAD, Method::POST];
 
 /// The index in `dialects` of the one that answers a request.
 ///
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn allow_lists_every_method_once() {
-        assert_eq!(allow(&AUTH), "GET, POST");
+        assert_eq!(allow(&AUTH), "GET, HEAD, POST");
         assert_eq!(allow(&TOKEN), "POST");
         for dialect in Dialect::ALL {
             assert!(dialect.contract().methods().iter().all(|method| ALLOW_ORDER.contains(method)));

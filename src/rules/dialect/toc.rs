@@ -38,11 +38,11 @@ impl Contract for Toc {
     }
 
     fn methods(&self) -> &'static [Method] {
-        &[Method::GET, Method::POST]
+        &[Method::GET, Method::HEAD, Method::POST]
     }
 
     fn read(&self, request: &TokenRequest<'_>, settings: &Settings) -> Result<Operation, Rejection> {
-        if request.method == Method::GET {
+        if matches!(*request.method, Method::GET | Method::HEAD) {
             return Ok(Operation::Verify);
         }
         let members = body::unannounced(request)?;
@@ -193,14 +193,11 @@ mod tests {
     fn the_documents_request_is_read() {
         assert_eq!(read(&Toc, BODY), Ok(login("5a2a", "upconta", "1234", Validity::Years(2))));
         assert_eq!(read(&Toc, r#"{"proyecto":"x"}"#), Err(Rejection::Missing(vec!["business", "password"])));
-        let get = TokenRequest {
-            method: &Method::GET,
-            query: None,
-            content_type: None,
-            body: &parse_object(b""),
-            refresh: false,
-        };
-        assert_eq!(Toc.read(&get, &Settings::default()), Ok(Operation::Verify));
+        for method in [Method::GET, Method::HEAD] {
+            let body = parse_object(b"");
+            let asked = TokenRequest { method: &method, query: None, content_type: None, body: &body, refresh: false };
+            assert_eq!(Toc.read(&asked, &Settings::default()), Ok(Operation::Verify));
+        }
     }
 
     #[test]

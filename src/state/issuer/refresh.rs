@@ -232,8 +232,12 @@ impl Refresher {
             Err(error) => {
                 self.metrics.refreshed(error.outcome());
                 if !failed_before {
-                    let message = "the issuer's keys could not be refreshed; the old ones stand until max_stale";
-                    tracing::warn!(%issuer, outcome = error.outcome(), %error, "{message}");
+                    tracing::warn!(
+                        %issuer,
+                        outcome = error.outcome(),
+                        %error,
+                        "the issuer's keys could not be refreshed; the old ones stand until max_stale"
+                    );
                 }
                 self.step(Event::Fetched(Fetched::Failed));
             }
@@ -285,9 +289,10 @@ impl Refresher {
         self.metrics.set_age(set.map(|set| now.since(set.confirmed_at)));
         if was_open && *self.machine.state() == State::Closed {
             self.held = None;
-            let message =
-                "the issuer's keys are older than max_stale; its tokens are refused until they can be fetched";
-            tracing::error!(issuer = %self.issuer, "{message}");
+            tracing::error!(
+                issuer = %self.issuer,
+                "the issuer's keys are older than max_stale; its tokens are refused until they can be fetched"
+            );
         }
         if let Some(keys) = effects.keys {
             self.shared.keys.store(Arc::clone(&keys));

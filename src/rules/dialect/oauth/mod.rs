@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use super::{
     Answer, Contract, Grant, Holder, JSON, Operation, Outcome, Rejection, Settings, TokenRequest,
-    answer::{answer, denial_status},
+    answer::{answer, denial_status, phrase},
     problem,
 };
 use crate::domain::{Reason, Timestamp, TokenKind};
@@ -152,7 +152,7 @@ fn detail(reason: Reason, status: StatusCode) -> &'static str {
         Reason::Expired => "The access token has expired",
         Reason::ScopeMissing => "The access token lacks a scope that is required here",
         _ if status == StatusCode::UNAUTHORIZED => "The access token is invalid or revoked",
-        _ => status.canonical_reason().unwrap_or("Error"),
+        _ => phrase(status).unwrap_or("Error"),
     }
 }
 

@@ -17,22 +17,18 @@ mod balance;
 mod breaker;
 mod budget;
 mod epoch;
-mod place;
 mod pool;
 mod probe;
 mod server;
 mod settings;
-mod share;
 mod tls;
 mod watch;
 
 pub use balance::hash_of;
-pub use place::Place;
 pub use pool::{CONNECTION_FAILURES, Pool, Transport, Unusable};
 pub use server::{Server, Turn};
 pub use settings::{
     Balance, Eject, HashBy, Health, HttpVersion, Probe, RETRIES_MAX, ServerSettings, Settings, Timeouts,
 };
-pub use share::Share;
 pub use tls::{Identity, TlsError, TlsSettings, check_system, install_provider};
 pub use watch::{look_up, watch};

@@ -22,12 +22,15 @@ use super::{
     balance,
     budget::Budget,
     epoch::Epoch,
-    place::{Place, Places},
     server::{Kind, Server, Turn},
     settings::{Balance, HashBy, ServerSettings, Settings},
     tls::{Tls, TlsError},
 };
-use crate::{observe::metrics::UpstreamMetrics, rules::limit::ClientKey};
+use crate::{
+    observe::metrics::UpstreamMetrics,
+    rules::limit::ClientKey,
+    state::place::{Place, Places},
+};
 
 /// How connections fail, as metrics call it.
 pub const CONNECTION_FAILURES: [&str; 5] = ["refused", "timeout", "unreachable", "tls", "other"];

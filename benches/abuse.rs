@@ -35,6 +35,9 @@ const LOGIN_TARGET: Duration = Duration::from_secs(1);
 /// What answers that nobody takes may hold.
 const HELD_TARGET_MIB: u64 = 256;
 
+/// How long those who leave wait before they do, and come again: a thousand logins a second that nobody waits for.
+const LEAVING: Duration = Duration::from_millis(100);
+
 const PASSWORD: &str = "demo2024";
 
 fn main() {
@@ -79,7 +82,7 @@ fn logins(scale: &Scale, apart: bool) -> (Duration, usize) {
                     let Ok(mut stream) = connect(Ipv4Addr::new(127, 1, 0, last), front) else { continue };
                     let _ = stream.write_all(&login(&format!("{at}-{round}"), "wrong"));
                     if at % 2 == 0 {
-                        thread::sleep(Duration::from_millis(5));
+                        thread::sleep(LEAVING);
                     } else if stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {
                         answered.fetch_add(1, Ordering::Relaxed);
                     }

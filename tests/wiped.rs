@@ -65,7 +65,9 @@ fn found() -> usize {
 /// A text in one piece of memory: one that grows leaves copies behind.
 fn text(parts: &[&str]) -> String {
     let mut text = String::with_capacity(parts.iter().map(|part| part.len()).sum());
-    parts.iter().for_each(|part| text.push_str(part));
+    for part in parts {
+        text.push_str(part);
+    }
     text
 }
 

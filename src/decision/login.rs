@@ -15,6 +15,7 @@ use crate::{
     },
     state::{
         account::{self, Account, Hasher},
+        place::{Places, Share},
         session,
         store::{Store, StoreError},
         token::{self, NewToken, Verified},
@@ -24,12 +25,20 @@ use crate::{
 /// What a client should wait when the store or the hasher is out of reach.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(2);
 
+/// Accounts that are looked up at once, for logins: fewer than the store has connections, so that those who have proved
+/// themselves find one.
+const LOOKUPS_MAX: usize = 2;
+
+/// Logins that wait for that.
+const LOOKUPS_WAITING_MAX: usize = 1024;
+
 /// The one who checks credentials and gives tokens.
 pub struct Registrar {
     pub(super) gate: Arc<Gate>,
     pub(super) store: Store,
     hasher: Arc<Hasher>,
     throttle: Arc<Throttle>,
+    lookups: Arc<Places>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -47,7 +56,8 @@ impl Registrar {
     /// A registrar with these means.
     #[must_use]
     pub fn new(gate: Arc<Gate>, store: Store, hasher: Arc<Hasher>, throttle: Throttle, clock: Arc<dyn Clock>) -> Self {
-        Self { gate, store, hasher, throttle: Arc::new(throttle), clock }
+        let lookups = Places::new(LOOKUPS_MAX, LOOKUPS_WAITING_MAX, Share::HALF);
+        Self { gate, store, hasher, throttle: Arc::new(throttle), lookups, clock }
     }
 
     /// Checks credentials and gives tokens. The session is on disk before the answer is known.
@@ -74,7 +84,8 @@ impl Registrar {
         let client = caller.address();
         let Login { name, secret, .. } = login;
         check_throttle(&self.throttle, realm, &name, caller, self.clock.now())?;
-        let found = account::find(&self.store, &realm.name, &name).await.map_err(|error| unavailable(&error))?;
+        let looked_up = caller.unless_left(self.look_up(realm, &name, caller));
+        let found = looked_up.await.ok_or_else(busy)??;
         let outcome = match self.told_before(realm, found.as_ref()).await {
             // A wrong secret is counted where it is found out.
             Ok(()) if !self.is_right(realm, &name, secret.clone(), found.as_ref(), caller).await? => {
@@ -175,6 +186,13 @@ impl Registrar {
             Ok(done)
         };
         self.store.within(confirmed).await.map_err(|error: StoreError| unavailable(&error))
+    }
+
+    /// The account of a login. Clients take turns: a flood of logins must keep nobody from the store.
+    async fn look_up(&self, realm: &Realm, name: &AccountName, caller: &Caller) -> Result<Option<Account>, Rejection> {
+        let client = ClientKey::of(caller.address());
+        let _place = self.lookups.take(client, RETRY_UNAVAILABLE).await.ok_or_else(busy)?;
+        account::find(&self.store, &realm.name, name).await.map_err(|error| unavailable(&error))
     }
 
     /// What the contract tells about an account before the secret is looked at.

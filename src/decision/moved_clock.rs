@@ -201,7 +201,7 @@ impl Machine {
     /// A machine that is switched off, with everything that a wrong clock could end too early, or bring back.
     async fn template() -> (Self, Before) {
         let machine = Self::new();
-        let (process, before) = machine.prepared().await;
+        let (process, before) = Box::pin(machine.prepared()).await;
         process.store.close().await;
         (machine, before)
     }
@@ -301,7 +301,7 @@ impl Process {
 
 #[tokio::test]
 async fn a_moved_clock_neither_brings_back_nor_ends_anything() {
-    let (template, before) = Machine::template().await;
+    let (template, before) = Box::pin(Machine::template()).await;
     for minutes in MOVES {
         for restarts in [false, true] {
             let what = format!("{minutes} minutes, restarts: {restarts}");
@@ -329,7 +329,7 @@ async fn a_moved_clock_neither_brings_back_nor_ends_anything() {
 
 #[tokio::test]
 async fn what_has_ended_goes_when_both_clocks_have_run_long_enough_and_stays_refused() {
-    let (template, before) = Machine::template().await;
+    let (template, before) = Box::pin(Machine::template()).await;
     let machine = template.copy();
     let mut process = machine.start().await;
     machine.pass(&mut process, 15 * HOUR).await;

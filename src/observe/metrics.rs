@@ -76,12 +76,7 @@ impl Metrics {
     /// Only when two families had the same name: a defect.
     pub fn new() -> Result<Arc<Self>, prometheus::Error> {
         let registry = Registry::new();
-        let build_info =
-            IntGaugeVec::new(Opts::new("portero_build_info", "Always 1; the version is the label."), &["version"])?;
-        build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        registry.register(Box::new(build_info))?;
-        #[cfg(target_os = "linux")]
-        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        register_process(&registry)?;
         let family = Families { registry: &registry };
         let metrics = Self {
             requests: family.counters("portero_requests_total", "Requests answered.", &["route", "code"])?,
@@ -234,6 +229,17 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
     }
+}
+
+/// What says which process this is, and what it uses.
+fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
+    let build_info =
+        IntGaugeVec::new(Opts::new("portero_build_info", "Always 1; the version is the label."), &["version"])?;
+    build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    registry.register(Box::new(build_info))?;
+    #[cfg(target_os = "linux")]
+    registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+    Ok(())
 }
 
 /// Whether the civil clock is trusted.

@@ -4,6 +4,7 @@ pub mod account;
 pub mod clock;
 pub mod issuer;
 pub mod keys;
+pub mod place;
 pub mod refresh;
 pub mod revocation;
 pub mod session;

@@ -80,7 +80,8 @@ impl TokenEndpoints {
         match endpoint.serves {
             Service::Login | Service::Refresh => self.answer_contract(endpoint, message).await,
             Service::OauthToken | Service::OauthRevocation | Service::OauthIntrospection => {
-                self.answer_oauth(endpoint, message).await
+                // Boxed: it is larger than all that the others need.
+                Box::pin(self.answer_oauth(endpoint, message)).await
             }
             Service::Jwks | Service::InternalJwks | Service::Metadata => {
                 self.answer_document(endpoint, &message.method)

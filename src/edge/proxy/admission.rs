@@ -234,7 +234,7 @@ impl Doorman {
             client,
         };
         let (endpoints, asked) = (Arc::clone(&self.0.means.endpoints), Arc::clone(&endpoint));
-        let answering = self.0.means.control.spawn(async move { endpoints.answer(&asked, message).await });
+        let answering = self.0.means.control.spawn(async move { Box::pin(endpoints.answer(&asked, message)).await });
         let answered = tokio::select! {
             biased;
             answered = answering => answered,

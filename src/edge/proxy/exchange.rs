@@ -15,8 +15,9 @@ use crate::{
     domain::{Reason, id::write_hex, random},
     edge::respond::Asker,
     state::{
+        place::Place,
         token::Verified,
-        upstream::{Place, Server, Turn},
+        upstream::{Server, Turn},
     },
 };
 

@@ -20,12 +20,10 @@ mod breaker;
 mod budget;
 mod epoch;
 pub mod own;
-mod place;
 mod pool;
 mod probe;
 mod server;
 mod settings;
-mod share;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -33,13 +31,11 @@ mod watch;
 mod witness;
 
 pub use balance::hash_of;
-pub use place::Place;
 pub use pool::{CONNECTION_FAILURES, Failure, Pool, Transport, Unusable};
 pub use server::{Server, Turn};
 pub use settings::{
     Balance, Eject, HashBy, Health, HttpVersion, Probe, RETRIES_MAX, ServerSettings, Settings, Timeouts,
 };
-pub use share::Share;
 pub use tls::{Identity, TlsError, TlsSettings, check_system, install_provider};
 pub use watch::{look_up, watch};
 pub use witness::Pair;

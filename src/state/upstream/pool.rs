@@ -23,12 +23,15 @@ use super::{
     budget::Budget,
     epoch::Epoch,
     own,
-    place::{Place, Places},
     server::{Kind, Server, Turn},
     settings::{Balance, HashBy, ServerSettings, Settings},
     tls::{Tls, TlsError},
 };
-use crate::{observe::metrics::UpstreamMetrics, rules::limit::ClientKey};
+use crate::{
+    observe::metrics::UpstreamMetrics,
+    rules::limit::ClientKey,
+    state::place::{Place, Places},
+};
 
 pub use super::breaker::Failure;
 

@@ -4,7 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderName, StatusCode, uri::PathAndQuery};
 
-use super::{share::Share, tls::TlsSettings};
+use super::tls::TlsSettings;
+use crate::state::place::Share;
 
 /// Further attempts for one request, at most.
 pub const RETRIES_MAX: u32 = 5;

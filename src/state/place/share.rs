@@ -1,4 +1,4 @@
-//! How many of a pool's places each client has, in bounded memory.
+//! How many places each client has, in bounded memory.
 
 use std::{
     hash::BuildHasher,
@@ -12,7 +12,7 @@ use crate::rules::limit::ClientKey;
 /// Counters of a row. Two clients that meet in both rows count as one, and nobody can choose whom it meets.
 const CELLS: usize = 2048;
 
-/// A client's part of a pool while others wait, in thousandths.
+/// A client's part of the places while others wait, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share(u16);
 

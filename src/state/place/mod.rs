@@ -1,7 +1,10 @@
-//! How many requests a pool takes at once: so many in flight, so many that wait for one of them to end.
+//! How many may use something at once, a pool of servers or the store: so many that do, so many that wait for one of
+//! them to end.
 //!
 //! A client takes every place that is free. While others wait, those who wait take turns, and a client that has more than
 //! its share of the places gets none of those that become free.
+
+mod share;
 
 use std::{
     sync::{
@@ -13,12 +16,14 @@ use std::{
 
 use tokio::{sync::oneshot, time::timeout};
 
-use super::share::{Counts, Share};
+use self::share::Counts;
 use crate::rules::limit::{ClientKey, FairQueue, Joined, Ticket};
 
-/// The places of a pool. Taking and leaving one is a few atomic steps while there are any free and nobody waits.
+pub use self::share::Share;
+
+/// The places of what is shared. Taking and leaving one is a few atomic steps while there are any free and nobody waits.
 #[derive(Debug)]
-pub(super) struct Places {
+pub struct Places {
     taken: AtomicUsize,
     taken_max: usize,
     /// As many as stand in the queue, or are about to.
@@ -28,7 +33,7 @@ pub(super) struct Places {
     counts: Counts,
 }
 
-/// The right to have a request in flight; it ends when this is dropped.
+/// The right to use it; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
@@ -36,7 +41,9 @@ pub struct Place {
 }
 
 impl Places {
-    pub(super) fn new(taken_max: usize, waiting_max: usize, share: Share) -> Arc<Self> {
+    /// So many places, and a waiting room.
+    #[must_use]
+    pub fn new(taken_max: usize, waiting_max: usize, share: Share) -> Arc<Self> {
         Arc::new(Self {
             taken: AtomicUsize::new(0),
             taken_max,
@@ -48,7 +55,7 @@ impl Places {
     }
 
     /// A place for `client`, when one is free within `patience`; `None` at once where too many wait already.
-    pub(super) async fn take(self: &Arc<Self>, client: ClientKey, patience: Duration) -> Option<Place> {
+    pub async fn take(self: &Arc<Self>, client: ClientKey, patience: Duration) -> Option<Place> {
         // Clients that are not told apart have one turn.
         let client = if self.share.is_all() { ClientKey::OPERATOR } else { client };
         // Who comes later goes behind those who wait.
@@ -62,8 +69,9 @@ impl Places {
         timeout(patience, given).await.ok()?.ok()
     }
 
-    /// Requests in flight.
-    pub(super) fn taken(&self) -> usize {
+    /// Places that are taken.
+    #[must_use]
+    pub fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
 

@@ -75,11 +75,12 @@ format: ## Check the format
 # Lints, documentation and tests share one build: `cargo clippy` and `cargo doc` would compile every dependency once more.
 # clippy-driver is rustc with the lints; what it makes is good for tests, and nothing that is measured is made by it.
 LINTED = RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-Dwarnings
-EVERYTHING = --locked --workspace --all-targets
+# All but the fuzz targets, which are no tests: they would begin to fuzz.
+TESTED = --locked --workspace --tests --benches --examples
 
 lint: ## Check the lints
-	@deploy/tools cargo cc cmake cargo-nextest
-	$(LINTED) $(CARGO) nextest run $(EVERYTHING) --no-run
+	@deploy/tools cargo cc cmake
+	$(LINTED) $(CARGO) build $(TESTED) --bins
 
 # The library only: the binary of the same name has nothing to document.
 docs: ## Check the API documentation
@@ -93,7 +94,7 @@ licences: ## Check what is in the dependency tree
 # Benches run once as tests, in the dev profile: the release profile would build everything again.
 tests: ## Run every test, and every benchmark once
 	@deploy/tools cargo cc cmake curl h2load nginx openssl python3 cargo-nextest
-	$(LINTED) $(CARGO) nextest run $(EVERYTHING) --no-fail-fast
+	$(LINTED) $(CARGO) nextest run $(TESTED) --no-fail-fast
 	$(LINTED) $(CARGO) test --locked --doc --quiet
 	cd benches/compare && python3 -B -m unittest discover --quiet --top-level-directory . --start-directory tests
 

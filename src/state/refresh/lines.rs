@@ -24,7 +24,7 @@ pub async fn end_lines_of(store: &Store, client: PrincipalId, now: Timestamp) ->
     }
 }
 
-/// Ends at most [`LINES_AT_ONCE`] lines that `client` holds, in the transaction that ends the client. Answers how many;
+/// Ends at most `LINES_AT_ONCE` lines that `client` holds, in the transaction that ends the client. Answers how many;
 /// where it is that many, there may be more.
 pub async fn end_some_lines_of(
     connection: &mut SqliteConnection,

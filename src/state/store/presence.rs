@@ -23,7 +23,7 @@ pub enum Found {
 /// running gateway.
 ///
 /// # Errors
-/// Those of [`has_database`].
+/// [`StoreError::Unreadable`] for what no command can work with.
 pub fn examine(path: &Path, master_key_file: &Path) -> Result<Found, StoreError> {
     // The key before the database: whoever makes both makes the database first.
     let has_key = is_there(master_key_file) || is_there(&master_key_file.with_added_extension("new"));

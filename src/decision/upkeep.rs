@@ -30,11 +30,12 @@ pub async fn run(store: Store, mut stop: watch::Receiver<bool>) {
             _ = stop.wait_for(|stop| *stop) => return,
             _ = ticks.tick() => {}
         }
-        tokio::select! {
+        let done = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            done = once(&store) => if let Err(error) = done {
-                tracing::warn!(%error, "the store could not be tidied; it is tried again in a minute");
-            }
+            done = once(&store) => done,
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "the store could not be tidied; it is tried again in a minute");
         }
     }
 }

@@ -113,8 +113,9 @@ fn what_is_revoked_by_the_new_process_holds_on_connections_of_the_old_one() {
     // Connections of the old process that stay open. Each has one more request: its answer closes it.
     let mut kept: Vec<_> = (0..KEPT).map(|_| Connection::open(gateway.front)).collect();
     assert!(kept.iter_mut().all(|kept| kept.send(&get("/maxpoint")).status == 401));
+    // Of another login: what is in flight ends with its token.
     let mut download = Connection::open(gateway.front);
-    download.write(get("/sws").bearer(&token).bytes()).unwrap();
+    download.write(get("/sws").bearer(&gateway.login(Contract::Sws)).bytes()).unwrap();
     assert_eq!(download.receive_head().unwrap().status, 200);
 
     gateway.asked("upgrade").succeeded();
@@ -132,6 +133,7 @@ fn what_is_revoked_by_the_new_process_holds_on_connections_of_the_old_one() {
     // Idle ones would be waited for; none is left.
     drop((kept, release));
     download.discard(8).unwrap();
+    drop(download);
     wait_until("the old process has ended", PATIENCE, || has_ended(old));
 }
 

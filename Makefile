@@ -76,11 +76,11 @@ format: ## Check the format
 # clippy-driver is rustc with the lints; what it makes is good for tests, and nothing that is measured is made by it.
 LINTED = RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-Dwarnings
 # All but the fuzz targets, which are no tests: they would begin to fuzz.
-TESTED = --locked --workspace --tests --benches --examples
+TESTED = --locked --workspace --tests --examples
 
 lint: ## Check the lints
 	@deploy/tools cargo cc cmake
-	$(LINTED) $(CARGO) build $(TESTED) --bins
+	$(LINTED) $(CARGO) build $(TESTED) --benches --bins
 
 # The library only: the binary of the same name has nothing to document.
 docs: ## Check the API documentation
@@ -91,10 +91,12 @@ licences: ## Check what is in the dependency tree
 	@deploy/tools cargo-deny
 	$(CARGO) deny --locked check bans licenses sources
 
-# Benches run once as tests, in the dev profile: the release profile would build everything again.
+# Benches run once as tests, in the dev profile: the release profile would build everything again. Each is one process:
+# nextest would start one, with all that it makes first, for each of its measures.
 tests: ## Run every test, and every benchmark once
 	@deploy/tools cargo cc cmake curl h2load nginx openssl python3 cargo-nextest
 	$(LINTED) $(CARGO) nextest run $(TESTED) --no-fail-fast
+	$(LINTED) $(CARGO) test --locked --benches --quiet
 	$(LINTED) $(CARGO) test --locked --doc --quiet
 	cd benches/compare && python3 -B -m unittest discover --quiet --top-level-directory . --start-directory tests
 

@@ -128,7 +128,9 @@ impl Gateway {
         let tls = if matches!(kind, Kind::Tls) { ", tls = [{ certificate = \"a.crt\", key = \"a.key\" }]" } else { "" };
         let config = format!(
             "[server]\nlisten = [{{ address = \"127.0.0.1:0\"{tls} }}]\nkeepalive_timeout = \"1h\"\n\
-             connections_per_address = 100000\nconnections_max = 100000\n[admin]\nlisten = \"127.0.0.1:0\"\n[log]\naccess = false\n"
+             connections_per_address = 100000\nconnections_max = 100000\n[admin]\nlisten = \"127.0.0.1:0\"\n[log]\naccess = false\n\
+             [[routes]]\nname = \"away\"\npath = \"/away\"\nauth = \"public\"\nupstream = \"away\"\n\
+             [upstreams.away]\nservers = [\"127.0.0.1:9\"]\n"
         );
         fs::write(folder.join("gateway.toml"), config).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_portero"));

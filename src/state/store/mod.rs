@@ -27,6 +27,7 @@ use std::{
 
 use sqlx::{
     AssertSqlSafe, Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 use tokio::time::{sleep, timeout};
@@ -233,17 +234,13 @@ impl Store {
     /// somebody reads it all the time: it is to be tried again later.
     pub async fn empty_journal(&self) -> Result<bool, StoreError> {
         for attempt in 1..=CHECKPOINT_ATTEMPTS_MAX {
-            let mut connection = self.connections.acquire().await?;
+            let mut borrowed = Borrowed(Some(self.connections.acquire().await?));
             // It holds the write lock while it waits for readers, so it does not wait.
-            let emptied = timeout(CALL_DEADLINE, truncate(&mut connection)).await;
-            match emptied.unwrap_or_else(|_| Err(self.shared.place.hang().into())) {
-                Ok(true) => return Ok(true),
-                Ok(false) => drop(connection),
-                Err(error) => {
-                    // Its patience with locks is not what it should be.
-                    connection.close_on_drop();
-                    return Err(error.into());
-                }
+            let emptied = timeout(CALL_DEADLINE, truncate(&mut borrowed)).await;
+            let emptied = emptied.unwrap_or_else(|_| Err(self.shared.place.hang().into()))?;
+            drop(borrowed.0.take());
+            if emptied {
+                return Ok(true);
             }
             if attempt < CHECKPOINT_ATTEMPTS_MAX {
                 sleep(CHECKPOINT_PAUSE).await;
@@ -287,12 +284,25 @@ fn pool(options: &SqliteConnectOptions, place: &Arc<Place>, connections_max: u32
         .connect_lazy_with(options.clone())
 }
 
+/// A connection whose patience with locks is changed for a while. It is closed unless it is taken out again: nobody else
+/// may get it as it is then, wherever its user stopped.
+struct Borrowed(Option<PoolConnection<Sqlite>>);
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        if let Some(connection) = &mut self.0 {
+            connection.close_on_drop();
+        }
+    }
+}
+
 /// Empties the journal if nobody is in the way at this moment.
-async fn truncate(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query("PRAGMA busy_timeout = 0").execute(&mut *connection).await?;
-    let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
+async fn truncate(borrowed: &mut Borrowed) -> Result<bool, sqlx::Error> {
+    let Some(connection) = &mut borrowed.0 else { return Ok(false) };
+    sqlx::query("PRAGMA busy_timeout = 0").execute(&mut **connection).await?;
+    let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut **connection).await;
     let patience = AssertSqlSafe(format!("PRAGMA busy_timeout = {}", open::BUSY_TIMEOUT.as_millis()));
-    sqlx::query(patience).execute(&mut *connection).await?;
+    sqlx::query(patience).execute(&mut **connection).await?;
     match row {
         Err(error) if error::is_busy(&error) => Ok(false),
         row => Ok(row?.try_get::<i64, _>(0)? == 0),

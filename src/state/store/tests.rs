@@ -278,3 +278,31 @@ async fn what_is_no_store_is_named_and_explained() {
     }
     assert!(fs::read_to_string(text).unwrap().starts_with("Lorem"));
 }
+
+#[tokio::test]
+async fn an_emptying_that_is_given_up_leaves_no_impatient_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = made(&folder).await;
+    // One connection: the next call has the same.
+    let apart = store.apart();
+    for polls in 1..40 {
+        apart.set_meta("a", b"1").await.unwrap();
+        let mut emptying = Box::pin(apart.empty_journal());
+        let mut polled = 0;
+        let done = std::future::poll_fn(|context| {
+            polled += 1;
+            match emptying.as_mut().poll(context) {
+                std::task::Poll::Pending if polled < polls => std::task::Poll::Pending,
+                other => std::task::Poll::Ready(other.is_ready()),
+            }
+        })
+        .await;
+        drop(emptying);
+        let timeout = sqlx::query_scalar::<_, i64>("SELECT timeout FROM pragma_busy_timeout");
+        assert_eq!(timeout.fetch_one(apart.pool()).await.unwrap(), 4_000, "given up at step {polls}");
+        if done {
+            return;
+        }
+    }
+    panic!("it never came to its end");
+}

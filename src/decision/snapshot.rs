@@ -3,12 +3,14 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use arc_swap::{ArcSwap, Guard};
 use http::{HeaderName, HeaderValue, header};
 use prometheus::Histogram;
 use thiserror::Error;
+use tokio::time::timeout;
 
 use super::{
     following::{Following, Waited},
@@ -31,10 +33,14 @@ use crate::{
         account::KnownAccounts,
         keys::{Key, Keyring, Vault, VaultError},
         revocation::Revocations,
+        store::StoreError,
         token::{CacheSettings, Issuers, Realms, VerifiedTokens},
         upstream::{Balance, CONNECTION_FAILURES, HashBy, Pool, Unusable},
     },
 };
+
+/// How long a reading of keys waits for another one to end: it may hang, and revocations wait behind.
+const REFRESH_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Everything that stands still while a request is decided.
 pub struct Snapshot {
@@ -318,7 +324,8 @@ impl Gate {
 
     /// Brings the vault's present keys into force.
     pub async fn refresh_keys(&self, vault: &Vault) -> Result<(), VaultError> {
-        let _refreshing = self.refreshing.lock().await;
+        let waiting = timeout(REFRESH_WAIT_MAX, self.refreshing.lock()).await;
+        let _refreshing = waiting.map_err(|_| StoreError::unresponsive())?;
         let own = vault.load().await?;
         self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_own(&own))));
         // Afterwards, so that a revoked key never waits for it. Tokens of a new key wait for the follower until then.

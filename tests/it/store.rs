@@ -40,6 +40,12 @@ const HANG: &str = "ALTER TABLE revocations RENAME TO away; CREATE VIEW revocati
      WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number) \
      SELECT n AS seq, 'token' AS kind, x'00' AS subject, NULL AS epoch, NULL AS expires_at, 1 AS created_at \
      FROM number WHERE n < 0";
+/// The same for the keys, which are read when their revision changes. Views of them are not to follow the name.
+const HANG_KEYS: &str = "PRAGMA legacy_alter_table = ON; ALTER TABLE keys RENAME TO away; CREATE VIEW keys AS \
+     WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number) \
+     SELECT away.* FROM number, away WHERE n < 0; \
+     UPDATE meta SET value = CAST('999999' AS BLOB) WHERE name = 'keys_revision'";
+const HEAL_KEYS: &str = "DROP VIEW keys; ALTER TABLE away RENAME TO keys";
 const HEAL: &str = "DROP VIEW revocations; ALTER TABLE away RENAME TO revocations";
 
 fn config() -> Config {
@@ -229,6 +235,27 @@ fn a_store_that_hangs_is_said_refused_and_followed_again_and_does_not_hold_up_th
     wait_until("it is revoked", BESIDE, || gateway.status("/sws", &token) == 401);
     let ran = gateway.stop();
     assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
+
+#[test]
+fn keys_that_cannot_be_read_hold_up_nothing_else() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let token = gateway.login(Contract::Sws);
+    let mut other = Database::of(&gateway);
+    other.script(HANG_KEYS);
+    wait_until("the lag grows", PATIENCE, || lag(&gateway) > 1.0);
+    wait_until("it is not ready", PATIENCE, || not_ready(&gateway));
+    assert!(gateway.ask("/health/ready").text().contains("does not answer"));
+    assert_eq!(gateway.status("/sws", &token), 200);
+    other.script(HEAL_KEYS);
+    wait_until("it is ready", PATIENCE, || gateway.ask("/health/ready").status == 200);
+    assert_eq!(gateway.send(&Contract::Sws.login_with("demo2024")).status, 200);
+    // New keys are read again, and whose they are is known to verifiers.
+    let kid = gateway.command("key rotate --realm sws --now --output json", "");
+    kid.succeeded();
+    gateway.command("revoke principal --realm sws --name admin", "").succeeded();
+    wait_until("it is revoked", BESIDE, || gateway.status("/sws", &token) == 401);
+    assert_eq!(gateway.stop().code, 0);
 }
 
 #[test]

@@ -100,13 +100,16 @@ impl Vault {
     }
 
     async fn load_once(&self) -> Result<Keyring, VaultError> {
-        // One transaction, so that rows and fingerprint are of one moment.
-        let mut reading = self.store.pool().begin().await?;
-        let fingerprint = fingerprint_in(&mut reading).await?;
-        let statement = "SELECT keys.*, key_epochs.epochs FROM keys LEFT JOIN key_epochs ON key_epochs.key = keys.id \
-                         WHERE state <> 'retired' ORDER BY created_at, id";
-        let rows = sqlx::query(statement).fetch_all(&mut *reading).await?;
-        drop(reading);
+        let reading = async {
+            // One transaction, so that rows and fingerprint are of one moment.
+            let mut reading = self.store.pool().begin().await?;
+            let fingerprint = fingerprint_in(&mut reading).await?;
+            let statement = "SELECT keys.*, key_epochs.epochs FROM keys LEFT JOIN key_epochs ON key_epochs.key = keys.id \
+                             WHERE state <> 'retired' ORDER BY created_at, id";
+            let rows = sqlx::query(statement).fetch_all(&mut *reading).await?;
+            Ok::<_, VaultError>((fingerprint, rows))
+        };
+        let (fingerprint, rows) = self.store.within(reading).await?;
         let master = self.master.key(&fingerprint)?;
         let keys = rows.iter().map(|row| open(row, &master).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
         Ok(Keyring::new(keys))

@@ -2,14 +2,15 @@
 //! that has tokens can be listed and revoked. Checking a token never asks for it.
 //!
 //! Sessions without expiry stay for ever, so a principal has only so many: from then on a login without expiry
-//! takes the row of one that has ended, or joins the newest one, whose id its tokens then carry.
+//! takes the row of one that has ended, or joins the newest one that has not, whose id its tokens then carry.
 
 mod deletion;
+mod surplus;
 
 use std::time::Duration;
 
 use sqlx::{
-    Row, Sqlite, SqliteConnection,
+    AssertSqlSafe, Row, Sqlite, SqliteConnection,
     query::Query,
     sqlite::{SqliteArguments, SqliteRow},
 };
@@ -36,7 +37,16 @@ pub struct Session {
 /// Sessions without expiry of one principal, at most.
 pub const ENDLESS_MAX: u32 = 1_000;
 
+/// Whether no token of the session in a row `old` is good any more: it was revoked, or its principal's epoch was raised
+/// since. A login of the first release left no epoch: there the time of the raise decides.
+const ENDED: &str = "(EXISTS (SELECT 1 FROM revocations WHERE kind = 'session' AND subject = old.id) \
+    OR CASE WHEN old.epoch IS NULL \
+       THEN EXISTS (SELECT 1 FROM revocations \
+                    WHERE kind = 'principal' AND subject = old.principal AND created_at > old.created_at) \
+       ELSE coalesce(old.epoch < (SELECT epoch FROM principals WHERE id = old.principal), 0) END)";
+
 pub use deletion::{begin_deletion, clear_deleted};
+pub use surplus::{Trimmed, trim};
 
 /// A session in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +58,7 @@ pub struct Listed {
 }
 
 /// Records a login and answers the session that its tokens belong to: a new one, or, where the principal has
-/// [`ENDLESS_MAX`] sessions without expiry, the newest of those. It is on the disk when this returns.
+/// [`ENDLESS_MAX`] sessions without expiry, the newest of those that have not ended. It is on the disk when this returns.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] when the id is taken.
@@ -60,32 +70,47 @@ pub async fn open(store: &Store, session: &Session) -> Result<SessionId, StoreEr
     let mut transaction = store.begin().await?;
     let principal = session.principal.uuid().into_bytes();
     let principal = &principal[..];
-    let statement = "SELECT count(*) FROM (SELECT 1 FROM sessions WHERE principal = ? AND expires_at IS NULL LIMIT ?)";
-    let present: i64 =
-        sqlx::query_scalar(statement).bind(principal).bind(ENDLESS_MAX).fetch_one(&mut *transaction).await?;
-    if present >= i64::from(ENDLESS_MAX) && !make_room(&mut transaction, principal).await? {
-        let statement =
-            "SELECT id FROM sessions WHERE principal = ? AND expires_at IS NULL ORDER BY rowid DESC LIMIT 1";
-        let newest = sqlx::query(statement).bind(principal).fetch_one(&mut *transaction).await?;
+    if endless(&mut transaction, principal, ENDLESS_MAX).await? >= ENDLESS_MAX
+        && !make_room(&mut transaction, principal).await?
+        && let Some(newest) = newest_living(&mut transaction, principal).await?
+    {
         transaction.commit().await?;
-        return Ok(SessionId::from_uuid(identity(&newest, "id")?));
+        return Ok(newest);
     }
+    // Where all have ended there is one more row, and the next login joins it.
     insertion(session).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(session.id)
 }
 
-/// Removes a session without expiry whose tokens are refused anyway. False when there is none among the oldest
-/// [`ENDLESS_MAX`]: an earlier version may have left millions.
+/// Counts the sessions without expiry of a principal, up to `limit`.
+async fn endless(connection: &mut SqliteConnection, principal: &[u8], limit: u32) -> Result<u32, StoreError> {
+    let statement = "SELECT count(*) FROM (SELECT 1 FROM sessions WHERE principal = ? AND expires_at IS NULL LIMIT ?)";
+    Ok(sqlx::query_scalar(statement).bind(principal).bind(limit).fetch_one(connection).await?)
+}
+
+/// Removes a session without expiry that has ended. False when there is none among the oldest [`ENDLESS_MAX`]: an
+/// earlier version may have left millions, see [`trim`].
 async fn make_room(connection: &mut SqliteConnection, principal: &[u8]) -> Result<bool, StoreError> {
-    let statement = "DELETE FROM sessions WHERE id = ( \
-                         SELECT old.id FROM (SELECT id, principal, epoch FROM sessions \
-                             WHERE principal = ? AND expires_at IS NULL ORDER BY rowid LIMIT ?) AS old \
-                         LEFT JOIN principals ON principals.id = old.principal \
-                         WHERE old.epoch < principals.epoch \
-                             OR EXISTS (SELECT 1 FROM revocations WHERE kind = 'session' AND subject = old.id) \
-                         LIMIT 1)";
-    Ok(sqlx::query(statement).bind(principal).bind(ENDLESS_MAX).execute(connection).await?.rows_affected() > 0)
+    let statement = format!(
+        "DELETE FROM sessions WHERE id = ( \
+             SELECT old.id FROM (SELECT * FROM sessions WHERE principal = ? AND expires_at IS NULL \
+                                 ORDER BY rowid LIMIT ?) AS old WHERE {ENDED} LIMIT 1)"
+    );
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(principal).bind(ENDLESS_MAX);
+    Ok(query.execute(connection).await?.rows_affected() > 0)
+}
+
+/// The newest session without expiry that has not ended, among the newest [`ENDLESS_MAX`].
+async fn newest_living(connection: &mut SqliteConnection, principal: &[u8]) -> Result<Option<SessionId>, StoreError> {
+    let statement = format!(
+        "SELECT old.id FROM (SELECT rowid AS number, * FROM sessions WHERE principal = ? AND expires_at IS NULL \
+                             ORDER BY rowid DESC LIMIT ?) AS old \
+         WHERE NOT {ENDED} ORDER BY old.number DESC LIMIT 1"
+    );
+    let row =
+        sqlx::query(AssertSqlSafe(statement)).bind(principal).bind(ENDLESS_MAX).fetch_optional(connection).await?;
+    row.map(|row| identity(&row, "id").map(SessionId::from_uuid)).transpose()
 }
 
 /// Records a login of its own. It is on the disk when this returns.
@@ -137,15 +162,14 @@ pub async fn list(
     after: Option<SessionId>,
     limit: u32,
 ) -> Result<Vec<Listed>, StoreError> {
-    let statement = "\
-        SELECT session.id, session.realm, session.principal, session.created_at, session.expires_at, \
-               coalesce(session.epoch < principals.epoch, 0) \
-               OR EXISTS (SELECT 1 FROM revocations WHERE kind = 'session' AND subject = session.id) AS revoked \
-        FROM sessions AS session LEFT JOIN principals ON principals.id = session.principal \
-        WHERE session.principal = ?1 AND session.realm = ?2 AND (?3 IS NULL OR (session.created_at, session.rowid) < \
-              (SELECT created_at, rowid FROM sessions WHERE id = ?3)) \
-        ORDER BY session.created_at DESC, session.rowid DESC LIMIT ?4";
-    let rows = sqlx::query(statement)
+    let statement = format!(
+        "SELECT old.id, old.realm, old.principal, old.created_at, old.expires_at, {ENDED} AS revoked \
+         FROM sessions AS old \
+         WHERE old.principal = ?1 AND old.realm = ?2 AND (?3 IS NULL OR (old.created_at, old.rowid) < \
+               (SELECT created_at, rowid FROM sessions WHERE id = ?3)) \
+         ORDER BY old.created_at DESC, old.rowid DESC LIMIT ?4"
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(&principal.uuid().as_bytes()[..])
         .bind(realm.as_str())
         .bind(after.map(|after| after.uuid().into_bytes().to_vec()))
@@ -189,4 +213,4 @@ fn identity(row: &SqliteRow, column: &str) -> Result<Uuid, StoreError> {
 mod tests;
 
 #[cfg(test)]
-pub(crate) use tests::fill;
+pub(crate) use tests::{fill, forget_epochs};

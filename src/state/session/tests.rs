@@ -128,3 +128,80 @@ async fn sessions_without_expiry_are_bounded_and_each_can_still_be_revoked() {
     assert_eq!(find(&store, first.id).await.unwrap(), None);
     assert_eq!(list(&store, &realm, ana, None, 5_000).await.unwrap().len(), ENDLESS_MAX as usize + 1);
 }
+
+/// Makes the account of a principal, with an epoch.
+async fn account(store: &Store, principal: PrincipalId, epoch: u32) {
+    let statement = "INSERT INTO principals (id, realm, kind, name, password_hash, epoch, created_at) \
+                     VALUES (?1, 'apis', 'user', hex(?1), '', ?2, 0) ON CONFLICT (id) DO UPDATE SET epoch = ?2";
+    sqlx::query(statement)
+        .bind(principal.uuid().into_bytes().to_vec())
+        .bind(epoch)
+        .execute(store.pool())
+        .await
+        .unwrap();
+}
+
+/// As a store of the first release has them.
+pub(crate) async fn forget_epochs(store: &Store) {
+    sqlx::query("UPDATE sessions SET epoch = NULL").execute(store.pool()).await.unwrap();
+}
+
+async fn revoke(store: &Store, id: SessionId) {
+    let record = Record { subject: Subject::Session(id), expires_at: None, created_at: Timestamp::from_secs(1) };
+    log::append(store, &record).await.unwrap();
+}
+
+async fn raise(store: &Store, principal: PrincipalId, epoch: u32, at: i64) {
+    account(store, principal, epoch).await;
+    let subject = Subject::Principal(principal, epoch);
+    let record = Record { subject, expires_at: None, created_at: Timestamp::from_millis(at) };
+    log::append(store, &record).await.unwrap();
+}
+
+async fn listed(store: &Store, principal: PrincipalId) -> Vec<Listed> {
+    list(store, &"apis".parse().unwrap(), principal, None, 5_000).await.unwrap()
+}
+
+#[tokio::test]
+async fn no_login_joins_a_session_that_has_ended_however_many_there_are() {
+    let (_folder, store) = store().await;
+    let ana = PrincipalId::generate();
+    account(&store, ana, 0).await;
+    fill(&store, &"apis".parse().unwrap(), ana, i64::from(ENDLESS_MAX) + 1).await;
+    forget_epochs(&store).await;
+    // The newest one is none of the oldest thousand.
+    for _ in 0..2 {
+        let joined = open(&store, &session(ana, 9_999, None)).await.unwrap();
+        revoke(&store, joined).await;
+        let next = open(&store, &session(ana, 9_999, None)).await.unwrap();
+        let listed = listed(&store, ana).await;
+        let row = listed.iter().find(|listed| listed.session.id == next);
+        assert!(row.is_some_and(|row| !row.revoked), "its tokens are refused at once");
+    }
+    // All of them have ended: those of before say no epoch, and the time of the raise does.
+    raise(&store, ana, 1, 5_000).await;
+    let own = session(ana, 9_999, None);
+    assert_eq!(open(&store, &own).await.unwrap(), own.id, "none of those is joined");
+    raise(&store, ana, 2, 9_999_999).await;
+    let next = session(ana, 9_999, None);
+    assert_eq!(open(&store, &next).await.unwrap(), next.id, "nor one of an older epoch");
+    let living: Vec<_> = listed(&store, ana)
+        .await
+        .into_iter()
+        .filter(|listed| !listed.revoked)
+        .map(|listed| listed.session.id)
+        .collect();
+    assert_eq!(living, [next.id]);
+}
+
+#[tokio::test]
+async fn a_session_of_before_that_lives_is_not_called_revoked() {
+    let (_folder, store) = store().await;
+    let ana = PrincipalId::generate();
+    // The password was changed once, long before the two logins.
+    raise(&store, ana, 1, 10).await;
+    fill(&store, &"apis".parse().unwrap(), ana, 20).await;
+    forget_epochs(&store).await;
+    let living = listed(&store, ana).await.iter().filter(|listed| !listed.revoked).count();
+    assert_eq!(living, 11, "from the raise on");
+}

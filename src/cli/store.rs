@@ -13,6 +13,7 @@ use super::{
 use crate::{
     app::{self, Making},
     config::Settings,
+    domain::{Clock, SystemClock},
     state::{
         keys::MasterKey,
         store::{
@@ -96,7 +97,7 @@ impl Backup {
 impl Restore {
     pub(super) async fn run(&self) -> Result<Output, CliError> {
         let settings = app::load(&self.common.config.path())?;
-        let backup = backup::read(&settings.store, &self.file).await?;
+        let backup = backup::read(&settings.store, &self.file, SystemClock.now()).await?;
         let key_file = &settings.master_key_file;
         let present = MasterKey::read(key_file).ok();
         if let (Some(key), Some(fingerprint)) = (&present, &backup.copied.master_key)
@@ -113,7 +114,8 @@ impl Restore {
         let key = if present.is_some() { "" } else { "; its master key is to be put there before anything starts: " };
         let key_file = if present.is_some() { String::new() } else { key_file.display().to_string() };
         let text = format!(
-            "{} is the store now{key}{key_file}. It does not know what was revoked after the backup was made: revoke that again",
+            "{} is the store now{key}{key_file}. It does not know what was revoked after the backup was made: revoke that again. Nor \
+             does it know accounts that were made after it: to end the tokens of one, revoke the key of its realm",
             settings.store.path.display()
         );
         Ok(Output { text, json: members("restored", &settings.store.path, &settings, &copied) })

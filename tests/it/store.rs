@@ -371,6 +371,37 @@ fn a_backup_is_made_beside_a_gateway_and_restored_where_nothing_is() {
 }
 
 #[test]
+fn what_is_revoked_again_after_a_restore_ends_the_tokens_of_before() {
+    let (gateway, upstream) = Gateway::with_upstream();
+    let file = gateway.folder.file("backup.db");
+    gateway.command(&format!("backup {}", file.display()), "").succeeded();
+    // Two raised epochs that the backup does not know.
+    for _ in 0..2 {
+        gateway.command("revoke principal --realm sws --name admin", "").succeeded();
+    }
+    let token = gateway.login(Contract::Sws);
+    let Gateway { process, folder, .. } = gateway;
+    process.signal("TERM");
+    process.finish().succeeded();
+    for again in [false, true] {
+        fs::remove_file(folder.file("portero.db")).unwrap();
+        let restored = folder.command(&format!("restore {}", file.display()), "");
+        restored.succeeded();
+        assert!(restored.stdout.contains("revoke the key of its realm"), "{}", restored.stdout);
+        let revoked = if again { "user disable --realm sws --username" } else { "revoke principal --realm sws --name" };
+        folder.command(&format!("{revoked} admin"), "").succeeded();
+    }
+    let gateway = Gateway::run(folder);
+    assert_eq!(gateway.status("/sws", &token), 401);
+    gateway.command("user enable --realm sws --username admin", "").succeeded();
+    let next = gateway.login(Contract::Sws);
+    wait_until("the next login is good", BESIDE, || gateway.status("/sws", &next) == 200);
+    gateway.command("revoke principal --realm sws --name admin", "").succeeded();
+    wait_until("and ends", BESIDE, || gateway.status("/sws", &next) == 401);
+    drop(upstream);
+}
+
+#[test]
 fn a_wiped_key_is_in_no_file() {
     let (gateway, _upstream) = Gateway::with_upstream();
     gateway.login(Contract::Sws);

@@ -1,6 +1,6 @@
 //! Finds, changes and deletes accounts in the store.
 
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{Account, AccountError, PasswordHash, Raised, check_word};
@@ -11,7 +11,7 @@ use crate::{
         refresh,
         revocation::log::{self, Record, Subject},
         session,
-        store::{Store, StoreError},
+        store::{EPOCH_FLOOR, Store, StoreError},
     },
 };
 
@@ -222,9 +222,9 @@ pub(super) async fn raise_company(
     company: &str,
     now: Timestamp,
 ) -> Result<Raised, StoreError> {
-    let statement = "UPDATE principals SET epoch = epoch + 1 WHERE realm = ? AND company = ? \
-                     RETURNING id, realm, business, name, epoch";
-    let rows = sqlx::query(statement).bind(realm.as_str()).bind(company).fetch_all(&mut *connection).await?;
+    let statement = raising("realm = ? AND company = ?");
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(realm.as_str()).bind(company);
+    let rows = query.fetch_all(&mut *connection).await?;
     let mut raised = Raised::with_capacity(2 * rows.len());
     for row in &rows {
         raised.extend(record(connection, both_ids(row)?, row.try_get("epoch")?, now).await?);
@@ -265,9 +265,17 @@ pub async fn standing_epochs(connection: &mut SqliteConnection, realm: &RealmNam
 }
 
 async fn raise(connection: &mut SqliteConnection, id: PrincipalId, now: Timestamp) -> Result<Raised, StoreError> {
-    let statement = "UPDATE principals SET epoch = epoch + 1 WHERE id = ? RETURNING id, realm, business, name, epoch";
-    let row = sqlx::query(statement).bind(bytes(&id)).fetch_one(&mut *connection).await?;
+    let row = sqlx::query(AssertSqlSafe(raising("id = ?"))).bind(bytes(&id)).fetch_one(&mut *connection).await?;
     record(connection, both_ids(&row)?, row.try_get("epoch")?, now).await
+}
+
+/// Raises the epochs of some accounts: above all that a store had which was lost, see [`EPOCH_FLOOR`].
+fn raising(which: &str) -> String {
+    format!(
+        "UPDATE principals SET epoch = max(epoch + 1, coalesce( \
+             (SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM meta WHERE name = '{EPOCH_FLOOR}'), 0)) \
+         WHERE {which} RETURNING id, realm, business, name, epoch"
+    )
 }
 
 /// The id of an account, and the one that its name has: tokens of imported keys know only that.

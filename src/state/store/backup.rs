@@ -19,12 +19,23 @@ use super::{
     place::files,
     presence::{self, Found},
 };
+use crate::domain::{EPOCH_DELETED, Timestamp};
 
 /// How often it is looked whether a copy grows.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How many looks in a row may find that it does not.
 const LOOKS_MAX: u32 = 15;
+
+/// The row of `meta` with the least epoch to which a restored store raises one. Tokens of the store that was lost may have
+/// epochs that its backup does not know.
+pub const EPOCH_FLOOR: &str = "epoch_floor";
+
+/// How often an account's epoch was raised since the backup, at most.
+const EPOCHS_LOST_MAX: u32 = 1 << 20;
+
+/// From when on the time counts for that: 2025-01-01, so that seconds fit in an epoch until 2093.
+const FLOOR_BEGINS: Timestamp = Timestamp::from_secs(1_735_689_600);
 
 /// Problems of a file that are reported, at most.
 const PROBLEMS_MAX: usize = 5;
@@ -107,8 +118,9 @@ pub struct Backup {
     pub copied: Copied,
 }
 
-/// Reads the copy of a store, to be put in the place of a store that is not there.
-pub async fn read(store: &super::Settings, file: &Path) -> Result<Backup, BackupError> {
+/// Reads the copy of a store, to be put in the place of a store that is not there. From `now` on, epochs are raised above
+/// all that the store which was lost can have had: see [`EPOCH_FLOOR`].
+pub async fn read(store: &super::Settings, file: &Path, now: Timestamp) -> Result<Backup, BackupError> {
     let place = open::whole(&store.path)?;
     files(&place).iter().try_for_each(|file| refuse_existing(file))?;
     let [_, journal, _] = files(file);
@@ -121,6 +133,7 @@ pub async fn read(store: &super::Settings, file: &Path) -> Result<Backup, Backup
     let into = OpenOptions::new().write(true).mode(0o600).open(&copy.path);
     into.and_then(|mut into| io::copy(&mut from, &mut into)).map_err(|source| io_error(file, source))?;
     let copied = check(&copy.path, file).await?;
+    raise_floor(&copy.path, now).await?;
     Ok(Backup { copy, place, copied })
 }
 
@@ -160,6 +173,22 @@ async fn check(path: &Path, named: &Path) -> Result<Copied, BackupError> {
     connection.close().await.map_err(no_database)?;
     let bytes = fs::metadata(path).map_err(|source| io_error(named, source))?.len();
     Ok(Copied { bytes, master_key })
+}
+
+/// Notes above which epochs the store that is lost can have been: what is raised from now on is raised above them. The
+/// floor rises with the time, in seconds: the same backup may be restored again, and does not know the floor of before.
+async fn raise_floor(path: &Path, now: Timestamp) -> Result<(), StoreError> {
+    let mut connection = open::options(&open::whole(path)?).connect().await?;
+    let statement = "\
+        INSERT OR REPLACE INTO meta (name, value) \
+        SELECT ?1, CAST(CAST(min(max(floor + ?2, epoch + ?2, ?3), ?4) AS TEXT) AS BLOB) \
+        FROM (SELECT coalesce((SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM meta WHERE name = ?1), 0) AS floor, \
+                     coalesce((SELECT max(epoch) FROM principals), 0) AS epoch)";
+    let query =
+        sqlx::query(statement).bind(EPOCH_FLOOR).bind(EPOCHS_LOST_MAX).bind(now.as_secs() - FLOOR_BEGINS.as_secs());
+    query.bind(EPOCH_DELETED - EPOCHS_LOST_MAX).execute(&mut connection).await?;
+    connection.close().await?;
+    Ok(())
 }
 
 async fn integrity(connection: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Error> {

@@ -35,6 +35,7 @@ use tokio::time::{sleep, timeout};
 use connections::Connections;
 use place::{CALL_DEADLINE, Place};
 
+pub use backup::EPOCH_FLOOR;
 pub use error::{StoreError, Trouble};
 pub use presence::{Found, examine, missing};
 pub use watch::ChangeWatch;

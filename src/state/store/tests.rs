@@ -3,6 +3,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use tempfile::TempDir;
 
 use super::*;
+use crate::domain::Timestamp;
 
 /// A query that never ends: a store that hangs.
 const ENDLESS: &str =
@@ -305,4 +306,34 @@ async fn an_emptying_that_is_given_up_leaves_no_impatient_connection() {
         }
     }
     panic!("it never came to its end");
+}
+
+#[tokio::test]
+async fn each_restore_raises_epochs_above_those_of_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup.db");
+    made(&folder).await.close().await;
+    backup::write(&settings(&folder), &file).await.unwrap();
+    let (begins, now) = (1_735_689_600, 1_800_000_000);
+    let mut floors = vec![];
+    for at in [now, now + 60, 0] {
+        fs::remove_file(settings(&folder).path).unwrap();
+        backup::read(&settings(&folder), &file, Timestamp::from_secs(at)).await.unwrap().restore().unwrap();
+        let store = Store::open(&settings(&folder)).await.unwrap();
+        let floor = store.meta(backup::EPOCH_FLOOR).await.unwrap().unwrap();
+        floors.push(String::from_utf8(floor).unwrap().parse::<i64>().unwrap());
+        store.close().await;
+    }
+    assert_eq!(
+        floors,
+        [now - begins, now + 60 - begins, 1 << 20],
+        "whatever the clock says, far above the backup's own"
+    );
+    // A backup of a restored store knows its floor.
+    fs::remove_file(&file).unwrap();
+    backup::write(&settings(&folder), &file).await.unwrap();
+    fs::remove_file(settings(&folder).path).unwrap();
+    backup::read(&settings(&folder), &file, Timestamp::from_secs(0)).await.unwrap().restore().unwrap();
+    let store = Store::open(&settings(&folder)).await.unwrap();
+    assert_eq!(store.meta(backup::EPOCH_FLOOR).await.unwrap().unwrap(), b"2097152");
 }

@@ -111,7 +111,7 @@ impl Gateway {
         let pruner = Pruner::start(store.clone(), Arc::clone(&gate), trusted.clone());
         control.runtime.spawn(control.block_on(pruner)?.run(rest_stopped.clone()));
         let following = control.runtime.spawn(follower.run(rest_stopped.clone()));
-        control.runtime.spawn(upkeep::run(store.clone(), rest_stopped.clone()));
+        control.runtime.spawn(upkeep::run(store.clone(), Arc::clone(&clock), rest_stopped.clone()));
         let (keeping, kept) = channel(settings.keys);
         let keeper = Keeper::new(store.clone(), vault.clone(), Arc::clone(&gate), trusted, kept);
         control.runtime.spawn(keeper.run(rest_stopped));

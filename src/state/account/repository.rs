@@ -80,9 +80,10 @@ pub async fn set_disabled(
         .execute(&mut *transaction)
         .await?;
     let raised = if disabled { raise(&mut transaction, id, now).await? } else { Raised::new() };
-    let lines = if disabled { refresh::end_some_lines_of(&mut transaction, id, now).await? } else { 0 };
+    if disabled {
+        refresh::end_lines_in(&mut transaction, id, now).await?;
+    }
     transaction.commit().await?;
-    end_other_lines(store, id, lines, now).await?;
     Ok(raised)
 }
 
@@ -143,16 +144,12 @@ pub async fn set_password_hash(
         .bind(bytes(&id))
         .execute(&mut *transaction)
         .await?;
-    let raised = match old_tokens {
-        OldTokens::End => raise(&mut transaction, id, now).await?,
-        OldTokens::Keep => Raised::new(),
-    };
-    let lines = match old_tokens {
-        OldTokens::End => refresh::end_some_lines_of(&mut transaction, id, now).await?,
-        OldTokens::Keep => 0,
-    };
+    let mut raised = Raised::new();
+    if old_tokens == OldTokens::End {
+        raised = raise(&mut transaction, id, now).await?;
+        refresh::end_lines_in(&mut transaction, id, now).await?;
+    }
     transaction.commit().await?;
-    end_other_lines(store, id, lines, now).await?;
     Ok(raised)
 }
 
@@ -183,9 +180,8 @@ pub async fn end_tokens(
     let mut transaction = store.begin().await?;
     let id = locate(&mut transaction, realm, name).await?;
     let raised = raise(&mut transaction, id, now).await?;
-    let lines = refresh::end_some_lines_of(&mut transaction, id, now).await?;
+    refresh::end_lines_in(&mut transaction, id, now).await?;
     transaction.commit().await?;
-    end_other_lines(store, id, lines, now).await?;
     Ok(raised)
 }
 
@@ -203,16 +199,9 @@ pub async fn delete(
     session::begin_deletion(&mut transaction, id).await?;
     let named = PrincipalId::of_name(realm, &name.business, &name.name);
     let raised = record(&mut transaction, [id, named], EPOCH_DELETED, now).await?;
-    let lines = refresh::end_some_lines_of(&mut transaction, id, now).await?;
+    refresh::end_lines_in(&mut transaction, id, now).await?;
     transaction.commit().await?;
-    end_other_lines(store, id, lines, now).await?;
     Ok(raised)
-}
-
-/// Ends what is left of the lines of refresh tokens that an OAuth client holds, when the transaction that ended it ended
-/// so many. It can authenticate no more, so it gets no new ones.
-async fn end_other_lines(store: &Store, id: PrincipalId, ended: u32, now: Timestamp) -> Result<(), StoreError> {
-    if ended == 0 { Ok(()) } else { refresh::end_lines_of(store, id, now).await }
 }
 
 /// Raises the epoch of all clients of a company, within the transaction that changes it.

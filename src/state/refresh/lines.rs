@@ -1,6 +1,10 @@
 //! The lines of refresh tokens that a client holds. They are its own: they end with it.
+//!
+//! The first of them end in the transaction that ends the client. Where there are more, the client is noted there too: its
+//! lines exchange no more from then on, and their sessions are revoked in pieces ([`end_more_lines`]), by whichever gateway
+//! runs, however often that is interrupted.
 
-use sqlx::SqliteConnection;
+use sqlx::{Row, SqliteConnection};
 
 use super::{rotate::revoke, uuid};
 use crate::{
@@ -11,36 +15,90 @@ use crate::{
 /// Sessions that one transaction revokes, at most, so that no writer waits long for it.
 pub(super) const LINES_AT_ONCE: u32 = 1_000;
 
-/// Ends all lines that `client` holds: their sessions are revoked, with the access tokens that it got for them. They are
-/// on the disk when this returns; gateways follow.
+/// Ends all lines that `client` holds, with the access tokens that it got for them: see [`end_lines_in`].
 pub async fn end_lines_of(store: &Store, client: PrincipalId, now: Timestamp) -> Result<(), StoreError> {
-    loop {
-        let mut transaction = store.begin().await?;
-        let ended = end_some_lines_of(&mut transaction, client, now).await?;
-        transaction.commit().await?;
-        if ended < LINES_AT_ONCE {
-            return Ok(());
-        }
-    }
+    let mut transaction = store.begin().await?;
+    end_lines_in(&mut transaction, client, now).await?;
+    transaction.commit().await?;
+    Ok(())
 }
 
-/// Ends at most `LINES_AT_ONCE` lines that `client` holds, in the transaction that ends the client. Answers how many;
-/// where it is that many, there may be more.
-pub async fn end_some_lines_of(
+/// Ends all lines that `client` holds now, in the transaction that ends the client. None is exchanged any more. Of the first
+/// 1,000 the sessions are revoked with it; of the others soon, by a gateway.
+pub async fn end_lines_in(
     connection: &mut SqliteConnection,
     client: PrincipalId,
     now: Timestamp,
-) -> Result<u32, StoreError> {
-    // A session that the store does not know any more has ended long ago, with all that it gave.
-    let statement = "SELECT DISTINCT session FROM refresh_tokens AS line WHERE client = ? \
-                     AND EXISTS (SELECT 1 FROM sessions WHERE id = line.session) \
-                     AND NOT EXISTS (SELECT 1 FROM revocations WHERE kind = 'session' AND subject = line.session) \
-                     LIMIT ?";
-    let query = sqlx::query(statement).bind(&client.uuid().as_bytes()[..]).bind(LINES_AT_ONCE);
-    let rows = query.fetch_all(&mut *connection).await?;
-    for row in &rows {
-        let session = SessionId::from_uuid(uuid(row, "session")?);
-        revoke(connection, session, now).await?;
+) -> Result<(), StoreError> {
+    let client = client.uuid().into_bytes();
+    // Lines that the client begins later, with a new secret, are none of those.
+    let last: i64 =
+        sqlx::query_scalar("SELECT coalesce(max(rowid), 0) FROM refresh_tokens").fetch_one(&mut *connection).await?;
+    let ending = Ending { client: client.to_vec(), ended: vec![], last };
+    if let Some(Ending { client, ended, last }) = end_some(connection, ending, now).await? {
+        let statement = "INSERT INTO ending_lines (client, ended, last) VALUES (?, ?, ?) \
+                         ON CONFLICT (client) DO UPDATE SET ended = excluded.ended, last = excluded.last";
+        sqlx::query(statement).bind(client).bind(ended).bind(last).execute(connection).await?;
     }
-    Ok(u32::try_from(rows.len()).unwrap_or(LINES_AT_ONCE))
+    Ok(())
+}
+
+/// Goes on with the lines of a client that was ended. False when none is left to look after.
+pub async fn end_more_lines(store: &Store, now: Timestamp) -> Result<bool, StoreError> {
+    // Without the write lock: it is nearly always empty.
+    let due = sqlx::query("SELECT 1 FROM ending_lines LIMIT 1").fetch_optional(store.pool()).await?;
+    if due.is_none() {
+        return Ok(false);
+    }
+    let mut transaction = store.begin().await?;
+    let due = sqlx::query("SELECT client, ended, last FROM ending_lines LIMIT 1");
+    if let Some(row) = due.fetch_optional(&mut *transaction).await? {
+        let client: Vec<u8> = row.try_get("client")?;
+        let ending = Ending { client: client.clone(), ended: row.try_get("ended")?, last: row.try_get("last")? };
+        let statement = match end_some(&mut transaction, ending, now).await? {
+            Some(left) => {
+                sqlx::query("UPDATE ending_lines SET ended = ?2 WHERE client = ?1").bind(client).bind(left.ended)
+            }
+            None => sqlx::query("DELETE FROM ending_lines WHERE client = ?").bind(client),
+        };
+        statement.execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// A client whose lines end.
+struct Ending {
+    client: Vec<u8>,
+    /// The last session that was revoked; they go in the order of their ids.
+    ended: Vec<u8>,
+    /// The last row of `refresh_tokens` when the client was ended.
+    last: i64,
+}
+
+/// Ends at most `LINES_AT_ONCE` lines; answers what is left to do.
+async fn end_some(
+    connection: &mut SqliteConnection,
+    ending: Ending,
+    now: Timestamp,
+) -> Result<Option<Ending>, StoreError> {
+    // A session that the store does not know any more has ended long ago, with all that it gave.
+    let statement = "\
+        SELECT session, EXISTS (SELECT 1 FROM sessions WHERE id = line.session) \
+            AND NOT EXISTS (SELECT 1 FROM revocations WHERE kind = 'session' AND subject = line.session) AS lives \
+        FROM (SELECT DISTINCT session FROM refresh_tokens WHERE client = ? AND session > ? AND rowid <= ? \
+              ORDER BY session LIMIT ?) AS line ORDER BY session";
+    let query = sqlx::query(statement).bind(&ending.client[..]).bind(&ending.ended[..]).bind(ending.last);
+    let rows = query.bind(LINES_AT_ONCE).fetch_all(&mut *connection).await?;
+    for row in &rows {
+        if row.try_get("lives")? {
+            revoke(connection, SessionId::from_uuid(uuid(row, "session")?), now).await?;
+        }
+    }
+    match rows.last() {
+        Some(last) if u32::try_from(rows.len()).is_ok_and(|rows| rows >= LINES_AT_ONCE) => {
+            Ok(Some(Ending { ended: last.try_get("session")?, ..ending }))
+        }
+        _ => Ok(None),
+    }
 }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::domain::{KeyId, PrincipalId, Secret, SessionId, Timestamp, TrustedNow};
 
-pub use lines::{end_lines_of, end_some_lines_of};
+pub use lines::{end_lines_in, end_lines_of, end_more_lines};
 pub use rotate::{Spending, Terms, accuse, spend};
 pub use secret::is_rotating;
 
@@ -71,7 +71,7 @@ pub async fn client_of(store: &Store, session: SessionId) -> Result<Option<Princ
     row.map(|row| uuid(&row, "client").map(PrincipalId::from_uuid)).transpose()
 }
 
-/// Whether a session is revoked, by whatever process.
+/// Whether a session is revoked, by whatever process, or about to be with the client that holds its line.
 pub async fn is_revoked(store: &Store, session: SessionId) -> Result<bool, StoreError> {
     let mut connection = store.pool().acquire().await?;
     rotate::is_revoked(&mut connection, session).await

@@ -183,12 +183,15 @@ pub(super) async fn revoke(
     Ok(Spending::Reused(record))
 }
 
-/// Whether the session is revoked, by whatever process.
+/// Whether the session is revoked, by whatever process, or about to be with the client that holds its line.
 pub(super) async fn is_revoked(connection: &mut SqliteConnection, session: SessionId) -> Result<bool, StoreError> {
-    let found = sqlx::query("SELECT 1 FROM revocations WHERE kind = 'session' AND subject = ?")
-        .bind(&session.uuid().as_bytes()[..])
-        .fetch_optional(connection)
-        .await?;
+    let statement = "\
+        SELECT 1 FROM revocations WHERE kind = 'session' AND subject = ?1 \
+        UNION ALL \
+        SELECT 1 FROM ending_lines AS ending WHERE EXISTS \
+            (SELECT 1 FROM refresh_tokens AS line \
+             WHERE line.client = ending.client AND line.session = ?1 AND line.rowid <= ending.last) LIMIT 1";
+    let found = sqlx::query(statement).bind(&session.uuid().as_bytes()[..]).fetch_optional(connection).await?;
     Ok(found.is_some())
 }
 

@@ -256,12 +256,35 @@ async fn a_client_ends_with_all_its_lines_however_many() {
                 SELECT randomblob(32), randomblob(16), ?2, '', 0, 'k', 0, 0, 0, 0 FROM n";
     let client = ground.first.client.uuid().into_bytes().to_vec();
     sqlx::query(many).bind(lines - 1).bind(client).execute(ground.store.pool()).await.unwrap();
+    // The last in the order in which they end.
+    let last = Descendant { session: SessionId::from_uuid(Uuid::max()), ..ground.first.clone() };
+    let spent = spend(&ground.store, &"3L3Dlast".into(), Some(&last), || ground.terms(NOW)).await.unwrap();
+    let Spending::Successor(left, _) = spent else { panic!("{spent:?}") };
     let sessions = "INSERT OR IGNORE INTO sessions (id, realm, principal, created_at, expires_at) \
                     SELECT session, 'apis', x'00', 0, 1 FROM refresh_tokens";
     sqlx::query(sessions).execute(ground.store.pool()).await.unwrap();
     end_lines_of(&ground.store, ground.first.client, after(1)).await.unwrap();
-    let revoked = log::since(&ground.store, 0, 10_000).await.unwrap().0;
-    assert_eq!(revoked.len(), usize::try_from(lines).unwrap());
-    assert!(is_revoked(&ground.store, ground.first.session).await.unwrap());
-    assert!(!is_revoked(&ground.store, another.session).await.unwrap());
+    let revoked = async || log::since(&ground.store, 0, 10_000).await.unwrap().0.len();
+    assert_eq!(revoked().await, 1_000, "one transaction ends no more");
+    // The others are not exchanged any more, although they are not revoked yet.
+    assert_eq!(ground.spend(&left, after(1)).await, Spending::Refused);
+    assert!(is_revoked(&ground.store, last.session).await.unwrap());
+    // Nor are those among them that the client begins now, with a new secret.
+    let later = Descendant { session: SessionId::from_uuid(Uuid::from_u128(u128::MAX - 1)), ..ground.first.clone() };
+    let spent = spend(&ground.store, &"3L3Dlater".into(), Some(&later), || ground.terms(after(1))).await.unwrap();
+    let Spending::Successor(living, _) = spent else { panic!("{spent:?}") };
+    // As after a crash: another process goes on from there.
+    ground.store.close().await;
+    let store = open(&ground.folder).await;
+    assert!(end_more_lines(&store, after(2)).await.unwrap());
+    assert_eq!(log::since(&store, 0, 10_000).await.unwrap().0.len(), 2_000);
+    while end_more_lines(&store, after(2)).await.unwrap() {}
+    assert_eq!(log::since(&store, 0, 10_000).await.unwrap().0.len(), usize::try_from(lines).unwrap() + 1);
+    for (session, ended) in
+        [(ground.first.session, true), (last.session, true), (another.session, false), (later.session, false)]
+    {
+        assert_eq!(is_revoked(&store, session).await.unwrap(), ended);
+    }
+    let spending = spend(&store, &living, None, || ground.terms(after(3))).await.unwrap();
+    assert!(matches!(spending, Spending::Successor(..)), "{spending:?}");
 }

@@ -8,3 +8,12 @@ CREATE INDEX sessions_endless ON sessions (principal) WHERE expires_at IS NULL;
 CREATE TABLE deletions (
     principal BLOB PRIMARY KEY
 ) STRICT;
+
+-- OAuth clients that were ended and hold lines of refresh tokens still, whose sessions are revoked in pieces.
+CREATE TABLE ending_lines (
+    client BLOB PRIMARY KEY,
+    -- The last session that was revoked; they go in the order of their ids.
+    ended  BLOB NOT NULL,
+    -- The last row of `refresh_tokens` then: lines that the client begins later are none of those.
+    last   INTEGER NOT NULL
+) STRICT;

@@ -30,7 +30,11 @@ use crate::{
     config::Settings,
     domain::{Clock, SystemClock},
     observe::{events, lines::Lines},
-    state::{clock::TrustedClock, keys::Vault, store::Store},
+    state::{
+        clock::TrustedClock,
+        keys::Vault,
+        store::{Store, migration_steps},
+    },
 };
 use config_file::ConfigFile;
 use output::{CliError, Format, Output};
@@ -194,7 +198,7 @@ async fn with_store(
 ) -> Result<Output, CliError> {
     let was_there = settings.store.path.exists();
     let mut patience = Patience::default();
-    let (store, vault) = patience.with(|| 0, app::open_vault(settings, making)).await??;
+    let (store, vault) = patience.with(migration_steps, app::open_vault(settings, making)).await??;
     if !was_there {
         // Standard output is for what was asked.
         eprintln!("portero: a new store was made: {}", settings.store.path.display());

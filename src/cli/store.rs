@@ -19,6 +19,7 @@ use crate::{
         store::{
             self, Found,
             backup::{self, BackupError, Copied},
+            migration_steps,
         },
     },
 };
@@ -62,9 +63,11 @@ impl Store {
         let found = store::examine(&settings.store.path, &settings.master_key_file)?;
         let (store, _vault) = match found {
             // It is opened, so that one that is of no use is not called good.
-            Found::Store => Patience::default().with(|| 0, app::open_vault(&settings, Making::Refused)).await??,
+            Found::Store => {
+                Patience::default().with(migration_steps, app::open_vault(&settings, Making::Refused)).await??
+            }
             Found::Nothing | Found::MasterKeyOnly => {
-                Patience::default().with(|| 0, app::make_vault(&settings)).await??
+                Patience::default().with(migration_steps, app::make_vault(&settings)).await??
             }
         };
         store.close().await;

@@ -37,6 +37,7 @@ use place::{CALL_DEADLINE, Place};
 
 pub use backup::EPOCH_FLOOR;
 pub use error::{StoreError, Trouble};
+pub use open::migration_steps;
 pub use presence::{Found, examine, missing};
 pub use watch::ChangeWatch;
 

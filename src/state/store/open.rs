@@ -2,7 +2,10 @@
 
 use std::{
     path::{Path, absolute},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -33,6 +36,18 @@ const OPEN_DEADLINE: Duration = Duration::from_secs(15);
 
 /// How long its schema may take to be brought up to date: an index on a large table takes minutes.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(3600);
+
+/// Instructions of SQLite's machine between two counts of [`MIGRATION_STEPS`]: less than a millisecond.
+const INSTRUCTIONS_A_STEP: i32 = 10_000;
+
+/// Steps that this process took to bring schemas up to date. A process does so once, before anything else.
+static MIGRATION_STEPS: AtomicU64 = AtomicU64::new(0);
+
+/// Steps that this process took to bring a store's schema up to date: as long as the number grows, it goes on.
+#[must_use]
+pub fn migration_steps() -> u64 {
+    MIGRATION_STEPS.load(Ordering::Relaxed)
+}
 
 /// Bytes that the journal keeps on the disk when it is empty.
 const JOURNAL_BYTES_KEPT: &str = "16777216";
@@ -66,8 +81,12 @@ pub(super) async fn open(path: &Path) -> Result<Opened, StoreError> {
     };
     let (mut anchor, version) = in_time(path, opening).await?;
     let deadline = if version < known_version() { MIGRATION_DEADLINE } else { OPEN_DEADLINE };
+    if version < known_version() {
+        count_steps(&mut anchor).await.map_err(failed)?;
+    }
     let migrated = timeout(deadline, migrate(&mut anchor)).await.map_err(|_| hangs(path))?;
     migrated.map_err(|error| error.explained(path))?;
+    anchor.lock_handle().await.map_err(failed)?.remove_progress_handler();
     let place = Place::of(&file).map_err(|error| unreadable(error.to_string()))?;
     if before.is_none() || place.database() != before {
         return Err(unreadable("it was replaced while it was opened: try again".to_owned()));
@@ -202,6 +221,15 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), Preparation> {
     let migrated = MIGRATIONS.run_direct(None, &mut *transaction, false).await;
     migrated.map_err(|error| Preparation::Migration(Box::new(error)))?;
     transaction.commit().await?;
+    Ok(())
+}
+
+/// Counts how SQLite gets on with what is asked on this connection.
+async fn count_steps(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    connection.lock_handle().await?.set_progress_handler(INSTRUCTIONS_A_STEP, || {
+        MIGRATION_STEPS.fetch_add(1, Ordering::Relaxed);
+        true
+    });
     Ok(())
 }
 

@@ -309,6 +309,28 @@ async fn an_emptying_that_is_given_up_leaves_no_impatient_connection() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_brought_up_to_date_shows_that_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = made(&folder).await;
+    let undone = "\
+        DROP TABLE ending_lines; DROP TABLE deletions; DROP INDEX sessions_endless; \
+        ALTER TABLE sessions DROP COLUMN epoch; DELETE FROM _sqlx_migrations WHERE version = 6; \
+        WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 20000) \
+        INSERT INTO sessions (id, realm, principal, created_at) SELECT randomblob(16), 'toc', x'00', n FROM number";
+    sqlx::raw_sql(undone).execute(&mut *store.pool().acquire().await.unwrap()).await.unwrap();
+    store.close().await;
+    let before = migration_steps();
+    let store = Store::open(&settings(&folder)).await.unwrap();
+    let after = migration_steps();
+    assert!(after > before, "whoever waits sees it");
+    store.set_meta("a", b"1").await.unwrap();
+    store.close().await;
+    // Nothing is counted where there is nothing to do.
+    Store::open(&settings(&folder)).await.unwrap().close().await;
+    assert_eq!(migration_steps(), after);
+}
+
+#[tokio::test]
 async fn each_restore_raises_epochs_above_those_of_the_one_before() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup.db");

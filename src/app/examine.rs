@@ -1,9 +1,14 @@
 //! What the machine says to a config that is good in itself: files, folders, modes and ports. A start, a reload and
 //! `portero check` ask the same questions, and nothing is changed by them.
 
-use std::{io, path::Path, sync::Arc};
+use std::{fs, io, net::SocketAddr, path::Path, sync::Arc};
 
-use super::core::{Making, has_store};
+use tokio::runtime::Builder;
+
+use super::{
+    StartError,
+    core::{Making, has_store},
+};
 use crate::{
     config::{Problem, Report, Settings, leads_back},
     decision::{Snapshot, examine_issuers},
@@ -12,6 +17,7 @@ use crate::{
     observe::metrics::Metrics,
     state::{
         keys,
+        store::{self, Looked},
         upstream::{self, own},
     },
 };
@@ -41,18 +47,53 @@ pub fn ports(settings: &Settings) -> (Vec<Problem>, Vec<Problem>) {
     let front = front.map(|(at, listen)| (format!("server.listen[{at}]"), listen.address));
     for (key, address) in front.chain([("admin.listen".to_owned(), settings.admin.listen)]) {
         let at = if settings.places.knows(&key) { key.clone() } else { format!("{key}.address") };
-        match proxy::can_bind(address) {
+        match proxy::can_bind(address).map_err(|error| said_of_port(address, &error)) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                let message = format!("'{address}' is in use: by the gateway that runs now, or by another process");
-                warnings.push(settings.places.problem(&at, &message));
-            }
-            Err(error) => {
-                problems.push(settings.places.problem(&at, &format!("cannot listen on {address}: {error}")));
-            }
+            Err(Port::Hint(message)) => warnings.push(settings.places.problem(&at, &message)),
+            Err(Port::Refused(message)) => problems.push(settings.places.problem(&at, &message)),
         }
     }
     (problems, warnings)
+}
+
+/// What is said of an address that cannot be bound now.
+#[derive(Debug)]
+enum Port {
+    /// A start may be able to listen there.
+    Hint(String),
+    /// No start can.
+    Refused(String),
+}
+
+fn said_of_port(address: SocketAddr, error: &io::Error) -> Port {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            Port::Hint(format!("'{address}' is in use: by the gateway that runs now, or by another process"))
+        }
+        // A socket unit opens it with the system's rights and hands it over.
+        io::ErrorKind::PermissionDenied if address.port() < unprivileged_port_start() => Port::Hint(format!(
+            "this user may not listen on {address}: a start needs a socket unit (deploy/portero.socket) or CAP_NET_BIND_SERVICE"
+        )),
+        _ => Port::Refused(format!("cannot listen on {address}: {error}")),
+    }
+}
+
+/// The first port that needs no privilege, as Linux has it (ip(7)).
+fn unprivileged_port_start() -> u16 {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or_default();
+    text.trim().parse().unwrap_or(1024)
+}
+
+/// What is hardly meant in the store that is there; nothing where it cannot be looked into.
+pub fn store_warnings(settings: &Settings) -> Vec<Problem> {
+    let strangers = look(settings).ok().unwrap_or_default().takes_strangers.into_iter().map(|(key, realm)| {
+        let message = format!(
+            "the imported key '{key}' of realm {realm} takes tokens of unknown accounts; to take tokens of known accounts \
+             only: portero key restrict {key}"
+        );
+        settings.places.problem("", &message)
+    });
+    strangers.collect()
 }
 
 fn report(config: &Path, settings: &Settings, problems: Vec<Problem>) -> Result<(), Report> {
@@ -107,16 +148,51 @@ fn own_servers(settings: &Settings) -> Vec<Problem> {
 fn of_process(settings: &Settings) -> Vec<Problem> {
     let places = &settings.places;
     let mut problems = vec![];
-    let has_store = has_store(settings, Making::Allowed).unwrap_or_else(|error| {
-        problems.push(places.problem("store.url", &error.to_string()));
-        // What is said of the master key then is what holds for a store that is there.
-        settings.store.path.exists()
-    });
-    if let Err(error) = keys::examine(&settings.master_key_file, has_store) {
+    let looked = has_store(settings, Making::Allowed)
+        .and_then(|has_store| if has_store { look(settings).map(Some) } else { Ok(None) })
+        .unwrap_or_else(|error| {
+            problems.push(places.problem("store.url", &error.to_string()));
+            // What is said of the master key then is what holds for a store that is there.
+            settings.store.path.exists().then(Looked::default)
+        });
+    let key_file = &settings.master_key_file;
+    let key = match &looked {
+        Some(Looked { master_key: Some(fingerprint), .. }) => keys::examine_sealing(key_file, fingerprint),
+        _ => keys::examine(key_file, looked.is_some()),
+    };
+    if let Err(error) = key {
         problems.push(places.problem("store.master_key_file", &error.to_string()));
     }
     if let Err(error) = AdminToken::examine(&settings.admin.token_file) {
         problems.push(places.problem("admin.token_file", &format!("admin token file {error}")));
     }
     problems
+}
+
+/// Looks into the store that is there.
+fn look(settings: &Settings) -> Result<Looked, StartError> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let looked = runtime.block_on(store::look(&settings.store.path));
+    // A look at a file that hangs is not waited for.
+    runtime.shutdown_background();
+    Ok(looked?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_a_socket_unit_may_hold_is_no_problem() {
+        let address = |port| SocketAddr::from(([192, 0, 2, 1], port));
+        let said = |port, kind: io::ErrorKind| said_of_port(address(port), &kind.into());
+        let limit = unprivileged_port_start();
+        assert!(matches!(said(limit, io::ErrorKind::PermissionDenied), Port::Refused(_)));
+        assert!(matches!(said(443, io::ErrorKind::AddrNotAvailable), Port::Refused(_)));
+        assert!(matches!(said(443, io::ErrorKind::AddrInUse), Port::Hint(_)));
+        if limit > 0 {
+            let Port::Hint(hint) = said(limit - 1, io::ErrorKind::PermissionDenied) else { panic!("a problem") };
+            assert!(hint.contains("socket unit"), "{hint}");
+        }
+    }
 }

@@ -55,7 +55,8 @@ impl Check {
         let good = outcome.problems.is_empty();
         let printed = match self.output {
             Format::Text if !good => {
-                eprintln!("{}", Report::new(config.display().to_string(), outcome.problems));
+                let warnings = outcome.warnings_text(&config);
+                eprintln!("{}{warnings}", Report::new(config.display().to_string(), outcome.problems));
                 ExitCode::SUCCESS
             }
             Format::Text => print(&Output { text: outcome.text(&config), json: Value::Null }, Format::Text),
@@ -88,6 +89,7 @@ impl Outcome {
             let message = format!("{}: every user of this system can read this private key", key.display());
             outcome.warnings.push(settings.places.problem("", &message));
         }
+        outcome.warnings.extend(examine::store_warnings(&settings));
         let (problems, warnings) = examine::ports(&settings);
         outcome.problems.extend(problems);
         outcome.warnings.extend(warnings);
@@ -104,16 +106,21 @@ impl Outcome {
     }
 
     fn text(&self, config: &Path) -> String {
-        let config = config.display();
-        let mut text = format!("{config} is good");
+        let mut text = format!("{} is good", config.display());
         if let Some(summary) = &self.summary {
             let Summary { realms, token_endpoints, routes, upstreams, .. } = summary;
             text = format!(
                 "{text}: {realms} realms, {token_endpoints} token endpoints, {routes} routes, {upstreams} upstreams"
             );
         }
+        text + &self.warnings_text(config)
+    }
+
+    /// The warnings, each on a line of its own.
+    fn warnings_text(&self, config: &Path) -> String {
+        let mut text = String::new();
         for warning in &self.warnings {
-            text = format!("{text}\nwarning: {config}:{warning}");
+            text = format!("{text}\nwarning: {}:{warning}", config.display());
         }
         for route in self.shadow_routes() {
             text.extend(["\nwarning: route '", route, "' is in shadow mode: ", app::SHADOW_MEANS]);

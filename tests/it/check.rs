@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::PermissionsExt,
 };
 
-use crate::support::{Config, Folder, Gateway, PATIENCE, Process, Upstream, command, get, wait_until};
+use crate::support::{Config, Database, Folder, Gateway, PATIENCE, Process, Upstream, command, get, wait_until};
 
 fn written(config: &Config) -> Folder {
     let folder = Folder::new();
@@ -77,10 +77,80 @@ fn a_store_that_others_can_read_ends_the_start() {
     let folder = Config::standard(upstream.address).with_accounts();
     folder.command("check", "").succeeded();
     mode(&folder, "portero.db", 0o644);
-    refused_alike(&folder, &["portero.db", "can be read by others (mode 644); run: chmod 600"]);
+    refused_alike(&folder, &["portero.db", "can be read or written by others (mode 644); run: chmod 600"]);
     mode(&folder, "portero.db", 0o600);
     fs::remove_file(folder.file("master.key")).unwrap();
     refused_alike(&folder, &["master.key is missing, but the store was made with one"]);
+}
+
+/// Changes a store that nobody has open.
+fn change(folder: &Folder, statement: &'static str) {
+    let mut database = Database::in_folder(folder);
+    database.execute(statement);
+    database.close();
+}
+
+#[test]
+fn a_store_that_a_start_cannot_use_is_no_good_one_to_check() {
+    let upstream = Upstream::start();
+    let folder = Config::standard(upstream.address).with_accounts();
+    let before = folder.names();
+    folder.command("check", "").succeeded();
+    assert_eq!(folder.names(), before, "no journal is left");
+    // The master key of another environment.
+    let key = fs::read(folder.file("master.key")).unwrap();
+    fs::write(folder.file("master.key"), "0".repeat(64)).unwrap();
+    refused_alike(&folder, &["store.master_key_file: ", "master.key"]);
+    fs::write(folder.file("master.key"), key).unwrap();
+    folder.command("check", "").succeeded();
+    // A schema of tomorrow.
+    let later = "INSERT INTO _sqlx_migrations VALUES (9999, 'later', CURRENT_TIMESTAMP, TRUE, x'00', 0)";
+    change(&folder, later);
+    refused_alike(&folder, &["store.url: ", "schema version 9999, newer than this portero knows"]);
+    // No SQLite, and a database that is somebody else's.
+    fs::write(folder.file("portero.db"), "Lorem ipsum dolor sit amet. ".repeat(100)).unwrap();
+    refused_alike(&folder, &["store.url: ", "it is no SQLite database"]);
+    fs::remove_file(folder.file("portero.db")).unwrap();
+    File::create(folder.file("portero.db")).unwrap();
+    mode(&folder, "portero.db", 0o600);
+    change(&folder, "CREATE TABLE theirs (a)");
+    refused_alike(&folder, &["store.url: ", "it holds no store of Portero"]);
+}
+
+#[test]
+fn a_store_is_looked_at_beside_a_gateway_and_after_a_crash() {
+    let upstream = Upstream::start();
+    let gateway = Config::standard(upstream.address).start();
+    let profile = gateway.folder.file("old.toml");
+    fs::write(&profile, "unknown_accounts = true\noptional = [\"iss\", \"aud\"]\n").unwrap();
+    let import = format!("key import --realm sws --algorithm HS256 --kid field --profile {}", profile.display());
+    gateway.command(&import, "0123456789abcdef0123456789abcdef").succeeded();
+    let ran = gateway.command("check", "");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("takes tokens of unknown accounts"), "{ran:?}");
+    let Gateway { process, folder, .. } = gateway;
+    process.signal("KILL");
+    process.finish();
+    let names = folder.names();
+    let ran = folder.command("check", "");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("takes tokens of unknown accounts"), "what is in the journal counts: {ran:?}");
+    assert_eq!(folder.names(), names, "the journal is as it was");
+    assert!(!folder.command("check --file-only", "").stdout.contains("unknown accounts"));
+}
+
+#[test]
+fn warnings_are_said_beside_problems() {
+    let upstream = Upstream::start();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let folder = written(&Config::standard(upstream.address).server(&format!("listen = [\"{address}\"]")));
+    fs::write(folder.file("master.key"), "no key").unwrap();
+    mode(&folder, "master.key", 0o600);
+    let ran = folder.command("check", "");
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:?}");
+    let (problem, warning) = (ran.stderr.find("master.key").unwrap(), ran.stderr.find("\nwarning: ").unwrap());
+    assert!(problem < warning && ran.stderr[warning..].contains("is in use"), "{}", ran.stderr);
 }
 
 #[test]

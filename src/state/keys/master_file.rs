@@ -89,8 +89,7 @@ fn find(path: &Path, fingerprint: &[u8]) -> Result<MasterKey, MasterKeyError> {
     if key.is(fingerprint) { Ok(key) } else { Err(MasterKeyError::Other(path.to_owned())) }
 }
 
-/// Looks at the file that a start would read, or, without a store, make together with one. Whether it is the store's own
-/// is seen when the store is open.
+/// Looks at the file that a start would read, or, without a store, make together with one.
 ///
 /// # Errors
 /// Why it could not.
@@ -103,6 +102,14 @@ pub fn examine(path: &Path, has_store: bool) -> Result<(), MasterKeyError> {
         }
         read => read.map(drop),
     }
+}
+
+/// Looks for the key under which a store's keys are sealed.
+///
+/// # Errors
+/// Why a start would not open the store with it.
+pub fn examine_sealing(path: &Path, fingerprint: &[u8]) -> Result<(), MasterKeyError> {
+    find(path, fingerprint).map(drop)
 }
 
 fn beside(path: &Path) -> PathBuf {

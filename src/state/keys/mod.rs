@@ -36,7 +36,7 @@ pub use import::{Import, ImportError, Use, takes_old_tokens};
 pub use imported::Imported;
 pub use key::{Key, KeyError, KeyState, MaterialBytes};
 pub use master::{MasterKey, MasterKeyError};
-pub use master_file::examine;
+pub use master_file::{examine, examine_sealing};
 pub use published::{Audience, published};
 pub use record::KeyRecord;
 pub use ring::{Keyring, OwnHeader, UNNAMED_KEYS_MAX};

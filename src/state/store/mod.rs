@@ -2,7 +2,8 @@
 //! on the disk (`synchronous = FULL`). SQLite runs on threads of its own, so that no call blocks
 //! the runtime; nothing here is ever called while a request is checked.
 //!
-//! - `presence` looks what is there, and opens nothing; `open` opens a store or makes one (`make`).
+//! - `presence` looks what is there, and opens nothing; `look` reads it and changes nothing; `open` opens a store or makes
+//!   one (`make`).
 //! - `place` knows which files were opened, and sees when a path names another one.
 //! - `connections` puts a deadline on every call; `watch` sees what others commit.
 //! - `backup` copies a store, and puts a copy in its place.
@@ -11,6 +12,7 @@ pub mod access;
 pub mod backup;
 mod connections;
 mod error;
+mod look;
 mod make;
 mod meta;
 mod open;
@@ -37,6 +39,7 @@ use place::{CALL_DEADLINE, Place};
 
 pub use backup::EPOCH_FLOOR;
 pub use error::{StoreError, Trouble};
+pub use look::{Looked, look};
 pub use open::migration_steps;
 pub use presence::{Found, examine, missing};
 pub use watch::ChangeWatch;

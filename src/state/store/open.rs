@@ -154,7 +154,7 @@ pub(super) async fn check_version(connection: &mut SqliteConnection, path: &Path
 }
 
 /// The last migration of a store.
-async fn version(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
+pub(super) async fn version(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
     sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(connection).await
 }
 

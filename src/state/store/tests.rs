@@ -331,6 +331,20 @@ async fn a_store_that_is_brought_up_to_date_shows_that_it_goes_on() {
 }
 
 #[tokio::test]
+async fn a_look_into_a_store_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = settings(&folder).path;
+    let store = made(&folder).await;
+    store.set_meta("master_key_fingerprint", b"one").await.unwrap();
+    let looked = look(&path).await.unwrap();
+    assert_eq!(looked.master_key.as_deref(), Some(&b"one"[..]), "what is in the journal counts");
+    store.close().await;
+    let before = fs::read(&path).unwrap();
+    assert_eq!(look(&path).await.unwrap(), looked);
+    assert_eq!((names(&folder), fs::read(&path).unwrap()), (vec!["portero.db".to_owned()], before));
+}
+
+#[tokio::test]
 async fn each_restore_raises_epochs_above_those_of_the_one_before() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup.db");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{Folder, Gateway};
@@ -51,5 +51,10 @@ impl Database {
     /// The number that a query answers.
     pub(crate) fn count(&mut self, query: &'static str) -> i64 {
         self.runtime.block_on(sqlx::query_scalar(query).fetch_one(&mut self.connection)).unwrap()
+    }
+
+    /// Ends the connection, so that the last one leaves no journal.
+    pub(crate) fn close(self) {
+        self.runtime.block_on(self.connection.close()).unwrap();
     }
 }

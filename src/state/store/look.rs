@@ -1,0 +1,72 @@
+//! Looking into a store that is there: what a start will find. Nothing is written: no schema is brought up to date, and no
+//! file is left that was not there.
+
+use std::{fs, path::Path};
+
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+
+use super::{
+    error::{self, StoreError},
+    open,
+    place::files,
+};
+
+/// The migration that tells for each key whether tokens of unknown accounts are taken under it.
+const UNKNOWN_ACCOUNTS: i64 = 5;
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Which master key its keys are sealed under; `None` where it has none yet.
+    pub master_key: Option<Vec<u8>>,
+    /// Imported keys that take tokens of unknown accounts, or will when the schema is up to date: id and realm.
+    pub takes_strangers: Vec<(String, String)>,
+}
+
+/// Looks into the store at `path`, beside a running gateway or without one.
+///
+/// # Errors
+/// Why [`Store::open`](super::Store::open) would not open it.
+pub async fn look(path: &Path) -> Result<Looked, StoreError> {
+    let file = open::whole(path)?;
+    let [_, journal, _] = files(&file);
+    // Without a journal nobody has it open, or nothing was written yet: what is in the file is all there is, and no lock
+    // is needed. Otherwise SQLite would make a journal to read, and leave it there.
+    let alone = fs::metadata(&journal).is_err();
+    let options = open::options(&file).read_only(true).immutable(alone);
+    let looking = async {
+        let failed = |error| error::open_failed(path.to_owned(), &error);
+        let mut connection = options.connect().await.map_err(failed)?;
+        let looked = read(&mut connection, path).await;
+        connection.close().await.map_err(failed)?;
+        looked
+    };
+    open::in_time(path, looking).await
+}
+
+async fn read(connection: &mut SqliteConnection, path: &Path) -> Result<Looked, StoreError> {
+    let failed = |error| error::open_failed(path.to_owned(), &error);
+    if !open::is_store(connection).await.map_err(failed)? {
+        let reason = "it holds no store of Portero".to_owned();
+        return Err(StoreError::Unreadable { path: path.to_owned(), reason });
+    }
+    open::check_version(connection, path).await?;
+    let master_key = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'master_key_fingerprint'");
+    let master_key = master_key.fetch_optional(&mut *connection).await.map_err(failed)?;
+    let version = open::version(connection).await.map_err(failed)?;
+    let keys = match version {
+        Some(UNKNOWN_ACCOUNTS..) => {
+            "SELECT id, realm FROM keys WHERE unknown_accounts AND state IN ('active', 'next', 'retiring')"
+        }
+        // Before, all that are imported do; and the first release has none.
+        Some(2..) => "SELECT id, realm FROM keys WHERE imported AND state IN ('active', 'next', 'retiring')",
+        _ => "SELECT id, realm FROM keys WHERE 0",
+    };
+    let rows = sqlx::query(keys).fetch_all(connection).await.map_err(failed)?;
+    let takes_strangers = rows
+        .iter()
+        .map(|row| Ok((row.try_get("id")?, row.try_get("realm")?)))
+        .collect::<Result<_, sqlx::Error>>()
+        .map_err(failed)?;
+    Ok(Looked { master_key, takes_strangers })
+}

@@ -246,8 +246,6 @@ impl Tunnel<'_> {
         shutdown: &mut watch::Receiver<bool>,
     ) -> Entered {
         let shared = &self.doorman.0;
-        // A tunnel is no request any more: its connection is counted.
-        self.exchange.request_place = None;
         let _tunnel = shared.tunnel_begun();
         let timeouts = self.route.pool.settings.timeouts;
         let patience = pump::Patience { idle: timeouts.tunnel_idle, write: timeouts.write };

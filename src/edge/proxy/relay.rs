@@ -3,7 +3,7 @@
 
 use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
-use http::{Method, StatusCode, Version, header};
+use http::{HeaderValue, Method, StatusCode, Version, header};
 use pingora::{
     Error, ErrorSource, ErrorType, Result, RetryType,
     http::{RequestHeader, ResponseHeader},
@@ -24,7 +24,7 @@ use crate::{
     decision::{Denial, Route},
     domain::{Reason, Subject},
     edge::respond,
-    rules::limit::ClientKey,
+    rules::{limit::ClientKey, rewrite::method_overrides},
     state::upstream::{Failure, HashBy, Pair, Server, Transport, hash_of},
 };
 
@@ -120,7 +120,7 @@ impl Doorman {
             return;
         }
         let downstream = session.as_ref();
-        let repeatable = downstream.req_header().method.is_idempotent() && !downstream.retry_buffer_truncated();
+        let repeatable = is_idempotent(downstream.req_header()) && !downstream.retry_buffer_truncated();
         let unanswered = downstream.response_written().is_none();
         if broke_off_within_head(error) {
             exchange.answering = true;
@@ -334,6 +334,13 @@ impl Exchange {
 }
 
 /// Whether the other side broke off.
+/// Whether a request may reach a server twice: by its own method (RFC 9110 section 9.2.2), and by each that its fields ask
+/// the server to take it for.
+pub(super) fn is_idempotent(request: &RequestHeader) -> bool {
+    let asked = |value: &HeaderValue| Method::from_bytes(value.as_bytes()).is_ok_and(|method| method.is_idempotent());
+    request.method.is_idempotent() && method_overrides(&request.headers).all(asked)
+}
+
 fn is_broken(error: &Error) -> bool {
     matches!(
         error.etype(),

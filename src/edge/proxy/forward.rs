@@ -4,7 +4,7 @@
 use std::{mem, net::IpAddr};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header, request::Parts, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header, request::Parts, uri::PathAndQuery};
 use ipnet::IpNet;
 use pingora::{Error, ErrorType, Result, http::RequestHeader};
 
@@ -169,6 +169,19 @@ pub(super) fn drop_nominations(request: &mut RequestHeader) -> Result<()> {
         values.iter().flat_map(|list| list.split(',')).filter(|name| !ours(name)).map(str::trim).collect();
     let rest = rest.join(", ");
     request.insert_header(header::CONNECTION, rest)
+}
+
+/// Makes heads with a body and without one alike between HTTP/2 and HTTP/2, where pingora takes `TE` and `Trailer` from the
+/// former alone. `TE` says `trailers` or nothing there (RFC 9113 section 8.2.2), and every gRPC call has it.
+pub(super) fn settle_trailers(request: &mut RequestHeader, asked: &RequestHeader) -> Result<()> {
+    if asked.version != Version::HTTP_2 || request.version != Version::HTTP_2 {
+        return Ok(());
+    }
+    request.remove_header(&header::TRAILER);
+    match asked.headers.get(header::TE) {
+        Some(te) => request.insert_header(header::TE, te.clone()),
+        None => Ok(()),
+    }
 }
 
 /// Whether an address is a trusted proxy's.

@@ -215,8 +215,9 @@ impl Doorman {
     /// How long the two sides of an exchange with a body are waited for.
     fn waits(&self, request: &RequestHeader, exchange: &Exchange, route: &Route) -> Waits {
         let tunables = self.0.tunables();
-        let content_type = request.headers.get(header::CONTENT_TYPE);
-        let is_grpc = content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+        let connection = exchange.connection.as_deref();
+        // A field alone exempts nobody: a gRPC call is HTTP/2 on both sides.
+        let is_grpc = request.version == Version::HTTP_2 && forward::is_grpc(&request.headers, connection);
         Waits {
             body_timeout: tunables.body_timeout,
             // Its messages come when there is something to say.
@@ -333,7 +334,6 @@ impl Exchange {
     }
 }
 
-/// Whether the other side broke off.
 /// Whether a request may reach a server twice: by its own method (RFC 9110 section 9.2.2), and by each that its fields ask
 /// the server to take it for.
 pub(super) fn is_idempotent(request: &RequestHeader) -> bool {
@@ -341,6 +341,7 @@ pub(super) fn is_idempotent(request: &RequestHeader) -> bool {
     request.method.is_idempotent() && method_overrides(&request.headers).all(asked)
 }
 
+/// Whether the other side broke off.
 fn is_broken(error: &Error) -> bool {
     matches!(
         error.etype(),

@@ -105,7 +105,8 @@ impl Errand<'_> {
     async fn serve(&mut self, head: RequestHeader, lifeline: &Lifeline<Exchange>) -> Option<Carried> {
         if let Verdict::Forward(permitted) = &self.exchange.verdict {
             let total = self.route.pool.settings.timeouts.total;
-            lifeline.watch(permitted.ends_with(), self.exchange.started, Some(total));
+            let certified = self.exchange.certified();
+            lifeline.watch(permitted.ends_with(), certified, self.exchange.started, Some(total));
         }
         match lifeline.guard(self.run(head)).await {
             Ok(Ok(())) => self.closing.then_some(Carried::Closing),

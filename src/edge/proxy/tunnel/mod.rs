@@ -144,7 +144,8 @@ impl Tunnel<'_> {
     /// Makes the exchange end with its token; `total` does not hold for a tunnel.
     fn watch(&self, total: Option<Duration>) {
         if let Verdict::Forward(permitted) = &self.exchange.verdict {
-            self.arrival.lifeline.watch(permitted.ends_with(), self.exchange.started, total);
+            let certified = self.arrival.connection.certified;
+            self.arrival.lifeline.watch(permitted.ends_with(), certified, self.exchange.started, total);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{future::poll_fn, net::Ipv4Addr, thread};
 
 use bytes::Bytes;
-use tokio::{net::TcpStream, runtime::Runtime};
+use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 
 use crate::support::{Config, Connection, Contract, Database, Gateway, PATIENCE, Request, Upstream, wait_until};
 
@@ -18,7 +18,7 @@ const LONG_HASH: &str = "UPDATE principals SET password_hash = '$argon2id$v=19$m
 struct Busy {
     gateway: Gateway,
     _holders: [Connection; 2],
-    _upstream: Upstream,
+    upstream: Upstream,
 }
 
 impl Busy {
@@ -28,7 +28,7 @@ impl Busy {
         let gateway = Config::standard(upstream.address).server(server).text(passwords).start();
         Database::of(&gateway).execute(LONG_HASH);
         let holders = [(); 2].map(|()| asked(&gateway, HOLDER, &Contract::Maxpoint.login_with("any")));
-        let busy = Self { gateway, _holders: holders, _upstream: upstream };
+        let busy = Self { gateway, _holders: holders, upstream };
         busy.waits(1);
         busy
     }
@@ -62,6 +62,16 @@ fn login(name: &str) -> Request {
     Contract::Sws.login_as(name, "wrong")
 }
 
+/// A POST on a stream of its own, whose body comes later.
+async fn posted(
+    sender: &mut h2::client::SendRequest<Bytes>,
+    path: &str,
+) -> (h2::client::ResponseFuture, h2::SendStream<Bytes>) {
+    poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+    let head = http::Request::post(format!("http://a.test{path}")).header("content-type", "application/json");
+    sender.send_request(head.body(()).unwrap(), false).unwrap()
+}
+
 #[test]
 fn a_client_that_left_is_never_hashed_for() {
     let busy = Busy::start("");
@@ -92,13 +102,10 @@ fn a_stream_that_was_reset_is_never_hashed_for() {
         let driving = tokio::spawn(connection);
         let mut streams = vec![];
         for at in 0..3 {
-            poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
-            let uri = format!("http://a.test{}", Contract::Sws.endpoint());
-            let head = http::Request::post(uri).header("content-type", "application/json").body(()).unwrap();
-            let (response, mut body) = sender.send_request(head, false).unwrap();
+            let mut stream = posted(&mut sender, Contract::Sws.endpoint()).await;
             let text = format!(r#"{{"username":"{at}","password":"wrong"}}"#);
-            body.send_data(Bytes::from(text), true).unwrap();
-            streams.push((response, body));
+            stream.1.send_data(Bytes::from(text), true).unwrap();
+            streams.push(stream);
         }
         busy.waits(4);
         streams.pop().unwrap().1.send_reset(h2::Reason::CANCEL);
@@ -108,6 +115,28 @@ fn a_stream_that_was_reset_is_never_hashed_for() {
         busy.waits(1);
     });
     busy.hashed_nothing();
+}
+
+#[test]
+fn a_login_that_waits_holds_up_no_other_stream_of_its_connection() {
+    let busy = Busy::start("");
+    Runtime::new().unwrap().block_on(async {
+        let stream = TcpStream::connect(busy.gateway.front).await.unwrap();
+        let (mut sender, connection) = h2::client::handshake(stream).await.unwrap();
+        let driving = tokio::spawn(connection);
+        let (uploaded, mut upload) = posted(&mut sender, "/public").await;
+        upload.send_data(Bytes::from_static(b"begun"), false).unwrap();
+        let (_login, mut body) = posted(&mut sender, Contract::Sws.endpoint()).await;
+        body.send_data(Bytes::from_static(br#"{"username":"x","password":"wrong"}"#), true).unwrap();
+        busy.waits(2);
+        // More than a watched connection of HTTP/1 keeps.
+        upload.send_data(Bytes::from(vec![b'x'; 64 << 10]), true).unwrap();
+        let answer = timeout(PATIENCE, uploaded).await.unwrap();
+        assert_eq!(answer.unwrap().status().as_u16(), 200);
+        busy.waits(2);
+        driving.abort();
+    });
+    assert_eq!(busy.upstream.received().body_bytes, (64 << 10) + 5);
 }
 
 #[test]

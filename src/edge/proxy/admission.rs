@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, header};
 use pingora::{Result, http::RequestHeader, proxy::Session};
 
 use super::{
-    connection::Connection,
+    connection::{Connection, Protocol},
     doorman::Doorman,
     exchange::{Arrival, Exchange, Forward, Permission, RequestLine, Verdict},
     forward, local,
@@ -33,7 +33,7 @@ impl Doorman {
             self.deny(session, exchange, Denial::of(reason)).await?;
             return Ok(true);
         }
-        let several = self.may_have_several(session.is_http2(), exchange.client, exchange.connection.as_deref());
+        let several = self.may_have_several(exchange.client, exchange.connection.as_deref());
         if let Some(client) = exchange.client.filter(|_| several) {
             exchange.request_place = self.0.enter_request(client);
             if exchange.request_place.is_none() {
@@ -95,7 +95,7 @@ impl Doorman {
         let started = self.0.means.clock.instant();
         let client = self.client_of(head, &arrival.connection);
         let mut request_place = None;
-        if self.may_have_several(false, Some(client), Some(&arrival.connection)) {
+        if self.may_have_several(Some(client), Some(&arrival.connection)) {
             request_place = self.0.enter_request(client);
             if request_place.is_none() {
                 arrival.decided = Some((started, Err(Denial::of(Reason::TooManyRequests))));
@@ -121,7 +121,8 @@ impl Doorman {
 
     /// Whether the client of a request may have others in flight: a connection of HTTP/1 has one at a time, and so many
     /// connections as it may. A proxy that names nobody has everybody's.
-    fn may_have_several(&self, is_http2: bool, client: Option<IpAddr>, connection: Option<&Connection>) -> bool {
+    fn may_have_several(&self, client: Option<IpAddr>, connection: Option<&Connection>) -> bool {
+        let is_http2 = connection.is_some_and(|connection| connection.protocol == Protocol::Http2);
         let peer = connection.map(|connection| forward::canonical(connection.peer.ip()));
         let trusted = |address: IpAddr| self.0.tunables().trusted_proxies.iter().any(|net| net.contains(&address));
         (is_http2 || client != peer) && !client.is_some_and(trusted)

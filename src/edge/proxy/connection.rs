@@ -16,13 +16,15 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     /// How the client speaks with us.
     pub(super) scheme: Scheme,
+    /// The version of HTTP that it speaks. pingora's own answer says «no» of HTTP/2 streams with a body: see `upload`.
+    pub(super) protocol: Protocol,
     /// What upstreams are told of the client's certificate, where it showed one that was verified.
     pub(super) client_certificate: Option<HeaderValue>,
-    /// When that certificate is good: no request is taken outside of it.
-    certified: Validity,
+    /// When that certificate is good: outside of it no request is taken, and what is in flight ends.
+    pub(super) certified: Validity,
     /// What upstreams are told of the other end: its address.
     pub(super) forwarded_for: HeaderValue,
-    /// Whether the client is only watched for now; over HTTP/1.
+    /// Whether the client is only watched for now. Over HTTP/1 alone: a connection of HTTP/2 is read for all its streams.
     pub(super) watch: Watch,
     /// `Forwarded` for the host that was asked for first: most connections ask for one. Both are copies, because a value
     /// of a head keeps all of the head.
@@ -30,15 +32,15 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(peer: SocketAddr, scheme: Scheme, client_certificate: Option<HeaderValue>, watch: Watch) -> Self {
+    pub(super) fn new(peer: SocketAddr, scheme: Scheme, protocol: Protocol, watch: Watch) -> Self {
         let forwarded_for = text(&peer.ip().to_canonical().to_string());
-        let certified = Validity::ALWAYS;
-        Self { peer, scheme, client_certificate, certified, forwarded_for, watch, forwarded: OnceLock::new() }
+        let (client_certificate, certified) = (None, Validity::ALWAYS);
+        Self { peer, scheme, protocol, client_certificate, certified, forwarded_for, watch, forwarded: OnceLock::new() }
     }
 
-    /// The same of a client whose certificate is good then.
-    pub(super) fn certified(self, certified: Validity) -> Self {
-        Self { certified, ..self }
+    /// The same of a client whose certificate is good then; upstreams are told this of it.
+    pub(super) fn certified(self, certified: Validity, client_certificate: Option<HeaderValue>) -> Self {
+        Self { client_certificate, certified, ..self }
     }
 
     /// Whether what the client proved when it connected still holds.

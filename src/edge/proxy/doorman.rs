@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::{
     exchange::{Arrival, Exchange},
+    forward,
     settings::IDLE_UPSTREAM_CONNECTIONS,
     shared::Shared,
     stream::STREAM,
@@ -108,10 +109,11 @@ impl ProxyHttp for Doorman {
 
     async fn upstream_request_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        forward::settle_trailers(request, session.req_header())?;
         self.hand_over(request, exchange)
     }
 

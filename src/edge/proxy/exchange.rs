@@ -9,7 +9,7 @@ use std::{
 use http::{HeaderValue, Method, Uri, header};
 use pingora::http::RequestHeader;
 
-use super::{connection::Connection, limits::RequestPlace, live::Lifeline, upload::Progress};
+use super::{connection::Connection, limits::RequestPlace, live::Lifeline, tls::Validity, upload::Progress};
 use crate::{
     decision::{Awaiting, Denial, Endpoint, Preflight, Proof, Route, Target},
     domain::{Reason, id::write_hex, random},
@@ -204,11 +204,16 @@ impl Exchange {
         }
     }
 
-    /// Makes it end with its token, and after `total`.
+    /// Makes it end with its token and its client's certificate, and after `total`.
     pub(super) fn watch(&self, total: Option<Duration>) {
         if let (Some(lifeline), Verdict::Forward(forward)) = (&self.lifeline, &self.verdict) {
-            lifeline.watch(forward.ends_with(), self.started, total);
+            lifeline.watch(forward.ends_with(), self.certified(), self.started, total);
         }
+    }
+
+    /// When its client's certificate is good.
+    pub(super) fn certified(&self) -> Validity {
+        self.connection.as_ref().map_or(Validity::ALWAYS, |connection| connection.certified)
     }
 
     /// Whom the token spoke for, let through or not.

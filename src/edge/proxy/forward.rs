@@ -4,12 +4,12 @@
 use std::{mem, net::IpAddr};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header, request::Parts, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header, request::Parts, uri::PathAndQuery};
 use ipnet::IpNet;
 use pingora::{Error, ErrorType, Result, http::RequestHeader};
 
 use super::{
-    connection::{Connection, Scheme},
+    connection::{Connection, Protocol, Scheme},
     exchange::RequestId,
     trusted::{
         Believed, TRACEPARENT, TRACESTATE, TrustedHeader, TrustedHeaders, X_FORWARDED_FOR, X_FORWARDED_HOST,
@@ -171,6 +171,25 @@ pub(super) fn drop_nominations(request: &mut RequestHeader) -> Result<()> {
     request.insert_header(header::CONNECTION, rest)
 }
 
+/// Makes heads with a body and without one alike between HTTP/2 and HTTP/2, where pingora takes `TE` and `Trailer` from the
+/// former alone. `TE` says `trailers` or nothing there (RFC 9113 section 8.2.2), and every gRPC call has it.
+pub(super) fn settle_trailers(request: &mut RequestHeader, asked: &RequestHeader) -> Result<()> {
+    if asked.version != Version::HTTP_2 || request.version != Version::HTTP_2 {
+        return Ok(());
+    }
+    request.remove_header(&header::TRAILER);
+    match asked.headers.get(header::TE) {
+        Some(te) => request.insert_header(header::TE, te.clone()),
+        None => Ok(()),
+    }
+}
+
+/// Whether a request is a gRPC call as clients send them: over HTTP/2.
+pub(super) fn is_grpc(headers: &HeaderMap, connection: Option<&Connection>) -> bool {
+    let is_http2 = connection.is_some_and(|connection| connection.protocol == Protocol::Http2);
+    is_http2 && grpc::content_type(headers).is_some()
+}
+
 /// Whether an address is a trusted proxy's.
 pub(super) fn is_trusted(address: IpAddr, trusted_proxies: &[IpNet]) -> bool {
     trusted_proxies.iter().any(|net| net.contains(&canonical(address)))
@@ -214,7 +233,7 @@ pub(super) fn canonical(address: IpAddr) -> IpAddr {
 /// those that are said to proxies: the gateway is one. Gives what was dropped and counts.
 fn scrub(headers: &mut HeaderMap, terms: &Terms<'_>) -> Vec<Dropped> {
     // gRPC's metadata has such names.
-    let passes = terms.odd_names == OddNames::Pass || grpc::content_type(headers).is_some();
+    let passes = terms.odd_names == OddNames::Pass || is_grpc(headers, terms.connection);
     let odd_names = if passes { OddNames::Pass } else { OddNames::Drop };
     let judged = |name: &HeaderName| Some((name.clone(), terms.route.meant_names.judge(name.as_str(), odd_names)?));
     let goes: Vec<_> = headers.keys().filter_map(judged).collect();

@@ -89,12 +89,7 @@ pub(super) async fn serve_connection(
                 continue;
             }
             () = flood.began() => break,
-            Some(_) = streams.join_next() => {
-                let idle = if stopping { STOPPING_IDLE } else { shared.tunables().keepalive_timeout };
-                idle_until = Instant::now() + idle;
-                continue;
-            }
-            accepted = HttpSession::from_h2_conn(&mut frames, Arc::clone(&digest)) => accepted,
+            // Before what comes next: a client that goes on asking keeps no connection that is over.
             () = sleep_until(idle_until), if streams.is_empty() => {
                 if stopping {
                     break;
@@ -105,15 +100,22 @@ pub(super) async fn serve_connection(
                 idle_until = Instant::now() + STOPPING_IDLE;
                 continue;
             }
+            Some(_) = streams.join_next() => {
+                let idle = if stopping { STOPPING_IDLE } else { shared.tunables().keepalive_timeout };
+                idle_until = Instant::now() + idle;
+                continue;
+            }
+            accepted = HttpSession::from_h2_conn(&mut frames, Arc::clone(&digest)) => accepted,
         };
         match accepted {
-            // Its certificate is over. What is in work goes on; the client connects again for what it asks now.
-            Ok(Some(H2Accept::Session(_))) if !connection.stands(&*shared.means.clock) => {
+            // Its certificate is over: the client connects again for what it asks now.
+            Ok(Some(H2Accept::Session(mut session))) if !connection.stands(&*shared.means.clock) => {
+                session.shutdown_with_reason(h2::Reason::REFUSED_STREAM);
                 if !stopping {
                     frames.graceful_shutdown();
                     stopping = true;
+                    idle_until = Instant::now() + STOPPING_IDLE;
                 }
-                idle_until = Instant::now() + STOPPING_IDLE;
             }
             Ok(Some(H2Accept::Session(session))) if streams.len() < in_work_max => {
                 let (connection, proxy) = (Arc::clone(connection), Arc::clone(proxy));

@@ -87,7 +87,8 @@ pub(super) struct Head {
     pub(super) bytes: BytesMut,
     /// Whether it has an `Upgrade` header.
     pub(super) upgrade: bool,
-    /// Whether it is all of a request that may be repeated, in HTTP/1.1, and says nothing of its connection or of a body.
+    /// Whether it is all of a request whose method may be repeated, in HTTP/1.1, and says nothing of its connection or of a
+    /// body.
     pub(super) plain: bool,
     /// Whether it says how its body is framed; without that it has none (RFC 9112 section 6.3).
     pub(super) has_body: bool,

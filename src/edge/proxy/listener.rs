@@ -196,7 +196,7 @@ impl Front {
         let watch = Watch::default();
         let Some(terminator) = &door.tls else {
             let (stream, protocol) = preface::listen(stream, watch.clone()).await?;
-            let connection = Connection::new(client, Scheme::Http, None, watch);
+            let connection = Connection::new(client, Scheme::Http, protocol, watch);
             return Some(Arrived { stream, protocol, connection: Arc::new(connection) });
         };
         let (stream, certified) = match terminator.accept(stream).await {
@@ -214,7 +214,8 @@ impl Front {
             Some(None) => return None,
             told => told.flatten(),
         };
-        let connection = Connection::new(client, Scheme::Https, client_certificate, watch.clone()).certified(certified);
+        let connection = Connection::new(client, Scheme::Https, protocol, watch.clone());
+        let connection = connection.certified(certified, client_certificate);
         Some(Arrived { stream: wire::over_tls(stream, watch), protocol, connection: Arc::new(connection) })
     }
 }

@@ -1,6 +1,6 @@
 //! What is in flight ends when its token does: a sweeper looks at every exchange that was let through
-//! and ends those whose token expired or was revoked, and those that had all of their time. It does
-//! not matter whether bytes move.
+//! and ends those whose token expired or was revoked, those whose client's certificate is over, and
+//! those that had all of their time. It does not matter whether bytes move.
 //!
 //! A connection (a stream, where one carries many) has one [`Lifeline`] for all of its exchanges. An
 //! exchange that nobody ends pays for it with two uncontended locks and no allocation.
@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::tls::Validity;
 use crate::{
     decision::View,
     domain::{Reason, Timestamp},
@@ -66,6 +67,7 @@ struct State<L> {
 #[derive(Debug)]
 struct Watch {
     identity: Option<Arc<Verified>>,
+    certified: Validity,
     ends_at: Option<Instant>,
 }
 
@@ -113,10 +115,17 @@ impl<L> Drop for Registered<'_, L> {
 }
 
 impl<L> Lifeline<L> {
-    /// From now on an exchange is in flight that ends with `identity`'s token, or `total` after it `started`.
-    pub(super) fn watch(&self, identity: Option<&Arc<Verified>>, started: Instant, total: Option<Duration>) {
+    /// From now on an exchange is in flight that ends with `identity`'s token, outside of the time in which its client is
+    /// `certified`, or `total` after it `started`.
+    pub(super) fn watch(
+        &self,
+        identity: Option<&Arc<Verified>>,
+        certified: Validity,
+        started: Instant,
+        total: Option<Duration>,
+    ) {
         let ends_at = total.and_then(|total| started.checked_add(total)?.checked_add(TOTAL_GRACE));
-        let watch = Watch { identity: identity.cloned(), ends_at };
+        let watch = Watch { identity: identity.cloned(), certified, ends_at };
         lock(&self.state).watch = Some(watch);
         self.watched.store(true, Ordering::Relaxed);
     }
@@ -138,6 +147,7 @@ impl<L> Lifeline<L> {
         let Some(watch) = &state.watch else { return };
         let standing = watch.identity.as_deref().map_or(Ok(()), |identity| view.check_standing(identity, now));
         let verdict = match standing {
+            Ok(()) if !watch.certified.contains(now) => Err(Reason::Expired),
             Ok(()) if watch.ends_at.is_some_and(|end| instant >= end) => Err(Reason::UpstreamTimeout),
             verdict => verdict,
         };
@@ -240,7 +250,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_over_by_itself_is_not_ended() {
         let lifeline = Lifeline::<()>::default();
-        lifeline.watch(None, tokio::time::Instant::now().into_std(), None);
+        lifeline.watch(None, Validity::ALWAYS, tokio::time::Instant::now().into_std(), None);
         assert_eq!(lifeline.guard(async { 1 }).await.ok(), Some(1));
         assert!(!lifeline.watched.load(Ordering::Relaxed));
         assert!(lock(&lifeline.state).watch.is_none());
@@ -250,7 +260,7 @@ mod tests {
     #[tokio::test]
     async fn who_was_ended_while_he_came_to_his_own_end_takes_nothing_more() {
         let lifeline = Lifeline::<()>::default();
-        lifeline.watch(None, tokio::time::Instant::now().into_std(), None);
+        lifeline.watch(None, Validity::ALWAYS, tokio::time::Instant::now().into_std(), None);
         let exchange = async { lifeline.end(&mut lock(&lifeline.state), Reason::Expired) };
         assert_eq!(lifeline.guard(exchange).await.ok(), Some(()));
         assert!(lifeline.has_ended());

@@ -8,7 +8,10 @@ use pingora::{Result, http::ResponseHeader, proxy::Session};
 use tokio::time::timeout;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{connection::Connection, message};
+use super::{
+    connection::{Connection, Protocol},
+    message,
+};
 use crate::{
     domain::{Reason, secret::SecretBytes},
     edge::respond,
@@ -156,7 +159,7 @@ async fn linger(session: &mut Session) {
 /// Ends when a client whose body was read leaves before its answer: its connection ends, or its stream is reset.
 pub(super) async fn client_left(session: &mut Session, connection: Option<&Connection>) {
     // The streams of an HTTP/2 connection tell of resets; what comes on it must be read on for the others.
-    let watched = connection.filter(|_| !session.is_http2());
+    let watched = connection.filter(|connection| connection.protocol == Protocol::Http1);
     let _watching = watched.map(|connection| connection.watch.begin());
     // Whatever it says, it is over: with its body read, nothing else is waited for.
     let _ = session.as_downstream_mut().read_body_or_idle(true).await;

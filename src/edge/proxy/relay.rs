@@ -3,7 +3,7 @@
 
 use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
-use http::{Method, StatusCode, Version, header};
+use http::{HeaderValue, Method, StatusCode, Version, header};
 use pingora::{
     Error, ErrorSource, ErrorType, Result, RetryType,
     http::{RequestHeader, ResponseHeader},
@@ -24,7 +24,7 @@ use crate::{
     decision::{Denial, Route},
     domain::{Reason, Subject},
     edge::respond,
-    rules::limit::ClientKey,
+    rules::{limit::ClientKey, rewrite::method_overrides},
     state::upstream::{Failure, HashBy, Pair, Server, Transport, hash_of},
 };
 
@@ -120,7 +120,7 @@ impl Doorman {
             return;
         }
         let downstream = session.as_ref();
-        let repeatable = downstream.req_header().method.is_idempotent() && !downstream.retry_buffer_truncated();
+        let repeatable = is_idempotent(downstream.req_header()) && !downstream.retry_buffer_truncated();
         let unanswered = downstream.response_written().is_none();
         if broke_off_within_head(error) {
             exchange.answering = true;
@@ -215,8 +215,9 @@ impl Doorman {
     /// How long the two sides of an exchange with a body are waited for.
     fn waits(&self, request: &RequestHeader, exchange: &Exchange, route: &Route) -> Waits {
         let tunables = self.0.tunables();
-        let content_type = request.headers.get(header::CONTENT_TYPE);
-        let is_grpc = content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+        let connection = exchange.connection.as_deref();
+        // A field alone exempts nobody: a gRPC call is HTTP/2 on both sides.
+        let is_grpc = request.version == Version::HTTP_2 && forward::is_grpc(&request.headers, connection);
         Waits {
             body_timeout: tunables.body_timeout,
             // Its messages come when there is something to say.
@@ -331,6 +332,13 @@ impl Exchange {
         );
         reason
     }
+}
+
+/// Whether a request may reach a server twice: by its own method (RFC 9110 section 9.2.2), and by each that its fields ask
+/// the server to take it for.
+pub(super) fn is_idempotent(request: &RequestHeader) -> bool {
+    let asked = |value: &HeaderValue| Method::from_bytes(value.as_bytes()).is_ok_and(|method| method.is_idempotent());
+    request.method.is_idempotent() && method_overrides(&request.headers).all(asked)
 }
 
 /// Whether the other side broke off.

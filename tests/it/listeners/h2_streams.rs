@@ -9,7 +9,9 @@ use serde_json::json;
 use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 
 use super::h2::{Sender, with_client};
-use crate::support::{BESIDE, Config, Contract, Gateway, PATIENCE, RawUpstream, wait_until_async};
+use crate::support::{
+    BESIDE, Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, get, wait_until, wait_until_async,
+};
 
 fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> Request<()> {
     let mut request = Request::builder().method(method).uri(format!("http://a.test{path}")).body(()).unwrap();
@@ -56,6 +58,32 @@ fn cookies_that_come_one_by_one_go_out_in_one_line() {
 }
 
 #[test]
+fn a_host_other_than_the_authority_is_refused_with_a_body_and_without() {
+    let (gateway, upstream) = Gateway::with_upstream();
+    with_client(&gateway, async |mut sender| {
+        for (host, expected) in [("a.test", 200), ("A.Test", 400), ("a.test:1", 400), ("a.test.", 400), ("b.test", 400)]
+        {
+            for method in ["GET", "POST"] {
+                let request = request(method, "/public", &[("host", host)]);
+                let answered = if method == "GET" {
+                    poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+                    sender.send_request(request, true).unwrap().0.await.unwrap().status().as_u16()
+                } else {
+                    status(&mut sender, request, "body").await
+                };
+                assert_eq!(answered, expected, "{method} {host}");
+                if expected == 200 {
+                    let received = upstream.received();
+                    let told = (received.all("host"), received.header("x-forwarded-host"));
+                    assert_eq!(told, (vec!["a.test"], Some("a.test")), "{method} {host}");
+                }
+            }
+        }
+        upstream.received_nothing();
+    });
+}
+
+#[test]
 fn a_stream_is_reset_with_its_token_in_every_phase_and_its_connection_goes_on() {
     let upstream = RawUpstream::start(|stream| {
         assert!(stream.read());
@@ -93,6 +121,28 @@ fn a_stream_is_reset_with_its_token_in_every_phase_and_its_connection_goes_on() 
     }
     let metrics = gateway.ask("/metrics").text();
     assert!(metrics.contains("portero_connections{state=\"active\"} 0"), "{metrics}");
+}
+
+#[test]
+fn a_request_whose_body_does_not_end_is_one_in_flight() {
+    let upstream = RawUpstream::start(|stream| while stream.read() {});
+    let gateway = Config::standard(upstream.address).server("requests_per_address = 3").start_bare();
+    with_client(&gateway, async |mut sender| {
+        let mut open = vec![];
+        for _ in 0..3 {
+            poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+            let (response, mut body) = sender.send_request(request("POST", "/public", &[]), false).unwrap();
+            body.send_data(Bytes::from_static(b"drip"), false).unwrap();
+            open.push((response, body));
+        }
+        let arrived = async || upstream.bytes().matches("POST /public").count() == 3;
+        wait_until_async("they are at the service", PATIENCE, arrived).await;
+        assert_eq!(status(&mut sender, request("POST", "/public", &[]), "").await, 429);
+        assert_eq!(status(&mut sender, request("GET", "/public", &[]), "").await, 429);
+    });
+    let mut other = Connection::open_from(std::net::Ipv4Addr::new(127, 0, 0, 2), gateway.front);
+    other.write(get("/public").bytes()).unwrap();
+    wait_until("another client is served", PATIENCE, || upstream.bytes().contains("GET /public"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What comes before the first request: TLS, the PROXY protocol, HTTP/2, and how many connections there may be.
 
 mod curl;
+mod expiry;
 mod h2;
 mod h2_streams;
 mod limits;

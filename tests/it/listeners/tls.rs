@@ -20,7 +20,7 @@ use super::curl::Curl;
 use crate::support::{Authority, Config, Connection, Contract, Folder, Gateway, PATIENCE, Upstream, get, wait_until};
 
 /// A config with a TLS listener for these tables of `tls`, and `more` of the listener's keys.
-fn config(upstream: &Upstream, certificates: &[&str], more: &str) -> Config {
+pub(super) fn config(upstream: &Upstream, certificates: &[&str], more: &str) -> Config {
     let table = |entry: &&str| {
         let (name, more) = entry.split_once(' ').unwrap_or((entry, ""));
         format!("{{ certificate = \"{name}.pem\", key = \"{name}.key\"{more} }}")
@@ -30,7 +30,7 @@ fn config(upstream: &Upstream, certificates: &[&str], more: &str) -> Config {
     Config::standard(upstream.address).server(&listen)
 }
 
-fn start(config: &Config, authority: &Authority, issued: &[(&str, &[&str])]) -> Gateway {
+pub(super) fn start(config: &Config, authority: &Authority, issued: &[(&str, &[&str])]) -> Gateway {
     let folder = Folder::new();
     for (name, hosts) in issued {
         authority.issue_to(&folder, name, name, hosts);
@@ -61,10 +61,11 @@ fn login(gateway: &Gateway) -> String {
     json["access_token"].as_str().unwrap().to_owned()
 }
 
-struct Secured(StreamOwned<ClientConnection, TcpStream>);
+/// A connection through TLS.
+pub(super) struct Secured(pub(super) StreamOwned<ClientConnection, TcpStream>);
 
 impl Secured {
-    fn open(gateway: &Gateway, client: &Arc<ClientConfig>, name: &str) -> Self {
+    pub(super) fn open(gateway: &Gateway, client: &Arc<ClientConfig>, name: &str) -> Self {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let stream = TcpStream::connect(gateway.front).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -229,7 +230,7 @@ fn a_balancer_speaks_first_and_tls_follows() {
 }
 
 /// A client that keeps tickets and shows a certificate.
-fn client_showing(
+pub(super) fn client_showing(
     gateway: &Gateway,
     name: &str,
     version: &'static rustls::SupportedProtocolVersion,

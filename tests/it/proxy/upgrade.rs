@@ -42,6 +42,23 @@ fn a_web_socket_needs_a_token_from_a_source_of_its_route() {
 }
 
 #[test]
+fn behind_a_trusted_proxy_each_client_has_so_many_and_no_more() {
+    let service = WebSocketService::start();
+    let limits = "requests_per_address = 2\ntrusted_proxies = [\"127.0.0.1\"]";
+    let gateway = Config::standard(service.address).server(limits).start_bare();
+    let open = |client: &str| WebSocket::open(gateway.front, "/public", &[("X-Forwarded-For", client)]);
+    let mut first = open("203.0.113.1").unwrap();
+    let _second = open("203.0.113.1").unwrap();
+    assert_eq!(open("203.0.113.1").unwrap_err(), 429);
+    assert_eq!(gateway.send(&get("/public").header("X-Forwarded-For", "203.0.113.1")).status, 429);
+    let _other = open("203.0.113.2").unwrap();
+    first.send("still there");
+    assert_eq!(first.receive().to_text().unwrap(), "still there");
+    drop(first);
+    wait_until("its place is free", PATIENCE, || open("203.0.113.1").is_ok());
+}
+
+#[test]
 fn it_is_told_when_its_token_is_revoked_whether_idle_or_busy() {
     let service = WebSocketService::start();
     let gateway = Config::standard(service.address).start();

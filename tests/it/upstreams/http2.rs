@@ -1,6 +1,7 @@
 //! HTTP/2 with an upstream, frame by frame: trailers, streams that are refused, connections that go away.
 
 use std::{
+    future::poll_fn,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
@@ -11,10 +12,13 @@ use std::{
 use bytes::Bytes;
 use h2::{Reason, RecvStream, server::SendResponse};
 use http::{HeaderMap, Request as Head, Response};
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::timeout,
+};
 
 use super::{pool, start};
-use crate::support::{Connection, Request, get};
+use crate::support::{Connection, PATIENCE, Request, get};
 
 /// A server of HTTP/2 in clear that counts connections and requests.
 struct Server {
@@ -84,6 +88,63 @@ fn requests_share_a_connection_and_trailers_break_nothing() {
         assert_eq!(connection.send(&get("/")).text(), "streamed");
     }
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}
+
+/// Answers with the request's head, a line each, in an order of their own and without what is new with each.
+fn tell_head(request: &Head<RecvStream>, mut respond: SendResponse<Bytes>) -> End {
+    let new = ["x-request-id", "traceparent"];
+    let fields = request.headers().iter().filter(|(name, _)| !new.contains(&name.as_str()));
+    let mut lines: Vec<_> = fields.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    lines.sort_unstable();
+    lines.insert(0, request.uri().to_string());
+    let mut body = respond.send_response(Response::new(()), false).unwrap();
+    body.send_data(Bytes::from(lines.join("\n")), true).unwrap();
+    End::Stays
+}
+
+/// What a client of HTTP/2 reads.
+async fn answer_to(sender: &mut h2::client::SendRequest<Bytes>, request: Head<()>, body: bool) -> String {
+    poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+    let (response, mut out) = sender.send_request(request, !body).unwrap();
+    if body {
+        out.send_data(Bytes::from_static(b"body"), true).unwrap();
+    }
+    let mut incoming = response.await.unwrap().into_body();
+    let mut text = vec![];
+    while let Some(data) = incoming.data().await {
+        text.extend_from_slice(&data.unwrap());
+    }
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn a_request_with_a_body_has_the_same_head_as_one_without() {
+    let server = Server::start(|_, request, respond| tell_head(&request, respond));
+    let gateway = start(&pool(&[server.address], HTTP_2));
+    Runtime::new().unwrap().block_on(async {
+        let stream = tokio::net::TcpStream::connect(gateway.front).await.unwrap();
+        let (mut sender, connection) = h2::client::handshake(stream).await.unwrap();
+        let driving = tokio::spawn(connection);
+        for fields in [
+            &[][..],
+            &[("te", "trailers")],
+            &[("trailer", "x-sum"), ("proxy-authorization", "Basic x")],
+            &[("cookie", "a=1"), ("cookie", "b=2"), ("accept", "*/*"), ("x-own", "1"), ("x-own", "2")],
+        ] {
+            let mut heads = vec![];
+            for body in [false, true] {
+                let mut request = Head::builder().method("PUT").uri("http://a.test/path?q=1").body(()).unwrap();
+                for (name, value) in fields {
+                    request.headers_mut().append(*name, value.parse().unwrap());
+                }
+                heads.push(timeout(PATIENCE, answer_to(&mut sender, request, body)).await.unwrap());
+            }
+            assert_eq!(heads[0], heads[1], "{fields:?}");
+            assert!(heads[0].starts_with("http://a.test/path?q=1\n"), "{fields:?}: {}", heads[0]);
+            assert_eq!(heads[0].contains("te: trailers"), fields.contains(&("te", "trailers")), "{}", heads[0]);
+        }
+        driving.abort();
+    });
 }
 
 #[test]

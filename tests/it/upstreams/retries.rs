@@ -94,6 +94,35 @@ fn a_kept_connection_that_dies_is_replaced_for_a_get_and_never_for_a_post() {
 }
 
 #[test]
+fn a_request_that_is_overridden_with_another_method_is_repeated_only_where_that_may_be() {
+    // Plain, and with a field that leaves it to pingora; on a fresh connection and on a kept one.
+    for (plain, kept) in [(true, false), (true, true), (false, false), (false, true)] {
+        for (overridden, sent) in [("POST", 1), ("PATCH", 1), ("PUT", 2)] {
+            let breaks = move |stream: &mut crate::support::RawStream| {
+                stream.read();
+                if kept && stream.so_far().contains("/first") {
+                    stream.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nraw");
+                    stream.read();
+                }
+            };
+            let servers = [RawUpstream::start(breaks), RawUpstream::start(breaks)];
+            let addresses: Vec<_> = servers.iter().map(|server| server.address).take(2 - usize::from(kept)).collect();
+            let upstream = pool(&addresses, "retries = 1\neject.failures = 0");
+            let gateway = start(&upstream.route("own", "/own", "auth = \"public\"\nmethod_override = true"));
+            let request = |path| if plain { get(path) } else { get(path).header("TE", "trailers") };
+            let mut connection = Connection::open(gateway.front);
+            if kept {
+                assert_eq!(connection.send(&request("/first")).status, 200);
+            }
+            let request = request("/own/second").header("X-HTTP-Method-Override", overridden);
+            assert_eq!(connection.send(&request).status, 502, "plain {plain}, kept {kept}, {overridden}");
+            let received: usize = servers.iter().map(|server| server.bytes().matches("/second").count()).sum();
+            assert_eq!(received, sent, "plain {plain}, kept {kept}, {overridden}");
+        }
+    }
+}
+
+#[test]
 fn there_are_no_more_attempts_than_the_pool_says() {
     let breaks = |stream: &mut crate::support::RawStream| {
         stream.read();

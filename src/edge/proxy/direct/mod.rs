@@ -32,6 +32,7 @@ use super::{
     live::Lifeline,
     local,
     message::{self, answer_bytes, parse_plain_request, read_answer, request_bytes},
+    relay,
 };
 use crate::{
     decision::{Denial, Route},
@@ -104,7 +105,8 @@ impl Errand<'_> {
     async fn serve(&mut self, head: RequestHeader, lifeline: &Lifeline<Exchange>) -> Option<Carried> {
         if let Verdict::Forward(permitted) = &self.exchange.verdict {
             let total = self.route.pool.settings.timeouts.total;
-            lifeline.watch(permitted.ends_with(), self.exchange.started, Some(total));
+            let certified = self.exchange.certified();
+            lifeline.watch(permitted.ends_with(), certified, self.exchange.started, Some(total));
         }
         match lifeline.guard(self.run(head)).await {
             Ok(Ok(())) => self.closing.then_some(Carried::Closing),
@@ -148,7 +150,9 @@ impl Errand<'_> {
             Ok(false) => {}
             Err(mut error) => {
                 self.exchange.held_up = self.client.held_up();
-                self.doorman.failed_on_the_way(&mut self.exchange, &mut error, reused, !self.answered);
+                // Its method is idempotent; what it is overridden with need not be.
+                let idempotent = parse_plain_request(&self.bytes).is_some_and(|asked| relay::is_idempotent(&asked));
+                self.doorman.failed_on_the_way(&mut self.exchange, &mut error, reused, idempotent && !self.answered);
                 return Err(error);
             }
         }

@@ -144,7 +144,8 @@ impl Tunnel<'_> {
     /// Makes the exchange end with its token; `total` does not hold for a tunnel.
     fn watch(&self, total: Option<Duration>) {
         if let Verdict::Forward(permitted) = &self.exchange.verdict {
-            self.arrival.lifeline.watch(permitted.ends_with(), self.exchange.started, total);
+            let certified = self.arrival.connection.certified;
+            self.arrival.lifeline.watch(permitted.ends_with(), certified, self.exchange.started, total);
         }
     }
 
@@ -246,8 +247,6 @@ impl Tunnel<'_> {
         shutdown: &mut watch::Receiver<bool>,
     ) -> Entered {
         let shared = &self.doorman.0;
-        // A tunnel is no request any more: its connection is counted.
-        self.exchange.request_place = None;
         let _tunnel = shared.tunnel_begun();
         let timeouts = self.route.pool.settings.timeouts;
         let patience = pump::Patience { idle: timeouts.tunnel_idle, write: timeouts.write };

@@ -190,6 +190,10 @@ impl Keeper {
         let settings = *self.settings.borrow();
         let trusted = self.trusted.now();
         let (mut changed, mut next, mut too_many) = (false, next_retirement(records), false);
+        // A gateway of an earlier version may run beside this one. No clock has a say in it.
+        if records.iter().any(|key| key.state == KeyState::Revoked && !key.wiped) {
+            changed |= self.vault.wipe_revoked().await? > 0;
+        }
         if let Ok(now) = trusted {
             changed |= self.end_keys(records, next, now).await?;
         }

@@ -31,7 +31,7 @@ const BATCH: u32 = 10_000;
 #[derive(Debug, Default)]
 pub struct KnownAccounts {
     realms: ArcSwap<HashMap<RealmName, Arc<Known>>>,
-    /// The `seq` up to which they were read; whoever reads holds it.
+    /// The number up to which they were read; whoever reads holds it.
     seen: Mutex<i64>,
 }
 
@@ -143,7 +143,8 @@ struct Row {
 async fn since(store: &Store, seq: i64, limit: u32) -> Result<Vec<Row>, StoreError> {
     let statement = "\
         SELECT group_concat(concat_ws(' ', seq, hex(id), realm, hex(business), hex(name)), char(10)) \
-        FROM (SELECT * FROM principals WHERE seq > ? ORDER BY seq LIMIT ?)";
+        FROM (SELECT seq, principals.* FROM account_numbers LEFT JOIN principals ON id = account \
+              WHERE seq > ? ORDER BY seq LIMIT ?)";
     let page: Option<String> = sqlx::query_scalar(statement).bind(seq).bind(limit).fetch_one(store.pool()).await?;
     let rows = page.iter().flat_map(|page| page.lines()).map(read).collect::<Option<Vec<_>>>();
     rows.ok_or(StoreError::corrupt("an account does not have the shape it should have"))

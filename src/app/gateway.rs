@@ -108,8 +108,8 @@ impl Gateway {
         let follower = control.block_on(follower)?;
         let watch = ClockWatch::start(store.clone(), trusted.clone(), Arc::clone(&metrics));
         control.runtime.spawn(control.block_on(watch)?.run(rest_stopped.clone()));
-        let pruner = Pruner::start(store.clone(), Arc::clone(&gate), trusted.clone());
-        control.runtime.spawn(control.block_on(pruner)?.run(rest_stopped.clone()));
+        let pruner = Pruner::new(store.clone(), Arc::clone(&gate), trusted.clone());
+        control.runtime.spawn(pruner.run(rest_stopped.clone()));
         let following = control.runtime.spawn(follower.run(rest_stopped.clone()));
         control.runtime.spawn(upkeep::run(store.clone(), rest_stopped.clone()));
         let (keeping, kept) = channel(settings.keys);

@@ -11,6 +11,7 @@ use crate::{
     domain::Clock,
     observe::metrics::Metrics,
     state::{
+        clock,
         keys::{Vault, VaultError},
         revocation::log,
         store::{ChangeWatch, Store, StoreError},
@@ -146,7 +147,7 @@ impl Follower {
     }
 
     /// Brings everything not seen yet into force; answers how long the last of it had to wait.
-    async fn catch_up(&mut self) -> Result<Option<Duration>, FollowError> {
+    pub(super) async fn catch_up(&mut self) -> Result<Option<Duration>, FollowError> {
         let mut lag = None;
         loop {
             let (records, seen) = log::since(&self.reading, self.seen, BATCH).await?;
@@ -154,6 +155,10 @@ impl Follower {
             self.gate.revocations().apply(&records);
             self.seen = seen;
             lag = Some(self.clock.now().since(last.created_at));
+        }
+        // Afterwards: whoever drops a record says so at the same time.
+        if let Some(row) = clock::read(&self.reading).await? {
+            self.gate.revocations().note_pruned(row.pruned);
         }
         self.gate.accounts().follow(&self.reading).await?;
         let revision = self.vault.revision().await?;

@@ -17,7 +17,8 @@ CREATE TABLE clock (
     apart_latest   INTEGER,
     -- When an operator confirmed the civil clock, the last time.
     confirmed_at   INTEGER,
-    -- What ended before this may have been pruned with its revocations.
+    -- What ended before this may have been dropped, with its revocations: until that confirmation, and since.
+    confirmed_pruned_before INTEGER,
     pruned_before  INTEGER
 ) STRICT;
 

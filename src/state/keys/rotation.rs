@@ -147,6 +147,15 @@ impl Vault {
         Ok(true)
     }
 
+    /// Puts right what a clock that was ahead wrote down: no key was made, or began to sign, after `now`. Answers how
+    /// many it was.
+    pub async fn put_dates_right(&self, now: TrustedNow) -> Result<u64, VaultError> {
+        let statement = "UPDATE keys SET created_at = min(created_at, ?1), activated_at = min(activated_at, ?1) \
+                         WHERE created_at > ?1 OR activated_at > ?1";
+        let query = sqlx::query(statement).bind(now.civil().as_millis());
+        Ok(query.execute(self.store.pool()).await?.rows_affected())
+    }
+
     /// Revokes a key: its tokens are refused, and its material is wiped. So are those of every other key of the same
     /// material, since whoever has it can sign for them too; answers which. `None` when there is no such key; one that
     /// was revoked already stays as it is.

@@ -14,7 +14,7 @@ use super::{
     core::{Core, Making},
     notice,
     reload::{Files, Reloader},
-    warn_of, warn_of_unknown_accounts,
+    warn_of,
     watch::Watch,
 };
 use crate::{
@@ -122,7 +122,6 @@ impl Gateway {
         metrics.config_last_success_seconds.set(clock.now().as_secs_f64());
         readiness.set_loaded();
         warn_of(&config, &settings);
-        warn_of_unknown_accounts(&gate.snapshot().keys);
         serve_admin.send_replace(true);
         if borne < settings.server.connections_max {
             let hint = "raise the limit on open files (LimitNOFILE, ulimit -n), or lower server.connections_max";

@@ -134,7 +134,8 @@ async fn keys_that_were_imported_before_take_unknown_accounts_as_they_did() {
 
     let realm: RealmName = "r".parse().unwrap();
     let accounts = KnownAccounts::default();
-    accounts.keep(vault.store(), &[realm.clone()].into()).await.unwrap();
+    accounts.want([realm.clone()].into());
+    accounts.load(vault.store()).await.unwrap();
     let known = |accounts: &KnownAccounts| ids.map(|id| accounts.knows(&realm, &Subject::Account(id)));
     assert_eq!(known(&accounts), [true, true, false]);
     let third = sqlx::query(insert).bind(ids[2].uuid().into_bytes().to_vec()).bind("max");

@@ -2,7 +2,9 @@ use super::*;
 use crate::{
     domain::trusted_time::trusted,
     rules::profile::ClaimProfile,
-    state::keys::{Import, ImportError, Key, KeyState, MasterKey, MaterialBytes, Restored, UNNAMED_KEYS_MAX, Use},
+    state::keys::{
+        Import, ImportError, Key, KeyState, Keyring, MasterKey, MaterialBytes, Restored, UNNAMED_KEYS_MAX, Use,
+    },
 };
 
 const SECRET: MaterialBytes<'static> = MaterialBytes::Secret(&[7; 32]);
@@ -212,4 +214,25 @@ async fn what_does_not_open_is_revoked_all_the_same() {
     place.vault.revoke(&a, at(2)).await.unwrap().unwrap();
     assert_eq!(place.vault.load().await.unwrap().get("a").unwrap().state, KeyState::Revoked);
     place.vault.import(&import("b", Use::Verify { until: None }), at(3)).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_imported_key_that_is_to_sign_leaves_that_to_the_one_before_until_accounts_are_known() {
+    let (place, first) = Place::with_key(Algorithm::Hs256).await;
+    let vault = &place.vault;
+    let present = vault.load().await.unwrap();
+    let field = KeyId::from_text("field");
+    vault.import(&import("field", Use::Sign { retires_at: Some(at(900)) }), at(1)).await.unwrap();
+    let signs = |ring: &Keyring| ring.active(&realm()).map(|key| key.id.clone());
+    let read = vault.load().await.unwrap();
+    let waiting = read.without_unready(&present, |_| false);
+    assert_eq!((signs(&waiting), waiting.get("field").is_none()), (Some(first.clone()), true));
+    assert_eq!(signs(&read.without_unready(&waiting, |_| true)), Some(field.clone()));
+    // Where no other can sign it does: at a start, and where the one before was revoked.
+    let alone = read.without_unready(&Keyring::default(), |_| false);
+    assert_eq!(signs(&alone), Some(field.clone()));
+    assert_eq!(signs(&read.without_unready(&alone, |_| false)), Some(field.clone()), "it goes on");
+    vault.revoke(&first, at(2)).await.unwrap().unwrap();
+    let ring = vault.load().await.unwrap().without_unready(&present, |_| false);
+    assert_eq!((signs(&ring), ring.get(first.as_str()).unwrap().state), (Some(field), KeyState::Revoked));
 }

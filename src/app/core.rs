@@ -68,7 +68,7 @@ async fn open_with_keys(settings: &Settings, store: Store) -> Result<(Store, Vau
     // Nothing is left beside a store that cannot be used: no journal either.
     let failed = match Vault::open(store.clone(), &master).await {
         Ok(vault) => match vault.wipe_revoked().await {
-            Ok(()) => return Ok((store, vault)),
+            Ok(_) => return Ok((store, vault)),
             Err(error) => error,
         },
         Err(error) => error,

@@ -14,7 +14,7 @@ use super::{
     core::{Core, Making},
     notice,
     reload::{Files, Reloader},
-    warn_of, warn_of_unknown_accounts,
+    warn_of,
     watch::Watch,
 };
 use crate::{
@@ -108,8 +108,8 @@ impl Gateway {
         let follower = control.block_on(follower)?;
         let watch = ClockWatch::start(store.clone(), trusted.clone(), Arc::clone(&metrics));
         control.runtime.spawn(control.block_on(watch)?.run(rest_stopped.clone()));
-        let pruner = Pruner::start(store.clone(), Arc::clone(&gate), trusted.clone());
-        control.runtime.spawn(control.block_on(pruner)?.run(rest_stopped.clone()));
+        let pruner = Pruner::new(store.clone(), Arc::clone(&gate), trusted.clone());
+        control.runtime.spawn(pruner.run(rest_stopped.clone()));
         let following = control.runtime.spawn(follower.run(rest_stopped.clone()));
         control.runtime.spawn(upkeep::run(store.clone(), Arc::clone(&clock), rest_stopped.clone()));
         let (keeping, kept) = channel(settings.keys);
@@ -122,7 +122,6 @@ impl Gateway {
         metrics.config_last_success_seconds.set(clock.now().as_secs_f64());
         readiness.set_loaded();
         warn_of(&config, &settings);
-        warn_of_unknown_accounts(&gate.snapshot().keys);
         serve_admin.send_replace(true);
         if borne < settings.server.connections_max {
             let hint = "raise the limit on open files (LimitNOFILE, ulimit -n), or lower server.connections_max";

@@ -30,7 +30,7 @@ use crate::{
     config::{self, Report, Settings, Summary},
     decision::{FollowError, ForeignIssuerError, SnapshotError, keeper::KeeperError},
     state::{
-        keys::{Key, Keyring, VaultError},
+        keys::VaultError,
         store::{StoreError, private_file::PrivateFileError},
     },
 };
@@ -108,15 +108,6 @@ fn warn_of(config: &Path, settings: &Settings) {
     }
     for route in settings.site.shadow_routes() {
         tracing::warn!(route, meaning = SHADOW_MEANS, "a route is in shadow mode");
-    }
-}
-
-/// Says which keys let accounts in that the store does not have.
-fn warn_of_unknown_accounts(keys: &Keyring) {
-    let anybody = |key: &&Arc<Key>| key.imported.as_ref().is_some_and(|imported| imported.unknown_accounts);
-    for key in keys.own().filter(|key| key.state.verifies()).filter(anybody) {
-        let hint = "to take tokens of known accounts only: portero key restrict KID";
-        tracing::warn!(id = %key.id, realm = %key.realm, hint, "an imported key takes tokens of unknown accounts");
     }
 }
 

@@ -203,8 +203,14 @@ pub(super) async fn old_tokens_end(store: &Store, realm: &RealmName) -> Result<&
 
 /// `portero revoke key` and `portero key revoke`.
 pub(super) async fn revoke_key(steward: &Steward, kid: &str) -> Result<Output, CliError> {
-    steward.revoke_key(&KeyId::from_text(kid)).await?;
-    Ok(said(format!("key {kid} is revoked"), "key", kid))
+    let others = steward.revoke_key(&KeyId::from_text(kid)).await?;
+    let others: Vec<_> = others.iter().map(KeyId::as_str).collect();
+    if others.is_empty() {
+        return Ok(said(format!("key {kid} is revoked"), "key", kid));
+    }
+    let text = format!("key {kid} is revoked, and with it what has the same material: {}", others.join(", "));
+    let json = object([("revoked", "key".into()), ("id", kid.into()), ("same_material", others.into())]);
+    Ok(Output { text, json: Value::Object(json) })
 }
 
 fn revoked(revoked: Revoked) -> Output {

@@ -4,13 +4,14 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use thiserror::Error;
-use tokio::{sync::watch, time::MissedTickBehavior};
+use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 
 use super::snapshot::Gate;
 use crate::{
     domain::Clock,
     observe::metrics::Metrics,
     state::{
+        clock,
         keys::{Vault, VaultError},
         revocation::log,
         store::{ChangeWatch, Store, StoreError},
@@ -19,6 +20,9 @@ use crate::{
 
 /// How often the store is asked whether anything changed: a counter in shared memory, not a query.
 pub const POLL: Duration = Duration::from_millis(100);
+
+/// Between two attempts to read accounts.
+const LOAD_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Records that are read at once.
 const BATCH: u32 = 10_000;
@@ -43,6 +47,10 @@ pub struct Follower {
     watch: ChangeWatch,
     seen: i64,
     keys_revision: Vec<u8>,
+    /// The same keys, through connections that may be busy for longer than a step.
+    beside: Vault,
+    /// Reads the accounts that imported keys wait for. One task at most, which ends with this.
+    loading: JoinSet<()>,
 }
 
 impl Follower {
@@ -56,12 +64,16 @@ impl Follower {
     ) -> Result<Self, FollowError> {
         // A connection of its own: what ends tokens does not wait behind logins.
         let reading = store.apart();
-        let vault = vault.through(reading.clone());
+        let beside = vault;
+        let vault = beside.through(reading.clone());
         // Watched before it is read, so that no change falls in between.
         let watch = store.watch().await?;
-        let mut follower = Self { reading, vault, gate, clock, metrics, watch, seen: 0, keys_revision: vec![] };
+        let (keys_revision, loading) = (vec![], JoinSet::new());
+        let mut follower =
+            Self { reading, vault, gate, clock, metrics, watch, seen: 0, keys_revision, beside, loading };
         let step = follower.gate.following().begin(follower.clock.instant());
         follower.catch_up().await?;
+        follower.gate.load_accounts(&follower.beside).await?;
         follower.gate.following().complete(step);
         Ok(follower)
     }
@@ -111,7 +123,7 @@ impl Follower {
                     followed = clock.instant();
                 }
                 Err(error) => {
-                    self.gate.following().away();
+                    self.gate.following().fail(begun);
                     let text = error.to_string();
                     if said.as_ref() != Some(&text) {
                         tracing::error!(error = text, "the store cannot be followed; what is in force stays in force");
@@ -141,12 +153,16 @@ impl Follower {
     async fn step(&mut self, behind: bool) -> Result<Option<Duration>, FollowError> {
         // After a failure everything not seen is read, whatever the counter says.
         let lag = if self.watch.changed().await? || behind { self.catch_up().await? } else { None };
+        while self.loading.try_join_next().is_some() {}
+        if self.loading.is_empty() && self.gate.accounts().misses_some() {
+            self.loading.spawn(load_accounts(Arc::clone(&self.gate), self.beside.clone()));
+        }
         self.reading.recheck().await?;
         Ok(lag)
     }
 
     /// Brings everything not seen yet into force; answers how long the last of it had to wait.
-    async fn catch_up(&mut self) -> Result<Option<Duration>, FollowError> {
+    pub(super) async fn catch_up(&mut self) -> Result<Option<Duration>, FollowError> {
         let mut lag = None;
         loop {
             let (records, seen) = log::since(&self.reading, self.seen, BATCH).await?;
@@ -155,13 +171,31 @@ impl Follower {
             self.seen = seen;
             lag = Some(self.clock.now().since(last.created_at));
         }
-        self.gate.accounts().follow(&self.reading).await?;
+        // Afterwards: whoever drops a record says so at the same time.
+        if let Some(row) = clock::read(&self.reading).await? {
+            self.gate.revocations().note_pruned(row.pruned);
+        }
+        // Before accounts: whatever is wrong with those, a revoked key ends.
         let revision = self.vault.revision().await?;
         if revision != self.keys_revision {
             self.gate.refresh_keys(&self.vault).await?;
             self.keys_revision = revision;
         }
+        self.gate.accounts().follow(&self.reading).await?;
         Ok(lag)
+    }
+}
+
+/// Loads accounts until that has worked.
+async fn load_accounts(gate: Arc<Gate>, vault: Vault) {
+    let mut said: Option<String> = None;
+    while let Err(error) = gate.load_accounts(&vault).await {
+        let text = error.to_string();
+        if said.as_ref() != Some(&text) {
+            tracing::error!(error = text, "accounts cannot be read; imported keys wait for them");
+            said = Some(text);
+        }
+        tokio::time::sleep(LOAD_AGAIN_AFTER).await;
     }
 }
 

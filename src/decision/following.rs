@@ -27,6 +27,9 @@ pub const LATE_AFTER: Duration = Duration::from_millis(500);
 /// How long a request waits for a step, at most.
 pub const WAIT_MAX: Duration = Duration::from_secs(1);
 
+/// A gateway that could not follow the store for longer than this is not ready. What passes sooner is not worth a switch.
+const FAILING_MAX: Duration = Duration::from_secs(3);
+
 /// Requests that wait for an account or an epoch, at most; those beyond are refused without waiting.
 pub const WAITING_MAX: usize = 1024;
 
@@ -43,6 +46,8 @@ pub struct Following {
     base: OnceLock<Instant>,
     /// Nanoseconds after `base`, from which on memory is too old to decide by; or [`NEVER`].
     late_from: AtomicU64,
+    /// When the first step failed after which none was completed; or [`NEVER`].
+    failing_from: AtomicU64,
     begun: AtomicU64,
     completed: watch::Sender<u64>,
     waiting: Semaphore,
@@ -69,6 +74,7 @@ impl Default for Following {
         Self {
             base: OnceLock::new(),
             late_from: AtomicU64::new(NEVER),
+            failing_from: AtomicU64::new(NEVER),
             begun: AtomicU64::new(0),
             completed: watch::Sender::new(0),
             waiting: Semaphore::new(WAITING_MAX),
@@ -86,7 +92,20 @@ impl Following {
     /// What the step read is in force.
     pub fn complete(&self, step: Step) {
         self.late_from.store(self.nanos(step.began).saturating_add(nanos(LATE_AFTER)), Ordering::Release);
+        self.failing_from.store(NEVER, Ordering::Release);
         self.completed.send_replace(step.number);
+    }
+
+    /// The step failed: the store is away as far as anybody knows.
+    pub fn fail(&self, step: Step) {
+        self.failing_from.fetch_min(self.nanos(step.began), Ordering::AcqRel);
+        self.away();
+    }
+
+    /// Whether steps have failed for so long that others should serve instead.
+    #[must_use]
+    pub fn is_failing(&self, now: Instant) -> bool {
+        self.nanos(now) > self.failing_from.load(Ordering::Acquire).saturating_add(nanos(FAILING_MAX))
     }
 
     /// The store is away, or is followed no more.
@@ -216,5 +235,18 @@ mod tests {
         assert!(!following.is_late(late + Duration::from_hours(1)), "the store does not answer: it counts as away");
         following.complete(following.begin(late));
         assert!(!following.is_late(late) && following.is_late(late + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn steps_that_fail_for_a_while_are_known_until_one_is_completed() {
+        let (start, following) = (start(), Following::default());
+        assert!(!following.is_failing(start + 2 * FAILING_MAX));
+        let moment = Duration::from_millis(1);
+        following.complete(following.begin(start));
+        following.fail(following.begin(start));
+        following.fail(following.begin(start + FAILING_MAX));
+        assert!(!following.is_failing(start + FAILING_MAX) && following.is_failing(start + FAILING_MAX + moment));
+        following.complete(following.begin(start + 2 * FAILING_MAX));
+        assert!(!following.is_failing(start + 9 * FAILING_MAX));
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     domain::{KeyId, Suspended, Timestamp, TrustedNow},
     state::{
         account,
-        keys::{Fate, Import, ImportError, Key, KeyRecord, KeyState},
+        keys::{Fate, Import, ImportError, Key, KeyRecord, KeyState, Restored},
     },
 };
 
@@ -144,26 +144,35 @@ impl Steward {
 
     /// Brings a key back that retired by schedule: its tokens are taken again, until it is retired by hand.
     pub async fn restore_key(&self, id: &KeyId) -> Result<(), StewardError> {
-        if !self.vault.restore(id).await? {
-            let records = self.vault.records().await?;
-            let key = records.into_iter().find(|key| key.id == *id);
-            let key = key.ok_or_else(|| not_found("key", id.to_string(), ""))?;
-            let why = if key.state == KeyState::Retired { "and its material is wiped" } else { "and not retired" };
-            return Err(StewardError::Refused(format!("key {id} is {}, {why}", key.state.name())));
+        match self.vault.restore(id).await? {
+            Restored::Done => {}
+            Restored::Revoked(revoked) => {
+                let why = format!("the same key was revoked as {revoked}; its tokens stay refused");
+                return Err(StewardError::Refused(format!("key {id} is not restored: {why}")));
+            }
+            Restored::NotThere => {
+                let records = self.vault.records().await?;
+                let key = records.into_iter().find(|key| key.id == *id);
+                let key = key.ok_or_else(|| not_found("key", id.to_string(), ""))?;
+                let why = if key.state == KeyState::Retired { "and its material is wiped" } else { "and not retired" };
+                return Err(StewardError::Refused(format!("key {id} is {}, {why}", key.state.name())));
+            }
         }
         self.put_keys_in_force().await?;
         tracing::info!(%id, "a key was restored");
         Ok(())
     }
 
-    /// Revokes a key: all tokens that it signed. A signing key is replaced at once.
-    pub async fn revoke_key(&self, id: &KeyId) -> Result<(), StewardError> {
-        if !self.vault.revoke(id, self.clock.now()).await? {
-            return Err(not_found("key", id.to_string(), ""));
-        }
+    /// Revokes a key: all tokens that it signed. A signing key is replaced at once. Answers the other keys of the same
+    /// material, which are revoked with it.
+    pub async fn revoke_key(&self, id: &KeyId) -> Result<Vec<KeyId>, StewardError> {
+        let others = self.vault.revoke(id, self.clock.now()).await?;
+        let others = others.ok_or_else(|| not_found("key", id.to_string(), ""))?;
         self.put_keys_in_force().await?;
-        tracing::info!(%id, "a key was revoked");
-        Ok(())
+        for id in std::iter::once(id).chain(&others) {
+            tracing::info!(%id, "a key was revoked");
+        }
+        Ok(others)
     }
 
     /// The keys that have a public half and tokens that somebody may check.

@@ -23,7 +23,7 @@ use crate::{
     },
     state::{
         account::{self, Hasher, LegacyId, NewAccount, password},
-        clock::TrustedClock,
+        clock::{self, TrustedClock},
         keys::{self, KeyState, Keyring, Vault},
         refresh,
         revocation::log,
@@ -40,8 +40,11 @@ const DAY: Duration = Duration::from_hours(24);
 const SCHEDULE: schedule::Settings =
     schedule::Settings { rotate_every: None, publish_ahead: HOUR, retire_after: Duration::ZERO };
 
+/// Three years, in minutes.
+const YEARS: i64 = 3 * 365 * 24 * 60;
+
 /// How far the clock is moved, in minutes: 20 minutes, 14 hours and 3 years, back and forth.
-const MOVES: [i64; 6] = [-20, 20, -14 * 60, 14 * 60, -3 * 365 * 24 * 60, 3 * 365 * 24 * 60];
+const MOVES: [i64; 6] = [-20, 20, -14 * 60, 14 * 60, -YEARS, YEARS];
 
 /// A machine: its disk and its clocks.
 struct Machine {
@@ -58,6 +61,7 @@ struct Process {
     gate: Arc<Gate>,
     trusted: TrustedClock,
     registrar: Registrar,
+    follower: Follower,
     pruner: Pruner,
     keeper: Keeper,
     _settings: tokio::sync::watch::Sender<schedule::Settings>,
@@ -152,17 +156,17 @@ impl Machine {
         let gate = Arc::new(Gate::new(snapshot, CacheSettings::default(), ScrutinySettings::default()));
         let following =
             Follower::start(store.clone(), vault.clone(), Arc::clone(&gate), Arc::clone(&time), Arc::clone(&metrics));
-        following.await.unwrap();
-        // Nobody follows on: what is decided here waits for no step.
+        let follower = following.await.unwrap();
+        // It follows on when it is told to: what is decided here waits for no step.
         gate.following().away();
         trusted.keep(&store).await.unwrap();
-        let pruner = Pruner::start(store.clone(), Arc::clone(&gate), trusted.clone()).await.unwrap();
+        let pruner = Pruner::new(store.clone(), Arc::clone(&gate), trusted.clone());
         let (settings, kept) = tokio::sync::watch::channel(SCHEDULE);
         let keeper = Keeper::new(store.clone(), vault.clone(), Arc::clone(&gate), trusted.clone(), kept);
         let hasher = Hasher::start(account::Settings::default(), Arc::clone(&time), Arc::new(|_| {})).unwrap();
         let throttle = Throttle::new(limit::Settings::default());
         let registrar = Registrar::new(Arc::clone(&gate), store.clone(), Arc::new(hasher), throttle, time);
-        Process { store, vault, gate, trusted, registrar, pruner, keeper, _settings: settings }
+        Process { store, vault, gate, trusted, registrar, follower, pruner, keeper, _settings: settings }
     }
 
     /// Lets `time` pass in this process, as its tasks see it.
@@ -210,8 +214,9 @@ impl Machine {
         process.registrar.login(&self.apis, Login::new("ana", "1234"), &Caller::new(HOME).0).await.unwrap()
     }
 
-    async fn prepared(&self) -> (Process, Before) {
-        let mut process = self.start().await;
+    /// A first start, with two accounts.
+    async fn first_start(&self) -> Process {
+        let process = self.start().await;
         for (realm, account) in [(&self.apis, "ana"), (&self.oauth, "one")] {
             let new = NewAccount {
                 id: PrincipalId::generate(),
@@ -228,6 +233,11 @@ impl Machine {
             let hash = password::hash(&Secret::from("1234")).unwrap();
             account::insert(&process.store, &new, &hash, self.clock.now()).await.unwrap();
         }
+        process
+    }
+
+    async fn prepared(&self) -> (Process, Before) {
+        let mut process = self.first_start().await;
         let client = process
             .registrar
             .authenticate_client(&self.oauth, Login::new("one", "1234"), &Caller::new(HOME).0)
@@ -252,6 +262,7 @@ impl Process {
     /// What its tasks do once.
     async fn work(&mut self) {
         self.trusted.keep(&self.store).await.unwrap();
+        self.follower.catch_up().await.unwrap();
         self.pruner.prune().await;
         self.keeper.step().await.unwrap();
     }
@@ -263,6 +274,13 @@ impl Process {
     fn holds(&self, token: &Secret) -> bool {
         let (view, now) = (self.gate.view(), self.trusted.clock().now());
         view.open(token.expose(), None, now).is_ok_and(|opened| view.check_standing(&opened, now).is_ok())
+    }
+
+    /// An operator says that the civil clock is right.
+    async fn confirm(&mut self) {
+        clock::confirm(&self.store, self.trusted.clock().now()).await.unwrap();
+        self.work().await;
+        self.trusted.now().unwrap();
     }
 
     fn session(&self, grant: &Grant) -> SessionId {
@@ -349,5 +367,57 @@ async fn what_has_ended_goes_when_both_clocks_have_run_long_enough_and_stays_ref
         process = machine.shift(process, minutes, restarts).await;
         process.takes_nothing_back(&before, "8 days back").await;
         assert!(!process.holds(token(&before.good, TokenKind::Access)));
+    }
+}
+
+#[tokio::test]
+async fn a_first_start_with_a_clock_that_is_ahead_keeps_nobody_out() {
+    let machine = Machine::new();
+    machine.clock.step(YEARS * 60_000);
+    let mut process = machine.first_start().await;
+    process.work().await;
+    for (minutes, restarts) in [(-YEARS, false), (0, true)] {
+        process = machine.shift(process, minutes, restarts).await;
+        process.trusted.now().unwrap_err();
+        let login = machine.login(&process).await;
+        assert!(process.holds(token(&login, TokenKind::Access)), "restarts: {restarts}");
+    }
+}
+
+#[tokio::test]
+async fn people_log_in_again_when_a_clock_that_was_ahead_is_put_right_and_confirmed() {
+    let (template, before) = Box::pin(Machine::template()).await;
+    for mistaken in [true, false] {
+        let what = format!("confirmed by mistake: {mistaken}");
+        let machine = template.copy();
+        let mut process = machine.shift(machine.start().await, YEARS, false).await;
+        if mistaken {
+            process.confirm().await;
+        } else {
+            machine.pass(&mut process, DAY).await;
+            process.trusted.now().unwrap();
+        }
+        // So that nothing but what is known of revocations refuses its tokens.
+        process.steward().restore_key(&before.key).await.unwrap();
+        let ended = machine.login(&process).await;
+        process.steward().revoke_session(process.session(&ended)).await.unwrap();
+        if !mistaken {
+            machine.pass(&mut process, 9 * DAY).await;
+        }
+        machine.pass(&mut process, MINUTE).await;
+        assert_eq!(process.rows(&before).await.revocations, usize::from(mistaken), "{what}");
+
+        let passed = if mistaken { 0 } else { 10 * 24 * 60 };
+        process = machine.shift(process, -YEARS - passed, false).await;
+        process.takes_nothing_back(&before, &what).await;
+        process.confirm().await;
+        for restarts in [false, true] {
+            let login = machine.login(&process).await;
+            assert!(process.holds(token(&login, TokenKind::Access)), "{what}");
+            let first = token(&login, TokenKind::Refresh);
+            assert!(process.exchange(&before.client, first).await.is_some(), "{what}: a new line");
+            process.takes_nothing_back(&before, &what).await;
+            process = machine.shift(process, 0, restarts).await;
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::snapshot::Gate;
 use crate::{
     domain::TrustedNow,
     state::{
-        clock::{self, TrustedClock},
+        clock::TrustedClock,
         refresh,
         revocation::log,
         session,
@@ -36,13 +36,10 @@ pub struct Pruner {
 }
 
 impl Pruner {
-    /// A pruner of a gate. What was pruned from the store before is not known to the gate: tokens that ended before that
-    /// are refused from now on, so this comes before the first request.
-    pub async fn start(store: Store, gate: Arc<Gate>, trusted: TrustedClock) -> Result<Self, StoreError> {
-        if let Some(cutoff) = clock::read(&store).await?.and_then(|row| row.pruned_before) {
-            gate.revocations().forget_before(cutoff);
-        }
-        Ok(Self { store, gate, trusted })
+    /// A pruner of a gate.
+    #[must_use]
+    pub const fn new(store: Store, gate: Arc<Gate>, trusted: TrustedClock) -> Self {
+        Self { store, gate, trusted }
     }
 
     /// Clears away now and then, until `stop` says true. It may be dropped at any point.
@@ -79,8 +76,6 @@ impl Pruner {
 /// Removes all that has ended for long enough from the store, `rows` a transaction, so that it can be interrupted
 /// anywhere and goes on from there the next time.
 async fn clear_away(store: &Store, now: TrustedNow, rows: u32) -> Result<(), StoreError> {
-    // First: a gateway that starts later must know what it cannot know.
-    clock::note_pruned(store, now.cutoff(log::EXPIRED_KEPT)).await?;
     while log::prune(store, now, rows).await? >= u64::from(rows) {
         tokio::time::sleep(PRUNE_PAUSE).await;
     }

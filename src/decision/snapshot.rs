@@ -217,6 +217,16 @@ impl Endpoint {
     }
 }
 
+/// Says which keys let accounts in that the store does not have, and did not before.
+fn warn_of_unknown_accounts(before: &Keyring, now: &Keyring) {
+    let anybody = |key: &Key| key.state.verifies() && key.imported.as_ref().is_some_and(|key| key.unknown_accounts);
+    let is_new = |key: &&Arc<Key>| !before.get(key.id.as_str()).is_some_and(|before| anybody(before));
+    for key in now.own().filter(|key| anybody(key)).filter(is_new) {
+        let hint = "to take tokens of known accounts only: portero key restrict KID";
+        tracing::warn!(id = %key.id, realm = %key.realm, hint, "an imported key takes tokens of unknown accounts");
+    }
+}
+
 /// The header fields that a route looks at before it lets a request through.
 fn vary(settings: &RouteSettings) -> Option<HeaderValue> {
     let mut names: Vec<HeaderName> = vec![];
@@ -322,16 +332,27 @@ impl Gate {
         self.revocations.next_generation();
     }
 
-    /// Brings the vault's present keys into force.
+    /// Brings the vault's present keys into force; an imported one when the accounts of its realm are known
+    /// ([`load_accounts`](Self::load_accounts)).
     pub async fn refresh_keys(&self, vault: &Vault) -> Result<(), VaultError> {
         let waiting = timeout(REFRESH_WAIT_MAX, self.refreshing.lock()).await;
         let _refreshing = waiting.map_err(|_| StoreError::unresponsive())?;
         let own = vault.load().await?;
-        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_own(&own))));
-        // Afterwards, so that a revoked key never waits for it. Tokens of a new key wait for the follower until then.
         let imported = own.own().filter(|key| key.imported.is_some() && key.state.verifies());
-        let realms = imported.map(|key| key.realm.clone()).collect();
-        self.accounts.keep(vault.store(), &realms).await?;
+        self.accounts.want(imported.map(|key| key.realm.clone()).collect());
+        let present = self.snapshot();
+        let own = own.without_unready(&present.keys, |realm| self.accounts.keeps(realm));
+        warn_of_unknown_accounts(&present.keys, &own);
+        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_own(&own))));
+        Ok(())
+    }
+
+    /// Reads the accounts that imported keys wait for, and brings those keys into force. It takes its time: whatever
+    /// ends tokens does not wait for it.
+    pub async fn load_accounts(&self, vault: &Vault) -> Result<(), VaultError> {
+        while self.accounts.load(vault.store()).await? {
+            self.refresh_keys(vault).await?;
+        }
         Ok(())
     }
 

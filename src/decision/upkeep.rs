@@ -234,4 +234,17 @@ mod tests {
         let records = log::since(&store, 0, 10_000).await.unwrap().0;
         assert!(records.iter().any(|record| record.subject == subject), "its tokens stay refused");
     }
+
+    #[tokio::test]
+    async fn the_journal_is_emptied_where_nothing_can_be_cleared_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let mut transaction = store.begin().await.unwrap();
+        sqlx::query("DROP TABLE deletions").execute(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+        let journal = || std::fs::metadata(folder.path().join("portero.db-wal")).unwrap().len();
+        assert!(journal() > 0);
+        once(&store, &mut Trimmed::default()).await.unwrap_err();
+        assert_eq!(journal(), 0);
+    }
 }

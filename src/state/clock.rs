@@ -4,12 +4,17 @@
 //! All processes of a store share one row. Each holds its own clocks against each other; a suspension has a number, so
 //! that the end of one, by 24 hours in step or by an operator's word, is seen by the others.
 
+mod pruned;
+
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+
+pub(in crate::state) use pruned::prune;
+pub use pruned::{Pruned, pruned_in};
 
 use super::store::{Store, StoreError};
 use crate::domain::{
@@ -35,8 +40,8 @@ pub struct Row {
     episode: i64,
     /// The number of the last suspension that has ended.
     settled: i64,
-    /// What ended before this may have been pruned, with its revocations.
-    pub pruned_before: Option<Timestamp>,
+    /// What was dropped.
+    pub pruned: Pruned,
 }
 
 /// How a suspension ended.
@@ -137,7 +142,7 @@ impl TrustedClock {
             settled = Some(Settled::Elsewhere);
         }
         let record = state.time.record(at);
-        let mut next = row.copied().unwrap_or(Row { record, episode: 0, settled: 0, pruned_before: None });
+        let mut next = row.copied().unwrap_or(Row { record, episode: 0, settled: 0, pruned: Pruned::default() });
         let mut episode = state.episode;
         if observed.is_err() {
             if is_new || next.episode <= next.settled {
@@ -195,22 +200,15 @@ pub async fn confirm(store: &Store, now: Timestamp) -> Result<Option<Row>, Store
     let mut transaction = store.begin().await?;
     let row = read_in(&mut transaction).await?;
     let record = Record { reference: now, lag: Duration::ZERO, suspension: None };
-    let next = row.map_or(Row { record, episode: 0, settled: 0, pruned_before: None }, |row| Row {
+    let next = row.map_or(Row { record, episode: 0, settled: 0, pruned: Pruned::default() }, |row| Row {
         record,
         settled: row.episode,
         ..row
     });
     write(&mut transaction, &next).await?;
-    sqlx::query("UPDATE clock SET confirmed_at = ?").bind(now.as_millis()).execute(&mut *transaction).await?;
+    next.pruned.confirmed(now).write(&mut transaction).await?;
     transaction.commit().await?;
     Ok(row)
-}
-
-/// Notes, before anything is pruned, that what ended before `cutoff` may be.
-pub async fn note_pruned(store: &Store, cutoff: Timestamp) -> Result<(), StoreError> {
-    let statement = "UPDATE clock SET pruned_before = max(coalesce(pruned_before, ?1), ?1)";
-    sqlx::query(statement).bind(cutoff.as_millis()).execute(store.pool()).await?;
-    Ok(())
 }
 
 async fn read_in(connection: &mut SqliteConnection) -> Result<Option<Row>, StoreError> {
@@ -237,7 +235,7 @@ fn parse(row: &SqliteRow) -> Result<Row, StoreError> {
         None
     };
     let record = Record { reference, lag: span("lag")?, suspension };
-    Ok(Row { record, episode, settled, pruned_before: instant("pruned_before")? })
+    Ok(Row { record, episode, settled, pruned: Pruned::read(row)? })
 }
 
 async fn write(connection: &mut SqliteConnection, row: &Row) -> Result<(), StoreError> {

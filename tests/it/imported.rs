@@ -184,3 +184,39 @@ fn encode_standard() -> String {
     use base64::{Engine, engine::general_purpose::STANDARD};
     STANDARD.encode("0123456789abcdef0123456789ABCDEG")
 }
+
+#[test]
+fn an_imported_key_waits_for_accounts_that_cannot_be_read_and_holds_up_nothing() {
+    let upstream = Upstream::start();
+    let folder = Config::standard(upstream.address).with_accounts();
+    std::fs::write(folder.file("old.toml"), format!("unknown_accounts = true\n{PROFILE}")).unwrap();
+    folder.command("user add --realm sws --username broken --password-stdin", "demo2024").succeeded();
+    let gateway = Gateway::run(folder);
+    let ended = gateway.login(Contract::Sws);
+    let mut store = Database::of(&gateway);
+    store.execute("UPDATE principals SET id = x'00' WHERE name = 'broken'");
+    let profile = gateway.folder.file("old.toml").to_str().unwrap().to_owned();
+    let import = format!("key import --realm sws --algorithm HS256 --kid field --profile {profile}");
+    gateway.command(&import, SECRET).succeeded();
+    gateway.process.event("accounts cannot be read; imported keys wait for them");
+    let old = old_token(&Pen::hs256("field", SECRET.as_bytes()), "admin");
+    assert_eq!(gateway.reason(&old), "unknown_key");
+    gateway.command("revoke token", &ended).succeeded();
+    wait_until("the store is followed meanwhile", BESIDE, || gateway.status("/sws", &ended) == 401);
+    assert_eq!(gateway.ask("/health/ready").status, 200);
+    store.execute(
+        "UPDATE principals SET id = (SELECT account FROM account_numbers WHERE account NOT IN (SELECT id FROM principals)) \
+         WHERE id = x'00'",
+    );
+    wait_until("the key is in force", PATIENCE, || gateway.status("/sws", &old) == 200);
+    assert_eq!(gateway.process.event("an imported key takes tokens of unknown accounts")["id"], "field");
+
+    // Nor does a revoked key wait where the accounts that come cannot be read.
+    store.execute("INSERT INTO account_numbers (account) VALUES (x'00')");
+    gateway.process.event("the store cannot be followed; what is in force stays in force");
+    wait_until("it is not ready", PATIENCE, || gateway.ask("/health/ready").status == 503);
+    assert_eq!(gateway.status("/sws", &old), 200);
+    gateway.command("key revoke field", "").succeeded();
+    wait_until("the key is revoked", BESIDE, || gateway.reason(&old) == "key_revoked");
+    wait_until("nobody asks for accounts any more", PATIENCE, || gateway.ask("/health/ready").status == 200);
+}

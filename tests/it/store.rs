@@ -407,15 +407,27 @@ fn a_wiped_key_is_in_no_file() {
     gateway.login(Contract::Sws);
     let kid = gateway.command("key list --realm sws --output json", "").json()[0]["kid"].as_str().unwrap().to_owned();
     let mut other = Database::of(&gateway);
-    let sealed = other.bytes("SELECT sealed FROM keys WHERE realm = 'sws' AND state = 'active'");
-    let found = |folder: &Folder| {
-        let names = ["portero.db", "portero.db-wal"].map(|name| folder.file(name));
-        names.iter().any(|name| contains(name, &sealed))
+    let found = |bytes: &[u8]| {
+        let names = ["portero.db", "portero.db-wal"].map(|name| gateway.folder.file(name));
+        names.iter().any(|name| contains(name, bytes))
     };
-    assert!(found(&gateway.folder), "it is there before");
+    let sealed = other.bytes("SELECT sealed FROM keys WHERE realm = 'sws' AND state = 'active'");
+    assert!(found(&sealed), "it is there before");
     gateway.command("key rotate --realm sws --now", "").succeeded();
     gateway.command(&format!("key retire {kid} --force"), "").succeeded();
-    assert!(!found(&gateway.folder));
+    assert!(!found(&sealed));
+
+    // And one from outside, which is known by a thumbprint from then on.
+    let import = "key import --realm sws --algorithm HS256 --kid";
+    let secret = "an old secret of at least 32 bytes";
+    gateway.command(&format!("{import} leaked"), secret).succeeded();
+    let sealed = other.bytes("SELECT sealed FROM keys WHERE id = 'leaked'");
+    assert!(found(&sealed), "it is there before");
+    gateway.command("key revoke leaked", "").succeeded();
+    assert!(!found(&sealed));
+    let again = gateway.command(&format!("{import} again"), secret);
+    assert!(again.code == 1 && again.stderr.contains("was revoked here as leaked"), "{again:?}");
+    gateway.command(&format!("{import} other"), "another secret of at least 32 bytes").succeeded();
 }
 
 fn contains(file: &Path, bytes: &[u8]) -> bool {

@@ -9,7 +9,7 @@ use crate::{
         realm::Lifetime,
     },
     state::{
-        clock::TrustedClock,
+        clock::{self, TrustedClock},
         keys::{self, RETIRED_KEPT},
         store,
         token::CacheSettings,
@@ -24,6 +24,7 @@ struct Place {
 }
 
 const HOUR: i64 = 3600;
+const DAY_MILLIS: i64 = 24 * HOUR * 1000;
 const LIFETIME: Duration = Duration::from_secs(60);
 const LEEWAY: Duration = Duration::from_secs(5);
 const SETTINGS: Settings = Settings {
@@ -368,4 +369,50 @@ async fn a_realm_without_a_key_gets_one_on_whatever_clock() {
     place.keeper.step().await.unwrap();
     assert_eq!(place.ids(KeyState::Active).await.len(), 1);
     place.keeper.trusted.now().unwrap_err();
+}
+
+#[tokio::test]
+async fn the_material_of_a_key_that_an_earlier_version_revoked_is_wiped_on_whatever_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut place = Place::of(&folder, Dialect::Sws, SETTINGS).await;
+    place.step(0).await;
+    let first = place.the(KeyState::Active).await;
+    // As that version does it, while both run.
+    let mut transaction = place.keeper.store.begin().await.unwrap();
+    let revoke = sqlx::query("UPDATE keys SET state = 'revoked', ended_at = 1 WHERE id = ?").bind(first.as_str());
+    revoke.execute(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+    place.clock.step(-DAY_MILLIS);
+    place.keeper.trusted.now().unwrap_err();
+    place.keeper.step().await.unwrap();
+    let records = place.keeper.vault.records().await.unwrap();
+    assert!(records.iter().any(|key| key.id == first && key.state == KeyState::Revoked && key.wiped));
+    assert_ne!(place.the(KeyState::Active).await, first);
+}
+
+#[tokio::test]
+async fn a_key_that_a_clock_ahead_made_rotates_once_that_is_put_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut place = Place::of(&folder, Dialect::Sws, SETTINGS).await;
+    let keep = async |place: &Place| place.keeper.trusted.keep(&place.keeper.store).await.unwrap();
+    place.clock.step(1_000 * DAY_MILLIS);
+    place.keeper.step().await.unwrap();
+    let first = place.the(KeyState::Active).await;
+    place.clock.step(-1_000 * DAY_MILLIS);
+    place.keeper.step().await.unwrap();
+    let began = async |place: &Place| {
+        let records = place.keeper.vault.records().await.unwrap();
+        let record = records.into_iter().find(|key| key.id == first).unwrap();
+        (record.created_at, record.activated_at)
+    };
+    assert!(began(&place).await.0 > place.clock.now(), "nothing is put right while the clock is in doubt");
+    keep(&place).await;
+    clock::confirm(&place.keeper.store, place.clock.now()).await.unwrap();
+    keep(&place).await;
+    assert_eq!(place.step(60).await, Some(60 + 9 * HOUR));
+    assert_eq!(began(&place).await, (Timestamp::from_secs(60), Some(Timestamp::from_secs(60))));
+    place.step(60 + 9 * HOUR).await;
+    let next = place.the(KeyState::Next).await;
+    place.step(60 + 10 * HOUR).await;
+    assert_eq!(place.the(KeyState::Active).await, next);
 }

@@ -112,8 +112,12 @@ async fn revoke_principal(State(admin): State<Arc<Admin>>, Body(named): Body<Nam
 }
 
 async fn revoke_key(State(admin): State<Arc<Admin>>, Body(ById { id }): Body<ById>) -> Answer {
-    admin.steward.revoke_key(&KeyId::from_text(&id)).await?;
-    Ok(Json(json!({ "revoked": "key", "id": id })))
+    let others = admin.steward.revoke_key(&KeyId::from_text(&id)).await?;
+    let mut answer = json!({ "revoked": "key", "id": id });
+    if !others.is_empty() {
+        answer["same_material"] = others.iter().map(KeyId::as_str).collect();
+    }
+    Ok(Json(answer))
 }
 
 #[derive(Deserialize)]

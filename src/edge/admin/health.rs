@@ -47,7 +47,9 @@ pub(super) async fn alive() -> &'static str {
 
 pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     let of_store = admin.steward.store().trouble().map(|trouble| format!("the store: {}", trouble.reason()));
-    match admin.readiness.problem().map(str::to_owned).or(of_store) {
+    let failing = admin.gate.following().is_failing(admin.trusted.clock().instant());
+    let of_following = failing.then(|| "the store cannot be followed".to_owned());
+    match admin.readiness.problem().map(str::to_owned).or(of_store).or(of_following) {
         // Serving goes on: what waits for a trusted clock is said, and no reason to take the gateway out.
         None => match admin.trusted.now() {
             Ok(_) => "ready\n".into_response(),

@@ -31,7 +31,9 @@ const BATCH: u32 = 10_000;
 #[derive(Debug, Default)]
 pub struct KnownAccounts {
     realms: ArcSwap<HashMap<RealmName, Arc<Known>>>,
-    /// The `seq` up to which they were read; whoever reads holds it.
+    /// The realms whose accounts are wanted.
+    wanted: ArcSwap<HashSet<RealmName>>,
+    /// The number up to which they were read; whoever reads holds it.
     seen: Mutex<i64>,
 }
 
@@ -78,27 +80,41 @@ impl KnownAccounts {
         self.realms.load().iter().map(reading).collect()
     }
 
-    /// Keeps the accounts of these realms, and of no others. Those of realms that are new are read.
-    pub async fn keep(&self, store: &Store, realms: &HashSet<RealmName>) -> Result<(), StoreError> {
+    /// Wants the accounts of these realms, and of no others. Those of other realms go; those of new ones come with
+    /// [`load`](Self::load).
+    pub fn want(&self, realms: HashSet<RealmName>) {
+        let kept = |(realm, _): &(&RealmName, &Arc<Known>)| realms.contains(*realm);
+        self.realms.rcu(|present| present.iter().filter(kept).map(owned).collect::<HashMap<_, _>>());
+        self.wanted.store(Arc::new(realms));
+    }
+
+    /// Whether the accounts of this realm are known.
+    #[must_use]
+    pub fn keeps(&self, realm: &RealmName) -> bool {
+        self.realms.load().contains_key(realm)
+    }
+
+    /// Whether those of some realm are wanted and not known.
+    #[must_use]
+    pub fn misses_some(&self) -> bool {
+        self.wanted.load().iter().any(|realm| !self.keeps(realm))
+    }
+
+    /// Reads the accounts that are wanted and not known. It takes its time, and nobody waits for it. False where there
+    /// was nothing to read.
+    pub async fn load(&self, store: &Store) -> Result<bool, StoreError> {
+        let wanted = self.wanted.load_full();
+        let new = wanted.iter().filter(|realm| !self.keeps(realm));
+        let new: HashMap<_, _> = new.map(|realm| (realm.clone(), Arc::new(Known::new()))).collect();
+        if new.is_empty() {
+            return Ok(false);
+        }
+        let last = read_into(&new, store, 0).await?;
         let mut seen = self.seen.lock().await;
-        let present = self.realms.load_full();
-        let is_new = |realm: &&RealmName| !present.contains_key(*realm);
-        let new: HashMap<_, _> =
-            realms.iter().filter(is_new).map(|realm| (realm.clone(), Arc::new(Known::new()))).collect();
-        if new.is_empty() && realms.len() == present.len() {
-            return Ok(());
-        }
-        if !new.is_empty() {
-            let last = read_into(&new, store, 0).await?;
-            // Those that were kept before are followed from where they were.
-            if present.is_empty() {
-                *seen = last;
-            }
-        }
-        let kept = present.iter().filter(|(realm, _)| realms.contains(*realm));
-        let kept = kept.map(|(realm, known)| (realm.clone(), Arc::clone(known))).chain(new);
-        self.realms.store(Arc::new(kept.collect()));
-        Ok(())
+        // All are followed from there: what is read twice is known once.
+        *seen = if self.realms.load().is_empty() { last } else { last.min(*seen) };
+        self.realms.rcu(|present| present.iter().chain(&new).map(owned).collect::<HashMap<_, _>>());
+        Ok(true)
     }
 
     /// Reads the accounts that were made since.
@@ -110,6 +126,10 @@ impl KnownAccounts {
         }
         Ok(())
     }
+}
+
+fn owned((realm, known): (&RealmName, &Arc<Known>)) -> (RealmName, Arc<Known>) {
+    (realm.clone(), Arc::clone(known))
 }
 
 impl Known {
@@ -143,7 +163,8 @@ struct Row {
 async fn since(store: &Store, seq: i64, limit: u32) -> Result<Vec<Row>, StoreError> {
     let statement = "\
         SELECT group_concat(concat_ws(' ', seq, hex(id), realm, hex(business), hex(name)), char(10)) \
-        FROM (SELECT * FROM principals WHERE seq > ? ORDER BY seq LIMIT ?)";
+        FROM (SELECT seq, principals.* FROM account_numbers LEFT JOIN principals ON id = account \
+              WHERE seq > ? ORDER BY seq LIMIT ?)";
     let page: Option<String> = sqlx::query_scalar(statement).bind(seq).bind(limit).fetch_one(store.pool()).await?;
     let rows = page.iter().flat_map(|page| page.lines()).map(read).collect::<Option<Vec<_>>>();
     rows.ok_or(StoreError::corrupt("an account does not have the shape it should have"))
@@ -218,7 +239,8 @@ mod tests {
         let accounts = KnownAccounts::default();
         accounts.follow(&store).await.unwrap();
         assert_eq!(is_known(&accounts, &first[0]), [false; 2], "its realm has no imported key");
-        accounts.keep(&store, &realms(&["a"])).await.unwrap();
+        accounts.want(realms(&["a"]));
+        assert!(accounts.misses_some() && accounts.load(&store).await.unwrap() && !accounts.misses_some());
         assert_eq!(first.each_ref().map(|new| is_known(&accounts, new)), [[true; 2], [false; 2], [true; 2]]);
         // One that is made meanwhile is read by both: whoever begins, and whoever goes on.
         let second = [account("a", "eva"), account("b", "eva")];
@@ -226,7 +248,8 @@ mod tests {
             make(&store, new).await;
         }
         assert_eq!(is_known(&accounts, &second[0]), [false; 2]);
-        accounts.keep(&store, &realms(&["a", "b"])).await.unwrap();
+        accounts.want(realms(&["a", "b"]));
+        assert!(accounts.load(&store).await.unwrap() && !accounts.load(&store).await.unwrap());
         assert_eq!(is_known(&accounts, &second[0]), [false; 2]);
         accounts.follow(&store).await.unwrap();
         assert!(first.iter().chain(&second).all(|new| is_known(&accounts, new) == [true; 2]));
@@ -237,7 +260,8 @@ mod tests {
         make(&store, &third).await;
         accounts.follow(&store).await.unwrap();
         assert_eq!(is_known(&accounts, &third), [true; 2]);
-        accounts.keep(&store, &realms(&["b"])).await.unwrap();
+        accounts.want(realms(&["b"]));
+        assert!(!accounts.misses_some());
         assert_eq!((is_known(&accounts, &first[0]), is_known(&accounts, &third)), ([false; 2], [true; 2]));
     }
 
@@ -248,7 +272,9 @@ mod tests {
         make(&store, &account("a", "ana")).await;
         sqlx::query("UPDATE principals SET id = x'00'").execute(store.pool()).await.unwrap();
         let accounts = KnownAccounts::default();
-        let kept = accounts.keep(&store, &HashSet::from(["a".parse().unwrap()])).await;
-        assert!(matches!(kept, Err(StoreError::Corrupt { .. })), "{kept:?}");
+        accounts.want(HashSet::from(["a".parse().unwrap()]));
+        let loaded = accounts.load(&store).await;
+        assert!(matches!(loaded, Err(StoreError::Corrupt { .. })), "{loaded:?}");
+        assert!(accounts.misses_some());
     }
 }

@@ -132,16 +132,22 @@ async fn a_command_writes_nothing() {
 }
 
 #[tokio::test]
-async fn what_may_be_pruned_only_grows() {
+async fn what_was_pruned_stays_until_a_confirmation() {
     let place = Place::new().await;
     drop(place.start().await);
-    for (cutoff, noted) in [(5, 5), (3, 5), (9, 9)] {
-        note_pruned(&place.store, Timestamp::from_secs(cutoff)).await.unwrap();
-        assert_eq!(place.row().await.pruned_before, Some(Timestamp::from_secs(noted)));
-    }
+    let at = Timestamp::from_secs;
+    let ends = "SELECT ?1 * 0 + column1 FROM (VALUES (5000), (9000), (3000)) LIMIT ?2";
+    assert_eq!(prune(&place.store, "SELECT 1 WHERE ?1 + ?2 < 0", at(0), 9).await.unwrap(), 0);
+    assert_eq!(place.row().await.pruned, Pruned::default(), "nothing was dropped");
+    assert_eq!(prune(&place.store, ends, at(0), 9).await.unwrap(), 3);
     let trusted = place.start().await;
     place.keep(&trusted).await;
-    assert_eq!(place.row().await.pruned_before, Some(Timestamp::from_secs(9)));
+    let pruned = place.row().await.pruned;
+    assert_eq!(pruned, Pruned::default().and(at(9)));
+    confirm(&place.store, T).await.unwrap();
+    assert_eq!(place.row().await.pruned, pruned.confirmed(T));
+    place.keep(&trusted).await;
+    assert_eq!(place.row().await.pruned, pruned.confirmed(T));
 }
 
 #[tokio::test]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use sqlx::{Sqlite, SqliteConnection, Transaction, sqlite::SqliteRow};
 
 use super::{
-    KeyState, MasterKey, Vault, VaultError,
+    Key, KeyRecord, KeyState, MasterKey, MasterKeyError, Vault, VaultError,
     record::column,
-    vault::{open, thumbprint_context},
+    vault::{context, generate, open, thumbprint_context},
 };
 use crate::{
     domain::{KeyId, Timestamp, TrustedNow},
@@ -18,6 +18,12 @@ use crate::{
 
 /// How long the sealed material of a key that retired by schedule stays.
 pub const SEALED_KEPT: Duration = Duration::from_hours(7 * 24);
+
+/// Retired keys whose material stayed for long enough.
+const RETIRED_LONG_AGO: &str = "SELECT id FROM known_keys WHERE state = 'retired' AND NOT wiped AND ended_at < ?1";
+
+/// Keys that an earlier version revoked and kept, whenever: it may run beside this one.
+const REVOKED_AND_KEPT: &str = "SELECT id FROM known_keys WHERE state = 'revoked' AND NOT wiped AND ended_at <= ?1";
 
 /// How long a retired key is listed. A revoked one is listed for ever: it must never be imported again, and lines of
 /// refresh tokens may name it.
@@ -45,54 +51,103 @@ impl Vault {
     /// Retires one key that was seen in this state, with all tokens that it has, and wipes its material. False, and
     /// nothing done, when it is in another state by now.
     pub async fn retire_at_once(&self, id: &KeyId, seen: KeyState, now: Timestamp) -> Result<bool, VaultError> {
-        let mut transaction = self.store.begin().await?;
-        let retired = discard(&mut transaction, id, seen, now).await?;
+        let (mut transaction, master) = self.begin().await?;
+        let retired = discard(&mut transaction, &master, id, seen, now).await?;
         transaction.commit().await?;
         self.clear_traces().await;
         Ok(retired)
     }
 
-    /// Brings a key back that retired by schedule, to verify: its material is still there. False when it is not.
-    pub async fn restore(&self, id: &KeyId) -> Result<bool, VaultError> {
-        let statement = "UPDATE keys SET state = 'retiring', retires_at = NULL, ended_at = NULL \
-                         WHERE id = ? AND state = 'retired' AND sealed IS NOT NULL";
-        Ok(sqlx::query(statement).bind(id.as_str()).execute(self.store.pool()).await?.rows_affected() == 1)
+    /// Brings a key back that retired by schedule, to verify: its material is still there.
+    pub async fn restore(&self, id: &KeyId) -> Result<Restored, VaultError> {
+        // Under the write lock, so that a revocation of the same moment counts.
+        let (mut transaction, master) = self.begin().await?;
+        let query = sqlx::query("SELECT * FROM known_keys WHERE id = ? AND state = 'retired' AND NOT wiped");
+        let Some(row) = query.bind(id.as_str()).fetch_optional(&mut *transaction).await? else {
+            return Ok(Restored::NotThere);
+        };
+        if let Some(revoked) = revoked_in(&mut transaction, &master, &open(&row, &master)?).await? {
+            return Ok(Restored::Revoked(revoked));
+        }
+        let query = sqlx::query("UPDATE keys SET state = 'retiring', retires_at = NULL, ended_at = NULL WHERE id = ?");
+        query.bind(id.as_str()).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(Restored::Done)
     }
 
     /// Wipes the material of keys that retired more than [`SEALED_KEPT`] ago. Answers how many.
     pub async fn wipe_retired(&self, now: TrustedNow) -> Result<u64, VaultError> {
-        let statement = "UPDATE keys SET sealed = NULL WHERE state = 'retired' AND sealed IS NOT NULL AND ended_at < ?";
-        self.end_rows(statement, now.cutoff(SEALED_KEPT)).await
+        self.wipe_each(RETIRED_LONG_AGO, now.cutoff(SEALED_KEPT)).await
+    }
+
+    /// Wipes the material of keys that an earlier version revoked and kept. Answers how many.
+    pub async fn wipe_revoked(&self) -> Result<u64, VaultError> {
+        self.wipe_each(REVOKED_AND_KEPT, Timestamp::from_millis(i64::MAX)).await
     }
 
     /// Forgets keys that retired more than [`RETIRED_KEPT`] ago. Their tokens stay refused: nobody knows their key.
     /// Answers how many.
     pub async fn forget(&self, now: TrustedNow) -> Result<u64, VaultError> {
-        let statement = "DELETE FROM keys WHERE state = 'retired' AND sealed IS NULL AND ended_at < ?";
-        self.end_rows(statement, now.cutoff(RETIRED_KEPT)).await
+        let statement = "DELETE FROM keys WHERE id IN \
+                         (SELECT id FROM known_keys WHERE state = 'retired' AND wiped AND ended_at < ?)";
+        let query = sqlx::query(statement).bind(now.cutoff(RETIRED_KEPT).as_millis());
+        Ok(query.execute(self.store.pool()).await?.rows_affected())
     }
 
-    /// Runs a statement that wipes what ended before `cutoff`. Answers how many rows.
-    async fn end_rows(&self, statement: &'static str, cutoff: Timestamp) -> Result<u64, VaultError> {
-        let done = sqlx::query(statement).bind(cutoff.as_millis()).execute(self.store.pool()).await?;
-        if done.rows_affected() > 0 {
-            self.clear_traces().await;
-        }
-        Ok(done.rows_affected())
+    /// The keys of the same material as the revoked key `id` that are not revoked themselves.
+    pub(super) async fn others_of(&self, id: &KeyId) -> Result<Vec<KeyId>, VaultError> {
+        let (mut transaction, master) = self.begin().await?;
+        let rows = sqlx::query("SELECT * FROM known_keys").fetch_all(&mut *transaction).await?;
+        // What does not open is the same as nothing else.
+        let keys: Vec<_> = rows.iter().filter_map(|row| open(row, &master).ok()).collect();
+        let Some(revoked) = keys.iter().find(|key| key.id == *id) else { return Ok(vec![]) };
+        let others = keys.iter().filter(|key| key.state != KeyState::Revoked && key.shares_material(revoked));
+        Ok(others.map(|key| key.id.clone()).collect())
     }
 
-    /// Wipes the material of keys that an earlier version revoked and kept. For whoever opens the store.
-    pub async fn wipe_revoked(&self) -> Result<(), VaultError> {
-        let kept = sqlx::query_scalar("SELECT id FROM keys WHERE state = 'revoked' AND sealed IS NOT NULL");
-        let kept: Vec<String> = kept.fetch_all(self.store.pool()).await?;
-        for id in kept {
-            let (mut transaction, master) = self.begin().await?;
-            wipe_revoked_in(&mut transaction, &master, &KeyId::from_text(&id)).await?;
-            transaction.commit().await?;
-            self.clear_traces().await;
+    /// Wipes the keys that a statement names. Answers how many.
+    async fn wipe_each(&self, named: &'static str, ended: Timestamp) -> Result<u64, VaultError> {
+        let query = || sqlx::query_scalar::<_, String>(named).bind(ended.as_millis());
+        // Mostly there are none, and nobody has to wait.
+        if query().fetch_optional(self.store.pool()).await?.is_none() {
+            return Ok(0);
         }
-        Ok(())
+        let (mut transaction, master) = self.begin().await?;
+        let ids = query().fetch_all(&mut *transaction).await?;
+        for id in &ids {
+            wipe_in(&mut transaction, &master, &KeyId::from_text(id)).await?;
+        }
+        transaction.commit().await?;
+        self.clear_traces().await;
+        Ok(ids.len() as u64)
     }
+}
+
+/// What became of a key that was to be restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// Its tokens are taken again.
+    Done,
+    /// Nothing: it has not retired, or its material is wiped.
+    NotThere,
+    /// Nothing: the same key was revoked under this id.
+    Revoked(KeyId),
+}
+
+/// The id under which a key of the same material was revoked.
+pub(super) async fn revoked_in(
+    connection: &mut SqliteConnection,
+    master: &MasterKey,
+    key: &Key,
+) -> Result<Option<KeyId>, VaultError> {
+    let query = sqlx::query("SELECT * FROM known_keys WHERE state = 'revoked'");
+    for row in query.fetch_all(connection).await? {
+        let revoked = open(&row, master)?;
+        if revoked.shares_material(key) {
+            return Ok(Some(revoked.id));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether tokens of the key `id` open anything, whatever process changed that last. One that the store does not know
@@ -120,36 +175,62 @@ pub(super) async fn revoke_in(
     if query.execute(&mut **transaction).await?.rows_affected() == 0 {
         return Ok(false);
     }
-    wipe_revoked_in(transaction, master, id).await?;
+    wipe_in(transaction, master, id).await?;
     Ok(true)
-}
-
-/// Leaves of a revoked key what tells its material from any other, under the master key: a secret that people thought
-/// up could be found by its digest.
-async fn wipe_revoked_in(connection: &mut SqliteConnection, master: &MasterKey, id: &KeyId) -> Result<(), VaultError> {
-    let row: SqliteRow =
-        sqlx::query("SELECT * FROM keys WHERE id = ?").bind(id.as_str()).fetch_one(&mut *connection).await?;
-    let is_there = column::<Option<&[u8]>>(&row, "sealed")?.is_some();
-    // What does not open is of no use to anybody: that must not keep its tokens alive.
-    let opened = is_there.then(|| open(&row, master)).transpose().unwrap_or_else(|error| {
-        tracing::warn!(%id, %error, "the material of a revoked key does not open; it is wiped");
-        None
-    });
-    let thumbprint = opened.map(|key| master.seal(&thumbprint_context(id), &key.thumbprint()));
-    let query = sqlx::query("UPDATE keys SET sealed = NULL, thumbprint = ? WHERE id = ?");
-    query.bind(thumbprint).bind(id.as_str()).execute(connection).await?;
-    Ok(())
 }
 
 /// Retires a key that has no token, or none that shall live on, and wipes its material.
 pub(super) async fn discard(
     transaction: &mut Transaction<'static, Sqlite>,
+    master: &MasterKey,
     id: &KeyId,
     seen: KeyState,
     now: Timestamp,
 ) -> Result<bool, VaultError> {
-    let statement =
-        "UPDATE keys SET state = 'retired', asked = 0, sealed = NULL, ended_at = ? WHERE id = ? AND state = ?";
+    let statement = "UPDATE keys SET state = 'retired', asked = 0, ended_at = ? WHERE id = ? AND state = ?";
     let query = sqlx::query(statement).bind(now.as_millis()).bind(id.as_str()).bind(seen.name());
-    Ok(query.execute(&mut **transaction).await?.rows_affected() == 1)
+    if query.execute(&mut **transaction).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    wipe_in(transaction, master, id).await?;
+    Ok(true)
+}
+
+/// Wipes the material of a key that has ended. What tells it from any other stays, under the master key: a secret that
+/// people thought up could be found by its digest.
+async fn wipe_in(connection: &mut SqliteConnection, master: &MasterKey, id: &KeyId) -> Result<(), VaultError> {
+    let query = sqlx::query("SELECT * FROM known_keys WHERE id = ?").bind(id.as_str());
+    let row: SqliteRow = query.fetch_one(&mut *connection).await?;
+    let KeyRecord { algorithm, state, verify_only, wiped, .. } = KeyRecord::read(&row)?;
+    let key = if wiped {
+        None
+    } else {
+        match open(&row, master) {
+            Ok(key) => Some(key),
+            // What is no key is of no use to anybody, here or anew: that must not keep its tokens alive.
+            Err(error @ (VaultError::Master(MasterKeyError::Unsealable) | VaultError::Key(..))) => {
+                tracing::warn!(%id, %error, "the material of a key that ends does not open; it is wiped");
+                None
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    // What the version before this one wiped has no row yet.
+    let thumbprint = key.map(|key| master.seal(&thumbprint_context(id), &key.thumbprint()));
+    let statement = "INSERT INTO wiped_keys (key, thumbprint) VALUES (?, ?) ON CONFLICT DO NOTHING";
+    let query = sqlx::query(statement).bind(id.as_str()).bind(thumbprint);
+    query.execute(&mut *connection).await?;
+    // A public key alone is no secret.
+    if verify_only && column::<Option<&[u8]>>(&row, "sealed")?.is_some() {
+        return Ok(());
+    }
+    // The version before this one opens the rows of revoked keys, and reads no key at all where one does not open. It
+    // may run beside this one.
+    let stand_in = match state {
+        KeyState::Revoked => Some(master.seal(&context(id), &generate(algorithm).await?)),
+        _ => None,
+    };
+    let query = sqlx::query("UPDATE keys SET form = 'secret', sealed = ? WHERE id = ?").bind(stand_in);
+    query.bind(id.as_str()).execute(connection).await?;
+    Ok(())
 }

@@ -4,9 +4,9 @@ use thiserror::Error;
 
 use super::{
     Fate, Imported, Key, KeyError, KeyState, MaterialBytes, UNNAMED_KEYS_MAX, Vault, VaultError,
-    ending::discard,
+    ending::{discard, revoked_in},
     rotation::{dismiss, id_in},
-    vault::{context, open},
+    vault::context,
 };
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Timestamp},
@@ -86,12 +86,8 @@ impl Vault {
         let (mut transaction, master) = self.begin().await?;
         let failed = |error: sqlx::Error| ImportError::Vault(error.into());
         // Under the write lock, so that a revocation of the same moment counts.
-        let query = sqlx::query("SELECT * FROM keys WHERE state = 'revoked'");
-        for row in query.fetch_all(&mut *transaction).await.map_err(failed)? {
-            let revoked = open(&row, &master)?;
-            if revoked.shares_material(&key) {
-                return Err(ImportError::Revoked(revoked.id));
-            }
+        if let Some(revoked) = revoked_in(&mut transaction, &master, &key).await? {
+            return Err(ImportError::Revoked(revoked));
         }
         let known: i64 = sqlx::query_scalar("SELECT count(*) FROM keys WHERE id = ?")
             .bind(id.as_str())
@@ -116,7 +112,7 @@ impl Vault {
             Use::Sign { retires_at } => {
                 // The key that was to sign next signs never: the schedule leaves the imported one.
                 if let Some(next) = id_in(&mut transaction, realm, KeyState::Next).await? {
-                    discard(&mut transaction, &next, KeyState::Next, now).await?;
+                    discard(&mut transaction, &master, &next, KeyState::Next, now).await?;
                 }
                 let active = id_in(&mut transaction, realm, KeyState::Active).await?;
                 dismiss(&mut transaction, &master, active.as_ref(), Fate::Retiring { retires_at }, now).await?;
@@ -129,8 +125,9 @@ impl Vault {
         };
         let unknown_accounts = import.profile.as_ref().is_some_and(|profile| profile.unknown_accounts);
         let epochs = account::standing_epochs(&mut transaction, realm).await.map_err(VaultError::Store)?;
-        sqlx::query("INSERT INTO key_epochs (key, epochs) VALUES (?, ?)")
+        sqlx::query("INSERT INTO imported_keys (key, unknown_accounts, epochs) VALUES (?, ?, ?)")
             .bind(id.as_str())
+            .bind(unknown_accounts)
             .bind(Imported::new(unknown_accounts, epochs).to_bytes())
             .execute(&mut *transaction)
             .await
@@ -139,7 +136,7 @@ impl Vault {
         let now = now.as_millis();
         sqlx::query(
             "INSERT INTO keys (id, realm, algorithm, state, form, sealed, profile, imported, pinned, created_at, \
-             activated_at, retiring_since, retires_at, unknown_accounts) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)",
+             activated_at, retiring_since, retires_at) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)",
         )
         .bind(id.as_str())
         .bind(realm.as_str())
@@ -153,7 +150,6 @@ impl Vault {
         .bind(signs.then_some(now))
         .bind((!signs).then_some(now))
         .bind(until.map(Timestamp::as_millis))
-        .bind(unknown_accounts)
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
@@ -165,8 +161,8 @@ impl Vault {
     /// Has an imported key take tokens of accounts that the store has, and of no others. False, and nothing done, where
     /// it is no imported key, or one that has ended.
     pub async fn restrict(&self, id: &KeyId) -> Result<bool, VaultError> {
-        let statement = "UPDATE keys SET unknown_accounts = 0 \
-                         WHERE id = ? AND imported AND state NOT IN ('retired', 'revoked')";
+        let statement = "UPDATE imported_keys SET unknown_accounts = 0 WHERE key = ? AND EXISTS \
+                         (SELECT 1 FROM keys WHERE id = key AND imported AND state NOT IN ('retired', 'revoked'))";
         let done = sqlx::query(statement).bind(id.as_str()).execute(self.store.pool()).await?;
         Ok(done.rows_affected() == 1)
     }

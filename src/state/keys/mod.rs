@@ -29,7 +29,7 @@ pub mod spki;
 mod tests;
 mod vault;
 
-pub use ending::{RETIRED_KEPT, SEALED_KEPT, verifies};
+pub use ending::{RETIRED_KEPT, Restored, SEALED_KEPT, verifies};
 pub use error::VaultError;
 pub use good_until::GoodUntil;
 pub use import::{Import, ImportError, Use, takes_old_tokens};

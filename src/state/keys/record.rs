@@ -50,6 +50,7 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
+    /// Reads a row of the view `known_keys`.
     pub(super) fn read(row: &SqliteRow) -> Result<Self, VaultError> {
         let id = KeyId::from_text(column(row, "id")?);
         let unknown = |what, word: &str| VaultError::Unknown(id.clone(), what, word.to_owned());
@@ -65,7 +66,7 @@ impl KeyRecord {
             verify_only: column::<&str>(row, "form")? == "public",
             imported: column(row, "imported")?,
             pinned: column(row, "pinned")?,
-            wiped: column::<Option<&[u8]>>(row, "sealed")?.is_none(),
+            wiped: column(row, "wiped")?,
             asked: column(row, "asked")?,
             unknown_accounts: column(row, "unknown_accounts")?,
             profile: profile.map_err(|error| unknown("profile", &error.to_string()))?,

@@ -56,12 +56,12 @@ impl Vault {
             let query = sqlx::query("UPDATE keys SET sealed = ? WHERE id = ?");
             query.bind(new.seal(&context, &material)).bind(id).execute(&mut *transaction).await?;
         }
-        let wiped = sqlx::query("SELECT id, thumbprint FROM keys WHERE thumbprint IS NOT NULL");
+        let wiped = sqlx::query("SELECT key, thumbprint FROM wiped_keys WHERE thumbprint IS NOT NULL");
         for row in wiped.fetch_all(&mut *transaction).await? {
-            let id: &str = row.try_get("id")?;
+            let id: &str = row.try_get("key")?;
             let context = thumbprint_context(&KeyId::from_text(id));
             let thumbprint = old.open(&context, row.try_get("thumbprint")?)?;
-            let query = sqlx::query("UPDATE keys SET thumbprint = ? WHERE id = ?");
+            let query = sqlx::query("UPDATE wiped_keys SET thumbprint = ? WHERE key = ?");
             query.bind(new.seal(&context, &thumbprint)).bind(id).execute(&mut *transaction).await?;
         }
         let query = sqlx::query("UPDATE meta SET value = ? WHERE name = ?");

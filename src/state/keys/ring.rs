@@ -56,6 +56,24 @@ impl Keyring {
         Self::of(own.own.clone(), self.foreign.clone())
     }
 
+    /// This ring without those imported keys whose realm's accounts are not known yet. Where such a key is to sign, the
+    /// one that signs in `present` goes on, unless its tokens are refused by now.
+    #[must_use]
+    pub fn without_unready(&self, present: &Self, is_known: impl Fn(&RealmName) -> bool) -> Self {
+        let waits = |key: &Key| key.imported.is_some() && key.state.verifies() && !is_known(&key.realm);
+        let verifies = |key: &&Arc<Key>| self.get(key.id.as_str()).is_some_and(|now| now.state.verifies());
+        let own = self.own.iter().filter_map(|key| {
+            let signs_on = present.active(&key.realm).filter(verifies);
+            if waits(key) {
+                let is_needed = key.state == KeyState::Active && signs_on.is_none_or(|signing| signing.id == key.id);
+                return is_needed.then(|| Arc::clone(key));
+            }
+            let successor_waits = self.active(&key.realm).is_some_and(|active| waits(active));
+            Some(Arc::clone(signs_on.filter(|signing| successor_waits && signing.id == key.id).unwrap_or(key)))
+        });
+        Self::new(own)
+    }
+
     /// The same ring with these keys of a foreign issuer, instead of those it had.
     #[must_use]
     pub fn with_foreign(&self, issuer: &RealmName, keys: Vec<Arc<Key>>) -> Self {

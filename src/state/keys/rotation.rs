@@ -6,9 +6,9 @@ use sqlx::{Sqlite, Transaction};
 use zeroize::Zeroizing;
 
 use super::{
-    Key, KeyError, KeyState, MasterKey, Vault, VaultError,
+    KeyState, MasterKey, Vault, VaultError,
     ending::{discard, revoke_in},
-    vault::context,
+    vault::{context, generate},
 };
 use crate::domain::{Algorithm, KeyId, RealmName, Timestamp, TrustedNow};
 
@@ -77,7 +77,7 @@ impl Vault {
             }
             Successor::New { material, unfit } => {
                 if let Some(unfit) = &unfit {
-                    discard(&mut transaction, unfit, KeyState::Next, now).await?;
+                    discard(&mut transaction, &master, unfit, KeyState::Next, now).await?;
                 }
                 let made = Made { realm, algorithm, material: &material, state: KeyState::Active, asked: false };
                 insert(&mut transaction, &master, &made, now).await?
@@ -107,7 +107,7 @@ impl Vault {
         let unfit: Option<String> =
             unfit.bind(realm.as_str()).bind(algorithm.name()).fetch_optional(&mut *transaction).await?;
         if let Some(unfit) = unfit {
-            discard(&mut transaction, &KeyId::from_text(&unfit), KeyState::Next, now).await?;
+            discard(&mut transaction, &master, &KeyId::from_text(&unfit), KeyState::Next, now).await?;
         } else if id_in(&mut transaction, realm, KeyState::Next).await?.is_some() {
             return Ok(None);
         }
@@ -147,9 +147,32 @@ impl Vault {
         Ok(true)
     }
 
-    /// Revokes a key: its tokens are refused, and its material is wiped. A signing key is replaced in the same
-    /// transaction. False when there is no such key; one that has ended already stays as it is.
-    pub async fn revoke(&self, id: &KeyId, now: Timestamp) -> Result<bool, VaultError> {
+    /// Puts right what a clock that was ahead wrote down: no key was made, or began to sign, after `now`. Answers how
+    /// many it was.
+    pub async fn put_dates_right(&self, now: TrustedNow) -> Result<u64, VaultError> {
+        let statement = "UPDATE keys SET created_at = min(created_at, ?1), activated_at = min(activated_at, ?1) \
+                         WHERE created_at > ?1 OR activated_at > ?1";
+        let query = sqlx::query(statement).bind(now.civil().as_millis());
+        Ok(query.execute(self.store.pool()).await?.rows_affected())
+    }
+
+    /// Revokes a key: its tokens are refused, and its material is wiped. So are those of every other key of the same
+    /// material, since whoever has it can sign for them too; answers which. `None` when there is no such key; one that
+    /// was revoked already stays as it is.
+    pub async fn revoke(&self, id: &KeyId, now: Timestamp) -> Result<Option<Vec<KeyId>>, VaultError> {
+        if !self.revoke_one(id, now).await? {
+            return Ok(None);
+        }
+        // None comes in after that: a revoked key is not imported again.
+        let others = self.others_of(id).await?;
+        for other in &others {
+            self.revoke_one(other, now).await?;
+        }
+        Ok(Some(others))
+    }
+
+    /// Revokes one key. A signing key is replaced in the same transaction. False when there is no such key.
+    async fn revoke_one(&self, id: &KeyId, now: Timestamp) -> Result<bool, VaultError> {
         let mut attempts = 0;
         loop {
             let records = self.records().await?;
@@ -200,12 +223,6 @@ impl Successor {
             Self::New { unfit, .. } => unfit.as_ref(),
         }
     }
-}
-
-/// New material, made where nobody waits for it: an RSA key takes its time.
-async fn generate(algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let made = tokio::task::spawn_blocking(move || Key::generate_material(algorithm)).await;
-    made.unwrap_or(Err(KeyError::Rejected(algorithm)))
 }
 
 /// The key of a realm that is in this state, of which there is one at most.

@@ -6,12 +6,12 @@ use sqlx::{Sqlite, SqliteConnection, Transaction, sqlite::SqliteRow};
 use zeroize::Zeroizing;
 
 use super::{
-    Imported, Key, Keyring, MasterKey, MasterKeyError, MaterialBytes, VaultError,
+    Imported, Key, KeyError, Keyring, MasterKey, MasterKeyError, MaterialBytes, VaultError,
     master_file::MasterFile,
     record::{KeyRecord, column},
 };
 use crate::{
-    domain::KeyId,
+    domain::{Algorithm, KeyId},
     state::store::{Store, StoreError, private_file},
 };
 
@@ -95,7 +95,7 @@ impl Vault {
 
     /// Every key that the store knows, retired ones too, the oldest first.
     pub async fn records(&self) -> Result<Vec<KeyRecord>, VaultError> {
-        let rows = sqlx::query("SELECT * FROM keys ORDER BY created_at, id");
+        let rows = sqlx::query("SELECT * FROM known_keys ORDER BY created_at, id");
         rows.fetch_all(self.store.pool()).await?.iter().map(KeyRecord::read).collect()
     }
 
@@ -104,14 +104,14 @@ impl Vault {
             // One transaction, so that rows and fingerprint are of one moment.
             let mut reading = self.store.pool().begin().await?;
             let fingerprint = fingerprint_in(&mut reading).await?;
-            let statement = "SELECT keys.*, key_epochs.epochs FROM keys LEFT JOIN key_epochs ON key_epochs.key = keys.id \
+            let statement = "SELECT known_keys.*, epochs FROM known_keys LEFT JOIN imported_keys ON key = id \
                              WHERE state <> 'retired' ORDER BY created_at, id";
             let rows = sqlx::query(statement).fetch_all(&mut *reading).await?;
             Ok::<_, VaultError>((fingerprint, rows))
         };
         let (fingerprint, rows) = self.store.within(reading).await?;
         let master = self.master.key(&fingerprint)?;
-        let keys = rows.iter().map(|row| open(row, &master).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
+        let keys = rows.iter().map(|row| open_whole(row, &master).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
         Ok(Keyring::new(keys))
     }
 
@@ -143,16 +143,23 @@ pub(super) fn context(id: &KeyId) -> String {
     format!("portero token key {id}")
 }
 
-/// What a revoked key's thumbprint is sealed for.
+/// What a wiped key's thumbprint is sealed for.
 pub(super) fn thumbprint_context(id: &KeyId) -> String {
     format!("portero key thumbprint {id}")
 }
 
-/// The key of a row. Of a revoked one there is what tells it from others, and nothing that it could do.
+/// New material, made where nobody waits for it: an RSA key takes its time.
+pub(super) async fn generate(algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let made = tokio::task::spawn_blocking(move || Key::generate_material(algorithm)).await;
+    made.unwrap_or(Err(KeyError::Rejected(algorithm)))
+}
+
+/// The key of a row of `known_keys`, without what is known of it where it came from outside. Of a wiped one there is
+/// what tells it from others, and nothing that it could do.
 pub(super) fn open(row: &SqliteRow, master: &MasterKey) -> Result<Key, VaultError> {
     let record = KeyRecord::read(row)?;
-    let KeyRecord { id, realm, algorithm, state, created_at, imported, unknown_accounts, profile, .. } = record;
-    let mut key = if record.wiped {
+    let KeyRecord { id, realm, algorithm, state, created_at, profile, .. } = record;
+    let key = if record.wiped {
         let thumbprint = column::<Option<&[u8]>>(row, "thumbprint")?;
         let thumbprint = thumbprint.map(|sealed| master.open(&thumbprint_context(&id), sealed)).transpose()?;
         Key::wiped(id, realm, algorithm, state, created_at, thumbprint.as_deref().map(Vec::as_slice))
@@ -162,13 +169,19 @@ pub(super) fn open(row: &SqliteRow, master: &MasterKey) -> Result<Key, VaultErro
         let key = Key::new(id.clone(), realm, algorithm, state, created_at, material);
         key.map_err(|error| VaultError::Key(id, error))?
     };
-    if imported {
-        let epochs = column::<Option<&[u8]>>(row, "epochs")?.unwrap_or_default();
-        let imported = Imported::from_bytes(unknown_accounts, epochs);
-        key = key.with_import(Arc::new(imported.ok_or(StoreError::corrupt("a key's epochs are none"))?));
-    }
     Ok(match profile {
         Some(profile) => key.with_profile(Arc::new(profile)),
         None => key,
     })
+}
+
+/// The key of a row of `known_keys` that has the `epochs` of `imported_keys` too.
+fn open_whole(row: &SqliteRow, master: &MasterKey) -> Result<Key, VaultError> {
+    let key = open(row, master)?;
+    if !column::<bool>(row, "imported")? {
+        return Ok(key);
+    }
+    let epochs = column::<Option<&[u8]>>(row, "epochs")?.unwrap_or_default();
+    let imported = Imported::from_bytes(column(row, "unknown_accounts")?, epochs);
+    Ok(key.with_import(Arc::new(imported.ok_or(StoreError::corrupt("a key's epochs are none"))?)))
 }

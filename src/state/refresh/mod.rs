@@ -16,6 +16,7 @@ use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{
+    clock,
     revocation::log,
     store::{Store, StoreError},
 };
@@ -81,9 +82,8 @@ pub async fn is_revoked(store: &Store, session: SessionId) -> Result<bool, Store
 /// token is accepted somewhere, it is remembered that it was exchanged.
 pub async fn prune(store: &Store, now: TrustedNow, limit: u32) -> Result<u64, StoreError> {
     let statement = "DELETE FROM refresh_tokens WHERE hash IN \
-                     (SELECT hash FROM refresh_tokens WHERE ends_at < ? ORDER BY ends_at LIMIT ?)";
-    let ended = now.cutoff(log::EXPIRED_KEPT).as_millis();
-    Ok(sqlx::query(statement).bind(ended).bind(limit).execute(store.pool()).await?.rows_affected())
+                     (SELECT hash FROM refresh_tokens WHERE ends_at < ? ORDER BY ends_at LIMIT ?) RETURNING ends_at";
+    clock::prune(store, statement, now.cutoff(log::EXPIRED_KEPT), limit).await
 }
 
 const COLUMNS: &str =

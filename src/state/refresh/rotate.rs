@@ -9,6 +9,7 @@ use super::{COLUMNS, Descendant, EXCHANGES_MAX, insert, read, secret};
 use crate::{
     domain::{PrincipalId, Secret, SessionId, Timestamp},
     state::{
+        clock::pruned_in,
         revocation::log::{self, Record, Subject},
         store::{Store, StoreError},
     },
@@ -61,7 +62,9 @@ pub async fn spend(
         (Some(found), _) => succeed(&mut transaction, token, &found.token, terms, true).await?,
         (None, Some(first)) if is_revoked(&mut transaction, first.session).await? => Spending::Refused,
         // Whether it was exchanged is not known any more.
-        (None, Some(first)) if was_pruned(&mut transaction, first.ends_at).await? => Spending::Refused,
+        (None, Some(first)) if pruned_in(&mut transaction).await?.covers(first.created_at, first.ends_at) => {
+            Spending::Refused
+        }
         (None, Some(first)) => succeed(&mut transaction, token, first, terms, false).await?,
     };
     transaction.commit().await?;
@@ -193,11 +196,4 @@ pub(super) async fn is_revoked(connection: &mut SqliteConnection, session: Sessi
              WHERE line.client = ending.client AND line.session = ?1 AND line.rowid <= ending.last) LIMIT 1";
     let found = sqlx::query(statement).bind(&session.uuid().as_bytes()[..]).fetch_optional(connection).await?;
     Ok(found.is_some())
-}
-
-/// Whether lines that ended then may have been pruned.
-async fn was_pruned(connection: &mut SqliteConnection, ends_at: Timestamp) -> Result<bool, StoreError> {
-    let before = sqlx::query_scalar("SELECT 1 FROM clock WHERE pruned_before > ?").bind(ends_at.as_millis());
-    let before: Option<i64> = before.fetch_optional(connection).await?;
-    Ok(before.is_some())
 }

@@ -238,9 +238,15 @@ async fn a_login_whose_line_may_have_been_pruned_begins_none() {
     let hands: std::sync::Arc<dyn crate::domain::Clock> = std::sync::Arc::new(crate::domain::HandClock::new(NOW));
     clock::TrustedClock::begin(None, hands).keep(&ground.store).await.unwrap();
     ground.successor(&ground.login, NOW).await;
-    clock::note_pruned(&ground.store, END.plus(Duration::from_millis(1))).await.unwrap();
-    sqlx::query("DELETE FROM refresh_tokens").execute(ground.store.pool()).await.unwrap();
+    let later = trusted(END.plus(log::EXPIRED_KEPT).plus(Duration::from_secs(1)));
+    assert_eq!(prune(&ground.store, later, 9).await.unwrap(), 2);
     assert_eq!(ground.spend(&ground.login, after(5)).await, Spending::Refused, "the clock was set back");
+    // An operator says that it is right: what was given before stays refused, and a new login begins a line.
+    clock::confirm(&ground.store, after(10)).await.unwrap();
+    assert_eq!(ground.spend(&ground.login, after(15)).await, Spending::Refused);
+    let first = Descendant { session: SessionId::generate(), created_at: after(10), ..ground.first.clone() };
+    let spending = spend(&ground.store, &"3L3Danother".into(), Some(&first), || ground.terms(after(20))).await.unwrap();
+    assert!(matches!(spending, Spending::Successor(..)), "{spending:?}");
 }
 
 #[tokio::test]

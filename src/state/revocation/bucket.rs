@@ -93,7 +93,9 @@ impl Buckets {
     /// tags are used again once they are [released](Self::release).
     pub(super) fn close(&mut self, now: Timestamp) -> Closed {
         let open = self.by_end.split_off(&now.as_millis());
-        Closed { tags: std::mem::replace(&mut self.by_end, open).into_values().collect() }
+        let past = std::mem::replace(&mut self.by_end, open);
+        let end = past.last_key_value().map(|(end, _)| Timestamp::from_millis(*end));
+        Closed { end, tags: past.into_values().collect() }
     }
 
     /// Lets the tags of closed buckets, which are empty now, be used again.
@@ -105,13 +107,14 @@ impl Buckets {
 /// Buckets that are past.
 #[derive(Debug)]
 pub(super) struct Closed {
+    end: Option<Timestamp>,
     tags: Vec<Tag>,
 }
 
 impl Closed {
-    /// Whether there are none.
-    pub(super) fn is_empty(&self) -> bool {
-        self.tags.is_empty()
+    /// When the last of them ended; `None` where there are none.
+    pub(super) const fn end(&self) -> Option<Timestamp> {
+        self.end
     }
 
     /// By a tag's number, whether its bucket is past.
@@ -158,7 +161,7 @@ mod tests {
     fn a_bucket_closes_after_its_end_and_its_tag_comes_back_after_its_release() {
         let mut buckets = Buckets::default();
         let (first, second) = (tag(&mut buckets, HOUR), tag(&mut buckets, 2 * HOUR));
-        assert!(buckets.close(Timestamp::from_secs(HOUR)).is_empty(), "its end itself is not past");
+        assert_eq!(buckets.close(Timestamp::from_secs(HOUR)).end(), None, "its end itself is not past");
         let closed = buckets.close(Timestamp::from_millis(HOUR * 1000 + 1));
         let past = closed.by_tag();
         assert!(past[first.index()] && !past[second.index()] && !past[Tag::NEVER.index()]);

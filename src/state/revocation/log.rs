@@ -10,7 +10,10 @@ use uuid::Uuid;
 
 use crate::{
     domain::{PrincipalId, RevocationId, SessionId, Timestamp, TrustedNow},
-    state::store::{Store, StoreError},
+    state::{
+        clock,
+        store::{Store, StoreError},
+    },
 };
 
 /// How long a record stays in the store after its expiry: longer than any leeway (60 s) with which a token is still
@@ -95,9 +98,9 @@ pub async fn since(store: &Store, seq: i64, limit: u32) -> Result<(Vec<Record>, 
 /// Those without expiry are never dropped.
 pub async fn prune(store: &Store, now: TrustedNow, limit: u32) -> Result<u64, StoreError> {
     let statement = "DELETE FROM revocations WHERE seq IN \
-                     (SELECT seq FROM revocations WHERE expires_at < ? ORDER BY expires_at LIMIT ?)";
-    let done = sqlx::query(statement).bind(now.cutoff(EXPIRED_KEPT).as_millis()).bind(limit).execute(store.pool());
-    Ok(done.await?.rows_affected())
+                     (SELECT seq FROM revocations WHERE expires_at < ? ORDER BY expires_at LIMIT ?) \
+                     RETURNING expires_at";
+    clock::prune(store, statement, now.cutoff(EXPIRED_KEPT), limit).await
 }
 
 fn columns(subject: Subject) -> (&'static str, [u8; 16], Option<u32>) {

@@ -6,10 +6,11 @@
 //! revocation makes every token be looked through again, once.
 
 use std::{
-    sync::atomic::{AtomicI64, AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
@@ -17,7 +18,10 @@ use super::{
     log::{Record, Subject},
     set::Set,
 };
-use crate::domain::{Claims, EPOCH_DELETED, PrincipalId, Reason, RevocationId, SessionId, Timestamp, TrustedNow};
+use crate::{
+    domain::{Claims, EPOCH_DELETED, PrincipalId, Reason, RevocationId, SessionId, TrustedNow},
+    state::clock::Pruned,
+};
 
 /// What is revoked at present.
 #[derive(Debug)]
@@ -26,13 +30,13 @@ pub struct Revocations {
     sessions: Set,
     epochs: DashMap<PrincipalId, u32, RandomState>,
     generation: AtomicU64,
-    /// Whether a token that ended before this was revoked is not known any more. Milliseconds of a [`Timestamp`].
-    forgotten_before: AtomicI64,
+    /// What is not known any more.
+    pruned: ArcSwap<Pruned>,
 }
 
 /// How long a revocation is held after its expiry: longer than any leeway (60 s), and than a clock that is trusted at
 /// a start can be ahead ([`ABSENCE_MAX`](crate::domain::trusted_time::ABSENCE_MAX)), so that no good token falls under
-/// [`Revocations::forget_before`] when such a clock is put right.
+/// [`Revocations::note_pruned`] when such a clock is put right.
 pub const EXPIRED_HELD: Duration = Duration::from_hours(26);
 
 /// How many revocations of each kind are held.
@@ -54,7 +58,7 @@ impl Default for Revocations {
             sessions: Set::default(),
             epochs: DashMap::default(),
             generation: AtomicU64::new(1),
-            forgotten_before: AtomicI64::new(i64::MIN),
+            pruned: ArcSwap::default(),
         }
     }
 }
@@ -108,8 +112,7 @@ impl Revocations {
         }
         // Last: what is dropped while this looks is then seen here. It is refused whatever the civil clock says, since
         // nobody knows any more whether it was revoked.
-        let forgotten_before = self.forgotten_before.load(Ordering::Acquire);
-        if claims.expires_at.is_some_and(|end| end.as_millis() < forgotten_before) {
+        if claims.expires_at.is_some_and(|end| self.pruned.load().covers(claims.issued_at, end)) {
             return Err(Reason::Expired);
         }
         Ok(())
@@ -123,11 +126,13 @@ impl Revocations {
         claims.subject.accounts().any(|id| claims.epoch > epoch_of(id))
     }
 
-    /// Says that revocations of what ended before `cutoff` may be gone: such tokens are refused from now on, even if
-    /// the civil clock is set back to when they held.
-    pub fn forget_before(&self, cutoff: Timestamp) {
-        self.forgotten_before.fetch_max(cutoff.as_millis(), Ordering::AcqRel);
-        self.next_generation();
+    /// Says which revocations the store has dropped. Tokens that may have had one are refused from now on, even if the
+    /// civil clock is set back to when they held.
+    pub fn note_pruned(&self, stored: Pruned) {
+        let before = self.pruned.rcu(|pruned| pruned.with_stored(stored));
+        if before.with_stored(stored) != *before {
+            self.next_generation();
+        }
     }
 
     /// Forgets what ended more than [`EXPIRED_HELD`] ago, bucket by bucket: up to an hour later than it could (a day,
@@ -136,10 +141,10 @@ impl Revocations {
     /// It takes as long as going through all that is held; neither readers nor writers wait for it.
     pub fn prune(&self, now: TrustedNow) {
         let cutoff = now.cutoff(EXPIRED_HELD);
-        // Before anything is dropped, see `check`.
-        self.forgotten_before.fetch_max(cutoff.as_millis(), Ordering::AcqRel);
-        self.tokens.prune(cutoff);
-        self.sessions.prune(cutoff);
+        for set in [&self.tokens, &self.sessions] {
+            // Before anything is dropped, see `check`.
+            set.prune(cutoff, |end| drop(self.pruned.rcu(|pruned| pruned.and(end))));
+        }
     }
 
     /// How many are held.
@@ -169,7 +174,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{super::set::SPREAD, *};
-    use crate::domain::{PrincipalKind, TokenKind, trusted_time::trusted};
+    use crate::domain::{PrincipalKind, Timestamp, TokenKind, trusted_time::trusted};
 
     const HOUR: i64 = 3600;
 

@@ -99,14 +99,14 @@ impl Set {
         }
     }
 
-    /// Forgets the buckets that ended before `now`. Their memory is free when this returns.
+    /// Forgets the buckets that ended before `now`. Their memory is free when this returns. Before that `forget` hears
+    /// the latest of their ends: no id that is forgotten has a later expiry.
     ///
     /// Writers get their turn between two tables; how long it takes grows with the whole set.
-    pub(super) fn prune(&self, now: Timestamp) {
+    pub(super) fn prune(&self, now: Timestamp, forget: impl FnOnce(Timestamp)) {
         let closed = self.writing().close(now);
-        if closed.is_empty() {
-            return;
-        }
+        let Some(end) = closed.end() else { return };
+        forget(end);
         let past = closed.by_tag();
         for (index, table) in self.tables.iter().enumerate() {
             let _writing = self.writing();

@@ -56,7 +56,7 @@ async fn read(connection: &mut SqliteConnection, path: &Path) -> Result<Looked, 
     let version = open::version(connection).await.map_err(failed)?;
     let keys = match version {
         Some(UNKNOWN_ACCOUNTS..) => {
-            "SELECT id, realm FROM keys WHERE unknown_accounts AND state IN ('active', 'next', 'retiring')"
+            "SELECT id, realm FROM known_keys WHERE unknown_accounts AND state IN ('active', 'next', 'retiring')"
         }
         // Before, all that are imported do; and the first release has none.
         Some(2..) => "SELECT id, realm FROM keys WHERE imported AND state IN ('active', 'next', 'retiring')",

@@ -2,7 +2,9 @@ use super::*;
 use crate::{
     domain::trusted_time::trusted,
     rules::profile::ClaimProfile,
-    state::keys::{Import, ImportError, Key, KeyState, MaterialBytes, UNNAMED_KEYS_MAX, Use},
+    state::keys::{
+        Import, ImportError, Key, KeyState, Keyring, MasterKey, MaterialBytes, Restored, UNNAMED_KEYS_MAX, Use,
+    },
 };
 
 const SECRET: MaterialBytes<'static> = MaterialBytes::Secret(&[7; 32]);
@@ -92,7 +94,7 @@ async fn an_id_is_given_once_and_a_revoked_key_stays_revoked() {
     assert!(matches!(failed(import("a", verify)).await, ImportError::Known(_)), "retired ids are not given again");
     vault.import(&import("b", verify), at(1)).await.unwrap();
     vault.revoke(&KeyId::from_text("b"), at(2)).await.unwrap();
-    assert!(matches!(failed(import("c", verify)).await, ImportError::Revoked(id) if id.as_str() == "b"));
+    assert!(matches!(failed(import("c", verify)).await, ImportError::Revoked(_)));
     let weak = Import { material: MaterialBytes::Secret(&[7; 31]), ..import("d", verify) };
     assert!(matches!(failed(weak).await, ImportError::Material(_)));
 }
@@ -100,7 +102,9 @@ async fn an_id_is_given_once_and_a_revoked_key_stays_revoked() {
 #[tokio::test]
 async fn few_keys_are_tried_for_tokens_that_name_none() {
     let place = Place::new().await;
+    let secrets: [_; 11] = std::array::from_fn(|n| [u8::try_from(n).unwrap(); 32]);
     let unnamed = |id: usize| Import {
+        material: MaterialBytes::Secret(&secrets[id]),
         profile: Some(ClaimProfile { unnamed: true, ..ClaimProfile::default() }),
         ..import(&id.to_string(), Use::Verify { until: None })
     };
@@ -112,10 +116,9 @@ async fn few_keys_are_tried_for_tokens_that_name_none() {
     place.vault.retire_at_once(&KeyId::from_text("0"), KeyState::Retiring, at(2)).await.unwrap();
     place.vault.import(&unnamed(9), at(3)).await.unwrap();
     // A revoked key takes no other's place among those that are tried.
-    let other = Import { material: MaterialBytes::Secret(&[8; 32]), ..unnamed(10) };
-    place.vault.import(&other, at(4)).await.unwrap_err();
+    place.vault.import(&unnamed(10), at(4)).await.unwrap_err();
     place.vault.revoke(&KeyId::from_text("1"), at(4)).await.unwrap();
-    place.vault.import(&other, at(5)).await.unwrap();
+    place.vault.import(&unnamed(10), at(5)).await.unwrap();
     let tried = place.vault.load().await.unwrap();
     let tried: Vec<_> = tried.unnamed().iter().map(|key| key.id.as_str()).collect();
     assert_eq!(tried, ["2", "3", "9", "10"]);
@@ -136,4 +139,100 @@ async fn a_revoked_key_is_never_imported_again() {
         let refused = vault.import(&again, at(3)).await.unwrap_err();
         assert!(matches!(&refused, ImportError::Revoked(id) if id.as_str() == "a"), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn a_key_that_was_wiped_before_it_is_revoked_is_never_imported_again() {
+    let verify = Use::Verify { until: Some(at(2)) };
+    for forced in [true, false] {
+        let place = Place::new().await;
+        let a = KeyId::from_text("a");
+        place.vault.import(&import("a", verify), at(1)).await.unwrap();
+        if forced {
+            assert!(place.vault.retire_at_once(&a, KeyState::Retiring, at(2)).await.unwrap());
+        } else {
+            place.vault.retire_due(trusted(at(2))).await.unwrap();
+            assert_eq!(place.vault.wipe_retired(trusted(Timestamp::from_millis(i64::MAX))).await.unwrap(), 1);
+        }
+        // It leaked long ago, as is known now.
+        place.vault.revoke(&a, at(3)).await.unwrap().unwrap();
+        let refused = place.vault.import(&import("b", verify), at(4)).await.unwrap_err();
+        assert!(matches!(&refused, ImportError::Revoked(id) if *id == a), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn every_key_of_revoked_material_is_revoked() {
+    let (place, first) = Place::with_key(Algorithm::Hs256).await;
+    let vault = &place.vault;
+    let [a, b, c, other] = ["a", "b", "c", "other"].map(KeyId::from_text);
+    vault.import(&import("a", Use::Verify { until: Some(at(2)) }), at(1)).await.unwrap();
+    vault.retire_due(trusted(at(2))).await.unwrap();
+    vault.import(&import("b", Use::Sign { retires_at: Some(at(900)) }), at(3)).await.unwrap();
+    let elsewhere = Import { realm: "elsewhere".parse().unwrap(), ..import("c", Use::Verify { until: None }) };
+    vault.import(&elsewhere, at(4)).await.unwrap();
+    let material = MaterialBytes::Secret(&[8; 32]);
+    vault.import(&Import { material, ..import("other", Use::Verify { until: None }) }, at(5)).await.unwrap();
+    let others = vault.revoke(&c, at(6)).await.unwrap();
+    assert_eq!(others, Some(vec![a.clone(), b.clone()]));
+    for id in [&a, &b, &c] {
+        let record = place.record(id).await;
+        assert_eq!((record.state, record.wiped), (KeyState::Revoked, true), "{id}");
+    }
+    for id in [&first, &other] {
+        assert_eq!(place.record(id).await.state, KeyState::Retiring, "{id}");
+    }
+    let signs = vault.load().await.unwrap().active(&realm()).unwrap().id.clone();
+    assert!(![first, b].contains(&signs), "another signs now");
+}
+
+#[tokio::test]
+async fn a_retired_key_whose_material_was_revoked_is_not_restored() {
+    let place = Place::new().await;
+    let (a, b) = (KeyId::from_text("a"), KeyId::from_text("b"));
+    place.vault.import(&import("b", Use::Verify { until: None }), at(1)).await.unwrap();
+    place.vault.revoke(&b, at(2)).await.unwrap().unwrap();
+    // As where a crash left it.
+    let master = MasterKey::read(&master(&place.folder).master_key_file).unwrap();
+    let statement = "INSERT INTO keys (id, realm, algorithm, state, sealed, imported, created_at, ended_at) \
+                     VALUES ('a', 'r', 'HS256', 'retired', ?, 1, 1, 1)";
+    let query = sqlx::query(statement).bind(master.seal("portero token key a", &[7; 32]));
+    query.execute(place.vault.store.pool()).await.unwrap();
+    assert_eq!(place.vault.restore(&a).await.unwrap(), Restored::Revoked(b.clone()));
+    assert_eq!(place.record(&a).await.state, KeyState::Retired);
+    assert_eq!(place.vault.revoke(&b, at(3)).await.unwrap(), Some(vec![a]), "again, to its end");
+}
+
+#[tokio::test]
+async fn what_does_not_open_is_revoked_all_the_same() {
+    let place = Place::new().await;
+    let a = KeyId::from_text("a");
+    place.vault.import(&import("a", Use::Verify { until: None }), at(1)).await.unwrap();
+    let damage = sqlx::query("UPDATE keys SET sealed = x'00' WHERE id = 'a'");
+    damage.execute(place.vault.store.pool()).await.unwrap();
+    place.vault.load().await.unwrap_err();
+    place.vault.revoke(&a, at(2)).await.unwrap().unwrap();
+    assert_eq!(place.vault.load().await.unwrap().get("a").unwrap().state, KeyState::Revoked);
+    place.vault.import(&import("b", Use::Verify { until: None }), at(3)).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_imported_key_that_is_to_sign_leaves_that_to_the_one_before_until_accounts_are_known() {
+    let (place, first) = Place::with_key(Algorithm::Hs256).await;
+    let vault = &place.vault;
+    let present = vault.load().await.unwrap();
+    let field = KeyId::from_text("field");
+    vault.import(&import("field", Use::Sign { retires_at: Some(at(900)) }), at(1)).await.unwrap();
+    let signs = |ring: &Keyring| ring.active(&realm()).map(|key| key.id.clone());
+    let read = vault.load().await.unwrap();
+    let waiting = read.without_unready(&present, |_| false);
+    assert_eq!((signs(&waiting), waiting.get("field").is_none()), (Some(first.clone()), true));
+    assert_eq!(signs(&read.without_unready(&waiting, |_| true)), Some(field.clone()));
+    // Where no other can sign it does: at a start, and where the one before was revoked.
+    let alone = read.without_unready(&Keyring::default(), |_| false);
+    assert_eq!(signs(&alone), Some(field.clone()));
+    assert_eq!(signs(&read.without_unready(&alone, |_| false)), Some(field.clone()), "it goes on");
+    vault.revoke(&first, at(2)).await.unwrap().unwrap();
+    let ring = vault.load().await.unwrap().without_unready(&present, |_| false);
+    assert_eq!((signs(&ring), ring.get(first.as_str()).unwrap().state), (Some(field), KeyState::Revoked));
 }

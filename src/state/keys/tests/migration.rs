@@ -1,13 +1,13 @@
 use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 
-use sqlx::{ConnectOptions, Connection, SqliteConnection, migrate::Migrator, sqlite::SqliteConnectOptions};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, migrate::Migrator, sqlite::SqliteConnectOptions};
 
 use super::*;
 use crate::{
     domain::{PrincipalId, RealmName, Subject},
     state::{
         account::KnownAccounts,
-        keys::{Key, KeyState, MasterKey},
+        keys::{Key, KeyState, MasterKey, MaterialBytes},
     },
 };
 
@@ -26,6 +26,7 @@ async fn earlier_store(folder: &TempDir, of: &[(&str, &str)]) -> (SqliteConnecti
     let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
     let mut connection = options.connect().await.unwrap();
     Migrator::new(migrations).await.unwrap().run(&mut connection).await.unwrap();
+    std::fs::set_permissions(folder.path().join("portero.db"), Permissions::from_mode(0o600)).unwrap();
     (connection, MasterKey::read_or_create(&master(folder).master_key_file).unwrap())
 }
 
@@ -60,7 +61,6 @@ async fn store_of_the_first_version(folder: &TempDir) {
         .unwrap();
     }
     connection.close().await.unwrap();
-    std::fs::set_permissions(folder.path().join("portero.db"), Permissions::from_mode(0o600)).unwrap();
 }
 
 #[tokio::test]
@@ -134,11 +134,103 @@ async fn keys_that_were_imported_before_take_unknown_accounts_as_they_did() {
 
     let realm: RealmName = "r".parse().unwrap();
     let accounts = KnownAccounts::default();
-    accounts.keep(vault.store(), &[realm.clone()].into()).await.unwrap();
+    accounts.want([realm.clone()].into());
+    accounts.load(vault.store()).await.unwrap();
     let known = |accounts: &KnownAccounts| ids.map(|id| accounts.knows(&realm, &Subject::Account(id)));
     assert_eq!(known(&accounts), [true, true, false]);
     let third = sqlx::query(insert).bind(ids[2].uuid().into_bytes().to_vec()).bind("max");
     third.execute(vault.store.pool()).await.unwrap();
     accounts.follow(vault.store()).await.unwrap();
     assert_eq!(known(&accounts), [true; 3], "their numbers go on");
+}
+
+/// Reads all keys as the version before this one does, with a statement that it has prepared once.
+async fn read_as_before(connection: &mut SqliteConnection, master: &MasterKey) -> Vec<(String, String)> {
+    let statement = "SELECT * FROM keys WHERE state <> 'retired' ORDER BY created_at, id";
+    let rows = sqlx::query(statement).fetch_all(connection).await.unwrap();
+    let read = |row: &sqlx::sqlite::SqliteRow| {
+        let (id, state): (String, String) = (row.get("id"), row.get("state"));
+        let sealed = master.open(&format!("portero token key {id}"), row.get("sealed")).unwrap();
+        let public = row.get::<&str, _>("form") == "public";
+        let material = if public { MaterialBytes::Public(&sealed) } else { MaterialBytes::Secret(&sealed) };
+        let algorithm = row.get::<&str, _>("algorithm").parse().unwrap();
+        let state_of = KeyState::from_name(&state).unwrap();
+        let made_at = Timestamp::from_millis(row.get("created_at"));
+        Key::new(KeyId::from_text(&id), realm(), algorithm, state_of, made_at, material).unwrap();
+        row.get::<Option<&str>, _>("profile");
+        for flag in ["imported", "pinned", "asked"] {
+            row.get::<bool, _>(flag);
+        }
+        for instant in ["activated_at", "retiring_since", "retires_at", "ended_at"] {
+            row.get::<Option<i64>, _>(instant);
+        }
+        (id, state)
+    };
+    rows.iter().map(read).collect()
+}
+
+#[tokio::test]
+async fn a_process_of_the_version_before_reads_on_beside_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut before, master) = earlier_store(&folder, &[FIRST, KEYS, OAUTH]).await;
+    let fact = sqlx::query("INSERT INTO meta (name, value) VALUES ('master_key_fingerprint', ?)");
+    fact.bind(master.fingerprint().into_bytes()).execute(&mut before).await.unwrap();
+    let algorithms = [Algorithm::Hs256, Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Sealed];
+    for (n, algorithm) in algorithms.into_iter().enumerate() {
+        let material = Key::generate_material(algorithm).unwrap();
+        let insert = "INSERT INTO keys (id, realm, algorithm, state, sealed, imported, created_at) \
+                      VALUES (?, 'r', ?, 'retiring', ?, ?, 5)";
+        let sealed = master.seal(&format!("portero token key {n}"), &material);
+        let query = sqlx::query(insert).bind(n.to_string()).bind(algorithm.name()).bind(sealed).bind(n % 2 == 0);
+        query.execute(&mut before).await.unwrap();
+    }
+    let public = MaterialBytes::Secret(&Key::generate_material(Algorithm::Es256).unwrap());
+    let public = Key::new(KeyId::generate(), realm(), Algorithm::Es256, KeyState::Active, at(0), public).unwrap();
+    let sealed = master.seal("portero token key public", &public.public_der().unwrap());
+    let insert = "INSERT INTO keys (id, realm, algorithm, state, form, sealed, imported, created_at) \
+                  VALUES ('public', 'r', 'ES256', 'retiring', 'public', ?, 1, 6)";
+    sqlx::query(insert).bind(sealed).execute(&mut before).await.unwrap();
+    // It wipes what retires, and keeps no thumbprint.
+    let insert = "INSERT INTO keys (id, realm, algorithm, state, created_at, ended_at) \
+                  VALUES ('gone', 'r', 'RS256', 'retired', 6, 6)";
+    sqlx::query(insert).execute(&mut before).await.unwrap();
+    let account = |name: &'static str| {
+        let insert = "INSERT INTO principals (id, realm, kind, name, password_hash, created_at) \
+                      VALUES (?, 'r', 'user', ?, '-', 0)";
+        sqlx::query(insert).bind(PrincipalId::generate().uuid().into_bytes().to_vec()).bind(name)
+    };
+    account("ana").execute(&mut before).await.unwrap();
+    assert_eq!(read_as_before(&mut before, &master).await.len(), 6);
+    let accounts = "SELECT * FROM principals WHERE realm = ?";
+    assert_eq!(sqlx::query(accounts).bind("r").fetch_all(&mut before).await.unwrap().len(), 1);
+
+    // The successor opens the store, and keys end in every way.
+    let vault = open(&folder).await;
+    for (id, forced) in
+        [("0", false), ("1", true), ("2", false), ("3", false), ("4", true), ("public", false), ("gone", false)]
+    {
+        let id = KeyId::from_text(id);
+        if forced {
+            assert!(vault.retire_at_once(&id, KeyState::Retiring, at(8)).await.unwrap());
+        }
+        let states = read_as_before(&mut before, &master).await;
+        assert!(!states.iter().any(|(known, state)| known == id.as_str() && (forced || state == "revoked")));
+        vault.revoke(&id, at(9)).await.unwrap().unwrap();
+        let states = read_as_before(&mut before, &master).await;
+        assert!(states.contains(&(id.as_str().to_owned(), "revoked".to_owned())), "{states:?}");
+    }
+    account("eva").execute(&mut before).await.unwrap();
+    assert_eq!(sqlx::query(accounts).bind("r").fetch_all(&mut before).await.unwrap().len(), 2);
+
+    // And the one before revokes as it does: it keeps the material.
+    let material = Key::generate_material(Algorithm::Hs256).unwrap();
+    let insert = "INSERT INTO keys (id, realm, algorithm, state, sealed, created_at, ended_at) \
+                  VALUES ('late', 'r', 'HS256', 'revoked', ?, 7, 7)";
+    let query = sqlx::query(insert).bind(master.seal("portero token key late", &material));
+    query.execute(&mut before).await.unwrap();
+    assert_eq!(vault.wipe_revoked().await.unwrap(), 1, "this one alone was kept");
+    assert_eq!(vault.wipe_revoked().await.unwrap(), 0);
+    assert!(vault.records().await.unwrap().iter().all(|key| key.state == KeyState::Revoked && key.wiped));
+    assert_eq!(read_as_before(&mut before, &master).await.len(), 8);
+    assert_eq!(vault.load().await.unwrap().own().filter(|key| key.can_sign() || key.public().is_some()).count(), 0);
 }

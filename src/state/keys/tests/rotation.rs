@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     domain::trusted_time::trusted,
-    state::keys::{KeyState, RETIRED_KEPT, SEALED_KEPT},
+    state::keys::{KeyState, RETIRED_KEPT, Restored, SEALED_KEPT},
 };
 
 const MOMENT: Duration = Duration::from_millis(1);
@@ -88,15 +88,15 @@ async fn a_revoked_key_opens_nothing_in_any_state() {
     let (place, first) = Place::with_key(Algorithm::Hs256).await;
     let vault = &place.vault;
     let next = vault.prepare(&realm(), Algorithm::Hs256, Some(&first), false, at(1)).await.unwrap().unwrap();
-    assert!(vault.revoke(&first, at(2)).await.unwrap());
+    assert_eq!(vault.revoke(&first, at(2)).await.unwrap(), Some(vec![]));
     let ring = vault.load().await.unwrap();
     assert_eq!(ring.get(first.as_str()).unwrap().state, KeyState::Revoked);
     assert_eq!(ring.active(&realm()).unwrap().id, next, "the next key is there for that");
-    assert!(vault.revoke(&next, at(3)).await.unwrap());
+    assert!(vault.revoke(&next, at(3)).await.unwrap().is_some());
     assert_ne!(vault.load().await.unwrap().active(&realm()).unwrap().id, next);
-    assert!(vault.revoke(&next, at(4)).await.unwrap(), "twice is once");
+    assert!(vault.revoke(&next, at(4)).await.unwrap().is_some(), "twice is once");
     assert_eq!(place.record(&next).await.ended_at, Some(at(3)));
-    assert!(!vault.revoke(&KeyId::generate(), at(5)).await.unwrap());
+    assert_eq!(vault.revoke(&KeyId::generate(), at(5)).await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -170,15 +170,16 @@ async fn a_key_that_retired_too_early_is_restored_while_its_material_is_there() 
     let (place, first) = Place::with_key(Algorithm::Hs256).await;
     let vault = &place.vault;
     vault.replace(&realm(), Algorithm::Hs256, Some(&first), until(5), at(1)).await.unwrap().unwrap();
-    assert!(!vault.restore(&first).await.unwrap(), "it has not retired");
+    assert_eq!(vault.restore(&first).await.unwrap(), Restored::NotThere, "it has not retired");
     vault.retire_due(trusted(at(5))).await.unwrap();
     assert!(vault.load().await.unwrap().get(first.as_str()).is_none());
-    assert!(vault.restore(&first).await.unwrap());
+    assert_eq!(vault.restore(&first).await.unwrap(), Restored::Done);
     let restored = place.record(&first).await;
     assert_eq!((restored.state, restored.retires_at, restored.ended_at), (KeyState::Retiring, None, None));
     assert!(vault.load().await.unwrap().get(first.as_str()).is_some_and(|key| key.can_sign()));
     assert!(vault.retire_at_once(&first, KeyState::Retiring, at(6)).await.unwrap());
-    assert!(place.record(&first).await.wiped && !vault.restore(&first).await.unwrap(), "forced is wiped");
+    assert!(place.record(&first).await.wiped);
+    assert_eq!(vault.restore(&first).await.unwrap(), Restored::NotThere, "forced is wiped");
 }
 
 #[tokio::test]
@@ -191,7 +192,7 @@ async fn the_material_of_a_revoked_key_is_wiped_in_every_state() {
     let signing = vault.replace(&realm(), Algorithm::Es256, Some(&retiring), KEPT, at(6)).await.unwrap().unwrap();
     let next = vault.prepare(&realm(), Algorithm::Es256, Some(&signing), false, at(7)).await.unwrap().unwrap();
     for id in [active, retiring, next, signing] {
-        assert!(vault.revoke(&id, at(8)).await.unwrap());
+        assert!(vault.revoke(&id, at(8)).await.unwrap().is_some());
         let record = place.record(&id).await;
         assert_eq!((record.state, record.wiped), (KeyState::Revoked, true));
         let ring = vault.load().await.unwrap();

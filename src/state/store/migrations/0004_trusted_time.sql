@@ -17,7 +17,8 @@ CREATE TABLE clock (
     apart_latest   INTEGER,
     -- When an operator confirmed the civil clock, the last time.
     confirmed_at   INTEGER,
-    -- What ended before this may have been pruned with its revocations.
+    -- What ended before this may have been dropped, with its revocations: until that confirmation, and since.
+    confirmed_pruned_before INTEGER,
     pruned_before  INTEGER
 ) STRICT;
 
@@ -32,7 +33,8 @@ SELECT 1, seen, 0 FROM (
     )
 ) WHERE seen IS NOT NULL;
 
--- A key that retired by schedule keeps its sealed material for a while; a revoked one loses it at once.
+-- A key that retired by schedule keeps its sealed material for a while; a revoked one loses it at once. A process of
+-- the version before this one may read the store meanwhile: the columns of its tables stay as they are.
 CREATE TABLE keys_of_now (
     id             TEXT PRIMARY KEY,
     realm          TEXT NOT NULL,
@@ -40,10 +42,9 @@ CREATE TABLE keys_of_now (
     state          TEXT NOT NULL CHECK (state IN ('next', 'active', 'retiring', 'retired', 'revoked')),
     -- A secret or a key pair; or a public key alone, which verifies and does not sign.
     form           TEXT NOT NULL DEFAULT 'secret' CHECK (form IN ('secret', 'public')),
-    -- Under the master key; NULL when it is wiped.
+    -- Under the master key. NULL when it is wiped; or, of a revoked key, material that was never used: the version
+    -- before this one opens the rows of revoked keys too.
     sealed         BLOB,
-    -- Of a revoked key, under the master key: what tells its material from any other, so that it is never imported again.
-    thumbprint     BLOB,
     -- How its tokens are read, as JSON; NULL for Portero's own claims.
     profile        TEXT,
     imported       INTEGER NOT NULL DEFAULT 0 CHECK (imported IN (0, 1)),
@@ -59,7 +60,6 @@ CREATE TABLE keys_of_now (
     -- When it was retired or revoked.
     ended_at       INTEGER,
     CHECK (sealed IS NOT NULL OR state IN ('retired', 'revoked')),
-    CHECK (thumbprint IS NULL OR state = 'revoked'),
     CHECK ((state IN ('retired', 'revoked')) = (ended_at IS NOT NULL))
 ) STRICT;
 
@@ -86,6 +86,16 @@ CREATE TRIGGER keys_updated AFTER UPDATE ON keys BEGIN
 END;
 CREATE TRIGGER keys_deleted AFTER DELETE ON keys BEGIN
     UPDATE meta SET value = CAST(CAST(value AS TEXT) + 1 AS BLOB) WHERE name = 'keys_revision';
+END;
+
+-- Keys whose material was wiped, and what tells that from any other, under the master key: it is never imported again
+-- when the key is revoked. NULL where the material did not open.
+CREATE TABLE wiped_keys (
+    key        TEXT PRIMARY KEY,
+    thumbprint BLOB
+) STRICT;
+CREATE TRIGGER wiped_keys_forgotten AFTER DELETE ON keys BEGIN
+    DELETE FROM wiped_keys WHERE key = OLD.id;
 END;
 
 -- The lines of refresh tokens that a client holds: they end with it.

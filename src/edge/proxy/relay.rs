@@ -25,7 +25,7 @@ use crate::{
     domain::{Reason, Subject},
     edge::respond,
     rules::limit::ClientKey,
-    state::upstream::{Failure, HashBy, Pair, Server, Transport, hash_of},
+    state::upstream::{Failure, HashBy, Pair, Server, Transport, Turn, hash_of},
 };
 
 /// Interim answers to one request, at most: some servers send one every few seconds while they work.
@@ -91,11 +91,22 @@ impl Doorman {
     /// A connection of our own to a server. An error says whether another may be asked.
     pub(super) async fn connect(&self, server: &Server, exchange: &mut Exchange, route: &Route) -> Result<Transport> {
         let connected = timeout(self.time_left(exchange, route), route.pool.connect(server)).await;
-        connected.map_err(io::Error::from).flatten().map_err(|error| {
+        let connected = connected.map_err(io::Error::from).flatten().map_err(|error| {
             let mut error = unconnected(&error);
             self.not_connected(exchange, &mut error);
             error
-        })
+        });
+        if connected.is_ok() {
+            self.connected(exchange);
+        }
+        connected
+    }
+
+    /// A new connection to the server was made.
+    pub(super) fn connected(&self, exchange: &mut Exchange) {
+        if let Some(turn) = &mut exchange.turn {
+            turn.connected(self.0.means.clock.instant());
+        }
     }
 
     /// A connection that could not be made carried nothing: another server may be asked, whatever
@@ -186,7 +197,8 @@ impl Doorman {
             return Error::e_explain(ErrorType::InternalError, "forwarding without a permit");
         };
         if let Some(upload) = &exchange.upload {
-            upload.begin(Instant::now(), self.waits(request, exchange, &permitted.route));
+            let held = exchange.turn.as_ref().and_then(Turn::held);
+            upload.begin(Instant::now(), self.waits(request, exchange, &permitted.route), held);
         }
         let tunables = self.0.tunables();
         let connection = exchange.connection.as_deref();

@@ -32,7 +32,7 @@ mod witness;
 
 pub use balance::hash_of;
 pub use pool::{CONNECTION_FAILURES, Failure, Pool, Transport, Unusable};
-pub use server::{Server, Turn};
+pub use server::{Held, Server, Turn};
 pub use settings::{
     Balance, Eject, HashBy, Health, HttpVersion, Probe, RETRIES_MAX, ServerSettings, Settings, Timeouts,
 };

@@ -166,14 +166,14 @@ fn what_this_machine_lacks_is_503_and_no_servers_failure() {
         }
     });
     let gateway = start(&pool(&[upstream.address], "retries = 0\neject = { failures = 1, for = \"1h\" }"));
-    let mut connection = Connection::open(gateway.front);
-    assert_eq!(connection.send(&get("/")).status, 200);
+    // Connections that are there already: with one that fails each ends.
+    let mut open: Vec<_> = (0..3).map(|_| Connection::open(gateway.front)).collect();
+    let statuses = |open: &mut [Connection]| open.iter_mut().map(|one| one.send(&get("/")).status).collect::<Vec<_>>();
+    assert_eq!(statuses(&mut open), [200; 3]);
     let allowed = gateway.process.set_open_files(0);
-    for _ in 0..3 {
-        assert_eq!(connection.send(&get("/")).status, 503);
-    }
+    assert_eq!(statuses(&mut open), [503; 3]);
     gateway.process.set_open_files(allowed);
-    assert_eq!(connection.send(&get("/")).status, 200);
+    assert_eq!(gateway.send(&get("/")).status, 200);
     assert!(is_healthy(&gateway, upstream.address));
     let failed = "portero_upstream_ejections_total";
     assert!(!gateway.ask("/metrics").text().lines().any(|line| line.starts_with(failed) && !line.ends_with(" 0")));

@@ -3,8 +3,11 @@
 //! The follower takes one step after the other; a step that *began* after some moment has read everything that was
 //! committed before that moment. Two kinds of requests wait for such a step, for [`WAIT_MAX`] at most:
 //! - those whose token speaks of what memory does not know yet (an account, an epoch): [`Following::next_step`];
-//! - all of them, where no step was completed for a while: the process was stopped, or the follower is held up. What
-//!   was revoked meanwhile is read first: [`Following::catch_up`].
+//! - those whose token is looked at, or that a token endpoint answers, where no step was completed for a while: the
+//!   process was stopped. What was revoked meanwhile is read first: [`Following::catch_up`].
+//!
+//! A process that goes on has its next step soon. Where that takes long, it is the store that is slow, which no waiting
+//! mends: nobody waits for [`SLOW_STORE_PAUSE`] then.
 //!
 //! While the store is known to be away nobody waits: checked traffic goes on with what is in force.
 
@@ -27,11 +30,18 @@ pub const LATE_AFTER: Duration = Duration::from_millis(500);
 /// How long a request waits for a step, at most.
 pub const WAIT_MAX: Duration = Duration::from_secs(1);
 
+/// Nobody waits again for so long after a wait showed that the store is slow. A process that is stopped within this time
+/// decides by what it knew, as long as its first step takes.
+const SLOW_STORE_PAUSE: Duration = Duration::from_secs(30);
+
 /// Requests that wait for an account or an epoch, at most; those beyond are refused without waiting.
 pub const WAITING_MAX: usize = 1024;
 
 /// Parts that a wait is cut into. A process that is stopped while it waits loses one part, not the whole wait.
 const SLICES: u32 = 10;
+
+/// A wait of so many parts shows a slow store: a process that goes on begins its next step after one, and ends it soon.
+const SLOW_SLICES: u32 = 3;
 
 /// No step is late: nobody follows yet, or the store is away.
 const NEVER: u64 = u64::MAX;
@@ -43,6 +53,8 @@ pub struct Following {
     base: OnceLock<Instant>,
     /// Nanoseconds after `base`, from which on memory is too old to decide by; or [`NEVER`].
     late_from: AtomicU64,
+    /// Nanoseconds after `base`, until which memory is not late: the store is slow.
+    patient_until: AtomicU64,
     begun: AtomicU64,
     completed: watch::Sender<u64>,
     waiting: Semaphore,
@@ -69,6 +81,7 @@ impl Default for Following {
         Self {
             base: OnceLock::new(),
             late_from: AtomicU64::new(NEVER),
+            patient_until: AtomicU64::new(0),
             begun: AtomicU64::new(0),
             completed: watch::Sender::new(0),
             waiting: Semaphore::new(WAITING_MAX),
@@ -85,7 +98,8 @@ impl Following {
 
     /// What the step read is in force.
     pub fn complete(&self, step: Step) {
-        self.late_from.store(self.nanos(step.began).saturating_add(nanos(LATE_AFTER)), Ordering::Release);
+        let late_from = self.nanos(step.began).saturating_add(nanos(LATE_AFTER));
+        self.late_from.store(late_from.max(self.patient_until.load(Ordering::Acquire)), Ordering::Release);
         self.completed.send_replace(step.number);
     }
 
@@ -102,12 +116,22 @@ impl Following {
     }
 
     /// Where memory is too old to decide by, waits until it is not. A store that does not answer within
-    /// [`WAIT_MAX`] counts as away from then on, so that only the first requests wait for it.
+    /// [`WAIT_MAX`] counts as away from then on, and one that takes long as slow: only the first requests wait for it.
     pub async fn catch_up(&self, now: Instant) {
         let late_from = self.late_from.load(Ordering::Acquire);
-        if self.is_late(now) && self.step_after_now().await == Waited::InVain {
+        if !self.is_late(now) {
+            return;
+        }
+        let (waited, slices) = self.step_after_now().await;
+        if waited == Waited::InVain {
             // Unless a step was completed in this very moment.
             let _ = self.late_from.compare_exchange(late_from, NEVER, Ordering::AcqRel, Ordering::Acquire);
+        }
+        if slices >= SLOW_SLICES {
+            let until = self.nanos(now).saturating_add(nanos(SLOW_STORE_PAUSE));
+            self.patient_until.fetch_max(until, Ordering::AcqRel);
+            // What is NEVER stays so.
+            self.late_from.fetch_max(until, Ordering::AcqRel);
         }
     }
 
@@ -117,19 +141,20 @@ impl Following {
         if self.late_from.load(Ordering::Acquire) == NEVER {
             return Waited::InVain;
         }
-        self.step_after_now().await
+        self.step_after_now().await.0
     }
 
-    async fn step_after_now(&self) -> Waited {
+    /// Also how many whole [`SLICES`] that took.
+    async fn step_after_now(&self) -> (Waited, u32) {
         let mut completed = self.completed.subscribe();
         let step = self.begun.load(Ordering::SeqCst) + 1;
-        for _ in 0..SLICES {
+        for slices in 0..SLICES {
             // The sender lives as long as `self`, so all that can come is the step or the end of the slice.
             if let Ok(Ok(_)) = timeout(WAIT_MAX / SLICES, completed.wait_for(|completed| *completed >= step)).await {
-                return Waited::Followed;
+                return (Waited::Followed, slices);
             }
         }
-        Waited::InVain
+        (Waited::InVain, SLICES)
     }
 
     fn nanos(&self, at: Instant) -> u64 {
@@ -215,6 +240,34 @@ mod tests {
         following.catch_up(late).await;
         assert!(!following.is_late(late + Duration::from_hours(1)), "the store does not answer: it counts as away");
         following.complete(following.begin(late));
-        assert!(!following.is_late(late) && following.is_late(late + Duration::from_secs(1)));
+        assert!(!following.is_late(late + Duration::from_secs(1)), "a store that took so long is slow");
+        assert!(following.is_late(late + SLOW_STORE_PAUSE + Duration::from_secs(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_store_is_waited_for_once_and_a_quick_one_each_time() {
+        let start = start();
+        for (step, waits) in [(Duration::from_millis(50), 20), (Duration::from_millis(700), 1)] {
+            let following = followed(start);
+            let mut waited = 0;
+            for round in 1..=20 {
+                // As after a process was stopped: the step that was under way has read nothing new.
+                let now = start + round * (LATE_AFTER + Duration::from_millis(300));
+                if !following.is_late(now) {
+                    continue;
+                }
+                waited += 1;
+                let catching = tokio::spawn({
+                    let following = Arc::clone(&following);
+                    async move { following.catch_up(now).await }
+                });
+                yield_now().await;
+                let next = following.begin(now);
+                tokio::time::sleep(step).await;
+                following.complete(next);
+                catching.await.unwrap();
+            }
+            assert_eq!(waited, waits, "steps of {step:?}");
+        }
     }
 }

@@ -142,17 +142,14 @@ impl Doorman {
     }
 
     /// Decides. A token that was never seen is opened in between, and its foreign issuer asked where that takes a key
-    /// that nobody knows yet. What was revoked while the process was stopped is read first; `now` is the present.
+    /// that nobody knows yet. Where a token counts, what was revoked while the process was stopped is read first; `now` is
+    /// the present.
     pub(super) async fn decide(
         &self,
         head: &RequestHeader,
         client: Option<IpAddr>,
         now: Instant,
     ) -> Result<Permission, Denial> {
-        let following = self.0.means.gate.following();
-        if following.is_late(now) {
-            following.catch_up(now).await;
-        }
         if !head.raw_path_is_utf8() {
             return Err(Denial::of(Reason::AmbiguousPath));
         }
@@ -164,6 +161,10 @@ impl Doorman {
             headers: &head.headers,
         };
         let gate = &self.0.means.gate;
+        let following = gate.following();
+        if following.is_late(now) && decide(&gate.view(), self.0.means.clock.now(), &request, None).needs_store() {
+            following.catch_up(now).await;
+        }
         let mut permission = self.permit(&gate.view(), |view, now| match decide(view, now, &request, None) {
             Decision::Verify(job) => decide(view, now, &request, Some(&job.run(view, client, now))),
             decided => decided,

@@ -26,7 +26,7 @@ use crate::{
 impl Doorman {
     /// Decides about a request, and answers it unless it is to be forwarded; true when it was answered.
     pub(super) async fn admit(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
-        if let Some(connection) = &exchange.connection {
+        if let Some(connection) = exchange.connection.as_ref().filter(|_| exchange.client.is_none()) {
             exchange.client = Some(self.client_of(session.req_header(), connection));
         }
         if let Some(reason) = exchange.refused {
@@ -94,6 +94,7 @@ impl Doorman {
     ) -> Option<(Exchange, Arc<Route>)> {
         let started = self.0.means.clock.instant();
         let client = self.client_of(head, &arrival.connection);
+        arrival.client = Some(client);
         let mut request_place = None;
         if self.may_have_several(false, Some(client), Some(&arrival.connection)) {
             request_place = self.0.enter_request(client);

@@ -6,8 +6,8 @@
 //! - those whose token is looked at, or that a token endpoint answers, where no step was completed for a while: the
 //!   process was stopped. What was revoked meanwhile is read first: [`Following::catch_up`].
 //!
-//! A process that goes on has its next step soon. Where that takes long, it is the store that is slow, which no waiting
-//! mends: nobody waits for [`SLOW_STORE_PAUSE`] then.
+//! A slow store is something else: the process runs while the step takes long, and waiting would only make requests slow
+//! too. The follower says so ([`Following::under_way`]), and then only a longer stop is waited for.
 //!
 //! While the store is known to be away nobody waits: checked traffic goes on with what is in force.
 
@@ -30,18 +30,17 @@ pub const LATE_AFTER: Duration = Duration::from_millis(500);
 /// How long a request waits for a step, at most.
 pub const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Nobody waits again for so long after a wait showed that the store is slow. A process that is stopped within this time
-/// decides by what it knew, as long as its first step takes.
-const SLOW_STORE_PAUSE: Duration = Duration::from_secs(30);
+/// The same where the store is slow. It is said with each poll, and again soon after the next step began.
+const LATE_AFTER_SLOW: Duration = Duration::from_secs(1);
+
+/// A step that is under way for so many polls of the follower in a row is slow.
+const SLOW_POLLS: u32 = 3;
 
 /// Requests that wait for an account or an epoch, at most; those beyond are refused without waiting.
 pub const WAITING_MAX: usize = 1024;
 
 /// Parts that a wait is cut into. A process that is stopped while it waits loses one part, not the whole wait.
 const SLICES: u32 = 10;
-
-/// A wait of so many parts shows a slow store: a process that goes on begins its next step after one, and ends it soon.
-const SLOW_SLICES: u32 = 3;
 
 /// No step is late: nobody follows yet, or the store is away.
 const NEVER: u64 = u64::MAX;
@@ -53,8 +52,8 @@ pub struct Following {
     base: OnceLock<Instant>,
     /// Nanoseconds after `base`, from which on memory is too old to decide by; or [`NEVER`].
     late_from: AtomicU64,
-    /// Nanoseconds after `base`, until which memory is not late: the store is slow.
-    patient_until: AtomicU64,
+    /// Nanoseconds after `base`, until which memory is not late because the store is slow.
+    slow_until: AtomicU64,
     begun: AtomicU64,
     completed: watch::Sender<u64>,
     waiting: Semaphore,
@@ -65,6 +64,9 @@ pub struct Following {
 pub struct Step {
     number: u64,
     began: Instant,
+    polled: Instant,
+    /// In a row.
+    polls: u32,
 }
 
 /// What came of waiting for a step.
@@ -81,7 +83,7 @@ impl Default for Following {
         Self {
             base: OnceLock::new(),
             late_from: AtomicU64::new(NEVER),
-            patient_until: AtomicU64::new(0),
+            slow_until: AtomicU64::new(0),
             begun: AtomicU64::new(0),
             completed: watch::Sender::new(0),
             waiting: Semaphore::new(WAITING_MAX),
@@ -93,14 +95,28 @@ impl Following {
     /// A step begins. Call it before anything is read.
     pub fn begin(&self, now: Instant) -> Step {
         let _ = self.base.set(now);
-        Step { number: self.begun.fetch_add(1, Ordering::SeqCst) + 1, began: now }
+        Step { number: self.begun.fetch_add(1, Ordering::SeqCst) + 1, began: now, polled: now, polls: 0 }
     }
 
     /// What the step read is in force.
     pub fn complete(&self, step: Step) {
         let late_from = self.nanos(step.began).saturating_add(nanos(LATE_AFTER));
-        self.late_from.store(late_from.max(self.patient_until.load(Ordering::Acquire)), Ordering::Release);
+        self.late_from.store(late_from.max(self.slow_until.load(Ordering::Acquire)), Ordering::Release);
         self.completed.send_replace(step.number);
+    }
+
+    /// The follower polls while the step is under way.
+    pub fn under_way(&self, step: &mut Step, now: Instant) {
+        // A process that was stopped polls late: that the step took long is not the store's doing.
+        let is_late = now.saturating_duration_since(step.polled) >= LATE_AFTER;
+        step.polls = if is_late { 0 } else { step.polls.saturating_add(1) };
+        step.polled = now;
+        if step.polls >= SLOW_POLLS {
+            let until = self.nanos(now).saturating_add(nanos(LATE_AFTER_SLOW));
+            self.slow_until.store(until, Ordering::Release);
+            // What is NEVER stays so.
+            self.late_from.fetch_max(until, Ordering::AcqRel);
+        }
     }
 
     /// The store is away, or is followed no more.
@@ -116,22 +132,12 @@ impl Following {
     }
 
     /// Where memory is too old to decide by, waits until it is not. A store that does not answer within
-    /// [`WAIT_MAX`] counts as away from then on, and one that takes long as slow: only the first requests wait for it.
+    /// [`WAIT_MAX`] counts as away from then on, so that only the first requests wait for it.
     pub async fn catch_up(&self, now: Instant) {
         let late_from = self.late_from.load(Ordering::Acquire);
-        if !self.is_late(now) {
-            return;
-        }
-        let (waited, slices) = self.step_after_now().await;
-        if waited == Waited::InVain {
+        if self.is_late(now) && self.step_after_now().await == Waited::InVain {
             // Unless a step was completed in this very moment.
             let _ = self.late_from.compare_exchange(late_from, NEVER, Ordering::AcqRel, Ordering::Acquire);
-        }
-        if slices >= SLOW_SLICES {
-            let until = self.nanos(now).saturating_add(nanos(SLOW_STORE_PAUSE));
-            self.patient_until.fetch_max(until, Ordering::AcqRel);
-            // What is NEVER stays so.
-            self.late_from.fetch_max(until, Ordering::AcqRel);
         }
     }
 
@@ -141,20 +147,19 @@ impl Following {
         if self.late_from.load(Ordering::Acquire) == NEVER {
             return Waited::InVain;
         }
-        self.step_after_now().await.0
+        self.step_after_now().await
     }
 
-    /// Also how many whole [`SLICES`] that took.
-    async fn step_after_now(&self) -> (Waited, u32) {
+    async fn step_after_now(&self) -> Waited {
         let mut completed = self.completed.subscribe();
         let step = self.begun.load(Ordering::SeqCst) + 1;
-        for slices in 0..SLICES {
+        for _ in 0..SLICES {
             // The sender lives as long as `self`, so all that can come is the step or the end of the slice.
             if let Ok(Ok(_)) = timeout(WAIT_MAX / SLICES, completed.wait_for(|completed| *completed >= step)).await {
-                return (Waited::Followed, slices);
+                return Waited::Followed;
             }
         }
-        (Waited::InVain, SLICES)
+        Waited::InVain
     }
 
     fn nanos(&self, at: Instant) -> u64 {
@@ -240,34 +245,42 @@ mod tests {
         following.catch_up(late).await;
         assert!(!following.is_late(late + Duration::from_hours(1)), "the store does not answer: it counts as away");
         following.complete(following.begin(late));
-        assert!(!following.is_late(late + Duration::from_secs(1)), "a store that took so long is slow");
-        assert!(following.is_late(late + SLOW_STORE_PAUSE + Duration::from_secs(1)));
+        assert!(!following.is_late(late) && following.is_late(late + Duration::from_secs(1)));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_slow_store_is_waited_for_once_and_a_quick_one_each_time() {
-        let start = start();
-        for (step, waits) in [(Duration::from_millis(50), 20), (Duration::from_millis(700), 1)] {
-            let following = followed(start);
-            let mut waited = 0;
-            for round in 1..=20 {
-                // As after a process was stopped: the step that was under way has read nothing new.
-                let now = start + round * (LATE_AFTER + Duration::from_millis(300));
-                if !following.is_late(now) {
-                    continue;
+    #[test]
+    fn memory_is_never_late_for_a_slow_store_and_for_a_process_that_was_stopped() {
+        let poll = Duration::from_millis(100);
+        for polls in [3, 7, 40] {
+            let start = start();
+            let (following, mut now) = (followed(start), start);
+            let runs = |following: &Following, now: &mut Instant| {
+                *now += poll;
+                assert!(!following.is_late(*now), "{polls} polls, {:?}", *now - start);
+            };
+            for _ in 0..5 {
+                let mut step = following.begin(now);
+                for _ in 0..polls {
+                    runs(&following, &mut now);
+                    following.under_way(&mut step, now);
                 }
-                waited += 1;
-                let catching = tokio::spawn({
-                    let following = Arc::clone(&following);
-                    async move { following.catch_up(now).await }
-                });
-                yield_now().await;
-                let next = following.begin(now);
-                tokio::time::sleep(step).await;
-                following.complete(next);
-                catching.await.unwrap();
+                following.complete(step);
+                runs(&following, &mut now);
             }
-            assert_eq!(waited, waits, "steps of {step:?}");
+            // It is stopped within a slow step, and goes on with a poll.
+            let mut step = following.begin(now);
+            for _ in 0..polls {
+                runs(&following, &mut now);
+                following.under_way(&mut step, now);
+            }
+            now += LATE_AFTER_SLOW + poll;
+            following.under_way(&mut step, now);
+            assert!(following.is_late(now));
+            following.complete(step);
+            assert!(following.is_late(now), "it may have read before");
+            following.away();
+            (0..polls).for_each(|_| following.under_way(&mut step, now));
+            assert!(!following.is_late(now + LATE_AFTER_SLOW * 2), "it is away still");
         }
     }
 }

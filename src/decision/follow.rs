@@ -82,7 +82,7 @@ impl Follower {
                 _ = stop.wait_for(|stop| *stop) => break,
                 _ = ticks.tick() => {}
             }
-            let mut begun = self.gate.following().begin(clock.instant());
+            let begun = self.gate.following().begin(clock.instant());
             let mut late = behind;
             let done = {
                 let mut catching = pin!(self.step(behind));
@@ -93,7 +93,7 @@ impl Follower {
                         // A step that hangs is seen while it does.
                         _ = ticks.tick() => {
                             late = true;
-                            gate.following().under_way(&mut begun, clock.instant());
+                            gate.following().poll(clock.instant());
                             show(clock.instant().duration_since(followed));
                         }
                     }

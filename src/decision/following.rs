@@ -7,7 +7,7 @@
 //!   process was stopped. What was revoked meanwhile is read first: [`Following::catch_up`].
 //!
 //! A slow store is something else: the process runs while the step takes long, and waiting would only make requests slow
-//! too. The follower says so ([`Following::under_way`]), and then only a longer stop is waited for.
+//! too. So the follower polls while a step is under way, and only a gap between polls makes memory late.
 //!
 //! While the store is known to be away nobody waits: checked traffic goes on with what is in force.
 
@@ -24,17 +24,12 @@ use tokio::{
     time::timeout,
 };
 
-/// Nothing is decided by a step that began longer ago than this, unless the store is away. Five polls of the follower.
+/// Without a poll of the follower for so long the process was stopped: nothing is decided then before a step that began
+/// later, unless the store is away. Five polls.
 pub const LATE_AFTER: Duration = Duration::from_millis(500);
 
 /// How long a request waits for a step, at most.
 pub const WAIT_MAX: Duration = Duration::from_secs(1);
-
-/// The same where the store is slow. It is said with each poll, and again soon after the next step began.
-const LATE_AFTER_SLOW: Duration = Duration::from_secs(1);
-
-/// A step that is under way for so many polls of the follower in a row is slow.
-const SLOW_POLLS: u32 = 3;
 
 /// Requests that wait for an account or an epoch, at most; those beyond are refused without waiting.
 pub const WAITING_MAX: usize = 1024;
@@ -52,8 +47,10 @@ pub struct Following {
     base: OnceLock<Instant>,
     /// Nanoseconds after `base`, from which on memory is too old to decide by; or [`NEVER`].
     late_from: AtomicU64,
-    /// Nanoseconds after `base`, until which memory is not late because the store is slow.
-    slow_until: AtomicU64,
+    /// When the follower polled last, in nanoseconds after `base`. This and the next are the follower's alone.
+    polled: AtomicU64,
+    /// The step that makes memory good again after a gap between polls; 0 where there was none.
+    heals: AtomicU64,
     begun: AtomicU64,
     completed: watch::Sender<u64>,
     waiting: Semaphore,
@@ -63,10 +60,6 @@ pub struct Following {
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
     number: u64,
-    began: Instant,
-    polled: Instant,
-    /// In a row.
-    polls: u32,
 }
 
 /// What came of waiting for a step.
@@ -83,7 +76,8 @@ impl Default for Following {
         Self {
             base: OnceLock::new(),
             late_from: AtomicU64::new(NEVER),
-            slow_until: AtomicU64::new(0),
+            polled: AtomicU64::new(0),
+            heals: AtomicU64::new(0),
             begun: AtomicU64::new(0),
             completed: watch::Sender::new(0),
             waiting: Semaphore::new(WAITING_MAX),
@@ -95,27 +89,31 @@ impl Following {
     /// A step begins. Call it before anything is read.
     pub fn begin(&self, now: Instant) -> Step {
         let _ = self.base.set(now);
-        Step { number: self.begun.fetch_add(1, Ordering::SeqCst) + 1, began: now, polled: now, polls: 0 }
+        self.poll(now);
+        Step { number: self.begun.fetch_add(1, Ordering::SeqCst) + 1 }
     }
 
     /// What the step read is in force.
     pub fn complete(&self, step: Step) {
-        let late_from = self.nanos(step.began).saturating_add(nanos(LATE_AFTER));
-        self.late_from.store(late_from.max(self.slow_until.load(Ordering::Acquire)), Ordering::Release);
+        let heals = self.heals.load(Ordering::Acquire);
+        // A step that began before the gap may have read before it.
+        if step.number >= heals {
+            self.heals.store(0, Ordering::Release);
+            self.late_from.store(late_from(self.polled.load(Ordering::Acquire)), Ordering::Release);
+        }
         self.completed.send_replace(step.number);
     }
 
-    /// The follower polls while the step is under way.
-    pub fn under_way(&self, step: &mut Step, now: Instant) {
-        // A process that was stopped polls late: that the step took long is not the store's doing.
-        let is_late = now.saturating_duration_since(step.polled) >= LATE_AFTER;
-        step.polls = if is_late { 0 } else { step.polls.saturating_add(1) };
-        step.polled = now;
-        if step.polls >= SLOW_POLLS {
-            let until = self.nanos(now).saturating_add(nanos(LATE_AFTER_SLOW));
-            self.slow_until.store(until, Ordering::Release);
-            // What is NEVER stays so.
-            self.late_from.fetch_max(until, Ordering::AcqRel);
+    /// The follower polls: it does so while a step is under way, too.
+    pub fn poll(&self, now: Instant) {
+        let now = self.nanos(now);
+        let before = self.polled.swap(now, Ordering::AcqRel);
+        let present = self.late_from.load(Ordering::Acquire);
+        if now > late_from(before) {
+            self.heals.store(self.begun.load(Ordering::SeqCst) + 1, Ordering::Release);
+        } else if present != NEVER && self.heals.load(Ordering::Acquire) == 0 {
+            // Unless a request found the store away in this very moment.
+            let _ = self.late_from.compare_exchange(present, late_from(now), Ordering::AcqRel, Ordering::Acquire);
         }
     }
 
@@ -165,6 +163,10 @@ impl Following {
     fn nanos(&self, at: Instant) -> u64 {
         self.base.get().map_or(0, |base| nanos(at.saturating_duration_since(*base)))
     }
+}
+
+fn late_from(polled: u64) -> u64 {
+    polled.saturating_add(nanos(LATE_AFTER))
 }
 
 /// 584 years of them.
@@ -249,38 +251,60 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_never_late_for_a_slow_store_and_for_a_process_that_was_stopped() {
+    fn memory_is_late_for_a_process_that_was_stopped_and_never_for_a_slow_store() {
         let poll = Duration::from_millis(100);
-        for polls in [3, 7, 40] {
+        for polls in [0, 3, 40] {
             let start = start();
             let (following, mut now) = (followed(start), start);
-            let runs = |following: &Following, now: &mut Instant| {
-                *now += poll;
-                assert!(!following.is_late(*now), "{polls} polls, {:?}", *now - start);
+            let step_for = |polls: u32, now: &mut Instant| {
+                let step = following.begin(*now);
+                for _ in 0..polls {
+                    *now += poll;
+                    assert!(!following.is_late(*now), "{polls} polls, {:?}", *now - start);
+                    following.poll(*now);
+                }
+                step
             };
             for _ in 0..5 {
-                let mut step = following.begin(now);
-                for _ in 0..polls {
-                    runs(&following, &mut now);
-                    following.under_way(&mut step, now);
-                }
-                following.complete(step);
-                runs(&following, &mut now);
+                following.complete(step_for(polls, &mut now));
+                now += poll;
+                assert!(!following.is_late(now));
             }
-            // It is stopped within a slow step, and goes on with a poll.
-            let mut step = following.begin(now);
-            for _ in 0..polls {
-                runs(&following, &mut now);
-                following.under_way(&mut step, now);
-            }
-            now += LATE_AFTER_SLOW + poll;
-            following.under_way(&mut step, now);
+            // It is stopped within a step, which was completed before anybody polls, or is still under way.
+            let step = step_for(polls, &mut now);
+            now += LATE_AFTER + poll;
             assert!(following.is_late(now));
+            if polls > 0 {
+                following.poll(now);
+                now += poll;
+                following.poll(now);
+            }
             following.complete(step);
             assert!(following.is_late(now), "it may have read before");
-            following.away();
-            (0..polls).for_each(|_| following.under_way(&mut step, now));
-            assert!(!following.is_late(now + LATE_AFTER_SLOW * 2), "it is away still");
+            let step = following.begin(now);
+            assert!(following.is_late(now));
+            following.complete(step);
+            assert!(!following.is_late(now), "this one began after it");
         }
+    }
+
+    #[test]
+    fn a_process_that_is_stopped_while_it_catches_up_does_so_once_more() {
+        let start = start();
+        let (following, mut now) = (followed(start), start);
+        let stopped = LATE_AFTER * 2;
+        now += stopped;
+        for polls in [0, 1] {
+            let step = following.begin(now);
+            now += stopped;
+            (0..polls).for_each(|_| following.poll(now));
+            following.complete(step);
+            assert!(following.is_late(now), "{polls}");
+        }
+        following.complete(following.begin(now));
+        assert!(!following.is_late(now));
+        following.away();
+        following.begin(now + stopped);
+        assert!(!following.is_late(now + stopped * 2), "it is away still");
     }
 }

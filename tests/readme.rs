@@ -160,6 +160,8 @@ fn shell(folder: &Path) -> Command {
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
     shell.current_dir(folder).env("PATH", path).env("TMPDIR", folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+    // What the reader's own shell may have set.
+    shell.env_remove("PORTERO_CONFIG").env_remove("PORTERO_MASTER_KEY_FILE");
     shell
 }
 

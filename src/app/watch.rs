@@ -33,7 +33,10 @@ const DEBOUNCE_MAX: Duration = Duration::from_secs(5);
 /// How long files must be the same before a reload that somebody asked for reads them.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// How long that is waited for, at most.
+/// The same where the files cannot be watched, so that nobody knows whether a writer is still at it.
+const QUIET_UNWATCHED: Duration = Duration::from_secs(1);
+
+/// How long that is waited for, at most, in either case.
 const QUIET_MAX: Duration = Duration::from_secs(2);
 
 /// How the links of Kubernetes' volumes begin.
@@ -59,7 +62,10 @@ impl Watch {
                 tracing::error!(%error, "the config's files cannot be watched; reload by SIGHUP or `portero reload`");
                 None
             }
-            Err(_) => None,
+            Err(error) => {
+                tracing::warn!(%error, "the config's files cannot be watched; a reload waits until they are the same for longer");
+                None
+            }
         };
         if self.watcher.is_none() {
             self.unfinished.forget();
@@ -69,9 +75,10 @@ impl Watch {
     /// Waits until nobody writes one of `files`; false where that takes too long.
     pub(super) async fn settled(&self, files: &[PathBuf]) -> bool {
         let end = Instant::now() + QUIET_MAX;
+        let quiet = if self.watcher.is_some() { QUIET } else { QUIET_UNWATCHED };
         let mut seen = Contents::of(files);
         loop {
-            sleep(QUIET).await;
+            sleep(quiet).await;
             let now = Contents::of(files);
             if now == seen && self.unfinished.is_empty() {
                 return true;

@@ -219,7 +219,7 @@ impl<'a> Keys<'_, 'a> {
             let default = self.dialect.default_algorithm();
             self.section.warn_here(&format!(
                 "it names no algorithm: its first key is {default}, and a realm that has keys keeps the algorithm of its \
-                 active one (portero key list); write down which it is, for example algorithm = \"{default}\""
+                 active one; write down which it is: portero key list shows it"
             ));
         }
 

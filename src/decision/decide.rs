@@ -56,6 +56,20 @@ pub enum Decision<'h> {
     Preflight(Preflight),
 }
 
+impl Decision<'_> {
+    /// Whether it follows from what the store has, or leads there: a token was looked at or is to be, or a token endpoint
+    /// answers. Everything else follows from the config alone.
+    #[must_use]
+    pub fn needs_store(&self) -> bool {
+        match self {
+            Self::Forward(permit) => permit.identity.is_some() || permit.alleged.is_some(),
+            Self::Reply(denial) => denial.identity.is_some(),
+            Self::Verify(_) | Self::AwaitKey(_) | Self::AwaitStep(_) | Self::Endpoint(_) => true,
+            Self::Preflight(_) => false,
+        }
+    }
+}
+
 /// A browser's question before a request of a page of another origin (Fetch standard, «CORS-preflight request»).
 /// It carries no token, so it is answered before any is looked for.
 #[derive(Debug)]

@@ -82,7 +82,7 @@ impl Follower {
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut ticks = tokio::time::interval(POLL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (clock, metrics) = (Arc::clone(&self.clock), Arc::clone(&self.metrics));
+        let (clock, metrics, gate) = (Arc::clone(&self.clock), Arc::clone(&self.metrics), Arc::clone(&self.gate));
         let mut behind = false;
         // By the clock that nobody sets: a lag is not to grow or shrink with the civil time.
         let mut followed = clock.instant();
@@ -105,6 +105,7 @@ impl Follower {
                         // A step that hangs is seen while it does.
                         _ = ticks.tick() => {
                             late = true;
+                            gate.following().poll(clock.instant());
                             show(clock.instant().duration_since(followed));
                         }
                     }

@@ -3,8 +3,11 @@
 //! The follower takes one step after the other; a step that *began* after some moment has read everything that was
 //! committed before that moment. Two kinds of requests wait for such a step, for [`WAIT_MAX`] at most:
 //! - those whose token speaks of what memory does not know yet (an account, an epoch): [`Following::next_step`];
-//! - all of them, where no step was completed for a while: the process was stopped, or the follower is held up. What
-//!   was revoked meanwhile is read first: [`Following::catch_up`].
+//! - those whose token is looked at, or that a token endpoint answers, where no step was completed for a while: the
+//!   process was stopped. What was revoked meanwhile is read first: [`Following::catch_up`].
+//!
+//! A slow store is something else: the process runs while the step takes long, and waiting would only make requests slow
+//! too. So the follower polls while a step is under way, and only a gap between polls makes memory late.
 //!
 //! While the store is known to be away nobody waits: checked traffic goes on with what is in force.
 
@@ -21,7 +24,8 @@ use tokio::{
     time::timeout,
 };
 
-/// Nothing is decided by a step that began longer ago than this, unless the store is away. Five polls of the follower.
+/// Without a poll of the follower for so long the process was stopped: nothing is decided then before a step that began
+/// later, unless the store is away. Five polls.
 pub const LATE_AFTER: Duration = Duration::from_millis(500);
 
 /// How long a request waits for a step, at most.
@@ -48,6 +52,10 @@ pub struct Following {
     late_from: AtomicU64,
     /// When the first step failed after which none was completed; or [`NEVER`].
     failing_from: AtomicU64,
+    /// When the follower polled last, in nanoseconds after `base`. This and the next are the follower's alone.
+    polled: AtomicU64,
+    /// The step that makes memory good again after a gap between polls; 0 where there was none.
+    heals: AtomicU64,
     begun: AtomicU64,
     completed: watch::Sender<u64>,
     waiting: Semaphore,
@@ -75,6 +83,8 @@ impl Default for Following {
             base: OnceLock::new(),
             late_from: AtomicU64::new(NEVER),
             failing_from: AtomicU64::new(NEVER),
+            polled: AtomicU64::new(0),
+            heals: AtomicU64::new(0),
             begun: AtomicU64::new(0),
             completed: watch::Sender::new(0),
             waiting: Semaphore::new(WAITING_MAX),
@@ -86,12 +96,18 @@ impl Following {
     /// A step begins. Call it before anything is read.
     pub fn begin(&self, now: Instant) -> Step {
         let _ = self.base.set(now);
+        self.poll(now);
         Step { number: self.begun.fetch_add(1, Ordering::SeqCst) + 1, began: now }
     }
 
     /// What the step read is in force.
     pub fn complete(&self, step: Step) {
-        self.late_from.store(self.nanos(step.began).saturating_add(nanos(LATE_AFTER)), Ordering::Release);
+        let heals = self.heals.load(Ordering::Acquire);
+        // A step that began before the gap may have read before it.
+        if step.number >= heals {
+            self.heals.store(0, Ordering::Release);
+            self.late_from.store(late_from(self.polled.load(Ordering::Acquire)), Ordering::Release);
+        }
         self.failing_from.store(NEVER, Ordering::Release);
         self.completed.send_replace(step.number);
     }
@@ -106,6 +122,19 @@ impl Following {
     #[must_use]
     pub fn is_failing(&self, now: Instant) -> bool {
         self.nanos(now) > self.failing_from.load(Ordering::Acquire).saturating_add(nanos(FAILING_MAX))
+    }
+
+    /// The follower polls: it does so while a step is under way, too.
+    pub fn poll(&self, now: Instant) {
+        let now = self.nanos(now);
+        let before = self.polled.swap(now, Ordering::AcqRel);
+        let present = self.late_from.load(Ordering::Acquire);
+        if now > late_from(before) {
+            self.heals.store(self.begun.load(Ordering::SeqCst) + 1, Ordering::Release);
+        } else if present != NEVER && self.heals.load(Ordering::Acquire) == 0 {
+            // Unless a request found the store away in this very moment.
+            let _ = self.late_from.compare_exchange(present, late_from(now), Ordering::AcqRel, Ordering::Acquire);
+        }
     }
 
     /// The store is away, or is followed no more.
@@ -154,6 +183,10 @@ impl Following {
     fn nanos(&self, at: Instant) -> u64 {
         self.base.get().map_or(0, |base| nanos(at.saturating_duration_since(*base)))
     }
+}
+
+fn late_from(polled: u64) -> u64 {
+    polled.saturating_add(nanos(LATE_AFTER))
 }
 
 /// 584 years of them.
@@ -248,5 +281,63 @@ mod tests {
         assert!(!following.is_failing(start + FAILING_MAX) && following.is_failing(start + FAILING_MAX + moment));
         following.complete(following.begin(start + 2 * FAILING_MAX));
         assert!(!following.is_failing(start + 9 * FAILING_MAX));
+    }
+
+    #[test]
+    fn memory_is_late_for_a_process_that_was_stopped_and_never_for_a_slow_store() {
+        let poll = Duration::from_millis(100);
+        for polls in [0, 3, 40] {
+            let start = start();
+            let (following, mut now) = (followed(start), start);
+            let step_for = |polls: u32, now: &mut Instant| {
+                let step = following.begin(*now);
+                for _ in 0..polls {
+                    *now += poll;
+                    assert!(!following.is_late(*now), "{polls} polls, {:?}", *now - start);
+                    following.poll(*now);
+                }
+                step
+            };
+            for _ in 0..5 {
+                following.complete(step_for(polls, &mut now));
+                now += poll;
+                assert!(!following.is_late(now));
+            }
+            // It is stopped within a step, which was completed before anybody polls, or is still under way.
+            let step = step_for(polls, &mut now);
+            now += LATE_AFTER + poll;
+            assert!(following.is_late(now));
+            if polls > 0 {
+                following.poll(now);
+                now += poll;
+                following.poll(now);
+            }
+            following.complete(step);
+            assert!(following.is_late(now), "it may have read before");
+            let step = following.begin(now);
+            assert!(following.is_late(now));
+            following.complete(step);
+            assert!(!following.is_late(now), "this one began after it");
+        }
+    }
+
+    #[test]
+    fn a_process_that_is_stopped_while_it_catches_up_does_so_once_more() {
+        let start = start();
+        let (following, mut now) = (followed(start), start);
+        let stopped = LATE_AFTER * 2;
+        now += stopped;
+        for polls in [0, 1] {
+            let step = following.begin(now);
+            now += stopped;
+            (0..polls).for_each(|_| following.poll(now));
+            following.complete(step);
+            assert!(following.is_late(now), "{polls}");
+        }
+        following.complete(following.begin(now));
+        assert!(!following.is_late(now));
+        following.away();
+        following.begin(now + stopped);
+        assert!(!following.is_late(now + stopped * 2), "it is away still");
     }
 }

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Method};
 use portero::{
-    decision::{Decision, Gate, Request, RouteSettings},
+    decision::{Decision, Gate, Request, RouteSettings, decide},
     domain::{Algorithm, Reason},
     rules::{
         dialect::Dialect,
@@ -45,6 +45,27 @@ fn an_ambiguous_path_is_refused_before_anything_else() {
             assert_eq!(ask_as(&gate, &method, path, &no_host), Deny(Reason::AmbiguousPath), "{method} {path}");
         }
     }
+}
+
+#[test]
+fn only_what_looks_at_a_token_or_leads_to_an_endpoint_needs_the_store() {
+    let gate = house();
+    let token = mint(&gate, "sws", &new_token(&holder()));
+    let (anonymous, bearer) = (headers(""), headers(&token));
+    let needs_store = |request: &Request<'_>| decide(&gate.view(), NOW, request, None).needs_store();
+    for (path, headers, needs) in [
+        ("/", &anonymous, false),
+        ("/", &bearer, false),
+        ("/a%2fb", &bearer, false),
+        ("/private", &anonymous, false),
+        ("/private", &bearer, true),
+        ("/login", &anonymous, true),
+    ] {
+        assert_eq!(needs_store(&get(path, headers)), needs, "{path}");
+    }
+    assert!(!needs_store(&Request { method: &Method::POST, ..get("/reading", &bearer) }));
+    assert_eq!(ask(&gate, NOW, "/private", &token), Forward(Reason::Authenticated));
+    assert!(needs_store(&get("/private", &bearer)), "a token that is remembered may be revoked");
 }
 
 #[test]

@@ -59,6 +59,17 @@ fn every_reason_stands_in_its_page() {
 }
 
 #[test]
+fn every_step_of_a_decision_stands_in_its_page_and_the_page_lists_no_other() {
+    let steps = sources::steps();
+    assert!(steps.len() > 15, "only {} steps were found", steps.len());
+    let page = Page::read("docs/explain.md");
+    let mut listed = page.code_of_line("`step` is one of");
+    listed.remove("step");
+    assert_documented("step", &steps, &page, &listed);
+    assert_exists("step", &listed, &page, &steps);
+}
+
+#[test]
 fn every_command_stands_in_the_readme_and_every_option_in_a_page() {
     let (commands, options) = commands::all();
     assert!(commands.len() > 20, "only {} commands were found", commands.len());

@@ -8,8 +8,11 @@ use std::{
 
 use super::Words;
 
-/// Folders that hold no page of ours.
-const SKIPPED: [&str; 3] = [".git", "target", "node_modules"];
+/// Folders that hold no page of ours. Nor does one whose name begins with a dot, or with one of [`MARKS`] in it.
+const SKIPPED: [&str; 2] = ["target", "node_modules"];
+
+/// What lies in a folder of somebody else's: a cache, a Python environment.
+const MARKS: [&str; 2] = ["CACHEDIR.TAG", "pyvenv.cfg"];
 
 /// A page by its path from the crate's root.
 pub(crate) struct Page {
@@ -33,8 +36,14 @@ fn collect(folder: &Path, pages: &mut Vec<Page>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy();
-        if path.is_dir() && !SKIPPED.contains(&&*name) {
-            collect(&path, pages);
+        let is_ours = || {
+            let marked = MARKS.iter().any(|mark| path.join(mark).exists());
+            !name.starts_with('.') && !SKIPPED.contains(&&*name) && !marked
+        };
+        if path.is_dir() {
+            if is_ours() {
+                collect(&path, pages);
+            }
         } else if name.ends_with(".md") {
             pages.push(Page::read(path.strip_prefix(root()).unwrap()));
         }
@@ -66,6 +75,12 @@ impl Page {
     pub(crate) fn words_of_tables(&self) -> Words {
         let headings = self.prose().filter(|line| line.starts_with('#')).flat_map(split);
         words(self.prose().filter(|line| line.starts_with('|'))).into_iter().chain(headings).collect()
+    }
+
+    /// What stands between backticks in the line that begins so.
+    pub(crate) fn code_of_line(&self, beginning: &str) -> Words {
+        let line = self.prose().find(|line| line.starts_with(beginning));
+        code_spans(line.unwrap_or_else(|| panic!("{}: no line begins with '{beginning}'", self.path())))
     }
 
     /// Every `--option`, in prose and in blocks of code.

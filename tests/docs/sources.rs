@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use syn::{
-    Expr, ExprCall, ExprMethodCall, ImplItemFn, ItemImpl, ItemMod, Lit, LitStr, Token, Type,
+    Expr, ExprCall, ExprMethodCall, ExprTuple, ImplItemFn, ItemFn, ItemImpl, ItemMod, Lit, LitStr, Token, Type,
     parse::{ParseStream, Parser},
     visit::Visit,
 };
@@ -18,6 +18,12 @@ const NO_KEY_READER: &str = "put";
 
 /// The levels that are written; `debug` and `trace` never are.
 const LEVELS: [&str; 3] = ["info", "warn", "error"];
+
+/// The methods of `decision::explain` that name a step first.
+const STEP_MAKERS: [&str; 6] = ["passed", "noted", "failed", "judge", "new", "refused"];
+
+/// The function there that gives the name of a rule's step, before its text.
+const RULES_STEPS: &str = "asked";
 
 /// Every key that the config's readers ask for.
 pub(crate) fn config_keys() -> Words {
@@ -47,6 +53,13 @@ pub(crate) fn names_of(types: &[&str]) -> Words {
     let mut names = Names { types, ours: false, literals: Literals::default() };
     visit("src", &mut names);
     names.literals.0
+}
+
+/// Every step that `portero explain` names.
+pub(crate) fn steps() -> Words {
+    let mut steps = Steps::default();
+    visit("src/decision/explain", &mut steps);
+    steps.0.0
 }
 
 /// Visits a file, or all files of a folder.
@@ -112,6 +125,51 @@ impl<'ast> Visit<'ast> for Keys {
             self.key(first);
         }
         syn::visit::visit_expr_call(self, call);
+    }
+}
+
+#[derive(Default)]
+struct Steps(Keys);
+
+impl<'ast> Visit<'ast> for Steps {
+    fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
+        if STEP_MAKERS.iter().any(|maker| call.method == maker) {
+            self.0.key(call.args.first());
+        }
+        syn::visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_expr_call(&mut self, call: &'ast ExprCall) {
+        if let Expr::Path(path) = &*call.func
+            && let Some(name) = path.path.segments.last()
+            && STEP_MAKERS.iter().any(|maker| name.ident == maker)
+        {
+            self.0.key(call.args.first());
+        }
+        syn::visit::visit_expr_call(self, call);
+    }
+
+    fn visit_item_fn(&mut self, item: &'ast ItemFn) {
+        if item.sig.ident == RULES_STEPS {
+            RuleSteps(&mut self.0).visit_block(&item.block);
+        }
+        syn::visit::visit_item_fn(self, item);
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast ItemMod) {
+        if !is_test(item) {
+            syn::visit::visit_item_mod(self, item);
+        }
+    }
+}
+
+/// Pairs of a name and what is said of it.
+struct RuleSteps<'k>(&'k mut Keys);
+
+impl<'ast> Visit<'ast> for RuleSteps<'_> {
+    fn visit_expr_tuple(&mut self, pair: &'ast ExprTuple) {
+        self.0.key(pair.elems.first());
+        syn::visit::visit_expr_tuple(self, pair);
     }
 }
 

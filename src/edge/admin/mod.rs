@@ -10,7 +10,7 @@ mod places;
 mod process;
 mod settings;
 
-use std::{net::TcpListener, pin::pin, sync::Arc, time::Duration};
+use std::{future::poll_fn, net::TcpListener, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use hyper::{
@@ -31,7 +31,7 @@ use tokio::{
 pub use access::{AdminToken, AllowedHosts};
 pub use explain::explain;
 pub use health::Readiness;
-use places::{API_REQUESTS_MAX, Place, Places};
+use places::{API_REQUESTS_MAX, InWork, Place, Places};
 pub use process::{Order, Orders};
 pub use settings::Settings;
 
@@ -44,6 +44,9 @@ use crate::{
 
 /// For a whole request head, and for the next one to begin.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long nobody is accepted after that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// For everything that comes over one connection.
 const CONNECTION_LIFE: Duration = Duration::from_secs(600);
@@ -90,12 +93,17 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
-        // One that finds no place is closed at once; so is one that could not be accepted.
-        let (Ok((stream, _)), Some(place)) = (accepted, places.enter()) else {
-            tokio::task::yield_now().await;
+        let Ok((stream, _)) = accepted else {
+            // For want of descriptors, say: the next attempt would fail at once, and again.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        connections.spawn(serve_connection(stream, place, router.clone(), stop.clone()));
+        // One that finds no place is closed at once.
+        if let Some(place) = places.enter() {
+            connections.spawn(serve_connection(stream, place, router.clone(), stop.clone()));
+        }
+        // Those who came are looked at before more are accepted.
+        tokio::task::yield_now().await;
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
@@ -103,7 +111,12 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
 }
 
 /// Serves one connection until it ends, `stop` says true, or another one needs its place.
-async fn serve_connection(stream: TcpStream, place: Place, router: Router, mut stop: watch::Receiver<bool>) {
+async fn serve_connection(
+    stream: TcpStream,
+    (place, first_look): (Place, InWork),
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(|request| {
         let in_work = place.begin();
@@ -119,10 +132,16 @@ async fn serve_connection(stream: TcpStream, place: Place, router: Router, mut s
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
+    let mut first_look = Some(first_look);
     // However a connection ends, it concerns nobody else.
     let served = tokio::time::timeout(CONNECTION_LIFE, async {
         tokio::select! {
-            _ = connection.as_mut() => return,
+            biased;
+            () = poll_fn(|cx| {
+                let over = connection.as_mut().poll(cx).map(drop);
+                first_look = None;
+                over
+            }) => return,
             () = place.taken_away() => return,
             _ = stop.wait_for(|stop| *stop) => {}
         }

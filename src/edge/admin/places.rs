@@ -47,8 +47,10 @@ pub(super) struct InWork {
 }
 
 impl Places {
-    /// A place, in the stead of the connection that is idle for longest where all are taken; `None` where none is idle.
-    pub(super) fn enter(self: &Arc<Self>) -> Option<Place> {
+    /// A place, and its first look: until that is dropped, the place is not taken away, so that whoever sent its request with
+    /// its connection is heard however many others come. In the stead of the connection that is idle for longest where all are
+    /// taken; `None` where none is idle.
+    pub(super) fn enter(self: &Arc<Self>) -> Option<(Place, InWork)> {
         let visitor = Arc::new(Visitor::default());
         self.touch(&visitor);
         let mut visitors = self.lock();
@@ -57,9 +59,11 @@ impl Places {
             let (oldest, _) = idle.min_by_key(|(_, other)| other.latest.load(Ordering::Acquire))?;
             visitors.swap_remove(oldest).leaves.notify_one();
         }
-        visitors.push(Arc::clone(&visitor));
+        let place = Place { places: Arc::clone(self), visitor: Arc::clone(&visitor) };
+        let first_look = place.begin();
+        visitors.push(visitor);
         drop(visitors);
-        Some(Place { places: Arc::clone(self), visitor })
+        Some((place, first_look))
     }
 
     fn touch(&self, visitor: &Visitor) {
@@ -108,13 +112,28 @@ mod tests {
         pin!(place.taken_away()).as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_ready()
     }
 
+    /// A place after its first look.
+    fn idle(places: &Arc<Places>) -> Place {
+        places.enter().unwrap().0
+    }
+
+    #[test]
+    fn who_was_not_looked_at_yet_is_not_sent_away() {
+        let places = Arc::new(Places::default());
+        let mut taken: Vec<_> = (0..CONNECTIONS_MAX).map(|_| places.enter().unwrap()).collect();
+        assert!(places.enter().is_none(), "each may have sent its request already");
+        let (place, first_look) = taken.pop().unwrap();
+        drop(first_look);
+        assert!(places.enter().is_some() && is_taken_away(&place));
+    }
+
     #[test]
     fn the_one_that_is_idle_for_longest_makes_way() {
         let places = Arc::new(Places::default());
-        let taken: Vec<_> = (0..CONNECTIONS_MAX).map(|_| places.enter().unwrap()).collect();
+        let taken: Vec<_> = (0..CONNECTIONS_MAX).map(|_| idle(&places)).collect();
         let in_work = taken[0].begin();
         drop(taken[1].begin());
-        let newcomer = places.enter().unwrap();
+        let newcomer = idle(&places);
         let left: Vec<_> = (0..taken.len()).filter(|&at| is_taken_away(&taken[at])).collect();
         assert_eq!(left, [2], "the first works, the second did a moment ago");
         drop((in_work, newcomer));
@@ -125,7 +144,7 @@ mod tests {
     #[test]
     fn where_everybody_works_nobody_is_sent_away() {
         let places = Arc::new(Places::default());
-        let taken: Vec<_> = (0..CONNECTIONS_MAX).map(|_| places.enter().unwrap()).collect();
+        let taken: Vec<_> = (0..CONNECTIONS_MAX).map(|_| idle(&places)).collect();
         let mut working: Vec<_> = taken.iter().map(Place::begin).collect();
         assert!(places.enter().is_none());
         working.pop();

@@ -26,7 +26,7 @@ use crate::{
 impl Doorman {
     /// Decides about a request, and answers it unless it is to be forwarded; true when it was answered.
     pub(super) async fn admit(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
-        if let Some(connection) = &exchange.connection {
+        if let Some(connection) = exchange.connection.as_ref().filter(|_| exchange.client.is_none()) {
             exchange.client = Some(self.client_of(session.req_header(), connection));
         }
         if let Some(reason) = exchange.refused {
@@ -94,6 +94,7 @@ impl Doorman {
     ) -> Option<(Exchange, Arc<Route>)> {
         let started = self.0.means.clock.instant();
         let client = self.client_of(head, &arrival.connection);
+        arrival.client = Some(client);
         let mut request_place = None;
         if self.may_have_several(Some(client), Some(&arrival.connection)) {
             request_place = self.0.enter_request(client);
@@ -143,17 +144,14 @@ impl Doorman {
     }
 
     /// Decides. A token that was never seen is opened in between, and its foreign issuer asked where that takes a key
-    /// that nobody knows yet. What was revoked while the process was stopped is read first; `now` is the present.
+    /// that nobody knows yet. Where a token counts, what was revoked while the process was stopped is read first; `now` is
+    /// the present.
     pub(super) async fn decide(
         &self,
         head: &RequestHeader,
         client: Option<IpAddr>,
         now: Instant,
     ) -> Result<Permission, Denial> {
-        let following = self.0.means.gate.following();
-        if following.is_late(now) {
-            following.catch_up(now).await;
-        }
         if !head.raw_path_is_utf8() {
             return Err(Denial::of(Reason::AmbiguousPath));
         }
@@ -165,6 +163,10 @@ impl Doorman {
             headers: &head.headers,
         };
         let gate = &self.0.means.gate;
+        let following = gate.following();
+        if following.is_late(now) && decide(&gate.view(), self.0.means.clock.now(), &request, None).needs_store() {
+            following.catch_up(now).await;
+        }
         let mut permission = self.permit(&gate.view(), |view, now| match decide(view, now, &request, None) {
             Decision::Verify(job) => decide(view, now, &request, Some(&job.run(view, client, now))),
             decided => decided,

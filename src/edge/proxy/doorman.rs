@@ -1,6 +1,6 @@
 //! The doorman: pingora's hooks, each of which asks somebody else and does what they say.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, os::fd::RawFd, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use pingora::{
     apps::HttpServerOptions,
     http::{RequestHeader, ResponseHeader},
     modules::http::HttpModules,
+    protocols::Digest,
     proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, Session, http_proxy},
     server::configuration::ServerConf,
     upstreams::peer::HttpPeer,
@@ -93,6 +94,21 @@ impl ProxyHttp for Doorman {
     ) -> Box<Error> {
         self.not_connected(exchange, &mut error);
         error
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        reused: bool,
+        _: &HttpPeer,
+        _: RawFd,
+        _: Option<&Digest>,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        if !reused {
+            self.connected(exchange);
+        }
+        Ok(())
     }
 
     fn error_while_proxy(

@@ -83,6 +83,8 @@ pub(super) struct Arrival {
     pub(super) lifeline: Arc<Lifeline<Exchange>>,
     /// How far it has come, where it has a body.
     pub(super) upload: Option<Arc<Progress>>,
+    /// Who is behind the connection, where that was looked for already.
+    pub(super) client: Option<IpAddr>,
     /// What was decided about it already, and when its head was there.
     pub(super) decided: Option<(Instant, Result<Permission, Denial>)>,
 }
@@ -199,6 +201,7 @@ impl Exchange {
         self.connection = Some(arrival.connection);
         self.lifeline = Some(arrival.lifeline);
         self.upload = arrival.upload;
+        self.client = arrival.client;
         if let Some((started, decided)) = arrival.decided {
             (self.started, self.decided) = (started, Some(decided));
         }

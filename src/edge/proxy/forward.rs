@@ -205,17 +205,12 @@ pub(super) fn client_address(
     if !trusted_headers.contains(TrustedHeader::For) || !is_trusted(peer, trusted_proxies) {
         return canonical(peer);
     }
-    let hops = headers
-        .get_all(X_FORWARDED_FOR)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(','));
-    let hops: Vec<_> = hops.map(|hop| hop.trim().parse::<IpAddr>()).collect();
+    let lines = headers.get_all(X_FORWARDED_FOR).iter().rev().filter_map(|value| value.to_str().ok());
     // From the nearest hop outwards: the first that is no proxy of ours is the client. What is no
     // address ends the search, because everything behind it is hearsay.
     let mut client = peer;
-    for hop in hops.into_iter().rev() {
-        let Ok(hop) = hop else { break };
+    for hop in lines.flat_map(|list| list.rsplit(',')) {
+        let Ok(hop) = hop.trim().parse::<IpAddr>() else { break };
         client = hop;
         if !is_trusted(hop, trusted_proxies) {
             break;

@@ -27,7 +27,9 @@ use tokio::{
     sync::Notify,
 };
 
-use super::h2_frames::{DATA, FrameHeads, HEADERS, PING, PREFACE_BYTES, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE};
+use super::h2_frames::{
+    DATA, Frame, FrameHeads, HEADERS, PING, PREFACE_BYTES, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+};
 use crate::domain::Clock;
 
 /// What of a kind of frame is borne.
@@ -37,26 +39,33 @@ struct Limit {
     burst: u64,
     /// More each second, up to that again.
     per_second: u64,
-    /// More for each DATA frame that we send.
+    /// More for each DATA frame that we send, of whatever size.
     per_data: u64,
+    /// More for each that has [`EARNING_BYTES`], or is its stream's last.
+    per_large_data: u64,
     /// More for each HEADERS frame that the client sends: each is a request, or ends one.
     per_headers: u64,
 }
+
+/// What a DATA frame must carry for a client to open a window again. A client that opens windows by single bytes gets
+/// frames of single bytes, which must not earn it the next (CVE-2019-9511).
+const EARNING_BYTES: usize = 1024;
 
 /// What may be saved up of that which DATA and HEADERS bring: more frames than this are never under way to a client.
 const SAVED_MAX: u64 = 65_536;
 
 /// gRPC's clients change their windows a handful of times as they learn what the way bears.
-const SETTINGS_LIMIT: Limit = Limit { burst: 64, per_second: 1, per_data: 0, per_headers: 0 };
-const PING_LIMIT: Limit = Limit { burst: 128, per_second: 16, per_data: 1, per_headers: 1 };
+const SETTINGS_LIMIT: Limit = Limit { burst: 64, per_second: 1, per_data: 0, per_large_data: 0, per_headers: 0 };
+const PING_LIMIT: Limit = Limit { burst: 128, per_second: 16, per_data: 1, per_large_data: 0, per_headers: 1 };
 /// Some browsers build a tree of priorities when they connect, and change it with each request.
-const PRIORITY_LIMIT: Limit = Limit { burst: 512, per_second: 64, per_data: 0, per_headers: 8 };
-/// A stream's and the connection's for each DATA frame, and as many again for those who open them in halves.
-const WINDOW_UPDATE_LIMIT: Limit = Limit { burst: 4096, per_second: 1024, per_data: 4, per_headers: 4 };
+const PRIORITY_LIMIT: Limit = Limit { burst: 512, per_second: 64, per_data: 0, per_large_data: 0, per_headers: 8 };
+/// A stream's and the connection's for each large DATA frame, and as many again for those who open them in halves.
+const WINDOW_UPDATE_LIMIT: Limit =
+    Limit { burst: 4096, per_second: 1024, per_data: 0, per_large_data: 4, per_headers: 4 };
 /// A stream can be reset once.
-const RST_STREAM_LIMIT: Limit = Limit { burst: 256, per_second: 16, per_data: 0, per_headers: 1 };
+const RST_STREAM_LIMIT: Limit = Limit { burst: 256, per_second: 16, per_data: 0, per_large_data: 0, per_headers: 1 };
 /// Frames that mean nothing here, `PRIORITY_UPDATE` (RFC 9218) among them.
-const OTHER_LIMIT: Limit = Limit { burst: 512, per_second: 64, per_data: 0, per_headers: 8 };
+const OTHER_LIMIT: Limit = Limit { burst: 512, per_second: 64, per_data: 0, per_large_data: 0, per_headers: 8 };
 
 /// What is left of an allowance, in thousandths of a frame.
 #[derive(Debug)]
@@ -150,10 +159,12 @@ impl Allowance {
     }
 
     /// A frame went out.
-    fn send(&mut self, kind: u8) {
-        if kind == DATA {
+    fn send(&mut self, frame: Frame) {
+        if frame.kind == DATA {
+            let is_large = frame.payload_bytes >= EARNING_BYTES || frame.ends_stream;
             for bucket in self.all() {
-                bucket.earn(bucket.limit.per_data);
+                let limit = bucket.limit;
+                bucket.earn(limit.per_data + if is_large { limit.per_large_data } else { 0 });
             }
         }
     }
@@ -219,7 +230,7 @@ impl AsyncRead for Counted {
         counted.allowance.refill(counted.clock.instant());
         let allowance = &mut counted.allowance;
         let mut borne = true;
-        counted.received.pass(&buffer.filled()[before..], |kind| borne &= allowance.receive(kind));
+        counted.received.pass(&buffer.filled()[before..], |frame| borne &= allowance.receive(frame.kind));
         if !borne {
             counted.flood.begin();
         }
@@ -232,7 +243,7 @@ impl AsyncWrite for Counted {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
         let counted = &mut *self;
         let allowance = &mut counted.allowance;
-        counted.sent.pass(&bytes[..written.min(bytes.len())], |kind| allowance.send(kind));
+        counted.sent.pass(&bytes[..written.min(bytes.len())], |frame| allowance.send(frame));
         Poll::Ready(Ok(written))
     }
 
@@ -288,6 +299,10 @@ mod tests {
     use super::*;
     use crate::domain::SystemClock;
 
+    fn data(payload_bytes: usize) -> Frame {
+        Frame { kind: DATA, payload_bytes, ends_stream: false }
+    }
+
     /// How many frames of a kind are borne at once.
     fn borne(allowance: &mut Allowance, kind: u8) -> usize {
         (0..1_000_000).take_while(|_| allowance.receive(kind)).count()
@@ -315,19 +330,33 @@ mod tests {
     }
 
     #[test]
-    fn a_ping_and_four_windows_for_each_data_frame_are_borne_for_ever() {
+    fn a_ping_and_four_windows_for_each_large_data_frame_are_borne_for_ever() {
         let mut allowance = Allowance::new(SystemClock.instant());
         for frame in 0..100_000 {
-            allowance.send(DATA);
+            allowance.send(data(EARNING_BYTES));
             let borne = allowance.receive(PING) && (0..4).all(|_| allowance.receive(WINDOW_UPDATE));
             assert!(borne, "after {frame} frames");
         }
     }
 
     #[test]
+    fn a_client_that_opens_windows_by_single_bytes_meets_the_bound() {
+        let start = SystemClock.instant();
+        let mut allowance = Allowance::new(start);
+        let mut exchanges = (0..1_000_000_u32).take_while(|_| {
+            allowance.send(data(1));
+            allowance.receive(PING) && allowance.receive(WINDOW_UPDATE)
+        });
+        assert_eq!(exchanges.by_ref().count(), 4096);
+        // The last piece of each answer is small as a rule, and a stream ends once.
+        allowance.send(Frame { ends_stream: true, ..data(0) });
+        assert_eq!(borne(&mut allowance, WINDOW_UPDATE), 4);
+    }
+
+    #[test]
     fn what_is_saved_up_is_bounded() {
         let mut allowance = Allowance::new(SystemClock.instant());
-        (0..1_000_000).for_each(|_| allowance.send(DATA));
+        (0..1_000_000).for_each(|_| allowance.send(data(1)));
         let saved = usize::try_from(SAVED_MAX).unwrap();
         assert_eq!((borne(&mut allowance, PING), borne(&mut allowance, SETTINGS)), (saved, 64));
     }

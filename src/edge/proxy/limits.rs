@@ -1,7 +1,7 @@
 //! How many connections there may be: in all, and from one address.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     pin::pin,
     sync::{
         Arc,
@@ -11,6 +11,11 @@ use std::{
 
 use dashmap::{DashMap, Entry};
 use tokio::sync::Notify;
+
+use crate::rules::limit::ClientKey;
+
+/// A network of 48 bits of IPv6 has so many times what one client has: it may be an organisation, or one attacker.
+const NETWORK_MULTIPLE: usize = 4;
 
 /// Why a connection was refused: a metric's label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +47,7 @@ impl Refusal {
 pub(super) struct Limits {
     open: AtomicUsize,
     all_ended: Notify,
-    by_address: DashMap<IpAddr, usize>,
+    by_address: Counts,
 }
 
 impl Limits {
@@ -70,31 +75,25 @@ impl Limits {
 #[derive(Debug)]
 pub(super) struct Place {
     limits: Arc<Limits>,
-    address: Option<IpAddr>,
+    address: Option<ClientKey>,
 }
 
 impl Place {
-    /// Counts the connection to its address (an IPv6 network of 64 bits, which one client has as a rule); false when
-    /// that has `most` already.
+    /// Counts the connection to its client; false when that has `most` already.
     pub(super) fn count_to(&mut self, address: IpAddr, most: usize) -> bool {
-        let address = subscriber(address);
-        match self.limits.by_address.entry(address) {
-            Entry::Occupied(mut count) if *count.get() < most => *count.get_mut() += 1,
-            Entry::Occupied(_) => return false,
-            Entry::Vacant(count) => drop(count.insert(1)),
+        let client = ClientKey::of(address);
+        let entered = self.limits.by_address.enter(client, most);
+        if entered {
+            self.address = Some(client);
         }
-        self.address = Some(address);
-        true
+        entered
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(Entry::Occupied(mut count)) = self.address.map(|address| self.limits.by_address.entry(address)) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
+        if let Some(client) = self.address {
+            self.limits.by_address.leave(client);
         }
         if self.limits.open.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.limits.all_ended.notify_waiters();
@@ -102,32 +101,18 @@ impl Drop for Place {
     }
 }
 
-/// An IPv6 address stands for its network of 64 bits, which one client has as a rule.
-fn subscriber(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-    }
-}
-
 /// The requests in flight of clients that may have several: over HTTP/2, or through a trusted proxy. There are never
 /// more clients in the table than requests.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
-    by_client: DashMap<IpAddr, usize>,
+    by_client: Counts,
 }
 
 impl Requests {
-    /// A place for one more request of a client (of IPv6 a network of 64 bits), when it has fewer than `most`.
+    /// A place for one more request of a client, when it has fewer than `most`.
     pub(super) fn enter(self: &Arc<Self>, client: IpAddr, most: usize) -> Option<RequestPlace> {
-        let client = subscriber(client);
-        let mut count = self.by_client.entry(client).or_default();
-        if *count >= most {
-            return None;
-        }
-        *count += 1;
-        drop(count);
-        Some(RequestPlace { requests: Arc::clone(self), client })
+        let client = ClientKey::of(client);
+        self.by_client.enter(client, most).then(|| RequestPlace { requests: Arc::clone(self), client })
     }
 }
 
@@ -135,12 +120,51 @@ impl Requests {
 #[derive(Debug)]
 pub(super) struct RequestPlace {
     requests: Arc<Requests>,
-    client: IpAddr,
+    client: ClientKey,
 }
 
 impl Drop for RequestPlace {
     fn drop(&mut self) {
-        if let Entry::Occupied(mut count) = self.requests.by_client.entry(self.client) {
+        self.requests.by_client.leave(self.client);
+    }
+}
+
+/// How many each client has: an address of IPv4, and of IPv6 a network of 64 bits, which a subscriber has as a rule. Many
+/// have 48 bits and so 65,536 of those: such a network is counted too.
+#[derive(Debug, Default)]
+struct Counts(DashMap<u128, usize>);
+
+impl Counts {
+    /// Counts one more, when the client has fewer than `most`, and its network fewer than [`NETWORK_MULTIPLE`] times that.
+    fn enter(&self, client: ClientKey, most: usize) -> bool {
+        if !self.add(client.address(), most) {
+            return false;
+        }
+        let whole = client.network() == client.address();
+        let entered = whole || self.add(client.network(), most.saturating_mul(NETWORK_MULTIPLE));
+        if !entered {
+            self.take(client.address());
+        }
+        entered
+    }
+
+    fn leave(&self, client: ClientKey) {
+        self.take(client.address());
+        if client.network() != client.address() {
+            self.take(client.network());
+        }
+    }
+
+    fn add(&self, key: u128, most: usize) -> bool {
+        let mut count = self.0.entry(key).or_default();
+        // At least one fits, so that nothing is left in the table with a count of 0.
+        let fits = *count < most.max(1);
+        *count += usize::from(fits);
+        fits
+    }
+
+    fn take(&self, key: u128) {
+        if let Entry::Occupied(mut count) = self.0.entry(key) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
@@ -167,7 +191,7 @@ mod tests {
         drop(second);
         assert!(limits.enter(2).unwrap().count_to(address, 1));
         drop(third);
-        assert!(limits.by_address.is_empty());
+        assert!(limits.by_address.0.is_empty());
     }
 
     #[test]
@@ -181,7 +205,23 @@ mod tests {
         drop(first);
         let third = requests.enter(client("2001:db8::3"), 2).unwrap();
         drop((second, third));
-        assert!(requests.by_client.is_empty());
+        assert!(requests.by_client.0.is_empty());
+    }
+
+    #[test]
+    fn a_network_of_48_bits_has_a_few_times_what_one_of_its_clients_has() {
+        let requests = Arc::new(Requests::default());
+        let enter = |network: u16| requests.enter(format!("2001:db8:0:{network:x}::1").parse().unwrap(), 2);
+        let mut entered: Vec<_> = (0..100).filter_map(enter).collect();
+        assert_eq!(entered.len(), 2 * NETWORK_MULTIPLE);
+        assert!(requests.enter("2001:db8:1::1".parse().unwrap(), 2).is_some(), "another network");
+        entered.pop();
+        assert!(enter(100).is_some());
+        drop(entered);
+        let ipv4 = |last: u8| requests.enter(IpAddr::from([192, 0, 2, last]), 1);
+        let clients: Vec<_> = (0..100).map(|last| ipv4(last).unwrap()).collect();
+        drop(clients);
+        assert!(requests.by_client.0.is_empty(), "nothing stays of those who were refused");
     }
 
     #[tokio::test]

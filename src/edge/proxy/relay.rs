@@ -25,7 +25,7 @@ use crate::{
     domain::{Reason, Subject},
     edge::respond,
     rules::{limit::ClientKey, rewrite::method_overrides},
-    state::upstream::{Failure, HashBy, Pair, Server, Transport, hash_of},
+    state::upstream::{Failure, HashBy, Pair, Server, Transport, Turn, hash_of, is_local},
 };
 
 /// Interim answers to one request, at most: some servers send one every few seconds while they work.
@@ -91,11 +91,22 @@ impl Doorman {
     /// A connection of our own to a server. An error says whether another may be asked.
     pub(super) async fn connect(&self, server: &Server, exchange: &mut Exchange, route: &Route) -> Result<Transport> {
         let connected = timeout(self.time_left(exchange, route), route.pool.connect(server)).await;
-        connected.map_err(io::Error::from).flatten().map_err(|error| {
-            let mut error = unconnected(&error);
+        let connected = connected.map_err(io::Error::from).flatten().map_err(|error| {
+            let mut error = unconnected(error);
             self.not_connected(exchange, &mut error);
             error
-        })
+        });
+        if connected.is_ok() {
+            self.connected(exchange);
+        }
+        connected
+    }
+
+    /// A new connection to the server was made.
+    pub(super) fn connected(&self, exchange: &mut Exchange) {
+        if let Some(turn) = &mut exchange.turn {
+            turn.connected(self.0.means.clock.instant());
+        }
     }
 
     /// A connection that could not be made carried nothing: another server may be asked, whatever
@@ -104,8 +115,9 @@ impl Doorman {
         if let Some(route) = exchange.route() {
             route.pool.metrics.connection_failed(connection_failure(error));
         }
-        // With next to nothing left of the exchange's time, no server could have taken it.
-        if !self.is_over(exchange) {
+        // With next to nothing left of the exchange's time, no server could have taken it. An error of this machine says
+        // nothing about a server either.
+        if !self.is_over(exchange) && !is_ours(error) {
             self.turn_failed(exchange, Failure::Unreachable);
         }
         error.set_retry(self.may_retry(exchange, false));
@@ -186,7 +198,8 @@ impl Doorman {
             return Error::e_explain(ErrorType::InternalError, "forwarding without a permit");
         };
         if let Some(upload) = &exchange.upload {
-            upload.begin(Instant::now(), self.waits(request, exchange, &permitted.route));
+            let held = exchange.turn.as_ref().and_then(Turn::held);
+            upload.begin(Instant::now(), self.waits(request, exchange, &permitted.route), held);
         }
         let tunables = self.0.tunables();
         let connection = exchange.connection.as_deref();
@@ -388,15 +401,21 @@ fn is_interim(status: StatusCode) -> bool {
 
 /// Why there is no connection, as pingora says it.
 #[expect(clippy::unnecessary_box_returns, reason = "pingora takes its errors in boxes")]
-fn unconnected(error: &io::Error) -> Box<Error> {
-    Error::new_up(match error.kind() {
+fn unconnected(error: io::Error) -> Box<Error> {
+    let kind = match error.kind() {
         io::ErrorKind::TimedOut => ErrorType::ConnectTimedout,
         io::ErrorKind::ConnectionRefused => ErrorType::ConnectRefused,
         io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => ErrorType::ConnectNoRoute,
         // See `Pool::connect`.
         io::ErrorKind::InvalidData => ErrorType::TLSHandshakeFailure,
         _ => ErrorType::ConnectError,
-    })
+    };
+    Error::because(kind, "", error).into_up()
+}
+
+/// Whether it is this machine that could not make a connection.
+fn is_ours(error: &Error) -> bool {
+    is_local(error.root_cause())
 }
 
 /// Whether some of an answer's head was there when the server broke off. Only pingora's text tells; a test holds it to that.
@@ -432,6 +451,11 @@ fn is_no_body(error: &Error) -> bool {
 /// The reason to answer with; `None` when the client is gone.
 pub(super) fn failure(error: &Error) -> Option<Reason> {
     match (error.esource(), error.etype()) {
+        (_, ErrorType::ConnectError | ErrorType::BindError | ErrorType::SocketError | ErrorType::InternalError)
+            if is_ours(error) =>
+        {
+            Some(Reason::UpstreamUnavailable)
+        }
         (
             ErrorSource::Upstream,
             ErrorType::ConnectTimedout

@@ -73,6 +73,7 @@ pub(super) async fn serve_connection(
             connection: Arc::clone(connection),
             lifeline: Arc::clone(lifeline),
             upload: upload.clone(),
+            client: None,
             decided: None,
         };
         let mut bytes = head.bytes;

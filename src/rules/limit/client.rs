@@ -24,6 +24,12 @@ impl ClientKey {
         self.network
     }
 
+    /// The client itself.
+    #[must_use]
+    pub const fn address(self) -> u128 {
+        self.address
+    }
+
     /// The client behind an address.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {

@@ -53,8 +53,14 @@ pub enum Failure {
 pub(super) enum Admission {
     /// As any other.
     Ordinary,
-    /// As the one that finds out whether the server is back.
-    Trial,
+    /// As the one that finds out whether the server is back. The next one goes there at this time, in milliseconds, where
+    /// nothing is heard of this one.
+    Trial(u64),
+}
+
+impl Admission {
+    /// A trial that keeps nobody else from one.
+    pub(super) const EXTRA_TRIAL: Self = Self::Trial(0);
 }
 
 impl Breaker {
@@ -87,7 +93,27 @@ impl Breaker {
         }
         let next = now.saturating_add(millis(eject.pause));
         let taken = self.until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed);
-        taken.ok().map(|_| Admission::Trial)
+        taken.ok().map(|_| Admission::Trial(next))
+    }
+
+    /// Gives a trial back of which nothing was heard: whoever asks next gets one.
+    pub(super) fn give_back(&self, admission: Admission) {
+        if let Admission::Trial(next) = admission
+            && next != 0
+        {
+            // Not where the breaker was opened again, or another trial began. 0 would mean closed.
+            let _ = self.until.compare_exchange(next, 1, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// A trial's connection was made at `now`; true where the server is back with that. A client takes part in what
+    /// comes after, so nothing else is waited for where only connections failed.
+    pub(super) fn connected(&self, now: u64) -> bool {
+        let disproved = self.is_open() && !self.suspected.load(Ordering::Relaxed);
+        if disproved {
+            self.recovered(now);
+        }
+        disproved
     }
 
     /// What the server takes of its share at `now`, which is asked for only while it is coming back; 1 for all of it.
@@ -160,7 +186,7 @@ impl Breaker {
             Failure::AfterSending => 0,
         };
         let opens = |count| match admission {
-            Admission::Trial => true,
+            Admission::Trial(_) => true,
             Admission::Ordinary => !self.is_open() && count >= eject.failures,
         };
         if eject.failures == 0 {
@@ -195,6 +221,10 @@ mod tests {
         breaker.failed(Failure::AfterSending, admission, now, EJECT, || true)
     }
 
+    fn is_trial(admission: Option<Admission>) -> bool {
+        matches!(admission, Some(Admission::Trial(_)))
+    }
+
     fn opened(at: u64) -> Breaker {
         let breaker = Breaker::default();
         let opened: Vec<_> = (0..3).map(|_| failed(&breaker, Admission::Ordinary, at)).collect();
@@ -219,7 +249,7 @@ mod tests {
     #[test]
     fn one_request_is_the_trial_and_closes_it() {
         let breaker = opened(0);
-        assert_eq!(breaker.admit(|| 100, EJECT), Some(Admission::Trial));
+        assert!(is_trial(breaker.admit(|| 100, EJECT)));
         assert_eq!(breaker.admit(|| 101, EJECT), None, "one trial at a time");
         breaker.succeeded();
         assert!(breaker.is_open(), "what was sent before it opened proves nothing");
@@ -230,9 +260,9 @@ mod tests {
     #[test]
     fn a_trial_of_which_nothing_is_heard_is_followed_by_another() {
         let breaker = opened(0);
-        assert_eq!(breaker.admit(|| 100, EJECT), Some(Admission::Trial));
+        assert!(is_trial(breaker.admit(|| 100, EJECT)));
         assert_eq!(breaker.admit(|| 199, EJECT), None);
-        assert_eq!(breaker.admit(|| 200, EJECT), Some(Admission::Trial));
+        assert!(is_trial(breaker.admit(|| 200, EJECT)));
     }
 
     #[test]
@@ -240,8 +270,8 @@ mod tests {
         let breaker = opened(0);
         let mut now = 100;
         for pause in [200, 400, 800, 1000, 1000] {
-            assert_eq!(breaker.admit(|| now, EJECT), Some(Admission::Trial), "at {now}");
-            assert!(failed(&breaker, Admission::Trial, now));
+            assert!(is_trial(breaker.admit(|| now, EJECT)), "at {now}");
+            assert!(failed(&breaker, Admission::EXTRA_TRIAL, now));
             assert_eq!(breaker.admit(|| now + pause - 1, EJECT), None, "{pause}");
             now += pause;
         }
@@ -249,14 +279,14 @@ mod tests {
         breaker.recovered(now);
         let opened: Vec<_> = (0..3).map(|_| failed(&breaker, Admission::Ordinary, now)).collect();
         assert_eq!(opened, [false, false, true]);
-        assert_eq!(breaker.admit(|| now + 100, EJECT), Some(Admission::Trial), "it begins anew");
+        assert!(is_trial(breaker.admit(|| now + 100, EJECT)), "it begins anew");
     }
 
     #[test]
     fn stragglers_do_not_prolong_a_pause() {
         let breaker = opened(0);
         assert!(!failed(&breaker, Admission::Ordinary, 50));
-        assert_eq!(breaker.admit(|| 100, EJECT), Some(Admission::Trial));
+        assert!(is_trial(breaker.admit(|| 100, EJECT)));
     }
 
     #[test]
@@ -294,5 +324,35 @@ mod tests {
         assert!((share(10_100) - 1.0).abs() < f64::EPSILON);
         breaker.recovered(11_000);
         assert!((share(11_000) - 1.0).abs() < f64::EPSILON, "it was there already");
+    }
+
+    #[test]
+    fn a_connection_disproves_that_there_is_none_and_nothing_else() {
+        let breaker = Breaker::default();
+        let unreachable =
+            |breaker: &Breaker, admission, now| breaker.failed(Failure::Unreachable, admission, now, EJECT, || true);
+        assert!((0..3).any(|_| unreachable(&breaker, Admission::Ordinary, 0)));
+        let trial = breaker.admit(|| 100, EJECT).unwrap();
+        assert!(breaker.connected(101) && !breaker.is_open(), "whatever the trial's client does now");
+        breaker.give_back(trial);
+        assert!(!breaker.is_open() && !breaker.connected(102));
+        let breaker = opened(0);
+        breaker.admit(|| 100, EJECT).unwrap();
+        assert!(!breaker.connected(101) && breaker.is_suspected());
+    }
+
+    #[test]
+    fn a_trial_that_is_given_back_goes_to_the_next() {
+        let breaker = opened(0);
+        let first = breaker.admit(|| 100, EJECT).unwrap();
+        assert_eq!(breaker.admit(|| 101, EJECT), None);
+        breaker.give_back(first);
+        let second = breaker.admit(|| 101, EJECT).unwrap();
+        assert!(is_trial(Some(second)));
+        breaker.give_back(first);
+        assert_eq!(breaker.admit(|| 102, EJECT), None, "only its own");
+        assert!(failed(&breaker, second, 102));
+        breaker.give_back(second);
+        assert_eq!(breaker.admit(|| 103, EJECT), None, "something was heard of it");
     }
 }

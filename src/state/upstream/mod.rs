@@ -12,6 +12,7 @@
 //! tls       TLS towards them
 //! watch     the tasks of a pool: looking names up, asking servers whether they are well
 //! probe     one such question
+//! local     which errors are this machine's own (pure)
 //! own       which addresses lead back to the gateway itself
 //! ```
 
@@ -19,6 +20,7 @@ mod balance;
 mod breaker;
 mod budget;
 mod epoch;
+mod local;
 pub mod own;
 mod pool;
 mod probe;
@@ -31,8 +33,9 @@ mod watch;
 mod witness;
 
 pub use balance::hash_of;
+pub use local::is_local;
 pub use pool::{CONNECTION_FAILURES, Failure, Pool, Transport, Unusable};
-pub use server::{Server, Turn};
+pub use server::{Held, Server, Turn};
 pub use settings::{
     Balance, Eject, HashBy, Health, HttpVersion, Probe, RETRIES_MAX, ServerSettings, Settings, Timeouts,
 };

@@ -20,18 +20,21 @@ pub fn led_to(host: &str, port: u16, own: &[SocketAddr], is_local: &dyn Fn(IpAdd
     own.iter().find(arrives).copied()
 }
 
-/// Whether a connection to `target` arrives at `listener`. A listener on `0.0.0.0` or `[::]` counts for both families: one
-/// that systemd hands over may have both.
+/// Whether a connection to `target` arrives at `listener`. A listener on `0.0.0.0` or `[::]` counts for its own family, as
+/// the gateway binds them; of one that was handed over and has both, nothing is said.
 pub fn arrives(target: SocketAddr, listener: SocketAddr, is_local: &dyn Fn(IpAddr) -> bool) -> bool {
     if listener.port() == 0 || listener.port() != target.port() {
         return false;
     }
     let (address, listens) = (target.ip().to_canonical(), listener.ip().to_canonical());
     // A connection to 0.0.0.0 or [::] goes to the machine itself.
-    let targets = if address.is_unspecified() { LOOPBACK.to_vec() } else { vec![address] };
-    targets
-        .iter()
-        .any(|&target| target == listens || listens.is_unspecified() && (target.is_loopback() || is_local(target)))
+    let target = match address {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        address => address,
+    };
+    let takes_all = listens.is_unspecified() && listens.is_ipv4() == target.is_ipv4();
+    target == listens || takes_all && (target.is_loopback() || is_local(target))
 }
 
 /// Whether an address is one of this machine's. The system is asked which address a datagram to it would come from:
@@ -68,7 +71,11 @@ mod tests {
             ("127.0.0.1:80", "0.0.0.0:80", true),
             ("127.9.9.9:80", "0.0.0.0:80", true),
             ("[::1]:80", "[::]:80", true),
-            ("127.0.0.1:80", "[::]:80", true),
+            ("[::]:80", "[::]:80", true),
+            ("127.0.0.1:80", "[::]:80", false),
+            ("[::ffff:127.0.0.1]:80", "[::]:80", false),
+            ("[::1]:80", "0.0.0.0:80", false),
+            ("0.0.0.0:80", "[::]:80", false),
             ("0.0.0.0:80", "0.0.0.0:80", true),
             ("10.0.0.5:80", "10.0.0.5:80", true),
             ("127.0.0.1:81", "127.0.0.1:80", false),
@@ -80,7 +87,7 @@ mod tests {
         }
         let machine = |address: IpAddr| address == IpAddr::from([10, 0, 0, 5]);
         assert!(arrives(socket("10.0.0.5:80"), socket("0.0.0.0:80"), &machine));
-        assert!(arrives(socket("[::ffff:10.0.0.5]:80"), socket("[::]:80"), &machine));
+        assert!(arrives(socket("[::ffff:10.0.0.5]:80"), socket("0.0.0.0:80"), &machine));
         assert!(!arrives(socket("10.0.0.6:80"), socket("0.0.0.0:80"), &machine));
         let own = [socket("127.0.0.1:80"), socket("0.0.0.0:81")];
         for (host, port, expected) in [

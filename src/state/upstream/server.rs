@@ -59,6 +59,13 @@ pub struct Turn {
     outcome: Outcome,
 }
 
+/// A trial that its client keeps from an outcome: when this is dropped, the next request gets one.
+#[derive(Debug)]
+pub struct Held {
+    server: Arc<Server>,
+    admission: Admission,
+}
+
 /// What became of a request, as far as that says something about the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
@@ -158,7 +165,7 @@ impl Server {
     /// Sends a request there though it is left alone: only for failures that may be their requests' own doing, and only
     /// where there is no other server.
     pub(super) fn take_as_last(self: &Arc<Self>) -> Option<Turn> {
-        (self.is_well() && self.is_suspected()).then(|| self.turn(Admission::Trial))
+        (self.is_well() && self.is_suspected()).then(|| self.turn(Admission::EXTRA_TRIAL))
     }
 
     fn turn(self: &Arc<Self>, admission: Admission) -> Turn {
@@ -225,12 +232,28 @@ impl Turn {
         self.pair = pair;
     }
 
+    /// A connection to it was made at `now`. Where no connection could be made before, a trial has succeeded with that:
+    /// its client may keep back what an answer takes.
+    pub fn connected(&mut self, now: Instant) {
+        let server = &self.server;
+        if matches!(self.admission, Admission::Trial(_)) && server.breaker.connected(server.epoch.millis(now)) {
+            self.admission = Admission::Ordinary;
+        }
+    }
+
+    /// What keeps others from a trial, where this is one. Drop it when the client owes what an answer takes.
+    #[must_use]
+    pub fn held(&self) -> Option<Held> {
+        let is_trial = matches!(self.admission, Admission::Trial(_)) && self.outcome == Outcome::Unknown;
+        is_trial.then(|| Held { server: Arc::clone(&self.server), admission: self.admission })
+    }
+
     /// It began to answer at `now`. A trial has succeeded with that.
     pub fn answered(&mut self, now: Instant) {
         if self.outcome == Outcome::Unknown {
             let now = self.server.epoch.millis(now);
             self.outcome = Outcome::Answered(now);
-            if self.admission == Admission::Trial {
+            if matches!(self.admission, Admission::Trial(_)) {
                 self.server.breaker.recovered(now);
             }
         }
@@ -260,5 +283,14 @@ impl Drop for Turn {
             self.server.breaker.succeeded();
             self.server.witnesses.note(self.pair, at);
         }
+        if self.outcome == Outcome::Unknown {
+            self.server.breaker.give_back(self.admission);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.server.breaker.give_back(self.admission);
     }
 }

@@ -17,6 +17,10 @@ const FAILURES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(3600);
 
 fn pool(servers: usize, percent: u32) -> Pool {
+    pool_with(servers, percent, PAUSE)
+}
+
+fn pool_with(servers: usize, percent: u32, pause: Duration) -> Pool {
     let server = |at: usize| ServerSettings {
         name: format!("10.0.0.{at}:80").into(),
         host: format!("10.0.0.{at}").into(),
@@ -24,7 +28,7 @@ fn pool(servers: usize, percent: u32) -> Pool {
         weight: 1,
     };
     let settings = Settings {
-        eject: Eject { failures: FAILURES, pause: PAUSE },
+        eject: Eject { failures: FAILURES, pause },
         eject_max_percent: percent,
         ..Settings::new("crm", (0..servers).map(server).collect())
     };
@@ -112,6 +116,81 @@ proptest! {
             prop_assert!(asked.is_some() || all.iter().all(|server| !server.is_healthy() && !server.is_suspected()));
         }
     }
+}
+
+/// What a request's client does where a server is tried again.
+#[derive(Clone, Copy, Debug)]
+enum Tried {
+    /// It has an answer.
+    Answered,
+    /// The server has its connection, and then nothing is heard: the client owes its body.
+    Held,
+    /// The same, and then the client leaves.
+    Left,
+    /// There is no connection.
+    Unreachable,
+}
+
+proptest! {
+    /// With a short pause, so that trials are reached: whatever clients do with theirs, a server with which a connection
+    /// is made again is back with that, however it was lost.
+    #[test]
+    fn nobody_keeps_a_server_out_that_can_be_reached(
+        requests in prop::collection::vec((prop_oneof![
+            1 => Just(Tried::Answered), 5 => Just(Tried::Held), 2 => Just(Tried::Left), 2 => Just(Tried::Unreachable),
+        ], 1..200_u64), 1..80),
+    ) {
+        let pause = Duration::from_millis(100);
+        let (pool, start, mut at) = (pool_with(1, 50, pause), SystemClock.instant(), 0);
+        let server = &pool.servers()[0];
+        drop(pool.pick(start, &[], |_| 0));
+        for _ in 0..FAILURES {
+            pool.failed(&mut turn_at(server, 1, start).unwrap(), Failure::Unreachable, start);
+        }
+        prop_assert!(!server.is_healthy());
+        let mut open = vec![];
+        for (tried, passed) in requests {
+            at += passed;
+            let now = start + Duration::from_millis(at);
+            let Some(mut turn) = pool.pick(now, &[], |_| 0) else { continue };
+            if matches!(tried, Tried::Unreachable) {
+                pool.failed(&mut turn, Failure::Unreachable, now);
+                continue;
+            }
+            turn.connected(now);
+            prop_assert!(server.is_healthy(), "a connection was made");
+            match tried {
+                Tried::Answered => turn.answered(now),
+                Tried::Held => open.push(turn),
+                Tried::Left | Tried::Unreachable => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn a_trial_whose_client_owes_its_body_keeps_nobody_else_from_one() {
+    let pause = Duration::from_millis(100);
+    let (pool, start) = (pool_with(2, 50, pause), SystemClock.instant());
+    let server = &pool.servers()[0];
+    drop(pool.pick(start, &[], |_| 0));
+    for _ in 0..FAILURES {
+        pool.failed(&mut turn_at(server, 1, start).unwrap(), Failure::AfterSending, start);
+    }
+    assert!(server.is_suspected());
+    let later = start + pause;
+    let mut first = turn_at(server, 1, later).unwrap();
+    first.connected(later);
+    assert!(server.is_suspected(), "that it can be reached was never in doubt");
+    assert!(turn_at(server, 2, later).is_none(), "one trial at a time");
+    drop(first.held().unwrap());
+    let later = later + Duration::from_millis(1);
+    let mut second = turn_at(server, 2, later).unwrap();
+    assert!(turn_at(server, 3, later).is_none());
+    drop(first);
+    assert!(turn_at(server, 3, later).is_none(), "it was given back before");
+    second.answered(later);
+    assert!(server.is_healthy() && second.held().is_none());
 }
 
 #[test]

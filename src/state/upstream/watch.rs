@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    local::is_local,
     pool::Pool,
     probe::{Unwell, ask},
     server::Server,
@@ -132,7 +133,10 @@ async fn check(pool: Weak<Pool>, health: Health) {
         while let Some(asked) = asking.join_next().await {
             let Ok((server, answer)) = asked else { continue };
             let mut tally = tallies.remove(&server.socket).unwrap_or_default();
-            if let Some(well) = tally.count(answer.is_ok(), server.is_well(), &health) {
+            let is_ours = matches!(&answer, Err(Unwell::Connection(error)) if is_local(error));
+            if is_ours {
+                // Nobody was asked.
+            } else if let Some(well) = tally.count(answer.is_ok(), server.is_well(), &health) {
                 server.set_well(well, now);
                 say(&pool, &server, answer.err());
             }

@@ -223,6 +223,41 @@ fn floods_end_the_connection() {
 }
 
 #[test]
+fn a_client_that_opens_its_windows_by_single_bytes_is_a_flood() {
+    const STREAMS: u32 = 50;
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let mut connection = opened(&gateway);
+    // SETTINGS_INITIAL_WINDOW_SIZE: nothing.
+    connection.write(frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).unwrap();
+    let path = b"/public?bytes=1048576";
+    let target = [&[0x04, u8::try_from(path.len()).unwrap()], &path[..]].concat();
+    let head = [b"\x82\x86", &target[..], b"\x01\x01a"].concat();
+    let streams = || (0..STREAMS).map(|at| 2 * at + 1);
+    let all: Vec<u8> = streams().flat_map(|at| frame(HEADERS, END_STREAM | END_HEADERS, at, &head)).collect();
+    connection.write(all).unwrap();
+    // A DATA frame of one byte for each, and then the next.
+    let more: Vec<u8> = streams().flat_map(|at| frame(WINDOW_UPDATE, 0, at, &1_u32.to_be_bytes())).collect();
+    let mut rounds = 0;
+    while connection.write(&more).is_ok() && (0..STREAMS).all(|_| has_data(&mut connection)) {
+        rounds += 1;
+        assert!(rounds < 10_000, "it goes on without end");
+    }
+    let counted = "portero_connections_refused_total{reason=\"h2_flood\"} 1\n";
+    wait_until(counted, PATIENCE, || gateway.ask("/metrics").text().contains(counted));
+}
+
+/// Whether another DATA frame comes before the end.
+fn has_data(connection: &mut Connection) -> bool {
+    loop {
+        match connection.try_receive_frame() {
+            Ok((DATA, _)) => return true,
+            Ok((GOAWAY, _)) | Err(_) => return false,
+            Ok(_) => {}
+        }
+    }
+}
+
+#[test]
 fn a_client_that_measures_the_round_trip_with_each_data_frame_is_no_flood() {
     let (gateway, _upstream) = Gateway::with_upstream();
     let mut connection = opened(&gateway);

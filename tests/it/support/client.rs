@@ -240,9 +240,14 @@ impl Connection {
     /// The kind and the payload of the next HTTP/2 frame.
     #[track_caller]
     pub(crate) fn receive_frame(&mut self) -> (u8, Vec<u8>) {
-        let head = self.take(9).unwrap();
+        self.try_receive_frame().unwrap()
+    }
+
+    /// The same; an error where the connection ended.
+    pub(crate) fn try_receive_frame(&mut self) -> io::Result<(u8, Vec<u8>)> {
+        let head = self.take(9)?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        (head[3], self.take(usize::try_from(length).unwrap()).unwrap())
+        Ok((head[3], self.take(usize::try_from(length).unwrap())?))
     }
 
     /// The payload of the next frame of this kind.

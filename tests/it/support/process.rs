@@ -119,6 +119,15 @@ impl Process {
         assert!(sent.success(), "kill -s {name} {id}");
     }
 
+    /// Sets how many files it may have open; those beyond stay open. The limit until now.
+    pub(crate) fn set_open_files(&self, allowed: u64) -> u64 {
+        let (id, files) = (i32::try_from(self.id()).unwrap(), rlimit::Resource::NOFILE);
+        let (mut soft, mut hard) = (0, 0);
+        rlimit::prlimit(id, files, None, Some((&mut soft, &mut hard))).unwrap();
+        rlimit::prlimit(id, files, Some((allowed, hard)), None).unwrap();
+        soft
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use super::{nobody, pool, received, start};
+use super::{is_healthy, nobody, pool, received, start};
 use crate::support::{
     Connection, Deadline, Gateway, PATIENCE, RawStream, RawUpstream, answer_every_head, get, post, wait_until,
 };
@@ -155,6 +155,28 @@ fn the_pool_recovers_when_a_server_is_back() {
     gateway.process.access_line("the refusal", |line| line["reason"] == "upstream_unavailable");
     let _back = crate::support::Upstream::on(address, "back");
     wait_until("a request gets through", PATIENCE, || gateway.send(&get("/")).status == 200);
+}
+
+#[test]
+fn what_this_machine_lacks_is_503_and_no_servers_failure() {
+    // Each request needs a connection of its own.
+    let upstream = RawUpstream::start(|stream| {
+        if stream.read() {
+            stream.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+        }
+    });
+    let gateway = start(&pool(&[upstream.address], "retries = 0\neject = { failures = 1, for = \"1h\" }"));
+    // Connections that are there already: with one that fails each ends.
+    let mut open: Vec<_> = (0..3).map(|_| Connection::open(gateway.front)).collect();
+    let statuses = |open: &mut [Connection]| open.iter_mut().map(|one| one.send(&get("/")).status).collect::<Vec<_>>();
+    assert_eq!(statuses(&mut open), [200; 3]);
+    let allowed = gateway.process.set_open_files(0);
+    assert_eq!(statuses(&mut open), [503; 3]);
+    gateway.process.set_open_files(allowed);
+    assert_eq!(gateway.send(&get("/")).status, 200);
+    assert!(is_healthy(&gateway, upstream.address));
+    let failed = "portero_upstream_ejections_total";
+    assert!(!gateway.ask("/metrics").text().lines().any(|line| line.starts_with(failed) && !line.ends_with(" 0")));
 }
 
 #[test]

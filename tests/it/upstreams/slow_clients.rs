@@ -262,6 +262,23 @@ fn an_answer_before_the_end_of_the_body_reaches_its_client_and_is_no_failure() {
     }
 }
 
+#[test]
+fn a_client_that_keeps_its_body_back_keeps_no_server_out_that_was_away() {
+    let address = super::nobody();
+    let gateway = start(&pool(&[address], "retries = 0\neject = { failures = 1, for = \"100ms\" }"));
+    assert_eq!([gateway.send(&get("/")).status, gateway.send(&get("/")).status], [502, 503]);
+    let back = Upstream::on(address, "back");
+    // Nobody but this client asks, so that it has every trial.
+    let mut held = vec![];
+    wait_until("the server is back", PATIENCE, || {
+        let mut connection = Connection::open(gateway.front);
+        connection.write(promise(10)).unwrap();
+        held.push(connection);
+        is_healthy(&gateway, back.address)
+    });
+    assert_eq!(gateway.send(&get("/")).status, 200);
+}
+
 /// A server that does what a bad request asks for, and answers any other.
 fn provoked() -> RawUpstream {
     RawUpstream::start(|stream| {

@@ -26,20 +26,22 @@ fn a_server_is_host_and_port_and_never_the_admin_listener() {
     ] {
         assert_eq!(servers(&format!("\"{server}\"")), format!("1:24: upstreams.c.servers[0]: {problem}"));
     }
-    for server in
-        ["127.0.0.1:9901", "localhost:9901", "LOCALHOST.:9901", "0.0.0.0:9901", "[::]:9901", "[::ffff:127.0.0.1]:9901"]
-    {
+    for server in ["127.0.0.1:9901", "localhost:9901", "LOCALHOST.:9901", "0.0.0.0:9901", "[::ffff:127.0.0.1]:9901"] {
         assert!(
             servers(&format!("\"{server}\"")).ends_with("is the admin listener; no request may be forwarded to it"),
             "{server}"
         );
     }
     assert_eq!(servers("\"127.0.0.1:9902\", \"10.0.0.1:9901\", \"[::2]:9901\", \"db.internal:9901\""), "no problem");
+    for (admin, server) in [("0.0.0.0:7", "[::1]:7"), ("[::]:7", "127.0.0.1:7")] {
+        let other_family = format!("admin.listen = \"{admin}\"\nupstreams.c.servers = [\"{server}\"]");
+        assert_eq!(report(&other_family), "no problem");
+    }
     assert_eq!(servers("\"h:1\", \"H:1\""), "1:31: upstreams.c.servers[1]: 'H:1' stands here twice");
     assert_eq!(servers(""), "1:23: upstreams.c.servers: must name at least one server");
     check(&[
         (
-            "admin.listen = \"0.0.0.0:7\"\nupstreams.c.servers = [\"[::1]:7\"]",
+            "admin.listen = \"[::]:7\"\nupstreams.c.servers = [\"[::1]:7\"]",
             "2:24: upstreams.c.servers[0]: '[::1]:7' is the admin listener; no request may be forwarded to it",
         ),
         ("[upstreams.c]", "1:1: upstreams.c.servers: missing; add it, for example servers = [\"127.0.0.1:9000\"]"),

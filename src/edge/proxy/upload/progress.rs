@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::super::patience::Patience;
-use crate::domain::Reason;
+use crate::{domain::Reason, state::upstream::Held};
 
 /// How long a verdict may stay unheard before the exchange is cut off without an answer: pingora does not read from a
 /// client while it waits for something else.
@@ -67,6 +67,8 @@ pub(in super::super) struct Progress(Mutex<State>);
 struct State {
     /// `None` until a server was handed the request: before that nobody is waited for here.
     waits: Option<Waits>,
+    /// Keeps others from a trial of the server.
+    trial: Option<Held>,
     /// When the client's next bytes began to be waited for; `None` while they are not.
     asked: Option<Instant>,
     /// How long the client was waited for before `asked`.
@@ -150,10 +152,11 @@ impl State {
 
 impl Progress {
     /// A server is handed the request; on another attempt, another one.
-    pub(in super::super) fn begin(&self, now: Instant, waits: Waits) {
+    pub(in super::super) fn begin(&self, now: Instant, waits: Waits, held: Option<Held>) {
         let mut state = self.lock();
         state.waits = Some(waits);
         state.moved = Some(now);
+        state.trial = held;
     }
 
     /// The client is waited for.
@@ -161,6 +164,8 @@ impl Progress {
         let mut state = self.lock();
         if !state.whole && state.waits.is_some() {
             state.asked.get_or_insert(now);
+            // Nothing can be heard of the server before the client sends something: another request may ask.
+            state.trial = None;
         }
     }
 

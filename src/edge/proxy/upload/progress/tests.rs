@@ -22,7 +22,7 @@ fn waits(start: Instant) -> Waits {
 
 fn begun(waits: Waits, start: Instant) -> Progress {
     let progress = Progress::default();
-    progress.begin(start, waits);
+    progress.begin(start, waits, None);
     progress
 }
 

@@ -1,4 +1,5 @@
-//! What clients that mean harm cost the others: a flood of logins, and answers that nobody takes. The figures stand in
+//! What clients that mean harm cost the others: a flood of logins, answers that nobody takes, bodies that never come, and
+//! requests that make the server close. The figures stand in
 //! `README.md` beside this file.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has failed")]
@@ -6,7 +7,7 @@
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     sync::{
@@ -34,6 +35,18 @@ const LOGIN_TARGET: Duration = Duration::from_secs(1);
 
 /// What answers that nobody takes may hold.
 const HELD_TARGET_MIB: u64 = 256;
+
+/// Clients that attack a service while others use it.
+const ATTACKERS: usize = 20;
+
+/// The others.
+const VICTIMS: u8 = 4;
+
+/// The part of the others' requests that is served, at least.
+const SERVED_TARGET: f64 = 0.999;
+
+/// How long an attacker waits for an answer before it looks whether it is over.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How long those who leave wait before they do, and come again: a thousand logins a second that nobody waits for.
 const LEAVING: Duration = Duration::from_millis(100);
@@ -63,6 +76,139 @@ fn main() {
     let held = held_mib(&scale);
     println!("{} connections of {} streams without a window: {held} MiB", scale.connections, scale.streams);
     assert!(!measured || held <= HELD_TARGET_MIB, "{held} MiB");
+    for (name, attack) in [("promise bodies that never come", promise as Attack), ("make the server close", provoke)] {
+        let (served, asked, attacks) = victims(&scale, attack);
+        #[expect(clippy::cast_precision_loss, reason = "some hundred thousand at most")]
+        let part = served as f64 / asked as f64;
+        println!(
+            "{ATTACKERS} clients that {name}, {attacks} times: {served} of {asked} others served ({:.3}%)",
+            part * 100.0
+        );
+        assert!(asked > 0 && attacks > 0 && (!measured || part >= SERVED_TARGET), "{part}");
+    }
+}
+
+/// What an attacker does once, with a valid token; true when it had an answer or its connection ended.
+type Attack = fn(SocketAddr, &str, &AtomicBool) -> bool;
+
+/// A request whose body does not come.
+fn promise(front: SocketAddr, _: &str, stop: &AtomicBool) -> bool {
+    let head = "POST /public HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n";
+    attack(front, head, stop)
+}
+
+/// A request of a user who may do so, and which makes the server close.
+fn provoke(front: SocketAddr, token: &str, stop: &AtomicBool) -> bool {
+    let head =
+        format!("POST /own/close HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nContent-Length: 1\r\n\r\nx");
+    attack(front, &head, stop)
+}
+
+fn attack(front: SocketAddr, request: &str, stop: &AtomicBool) -> bool {
+    let Ok(mut stream) = connect(Ipv4Addr::new(127, 1, 0, 1), front) else { return false };
+    stream.set_read_timeout(Some(LOOK)).unwrap();
+    if stream.write_all(request.as_bytes()).is_err() {
+        return false;
+    }
+    loop {
+        match stream.read(&mut [0; 1024]) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                if stop.load(Ordering::Relaxed) {
+                    return false;
+                }
+            }
+            _ => return true,
+        }
+    }
+}
+
+/// How many requests of others are served beside an attack, of how many, and how often the attack succeeded.
+fn victims(scale: &Scale, attack: Attack) -> (usize, usize, usize) {
+    let servers = [fragile(), fragile()];
+    let gateway = Gateway::start_with(&servers, "body_timeout = \"500ms\"");
+    let front = gateway.front;
+    let token: Arc<str> = token(front).into();
+    let (stop, attacks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let attackers: Vec<_> = (0..ATTACKERS)
+        .map(|_| {
+            let (token, stop, attacks) = (Arc::clone(&token), Arc::clone(&stop), Arc::clone(&attacks));
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    attacks.fetch_add(attack(front, &token, &stop).into(), Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let others: Vec<_> = (0..VICTIMS)
+        .map(|last| {
+            let (stop, attacks) = (Arc::clone(&stop), Arc::clone(&attacks));
+            thread::spawn(move || {
+                let (mut served, mut asked) = (0, 0);
+                // However short the look: an attack is to have been made beside it.
+                while !stop.load(Ordering::Relaxed) || attacks.load(Ordering::Relaxed) == 0 {
+                    served += usize::from(is_served(Ipv4Addr::new(127, 2, 0, last + 1), front));
+                    asked += 1;
+                }
+                (served, asked)
+            })
+        })
+        .collect();
+    while attacks.load(Ordering::Relaxed) == 0 {
+        thread::sleep(LOOK);
+    }
+    thread::sleep(scale.look);
+    stop.store(true, Ordering::Relaxed);
+    let sum = |(served, asked), one: (usize, usize)| (served + one.0, asked + one.1);
+    let (served, asked) = others.into_iter().map(|other| other.join().unwrap()).fold((0, 0), sum);
+    for attacker in attackers {
+        attacker.join().unwrap();
+    }
+    (served, asked, attacks.load(Ordering::Relaxed))
+}
+
+/// Whether a good request is answered well.
+fn is_served(from: Ipv4Addr, front: SocketAddr) -> bool {
+    let mut answer = vec![];
+    let asked = connect(from, front).and_then(|mut stream| {
+        stream.write_all(b"GET /public HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
+        stream.read_to_end(&mut answer)
+    });
+    asked.is_ok() && answer.starts_with(b"HTTP/1.1 200")
+}
+
+/// A token of `admin`.
+fn token(front: SocketAddr) -> String {
+    let mut stream = connect(Ipv4Addr::new(127, 2, 0, 1), front).unwrap();
+    stream.write_all(&login("admin", PASSWORD)).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let body = answer.split_once("\r\n\r\n").unwrap().1;
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    body["tokenValido"].as_str().unwrap().to_owned()
+}
+
+/// A service that closes its connection where it is asked to, answers each GET, and waits for the body of everything else.
+fn fragile() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let answer = move || {
+                let mut seen = [0; 4096];
+                while let Ok(read) = stream.read(&mut seen)
+                    && read > 0
+                    && !seen[..read].starts_with(b"POST /own/close")
+                {
+                    let answer: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                    if seen[..read].starts_with(b"GET") && stream.write_all(answer).is_err() {
+                        return;
+                    }
+                }
+            };
+            let _ = thread::Builder::new().stack_size(64 << 10).spawn(answer);
+        }
+    });
+    address
 }
 
 /// The longest login of a fresh address while others flood, half of which leave at once; and how many of theirs were
@@ -197,15 +343,23 @@ struct Gateway {
 
 impl Gateway {
     fn start(upstream: SocketAddr) -> Self {
+        Self::start_with(&[upstream], "")
+    }
+
+    /// With these lines of `[server]`.
+    fn start_with(servers: &[SocketAddr], lines: &str) -> Self {
+        let servers: Vec<_> = servers.iter().map(|server| format!("\"{server}\"")).collect();
+        let servers = servers.join(", ");
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("gateway.toml");
         let config = format!(
-            "[server]\nlisten = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n[log]\naccess = false\n\
+            "[server]\nlisten = [\"127.0.0.1:0\"]\n{lines}\n[admin]\nlisten = \"127.0.0.1:0\"\n[log]\naccess = false\n\
              [throttle]\naddress_failures = 1000000\n[tokens]\nissuer = \"https://portero.test\"\n\
              [realms.sws]\ndialect = \"sws\"\ntimezone = \"UTC\"\n\
              [[token_endpoints]]\npath = \"/api/Session/GetToken\"\nrealms = [\"sws\"]\n\
-             [upstreams.service]\nservers = [\"{upstream}\"]\n\
-             [[routes]]\nname = \"public\"\npath = \"/public\"\nupstream = \"service\"\nauth = \"public\"\n"
+             [upstreams.service]\nservers = [{servers}]\n\
+             [[routes]]\nname = \"public\"\npath = \"/public\"\nupstream = \"service\"\nauth = \"public\"\n\
+             [[routes]]\nname = \"own\"\npath = \"/own\"\nupstream = \"service\"\naccept = [\"sws\"]\n"
         );
         fs::write(&file, config).unwrap();
         let portero = |words: &str| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{BESIDE, Config, Connection, Contract, Deadline, Upstream, get, post, wait_until};
+use crate::support::{BESIDE, Config, Connection, Contract, Deadline, PATIENCE, Upstream, get, post, wait_until};
 
 /// Connections that wait for the process: enough that some worker serves one before the follower has its turn.
 const CONNECTIONS: usize = 64;
@@ -26,6 +26,8 @@ fn requests_that_came_while_the_process_was_stopped_are_decided_with_revocations
     }
 
     gateway.process.signal("STOP");
+    // The signal stops each thread when that runs next: until then it may serve what is written below.
+    wait_until("every thread has stopped", PATIENCE, || gateway.process.is_stopped());
     let stopped = Deadline::after(STOPPED);
     let refresh = format!(r#"{{"refreshToken":"{}"}}"#, tokens.refresh);
     for (route, refreshing) in routes.iter_mut().zip(&mut refreshes) {

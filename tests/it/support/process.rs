@@ -1,6 +1,7 @@
 //! The real binary as a process, with everything that it writes.
 
 use std::{
+    fs,
     io::{Read, Write},
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
@@ -126,6 +127,15 @@ impl Process {
         rlimit::prlimit(id, files, None, Some((&mut soft, &mut hard))).unwrap();
         rlimit::prlimit(id, files, Some((allowed, hard)), None).unwrap();
         soft
+    }
+
+    /// Whether SIGSTOP has reached each of its threads (`proc_pid_stat(5)`: state `T`).
+    pub(crate) fn is_stopped(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+        threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("stat")).unwrap()).all(|stat| {
+            // The name before it, in parentheses, may hold anything.
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        })
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -55,6 +55,12 @@ const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 /// What a client may send of all bodies of one connection before some of it was passed on.
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 
+/// What the frames of bodies that were not passed on yet may take beside their payload, by the `h2` crate's count: 256
+/// bytes for each frame, less its payload. An honest client sends small messages, and flow control alone must hold it up:
+/// so a whole connection's window of frames of 16 bytes fits, and a whole stream's of 2 bytes. Windows full of smaller ones
+/// would take more than 250 MiB, so they end the connection.
+const FRAME_OVERHEAD_BYTES_MAX: usize = 16 << 20;
+
 /// What one stream holds of an answer that the client does not take.
 const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
 
@@ -144,6 +150,7 @@ fn options(streams_max: u32) -> H2Options {
         .max_concurrent_reset_streams(RESET_STREAMS_MAX)
         .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
         .max_send_buffer_size(SEND_BUFFER_BYTES_MAX)
+        .data_frame_budget(FRAME_OVERHEAD_BYTES_MAX)
         .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
     options

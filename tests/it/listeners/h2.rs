@@ -281,6 +281,59 @@ fn a_client_that_measures_the_round_trip_with_each_data_frame_is_no_flood() {
     assert!(data >= 1000, "{data} frames");
 }
 
+/// A connection with `streams` requests to an upstream that speaks HTTP/2 and opens no window: their bodies stay where
+/// they are.
+fn stalled(streams: u32) -> (Gateway, Connection, mpsc::Sender<()>) {
+    let (release, held) = mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let upstream = RawUpstream::start(move |stream| {
+        // SETTINGS_INITIAL_WINDOW_SIZE: nothing.
+        stream.write("\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0");
+        while stream.read() {}
+        let _ = held.lock().unwrap().recv_timeout(PATIENCE);
+    });
+    let service = format!("[upstreams.service]\nservers = [\"{}\"]\nhttp = \"2\"", upstream.address);
+    let gateway = Config::new().text(&service).route("public", "/public", "auth = \"public\"").start_bare();
+    let mut connection = opened(&gateway);
+    let post = [b"\x83", &head()[1..]].concat();
+    let heads = (0..streams).flat_map(|at| frame(HEADERS, END_HEADERS, 2 * at + 1, &post));
+    connection.write(heads.collect::<Vec<u8>>()).unwrap();
+    (gateway, connection, release)
+}
+
+#[test]
+fn windows_full_of_small_messages_end_no_connection() {
+    for bytes in [16, 20, 100] {
+        let (_gateway, mut connection, _release) = stalled(8);
+        let message = |stream| frame(DATA, 0, stream, &vec![b'm'; bytes]);
+        for at in 0..8 {
+            // All that flow control lets through.
+            connection.write(message(2 * at + 1).repeat((128 << 10) / bytes)).unwrap();
+        }
+        connection.write(frame(PING, 0, 0, b"are you?")).unwrap();
+        loop {
+            match connection.receive_frame() {
+                (PING, payload) if payload == b"are you?" => break,
+                (kind, _) => assert_ne!(kind, GOAWAY, "messages of {bytes} bytes"),
+            }
+        }
+    }
+}
+
+#[test]
+fn windows_full_of_single_bytes_take_no_more_than_a_bound() {
+    let (gateway, mut connection, _release) = stalled(8);
+    let before = gateway.resident_kib();
+    for at in 0..8 {
+        // What is written after the end breaks the pipe.
+        let _ = connection.write(frame(DATA, 0, 2 * at + 1, b"m").repeat(128 << 10));
+    }
+    frames_until_closed(&mut connection);
+    let grown = gateway.resident_kib().saturating_sub(before);
+    eprintln!("{grown} KiB");
+    assert!(grown < 64 << 10, "{grown} KiB");
+}
+
 #[test]
 fn one_client_has_so_many_requests_in_flight_and_no_more() {
     let (release, held) = mpsc::channel::<()>();

@@ -77,7 +77,8 @@ impl Registrar {
         Ok(account.is_some_and(|account| account.renews(claims.epoch)))
     }
 
-    /// A rotating token lives while it is unspent and in time, and its session and principal stand.
+    /// A rotating token lives while it is unspent and in time, its session and principal stand, and the client that holds
+    /// its line may log in.
     async fn describe_rotating(&self, token: &Descendant) -> Result<Option<Active>, Refusal> {
         let ended = token.spent_at.is_some() || self.clock.now() >= token.expires_at || !self.stands(token).await?;
         if ended || refresh::is_revoked(&self.store, token.session).await.map_err(|error| away(&error))? {
@@ -87,13 +88,14 @@ impl Registrar {
         let Some(session) = session else { return Ok(None) };
         let account = account::find_by_id(&self.store, session.principal).await.map_err(|error| away(&error))?;
         let realm = self.gate.snapshot().realms.get(&session.realm).cloned();
-        let (Some(account), Some(realm)) = (account.filter(|account| account.renews(token.epoch)), realm) else {
-            return Ok(None);
-        };
+        let client = account::find_by_id(&self.store, token.client).await.map_err(|error| away(&error))?;
+        let client = client.filter(|client| !client.disabled && !client.locked);
+        let account = account.filter(|account| account.renews(token.epoch));
+        let (Some(account), Some(client), Some(realm)) = (account, client, realm) else { return Ok(None) };
         Ok(Some(Active {
             active: true,
             scope: token.scopes.join(" "),
-            client_id: self.client_name(Some(token.client)).await?,
+            client_id: Some(client.name.name),
             username: account.name.name,
             token_type: Active::token_type(TokenKind::Refresh),
             exp: Some(token.expires_at.as_secs()),

@@ -90,6 +90,47 @@ fn introspection_agrees_with_the_front_in_every_state_of_an_account() {
     }
 }
 
+/// How the client that exchanged a login's refresh token comes into a state; and what that line, and the client's own
+/// access token, are worth then.
+const CLIENT_STATES: [(&str, &str, Standing, bool); 6] = [
+    ("active", "", LIVES, true),
+    ("locked", "client lock", LOCKED, true),
+    ("unlocked", "client unlock", LIVES, true),
+    ("revoked", "revoke principal", ENDED, false),
+    ("disabled", "client disable", ENDED, false),
+    ("deleted", "client delete", ENDED, false),
+];
+
+#[test]
+fn introspection_agrees_with_the_front_in_every_state_of_a_client() {
+    let (gateway, _upstream) = start("");
+    for (state, words, line, own) in CLIENT_STATES {
+        let Given { login, exchanged } = gateway.given();
+        let token = gateway.client_token(ONE);
+        if state == "unlocked" {
+            gateway.command("client lock --realm oauth --id one", "").succeeded();
+        }
+        if !words.is_empty() {
+            let name = if state == "revoked" { "--name" } else { "--id" };
+            gateway.command(&format!("{words} --realm oauth {name} one"), "").succeeded();
+        }
+        wait_until(state, BESIDE, || {
+            let front = |path, token| gateway.status(path, token) == 200;
+            (front("/apis", &exchanged.access), front("/oauth-api", &token)) == (line.access, own)
+        });
+        let introspected =
+            Standing { access: gateway.is_active(&exchanged.access), refresh: gateway.is_active(&exchanged.refresh) };
+        assert_eq!((introspected, gateway.is_active(&token)), (line, own), "{state}");
+        assert_eq!(gateway.exchange(ONE, &exchanged.refresh).status == 200, line.refresh, "{state}");
+        assert_eq!(gateway.refresh(&login.refresh).status, 200, "a login that no client exchanged: {state}");
+        // For the next login.
+        let undone = [("locked", "unlock"), ("disabled", "enable")].into_iter().find(|(name, _)| *name == state);
+        if let Some((_, undo)) = undone {
+            gateway.command(&format!("client {undo} --realm oauth --id one"), "").succeeded();
+        }
+    }
+}
+
 #[test]
 fn a_token_that_ended_by_itself_or_with_its_session_is_inactive() {
     let (gateway, _upstream) = start("");

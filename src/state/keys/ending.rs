@@ -216,7 +216,7 @@ async fn wipe_in(connection: &mut SqliteConnection, master: &MasterKey, id: &Key
         }
     };
     // What the version before this one wiped has no row yet.
-    let thumbprint = key.map(|key| master.seal(&thumbprint_context(id), &key.thumbprint()));
+    let thumbprint = key.map(|key| master.seal(&thumbprint_context(id), &key.thumbprint().to_bytes()));
     let statement = "INSERT INTO wiped_keys (key, thumbprint) VALUES (?, ?) ON CONFLICT DO NOTHING";
     let query = sqlx::query(statement).bind(id.as_str()).bind(thumbprint);
     query.execute(&mut *connection).await?;

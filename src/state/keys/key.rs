@@ -4,7 +4,6 @@ use std::{fmt, ops::RangeInclusive, sync::Arc};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    digest,
     encoding::AsDer,
     hmac,
     rsa::KeySize,
@@ -19,7 +18,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::{ed25519, good_until::GoodUntil, imported::Imported, jwk, spki};
+use super::{ed25519, good_until::GoodUntil, imported::Imported, jwk, spki, thumbprint::Thumbprint};
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Secret, Timestamp, random},
     rules::profile::ClaimProfile,
@@ -102,12 +101,9 @@ pub struct Key {
     pub imported: Option<Arc<Imported>>,
     /// Until when it is believed, where somebody must confirm it again and again: a foreign issuer's.
     good_until: Option<GoodUntil>,
-    thumbprint: [u8; THUMBPRINT_BYTES],
+    thumbprint: Thumbprint,
     material: Material,
 }
-
-/// Bytes of a thumbprint: two keys do not share 128 bits of SHA-256.
-const THUMBPRINT_BYTES: usize = 16;
 
 /// Bytes of RSA's modulus: from 2048 bits (RFC 7518 section 3.3) to what aws-lc verifies.
 const RSA_MODULUS_BYTES: RangeInclusive<usize> = 256..=1024;
@@ -174,7 +170,7 @@ impl Key {
             MaterialBytes::Public(bytes) => Material::parse_public(algorithm, bytes).map(|material| (material, bytes)),
         }
         .ok_or(KeyError::Rejected(algorithm))?;
-        let thumbprint = material.thumbprint(identity);
+        let thumbprint = material.thumbprint(algorithm, identity);
         let (profile, imported, good_until) = (None, None, None);
         Ok(Self { id, realm, algorithm, state, created_at, profile, imported, good_until, thumbprint, material })
     }
@@ -189,14 +185,15 @@ impl Key {
         created_at: Timestamp,
         thumbprint: Option<&[u8]>,
     ) -> Self {
-        let thumbprint = thumbprint.and_then(|bytes| bytes.try_into().ok()).unwrap_or_else(random::bytes);
+        let thumbprint = thumbprint.and_then(Thumbprint::from_bytes);
+        let thumbprint = thumbprint.unwrap_or_else(|| Thumbprint::of_one(random::bytes()));
         let (profile, imported, good_until) = (None, None, None);
         let material = Material::Wiped;
         Self { id, realm, algorithm, state, created_at, profile, imported, good_until, thumbprint, material }
     }
 
     /// What tells its material from any other.
-    pub(super) const fn thumbprint(&self) -> [u8; THUMBPRINT_BYTES] {
+    pub(super) const fn thumbprint(&self) -> Thumbprint {
         self.thumbprint
     }
 
@@ -231,14 +228,14 @@ impl Key {
         self.id == other.id
             && self.realm == other.realm
             && self.algorithm == other.algorithm
-            && self.thumbprint == other.thumbprint
+            && self.thumbprint.is(&other.thumbprint)
             && self.profile == other.profile
     }
 
-    /// Whether both are made of the same secret or key pair, under whatever name.
+    /// Whether both are made of the same secret or key pair, under whatever name and in whatever form.
     #[must_use]
     pub fn shares_material(&self, other: &Self) -> bool {
-        self.thumbprint == other.thumbprint
+        self.thumbprint.is_equivalent(&other.thumbprint)
     }
 
     /// The public key, for who checks its tokens elsewhere; `None` where there is none.
@@ -367,14 +364,9 @@ impl Material {
     }
 
     /// What tells the material from any other: of a pair the public half, however it is kept.
-    fn thumbprint(&self, kept: &[u8]) -> [u8; THUMBPRINT_BYTES] {
+    fn thumbprint(&self, algorithm: Algorithm, kept: &[u8]) -> Thumbprint {
         let public = if let Self::Pair { verify, .. } = self { verify.as_der().ok() } else { None };
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(b"portero key\0");
-        context.update(public.as_ref().map_or(kept, |der| der.as_ref()));
-        let mut head = [0; THUMBPRINT_BYTES];
-        head.copy_from_slice(&context.finish().as_ref()[..THUMBPRINT_BYTES]);
-        head
+        public.map_or_else(|| Thumbprint::of_secret(algorithm, kept), |der| Thumbprint::of_public(der.as_ref()))
     }
 }
 

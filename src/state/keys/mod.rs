@@ -27,6 +27,7 @@ mod rotation;
 pub mod spki;
 #[cfg(test)]
 mod tests;
+mod thumbprint;
 mod vault;
 
 pub use ending::{RETIRED_KEPT, Restored, SEALED_KEPT, verifies};

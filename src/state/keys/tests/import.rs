@@ -142,6 +142,25 @@ async fn a_revoked_key_is_never_imported_again() {
 }
 
 #[tokio::test]
+async fn an_equivalent_form_of_a_revoked_secret_is_never_imported() {
+    let verify = Use::Verify { until: None };
+    let long: [u8; 80] = std::array::from_fn(|at| u8::try_from(at).unwrap());
+    let hashed = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &long);
+    let padded = [&long[..40], &[0; 24]].concat();
+    for (revoked, again) in [(&long[..], hashed.as_ref()), (hashed.as_ref(), &long), (&long[..40], &padded)] {
+        let place = Place::new().await;
+        let vault = &place.vault;
+        let of = async |id: &'static str, secret: &[u8]| {
+            vault.import(&Import { material: MaterialBytes::Secret(secret), ..import(id, verify) }, at(1)).await
+        };
+        of("a", revoked).await.unwrap();
+        vault.revoke(&KeyId::from_text("a"), at(2)).await.unwrap();
+        assert!(matches!(of("b", again).await, Err(ImportError::Revoked(_))));
+        of("c", &[9; 40]).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_was_wiped_before_it_is_revoked_is_never_imported_again() {
     let verify = Use::Verify { until: Some(at(2)) };
     for forced in [true, false] {

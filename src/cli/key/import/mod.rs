@@ -135,7 +135,11 @@ fn taken(profile: Option<&ClaimProfile>, realm: &Realm, named: bool) -> String {
         (!profile.lets_absent(Optional::Exp)).then(|| profile.expiry.clone()),
     ];
     let claims = [Some(profile.name.clone()), profile.business.clone()].into_iter().chain(registered).flatten();
-    let kid = if named { "name it as their key" } else { "name no key" };
+    let kid = match (named, profile.unnamed) {
+        (true, true) => "name it as their key, or name none,",
+        (true, false) => "name it as their key",
+        (false, _) => "name no key",
+    };
     let accounts = if profile.unknown_accounts { "any account, known or not" } else { "accounts that the store has" };
     format!(
         "it takes tokens of {accounts} that {kid} and carry {}\n\

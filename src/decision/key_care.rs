@@ -10,7 +10,7 @@ use crate::{
     domain::{KeyId, Suspended, Timestamp, TrustedNow},
     state::{
         account,
-        keys::{Fate, Import, ImportError, Key, KeyRecord, KeyState, Restored},
+        keys::{Fate, Import, ImportError, Key, KeyRecord, KeyState, Restored, RetiredAtOnce},
     },
 };
 
@@ -101,9 +101,9 @@ impl Steward {
         Ok(())
     }
 
-    /// Retires a key whose last token has ended; in any case when `force` says so. Discards a next key.
-    /// Answers what it was.
-    pub async fn retire_key(&self, id: &KeyId, force: bool) -> Result<KeyRecord, StewardError> {
+    /// Retires a key whose last token has ended; in any case when `force` says so, and then with other keys of the same
+    /// material. Discards a next key. Answers what it was, and those others.
+    pub async fn retire_key(&self, id: &KeyId, force: bool) -> Result<(KeyRecord, Vec<KeyId>), StewardError> {
         let records = self.vault.records().await?;
         let key = records.into_iter().find(|key| key.id == *id);
         let key = key.ok_or_else(|| not_found("key", id.to_string(), ""))?;
@@ -127,19 +127,33 @@ impl Steward {
                     if now.earliest() < at {
                         return refused(format!("key {id} has tokens until {}; --force ends them now", spelt(at)));
                     }
-                    self.vault.retire(id, now).await?
+                    let done = self.vault.retire(id, now).await?;
+                    if done { RetiredAtOnce::Done(vec![]) } else { RetiredAtOnce::Overtaken }
                 }
             },
             KeyState::Retired | KeyState::Revoked => {
                 return refused(format!("key {id} is {} already", key.state.name()));
             }
         };
-        if !retired {
-            return refused(format!("key {id} is no longer {}: another process was quicker", key.state.name()));
-        }
+        let others = match retired {
+            RetiredAtOnce::Done(others) => others,
+            RetiredAtOnce::Overtaken => {
+                return refused(format!("key {id} is no longer {}: another process was quicker", key.state.name()));
+            }
+            RetiredAtOnce::Signs(other) => {
+                let (other, realm) = (other.id, other.realm);
+                return refused(format!(
+                    "key {other} has the same material, so it takes the tokens of key {id}, and it signs for realm \
+                     '{realm}'; let another one sign first (portero key rotate --realm {realm} --now), or end both now \
+                     (portero key revoke {id})"
+                ));
+            }
+        };
         self.put_keys_in_force().await?;
-        tracing::info!(%id, "a key was retired");
-        Ok(key)
+        for id in std::iter::once(id).chain(&others) {
+            tracing::info!(%id, "a key was retired");
+        }
+        Ok((key, others))
     }
 
     /// Brings a key back that retired by schedule: its tokens are taken again, until it is retired by hand.

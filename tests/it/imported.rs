@@ -168,6 +168,42 @@ fn a_key_that_takes_anybody_says_so_and_can_be_restricted() {
 }
 
 #[test]
+fn a_key_that_is_retired_at_once_takes_what_has_the_same_material_with_it() {
+    let upstream = Upstream::start();
+    let folder = Config::standard(upstream.address).with_accounts();
+    std::fs::write(folder.file("old.toml"), format!("unnamed = true\n{PROFILE}")).unwrap();
+    let profile = folder.file("old.toml").display().to_string();
+    for kid in ["first", "second"] {
+        let import = format!("key import --realm sws --algorithm HS256 --kid {kid} --profile {profile}");
+        let said = folder.command(&import, SECRET);
+        assert!(said.stdout.contains("that name it as their key, or name none, and carry"), "{}", said.stdout);
+    }
+    let gateway = Gateway::run(folder);
+    let pen = Pen::hs256("first", SECRET.as_bytes());
+    let unnamed = |exp: i64| {
+        let mut header = pen.header();
+        header.remove("kid");
+        let claims = object(json!({ "name": "admin", "exp": exp }));
+        pen.sign_parts(pen::json(&header), pen::json(&claims))
+    };
+    let (used, unused) = (unnamed(4_000_000_000), unnamed(4_000_000_001));
+    assert_eq!(gateway.status("/sws", &used), 200);
+    let retired = gateway.command("key retire first --force --output json", "").json();
+    assert_eq!((&retired["retired"], &retired["same_material"]), (&json!("first"), &json!(["second"])));
+    wait_until("it ends", BESIDE, || gateway.status("/sws", &used) == 401);
+    assert_eq!(gateway.status("/sws", &unused), 401);
+    let gateway = gateway.kill_and_restart();
+    assert_eq!([&used, &unused].map(|token| gateway.status("/sws", token)), [401; 2]);
+
+    // Where one of them signs, its tokens are not to end by the way.
+    let import = |kid: &str, how: &str| format!("key import --realm sws --algorithm HS256 --kid {kid} {how}");
+    gateway.command(&import("third", "--sign"), SECRET).succeeded();
+    gateway.command(&import("fourth", &format!("--profile {profile}")), SECRET).succeeded();
+    let refused = gateway.command("key retire fourth --force", "");
+    assert!(refused.code == 1 && refused.stderr.contains("key third has the same material"), "{refused:?}");
+}
+
+#[test]
 fn an_import_says_which_tokens_it_takes() {
     let folder = Config::new().with_accounts();
     let named = folder.command("key import --realm sws --algorithm HS256 --kid a", SECRET);

@@ -7,7 +7,7 @@ use crate::{
     cli::output::{CliError, Output, object, time},
     config::Settings,
     decision::{Rotated, Steward, StewardError, schedule::Owner},
-    domain::{RealmName, Timestamp},
+    domain::{KeyId, RealmName, Timestamp},
     state::keys::KeyState,
 };
 
@@ -45,13 +45,18 @@ pub(super) async fn rotate(
 
 /// Retires or discards one key.
 pub(super) async fn retire(steward: &Steward, kid: &str, force: bool) -> Result<Output, CliError> {
-    let key = steward.retire_key(&key_id(kid), force).await?;
-    let text = match key.state {
+    let (key, others) = steward.retire_key(&key_id(kid), force).await?;
+    let others: Vec<_> = others.iter().map(KeyId::as_str).collect();
+    let mut text = match key.state {
         KeyState::Next => format!("key {kid} is discarded; it has signed nothing"),
         _ if force => format!("key {kid} has retired, and tokens that it signed have ended; its material is wiped"),
         _ => format!("key {kid} has retired"),
     };
-    let json = Value::Object(object([("retired", kid.into()), ("was", key.state.name().into())]));
+    let mut json = json!({ "retired": kid, "was": key.state.name() });
+    if !others.is_empty() {
+        text = format!("{text}; so has what has the same material: {}", others.join(", "));
+        json["same_material"] = others.into();
+    }
     Ok(Output { text, json })
 }
 

@@ -108,7 +108,7 @@ async fn settle(
             Ok(id.is_some())
         }
         Due::Discard { next } => {
-            let discarded = vault.retire_at_once(&next, KeyState::Next, now).await?;
+            let discarded = vault.retire_at_once(&next, KeyState::Next, now).await?.is_done();
             if discarded {
                 tracing::info!(%realm, id = %next, "a next key of another algorithm was discarded");
             }

@@ -48,14 +48,29 @@ impl Vault {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Retires one key that was seen in this state, with all tokens that it has, and wipes its material. False, and
-    /// nothing done, when it is in another state by now.
-    pub async fn retire_at_once(&self, id: &KeyId, seen: KeyState, now: Timestamp) -> Result<bool, VaultError> {
+    /// Retires one key that was seen in this state, with all tokens that it has, and wipes its material. So are other
+    /// keys of the same material: they would go on to take those tokens.
+    pub async fn retire_at_once(
+        &self,
+        id: &KeyId,
+        seen: KeyState,
+        now: Timestamp,
+    ) -> Result<RetiredAtOnce, VaultError> {
         let (mut transaction, master) = self.begin().await?;
-        let retired = discard(&mut transaction, &master, id, seen, now).await?;
+        let mut others = others_in(&mut transaction, &master, id).await?;
+        others.retain(|other| other.state.verifies() || other.state == KeyState::Retired && !other.wiped);
+        if let Some(signing) = others.iter().position(|other| other.state == KeyState::Active) {
+            return Ok(RetiredAtOnce::Signs(Box::new(others.swap_remove(signing))));
+        }
+        if !discard(&mut transaction, &master, id, seen, now).await? {
+            return Ok(RetiredAtOnce::Overtaken);
+        }
+        for other in &others {
+            discard(&mut transaction, &master, &other.id, other.state, now).await?;
+        }
         transaction.commit().await?;
         self.clear_traces().await;
-        Ok(retired)
+        Ok(RetiredAtOnce::Done(others.into_iter().map(|other| other.id).collect()))
     }
 
     /// Brings a key back that retired by schedule, to verify: its material is still there.
@@ -97,12 +112,8 @@ impl Vault {
     /// The keys of the same material as the revoked key `id` that are not revoked themselves.
     pub(super) async fn others_of(&self, id: &KeyId) -> Result<Vec<KeyId>, VaultError> {
         let (mut transaction, master) = self.begin().await?;
-        let rows = sqlx::query("SELECT * FROM known_keys").fetch_all(&mut *transaction).await?;
-        // What does not open is the same as nothing else.
-        let keys: Vec<_> = rows.iter().filter_map(|row| open(row, &master).ok()).collect();
-        let Some(revoked) = keys.iter().find(|key| key.id == *id) else { return Ok(vec![]) };
-        let others = keys.iter().filter(|key| key.state != KeyState::Revoked && key.shares_material(revoked));
-        Ok(others.map(|key| key.id.clone()).collect())
+        let others = others_in(&mut transaction, &master, id).await?;
+        Ok(others.into_iter().filter(|other| other.state != KeyState::Revoked).map(|other| other.id).collect())
     }
 
     /// Wipes the keys that a statement names. Answers how many.
@@ -123,6 +134,25 @@ impl Vault {
     }
 }
 
+/// What became of a key that was to retire at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RetiredAtOnce {
+    /// It has retired, and with it these others of the same material.
+    Done(Vec<KeyId>),
+    /// Nothing: it is in another state by now.
+    Overtaken,
+    /// Nothing: this key has the same material, and signs.
+    Signs(Box<KeyRecord>),
+}
+
+impl RetiredAtOnce {
+    /// Whether it has retired.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+}
+
 /// What became of a key that was to be restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Restored {
@@ -132,6 +162,20 @@ pub enum Restored {
     NotThere,
     /// Nothing: the same key was revoked under this id.
     Revoked(KeyId),
+}
+
+/// The other keys of the same material as the key `id`.
+async fn others_in(
+    connection: &mut SqliteConnection,
+    master: &MasterKey,
+    id: &KeyId,
+) -> Result<Vec<KeyRecord>, VaultError> {
+    let rows = sqlx::query("SELECT * FROM known_keys").fetch_all(connection).await?;
+    // What does not open is the same as nothing else.
+    let keys: Vec<_> = rows.iter().filter_map(|row| Some((open(row, master).ok()?, row))).collect();
+    let Some((ended, _)) = keys.iter().find(|(key, _)| key.id == *id) else { return Ok(vec![]) };
+    let others = keys.iter().filter(|(key, _)| key.id != *id && key.shares_material(ended));
+    others.map(|(_, row)| KeyRecord::read(row)).collect()
 }
 
 /// The id under which a key of the same material was revoked.

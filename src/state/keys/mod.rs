@@ -30,7 +30,7 @@ mod tests;
 mod thumbprint;
 mod vault;
 
-pub use ending::{RETIRED_KEPT, Restored, SEALED_KEPT, verifies};
+pub use ending::{RETIRED_KEPT, Restored, RetiredAtOnce, SEALED_KEPT, verifies};
 pub use error::VaultError;
 pub use good_until::GoodUntil;
 pub use import::{Import, ImportError, Use, takes_old_tokens};

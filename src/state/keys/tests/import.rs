@@ -90,7 +90,7 @@ async fn an_id_is_given_once_and_a_revoked_key_stays_revoked() {
     let taken = import(first.as_str(), verify);
     assert!(matches!(failed(taken.clone()).await, ImportError::Known(_)));
     vault.import(&import("a", verify), at(1)).await.unwrap();
-    assert!(vault.retire_at_once(&KeyId::from_text("a"), KeyState::Retiring, at(2)).await.unwrap());
+    assert!(vault.retire_at_once(&KeyId::from_text("a"), KeyState::Retiring, at(2)).await.unwrap().is_done());
     assert!(matches!(failed(import("a", verify)).await, ImportError::Known(_)), "retired ids are not given again");
     vault.import(&import("b", verify), at(1)).await.unwrap();
     vault.revoke(&KeyId::from_text("b"), at(2)).await.unwrap();
@@ -168,7 +168,7 @@ async fn a_key_that_was_wiped_before_it_is_revoked_is_never_imported_again() {
         let a = KeyId::from_text("a");
         place.vault.import(&import("a", verify), at(1)).await.unwrap();
         if forced {
-            assert!(place.vault.retire_at_once(&a, KeyState::Retiring, at(2)).await.unwrap());
+            assert!(place.vault.retire_at_once(&a, KeyState::Retiring, at(2)).await.unwrap().is_done());
         } else {
             place.vault.retire_due(trusted(at(2))).await.unwrap();
             assert_eq!(place.vault.wipe_retired(trusted(Timestamp::from_millis(i64::MAX))).await.unwrap(), 1);

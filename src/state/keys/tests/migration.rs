@@ -211,7 +211,7 @@ async fn a_process_of_the_version_before_reads_on_beside_this_one() {
     {
         let id = KeyId::from_text(id);
         if forced {
-            assert!(vault.retire_at_once(&id, KeyState::Retiring, at(8)).await.unwrap());
+            assert!(vault.retire_at_once(&id, KeyState::Retiring, at(8)).await.unwrap().is_done());
         }
         let states = read_as_before(&mut before, &master).await;
         assert!(!states.iter().any(|(known, state)| known == id.as_str() && (forced || state == "revoked")));

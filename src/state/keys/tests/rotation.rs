@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     domain::trusted_time::trusted,
-    state::keys::{KeyState, RETIRED_KEPT, Restored, SEALED_KEPT},
+    state::keys::{KeyState, RETIRED_KEPT, Restored, RetiredAtOnce, SEALED_KEPT},
 };
 
 const MOMENT: Duration = Duration::from_millis(1);
@@ -47,8 +47,9 @@ async fn a_key_with_endless_tokens_never_retires_by_itself() {
     place.vault.replace(&realm(), Algorithm::Hs256, Some(&first), KEPT, at(1)).await.unwrap().unwrap();
     assert!(place.vault.retire_due(trusted(Timestamp::from_millis(i64::MAX))).await.unwrap().is_empty());
     assert!(!place.vault.retire(&first, trusted(Timestamp::from_millis(i64::MAX))).await.unwrap());
-    assert!(place.vault.retire_at_once(&first, KeyState::Retiring, at(2)).await.unwrap());
-    assert!(!place.vault.retire_at_once(&first, KeyState::Retiring, at(2)).await.unwrap(), "once");
+    assert!(place.vault.retire_at_once(&first, KeyState::Retiring, at(2)).await.unwrap().is_done());
+    let again = place.vault.retire_at_once(&first, KeyState::Retiring, at(2)).await.unwrap();
+    assert_eq!(again, RetiredAtOnce::Overtaken, "once");
 }
 
 #[tokio::test]
@@ -157,7 +158,7 @@ async fn a_replacement_activates_only_the_key_that_it_looked_at() {
         assert_eq!(placed, None, "a next key has come meanwhile");
         let looked_at = vault.successor(&realm(), Algorithm::Hs256).await.unwrap();
         let other = place.beside().await;
-        assert!(other.retire_at_once(&next, KeyState::Next, at(3)).await.unwrap());
+        assert!(other.retire_at_once(&next, KeyState::Next, at(3)).await.unwrap().is_done());
         let placed =
             vault.put_in_place(&realm(), Algorithm::Hs256, Some(&first), looked_at, KEPT, at(4)).await.unwrap();
         assert_eq!(placed, None, "the next key has gone meanwhile");
@@ -177,7 +178,7 @@ async fn a_key_that_retired_too_early_is_restored_while_its_material_is_there() 
     let restored = place.record(&first).await;
     assert_eq!((restored.state, restored.retires_at, restored.ended_at), (KeyState::Retiring, None, None));
     assert!(vault.load().await.unwrap().get(first.as_str()).is_some_and(|key| key.can_sign()));
-    assert!(vault.retire_at_once(&first, KeyState::Retiring, at(6)).await.unwrap());
+    assert!(vault.retire_at_once(&first, KeyState::Retiring, at(6)).await.unwrap().is_done());
     assert!(place.record(&first).await.wiped);
     assert_eq!(vault.restore(&first).await.unwrap(), Restored::NotThere, "forced is wiped");
 }

@@ -16,7 +16,7 @@ use crate::{
     edge::{admin::AdminToken, proxy},
     observe::metrics::Metrics,
     state::{
-        keys,
+        keys::{self, MasterKeyError, VaultError},
         store::{self, Looked},
         upstream::{self, own},
     },
@@ -148,20 +148,23 @@ fn own_servers(settings: &Settings) -> Vec<Problem> {
 fn of_process(settings: &Settings) -> Vec<Problem> {
     let places = &settings.places;
     let mut problems = vec![];
+    let path = &settings.store.path;
     let looked = has_store(settings, Making::Allowed)
         .and_then(|has_store| if has_store { look(settings).map(Some) } else { Ok(None) })
         .unwrap_or_else(|error| {
             problems.push(places.problem("store.url", &error.to_string()));
             // What is said of the master key then is what holds for a store that is there.
-            settings.store.path.exists().then(Looked::default)
+            path.exists().then(Looked::default)
         });
-    let key_file = &settings.master_key_file;
-    let key = match &looked {
-        Some(Looked { master_key: Some(fingerprint), .. }) => keys::examine_sealing(key_file, fingerprint),
-        _ => keys::examine(key_file, looked.is_some()),
-    };
-    if let Err(error) = key {
-        problems.push(places.problem("store.master_key_file", &error.to_string()));
+    // A store is not made where a link is: somebody means the file that it leads to.
+    if looked.is_none() && path.is_symlink() {
+        let path = path.display();
+        problems.push(places.problem("store.url", &format!("'{path}' is a link that leads to no file")));
+    }
+    if let Err(error) = keys::examine(&settings.master_key_file, looked.as_ref()) {
+        let of_its_file = matches!(&error, VaultError::Master(why) if !matches!(why, MasterKeyError::Unsealable));
+        let key = if of_its_file { "store.master_key_file" } else { "store.url" };
+        problems.push(places.problem(key, &error.to_string()));
     }
     if let Err(error) = AdminToken::examine(&settings.admin.token_file) {
         problems.push(places.problem("admin.token_file", &format!("admin token file {error}")));

@@ -118,6 +118,49 @@ fn a_store_that_a_start_cannot_use_is_no_good_one_to_check() {
 }
 
 #[test]
+fn what_of_a_store_only_its_opening_shows_is_seen_by_check_too() {
+    let upstream = Upstream::start();
+    let gateway = Config::standard(upstream.address).start();
+    let Gateway { process, folder, .. } = gateway;
+    process.signal("TERM");
+    process.finish();
+    folder.command("check", "").succeeded();
+    let last = "WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+    let damaged = "UPDATE keys SET sealed = randomblob(64) WHERE realm = 'sws'";
+    for (statement, undo, says) in [
+        (
+            format!("UPDATE _sqlx_migrations SET success = 0 {last}"),
+            format!("UPDATE _sqlx_migrations SET success = 1 {last}"),
+            "store.url: ",
+        ),
+        (
+            format!("UPDATE _sqlx_migrations SET checksum = checksum || x'00' {last}"),
+            format!("UPDATE _sqlx_migrations SET checksum = substr(checksum, 1, length(checksum) - 1) {last}"),
+            "is not the one that this portero was built with",
+        ),
+        (damaged.to_owned(), String::new(), "does not open under the master key"),
+    ] {
+        let change = |statement: &str| {
+            let mut database = Database::in_folder(&folder);
+            database.execute(String::leak(statement.to_owned()));
+            database.close();
+        };
+        change(&statement);
+        refused_alike(&folder, &[says]);
+        if !undo.is_empty() {
+            change(&undo);
+            folder.command("check", "").succeeded();
+        }
+    }
+    // A link to a store that is away, on a disk that is not mounted, say.
+    for name in ["portero.db", "master.key"] {
+        fs::remove_file(folder.file(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("/nowhere/portero.db", folder.file("portero.db")).unwrap();
+    refused_alike(&folder, &["store.url: ", "is a link that leads to no file"]);
+}
+
+#[test]
 fn a_store_is_looked_at_beside_a_gateway_and_after_a_crash() {
     let upstream = Upstream::start();
     let gateway = Config::standard(upstream.address).start();

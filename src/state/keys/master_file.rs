@@ -76,7 +76,7 @@ impl MasterFile {
 }
 
 /// The key of this fingerprint, in the file or beside it.
-fn find(path: &Path, fingerprint: &[u8]) -> Result<MasterKey, MasterKeyError> {
+pub(super) fn find(path: &Path, fingerprint: &[u8]) -> Result<MasterKey, MasterKeyError> {
     for place in [path, &beside(path)] {
         if let Ok(key) = MasterKey::read(place)
             && key.is(fingerprint)
@@ -93,7 +93,7 @@ fn find(path: &Path, fingerprint: &[u8]) -> Result<MasterKey, MasterKeyError> {
 ///
 /// # Errors
 /// Why it could not.
-pub fn examine(path: &Path, has_store: bool) -> Result<(), MasterKeyError> {
+pub(super) fn examine(path: &Path, has_store: bool) -> Result<(), MasterKeyError> {
     match MasterKey::read(path) {
         // A reseal that was cut short may have left it there.
         Err(MasterKeyError::Missing(_)) if MasterKey::read(&beside(path)).is_ok() => Ok(()),
@@ -102,14 +102,6 @@ pub fn examine(path: &Path, has_store: bool) -> Result<(), MasterKeyError> {
         }
         read => read.map(drop),
     }
-}
-
-/// Looks for the key under which a store's keys are sealed.
-///
-/// # Errors
-/// Why a start would not open the store with it.
-pub fn examine_sealing(path: &Path, fingerprint: &[u8]) -> Result<(), MasterKeyError> {
-    find(path, fingerprint).map(drop)
 }
 
 fn beside(path: &Path) -> PathBuf {

@@ -6,12 +6,14 @@
 //! master    seals the others          master_file   where it is, while a reseal replaces it
 //! jwk       public keys as they travel                        ed25519  its weak keys
 //! imported  of those from outside      vault        opening and reading
+//! thumbprint  tells material apart     examine      what a start will find
 //! rotation · ending · import · reseal   changing
 //! ```
 
 mod ed25519;
 mod ending;
 mod error;
+mod examine;
 mod good_until;
 mod import;
 mod imported;
@@ -32,12 +34,12 @@ mod vault;
 
 pub use ending::{RETIRED_KEPT, Restored, RetiredAtOnce, SEALED_KEPT, verifies};
 pub use error::VaultError;
+pub use examine::examine;
 pub use good_until::GoodUntil;
 pub use import::{Import, ImportError, Use, takes_old_tokens};
 pub use imported::Imported;
 pub use key::{Key, KeyError, KeyState, MaterialBytes};
 pub use master::{MasterKey, MasterKeyError};
-pub use master_file::{examine, examine_sealing};
 pub use published::{Audience, published};
 pub use record::KeyRecord;
 pub use ring::{Keyring, OwnHeader, UNNAMED_KEYS_MAX};

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{Algorithm, KeyId},
-    state::store::{Store, StoreError, private_file},
+    state::store::{KEYS, Store, StoreError, private_file},
 };
 
 /// The row of `meta` that remembers which master key the store's keys are sealed under.
@@ -104,9 +104,7 @@ impl Vault {
             // One transaction, so that rows and fingerprint are of one moment.
             let mut reading = self.store.pool().begin().await?;
             let fingerprint = fingerprint_in(&mut reading).await?;
-            let statement = "SELECT known_keys.*, epochs FROM known_keys LEFT JOIN imported_keys ON key = id \
-                             WHERE state <> 'retired' ORDER BY created_at, id";
-            let rows = sqlx::query(statement).fetch_all(&mut *reading).await?;
+            let rows = sqlx::query(KEYS).fetch_all(&mut *reading).await?;
             Ok::<_, VaultError>((fingerprint, rows))
         };
         let (fingerprint, rows) = self.store.within(reading).await?;
@@ -176,7 +174,7 @@ pub(super) fn open(row: &SqliteRow, master: &MasterKey) -> Result<Key, VaultErro
 }
 
 /// The key of a row of `known_keys` that has the `epochs` of `imported_keys` too.
-fn open_whole(row: &SqliteRow, master: &MasterKey) -> Result<Key, VaultError> {
+pub(super) fn open_whole(row: &SqliteRow, master: &MasterKey) -> Result<Key, VaultError> {
     let key = open(row, master)?;
     if !column::<bool>(row, "imported")? {
         return Ok(key);

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, migrate::Migrator, sqlite::SqliteRow};
 
 use super::{
     error::{self, StoreError},
@@ -14,13 +14,19 @@ use super::{
 /// The migration that tells for each key whether tokens of unknown accounts are taken under it.
 const UNKNOWN_ACCOUNTS: i64 = 5;
 
+/// Every key that may have tokens, with what is known of those that came from outside.
+pub(in crate::state) const KEYS: &str = "SELECT known_keys.*, epochs FROM known_keys LEFT JOIN imported_keys ON key = id \
+                                         WHERE state <> 'retired' ORDER BY created_at, id";
+
 /// What was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub struct Looked {
     /// Which master key its keys are sealed under; `None` where it has none yet.
     pub master_key: Option<Vec<u8>>,
     /// Imported keys that take tokens of unknown accounts, or will when the schema is up to date: id and realm.
     pub takes_strangers: Vec<(String, String)>,
+    /// What [`KEYS`] says; nothing where the schema is not up to date.
+    pub(in crate::state) keys: Vec<SqliteRow>,
 }
 
 /// Looks into the store at `path`, beside a running gateway or without one.
@@ -37,7 +43,10 @@ pub async fn look(path: &Path) -> Result<Looked, StoreError> {
     let looking = async {
         let failed = |error| error::open_failed(path.to_owned(), &error);
         let mut connection = options.connect().await.map_err(failed)?;
-        let looked = read(&mut connection, path).await;
+        // All of it as it was at one moment: somebody may be sealing the keys anew.
+        let mut reading = connection.begin().await.map_err(failed)?;
+        let looked = read(&mut reading, path).await;
+        drop(reading);
         connection.close().await.map_err(failed)?;
         looked
     };
@@ -51,6 +60,7 @@ async fn read(connection: &mut SqliteConnection, path: &Path) -> Result<Looked, 
         return Err(StoreError::Unreadable { path: path.to_owned(), reason });
     }
     open::check_version(connection, path).await?;
+    check_migrations(connection, path).await?;
     let master_key = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'master_key_fingerprint'");
     let master_key = master_key.fetch_optional(&mut *connection).await.map_err(failed)?;
     let version = open::version(connection).await.map_err(failed)?;
@@ -62,11 +72,26 @@ async fn read(connection: &mut SqliteConnection, path: &Path) -> Result<Looked, 
         Some(2..) => "SELECT id, realm FROM keys WHERE imported AND state IN ('active', 'next', 'retiring')",
         _ => "SELECT id, realm FROM keys WHERE 0",
     };
-    let rows = sqlx::query(keys).fetch_all(connection).await.map_err(failed)?;
+    let rows = sqlx::query(keys).fetch_all(&mut *connection).await.map_err(failed)?;
     let takes_strangers = rows
         .iter()
         .map(|row| Ok((row.try_get("id")?, row.try_get("realm")?)))
         .collect::<Result<_, sqlx::Error>>()
         .map_err(failed)?;
-    Ok(Looked { master_key, takes_strangers })
+    let keys = match version {
+        Some(UNKNOWN_ACCOUNTS..) => sqlx::query(KEYS).fetch_all(connection).await.map_err(failed)?,
+        _ => vec![],
+    };
+    Ok(Looked { master_key, takes_strangers, keys })
+}
+
+/// Refuses a schema that is not as this version would have made it: a migration that is another one, or that was not
+/// brought to its end. Those that are still to come are left out.
+async fn check_migrations(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
+    let failed = |error| error::open_failed(path.to_owned(), &error);
+    let applied = sqlx::query_scalar("SELECT version FROM _sqlx_migrations").fetch_all(&mut *connection).await;
+    let applied: Vec<i64> = applied.map_err(failed)?;
+    let known = open::MIGRATIONS.iter().filter(|known| applied.contains(&known.version)).cloned().collect();
+    let checked = Migrator::with_migrations(known).run_direct(None, connection, false).await;
+    checked.map_err(|error| error::migration_failed(path.to_owned(), error))
 }

@@ -39,6 +39,7 @@ use place::{CALL_DEADLINE, Place};
 
 pub use backup::EPOCH_FLOOR;
 pub use error::{StoreError, Trouble};
+pub(in crate::state) use look::KEYS;
 pub use look::{Looked, look};
 pub use open::migration_steps;
 pub use presence::{Found, examine, missing};

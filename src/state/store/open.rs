@@ -53,7 +53,7 @@ pub fn migration_steps() -> u64 {
 const JOURNAL_BYTES_KEPT: &str = "16777216";
 
 /// Built in; cargo sees a change of one, but a new one only once this file is touched.
-static MIGRATIONS: Migrator = sqlx::migrate!("src/state/store/migrations");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/state/store/migrations");
 
 /// An open store's first connection. It stays open until the store is closed, so that its journal stays the same
 /// file.

@@ -340,7 +340,7 @@ async fn a_look_into_a_store_changes_nothing() {
     assert_eq!(looked.master_key.as_deref(), Some(&b"one"[..]), "what is in the journal counts");
     store.close().await;
     let before = fs::read(&path).unwrap();
-    assert_eq!(look(&path).await.unwrap(), looked);
+    assert_eq!(look(&path).await.unwrap().master_key, looked.master_key);
     assert_eq!((names(&folder), fs::read(&path).unwrap()), (vec!["portero.db".to_owned()], before));
 }
 

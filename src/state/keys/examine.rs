@@ -1,0 +1,18 @@
+//! What a start will find of keys: looked at, and nothing changed.
+
+use std::path::Path;
+
+use super::{VaultError, master_file, vault::open_whole};
+use crate::state::store::Looked;
+
+/// Looks at the master key's file, and opens the keys of the store that is there.
+///
+/// # Errors
+/// Why a start would not make or open the master key, or the first key that it would not open.
+pub fn examine(path: &Path, store: Option<&Looked>) -> Result<(), VaultError> {
+    let Some((looked, fingerprint)) = store.and_then(|looked| Some((looked, looked.master_key.as_ref()?))) else {
+        return Ok(master_file::examine(path, store.is_some())?);
+    };
+    let master = master_file::find(path, fingerprint)?;
+    looked.keys.iter().try_for_each(|row| open_whole(row, &master).map(drop))
+}

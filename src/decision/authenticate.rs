@@ -1,6 +1,6 @@
 //! Who a token speaks for, and whether it still does.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use super::{
     following::Waited,
@@ -8,9 +8,10 @@ use super::{
     trace::{Fact, Trace},
 };
 use crate::{
-    domain::{Claims, EPOCH_DELETED, KeyId, RealmName, Reason, Secret, Timestamp},
-    rules::issuer::Issuer,
+    domain::{Claims, EPOCH_DELETED, KeyId, PrincipalId, RealmName, Reason, Secret, Subject, Timestamp},
+    rules::{dialect::Dialect, issuer::Issuer},
     state::{
+        account::Speaker,
         keys::{Imported, Key},
         token::{self, TOKEN_BYTES_MAX, Verified},
     },
@@ -166,6 +167,17 @@ pub(super) fn after_waiting(refused: Reason, waited: Waited) -> Reason {
     }
 }
 
+/// Whom a token under an imported key names: a token of our own form has an id and a name, as others may.
+fn identity(verified: &Verified) -> Cow<'_, Subject> {
+    let claims = &verified.claims;
+    let (Subject::Account(id), Issuer::Realm(realm)) = (&claims.subject, &verified.issuer) else {
+        return Cow::Borrowed(&claims.subject);
+    };
+    let business = claims.organization.as_deref().filter(|_| realm.dialect == Dialect::Toc).unwrap_or_default();
+    let named = PrincipalId::of_name(&claims.realm, business, &claims.name);
+    Cow::Owned(Subject::Imported { id: *id, named })
+}
+
 impl View<'_> {
     /// Opens a token, without asking whether it still holds. An address that sent too many bad ones gets
     /// none opened for a while.
@@ -300,11 +312,10 @@ impl View<'_> {
         if self.revocations.is_ahead(claims) {
             return Err(Reason::UnknownEpoch);
         }
-        if self.accounts.knows(&claims.realm, &claims.subject) {
-            return Ok(());
-        }
-        if !imported.unknown_accounts {
-            return Err(Reason::UnknownAccount);
+        match self.accounts.account_of(&claims.realm, &identity(verified)) {
+            Speaker::Account => return Ok(()),
+            Speaker::Stranger if imported.unknown_accounts => {}
+            Speaker::Stranger | Speaker::Mixed => return Err(Reason::UnknownAccount),
         }
         // Once, however often it is looked through again.
         if !T::REHEARSAL && verified.is_new() {

@@ -131,6 +131,14 @@ impl PrincipalId {
         let digest = digest128(&[&pieces[..], &[name.as_bytes()]].concat());
         Self(uuid::Builder::from_custom_bytes(digest).into_uuid())
     }
+
+    /// What stands for an account of this id that has the name which [`PrincipalId::of_name`] made `named` of: a token
+    /// that says both says one account only where there is such a one.
+    #[must_use]
+    pub fn with_name(self, named: Self) -> Self {
+        let digest = digest128(&[b"account id and name\0", self.0.as_bytes(), named.0.as_bytes()]);
+        Self(uuid::Builder::from_custom_bytes(digest).into_uuid())
+    }
 }
 
 /// The first 128 bits of SHA-256 over `pieces`, one after the other.

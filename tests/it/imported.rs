@@ -168,6 +168,36 @@ fn a_key_that_takes_anybody_says_so_and_can_be_restricted() {
 }
 
 #[test]
+fn a_token_that_says_the_id_of_one_account_and_the_name_of_another_is_nobodys() {
+    for how in ["--sign".to_owned(), String::new(), "--profile".to_owned()] {
+        let upstream = Upstream::start();
+        let folder = Config::standard(upstream.address).with_accounts();
+        std::fs::write(folder.file("old.toml"), PROFILE).unwrap();
+        let how = if how == "--profile" { format!("{how} {}", folder.file("old.toml").display()) } else { how };
+        folder.command("user add --realm sws --username eva --password-stdin", "demo2024").succeeded();
+        let import = format!("key import --realm sws --algorithm HS256 --kid field {how}");
+        folder.command(import.trim_end(), SECRET).succeeded();
+        let (gateway, pen) = (Gateway::run(folder), Pen::hs256("field", SECRET.as_bytes()));
+        // Its issuer and form are those of ours; with a profile, of a token of old.
+        let good = claims(&gateway.login(Contract::Sws));
+        let listed = gateway.command("user list --realm sws --output json", "").json();
+        let eva = listed.as_array().unwrap().iter().find(|user| user["username"] == "eva").unwrap()["id"].clone();
+        let token = |sub: &Value, name: &str| pen.token(&with(&with(&good, "sub", sub.clone()), "name", name.into()));
+        let stranger = json!("5f0c5a3e-8a0b-4d0f-9d5e-0123456789ab");
+        assert_eq!(gateway.reason(&token(&good["sub"], "admin")), "authenticated", "{how}");
+        assert_eq!(gateway.reason(&token(&eva, "eva")), "authenticated", "{how}");
+        for (sub, name) in [(&eva, "admin"), (&good["sub"], "eva"), (&eva, "nobody"), (&stranger, "admin")] {
+            assert_eq!(gateway.reason(&token(sub, name)), "unknown_account", "{how} {sub} {name}");
+        }
+        gateway.command("user disable --realm sws --username admin", "").succeeded();
+        let own = token(&good["sub"], "admin");
+        wait_until("its tokens end", BESIDE, || gateway.status("/sws", &own) == 401);
+        assert_ne!(gateway.status("/sws", &token(&eva, "admin")), 200, "{how}");
+        assert_eq!(gateway.status("/sws", &token(&eva, "eva")), 200, "{how}");
+    }
+}
+
+#[test]
 fn a_key_that_is_retired_at_once_takes_what_has_the_same_material_with_it() {
     let upstream = Upstream::start();
     let folder = Config::standard(upstream.address).with_accounts();

@@ -1,8 +1,8 @@
-//! Which accounts exist, by 16 bytes each: tokens of imported keys may speak for anybody, and the request path must
+//! Which accounts exist, by 16 bytes for each way to name them: tokens of imported keys may speak for anybody, and the request path must
 //! tell without the store whether there is such an account.
 //!
-//! An account is known by its id, and by what its name stands for ([`PrincipalId::of_name`]), since tokens of old know
-//! it by that alone. Accounts only ever come in: the tokens of one that was deleted end by its epoch, for ever.
+//! An account is known by its id, by what its name stands for ([`PrincipalId::of_name`]), since tokens of old know
+//! it by that alone, and by both together, since a token may say the id of one and the name of another. Accounts only ever come in: the tokens of one that was deleted end by its epoch, for ever.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -45,6 +45,17 @@ struct Known {
     strangers: AtomicU64,
 }
 
+/// Whom a token speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// An account of the store: that of its id, of its name, or of both where it has both.
+    Account,
+    /// Nobody whom the store has.
+    Stranger,
+    /// It has the id of an account, and another name.
+    Mixed,
+}
+
 /// What is known of a realm's accounts, for metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
@@ -55,12 +66,18 @@ pub struct Reading {
 }
 
 impl KnownAccounts {
-    /// Whether the realm has an account that a token speaks for, by its id or by its name. Of a realm that is not
-    /// kept none is known.
+    /// Whom of the realm's accounts a token speaks for. Of a realm that is not kept none is known.
     #[must_use]
-    pub fn knows(&self, realm: &RealmName, subject: &Subject) -> bool {
+    pub fn account_of(&self, realm: &RealmName, subject: &Subject) -> Speaker {
         let realms = self.realms.load();
-        realms.get(realm).is_some_and(|known| subject.accounts().any(|id| known.ids.contains(Set::id_of(id.uuid()))))
+        let Some(known) = realms.get(realm) else { return Speaker::Stranger };
+        let has = |id: PrincipalId| known.ids.contains(Set::id_of(id.uuid()));
+        match subject {
+            Subject::Account(id) | Subject::Named(id) if has(*id) => Speaker::Account,
+            Subject::Imported { id, named } if has(id.with_name(*named)) => Speaker::Account,
+            Subject::Imported { id, .. } if has(*id) => Speaker::Mixed,
+            _ => Speaker::Stranger,
+        }
     }
 
     /// Counts a token that was let through although nobody knows its account.
@@ -155,7 +172,7 @@ async fn read_into(realms: &HashMap<RealmName, Arc<Known>>, store: &Store, seq: 
 struct Row {
     seq: i64,
     realm: RealmName,
-    ids: [PrincipalId; 2],
+    ids: [PrincipalId; 3],
 }
 
 /// At most `limit` accounts after the number `seq`. A page comes as one text, a line an account, as that of the
@@ -178,7 +195,7 @@ fn read(line: &str) -> Option<Row> {
     let id = PrincipalId::from_uuid(Uuid::from_slice(&unhex(id)?).ok()?);
     let (business, name) = (String::from_utf8(business).ok()?, String::from_utf8(name).ok()?);
     let named = PrincipalId::of_name(&realm, &business, &name);
-    Some(Row { seq, realm, ids: [id, named] })
+    Some(Row { seq, realm, ids: [id, named, id.with_name(named)] })
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
@@ -224,7 +241,11 @@ mod tests {
     /// Whether it is known by its id, and by its name.
     fn is_known(accounts: &KnownAccounts, account: &NewAccount) -> [bool; 2] {
         let named = PrincipalId::of_name(&account.realm, &account.name.business, &account.name.name);
-        [Subject::Account(account.id), Subject::Named(named)].map(|subject| accounts.knows(&account.realm, &subject))
+        let both = Subject::Imported { id: account.id, named };
+        let speaker = |subject| accounts.account_of(&account.realm, &subject);
+        let [id, name, both] = [Subject::Account(account.id), Subject::Named(named), both].map(speaker);
+        assert_eq!(both, id);
+        [id, name].map(|speaker| speaker == Speaker::Account)
     }
 
     #[tokio::test]
@@ -253,6 +274,12 @@ mod tests {
         assert_eq!(is_known(&accounts, &second[0]), [false; 2]);
         accounts.follow(&store).await.unwrap();
         assert!(first.iter().chain(&second).all(|new| is_known(&accounts, new) == [true; 2]));
+        // The id of one, and the name of another or of nobody.
+        let named = |name| PrincipalId::of_name(&first[0].realm, "", name);
+        let speaker = |id, name| accounts.account_of(&first[0].realm, &Subject::Imported { id, named: named(name) });
+        let of_nobody = PrincipalId::generate();
+        assert_eq!([speaker(first[0].id, "eva"), speaker(first[0].id, "max")], [Speaker::Mixed; 2]);
+        assert_eq!([speaker(of_nobody, "ana"), speaker(of_nobody, "max")], [Speaker::Stranger; 2]);
         // The number of the last account is not given again when it goes.
         let last = AccountName { business: String::new(), name: "eva".into() };
         account::delete(&store, &second[1].realm, &last, NOW).await.unwrap();

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     domain::{PrincipalId, RealmName, Subject},
     state::{
-        account::KnownAccounts,
+        account::{KnownAccounts, Speaker},
         keys::{Key, KeyState, MasterKey, MaterialBytes},
     },
 };
@@ -136,7 +136,8 @@ async fn keys_that_were_imported_before_take_unknown_accounts_as_they_did() {
     let accounts = KnownAccounts::default();
     accounts.want([realm.clone()].into());
     accounts.load(vault.store()).await.unwrap();
-    let known = |accounts: &KnownAccounts| ids.map(|id| accounts.knows(&realm, &Subject::Account(id)));
+    let known =
+        |accounts: &KnownAccounts| ids.map(|id| accounts.account_of(&realm, &Subject::Account(id)) == Speaker::Account);
     assert_eq!(known(&accounts), [true, true, false]);
     let third = sqlx::query(insert).bind(ids[2].uuid().into_bytes().to_vec()).bind("max");
     third.execute(vault.store.pool()).await.unwrap();

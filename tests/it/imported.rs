@@ -181,7 +181,7 @@ fn a_token_that_says_the_id_of_one_account_and_the_name_of_another_is_nobodys() 
         // Its issuer and form are those of ours; with a profile, of a token of old.
         let good = claims(&gateway.login(Contract::Sws));
         let listed = gateway.command("user list --realm sws --output json", "").json();
-        let eva = listed.as_array().unwrap().iter().find(|user| user["username"] == "eva").unwrap()["id"].clone();
+        let eva = listed.as_array().unwrap().iter().find(|user| user["name"] == "eva").unwrap()["id"].clone();
         let token = |sub: &Value, name: &str| pen.token(&with(&with(&good, "sub", sub.clone()), "name", name.into()));
         let stranger = json!("5f0c5a3e-8a0b-4d0f-9d5e-0123456789ab");
         assert_eq!(gateway.reason(&token(&good["sub"], "admin")), "authenticated", "{how}");

@@ -9,6 +9,7 @@ use super::{
     error::{self, StoreError},
     open,
     place::files,
+    presence,
 };
 
 /// The migration that tells for each key whether tokens of unknown accounts are taken under it.
@@ -28,6 +29,10 @@ pub struct Looked {
 /// # Errors
 /// Why [`Store::open`](super::Store::open) would not open it.
 pub async fn look(path: &Path) -> Result<Looked, StoreError> {
+    // What an opening would refuse is not looked into: SQLite changes a journal that nobody uses.
+    if !presence::has_unshared_database(path)? {
+        return Err(presence::missing(path, presence::Found::Nothing));
+    }
     let file = open::whole(path)?;
     let [_, journal, _] = files(&file);
     // Without a journal nobody has it open, or nothing was written yet: what is in the file is all there is, and no lock

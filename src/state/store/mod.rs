@@ -4,6 +4,7 @@
 //!
 //! - `presence` looks what is there, and opens nothing; `look` reads it and changes nothing; `open` opens a store or makes
 //!   one (`make`).
+//! - `sharing` asks the locks whether another process has a part of the files open, and other files in the place of the rest.
 //! - `place` knows which files were opened, and sees when a path names another one.
 //! - `connections` puts a deadline on every call; `watch` sees what others commit.
 //! - `backup` copies a store, and puts a copy in its place.
@@ -19,6 +20,7 @@ mod open;
 mod place;
 mod presence;
 pub mod private_file;
+mod sharing;
 mod watch;
 
 use std::{

@@ -257,8 +257,15 @@ impl Store {
     }
 
     /// Closes all connections. The last process to do so leaves one file, without `-wal` and `-shm`. What hangs
-    /// is not waited for longer than 5 seconds.
+    /// is not waited for longer than 5 seconds. Where the files are not those that were opened, nothing is touched.
     pub async fn close(&self) {
+        if !self.shared.place.is_hanging() {
+            // What it finds is what counts, and one that hangs finds nothing.
+            let _ = timeout(CLOSE_DEADLINE_HANGING, self.shared.place.verify()).await;
+        }
+        if self.shared.place.trouble_found().is_some() {
+            return self.leave().await;
+        }
         let closing = async {
             let pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner).clone();
             for pool in pools {
@@ -271,6 +278,17 @@ impl Store {
         };
         let deadline = if self.shared.place.is_hanging() { CLOSE_DEADLINE_HANGING } else { CLOSE_DEADLINE };
         let _ = timeout(deadline, closing).await;
+    }
+}
+
+impl Store {
+    /// Leaves all connections open until the process ends: SQLite writes the journal into the database when the last one
+    /// is closed, and then deletes the file that has the journal's name.
+    async fn leave(&self) {
+        std::mem::forget(self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        std::mem::forget(
+            timeout(CLOSE_DEADLINE_HANGING, self.shared.anchor.lock()).await.map(|mut anchor| anchor.take()),
+        );
     }
 }
 

@@ -34,10 +34,10 @@ pub async fn look(path: &Path) -> Result<Looked, StoreError> {
         return Err(presence::missing(path, presence::Found::Nothing));
     }
     let file = open::whole(path)?;
-    let [_, journal, _] = files(&file);
-    // Without a journal nobody has it open, or nothing was written yet: what is in the file is all there is, and no lock
+    let [_, journal, index] = files(&file);
+    // Without a journal, or with an empty one alone, nobody has it open, or nothing was written yet: what is in the file is all there is, and no lock
     // is needed. Otherwise SQLite would make a journal to read, and leave it there.
-    let alone = fs::metadata(&journal).is_err();
+    let alone = fs::metadata(&journal).map_or(true, |facts| facts.len() == 0 && fs::metadata(&index).is_err());
     let options = open::options(&file).read_only(true).immutable(alone);
     let looking = async {
         let failed = |error| error::open_failed(path.to_owned(), &error);

@@ -70,7 +70,7 @@ const JOURNAL_MAGIC: [[u8; 4]; 2] = [0x377f_0682_u32.to_be_bytes(), 0x377f_0683_
 /// file has a hole in front then, and nobody can read it any more.
 ///
 /// SQLite takes no locks on this file. To open the database or the index would cost it the locks that it has there.
-fn is_journal(path: &Path) -> io::Result<bool> {
+pub(super) fn is_journal(path: &Path) -> io::Result<bool> {
     let mut first = vec![];
     File::open(path)?.take(4).read_to_end(&mut first)?;
     Ok(first.is_empty() || JOURNAL_MAGIC.iter().any(|magic| magic == first.as_slice()))

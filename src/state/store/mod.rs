@@ -247,6 +247,8 @@ impl Store {
             let emptied = emptied.unwrap_or_else(|_| Err(self.shared.place.hang().into()))?;
             drop(borrowed.0.take());
             if emptied {
+                // The database has changed: from here on this is how it looks.
+                self.shared.place.verify().await?;
                 return Ok(true);
             }
             if attempt < CHECKPOINT_ATTEMPTS_MAX {

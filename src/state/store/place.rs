@@ -91,7 +91,7 @@ pub(super) fn files(path: &Path) -> [PathBuf; 3] {
 #[derive(Debug)]
 struct LastGood {
     figures: Option<Figures>,
-    /// Whether a file was missing since then.
+    /// Whether it was missing or empty since then.
     away: bool,
 }
 
@@ -184,21 +184,20 @@ impl Place {
         }
         // A store has a page at least.
         let now = Figures::of(&self.files[0].0).filter(|figures| figures.bytes > 0);
-        let journal = self.files[1].1.map_or(Ok(true), |_| is_journal(&self.files[1].0));
         let mut last_good = self.last_good.lock().unwrap_or_else(PoisonError::into_inner);
-        match (now, journal) {
-            (Some(_), Ok(false)) => REPLACED,
-            (Some(now), Ok(true)) if !missing => {
-                if last_good.away && last_good.figures != Some(now) {
-                    return REPLACED;
-                }
-                *last_good = LastGood { figures: Some(now), away: false };
-                SAME
-            }
-            _ => {
-                last_good.away = true;
-                MISSING
-            }
+        let Some(now) = now else {
+            last_good.away = true;
+            return MISSING;
+        };
+        if last_good.away && last_good.figures != Some(now) {
+            return REPLACED;
+        }
+        *last_good = LastGood { figures: Some(now), away: false };
+        drop(last_good);
+        match self.files[1].1.map_or(Ok(true), |_| is_journal(&self.files[1].0)) {
+            Ok(false) => REPLACED,
+            Ok(true) if !missing => SAME,
+            _ => MISSING,
         }
     }
 

@@ -109,6 +109,10 @@ fn load_in(path: &Path, env: &dyn Fn(&str) -> Option<String>, scope: Scope) -> R
         }
         _ => unreadable(&error),
     };
+    // A pipe has no end while somebody holds it open: reading one would hold everything up.
+    if path.metadata().is_ok_and(|entry| !entry.is_file()) {
+        return Err(unreadable(&"it is no regular file"));
+    }
     let mut bytes = vec![];
     let opened = File::open(path).map_err(failed)?;
     opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;

@@ -5,6 +5,7 @@ use std::{
     io::Write,
     net::{TcpListener, UdpSocket},
     os::unix::fs::PermissionsExt,
+    process::Command,
 };
 
 use crate::support::{Config, Database, Folder, Gateway, PATIENCE, Process, Upstream, command, get, wait_until};
@@ -81,6 +82,47 @@ fn a_store_that_others_can_read_ends_the_start() {
     mode(&folder, "portero.db", 0o600);
     fs::remove_file(folder.file("master.key")).unwrap();
     refused_alike(&folder, &["master.key is missing, but the store was made with one"]);
+}
+
+#[test]
+fn a_journal_that_others_can_read_is_refused_each_time() {
+    let upstream = Upstream::start();
+    let folder = Config::standard(upstream.address).with_accounts();
+    fs::write(folder.file("portero.db-wal"), "").unwrap();
+    mode(&folder, "portero.db-wal", 0o644);
+    for _ in 0..2 {
+        refused_alike(&folder, &["portero.db-wal", "can be read or written by others (mode 644)"]);
+    }
+    // Neither one that nobody uses is changed.
+    mode(&folder, "portero.db-wal", 0o600);
+    let names = folder.names();
+    folder.command("check", "").succeeded();
+    assert_eq!(folder.names(), names);
+}
+
+#[test]
+fn a_pipe_is_no_file() {
+    let upstream = Upstream::start();
+    let folder = Config::standard(upstream.address).with_accounts();
+    let pipe = |name: &str| {
+        let _ = fs::remove_file(folder.file(name));
+        assert!(Command::new("mkfifo").args(["-m", "600"]).arg(folder.file(name)).status().unwrap().success());
+    };
+    for name in ["admin.token", "master.key", "portero.db-wal"] {
+        let before = fs::read(folder.file(name)).ok();
+        pipe(name);
+        refused_alike(&folder, &[name, "it is no regular file"]);
+        fs::remove_file(folder.file(name)).unwrap();
+        if let Some(before) = before {
+            fs::write(folder.file(name), before).unwrap();
+            mode(&folder, name, 0o600);
+        }
+    }
+    pipe("gateway.toml");
+    for words in ["check", "check --file-only", "run", "key list"] {
+        let ran = folder.command(words, "");
+        assert!(ran.code == 2 && ran.stderr.contains("it is no regular file"), "{words}: {ran:?}");
+    }
 }
 
 /// Changes a store that nobody has open.

@@ -1,7 +1,7 @@
 //! The store's files: what is missing, replaced or hangs is noticed; what is made, and what is left at the end.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
     path::Path,
@@ -183,6 +183,12 @@ fn a_store_that_is_replaced_while_it_is_open_takes_nothing_into_the_void() {
     // Deleted, or a mount that went away.
     fs::rename(&store, &away).unwrap();
     refused(&gateway);
+    // The same file again.
+    fs::rename(&away, &store).unwrap();
+    wait_until("it is ready", PATIENCE, || gateway.ask("/health/ready").status == 200);
+    assert_eq!(gateway.send(&Contract::Sws.login_with("demo2024")).status, 200);
+    fs::rename(&store, &away).unwrap();
+    refused(&gateway);
     let event = gateway.process.event("the store cannot be followed; what is in force stays in force");
     assert!(event["error"].as_str().unwrap().contains("gone"), "{event}");
     wait_until("the lag grows", PATIENCE, || lag(&gateway) > 0.2);
@@ -193,15 +199,61 @@ fn a_store_that_is_replaced_while_it_is_open_takes_nothing_into_the_void() {
     refused(&gateway);
     wait_until("it is said", PATIENCE, || gateway.ask("/health/ready").text().contains("another file"));
     assert_eq!(fs::read(&store).unwrap(), fs::read(&copy).unwrap(), "nothing was written into it");
-    // The same file again.
+    // The right file is back, but who used the other one may have used the journal too: it is read anew by a restart.
     fs::rename(&away, &store).unwrap();
-    wait_until("it is ready", PATIENCE, || gateway.ask("/health/ready").status == 200);
-    assert_eq!(gateway.send(&Contract::Sws.login_with("demo2024")).status, 200);
-    // It is followed too: the gateway's revocation and another process's are in force.
+    refused(&gateway);
+    let names = gateway.folder.names();
+    let Gateway { process, folder, .. } = gateway;
+    process.signal("TERM");
+    process.finish();
+    assert_eq!(folder.names(), names, "nothing is deleted");
+    let gateway = Gateway::run(folder);
     let mine = gateway.login(Contract::Sws);
     assert_eq!((revoke(&gateway, &mine), gateway.status("/sws", &mine)), (200, 401));
     gateway.command("revoke principal --realm sws --name admin", "").succeeded();
     wait_until("it is revoked", BESIDE, || gateway.status("/sws", &token) == 401);
+}
+
+#[test]
+fn a_command_does_not_share_the_journal_of_another_database() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let token = gateway.login(Contract::Sws);
+    assert_eq!(revoke(&gateway, &token), 200);
+    let away = gateway.folder.file("away");
+    for name in ["portero.db-shm", "portero.db"] {
+        let file = gateway.folder.file(name);
+        fs::rename(&file, &away).unwrap();
+        if name == "portero.db" {
+            fs::copy(&away, &file).unwrap();
+        }
+        for words in ["key list", "revoke principal --realm sws --name admin", "check"] {
+            in_trouble(&gateway.command(words, ""), words, &["another process has a part of it open"]);
+        }
+        fs::rename(&away, &file).unwrap();
+    }
+    let Gateway { process, folder, .. } = gateway;
+    process.signal("TERM");
+    process.finish();
+    let gateway = Gateway::run(folder);
+    assert_eq!(gateway.status("/sws", &token), 401, "what was acknowledged holds");
+    assert_eq!(gateway.status("/sws", &gateway.login(Contract::Sws)), 200);
+    assert_eq!(gateway.stop().code, 0);
+}
+
+#[test]
+fn a_journal_that_is_emptied_takes_nothing_into_the_void() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let token = gateway.login(Contract::Sws);
+    File::options().write(true).open(gateway.folder.file("portero.db-wal")).unwrap().set_len(0).unwrap();
+    assert_ne!(revoke(&gateway, &token), 200);
+    assert_ne!(gateway.command("revoke principal --realm sws --name admin", "").code, 0);
+    wait_until("it is not ready", PATIENCE, || not_ready(&gateway));
+    let before = fs::read(gateway.folder.file("portero.db")).unwrap();
+    let Gateway { process, folder, .. } = gateway;
+    process.signal("TERM");
+    process.finish();
+    assert_eq!(fs::read(folder.file("portero.db")).unwrap(), before, "it is whole up to its last checkpoint");
+    assert_eq!(Gateway::run(folder).stop().code, 0);
 }
 
 #[test]

@@ -109,7 +109,7 @@ pub enum Trouble {
     /// A file is gone, or was emptied.
     #[error("{}", self.reason())]
     Missing,
-    /// A path names another file than the one that was opened.
+    /// A path named another file than the one that was opened, or somebody wrote into one past SQLite. It stays so.
     #[error("{}", self.reason())]
     Replaced,
     /// A call did not come back in time.
@@ -124,8 +124,8 @@ impl Trouble {
         match self {
             Self::Missing => "a file of it is gone or empty: put the same file back",
             Self::Replaced => {
-                "another file has taken the place of one that was opened, and is not used: put that one back, or \
-                 restart to use it"
+                "another file took the place of one that was opened, or somebody changed it from outside: it is not used; \
+                 put the right files in place and restart"
             }
             Self::Unresponsive => "it does not answer",
         }

@@ -9,6 +9,7 @@ use super::{
     error::{self, StoreError},
     open,
     place::files,
+    presence,
 };
 
 /// The migration that tells for each key whether tokens of unknown accounts are taken under it.
@@ -34,11 +35,15 @@ pub struct Looked {
 /// # Errors
 /// Why [`Store::open`](super::Store::open) would not open it.
 pub async fn look(path: &Path) -> Result<Looked, StoreError> {
+    // What an opening would refuse is not looked into: SQLite changes a journal that nobody uses.
+    if !presence::has_unshared_database(path)? {
+        return Err(presence::missing(path, presence::Found::Nothing));
+    }
     let file = open::whole(path)?;
-    let [_, journal, _] = files(&file);
-    // Without a journal nobody has it open, or nothing was written yet: what is in the file is all there is, and no lock
+    let [_, journal, index] = files(&file);
+    // Without a journal, or with an empty one alone, nobody has it open, or nothing was written yet: what is in the file is all there is, and no lock
     // is needed. Otherwise SQLite would make a journal to read, and leave it there.
-    let alone = fs::metadata(&journal).is_err();
+    let alone = fs::metadata(&journal).map_or(true, |facts| facts.len() == 0 && fs::metadata(&index).is_err());
     let options = open::options(&file).read_only(true).immutable(alone);
     let looking = async {
         let failed = |error| error::open_failed(path.to_owned(), &error);

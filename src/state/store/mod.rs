@@ -4,6 +4,7 @@
 //!
 //! - `presence` looks what is there, and opens nothing; `look` reads it and changes nothing; `open` opens a store or makes
 //!   one (`make`).
+//! - `sharing` asks the locks whether another process has a part of the files open, and other files in the place of the rest.
 //! - `place` knows which files were opened, and sees when a path names another one.
 //! - `connections` puts a deadline on every call; `watch` sees what others commit.
 //! - `backup` copies a store, and puts a copy in its place.
@@ -19,6 +20,7 @@ mod open;
 mod place;
 mod presence;
 pub mod private_file;
+mod sharing;
 mod watch;
 
 use std::{
@@ -246,6 +248,8 @@ impl Store {
             let emptied = emptied.unwrap_or_else(|_| Err(self.shared.place.hang().into()))?;
             drop(borrowed.0.take());
             if emptied {
+                // The database has changed: from here on this is how it looks.
+                self.shared.place.verify().await?;
                 return Ok(true);
             }
             if attempt < CHECKPOINT_ATTEMPTS_MAX {
@@ -256,8 +260,15 @@ impl Store {
     }
 
     /// Closes all connections. The last process to do so leaves one file, without `-wal` and `-shm`. What hangs
-    /// is not waited for longer than 5 seconds.
+    /// is not waited for longer than 5 seconds. Where the files are not those that were opened, nothing is touched.
     pub async fn close(&self) {
+        if !self.shared.place.is_hanging() {
+            // What it finds is what counts, and one that hangs finds nothing.
+            let _ = timeout(CLOSE_DEADLINE_HANGING, self.shared.place.verify()).await;
+        }
+        if self.shared.place.trouble_found().is_some() {
+            return self.leave().await;
+        }
         let closing = async {
             let pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner).clone();
             for pool in pools {
@@ -270,6 +281,17 @@ impl Store {
         };
         let deadline = if self.shared.place.is_hanging() { CLOSE_DEADLINE_HANGING } else { CLOSE_DEADLINE };
         let _ = timeout(deadline, closing).await;
+    }
+}
+
+impl Store {
+    /// Leaves all connections open until the process ends: SQLite writes the journal into the database when the last one
+    /// is closed, and then deletes the file that has the journal's name.
+    async fn leave(&self) {
+        std::mem::forget(self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        std::mem::forget(
+            timeout(CLOSE_DEADLINE_HANGING, self.shared.anchor.lock()).await.map(|mut anchor| anchor.take()),
+        );
     }
 }
 

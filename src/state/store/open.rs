@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::{
     error::{self, StoreError, Trouble},
     make::{self, Unplaced},
-    place::{FileId, Place},
+    place::{FileId, Place, files, is_journal},
 };
 
 /// How long a statement waits for another connection's lock: less than a call may take, so that it says why.
@@ -87,6 +87,12 @@ pub(super) async fn open(path: &Path) -> Result<Opened, StoreError> {
     let migrated = timeout(deadline, migrate(&mut anchor)).await.map_err(|_| hangs(path))?;
     migrated.map_err(|error| error.explained(path))?;
     anchor.lock_handle().await.map_err(failed)?.remove_progress_handler();
+    if !is_journal(&files(&file)[1]).unwrap_or(true) {
+        // A power cut leaves such a file, and SQLite passes over it. A first write begins it anew; where another process goes
+        // on with it, it stays what it is, and is refused. A hole never goes into the database.
+        let begin = "PRAGMA wal_autocheckpoint = 0; PRAGMA user_version = 0; PRAGMA wal_autocheckpoint = 1000";
+        in_time(path, async { sqlx::raw_sql(begin).execute(&mut anchor).await.map_err(failed) }).await?;
+    }
     let place = Place::of(&file).map_err(|error| unreadable(error.to_string()))?;
     if before.is_none() || place.database() != before {
         return Err(unreadable("it was replaced while it was opened: try again".to_owned()));

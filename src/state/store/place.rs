@@ -5,11 +5,12 @@
 //! file are remembered at the opening and compared again and again.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
@@ -47,6 +48,34 @@ impl FileId {
     }
 }
 
+/// What changes when somebody writes into a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Figures {
+    bytes: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+}
+
+impl Figures {
+    fn of(path: &Path) -> Option<Self> {
+        let facts = fs::metadata(path).ok()?;
+        Some(Self { bytes: facts.len(), modified: (facts.mtime(), facts.mtime_nsec()) })
+    }
+}
+
+/// What a journal begins with, in both orders of its checksums (<https://www.sqlite.org/fileformat2.html>, section 4.1).
+const JOURNAL_MAGIC: [[u8; 4]; 2] = [0x377f_0682_u32.to_be_bytes(), 0x377f_0683_u32.to_be_bytes()];
+
+/// Whether the file is a journal, or an empty one. SQLite goes on where it was in a journal that somebody emptied: the
+/// file has a hole in front then, and nobody can read it any more.
+///
+/// SQLite takes no locks on this file. To open the database or the index would cost it the locks that it has there.
+pub(super) fn is_journal(path: &Path) -> io::Result<bool> {
+    let mut first = vec![];
+    File::open(path)?.take(4).read_to_end(&mut first)?;
+    Ok(first.is_empty() || JOURNAL_MAGIC.iter().any(|magic| magic == first.as_slice()))
+}
+
 /// The database file, its journal (`-wal`) and the index of that (`-shm`).
 pub(super) fn files(path: &Path) -> [PathBuf; 3] {
     let beside = |end| {
@@ -57,14 +86,25 @@ pub(super) fn files(path: &Path) -> [PathBuf; 3] {
     [path.to_owned(), beside("-wal"), beside("-shm")]
 }
 
+/// The database when all was well. Somebody who writes into it while it has another name, or fills it after it was
+/// emptied, does so without the journal, which does not fit it any more.
+#[derive(Debug)]
+struct LastGood {
+    figures: Option<Figures>,
+    /// Whether it was missing or empty since then.
+    away: bool,
+}
+
 /// The files of an open store, shared by everything that uses it.
 #[derive(Debug)]
 pub(super) struct Place {
     files: [(PathBuf, Option<FileId>); 3],
     /// What the last look found: [`SAME`], [`MISSING`] or [`REPLACED`].
     found: AtomicU8,
-    /// Whether the database was ever seen empty.
-    emptied: AtomicBool,
+    last_good: Mutex<LastGood>,
+    /// Whether another file was ever seen in a place. Who opened that one may have shared the journal or its index with it:
+    /// what is in them does not fit the database any more, even when that one is back. Only an opening reads it anew.
+    replaced: AtomicBool,
     /// Whether a call did not come back in time, and none has since.
     hangs: AtomicBool,
     /// Calls that came back.
@@ -85,7 +125,8 @@ impl Place {
         Ok(Self {
             files: [known(database)?, known(journal)?, known(index)?],
             found: AtomicU8::new(SAME),
-            emptied: AtomicBool::new(false),
+            last_good: Mutex::new(LastGood { figures: Figures::of(path), away: false }),
+            replaced: AtomicBool::new(false),
             hangs: AtomicBool::new(false),
             calls: AtomicU64::new(0),
             looks: Arc::new(Semaphore::new(LOOKS_MAX)),
@@ -122,21 +163,42 @@ impl Place {
     }
 
     fn look(&self) -> u8 {
+        if self.replaced.load(Ordering::Acquire) {
+            return REPLACED;
+        }
+        let found = self.compare();
+        if found == REPLACED {
+            self.replaced.store(true, Ordering::Release);
+        }
+        found
+    }
+
+    fn compare(&self) -> u8 {
+        let mut missing = false;
         for (path, known) in &self.files {
             match (FileId::of(path), known) {
                 (Ok(Some(found)), Some(known)) if found != *known => return REPLACED,
-                (Ok(None) | Err(_), Some(_)) => return MISSING,
+                (Ok(None) | Err(_), Some(_)) => missing = true,
                 _ => {}
             }
         }
-        // A store has a page at least. A file that was emptied has the same inode; whatever it is filled with later is
-        // another store.
-        let emptied = fs::metadata(&self.files[0].0).map_or(true, |facts| facts.len() == 0);
-        if emptied {
-            self.emptied.store(true, Ordering::Release);
+        // A store has a page at least.
+        let now = Figures::of(&self.files[0].0).filter(|figures| figures.bytes > 0);
+        let mut last_good = self.last_good.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(now) = now else {
+            last_good.away = true;
             return MISSING;
+        };
+        if last_good.away && last_good.figures != Some(now) {
+            return REPLACED;
         }
-        if self.emptied.load(Ordering::Acquire) { REPLACED } else { SAME }
+        *last_good = LastGood { figures: Some(now), away: false };
+        drop(last_good);
+        match self.files[1].1.map_or(Ok(true), |_| is_journal(&self.files[1].0)) {
+            Ok(false) => REPLACED,
+            Ok(true) if !missing => SAME,
+            _ => MISSING,
+        }
     }
 
     /// What stands in the way of every call, as far as it is known.
@@ -197,14 +259,33 @@ mod tests {
         let away = folder.path().join("away");
         fs::rename(&path, &away).unwrap();
         assert_eq!(place.look(), MISSING);
+        fs::rename(&away, &path).unwrap();
+        assert_eq!(place.look(), SAME);
+        fs::rename(&path, &away).unwrap();
         fs::copy(&away, &path).unwrap();
         assert_eq!(place.look(), REPLACED);
         fs::rename(&away, &path).unwrap();
-        assert_eq!(place.look(), SAME);
-        fs::write(&path, "").unwrap();
-        assert_eq!(place.look(), MISSING, "emptied");
-        fs::write(&path, "another one in the same file").unwrap();
-        assert_eq!(place.look(), REPLACED);
+        assert_eq!(place.look(), REPLACED, "who opened the copy may have used the journal");
+    }
+
+    #[test]
+    fn a_database_that_changed_while_it_was_away_is_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, away) = (folder.path().join("portero.db"), folder.path().join("away"));
+        for emptied in [false, true] {
+            fs::write(&path, "one").unwrap();
+            let place = Place::of(&path).unwrap();
+            if emptied {
+                fs::write(&path, "").unwrap();
+                assert_eq!(place.look(), MISSING);
+            } else {
+                fs::rename(&path, &away).unwrap();
+                assert_eq!(place.look(), MISSING);
+                fs::rename(&away, &path).unwrap();
+            }
+            fs::write(&path, "another one in the same file").unwrap();
+            assert_eq!(place.look(), REPLACED);
+        }
     }
 
     #[test]
@@ -216,7 +297,30 @@ mod tests {
             fs::write(file, "x").unwrap();
         }
         let place = Place::of(&path).unwrap();
+        for magic in JOURNAL_MAGIC {
+            fs::write(&journal, magic).unwrap();
+            assert_eq!(place.look(), SAME);
+        }
+        // A checkpoint may empty it.
+        fs::write(&journal, "").unwrap();
+        assert_eq!(place.look(), SAME);
         fs::remove_file(&journal).unwrap();
         assert_eq!(place.look(), MISSING);
+    }
+
+    #[test]
+    fn a_journal_with_a_hole_in_front_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("portero.db");
+        let [database, journal, _] = files(&path);
+        for hole in [[0_u8; 100].as_slice(), &[0], &JOURNAL_MAGIC[0][..3]] {
+            for file in [&database, &journal] {
+                fs::write(file, "").unwrap();
+            }
+            fs::write(&database, "x").unwrap();
+            let place = Place::of(&path).unwrap();
+            fs::write(&journal, hole).unwrap();
+            assert_eq!(place.look(), REPLACED);
+        }
     }
 }

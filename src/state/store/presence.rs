@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf, absolute},
 };
 
-use super::{access, error::StoreError, place::files};
+use super::{access, error::StoreError, place::files, sharing};
 
 /// What of a store and its master key is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,19 +19,34 @@ pub enum Found {
     MasterKeyOnly,
 }
 
-/// Looks for the store at `path` and for its master key. Opens and makes nothing, so that it may be asked beside a
-/// running gateway.
+/// Looks for the store at `path` and for its master key. Changes and makes nothing, so that it may be asked beside a
+/// running gateway; not in a process that has the store open itself, which would lose its locks.
 ///
 /// # Errors
-/// [`StoreError::Unreadable`] for what no command can work with.
+/// [`StoreError::Unreadable`] for what no command can work with, and where another process has the journal open with
+/// another database.
 pub fn examine(path: &Path, master_key_file: &Path) -> Result<Found, StoreError> {
     // The key before the database: whoever makes both makes the database first.
     let has_key = is_there(master_key_file) || is_there(&master_key_file.with_added_extension("new"));
-    Ok(match (has_database(path)?, has_key) {
+    Ok(match (has_unshared_database(path)?, has_key) {
         (true, _) => Found::Store,
         (false, true) => Found::MasterKeyOnly,
         (false, false) => Found::Nothing,
     })
+}
+
+/// As [`has_database`], and refuses one whose journal another process has open with another database, or the other way
+/// round. Only for a process that does not have the store open.
+pub(super) fn has_unshared_database(path: &Path) -> Result<bool, StoreError> {
+    let has_database = has_database(path)?;
+    if has_database && !sharing::is_of_one_store(path) {
+        let reason =
+            "another process has a part of it open, and another file in the place of the rest (-wal, -shm or the \
+                      database): put that file back, or end that process"
+                .to_owned();
+        return Err(StoreError::Unreadable { path: path.to_owned(), reason });
+    }
+    Ok(has_database)
 }
 
 /// Whether the database of a store is there. Opens and makes nothing.
@@ -87,6 +102,10 @@ pub fn missing(path: &Path, found: Found) -> StoreError {
 /// Refuses a file of the store at `path` that others can read: it has password hashes and sealed keys.
 fn check_private(path: &Path, file: &PathBuf) -> Result<(), StoreError> {
     let Ok(facts) = fs::metadata(file) else { return Ok(()) };
+    if !facts.is_file() {
+        let reason = format!("{}: it is no regular file", file.display());
+        return Err(StoreError::Unreadable { path: path.to_owned(), reason });
+    }
     let mode = facts.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         let file = file.display();

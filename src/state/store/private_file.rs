@@ -64,6 +64,10 @@ pub fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, PrivateFileError> {
         _ => PrivateFileError::Io { path: path.to_owned(), source },
     };
     let facts = fs::metadata(path).map_err(failed)?;
+    // A pipe has no end while somebody holds it open.
+    if !facts.is_file() {
+        return Err(failed(io::Error::other("it is no regular file")));
+    }
     let mode = facts.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(PrivateFileError::Exposed { path: path.to_owned(), mode });

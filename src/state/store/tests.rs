@@ -127,7 +127,7 @@ async fn a_watch_sees_each_commit_once() {
 }
 
 #[tokio::test]
-async fn another_file_in_its_place_is_never_used_and_the_same_one_is_again() {
+async fn another_file_in_its_place_is_never_used_and_the_same_one_is_only_where_there_was_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let (path, away) = (folder.path().join("portero.db"), folder.path().join("away.db"));
     let store = made(&folder).await;
@@ -152,18 +152,60 @@ async fn another_file_in_its_place_is_never_used_and_the_same_one_is_again() {
             assert_eq!(fs::read(&path).unwrap(), fs::read(&impostor).unwrap(), "nobody wrote into it");
         }
         fs::rename(&away, &path).unwrap();
-        assert!(watch.changed().await.unwrap(), "nobody looked meanwhile");
-        assert_eq!(store.trouble(), None);
-        assert_eq!(store.meta("a").await.unwrap().unwrap(), b"1");
+        assert_eq!(watch.changed().await.ok(), (!replace).then_some(true), "nobody looked meanwhile");
+        assert_eq!(store.trouble(), replace.then_some(Trouble::Replaced));
+        assert_eq!(store.meta("a").await.ok().flatten(), (!replace).then(|| b"1".to_vec()));
     }
-    // Before the watch looks: what was written is not confirmed.
-    fs::rename(&path, &away).unwrap();
-    // One that finds a connection open succeeds.
-    let _ = store.set_meta("a", b"2").await;
-    assert!(store.confirm().await.is_err());
-    fs::rename(&away, &path).unwrap();
     watch.close().await;
     store.close().await;
+}
+
+#[tokio::test]
+async fn what_is_written_while_the_file_is_away_is_not_confirmed_and_its_end_leaves_the_files_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, away) = (folder.path().join("portero.db"), folder.path().join("away.db"));
+    let store = made(&folder).await;
+    store.set_meta("a", b"1").await.unwrap();
+    fs::rename(&path, &away).unwrap();
+    // One that finds a connection open succeeds, where no watch has looked.
+    let _ = store.set_meta("a", b"2").await;
+    assert!(store.confirm().await.is_err());
+    let journal = || fs::read(folder.path().join("portero.db-wal")).unwrap();
+    let before = (names(&folder), journal(), fs::read(&away).unwrap());
+    store.close().await;
+    drop(store);
+    assert_eq!((names(&folder), journal(), fs::read(&away).unwrap()), before);
+}
+
+#[tokio::test]
+async fn what_is_written_into_a_journal_that_was_emptied_is_not_confirmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = made(&folder).await;
+    store.set_meta("a", b"1").await.unwrap();
+    let journal = fs::OpenOptions::new().write(true).open(folder.path().join("portero.db-wal")).unwrap();
+    journal.set_len(0).unwrap();
+    store.confirm().await.unwrap();
+    // A connection that reads the journal fails; one that has in memory what it needs writes.
+    let acknowledged = store.set_meta("a", b"2").await.is_ok() && store.confirm().await.is_ok();
+    assert!(!acknowledged);
+    let database = fs::read(folder.path().join("portero.db")).unwrap();
+    store.close().await;
+    assert_eq!(fs::read(folder.path().join("portero.db")).unwrap(), database, "no hole went into it");
+}
+
+#[tokio::test]
+async fn a_journal_that_nobody_can_read_is_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    made(&folder).await.close().await;
+    let journal = folder.path().join("portero.db-wal");
+    fs::write(&journal, [0; 8_192]).unwrap();
+    fs::set_permissions(&journal, fs::Permissions::from_mode(0o600)).unwrap();
+    let store = Store::open(&settings(&folder)).await.unwrap();
+    store.confirm().await.unwrap();
+    store.set_meta("a", b"1").await.unwrap();
+    store.confirm().await.unwrap();
+    store.close().await;
+    assert_eq!(names(&folder), ["portero.db"]);
 }
 
 #[tokio::test]
@@ -185,8 +227,11 @@ async fn a_connection_that_met_another_file_is_not_closed_on_it() {
     assert!(folder.path().join("portero.db-wal").exists());
     fs::remove_file(&path).unwrap();
     fs::rename(&away, &path).unwrap();
-    store.confirm().await.unwrap();
-    assert_eq!(store.meta("a").await.unwrap().unwrap(), b"1");
+    assert_eq!(store.trouble(), Some(Trouble::Replaced));
+    let mut connection = sqlx::ConnectOptions::connect(&store.shared.options).await.unwrap();
+    let value: Vec<u8> =
+        sqlx::query_scalar("SELECT value FROM meta WHERE name = 'a'").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(value, b"1");
 }
 
 #[tokio::test]

@@ -84,6 +84,10 @@ impl ChangeWatch {
     /// Closes its connection.
     pub async fn close(mut self) {
         if let Some((connection, _)) = self.seen.take() {
+            // The files are no longer its own: see `Store::close`.
+            if self.place.verify().await.is_err() {
+                return std::mem::forget(connection);
+            }
             // One that hangs ends with the process.
             let _ = timeout(CALL_DEADLINE, connection.close()).await;
         }

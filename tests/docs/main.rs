@@ -7,7 +7,10 @@
 
 mod commands;
 mod pages;
+#[path = "../surface/snapshot.rs"]
+mod snapshot;
 mod sources;
+mod surface;
 
 use std::collections::BTreeSet;
 

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "the whole crate is a test: a failed unwrap is a failed test")]
 
+#[path = "../surface/snapshot.rs"]
+mod snapshot;
 mod support;
 
 mod accounts;
@@ -27,6 +29,7 @@ mod reload;
 mod revocation;
 mod stopped;
 mod store;
+mod surface;
 mod tokens;
 mod upgrade;
 mod upstreams;

@@ -1,0 +1,157 @@
+CREATE UNIQUE INDEX keys_active ON keys (realm) WHERE state = 'active'
+CREATE UNIQUE INDEX keys_next ON keys (realm) WHERE state = 'next'
+CREATE UNIQUE INDEX principals_legacy_id ON principals (realm, legacy_id) WHERE legacy_id IS NOT NULL
+CREATE INDEX refresh_tokens_client ON refresh_tokens (client, session)
+CREATE INDEX refresh_tokens_end ON refresh_tokens (ends_at)
+CREATE UNIQUE INDEX refresh_tokens_line ON refresh_tokens (session, generation)
+CREATE INDEX revocations_expiry ON revocations (expires_at) WHERE expires_at IS NOT NULL
+CREATE INDEX sessions_endless ON sessions (principal) WHERE expires_at IS NULL
+CREATE INDEX sessions_expiry ON sessions (expires_at) WHERE expires_at IS NOT NULL
+CREATE INDEX sessions_principal ON sessions (principal, created_at)
+CREATE TABLE account_numbers (
+    seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+    account BLOB NOT NULL UNIQUE
+) STRICT
+CREATE TABLE clock (
+    id             INTEGER PRIMARY KEY CHECK (id = 1),
+    reference      INTEGER NOT NULL,
+    lag            INTEGER NOT NULL CHECK (lag >= 0),
+    episode        INTEGER NOT NULL DEFAULT 0,
+    settled        INTEGER NOT NULL DEFAULT 0,
+    doubt          TEXT,
+    since          INTEGER,
+    run            INTEGER NOT NULL DEFAULT 0,
+    apart          INTEGER,
+    apart_latest   INTEGER,
+    confirmed_at   INTEGER,
+    confirmed_pruned_before INTEGER,
+    pruned_before  INTEGER
+) STRICT
+CREATE TABLE companies (
+    realm      TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    disabled   INTEGER NOT NULL DEFAULT 0 CHECK (disabled IN (0, 1)),
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (realm, name)
+) STRICT
+CREATE TABLE deletions (
+    principal BLOB PRIMARY KEY
+) STRICT
+CREATE TABLE ending_lines (
+    client BLOB PRIMARY KEY,
+    ended  BLOB NOT NULL,
+    last   INTEGER NOT NULL
+) STRICT
+CREATE TABLE imported_keys (
+    key              TEXT PRIMARY KEY,
+    unknown_accounts INTEGER NOT NULL CHECK (unknown_accounts IN (0, 1)),
+    epochs           BLOB NOT NULL
+) STRICT
+CREATE TABLE "keys" (
+    id             TEXT PRIMARY KEY,
+    realm          TEXT NOT NULL,
+    algorithm      TEXT NOT NULL,
+    state          TEXT NOT NULL CHECK (state IN ('next', 'active', 'retiring', 'retired', 'revoked')),
+    form           TEXT NOT NULL DEFAULT 'secret' CHECK (form IN ('secret', 'public')),
+    sealed         BLOB,
+    profile        TEXT,
+    imported       INTEGER NOT NULL DEFAULT 0 CHECK (imported IN (0, 1)),
+    pinned         INTEGER NOT NULL DEFAULT 0 CHECK (pinned IN (0, 1)),
+    asked          INTEGER NOT NULL DEFAULT 0 CHECK (asked IN (0, 1)),
+    created_at     INTEGER NOT NULL,
+    activated_at   INTEGER,
+    retiring_since INTEGER,
+    retires_at     INTEGER,
+    ended_at       INTEGER,
+    CHECK (sealed IS NOT NULL OR state IN ('retired', 'revoked')),
+    CHECK ((state IN ('retired', 'revoked')) = (ended_at IS NOT NULL))
+) STRICT
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT
+CREATE TABLE principals (
+    id            BLOB PRIMARY KEY,
+    realm         TEXT NOT NULL,
+    kind          TEXT NOT NULL CHECK (kind IN ('user', 'client', 'project')),
+    business      TEXT NOT NULL DEFAULT '',
+    name          TEXT NOT NULL,
+    display_name  TEXT,
+    legacy_id     INTEGER,
+    role          TEXT,
+    scopes        TEXT NOT NULL DEFAULT '',
+    company       TEXT,
+    password_hash TEXT NOT NULL,
+    disabled      INTEGER NOT NULL DEFAULT 0 CHECK (disabled IN (0, 1)),
+    locked        INTEGER NOT NULL DEFAULT 0 CHECK (locked IN (0, 1)),
+    epoch         INTEGER NOT NULL DEFAULT 0,
+    created_at    INTEGER NOT NULL, grants TEXT,
+    UNIQUE (realm, business, name)
+) STRICT
+CREATE TABLE refresh_tokens (
+    hash       BLOB PRIMARY KEY,
+    session    BLOB NOT NULL,
+    client     BLOB NOT NULL,
+    scope      TEXT NOT NULL,
+    epoch      INTEGER NOT NULL,
+    key        TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    ends_at    INTEGER NOT NULL,
+    spent_at   INTEGER,
+    successor  BLOB
+) STRICT
+CREATE TABLE revocations (
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind       TEXT NOT NULL CHECK (kind IN ('token', 'session', 'principal')),
+    subject    BLOB NOT NULL,
+    epoch      INTEGER,
+    expires_at INTEGER,
+    created_at INTEGER NOT NULL,
+    UNIQUE (kind, subject)
+) STRICT
+CREATE TABLE sessions (
+    id         BLOB PRIMARY KEY,
+    realm      TEXT NOT NULL,
+    principal  BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER
+, epoch INTEGER) STRICT
+CREATE TABLE sqlite_sequence(name,seq)
+CREATE TABLE wiped_keys (
+    key        TEXT PRIMARY KEY,
+    thumbprint BLOB
+) STRICT
+CREATE TRIGGER accounts_deleted AFTER DELETE ON principals BEGIN
+    DELETE FROM account_numbers WHERE account = OLD.id;
+END
+CREATE TRIGGER accounts_numbered AFTER INSERT ON principals BEGIN
+    INSERT INTO account_numbers (account) VALUES (NEW.id);
+END
+CREATE TRIGGER imported_keys_forgotten AFTER DELETE ON keys BEGIN
+    DELETE FROM imported_keys WHERE key = OLD.id;
+END
+CREATE TRIGGER imported_keys_updated AFTER UPDATE ON imported_keys BEGIN
+    UPDATE meta SET value = CAST(CAST(value AS TEXT) + 1 AS BLOB) WHERE name = 'keys_revision';
+END
+CREATE TRIGGER keys_deleted AFTER DELETE ON keys BEGIN
+    UPDATE meta SET value = CAST(CAST(value AS TEXT) + 1 AS BLOB) WHERE name = 'keys_revision';
+END
+CREATE TRIGGER keys_inserted AFTER INSERT ON keys BEGIN
+    UPDATE meta SET value = CAST(CAST(value AS TEXT) + 1 AS BLOB) WHERE name = 'keys_revision';
+END
+CREATE TRIGGER keys_updated AFTER UPDATE ON keys BEGIN
+    UPDATE meta SET value = CAST(CAST(value AS TEXT) + 1 AS BLOB) WHERE name = 'keys_revision';
+END
+CREATE TRIGGER wiped_keys_forgotten AFTER DELETE ON keys BEGIN
+    DELETE FROM wiped_keys WHERE key = OLD.id;
+END
+CREATE VIEW known_keys AS
+SELECT id, realm, algorithm, state, form, sealed, profile, imported, pinned, asked, created_at, activated_at,
+       retiring_since, retires_at, ended_at,
+       sealed IS NULL OR wiped_keys.key IS NOT NULL AS wiped, thumbprint,
+       coalesce(unknown_accounts, 0) AS unknown_accounts
+FROM keys
+LEFT JOIN wiped_keys ON wiped_keys.key = keys.id
+LEFT JOIN imported_keys ON imported_keys.key = keys.id

@@ -1,11 +1,12 @@
 //! Portero, the doorman: a reverse-proxy authentication gateway.
 //!
 //! ```text
-//! 6  app · cli        what is started in which order, reload, hand-over; the commands
-//! 5  config           gateway.toml, from its text to checked settings
-//! 4  edge             bytes in and out: proxy (clients and upstreams), endpoint (tokens), admin, respond
-//! 3  decision         the snapshot, and what is decided by it about a request; the administrator's use cases
-//! 2  state            what is remembered: keys, tokens, accounts, sessions, revocations, pools, the store
+//! 7  app · cli        what is started in which order, reload, hand-over; the commands
+//! 6  config           gateway.toml, from its text to checked settings
+//! 5  edge             bytes in and out: listen, armour, forward, front, token_endpoints, respond, admin
+//! 4  decision         decide (the hot path), issue (tokens), admin (operators), sync (following the store)
+//! 3  upstream·issuer  reaching others: the services behind, and the keys of foreign issuers
+//! 2  state            what is remembered: keys, tokens, accounts, sessions, revocations, the store
 //! 1  rules · observe  pure rules: routes, policies, dialects, rewrites, limits; log, events, metrics
 //! 0  domain           words that all share: clock, secret, id, claims, reason
 //! ```
@@ -20,6 +21,8 @@ pub mod config;
 pub mod decision;
 pub mod domain;
 pub mod edge;
+pub mod issuer;
 pub mod observe;
 pub mod rules;
 pub mod state;
+pub mod upstream;

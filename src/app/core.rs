@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use super::{Control, StartError};
 use crate::{
     config::Settings,
-    decision::{ForeignIssuers, Gate, Registrar, Snapshot, Steward, keeper, lifetimes},
+    decision::{ForeignIssuers, Gate, Registrar, Snapshot, Steward, decide::lifetimes, sync::keeper},
     domain::{Clock, SystemClock},
     edge::{
         admin::{Admin, AdminToken, AllowedHosts, Orders, Readiness},
-        endpoint::TokenEndpoints,
-        proxy::{Means, Shared, Tunables},
+        forward::{Means, Shared, Tunables},
+        token_endpoints::TokenEndpoints,
     },
     observe::{access_log::AccessLog, lines::Lines, metrics::Metrics},
     rules::limit::Throttle,
@@ -19,8 +19,8 @@ use crate::{
         clock::TrustedClock,
         keys::{self, Keyring, Vault},
         store::{self, Found, Store},
-        upstream,
     },
+    upstream,
 };
 
 /// Whether a store may be made where nothing of one was ever made.

@@ -13,13 +13,13 @@ use crate::{
     config::{Problem, Report, Settings, leads_back},
     decision::{Snapshot, examine_issuers},
     domain::Timestamp,
-    edge::{admin::AdminToken, proxy},
+    edge::{admin::AdminToken, listen},
     observe::metrics::Metrics,
     state::{
         keys::{self, MasterKeyError, VaultError},
         store::{self, Looked},
-        upstream::{self, own},
     },
+    upstream::{self, own},
 };
 
 /// What a start would refuse, but for ports: see [`ports`].
@@ -47,7 +47,7 @@ pub fn ports(settings: &Settings) -> (Vec<Problem>, Vec<Problem>) {
     let front = front.map(|(at, listen)| (format!("server.listen[{at}]"), listen.address));
     for (key, address) in front.chain([("admin.listen".to_owned(), settings.admin.listen)]) {
         let at = if settings.places.knows(&key) { key.clone() } else { format!("{key}.address") };
-        match proxy::can_bind(address).map_err(|error| said_of_port(address, &error)) {
+        match listen::can_bind(address).map_err(|error| said_of_port(address, &error)) {
             Ok(()) => {}
             Err(Port::Hint(message)) => warnings.push(settings.places.problem(&at, &message)),
             Err(Port::Refused(message)) => problems.push(settings.places.problem(&at, &message)),

@@ -19,10 +19,13 @@ use super::{
 };
 use crate::{
     config::Settings,
-    decision::{ClockWatch, Follower, Pruner, keeper::Keeper, upkeep},
+    decision::{
+        ClockWatch, Follower, Pruner,
+        sync::{keeper::Keeper, upkeep},
+    },
     edge::{
         admin::{self, Order, Orders, Readiness},
-        proxy,
+        front,
     },
     observe::lines::Lines,
 };
@@ -116,9 +119,9 @@ impl Gateway {
         let keeper = Keeper::new(store.clone(), vault.clone(), Arc::clone(&gate), trusted, kept);
         control.runtime.spawn(keeper.run(rest_stopped));
 
-        let workers = proxy::Workers::start(settings.server.threads, &shared)?;
+        let workers = front::Workers::start(settings.server.threads, &shared)?;
         let acceptor = runtime("accept", ACCEPT_THREADS)?;
-        let serving = acceptor.spawn(proxy::serve(sockets.front, workers, Arc::clone(&shared), front_stopped));
+        let serving = acceptor.spawn(front::serve(sockets.front, workers, Arc::clone(&shared), front_stopped));
         metrics.config_last_success_seconds.set(clock.now().as_secs_f64());
         readiness.set_loaded();
         warn_of(&config, &settings);

@@ -1,6 +1,6 @@
 //! Floor 6: the wiring. Which piece gets which, in which order they start, and how they stop.
 //!
-//! Who runs where: one thread accepts connections, and workers (`edge::proxy::Workers`), each with a runtime of its own,
+//! Who runs where: one thread accepts connections, and workers (`edge::front::Workers`), each with a runtime of its own,
 //! decide and forward; the control runtime talks to the store and waits for password hashes; the admin listener has
 //! its own, so that it answers when the others are busy.
 
@@ -28,7 +28,7 @@ pub use self::{
 };
 use crate::{
     config::{self, Report, Settings, Summary},
-    decision::{FollowError, ForeignIssuerError, SnapshotError, keeper::KeeperError},
+    decision::{FollowError, ForeignIssuerError, SnapshotError, sync::keeper::KeeperError},
     state::{
         keys::VaultError,
         store::{StoreError, private_file::PrivateFileError},

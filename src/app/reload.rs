@@ -10,15 +10,12 @@ use super::{
 };
 use crate::{
     config::Settings,
-    decision::{ForeignIssuers, Gate, Snapshot, keeper, lifetimes, schedule},
+    decision::{ForeignIssuers, Gate, Snapshot, decide::lifetimes, schedule, sync::keeper},
     domain::Clock,
-    edge::proxy::{Shared, Tunables},
+    edge::forward::{Shared, Tunables},
     observe::metrics::Metrics,
-    state::{
-        keys::Vault,
-        store::Store,
-        upstream::{self, Pool},
-    },
+    state::{keys::Vault, store::Store},
+    upstream::{self, Pool},
 };
 
 /// Takes over a changed config: whole, or not at all. There is one, so reloads come one after another.

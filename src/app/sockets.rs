@@ -11,7 +11,7 @@ use std::{
 use listenfd::ListenFd;
 
 use super::StartError;
-use crate::edge::proxy::{Listeners, bind};
+use crate::edge::listen::{Listeners, bind};
 
 /// Sockets that are taken over, at most.
 const INHERITED_MAX: usize = 1024;

@@ -13,7 +13,7 @@ use crate::{
     decision::{ForwardToken, Service},
     domain::RealmName,
     rules::route::{HostPattern, Pattern, Router},
-    state::upstream::own,
+    upstream::own,
 };
 
 /// No address is listened on twice.

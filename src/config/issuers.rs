@@ -12,10 +12,8 @@ use super::{
 };
 use crate::{
     domain::{Algorithm, KeyId, RealmName},
-    state::{
-        issuer::{FRESH_MAX, FRESH_MIN, Jwks, KeyFile, Settings, Source},
-        keys::jwk::KEY_ID_BYTES_MAX,
-    },
+    issuer::{FRESH_MAX, FRESH_MIN, Jwks, KeyFile, Settings, Source},
+    state::keys::jwk::KEY_ID_BYTES_MAX,
 };
 
 /// Less could not be told from more (see [`FRESH_MIN`]), and more would keep revoked keys.

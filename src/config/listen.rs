@@ -10,7 +10,7 @@ use super::{
     matching::hosts,
     reader::{Placed, Section},
 };
-use crate::edge::proxy::{
+use crate::edge::listen::{
     Listen,
     tls::{self, Certificate, Chain, ClientAuthority},
 };

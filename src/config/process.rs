@@ -22,7 +22,7 @@ use super::{
 use crate::{
     edge::{
         admin,
-        proxy::{self, Listen, TrustedHeader, TrustedHeaders},
+        listen::{Listen, Settings as FrontSettings, TrustedHeader, TrustedHeaders},
     },
     rules::{
         limit::{self, ScrutinySettings},
@@ -60,7 +60,7 @@ const ADDRESS_FAILURES_A_MINUTE: u32 = 30;
 
 /// `[server]` and where its listeners stand.
 pub(super) struct Server {
-    pub(super) settings: proxy::Settings,
+    pub(super) settings: FrontSettings,
     pub(super) listen: Vec<Placed<SocketAddr>>,
     /// What holds on routes that do not say their own.
     pub(super) routes: Defaults,
@@ -74,7 +74,7 @@ pub(super) struct Admin {
 
 /// `[server]`: the front listener. All but `threads` and where and how it listens can be reloaded.
 pub(super) fn server(mut section: Section<'_>) -> Server {
-    let default = proxy::Settings::default();
+    let default = FrontSettings::default();
     let at_default = || {
         let placed = |listen: &Listen| Placed { value: listen.clone(), spot: section.spot_of("listen") };
         default.listen.iter().map(placed).collect()
@@ -83,7 +83,7 @@ pub(super) fn server(mut section: Section<'_>) -> Server {
     let listen = section.or("listen", listen, listen::listeners);
     let trusted_headers = trusted_headers(&mut section, default.trusted_headers);
     let threads = section.or("threads", 0, |item| item.integer(&THREADS));
-    let settings = proxy::Settings {
+    let settings = FrontSettings {
         listen: listen.iter().map(|listen| listen.value.clone()).collect(),
         threads: if threads == 0 { default.threads } else { threads },
         trusted_proxies: section.or("trusted_proxies", default.trusted_proxies, |item| item.list(network)),
@@ -123,7 +123,7 @@ fn trusted_headers(section: &mut Section<'_>, default: TrustedHeaders) -> Truste
 }
 
 /// Says where it is not clear whose word is believed.
-fn judge_trust(section: &Section<'_>, settings: &proxy::Settings) {
+fn judge_trust(section: &Section<'_>, settings: &FrontSettings) {
     let (named, proxies) = (section.has("trusted_headers"), section.has("trusted_proxies"));
     if settings.trusted_proxies.is_empty() {
         if named && !proxies {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::report::{Places, Problem};
 use crate::{
     decision::{Site, schedule},
-    edge::{admin, proxy},
+    edge::{admin, listen},
     rules::limit,
     state::{account, store, token::CacheSettings},
 };
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `[server]`: the front listener.
-    pub server: proxy::Settings,
+    pub server: listen::Settings,
     /// `[admin]`: the operator's listener.
     pub admin: admin::Settings,
     /// `[store]`: where accounts, keys and revocations are kept.
@@ -105,7 +105,7 @@ impl Settings {
     }
 }
 
-fn listeners_differ(old: &proxy::Settings, new: &proxy::Settings) -> bool {
+fn listeners_differ(old: &listen::Settings, new: &listen::Settings) -> bool {
     let pairs = || old.listen.iter().zip(&new.listen);
     old.listen.len() != new.listen.len() || pairs().any(|(old, new)| old.restart_makes(new))
 }

@@ -19,7 +19,7 @@ use super::{
     reader::{Placed, Section},
     upstream_tls as tls,
 };
-use crate::state::upstream::{
+use crate::upstream::{
     Balance, Eject, HashBy, Health, HttpVersion, Probe, RETRIES_MAX, ServerSettings, Settings, Timeouts,
 };
 

@@ -6,14 +6,15 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use tempfile::TempDir;
 
 use super::{
-    Follower, Gate, OauthSettings, Pruner, Registrar, Site, Snapshot, Steward,
-    caller::Caller,
-    keeper::{self, Keeper},
-    lifetimes,
-    oauth::Client,
     schedule::{self, Owner},
+    sync::keeper::{self, Keeper},
 };
 use crate::{
+    decision::{
+        Follower, Gate, OauthSettings, Pruner, Registrar, Site, Snapshot, Steward,
+        decide::lifetimes,
+        issue::{caller::Caller, oauth::Client},
+    },
     domain::{Clock, HandClock, KeyId, PrincipalId, Secret, SessionId, Timestamp, TokenKind},
     observe::metrics::Metrics,
     rules::{

@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{internal::INTERNAL_LIFETIME, lifetimes};
 use crate::{
+    decision::{decide::internal::INTERNAL_LIFETIME, decide::lifetimes},
     domain::{Algorithm, KeyId, RealmName, Timestamp, TrustedNow},
     rules::realm::Realm,
     state::{
@@ -186,7 +186,7 @@ impl<'r> OwnKeys<'r> {
 }
 
 /// A point in time as RFC 3339 has it, for people.
-pub(super) fn spelt(at: Timestamp) -> String {
+pub(in crate::decision) fn spelt(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.as_millis()).map_or_else(|_| at.as_millis().to_string(), |at| at.to_string())
 }
 

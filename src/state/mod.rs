@@ -2,12 +2,9 @@
 
 pub mod account;
 pub mod clock;
-pub mod issuer;
 pub mod keys;
-pub mod place;
 pub mod refresh;
 pub mod revocation;
 pub mod session;
 pub mod store;
 pub mod token;
-pub mod upstream;

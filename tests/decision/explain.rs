@@ -6,7 +6,7 @@ use http::Method;
 use portero::{
     decision::{
         Decision, EndpointSettings, Gate, Mode, RouteSettings, decide,
-        explain::{Explained, Inquiry, Keys, Question, explain},
+        decide::explain::{Explained, Inquiry, Keys, Question, explain},
     },
     domain::{Algorithm, Reason, Secret, Timestamp},
     rules::{
@@ -85,7 +85,8 @@ fn question(gate: &Gate, method: &str, url: &str, headers: &[(&str, &str)], toke
 }
 
 fn lines(explained: &Explained<'_>) -> Vec<String> {
-    let mark = |step: &portero::decision::explain::Step| format!("{:?} {}: {}", step.outcome, step.name, step.text);
+    let mark =
+        |step: &portero::decision::decide::explain::Step| format!("{:?} {}: {}", step.outcome, step.name, step.text);
     explained.steps.iter().map(mark).collect()
 }
 

@@ -23,8 +23,8 @@ use portero::{
     state::{
         keys::{Key, KeyState, Keyring, MaterialBytes},
         token::{self, CacheSettings, NewToken},
-        upstream,
     },
+    upstream,
 };
 
 /// 2026-01-16T12:00:00Z.

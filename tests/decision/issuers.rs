@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use portero::{
     decision::{
         Decision, Gate, Site,
-        explain::{Inquiry, Keys, Question, explain},
+        decide::explain::{Inquiry, Keys, Question, explain},
     },
     domain::{Algorithm, KeyId, RealmName, Reason, Secret, Timestamp},
+    issuer::{Jwks, Settings, Source},
     rules::limit::ScrutinySettings,
     state::{
-        issuer::{Jwks, Settings, Source},
         keys::{GoodUntil, Key, KeyState, MaterialBytes},
         token::CacheSettings,
     },

@@ -19,7 +19,7 @@ const NO_KEY_READER: &str = "put";
 /// The levels that are written; `debug` and `trace` never are.
 const LEVELS: [&str; 3] = ["info", "warn", "error"];
 
-/// The methods of `decision::explain` that name a step first.
+/// The methods of `decision::decide::explain` that name a step first.
 const STEP_MAKERS: [&str; 6] = ["passed", "noted", "failed", "judge", "new", "refused"];
 
 /// The function there that gives the name of a rule's step, before its text.
@@ -58,7 +58,7 @@ pub(crate) fn names_of(types: &[&str]) -> Words {
 /// Every step that `portero explain` names.
 pub(crate) fn steps() -> Words {
     let mut steps = Steps::default();
-    visit("src/decision/explain", &mut steps);
+    visit("src/decision/decide/explain", &mut steps);
     steps.0.0
 }
 

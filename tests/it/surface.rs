@@ -105,7 +105,7 @@ fn documented() -> Vec<(String, String)> {
             }
             let path = word.split(['?', '[']).next().unwrap_or_default();
             let path = if folder.is_empty() { format!("/api/v1{path}") } else { format!("{folder}{path}") };
-            folder = path.rsplit_once('/').unwrap().0.to_owned();
+            path.rsplit_once('/').unwrap().0.clone_into(&mut folder);
             requests.push((method.to_owned(), path));
         }
     }

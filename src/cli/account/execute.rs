@@ -13,7 +13,7 @@ use crate::{
         revoke::old_tokens_end,
         secret::{self, SecretArgs, Source},
     },
-    decision::accounts,
+    decision::admin::accounts,
     domain::{PrincipalId, PrincipalKind, RealmName, Secret},
     rules::{dialect::Dialect, realm::Realm},
     state::account::{self, Account, AccountError, LegacyId, NewAccount, OldTokens, PasswordHash, password},

@@ -19,7 +19,7 @@ use crate::{
     app::{self, Control, Gateway, Inherited, Making, Sockets, StartError},
     config::Settings,
     domain::SystemClock,
-    edge::proxy::Listen,
+    edge::listen::Listen,
     observe::{events, lines::Lines},
 };
 use echo::Echo;

@@ -27,7 +27,7 @@ use crate::{
     config::Settings,
     decision::{
         Gate, Snapshot,
-        explain::{Inquiry, Keys},
+        decide::explain::{Inquiry, Keys},
     },
     domain::{Clock, Secret, SystemClock},
     edge::admin,

@@ -14,11 +14,11 @@ use super::{Origin, Report, Settings, load, parse_part, reader::Scope};
 use crate::{
     decision::ForwardToken,
     domain::{Algorithm, KeyId, TokenKind},
+    issuer::{self, Jwks, KeyFile, Source},
     rules::{
         policy::{self, Auth},
         realm::Lifetime,
     },
-    state::issuer::{self, Jwks, KeyFile, Source},
 };
 
 /// Reads `text` as `/etc/portero/t`, with `HOME_PORT` and `SECRET` in the environment.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{super::Settings, read};
-use crate::{decision::Service, domain::Algorithm, state::refresh::GRACE_DEFAULT};
+use super::read;
+use crate::{config::Settings, decision::Service, domain::Algorithm, state::refresh::GRACE_DEFAULT};
 
 const REALM: &str = "tokens.issuer = \"https://g.example.com\"\nrealms.clients.dialect = \"oauth\"\n";
 

@@ -16,7 +16,7 @@ use super::{
     api::{Answer, ApiError, Asked, Body, Hidden},
 };
 use crate::{
-    decision::{StewardError, accounts},
+    decision::{StewardError, admin::accounts},
     domain::{PrincipalId, PrincipalKind, Secret, Timestamp, random},
     rules::{
         dialect::{AccountName, Dialect, oauth::UnknownGrantType},

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     decision::{
         Decision, View,
-        explain::{self, Explained, Forwarded, Inquiry, Keys, NoRequest, Question},
+        decide::explain::{self, Explained, Forwarded, Inquiry, Keys, NoRequest, Question},
     },
     domain::{Reason, Secret, Timestamp},
     edge::respond::{self, Asker},

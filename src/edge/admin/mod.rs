@@ -35,9 +35,9 @@ use places::{API_REQUESTS_MAX, InWork, Place, Places};
 pub use process::{Order, Orders};
 pub use settings::Settings;
 
+use super::forward::Shared;
 use crate::{
     decision::{Gate, Steward},
-    edge::proxy::Shared,
     observe::metrics::Metrics,
     state::{account::Hasher, clock::TrustedClock},
 };

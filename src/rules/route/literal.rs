@@ -91,10 +91,8 @@ mod tests {
     use http::Method;
     use proptest::prelude::*;
 
-    use super::{
-        super::{Found, Host, Pattern, Router},
-        *,
-    };
+    use super::*;
+    use crate::rules::route::{Found, Host, Pattern, Router};
 
     #[test]
     fn the_patterns_of_other_proxies_are_known() {

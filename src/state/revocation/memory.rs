@@ -173,8 +173,11 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{super::set::SPREAD, *};
-    use crate::domain::{PrincipalKind, Timestamp, TokenKind, trusted_time::trusted};
+    use super::*;
+    use crate::{
+        domain::{PrincipalKind, Timestamp, TokenKind, trusted_time::trusted},
+        state::revocation::set::SPREAD,
+    };
 
     const HOUR: i64 = 3600;
 

@@ -11,10 +11,10 @@ use foldhash::HashMap;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::keys::{Key, KeyError, Keyring};
 use crate::{
     domain::{Claims, RealmName, Reason, Secret, SessionId, Timestamp, TokenKind},
     rules::{dialect::Holder, issuer::Issuer, realm::Realm},
-    state::keys::{Key, KeyError, Keyring},
 };
 
 pub use cache::{InternalToken, Settings as CacheSettings, Verified, VerifiedTokens};

@@ -5,7 +5,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::{check, read};
-use crate::edge::proxy::{Listen, tls::Certificate};
+use crate::edge::listen::{Listen, tls::Certificate};
 
 /// A folder with two certificates and their keys, for `a.test` and `b.test`.
 fn folder() -> TempDir {

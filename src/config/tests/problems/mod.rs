@@ -14,7 +14,8 @@ mod whole;
 
 use std::path::Path;
 
-use super::{super::FILE_BYTES_MAX, load, read};
+use super::{load, read};
+use crate::config::FILE_BYTES_MAX;
 
 /// Five lines that routes and token endpoints can refer to; what a case adds starts at line 6.
 const BASE: &str = "tokens.issuer = \"https://g\"

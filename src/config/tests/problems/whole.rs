@@ -3,10 +3,8 @@
 
 use std::path::Path;
 
-use super::{
-    super::super::{Origin, load_alone, parse},
-    BASE, check, check_on_base, read, report, route,
-};
+use super::{BASE, check, check_on_base, read, report, route};
+use crate::config::{Origin, load_alone, parse};
 
 #[test]
 fn a_repeated_key_names_its_first_place() {

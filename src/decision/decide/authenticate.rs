@@ -1,0 +1,331 @@
+//! Who a token speaks for, and whether it still does.
+
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
+
+use super::{
+    following::Waited,
+    snapshot::View,
+    trace::{Fact, Trace},
+};
+use crate::{
+    domain::{Claims, EPOCH_DELETED, KeyId, PrincipalId, RealmName, Reason, Secret, Subject, Timestamp},
+    rules::{dialect::Dialect, issuer::Issuer},
+    state::{
+        account::Speaker,
+        keys::{Imported, Key},
+        token::{self, TOKEN_BYTES_MAX, Verified},
+    },
+};
+
+/// A token that must be opened before the request can be decided.
+#[derive(Debug)]
+pub struct Job {
+    token: Secret,
+}
+
+/// What came of a [`Job`]. It speaks about its own token only.
+#[derive(Debug)]
+pub struct Proof {
+    token: Secret,
+    outcome: Result<Arc<Verified>, Unopened>,
+}
+
+/// Why a token was not opened.
+#[derive(Clone, Debug)]
+pub(in crate::decision) enum Unopened {
+    /// It is none.
+    Refused(Reason),
+    /// A foreign issuer may have a new key that signed it.
+    UnknownForeignKey(ForeignKey),
+}
+
+/// A key that a foreign issuer is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignKey {
+    /// The issuer, one of the config's.
+    pub issuer: RealmName,
+    /// The key's name, as an unproven token has it.
+    pub id: KeyId,
+}
+
+/// A token whose key nobody knows yet. Once its issuer was asked, the job is run again.
+#[derive(Debug)]
+pub struct Awaiting {
+    /// The key that is missing.
+    pub key: ForeignKey,
+    /// What to do then.
+    pub job: Job,
+}
+
+impl Job {
+    /// A job for `token`, unless its size alone says that it is none.
+    pub(in crate::decision) fn new(token: &str) -> Result<Self, Reason> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(Reason::TokenTooLarge);
+        }
+        Ok(Self { token: Secret::from(token) })
+    }
+
+    /// Opens the token, which came from `client`, and remembers it when it is good.
+    #[must_use]
+    pub fn run(self, view: &View<'_>, client: Option<IpAddr>, now: Timestamp) -> Proof {
+        let token = self.token.expose();
+        let outcome = match view.open(token, client, now) {
+            Ok(verified) => {
+                let verified = Arc::new(verified);
+                view.verified.insert(token, Arc::clone(&verified));
+                Ok(verified)
+            }
+            Err(reason) => {
+                view.verified.note_refused();
+                Err(view.missing_key(token, reason).map_or(Unopened::Refused(reason), Unopened::UnknownForeignKey))
+            }
+        };
+        Proof { token: self.token, outcome }
+    }
+}
+
+impl Job {
+    /// What would come of it: nothing is remembered and nothing counted.
+    pub(super) fn rehearse(self, view: &View<'_>, client: Option<IpAddr>, now: Timestamp) -> Proof {
+        let token = self.token.expose();
+        let outcome = view.look_into(token, client, now).map(Arc::new);
+        let outcome = outcome.map_err(|reason| {
+            view.missing_key(token, reason).map_or(Unopened::Refused(reason), Unopened::UnknownForeignKey)
+        });
+        Proof { token: self.token, outcome }
+    }
+}
+
+impl Awaiting {
+    /// What would come of it if its issuer had nothing new to say. It is not asked.
+    pub(super) fn rehearse(self, view: &View<'_>, client: Option<IpAddr>, now: Timestamp) -> Proof {
+        let proof = self.job.rehearse(view, client, now);
+        proof.after_asking(&self.key, view, now)
+    }
+
+    /// Opens the token after its issuer was asked: what is not known now is refused.
+    #[must_use]
+    pub fn run(self, view: &View<'_>, client: Option<IpAddr>, now: Timestamp) -> Proof {
+        let proof = self.job.run(view, client, now);
+        proof.after_asking(&self.key, view, now)
+    }
+}
+
+impl Proof {
+    /// That `token` was opened, for deciding again without opening it again.
+    pub(in crate::decision) fn opened(token: &str, verified: Arc<Verified>) -> Self {
+        Self { token: Secret::from(token), outcome: Ok(verified) }
+    }
+
+    /// What it says once the issuer of `key` was asked: what is not known now is refused.
+    fn after_asking(self, key: &ForeignKey, view: &View<'_>, now: Timestamp) -> Self {
+        // An issuer whose keys are out of reach can prove nothing: that is not the token's fault.
+        let reason = if view.has_keys_of(&key.issuer, now) { Reason::UnknownKey } else { Reason::IssuerUnavailable };
+        let outcome = self.outcome.map_err(|unopened| match unopened {
+            Unopened::UnknownForeignKey(_) => Unopened::Refused(reason),
+            refused @ Unopened::Refused(_) => refused,
+        });
+        Self { token: self.token, outcome }
+    }
+
+    /// What is known about `token`, if this proof is about it.
+    pub(in crate::decision) fn about(&self, token: &[u8]) -> Option<Result<Arc<Verified>, Unopened>> {
+        (self.token.expose().as_bytes() == token).then(|| self.outcome.clone())
+    }
+}
+
+/// Whether a token was refused for this after its signature was checked, which is what costs. A token that is well
+/// signed and not for us is one of them: it is not remembered, so it can be sent again and again. What is refused
+/// for less is not counted: after a key's end, all of its tokens come, from everybody.
+const fn came_after_the_signature(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::InvalidSignature
+            | Reason::InvalidClaims
+            | Reason::WrongIssuer
+            | Reason::WrongAudience
+            | Reason::WrongTokenKind
+    )
+}
+
+/// Whether a token was refused for what memory may only not know yet: an account that was made a moment ago, or an epoch
+/// that was raised. Then the store is to be followed one step further before the refusal stands.
+pub(in crate::decision) fn is_perhaps_early(claims: &Claims, refused: Reason) -> bool {
+    match refused {
+        Reason::UnknownAccount => true,
+        Reason::UnknownEpoch => claims.epoch < EPOCH_DELETED,
+        _ => false,
+    }
+}
+
+/// What such a refusal is once that step was waited for. A store that could not be asked says nothing about the token.
+pub(in crate::decision) fn after_waiting(refused: Reason, waited: Waited) -> Reason {
+    match waited {
+        Waited::Followed => refused,
+        Waited::InVain => Reason::Unavailable,
+    }
+}
+
+/// Whom a token under an imported key names: a token of our own form has an id and a name, as others may.
+fn identity(verified: &Verified) -> Cow<'_, Subject> {
+    let claims = &verified.claims;
+    let (Subject::Account(id), Issuer::Realm(realm)) = (&claims.subject, &verified.issuer) else {
+        return Cow::Borrowed(&claims.subject);
+    };
+    let business = claims.organization.as_deref().filter(|_| realm.dialect == Dialect::Toc).unwrap_or_default();
+    let named = PrincipalId::of_name(&claims.realm, business, &claims.name);
+    Cow::Owned(Subject::Imported { id: *id, named })
+}
+
+impl View<'_> {
+    /// Opens a token, without asking whether it still holds. An address that sent too many bad ones gets
+    /// none opened for a while.
+    pub fn open(&self, token: &str, client: Option<IpAddr>, now: Timestamp) -> Result<Verified, Reason> {
+        let opened = self.look_into(token, client, now);
+        if let (Err(reason), Some(client)) = (&opened, client)
+            && came_after_the_signature(*reason)
+        {
+            self.scrutiny.record_bad(client, now);
+        }
+        opened
+    }
+
+    /// [`View::open`] without counting what it finds.
+    fn look_into(&self, token: &str, client: Option<IpAddr>, now: Timestamp) -> Result<Verified, Reason> {
+        if client.is_some_and(|client| !self.scrutiny.allows(client, now)) {
+            return Err(Reason::TooManyBadTokens);
+        }
+        let snapshot = self.snapshot();
+        let (claims, key) = token::open(token, &snapshot.keys, &snapshot.issuers)?;
+        let issuer = snapshot.issuers.get(&claims.realm).ok_or(Reason::UnknownKey)?;
+        Ok(Verified::new(claims, key, issuer.clone()))
+    }
+
+    /// The key that a token says it was signed with, where it says that a foreign issuer of ours did so.
+    fn alleged_key(&self, token: &str) -> Option<ForeignKey> {
+        let foreign = || {
+            self.snapshot().issuers.values().filter_map(|known| match known {
+                Issuer::Foreign(foreign) => Some(foreign),
+                Issuer::Realm(_) => None,
+            })
+        };
+        // Where nobody could be asked, the token is not read once more.
+        foreign().next()?;
+        let (id, issuer) = token::alleged_origin(token)?;
+        let known = foreign().find(|known| known.issuer == issuer)?;
+        Some(ForeignKey { issuer: known.name.clone(), id: KeyId::from_text(&id) })
+    }
+
+    /// The key that a refused token may only be waiting for. Somebody else's may have the same name, or even be the
+    /// same: then the token was held against that one.
+    fn missing_key(&self, token: &str, reason: Reason) -> Option<ForeignKey> {
+        let of_the_key = matches!(
+            reason,
+            Reason::UnknownKey
+                | Reason::KeyRevoked
+                | Reason::WrongAlgorithm
+                | Reason::InvalidSignature
+                | Reason::WrongIssuer
+        );
+        let alleged = of_the_key.then(|| self.alleged_key(token)).flatten()?;
+        let known = self.snapshot().keys.foreign(&alleged.issuer).iter().any(|key| key.id == alleged.id);
+        (!known).then_some(alleged)
+    }
+
+    fn has_keys_of(&self, issuer: &RealmName, now: Timestamp) -> bool {
+        self.snapshot().keys.foreign(issuer).iter().any(|key| key.is_believed(now))
+    }
+
+    /// The entry of a token that was opened before, if its issuer's tokens are still read so.
+    pub(super) fn remembered<T: Trace>(&self, token: &[u8], _trace: &T) -> Option<Arc<Verified>> {
+        let verified = self.verified.get(token)?;
+        // A reload moves the generation, so an entry of the present one was opened by the present config.
+        let issuer = || self.snapshot().issuers.get(&verified.claims.realm);
+        if !verified.is_good_in(self.generation) && !issuer().is_some_and(|issuer| verified.issuer.reads_like(issuer)) {
+            return None;
+        }
+        if !T::REHEARSAL {
+            self.verified.note_hit();
+        }
+        Some(verified)
+    }
+
+    /// Whether an opened token holds now: its times, its key and its revocations. Cached identity,
+    /// fresh verdict.
+    ///
+    /// Keys and revocations are looked up only when they changed since this token was last looked
+    /// at; the generation that is noted was read before anything was looked up, so a change that
+    /// comes in between is seen by the next request.
+    pub fn check_standing(&self, verified: &Verified, now: Timestamp) -> Result<(), Reason> {
+        self.standing(verified, now, &mut ())
+    }
+
+    /// [`View::check_standing`], with somebody who is told of each step.
+    #[inline]
+    pub(in crate::decision) fn standing<T: Trace>(
+        &self,
+        verified: &Verified,
+        now: Timestamp,
+        trace: &mut T,
+    ) -> Result<(), Reason> {
+        let times = token::check_times(&verified.claims, verified.issuer.leeway(), now);
+        trace.note(Fact::Times(verified, times));
+        times?;
+        let snapshot = self.snapshot();
+        // A reload ends the word of who confirmed the key when the token was opened: somebody else may confirm it now.
+        let is_confirmed = |key: &Arc<Key>| key.is_believed(now);
+        let confirmed = verified.key.is_believed(now) || snapshot.keys.present(&verified.key).is_some_and(is_confirmed);
+        trace.note(Fact::KeyConfirmed(verified, confirmed));
+        if !confirmed {
+            return Err(Reason::IssuerUnavailable);
+        }
+        if !T::REHEARSAL && verified.is_good_in(self.generation) {
+            return Ok(());
+        }
+        let issuer = snapshot.issuers.get(&verified.claims.realm);
+        let same = issuer.is_some_and(|issuer| verified.issuer.reads_like(issuer));
+        trace.note(Fact::Issuer(verified, same));
+        if !same {
+            return Err(Reason::UnknownKey);
+        }
+        let key = snapshot.keys.present(&verified.key);
+        trace.note(Fact::Key(verified, key.map(|key| key.state)));
+        let key = match key {
+            None => return Err(Reason::UnknownKey),
+            Some(key) if !key.state.verifies() => return Err(Reason::KeyRevoked),
+            Some(key) => key,
+        };
+        let revoked = self.revocations.check(&verified.claims);
+        trace.note(Fact::Revocations(verified, revoked));
+        revoked?;
+        if let Some(imported) = &key.imported {
+            let known = self.known::<T>(verified, imported);
+            trace.note(Fact::Account(known));
+            known?;
+        }
+        if !T::REHEARSAL {
+            verified.mark_good_in(self.generation);
+        }
+        Ok(())
+    }
+
+    /// Whether a token of an imported key speaks for an account that there is, in an epoch that it had. A refusal is
+    /// never remembered: the account may be made, and memory may be a step behind.
+    fn known<T: Trace>(&self, verified: &Verified, imported: &Imported) -> Result<(), Reason> {
+        let claims = &verified.claims;
+        if self.revocations.is_ahead(claims) {
+            return Err(Reason::UnknownEpoch);
+        }
+        match self.accounts.account_of(&claims.realm, &identity(verified)) {
+            Speaker::Account => return Ok(()),
+            Speaker::Stranger if imported.unknown_accounts => {}
+            Speaker::Stranger | Speaker::Mixed => return Err(Reason::UnknownAccount),
+        }
+        // Once, however often it is looked through again.
+        if !T::REHEARSAL && verified.is_new() {
+            self.accounts.note_stranger(&claims.realm);
+        }
+        Ok(())
+    }
+}

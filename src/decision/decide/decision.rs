@@ -1,0 +1,386 @@
+//! The decision about one request: a synchronous function of what is remembered, the time and the
+//! request's head. It touches no store, waits for nothing, and on a hit allocates nothing.
+
+use std::{borrow::Cow, sync::Arc};
+
+use http::{HeaderMap, HeaderValue, Method, header};
+
+use super::{
+    authenticate::{Awaiting, Job, Proof, Unopened, after_waiting, is_perhaps_early},
+    snapshot::{Endpoint, Route, Snapshot, View},
+    trace::{Fact, Trace},
+};
+use crate::{
+    domain::{Reason, Timestamp},
+    rules::{
+        cors::Cors,
+        policy::{Auth, find_credential},
+        rewrite::method_overrides,
+        route::{CanonicalPath, Found, Host, InvalidHost, has_lower_case},
+    },
+    state::token::Verified,
+};
+
+/// The head of a request, as the decision needs it.
+#[derive(Debug)]
+pub struct Request<'h> {
+    /// The method.
+    pub method: &'h Method,
+    /// The host, from [`Host::of`].
+    pub host: Result<Host<'h>, InvalidHost>,
+    /// The target's path, as received.
+    pub path: &'h [u8],
+    /// The target's query, as received.
+    pub query: Option<&'h str>,
+    /// The header fields.
+    pub headers: &'h HeaderMap,
+}
+
+/// What is to be done with a request.
+#[derive(Debug)]
+pub enum Decision<'h> {
+    /// It may pass, on these terms.
+    Forward(Permit<'h>),
+    /// It is answered here.
+    Reply(Denial),
+    /// A signature must be checked first: run the job, then decide again with its proof.
+    Verify(Job),
+    /// A foreign issuer must be asked for its keys first: do so, run the job, then decide again.
+    AwaitKey(Awaiting),
+    /// The store must be followed one step further first ([`Following::next_step`](crate::decision::Following::next_step)): then
+    /// decide again with this proof, in a view [`after`](View::after) that.
+    AwaitStep(Proof),
+    /// A token endpoint answers it.
+    Endpoint(Arc<Endpoint>),
+    /// A browser asks what a page may do; it is answered here, and nothing is forwarded.
+    Preflight(Preflight),
+}
+
+impl Decision<'_> {
+    /// Whether it follows from what the store has, or leads there: a token was looked at or is to be, or a token endpoint
+    /// answers. Everything else follows from the config alone.
+    #[must_use]
+    pub fn needs_store(&self) -> bool {
+        match self {
+            Self::Forward(permit) => permit.identity.is_some() || permit.alleged.is_some(),
+            Self::Reply(denial) => denial.identity.is_some(),
+            Self::Verify(_) | Self::AwaitKey(_) | Self::AwaitStep(_) | Self::Endpoint(_) => true,
+            Self::Preflight(_) => false,
+        }
+    }
+}
+
+/// A browser's question before a request of a page of another origin (Fetch standard, «CORS-preflight request»).
+/// It carries no token, so it is answered before any is looked for.
+#[derive(Debug)]
+pub struct Preflight {
+    /// What the page may do.
+    pub cors: Arc<Cors>,
+    /// What the request would be for.
+    pub target: Target,
+}
+
+/// What a request is for.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// This route.
+    Route(Arc<Route>),
+    /// This token endpoint.
+    Endpoint(Arc<Endpoint>),
+}
+
+impl Target {
+    /// Its name in metrics and logs.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Route(route) => &route.settings.name,
+            Self::Endpoint(endpoint) => endpoint.metrics.route.name(),
+        }
+    }
+}
+
+/// The proof that a request may pass, with what follows from it. Only [`decide`] makes one.
+#[derive(Debug)]
+pub struct Permit<'h> {
+    /// Through which route.
+    pub route: Arc<Route>,
+    /// The path that was authorised; [`Permit::upstream_path`] is what is forwarded of it.
+    pub path: CanonicalPath<'h>,
+    /// For whom, proven; `None` for anybody, and where shadow mode let a token pass that does not hold.
+    pub identity: Option<Arc<Verified>>,
+    /// Why. Where it is one that does not allow, the route's shadow mode let the request through in spite of it.
+    pub reason: Reason,
+    /// Whom the token speaks for that shadow mode let through: for the log, and for nothing else.
+    pub alleged: Option<Arc<Verified>>,
+    /// Keeps others from making one.
+    _decided: Decided,
+}
+
+impl Permit<'_> {
+    /// Whether the route's policy refuses the request, and only its shadow mode lets it through.
+    #[must_use]
+    pub const fn is_shadow(&self) -> bool {
+        !self.reason.allows()
+    }
+}
+
+/// Made nowhere but here.
+#[derive(Debug)]
+struct Decided;
+
+impl Permit<'_> {
+    /// The path that the upstream receives: the authorised one, with the prefix that the route says.
+    ///
+    /// # Errors
+    /// [`Reason::Internal`] where the route's rewrite does not fit what it matched, a defect.
+    pub fn upstream_path(&self) -> Result<Cow<'_, str>, Reason> {
+        match self.route.settings.rewrites.as_ref().and_then(|rewrites| rewrites.path.as_ref()) {
+            Some(rewrite) => rewrite.apply(&self.path).map(Cow::Owned).ok_or(Reason::Internal),
+            None => Ok(Cow::Borrowed(self.path.as_str())),
+        }
+    }
+}
+
+/// A request that is answered here.
+#[derive(Debug)]
+pub struct Denial {
+    /// Why.
+    pub reason: Reason,
+    /// The route it was for, where one was found: its dialect gives the answer its shape.
+    pub route: Option<Arc<Route>>,
+    /// The methods that the route has instead.
+    pub allow: Option<Box<str>>,
+    /// Whom the token spoke for, where it was one.
+    pub identity: Option<Arc<Verified>>,
+}
+
+impl Denial {
+    /// A denial before any route was found.
+    #[must_use]
+    pub const fn of(reason: Reason) -> Self {
+        Self { reason, route: None, allow: None, identity: None }
+    }
+
+    fn on(route: &Arc<Route>, reason: Reason) -> Self {
+        Self { reason, route: Some(Arc::clone(route)), allow: None, identity: None }
+    }
+}
+
+/// What `Allow` says on a route that takes every method but those that no route takes.
+const COMMON_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// The status of who is known and may not.
+const FORBIDDEN: u16 = 403;
+
+/// Decides about a request. `proof` is what came of the job of an earlier decision about the same
+/// request, if there was one.
+#[must_use]
+pub fn decide<'h>(view: &View<'_>, now: Timestamp, request: &Request<'h>, proof: Option<&Proof>) -> Decision<'h> {
+    decide_traced(view, now, request, proof, &mut ())
+}
+
+/// [`decide`], with somebody who is told of each step.
+#[inline]
+pub(super) fn decide_traced<'h>(
+    view: &View<'_>,
+    now: Timestamp,
+    request: &Request<'h>,
+    proof: Option<&Proof>,
+    trace: &mut impl Trace,
+) -> Decision<'h> {
+    let path = match CanonicalPath::parse(request.path) {
+        Ok(path) => path,
+        Err(error) => {
+            trace.note(Fact::Path(Err(error)));
+            return Decision::Reply(Denial::of(Reason::AmbiguousPath));
+        }
+    };
+    trace.note(Fact::Path(Ok(&path)));
+    trace.note(Fact::Host(request.host));
+    let Ok(host) = &request.host else {
+        return Decision::Reply(Denial::of(Reason::InvalidHost));
+    };
+    let snapshot = view.snapshot();
+    if *request.method == Method::OPTIONS {
+        let preflight = preflight(snapshot, request, host, &path);
+        trace.note(Fact::Preflight(preflight.is_some()));
+        if let Some(preflight) = preflight {
+            return Decision::Preflight(preflight);
+        }
+    }
+    if let Found::Route(endpoint) = snapshot.endpoints.find(host, &path, request.method) {
+        trace.note(Fact::Endpoint(Some(endpoint)));
+        return Decision::Endpoint(Arc::clone(endpoint));
+    }
+    trace.note(Fact::Endpoint(None));
+    let found = snapshot.routes.find(host, &path, request.method);
+    trace.note(Fact::Route(&found));
+    let route = match found {
+        Found::Route(route) => route,
+        Found::OtherMethods(allow, route) => {
+            let denial = Denial::on(route, Reason::MethodNotAllowed);
+            return Decision::Reply(Denial { allow: Some(allow.into()), ..denial });
+        }
+        Found::Nothing => return Decision::Reply(Denial::of(Reason::NoRoute)),
+    };
+    // TRACE would send the token back to whoever reads the answer (RFC 9110 section 9.3.8).
+    let forwarded = !matches!(*request.method, Method::TRACE | Method::CONNECT);
+    trace.note(Fact::Method(forwarded));
+    if !forwarded {
+        let denial = Denial::on(route, Reason::MethodNotAllowed);
+        return Decision::Reply(Denial { allow: Some(COMMON_METHODS.into()), ..denial });
+    }
+    let overridden = overridden(snapshot, request, host, &path, route);
+    if let Some(refused) = overridden {
+        trace.note(Fact::MethodOverride(refused));
+        if refused {
+            return Decision::Reply(Denial::on(route, Reason::MethodOverride));
+        }
+    }
+    match admit(view, now, request, route, proof, trace) {
+        Ok(Admitted::As(identity, reason)) => Decision::Forward(permit(route, path, identity, reason)),
+        Ok(Admitted::After(job)) => Decision::Verify(job),
+        Ok(Admitted::Awaiting(awaiting)) => Decision::AwaitKey(awaiting),
+        Ok(Admitted::AwaitingStep(proof)) => Decision::AwaitStep(proof),
+        Err(refused) if !route.enforces() => {
+            // Who lacks a permission has proven who they are. Who has no token that holds, has proven nothing.
+            let proven = refused.identity.clone().filter(|_| refused.reason.status() == FORBIDDEN);
+            let permit = permit(route, path, proven, refused.reason);
+            Decision::Forward(Permit { alleged: refused.identity, ..permit })
+        }
+        Err(refused) => Decision::Reply(Denial { identity: refused.identity, ..Denial::on(route, refused.reason) }),
+    }
+}
+
+/// The preflight that a request is, where the request it asks about would have a route with `cors`. Every other
+/// `OPTIONS` is an ordinary request.
+fn preflight(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    host: &Host<'_>,
+    path: &CanonicalPath<'_>,
+) -> Option<Preflight> {
+    let method = request.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
+    request.headers.get(header::ORIGIN)?;
+    // A request with such a method is refused: there is no route that it would have.
+    let method =
+        Method::from_bytes(method.as_bytes()).ok().filter(|method| !has_lower_case(method.as_str().as_bytes()))?;
+    if let Found::Route(endpoint) = snapshot.endpoints.find(host, path, &method) {
+        let cors = Arc::clone(endpoint.cors.as_ref()?);
+        return Some(Preflight { cors, target: Target::Endpoint(Arc::clone(endpoint)) });
+    }
+    let Found::Route(route) = snapshot.routes.find(host, path, &method) else { return None };
+    let cors = Arc::clone(route.settings.cors.as_ref()?);
+    Some(Preflight { cors, target: Target::Route(Arc::clone(route)) })
+}
+
+/// Whether a field asks for another method, and is refused; `None` where none does. A server may obey it, so where the route
+/// takes such fields, the method that they name must lead to the same route.
+#[inline]
+fn overridden(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    host: &Host<'_>,
+    path: &CanonicalPath<'_>,
+    route: &Arc<Route>,
+) -> Option<bool> {
+    let stands = |value: &HeaderValue| {
+        // Servers compare methods in capitals: the routes must be asked about the same one.
+        let method = Method::from_bytes(value.as_bytes()).ok();
+        let method = method.filter(|method| !method.as_str().bytes().any(|octet| octet.is_ascii_lowercase()));
+        method.is_some_and(|method| {
+            let same =
+                matches!(snapshot.routes.find(host, path, &method), Found::Route(found) if Arc::ptr_eq(found, route));
+            same && !matches!(method, Method::TRACE | Method::CONNECT)
+        })
+    };
+    let mut overrides = method_overrides(request.headers).peekable();
+    overrides.peek()?;
+    Some(!route.settings.method_override || !overrides.all(stands))
+}
+
+fn permit<'h>(
+    route: &Arc<Route>,
+    path: CanonicalPath<'h>,
+    identity: Option<Arc<Verified>>,
+    reason: Reason,
+) -> Permit<'h> {
+    Permit { route: Arc::clone(route), path, identity, reason, alleged: None, _decided: Decided }
+}
+
+enum Admitted {
+    As(Option<Arc<Verified>>, Reason),
+    After(Job),
+    Awaiting(Awaiting),
+    AwaitingStep(Proof),
+}
+
+struct Refused {
+    reason: Reason,
+    identity: Option<Arc<Verified>>,
+}
+
+impl From<Reason> for Refused {
+    fn from(reason: Reason) -> Self {
+        Self { reason, identity: None }
+    }
+}
+
+fn admit<T: Trace>(
+    view: &View<'_>,
+    now: Timestamp,
+    request: &Request<'_>,
+    route: &Route,
+    proof: Option<&Proof>,
+    trace: &mut T,
+) -> Result<Admitted, Refused> {
+    let policy = &route.settings.policy;
+    if policy.auth == Auth::Public {
+        trace.note(Fact::Public);
+        return Ok(Admitted::As(None, Reason::Public));
+    }
+    let found = find_credential(&route.settings.sources, request.headers, request.query);
+    trace.note(Fact::Credential(found.as_ref().map(Option::as_ref).map_err(|reason| *reason)));
+    let Some(credential) = found? else {
+        return match policy.auth {
+            Auth::Optional => Ok(Admitted::As(None, Reason::Anonymous)),
+            _ => Err(Reason::MissingToken.into()),
+        };
+    };
+    let octets = credential.octets();
+    let verified = match proof.and_then(|proof| proof.about(octets)) {
+        Some(Ok(verified)) => verified,
+        Some(Err(Unopened::Refused(reason))) => {
+            trace.note(Fact::Opened(Err(reason)));
+            return Err(reason.into());
+        }
+        Some(Err(Unopened::UnknownForeignKey(key))) => {
+            trace.note(Fact::KeyAsked { issuer: &key.issuer, id: &key.id });
+            return Ok(Admitted::Awaiting(Awaiting { key, job: Job::new(credential.text()?)? }));
+        }
+        // What is remembered was looked at when it was opened, and these are the same octets.
+        None => match view.remembered(octets, trace) {
+            Some(verified) => verified,
+            None => return Ok(Admitted::After(credential.text().and_then(Job::new)?)),
+        },
+    };
+    trace.note(Fact::Opened(Ok(&verified)));
+    let mut standing = view.standing(&verified, now, trace);
+    if let Err(reason) = standing
+        && is_perhaps_early(&verified.claims, reason)
+        && !T::REHEARSAL
+    {
+        match view.waited {
+            None => return Ok(Admitted::AwaitingStep(Proof::opened(credential.text()?, verified))),
+            Some(waited) => standing = Err(after_waiting(reason, waited)),
+        }
+    }
+    if standing.is_ok() {
+        trace.note(Fact::Policy(policy, &verified.claims));
+    }
+    match standing.and_then(|()| policy.authorise(&verified.claims)) {
+        Ok(()) => Ok(Admitted::As(Some(verified), Reason::Authenticated)),
+        Err(reason) => Err(Refused { reason, identity: Some(verified) }),
+    }
+}

@@ -1,0 +1,340 @@
+//! The steps of a decision in words.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{
+    Keys,
+    words::{asked, described, named, runners_up, shown, span, spelt, words},
+};
+use crate::{
+    decision::decide::{
+        decision::{Permit, Request},
+        snapshot::{Route, Snapshot},
+        trace::{Fact, Trace},
+    },
+    domain::{Claims, Reason, Timestamp},
+    rules::{
+        issuer::Issuer,
+        policy::{Auth, Policy, Rule, Source, find_credential},
+        route::{CanonicalPath, Found},
+    },
+    state::token::{self, Verified},
+};
+
+/// What came of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The request may go on.
+    Passed,
+    /// It may not.
+    Failed,
+    /// It makes no difference, but whoever asks may want to know.
+    Noted,
+}
+
+/// One step of a decision. It never holds a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What was looked at: one word.
+    #[serde(rename = "step")]
+    pub name: &'static str,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// In a sentence.
+    pub text: String,
+    /// The reason of a refusal, in the words of the access log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+}
+
+/// Collects the steps while a decision is rehearsed.
+pub(super) struct Steps<'a> {
+    request: &'a Request<'a>,
+    snapshot: &'a Snapshot,
+    now: Timestamp,
+    keys: Keys,
+    route: Option<Arc<Route>>,
+    /// The `kid` and `iss` that the token claims, unproven.
+    alleged: Option<(String, String)>,
+    asked: Option<Step>,
+    taken: Vec<Step>,
+}
+
+impl Step {
+    fn new(name: &'static str, outcome: Outcome, text: impl Into<String>) -> Self {
+        Self { name, outcome, text: text.into(), reason: None }
+    }
+
+    fn refused(name: &'static str, reason: Reason, text: impl Into<String>) -> Self {
+        Self { reason: Some(reason.name()), ..Self::new(name, Outcome::Failed, text) }
+    }
+
+    /// What follows from a permit.
+    pub(super) fn of_permit(permit: &Permit<'_>) -> Option<Self> {
+        permit.is_shadow().then(|| {
+            let text = "the route is in shadow mode: the request is let through, counted and logged all the same";
+            Self::new("mode", Outcome::Noted, text)
+        })
+    }
+}
+
+impl<'a> Steps<'a> {
+    pub(super) fn new(request: &'a Request<'a>, snapshot: &'a Snapshot, now: Timestamp, keys: Keys) -> Self {
+        Self { request, snapshot, now, keys, route: None, alleged: None, asked: None, taken: vec![] }
+    }
+
+    /// Steps in whose course a foreign issuer would be asked, as `before` found.
+    pub(super) fn asking(
+        request: &'a Request<'a>,
+        snapshot: &'a Snapshot,
+        now: Timestamp,
+        keys: Keys,
+        before: &Steps<'_>,
+    ) -> Self {
+        Self { asked: before.taken.last().cloned(), ..Self::new(request, snapshot, now, keys) }
+    }
+
+    /// All of them. A refusal that no step stands for has one of its own.
+    pub(super) fn into_steps(mut self, refused: Option<Reason>) -> Vec<Step> {
+        if let Some(reason) = refused
+            && !self.taken.iter().any(|step| step.outcome == Outcome::Failed)
+        {
+            self.taken.push(Step::refused("token", reason, words(reason)));
+        }
+        self.taken
+    }
+
+    fn passed(&mut self, name: &'static str, text: impl Into<String>) {
+        self.taken.push(Step::new(name, Outcome::Passed, text));
+    }
+
+    fn noted(&mut self, name: &'static str, text: impl Into<String>) {
+        self.taken.push(Step::new(name, Outcome::Noted, text));
+    }
+
+    fn failed(&mut self, name: &'static str, reason: Reason, text: impl Into<String>) {
+        self.taken.push(Step::refused(name, reason, text));
+    }
+
+    fn judge(&mut self, name: &'static str, judged: Result<(), Reason>, good: String) {
+        match judged {
+            Ok(()) => self.passed(name, good),
+            Err(reason) => self.failed(name, reason, words(reason)),
+        }
+    }
+
+    fn found(&mut self, found: &Found<'_, Arc<Route>>) {
+        let path = CanonicalPath::parse(self.request.path);
+        let (Ok(path), Ok(host)) = (&path, &self.request.host) else { return };
+        let candidates = self.snapshot.routes.candidates(host, path);
+        match found {
+            Found::Nothing => {
+                let text =
+                    format!("no route has the host {} and the path {}", host.to_lower_case().as_str(), path.as_str());
+                self.failed("route", Reason::NoRoute, text);
+            }
+            Found::OtherMethods(allow, _) => {
+                let path = candidates.first().map_or("", |candidate| candidate.path);
+                let text =
+                    format!("the routes of {path} have other methods: {allow}; a shorter path is not tried then");
+                self.failed("route", Reason::MethodNotAllowed, text);
+            }
+            Found::Route(route) => {
+                self.passed("route", described(&route.settings));
+                self.route = Some(Arc::clone(route));
+            }
+        }
+        for text in runners_up(&candidates, found) {
+            self.noted("route", text);
+        }
+    }
+
+    fn credential(&mut self, found: Result<Option<&crate::rules::policy::Credential<'_>>, Reason>) {
+        let Some(route) = self.route.clone() else { return };
+        let sources = &route.settings.sources;
+        let all = sources.iter().map(named).collect::<Vec<_>>().join(", ");
+        match found {
+            Err(reason) => self.failed("credential", reason, format!("{} (looked in: {all})", words(reason))),
+            Ok(None) if route.settings.policy.auth == Auth::Optional => {
+                self.passed("credential", format!("none in {all}; it is optional here"));
+            }
+            Ok(None) => self.failed("credential", Reason::MissingToken, format!("none in {all}")),
+            Ok(Some(credential)) => {
+                let (headers, query) = (self.request.headers, self.request.query);
+                let holds = |source: &&Source| {
+                    matches!(find_credential(std::slice::from_ref(*source), headers, query), Ok(Some(_)))
+                };
+                let places = sources.iter().filter(holds).map(named).collect::<Vec<_>>().join(" and ");
+                self.alleged = credential.text().ok().and_then(token::alleged_origin);
+                self.passed("credential", format!("a token of {} bytes in {places}", credential.octets().len()));
+            }
+        }
+    }
+
+    /// What can be said about the key of a token that was not opened.
+    fn alleged_key(&self) -> String {
+        let Some((id, issuer)) = &self.alleged else { return String::new() };
+        let known: Vec<_> = self
+            .snapshot
+            .keys
+            .named(id)
+            .iter()
+            .map(|key| format!("{} of '{}', {}", key.algorithm, key.realm, key.state.name()))
+            .collect();
+        let known = if known.is_empty() { "nobody here knows it".to_owned() } else { known.join("; ") };
+        format!("; it says, unproven, that it is of {} and signed by key {} ({known})", shown(issuer), shown(id))
+    }
+
+    fn opened(&mut self, opened: Result<&Verified, Reason>) {
+        match opened {
+            Ok(verified) => {
+                let whose = match &verified.issuer {
+                    Issuer::Realm(realm) => format!("realm '{}' ({})", realm.name, realm.dialect),
+                    Issuer::Foreign(issuer) => format!("issuer '{}' ({})", issuer.name, issuer.issuer),
+                };
+                let (key, claims) = (&verified.key, &verified.claims);
+                let kind = claims.kind.name();
+                let text = format!("a good signature: {kind} token of {whose}, key {} ({})", key.id, key.algorithm);
+                self.passed("signature", text);
+            }
+            Err(reason) if self.keys == Keys::Unknown && reason == Reason::UnknownKey => {
+                let text = "keys are unknown offline, so the token cannot be checked; ask the running gateway";
+                self.failed("signature", reason, format!("{text}{}", self.alleged_key()));
+            }
+            Err(reason) => self.failed("signature", reason, format!("{}{}", words(reason), self.alleged_key())),
+        }
+    }
+
+    fn times(&mut self, verified: &Verified, held: Result<(), Reason>) {
+        let (claims, leeway) = (&verified.claims, verified.issuer.leeway());
+        let end = match claims.expires_at {
+            None => "never expires".to_owned(),
+            Some(end) if end > self.now => format!("expires in {} ({})", span(end.since(self.now)), spelt(end)),
+            Some(end) => format!("expired {} ago ({})", span(self.now.since(end)), spelt(end)),
+        };
+        let text = format!("issued {}, {end}; leeway {}", spelt(claims.issued_at), span(leeway));
+        match held {
+            Ok(()) => self.passed("times", text),
+            Err(Reason::NotYetValid) => {
+                let text = format!("not valid before {}; {text}", spelt(claims.not_before));
+                self.failed("times", Reason::NotYetValid, text);
+            }
+            Err(reason) => self.failed("times", reason, text),
+        }
+    }
+
+    fn policy(&mut self, policy: &Policy, claims: &Claims) {
+        let mut decided = false;
+        for rule in Rule::ALL {
+            let (name, text) = asked(rule, policy, claims);
+            let Some(text) = text else { continue };
+            match rule.holds(policy, claims) {
+                true => self.passed(name, text),
+                // One rule decides; what the others say is worth knowing, before the next attempt.
+                false if decided => self.noted(name, format!("this would fail too: {text}")),
+                false => {
+                    decided = true;
+                    self.failed(name, rule.reason(), text);
+                }
+            }
+        }
+    }
+}
+
+impl Trace for Steps<'_> {
+    const REHEARSAL: bool = true;
+
+    fn note(&mut self, fact: Fact<'_>) {
+        match fact {
+            Fact::Path(Err(error)) => {
+                let received = String::from_utf8_lossy(self.request.path);
+                self.failed(
+                    "path",
+                    Reason::AmbiguousPath,
+                    format!("{} has no single meaning: {error}", shown(&received)),
+                );
+            }
+            Fact::Path(Ok(path)) if path.is_as_received() => {
+                self.passed("path", format!("{}, canonical as received", path.as_str()));
+            }
+            Fact::Path(Ok(path)) => {
+                let received = String::from_utf8_lossy(self.request.path);
+                self.passed("path", format!("{} is {}", shown(&received), path.as_str()));
+            }
+            Fact::Host(Ok(host)) => self.passed("host", host.to_lower_case().as_str()),
+            Fact::Host(Err(error)) => self.failed("host", Reason::InvalidHost, error.to_string()),
+            Fact::Preflight(true) => self.passed("cors", "a browser's question, which the gateway answers itself"),
+            Fact::Preflight(false) => self.noted("cors", "no preflight that anything here answers"),
+            Fact::Endpoint(None) => self.noted("endpoint", "no token endpoint is here"),
+            Fact::Endpoint(Some(endpoint)) => {
+                let realms = endpoint.realms.iter().map(|realm| realm.name.as_str()).collect::<Vec<_>>().join(", ");
+                let of = if realms.is_empty() { String::new() } else { format!(" of {realms}") };
+                self.passed("endpoint", format!("the gateway answers itself: {:?}{of}", endpoint.serves));
+            }
+            Fact::Route(found) => self.found(found),
+            Fact::Method(true) => self.passed("method", self.request.method.as_str()),
+            Fact::Method(false) => {
+                self.failed("method", Reason::MethodNotAllowed, format!("{} is never forwarded", self.request.method));
+            }
+            Fact::MethodOverride(false) => {
+                self.passed("method", "a field asks for another method, which the route has too");
+            }
+            Fact::MethodOverride(true) => {
+                let text = "a field asks for another method; the route takes that with method_override = true, and for a method of its own";
+                self.failed("method", Reason::MethodOverride, text);
+            }
+            Fact::Public => self.passed("credential", "the route is public: no token is looked at"),
+            Fact::Credential(found) => self.credential(found),
+            Fact::KeyAsked { issuer, id } => {
+                let text = format!(
+                    "nobody knows key {} yet: issuer '{issuer}' would be asked for it first, which explaining does not do",
+                    shown(id.as_str())
+                );
+                self.noted("issuer", text);
+            }
+            Fact::Opened(opened) => {
+                self.taken.extend(self.asked.take());
+                self.opened(opened);
+            }
+            Fact::Times(verified, held) => self.times(verified, held),
+            // Of our own keys there is nothing to say.
+            Fact::KeyConfirmed(verified, true) if matches!(verified.issuer, Issuer::Realm(_)) => {}
+            Fact::KeyConfirmed(verified, confirmed) => {
+                let judged = confirmed.then_some(()).ok_or(Reason::IssuerUnavailable);
+                self.judge("issuer", judged, format!("'{}' confirmed its keys lately", verified.issuer.name()));
+            }
+            Fact::Issuer(_, true) => {}
+            Fact::Issuer(verified, false) => {
+                let text = format!("the tokens of '{}' are read otherwise now", verified.issuer.name());
+                self.failed("issuer", Reason::UnknownKey, text);
+            }
+            Fact::Key(verified, None) => {
+                self.failed("key", Reason::UnknownKey, format!("{} is gone", verified.key.id));
+            }
+            Fact::Key(verified, Some(state)) => {
+                let judged = if state.verifies() { Ok(()) } else { Err(Reason::KeyRevoked) };
+                self.judge("key", judged, format!("{} is {}", verified.key.id, state.name()));
+            }
+            Fact::Revocations(verified, checked) => {
+                let session =
+                    verified.claims.session.map_or_else(String::new, |session| format!(" (session {session})"));
+                self.judge(
+                    "revocations",
+                    checked,
+                    format!("neither the token, its login{session} nor its principal is revoked"),
+                );
+            }
+            Fact::Account(checked) => {
+                self.judge(
+                    "account",
+                    checked,
+                    "the imported key's token speaks for an account that may have it".to_owned(),
+                );
+            }
+            Fact::Policy(policy, claims) => self.policy(policy, claims),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The hot path. In come the snapshot, the live state, the clock and a request's head; out comes what becomes of it.
+//!
+//! ```text
+//! decision      `decide`: path, route, token, policy
+//! authenticate  from a token's octets to who it speaks for
+//! snapshot      one config in force, with its keys; and the live state beside it
+//! site          what the config says of routes and endpoints
+//! following     how far the store is followed, for requests that wait for its next step
+//! internal      tokens for the services behind
+//! lifetimes     how long tokens of a realm can live
+//! trace         what is noted of each step
+//! explain       the same decision with a trace, and in words
+//! ```
+
+pub(super) mod authenticate;
+pub(super) mod decision;
+pub mod explain;
+pub(super) mod following;
+pub(super) mod internal;
+pub mod lifetimes;
+pub(super) mod site;
+pub(super) mod snapshot;
+pub(super) mod trace;

@@ -1,0 +1,424 @@
+//! What a decision reads: an immutable snapshot of the site and its keys, and the live state beside it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use arc_swap::{ArcSwap, Guard};
+use http::{HeaderName, HeaderValue, header};
+use prometheus::Histogram;
+use thiserror::Error;
+use tokio::time::timeout;
+
+use super::{
+    following::{Following, Waited},
+    site::{EndpointSettings, Mode, OauthSettings, RouteSettings, Service, Site},
+};
+use crate::{
+    domain::RealmName,
+    observe::metrics::{EndpointMetrics, Metrics, RouteMetrics},
+    rules::{
+        cors::Cors,
+        dialect::Dialect,
+        issuer::Issuer,
+        limit::{Scrutiny, ScrutinySettings},
+        policy::Source,
+        realm::Realm,
+        rewrite::MeantNames,
+        route::Router,
+    },
+    state::{
+        account::KnownAccounts,
+        keys::{Key, Keyring, Vault, VaultError},
+        revocation::Revocations,
+        store::StoreError,
+        token::{CacheSettings, Issuers, Realms, VerifiedTokens},
+    },
+    upstream::{Balance, CONNECTION_FAILURES, HashBy, Pool, Unusable},
+};
+
+/// How long a reading of keys waits for another one to end: it may hang, and revocations wait behind.
+const REFRESH_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Everything that stands still while a request is decided.
+pub struct Snapshot {
+    /// The token endpoints.
+    pub endpoints: Arc<Router<Arc<Endpoint>>>,
+    /// The routes.
+    pub routes: Arc<Router<Arc<Route>>>,
+    /// The realms by name.
+    pub realms: Arc<Realms>,
+    /// Everybody whose tokens are read: the realms, and foreign issuers.
+    pub issuers: Arc<Issuers>,
+    /// The upstreams.
+    pub pools: Arc<[Arc<Pool>]>,
+    /// `iss` of internal tokens.
+    pub internal_issuer: Option<Arc<str>>,
+    /// What the OAuth endpoints do, where there are any.
+    pub oauth: Option<Arc<OauthSettings>>,
+    /// All keys.
+    pub keys: Arc<Keyring>,
+}
+
+/// A route, ready to be used.
+#[derive(Debug)]
+pub struct Route {
+    /// As the config has it.
+    pub settings: RouteSettings,
+    /// The issuer that its denials speak for: the first that it accepts.
+    pub issuer: Option<Issuer>,
+    /// `Vary` of its denials: the fields that could have made another answer of them.
+    pub vary: Option<HeaderValue>,
+    /// The names of request fields that its config gives a meaning to.
+    pub meant_names: MeantNames,
+    /// Where it forwards to.
+    pub pool: Arc<Pool>,
+    /// Its metric handles.
+    pub metrics: RouteMetrics,
+    /// The wait for its upstream.
+    pub upstream_seconds: Histogram,
+}
+
+/// A token endpoint, ready to be used.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Who may answer, in order; at least one.
+    pub realms: Vec<Arc<Realm>>,
+    /// Their dialects, in the same order.
+    pub dialects: Vec<Dialect>,
+    /// What is served there.
+    pub serves: Service,
+    /// What pages of other origins may do; `None` for nothing.
+    pub cors: Option<Arc<Cors>>,
+    /// Its metric handles.
+    pub metrics: EndpointMetrics,
+}
+
+/// Why a site cannot be served.
+#[derive(Debug, Error)]
+pub enum SnapshotError {
+    /// An upstream cannot be used as it is configured.
+    #[error(transparent)]
+    Upstream(#[from] Unusable),
+    /// The config let through what it must not; a defect.
+    #[error("the settings are inconsistent: {0}")]
+    Inconsistent(String),
+}
+
+impl Snapshot {
+    /// Builds the tables. Servers that have a name have no address yet.
+    pub fn build(site: &Site, keys: Arc<Keyring>, metrics: &Metrics) -> Result<Self, SnapshotError> {
+        Self::build_after(site, keys, metrics, &[])
+    }
+
+    /// Builds the tables that come after others: an upstream that did not change keeps its pool, and
+    /// with it what is known about its servers.
+    pub fn build_after(
+        site: &Site,
+        keys: Arc<Keyring>,
+        metrics: &Metrics,
+        present: &[Arc<Pool>],
+    ) -> Result<Self, SnapshotError> {
+        let realms: Realms = site.realms.iter().map(|realm| (realm.name.clone(), Arc::clone(realm))).collect();
+        let issuers = site.issuers();
+        let pools = site
+            .upstreams
+            .iter()
+            .map(|settings| {
+                let kept = present.iter().find(|pool| pool.settings == *settings).map(Arc::clone);
+                let make = || {
+                    let metrics = metrics.upstream(&settings.name, &CONNECTION_FAILURES);
+                    Pool::new(settings.clone(), metrics).map(Arc::new)
+                };
+                let pool = kept.map_or_else(make, Ok)?;
+                Ok((Arc::clone(&settings.name), pool))
+            })
+            .collect::<Result<HashMap<_, _>, Unusable>>()?;
+        let endpoints = site.endpoints.iter().map(|settings| {
+            let endpoint = Endpoint::build(settings, &realms, metrics)?;
+            Ok((settings.pattern.clone(), Arc::new(endpoint)))
+        });
+        let routes = site.routes.iter().map(|settings| {
+            let pool = pools.get(&settings.upstream).ok_or_else(|| undefined("upstream", &settings.upstream))?;
+            let accepted = settings
+                .policy
+                .accept
+                .iter()
+                .map(|name| issuers.get(name).cloned().ok_or_else(|| undefined("realm or issuer", name.as_str())));
+            let accepted = accepted.collect::<Result<Vec<_>, _>>()?;
+            let route = Route {
+                metrics: metrics.route(&settings.name),
+                upstream_seconds: metrics.upstream_seconds(&settings.upstream),
+                vary: vary(settings),
+                meant_names: meant_names(settings, pool),
+                settings: settings.clone(),
+                pool: Arc::clone(pool),
+                issuer: accepted.into_iter().next(),
+            };
+            Ok((settings.pattern.clone(), Arc::new(route)))
+        });
+        let conflict = |conflicts: Vec<crate::rules::route::Conflict>| {
+            let text = conflicts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            SnapshotError::Inconsistent(text)
+        };
+        let endpoints = Router::build(endpoints.collect::<Result<Vec<_>, SnapshotError>>()?).map_err(conflict)?;
+        let routes = Router::build(routes.collect::<Result<Vec<_>, SnapshotError>>()?).map_err(conflict)?;
+        Ok(Self {
+            issuers: Arc::new(issuers),
+            endpoints: Arc::new(endpoints),
+            routes: Arc::new(routes),
+            realms: Arc::new(realms),
+            pools: pools.into_values().collect(),
+            internal_issuer: site.internal_issuer.clone(),
+            oauth: site.oauth.clone().map(Arc::new),
+            keys,
+        })
+    }
+
+    /// The same site with other keys.
+    #[must_use]
+    pub fn with_keys(&self, keys: Arc<Keyring>) -> Self {
+        Self {
+            endpoints: Arc::clone(&self.endpoints),
+            routes: Arc::clone(&self.routes),
+            realms: Arc::clone(&self.realms),
+            issuers: Arc::clone(&self.issuers),
+            pools: Arc::clone(&self.pools),
+            internal_issuer: self.internal_issuer.clone(),
+            oauth: self.oauth.clone(),
+            keys,
+        }
+    }
+}
+
+impl Route {
+    /// Whether what its policy refuses is refused. Where it is not, nothing ends with a token either.
+    #[must_use]
+    pub fn enforces(&self) -> bool {
+        self.settings.mode == Mode::Enforce
+    }
+}
+
+impl Endpoint {
+    fn build(settings: &EndpointSettings, realms: &Realms, metrics: &Metrics) -> Result<Self, SnapshotError> {
+        let realms = settings.realms.iter().map(|name| realm(realms, name)).collect::<Result<Vec<_>, _>>()?;
+        if realms.is_empty() && !matches!(settings.serves, Service::Jwks | Service::InternalJwks) {
+            return Err(SnapshotError::Inconsistent("a token endpoint without realms".to_owned()));
+        }
+        Ok(Self {
+            dialects: realms.iter().map(|realm| realm.dialect).collect(),
+            metrics: metrics.endpoint(settings.pattern.path.as_str()),
+            serves: settings.serves,
+            cors: settings.cors.clone(),
+            realms,
+        })
+    }
+}
+
+/// Says which keys let accounts in that the store does not have, and did not before.
+fn warn_of_unknown_accounts(before: &Keyring, now: &Keyring) {
+    let anybody = |key: &Key| key.state.verifies() && key.imported.as_ref().is_some_and(|key| key.unknown_accounts);
+    let is_new = |key: &&Arc<Key>| !before.get(key.id.as_str()).is_some_and(|before| anybody(before));
+    for key in now.own().filter(|key| anybody(key)).filter(is_new) {
+        let hint = "to take tokens of known accounts only: portero key restrict KID";
+        tracing::warn!(id = %key.id, realm = %key.realm, hint, "an imported key takes tokens of unknown accounts");
+    }
+}
+
+/// The header fields that a route looks at before it lets a request through.
+fn vary(settings: &RouteSettings) -> Option<HeaderValue> {
+    let mut names: Vec<HeaderName> = vec![];
+    let of_sources = settings.sources.iter().filter_map(|source| match source {
+        Source::Authorization { .. } => Some(header::AUTHORIZATION),
+        Source::Header(name) => Some(name.clone()),
+        Source::Cookie(_) => Some(header::COOKIE),
+        Source::Query(_) => None,
+    });
+    let of_cors = settings.cors.as_ref().filter(|cors| cors.varies()).map(|_| header::ORIGIN);
+    for name in of_sources.chain(of_cors) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
+    HeaderValue::from_str(&names.join(", ")).ok().filter(|names| !names.is_empty())
+}
+
+/// The names that a route sets, removes, looks for a token under, or tells clients apart by.
+fn meant_names(settings: &RouteSettings, pool: &Pool) -> MeantNames {
+    let edits = settings.rewrites.as_deref().map(|rewrites| &rewrites.request);
+    let edited = edits.into_iter().flat_map(|edits| edits.remove.iter().chain(edits.set.iter().map(|(name, _)| name)));
+    let of_sources = settings.sources.iter().filter_map(|source| match source {
+        Source::Header(name) => Some(name),
+        Source::Authorization { .. } | Source::Query(_) | Source::Cookie(_) => None,
+    });
+    let of_pool = match &pool.settings.balance {
+        Balance::Hash(HashBy::Header(name)) => Some(name),
+        _ => None,
+    };
+    MeantNames::new(edited.chain(of_sources).chain(of_pool))
+}
+
+fn realm(realms: &Realms, name: &RealmName) -> Result<Arc<Realm>, SnapshotError> {
+    realms.get(name).cloned().ok_or_else(|| undefined("realm", name.as_str()))
+}
+
+fn undefined(what: &str, name: &str) -> SnapshotError {
+    SnapshotError::Inconsistent(format!("{what} '{name}' is used but not defined"))
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot").field("realms", &self.realms.keys()).finish_non_exhaustive()
+    }
+}
+
+/// The doorman's memory: the present snapshot, verified tokens and revocations.
+#[derive(Debug)]
+pub struct Gate {
+    snapshot: ArcSwap<Snapshot>,
+    /// Who makes the next snapshot from the present one holds this.
+    publishing: Mutex<()>,
+    /// Who reads keys from the vault to publish them holds this, so that later keys never give way
+    /// to earlier ones.
+    refreshing: tokio::sync::Mutex<()>,
+    verified: VerifiedTokens,
+    revocations: Revocations,
+    accounts: KnownAccounts,
+    following: Following,
+    scrutiny: Scrutiny,
+}
+
+impl Gate {
+    /// A gate with nothing remembered yet.
+    #[must_use]
+    pub fn new(snapshot: Snapshot, cache: CacheSettings, scrutiny: ScrutinySettings) -> Self {
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            publishing: Mutex::new(()),
+            refreshing: tokio::sync::Mutex::new(()),
+            verified: VerifiedTokens::new(cache),
+            revocations: Revocations::default(),
+            accounts: KnownAccounts::default(),
+            following: Following::default(),
+            scrutiny: Scrutiny::new(scrutiny),
+        }
+    }
+
+    /// What one request reads, taken once. The generation is read before the snapshot: see
+    /// [`Revocations`].
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        let generation = self.revocations.generation();
+        View {
+            generation,
+            snapshot: self.snapshot.load(),
+            verified: &self.verified,
+            revocations: &self.revocations,
+            accounts: &self.accounts,
+            scrutiny: &self.scrutiny,
+            waited: None,
+        }
+    }
+
+    /// Swaps the snapshot for one made from it; it holds from the next request on, for tokens
+    /// verified before too.
+    pub fn publish(&self, next: impl FnOnce(&Snapshot) -> Snapshot) {
+        let _publishing = self.publishing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let snapshot = next(&self.snapshot.load());
+        self.snapshot.store(Arc::new(snapshot));
+        self.revocations.next_generation();
+    }
+
+    /// Brings the vault's present keys into force; an imported one when the accounts of its realm are known
+    /// ([`load_accounts`](Self::load_accounts)).
+    pub async fn refresh_keys(&self, vault: &Vault) -> Result<(), VaultError> {
+        let waiting = timeout(REFRESH_WAIT_MAX, self.refreshing.lock()).await;
+        let _refreshing = waiting.map_err(|_| StoreError::unresponsive())?;
+        let own = vault.load().await?;
+        let imported = own.own().filter(|key| key.imported.is_some() && key.state.verifies());
+        self.accounts.want(imported.map(|key| key.realm.clone()).collect());
+        let present = self.snapshot();
+        let own = own.without_unready(&present.keys, |realm| self.accounts.keeps(realm));
+        warn_of_unknown_accounts(&present.keys, &own);
+        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_own(&own))));
+        Ok(())
+    }
+
+    /// Reads the accounts that imported keys wait for, and brings those keys into force. It takes its time: whatever
+    /// ends tokens does not wait for it.
+    pub async fn load_accounts(&self, vault: &Vault) -> Result<(), VaultError> {
+        while self.accounts.load(vault.store()).await? {
+            self.refresh_keys(vault).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings a foreign issuer's present keys into force.
+    pub fn set_foreign_keys(&self, issuer: &RealmName, keys: Vec<Arc<Key>>) {
+        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_foreign(issuer, keys))));
+    }
+
+    /// Forgets the keys of foreign issuers but these.
+    pub fn keep_foreign_keys(&self, issuers: &[&RealmName]) {
+        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_foreign_only(issuers))));
+    }
+
+    /// The present snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// The revocations in force.
+    #[must_use]
+    pub fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
+    /// The accounts of realms that have imported keys.
+    #[must_use]
+    pub const fn accounts(&self) -> &KnownAccounts {
+        &self.accounts
+    }
+
+    /// How far the store is followed.
+    #[must_use]
+    pub const fn following(&self) -> &Following {
+        &self.following
+    }
+
+    /// The tokens that were verified.
+    #[must_use]
+    pub fn verified(&self) -> &VerifiedTokens {
+        &self.verified
+    }
+}
+
+/// One request's view of the gate.
+pub struct View<'g> {
+    pub(in crate::decision) generation: u64,
+    pub(in crate::decision) snapshot: Guard<Arc<Snapshot>>,
+    pub(in crate::decision) verified: &'g VerifiedTokens,
+    pub(in crate::decision) revocations: &'g Revocations,
+    pub(in crate::decision) accounts: &'g KnownAccounts,
+    pub(super) scrutiny: &'g Scrutiny,
+    /// What came of waiting for the store to be followed, where that was asked for.
+    pub(in crate::decision) waited: Option<Waited>,
+}
+
+impl View<'_> {
+    /// The view of a request that has waited for the store to be followed: it is decided now.
+    #[must_use]
+    pub fn after(self, waited: Waited) -> Self {
+        Self { waited: Some(waited), ..self }
+    }
+
+    /// The snapshot that this request sees.
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}

@@ -1,0 +1,77 @@
+//! What a decision comes across on its way, for whoever wants it explained. Nobody does while a request is
+//! served: then the trace is `()`, and nothing of it is left in the program.
+
+use std::sync::Arc;
+
+use super::snapshot::{Endpoint, Route};
+use crate::{
+    domain::{Claims, KeyId, RealmName, Reason},
+    rules::{
+        policy::{Credential, Policy},
+        route::{CanonicalPath, Found, Host, InvalidHost, PathError},
+    },
+    state::{keys::KeyState, token::Verified},
+};
+
+/// Who is told of the steps of a decision, in the order in which they are taken.
+pub(in crate::decision) trait Trace {
+    /// Whether the decision is only rehearsed: nothing is counted or remembered, and every look-up is made, also
+    /// those whose outcome is known from an earlier request.
+    const REHEARSAL: bool;
+
+    /// Notes what was found out. Where it is a refusal, it is the last fact about the request.
+    fn note(&mut self, fact: Fact<'_>);
+}
+
+impl Trace for () {
+    const REHEARSAL: bool = false;
+
+    #[inline]
+    fn note(&mut self, _fact: Fact<'_>) {}
+}
+
+/// One step of a decision.
+#[derive(Debug)]
+pub(in crate::decision) enum Fact<'a> {
+    /// The path in its canonical spelling.
+    Path(Result<&'a CanonicalPath<'a>, PathError>),
+    /// The host.
+    Host(Result<Host<'a>, InvalidHost>),
+    /// Whether an `OPTIONS` is a browser's question that is answered here.
+    Preflight(bool),
+    /// The token endpoint that answers, or that none does.
+    Endpoint(Option<&'a Endpoint>),
+    /// What the route table says.
+    Route(&'a Found<'a, Arc<Route>>),
+    /// Whether the method is one that is forwarded at all.
+    Method(bool),
+    /// A field asks for another method; whether that is refused.
+    MethodOverride(bool),
+    /// The route looks at no token.
+    Public,
+    /// The token that the request carries.
+    Credential(Result<Option<&'a Credential<'a>>, Reason>),
+    /// The key is not known; its issuer would be asked for it.
+    KeyAsked {
+        /// The foreign issuer.
+        issuer: &'a RealmName,
+        /// The key that the token names.
+        id: &'a KeyId,
+    },
+    /// The token was opened, or is none.
+    Opened(Result<&'a Verified, Reason>),
+    /// Whether the token's times hold.
+    Times(&'a Verified, Result<(), Reason>),
+    /// Whether the key's foreign issuer still stands by it.
+    KeyConfirmed(&'a Verified, bool),
+    /// Whether the issuer's tokens are still read as they were.
+    Issuer(&'a Verified, bool),
+    /// The state of the key now; `None` where it is gone.
+    Key(&'a Verified, Option<KeyState>),
+    /// Whether the token, its session or its principal is revoked.
+    Revocations(&'a Verified, Result<(), Reason>),
+    /// Whether the account of an imported key's token exists, and had the token's epoch.
+    Account(Result<(), Reason>),
+    /// What the policy says about the claims.
+    Policy(&'a Policy, &'a Claims),
+}

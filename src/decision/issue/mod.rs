@@ -1,0 +1,13 @@
+//! Logins, refreshes and tokens.
+//!
+//! ```text
+//! login      a token endpoint's request, from its secret to its tokens
+//! oauth      OAuth's token, introspection and revocation endpoints
+//! caller     who asks, for throttles and queues
+//! standing   whether an account may use what it has
+//! ```
+
+pub(super) mod caller;
+pub(super) mod login;
+pub mod oauth;
+pub(super) mod standing;

@@ -1,0 +1,48 @@
+//! Which token is asked about, whatever its form, and whose it is.
+
+use super::{Client, exchange::away};
+use crate::{
+    decision::issue::login::Registrar,
+    domain::{Secret, Subject as TokenSubject},
+    rules::dialect::oauth::Refusal,
+    state::{
+        refresh::{self, Descendant},
+        token::Verified,
+    },
+};
+
+/// A token of ours.
+pub(super) enum Subject {
+    /// One that carries its claims: an access token, or any that a contract gave.
+    Carrying(Box<Verified>),
+    /// One that an exchange gave.
+    Rotating(Descendant),
+}
+
+/// A token of ours and whose it is.
+pub(super) struct Presented {
+    pub(super) subject: Subject,
+    /// Whether it was issued to the client that asks, or belongs to a session bound to it.
+    pub(super) own: bool,
+}
+
+impl Registrar {
+    /// The token that `text` is; `None` when no known key signed it, and no exchange gave it.
+    pub(super) async fn presented(&self, client: &Client, token: &Secret) -> Result<Option<Presented>, Refusal> {
+        if refresh::is_rotating(token.expose()) {
+            let found = refresh::find(&self.store, token).await.map_err(|error| away(&error))?;
+            return Ok(
+                found.map(|token| Presented { own: token.client == client.0.id, subject: Subject::Rotating(token) })
+            );
+        }
+        let opened = self.gate.view().open(token.expose(), None, self.clock.now());
+        let Ok(verified) = opened else { return Ok(None) };
+        let claims = &verified.claims;
+        let bound = match claims.session {
+            Some(session) => refresh::client_of(&self.store, session).await.map_err(|error| away(&error))?,
+            None => None,
+        };
+        let own = claims.subject == TokenSubject::Account(client.0.id) || bound == Some(client.0.id);
+        Ok(Some(Presented { own, subject: Subject::Carrying(Box::new(verified)) }))
+    }
+}

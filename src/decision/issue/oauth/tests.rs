@@ -1,0 +1,292 @@
+//! The use cases on a real store, at any time.
+
+mod lines;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    decision::{Gate, OauthSettings, Presence, Site, Snapshot, Steward, sync::keeper},
+    domain::{Clock, HandClock, PrincipalId, Secret, Timestamp, TokenKind},
+    observe::metrics::Metrics,
+    rules::{
+        dialect::{self, AccountName, Dialect, Rejection, oauth::INTROSPECT},
+        limit::{self, ScrutinySettings, Throttle},
+        realm::Lifetime,
+    },
+    state::{
+        account::{self, Hasher, LegacyId, NewAccount, password},
+        keys::{self, Keyring, Vault},
+        store::{self, Store},
+        token::CacheSettings,
+    },
+};
+
+const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+const GRACE: Duration = Duration::from_secs(10);
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A gateway without its doors: realms `oauth` and `apis`, the clients `one` and `two`, the user `ana`.
+struct Ground {
+    _folder: TempDir,
+    store: Store,
+    vault: Vault,
+    gate: Arc<Gate>,
+    clock: Arc<HandClock>,
+    registrar: Registrar,
+    caller: (Caller, Presence),
+    oauth: Arc<Realm>,
+    apis: Arc<Realm>,
+    settings: OauthSettings,
+}
+
+fn realm(dialect: Dialect) -> Arc<Realm> {
+    Arc::new(Realm {
+        name: dialect.name().parse().unwrap(),
+        dialect,
+        issuer: format!("https://gateway.example.com/{dialect}"),
+        audience: "api".into(),
+        leeway: Duration::ZERO,
+        algorithm: dialect.default_algorithm(),
+        keeps_algorithm: false,
+        lifetime: Lifetime::Fixed(HOUR),
+        content_lifetime: HOUR,
+        refresh_lifetime: 12 * HOUR,
+        wire: dialect::Settings::default(),
+        uniform_errors: false,
+    })
+}
+
+impl Ground {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let master = keys::Settings { master_key_file: folder.path().join("master.key") };
+        let vault = Vault::open(store.clone(), &master).await.unwrap();
+        let clock = Arc::new(HandClock::new(Timestamp::from_millis(1_768_564_800_000)));
+        let (oauth, apis) = (realm(Dialect::Oauth), realm(Dialect::Apis));
+        let settings = OauthSettings {
+            refresh_grace: GRACE,
+            refresh_lifetime: None,
+            documents_max_age: Duration::ZERO,
+            metadata: serde_json::Map::new(),
+        };
+        let site = Site {
+            realms: vec![Arc::clone(&oauth), Arc::clone(&apis)],
+            endpoints: vec![],
+            routes: vec![],
+            upstreams: vec![],
+            issuers: vec![],
+            internal_issuer: None,
+            oauth: Some(settings.clone()),
+        };
+        let schedule = crate::decision::schedule::Settings::default();
+        keeper::ensure(&store, &vault, &site.realms, &schedule, clock.now()).await.unwrap();
+        let snapshot = Snapshot::build(&site, Arc::new(Keyring::default()), &Metrics::new().unwrap()).unwrap();
+        let gate = Arc::new(Gate::new(snapshot, CacheSettings::default(), ScrutinySettings::default()));
+        gate.refresh_keys(&vault).await.unwrap();
+        let time: Arc<dyn Clock> = Arc::clone(&clock) as _;
+        let hasher = Hasher::start(account::Settings::default(), Arc::clone(&time), Arc::new(|_| {})).unwrap();
+        let throttle = Throttle::new(limit::Settings::default());
+        let registrar = Registrar::new(Arc::clone(&gate), store.clone(), Arc::new(hasher), throttle, time);
+        let caller = Caller::new(HOME);
+        let ground = Self { _folder: folder, store, vault, gate, clock, registrar, caller, oauth, apis, settings };
+        for (realm, name, scopes) in [
+            (&ground.oauth, "one", &["read"][..]),
+            (&ground.oauth, "two", &["read", INTROSPECT]),
+            (&ground.apis, "ana", &["read", "write"]),
+        ] {
+            let new = NewAccount {
+                id: PrincipalId::generate(),
+                realm: realm.name.clone(),
+                kind: realm.dialect.principal_kind(),
+                name: account_name(name),
+                display_name: None,
+                legacy_id: LegacyId::None,
+                role: None,
+                scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
+                company: None,
+                grants: None,
+            };
+            let hash = password::hash(&Secret::from("1234")).unwrap();
+            account::insert(&ground.store, &new, &hash, ground.clock.now()).await.unwrap();
+        }
+        ground
+    }
+
+    fn pass(&self, time: Duration) {
+        self.clock.pass(time);
+    }
+
+    async fn client(&self, name: &str) -> Client {
+        self.registrar.authenticate_client(&self.oauth, Login::new(name, "1234"), &self.caller.0).await.unwrap()
+    }
+
+    /// The tokens of a login of `ana`.
+    async fn login(&self) -> Grant {
+        self.registrar.login(&self.apis, Login::new("ana", "1234"), &self.caller.0).await.unwrap()
+    }
+
+    async fn exchange(&self, client: &Client, token: &Secret) -> Result<Grant, Refusal> {
+        self.registrar.exchange(&self.settings, client, token, None).await
+    }
+
+    fn holds(&self, token: &Secret) -> bool {
+        let view = self.gate.view();
+        view.open(token.expose(), Some(HOME), self.clock.now())
+            .is_ok_and(|opened| view.check_standing(&opened, self.clock.now()).is_ok())
+    }
+
+    fn steward(&self) -> Steward {
+        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+        let trusted = crate::state::clock::TrustedClock::begin(None, clock);
+        Steward::new(self.store.clone(), self.vault.clone(), trusted, Some(Arc::clone(&self.gate)))
+    }
+}
+
+fn account_name(name: &str) -> AccountName {
+    AccountName { business: String::new(), name: name.to_owned() }
+}
+
+fn token(grant: &Grant, kind: TokenKind) -> &Secret {
+    &grant.token(kind).unwrap().token
+}
+
+#[tokio::test]
+async fn a_line_lasts_as_long_as_its_first_token_and_no_longer() {
+    let ground = Ground::new().await;
+    let one = ground.client("one").await;
+    let login = ground.login().await;
+    let end = login.token(TokenKind::Refresh).unwrap().expires_at;
+    let mut refresh = token(&login, TokenKind::Refresh).clone();
+    for _ in 0..11 {
+        ground.pass(HOUR);
+        let grant = ground.exchange(&one, &refresh).await.unwrap();
+        assert!(ground.holds(token(&grant, TokenKind::Access)));
+        assert_eq!(grant.token(TokenKind::Refresh).unwrap().expires_at, end);
+        refresh = token(&grant, TokenKind::Refresh).clone();
+    }
+    ground.pass(HOUR);
+    assert_eq!(ground.exchange(&one, &refresh).await.err(), Some(Refusal::InvalidGrant));
+    assert_eq!(ground.registrar.introspect(&ground.client("two").await, &refresh).await, Ok(None));
+}
+
+#[tokio::test]
+async fn the_grace_is_for_lost_answers() {
+    let ground = Ground::new().await;
+    let one = ground.client("one").await;
+    let login = ground.login().await;
+    let first = token(&login, TokenKind::Refresh);
+    let second = ground.exchange(&one, first).await.unwrap();
+    ground.pass(GRACE.checked_sub(Duration::from_millis(1)).unwrap());
+    let again = ground.exchange(&one, first).await.unwrap();
+    assert_eq!(token(&again, TokenKind::Refresh), token(&second, TokenKind::Refresh));
+    assert_ne!(token(&again, TokenKind::Access), token(&second, TokenKind::Access));
+    let refused = ground.registrar.refresh(&ground.apis, first, &ground.caller.0).await.err();
+    assert_eq!(refused, Some(Rejection::InvalidRefreshToken));
+    assert!(ground.holds(token(&again, TokenKind::Access)), "within the grace the old door kills nothing");
+    ground.pass(Duration::from_millis(1));
+    assert_eq!(ground.exchange(&one, first).await.err(), Some(Refusal::InvalidGrant));
+    for grant in [&login, &second, &again] {
+        assert!(!ground.holds(token(grant, TokenKind::Access)));
+    }
+}
+
+#[tokio::test]
+async fn a_locked_account_gets_nothing_and_loses_nothing() {
+    let ground = Ground::new().await;
+    let one = ground.client("one").await;
+    let login = ground.login().await;
+    let first = token(&login, TokenKind::Refresh);
+    let (apis, ana) = (&ground.apis.name, &account_name("ana"));
+    account::set_locked(&ground.store, apis, ana, true).await.unwrap();
+    assert_eq!(ground.exchange(&one, first).await.err(), Some(Refusal::InvalidGrant));
+    account::set_locked(&ground.store, apis, ana, false).await.unwrap();
+    ground.pass(HOUR);
+    let grant = ground.exchange(&one, first).await.unwrap();
+    let second = token(&grant, TokenKind::Refresh);
+    // Another role is another epoch, in force even before this gateway has heard of it.
+    account::set_role(&ground.store, apis, ana, Some("USER"), ground.clock.now()).await.unwrap();
+    assert_eq!(ground.exchange(&one, second).await.err(), Some(Refusal::InvalidGrant));
+    assert_eq!(ground.registrar.introspect(&ground.client("two").await, second).await, Ok(None));
+}
+
+#[tokio::test]
+async fn only_refresh_tokens_of_apis_are_exchanged() {
+    let ground = Ground::new().await;
+    let one = ground.client("one").await;
+    let login = ground.login().await;
+    let own = ground.registrar.grant_client_credentials(&ground.oauth, &one, None).await.unwrap();
+    assert!(own.token(TokenKind::Refresh).is_none());
+    for other in [
+        token(&login, TokenKind::Access),
+        token(&login, TokenKind::Content),
+        token(&own, TokenKind::Access),
+        &"".into(),
+        &"prt_".into(),
+    ] {
+        assert_eq!(ground.exchange(&one, other).await.err(), Some(Refusal::InvalidGrant));
+    }
+    ground.exchange(&one, token(&login, TokenKind::Refresh)).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_administrator_revokes_a_rotating_token_too() {
+    let ground = Ground::new().await;
+    let one = ground.client("one").await;
+    let login = ground.login().await;
+    let grant = ground.exchange(&one, token(&login, TokenKind::Refresh)).await.unwrap();
+    let (access, second) = (token(&grant, TokenKind::Access), token(&grant, TokenKind::Refresh));
+    let realms = ground.gate.snapshot();
+    ground.steward().revoke_token(second.expose(), &realms.issuers).await.unwrap();
+    assert!(!ground.holds(access));
+    assert_eq!(ground.exchange(&one, second).await.err(), Some(Refusal::InvalidGrant));
+    assert!(ground.steward().revoke_token("prt_unknown", &realms.issuers).await.is_err());
+}
+
+#[tokio::test]
+async fn a_revoked_key_ends_the_lines_that_began_with_its_tokens() {
+    let ground = Ground::new().await;
+    let one = ground.client("one").await;
+    let login = ground.login().await;
+    let grant = ground.exchange(&one, token(&login, TokenKind::Refresh)).await.unwrap();
+    let key = ground.gate.snapshot().keys.active(&ground.apis.name).unwrap().id.clone();
+    ground.steward().revoke_key(&key).await.unwrap();
+    assert!(!ground.holds(token(&grant, TokenKind::Access)));
+    let next = ground.exchange(&one, token(&grant, TokenKind::Refresh)).await;
+    assert_eq!(next.err(), Some(Refusal::InvalidGrant), "whoever had the key may have begun the line");
+}
+
+#[tokio::test]
+async fn a_good_refresh_token_from_an_address_over_its_budget_is_not_called_bad() {
+    let ground = Ground::new().await;
+    let login = ground.login().await;
+    let refresh = token(&login, TokenKind::Refresh);
+    let mut forged = refresh.expose().to_owned();
+    let last = if forged.pop() == Some('2') { '3' } else { '2' };
+    forged.push(last);
+    for _ in 0..ScrutinySettings::default().bad_tokens {
+        assert!(ground.gate.view().open(&forged, Some(HOME), ground.clock.now()).is_err());
+    }
+    let refused = ground.registrar.refresh(&ground.apis, refresh, &ground.caller.0).await.err();
+    assert!(
+        matches!(refused, Some(Rejection::ThrottledAddress { .. })),
+        "an app that hears that its token is bad throws it away: {refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_key_signed_and_is_no_token_here_spends_the_budget_too() {
+    let ground = Ground::new().await;
+    let key = Arc::clone(ground.gate.snapshot().keys.active(&ground.oauth.name).unwrap());
+    let claims = serde_json::json!({"iss": ground.oauth.issuer, "aud": "another"});
+    let serde_json::Value::Object(claims) = claims else { unreachable!() };
+    let foreign = key.sign("at+jwt", &claims).unwrap();
+    let open = || ground.gate.view().open(foreign.expose(), Some(HOME), ground.clock.now()).map(drop);
+    for _ in 0..ScrutinySettings::default().bad_tokens {
+        assert_eq!(open(), Err(crate::domain::Reason::WrongAudience));
+    }
+    assert_eq!(open(), Err(crate::domain::Reason::TooManyBadTokens), "each of them cost a whole verification");
+}

@@ -1,0 +1,28 @@
+//! Whether an opened token holds, for token endpoints: they may wait until the store is followed far enough.
+
+use crate::{
+    decision::decide::{
+        authenticate::{after_waiting, is_perhaps_early},
+        snapshot::Gate,
+    },
+    domain::{Clock, Reason},
+    state::token::Verified,
+};
+
+/// Whether an opened token holds now. What was revoked while the process was stopped is read first, and a token that may
+/// only be ahead of memory is looked at again after the follower's next step, as on a route.
+///
+/// # Errors
+/// Why it does not hold; [`Reason::Unavailable`] where that would take a store that is away.
+pub async fn check_standing(gate: &Gate, verified: &Verified, clock: &dyn Clock) -> Result<(), Reason> {
+    let following = gate.following();
+    following.catch_up(clock.instant()).await;
+    let check = || gate.view().check_standing(verified, clock.now());
+    let early = |reason| is_perhaps_early(&verified.claims, reason);
+    match check() {
+        Err(reason) if early(reason) => {}
+        standing => return standing,
+    }
+    let waited = following.next_step().await;
+    check().map_err(|reason| if early(reason) { after_waiting(reason, waited) } else { reason })
+}

@@ -1,0 +1,207 @@
+//! Following the store: what another process changed (revocations, epochs, keys) comes into force
+//! here within [`POLL`] and what it takes to read it.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use thiserror::Error;
+use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
+
+use crate::{
+    decision::decide::snapshot::Gate,
+    domain::Clock,
+    observe::metrics::Metrics,
+    state::{
+        clock,
+        keys::{Vault, VaultError},
+        revocation::log,
+        store::{ChangeWatch, Store, StoreError},
+    },
+};
+
+/// How often the store is asked whether anything changed: a counter in shared memory, not a query.
+pub const POLL: Duration = Duration::from_millis(100);
+
+/// Between two attempts to read accounts.
+const LOAD_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Records that are read at once.
+const BATCH: u32 = 10_000;
+
+/// Why the store could not be followed.
+#[derive(Debug, Error)]
+#[expect(missing_docs, reason = "each is transparent")]
+pub enum FollowError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+/// Brings the store's changes into the gate.
+pub struct Follower {
+    reading: Store,
+    vault: Vault,
+    gate: Arc<Gate>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    watch: ChangeWatch,
+    seen: i64,
+    keys_revision: Vec<u8>,
+    /// The same keys, through connections that may be busy for longer than a step.
+    beside: Vault,
+    /// Reads the accounts that imported keys wait for. One task at most, which ends with this.
+    loading: JoinSet<()>,
+}
+
+impl Follower {
+    /// Loads everything that is in force. A gate is not ready before this has returned.
+    pub async fn start(
+        store: Store,
+        vault: Vault,
+        gate: Arc<Gate>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, FollowError> {
+        // A connection of its own: what ends tokens does not wait behind logins.
+        let reading = store.apart();
+        let beside = vault;
+        let vault = beside.through(reading.clone());
+        // Watched before it is read, so that no change falls in between.
+        let watch = store.watch().await?;
+        let (keys_revision, loading) = (vec![], JoinSet::new());
+        let mut follower =
+            Self { reading, vault, gate, clock, metrics, watch, seen: 0, keys_revision, beside, loading };
+        let step = follower.gate.following().begin(follower.clock.instant());
+        follower.catch_up().await?;
+        follower.gate.load_accounts(&follower.beside).await?;
+        follower.gate.following().complete(step);
+        Ok(follower)
+    }
+
+    /// Follows until `stop` says true. A store that is out of reach is said once, and tried again.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut ticks = tokio::time::interval(POLL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (clock, metrics, gate) = (Arc::clone(&self.clock), Arc::clone(&self.metrics), Arc::clone(&self.gate));
+        let mut behind = false;
+        // By the clock that nobody sets: a lag is not to grow or shrink with the civil time.
+        let mut followed = clock.instant();
+        let show = |lag: Duration| metrics.revocation_lag_seconds.set(lag.as_secs_f64());
+        // What was said of the present failure; another kind of failure is said too.
+        let mut said: Option<String> = None;
+        'following: loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                _ = ticks.tick() => {}
+            }
+            let begun = self.gate.following().begin(clock.instant());
+            let mut late = behind;
+            let done = {
+                let mut catching = pin!(self.step(behind));
+                loop {
+                    tokio::select! {
+                        done = &mut catching => break done,
+                        _ = stop.wait_for(|stop| *stop) => break 'following,
+                        // A step that hangs is seen while it does.
+                        _ = ticks.tick() => {
+                            late = true;
+                            gate.following().poll(clock.instant());
+                            show(clock.instant().duration_since(followed));
+                        }
+                    }
+                }
+            };
+            match done {
+                Ok(lag) => {
+                    self.gate.following().complete(begun);
+                    if behind {
+                        tracing::info!("the store is followed again");
+                    }
+                    if let Some(lag) = lag.or(late.then_some(Duration::ZERO)) {
+                        show(lag);
+                    }
+                    (behind, said) = (false, None);
+                    followed = clock.instant();
+                }
+                Err(error) => {
+                    self.gate.following().fail(begun);
+                    let text = error.to_string();
+                    if said.as_ref() != Some(&text) {
+                        tracing::error!(error = text, "the store cannot be followed; what is in force stays in force");
+                        said = Some(text);
+                    }
+                    behind = true;
+                    show(clock.instant().duration_since(followed));
+                    if matches!(&error, FollowError::Store(error) | FollowError::Vault(VaultError::Store(error)) if error.hangs())
+                    {
+                        self.reconnect();
+                    }
+                }
+            }
+        }
+        self.gate.following().away();
+        self.watch.close().await;
+    }
+
+    /// Goes on with another connection than the one that hangs.
+    fn reconnect(&mut self) {
+        if let Some(reading) = self.reading.instead() {
+            self.vault = self.vault.through(reading.clone());
+            self.reading = reading;
+        }
+    }
+
+    async fn step(&mut self, behind: bool) -> Result<Option<Duration>, FollowError> {
+        // After a failure everything not seen is read, whatever the counter says.
+        let lag = if self.watch.changed().await? || behind { self.catch_up().await? } else { None };
+        while self.loading.try_join_next().is_some() {}
+        if self.loading.is_empty() && self.gate.accounts().misses_some() {
+            self.loading.spawn(load_accounts(Arc::clone(&self.gate), self.beside.clone()));
+        }
+        self.reading.recheck().await?;
+        Ok(lag)
+    }
+
+    /// Brings everything not seen yet into force; answers how long the last of it had to wait.
+    pub(in crate::decision) async fn catch_up(&mut self) -> Result<Option<Duration>, FollowError> {
+        let mut lag = None;
+        loop {
+            let (records, seen) = log::since(&self.reading, self.seen, BATCH).await?;
+            let Some(last) = records.last() else { break };
+            self.gate.revocations().apply(&records);
+            self.seen = seen;
+            lag = Some(self.clock.now().since(last.created_at));
+        }
+        // Afterwards: whoever drops a record says so at the same time.
+        if let Some(row) = clock::read(&self.reading).await? {
+            self.gate.revocations().note_pruned(row.pruned);
+        }
+        // Before accounts: whatever is wrong with those, a revoked key ends.
+        let revision = self.vault.revision().await?;
+        if revision != self.keys_revision {
+            self.gate.refresh_keys(&self.vault).await?;
+            self.keys_revision = revision;
+        }
+        self.gate.accounts().follow(&self.reading).await?;
+        Ok(lag)
+    }
+}
+
+/// Loads accounts until that has worked.
+async fn load_accounts(gate: Arc<Gate>, vault: Vault) {
+    let mut said: Option<String> = None;
+    while let Err(error) = gate.load_accounts(&vault).await {
+        let text = error.to_string();
+        if said.as_ref() != Some(&text) {
+            tracing::error!(error = text, "accounts cannot be read; imported keys wait for them");
+            said = Some(text);
+        }
+        tokio::time::sleep(LOAD_AGAIN_AFTER).await;
+    }
+}
+
+impl std::fmt::Debug for Follower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Follower").field("seen", &self.seen).finish_non_exhaustive()
+    }
+}

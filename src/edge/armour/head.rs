@@ -1,0 +1,532 @@
+//! Reading a request's head: all of it within one deadline, bounded, and with a framing that every
+//! server behind reads the same way. What two servers could frame differently is refused before
+//! anything parses it (RFC 9112 sections 2.2, 5.1, 6.1 and 6.3).
+
+use std::{
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    task::{Poll, ready},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use http::{HeaderMap, header};
+use memchr::{memchr, memchr2};
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, ReadBuf},
+    time::Instant,
+};
+
+use crate::{
+    domain::Reason,
+    edge::lazy_timeout::Patience,
+    rules::{rewrite::is_hop_by_hop, route::has_lower_case},
+};
+
+/// Bytes of a head, at most. pingora would take a mebibyte.
+pub(in crate::edge) const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// Header fields of a head, at most: below pingora's own bound, so that the answer is ours.
+pub(in crate::edge) const FIELDS_MAX: usize = 200;
+
+/// Bytes of a request line, escaped, at most: below what a URI may have in pingora, so that the answer is ours.
+const REQUEST_LINE_BYTES_MAX: usize = 60 << 10;
+
+/// Digits of a length: more would not be a number of bytes that anybody sends.
+const LENGTH_DIGITS_MAX: usize = 18;
+
+/// Methods that may be repeated (RFC 9110 section 9.2.2) and hardly ever have a body.
+const PLAIN_METHODS: [&[u8]; 4] = [b"GET", b"HEAD", b"OPTIONS", b"DELETE"];
+
+/// Room for the first bytes of a request: most heads need no more.
+const BUFFER_BYTES: usize = 4096;
+
+/// Why a head was not taken.
+#[derive(Debug, Error)]
+pub(in crate::edge) enum HeadError {
+    /// The client broke off.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It was not complete in time.
+    #[error("the head was not complete in time")]
+    Timeout,
+    /// It is over [`HEAD_BYTES_MAX`] or [`FIELDS_MAX`].
+    #[error("the head is too large")]
+    TooLarge,
+    /// A method that is for no server behind a gateway: CONNECT, whose target is no resource.
+    #[error("CONNECT")]
+    Method,
+    /// An expectation other than `100-continue` (RFC 9110 section 10.1.1).
+    #[error("an unknown expectation")]
+    Expectation,
+    /// It is no head that every server reads alike.
+    #[error("{0}")]
+    Malformed(&'static str),
+}
+
+impl HeadError {
+    /// The reason to answer with, when there is still somebody to answer.
+    pub(in crate::edge) const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Io(_) => None,
+            Self::Timeout => Some(Reason::RequestTimeout),
+            Self::TooLarge => Some(Reason::HeadTooLarge),
+            Self::Method => Some(Reason::MethodNotAllowed),
+            Self::Expectation => Some(Reason::ExpectationFailed),
+            Self::Malformed(_) => Some(Reason::MalformedRequest),
+        }
+    }
+}
+
+/// A head, and what followed it in the same bytes.
+#[derive(Debug)]
+pub(in crate::edge) struct Head {
+    pub(in crate::edge) bytes: BytesMut,
+    /// Whether it has an `Upgrade` header.
+    pub(in crate::edge) upgrade: bool,
+    /// Whether it is all of a request whose method may be repeated, in HTTP/1.1, and says nothing of its connection or of a
+    /// body.
+    pub(in crate::edge) plain: bool,
+    /// Whether it says how its body is framed; without that it has none (RFC 9112 section 6.3).
+    pub(in crate::edge) has_body: bool,
+    /// Where a chunked body begins in the bytes; `None` where the body is not chunked.
+    pub(in crate::edge) chunks_at: Option<usize>,
+}
+
+/// Reads until a head is complete; what follows it in the same bytes comes along. `None` when the
+/// client closed the connection, or sent nothing for `idle`, without having begun a request.
+///
+/// All of the head has `deadline`: from its first byte, or from `accepted`, on a fresh connection. What was read of it
+/// already is `early`.
+pub(in crate::edge) async fn read_head<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    patience: &mut Patience,
+    idle: Duration,
+    deadline: Duration,
+    accepted: Option<Instant>,
+    early: BytesMut,
+) -> Result<Option<Head>, HeadError> {
+    let mut buffer = early;
+    if buffer.is_empty() {
+        // A client that goes away between requests breaks nothing off.
+        patience.set(Instant::now() + idle);
+        let Some(Some(first)) = patience.bound(first_bytes(stream)).await else { return Ok(None) };
+        buffer = first;
+    }
+    let mut begun = accepted;
+    let mut scanner = Scanner::default();
+    while !scanner.scan(&buffer)? {
+        if buffer.len() >= HEAD_BYTES_MAX {
+            return Err(HeadError::TooLarge);
+        }
+        patience.set(*begun.get_or_insert_with(Instant::now) + deadline);
+        if patience.bound(stream.read_buf(&mut buffer)).await.ok_or(HeadError::Timeout)?? == 0 {
+            return Err(HeadError::Io(io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
+    let body_bytes = buffer.len() - scanner.line_start;
+    if escape_query(&mut buffer) > REQUEST_LINE_BYTES_MAX {
+        return Err(HeadError::TooLarge);
+    }
+    let chunks_at = scanner.transfer_encoding.then(|| buffer.len() - body_bytes);
+    let plain = scanner.plain && body_bytes == 0;
+    let has_body = scanner.content_length || scanner.transfer_encoding;
+    Ok(Some(Head { bytes: buffer, upgrade: scanner.upgrade, plain, has_body, chunks_at }))
+}
+
+/// The first bytes of a request; `None` when the client closed the connection. While it waits, it holds no buffer:
+/// an idle connection costs no more than itself.
+async fn first_bytes<S: AsyncRead + Unpin>(stream: &mut S) -> Option<BytesMut> {
+    poll_fn(|cx| {
+        let mut bytes = [MaybeUninit::uninit(); BUFFER_BYTES];
+        let mut bytes = ReadBuf::uninit(&mut bytes);
+        match ready!(Pin::new(&mut *stream).poll_read(cx, &mut bytes)) {
+            Ok(()) if !bytes.filled().is_empty() => {
+                let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
+                buffer.extend_from_slice(bytes.filled());
+                Poll::Ready(Some(buffer))
+            }
+            _ => Poll::Ready(None),
+        }
+    })
+    .await
+}
+
+/// Percent-encodes those bytes of the query that old clients send as they are (letters with accents,
+/// quotes, angle brackets) and that no URI has. Nothing is decided by them, and the service reads the
+/// same octets. Gives the request line's length.
+fn escape_query(head: &mut BytesMut) -> usize {
+    let start = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
+    let Some(end) = memchr(b'\r', &head[start..]).map(|at| start + at) else { return 0 };
+    let Some(query) = memchr(b'?', &head[start..end]).map(|at| start + at) else { return end };
+    let foreign = |byte: u8| byte >= 0x80 || matches!(byte, b'<' | b'>' | b'"' | b'`');
+    if !head[query..end].iter().copied().any(foreign) {
+        return end;
+    }
+    let mut escaped = BytesMut::with_capacity(head.len() + BUFFER_BYTES);
+    escaped.extend_from_slice(&head[..query]);
+    for &byte in &head[query..end] {
+        if foreign(byte) {
+            escaped.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        } else {
+            escaped.extend_from_slice(&[byte]);
+        }
+    }
+    let length = escaped.len();
+    escaped.extend_from_slice(&head[end..]);
+    *head = escaped;
+    length
+}
+
+/// Looks at each line of a head once, as it comes in.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each notes one thing that was seen, and all combinations occur")]
+struct Scanner {
+    line_start: usize,
+    /// Up to here there is no line's end: each byte is looked at once, however small the pieces are.
+    searched: usize,
+    request_line_seen: bool,
+    http_1_0: bool,
+    fields: usize,
+    content_length: bool,
+    transfer_encoding: bool,
+    host: bool,
+    upgrade: bool,
+    plain: bool,
+    /// Whom an absolute target names: `Host` must say the same (RFC 9112 section 3.2.2), or two servers could hear two.
+    authority: Option<Box<[u8]>>,
+}
+
+impl Scanner {
+    /// True when the head is complete.
+    fn scan(&mut self, buffer: &[u8]) -> Result<bool, HeadError> {
+        while let Some(end) = memchr(b'\n', &buffer[self.searched..]) {
+            let end = self.searched + end;
+            let line = &buffer[self.line_start..end];
+            let Some((b'\r', line)) = line.split_last() else { return Err(HeadError::Malformed("a bare line feed")) };
+            self.line_start = end + 1;
+            self.searched = self.line_start;
+            if self.line_start > HEAD_BYTES_MAX {
+                return Err(HeadError::TooLarge);
+            }
+            if memchr2(b'\r', 0, line).is_some() {
+                return Err(HeadError::Malformed("a bare carriage return or NUL"));
+            }
+            match (line.is_empty(), self.request_line_seen) {
+                // RFC 9112 section 2.2: empty lines before the request line are passed over.
+                (true, false) => {}
+                (true, true) => return self.complete(),
+                (false, false) => self.request_line(line)?,
+                (false, true) => self.field(line)?,
+            }
+        }
+        self.searched = buffer.len();
+        Ok(false)
+    }
+
+    fn request_line(&mut self, line: &[u8]) -> Result<(), HeadError> {
+        self.request_line_seen = true;
+        let mut words = line.split(|&byte| byte == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            return Err(HeadError::Malformed("no request line of three words"));
+        };
+        self.http_1_0 = version == b"HTTP/1.0";
+        if !(self.http_1_0 || version == b"HTTP/1.1") {
+            return Err(HeadError::Malformed("no HTTP/1 request line"));
+        }
+        // pingora would drop a fragment, and answer other bytes by itself; for a query see `escape_query`.
+        let query = target.iter().position(|&byte| byte == b'?').unwrap_or(target.len());
+        let stands = |(at, &byte): (usize, &u8)| match byte {
+            b'#' => false,
+            b'<' | b'>' | b'`' | 0x80.. => at > query,
+            byte => byte.is_ascii_graphic(),
+        };
+        if method == b"CONNECT" {
+            return Err(HeadError::Method);
+        }
+        if !is_target(method, target) {
+            return Err(HeadError::Malformed("a target that is neither a path nor an absolute URI"));
+        }
+        if !is_token(method) || target.is_empty() || !target.iter().enumerate().all(stands) {
+            return Err(HeadError::Malformed("a method or target with bytes that cannot stand there"));
+        }
+        if has_lower_case(method) {
+            return Err(HeadError::Malformed("a method with lower-case letters"));
+        }
+        self.authority = authority(target).map(Into::into);
+        self.plain = !self.http_1_0 && target.first() == Some(&b'/') && PLAIN_METHODS.contains(&method);
+        Ok(())
+    }
+
+    fn field(&mut self, line: &[u8]) -> Result<(), HeadError> {
+        self.fields += 1;
+        if self.fields > FIELDS_MAX {
+            return Err(HeadError::TooLarge);
+        }
+        let colon = memchr(b':', line).ok_or(HeadError::Malformed("a field without colon"))?;
+        let (name, value) = (&line[..colon], trimmed(&line[colon + 1..]));
+        if !is_token(name) {
+            return Err(HeadError::Malformed("no field name, a folded line, or a byte that cannot stand in a name"));
+        }
+        // Every byte, whatever was found: so the compiler looks at many at once.
+        if value.iter().fold(false, |found, byte| found | (byte.is_ascii_control() && *byte != b'\t')) {
+            return Err(HeadError::Malformed("a control byte in a field's value"));
+        }
+        self.plain &= !is_hop_by_hop(name) || is_kept_alive(name, value);
+        if name.eq_ignore_ascii_case(b"content-length") {
+            if std::mem::replace(&mut self.content_length, true) {
+                return Err(HeadError::Malformed("two lengths"));
+            }
+            if !is_length(value) {
+                return Err(HeadError::Malformed("a length that is no number"));
+            }
+        } else if name.eq_ignore_ascii_case(b"host") {
+            if std::mem::replace(&mut self.host, true) {
+                return Err(HeadError::Malformed("two hosts"));
+            }
+            if self.authority.as_deref().is_some_and(|authority| !authority.eq_ignore_ascii_case(value)) {
+                return Err(HeadError::Malformed("a target with another host than Host"));
+            }
+        } else if name.eq_ignore_ascii_case(b"upgrade") {
+            self.upgrade = true;
+        } else if name.eq_ignore_ascii_case(b"expect") {
+            if !is_known_expectation(value) {
+                return Err(HeadError::Expectation);
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding")
+            && (std::mem::replace(&mut self.transfer_encoding, true) || !value.eq_ignore_ascii_case(b"chunked"))
+        {
+            return Err(HeadError::Malformed("a transfer encoding other than chunked"));
+        }
+        Ok(())
+    }
+
+    fn complete(&self) -> Result<bool, HeadError> {
+        if self.transfer_encoding && (self.content_length || self.http_1_0) {
+            return Err(HeadError::Malformed("a transfer encoding beside a length, or in HTTP/1.0"));
+        }
+        Ok(true)
+    }
+}
+
+/// Whether a field says what is so anyway.
+fn is_kept_alive(name: &[u8], value: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"connection") && value.eq_ignore_ascii_case(b"keep-alive")
+}
+
+/// Whether it is a number of bytes.
+pub(in crate::edge) fn is_length(value: &[u8]) -> bool {
+    !value.is_empty() && value.len() <= LENGTH_DIGITS_MAX && value.iter().all(u8::is_ascii_digit)
+}
+
+/// Whether a parsed head has one length at most, and a number: two that are equal are two as well.
+pub(in crate::edge) fn is_framed_once(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    lengths.next().is_none_or(|length| is_length(length.as_bytes())) && lengths.next().is_none()
+}
+
+/// RFC 9110 section 10.1.1.
+pub(in crate::edge) const fn is_known_expectation(value: &[u8]) -> bool {
+    value.eq_ignore_ascii_case(b"100-continue")
+}
+
+/// RFC 9112 section 3.2, without the form that only CONNECT has.
+fn is_target(method: &[u8], target: &[u8]) -> bool {
+    if target.first() == Some(&b'/') || (target == b"*" && method == b"OPTIONS") {
+        return true;
+    }
+    let scheme = [&b"http://"[..], b"https://"]
+        .into_iter()
+        .find(|scheme| target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme));
+    scheme.is_some_and(|scheme| !matches!(target[scheme.len()], b'/' | b'?' | b':' | b'@'))
+}
+
+/// The host and port that a target in absolute form names.
+fn authority(target: &[u8]) -> Option<&[u8]> {
+    let colon =
+        target.first().filter(|first| first.is_ascii_alphabetic()).and(target.iter().position(|&b| b == b':'))?;
+    let rest = target[colon..].strip_prefix(b"://")?;
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    Some(&rest[..end])
+}
+
+/// Without the blanks around it (RFC 9110 section 5.6.3): a form feed is none.
+fn trimmed(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token(word: &[u8]) -> bool {
+    !word.is_empty() && word.iter().copied().all(is_token_octet)
+}
+
+pub(in crate::edge) const fn is_token_octet(octet: u8) -> bool {
+    TOKEN_OCTETS[octet as usize]
+}
+
+const TOKEN_OCTETS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0_u8;
+    while octet < 128 {
+        table[octet as usize] = octet.is_ascii_alphanumeric();
+        octet += 1;
+    }
+    let mut others: &[u8] = b"!#$%&'*+-.^_`|~";
+    while let [octet, rest @ ..] = others {
+        table[*octet as usize] = true;
+        others = rest;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn scan(head: &[u8]) -> Result<bool, HeadError> {
+        Scanner::default().scan(head)
+    }
+
+    #[test]
+    fn ordinary_heads_are_complete_at_their_empty_line() {
+        for head in [
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "\r\nGET / HTTP/1.0\r\n\r\nbody\nwith\rbytes",
+            "GET /?nombre=José HTTP/1.1\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost:a\r\nContent-Length: 3\r\n\r\nabc",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked \r\n\r\n",
+            "GET HTTP://A.test:80?b HTTP/1.1\r\nHost: a.TEST:80\r\n\r\n",
+            "PURGE-2 / HTTP/1.1\r\nHost: a\r\n\r\n",
+        ] {
+            assert!(matches!(scan(head.as_bytes()), Ok(true)), "{head:?}");
+        }
+        assert!(matches!(scan(b"GET / HTTP/1.1\r\nHost: a\r\n"), Ok(false)));
+    }
+
+    #[test]
+    fn ambiguous_framing_is_refused() {
+        for head in [
+            "GET / HTTP/1.1\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\n\r\n",
+            "GET / HTTP/1.1\r\nA: b\rc\r\n\r\n",
+            "GET / HTTP/1.1\r\nA: b\0c\r\n\r\n",
+            "GET / HTTP/1.1\r\nA : b\r\n\r\n",
+            "GET / HTTP/1.1\r\n: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nA\r\n\r\n",
+            "GET / HTTP/1.1\r\nA: b\r\n folded: c\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length: +1\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length:\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length: 18446744073709551621\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n",
+            "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://a:80?x HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "GET / HTTP/1.1\r\nTransfer-Encoding: identity, chunked\r\n\r\n",
+            "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "GET /\r\n\r\n",
+            "GET  / HTTP/1.1\r\n\r\n",
+            "GET /a b HTTP/1.1\r\n\r\n",
+            "GET /a#b HTTP/1.1\r\n\r\n",
+            "GET /ñ HTTP/1.1\r\n\r\n",
+            "G(T / HTTP/1.1\r\n\r\n",
+            "post / HTTP/1.1\r\n\r\n",
+            "GeT / HTTP/1.1\r\n\r\n",
+            "connect a:443 HTTP/1.1\r\n\r\n",
+            "PURGe / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nA\u{1}: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nA: b\u{1}\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length: \u{c}1\r\n\r\n",
+            "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\u{c}\r\n\r\n",
+            "GET / HTTP/2.0\r\n\r\n",
+        ] {
+            assert!(matches!(scan(head.as_bytes()), Err(HeadError::Malformed(_))), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_brought_into_the_form_of_a_uri() {
+        for (head, expected) in [
+            ("GET /a?b=%20&c=1 HTTP/1.1\r\n\r\n\u{e9}?\u{e9}", "GET /a?b=%20&c=1 HTTP/1.1\r\n\r\n\u{e9}?\u{e9}"),
+            (
+                "\r\nGET /a?b=é<\"x\"> HTTP/1.1\r\nA: é\r\n\r\n",
+                "\r\nGET /a?b=%C3%A9%3C%22x%22%3E HTTP/1.1\r\nA: é\r\n\r\n",
+            ),
+            ("GET /a HTTP/1.1\r\nA: ?é\r\n\r\n", "GET /a HTTP/1.1\r\nA: ?é\r\n\r\n"),
+        ] {
+            let mut bytes = BytesMut::from(head);
+            escape_query(&mut bytes);
+            assert_eq!(bytes, expected.as_bytes(), "{head}");
+        }
+    }
+
+    #[test]
+    fn fields_are_counted() {
+        let head = |fields| format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(fields));
+        assert!(matches!(scan(head(FIELDS_MAX).as_bytes()), Ok(true)));
+        assert!(matches!(scan(head(FIELDS_MAX + 1).as_bytes()), Err(HeadError::TooLarge)));
+    }
+
+    #[test]
+    fn no_byte_is_looked_at_twice() {
+        let mut scanner = Scanner::default();
+        let head = b"GET / HTTP/1.1\r\nA: bcd";
+        for end in 0..head.len() {
+            assert!(matches!(scanner.scan(&head[..end]), Ok(false)));
+            assert_eq!(scanner.searched, end);
+        }
+    }
+
+    proptest! {
+        /// However the bytes are cut, the verdict is the same.
+        #[test]
+        fn the_cut_does_not_matter(text in "(GET / HTTP/1\\.[01]\r\n)?([a:b \r\n]{0,8}\r\n){0,4}\r\n", cut in 0_usize..80) {
+            let bytes = text.as_bytes();
+            let whole = format!("{:?}", scan(bytes));
+            let mut scanner = Scanner::default();
+            let first = scanner.scan(&bytes[..cut.min(bytes.len())]);
+            let verdict = match first {
+                Ok(false) => scanner.scan(bytes),
+                verdict => verdict,
+            };
+            prop_assert_eq!(whole, format!("{:?}", verdict));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_sender_is_cut_off_whatever_it_sends() {
+        let (mut client, mut server) = tokio::io::duplex(1024);
+        let sender = tokio::spawn(async move {
+            use tokio::io::AsyncWriteExt;
+            while client.write_all(b"A").await.is_ok() {
+                tokio::time::advance(Duration::from_secs(1)).await;
+            }
+        });
+        let mut patience = Patience::until(Instant::now());
+        let result = read_head(
+            &mut server,
+            &mut patience,
+            Duration::from_secs(60),
+            Duration::from_secs(10),
+            None,
+            BytesMut::new(),
+        )
+        .await;
+        assert!(matches!(result, Err(HeadError::Timeout)), "{result:?}");
+        drop(server);
+        sender.await.unwrap();
+    }
+}

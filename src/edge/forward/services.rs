@@ -1,0 +1,291 @@
+//! What the accept loop and the hooks share, and what a reload may change of it.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use prometheus::IntGauge;
+use tokio::{runtime::Handle, sync::watch};
+
+use super::{exchange::Exchange, in_flight::Lifelines};
+use crate::{
+    decision::{ForeignIssuers, Gate},
+    domain::Clock,
+    edge::{
+        listen::{
+            Settings,
+            limits::{Refusal, RequestPlace, Requests},
+            listener_runtime::{Doors, NextTls, watch_certificates},
+            settings::Listen,
+            trusted::TrustedHeaders,
+        },
+        token_endpoints::TokenEndpoints,
+    },
+    observe::{
+        access_log::AccessLog,
+        metrics::{Metrics, RouteMetrics},
+    },
+    rules::rewrite::{Dropped, OddNames},
+};
+
+/// What a reload may change about the front listener.
+#[derive(Clone, Debug)]
+pub struct Tunables {
+    /// See [`Settings::trusted_proxies`].
+    pub trusted_proxies: Vec<IpNet>,
+    /// See [`Settings::trusted_headers`].
+    pub trusted_headers: TrustedHeaders,
+    /// See [`Settings::head_timeout`].
+    pub head_timeout: Duration,
+    /// See [`Settings::keepalive_timeout`].
+    pub keepalive_timeout: Duration,
+    /// See [`Settings::body_timeout`].
+    pub body_timeout: Duration,
+    /// See [`Settings::body_rate_min`].
+    pub body_rate_min: u64,
+    /// See [`Settings::body_rate_grace`].
+    pub body_rate_grace: Duration,
+    /// See [`Settings::body_total_timeout`].
+    pub body_total_timeout: Duration,
+    /// See [`Settings::connections_max`].
+    pub connections_max: usize,
+    /// See [`Settings::connections_per_address`].
+    pub connections_per_address: usize,
+    /// See [`Settings::requests_per_address`].
+    pub requests_per_address: usize,
+    /// See [`Settings::requests_per_connection`].
+    pub requests_per_connection: u32,
+    /// See [`Settings::drain_timeout`].
+    pub drain_timeout: Duration,
+    /// Whether requests are logged.
+    pub access_log: bool,
+    /// See [`Settings::odd_header_names`].
+    pub odd_header_names: OddNames,
+}
+
+impl Tunables {
+    /// From the settings.
+    #[must_use]
+    pub fn of(settings: &Settings, access_log: bool) -> Self {
+        Self {
+            trusted_proxies: settings.trusted_proxies.clone(),
+            trusted_headers: settings.trusted_headers,
+            head_timeout: settings.head_timeout,
+            keepalive_timeout: settings.keepalive_timeout,
+            body_timeout: settings.body_timeout,
+            body_rate_min: settings.body_rate_min,
+            body_rate_grace: settings.body_rate_grace,
+            body_total_timeout: settings.body_total_timeout,
+            connections_max: settings.connections_max,
+            connections_per_address: settings.connections_per_address,
+            requests_per_address: settings.requests_per_address,
+            requests_per_connection: settings.requests_per_connection,
+            drain_timeout: settings.drain_timeout,
+            access_log,
+            odd_header_names: settings.odd_header_names,
+        }
+    }
+}
+
+/// What the front works with.
+pub struct Means {
+    /// Who decides.
+    pub gate: Arc<Gate>,
+    /// Who asks foreign issuers for their keys.
+    pub foreign: Arc<ForeignIssuers>,
+    /// Who answers token endpoints.
+    pub endpoints: Arc<TokenEndpoints>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where store I/O and password hashes are waited for: not on the proxy's threads.
+    pub control: Handle,
+    /// Where requests are logged.
+    pub access_log: AccessLog,
+}
+
+/// Certificates that are ready for the next handshake.
+#[derive(Debug)]
+pub struct Certificates {
+    listen: Vec<Listen>,
+    next: Vec<NextTls>,
+}
+
+/// What the accept loop and the hooks share.
+pub struct Shared {
+    pub(in crate::edge) means: Means,
+    unrouted: RouteMetrics,
+    connections_open: IntGauge,
+    connections_active: IntGauge,
+    connections_tunnel: IntGauge,
+    lifelines: Lifelines<Exchange>,
+    requests: Arc<Requests>,
+    tunables: ArcSwap<Tunables>,
+    connections_borne: usize,
+    doors: Doors,
+    /// As the process started with them: their order is that of the sockets.
+    listen: Vec<Listen>,
+    metrics: Arc<Metrics>,
+    idle_grace_ms: AtomicU64,
+}
+
+impl Shared {
+    /// Puts the pieces together. The open files bear `connections_borne`, whatever the settings say.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up for want of randomness.
+    pub fn new(
+        means: Means,
+        metrics: &Arc<Metrics>,
+        tunables: Tunables,
+        listen: &[Listen],
+        connections_borne: usize,
+    ) -> Result<Self, rustls::Error> {
+        watch_certificates(listen, metrics, means.clock.now());
+        let doors = Doors::new(listen, &means.clock)?;
+        Ok(Self {
+            unrouted: metrics.route("-"),
+            connections_open: metrics.connections.with_label_values(&["open"]),
+            connections_active: metrics.connections.with_label_values(&["active"]),
+            connections_tunnel: metrics.connections.with_label_values(&["tunnel"]),
+            lifelines: Lifelines::default(),
+            requests: Arc::default(),
+            means,
+            tunables: ArcSwap::from_pointee(tunables),
+            connections_borne,
+            doors,
+            listen: listen.to_vec(),
+            metrics: Arc::clone(metrics),
+            idle_grace_ms: AtomicU64::new(0),
+        })
+    }
+
+    /// Makes changed certificates ready for [`set_certificates`](Self::set_certificates); changes nothing yet.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up for want of randomness.
+    pub fn prepare_certificates(&self, listen: &[Listen]) -> Result<Certificates, rustls::Error> {
+        Ok(Certificates { listen: listen.to_vec(), next: self.doors.prepare(&self.listen, listen)? })
+    }
+
+    /// Takes over changed certificates: for the next handshake.
+    pub fn set_certificates(&self, certificates: Certificates) {
+        self.doors.take_over(certificates.next);
+        watch_certificates(&certificates.listen, &self.metrics, self.means.clock.now());
+    }
+
+    /// How long connections that wait for a request live on when the front drains: a request that is on its
+    /// way is answered, with `Connection: close`. It must be said before the front is told to drain.
+    pub fn set_idle_grace(&self, grace: Duration) {
+        self.idle_grace_ms.store(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
+    }
+
+    /// Takes over what a reload changed; it holds for the next request.
+    pub fn set_tunables(&self, tunables: Tunables) {
+        self.tunables.store(Arc::new(tunables));
+    }
+
+    /// Log lines dropped since the start.
+    #[must_use]
+    pub fn access_lines_dropped(&self) -> u64 {
+        self.means.access_log.dropped()
+    }
+
+    pub(in crate::edge) fn tunables(&self) -> arc_swap::Guard<Arc<Tunables>> {
+        self.tunables.load()
+    }
+
+    /// Waits until the front drains and idle connections are no longer waited for.
+    pub(in crate::edge) async fn idle_grace_over(&self, shutdown: &mut watch::Receiver<bool>) {
+        // A sender that has gone stops the front as well.
+        let _ = shutdown.wait_for(|stop| *stop).await;
+        tokio::time::sleep(Duration::from_millis(self.idle_grace_ms.load(Ordering::Acquire))).await;
+    }
+
+    pub(in crate::edge) fn connections_max(&self) -> usize {
+        self.tunables().connections_max.min(self.connections_borne)
+    }
+
+    pub(in crate::edge) const fn doors(&self) -> &Doors {
+        &self.doors
+    }
+
+    pub(in crate::edge) fn connection_refused(&self, refusal: Refusal) {
+        self.metrics.listeners.refused(refusal.as_str());
+    }
+
+    pub(super) fn fields_dropped(&self, dropped: &[Dropped]) {
+        // Rare: a look-up will do.
+        for why in dropped.iter().filter_map(|why| why.as_str()) {
+            self.metrics.header_fields_dropped.with_label_values(&[why]).inc();
+        }
+    }
+
+    pub(in crate::edge) fn handshake_failed(&self, reason: &str) {
+        self.metrics.listeners.handshake_failed(reason);
+        tracing::debug!(reason, "a TLS handshake came to nothing");
+    }
+
+    pub(in crate::edge) fn connection_opened(&self) -> Gauged<'_> {
+        Gauged::up(&self.connections_open)
+    }
+
+    pub(in crate::edge) fn request_begun(&self) -> Gauged<'_> {
+        Gauged::up(&self.connections_active)
+    }
+
+    pub(super) fn tunnel_begun(&self) -> Gauged<'_> {
+        Gauged::up(&self.connections_tunnel)
+    }
+
+    /// A place for one more request of a client that may have several in flight; `None` when it has as many as it may.
+    pub(super) fn enter_request(&self, client: IpAddr) -> Option<RequestPlace> {
+        self.requests.enter(client, self.tunables().requests_per_address)
+    }
+
+    pub(in crate::edge) const fn lifelines(&self) -> &Lifelines<Exchange> {
+        &self.lifelines
+    }
+
+    /// Ends what is in flight and may be so no longer.
+    pub(in crate::edge) fn sweep(&self) {
+        let clock = &self.means.clock;
+        self.lifelines.sweep(&self.means.gate.view(), clock.now(), clock.instant());
+    }
+
+    pub(super) const fn unrouted(&self) -> &RouteMetrics {
+        &self.unrouted
+    }
+
+    pub(in crate::edge) fn since(&self, start: Instant) -> Duration {
+        self.means.clock.instant().saturating_duration_since(start)
+    }
+}
+
+/// A gauge that is one higher while this lives.
+pub(in crate::edge) struct Gauged<'g>(&'g IntGauge);
+
+impl<'g> Gauged<'g> {
+    fn up(gauge: &'g IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Gauged<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared(…)")
+    }
+}

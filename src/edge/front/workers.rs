@@ -1,0 +1,103 @@
+//! The threads that serve. Each has a runtime, a reactor and upstream connections of its own: a request that is
+//! forwarded is read, sent and answered on one thread, and wakes nobody on another core. Shared are what is decided by,
+//! limits, metrics and the log's buffer.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use pingora::proxy::HttpProxy;
+use tokio::{
+    runtime::{Builder, Handle},
+    sync::oneshot,
+};
+
+use crate::edge::forward::{direct::Idle, pingora_loop::Doorman, services::Shared};
+
+/// Every thread that serves; they end when this is dropped, with what they still serve.
+pub struct Workers(Vec<Worker>);
+
+struct Worker {
+    runtime: Handle,
+    station: Arc<Station>,
+    connections: Arc<AtomicUsize>,
+    /// The thread ends when this is dropped, and this is closed when the thread has ended.
+    stop: oneshot::Sender<()>,
+}
+
+/// What a thread that serves has of its own.
+pub(super) struct Station {
+    /// Serves every kind of request.
+    pub(in crate::edge) proxy: Arc<HttpProxy<Doorman>>,
+    /// Decides about those that need no more than one kind.
+    pub(in crate::edge) doorman: Doorman,
+    /// The connections that those go on.
+    pub(in crate::edge) idle: Idle,
+}
+
+/// A connection of a worker while this lives.
+struct Served(Arc<AtomicUsize>);
+
+impl Workers {
+    /// Starts `threads` of them.
+    ///
+    /// # Errors
+    /// When the system has no thread or no reactor left.
+    pub fn start(threads: usize, shared: &Arc<Shared>) -> io::Result<Self> {
+        (0..threads).map(|at| Worker::start(at, shared)).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// Gives a connection to the worker that has the fewest.
+    pub(super) fn give<F>(&self, serve: impl FnOnce(Arc<Station>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let running = self.0.iter().filter(|worker| !worker.stop.is_closed());
+        let Some(worker) = running.min_by_key(|worker| worker.connections.load(Ordering::Relaxed)) else {
+            tracing::error!("every thread that serves has ended");
+            return;
+        };
+        worker.connections.fetch_add(1, Ordering::Relaxed);
+        let served = Served(Arc::clone(&worker.connections));
+        let serving = serve(Arc::clone(&worker.station));
+        worker.runtime.spawn(async move {
+            serving.await;
+            drop(served);
+        });
+    }
+}
+
+impl Worker {
+    fn start(at: usize, shared: &Arc<Shared>) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        thread::Builder::new().name(format!("proxy-{at}")).spawn(move || {
+            // An error is what is waited for: nobody sends.
+            let _ = runtime.block_on(stopped);
+            runtime.shutdown_background();
+        })?;
+        let proxy = Arc::new(Doorman::in_pingora(Arc::clone(shared)));
+        let station = Arc::new(Station { proxy, doorman: Doorman(Arc::clone(shared)), idle: Idle::default() });
+        let swept = Arc::clone(&station);
+        handle.spawn(async move { swept.idle.sweep().await });
+        Ok(Self { runtime: handle, station, connections: Arc::default(), stop })
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl std::fmt::Debug for Workers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Workers({})", self.0.len())
+    }
+}

@@ -1,0 +1,100 @@
+//! What stands behind each listening socket: whether its clients come through TLS or from a balancer.
+
+use std::sync::Arc;
+
+use super::{
+    settings::Listen,
+    tls::{Present, Settings as TlsSettings, Terminator},
+};
+use crate::{
+    domain::{Clock, Timestamp},
+    observe::metrics::Metrics,
+};
+
+/// The doors, in the order of the listening sockets.
+#[derive(Debug)]
+pub(in crate::edge) struct Doors(Vec<Door>);
+
+/// One of them.
+#[derive(Debug, Default)]
+pub(in crate::edge) struct Door {
+    /// `None` in the clear.
+    pub(in crate::edge) tls: Option<Terminator>,
+    /// Whether each connection begins with who the client is.
+    pub(in crate::edge) proxy_protocol: bool,
+}
+
+impl Doors {
+    pub(in crate::edge) fn new(listen: &[Listen], clock: &Arc<dyn Clock>) -> Result<Self, rustls::Error> {
+        let door = |listen: &Listen| {
+            let tls = listen.tls.as_ref().map(|settings| Terminator::new(settings, Arc::clone(clock))).transpose()?;
+            Ok(Door { tls, proxy_protocol: listen.proxy_protocol })
+        };
+        listen.iter().map(door).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The door of a socket.
+    pub(in crate::edge) fn get(&self, at: usize) -> Option<&Door> {
+        self.0.get(at)
+    }
+
+    /// What other certificates come to at each door. Where a listener came or went, or TLS on it, only a restart
+    /// follows: nothing of that door changes until then.
+    pub(in crate::edge) fn prepare(
+        &self,
+        started: &[Listen],
+        listen: &[Listen],
+    ) -> Result<Vec<NextTls>, rustls::Error> {
+        let next = |(at, (door, started)): (usize, (&Door, &Listen))| {
+            let same = |listen: &&Listen| listen.address == started.address;
+            // Several may take any free port: those are told apart by their place.
+            let settings = listen.get(at).filter(same).or_else(|| listen.iter().find(same));
+            let settings = settings.and_then(|listen| listen.tls.as_ref());
+            door.tls.as_ref().zip(settings).map(|(terminator, settings)| terminator.prepare(settings)).transpose()
+        };
+        self.0.iter().zip(started).enumerate().map(next).collect()
+    }
+
+    /// Takes over what was prepared.
+    pub(in crate::edge) fn take_over(&self, next: Vec<NextTls>) {
+        for (door, next) in self.0.iter().zip(next) {
+            if let (Some(terminator), Some(next)) = (&door.tls, next) {
+                terminator.take_over(next);
+            }
+        }
+    }
+}
+
+/// What a door's handshakes are done with from now on; `None` leaves them as they are.
+pub(in crate::edge) type NextTls = Option<Arc<Present>>;
+
+/// Shows until when the certificates are good, and warns of those that are not any more.
+pub(in crate::edge) fn watch_certificates(listen: &[Listen], metrics: &Metrics, now: Timestamp) {
+    metrics.listeners.forget_certificates();
+    for listen in listen {
+        let address = listen.address.to_string();
+        for certificate in listen.tls.iter().flat_map(TlsSettings::certificates) {
+            let mut names: Vec<_> = certificate.names().iter().map(ToString::to_string).collect();
+            if names.is_empty() {
+                names.push("-".to_owned());
+            }
+            for name in &names {
+                let seconds = certificate.expires().as_secs_f64();
+                metrics.listeners.set_certificate_expiry(&address, name, seconds);
+            }
+            if certificate.expires() <= now {
+                tracing::warn!(listener = address, names = names.join(","), "a certificate has expired");
+            }
+        }
+        let (out_of_date, authorities) =
+            listen.tls.as_ref().and_then(TlsSettings::clients).map_or((0, 0), |clients| clients.out_of_date(now));
+        if out_of_date > 0 {
+            tracing::warn!(
+                listener = address,
+                out_of_date,
+                authorities,
+                "an authority of client certificates is out of date; it vouches for nobody"
+            );
+        }
+    }
+}

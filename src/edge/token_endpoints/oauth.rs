@@ -1,0 +1,133 @@
+//! OAuth's endpoints: a form from a client that proves itself (RFC 6749 section 3.2, RFC 7009, RFC 7662).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+
+use super::{GRANTED, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage, counted};
+use crate::{
+    decision::{Endpoint, OauthSettings, Service, issue::oauth::Client},
+    domain::{Reason, Secret},
+    edge::respond,
+    rules::{
+        dialect::{
+            Answer, Grant, JSON, Outcome,
+            oauth::{self, GrantType, Refusal, client, form::Form},
+        },
+        realm::Realm,
+    },
+};
+
+/// An answer, and in one word what came of it.
+type Answered = (Answer, &'static str);
+
+impl TokenEndpoints {
+    pub(super) async fn answer_oauth(
+        &self,
+        endpoint: &Endpoint,
+        message: TokenMessage,
+    ) -> (Response<Bytes>, &'static str) {
+        let (Some(realm), Some(settings)) = (endpoint.realms.first(), self.gate.snapshot().oauth.clone()) else {
+            return (respond::answer(respond::plain(Reason::Internal), None), Reason::Internal.name());
+        };
+        let answered = self.serve(endpoint.serves, realm, &settings, &message).await;
+        let (mut response, outcome) = match answered {
+            Ok((answer, outcome)) => (respond::answer(answer, None), outcome),
+            Err(refusal) => {
+                tracing::info!(realm = %realm.name, client = message.client.as_ref().map(|client| tracing::field::display(client.address())), reason = refusal.name(), "a client was refused");
+                (respond::answer(refusal.answer(), refusal.retry_after()), refusal.name())
+            }
+        };
+        let headers = response.headers_mut();
+        // RFC 6749 section 5.1 asks for it beside `no-store`.
+        headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+        match response.status() {
+            StatusCode::METHOD_NOT_ALLOWED => {
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            }
+            // RFC 9110 section 15.5.2 asks for a challenge however the client tried.
+            StatusCode::UNAUTHORIZED => {
+                if let Ok(challenge) = HeaderValue::from_str(&format!("Basic realm=\"{}\"", realm.name)) {
+                    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+                }
+            }
+            _ => {}
+        }
+        let unavailable = response.status() == StatusCode::SERVICE_UNAVAILABLE;
+        let outcome = counted(outcome, unavailable, message.client.as_ref());
+        endpoint.metrics.token_request(realm.name.as_str(), outcome);
+        (response, outcome)
+    }
+
+    async fn serve(
+        &self,
+        service: Service,
+        realm: &Arc<Realm>,
+        settings: &OauthSettings,
+        message: &TokenMessage,
+    ) -> Result<Answered, Refusal> {
+        let form = read(message)?;
+        // What is missing from the form costs no hash.
+        let asked = match service {
+            Service::OauthToken => form.required("grant_type", "grant_type is missing")?,
+            _ => form.required("token", "token is missing")?,
+        };
+        let login = client::find(&message.headers, &form)?;
+        // Without an address nobody could be throttled, so nobody gets in.
+        let caller = message.client.as_ref().ok_or(Refusal::Unavailable { retry_after: RETRY_FAILED })?;
+        let client = self.registrar.authenticate_client(realm, login, caller).await?;
+        match service {
+            Service::OauthToken => {
+                let grant = asked.parse().map_err(|_| Refusal::UnsupportedGrantType)?;
+                self.grant_oauth(realm, settings, &client, grant, &form).await
+            }
+            Service::OauthRevocation => {
+                self.registrar.revoke(&client, &Secret::from(asked)).await?;
+                // Whatever the token was: the client cannot do anything about it (RFC 7009 section 2.2).
+                Ok((Answer { status: StatusCode::OK, content_type: JSON, body: Bytes::from_static(b"{}") }, "revoked"))
+            }
+            _ => Ok(match self.registrar.introspect(&client, &Secret::from(asked)).await? {
+                Some(active) => (active.answer(), "active"),
+                None => (oauth::inactive(), "inactive"),
+            }),
+        }
+    }
+
+    async fn grant_oauth(
+        &self,
+        realm: &Realm,
+        settings: &OauthSettings,
+        client: &Client,
+        grant_type: GrantType,
+        form: &Form,
+    ) -> Result<Answered, Refusal> {
+        let scope = form.get("scope");
+        let grant = match grant_type {
+            GrantType::ClientCredentials => self.registrar.grant_client_credentials(realm, client, scope).await?,
+            GrantType::RefreshToken => {
+                let token = Secret::from(form.required("refresh_token", "refresh_token is missing")?);
+                self.registrar.exchange(settings, client, &token, scope).await?
+            }
+        };
+        let subject = grant.holder.id;
+        tracing::info!(realm = %realm.name, client_id = client.name(), %subject, grant = %grant_type, "tokens were granted");
+        Ok((written(realm, &grant), GRANTED))
+    }
+}
+
+fn written(realm: &Realm, grant: &Grant) -> Answer {
+    realm.dialect.contract().write(&Outcome::Granted(grant), &realm.wire)
+}
+
+fn read(message: &TokenMessage) -> Result<Form, Refusal> {
+    if message.method != Method::POST {
+        return Err(Refusal::MethodNotAllowed);
+    }
+    let body = match &message.body {
+        TokenBody::Complete(body) => body.expose(),
+        TokenBody::TooLarge => return Err(Refusal::BodyTooLarge),
+        TokenBody::TimedOut => return Err(Refusal::BodyTimeout),
+    };
+    Form::read(message.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes), body)
+}

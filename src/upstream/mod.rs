@@ -1,0 +1,45 @@
+//! The services behind: pools of servers. With `edge`, the one place that knows pingora's types.
+//!
+//! ```text
+//! settings  what an upstream is
+//! pool      its servers: which one is next, a place for a request, whether it may be sent again
+//! server    one address: how it has been doing, and a request's turn there
+//! balance   which comes next, as a matter of weights (pure)
+//! breaker   who fails in a row is left alone for a while (pure)
+//! witness   who was given a good answer lately (pure)
+//! budget    how many retries there may be (pure)
+//! place     how many requests at once
+//! tls       TLS towards them
+//! watch     the tasks of a pool: looking names up, asking servers whether they are well
+//! probe     one such question
+//! local     which errors are this machine's own (pure)
+//! own       which addresses lead back to the gateway itself
+//! ```
+
+mod balance;
+mod breaker;
+mod budget;
+mod epoch;
+mod local;
+pub mod own;
+pub mod place;
+mod pool;
+mod probe;
+mod server;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod watch;
+mod witness;
+
+pub use balance::hash_of;
+pub use local::is_local;
+pub use pool::{CONNECTION_FAILURES, Failure, Pool, Transport, Unusable};
+pub use server::{Held, Server, Turn};
+pub use settings::{
+    Balance, Eject, HashBy, Health, HttpVersion, Probe, RETRIES_MAX, ServerSettings, Settings, Timeouts,
+};
+pub use tls::{Identity, TlsError, TlsSettings, check_system, install_provider};
+pub use watch::{look_up, watch};
+pub use witness::Pair;

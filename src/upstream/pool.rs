@@ -1,0 +1,408 @@
+//! A pool: its servers, which of them is next, and what may be asked of them at once and again.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{
+    balance,
+    budget::Budget,
+    epoch::Epoch,
+    own,
+    place::{Place, Places},
+    server::{Kind, Server, Turn},
+    settings::{Balance, HashBy, ServerSettings, Settings},
+    tls::{Tls, TlsError},
+};
+use crate::{observe::metrics::UpstreamMetrics, rules::limit::ClientKey};
+
+pub use super::breaker::Failure;
+
+/// How connections fail, as metrics call it.
+pub const CONNECTION_FAILURES: [&str; 5] = ["refused", "timeout", "unreachable", "tls", "other"];
+
+/// Addresses of one name, at most: a name server could answer with any number.
+const ADDRESSES_MAX: usize = 64;
+
+/// An upstream that cannot be used as it is configured.
+#[derive(Debug, Error)]
+#[error("upstream '{upstream}': {source}")]
+pub struct Unusable {
+    upstream: String,
+    source: TlsError,
+}
+
+/// An upstream, ready to be used.
+#[derive(Debug)]
+pub struct Pool {
+    /// As the config has it.
+    pub settings: Settings,
+    /// Its counters.
+    pub metrics: UpstreamMetrics,
+    kind: Kind,
+    servers: ArcSwap<Servers>,
+    next: AtomicUsize,
+    places: Arc<Places>,
+    budget: Budget,
+    /// Held while a server may be left alone, so that two that fail at once are not both.
+    ejecting: Mutex<()>,
+}
+
+/// A connection to a server, over TLS where the pool asks for it.
+pub type Transport = Box<dyn Bytes>;
+
+/// Reads and writes.
+pub trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
+
+/// The servers at one time.
+#[derive(Debug, Default)]
+struct Servers {
+    all: Box<[Arc<Server>]>,
+    /// Whose turn it is, as indices into `all`.
+    round: Box<[u16]>,
+}
+
+impl Pool {
+    /// A pool whose servers that have a name have no address yet: see [`super::look_up`].
+    pub fn new(settings: Settings, metrics: UpstreamMetrics) -> Result<Self, Unusable> {
+        static GROUPS: AtomicU64 = AtomicU64::new(1);
+        let unusable = |source| Unusable { upstream: settings.name.to_string(), source };
+        let tls = settings.tls.as_ref().map(Tls::new).transpose().map_err(unusable)?;
+        for server in settings.servers.iter().filter(|_| tls.is_some()) {
+            tls.as_ref().map(|tls| tls.name(&server.host)).transpose().map_err(unusable)?;
+        }
+        let kind = Kind { group: GROUPS.fetch_add(1, Ordering::Relaxed), epoch: Arc::new(Epoch::default()), tls };
+        let pool = Self {
+            places: Places::new(settings.connections_max, settings.pending_max, settings.share_per_address),
+            servers: ArcSwap::default(),
+            next: AtomicUsize::new(0),
+            budget: Budget::default(),
+            ejecting: Mutex::default(),
+            settings,
+            metrics,
+            kind,
+        };
+        for server in &pool.settings.servers {
+            if let Ok(address) = server.host.parse::<IpAddr>() {
+                pool.set_addresses(server, &pool.foreign(&[SocketAddr::new(address, server.port)]));
+            }
+        }
+        Ok(pool)
+    }
+
+    /// The server that a request goes to next, and not one of those that it was `tried` at unless
+    /// there is no other; `None` when no server is well. `key` is asked for where requests are
+    /// spread by one. A server that is coming back has less than its share.
+    #[must_use]
+    pub fn pick(&self, now: Instant, tried: &[Arc<Server>], key: impl FnOnce(&HashBy) -> u64) -> Option<Turn> {
+        let servers = self.servers.load();
+        let fresh = |server: &&Arc<Server>| !was_tried(tried, server) && server.is_available(now);
+        let chosen = match &self.settings.balance {
+            Balance::RoundRobin => {
+                let turn = self.next.fetch_add(1, Ordering::Relaxed);
+                servers.in_turn(turn).find(|server| fresh(server) && server.takes_turn(now))
+            }
+            Balance::LeastConnections => {
+                let start = self.next.fetch_add(1, Ordering::Relaxed);
+                let taking = |server: &&Arc<Server>| fresh(server) && server.takes_turn(now);
+                servers.from(start).filter(taking).min_by(|one, other| {
+                    let load = |server: &Server, other: &Server| server.in_flight() as u64 * u64::from(other.weight);
+                    load(one, other).cmp(&load(other, one))
+                })
+            }
+            Balance::Hash(by) => {
+                let key = key(by);
+                let draw = |server: &&Arc<Server>| balance::draw(key, server.id, server.weight);
+                let taking = |server: &&Arc<Server>| fresh(server) && server.takes_key(now, key);
+                servers.all.iter().filter(taking).max_by(|one, other| draw(one).total_cmp(&draw(other)))
+            }
+        };
+        // Somebody else may have taken the one trial meanwhile, or all were tried.
+        chosen.and_then(|server| server.take(now)).or_else(|| {
+            let others = servers.all.iter().filter(fresh);
+            let again = servers.all.iter().filter(|server| was_tried(tried, server) && server.is_available(now));
+            let last = || servers.all.iter().find_map(Server::take_as_last);
+            others.chain(again).find_map(|server| server.take(now)).or_else(last)
+        })
+    }
+
+    /// Notes that a request failed.
+    pub fn failed(&self, turn: &mut Turn, failure: Failure, now: Instant) {
+        // Nothing that could leave anything half-written is done under the lock.
+        let _alone = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        turn.failed(failure, now, |server| self.may_suspect(server));
+    }
+
+    /// Whether a server may be left alone for failures that may be their requests' own doing: not the last one, and no
+    /// more of them than the settings say.
+    fn may_suspect(&self, server: &Arc<Server>) -> bool {
+        let servers = self.servers.load();
+        let others = || servers.all.iter().filter(|other| !Arc::ptr_eq(other, server));
+        let suspected = others().filter(|other| other.is_suspected()).count() + 1;
+        let most = servers.all.len() * self.settings.eject_max_percent as usize / 100;
+        suspected <= most && others().any(|other| other.is_healthy())
+    }
+
+    /// Whether there is a server that a request was not tried at and may go to.
+    #[must_use]
+    pub fn has_another(&self, now: Instant, tried: &[Arc<Server>], present: &Arc<Server>) -> bool {
+        let other = |server: &Arc<Server>| !Arc::ptr_eq(server, present) && !was_tried(tried, server);
+        self.servers.load().all.iter().any(|server| other(server) && server.is_available(now))
+    }
+
+    /// A place for a request of `client`, within `timeouts.connect`; `None` when the pool is full.
+    pub async fn enter(&self, client: ClientKey) -> Option<Place> {
+        self.budget.deposit();
+        self.places.take(client, self.settings.timeouts.connect).await
+    }
+
+    /// Whether a request may be sent again; it is counted then.
+    #[must_use]
+    pub fn may_retry(&self, now: Instant) -> bool {
+        let may = self.budget.withdraw(self.kind.epoch.millis(now));
+        if may {
+            self.metrics.retries.inc();
+        }
+        may
+    }
+
+    /// A fresh connection to a server, for who speaks HTTP/1.1 with it without pingora.
+    ///
+    /// # Errors
+    /// What the system says; [`io::ErrorKind::InvalidData`] when it is the TLS handshake that fails, and
+    /// [`io::ErrorKind::TimedOut`] when `timeouts.connect` is over.
+    pub async fn connect(&self, server: &Server) -> io::Result<Transport> {
+        self.connect_for(server, &[]).await
+    }
+
+    /// Such a connection for other protocols.
+    pub(super) async fn connect_for(&self, server: &Server, protocols: &[&str]) -> io::Result<Transport> {
+        let connecting = async {
+            let stream = TcpStream::connect(server.socket).await?;
+            stream.set_nodelay(true)?;
+            match self.kind.tls.as_ref().zip(server.certificate_name.clone()) {
+                Some((tls, name)) => {
+                    let agreed = tls.connect(stream, name, protocols).await;
+                    let stream = agreed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                    Ok(Box::new(stream) as Transport)
+                }
+                None => Ok(Box::new(stream) as Transport),
+            }
+        };
+        timeout(self.settings.timeouts.connect, connecting).await.map_err(io::Error::from)?
+    }
+
+    /// All servers that have an address.
+    #[must_use]
+    pub fn servers(&self) -> Vec<Arc<Server>> {
+        self.servers.load().all.to_vec()
+    }
+
+    /// Every configured server by its name, and whether requests go to at least one of its addresses.
+    pub fn standings(&self) -> impl Iterator<Item = (&str, bool)> {
+        let servers = self.servers.load_full();
+        self.settings.servers.iter().map(move |entry| {
+            let of_entry = |server: &&Arc<Server>| server.address() == &*entry.name;
+            (&*entry.name, servers.all.iter().filter(of_entry).any(|server| server.is_healthy()))
+        })
+    }
+
+    /// Requests in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.places.taken()
+    }
+
+    /// Those of `addresses` that do not lead back to the gateway itself.
+    pub(super) fn foreign(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+        let is_own = |address: &SocketAddr| {
+            let arrives = |listener: &SocketAddr| own::arrives(*address, *listener, &own::is_of_this_machine);
+            self.settings.own.iter().any(arrives)
+        };
+        addresses.iter().copied().filter(|address| !is_own(address)).collect()
+    }
+
+    /// Takes over the addresses that a configured server has now. Those that stay keep their
+    /// history; requests to those that go end as they would. True when there was a change.
+    pub(super) fn set_addresses(&self, entry: &ServerSettings, addresses: &[SocketAddr]) -> bool {
+        let present = self.servers.load_full();
+        let mut wanted: Vec<SocketAddr> = addresses.iter().copied().take(ADDRESSES_MAX).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let of_entry = |server: &&Arc<Server>| server.address() == &*entry.name;
+        let mut known: Vec<SocketAddr> = present.all.iter().filter(of_entry).map(|server| server.socket).collect();
+        known.sort_unstable();
+        if wanted == known {
+            return false;
+        }
+        self.servers.rcu(|present| {
+            let mut all = vec![];
+            for configured in &self.settings.servers {
+                let kept = present.all.iter().filter(|server| server.address() == &*configured.name);
+                if configured.name == entry.name {
+                    all.extend(wanted.iter().filter_map(|&address| {
+                        let same = kept.clone().find(|server| server.socket == address);
+                        same.cloned().or_else(|| self.make(entry, address))
+                    }));
+                } else {
+                    all.extend(kept.cloned());
+                }
+            }
+            Servers::new(all)
+        });
+        true
+    }
+
+    fn make(&self, entry: &ServerSettings, address: SocketAddr) -> Option<Arc<Server>> {
+        // That there is a name was seen when the pool was made.
+        let certificate_name = match &self.kind.tls {
+            Some(tls) => Some(tls.name(&entry.host).ok()?),
+            None => None,
+        };
+        let ejections = self.metrics.ejections(&entry.name);
+        let named = (&entry.name, entry.weight);
+        Some(Arc::new(Server::new(named, address, certificate_name, &self.settings, &self.kind, ejections)))
+    }
+}
+
+impl Servers {
+    fn new(all: Vec<Arc<Server>>) -> Self {
+        let weights: Vec<u32> = all.iter().map(|server| server.weight).collect();
+        Self { round: balance::round(&weights), all: all.into() }
+    }
+
+    /// The servers in the order of their turns, from turn `start` on, one round.
+    fn in_turn(&self, start: usize) -> impl Iterator<Item = &Arc<Server>> {
+        let start = start.checked_rem(self.round.len()).unwrap_or(0);
+        let turns = self.round[start..].iter().chain(&self.round[..start]);
+        turns.filter_map(|&index| self.all.get(usize::from(index)))
+    }
+
+    /// The servers, beginning anywhere.
+    fn from(&self, start: usize) -> impl Iterator<Item = &Arc<Server>> {
+        let start = start.checked_rem(self.all.len()).unwrap_or(0);
+        self.all[start..].iter().chain(&self.all[..start])
+    }
+}
+
+fn was_tried(tried: &[Arc<Server>], server: &Arc<Server>) -> bool {
+    tried.iter().any(|tried| Arc::ptr_eq(tried, server))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, time::Duration};
+
+    use pingora::upstreams::peer::Peer;
+
+    use super::*;
+    use crate::{
+        domain::{Clock, SystemClock},
+        observe::metrics::Metrics,
+        upstream::Eject,
+    };
+
+    fn pool(balance: Balance, weights: &[u32]) -> Pool {
+        let server = |(index, &weight): (usize, &u32)| ServerSettings {
+            name: format!("10.0.0.{index}:80").into(),
+            host: format!("10.0.0.{index}").into(),
+            port: 80,
+            weight,
+        };
+        let servers = weights.iter().enumerate().map(server).collect();
+        let eject = Eject { failures: 1, pause: Duration::from_secs(10) };
+        let settings = Settings { balance, eject, ..Settings::new("crm", servers) };
+        Pool::new(settings, Metrics::new().unwrap().upstream("crm", &[])).unwrap()
+    }
+
+    fn no_key(_: &HashBy) -> u64 {
+        panic!("nobody asked for a key")
+    }
+
+    #[test]
+    fn an_ejected_server_is_passed_over_until_its_trial() {
+        let (pool, start) = (pool(Balance::RoundRobin, &[1, 1]), SystemClock.instant());
+        let mut failing = pool.pick(start, &[], no_key).unwrap();
+        pool.failed(&mut failing, Failure::AfterSending, start);
+        let failed = Arc::clone(failing.server());
+        drop(failing);
+        assert!(!failed.is_healthy());
+        let picked = |now| Arc::ptr_eq(pool.pick(now, &[], no_key).unwrap().server(), &failed);
+        assert!((0..10).all(|_| !picked(start + Duration::from_secs(9))));
+        let later = start + Duration::from_secs(10);
+        // Each is still under way: a trial whose client leaves goes to the next.
+        let under_way: Vec<_> = (0..10).map(|_| pool.pick(later, &[], no_key).unwrap()).collect();
+        let trials = under_way.iter().filter(|turn| Arc::ptr_eq(turn.server(), &failed)).count();
+        assert_eq!(trials, 1, "one trial");
+        let mut trial = pool.pick(later + Duration::from_secs(10), &[], no_key).unwrap();
+        if !Arc::ptr_eq(trial.server(), &failed) {
+            trial = pool.pick(later + Duration::from_secs(10), &[], no_key).unwrap();
+        }
+        trial.answered(later + Duration::from_secs(10));
+        assert!(failed.is_healthy());
+    }
+
+    #[test]
+    fn without_a_server_that_is_well_there_is_none() {
+        let (pool, now) = (pool(Balance::LeastConnections, &[1, 1]), SystemClock.instant());
+        for server in pool.servers() {
+            server.set_well(false, now);
+        }
+        assert!(pool.pick(now, &[], no_key).is_none());
+        assert!(pool.standings().all(|(_, healthy)| !healthy));
+    }
+
+    #[test]
+    fn another_attempt_goes_elsewhere_while_there_is_elsewhere() {
+        for balance in [Balance::RoundRobin, Balance::LeastConnections, Balance::Hash(HashBy::Address)] {
+            let (pool, now) = (pool(balance, &[1, 1, 1]), SystemClock.instant());
+            let mut tried = vec![];
+            for _ in 0..3 {
+                let turn = pool.pick(now, &tried, |_| 7).unwrap();
+                assert!(!was_tried(&tried, turn.server()));
+                assert_eq!(pool.has_another(now, &tried, turn.server()), tried.len() < 2);
+                tried.push(Arc::clone(turn.server()));
+            }
+            assert!(pool.pick(now, &tried, |_| 7).is_some(), "the same again is better than none");
+        }
+    }
+
+    #[test]
+    fn requests_in_flight_decide_by_weight() {
+        let (pool, now) = (pool(Balance::LeastConnections, &[3, 1]), SystemClock.instant());
+        let turns: Vec<_> = (0..40).map(|_| pool.pick(now, &[], no_key).unwrap()).collect();
+        let mut counts = HashMap::new();
+        for turn in &turns {
+            *counts.entry(turn.server().address()).or_insert(0) += 1;
+        }
+        assert_eq!((counts["10.0.0.0:80"], counts["10.0.0.1:80"]), (30, 10));
+        drop(turns);
+        assert!(pool.servers().iter().all(|server| server.in_flight() == 0));
+    }
+
+    #[test]
+    fn connections_of_two_pools_are_never_the_same() {
+        let peers = [pool(Balance::RoundRobin, &[1]), pool(Balance::RoundRobin, &[1])].map(|pool| {
+            let turn = pool.pick(SystemClock.instant(), &[], no_key).unwrap();
+            turn.peer(Duration::from_secs(1))
+        });
+        assert_ne!(peers[0].reuse_hash(), peers[1].reuse_hash());
+        assert_eq!(peers[0].options.read_timeout, Some(Duration::from_secs(1)), "no wait outlives the exchange");
+    }
+}

@@ -41,8 +41,8 @@ bench: ## Run the benchmarks
 	@deploy/tools cargo cc cmake
 	$(CARGO) bench --locked
 
-compare: ## Measure beside nginx, HAProxy, Envoy and bare pingora: benches/RESULTS.md
-	@deploy/tools cargo cc cmake haproxy nginx openssl python3 python3-venv wrk
+compare: ## Measure beside nginx, HAProxy, Envoy, bare pingora and bare hyper: benches/RESULTS.md
+	@deploy/tools cargo cc cmake h2load haproxy nginx openssl python3 python3-venv wrk
 	@exec benches/compare/run $(ARGS)
 
 # Code that is fast enough in a third of the time that it takes to build; overflows and broken invariants are findings.

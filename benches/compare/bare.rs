@@ -1,19 +1,17 @@
-//! The yardstick: pingora's own server with nothing added but what every proxy of the comparison sends to the upstream.
+//! The yardsticks: what a request costs at least in the libraries. They check nothing, and add constant header fields
+//! in place of what Portero tells an upstream. Built like Portero: the same profile, the same allocator.
 //!
-//! `bare LISTEN UPSTREAM THREADS`: each request gets the forwarding and identity headers that Portero adds, all of them
-//! constants. Built like Portero: the same profile, the same allocator.
+//! `bare pingora LISTEN UPSTREAM THREADS`
+//! `bare hyper LISTEN LISTEN_TLS UPSTREAM CERTIFICATE KEY THREADS`
 
-use std::{env, process::exit, sync::Arc};
+use std::{error::Error, process::exit};
 
-use async_trait::async_trait;
 use http::{HeaderName, HeaderValue};
-use pingora::{
-    Result,
-    http::RequestHeader,
-    proxy::{ProxyHttp, Session, http_proxy_service},
-    server::{Server, configuration::ServerConf},
-    upstreams::peer::HttpPeer,
-};
+
+#[path = "bare/hyper.rs"]
+mod on_hyper;
+#[path = "bare/pingora.rs"]
+mod on_pingora;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -32,45 +30,27 @@ const HEADERS: [(&str, &str); 10] = [
     ("forwarded", "for=127.0.0.1;proto=http;host=\"127.0.0.1\""),
 ];
 
-struct Bare {
-    upstream: String,
-    headers: [(HeaderName, HeaderValue); HEADERS.len()],
+type Fields = [(HeaderName, HeaderValue); HEADERS.len()];
+
+/// The header fields, parsed once.
+fn fields() -> Fields {
+    HEADERS.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
 }
 
-#[async_trait]
-impl ProxyHttp for Bare {
-    type CTX = ();
-
-    fn new_ctx(&self) {}
-
-    async fn upstream_peer(&self, _: &mut Session, (): &mut ()) -> Result<Box<HttpPeer>> {
-        Ok(Box::new(HttpPeer::new(&*self.upstream, false, String::new())))
-    }
-
-    async fn upstream_request_filter(&self, _: &mut Session, request: &mut RequestHeader, (): &mut ()) -> Result<()> {
-        for (name, value) in &self.headers {
-            request.insert_header(name.clone(), value.clone())?;
+fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match *words {
+        ["pingora", listen, upstream, threads] => on_pingora::serve(listen, upstream, threads.parse()?),
+        ["hyper", listen, listen_tls, upstream, certificate, key, threads] => {
+            let tls = on_hyper::tls(certificate, key)?;
+            on_hyper::serve(listen.parse()?, listen_tls.parse()?, upstream.parse()?, &tls, threads.parse()?)?;
         }
-        Ok(())
+        _ => {
+            eprintln!("usage: bare pingora LISTEN UPSTREAM THREADS");
+            eprintln!("       bare hyper LISTEN LISTEN_TLS UPSTREAM CERTIFICATE KEY THREADS");
+            exit(2)
+        }
     }
-}
-
-fn main() {
-    let words: Vec<String> = env::args().skip(1).collect();
-    let [listen, upstream, threads] = &*words else { usage() };
-    let Ok(threads) = threads.parse() else { usage() };
-    let conf = ServerConf { threads, upstream_keepalive_pool_size: 1024, ..ServerConf::default() };
-    let mut server = Server::new_with_opt_and_conf(None, conf);
-    server.bootstrap();
-    let headers = HEADERS.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-    let bare = Bare { upstream: upstream.clone(), headers };
-    let mut service = http_proxy_service(&Arc::clone(&server.configuration), bare);
-    service.add_tcp(listen);
-    server.add_service(service);
-    server.run_forever();
-}
-
-fn usage() -> ! {
-    eprintln!("usage: bare LISTEN UPSTREAM THREADS");
-    exit(2)
+    Ok(())
 }

@@ -3,6 +3,8 @@
 --   stream=FILE   the same for more tokens than fit into memory here: read as they are sent
 --   paths=FILE    one path a line, in turn
 --   from=PART     where in the stream to begin: 0 is its begin, 1 its end
+--   body=N        POST so many bytes
+--   close=yes     a connection for each request
 --   stop=N        end after so many answers
 -- Tokens come from files because argument lists are for everybody to read.
 
@@ -51,6 +53,11 @@ function init(arguments)
     local name, value = argument:match("^(%w+)=(.*)$")
     given[name] = value
   end
+  if given.body then
+    wrk.method, wrk.body = "POST", string.rep("x", tonumber(given.body))
+    wrk.headers["Content-Type"] = "application/octet-stream"
+  end
+  if given.close then wrk.headers["Connection"] = "close" end
   if given.tokens then
     local tokens = lines_of(given.tokens)
     wrk.headers["Authorization"] = "Bearer " .. tokens[1]

@@ -32,7 +32,7 @@ def program(name: str) -> Path:
 
 
 def build() -> tuple[Path, Path]:
-    """The release's `portero`, and the bare proxy; cargo knows whether they are up to date."""
+    """The release's `portero`, and the bare proxies; cargo knows whether they are up to date."""
     say("building the release (the first time takes minutes)")
     subprocess.run(
         ["cargo", "build", "--release", "--locked", "--bin", "portero", "--example", "bare"], cwd=ROOT, check=True
@@ -102,6 +102,7 @@ def machine(portero: Path, ours: bool) -> Machine:
         "nginx": [str(program("nginx")), "-v"],
         "HAProxy": [str(program("haproxy")), "-v"],
         "wrk": [str(program("wrk")), "-v"],
+        "h2load": [str(program("h2load")), "--version"],
         "rustc": ["rustc", "--version"],
     }
     versions = {name: version(argv) for name, argv in commands.items()}

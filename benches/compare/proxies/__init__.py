@@ -27,14 +27,19 @@ class Row:
     threads: int
     log: Path | None = None
     """An access log to be emptied between measurements."""
+    tls: bool = False
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.tls else "http"
 
     def url(self, path: str = "/") -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{self.scheme}://127.0.0.1:{self.port}{path}"
 
     def check(self) -> None:
         """Fails unless the origin gets every header through it."""
         token = self.tokens.open().readline().strip()
-        status, body = get(self.port, SEEN, token)
+        status, body = get(self.port, SEEN, token, tls=self.tls)
         if status != 200:
             raise Failed(f"{self.name}: status {status} {body[:200]}")
         seen = dict(line.split("=", 1) for line in body.splitlines())

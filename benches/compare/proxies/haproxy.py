@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from certificate import Certificate
 from processes import Fleet, free_ports, listens
 from proxies import IDENTITY
 from tokens import AUDIENCE, ISSUER, Key
@@ -22,18 +23,22 @@ CHECK = """  http-request set-var(txn.token) http_auth_bearer
 """
 
 FORWARD = """  http-request set-header X-Forwarded-For %[src]
-  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Proto {scheme}
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
-  http-request set-header Forwarded for=%[src];proto=http;host=\\"%[req.hdr(host)]\\"
+  http-request set-header Forwarded for=%[src];proto={scheme};host=\\"%[req.hdr(host)]\\"
   http-request set-header X-Request-Id %[uuid()]
   http-request set-header traceparent 00-%[rand,hex]%[rand,hex]-%[rand,hex]-00
 """
 
+BARE_TLS = "bare TLS"
+
 
 class HAProxy:
-    """One process with a port for each way of checking: `bare`, and one an algorithm."""
+    """One process with a port for each way of checking: `bare`, and one an algorithm; with a certificate, `bare TLS` too."""
 
-    def __init__(self, fleet: Fleet, origin: int, threads: int, keys: list[Key]) -> None:
+    def __init__(
+        self, fleet: Fleet, origin: int, threads: int, keys: list[Key], certificate: Certificate | None = None
+    ) -> None:
         identity = "".join(
             "  http-request set-header {} {}\n".format(name, value.replace(" ", "\\ "))
             for name, value in IDENTITY.items()
@@ -42,10 +47,12 @@ class HAProxy:
         for key in keys:
             source = key.file.read_text() if key.algorithm.startswith("HS") else key.file
             rules[key.algorithm] = CHECK.format(how=f'"{key.algorithm}","{source}"', issuer=ISSUER, audience=AUDIENCE)
+        if certificate:
+            rules[BARE_TLS] = identity
         self.ports = dict(zip(rules, free_ports(len(rules)), strict=True))
+        tls = f" ssl crt {certificate.both} alpn h2,http/1.1" if certificate else ""
         frontends = "".join(
-            f"frontend {name}\n  bind 127.0.0.1:{self.ports[name]} backlog 4096\n{rule}{FORWARD}  default_backend origin\n"
-            for name, rule in rules.items()
+            frontend(name, self.ports[name], rule, tls if name == BARE_TLS else "") for name, rule in rules.items()
         )
         config = fleet.write(
             f"haproxy-{threads}.cfg",
@@ -68,3 +75,9 @@ defaults
         for port in self.ports.values():
             process.wait_for(partial(listens, port), f"port {port}")
         self.pids = (process.pid,)
+
+
+def frontend(name: str, port: int, rule: str, tls: str) -> str:
+    forward = FORWARD.format(scheme="https" if tls else "http")
+    bind = f"  bind 127.0.0.1:{port} backlog 4096{tls}\n"
+    return f"frontend {name.replace(' ', '-')}\n{bind}{rule}{forward}  default_backend origin\n"

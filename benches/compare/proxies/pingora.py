@@ -1,4 +1,4 @@
-"""The bare proxy of the library that Portero stands on: `bare.rs` beside these files."""
+"""The bare proxy on pingora: `bare.rs` in the folder above."""
 
 from pathlib import Path
 
@@ -10,6 +10,6 @@ class Pingora:
 
     def __init__(self, fleet: Fleet, binary: Path, origin: int, threads: int) -> None:
         (self.port,) = free_ports(1)
-        process = fleet.start(binary, f"127.0.0.1:{self.port}", f"127.0.0.1:{origin}", str(threads))
+        process = fleet.start(binary, "pingora", f"127.0.0.1:{self.port}", f"127.0.0.1:{origin}", str(threads))
         process.wait_for(lambda: listens(self.port), f"port {self.port}")
         self.pids = (process.pid,)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from certificate import Certificate
 from processes import Fleet, Process, get
 from proxies import Row
 from tokens import ALGORITHMS, AUDIENCE, ISSUER, Keys
@@ -22,7 +23,8 @@ class Portero:
         self.process: Process = fleet.start(binary, "run", "--config", folder / "gateway.toml")
         self.log = self.process.output
         event = self.process.wait_for(self._listening, "the event of a gateway that listens")
-        self.port = int(str(event["listen"]).rsplit(":", 1)[1])
+        self.port, *tls_ports = (int(address.rsplit(":", 1)[1]) for address in str(event["listen"]).split(","))
+        self.tls_port = tls_ports[0] if tls_ports else None
         self.admin = int(str(event["admin"]).rsplit(":", 1)[1])
         self.pids = (self.process.pid,)
 
@@ -56,19 +58,28 @@ def folder(
     routes: str = "",
     more: str = "",
     listen: int = 0,
+    certificate: Certificate | None = None,
 ) -> Path:
-    """A folder with a config. Without `routes` there is one for every path; `more` are further tables."""
+    """A folder with a config. Without `routes` there is one for every path; `more` are further tables.
+
+    With a certificate there is a second listener, for TLS.
+    """
     path = fleet.folder / name
     path.mkdir(mode=0o700)
     listed = ", ".join(f'{{ file = "{keys[a].file}", algorithm = "{a}", id = "{keys[a].kid}" }}' for a in ALGORITHMS)
+    front = [f'"127.0.0.1:{listen}"']
+    if certificate:
+        files = f'{{ certificate = "{certificate.chain}", key = "{certificate.key}" }}'
+        front.append(f'{{ address = "127.0.0.1:0", tls = [{files}] }}')
     config = path / "gateway.toml"
     config.write_text(
         f"""[server]
-listen = ["127.0.0.1:{listen}"]
+listen = [{", ".join(front)}]
 threads = {threads}
 keepalive_timeout = "1h"
 connections_max = {CONNECTIONS_MAX}
 connections_per_address = {CONNECTIONS_MAX}
+requests_per_address = {CONNECTIONS_MAX}
 
 [admin]
 listen = "127.0.0.1:0"

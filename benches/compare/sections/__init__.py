@@ -9,7 +9,7 @@ from processes import Fleet
 from proxies.nginx import Origin
 from tokens import Keys
 
-SECTIONS = ("hot", "misses", "refusals", "log", "latency", "growth", "memory", "bodies", "start")
+SECTIONS = ("hot", "forms", "misses", "refusals", "log", "latency", "growth", "memory", "bodies", "start")
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,13 @@ class Setting:
     connections: int
     soak_minutes: int
     rows: tuple[str, ...]
-    """Parts of the names of the rows that are wanted; all when there are none."""
+    """Parts of the names of the rows of `hot` and `forms` that are wanted; all when there are none."""
     scale: float
     """A part of the sizes of what takes minutes to make, for a try."""
+
+    def wants(self, name: str) -> bool:
+        """Whether a row of this name is measured."""
+        return not self.rows or any(part in name for part in self.rows)
 
 
 class Stage:

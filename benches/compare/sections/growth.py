@@ -11,7 +11,7 @@ from load import Load, counted, wrk
 from measure import Job, Samples, median, ratio, rounds, saturated, summary
 from processes import Failed
 from proxies import Row
-from proxies.nginx import Nginx
+from proxies.nginx import UPLOAD, Nginx
 from proxies.portero import Portero, folder, route
 from sections import Section, Stage, Target
 from tools import say
@@ -26,6 +26,8 @@ HOT_TOKENS = 1_000_000
 CONNECTIONS = (32, 2_000)
 
 CONNECTIONS_SECONDS_MIN = 10
+
+UPLOAD_BYTES = 1_024
 
 TOKENS_IN_TURN = 1_024
 """Beside revocations: one token alone would ask for one place of their table, which stays in the processor's cache."""
@@ -87,7 +89,7 @@ def measure(stage: Stage) -> Section:
             "in turn within one run."
         ],
     )
-    for make in (routes, revocations, hot_tokens, connections, connections_of_nginx):
+    for make in (routes, revocations, hot_tokens, connections, connections_of_nginx, uploads, uploads_of_nginx):
         pair = make(stage)
         taken = rounds([pair.few, pair.many], stage.setting.rounds, max(stage.setting.seconds, pair.seconds_min))
         grown = ratio(taken[pair.many.name], taken[pair.few.name])
@@ -222,18 +224,39 @@ def warm(stage: Stage, portero: Portero, tokens: Path, count: int) -> None:
 
 
 def connections(stage: Stage) -> Pair:
-    portero = gateway(stage, "connections")
-    tokens = stage.keys.hot("HS256")
-    few, many = (saturated(portero.row(f"{count:,}", tokens, THREADS), count) for count in CONNECTIONS)
     note = (
         f"rounds of {CONNECTIONS_SECONDS_MIN} s at least, since each begins with opening them. "
         "What the kernel takes for more of them it takes from nginx too."
     )
-    return Pair("connections", few, many, note=note, seconds_min=CONNECTIONS_SECONDS_MIN)
+    return on_connections("connections", portero_row(stage, "connections"), note=note)
 
 
 def connections_of_nginx(stage: Stage) -> Pair:
+    return on_connections("connections, nginx bare", nginx_row(stage), judged=False)
+
+
+def uploads(stage: Stage) -> Pair:
+    """The same with bodies, which need more of a connection."""
+    row = portero_row(stage, "uploads")
+    return on_connections("connections, POST 1 KiB", row, body_bytes=UPLOAD_BYTES, judged=False)
+
+
+def uploads_of_nginx(stage: Stage) -> Pair:
+    what = "connections, POST 1 KiB, nginx bare"
+    return on_connections(what, nginx_row(stage), body_bytes=UPLOAD_BYTES, judged=False)
+
+
+def on_connections(what: str, row: Row, *, body_bytes: int | None = None, note: str = "", judged: bool = True) -> Pair:
+    """The same load from few and from many connections."""
+    path, script = UPLOAD if body_bytes else "/", {"tokens": row.tokens, "body": body_bytes}
+    few, many = (saturated(row, count, f"{count:,}", path, script) for count in CONNECTIONS)
+    return Pair(what, few, many, note, judged, CONNECTIONS_SECONDS_MIN)
+
+
+def portero_row(stage: Stage, name: str) -> Row:
+    return gateway(stage, name).row("Portero", stage.keys.hot("HS256"), THREADS)
+
+
+def nginx_row(stage: Stage) -> Row:
     proxy = Nginx(stage.fleet, stage.origin, THREADS)
-    row = Row("nginx", proxy.port, proxy.pids, stage.keys.hot("HS256"), THREADS)
-    few, many = (saturated(row, count, key=f"{count:,}") for count in CONNECTIONS)
-    return Pair("connections, nginx bare", few, many, judged=False, seconds_min=CONNECTIONS_SECONDS_MIN)
+    return Row("nginx", proxy.port, proxy.pids, stage.keys.hot("HS256"), THREADS)

@@ -25,7 +25,7 @@ HAPROXY_CHECKS = ("bare", "HS256", "RS256")
 
 def measure(stage: Stage) -> Section:
     setting = stage.setting
-    rows = [row for row in all_rows(stage) if not setting.rows or any(part in row.name for part in setting.rows)]
+    rows = [row for row in all_rows(stage) if setting.wants(row.name)]
     for row in rows:
         row.check()
     taken = rounds([saturated(row, setting.connections) for row in rows], setting.rounds, setting.seconds)

@@ -3,7 +3,8 @@
 import unittest
 from typing import ClassVar
 
-from load import from_oha, from_wrk
+from load import from_h2load, from_oha, from_wrk
+from processes import Failed
 
 
 class Wrk(unittest.TestCase):
@@ -35,3 +36,24 @@ class Oha(unittest.TestCase):
         }
         load = from_oha(said)
         self.assertEqual((load.requests, load.bad, round(load.p50_us), round(load.p99_us)), (11, 3, 100, 2000))
+
+
+class H2load(unittest.TestCase):
+    SAID = """
+finished in 2.00s, 450.00 req/s, 8.10KB/s
+requests: 920 total, 910 started, 900 done, 897 succeeded, 3 failed, 3 errored, 0 timeout
+status codes: 890 2xx, 0 3xx, 2 4xx, 5 5xx
+traffic: 15.81KB (16193) total, 1.07KB (1100) headers (space savings 90.00%), 8.79KB (9000) data
+"""
+
+    def test_what_failed_and_other_statuses_are_bad(self) -> None:
+        load = from_h2load(self.SAID)
+        self.assertEqual((load.requests, load.seconds, load.bytes, load.bad), (900, 2.0, 16193, 10))
+        self.assertEqual(load.rate, 450.0)
+
+    def test_a_text_that_says_nothing_is_no_load(self) -> None:
+        with self.assertRaises(Failed):
+            from_h2load("Could not connect to host")
+
+    def test_a_short_run_is_told_in_milliseconds(self) -> None:
+        self.assertEqual(from_h2load(self.SAID.replace("2.00s", "250.00ms")).seconds, 0.25)

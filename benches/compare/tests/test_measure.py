@@ -7,8 +7,8 @@ from measure import Sample, cpu, median, ratio, resident_kib, summary
 from sections.hot import cheapest, targets
 
 
-def samples(*costs: float) -> list[Sample]:
-    return [Sample(cost, cost / 3, cost * 2 / 3, 1000.0, 1.0, 2.0, 0, 100, 5700, 10.0) for cost in costs]
+def samples(*costs: float, bad: int = 0) -> list[Sample]:
+    return [Sample(cost, cost / 3, cost * 2 / 3, 1000.0, 1.0, 2.0, bad, 100, 5700, 10.0) for cost in costs]
 
 
 class Ratios(unittest.TestCase):

@@ -1,6 +1,6 @@
 //! From a listening socket to a connection that is ready to be read.
 //!
-//! In come sockets: bound, inherited or handed over. Out comes a [`connection::Connection`]: who the client is, what it
+//! In come sockets: bound, inherited or handed over. Out comes a `Connection`: who the client is, what it
 //! speaks, and what its certificate says.
 //!
 //! ```text

@@ -115,7 +115,7 @@ impl Core {
         let folder = settings.store.path.parent().map(|folder| folder.join("issuers")).unwrap_or_default();
         let foreign = ForeignIssuers::new(Arc::clone(&gate), folder, trusted.clone(), Arc::clone(&metrics));
         control.block_on(async { foreign.replace(&settings.site.issuers) })?;
-        let seconds = metrics.password_hash_seconds.clone();
+        let seconds = metrics.passwords.hash_seconds.clone();
         let observer = Arc::new(move |took: Duration| seconds.observe(took.as_secs_f64()));
         let hasher = Arc::new(Hasher::start(settings.hashing, Arc::clone(&clock), observer)?);
         Ok(Self { clock, trusted, metrics, store, vault, gate, foreign: Arc::new(foreign), hasher })

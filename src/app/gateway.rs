@@ -1,10 +1,18 @@
 //! The gateway: what is started in which order, and what of it runs.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use tokio::{
     runtime::Runtime,
-    sync::{mpsc, watch::Sender, watch::channel},
+    sync::{
+        mpsc,
+        watch::{Receiver, Sender, channel},
+    },
     task::JoinHandle,
 };
 
@@ -13,18 +21,18 @@ use super::{
     control::{connections_borne, runtime},
     core::{Core, Making},
     notice,
-    reload::{Files, Reloader},
+    reload::{Files, Reloader, Started},
     warn_of,
     watch::Watch,
 };
 use crate::{
     config::Settings,
     decision::{
-        ClockWatch, Follower, Pruner,
+        ClockWatch, Follower, Pruner, schedule,
         sync::{keeper::Keeper, upkeep},
     },
     edge::{
-        admin::{self, Order, Orders, Readiness},
+        admin::{self, Admin, Order, Orders, Readiness},
         front,
     },
     observe::lines::Lines,
@@ -66,6 +74,10 @@ pub struct Gateway {
 impl Gateway {
     /// Starts everything. `config` is the file that a reload reads again. A `predecessor` hears when this
     /// gateway serves, and goes on until then.
+    ///
+    /// # Errors
+    /// Says which part could not start: a socket, a thread, the store, its keys, the snapshot or the metrics; or that
+    /// the predecessor has gone.
     pub fn start(
         control: Control,
         lines: Lines,
@@ -74,94 +86,45 @@ impl Gateway {
         sockets: Sockets,
         predecessor: Option<&Predecessor>,
     ) -> Result<Self, StartError> {
-        let (front_addresses, admin_address) = (sockets.front(), sockets.admin()?);
+        let (front, admin) = (sockets.front(), sockets.admin()?);
         // A port that was free was not known to the config.
-        let bound: Vec<_> = front_addresses.iter().copied().chain([admin_address]).collect();
+        let bound: Vec<_> = front.iter().copied().chain([admin]).collect();
         settings.site.keep_off(&bound);
         let handed_over = sockets.try_clone()?;
         let files = Files::of(&config, &settings);
-        let borne = connections_borne();
+        let connections_borne = connections_borne();
         let operator = runtime("admin", ADMIN_THREADS)?;
         let (stop_front, front_stopped) = channel(false);
         let (stop_admin, admin_stopped) = channel(false);
         let (stop_rest, rest_stopped) = channel(false);
-        let (serve_admin, mut may_serve_admin) = channel(predecessor.is_none());
-        let (orders, ordered) = Orders::channel();
-        let readiness = Arc::new(Readiness::default());
-        // The store of a gateway that serves is there. A successor that does not find it makes none.
-        let making = if predecessor.is_some() { Making::Refused } else { Making::Allowed };
-        let core = Core::open(&settings, &control, making)?;
-        let shared = core.front(&settings, &control, &lines, borne)?;
 
+        let core = Core::open(&settings, &control, making(predecessor))?;
+        let shared = core.front(&settings, &control, &lines, connections_borne)?;
         // The operator can ask from here on; the gateway is not ready before it knows what is revoked. Where
         // there is a predecessor, that one answers until then.
-        let admin = Arc::new(core.admin(&settings, &control, &shared, &readiness, orders)?);
-        let admin_listener = sockets.admin;
-        let operating = operator.spawn(async move {
-            if may_serve_admin.wait_for(|may| *may).await.is_err() {
-                return;
-            }
-            if let Err(error) = admin::serve(admin_listener, admin, admin_stopped).await {
-                tracing::error!(%error, "the admin listener failed");
-            }
-        });
-        let Core { clock, trusted, metrics, store, vault, gate, foreign, .. } = core;
-        let follower =
-            Follower::start(store.clone(), vault.clone(), Arc::clone(&gate), Arc::clone(&clock), Arc::clone(&metrics));
-        let follower = control.block_on(follower)?;
-        let watch = ClockWatch::start(store.clone(), trusted.clone(), Arc::clone(&metrics));
-        control.runtime.spawn(control.block_on(watch)?.run(rest_stopped.clone()));
-        let pruner = Pruner::new(store.clone(), Arc::clone(&gate), trusted.clone());
-        control.runtime.spawn(pruner.run(rest_stopped.clone()));
-        let following = control.runtime.spawn(follower.run(rest_stopped.clone()));
-        control.runtime.spawn(upkeep::run(store.clone(), Arc::clone(&clock), rest_stopped.clone()));
-        let (keeping, kept) = channel(settings.keys);
-        let keeper = Keeper::new(store.clone(), vault.clone(), Arc::clone(&gate), trusted, kept);
-        control.runtime.spawn(keeper.run(rest_stopped));
+        let (orders, ordered) = Orders::channel();
+        let readiness = Arc::new(Readiness::default());
+        let (serve_admin, may_serve_admin) = channel(predecessor.is_none());
+        let api = Arc::new(core.admin(&settings, &control, &shared, &readiness, orders)?);
+        let operating = operator.spawn(serve_operators(may_serve_admin, sockets.admin, api, admin_stopped));
+        let (following, keeping) = start_tasks(&core, &control, settings.keys, &rest_stopped)?;
 
         let workers = front::Workers::start(settings.server.threads, &shared)?;
         let acceptor = runtime("accept", ACCEPT_THREADS)?;
         let serving = acceptor.spawn(front::serve(sockets.front, workers, Arc::clone(&shared), front_stopped));
-        metrics.config_last_success_seconds.set(clock.now().as_secs_f64());
+        core.metrics.config.last_success_seconds.set(core.clock.now().as_secs_f64());
         readiness.set_loaded();
         warn_of(&config, &settings);
         serve_admin.send_replace(true);
-        if borne < settings.server.connections_max {
-            let hint = "raise the limit on open files (LimitNOFILE, ulimit -n), or lower server.connections_max";
-            tracing::warn!(
-                connections_max = borne,
-                hint,
-                "the limit on open files bears fewer connections than configured"
-            );
-        }
-        let drain_timeout = settings.server.drain_timeout;
+        warn_of_open_files(connections_borne, settings.server.connections_max);
         let mut watch = Watch::default();
-        let watched = settings.reload_watch;
-        let reloader = Reloader {
-            config,
-            bound,
-            started: settings,
-            drain_timeout,
-            gate,
-            foreign,
-            shared,
-            store,
-            vault,
-            keeping,
-            metrics,
-            clock,
-            files,
-            watched,
-        };
+        let reloader = Reloader::new(core, shared, keeping, Started { config, bound, settings, files });
         reloader.watch(&mut watch);
-        if let Some(predecessor) = predecessor {
-            predecessor.ready()?;
-        } else {
-            notice::ready();
-        }
+        tell_ready(predecessor)?;
+        let succeeds = predecessor.is_some();
         Ok(Self {
-            front: front_addresses,
-            admin: admin_address,
+            front,
+            admin,
             control,
             lines,
             acceptor,
@@ -177,9 +140,77 @@ impl Gateway {
             stop_rest,
             reloader,
             watch,
-            succeeds: predecessor.is_some(),
+            succeeds,
         })
     }
+}
+
+/// The store of a gateway that serves is there. A successor that does not find it makes none.
+const fn making(predecessor: Option<&Predecessor>) -> Making {
+    if predecessor.is_some() { Making::Refused } else { Making::Allowed }
+}
+
+/// Answers operators from when it may until it is stopped.
+async fn serve_operators(
+    mut may_serve: Receiver<bool>,
+    listener: TcpListener,
+    api: Arc<Admin>,
+    stopped: Receiver<bool>,
+) {
+    // An error means that the gateway did not start.
+    if may_serve.wait_for(|may| *may).await.is_err() {
+        return;
+    }
+    if let Err(error) = admin::serve(listener, api, stopped).await {
+        tracing::error!(%error, "the admin listener failed");
+    }
+}
+
+/// Starts what goes on beside requests until it is stopped. When this returns, what is revoked is known. Answers the
+/// task that follows the store, and what tells a changed schedule to the task that keeps the keys.
+fn start_tasks(
+    core: &Core,
+    control: &Control,
+    schedule: schedule::Settings,
+    stopped: &Receiver<bool>,
+) -> Result<(JoinHandle<()>, Sender<schedule::Settings>), StartError> {
+    let Core { clock, trusted, metrics, store, vault, gate, .. } = core;
+    let follower =
+        Follower::start(store.clone(), vault.clone(), Arc::clone(gate), Arc::clone(clock), Arc::clone(metrics));
+    let follower = control.block_on(follower)?;
+    let clock_watch = ClockWatch::start(store.clone(), trusted.clone(), Arc::clone(metrics));
+    let clock_watch = control.block_on(clock_watch)?;
+    let pruner = Pruner::new(store.clone(), Arc::clone(gate), trusted.clone());
+    let (keeping, kept) = channel(schedule);
+    let keeper = Keeper::new(store.clone(), vault.clone(), Arc::clone(gate), trusted.clone(), kept);
+
+    control.runtime.spawn(clock_watch.run(stopped.clone()));
+    control.runtime.spawn(pruner.run(stopped.clone()));
+    let following = control.runtime.spawn(follower.run(stopped.clone()));
+    control.runtime.spawn(upkeep::run(store.clone(), Arc::clone(clock), stopped.clone()));
+    control.runtime.spawn(keeper.run(stopped.clone()));
+    Ok((following, keeping))
+}
+
+/// Warns where the system lets fewer files be open than the connections that the config allows need.
+fn warn_of_open_files(connections_borne: usize, connections_max: usize) {
+    if connections_borne < connections_max {
+        let hint = "raise the limit on open files (LimitNOFILE, ulimit -n), or lower server.connections_max";
+        tracing::warn!(
+            connections_max = connections_borne,
+            hint,
+            "the limit on open files bears fewer connections than configured"
+        );
+    }
+}
+
+/// Tells the predecessor that this gateway serves; without one, the system.
+fn tell_ready(predecessor: Option<&Predecessor>) -> io::Result<()> {
+    match predecessor {
+        Some(predecessor) => predecessor.ready()?,
+        None => notice::ready(),
+    }
+    Ok(())
 }
 
 impl std::fmt::Debug for Gateway {

@@ -5,7 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
-    StartError, examine, load, notice, warn_of,
+    StartError,
+    core::Core,
+    examine, load, notice, warn_of,
     watch::{Contents, Watch},
 };
 use crate::{
@@ -66,7 +68,43 @@ impl Files {
     }
 }
 
+/// What a gateway was started with.
+pub(super) struct Started {
+    pub(super) config: PathBuf,
+    /// Where it listens.
+    pub(super) bound: Vec<SocketAddr>,
+    pub(super) settings: Settings,
+    /// Those that the settings were read from.
+    pub(super) files: Files,
+}
+
 impl Reloader {
+    pub(super) fn new(
+        core: Core,
+        shared: Arc<Shared>,
+        keeping: watch::Sender<schedule::Settings>,
+        started: Started,
+    ) -> Self {
+        let Core { clock, metrics, store, vault, gate, foreign, .. } = core;
+        let Started { config, bound, settings, files } = started;
+        Self {
+            config,
+            bound,
+            drain_timeout: settings.server.drain_timeout,
+            watched: settings.reload_watch,
+            started: settings,
+            gate,
+            foreign,
+            shared,
+            store,
+            vault,
+            keeping,
+            metrics,
+            clock,
+            files,
+        }
+    }
+
     /// Watches the files; a change of them is told where the config says so.
     pub(super) fn watch(&self, watch: &mut Watch) {
         watch.set(&self.files.all(), self.watched);
@@ -99,7 +137,7 @@ impl Reloader {
             self.watch(watch);
         }
         let outcome = if taken.is_ok() { "success" } else { "failure" };
-        self.metrics.config_reloads.with_label_values(&[outcome]).inc();
+        self.metrics.config.reloads.with_label_values(&[outcome]).inc();
         notice::ready();
         taken
     }
@@ -138,7 +176,7 @@ impl Reloader {
         warn_of(&self.config, &settings);
         self.keeping.send_replace(settings.keys);
         self.shared.set_tunables(Tunables::of(&settings.server, settings.access_log));
-        self.metrics.config_last_success_seconds.set(self.clock.now().as_secs_f64());
+        self.metrics.config.last_success_seconds.set(self.clock.now().as_secs_f64());
         self.drain_timeout = settings.server.drain_timeout;
         // A file that is new here was not read before: its first event reloads once more, and no change is lost.
         self.files.of_config.truncate(1);

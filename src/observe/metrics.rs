@@ -40,17 +40,9 @@ const HANDSHAKE_FAILURES: [&str; 4] = ["timeout", "client_certificate", "closed"
 #[expect(missing_docs, reason = "the help texts below say what each is")]
 pub struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
-    decisions: IntCounterVec,
-    gateway_seconds: HistogramVec,
-    upstream_seconds: HistogramVec,
-    token_requests: IntCounterVec,
-    pub password_hash_seconds: Histogram,
-    pub password_queue: IntGauge,
-    pub token_cache_hits: IntCounter,
-    pub token_cache_misses: IntCounter,
-    pub token_cache_evictions: IntCounter,
-    pub token_cache_entries: IntGauge,
+    requests: RequestFamilies,
+    pub passwords: PasswordMetrics,
+    pub token_cache: TokenCacheMetrics,
     pub revocations: IntGaugeVec,
     pub revocation_lag_seconds: Gauge,
     pub unknown_account_tokens: IntCounterVec,
@@ -58,15 +50,13 @@ pub struct Metrics {
     pub key_age_seconds: GaugeVec,
     pub upstream_healthy: IntGaugeVec,
     pub upstream_requests_in_flight: IntGaugeVec,
-    upstreams: Upstreams,
-    pub config_reloads: IntCounterVec,
-    pub config_last_success_seconds: Gauge,
+    upstreams: UpstreamFamilies,
+    pub config: ConfigMetrics,
     pub connections: IntGaugeVec,
     pub header_fields_dropped: IntCounterVec,
     pub access_log_dropped: IntCounter,
     pub listeners: ListenerMetrics,
-    jwks_refreshes: IntCounterVec,
-    jwks_age_seconds: GaugeVec,
+    issuers: IssuerFamilies,
 }
 
 impl Metrics {
@@ -78,8 +68,137 @@ impl Metrics {
         let registry = Registry::new();
         register_process(&registry)?;
         let family = Families { registry: &registry };
-        let metrics = Self {
-            requests: family.counters("portero_requests_total", "Requests answered.", &["route", "code"])?,
+        Ok(Arc::new(Self {
+            requests: RequestFamilies::register(&family)?,
+            passwords: PasswordMetrics::register(&family)?,
+            token_cache: TokenCacheMetrics::register(&family)?,
+            revocations: family.gauges("portero_revocations", "Revocations in force.", &["kind"])?,
+            revocation_lag_seconds: family.float(
+                "portero_revocation_lag_seconds",
+                "From the last revocation's commit until it was in force here.",
+            )?,
+            unknown_account_tokens: family.counters(
+                "portero_unknown_account_tokens_total",
+                "Tokens of accounts that the store does not have, let through under imported keys.",
+                &["realm"],
+            )?,
+            clock: ClockMetrics::register(&family)?,
+            key_age_seconds: family.floats(
+                "portero_key_age_seconds",
+                "Age of the youngest key of the state.",
+                &["realm", "state"],
+            )?,
+            upstream_healthy: family.gauges(
+                "portero_upstream_healthy",
+                "1 when requests go to the server: it answers its health checks and is not ejected.",
+                &["upstream", "server"],
+            )?,
+            upstream_requests_in_flight: family.gauges(
+                "portero_upstream_requests_in_flight",
+                "Requests that an upstream works on.",
+                &["upstream"],
+            )?,
+            upstreams: UpstreamFamilies::register(&family)?,
+            config: ConfigMetrics::register(&family)?,
+            connections: family.gauges("portero_connections", "Client connections.", &["state"])?,
+            header_fields_dropped: header_fields_dropped(&family)?,
+            access_log_dropped: family
+                .counter("portero_access_log_dropped_total", "Access log lines that nobody took in time.")?,
+            listeners: ListenerMetrics::register(&family)?,
+            issuers: IssuerFamilies::register(&family)?,
+            registry: registry.clone(),
+        }))
+    }
+
+    /// The handles of a route.
+    #[must_use]
+    pub fn route(&self, name: &str) -> RouteMetrics {
+        RouteMetrics {
+            name: name.into(),
+            requests: self.requests.answered.clone(),
+            by_code: FREQUENT_CODES.map(|_| OnceLock::new()),
+            decisions: self.requests.decisions.clone(),
+            by_reason: std::array::from_fn(|_| Reason::ALL.map(|_| OnceLock::new())),
+            gateway_seconds: self.requests.gateway_seconds.with_label_values(&[name]),
+        }
+    }
+
+    /// The handles of a token endpoint: a route by the name of its path.
+    #[must_use]
+    pub fn endpoint(&self, path: &str) -> EndpointMetrics {
+        EndpointMetrics {
+            path: path.into(),
+            route: self.route(path),
+            token_requests: self.requests.token_requests.clone(),
+        }
+    }
+
+    /// The wait for an upstream.
+    #[must_use]
+    pub fn upstream_seconds(&self, upstream: &str) -> Histogram {
+        self.requests.upstream_seconds.with_label_values(&[upstream])
+    }
+
+    /// The handles of a pool, every failure counted from zero.
+    #[must_use]
+    pub fn upstream(&self, name: &str, failures: &[&str]) -> UpstreamMetrics {
+        for failure in failures {
+            self.upstreams.connection_failures.with_label_values(&[name, failure]);
+        }
+        UpstreamMetrics {
+            name: name.into(),
+            retries: self.upstreams.retries.with_label_values(&[name]),
+            ejections: self.upstreams.ejections.clone(),
+            connection_failures: self.upstreams.connection_failures.clone(),
+        }
+    }
+
+    /// The handles of a foreign issuer, every outcome counted from zero.
+    #[must_use]
+    pub fn issuer(&self, name: &str, outcomes: &[&str]) -> IssuerMetrics {
+        for outcome in outcomes {
+            self.issuers.refreshes.with_label_values(&[name, outcome]);
+        }
+        let (refreshes, age_seconds) = (self.issuers.refreshes.clone(), self.issuers.age_seconds.clone());
+        IssuerMetrics { name: name.into(), refreshes, age_seconds }
+    }
+
+    /// Everything, in the text format that Prometheus scrapes.
+    ///
+    /// # Errors
+    /// A family cannot be written, a defect.
+    pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = vec![];
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+/// What says which process this is, and what it uses.
+fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
+    let build_info =
+        IntGaugeVec::new(Opts::new("portero_build_info", "Always 1; the version is the label."), &["version"])?;
+    build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    registry.register(Box::new(build_info))?;
+    #[cfg(target_os = "linux")]
+    registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+    Ok(())
+}
+
+/// What requests count.
+#[derive(Debug)]
+struct RequestFamilies {
+    answered: IntCounterVec,
+    decisions: IntCounterVec,
+    gateway_seconds: HistogramVec,
+    upstream_seconds: HistogramVec,
+    token_requests: IntCounterVec,
+}
+
+impl RequestFamilies {
+    fn register(family: &Families<'_>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            answered: family.counters("portero_requests_total", "Requests answered.", &["route", "code"])?,
             decisions: family.counters(
                 "portero_decisions_total",
                 "Decisions taken.",
@@ -102,144 +221,72 @@ impl Metrics {
                 "Requests to token endpoints.",
                 &["realm", "outcome"],
             )?,
-            password_hash_seconds: family.histogram(
+        })
+    }
+}
+
+/// What the hashing of passwords counts.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the help texts below say what each is")]
+pub struct PasswordMetrics {
+    pub hash_seconds: Histogram,
+    pub queue: IntGauge,
+}
+
+impl PasswordMetrics {
+    fn register(family: &Families<'_>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            hash_seconds: family.histogram(
                 "portero_password_hash_seconds",
                 "Time of one password hash.",
                 &WAIT_BUCKETS,
             )?,
-            password_queue: family.gauge("portero_password_queue", "Passwords waiting to be hashed.")?,
-            token_cache_hits: family
-                .counter("portero_token_cache_hits_total", "Tokens found in the verified-token cache.")?,
-            token_cache_misses: family.counter("portero_token_cache_misses_total", "Tokens that had to be opened.")?,
-            token_cache_evictions: family
-                .counter("portero_token_cache_evictions_total", "Entries that made room for others.")?,
-            token_cache_entries: family.gauge("portero_token_cache_entries", "Entries of the verified-token cache.")?,
-            revocations: family.gauges("portero_revocations", "Revocations in force.", &["kind"])?,
-            revocation_lag_seconds: family.float(
-                "portero_revocation_lag_seconds",
-                "From the last revocation's commit until it was in force here.",
-            )?,
-            unknown_account_tokens: family.counters(
-                "portero_unknown_account_tokens_total",
-                "Tokens of accounts that the store does not have, let through under imported keys.",
-                &["realm"],
-            )?,
-            clock: ClockMetrics::new(&family)?,
-            key_age_seconds: family.floats(
-                "portero_key_age_seconds",
-                "Age of the youngest key of the state.",
-                &["realm", "state"],
-            )?,
-            upstream_healthy: family.gauges(
-                "portero_upstream_healthy",
-                "1 when requests go to the server: it answers its health checks and is not ejected.",
-                &["upstream", "server"],
-            )?,
-            upstream_requests_in_flight: family.gauges(
-                "portero_upstream_requests_in_flight",
-                "Requests that an upstream works on.",
-                &["upstream"],
-            )?,
-            upstreams: Upstreams::register(&family)?,
-            config_reloads: family.counters(
-                "portero_config_reload_total",
-                "Reloads of the configuration.",
-                &["outcome"],
-            )?,
-            config_last_success_seconds: family.float(
-                "portero_config_last_success_timestamp_seconds",
-                "When the configuration was last taken over.",
-            )?,
-            connections: family.gauges("portero_connections", "Client connections.", &["state"])?,
-            header_fields_dropped: header_fields_dropped(&family)?,
-            access_log_dropped: family
-                .counter("portero_access_log_dropped_total", "Access log lines that nobody took in time.")?,
-            listeners: ListenerMetrics::new(&family)?,
-            jwks_refreshes: family.counters(
-                "portero_jwks_refresh_total",
-                "Fetches of an issuer's keys.",
-                &["issuer", "outcome"],
-            )?,
-            jwks_age_seconds: family.floats(
-                "portero_jwks_age_seconds",
-                "Since the issuer confirmed the keys in force; absent while there are none.",
-                &["issuer"],
-            )?,
-            registry: registry.clone(),
-        };
-        // An alert on a rate needs the zero that the first failure starts from.
-        for outcome in RELOAD_OUTCOMES {
-            metrics.config_reloads.with_label_values(&[outcome]);
-        }
-        Ok(Arc::new(metrics))
-    }
-
-    /// The handles of a route.
-    #[must_use]
-    pub fn route(&self, name: &str) -> RouteMetrics {
-        RouteMetrics {
-            name: name.into(),
-            requests: self.requests.clone(),
-            by_code: FREQUENT_CODES.map(|_| OnceLock::new()),
-            decisions: self.decisions.clone(),
-            by_reason: std::array::from_fn(|_| Reason::ALL.map(|_| OnceLock::new())),
-            gateway_seconds: self.gateway_seconds.with_label_values(&[name]),
-        }
-    }
-
-    /// The handles of a token endpoint: a route by the name of its path.
-    #[must_use]
-    pub fn endpoint(&self, path: &str) -> EndpointMetrics {
-        EndpointMetrics { path: path.into(), route: self.route(path), token_requests: self.token_requests.clone() }
-    }
-
-    /// The wait for an upstream.
-    #[must_use]
-    pub fn upstream_seconds(&self, upstream: &str) -> Histogram {
-        self.upstream_seconds.with_label_values(&[upstream])
-    }
-
-    /// The handles of a pool, every failure counted from zero.
-    #[must_use]
-    pub fn upstream(&self, name: &str, failures: &[&str]) -> UpstreamMetrics {
-        for failure in failures {
-            self.upstreams.connection_failures.with_label_values(&[name, failure]);
-        }
-        UpstreamMetrics {
-            name: name.into(),
-            retries: self.upstreams.retries.with_label_values(&[name]),
-            ejections: self.upstreams.ejections.clone(),
-            connection_failures: self.upstreams.connection_failures.clone(),
-        }
-    }
-
-    /// The handles of a foreign issuer, every outcome counted from zero.
-    #[must_use]
-    pub fn issuer(&self, name: &str, outcomes: &[&str]) -> IssuerMetrics {
-        for outcome in outcomes {
-            self.jwks_refreshes.with_label_values(&[name, outcome]);
-        }
-        let (refreshes, age_seconds) = (self.jwks_refreshes.clone(), self.jwks_age_seconds.clone());
-        IssuerMetrics { name: name.into(), refreshes, age_seconds }
-    }
-
-    /// Everything, in the text format that Prometheus scrapes.
-    pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
-        let mut text = vec![];
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
+            queue: family.gauge("portero_password_queue", "Passwords waiting to be hashed.")?,
+        })
     }
 }
 
-/// What says which process this is, and what it uses.
-fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
-    let build_info =
-        IntGaugeVec::new(Opts::new("portero_build_info", "Always 1; the version is the label."), &["version"])?;
-    build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-    registry.register(Box::new(build_info))?;
-    #[cfg(target_os = "linux")]
-    registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-    Ok(())
+/// What the cache of verified tokens counts.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the help texts below say what each is")]
+pub struct TokenCacheMetrics {
+    pub hits: IntCounter,
+    pub misses: IntCounter,
+    pub evictions: IntCounter,
+    pub entries: IntGauge,
+}
+
+impl TokenCacheMetrics {
+    fn register(family: &Families<'_>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            hits: family.counter("portero_token_cache_hits_total", "Tokens found in the verified-token cache.")?,
+            misses: family.counter("portero_token_cache_misses_total", "Tokens that had to be opened.")?,
+            evictions: family.counter("portero_token_cache_evictions_total", "Entries that made room for others.")?,
+            entries: family.gauge("portero_token_cache_entries", "Entries of the verified-token cache.")?,
+        })
+    }
+}
+
+/// What reloads count.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the help texts below say what each is")]
+pub struct ConfigMetrics {
+    pub reloads: IntCounterVec,
+    pub last_success_seconds: Gauge,
+}
+
+impl ConfigMetrics {
+    fn register(family: &Families<'_>) -> Result<Self, prometheus::Error> {
+        let help = "Reloads of the configuration.";
+        let reloads = family.counters("portero_config_reload_total", help, &["outcome"])?;
+        // An alert on a rate needs the zero that the first failure starts from.
+        for outcome in RELOAD_OUTCOMES {
+            reloads.with_label_values(&[outcome]);
+        }
+        let last_success_seconds = family
+            .float("portero_config_last_success_timestamp_seconds", "When the configuration was last taken over.")?;
+        Ok(Self { reloads, last_success_seconds })
+    }
 }
 
 /// Whether the civil clock is trusted.
@@ -250,7 +297,7 @@ pub struct ClockMetrics {
 }
 
 impl ClockMetrics {
-    fn new(family: &Families<'_>) -> Result<Self, prometheus::Error> {
+    fn register(family: &Families<'_>) -> Result<Self, prometheus::Error> {
         Ok(Self {
             trusted: family.gauge(
                 "portero_clock_trusted",
@@ -289,7 +336,7 @@ pub struct ListenerMetrics {
 }
 
 impl ListenerMetrics {
-    fn new(family: &Families<'_>) -> Result<Self, prometheus::Error> {
+    fn register(family: &Families<'_>) -> Result<Self, prometheus::Error> {
         let metrics = Self {
             connections_refused: family.counters(
                 "portero_connections_refused_total",
@@ -398,13 +445,13 @@ impl EndpointMetrics {
 
 /// What pools count.
 #[derive(Debug)]
-struct Upstreams {
+struct UpstreamFamilies {
     retries: IntCounterVec,
     ejections: IntCounterVec,
     connection_failures: IntCounterVec,
 }
 
-impl Upstreams {
+impl UpstreamFamilies {
     fn register(family: &Families<'_>) -> Result<Self, prometheus::Error> {
         Ok(Self {
             retries: family.counters(
@@ -446,6 +493,30 @@ impl UpstreamMetrics {
     /// Counts a connection that could not be made. Failures are rare: a look-up will do.
     pub fn connection_failed(&self, kind: &str) {
         self.connection_failures.with_label_values(&[&*self.name, kind]).inc();
+    }
+}
+
+/// What the keys of foreign issuers count.
+#[derive(Debug)]
+struct IssuerFamilies {
+    refreshes: IntCounterVec,
+    age_seconds: GaugeVec,
+}
+
+impl IssuerFamilies {
+    fn register(family: &Families<'_>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            refreshes: family.counters(
+                "portero_jwks_refresh_total",
+                "Fetches of an issuer's keys.",
+                &["issuer", "outcome"],
+            )?,
+            age_seconds: family.floats(
+                "portero_jwks_age_seconds",
+                "Since the issuer confirmed the keys in force; absent while there are none.",
+                &["issuer"],
+            )?,
+        })
     }
 }
 

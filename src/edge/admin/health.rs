@@ -72,12 +72,12 @@ impl Admin {
     fn take_readings(&self) {
         let metrics = &self.metrics;
         let cache = self.gate.verified();
-        metrics.token_cache_entries.set(count(cache.len()));
-        advance(&metrics.token_cache_hits, cache.hits());
-        advance(&metrics.token_cache_misses, cache.misses());
-        advance(&metrics.token_cache_evictions, cache.evictions());
+        metrics.token_cache.entries.set(count(cache.len()));
+        advance(&metrics.token_cache.hits, cache.hits());
+        advance(&metrics.token_cache.misses, cache.misses());
+        advance(&metrics.token_cache.evictions, cache.evictions());
         advance(&metrics.access_log_dropped, self.front.access_lines_dropped());
-        metrics.password_queue.set(count(self.hasher.queue_len()));
+        metrics.passwords.queue.set(count(self.hasher.queue_len()));
         let revocations = self.gate.revocations().counts();
         for (kind, number) in
             [("token", revocations.tokens), ("session", revocations.sessions), ("principal", revocations.principals)]

@@ -37,19 +37,11 @@ impl Json for u64 {
 }
 
 impl Json for f64 {
+    /// `serde_json` writes the fewest digits that stand for the number. Where three decimals do, it is those.
     fn put(&self, line: &mut Vec<u8>) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what does not fit is not equal")]
-        let thousandths = (self * 1e3 + 0.5) as u32;
-        // `serde_json` writes the fewest digits that stand for the number. Where three decimals do, it is those.
-        if (f64::from(thousandths) / 1e3).to_bits() != self.to_bits() {
-            return put_by_serde(self, line);
-        }
-        put_by_serde(&(thousandths / 1000), line);
-        line.push(b'.');
-        match three_digits(thousandths % 1000) {
-            [tenths, b'0', b'0'] => line.push(tenths),
-            [tenths, hundredths, b'0'] => line.extend_from_slice(&[tenths, hundredths]),
-            digits => line.extend_from_slice(&digits),
+        match in_thousandths(*self) {
+            Some(thousandths) => put_thousandths(thousandths, line),
+            None => put_by_serde(self, line),
         }
     }
 }
@@ -69,22 +61,52 @@ impl<T: Json> Json for Option<T> {
     }
 }
 
+/// The number in thousandths, where it is a whole number of them and not too large.
+fn in_thousandths(number: f64) -> Option<u32> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what does not fit is not equal")]
+    let thousandths = (number * 1e3 + 0.5) as u32;
+    ((f64::from(thousandths) / 1e3).to_bits() == number.to_bits()).then_some(thousandths)
+}
+
+/// Writes a number of thousandths as a decimal fraction, without zeros at its end but for the first decimal.
+fn put_thousandths(thousandths: u32, line: &mut Vec<u8>) {
+    put_by_serde(&(thousandths / 1000), line);
+    line.push(b'.');
+    match three_digits(thousandths % 1000) {
+        [tenths, b'0', b'0'] => line.push(tenths),
+        [tenths, hundredths, b'0'] => line.extend_from_slice(&[tenths, hundredths]),
+        digits => line.extend_from_slice(&digits),
+    }
+}
+
 /// Whether JSON spells this text otherwise than it stands (RFC 8259 section 7): it holds a control character, a quote or a
 /// backslash. It may say so of a text that is not ASCII, too.
 fn is_escaped(text: &[u8]) -> bool {
-    // Eight bytes at once, of which a subtraction sets the high bit where it goes below zero.
-    let look = |word: u64| {
-        let below = |word: u64, least| word.wrapping_sub(every_byte(least));
-        below(word, b' ') | below(word ^ every_byte(b'"'), 1) | below(word ^ every_byte(b'\\'), 1)
-    };
     let seen = match text.last_chunk() {
         Some(last) => {
+            // The last eight bytes overlap with the word before them: to look twice costs less than a loop over a rest.
             let (words, _) = text.as_chunks();
-            words.iter().fold(look(u64::from_le_bytes(*last)), |seen, word| seen | look(u64::from_le_bytes(*word)))
+            words.iter().fold(marks(u64::from_le_bytes(*last)), |seen, word| seen | marks(u64::from_le_bytes(*word)))
         }
-        None => look(text.iter().fold(every_byte(b' '), |word, byte| word << 8 | u64::from(*byte))),
+        None => marks(padded(text)),
     };
     seen & every_byte(0x80) != 0
+}
+
+/// Eight bytes at once: sets the high bit of each byte that JSON escapes. It may set that of one that is not ASCII, or
+/// above an escaped one, too. The other bits mean nothing.
+const fn marks(word: u64) -> u64 {
+    below(word, b' ') | below(word ^ every_byte(b'"'), 1) | below(word ^ every_byte(b'\\'), 1)
+}
+
+/// Subtracts `least` from each byte. That sets the high bit of one that goes below zero.
+const fn below(word: u64, least: u8) -> u64 {
+    word.wrapping_sub(every_byte(least))
+}
+
+/// Fewer than eight bytes in one word, filled up with spaces.
+fn padded(text: &[u8]) -> u64 {
+    text.iter().fold(every_byte(b' '), |word, byte| word << 8 | u64::from(*byte))
 }
 
 const fn every_byte(byte: u8) -> u64 {

@@ -74,24 +74,26 @@ pub async fn append_in(connection: &mut SqliteConnection, record: &Record) -> Re
 
 /// At most `limit` records after the sequence number `seq`, oldest first, with the number to go on
 /// from: `seq` itself when there are none. Zero is before the first.
-///
-/// A page comes as one text, a line a record: the driver takes longer to hand over a row than SQLite
-/// to read twenty, and a gateway is not ready before it has read all of them.
 pub async fn since(store: &Store, seq: i64, limit: u32) -> Result<(Vec<Record>, i64), StoreError> {
+    let page = page_after(store, seq, limit).await?;
+    let records: Option<Vec<_>> = page.lines().map(read).collect();
+    let mut records = records.ok_or(StoreError::corrupt("a revocation does not have the shape it should have"))?;
+    // SQLite does not promise to keep the order; where it did, this only looks.
+    records.sort_by_key(|(seq, _)| *seq);
+    let last = records.last().map_or(seq, |(seq, _)| *seq);
+    Ok((records.into_iter().map(|(_, record)| record).collect(), last))
+}
+
+/// The records of a page as one text, a line a record ([`read`]). The driver takes longer to hand over a row than SQLite
+/// to read twenty, and a gateway is not ready before it has read all of them.
+async fn page_after(store: &Store, seq: i64, limit: u32) -> Result<String, StoreError> {
     let statement = "\
         SELECT group_concat(concat_ws(' ', seq, kind, hex(subject), coalesce(epoch, '-'), \
                                       coalesce(expires_at, '-'), created_at), char(10)) \
         FROM (SELECT * FROM revocations WHERE seq > ? ORDER BY seq LIMIT ?)";
     let page: Option<String> = sqlx::query_scalar(statement).bind(seq).bind(limit).fetch_one(store.pool()).await?;
-    let lines = page.iter().flat_map(|page| page.lines());
-    let mut records = lines
-        .map(read)
-        .collect::<Option<Vec<_>>>()
-        .ok_or(StoreError::corrupt("a revocation does not have the shape it should have"))?;
-    // SQLite does not promise to keep the order; where it did, this only looks.
-    records.sort_by_key(|(seq, _)| *seq);
-    let last = records.last().map_or(seq, |(seq, _)| *seq);
-    Ok((records.into_iter().map(|(_, record)| record).collect(), last))
+    // SQL makes NULL of no records.
+    Ok(page.unwrap_or_default())
 }
 
 /// Drops at most `limit` records that expired more than [`EXPIRED_KEPT`] ago; answers how many.
@@ -111,7 +113,7 @@ fn columns(subject: Subject) -> (&'static str, [u8; 16], Option<u32>) {
     }
 }
 
-/// A record and its sequence number, from the line that [`since`] makes of it.
+/// A record and its sequence number, from the line that [`page_after`] makes of it.
 fn read(line: &str) -> Option<(i64, Record)> {
     let mut fields = line.split(' ');
     let mut next = || fields.next();

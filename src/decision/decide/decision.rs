@@ -1,7 +1,7 @@
 //! The decision about one request: a synchronous function of what is remembered, the time and the
 //! request's head. It touches no store, waits for nothing, and on a hit allocates nothing.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, ops::ControlFlow, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Method, header};
 
@@ -14,7 +14,7 @@ use crate::{
     domain::{Reason, Timestamp},
     rules::{
         cors::Cors,
-        policy::{Auth, find_credential},
+        policy::{Auth, Credential, find_credential},
         rewrite::method_overrides,
         route::{CanonicalPath, Found, Host, InvalidHost, has_lower_case},
     },
@@ -189,68 +189,120 @@ pub(super) fn decide_traced<'h>(
     proof: Option<&Proof>,
     trace: &mut impl Trace,
 ) -> Decision<'h> {
-    let path = match CanonicalPath::parse(request.path) {
-        Ok(path) => path,
-        Err(error) => {
-            trace.note(Fact::Path(Err(error)));
-            return Decision::Reply(Denial::of(Reason::AmbiguousPath));
-        }
-    };
-    trace.note(Fact::Path(Ok(&path)));
-    trace.note(Fact::Host(request.host));
-    let Ok(host) = &request.host else {
-        return Decision::Reply(Denial::of(Reason::InvalidHost));
-    };
+    steps(view, now, request, proof, trace).unwrap_or_else(Decision::Reply)
+}
+
+/// The steps of a decision, one after another; the first that refuses ends it.
+#[inline]
+fn steps<'h>(
+    view: &View<'_>,
+    now: Timestamp,
+    request: &Request<'h>,
+    proof: Option<&Proof>,
+    trace: &mut impl Trace,
+) -> Result<Decision<'h>, Denial> {
+    let path = normalise(request, trace)?;
+    let host = check_host(request, trace)?;
     let snapshot = view.snapshot();
     if *request.method == Method::OPTIONS {
         let preflight = preflight(snapshot, request, host, &path);
         trace.note(Fact::Preflight(preflight.is_some()));
         if let Some(preflight) = preflight {
-            return Decision::Preflight(preflight);
+            return Ok(Decision::Preflight(preflight));
         }
     }
-    if let Found::Route(endpoint) = snapshot.endpoints.find(host, &path, request.method) {
-        trace.note(Fact::Endpoint(Some(endpoint)));
-        return Decision::Endpoint(Arc::clone(endpoint));
+    if let Some(endpoint) = match_endpoint(snapshot, request, host, &path, trace) {
+        return Ok(Decision::Endpoint(endpoint));
     }
-    trace.note(Fact::Endpoint(None));
-    let found = snapshot.routes.find(host, &path, request.method);
+    let route = match_route(snapshot, request, host, &path, trace)?;
+    check_method(request, route, trace)?;
+    check_method_override(snapshot, request, host, &path, route, trace)?;
+    match admit(view, now, request, route, proof, trace) {
+        Ok(Admitted::As(identity, reason)) => Ok(Decision::Forward(permit(route, path, identity, reason))),
+        Ok(Admitted::After(job)) => Ok(Decision::Verify(job)),
+        Ok(Admitted::Awaiting(awaiting)) => Ok(Decision::AwaitKey(awaiting)),
+        Ok(Admitted::AwaitingStep(proof)) => Ok(Decision::AwaitStep(proof)),
+        Err(refused) if !route.enforces() => Ok(Decision::Forward(shadow_permit(route, path, refused))),
+        Err(refused) => Err(Denial { identity: refused.identity, ..Denial::on(route, refused.reason) }),
+    }
+}
+
+#[inline]
+fn normalise<'h>(request: &Request<'h>, trace: &mut impl Trace) -> Result<CanonicalPath<'h>, Denial> {
+    match CanonicalPath::parse(request.path) {
+        Ok(path) => {
+            trace.note(Fact::Path(Ok(&path)));
+            Ok(path)
+        }
+        Err(error) => {
+            trace.note(Fact::Path(Err(error)));
+            Err(Denial::of(Reason::AmbiguousPath))
+        }
+    }
+}
+
+#[inline]
+fn check_host<'r, 'h>(request: &'r Request<'h>, trace: &mut impl Trace) -> Result<&'r Host<'h>, Denial> {
+    trace.note(Fact::Host(request.host));
+    request.host.as_ref().map_err(|_| Denial::of(Reason::InvalidHost))
+}
+
+#[inline]
+fn match_endpoint(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    host: &Host<'_>,
+    path: &CanonicalPath<'_>,
+    trace: &mut impl Trace,
+) -> Option<Arc<Endpoint>> {
+    let found = snapshot.endpoints.find(host, path, request.method);
+    let endpoint = if let Found::Route(endpoint) = found { Some(endpoint) } else { None };
+    trace.note(Fact::Endpoint(endpoint.map(Arc::as_ref)));
+    endpoint.cloned()
+}
+
+#[inline]
+fn match_route<'s>(
+    snapshot: &'s Snapshot,
+    request: &Request<'_>,
+    host: &Host<'_>,
+    path: &CanonicalPath<'_>,
+    trace: &mut impl Trace,
+) -> Result<&'s Arc<Route>, Denial> {
+    let found = snapshot.routes.find(host, path, request.method);
     trace.note(Fact::Route(&found));
-    let route = match found {
-        Found::Route(route) => route,
+    match found {
+        Found::Route(route) => Ok(route),
         Found::OtherMethods(allow, route) => {
-            let denial = Denial::on(route, Reason::MethodNotAllowed);
-            return Decision::Reply(Denial { allow: Some(allow.into()), ..denial });
+            Err(Denial { allow: Some(allow.into()), ..Denial::on(route, Reason::MethodNotAllowed) })
         }
-        Found::Nothing => return Decision::Reply(Denial::of(Reason::NoRoute)),
-    };
-    // TRACE would send the token back to whoever reads the answer (RFC 9110 section 9.3.8).
+        Found::Nothing => Err(Denial::of(Reason::NoRoute)),
+    }
+}
+
+/// TRACE would send the token back to whoever reads the answer (RFC 9110 section 9.3.8).
+#[inline]
+fn check_method(request: &Request<'_>, route: &Arc<Route>, trace: &mut impl Trace) -> Result<(), Denial> {
     let forwarded = !matches!(*request.method, Method::TRACE | Method::CONNECT);
     trace.note(Fact::Method(forwarded));
-    if !forwarded {
-        let denial = Denial::on(route, Reason::MethodNotAllowed);
-        return Decision::Reply(Denial { allow: Some(COMMON_METHODS.into()), ..denial });
+    if forwarded {
+        return Ok(());
     }
-    let overridden = overridden(snapshot, request, host, &path, route);
-    if let Some(refused) = overridden {
-        trace.note(Fact::MethodOverride(refused));
-        if refused {
-            return Decision::Reply(Denial::on(route, Reason::MethodOverride));
-        }
-    }
-    match admit(view, now, request, route, proof, trace) {
-        Ok(Admitted::As(identity, reason)) => Decision::Forward(permit(route, path, identity, reason)),
-        Ok(Admitted::After(job)) => Decision::Verify(job),
-        Ok(Admitted::Awaiting(awaiting)) => Decision::AwaitKey(awaiting),
-        Ok(Admitted::AwaitingStep(proof)) => Decision::AwaitStep(proof),
-        Err(refused) if !route.enforces() => {
-            // Who lacks a permission has proven who they are. Who has no token that holds, has proven nothing.
-            let proven = refused.identity.clone().filter(|_| refused.reason.status() == FORBIDDEN);
-            let permit = permit(route, path, proven, refused.reason);
-            Decision::Forward(Permit { alleged: refused.identity, ..permit })
-        }
-        Err(refused) => Decision::Reply(Denial { identity: refused.identity, ..Denial::on(route, refused.reason) }),
-    }
+    Err(Denial { allow: Some(COMMON_METHODS.into()), ..Denial::on(route, Reason::MethodNotAllowed) })
+}
+
+#[inline]
+fn check_method_override(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    host: &Host<'_>,
+    path: &CanonicalPath<'_>,
+    route: &Arc<Route>,
+    trace: &mut impl Trace,
+) -> Result<(), Denial> {
+    let Some(refused) = overridden(snapshot, request, host, path, route) else { return Ok(()) };
+    trace.note(Fact::MethodOverride(refused));
+    if refused { Err(Denial::on(route, Reason::MethodOverride)) } else { Ok(()) }
 }
 
 /// The preflight that a request is, where the request it asks about would have a route with `cors`. Every other
@@ -309,6 +361,13 @@ fn permit<'h>(
     Permit { route: Arc::clone(route), path, identity, reason, alleged: None, _decided: Decided }
 }
 
+/// The permit of a request that only the route's shadow mode lets through.
+fn shadow_permit<'h>(route: &Arc<Route>, path: CanonicalPath<'h>, refused: Refused) -> Permit<'h> {
+    // Who lacks a permission has proven who they are. Who has no token that holds, has proven nothing.
+    let proven = refused.identity.clone().filter(|_| refused.reason.status() == FORBIDDEN);
+    Permit { alleged: refused.identity, ..permit(route, path, proven, refused.reason) }
+}
+
 enum Admitted {
     As(Option<Arc<Verified>>, Reason),
     After(Job),
@@ -348,22 +407,9 @@ fn admit<T: Trace>(
             _ => Err(Reason::MissingToken.into()),
         };
     };
-    let octets = credential.octets();
-    let verified = match proof.and_then(|proof| proof.about(octets)) {
-        Some(Ok(verified)) => verified,
-        Some(Err(Unopened::Refused(reason))) => {
-            trace.note(Fact::Opened(Err(reason)));
-            return Err(reason.into());
-        }
-        Some(Err(Unopened::UnknownForeignKey(key))) => {
-            trace.note(Fact::KeyAsked { issuer: &key.issuer, id: &key.id });
-            return Ok(Admitted::Awaiting(Awaiting { key, job: Job::new(credential.text()?)? }));
-        }
-        // What is remembered was looked at when it was opened, and these are the same octets.
-        None => match view.remembered(octets, trace) {
-            Some(verified) => verified,
-            None => return Ok(Admitted::After(credential.text().and_then(Job::new)?)),
-        },
+    let verified = match verify(view, &credential, proof, trace)? {
+        ControlFlow::Continue(verified) => verified,
+        ControlFlow::Break(later) => return Ok(later),
     };
     trace.note(Fact::Opened(Ok(&verified)));
     let mut standing = view.standing(&verified, now, trace);
@@ -382,5 +428,33 @@ fn admit<T: Trace>(
     match standing.and_then(|()| policy.authorise(&verified.claims)) {
         Ok(()) => Ok(Admitted::As(Some(verified), Reason::Authenticated)),
         Err(reason) => Err(Refused { reason, identity: Some(verified) }),
+    }
+}
+
+/// What the token says, proven; or what must be done before that is known.
+#[inline]
+fn verify(
+    view: &View<'_>,
+    credential: &Credential<'_>,
+    proof: Option<&Proof>,
+    trace: &mut impl Trace,
+) -> Result<ControlFlow<Admitted, Arc<Verified>>, Reason> {
+    let octets = credential.octets();
+    match proof.and_then(|proof| proof.about(octets)) {
+        Some(Ok(verified)) => Ok(ControlFlow::Continue(verified)),
+        Some(Err(Unopened::Refused(reason))) => {
+            trace.note(Fact::Opened(Err(reason)));
+            Err(reason)
+        }
+        Some(Err(Unopened::UnknownForeignKey(key))) => {
+            trace.note(Fact::KeyAsked { issuer: &key.issuer, id: &key.id });
+            let job = Job::new(credential.text()?)?;
+            Ok(ControlFlow::Break(Admitted::Awaiting(Awaiting { key, job })))
+        }
+        // What is remembered was looked at when it was opened, and these are the same octets.
+        None => match view.remembered(octets, trace) {
+            Some(verified) => Ok(ControlFlow::Continue(verified)),
+            None => Ok(ControlFlow::Break(Admitted::After(Job::new(credential.text()?)?))),
+        },
     }
 }

@@ -11,16 +11,19 @@ use super::{
 use crate::{
     decision::decide::{
         decision::{Permit, Request},
-        snapshot::{Route, Snapshot},
+        snapshot::{Endpoint, Route, Snapshot},
         trace::{Fact, Trace},
     },
-    domain::{Claims, Reason, Timestamp},
+    domain::{Claims, KeyId, RealmName, Reason, Timestamp},
     rules::{
         issuer::Issuer,
-        policy::{Auth, Policy, Rule, Source, find_credential},
-        route::{CanonicalPath, Found},
+        policy::{Auth, Credential, Policy, Rule, Source, find_credential},
+        route::{CanonicalPath, Found, PathError},
     },
-    state::token::{self, Verified},
+    state::{
+        keys::KeyState,
+        token::{self, Verified},
+    },
 };
 
 /// What came of a step.
@@ -126,6 +129,27 @@ impl<'a> Steps<'a> {
         }
     }
 
+    fn path(&mut self, path: Result<&CanonicalPath<'_>, PathError>) {
+        let received = String::from_utf8_lossy(self.request.path);
+        match path {
+            Ok(path) if path.is_as_received() => {
+                self.passed("path", format!("{}, canonical as received", path.as_str()));
+            }
+            Ok(path) => self.passed("path", format!("{} is {}", shown(&received), path.as_str())),
+            Err(error) => {
+                let text = format!("{} has no single meaning: {error}", shown(&received));
+                self.failed("path", Reason::AmbiguousPath, text);
+            }
+        }
+    }
+
+    fn endpoint(&mut self, endpoint: Option<&Endpoint>) {
+        let Some(endpoint) = endpoint else { return self.noted("endpoint", "no token endpoint is here") };
+        let realms = endpoint.realms.iter().map(|realm| realm.name.as_str()).collect::<Vec<_>>().join(", ");
+        let of = if realms.is_empty() { String::new() } else { format!(" of {realms}") };
+        self.passed("endpoint", format!("the gateway answers itself: {:?}{of}", endpoint.serves));
+    }
+
     fn found(&mut self, found: &Found<'_, Arc<Route>>) {
         let path = CanonicalPath::parse(self.request.path);
         let (Ok(path), Ok(host)) = (&path, &self.request.host) else { return };
@@ -152,7 +176,25 @@ impl<'a> Steps<'a> {
         }
     }
 
-    fn credential(&mut self, found: Result<Option<&crate::rules::policy::Credential<'_>>, Reason>) {
+    fn method(&mut self, forwarded: bool) {
+        let method = self.request.method;
+        if forwarded {
+            self.passed("method", method.as_str());
+        } else {
+            self.failed("method", Reason::MethodNotAllowed, format!("{method} is never forwarded"));
+        }
+    }
+
+    fn method_override(&mut self, refused: bool) {
+        if refused {
+            let text = "a field asks for another method; the route takes that with method_override = true, and for a method of its own";
+            self.failed("method", Reason::MethodOverride, text);
+        } else {
+            self.passed("method", "a field asks for another method, which the route has too");
+        }
+    }
+
+    fn credential(&mut self, found: Result<Option<&Credential<'_>>, Reason>) {
         let Some(route) = self.route.clone() else { return };
         let sources = &route.settings.sources;
         let all = sources.iter().map(named).collect::<Vec<_>>().join(", ");
@@ -186,6 +228,14 @@ impl<'a> Steps<'a> {
             .collect();
         let known = if known.is_empty() { "nobody here knows it".to_owned() } else { known.join("; ") };
         format!("; it says, unproven, that it is of {} and signed by key {} ({known})", shown(issuer), shown(id))
+    }
+
+    fn key_asked(&mut self, issuer: &RealmName, id: &KeyId) {
+        let id = shown(id.as_str());
+        let text = format!(
+            "nobody knows key {id} yet: issuer '{issuer}' would be asked for it first, which explaining does not do"
+        );
+        self.noted("issuer", text);
     }
 
     fn opened(&mut self, opened: Result<&Verified, Reason>) {
@@ -226,6 +276,39 @@ impl<'a> Steps<'a> {
         }
     }
 
+    fn key_confirmed(&mut self, verified: &Verified, confirmed: bool) {
+        // Of our own keys there is nothing to say.
+        if confirmed && matches!(verified.issuer, Issuer::Realm(_)) {
+            return;
+        }
+        let judged = confirmed.then_some(()).ok_or(Reason::IssuerUnavailable);
+        self.judge("issuer", judged, format!("'{}' confirmed its keys lately", verified.issuer.name()));
+    }
+
+    fn issuer(&mut self, verified: &Verified, read_as_before: bool) {
+        if !read_as_before {
+            let text = format!("the tokens of '{}' are read otherwise now", verified.issuer.name());
+            self.failed("issuer", Reason::UnknownKey, text);
+        }
+    }
+
+    fn key(&mut self, verified: &Verified, state: Option<KeyState>) {
+        let id = &verified.key.id;
+        let Some(state) = state else { return self.failed("key", Reason::UnknownKey, format!("{id} is gone")) };
+        let judged = if state.verifies() { Ok(()) } else { Err(Reason::KeyRevoked) };
+        self.judge("key", judged, format!("{id} is {}", state.name()));
+    }
+
+    fn revocations(&mut self, verified: &Verified, checked: Result<(), Reason>) {
+        let session = verified.claims.session.map_or_else(String::new, |session| format!(" (session {session})"));
+        let good = format!("neither the token, its login{session} nor its principal is revoked");
+        self.judge("revocations", checked, good);
+    }
+
+    fn account(&mut self, checked: Result<(), Reason>) {
+        self.judge("account", checked, "the imported key's token speaks for an account that may have it".to_owned());
+    }
+
     fn policy(&mut self, policy: &Policy, claims: &Claims) {
         let mut decided = false;
         for rule in Rule::ALL {
@@ -249,91 +332,28 @@ impl Trace for Steps<'_> {
 
     fn note(&mut self, fact: Fact<'_>) {
         match fact {
-            Fact::Path(Err(error)) => {
-                let received = String::from_utf8_lossy(self.request.path);
-                self.failed(
-                    "path",
-                    Reason::AmbiguousPath,
-                    format!("{} has no single meaning: {error}", shown(&received)),
-                );
-            }
-            Fact::Path(Ok(path)) if path.is_as_received() => {
-                self.passed("path", format!("{}, canonical as received", path.as_str()));
-            }
-            Fact::Path(Ok(path)) => {
-                let received = String::from_utf8_lossy(self.request.path);
-                self.passed("path", format!("{} is {}", shown(&received), path.as_str()));
-            }
+            Fact::Path(path) => self.path(path),
             Fact::Host(Ok(host)) => self.passed("host", host.to_lower_case().as_str()),
             Fact::Host(Err(error)) => self.failed("host", Reason::InvalidHost, error.to_string()),
             Fact::Preflight(true) => self.passed("cors", "a browser's question, which the gateway answers itself"),
             Fact::Preflight(false) => self.noted("cors", "no preflight that anything here answers"),
-            Fact::Endpoint(None) => self.noted("endpoint", "no token endpoint is here"),
-            Fact::Endpoint(Some(endpoint)) => {
-                let realms = endpoint.realms.iter().map(|realm| realm.name.as_str()).collect::<Vec<_>>().join(", ");
-                let of = if realms.is_empty() { String::new() } else { format!(" of {realms}") };
-                self.passed("endpoint", format!("the gateway answers itself: {:?}{of}", endpoint.serves));
-            }
+            Fact::Endpoint(endpoint) => self.endpoint(endpoint),
             Fact::Route(found) => self.found(found),
-            Fact::Method(true) => self.passed("method", self.request.method.as_str()),
-            Fact::Method(false) => {
-                self.failed("method", Reason::MethodNotAllowed, format!("{} is never forwarded", self.request.method));
-            }
-            Fact::MethodOverride(false) => {
-                self.passed("method", "a field asks for another method, which the route has too");
-            }
-            Fact::MethodOverride(true) => {
-                let text = "a field asks for another method; the route takes that with method_override = true, and for a method of its own";
-                self.failed("method", Reason::MethodOverride, text);
-            }
+            Fact::Method(forwarded) => self.method(forwarded),
+            Fact::MethodOverride(refused) => self.method_override(refused),
             Fact::Public => self.passed("credential", "the route is public: no token is looked at"),
             Fact::Credential(found) => self.credential(found),
-            Fact::KeyAsked { issuer, id } => {
-                let text = format!(
-                    "nobody knows key {} yet: issuer '{issuer}' would be asked for it first, which explaining does not do",
-                    shown(id.as_str())
-                );
-                self.noted("issuer", text);
-            }
+            Fact::KeyAsked { issuer, id } => self.key_asked(issuer, id),
             Fact::Opened(opened) => {
                 self.taken.extend(self.asked.take());
                 self.opened(opened);
             }
             Fact::Times(verified, held) => self.times(verified, held),
-            // Of our own keys there is nothing to say.
-            Fact::KeyConfirmed(verified, true) if matches!(verified.issuer, Issuer::Realm(_)) => {}
-            Fact::KeyConfirmed(verified, confirmed) => {
-                let judged = confirmed.then_some(()).ok_or(Reason::IssuerUnavailable);
-                self.judge("issuer", judged, format!("'{}' confirmed its keys lately", verified.issuer.name()));
-            }
-            Fact::Issuer(_, true) => {}
-            Fact::Issuer(verified, false) => {
-                let text = format!("the tokens of '{}' are read otherwise now", verified.issuer.name());
-                self.failed("issuer", Reason::UnknownKey, text);
-            }
-            Fact::Key(verified, None) => {
-                self.failed("key", Reason::UnknownKey, format!("{} is gone", verified.key.id));
-            }
-            Fact::Key(verified, Some(state)) => {
-                let judged = if state.verifies() { Ok(()) } else { Err(Reason::KeyRevoked) };
-                self.judge("key", judged, format!("{} is {}", verified.key.id, state.name()));
-            }
-            Fact::Revocations(verified, checked) => {
-                let session =
-                    verified.claims.session.map_or_else(String::new, |session| format!(" (session {session})"));
-                self.judge(
-                    "revocations",
-                    checked,
-                    format!("neither the token, its login{session} nor its principal is revoked"),
-                );
-            }
-            Fact::Account(checked) => {
-                self.judge(
-                    "account",
-                    checked,
-                    "the imported key's token speaks for an account that may have it".to_owned(),
-                );
-            }
+            Fact::KeyConfirmed(verified, confirmed) => self.key_confirmed(verified, confirmed),
+            Fact::Issuer(verified, read_as_before) => self.issuer(verified, read_as_before),
+            Fact::Key(verified, state) => self.key(verified, state),
+            Fact::Revocations(verified, checked) => self.revocations(verified, checked),
+            Fact::Account(checked) => self.account(checked),
             Fact::Policy(policy, claims) => self.policy(policy, claims),
         }
     }

@@ -1,9 +1,10 @@
 //! Taking over a key from outside, so that its tokens in the field keep working.
 
+use sqlx::{Sqlite, SqliteConnection, Transaction};
 use thiserror::Error;
 
 use super::{
-    Fate, Imported, Key, KeyError, KeyState, MaterialBytes, UNNAMED_KEYS_MAX, Vault, VaultError,
+    Fate, Imported, Key, KeyError, KeyState, MasterKey, MaterialBytes, UNNAMED_KEYS_MAX, Vault, VaultError,
     ending::{discard, revoked_in},
     rotation::{dismiss, id_in},
     vault::context,
@@ -74,86 +75,25 @@ pub enum ImportError {
 
 impl Vault {
     /// Imports a key, checked.
+    ///
+    /// # Errors
+    /// The key is weak, revoked or known here, or one too many without a name ([`ImportError`]); or the vault fails.
+    /// Nothing is imported then.
     pub async fn import(&self, import: &Import<'_>, now: Timestamp) -> Result<(), ImportError> {
-        let signs = matches!(import.purpose, Use::Sign { .. });
-        let state = if signs { KeyState::Active } else { KeyState::Retiring };
-        let (id, realm) = (&import.id, &import.realm);
-        let key = Key::new(id.clone(), realm.clone(), import.algorithm, state, now, import.material)
-            .map_err(ImportError::Material)?;
-        if signs && !key.can_sign() {
-            return Err(ImportError::Material(KeyError::WrongUse(import.algorithm)));
-        }
+        let key = import.checked(now)?;
         let (mut transaction, master) = self.begin().await?;
-        let failed = |error: sqlx::Error| ImportError::Vault(error.into());
         // Under the write lock, so that a revocation of the same moment counts.
-        if let Some(revoked) = revoked_in(&mut transaction, &master, &key).await? {
-            return Err(ImportError::Revoked(revoked));
+        refuse_revoked(&mut transaction, &master, &key).await?;
+        refuse_known(&mut transaction, &import.id).await?;
+        if import.is_unnamed() {
+            refuse_too_many_unnamed(&mut transaction).await?;
         }
-        let known: i64 = sqlx::query_scalar("SELECT count(*) FROM keys WHERE id = ?")
-            .bind(id.as_str())
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        if known > 0 {
-            return Err(ImportError::Known(id.clone()));
+        if let Use::Sign { retires_at } = import.purpose {
+            retire_signing_keys(&mut transaction, &master, &import.realm, retires_at, now).await?;
         }
-        let unnamed: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM keys WHERE state NOT IN ('retired', 'revoked') AND profile ->> 'unnamed' = 1",
-        )
-        .fetch_one(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        let is_unnamed = import.profile.as_ref().is_some_and(|profile| profile.unnamed);
-        if is_unnamed && usize::try_from(unnamed).is_ok_and(|unnamed| unnamed >= UNNAMED_KEYS_MAX) {
-            return Err(ImportError::TooManyUnnamed);
-        }
-        let mut until = None;
-        match import.purpose {
-            Use::Sign { retires_at } => {
-                // The key that was to sign next signs never: the schedule leaves the imported one.
-                if let Some(next) = id_in(&mut transaction, realm, KeyState::Next).await? {
-                    discard(&mut transaction, &master, &next, KeyState::Next, now).await?;
-                }
-                let active = id_in(&mut transaction, realm, KeyState::Active).await?;
-                dismiss(&mut transaction, &master, active.as_ref(), Fate::Retiring { retires_at }, now).await?;
-            }
-            Use::Verify { until: end } => until = end,
-        }
-        let (form, bytes) = match import.material {
-            MaterialBytes::Secret(bytes) => ("secret", bytes),
-            MaterialBytes::Public(bytes) => ("public", bytes),
-        };
-        let unknown_accounts = import.profile.as_ref().is_some_and(|profile| profile.unknown_accounts);
-        let epochs = account::standing_epochs(&mut transaction, realm).await.map_err(VaultError::Store)?;
-        sqlx::query("INSERT INTO imported_keys (key, unknown_accounts, epochs) VALUES (?, ?, ?)")
-            .bind(id.as_str())
-            .bind(unknown_accounts)
-            .bind(Imported::new(unknown_accounts, epochs).to_bytes())
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        let profile = import.profile.as_ref().map(|profile| serde_json::json!(profile).to_string());
-        let now = now.as_millis();
-        sqlx::query(
-            "INSERT INTO keys (id, realm, algorithm, state, form, sealed, profile, imported, pinned, created_at, \
-             activated_at, retiring_since, retires_at) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)",
-        )
-        .bind(id.as_str())
-        .bind(realm.as_str())
-        .bind(import.algorithm.name())
-        .bind(state.name())
-        .bind(form)
-        .bind(master.seal(&context(id), bytes))
-        .bind(profile)
-        .bind(signs)
-        .bind(now)
-        .bind(signs.then_some(now))
-        .bind((!signs).then_some(now))
-        .bind(until.map(Timestamp::as_millis))
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        insert_details(&mut transaction, import).await?;
+        insert_key(&mut transaction, &master, import, now).await?;
+        transaction.commit().await.map_err(VaultError::from)?;
         self.clear_traces().await;
         Ok(())
     }
@@ -166,6 +106,120 @@ impl Vault {
         let done = sqlx::query(statement).bind(id.as_str()).execute(self.store.pool()).await?;
         Ok(done.rows_affected() == 1)
     }
+}
+
+impl Import<'_> {
+    /// The key, where it is one that may be imported for its purpose.
+    fn checked(&self, now: Timestamp) -> Result<Key, ImportError> {
+        let (id, realm) = (self.id.clone(), self.realm.clone());
+        let key =
+            Key::new(id, realm, self.algorithm, self.state(), now, self.material).map_err(ImportError::Material)?;
+        if self.signs() && !key.can_sign() {
+            return Err(ImportError::Material(KeyError::WrongUse(self.algorithm)));
+        }
+        Ok(key)
+    }
+
+    const fn signs(&self) -> bool {
+        matches!(self.purpose, Use::Sign { .. })
+    }
+
+    const fn state(&self) -> KeyState {
+        if self.signs() { KeyState::Active } else { KeyState::Retiring }
+    }
+
+    fn is_unnamed(&self) -> bool {
+        self.profile.as_ref().is_some_and(|profile| profile.unnamed)
+    }
+
+    fn takes_unknown_accounts(&self) -> bool {
+        self.profile.as_ref().is_some_and(|profile| profile.unknown_accounts)
+    }
+}
+
+async fn refuse_revoked(
+    transaction: &mut Transaction<'static, Sqlite>,
+    master: &MasterKey,
+    key: &Key,
+) -> Result<(), ImportError> {
+    match revoked_in(transaction, master, key).await? {
+        Some(revoked) => Err(ImportError::Revoked(revoked)),
+        None => Ok(()),
+    }
+}
+
+async fn refuse_known(connection: &mut SqliteConnection, id: &KeyId) -> Result<(), ImportError> {
+    let query = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM keys WHERE id = ?)").bind(id.as_str());
+    let is_known: bool = query.fetch_one(connection).await.map_err(VaultError::from)?;
+    if is_known { Err(ImportError::Known(id.clone())) } else { Ok(()) }
+}
+
+async fn refuse_too_many_unnamed(connection: &mut SqliteConnection) -> Result<(), ImportError> {
+    let statement = "SELECT count(*) FROM keys WHERE state NOT IN ('retired', 'revoked') AND profile ->> 'unnamed' = 1";
+    let unnamed: i64 = sqlx::query_scalar(statement).fetch_one(connection).await.map_err(VaultError::from)?;
+    let is_full = usize::try_from(unnamed).is_ok_and(|unnamed| unnamed >= UNNAMED_KEYS_MAX);
+    if is_full { Err(ImportError::TooManyUnnamed) } else { Ok(()) }
+}
+
+/// Makes way for an imported key that signs: the schedule leaves it, so the key that was to sign next never signs.
+async fn retire_signing_keys(
+    transaction: &mut Transaction<'static, Sqlite>,
+    master: &MasterKey,
+    realm: &RealmName,
+    retires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), VaultError> {
+    if let Some(next) = id_in(transaction, realm, KeyState::Next).await? {
+        discard(transaction, master, &next, KeyState::Next, now).await?;
+    }
+    let active = id_in(transaction, realm, KeyState::Active).await?;
+    dismiss(transaction, master, active.as_ref(), Fate::Retiring { retires_at }, now).await
+}
+
+/// What is kept of imported keys alone: which accounts their tokens may speak for, with the realm's epochs of now.
+async fn insert_details(connection: &mut SqliteConnection, import: &Import<'_>) -> Result<(), VaultError> {
+    let unknown_accounts = import.takes_unknown_accounts();
+    let epochs = account::standing_epochs(connection, &import.realm).await?;
+    sqlx::query("INSERT INTO imported_keys (key, unknown_accounts, epochs) VALUES (?, ?, ?)")
+        .bind(import.id.as_str())
+        .bind(unknown_accounts)
+        .bind(Imported::new(unknown_accounts, epochs).to_bytes())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn insert_key(
+    connection: &mut SqliteConnection,
+    master: &MasterKey,
+    import: &Import<'_>,
+    now: Timestamp,
+) -> Result<(), VaultError> {
+    let (id, signs, now) = (&import.id, import.signs(), now.as_millis());
+    let (form, bytes) = match import.material {
+        MaterialBytes::Secret(bytes) => ("secret", bytes),
+        MaterialBytes::Public(bytes) => ("public", bytes),
+    };
+    let until = if let Use::Verify { until } = import.purpose { until } else { None };
+    sqlx::query(
+        "INSERT INTO keys (id, realm, algorithm, state, form, sealed, profile, imported, pinned, created_at, \
+         activated_at, retiring_since, retires_at) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)",
+    )
+    .bind(id.as_str())
+    .bind(import.realm.as_str())
+    .bind(import.algorithm.name())
+    .bind(import.state().name())
+    .bind(form)
+    .bind(master.seal(&context(id), bytes))
+    .bind(import.profile.as_ref().map(|profile| serde_json::json!(profile).to_string()))
+    .bind(signs)
+    .bind(now)
+    .bind(signs.then_some(now))
+    .bind((!signs).then_some(now))
+    .bind(until.map(Timestamp::as_millis))
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Whether a realm takes tokens of an imported key that carry no epoch: the first change that ends an account's tokens

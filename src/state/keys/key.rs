@@ -254,7 +254,7 @@ impl Key {
     #[must_use]
     pub fn jwk(&self) -> Option<Map<String, Value>> {
         let der = self.public_der()?;
-        jwk::export(&self.id, self.algorithm, spki::key_bits(&der)?)
+        jwk::export(&self.id, self.algorithm, &spki::key_bits(&der)?)
     }
 
     /// Whether it could sign or seal: a public key alone cannot.
@@ -356,11 +356,12 @@ impl Material {
     fn parse_public(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
         let verify = ParsedPublicKey::new(verification(algorithm)?, bytes).ok()?;
         let der = verify.as_der().ok()?;
-        if algorithm == Algorithm::EdDsa && ed25519::is_weak(spki::key_bits(der.as_ref())?) {
-            return None;
-        }
-        let long_enough = |(modulus, _): (&[u8], &[u8])| RSA_MODULUS_BYTES.contains(&modulus.len());
-        spki::rsa_numbers(der.as_ref()).is_none_or(long_enough).then_some(Self::Pair { verify, sign: None })
+        let is_sound = match algorithm {
+            Algorithm::EdDsa => !ed25519::is_weak(&spki::key_bits(der.as_ref())?),
+            Algorithm::Es256 | Algorithm::Es384 => true,
+            _ => RSA_MODULUS_BYTES.contains(&spki::rsa_numbers(der.as_ref())?.0.len()),
+        };
+        is_sound.then_some(Self::Pair { verify, sign: None })
     }
 
     /// What tells the material from any other: of a pair the public half, however it is kept.

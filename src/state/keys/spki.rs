@@ -1,14 +1,12 @@
 //! `SubjectPublicKeyInfo` (RFC 5280 section 4.1): public keys as files have them.
 
+use std::borrow::Cow;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
+use x509_parser::{prelude::FromDer, public_key::RSAPublicKey, x509::SubjectPublicKeyInfo};
 
 /// Characters of a PEM's line (RFC 7468 section 2).
 const PEM_LINE_CHARS: usize = 64;
-
-// Tags of DER (X.690).
-const INTEGER: u8 = 0x02;
-const BIT_STRING: u8 = 0x03;
-const SEQUENCE: u8 = 0x30;
 
 /// The key as PEM, with its last newline.
 #[must_use]
@@ -19,33 +17,18 @@ pub fn pem(der: &[u8]) -> String {
 }
 
 /// Modulus and exponent of an RSA key, without leading zeros; `None` for a key of another kind.
-pub(super) fn rsa_numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (key, _) = element(SEQUENCE, key_bits(der)?)?;
-    let (modulus, rest) = element(INTEGER, key)?;
-    let (exponent, rest) = element(INTEGER, rest)?;
-    rest.is_empty().then(|| (without_zeros(modulus), without_zeros(exponent)))
+pub(super) fn rsa_numbers(der: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let bits = key_bits(der)?;
+    // Whatever the algorithm is called: `rsaEncryption` is not the only name of such keys.
+    let (rest, key) = RSAPublicKey::from_der(&bits).ok()?;
+    rest.is_empty().then(|| (without_zeros(key.modulus).to_vec(), without_zeros(key.exponent).to_vec()))
 }
 
 /// The bits of the key itself, behind what names its algorithm: `RSAPublicKey`, a point, or Ed25519's octets.
-pub(super) fn key_bits(der: &[u8]) -> Option<&[u8]> {
-    let (info, _) = element(SEQUENCE, der)?;
-    let (_, rest) = element(SEQUENCE, info)?;
-    let (bits, _) = element(BIT_STRING, rest)?;
-    bits.strip_prefix(&[0])
-}
-
-/// The content of the element that `der` begins with, and what follows it.
-fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (&[found, short], rest) = der.split_first_chunk()?;
-    let (length, rest) = match short {
-        0..=0x7f => (usize::from(short), rest),
-        0x81 | 0x82 => {
-            let (digits, rest) = rest.split_at_checked(usize::from(short & 0x7f))?;
-            (digits.iter().fold(0, |length, &digit| length << 8 | usize::from(digit)), rest)
-        }
-        _ => return None,
-    };
-    (found == tag).then(|| rest.split_at_checked(length)).flatten()
+pub(super) fn key_bits(der: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let (rest, info) = SubjectPublicKeyInfo::from_der(der).ok()?;
+    let bits = info.subject_public_key;
+    (rest.is_empty() && bits.unused_bits == 0).then_some(bits.data)
 }
 
 fn without_zeros(number: &[u8]) -> &[u8] {
@@ -67,12 +50,12 @@ mod tests {
     fn the_bits_are_the_key_as_the_ciphers_have_it() {
         let rsa = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         let der = rsa.public_key().as_der().unwrap();
-        assert_eq!(key_bits(der.as_ref()), Some(rsa.public_key().as_ref()));
+        assert_eq!(key_bits(der.as_ref()).as_deref(), Some(rsa.public_key().as_ref()));
         let modulus = rsa.public_key().modulus();
         let (found, exponent) = rsa_numbers(der.as_ref()).unwrap();
-        assert_eq!((found, exponent), (modulus.big_endian_without_leading_zero(), &[1, 0, 1][..]));
+        assert_eq!((&found[..], &exponent[..]), (modulus.big_endian_without_leading_zero(), &[1, 0, 1][..]));
         let ec = EcdsaKeyPair::generate(&aws_lc_rs::signature::ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
-        assert_eq!(key_bits(ec.public_key().as_der().unwrap().as_ref()), Some(ec.public_key().as_ref()));
+        assert_eq!(key_bits(ec.public_key().as_der().unwrap().as_ref()).as_deref(), Some(ec.public_key().as_ref()));
     }
 
     #[test]
@@ -83,5 +66,6 @@ mod tests {
         for end in 0..der.as_ref().len() {
             assert_eq!(key_bits(&der.as_ref()[..end]), None, "{end}");
         }
+        assert_eq!(key_bits(&[der.as_ref(), &[0]].concat()), None, "something follows");
     }
 }

@@ -17,7 +17,7 @@ FUZZ_TARGETS = token jwks opaque
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build guided demo test bench compare fuzz rotation upgrades format lint docs licences tests instructions budget check
+.PHONY: help build guided demo test bench compare fuzz rotation upgrades format lint docs licences tests loom instructions budget check
 # The steps of a test run share one target folder: side by side they would only wait for each other.
 .NOTPARALLEL:
 
@@ -34,7 +34,7 @@ guided: ## Build target/guided/portero, the release guided by a profile of its o
 demo: build ## Build and run the demo: every contract, example accounts, an upstream that echoes
 	@exec target/release/portero demo $(ARGS)
 
-test: format lint docs licences tests check instructions ## Run everything that proves the project
+test: format lint docs licences tests loom check instructions ## Run everything that proves the project
 	@echo "make test: everything passed"
 
 bench: ## Run the benchmarks
@@ -71,6 +71,7 @@ upgrades: ## Upgrade 20 times under load: no request may be refused or broken
 format: ## Check the format
 	@deploy/tools cargo
 	$(CARGO) fmt --all --check
+	cd tests/loom && $(CARGO) fmt --check
 
 # Lints, documentation and tests share one build: `cargo clippy` and `cargo doc` would compile every dependency once more.
 # clippy-driver is rustc with the lints; what it makes is good for tests, and nothing that is measured is made by it.
@@ -90,6 +91,7 @@ docs: ## Check the API documentation
 licences: ## Check what is in the dependency tree
 	@deploy/tools cargo-deny
 	$(CARGO) deny --locked check bans licenses sources
+	$(CARGO) deny --locked --manifest-path tests/loom/Cargo.toml --config deny.toml check bans licenses sources
 
 # Benches run once as tests, in the dev profile: the release profile would build everything again. Each is one process:
 # nextest would start one, with all that it makes first, for each of its measures.
@@ -99,6 +101,11 @@ tests: ## Run every test, and every benchmark once
 	$(LINTED) $(CARGO) test --locked --benches --quiet
 	$(LINTED) $(CARGO) test --locked --doc --quiet
 	cd benches/compare && python3 -B -m unittest discover --quiet --top-level-directory . --start-directory tests
+
+# A workspace and a folder of its own: tests/loom/Cargo.toml has dependencies with features that ours must not have.
+loom: ## Try every interleaving of what reads and changes revocations
+	@deploy/tools cargo cc cargo-nextest
+	$(LINTED) $(CARGO) nextest run --locked --manifest-path tests/loom/Cargo.toml --target-dir target/loom
 
 # The folder is that of `tests`, so that only this crate is built once more, optimised and by rustc itself:
 # tests/instructions/profile.toml.

@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use super::primitives::TAG_BITS;
 use crate::domain::Timestamp;
-
-/// Bits of a tag: as many as an entry's place in the set spares (see `Set`).
-pub(super) const TAG_BITS: u32 = 8;
 
 /// Tags there are, [`Tag::FREE`] and [`Tag::NEVER`] among them.
 const TAGS: usize = 1 << TAG_BITS;
@@ -136,6 +134,7 @@ fn round_up(expires_at: Timestamp, width: Duration) -> Option<i64> {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 

@@ -4,13 +4,9 @@
 //! in, until a part of the filter is made anew. No reader waits for that: one that was interrupted by
 //! it learns that it knows nothing (a sequence lock, whose readers only read).
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::Ordering;
 
-use super::bucket::TAG_BITS;
-
-/// Size of a filter. With 10 million ids about 6 % of other ids pass it, with a million almost none;
-/// a larger one would fall out of the caches and cost more than it saves.
-const FILTER_BYTES: usize = 8 << 20;
+use super::primitives::{AtomicU64, FILTER_BYTES, TAG_BITS, fence};
 
 /// Words of a filter.
 const WORDS: usize = FILTER_BYTES / size_of::<u64>();
@@ -78,6 +74,7 @@ const fn bits_of(id: u128) -> u64 {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use crate::domain::random;

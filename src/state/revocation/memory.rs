@@ -5,17 +5,14 @@
 //! *before* looking. So a token that carries the present generation needs no look-up, and one
 //! revocation makes every token be looked through again, once.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
-use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 use super::{
     log::{Record, Subject},
+    primitives::{ArcSwap, AtomicU64},
     set::Set,
 };
 use crate::{
@@ -164,6 +161,7 @@ fn session_key(id: SessionId) -> u128 {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use std::{
         collections::HashMap,

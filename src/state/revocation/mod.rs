@@ -4,6 +4,7 @@ mod bucket;
 mod filter;
 pub mod log;
 mod memory;
+mod primitives;
 mod set;
 mod table;
 

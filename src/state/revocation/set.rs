@@ -5,17 +5,14 @@
 //! never wait: an id is put into its table in place, and a table that grows or shrinks is made anew
 //! beside the old one, a 256th of the set at a time, and then swapped in.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Arc, PoisonError, atomic::Ordering};
 
-use arc_swap::ArcSwap;
 use uuid::Uuid;
 
 use super::{
-    bucket::{Buckets, TAG_BITS},
+    bucket::Buckets,
     filter::Filter,
+    primitives::{ArcSwap, AtomicUsize, FILTERED_MIN, Mutex, MutexGuard, OnceLock, TAG_BITS},
     table::{Key, Table},
 };
 use crate::domain::Timestamp;
@@ -25,9 +22,6 @@ pub(super) const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 
 /// Tables of a set.
 const TABLES: usize = 1 << TAG_BITS;
-
-/// Ids from which on a set has a filter. Fewer are in the processor's caches anyway.
-const FILTERED_MIN: usize = 1 << 16;
 
 /// Ids, each with the bucket of its expiry.
 pub(in crate::state) struct Set {

@@ -3,9 +3,12 @@
 //! Open addressing with linear probing in an array of fixed size. Nothing is ever taken out: who wants
 //! less or more makes a new table.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use super::bucket::{TAG_BITS, Tag};
+use super::{
+    bucket::Tag,
+    primitives::{AtomicU64, AtomicUsize, TAG_BITS},
+};
 
 /// One slot of so many stays free, at least, so that a search ends soon.
 const SLOTS_FOR_ONE_FREE: usize = 8;
@@ -170,6 +173,7 @@ const fn scale(bits: u64, len: usize) -> usize {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use crate::domain::random;

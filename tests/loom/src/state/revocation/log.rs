@@ -1,0 +1,16 @@
+//! What is revoked.
+
+use crate::domain::{PrincipalId, RevocationId, SessionId, Timestamp};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    Token(RevocationId),
+    Session(SessionId),
+    Principal(PrincipalId, u32),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub(crate) subject: Subject,
+    pub(crate) expires_at: Option<Timestamp>,
+}

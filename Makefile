@@ -17,7 +17,7 @@ FUZZ_TARGETS = token jwks opaque
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build guided demo test bench compare fuzz rotation upgrades format lint docs licences tests loom instructions budget check
+.PHONY: help build guided demo test bench compare fuzz rotation upgrades format lint docs licences tests loom instructions budget msrv check
 # The steps of a test run share one target folder: side by side they would only wait for each other.
 .NOTPARALLEL:
 
@@ -34,7 +34,7 @@ guided: ## Build target/guided/portero, the release guided by a profile of its o
 demo: build ## Build and run the demo: every contract, example accounts, an upstream that echoes
 	@exec target/release/portero demo $(ARGS)
 
-test: format lint docs licences tests loom check instructions ## Run everything that proves the project
+test: format msrv lint docs licences tests loom check instructions ## Run everything that proves the project
 	@echo "make test: everything passed"
 
 bench: ## Run the benchmarks
@@ -72,6 +72,20 @@ format: ## Check the format
 	@deploy/tools cargo
 	$(CARGO) fmt --all --check
 	cd tests/loom && $(CARGO) fmt --check
+
+# The pinned compiler is the oldest that is promised, so whatever builds with it needs no newer one. That holds as long
+# as the two agree, and as the compiler that builds is the pinned one.
+msrv: ## Check that the compiler is the oldest one that Cargo.toml promises
+	@for manifest in Cargo.toml tests/fuzz/Cargo.toml tests/loom/Cargo.toml; do \
+		promised=$$(sed -n 's/^rust-version = "\(.*\)"$$/\1/p' $$manifest); \
+		case "$(RUST_PINNED)." in "$$promised".*) ;; *) \
+			echo "$$manifest promises rust-version $${promised:-(none)}, rust-toolchain.toml pins $(RUST_PINNED): change both" >&2; \
+			exit 1 ;; \
+		esac; \
+	done
+	@case "$$(rustc --version)" in "rustc $(RUST_PINNED) "*) ;; *) \
+		echo "this is $$(rustc --version), rust-toolchain.toml pins $(RUST_PINNED): unset RUSTUP_TOOLCHAIN" >&2; exit 1 ;; \
+	esac
 
 # Lints, documentation and tests share one build: `cargo clippy` and `cargo doc` would compile every dependency once more.
 # clippy-driver is rustc with the lints; what it makes is good for tests, and nothing that is measured is made by it.

@@ -33,6 +33,9 @@ pub(super) struct Signals {
 
 impl Control {
     /// Starts the runtime and begins to listen.
+    ///
+    /// # Errors
+    /// Fails when the system gives no thread, or does not let this process listen to a signal.
     pub fn start() -> Result<Self, StartError> {
         let runtime = runtime("control", CONTROL_THREADS)?;
         let signals = runtime.block_on(async {

@@ -47,6 +47,10 @@ pub(super) fn has_store(settings: &Settings, making: Making) -> Result<bool, Sta
 
 /// Opens the store and its keys. Only a gateway makes keys that its realms lack: a command beside it
 /// may have read a config that the gateway has not.
+///
+/// # Errors
+/// Fails when the store is missing and `making` is refused, when it cannot be opened or made, or when its master key is
+/// missing or another one.
 pub async fn open_vault(settings: &Settings, making: Making) -> Result<(Store, Vault), StartError> {
     if has_store(settings, making)? {
         open_with_keys(settings, Store::open(&settings.store).await?).await
@@ -57,6 +61,9 @@ pub async fn open_vault(settings: &Settings, making: Making) -> Result<(Store, V
 
 /// Makes a store and opens it; its master key too, where there is none. Every token that was given out before is
 /// void in it.
+///
+/// # Errors
+/// Fails when the store or its master key's file cannot be made, or when something is there already that is no store.
 pub async fn make_vault(settings: &Settings) -> Result<(Store, Vault), StartError> {
     let made = open_with_keys(settings, Store::make(&settings.store).await?).await?;
     tracing::info!(path = %settings.store.path.display(), "a new store was made");

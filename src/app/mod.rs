@@ -112,11 +112,17 @@ fn warn_of(config: &Path, settings: &Settings) {
 }
 
 /// Reads and checks the config.
+///
+/// # Errors
+/// Reports every problem of the config and of the files that it names.
 pub fn load(config: &Path) -> Result<Settings, StartError> {
     Ok(config::load(config, &environment)?)
 }
 
 /// Reads and checks the config alone, without the files that it refers to.
+///
+/// # Errors
+/// Reports every problem of the file.
 pub fn load_alone(config: &Path) -> Result<Summary, Report> {
     config::load_alone(config, &environment)
 }

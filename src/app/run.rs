@@ -26,6 +26,9 @@ const IDLE_GRACE_AFTER_UPGRADE: f64 = 0.8;
 impl Gateway {
     /// Serves until SIGTERM or SIGINT, or until another process has taken over, then lets requests in flight
     /// end. SIGHUP reloads the config. `program` is what an upgrade starts; without it there is none.
+    ///
+    /// # Errors
+    /// Fails when this process can no longer follow the store: it would not see what other processes revoke.
     pub fn run(mut self, program: Option<&Program>) -> Result<(), StartError> {
         let listen = self.front.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let (pid, succeeds) = (std::process::id(), self.succeeds);

@@ -41,6 +41,9 @@ pub struct Sockets {
 impl Sockets {
     /// Opens the front and the admin listener: inherited where there is one, bound otherwise. What is
     /// inherited and not configured any more is closed.
+    ///
+    /// # Errors
+    /// Fails when an address is in use or not ours; the error names its config key.
     pub fn open(front: &[SocketAddr], admin: SocketAddr, mut inherited: Inherited) -> Result<Self, StartError> {
         let mut open = |key, name, address| {
             let listener = inherited.take(name, address).map_or_else(|| bind(address), Ok);
@@ -66,6 +69,9 @@ impl Sockets {
     }
 
     /// Where the admin listener is.
+    ///
+    /// # Errors
+    /// Fails when the system does not say where the socket is bound.
     pub fn admin(&self) -> io::Result<SocketAddr> {
         self.admin.local_addr()
     }

@@ -32,6 +32,9 @@ pub struct Program {
 impl Program {
     /// The program and arguments of this process. The path is the one that it was started by, links
     /// not followed: what lies there later is what an upgrade starts.
+    ///
+    /// # Errors
+    /// Fails when the system does not say which program this process runs, or in which folder.
     pub fn of_this_process() -> io::Result<Self> {
         let mut arguments = env::args_os();
         let given = arguments.next().map(PathBuf::from).unwrap_or_default();

@@ -49,9 +49,15 @@ impl SecretArgs {
 /// The person or program at the other end.
 pub trait Input {
     /// Standard input, to its end or to `bytes_max`.
+    ///
+    /// # Errors
+    /// Fails when the input cannot be read.
     fn stdin(&mut self, bytes_max: u64) -> io::Result<Zeroizing<Vec<u8>>>;
 
     /// Asks on the terminal without showing what is typed.
+    ///
+    /// # Errors
+    /// Fails when there is no terminal, or nothing can be read from it.
     fn prompt(&mut self, question: &str) -> io::Result<Secret>;
 }
 
@@ -73,6 +79,9 @@ impl Input for Terminal {
 }
 
 /// Gets a secret that can be set.
+///
+/// # Errors
+/// [`CliError::Refused`] when the secret cannot be read, or cannot be set.
 pub fn obtain(source: Source, input: &mut dyn Input) -> Result<Secret, CliError> {
     let secret = match source {
         Source::Generated => random::secret(),

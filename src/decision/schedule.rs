@@ -74,6 +74,9 @@ impl Owner {
 
     /// When a key that stops signing `now` retires: when the last token that it can have signed has ended, under
     /// any config that a gateway had, and everybody has seen that. `None` where tokens live for ever.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn retires_at(
         &self,
         store: &Store,

@@ -59,6 +59,9 @@ struct Waiting {
 
 impl Lines {
     /// Starts the thread that writes.
+    ///
+    /// # Errors
+    /// Fails when the system gives no thread.
     pub fn start() -> io::Result<Self> {
         Self::to(io::stdout())
     }

@@ -71,6 +71,9 @@ struct State {
 
 impl TrustedClock {
     /// The trusted time of a store. It writes nothing: a command does not run long enough to be a witness.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn open(store: &Store, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         Ok(Self::begin(read(store).await?.as_ref(), clock))
     }
@@ -109,6 +112,9 @@ impl TrustedClock {
 
     /// Writes down what was seen; reads what other processes, and the operator, know of the suspension. Answers how
     /// the suspension ended, if it did by what was read.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn keep(&self, store: &Store) -> Result<Option<Settled>, StoreError> {
         let mut transaction = store.begin().await?;
         let row = read_in(&mut transaction).await?;
@@ -121,6 +127,9 @@ impl TrustedClock {
     }
 
     /// Whether the store says that the suspension which goes on has ended: a look that writes nothing.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn is_settled(&self, store: &Store) -> Result<bool, StoreError> {
         let row = read(store).await?;
         let state = self.state();
@@ -180,12 +189,18 @@ struct Next {
 }
 
 /// The row, if a gateway has written one.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn read(store: &Store) -> Result<Option<Row>, StoreError> {
     let mut connection = store.pool().acquire().await?;
     read_in(&mut connection).await
 }
 
 /// The latest civil time by which any process may have issued something, a suspension included; `now` at least.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn latest_seen(store: &Store, now: Timestamp) -> Result<Timestamp, StoreError> {
     let Some(Row { record, .. }) = read(store).await? else { return Ok(now) };
     let apart = record.suspension.map_or(now, |suspension| suspension.apart_latest);
@@ -196,6 +211,9 @@ pub async fn latest_seen(store: &Store, now: Timestamp) -> Result<Timestamp, Sto
 
 /// Takes an operator's word for it that the civil clock is right: it is the reference, and no suspension goes on.
 /// A gateway that runs sees it within a second. Answers what was known before.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn confirm(store: &Store, now: Timestamp) -> Result<Option<Row>, StoreError> {
     let mut transaction = store.begin().await?;
     let row = read_in(&mut transaction).await?;

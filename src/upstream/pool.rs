@@ -80,6 +80,9 @@ struct Servers {
 
 impl Pool {
     /// A pool whose servers that have a name have no address yet: see [`super::look_up`].
+    ///
+    /// # Errors
+    /// Fails when its TLS settings cannot be used; the error names the upstream.
     pub fn new(settings: Settings, metrics: UpstreamMetrics) -> Result<Self, Unusable> {
         static GROUPS: AtomicU64 = AtomicU64::new(1);
         let unusable = |source| Unusable { upstream: settings.name.to_string(), source };

@@ -67,6 +67,9 @@ pub(super) struct Tls {
 
 impl TlsSettings {
     /// Whether TLS can be spoken with these settings: what they say is read as it will be.
+    ///
+    /// # Errors
+    /// Says which of the authorities, the certificate, the key and the name cannot be used.
     pub fn check(&self) -> Result<(), TlsError> {
         let roots = self.authorities.as_deref().map_or_else(|| Ok(RootCertStore::empty()), trust)?;
         self.config(roots, &[]).map(drop)?;
@@ -156,6 +159,9 @@ pub fn install_provider() {
 
 /// Whether the system's trusted certificates can be read. pingora reads them when it is made, and
 /// would panic.
+///
+/// # Errors
+/// Fails when the file or the folder of the system's certificates cannot be read or holds none.
 pub fn check_system() -> Result<(), TlsError> {
     system_roots().map(drop)
 }

@@ -80,6 +80,10 @@ impl Command {
     }
 
     /// Does it. What it changed is on the disk when this returns.
+    ///
+    /// # Errors
+    /// [`CliError::Refused`] when the change cannot be made as it is asked for, [`CliError::Trouble`] when the store or
+    /// a secret cannot be had.
     pub async fn execute(&self, context: &mut Context<'_>) -> Result<Output, CliError> {
         match self {
             Self::User(action) => execute::account(action, context).await,

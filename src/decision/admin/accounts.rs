@@ -15,6 +15,9 @@ use crate::{
 
 /// Refuses an account that could not be used in `realm`, or that exists already; to be asked before
 /// a secret is asked for, or made and shown for nothing.
+///
+/// # Errors
+/// Says why the account would be of no use or exists already; or that the store is out of reach or damaged.
 pub async fn judge_new(store: &Store, realm: &Realm, new: &NewAccount) -> Result<(), StewardError> {
     judge(realm, new)?;
     if let Some(company) = &new.company
@@ -30,6 +33,9 @@ pub async fn judge_new(store: &Store, realm: &Realm, new: &NewAccount) -> Result
 }
 
 /// Refuses a description, new or changed, that the realm's contract has no room for.
+///
+/// # Errors
+/// Says which part of the description the contract has no room for.
 pub fn judge(realm: &Realm, new: &NewAccount) -> Result<(), StewardError> {
     let (name, dialect) = (&realm.name, realm.dialect);
     new.check()?;

@@ -35,12 +35,19 @@ pub enum Rotated {
 
 impl Steward {
     /// Every key that the store knows, the oldest first.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or has a key that only a newer version knows.
     pub async fn keys(&self) -> Result<Vec<KeyRecord>, StewardError> {
         Ok(self.vault.records().await?)
     }
 
     /// Lets another key sign: the next one if it was published long enough; otherwise one is published, and signs
     /// when it was. With `at_once` nobody waits.
+    ///
+    /// # Errors
+    /// Without `at_once`, refuses to replace a key that was imported to sign, refuses where too many keys are retiring,
+    /// and refuses to let the next key sign while the civil clock is not trusted. Fails when the vault does.
     pub async fn rotate_key(&self, owner: &Owner, settings: &Settings, at_once: bool) -> Result<Rotated, StewardError> {
         let (now, trusted) = (self.clock.now(), self.trusted.now());
         let records = self.vault.records().await?;
@@ -101,6 +108,11 @@ impl Steward {
 
     /// Retires a key whose last token has ended; in any case when `force` says so, and then with other keys of the same
     /// material. Discards a next key. Answers what it was, and those others.
+    ///
+    /// # Errors
+    /// Refuses a key that does not exist, signs, shares its material with one that signs, or has ended. Without
+    /// `force`, refuses one whose tokens have not ended, and any while the civil clock is not trusted. Fails when the
+    /// vault does.
     pub async fn retire_key(&self, id: &KeyId, force: bool) -> Result<(KeyRecord, Vec<KeyId>), StewardError> {
         let records = self.vault.records().await?;
         let key = records.into_iter().find(|key| key.id == *id);
@@ -155,6 +167,10 @@ impl Steward {
     }
 
     /// Brings a key back that retired by schedule: its tokens are taken again, until it is retired by hand.
+    ///
+    /// # Errors
+    /// Refuses a key that does not exist, has not retired by schedule, whose material is gone, or that was revoked.
+    /// Fails when the vault does.
     pub async fn restore_key(&self, id: &KeyId) -> Result<(), StewardError> {
         match self.vault.restore(id).await? {
             Restored::Done => {}
@@ -177,6 +193,9 @@ impl Steward {
 
     /// Revokes a key: all tokens that it signed. A signing key is replaced at once. Answers the other keys of the same
     /// material, which are revoked with it.
+    ///
+    /// # Errors
+    /// Refuses a key that does not exist. Fails when the vault does.
     pub async fn revoke_key(&self, id: &KeyId) -> Result<Vec<KeyId>, StewardError> {
         let others = self.vault.revoke(id, self.clock.now()).await?;
         let others = others.ok_or_else(|| not_found("key", id.to_string(), ""))?;
@@ -188,12 +207,18 @@ impl Steward {
     }
 
     /// The keys that have a public half and tokens that somebody may check.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key.
     pub async fn public_keys(&self) -> Result<Vec<Arc<Key>>, StewardError> {
         let ring = self.vault.load().await?;
         Ok(ring.own().filter(|key| key.state.verifies() && key.public().is_some()).map(Arc::clone).collect())
     }
 
     /// Takes over a key from outside.
+    ///
+    /// # Errors
+    /// Refuses a key that is weak, revoked or known here, or one too many without a name. Fails when the vault does.
     pub async fn import_key(&self, import: &Import<'_>) -> Result<(), StewardError> {
         let now = self.clock.now();
         // Before the key is known: a store of an earlier version has these accounts' epochs under their ids only.
@@ -209,6 +234,9 @@ impl Steward {
     }
 
     /// Has an imported key take tokens of accounts that the store has, and of no others.
+    ///
+    /// # Errors
+    /// Refuses a key that is not an imported one in use. Fails when the vault does.
     pub async fn restrict_key(&self, id: &KeyId) -> Result<(), StewardError> {
         if !self.vault.restrict(id).await? {
             return Err(not_found("imported key in force", id.to_string(), ""));
@@ -219,12 +247,19 @@ impl Steward {
     }
 
     /// When a key of `owner` that stops signing now retires; `None` is never by itself.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn retirement(&self, owner: &Owner, settings: &Settings) -> Result<Option<Timestamp>, StewardError> {
         Ok(owner.retires_at(&self.store, settings, self.clock.now()).await?)
     }
 
     /// Seals every key under a new master key: that of `file`, or a new one in the place of the present one.
     /// Answers how many keys there are.
+    ///
+    /// # Errors
+    /// Fails when a key does not open under the present master key, or when the new one's file cannot be read or made;
+    /// both files stay then.
     pub async fn reseal_keys(&self, file: Option<&std::path::Path>) -> Result<usize, StewardError> {
         let sealed = match file {
             Some(file) => self.vault.reseal_to(file).await?,

@@ -100,6 +100,9 @@ impl Steward {
     }
 
     /// Revokes a token, expired or not; a refresh token with its whole session (the `apis` contract).
+    ///
+    /// # Errors
+    /// Refuses what no known key signed. Fails when the store or the vault does.
     pub async fn revoke_token(&self, text: &str, issuers: &Issuers) -> Result<Revoked, StewardError> {
         if refresh::is_rotating(text)
             && let Some(rotating) = refresh::find(&self.store, &Secret::from(text)).await?
@@ -126,6 +129,9 @@ impl Steward {
 
     /// Revokes a token by its `jti`. Without `expires_at` the record is kept as long as the issuer's
     /// longest-lived token could live, under any config that a gateway had: for ever where only somebody else knows.
+    ///
+    /// # Errors
+    /// Refuses a token whose end has passed. Fails when the store or the vault does.
     pub async fn revoke_token_id(
         &self,
         issuer: &Issuer,
@@ -156,6 +162,9 @@ impl Steward {
     }
 
     /// Revokes a session: all tokens that its login gave, refreshed ones too.
+    ///
+    /// # Errors
+    /// Refuses a session that the store does not know. Fails when the store is out of reach or damaged.
     pub async fn revoke_session(&self, id: SessionId) -> Result<Revoked, StewardError> {
         let session = session::find(&self.store, id).await?;
         let session = session.ok_or_else(|| not_found("session", id.to_string(), ""))?;
@@ -166,6 +175,9 @@ impl Steward {
     }
 
     /// Ends everything that was issued to a principal until now.
+    ///
+    /// # Errors
+    /// Fails when there is no such account, or when the store is out of reach or damaged.
     pub async fn revoke_principal(&self, realm: &RealmName, name: &AccountName) -> Result<Account, StewardError> {
         let account = self.account(realm, name).await?;
         let raised = account::end_tokens(&self.store, realm, &account.name, self.clock.now()).await?;
@@ -175,6 +187,10 @@ impl Steward {
 
     /// A page of the sessions of a principal, the youngest first, from the one behind `after` on; at most
     /// [`SESSIONS_LISTED_MAX`].
+    ///
+    /// # Errors
+    /// Fails when there is no such account, when `after` is no session of it, or when the store is out of reach or
+    /// damaged.
     pub async fn sessions(
         &self,
         realm: &RealmName,
@@ -200,6 +216,10 @@ impl Steward {
 
     /// An account by name. In realms whose accounts have a business, it may be left out where the
     /// name alone says which account is meant.
+    ///
+    /// # Errors
+    /// Fails when there is no such account, when the name alone could mean several, or when the store is out of reach
+    /// or damaged.
     pub async fn account(&self, realm: &RealmName, name: &AccountName) -> Result<Account, StewardError> {
         if let Some(account) = account::find(&self.store, realm, name).await? {
             return Ok(account);

@@ -181,6 +181,10 @@ fn identity(verified: &Verified) -> Cow<'_, Subject> {
 impl View<'_> {
     /// Opens a token, without asking whether it still holds. An address that sent too many bad ones gets
     /// none opened for a while.
+    ///
+    /// # Errors
+    /// The reason for which the token is refused: its form, key, algorithm, signature or claims; or too many bad tokens
+    /// from this address.
     pub fn open(&self, token: &str, client: Option<IpAddr>, now: Timestamp) -> Result<Verified, Reason> {
         let opened = self.look_into(token, client, now);
         if let (Err(reason), Some(client)) = (&opened, client)
@@ -257,6 +261,9 @@ impl View<'_> {
     /// Keys and revocations are looked up only when they changed since this token was last looked
     /// at; the generation that is noted was read before anything was looked up, so a change that
     /// comes in between is seen by the next request.
+    ///
+    /// # Errors
+    /// The reason for which the token no longer holds: its times, its key, its issuer, or a revocation.
     pub fn check_standing(&self, verified: &Verified, now: Timestamp) -> Result<(), Reason> {
         self.standing(verified, now, &mut ())
     }

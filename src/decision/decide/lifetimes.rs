@@ -21,6 +21,9 @@ const END_OF_DAY_MAX: Duration = Duration::from_hours(26);
 
 /// Notes the longest life that a token of each realm may have, where it is longer than any before.
 /// To be called before the first token is issued under a config.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn note(store: &Store, realms: &[Arc<Realm>], now: Timestamp) -> Result<(), StoreError> {
     for realm in realms {
         let mut longest = realm.latest_expiry(now);
@@ -43,6 +46,9 @@ pub async fn note(store: &Store, realms: &[Arc<Realm>], now: Timestamp) -> Resul
 
 /// When the longest-lived token of `realm` that exists `now` can end; `None` for never. Where the clock is behind the
 /// times that the store has seen, tokens of those times count too.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn latest_expiry(store: &Store, realm: &Realm, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let seen = clock::latest_seen(store, now).await?;
     let present = realm.latest_expiry(seen);
@@ -53,6 +59,9 @@ pub async fn latest_expiry(store: &Store, realm: &Realm, now: Timestamp) -> Resu
 }
 
 /// [`latest_expiry`] of a realm that the config may not have any more. Where nothing was noted, `None`: nobody knows.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn latest_noted(store: &Store, realm: &RealmName, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let seen = clock::latest_seen(store, now).await?;
     let noted = store.meta(&row(realm)).await?;

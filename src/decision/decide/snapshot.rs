@@ -109,12 +109,18 @@ pub enum SnapshotError {
 
 impl Snapshot {
     /// Builds the tables. Servers that have a name have no address yet.
+    ///
+    /// # Errors
+    /// Fails when an upstream cannot be used as it is configured; or when the settings contradict each other, a defect.
     pub fn build(site: &Site, keys: Arc<Keyring>, metrics: &Metrics) -> Result<Self, SnapshotError> {
         Self::build_after(site, keys, metrics, &[])
     }
 
     /// Builds the tables that come after others: an upstream that did not change keeps its pool, and
     /// with it what is known about its servers.
+    ///
+    /// # Errors
+    /// Fails when an upstream cannot be used as it is configured; or when the settings contradict each other, a defect.
     pub fn build_after(
         site: &Site,
         keys: Arc<Keyring>,
@@ -334,6 +340,10 @@ impl Gate {
 
     /// Brings the vault's present keys into force; an imported one when the accounts of its realm are known
     /// ([`load_accounts`](Self::load_accounts)).
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key. The
+    /// keys in force stay.
     pub async fn refresh_keys(&self, vault: &Vault) -> Result<(), VaultError> {
         let waiting = timeout(REFRESH_WAIT_MAX, self.refreshing.lock()).await;
         let _refreshing = waiting.map_err(|_| StoreError::unresponsive())?;
@@ -349,6 +359,10 @@ impl Gate {
 
     /// Reads the accounts that imported keys wait for, and brings those keys into force. It takes its time: whatever
     /// ends tokens does not wait for it.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key. The
+    /// keys that wait go on to wait.
     pub async fn load_accounts(&self, vault: &Vault) -> Result<(), VaultError> {
         while self.accounts.load(vault.store()).await? {
             self.refresh_keys(vault).await?;

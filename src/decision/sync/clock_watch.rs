@@ -39,6 +39,9 @@ pub struct ClockWatch {
 
 impl ClockWatch {
     /// A watch that has written down and said what holds at the start. From here on a restart knows of it.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn start(store: Store, trusted: TrustedClock, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
         let mut watch = Self { store, trusted, metrics, said: None, looks: 0, unkept: false };
         watch.say();

@@ -55,6 +55,9 @@ pub struct Follower {
 
 impl Follower {
     /// Loads everything that is in force. A gate is not ready before this has returned.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key.
     pub async fn start(
         store: Store,
         vault: Vault,

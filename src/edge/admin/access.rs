@@ -29,6 +29,9 @@ pub struct AdminToken(Secret);
 
 impl AdminToken {
     /// Reads the token's file, or makes it, mode 0600, with a new token.
+    ///
+    /// # Errors
+    /// Fails when the file cannot be read or made, is empty, or can be read by others.
     pub fn read_or_create(path: &Path) -> Result<Self, PrivateFileError> {
         let text = private_file::read_or_create(path, random::secret().expose())?;
         if text.is_empty() {

@@ -80,6 +80,9 @@ pub struct Admin {
 
 /// Serves until `stop` says true, then closes the listener and ends what was begun. Runs on the
 /// runtime that it is awaited on.
+///
+/// # Errors
+/// Fails when the runtime does not take the listener.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let places = Arc::new(Places::default());

@@ -28,12 +28,18 @@ impl Listeners {
     }
 
     /// The same sockets once more: the kernel's queue of each stays one, and stays open until both are gone.
+    ///
+    /// # Errors
+    /// Fails when no more files may be open.
     pub fn try_clone(&self) -> io::Result<Vec<TcpListener>> {
         self.0.iter().map(TcpListener::try_clone).collect()
     }
 }
 
 /// Binds `address` and listens. Port 0 takes a free one.
+///
+/// # Errors
+/// Fails when the address is in use or not ours.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = bound(address)?;
     socket.listen(BACKLOG)?;
@@ -41,6 +47,9 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Whether [`bind`] could bind `address`. No client is listened to meanwhile.
+///
+/// # Errors
+/// Fails when the address is in use or not ours.
 pub fn can_bind(address: SocketAddr) -> io::Result<()> {
     bound(address).map(drop)
 }

@@ -21,6 +21,9 @@ pub struct Host<'h>(&'h str);
 impl<'h> Host<'h> {
     /// From the `Host` header, which must be there exactly once (RFC 9112 section 3.2), or from the
     /// authority of an absolute target, which must then be the same.
+    ///
+    /// # Errors
+    /// Fails when the header is missing, repeated or malformed, or differs from the authority.
     #[inline]
     pub fn of(headers: &'h HeaderMap, authority: Option<&str>) -> Result<Self, InvalidHost> {
         let mut values = headers.get_all(http::header::HOST).iter();
@@ -35,6 +38,9 @@ impl<'h> Host<'h> {
     }
 
     /// From `name[:port]` or `[v6][:port]`.
+    ///
+    /// # Errors
+    /// Fails when the text is no host name or address, or its port is no number.
     #[inline]
     pub fn parse(value: &'h str) -> Result<Self, InvalidHost> {
         let (name, port) = if value.starts_with('[') {

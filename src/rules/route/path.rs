@@ -50,6 +50,9 @@ pub struct CanonicalPath<'a>(Cow<'a, str>);
 impl<'a> CanonicalPath<'a> {
     /// Canonicalises the path part of a request target (without query). A path that is canonical
     /// already is borrowed, not copied.
+    ///
+    /// # Errors
+    /// Says why the path has more than one meaning, or none ([`PathError`]).
     #[inline]
     pub fn parse(raw: &'a [u8]) -> Result<Self, PathError> {
         match is_canonical(raw).then(|| std::str::from_utf8(raw)) {

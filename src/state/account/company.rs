@@ -26,6 +26,9 @@ pub struct Company {
 ///
 /// A login reads its account first and the company then: a company that is disabled in between is
 /// seen here, and one that is disabled later raises the epoch above the one that was read.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn find(store: &Store, realm: &RealmName, name: &str) -> Result<Option<Company>, StoreError> {
     let row = sqlx::query("SELECT realm, name, disabled, created_at FROM companies WHERE realm = ? AND name = ?")
         .bind(realm.as_str())
@@ -36,6 +39,9 @@ pub async fn find(store: &Store, realm: &RealmName, name: &str) -> Result<Option
 }
 
 /// At most `limit` companies of a realm in the order of their names, from the one after `after` on.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn list(
     store: &Store,
     realm: &RealmName,
@@ -54,6 +60,9 @@ pub async fn list(
 }
 
 /// Makes a company. It is on the disk when this returns.
+///
+/// # Errors
+/// Fails when the company exists or its name cannot be one, or when the store is out of reach or damaged.
 pub async fn insert(store: &Store, realm: &RealmName, name: &str, now: Timestamp) -> Result<Company, AccountError> {
     check_word("the name", name)?;
     let inserted = sqlx::query("INSERT INTO companies (realm, name, created_at) VALUES (?, ?, ?)")
@@ -70,6 +79,9 @@ pub async fn insert(store: &Store, realm: &RealmName, name: &str, now: Timestamp
 }
 
 /// Disables a company and ends its clients' tokens, or enables it again.
+///
+/// # Errors
+/// Fails when there is no such company, or when the store is out of reach or damaged.
 pub async fn set_disabled(
     store: &Store,
     realm: &RealmName,
@@ -93,6 +105,9 @@ pub async fn set_disabled(
 }
 
 /// Deletes a company and ends its clients' tokens. The clients stay, without a company to log in for.
+///
+/// # Errors
+/// Fails when there is no such company, or when the store is out of reach or damaged.
 pub async fn delete(store: &Store, realm: &RealmName, name: &str, now: Timestamp) -> Result<Raised, AccountError> {
     let mut transaction = store.begin().await?;
     let deleted = sqlx::query("DELETE FROM companies WHERE realm = ? AND name = ?")

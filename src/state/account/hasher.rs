@@ -102,6 +102,10 @@ impl Hasher {
     }
 
     /// Hashes a new password, as soon as it is the turn of `client`.
+    ///
+    /// # Errors
+    /// [`HasherError::Busy`] when too many passwords wait, [`HasherError::Refused`] when this one cannot be set,
+    /// [`HasherError::Failed`] when the hash panicked or the pool has ended.
     pub async fn hash(&self, client: ClientKey, password: Secret) -> Result<PasswordHash, HasherError> {
         password::check(&password)?;
         Ok(self.run(client, move |shared| shared.timed(|| password::hash(&password))).await??)

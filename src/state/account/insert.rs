@@ -9,6 +9,10 @@ use super::{
 use crate::{domain::Timestamp, state::store::Store};
 
 /// Makes an account. It is on the disk when this returns.
+///
+/// # Errors
+/// Fails when the description cannot be one ([`NewAccount::check`]), when the account exists or its id belonged to a
+/// deleted one, or when the store is out of reach or damaged.
 pub async fn insert(
     store: &Store,
     new: &NewAccount,

@@ -119,6 +119,9 @@ impl KnownAccounts {
 
     /// Reads the accounts that are wanted and not known. It takes its time, and nobody waits for it. False where there
     /// was nothing to read.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn load(&self, store: &Store) -> Result<bool, StoreError> {
         let wanted = self.wanted.load_full();
         let new = wanted.iter().filter(|realm| !self.keeps(realm));
@@ -135,6 +138,9 @@ impl KnownAccounts {
     }
 
     /// Reads the accounts that were made since.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn follow(&self, store: &Store) -> Result<(), StoreError> {
         let mut seen = self.seen.lock().await;
         let realms = self.realms.load_full();

@@ -155,6 +155,9 @@ impl From<&Account> for NewAccount {
 impl NewAccount {
     /// Says whether the account could be made as it is described. Every part of it may become an
     /// HTTP header of a forwarded request, and must mean the same there.
+    ///
+    /// # Errors
+    /// [`AccountError::Invalid`] says which part is wrong, and why.
     pub fn check(&self) -> Result<(), AccountError> {
         check_word("the name", &self.name.name)?;
         if self.kind == PrincipalKind::Project {

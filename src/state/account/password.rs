@@ -80,6 +80,9 @@ impl fmt::Debug for PasswordHash {
 
 /// Says whether `password` could be set. There is no shortest length: accounts are taken over with
 /// the passwords that their clients have.
+///
+/// # Errors
+/// Fails when the password is empty or too long.
 pub fn check(password: &Secret) -> Result<(), PasswordError> {
     match password.expose().len() {
         0 => Err(PasswordError::Empty),
@@ -90,6 +93,9 @@ pub fn check(password: &Secret) -> Result<(), PasswordError> {
 
 /// Hashes `password` under a new salt. This takes tens of milliseconds of a core: on a server, ask
 /// the [`Hasher`](super::Hasher).
+///
+/// # Errors
+/// Fails when the password is empty or too long.
 pub fn hash(password: &Secret) -> Result<PasswordHash, PasswordError> {
     check(password)?;
     Ok(salted(password.expose()))

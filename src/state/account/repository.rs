@@ -25,6 +25,9 @@ pub enum OldTokens {
 }
 
 /// The account that logs in as `name`, if there is one.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn find(store: &Store, realm: &RealmName, name: &AccountName) -> Result<Option<Account>, StoreError> {
     let row = sqlx::query("SELECT * FROM principals WHERE realm = ? AND business = ? AND name = ?")
         .bind(realm.as_str())
@@ -36,6 +39,9 @@ pub async fn find(store: &Store, realm: &RealmName, name: &AccountName) -> Resul
 }
 
 /// The account `id`, if there is one.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn find_by_id(store: &Store, id: PrincipalId) -> Result<Option<Account>, StoreError> {
     let row =
         sqlx::query("SELECT * FROM principals WHERE id = ?").bind(bytes(&id)).fetch_optional(store.pool()).await?;
@@ -43,6 +49,9 @@ pub async fn find_by_id(store: &Store, id: PrincipalId) -> Result<Option<Account
 }
 
 /// At most `limit` accounts of a realm in the order of their names, from the one after `after` on.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn list(
     store: &Store,
     realm: &RealmName,
@@ -65,6 +74,9 @@ pub async fn list(
 }
 
 /// Disables an account and ends its tokens, or enables it again, which brings none back.
+///
+/// # Errors
+/// Fails when there is no such account, or when the store is out of reach or damaged.
 pub async fn set_disabled(
     store: &Store,
     realm: &RealmName,
@@ -88,6 +100,9 @@ pub async fn set_disabled(
 }
 
 /// Locks an account against logins, or unlocks it. Its tokens live on.
+///
+/// # Errors
+/// Fails when there is no such account, or when the store is out of reach or damaged.
 pub async fn set_locked(
     store: &Store,
     realm: &RealmName,
@@ -107,6 +122,9 @@ pub async fn set_locked(
 
 /// Gives an account another role, or none. Its tokens carry the old one and so end, unless the role
 /// is the one that it has.
+///
+/// # Errors
+/// Fails when there is no such account, when the role cannot be one, or when the store is out of reach or damaged.
 pub async fn set_role(
     store: &Store,
     realm: &RealmName,
@@ -129,6 +147,9 @@ pub async fn set_role(
 }
 
 /// Replaces the password or secret of an account.
+///
+/// # Errors
+/// Fails when there is no such account, or when the store is out of reach or damaged.
 pub async fn set_password_hash(
     store: &Store,
     realm: &RealmName,
@@ -155,6 +176,9 @@ pub async fn set_password_hash(
 
 /// Replaces a hash by a better one of the same password, after a login that proved it. Answers
 /// false, and changes nothing, when the account's hash is no longer `old`.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn update_hash_if_unchanged(
     store: &Store,
     id: PrincipalId,
@@ -171,6 +195,9 @@ pub async fn update_hash_if_unchanged(
 }
 
 /// Ends all tokens of an account, and changes nothing else (`revoke principal`).
+///
+/// # Errors
+/// Fails when there is no such account, or when the store is out of reach or damaged.
 pub async fn end_tokens(
     store: &Store,
     realm: &RealmName,
@@ -187,6 +214,9 @@ pub async fn end_tokens(
 
 /// Deletes an account and ends its tokens for ever ([`EPOCH_DELETED`]). Its id is never given out again. Of a very
 /// large account the rows of some sessions go later, in pieces.
+///
+/// # Errors
+/// Fails when there is no such account, or when the store is out of reach or damaged.
 pub async fn delete(
     store: &Store,
     realm: &RealmName,
@@ -224,6 +254,9 @@ pub(super) async fn raise_company(
 /// Writes the epochs of a realm's accounts into the revocation log under what their names stand for
 /// ([`PrincipalId::of_name`]), where they were ever raised: tokens of an imported key know accounts by name alone.
 /// Answers what it wrote.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn record_names(store: &Store, realm: &RealmName, now: Timestamp) -> Result<Raised, StoreError> {
     let mut transaction = store.begin().await?;
     let mut raised = Raised::new();
@@ -239,6 +272,9 @@ pub async fn record_names(store: &Store, realm: &RealmName, now: Timestamp) -> R
 
 /// The raised epochs of a realm's accounts that stand, each under the account's id and under what its name stands for
 /// ([`PrincipalId::of_name`]). An account stands when neither it nor its company is disabled.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn standing_epochs(connection: &mut SqliteConnection, realm: &RealmName) -> Result<Raised, StoreError> {
     let statement = "\
         SELECT id, realm, business, name, epoch FROM principals WHERE realm = ? AND epoch > 0 AND NOT disabled AND \

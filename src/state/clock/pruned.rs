@@ -83,6 +83,9 @@ impl Pruned {
 }
 
 /// What was dropped from the store; in the transaction that relies on it.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn pruned_in(connection: &mut SqliteConnection) -> Result<Pruned, StoreError> {
     let row = sqlx::query("SELECT * FROM clock").fetch_optional(connection).await?;
     row.as_ref().map_or(Ok(Pruned::default()), Pruned::read)

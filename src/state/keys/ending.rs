@@ -31,6 +31,9 @@ pub const RETIRED_KEPT: Duration = Duration::from_hours(90 * 24);
 
 impl Vault {
     /// Retires every key whose last token has ended. Answers which.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn retire_due(&self, now: TrustedNow) -> Result<Vec<KeyId>, VaultError> {
         let statement = "UPDATE keys SET state = 'retired', ended_at = ? \
                          WHERE state = 'retiring' AND retires_at <= ? RETURNING id";
@@ -40,6 +43,9 @@ impl Vault {
     }
 
     /// Retires one key as the schedule would. False, and nothing done, when its last token has not ended.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn retire(&self, id: &KeyId, now: TrustedNow) -> Result<bool, VaultError> {
         let statement = "UPDATE keys SET state = 'retired', ended_at = ? \
                          WHERE id = ? AND state = 'retiring' AND retires_at <= ?";
@@ -50,6 +56,9 @@ impl Vault {
 
     /// Retires one key that was seen in this state, with all tokens that it has, and wipes its material. So are other
     /// keys of the same material: they would go on to take those tokens.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key.
     pub async fn retire_at_once(
         &self,
         id: &KeyId,
@@ -74,6 +83,9 @@ impl Vault {
     }
 
     /// Brings a key back that retired by schedule, to verify: its material is still there.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key.
     pub async fn restore(&self, id: &KeyId) -> Result<Restored, VaultError> {
         // Under the write lock, so that a revocation of the same moment counts.
         let (mut transaction, master) = self.begin().await?;
@@ -91,17 +103,26 @@ impl Vault {
     }
 
     /// Wipes the material of keys that retired more than [`SEALED_KEPT`] ago. Answers how many.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key.
     pub async fn wipe_retired(&self, now: TrustedNow) -> Result<u64, VaultError> {
         self.wipe_each(RETIRED_LONG_AGO, now.cutoff(SEALED_KEPT)).await
     }
 
     /// Wipes the material of keys that an earlier version revoked and kept. Answers how many.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key.
     pub async fn wipe_revoked(&self) -> Result<u64, VaultError> {
         self.wipe_each(REVOKED_AND_KEPT, Timestamp::from_millis(i64::MAX)).await
     }
 
     /// Forgets keys that retired more than [`RETIRED_KEPT`] ago. Their tokens stay refused: nobody knows their key.
     /// Answers how many.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn forget(&self, now: TrustedNow) -> Result<u64, VaultError> {
         let statement = "DELETE FROM keys WHERE id IN \
                          (SELECT id FROM known_keys WHERE state = 'retired' AND wiped AND ended_at < ?)";
@@ -196,6 +217,9 @@ pub(super) async fn revoked_in(
 
 /// Whether tokens of the key `id` open anything, whatever process changed that last. One that the store does not know
 /// any more opens nothing.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn verifies(store: &Store, id: &KeyId) -> Result<bool, StoreError> {
     let state: Option<String> = sqlx::query_scalar("SELECT state FROM keys WHERE id = ?")
         .bind(id.as_str())

@@ -100,6 +100,9 @@ impl Vault {
 
     /// Has an imported key take tokens of accounts that the store has, and of no others. False, and nothing done, where
     /// it is no imported key, or one that has ended.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn restrict(&self, id: &KeyId) -> Result<bool, VaultError> {
         let statement = "UPDATE imported_keys SET unknown_accounts = 0 WHERE key = ? AND EXISTS \
                          (SELECT 1 FROM keys WHERE id = key AND imported AND state NOT IN ('retired', 'revoked'))";
@@ -224,6 +227,9 @@ async fn insert_key(
 
 /// Whether a realm takes tokens of an imported key that carry no epoch: the first change that ends an account's tokens
 /// ends all of them, those that are minted later included.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn takes_old_tokens(store: &Store, realm: &RealmName) -> Result<bool, StoreError> {
     let statement = "SELECT EXISTS (SELECT 1 FROM keys WHERE realm = ? AND imported AND profile IS NOT NULL \
                      AND state NOT IN ('retired', 'revoked'))";

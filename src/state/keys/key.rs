@@ -128,6 +128,9 @@ enum Material {
 impl Key {
     /// New material for `algorithm`: what [`Key::new`] takes, and the store keeps sealed. Slow for
     /// RSA (2048 bits, a tenth of a second): not for a thread that serves requests.
+    ///
+    /// # Errors
+    /// Fails when the cipher library does.
     pub fn generate_material(algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let rejected = |_| KeyError::Rejected(algorithm);
         let bytes = match algorithm {
@@ -157,6 +160,9 @@ impl Key {
 
     /// A key from its material: raw bytes for HMAC (at least as long as the hash, RFC 7518 section
     /// 3.2) and sealing, PKCS#8 for key pairs (RSA from 2048 bits), or a public key.
+    ///
+    /// # Errors
+    /// [`KeyError::Rejected`] when the bytes are no key of the algorithm, or a weak one.
     pub fn new(
         id: KeyId,
         realm: RealmName,
@@ -274,6 +280,9 @@ impl Key {
     }
 
     /// A JWT over `claims`, with its type and this key's id in its header.
+    ///
+    /// # Errors
+    /// [`KeyError::WrongUse`] when the key cannot sign, [`KeyError::Signing`] when the cipher library fails.
     pub fn sign(&self, typ: &str, claims: &Map<String, Value>) -> Result<Secret, KeyError> {
         let (Material::Hmac { sign, .. } | Material::Pair { sign: Some(sign), .. }) = &self.material else {
             return Err(KeyError::WrongUse(self.algorithm));
@@ -297,6 +306,9 @@ impl Key {
     }
 
     /// Encrypts `plaintext` in place and appends the tag.
+    ///
+    /// # Errors
+    /// [`KeyError::WrongUse`] when this is no sealing key, [`KeyError::Signing`] when the cipher library fails.
     pub fn seal(&self, nonce: [u8; NONCE_LEN], context: &[u8], plaintext: &mut Vec<u8>) -> Result<(), KeyError> {
         let Material::Sealing(cipher) = &self.material else { return Err(KeyError::WrongUse(self.algorithm)) };
         cipher

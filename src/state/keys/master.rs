@@ -46,6 +46,9 @@ pub struct MasterKey(SecretBytes);
 
 impl MasterKey {
     /// Reads the file.
+    ///
+    /// # Errors
+    /// Fails when the file is missing, can be read by others, or holds something else.
     pub fn read(path: &Path) -> Result<Self, MasterKeyError> {
         let text = private_file::read(path).map_err(|error| match error {
             PrivateFileError::Missing(path) => MasterKeyError::Missing(path),
@@ -56,6 +59,9 @@ impl MasterKey {
 
     /// Makes a new key and its file, mode 0600, on disk when this returns. A file that is there
     /// already is read instead.
+    ///
+    /// # Errors
+    /// Fails when the file cannot be read or made, can be read by others, or holds something else.
     pub fn read_or_create(path: &Path) -> Result<Self, MasterKeyError> {
         let key = Zeroizing::new(random::bytes::<KEY_BYTES>());
         let text = Zeroizing::new(hex(&*key));
@@ -98,6 +104,9 @@ impl MasterKey {
     }
 
     /// Opens what [`MasterKey::seal`] sealed for the same context.
+    ///
+    /// # Errors
+    /// [`MasterKeyError::Unsealable`] when it was sealed under another key or for another context, or was changed.
     pub fn open(&self, context: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, MasterKeyError> {
         let (nonce, rest) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(MasterKeyError::Unsealable)?;
         let mut rest = Zeroizing::new(rest.to_vec());

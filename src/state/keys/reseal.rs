@@ -14,6 +14,10 @@ impl Vault {
     /// Seals every key under a new master key, whose file takes the place of the old one. Cut short at any
     /// point, the store opens with one of the two files that are there then, see [`Vault::open`].
     /// Answers how many keys were sealed.
+    ///
+    /// # Errors
+    /// Fails when the store does, when a key does not open under the present master key, or when the new file cannot be
+    /// made.
     pub async fn reseal(&self) -> Result<usize, VaultError> {
         let sealed = self.reseal_under(|vault, fingerprint| {
             // An earlier reseal that was cut short may have left the right key beside the file.
@@ -30,6 +34,10 @@ impl Vault {
 
     /// Seals every key under the master key of another file, which is made if it is not there. The present
     /// file stays as it is, and opens the store no more.
+    ///
+    /// # Errors
+    /// Fails when the store does, when a key does not open under the present master key, or when the file cannot be
+    /// read or made.
     pub async fn reseal_to(&self, file: &Path) -> Result<usize, VaultError> {
         self.reseal_under(|_, _| MasterKey::read_or_create(file)).await
     }

@@ -30,6 +30,9 @@ pub enum Fate {
 impl Vault {
     /// Lets another key sign for `realm` than `seen`, which signs now: the next key where there is one of this
     /// algorithm, else a new one. `None`, and nothing done, when another key signs by now.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key.
     pub async fn replace(
         &self,
         realm: &RealmName,
@@ -90,6 +93,9 @@ impl Vault {
 
     /// Makes the realm's next key, which is published and signs nothing yet; one of another algorithm is
     /// discarded for it. `None`, and nothing done, when there is one, or another key signs by now than `seen`.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key.
     pub async fn prepare(
         &self,
         realm: &RealmName,
@@ -119,6 +125,9 @@ impl Vault {
     }
 
     /// Has the next key `id` sign as soon as it was published long enough, whatever the schedule says.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn ask(&self, id: &KeyId) -> Result<(), VaultError> {
         let statement = "UPDATE keys SET asked = 1 WHERE id = ? AND state = 'next' AND asked = 0";
         sqlx::query(statement).bind(id.as_str()).execute(self.store.pool()).await?;
@@ -126,6 +135,9 @@ impl Vault {
     }
 
     /// Lets the next key `next` sign instead of `seen`. False, and nothing done, when either is another by now.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key.
     pub async fn promote(
         &self,
         realm: &RealmName,
@@ -149,6 +161,9 @@ impl Vault {
 
     /// Puts right what a clock that was ahead wrote down: no key was made, or began to sign, after `now`. Answers how
     /// many it was.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn put_dates_right(&self, now: TrustedNow) -> Result<u64, VaultError> {
         let statement = "UPDATE keys SET created_at = min(created_at, ?1), activated_at = min(activated_at, ?1) \
                          WHERE created_at > ?1 OR activated_at > ?1";
@@ -159,6 +174,9 @@ impl Vault {
     /// Revokes a key: its tokens are refused, and its material is wiped. So are those of every other key of the same
     /// material, since whoever has it can sign for them too; answers which. `None` when there is no such key; one that
     /// was revoked already stays as it is.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key.
     pub async fn revoke(&self, id: &KeyId, now: Timestamp) -> Result<Option<Vec<KeyId>>, VaultError> {
         if !self.revoke_one(id, now).await? {
             return Ok(None);

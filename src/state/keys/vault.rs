@@ -42,6 +42,9 @@ impl Vault {
     /// Opens the vault. In a store that has no master key yet, one is made: the file first, then
     /// its fingerprint, so that a crash between the two loses nothing. A reseal that was cut short is
     /// brought to its end.
+    ///
+    /// # Errors
+    /// Fails when the store does, or when the master key's file is missing, unusable or another store's.
     pub async fn open(store: Store, settings: &Settings) -> Result<Self, VaultError> {
         let file = &settings.master_key_file;
         let fingerprint = if let Some(fingerprint) = store.meta(FINGERPRINT).await? {
@@ -77,12 +80,18 @@ impl Vault {
     }
 
     /// Grows with every change of a key, whoever made it.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn revision(&self) -> Result<Vec<u8>, VaultError> {
         Ok(self.store.meta(REVISION).await?.unwrap_or_default())
     }
 
     /// All keys that may have tokens, opened: every one but those that have retired. Of revoked ones it is known that
     /// they are.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key.
     pub async fn load(&self) -> Result<Keyring, VaultError> {
         let mut attempts = 1;
         loop {
@@ -94,6 +103,9 @@ impl Vault {
     }
 
     /// Every key that the store knows, retired ones too, the oldest first.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or has a key that only a newer version knows.
     pub async fn records(&self) -> Result<Vec<KeyRecord>, VaultError> {
         let rows = sqlx::query("SELECT * FROM known_keys ORDER BY created_at, id");
         rows.fetch_all(self.store.pool()).await?.iter().map(KeyRecord::read).collect()

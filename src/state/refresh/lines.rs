@@ -16,6 +16,9 @@ use crate::{
 pub(super) const LINES_AT_ONCE: u32 = 1_000;
 
 /// Ends all lines that `client` holds, with the access tokens that it got for them: see [`end_lines_in`].
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn end_lines_of(store: &Store, client: PrincipalId, now: Timestamp) -> Result<(), StoreError> {
     let mut transaction = store.begin().await?;
     end_lines_in(&mut transaction, client, now).await?;
@@ -25,6 +28,9 @@ pub async fn end_lines_of(store: &Store, client: PrincipalId, now: Timestamp) ->
 
 /// Ends all lines that `client` holds now, in the transaction that ends the client. None is exchanged any more. Of the first
 /// 1,000 the sessions are revoked with it; of the others soon, by a gateway.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn end_lines_in(
     connection: &mut SqliteConnection,
     client: PrincipalId,
@@ -44,6 +50,9 @@ pub async fn end_lines_in(
 }
 
 /// Goes on with the lines of a client that was ended. False when none is left to look after.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn end_more_lines(store: &Store, now: Timestamp) -> Result<bool, StoreError> {
     // Without the write lock: it is nearly always empty.
     let due = sqlx::query("SELECT 1 FROM ending_lines LIMIT 1").fetch_optional(store.pool()).await?;

@@ -58,6 +58,9 @@ pub struct Descendant {
 }
 
 /// What is known of a token that was exchanged here, or made by an exchange.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn find(store: &Store, token: &Secret) -> Result<Option<Descendant>, StoreError> {
     let statement = format!("SELECT {COLUMNS} FROM refresh_tokens WHERE hash = ?");
     let row =
@@ -66,6 +69,9 @@ pub async fn find(store: &Store, token: &Secret) -> Result<Option<Descendant>, S
 }
 
 /// The client that a session is bound to, since its refresh token was exchanged here.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn client_of(store: &Store, session: SessionId) -> Result<Option<PrincipalId>, StoreError> {
     let statement = "SELECT client FROM refresh_tokens WHERE session = ? LIMIT 1";
     let row = sqlx::query(statement).bind(&session.uuid().as_bytes()[..]).fetch_optional(store.pool()).await?;
@@ -73,6 +79,9 @@ pub async fn client_of(store: &Store, session: SessionId) -> Result<Option<Princ
 }
 
 /// Whether a session is revoked, by whatever process, or about to be with the client that holds its line.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn is_revoked(store: &Store, session: SessionId) -> Result<bool, StoreError> {
     let mut connection = store.pool().acquire().await?;
     rotate::is_revoked(&mut connection, session).await
@@ -80,6 +89,9 @@ pub async fn is_revoked(store: &Store, session: SessionId) -> Result<bool, Store
 
 /// Drops at most `limit` tokens whose line has ended; answers how many. As long as the session's first
 /// token is accepted somewhere, it is remembered that it was exchanged.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn prune(store: &Store, now: TrustedNow, limit: u32) -> Result<u64, StoreError> {
     let statement = "DELETE FROM refresh_tokens WHERE hash IN \
                      (SELECT hash FROM refresh_tokens WHERE ends_at < ? ORDER BY ends_at LIMIT ?) RETURNING ends_at";

@@ -43,6 +43,9 @@ pub enum Spending {
 /// Exchanges `token`. `first` describes it where it is the refresh token of a login, which is not in
 /// the store before it is exchanged. `terms` is asked under the write lock: a time from before it could lie before that
 /// of somebody who had the lock meanwhile.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn spend(
     store: &Store,
     token: &Secret,
@@ -73,6 +76,9 @@ pub async fn spend(
 
 /// Says that a token came to a door that does not exchange. Where it was exchanged longer than `grace`
 /// ago it is [`Spending::Reused`], and everything else is [`Spending::Refused`].
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn accuse(store: &Store, token: &Secret, grace: Duration, now: Timestamp) -> Result<Spending, StoreError> {
     let mut transaction = store.begin().await?;
     let found = load(&mut transaction, &secret::hash(token)).await?;

@@ -43,6 +43,9 @@ pub struct Record {
 }
 
 /// Records a revocation. It is on the disk when this returns.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn append(store: &Store, record: &Record) -> Result<(), StoreError> {
     let mut transaction = store.begin().await?;
     append_in(&mut transaction, record).await?;
@@ -52,6 +55,9 @@ pub async fn append(store: &Store, record: &Record) -> Result<(), StoreError> {
 
 /// Records a revocation within a transaction that holds the write lock ([`Store::begin`]), so that
 /// it becomes durable together with the change that caused it.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn append_in(connection: &mut SqliteConnection, record: &Record) -> Result<(), StoreError> {
     let (kind, subject, epoch) = columns(record.subject);
     // `INSERT OR REPLACE` deletes the old row and so takes a new `seq`. An old row without expiry
@@ -74,6 +80,9 @@ pub async fn append_in(connection: &mut SqliteConnection, record: &Record) -> Re
 
 /// At most `limit` records after the sequence number `seq`, oldest first, with the number to go on
 /// from: `seq` itself when there are none. Zero is before the first.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged, or holds a record that cannot be read: none is skipped.
 pub async fn since(store: &Store, seq: i64, limit: u32) -> Result<(Vec<Record>, i64), StoreError> {
     let page = page_after(store, seq, limit).await?;
     let records: Option<Vec<_>> = page.lines().map(read).collect();
@@ -98,6 +107,9 @@ async fn page_after(store: &Store, seq: i64, limit: u32) -> Result<String, Store
 
 /// Drops at most `limit` records that expired more than [`EXPIRED_KEPT`] ago; answers how many.
 /// Those without expiry are never dropped.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn prune(store: &Store, now: TrustedNow, limit: u32) -> Result<u64, StoreError> {
     let statement = "DELETE FROM revocations WHERE seq IN \
                      (SELECT seq FROM revocations WHERE expires_at < ? ORDER BY expires_at LIMIT ?) \

@@ -93,6 +93,9 @@ impl Revocations {
     }
 
     /// Whether a token is revoked, by itself, with its session, or with its principal.
+    ///
+    /// # Errors
+    /// The reason for which it is refused.
     pub fn check(&self, claims: &Claims) -> Result<(), Reason> {
         if self.tokens.contains(token_key(claims.revocation_id)) {
             return Err(Reason::TokenRevoked);

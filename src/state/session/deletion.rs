@@ -13,6 +13,9 @@ const AT_ONCE_MAX: u32 = 1_000;
 
 /// Removes the sessions of a principal, within the transaction that deletes it; those above a number later
 /// ([`clear_deleted`]).
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn begin_deletion(connection: &mut SqliteConnection, principal: PrincipalId) -> Result<(), StoreError> {
     let principal = principal.uuid().into_bytes();
     if remove(connection, &principal, AT_ONCE_MAX).await? == u64::from(AT_ONCE_MAX) {
@@ -23,6 +26,9 @@ pub async fn begin_deletion(connection: &mut SqliteConnection, principal: Princi
 }
 
 /// Removes at most `limit` sessions of a principal that was deleted. False when none is left to look after.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn clear_deleted(store: &Store, limit: u32) -> Result<bool, StoreError> {
     let due = "SELECT principal FROM deletions LIMIT 1";
     // Without the write lock: it is nearly always empty.

@@ -135,6 +135,9 @@ fn insertion(session: &Session) -> Query<'_, Sqlite, SqliteArguments> {
 
 /// Makes a session end later, when a token of it does that was issued since. It is on the disk when
 /// this returns.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn extend(store: &Store, id: SessionId, end: Option<Timestamp>) -> Result<(), StoreError> {
     let statement = "UPDATE sessions SET expires_at = ?1 \
                      WHERE id = ?2 AND expires_at IS NOT NULL AND (?1 IS NULL OR expires_at < ?1)";
@@ -147,6 +150,9 @@ pub async fn extend(store: &Store, id: SessionId, end: Option<Timestamp>) -> Res
 }
 
 /// The session `id`, if it is known.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn find(store: &Store, id: SessionId) -> Result<Option<Session>, StoreError> {
     let statement = "SELECT id, realm, principal, created_at, expires_at FROM sessions WHERE id = ?";
     let row = sqlx::query(statement).bind(&id.uuid().as_bytes()[..]).fetch_optional(store.pool()).await?;
@@ -155,6 +161,9 @@ pub async fn find(store: &Store, id: SessionId) -> Result<Option<Session>, Store
 
 /// At most `limit` sessions of a principal, the newest first, from the one behind `after` on; those that ended
 /// included until they are pruned.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn list(
     store: &Store,
     realm: &RealmName,
@@ -183,6 +192,9 @@ pub async fn list(
 pub const ENDED_KEPT: Duration = Duration::from_hours(24);
 
 /// Drops at most `limit` sessions that ended more than [`ENDED_KEPT`] ago; answers how many.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn prune(store: &Store, now: TrustedNow, limit: u32) -> Result<u64, StoreError> {
     let statement = "DELETE FROM sessions WHERE id IN \
                      (SELECT id FROM sessions WHERE expires_at < ? ORDER BY expires_at LIMIT ?)";

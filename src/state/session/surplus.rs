@@ -16,6 +16,9 @@ pub struct Trimmed {
 
 /// Looks at the next principal, or at the next `rows` sessions of one that has too many. `None` at the end: the next
 /// time begins anew. Nothing is locked unless there is something to remove.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
 pub async fn trim(store: &Store, from: Trimmed, rows: u32) -> Result<Option<Trimmed>, StoreError> {
     let Trimmed { principal, row } = from;
     let Some(row) = row else {

@@ -79,6 +79,10 @@ pub struct Copied {
 /// Copies the store to `file`: what was committed at one moment, beside whoever reads and writes. The copy has mode
 /// 0600, is checked, and is on the disk when this returns. The store's schema stays as it is, so that a new
 /// version can back up what an older one works with.
+///
+/// # Errors
+/// Fails when there is no store, when it is out of reach or damaged, when `file` exists or cannot be written, or when
+/// the copy does not pass its check.
 pub async fn write(store: &super::Settings, file: &Path) -> Result<Copied, BackupError> {
     let path = &store.path;
     if !presence::has_database(path)? {
@@ -120,6 +124,10 @@ pub struct Backup {
 
 /// Reads the copy of a store, to be put in the place of a store that is not there. From `now` on, epochs are raised above
 /// all that the store which was lost can have had: see [`EPOCH_FLOOR`].
+///
+/// # Errors
+/// Fails when a store is there already, or when the file cannot be read or is no copy of a store that this version can
+/// use.
 pub async fn read(store: &super::Settings, file: &Path, now: Timestamp) -> Result<Backup, BackupError> {
     let place = open::whole(&store.path)?;
     files(&place).iter().try_for_each(|file| refuse_existing(file))?;
@@ -139,6 +147,9 @@ pub async fn read(store: &super::Settings, file: &Path, now: Timestamp) -> Resul
 
 impl Backup {
     /// Puts it in place, durably.
+    ///
+    /// # Errors
+    /// Fails when a store is there by now, or when the file cannot be put in place.
     pub fn restore(self) -> Result<(), BackupError> {
         put(&self.copy, &self.place)
     }

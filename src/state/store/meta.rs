@@ -5,6 +5,9 @@ use super::{Store, StoreError};
 impl Store {
     /// Changes the fact `name`, durably, under the write lock: of several processes that do so at once, each sees what
     /// the one before it left. `revise` is given what it is, and answers what it shall be; `None` leaves it.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn revise_meta(
         &self,
         name: &str,

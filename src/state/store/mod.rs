@@ -116,6 +116,9 @@ impl Store {
     ///
     /// Whoever calls it has looked, with [`examine`], that nothing is lost by it: every token that was given out
     /// before is void in a new store.
+    ///
+    /// # Errors
+    /// Fails when the folder or the file cannot be used, or when a newer version wrote the file.
     pub async fn make(settings: &Settings) -> Result<Self, StoreError> {
         if !presence::has_database(&settings.path)? {
             open::make(&settings.path).await?;
@@ -125,6 +128,9 @@ impl Store {
 
     /// Begins a transaction that holds the write lock from the start, so that what it reads cannot
     /// change before it writes. Dropping it rolls back.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.connections.begin_writing().await?)
     }
@@ -135,6 +141,9 @@ impl Store {
     }
 
     /// Opens all connections now, so that none has to be opened by path later.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn open_all(&self) -> Result<(), StoreError> {
         let mut held = vec![];
         for _ in 0..CONNECTIONS_MAX {
@@ -144,12 +153,18 @@ impl Store {
     }
 
     /// The fact `name` about the store itself, if it was ever set.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let value = sqlx::query_scalar("SELECT value FROM meta WHERE name = ?").bind(name);
         Ok(value.fetch_optional(&self.connections).await?)
     }
 
     /// Sets the fact `name`, durably.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn set_meta(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
         let statement = "INSERT INTO meta (name, value) VALUES (?, ?) \
                          ON CONFLICT (name) DO UPDATE SET value = excluded.value";
@@ -159,6 +174,9 @@ impl Store {
 
     /// Sets the fact `name` if it was never set, durably; answers what it is now. Of two processes
     /// that start together, both see the same value.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn meta_or_insert(&self, name: &str, value: &[u8]) -> Result<Vec<u8>, StoreError> {
         let mut transaction = self.begin().await?;
         sqlx::query("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING")
@@ -199,6 +217,9 @@ impl Store {
     }
 
     /// A watch that tells when anyone, in this process or another, committed a change.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn watch(&self) -> Result<ChangeWatch, StoreError> {
         ChangeWatch::open(self.shared.options.clone(), Arc::clone(&self.shared.place)).await
     }
@@ -211,11 +232,17 @@ impl Store {
 
     /// Asserts that the files are those that were opened: what was written before this returned `Ok` is in the file
     /// that the path names. To be asked before a write is acknowledged.
+    ///
+    /// # Errors
+    /// Fails when the path names other files by now, or none.
     pub async fn confirm(&self) -> Result<(), StoreError> {
         Ok(self.shared.place.verify().await?)
     }
 
     /// Runs several calls as one, which may take as long as one.
+    ///
+    /// # Errors
+    /// The error of `work`; or [`StoreError::Unavailable`] when it does not end in time.
     pub async fn within<T, E: From<StoreError>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let late = |_| StoreError::from(sqlx::Error::from(self.shared.place.hang()));
         timeout(CALL_DEADLINE, work).await.map_err(late)?
@@ -223,6 +250,9 @@ impl Store {
 
     /// Finds out whether a store that did not answer does again, a writer too. For a handle of its own
     /// ([`Store::apart`]).
+    ///
+    /// # Errors
+    /// Fails while the store is still out of reach.
     pub async fn recheck(&self) -> Result<(), StoreError> {
         if self.shared.place.is_hanging() {
             // Nothing is written, but who holds the write lock and hangs is still in the way of others.
@@ -240,6 +270,9 @@ impl Store {
 
     /// Empties the journal, so that nothing of what was deleted or replaced before is found in it. False when
     /// somebody reads it all the time: it is to be tried again later.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn empty_journal(&self) -> Result<bool, StoreError> {
         for attempt in 1..=CHECKPOINT_ATTEMPTS_MAX {
             let mut borrowed = Borrowed(Some(self.connections.acquire().await?));

@@ -50,6 +50,9 @@ pub enum PrivateFileError {
 }
 
 /// Reads the file, without white space around its text.
+///
+/// # Errors
+/// Fails when the file is missing, can be read by others, is too large, or is no text.
 pub fn read(path: &Path) -> Result<Zeroizing<String>, PrivateFileError> {
     let no_text = |error| PrivateFileError::Io { path: path.to_owned(), source: io::Error::other(error) };
     let bytes = read_bytes(path)?;
@@ -58,6 +61,9 @@ pub fn read(path: &Path) -> Result<Zeroizing<String>, PrivateFileError> {
 }
 
 /// Reads the file as it is.
+///
+/// # Errors
+/// Fails when the file is missing, is no regular file, can be read by others, or is too large.
 pub fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, PrivateFileError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => PrivateFileError::Missing(path.to_owned()),
@@ -82,6 +88,9 @@ pub fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, PrivateFileError> {
 ///
 /// It is written beside and then linked: whoever finds the file finds all of it, and of two
 /// processes that make it at once one wins, and the other reads the winner's.
+///
+/// # Errors
+/// Fails when the file cannot be read or made, can be read by others, is too large, or is no text.
 pub fn read_or_create(path: &Path, text: &str) -> Result<Zeroizing<String>, PrivateFileError> {
     if path.exists() {
         clear_unfinished(path);

@@ -63,6 +63,10 @@ pub enum MintError {
 }
 
 /// Mints a token of `realm` with its active key.
+///
+/// # Errors
+/// Fails when the realm has no active key, when the key fails, or when the account's texts do not fit into a sealed
+/// token.
 pub fn mint(realm: &Realm, keys: &Keyring, token: &NewToken<'_>) -> Result<Secret, MintError> {
     let key = keys.active(&realm.name).ok_or_else(|| MintError::NoKey(realm.name.clone()))?;
     if key.algorithm.is_jwt() {
@@ -92,6 +96,9 @@ pub fn alleged_origin(token: &str) -> Option<(String, String)> {
 }
 
 /// Checks `exp` and `nbf` with the issuer's leeway.
+///
+/// # Errors
+/// [`Reason::Expired`] or [`Reason::NotYetValid`].
 pub fn check_times(claims: &Claims, leeway: Duration, now: Timestamp) -> Result<(), Reason> {
     if claims.expires_at.is_some_and(|end| now >= end.plus(leeway)) {
         return Err(Reason::Expired);

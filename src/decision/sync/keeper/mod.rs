@@ -59,6 +59,9 @@ pub struct Keeper {
 /// Makes a signing key for each realm that has none, and publishes a next one where the algorithm changed, which signs
 /// when it was published long enough. A next key of an algorithm that the config no longer says is discarded.
 /// For a gateway before its first request. Answers whether anything changed.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key.
 pub async fn ensure(
     store: &Store,
     vault: &Vault,

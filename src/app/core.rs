@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{Control, StartError};
 use crate::{
     config::Settings,
-    decision::{ForeignIssuers, Gate, Registrar, Snapshot, Steward, decide::lifetimes, sync::keeper},
+    decision::{AdminService, ForeignIssuers, Gate, Registrar, Snapshot, decide::lifetimes, sync::keeper},
     domain::{Clock, SystemClock},
     edge::{
         admin::{Admin, AdminToken, AllowedHosts, Orders, Readiness},
@@ -166,7 +166,8 @@ impl Core {
     ) -> Result<Admin, StartError> {
         let gate = Arc::clone(&self.gate);
         Ok(Admin {
-            steward: Steward::new(self.store.clone(), self.vault.clone(), self.trusted.clone(), Some(gate)),
+            service: AdminService::new(self.store.clone(), self.vault.clone(), self.trusted.clone(), Some(gate))
+                .hashing_with(Arc::clone(&self.hasher)),
             trusted: self.trusted.clone(),
             hasher: Arc::clone(&self.hasher),
             gate: Arc::clone(&self.gate),

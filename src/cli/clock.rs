@@ -9,14 +9,12 @@ use super::{
     revoke::Common,
 };
 use crate::{
-    app::StartError,
     config::Settings,
-    decision::Steward,
+    decision::AdminService,
     domain::{
         Timestamp,
         trusted_time::{ABSENCE_MAX, IN_STEP_MIN, Record, STEP_MAX},
     },
-    state::clock,
 };
 
 #[derive(Debug, Subcommand)]
@@ -42,15 +40,13 @@ impl Command {
 }
 
 impl InStore for Command {
-    async fn execute(&self, _settings: &Settings, steward: &Steward) -> Result<Output, CliError> {
-        let now = steward.now();
+    async fn execute(&self, _settings: &Settings, admin: &AdminService) -> Result<Output, CliError> {
+        let now = admin.now();
         let confirmed = match self {
             Self::Show { .. } => false,
             Self::Confirm { .. } => true,
         };
-        let row =
-            if confirmed { clock::confirm(steward.store(), now).await } else { clock::read(steward.store()).await };
-        let record = row.map_err(StartError::from)?.map(|row| row.record);
+        let record = if confirmed { admin.confirm_clock(now).await? } else { admin.clock_record().await? };
         let mut lines = vec![format!("the civil clock says {}", time(now))];
         lines.extend(
             record.map_or_else(

@@ -20,6 +20,7 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{Parser, Subcommand};
@@ -28,6 +29,7 @@ use tokio::runtime::Builder;
 use crate::{
     app::{self, Control, Gateway, Inherited, Making, Predecessor, Program, Sockets, StartError, examine},
     config::Settings,
+    decision::AdminService,
     domain::{Clock, SystemClock},
     observe::{events, lines::Lines},
     state::{
@@ -93,7 +95,7 @@ pub fn main() -> ExitCode {
         Command::Reload(reload) => (reload.asking.output, block_on(reload.run())),
         Command::Upgrade(upgrade) => (upgrade.asking.output, block_on(upgrade.run())),
         Command::Demo(demo) => (Format::Text, demo.run()),
-        Command::Account(command) => (command.common().output, keep_accounts(&command)),
+        Command::Account(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Revoke(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Key(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Clock(command) => (command.common().output, in_store(&command.common().config, &command)),
@@ -156,20 +158,6 @@ fn start(config: PathBuf, inherited: Inherited, predecessor: Option<&Predecessor
         .inspect_err(|_| lines.flush())
 }
 
-fn keep_accounts(command: &account::Command) -> Result<Output, CliError> {
-    let settings = app::load(&command.common().config.path())?;
-    let making = if command.makes() { Making::Allowed } else { Making::Refused };
-    block_on(with_store(&settings, making, async |store, _| {
-        let mut context = account::Context {
-            store,
-            realms: &settings.site.realms,
-            clock: &SystemClock,
-            input: &mut secret::Terminal,
-        };
-        command.execute(&mut context).await
-    }))
-}
-
 /// A command on the store of a config.
 trait InStore {
     /// Whether it may be the first command of all, and make the store.
@@ -177,15 +165,15 @@ trait InStore {
         Making::Refused
     }
 
-    async fn execute(&self, settings: &Settings, steward: &crate::decision::Steward) -> Result<Output, CliError>;
+    async fn execute(&self, settings: &Settings, admin: &AdminService) -> Result<Output, CliError>;
 }
 
 fn in_store(config: &ConfigFile, command: &impl InStore) -> Result<Output, CliError> {
     let settings = app::load(&config.path())?;
     block_on(with_store(&settings, command.making(), async |store, vault| {
-        let trusted = TrustedClock::open(store, std::sync::Arc::new(SystemClock)).await.map_err(StartError::from)?;
-        let steward = crate::decision::Steward::new(store.clone(), vault, trusted, None);
-        command.execute(&settings, &steward).await
+        let trusted = TrustedClock::open(store, Arc::new(SystemClock)).await?;
+        let admin = AdminService::new(store.clone(), vault, trusted, None);
+        command.execute(&settings, &admin).await
     }))
 }
 

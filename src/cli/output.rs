@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::{
     app::StartError,
     config::Report,
-    decision::StewardError,
+    decision::AdminError,
     domain::Timestamp,
     state::{account::AccountError, store::StoreError},
 };
@@ -94,11 +94,11 @@ impl From<StoreError> for CliError {
     }
 }
 
-impl From<StewardError> for CliError {
-    fn from(error: StewardError) -> Self {
+impl From<AdminError> for CliError {
+    fn from(error: AdminError) -> Self {
         match error {
-            StewardError::Account(error) => error.into(),
-            StewardError::Store(_) | StewardError::Vault(_) => Self::Trouble(error.to_string()),
+            AdminError::Account(error) => error.into(),
+            AdminError::Store(_) | AdminError::Vault(_) => Self::Trouble(error.to_string()),
             refusal => Self::Refused(refusal.to_string()),
         }
     }

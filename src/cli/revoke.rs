@@ -1,7 +1,10 @@
 //! `portero revoke …` and `portero session list`: beside a running gateway, which sees what they
 //! did within a second.
 
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    sync::Arc,
+};
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -14,10 +17,10 @@ use super::{
 };
 use crate::{
     config::Settings,
-    decision::{Revoked, SESSIONS_LISTED_MAX, Steward},
+    decision::{AdminService, Revoked, SESSIONS_LISTED_MAX},
     domain::{KeyId, RealmName, SessionId, Timestamp, id::hex},
     rules::{dialect::AccountName, realm::Realm},
-    state::{keys::takes_old_tokens, session::Listed, store::Store, token::TOKEN_BYTES_MAX},
+    state::{session::Listed, token::TOKEN_BYTES_MAX},
 };
 
 /// What every command here takes.
@@ -128,40 +131,37 @@ impl Session {
 }
 
 impl InStore for Revoke {
-    async fn execute(&self, settings: &Settings, steward: &Steward) -> Result<Output, CliError> {
+    async fn execute(&self, settings: &Settings, admin: &AdminService) -> Result<Output, CliError> {
         match self {
             Self::Token { jti: None, .. } => {
-                Ok(revoked(steward.revoke_token(&token_from_stdin()?, &settings.site.issuers()).await?))
+                Ok(revoked(admin.revoke_token(&token_from_stdin()?, &settings.site.issuers()).await?))
             }
             Self::Token { jti: Some(jti), realm, expires, .. } => {
-                let issuers = settings.site.issuers();
-                let named = realm.as_ref().map_or("", RealmName::as_str);
-                let unknown = || CliError::Refused(format!("the config has no realm or issuer '{named}'"));
-                let issuer = realm.as_ref().and_then(|name| issuers.get(name)).ok_or_else(unknown)?;
-                Ok(revoked(steward.revoke_token_id(issuer, jti, *expires).await?))
+                let issuer = realm.as_ref().map_or("", RealmName::as_str);
+                Ok(revoked(admin.revoke_token_id(&settings.site.issuers(), issuer, jti, *expires).await?))
             }
-            Self::Session { id, .. } => Ok(revoked(steward.revoke_session(*id).await?)),
+            Self::Session { id, .. } => Ok(revoked(admin.revoke_session(*id).await?)),
             Self::Principal { principal, .. } => {
-                let realm = find_realm(settings, Some(&principal.realm))?;
-                let account = steward.revoke_principal(&realm.name, &principal.account_name()).await?;
+                let realm = find_realm(&settings.site.realms, &principal.realm)?;
+                let account = admin.revoke_principal(&realm.name, &principal.account_name()).await?;
                 let text = format!(
                     "everything issued to '{}' of realm '{}' until now has ended",
                     account.name.name, realm.name
                 );
-                let text = text + old_tokens_end(steward.store(), &realm.name).await?;
+                let text = text + old_tokens_end(admin, realm).await?;
                 Ok(said(text, "principal", &account.id.to_string()))
             }
-            Self::Key { kid, .. } => revoke_key(steward, kid).await,
+            Self::Key { kid, .. } => revoke_key(admin, kid).await,
         }
     }
 }
 
 impl InStore for Session {
-    async fn execute(&self, settings: &Settings, steward: &Steward) -> Result<Output, CliError> {
+    async fn execute(&self, settings: &Settings, admin: &AdminService) -> Result<Output, CliError> {
         let Self::List { principal, limit, after, .. } = self;
-        let realm = find_realm(settings, Some(&principal.realm))?;
-        let sessions = steward.sessions(&realm.name, &principal.account_name(), *after, *limit).await?;
-        let now = steward.now();
+        let realm = find_realm(&settings.site.realms, &principal.realm)?;
+        let sessions = admin.sessions(&realm.name, &principal.account_name(), *after, *limit).await?;
+        let now = admin.now();
         let end = |end: Option<Timestamp>| end.map_or_else(|| "never".to_owned(), time);
         let rows: Vec<_> = sessions
             .iter()
@@ -192,9 +192,8 @@ impl InStore for Session {
 }
 
 /// What is said besides where an account's tokens end and tokens without an epoch are taken.
-pub(super) async fn old_tokens_end(store: &Store, realm: &RealmName) -> Result<&'static str, CliError> {
-    let takes = takes_old_tokens(store, realm).await?;
-    Ok(if takes {
+pub(super) async fn old_tokens_end(admin: &AdminService, realm: &Realm) -> Result<&'static str, CliError> {
+    Ok(if admin.takes_old_tokens(&realm.name).await? {
         "; so have all of imported keys that carry no epoch, those that are minted later included"
     } else {
         ""
@@ -202,8 +201,8 @@ pub(super) async fn old_tokens_end(store: &Store, realm: &RealmName) -> Result<&
 }
 
 /// `portero revoke key` and `portero key revoke`.
-pub(super) async fn revoke_key(steward: &Steward, kid: &str) -> Result<Output, CliError> {
-    let others = steward.revoke_key(&KeyId::from_text(kid)).await?;
+pub(super) async fn revoke_key(admin: &AdminService, kid: &str) -> Result<Output, CliError> {
+    let others = admin.revoke_key(&KeyId::from_text(kid)).await?;
     let others: Vec<_> = others.iter().map(KeyId::as_str).collect();
     if others.is_empty() {
         return Ok(said(format!("key {kid} is revoked"), "key", kid));
@@ -226,10 +225,10 @@ fn said(text: String, what: &str, id: &str) -> Output {
     Output { text, json: Value::Object(object([("revoked", what.into()), ("id", id.into())])) }
 }
 
-pub(super) fn find_realm<'s>(settings: &'s Settings, name: Option<&RealmName>) -> Result<&'s Realm, CliError> {
-    let found = settings.site.realms.iter().find(|realm| Some(&realm.name) == name);
-    let named = name.map_or("", RealmName::as_str);
-    found.map(|realm| &**realm).ok_or_else(|| CliError::Refused(format!("the config has no realm '{named}'")))
+/// A realm of the config.
+pub(super) fn find_realm<'s>(realms: &'s [Arc<Realm>], name: &RealmName) -> Result<&'s Realm, CliError> {
+    let found = realms.iter().find(|realm| realm.name == *name);
+    found.map(|realm| &**realm).ok_or_else(|| CliError::Refused(format!("the config has no realm '{name}'")))
 }
 
 fn token_from_stdin() -> Result<Zeroizing<String>, CliError> {

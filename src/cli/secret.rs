@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use super::output::CliError;
 use crate::{
-    domain::{Secret, random},
+    decision::admin::accounts::NewSecret,
+    domain::Secret,
     state::account::password::{self, PASSWORD_BYTES_MAX},
 };
 
@@ -49,15 +50,9 @@ impl SecretArgs {
 /// The person or program at the other end.
 pub trait Input {
     /// Standard input, to its end or to `bytes_max`.
-    ///
-    /// # Errors
-    /// Fails when the input cannot be read.
     fn stdin(&mut self, bytes_max: u64) -> io::Result<Zeroizing<Vec<u8>>>;
 
     /// Asks on the terminal without showing what is typed.
-    ///
-    /// # Errors
-    /// Fails when there is no terminal, or nothing can be read from it.
     fn prompt(&mut self, question: &str) -> io::Result<Secret>;
 }
 
@@ -79,17 +74,14 @@ impl Input for Terminal {
 }
 
 /// Gets a secret that can be set.
-///
-/// # Errors
-/// [`CliError::Refused`] when the secret cannot be read, or cannot be set.
-pub fn obtain(source: Source, input: &mut dyn Input) -> Result<Secret, CliError> {
+pub fn obtain(source: Source, input: &mut dyn Input) -> Result<NewSecret, CliError> {
     let secret = match source {
-        Source::Generated => random::secret(),
+        Source::Generated => return Ok(NewSecret::Generated),
         Source::Stdin => from_stdin(input)?,
         Source::Prompt => prompted(input)?,
     };
     password::check(&secret).map_err(|error| CliError::Refused(error.to_string()))?;
-    Ok(secret)
+    Ok(NewSecret::Given(secret))
 }
 
 fn from_stdin(input: &mut dyn Input) -> Result<Secret, CliError> {
@@ -131,8 +123,15 @@ pub(super) mod tests {
         }
     }
 
+    fn given(source: Source, typed: Vec<&'static str>) -> Result<Secret, String> {
+        match obtain(source, &mut Typed(typed)).map_err(|error| error.to_string())? {
+            NewSecret::Given(secret) => Ok(secret),
+            NewSecret::Generated => Err("it is made elsewhere".to_owned()),
+        }
+    }
+
     fn stdin(text: &'static str) -> Result<Secret, String> {
-        obtain(Source::Stdin, &mut Typed(vec![text])).map_err(|error| error.to_string())
+        given(Source::Stdin, vec![text])
     }
 
     #[test]
@@ -157,7 +156,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_prompt_asks_twice() {
-        let prompt = |typed| obtain(Source::Prompt, &mut Typed(typed)).map_err(|error| error.to_string());
+        let prompt = |typed| given(Source::Prompt, typed);
         assert_eq!(prompt(vec!["1234", "1234"]).unwrap().expose(), "1234");
         assert_eq!(prompt(vec!["1234", "1235"]).unwrap_err(), "the two passwords differ");
         assert!(prompt(vec![]).unwrap_err().contains("--password-stdin"));

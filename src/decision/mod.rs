@@ -16,10 +16,7 @@ mod moved_clock;
 pub mod schedule;
 pub mod sync;
 
-pub use admin::{
-    key_care::Rotated,
-    steward::{Revoked, SESSIONS_LISTED_MAX, Steward, StewardError},
-};
+pub use admin::{AdminError, AdminService, Revoked, Rotated, SESSIONS_LISTED_MAX};
 pub use decide::{
     authenticate::{Awaiting, ForeignKey, Job, Proof},
     decision::{Decision, Denial, Permit, Preflight, Request, Target, decide},

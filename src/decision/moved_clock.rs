@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     decision::{
-        Follower, Gate, OauthSettings, Pruner, Registrar, Site, Snapshot, Steward,
+        AdminService, Follower, Gate, OauthSettings, Pruner, Registrar, Site, Snapshot,
         decide::lifetimes,
         issue::{caller::Caller, oauth::Client},
     },
@@ -246,13 +246,13 @@ impl Machine {
             .unwrap();
         let (revoked, good, lined) =
             (self.login(&process).await, self.login(&process).await, self.login(&process).await);
-        process.steward().revoke_session(process.session(&revoked)).await.unwrap();
+        process.admin().revoke_session(process.session(&revoked)).await.unwrap();
         let first = token(&lined, TokenKind::Refresh).clone();
         let second = process.exchange(&client, &first).await.unwrap();
         let unspent = process.exchange(&client, &second).await.unwrap();
         let spent = [first, second];
         let key = process.gate.snapshot().keys.active(&self.apis.name).unwrap().id.clone();
-        process.steward().rotate_key(&Owner::realm(&self.apis), &SCHEDULE, true).await.unwrap();
+        process.admin().rotate_key(&Owner::realm(&self.apis), &SCHEDULE, true).await.unwrap();
         self.pass(&mut process, MINUTE).await;
         let session = process.session(&good);
         (process, Before { revoked, good, spent, unspent, key, session, client })
@@ -268,8 +268,8 @@ impl Process {
         self.keeper.step().await.unwrap();
     }
 
-    fn steward(&self) -> Steward {
-        Steward::new(self.store.clone(), self.vault.clone(), self.trusted.clone(), Some(Arc::clone(&self.gate)))
+    fn admin(&self) -> AdminService {
+        AdminService::new(self.store.clone(), self.vault.clone(), self.trusted.clone(), Some(Arc::clone(&self.gate)))
     }
 
     fn holds(&self, token: &Secret) -> bool {
@@ -354,7 +354,7 @@ async fn what_has_ended_goes_when_both_clocks_have_run_long_enough_and_stays_ref
     machine.pass(&mut process, 15 * HOUR).await;
     assert_eq!(process.key_state(&before.key).await, Some(KeyState::Retired));
     // So that nothing but what is known of revocations refuses its tokens.
-    process.steward().restore_key(&before.key).await.unwrap();
+    process.admin().restore_key(&before.key).await.unwrap();
     assert_eq!(process.rows(&before).await, Rows { revocations: 1, line: true, session: true });
     machine.pass(&mut process, DAY).await;
     assert_eq!(process.rows(&before).await, Rows { revocations: 1, line: true, session: false });
@@ -399,9 +399,9 @@ async fn people_log_in_again_when_a_clock_that_was_ahead_is_put_right_and_confir
             process.trusted.now().unwrap();
         }
         // So that nothing but what is known of revocations refuses its tokens.
-        process.steward().restore_key(&before.key).await.unwrap();
+        process.admin().restore_key(&before.key).await.unwrap();
         let ended = machine.login(&process).await;
-        process.steward().revoke_session(process.session(&ended)).await.unwrap();
+        process.admin().revoke_session(process.session(&ended)).await.unwrap();
         if !mistaken {
             machine.pass(&mut process, 9 * DAY).await;
         }

@@ -3,18 +3,15 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-use super::{Common, Context, execute::realm_of};
+use super::{Common, Context};
 use crate::{
-    cli::output::{CliError, Output, object, table, time},
-    rules::dialect::Dialect,
-    state::account::{
-        AccountError,
-        company::{self, Company},
+    cli::{
+        output::{CliError, Output, object, table, time},
+        revoke::find_realm,
     },
+    decision::admin::companies::CompanyChange,
+    state::account::company::Company,
 };
-
-/// Companies that are read from the store at a time.
-const PAGE_ROWS: u32 = 500;
 
 /// What can be done with companies.
 #[derive(Debug, Subcommand)]
@@ -58,31 +55,20 @@ impl CompanyAction {
 }
 
 pub(super) async fn execute(action: &CompanyAction, context: &Context<'_>) -> Result<Output, CliError> {
-    let Common { realm, .. } = action.common();
-    let dialect = realm_of(context, realm)?.dialect;
-    if dialect != Dialect::Become {
-        return Err(CliError::Refused(format!("realm '{realm}' speaks {dialect}: only become has companies")));
-    }
-    let (store, now) = (context.store, context.clock.now());
-    let existing = async |name: &str| -> Result<Company, CliError> {
-        let found = company::find(store, realm, name).await?;
-        found.ok_or_else(|| AccountError::company_not_found(realm, name).into())
-    };
+    let (admin, realm) = (context.admin, find_realm(context.realms, &action.common().realm)?);
     Ok(match action {
-        CompanyAction::List(_) => list(context, action.common()).await?,
-        CompanyAction::Show(target) => changed(&existing(&target.name).await?, "exists"),
-        CompanyAction::Add(target) => changed(&company::insert(store, realm, &target.name, now).await?, "is made"),
+        CompanyAction::List(_) => list(&admin.all_companies(realm).await?),
+        CompanyAction::Show(target) => changed(&admin.company(realm, &target.name).await?, "exists"),
+        CompanyAction::Add(target) => changed(&admin.add_company(realm, &target.name).await?, "is made"),
         CompanyAction::Disable(target) => {
-            company::set_disabled(store, realm, &target.name, true, now).await?;
-            changed(&existing(&target.name).await?, "is disabled, and its clients' tokens have ended")
+            let company = admin.change_company(realm, &target.name, CompanyChange::Disable).await?;
+            changed(&company, "is disabled, and its clients' tokens have ended")
         }
         CompanyAction::Enable(target) => {
-            company::set_disabled(store, realm, &target.name, false, now).await?;
-            changed(&existing(&target.name).await?, "is enabled")
+            changed(&admin.change_company(realm, &target.name, CompanyChange::Enable).await?, "is enabled")
         }
         CompanyAction::Delete(target) => {
-            let company = existing(&target.name).await?;
-            company::delete(store, realm, &target.name, now).await?;
+            let company = admin.delete_company(realm, &target.name).await?;
             let mut output = changed(&company, "is deleted, and its clients' tokens have ended");
             output.json["deleted"] = true.into();
             output
@@ -90,21 +76,12 @@ pub(super) async fn execute(action: &CompanyAction, context: &Context<'_>) -> Re
     })
 }
 
-async fn list(context: &Context<'_>, Common { realm, .. }: &Common) -> Result<Output, CliError> {
-    let mut companies: Vec<Company> = Vec::new();
-    loop {
-        let after = companies.last().map(|company| company.name.as_str());
-        let page = company::list(context.store, realm, after, PAGE_ROWS).await?;
-        if page.is_empty() {
-            break;
-        }
-        companies.extend(page);
-    }
+fn list(companies: &[Company]) -> Output {
     let rows: Vec<_> = companies.iter().map(|company| [company.name.clone(), state(company).to_owned()]).collect();
-    Ok(Output {
+    Output {
         text: table(["NAME", "STATE"], &rows),
         json: companies.iter().map(|company| Value::Object(members(company))).collect(),
-    })
+    }
 }
 
 fn changed(company: &Company, done: &str) -> Output {

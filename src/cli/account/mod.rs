@@ -21,10 +21,11 @@ pub use arguments::{
 pub use company::{CompanyAction, CompanyTarget};
 
 use super::{
+    InStore,
     output::{CliError, Output},
-    secret::Input,
+    secret::{Input, Terminal},
 };
-use crate::{domain::Clock, rules::realm::Realm, state::store::Store};
+use crate::{app::Making, config::Settings, decision::AdminService, rules::realm::Realm};
 
 /// The commands that look at and change accounts. Flatten it into the program's own.
 #[derive(Debug, Subcommand)]
@@ -45,12 +46,10 @@ pub enum Command {
 
 /// What the commands work with.
 pub struct Context<'a> {
-    /// The store, open.
-    pub store: &'a Store,
+    /// What does it.
+    pub admin: &'a AdminService,
     /// The realms of the config.
     pub realms: &'a [Arc<Realm>],
-    /// The time.
-    pub clock: &'a dyn Clock,
     /// Where secrets are asked for.
     pub input: &'a mut dyn Input,
 }
@@ -80,17 +79,23 @@ impl Command {
     }
 
     /// Does it. What it changed is on the disk when this returns.
-    ///
-    /// # Errors
-    /// [`CliError::Refused`] when the change cannot be made as it is asked for, [`CliError::Trouble`] when the store or
-    /// a secret cannot be had.
-    pub async fn execute(&self, context: &mut Context<'_>) -> Result<Output, CliError> {
+    async fn run(&self, context: &mut Context<'_>) -> Result<Output, CliError> {
         match self {
             Self::User(action) => execute::account(action, context).await,
             Self::Client(action) => execute::account(action, context).await,
             Self::Project(action) => execute::account(action, context).await,
             Self::Company(action) => company::execute(action, context).await,
         }
+    }
+}
+
+impl InStore for Command {
+    fn making(&self) -> Making {
+        if self.makes() { Making::Allowed } else { Making::Refused }
+    }
+
+    async fn execute(&self, settings: &Settings, admin: &AdminService) -> Result<Output, CliError> {
+        self.run(&mut Context { admin, realms: &settings.site.realms, input: &mut Terminal }).await
     }
 }
 

@@ -7,14 +7,16 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     cli::{output::Format, secret::tests::Typed},
-    domain::{SystemClock, Timestamp},
+    domain::{Clock, SystemClock, Timestamp},
     rules::{
         dialect::{self, AccountName, Dialect},
         realm::Lifetime,
     },
     state::{
         account::{self, password},
-        store::Settings,
+        clock::TrustedClock,
+        keys::{self, Vault},
+        store::{Settings, Store},
     },
 };
 
@@ -62,21 +64,24 @@ fn realms() -> Vec<Arc<Realm>> {
 struct Bench {
     _folder: TempDir,
     store: Store,
+    admin: AdminService,
 }
 
 impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
-        Self { _folder: folder, store }
+        let master = keys::Settings { master_key_file: folder.path().join("master.key") };
+        let vault = Vault::open(store.clone(), &master).await.unwrap();
+        let admin = AdminService::new(store.clone(), vault, TrustedClock::begin(None, Arc::new(Noon)), None);
+        Self { _folder: folder, store, admin }
     }
 
     /// Runs `portero {line}` for somebody who types `typed`.
     async fn run(&self, line: &str, typed: &[&'static str]) -> Result<Output, CliError> {
         let cli = Cli::try_parse_from(["portero"].into_iter().chain(line.split(' '))).unwrap();
-        let mut context =
-            Context { store: &self.store, realms: &realms(), clock: &Noon, input: &mut Typed(typed.to_vec()) };
-        cli.command.execute(&mut context).await
+        let mut context = Context { admin: &self.admin, realms: &realms(), input: &mut Typed(typed.to_vec()) };
+        cli.command.run(&mut context).await
     }
 
     async fn json(&self, line: &str, typed: &[&'static str]) -> Value {

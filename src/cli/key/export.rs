@@ -6,7 +6,7 @@ use serde_json::json;
 use super::key_id;
 use crate::{
     cli::output::{CliError, Output},
-    decision::Steward,
+    decision::AdminService,
     domain::RealmName,
     state::keys::{Key, spki},
 };
@@ -39,11 +39,11 @@ impl Which<'_> {
     }
 }
 
-pub(super) async fn export(steward: &Steward, which: Which<'_>, form: Form) -> Result<Output, CliError> {
-    let keys = steward.public_keys().await?;
+pub(super) async fn export(admin: &AdminService, which: Which<'_>, form: Form) -> Result<Output, CliError> {
+    let keys = admin.public_keys().await?;
     let keys: Vec<_> = keys.iter().filter(|key| which.names(key.id.as_str(), &key.realm)).collect();
     if keys.is_empty() {
-        return Err(CliError::Refused(none(steward, which).await?));
+        return Err(CliError::Refused(none(admin, which).await?));
     }
     let jwks: Vec<_> = keys.iter().filter_map(|key| key.jwk()).collect();
     let set = json!({ "keys": jwks });
@@ -61,8 +61,8 @@ fn pem(key: &Key) -> Option<String> {
 }
 
 /// Why there is no such key to print.
-async fn none(steward: &Steward, which: Which<'_>) -> Result<String, CliError> {
-    let records = steward.keys().await?;
+async fn none(admin: &AdminService, which: Which<'_>) -> Result<String, CliError> {
+    let records = admin.keys().await?;
     let named = records.iter().rfind(|key| which.names(key.id.as_str(), &key.realm) && key.state.verifies());
     Ok(match (named, which.kid.map(key_id)) {
         (Some(key), _) => format!(

@@ -4,13 +4,13 @@ use serde_json::Value;
 
 use crate::{
     cli::output::{CliError, Output, object, table, time},
-    decision::Steward,
+    decision::AdminService,
     domain::{RealmName, Timestamp},
     state::keys::{KeyRecord, KeyState},
 };
 
-pub(super) async fn list(steward: &Steward, realm: Option<&RealmName>) -> Result<Output, CliError> {
-    let keys = steward.keys().await?;
+pub(super) async fn list(admin: &AdminService, realm: Option<&RealmName>) -> Result<Output, CliError> {
+    let keys = admin.keys().await?;
     let keys: Vec<_> = keys.iter().filter(|key| realm.is_none_or(|realm| key.realm == *realm)).collect();
     let rows: Vec<_> = keys
         .iter()

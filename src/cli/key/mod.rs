@@ -18,7 +18,7 @@ use super::{
 use crate::{
     app::Making,
     config::Settings,
-    decision::{Steward, schedule::Owner},
+    decision::{AdminService, schedule::Owner},
     domain::{KeyId, RealmName},
 };
 
@@ -125,20 +125,20 @@ impl InStore for Command {
         if matches!(self, Self::Import(_)) { Making::Allowed } else { Making::Refused }
     }
 
-    async fn execute(&self, settings: &Settings, steward: &Steward) -> Result<Output, CliError> {
+    async fn execute(&self, settings: &Settings, admin: &AdminService) -> Result<Output, CliError> {
         match self {
-            Self::List { realm, .. } => list::list(steward, realm.as_ref()).await,
-            Self::Rotate { realm, now, .. } => rotate::rotate(settings, steward, realm.as_ref(), *now).await,
-            Self::Retire { kid, force, .. } => rotate::retire(steward, kid, *force).await,
-            Self::Restore { kid, .. } => rotate::restore(steward, kid).await,
-            Self::Revoke { kid, .. } => revoke_key(steward, kid).await,
-            Self::Restrict { kid, .. } => restrict(steward, kid).await,
-            Self::Import(arguments) => import::import(settings, steward, arguments).await,
+            Self::List { realm, .. } => list::list(admin, realm.as_ref()).await,
+            Self::Rotate { realm, now, .. } => rotate::rotate(settings, admin, realm.as_ref(), *now).await,
+            Self::Retire { kid, force, .. } => rotate::retire(admin, kid, *force).await,
+            Self::Restore { kid, .. } => rotate::restore(admin, kid).await,
+            Self::Revoke { kid, .. } => revoke_key(admin, kid).await,
+            Self::Restrict { kid, .. } => restrict(admin, kid).await,
+            Self::Import(arguments) => import::import(settings, admin, arguments).await,
             Self::ExportPublic { realm, kid, format, .. } => {
                 let which = export::Which { realm: realm.as_ref(), kid: kid.as_deref() };
-                export::export(steward, which, *format).await
+                export::export(admin, which, *format).await
             }
-            Self::Reseal { to, .. } => reseal(settings, steward, to.as_deref()).await,
+            Self::Reseal { to, .. } => reseal(settings, admin, to.as_deref()).await,
         }
     }
 }
@@ -148,18 +148,18 @@ fn owner(settings: &Settings, name: &RealmName) -> Result<Owner, CliError> {
     if name.is_internal() {
         return Ok(Owner::internal());
     }
-    find_realm(settings, Some(name))?;
+    find_realm(&settings.site.realms, name)?;
     let owner = Owner::all(&settings.site.realms).into_iter().find(|owner| owner.name == *name);
     owner.ok_or_else(|| CliError::Refused(format!("the config has no realm '{name}'")))
 }
 
-async fn reseal(settings: &Settings, steward: &Steward, to: Option<&std::path::Path>) -> Result<Output, CliError> {
+async fn reseal(settings: &Settings, admin: &AdminService, to: Option<&std::path::Path>) -> Result<Output, CliError> {
     let present = &settings.master_key_file;
     if to.is_some_and(|to| to.canonicalize().is_ok_and(|to| present.canonicalize().is_ok_and(|present| present == to)))
     {
         return Err(CliError::Refused("that is the present master key's file; leave out --to".to_owned()));
     }
-    let keys = steward.reseal_keys(to).await?;
+    let keys = admin.reseal_keys(to).await?;
     let file = to.unwrap_or(present).display().to_string();
     let advice = match to {
         None => "copy it to where you keep the old one, which now opens only older backups of the store".to_owned(),
@@ -174,8 +174,8 @@ async fn reseal(settings: &Settings, steward: &Steward, to: Option<&std::path::P
     Ok(Output { text, json })
 }
 
-async fn restrict(steward: &Steward, kid: &str) -> Result<Output, CliError> {
-    steward.restrict_key(&key_id(kid)).await?;
+async fn restrict(admin: &AdminService, kid: &str) -> Result<Output, CliError> {
+    admin.restrict_key(&key_id(kid)).await?;
     let text = format!("key {kid} takes tokens of accounts that the store has, and of no others");
     Ok(Output { text, json: Value::Object(object([("restricted", kid.into())])) })
 }

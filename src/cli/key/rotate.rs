@@ -6,7 +6,7 @@ use super::{key_id, owner};
 use crate::{
     cli::output::{CliError, Output, object, time},
     config::Settings,
-    decision::{Rotated, Steward, StewardError, schedule::Owner},
+    decision::{AdminError, AdminService, Rotated, schedule::Owner},
     domain::{KeyId, RealmName, Timestamp},
     state::keys::KeyState,
 };
@@ -14,7 +14,7 @@ use crate::{
 /// Rotates one realm's key, or all. Of all, a realm that refuses keeps none of the others from rotating.
 pub(super) async fn rotate(
     settings: &Settings,
-    steward: &Steward,
+    admin: &AdminService,
     realm: Option<&RealmName>,
     at_once: bool,
 ) -> Result<Output, CliError> {
@@ -24,8 +24,8 @@ pub(super) async fn rotate(
     };
     let (mut lines, mut rows) = (vec![], vec![]);
     for owner in &owners {
-        let rotated = match steward.rotate_key(owner, &settings.keys, at_once).await {
-            Err(StewardError::Refused(why)) if realm.is_none() => {
+        let rotated = match admin.rotate_key(owner, &settings.keys, at_once).await {
+            Err(AdminError::Refused(why)) if realm.is_none() => {
                 lines.push(why.clone());
                 rows.push(json!({ "realm": owner.name.as_str(), "state": "kept", "why": why }));
                 continue;
@@ -44,8 +44,8 @@ pub(super) async fn rotate(
 }
 
 /// Retires or discards one key.
-pub(super) async fn retire(steward: &Steward, kid: &str, force: bool) -> Result<Output, CliError> {
-    let (key, others) = steward.retire_key(&key_id(kid), force).await?;
+pub(super) async fn retire(admin: &AdminService, kid: &str, force: bool) -> Result<Output, CliError> {
+    let (key, others) = admin.retire_key(&key_id(kid), force).await?;
     let others: Vec<_> = others.iter().map(KeyId::as_str).collect();
     let mut text = match key.state {
         KeyState::Next => format!("key {kid} is discarded; it has signed nothing"),
@@ -61,8 +61,8 @@ pub(super) async fn retire(steward: &Steward, kid: &str, force: bool) -> Result<
 }
 
 /// Brings one key back.
-pub(super) async fn restore(steward: &Steward, kid: &str) -> Result<Output, CliError> {
-    steward.restore_key(&key_id(kid)).await?;
+pub(super) async fn restore(admin: &AdminService, kid: &str) -> Result<Output, CliError> {
+    admin.restore_key(&key_id(kid)).await?;
     let text = format!("key {kid} verifies again; it retires only by hand: portero key retire {kid} --force");
     Ok(Output { text, json: Value::Object(object([("restored", kid.into())])) })
 }

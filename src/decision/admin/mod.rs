@@ -1,11 +1,24 @@
-//! What operators do, for the admin API and the commands alike.
+//! What operators do, for the admin API and the commands alike: both only read what is asked and write what came of it.
 //!
 //! ```text
-//! steward   revoking, sessions, and the store behind
-//! accounts  accounts and companies
-//! key_care  rotating, retiring, importing and revoking keys
+//! service      AdminService: the store, the keys and the gate behind every operation; AdminError
+//! accounts     making, changing and deleting accounts
+//! companies    the same for companies
+//! revocations  ending tokens, sessions and all that a principal has; listing sessions
+//! keys         rotating, retiring, importing and revoking keys
 //! ```
+//!
+//! What was done is in the store when an operation returns, and in force in the gateway of the same process.
 
 pub mod accounts;
-pub(super) mod key_care;
-pub(super) mod steward;
+pub mod companies;
+mod keys;
+mod revocations;
+mod service;
+
+pub use keys::Rotated;
+pub use revocations::{Revoked, SESSIONS_LISTED_MAX};
+pub use service::{AdminError, AdminService};
+
+/// Accounts or companies in one page of a list.
+const PAGE_ROWS: u32 = 500;

@@ -126,7 +126,7 @@ const STORE_DEADLINE: Duration = Duration::from_secs(10);
 /// Answers in time what asks the store, and acknowledges nothing that was written to a file which is no longer
 /// the store.
 pub(super) async fn over_store(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
-    let store = admin.steward.store();
+    let service = &admin.service;
     let unavailable = |why: &str| {
         failure(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -136,9 +136,9 @@ pub(super) async fn over_store(State(admin): State<Arc<Admin>>, request: Request
     let Ok(response) = timeout(STORE_DEADLINE, next.run(request)).await else {
         return unavailable(Trouble::Unresponsive.reason());
     };
-    match store.confirm().await {
+    match service.confirm_store().await {
         Err(_) if response.status().is_success() => {
-            unavailable(store.trouble().unwrap_or(Trouble::Unresponsive).reason())
+            unavailable(service.store_trouble().unwrap_or(Trouble::Unresponsive).reason())
         }
         _ => response,
     }

@@ -16,21 +16,17 @@ use super::{
     api::{Answer, ApiError, Asked, Body, Hidden},
 };
 use crate::{
-    decision::{StewardError, admin::accounts},
-    domain::{PrincipalId, PrincipalKind, Secret, Timestamp, random},
+    decision::admin::{
+        accounts::{self, AccountChange, Changed, NewSecret, SecretChange},
+        companies::{self, CompanyChange},
+    },
+    domain::{PrincipalId, Timestamp},
     rules::{
-        dialect::{AccountName, Dialect, oauth::UnknownGrantType},
-        limit::ClientKey,
+        dialect::{AccountName, oauth::UnknownGrantType},
         realm::Realm,
     },
-    state::account::{
-        self, Account, AccountError, HasherError, LegacyId, NewAccount, OldTokens, PasswordHash,
-        company::{self, Company},
-    },
+    state::account::{Account, LegacyId, NewAccount, company::Company},
 };
-
-/// Accounts or companies in one page of a list.
-const PAGE_ROWS: u32 = 500;
 
 pub(super) fn routes() -> Router<Arc<Admin>> {
     Router::new()
@@ -92,73 +88,65 @@ struct NamedCompany {
 async fn list(State(admin): State<Arc<Admin>>, Asked(asked): Asked<Listed>) -> Answer {
     let realm = admin.realm(&asked.realm)?;
     let after = asked.after.map(|name| AccountName { business: asked.after_business, name });
-    let kind = realm.dialect.principal_kind();
-    let page = account::list(admin.steward.store(), &realm.name, kind, after.as_ref(), PAGE_ROWS).await;
-    Ok(Json(page.map_err(StewardError::from)?.iter().map(account_json).collect()))
+    let page = admin.service.accounts(&realm, after.as_ref()).await?;
+    Ok(Json(page.iter().map(account_json).collect()))
 }
 
 async fn add(State(admin): State<Arc<Admin>>, Body(asked): Body<New>) -> Answer {
     let realm = admin.realm(&asked.realm)?;
+    let described = accounts::describe(&realm, AccountName { business: asked.business, name: asked.name });
     let id = asked.id.as_deref().map(PrincipalId::from_str).transpose();
     let grants =
         asked.grants.map(|grants| grants.iter().map(|grant| grant.parse()).collect::<Result<_, UnknownGrantType>>());
-    let next = if realm.dialect == Dialect::Sws { LegacyId::Next } else { LegacyId::None };
     let new = NewAccount {
-        id: id.map_err(|_| ApiError::bad("id is no UUID"))?.unwrap_or_else(PrincipalId::generate),
-        realm: realm.name.clone(),
-        kind: realm.dialect.principal_kind(),
-        name: AccountName { business: asked.business, name: asked.name },
+        id: id.map_err(|_| ApiError::bad("id is no UUID"))?.unwrap_or(described.id),
         display_name: asked.display_name,
-        legacy_id: asked.legacy_id.map_or(next, LegacyId::Given),
+        legacy_id: asked.legacy_id.map_or(described.legacy_id, LegacyId::Given),
         role: asked.role,
         scopes: asked.scopes,
         company: asked.company,
         grants: grants.transpose().map_err(|error| ApiError::bad(&error.to_string()))?,
+        ..described
     };
-    let store = admin.steward.store();
-    accounts::judge_new(store, &realm, &new).await?;
-    let (hash, generated) = admin.hash_secret(asked.secret).await?;
-    let account = account::insert(store, &new, &hash, admin.steward.now()).await?;
-    Ok(Json(with_secret(account_json(&account), generated)))
+    let acceptable = admin.service.check_new(&realm, new).await?;
+    let made = admin.service.add_account(acceptable, new_secret(asked.secret)).await?;
+    Ok(Json(changed_json(&made)))
 }
 
 async fn change(State(admin): State<Arc<Admin>>, Path(verb): Path<String>, Body(asked): Body<Change>) -> Answer {
     let realm = admin.realm(&asked.realm)?;
     let name = &AccountName { business: asked.business, name: asked.name };
-    let (store, now) = (admin.steward.store(), admin.steward.now());
-    let mut shown = None;
-    let raised = match verb.as_str() {
-        "disable" => account::set_disabled(store, &realm.name, name, true, now).await?,
-        "enable" => account::set_disabled(store, &realm.name, name, false, now).await?,
-        "lock" | "unlock" => {
-            account::set_locked(store, &realm.name, name, verb == "lock").await?;
-            vec![]
-        }
+    let change = match verb.as_str() {
+        "disable" => AccountChange::Disable,
+        "enable" => AccountChange::Enable,
+        "lock" => AccountChange::Lock,
+        "unlock" => AccountChange::Unlock,
         "set-role" => {
             let missing = || ApiError::bad("set-role asks for the member role, null for none");
-            let NewRole(role) = asked.role.ok_or_else(missing)?;
-            admin.set_role(&realm, name, role.as_deref()).await?
+            let NewRole(role) = asked.role.as_ref().ok_or_else(missing)?;
+            AccountChange::SetRole(role.as_deref())
         }
-        "set-password" | "rotate-secret" => {
-            let old_tokens = old_tokens(&verb, realm.dialect.principal_kind(), asked.revoke);
-            if verb == "set-password" && asked.secret.is_none() {
+        "set-password" => {
+            if asked.secret.is_none() {
                 return Err(ApiError::bad("set-password asks for the member secret"));
             }
-            admin.existing(&realm, name).await?;
-            let (hash, generated) = admin.hash_secret(asked.secret).await?;
-            shown = generated;
-            account::set_password_hash(store, &realm.name, name, &hash, old_tokens, now).await?
+            return admin.set_secret(&realm, name, asked.secret, SecretChange::Password).await;
+        }
+        "rotate-secret" => {
+            let rotation = SecretChange::Rotation { revoke: asked.revoke };
+            return admin.set_secret(&realm, name, asked.secret, rotation).await;
         }
         "delete" => {
-            let raised = account::delete(store, &realm.name, name, now).await?;
-            admin.steward.apply_raised(&raised);
+            admin.service.delete_account(&realm, name).await?;
             return Ok(Json(json!({ "deleted": true })));
         }
-        _ => return Err(ApiError(StatusCode::NOT_FOUND, "no such verb; see docs/admin-api.md".to_owned())),
+        _ => return Err(no_such_verb()),
     };
-    admin.steward.apply_raised(&raised);
-    let account = admin.existing(&realm, name).await?;
-    Ok(Json(with_secret(account_json(&account), shown)))
+    Ok(Json(changed_json(&admin.service.change_account(&realm, name, change).await?)))
+}
+
+fn no_such_verb() -> ApiError {
+    ApiError(StatusCode::NOT_FOUND, "no such verb; see docs/admin-api.md".to_owned())
 }
 
 /// A role, or `null` for none: not the same as no member at all.
@@ -170,48 +158,22 @@ fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<NewRole>
     NewRole::deserialize(value).map(Some)
 }
 
-/// A new password ends a person's tokens; a rotated client secret only where that is asked for,
-/// because the `maxpoint` contract says that tokens live on until they expire.
-fn old_tokens(verb: &str, kind: PrincipalKind, revoke: bool) -> OldTokens {
-    if revoke || verb == "set-password" || kind == PrincipalKind::User { OldTokens::End } else { OldTokens::Keep }
+/// The secret given, or one that is made and shown once.
+fn new_secret(given: Option<Hidden>) -> NewSecret {
+    given.map_or(NewSecret::Generated, |secret| NewSecret::Given(secret.into_inner()))
 }
 
 impl Admin {
-    async fn existing(&self, realm: &Realm, name: &AccountName) -> Result<Account, ApiError> {
-        let found = account::find(self.steward.store(), &realm.name, name).await.map_err(StewardError::from)?;
-        Ok(found.ok_or_else(|| AccountError::not_found(&realm.name, name))?)
-    }
-
-    async fn set_role(
+    async fn set_secret(
         &self,
         realm: &Realm,
         name: &AccountName,
-        role: Option<&str>,
-    ) -> Result<account::Raised, ApiError> {
-        let account = self.existing(realm, name).await?;
-        let changed = NewAccount { role: role.map(str::to_owned), ..NewAccount::from(&account) };
-        accounts::judge(realm, &changed)?;
-        Ok(account::set_role(self.steward.store(), &realm.name, name, role, self.steward.now()).await?)
-    }
-
-    /// The hash of the secret given, or of one made here, which is then shown once.
-    async fn hash_secret(&self, given: Option<Hidden>) -> Result<(PasswordHash, Option<Secret>), ApiError> {
-        let generated = given.is_none().then(random::secret);
-        let secret = given.map(Hidden::into_inner).or_else(|| generated.clone());
-        let hashed = self.hasher.hash(ClientKey::OPERATOR, secret.unwrap_or_else(random::secret)).await;
-        let hash = hashed.map_err(|error| match error {
-            HasherError::Busy | HasherError::Failed => ApiError(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-            HasherError::Refused(why) => ApiError::bad(&why.to_string()),
-        })?;
-        Ok((hash, generated))
-    }
-
-    fn become_realm(&self, name: &str) -> Result<Arc<Realm>, ApiError> {
-        let realm = self.realm(name)?;
-        if realm.dialect == Dialect::Become {
-            return Ok(realm);
-        }
-        Err(ApiError::bad("only realms of the dialect become have companies"))
+        given: Option<Hidden>,
+        change: SecretChange,
+    ) -> Answer {
+        // Before a secret is made for nothing.
+        let account = self.service.account(realm, name).await?;
+        Ok(Json(changed_json(&self.service.set_secret(realm, &account, new_secret(given), change).await?)))
     }
 }
 
@@ -237,23 +199,24 @@ fn account_json(account: &Account) -> Value {
     members
 }
 
-fn with_secret(mut account: Value, secret: Option<Secret>) -> Value {
-    if let Some(secret) = secret {
-        account["secret"] = secret.expose().into();
+/// An account after a change, with the secret that was made for it.
+fn changed_json(changed: &Changed) -> Value {
+    let mut members = account_json(&changed.account);
+    if let Some(secret) = &changed.secret {
+        members["secret"] = secret.expose().into();
     }
-    account
+    members
 }
 
 async fn list_companies(State(admin): State<Arc<Admin>>, Asked(asked): Asked<Listed>) -> Answer {
-    let realm = admin.become_realm(&asked.realm)?;
-    let page = company::list(admin.steward.store(), &realm.name, asked.after.as_deref(), PAGE_ROWS).await;
-    Ok(Json(page.map_err(StewardError::from)?.iter().map(company_json).collect()))
+    let realm = admin.realm(&asked.realm)?;
+    let page = admin.service.companies(&realm, asked.after.as_deref()).await?;
+    Ok(Json(page.iter().map(company_json).collect()))
 }
 
 async fn add_company(State(admin): State<Arc<Admin>>, Body(asked): Body<NamedCompany>) -> Answer {
-    let realm = admin.become_realm(&asked.realm)?;
-    let made = company::insert(admin.steward.store(), &realm.name, &asked.name, admin.steward.now()).await?;
-    Ok(Json(company_json(&made)))
+    let realm = admin.realm(&asked.realm)?;
+    Ok(Json(company_json(&admin.service.add_company(&realm, &asked.name).await?)))
 }
 
 async fn change_company(
@@ -261,17 +224,18 @@ async fn change_company(
     Path(verb): Path<String>,
     Body(asked): Body<NamedCompany>,
 ) -> Answer {
-    let realm = admin.become_realm(&asked.realm)?;
-    let (store, now, name) = (admin.steward.store(), admin.steward.now(), &asked.name);
-    let raised = match verb.as_str() {
-        "disable" => company::set_disabled(store, &realm.name, name, true, now).await?,
-        "enable" => company::set_disabled(store, &realm.name, name, false, now).await?,
-        "delete" => company::delete(store, &realm.name, name, now).await?,
-        _ => return Err(ApiError(StatusCode::NOT_FOUND, "no such verb; see docs/admin-api.md".to_owned())),
+    let (realm, name) = (admin.realm(&asked.realm)?, &asked.name);
+    companies::check_realm(&realm)?;
+    let change = match verb.as_str() {
+        "disable" => CompanyChange::Disable,
+        "enable" => CompanyChange::Enable,
+        "delete" => {
+            admin.service.delete_company(&realm, name).await?;
+            return Ok(Json(json!({ "deleted": true })));
+        }
+        _ => return Err(no_such_verb()),
     };
-    admin.steward.apply_raised(&raised);
-    let found = company::find(store, &realm.name, name).await.map_err(StewardError::from)?;
-    Ok(Json(found.as_ref().map_or_else(|| json!({ "deleted": true }), company_json)))
+    Ok(Json(company_json(&admin.service.change_company(&realm, name, change).await?)))
 }
 
 fn company_json(company: &Company) -> Value {

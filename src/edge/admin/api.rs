@@ -15,10 +15,14 @@ use serde_json::{Value, json};
 
 use super::{Admin, access::failure};
 use crate::{
-    decision::{Revoked, SESSIONS_LISTED_MAX, StewardError},
+    decision::{AdminError, Revoked, SESSIONS_LISTED_MAX},
     domain::{KeyId, RealmName, Secret, SessionId, Timestamp, id::hex},
     rules::{dialect::AccountName, realm::Realm},
-    state::{account::AccountError, keys::VaultError, session::Listed},
+    state::{
+        account::{AccountError, HasherError},
+        keys::VaultError,
+        session::Listed,
+    },
 };
 
 /// Bytes of a request's body, at most.
@@ -89,12 +93,10 @@ struct ById {
 async fn revoke_token(State(admin): State<Arc<Admin>>, Body(asked): Body<TokenToRevoke>) -> Answer {
     let snapshot = admin.gate.snapshot();
     let revoked = match asked {
-        TokenToRevoke::Itself { token } => admin.steward.revoke_token(token.expose(), &snapshot.issuers).await?,
+        TokenToRevoke::Itself { token } => admin.service.revoke_token(token.expose(), &snapshot.issuers).await?,
         TokenToRevoke::ById { jti, realm, expires } => {
-            let unknown = || ApiError(StatusCode::NOT_FOUND, format!("the config has no realm or issuer '{realm}'"));
-            let name = RealmName::from_str(&realm).map_err(|_| unknown())?;
-            let issuer = snapshot.issuers.get(&name).ok_or_else(unknown)?;
-            admin.steward.revoke_token_id(issuer, &jti, expires.map(Timestamp::from_secs)).await?
+            let expires = expires.map(Timestamp::from_secs);
+            admin.service.revoke_token_id(&snapshot.issuers, &realm, &jti, expires).await?
         }
     };
     Ok(Json(revoked_json(revoked)))
@@ -102,17 +104,17 @@ async fn revoke_token(State(admin): State<Arc<Admin>>, Body(asked): Body<TokenTo
 
 async fn revoke_session(State(admin): State<Arc<Admin>>, Body(ById { id }): Body<ById>) -> Answer {
     let id = SessionId::from_str(&id).map_err(|_| ApiError::bad("a session's id is a UUID"))?;
-    Ok(Json(revoked_json(admin.steward.revoke_session(id).await?)))
+    Ok(Json(revoked_json(admin.service.revoke_session(id).await?)))
 }
 
 async fn revoke_principal(State(admin): State<Arc<Admin>>, Body(named): Body<Named>) -> Answer {
     let realm = admin.realm(&named.realm)?;
-    let account = admin.steward.revoke_principal(&realm.name, &named.account_name()).await?;
+    let account = admin.service.revoke_principal(&realm.name, &named.account_name()).await?;
     Ok(Json(json!({ "revoked": "principal", "id": account.id.to_string() })))
 }
 
 async fn revoke_key(State(admin): State<Arc<Admin>>, Body(ById { id }): Body<ById>) -> Answer {
-    let others = admin.steward.revoke_key(&KeyId::from_text(&id)).await?;
+    let others = admin.service.revoke_key(&KeyId::from_text(&id)).await?;
     let mut answer = json!({ "revoked": "key", "id": id });
     if !others.is_empty() {
         answer["same_material"] = others.iter().map(KeyId::as_str).collect();
@@ -141,7 +143,7 @@ async fn sessions(State(admin): State<Arc<Admin>>, Asked(asked): Asked<SessionPa
     if !(1..=SESSIONS_LISTED_MAX).contains(&limit) {
         return Err(ApiError::bad("limit is 1 to 1000"));
     }
-    let sessions = admin.steward.sessions(&realm.name, &name, after, limit).await?;
+    let sessions = admin.service.sessions(&realm.name, &name, after, limit).await?;
     Ok(Json(Value::Array(sessions.iter().map(session_json).collect())))
 }
 
@@ -186,27 +188,28 @@ impl IntoResponse for ApiError {
     }
 }
 
-impl From<StewardError> for ApiError {
-    fn from(error: StewardError) -> Self {
+impl From<AdminError> for ApiError {
+    fn from(error: AdminError) -> Self {
         let status = match &error {
-            StewardError::NotFound { .. } | StewardError::Account(AccountError::NotFound(_)) => StatusCode::NOT_FOUND,
-            StewardError::Account(AccountError::Store(_))
-            | StewardError::Store(_)
-            | StewardError::Vault(VaultError::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
-            StewardError::Account(AccountError::Exists(_)) => StatusCode::CONFLICT,
-            StewardError::NotOurs(_)
-            | StewardError::Refused(_)
-            | StewardError::Account(_)
-            | StewardError::Import(_) => StatusCode::BAD_REQUEST,
-            StewardError::Vault(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            AdminError::NotFound { .. }
+            | AdminError::UnknownIssuer(_)
+            | AdminError::Account(AccountError::NotFound(_)) => StatusCode::NOT_FOUND,
+            AdminError::Account(AccountError::Store(_))
+            | AdminError::Store(_)
+            | AdminError::Vault(VaultError::Store(_))
+            | AdminError::Secret(HasherError::Busy | HasherError::Failed) => StatusCode::SERVICE_UNAVAILABLE,
+            AdminError::Account(AccountError::Exists(_)) => StatusCode::CONFLICT,
+            AdminError::NoCompanies { .. } => {
+                return Self::bad("only realms of the dialect become have companies");
+            }
+            AdminError::NotOurs(_)
+            | AdminError::Refused(_)
+            | AdminError::Secret(HasherError::Refused(_))
+            | AdminError::Account(_)
+            | AdminError::Import(_) => StatusCode::BAD_REQUEST,
+            AdminError::Vault(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self(status, error.to_string())
-    }
-}
-
-impl From<AccountError> for ApiError {
-    fn from(error: AccountError) -> Self {
-        StewardError::from(error).into()
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn alive() -> &'static str {
 }
 
 pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> Response {
-    let of_store = admin.steward.store().trouble().map(|trouble| format!("the store: {}", trouble.reason()));
+    let of_store = admin.service.store_trouble().map(|trouble| format!("the store: {}", trouble.reason()));
     let failing = admin.gate.following().is_failing(admin.trusted.clock().instant());
     let of_following = failing.then(|| "the store cannot be followed".to_owned());
     match admin.readiness.problem().map(str::to_owned).or(of_store).or(of_following) {
@@ -91,7 +91,7 @@ impl Admin {
         metrics.key_age_seconds.reset();
         for key in snapshot.keys.own() {
             let age = metrics.key_age_seconds.with_label_values(&[key.realm.as_str(), key.state.name()]);
-            let seconds = age_seconds(self.steward.now(), key.created_at);
+            let seconds = age_seconds(self.service.now(), key.created_at);
             // The youngest key of a state: 0 is what a fresh gauge shows.
             if age.get() == 0.0 || seconds < age.get() {
                 age.set(seconds);

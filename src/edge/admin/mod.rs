@@ -37,7 +37,7 @@ pub use settings::Settings;
 
 use super::forward::Shared;
 use crate::{
-    decision::{Gate, Steward},
+    decision::{AdminService, Gate},
     observe::metrics::Metrics,
     state::{account::Hasher, clock::TrustedClock},
 };
@@ -54,9 +54,9 @@ const CONNECTION_LIFE: Duration = Duration::from_secs(600);
 /// What the admin listener works with.
 #[derive(Debug)]
 pub struct Admin {
-    /// Revokes and lists.
-    pub steward: Steward,
-    /// Hashes new accounts' passwords.
+    /// Does what the API is asked for.
+    pub service: AdminService,
+    /// Hashes passwords; here for its queue.
     pub hasher: Arc<Hasher>,
     /// The gate, for its realms and its numbers.
     pub gate: Arc<Gate>,

@@ -20,7 +20,7 @@ use crate::{
         revoke::{Common, find_realm, instant},
     },
     config::Settings,
-    decision::Steward,
+    decision::AdminService,
     domain::{Algorithm, KeyId, RealmName, Timestamp},
     rules::{
         dialect::Dialect,
@@ -70,9 +70,9 @@ pub(in crate::cli) struct Arguments {
     encoding: Encoding,
 }
 
-pub(super) async fn import(settings: &Settings, steward: &Steward, asked: &Arguments) -> Result<Output, CliError> {
-    let realm = find_realm(settings, Some(&asked.realm))?;
-    check(realm, asked, steward.now())?;
+pub(super) async fn import(settings: &Settings, admin: &AdminService, asked: &Arguments) -> Result<Output, CliError> {
+    let realm = find_realm(&settings.site.realms, &asked.realm)?;
+    check(realm, asked, admin.now())?;
     let profile = profile(realm, asked)?;
     let bytes = read(asked.file.as_deref())?;
     let source = asked.file.as_ref().map_or_else(|| "OLD.pem".to_owned(), |file| file.display().to_string());
@@ -82,7 +82,7 @@ pub(super) async fn import(settings: &Settings, steward: &Steward, asked: &Argum
     material.check(asked.algorithm, asked.sign).map_err(CliError::Refused)?;
     let purpose = if asked.sign {
         let owner = owner(settings, &asked.realm)?;
-        Use::Sign { retires_at: steward.retirement(&owner, &settings.keys).await? }
+        Use::Sign { retires_at: admin.retirement(&owner, &settings.keys).await? }
     } else {
         Use::Verify { until: asked.until }
     };
@@ -94,7 +94,7 @@ pub(super) async fn import(settings: &Settings, steward: &Steward, asked: &Argum
         profile,
         purpose,
     };
-    steward.import_key(&import).await?;
+    admin.import_key(&import).await?;
     Ok(said(&import, realm, asked.kid.is_some()))
 }
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    decision::{Gate, OauthSettings, Presence, Site, Snapshot, Steward, sync::keeper},
+    decision::{AdminService, Gate, OauthSettings, Presence, Site, Snapshot, sync::keeper},
     domain::{Clock, HandClock, PrincipalId, Secret, Timestamp, TokenKind},
     observe::metrics::Metrics,
     rules::{
@@ -139,10 +139,10 @@ impl Ground {
             .is_ok_and(|opened| view.check_standing(&opened, self.clock.now()).is_ok())
     }
 
-    fn steward(&self) -> Steward {
+    fn admin(&self) -> AdminService {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let trusted = crate::state::clock::TrustedClock::begin(None, clock);
-        Steward::new(self.store.clone(), self.vault.clone(), trusted, Some(Arc::clone(&self.gate)))
+        AdminService::new(self.store.clone(), self.vault.clone(), trusted, Some(Arc::clone(&self.gate)))
     }
 }
 
@@ -240,10 +240,10 @@ async fn an_administrator_revokes_a_rotating_token_too() {
     let grant = ground.exchange(&one, token(&login, TokenKind::Refresh)).await.unwrap();
     let (access, second) = (token(&grant, TokenKind::Access), token(&grant, TokenKind::Refresh));
     let realms = ground.gate.snapshot();
-    ground.steward().revoke_token(second.expose(), &realms.issuers).await.unwrap();
+    ground.admin().revoke_token(second.expose(), &realms.issuers).await.unwrap();
     assert!(!ground.holds(access));
     assert_eq!(ground.exchange(&one, second).await.err(), Some(Refusal::InvalidGrant));
-    assert!(ground.steward().revoke_token("prt_unknown", &realms.issuers).await.is_err());
+    assert!(ground.admin().revoke_token("prt_unknown", &realms.issuers).await.is_err());
 }
 
 #[tokio::test]
@@ -253,7 +253,7 @@ async fn a_revoked_key_ends_the_lines_that_began_with_its_tokens() {
     let login = ground.login().await;
     let grant = ground.exchange(&one, token(&login, TokenKind::Refresh)).await.unwrap();
     let key = ground.gate.snapshot().keys.active(&ground.apis.name).unwrap().id.clone();
-    ground.steward().revoke_key(&key).await.unwrap();
+    ground.admin().revoke_key(&key).await.unwrap();
     assert!(!ground.holds(token(&grant, TokenKind::Access)));
     let next = ground.exchange(&one, token(&grant, TokenKind::Refresh)).await;
     assert_eq!(next.err(), Some(Refusal::InvalidGrant), "whoever had the key may have begun the line");

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    decision::{Rotated, Site, Snapshot, Steward, decide::lifetimes, schedule::Owner},
+    decision::{AdminService, Rotated, Site, Snapshot, decide::lifetimes, schedule::Owner},
     domain::{Algorithm, Clock, HandClock, KeyId},
     observe::metrics::Metrics,
     rules::{
@@ -110,9 +110,9 @@ impl Place {
         self.keeper.gate.snapshot().keys.active(&realm).unwrap().id.clone()
     }
 
-    fn steward(&self) -> Steward {
+    fn admin(&self) -> AdminService {
         let (store, vault) = (self.keeper.store.clone(), self.keeper.vault.clone());
-        Steward::new(store, vault, self.keeper.trusted.clone(), None)
+        AdminService::new(store, vault, self.keeper.trusted.clone(), None)
     }
 }
 
@@ -171,10 +171,10 @@ async fn a_realm_without_a_schedule_rotates_when_it_is_asked_to() {
     assert_eq!(place.step(0).await, None);
     let first = place.signs();
     let owner = Owner::realm(&realm(Dialect::Apis));
-    let rotated = place.steward().rotate_key(&owner, &never, false).await.unwrap();
+    let rotated = place.admin().rotate_key(&owner, &never, false).await.unwrap();
     let crate::decision::Rotated::Waits { id, from } = rotated.clone() else { panic!("{rotated:?}") };
     assert_eq!(from, Timestamp::from_secs(HOUR));
-    let again = place.steward().rotate_key(&owner, &never, false).await.unwrap();
+    let again = place.admin().rotate_key(&owner, &never, false).await.unwrap();
     assert_eq!(again, rotated, "it is the same key");
     assert_eq!(place.step(1).await, Some(HOUR));
     assert_eq!(place.signs(), first);
@@ -195,13 +195,13 @@ async fn a_pinned_key_and_another_configs_algorithm_are_left_alone() {
         profile: None,
         purpose: keys::Use::Sign { retires_at: Some(Timestamp::from_secs(7)) },
     };
-    place.steward().import_key(&import).await.unwrap();
+    place.admin().import_key(&import).await.unwrap();
     place.step(7).await;
     assert_eq!(place.ids(KeyState::Retired).await.len(), 1, "the key before it goes its way");
     place.step(100 * HOUR).await;
     assert_eq!(place.signs().as_str(), "field");
     let owner = Owner::realm(&realm(Dialect::Become));
-    let refused = place.steward().rotate_key(&owner, &SETTINGS, false).await.unwrap_err();
+    let refused = place.admin().rotate_key(&owner, &SETTINGS, false).await.unwrap_err();
     assert!(refused.to_string().contains("--now"), "{refused}");
 
     let name = "r".parse().unwrap();
@@ -264,7 +264,7 @@ async fn a_realm_of_oauth_that_names_no_algorithm_keeps_its_keys() {
     assert!(!ensured(named(Algorithm::Es256, true)).await);
     assert_eq!(place.the(KeyState::Active).await, old);
     let owner = Owner::realm(&named(Algorithm::Es256, true)[0]);
-    let rotated = place.steward().rotate_key(&owner, &SETTINGS, true).await.unwrap();
+    let rotated = place.admin().rotate_key(&owner, &SETTINGS, true).await.unwrap();
     let Rotated::Signs { id, .. } = rotated else { panic!("{rotated:?}") };
     assert_eq!(place.algorithm_of(&id).await, Algorithm::EdDsa, "rotation keeps it too");
     assert!(ensured(named(Algorithm::Es256, false)).await, "one that names it gets it");
@@ -305,23 +305,22 @@ async fn a_key_is_retired_by_hand_only_when_that_ends_no_token() {
     let mut place = Place::of(&folder, Dialect::Become, SETTINGS).await;
     place.step(0).await;
     let first = place.signs();
-    let refusal =
-        async |place: &Place, id: &KeyId| place.steward().retire_key(id, false).await.unwrap_err().to_string();
+    let refusal = async |place: &Place, id: &KeyId| place.admin().retire_key(id, false).await.unwrap_err().to_string();
     assert!(refusal(&place, &first).await.contains("portero key rotate --realm r"));
     place.step(9 * HOUR).await;
     let next = place.the(KeyState::Next).await;
-    place.steward().retire_key(&next, false).await.unwrap();
+    place.admin().retire_key(&next, false).await.unwrap();
     assert!(refusal(&place, &next).await.contains("is retired already"));
     // The schedule publishes another, which signs an hour later.
     place.step(9 * HOUR).await;
     place.step(10 * HOUR).await;
     assert!(refusal(&place, &first).await.contains("tokens until 1970-01-01T10:02:55Z; --force ends them now"));
     place.until(10 * HOUR + 175);
-    place.steward().retire_key(&first, false).await.unwrap();
+    place.admin().retire_key(&first, false).await.unwrap();
     place.step(19 * HOUR).await;
     place.step(20 * HOUR).await;
     let second = place.the(KeyState::Retiring).await;
-    place.steward().retire_key(&second, true).await.unwrap();
+    place.admin().retire_key(&second, true).await.unwrap();
     assert!(place.ids(KeyState::Retiring).await.is_empty());
 }
 
@@ -347,17 +346,17 @@ async fn while_the_clock_is_in_doubt_no_key_is_made_promoted_or_retired() {
     place.keeper.step().await.unwrap();
     assert_eq!(place.signs(), first, "none is promoted");
     let owner = Owner::realm(&realm(Dialect::Become));
-    let refused = place.steward().rotate_key(&owner, &SETTINGS, false).await;
+    let refused = place.admin().rotate_key(&owner, &SETTINGS, false).await;
     assert!(matches!(&refused, Err(error) if error.to_string().contains("portero clock confirm")), "{refused:?}");
-    place.steward().rotate_key(&owner, &SETTINGS, true).await.unwrap();
+    place.admin().rotate_key(&owner, &SETTINGS, true).await.unwrap();
     assert_eq!(place.the(KeyState::Retiring).await, first);
 
     place.clock.step(STEP);
     place.keeper.step().await.unwrap();
     assert_eq!(place.the(KeyState::Retiring).await, first, "none is retired");
-    let refused = place.steward().retire_key(&first, false).await.unwrap_err().to_string();
+    let refused = place.admin().retire_key(&first, false).await.unwrap_err().to_string();
     assert!(refused.contains("in doubt") && refused.contains("--force"), "{refused}");
-    place.steward().retire_key(&first, true).await.unwrap();
+    place.admin().retire_key(&first, true).await.unwrap();
     assert!(place.ids(KeyState::Retiring).await.is_empty());
 }
 

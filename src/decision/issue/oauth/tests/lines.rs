@@ -27,7 +27,7 @@ async fn the_end_of_a_revoked_key_is_never_forgotten() {
     let one = ground.client("one").await;
     let grant = ground.exchange(&one, token(&ground.login().await, TokenKind::Refresh)).await.unwrap();
     let second = token(&grant, TokenKind::Refresh);
-    ground.steward().revoke_key(&ground.key()).await.unwrap();
+    ground.admin().revoke_key(&ground.key()).await.unwrap();
     assert_eq!(ground.exchange(&one, second).await.err(), Some(Refusal::InvalidGrant));
     let long_after = crate::domain::trusted_time::trusted(ground.clock.now().plus(2 * RETIRED_KEPT));
     ground.vault.forget(long_after).await.unwrap();
@@ -50,10 +50,10 @@ async fn a_key_that_is_retired_by_force_ends_its_lines() {
     let grant = ground.exchange(&one, token(&ground.login().await, TokenKind::Refresh)).await.unwrap();
     let owner = crate::decision::schedule::Owner::realm(&ground.apis);
     let schedule = crate::decision::schedule::Settings::default();
-    ground.steward().rotate_key(&owner, &schedule, true).await.unwrap();
+    ground.admin().rotate_key(&owner, &schedule, true).await.unwrap();
     let grant = ground.exchange(&one, token(&grant, TokenKind::Refresh)).await.unwrap();
     assert!(ground.holds(token(&grant, TokenKind::Access)), "a retiring key's line goes on");
-    ground.steward().retire_key(&key, true).await.unwrap();
+    ground.admin().retire_key(&key, true).await.unwrap();
     let third = token(&grant, TokenKind::Refresh);
     assert_eq!(ground.exchange(&one, third).await.err(), Some(Refusal::InvalidGrant));
     assert_eq!(ground.registrar.introspect(&ground.client("two").await, third).await, Ok(None));
@@ -101,7 +101,7 @@ async fn a_sessions_revocation_outlives_every_token_of_it() {
     let session = claims.claims.session.unwrap();
     // A token is on its way whose end the session does not know yet.
     let minted = ground.clock.now();
-    ground.steward().revoke_session(session).await.unwrap();
+    ground.admin().revoke_session(session).await.unwrap();
     let (records, _) = crate::state::revocation::log::since(&ground.store, 0, 10).await.unwrap();
     let kept = records[0].expires_at.unwrap();
     assert!(kept >= minted.plus(12 * HOUR), "{kept:?}");

@@ -1,8 +1,8 @@
-//! What an administrator does with keys: the same use cases for the command line and the admin API.
+//! Rotating, retiring, restoring, importing and revoking keys.
 
 use std::sync::Arc;
 
-use super::steward::{Steward, StewardError, not_found};
+use super::service::{AdminError, AdminService, not_found};
 use crate::{
     decision::schedule::{OwnKeys, Owner, RETIRING_KEYS_MAX, Settings, spelt},
     domain::{KeyId, Suspended, Timestamp, TrustedNow},
@@ -33,22 +33,15 @@ pub enum Rotated {
     Overtaken,
 }
 
-impl Steward {
+impl AdminService {
     /// Every key that the store knows, the oldest first.
-    ///
-    /// # Errors
-    /// Fails when the store is out of reach or damaged, or has a key that only a newer version knows.
-    pub async fn keys(&self) -> Result<Vec<KeyRecord>, StewardError> {
+    pub async fn keys(&self) -> Result<Vec<KeyRecord>, AdminError> {
         Ok(self.vault.records().await?)
     }
 
     /// Lets another key sign: the next one if it was published long enough; otherwise one is published, and signs
     /// when it was. With `at_once` nobody waits.
-    ///
-    /// # Errors
-    /// Without `at_once`, refuses to replace a key that was imported to sign, refuses where too many keys are retiring,
-    /// and refuses to let the next key sign while the civil clock is not trusted. Fails when the vault does.
-    pub async fn rotate_key(&self, owner: &Owner, settings: &Settings, at_once: bool) -> Result<Rotated, StewardError> {
+    pub async fn rotate_key(&self, owner: &Owner, settings: &Settings, at_once: bool) -> Result<Rotated, AdminError> {
         let (now, trusted) = (self.clock.now(), self.trusted.now());
         let records = self.vault.records().await?;
         let owner = &owner.clone().settled(&records);
@@ -82,24 +75,24 @@ impl Steward {
     }
 
     /// That `id` signs now, and what became of the key that was `seen` to sign before.
-    async fn signs(&self, id: Option<KeyId>, seen: Option<&KeyId>) -> Result<Rotated, StewardError> {
+    async fn signs(&self, id: Option<KeyId>, seen: Option<&KeyId>) -> Result<Rotated, AdminError> {
         let Some(id) = id else { return Ok(Rotated::Overtaken) };
         let records = self.vault.records().await?;
         let before = records.into_iter().find(|key| Some(&key.id) == seen);
         Ok(Rotated::Signs { id, before: before.map(|before| (before.id, before.retires_at)) })
     }
 
-    fn check_rotation(owner: &Owner, keys: &OwnKeys<'_>) -> Result<(), StewardError> {
+    fn check_rotation(owner: &Owner, keys: &OwnKeys<'_>) -> Result<(), AdminError> {
         let realm = &owner.name;
         if let Some(key) = keys.active.filter(|key| key.pinned) {
-            return Err(StewardError::Refused(format!(
+            return Err(AdminError::Refused(format!(
                 "realm '{realm}' signs with the imported key {}, which services behind check its tokens with: they would \
                  refuse those of another key. Once they no longer do: portero key rotate --realm {realm} --now",
                 key.id
             )));
         }
         if keys.retiring >= RETIRING_KEYS_MAX {
-            return Err(StewardError::Refused(format!(
+            return Err(AdminError::Refused(format!(
                 "realm '{realm}' has {RETIRING_KEYS_MAX} retiring keys, as many as it may; retire some first: portero key list"
             )));
         }
@@ -108,16 +101,11 @@ impl Steward {
 
     /// Retires a key whose last token has ended; in any case when `force` says so, and then with other keys of the same
     /// material. Discards a next key. Answers what it was, and those others.
-    ///
-    /// # Errors
-    /// Refuses a key that does not exist, signs, shares its material with one that signs, or has ended. Without
-    /// `force`, refuses one whose tokens have not ended, and any while the civil clock is not trusted. Fails when the
-    /// vault does.
-    pub async fn retire_key(&self, id: &KeyId, force: bool) -> Result<(KeyRecord, Vec<KeyId>), StewardError> {
+    pub async fn retire_key(&self, id: &KeyId, force: bool) -> Result<(KeyRecord, Vec<KeyId>), AdminError> {
         let records = self.vault.records().await?;
         let key = records.into_iter().find(|key| key.id == *id);
         let key = key.ok_or_else(|| not_found("key", id.to_string(), ""))?;
-        let refused = |text| Err(StewardError::Refused(text));
+        let refused = |text| Err(AdminError::Refused(text));
         let retired = match key.state {
             // It has signed nothing, or what it signed shall end.
             KeyState::Next => self.vault.retire_at_once(id, key.state, self.clock.now()).await?,
@@ -167,23 +155,19 @@ impl Steward {
     }
 
     /// Brings a key back that retired by schedule: its tokens are taken again, until it is retired by hand.
-    ///
-    /// # Errors
-    /// Refuses a key that does not exist, has not retired by schedule, whose material is gone, or that was revoked.
-    /// Fails when the vault does.
-    pub async fn restore_key(&self, id: &KeyId) -> Result<(), StewardError> {
+    pub async fn restore_key(&self, id: &KeyId) -> Result<(), AdminError> {
         match self.vault.restore(id).await? {
             Restored::Done => {}
             Restored::Revoked(revoked) => {
                 let why = format!("the same key was revoked as {revoked}; its tokens stay refused");
-                return Err(StewardError::Refused(format!("key {id} is not restored: {why}")));
+                return Err(AdminError::Refused(format!("key {id} is not restored: {why}")));
             }
             Restored::NotThere => {
                 let records = self.vault.records().await?;
                 let key = records.into_iter().find(|key| key.id == *id);
                 let key = key.ok_or_else(|| not_found("key", id.to_string(), ""))?;
                 let why = if key.state == KeyState::Retired { "and its material is wiped" } else { "and not retired" };
-                return Err(StewardError::Refused(format!("key {id} is {}, {why}", key.state.name())));
+                return Err(AdminError::Refused(format!("key {id} is {}, {why}", key.state.name())));
             }
         }
         self.put_keys_in_force().await?;
@@ -193,10 +177,7 @@ impl Steward {
 
     /// Revokes a key: all tokens that it signed. A signing key is replaced at once. Answers the other keys of the same
     /// material, which are revoked with it.
-    ///
-    /// # Errors
-    /// Refuses a key that does not exist. Fails when the vault does.
-    pub async fn revoke_key(&self, id: &KeyId) -> Result<Vec<KeyId>, StewardError> {
+    pub async fn revoke_key(&self, id: &KeyId) -> Result<Vec<KeyId>, AdminError> {
         let others = self.vault.revoke(id, self.clock.now()).await?;
         let others = others.ok_or_else(|| not_found("key", id.to_string(), ""))?;
         self.put_keys_in_force().await?;
@@ -207,26 +188,20 @@ impl Steward {
     }
 
     /// The keys that have a public half and tokens that somebody may check.
-    ///
-    /// # Errors
-    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key.
-    pub async fn public_keys(&self) -> Result<Vec<Arc<Key>>, StewardError> {
+    pub async fn public_keys(&self) -> Result<Vec<Arc<Key>>, AdminError> {
         let ring = self.vault.load().await?;
         Ok(ring.own().filter(|key| key.state.verifies() && key.public().is_some()).map(Arc::clone).collect())
     }
 
     /// Takes over a key from outside.
-    ///
-    /// # Errors
-    /// Refuses a key that is weak, revoked or known here, or one too many without a name. Fails when the vault does.
-    pub async fn import_key(&self, import: &Import<'_>) -> Result<(), StewardError> {
+    pub async fn import_key(&self, import: &Import<'_>) -> Result<(), AdminError> {
         let now = self.clock.now();
         // Before the key is known: a store of an earlier version has these accounts' epochs under their ids only.
         let raised = account::record_names(&self.store, &import.realm, now).await?;
         self.apply_raised(&raised);
         self.vault.import(import, now).await.map_err(|error| match error {
-            ImportError::Vault(error) => StewardError::Vault(error),
-            refusal => StewardError::Import(refusal),
+            ImportError::Vault(error) => AdminError::Vault(error),
+            refusal => AdminError::Import(refusal),
         })?;
         self.put_keys_in_force().await?;
         tracing::info!(id = %import.id, realm = %import.realm, "a key was imported");
@@ -234,10 +209,7 @@ impl Steward {
     }
 
     /// Has an imported key take tokens of accounts that the store has, and of no others.
-    ///
-    /// # Errors
-    /// Refuses a key that is not an imported one in use. Fails when the vault does.
-    pub async fn restrict_key(&self, id: &KeyId) -> Result<(), StewardError> {
+    pub async fn restrict_key(&self, id: &KeyId) -> Result<(), AdminError> {
         if !self.vault.restrict(id).await? {
             return Err(not_found("imported key in force", id.to_string(), ""));
         }
@@ -247,20 +219,13 @@ impl Steward {
     }
 
     /// When a key of `owner` that stops signing now retires; `None` is never by itself.
-    ///
-    /// # Errors
-    /// Fails when the store is out of reach or damaged.
-    pub async fn retirement(&self, owner: &Owner, settings: &Settings) -> Result<Option<Timestamp>, StewardError> {
+    pub async fn retirement(&self, owner: &Owner, settings: &Settings) -> Result<Option<Timestamp>, AdminError> {
         Ok(owner.retires_at(&self.store, settings, self.clock.now()).await?)
     }
 
     /// Seals every key under a new master key: that of `file`, or a new one in the place of the present one.
     /// Answers how many keys there are.
-    ///
-    /// # Errors
-    /// Fails when a key does not open under the present master key, or when the new one's file cannot be read or made;
-    /// both files stay then.
-    pub async fn reseal_keys(&self, file: Option<&std::path::Path>) -> Result<usize, StewardError> {
+    pub async fn reseal_keys(&self, file: Option<&std::path::Path>) -> Result<usize, AdminError> {
         let sealed = match file {
             Some(file) => self.vault.reseal_to(file).await?,
             None => self.vault.reseal().await?,
@@ -269,7 +234,7 @@ impl Steward {
         Ok(sealed)
     }
 
-    async fn put_keys_in_force(&self) -> Result<(), StewardError> {
+    async fn put_keys_in_force(&self) -> Result<(), AdminError> {
         if let Some(gate) = &self.gate {
             gate.refresh_keys(&self.vault).await?;
         }
@@ -278,6 +243,6 @@ impl Steward {
 }
 
 /// What does not happen while the clock is in doubt, and what happens in any case.
-fn in_doubt(suspended: Suspended, way_out: &str) -> StewardError {
-    StewardError::Refused(format!("{suspended}; portero clock confirm says that it is right, or {way_out}"))
+fn in_doubt(suspended: Suspended, way_out: &str) -> AdminError {
+    AdminError::Refused(format!("{suspended}; portero clock confirm says that it is right, or {way_out}"))
 }

@@ -1,0 +1,142 @@
+//! The service behind the admin API and the commands: what it works with, and why it refuses.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::{
+    decision::decide::snapshot::Gate,
+    domain::{Clock, RealmName, Reason, Timestamp, trusted_time},
+    rules::dialect::Dialect,
+    state::{
+        account::{AccountError, Hasher, HasherError, Raised},
+        clock::{self, TrustedClock},
+        keys::{ImportError, Vault, VaultError},
+        revocation::log::{Record, Subject},
+        store::{Store, StoreError, Trouble},
+    },
+};
+
+/// Does what an operator asks, durably; and in force at once where there is a gate.
+#[derive(Clone)]
+pub struct AdminService {
+    pub(super) store: Store,
+    pub(super) vault: Vault,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) trusted: TrustedClock,
+    pub(super) gate: Option<Arc<Gate>>,
+    pub(super) hasher: Option<Arc<Hasher>>,
+}
+
+/// Why something was not done.
+#[derive(Debug, Error)]
+pub enum AdminError {
+    /// What was given is no token that a known key signed.
+    #[error("that is no token of this gateway ({}); nothing was recorded", .0.name())]
+    NotOurs(Reason),
+    /// No such thing.
+    #[error("there is no {what} '{name}'{hint}")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+        /// Under which name.
+        name: String,
+        /// What may help.
+        hint: &'static str,
+    },
+    /// The config names no such issuer.
+    #[error("the config has no realm or issuer '{0}'")]
+    UnknownIssuer(String),
+    /// The realm's contract has no companies.
+    #[error("realm '{realm}' speaks {dialect}: only become has companies")]
+    NoCompanies {
+        /// The realm.
+        realm: RealmName,
+        /// Its contract.
+        dialect: Dialect,
+    },
+    /// It would be of no use as it is described.
+    #[error("{0}")]
+    Refused(String),
+    /// An account's fault.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The secret cannot be set, or not now.
+    #[error(transparent)]
+    Secret(#[from] HasherError),
+    /// The store's fault.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The vault's fault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A key from outside is of no use.
+    #[error(transparent)]
+    Import(ImportError),
+}
+
+impl AdminService {
+    /// The service over a store. With a gate, what it does is in force when it is done; without, a running gateway
+    /// sees it within a second.
+    #[must_use]
+    pub fn new(store: Store, vault: Vault, trusted: TrustedClock, gate: Option<Arc<Gate>>) -> Self {
+        Self { store, vault, clock: Arc::clone(trusted.clock()), trusted, gate, hasher: None }
+    }
+
+    /// Has new secrets hashed by this pool, which the gateway's logins share. Without one the calling thread does it.
+    #[must_use]
+    pub fn hashing_with(self, hasher: Arc<Hasher>) -> Self {
+        Self { hasher: Some(hasher), ..self }
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// What keeps the store from being used, if anything does.
+    #[must_use]
+    pub fn store_trouble(&self) -> Option<Trouble> {
+        self.store.trouble()
+    }
+
+    /// Asserts that what was written is in the store that the path names; to be asked before it is acknowledged.
+    pub async fn confirm_store(&self) -> Result<(), AdminError> {
+        Ok(self.store.confirm().await?)
+    }
+
+    /// What the store knows of the civil clock; `None` before the first gateway has run on it.
+    pub async fn clock_record(&self) -> Result<Option<trusted_time::Record>, AdminError> {
+        Ok(clock::read(&self.store).await?.map(|row| row.record))
+    }
+
+    /// Takes an operator's word for it that `now`, this machine's civil time, is right. Answers what was known before.
+    pub async fn confirm_clock(&self, now: Timestamp) -> Result<Option<trusted_time::Record>, AdminError> {
+        Ok(clock::confirm(&self.store, now).await?.map(|row| row.record))
+    }
+
+    /// Puts raised epochs in force here; elsewhere the store tells.
+    pub(super) fn apply_raised(&self, raised: &Raised) {
+        let now = self.clock.now();
+        let record =
+            |&(id, epoch)| Record { subject: Subject::Principal(id, epoch), expires_at: None, created_at: now };
+        self.apply(&raised.iter().map(record).collect::<Vec<_>>());
+    }
+
+    pub(super) fn apply(&self, records: &[Record]) {
+        if let Some(gate) = &self.gate {
+            gate.revocations().apply(records);
+        }
+    }
+}
+
+impl std::fmt::Debug for AdminService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminService(…)")
+    }
+}
+
+pub(super) fn not_found(what: &'static str, name: String, hint: &'static str) -> AdminError {
+    AdminError::NotFound { what, name, hint }
+}

@@ -1,4 +1,4 @@
-//! What a token endpoint does: prove who somebody is, and give tokens; exchange a refresh token.
+//! What a token endpoint does: prove who somebody is, and give tokens.
 //!
 //! These are the only use cases that need the store. It is asked on the control runtime, and when it
 //! is out of reach the answer is 503: never a token, and never a wait on the request path.
@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use super::{caller::Caller, standing::check_standing};
 use crate::{
     decision::decide::snapshot::Gate,
-    domain::{Clock, Reason, Secret, SessionId, Subject, Timestamp, TokenKind},
+    domain::{Clock, Reason, Secret, SessionId, Timestamp, TokenKind},
     rules::{
         dialect::{AccountName, Grant, Holder, IssuedToken, Login, Rejection, Validity},
         limit::{ClientKey, Throttle, Throttled},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What a client should wait when the store or the hasher is out of reach.
-const RETRY_UNAVAILABLE: Duration = Duration::from_secs(2);
+pub(super) const RETRY_UNAVAILABLE: Duration = Duration::from_secs(2);
 
 /// Accounts that are looked up at once, for logins: fewer than the store has connections, so that those who have proved
 /// themselves find one.
@@ -132,33 +132,6 @@ impl Registrar {
         session.id = self.kept(session::open(&self.store, &session)).await?;
         let kinds = realm.dialect.token_kinds();
         self.issue(realm, Issue { holder, epoch, session: session.id, kinds, validity, now })
-    }
-
-    /// Exchanges a refresh token for new access and content tokens of the same session.
-    ///
-    /// # Errors
-    /// The rejection that the realm's contract words.
-    pub async fn refresh(&self, realm: &Realm, token: &Secret, caller: &Caller) -> Result<Grant, Rejection> {
-        let now = self.clock.now();
-        let opened =
-            self.gate.view().open(token.expose(), Some(caller.address()), now).map_err(|reason| match reason {
-                Reason::TooManyBadTokens => Rejection::ThrottledAddress { retry_after: RETRY_UNAVAILABLE },
-                _ => Rejection::InvalidRefreshToken,
-            })?;
-        self.check_standing(&opened).await.map_err(|away| away.unwrap_or(Rejection::InvalidRefreshToken))?;
-        let claims = opened.claims;
-        let session = claims.session.ok_or(Rejection::InvalidRefreshToken)?;
-        if claims.realm != realm.name || claims.kind != TokenKind::Refresh {
-            return Err(Rejection::InvalidRefreshToken);
-        }
-        self.refuse_exchanged(token, now).await?;
-        let Subject::Account(subject) = claims.subject else { return Err(Rejection::InvalidRefreshToken) };
-        let account = account::find_by_id(&self.store, subject).await.map_err(|error| unavailable(&error))?;
-        let account = account.filter(|account| account.renews(claims.epoch)).ok_or(Rejection::InvalidRefreshToken)?;
-        let kinds = [TokenKind::Access, TokenKind::Content];
-        let (holder, epoch) = (account.holder(), account.epoch);
-        self.continue_session(realm, Issue { holder, epoch, session, kinds: &kinds, validity: Validity::Realm, now })
-            .await
     }
 
     /// Whether an opened token holds. An error is what to answer where that cannot be said now, and `None` where it does

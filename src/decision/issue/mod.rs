@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! login      a token endpoint's request, from its secret to its tokens
+//! refresh    the exchange of a contract's refresh token, and of one that was used before
 //! oauth      OAuth's token, introspection and revocation endpoints
 //! caller     who asks, for throttles and queues
 //! standing   whether an account may use what it has
@@ -10,4 +11,5 @@
 pub(super) mod caller;
 pub(super) mod login;
 pub mod oauth;
+mod refresh;
 pub(super) mod standing;

@@ -12,7 +12,7 @@ use crate::{
     domain::{PrincipalId, RealmName, Secret, SessionId, Subject, Timestamp, TokenKind},
     rules::{
         dialect::{
-            Dialect, Grant, Holder, IssuedToken, Rejection, Validity,
+            Dialect, Grant, Holder, IssuedToken, Validity,
             oauth::{GrantType, Refusal, scope},
         },
         realm::Realm,
@@ -79,32 +79,6 @@ impl Registrar {
         self.still_stands(client).await?;
         grant.tokens.push(IssuedToken { kind: TokenKind::Refresh, token: successor, expires_at: Some(ends) });
         Ok(grant)
-    }
-
-    /// Refuses the refresh token of a login where it was exchanged: there it went over to its line. One
-    /// that comes back longer than the grace after that ends its session.
-    pub(in crate::decision::issue) async fn refuse_exchanged(
-        &self,
-        token: &Secret,
-        now: Timestamp,
-    ) -> Result<(), Rejection> {
-        if refresh::find(&self.store, token).await.map_err(|error| unavailable(&error))?.is_none() {
-            return Ok(());
-        }
-        let grace = self.gate.snapshot().oauth.as_ref().map_or(refresh::GRACE_DEFAULT, |oauth| oauth.refresh_grace);
-        let accused = self.kept(refresh::accuse(&self.store, token, grace, now)).await;
-        self.enforced(accused)?;
-        Err(Rejection::InvalidRefreshToken)
-    }
-
-    /// Puts in force what spending a token led to.
-    fn enforced(&self, spending: Result<Spending, Rejection>) -> Result<Spending, Rejection> {
-        let spending = spending?;
-        if let Spending::Reused(record) = &spending {
-            self.gate.revocations().apply(std::slice::from_ref(record));
-            tracing::warn!(subject = ?record.subject, "a refresh token was used again; its session is revoked");
-        }
-        Ok(spending)
     }
 
     /// Whether the client was neither ended nor changed while it exchanged: what ended it may have looked for its lines

@@ -2,7 +2,8 @@
 //! whom, no cycles between neighbours, pingora's types in few rooms, `unsafe` nowhere.
 //!
 //! It reads what is written: every `use` and every path that starts with `crate`, `self`, `super`
-//! or `pingora`, those in macros too, and follows names that a module only passes on.
+//! or `pingora`, those in macros too, and follows names that a module only passes on. Methods make
+//! no path: `methods` finds an `impl` away from its type, and the calls of what stands there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +11,11 @@ use std::{
     path::Path,
 };
 
+use methods::{Block, Call, Item, Methods, called_in};
 use syn::{UseTree, visit::Visit};
+
+#[path = "layering/methods.rs"]
+mod methods;
 
 /// A module uses lower floors and its own folder.
 const FLOORS: [(&str, u8); 11] = [
@@ -36,6 +41,12 @@ const ONE_THING: [&str; 2] = ["config::item", "config::reader"];
 
 /// Where pingora's types may be named.
 const PINGORA: [&str; 5] = ["edge::armour", "edge::forward", "edge::front", "edge::listen", "upstream"];
+
+/// Methods that make a cycle until the engine replaces them: who calls, and where the method stands.
+const REPLACED_SOON: [(&str, &str); 2] = [
+    ("edge::forward::pingora_loop", "edge::forward::admit"),
+    ("edge::forward::pingora_loop", "edge::forward::attempt"),
+];
 
 /// How often a name may be passed on from module to module.
 const PASSED_ON_MAX: usize = 8;
@@ -74,7 +85,7 @@ fn check(sources: &[(String, String)]) -> Vec<String> {
         let ast = syn::parse_file(text).unwrap_or_else(|error| panic!("{file}: {error}"));
         let module = module_of(file);
         house.modules.insert(module.clone());
-        let mut reader = Reader { house: &mut house, file, module, unsafe_found: false };
+        let mut reader = Reader { house: &mut house, file, module, of: None, unsafe_found: false };
         reader.visit_file(&ast);
         if reader.unsafe_found {
             problems.push(format!("{file}: unsafe"));
@@ -107,15 +118,21 @@ struct House {
     modules: BTreeSet<Names>,
     /// What a name stands for in a module that imports it.
     names: BTreeMap<(Names, String), Names>,
+    /// The modules that a module imports whole.
+    globs: BTreeMap<Names, Vec<Names>>,
     references: Vec<Reference>,
+    methods: Methods,
 }
 
-/// What a path leads to: the innermost module of ours, or another crate.
+/// What a path leads to: the innermost module of ours with what it names there, or another crate.
 #[derive(PartialEq, Debug)]
 enum Target {
-    Module(Names),
+    Module(Names, Option<String>),
     Crate(String),
 }
+
+/// The uses between the children of each folder, each with where it is written.
+type Edges = BTreeMap<Names, BTreeMap<String, BTreeMap<String, String>>>;
 
 impl House {
     fn resolve(&self, module: &[String], path: &[String], passed_on: usize) -> Target {
@@ -150,17 +167,35 @@ impl House {
                     Some(meant) if passed_on < PASSED_ON_MAX => {
                         self.resolve(&at, &[meant, behind].concat(), passed_on + 1)
                     }
-                    _ => Target::Module(at),
+                    _ => Target::Module(at, Some(name.clone())),
                 };
             }
             rest = behind;
         }
-        Target::Module(at)
+        Target::Module(at, None)
+    }
+
+    /// The type or trait of ours that a path in a module means.
+    fn item(&self, module: &Names, path: &Names) -> Option<Item> {
+        let known =
+            |module: Names, name: String| Some((module, name)).filter(|item| self.methods.items.contains_key(item));
+        let Target::Module(found, Some(name)) = self.resolve(module, path, 0) else {
+            // A name alone: of this module, or of one that it imports whole.
+            let [name] = &path[..] else { return None };
+            let globs = self.globs.get(module).into_iter().flatten();
+            let whole = globs.filter_map(|glob| match self.resolve(module, glob, 0) {
+                Target::Module(found, None) => Some(found),
+                _ => None,
+            });
+            return std::iter::once(module.clone()).chain(whole).find_map(|module| known(module, name.clone()));
+        };
+        known(found, name)
     }
 
     fn judge(&self) -> BTreeSet<String> {
-        let mut problems = BTreeSet::new();
-        let mut edges: BTreeMap<Names, BTreeMap<String, BTreeMap<String, String>>> = BTreeMap::new();
+        let item = |module: &Names, path: &Names| self.item(module, path);
+        let mut problems = self.methods.orphans(&item);
+        let mut edges = Edges::new();
         for Reference { file, module, path } in &self.references {
             let written = path.join("::");
             match self.resolve(module, path, 0) {
@@ -171,22 +206,20 @@ impl House {
                     }
                 }
                 Target::Crate(_) => {}
-                Target::Module(target) => {
+                Target::Module(target, _) => {
                     if let (Some(from), Some(to)) = (module.first(), target.first()) {
                         problems.extend(floors(from, to).map(|why| format!("{file}: `{written}`: {why}")));
                     }
-                    let common = module.iter().zip(&target).take_while(|(a, b)| a == b).count();
-                    // The crate's root has the floors; a parent and its children belong together.
-                    let ends = [module, &target].map(|end| end[..end.len().min(common + 1)].join("::"));
-                    if ends.iter().all(|end| ONE_THING.contains(&end.as_str())) {
-                        continue;
-                    }
-                    if let (1.., Some(from), Some(to)) = (common, module.get(common), target.get(common)) {
-                        let folder = edges.entry(module[..common].to_vec()).or_default();
-                        folder.entry(from.clone()).or_default().insert(to.clone(), format!("{file}: `{written}`"));
-                    }
+                    connect(&mut edges, module, &target, format!("{file}: `{written}`"));
                 }
             }
+        }
+        for methods::Use { call, defined_in, item } in self.methods.uses(&item) {
+            let Call { file, module, method, .. } = call;
+            if REPLACED_SOON.contains(&(&module.join("::"), &defined_in.join("::"))) {
+                continue;
+            }
+            connect(&mut edges, module, defined_in, format!("{file}: `{item}::{method}`, a method"));
         }
         for (folder, edges) in &edges {
             problems.extend(cycle(edges).map(|cycle| {
@@ -195,6 +228,20 @@ impl House {
             }));
         }
         problems
+    }
+}
+
+/// Notes that a module uses another one, between the folders or files where their ways part.
+fn connect(edges: &mut Edges, module: &Names, target: &Names, written: String) {
+    let common = module.iter().zip(target).take_while(|(a, b)| a == b).count();
+    // The crate's root has the floors; a parent and its children belong together.
+    let ends = [module, target].map(|end| end[..end.len().min(common + 1)].join("::"));
+    if ends.iter().all(|end| ONE_THING.contains(&end.as_str())) {
+        return;
+    }
+    if let (1.., Some(from), Some(to)) = (common, module.get(common), target.get(common)) {
+        let folder = edges.entry(module[..common].to_vec()).or_default();
+        folder.entry(from.clone()).or_default().insert(to.clone(), written);
     }
 }
 
@@ -241,6 +288,8 @@ struct Reader<'h> {
     house: &'h mut House,
     file: &'h str,
     module: Names,
+    /// The type of the `impl` that is being read.
+    of: Option<Names>,
     unsafe_found: bool,
 }
 
@@ -254,7 +303,10 @@ impl Reader<'_> {
         let (name, path) = match tree {
             UseTree::Path(path) => return self.import(&path.tree, &with(&path.ident)),
             UseTree::Group(group) => return group.items.iter().for_each(|tree| self.import(tree, prefix)),
-            UseTree::Glob(_) => return self.refer(prefix.to_vec()),
+            UseTree::Glob(_) => {
+                self.house.globs.entry(self.module.clone()).or_default().push(prefix.to_vec());
+                return self.refer(prefix.to_vec());
+            }
             UseTree::Name(leaf) if leaf.ident == "self" => (prefix.last().cloned(), prefix.to_vec()),
             UseTree::Name(leaf) => (Some(leaf.ident.to_string()), with(&leaf.ident)),
             UseTree::Rename(leaf) if leaf.ident == "self" => (Some(leaf.rename.to_string()), prefix.to_vec()),
@@ -273,6 +325,41 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    fn define(&mut self, name: &syn::Ident) {
+        self.house.methods.items.insert((self.module.clone(), name.to_string()), self.file.to_owned());
+    }
+
+    fn call(&mut self, of: Option<Names>, method: String) {
+        self.house.methods.calls.push(Call { file: self.file.to_owned(), module: self.module.clone(), of, method });
+    }
+}
+
+fn names_of(path: &syn::Path) -> Names {
+    path.segments.iter().map(|segment| segment.ident.to_string()).collect()
+}
+
+/// The path of a type; of what a reference refers to.
+fn path_of(ty: &syn::Type) -> Option<&syn::Path> {
+    match ty {
+        syn::Type::Path(ty) => Some(&ty.path),
+        syn::Type::Reference(reference) => path_of(&reference.elem),
+        _ => None,
+    }
+}
+
+/// The paths of a trait and of its arguments.
+fn of_trait(path: &syn::Path) -> Vec<Names> {
+    let mut paths = vec![names_of(path)];
+    if let Some(syn::PathArguments::AngleBracketed(arguments)) = path.segments.last().map(|last| &last.arguments) {
+        paths.extend(arguments.args.iter().filter_map(|argument| match argument {
+            syn::GenericArgument::Type(ty) => path_of(ty).map(names_of),
+            _ => None,
+        }));
+    }
+    paths
+}
+
 impl<'ast> Visit<'ast> for Reader<'_> {
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
         self.module.push(item.ident.to_string());
@@ -287,8 +374,35 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         self.import(&item.tree, &[]);
     }
 
+    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
+        self.define(&item.ident);
+        syn::visit::visit_item_struct(self, item);
+    }
+
+    fn visit_item_enum(&mut self, item: &'ast syn::ItemEnum) {
+        self.define(&item.ident);
+        syn::visit::visit_item_enum(self, item);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        let of_self = matches!(&*call.receiver, syn::Expr::Path(path) if path.path.is_ident("self"));
+        self.call(self.of.clone().filter(|_| of_self), call.method.to_string());
+        syn::visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_expr_path(&mut self, path: &'ast syn::ExprPath) {
+        let names = names_of(&path.path);
+        if let [of @ .., name] = &names[..]
+            && !of.is_empty()
+        {
+            let of = if of == ["Self"] { self.of.clone() } else { Some(of.to_vec()) };
+            self.call(of, name.clone());
+        }
+        syn::visit::visit_expr_path(self, path);
+    }
+
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        self.path(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        self.path(names_of(path));
         syn::visit::visit_path(self, path);
     }
 
@@ -303,6 +417,9 @@ impl<'ast> Visit<'ast> for Reader<'_> {
             if word.contains("::") {
                 self.path(word.split("::").map(str::to_owned).collect());
             }
+        }
+        for (method, of_self) in called_in(&text) {
+            self.call(self.of.clone().filter(|_| of_self), method);
         }
         syn::visit::visit_macro(self, call);
     }
@@ -322,11 +439,33 @@ impl<'ast> Visit<'ast> for Reader<'_> {
 
     fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
         self.unsafe_found |= item.unsafety.is_some();
+        let methods = item.items.iter().filter_map(|item| match item {
+            syn::ImplItem::Fn(method) => Some(method.sig.ident.to_string()),
+            _ => None,
+        });
+        let methods: Vec<_> = methods.collect();
+        for method in &methods {
+            *self.house.methods.definitions.entry(method.clone()).or_default() += 1;
+        }
+        let of = path_of(&item.self_ty).map(names_of);
+        if let Some(of) = &of {
+            let traits = item.trait_.as_ref().map_or_else(Vec::new, |(path, _)| of_trait(path));
+            let (file, module) = (self.file.to_owned(), self.module.clone());
+            self.house.methods.blocks.push(Block { file, module, of: of.clone(), traits, methods });
+        }
+        let outer = std::mem::replace(&mut self.of, of);
         syn::visit::visit_item_impl(self, item);
+        self.of = outer;
     }
 
     fn visit_item_trait(&mut self, item: &'ast syn::ItemTrait) {
         self.unsafe_found |= item.unsafety.is_some();
+        self.define(&item.ident);
+        for item in &item.items {
+            if let syn::TraitItem::Fn(method) = item {
+                *self.house.methods.definitions.entry(method.sig.ident.to_string()).or_default() += 1;
+            }
+        }
         syn::visit::visit_item_trait(self, item);
     }
 }
@@ -393,6 +532,71 @@ fn a_name_that_is_passed_on_is_followed_home() {
         "{found}"
     );
     assert!(found.contains("store uses account (src/state/store.rs: `super::Account`)"), "{found}");
+}
+
+#[test]
+fn an_impl_stands_with_its_type_or_its_trait() {
+    let keys = ("src/state/keys/mod.rs", "pub mod vault;");
+    let vault = ("src/state/keys/vault.rs", "pub struct Vault; pub trait Opens<T> {}");
+    for (file, text) in [
+        ("src/state/keys/import.rs", "use super::vault::Vault; impl Vault { fn f() {} }"),
+        ("src/state/keys/tests/mod.rs", "use crate::state::keys::vault::*; impl Vault { fn f() {} }"),
+        ("src/state/store.rs", "use super::keys::vault::Vault; trait Kept {} impl Kept for Vault {}"),
+        ("src/state/store.rs", "use super::keys::vault::{Opens, Vault}; struct Key; impl Opens<Key> for Vault {}"),
+        ("src/state/store.rs", "use super::keys::vault::Opens; impl Opens<u8> for String {}"),
+    ] {
+        assert!(problems(&[keys, vault, (file, text)]).is_empty(), "{file}: {text}");
+    }
+    for text in [
+        "use super::keys::vault::Vault; impl Vault { fn f() {} }",
+        "impl Drop for super::keys::vault::Vault { fn drop(&mut self) {} }",
+        "use super::keys::vault as v; impl From<u8> for v::Vault { fn from(_: u8) -> Self { Self } }",
+        "use super::keys::vault::*; impl<'a> PartialEq<&'a str> for &'a Vault {}",
+        "use super::keys::vault::{Opens, Vault}; impl Opens<u8> for Vault {} impl Vault {}",
+    ] {
+        let found = problem(&[keys, vault, ("src/state/store.rs", text)]);
+        assert!(found.contains("src/state/store.rs: an `impl` of `"), "{found}");
+        assert!(found.ends_with("outside of the folder that defines it"), "{found}");
+    }
+}
+
+#[test]
+fn a_trait_for_a_neighbours_type_makes_a_cycle_where_the_neighbour_uses_it() {
+    let keys = ("src/state/keys/mod.rs", "pub mod vault;");
+    let kept = "use super::keys::vault::Vault; pub trait Kept { fn kept(&self) {} } impl Kept for Vault {}";
+    let store = ("src/state/store.rs", kept);
+    assert!(problems(&[keys, store, ("src/state/keys/vault.rs", "pub struct Vault;")]).is_empty());
+    let uses = "use crate::state::store::Kept; pub struct Vault; impl Vault { fn f(&self) { self.kept() } }";
+    let found = problem(&[keys, store, ("src/state/keys/vault.rs", uses)]);
+    assert!(found.starts_with("src/state: a cycle: keys uses store"), "{found}");
+}
+
+#[test]
+fn a_method_leads_to_the_module_that_defines_it() {
+    let import = ("src/state/keys/import.rs", "use super::vault::Vault; impl Vault { pub fn import(&self) {} }");
+    let vault = "pub struct Vault; impl Vault { fn open(&self) {} }";
+    assert!(problems(&[("src/state/keys/vault.rs", vault), import]).is_empty());
+    for call in [
+        "impl Vault { fn f(&self) { self.import() } }",
+        "impl Vault { fn f(&self) { Self::import(self) } }",
+        "impl Vault { fn f(&self) { println!(\"{:?}\", self.import()) } }",
+        "fn f(vault: &Vault) { Vault::import(vault) }",
+        "fn f(vault: &Vault) { vault.import() }",
+        "fn f(keys: &Keys) { println!(\"{:?}\", keys.vault.import()) }",
+    ] {
+        let text = format!("{vault} {call}");
+        let found = problem(&[("src/state/keys/vault.rs", &text), import]);
+        assert!(found.contains("vault uses import (src/state/keys/vault.rs: `Vault::import`, a method)"), "{found}");
+    }
+    // What may be another type's method, or is no call of one, says nothing.
+    for call in [
+        "struct Other; impl Other { fn import(&self) {} } fn f(other: &Other) { other.import() }",
+        "fn f(vault: &Vault) { println!(\"{:?}\", Keys { vault, ..import(1) }) }",
+        "fn f(vault: &Vault) { import(vault.import) }",
+    ] {
+        let text = format!("{vault} {call}");
+        assert!(problems(&[("src/state/keys/vault.rs", &text), import]).is_empty(), "{call}");
+    }
 }
 
 #[test]

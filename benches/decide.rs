@@ -21,9 +21,10 @@ use http::HeaderMap;
 use portero::{
     decision::{Decision, Gate, Site},
     domain::{Algorithm, Clock, Reason, SystemClock},
-    rules::{dialect::Dialect, limit::ScrutinySettings, policy::Policy},
+    rules::{dialect::Dialect, policy::Policy},
     state::{
         keys::KeyState,
+        limit::ScrutinySettings,
         revocation::log::{Record, Subject},
         token::CacheSettings,
     },

@@ -17,9 +17,10 @@ use jsonwebtoken::{DecodingKey, Validation};
 use portero::{
     decision::{Gate, Snapshot},
     domain::{Algorithm, Clock, SystemClock},
-    rules::{dialect::Dialect, limit::ScrutinySettings},
+    rules::dialect::Dialect,
     state::{
         keys::{Key, KeyState},
+        limit::ScrutinySettings,
         token::{self, CacheSettings},
     },
 };

@@ -6,7 +6,7 @@
 //! 5  edge             bytes in and out: listen, armour, forward, front, token_endpoints, respond, admin
 //! 4  decision         decide (the hot path), issue (tokens), admin (operators), sync (following the store)
 //! 3  upstream·issuer  reaching others: the services behind, and the keys of foreign issuers
-//! 2  state            what is remembered: keys, tokens, accounts, sessions, revocations, the store
+//! 2  state            what is remembered: keys, tokens, accounts, sessions, revocations, failures, the store
 //! 1  rules · observe  pure rules: routes, policies, dialects, rewrites, limits; log, events, metrics
 //! 0  domain           words that all share: clock, secret, id, claims, reason
 //! ```

@@ -18,7 +18,7 @@ use std::{env, net::Ipv4Addr, time::Duration};
 
 use gateway::Gateway;
 use load::{Generator, Outcome, Stream};
-use portero::rules::limit::ScrutinySettings;
+use portero::state::limit::ScrutinySettings;
 
 /// Good requests a second, and as many with garbage: well below what the machine can do.
 const RATE: u32 = 1_000;

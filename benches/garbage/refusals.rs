@@ -6,8 +6,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use portero::{
     decision::{Decision, Gate, decide},
     domain::{Algorithm, Clock, Reason, SystemClock},
-    rules::{dialect::Dialect, limit::ScrutinySettings, realm::Realm},
-    state::{keys::KeyState, token::CacheSettings},
+    rules::{dialect::Dialect, realm::Realm},
+    state::{keys::KeyState, limit::ScrutinySettings, token::CacheSettings},
 };
 
 use super::fixture::{MadeKey, NOW, get, headers, holder, mint, new_token, policy, realm, route, site, snapshot};

@@ -13,11 +13,11 @@ use crate::{
         token_endpoints::TokenEndpoints,
     },
     observe::{access_log::AccessLog, lines::Lines, metrics::Metrics},
-    rules::limit::Throttle,
     state::{
         account::Hasher,
         clock::TrustedClock,
         keys::{self, Keyring, Vault},
+        limit::Throttle,
         store::{self, Found, Store},
     },
     upstream,

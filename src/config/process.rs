@@ -24,12 +24,13 @@ use crate::{
         admin,
         listen::{Listen, Settings as FrontSettings, TrustedHeader, TrustedHeaders},
     },
-    rules::{
-        limit::{self, ScrutinySettings},
-        rewrite::OddNames,
-        route::HostPattern,
+    rules::{rewrite::OddNames, route::HostPattern},
+    state::{
+        account,
+        limit::{ScrutinySettings, ThrottleSettings},
+        store,
+        token::CacheSettings,
     },
-    state::{account, store, token::CacheSettings},
 };
 
 /// Overrides `store.master_key_file`, so that the key can come from where the orchestrator mounts it.
@@ -198,8 +199,8 @@ pub(super) fn passwords(mut section: Section<'_>) -> account::Settings {
 
 /// `[throttle]`: failed logins until there is a pause, and bad tokens. The contracts promise a rate of logins that
 /// is never refused.
-pub(super) fn throttle(mut section: Section<'_>) -> (limit::Settings, ScrutinySettings) {
-    let default = limit::Settings::default();
+pub(super) fn throttle(mut section: Section<'_>) -> (ThrottleSettings, ScrutinySettings) {
+    let default = ThrottleSettings::default();
     let window = section.or("window", default.window, |item| item.duration(&WINDOW));
     let minutes = u32::try_from(window.as_secs().div_ceil(60)).unwrap_or(u32::MAX);
     let mut failures = |key, default: u32, a_minute: u32| {
@@ -220,7 +221,7 @@ pub(super) fn throttle(mut section: Section<'_>) -> (limit::Settings, ScrutinySe
         window: section.or("bad_tokens_window", scrutiny.window, |item| item.duration(&WINDOW)),
     };
     section.finish();
-    (limit::Settings { name_failures, address_failures, window, ..default }, scrutiny)
+    (ThrottleSettings { name_failures, address_failures, window, ..default }, scrutiny)
 }
 
 /// `[cache]`: the verified tokens that are remembered.

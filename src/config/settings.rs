@@ -6,8 +6,12 @@ use super::report::{Places, Problem};
 use crate::{
     decision::{Site, schedule},
     edge::{admin, listen},
-    rules::limit,
-    state::{account, store, token::CacheSettings},
+    state::{
+        account,
+        limit::{ScrutinySettings, ThrottleSettings},
+        store,
+        token::CacheSettings,
+    },
 };
 
 /// Everything that `gateway.toml` says, checked.
@@ -27,9 +31,9 @@ pub struct Settings {
     /// `[passwords]`: the pool that hashes them.
     pub hashing: account::Settings,
     /// `[throttle]`: how many failed logins there may be.
-    pub throttle: limit::Settings,
+    pub throttle: ThrottleSettings,
     /// `throttle.bad_tokens`: how many bad tokens one address may have checked.
-    pub scrutiny: limit::ScrutinySettings,
+    pub scrutiny: ScrutinySettings,
     /// `[keys]`: how signing keys rotate.
     pub keys: schedule::Settings,
     /// `[cache]`: how many verified tokens are remembered.

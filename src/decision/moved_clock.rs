@@ -19,13 +19,13 @@ use crate::{
     observe::metrics::Metrics,
     rules::{
         dialect::{self, AccountName, Dialect, Grant, Login},
-        limit::{self, ScrutinySettings, Throttle},
         realm::{Lifetime, Realm},
     },
     state::{
         account::{self, Hasher, LegacyId, NewAccount, password},
         clock::{self, TrustedClock},
         keys::{self, KeyState, Keyring, Vault},
+        limit::{ScrutinySettings, Throttle, ThrottleSettings},
         refresh,
         revocation::log,
         session,
@@ -165,7 +165,7 @@ impl Machine {
         let (settings, kept) = tokio::sync::watch::channel(SCHEDULE);
         let keeper = Keeper::new(store.clone(), vault.clone(), Arc::clone(&gate), trusted.clone(), kept);
         let hasher = Hasher::start(account::Settings::default(), Arc::clone(&time), Arc::new(|_| {})).unwrap();
-        let throttle = Throttle::new(limit::Settings::default());
+        let throttle = Throttle::new(ThrottleSettings::default());
         let registrar = Registrar::new(Arc::clone(&gate), store.clone(), Arc::new(hasher), throttle, time);
         Process { store, vault, gate, trusted, registrar, follower, pruner, keeper, _settings: settings }
     }

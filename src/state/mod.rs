@@ -3,6 +3,7 @@
 pub mod account;
 pub mod clock;
 pub mod keys;
+pub mod limit;
 pub mod refresh;
 pub mod revocation;
 pub mod session;

@@ -7,12 +7,12 @@ use portero::{
     domain::{Algorithm, Reason},
     rules::{
         dialect::Dialect,
-        limit::ScrutinySettings,
         policy::{Auth, Policy},
         realm::Realm,
     },
     state::{
         keys::KeyState,
+        limit::ScrutinySettings,
         token::{CacheSettings, NewToken},
     },
 };

@@ -15,13 +15,13 @@ use portero::{
     observe::metrics::Metrics,
     rules::{
         dialect::{self, AccountName, Dialect, Holder},
-        limit::ScrutinySettings,
         policy::{Auth, Policy, Source},
         realm::{Lifetime, Realm},
         route::{CanonicalPath, Host, Pattern},
     },
     state::{
         keys::{Key, KeyState, Keyring, MaterialBytes},
+        limit::ScrutinySettings,
         token::{self, CacheSettings, NewToken},
     },
     upstream,

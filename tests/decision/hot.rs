@@ -14,12 +14,12 @@ use portero::{
     domain::{Algorithm, Claims, PrincipalId, Reason, SessionId, TokenKind},
     rules::{
         dialect::{Dialect, Holder},
-        limit::ScrutinySettings,
         policy::Policy,
         realm::Realm,
     },
     state::{
         keys::{KeyState, Keyring},
+        limit::ScrutinySettings,
         revocation::log::{Record, Subject},
         token::{CacheSettings, NewToken},
     },

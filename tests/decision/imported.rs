@@ -5,9 +5,10 @@ use std::sync::Arc;
 use portero::{
     decision::{Decision, Gate, Waited, decide},
     domain::{Algorithm, EPOCH_DELETED, Reason},
-    rules::{dialect::Dialect, limit::ScrutinySettings},
+    rules::dialect::Dialect,
     state::{
         keys::{Imported, Key, KeyState, MaterialBytes},
+        limit::ScrutinySettings,
         revocation::log::{Record, Subject},
         token::{CacheSettings, NewToken},
     },

@@ -6,9 +6,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use portero::{
     decision::{Decision, ForwardToken, Gate, INTERNAL_LIFETIME, RouteSettings, Site},
     domain::{Algorithm, KeyId, RealmName, Reason, Timestamp},
-    rules::{dialect::Dialect, limit::ScrutinySettings},
+    rules::dialect::Dialect,
     state::{
         keys::{Key, KeyState, MaterialBytes},
+        limit::ScrutinySettings,
         token::CacheSettings,
     },
 };

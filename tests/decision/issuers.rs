@@ -9,9 +9,9 @@ use portero::{
     },
     domain::{Algorithm, KeyId, RealmName, Reason, Secret, Timestamp},
     issuer::{Jwks, Settings, Source},
-    rules::limit::ScrutinySettings,
     state::{
         keys::{GoodUntil, Key, KeyState, MaterialBytes},
+        limit::ScrutinySettings,
         token::CacheSettings,
     },
 };

@@ -11,11 +11,12 @@ use crate::{
     domain::{Clock, Reason, Secret, SessionId, Timestamp, TokenKind},
     rules::{
         dialect::{AccountName, Grant, Holder, IssuedToken, Login, Rejection, Validity},
-        limit::{ClientKey, Throttle, Throttled},
+        limit::ClientKey,
         realm::{Realm, later},
     },
     state::{
         account::{self, Account, Hasher},
+        limit::{Throttle, Throttled},
         session,
         store::{Store, StoreError},
         token::{self, NewToken, Verified},

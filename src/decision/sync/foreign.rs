@@ -231,9 +231,9 @@ mod tests {
         decision::{Site, Snapshot},
         domain::{Algorithm, KeyId, SystemClock},
         issuer::Jwks,
-        rules::limit::ScrutinySettings,
         state::{
             keys::{Keyring, spki},
+            limit::ScrutinySettings,
             token::CacheSettings,
         },
     };

@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use super::throttle::address_key;
-
 /// A client as bounds count it: by its address, and by the network above it.
 ///
 /// An IPv6 client stands for its /64, which is what one subscriber has, and its network is the /48, which is what one
@@ -33,11 +31,16 @@ impl ClientKey {
     /// The client behind an address.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
-        let key = address_key(address);
         match address.to_canonical() {
-            IpAddr::V4(_) => Self { network: key, address: key },
-            // The lowest bit tells a /64 from the /48 of the same bits.
-            IpAddr::V6(_) => Self { network: key >> 80 << 80, address: key | 1 },
+            IpAddr::V4(v4) => {
+                let key = v4.to_ipv6_mapped().to_bits();
+                Self { network: key, address: key }
+            }
+            IpAddr::V6(v6) => {
+                let key = v6.to_bits() >> 64 << 64;
+                // The lowest bit tells a /64 from the /48 of the same bits.
+                Self { network: key >> 80 << 80, address: key | 1 }
+            }
         }
     }
 }

@@ -1,12 +1,9 @@
-//! How often something may happen.
+//! How often something may happen, as values: who counts as one client, windows of failures, fair turns.
 
 mod client;
 mod fair_queue;
-mod scrutiny;
-mod throttle;
 mod window;
 
 pub use client::ClientKey;
 pub use fair_queue::{FairQueue, Joined, Ticket};
-pub use scrutiny::{Scrutiny, ScrutinySettings};
-pub use throttle::{Settings, Throttle, Throttled};
+pub use window::Windows;

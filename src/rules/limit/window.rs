@@ -9,7 +9,7 @@ use crate::domain::Timestamp;
 
 /// Windows of failures by key; a key is 128 bits, however long the name is.
 #[derive(Debug, Default)]
-pub(super) struct Windows {
+pub struct Windows {
     by_key: HashMap<u128, Window>,
     /// The same entries by their start, for dropping the oldest.
     by_start: BTreeSet<(Timestamp, u128)>,
@@ -36,13 +36,14 @@ impl Window {
 
 impl Windows {
     /// What is left of the key's window, when it holds as many failures as are borne.
-    pub(super) fn wait(&self, key: u128, failures_max: u32, now: Timestamp, length: Duration) -> Option<Duration> {
+    #[must_use]
+    pub fn wait(&self, key: u128, failures_max: u32, now: Timestamp, length: Duration) -> Option<Duration> {
         let window = self.by_key.get(&key).filter(|window| window.failures >= failures_max)?;
         window.rest(now, length)
     }
 
     /// Counts a failure, in the key's window or in a new one.
-    pub(super) fn count(&mut self, key: u128, now: Timestamp, length: Duration, entries_max: usize) {
+    pub fn count(&mut self, key: u128, now: Timestamp, length: Duration, entries_max: usize) {
         let known = self.by_key.get(&key).copied().filter(|window| window.rest(now, length).is_some());
         self.forget(key);
         self.make_room(now, length, entries_max);
@@ -53,7 +54,7 @@ impl Windows {
     }
 
     /// Forgets the key's window.
-    pub(super) fn forget(&mut self, key: u128) {
+    pub fn forget(&mut self, key: u128) {
         if let Some(window) = self.by_key.remove(&key) {
             self.by_start.remove(&(window.start, key));
         }

@@ -13,12 +13,12 @@ use crate::{
     observe::metrics::Metrics,
     rules::{
         dialect::{self, AccountName, Dialect, Rejection, oauth::INTROSPECT},
-        limit::{self, ScrutinySettings, Throttle},
         realm::Lifetime,
     },
     state::{
         account::{self, Hasher, LegacyId, NewAccount, password},
         keys::{self, Keyring, Vault},
+        limit::{ScrutinySettings, Throttle, ThrottleSettings},
         store::{self, Store},
         token::CacheSettings,
     },
@@ -89,7 +89,7 @@ impl Ground {
         gate.refresh_keys(&vault).await.unwrap();
         let time: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let hasher = Hasher::start(account::Settings::default(), Arc::clone(&time), Arc::new(|_| {})).unwrap();
-        let throttle = Throttle::new(limit::Settings::default());
+        let throttle = Throttle::new(ThrottleSettings::default());
         let registrar = Registrar::new(Arc::clone(&gate), store.clone(), Arc::new(hasher), throttle, time);
         let caller = Caller::new(HOME);
         let ground = Self { _folder: folder, store, vault, gate, clock, registrar, caller, oauth, apis, settings };

@@ -5,12 +5,12 @@ use crate::{
     observe::metrics::Metrics,
     rules::{
         dialect::{self, Dialect},
-        limit::ScrutinySettings,
         realm::Lifetime,
     },
     state::{
         clock::{self, TrustedClock},
         keys::{self, RETIRED_KEPT},
+        limit::ScrutinySettings,
         store,
         token::CacheSettings,
     },

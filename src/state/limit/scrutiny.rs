@@ -10,8 +10,10 @@ use std::{
     time::Duration,
 };
 
-use super::{throttle::address_key, window::Windows};
-use crate::domain::Timestamp;
+use crate::{
+    domain::Timestamp,
+    rules::limit::{ClientKey, Windows},
+};
 
 /// Addresses remembered, at most; what is over it pushes out the oldest.
 const ADDRESSES_MAX: usize = 65_536;
@@ -53,12 +55,12 @@ impl Scrutiny {
     pub fn allows(&self, address: IpAddr, now: Timestamp) -> bool {
         let ScrutinySettings { bad_tokens, window } = self.settings;
         !self.any.load(Ordering::Acquire)
-            || self.addresses().wait(address_key(address), bad_tokens, now, window).is_none()
+            || self.addresses().wait(ClientKey::of(address).address(), bad_tokens, now, window).is_none()
     }
 
     /// Counts a bad token.
     pub fn record_bad(&self, address: IpAddr, now: Timestamp) {
-        self.addresses().count(address_key(address), now, self.settings.window, ADDRESSES_MAX);
+        self.addresses().count(ClientKey::of(address).address(), now, self.settings.window, ADDRESSES_MAX);
         self.any.store(true, Ordering::Release);
     }
 

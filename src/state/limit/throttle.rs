@@ -12,15 +12,17 @@ use std::{
 use aws_lc_rs::digest;
 use thiserror::Error;
 
-use super::window::Windows;
 use crate::{
     domain::{RealmName, Timestamp},
-    rules::dialect::AccountName,
+    rules::{
+        dialect::AccountName,
+        limit::{ClientKey, Windows},
+    },
 };
 
 /// How many failures are borne, and for how long they are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct ThrottleSettings {
     /// Failures for a realm's account name from one address after which it is throttled; default 5, and the
     /// contracts promise no fewer.
     pub name_failures: u32,
@@ -34,7 +36,7 @@ pub struct Settings {
     pub entries_max: usize,
 }
 
-impl Default for Settings {
+impl Default for ThrottleSettings {
     fn default() -> Self {
         Self { name_failures: 5, address_failures: 30, window: Duration::from_mins(1), entries_max: 65_536 }
     }
@@ -64,10 +66,10 @@ pub enum Throttled {
 /// pass the first check, but only those that finish before the limit is reached learn anything. What the
 /// second check refuses is answered as throttled, right or wrong, and not recorded.
 ///
-/// An IPv6 address stands for its /64, which is what one subscriber has; an IPv4-mapped one is IPv4.
+/// An address stands for its [client](ClientKey).
 #[derive(Debug)]
 pub struct Throttle {
-    settings: Settings,
+    settings: ThrottleSettings,
     tables: Mutex<Tables>,
 }
 
@@ -80,7 +82,7 @@ struct Tables {
 impl Throttle {
     /// One that has seen no failure.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: ThrottleSettings) -> Self {
         Self { settings, tables: Mutex::default() }
     }
 
@@ -95,7 +97,7 @@ impl Throttle {
         address: IpAddr,
         now: Timestamp,
     ) -> Result<(), Throttled> {
-        let Settings { name_failures, address_failures, window, .. } = self.settings;
+        let ThrottleSettings { name_failures, address_failures, window, .. } = self.settings;
         let (name, address) = keys(realm, name, address);
         let tables = self.tables();
         if let Some(retry_after) = tables.names.wait(name, name_failures, now, window) {
@@ -109,7 +111,7 @@ impl Throttle {
 
     /// Counts a wrong secret or an unknown name.
     pub fn record_failure(&self, realm: &RealmName, name: &AccountName, address: IpAddr, now: Timestamp) {
-        let Settings { window, entries_max, .. } = self.settings;
+        let ThrottleSettings { window, entries_max, .. } = self.settings;
         let (name, address) = keys(realm, name, address);
         let mut tables = self.tables();
         tables.names.count(name, now, window, entries_max);
@@ -131,7 +133,7 @@ impl Throttle {
 
 /// The keys of a name from an address, and of the address.
 fn keys(realm: &RealmName, name: &AccountName, address: IpAddr) -> (u128, u128) {
-    let address = address_key(address);
+    let address = ClientKey::of(address).address();
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(&address.to_be_bytes());
     // Each part but the last with its length, so that no two names are the same bytes.
@@ -143,14 +145,6 @@ fn keys(realm: &RealmName, name: &AccountName, address: IpAddr) -> (u128, u128) 
     let mut head = [0; 16];
     head.copy_from_slice(&context.finish().as_ref()[..16]);
     (u128::from_be_bytes(head), address)
-}
-
-/// An IPv6 address's /64, or an IPv4 address as its IPv4-mapped one: their low halves tell them apart.
-pub(super) fn address_key(address: IpAddr) -> u128 {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits() >> 64 << 64,
-    }
 }
 
 #[cfg(test)]
@@ -191,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_sixth_attempt_after_five_failures_waits_for_the_first_ones_window() {
-        let throttle = Throttle::new(Settings::default());
+        let throttle = Throttle::new(ThrottleSettings::default());
         fail(&throttle, 1, "admin", "192.0.2.1", 0);
         fail(&throttle, 3, "admin", "192.0.2.1", 50);
         assert_eq!(check(&throttle, "admin", "192.0.2.1", 50), Ok(()));
@@ -205,7 +199,7 @@ mod tests {
 
     #[test]
     fn others_are_not_throttled_with_it() {
-        let throttle = Throttle::new(Settings::default());
+        let throttle = Throttle::new(ThrottleSettings::default());
         fail(&throttle, 5, "admin", "192.0.2.1", 0);
         assert!(check(&throttle, "admin", "192.0.2.1", 0).is_err());
         assert_eq!(check(&throttle, "Admin", "192.0.2.1", 0), Ok(()));
@@ -218,7 +212,7 @@ mod tests {
 
     #[test]
     fn an_address_is_throttled_whatever_the_names() {
-        let throttle = Throttle::new(Settings::default());
+        let throttle = Throttle::new(ThrottleSettings::default());
         for account in 0..30 {
             assert_eq!(check(&throttle, "new", "192.0.2.1", 1), Ok(()));
             fail(&throttle, 1, &account.to_string(), "192.0.2.1", 1);
@@ -230,7 +224,7 @@ mod tests {
 
     #[test]
     fn success_clears_the_name_and_not_the_address() {
-        let throttle = Throttle::new(Settings { address_failures: 6, ..Settings::default() });
+        let throttle = Throttle::new(ThrottleSettings { address_failures: 6, ..ThrottleSettings::default() });
         fail(&throttle, 5, "admin", "192.0.2.1", 0);
         throttle.record_success(&realm(), &name("admin"), ip("192.0.2.1"));
         assert_eq!(check(&throttle, "admin", "192.0.2.1", 0), Ok(()));
@@ -240,19 +234,19 @@ mod tests {
 
     #[test]
     fn ipv6_addresses_stand_for_their_64() {
-        let throttle = Throttle::new(Settings::default());
+        let throttle = Throttle::new(ThrottleSettings::default());
         fail(&throttle, 5, "admin", "2001:db8:0:1::1", 0);
         assert!(check(&throttle, "admin", "2001:db8:0:1:ffff::2", 0).is_err());
         assert_eq!(check(&throttle, "admin", "2001:db8:0:2::1", 0), Ok(()));
         fail(&throttle, 5, "admin", "::ffff:192.0.2.1", 0);
         assert!(check(&throttle, "admin", "192.0.2.1", 0).is_err());
         assert_eq!(check(&throttle, "admin", "192.0.2.2", 0), Ok(()));
-        assert_ne!(address_key(ip("0.0.0.0")), address_key(ip("::")));
+        assert_ne!(ClientKey::of(ip("0.0.0.0")), ClientKey::of(ip("::")));
     }
 
     #[test]
     fn the_clock_set_back_throttles_for_two_windows_at_most() {
-        let throttle = Throttle::new(Settings::default());
+        let throttle = Throttle::new(ThrottleSettings::default());
         fail(&throttle, 5, "admin", "192.0.2.1", 3600);
         assert_eq!(check(&throttle, "admin", "192.0.2.1", 3541), Err(Throttled::Name { retry_after: WINDOW }));
         assert_eq!(check(&throttle, "admin", "192.0.2.1", 3540), Ok(()));
@@ -263,7 +257,7 @@ mod tests {
 
     #[test]
     fn what_has_ended_goes_first_then_the_oldest() {
-        let throttle = Throttle::new(Settings { entries_max: 2, ..Settings::default() });
+        let throttle = Throttle::new(ThrottleSettings { entries_max: 2, ..ThrottleSettings::default() });
         fail(&throttle, 5, "a", "192.0.2.1", 0);
         fail(&throttle, 5, "b", "192.0.2.1", 1);
         fail(&throttle, 1, "b", "192.0.2.1", 2);
@@ -294,7 +288,7 @@ mod tests {
         /// Against the rule as one would say it: the failures since the first one of the window.
         #[test]
         fn a_name_is_throttled_exactly_when_its_window_is_full(steps in steps()) {
-            let throttle = Throttle::new(Settings { address_failures: u32::MAX, ..Settings::default() });
+            let throttle = Throttle::new(ThrottleSettings { address_failures: u32::MAX, ..ThrottleSettings::default() });
             let mut windows: HashMap<u8, Vec<Timestamp>> = HashMap::new();
             let (mut now, address) = (at(0), ip("192.0.2.1"));
             for step in steps {

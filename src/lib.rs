@@ -8,7 +8,7 @@
 //! 3  upstream·issuer  reaching others: the services behind, and the keys of foreign issuers
 //! 2  state            what is remembered: keys, tokens, accounts, sessions, revocations, failures, the store
 //! 1  rules · observe  pure rules: routes, policies, dialects, rewrites, limits; log, events, metrics
-//! 0  domain           words that all share: clock, secret, id, claims, reason
+//! 0  domain           words that all share: clock, secret, id, account, claims, grant, reason, strict JSON
 //! ```
 //!
 //! A module uses lower floors only. `docs/architecture.md` has the path of a request.

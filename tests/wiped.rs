@@ -9,9 +9,9 @@ use std::{
     os::unix::fs::FileExt,
 };
 
-use portero::rules::dialect::{
-    json::SecretObject,
-    oauth::{FORM, form::Form},
+use portero::{
+    domain::json::SecretObject,
+    rules::dialect::oauth::{FORM, form::Form},
 };
 
 /// Bytes of the secret: far more than an allocator writes into what was given back.

@@ -18,8 +18,8 @@ use super::{
 use crate::{
     config::Settings,
     decision::{AdminService, Revoked, SESSIONS_LISTED_MAX},
-    domain::{KeyId, RealmName, SessionId, Timestamp, id::hex},
-    rules::{dialect::AccountName, realm::Realm},
+    domain::{AccountName, KeyId, RealmName, SessionId, Timestamp, id::hex},
+    rules::realm::Realm,
     state::{session::Listed, token::TOKEN_BYTES_MAX},
 };
 

@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     decision::{EndpointSettings, OauthSettings, Service},
-    domain::RealmName,
+    domain::{GrantType, RealmName},
     rules::{
         cors::Cors,
-        dialect::{Dialect, oauth::GrantType},
+        dialect::Dialect,
         realm::Realm,
         route::{CanonicalPath, HostPattern},
     },

@@ -15,10 +15,10 @@ use crate::{
         decide::lifetimes,
         issue::{caller::Caller, oauth::Client},
     },
-    domain::{Clock, HandClock, KeyId, PrincipalId, Secret, SessionId, Timestamp, TokenKind},
+    domain::{AccountName, Clock, Grant, HandClock, KeyId, PrincipalId, Secret, SessionId, Timestamp, TokenKind},
     observe::metrics::Metrics,
     rules::{
-        dialect::{self, AccountName, Dialect, Grant, Login},
+        dialect::{self, Dialect, Login},
         realm::{Lifetime, Realm},
     },
     state::{

@@ -17,8 +17,7 @@ use thiserror::Error;
 
 use super::settings::{Jwks, Settings};
 use crate::{
-    domain::{Timestamp, id::hex, random},
-    rules::dialect::json::parse_object,
+    domain::{Timestamp, id::hex, json::parse_object, random},
     state::keys::jwk::SET_BYTES_MAX,
 };
 

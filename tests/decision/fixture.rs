@@ -11,10 +11,10 @@ use portero::{
         Decision, EndpointSettings, ForwardToken, Gate, Mode, Request, RouteSettings, Service, Site, Snapshot,
         SnapshotError, decide,
     },
-    domain::{Algorithm, KeyId, PrincipalId, Reason, SessionId, Timestamp, TokenKind},
+    domain::{AccountName, Algorithm, Holder, KeyId, PrincipalId, Reason, SessionId, Timestamp, TokenKind},
     observe::metrics::Metrics,
     rules::{
-        dialect::{self, AccountName, Dialect, Holder},
+        dialect::{self, Dialect},
         policy::{Auth, Policy, Source},
         realm::{Lifetime, Realm},
         route::{CanonicalPath, Host, Pattern},

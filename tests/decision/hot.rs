@@ -11,12 +11,8 @@ use std::{
 
 use portero::{
     decision::{Decision, Gate, Site, decide},
-    domain::{Algorithm, Claims, PrincipalId, Reason, SessionId, TokenKind},
-    rules::{
-        dialect::{Dialect, Holder},
-        policy::Policy,
-        realm::Realm,
-    },
+    domain::{Algorithm, Claims, Holder, PrincipalId, Reason, SessionId, TokenKind},
+    rules::{dialect::Dialect, policy::Policy, realm::Realm},
     state::{
         keys::{KeyState, Keyring},
         limit::ScrutinySettings,

@@ -2,9 +2,9 @@
 
 use http::HeaderValue;
 use portero::{
-    domain::{Algorithm, Reason, TokenKind},
+    domain::{Algorithm, Holder, Reason, TokenKind},
     rules::{
-        dialect::{Dialect, Holder},
+        dialect::Dialect,
         policy::{Auth, Policy, Source},
     },
     state::token::{NewToken, TOKEN_BYTES_MAX},

@@ -3,9 +3,9 @@
 use http::{HeaderValue, Method};
 use portero::{
     decision::{Decision, Mode, Request, RouteSettings},
-    domain::{Algorithm, Reason, TokenKind},
+    domain::{Algorithm, Holder, Reason, TokenKind},
     rules::{
-        dialect::{Dialect, Holder},
+        dialect::Dialect,
         policy::{Auth, Policy},
         route::Host,
     },

@@ -4,8 +4,7 @@ use clap::{Args, Subcommand};
 
 use crate::{
     cli::{config_file::ConfigFile, output::Format, secret::SecretArgs},
-    domain::{PrincipalId, PrincipalKind, RealmName},
-    rules::dialect::{AccountName, oauth::GrantType},
+    domain::{AccountName, GrantType, PrincipalId, PrincipalKind, RealmName},
     state::account::{LegacyId, NewAccount},
 };
 

@@ -7,9 +7,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     cli::{output::Format, secret::tests::Typed},
-    domain::{Clock, SystemClock, Timestamp},
+    domain::{AccountName, Clock, SystemClock, Timestamp},
     rules::{
-        dialect::{self, AccountName, Dialect},
+        dialect::{self, Dialect},
         realm::Lifetime,
     },
     state::{

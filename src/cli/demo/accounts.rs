@@ -2,8 +2,8 @@
 
 use crate::{
     cli::output::CliError,
-    domain::{Clock, PrincipalId, Secret},
-    rules::dialect::{AccountName, Dialect},
+    domain::{AccountName, Clock, PrincipalId, Secret},
+    rules::dialect::Dialect,
     state::{
         account::{self, AccountError, LegacyId, NewAccount, company, password},
         store::Store,

@@ -5,12 +5,8 @@ use super::{
     service::{AdminError, AdminService},
 };
 use crate::{
-    domain::{PrincipalId, PrincipalKind, Secret, random},
-    rules::{
-        dialect::{AccountName, Dialect, Holder},
-        limit::ClientKey,
-        realm::Realm,
-    },
+    domain::{AccountName, Holder, PrincipalId, PrincipalKind, Secret, random},
+    rules::{dialect::Dialect, limit::ClientKey, realm::Realm},
     state::{
         account::{
             self, Account, AccountError, HasherError, LegacyId, NewAccount, OldTokens, PasswordHash, Raised, company,

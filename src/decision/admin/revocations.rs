@@ -3,8 +3,8 @@
 use super::service::{AdminError, AdminService, not_found};
 use crate::{
     decision::decide::lifetimes,
-    domain::{PrincipalKind, RealmName, RevocationId, Secret, SessionId, Timestamp, TokenKind},
-    rules::{dialect::AccountName, issuer::Issuer, realm::later},
+    domain::{AccountName, PrincipalKind, RealmName, RevocationId, Secret, SessionId, Timestamp, TokenKind},
+    rules::{issuer::Issuer, realm::later},
     state::{
         account::{self, Account},
         keys::{self, Keyring},

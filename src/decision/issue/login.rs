@@ -8,9 +8,9 @@ use std::{sync::Arc, time::Duration};
 use super::{caller::Caller, standing::check_standing};
 use crate::{
     decision::decide::snapshot::Gate,
-    domain::{Clock, Reason, Secret, SessionId, Timestamp, TokenKind},
+    domain::{AccountName, Clock, Grant, Holder, IssuedToken, Reason, Secret, SessionId, Timestamp, TokenKind},
     rules::{
-        dialect::{AccountName, Grant, Holder, IssuedToken, Login, Rejection, Validity},
+        dialect::{Login, Rejection, Validity},
         limit::ClientKey,
         realm::{Realm, later},
     },

@@ -5,9 +5,9 @@ use super::{
     login::{Issue, RETRY_UNAVAILABLE, Registrar, unavailable},
 };
 use crate::{
-    domain::{Reason, Secret, Subject, Timestamp, TokenKind},
+    domain::{Grant, Reason, Secret, Subject, Timestamp, TokenKind},
     rules::{
-        dialect::{Grant, Rejection, Validity},
+        dialect::{Rejection, Validity},
         realm::Realm,
     },
     state::{

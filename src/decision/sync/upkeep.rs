@@ -100,8 +100,7 @@ async fn clear(store: &Store, trimmed: &mut Trimmed) -> Result<(), StoreError> {
 mod tests {
     use super::*;
     use crate::{
-        domain::{PrincipalId, PrincipalKind, Secret, SessionId, Timestamp},
-        rules::dialect::AccountName,
+        domain::{AccountName, PrincipalId, PrincipalKind, Secret, SessionId, Timestamp},
         state::{
             account::{self, LegacyId, NewAccount, password},
             revocation::log::{self, Record, Subject},

@@ -20,11 +20,8 @@ use crate::{
         accounts::{self, AccountChange, Changed, NewSecret, SecretChange},
         companies::{self, CompanyChange},
     },
-    domain::{PrincipalId, Timestamp},
-    rules::{
-        dialect::{AccountName, oauth::UnknownGrantType},
-        realm::Realm,
-    },
+    domain::{AccountName, PrincipalId, Timestamp, UnknownGrantType},
+    rules::realm::Realm,
     state::account::{Account, LegacyId, NewAccount, company::Company},
 };
 

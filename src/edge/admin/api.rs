@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use super::{Admin, access::failure};
 use crate::{
     decision::{AdminError, Revoked, SESSIONS_LISTED_MAX},
-    domain::{KeyId, RealmName, Secret, SessionId, Timestamp, id::hex},
-    rules::{dialect::AccountName, realm::Realm},
+    domain::{AccountName, KeyId, RealmName, Secret, SessionId, Timestamp, id::hex},
+    rules::realm::Realm,
     state::{
         account::{AccountError, HasherError},
         keys::VaultError,

@@ -7,10 +7,10 @@ use http::{HeaderMap, HeaderValue, Method, Response, header};
 use super::{GRANTED, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage, counted};
 use crate::{
     decision::{Caller, Endpoint, Service, check_standing},
-    domain::{Reason, TokenKind},
+    domain::{Reason, TokenKind, json::SecretObject},
     edge::respond,
     rules::{
-        dialect::{Operation, Outcome, Rejection, TokenRequest, allow, json::SecretObject, select},
+        dialect::{Operation, Outcome, Rejection, TokenRequest, allow, select},
         policy::{Source, find_credential},
         realm::Realm,
     },

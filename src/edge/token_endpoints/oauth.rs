@@ -8,12 +8,12 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use super::{GRANTED, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage, counted};
 use crate::{
     decision::{Endpoint, OauthSettings, Service, issue::oauth::Client},
-    domain::{Reason, Secret},
+    domain::{Grant, GrantType, Reason, Secret},
     edge::respond,
     rules::{
         dialect::{
-            Answer, Grant, JSON, Outcome,
-            oauth::{self, GrantType, Refusal, client, form::Form},
+            Answer, JSON, Outcome,
+            oauth::{self, Refusal, client, form::Form},
         },
         realm::Realm,
     },

@@ -4,11 +4,11 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::{
-    Answer, Contract, Grant, JSON, Login, Operation, Outcome, Rejection, Settings, TokenRequest,
+    Answer, Contract, JSON, Login, Operation, Outcome, Rejection, Settings, TokenRequest,
     answer::{answer, denial_status, rejection_status},
     body, problem, spanish,
 };
-use crate::domain::{Reason, Secret, TokenKind};
+use crate::domain::{Grant, Reason, Secret, TokenKind};
 
 /// The contract of `apis-token-and-refresh.md`.
 pub(super) struct Apis;
@@ -147,10 +147,12 @@ mod tests {
 
     use super::*;
     use crate::rules::dialect::Validity;
-    use crate::rules::dialect::{
-        PROBLEM_JSON,
-        fixture::{self, login, read, read_as, text},
-        json::parse_object,
+    use crate::{
+        domain::json::parse_object,
+        rules::dialect::{
+            PROBLEM_JSON,
+            fixture::{self, login, read, read_as, text},
+        },
     };
 
     const KINDS: [TokenKind; 3] = [TokenKind::Access, TokenKind::Content, TokenKind::Refresh];

@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Answer, Contract, Grant, Holder, JSON, Login, Operation, Outcome, Rejection, Settings, TokenRequest,
+    Answer, Contract, JSON, Login, Operation, Outcome, Rejection, Settings, TokenRequest,
     answer::{answer, denial_status, phrase, rejection_status},
     body,
 };
-use crate::domain::{Reason, Timestamp, TokenKind};
+use crate::domain::{Grant, Holder, Reason, Timestamp, TokenKind};
 
 /// The contract of `become-auth.md`.
 pub(super) struct Become;

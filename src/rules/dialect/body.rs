@@ -59,7 +59,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::rules::dialect::json::{NotJson, parse_object};
+    use crate::domain::json::{NotJson, parse_object};
 
     #[test]
     fn json_is_announced_in_any_case_and_with_any_parameters() {

@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use http::Method;
 
-use super::{
-    AccountName, Answer, Contract, Grant, Holder, IssuedToken, Login, Operation, Rejection, Settings, TokenRequest,
-    Validity, json,
-};
-use crate::domain::{Secret, Timestamp, TokenKind};
+use super::{Answer, Contract, Login, Operation, Rejection, Settings, TokenRequest, Validity};
+use crate::domain::{AccountName, Grant, Holder, IssuedToken, Secret, Timestamp, TokenKind, json};
 
 /// 2022-07-19T02:22:39.118Z, the `creacion` of toc-auth.md.
 pub(super) const ISSUED_AT: Timestamp = Timestamp::from_millis(1_658_197_359_118);

@@ -4,11 +4,11 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::{
-    Answer, Contract, Grant, JSON, Login, Operation, Outcome, Rejection, Settings, TokenRequest,
+    Answer, Contract, JSON, Login, Operation, Outcome, Rejection, Settings, TokenRequest,
     answer::{answer, denial_status, rejection_status},
     body, dates, spanish,
 };
-use crate::domain::{Reason, TokenKind};
+use crate::domain::{Grant, Reason, TokenKind};
 
 /// The contract of `maxpoint-auth-token.md`.
 pub(super) struct Maxpoint;

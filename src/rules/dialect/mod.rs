@@ -9,7 +9,6 @@ mod body;
 mod dates;
 #[cfg(test)]
 mod fixture;
-pub mod json;
 mod maxpoint;
 pub mod oauth;
 mod problem;
@@ -26,7 +25,9 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::domain::{Algorithm, Claims, PrincipalId, PrincipalKind, Reason, Secret, Timestamp, TokenKind};
+use crate::domain::{
+    AccountName, Algorithm, Claims, Grant, Holder, PrincipalKind, Reason, Secret, Timestamp, TokenKind, json::NotJson,
+};
 
 pub use problem::problem;
 pub use select::{allow, select};
@@ -177,7 +178,7 @@ pub struct TokenRequest<'a> {
     /// The `Content-Type` header, when there is one.
     pub content_type: Option<&'a [u8]>,
     /// The body as a JSON object, read once for all realms of the endpoint.
-    pub body: &'a Result<Map<String, Value>, json::NotJson>,
+    pub body: &'a Result<Map<String, Value>, NotJson>,
     /// Whether the endpoint is a refresh endpoint (`grant = "refresh"`).
     pub refresh: bool,
 }
@@ -213,15 +214,6 @@ impl Login {
     }
 }
 
-/// How a contract names an account.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct AccountName {
-    /// `toc`'s business, which is a part of the name; empty elsewhere.
-    pub business: String,
-    /// username, clientId, `client_id` or proyecto.
-    pub name: String,
-}
-
 /// The life that a login asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validity {
@@ -244,55 +236,6 @@ pub enum Outcome<'a> {
     Verified(&'a Claims),
     /// It was refused.
     Rejected(&'a Rejection),
-}
-
-/// The account as an answer shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// The principal's uuid.
-    pub id: PrincipalId,
-    /// How the account is named.
-    pub name: AccountName,
-    /// The name that people read (`nombre`); the account's name where it has none.
-    pub display_name: String,
-    /// The integer id of `sws`.
-    pub legacy_id: Option<i64>,
-    /// The role, empty where there is none.
-    pub role: String,
-    /// Scopes or permissions.
-    pub scopes: Vec<String>,
-    /// `become`'s company.
-    pub company: Option<String>,
-}
-
-/// Tokens for an account.
-#[derive(Debug)]
-pub struct Grant {
-    /// Whose they are.
-    pub holder: Holder,
-    /// When they were issued.
-    pub issued_at: Timestamp,
-    /// In the order of [`Dialect::token_kinds`]; a refresh gives no refresh token.
-    pub tokens: Vec<IssuedToken>,
-}
-
-impl Grant {
-    /// The token of `kind`, if this grant has one.
-    #[must_use]
-    pub fn token(&self, kind: TokenKind) -> Option<&IssuedToken> {
-        self.tokens.iter().find(|token| token.kind == kind)
-    }
-}
-
-/// One token of a grant.
-#[derive(Debug)]
-pub struct IssuedToken {
-    /// What it is for.
-    pub kind: TokenKind,
-    /// The token itself.
-    pub token: Secret,
-    /// When it ends; `None` for never.
-    pub expires_at: Option<Timestamp>,
 }
 
 /// Why a token endpoint refuses, whatever the contract.

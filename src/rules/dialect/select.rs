@@ -3,7 +3,8 @@
 use http::Method;
 use serde_json::{Map, Value};
 
-use super::{Dialect, json::NotJson};
+use super::Dialect;
+use crate::domain::json::NotJson;
 
 /// The order of the methods in `Allow`.
 const ALLOW_ORDER: [Method; 3] = [Method::GET, Method::HEAD, Method::POST];
@@ -36,7 +37,7 @@ pub fn allow(dialects: &[Dialect]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::dialect::json::parse_object;
+    use crate::domain::json::parse_object;
 
     const TOKEN: [Dialect; 2] = [Dialect::Maxpoint, Dialect::Apis];
     const AUTH: [Dialect; 2] = [Dialect::Become, Dialect::Toc];

@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    AccountName, Answer, Contract, Grant, Holder, JSON, Login, Operation, Outcome, Rejection, Settings, TokenRequest,
-    Validity, answer::answer, apis, body, dates,
+    Answer, Contract, JSON, Login, Operation, Outcome, Rejection, Settings, TokenRequest, Validity, answer::answer,
+    apis, body, dates,
 };
-use crate::domain::{Claims, Reason, Secret, Timestamp, TokenKind};
+use crate::domain::{AccountName, Claims, Grant, Holder, Reason, Secret, Timestamp, TokenKind};
 
 /// The contract of `toc-auth.md`.
 pub(super) struct Toc;
@@ -147,10 +147,9 @@ fn invalid(detail: &str) -> Rejection {
 mod tests {
     use super::*;
     use crate::{
-        domain::{PrincipalKind, RevocationId, Subject},
+        domain::{PrincipalKind, RevocationId, Subject, json::parse_object},
         rules::dialect::{
             fixture::{self, ISSUED_AT, login, read, text},
-            json::parse_object,
             problem,
         },
     };

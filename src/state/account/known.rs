@@ -215,8 +215,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::{
-        domain::{PrincipalKind, Timestamp},
-        rules::dialect::AccountName,
+        domain::{AccountName, PrincipalKind, Timestamp},
         state::{
             account::{self, LegacyId, NewAccount, PasswordHash},
             store::Settings,

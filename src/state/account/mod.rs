@@ -24,10 +24,7 @@ pub use repository::{
 };
 
 use super::store::StoreError;
-use crate::{
-    domain::{PrincipalId, PrincipalKind, RealmName, Timestamp},
-    rules::dialect::{AccountName, Holder, oauth::GrantType},
-};
+use crate::domain::{AccountName, GrantType, Holder, PrincipalId, PrincipalKind, RealmName, Timestamp};
 
 /// Bytes of an account's name, a business, a company, a display name or a role, at most.
 pub const NAME_BYTES_MAX: usize = 256;

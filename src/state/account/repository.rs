@@ -5,8 +5,7 @@ use uuid::Uuid;
 
 use super::{Account, AccountError, PasswordHash, Raised, check_word};
 use crate::{
-    domain::{EPOCH_DELETED, PrincipalId, PrincipalKind, RealmName, Timestamp},
-    rules::dialect::AccountName,
+    domain::{AccountName, EPOCH_DELETED, PrincipalId, PrincipalKind, RealmName, Timestamp},
     state::{
         refresh,
         revocation::log::{self, Record, Subject},

@@ -13,11 +13,8 @@ use aws_lc_rs::digest;
 use thiserror::Error;
 
 use crate::{
-    domain::{RealmName, Timestamp},
-    rules::{
-        dialect::AccountName,
-        limit::{ClientKey, Windows},
-    },
+    domain::{AccountName, RealmName, Timestamp},
+    rules::limit::{ClientKey, Windows},
 };
 
 /// How many failures are borne, and for how long they are remembered.

@@ -13,8 +13,8 @@ use thiserror::Error;
 
 use super::keys::{Key, KeyError, Keyring};
 use crate::{
-    domain::{Claims, RealmName, Reason, Secret, SessionId, Timestamp, TokenKind},
-    rules::{dialect::Holder, issuer::Issuer, realm::Realm},
+    domain::{Claims, Holder, RealmName, Reason, Secret, SessionId, Timestamp, TokenKind},
+    rules::{issuer::Issuer, realm::Realm},
 };
 
 pub use cache::{InternalToken, Settings as CacheSettings, Verified, VerifiedTokens};

@@ -20,10 +20,10 @@ use aws_lc_rs::aead::NONCE_LEN;
 use super::{Issuers, MintError, NewToken};
 use crate::{
     domain::{
-        Algorithm, Claims, KeyId, PrincipalId, Reason, RevocationId, Secret, SessionId, Subject, Timestamp, TokenKind,
-        id::hex, random,
+        Algorithm, Claims, Holder, KeyId, PrincipalId, Reason, RevocationId, Secret, SessionId, Subject, Timestamp,
+        TokenKind, id::hex, random,
     },
-    rules::{dialect::Holder, issuer::Issuer},
+    rules::issuer::Issuer,
     state::keys::{Key, KeyError, Keyring},
 };
 

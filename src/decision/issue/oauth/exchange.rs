@@ -9,11 +9,13 @@ use crate::{
         decide::site::OauthSettings,
         issue::login::{Issue, Registrar, unavailable},
     },
-    domain::{PrincipalId, RealmName, Secret, SessionId, Subject, Timestamp, TokenKind},
+    domain::{
+        Grant, GrantType, Holder, IssuedToken, PrincipalId, RealmName, Secret, SessionId, Subject, Timestamp, TokenKind,
+    },
     rules::{
         dialect::{
-            Dialect, Grant, Holder, IssuedToken, Validity,
-            oauth::{GrantType, Refusal, scope},
+            Dialect, Validity,
+            oauth::{Refusal, scope},
         },
         realm::Realm,
     },

@@ -8,10 +8,11 @@ mod subject;
 
 use super::{caller::Caller, login::Registrar};
 use crate::{
+    domain::{Grant, GrantType, Holder},
     rules::{
         dialect::{
-            Grant, Holder, Login, Validity,
-            oauth::{GrantType, Refusal, scope},
+            Login, Validity,
+            oauth::{Refusal, scope},
         },
         realm::Realm,
     },

@@ -9,10 +9,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     decision::{AdminService, Gate, OauthSettings, Presence, Site, Snapshot, sync::keeper},
-    domain::{Clock, HandClock, PrincipalId, Secret, Timestamp, TokenKind},
+    domain::{AccountName, Clock, HandClock, PrincipalId, Secret, Timestamp, TokenKind},
     observe::metrics::Metrics,
     rules::{
-        dialect::{self, AccountName, Dialect, Rejection, oauth::INTROSPECT},
+        dialect::{self, Dialect, Rejection, oauth::INTROSPECT},
         realm::Lifetime,
     },
     state::{

@@ -7,19 +7,16 @@ mod introspection;
 mod refusal;
 pub mod scope;
 
-use std::{fmt, str::FromStr};
-
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use thiserror::Error;
 
 use super::{
-    Answer, Contract, Grant, Holder, JSON, Operation, Outcome, Rejection, Settings, TokenRequest,
+    Answer, Contract, JSON, Operation, Outcome, Rejection, Settings, TokenRequest,
     answer::{answer, denial_status, phrase},
     problem,
 };
-use crate::domain::{Reason, Timestamp, TokenKind};
+use crate::domain::{Grant, Holder, Reason, Timestamp, TokenKind};
 
 pub use introspection::{Active, inactive};
 pub use refusal::Refusal;
@@ -35,48 +32,6 @@ pub const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The contract of RFC 6749.
 pub(super) struct Oauth;
-
-/// A grant that the token endpoint serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GrantType {
-    /// RFC 6749 section 4.4.
-    ClientCredentials,
-    /// RFC 6749 section 6.
-    RefreshToken,
-}
-
-/// A word that names no grant.
-#[derive(Debug, Error)]
-#[error("'{0}' is no grant: one of client_credentials, refresh_token")]
-pub struct UnknownGrantType(String);
-
-impl GrantType {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::ClientCredentials, Self::RefreshToken];
-
-    /// The value of `grant_type`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ClientCredentials => "client_credentials",
-            Self::RefreshToken => "refresh_token",
-        }
-    }
-}
-
-impl FromStr for GrantType {
-    type Err = UnknownGrantType;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|grant| grant.name() == word).ok_or_else(|| UnknownGrantType(word.to_owned()))
-    }
-}
-
-impl fmt::Display for GrantType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// RFC 6749 section 5.1.
 #[derive(Serialize)]

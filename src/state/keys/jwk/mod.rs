@@ -18,10 +18,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::ed25519;
-use crate::{
-    domain::{Algorithm, KeyId},
-    rules::dialect::json::parse_object,
-};
+use crate::domain::{Algorithm, KeyId, json::parse_object};
 
 /// Octets of a JWK set, at most.
 pub const SET_BYTES_MAX: usize = 512 * 1024;

@@ -12,9 +12,9 @@ use super::{
     members::{names_audience, numeric_date},
 };
 use crate::{
-    domain::{Claims, PrincipalId, Reason, RevocationId, Subject, Timestamp, TokenKind},
+    domain::{Claims, PrincipalId, Reason, RevocationId, Subject, Timestamp, TokenKind, json::parse_object},
     rules::{
-        dialect::{Dialect, json::parse_object},
+        dialect::Dialect,
         profile::{ClaimProfile, InstantFormat, Optional},
         realm::Realm,
     },

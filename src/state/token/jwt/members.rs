@@ -9,10 +9,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use crate::{
-    domain::{Reason, Timestamp},
-    rules::dialect::json::Strict,
-};
+use crate::domain::{Reason, Timestamp, json::Strict};
 
 /// A claim that has a place of its own: those of RFC 7519 section 4.1, and those of Portero's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

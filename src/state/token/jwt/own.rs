@@ -6,11 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::members::{Claim, Members};
 use crate::{
-    domain::{Claims, PrincipalId, Reason, RevocationId, SessionId, Subject, Timestamp, TokenKind, id::TokenId},
-    rules::{
-        dialect::{Dialect, Holder},
-        realm::Realm,
+    domain::{
+        Claims, Holder, PrincipalId, Reason, RevocationId, SessionId, Subject, Timestamp, TokenKind, id::TokenId,
     },
+    rules::{dialect::Dialect, realm::Realm},
     state::token::NewToken,
 };
 

@@ -8,9 +8,11 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    domain::{Algorithm, Claims, KeyId, PrincipalId, Reason, Secret, SessionId, Timestamp, TokenKind},
+    domain::{
+        AccountName, Algorithm, Claims, Holder, KeyId, PrincipalId, Reason, Secret, SessionId, Timestamp, TokenKind,
+    },
     rules::{
-        dialect::{self, AccountName, Dialect, Holder},
+        dialect::{self, Dialect},
         issuer::Issuer,
         realm::{Lifetime, Realm},
     },

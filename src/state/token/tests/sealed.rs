@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::fixture::*;
 use crate::{
-    domain::{Algorithm, KeyId, PrincipalKind, Reason, Subject, TokenKind},
-    rules::dialect::{AccountName, Dialect, Holder},
+    domain::{AccountName, Algorithm, Holder, KeyId, PrincipalKind, Reason, Subject, TokenKind},
+    rules::dialect::Dialect,
     state::token::{MintError, SEALED_TEXT_BYTES_MAX, sealed_text_bytes},
 };
 

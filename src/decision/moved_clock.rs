@@ -208,6 +208,11 @@ impl Machine {
         let machine = Self::new();
         let (process, before) = Box::pin(machine.prepared()).await;
         process.store.close().await;
+        drop(process);
+        // The follower's own connection ends on a thread of its own, and takes the journal with it.
+        while machine.folder.path().join("portero.db-wal").exists() {
+            tokio::task::yield_now().await;
+        }
         (machine, before)
     }
 

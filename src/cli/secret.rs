@@ -50,9 +50,15 @@ impl SecretArgs {
 /// The person or program at the other end.
 pub trait Input {
     /// Standard input, to its end or to `bytes_max`.
+    ///
+    /// # Errors
+    /// Fails when it cannot be read.
     fn stdin(&mut self, bytes_max: u64) -> io::Result<Zeroizing<Vec<u8>>>;
 
     /// Asks on the terminal without showing what is typed.
+    ///
+    /// # Errors
+    /// Fails when there is no terminal, or when it cannot be read.
     fn prompt(&mut self, question: &str) -> io::Result<Secret>;
 }
 
@@ -74,6 +80,9 @@ impl Input for Terminal {
 }
 
 /// Gets a secret that can be set.
+///
+/// # Errors
+/// [`CliError::Refused`] when no secret can be read, when the two that were typed differ, or when it cannot be set.
 pub fn obtain(source: Source, input: &mut dyn Input) -> Result<NewSecret, CliError> {
     let secret = match source {
         Source::Generated => return Ok(NewSecret::Generated),

@@ -70,12 +70,18 @@ pub struct Changed {
 
 impl AdminService {
     /// A page of a realm's accounts in the order of their names, from the one after `after` on.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn accounts(&self, realm: &Realm, after: Option<&AccountName>) -> Result<Vec<Account>, AdminError> {
         let kind = realm.dialect.principal_kind();
         Ok(account::list(&self.store, &realm.name, kind, after, PAGE_ROWS).await?)
     }
 
     /// All of a realm's accounts in the order of their names.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn all_accounts(&self, realm: &Realm) -> Result<Vec<Account>, AdminError> {
         let mut accounts: Vec<Account> = Vec::new();
         loop {
@@ -88,6 +94,9 @@ impl AdminService {
     }
 
     /// The account called `name`.
+    ///
+    /// # Errors
+    /// Fails when there is no such account, or when the store is out of reach or damaged.
     pub async fn account(&self, realm: &Realm, name: &AccountName) -> Result<Account, AdminError> {
         let found = account::find(&self.store, &realm.name, name).await?;
         Ok(found.ok_or_else(|| AccountError::not_found(&realm.name, name))?)
@@ -95,6 +104,10 @@ impl AdminService {
 
     /// Refuses an account that could not be used in `realm`, or that exists already; to be asked before a secret is
     /// asked for, or made and shown for nothing.
+    ///
+    /// # Errors
+    /// Fails when the description cannot be one, when the realm's contract has no room for it, when the company that it
+    /// names does not exist, when an account of its name does, or when the store is out of reach or damaged.
     pub async fn check_new(&self, realm: &Realm, new: NewAccount) -> Result<Acceptable, AdminError> {
         check(realm, &new)?;
         if let Some(company) = &new.company
@@ -110,6 +123,10 @@ impl AdminService {
     }
 
     /// Makes an account.
+    ///
+    /// # Errors
+    /// Fails when the secret cannot be set, or not now; when the account exists or its id belonged to a deleted one; or
+    /// when the store is out of reach or damaged.
     pub async fn add_account(&self, Acceptable(new): Acceptable, secret: NewSecret) -> Result<Changed, AdminError> {
         let (hash, secret) = self.hash(secret).await?;
         let account = account::insert(&self.store, &new, &hash, self.clock.now()).await?;
@@ -117,6 +134,10 @@ impl AdminService {
     }
 
     /// Changes an account.
+    ///
+    /// # Errors
+    /// Fails when there is no such account, when the new role cannot be one or the realm's contract has no room for it,
+    /// or when the store is out of reach or damaged.
     pub async fn change_account(
         &self,
         realm: &Realm,
@@ -141,6 +162,10 @@ impl AdminService {
     }
 
     /// Gives an account that exists a new secret.
+    ///
+    /// # Errors
+    /// Fails when the secret cannot be set, or not now; when there is no such account; or when the store is out of
+    /// reach or damaged.
     pub async fn set_secret(
         &self,
         realm: &Realm,
@@ -156,6 +181,9 @@ impl AdminService {
     }
 
     /// Deletes an account for ever, and ends its tokens. Answers what it was.
+    ///
+    /// # Errors
+    /// Fails when there is no such account, or when the store is out of reach or damaged.
     pub async fn delete_account(&self, realm: &Realm, name: &AccountName) -> Result<Account, AdminError> {
         let account = self.account(realm, name).await?;
         let raised = account::delete(&self.store, &realm.name, name, self.clock.now()).await?;
@@ -219,6 +247,9 @@ pub fn describe(realm: &Realm, name: AccountName) -> NewAccount {
 }
 
 /// Refuses a kind of account that the realm's contract does not have.
+///
+/// # Errors
+/// [`AdminError::Refused`] for any kind but the one that the contract has.
 pub fn check_kind(realm: &Realm, kind: PrincipalKind) -> Result<(), AdminError> {
     let (name, dialect) = (&realm.name, realm.dialect);
     let right = dialect.principal_kind();

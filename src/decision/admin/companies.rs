@@ -23,12 +23,18 @@ pub enum CompanyChange {
 
 impl AdminService {
     /// A page of a realm's companies in the order of their names, from the one after `after` on.
+    ///
+    /// # Errors
+    /// [`AdminError::NoCompanies`] when the realm's contract has none. Fails when the store is out of reach or damaged.
     pub async fn companies(&self, realm: &Realm, after: Option<&str>) -> Result<Vec<Company>, AdminError> {
         check_realm(realm)?;
         Ok(company::list(&self.store, &realm.name, after, PAGE_ROWS).await?)
     }
 
     /// All of a realm's companies in the order of their names.
+    ///
+    /// # Errors
+    /// [`AdminError::NoCompanies`] when the realm's contract has none. Fails when the store is out of reach or damaged.
     pub async fn all_companies(&self, realm: &Realm) -> Result<Vec<Company>, AdminError> {
         let mut companies: Vec<Company> = Vec::new();
         loop {
@@ -41,6 +47,10 @@ impl AdminService {
     }
 
     /// The company called `name`.
+    ///
+    /// # Errors
+    /// [`AdminError::NoCompanies`] when the realm's contract has none. Fails when there is no such company, or when the
+    /// store is out of reach or damaged.
     pub async fn company(&self, realm: &Realm, name: &str) -> Result<Company, AdminError> {
         check_realm(realm)?;
         let found = company::find(&self.store, &realm.name, name).await?;
@@ -48,12 +58,20 @@ impl AdminService {
     }
 
     /// Makes a company.
+    ///
+    /// # Errors
+    /// [`AdminError::NoCompanies`] when the realm's contract has none. Fails when the company exists or its name cannot
+    /// be one, or when the store is out of reach or damaged.
     pub async fn add_company(&self, realm: &Realm, name: &str) -> Result<Company, AdminError> {
         check_realm(realm)?;
         Ok(company::insert(&self.store, &realm.name, name, self.clock.now()).await?)
     }
 
     /// Changes a company. Answers what it is now.
+    ///
+    /// # Errors
+    /// [`AdminError::NoCompanies`] when the realm's contract has none. Fails when there is no such company, or when the
+    /// store is out of reach or damaged.
     pub async fn change_company(
         &self,
         realm: &Realm,
@@ -68,6 +86,10 @@ impl AdminService {
     }
 
     /// Deletes a company, and ends its clients' tokens. Answers what it was.
+    ///
+    /// # Errors
+    /// [`AdminError::NoCompanies`] when the realm's contract has none. Fails when there is no such company, or when the
+    /// store is out of reach or damaged.
     pub async fn delete_company(&self, realm: &Realm, name: &str) -> Result<Company, AdminError> {
         let company = self.company(realm, name).await?;
         let raised = company::delete(&self.store, &realm.name, name, self.clock.now()).await?;
@@ -77,6 +99,9 @@ impl AdminService {
 }
 
 /// Refuses a realm whose contract has no companies.
+///
+/// # Errors
+/// [`AdminError::NoCompanies`].
 pub fn check_realm(realm: &Realm) -> Result<(), AdminError> {
     if realm.dialect == Dialect::Become {
         return Ok(());

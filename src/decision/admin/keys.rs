@@ -35,12 +35,20 @@ pub enum Rotated {
 
 impl AdminService {
     /// Every key that the store knows, the oldest first.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or when it has a key that only a newer version knows.
     pub async fn keys(&self) -> Result<Vec<KeyRecord>, AdminError> {
         Ok(self.vault.records().await?)
     }
 
     /// Lets another key sign: the next one if it was published long enough; otherwise one is published, and signs
     /// when it was. With `at_once` nobody waits.
+    ///
+    /// # Errors
+    /// [`AdminError::Refused`] where, without `at_once`, an imported key has to sign on, the realm has as many retiring
+    /// keys as it may, or the clock is in doubt. Fails when the store is out of reach or damaged, or when a key in it
+    /// does not open under the master key.
     pub async fn rotate_key(&self, owner: &Owner, settings: &Settings, at_once: bool) -> Result<Rotated, AdminError> {
         let (now, trusted) = (self.clock.now(), self.trusted.now());
         let records = self.vault.records().await?;
@@ -101,6 +109,11 @@ impl AdminService {
 
     /// Retires a key whose last token has ended; in any case when `force` says so, and then with other keys of the same
     /// material. Discards a next key. Answers what it was, and those others.
+    ///
+    /// # Errors
+    /// [`AdminError::Refused`] for a key that signs or has ended, for one whose tokens are not known to have ended
+    /// unless `force` says so, and where another process was quicker. Fails when there is no such key, when the store
+    /// is out of reach or damaged, or when a key in it does not open under the master key.
     pub async fn retire_key(&self, id: &KeyId, force: bool) -> Result<(KeyRecord, Vec<KeyId>), AdminError> {
         let records = self.vault.records().await?;
         let key = records.into_iter().find(|key| key.id == *id);
@@ -155,6 +168,11 @@ impl AdminService {
     }
 
     /// Brings a key back that retired by schedule: its tokens are taken again, until it is retired by hand.
+    ///
+    /// # Errors
+    /// [`AdminError::Refused`] for a key that did not retire, whose material is wiped, or whose like was revoked. Fails
+    /// when there is no such key, when the store is out of reach or damaged, or when a key in it does not open under
+    /// the master key.
     pub async fn restore_key(&self, id: &KeyId) -> Result<(), AdminError> {
         match self.vault.restore(id).await? {
             Restored::Done => {}
@@ -177,6 +195,10 @@ impl AdminService {
 
     /// Revokes a key: all tokens that it signed. A signing key is replaced at once. Answers the other keys of the same
     /// material, which are revoked with it.
+    ///
+    /// # Errors
+    /// Fails when there is no such key, when the store is out of reach or damaged, or when a key in it does not open
+    /// under the master key.
     pub async fn revoke_key(&self, id: &KeyId) -> Result<Vec<KeyId>, AdminError> {
         let others = self.vault.revoke(id, self.clock.now()).await?;
         let others = others.ok_or_else(|| not_found("key", id.to_string(), ""))?;
@@ -188,12 +210,19 @@ impl AdminService {
     }
 
     /// The keys that have a public half and tokens that somebody may check.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key.
     pub async fn public_keys(&self) -> Result<Vec<Arc<Key>>, AdminError> {
         let ring = self.vault.load().await?;
         Ok(ring.own().filter(|key| key.state.verifies() && key.public().is_some()).map(Arc::clone).collect())
     }
 
     /// Takes over a key from outside.
+    ///
+    /// # Errors
+    /// [`AdminError::Import`] for a key that is of no use: nothing is imported then. Fails when the store is out of
+    /// reach or damaged, or when a key in it does not open under the master key.
     pub async fn import_key(&self, import: &Import<'_>) -> Result<(), AdminError> {
         let now = self.clock.now();
         // Before the key is known: a store of an earlier version has these accounts' epochs under their ids only.
@@ -209,6 +238,10 @@ impl AdminService {
     }
 
     /// Has an imported key take tokens of accounts that the store has, and of no others.
+    ///
+    /// # Errors
+    /// Fails when no such imported key is in force, when the store is out of reach or damaged, or when a key in it does
+    /// not open under the master key.
     pub async fn restrict_key(&self, id: &KeyId) -> Result<(), AdminError> {
         if !self.vault.restrict(id).await? {
             return Err(not_found("imported key in force", id.to_string(), ""));
@@ -219,12 +252,19 @@ impl AdminService {
     }
 
     /// When a key of `owner` that stops signing now retires; `None` is never by itself.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn retirement(&self, owner: &Owner, settings: &Settings) -> Result<Option<Timestamp>, AdminError> {
         Ok(owner.retires_at(&self.store, settings, self.clock.now()).await?)
     }
 
     /// Seals every key under a new master key: that of `file`, or a new one in the place of the present one.
     /// Answers how many keys there are.
+    ///
+    /// # Errors
+    /// Fails when the store does, when a key does not open under the present master key, or when the file cannot be
+    /// read or made.
     pub async fn reseal_keys(&self, file: Option<&std::path::Path>) -> Result<usize, AdminError> {
         let sealed = match file {
             Some(file) => self.vault.reseal_to(file).await?,

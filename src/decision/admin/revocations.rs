@@ -32,6 +32,10 @@ pub enum Revoked {
 
 impl AdminService {
     /// Revokes a token, expired or not; a refresh token with its whole session (the `apis` contract).
+    ///
+    /// # Errors
+    /// [`AdminError::NotOurs`] for what is no token that a known key signed. Fails when the session of a refresh token
+    /// is not there, when the store is out of reach or damaged, or when a key in it does not open under the master key.
     pub async fn revoke_token(&self, text: &str, issuers: &Issuers) -> Result<Revoked, AdminError> {
         if refresh::is_rotating(text)
             && let Some(rotating) = refresh::find(&self.store, &Secret::from(text)).await?
@@ -59,6 +63,10 @@ impl AdminService {
     /// Revokes a token of the realm or foreign issuer called `issuer` by its `jti`. Without `expires_at` the record is
     /// kept as long as the issuer's longest-lived token could live, under any config that a gateway had: for ever where
     /// only somebody else knows.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownIssuer`] when the config has no such issuer, [`AdminError::Refused`] when `expires_at` has
+    /// passed. Fails when the store is out of reach or damaged, or when it has a key that only a newer version knows.
     pub async fn revoke_token_id(
         &self,
         issuers: &Issuers,
@@ -92,6 +100,9 @@ impl AdminService {
     }
 
     /// Revokes a session: all tokens that its login gave, refreshed ones too.
+    ///
+    /// # Errors
+    /// Fails when there is no such session, or when the store is out of reach or damaged.
     pub async fn revoke_session(&self, id: SessionId) -> Result<Revoked, AdminError> {
         let session = session::find(&self.store, id).await?;
         let session = session.ok_or_else(|| not_found("session", id.to_string(), ""))?;
@@ -102,6 +113,9 @@ impl AdminService {
     }
 
     /// Ends everything that was issued to a principal until now.
+    ///
+    /// # Errors
+    /// Fails when there is no such account, or several share its name; or when the store is out of reach or damaged.
     pub async fn revoke_principal(&self, realm: &RealmName, name: &AccountName) -> Result<Account, AdminError> {
         let account = self.named_account(realm, name).await?;
         let raised = account::end_tokens(&self.store, realm, &account.name, self.clock.now()).await?;
@@ -111,6 +125,10 @@ impl AdminService {
 
     /// A page of the sessions of a principal, the youngest first, from the one behind `after` on; at most
     /// [`SESSIONS_LISTED_MAX`].
+    ///
+    /// # Errors
+    /// Fails when there is no such account, or several share its name; when `after` is no session of it; or when the
+    /// store is out of reach or damaged.
     pub async fn sessions(
         &self,
         realm: &RealmName,
@@ -147,6 +165,9 @@ impl AdminService {
 
     /// Whether the realm takes tokens of imported keys, which carry no epoch: what ends an account's tokens ends
     /// those that are minted later too.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn takes_old_tokens(&self, realm: &RealmName) -> Result<bool, AdminError> {
         Ok(keys::takes_old_tokens(&self.store, realm).await?)
     }

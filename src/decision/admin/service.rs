@@ -102,16 +102,25 @@ impl AdminService {
     }
 
     /// Asserts that what was written is in the store that the path names; to be asked before it is acknowledged.
+    ///
+    /// # Errors
+    /// Fails when the path names other files by now, or none.
     pub async fn confirm_store(&self) -> Result<(), AdminError> {
         Ok(self.store.confirm().await?)
     }
 
     /// What the store knows of the civil clock; `None` before the first gateway has run on it.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn clock_record(&self) -> Result<Option<trusted_time::Record>, AdminError> {
         Ok(clock::read(&self.store).await?.map(|row| row.record))
     }
 
     /// Takes an operator's word for it that `now`, this machine's civil time, is right. Answers what was known before.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
     pub async fn confirm_clock(&self, now: Timestamp) -> Result<Option<trusted_time::Record>, AdminError> {
         Ok(clock::confirm(&self.store, now).await?.map(|row| row.record))
     }

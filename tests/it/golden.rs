@@ -34,7 +34,8 @@ fn files() -> Vec<PathBuf> {
     let golden = Path::new("tests/golden");
     let folders = fs::read_dir(golden).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
     let entries = folders.flat_map(|folder| fs::read_dir(folder).unwrap());
-    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = paths.filter(|path| path.extension().is_some_and(|kind| kind == "http")).collect();
     files.sort();
     files
 }

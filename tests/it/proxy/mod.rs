@@ -10,6 +10,7 @@ mod limits;
 mod live;
 mod methods;
 mod names;
+mod pairs;
 mod rewrite;
 mod routing;
 mod shadow;

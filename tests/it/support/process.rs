@@ -1,7 +1,7 @@
 //! The real binary as a process, with everything that it writes.
 
 use std::{
-    fs,
+    env, fs,
     io::{Read, Write},
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
@@ -12,6 +12,9 @@ use std::{
 use serde_json::Value;
 
 use super::wait::{Deadline, PATIENCE};
+
+/// Names another binary that the tests are to run in the place of the one that was built with them.
+const BINARY: &str = "PORTERO_BINARY";
 
 /// A running `portero`. It is killed when this is dropped.
 #[derive(Debug)]
@@ -51,7 +54,8 @@ pub(crate) fn portero(arguments: &[&str], stdin: &str) -> Ran {
 /// `portero` with these arguments, and nothing of this process's environment that it would read. It is
 /// asked to log all it can, which must not make it say more.
 pub(crate) fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portero"));
+    let built = env!("CARGO_BIN_EXE_portero").into();
+    let mut command = Command::new(env::var_os(BINARY).unwrap_or(built));
     command.args(arguments).env_remove("PORTERO_MASTER_KEY_FILE").env_remove("PORTERO_CONFIG").env("RUST_LOG", "trace");
     command
 }

@@ -270,6 +270,11 @@ impl RawStream {
         String::from_utf8_lossy(&self.own)
     }
 
+    /// The same, byte for byte.
+    pub(crate) fn own(&self) -> &[u8] {
+        &self.own
+    }
+
     /// Writes again and again, a moment between: far below any wait of a test's gateway.
     pub(crate) fn dribble(&mut self, text: &str) {
         // Nobody ever sends.
@@ -293,7 +298,12 @@ impl RawStream {
 
     /// Writes; false when the gateway has gone.
     pub(crate) fn write(&mut self, text: &str) -> bool {
-        self.stream.write_all(text.as_bytes()).is_ok()
+        self.write_bytes(text.as_bytes())
+    }
+
+    /// The same with what is no text.
+    pub(crate) fn write_bytes(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
     }
 }
 

@@ -41,7 +41,7 @@ bench: ## Run the benchmarks
 	@deploy/tools cargo cc cmake
 	$(CARGO) bench --locked
 
-compare: ## Measure beside nginx, HAProxy, Envoy, bare pingora and bare hyper: benches/RESULTS.md
+compare: ## Measure beside nginx, HAProxy, Envoy and bare hyper: benches/RESULTS.md
 	@deploy/tools cargo cc cmake h2load haproxy nginx openssl python3 python3-venv wrk
 	@exec benches/compare/run $(ARGS)
 

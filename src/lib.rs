@@ -1,4 +1,4 @@
-//! Portero, the doorman: a reverse-proxy authentication gateway.
+//! Portero: a reverse-proxy authentication gateway.
 //!
 //! ```text
 //! 7  app · cli        what is started in which order, reload, hand-over; the commands
@@ -8,7 +8,7 @@
 //! 3  upstream·issuer  reaching others: the services behind, and the keys of foreign issuers
 //! 2  state            what is remembered: keys, tokens, accounts, sessions, revocations, failures, the store
 //! 1  rules · observe  pure rules: routes, policies, dialects, rewrites, limits; log, events, metrics
-//! 0  domain           words that all share: clock, secret, id, account, claims, grant, reason, strict JSON
+//! 0  domain · timer   words that all share: clock, secret, id, account, claims, grant, reason, strict JSON; deadlines
 //! ```
 //!
 //! A module uses lower floors only. `docs/architecture.md` has the path of a request.
@@ -25,4 +25,5 @@ pub mod issuer;
 pub mod observe;
 pub mod rules;
 pub mod state;
+mod timer;
 pub mod upstream;

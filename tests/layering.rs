@@ -1,8 +1,8 @@
 //! Holds the floors of the house (see `docs/architecture.md`) against the sources: who may use
-//! whom, no cycles between neighbours, pingora's types in few rooms, `unsafe` nowhere.
+//! whom, no cycles between neighbours, hyper's types in few rooms, `unsafe` nowhere.
 //!
 //! It reads what is written: every `use` and every path that starts with `crate`, `self`, `super`
-//! or `pingora`, those in macros too, and follows names that a module only passes on. Methods make
+//! or `hyper`, those in macros too, and follows names that a module only passes on. Methods make
 //! no path: `methods` finds an `impl` away from its type, and the calls of what stands there.
 
 use std::{
@@ -18,8 +18,9 @@ use syn::{UseTree, visit::Visit};
 mod methods;
 
 /// A module uses lower floors and its own folder.
-const FLOORS: [(&str, u8); 11] = [
+const FLOORS: [(&str, u8); 12] = [
     ("domain", 0),
+    ("timer", 0),
     ("observe", 1),
     ("rules", 1),
     ("state", 2),
@@ -39,14 +40,8 @@ const NEIGHBOURS: [(&str, &str); 1] = [("cli", "app")];
 /// and a table has values.
 const ONE_THING: [&str; 2] = ["config::item", "config::reader"];
 
-/// Where pingora's types may be named.
-const PINGORA: [&str; 5] = ["edge::armour", "edge::forward", "edge::front", "edge::listen", "upstream"];
-
-/// Methods that make a cycle until the engine replaces them: who calls, and where the method stands.
-const REPLACED_SOON: [(&str, &str); 2] = [
-    ("edge::forward::pingora_loop", "edge::forward::admit"),
-    ("edge::forward::pingora_loop", "edge::forward::attempt"),
-];
+/// Where hyper's types may be named: what decides knows the `http` crate's alone.
+const HYPER: [&str; 6] = ["cli", "edge::admin", "edge::forward", "edge::front", "issuer", "upstream"];
 
 /// How often a name may be passed on from module to module.
 const PASSED_ON_MAX: usize = 8;
@@ -199,10 +194,10 @@ impl House {
         for Reference { file, module, path } in &self.references {
             let written = path.join("::");
             match self.resolve(module, path, 0) {
-                Target::Crate(name) if name.starts_with("pingora") => {
+                Target::Crate(name) if name.starts_with("hyper") => {
                     let here = module.join("::");
-                    if !PINGORA.iter().any(|door| here == *door || here.starts_with(&format!("{door}::"))) {
-                        problems.insert(format!("{file}: `{written}`: pingora belongs to {}", PINGORA.join(" and ")));
+                    if !HYPER.iter().any(|room| here == *room || here.starts_with(&format!("{room}::"))) {
+                        problems.insert(format!("{file}: `{written}`: hyper belongs to {}", HYPER.join(" and ")));
                     }
                 }
                 Target::Crate(_) => {}
@@ -216,9 +211,6 @@ impl House {
         }
         for methods::Use { call, defined_in, item } in self.methods.uses(&item) {
             let Call { file, module, method, .. } = call;
-            if REPLACED_SOON.contains(&(&module.join("::"), &defined_in.join("::"))) {
-                continue;
-            }
             connect(&mut edges, module, defined_in, format!("{file}: `{item}::{method}`, a method"));
         }
         for (folder, edges) in &edges {
@@ -319,7 +311,7 @@ impl Reader<'_> {
     }
 
     fn path(&mut self, path: Names) {
-        if matches!(path[0].as_str(), "crate" | "self" | "super") || path[0].starts_with("pingora") {
+        if matches!(path[0].as_str(), "crate" | "self" | "super") || path[0].starts_with("hyper") {
             self.refer(path);
         }
     }
@@ -600,11 +592,11 @@ fn a_method_leads_to_the_module_that_defines_it() {
 }
 
 #[test]
-fn pingora_stays_in_its_rooms() {
-    assert!(problems(&[("src/edge/forward/mod.rs", "use pingora::proxy::Session;")]).is_empty());
-    for text in ["use pingora::proxy::Session;", "fn f(_: pingora::Error) {}"] {
+fn hyper_stays_in_its_rooms() {
+    assert!(problems(&[("src/edge/forward/mod.rs", "use hyper::body::Incoming;")]).is_empty());
+    for text in ["use hyper::body::Incoming;", "fn f(_: hyper::Error) {}"] {
         let found = problem(&[("src/edge/respond.rs", text)]);
-        assert!(found.contains("pingora belongs to edge::armour and edge::forward and"), "{found}");
+        assert!(found.contains("hyper belongs to cli and edge::admin and"), "{found}");
     }
 }
 

@@ -1,7 +1,6 @@
-//! The yardsticks: what a request costs at least in the libraries. They check nothing, and add constant header fields
-//! in place of what Portero tells an upstream. Built like Portero: the same profile, the same allocator.
+//! The yardstick: what a request costs at least in the library. It checks nothing, and adds constant header fields in
+//! place of what Portero tells an upstream. Built like Portero: the same profile, the same allocator.
 //!
-//! `bare pingora LISTEN UPSTREAM THREADS`
 //! `bare hyper LISTEN LISTEN_TLS UPSTREAM CERTIFICATE KEY THREADS`
 
 use std::{error::Error, process::exit};
@@ -10,8 +9,6 @@ use http::{HeaderName, HeaderValue};
 
 #[path = "bare/hyper.rs"]
 mod on_hyper;
-#[path = "bare/pingora.rs"]
-mod on_pingora;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -40,17 +37,11 @@ fn fields() -> Fields {
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match *words {
-        ["pingora", listen, upstream, threads] => on_pingora::serve(listen, upstream, threads.parse()?),
-        ["hyper", listen, listen_tls, upstream, certificate, key, threads] => {
-            let tls = on_hyper::tls(certificate, key)?;
-            on_hyper::serve(listen.parse()?, listen_tls.parse()?, upstream.parse()?, &tls, threads.parse()?)?;
-        }
-        _ => {
-            eprintln!("usage: bare pingora LISTEN UPSTREAM THREADS");
-            eprintln!("       bare hyper LISTEN LISTEN_TLS UPSTREAM CERTIFICATE KEY THREADS");
-            exit(2)
-        }
-    }
+    let ["hyper", listen, listen_tls, upstream, certificate, key, threads] = *words else {
+        eprintln!("usage: bare hyper LISTEN LISTEN_TLS UPSTREAM CERTIFICATE KEY THREADS");
+        exit(2)
+    };
+    let tls = on_hyper::tls(certificate, key)?;
+    on_hyper::serve(listen.parse()?, listen_tls.parse()?, upstream.parse()?, &tls, threads.parse()?)?;
     Ok(())
 }

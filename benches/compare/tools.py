@@ -32,7 +32,7 @@ def program(name: str) -> Path:
 
 
 def build() -> tuple[Path, Path]:
-    """The release's `portero`, and the bare proxies; cargo knows whether they are up to date."""
+    """The release's `portero`, and the bare proxy; cargo knows whether they are up to date."""
     say("building the release (the first time takes minutes)")
     subprocess.run(
         ["cargo", "build", "--release", "--locked", "--bin", "portero", "--example", "bare"], cwd=ROOT, check=True
@@ -116,8 +116,8 @@ def machine(portero: Path, ours: bool) -> Machine:
     versions["portero"] += f" ({commit.stdout.strip() or 'no commit'})" if ours else " (a binary from elsewhere)"
     # The lock file names the release that is built.
     lock = (ROOT / "Cargo.lock").read_text()
-    found = re.search(r'name = "pingora"\nversion = "([^"]+)"', lock)
-    versions["pingora"] = found.group(1) if found else "unknown"
+    found = re.search(r'name = "hyper"\nversion = "([^"]+)"', lock)
+    versions["hyper"] = found.group(1) if found else "unknown"
     return Machine(text, versions)
 
 

@@ -1,4 +1,4 @@
-//! Floor 4: bytes in and out.
+//! Floor 5: bytes in and out.
 //!
 //! ```text
 //! listen           sockets, TLS, the PROXY protocol, and what is known of a client's connection
@@ -14,7 +14,6 @@ pub mod admin;
 mod armour;
 pub mod forward;
 pub mod front;
-mod lazy_timeout;
 pub mod listen;
 pub mod respond;
 pub mod token_endpoints;

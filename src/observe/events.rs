@@ -1,8 +1,8 @@
 //! The gateway's own events, as JSON lines on standard output.
 //!
-//! Libraries that log through the `log` crate (pingora does, and prints paths with their query and
-//! whole heads) are deliberately not connected: no line of theirs can carry a client's secret. What
-//! of theirs matters to an operator is logged here, by us, without any of the request's text.
+//! Libraries that log through the `log` crate are deliberately not connected: no line of theirs can carry a
+//! client's secret. What of theirs matters to an operator is logged here, by us, without any of the request's
+//! text.
 
 use tracing_subscriber::EnvFilter;
 

@@ -1,10 +1,11 @@
-//! Floor 1: pure rules. Values in, values out; no I/O, no clock, no pingora.
+//! Floor 1: pure rules. Values in, values out; no I/O, no clock.
 
 pub mod cors;
 pub mod dialect;
 pub mod grpc;
 pub mod issuer;
 pub mod limit;
+pub mod list;
 pub mod policy;
 pub mod profile;
 pub mod realm;

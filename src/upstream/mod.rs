@@ -1,4 +1,4 @@
-//! The services behind: pools of servers. With `edge`, the one place that knows pingora's types.
+//! The services behind: pools of servers.
 //!
 //! ```text
 //! settings  what an upstream is
@@ -9,6 +9,8 @@
 //! witness   who was given a good answer lately (pure)
 //! budget    how many retries there may be (pure)
 //! place     how many requests at once
+//! protocol  what is spoken with one
+//! transport  a connection to one as bytes
 //! tls       TLS towards them
 //! watch     the tasks of a pool: looking names up, asking servers whether they are well
 //! probe     one such question
@@ -25,21 +27,23 @@ pub mod own;
 pub mod place;
 mod pool;
 mod probe;
+mod protocol;
 mod server;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transport;
 mod watch;
 mod witness;
 
 pub use balance::hash_of;
 pub use local::is_local;
-pub use pool::{CONNECTION_FAILURES, Failure, Pool, Transport, Unusable};
+pub use pool::{CONNECTION_FAILURES, Failure, Pool, Unusable};
+pub use protocol::{HttpVersion, Speak};
 pub use server::{Held, Server, Turn};
-pub use settings::{
-    Balance, Eject, HashBy, Health, HttpVersion, Probe, RETRIES_MAX, ServerSettings, Settings, Timeouts,
-};
+pub use settings::{Balance, Eject, HashBy, Health, Probe, RETRIES_MAX, ServerSettings, Settings, Timeouts};
 pub use tls::{Identity, TlsError, TlsSettings, check_system, install_provider};
+pub use transport::{Received, Transport};
 pub use watch::{look_up, watch};
 pub use witness::Pair;

@@ -5,18 +5,14 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Instant,
 };
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 
 use super::{
     balance,
@@ -24,9 +20,11 @@ use super::{
     epoch::Epoch,
     own,
     place::{Place, Places},
+    protocol::{HttpVersion, Speak},
     server::{Kind, Server, Turn},
     settings::{Balance, HashBy, ServerSettings, Settings},
     tls::{Tls, TlsError},
+    transport::Transport,
 };
 use crate::{observe::metrics::UpstreamMetrics, rules::limit::ClientKey};
 
@@ -62,14 +60,6 @@ pub struct Pool {
     ejecting: Mutex<()>,
 }
 
-/// A connection to a server, over TLS where the pool asks for it.
-pub type Transport = Box<dyn Bytes>;
-
-/// Reads and writes.
-pub trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
-
 /// The servers at one time.
 #[derive(Debug, Default)]
 struct Servers {
@@ -84,13 +74,12 @@ impl Pool {
     /// # Errors
     /// Fails when its TLS settings cannot be used; the error names the upstream.
     pub fn new(settings: Settings, metrics: UpstreamMetrics) -> Result<Self, Unusable> {
-        static GROUPS: AtomicU64 = AtomicU64::new(1);
         let unusable = |source| Unusable { upstream: settings.name.to_string(), source };
-        let tls = settings.tls.as_ref().map(Tls::new).transpose().map_err(unusable)?;
+        let tls = settings.tls.as_ref().map(|tls| Tls::new(tls, settings.http)).transpose().map_err(unusable)?;
         for server in settings.servers.iter().filter(|_| tls.is_some()) {
             tls.as_ref().map(|tls| tls.name(&server.host)).transpose().map_err(unusable)?;
         }
-        let kind = Kind { group: GROUPS.fetch_add(1, Ordering::Relaxed), epoch: Arc::new(Epoch::default()), tls };
+        let kind = Kind { epoch: Arc::new(Epoch::default()), tls };
         let pool = Self {
             places: Places::new(settings.connections_max, settings.pending_max, settings.share_per_address),
             servers: ArcSwap::default(),
@@ -185,30 +174,43 @@ impl Pool {
         may
     }
 
-    /// A fresh connection to a server, for who speaks HTTP/1.1 with it without pingora.
+    /// A new connection to a server.
     ///
     /// # Errors
     /// What the system says; [`io::ErrorKind::InvalidData`] when it is the TLS handshake that fails, and
     /// [`io::ErrorKind::TimedOut`] when `timeouts.connect` is over.
-    pub async fn connect(&self, server: &Server) -> io::Result<Transport> {
-        self.connect_for(server, &[]).await
-    }
-
-    /// Such a connection for other protocols.
-    pub(super) async fn connect_for(&self, server: &Server, protocols: &[&str]) -> io::Result<Transport> {
+    pub async fn connect(&self, server: &Server, speak: Speak) -> io::Result<Transport> {
         let connecting = async {
             let stream = TcpStream::connect(server.socket).await?;
             stream.set_nodelay(true)?;
+            let write_timeout = self.settings.timeouts.write;
             match self.kind.tls.as_ref().zip(server.certificate_name.clone()) {
                 Some((tls, name)) => {
-                    let agreed = tls.connect(stream, name, protocols).await;
+                    let agreed = tls.connect(stream, name, speak).await;
                     let stream = agreed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-                    Ok(Box::new(stream) as Transport)
+                    let transport = Transport::tls(stream, write_timeout);
+                    if speak == Speak::AsConfigured
+                        && self.settings.http == HttpVersion::Two
+                        && !transport.agreed_on_http2()
+                    {
+                        return Err(io::Error::new(io::ErrorKind::InvalidData, "the server does not speak HTTP/2"));
+                    }
+                    Ok(transport)
                 }
-                None => Ok(Box::new(stream) as Transport),
+                None => Ok(Transport::plain(stream, write_timeout)),
             }
         };
         timeout(self.settings.timeouts.connect, connecting).await.map_err(io::Error::from)?
+    }
+
+    /// Whether a connection that was made for it speaks HTTP/2.
+    #[must_use]
+    pub fn speaks_http2(&self, transport: &Transport) -> bool {
+        match self.settings.http {
+            HttpVersion::One => false,
+            HttpVersion::Two => true,
+            HttpVersion::Auto => transport.agreed_on_http2(),
+        }
     }
 
     /// All servers that have an address.
@@ -312,8 +314,6 @@ fn was_tried(tried: &[Arc<Server>], server: &Arc<Server>) -> bool {
 mod tests {
     use std::{collections::HashMap, time::Duration};
 
-    use pingora::upstreams::peer::Peer;
-
     use super::*;
     use crate::{
         domain::{Clock, SystemClock},
@@ -401,11 +401,10 @@ mod tests {
 
     #[test]
     fn connections_of_two_pools_are_never_the_same() {
-        let peers = [pool(Balance::RoundRobin, &[1]), pool(Balance::RoundRobin, &[1])].map(|pool| {
+        let [one, other] = [pool(Balance::RoundRobin, &[1]), pool(Balance::RoundRobin, &[1])].map(|pool| {
             let turn = pool.pick(SystemClock.instant(), &[], no_key).unwrap();
-            turn.peer(Duration::from_secs(1))
+            turn.server().number()
         });
-        assert_ne!(peers[0].reuse_hash(), peers[1].reuse_hash());
-        assert_eq!(peers[0].options.read_timeout, Some(Duration::from_secs(1)), "no wait outlives the exchange");
+        assert_ne!(one, other);
     }
 }

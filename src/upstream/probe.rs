@@ -10,11 +10,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-use super::{
-    pool::{Pool, Transport},
-    server::Server,
-    settings::{HttpVersion, Probe},
-};
+use super::{pool::Pool, protocol::Speak, server::Server, settings::Probe, transport::Transport};
 
 /// Who asks.
 const USER_AGENT: &str = "portero-health";
@@ -22,13 +18,11 @@ const USER_AGENT: &str = "portero-health";
 /// Asks; an error says why the server is not well. Whoever calls this has the patience.
 pub(super) async fn ask(pool: &Pool, server: &Server, probe: &Probe) -> Result<(), Unwell> {
     let Probe::Http { path, host, status: (least, most) } = probe else {
-        drop(pool.connect(server).await?);
+        drop(pool.connect(server, Speak::Http1).await?);
         return Ok(());
     };
-    // Without TLS `auto` does not exist, and over it HTTP/1.1 is always one of the two.
-    let over_http2 = pool.settings.http == HttpVersion::Two;
-    let protocols: &[&str] = if over_http2 { &["h2"] } else { &[] };
-    let transport = pool.connect_for(server, protocols).await?;
+    let transport = pool.connect(server, Speak::AsConfigured).await?;
+    let over_http2 = pool.speaks_http2(&transport);
     let authority = host.as_deref().unwrap_or(server.address());
     let scheme = if pool.settings.tls.is_some() { "https" } else { "http" };
     let status = if over_http2 {

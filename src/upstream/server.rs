@@ -6,10 +6,9 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use pingora::{protocols::ALPN, upstreams::peer::HttpPeer};
 use prometheus::IntCounter;
 use rustls::pki_types::ServerName;
 
@@ -17,16 +16,10 @@ use super::{
     balance::{hash_of, is_within},
     breaker::{Admission, Breaker, Failure},
     epoch::Epoch,
-    settings::{Eject, HttpVersion, Settings},
+    settings::{Eject, Settings},
     tls::Tls,
     witness::{Pair, Witnesses},
 };
-
-/// Streams that share a connection, at most; what the server allows is a bound too.
-const STREAMS_MAX: usize = 100;
-
-/// How often a connection with streams is asked whether it lives.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// One address of a server.
 #[derive(Debug)]
@@ -39,7 +32,6 @@ pub struct Server {
     /// The name that its certificate must have.
     pub(super) certificate_name: Option<ServerName<'static>>,
     number: u64,
-    peer: HttpPeer,
     eject: Eject,
     ejections: IntCounter,
     epoch: Arc<Epoch>,
@@ -78,8 +70,6 @@ enum Outcome {
 /// What the servers of a pool have in common.
 #[derive(Debug)]
 pub(super) struct Kind {
-    /// No other pool's: connections are never shared between pools.
-    pub(super) group: u64,
     pub(super) epoch: Arc<Epoch>,
     pub(super) tls: Option<Tls>,
 }
@@ -94,27 +84,6 @@ impl Server {
         ejections: IntCounter,
     ) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
-        let sni = certificate_name.as_ref().map(|name| name.to_str().into_owned()).unwrap_or_default();
-        let mut peer = HttpPeer::new(socket, kind.tls.is_some(), sni);
-        peer.group_key = kind.group;
-        let (timeouts, options) = (settings.timeouts, &mut peer.options);
-        options.connection_timeout = Some(timeouts.connect);
-        options.total_connection_timeout = Some(timeouts.connect);
-        options.read_timeout = Some(timeouts.read);
-        options.write_timeout = Some(timeouts.write);
-        options.idle_timeout = Some(timeouts.idle);
-        options.alpn = match settings.http {
-            HttpVersion::One => ALPN::H1,
-            HttpVersion::Two => ALPN::H2,
-            HttpVersion::Auto => ALPN::H2H1,
-        };
-        if settings.http != HttpVersion::One {
-            options.max_h2_streams = STREAMS_MAX;
-            options.h2_ping_interval = Some(PING_INTERVAL);
-        }
-        if let Some(tls) = &kind.tls {
-            tls.put_into(&mut peer);
-        }
         Self {
             name: Arc::clone(name),
             socket,
@@ -122,7 +91,6 @@ impl Server {
             id: hash_of(&[socket.to_string().as_bytes()]),
             certificate_name,
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
-            peer,
             eject: settings.eject,
             ejections,
             epoch: Arc::clone(&kind.epoch),
@@ -209,22 +177,6 @@ impl Turn {
     #[must_use]
     pub fn server(&self) -> &Arc<Server> {
         &self.server
-    }
-
-    /// The server in the form that pingora connects to; no wait is longer than `left`.
-    #[must_use]
-    pub fn peer(&self, left: Duration) -> Box<HttpPeer> {
-        let mut peer = Box::new(self.server.peer.clone());
-        let options = &mut peer.options;
-        for wait in [
-            &mut options.connection_timeout,
-            &mut options.total_connection_timeout,
-            &mut options.read_timeout,
-            &mut options.write_timeout,
-        ] {
-            *wait = wait.map(|wait| wait.min(left));
-        }
-        peer
     }
 
     /// Says who asks for what.

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderName, StatusCode, uri::PathAndQuery};
 
-use super::{place::Share, tls::TlsSettings};
+use super::{place::Share, protocol::HttpVersion, tls::TlsSettings};
 
 /// Further attempts for one request, at most.
 pub const RETRIES_MAX: u32 = 5;
@@ -153,17 +153,6 @@ impl Default for Eject {
     fn default() -> Self {
         Self { failures: 5, pause: Duration::from_secs(10) }
     }
-}
-
-/// The version of HTTP that is spoken with a pool's servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HttpVersion {
-    /// HTTP/1.1.
-    One,
-    /// HTTP/2: by ALPN over TLS, with prior knowledge (RFC 9113 section 3.3) without.
-    Two,
-    /// What ALPN agrees on; only over TLS.
-    Auto,
 }
 
 /// How long Portero waits for a server. Every wait has an end.

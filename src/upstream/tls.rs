@@ -1,13 +1,8 @@
-//! TLS towards a pool's servers: by pingora for requests, by one config of ours for tunnels and health checks.
-//! Both check the server's certificate against the same authorities and the same name, always.
+//! TLS towards a pool's servers: one configuration for all of a pool's connections, so that sessions are resumed.
+//! The server's certificate is checked against the pool's authorities and the server's name, always.
 
 use std::{fmt, io, sync::Arc};
 
-use pingora::{
-    tls::load_platform_certs_incl_env_into_store,
-    upstreams::peer::HttpPeer,
-    utils::tls::{CertKey, WrappedX509},
-};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
@@ -17,6 +12,8 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::protocol::{HttpVersion, Speak};
 
 /// How TLS is spoken with a pool's servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,9 +57,10 @@ pub enum TlsError {
 /// TLS towards a pool's servers, ready to be used.
 pub(super) struct Tls {
     name: Option<ServerName<'static>>,
-    authorities: Option<Arc<[WrappedX509]>>,
-    identity: Option<Arc<CertKey>>,
-    config: Arc<ClientConfig>,
+    /// For the version of HTTP that the pool speaks.
+    configured: Arc<ClientConfig>,
+    /// For HTTP/1.1 alone.
+    http1: Arc<ClientConfig>,
 }
 
 impl TlsSettings {
@@ -104,72 +102,63 @@ impl TlsSettings {
 }
 
 impl Tls {
-    pub(super) fn new(settings: &TlsSettings) -> Result<Self, TlsError> {
+    pub(super) fn new(settings: &TlsSettings, http: HttpVersion) -> Result<Self, TlsError> {
         let roots = settings.authorities.as_deref().map_or_else(system_roots, trust)?;
-        let wrap =
-            |certificate: &CertificateDer<'_>| WrappedX509::new(certificate.to_vec(), pingora::utils::tls::parse_x509);
-        let certificates =
-            |identity: &Identity| identity.chain.iter().map(|certificate| certificate.to_vec()).collect();
-        let pair =
-            |identity: &Identity| Arc::new(CertKey::new(certificates(identity), identity.key.secret_der().to_vec()));
-        Ok(Self {
-            config: Arc::new(settings.config(roots, &["http/1.1"])?),
-            name: settings.name.as_deref().map(server_name).transpose()?,
-            authorities: settings.authorities.as_ref().map(|list| list.iter().map(wrap).collect()),
-            identity: settings.identity.as_ref().map(pair),
-        })
+        let http1 = settings.config(roots, &["http/1.1"])?;
+        let mut configured = http1.clone();
+        // Which sessions can be resumed is shared with the config that it is made from.
+        configured.alpn_protocols = match http {
+            HttpVersion::One => vec![b"http/1.1".to_vec()],
+            HttpVersion::Two => vec![b"h2".to_vec()],
+            HttpVersion::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        };
+        let name = settings.name.as_deref().map(server_name).transpose()?;
+        Ok(Self { name, configured: Arc::new(configured), http1: Arc::new(http1) })
     }
 
-    /// The name that a server's certificate must have. It is never empty: pingora would check nothing then.
+    /// The name that a server's certificate must have. It is never empty.
     pub(super) fn name(&self, host: &str) -> Result<ServerName<'static>, TlsError> {
         self.name.clone().map_or_else(|| server_name(host), Ok)
     }
 
-    /// What pingora needs to know.
-    pub(super) fn put_into(&self, peer: &mut HttpPeer) {
-        peer.client_cert_key.clone_from(&self.identity);
-        peer.options.ca.clone_from(&self.authorities);
-        peer.options.verify_cert = true;
-        peer.options.verify_hostname = true;
-    }
-
-    /// A handshake of ours; `protocols` are what ALPN offers, HTTP/1.1 where there are none.
+    /// Shakes hands with a server that has this name.
     pub(super) async fn connect(
         &self,
         stream: TcpStream,
         name: ServerName<'static>,
-        protocols: &[&str],
+        speak: Speak,
     ) -> io::Result<TlsStream<TcpStream>> {
-        let mut config = Arc::clone(&self.config);
-        if !protocols.is_empty() {
-            let other = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-            // The sessions that can be resumed are shared with the config it is made from.
-            Arc::make_mut(&mut config).alpn_protocols = other;
-        }
-        TlsConnector::from(config).connect(name, stream).await
+        let config = match speak {
+            Speak::AsConfigured => &self.configured,
+            Speak::Http1 => &self.http1,
+        };
+        TlsConnector::from(Arc::clone(config)).connect(name, stream).await
     }
 }
 
-/// Makes aws-lc-rs what TLS is made of wherever nobody says otherwise. pingora brings another, and
-/// installs that unless one is there: this must come first.
+/// Makes aws-lc-rs what TLS is made of wherever nobody says otherwise.
 pub fn install_provider() {
     // An error says that one is installed already.
     let _ = aws_lc_rs::default_provider().install_default();
 }
 
-/// Whether the system's trusted certificates can be read. pingora reads them when it is made, and
-/// would panic.
+/// Whether the system's trusted certificates can be read.
 ///
 /// # Errors
-/// Fails when the file or the folder of the system's certificates cannot be read or holds none.
+/// Fails when the file or the folder of the system's certificates cannot be read.
 pub fn check_system() -> Result<(), TlsError> {
     system_roots().map(drop)
 }
 
 fn system_roots() -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    let loaded = load_platform_certs_incl_env_into_store(&mut roots);
-    loaded.map_err(|error| TlsError::System(error.to_string()))?;
+    let loaded = rustls_native_certs::load_native_certs();
+    if let Some(error) = loaded.errors.first() {
+        return Err(TlsError::System(error.to_string()));
+    }
+    for certificate in loaded.certs {
+        roots.add(certificate).map_err(|error| TlsError::System(error.to_string()))?;
+    }
     Ok(roots)
 }
 
@@ -182,13 +171,13 @@ fn trust(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsE
     Ok(roots)
 }
 
-/// pingora reads certificates with this parser too, and panics over what it cannot read.
+/// What this parser cannot read is no certificate that a person could examine either.
 fn readable(certificate: &CertificateDer<'_>) -> Result<(), TlsError> {
     let parsed = X509Certificate::from_der(certificate);
     parsed.map(drop).map_err(|error| TlsError::Certificate(error.to_string()))
 }
 
-/// A name with an underscore is none: pingora would take a certificate for the name with a hyphen there.
+/// A name with an underscore is no host name (RFC 1123 section 2.1).
 fn server_name(name: &str) -> Result<ServerName<'static>, TlsError> {
     if name.contains('_') {
         return Err(TlsError::Name(name.into()));

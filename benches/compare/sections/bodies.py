@@ -5,7 +5,7 @@ from proxies import Row
 from proxies.nginx import BODIES
 from proxies.portero import Portero, folder
 from sections import Section, Stage, Target
-from sections.hot import THREADS, many, nginx_rows, pingora_rows
+from sections.hot import THREADS, hyper_rows, many, nginx_rows
 
 BOUND = 0.9
 
@@ -13,7 +13,7 @@ NAMES = {"/10k": "10 KiB", "/1m": "1 MiB"}
 
 
 def measure(stage: Stage) -> Section:
-    setting, rows = stage.setting, [*nginx_rows(stage), *pingora_rows(stage)]
+    setting, rows = stage.setting, [*nginx_rows(stage), *hyper_rows(stage)]
     for threads in THREADS:
         home = folder(stage.fleet, f"bodies-{threads}", stage.origin, stage.keys, threads=threads)
         gateway = Portero(stage.fleet, setting.portero, home)

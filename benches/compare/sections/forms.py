@@ -20,7 +20,7 @@ THREADS = 2
 NGINX, HAPROXY, HYPER, PORTERO = "nginx", "HAProxy", "bare hyper", "Portero"
 
 HYPER_MAX = 1.25
-"""× the bare hyper proxy, in every form that has a gate."""
+"""× the bare hyper proxy, in every form that has a gate, and for a hot token."""
 
 KIB = 1 << 10
 

@@ -1,13 +1,15 @@
 """A token that comes again and again: CPU time of every proxy a request."""
 
+from certificate import Certificate
 from measure import Samples, median, ratio, rounds, saturated, summary
 from proxies import Row
 from proxies.envoy import Envoy
 from proxies.haproxy import HAProxy
+from proxies.hyper import Hyper
 from proxies.nginx import Nginx
-from proxies.pingora import Pingora
 from proxies.portero import Portero, folder
 from sections import Section, Stage, Target
+from sections.forms import HYPER, HYPER_MAX
 from tokens import ALGORITHMS
 
 THREADS = (1, 2)
@@ -34,7 +36,7 @@ def measure(stage: Stage) -> Section:
 
 def all_rows(stage: Stage) -> list[Row]:
     """Every proxy in every setting."""
-    return [*nginx_rows(stage), *haproxy_rows(stage), *envoy_rows(stage), *pingora_rows(stage), *portero_rows(stage), *guided_rows(stage)]
+    return [*nginx_rows(stage), *haproxy_rows(stage), *envoy_rows(stage), *hyper_rows(stage), *portero_rows(stage), *guided_rows(stage)]
 
 
 def nginx_rows(stage: Stage) -> list[Row]:
@@ -64,12 +66,10 @@ def envoy_rows(stage: Stage) -> list[Row]:
     ]
 
 
-def pingora_rows(stage: Stage) -> list[Row]:
-    tokens = stage.keys.hot("HS256")
-    proxies = {threads: Pingora(stage.fleet, stage.setting.bare, stage.origin, threads) for threads in THREADS}
-    return [
-        Row(f"bare pingora, {many(n)}", proxy.port, proxy.pids, tokens, n) for n, proxy in proxies.items()
-    ]
+def hyper_rows(stage: Stage) -> list[Row]:
+    tokens, certificate = stage.keys.hot("HS256"), Certificate(stage.fleet.folder)
+    proxies = {n: Hyper(stage.fleet, stage.setting.bare, stage.origin, n, certificate) for n in THREADS}
+    return [Row(f"{HYPER}, {many(n)}", proxy.port, proxy.pids, tokens, n) for n, proxy in proxies.items()]
 
 
 def guided_rows(stage: Stage) -> list[Row]:
@@ -153,7 +153,7 @@ def section(rows: list[Row], taken: Samples) -> Section:
     ]
     notes = [
         "`× nginx bare` is to the cheaper of its two settings. Targets take each proxy at its cheapest thread count, "
-        "but those beside the bare pingora at every one.",
+        "but those beside the bare hyper proxy at every one.",
         "p50 and p99 are of full load, where they say how long the queue is; "
         "[latency](#latency) has them at a fixed rate.",
     ]
@@ -170,11 +170,11 @@ def cheapest(taken: Samples, prefix: str) -> str | None:
 def targets(taken: Samples) -> list[Target]:
     found = []
     for threads in THREADS:
-        bare = f"bare pingora, {many(threads)}"
+        bare = f"{HYPER}, {many(threads)}"
         for algorithm in ALGORITHMS:
             ours = f"Portero {algorithm}, {many(threads)}"
             if bare in taken and ours in taken:
-                found.append(Target(f"{ours} ÷ {bare}", ratio(taken[ours], taken[bare]), "≤", 1.10))
+                found.append(Target(f"{ours} ÷ {bare}", ratio(taken[ours], taken[bare]), "≤", HYPER_MAX))
     bounds = (
         ("HAProxy HS256", "HS256", 1.05),
         ("HAProxy RS256", "RS256", 0.55),

@@ -29,13 +29,13 @@ class Ratios(unittest.TestCase):
         taken = {
             "Portero HS256, 1 thread": samples(21),
             "nginx bare, 2 workers": samples(15),
-            "bare pingora, 1 thread": samples(20),
+            "bare hyper, 1 thread": samples(20),
         }
         found = [(target.what, target.met) for target in targets(taken)]
         self.assertEqual(
             found,
             [
-                ("Portero HS256, 1 thread ÷ bare pingora, 1 thread", True),
+                ("Portero HS256, 1 thread ÷ bare hyper, 1 thread", True),
                 ("Portero HS256, 1 thread ÷ nginx bare, 2 workers", True),
                 ("Portero HS256, 1 thread ÷ nginx bare, 2 workers (the goal)", False),
             ],

@@ -54,6 +54,8 @@ pub struct Snapshot {
     pub oauth: Option<Arc<OauthSettings>>,
     /// All keys.
     pub keys: Arc<Keyring>,
+    /// See [`View::respelt_names`].
+    respelt_names: Option<Arc<[HeaderName]>>,
 }
 
 /// A route, ready to be used.
@@ -173,6 +175,7 @@ impl Snapshot {
             pools: pools.into_values().collect(),
             internal_issuer: site.internal_issuer.clone(),
             oauth: site.oauth.clone().map(Arc::new),
+            respelt_names: respelt_names(site),
             keys,
         })
     }
@@ -188,6 +191,7 @@ impl Snapshot {
             pools: Arc::clone(&self.pools),
             internal_issuer: self.internal_issuer.clone(),
             oauth: self.oauth.clone(),
+            respelt_names: self.respelt_names.clone(),
             keys,
         }
     }
@@ -225,6 +229,16 @@ fn warn_of_unknown_accounts(before: &Keyring, now: &Keyring) {
         let hint = "to take tokens of known accounts only: portero key restrict KID";
         tracing::warn!(id = %key.id, realm = %key.realm, hint, "an imported key takes tokens of unknown accounts");
     }
+}
+
+/// The names of fields that routes set for servers that see clients' spellings; `None` where there are no such servers.
+fn respelt_names(site: &Site) -> Option<Arc<[HeaderName]>> {
+    if !site.upstreams.iter().any(|upstream| upstream.preserve_header_case) {
+        return None;
+    }
+    let rewrites = site.routes.iter().filter_map(|route| route.rewrites.as_deref());
+    let set = rewrites.flat_map(|rewrites| rewrites.request.set.iter().map(|(name, _)| name.clone()));
+    Some(set.chain([header::AUTHORIZATION]).collect())
 }
 
 /// The header fields that a route looks at before it lets a request through.
@@ -275,7 +289,7 @@ impl std::fmt::Debug for Snapshot {
     }
 }
 
-/// The doorman's memory: the present snapshot, verified tokens and revocations.
+/// What decisions are made of: the present snapshot, verified tokens and revocations.
 #[derive(Debug)]
 pub struct Gate {
     snapshot: ArcSwap<Snapshot>,
@@ -418,6 +432,13 @@ pub struct View<'g> {
 }
 
 impl View<'_> {
+    /// Where any server sees field names in the letters in which clients wrote them: the names that are ours to spell beside
+    /// the gateway's own.
+    #[must_use]
+    pub fn respelt_names(&self) -> Option<Arc<[HeaderName]>> {
+        self.snapshot.respelt_names.clone()
+    }
+
     /// The view of a request that has waited for the store to be followed: it is decided now.
     #[must_use]
     pub fn after(self, waited: Waited) -> Self {

@@ -6,8 +6,7 @@
 //! does, or opens windows as fast as we fill them, never meets it.
 
 use std::{
-    io,
-    os::fd::RawFd,
+    io::{self, IoSlice},
     pin::Pin,
     sync::{
         Arc,
@@ -17,15 +16,7 @@ use std::{
     time::Instant,
 };
 
-use async_trait::async_trait;
-use pingora::protocols::{
-    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
-    UniqueID, raw_connect::ProxyDigest,
-};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::Notify,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::h2_frames::{
     DATA, Frame, FrameHeads, HEADERS, PING, PREFACE_BYTES, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE,
@@ -170,33 +161,24 @@ impl Allowance {
     }
 }
 
+/// GOAWAY with `ENHANCE_YOUR_CALM` (RFC 9113 sections 6.8 and 7), which leaves it open how many streams were served.
+const GOODBYE: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0xb];
+
 /// Says that a connection's client sent more than is borne.
 #[derive(Clone, Debug, Default)]
-pub(in crate::edge) struct Flood(Arc<(AtomicBool, Notify)>);
+pub(in crate::edge) struct Flood(Arc<AtomicBool>);
 
 impl Flood {
-    /// Waits until it did.
-    pub(in crate::edge) async fn began(&self) {
-        while !self.0.0.load(Ordering::Acquire) {
-            self.0.1.notified().await;
-        }
-    }
-
-    fn begin(&self) {
-        self.0.0.store(true, Ordering::Release);
-        self.0.1.notify_one();
-    }
-
     /// Whether it did.
     pub(in crate::edge) fn has_begun(&self) -> bool {
-        self.0.0.load(Ordering::Acquire)
+        self.0.load(Ordering::Acquire)
     }
 }
 
-/// A connection whose frames are counted. Once there are too many, nothing more is read from it.
+/// A connection whose frames are counted. Once there are too many, it fails.
 #[derive(Debug)]
-struct Counted {
-    stream: Stream,
+pub(in crate::edge) struct Counted<S> {
+    stream: S,
     clock: Arc<dyn Clock>,
     received: FrameHeads,
     sent: FrameHeads,
@@ -204,93 +186,89 @@ struct Counted {
     flood: Flood,
 }
 
-/// Counts the frames of a connection that begins with the preface.
-pub(in crate::edge) fn counted(stream: Stream, clock: &Arc<dyn Clock>) -> (Stream, Flood) {
-    let flood = Flood::default();
-    let counted = Counted {
-        stream,
-        clock: Arc::clone(clock),
-        received: FrameHeads::after(PREFACE_BYTES),
-        sent: FrameHeads::after(0),
-        allowance: Allowance::new(clock.instant()),
-        flood: flood.clone(),
-    };
-    (Box::new(counted), flood)
+impl<S: AsyncRead + AsyncWrite + Unpin> Counted<S> {
+    /// Counts the frames of a connection that begins with the preface.
+    pub(in crate::edge) fn new(stream: S, clock: &Arc<dyn Clock>) -> (Self, Flood) {
+        let flood = Flood::default();
+        let counted = Self {
+            stream,
+            clock: Arc::clone(clock),
+            received: FrameHeads::after(PREFACE_BYTES),
+            sent: FrameHeads::after(0),
+            allowance: Allowance::new(clock.instant()),
+            flood: flood.clone(),
+        };
+        (counted, flood)
+    }
+
+    /// Says why the connection ends, where no frame of ours is cut by that, and as far as the client takes it at once.
+    fn end(&mut self, cx: &mut Context<'_>) -> io::Error {
+        self.flood.0.store(true, Ordering::Release);
+        if self.sent.is_at_boundary()
+            && let Poll::Ready(Ok(_)) = Pin::new(&mut self.stream).poll_write(cx, &GOODBYE)
+        {
+            let _ = Pin::new(&mut self.stream).poll_flush(cx);
+        }
+        io::ErrorKind::ConnectionAborted.into()
+    }
+
+    fn count_sent<'b>(&mut self, slices: impl Iterator<Item = &'b [u8]>, mut written: usize) {
+        for bytes in slices {
+            let passed = written.min(bytes.len());
+            written -= passed;
+            let allowance = &mut self.allowance;
+            self.sent.pass(&bytes[..passed], |frame| allowance.send(frame));
+        }
+    }
 }
 
-impl AsyncRead for Counted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.flood.has_begun() {
-            // Who serves the connection was told, and ends it.
-            return Poll::Pending;
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let counted = self.get_mut();
+        if counted.flood.has_begun() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        let counted = &mut *self;
+        ready!(Pin::new(&mut counted.stream).poll_read(cx, buffer))?;
         counted.allowance.refill(counted.clock.instant());
         let allowance = &mut counted.allowance;
         let mut borne = true;
         counted.received.pass(&buffer.filled()[before..], |frame| borne &= allowance.receive(frame.kind));
-        if !borne {
-            counted.flood.begin();
-        }
-        Poll::Ready(Ok(()))
+        if borne { Poll::Ready(Ok(())) } else { Poll::Ready(Err(counted.end(cx))) }
     }
 }
 
-impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-        let counted = &mut *self;
-        let allowance = &mut counted.allowance;
-        counted.sent.pass(&bytes[..written.min(bytes.len())], |frame| allowance.send(frame));
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let counted = self.get_mut();
+        let written = ready!(Pin::new(&mut counted.stream).poll_write(cx, bytes))?;
+        counted.count_sent(std::iter::once(bytes), written);
         Poll::Ready(Ok(written))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let counted = self.get_mut();
+        let written = ready!(Pin::new(&mut counted.stream).poll_write_vectored(cx, slices))?;
+        counted.count_sent(slices.iter().map(|slice| &**slice), written);
+        Poll::Ready(Ok(written))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
-}
 
-#[async_trait]
-impl Shutdown for Counted {
-    async fn shutdown(&mut self) {
-        Shutdown::shutdown(&mut *self.stream).await;
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
-}
 
-impl UniqueID for Counted {
-    fn id(&self) -> RawFd {
-        self.stream.id()
-    }
-}
-
-impl Ssl for Counted {}
-
-impl GetTimingDigest for Counted {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.stream.get_timing_digest()
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
-
-impl GetProxyDigest for Counted {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.stream.get_proxy_digest()
-    }
-}
-
-impl GetSocketDigest for Counted {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.stream.get_socket_digest()
-    }
-}
-
-#[async_trait]
-impl Peek for Counted {}
 
 #[cfg(test)]
 mod tests {

@@ -42,6 +42,11 @@ impl FrameHeads {
         Self { payload_left: bytes, head: [0; HEAD_BYTES], head_bytes: 0 }
     }
 
+    /// Whether the next byte would be a frame's first.
+    pub(super) const fn is_at_boundary(&self) -> bool {
+        self.payload_left == 0 && self.head_bytes == 0
+    }
+
     /// Passes over bytes, and tells of each frame whose head ends in them.
     pub(in crate::edge) fn pass(&mut self, mut bytes: &[u8], mut frame: impl FnMut(Frame)) {
         loop {

@@ -1,48 +1,29 @@
-//! Reading a request's head: all of it within one deadline, bounded, and with a framing that every
-//! server behind reads the same way. What two servers could frame differently is refused before
-//! anything parses it (RFC 9112 sections 2.2, 5.1, 6.1 and 6.3).
+//! A request's head, before anything parses it: bounded, and with a framing that every server behind reads the same
+//! way. What two servers could frame differently is refused here (RFC 9112 sections 2.2, 5.1, 6.1 and 6.3). Pure.
 
-use std::{
-    future::poll_fn,
-    io,
-    mem::MaybeUninit,
-    pin::Pin,
-    task::{Poll, ready},
-    time::Duration,
-};
+use std::io;
 
 use bytes::BytesMut;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, Uri, header};
 use memchr::{memchr, memchr2};
 use thiserror::Error;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, ReadBuf},
-    time::Instant,
-};
 
 use crate::{
     domain::Reason,
-    edge::lazy_timeout::Patience,
-    rules::{rewrite::is_hop_by_hop, route::has_lower_case},
+    rules::{rewrite::is_reserved, route::has_lower_case},
 };
 
-/// Bytes of a head, at most. pingora would take a mebibyte.
+/// Bytes of a head, at most.
 pub(in crate::edge) const HEAD_BYTES_MAX: usize = 64 << 10;
 
-/// Header fields of a head, at most: below pingora's own bound, so that the answer is ours.
-pub(in crate::edge) const FIELDS_MAX: usize = 200;
+/// Header fields of a head, at most: as many as hyper has room for without an allocation, and as Envoy takes.
+pub(in crate::edge) const FIELDS_MAX: usize = 100;
 
-/// Bytes of a request line, escaped, at most: below what a URI may have in pingora, so that the answer is ours.
+/// Bytes of a request line, escaped, at most: below what a URI may have in the `http` crate, so that the response is ours.
 const REQUEST_LINE_BYTES_MAX: usize = 60 << 10;
 
 /// Digits of a length: more would not be a number of bytes that anybody sends.
 const LENGTH_DIGITS_MAX: usize = 18;
-
-/// Methods that may be repeated (RFC 9110 section 9.2.2) and hardly ever have a body.
-const PLAIN_METHODS: [&[u8]; 4] = [b"GET", b"HEAD", b"OPTIONS", b"DELETE"];
-
-/// Room for the first bytes of a request: most heads need no more.
-const BUFFER_BYTES: usize = 4096;
 
 /// Why a head was not taken.
 #[derive(Debug, Error)]
@@ -81,95 +62,29 @@ impl HeadError {
     }
 }
 
-/// A head, and what followed it in the same bytes.
-#[derive(Debug)]
-pub(in crate::edge) struct Head {
-    pub(in crate::edge) bytes: BytesMut,
-    /// Whether it has an `Upgrade` header.
-    pub(in crate::edge) upgrade: bool,
-    /// Whether it is all of a request whose method may be repeated, in HTTP/1.1, and says nothing of its connection or of a
-    /// body.
-    pub(in crate::edge) plain: bool,
-    /// Whether it says how its body is framed; without that it has none (RFC 9112 section 6.3).
-    pub(in crate::edge) has_body: bool,
-    /// Where a chunked body begins in the bytes; `None` where the body is not chunked.
-    pub(in crate::edge) chunks_at: Option<usize>,
-}
-
-/// Reads until a head is complete; what follows it in the same bytes comes along. `None` when the
-/// client closed the connection, or sent nothing for `idle`, without having begun a request.
-///
-/// All of the head has `deadline`: from its first byte, or from `accepted`, on a fresh connection. What was read of it
-/// already is `early`.
-pub(in crate::edge) async fn read_head<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    patience: &mut Patience,
-    idle: Duration,
-    deadline: Duration,
-    accepted: Option<Instant>,
-    early: BytesMut,
-) -> Result<Option<Head>, HeadError> {
-    let mut buffer = early;
-    if buffer.is_empty() {
-        // A client that goes away between requests breaks nothing off.
-        patience.set(Instant::now() + idle);
-        let Some(Some(first)) = patience.bound(first_bytes(stream)).await else { return Ok(None) };
-        buffer = first;
-    }
-    let mut begun = accepted;
-    let mut scanner = Scanner::default();
-    while !scanner.scan(&buffer)? {
-        if buffer.len() >= HEAD_BYTES_MAX {
-            return Err(HeadError::TooLarge);
-        }
-        patience.set(*begun.get_or_insert_with(Instant::now) + deadline);
-        if patience.bound(stream.read_buf(&mut buffer)).await.ok_or(HeadError::Timeout)?? == 0 {
-            return Err(HeadError::Io(io::ErrorKind::UnexpectedEof.into()));
-        }
-    }
-    let body_bytes = buffer.len() - scanner.line_start;
-    if escape_query(&mut buffer) > REQUEST_LINE_BYTES_MAX {
-        return Err(HeadError::TooLarge);
-    }
-    let chunks_at = scanner.transfer_encoding.then(|| buffer.len() - body_bytes);
-    let plain = scanner.plain && body_bytes == 0;
-    let has_body = scanner.content_length || scanner.transfer_encoding;
-    Ok(Some(Head { bytes: buffer, upgrade: scanner.upgrade, plain, has_body, chunks_at }))
-}
-
-/// The first bytes of a request; `None` when the client closed the connection. While it waits, it holds no buffer:
-/// an idle connection costs no more than itself.
-async fn first_bytes<S: AsyncRead + Unpin>(stream: &mut S) -> Option<BytesMut> {
-    poll_fn(|cx| {
-        let mut bytes = [MaybeUninit::uninit(); BUFFER_BYTES];
-        let mut bytes = ReadBuf::uninit(&mut bytes);
-        match ready!(Pin::new(&mut *stream).poll_read(cx, &mut bytes)) {
-            Ok(()) if !bytes.filled().is_empty() => {
-                let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
-                buffer.extend_from_slice(bytes.filled());
-                Poll::Ready(Some(buffer))
-            }
-            _ => Poll::Ready(None),
-        }
-    })
-    .await
+/// How the body behind a head is framed (RFC 9112 section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// By a length; 0 where the head says nothing of a body.
+    Length(u64),
+    /// In chunks.
+    Chunked,
 }
 
 /// Percent-encodes those bytes of the query that old clients send as they are (letters with accents,
 /// quotes, angle brackets) and that no URI has. Nothing is decided by them, and the service reads the
-/// same octets. Gives the request line's length.
-fn escape_query(head: &mut BytesMut) -> usize {
+/// same octets.
+///
+/// # Errors
+/// [`HeadError::TooLarge`] where the request line is, afterwards.
+pub(super) fn escape_query(head: &mut BytesMut) -> Result<(), HeadError> {
     let start = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
-    let Some(end) = memchr(b'\r', &head[start..]).map(|at| start + at) else { return 0 };
-    let Some(query) = memchr(b'?', &head[start..end]).map(|at| start + at) else { return end };
-    let foreign = |byte: u8| byte >= 0x80 || matches!(byte, b'<' | b'>' | b'"' | b'`');
-    if !head[query..end].iter().copied().any(foreign) {
-        return end;
-    }
-    let mut escaped = BytesMut::with_capacity(head.len() + BUFFER_BYTES);
+    let Some(end) = memchr(b'\r', &head[start..]).map(|at| start + at) else { return Ok(()) };
+    let Some(query) = memchr(b'?', &head[start..end]).map(|at| start + at) else { return Ok(()) };
+    let mut escaped = BytesMut::with_capacity(3 * head.len());
     escaped.extend_from_slice(&head[..query]);
     for &byte in &head[query..end] {
-        if foreign(byte) {
+        if is_foreign(byte) {
             escaped.extend_from_slice(format!("%{byte:02X}").as_bytes());
         } else {
             escaped.extend_from_slice(&[byte]);
@@ -178,31 +93,60 @@ fn escape_query(head: &mut BytesMut) -> usize {
     let length = escaped.len();
     escaped.extend_from_slice(&head[end..]);
     *head = escaped;
-    length
+    if length > REQUEST_LINE_BYTES_MAX { Err(HeadError::TooLarge) } else { Ok(()) }
+}
+
+/// Writes the names of the gateway's own fields, and of `others`, in a head of a client as hyper writes them. Where names
+/// are handed on in the client's letters, it must not say how ours are spelt: a server that looks for one spelling must
+/// find ours.
+pub(super) fn respell(head: &mut [u8], others: &[HeaderName]) {
+    let lines = head.split_mut(|&byte| byte == b'\n');
+    // Empty lines may stand before the request line (RFC 9112 section 2.2).
+    for line in lines.skip_while(|line| line.is_empty() || *line == b"\r").skip(1) {
+        let Some(colon) = memchr(b':', line) else { continue };
+        let name = line[..colon].to_ascii_lowercase();
+        let is_ours = str::from_utf8(&name).is_ok_and(is_reserved)
+            || others.iter().any(|other| other.as_str().as_bytes() == name);
+        if is_ours {
+            let mut starts_word = true;
+            for (byte, lower) in line.iter_mut().zip(&name) {
+                *byte = if starts_word { lower.to_ascii_uppercase() } else { *lower };
+                starts_word = *lower == b'-';
+            }
+        }
+    }
 }
 
 /// Looks at each line of a head once, as it comes in.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each notes one thing that was seen, and all combinations occur")]
-struct Scanner {
+pub(super) struct Scanner {
     line_start: usize,
     /// Up to here there is no line's end: each byte is looked at once, however small the pieces are.
     searched: usize,
     request_line_seen: bool,
     http_1_0: bool,
     fields: usize,
-    content_length: bool,
+    content_length: Option<u64>,
     transfer_encoding: bool,
     host: bool,
     upgrade: bool,
-    plain: bool,
+    /// Whether the query has bytes that no URI has: see [`escape_query`].
+    escapes: bool,
+    /// Where the digit of a minor version stands that only says that the client knows more than HTTP/1.1.
+    minor_version: Option<usize>,
+    /// The head's length, once it is complete.
+    complete: Option<usize>,
     /// Whom an absolute target names: `Host` must say the same (RFC 9112 section 3.2.2), or two servers could hear two.
     authority: Option<Box<[u8]>>,
 }
 
 impl Scanner {
-    /// True when the head is complete.
-    fn scan(&mut self, buffer: &[u8]) -> Result<bool, HeadError> {
+    /// The head's length, when it is complete.
+    pub(super) fn scan(&mut self, buffer: &[u8]) -> Result<Option<usize>, HeadError> {
+        if self.complete.is_some() {
+            return Ok(self.complete);
+        }
         while let Some(end) = memchr(b'\n', &buffer[self.searched..]) {
             let end = self.searched + end;
             let line = &buffer[self.line_start..end];
@@ -219,27 +163,56 @@ impl Scanner {
                 // RFC 9112 section 2.2: empty lines before the request line are passed over.
                 (true, false) => {}
                 (true, true) => return self.complete(),
-                (false, false) => self.request_line(line)?,
+                (false, false) => self.request_line(line, end - 1)?,
                 (false, true) => self.field(line)?,
             }
         }
         self.searched = buffer.len();
-        Ok(false)
+        if buffer.len() >= HEAD_BYTES_MAX { Err(HeadError::TooLarge) } else { Ok(None) }
     }
 
-    fn request_line(&mut self, line: &[u8]) -> Result<(), HeadError> {
+    /// How the body is framed, once the head is complete.
+    pub(super) const fn framing(&self) -> Framing {
+        match self.content_length {
+            _ if self.transfer_encoding => Framing::Chunked,
+            Some(length) => Framing::Length(length),
+            None => Framing::Length(0),
+        }
+    }
+
+    /// Whether the connection may go on as another protocol.
+    pub(super) const fn asks_to_switch(&self) -> bool {
+        self.upgrade
+    }
+
+    /// Whether the query has bytes that no URI has: the head is for [`escape_query`] then.
+    pub(super) const fn must_escape(&self) -> bool {
+        self.escapes
+    }
+
+    /// Where a minor version stands that is to be read as 1 (RFC 9110 section 2.5).
+    pub(super) const fn minor_version(&self) -> Option<usize> {
+        self.minor_version
+    }
+
+    /// `ends` is where the line does in the buffer.
+    fn request_line(&mut self, line: &[u8], ends: usize) -> Result<(), HeadError> {
         self.request_line_seen = true;
+        if ends > REQUEST_LINE_BYTES_MAX {
+            return Err(HeadError::TooLarge);
+        }
         let mut words = line.split(|&byte| byte == b' ');
         let (Some(method), Some(target), Some(version), None) =
             (words.next(), words.next(), words.next(), words.next())
         else {
             return Err(HeadError::Malformed("no request line of three words"));
         };
-        self.http_1_0 = version == b"HTTP/1.0";
-        if !(self.http_1_0 || version == b"HTTP/1.1") {
+        let Some([minor @ b'0'..=b'9']) = version.strip_prefix(b"HTTP/1.") else {
             return Err(HeadError::Malformed("no HTTP/1 request line"));
-        }
-        // pingora would drop a fragment, and answer other bytes by itself; for a query see `escape_query`.
+        };
+        self.http_1_0 = *minor == b'0';
+        self.minor_version = (*minor > b'1').then(|| ends - 1);
+        // For a query see `escape_query`.
         let query = target.iter().position(|&byte| byte == b'?').unwrap_or(target.len());
         let stands = |(at, &byte): (usize, &u8)| match byte {
             b'#' => false,
@@ -259,7 +232,10 @@ impl Scanner {
             return Err(HeadError::Malformed("a method with lower-case letters"));
         }
         self.authority = authority(target).map(Into::into);
-        self.plain = !self.http_1_0 && target.first() == Some(&b'/') && PLAIN_METHODS.contains(&method);
+        self.escapes = target[query..].iter().copied().any(is_foreign);
+        if self.authority.is_some() && Uri::try_from(&target[..query]).is_err() {
+            return Err(HeadError::Malformed("an absolute target that is no URI"));
+        }
         Ok(())
     }
 
@@ -277,13 +253,10 @@ impl Scanner {
         if value.iter().fold(false, |found, byte| found | (byte.is_ascii_control() && *byte != b'\t')) {
             return Err(HeadError::Malformed("a control byte in a field's value"));
         }
-        self.plain &= !is_hop_by_hop(name) || is_kept_alive(name, value);
         if name.eq_ignore_ascii_case(b"content-length") {
-            if std::mem::replace(&mut self.content_length, true) {
+            let length = length(value).ok_or(HeadError::Malformed("a length that is no number"))?;
+            if self.content_length.replace(length).is_some() {
                 return Err(HeadError::Malformed("two lengths"));
-            }
-            if !is_length(value) {
-                return Err(HeadError::Malformed("a length that is no number"));
             }
         } else if name.eq_ignore_ascii_case(b"host") {
             if std::mem::replace(&mut self.host, true) {
@@ -306,17 +279,23 @@ impl Scanner {
         Ok(())
     }
 
-    fn complete(&self) -> Result<bool, HeadError> {
-        if self.transfer_encoding && (self.content_length || self.http_1_0) {
+    fn complete(&mut self) -> Result<Option<usize>, HeadError> {
+        if self.transfer_encoding && (self.content_length.is_some() || self.http_1_0) {
             return Err(HeadError::Malformed("a transfer encoding beside a length, or in HTTP/1.0"));
         }
-        Ok(true)
+        self.complete = Some(self.line_start);
+        Ok(self.complete)
     }
 }
 
-/// Whether a field says what is so anyway.
-fn is_kept_alive(name: &[u8], value: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"connection") && value.eq_ignore_ascii_case(b"keep-alive")
+/// Whether old clients send this byte in a query, and no URI has it.
+const fn is_foreign(byte: u8) -> bool {
+    matches!(byte, b'<' | b'>' | b'`' | b'"' | 0x80..)
+}
+
+/// A number of bytes, if it is one.
+fn length(value: &[u8]) -> Option<u64> {
+    str::from_utf8(value).ok().filter(|text| is_length(text.as_bytes()))?.parse().ok()
 }
 
 /// Whether it is a number of bytes.
@@ -393,7 +372,7 @@ mod tests {
 
     use super::*;
 
-    fn scan(head: &[u8]) -> Result<bool, HeadError> {
+    fn scan(head: &[u8]) -> Result<Option<usize>, HeadError> {
         Scanner::default().scan(head)
     }
 
@@ -407,10 +386,11 @@ mod tests {
             "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked \r\n\r\n",
             "GET HTTP://A.test:80?b HTTP/1.1\r\nHost: a.TEST:80\r\n\r\n",
             "PURGE-2 / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.2\r\nHost: a\r\n\r\n",
         ] {
-            assert!(matches!(scan(head.as_bytes()), Ok(true)), "{head:?}");
+            assert!(matches!(scan(head.as_bytes()), Ok(Some(_))), "{head:?}");
         }
-        assert!(matches!(scan(b"GET / HTTP/1.1\r\nHost: a\r\n"), Ok(false)));
+        assert!(matches!(scan(b"GET / HTTP/1.1\r\nHost: a\r\n"), Ok(None)));
     }
 
     #[test]
@@ -468,15 +448,24 @@ mod tests {
             ("GET /a HTTP/1.1\r\nA: ?é\r\n\r\n", "GET /a HTTP/1.1\r\nA: ?é\r\n\r\n"),
         ] {
             let mut bytes = BytesMut::from(head);
-            escape_query(&mut bytes);
+            escape_query(&mut bytes).unwrap();
             assert_eq!(bytes, expected.as_bytes(), "{head}");
         }
     }
 
     #[test]
+    fn our_names_are_spelt_by_us() {
+        let mut head =
+            *b"\r\nGET /X-REQUEST-ID: HTTP/1.1\r\nX-REQUEST-id: X-REQUEST-ID\r\nx-oLd: a\r\nx-ENV: b\r\n\r\n";
+        respell(&mut head, &[HeaderName::from_static("x-env")]);
+        let expected = b"\r\nGET /X-REQUEST-ID: HTTP/1.1\r\nX-Request-Id: X-REQUEST-ID\r\nx-oLd: a\r\nX-Env: b\r\n\r\n";
+        assert_eq!(&head, expected);
+    }
+
+    #[test]
     fn fields_are_counted() {
         let head = |fields| format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(fields));
-        assert!(matches!(scan(head(FIELDS_MAX).as_bytes()), Ok(true)));
+        assert!(matches!(scan(head(FIELDS_MAX).as_bytes()), Ok(Some(_))));
         assert!(matches!(scan(head(FIELDS_MAX + 1).as_bytes()), Err(HeadError::TooLarge)));
     }
 
@@ -485,7 +474,7 @@ mod tests {
         let mut scanner = Scanner::default();
         let head = b"GET / HTTP/1.1\r\nA: bcd";
         for end in 0..head.len() {
-            assert!(matches!(scanner.scan(&head[..end]), Ok(false)));
+            assert!(matches!(scanner.scan(&head[..end]), Ok(None)));
             assert_eq!(scanner.searched, end);
         }
     }
@@ -499,34 +488,10 @@ mod tests {
             let mut scanner = Scanner::default();
             let first = scanner.scan(&bytes[..cut.min(bytes.len())]);
             let verdict = match first {
-                Ok(false) => scanner.scan(bytes),
+                Ok(None) => scanner.scan(bytes),
                 verdict => verdict,
             };
             prop_assert_eq!(whole, format!("{:?}", verdict));
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_slow_sender_is_cut_off_whatever_it_sends() {
-        let (mut client, mut server) = tokio::io::duplex(1024);
-        let sender = tokio::spawn(async move {
-            use tokio::io::AsyncWriteExt;
-            while client.write_all(b"A").await.is_ok() {
-                tokio::time::advance(Duration::from_secs(1)).await;
-            }
-        });
-        let mut patience = Patience::until(Instant::now());
-        let result = read_head(
-            &mut server,
-            &mut patience,
-            Duration::from_secs(60),
-            Duration::from_secs(10),
-            None,
-            BytesMut::new(),
-        )
-        .await;
-        assert!(matches!(result, Err(HeadError::Timeout)), "{result:?}");
-        drop(server);
-        sender.await.unwrap();
     }
 }

@@ -1,17 +1,19 @@
 //! The bytes of a connection before any parser: what two servers could frame differently is refused here.
 //!
+//! In come the bytes of a client's connection. Out come the same bytes to hyper, as long as they have one meaning.
+//!
 //! ```text
-//! head       a request's head: one deadline, bounds, and a framing with one meaning
-//! chunks     a chunked body, read strictly
-//! wire       the stream itself, with bytes that are put back before it
-//! watch      whether a client leaves while nothing of it is read
+//! stream     an HTTP/1 connection: head by head, body by body, each in its time
+//! head       a request's head: bounds, and a framing with one meaning (pure)
+//! chunks     a chunked body, read strictly (pure)
+//! state      what the armour and those who serve the requests tell one another
 //! h2_floods  counts frames of HTTP/2 that cost a client nothing
-//! h2_frames  their heads
+//! h2_frames  their heads (pure)
 //! ```
 
-pub(super) mod chunks;
+mod chunks;
 pub(super) mod h2_floods;
 mod h2_frames;
 pub(super) mod head;
-pub(super) mod watch;
-pub(super) mod wire;
+pub(super) mod state;
+pub(super) mod stream;

@@ -1,240 +1,289 @@
 //! What becomes of a request on its way to an upstream and back: which server it goes to, what that
-//! receives, and what is answered when it fails.
+//! receives, and what follows when it fails.
 
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    net::IpAddr,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
-use http::{HeaderValue, Method, StatusCode, Version, header};
-use pingora::{
-    Error, ErrorSource, ErrorType, Result, RetryType,
-    http::{RequestHeader, ResponseHeader},
-    proxy::{FailToProxy, Session},
-    upstreams::peer::HttpPeer,
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use hyper::{
+    body::{Body as _, Incoming},
+    client::conn::TrySendError,
+    ext::on_informational,
 };
 use tokio::time::{Instant, timeout};
 
 use super::{
+    client_response::{self, Asked},
+    connections::{self, Lease},
     exchange::{Exchange, Forward, Verdict},
-    local_response,
-    pingora_loop::Doorman,
-    upload::{Overdue, Waits},
+    failure::{Failure, Unconnected},
+    give_up::{Unanswered, give_up},
+    progress::{Overdue, Progress, Waits},
+    request_body::{RequestBody, Upload},
+    response_body::{Relay, ResponseBody},
     upstream_request::{self, Terms},
 };
 use crate::{
-    decision::{Denial, Route},
+    decision::Route,
     domain::{Reason, Subject},
-    edge::{listen::trusted::TrustedHeaders, respond},
+    edge::listen::trusted::TrustedHeaders,
     rules::{limit::ClientKey, rewrite::method_overrides},
-    upstream::{Failure, HashBy, Pair, Server, Transport, Turn, hash_of, is_local},
+    timer::LazyTimeout,
+    upstream::{self, HashBy, Pair, Received, Server, hash_of},
 };
 
-/// Interim answers to one request, at most: some servers send one every few seconds while they work.
-const INTERIM_ANSWERS_MAX: u32 = 1000;
+/// Informational responses to one request, at most: some servers send one every few seconds while they work.
+const INFORMATIONAL_RESPONSES_MAX: u32 = 1000;
 
-/// What a wait for an upstream is cut to when the exchange's time is nearly over: not to nothing, which
-/// would never end.
-const WAIT_MIN: Duration = Duration::from_millis(1);
+/// A request on its way to a server.
+pub(super) struct Outbound {
+    /// As the client sent it.
+    pub(super) head: Parts,
+    /// Its body, where it has one, until that is an upload.
+    pub(super) body: Option<Incoming>,
+    upload: Option<Upload>,
+    asked: Asked,
+    /// Whether its method may reach a server twice.
+    is_idempotent: bool,
+}
 
-/// How long a client holds its answer up before a server that breaks it off may have lost patience with that.
-const HELD_UP: Duration = Duration::from_secs(1);
+/// An attempt came to nothing, and is to be followed by another or not.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) failure: Failure,
+    pub(super) again: bool,
+}
 
-impl Doorman {
-    /// The server that a request goes to, as soon as the pool has a place for it.
-    pub(super) async fn choose_server(&self, session: &Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
-        if let Err(reason) = self.take_turn(session.req_header(), exchange).await {
-            exchange.failure = Some(reason);
-            return Error::e_explain(ErrorType::InternalError, "no server to go to");
+impl Outbound {
+    pub(super) fn of(request: Request<Incoming>) -> Self {
+        let (head, body) = request.into_parts();
+        let body = (!body.is_end_stream()).then_some(body);
+        Self { head, body, upload: None, asked: Asked::default(), is_idempotent: false }
+    }
+
+    /// Notes what its attempts and its response need to know of it.
+    pub(super) fn prepare(&mut self, exchange: &mut Exchange, route: &Route) {
+        if !route.pool.settings.preserve_header_case {
+            // What hyper's server left there says how names were spelt, and hyper's client would write them so.
+            self.head.extensions = http::Extensions::new();
         }
-        match exchange.turn.as_ref().zip(exchange.route()) {
-            Some((turn, route)) => {
-                let mut peer = turn.peer(self.time_left(exchange, route));
-                if exchange.upload.is_some() {
-                    // pingora's would run while the client owes its body.
-                    peer.options.read_timeout = None;
+        self.asked = Asked::of(&self.head, route, exchange.asker(&self.head.headers).secure);
+        self.is_idempotent = is_idempotent(&self.head);
+        if let Some(body) = self.body.take() {
+            let progress = Arc::<Progress>::default();
+            exchange.upload = Some(Arc::clone(&progress));
+            let again = self.is_idempotent && route.pool.settings.retries > 0;
+            self.upload = Some(Upload::new(body, again, route.settings.body_bytes_max, &progress));
+        }
+    }
+
+    /// What its response depends on.
+    pub(super) const fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    /// Whether it can be sent once more as it was.
+    fn is_repeatable(&self) -> bool {
+        self.is_idempotent && self.upload.as_ref().is_none_or(Upload::is_repeatable)
+    }
+}
+
+impl Exchange {
+    /// Asks the server whose turn it is. An error says whether another attempt may be made.
+    pub(super) async fn attempt(
+        &mut self,
+        outbound: &Outbound,
+        route: &Arc<Route>,
+    ) -> Result<Response<Relayed>, Failed> {
+        let Some(server) = self.turn.as_ref().map(|turn| Arc::clone(turn.server())) else {
+            return Err(Failed { failure: Failure::Internal, again: false });
+        };
+        loop {
+            let kept = self.inbound.worker.connections.take(&server);
+            let reused = kept.is_some();
+            let lease = match kept {
+                Some(lease) => lease,
+                // Boxed, as it is seldom needed: see `serve`.
+                None => Box::pin(self.connect(&server, route)).await?,
+            };
+            match self.send(outbound, route, lease).await {
+                // It was closed while it waited, and nothing was sent: the next one, or a new one.
+                Err(Failure::Unsent) if reused => {}
+                Ok(response) => return Ok(response),
+                Err(failure) => {
+                    let again = self.failed_on_the_way(failure, reused, outbound.is_repeatable());
+                    return Err(Failed { failure, again });
                 }
-                Ok(peer)
             }
-            None => Error::e_explain(ErrorType::InternalError, "no server to go to"),
         }
     }
 
-    /// How long an exchange may still take, at least [`WAIT_MIN`].
-    pub(super) fn time_left(&self, exchange: &Exchange, route: &Route) -> Duration {
-        let total = route.pool.settings.timeouts.total;
-        total.saturating_sub(self.0.since(exchange.started)).max(WAIT_MIN)
+    /// A new connection to a server. An error says whether another may be asked.
+    async fn connect(&mut self, server: &Server, route: &Route) -> Result<Lease, Failed> {
+        let connecting = connections::connect(&route.pool, server);
+        let connected = timeout(self.time_left(route), connecting).await.map_err(std::io::Error::from).flatten();
+        let lease = connected.map_err(|error| self.not_connected(Unconnected::of(&error)))?;
+        if let Some(shared) = lease.share() {
+            self.inbound.worker.connections.put(server, shared, route.pool.settings.timeouts.idle);
+        }
+        self.connected();
+        Ok(lease)
     }
 
-    /// Gives a request that is to be forwarded a turn at a server that it was not tried at, and, the first time, a
-    /// place in the pool.
-    pub(super) async fn take_turn(&self, head: &RequestHeader, exchange: &mut Exchange) -> Result<(), Reason> {
-        let Verdict::Forward(permitted) = &exchange.verdict else { return Err(Reason::Internal) };
-        let pool = &permitted.route.pool;
-        if exchange.place.is_none() {
-            let client = exchange.client.map_or(ClientKey::OPERATOR, ClientKey::of);
-            exchange.place = pool.enter(client).await;
-        }
-        if exchange.place.is_none() {
-            return Err(Reason::UpstreamBusy);
-        }
-        exchange.tries += 1;
-        if let Some(turn) = exchange.turn.take() {
-            exchange.tried.push(Arc::clone(turn.server()));
-        }
-        let key = |by: &HashBy| hash_key(by, permitted, head, exchange.client);
-        let turn = pool.pick(self.0.means.clock.instant(), &exchange.tried, key);
-        let mut turn = turn.ok_or(Reason::UpstreamUnavailable)?;
-        turn.set_pair(pair(exchange.client, &permitted.route));
-        exchange.turn = Some(turn);
-        Ok(())
-    }
-
-    /// A connection of our own to a server. An error says whether another may be asked.
-    pub(in crate::edge) async fn connect(
-        &self,
-        server: &Server,
-        exchange: &mut Exchange,
+    /// Sends the request and waits for the head of its response.
+    async fn send(
+        &mut self,
+        outbound: &Outbound,
         route: &Route,
-    ) -> Result<Transport> {
-        let connected = timeout(self.time_left(exchange, route), route.pool.connect(server)).await;
-        let connected = connected.map_err(io::Error::from).flatten().map_err(|error| {
-            let mut error = unconnected(error);
-            self.not_connected(exchange, &mut error);
-            error
-        });
-        if connected.is_ok() {
-            self.connected(exchange);
+        mut lease: Lease,
+    ) -> Result<Response<Relayed>, Failure> {
+        let informed = self.informed();
+        let read_timeout = route.pool.settings.timeouts.read;
+        let received = lease.received();
+        let before = received.as_ref().map(Received::bytes);
+        let mut waiting = Waiting {
+            timeout: lease.take_timeout(),
+            read_timeout,
+            ends_at: Instant::now() + self.time_left(route),
+            seen: received.as_ref().map_or(0, Received::bytes),
+            received,
+        };
+        let sending = {
+            let mut request = self.request(outbound, route, lease.is_http2())?;
+            informed.listen(&mut request);
+            lease.send(request)
+        };
+        if let Some((upload, received)) = self.upload.as_ref().zip(waiting.received.clone()) {
+            upload.follow(received);
         }
-        connected
+        let sent = self.response(pin!(sending), &mut waiting, &informed).await;
+        let began = waiting.received.as_ref().map(Received::bytes) != before;
+        self.is_answering |= began || informed.has_any();
+        if matches!(sent, Err(Failure::ReadTimeout))
+            && let Some(turn) = &self.turn
+        {
+            // The server may be silent on all of its streams.
+            self.inbound.worker.connections.forget(turn.server(), &lease);
+        }
+        let response = sent?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // Nobody asked to switch here: what follows would be no HTTP.
+            return Err(Failure::Invalid);
+        }
+        let (head, incoming) = response.into_parts();
+        self.is_answering = true;
+        self.note_response(head.status);
+        Ok(Response::from_parts(head, Relayed { incoming, lease: Some(lease), timeout: waiting.timeout, read_timeout }))
     }
 
-    /// A new connection to the server was made.
-    pub(in crate::edge) fn connected(&self, exchange: &mut Exchange) {
-        if let Some(turn) = &mut exchange.turn {
-            turn.connected(self.0.means.clock.instant());
-        }
+    /// Waits for the head of a response, no longer than each side has.
+    async fn response(
+        &self,
+        mut sending: Pin<&mut impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>>,
+        waiting: &mut Waiting,
+        informed: &Informed,
+    ) -> Result<Response<Incoming>, Failure> {
+        waiting.begin();
+        poll_fn(|cx| {
+            if let Poll::Ready(sent) = sending.as_mut().poll(cx) {
+                return Poll::Ready(sent.map_err(|mut error| self.unsent_or_failed(&mut error)));
+            }
+            if informed.is_too_many() {
+                return Poll::Ready(Err(Failure::Invalid));
+            }
+            match &self.upload {
+                Some(upload) if upload.overdue().is_some() => Poll::Ready(Err(Failure::ReadTimeout)),
+                Some(_) => Poll::Pending,
+                None => waiting.poll_over(cx).map(|()| Err(Failure::ReadTimeout)),
+            }
+        })
+        .await
     }
 
-    /// A connection that could not be made carried nothing: another server may be asked, whatever
-    /// the request is.
-    pub(super) fn not_connected(&self, exchange: &mut Exchange, error: &mut Error) {
-        if let Some(route) = exchange.route() {
-            route.pool.metrics.connection_failed(connection_failure(error));
+    fn unsent_or_failed(&self, error: &mut TrySendError<Request<RequestBody>>) -> Failure {
+        if error.take_message().is_some() {
+            return Failure::Unsent;
         }
-        // With next to nothing left of the exchange's time, no server could have taken it. An error of this machine says
-        // nothing about a server either.
-        if !self.is_over(exchange) && !is_ours(error) {
-            self.turn_failed(exchange, Failure::Unreachable);
-        }
-        error.set_retry(self.may_retry(exchange, false));
-    }
-
-    /// What pingora tells of a request that was sent and came to nothing.
-    pub(super) fn broke_off(&self, session: &Session, exchange: &mut Exchange, error: &mut Error, reused: bool) {
-        if let Some(overdue) = exchange.upload.as_ref().and_then(|upload| upload.overdue()) {
-            // The error is ours: see `upload`.
-            self.time_is_over(exchange, overdue);
-            error.set_retry(false);
-            return;
-        }
-        let downstream = session.as_ref();
-        let repeatable = is_idempotent(downstream.req_header()) && !downstream.retry_buffer_truncated();
-        let unanswered = downstream.response_written().is_none();
-        if broke_off_within_head(error) {
-            exchange.answering = true;
-            error.set_retry(false);
-        }
-        self.failed_on_the_way(exchange, error, reused, repeatable && unanswered);
-    }
-
-    /// A request that was sent may be sent again only where that changes nothing: it is `repeatable`, because its method
-    /// is idempotent (RFC 9110 section 9.2.2) and all of its body is still there, and nothing was answered.
-    pub(super) fn failed_on_the_way(&self, exchange: &mut Exchange, error: &mut Error, reused: bool, repeatable: bool) {
-        // The server closed a kept connection while the request was on its way: that is no failure of it.
-        let stale = reused && matches!(error.retry, RetryType::ReusedOnly);
-        error.retry.decide_reuse(reused);
-        let from_upstream = *error.esource() == ErrorSource::Upstream;
-        // That an answer took all the time there was need not be the server's doing.
-        let had_time = !exchange.answering || !self.is_over(exchange);
-        if from_upstream && !stale && had_time && !exchange.is_clients_doing(error) {
-            self.turn_failed(exchange, Failure::AfterSending);
-        }
-        let wanted = error.retry() || from_upstream && is_broken(error);
-        let again = repeatable && !exchange.answering && wanted;
-        error.set_retry(again && self.may_retry(exchange, stale || error.retry()));
-    }
-
-    /// Whether a request that may be repeated is, which is counted then. To the same server it is
-    /// only where that is `as_good`.
-    pub(super) fn may_retry(&self, exchange: &Exchange, as_good: bool) -> bool {
-        let Some((route, turn)) = exchange.route().zip(exchange.turn.as_ref()) else { return false };
-        let (pool, now) = (&route.pool, self.0.means.clock.instant());
-        exchange.tries <= pool.settings.retries
-            && !self.is_over(exchange)
-            && (as_good || pool.has_another(now, &exchange.tried, turn.server()))
-            && pool.may_retry(now)
-    }
-
-    /// Notes that the server failed whose turn it is.
-    pub(super) fn turn_failed(&self, exchange: &mut Exchange, failure: Failure) {
-        let pool = exchange.route().map(|route| Arc::clone(&route.pool));
-        if let Some((pool, turn)) = pool.zip(exchange.turn.as_mut()) {
-            pool.failed(turn, failure, self.0.means.clock.instant());
+        match self.upload.as_ref().and_then(|upload| upload.error()) {
+            Some(error) => Failure::Body(error),
+            None => Failure::of(error.error()),
         }
     }
 
-    /// Notes whose time was over in an exchange with a body.
-    fn time_is_over(&self, exchange: &mut Exchange, overdue: Overdue) {
-        exchange.failure = Some(overdue.reason());
-        if overdue == Overdue::Server {
-            self.turn_failed(exchange, Failure::AfterSending);
+    /// The request as the server receives it.
+    fn request(&mut self, outbound: &Outbound, route: &Route, http2: bool) -> Result<Request<RequestBody>, Failure> {
+        let mut head = self.hand_over(outbound.head.clone(), route)?;
+        if http2 {
+            let encrypted = route.pool.settings.tls.is_some();
+            let trailers = self.is_http2() && upstream_request::takes_trailers(&outbound.head.headers);
+            upstream_request::for_http2(&mut head, encrypted, trailers).map_err(|_| Failure::Internal)?;
         }
-    }
-
-    /// Ends an exchange that was cut off because nobody could be told that its time is over.
-    pub(in crate::edge) fn cut_off(&self, exchange: &mut Exchange, overdue: Overdue) {
-        self.time_is_over(exchange, overdue);
-        self.0.record_left(exchange);
+        let body = match &outbound.upload {
+            None => RequestBody::default(),
+            Some(upload) => {
+                if !http2 && !head.headers.contains_key(header::CONTENT_LENGTH) {
+                    head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+                }
+                upload.body()
+            }
+        };
+        Ok(Request::from_parts(head, body))
     }
 
     /// Makes the client's head the upstream's.
-    pub(in crate::edge) fn hand_over(&self, request: &mut RequestHeader, exchange: &mut Exchange) -> Result<()> {
-        exchange.handed_over = Some(self.0.means.clock.instant());
-        let Verdict::Forward(permitted) = &exchange.verdict else {
-            return Error::e_explain(ErrorType::InternalError, "forwarding without a permit");
-        };
-        if let Some(upload) = &exchange.upload {
-            let held = exchange.turn.as_ref().and_then(Turn::held);
-            upload.begin(Instant::now(), self.waits(request, exchange, &permitted.route), held);
+    pub(super) fn hand_over(&mut self, mut head: Parts, route: &Route) -> Result<Parts, Failure> {
+        self.handed_over = Some(self.shared().means.clock.instant());
+        if let Some(upload) = &self.upload {
+            let trial = self.turn.as_ref().and_then(upstream::Turn::held);
+            upload.begin(Instant::now(), self.waits(&head, route), trial);
         }
-        let tunables = self.0.tunables();
-        let connection = exchange.connection.as_deref();
-        let proxy = connection.filter(|proxy| upstream_request::is_trusted(proxy.peer.ip(), &tunables.trusted_proxies));
+        let Verdict::Forward(permitted) = &self.verdict else { return Err(Failure::Internal) };
+        let tunables = self.shared().tunables();
+        let connection = self.connection();
+        let is_trusted = upstream_request::is_trusted(connection.peer.ip(), &tunables.trusted_proxies);
         let dropped = upstream_request::prepare(
-            request,
+            &mut head,
             &Terms {
-                route: &permitted.route,
+                route,
                 identity: permitted.identity.as_deref(),
                 internal_token: permitted.internal_token.as_ref(),
                 path: permitted.path.as_deref(),
-                server: exchange.server().map(Server::address),
-                request_id: &exchange.request_id,
-                connection,
-                trusted: proxy.map_or(TrustedHeaders::NONE, |_| tunables.trusted_headers),
+                server: self.server().map(Server::address),
+                request_id: &self.request_id,
+                connection: Some(connection),
+                trusted: if is_trusted { tunables.trusted_headers } else { TrustedHeaders::NONE },
                 odd_names: tunables.odd_header_names,
             },
-        )?;
-        // Another attempt drops the same fields once more.
-        if exchange.tries <= 1 {
-            self.0.fields_dropped(&dropped);
+        );
+        let dropped = dropped.map_err(|_| Failure::Internal)?;
+        if !head.headers.contains_key(header::HOST)
+            && let Some(server) = self.server().and_then(|server| HeaderValue::from_str(server.address()).ok())
+        {
+            // HTTP/1.0 names no host, and what we speak with servers does.
+            head.headers.insert(header::HOST, server);
         }
-        Ok(())
+        // Another attempt drops the same fields once more.
+        if self.tries <= 1 {
+            self.shared().fields_dropped(&dropped);
+        }
+        Ok(head)
     }
 
     /// How long the two sides of an exchange with a body are waited for.
-    fn waits(&self, request: &RequestHeader, exchange: &Exchange, route: &Route) -> Waits {
-        let tunables = self.0.tunables();
-        let connection = exchange.connection.as_deref();
+    fn waits(&self, head: &Parts, route: &Route) -> Waits {
+        let tunables = self.shared().tunables();
         // A field alone exempts nobody: a gRPC call is HTTP/2 on both sides.
-        let is_grpc = request.version == Version::HTTP_2 && upstream_request::is_grpc(&request.headers, connection);
+        let is_grpc = upstream_request::is_grpc(&head.headers, Some(self.connection()))
+            && route.pool.settings.http != upstream::HttpVersion::One;
         Waits {
             body_timeout: tunables.body_timeout,
             // Its messages come when there is something to say.
@@ -242,128 +291,236 @@ impl Doorman {
             rate_grace: tunables.body_rate_grace,
             body_total: tunables.body_total_timeout,
             read: route.pool.settings.timeouts.read,
-            ends_at: Instant::now() + self.time_left(exchange, route),
-            declared: request.headers.contains_key(header::CONTENT_LENGTH),
+            write: route.pool.settings.timeouts.write,
+            ends_at: Instant::now() + self.time_left(route),
+            declared: head.headers.contains_key(header::CONTENT_LENGTH),
         }
     }
 
-    /// Takes an upstream's head.
-    pub(super) fn take_response(&self, response: &mut ResponseHeader, exchange: &mut Exchange) {
-        // What a gateway answers has its own version, not the upstream's (RFC 9110 section 6.2).
-        if response.version == Version::HTTP_10 {
-            response.set_version(Version::HTTP_11);
+    /// Notes the head of an upstream's response.
+    pub(super) fn note_response(&mut self, status: StatusCode) {
+        let now = self.shared().means.clock.instant();
+        let wait = self.handed_over.map(|handed| now.saturating_duration_since(handed)).unwrap_or_default();
+        self.upstream_wait = Some(wait);
+        if let Some(turn) = &mut self.turn {
+            turn.answered(now);
         }
-        exchange.answering = true;
-        exchange.status = response.status.as_u16();
-        if exchange.upstream_wait.is_none() && !response.status.is_informational() {
-            let now = self.0.means.clock.instant();
-            let wait = exchange.handed_over.map(|handed| now.saturating_duration_since(handed)).unwrap_or_default();
-            exchange.upstream_wait = Some(wait);
-            if let Some(turn) = &mut exchange.turn {
-                turn.answered(now);
+        if let Some(route) = self.route() {
+            route.upstream_seconds.observe(wait.as_secs_f64());
+        }
+        self.status = status.as_u16();
+        if let Some(upload) = &self.upload {
+            upload.answering(Instant::now());
+        }
+    }
+
+    /// Hands a response back to the client: its head now, its body as it comes.
+    pub(super) fn hand_back(
+        mut self: Box<Self>,
+        response: Response<Relayed>,
+        outbound: &Outbound,
+        route: &Arc<Route>,
+    ) -> Result<Response<ResponseBody>, Unanswered> {
+        let (mut head, Relayed { incoming, lease, timeout, read_timeout }) = response.into_parts();
+        // A length beside chunks is perhaps not what it seems (RFC 9112 section 6.3). To a server that says HTTP/1.0 hyper
+        // would speak that from then on, which has no chunks.
+        let is_doubtful = head.version == Version::HTTP_10
+            || head.headers.contains_key(header::TRANSFER_ENCODING)
+                && head.headers.contains_key(header::CONTENT_LENGTH);
+        let trailers = self.is_http2() && lease.as_ref().is_some_and(Lease::is_http2);
+        if let Err(failure) = client_response::amend(&mut head, &outbound.asked, route) {
+            self.note_failure(failure, false);
+            return give_up(self, &outbound.head, failure, route);
+        }
+        if let Some(http1) = &self.inbound.http1 {
+            let has_end = incoming.is_end_stream() || head.headers.contains_key(header::CONTENT_LENGTH);
+            let ends_with_connection = self.version == Version::HTTP_10 && !has_end;
+            http1.set_ends_with_connection(ends_with_connection);
+            self.keeps_connection &= !ends_with_connection;
+        }
+        // A response before the end of the request's body is the connection's last.
+        self.keeps_connection &= self.upload.as_ref().is_none_or(|upload| upload.is_whole());
+        self.conclude(&mut head);
+        let lease = lease.filter(|_| !is_doubtful);
+        let (waiting, handed_on, is_cut_off) = (false, None, false);
+        let relay =
+            Relay { incoming, lease, timeout, read_timeout, trailers, waiting, handed_on, is_cut_off, exchange: self };
+        Ok(Response::from_parts(head, ResponseBody::upstream(Box::new(relay))))
+    }
+
+    /// Gives a request that is to be forwarded a turn at a server that it was not tried at, and, the first time, a
+    /// place in the pool.
+    pub(super) async fn take_turn(&mut self, head: &Parts) -> Result<(), Reason> {
+        let Verdict::Forward(permitted) = &self.verdict else { return Err(Reason::Internal) };
+        let pool = &permitted.route.pool;
+        if self.place.is_none() {
+            let client = self.client.map_or(ClientKey::OPERATOR, ClientKey::of);
+            self.place = pool.enter(client).await;
+        }
+        if self.place.is_none() {
+            return Err(Reason::UpstreamBusy);
+        }
+        self.tries += 1;
+        if let Some(turn) = self.turn.take() {
+            self.tried.push(Arc::clone(turn.server()));
+        }
+        let key = |by: &HashBy| hash_key(by, permitted, head, self.client);
+        let turn = pool.pick(self.shared().means.clock.instant(), &self.tried, key);
+        let mut turn = turn.ok_or(Reason::UpstreamUnavailable)?;
+        turn.set_pair(pair(self.client, &permitted.route));
+        self.turn = Some(turn);
+        Ok(())
+    }
+
+    /// A new connection to the server was made.
+    pub(super) fn connected(&mut self) {
+        let now = self.shared().means.clock.instant();
+        if let Some(turn) = &mut self.turn {
+            turn.connected(now);
+        }
+    }
+
+    /// A connection that could not be made carried nothing: another server may be asked, whatever the request is.
+    pub(super) fn not_connected(&mut self, why: Unconnected) -> Failed {
+        if let Some(route) = self.route() {
+            route.pool.metrics.connection_failed(why.label());
+        }
+        // With next to nothing left of the exchange's time, no server could have taken it. An error of this machine says
+        // nothing about a server either.
+        if !self.is_over() && why != Unconnected::Local {
+            self.turn_failed(upstream::Failure::Unreachable);
+        }
+        Failed { failure: Failure::Unconnected(why), again: self.may_retry(false) }
+    }
+
+    /// Whether a request that was sent, and came to nothing, is sent again. It may be only where that changes nothing: it
+    /// is `repeatable`, because its method is idempotent (RFC 9110 section 9.2.2) and all of its body is still there, and
+    /// nothing was answered.
+    fn failed_on_the_way(&mut self, failure: Failure, reused: bool, repeatable: bool) -> bool {
+        if let Some(overdue) = self.upload.as_ref().and_then(|upload| upload.hear()) {
+            self.failure = Some(overdue.reason());
+            if overdue == Overdue::Server {
+                self.turn_failed(upstream::Failure::AfterSending);
             }
-            if let Some(route) = exchange.route() {
-                route.upstream_seconds.observe(wait.as_secs_f64());
-            }
+            return false;
         }
+        // The server closed a kept connection while the request was on its way: that is no failure of it.
+        let ended = reused && failure.is_broken() && failure != Failure::Reset;
+        let stale = (ended || failure == Failure::Refused) && !self.is_answering;
+        self.note_failure(failure, stale);
+        let again = repeatable && !self.is_answering && failure.is_broken();
+        again && self.may_retry(stale)
     }
 
-    /// Looks at an answer before the answer. Each of them lets the wait for the next bytes begin anew, so they
-    /// are counted.
-    pub(super) fn check_interim(&self, status: StatusCode, exchange: &mut Exchange) -> Result<()> {
-        exchange.interim_answers += 1;
-        // Who asks to switch gets a tunnel of ours: nobody here did, and what follows would be no HTTP.
-        if status == StatusCode::SWITCHING_PROTOCOLS || exchange.interim_answers > INTERIM_ANSWERS_MAX {
-            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
-        }
-        if self.is_over(exchange) { Err(Error::new_up(ErrorType::ReadTimedout)) } else { Ok(()) }
+    /// Whether a request that may be repeated is, which is counted then. To the same server it is
+    /// only where that is `as_good`.
+    fn may_retry(&self, as_good: bool) -> bool {
+        let Some((route, turn)) = self.route().zip(self.turn.as_ref()) else { return false };
+        let (pool, now) = (&route.pool, self.shared().means.clock.instant());
+        self.tries <= pool.settings.retries
+            && !self.is_over()
+            && (as_good || pool.has_another(now, &self.tried, turn.server()))
+            && pool.may_retry(now)
     }
 
-    /// Whether the exchange has had all of its time.
-    pub(super) fn is_over(&self, exchange: &Exchange) -> bool {
-        let total = exchange.route().map(|route| route.pool.settings.timeouts.total);
-        total.is_some_and(|total| self.0.since(exchange.started) > total)
-    }
-
-    /// Answers a request that could not be proxied, where there is still somebody to answer.
-    pub(super) async fn give_up(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
-        let Some(reason) = exchange.came_to_nothing(error) else {
-            return FailToProxy { error_code: 0, can_reuse_downstream: false };
-        };
-        let denial = Denial { reason, route: exchange.route().cloned(), allow: None, identity: None };
-        // An interim answer is followed by a final one, which may be ours.
-        let unanswered = session.response_written().is_none_or(|head| is_interim(head.status));
-        if unanswered {
-            session.set_keepalive(None);
-            let response = respond::denial(&denial, &exchange.asker(session.req_header()));
-            // The client may be gone: then there is nobody to tell.
-            let _ = match reason {
-                // What is missing of its body is not waited for again.
-                Reason::BodyTooLarge | Reason::RequestTimeout => local_response::write_early(session, response).await,
-                _ => local_response::write(session, response).await,
-            };
-        }
-        FailToProxy { error_code: reason.status(), can_reuse_downstream: false }
+    /// Hands informational responses on, where the client can receive them.
+    fn informed(&self) -> Informed {
+        let http1 = self.inbound.http1.clone().filter(|_| self.version == Version::HTTP_11);
+        Informed { count: Arc::default(), http1, guard: Arc::clone(&self.inbound.guard), upload: self.upload.clone() }
     }
 }
 
-impl Exchange {
-    /// Tells who watches over a request with a body of an answer's head.
-    pub(super) fn note_answer(&self, request: &RequestHeader, response: &ResponseHeader) {
-        let Some(upload) = &self.upload else { return };
-        if is_interim(response.status) {
-            return upload.received(Instant::now());
-        }
-        upload.answering(Instant::now());
-        let is_empty = response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
-        let has_none = matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        if is_empty || has_none || request.method == Method::HEAD {
-            upload.answered();
-        }
+/// A response whose body is still to come.
+pub(super) struct Relayed {
+    pub(super) incoming: Incoming,
+    /// `None` where the connection is not used again.
+    pub(super) lease: Option<Lease>,
+    timeout: LazyTimeout,
+    read_timeout: Duration,
+}
+
+impl Relayed {
+    /// A response on a connection that is not used again.
+    pub(super) fn last(incoming: Incoming, read_timeout: Duration) -> Self {
+        Self { incoming, lease: None, timeout: LazyTimeout::until(Instant::now()), read_timeout }
+    }
+}
+
+/// How long the head of a response is waited for.
+struct Waiting {
+    timeout: LazyTimeout,
+    read_timeout: Duration,
+    ends_at: Instant,
+    /// Counts what comes: bytes let the wait begin anew.
+    received: Option<Received>,
+    seen: u64,
+}
+
+impl Waiting {
+    fn begin(&mut self) {
+        self.timeout.set((Instant::now() + self.read_timeout).min(self.ends_at));
     }
 
-    /// Whether a server's failure may be its client's doing: it broke off, or took no more, while the client kept it waiting.
-    fn is_clients_doing(&self, error: &Error) -> bool {
-        let broke_off = is_broken(error);
-        let owed = self.upload.as_ref().is_some_and(|upload| upload.client_owes());
-        let held = self.upload.as_ref().map(|upload| upload.held_up(Instant::now())).unwrap_or_default();
-        let held_up = self.answering && held.max(self.held_up) >= HELD_UP;
-        // A server that answers before it has all of a body may wait for room for its answer first.
-        let answering_first = self.answering && *error.etype() == ErrorType::WriteTimedout;
-        broke_off && (owed || held_up) || answering_first
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.timeout.poll_over(cx));
+            let bytes = self.received.as_ref().map_or(0, Received::bytes);
+            if bytes == self.seen || Instant::now() >= self.ends_at {
+                return Poll::Ready(());
+            }
+            self.seen = bytes;
+            self.begin();
+        }
+    }
+}
+
+/// Informational responses to one request.
+struct Informed {
+    count: Arc<AtomicU32>,
+    /// Where they go, if they go anywhere.
+    http1: Option<Arc<crate::edge::armour::state::Http1State>>,
+    guard: Arc<super::in_flight::RequestGuard>,
+    /// Where the request has a body: the server is there.
+    upload: Option<Arc<Progress>>,
+}
+
+impl Informed {
+    fn listen(&self, request: &mut Request<RequestBody>) {
+        let (count, http1, guard) = (Arc::clone(&self.count), self.http1.clone(), Arc::clone(&self.guard));
+        let upload = self.upload.clone();
+        on_informational(request, move |response| {
+            let before = count.fetch_add(1, Ordering::Relaxed);
+            if let Some(upload) = &upload {
+                upload.received(Instant::now());
+            }
+            if before >= INFORMATIONAL_RESPONSES_MAX {
+                return guard.wake();
+            }
+            // We say ourselves that a body may come.
+            if response.status() == StatusCode::CONTINUE {
+                return;
+            }
+            if let Some(http1) = &http1 {
+                http1.inform(&client_response::informational(response.status(), response.headers()));
+                guard.wake();
+            }
+        });
     }
 
-    /// Why a request could not be proxied, which is logged; `None` when the client is gone.
-    pub(super) fn came_to_nothing(&mut self, error: &Error) -> Option<Reason> {
-        // What was found out before pingora was told stands in the exchange.
-        let reason = self.failure.or_else(|| failure(error));
-        self.failure = Some(reason.unwrap_or(Reason::MalformedRequest));
-        // pingora's own text may quote the request: only the kind of the error is logged.
-        tracing::warn!(
-            request_id = self.request_id.as_str(),
-            route = self.route().map(|route| &*route.settings.name),
-            server = self.server().map(Server::address),
-            source = error.esource().as_str(),
-            error = error.etype().as_str(),
-            "a request could not be proxied"
-        );
-        reason
+    fn has_any(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+    }
+
+    fn is_too_many(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > INFORMATIONAL_RESPONSES_MAX
     }
 }
 
 /// Whether a request may reach a server twice: by its own method (RFC 9110 section 9.2.2), and by each that its fields ask
 /// the server to take it for.
-pub(super) fn is_idempotent(request: &RequestHeader) -> bool {
+fn is_idempotent(request: &Parts) -> bool {
     let asked = |value: &HeaderValue| Method::from_bytes(value.as_bytes()).is_ok_and(|method| method.is_idempotent());
     request.method.is_idempotent() && method_overrides(&request.headers).all(asked)
-}
-
-/// Whether the other side broke off.
-fn is_broken(error: &Error) -> bool {
-    matches!(
-        error.etype(),
-        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError | ErrorType::H2Error
-    )
 }
 
 /// Who asks for what, for telling one client's failures from a server's.
@@ -373,7 +530,7 @@ fn pair(client: Option<IpAddr>, route: &Arc<Route>) -> Pair {
 }
 
 /// What stands for the client in a hash. A subject of one issuer is not that of another.
-fn hash_key(by: &HashBy, permitted: &Forward, head: &RequestHeader, client: Option<IpAddr>) -> u64 {
+fn hash_key(by: &HashBy, permitted: &Forward, head: &Parts, client: Option<IpAddr>) -> u64 {
     let subject = || {
         let claims = &permitted.identity.as_deref()?.claims;
         let id = match &claims.subject {
@@ -395,89 +552,5 @@ fn address_hash(client: Option<IpAddr>) -> u64 {
         Some(IpAddr::V4(address)) => hash_of(&[&address.octets()]),
         Some(IpAddr::V6(address)) => hash_of(&[&address.octets()]),
         None => 0,
-    }
-}
-
-/// Whether another answer follows one with this status (RFC 9110 section 15.2).
-fn is_interim(status: StatusCode) -> bool {
-    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
-}
-
-/// Why there is no connection, as pingora says it.
-#[expect(clippy::unnecessary_box_returns, reason = "pingora takes its errors in boxes")]
-fn unconnected(error: io::Error) -> Box<Error> {
-    let kind = match error.kind() {
-        io::ErrorKind::TimedOut => ErrorType::ConnectTimedout,
-        io::ErrorKind::ConnectionRefused => ErrorType::ConnectRefused,
-        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => ErrorType::ConnectNoRoute,
-        // See `Pool::connect`.
-        io::ErrorKind::InvalidData => ErrorType::TLSHandshakeFailure,
-        _ => ErrorType::ConnectError,
-    };
-    Error::because(kind, "", error).into_up()
-}
-
-/// Whether it is this machine that could not make a connection.
-fn is_ours(error: &Error) -> bool {
-    is_local(error.root_cause())
-}
-
-/// Whether some of an answer's head was there when the server broke off. Only pingora's text tells; a test holds it to that.
-fn broke_off_within_head(error: &Error) -> bool {
-    const BYTES_READ: &str = "bytes already read: ";
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let read = error.context.as_ref().and_then(|context| context.as_str().rsplit_once(BYTES_READ));
-        if let Some((_, read)) = read {
-            return read != "0";
-        }
-        next = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<Box<Error>>()).map(AsRef::as_ref);
-    }
-    false
-}
-
-/// How a connection failed, as metrics call it.
-fn connection_failure(error: &Error) -> &'static str {
-    match error.etype() {
-        ErrorType::ConnectRefused => "refused",
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => "timeout",
-        ErrorType::ConnectNoRoute => "unreachable",
-        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => "tls",
-        _ => "other",
-    }
-}
-
-fn is_no_body(error: &Error) -> bool {
-    let cause = error.root_cause().downcast_ref::<io::Error>();
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
-}
-
-/// The reason to answer with; `None` when the client is gone.
-pub(in crate::edge) fn failure(error: &Error) -> Option<Reason> {
-    match (error.esource(), error.etype()) {
-        (_, ErrorType::ConnectError | ErrorType::BindError | ErrorType::SocketError | ErrorType::InternalError)
-            if is_ours(error) =>
-        {
-            Some(Reason::UpstreamUnavailable)
-        }
-        (
-            ErrorSource::Upstream,
-            ErrorType::ConnectTimedout
-            | ErrorType::TLSHandshakeTimedout
-            | ErrorType::ReadTimedout
-            | ErrorType::WriteTimedout,
-        ) => Some(Reason::UpstreamTimeout),
-        (ErrorSource::Upstream, _) => Some(Reason::UpstreamFailed),
-        // The client is there, and its body is none: see `chunks`.
-        (ErrorSource::Downstream, ErrorType::ReadError) if is_no_body(error) => Some(Reason::MalformedRequest),
-        (
-            ErrorSource::Downstream,
-            ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::WriteTimedout,
-        ) => None,
-        (ErrorSource::Downstream, ErrorType::ReadTimedout) => Some(Reason::RequestTimeout),
-        // Nobody but `Doorman::take_body` says this one.
-        (ErrorSource::Downstream, ErrorType::HTTPStatus(413)) => Some(Reason::BodyTooLarge),
-        (ErrorSource::Downstream, _) => Some(Reason::MalformedRequest),
-        _ => Some(Reason::Internal),
     }
 }

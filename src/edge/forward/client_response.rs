@@ -1,214 +1,175 @@
-//! What a client receives of an upstream's answer: none of what was said about the connection to the upstream, one
+//! What a client receives of an upstream's response: nothing that was said about the connection to the upstream, one
 //! length, and what its route says.
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
-use pingora::{
-    Error, ErrorType, Result,
-    http::{RequestHeader, ResponseHeader},
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, request::Parts as Request, response::Parts,
 };
 
-use super::exchange::Exchange;
+use super::failure::Failure;
 use crate::{
+    decision::Route,
     edge::{armour::head::is_length, respond::Asker},
     rules::{
         cors::{Cors, is_cors_field},
-        rewrite::{REVEALING, Rewrites, hardening},
+        list::elements,
+        rewrite::{REVEALING, Rewrites, hardening, remove_hop_by_hop},
     },
 };
 
-/// Fields that speak about one connection beside those that `Connection` names (RFC 9110 section 7.6.1).
-const OF_CONNECTIONS: [HeaderName; 3] =
-    [HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection"), header::UPGRADE];
+/// What the response to a request depends on, beside the response.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked {
+    /// The fields that decide what a page of another origin may read; empty where the route says nothing of that.
+    headers: HeaderMap,
+    secure: bool,
+}
 
-/// Fields that frame a message: no nomination takes them away.
-const FRAMING: [HeaderName; 3] = [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
-
-impl Exchange {
-    /// Makes the upstream's head the client's. Of interim heads the route says nothing: the final one speaks for it.
-    pub(super) fn amend(&self, request: &RequestHeader, response: &mut ResponseHeader) -> Result<()> {
-        leave_connection(response);
-        frame_once(response)?;
-        if response.status.is_informational() {
-            response.remove_header(&header::CONNECTION);
-            return Ok(());
-        }
-        let Some(settings) = self.route().map(|route| &route.settings) else { return Ok(()) };
-        if let Some(rewrites) = &settings.rewrites {
-            rewrite(response, rewrites, self.asker(request).secure)?;
-        }
-        settings.cors.as_ref().map_or(Ok(()), |cors| share(response, cors, &self.asker(request)))
-    }
-
-    /// The same for the head of a 101: what it says of the connection is the client's to read.
-    pub(super) fn amend_switch(&self, request: &RequestHeader, response: &mut ResponseHeader) -> Result<()> {
-        let rewrites = self.route().and_then(|route| route.settings.rewrites.as_ref());
-        rewrites.map_or(Ok(()), |rewrites| rewrite(response, rewrites, self.asker(request).secure))
-    }
-
-    /// Looks at how much of the request's body has come. pingora counts each byte once, however often it is
-    /// offered to a server.
-    pub(super) fn take_body(&self, bytes: usize) -> Result<()> {
-        let most = self.route().and_then(|route| route.settings.body_bytes_max);
-        match most {
-            // The error ends the request to the upstream before the end of its body.
-            Some(most) if u64::try_from(bytes).unwrap_or(u64::MAX) > most => {
-                Err(Error::new_down(ErrorType::HTTPStatus(413)))
-            }
-            _ => Ok(()),
-        }
+impl Asked {
+    pub(super) fn of(request: &Request, route: &Route, secure: bool) -> Self {
+        let headers = route.settings.cors.as_ref().map(|_| request.headers.clone());
+        Self { headers: headers.unwrap_or_default(), secure }
     }
 }
 
-/// Takes out what was said about the connection to the upstream.
-fn leave_connection(response: &mut ResponseHeader) {
-    if response.headers.contains_key(header::CONNECTION) {
-        let lists = response.headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-        let names = lists.flat_map(|list| list.split(',')).filter_map(|name| name.trim().parse::<HeaderName>().ok());
-        let nominated: Vec<_> = names.filter(|name| !FRAMING.contains(name)).collect();
-        for name in nominated {
-            response.remove_header(&name);
-        }
-    }
+/// Makes the upstream's head the client's.
+///
+/// # Errors
+/// [`Failure::Invalid`] where two readers could find two ends of the response.
+pub(super) fn amend(response: &mut Parts, asked: &Asked, route: &Route) -> Result<(), Failure> {
     // What a server would have to upgrade to is said with 426 (RFC 9110 section 15.5.22).
-    let kept = (response.status == StatusCode::UPGRADE_REQUIRED).then_some(header::UPGRADE);
-    for name in OF_CONNECTIONS.iter().filter(|&name| kept.as_ref() != Some(name)) {
-        response.remove_header(name);
+    let upgrade = (response.status == StatusCode::UPGRADE_REQUIRED)
+        .then(|| response.headers.get(header::UPGRADE).cloned())
+        .flatten();
+    frame_once(response)?;
+    remove_hop_by_hop(&mut response.headers);
+    if let Some(upgrade) = upgrade {
+        response.headers.insert(header::UPGRADE, upgrade);
     }
-    if response.version != Version::HTTP_2 {
-        // What it announces is not handed on.
-        response.remove_header(&header::TRAILER);
+    amend_by_route(response, asked, route);
+    Ok(())
+}
+
+/// A field's name in the letters in which hyper writes it.
+pub(super) fn title_case(name: &HeaderName) -> String {
+    let words = name.as_str().split('-').map(|word| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_ascii_uppercase() + rest
+    });
+    words.collect::<Vec<_>>().join("-")
+}
+
+/// An informational response as it is sent to a client of HTTP/1. The route says nothing of it: the final one speaks for it.
+pub(super) fn informational(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
+    let mut headers = headers.clone();
+    remove_hop_by_hop(&mut headers);
+    headers.remove(header::CONTENT_LENGTH);
+    let mut bytes = format!("HTTP/1.1 {status}\r\n").into_bytes();
+    for (name, value) in &headers {
+        bytes.extend_from_slice(title_case(name).as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+/// What the route says of a response.
+pub(super) fn amend_by_route(response: &mut Parts, asked: &Asked, route: &Route) {
+    if let Some(rewrites) = &route.settings.rewrites {
+        rewrite(&mut response.headers, rewrites, asked.secure);
+    }
+    if let Some(cors) = &route.settings.cors {
+        share(&mut response.headers, cors, &Asker { headers: &asked.headers, secure: asked.secure });
     }
 }
 
-/// Leaves one length, and none where there is no content (RFC 9110 section 8.6): whoever reads the answer next
-/// must find the same end as we do.
-fn frame_once(response: &mut ResponseHeader) -> Result<()> {
+/// Leaves one length, and none where there is no content (RFC 9110 section 8.6): who reads the response next must find the
+/// same end as we do.
+fn frame_once(response: &mut Parts) -> Result<(), Failure> {
+    let headers = &mut response.headers;
     if response.status.is_informational() || response.status == StatusCode::NO_CONTENT {
-        response.remove_header(&header::CONTENT_LENGTH);
-        response.remove_header(&header::TRANSFER_ENCODING);
+        headers.remove(header::CONTENT_LENGTH);
         return Ok(());
     }
-    if response.headers.contains_key(header::TRANSFER_ENCODING) {
-        // The chunks say where they end (RFC 9112 section 6.3). Some servers say twice that there are any.
-        response.remove_header(&header::CONTENT_LENGTH);
-        let mut codings = response.headers.get_all(header::TRANSFER_ENCODING).iter();
-        if codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-            response.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        // Some servers say twice that there are chunks. Another coding, or one in HTTP/1.0, has no meaning that all share
+        // (RFC 9112 section 6.1).
+        let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+        if response.version == Version::HTTP_10 || !codings.all(|one| one.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+            return Err(Failure::Invalid);
         }
+        // The chunks say where they end (RFC 9112 section 6.3).
+        headers.remove(header::CONTENT_LENGTH);
         return Ok(());
     }
-    let mut lengths = response.headers.get_all(header::CONTENT_LENGTH).iter();
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(first) = lengths.next() else { return Ok(()) };
     if lengths.next().is_none() && is_length(first.as_bytes()) {
         return Ok(());
     }
-    let length = one_length(&response.headers).ok_or_else(|| Error::new_up(ErrorType::InvalidHTTPHeader))?;
-    response.insert_header(header::CONTENT_LENGTH, HeaderValue::from(length))
+    let length = one_length(headers).ok_or(Failure::Invalid)?;
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    Ok(())
 }
 
 /// The length that every one of several says (RFC 9110 section 8.6).
 fn one_length(headers: &HeaderMap) -> Option<u64> {
-    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().map(|value| value.to_str().unwrap_or_default());
-    let lengths = lengths.flat_map(|list| list.split(',')).map(str::trim);
     // A number may have a sign where it is parsed, and has none here.
-    let mut lengths = lengths.map(|length| Some(length).filter(|length| is_length(length.as_bytes()))?.parse().ok());
+    let mut lengths = elements(headers, &header::CONTENT_LENGTH)
+        .map(|length| Some(length).filter(|length| is_length(length.as_bytes()))?.parse().ok());
     let first = lengths.next()??;
     lengths.all(|length| length == Some(first)).then_some(first)
 }
 
-fn rewrite(response: &mut ResponseHeader, rewrites: &Rewrites, secure: bool) -> Result<()> {
+fn rewrite(headers: &mut HeaderMap, rewrites: &Rewrites, secure: bool) {
     if rewrites.harden {
         for name in &REVEALING {
-            response.remove_header(name);
+            headers.remove(name);
         }
         for (name, value) in hardening(secure) {
-            if !response.headers.contains_key(&name) {
-                response.insert_header(name, value)?;
-            }
+            headers.entry(name).or_insert(value);
         }
     }
     for name in &rewrites.response.remove {
-        response.remove_header(name);
+        headers.remove(name);
     }
     for (name, value) in &rewrites.response.set {
-        response.insert_header(name.clone(), value.clone())?;
+        headers.insert(name.clone(), value.clone());
     }
-    Ok(())
 }
 
 /// Puts the route's word in the place of the service's: two would be none to a browser.
-fn share(response: &mut ResponseHeader, cors: &Cors, asker: &Asker<'_>) -> Result<()> {
-    let own: Vec<HeaderName> = response.headers.keys().filter(|name| is_cors_field(name)).cloned().collect();
+fn share(headers: &mut HeaderMap, cors: &Cors, asker: &Asker<'_>) {
+    let own: Vec<HeaderName> = headers.keys().filter(|name| is_cors_field(name)).cloned().collect();
     for name in own {
-        response.remove_header(&name);
+        headers.remove(&name);
     }
     for (name, value) in cors.answer(asker.headers) {
-        response.insert_header(name, value)?;
+        headers.insert(name, value);
     }
-    if cors.varies() && !says_origin(response) {
-        response.append_header(header::VARY, HeaderValue::from_static("origin"))?;
+    let says_origin = elements(headers, &header::VARY).any(|name| name == "*" || name.eq_ignore_ascii_case("origin"));
+    if cors.varies() && !says_origin {
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
     }
-    Ok(())
-}
-
-fn says_origin(response: &ResponseHeader) -> bool {
-    let lists = response.headers.get_all(header::VARY).iter().filter_map(|value| value.to_str().ok());
-    lists.flat_map(|list| list.split(',')).map(str::trim).any(|name| name == "*" || name.eq_ignore_ascii_case("origin"))
 }
 
 #[cfg(test)]
 mod tests {
+    use http::Response;
+
     use super::*;
-    use crate::domain::{Clock, SystemClock};
 
-    fn head(status: u16, fields: &[(&'static str, &'static str)]) -> ResponseHeader {
-        let mut head = ResponseHeader::build(status, None).unwrap();
+    fn head(status: u16, fields: &[(&'static str, &'static str)]) -> Parts {
+        let mut response = Response::builder().status(status);
         for (name, value) in fields {
-            head.append_header(*name, *value).unwrap();
+            response = response.header(*name, *value);
         }
-        head
-    }
-
-    fn names(head: &ResponseHeader) -> Vec<&str> {
-        let mut names: Vec<_> = head.headers.keys().map(HeaderName::as_str).collect();
-        names.sort_unstable();
-        names
+        response.body(()).unwrap().into_parts().0
     }
 
     #[test]
-    fn what_is_said_about_the_upstreams_connection_stays_there() {
-        let mut answer = head(
-            200,
-            &[
-                ("Connection", "close, X-Hop, content-length"),
-                ("connection", "x-other, a b"),
-                ("X-Hop", "1"),
-                ("x-other", "1"),
-                ("Keep-Alive", "timeout=5"),
-                ("Proxy-Connection", "keep-alive"),
-                ("Upgrade", "h2c"),
-                ("Content-Length", "3"),
-                ("X-End", "1"),
-            ],
-        );
-        leave_connection(&mut answer);
-        assert_eq!(names(&answer), ["connection", "content-length", "x-end"]);
-        let mut required = head(426, &[("Connection", "close"), ("Upgrade", "websocket")]);
-        leave_connection(&mut required);
-        assert_eq!(names(&required), ["connection", "upgrade"]);
-    }
-
-    #[test]
-    fn an_interim_answer_says_nothing_of_the_connection() {
-        let exchange = Exchange::new(SystemClock.instant());
-        let request = RequestHeader::build("GET", b"/", None).unwrap();
-        let mut hints = head(103, &[("Connection", "close"), ("Link", "a")]);
-        exchange.amend(&request, &mut hints).unwrap();
-        assert_eq!(names(&hints), ["link"]);
-    }
-
-    #[test]
-    fn an_answer_has_one_length_or_none() {
+    fn a_response_has_one_length_or_none() {
         for (status, lengths, left) in [
             (200, &["3"][..], &["3"][..]),
             (200, &["3, 3"], &["3"]),
@@ -223,12 +184,28 @@ mod tests {
             let lengths: Vec<_> = answer.headers.get_all("content-length").iter().collect();
             assert_eq!(lengths, left, "{status} {fields:?}");
         }
-        let mut empty = head(204, &[("transfer-encoding", "chunked")]);
-        frame_once(&mut empty).unwrap();
-        assert!(names(&empty).is_empty());
         for several in [&["x"][..], &["x, x"], &["3, 4"], &["3", "4"], &["3", ""], &["+3", "+3"]] {
             let fields: Vec<_> = several.iter().map(|length| ("content-length", *length)).collect();
             assert!(frame_once(&mut head(200, &fields)).is_err(), "{several:?}");
+        }
+    }
+
+    #[test]
+    fn only_chunks_are_a_transfer_coding() {
+        for (codings, version, whole) in [
+            (&["chunked"][..], Version::HTTP_11, true),
+            (&["Chunked", "chunked"], Version::HTTP_11, true),
+            (&["gzip, chunked"], Version::HTTP_11, false),
+            (&["gzip", "chunked"], Version::HTTP_11, false),
+            (&["identity"], Version::HTTP_11, false),
+            (&["chunked"], Version::HTTP_10, false),
+        ] {
+            let fields: Vec<_> = codings.iter().map(|coding| ("transfer-encoding", *coding)).collect();
+            let mut response = head(200, &fields);
+            response.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("3"));
+            response.version = version;
+            assert_eq!(frame_once(&mut response).is_ok(), whole, "{codings:?} {version:?}");
+            assert_eq!(response.headers.contains_key(header::CONTENT_LENGTH), !whole);
         }
     }
 }

@@ -1,92 +1,115 @@
-//! One request and its answer, from the head to the log line.
+//! One request and its response, from the head to the log line.
 
 use std::{
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, Method, Uri, header};
-use pingora::http::RequestHeader;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request::Parts};
 
-use super::{in_flight::Lifeline, upload::Progress};
+use super::{
+    in_flight::{RequestGuard, Watch},
+    progress::Progress,
+    worker::WorkerContext,
+};
 use crate::{
     decision::{Awaiting, Denial, Endpoint, Preflight, Proof, Route, Target},
     domain::{Reason, id::write_hex, random},
     edge::{
-        listen::{connection::Connection, limits::RequestPlace, tls::Validity},
+        armour::state::Http1State,
+        listen::{
+            connection::{Connection, Protocol},
+            limits::RequestPlace,
+            tls::Validity,
+        },
         respond::Asker,
     },
+    rules::list::elements,
     state::token::Verified,
-    upstream::{Server, Turn, place::Place},
+    upstream::{Server, Transport, Turn, place::Place},
 };
 
-/// What is known about a request so far.
+/// What a request comes with: one for each HTTP/1 connection, and for each HTTP/2 stream.
+#[derive(Debug)]
+pub(in crate::edge) struct Inbound {
+    /// The thread that serves it.
+    pub(in crate::edge) worker: Arc<WorkerContext>,
+    /// The connection that it came on.
+    pub(in crate::edge) connection: Arc<Connection>,
+    /// What ends it before its time.
+    pub(in crate::edge) guard: Arc<RequestGuard>,
+    /// What the connection's armour knows and is told; HTTP/1 alone.
+    pub(in crate::edge) http1: Option<Arc<Http1State>>,
+    /// What the connection goes on as, once a service has agreed to switch.
+    pub(in crate::edge) tunnel: Mutex<Option<Tunnel>>,
+}
+
+/// A connection that goes on as another protocol.
+#[derive(Debug)]
+pub(in crate::edge) struct Tunnel {
+    /// The exchange that asked for it: it lasts as long.
+    pub(super) exchange: Box<Exchange>,
+    /// The connection to the server.
+    pub(super) upstream: Transport,
+    /// What the upstream sent behind its 101.
+    pub(super) rest: Bytes,
+    /// Whether it is a `WebSocket`.
+    pub(super) framed: bool,
+}
+
+/// What a wait for an upstream is cut to when the exchange's time is nearly over.
+const WAIT_MIN: Duration = Duration::from_millis(1);
+
+/// What is known about a request so far. When it is dropped, it is counted and logged.
 #[derive(Debug)]
 pub(in crate::edge) struct Exchange {
+    pub(super) inbound: Arc<Inbound>,
     /// When its head was there.
-    pub(in crate::edge) started: Instant,
+    pub(super) started: Instant,
     /// Its id, for the upstream and the log.
     pub(super) request_id: RequestId,
-    /// The connection that it came on.
-    pub(in crate::edge) connection: Option<Arc<Connection>>,
-    /// Why it is refused whatever it asks for, where that is known before it is decided about.
-    pub(in crate::edge) refused: Option<Reason>,
-    /// How far it has come, where it has a body and goes through pingora.
-    pub(in crate::edge) upload: Option<Arc<Progress>>,
-    /// Who is behind that.
-    pub(in crate::edge) client: Option<IpAddr>,
+    /// The request line.
+    pub(super) line: RequestLine,
+    /// The version of HTTP in which it came.
+    pub(super) version: Version,
+    /// Whether the connection can take another request after it.
+    pub(super) keeps_connection: bool,
+    /// How far it has come, where it has a body.
+    pub(super) upload: Option<Arc<Progress>>,
+    /// Who is behind the connection.
+    pub(super) client: Option<IpAddr>,
     /// What was decided.
-    pub(in crate::edge) verdict: Verdict,
+    pub(super) verdict: Verdict,
     /// When it was handed to the upstream.
     pub(super) handed_over: Option<Instant>,
-    /// How long the upstream took to begin its answer.
+    /// How long the upstream took to begin its response.
     pub(super) upstream_wait: Option<Duration>,
     /// Its turn at the server that it went to last.
-    pub(in crate::edge) turn: Option<Turn>,
+    pub(super) turn: Option<Turn>,
     /// The servers that it went to before.
-    pub(in crate::edge) tried: Vec<Arc<Server>>,
+    pub(super) tried: Vec<Arc<Server>>,
     /// Its place among the requests of its client, where that may have several in flight.
     pub(super) request_place: Option<RequestPlace>,
     /// Its place in the pool.
-    pub(in crate::edge) place: Option<Place>,
+    pub(super) place: Option<Place>,
     /// How often it was sent, or was to be.
     pub(super) tries: u32,
-    /// Whether any part of an answer was received, an interim one too.
-    pub(in crate::edge) answering: bool,
-    /// How many interim answers were received.
-    pub(super) interim_answers: u32,
+    /// Whether any part of a response was received, an informational one too.
+    pub(super) is_answering: bool,
     /// What went wrong after the decision.
-    pub(in crate::edge) failure: Option<Reason>,
-    /// What ends it before its time, until it was counted and logged.
-    pub(in crate::edge) lifeline: Option<Arc<Lifeline<Exchange>>>,
-    /// What was decided before pingora saw it.
-    pub(in crate::edge) decided: Option<Result<Permission, Denial>>,
-    /// The request line, once it is forwarded.
-    pub(in crate::edge) line: Option<RequestLine>,
-    /// The status of the upstream's answer.
-    pub(in crate::edge) status: u16,
-    /// Bytes of the body that came from the client and were forwarded.
+    pub(super) failure: Option<Reason>,
+    /// The status that the client received; 0 for none.
+    pub(super) status: u16,
+    /// Bytes of the body that came from the client, where it is not counted by `upload`.
     pub(super) bytes_in: u64,
-    /// Bytes of the upstream's answer that were forwarded.
+    /// Bytes of the response's body that were handed on.
     pub(super) bytes_out: u64,
-    /// How long the client held its answer up, where it goes past pingora.
+    /// How long the client held its response up.
     pub(super) held_up: Duration,
-}
-
-/// What the accept loop hands over with a request.
-#[derive(Debug)]
-pub(in crate::edge) struct Arrival {
-    /// What it came on.
-    pub(in crate::edge) connection: Arc<Connection>,
-    /// What ends it before its time.
-    pub(in crate::edge) lifeline: Arc<Lifeline<Exchange>>,
-    /// How far it has come, where it has a body.
-    pub(in crate::edge) upload: Option<Arc<Progress>>,
-    /// Who is behind the connection, where that was looked for already.
-    pub(in crate::edge) client: Option<IpAddr>,
-    /// What was decided about it already, and when its head was there.
-    pub(in crate::edge) decided: Option<(Instant, Result<Permission, Denial>)>,
+    /// Whether all of the response was handed on.
+    pub(super) is_whole: bool,
 }
 
 /// What the access log tells of a request's head, for an exchange that outlives it.
@@ -99,7 +122,7 @@ pub(in crate::edge) struct RequestLine {
 
 impl RequestLine {
     /// Shares the head's bytes.
-    pub(in crate::edge) fn of(head: &RequestHeader) -> Self {
+    pub(super) fn of(head: &Parts) -> Self {
         Self { method: head.method.clone(), uri: head.uri.clone(), host: head.headers.get(header::HOST).cloned() }
     }
 }
@@ -117,6 +140,8 @@ pub(in crate::edge) enum Verdict {
     Endpoint(Arc<Endpoint>, &'static str),
     /// A browser was told what a page may do with this.
     Preflight(Target),
+    /// It asked what the gateway itself can do.
+    Options,
 }
 
 /// What a request may do.
@@ -163,16 +188,16 @@ impl Forward {
 }
 
 impl Exchange {
-    pub(in crate::edge) fn new(started: Instant) -> Self {
-        Self::with_id(started, RequestId::new())
-    }
-
-    fn with_id(started: Instant, request_id: RequestId) -> Self {
-        Self {
+    pub(super) fn new(inbound: Arc<Inbound>, head: &Parts) -> Box<Self> {
+        let shared = &inbound.worker.shared;
+        shared.request_begins();
+        let started = shared.means.clock.instant();
+        Box::new(Self {
             started,
-            request_id,
-            connection: None,
-            refused: None,
+            request_id: RequestId::new(),
+            line: RequestLine::of(head),
+            version: head.version,
+            keeps_connection: keeps_connection(head),
             upload: None,
             client: None,
             verdict: Verdict::Pending,
@@ -183,80 +208,96 @@ impl Exchange {
             request_place: None,
             place: None,
             tries: 0,
-            answering: false,
-            interim_answers: 0,
+            is_answering: false,
             failure: None,
-            lifeline: None,
-            decided: None,
-            line: None,
             status: 0,
             bytes_in: 0,
             bytes_out: 0,
             held_up: Duration::ZERO,
-        }
+            is_whole: false,
+            inbound,
+        })
     }
 
-    /// Takes what the accept loop handed over.
-    pub(in crate::edge) fn arrive(&mut self, arrival: Arrival) {
-        self.connection = Some(arrival.connection);
-        self.lifeline = Some(arrival.lifeline);
-        self.upload = arrival.upload;
-        self.client = arrival.client;
-        if let Some((started, decided)) = arrival.decided {
-            (self.started, self.decided) = (started, Some(decided));
-        }
+    pub(super) fn shared(&self) -> &Arc<super::services::Shared> {
+        &self.inbound.worker.shared
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.inbound.connection
+    }
+
+    pub(super) fn is_http2(&self) -> bool {
+        self.connection().protocol == Protocol::Http2
     }
 
     /// Makes it end with its token and its client's certificate, and after `total`.
-    pub(in crate::edge) fn watch(&self, total: Option<Duration>) {
-        if let (Some(lifeline), Verdict::Forward(forward)) = (&self.lifeline, &self.verdict) {
-            lifeline.watch(forward.ends_with(), self.certified(), self.started, total);
+    pub(super) fn watch(&self, total: Option<Duration>) {
+        if let Verdict::Forward(forward) = &self.verdict {
+            self.inbound.guard.watch(Watch {
+                identity: forward.ends_with().cloned(),
+                certified: self.certified(),
+                ends_at: total.and_then(|total| Watch::end(self.started, total)),
+                upload: self.upload.clone(),
+            });
         }
     }
 
     /// When its client's certificate is good.
-    pub(in crate::edge) fn certified(&self) -> Validity {
-        self.connection.as_ref().map_or(Validity::ALWAYS, |connection| connection.certified)
+    fn certified(&self) -> Validity {
+        self.connection().certified
     }
 
     /// Whom the token spoke for, let through or not.
-    pub(in crate::edge) fn identity(&self) -> Option<&Verified> {
+    pub(super) fn identity(&self) -> Option<&Verified> {
         match &self.verdict {
             Verdict::Forward(forward) => forward.identity.as_ref().or(forward.alleged.as_ref()).map(Arc::as_ref),
             Verdict::Deny(denial) => denial.identity.as_deref(),
-            Verdict::Pending | Verdict::Endpoint(..) | Verdict::Preflight(_) => None,
+            Verdict::Pending | Verdict::Endpoint(..) | Verdict::Preflight(_) | Verdict::Options => None,
         }
     }
 
     /// The server that it went to.
-    pub(in crate::edge) fn server(&self) -> Option<&Server> {
+    pub(super) fn server(&self) -> Option<&Server> {
         Some(self.turn.as_ref()?.server())
     }
 
     /// The route, where there is one.
-    pub(in crate::edge) fn route(&self) -> Option<&Arc<Route>> {
+    pub(super) fn route(&self) -> Option<&Arc<Route>> {
         match &self.verdict {
             Verdict::Forward(forward) => Some(&forward.route),
             Verdict::Deny(denial) => denial.route.as_ref(),
             Verdict::Preflight(Target::Route(route)) => Some(route),
-            Verdict::Pending | Verdict::Endpoint(..) | Verdict::Preflight(Target::Endpoint(_)) => None,
+            Verdict::Pending | Verdict::Endpoint(..) | Verdict::Preflight(Target::Endpoint(_)) | Verdict::Options => {
+                None
+            }
         }
     }
 
     /// Who is answered.
-    pub(in crate::edge) fn asker<'r>(&self, request: &'r RequestHeader) -> Asker<'r> {
-        let scheme = self.connection.as_ref().map(|connection| connection.scheme.as_str());
-        Asker { headers: &request.headers, secure: scheme == Some("https") }
+    pub(super) fn asker<'r>(&self, headers: &'r HeaderMap) -> Asker<'r> {
+        Asker { headers, secure: self.connection().scheme.as_str() == "https" }
+    }
+
+    /// How long it may still take; not nothing, which would never end.
+    pub(super) fn time_left(&self, route: &Route) -> Duration {
+        let total = route.pool.settings.timeouts.total;
+        total.saturating_sub(self.shared().since(self.started)).max(WAIT_MIN)
+    }
+
+    /// Whether it has had all of its time.
+    pub(super) fn is_over(&self) -> bool {
+        let total = self.route().map(|route| route.pool.settings.timeouts.total);
+        total.is_some_and(|total| self.shared().since(self.started) > total)
     }
 }
 
-/// One that is dropped before it was counted and logged leaves itself to who will do that.
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        if let Some(lifeline) = self.lifeline.take() {
-            let left = std::mem::replace(self, Self::with_id(self.started, self.request_id));
-            lifeline.leave(Box::new(left));
-        }
+/// Whether a connection can take another request after this one (RFC 9112 section 9.3).
+fn keeps_connection(head: &Parts) -> bool {
+    let says = |said: &str| elements(&head.headers, &header::CONNECTION).any(|word| word.eq_ignore_ascii_case(said));
+    match head.version {
+        Version::HTTP_10 => says("keep-alive") && !says("close"),
+        _ => !head.headers.contains_key(header::CONNECTION) || !says("close"),
     }
 }
 
@@ -266,13 +307,13 @@ pub(super) struct RequestId([u8; 32]);
 
 impl RequestId {
     /// A new one, at random.
-    pub(in crate::edge) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut digits = [0; 32];
         write_hex(&random::identifier::<16>(), &mut digits);
         Self(digits)
     }
 
-    pub(in crate::edge) fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         str::from_utf8(&self.0).expect("hexadecimal digits")
     }
 

@@ -1,9 +1,9 @@
 //! What is in flight ends when its token does: a sweeper looks at every exchange that was let through
-//! and ends those whose token expired or was revoked, those whose client's certificate is over, and
-//! those that had all of their time. It does not matter whether bytes move.
+//! and ends those whose token expired or was revoked, those whose client's certificate is over, those that had all of
+//! their time, and those in which a side that is waited for is late. It does not matter whether bytes move.
 //!
-//! A connection (a stream, where one carries many) has one [`Lifeline`] for all of its exchanges. An
-//! exchange that nobody ends pays for it with two uncontended locks and no allocation.
+//! An HTTP/1 connection and an HTTP/2 stream each have one [`RequestGuard`] for all of their exchanges. An exchange that
+//! nobody ends pays for it with two uncontended locks and no allocation.
 
 use std::{
     future::Future,
@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::progress::{Progress, Verdict};
 use crate::{
     decision::View,
     domain::{Reason, Timestamp},
@@ -33,184 +34,216 @@ const TOTAL_GRACE: Duration = Duration::from_secs(1);
 /// Locks that connections are spread over.
 const SHARDS: usize = 16;
 
-/// Every lifeline; `L` is what an exchange leaves behind.
+/// The guards of everything in flight.
 #[derive(Debug)]
-pub(in crate::edge) struct Lifelines<L> {
-    shards: [Mutex<Shard<L>>; SHARDS],
+pub(in crate::edge) struct InFlight {
+    shards: [Mutex<Shard>; SHARDS],
     next: AtomicUsize,
 }
 
-/// Lifelines and the places between them that are free again; as many as connections at most.
-#[derive(Debug)]
-struct Shard<L> {
-    places: Vec<Option<Arc<Lifeline<L>>>>,
+/// Guards, and the places between them that are free again; as many as connections and streams at most.
+#[derive(Debug, Default)]
+struct Shard {
+    places: Vec<Option<Arc<RequestGuard>>>,
     free: Vec<usize>,
 }
 
 /// What ends the exchanges of a connection, one after the other.
-#[derive(Debug)]
-pub(in crate::edge) struct Lifeline<L> {
+#[derive(Debug, Default)]
+pub(in crate::edge) struct RequestGuard {
     /// Whether there is anything to look at: all that an idle connection costs the sweeper.
     watched: AtomicBool,
     ended: OnceLock<Reason>,
-    state: Mutex<State<L>>,
+    /// Whether a waker is in its place: asking again costs nothing then.
+    waits: AtomicBool,
+    state: Mutex<State>,
 }
 
-#[derive(Debug)]
-struct State<L> {
+#[derive(Debug, Default)]
+struct State {
     watch: Option<Watch>,
+    /// Until when the client is waited for to take some of its response, where nothing below sees to that.
+    takes_until: Option<tokio::time::Instant>,
     waker: Option<Waker>,
-    /// What an exchange left that was dropped before it was counted and logged.
-    left: Option<Box<L>>,
 }
 
+/// When an exchange ends before its time.
 #[derive(Debug)]
-struct Watch {
-    identity: Option<Arc<Verified>>,
-    certified: Validity,
-    ends_at: Option<Instant>,
+pub(super) struct Watch {
+    /// With whose token.
+    pub(super) identity: Option<Arc<Verified>>,
+    /// Outside of the time in which its client's certificate is good.
+    pub(super) certified: Validity,
+    /// When it has had all of its time, if that is bounded.
+    pub(super) ends_at: Option<Instant>,
+    /// Where a side that is waited for is late, if it has a body.
+    pub(super) upload: Option<Arc<Progress>>,
 }
 
-/// A lifeline that the sweeper sees while this lives.
+impl Watch {
+    /// The end of an exchange that may take `total` from its start.
+    pub(super) fn end(started: Instant, total: Duration) -> Option<Instant> {
+        started.checked_add(total)?.checked_add(TOTAL_GRACE)
+    }
+}
+
+/// A guard that the sweeper sees while this lives.
 #[derive(Debug)]
-pub(in crate::edge) struct Registered<'l, L> {
-    lifelines: &'l Lifelines<L>,
+pub(in crate::edge) struct Registered {
+    in_flight: Arc<InFlight>,
     shard: usize,
     place: usize,
-    pub(in crate::edge) lifeline: Arc<Lifeline<L>>,
+    pub(in crate::edge) guard: Arc<RequestGuard>,
 }
 
-impl<L> Lifelines<L> {
-    /// A new lifeline that is looked after.
-    pub(in crate::edge) fn register(&self) -> Registered<'_, L> {
-        let lifeline = Arc::new(Lifeline::default());
+impl InFlight {
+    /// A new guard that is looked after.
+    pub(in crate::edge) fn register(self: &Arc<Self>) -> Registered {
+        let guard = Arc::<RequestGuard>::default();
         let shard = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let mut lines = lock(&self.shards[shard]);
         let place = lines.free.pop().unwrap_or_else(|| {
             lines.places.push(None);
             lines.places.len() - 1
         });
-        lines.places[place] = Some(Arc::clone(&lifeline));
-        Registered { lifelines: self, shard, place, lifeline }
+        lines.places[place] = Some(Arc::clone(&guard));
+        drop(lines);
+        Registered { in_flight: Arc::clone(self), shard, place, guard }
     }
 
     /// Looks at every exchange once.
     pub(in crate::edge) fn sweep(&self, view: &View<'_>, now: Timestamp, instant: Instant) {
         for shard in &self.shards {
-            for lifeline in lock(shard).places.iter().flatten() {
-                if lifeline.watched.load(Ordering::Relaxed) {
-                    lifeline.judge(view, now, instant);
+            for guard in lock(shard).places.iter().flatten() {
+                if guard.watched.load(Ordering::Relaxed) {
+                    guard.judge(view, now, instant);
                 }
+            }
+        }
+    }
+
+    /// Has every connection look around: the gateway stops.
+    pub(in crate::edge) fn wake_all(&self) {
+        for shard in &self.shards {
+            for guard in lock(shard).places.iter().flatten() {
+                guard.wake();
             }
         }
     }
 }
 
-impl<L> Drop for Registered<'_, L> {
+impl Drop for Registered {
     fn drop(&mut self) {
-        let mut lines = lock(&self.lifelines.shards[self.shard]);
+        let mut lines = lock(&self.in_flight.shards[self.shard]);
         lines.places[self.place] = None;
         lines.free.push(self.place);
     }
 }
 
-impl<L> Lifeline<L> {
-    /// From now on an exchange is in flight that ends with `identity`'s token, outside of the time in which its client is
-    /// `certified`, or `total` after it `started`.
-    pub(in crate::edge) fn watch(
-        &self,
-        identity: Option<&Arc<Verified>>,
-        certified: Validity,
-        started: Instant,
-        total: Option<Duration>,
-    ) {
-        let ends_at = total.and_then(|total| started.checked_add(total)?.checked_add(TOTAL_GRACE));
-        let watch = Watch { identity: identity.cloned(), certified, ends_at };
+impl RequestGuard {
+    /// From now on an exchange is in flight that ends so.
+    pub(super) fn watch(&self, watch: Watch) {
         lock(&self.state).watch = Some(watch);
         self.watched.store(true, Ordering::Relaxed);
     }
 
-    /// Whether an exchange was ended, perhaps while it came to its own end: the connection takes no other.
-    pub(in crate::edge) fn has_ended(&self) -> bool {
-        self.ended.get().is_some()
+    /// Why an exchange was ended, perhaps while it came to its own end: the connection takes no other.
+    pub(in crate::edge) fn reason(&self) -> Option<Reason> {
+        self.ended.get().copied()
     }
 
     /// Nothing is in flight any more.
-    fn rest(&self) {
-        if self.watched.swap(false, Ordering::Acquire) {
-            lock(&self.state).watch = None;
+    pub(super) fn rest(&self) {
+        if self.watched.load(Ordering::Acquire) {
+            let mut state = lock(&self.state);
+            state.watch = None;
+            self.watched.store(state.takes_until.is_some(), Ordering::Release);
+        }
+    }
+
+    /// The client has something to take, at the latest then; `None` where it has taken everything.
+    pub(super) fn takes_until(&self, end: Option<tokio::time::Instant>) {
+        let mut state = lock(&self.state);
+        state.takes_until = end;
+        self.watched.store(end.is_some() || state.watch.is_some(), Ordering::Release);
+    }
+
+    /// Has who serves the connection look around.
+    pub(in crate::edge) fn wake(&self) {
+        self.wake_from(&mut lock(&self.state));
+    }
+
+    fn wake_from(&self, state: &mut State) {
+        self.waits.store(false, Ordering::Relaxed);
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
         }
     }
 
     fn judge(&self, view: &View<'_>, now: Timestamp, instant: Instant) {
         let mut state = lock(&self.state);
+        if state.takes_until.is_some_and(|end| tokio::time::Instant::now() >= end) {
+            return self.end(&mut state, Reason::MalformedRequest);
+        }
         let Some(watch) = &state.watch else { return };
         let standing = watch.identity.as_deref().map_or(Ok(()), |identity| view.check_standing(identity, now));
+        let late = || watch.upload.as_ref().map_or(Verdict::Fine, |upload| upload.judge(tokio::time::Instant::now()));
         let verdict = match standing {
+            Err(reason) => Err(reason),
             Ok(()) if !watch.certified.contains(now) => Err(Reason::Expired),
             Ok(()) if watch.ends_at.is_some_and(|end| instant >= end) => Err(Reason::UpstreamTimeout),
-            verdict => verdict,
+            Ok(()) => match late() {
+                Verdict::Fine => Ok(()),
+                Verdict::CutOff(overdue) => Err(overdue.reason()),
+                Verdict::Tell => {
+                    self.wake_from(&mut state);
+                    Ok(())
+                }
+            },
         };
         if let Err(reason) = verdict {
             self.end(&mut state, reason);
         }
     }
 
-    fn end(&self, state: &mut State<L>, reason: Reason) {
+    fn end(&self, state: &mut State, reason: Reason) {
         state.watch = None;
         // It ends once: the connection goes with it. Who sees below that nothing is watched sees this too.
         let _ = self.ended.set(reason);
         self.watched.store(false, Ordering::Release);
-        if let Some(waker) = state.waker.take() {
-            waker.wake();
-        }
+        self.wake_from(state);
     }
 
-    /// Serves an exchange until it is over or was ended; then it has been dropped where it stood.
+    /// What comes of `work`, unless the exchange is ended; then the work has been dropped where it stood.
     ///
     /// # Errors
     /// Why it was ended.
-    pub(in crate::edge) async fn guard<T>(&self, exchange: impl Future<Output = T>) -> Result<T, Reason> {
-        let mut exchange = pin!(exchange);
-        let mut registered = None;
-        let outcome = std::future::poll_fn(|context| {
-            if let Some(reason) = self.ended.get() {
-                return Poll::Ready(Err(*reason));
+    pub(in crate::edge) async fn guard<T>(&self, work: impl Future<Output = T>) -> Result<T, Reason> {
+        let mut work = pin!(work);
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(reason) = self.poll_ended(context) {
+                return Poll::Ready(Err(reason));
             }
-            match exchange.as_mut().poll(context) {
-                Poll::Ready(done) => Poll::Ready(Ok(done)),
-                Poll::Pending => self.poll_ended(context, &mut registered).map(Err),
-            }
-        });
-        let outcome = outcome.await;
-        self.rest();
-        outcome
+            work.as_mut().poll(context).map(Ok)
+        })
+        .await
     }
 
     /// Waits until the exchange is ended, and says why.
     pub(in crate::edge) async fn ended(&self) -> Reason {
-        let mut registered = None;
-        std::future::poll_fn(|context| self.poll_ended(context, &mut registered)).await
+        std::future::poll_fn(|context| self.poll_ended(context)).await
     }
 
-    /// `registered` is the waker that was left here last: a task keeps its own.
-    fn poll_ended(&self, context: &Context<'_>, registered: &mut Option<Waker>) -> Poll<Reason> {
-        if !registered.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            *registered = Some(context.waker().clone());
-            lock(&self.state).waker.clone_from(registered);
+    /// Ready with the reason when the exchange is ended. One task asks, always the same. It is woken also
+    /// when there is something to look at, such as a verdict of [`Progress`].
+    pub(in crate::edge) fn poll_ended(&self, context: &Context<'_>) -> Poll<Reason> {
+        if !self.waits.load(Ordering::Relaxed) {
+            let mut state = lock(&self.state);
+            state.waker = Some(context.waker().clone());
+            self.waits.store(true, Ordering::Relaxed);
         }
         // After the waker is in its place: what ends in between is seen here or wakes.
         self.ended.get().map_or(Poll::Pending, |reason| Poll::Ready(*reason))
-    }
-
-    /// Leaves an exchange that was dropped before it was counted and logged.
-    pub(in crate::edge) fn leave(&self, exchange: Box<L>) {
-        lock(&self.state).left = Some(exchange);
-    }
-
-    /// Takes what was left.
-    pub(in crate::edge) fn take_left(&self) -> Option<Box<L>> {
-        lock(&self.state).left.take()
     }
 }
 
@@ -219,17 +252,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<L> Default for Lifelines<L> {
+impl Default for InFlight {
     fn default() -> Self {
-        let shards = std::array::from_fn(|_| Mutex::new(Shard { places: vec![], free: vec![] }));
-        Self { shards, next: AtomicUsize::new(0) }
-    }
-}
-
-impl<L> Default for Lifeline<L> {
-    fn default() -> Self {
-        let state = Mutex::new(State { watch: None, waker: None, left: None });
-        Self { watched: AtomicBool::new(false), ended: OnceLock::new(), state }
+        Self { shards: std::array::from_fn(|_| Mutex::default()), next: AtomicUsize::new(0) }
     }
 }
 
@@ -237,32 +262,37 @@ impl<L> Default for Lifeline<L> {
 mod tests {
     use super::*;
 
+    fn watch() -> Watch {
+        Watch { identity: None, certified: Validity::ALWAYS, ends_at: None, upload: None }
+    }
+
     #[test]
     fn places_are_used_again() {
-        let lifelines = Lifelines::<()>::default();
+        let in_flight = Arc::<InFlight>::default();
         for _ in 0..4 * SHARDS {
-            drop(lifelines.register());
+            drop(in_flight.register());
         }
-        let places = lifelines.shards.iter().map(|shard| lock(shard).places.len());
+        let places = in_flight.shards.iter().map(|shard| lock(shard).places.len());
         assert_eq!(places.sum::<usize>(), SHARDS);
     }
 
     #[tokio::test]
     async fn what_is_over_by_itself_is_not_ended() {
-        let lifeline = Lifeline::<()>::default();
-        lifeline.watch(None, Validity::ALWAYS, tokio::time::Instant::now().into_std(), None);
-        assert_eq!(lifeline.guard(async { 1 }).await.ok(), Some(1));
-        assert!(!lifeline.watched.load(Ordering::Relaxed));
-        assert!(lock(&lifeline.state).watch.is_none());
-        assert!(!lifeline.has_ended());
+        let guard = RequestGuard::default();
+        guard.watch(watch());
+        assert_eq!(guard.guard(async { 1 }).await.ok(), Some(1));
+        guard.rest();
+        assert!(!guard.watched.load(Ordering::Relaxed));
+        assert!(lock(&guard.state).watch.is_none());
+        assert_eq!(guard.reason(), None);
     }
 
     #[tokio::test]
-    async fn who_was_ended_while_he_came_to_his_own_end_takes_nothing_more() {
-        let lifeline = Lifeline::<()>::default();
-        lifeline.watch(None, Validity::ALWAYS, tokio::time::Instant::now().into_std(), None);
-        let exchange = async { lifeline.end(&mut lock(&lifeline.state), Reason::Expired) };
-        assert_eq!(lifeline.guard(exchange).await.ok(), Some(()));
-        assert!(lifeline.has_ended());
+    async fn work_that_was_ended_while_it_came_to_its_own_end_is_followed_by_none() {
+        let guard = RequestGuard::default();
+        guard.watch(watch());
+        let exchange = async { guard.end(&mut lock(&guard.state), Reason::Expired) };
+        assert_eq!(guard.guard(exchange).await.ok(), Some(()));
+        assert_eq!(guard.reason(), Some(Reason::Expired));
     }
 }

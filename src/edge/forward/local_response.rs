@@ -1,20 +1,18 @@
-//! Writing answers that are ours.
+//! Responses of ours.
 
-use std::{mem, time::Duration};
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Method, Response, header};
-use pingora::{Result, http::ResponseHeader, proxy::Session};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, Version, header, request::Parts};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::message;
+use super::{client_response::title_case, exchange::Exchange, failure::BodyError, response_body::ResponseBody};
 use crate::{
-    domain::{Reason, secret::SecretBytes},
-    edge::{
-        listen::connection::{Connection, Protocol},
-        respond,
-    },
+    domain::{Reason, Timestamp, secret::SecretBytes},
+    edge::respond,
 };
 
 /// An unread body up to this is read, so that the connection can be kept for the next request.
@@ -23,16 +21,12 @@ const DRAIN_BYTES_MAX: usize = 64 << 10;
 /// How long such a body may take to arrive.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// How much of a body that is too large is read after its answer, and for how long: a connection that is closed
-/// with bytes unread is reset, and the answer may be lost with it.
-const LINGER_BYTES_MAX: usize = 16 << 20;
-const LINGER: Duration = Duration::from_secs(1);
-/// The methods of RFC 9110 that may reach a route, for an answer that knows none.
-const METHODS_SERVED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+/// The methods of RFC 9110 that may reach a route, for a response that knows none.
+pub(super) const METHODS_SERVED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// What came of reading a body.
 #[derive(Debug)]
-pub(in crate::edge) enum Body {
+pub(super) enum Body {
     /// All of it. It may hold a password.
     Complete(SecretBytes),
     /// It is over the bound.
@@ -43,75 +37,78 @@ pub(in crate::edge) enum Body {
     Broken,
 }
 
-/// Writes an answer. A small body that nobody read is read first: the connection stays alive.
-/// Where it was not read to a clean end, the connection ends with the answer: whatever else stands on
-/// it must never be taken for a request (pingora counts a body that broke its framing as done).
-pub(in crate::edge) async fn write(session: &mut Session, response: Response<Bytes>) -> Result<()> {
-    if !drain(session).await {
-        session.set_keepalive(None);
+/// Answers a request. A small body that nobody read is read first: the connection stays alive. Where it was not read to a
+/// clean end, the connection ends with the response: what else comes on it must never be taken for a request.
+pub(super) async fn respond(
+    mut exchange: Box<Exchange>,
+    head: &Parts,
+    body: Incoming,
+    response: Response<Bytes>,
+) -> Response<ResponseBody> {
+    if !drain(head, body).await {
+        exchange.keeps_connection = false;
     }
-    send(session, response).await
+    send(exchange, &head.method, response)
 }
 
-/// Writes an answer without waiting for the end of the body, and reads on only so that the client gets to read it:
-/// the connection ends afterwards.
-pub(super) async fn write_early(session: &mut Session, response: Response<Bytes>) -> Result<()> {
-    session.set_keepalive(None);
-    send(session, response).await?;
-    if !expects_continue(session) {
-        linger(session).await;
-    }
-    Ok(())
+/// Answers a request without waiting for the end of its body; the connection ends afterwards.
+pub(super) fn respond_early(
+    mut exchange: Box<Exchange>,
+    head: &Parts,
+    response: Response<Bytes>,
+) -> Response<ResponseBody> {
+    exchange.keeps_connection = false;
+    send(exchange, &head.method, response)
 }
 
-async fn send(session: &mut Session, response: Response<Bytes>) -> Result<()> {
-    let head = head_of(&response)?;
-    let body = response.into_body();
-    let without_body = session.req_header().method == Method::HEAD || body.is_empty();
-    session.write_response_header(Box::new(head), without_body).await?;
-    if !without_body {
-        session.write_response_body(Some(body), true).await?;
+/// Answers a request whose body was read.
+pub(super) fn send(mut exchange: Box<Exchange>, method: &Method, response: Response<Bytes>) -> Response<ResponseBody> {
+    exchange.status = response.status().as_u16();
+    let (mut head, body) = response.into_parts();
+    exchange.conclude(&mut head);
+    let without = *method == Method::HEAD;
+    Response::from_parts(head, ResponseBody::local(exchange, body, without))
+}
+
+impl Exchange {
+    /// Says what the last server before the client says of a response: whether the connection goes on.
+    pub(super) fn conclude(&self, head: &mut http::response::Parts) {
+        if self.is_http2() {
+            head.version = Version::HTTP_2;
+            return;
+        }
+        let keeps = self.keeps_connection && !self.shared().is_stopping();
+        head.headers.insert(header::CONNECTION, HeaderValue::from_static(if keeps { "keep-alive" } else { "close" }));
+        head.version = Version::HTTP_11;
     }
-    Ok(())
 }
 
 /// Reads a body of at most `bytes_max`, all of it before `deadline` is over: a sender of one byte now
 /// and then is not waited for.
-pub(super) async fn read_body(session: &mut Session, bytes_max: usize, deadline: Duration) -> Result<Body> {
-    let body = timeout(deadline, collect_body(session, bytes_max)).await.unwrap_or(Ok(Body::TimedOut));
-    if !matches!(body, Ok(Body::Complete(_))) {
-        session.set_keepalive(None);
-    }
-    body
+pub(super) async fn read_body(head: &Parts, body: Incoming, bytes_max: usize, deadline: Duration) -> Body {
+    timeout(deadline, collect_body(head, body, bytes_max)).await.unwrap_or(Body::TimedOut)
 }
 
-async fn collect_body(session: &mut Session, bytes_max: usize) -> Result<Body> {
-    if declared_length(session).is_some_and(|length| length > bytes_max) {
-        return Ok(Body::TooLarge);
-    }
-    if expects_continue(session) && !session.is_body_done() {
-        session.write_continue_response().await?;
+async fn collect_body(head: &Parts, mut body: Incoming, bytes_max: usize) -> Body {
+    let declared = declared_length(head);
+    if declared.is_some_and(|length| length > bytes_max) {
+        return Body::TooLarge;
     }
     // Room for all of it at once: what grows leaves copies behind.
-    let room = declared_length(session).unwrap_or(bytes_max);
-    let mut body = Zeroizing::new(Vec::with_capacity(room));
-    loop {
-        match session.read_request_body().await {
-            Ok(Some(chunk)) => {
-                let fits = body.len() + chunk.len() <= bytes_max;
-                if fits {
-                    body.extend_from_slice(&chunk);
-                }
-                wipe(chunk);
-                if !fits {
-                    return Ok(Body::TooLarge);
-                }
-            }
-            Ok(None) => return Ok(Body::Complete(SecretBytes::new(mem::take(&mut body)))),
-            Err(error) if matches!(error.etype(), pingora::ErrorType::ReadTimedout) => return Ok(Body::TimedOut),
-            Err(_) => return Ok(Body::Broken),
+    let mut read = Zeroizing::new(Vec::with_capacity(declared.unwrap_or(bytes_max)));
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return Body::Broken };
+        let Ok(chunk) = frame.into_data() else { continue };
+        let fits = read.len() + chunk.len() <= bytes_max;
+        if fits {
+            read.extend_from_slice(&chunk);
+        }
+        wipe(chunk);
+        if !fits {
+            return Body::TooLarge;
         }
     }
+    Body::Complete(SecretBytes::new(std::mem::take(&mut read)))
 }
 
 /// Overwrites bytes that nobody else holds. Those that somebody does are still his.
@@ -122,84 +119,60 @@ fn wipe(bytes: Bytes) {
 }
 
 /// Reads what is left of a small body; whether its end was reached in order.
-async fn drain(session: &mut Session) -> bool {
-    if session.is_body_done() {
+async fn drain(head: &Parts, mut body: Incoming) -> bool {
+    if body.is_end_stream() {
         return true;
     }
-    if expects_continue(session) || declared_length(session).is_some_and(|length| length > DRAIN_BYTES_MAX) {
+    let too_large = declared_length(head).is_some_and(|length| length > DRAIN_BYTES_MAX);
+    if head.headers.contains_key(header::EXPECT) || too_large {
         return false;
     }
     let all = async {
         let mut read = 0;
-        while let Some(chunk) = session.read_request_body().await? {
-            read += chunk.len();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| BodyError::of(&error))?;
+            read += frame.data_ref().map_or(0, Bytes::len);
             if read > DRAIN_BYTES_MAX {
                 return Ok(false);
             }
         }
-        Ok::<_, Box<pingora::Error>>(true)
+        Ok::<_, BodyError>(true)
     };
     matches!(timeout(DRAIN, all).await, Ok(Ok(true)))
 }
 
-async fn linger(session: &mut Session) {
-    let rest = async {
-        let mut read = 0;
-        while let Ok(Some(chunk)) = session.read_request_body().await {
-            read += chunk.len();
-            if read > LINGER_BYTES_MAX {
-                break;
-            }
-        }
-    };
-    // Whether the client stopped sending or the time is over: the connection ends here.
-    let _ = timeout(LINGER, rest).await;
+fn declared_length(head: &Parts) -> Option<usize> {
+    head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Ends when a client whose body was read leaves before its answer: its connection ends, or its stream is reset.
-pub(in crate::edge) async fn client_left(session: &mut Session, connection: Option<&Connection>) {
-    // The streams of an HTTP/2 connection tell of resets; what comes on it must be read on for the others.
-    let watched = connection.filter(|connection| connection.protocol == Protocol::Http1);
-    let _watching = watched.map(|connection| connection.watch.begin());
-    // Whatever it says, it is over: with its body read, nothing else is waited for.
-    let _ = session.as_downstream_mut().read_body_or_idle(true).await;
-}
-
-pub(super) fn declared_length(session: &Session) -> Option<usize> {
-    session.req_header().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn expects_continue(session: &Session) -> bool {
-    let expect = session.req_header().headers.get(header::EXPECT);
-    expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-}
-
-/// The bytes of an answer to a head that was never parsed; the connection ends with it.
-pub(in crate::edge) fn closing_answer(reason: Reason) -> Result<BytesMut> {
+/// The bytes of a response to a head that was never parsed; the connection ends with it.
+pub(in crate::edge) fn closing_response(reason: Reason, now: Timestamp) -> Vec<u8> {
     let mut response = respond::answer(respond::plain(reason), None);
+    let headers = response.headers_mut();
     if reason == Reason::MethodNotAllowed {
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(METHODS_SERVED));
+        headers.insert(header::ALLOW, HeaderValue::from_static(METHODS_SERVED));
     }
-    closing(&response, &Method::GET)
-}
-
-/// The bytes of an answer to such a request that is written without pingora; the connection ends with it.
-pub(in crate::edge) fn closing(response: &Response<Bytes>, method: &Method) -> Result<BytesMut> {
-    let mut head = head_of(response)?;
-    message::conclude(&mut head, true)?;
-    let mut bytes = message::answer_bytes(&head);
-    if method != Method::HEAD {
-        bytes.extend_from_slice(response.body());
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if let Some(date) = http_date(now) {
+        headers.insert(header::DATE, date);
     }
-    Ok(bytes)
-}
-
-fn head_of(response: &Response<Bytes>) -> Result<ResponseHeader> {
-    let mut head = ResponseHeader::build(response.status(), Some(response.headers().len()))?;
+    let mut bytes = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
     for (name, value) in response.headers() {
-        head.append_header(name, value.clone())?;
+        bytes.extend_from_slice(title_case(name).as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
     }
-    Ok(head)
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(response.body());
+    bytes
+}
+
+/// A time as `Date` has it (RFC 9110 section 5.6.7).
+fn http_date(now: Timestamp) -> Option<HeaderValue> {
+    let now = jiff::Timestamp::from_second(now.as_secs()).ok()?;
+    let text = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&now).ok()?;
+    HeaderValue::try_from(text).ok()
 }
 
 #[cfg(test)]
@@ -207,11 +180,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_closing_answer_is_a_whole_http_message() {
-        let answer = String::from_utf8(closing_answer(Reason::HeadTooLarge).unwrap().to_vec()).unwrap();
+    fn a_closing_response_is_a_whole_http_message() {
+        let answer = String::from_utf8(closing_response(Reason::HeadTooLarge, Timestamp::from_secs(0))).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{head}");
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+        assert!(head.contains("Date: Thu, 01 Jan 1970 00:00:00 GMT"), "{head}");
         assert!(body.contains(r#""status":431"#), "{body}");
     }
 }

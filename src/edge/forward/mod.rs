@@ -1,37 +1,56 @@
 //! One request's life, from its head to its line in the log.
 //!
+//! In come requests from hyper's server; out go their responses. Between them the same few steps for every request,
+//! whatever its version of HTTP and whether it has a body:
+//!
 //! ```text
+//! serve             the life itself: it calls the others
 //! admit             decide about it; answer what the gateway itself answers
-//! attempt           which server it goes to, and what is answered when that fails
-//! upstream_request  what the server receives
-//! client_response   what the client receives of the server's response
-//! local_response    writing responses of ours
+//! attempt           one try: pick a server, connect, send, wait for the response's head; whether to retry
+//! upstream_request  what the server receives: rewritten head
+//! request_body      what the server receives: the body, and what is kept of it for another try
+//! client_response   what the client receives of the server's response: rewritten head
+//! response_body     what the client receives: the body; with it ends the exchange
 //! record            counts, and the log's line
-//! in_flight         ends what has lost its token
-//! exchange          what is known of one request meanwhile; `stream`, what its HTTP/2 stream brings along
-//! upload            whose silence a body's pause is
+//! ```
+//!
+//! Beside them:
+//!
+//! ```text
+//! endpoint          requests to token endpoints
+//! local_response    responses of ours
+//! give_up           what a request receives that could not be proxied
 //! upgrade           what goes on as another protocol
-//! direct            requests without a body, past pingora; `message`, `body`, `client` are its parts
-//! pingora_loop      everything else, by pingora's hooks
-//! services          what all of it shares, and what a reload may change
+//! exchange          what is known of one request meanwhile
+//! progress          whose silence a body's pause is (pure)
+//! failure           what goes wrong, and what that says (pure)
+//! blame             whose failure it was, which counts against the server or not
+//! http2_head        a head of HTTP/2 in the form of HTTP/1
+//! in_flight         ends what has lost its token, or all of its time
+//! connections       connections to servers, of one thread
+//! worker            what a thread has of its own; `services`, what all share and a reload may change
 //! ```
 
 mod admit;
 mod attempt;
-mod body;
-mod client;
+mod blame;
 mod client_response;
-pub(super) mod direct;
+mod connections;
+mod endpoint;
 pub(super) mod exchange;
+mod failure;
+mod give_up;
+mod http2_head;
 pub(super) mod in_flight;
 pub(super) mod local_response;
-mod message;
-pub(super) mod pingora_loop;
+mod progress;
 mod record;
+mod request_body;
+pub(super) mod response_body;
+pub(super) mod serve;
 pub(super) mod services;
-pub(super) mod stream;
 pub(super) mod upgrade;
-pub(super) mod upload;
 pub(super) mod upstream_request;
+pub(super) mod worker;
 
 pub use services::{Certificates, Means, Shared, Tunables};

@@ -1,9 +1,6 @@
 //! What is left of a request when it has ended: counts, and a line in the access log.
 
-use std::net::SocketAddr;
-
-use http::{HeaderValue, Method, Uri};
-use pingora::proxy::Session;
+use std::{net::SocketAddr, sync::Arc};
 
 use super::{
     exchange::{Exchange, RequestId, Verdict},
@@ -18,14 +15,26 @@ use crate::{
     upstream::Server,
 };
 
-/// What was read and written of an exchange.
-struct Written<'a> {
-    method: &'a Method,
-    uri: &'a Uri,
-    host: Option<&'a HeaderValue>,
-    status: u16,
-    bytes_in: u64,
-    bytes_out: u64,
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.inbound.guard.rest();
+        if let Some(upload) = &self.upload {
+            upload.cancel();
+        }
+        if let Some(http1) = &self.inbound.http1 {
+            http1.response_ends();
+        }
+        let shared = Arc::clone(self.shared());
+        if !self.is_whole && self.failure.is_none() {
+            // Who drops it before its end was told to, or has no client any more.
+            let ended = self.inbound.guard.reason();
+            if matches!(self.verdict, Verdict::Forward(_)) {
+                self.failure = ended.or(Some(Reason::MalformedRequest));
+            }
+        }
+        shared.record(self);
+        shared.request_ends();
+    }
 }
 
 impl Shared {
@@ -57,38 +66,8 @@ impl Shared {
     }
 
     /// Counts and logs a request that has ended.
-    pub(in crate::edge) fn record(&self, session: &Session, exchange: &mut Exchange) {
-        // Nobody has to do it for it any more.
-        exchange.lifeline = None;
-        let head = session.req_header();
-        let written = Written {
-            method: &head.method,
-            uri: &head.uri,
-            host: head.headers.get(http::header::HOST),
-            status: session.response_written().map_or(0, |head| head.status.as_u16()),
-            bytes_in: session.body_bytes_read() as u64,
-            bytes_out: session.body_bytes_sent() as u64,
-        };
-        self.write_record(&written, exchange);
-    }
-
-    /// Counts and logs an exchange that was forwarded and is served without pingora, or was ended before its time.
-    pub(in crate::edge) fn record_left(&self, exchange: &mut Exchange) {
-        exchange.lifeline = None;
-        let Some(line) = exchange.line.take() else { return };
-        let written = Written {
-            method: &line.method,
-            uri: &line.uri,
-            host: line.host.as_ref(),
-            status: exchange.status,
-            bytes_in: exchange.bytes_in,
-            bytes_out: exchange.bytes_out,
-        };
-        self.write_record(&written, exchange);
-    }
-
-    fn write_record(&self, written: &Written<'_>, exchange: &Exchange) {
-        let status = written.status;
+    fn record(&self, exchange: &Exchange) {
+        let (line, status) = (&exchange.line, exchange.status);
         let metrics = match &exchange.verdict {
             Verdict::Endpoint(endpoint, _) | Verdict::Preflight(Target::Endpoint(endpoint)) => &endpoint.metrics.route,
             _ => exchange.route().map_or(self.unrouted(), |route| &route.metrics),
@@ -99,7 +78,7 @@ impl Shared {
             (None, Verdict::Forward(forward)) => ("forward", forward.reason),
             (None, Verdict::Deny(denial)) => ("deny", denial.reason),
             (None, Verdict::Endpoint(..)) => ("endpoint", Reason::Public),
-            (None, Verdict::Preflight(_)) => ("preflight", Reason::Preflight),
+            (None, Verdict::Preflight(_) | Verdict::Options) => ("preflight", Reason::Preflight),
             (None, Verdict::Pending) => ("error", Reason::Internal),
         };
         let end = self.since(exchange.started);
@@ -109,14 +88,14 @@ impl Shared {
         if !self.tunables().access_log {
             return;
         }
-        let host = written.host.and_then(|host| Host::parse(str::from_utf8(host.as_bytes()).ok()?).ok());
+        let host = line.host.as_ref().and_then(|host| Host::parse(str::from_utf8(host.as_bytes()).ok()?).ok());
         let host = host.map(|host| host.in_lower_case());
         let canonical;
         let path = if matches!(&exchange.verdict, Verdict::Forward(forward) if forward.path.is_none()) {
             // It is canonical, or it would have been forwarded in another spelling.
-            Some(written.uri.path())
+            Some(line.uri.path())
         } else {
-            canonical = CanonicalPath::parse(written.uri.path().as_bytes());
+            canonical = CanonicalPath::parse(line.uri.path().as_bytes());
             canonical.as_ref().ok().map(CanonicalPath::as_str)
         };
         let mut room = [0; Subject::UUID_BYTES];
@@ -125,7 +104,7 @@ impl Shared {
             kind: "access",
             request_id: exchange.request_id.as_str(),
             client: exchange.client,
-            method: capped(written.method.as_str()),
+            method: capped(line.method.as_str()),
             host: host.as_deref(),
             path: path.map(capped),
             route: Some(metrics.name()).filter(|&name| name != self.unrouted().name()),
@@ -139,8 +118,8 @@ impl Shared {
                 realm: identity.claims.realm.as_str(),
                 subject: identity.claims.subject.spell_identity(&mut room),
             }),
-            bytes_in: written.bytes_in,
-            bytes_out: written.bytes_out,
+            bytes_in: exchange.upload.as_ref().map_or(exchange.bytes_in, |upload| upload.bytes()),
+            bytes_out: exchange.bytes_out,
             duration_ms: millis(end),
             upstream_ms: exchange.upstream_wait.map(millis),
             upstream: exchange.server().map(Server::address),

@@ -1,10 +1,10 @@
-//! What the accept loop and the hooks share, and what a reload may change of it.
+//! What the accept loop and the workers share, and what a reload may change of it.
 
 use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use prometheus::IntGauge;
 use tokio::{runtime::Handle, sync::watch};
 
-use super::{exchange::Exchange, in_flight::Lifelines};
+use super::in_flight::InFlight;
 use crate::{
     decision::{ForeignIssuers, Gate},
     domain::Clock,
@@ -117,14 +117,14 @@ pub struct Certificates {
     next: Vec<NextTls>,
 }
 
-/// What the accept loop and the hooks share.
+/// What the accept loop and the workers share.
 pub struct Shared {
     pub(in crate::edge) means: Means,
     unrouted: RouteMetrics,
     connections_open: IntGauge,
     connections_active: IntGauge,
     connections_tunnel: IntGauge,
-    lifelines: Lifelines<Exchange>,
+    in_flight: Arc<InFlight>,
     requests: Arc<Requests>,
     tunables: ArcSwap<Tunables>,
     connections_borne: usize,
@@ -133,6 +133,9 @@ pub struct Shared {
     listen: Vec<Listen>,
     metrics: Arc<Metrics>,
     idle_grace_ms: AtomicU64,
+    /// Whether the front drains, and whether idle connections are no longer waited for.
+    stopping: AtomicBool,
+    idle_grace_over: AtomicBool,
 }
 
 impl Shared {
@@ -154,7 +157,7 @@ impl Shared {
             connections_open: metrics.connections.with_label_values(&["open"]),
             connections_active: metrics.connections.with_label_values(&["active"]),
             connections_tunnel: metrics.connections.with_label_values(&["tunnel"]),
-            lifelines: Lifelines::default(),
+            in_flight: Arc::default(),
             requests: Arc::default(),
             means,
             tunables: ArcSwap::from_pointee(tunables),
@@ -163,6 +166,8 @@ impl Shared {
             listen: listen.to_vec(),
             metrics: Arc::clone(metrics),
             idle_grace_ms: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            idle_grace_over: AtomicBool::new(false),
         })
     }
 
@@ -201,11 +206,26 @@ impl Shared {
         self.tunables.load()
     }
 
-    /// Waits until the front drains and idle connections are no longer waited for.
-    pub(in crate::edge) async fn idle_grace_over(&self, shutdown: &mut watch::Receiver<bool>) {
+    /// Has every connection end when `shutdown` says so: with its present request, or, where it waits for one, once the
+    /// grace for that is over.
+    pub(in crate::edge) async fn drain(&self, mut shutdown: watch::Receiver<bool>) {
         // A sender that has gone stops the front as well.
         let _ = shutdown.wait_for(|stop| *stop).await;
+        self.stopping.store(true, Ordering::Release);
+        self.in_flight.wake_all();
         tokio::time::sleep(Duration::from_millis(self.idle_grace_ms.load(Ordering::Acquire))).await;
+        self.idle_grace_over.store(true, Ordering::Release);
+        self.in_flight.wake_all();
+    }
+
+    /// Whether the front drains: a response is the last of its connection.
+    pub(in crate::edge) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Whether the front drains and idle connections are no longer waited for.
+    pub(in crate::edge) fn is_idle_grace_over(&self) -> bool {
+        self.idle_grace_over.load(Ordering::Acquire)
     }
 
     pub(in crate::edge) fn connections_max(&self) -> usize {
@@ -236,11 +256,15 @@ impl Shared {
         Gauged::up(&self.connections_open)
     }
 
-    pub(in crate::edge) fn request_begun(&self) -> Gauged<'_> {
-        Gauged::up(&self.connections_active)
+    pub(super) fn request_begins(&self) {
+        self.connections_active.inc();
     }
 
-    pub(super) fn tunnel_begun(&self) -> Gauged<'_> {
+    pub(super) fn request_ends(&self) {
+        self.connections_active.dec();
+    }
+
+    pub(in crate::edge) fn tunnel_begun(&self) -> Gauged<'_> {
         Gauged::up(&self.connections_tunnel)
     }
 
@@ -249,14 +273,14 @@ impl Shared {
         self.requests.enter(client, self.tunables().requests_per_address)
     }
 
-    pub(in crate::edge) const fn lifelines(&self) -> &Lifelines<Exchange> {
-        &self.lifelines
+    pub(in crate::edge) const fn in_flight(&self) -> &Arc<InFlight> {
+        &self.in_flight
     }
 
     /// Ends what is in flight and may be so no longer.
     pub(in crate::edge) fn sweep(&self) {
         let clock = &self.means.clock;
-        self.lifelines.sweep(&self.means.gate.view(), clock.now(), clock.instant());
+        self.in_flight.sweep(&self.means.gate.view(), clock.now(), clock.instant());
     }
 
     pub(super) const fn unrouted(&self) -> &RouteMetrics {

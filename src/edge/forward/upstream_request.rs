@@ -1,12 +1,14 @@
 //! What an upstream receives: the authorised path, the gateway's own identity and forwarding
 //! headers, and nothing that a client sent under their names.
 
-use std::{mem, net::IpAddr};
+use std::net::IpAddr;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header, request::Parts, uri::PathAndQuery};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Uri, Version, header,
+    request::Parts,
+    uri::{PathAndQuery, Scheme as UriScheme},
+};
 use ipnet::IpNet;
-use pingora::{Error, ErrorType, Result, http::RequestHeader};
 
 use super::exchange::RequestId;
 use crate::{
@@ -21,8 +23,9 @@ use crate::{
     },
     rules::{
         grpc,
+        list::elements,
         policy::{Source, strip_cookie, strip_query},
-        rewrite::{Dropped, HostPolicy, OddNames, Rewrites, is_reserved, join_authorization},
+        rewrite::{Dropped, HostPolicy, OddNames, Rewrites, join_authorization, remove_hop_by_hop},
     },
     state::token::Verified,
 };
@@ -35,7 +38,7 @@ pub(super) const ADDED_FIELDS: usize = 16;
 
 /// What a request was forwarded with, beside its route.
 #[derive(Debug)]
-pub(in crate::edge) struct Terms<'a> {
+pub(super) struct Terms<'a> {
     pub(in crate::edge) route: &'a Route,
     pub(in crate::edge) identity: Option<&'a Verified>,
     /// What stands for the client's token.
@@ -52,19 +55,15 @@ pub(in crate::edge) struct Terms<'a> {
     pub(super) odd_names: OddNames,
 }
 
-/// Turns the client's head into the upstream's. Runs after pingora removed what `Connection`
-/// nominates, so nothing that is added here can be nominated away. Gives why fields were dropped, for each of them that
-/// counts.
-///
-/// Field names lose the letter case in which the client wrote them (RFC 9110 section 5.1: it means nothing), unless the
-/// pool says otherwise: to keep it, pingora has a second table beside the first, and each field that is added costs
-/// several times as much.
-pub(in crate::edge) fn prepare(request: &mut RequestHeader, terms: &Terms<'_>) -> Result<Vec<Dropped>> {
-    let spelling = terms.route.pool.settings.preserve_header_case.then(|| Spelling::of(request, terms));
-    let in_origin_form = request.raw_path().first() == Some(&b'/');
-    // Whoever sees an error forwards nothing: what is left of the head then is none.
-    let mut head = Parts::from(mem::replace(request, Request::new(()).into_parts().0.into()));
+/// A head could not be made: a defect of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Defect;
+
+/// Turns the client's head into the upstream's, for HTTP/1. Gives why fields were dropped, for each of them that counts.
+/// What `Connection` nominates goes first, so that nothing that is added here can be nominated away.
+pub(super) fn prepare(head: &mut Parts, terms: &Terms<'_>) -> Result<Vec<Dropped>, Defect> {
     let headers = &mut head.headers;
+    remove_hop_by_hop(headers);
     let believed = Believed::of(headers, terms.trusted);
     let dropped = scrub(headers, terms);
     join_authorization(headers);
@@ -74,7 +73,7 @@ pub(in crate::edge) fn prepare(request: &mut RequestHeader, terms: &Terms<'_>) -
         drop_tokens(headers, &settings.sources);
     }
     if settings.forward_token == ForwardToken::Internal {
-        // Whoever reads internal tokens must never see another in their place, nor when there is none.
+        // A service that reads internal tokens must never see another in their place, nor when there is none.
         headers.remove(header::AUTHORIZATION);
         if let Some(authorization) = terms.internal_token {
             headers.insert(header::AUTHORIZATION, authorization.clone());
@@ -89,52 +88,35 @@ pub(in crate::edge) fn prepare(request: &mut RequestHeader, terms: &Terms<'_>) -
         headers.append(TRACESTATE, value.clone());
     }
     forwarding_headers(headers, terms, &believed)?;
-    set_target(&mut head, terms, in_origin_form)?;
+    set_target(head, terms)?;
     if let Some(rewrites) = settings.rewrites.as_deref() {
         rewrite(&mut head.headers, rewrites, terms.server)?;
     }
-    *request = match spelling {
-        None => head.into(),
-        Some(spelling) => spelling.of_head(head)?,
-    };
+    head.version = Version::HTTP_11;
     Ok(dropped)
 }
 
-/// How a client wrote the names of its fields.
-struct Spelling(Vec<(HeaderName, Bytes)>);
-
-impl Spelling {
-    /// Empty where the client spoke HTTP/2, which has lower case alone. It never says how the names of fields that we
-    /// write are spelt: a server that looks for one spelling must find ours.
-    fn of(request: &RequestHeader, terms: &Terms<'_>) -> Self {
-        let settings = &terms.route.settings;
-        let set = settings.rewrites.as_deref().map(|rewrites| rewrites.request.set.as_slice()).unwrap_or_default();
-        let is_ours = |name: &HeaderName| {
-            is_reserved(name.as_str())
-                || set.iter().any(|(set, _)| set == name)
-                || (*name == header::AUTHORIZATION && settings.forward_token == ForwardToken::Internal)
-        };
-        let names = request.headers.iter().map(|(name, _)| name).zip(request.case_header_iter());
-        let names = names.filter(|(name, _)| !is_ours(name));
-        Self(names.map(|(name, (spelt, _))| (name.clone(), Bytes::copy_from_slice(spelt.as_slice()))).collect())
+/// Brings a head that was made for HTTP/1 into the form of HTTP/2 (RFC 9113 section 8.3.1).
+pub(super) fn for_http2(head: &mut Parts, encrypted: bool, trailers: bool) -> Result<(), Defect> {
+    let host = head.headers.remove(header::HOST).ok_or(Defect)?;
+    let mut parts = std::mem::take(&mut head.uri).into_parts();
+    parts.scheme = Some(if encrypted { UriScheme::HTTPS } else { UriScheme::HTTP });
+    parts.authority = Some(host.as_bytes().try_into().map_err(|_| Defect)?);
+    head.uri = Uri::from_parts(parts).map_err(|_| Defect)?;
+    if trailers {
+        head.headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
+    head.version = Version::HTTP_2;
+    Ok(())
+}
 
-    fn of_head(&self, head: Parts) -> Result<RequestHeader> {
-        let mut request = RequestHeader::build(head.method, b"/", Some(head.headers.len()))?;
-        request.set_uri(head.uri);
-        request.set_version(head.version);
-        for (name, value) in &head.headers {
-            match self.0.iter().find(|(known, _)| known == name) {
-                Some((_, spelt)) => request.append_header(spelt.clone(), value.clone())?,
-                None => request.append_header(name, value.clone())?,
-            };
-        }
-        Ok(request)
-    }
+/// Whether a client can take trailers (RFC 9110 section 10.1.4). Every gRPC call says so.
+pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
+    elements(headers, &header::TE).any(|te| te.eq_ignore_ascii_case("trailers"))
 }
 
 /// What the route changes, last: the forwarding headers tell of the request as the client sent it.
-fn rewrite(headers: &mut HeaderMap, rewrites: &Rewrites, server: Option<&str>) -> Result<()> {
+fn rewrite(headers: &mut HeaderMap, rewrites: &Rewrites, server: Option<&str>) -> Result<(), Defect> {
     for name in &rewrites.request.remove {
         headers.remove(name);
     }
@@ -144,7 +126,7 @@ fn rewrite(headers: &mut HeaderMap, rewrites: &Rewrites, server: Option<&str>) -
     let host = match (&rewrites.host, server) {
         (HostPolicy::Keep, _) => return Ok(()),
         (HostPolicy::Server, Some(server)) => value(server)?,
-        (HostPolicy::Server, None) => return Error::e_explain(ErrorType::InternalError, "no server to name"),
+        (HostPolicy::Server, None) => return Err(Defect),
         (HostPolicy::Named(host), _) => host.clone(),
     };
     headers.insert(header::HOST, host);
@@ -152,36 +134,8 @@ fn rewrite(headers: &mut HeaderMap, rewrites: &Rewrites, server: Option<&str>) -
 }
 
 /// A value of ours. That one cannot stand in a head is a defect.
-fn value(text: &str) -> Result<HeaderValue> {
-    HeaderValue::from_str(text).map_err(|_| Error::explain(ErrorType::InternalError, "a header of ours"))
-}
-
-/// Takes the gateway's own names out of what `Connection` nominates. What a client sent under them
-/// goes anyway, and pingora would refuse a request that nominates a forwarding header.
-pub(super) fn drop_nominations(request: &mut RequestHeader) -> Result<()> {
-    let ours = |name: &str| is_reserved(&name.trim().to_ascii_lowercase());
-    let values: Vec<_> =
-        request.headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok()).collect();
-    if !values.iter().any(|list| list.split(',').any(ours)) {
-        return Ok(());
-    }
-    let rest: Vec<_> =
-        values.iter().flat_map(|list| list.split(',')).filter(|name| !ours(name)).map(str::trim).collect();
-    let rest = rest.join(", ");
-    request.insert_header(header::CONNECTION, rest)
-}
-
-/// Makes heads with a body and without one alike between HTTP/2 and HTTP/2, where pingora takes `TE` and `Trailer` from the
-/// former alone. `TE` says `trailers` or nothing there (RFC 9113 section 8.2.2), and every gRPC call has it.
-pub(super) fn settle_trailers(request: &mut RequestHeader, asked: &RequestHeader) -> Result<()> {
-    if asked.version != Version::HTTP_2 || request.version != Version::HTTP_2 {
-        return Ok(());
-    }
-    request.remove_header(&header::TRAILER);
-    match asked.headers.get(header::TE) {
-        Some(te) => request.insert_header(header::TE, te.clone()),
-        None => Ok(()),
-    }
+fn value(text: &str) -> Result<HeaderValue, Defect> {
+    HeaderValue::from_str(text).map_err(|_| Defect)
 }
 
 /// Whether a request is a gRPC call as clients send them: over HTTP/2.
@@ -205,12 +159,11 @@ pub(super) fn client_address(
     if !trusted_headers.contains(TrustedHeader::For) || !is_trusted(peer, trusted_proxies) {
         return canonical(peer);
     }
-    let lines = headers.get_all(X_FORWARDED_FOR).iter().rev().filter_map(|value| value.to_str().ok());
     // From the nearest hop outwards: the first that is no proxy of ours is the client. What is no
     // address ends the search, because everything behind it is hearsay.
     let mut client = peer;
-    for hop in lines.flat_map(|list| list.rsplit(',')) {
-        let Ok(hop) = hop.trim().parse::<IpAddr>() else { break };
+    for hop in elements(headers, &X_FORWARDED_FOR).rev() {
+        let Ok(hop) = hop.parse::<IpAddr>() else { break };
         client = hop;
         if !is_trusted(hop, trusted_proxies) {
             break;
@@ -242,18 +195,22 @@ fn scrub(headers: &mut HeaderMap, terms: &Terms<'_>) -> Vec<Dropped> {
     dropped
 }
 
-fn set_target(head: &mut Parts, terms: &Terms<'_>, in_origin_form: bool) -> Result<()> {
+fn set_target(head: &mut Parts, terms: &Terms<'_>) -> Result<(), Defect> {
     let query = head.uri.query();
     let stripped = query.and_then(|query| strip_tokens(query, &terms.route.settings.sources));
-    if terms.path.is_none() && stripped.is_none() && in_origin_form {
-        return Ok(());
-    }
-    let path = terms.path.unwrap_or(head.uri.path());
-    let target = match stripped.as_deref().or(query) {
-        Some(query) if !query.is_empty() => format!("{path}?{query}"),
-        _ => path.to_owned(),
+    let target = if terms.path.is_none() && stripped.is_none() {
+        if head.uri.scheme().is_none() {
+            return Ok(());
+        }
+        head.uri.path_and_query().cloned().ok_or(Defect)?
+    } else {
+        let path = terms.path.unwrap_or(head.uri.path());
+        let target = match stripped.as_deref().or(query) {
+            Some(query) if !query.is_empty() => format!("{path}?{query}"),
+            _ => path.to_owned(),
+        };
+        PathAndQuery::try_from(target).map_err(|_| Defect)?
     };
-    let target = PathAndQuery::try_from(target).map_err(|_| Error::explain(ErrorType::InternalError, "target"))?;
     head.uri = Uri::from(target);
     Ok(())
 }
@@ -290,7 +247,7 @@ fn drop_cookie(headers: &mut HeaderMap, dropped: &str) {
     }
 }
 
-fn forwarding_headers(headers: &mut HeaderMap, terms: &Terms<'_>, believed: &Believed) -> Result<()> {
+fn forwarding_headers(headers: &mut HeaderMap, terms: &Terms<'_>, believed: &Believed) -> Result<(), Defect> {
     let host = headers.get(header::HOST).cloned();
     if let Some(connection) = terms.connection {
         let own = connection.forwarded_for.clone();
@@ -311,7 +268,7 @@ fn forwarding_headers(headers: &mut HeaderMap, terms: &Terms<'_>, believed: &Bel
 }
 
 /// What the proxies before us said, and then we.
-fn chained(before: &[HeaderValue], own: HeaderValue) -> Result<HeaderValue> {
+fn chained(before: &[HeaderValue], own: HeaderValue) -> Result<HeaderValue, Defect> {
     if before.is_empty() {
         return Ok(own);
     }

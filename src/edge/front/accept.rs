@@ -1,29 +1,34 @@
 //! The accept loop: ours, so that there is one place for caps, deadlines and draining.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    os::fd::OwnedFd,
+    sync::Arc,
+    time::Duration,
+};
 
-use pingora::protocols::Stream;
+use rustix::net::{SocketFlags, acceptfrom_with};
+use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::Interest,
+    net::TcpStream,
     sync::watch,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, timeout_at},
 };
 
-use super::{
-    http1::serve_connection,
-    http2,
-    workers::{Station, Workers},
-};
+use super::{http1, http2, workers::Workers};
 use crate::edge::{
-    armour::{watch::Watch, wire},
-    forward::{in_flight::SWEEP_INTERVAL, services::Shared, upstream_request},
+    armour::stream::{ClientTimeouts, Timeouts},
+    forward::{in_flight::SWEEP_INTERVAL, services::Shared, upstream_request, worker::WorkerContext},
     listen::{
         connection::{Connection, Protocol, Scheme},
         limits::{Limits, Place, Refusal},
         listener_runtime::Door,
         preface, proxy_protocol,
         sockets::Listeners,
+        stream::ClientStream,
         tls,
     },
 };
@@ -38,10 +43,16 @@ pub async fn serve(listeners: Listeners, workers: Workers, shared: Arc<Shared>, 
     let workers = Arc::new(workers);
     let limits = Arc::new(Limits::default());
     let sweeper = tokio::spawn(keep_sweeping(Arc::clone(&shared)));
+    let draining = tokio::spawn({
+        let (shared, shutdown) = (Arc::clone(&shared), shutdown.clone());
+        async move { shared.drain(shutdown).await }
+    });
+    let timeouts = client_timeouts(&shared);
     let mut loops = vec![];
     for (at, listener) in listeners.0.into_iter().enumerate() {
-        let front = Front { at, shared: Arc::clone(&shared), shutdown: shutdown.clone() };
-        match TcpListener::from_std(listener) {
+        let timeouts = Arc::clone(&timeouts);
+        let front = Front { at, shared: Arc::clone(&shared), timeouts, shutdown: shutdown.clone() };
+        match Acceptor::new(listener) {
             Ok(listener) => {
                 loops.push(tokio::spawn(accept_loop(listener, front, Arc::clone(&workers), Arc::clone(&limits))));
             }
@@ -55,6 +66,20 @@ pub async fn serve(listeners: Listeners, workers: Workers, shared: Arc<Shared>, 
     }
     limits.all_ended().await;
     sweeper.abort();
+    draining.abort();
+}
+
+/// How long clients are waited for, as the present settings say.
+fn client_timeouts(shared: &Arc<Shared>) -> Timeouts {
+    let shared = Arc::clone(shared);
+    Arc::new(move || {
+        let tunables = shared.tunables();
+        ClientTimeouts {
+            head: tunables.head_timeout,
+            keepalive: tunables.keepalive_timeout,
+            write: tunables.body_timeout,
+        }
+    })
 }
 
 /// Sweeps until it is aborted: a defect that ends the sweeper must not leave ended tokens in flight.
@@ -85,10 +110,46 @@ struct Front {
     /// Which of the listeners it is.
     at: usize,
     shared: Arc<Shared>,
+    timeouts: Timeouts,
     shutdown: watch::Receiver<bool>,
 }
 
-async fn accept_loop(listener: TcpListener, mut front: Front, workers: Arc<Workers>, limits: Arc<Limits>) {
+/// A listening socket, whose connections no reactor knows before their worker's: tokio's own listener would register each
+/// with the reactor that accepts, only for it to be taken out again.
+struct Acceptor {
+    listener: TcpListener,
+    /// The same socket once more, as tokio watches it.
+    watched: TcpStream,
+}
+
+impl Acceptor {
+    fn new(listener: TcpListener) -> io::Result<Self> {
+        // Its connections inherit that they send small pieces at once.
+        SockRef::from(&listener).set_tcp_nodelay(true)?;
+        let watched = TcpStream::from_std(std::net::TcpStream::from(OwnedFd::from(listener.try_clone()?)))?;
+        Ok(Self { listener, watched })
+    }
+
+    async fn accept(&self) -> io::Result<(std::net::TcpStream, SocketAddr)> {
+        loop {
+            self.watched.readable().await?;
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let accepting = || Ok(acceptfrom_with(&self.listener, flags)?);
+            match self.watched.try_io(Interest::READABLE, accepting) {
+                Ok((socket, peer)) => {
+                    // A connection that has gone already has no other end.
+                    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+                    let Some(peer) = peer else { continue };
+                    return Ok((socket.into(), peer));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+async fn accept_loop(listener: Acceptor, mut front: Front, workers: Arc<Workers>, limits: Arc<Limits>) {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -112,7 +173,7 @@ async fn accept_loop(listener: TcpListener, mut front: Front, workers: Arc<Worke
 
 /// A connection that is ready for its first request.
 struct Arrived {
-    stream: Stream,
+    stream: ClientStream,
     protocol: Protocol,
     connection: Arc<Connection>,
 }
@@ -142,44 +203,37 @@ impl Front {
     }
 
     /// Gives a connection to a worker, whose reactor watches it from then on.
-    fn hand_over(&self, workers: &Workers, stream: TcpStream, peer: SocketAddr, place: Place) {
-        let Ok(stream) = stream.into_std() else { return };
+    fn hand_over(&self, workers: &Workers, stream: std::net::TcpStream, peer: SocketAddr, place: Place) {
         let front = self.clone();
-        workers.give(|station| async move {
+        workers.give(|worker| async move {
             if let Ok(stream) = TcpStream::from_std(stream) {
-                front.enter(stream, peer, place, &station).await;
+                front.enter(stream, peer, place, &worker).await;
             }
         });
     }
 
     /// Takes a connection through everything that comes before its first request, and serves it.
-    async fn enter(self, stream: TcpStream, peer: SocketAddr, mut place: Place, station: &Station) {
+    async fn enter(self, stream: TcpStream, peer: SocketAddr, mut place: Place, worker: &Arc<WorkerContext>) {
         let _open = self.shared.connection_opened();
         let accepted = Instant::now();
         let deadline = accepted + self.shared.tunables().head_timeout;
-        let mut stopped = self.shutdown.clone();
-        let arrived = tokio::select! {
-            biased;
-            arrived = timeout_at(deadline, self.arrive(stream, peer, &mut place)) => arrived,
-            () = self.shared.idle_grace_over(&mut stopped) => return,
-        };
+        let arrived = timeout_at(deadline, self.arrive(stream, peer, &mut place)).await;
         let Ok(Some(Arrived { stream, protocol, connection })) = arrived else {
             if arrived.is_err() && self.door().is_some_and(|door| door.tls.is_some()) {
                 self.shared.handshake_failed("timeout");
             }
             return;
         };
-        let (shared, shutdown) = (&self.shared, self.shutdown);
         match protocol {
-            Protocol::Http1 => serve_connection(stream, &connection, station, shared, accepted, shutdown).await,
-            Protocol::Http2 => {
-                http2::serve_connection(stream, &connection, &station.proxy, shared, deadline, shutdown).await;
+            Protocol::Http1 => {
+                let (timeouts, shutdown) = (&self.timeouts, self.shutdown);
+                http1::serve_connection(stream, &connection, worker, timeouts, accepted, shutdown).await;
             }
+            Protocol::Http2 => http2::serve_connection(stream, &connection, worker, deadline).await,
         }
     }
 
     async fn arrive(&self, mut stream: TcpStream, peer: SocketAddr, place: &mut Place) -> Option<Arrived> {
-        stream.set_nodelay(true).ok()?;
         let door = self.shared.doors().get(self.at)?;
         let mut client = peer;
         if door.proxy_protocol {
@@ -195,10 +249,9 @@ impl Front {
                 }
             }
         }
-        let watch = Watch::default();
         let Some(terminator) = &door.tls else {
-            let (stream, protocol) = preface::listen(stream, watch.clone()).await?;
-            let connection = Connection::new(client, Scheme::Http, protocol, watch);
+            let (stream, protocol) = preface::listen(stream).await?;
+            let connection = Connection::new(client, Scheme::Http, protocol);
             return Some(Arrived { stream, protocol, connection: Arc::new(connection) });
         };
         let (stream, certified) = match terminator.accept(stream).await {
@@ -216,8 +269,8 @@ impl Front {
             Some(None) => return None,
             told => told.flatten(),
         };
-        let connection = Connection::new(client, Scheme::Https, protocol, watch.clone());
+        let connection = Connection::new(client, Scheme::Https, protocol);
         let connection = connection.certified(certified, client_certificate);
-        Some(Arrived { stream: wire::over_tls(stream, watch), protocol, connection: Arc::new(connection) })
+        Some(Arrived { stream: ClientStream::tls(stream), protocol, connection: Arc::new(connection) })
     }
 }

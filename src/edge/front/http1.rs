@@ -1,162 +1,139 @@
-//! One HTTP/1 connection, request after request: the head is read here, and says who does the rest.
+//! One HTTP/1 connection, on hyper's server.
 
-use std::{mem, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
-
-use bytes::BytesMut;
-use pingora::{
-    apps::HttpServerApp,
-    protocols::{Stream, http::ServerSession},
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
+    time::Duration,
 };
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::watch,
     time::{Instant, timeout},
 };
 
-use super::workers::Station;
-use crate::edge::{
-    armour::{
-        chunks,
-        head::{HeadError, read_head},
+use crate::{
+    domain::Reason,
+    edge::{
+        armour::{
+            head::{HEAD_BYTES_MAX, HeadError},
+            state::Http1State,
+            stream::{Armour, Timeouts},
+        },
+        forward::{exchange::Inbound, local_response, serve::serve, worker::WorkerContext},
+        listen::{connection::Connection, stream::ClientStream},
     },
-    forward::{
-        direct::{self, Carried},
-        exchange::Arrival,
-        local_response,
-        services::{Shared, Tunables},
-        upgrade,
-        upload::{self, Progress, unwatched, watched_stream},
-    },
-    lazy_timeout::Patience,
-    listen::connection::Connection,
 };
 
-/// Bytes of a refused request that are read, so that the answer is not lost in a reset.
-const LINGER_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a refused request that are read, so that the response is not lost in a reset.
+const LINGER_BYTES_MAX: usize = 16 << 20;
 
 /// How long a refused request is read on.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Serves a connection that was `accepted` then, until the client or `shutdown` ends it, or a request leaves the connection in doubt.
-pub(in crate::edge) async fn serve_connection(
-    mut stream: Stream,
+/// What a connection holds of what it reads or writes, at most: a whole head, with a query that was escaped.
+const BUFFER_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
+
+/// How a connection came to its end.
+enum End {
+    /// As HTTP has it, or as the armour found it.
+    Done(Result<(), hyper::Error>),
+    /// An exchange on it was ended.
+    Ended,
+}
+
+/// Serves a connection that was `accepted` then, until the client or `shutdown` ends it, or a request leaves the
+/// connection in doubt.
+pub(super) async fn serve_connection(
+    stream: ClientStream,
     connection: &Arc<Connection>,
-    station: &Station,
-    shared: &Arc<Shared>,
+    worker: &Arc<WorkerContext>,
+    timeouts: &Timeouts,
     accepted: Instant,
-    mut shutdown: watch::Receiver<bool>,
+    shutdown: watch::Receiver<bool>,
 ) {
-    let registered = shared.lifelines().register();
-    let lifeline = &registered.lifeline;
-    let mut patience = Patience::until(accepted);
-    let mut accepted = Some(accepted);
-    let mut early = BytesMut::new();
-    let mut stopped = shutdown.clone();
-    let mut drained = pin!(shared.idle_grace_over(&mut stopped));
-    loop {
-        // Copies: a guard that is held while a client is waited for would make others' dearer.
-        let Tunables { head_timeout, keepalive_timeout, body_timeout, .. } = **shared.tunables();
-        let idle = if accepted.is_some() { head_timeout } else { keepalive_timeout };
-        let head = tokio::select! {
-            biased;
-            head = read_head(&mut stream, &mut patience, idle, head_timeout, accepted, mem::take(&mut early)) => head,
-            () = &mut drained => return,
-        };
-        let head = match head {
-            Ok(Some(head)) => head,
-            Ok(None) => return,
-            Err(error) => return refuse(stream, connection.peer, shared, &error).await,
-        };
-        if !connection.stands(&*shared.means.clock) {
-            // As if it had waited for too long: the client connects again, with the certificate that it has now.
-            return;
+    let shared = &worker.shared;
+    let registered = shared.in_flight().register();
+    let state = Arc::<Http1State>::default();
+    let inbound = Arc::new(Inbound {
+        worker: Arc::clone(worker),
+        connection: Arc::clone(connection),
+        guard: Arc::clone(&registered.guard),
+        http1: Some(Arc::clone(&state)),
+        tunnel: Mutex::default(),
+    });
+    let service = {
+        let inbound = Arc::clone(&inbound);
+        service_fn(move |request| serve(Arc::clone(&inbound), request))
+    };
+    let respelt = shared.means.gate.view().respelt_names();
+    let preserves_case = respelt.is_some();
+    let armour = Armour::new(stream, &state, timeouts, accepted, respelt);
+    let mut serving = http1::Builder::new()
+        .title_case_headers(true)
+        .preserve_header_case(preserves_case)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .serve_connection(TokioIo::new(armour), service);
+    let mut draining = false;
+    let end = poll_fn(|cx| {
+        loop {
+            if registered.guard.poll_ended(cx).is_ready() {
+                return Poll::Ready(End::Ended);
+            }
+            if let Poll::Ready(done) = Pin::new(&mut serving).poll(cx) {
+                return Poll::Ready(End::Done(done));
+            }
+            if draining || !shared.is_idle_grace_over() {
+                return Poll::Pending;
+            }
+            draining = true;
+            Pin::new(&mut serving).graceful_shutdown();
         }
-        let _busy = shared.request_begun();
-        let upload = head.has_body.then(Arc::<Progress>::default);
-        let mut arrival = Arrival {
-            connection: Arc::clone(connection),
-            lifeline: Arc::clone(lifeline),
-            upload: upload.clone(),
-            client: None,
-            decided: None,
-        };
-        let mut bytes = head.bytes;
-        if let Some(at) = head.chunks_at {
-            stream = chunks::armour(stream, &mut bytes, at);
+    });
+    let end = end.await;
+    let parts = serving.into_parts();
+    let armour = parts.io.into_inner();
+    let refusal = armour.refusal().map(HeadError::reason);
+    let client_left = armour.has_ended();
+    // Closing a connection with bytes unread resets it, and the client may lose its response.
+    let may_lose = !armour.is_at_rest();
+    let (stream, held) = armour.into_parts();
+    let tunnel = inbound.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(tunnel) = tunnel {
+        if let Some(stream) = tunnel.run(stream, held, shutdown).await {
+            linger(stream).await;
         }
-        if head.upgrade {
-            match upgrade::enter(&mut stream, bytes, &mut arrival, shared, &mut shutdown).await {
-                upgrade::Entered::Ordinary(ordinary) => bytes = ordinary,
-                upgrade::Entered::Ended => return,
-                upgrade::Entered::Answered => return linger(stream).await,
+        return;
+    }
+    match end {
+        End::Ended | End::Done(Err(_)) if state.ends_with_connection() => stream.reset(),
+        End::Ended => {}
+        End::Done(Err(error)) => {
+            if error.is_parse() {
+                // hyper refused what the armour let pass: it answered by itself.
+                shared.head_refused(connection.peer, Reason::MalformedRequest);
+                linger(stream).await;
             }
         }
-        if head.plain {
-            let closing = *shutdown.borrow();
-            match direct::carry(&mut stream, bytes, &mut arrival, (&station.doorman, &station.idle), closing).await {
-                Carried::Ordinary(ordinary) => bytes = ordinary,
-                Carried::Ended => return,
-                Carried::Closing => return linger(stream).await,
-                Carried::Answered(next) => {
-                    if lifeline.has_ended() {
-                        return;
-                    }
-                    (early, accepted) = (next, None);
-                    continue;
-                }
-            }
-        }
-        if let Some(upload) = &upload {
-            stream = watched_stream(stream, upload);
-        }
-        let mut session = ServerSession::new_http1(stream);
-        // How long a body is waited for is a matter of more than its own pauses: see `upload`.
-        session.set_read_timeout(upload.is_none().then_some(body_timeout));
-        session.set_write_timeout(Some(body_timeout));
-        session.set_total_drain_timeout(Some(body_timeout));
-        session.set_connection_user_context(Some(Box::new(arrival)));
-        session.set_pipelined_prefix(bytes);
-        let served = upload::serve(upload.as_deref(), station.proxy.process_new_http(session, &shutdown));
-        match lifeline.guard(served).await {
-            Ok(Ok(Some(reusable))) => stream = reusable.consume().0,
-            Ok(Ok(None)) => return,
-            Ok(Err(overdue)) => {
-                if let Some(mut left) = lifeline.take_left() {
-                    station.doorman.cut_off(&mut left, overdue);
-                }
-                return;
-            }
-            Err(reason) => {
-                if let Some(mut left) = lifeline.take_left() {
-                    left.failure = Some(reason);
-                    shared.record_left(&mut left);
-                }
-                return;
-            }
-        }
-        if upload.is_some() {
-            let Some(bare) = unwatched(stream) else { return };
-            stream = bare;
-        }
-        if head.chunks_at.is_some() {
-            let Some(bare) = chunks::unarmoured(stream) else { return };
-            stream = bare;
-        }
-        if lifeline.has_ended() {
-            // Its next request would be cut off before anybody answered it.
-            return;
-        }
-        accepted = None;
+        End::Done(Ok(())) => match refusal {
+            Some(Some(reason)) => refuse(stream, reason, connection, worker).await,
+            Some(None) => {}
+            None if client_left || !may_lose => {}
+            None => linger(stream).await,
+        },
     }
 }
 
 /// Answers a head that was not taken, and closes.
-async fn refuse(mut stream: Stream, peer: SocketAddr, shared: &Shared, error: &HeadError) {
-    let Some(reason) = error.reason() else { return };
-    shared.head_refused(peer, reason);
-    let Ok(answer) = local_response::closing_answer(reason) else { return };
+async fn refuse(mut stream: ClientStream, reason: Reason, connection: &Connection, worker: &WorkerContext) {
+    worker.shared.head_refused(connection.peer, reason);
+    let response = local_response::closing_response(reason, worker.shared.means.clock.now());
     let written = timeout(LINGER, async {
-        stream.write_all(&answer).await?;
+        stream.write_all(&response).await?;
         stream.flush().await
     });
     if matches!(written.await, Ok(Ok(()))) {
@@ -165,7 +142,7 @@ async fn refuse(mut stream: Stream, peer: SocketAddr, shared: &Shared, error: &H
 }
 
 /// Says that nothing more comes and reads on for a while, so that what was written last is not lost in a reset.
-async fn linger(mut stream: Stream) {
+async fn linger(mut stream: ClientStream) {
     let rest = timeout(LINGER, async {
         if AsyncWriteExt::shutdown(&mut stream).await.is_err() {
             return;

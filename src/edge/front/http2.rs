@@ -1,49 +1,36 @@
-//! One HTTP/2 connection, each of its streams in a task of its own.
+//! One HTTP/2 connection, on hyper's server. Each of its streams is a task.
 //!
-//! The bounds are pingora's own (the size of a head) and these; floods of resets, of CONTINUATION frames and of frames
-//! without data end the connection in the `h2` crate, those of other frames in `h2_floods`.
+//! The bounds are hyper's own (the size of a head, resets) and these; floods of CONTINUATION frames and of frames without
+//! data end the connection in the `h2` crate, those of other frames in `h2_floods`.
 
-use std::{sync::Arc, time::Duration};
-
-use http::{HeaderValue, Method, Uri, header, uri::PathAndQuery};
-use pingora::{
-    apps::HttpServerApp,
-    http::RequestHeader,
-    protocols::{
-        Digest, Stream,
-        http::{
-            ServerSession,
-            v2::server::{H2Accept, H2Options, HttpSession, default_h2_options, handshake},
-        },
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
     },
-    proxy::HttpProxy,
+    task::Poll,
+    time::Duration,
 };
-use tokio::{
-    sync::watch,
-    task::JoinSet,
-    time::{Instant, sleep_until, timeout, timeout_at},
-};
+
+use hyper::{rt::Executor, server::conn::http2, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
 
 use crate::{
-    domain::Reason,
     edge::{
-        armour::{
-            h2_floods,
-            head::{self, FIELDS_MAX},
-        },
+        armour::{h2_floods::Counted, head::HEAD_BYTES_MAX},
         forward::{
-            pingora_loop::Doorman,
-            services::Shared,
-            stream::{STREAM, StreamContext},
-            upload::{self, Progress, watched_session},
+            exchange::Inbound,
+            in_flight::{Registered, RequestGuard},
+            serve::serve,
+            worker::WorkerContext,
         },
-        listen::{connection::Connection, limits::Refusal},
+        listen::{connection::Connection, limits::Refusal, stream::ClientStream},
     },
-    rules::route::has_lower_case,
+    timer::LazyTimeout,
 };
-
-/// Streams that the client reset and that are remembered for late frames.
-const RESET_STREAMS_MAX: usize = 32;
 
 /// Streams that the client reset before they were taken; one more ends the connection (CVE-2023-44487).
 const PENDING_RESET_STREAMS_MAX: usize = 20;
@@ -52,238 +39,169 @@ const PENDING_RESET_STREAMS_MAX: usize = 20;
 /// them. One more ends the connection.
 const STREAMS_IN_WORK: usize = 2;
 
-/// Requests of one connection that no server could read; one more ends it.
-const MALFORMED_REQUESTS_MAX: usize = 32;
-
 /// What a client may send of one body before some of it was passed on.
 const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 
-/// What a client may send of all bodies of one connection before some of it was passed on.
-const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// What a client may send of all bodies of one connection before some of it was passed on: the streams' windows are the
+/// bound. The `h2` crate derives from it what the frames of those bodies may take beside their payload (half of it, by a
+/// count of 256 bytes for each frame, less its payload). An honest client sends small messages, and flow control alone
+/// must hold it up: windows full of messages of 16 bytes fit.
+const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 
-/// What the frames of bodies that were not passed on yet may take beside their payload, by the `h2` crate's count: 256
-/// bytes for each frame, less its payload; measured, a frame of one byte takes 650, so 43 MiB in all. An honest client sends small messages, and flow control alone must hold it up:
-/// so a whole connection's window of frames of 16 bytes fits, and a whole stream's of 2 bytes. Windows full of smaller ones
-/// would take more than 250 MiB, so they end the connection.
-const FRAME_OVERHEAD_BYTES_MAX: usize = 16 << 20;
-
-/// What one stream holds of an answer that the client does not take.
-const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
+/// What one stream holds of a response that the client does not take.
+const SEND_BUFFER_BYTES_MAX: usize = 32 << 10;
 
 /// How long a connection without streams is kept once it was told to end: for a request that crossed our word.
 const STOPPING_IDLE: Duration = Duration::from_secs(1);
 
-/// Serves until the client or `shutdown` ends it, or a bound is passed. The preface must come before `deadline`.
-pub(in crate::edge) async fn serve_connection(
-    stream: Stream,
-    connection: &Arc<Connection>,
-    proxy: &Arc<HttpProxy<Doorman>>,
-    shared: &Arc<Shared>,
-    deadline: Instant,
-    mut shutdown: watch::Receiver<bool>,
-) {
-    let streams_max = shared.tunables().requests_per_connection;
-    let (stream, flood) = h2_floods::counted(stream, &shared.means.clock);
-    let shaking_hands = timeout_at(deadline, handshake(stream, Some(options(streams_max))));
-    let Ok(Ok(mut frames)) = shaking_hands.await else { return };
-    let in_work_max = usize::try_from(streams_max).unwrap_or(usize::MAX).saturating_mul(STREAMS_IN_WORK);
-    let digest = Arc::new(Digest::default());
-    let (mut streams, mut malformed, mut stopping) = (JoinSet::new(), 0, false);
-    // A fresh connection has no longer for its first request than one of HTTP/1.
-    let mut idle_until = deadline;
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            _ = shutdown.wait_for(|stop| *stop), if !stopping => {
-                frames.graceful_shutdown();
-                stopping = true;
-                idle_until = Instant::now() + STOPPING_IDLE;
-                continue;
-            }
-            () = flood.began() => break,
-            // Before what comes next: a client that goes on asking keeps no connection that is over.
-            () = sleep_until(idle_until), if streams.is_empty() => {
-                if stopping {
-                    break;
-                }
-                // A request may be on its way already: with the word that it is over none is lost.
-                frames.graceful_shutdown();
-                stopping = true;
-                idle_until = Instant::now() + STOPPING_IDLE;
-                continue;
-            }
-            Some(_) = streams.join_next() => {
-                let idle = if stopping { STOPPING_IDLE } else { shared.tunables().keepalive_timeout };
-                idle_until = Instant::now() + idle;
-                continue;
-            }
-            accepted = HttpSession::from_h2_conn(&mut frames, Arc::clone(&digest)) => accepted,
-        };
-        match accepted {
-            // Its certificate is over: the client connects again for what it asks now.
-            Ok(Some(H2Accept::Session(mut session))) if !connection.stands(&*shared.means.clock) => {
-                session.shutdown_with_reason(h2::Reason::REFUSED_STREAM);
-                if !stopping {
-                    frames.graceful_shutdown();
-                    stopping = true;
-                    idle_until = Instant::now() + STOPPING_IDLE;
-                }
-            }
-            Ok(Some(H2Accept::Session(session))) if streams.len() < in_work_max => {
-                let (connection, proxy) = (Arc::clone(connection), Arc::clone(proxy));
-                let (shared, shutdown) = (Arc::clone(shared), shutdown.clone());
-                streams.spawn(serve_stream(session, connection, proxy, shared, shutdown));
-            }
-            Ok(Some(H2Accept::Rejected)) if malformed < MALFORMED_REQUESTS_MAX => malformed += 1,
-            _ => break,
+/// The streams of one connection that are in work.
+#[derive(Debug)]
+struct Streams {
+    in_work: AtomicUsize,
+    in_work_max: usize,
+    /// Of the connection, which looks around when a stream ends.
+    connection: Arc<RequestGuard>,
+    /// The stream that was just taken: hyper runs its task next.
+    taken: Mutex<Option<Registered>>,
+}
+
+/// Runs hyper's tasks for a connection: each ends with its exchange.
+#[derive(Clone)]
+struct StreamExecutor(Arc<Streams>);
+
+/// A stream in work while this lives.
+struct InWork(Arc<Streams>);
+
+impl Drop for InWork {
+    fn drop(&mut self) {
+        if self.0.in_work.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.connection.wake();
         }
     }
+}
+
+impl<F> Executor<F> for StreamExecutor
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let streams = Arc::clone(&self.0);
+        let taken = streams.taken.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(registered) = taken else {
+            // The other half of a stream that is in work.
+            tokio::spawn(stream);
+            return;
+        };
+        streams.in_work.fetch_add(1, Ordering::AcqRel);
+        let in_work = InWork(streams);
+        tokio::spawn(async move {
+            // With its task dropped the stream is reset, and nothing else on the connection.
+            let _ = registered.guard.guard(stream).await;
+            drop(in_work);
+        });
+    }
+}
+
+/// Serves until the client or the shutdown ends it, or a bound is passed. The preface must come before `deadline`.
+pub(super) async fn serve_connection(
+    stream: ClientStream,
+    connection: &Arc<Connection>,
+    worker: &Arc<WorkerContext>,
+    deadline: Instant,
+) {
+    let shared = &worker.shared;
+    let streams_max = shared.tunables().requests_per_connection;
+    let registered = shared.in_flight().register();
+    let streams = Arc::new(Streams {
+        in_work: AtomicUsize::new(0),
+        in_work_max: usize::try_from(streams_max).unwrap_or(usize::MAX).saturating_mul(STREAMS_IN_WORK),
+        connection: Arc::clone(&registered.guard),
+        taken: Mutex::default(),
+    });
+    let service = service_fn(|request| {
+        let registered = shared.in_flight().register();
+        let inbound = Arc::new(Inbound {
+            worker: Arc::clone(worker),
+            connection: Arc::clone(connection),
+            guard: Arc::clone(&registered.guard),
+            http1: None,
+            tunnel: Mutex::default(),
+        });
+        *streams.taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(registered);
+        serve(inbound, request)
+    });
+    let (counted, flood) = Counted::new(stream, &shared.means.clock);
+    let serving = http2::Builder::new(StreamExecutor(Arc::clone(&streams)))
+        .max_concurrent_streams(streams_max)
+        .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
+        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+        .serve_connection(TokioIo::new(counted), service);
+    let mut serving = pin!(serving);
+    // A fresh connection has no longer for its first request than one of HTTP/1.
+    let mut idle = Idle { timeout: LazyTimeout::until(deadline), was_busy: false, stopping: false, finishing: false };
+    poll_fn(|cx| {
+        loop {
+            // The connection itself is never ended: it is woken to look around.
+            let _ = registered.guard.poll_ended(cx);
+            if serving.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let in_work = streams.in_work.load(Ordering::Acquire);
+            if in_work > streams.in_work_max {
+                return Poll::Ready(());
+            }
+            let is_over = !connection.stands(&*shared.means.clock) || shared.is_stopping();
+            if is_over && !idle.stopping {
+                idle.stop(in_work > 0);
+                serving.as_mut().graceful_shutdown();
+                continue;
+            }
+            idle.note(in_work, shared.tunables().keepalive_timeout);
+            if in_work > 0 || idle.timeout.poll_over(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if idle.stopping {
+                return Poll::Ready(());
+            }
+            // A request may be on its way already: with the word that it is over none is lost.
+            idle.stop(false);
+            serving.as_mut().graceful_shutdown();
+        }
+    })
+    .await;
     if flood.has_begun() {
         shared.connection_refused(Refusal::Flood);
-        frames.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
-        // Until our word is sent, unless the client does not take it.
-        let _ = timeout(STOPPING_IDLE, HttpSession::from_h2_conn(&mut frames, digest)).await;
     }
-    // Without the connection every stream in work finds that its client has gone.
-    drop(frames);
-    while streams.join_next().await.is_some() {}
 }
 
-fn options(streams_max: u32) -> H2Options {
-    let mut options = default_h2_options();
-    options
-        .max_concurrent_streams(streams_max)
-        .max_concurrent_reset_streams(RESET_STREAMS_MAX)
-        .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
-        .max_send_buffer_size(SEND_BUFFER_BYTES_MAX)
-        .data_frame_budget(FRAME_OVERHEAD_BYTES_MAX)
-        .initial_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-    options
+/// How long a connection without streams is kept.
+struct Idle {
+    timeout: LazyTimeout,
+    was_busy: bool,
+    /// Whether the client was told that the connection ends.
+    stopping: bool,
+    /// Whether streams that were in work then still are.
+    finishing: bool,
 }
 
-async fn serve_stream(
-    mut session: HttpSession,
-    connection: Arc<Connection>,
-    proxy: Arc<HttpProxy<Doorman>>,
-    shared: Arc<Shared>,
-    shutdown: watch::Receiver<bool>,
-) {
-    let _busy = shared.request_begun();
-    let peer = connection.peer;
-    let body_timeout = shared.tunables().body_timeout;
-    let refused = take_head(session.req_header_mut()).err();
-    let upload = (!session.is_body_done()).then(Arc::<Progress>::default);
-    session.set_write_timeout(Some(body_timeout));
-    session.set_total_drain_timeout(Some(body_timeout));
-    let registered = shared.lifelines().register();
-    let lifeline = &registered.lifeline;
-    let context = StreamContext { connection, lifeline: Arc::clone(lifeline), refused, upload: upload.clone() };
-    let session = match &upload {
-        Some(upload) => watched_session(session, upload),
-        None => ServerSession::new_http2(session),
-    };
-    let served = STREAM.scope(context, async { proxy.process_new_http(session, &shutdown).await });
-    // With its session dropped the stream is reset, and nothing else on the connection.
-    let served = lifeline.guard(upload::serve(upload.as_deref(), served)).await;
-    let (reason, overdue) = match served {
-        Ok(Ok(_)) => return,
-        Ok(Err(overdue)) => (overdue.reason(), Some(overdue)),
-        Err(reason) => (reason, None),
-    };
-    match (lifeline.take_left(), overdue) {
-        (Some(mut left), Some(overdue)) if left.line.is_some() => {
-            Doorman(Arc::clone(&shared)).cut_off(&mut left, overdue);
+impl Idle {
+    fn note(&mut self, in_work: usize, keepalive: Duration) {
+        let is_busy = in_work > 0;
+        let ended = self.was_busy && !is_busy;
+        // A client that goes on asking keeps no connection that is over.
+        if ended && (!self.stopping || self.finishing) {
+            let idle = if self.stopping { STOPPING_IDLE } else { keepalive };
+            self.timeout.set(Instant::now() + idle);
+            self.finishing = false;
         }
-        (Some(mut left), None) if left.line.is_some() => {
-            left.failure = Some(reason);
-            shared.record_left(&mut left);
-        }
-        _ => shared.head_refused(peer, reason),
-    }
-}
-
-/// Brings a head into the form that one of HTTP/1 has when it was read, or says why it is refused.
-fn take_head(head: &mut RequestHeader) -> Result<(), Reason> {
-    if head.method == Method::CONNECT {
-        return Err(Reason::MethodNotAllowed);
-    }
-    if head.headers.len() > FIELDS_MAX {
-        return Err(Reason::HeadTooLarge);
-    }
-    if head.uri.path().bytes().any(|byte| !byte.is_ascii_graphic())
-        || !head::is_framed_once(&head.headers)
-        || has_lower_case(head.method.as_str().as_bytes())
-    {
-        return Err(Reason::MalformedRequest);
-    }
-    if head.headers.get_all(header::EXPECT).iter().any(|value| !head::is_known_expectation(value.as_bytes())) {
-        return Err(Reason::ExpectationFailed);
-    }
-    join_cookies(head)?;
-    if let Some(query) = head.uri.query().and_then(escaped) {
-        let target = PathAndQuery::try_from(format!("{}?{query}", head.uri.path()));
-        let mut parts = head.uri.clone().into_parts();
-        parts.path_and_query = Some(target.map_err(|_| Reason::MalformedRequest)?);
-        head.set_uri(Uri::from_parts(parts).map_err(|_| Reason::MalformedRequest)?);
-    }
-    if !head.headers.contains_key(header::HOST) {
-        // RFC 9113 section 8.3.1; that the two agree where both stand was seen to already.
-        let authority = head.uri.authority().ok_or(Reason::MalformedRequest)?.as_str().to_owned();
-        head.insert_header(header::HOST, authority).map_err(|_| Reason::MalformedRequest)?;
-    }
-    Ok(())
-}
-
-/// RFC 9113 section 8.2.3: clients send each cookie by itself, and whoever speaks HTTP/1 reads one line of them.
-fn join_cookies(head: &mut RequestHeader) -> Result<(), Reason> {
-    let crumbs: Vec<_> = head.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if crumbs.len() < 2 {
-        return Ok(());
-    }
-    let cookies = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).map_err(|_| Reason::MalformedRequest)?;
-    head.insert_header(header::COOKIE, cookies).map_err(|_| Reason::MalformedRequest)
-}
-
-/// A query in the form of a URI, when it is not: see `head::escape_query`.
-fn escaped(query: &str) -> Option<String> {
-    let foreign = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'<' | b'>' | b'"' | b'`');
-    if !query.bytes().any(foreign) {
-        return None;
-    }
-    let escape = |byte: u8| if foreign(byte) { format!("%{byte:02X}") } else { char::from(byte).to_string() };
-    Some(query.bytes().map(escape).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn head(method: &str, uri: &str) -> RequestHeader {
-        let request = http::Request::builder().method(method).uri(uri).body(()).unwrap();
-        RequestHeader::from(request.into_parts().0)
+        self.was_busy = is_busy;
     }
 
-    #[test]
-    fn a_head_is_read_as_one_of_http_1() {
-        for (method, uri, verdict) in [
-            ("GET", "http://a.test/x?y=1", Ok(())),
-            ("CONNECT", "a.test:443", Err(Reason::MethodNotAllowed)),
-            ("PURGE", "http://a.test/", Ok(())),
-            ("get", "http://a.test/", Err(Reason::MalformedRequest)),
-            ("PURGe", "http://a.test/", Err(Reason::MalformedRequest)),
-            ("GET", "http://a.test/ñ", Err(Reason::MalformedRequest)),
-            ("GET", "/no-host", Err(Reason::MalformedRequest)),
-        ] {
-            assert_eq!(take_head(&mut head(method, uri)), verdict, "{method} {uri}");
-        }
-        let mut taken = head("GET", "http://a.test:1/x?y=ñ");
-        take_head(&mut taken).unwrap();
-        assert_eq!((taken.uri.query(), &taken.headers["host"]), (Some("y=%C3%B1"), &"a.test:1".parse().unwrap()));
-        let mut many = head("GET", "http://a.test/");
-        for at in 0..=FIELDS_MAX {
-            many.append_header(format!("x-{at}"), "").unwrap();
-        }
-        assert_eq!(take_head(&mut many), Err(Reason::HeadTooLarge));
+    fn stop(&mut self, finishing: bool) {
+        (self.stopping, self.finishing) = (true, finishing);
+        self.timeout.set(Instant::now() + STOPPING_IDLE);
     }
 }

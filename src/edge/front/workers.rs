@@ -11,33 +11,22 @@ use std::{
     thread,
 };
 
-use pingora::proxy::HttpProxy;
 use tokio::{
     runtime::{Builder, Handle},
     sync::oneshot,
 };
 
-use crate::edge::forward::{direct::Idle, pingora_loop::Doorman, services::Shared};
+use crate::edge::forward::{services::Shared, worker::WorkerContext};
 
 /// Every thread that serves; they end when this is dropped, with what they still serve.
 pub struct Workers(Vec<Worker>);
 
 struct Worker {
     runtime: Handle,
-    station: Arc<Station>,
+    context: Arc<WorkerContext>,
     connections: Arc<AtomicUsize>,
     /// The thread ends when this is dropped, and this is closed when the thread has ended.
     stop: oneshot::Sender<()>,
-}
-
-/// What a thread that serves has of its own.
-pub(super) struct Station {
-    /// Serves every kind of request.
-    pub(in crate::edge) proxy: Arc<HttpProxy<Doorman>>,
-    /// Decides about those that need no more than one kind.
-    pub(in crate::edge) doorman: Doorman,
-    /// The connections that those go on.
-    pub(in crate::edge) idle: Idle,
 }
 
 /// A connection of a worker while this lives.
@@ -53,7 +42,7 @@ impl Workers {
     }
 
     /// Gives a connection to the worker that has the fewest.
-    pub(super) fn give<F>(&self, serve: impl FnOnce(Arc<Station>) -> F)
+    pub(super) fn give<F>(&self, serve: impl FnOnce(Arc<WorkerContext>) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -64,7 +53,7 @@ impl Workers {
         };
         worker.connections.fetch_add(1, Ordering::Relaxed);
         let served = Served(Arc::clone(&worker.connections));
-        let serving = serve(Arc::clone(&worker.station));
+        let serving = serve(Arc::clone(&worker.context));
         worker.runtime.spawn(async move {
             serving.await;
             drop(served);
@@ -82,11 +71,10 @@ impl Worker {
             let _ = runtime.block_on(stopped);
             runtime.shutdown_background();
         })?;
-        let proxy = Arc::new(Doorman::in_pingora(Arc::clone(shared)));
-        let station = Arc::new(Station { proxy, doorman: Doorman(Arc::clone(shared)), idle: Idle::default() });
-        let swept = Arc::clone(&station);
-        handle.spawn(async move { swept.idle.sweep().await });
-        Ok(Self { runtime: handle, station, connections: Arc::default(), stop })
+        let context = Arc::new(WorkerContext::new(shared));
+        let swept = Arc::clone(&context);
+        handle.spawn(async move { swept.connections.sweep().await });
+        Ok(Self { runtime: handle, context, connections: Arc::default(), stop })
     }
 }
 

@@ -4,8 +4,6 @@ use std::{net::SocketAddr, sync::OnceLock};
 
 use http::HeaderValue;
 
-use crate::edge::armour::watch::Watch;
-
 use super::tls::Validity;
 use crate::domain::Clock;
 
@@ -16,7 +14,7 @@ pub(in crate::edge) struct Connection {
     pub(in crate::edge) peer: SocketAddr,
     /// How the client speaks with us.
     pub(in crate::edge) scheme: Scheme,
-    /// The version of HTTP that it speaks. pingora's own answer says «no» of HTTP/2 streams with a body: see `upload`.
+    /// The version of HTTP that it speaks.
     pub(in crate::edge) protocol: Protocol,
     /// What upstreams are told of the client's certificate, where it showed one that was verified.
     pub(in crate::edge) client_certificate: Option<HeaderValue>,
@@ -24,18 +22,16 @@ pub(in crate::edge) struct Connection {
     pub(in crate::edge) certified: Validity,
     /// What upstreams are told of the other end: its address.
     pub(in crate::edge) forwarded_for: HeaderValue,
-    /// Whether the client is only watched for now. Over HTTP/1 alone: a connection of HTTP/2 is read for all its streams.
-    pub(in crate::edge) watch: Watch,
     /// `Forwarded` for the host that was asked for first: most connections ask for one. Both are copies, because a value
     /// of a head keeps all of the head.
     forwarded: OnceLock<(Option<HeaderValue>, HeaderValue)>,
 }
 
 impl Connection {
-    pub(in crate::edge) fn new(peer: SocketAddr, scheme: Scheme, protocol: Protocol, watch: Watch) -> Self {
+    pub(in crate::edge) fn new(peer: SocketAddr, scheme: Scheme, protocol: Protocol) -> Self {
         let forwarded_for = text(&peer.ip().to_canonical().to_string());
         let (client_certificate, certified) = (None, Validity::ALWAYS);
-        Self { peer, scheme, protocol, client_certificate, certified, forwarded_for, watch, forwarded: OnceLock::new() }
+        Self { peer, scheme, protocol, client_certificate, certified, forwarded_for, forwarded: OnceLock::new() }
     }
 
     /// The same of a client whose certificate is good then; upstreams are told this of it.

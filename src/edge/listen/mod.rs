@@ -11,6 +11,7 @@
 //! proxy_protocol    what a balancer says of the client
 //! tls               handshakes, resumption, certificates
 //! preface           HTTP/1, or HTTP/2 with prior knowledge
+//! stream            a connection as bytes
 //! connection        what is known of a connection afterwards
 //! trusted           which headers of a trusted proxy are believed
 //! forwarded         the chain in `Forwarded`
@@ -24,6 +25,7 @@ pub(super) mod preface;
 pub(super) mod proxy_protocol;
 pub(super) mod settings;
 pub(super) mod sockets;
+pub(super) mod stream;
 pub mod tls;
 pub(super) mod trusted;
 

@@ -7,10 +7,6 @@ use ipnet::IpNet;
 use super::{tls, trusted::TrustedHeaders};
 use crate::rules::rewrite::OddNames;
 
-/// Idle upstream connections that a thread keeps, at most, and pingora on it as many again: fewer than are in use in turn
-/// would be closed and made anew, request after request.
-pub(in crate::edge) const IDLE_UPSTREAM_CONNECTIONS: usize = 2048;
-
 /// Where clients connect, and how.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listen {

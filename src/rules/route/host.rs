@@ -37,6 +37,9 @@ impl<'h> Host<'h> {
         }
     }
 
+    /// No host: what a request of HTTP/1.0 may be for. It is no name's.
+    pub const NONE: Self = Self("");
+
     /// From `name[:port]` or `[v6][:port]`.
     ///
     /// # Errors

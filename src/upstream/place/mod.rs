@@ -62,6 +62,11 @@ impl Places {
         if self.waiting.load(Ordering::SeqCst) == 0 && self.reserve() {
             return Some(self.place(client));
         }
+        // Boxed, because every request's future has room for it and few wait.
+        Box::pin(self.wait(client, patience)).await
+    }
+
+    async fn wait(self: &Arc<Self>, client: ClientKey, patience: Duration) -> Option<Place> {
         let (give, given) = oneshot::channel();
         let _waiting = Waiting::join(self, client, give)?;
         // A place may have become free before this waited.

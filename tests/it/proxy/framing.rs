@@ -7,7 +7,7 @@ fn before_a_raw_upstream() -> (Gateway, RawUpstream) {
     (Config::standard(upstream.address).start(), upstream)
 }
 
-/// A body that would be a request, were it read as one (pingora CVE-2025-4366).
+/// A body that would be a request, were it read as one (CVE-2025-4366).
 const SMUGGLED: &str = "GET /public/smuggled HTTP/1.1\r\nHost: portero.test\r\n\r\n";
 
 #[test]

@@ -1,5 +1,5 @@
-//! Field names that a server could take for others, fields that name another request, and `Upgrade`: the same on every
-//! way that carries a request.
+//! Field names that a server could take for others, fields that name another request, and `Upgrade`: the same in every
+//! form of request.
 
 use std::{net::SocketAddr, sync::Mutex};
 
@@ -12,7 +12,7 @@ use crate::support::{
     Config, Connection, Contract, Gateway, RawUpstream, Request, answer_every_head, get, post, wait_until,
 };
 
-/// The ways that a request may be carried: directly, by pingora from HTTP/1 and HTTP/2, and through a tunnel.
+/// The forms of a request: HTTP/1, the same with a field about the client's connection, HTTP/2, and an upgrade.
 const WAYS: [Way; 4] = [Way::Direct, Way::Pingora, Way::Http2, Way::Tunnel];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,7 +55,7 @@ impl Service {
     }
 }
 
-/// Sends a GET with these fields this way; its status.
+/// Sends a GET with these fields in this form; its status.
 fn send(gateway: &Gateway, way: Way, path: &str, fields: &[(&str, &str)]) -> u16 {
     let request = fields.iter().fold(get(path), |request, (name, value)| request.header(name, value));
     match way {

@@ -95,7 +95,7 @@ fn a_kept_connection_that_dies_is_replaced_for_a_get_and_never_for_a_post() {
 
 #[test]
 fn a_request_that_is_overridden_with_another_method_is_repeated_only_where_that_may_be() {
-    // Plain, and with a field that leaves it to pingora; on a fresh connection and on a kept one.
+    // Plain, and with a field about the client's connection; on a fresh connection and on a kept one.
     for (plain, kept) in [(true, false), (true, true), (false, false), (false, true)] {
         for (overridden, sent) in [("POST", 1), ("PATCH", 1), ("PUT", 2)] {
             let breaks = move |stream: &mut crate::support::RawStream| {
@@ -157,7 +157,7 @@ fn retries_have_a_budget() {
 
 #[test]
 fn what_broke_off_within_the_head_of_its_answer_is_never_sent_again() {
-    // Plain, and with a field that leaves it to pingora; on a fresh connection and on a kept one.
+    // Plain, and with a field about the client's connection; on a fresh connection and on a kept one.
     for (plain, kept) in [(true, false), (true, true), (false, false), (false, true)] {
         let breaks = move |stream: &mut crate::support::RawStream| {
             assert!(stream.read());

@@ -178,19 +178,16 @@ fn http_2_is_spoken_where_the_pool_says_so() {
     assert!(is_healthy(&gateway, clear.address));
 }
 
-/// Connections that pingora makes resume no session where the authorities are the pool's own; ours do. The figures are
-/// those of `docs/reliability.md`.
+/// The figures are those of `docs/reliability.md`.
 #[test]
 #[expect(clippy::print_stdout, reason = "the figures of docs/reliability.md come from here")]
-fn sessions_are_resumed_but_for_pingoras_with_authorities_of_the_pools_own() {
+fn sessions_are_resumed_whatever_the_authorities_and_with_a_body_too() {
     const REQUESTS: usize = 200;
     let (_, nginx) = nginx("localhost", "keepalive_requests 1;\nssl_session_cache shared:s:1m;");
     let server = format!("\"localhost:{}\"", nginx.address.port());
     let ca = nginx.folder.file("ca.pem");
     let own = format!("{{ ca = \"{}\" }}", ca.display());
-    for (tls, body, all_resumed) in
-        [("true", false, true), (&own, false, true), ("true", true, true), (&own, true, false)]
-    {
+    for (tls, body) in [("true", false), (&own, false), ("true", true), (&own, true)] {
         let folder = Folder::new();
         named_pool(&server, &format!("tls = {tls}")).write_to(&folder);
         let mut run = command(&["run", "--config", &folder.config()]);
@@ -208,7 +205,7 @@ fn sessions_are_resumed_but_for_pingoras_with_authorities_of_the_pools_own() {
         wait_until("all are logged", PATIENCE, || nginx.seen().len() == before + REQUESTS);
         let resumed = nginx.seen()[before..].iter().filter(|line| line.starts_with("r ")).count();
         println!("tls = {tls}, body = {body}: {resumed} of {REQUESTS} handshakes resumed, {spent} ticks of 10 ms");
-        assert_eq!(resumed > REQUESTS / 2, all_resumed, "{tls}, {body}: {resumed}");
+        assert!(resumed > REQUESTS / 2, "{tls}, {body}: {resumed}");
     }
 }
 

@@ -1,89 +1,79 @@
-//! Upgrades (RFC 9110 section 7.8), which pingora does not see: a request that asks for one is decided
-//! about like any other, its head goes to an upstream, and once that answered 101 the bytes of both
-//! sides are passed on. Nothing that the client sends behind its head goes anywhere before.
+//! Upgrades (RFC 9110 section 7.8): a request that asks for one is decided about like any other, its head goes to an
+//! upstream, and once that answered 101 the bytes of both sides are passed on. Nothing that the client sends behind its
+//! head goes anywhere before.
 //!
 //! We pass the bytes ourselves because a tunnel must end with its token while nobody says anything,
 //! and a `WebSocket` must be told so between two frames.
 
 mod frames;
 mod pump;
-mod wire;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use bytes::BytesMut;
-use http::{HeaderValue, StatusCode, header};
-use pingora::{
-    http::{RequestHeader, ResponseHeader},
-    protocols::Stream,
-};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
 use tokio::{
-    io::AsyncWriteExt,
     sync::watch,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use self::{
     frames::{GOING_AWAY, UNAUTHORIZED},
     pump::{Pump, Stopped},
-    wire::Answer,
 };
 use super::{
-    attempt,
-    body::{self, Broken, Framing, Source},
-    client::Client,
-    exchange::{Arrival, Exchange, Verdict},
-    local_response, message,
-    pingora_loop::Doorman,
+    attempt::{Outbound, Relayed},
+    client_response::{self, Asked},
+    connections::http1_builder,
+    exchange::{Exchange, Tunnel},
+    failure::{Failure, Unconnected},
+    give_up::{Unanswered, give_up},
+    request_body::RequestBody,
+    response_body::ResponseBody,
     services::Shared,
-    upstream_request,
 };
 use crate::{
-    decision::{Denial, Route},
-    domain::Reason,
-    edge::{lazy_timeout::Patience, respond},
-    rules::upgrade::offered,
-    upstream::{Failure, HttpVersion, Transport},
+    decision::Route,
+    edge::listen::stream::ClientStream,
+    rules::{
+        list::elements,
+        upgrade::{carries_requests, offered},
+    },
+    upstream::{self, HttpVersion, Server, Speak, Transport},
 };
 
 /// How long before the end of draining tunnels are closed: enough to say so to both ends.
 const DRAIN_LEAD: Duration = Duration::from_secs(2);
 
-/// What became of a request that asked for an upgrade.
-pub(in crate::edge) enum Entered {
-    /// It is none: the head without the wish is any other request's.
-    Ordinary(BytesMut),
-    /// It is over, and so is the connection.
-    Ended,
-    /// The same, with an answer that must not be lost in a reset.
-    Answered,
+/// What a request asks to switch to and its route lets it ask for, as a list; `None` where it is any other request's.
+pub(super) fn asked(head: &Parts, has_body: bool, route: &Route) -> Option<String> {
+    let asked = asked_protocols(head).filter(|_| !has_body)?;
+    let protocols = offered(&asked, &route.settings.upgrades).join(", ");
+    (!protocols.is_empty() && bears_upgrades(route)).then_some(protocols)
 }
 
-/// Serves a request that has an `Upgrade` header, if it is one that may be upgraded and is let through.
-pub(in crate::edge) async fn enter(
-    client: &mut Stream,
-    mut bytes: BytesMut,
-    arrival: &mut Arrival,
-    shared: &Arc<Shared>,
-    shutdown: &mut watch::Receiver<bool>,
-) -> Entered {
-    let plain = wire::without_upgrade(&bytes);
-    let Some((head, head_bytes)) = message::parse_request(&bytes) else { return Entered::Ordinary(plain) };
-    let Some(asked) = wire::asked_protocols(&head) else { return Entered::Ordinary(plain) };
-    let doorman = Doorman(Arc::clone(shared));
-    let mut protocols = String::new();
-    let switches = |route: &Route| {
-        protocols = offered(&asked, &route.settings.upgrades).join(", ");
-        !protocols.is_empty() && bears_upgrades(route)
-    };
-    let Some((exchange, route)) = doorman.admit_past_pingora(&head, arrival, switches).await else {
-        return Entered::Ordinary(plain);
-    };
-    let early = bytes.split_off(head_bytes);
-    let mut tunnel = Tunnel { client, arrival, route, doorman: &doorman, request: head, exchange };
-    let entered = tunnel.serve(&protocols, &early, shutdown).await;
-    shared.record_left(&mut tunnel.exchange);
-    entered
+/// What a request asks to switch to, where it may. HEAD's response has no body, and `h2c` would carry requests that
+/// nobody decides about.
+fn asked_protocols(head: &Parts) -> Option<Vec<&str>> {
+    let headers = &head.headers;
+    if head.version != Version::HTTP_11 || head.method == Method::HEAD {
+        return None;
+    }
+    if !elements(headers, &header::CONNECTION).any(|word| word.eq_ignore_ascii_case("upgrade")) {
+        return None;
+    }
+    let asked: Vec<_> = elements(headers, &header::UPGRADE).filter(|word| !word.is_empty()).collect();
+    let http = |word: &&str| carries_requests(&word.to_ascii_lowercase());
+    (!asked.is_empty() && !asked.iter().any(http)).then_some(asked)
+}
+
+/// What a service switches to; `None` unless it is one of those that it was asked for.
+fn chosen_protocol<'h>(headers: &'h HeaderMap, asked: &str) -> Option<&'h str> {
+    let mut chosen = elements(headers, &header::UPGRADE);
+    let (Some(protocol), None) = (chosen.next(), chosen.next()) else { return None };
+    asked.split(", ").any(|asked| asked.eq_ignore_ascii_case(protocol)).then_some(protocol)
 }
 
 /// Whether an upstream can be asked to switch: HTTP/2 in the clear knows nothing of it (RFC 9113 section 8.6).
@@ -92,204 +82,153 @@ fn bears_upgrades(route: &Route) -> bool {
     settings.http != HttpVersion::Two || settings.tls.is_some()
 }
 
-struct Tunnel<'t> {
-    client: &'t mut Stream,
-    arrival: &'t Arrival,
-    route: Arc<Route>,
-    doorman: &'t Doorman,
-    /// As it came, but for what speaks about the client's connection.
-    request: RequestHeader,
-    exchange: Exchange,
+/// Brings the head to a server, and its response back. A 101 leaves the tunnel with the connection.
+pub(super) async fn open(
+    mut exchange: Box<Exchange>,
+    mut outbound: Box<Outbound>,
+    protocols: &str,
+    route: &Arc<Route>,
+) -> Result<Response<ResponseBody>, Unanswered> {
+    exchange.watch(Some(route.pool.settings.timeouts.total));
+    // What comes behind the head was meant for a tunnel.
+    exchange.keeps_connection = false;
+    outbound.prepare(&mut exchange, route);
+    let head = &outbound.head;
+    let response = match exchange.ask(head, protocols, route).await {
+        Ok(response) => response,
+        Err(failure) => return give_up(exchange, head, failure, route),
+    };
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let read_timeout = route.pool.settings.timeouts.read;
+        return exchange.hand_back(response.map(|body| Relayed::last(body, read_timeout)), &outbound, route);
+    }
+    let Some(chosen) = chosen_protocol(response.headers(), protocols).map(str::to_owned) else {
+        exchange.turn_failed(upstream::Failure::AfterSending);
+        return give_up(exchange, head, Failure::Invalid, route);
+    };
+    let framed = head.headers.contains_key(header::SEC_WEBSOCKET_KEY) && chosen.eq_ignore_ascii_case("websocket");
+    let (switched, upstream) = switching(response, outbound.asked(), route);
+    let Some((upstream, rest)) = upstream.await else {
+        return give_up(exchange, head, Failure::BrokenOff, route);
+    };
+    // The total time does not hold for a tunnel.
+    exchange.watch(None);
+    let inbound = Arc::clone(&exchange.inbound);
+    let tunnel = Tunnel { exchange, upstream, rest, framed };
+    *inbound.tunnel.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(tunnel);
+    Ok(switched)
 }
 
-impl Tunnel<'_> {
-    async fn serve(&mut self, protocol: &str, early: &[u8], shutdown: &mut watch::Receiver<bool>) -> Entered {
-        let lifeline = Arc::clone(&self.arrival.lifeline);
-        self.watch(Some(self.route.pool.settings.timeouts.total));
-        let has_key = self.request.headers.contains_key(header::SEC_WEBSOCKET_KEY);
-        let (mut upstream, answer) = match lifeline.guard(self.open(protocol)).await {
-            Ok(Ok(opened)) => opened,
-            Ok(Err(reason)) | Err(reason) => return self.refuse(reason).await,
-        };
-        self.exchange.status = answer.head.status.as_u16();
-        if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
-            self.watch(Some(self.route.pool.settings.timeouts.total));
-            return match lifeline.guard(self.relay(&mut upstream, answer)).await {
-                Ok(Ok(())) => Entered::Answered,
-                Ok(Err(Broken::Upstream(error))) => {
-                    self.doorman.turn_failed(&mut self.exchange, Failure::AfterSending);
-                    self.exchange.failure = Some(failure(&error));
-                    Entered::Ended
-                }
-                // As it is logged of every request whose client went away.
-                Ok(Err(Broken::Client)) => {
-                    self.exchange.failure = Some(Reason::MalformedRequest);
-                    Entered::Ended
-                }
-                Err(reason) => {
-                    self.exchange.failure = Some(reason);
-                    Entered::Ended
-                }
-            };
-        }
-        // Of several protocols that were asked for, the service chose.
-        let Some(chosen) = wire::chosen_protocol(&answer.head.headers, protocol) else {
-            return self.refuse(Reason::UpstreamFailed).await;
-        };
-        let framed = has_key && chosen.eq_ignore_ascii_case("websocket");
-        self.watch(None);
-        self.pump(upstream, &answer, early, framed, shutdown).await
-    }
+/// The 101 for the client, without what has no meaning there (RFC 9110 section 8.6); and the connection behind it.
+fn switching(
+    mut response: Response<Incoming>,
+    asked: &Asked,
+    route: &Route,
+) -> (Response<ResponseBody>, impl Future<Output = Option<(Transport, Bytes)>> + use<>) {
+    let upgraded = hyper::upgrade::on(&mut response);
+    let (mut head, _) = response.into_parts();
+    head.headers.remove(header::CONTENT_LENGTH);
+    head.headers.remove(header::TRANSFER_ENCODING);
+    client_response::amend_by_route(&mut head, asked, route);
+    let upstream = async move {
+        let parts = upgraded.await.ok()?.downcast::<TokioIo<Transport>>().ok()?;
+        Some((parts.io.into_inner(), parts.read_buf))
+    };
+    (Response::from_parts(head, ResponseBody::none()), upstream)
+}
 
-    /// Makes the exchange end with its token; `total` does not hold for a tunnel.
-    fn watch(&self, total: Option<Duration>) {
-        if let Verdict::Forward(permitted) = &self.exchange.verdict {
-            let certified = self.arrival.connection.certified;
-            self.arrival.lifeline.watch(permitted.ends_with(), certified, self.exchange.started, total);
-        }
-    }
-
-    /// Brings the head to a server, and its answer back.
-    async fn open(&mut self, protocol: &str) -> Result<(Transport, Answer), Reason> {
-        let internal = |_| Reason::Internal;
-        upstream_request::drop_nominations(&mut self.request).map_err(internal)?;
-        wire::remove_hop_by_hop(&mut self.request);
-        let mut upstream = self.connect().await?;
-        let mut head = self.request.clone();
-        self.doorman.hand_over(&mut head, &mut self.exchange).map_err(internal)?;
-        let protocol = HeaderValue::from_str(protocol).map_err(|_| Reason::Internal)?;
-        head.insert_header(header::CONNECTION, "Upgrade").map_err(internal)?;
-        head.insert_header(header::UPGRADE, protocol).map_err(internal)?;
-        let mut answer = match self.ask(&mut upstream, &head).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                self.doorman.turn_failed(&mut self.exchange, Failure::AfterSending);
-                return Err(failure(&error));
+impl Exchange {
+    /// Asks one server after the other for a connection, and the first that has one to switch.
+    async fn ask(&mut self, head: &Parts, protocols: &str, route: &Arc<Route>) -> Result<Response<Incoming>, Failure> {
+        let transport = loop {
+            if let Err(reason) = self.take_turn(head).await {
+                self.failure = Some(reason);
+                return Err(Failure::Internal);
+            }
+            let server = self.turn.as_ref().map(|turn| Arc::clone(turn.server())).ok_or(Failure::Internal)?;
+            match self.connect_alone(&server, route).await {
+                Ok(transport) => break transport,
+                Err(failed) if failed.again => {}
+                Err(failed) => return Err(failed.failure),
             }
         };
-        self.doorman.take_response(&mut answer.head, &mut self.exchange);
-        let amended = match answer.head.status {
-            StatusCode::SWITCHING_PROTOCOLS => self.exchange.amend_switch(&self.request, &mut answer.head),
-            _ => self.exchange.amend(&self.request, &mut answer.head),
-        };
-        amended.map_err(internal)?;
-        Ok((upstream, answer))
+        let mut head = self.hand_over(head.clone(), route)?;
+        head.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        let protocols = HeaderValue::from_str(protocols).map_err(|_| Failure::Internal)?;
+        head.headers.insert(header::UPGRADE, protocols);
+        let response = self.exchange_heads(transport, head, route).await;
+        match &response {
+            Ok(response) => self.note_response(response.status()),
+            Err(_) => self.turn_failed(upstream::Failure::AfterSending),
+        }
+        response
     }
 
-    async fn ask(&self, upstream: &mut Transport, head: &RequestHeader) -> io::Result<Answer> {
-        let timeouts = self.route.pool.settings.timeouts;
-        let bytes = message::request_bytes(head);
-        let sent = timeout(timeouts.write, async {
-            upstream.write_all(&bytes).await?;
-            upstream.flush().await
-        });
-        sent.await.map_err(io::Error::from)??;
-        Ok(wire::read_final_answer(upstream, timeouts.read).await?)
+    async fn connect_alone(&mut self, server: &Server, route: &Route) -> Result<Transport, super::attempt::Failed> {
+        let connecting = timeout(self.time_left(route), route.pool.connect(server, Speak::Http1));
+        let connected = connecting.await.map_err(std::io::Error::from).flatten();
+        let transport = connected.map_err(|error| self.not_connected(Unconnected::of(&error)))?;
+        self.connected();
+        Ok(transport)
     }
 
-    /// A connection that could not be made carried nothing: the next server may be asked.
-    async fn connect(&mut self) -> Result<Transport, Reason> {
-        loop {
-            self.doorman.take_turn(&self.request, &mut self.exchange).await?;
-            let turn = self.exchange.turn.as_ref().ok_or(Reason::Internal)?;
-            let server = Arc::clone(turn.server());
-            match self.doorman.connect(&server, &mut self.exchange, &self.route).await {
-                Ok(upstream) => return Ok(upstream),
-                Err(error) if error.retry() => {}
-                Err(error) => return Err(attempt::failure(&error).unwrap_or(Reason::Internal)),
-            }
+    async fn exchange_heads(
+        &self,
+        transport: Transport,
+        head: Parts,
+        route: &Route,
+    ) -> Result<Response<Incoming>, Failure> {
+        let shaking_hands = http1_builder(&route.pool).handshake(TokioIo::new(transport));
+        let (mut sender, connection) = shaking_hands.await.map_err(|error| Failure::of(&error))?;
+        tokio::spawn(async move { drop(connection.with_upgrades().await) });
+        let left = route.pool.settings.timeouts.read.min(self.time_left(route));
+        let sending = sender.send_request(Request::from_parts(head, RequestBody::default()));
+        match timeout_at(Instant::now() + left, sending).await {
+            Ok(sent) => sent.map_err(|error| Failure::of(&error)),
+            Err(_) => Err(Failure::ReadTimeout),
         }
     }
+}
 
-    /// Answers that there is no tunnel.
-    async fn refuse(&mut self, reason: Reason) -> Entered {
-        self.exchange.failure = Some(reason);
-        self.exchange.status = reason.status();
-        let denial = Denial { route: Some(Arc::clone(&self.route)), ..Denial::of(reason) };
-        let answer = respond::denial(&denial, &self.exchange.asker(&self.request));
-        let body_bytes = answer.body().len() as u64;
-        let Ok(answer) = local_response::closing(&answer, &self.request.method) else { return Entered::Ended };
-        let sent = self.send(&answer).await;
-        if matches!(sent, Entered::Answered) {
-            self.exchange.bytes_out = body_bytes;
-        }
-        sent
-    }
-
-    /// Hands on the answer of an upstream that does not switch. What the client sent for a tunnel goes nowhere.
-    async fn relay(&mut self, upstream: &mut Transport, answer: Answer) -> Result<(), Broken> {
-        let Answer { mut head, rest } = answer;
-        let no_message = || Broken::Upstream(io::ErrorKind::InvalidData.into());
-        let framing = Framing::of(&self.request.method, &head).ok_or_else(no_message)?;
-        framing.announce(&mut head).map_err(|_| no_message())?;
-        message::conclude(&mut head, true).map_err(|_| no_message())?;
-        if let Entered::Ended = self.send(&message::answer_bytes(&head)).await {
-            return Err(Broken::Client);
-        }
-        let mut client = Client::new(self.client, self.doorman.0.tunables().body_timeout);
-        let mut patience = Patience::until(Instant::now());
-        let read_timeout = self.route.pool.settings.timeouts.read;
-        let mut source = Source { stream: upstream, patience: &mut patience, read_timeout };
-        let count = |bytes| {
-            self.exchange.bytes_out += bytes as u64;
-            Ok(())
-        };
-        body::relay(rest, &mut source, &mut client, framing, count).await.map(drop)
-    }
-
-    /// The tunnel itself.
-    async fn pump(
-        &mut self,
-        mut upstream: Transport,
-        answer: &Answer,
-        early: &[u8],
-        framed: bool,
-        shutdown: &mut watch::Receiver<bool>,
-    ) -> Entered {
-        let shared = &self.doorman.0;
+impl Tunnel {
+    /// Passes the bytes on, of which the client sent `early` already. Gives the client's connection back where it was told
+    /// that it ends.
+    pub(in crate::edge) async fn run(
+        self,
+        mut client: ClientStream,
+        early: BytesMut,
+        mut shutdown: watch::Receiver<bool>,
+    ) -> Option<ClientStream> {
+        let Self { mut exchange, mut upstream, rest, framed } = self;
+        let shared = Arc::clone(exchange.shared());
         let _tunnel = shared.tunnel_begun();
-        let timeouts = self.route.pool.settings.timeouts;
+        let timeouts = exchange.route().map(|route| route.pool.settings.timeouts)?;
         let patience = pump::Patience { idle: timeouts.tunnel_idle, write: timeouts.write };
-        if let Entered::Ended = self.send(&message::answer_bytes(&switching(&answer.head))).await {
-            return Entered::Ended;
-        }
-        let mut pump = Pump::new(early, &answer.rest, framed);
-        let lifeline = Arc::clone(&self.arrival.lifeline);
-        let (code, text) = tokio::select! {
-            biased;
-            reason = lifeline.ended() => {
-                self.exchange.failure = Some(reason);
-                (UNAUTHORIZED, reason.name())
+        let mut pump = Pump::new(&early, &rest, framed);
+        drop((early, rest));
+        let inbound = Arc::clone(&exchange.inbound);
+        let (code, text) = {
+            let mut ended = pin!(inbound.guard.ended());
+            tokio::select! {
+                biased;
+                reason = &mut ended => {
+                    exchange.failure = Some(reason);
+                    (UNAUTHORIZED, reason.name())
+                }
+                () = drained(&mut shutdown, &shared) => (GOING_AWAY, "draining"),
+                stopped = pump.run(&mut client, &mut upstream, patience) => match stopped {
+                    Stopped::Closed => (0, ""),
+                    Stopped::Idle => (GOING_AWAY, "idle"),
+                },
             }
-            () = drained(shutdown, shared) => (GOING_AWAY, "draining"),
-            stopped = pump.run(self.client, &mut upstream, patience) => match stopped {
-                Stopped::Closed => (0, ""),
-                Stopped::Idle => (GOING_AWAY, "idle"),
-            },
         };
-        (self.exchange.bytes_in, self.exchange.bytes_out) = (pump.up.moved, pump.down.moved);
+        (exchange.bytes_in, exchange.bytes_out) = (pump.up.moved, pump.down.moved);
+        exchange.is_whole = true;
         if code == 0 || !framed {
-            return Entered::Ended;
+            return None;
         }
-        if pump.close(self.client, &mut upstream, code, text).await { Entered::Answered } else { Entered::Ended }
+        pump.close(&mut client, &mut upstream, code, text).await.then_some(client)
     }
-
-    async fn send(&mut self, bytes: &[u8]) -> Entered {
-        let patience = self.doorman.0.tunables().body_timeout;
-        let sent = timeout(patience, async {
-            self.client.write_all(bytes).await?;
-            self.client.flush().await
-        });
-        if matches!(sent.await, Ok(Ok(()))) { Entered::Answered } else { Entered::Ended }
-    }
-}
-
-/// The head of a 101, without what has no meaning there (RFC 9110 section 8.6).
-fn switching(head: &ResponseHeader) -> ResponseHeader {
-    let mut head = head.clone();
-    head.remove_header(&header::CONTENT_LENGTH);
-    head.remove_header(&header::TRANSFER_ENCODING);
-    head
 }
 
 /// Waits until the gateway has been draining for so long that tunnels have to go.
@@ -302,9 +241,30 @@ async fn drained(shutdown: &mut watch::Receiver<bool>, shared: &Shared) {
     sleep(drain.saturating_sub(DRAIN_LEAD.min(drain / 2))).await;
 }
 
-fn failure(error: &io::Error) -> Reason {
-    match error.kind() {
-        io::ErrorKind::TimedOut => Reason::UpstreamTimeout,
-        _ => Reason::UpstreamFailed,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(fields: &[(&'static str, &'static str)]) -> Option<String> {
+        let mut request = Request::get("/");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        asked_protocols(&request.body(()).unwrap().into_parts().0).map(|asked| asked.join(", "))
+    }
+
+    #[test]
+    fn only_a_request_that_says_it_twice_may_switch() {
+        let connection = ("connection", "keep-alive, Upgrade");
+        assert_eq!(asked(&[connection, ("upgrade", "foo")]).as_deref(), Some("foo"));
+        for fields in [
+            &[("upgrade", "foo")][..],
+            &[connection, ("upgrade", "")],
+            &[connection, ("upgrade", "h2c")],
+            &[connection, ("upgrade", "websocket, H2C")],
+            &[connection, ("upgrade", "HTTP/2.0")],
+        ] {
+            assert_eq!(asked(fields), None, "{fields:?}");
+        }
     }
 }

@@ -131,7 +131,7 @@ impl Present {
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, rustls::Error> {
         let parts = Parts {
-            // Not the process's default provider: pingora brings another one along.
+            // Not whatever the process installed as its default.
             provider: Arc::new(default_provider()),
             certificates: Arc::new(ByName::new(settings)),
             tickets,

@@ -15,6 +15,7 @@ fn waits(start: Instant) -> Waits {
         rate_grace: seconds(60),
         body_total: seconds(600),
         read: seconds(10),
+        write: seconds(7200),
         ends_at: start + seconds(3600),
         declared: true,
     }
@@ -26,6 +27,10 @@ fn begun(waits: Waits, start: Instant) -> Progress {
     progress
 }
 
+fn asked(progress: &Progress, now: Instant) {
+    progress.asked(now, &Context::from_waker(std::task::Waker::noop()));
+}
+
 fn deadline(progress: &Progress) -> Option<(Instant, Overdue)> {
     progress.lock().deadline()
 }
@@ -35,12 +40,12 @@ fn a_client_that_owes_its_body_is_waited_for_and_the_server_is_not() {
     let start = Instant::now();
     let progress = begun(waits(start), start);
     assert_eq!(deadline(&progress), Some((start + seconds(3600), Overdue::Client)), "nobody asked it yet");
-    progress.asked(start + seconds(1));
+    asked(&progress, start + seconds(1));
     assert_eq!(deadline(&progress), Some((start + seconds(31), Overdue::Client)));
     progress.came(start + seconds(20), 8);
     progress.passed_on(start + seconds(20), false);
     assert!(!progress.client_owes());
-    progress.asked(start + seconds(21));
+    asked(&progress, start + seconds(21));
     assert_eq!(deadline(&progress), Some((start + seconds(51), Overdue::Client)));
     progress.came(start + seconds(40), 8);
     progress.passed_on(start + seconds(40), true);
@@ -72,7 +77,7 @@ fn either_side_of_a_stream_may_be_silent_and_a_body_of_known_length_is_none() {
     {
         let progress = begun(Waits { declared, ..waits(start) }, start);
         progress.answering(start);
-        progress.asked(start + seconds(1));
+        asked(&progress, start + seconds(1));
         assert_eq!(deadline(&progress), Some(expected), "declared: {declared}");
         progress.answered();
         assert_eq!(deadline(&progress), Some((start + seconds(31), Overdue::Client)), "the answer is whole");
@@ -89,7 +94,7 @@ fn a_body_has_its_grace_and_a_second_for_each_so_many_bytes() {
         let mut served = 0;
         // 5000 bytes after 20 s each: 250 a second.
         loop {
-            progress.asked(now);
+            asked(&progress, now);
             let (end, overdue) = deadline(&progress).unwrap();
             assert_eq!(overdue, Overdue::Client);
             if end < now + seconds(20) {
@@ -107,44 +112,38 @@ fn a_body_has_its_grace_and_a_second_for_each_so_many_bytes() {
 fn a_server_that_does_not_take_the_body_costs_the_client_no_time() {
     let start = Instant::now();
     let progress = begun(waits(start), start);
-    progress.asked(start);
+    asked(&progress, start);
     progress.came(start + seconds(1), 1 << 20);
     // For ten minutes nobody reads from the client: its time in all is still there.
-    progress.asked(start + seconds(600));
+    asked(&progress, start + seconds(600));
     assert_eq!(deadline(&progress), Some((start + seconds(630), Overdue::Client)));
 }
 
 #[test]
 fn a_verdict_is_told_once_and_cuts_off_where_nobody_hears_it() {
     let start = Instant::now();
-    let progress = begun(waits(start), start);
-    progress.passed_on(start, true);
-    let over = start + seconds(10);
-    let next = |now| progress.lock().next(now);
-    assert_eq!(next(over - seconds(1)), Next::Wait(over));
-    assert!(progress.verdict().is_ok());
-    assert_eq!(next(over), Next::Tell);
-    assert_eq!(next(over), Next::Wait(over + UNHEARD));
-    assert_eq!(next(over + UNHEARD), Next::CutOff(Overdue::Server));
-    assert!(progress.verdict().is_err() && progress.verdict().is_ok());
-    assert_eq!(next(over + UNHEARD), Next::Rest);
+    for (hears, late) in [(false, Verdict::CutOff(Overdue::Server)), (true, Verdict::Fine)] {
+        let progress = begun(waits(start), start);
+        progress.passed_on(start, true);
+        let over = start + seconds(10);
+        assert_eq!(progress.judge(over.checked_sub(seconds(1)).unwrap()), Verdict::Fine);
+        assert_eq!(progress.hear(), None);
+        assert_eq!(progress.judge(over), Verdict::Tell);
+        assert_eq!(progress.judge(over), Verdict::Fine);
+        if hears {
+            assert_eq!(progress.hear(), Some(Overdue::Server));
+        }
+        assert_eq!(progress.judge(over + UNHEARD), late);
+    }
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_hears_the_verdict_ends_in_his_own_way() {
-    let progress = begun(waits(Instant::now()), Instant::now());
-    progress.passed_on(Instant::now(), true);
-    let began = Instant::now();
-    let listens = std::future::poll_fn(|_| match progress.verdict() {
-        Ok(()) => Poll::Pending,
-        Err(error) => Poll::Ready(error.kind()),
-    });
-    assert_eq!(progress.watch(listens).await, Ok(io::ErrorKind::TimedOut));
-    assert_eq!(began.elapsed(), seconds(10));
-    let deaf = begun(waits(Instant::now()), Instant::now());
-    deaf.passed_on(Instant::now(), true);
-    assert_eq!(deaf.watch(std::future::pending::<()>()).await, Err(Overdue::Server));
-    assert_eq!(began.elapsed(), seconds(21));
+#[test]
+fn a_response_that_has_begun_is_cut_off_at_once() {
+    let start = Instant::now();
+    let progress = begun(waits(start), start);
+    progress.passed_on(start, true);
+    progress.answering(start);
+    assert_eq!(progress.judge(start + seconds(10)), Verdict::CutOff(Overdue::Server));
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -194,7 +193,7 @@ proptest! {
             }
             now = end;
             match event {
-                Event::Asked => progress.asked(now),
+                Event::Asked => asked(&progress, now),
                 Event::Came(bytes) => progress.came(now, usize::from(bytes)),
                 Event::PassedOn(last) => {
                     progress.passed_on(now, last);

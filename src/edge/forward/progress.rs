@@ -1,43 +1,49 @@
 //! Who is waited for in an exchange with a request body, and until when.
+//!
+//! The body and the response tell what happens; the sweeper over everything in flight looks whether somebody's time is
+//! over. Who still waits for the response's head hears of it, and answers. Where nobody hears, the exchange is cut off.
 
 use std::{
-    io,
-    pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
-    task::Poll,
+    task::{Context, Waker},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::{domain::Reason, edge::lazy_timeout::Patience, upstream::Held};
+use super::failure::BodyError;
+use crate::{
+    domain::Reason,
+    upstream::{Held, Received},
+};
 
-/// How long a verdict may stay unheard before the exchange is cut off without an answer: pingora does not read from a
-/// client while it waits for something else.
+/// How long a verdict may stay unheard before the exchange is cut off without a response.
 const UNHEARD: Duration = Duration::from_secs(1);
 
 /// How long the two sides of an exchange are waited for.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::edge) struct Waits {
+pub(super) struct Waits {
     /// For the next bytes of the body.
-    pub(in crate::edge) body_timeout: Duration,
+    pub(super) body_timeout: Duration,
     /// Bytes a second that a body has at least, once `rate_grace` is used up; 0 for no minimum.
-    pub(in crate::edge) rate_min: u64,
+    pub(super) rate_min: u64,
     /// How long the client is waited for in all before `rate_min` matters.
-    pub(in crate::edge) rate_grace: Duration,
+    pub(super) rate_grace: Duration,
     /// How long the client is waited for in all.
-    pub(in crate::edge) body_total: Duration,
+    pub(super) body_total: Duration,
     /// For the next bytes of the server, once it has the whole request.
-    pub(in crate::edge) read: Duration,
+    pub(super) read: Duration,
+    /// For the server to take the next bytes of the body.
+    pub(super) write: Duration,
     /// When the exchange has had all of its time.
-    pub(in crate::edge) ends_at: Instant,
+    pub(super) ends_at: Instant,
     /// Whether the client said how long its body is. One that did not may be half of a stream both ways.
-    pub(in crate::edge) declared: bool,
+    pub(super) declared: bool,
 }
 
 /// Whose time is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::edge) enum Overdue {
+pub(super) enum Overdue {
     /// The client owes bytes of its body.
     Client,
     /// The server has the whole request and is silent.
@@ -48,7 +54,7 @@ pub(in crate::edge) enum Overdue {
 
 impl Overdue {
     /// The reason to answer with.
-    pub(in crate::edge) const fn reason(self) -> Reason {
+    pub(super) const fn reason(self) -> Reason {
         match self {
             Self::Client => Reason::RequestTimeout,
             Self::Server | Self::Exchange => Reason::UpstreamTimeout,
@@ -56,9 +62,9 @@ impl Overdue {
     }
 }
 
-/// How far an exchange with a body has come. The hooks and the client's connection tell it what happens.
+/// How far an exchange with a body has come.
 #[derive(Debug, Default)]
-pub(in crate::edge) struct Progress(Mutex<State>);
+pub(super) struct Progress(Mutex<State>);
 
 /// What [`Progress`] knows; pure.
 #[derive(Debug, Default)]
@@ -72,7 +78,7 @@ struct State {
     asked: Option<Instant>,
     /// How long the client was waited for before `asked`.
     waited: Duration,
-    /// Bytes of the body that came, framing included.
+    /// Bytes of the body that came.
     bytes: u64,
     /// When the server was sent something, or sent something, or the client made room for more of it.
     moved: Option<Instant>,
@@ -88,20 +94,28 @@ struct State {
     answered: bool,
     /// Whose time was over, and since when.
     overdue: Option<(Overdue, Instant)>,
-    /// Whether pingora was told.
-    told: bool,
+    /// Counts the bytes of the server, and how many were there at the last look.
+    received: Option<(Received, u64)>,
+    /// Whether some of the body was passed on.
+    begun: bool,
+    /// Whether that was heard.
+    heard: bool,
+    /// What went wrong with the body on the client's side.
+    error: Option<BodyError>,
+    /// Nobody takes the rest of the body any more.
+    cancelled: bool,
+    /// Who waits for the next bytes of the body.
+    waker: Option<Waker>,
 }
 
-/// What the watch does next.
-#[derive(Debug, PartialEq, Eq)]
-enum Next {
-    /// Nothing until something happens.
-    Rest,
-    /// Looks again then.
-    Wait(Instant),
-    /// There is a verdict that pingora can hear now.
+/// What follows from the present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing.
+    Fine,
+    /// Somebody's time is over: who serves the exchange can say so.
     Tell,
-    /// pingora did not hear it.
+    /// Nobody said so: the exchange is cut off.
     CutOff(Overdue),
 }
 
@@ -127,31 +141,49 @@ impl State {
             .checked_div(waits.rate_min)
             .map(|seconds| waits.rate_grace.saturating_add(Duration::from_secs(seconds)).saturating_sub(self.waited));
         let left = waits.body_total.saturating_sub(self.waited).min(waits.body_timeout);
-        self.asked.map(|asked| (asked + paced.map_or(left, |paced| paced.min(left)), Overdue::Client))
+        let Some(asked) = self.asked else {
+            // A server that takes nothing keeps us from asking the client.
+            return self.moved.filter(|_| self.begun).map(|moved| (moved + waits.write, Overdue::Server));
+        };
+        Some((asked + paced.map_or(left, |paced| paced.min(left)), Overdue::Client))
     }
 
-    fn next(&mut self, now: Instant) -> Next {
-        if self.told {
-            return Next::Rest;
+    fn note_asked(&mut self, now: Instant) {
+        if !self.whole && self.waits.is_some() {
+            self.asked.get_or_insert(now);
+            // Nothing can be heard of the server before the client sends something: another request may ask.
+            self.trial = None;
         }
-        if let Some((overdue, since)) = self.overdue {
-            let end = since + UNHEARD;
-            return if now >= end { Next::CutOff(overdue) } else { Next::Wait(end) };
+    }
+
+    fn judge(&mut self, now: Instant) -> Verdict {
+        if self.heard {
+            return Verdict::Fine;
         }
-        match self.deadline() {
-            None => Next::Rest,
-            Some((end, _)) if now < end => Next::Wait(end),
-            Some((_, overdue)) => {
-                self.overdue = Some((overdue, now));
-                Next::Tell
+        if let Some((received, seen)) = &mut self.received
+            && received.bytes() != *seen
+        {
+            *seen = received.bytes();
+            self.moved = Some(now);
+        }
+        if self.overdue.is_none() {
+            let over = self.deadline().filter(|(end, _)| now >= *end);
+            self.overdue = over.map(|(_, overdue)| (overdue, now));
+            if over.is_some() && !self.answering {
+                return Verdict::Tell;
             }
+        }
+        match self.overdue {
+            // A response that has begun cannot say it.
+            Some((overdue, since)) if self.answering || now >= since + UNHEARD => Verdict::CutOff(overdue),
+            _ => Verdict::Fine,
         }
     }
 }
 
 impl Progress {
     /// A server is handed the request; on another attempt, another one.
-    pub(in crate::edge) fn begin(&self, now: Instant, waits: Waits, held: Option<Held>) {
+    pub(super) fn begin(&self, now: Instant, waits: Waits, held: Option<Held>) {
         let mut state = self.lock();
         state.waits = Some(waits);
         state.moved = Some(now);
@@ -159,13 +191,12 @@ impl Progress {
     }
 
     /// The client is waited for.
-    pub(super) fn asked(&self, now: Instant) {
+    pub(super) fn asked(&self, now: Instant, cx: &Context<'_>) {
         let mut state = self.lock();
-        if !state.whole && state.waits.is_some() {
-            state.asked.get_or_insert(now);
-            // Nothing can be heard of the server before the client sends something: another request may ask.
-            state.trial = None;
+        if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            state.waker = Some(cx.waker().clone());
         }
+        state.note_asked(now);
     }
 
     /// The client sent this many bytes.
@@ -177,28 +208,34 @@ impl Progress {
         }
     }
 
+    /// The server's bytes are counted there: each of them moves the exchange on.
+    pub(super) fn follow(&self, received: Received) {
+        let seen = received.bytes();
+        self.lock().received = Some((received, seen));
+    }
+
     /// A piece of the body is passed on; `end` where it is the last.
-    pub(in crate::edge::forward) fn passed_on(&self, now: Instant, end: bool) {
+    pub(super) fn passed_on(&self, now: Instant, end: bool) {
         let mut state = self.lock();
-        state.moved = Some(now);
+        (state.moved, state.begun) = (Some(now), true);
         if end {
             (state.whole, state.asked) = (true, None);
         }
     }
 
     /// The server sent something.
-    pub(in crate::edge) fn received(&self, now: Instant) {
+    pub(super) fn received(&self, now: Instant) {
         self.lock().moved = Some(now);
     }
 
     /// The server sent the head of its final answer.
-    pub(in crate::edge) fn answering(&self, now: Instant) {
+    pub(super) fn answering(&self, now: Instant) {
         let mut state = self.lock();
         (state.moved, state.answering) = (Some(now), true);
     }
 
     /// The server sent all of its answer.
-    pub(in crate::edge) fn answered(&self) {
+    pub(super) fn answered(&self) {
         self.lock().answered = true;
     }
 
@@ -214,60 +251,69 @@ impl Progress {
     }
 
     /// Whose time was over.
-    pub(in crate::edge) fn overdue(&self) -> Option<Overdue> {
+    pub(super) fn overdue(&self) -> Option<Overdue> {
         self.lock().overdue.map(|(overdue, _)| overdue)
     }
 
     /// Whether the client owes the server bytes of its body right now.
-    pub(in crate::edge::forward) fn client_owes(&self) -> bool {
+    pub(super) fn client_owes(&self) -> bool {
         let state = self.lock();
         !state.whole && state.asked.is_some()
     }
 
     /// How long the client held its answer up.
-    pub(in crate::edge::forward) fn held_up(&self, now: Instant) -> Duration {
+    pub(super) fn held_up(&self, now: Instant) -> Duration {
         let state = self.lock();
         let present = state.held_up.map(|since| now.saturating_duration_since(since)).unwrap_or_default();
         state.held.saturating_add(present)
     }
 
-    /// What who waits for the client is told, once, when somebody's time is over.
-    pub(super) fn verdict(&self) -> io::Result<()> {
-        let mut state = self.lock();
-        if state.overdue.is_none() || state.told {
-            return Ok(());
-        }
-        state.told = true;
-        Err(io::ErrorKind::TimedOut.into())
+    /// Looks whether somebody's time is over.
+    pub(super) fn judge(&self, now: Instant) -> Verdict {
+        self.lock().judge(now)
     }
 
-    /// Serves an exchange. It must be polled where the client's connection is: what happens there is seen here at once.
-    ///
-    /// # Errors
-    /// Whose time is over, where pingora could not be told: the exchange has been dropped where it stood then.
-    pub(in crate::edge) async fn watch<T>(&self, exchange: impl Future<Output = T>) -> Result<T, Overdue> {
-        let mut exchange = pin!(exchange);
-        let mut patience = Patience::until(Instant::now());
-        std::future::poll_fn(|context| {
-            loop {
-                if let Poll::Ready(done) = exchange.as_mut().poll(context) {
-                    return Poll::Ready(Ok(done));
-                }
-                let next = self.lock().next(Instant::now());
-                match next {
-                    Next::Rest => return Poll::Pending,
-                    Next::Wait(end) => {
-                        patience.set(end);
-                        if patience.poll_over(context).is_pending() {
-                            return Poll::Pending;
-                        }
-                    }
-                    Next::Tell => {}
-                    Next::CutOff(overdue) => return Poll::Ready(Err(overdue)),
-                }
-            }
-        })
-        .await
+    /// Whose time is over, for who can still answer: it is not cut off then.
+    pub(super) fn hear(&self) -> Option<Overdue> {
+        let mut state = self.lock();
+        let (overdue, _) = state.overdue?;
+        state.heard = true;
+        Some(overdue)
+    }
+
+    /// Whether all of the body came.
+    pub(super) fn is_whole(&self) -> bool {
+        self.lock().whole
+    }
+
+    /// Bytes of the body that came.
+    pub(super) fn bytes(&self) -> u64 {
+        self.lock().bytes
+    }
+
+    /// The body failed on the client's side.
+    pub(super) fn fail(&self, error: BodyError) {
+        self.lock().error = Some(error);
+    }
+
+    /// How the body failed on the client's side.
+    pub(super) fn error(&self) -> Option<BodyError> {
+        self.lock().error
+    }
+
+    /// Nobody takes the rest of the body any more: who waits for it gives up.
+    pub(super) fn cancel(&self) {
+        let mut state = self.lock();
+        state.cancelled = true;
+        let waker = state.waker.take().filter(|_| !state.whole);
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.lock().cancelled
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,0 +1,336 @@
+//! Connections to servers, of one thread that serves: those of HTTP/1 wait for their next request, those of HTTP/2 carry
+//! many at once.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    future::poll_fn,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::Either;
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::{Instant, interval};
+
+use super::request_body::RequestBody;
+use crate::{
+    timer::LazyTimeout,
+    upstream::{Pool, Received, Server, Speak, Transport},
+};
+
+/// Connections that wait, at most: fewer than are in use in turn would be closed and made anew, request after request.
+const IDLE_CONNECTIONS_MAX: usize = 2048;
+
+/// Between two looks at whether connections have waited for long enough.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Streams that share a connection, at most; what the server allows is a bound too.
+const STREAMS_MAX: usize = 100;
+
+/// How often a connection with streams is asked whether it lives.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long it has for its answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of a response's head, at most; and what is read at once of a body.
+const RESPONSE_BUFFER_BYTES: usize = 64 << 10;
+
+/// Bytes of the head of a response over HTTP/2, at most.
+const RESPONSE_HEAD_BYTES_MAX: u32 = 64 << 10;
+
+/// What a server may send of one response before some of it was passed on.
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
+
+/// What a server may send of all responses of one connection before some of it was passed on.
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+
+/// What one stream holds of a request that its server does not take.
+const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
+
+/// Connections that were used before. A server's connections are nobody else's, not even those of the same address in
+/// another pool.
+#[derive(Debug, Default)]
+pub(in crate::edge) struct Connections(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// By the server's number.
+    servers: HashMap<u64, OfServer>,
+    /// How many of HTTP/1 wait.
+    waiting: usize,
+}
+
+#[derive(Debug, Default)]
+struct OfServer {
+    /// The one that waits for the shortest time is last.
+    http1: VecDeque<Waiting>,
+    http2: Vec<Shared>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    connection: Http1,
+    until: Instant,
+}
+
+/// A connection with streams.
+#[derive(Debug)]
+struct Shared {
+    connection: Http2,
+    idle: Duration,
+    /// When it is closed, unless it has streams then.
+    until: Instant,
+}
+
+/// The right to send a request on a connection.
+#[derive(Debug)]
+pub(super) enum Lease {
+    Http1(Http1),
+    Http2(Http2),
+}
+
+/// A connection of HTTP/1.
+#[derive(Debug)]
+pub(super) struct Http1 {
+    sender: http1::SendRequest<RequestBody>,
+    received: Received,
+    /// For the server's next bytes.
+    timeout: LazyTimeout,
+}
+
+/// A stream of a connection of HTTP/2.
+#[derive(Clone, Debug)]
+pub(super) struct Http2 {
+    sender: http2::SendRequest<RequestBody>,
+    /// One for the connection, and one for each stream. It has how many the server allows.
+    streams: Arc<AtomicUsize>,
+}
+
+impl Http2 {
+    fn streams(&self) -> usize {
+        Arc::strong_count(&self.streams) - 1
+    }
+
+    fn takes_another(&self) -> bool {
+        !self.sender.is_closed() && self.streams() < STREAMS_MAX.min(self.streams.load(Ordering::Relaxed))
+    }
+}
+
+impl Lease {
+    /// Sends a request. An error has the request where nothing of it was sent.
+    pub(super) fn send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
+        match self {
+            Self::Http1(connection) => Either::Left(connection.sender.try_send_request(request)),
+            Self::Http2(connection) => Either::Right(connection.sender.try_send_request(request)),
+        }
+    }
+
+    /// The same connection, to be kept beside this one where it carries many requests at once.
+    pub(super) fn share(&self) -> Option<Self> {
+        match self {
+            Self::Http1(_) => None,
+            Self::Http2(connection) => Some(Self::Http2(connection.clone())),
+        }
+    }
+
+    pub(super) const fn is_http2(&self) -> bool {
+        matches!(self, Self::Http2(_))
+    }
+
+    /// Counts the bytes that come; HTTP/1 alone, where they are one exchange's.
+    pub(super) fn received(&self) -> Option<Received> {
+        match self {
+            Self::Http1(connection) => Some(connection.received.clone()),
+            Self::Http2(_) => None,
+        }
+    }
+
+    /// The same, with the timer that was taken.
+    pub(super) fn with_timeout(mut self, timeout: LazyTimeout) -> Self {
+        if let Self::Http1(connection) = &mut self {
+            connection.timeout = timeout;
+        }
+        self
+    }
+
+    /// A timer for the server's next bytes: the connection's own, where it has one.
+    pub(super) fn take_timeout(&mut self) -> LazyTimeout {
+        let now = Instant::now();
+        match self {
+            Self::Http1(connection) => std::mem::replace(&mut connection.timeout, LazyTimeout::until(now)),
+            Self::Http2(_) => LazyTimeout::until(now),
+        }
+    }
+}
+
+/// Makes a connection to a server.
+///
+/// # Errors
+/// As those of [`Pool::connect`]; what goes wrong while the two agree on HTTP/2.
+pub(super) async fn connect(pool: &Pool, server: &Server) -> io::Result<Lease> {
+    let transport = pool.connect(server, Speak::AsConfigured).await?;
+    if !pool.speaks_http2(&transport) {
+        return http1_over(pool, transport).await.map(Lease::Http1);
+    }
+    let handshake = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
+        .max_header_list_size(RESPONSE_HEAD_BYTES_MAX)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .handshake(TokioIo::new(transport));
+    let (sender, mut connection) = handshake.await.map_err(io::Error::other)?;
+    let streams = Arc::new(AtomicUsize::new(STREAMS_MAX));
+    let allowed = Arc::downgrade(&streams);
+    tokio::spawn(poll_fn(move |cx| {
+        if let Some(allowed) = allowed.upgrade() {
+            allowed.store(connection.current_max_send_streams(), Ordering::Relaxed);
+        }
+        // A sender is told how it ends.
+        Pin::new(&mut connection).poll(cx).map(drop)
+    }));
+    Ok(Lease::Http2(Http2 { sender, streams }))
+}
+
+async fn http1_over(pool: &Pool, transport: Transport) -> io::Result<Http1> {
+    let received = transport.received();
+    let (sender, connection) =
+        http1_builder(pool).handshake(TokioIo::new(transport)).await.map_err(io::Error::other)?;
+    // Whoever sends on it is told how it ends.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(Http1 { sender, received, timeout: LazyTimeout::until(Instant::now()) })
+}
+
+/// How HTTP/1 is spoken with a pool's servers. What old servers write is put right (RFC 9112 sections 5.1 and 5.2).
+pub(super) fn http1_builder(pool: &Pool) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .title_case_headers(true)
+        .preserve_header_case(pool.settings.preserve_header_case)
+        .max_buf_size(RESPONSE_BUFFER_BYTES);
+    builder
+}
+
+impl Connections {
+    /// A connection to the server that was made before, if there is one.
+    pub(super) fn take(&self, server: &Server) -> Option<Lease> {
+        let mut kept = self.lock();
+        let kept = &mut *kept;
+        let (connections, now) = (kept.servers.get_mut(&server.number())?, Instant::now());
+        connections.http2.retain(|shared| !shared.connection.sender.is_closed());
+        if let Some(shared) = connections.http2.iter_mut().find(|shared| shared.connection.takes_another()) {
+            shared.until = now + shared.idle;
+            return Some(Lease::Http2(shared.connection.clone()));
+        }
+        let mut unsettled = vec![];
+        let mut found = None;
+        while let Some(last) = connections.http1.pop_back() {
+            if last.until <= now || last.connection.sender.is_closed() {
+                kept.waiting -= 1;
+            } else if last.connection.sender.is_ready() {
+                kept.waiting -= 1;
+                found = Some(Lease::Http1(last.connection));
+                break;
+            } else {
+                // Its last response was just read to its end: it is ready in a moment.
+                unsettled.push(last);
+            }
+        }
+        connections.http1.extend(unsettled.into_iter().rev());
+        found
+    }
+
+    /// Keeps a connection to the server, `idle` long while it has no request. Where too many wait, another is closed for it.
+    pub(super) fn put(&self, server: &Server, lease: Lease, idle: Duration) {
+        let until = Instant::now() + idle;
+        let mut kept = self.lock();
+        match lease {
+            Lease::Http1(connection) => {
+                if connection.sender.is_closed() {
+                    return;
+                }
+                if kept.waiting >= IDLE_CONNECTIONS_MAX {
+                    kept.close_one();
+                }
+                kept.waiting += 1;
+                kept.servers.entry(server.number()).or_default().http1.push_back(Waiting { connection, until });
+            }
+            Lease::Http2(connection) => {
+                let known = &mut kept.servers.entry(server.number()).or_default().http2;
+                if !known.iter().any(|shared| Arc::ptr_eq(&shared.connection.streams, &connection.streams)) {
+                    known.push(Shared { connection, idle, until });
+                }
+            }
+        }
+    }
+
+    /// Sends nothing more on a connection that many requests share.
+    pub(super) fn forget(&self, server: &Server, lease: &Lease) {
+        let Lease::Http2(connection) = lease else { return };
+        if let Some(connections) = self.lock().servers.get_mut(&server.number()) {
+            connections.http2.retain(|shared| !Arc::ptr_eq(&shared.connection.streams, &connection.streams));
+        }
+    }
+
+    /// Closes what has waited for too long or has ended, for ever.
+    pub(in crate::edge) async fn sweep(&self) {
+        let mut ticks = interval(SWEEP_INTERVAL);
+        loop {
+            ticks.tick().await;
+            self.close_ended(Instant::now());
+        }
+    }
+
+    fn close_ended(&self, now: Instant) {
+        let mut kept = self.lock();
+        let kept = &mut *kept;
+        kept.servers.retain(|_, connections| {
+            let before = connections.http1.len();
+            connections.http1.retain(|waiting| waiting.until > now && !waiting.connection.sender.is_closed());
+            kept.waiting -= before - connections.http1.len();
+            connections.http2.retain_mut(|shared| {
+                if shared.connection.streams() > 0 {
+                    shared.until = now + shared.idle;
+                }
+                shared.until > now && !shared.connection.sender.is_closed()
+            });
+            !connections.http1.is_empty() || !connections.http2.is_empty()
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // No lock is held over anything that could leave its data half-written.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// Closes the connection whose time is over first.
+    fn close_one(&mut self) {
+        let waiting = self.servers.values_mut().map(|connections| &mut connections.http1);
+        let oldest =
+            waiting.filter(|waiting| !waiting.is_empty()).min_by_key(|waiting| waiting.front().map(|one| one.until));
+        if let Some(oldest) = oldest {
+            oldest.pop_front();
+            self.waiting -= 1;
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The head of a request of HTTP/2, in the form that one of HTTP/1 has.
+
+use http::{
+    HeaderValue, Method, Uri, header,
+    request::Parts,
+    uri::{Authority, PathAndQuery},
+};
+
+use crate::{
+    domain::Reason,
+    edge::armour::head::{self, FIELDS_MAX},
+    rules::route::has_lower_case,
+};
+
+/// Brings a head into the form that one of HTTP/1 has when it was read, or says why it is refused.
+pub(super) fn take(head: &mut Parts) -> Result<(), Reason> {
+    if head.method == Method::CONNECT {
+        return Err(Reason::MethodNotAllowed);
+    }
+    if head.headers.len() > FIELDS_MAX {
+        return Err(Reason::HeadTooLarge);
+    }
+    if head.uri.path().bytes().any(|byte| !byte.is_ascii_graphic())
+        || !head::is_framed_once(&head.headers)
+        || has_lower_case(head.method.as_str().as_bytes())
+    {
+        return Err(Reason::MalformedRequest);
+    }
+    if head.headers.get_all(header::EXPECT).iter().any(|value| !head::is_known_expectation(value.as_bytes())) {
+        return Err(Reason::ExpectationFailed);
+    }
+    join_cookies(head)?;
+    if let Some(query) = head.uri.query().and_then(escaped) {
+        let target = PathAndQuery::try_from(format!("{}?{query}", head.uri.path()));
+        let mut parts = head.uri.clone().into_parts();
+        parts.path_and_query = Some(target.map_err(|_| Reason::MalformedRequest)?);
+        head.uri = Uri::from_parts(parts).map_err(|_| Reason::MalformedRequest)?;
+    }
+    let authority = head.uri.authority().map(Authority::as_str);
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    if let Some(host) = hosts.next() {
+        // RFC 9113 section 8.3.1: the two must agree, and here to the letter.
+        if hosts.next().is_some() || authority.is_some_and(|authority| authority.as_bytes() != host.as_bytes()) {
+            return Err(Reason::MalformedRequest);
+        }
+    } else {
+        let authority = authority.ok_or(Reason::MalformedRequest)?;
+        let host = HeaderValue::from_str(authority).map_err(|_| Reason::MalformedRequest)?;
+        head.headers.insert(header::HOST, host);
+    }
+    Ok(())
+}
+
+/// RFC 9113 section 8.2.3: clients send each cookie by itself, and whoever speaks HTTP/1 reads one line of them.
+fn join_cookies(head: &mut Parts) -> Result<(), Reason> {
+    let crumbs: Vec<_> = head.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() < 2 {
+        return Ok(());
+    }
+    let cookies = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).map_err(|_| Reason::MalformedRequest)?;
+    head.headers.insert(header::COOKIE, cookies);
+    Ok(())
+}
+
+/// A query in the form of a URI, when it is not: see `head::escape_query`.
+fn escaped(query: &str) -> Option<String> {
+    let foreign = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'<' | b'>' | b'"' | b'`');
+    if !query.bytes().any(foreign) {
+        return None;
+    }
+    let escape = |byte: u8| if foreign(byte) { format!("%{byte:02X}") } else { char::from(byte).to_string() };
+    Some(query.bytes().map(escape).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::*;
+
+    fn head(method: &str, uri: &str) -> Parts {
+        http::Request::builder().method(method).uri(uri).body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn a_head_is_read_as_one_of_http_1() {
+        for (method, uri, verdict) in [
+            ("GET", "http://a.test/x?y=1", Ok(())),
+            ("CONNECT", "a.test:443", Err(Reason::MethodNotAllowed)),
+            ("PURGE", "http://a.test/", Ok(())),
+            ("get", "http://a.test/", Err(Reason::MalformedRequest)),
+            ("PURGe", "http://a.test/", Err(Reason::MalformedRequest)),
+            ("GET", "http://a.test/ñ", Err(Reason::MalformedRequest)),
+            ("GET", "/no-host", Err(Reason::MalformedRequest)),
+        ] {
+            assert_eq!(take(&mut head(method, uri)), verdict, "{method} {uri}");
+        }
+        let mut taken = head("GET", "http://a.test:1/x?y=ñ");
+        take(&mut taken).unwrap();
+        assert_eq!((taken.uri.query(), &taken.headers["host"]), (Some("y=%C3%B1"), &"a.test:1".parse().unwrap()));
+        let mut many = head("GET", "http://a.test/");
+        for at in 0..=FIELDS_MAX {
+            many.headers.append(HeaderName::try_from(format!("x-{at}")).unwrap(), HeaderValue::from_static(""));
+        }
+        assert_eq!(take(&mut many), Err(Reason::HeadTooLarge));
+    }
+}

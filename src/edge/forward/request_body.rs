@@ -1,0 +1,175 @@
+//! The body of a request on its way to a server.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::Instant;
+
+use super::{failure::BodyError, progress::Progress};
+
+/// How much of a body is kept for another attempt: one that is larger is sent once.
+const REPLAY_BYTES_MAX: usize = 64 << 10;
+
+/// A body as one attempt sends it.
+#[derive(Debug, Default)]
+pub(in crate::edge) struct RequestBody(Option<Sending>);
+
+#[derive(Debug)]
+struct Sending {
+    upload: Upload,
+    /// Pieces that were sent already by this attempt.
+    sent: usize,
+}
+
+/// A request's body, from which each attempt takes its own.
+#[derive(Clone, Debug)]
+pub(super) struct Upload {
+    source: Arc<Mutex<Source>>,
+    progress: Arc<Progress>,
+    /// Bytes, at most.
+    bytes_max: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Source {
+    incoming: Incoming,
+    /// What was sent; `None` where it was too much, or is not sent again.
+    kept: Option<Vec<Bytes>>,
+    kept_bytes: usize,
+    ended: bool,
+}
+
+impl Upload {
+    /// A body that comes; kept up to a bound where it may be sent `again`.
+    pub(super) fn new(incoming: Incoming, again: bool, bytes_max: Option<u64>, progress: &Arc<Progress>) -> Self {
+        let kept = again.then(Vec::new);
+        let source = Source { incoming, kept, kept_bytes: 0, ended: false };
+        Self { source: Arc::new(Mutex::new(source)), progress: Arc::clone(progress), bytes_max }
+    }
+
+    /// The body for one attempt. Its trailers are not handed on: a service could take them for fields of the head, which
+    /// have been judged.
+    pub(super) fn body(&self) -> RequestBody {
+        RequestBody(Some(Sending { upload: self.clone(), sent: 0 }))
+    }
+
+    /// Whether all that was taken of it is still there.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.lock().kept.is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Source> {
+        // No lock is held over anything that could leave its data half-written.
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn poll_next(&self, cx: &mut Context<'_>, sent: usize) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut source = self.lock();
+        if let Some(piece) = source.kept.as_ref().and_then(|kept| kept.get(sent)) {
+            return Poll::Ready(Some(Ok(Frame::data(piece.clone()))));
+        }
+        if source.ended {
+            return Poll::Ready(None);
+        }
+        let Poll::Ready(next) = Pin::new(&mut source.incoming).poll_frame(cx) else {
+            if self.progress.is_cancelled() {
+                return Poll::Ready(Some(Err(BodyError::Cancelled)));
+            }
+            self.progress.asked(Instant::now(), cx);
+            return Poll::Pending;
+        };
+        Poll::Ready(self.take(&mut source, next))
+    }
+
+    fn take(
+        &self,
+        source: &mut Source,
+        next: Option<Result<Frame<Bytes>, hyper::Error>>,
+    ) -> Option<Result<Frame<Bytes>, BodyError>> {
+        let now = Instant::now();
+        let frame = match next {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => {
+                let error = BodyError::of(&error);
+                self.progress.fail(error);
+                return Some(Err(error));
+            }
+            None => {
+                source.ended = true;
+                self.progress.came(now, 0);
+                self.progress.passed_on(now, true);
+                return None;
+            }
+        };
+        let Ok(data) = frame.into_data() else {
+            // Trailers are the last.
+            source.ended = true;
+            self.progress.came(now, 0);
+            self.progress.passed_on(now, true);
+            return None;
+        };
+        self.progress.came(now, data.len());
+        if self.bytes_max.is_some_and(|most| self.progress.bytes() > most) {
+            self.progress.fail(BodyError::TooLarge);
+            return Some(Err(BodyError::TooLarge));
+        }
+        source.ended = source.incoming.is_end_stream();
+        self.progress.passed_on(now, source.ended);
+        source.keep(&data);
+        Some(Ok(Frame::data(data)))
+    }
+}
+
+impl Source {
+    /// Whether all of it was sent by an attempt that sent so many pieces.
+    fn is_sent(&self, pieces: usize) -> bool {
+        self.ended && self.kept.as_ref().is_none_or(|kept| kept.len() <= pieces)
+    }
+
+    fn keep(&mut self, data: &Bytes) {
+        let Some(kept) = &mut self.kept else { return };
+        self.kept_bytes += data.len();
+        if self.kept_bytes > REPLAY_BYTES_MAX {
+            self.kept = None;
+        } else {
+            kept.push(data.clone());
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(sending) = &mut self.0 else { return Poll::Ready(None) };
+        let next = ready!(sending.upload.poll_next(cx, sending.sent));
+        match &next {
+            Some(Ok(frame)) if frame.is_data() => sending.sent += 1,
+            // An error ends it, too.
+            _ => self.0 = None,
+        }
+        Poll::Ready(next)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(|sending| sending.upload.lock().is_sent(sending.sent))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            None => SizeHint::with_exact(0),
+            // What is left of it: before the first piece, all.
+            Some(sending) if sending.sent == 0 => {
+                let source = sending.upload.lock();
+                if source.kept_bytes == 0 { source.incoming.size_hint() } else { SizeHint::default() }
+            }
+            Some(_) => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The body of a response on its way to the client.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::Instant;
+
+use super::{
+    connections::Lease,
+    exchange::{Exchange, Inbound},
+    failure::Failure,
+};
+use crate::timer::LazyTimeout;
+
+/// A response's body. With it ends the exchange: when it is dropped, the exchange is counted and logged.
+pub(in crate::edge) struct ResponseBody {
+    inner: Inner,
+    /// Ends the stream of HTTP/2 whose client takes nothing. Over HTTP/1 the connection itself sees to that.
+    taking: Option<Taking>,
+}
+
+/// Watches over a client that has a piece of a response to take, until this is dropped.
+struct Taking(Arc<Inbound>);
+
+impl Taking {
+    fn of(exchange: &Exchange) -> Option<Self> {
+        let taking = exchange.is_http2().then(|| Self(Arc::clone(&exchange.inbound)));
+        if let Some(taking) = &taking {
+            taking.waits();
+        }
+        taking
+    }
+
+    /// The client has something to take.
+    fn waits(&self) {
+        let end = Instant::now() + self.0.worker.shared.tunables().body_timeout;
+        self.0.guard.takes_until(Some(end));
+    }
+
+    /// The client has room for more.
+    fn has_taken(&self) {
+        self.0.guard.takes_until(None);
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        self.has_taken();
+    }
+}
+
+enum Inner {
+    /// A response of ours.
+    Local { exchange: Box<Exchange>, bytes: Bytes },
+    /// A server's.
+    Upstream(Box<Relay>),
+    /// Nothing is left.
+    Over,
+}
+
+/// A body that comes from a server.
+pub(super) struct Relay {
+    pub(super) exchange: Box<Exchange>,
+    pub(super) incoming: Incoming,
+    /// The connection on which it comes, where that may be used again.
+    pub(super) lease: Option<Lease>,
+    /// For the server's next bytes.
+    pub(super) timeout: LazyTimeout,
+    pub(super) read_timeout: Duration,
+    /// Whether trailers are handed on.
+    pub(super) trailers: bool,
+    /// Whether the server is waited for.
+    pub(super) waiting: bool,
+    /// Since when the client has a piece that it may not have taken yet.
+    pub(super) handed_on: Option<Instant>,
+    /// Whether it broke off.
+    pub(super) is_cut_off: bool,
+}
+
+/// The response cannot be continued. Whoever sends it ends the connection or the stream.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::edge) struct CutOff;
+
+impl fmt::Display for CutOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the response broke off")
+    }
+}
+
+impl std::error::Error for CutOff {}
+
+impl ResponseBody {
+    /// The body of a response of ours; `without` where the client must not receive any.
+    pub(super) fn local(mut exchange: Box<Exchange>, bytes: Bytes, without: bool) -> Self {
+        let bytes = if without { Bytes::new() } else { bytes };
+        exchange.is_whole = bytes.is_empty();
+        let taking = Taking::of(&exchange);
+        Self { inner: Inner::Local { exchange, bytes }, taking }
+    }
+
+    /// No body, and no exchange that ends with it.
+    pub(super) const fn none() -> Self {
+        Self { inner: Inner::Over, taking: None }
+    }
+
+    /// A server's body.
+    pub(super) fn upstream(mut relay: Box<Relay>) -> Self {
+        if relay.incoming.is_end_stream() {
+            relay.end();
+        }
+        let taking = Taking::of(&relay.exchange);
+        Self { inner: Inner::Upstream(relay), taking }
+    }
+}
+
+impl Relay {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        if self.is_cut_off {
+            return Poll::Ready(Some(Err(CutOff)));
+        }
+        self.note_taken();
+        let next = match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(next) => next,
+            Poll::Pending => {
+                ready!(self.poll_late(cx));
+                return self.fail(Failure::ReadTimeout, cx);
+            }
+        };
+        self.waiting = false;
+        match next {
+            None => {
+                self.end();
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => self.fail(Failure::of(&error), cx),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => self.take(data, cx),
+                Err(trailers) => {
+                    self.end();
+                    Poll::Ready(self.trailers.then_some(Ok(trailers)))
+                }
+            },
+        }
+    }
+
+    fn take(&mut self, data: Bytes, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        self.exchange.bytes_out += data.len() as u64;
+        if self.incoming.is_end_stream() {
+            self.end();
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        if self.exchange.is_over() {
+            return self.fail(Failure::ReadTimeout, cx);
+        }
+        let now = Instant::now();
+        self.handed_on = Some(now);
+        if let Some(upload) = &self.exchange.upload {
+            upload.received(now);
+            upload.takes(now, false);
+        }
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    /// The client has room for more.
+    fn note_taken(&mut self) {
+        let Some(since) = self.handed_on.take() else { return };
+        let now = Instant::now();
+        self.exchange.held_up += now.saturating_duration_since(since);
+        if let Some(upload) = &self.exchange.upload {
+            upload.takes(now, true);
+        }
+    }
+
+    /// Ready when the server sends nothing in its time. Where the request has a body, its progress says so.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.exchange.upload.is_some() {
+            return Poll::Pending;
+        }
+        if !self.waiting {
+            self.waiting = true;
+            let left = self.exchange.route().map_or(self.read_timeout, |route| self.exchange.time_left(route));
+            self.timeout.set(Instant::now() + self.read_timeout.min(left));
+        }
+        self.timeout.poll_over(cx)
+    }
+
+    /// All of it came.
+    fn end(&mut self) {
+        self.exchange.is_whole = true;
+        if let Some(upload) = &self.exchange.upload {
+            upload.answered();
+        }
+        let Some((lease, turn)) = self.lease.take().zip(self.exchange.turn.as_ref()) else { return };
+        if let Some(route) = self.exchange.route() {
+            let lease = lease.with_timeout(std::mem::replace(&mut self.timeout, LazyTimeout::until(Instant::now())));
+            let idle = route.pool.settings.timeouts.idle;
+            self.exchange.inbound.worker.connections.put(turn.server(), lease, idle);
+        }
+    }
+
+    /// The response cannot go on. hyper hears of it a turn later: what it has of the response is sent first, so that the
+    /// client knows that there was one.
+    fn fail(&mut self, failure: Failure, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        self.lease = None;
+        self.exchange.broke_off(failure);
+        self.is_cut_off = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Inner {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        match self {
+            Self::Over => Poll::Ready(None),
+            Self::Local { exchange, bytes } => {
+                let bytes = std::mem::take(bytes);
+                (exchange.is_whole, exchange.bytes_out) = (true, bytes.len() as u64);
+                *self = Self::Over;
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Self::Upstream(relay) => relay.poll_frame(cx),
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = CutOff;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        if let Some(taking) = &self.taking {
+            taking.has_taken();
+        }
+        let next = ready!(self.inner.poll_next(cx));
+        match &next {
+            Some(Ok(frame)) if frame.is_data() => {
+                if let Some(taking) = &self.taking {
+                    taking.waits();
+                }
+            }
+            _ => self.inner = Inner::Over,
+        }
+        Poll::Ready(next)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Inner::Over => true,
+            Inner::Local { bytes, .. } => bytes.is_empty(),
+            Inner::Upstream(relay) => relay.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Inner::Over => SizeHint::with_exact(0),
+            Inner::Local { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
+            Inner::Upstream(relay) => relay.incoming.size_hint(),
+        }
+    }
+}

@@ -19,13 +19,13 @@ use std::{
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::HeaderMap;
 use portero::{
-    decision::{Decision, Gate, Site},
+    decision::{Decision, LiveState, Site},
     domain::{Algorithm, Clock, Reason, SystemClock},
     rules::{dialect::Dialect, policy::Policy},
     state::{
         keys::KeyState,
-        limit::ScrutinySettings,
-        revocation::log::{Record, Subject},
+        limit::BadTokenSettings,
+        revocation::log::{Record, RevokedSubject},
         token::CacheSettings,
     },
 };
@@ -43,7 +43,7 @@ const RING_TOKENS: usize = 1024;
 /// Decisions of a sample that says something about threads.
 const SAMPLE_DECISIONS_MIN: u64 = 10_000;
 
-/// A realm of one algorithm, and a gate that remembers nothing yet.
+/// A realm of one algorithm, and a live state that remembers nothing yet.
 struct House {
     site: Site,
     key: MadeKey,
@@ -58,19 +58,19 @@ impl House {
         Self { site, key: MadeKey::new("sws", algorithm) }
     }
 
-    fn gate(&self) -> Gate {
+    fn live_state(&self) -> LiveState {
         let cache = CacheSettings { entries_max: 4 * RING_TOKENS, ..CacheSettings::default() };
-        Gate::new(
+        LiveState::new(
             snapshot(&self.site, [self.key.in_state(KeyState::Active)]).unwrap(),
             cache,
-            ScrutinySettings::default(),
+            BadTokenSettings::default(),
         )
     }
 
     /// The heads of requests with different tokens.
     fn ring(&self) -> Vec<HeaderMap> {
-        let gate = self.gate();
-        let heads = (0..RING_TOKENS).map(|_| headers(&mint(&gate, "sws", &new_token(&holder()))));
+        let live_state = self.live_state();
+        let heads = (0..RING_TOKENS).map(|_| headers(&mint(&live_state, "sws", &new_token(&holder()))));
         heads.collect()
     }
 }
@@ -83,67 +83,67 @@ fn denies(decision: &Decision<'_>, reason: Reason) -> bool {
     matches!(decision, Decision::Reply(denial) if denial.reason == reason)
 }
 
-/// A gate, and the head of a request whose token of exactly `bytes` it remembers. The entry is one
+/// A live state, and the head of a request whose token of exactly `bytes` it remembers. The entry is one
 /// that the smallest JWT gave; its text is cut or filled, for no JWT of Portero's is as small as 400
 /// bytes. A hit looks at the text no further than that it is the same.
-fn hot(house: &House, bytes: usize) -> (Gate, String) {
-    let gate = house.gate();
-    let jwt = mint(&gate, "sws", &new_token(&holder()));
-    let verified = Arc::new(gate.view().open(&jwt, None, NOW).unwrap());
+fn hot(house: &House, bytes: usize) -> (LiveState, String) {
+    let live_state = house.live_state();
+    let jwt = mint(&live_state, "sws", &new_token(&holder()));
+    let verified = Arc::new(live_state.view().open(&jwt, None, NOW).unwrap());
     let token: String = jwt.chars().rev().cycle().take(bytes).collect();
-    gate.verified().insert(&token, verified);
-    (gate, token)
+    live_state.verified().insert(&token, verified);
+    (live_state, token)
 }
 
 fn hits(c: &mut Criterion) {
     let house = House::new(Algorithm::Hs256);
     for bytes in [400, 1024] {
-        let (gate, token) = hot(&house, bytes);
+        let (live_state, token) = hot(&house, bytes);
         c.bench_function(&format!("hit/{bytes} bytes, the cache alone"), |b| {
-            b.iter(|| black_box(gate.verified().get(black_box(token.as_bytes()))));
+            b.iter(|| black_box(live_state.verified().get(black_box(token.as_bytes()))));
         });
         let headers = headers(&token);
-        assert!(forwards(&decide_fully(&gate, NOW, &get(PATH, &headers))));
+        assert!(forwards(&decide_fully(&live_state, NOW, &get(PATH, &headers))));
         c.bench_function(&format!("hit/{bytes} bytes"), |b| {
-            b.iter(|| black_box(decide_fully(&gate, NOW, &get(black_box(PATH), black_box(&headers)))));
+            b.iter(|| black_box(decide_fully(&live_state, NOW, &get(black_box(PATH), black_box(&headers)))));
         });
     }
     one_hit(c, &house, "JWT");
     one_hit(c, &House::new(Algorithm::Sealed), "sealed token");
-    let (gate, ring) = (house.gate(), house.ring());
-    assert!(ring.iter().all(|headers| forwards(&decide_fully(&gate, NOW, &get(PATH, headers)))));
+    let (live_state, ring) = (house.live_state(), house.ring());
+    assert!(ring.iter().all(|headers| forwards(&decide_fully(&live_state, NOW, &get(PATH, headers)))));
     let mut turn = ring.iter().cycle();
     c.bench_function(&format!("hit/{RING_TOKENS} tokens in turn"), |b| {
-        b.iter(|| black_box(decide_fully(&gate, NOW, &get(black_box(PATH), turn.next().unwrap()))));
+        b.iter(|| black_box(decide_fully(&live_state, NOW, &get(black_box(PATH), turn.next().unwrap()))));
     });
 }
 
 /// A hit of the smallest token that the house mints.
 fn one_hit(c: &mut Criterion, house: &House, what: &str) {
-    let gate = house.gate();
-    let token = mint(&gate, "sws", &new_token(&holder()));
+    let live_state = house.live_state();
+    let token = mint(&live_state, "sws", &new_token(&holder()));
     let headers = headers(&token);
-    assert!(forwards(&decide_fully(&gate, NOW, &get(PATH, &headers))));
+    assert!(forwards(&decide_fully(&live_state, NOW, &get(PATH, &headers))));
     c.bench_function(&format!("hit/{what} of {} bytes", token.len()), |b| {
-        b.iter(|| black_box(decide_fully(&gate, NOW, &get(black_box(PATH), black_box(&headers)))));
+        b.iter(|| black_box(decide_fully(&live_state, NOW, &get(black_box(PATH), black_box(&headers)))));
     });
 }
 
 /// Two threads that decide at the same time, beside one alone, in the same run.
 fn contention(c: &mut Criterion) {
     let house = House::new(Algorithm::Hs256);
-    let gate = house.gate();
+    let live_state = house.live_state();
     let ring = house.ring();
-    assert!(ring.iter().all(|headers| forwards(&decide_fully(&gate, NOW, &get(PATH, headers)))));
+    assert!(ring.iter().all(|headers| forwards(&decide_fully(&live_state, NOW, &get(PATH, headers)))));
     let (one, other) = (&ring[..1], &ring[1..2]);
-    let alone = together(c, &gate, "contention/1 thread, one token", &[one]);
-    let alone_in_turn = together(c, &gate, "contention/1 thread, tokens in turn", &[&ring]);
+    let alone = together(c, &live_state, "contention/1 thread, one token", &[one]);
+    let alone_in_turn = together(c, &live_state, "contention/1 thread, tokens in turn", &[&ring]);
     for (name, rings, alone) in [
         ("contention/2 threads, one token", [one, one], alone),
         ("contention/2 threads, a token each", [one, other], alone),
         ("contention/2 threads, tokens in turn", [&ring[..], &ring[..]], alone_in_turn),
     ] {
-        if let (Some(alone), Some(taken)) = (alone, together(c, &gate, name, &rings)) {
+        if let (Some(alone), Some(taken)) = (alone, together(c, &live_state, name, &rings)) {
             println!("{name}: {taken:.0} ns a decision, {:.2} times one thread's {alone:.0} ns", taken / alone);
         }
     }
@@ -151,7 +151,7 @@ fn contention(c: &mut Criterion) {
 
 /// Benches a thread for each of `rings`, which takes its heads in turn. Gives the nanoseconds that a
 /// decision takes a thread in the least disturbed sample; nothing when the bench was not chosen.
-fn together(c: &mut Criterion, gate: &Gate, name: &str, rings: &[&[HeaderMap]]) -> Option<f64> {
+fn together(c: &mut Criterion, live_state: &LiveState, name: &str, rings: &[&[HeaderMap]]) -> Option<f64> {
     let mut least: Option<f64> = None;
     c.bench_function(name, |b| {
         b.iter_custom(|iterations| {
@@ -164,7 +164,7 @@ fn together(c: &mut Criterion, gate: &Gate, name: &str, rings: &[&[HeaderMap]]) 
                 }
                 let start: Instant = SystemClock.instant();
                 for (headers, _) in ring.iter().cycle().zip(0..iterations) {
-                    black_box(decide_fully(gate, NOW, &get(black_box(PATH), headers)));
+                    black_box(decide_fully(live_state, NOW, &get(black_box(PATH), headers)));
                 }
                 (start, SystemClock.instant())
             };
@@ -196,7 +196,7 @@ fn misses(c: &mut Criterion) {
                 let mut taken = Duration::ZERO;
                 while left > 0 {
                     let round = &ring[..left.min(ring.len())];
-                    taken += first_sights(&house.gate(), round);
+                    taken += first_sights(&house.live_state(), round);
                     left -= round.len();
                 }
                 taken
@@ -205,34 +205,40 @@ fn misses(c: &mut Criterion) {
     }
 }
 
-/// How long a gate takes for tokens that it never saw.
-fn first_sights(gate: &Gate, heads: &[HeaderMap]) -> Duration {
+/// How long a live state takes for tokens that it never saw.
+fn first_sights(live_state: &LiveState, heads: &[HeaderMap]) -> Duration {
     let start: Instant = SystemClock.instant();
     for headers in heads {
-        let decision = black_box(decide_fully(gate, NOW, &get(black_box(PATH), headers)));
+        let decision = black_box(decide_fully(live_state, NOW, &get(black_box(PATH), headers)));
         assert!(forwards(&decision));
     }
     let taken = SystemClock.instant().duration_since(start);
-    assert_eq!((gate.verified().hits(), gate.verified().misses()), (0, heads.len() as u64));
+    assert_eq!((live_state.verified().hits(), live_state.verified().misses()), (0, heads.len() as u64));
     taken
 }
 
 fn refusals(c: &mut Criterion) {
     let house = House::new(Algorithm::Hs256);
-    let gate = house.gate();
-    let headers = headers(&jwt_of_bytes(&gate, "sws", 500));
-    let Decision::Forward(permit) = decide_fully(&gate, NOW, &get(PATH, &headers)) else { panic!("a good token") };
+    let live_state = house.live_state();
+    let headers = headers(&jwt_of_bytes(&live_state, "sws", 500));
+    let Decision::Forward(permit) = decide_fully(&live_state, NOW, &get(PATH, &headers)) else {
+        panic!("a good token")
+    };
     let session = permit.identity.and_then(|identity| identity.claims.session).unwrap();
-    gate.revocations().apply(&[Record { subject: Subject::Session(session), expires_at: None, created_at: NOW }]);
+    live_state.revocations().apply(&[Record {
+        subject: RevokedSubject::Session(session),
+        expires_at: None,
+        created_at: NOW,
+    }]);
     let none = fixture::headers("");
     for (name, path, headers, reason) in [
         ("refused/revoked session", PATH, &headers, Reason::SessionRevoked),
         ("refused/no token", PATH, &none, Reason::MissingToken),
         ("refused/unknown route", "/nowhere/at/all", &headers, Reason::NoRoute),
     ] {
-        assert!(denies(&decide_fully(&gate, NOW, &get(path, headers)), reason));
+        assert!(denies(&decide_fully(&live_state, NOW, &get(path, headers)), reason));
         c.bench_function(name, |b| {
-            b.iter(|| black_box(decide_fully(&gate, NOW, &get(black_box(path), black_box(headers)))));
+            b.iter(|| black_box(decide_fully(&live_state, NOW, &get(black_box(path), black_box(headers)))));
         });
     }
 }

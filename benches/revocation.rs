@@ -22,9 +22,9 @@ use portero::{
     state::{
         revocation::{
             EXPIRED_HELD, Revocations,
-            log::{self, Record, Subject},
+            log::{self, Record, RevokedSubject},
         },
-        store::{Settings, Store},
+        store::{Store, StoreSettings},
     },
 };
 use tokio::runtime::Runtime;
@@ -40,7 +40,7 @@ const HOUR: Duration = Duration::from_hours(1);
 /// Hours in which the entries end, in turn.
 const HOURS: u32 = 24;
 
-/// Records that are read and applied at once, as the follower does.
+/// Records that are read and applied at once, as the store sync does.
 const PAGE: u32 = 10_000;
 
 /// Principals with a raised epoch, sessions that are revoked: so that these are looked up too.
@@ -79,25 +79,25 @@ fn mix(n: u64) -> u64 {
     n ^ (n >> 31)
 }
 
-fn record(subject: Subject, n: u64) -> Record {
+fn record(subject: RevokedSubject, n: u64) -> Record {
     let hours = u32::try_from(n % u64::from(HOURS)).unwrap();
     Record { subject, expires_at: Some(NOW.plus(HOUR * hours)), created_at: NOW }
 }
 
 fn others() -> Vec<Record> {
-    let session = |_| record(Subject::Session(SessionId::generate()), 0);
-    let principal = |_| record(Subject::Principal(PrincipalId::generate(), 1), 0);
+    let session = |_| record(RevokedSubject::Session(SessionId::generate()), 0);
+    let principal = |_| record(RevokedSubject::Principal(PrincipalId::generate(), 1), 0);
     (0..OTHERS).map(session).chain((0..OTHERS).map(principal)).collect()
 }
 
-/// The tokens below `size`, revoked page by page on a thread of its own, as the follower's runtime does.
+/// The tokens below `size`, revoked page by page on a thread of its own, as the store sync's runtime does.
 fn revoked(size: u64) -> Revocations {
     std::thread::spawn(move || {
         let revocations = Revocations::default();
         revocations.apply(&others());
         let mut page = Vec::with_capacity(PAGE as usize);
         for n in 0..size {
-            page.push(record(Subject::Token(id(n)), n));
+            page.push(record(RevokedSubject::Token(id(n)), n));
             if page.len() == PAGE as usize || n + 1 == size {
                 revocations.apply(&page);
                 page.clear();
@@ -114,7 +114,7 @@ fn claims() -> Claims {
     Claims {
         realm: "sws".parse().unwrap(),
         kind: TokenKind::Access,
-        subject: portero::domain::Subject::Account(PrincipalId::generate()),
+        subject: portero::domain::TokenSubject::Account(PrincipalId::generate()),
         principal: Some(PrincipalKind::User),
         session: Some(SessionId::generate()),
         revocation_id: id(0),
@@ -178,7 +178,7 @@ fn load(c: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let store = runtime.block_on(async {
-        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
         let mut transaction = store.begin().await.unwrap();
         let fill = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1) \
                     INSERT INTO revocations (kind, subject, expires_at, created_at) \

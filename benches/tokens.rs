@@ -15,12 +15,12 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use criterion::{Criterion, criterion_group, criterion_main};
 use jsonwebtoken::{DecodingKey, Validation};
 use portero::{
-    decision::{Gate, Snapshot},
+    decision::{LiveState, Snapshot},
     domain::{Algorithm, Clock, SystemClock},
     rules::dialect::Dialect,
     state::{
         keys::{Key, KeyState},
-        limit::ScrutinySettings,
+        limit::BadTokenSettings,
         token::{self, CacheSettings},
     },
 };
@@ -60,8 +60,8 @@ impl Bench {
         let key = made.in_state(KeyState::Active);
         let site = site(vec![realm("sws", Dialect::Sws, algorithm)], vec![], vec![route("/", policy("sws"))]);
         let built = snapshot(&site, [Arc::clone(&key)]).unwrap();
-        let gate = Gate::new(built, CacheSettings::default(), ScrutinySettings::default());
-        let tokens: Vec<_> = (0..TOKENS).map(|_| mint(&gate, "sws", &new_token(&holder()))).collect();
+        let live_state = LiveState::new(built, CacheSettings::default(), BadTokenSettings::default());
+        let tokens: Vec<_> = (0..TOKENS).map(|_| mint(&live_state, "sws", &new_token(&holder()))).collect();
         let split = |token: &String| {
             let (signed, signature) = token.rsplit_once('.').unwrap();
             (signed.to_owned(), URL_SAFE_NO_PAD.decode(signature).unwrap())
@@ -73,7 +73,7 @@ impl Bench {
         validation.validate_exp = false;
         let decoding = decoding(&made, &key);
         let signed = tokens.iter().map(split).collect();
-        Self { algorithm, key, snapshot: gate.snapshot(), tokens, signed, decoding, validation }
+        Self { algorithm, key, snapshot: live_state.snapshot(), tokens, signed, decoding, validation }
     }
 
     fn bare(&self, at: usize) -> bool {

@@ -5,7 +5,7 @@
 //! 6  config           gateway.toml, from its text to checked settings
 //! 5  edge             bytes in and out: listen, armour, forward, front, token_endpoints, respond, admin
 //! 4  decision         decide (the hot path), issue (tokens), admin (operators), sync (following the store)
-//! 3  upstream·issuer  reaching others: the services behind, and the keys of foreign issuers
+//! 3  upstream·issuer  reaching others: the services behind, and the keys of external issuers
 //! 2  state            what is remembered: keys, tokens, accounts, sessions, revocations, failures, the store
 //! 1  rules · observe  pure rules: routes, policies, dialects, rewrites, limits; log, events, metrics
 //! 0  domain · timer   words that all share: clock, secret, id, account, claims, grant, reason, strict JSON; deadlines

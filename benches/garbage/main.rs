@@ -18,7 +18,7 @@ use std::{env, net::Ipv4Addr, time::Duration};
 
 use gateway::Gateway;
 use load::{Generator, Outcome, Stream};
-use portero::state::limit::ScrutinySettings;
+use portero::state::limit::BadTokenSettings;
 
 /// Good requests a second, and as many with garbage: well below what the machine can do.
 const RATE: u32 = 1_000;
@@ -163,7 +163,7 @@ fn check(variant: Variant, outcomes: &[Outcome], extent: &Extent) {
         Variant::Alone => assert_eq!(checked + spared, 0, "{name}"),
         Variant::OtherAddresses | Variant::NoBudget => assert!(checked > 0 && spared == 0, "{name}: {spared} spared"),
         Variant::SameAddress => {
-            let budget = extent.bad_tokens.unwrap_or(ScrutinySettings::default().bad_tokens);
+            let budget = extent.bad_tokens.unwrap_or(BadTokenSettings::default().bad_tokens);
             // A round may have a window of its own, and the end of another. Requests that are decided at the same
             // moment see the same count.
             let most = 2 * (usize::try_from(budget).unwrap() + RACING_MAX) * outcomes.len();

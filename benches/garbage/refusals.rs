@@ -4,10 +4,10 @@ use std::{hint::black_box, net::IpAddr, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use portero::{
-    decision::{Decision, Gate, decide},
+    decision::{Decision, LiveState, decide},
     domain::{Algorithm, Clock, Reason, SystemClock},
     rules::{dialect::Dialect, realm::Realm},
-    state::{keys::KeyState, limit::ScrutinySettings, token::CacheSettings},
+    state::{keys::KeyState, limit::BadTokenSettings, token::CacheSettings},
 };
 
 use super::fixture::{MadeKey, NOW, get, headers, holder, mint, new_token, policy, realm, route, site, snapshot};
@@ -23,12 +23,12 @@ pub(super) fn measure(measures: bool) {
     if measures {
         println!("| refused | size | reason | time |\n|---|---|---|---|");
     }
-    for (what, gate, token, reason) in kinds() {
+    for (what, live_state, token, reason) in kinds() {
         let client = Some(IpAddr::from([192, 0, 2, 1]));
         let headers = headers(&token);
         let request = get("/", &headers);
         let refuse = |client| {
-            let view = gate.view();
+            let view = live_state.view();
             let decided = match decide(&view, NOW, black_box(&request), None) {
                 Decision::Verify(job) => decide(&view, NOW, &request, Some(&job.run(&view, client, NOW))),
                 decided => decided,
@@ -54,21 +54,21 @@ pub(super) fn measure(measures: bool) {
     }
 }
 
-/// Tokens that are refused, with the gate that does so and why.
-fn kinds() -> Vec<(&'static str, Gate, String, Reason)> {
+/// Tokens that are refused, with the live state that does so and why.
+fn kinds() -> Vec<(&'static str, LiveState, String, Reason)> {
     let mut kinds = vec![];
     for (name, algorithm, bytes) in [("HS256", Algorithm::Hs256, 32), ("RS256", Algorithm::Rs256, 256)] {
         let key = MadeKey::new("sws", algorithm);
-        let bad = garbage(signed(&mint(&gate(&key, "api"), "sws", &new_token(&holder()))), bytes);
-        kinds.push((name, gate(&key, "api"), bad, Reason::InvalidSignature));
+        let bad = garbage(signed(&mint(&live_state(&key, "api"), "sws", &new_token(&holder()))), bytes);
+        kinds.push((name, live_state(&key, "api"), bad, Reason::InvalidSignature));
     }
     let key = MadeKey::new("sws", Algorithm::Es256);
-    let good = mint(&gate(&key, "api"), "sws", &new_token(&holder()));
+    let good = mint(&live_state(&key, "api"), "sws", &new_token(&holder()));
     let (header, payload) = signed(&good).split_once('.').unwrap();
     let nobodys = |more: &str| URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"ES256","kid":"nobody's"{more}}}"#));
     let large = || URL_SAFE_NO_PAD.encode(members(5_800));
     let token = |header: &str, payload: &str| garbage(&format!("{header}.{payload}"), 64);
-    let mut kind = |what, token, reason| kinds.push((what, gate(&key, "api"), token, reason));
+    let mut kind = |what, token, reason| kinds.push((what, live_state(&key, "api"), token, reason));
     kind("ES256", token(header, payload), Reason::InvalidSignature);
     kind("ES256, large", token(header, &large()), Reason::InvalidSignature);
     kind("ES256 over the budget", token(header, payload), Reason::TooManyBadTokens);
@@ -77,7 +77,7 @@ fn kinds() -> Vec<(&'static str, Gate, String, Reason)> {
     let member = format!(r#","x":{}"#, members(5_300));
     kind("unknown key, large header", token(&nobodys(&member), payload), Reason::UnknownKey);
     kind("no token", "2".repeat(200), Reason::MalformedToken);
-    kinds.push(("ES256, well signed for others", gate(&key, "others"), good, Reason::WrongAudience));
+    kinds.push(("ES256, well signed for others", live_state(&key, "others"), good, Reason::WrongAudience));
     kinds
 }
 
@@ -86,12 +86,12 @@ fn signed(token: &str) -> &str {
     token.rsplit_once('.').unwrap().0
 }
 
-fn gate(key: &MadeKey, audience: &str) -> Gate {
+fn live_state(key: &MadeKey, audience: &str) -> LiveState {
     let (algorithm, audience) = (key.in_state(KeyState::Active).algorithm, audience.to_owned());
     let realm = Realm { audience, ..realm("sws", Dialect::Sws, algorithm) };
     let built = snapshot(&site(vec![realm], vec![], vec![route("/", policy("sws"))]), [key.in_state(KeyState::Active)]);
-    let scrutiny = ScrutinySettings { bad_tokens: 1, ..ScrutinySettings::default() };
-    Gate::new(built.unwrap(), CacheSettings::default(), scrutiny)
+    let bad_tokens = BadTokenSettings { bad_tokens: 1, ..BadTokenSettings::default() };
+    LiveState::new(built.unwrap(), CacheSettings::default(), bad_tokens)
 }
 
 /// A JSON object of so many bytes, with as many members as fit.

@@ -1,15 +1,17 @@
-//! What everything else works with: the store, its keys, the gate, and who hashes passwords.
+//! What everything else works with: the store, its keys, the live state, and who hashes passwords.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{Control, StartError};
 use crate::{
-    config::Settings,
-    decision::{AdminService, ForeignIssuers, Gate, Registrar, Snapshot, decide::lifetimes, sync::keeper},
+    config::GatewaySettings,
+    decision::{
+        AdminService, ExternalIssuers, LiveState, Snapshot, TokenService, decide::lifetimes, sync::key_lifecycle,
+    },
     domain::{Clock, SystemClock},
     edge::{
         admin::{Admin, AdminToken, AllowedHosts, Orders, Readiness},
-        forward::{Means, Shared, Tunables},
+        forward::{Services, Shared, Tunables},
         token_endpoints::TokenEndpoints,
     },
     observe::{access_log::AccessLog, lines::Lines, metrics::Metrics},
@@ -36,7 +38,7 @@ pub enum Making {
 ///
 /// # Errors
 /// What is wrong with its files; or it is missing, and may not be made.
-pub(super) fn has_store(settings: &Settings, making: Making) -> Result<bool, StartError> {
+pub(super) fn has_store(settings: &GatewaySettings, making: Making) -> Result<bool, StartError> {
     let path = &settings.store.path;
     match (store::examine(path, &settings.master_key_file)?, making) {
         (Found::Store, _) => Ok(true),
@@ -51,7 +53,7 @@ pub(super) fn has_store(settings: &Settings, making: Making) -> Result<bool, Sta
 /// # Errors
 /// Fails when the store is missing and `making` is refused, when it cannot be opened or made, or when its master key is
 /// missing or another one.
-pub async fn open_vault(settings: &Settings, making: Making) -> Result<(Store, Vault), StartError> {
+pub async fn open_vault(settings: &GatewaySettings, making: Making) -> Result<(Store, Vault), StartError> {
     if has_store(settings, making)? {
         open_with_keys(settings, Store::open(&settings.store).await?).await
     } else {
@@ -64,14 +66,14 @@ pub async fn open_vault(settings: &Settings, making: Making) -> Result<(Store, V
 ///
 /// # Errors
 /// Fails when the store or its master key's file cannot be made, or when something is there already that is no store.
-pub async fn make_vault(settings: &Settings) -> Result<(Store, Vault), StartError> {
+pub async fn make_vault(settings: &GatewaySettings) -> Result<(Store, Vault), StartError> {
     let made = open_with_keys(settings, Store::make(&settings.store).await?).await?;
     tracing::info!(path = %settings.store.path.display(), "a new store was made");
     Ok(made)
 }
 
-async fn open_with_keys(settings: &Settings, store: Store) -> Result<(Store, Vault), StartError> {
-    let master = keys::Settings { master_key_file: settings.master_key_file.clone() };
+async fn open_with_keys(settings: &GatewaySettings, store: Store) -> Result<(Store, Vault), StartError> {
+    let master = keys::VaultSettings { master_key_file: settings.master_key_file.clone() };
     // Nothing is left beside a store that cannot be used: no journal either.
     let failed = match Vault::open(store.clone(), &master).await {
         Ok(vault) => match vault.wipe_revoked().await {
@@ -91,13 +93,13 @@ pub(super) struct Core {
     pub(super) metrics: Arc<Metrics>,
     pub(super) store: Store,
     pub(super) vault: Vault,
-    pub(super) gate: Arc<Gate>,
-    pub(super) foreign: Arc<ForeignIssuers>,
+    pub(super) live_state: Arc<LiveState>,
+    pub(super) external: Arc<ExternalIssuers>,
     hasher: Arc<Hasher>,
 }
 
 impl Core {
-    pub(super) fn open(settings: &Settings, control: &Control, making: Making) -> Result<Self, StartError> {
+    pub(super) fn open(settings: &GatewaySettings, control: &Control, making: Making) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let metrics = Metrics::new().map_err(|error| StartError::System(error.to_string()))?;
         let (store, vault, trusted) = control.block_on(async {
@@ -105,72 +107,72 @@ impl Core {
             store.open_all().await?;
             let trusted = TrustedClock::open(&store, Arc::clone(&clock)).await?;
             lifetimes::note(&store, &settings.site.realms, clock.now()).await?;
-            keeper::ensure(&store, &vault, &settings.site.realms, &settings.keys, clock.now()).await?;
+            key_lifecycle::ensure(&store, &vault, &settings.site.realms, &settings.keys, clock.now()).await?;
             Ok::<_, StartError>((store, vault, trusted))
         })?;
         // The admin listener is asked from soon on.
         metrics.clock.set(trusted.now().err().map(|suspended| suspended.left));
         upstream::install_provider();
         upstream::check_system().map_err(|error| StartError::System(error.to_string()))?;
-        // The keys come with the first reading of the store, see `Follower::start`.
+        // The keys come with the first reading of the store, see `StoreSync::start`.
         let snapshot = Snapshot::build(&settings.site, Arc::new(Keyring::default()), &metrics)?;
         control.block_on(upstream::look_up(&snapshot.pools));
         for pool in snapshot.pools.iter() {
             upstream::watch(control.runtime.handle(), pool);
         }
-        let gate = Arc::new(Gate::new(snapshot, settings.cache, settings.scrutiny));
+        let live_state = Arc::new(LiveState::new(snapshot, settings.cache, settings.bad_tokens));
         let folder = settings.store.path.parent().map(|folder| folder.join("issuers")).unwrap_or_default();
-        let foreign = ForeignIssuers::new(Arc::clone(&gate), folder, trusted.clone(), Arc::clone(&metrics));
-        control.block_on(async { foreign.replace(&settings.site.issuers) })?;
+        let external = ExternalIssuers::new(Arc::clone(&live_state), folder, trusted.clone(), Arc::clone(&metrics));
+        control.block_on(async { external.replace(&settings.site.issuers) })?;
         let seconds = metrics.passwords.hash_seconds.clone();
         let observer = Arc::new(move |took: Duration| seconds.observe(took.as_secs_f64()));
         let hasher = Arc::new(Hasher::start(settings.hashing, Arc::clone(&clock), observer)?);
-        Ok(Self { clock, trusted, metrics, store, vault, gate, foreign: Arc::new(foreign), hasher })
+        Ok(Self { clock, trusted, metrics, store, vault, live_state, external: Arc::new(external), hasher })
     }
 
     pub(super) fn front(
         &self,
-        settings: &Settings,
+        settings: &GatewaySettings,
         control: &Control,
         lines: &Lines,
         connections_borne: usize,
     ) -> Result<Arc<Shared>, StartError> {
-        let registrar = Registrar::new(
-            Arc::clone(&self.gate),
+        let token_service = TokenService::new(
+            Arc::clone(&self.live_state),
             self.store.clone(),
             Arc::clone(&self.hasher),
             Throttle::new(settings.throttle),
             Arc::clone(&self.clock),
         );
-        let endpoints = TokenEndpoints::new(Arc::clone(&self.gate), registrar, Arc::clone(&self.clock));
-        let means = Means {
-            gate: Arc::clone(&self.gate),
-            foreign: Arc::clone(&self.foreign),
+        let endpoints = TokenEndpoints::new(Arc::clone(&self.live_state), token_service, Arc::clone(&self.clock));
+        let services = Services {
+            live_state: Arc::clone(&self.live_state),
+            external: Arc::clone(&self.external),
             endpoints: Arc::new(endpoints),
             clock: Arc::clone(&self.clock),
             control: control.runtime.handle().clone(),
             access_log: AccessLog::new(lines.clone()),
         };
         let tunables = Tunables::of(&settings.server, settings.access_log);
-        let shared = Shared::new(means, &self.metrics, tunables, &settings.server.listen, connections_borne);
+        let shared = Shared::new(services, &self.metrics, tunables, &settings.server.listen, connections_borne);
         shared.map(Arc::new).map_err(|error| StartError::System(error.to_string()))
     }
 
     pub(super) fn admin(
         &self,
-        settings: &Settings,
+        settings: &GatewaySettings,
         control: &Control,
         front: &Arc<Shared>,
         readiness: &Arc<Readiness>,
         orders: Orders,
     ) -> Result<Admin, StartError> {
-        let gate = Arc::clone(&self.gate);
+        let live_state = Arc::clone(&self.live_state);
         Ok(Admin {
-            service: AdminService::new(self.store.clone(), self.vault.clone(), self.trusted.clone(), Some(gate))
+            service: AdminService::new(self.store.clone(), self.vault.clone(), self.trusted.clone(), Some(live_state))
                 .hashing_with(Arc::clone(&self.hasher)),
             trusted: self.trusted.clone(),
             hasher: Arc::clone(&self.hasher),
-            gate: Arc::clone(&self.gate),
+            live_state: Arc::clone(&self.live_state),
             metrics: Arc::clone(&self.metrics),
             front: Arc::clone(front),
             readiness: Arc::clone(readiness),

@@ -10,7 +10,7 @@ use super::{
     core::{Making, has_store},
 };
 use crate::{
-    config::{Problem, Report, Settings, leads_back},
+    config::{GatewaySettings, Problem, Report, leads_back},
     decision::{Snapshot, examine_issuers},
     domain::Timestamp,
     edge::{admin::AdminToken, listen},
@@ -26,7 +26,7 @@ use crate::{
 ///
 /// # Errors
 /// Everything that is in its way.
-pub fn start(config: &Path, settings: &Settings, now: Timestamp) -> Result<(), Report> {
+pub fn start(config: &Path, settings: &GatewaySettings, now: Timestamp) -> Result<(), Report> {
     let mut problems = in_force(settings, now);
     problems.extend(of_process(settings));
     report(config, settings, problems)
@@ -36,12 +36,12 @@ pub fn start(config: &Path, settings: &Settings, now: Timestamp) -> Result<(), R
 ///
 /// # Errors
 /// Everything that is in its way.
-pub fn reload(config: &Path, settings: &Settings, now: Timestamp) -> Result<(), Report> {
+pub fn reload(config: &Path, settings: &GatewaySettings, now: Timestamp) -> Result<(), Report> {
     report(config, settings, in_force(settings, now))
 }
 
 /// What the ports to listen on say: problems, and warnings. Nothing listens meanwhile.
-pub fn ports(settings: &Settings) -> (Vec<Problem>, Vec<Problem>) {
+pub fn ports(settings: &GatewaySettings) -> (Vec<Problem>, Vec<Problem>) {
     let (mut problems, mut warnings) = (vec![], vec![]);
     let front = settings.server.listen.iter().enumerate();
     let front = front.map(|(at, listen)| (format!("server.listen[{at}]"), listen.address));
@@ -85,7 +85,7 @@ fn unprivileged_port_start() -> u16 {
 }
 
 /// What is hardly meant in the store that is there; nothing where it cannot be looked into.
-pub fn store_warnings(settings: &Settings) -> Vec<Problem> {
+pub fn store_warnings(settings: &GatewaySettings) -> Vec<Problem> {
     let strangers = look(settings).ok().unwrap_or_default().takes_strangers.into_iter().map(|(key, realm)| {
         let message = format!(
             "the imported key '{key}' of realm {realm} takes tokens of unknown accounts; to take tokens of known accounts \
@@ -96,7 +96,7 @@ pub fn store_warnings(settings: &Settings) -> Vec<Problem> {
     strangers.collect()
 }
 
-fn report(config: &Path, settings: &Settings, problems: Vec<Problem>) -> Result<(), Report> {
+fn report(config: &Path, settings: &GatewaySettings, problems: Vec<Problem>) -> Result<(), Report> {
     if problems.is_empty() {
         return Ok(());
     }
@@ -107,7 +107,7 @@ fn report(config: &Path, settings: &Settings, problems: Vec<Problem>) -> Result<
 }
 
 /// What the config leads to beside itself: servers, issuers' files, and the tables that are made of it.
-fn in_force(settings: &Settings, now: Timestamp) -> Vec<Problem> {
+fn in_force(settings: &GatewaySettings, now: Timestamp) -> Vec<Problem> {
     let mut problems = own_servers(settings);
     for found in examine_issuers(&settings.site.issuers, now) {
         let key = format!("issuers.{}.{}", found.issuer, found.key);
@@ -128,7 +128,7 @@ fn in_force(settings: &Settings, now: Timestamp) -> Vec<Problem> {
 }
 
 /// The servers that are this gateway's own listeners, as far as this machine's addresses tell.
-fn own_servers(settings: &Settings) -> Vec<Problem> {
+fn own_servers(settings: &GatewaySettings) -> Vec<Problem> {
     let mut problems = vec![];
     for pool in &settings.site.upstreams {
         for (at, server) in pool.servers.iter().enumerate() {
@@ -145,7 +145,7 @@ fn own_servers(settings: &Settings) -> Vec<Problem> {
 }
 
 /// What belongs to the process: the store, its master key, and the admin's token.
-fn of_process(settings: &Settings) -> Vec<Problem> {
+fn of_process(settings: &GatewaySettings) -> Vec<Problem> {
     let places = &settings.places;
     let mut problems = vec![];
     let path = &settings.store.path;
@@ -173,7 +173,7 @@ fn of_process(settings: &Settings) -> Vec<Problem> {
 }
 
 /// Looks into the store that is there.
-fn look(settings: &Settings) -> Result<Looked, StartError> {
+fn look(settings: &GatewaySettings) -> Result<Looked, StartError> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let looked = runtime.block_on(store::look(&settings.store.path));
     // A look at a file that hangs is not waited for.

@@ -26,10 +26,10 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    config::Settings,
+    config::GatewaySettings,
     decision::{
-        ClockWatch, Follower, Pruner, schedule,
-        sync::{keeper::Keeper, upkeep},
+        ClockWatch, Pruner, StoreSync, schedule,
+        sync::{key_lifecycle::KeyLifecycle, upkeep},
     },
     edge::{
         admin::{self, Admin, Order, Orders, Readiness},
@@ -82,7 +82,7 @@ impl Gateway {
         control: Control,
         lines: Lines,
         config: PathBuf,
-        mut settings: Settings,
+        mut settings: GatewaySettings,
         sockets: Sockets,
         predecessor: Option<&Predecessor>,
     ) -> Result<Self, StartError> {
@@ -171,24 +171,24 @@ async fn serve_operators(
 fn start_tasks(
     core: &Core,
     control: &Control,
-    schedule: schedule::Settings,
+    schedule: schedule::ScheduleSettings,
     stopped: &Receiver<bool>,
-) -> Result<(JoinHandle<()>, Sender<schedule::Settings>), StartError> {
-    let Core { clock, trusted, metrics, store, vault, gate, .. } = core;
-    let follower =
-        Follower::start(store.clone(), vault.clone(), Arc::clone(gate), Arc::clone(clock), Arc::clone(metrics));
-    let follower = control.block_on(follower)?;
+) -> Result<(JoinHandle<()>, Sender<schedule::ScheduleSettings>), StartError> {
+    let Core { clock, trusted, metrics, store, vault, live_state, .. } = core;
+    let store_sync =
+        StoreSync::start(store.clone(), vault.clone(), Arc::clone(live_state), Arc::clone(clock), Arc::clone(metrics));
+    let store_sync = control.block_on(store_sync)?;
     let clock_watch = ClockWatch::start(store.clone(), trusted.clone(), Arc::clone(metrics));
     let clock_watch = control.block_on(clock_watch)?;
-    let pruner = Pruner::new(store.clone(), Arc::clone(gate), trusted.clone());
+    let pruner = Pruner::new(store.clone(), Arc::clone(live_state), trusted.clone());
     let (keeping, kept) = channel(schedule);
-    let keeper = Keeper::new(store.clone(), vault.clone(), Arc::clone(gate), trusted.clone(), kept);
+    let key_lifecycle = KeyLifecycle::new(store.clone(), vault.clone(), Arc::clone(live_state), trusted.clone(), kept);
 
     control.runtime.spawn(clock_watch.run(stopped.clone()));
     control.runtime.spawn(pruner.run(stopped.clone()));
-    let following = control.runtime.spawn(follower.run(stopped.clone()));
+    let following = control.runtime.spawn(store_sync.run(stopped.clone()));
     control.runtime.spawn(upkeep::run(store.clone(), Arc::clone(clock), stopped.clone()));
-    control.runtime.spawn(keeper.run(stopped.clone()));
+    control.runtime.spawn(key_lifecycle.run(stopped.clone()));
     Ok((following, keeping))
 }
 

@@ -27,8 +27,8 @@ pub use self::{
     upgrade::Program,
 };
 use crate::{
-    config::{self, Report, Settings, Summary},
-    decision::{FollowError, ForeignIssuerError, SnapshotError, sync::keeper::KeeperError},
+    config::{self, GatewaySettings, Report, Summary},
+    decision::{ExternalIssuerError, SnapshotError, StoreSyncError, sync::key_lifecycle::KeyLifecycleError},
     state::{
         keys::VaultError,
         store::{StoreError, private_file::PrivateFileError},
@@ -65,19 +65,19 @@ pub enum StartError {
     Vault(#[from] VaultError),
     /// The keys that its realms need.
     #[error(transparent)]
-    Keeper(#[from] KeeperError),
+    KeyLifecycle(#[from] KeyLifecycleError),
     /// Reading what is in force.
     #[error(transparent)]
-    Follow(#[from] FollowError),
+    Follow(#[from] StoreSyncError),
     /// The tables.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
     /// A reload would leave an upstream without any server to ask.
     #[error("upstream '{0}': none of its servers' names has an address")]
     Addresses(Arc<str>),
-    /// A foreign issuer's files.
+    /// An external issuer's files.
     #[error(transparent)]
-    ForeignIssuer(#[from] ForeignIssuerError),
+    ExternalIssuer(#[from] ExternalIssuerError),
     /// The admin token's file.
     #[error("admin token file {0}")]
     AdminToken(#[from] PrivateFileError),
@@ -98,7 +98,7 @@ pub fn environment(name: &str) -> Option<String> {
 }
 
 /// Says what is good in the config and hardly meant, and which routes let everybody through.
-fn warn_of(config: &Path, settings: &Settings) {
+fn warn_of(config: &Path, settings: &GatewaySettings) {
     for warning in &settings.warnings {
         let warning = format!("{}:{warning}", config.display());
         tracing::warn!(warning, "the config has a warning");
@@ -115,7 +115,7 @@ fn warn_of(config: &Path, settings: &Settings) {
 ///
 /// # Errors
 /// Reports every problem of the config and of the files that it names.
-pub fn load(config: &Path) -> Result<Settings, StartError> {
+pub fn load(config: &Path) -> Result<GatewaySettings, StartError> {
     Ok(config::load(config, &environment)?)
 }
 

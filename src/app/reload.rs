@@ -11,8 +11,8 @@ use super::{
     watch::{Contents, Watch},
 };
 use crate::{
-    config::Settings,
-    decision::{ForeignIssuers, Gate, Snapshot, decide::lifetimes, schedule, sync::keeper},
+    config::GatewaySettings,
+    decision::{ExternalIssuers, LiveState, Snapshot, decide::lifetimes, schedule, sync::key_lifecycle},
     domain::Clock,
     edge::forward::{Shared, Tunables},
     observe::metrics::Metrics,
@@ -26,14 +26,14 @@ pub(super) struct Reloader {
     /// Where this process listens, whatever the config says by now.
     pub(super) bound: Vec<SocketAddr>,
     /// What the process started with: some of it only a restart changes.
-    pub(super) started: Settings,
+    pub(super) started: GatewaySettings,
     pub(super) drain_timeout: Duration,
-    pub(super) gate: Arc<Gate>,
-    pub(super) foreign: Arc<ForeignIssuers>,
+    pub(super) live_state: Arc<LiveState>,
+    pub(super) external: Arc<ExternalIssuers>,
     pub(super) shared: Arc<Shared>,
     pub(super) store: Store,
     pub(super) vault: Vault,
-    pub(super) keeping: watch::Sender<schedule::Settings>,
+    pub(super) keeping: watch::Sender<schedule::ScheduleSettings>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) files: Files,
@@ -53,7 +53,7 @@ pub(super) struct Files {
 
 impl Files {
     /// Those of `settings`, and what is in them now.
-    pub(super) fn of(config: &std::path::Path, settings: &Settings) -> Self {
+    pub(super) fn of(config: &std::path::Path, settings: &GatewaySettings) -> Self {
         let files: Vec<_> = [config.to_owned()].into_iter().chain(settings.files.iter().cloned()).collect();
         Self { read: Contents::of(&files), of_config: files, refused: None }
     }
@@ -73,7 +73,7 @@ pub(super) struct Started {
     pub(super) config: PathBuf,
     /// Where it listens.
     pub(super) bound: Vec<SocketAddr>,
-    pub(super) settings: Settings,
+    pub(super) settings: GatewaySettings,
     /// Those that the settings were read from.
     pub(super) files: Files,
 }
@@ -82,10 +82,10 @@ impl Reloader {
     pub(super) fn new(
         core: Core,
         shared: Arc<Shared>,
-        keeping: watch::Sender<schedule::Settings>,
+        keeping: watch::Sender<schedule::ScheduleSettings>,
         started: Started,
     ) -> Self {
-        let Core { clock, metrics, store, vault, gate, foreign, .. } = core;
+        let Core { clock, metrics, store, vault, live_state, external, .. } = core;
         let Started { config, bound, settings, files } = started;
         Self {
             config,
@@ -93,8 +93,8 @@ impl Reloader {
             drain_timeout: settings.server.drain_timeout,
             watched: settings.reload_watch,
             started: settings,
-            gate,
-            foreign,
+            live_state,
+            external,
             shared,
             store,
             vault,
@@ -147,7 +147,7 @@ impl Reloader {
         settings.site.keep_off(&self.bound);
         examine::reload(&self.config, &settings, self.clock.now())?;
         let needs_restart = self.started.restart_only_changes(&settings);
-        let present = self.gate.snapshot();
+        let present = self.live_state.snapshot();
         // What may fail comes before anything is changed.
         let snapshot = Snapshot::build_after(&settings.site, Arc::default(), &self.metrics, &present.pools)?;
         let is_new = |pool: &&Arc<Pool>| !present.pools.iter().any(|known| Arc::ptr_eq(known, pool));
@@ -164,15 +164,15 @@ impl Reloader {
         // New realms have their keys before their first request.
         lifetimes::note(&self.store, &settings.site.realms, self.clock.now()).await?;
         let (store, vault, now) = (&self.store, &self.vault, self.clock.now());
-        keeper::ensure(store, vault, &settings.site.realms, &settings.keys, now).await?;
-        self.gate.refresh_keys(&self.vault).await?;
+        key_lifecycle::ensure(store, vault, &settings.site.realms, &settings.keys, now).await?;
+        self.live_state.refresh_keys(&self.vault).await?;
         // The last that may fail. Keys of an issuer that the snapshot does not have yet open nothing.
-        self.foreign.replace(&settings.site.issuers)?;
+        self.external.replace(&settings.site.issuers)?;
         self.shared.set_certificates(certificates);
         for pool in &new_pools {
             upstream::watch(&Handle::current(), pool);
         }
-        self.gate.publish(|present| snapshot.with_keys(Arc::clone(&present.keys)));
+        self.live_state.publish(|present| snapshot.with_keys(Arc::clone(&present.keys)));
         warn_of(&self.config, &settings);
         self.keeping.send_replace(settings.keys);
         self.shared.set_tunables(Tunables::of(&settings.server, settings.access_log));

@@ -9,7 +9,7 @@ use super::{
     revoke::Common,
 };
 use crate::{
-    config::Settings,
+    config::GatewaySettings,
     decision::AdminService,
     domain::{
         Timestamp,
@@ -40,7 +40,7 @@ impl Command {
 }
 
 impl InStore for Command {
-    async fn execute(&self, _settings: &Settings, admin: &AdminService) -> Result<Output, CliError> {
+    async fn execute(&self, _settings: &GatewaySettings, admin: &AdminService) -> Result<Output, CliError> {
         let now = admin.now();
         let confirmed = match self {
             Self::Show { .. } => false,

@@ -28,7 +28,7 @@ use tokio::runtime::Builder;
 
 use crate::{
     app::{self, Control, Gateway, Inherited, Making, Predecessor, Program, Sockets, StartError, examine},
-    config::Settings,
+    config::GatewaySettings,
     decision::AdminService,
     domain::{Clock, SystemClock},
     observe::{events, lines::Lines},
@@ -165,7 +165,7 @@ trait InStore {
         Making::Refused
     }
 
-    async fn execute(&self, settings: &Settings, admin: &AdminService) -> Result<Output, CliError>;
+    async fn execute(&self, settings: &GatewaySettings, admin: &AdminService) -> Result<Output, CliError>;
 }
 
 fn in_store(config: &ConfigFile, command: &impl InStore) -> Result<Output, CliError> {
@@ -180,7 +180,7 @@ fn in_store(config: &ConfigFile, command: &impl InStore) -> Result<Output, CliEr
 /// Does something with the store, and gives up on a store that hangs. What is said to be done is in the file that
 /// the store's path names.
 async fn with_store(
-    settings: &Settings,
+    settings: &GatewaySettings,
     making: Making,
     work: impl AsyncFnOnce(&Store, Vault) -> Result<Output, CliError>,
 ) -> Result<Output, CliError> {

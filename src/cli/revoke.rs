@@ -16,7 +16,7 @@ use super::{
     output::{CliError, Format, Output, object, table, time},
 };
 use crate::{
-    config::Settings,
+    config::GatewaySettings,
     decision::{AdminService, Revoked, SESSIONS_LISTED_MAX},
     domain::{AccountName, KeyId, RealmName, SessionId, Timestamp, id::hex},
     rules::realm::Realm,
@@ -131,7 +131,7 @@ impl Session {
 }
 
 impl InStore for Revoke {
-    async fn execute(&self, settings: &Settings, admin: &AdminService) -> Result<Output, CliError> {
+    async fn execute(&self, settings: &GatewaySettings, admin: &AdminService) -> Result<Output, CliError> {
         match self {
             Self::Token { jti: None, .. } => {
                 Ok(revoked(admin.revoke_token(&token_from_stdin()?, &settings.site.issuers()).await?))
@@ -157,7 +157,7 @@ impl InStore for Revoke {
 }
 
 impl InStore for Session {
-    async fn execute(&self, settings: &Settings, admin: &AdminService) -> Result<Output, CliError> {
+    async fn execute(&self, settings: &GatewaySettings, admin: &AdminService) -> Result<Output, CliError> {
         let Self::List { principal, limit, after, .. } = self;
         let realm = find_realm(&settings.site.realms, &principal.realm)?;
         let sessions = admin.sessions(&realm.name, &principal.account_name(), *after, *limit).await?;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     app::{self, Making},
-    config::Settings,
+    config::GatewaySettings,
     domain::{Clock, SystemClock},
     state::{
         keys::MasterKey,
@@ -125,7 +125,7 @@ impl Restore {
     }
 }
 
-fn members(what: &str, file: &Path, settings: &Settings, copied: &Copied) -> Value {
+fn members(what: &str, file: &Path, settings: &GatewaySettings, copied: &Copied) -> Value {
     json!({
         what: file.display().to_string(),
         "bytes": copied.bytes,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{Algorithm, KeyId, RealmName},
-    issuer::{FRESH_MAX, FRESH_MIN, Jwks, KeyFile, Settings, Source},
+    issuer::{FRESH_MAX, FRESH_MIN, IssuerSettings, Jwks, KeyFile, Source},
     state::keys::jwk::KEY_ID_BYTES_MAX,
 };
 
@@ -30,11 +30,11 @@ const KEY_FILES_MAX: usize = 64;
 const JWKS_KEYS: [&str; 5] = ["refresh", "max_stale", "cooldown", "timeout", "ca"];
 
 /// Reads every issuer, and makes their names known to what accepts them.
-pub(super) fn read(context: &Context<'_>, root: &mut Section<'_>, realms: &mut Realms) -> Vec<Arc<Settings>> {
-    let mut issuers: Vec<Arc<Settings>> = vec![];
+pub(super) fn read(context: &Context<'_>, root: &mut Section<'_>, realms: &mut Realms) -> Vec<Arc<IssuerSettings>> {
+    let mut issuers: Vec<Arc<IssuerSettings>> = vec![];
     for (name, section) in root.named_sections("issuers") {
         let issuer_spot = section.spot_of("issuer");
-        realms.foreign.push(name.to_owned());
+        realms.external.push(name.to_owned());
         let Some(issuer) = issuer(name, section, realms) else { continue };
         let realm = realms.checked.iter().find(|realm| realm.issuer == issuer.issuer);
         let realm = realm.map(|realm| format!("realm '{}'", realm.name));
@@ -49,7 +49,7 @@ pub(super) fn read(context: &Context<'_>, root: &mut Section<'_>, realms: &mut R
 }
 
 /// Reads one issuer.
-fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Settings> {
+fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<IssuerSettings> {
     let parsed_name = name.parse::<RealmName>();
     if parsed_name.is_err() {
         section.report_here("the name must be 1 to 64 of a-z, 0-9, '-' and '_', and start with a letter");
@@ -62,7 +62,7 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Setti
     let fetched = section.has("jwks_url");
     let in_files = section.has("keys");
     let has_algorithms = section.has("algorithms");
-    let algorithms = section.checked("algorithms", Settings::ALGORITHMS_DEFAULT.to_vec(), |item| {
+    let algorithms = section.checked("algorithms", IssuerSettings::ALGORITHMS_DEFAULT.to_vec(), |item| {
         item.some(|item| algorithm(item, in_files && !fetched))
     });
     let source = match (fetched, in_files) {
@@ -98,7 +98,14 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Setti
         }
         _ => algorithms?,
     };
-    Some(Settings { name: parsed_name.ok()?, issuer: issuer?, audience, leeway: realms.leeway, algorithms, source })
+    Some(IssuerSettings {
+        name: parsed_name.ok()?,
+        issuer: issuer?,
+        audience,
+        leeway: realms.leeway,
+        algorithms,
+        source,
+    })
 }
 
 /// Where keys are fetched, and how.

@@ -18,7 +18,7 @@ use super::{
     reader::{Context, Scope, Section, Spot, suggestion},
     size,
 };
-use crate::upstream::place::Share;
+use crate::upstream::request_slot::Share;
 
 /// Characters of a value that a problem shows, at most.
 const SHOWN_CHARS_MAX: usize = 80;

@@ -3,15 +3,15 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use super::{duration, reader::Section};
-use crate::decision::schedule::Settings;
+use crate::decision::schedule::ScheduleSettings;
 
 const ROTATE_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24 * 3650);
 const PUBLISH_AHEAD: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24 * 365);
 const RETIRE_AFTER: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24 * 365);
 
 /// `[keys]`: all of it can be reloaded.
-pub(super) fn keys(mut section: Section<'_>) -> Settings {
-    let default = Settings::default();
+pub(super) fn keys(mut section: Section<'_>) -> ScheduleSettings {
+    let default = ScheduleSettings::default();
     let rotate_every = section.or("rotate_every", default.rotate_every, |item| {
         if item.raw() == "never" { Some(None) } else { item.duration(&ROTATE_EVERY).map(Some) }
     });
@@ -26,5 +26,5 @@ pub(super) fn keys(mut section: Section<'_>) -> Settings {
     }
     let retire_after = section.or("retire_after", default.retire_after, |item| item.duration(&RETIRE_AFTER));
     section.finish();
-    Settings { rotate_every, publish_ahead: publish_ahead.unwrap_or(default.publish_ahead), retire_after }
+    ScheduleSettings { rotate_every, publish_ahead: publish_ahead.unwrap_or(default.publish_ahead), retire_after }
 }

@@ -68,8 +68,8 @@ fn together(
     section: &Section<'_>,
     certificates: Vec<Certificate>,
     clients: Option<ClientAuthority>,
-) -> Option<tls::Settings> {
-    match tls::Settings::new(certificates, clients) {
+) -> Option<tls::ListenTlsSettings> {
+    match tls::ListenTlsSettings::new(certificates, clients) {
         Ok(settings) => Some(settings),
         Err(Some(name)) => {
             section.report("tls", &format!("'{name}' has two certificates; give each its own 'names'"));

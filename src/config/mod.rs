@@ -18,7 +18,7 @@
 //! syntax    what is wrong with a text that is no TOML
 //! ```
 //!
-//! Holding [`Settings`] proves that the file was good: every name that is used is defined, no two routes
+//! Holding [`GatewaySettings`] proves that the file was good: every name that is used is defined, no two routes
 //! match the same requests, nothing leads to the admin listener. Everything that is wrong is
 //! reported in one run. `docs/config.md` has every key.
 
@@ -64,7 +64,7 @@ use reader::{Context, Scope, Section};
 pub use cross::leads_back;
 pub use duration::parse as parse_duration;
 pub use report::{Places, Position, Problem, Report};
-pub use settings::{Settings, Summary};
+pub use settings::{GatewaySettings, Summary};
 
 /// Octets of a file, at most: it bounds how many realms, routes and upstreams there can be.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -88,7 +88,7 @@ pub struct Origin<'a> {
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Settings, Report> {
+pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<GatewaySettings, Report> {
     load_in(path, env, Scope::Host)
 }
 
@@ -100,7 +100,7 @@ pub fn load_alone(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<S
     load_in(path, env, Scope::File).map(|settings| Summary::of(&settings))
 }
 
-fn load_in(path: &Path, env: &dyn Fn(&str) -> Option<String>, scope: Scope) -> Result<Settings, Report> {
+fn load_in(path: &Path, env: &dyn Fn(&str) -> Option<String>, scope: Scope) -> Result<GatewaySettings, Report> {
     let file = path.display().to_string();
     let unreadable = |why: &dyn std::fmt::Display| Report::of_file(file.clone(), &format!("cannot be read: {why}"));
     let failed = |error: io::Error| match error.kind() {
@@ -134,7 +134,7 @@ fn load_in(path: &Path, env: &dyn Fn(&str) -> Option<String>, scope: Scope) -> R
 ///
 /// # Errors
 /// Everything that is wrong with it: where it is no TOML, that; otherwise every key.
-pub fn parse(text: &str, origin: &Origin<'_>, env: &dyn Fn(&str) -> Option<String>) -> Result<Settings, Report> {
+pub fn parse(text: &str, origin: &Origin<'_>, env: &dyn Fn(&str) -> Option<String>) -> Result<GatewaySettings, Report> {
     parse_in(text, origin, env, Scope::Host)
 }
 
@@ -143,7 +143,7 @@ fn parse_in(
     origin: &Origin<'_>,
     env: &dyn Fn(&str) -> Option<String>,
     scope: Scope,
-) -> Result<Settings, Report> {
+) -> Result<GatewaySettings, Report> {
     let settings = parse_part(text, origin, env, scope)?;
     // An empty file is one that is just being written, or was lost: it must not take every route away.
     if settings.site.routes.is_empty() && settings.site.endpoints.is_empty() {
@@ -158,7 +158,7 @@ fn parse_part(
     origin: &Origin<'_>,
     env: &dyn Fn(&str) -> Option<String>,
     scope: Scope,
-) -> Result<Settings, Report> {
+) -> Result<GatewaySettings, Report> {
     let report = |problems| Report::new(origin.file.to_owned(), problems);
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -174,13 +174,13 @@ fn parse_part(
 }
 
 /// Reads the whole file. What comes out is good only when nothing was reported.
-fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
+fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings {
     let server = process::server(root.section("server"));
     let admin = process::admin(root.section("admin"), context.directory);
     let (store, master_key_file) = process::store(root.section("store"), context);
     let access_log = process::log(root.section("log"));
     let hashing = process::passwords(root.section("passwords"));
-    let (throttle, scrutiny) = process::throttle(root.section("throttle"));
+    let (throttle, bad_tokens) = process::throttle(root.section("throttle"));
     let keys = keys::keys(root.section("keys"));
     let cache = process::cache(root.section("cache"));
     let reload_watch = process::reload(root.section("reload"));
@@ -213,14 +213,14 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> Settings {
         oauth: oauth.settings,
     };
     site.keep_off(&own);
-    Settings {
+    GatewaySettings {
         server: server.settings,
         admin: admin.settings,
         store,
         master_key_file,
         hashing,
         throttle,
-        scrutiny,
+        bad_tokens,
         keys,
         cache,
         access_log,

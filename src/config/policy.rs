@@ -63,7 +63,7 @@ pub(super) fn read(section: &mut Section<'_>, realms: &Realms) -> Asked {
     }
 }
 
-/// The realms and foreign issuers whose tokens open the route.
+/// The realms and external issuers whose tokens open the route.
 fn accept(section: &mut Section<'_>, realms: &Realms) -> Option<Vec<RealmName>> {
     if !section.has("accept") {
         section.report(
@@ -79,7 +79,7 @@ fn token(section: &mut Section<'_>, realms: &Realms, accept: Option<&[RealmName]
     let token = section.or("token", TokenKind::Access, |item| item.one_of(&kinds));
     let gives = |name: &RealmName| match realms.dialect(name) {
         Some(dialect) => dialect.token_kinds().contains(&token),
-        None => !realms.is_foreign(name) || token == TokenKind::Access,
+        None => !realms.is_external(name) || token == TokenKind::Access,
     };
     if accept.is_some_and(|accept| !accept.iter().any(gives)) {
         let message = "none of the accepted realms gives content tokens (only dialect 'apis' has them); nothing would open the route";

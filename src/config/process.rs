@@ -22,12 +22,12 @@ use super::{
 use crate::{
     edge::{
         admin,
-        listen::{Listen, Settings as FrontSettings, TrustedHeader, TrustedHeaders},
+        listen::{Listen, ListenSettings as FrontSettings, TrustedHeader, TrustedHeaders},
     },
     rules::{rewrite::OddNames, route::HostPattern},
     state::{
         account,
-        limit::{ScrutinySettings, ThrottleSettings},
+        limit::{BadTokenSettings, ThrottleSettings},
         store,
         token::CacheSettings,
     },
@@ -69,7 +69,7 @@ pub(super) struct Server {
 
 /// `[admin]` and where its listener stands.
 pub(super) struct Admin {
-    pub(super) settings: admin::Settings,
+    pub(super) settings: admin::AdminSettings,
     pub(super) listen: Spot,
 }
 
@@ -148,7 +148,7 @@ fn judge_trust(section: &Section<'_>, settings: &FrontSettings) {
 
 /// `[admin]`: the operator's listener.
 pub(super) fn admin(mut section: Section<'_>, directory: &Path) -> Admin {
-    let settings = admin::Settings {
+    let settings = admin::AdminSettings {
         listen: section.or("listen", SocketAddr::from(([127, 0, 0, 1], 9901)), listen::socket),
         token_file: section.optional("token_file", Item::path).unwrap_or_else(|| directory.join("admin.token")),
         hosts: section.or("hosts", vec![], host_names),
@@ -168,14 +168,14 @@ fn host_names(item: &Item<'_>) -> Option<Vec<Box<str>>> {
 }
 
 /// `[store]`: the store and the file with its master key.
-pub(super) fn store(mut section: Section<'_>, context: &Context<'_>) -> (store::Settings, PathBuf) {
+pub(super) fn store(mut section: Section<'_>, context: &Context<'_>) -> (store::StoreSettings, PathBuf) {
     let default = context.directory.join("portero.db");
     let path = section.optional("url", |item| sqlite(item, context.directory)).unwrap_or(default);
     let file = section.optional("master_key_file", Item::path);
     let master_key_file = (context.env)(MASTER_KEY_FILE_VARIABLE).filter(|file| !file.is_empty()).map(PathBuf::from);
     section.finish();
     let master_key_file = master_key_file.or(file).unwrap_or_else(|| context.directory.join("master.key"));
-    (store::Settings { path }, master_key_file)
+    (store::StoreSettings { path }, master_key_file)
 }
 
 /// `[log]`: whether there is an access log.
@@ -187,9 +187,9 @@ pub(super) fn log(mut section: Section<'_>) -> bool {
 }
 
 /// `[passwords]`: the pool that hashes.
-pub(super) fn passwords(mut section: Section<'_>) -> account::Settings {
-    let default = account::Settings::default();
-    let settings = account::Settings {
+pub(super) fn passwords(mut section: Section<'_>) -> account::HasherSettings {
+    let default = account::HasherSettings::default();
+    let settings = account::HasherSettings {
         threads: section.or("hash_threads", default.threads, |item| NonZeroUsize::new(item.integer(&HASH_THREADS)?)),
         queue_max: section.or("hash_queue", default.queue_max, |item| item.integer(&HASH_QUEUE)),
     };
@@ -199,7 +199,7 @@ pub(super) fn passwords(mut section: Section<'_>) -> account::Settings {
 
 /// `[throttle]`: failed logins until there is a pause, and bad tokens. The contracts promise a rate of logins that
 /// is never refused.
-pub(super) fn throttle(mut section: Section<'_>) -> (ThrottleSettings, ScrutinySettings) {
+pub(super) fn throttle(mut section: Section<'_>) -> (ThrottleSettings, BadTokenSettings) {
     let default = ThrottleSettings::default();
     let window = section.or("window", default.window, |item| item.duration(&WINDOW));
     let minutes = u32::try_from(window.as_secs().div_ceil(60)).unwrap_or(u32::MAX);
@@ -215,13 +215,13 @@ pub(super) fn throttle(mut section: Section<'_>) -> (ThrottleSettings, ScrutinyS
     };
     let name_failures = failures("name_failures", default.name_failures, NAME_FAILURES_A_MINUTE);
     let address_failures = failures("address_failures", default.address_failures, ADDRESS_FAILURES_A_MINUTE);
-    let scrutiny = ScrutinySettings::default();
-    let scrutiny = ScrutinySettings {
-        bad_tokens: section.or("bad_tokens", scrutiny.bad_tokens, |item| item.integer(&FAILURES)),
-        window: section.or("bad_tokens_window", scrutiny.window, |item| item.duration(&WINDOW)),
+    let bad_tokens = BadTokenSettings::default();
+    let bad_tokens = BadTokenSettings {
+        bad_tokens: section.or("bad_tokens", bad_tokens.bad_tokens, |item| item.integer(&FAILURES)),
+        window: section.or("bad_tokens_window", bad_tokens.window, |item| item.duration(&WINDOW)),
     };
     section.finish();
-    (ThrottleSettings { name_failures, address_failures, window, ..default }, scrutiny)
+    (ThrottleSettings { name_failures, address_failures, window, ..default }, bad_tokens)
 }
 
 /// `[cache]`: the verified tokens that are remembered.

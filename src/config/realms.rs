@@ -50,8 +50,8 @@ pub(super) struct Realms {
     pub(super) checked: Vec<Arc<Realm>>,
     /// `tokens.issuer`, where it stands and is good.
     pub(super) issuer: Option<String>,
-    /// Every name of a foreign issuer, of good ones and bad ones: routes accept their tokens too.
-    pub(super) foreign: Vec<String>,
+    /// Every name of an external issuer, of good ones and bad ones: routes accept their tokens too.
+    pub(super) external: Vec<String>,
     /// `tokens.audience`.
     pub(super) audience: String,
     /// `tokens.leeway`.
@@ -74,7 +74,7 @@ pub(super) fn read(context: &Context<'_>, root: &mut Section<'_>) -> Realms {
     let tokens = tokens(root.section("tokens"), has_tokens);
     let (audience, leeway) = (tokens.audience.clone(), tokens.leeway);
     let issuer = tokens.issuer.clone();
-    let mut realms = Realms { declared: vec![], checked: vec![], issuer, foreign: vec![], audience, leeway };
+    let mut realms = Realms { declared: vec![], checked: vec![], issuer, external: vec![], audience, leeway };
     let mut issuers: Vec<(String, String)> = vec![];
     let mut without_issuer: Option<(String, Spot)> = None;
     for (name, section) in root.named_sections("realms") {
@@ -113,10 +113,10 @@ impl Realms {
         Self::named(item, "realm", self.names())
     }
 
-    /// The realm or the foreign issuer that `item` names; a problem when there is none.
+    /// The realm or the external issuer that `item` names; a problem when there is none.
     pub(super) fn resolve_accepted(&self, item: &Item<'_>) -> Option<RealmName> {
-        let what = if self.foreign.is_empty() { "realm" } else { "realm or issuer" };
-        Self::named(item, what, self.names().chain(self.foreign.iter().map(String::as_str)))
+        let what = if self.external.is_empty() { "realm" } else { "realm or issuer" };
+        Self::named(item, what, self.names().chain(self.external.iter().map(String::as_str)))
     }
 
     /// Whether a realm has this name.
@@ -124,9 +124,9 @@ impl Realms {
         self.names().any(|declared| declared == name)
     }
 
-    /// Whether a foreign issuer has this name.
-    pub(super) fn is_foreign(&self, name: &RealmName) -> bool {
-        self.foreign.iter().any(|declared| declared == name.as_str())
+    /// Whether an external issuer has this name.
+    pub(super) fn is_external(&self, name: &RealmName) -> bool {
+        self.external.iter().any(|declared| declared == name.as_str())
     }
 
     fn names(&self) -> impl Iterator<Item = &str> + Clone {
@@ -151,7 +151,7 @@ impl Realms {
         named.filter_map(|(name, _)| name.parse().ok()).collect()
     }
 
-    /// The dialect of the realm `name`; `None` when that was not readable, and for a foreign issuer, whose
+    /// The dialect of the realm `name`; `None` when that was not readable, and for an external issuer, whose
     /// tokens follow none of the contracts.
     pub(super) fn dialect(&self, name: &RealmName) -> Option<Dialect> {
         self.declared.iter().find(|(declared, _)| declared == name.as_str())?.1
@@ -203,8 +203,8 @@ impl<'a> Keys<'_, 'a> {
     fn read(mut self, name: Option<RealmName>, issuer: Option<String>, tokens: &Tokens) -> Option<Realm> {
         let ends_with_the_day = matches!(self.dialect, Dialect::Sws | Dialect::Maxpoint);
         let lifetime_default = if ends_with_the_day { Lifetime::EndOfDay } else { Lifetime::Fixed(LIFETIME_DEFAULT) };
-        let default = dialect::Settings::default();
-        let wire = dialect::Settings {
+        let default = dialect::DialectSettings::default();
+        let wire = dialect::DialectSettings {
             timezone: self.timezone(),
             error_status: self.optional("error_status", error_status).unwrap_or(default.error_status),
             years_max: self.optional("max_years", |item| item.integer(&(1..=100))).unwrap_or(default.years_max),

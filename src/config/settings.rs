@@ -8,7 +8,7 @@ use crate::{
     edge::{admin, listen},
     state::{
         account,
-        limit::{ScrutinySettings, ThrottleSettings},
+        limit::{BadTokenSettings, ThrottleSettings},
         store,
         token::CacheSettings,
     },
@@ -17,25 +17,25 @@ use crate::{
 /// Everything that `gateway.toml` says, checked.
 ///
 /// A reload swaps `site`, `keys`, `access_log`, `reload_watch` and what `server` has of trusted proxies, waits, bounds and certificates;
-/// [`Settings::restart_only_changes`] names the rest.
+/// [`GatewaySettings::restart_only_changes`] names the rest.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct GatewaySettings {
     /// `[server]`: the front listener.
-    pub server: listen::Settings,
+    pub server: listen::ListenSettings,
     /// `[admin]`: the operator's listener.
-    pub admin: admin::Settings,
+    pub admin: admin::AdminSettings,
     /// `[store]`: where accounts, keys and revocations are kept.
-    pub store: store::Settings,
+    pub store: store::StoreSettings,
     /// `store.master_key_file`: the key that seals the store's keys.
     pub master_key_file: PathBuf,
     /// `[passwords]`: the pool that hashes them.
-    pub hashing: account::Settings,
+    pub hashing: account::HasherSettings,
     /// `[throttle]`: how many failed logins there may be.
     pub throttle: ThrottleSettings,
     /// `throttle.bad_tokens`: how many bad tokens one address may have checked.
-    pub scrutiny: ScrutinySettings,
+    pub bad_tokens: BadTokenSettings,
     /// `[keys]`: how signing keys rotate.
-    pub keys: schedule::Settings,
+    pub keys: schedule::ScheduleSettings,
     /// `[cache]`: how many verified tokens are remembered.
     pub cache: CacheSettings,
     /// `log.access`: whether each request is logged.
@@ -74,7 +74,7 @@ pub struct Summary {
 impl Summary {
     /// Of these settings.
     #[must_use]
-    pub fn of(settings: &Settings) -> Self {
+    pub fn of(settings: &GatewaySettings) -> Self {
         let site = &settings.site;
         Self {
             realms: site.realms.len(),
@@ -87,7 +87,7 @@ impl Summary {
     }
 }
 
-impl Settings {
+impl GatewaySettings {
     /// The keys that differ in `new` and that only a restart can change, in the order of the reference.
     #[must_use]
     pub fn restart_only_changes(&self, new: &Self) -> Vec<&'static str> {
@@ -101,7 +101,7 @@ impl Settings {
             ("store.master_key_file", self.master_key_file != new.master_key_file),
             ("passwords.hash_threads", self.hashing.threads != new.hashing.threads),
             ("passwords.hash_queue", self.hashing.queue_max != new.hashing.queue_max),
-            ("throttle", self.throttle != new.throttle || self.scrutiny != new.scrutiny),
+            ("throttle", self.throttle != new.throttle || self.bad_tokens != new.bad_tokens),
             ("cache.entries", self.cache.entries_max != new.cache.entries_max),
             ("cache.bytes", self.cache.bytes_max != new.cache.bytes_max),
         ];
@@ -109,7 +109,7 @@ impl Settings {
     }
 }
 
-fn listeners_differ(old: &listen::Settings, new: &listen::Settings) -> bool {
+fn listeners_differ(old: &listen::ListenSettings, new: &listen::ListenSettings) -> bool {
     let pairs = || old.listen.iter().zip(&new.listen);
     old.listen.len() != new.listen.len() || pairs().any(|(old, new)| old.restart_makes(new))
 }

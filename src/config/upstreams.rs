@@ -20,7 +20,7 @@ use super::{
     upstream_tls as tls,
 };
 use crate::upstream::{
-    Balance, Eject, HashBy, Health, HttpVersion, Probe, RETRIES_MAX, ServerSettings, Settings, Timeouts,
+    Balance, Eject, HashBy, Health, HttpVersion, PoolSettings, Probe, RETRIES_MAX, ServerSettings, Timeouts,
 };
 
 /// Characters of a route's or upstream's name, at most: it is a metric label.
@@ -51,7 +51,7 @@ pub(super) struct Upstreams {
     /// Every name that stands in the file, of good ones and bad ones: for what refers to it.
     pub(super) names: Vec<String>,
     /// What was read of them.
-    pub(super) checked: Vec<Settings>,
+    pub(super) checked: Vec<PoolSettings>,
     /// Every server and where it stands.
     pub(super) servers: Vec<Placed<Server>>,
 }
@@ -87,7 +87,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Upstreams {
 
 fn upstream(name: &str, mut section: Section<'_>, upstreams: &mut Upstreams) {
     let servers = section.required("servers", "[\"127.0.0.1:9000\"]", servers).unwrap_or_default();
-    let default = Settings::new(name, vec![]);
+    let default = PoolSettings::new(name, vec![]);
     let balance = balance(&mut section);
     let health = section.optional("health", |item| health(item.section()?));
     let eject = eject(section.section("eject"));
@@ -118,7 +118,7 @@ fn upstream(name: &str, mut section: Section<'_>, upstreams: &mut Upstreams) {
         port: server.value.port,
         weight: *weight,
     });
-    upstreams.checked.push(Settings {
+    upstreams.checked.push(PoolSettings {
         balance,
         health,
         eject,
@@ -132,7 +132,7 @@ fn upstream(name: &str, mut section: Section<'_>, upstreams: &mut Upstreams) {
         http,
         preserve_header_case,
         resolve,
-        ..Settings::new(name, checked.collect())
+        ..PoolSettings::new(name, checked.collect())
     });
     upstreams.servers.extend(servers.into_iter().map(|(server, _)| server));
 }

@@ -18,21 +18,21 @@ pub mod sync;
 
 pub use admin::{AdminError, AdminService, Revoked, Rotated, SESSIONS_LISTED_MAX};
 pub use decide::{
-    authenticate::{Awaiting, ForeignKey, Job, Proof},
+    authenticate::{Awaiting, ExternalKey, Job, Proof},
     decision::{Decision, Denial, Permit, Preflight, Request, Target, decide},
     following::{Following, LATE_AFTER, WAIT_MAX, WAITING_MAX, Waited},
     internal::{INTERNAL_LIFETIME, INTERNAL_TYPE},
     site::{EndpointSettings, ForwardToken, Mode, OauthSettings, RouteSettings, Service, Site},
-    snapshot::{Endpoint, Gate, Route, Snapshot, SnapshotError, View},
+    snapshot::{Endpoint, LiveState, Route, Snapshot, SnapshotError, View},
 };
 pub use issue::{
     caller::{Caller, Presence},
-    login::Registrar,
+    login::TokenService,
     standing::check_standing,
 };
 pub use sync::{
     clock_watch::ClockWatch,
-    follow::{FollowError, Follower, POLL},
-    foreign::{ForeignIssuerError, ForeignIssuers, IssuerProblem, examine_issuers},
+    external::{ExternalIssuerError, ExternalIssuers, IssuerProblem, examine_issuers},
     prune::Pruner,
+    store_sync::{POLL, StoreSync, StoreSyncError},
 };

@@ -7,11 +7,11 @@ use tempfile::TempDir;
 
 use super::{
     schedule::{self, Owner},
-    sync::keeper::{self, Keeper},
+    sync::key_lifecycle::{self, KeyLifecycle},
 };
 use crate::{
     decision::{
-        AdminService, Follower, Gate, OauthSettings, Pruner, Registrar, Site, Snapshot,
+        AdminService, LiveState, OauthSettings, Pruner, Site, Snapshot, StoreSync, TokenService,
         decide::lifetimes,
         issue::{caller::Caller, oauth::Client},
     },
@@ -25,7 +25,7 @@ use crate::{
         account::{self, Hasher, LegacyId, NewAccount, password},
         clock::{self, TrustedClock},
         keys::{self, KeyState, Keyring, Vault},
-        limit::{ScrutinySettings, Throttle, ThrottleSettings},
+        limit::{BadTokenSettings, Throttle, ThrottleSettings},
         refresh,
         revocation::log,
         session,
@@ -38,8 +38,8 @@ const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
-const SCHEDULE: schedule::Settings =
-    schedule::Settings { rotate_every: None, publish_ahead: HOUR, retire_after: Duration::ZERO };
+const SCHEDULE: schedule::ScheduleSettings =
+    schedule::ScheduleSettings { rotate_every: None, publish_ahead: HOUR, retire_after: Duration::ZERO };
 
 /// Three years, in minutes.
 const YEARS: i64 = 3 * 365 * 24 * 60;
@@ -59,13 +59,13 @@ struct Machine {
 struct Process {
     store: Store,
     vault: Vault,
-    gate: Arc<Gate>,
+    live_state: Arc<LiveState>,
     trusted: TrustedClock,
-    registrar: Registrar,
-    follower: Follower,
+    token_service: TokenService,
+    store_sync: StoreSync,
     pruner: Pruner,
-    keeper: Keeper,
-    _settings: tokio::sync::watch::Sender<schedule::Settings>,
+    key_lifecycle: KeyLifecycle,
+    _settings: tokio::sync::watch::Sender<schedule::ScheduleSettings>,
 }
 
 /// What was there before the clock moved.
@@ -102,7 +102,7 @@ fn realm(dialect: Dialect) -> Arc<Realm> {
         lifetime: Lifetime::Fixed(2 * HOUR),
         content_lifetime: HOUR,
         refresh_lifetime: 12 * HOUR,
-        wire: dialect::Settings::default(),
+        wire: dialect::DialectSettings::default(),
         uniform_errors: false,
     })
 }
@@ -136,8 +136,8 @@ impl Machine {
 
     /// Starts a gateway, in the order in which a real one starts.
     async fn start(&self) -> Process {
-        let store = Store::make(&store::Settings { path: self.folder.path().join("portero.db") }).await.unwrap();
-        let master = keys::Settings { master_key_file: self.folder.path().join("master.key") };
+        let store = Store::make(&store::StoreSettings { path: self.folder.path().join("portero.db") }).await.unwrap();
+        let master = keys::VaultSettings { master_key_file: self.folder.path().join("master.key") };
         let vault = Vault::open(store.clone(), &master).await.unwrap();
         let time: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let trusted = TrustedClock::open(&store, Arc::clone(&time)).await.unwrap();
@@ -151,23 +151,39 @@ impl Machine {
             oauth: Some(oauth_settings()),
         };
         lifetimes::note(&store, &site.realms, time.now()).await.unwrap();
-        keeper::ensure(&store, &vault, &site.realms, &SCHEDULE, time.now()).await.unwrap();
+        key_lifecycle::ensure(&store, &vault, &site.realms, &SCHEDULE, time.now()).await.unwrap();
         let metrics = Metrics::new().unwrap();
         let snapshot = Snapshot::build(&site, Arc::new(Keyring::default()), &metrics).unwrap();
-        let gate = Arc::new(Gate::new(snapshot, CacheSettings::default(), ScrutinySettings::default()));
-        let following =
-            Follower::start(store.clone(), vault.clone(), Arc::clone(&gate), Arc::clone(&time), Arc::clone(&metrics));
-        let follower = following.await.unwrap();
+        let live_state = Arc::new(LiveState::new(snapshot, CacheSettings::default(), BadTokenSettings::default()));
+        let following = StoreSync::start(
+            store.clone(),
+            vault.clone(),
+            Arc::clone(&live_state),
+            Arc::clone(&time),
+            Arc::clone(&metrics),
+        );
+        let store_sync = following.await.unwrap();
         // It follows on when it is told to: what is decided here waits for no step.
-        gate.following().away();
+        live_state.following().away();
         trusted.keep(&store).await.unwrap();
-        let pruner = Pruner::new(store.clone(), Arc::clone(&gate), trusted.clone());
+        let pruner = Pruner::new(store.clone(), Arc::clone(&live_state), trusted.clone());
         let (settings, kept) = tokio::sync::watch::channel(SCHEDULE);
-        let keeper = Keeper::new(store.clone(), vault.clone(), Arc::clone(&gate), trusted.clone(), kept);
-        let hasher = Hasher::start(account::Settings::default(), Arc::clone(&time), Arc::new(|_| {})).unwrap();
+        let key_lifecycle =
+            KeyLifecycle::new(store.clone(), vault.clone(), Arc::clone(&live_state), trusted.clone(), kept);
+        let hasher = Hasher::start(account::HasherSettings::default(), Arc::clone(&time), Arc::new(|_| {})).unwrap();
         let throttle = Throttle::new(ThrottleSettings::default());
-        let registrar = Registrar::new(Arc::clone(&gate), store.clone(), Arc::new(hasher), throttle, time);
-        Process { store, vault, gate, trusted, registrar, follower, pruner, keeper, _settings: settings }
+        let token_service = TokenService::new(Arc::clone(&live_state), store.clone(), Arc::new(hasher), throttle, time);
+        Process {
+            store,
+            vault,
+            live_state,
+            trusted,
+            token_service,
+            store_sync,
+            pruner,
+            key_lifecycle,
+            _settings: settings,
+        }
     }
 
     /// Lets `time` pass in this process, as its tasks see it.
@@ -209,7 +225,7 @@ impl Machine {
         let (process, before) = Box::pin(machine.prepared()).await;
         process.store.close().await;
         drop(process);
-        // The follower's own connection ends on a thread of its own, and takes the journal with it.
+        // The store sync's own connection ends on a thread of its own, and takes the journal with it.
         while machine.folder.path().join("portero.db-wal").exists() {
             tokio::task::yield_now().await;
         }
@@ -217,7 +233,7 @@ impl Machine {
     }
 
     async fn login(&self, process: &Process) -> Grant {
-        process.registrar.login(&self.apis, Login::new("ana", "1234"), &Caller::new(HOME).0).await.unwrap()
+        process.token_service.login(&self.apis, Login::new("ana", "1234"), &Caller::new(HOME).0).await.unwrap()
     }
 
     /// A first start, with two accounts.
@@ -245,7 +261,7 @@ impl Machine {
     async fn prepared(&self) -> (Process, Before) {
         let mut process = self.first_start().await;
         let client = process
-            .registrar
+            .token_service
             .authenticate_client(&self.oauth, Login::new("one", "1234"), &Caller::new(HOME).0)
             .await
             .unwrap();
@@ -256,7 +272,7 @@ impl Machine {
         let second = process.exchange(&client, &first).await.unwrap();
         let unspent = process.exchange(&client, &second).await.unwrap();
         let spent = [first, second];
-        let key = process.gate.snapshot().keys.active(&self.apis.name).unwrap().id.clone();
+        let key = process.live_state.snapshot().keys.active(&self.apis.name).unwrap().id.clone();
         process.admin().rotate_key(&Owner::realm(&self.apis), &SCHEDULE, true).await.unwrap();
         self.pass(&mut process, MINUTE).await;
         let session = process.session(&good);
@@ -268,17 +284,22 @@ impl Process {
     /// What its tasks do once.
     async fn work(&mut self) {
         self.trusted.keep(&self.store).await.unwrap();
-        self.follower.catch_up().await.unwrap();
+        self.store_sync.catch_up().await.unwrap();
         self.pruner.prune().await;
-        self.keeper.step().await.unwrap();
+        self.key_lifecycle.step().await.unwrap();
     }
 
     fn admin(&self) -> AdminService {
-        AdminService::new(self.store.clone(), self.vault.clone(), self.trusted.clone(), Some(Arc::clone(&self.gate)))
+        AdminService::new(
+            self.store.clone(),
+            self.vault.clone(),
+            self.trusted.clone(),
+            Some(Arc::clone(&self.live_state)),
+        )
     }
 
     fn holds(&self, token: &Secret) -> bool {
-        let (view, now) = (self.gate.view(), self.trusted.clock().now());
+        let (view, now) = (self.live_state.view(), self.trusted.clock().now());
         view.open(token.expose(), None, now).is_ok_and(|opened| view.check_standing(&opened, now).is_ok())
     }
 
@@ -290,12 +311,13 @@ impl Process {
     }
 
     fn session(&self, grant: &Grant) -> SessionId {
-        let opened = self.gate.view().open(token(grant, TokenKind::Access).expose(), None, self.trusted.clock().now());
+        let opened =
+            self.live_state.view().open(token(grant, TokenKind::Access).expose(), None, self.trusted.clock().now());
         opened.unwrap().claims.session.unwrap()
     }
 
     async fn exchange(&self, client: &Client, token: &Secret) -> Option<Secret> {
-        let grant = self.registrar.exchange(&oauth_settings(), client, token, None).await.ok()?;
+        let grant = self.token_service.exchange(&oauth_settings(), client, token, None).await.ok()?;
         Some(grant.token(TokenKind::Refresh).unwrap().token.clone())
     }
 
@@ -367,7 +389,7 @@ async fn what_has_ended_goes_when_both_clocks_have_run_long_enough_and_stays_ref
         machine.pass(&mut process, DAY).await;
     }
     assert_eq!(process.rows(&before).await, Rows { revocations: 0, line: false, session: false });
-    assert_eq!(process.gate.revocations().counts().sessions, 0);
+    assert_eq!(process.live_state.revocations().counts().sessions, 0);
     // An hour after the logins, by the civil clock: nobody knows any more what was revoked.
     for (minutes, restarts) in [(-(8 * 24 + 14) * 60, false), (1, true)] {
         process = machine.shift(process, minutes, restarts).await;

@@ -21,7 +21,7 @@ const FOLLOWING_LATE: Duration = Duration::from_secs(10);
 
 /// `[keys]`: how keys rotate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct ScheduleSettings {
     /// How long a key signs; `None` is until somebody asks for another. Default `None`.
     pub rotate_every: Option<Duration>,
     /// How long a next key is published before it signs; less than `rotate_every`. Default 1 day.
@@ -30,7 +30,7 @@ pub struct Settings {
     pub retire_after: Duration,
 }
 
-impl Default for Settings {
+impl Default for ScheduleSettings {
     fn default() -> Self {
         Self { rotate_every: None, publish_ahead: Duration::from_hours(24), retire_after: Duration::from_hours(1) }
     }
@@ -80,7 +80,7 @@ impl Owner {
     pub async fn retires_at(
         &self,
         store: &Store,
-        settings: &Settings,
+        settings: &ScheduleSettings,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         let (end, leeway) = match &self.realm {
@@ -92,22 +92,24 @@ impl Owner {
 
     /// What is due for this owner's keys `now`.
     #[must_use]
-    pub fn due(&self, records: &[KeyRecord], settings: &Settings, now: Timestamp) -> Due {
+    pub fn due(&self, records: &[KeyRecord], settings: &ScheduleSettings, now: Timestamp) -> KeyAction {
         let keys = OwnKeys::of(&self.name, records);
-        let Some(active) = keys.active else { return Due::Replace { seen: None } };
+        let Some(active) = keys.active else { return KeyAction::Replace { seen: None } };
         let fits = |next: &&KeyRecord| next.algorithm == self.algorithm;
         if active.algorithm != self.algorithm {
-            let Some(next) = keys.next.filter(fits) else { return Due::Replace { seen: Some(active.id.clone()) } };
+            let Some(next) = keys.next.filter(fits) else {
+                return KeyAction::Replace { seen: Some(active.id.clone()) };
+            };
             return match next.created_at.plus(settings.publish_ahead) {
-                ready if ready <= now => Due::Promote { next: next.id.clone(), seen: active.id.clone() },
-                ready => Due::Later(Some(ready)),
+                ready if ready <= now => KeyAction::Promote { next: next.id.clone(), seen: active.id.clone() },
+                ready => KeyAction::Later(Some(ready)),
             };
         }
         if let Some(next) = keys.next.filter(|next| !fits(next)) {
-            return Due::Discard { next: next.id.clone() };
+            return KeyAction::Discard { next: next.id.clone() };
         }
         if active.pinned {
-            return Due::Later(None);
+            return KeyAction::Later(None);
         }
         let began = active.activated_at.unwrap_or(active.created_at);
         let ends = settings.rotate_every.map(|every| began.plus(every));
@@ -115,23 +117,23 @@ impl Owner {
             let ready = next.created_at.plus(settings.publish_ahead);
             let at = if next.asked { Some(ready) } else { ends.map(|ends| ends.max(ready)) };
             return match at {
-                Some(at) if at <= now => Due::Promote { next: next.id.clone(), seen: active.id.clone() },
-                at => Due::Later(at),
+                Some(at) if at <= now => KeyAction::Promote { next: next.id.clone(), seen: active.id.clone() },
+                at => KeyAction::Later(at),
             };
         }
         if keys.retiring >= RETIRING_KEYS_MAX {
-            return Due::TooMany;
+            return KeyAction::TooMany;
         }
         match ends.map(|ends| ends.minus(settings.publish_ahead)) {
-            Some(at) if at <= now => Due::Prepare { seen: active.id.clone(), asked: false },
-            at => Due::Later(at),
+            Some(at) if at <= now => KeyAction::Prepare { seen: active.id.clone(), asked: false },
+            at => KeyAction::Later(at),
         }
     }
 }
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Due {
+pub enum KeyAction {
     /// A key of the config's algorithm is missing. Where none signs it must sign at once; where one of another algorithm
     /// does, it is published first. The latter only who takes over a config may do.
     Replace {
@@ -212,8 +214,11 @@ mod tests {
     use super::*;
 
     const DAY: Duration = Duration::from_hours(24);
-    const SETTINGS: Settings =
-        Settings { rotate_every: Some(Duration::from_hours(240)), publish_ahead: DAY, retire_after: Duration::ZERO };
+    const SETTINGS: ScheduleSettings = ScheduleSettings {
+        rotate_every: Some(Duration::from_hours(240)),
+        publish_ahead: DAY,
+        retire_after: Duration::ZERO,
+    };
 
     fn key(id: &str, state: KeyState, created_at: Timestamp) -> KeyRecord {
         KeyRecord {
@@ -240,65 +245,65 @@ mod tests {
         Timestamp::from_secs(days * 86_400)
     }
 
-    fn due(keys: &[KeyRecord], settings: &Settings, now: Timestamp) -> Due {
+    fn due(keys: &[KeyRecord], settings: &ScheduleSettings, now: Timestamp) -> KeyAction {
         Owner::internal().due(keys, settings, now)
     }
 
     #[test]
     fn a_key_signs_for_its_time_and_the_next_is_published_ahead() {
         let (seen, next) = (KeyId::from_text("a"), KeyId::from_text("b"));
-        assert_eq!(due(&[], &SETTINGS, at(0)), Due::Replace { seen: None });
+        assert_eq!(due(&[], &SETTINGS, at(0)), KeyAction::Replace { seen: None });
         let mut keys = vec![key("a", KeyState::Active, at(0))];
-        assert_eq!(due(&keys, &SETTINGS, at(8)), Due::Later(Some(at(9))));
-        assert_eq!(due(&keys, &SETTINGS, at(9)), Due::Prepare { seen: seen.clone(), asked: false });
+        assert_eq!(due(&keys, &SETTINGS, at(8)), KeyAction::Later(Some(at(9))));
+        assert_eq!(due(&keys, &SETTINGS, at(9)), KeyAction::Prepare { seen: seen.clone(), asked: false });
         keys.push(key("b", KeyState::Next, at(9)));
-        assert_eq!(due(&keys, &SETTINGS, at(9)), Due::Later(Some(at(10))));
-        assert_eq!(due(&keys, &SETTINGS, at(10)), Due::Promote { next, seen });
+        assert_eq!(due(&keys, &SETTINGS, at(9)), KeyAction::Later(Some(at(10))));
+        assert_eq!(due(&keys, &SETTINGS, at(10)), KeyAction::Promote { next, seen });
         // Nobody was there to publish it in time: it signs later, not unpublished.
         keys[1].created_at = at(50);
-        assert_eq!(due(&keys, &SETTINGS, at(50)), Due::Later(Some(at(51))));
+        assert_eq!(due(&keys, &SETTINGS, at(50)), KeyAction::Later(Some(at(51))));
     }
 
     #[test]
     fn without_a_schedule_only_what_was_asked_for_happens() {
-        let never = Settings { rotate_every: None, ..SETTINGS };
+        let never = ScheduleSettings { rotate_every: None, ..SETTINGS };
         let mut keys = vec![key("a", KeyState::Active, at(0)), key("b", KeyState::Next, at(1))];
-        assert_eq!(due(&keys[..1], &never, at(9_999)), Due::Later(None));
-        assert_eq!(due(&keys, &never, at(9_999)), Due::Later(None));
+        assert_eq!(due(&keys[..1], &never, at(9_999)), KeyAction::Later(None));
+        assert_eq!(due(&keys, &never, at(9_999)), KeyAction::Later(None));
         keys[1].asked = true;
-        assert_eq!(due(&keys, &never, at(1)), Due::Later(Some(at(2))));
-        assert!(matches!(due(&keys, &never, at(2)), Due::Promote { .. }));
+        assert_eq!(due(&keys, &never, at(1)), KeyAction::Later(Some(at(2))));
+        assert!(matches!(due(&keys, &never, at(2)), KeyAction::Promote { .. }));
     }
 
     #[test]
     fn a_pinned_key_stays_and_another_algorithm_does_not() {
         let mut keys = vec![key("a", KeyState::Active, at(0))];
         keys[0].pinned = true;
-        assert_eq!(due(&keys, &SETTINGS, at(9_999)), Due::Later(None));
+        assert_eq!(due(&keys, &SETTINGS, at(9_999)), KeyAction::Later(None));
         keys[0].algorithm = Algorithm::Hs256;
-        assert_eq!(due(&keys, &SETTINGS, at(0)), Due::Replace { seen: Some(KeyId::from_text("a")) });
+        assert_eq!(due(&keys, &SETTINGS, at(0)), KeyAction::Replace { seen: Some(KeyId::from_text("a")) });
         keys[0] = key("a", KeyState::Active, at(0));
         keys.push(KeyRecord { algorithm: Algorithm::Es256, asked: true, ..key("b", KeyState::Next, at(0)) });
-        assert_eq!(due(&keys, &SETTINGS, at(0)), Due::Discard { next: KeyId::from_text("b") });
+        assert_eq!(due(&keys, &SETTINGS, at(0)), KeyAction::Discard { next: KeyId::from_text("b") });
     }
 
     #[test]
     fn a_key_of_a_changed_algorithm_is_published_before_it_signs() {
         let (seen, next) = (KeyId::from_text("a"), KeyId::from_text("b"));
         let mut keys = vec![KeyRecord { algorithm: Algorithm::Hs256, ..key("a", KeyState::Active, at(0)) }];
-        let never = Settings { rotate_every: None, ..SETTINGS };
-        assert_eq!(due(&keys, &never, at(5)), Due::Replace { seen: Some(seen.clone()) });
+        let never = ScheduleSettings { rotate_every: None, ..SETTINGS };
+        assert_eq!(due(&keys, &never, at(5)), KeyAction::Replace { seen: Some(seen.clone()) });
         keys.push(key("b", KeyState::Next, at(5)));
-        assert_eq!(due(&keys, &never, at(5)), Due::Later(Some(at(6))));
-        assert_eq!(due(&keys, &never, at(6)), Due::Promote { next, seen });
+        assert_eq!(due(&keys, &never, at(5)), KeyAction::Later(Some(at(6))));
+        assert_eq!(due(&keys, &never, at(6)), KeyAction::Promote { next, seen });
     }
 
     #[test]
     fn too_many_retiring_keys_stop_the_schedule() {
         let mut keys = vec![key("a", KeyState::Active, at(0))];
         keys.extend((1..RETIRING_KEYS_MAX).map(|n| key(&n.to_string(), KeyState::Retiring, at(0))));
-        assert!(matches!(due(&keys, &SETTINGS, at(9)), Due::Prepare { .. }));
+        assert!(matches!(due(&keys, &SETTINGS, at(9)), KeyAction::Prepare { .. }));
         keys.push(key("last", KeyState::Retiring, at(0)));
-        assert_eq!(due(&keys, &SETTINGS, at(9)), Due::TooMany);
+        assert_eq!(due(&keys, &SETTINGS, at(9)), KeyAction::TooMany);
     }
 }

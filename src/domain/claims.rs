@@ -35,7 +35,7 @@ impl TokenKind {
 
 /// Who a token speaks for. With the issuer it is one principal: the same name in two realms is two.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Subject {
+pub enum TokenSubject {
     /// An account of ours, by its id.
     Account(PrincipalId),
     /// An account of ours that an imported token names but does not identify: [`PrincipalId::of_name`].
@@ -45,14 +45,14 @@ pub enum Subject {
     Imported {
         /// Its `sub`.
         id: PrincipalId,
-        /// As in [`Subject::Named`].
+        /// As in [`TokenSubject::Named`].
         named: PrincipalId,
     },
-    /// Whom a foreign issuer calls so.
-    Foreign(Box<str>),
+    /// Whom an external issuer calls so.
+    External(Box<str>),
 }
 
-impl Subject {
+impl TokenSubject {
     /// Bytes of an id that is spelt out.
     pub const UUID_BYTES: usize = Hyphenated::LENGTH;
 
@@ -61,7 +61,7 @@ impl Subject {
         let ids = match self {
             Self::Account(id) | Self::Named(id) => [Some(*id), None],
             Self::Imported { id, named } => [Some(*id), Some(*named)],
-            Self::Foreign(_) => [None, None],
+            Self::External(_) => [None, None],
         };
         ids.into_iter().flatten()
     }
@@ -77,7 +77,7 @@ impl Subject {
         match self {
             Self::Account(id) | Self::Imported { id, .. } => Some(id.uuid().hyphenated().encode_lower(room)),
             Self::Named(_) => None,
-            Self::Foreign(name) => Some(name),
+            Self::External(name) => Some(name),
         }
     }
 }
@@ -125,12 +125,12 @@ pub const EPOCH_DELETED: u32 = i32::MAX.unsigned_abs();
 /// The same struct goes into minting and comes out of verification, whatever the wire format.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claims {
-    /// The realm (or foreign issuer) whose key signed it.
+    /// The realm (or external issuer) whose key signed it.
     pub realm: RealmName,
     /// What the token is for.
     pub kind: TokenKind,
     /// `sub`: with the realm, who it speaks for.
-    pub subject: Subject,
+    pub subject: TokenSubject,
     /// What the subject is; `None` where only its issuer knows.
     pub principal: Option<PrincipalKind>,
     /// `sid`: the login that gave it.
@@ -145,7 +145,7 @@ pub struct Claims {
     pub not_before: Timestamp,
     /// `exp`; `None` only in realms that allow tokens without expiry.
     pub expires_at: Option<Timestamp>,
-    /// The `username`, `clientId`, `client_id` or `proyecto`; empty where a foreign token says none.
+    /// The `username`, `clientId`, `client_id` or `proyecto`; empty where an external token says none.
     pub name: Box<str>,
     /// The integer id of the `sws` contract.
     pub legacy_id: Option<i64>,

@@ -14,7 +14,7 @@ pub const REALM_NAME_CHARS_MAX: usize = 64;
 /// The owner of the keys that sign internal tokens: a name that the config gives to nobody.
 const INTERNAL_REALM: &str = "portero-internal";
 
-/// The name of a realm or of a foreign issuer, as `gateway.toml` spells it. Cloning is cheap.
+/// The name of a realm or of an external issuer, as `gateway.toml` spells it. Cloning is cheap.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RealmName(Arc<str>);
 

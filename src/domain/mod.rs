@@ -14,7 +14,7 @@ pub mod trusted_time;
 
 pub use account::{AccountName, Holder};
 pub use algorithm::Algorithm;
-pub use claims::{Claims, EPOCH_DELETED, PrincipalKind, Subject, TokenKind};
+pub use claims::{Claims, EPOCH_DELETED, PrincipalKind, TokenKind, TokenSubject};
 #[cfg(test)]
 pub(crate) use clock::HandClock;
 pub use clock::{Clock, SystemClock, Timestamp};

@@ -100,7 +100,7 @@ pub enum Reason {
     UpstreamBusy,
     /// What is needed to decide is out of reach.
     Unavailable,
-    /// The keys of the token's foreign issuer cannot be had, or are too old to be believed.
+    /// The keys of the token's external issuer cannot be had, or are too old to be believed.
     IssuerUnavailable,
     /// A defect of ours.
     Internal,

@@ -156,7 +156,7 @@ impl Machine {
     }
 
     /// When the keys in force stop to be, if nothing confirms them; `None` where there are none.
-    pub(super) fn good_until(&self) -> Option<Timestamp> {
+    pub(super) fn valid_until(&self) -> Option<Timestamp> {
         self.set().map(|set| set.confirmed_at.plus(self.settings.max_stale))
     }
 

@@ -1,4 +1,4 @@
-//! Foreign issuers: whose tokens Portero accepts without having minted them, and their keys over time.
+//! External issuers: whose tokens Portero accepts without having minted them, and their keys over time.
 //!
 //! ```text
 //! settings   what the config says of one issuer
@@ -15,8 +15,8 @@
 //! into force, and the empty one when there is none any more: what was told last is what holds. Whoever opens a
 //! token looks its `kid` up among them; is it missing, [`IssuerKeys::ask`] waits for a fetch if one may
 //! be made, and then it is looked up again, once. A verdict on a token whose signature was checked earlier asks
-//! [`GoodUntil::holds`](crate::state::keys::GoodUntil::holds), which does not need the task to be alive. For `Source::Files`, [`files::read`]
-//! gives the keys once.
+//! [`ValidUntil::holds`](crate::state::keys::ValidUntil::holds), which does not need the task to be alive. For
+//! `Source::Files`, [`files::read`] gives the keys once.
 //!
 //! Nothing here ever sees a token: which address is fetched, only the config says.
 
@@ -34,4 +34,4 @@ mod tests;
 pub use fetch::FetcherError;
 pub use machine::{FRESH_MAX, FRESH_MIN};
 pub use refresh::IssuerKeys;
-pub use settings::{Jwks, KeyFile, Settings, Source};
+pub use settings::{IssuerSettings, Jwks, KeyFile, Source};

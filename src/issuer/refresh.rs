@@ -13,7 +13,7 @@ use tokio::{
 use super::{
     fetch::{Answer, FetchError, Fetcher, FetcherError},
     machine::{Event, Fetched, Machine, Set, State},
-    settings::{Jwks, Settings},
+    settings::{IssuerSettings, Jwks},
     shared::Shared,
     snapshot::{Snapshot, SnapshotFile},
 };
@@ -23,7 +23,7 @@ use crate::{
     state::{
         clock::TrustedClock,
         keys::{
-            GoodUntil,
+            ValidUntil,
             jwk::{self, PublicJwk, Skipped},
         },
     },
@@ -38,7 +38,7 @@ const ASKS_MAX: usize = 1024;
 /// Requests that wait for the fetch under way, at most; one more goes on without its key.
 const WAITING_MAX: usize = 16 * 1024;
 
-/// The keys of a foreign issuer, kept up to date by a task of their own. Dropping it ends the task.
+/// The keys of an external issuer, kept up to date by a task of their own. Dropping it ends the task.
 #[derive(Debug)]
 pub struct IssuerKeys {
     shared: Arc<Shared>,
@@ -60,12 +60,12 @@ impl IssuerKeys {
     /// # Errors
     /// When the certificates to trust cannot be read. That the issuer is out of reach is none: it is tried again.
     pub fn start(
-        issuer: &Settings,
+        issuer: &IssuerSettings,
         jwks: &Jwks,
         folder: &Path,
         trusted: TrustedClock,
         metrics: &Metrics,
-        sink: impl Fn(&[PublicJwk], &GoodUntil) + Send + 'static,
+        sink: impl Fn(&[PublicJwk], &ValidUntil) + Send + 'static,
     ) -> Result<Self, FetcherError> {
         let clock = Arc::clone(trusted.clock());
         let shared = Arc::new(Shared::default());
@@ -118,8 +118,8 @@ impl IssuerKeys {
 
     /// What the sink is told of, too.
     #[cfg(test)]
-    pub(super) fn good_until(&self) -> GoodUntil {
-        self.shared.good_until.clone()
+    pub(super) fn valid_until(&self) -> ValidUntil {
+        self.shared.valid_until.clone()
     }
 }
 
@@ -137,7 +137,7 @@ struct Held {
 }
 
 /// Who is told what is in force.
-type Sink = Box<dyn Fn(&[PublicJwk], &GoodUntil) + Send>;
+type Sink = Box<dyn Fn(&[PublicJwk], &ValidUntil) + Send>;
 
 /// A fetch under way.
 type Flight = Pin<Box<dyn Future<Output = Result<Answer, FetchError>> + Send>>;
@@ -285,7 +285,7 @@ impl Refresher {
         }
         // While a fetch is under way, asking is joining it.
         self.shared.set_ask_from(self.machine.ask_from().filter(|_| !self.machine.in_flight()));
-        self.shared.good_until.set(self.machine.good_until());
+        self.shared.valid_until.set(self.machine.valid_until());
         self.metrics.set_age(set.map(|set| now.since(set.confirmed_at)));
         if was_open && *self.machine.state() == State::Closed {
             self.held = None;
@@ -296,7 +296,7 @@ impl Refresher {
         }
         if let Some(keys) = effects.keys {
             self.shared.keys.store(Arc::clone(&keys));
-            (self.sink)(&keys, &self.shared.good_until);
+            (self.sink)(&keys, &self.shared.valid_until);
         }
         if !self.machine.in_flight() {
             // Dropped is answered.
@@ -329,10 +329,10 @@ impl Refresher {
 /// However the task ends, nothing that it told holds any longer.
 impl Drop for Refresher {
     fn drop(&mut self) {
-        self.shared.good_until.set(None);
+        self.shared.valid_until.set(None);
         self.shared.keys.store(Arc::default());
         self.metrics.set_age(None);
-        (self.sink)(&[], &self.shared.good_until);
+        (self.sink)(&[], &self.shared.valid_until);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a foreign issuer is, as the config says.
+//! What an external issuer is, as the config says.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,12 +6,12 @@ use http::Uri;
 
 use crate::{
     domain::{Algorithm, KeyId, RealmName},
-    rules::issuer::ForeignIssuer,
+    rules::issuer::ExternalIssuer,
 };
 
 /// An issuer whose tokens are accepted beside our own, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct IssuerSettings {
     /// Its name in the config, in `accept` and in metrics; no realm has it.
     pub name: RealmName,
     /// `iss` of its tokens, letter by letter.
@@ -74,11 +74,11 @@ impl Source {
     }
 }
 
-impl Settings {
+impl IssuerSettings {
     /// What its tokens must say.
     #[must_use]
-    pub fn tokens(&self) -> ForeignIssuer {
-        ForeignIssuer {
+    pub fn tokens(&self) -> ExternalIssuer {
+        ExternalIssuer {
             name: self.name.clone(),
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),

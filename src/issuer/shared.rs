@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::{
     domain::Timestamp,
-    state::keys::{GoodUntil, jwk::PublicJwk},
+    state::keys::{ValidUntil, jwk::PublicJwk},
 };
 
 /// In place of a time where there is none: before every time.
@@ -17,7 +17,7 @@ const NEVER: i64 = i64::MIN;
 pub(super) struct Shared {
     /// The keys in force.
     pub(super) keys: ArcSwap<Vec<PublicJwk>>,
-    pub(super) good_until: GoodUntil,
+    pub(super) valid_until: ValidUntil,
     /// Before this an unknown key asks in vain. In milliseconds.
     ask_from: AtomicI64,
 }
@@ -37,7 +37,7 @@ impl Shared {
 impl Default for Shared {
     /// There are no keys, and whoever needs one may ask.
     fn default() -> Self {
-        Self { keys: ArcSwap::default(), good_until: GoodUntil::default(), ask_from: AtomicI64::new(NEVER) }
+        Self { keys: ArcSwap::default(), valid_until: ValidUntil::default(), ask_from: AtomicI64::new(NEVER) }
     }
 }
 

@@ -15,7 +15,7 @@ use http::HeaderValue;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use super::settings::{Jwks, Settings};
+use super::settings::{IssuerSettings, Jwks};
 use crate::{
     domain::{Timestamp, id::hex, json::parse_object, random},
     state::keys::jwk::SET_BYTES_MAX,
@@ -34,7 +34,7 @@ pub(super) enum SnapshotError {
     #[error("it is damaged")]
     Damaged,
     #[error("it was made for another issuer or URL")]
-    Foreign,
+    External,
 }
 
 /// A set as it came, and when.
@@ -56,7 +56,7 @@ pub(super) struct SnapshotFile {
 
 impl SnapshotFile {
     /// The snapshot of an issuer in `folder`.
-    pub(super) fn new(folder: &Path, issuer: &Settings, jwks: &Jwks) -> Self {
+    pub(super) fn new(folder: &Path, issuer: &IssuerSettings, jwks: &Jwks) -> Self {
         let binding = [
             ("version", json!(1)),
             ("name", json!(issuer.name.as_str())),
@@ -81,7 +81,7 @@ impl SnapshotFile {
         file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
         let members = parse_object(&bytes).map_err(|_| SnapshotError::Damaged)?;
         if self.binding.iter().any(|(name, value)| members.get(name) != Some(value)) {
-            return Err(SnapshotError::Foreign);
+            return Err(SnapshotError::External);
         }
         let set = members.get("set").and_then(Value::as_str).ok_or(SnapshotError::Damaged)?;
         let confirmed_at = members.get("confirmed_at_ms").and_then(Value::as_i64).ok_or(SnapshotError::Damaged)?;
@@ -130,14 +130,14 @@ mod tests {
     use super::*;
     use crate::issuer::settings::Source;
 
-    fn issuer(name: &str, issuer: &str, url: &str) -> (Settings, Jwks) {
+    fn issuer(name: &str, issuer: &str, url: &str) -> (IssuerSettings, Jwks) {
         let jwks = Jwks::new(url.parse().unwrap());
-        let settings = Settings {
+        let settings = IssuerSettings {
             name: name.parse().unwrap(),
             issuer: issuer.to_owned(),
             audience: "api".to_owned(),
             leeway: std::time::Duration::ZERO,
-            algorithms: Settings::ALGORITHMS_DEFAULT.to_vec(),
+            algorithms: IssuerSettings::ALGORITHMS_DEFAULT.to_vec(),
             source: Source::Jwks(jwks.clone()),
         };
         (settings, jwks)
@@ -172,11 +172,11 @@ mod tests {
         assert_eq!(fs::read_dir(&issuers).unwrap().count(), 1, "nothing is left beside it");
 
         for (iss, url) in [("https://j", "https://i/jwks"), ("https://i", "https://i/other")] {
-            assert!(matches!(file(&issuers, "corp", iss, url).read(), Err(SnapshotError::Foreign)));
+            assert!(matches!(file(&issuers, "corp", iss, url).read(), Err(SnapshotError::External)));
         }
         fs::copy(&own.path, issuers.join("other.json")).unwrap();
         let other = file(&issuers, "other", "https://i", "https://i/jwks");
-        assert!(matches!(other.read(), Err(SnapshotError::Foreign)));
+        assert!(matches!(other.read(), Err(SnapshotError::External)));
         own.remove().unwrap();
         own.remove().unwrap();
         assert!(matches!(own.read(), Ok(None)));

@@ -153,7 +153,7 @@ impl Metrics {
         }
     }
 
-    /// The handles of a foreign issuer, every outcome counted from zero.
+    /// The handles of an external issuer, every outcome counted from zero.
     #[must_use]
     pub fn issuer(&self, name: &str, outcomes: &[&str]) -> IssuerMetrics {
         for outcome in outcomes {
@@ -496,7 +496,7 @@ impl UpstreamMetrics {
     }
 }
 
-/// What the keys of foreign issuers count.
+/// What the keys of external issuers count.
 #[derive(Debug)]
 struct IssuerFamilies {
     refreshes: IntCounterVec,
@@ -520,7 +520,7 @@ impl IssuerFamilies {
     }
 }
 
-/// A foreign issuer's handles. Fetches are rare: look-ups will do.
+/// An external issuer's handles. Fetches are rare: look-ups will do.
 #[derive(Debug)]
 pub struct IssuerMetrics {
     name: Box<str>,

@@ -1,4 +1,4 @@
-//! Whose tokens are read: a realm of ours, or a foreign issuer.
+//! Whose tokens are read: a realm of ours, or an external issuer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,12 +11,12 @@ pub enum Issuer {
     /// One of our realms.
     Realm(Arc<Realm>),
     /// Somebody else, whose public keys we fetch or were given.
-    Foreign(Arc<ForeignIssuer>),
+    External(Arc<ExternalIssuer>),
 }
 
-/// What the tokens of a foreign issuer must say (`[issuers.NAME]`).
+/// What the tokens of an external issuer must say (`[issuers.NAME]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ForeignIssuer {
+pub struct ExternalIssuer {
     /// Its name in the config and in metrics; no realm has it too.
     pub name: RealmName,
     /// `iss` of its tokens.
@@ -33,7 +33,7 @@ impl Issuer {
     pub fn name(&self) -> &RealmName {
         match self {
             Self::Realm(realm) => &realm.name,
-            Self::Foreign(issuer) => &issuer.name,
+            Self::External(issuer) => &issuer.name,
         }
     }
 
@@ -42,7 +42,7 @@ impl Issuer {
     pub fn issuer(&self) -> &str {
         match self {
             Self::Realm(realm) => &realm.issuer,
-            Self::Foreign(issuer) => &issuer.issuer,
+            Self::External(issuer) => &issuer.issuer,
         }
     }
 
@@ -51,7 +51,7 @@ impl Issuer {
     pub fn audience(&self) -> &str {
         match self {
             Self::Realm(realm) => &realm.audience,
-            Self::Foreign(issuer) => &issuer.audience,
+            Self::External(issuer) => &issuer.audience,
         }
     }
 
@@ -60,7 +60,7 @@ impl Issuer {
     pub fn dialect(&self) -> Dialect {
         match self {
             Self::Realm(realm) => realm.dialect,
-            Self::Foreign(_) => Dialect::Oauth,
+            Self::External(_) => Dialect::Oauth,
         }
     }
 
@@ -69,7 +69,7 @@ impl Issuer {
     pub fn leeway(&self) -> Duration {
         match self {
             Self::Realm(realm) => realm.leeway,
-            Self::Foreign(issuer) => issuer.leeway,
+            Self::External(issuer) => issuer.leeway,
         }
     }
 
@@ -85,7 +85,7 @@ impl Issuer {
                         && one.dialect == other.dialect
                         && one.wire.allow_non_expiring == other.wire.allow_non_expiring)
             }
-            (Self::Foreign(one), Self::Foreign(other)) => Arc::ptr_eq(one, other) || one == other,
+            (Self::External(one), Self::External(other)) => Arc::ptr_eq(one, other) || one == other,
             _ => false,
         }
     }

@@ -34,7 +34,7 @@ pub struct Realm {
     /// Life of refresh tokens, and so of their sessions (`apis`).
     pub refresh_lifetime: Duration,
     /// What the realm changes in its dialect's wire format.
-    pub wire: dialect::Settings,
+    pub wire: dialect::DialectSettings,
     /// `become` only: check the secret before anything that tells a stranger about the account.
     pub uniform_errors: bool,
 }
@@ -117,7 +117,8 @@ mod tests {
     use super::*;
 
     fn realm(timezone: &str) -> Realm {
-        let wire = dialect::Settings { timezone: jiff::tz::TimeZone::get(timezone).unwrap(), ..Default::default() };
+        let wire =
+            dialect::DialectSettings { timezone: jiff::tz::TimeZone::get(timezone).unwrap(), ..Default::default() };
         Realm {
             name: "sws".parse().unwrap(),
             dialect: Dialect::Sws,

@@ -1,5 +1,5 @@
 //! The circuit breaker of a server: open after failures in a row, closed by one trial that succeeds.
-//! Time is a number of milliseconds that only grows; no lock, and nothing is written while all is well.
+//! Time is a number of milliseconds that only grows; no lock, and nothing is written while all is healthy.
 //!
 //! Connections that could not be made count by themselves: no client can cause them. A failure after a request was sent
 //! may be the request's own doing: such failures open the breaker only where [`super::pool`] has nothing against it.

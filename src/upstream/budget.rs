@@ -1,5 +1,5 @@
 //! How many retries a pool may make, so that a failing upstream is not asked twice as much as one
-//! that is well: a fifth of its requests, and a few beside.
+//! that is healthy: a fifth of its requests, and a few beside.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -25,7 +25,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// A request was sent for the first time. Writes nothing while the budget is full, as it is while all is well.
+    /// A request was sent for the first time. Writes nothing while the budget is full, as it is while all is healthy.
     pub(super) fn deposit(&self) {
         if self.millis.load(Ordering::Relaxed) < SAVED_MAX * 1000 {
             self.millis.fetch_add(DEPOSIT_MILLIS, Ordering::Relaxed);

@@ -8,7 +8,7 @@
 //! breaker   who fails in a row is left alone for a while (pure)
 //! witness   who was given a good answer lately (pure)
 //! budget    how many retries there may be (pure)
-//! place     how many requests at once
+//! request_slot  how many requests at once
 //! protocol  what is spoken with one
 //! transport  a connection to one as bytes
 //! tls       TLS towards them
@@ -24,10 +24,10 @@ mod budget;
 mod epoch;
 mod local;
 pub mod own;
-pub mod place;
 mod pool;
 mod probe;
 mod protocol;
+pub mod request_slot;
 mod server;
 mod settings;
 #[cfg(test)]
@@ -41,8 +41,8 @@ pub use balance::hash_of;
 pub use local::is_local;
 pub use pool::{CONNECTION_FAILURES, Failure, Pool, Unusable};
 pub use protocol::{HttpVersion, Speak};
-pub use server::{Held, Server, Turn};
-pub use settings::{Balance, Eject, HashBy, Health, Probe, RETRIES_MAX, ServerSettings, Settings, Timeouts};
+pub use server::{Held, Server, ServerLease};
+pub use settings::{Balance, Eject, HashBy, Health, PoolSettings, Probe, RETRIES_MAX, ServerSettings, Timeouts};
 pub use tls::{Identity, TlsError, TlsSettings, check_system, install_provider};
 pub use transport::{Received, Transport};
 pub use watch::{look_up, watch};

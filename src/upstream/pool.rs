@@ -19,10 +19,10 @@ use super::{
     budget::Budget,
     epoch::Epoch,
     own,
-    place::{Place, Places},
     protocol::{HttpVersion, Speak},
-    server::{Kind, Server, Turn},
-    settings::{Balance, HashBy, ServerSettings, Settings},
+    request_slot::{RequestSlot, RequestSlots},
+    server::{Kind, Server, ServerLease},
+    settings::{Balance, HashBy, PoolSettings, ServerSettings},
     tls::{Tls, TlsError},
     transport::Transport,
 };
@@ -48,13 +48,13 @@ pub struct Unusable {
 #[derive(Debug)]
 pub struct Pool {
     /// As the config has it.
-    pub settings: Settings,
+    pub settings: PoolSettings,
     /// Its counters.
     pub metrics: UpstreamMetrics,
     kind: Kind,
     servers: ArcSwap<Servers>,
     next: AtomicUsize,
-    places: Arc<Places>,
+    places: Arc<RequestSlots>,
     budget: Budget,
     /// Held while a server may be left alone, so that two that fail at once are not both.
     ejecting: Mutex<()>,
@@ -73,7 +73,7 @@ impl Pool {
     ///
     /// # Errors
     /// Fails when its TLS settings cannot be used; the error names the upstream.
-    pub fn new(settings: Settings, metrics: UpstreamMetrics) -> Result<Self, Unusable> {
+    pub fn new(settings: PoolSettings, metrics: UpstreamMetrics) -> Result<Self, Unusable> {
         let unusable = |source| Unusable { upstream: settings.name.to_string(), source };
         let tls = settings.tls.as_ref().map(|tls| Tls::new(tls, settings.http)).transpose().map_err(unusable)?;
         for server in settings.servers.iter().filter(|_| tls.is_some()) {
@@ -81,7 +81,7 @@ impl Pool {
         }
         let kind = Kind { epoch: Arc::new(Epoch::default()), tls };
         let pool = Self {
-            places: Places::new(settings.connections_max, settings.pending_max, settings.share_per_address),
+            places: RequestSlots::new(settings.connections_max, settings.pending_max, settings.share_per_address),
             servers: ArcSwap::default(),
             next: AtomicUsize::new(0),
             budget: Budget::default(),
@@ -92,17 +92,17 @@ impl Pool {
         };
         for server in &pool.settings.servers {
             if let Ok(address) = server.host.parse::<IpAddr>() {
-                pool.set_addresses(server, &pool.foreign(&[SocketAddr::new(address, server.port)]));
+                pool.set_addresses(server, &pool.external(&[SocketAddr::new(address, server.port)]));
             }
         }
         Ok(pool)
     }
 
     /// The server that a request goes to next, and not one of those that it was `tried` at unless
-    /// there is no other; `None` when no server is well. `key` is asked for where requests are
+    /// there is no other; `None` when no server is healthy. `key` is asked for where requests are
     /// spread by one. A server that is coming back has less than its share.
     #[must_use]
-    pub fn pick(&self, now: Instant, tried: &[Arc<Server>], key: impl FnOnce(&HashBy) -> u64) -> Option<Turn> {
+    pub fn pick(&self, now: Instant, tried: &[Arc<Server>], key: impl FnOnce(&HashBy) -> u64) -> Option<ServerLease> {
         let servers = self.servers.load();
         let fresh = |server: &&Arc<Server>| !was_tried(tried, server) && server.is_available(now);
         let chosen = match &self.settings.balance {
@@ -135,7 +135,7 @@ impl Pool {
     }
 
     /// Notes that a request failed.
-    pub fn failed(&self, turn: &mut Turn, failure: Failure, now: Instant) {
+    pub fn failed(&self, turn: &mut ServerLease, failure: Failure, now: Instant) {
         // Nothing that could leave anything half-written is done under the lock.
         let _alone = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
         turn.failed(failure, now, |server| self.may_suspect(server));
@@ -159,7 +159,7 @@ impl Pool {
     }
 
     /// A place for a request of `client`, within `timeouts.connect`; `None` when the pool is full.
-    pub async fn enter(&self, client: ClientKey) -> Option<Place> {
+    pub async fn enter(&self, client: ClientKey) -> Option<RequestSlot> {
         self.budget.deposit();
         self.places.take(client, self.settings.timeouts.connect).await
     }
@@ -220,7 +220,7 @@ impl Pool {
     }
 
     /// Every configured server by its name, and whether requests go to at least one of its addresses.
-    pub fn standings(&self) -> impl Iterator<Item = (&str, bool)> {
+    pub fn health(&self) -> impl Iterator<Item = (&str, bool)> {
         let servers = self.servers.load_full();
         self.settings.servers.iter().map(move |entry| {
             let of_entry = |server: &&Arc<Server>| server.address() == &*entry.name;
@@ -235,7 +235,7 @@ impl Pool {
     }
 
     /// Those of `addresses` that do not lead back to the gateway itself.
-    pub(super) fn foreign(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    pub(super) fn external(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
         let is_own = |address: &SocketAddr| {
             let arrives = |listener: &SocketAddr| own::arrives(*address, *listener, &own::is_of_this_machine);
             self.settings.own.iter().any(arrives)
@@ -330,7 +330,7 @@ mod tests {
         };
         let servers = weights.iter().enumerate().map(server).collect();
         let eject = Eject { failures: 1, pause: Duration::from_secs(10) };
-        let settings = Settings { balance, eject, ..Settings::new("crm", servers) };
+        let settings = PoolSettings { balance, eject, ..PoolSettings::new("crm", servers) };
         Pool::new(settings, Metrics::new().unwrap().upstream("crm", &[])).unwrap()
     }
 
@@ -365,10 +365,10 @@ mod tests {
     fn without_a_server_that_is_well_there_is_none() {
         let (pool, now) = (pool(Balance::LeastConnections, &[1, 1]), SystemClock.instant());
         for server in pool.servers() {
-            server.set_well(false, now);
+            server.set_passes_probes(false, now);
         }
         assert!(pool.pick(now, &[], no_key).is_none());
-        assert!(pool.standings().all(|(_, healthy)| !healthy));
+        assert!(pool.health().all(|(_, healthy)| !healthy));
     }
 
     #[test]

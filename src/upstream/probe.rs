@@ -1,4 +1,4 @@
-//! One question to a server: whether it is well.
+//! One question to a server: whether it is healthy.
 
 use std::{io, pin::pin};
 
@@ -15,8 +15,8 @@ use super::{pool::Pool, protocol::Speak, server::Server, settings::Probe, transp
 /// Who asks.
 const USER_AGENT: &str = "portero-health";
 
-/// Asks; an error says why the server is not well. Whoever calls this has the patience.
-pub(super) async fn ask(pool: &Pool, server: &Server, probe: &Probe) -> Result<(), Unwell> {
+/// Asks; an error says why the server is not healthy. Whoever calls this has the patience.
+pub(super) async fn ask(pool: &Pool, server: &Server, probe: &Probe) -> Result<(), Unhealthy> {
     let Probe::Http { path, host, status: (least, most) } = probe else {
         drop(pool.connect(server, Speak::Http1).await?);
         return Ok(());
@@ -30,12 +30,12 @@ pub(super) async fn ask(pool: &Pool, server: &Server, probe: &Probe) -> Result<(
     } else {
         status_over_http1(transport, request(scheme, authority, path, Version::HTTP_11)?).await?
     };
-    if (*least..=*most).contains(&status) { Ok(()) } else { Err(Unwell::Status(status)) }
+    if (*least..=*most).contains(&status) { Ok(()) } else { Err(Unhealthy::Status(status)) }
 }
 
-/// Why a server is not well.
+/// Why a server is not healthy.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unwell {
+pub(super) enum Unhealthy {
     #[error("{0}")]
     Connection(#[from] io::Error),
     #[error("{0}")]

@@ -16,7 +16,7 @@ use super::{
     balance::{hash_of, is_within},
     breaker::{Admission, Breaker, Failure},
     epoch::Epoch,
-    settings::{Eject, Settings},
+    settings::{Eject, PoolSettings},
     tls::Tls,
     witness::{Pair, Witnesses},
 };
@@ -37,13 +37,13 @@ pub struct Server {
     epoch: Arc<Epoch>,
     breaker: Breaker,
     witnesses: Witnesses,
-    well: AtomicBool,
+    passes_probes: AtomicBool,
     in_flight: AtomicUsize,
 }
 
 /// A request that goes to a server, until this is dropped.
 #[derive(Debug)]
-pub struct Turn {
+pub struct ServerLease {
     server: Arc<Server>,
     admission: Admission,
     /// Who asked for what.
@@ -79,7 +79,7 @@ impl Server {
         (name, weight): (&Arc<str>, u32),
         socket: SocketAddr,
         certificate_name: Option<ServerName<'static>>,
-        settings: &Settings,
+        settings: &PoolSettings,
         kind: &Kind,
         ejections: IntCounter,
     ) -> Self {
@@ -96,7 +96,7 @@ impl Server {
             epoch: Arc::clone(&kind.epoch),
             breaker: Breaker::default(),
             witnesses: Witnesses::default(),
-            well: AtomicBool::new(true),
+            passes_probes: AtomicBool::new(true),
             in_flight: AtomicUsize::new(0),
         }
     }
@@ -116,29 +116,29 @@ impl Server {
     /// Whether requests go to it: it answers its health checks, and is not ejected.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.is_well() && !self.breaker.is_open()
+        self.passes_probes() && !self.breaker.is_open()
     }
 
     /// Whether a request may go to it at `now`.
     pub(super) fn is_available(&self, now: Instant) -> bool {
-        self.is_well() && self.breaker.admits(|| self.epoch.millis(now))
+        self.passes_probes() && self.breaker.admits(|| self.epoch.millis(now))
     }
 
     /// Sends a request there, unless another took the one trial.
-    pub(super) fn take(self: &Arc<Self>, now: Instant) -> Option<Turn> {
+    pub(super) fn take(self: &Arc<Self>, now: Instant) -> Option<ServerLease> {
         let admission = self.breaker.admit(|| self.epoch.millis(now), self.eject)?;
         Some(self.turn(admission))
     }
 
     /// Sends a request there though it is left alone: only for failures that may be their requests' own doing, and only
     /// where there is no other server.
-    pub(super) fn take_as_last(self: &Arc<Self>) -> Option<Turn> {
-        (self.is_well() && self.is_suspected()).then(|| self.turn(Admission::EXTRA_TRIAL))
+    pub(super) fn take_as_last(self: &Arc<Self>) -> Option<ServerLease> {
+        (self.passes_probes() && self.is_suspected()).then(|| self.turn(Admission::EXTRA_TRIAL))
     }
 
-    fn turn(self: &Arc<Self>, admission: Admission) -> Turn {
+    fn turn(self: &Arc<Self>, admission: Admission) -> ServerLease {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Turn { server: Arc::clone(self), admission, pair: Pair::default(), outcome: Outcome::Unknown }
+        ServerLease { server: Arc::clone(self), admission, pair: Pair::default(), outcome: Outcome::Unknown }
     }
 
     /// Whether it takes the turn that came to it at `now`: while it is coming back, not each.
@@ -160,19 +160,19 @@ impl Server {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    pub(super) fn is_well(&self) -> bool {
-        self.well.load(Ordering::Relaxed)
+    pub(super) fn passes_probes(&self) -> bool {
+        self.passes_probes.load(Ordering::Relaxed)
     }
 
     /// What health checks found at `now`.
-    pub(super) fn set_well(&self, well: bool, now: Instant) {
-        if !self.well.swap(well, Ordering::Relaxed) && well {
+    pub(super) fn set_passes_probes(&self, passes_probes: bool, now: Instant) {
+        if !self.passes_probes.swap(passes_probes, Ordering::Relaxed) && passes_probes {
             self.breaker.starts_slowly(self.epoch.millis(now));
         }
     }
 }
 
-impl Turn {
+impl ServerLease {
     /// The server.
     #[must_use]
     pub fn server(&self) -> &Arc<Server> {
@@ -227,7 +227,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for ServerLease {
     fn drop(&mut self) {
         self.server.in_flight.fetch_sub(1, Ordering::Relaxed);
         // Only at its end: a server that breaks off every answer fails in a row.

@@ -4,14 +4,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderName, StatusCode, uri::PathAndQuery};
 
-use super::{place::Share, protocol::HttpVersion, tls::TlsSettings};
+use super::{protocol::HttpVersion, request_slot::Share, tls::TlsSettings};
 
 /// Further attempts for one request, at most.
 pub const RETRIES_MAX: u32 = 5;
 
 /// A named pool of servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct PoolSettings {
     /// Its name in routes and metrics.
     pub name: Arc<str>,
     /// At least one.
@@ -23,7 +23,7 @@ pub struct Settings {
     /// When one that fails is left alone.
     pub eject: Eject,
     /// How many of its servers may be left alone at once for failures after requests were sent, in percent; never the last
-    /// that is well. Default 50.
+    /// that is healthy. Default 50.
     pub eject_max_percent: u32,
     /// Further attempts for a request that may be repeated, at most; default 1.
     pub retries: u32,
@@ -48,7 +48,7 @@ pub struct Settings {
     pub own: Arc<[SocketAddr]>,
 }
 
-impl Settings {
+impl PoolSettings {
     /// Servers of equal weight, and the defaults of everything else.
     #[must_use]
     pub fn new(name: &str, servers: Vec<ServerSettings>) -> Self {
@@ -119,7 +119,7 @@ pub struct Health {
     pub timeout: Duration,
     /// Good answers in a row that make a server well again; default 2.
     pub healthy: u32,
-    /// Bad ones in a row that make it unwell; default 3.
+    /// Bad ones in a row that make it unhealthy; default 3.
     pub unhealthy: u32,
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use proptest::prelude::*;
 
 use super::{
-    Eject, Failure, Pair, Pool, Server, ServerSettings, Settings, Turn,
+    Eject, Failure, Pair, Pool, PoolSettings, Server, ServerLease, ServerSettings,
     witness::{TICK_MS, WINDOW_MS},
 };
 use crate::{
@@ -27,10 +27,10 @@ fn pool_with(servers: usize, percent: u32, pause: Duration) -> Pool {
         port: 80,
         weight: 1,
     };
-    let settings = Settings {
+    let settings = PoolSettings {
         eject: Eject { failures: FAILURES, pause },
         eject_max_percent: percent,
-        ..Settings::new("crm", (0..servers).map(server).collect())
+        ..PoolSettings::new("crm", (0..servers).map(server).collect())
     };
     Pool::new(settings, Metrics::new().unwrap().upstream("crm", &[])).unwrap()
 }
@@ -55,7 +55,7 @@ struct Noted {
     end: End,
 }
 
-fn turn_at(server: &Arc<Server>, pair: u64, now: std::time::Instant) -> Option<Turn> {
+fn turn_at(server: &Arc<Server>, pair: u64, now: std::time::Instant) -> Option<ServerLease> {
     let mut turn = server.take(now)?;
     turn.set_pair(Pair::of(pair));
     Some(turn)

@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     local::is_local,
     pool::Pool,
-    probe::{Unwell, ask},
+    probe::{Unhealthy, ask},
     server::Server,
     settings::{Health, ServerSettings},
 };
@@ -85,11 +85,11 @@ fn take_over(pool: &Pool, entry: &ServerSettings, found: io::Result<Vec<SocketAd
     let (upstream, server) = (&*pool.settings.name, &*entry.name);
     let found = found.and_then(|addresses| {
         let addresses = one_family(&addresses);
-        let foreign = pool.foreign(&addresses);
-        match (addresses.is_empty(), foreign.is_empty()) {
+        let external = pool.external(&addresses);
+        match (addresses.is_empty(), external.is_empty()) {
             (true, _) => Err(io::Error::from(io::ErrorKind::NotFound)),
             (false, true) => Err(io::Error::other("it leads to this gateway itself")),
-            (false, false) => Ok(foreign),
+            (false, false) => Ok(external),
         }
     });
     match found {
@@ -116,7 +116,7 @@ fn one_family(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 async fn check(pool: Weak<Pool>, health: Health) {
     let mut ticks = interval(health.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut tallies: HashMap<SocketAddr, Tally> = HashMap::new();
+    let mut streaks: HashMap<SocketAddr, ProbeStreak> = HashMap::new();
     loop {
         let now = ticks.tick().await.into_std();
         let Some(pool) = pool.upgrade() else { return };
@@ -125,28 +125,28 @@ async fn check(pool: Weak<Pool>, health: Health) {
             let (pool, health) = (Arc::clone(&pool), health.clone());
             asking.spawn(async move {
                 let answer = timeout(health.timeout, ask(&pool, &server, &health.probe)).await;
-                let answer = answer.unwrap_or_else(|late| Err(Unwell::Connection(late.into())));
+                let answer = answer.unwrap_or_else(|late| Err(Unhealthy::Connection(late.into())));
                 (server, answer)
             });
         }
         let mut seen = HashMap::new();
         while let Some(asked) = asking.join_next().await {
             let Ok((server, answer)) = asked else { continue };
-            let mut tally = tallies.remove(&server.socket).unwrap_or_default();
-            let is_ours = matches!(&answer, Err(Unwell::Connection(error)) if is_local(error));
+            let mut streak = streaks.remove(&server.socket).unwrap_or_default();
+            let is_ours = matches!(&answer, Err(Unhealthy::Connection(error)) if is_local(error));
             if is_ours {
                 // Nobody was asked.
-            } else if let Some(well) = tally.count(answer.is_ok(), server.is_well(), &health) {
-                server.set_well(well, now);
+            } else if let Some(healthy) = streak.count(answer.is_ok(), server.passes_probes(), &health) {
+                server.set_passes_probes(healthy, now);
                 say(&pool, &server, answer.err());
             }
-            seen.insert(server.socket, tally);
+            seen.insert(server.socket, streak);
         }
-        tallies = seen;
+        streaks = seen;
     }
 }
 
-fn say(pool: &Pool, server: &Server, why: Option<Unwell>) {
+fn say(pool: &Pool, server: &Server, why: Option<Unhealthy>) {
     let (upstream, address) = (&*pool.settings.name, server.socket);
     match why {
         None => tracing::info!(upstream, server = server.address(), %address, "a server is well again"),
@@ -158,9 +158,9 @@ fn say(pool: &Pool, server: &Server, why: Option<Unwell>) {
 
 /// Answers in a row that speak against what is believed.
 #[derive(Debug, Default)]
-struct Tally(u32);
+struct ProbeStreak(u32);
 
-impl Tally {
+impl ProbeStreak {
     /// Counts an answer; what is to be believed from now on, when that changes.
     fn count(&mut self, good: bool, believed_well: bool, health: &Health) -> Option<bool> {
         if good == believed_well {
@@ -182,7 +182,7 @@ mod tests {
     use crate::{
         domain::{Clock, SystemClock},
         observe::metrics::Metrics,
-        upstream::{Probe, Settings},
+        upstream::{PoolSettings, Probe},
     };
 
     const HEALTH: Health = Health {
@@ -196,7 +196,7 @@ mod tests {
     fn pool(host: &str) -> (Pool, ServerSettings) {
         let entry = ServerSettings { name: format!("{host}:80").into(), host: host.into(), port: 80, weight: 1 };
         let metrics = Metrics::new().unwrap().upstream("crm", &[]);
-        (Pool::new(Settings::new("crm", vec![entry.clone()]), metrics).unwrap(), entry)
+        (Pool::new(PoolSettings::new("crm", vec![entry.clone()]), metrics).unwrap(), entry)
     }
 
     fn addresses(pool: &Pool) -> Vec<String> {
@@ -215,10 +215,10 @@ mod tests {
         take_over(&pool, &entry, Ok(found(&["10.0.0.1:80", "10.0.0.2:80", "[::1]:80"])), &mut was_found);
         assert_eq!(addresses(&pool), ["10.0.0.1:80", "10.0.0.2:80"], "IPv4 where there is any");
         let kept = pool.servers()[1].clone();
-        kept.set_well(false, SystemClock.instant());
+        kept.set_passes_probes(false, SystemClock.instant());
         take_over(&pool, &entry, Ok(found(&["10.0.0.3:80", "10.0.0.2:80"])), &mut was_found);
         assert_eq!(addresses(&pool), ["10.0.0.2:80", "10.0.0.3:80"]);
-        assert!(Arc::ptr_eq(&kept, &pool.servers()[0]) && !pool.servers()[0].is_well());
+        assert!(Arc::ptr_eq(&kept, &pool.servers()[0]) && !pool.servers()[0].passes_probes());
         take_over(&pool, &entry, Ok(found(&["[::2]:80"])), &mut was_found);
         assert_eq!(addresses(&pool), ["[::2]:80"]);
     }
@@ -257,11 +257,11 @@ mod tests {
 
     #[test]
     fn answers_count_in_a_row_against_what_is_believed() {
-        let (mut tally, mut well) = (Tally::default(), true);
+        let (mut streak, mut healthy) = (ProbeStreak::default(), true);
         let mut seen = vec![];
         for good in [false, false, true, false, false, false, false, true, false, true, true, true] {
-            well = tally.count(good, well, &HEALTH).unwrap_or(well);
-            seen.push(well);
+            healthy = streak.count(good, healthy, &HEALTH).unwrap_or(healthy);
+            seen.push(healthy);
         }
         let expected = [true, true, true, true, true, false, false, false, false, false, true, true];
         assert_eq!(seen, expected);

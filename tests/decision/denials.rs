@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, header};
 use portero::{
-    decision::{Decision, Denial, Gate, Preflight, Request, RouteSettings, Target},
+    decision::{Decision, Denial, LiveState, Preflight, Request, RouteSettings, Target},
     domain::{Algorithm, Reason},
     edge::respond::{self, Asker},
     rules::{
@@ -31,7 +31,7 @@ fn cors(origin: &str) -> Arc<Cors> {
 }
 
 /// Routes in several dialects, each once bare and once with `cors`.
-fn house() -> Gate {
+fn house() -> LiveState {
     let dialects =
         [("sws", Dialect::Sws), ("toc", Dialect::Toc), ("become", Dialect::Become), ("oauth", Dialect::Oauth)];
     let shared = |path: &str, realm: &str| {
@@ -45,11 +45,11 @@ fn house() -> Gate {
     let reading = RouteSettings { pattern: Pattern { methods: vec![Method::GET], ..reading.pattern }, ..reading };
     let realms = dialects.map(|(name, dialect)| realm(name, dialect, Algorithm::Hs256)).to_vec();
     let site = site(realms, vec![endpoint("/login", "sws")], routes.chain([reading]).collect());
-    gate(&site, &[&MadeKey::new("sws", Algorithm::Hs256)])
+    live_state(&site, &[&MadeKey::new("sws", Algorithm::Hs256)])
 }
 
-fn denial(gate: &Gate, path: &str) -> Denial {
-    match decide_fully(gate, NOW, &get(path, &headers(""))) {
+fn denial(live_state: &LiveState, path: &str) -> Denial {
+    match decide_fully(live_state, NOW, &get(path, &headers(""))) {
         Decision::Reply(denial) => denial,
         other => panic!("{path}: {other:?}"),
     }
@@ -65,12 +65,13 @@ fn answer(denial: &Denial, headers: &HeaderMap) -> http::Response<bytes::Bytes> 
 
 #[test]
 fn every_denial_can_be_told_from_every_other_party_and_is_never_stored() {
-    let gate = house();
+    let live_state = house();
     let page = asking(&[(header::ORIGIN, PAGE)]);
-    let foreign = asking(&[(header::ORIGIN, "https://evil.test")]);
+    let external = asking(&[(header::ORIGIN, "https://evil.test")]);
     let call = asking(&[(header::CONTENT_TYPE, "application/grpc+proto"), (header::ORIGIN, PAGE)]);
     for realm in ["sws", "toc", "become", "oauth"] {
-        let (bare, shared) = (denial(&gate, &format!("/{realm}")), denial(&gate, &format!("/shared/{realm}/x")));
+        let (bare, shared) =
+            (denial(&live_state, &format!("/{realm}")), denial(&live_state, &format!("/shared/{realm}/x")));
         for reason in Reason::ALL.into_iter().filter(|reason| !reason.allows()) {
             let of = |denial: &Denial| Denial { reason, route: denial.route.clone(), allow: None, identity: None };
             let (bare, shared) = (of(&bare), of(&shared));
@@ -94,7 +95,7 @@ fn every_denial_can_be_told_from_every_other_party_and_is_never_stored() {
             assert_eq!(read.headers()[header::ACCESS_CONTROL_EXPOSE_HEADERS], "x-total", "{what}");
             assert_eq!(read.headers()[header::VARY], "authorization, currenttokenvalue, origin", "{what}");
             assert_eq!(read.headers()[header::X_FRAME_OPTIONS], "DENY", "{what}");
-            let unread = answer(&shared, &foreign);
+            let unread = answer(&shared, &external);
             assert!(unread.headers().keys().all(|name| !name.as_str().starts_with("access-control-")), "{what}");
             assert_eq!(unread.headers()[header::VARY], read.headers()[header::VARY], "{what}");
 
@@ -139,8 +140,8 @@ fn a_denial_before_any_route_speaks_for_none() {
 
 #[test]
 fn strict_transport_is_said_on_encrypted_connections_only() {
-    let gate = house();
-    let denial = denial(&gate, "/shared/sws");
+    let live_state = house();
+    let denial = denial(&live_state, "/shared/sws");
     for secure in [false, true] {
         let response = respond::denial(&denial, &Asker { headers: &HeaderMap::new(), secure });
         assert_eq!(response.headers().contains_key(header::STRICT_TRANSPORT_SECURITY), secure);
@@ -148,11 +149,15 @@ fn strict_transport_is_said_on_encrypted_connections_only() {
 }
 
 /// What comes of an `OPTIONS` with these fields beside the usual ones.
-fn options(gate: &Gate, path: &str, fields: &[(header::HeaderName, &'static str)]) -> Result<String, Outcome> {
+fn options(
+    live_state: &LiveState,
+    path: &str,
+    fields: &[(header::HeaderName, &'static str)],
+) -> Result<String, Outcome> {
     let mut headers = headers("");
     headers.remove(header::ORIGIN);
     headers.extend(asking(fields));
-    match decide_fully(gate, NOW, &Request { method: &Method::OPTIONS, ..get(path, &headers) }) {
+    match decide_fully(live_state, NOW, &Request { method: &Method::OPTIONS, ..get(path, &headers) }) {
         Decision::Preflight(Preflight { target: Target::Route(route), .. }) => Ok(route.settings.name.to_string()),
         other => Err(other.into()),
     }
@@ -162,7 +167,7 @@ fn options(gate: &Gate, path: &str, fields: &[(header::HeaderName, &'static str)
 fn a_preflight_asks_for_the_route_of_the_request_to_come() {
     const METHOD: header::HeaderName = header::ACCESS_CONTROL_REQUEST_METHOD;
     const ORIGIN: header::HeaderName = header::ORIGIN;
-    let gate = house();
+    let live_state = house();
     let missing = Err(Outcome::Deny(Reason::MissingToken));
     for (path, fields, expected) in [
         ("/shared/sws/x", &[(METHOD, "PUT"), (ORIGIN, PAGE)][..], Ok("/shared/sws")),
@@ -177,7 +182,7 @@ fn a_preflight_asks_for_the_route_of_the_request_to_come() {
         ("/nowhere", &[(METHOD, "GET"), (ORIGIN, PAGE)], Err(Outcome::Deny(Reason::NoRoute))),
         ("/shared/..%2fsws", &[(METHOD, "GET"), (ORIGIN, PAGE)], Err(Outcome::Deny(Reason::AmbiguousPath))),
     ] {
-        assert_eq!(options(&gate, path, fields), expected.map(str::to_owned), "{path} {fields:?}");
+        assert_eq!(options(&live_state, path, fields), expected.map(str::to_owned), "{path} {fields:?}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::Method;
 use portero::{
     decision::{
-        Decision, EndpointSettings, Gate, Mode, RouteSettings, decide,
+        Decision, EndpointSettings, LiveState, Mode, RouteSettings, decide,
         decide::explain::{Explained, Inquiry, Keys, Question, explain},
     },
     domain::{Algorithm, Reason, Secret, Timestamp},
@@ -16,7 +16,7 @@ use portero::{
     },
     state::{
         keys::{KeyState, Keyring},
-        revocation::log::{Record, Subject},
+        revocation::log::{Record, RevokedSubject},
         token::NewToken,
     },
 };
@@ -28,7 +28,7 @@ use crate::fixture::*;
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
 struct House {
-    gate: Gate,
+    live_state: LiveState,
     key: MadeKey,
 }
 
@@ -58,8 +58,8 @@ fn house() -> House {
     ];
     let realms = vec![realm("sws", Dialect::Sws, Algorithm::Hs256), realm("apis", Dialect::Apis, Algorithm::Sealed)];
     let endpoints: Vec<EndpointSettings> = vec![endpoint("/login", "sws")];
-    let gate = gate(&site(realms, endpoints, routes), &[&key]);
-    House { gate, key }
+    let live_state = live_state(&site(realms, endpoints, routes), &[&key]);
+    House { live_state, key }
 }
 
 /// What deciding says, in one word.
@@ -77,11 +77,11 @@ fn word(decision: &Decision<'_>) -> String {
     }
 }
 
-fn question(gate: &Gate, method: &str, url: &str, headers: &[(&str, &str)], token: &str) -> Question {
+fn question(live_state: &LiveState, method: &str, url: &str, headers: &[(&str, &str)], token: &str) -> Question {
     let headers: Vec<_> = headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
     let token = Some(Secret::from(token)).filter(|token| !token.expose().is_empty());
     let inquiry = Inquiry { method, url, headers: &headers, token: token.as_ref(), client: Some(CLIENT) };
-    Question::of(&inquiry, &gate.snapshot()).unwrap()
+    Question::of(&inquiry, &live_state.snapshot()).unwrap()
 }
 
 fn lines(explained: &Explained<'_>) -> Vec<String> {
@@ -91,17 +91,17 @@ fn lines(explained: &Explained<'_>) -> Vec<String> {
 }
 
 /// The steps of a request, and what is decided.
-fn explained(gate: &Gate, now: Timestamp, method: &str, url: &str, token: &str) -> (Vec<String>, String) {
-    let question = question(gate, method, url, &[], token);
-    let explained = explain(&gate.view(), now, &question, Keys::Known);
+fn explained(live_state: &LiveState, now: Timestamp, method: &str, url: &str, token: &str) -> (Vec<String>, String) {
+    let question = question(live_state, method, url, &[], token);
+    let explained = explain(&live_state.view(), now, &question, Keys::Known);
     (lines(&explained), word(explained.decision.as_ref().unwrap()))
 }
 
 #[test]
 fn the_steps_stand_in_the_order_in_which_they_are_applied() {
-    let House { gate, .. } = house();
-    let token = mint(&gate, "sws", &new_token(&holder()));
-    let (lines, word) = explained(&gate, NOW, "GET", "http://CRM.example.com/api/%72ead/./x?y", &token);
+    let House { live_state, .. } = house();
+    let token = mint(&live_state, "sws", &new_token(&holder()));
+    let (lines, word) = explained(&live_state, NOW, "GET", "http://CRM.example.com/api/%72ead/./x?y", &token);
     assert_eq!(word, "forward by-host /api/read/x Authenticated");
     let names: Vec<_> = lines.iter().map(|line| line.split(':').next().unwrap()).collect();
     assert_eq!(
@@ -135,8 +135,8 @@ fn the_steps_stand_in_the_order_in_which_they_are_applied() {
 
 #[test]
 fn the_routes_that_lose_say_why() {
-    let House { gate, .. } = house();
-    let (lines, _) = explained(&gate, NOW, "GET", "http://other/api/read", "");
+    let House { live_state, .. } = house();
+    let (lines, _) = explained(&live_state, NOW, "GET", "http://other/api/read", "");
     assert_eq!(lines[3], "Passed route: '/api/read': any host, /api/read and below, GET");
     assert_eq!(
         lines[4..6],
@@ -145,16 +145,16 @@ fn the_routes_that_lose_say_why() {
             "Noted route: not 'root': /api/read is longer than /"
         ]
     );
-    let (lines, word) = explained(&gate, NOW, "POST", "http://other/api/read", "");
+    let (lines, word) = explained(&live_state, NOW, "POST", "http://other/api/read", "");
     assert_eq!(word, "deny Some(\"/api/read\") MethodNotAllowed");
     assert!(lines[3].starts_with("Failed route: the routes of /api/read have other methods: GET"), "{lines:?}");
 }
 
 #[test]
 fn every_rule_that_fails_is_named_and_the_first_decides() {
-    let House { gate, .. } = house();
-    let token = mint(&gate, "sws", &new_token(&holder()));
-    let (lines, word) = explained(&gate, NOW, "GET", "/roots", &token);
+    let House { live_state, .. } = house();
+    let token = mint(&live_state, "sws", &new_token(&holder()));
+    let (lines, word) = explained(&live_state, NOW, "GET", "/roots", &token);
     assert_eq!(word, "deny Some(\"/roots\") RoleMissing");
     let tail = &lines[lines.len() - 2..];
     assert_eq!(
@@ -164,22 +164,22 @@ fn every_rule_that_fails_is_named_and_the_first_decides() {
             "Noted scopes: this would fail too: asks for all scopes of write; it has read",
         ]
     );
-    let (lines, word) = explained(&gate, NOW, "GET", "/trial", &token);
+    let (lines, word) = explained(&live_state, NOW, "GET", "/trial", &token);
     assert_eq!(word, "forward /trial / RoleMissing".replace(" / ", " /trial "));
     assert!(lines.last().unwrap().starts_with("Noted mode: the route is in shadow mode"), "{lines:?}");
 }
 
 #[test]
 fn a_token_is_put_where_its_route_looks_and_a_bad_one_is_described() {
-    let House { gate, key } = house();
+    let House { live_state, key } = house();
     let new = new_token(&holder()).session;
     let holder = holder();
-    let token = mint(&gate, "sws", &NewToken { session: new, ..new_token(&holder) });
+    let token = mint(&live_state, "sws", &NewToken { session: new, ..new_token(&holder) });
     for (path, place) in [("/files?a=1", "query:token"), ("/cookie", "cookie:sid"), ("/api", "authorization")] {
-        let (lines, word) = explained(&gate, NOW, "GET", path, &token);
+        let (lines, word) = explained(&live_state, NOW, "GET", path, &token);
         assert!(word.ends_with("Authenticated") && lines.iter().any(|line| line.ends_with(place)), "{lines:?}");
     }
-    let last = |now, token: &str| explained(&gate, now, "GET", "/api", token).0.last().unwrap().clone();
+    let last = |now, token: &str| explained(&live_state, now, "GET", "/api", token).0.last().unwrap().clone();
     assert!(last(NOW, "").starts_with("Failed credential: none in authorization, header:currenttokenvalue"));
     let forged = format!("{}.{}", token.rsplit_once('.').unwrap().0, "A".repeat(43));
     let said = last(NOW, &forged);
@@ -190,37 +190,41 @@ fn a_token_is_put_where_its_route_looks_and_a_bad_one_is_described() {
     );
     let late = last(NOW.plus(LIFETIME).plus(LEEWAY), &token);
     assert!(late.starts_with("Failed times: issued 2026-01-16T12:00:00Z, expired 30s ago"), "{late}");
-    gate.revocations().apply(&[Record { subject: Subject::Session(new), expires_at: None, created_at: NOW }]);
+    live_state.revocations().apply(&[Record {
+        subject: RevokedSubject::Session(new),
+        expires_at: None,
+        created_at: NOW,
+    }]);
     assert_eq!(last(NOW, &token), "Failed revocations: the login that gave it is revoked");
-    gate.publish(|snapshot| snapshot.with_keys(Keyring::new([key.in_state(KeyState::Revoked)]).into()));
+    live_state.publish(|snapshot| snapshot.with_keys(Keyring::new([key.in_state(KeyState::Revoked)]).into()));
     assert!(last(NOW, &token).starts_with("Failed signature: its key is revoked"));
 }
 
 #[test]
 fn nothing_comes_of_it() {
-    let House { gate, .. } = house();
-    let token = mint(&gate, "sws", &new_token(&holder()));
+    let House { live_state, .. } = house();
+    let token = mint(&live_state, "sws", &new_token(&holder()));
     let forged = format!("{}.{}", token.rsplit_once('.').unwrap().0, "A".repeat(43));
     for _ in 0..2000 {
-        let _ = explained(&gate, NOW, "GET", "/api", &forged);
+        let _ = explained(&live_state, NOW, "GET", "/api", &forged);
     }
-    let (_, word) = explained(&gate, NOW, "GET", "/api", &token);
+    let (_, word) = explained(&live_state, NOW, "GET", "/api", &token);
     assert!(word.ends_with("Authenticated"), "2,000 bad tokens were looked at and none counted: {word}");
-    let cache = gate.verified();
+    let cache = live_state.verified();
     assert_eq!((cache.len(), cache.hits(), cache.misses()), (0, 0, 0));
-    assert_eq!(ask(&gate, NOW, "/api", &token), Outcome::Forward(Reason::Authenticated));
-    let _ = explained(&gate, NOW, "GET", "/api", &token);
+    assert_eq!(ask(&live_state, NOW, "/api", &token), Outcome::Forward(Reason::Authenticated));
+    let _ = explained(&live_state, NOW, "GET", "/api", &token);
     assert_eq!((cache.len(), cache.hits(), cache.misses()), (1, 0, 1));
 }
 
 #[test]
 fn without_keys_only_what_needs_none_is_decided() {
-    let House { gate, .. } = house();
-    let token = mint(&gate, "sws", &new_token(&holder()));
-    gate.publish(|snapshot| snapshot.with_keys(std::sync::Arc::default()));
+    let House { live_state, .. } = house();
+    let token = mint(&live_state, "sws", &new_token(&holder()));
+    live_state.publish(|snapshot| snapshot.with_keys(std::sync::Arc::default()));
     let decided = |url: &str, token: &str| {
-        let question = question(&gate, "GET", url, &[], token);
-        explain(&gate.view(), NOW, &question, Keys::Unknown).decision.as_ref().map(word)
+        let question = question(&live_state, "GET", url, &[], token);
+        explain(&live_state.view(), NOW, &question, Keys::Unknown).decision.as_ref().map(word)
     };
     assert_eq!(decided("/api", &token), None);
     assert_eq!(decided("/trial", &token), None);
@@ -248,32 +252,32 @@ proptest! {
         (revoked, key_state) in (any::<bool>(), 0..3_usize),
         late in 0..3_u64,
     ) {
-        let House { gate, key } = house();
+        let House { live_state, key } = house();
         let holder = holder();
         let new = new_token(&holder);
-        let token = mint(&gate, "sws", &new);
+        let token = mint(&live_state, "sws", &new);
         let forged = format!("{}.{}", token.rsplit_once('.').unwrap().0, "A".repeat(43));
         let large = "a".repeat(9000);
         let texts = ["", &token, &forged, "garbage", "a,b", &large];
         if hot {
-            let _ = ask(&gate, NOW, "/api", &token);
+            let _ = ask(&live_state, NOW, "/api", &token);
         }
         if revoked {
-            gate.revocations().apply(&[Record { subject: Subject::Session(new.session), expires_at: None, created_at: NOW }]);
+            live_state.revocations().apply(&[Record { subject: RevokedSubject::Session(new.session), expires_at: None, created_at: NOW }]);
         }
         let keys = [Some(KeyState::Active), Some(KeyState::Revoked), None][key_state];
-        gate.publish(|snapshot| snapshot.with_keys(Keyring::new(keys.map(|state| key.in_state(state))).into()));
+        live_state.publish(|snapshot| snapshot.with_keys(Keyring::new(keys.map(|state| key.in_state(state))).into()));
         let now = NOW.plus(LIFETIME / 2 * u32::try_from(late).unwrap()).plus(LEEWAY);
         let bearer = format!("Bearer {}", texts[first]);
         let cookie = format!("sid={}", texts[first]);
         let url = format!("{path}?token={}", texts[second]);
         let headers =
             [("host", host), ("authorization", &bearer), ("currenttokenvalue", texts[second]), ("cookie", &cookie)];
-        let question = question(&gate, method, &url, &headers, "");
-        let before = (gate.verified().len(), gate.verified().hits(), gate.verified().misses());
-        let view = gate.view();
+        let question = question(&live_state, method, &url, &headers, "");
+        let before = (live_state.verified().len(), live_state.verified().hits(), live_state.verified().misses());
+        let view = live_state.view();
         let explained = explain(&view, now, &question, Keys::Known);
-        prop_assert_eq!(before, (gate.verified().len(), gate.verified().hits(), gate.verified().misses()));
+        prop_assert_eq!(before, (live_state.verified().len(), live_state.verified().hits(), live_state.verified().misses()));
         let request = question.request();
         let decided = match decide(&view, now, &request, None) {
             Decision::Verify(job) => decide(&view, now, &request, Some(&job.run(&view, Some(CLIENT), now))),

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use portero::{
-    decision::{EndpointSettings, Gate, RouteSettings, Site},
+    decision::{EndpointSettings, LiveState, RouteSettings, Site},
     domain::{Algorithm, Reason},
     rules::{
         dialect::Dialect,
@@ -12,7 +12,7 @@ use portero::{
     },
     state::{
         keys::KeyState,
-        limit::ScrutinySettings,
+        limit::BadTokenSettings,
         token::{CacheSettings, NewToken},
     },
 };
@@ -30,15 +30,15 @@ fn whole() -> Site {
 #[test]
 fn without_keys_nobody_gets_in() {
     let (site, key, holder) = (whole(), MadeKey::new("sws", Algorithm::Hs256), holder());
-    let token = mint(&gate(&site, &[&key]), "sws", &new_token(&holder));
-    assert_eq!(ask(&gate(&site, &[&key]), NOW, "/api", &token), Forward(Reason::Authenticated));
-    assert_eq!(ask(&gate(&site, &[]), NOW, "/api", &token), Deny(Reason::UnknownKey));
-    assert_eq!(ask(&gate(&site, &[]), NOW, "/api", ""), Deny(Reason::MissingToken));
+    let token = mint(&live_state(&site, &[&key]), "sws", &new_token(&holder));
+    assert_eq!(ask(&live_state(&site, &[&key]), NOW, "/api", &token), Forward(Reason::Authenticated));
+    assert_eq!(ask(&live_state(&site, &[]), NOW, "/api", &token), Deny(Reason::UnknownKey));
+    assert_eq!(ask(&live_state(&site, &[]), NOW, "/api", ""), Deny(Reason::MissingToken));
     let others = MadeKey::new("other", Algorithm::Hs256);
-    assert_eq!(ask(&gate(&site, &[&others]), NOW, "/api", &token), Deny(Reason::UnknownKey));
+    assert_eq!(ask(&live_state(&site, &[&others]), NOW, "/api", &token), Deny(Reason::UnknownKey));
     let revoked = snapshot(&site, [key.in_state(KeyState::Revoked)]).unwrap();
-    let gate = Gate::new(revoked, CacheSettings::default(), ScrutinySettings::default());
-    assert_eq!(ask(&gate, NOW, "/api", &token), Deny(Reason::KeyRevoked));
+    let live_state = LiveState::new(revoked, CacheSettings::default(), BadTokenSettings::default());
+    assert_eq!(ask(&live_state, NOW, "/api", &token), Deny(Reason::KeyRevoked));
 }
 
 #[test]
@@ -46,10 +46,10 @@ fn two_keys_of_one_name_open_no_more_than_one_does() {
     let (site, holder) = (whole(), holder());
     let sws = MadeKey::new("sws", Algorithm::Hs256);
     let other = sws.of_realm("other");
-    let token = mint(&gate(&site, &[&sws]), "sws", &new_token(&holder));
-    assert_eq!(ask(&gate(&site, &[&other, &sws]), NOW, "/api", &token), Forward(Reason::Authenticated));
+    let token = mint(&live_state(&site, &[&sws]), "sws", &new_token(&holder));
+    assert_eq!(ask(&live_state(&site, &[&other, &sws]), NOW, "/api", &token), Forward(Reason::Authenticated));
     // The later key has the name: its realm's issuer and secret are not those of the token.
-    assert!(matches!(ask(&gate(&site, &[&sws, &other]), NOW, "/api", &token), Deny(_)));
+    assert!(matches!(ask(&live_state(&site, &[&sws, &other]), NOW, "/api", &token), Deny(_)));
 }
 
 #[test]
@@ -57,20 +57,20 @@ fn whatever_is_refused_after_its_signature_was_checked_counts_against_its_addres
     let (site, key, holder) = (whole(), MadeKey::new("sws", Algorithm::Hs256), holder());
     let elsewhere = Realm { audience: "others".into(), ..realm("sws", Dialect::Sws, Algorithm::Hs256) };
     let others = Site { realms: vec![Arc::new(elsewhere)], routes: vec![], endpoints: vec![], ..whole() };
-    let foreign = mint(&gate(&site, &[&key]), "sws", &new_token(&holder));
+    let external = mint(&live_state(&site, &[&key]), "sws", &new_token(&holder));
     let others = snapshot(&others, [key.in_state(KeyState::Active)]);
-    let scrutiny = ScrutinySettings { bad_tokens: 2, ..ScrutinySettings::default() };
-    let gate = Gate::new(others.unwrap(), CacheSettings::default(), scrutiny);
+    let bad_tokens = BadTokenSettings { bad_tokens: 2, ..BadTokenSettings::default() };
+    let live_state = LiveState::new(others.unwrap(), CacheSettings::default(), bad_tokens);
     let client = Some(IpAddr::from([192, 0, 2, 1]));
-    let open = |token: &str| gate.view().open(token, client, NOW).map(drop);
-    for unchecked in ["garbage", "a.b.c", &foreign[1..]] {
+    let open = |token: &str| live_state.view().open(token, client, NOW).map(drop);
+    for unchecked in ["garbage", "a.b.c", &external[1..]] {
         assert_eq!(open(unchecked), Err(Reason::MalformedToken), "{unchecked}");
     }
     // It is well signed and not for this site: nothing remembers it, so it costs a signature every time.
-    assert_eq!(open(&foreign), Err(Reason::WrongAudience));
-    let garbage = format!("{}.{}", foreign.rsplit_once('.').unwrap().0, "A".repeat(43));
+    assert_eq!(open(&external), Err(Reason::WrongAudience));
+    let garbage = format!("{}.{}", external.rsplit_once('.').unwrap().0, "A".repeat(43));
     assert_eq!(open(&garbage), Err(Reason::InvalidSignature));
-    assert_eq!(open(&foreign), Err(Reason::TooManyBadTokens));
+    assert_eq!(open(&external), Err(Reason::TooManyBadTokens));
 }
 
 #[test]
@@ -111,9 +111,9 @@ fn a_route_that_accepts_no_realm_has_no_entry() {
         let nobodys = route("/api", Policy { auth, accept: vec![], ..policy("sws") });
         let (site, key, holder) =
             (Site { routes: vec![nobodys], ..whole() }, MadeKey::new("sws", Algorithm::Hs256), holder());
-        let gate = gate(&site, &[&key]);
-        let token = mint(&gate, "sws", &new_token(&holder));
-        assert_eq!(ask(&gate, NOW, "/api", &token), Deny(Reason::RealmNotAccepted));
+        let live_state = live_state(&site, &[&key]);
+        let token = mint(&live_state, "sws", &new_token(&holder));
+        assert_eq!(ask(&live_state, NOW, "/api", &token), Deny(Reason::RealmNotAccepted));
     }
 }
 
@@ -121,9 +121,9 @@ fn a_route_that_accepts_no_realm_has_no_entry() {
 fn a_route_without_sources_has_no_entry() {
     let (key, holder) = (MadeKey::new("sws", Algorithm::Hs256), holder());
     let blind = RouteSettings { sources: vec![], ..route("/api", policy("sws")) };
-    let gate = gate(&Site { routes: vec![blind], ..whole() }, &[&key]);
-    let token = mint(&gate, "sws", &new_token(&holder));
-    assert_eq!(ask(&gate, NOW, "/api", &token), Deny(Reason::MissingToken));
+    let live_state = live_state(&Site { routes: vec![blind], ..whole() }, &[&key]);
+    let token = mint(&live_state, "sws", &new_token(&holder));
+    assert_eq!(ask(&live_state, NOW, "/api", &token), Deny(Reason::MissingToken));
 }
 
 proptest! {
@@ -133,11 +133,11 @@ proptest! {
         token in r"[!-~]{0,80}", has_keys in any::<bool>(), good in any::<bool>(), late in any::<bool>()
     ) {
         let (site, key, holder) = (whole(), MadeKey::new("sws", Algorithm::Hs256), holder());
-        let whole = gate(&site, &[&key]);
+        let whole = live_state(&site, &[&key]);
         let token = if good { mint(&whole, "sws", &NewToken { epoch: 0, ..new_token(&holder) }) } else { token };
-        let gate = if has_keys { whole } else { gate(&site, &[]) };
+        let live_state = if has_keys { whole } else { live_state(&site, &[]) };
         let now = if late { NOW.plus(2 * LIFETIME) } else { NOW };
         let passes = good && has_keys && !late;
-        prop_assert_eq!(matches!(ask(&gate, now, "/api", &token), Forward(_)), passes);
+        prop_assert_eq!(matches!(ask(&live_state, now, "/api", &token), Forward(_)), passes);
     }
 }

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use portero::{
     decision::{
-        Decision, EndpointSettings, ForwardToken, Gate, Mode, Request, RouteSettings, Service, Site, Snapshot,
+        Decision, EndpointSettings, ForwardToken, LiveState, Mode, Request, RouteSettings, Service, Site, Snapshot,
         SnapshotError, decide,
     },
     domain::{AccountName, Algorithm, Holder, KeyId, PrincipalId, Reason, SessionId, Timestamp, TokenKind},
@@ -21,7 +21,7 @@ use portero::{
     },
     state::{
         keys::{Key, KeyState, Keyring, MaterialBytes},
-        limit::ScrutinySettings,
+        limit::BadTokenSettings,
         token::{self, CacheSettings, NewToken},
     },
     upstream,
@@ -80,7 +80,7 @@ pub(crate) fn realm(name: &str, dialect: Dialect, algorithm: Algorithm) -> Realm
         lifetime: Lifetime::Fixed(LIFETIME),
         content_lifetime: LIFETIME,
         refresh_lifetime: Duration::from_hours(12),
-        wire: dialect::Settings::default(),
+        wire: dialect::DialectSettings::default(),
         uniform_errors: false,
     }
 }
@@ -130,7 +130,7 @@ pub(crate) fn endpoint(path: &str, realm: &str) -> EndpointSettings {
 pub(crate) fn site(realms: Vec<Realm>, endpoints: Vec<EndpointSettings>, routes: Vec<RouteSettings>) -> Site {
     let server =
         upstream::ServerSettings { name: "127.0.0.1:9000".into(), host: "127.0.0.1".into(), port: 9000, weight: 1 };
-    let echo = upstream::Settings::new("echo", vec![server]);
+    let echo = upstream::PoolSettings::new("echo", vec![server]);
     Site {
         realms: realms.into_iter().map(Arc::new).collect(),
         internal_issuer: None,
@@ -146,10 +146,10 @@ pub(crate) fn snapshot(site: &Site, keys: impl IntoIterator<Item = Arc<Key>>) ->
     Snapshot::build(site, Arc::new(Keyring::new(keys)), &Metrics::new().unwrap())
 }
 
-/// A gate in front of `site` with these keys, all active.
-pub(crate) fn gate(site: &Site, keys: &[&MadeKey]) -> Gate {
+/// A live state in front of `site` with these keys, all active.
+pub(crate) fn live_state(site: &Site, keys: &[&MadeKey]) -> LiveState {
     let keys = keys.iter().map(|key| key.in_state(KeyState::Active));
-    Gate::new(snapshot(site, keys).unwrap(), CacheSettings::default(), ScrutinySettings::default())
+    LiveState::new(snapshot(site, keys).unwrap(), CacheSettings::default(), BadTokenSettings::default())
 }
 
 /// An administrator with a scope, as every realm has one.
@@ -179,15 +179,15 @@ pub(crate) fn new_token(holder: &Holder) -> NewToken<'_> {
 }
 
 /// Mints with the active key of `realm`.
-pub(crate) fn mint(gate: &Gate, realm: &str, token: &NewToken<'_>) -> String {
-    let snapshot = gate.snapshot();
+pub(crate) fn mint(live_state: &LiveState, realm: &str, token: &NewToken<'_>) -> String {
+    let snapshot = live_state.snapshot();
     let realm = &snapshot.realms[&realm.parse().unwrap()];
     token::mint(realm, &snapshot.keys, token).unwrap().expose().to_owned()
 }
 
 /// A JWT of at least `bytes`: of the next size that a JWT can have, and never smaller than the
 /// smallest that Portero mints, which has almost 500.
-pub(crate) fn jwt_of_bytes(gate: &Gate, realm: &str, bytes: usize) -> String {
+pub(crate) fn jwt_of_bytes(live_state: &LiveState, realm: &str, bytes: usize) -> String {
     let holder = Holder { role: "ADMIN".into(), scopes: vec![], ..holder() };
     (0..bytes)
         .map(|filler| {
@@ -195,7 +195,7 @@ pub(crate) fn jwt_of_bytes(gate: &Gate, realm: &str, bytes: usize) -> String {
             if filler > 0 {
                 token.extra.insert("filler".into(), "x".repeat(filler).into());
             }
-            mint(gate, realm, &token)
+            mint(live_state, realm, &token)
         })
         .find(|token| token.len() >= bytes)
         .unwrap()
@@ -230,8 +230,8 @@ pub(crate) fn get<'h>(path: &'h str, headers: &'h HeaderMap) -> Request<'h> {
 }
 
 /// Decides as the proxy does: once, and once more when a token must be opened first.
-pub(crate) fn decide_fully<'h>(gate: &Gate, now: Timestamp, request: &Request<'h>) -> Decision<'h> {
-    let view = gate.view();
+pub(crate) fn decide_fully<'h>(live_state: &LiveState, now: Timestamp, request: &Request<'h>) -> Decision<'h> {
+    let view = live_state.view();
     match decide(&view, now, request, None) {
         Decision::Verify(job) => decide(&view, now, request, Some(&job.run(&view, None, now))),
         decided => decided,
@@ -262,6 +262,6 @@ impl From<Decision<'_>> for Outcome {
 }
 
 /// What comes of a `GET` of `path` with `token`; none when it is empty.
-pub(crate) fn ask(gate: &Gate, now: Timestamp, path: &str, token: &str) -> Outcome {
-    decide_fully(gate, now, &get(path, &headers(token))).into()
+pub(crate) fn ask(live_state: &LiveState, now: Timestamp, path: &str, token: &str) -> Outcome {
+    decide_fully(live_state, now, &get(path, &headers(token))).into()
 }

@@ -10,13 +10,13 @@ use std::{
 };
 
 use portero::{
-    decision::{Decision, Gate, Site, decide},
+    decision::{Decision, LiveState, Site, decide},
     domain::{Algorithm, Claims, Holder, PrincipalId, Reason, SessionId, TokenKind},
     rules::{dialect::Dialect, policy::Policy, realm::Realm},
     state::{
         keys::{KeyState, Keyring},
-        limit::ScrutinySettings,
-        revocation::log::{Record, Subject},
+        limit::BadTokenSettings,
+        revocation::log::{Record, RevokedSubject},
         token::{CacheSettings, NewToken},
     },
 };
@@ -29,11 +29,11 @@ use Outcome::{Deny, Forward};
 pub(crate) const GOOD: Outcome = Forward(Reason::Authenticated);
 
 /// Another's subject and the token's own.
-type Subjects = fn(&Hot, Claims) -> (Subject, Subject);
+type Subjects = fn(&Hot, Claims) -> (RevokedSubject, RevokedSubject);
 
-/// A gate with a hot token, and what a test needs to act on it.
+/// A live state with a hot token, and what a test needs to act on it.
 pub(crate) struct Hot {
-    pub(crate) gate: Gate,
+    pub(crate) live_state: LiveState,
     site: Site,
     pub(crate) key: MadeKey,
     pub(crate) token: String,
@@ -56,37 +56,37 @@ fn site_of(sws: Realm) -> Site {
 pub(crate) fn hot() -> Hot {
     let key = MadeKey::new("sws", Algorithm::Hs256);
     let site = site_of(realm("sws", Dialect::Sws, Algorithm::Hs256));
-    let gate = gate(&site, &[&key]);
+    let live_state = live_state(&site, &[&key]);
     let (holder, session) = (holder(), SessionId::generate());
-    let token = mint(&gate, "sws", &NewToken { session, ..new_token(&holder) });
-    assert_eq!(ask(&gate, NOW, "/api", &token), GOOD);
-    assert_eq!(ask(&gate, NOW, "/api", &token), GOOD);
-    assert_eq!((gate.verified().len(), gate.verified().misses()), (1, 1));
-    Hot { gate, site, key, token, session, principal: holder.id }
+    let token = mint(&live_state, "sws", &NewToken { session, ..new_token(&holder) });
+    assert_eq!(ask(&live_state, NOW, "/api", &token), GOOD);
+    assert_eq!(ask(&live_state, NOW, "/api", &token), GOOD);
+    assert_eq!((live_state.verified().len(), live_state.verified().misses()), (1, 1));
+    Hot { live_state, site, key, token, session, principal: holder.id }
 }
 
 impl Hot {
     fn ask(&self, path: &str) -> Outcome {
-        ask(&self.gate, NOW, path, &self.token)
+        ask(&self.live_state, NOW, path, &self.token)
     }
 
     /// What its token says.
     pub(crate) fn claims(&self) -> Claims {
-        self.gate.view().open(&self.token, None, NOW).unwrap().claims
+        self.live_state.view().open(&self.token, None, NOW).unwrap().claims
     }
 
-    pub(crate) fn revoke(&self, subject: Subject) {
-        self.gate.revocations().apply(&[Record { subject, expires_at: None, created_at: NOW }]);
+    pub(crate) fn revoke(&self, subject: RevokedSubject) {
+        self.live_state.revocations().apply(&[Record { subject, expires_at: None, created_at: NOW }]);
     }
 
     pub(crate) fn publish_keys(&self, keys: &[Arc<portero::state::keys::Key>]) {
         let keys = Arc::new(Keyring::new(keys.iter().cloned()));
-        self.gate.publish(|snapshot| snapshot.with_keys(keys));
+        self.live_state.publish(|snapshot| snapshot.with_keys(keys));
     }
 
     /// Whether the last request opened its token anew.
     pub(crate) fn opened(&self) -> u64 {
-        self.gate.verified().misses()
+        self.live_state.verified().misses()
     }
 }
 
@@ -108,16 +108,19 @@ fn a_hot_token_is_revoked_by_itself_its_session_and_its_principal() {
         (
             |hot, claims| {
                 let holder = holder();
-                let another = mint(&hot.gate, "sws", &new_token(&holder));
-                let another = hot.gate.view().open(&another, None, NOW).unwrap().claims.revocation_id;
-                (Subject::Token(another), Subject::Token(claims.revocation_id))
+                let another = mint(&hot.live_state, "sws", &new_token(&holder));
+                let another = hot.live_state.view().open(&another, None, NOW).unwrap().claims.revocation_id;
+                (RevokedSubject::Token(another), RevokedSubject::Token(claims.revocation_id))
             },
             Reason::TokenRevoked,
         ),
-        (|hot, _| (Subject::Session(SessionId::generate()), Subject::Session(hot.session)), Reason::SessionRevoked),
+        (
+            |hot, _| (RevokedSubject::Session(SessionId::generate()), RevokedSubject::Session(hot.session)),
+            Reason::SessionRevoked,
+        ),
         // The token's epoch is 1: the present one is no reason, the next is.
         (
-            |hot, _| (Subject::Principal(hot.principal, 1), Subject::Principal(hot.principal, 2)),
+            |hot, _| (RevokedSubject::Principal(hot.principal, 1), RevokedSubject::Principal(hot.principal, 2)),
             Reason::PrincipalRevoked,
         ),
     ];
@@ -137,13 +140,13 @@ fn a_hot_token_is_revoked_by_itself_its_session_and_its_principal() {
 #[test]
 fn a_principal_that_logs_in_again_gets_in_while_the_old_tokens_stay_out() {
     let hot = hot();
-    hot.revoke(Subject::Principal(hot.principal, 2));
+    hot.revoke(RevokedSubject::Principal(hot.principal, 2));
     let same = Holder { id: hot.principal, ..holder() };
-    let again = mint(&hot.gate, "sws", &NewToken { epoch: 2, ..new_token(&same) });
-    assert_eq!(ask(&hot.gate, NOW, "/api", &again), GOOD);
+    let again = mint(&hot.live_state, "sws", &NewToken { epoch: 2, ..new_token(&same) });
+    assert_eq!(ask(&hot.live_state, NOW, "/api", &again), GOOD);
     assert_eq!(hot.ask("/api"), Deny(Reason::PrincipalRevoked));
     // An older record that comes late does not lower the epoch.
-    hot.revoke(Subject::Principal(hot.principal, 1));
+    hot.revoke(RevokedSubject::Principal(hot.principal, 1));
     assert_eq!(hot.ask("/api"), Deny(Reason::PrincipalRevoked));
 }
 
@@ -171,7 +174,7 @@ fn a_key_that_moved_to_another_realm_takes_no_token_along() {
 #[test]
 fn a_hot_token_ends_on_time() {
     let hot = hot();
-    let at = |now| ask(&hot.gate, now, "/api", &hot.token);
+    let at = |now| ask(&hot.live_state, now, "/api", &hot.token);
     let end = NOW.plus(LIFETIME).plus(LEEWAY);
     assert_eq!(at(end.minus(Duration::from_millis(1))), GOOD);
     assert_eq!(at(end), Deny(Reason::Expired));
@@ -194,7 +197,7 @@ fn a_realm_that_reads_tokens_differently_opens_them_again() {
         let hot = hot();
         let site = site_of(changed);
         let next = snapshot(&site, [hot.key.in_state(KeyState::Active)]).unwrap();
-        hot.gate.publish(|_| next);
+        hot.live_state.publish(|_| next);
         assert_eq!(hot.ask("/api"), outcome);
         assert_eq!(hot.opened(), opened);
     }
@@ -206,7 +209,7 @@ fn a_realm_that_is_gone_takes_its_tokens_along() {
     let left = Site { realms: vec![], routes: vec![route("/other", policy("other"))], ..hot.site.clone() };
     let left = Site { realms: vec![Arc::new(realm("other", Dialect::Sws, Algorithm::Hs256))], ..left };
     let next = snapshot(&left, [hot.key.in_state(KeyState::Active)]).unwrap();
-    hot.gate.publish(|_| next);
+    hot.live_state.publish(|_| next);
     assert_eq!(hot.ask("/other"), Deny(Reason::UnknownKey));
 }
 
@@ -214,8 +217,8 @@ fn a_realm_that_is_gone_takes_its_tokens_along() {
 fn a_view_that_began_before_a_revocation_does_not_hide_it_from_later_ones() {
     let hot = hot();
     let headers = headers(&hot.token);
-    let earlier = hot.gate.view();
-    hot.revoke(Subject::Session(hot.session));
+    let earlier = hot.live_state.view();
+    hot.revoke(RevokedSubject::Session(hot.session));
     let request = get("/api", &headers);
     let before = Outcome::from(decide(&earlier, NOW, &request, None));
     assert_eq!(before, GOOD, "it was found good in the generation that this view has");
@@ -230,15 +233,15 @@ fn a_revocation_holds_for_every_request_that_begins_after_it() {
     let hot = hot();
     for _ in 0..200 {
         let (holder, session) = (holder(), SessionId::generate());
-        let token = mint(&hot.gate, "sws", &NewToken { session, ..new_token(&holder) });
+        let token = mint(&hot.live_state, "sws", &NewToken { session, ..new_token(&holder) });
         let (revoked, hot_now) = (AtomicBool::new(false), Barrier::new(2));
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                assert_eq!(ask(&hot.gate, NOW, "/api", &token), GOOD);
+                assert_eq!(ask(&hot.live_state, NOW, "/api", &token), GOOD);
                 hot_now.wait();
                 loop {
                     let after = revoked.load(Ordering::Acquire);
-                    let outcome = ask(&hot.gate, NOW, "/api", &token);
+                    let outcome = ask(&hot.live_state, NOW, "/api", &token);
                     assert!(!after || outcome == Deny(Reason::SessionRevoked), "{outcome:?}");
                     if after {
                         break;
@@ -246,7 +249,7 @@ fn a_revocation_holds_for_every_request_that_begins_after_it() {
                 }
             });
             hot_now.wait();
-            hot.revoke(Subject::Session(session));
+            hot.revoke(RevokedSubject::Session(session));
             revoked.store(true, Ordering::Release);
         });
     }
@@ -255,8 +258,8 @@ fn a_revocation_holds_for_every_request_that_begins_after_it() {
 #[test]
 fn a_proof_speaks_about_its_own_token_only() {
     let (hot, holder) = (hot(), holder());
-    let other = mint(&hot.gate, "sws", &new_token(&holder));
-    let (own, view) = (headers(&other), hot.gate.view());
+    let other = mint(&hot.live_state, "sws", &new_token(&holder));
+    let (own, view) = (headers(&other), hot.live_state.view());
     let Decision::Verify(job) = decide(&view, NOW, &get("/api", &own), None) else { panic!("it is new") };
     let proof = job.run(&view, None, NOW);
     let forged = headers(&format!("{other}x"));
@@ -268,9 +271,9 @@ fn a_proof_speaks_about_its_own_token_only() {
 fn a_token_that_is_refused_is_not_remembered() {
     let hot = hot();
     for at in 0..3 {
-        assert_eq!(ask(&hot.gate, NOW, "/api", &format!("a.b.{at}")), Deny(Reason::MalformedToken));
+        assert_eq!(ask(&hot.live_state, NOW, "/api", &format!("a.b.{at}")), Deny(Reason::MalformedToken));
     }
-    assert_eq!(hot.gate.verified().len(), 1);
+    assert_eq!(hot.live_state.verified().len(), 1);
 }
 
 #[test]
@@ -278,14 +281,14 @@ fn the_cache_stays_inside_its_bounds() {
     let key = MadeKey::new("sws", Algorithm::Hs256);
     let site = site_of(realm("sws", Dialect::Sws, Algorithm::Hs256));
     let cache = CacheSettings { entries_max: 50, bytes_max: 1 << 20 };
-    let gate =
-        Gate::new(snapshot(&site, [key.in_state(KeyState::Active)]).unwrap(), cache, ScrutinySettings::default());
+    let live_state =
+        LiveState::new(snapshot(&site, [key.in_state(KeyState::Active)]).unwrap(), cache, BadTokenSettings::default());
     for _ in 0..500 {
         let holder = holder();
-        assert_eq!(ask(&gate, NOW, "/api", &mint(&gate, "sws", &new_token(&holder))), GOOD);
+        assert_eq!(ask(&live_state, NOW, "/api", &mint(&live_state, "sws", &new_token(&holder))), GOOD);
     }
-    assert!((1..=50).contains(&gate.verified().len()), "{}", gate.verified().len());
-    assert_eq!(gate.verified().evictions() + gate.verified().len() as u64, 500);
+    assert!((1..=50).contains(&live_state.verified().len()), "{}", live_state.verified().len());
+    assert_eq!(live_state.verified().evictions() + live_state.verified().len() as u64, 500);
 }
 
 #[test]
@@ -293,15 +296,15 @@ fn the_cache_is_bounded_by_bytes_too() {
     let key = MadeKey::new("sws", Algorithm::Hs256);
     let site = site_of(realm("sws", Dialect::Sws, Algorithm::Hs256));
     let cache = CacheSettings { entries_max: 1000, bytes_max: 1 << 20 };
-    let gate =
-        Gate::new(snapshot(&site, [key.in_state(KeyState::Active)]).unwrap(), cache, ScrutinySettings::default());
+    let live_state =
+        LiveState::new(snapshot(&site, [key.in_state(KeyState::Active)]).unwrap(), cache, BadTokenSettings::default());
     for _ in 0..200 {
         let holder = holder();
         let mut token = new_token(&holder);
         token.extra.insert("filler".into(), "x".repeat(5000).into());
-        assert_eq!(ask(&gate, NOW, "/api", &mint(&gate, "sws", &token)), GOOD);
+        assert_eq!(ask(&live_state, NOW, "/api", &mint(&live_state, "sws", &token)), GOOD);
     }
-    let bytes = gate.verified().len() * 5000;
+    let bytes = live_state.verified().len() * 5000;
     assert!((1..=1 << 20).contains(&bytes), "{bytes}");
 }
 
@@ -312,9 +315,9 @@ proptest! {
         let at = at % hot.token.len();
         prop_assume!(hot.token.as_bytes()[at] != other);
         let changed = format!("{}{}{}", &hot.token[..at], char::from(other), &hot.token[at + 1..]);
-        let hits = hot.gate.verified().hits();
-        prop_assert!(matches!(ask(&hot.gate, NOW, "/api", &changed), Deny(_)));
-        prop_assert_eq!(hot.gate.verified().hits(), hits);
+        let hits = hot.live_state.verified().hits();
+        prop_assert!(matches!(ask(&hot.live_state, NOW, "/api", &changed), Deny(_)));
+        prop_assert_eq!(hot.live_state.verified().hits(), hits);
         prop_assert_eq!(hot.ask("/api"), GOOD);
     }
 }

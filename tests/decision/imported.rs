@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use portero::{
-    decision::{Decision, Gate, Waited, decide},
+    decision::{Decision, LiveState, Waited, decide},
     domain::{Algorithm, EPOCH_DELETED, Reason},
     rules::dialect::Dialect,
     state::{
         keys::{Imported, Key, KeyState, MaterialBytes},
-        limit::ScrutinySettings,
-        revocation::log::{Record, Subject},
+        limit::BadTokenSettings,
+        revocation::log::{Record, RevokedSubject},
         token::{CacheSettings, NewToken},
     },
 };
@@ -19,7 +19,7 @@ use crate::fixture::{
 };
 
 /// A route of a realm whose signing key is imported or not, in that order.
-fn gates(unknown_accounts: bool) -> [Gate; 2] {
+fn live_states(unknown_accounts: bool) -> [LiveState; 2] {
     let site = site(vec![realm("sws", Dialect::Sws, Algorithm::Hs256)], vec![], vec![route("/api", policy("sws"))]);
     let made = MadeKey::new("sws", Algorithm::Hs256);
     let key = || {
@@ -29,21 +29,21 @@ fn gates(unknown_accounts: bool) -> [Gate; 2] {
     let imported = key().with_import(Arc::new(Imported::new(unknown_accounts, [])));
     [imported, key()].map(|key| {
         let snapshot = snapshot(&site, [Arc::new(key)]).unwrap();
-        Gate::new(snapshot, CacheSettings::default(), ScrutinySettings::default())
+        LiveState::new(snapshot, CacheSettings::default(), BadTokenSettings::default())
     })
 }
 
 /// What is decided at first, and what after a wait with this outcome.
-fn decisions(gate: &Gate, token: &str, waited: Waited) -> [Outcome; 2] {
+fn decisions(live_state: &LiveState, token: &str, waited: Waited) -> [Outcome; 2] {
     let headers = headers(token);
     let request = get("/api", &headers);
-    let view = gate.view();
+    let view = live_state.view();
     let first = match decide(&view, NOW, &request, None) {
         Decision::Verify(job) => decide(&view, NOW, &request, Some(&job.run(&view, None, NOW))),
         decided => decided,
     };
     let Decision::AwaitStep(proof) = first else { return [first.into(), Outcome::AwaitStep] };
-    [Outcome::AwaitStep, decide(&gate.view().after(waited), NOW, &request, Some(&proof)).into()]
+    [Outcome::AwaitStep, decide(&live_state.view().after(waited), NOW, &request, Some(&proof)).into()]
 }
 
 const AWAITED: Outcome = Outcome::AwaitStep;
@@ -53,11 +53,11 @@ const AWAY: Outcome = Outcome::Deny(Reason::Unavailable);
 
 #[test]
 fn an_epoch_that_the_account_never_had_is_no_epoch() {
-    let [imported, own] = gates(true);
+    let [imported, own] = live_states(true);
     let holder = holder();
-    let token = |gate: &Gate, epoch| mint(gate, "sws", &NewToken { epoch, ..new_token(&holder) });
+    let token = |live_state: &LiveState, epoch| mint(live_state, "sws", &NewToken { epoch, ..new_token(&holder) });
     let raise = |epoch| {
-        let record = Record { subject: Subject::Principal(holder.id, epoch), expires_at: None, created_at: NOW };
+        let record = Record { subject: RevokedSubject::Principal(holder.id, epoch), expires_at: None, created_at: NOW };
         imported.revocations().apply(&[record]);
     };
     assert_eq!(decisions(&imported, &token(&imported, 0), Waited::Followed)[0], GOOD);
@@ -79,20 +79,20 @@ fn an_epoch_that_the_account_never_had_is_no_epoch() {
 #[test]
 fn no_token_has_the_epoch_of_a_deleted_account_under_any_key() {
     let holder = holder();
-    for gate in gates(true) {
+    for live_state in live_states(true) {
         for epoch in [EPOCH_DELETED, EPOCH_DELETED + 1, u32::MAX] {
-            let token = mint(&gate, "sws", &NewToken { epoch, ..new_token(&holder) });
-            assert_eq!(decisions(&gate, &token, Waited::Followed)[0], AHEAD, "{epoch}, without waiting");
+            let token = mint(&live_state, "sws", &NewToken { epoch, ..new_token(&holder) });
+            assert_eq!(decisions(&live_state, &token, Waited::Followed)[0], AHEAD, "{epoch}, without waiting");
         }
     }
 }
 
 #[test]
 fn an_account_that_nobody_knows_is_waited_for_unless_the_key_takes_anybody() {
-    let [anybody, own] = gates(true);
-    let [strict, _] = gates(false);
+    let [anybody, own] = live_states(true);
+    let [strict, _] = live_states(false);
     let holder = holder();
-    let token = |gate: &Gate| mint(gate, "sws", &NewToken { epoch: 0, ..new_token(&holder) });
+    let token = |live_state: &LiveState| mint(live_state, "sws", &NewToken { epoch: 0, ..new_token(&holder) });
     assert_eq!(decisions(&anybody, &token(&anybody), Waited::Followed)[0], GOOD);
     assert_eq!(decisions(&own, &token(&own), Waited::Followed)[0], GOOD);
     let token = token(&strict);

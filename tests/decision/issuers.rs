@@ -1,17 +1,17 @@
-//! Foreign issuers' tokens, whose keys somebody must confirm again and again.
+//! External issuers' tokens, whose keys somebody must confirm again and again.
 
 use std::{sync::Arc, time::Duration};
 
 use portero::{
     decision::{
-        Decision, Gate, Site,
+        Decision, LiveState, Site,
         decide::explain::{Inquiry, Keys, Question, explain},
     },
     domain::{Algorithm, KeyId, RealmName, Reason, Secret, Timestamp},
-    issuer::{Jwks, Settings, Source},
+    issuer::{IssuerSettings, Jwks, Source},
     state::{
-        keys::{GoodUntil, Key, KeyState, MaterialBytes},
-        limit::ScrutinySettings,
+        keys::{Key, KeyState, MaterialBytes, ValidUntil},
+        limit::BadTokenSettings,
         token::CacheSettings,
     },
 };
@@ -33,9 +33,9 @@ fn key(id: &KeyId, material: MaterialBytes<'_>) -> Key {
     Key::new(id.clone(), corp(), Algorithm::EdDsa, KeyState::Active, NOW, material).unwrap()
 }
 
-/// A gate whose one route takes tokens of `corp`, and a pair of keys of `corp`'s.
-fn ground() -> (Gate, Key) {
-    let issuer = Settings {
+/// A live state whose one route takes tokens of `corp`, and a pair of keys of `corp`'s.
+fn ground() -> (LiveState, Key) {
+    let issuer = IssuerSettings {
         name: corp(),
         issuer: "https://login.example.com".into(),
         audience: "api".into(),
@@ -44,19 +44,20 @@ fn ground() -> (Gate, Key) {
         source: Source::Jwks(Jwks::new("https://login.example.com/jwks.json".parse().unwrap())),
     };
     let site = Site { issuers: vec![Arc::new(issuer)], ..site(vec![], vec![], vec![route("/", policy("corp"))]) };
-    let gate = Gate::new(snapshot(&site, []).unwrap(), CacheSettings::default(), ScrutinySettings::default());
+    let live_state =
+        LiveState::new(snapshot(&site, []).unwrap(), CacheSettings::default(), BadTokenSettings::default());
     let material = Key::generate_material(Algorithm::EdDsa).unwrap();
-    (gate, key(&KeyId::generate(), MaterialBytes::Secret(&material)))
+    (live_state, key(&KeyId::generate(), MaterialBytes::Secret(&material)))
 }
 
 /// Brings the public half of `pair` into force, as somebody does who confirmed it until then.
-fn confirm(gate: &Gate, pair: &Key, until: Option<Timestamp>) -> GoodUntil {
-    let good_until = GoodUntil::default();
-    good_until.set(until);
+fn confirm(live_state: &LiveState, pair: &Key, until: Option<Timestamp>) -> ValidUntil {
+    let valid_until = ValidUntil::default();
+    valid_until.set(until);
     let public = pair.public_der().unwrap();
-    let public = key(&pair.id, MaterialBytes::Public(&public)).with_good_until(good_until.clone());
-    gate.set_foreign_keys(&corp(), vec![Arc::new(public)]);
-    good_until
+    let public = key(&pair.id, MaterialBytes::Public(&public)).with_valid_until(valid_until.clone());
+    live_state.set_external_keys(&corp(), vec![Arc::new(public)]);
+    valid_until
 }
 
 fn token(pair: &Key) -> String {
@@ -68,19 +69,19 @@ fn token(pair: &Key) -> String {
 
 #[test]
 fn a_hot_token_ends_with_the_belief_in_its_key_and_goes_on_when_another_confirms_it() {
-    let (gate, pair) = ground();
+    let (live_state, pair) = ground();
     let token = token(&pair);
-    let outcome = |now| ask(&gate, now, "/", &token);
-    let first = confirm(&gate, &pair, Some(NOW.plus(HOUR)));
+    let outcome = |now| ask(&live_state, now, "/", &token);
+    let first = confirm(&live_state, &pair, Some(NOW.plus(HOUR)));
     assert_eq!(outcome(NOW), GOOD);
-    assert_eq!(gate.verified().len(), 1, "it is hot");
+    assert_eq!(live_state.verified().len(), 1, "it is hot");
     assert_eq!(outcome(NOW.plus(HOUR)), Deny(Reason::IssuerUnavailable));
     // A reload: another task confirms the same key, and what the first one said holds no longer.
-    let second = confirm(&gate, &pair, Some(NOW.plus(HOUR)));
+    let second = confirm(&live_state, &pair, Some(NOW.plus(HOUR)));
     first.set(None);
     assert_eq!(outcome(NOW), GOOD);
     assert_eq!(outcome(NOW), GOOD, "again, with nothing changed");
-    assert_eq!(gate.verified().len(), 1, "it was hot all the time");
+    assert_eq!(live_state.verified().len(), 1, "it was hot all the time");
     assert_eq!(outcome(NOW.plus(HOUR)), Deny(Reason::IssuerUnavailable));
     second.set(None);
     assert_eq!(outcome(NOW), Deny(Reason::IssuerUnavailable));
@@ -88,12 +89,12 @@ fn a_hot_token_ends_with_the_belief_in_its_key_and_goes_on_when_another_confirms
 
 #[test]
 fn explaining_says_whom_it_would_ask_for_a_key_and_asks_nobody() {
-    let (gate, pair) = ground();
+    let (live_state, pair) = ground();
     let token = Secret::from(token(&pair).as_str());
     let explained = |now| {
         let inquiry = Inquiry { method: "GET", url: "/", headers: &[], token: Some(&token), client: None };
-        let question = Question::of(&inquiry, &gate.snapshot()).unwrap();
-        let explained = explain(&gate.view(), now, &question, Keys::Known);
+        let question = Question::of(&inquiry, &live_state.snapshot()).unwrap();
+        let explained = explain(&live_state.view(), now, &question, Keys::Known);
         let reason = match explained.decision.unwrap() {
             Decision::Forward(permit) => permit.reason,
             Decision::Reply(denial) => denial.reason,
@@ -107,15 +108,15 @@ fn explaining_says_whom_it_would_ask_for_a_key_and_asks_nobody() {
     assert!(steps.iter().any(|step| step.starts_with(&asked)), "{steps:?}");
 
     let another = key(&KeyId::generate(), MaterialBytes::Secret(&Key::generate_material(Algorithm::EdDsa).unwrap()));
-    confirm(&gate, &another, Some(NOW.plus(HOUR)));
+    confirm(&live_state, &another, Some(NOW.plus(HOUR)));
     let (reason, steps) = explained(NOW);
     assert_eq!(reason, Reason::UnknownKey, "the issuer's keys are at hand, and this is none of them");
     assert!(steps.iter().any(|step| step.starts_with(&asked)), "{steps:?}");
 
-    confirm(&gate, &pair, Some(NOW.plus(HOUR)));
+    confirm(&live_state, &pair, Some(NOW.plus(HOUR)));
     let (reason, steps) = explained(NOW);
     assert_eq!(reason, Reason::Authenticated);
     assert!(steps.contains(&"issuer: 'corp' confirmed its keys lately".to_owned()), "{steps:?}");
     assert_eq!(explained(NOW.plus(HOUR)).0, Reason::IssuerUnavailable);
-    assert_eq!(gate.verified().len(), 0);
+    assert_eq!(live_state.verified().len(), 0);
 }

@@ -16,7 +16,7 @@ use crate::fixture::*;
 use Outcome::{Deny, Forward};
 
 /// The realms sws and apis, with a route for everything that a policy can ask for.
-fn house() -> portero::decision::Gate {
+fn house() -> portero::decision::LiveState {
     let sws = || policy("sws");
     let files = route("/files", Policy { token: TokenKind::Content, ..policy("apis") });
     let site = site(
@@ -35,44 +35,44 @@ fn house() -> portero::decision::Gate {
             portero::decision::RouteSettings { sources: vec![Source::Query("token".into())], ..files },
         ],
     );
-    gate(&site, &[&MadeKey::new("sws", Algorithm::Hs256), &MadeKey::new("apis", Algorithm::Sealed)])
+    live_state(&site, &[&MadeKey::new("sws", Algorithm::Hs256), &MadeKey::new("apis", Algorithm::Sealed)])
 }
 
 #[test]
 fn a_required_token_is_required() {
-    let (gate, holder) = (house(), holder());
-    let token = mint(&gate, "sws", &new_token(&holder));
-    assert_eq!(ask(&gate, NOW, "/api", &token), Forward(Reason::Authenticated));
-    assert_eq!(ask(&gate, NOW, "/api/deeper", &token), Forward(Reason::Authenticated));
-    assert_eq!(ask(&gate, NOW, "/api", ""), Deny(Reason::MissingToken));
-    assert_eq!(ask(&gate, NOW, "/api", "garbage"), Deny(Reason::MalformedToken));
-    assert_eq!(ask(&gate, NOW, "/api", &"a".repeat(TOKEN_BYTES_MAX + 1)), Deny(Reason::TokenTooLarge));
+    let (live_state, holder) = (house(), holder());
+    let token = mint(&live_state, "sws", &new_token(&holder));
+    assert_eq!(ask(&live_state, NOW, "/api", &token), Forward(Reason::Authenticated));
+    assert_eq!(ask(&live_state, NOW, "/api/deeper", &token), Forward(Reason::Authenticated));
+    assert_eq!(ask(&live_state, NOW, "/api", ""), Deny(Reason::MissingToken));
+    assert_eq!(ask(&live_state, NOW, "/api", "garbage"), Deny(Reason::MalformedToken));
+    assert_eq!(ask(&live_state, NOW, "/api", &"a".repeat(TOKEN_BYTES_MAX + 1)), Deny(Reason::TokenTooLarge));
 }
 
 #[test]
 fn a_bad_token_on_an_optional_route_is_no_anonymous_request() {
-    let (gate, holder) = (house(), holder());
-    let token = mint(&gate, "sws", &new_token(&holder));
-    assert_eq!(ask(&gate, NOW, "/optional", ""), Forward(Reason::Anonymous));
-    assert_eq!(ask(&gate, NOW, "/optional", &token), Forward(Reason::Authenticated));
+    let (live_state, holder) = (house(), holder());
+    let token = mint(&live_state, "sws", &new_token(&holder));
+    assert_eq!(ask(&live_state, NOW, "/optional", ""), Forward(Reason::Anonymous));
+    assert_eq!(ask(&live_state, NOW, "/optional", &token), Forward(Reason::Authenticated));
     for garbage in ["x", "a.b.c", "1111", &token[..token.len() - 1]] {
-        let Deny(reason) = ask(&gate, NOW, "/optional", garbage) else { panic!("{garbage}") };
+        let Deny(reason) = ask(&live_state, NOW, "/optional", garbage) else { panic!("{garbage}") };
         assert_eq!(reason.status(), 401);
     }
-    assert_eq!(ask(&gate, NOW.plus(2 * LIFETIME), "/optional", &token), Deny(Reason::Expired));
-    let other = mint(&gate, "apis", &new_token(&holder));
-    assert_eq!(ask(&gate, NOW, "/optional", &other), Deny(Reason::RealmNotAccepted));
+    assert_eq!(ask(&live_state, NOW.plus(2 * LIFETIME), "/optional", &token), Deny(Reason::Expired));
+    let other = mint(&live_state, "apis", &new_token(&holder));
+    assert_eq!(ask(&live_state, NOW, "/optional", &other), Deny(Reason::RealmNotAccepted));
 }
 
 #[test]
 fn tokens_are_not_looked_at_on_public_routes() {
-    let (gate, holder) = (house(), holder());
-    let token = mint(&gate, "sws", &new_token(&holder));
+    let (live_state, holder) = (house(), holder());
+    let token = mint(&live_state, "sws", &new_token(&holder));
     for sent in ["", "garbage", &token] {
-        assert_eq!(ask(&gate, NOW, "/public", sent), Forward(Reason::Public));
+        assert_eq!(ask(&live_state, NOW, "/public", sent), Forward(Reason::Public));
     }
     let headers = headers(&token);
-    let portero::decision::Decision::Forward(permit) = decide_fully(&gate, NOW, &get("/public", &headers)) else {
+    let portero::decision::Decision::Forward(permit) = decide_fully(&live_state, NOW, &get("/public", &headers)) else {
         panic!()
     };
     assert!(permit.identity.is_none());
@@ -80,12 +80,12 @@ fn tokens_are_not_looked_at_on_public_routes() {
 
 #[test]
 fn two_different_tokens_are_refused_and_the_same_one_twice_is_not() {
-    let (gate, holder) = (house(), holder());
-    let [first, second] = [(); 2].map(|()| mint(&gate, "sws", &new_token(&holder)));
+    let (live_state, holder) = (house(), holder());
+    let [first, second] = [(); 2].map(|()| mint(&live_state, "sws", &new_token(&holder)));
     let with_named = |named: &str| {
         let mut headers = headers(&first);
         headers.insert("currenttokenvalue", HeaderValue::from_str(named).unwrap());
-        Outcome::from(decide_fully(&gate, NOW, &get("/api", &headers)))
+        Outcome::from(decide_fully(&live_state, NOW, &get("/api", &headers)))
     };
     assert_eq!(with_named(&first), Forward(Reason::Authenticated));
     assert_eq!(with_named(&second), Deny(Reason::ConflictingTokens));
@@ -94,14 +94,15 @@ fn two_different_tokens_are_refused_and_the_same_one_twice_is_not() {
 
 #[test]
 fn a_kind_opens_its_own_routes_only() {
-    let (gate, holder) = (house(), holder());
+    let (live_state, holder) = (house(), holder());
     let by_query = |kind| {
-        let token = mint(&gate, "apis", &NewToken { kind, ..new_token(&holder) });
+        let token = mint(&live_state, "apis", &NewToken { kind, ..new_token(&holder) });
         let (headers, query) = (headers(""), format!("a=1&token={token}"));
         let request = portero::decision::Request { query: Some(&query), ..get("/files", &headers) };
-        Outcome::from(decide_fully(&gate, NOW, &request))
+        Outcome::from(decide_fully(&live_state, NOW, &request))
     };
-    let by_header = |kind| ask(&gate, NOW, "/apis", &mint(&gate, "apis", &NewToken { kind, ..new_token(&holder) }));
+    let by_header =
+        |kind| ask(&live_state, NOW, "/apis", &mint(&live_state, "apis", &NewToken { kind, ..new_token(&holder) }));
     assert_eq!(by_header(TokenKind::Access), Forward(Reason::Authenticated));
     assert_eq!(by_header(TokenKind::Content), Deny(Reason::WrongTokenKind));
     assert_eq!(by_header(TokenKind::Refresh), Deny(Reason::WrongTokenKind));
@@ -109,14 +110,14 @@ fn a_kind_opens_its_own_routes_only() {
     assert_eq!(by_query(TokenKind::Access), Deny(Reason::WrongTokenKind));
     assert_eq!(by_query(TokenKind::Refresh), Deny(Reason::WrongTokenKind));
     // Where the route names the query only, a header is nowhere.
-    let content = mint(&gate, "apis", &NewToken { kind: TokenKind::Content, ..new_token(&holder) });
-    assert_eq!(ask(&gate, NOW, "/files", &content), Deny(Reason::MissingToken));
+    let content = mint(&live_state, "apis", &NewToken { kind: TokenKind::Content, ..new_token(&holder) });
+    assert_eq!(ask(&live_state, NOW, "/files", &content), Deny(Reason::MissingToken));
 }
 
 #[test]
 fn realms_open_the_routes_that_accept_them() {
-    let (gate, holder) = (house(), holder());
-    let [sws, apis] = ["sws", "apis"].map(|realm| mint(&gate, realm, &new_token(&holder)));
+    let (live_state, holder) = (house(), holder());
+    let [sws, apis] = ["sws", "apis"].map(|realm| mint(&live_state, realm, &new_token(&holder)));
     for (path, token, outcome) in [
         ("/api", &sws, Forward(Reason::Authenticated)),
         ("/api", &apis, Deny(Reason::RealmNotAccepted)),
@@ -125,17 +126,18 @@ fn realms_open_the_routes_that_accept_them() {
         ("/both", &sws, Forward(Reason::Authenticated)),
         ("/both", &apis, Forward(Reason::Authenticated)),
     ] {
-        assert_eq!(ask(&gate, NOW, path, token), outcome, "{path}");
+        assert_eq!(ask(&live_state, NOW, path, token), outcome, "{path}");
     }
 }
 
 #[test]
 fn roles_scopes_and_claims_are_asked_for() {
-    let (gate, admin) = (house(), holder());
+    let (live_state, admin) = (house(), holder());
     let user = Holder { role: "USER".into(), scopes: vec!["read".into(), "write".into()], ..holder() };
     let mut tenant = new_token(&user);
     tenant.extra.insert("tenant".into(), json!("x"));
-    let [admin, user, tenant] = [&new_token(&admin), &new_token(&user), &tenant].map(|token| mint(&gate, "sws", token));
+    let [admin, user, tenant] =
+        [&new_token(&admin), &new_token(&user), &tenant].map(|token| mint(&live_state, "sws", token));
     for (path, token, outcome) in [
         ("/admin", &admin, Forward(Reason::Authenticated)),
         ("/admin", &user, Deny(Reason::RoleMissing)),
@@ -145,6 +147,6 @@ fn roles_scopes_and_claims_are_asked_for() {
         ("/tenant", &user, Deny(Reason::ClaimMissing)),
         ("/tenant", &tenant, Forward(Reason::Authenticated)),
     ] {
-        assert_eq!(ask(&gate, NOW, path, token), outcome, "{path}");
+        assert_eq!(ask(&live_state, NOW, path, token), outcome, "{path}");
     }
 }

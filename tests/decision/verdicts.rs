@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, header};
 use portero::{
     domain::{Reason, RevocationId, Timestamp},
-    state::{keys::KeyState, revocation::log::Subject},
+    state::{keys::KeyState, revocation::log::RevokedSubject},
 };
 use proptest::prelude::*;
 
@@ -76,19 +76,19 @@ fn take(step: Step, hot: &Hot, model: &mut Model) -> Result<(), TestCaseError> {
     match step {
         Step::Ask(route) => {
             let (path, at_the_route) = ROUTES[route];
-            let got = ask(&hot.gate, model.now, path, &hot.token);
+            let got = ask(&hot.live_state, model.now, path, &hot.token);
             prop_assert_eq!(got, model.expects(at_the_route), "{}", path);
         }
         Step::RevokeToken => {
-            hot.revoke(Subject::Token(model.token));
+            hot.revoke(RevokedSubject::Token(model.token));
             model.revoked[0] = Some(Reason::TokenRevoked);
         }
         Step::RevokeSession => {
-            hot.revoke(Subject::Session(hot.session));
+            hot.revoke(RevokedSubject::Session(hot.session));
             model.revoked[1] = Some(Reason::SessionRevoked);
         }
         Step::RevokePrincipal => {
-            hot.revoke(Subject::Principal(hot.principal, 2));
+            hot.revoke(RevokedSubject::Principal(hot.principal, 2));
             model.revoked[2] = Some(Reason::PrincipalRevoked);
         }
         Step::Key(state) => {
@@ -125,14 +125,14 @@ proptest! {
         let hot = hot();
         let mut octets = hot.token.clone().into_bytes();
         *at.get_mut(&mut octets) ^= 1 << bit;
-        prop_assert!(hot.gate.verified().get(&octets).is_none());
+        prop_assert!(hot.live_state.verified().get(&octets).is_none());
         if let Some(headers) = head_with(&octets) {
-            let hits = hot.gate.verified().hits();
-            let outcome = Outcome::from(decide_fully(&hot.gate, NOW, &get("/api", &headers)));
+            let hits = hot.live_state.verified().hits();
+            let outcome = Outcome::from(decide_fully(&hot.live_state, NOW, &get("/api", &headers)));
             prop_assert!(matches!(outcome, Deny(_)), "{:?}", outcome);
-            prop_assert_eq!(hot.gate.verified().hits(), hits);
+            prop_assert_eq!(hot.live_state.verified().hits(), hits);
         }
-        prop_assert_eq!(ask(&hot.gate, NOW, "/api", &hot.token), GOOD);
+        prop_assert_eq!(ask(&hot.live_state, NOW, "/api", &hot.token), GOOD);
     }
 
     #[test]
@@ -141,7 +141,7 @@ proptest! {
         let octets = hot.token.as_bytes();
         let (from, to) = (from.index(octets.len()), to.index(octets.len() + 1));
         prop_assume!(from < to && to - from < octets.len());
-        prop_assert!(hot.gate.verified().get(&octets[from..to]).is_none());
+        prop_assert!(hot.live_state.verified().get(&octets[from..to]).is_none());
     }
 }
 
@@ -156,7 +156,7 @@ fn what_is_no_token_is_not_overlooked_beside_a_hot_one() {
     ] {
         let mut headers = headers(&hot.token);
         headers.insert("currenttokenvalue", HeaderValue::from_static(value));
-        let outcome = Outcome::from(decide_fully(&hot.gate, NOW, &get("/api", &headers)));
+        let outcome = Outcome::from(decide_fully(&hot.live_state, NOW, &get("/api", &headers)));
         assert_eq!(outcome, Deny(reason), "{value}");
     }
 }

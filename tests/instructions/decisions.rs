@@ -4,11 +4,11 @@ use std::{env, hint::black_box, path::Path};
 
 use http::HeaderMap;
 use portero::{
-    decision::{Decision, Gate},
+    decision::{Decision, LiveState},
     domain::{Algorithm, Reason},
     rules::{dialect::Dialect, policy::Policy},
     state::{
-        revocation::log::{Record, Subject},
+        revocation::log::{Record, RevokedSubject},
         token::NewToken,
     },
 };
@@ -18,7 +18,8 @@ use crate::{
     budget::Count,
     callgrind,
     fixture::{
-        MadeKey, NOW, decide_fully, endpoint, gate, get, headers, holder, mint, new_token, policy, realm, route, site,
+        MadeKey, NOW, decide_fully, endpoint, get, headers, holder, live_state, mint, new_token, policy, realm, route,
+        site,
     },
 };
 
@@ -26,7 +27,7 @@ use crate::{
 /// mean over many gates hardly moves.
 const GATES: usize = 32;
 
-/// Decisions that each gate takes to be counted.
+/// Decisions that each live state takes to be counted.
 const ROUNDS: usize = 30;
 
 /// Tells the run under callgrind which decision to take.
@@ -142,9 +143,9 @@ fn counted(stage: &Stage, probe: &Probe, round: usize) -> Option<Reason> {
     black_box(stage.denied(black_box(probe), black_box(round)))
 }
 
-/// A gate, and the heads of requests to it.
+/// A live state, and the heads of requests to it.
 struct Stage {
-    gate: Gate,
+    live_state: LiveState,
     none: HeaderMap,
     remembered: HeaderMap,
     revoked: HeaderMap,
@@ -157,18 +158,22 @@ impl Stage {
         let routes = vec![route("/api/Clientes", admins), route("/api", policy("sws"))];
         let realms = vec![realm("sws", Dialect::Sws, Algorithm::Hs256)];
         let site = site(realms, vec![endpoint("/login", "sws")], routes);
-        let gate = gate(&site, &[&MadeKey::new("sws", Algorithm::Hs256)]);
+        let live_state = live_state(&site, &[&MadeKey::new("sws", Algorithm::Hs256)]);
         let holder = holder();
-        let head = |token: NewToken<'_>| headers(&mint(&gate, "sws", &token));
+        let head = |token: NewToken<'_>| headers(&mint(&live_state, "sws", &token));
         let dead = new_token(&holder);
         let session = dead.session;
         let (remembered, revoked) = (head(new_token(&holder)), head(dead));
         let new = (0..=ROUNDS).map(|_| head(new_token(&holder))).collect();
         for headers in [&remembered, &revoked] {
-            assert!(matches!(decide_fully(&gate, NOW, &get(PATH, headers)), Decision::Forward(_)));
+            assert!(matches!(decide_fully(&live_state, NOW, &get(PATH, headers)), Decision::Forward(_)));
         }
-        gate.revocations().apply(&[Record { subject: Subject::Session(session), expires_at: None, created_at: NOW }]);
-        Self { none: headers(""), remembered, revoked, new, gate }
+        live_state.revocations().apply(&[Record {
+            subject: RevokedSubject::Session(session),
+            expires_at: None,
+            created_at: NOW,
+        }]);
+        Self { none: headers(""), remembered, revoked, new, live_state }
     }
 
     /// Takes the decision, and says why it refused.
@@ -179,7 +184,7 @@ impl Stage {
             Token::Revoked => &self.revoked,
             Token::New => &self.new[round],
         };
-        match decide_fully(&self.gate, NOW, &get(probe.path, headers)) {
+        match decide_fully(&self.live_state, NOW, &get(probe.path, headers)) {
             Decision::Forward(_) => None,
             Decision::Reply(denial) => Some(denial.reason),
             other => panic!("{other:?}"),

@@ -1,4 +1,4 @@
-//! Foreign issuers, the whole way: their keys come from a real server, and what is signed with them opens what it
+//! External issuers, the whole way: their keys come from a real server, and what is signed with them opens what it
 //! may, for as long as it may.
 
 use std::fs;

@@ -120,9 +120,9 @@ fn an_expired_token_is_one_of_ours_and_another_gateways_is_not() {
 
     let (other, _upstream) = Gateway::with_upstream();
     for contract in Contract::ALL {
-        let foreign = other.login(contract);
-        assert_eq!(gateway.status(&format!("/{}", contract.realm()), &foreign), 401);
-        assert_eq!(gateway.command("revoke token", &foreign).code, 1, "{contract:?}");
+        let external = other.login(contract);
+        assert_eq!(gateway.status(&format!("/{}", contract.realm()), &external), 401);
+        assert_eq!(gateway.command("revoke token", &external).code, 1, "{contract:?}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{BESIDE, Config, Connection, Contract, Deadline, PATIENCE, Upstream, get, post, wait_until};
 
-/// Connections that wait for the process: enough that some worker serves one before the follower has its turn.
+/// Connections that wait for the process: enough that some worker serves one before the store sync has its turn.
 const CONNECTIONS: usize = 64;
 
 /// Longer than memory is decided by without a look at the store, load or not.

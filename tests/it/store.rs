@@ -272,7 +272,7 @@ fn a_store_that_hangs_is_said_refused_and_followed_again_and_does_not_hold_up_th
     let (gateway, _upstream) = Gateway::with_upstream();
     let token = gateway.login(Contract::Sws);
     let mut other = Database::of(&gateway);
-    // SQLite works for ever on the follower's next question.
+    // SQLite works for ever on the store sync's next question.
     other.script(HANG);
     wait_until("the lag grows", PATIENCE, || lag(&gateway) > 1.0);
     wait_until("it is not ready", PATIENCE, || not_ready(&gateway));

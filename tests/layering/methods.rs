@@ -60,7 +60,7 @@ impl Methods {
     /// The blocks that stand where neither their type nor their trait, nor an argument of the trait, is at home. Rust
     /// has the same rule for crates.
     pub(crate) fn orphans(&self, item: &impl Fn(&Names, &Names) -> Option<Item>) -> BTreeSet<String> {
-        let foreign = |block: &&Block| {
+        let external = |block: &&Block| {
             let home = |path: &Names| {
                 let defined = item(&block.module, path).and_then(|item| self.items.get(&item));
                 defined.map(|defined| is_in_room_of(&block.file, defined))
@@ -68,7 +68,7 @@ impl Methods {
             // A type of another crate needs no room here.
             home(&block.of) == Some(false) && !block.traits.iter().any(|path| home(path) == Some(true))
         };
-        let orphans = self.blocks.iter().filter(foreign);
+        let orphans = self.blocks.iter().filter(external);
         orphans
             .map(|block| {
                 let (file, of) = (&block.file, block.of.join("::"));

@@ -25,7 +25,7 @@ use super::{
     output::{CliError, Output},
     secret::{Input, Terminal},
 };
-use crate::{app::Making, config::Settings, decision::AdminService, rules::realm::Realm};
+use crate::{app::Making, config::GatewaySettings, decision::AdminService, rules::realm::Realm};
 
 /// The commands that look at and change accounts. Flatten it into the program's own.
 #[derive(Debug, Subcommand)]
@@ -94,7 +94,7 @@ impl InStore for Command {
         if self.makes() { Making::Allowed } else { Making::Refused }
     }
 
-    async fn execute(&self, settings: &Settings, admin: &AdminService) -> Result<Output, CliError> {
+    async fn execute(&self, settings: &GatewaySettings, admin: &AdminService) -> Result<Output, CliError> {
         self.run(&mut Context { admin, realms: &settings.site.realms, input: &mut Terminal }).await
     }
 }

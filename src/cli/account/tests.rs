@@ -16,7 +16,7 @@ use crate::{
         account::{self, password},
         clock::TrustedClock,
         keys::{self, Vault},
-        store::{Settings, Store},
+        store::{Store, StoreSettings},
     },
 };
 
@@ -53,7 +53,7 @@ fn realms() -> Vec<Arc<Realm>> {
             lifetime: Lifetime::EndOfDay,
             content_lifetime: Duration::from_secs(3600),
             refresh_lifetime: Duration::from_secs(3600),
-            wire: dialect::Settings::default(),
+            wire: dialect::DialectSettings::default(),
             uniform_errors: false,
         })
     };
@@ -70,8 +70,8 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
-        let master = keys::Settings { master_key_file: folder.path().join("master.key") };
+        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+        let master = keys::VaultSettings { master_key_file: folder.path().join("master.key") };
         let vault = Vault::open(store.clone(), &master).await.unwrap();
         let admin = AdminService::new(store.clone(), vault, TrustedClock::begin(None, Arc::new(Noon)), None);
         Self { _folder: folder, store, admin }

@@ -17,7 +17,7 @@ use clap::Args;
 use super::output::{CliError, Output};
 use crate::{
     app::{self, Control, Gateway, Inherited, Making, Sockets, StartError},
-    config::Settings,
+    config::GatewaySettings,
     domain::SystemClock,
     edge::listen::Listen,
     observe::{events, lines::Lines},
@@ -85,7 +85,7 @@ impl Demo {
     }
 
     /// A demo with nothing there yet: sockets first, then the folder and its config.
-    fn first(&self) -> Result<(Folder, PathBuf, Settings, Bound), CliError> {
+    fn first(&self) -> Result<(Folder, PathBuf, GatewaySettings, Bound), CliError> {
         let echo = Echo::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let sockets = Sockets::open(
             &[self.listen.unwrap_or(DEFAULT_LISTEN)],
@@ -109,7 +109,7 @@ impl Demo {
     }
 
     /// A demo on what an earlier one left: its config, with the addresses that are given now.
-    fn again(&self, config: PathBuf) -> Result<(Folder, PathBuf, Settings, Bound), CliError> {
+    fn again(&self, config: PathBuf) -> Result<(Folder, PathBuf, GatewaySettings, Bound), CliError> {
         let mut settings = app::load(&config)?;
         if let Some(listen) = self.listen {
             settings.server.listen = vec![Listen::in_the_clear(listen)];

@@ -24,9 +24,9 @@ use super::{
 };
 use crate::{
     app::{self, StartError},
-    config::Settings,
+    config::GatewaySettings,
     decision::{
-        Gate, Snapshot,
+        LiveState, Snapshot,
         decide::explain::{Inquiry, Keys},
     },
     domain::{Clock, Secret, SystemClock},
@@ -112,11 +112,11 @@ impl Explain {
     }
 }
 
-fn offline(inquiry: &Inquiry<'_>, settings: &Settings) -> Result<Value, CliError> {
+fn offline(inquiry: &Inquiry<'_>, settings: &GatewaySettings) -> Result<Value, CliError> {
     let metrics = Metrics::new().map_err(|error| CliError::Trouble(error.to_string()))?;
     let snapshot = Snapshot::build(&settings.site, Arc::default(), &metrics).map_err(StartError::from)?;
-    let gate = Gate::new(snapshot, settings.cache, settings.scrutiny);
-    let explained = admin::explain(&gate.view(), SystemClock.now(), inquiry, Keys::Unknown);
+    let live_state = LiveState::new(snapshot, settings.cache, settings.bad_tokens);
+    let explained = admin::explain(&live_state.view(), SystemClock.now(), inquiry, Keys::Unknown);
     explained.map_err(|error| CliError::Trouble(error.to_string()))
 }
 

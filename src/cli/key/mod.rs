@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     app::Making,
-    config::Settings,
+    config::GatewaySettings,
     decision::{AdminService, schedule::Owner},
     domain::{KeyId, RealmName},
 };
@@ -125,7 +125,7 @@ impl InStore for Command {
         if matches!(self, Self::Import(_)) { Making::Allowed } else { Making::Refused }
     }
 
-    async fn execute(&self, settings: &Settings, admin: &AdminService) -> Result<Output, CliError> {
+    async fn execute(&self, settings: &GatewaySettings, admin: &AdminService) -> Result<Output, CliError> {
         match self {
             Self::List { realm, .. } => list::list(admin, realm.as_ref()).await,
             Self::Rotate { realm, now, .. } => rotate::rotate(settings, admin, realm.as_ref(), *now).await,
@@ -144,7 +144,7 @@ impl InStore for Command {
 }
 
 /// The owner of keys that `name` names.
-fn owner(settings: &Settings, name: &RealmName) -> Result<Owner, CliError> {
+fn owner(settings: &GatewaySettings, name: &RealmName) -> Result<Owner, CliError> {
     if name.is_internal() {
         return Ok(Owner::internal());
     }
@@ -153,7 +153,11 @@ fn owner(settings: &Settings, name: &RealmName) -> Result<Owner, CliError> {
     owner.ok_or_else(|| CliError::Refused(format!("the config has no realm '{name}'")))
 }
 
-async fn reseal(settings: &Settings, admin: &AdminService, to: Option<&std::path::Path>) -> Result<Output, CliError> {
+async fn reseal(
+    settings: &GatewaySettings,
+    admin: &AdminService,
+    to: Option<&std::path::Path>,
+) -> Result<Output, CliError> {
     let present = &settings.master_key_file;
     if to.is_some_and(|to| to.canonicalize().is_ok_and(|to| present.canonicalize().is_ok_and(|present| present == to)))
     {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{key_id, owner};
 use crate::{
     cli::output::{CliError, Output, object, time},
-    config::Settings,
+    config::GatewaySettings,
     decision::{AdminError, AdminService, Rotated, schedule::Owner},
     domain::{KeyId, RealmName, Timestamp},
     state::keys::KeyState,
@@ -13,7 +13,7 @@ use crate::{
 
 /// Rotates one realm's key, or all. Of all, a realm that refuses keeps none of the others from rotating.
 pub(super) async fn rotate(
-    settings: &Settings,
+    settings: &GatewaySettings,
     admin: &AdminService,
     realm: Option<&RealmName>,
     at_once: bool,

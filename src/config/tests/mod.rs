@@ -10,7 +10,7 @@ use http::{HeaderName, Method, StatusCode};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{Origin, Report, Settings, load, parse_part, reader::Scope};
+use super::{GatewaySettings, Origin, Report, load, parse_part, reader::Scope};
 use crate::{
     decision::ForwardToken,
     domain::{Algorithm, KeyId, TokenKind},
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Reads `text` as `/etc/portero/t`, with `HOME_PORT` and `SECRET` in the environment.
-fn read(text: &str) -> Result<Settings, Report> {
+fn read(text: &str) -> Result<GatewaySettings, Report> {
     let env = |name: &str| match name {
         "HOME_PORT" => Some("127.0.0.1:7000".to_owned()),
         "SECRET" => Some("hunter2${HOME_PORT}".to_owned()),
@@ -198,7 +198,7 @@ fn issuers_say_where_their_keys_are() {
     assert_eq!((corp.name.as_str(), &*corp.issuer, &*corp.audience), ("corp", "https://login.example.com", "api"));
     assert_eq!(
         (corp.leeway, &corp.algorithms[..]),
-        (Duration::from_secs(10), &issuer::Settings::ALGORITHMS_DEFAULT[..])
+        (Duration::from_secs(10), &issuer::IssuerSettings::ALGORITHMS_DEFAULT[..])
     );
     let jwks = Jwks {
         max_stale: Duration::from_hours(12),

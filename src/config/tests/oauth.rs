@@ -5,16 +5,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::read;
-use crate::{config::Settings, decision::Service, domain::Algorithm, state::refresh::GRACE_DEFAULT};
+use crate::{config::GatewaySettings, decision::Service, domain::Algorithm, state::refresh::GRACE_DEFAULT};
 
 const REALM: &str = "tokens.issuer = \"https://g.example.com\"\nrealms.clients.dialect = \"oauth\"\n";
 
-fn good(text: &str) -> Settings {
+fn good(text: &str) -> GatewaySettings {
     read(text).map_err(|report| report.to_string()).unwrap()
 }
 
 /// What is served where.
-fn served(settings: &Settings) -> Vec<(Service, &str)> {
+fn served(settings: &GatewaySettings) -> Vec<(Service, &str)> {
     let endpoints = settings.site.endpoints.iter();
     endpoints.map(|endpoint| (endpoint.serves, endpoint.pattern.path.as_str())).collect()
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::service::{AdminError, AdminService, not_found};
 use crate::{
-    decision::schedule::{OwnKeys, Owner, RETIRING_KEYS_MAX, Settings, spelt},
+    decision::schedule::{OwnKeys, Owner, RETIRING_KEYS_MAX, ScheduleSettings, spelt},
     domain::{KeyId, Suspended, Timestamp, TrustedNow},
     state::{
         account,
-        keys::{Fate, Import, ImportError, Key, KeyRecord, KeyState, Restored, RetiredAtOnce},
+        keys::{Import, ImportError, Key, KeyRecord, KeyState, OldKeyPlan, Restored, RetiredAtOnce},
     },
 };
 
@@ -49,7 +49,12 @@ impl AdminService {
     /// [`AdminError::Refused`] where, without `at_once`, an imported key has to sign on, the realm has as many retiring
     /// keys as it may, or the clock is in doubt. Fails when the store is out of reach or damaged, or when a key in it
     /// does not open under the master key.
-    pub async fn rotate_key(&self, owner: &Owner, settings: &Settings, at_once: bool) -> Result<Rotated, AdminError> {
+    pub async fn rotate_key(
+        &self,
+        owner: &Owner,
+        settings: &ScheduleSettings,
+        at_once: bool,
+    ) -> Result<Rotated, AdminError> {
         let (now, trusted) = (self.clock.now(), self.trusted.now());
         let records = self.vault.records().await?;
         let owner = &owner.clone().settled(&records);
@@ -58,17 +63,17 @@ impl AdminService {
         if !at_once {
             Self::check_rotation(owner, &keys)?;
         }
-        let fate = Fate::Retiring { retires_at: owner.retires_at(&self.store, settings, now).await? };
+        let old_key_plan = OldKeyPlan::Retiring { retires_at: owner.retires_at(&self.store, settings, now).await? };
         let next = keys.next.filter(|next| next.algorithm == owner.algorithm);
         let earliest = trusted.map_or(now, TrustedNow::earliest);
         let ready = next.filter(|next| next.created_at.plus(settings.publish_ahead) <= earliest);
         let rotated = if at_once || seen.is_none() {
-            let id = self.vault.replace(realm, owner.algorithm, seen, fate, now).await?;
+            let id = self.vault.replace(realm, owner.algorithm, seen, old_key_plan, now).await?;
             self.signs(id, seen).await?
         } else if let Some(next) = ready {
             let trusted =
                 trusted.map_err(|suspended| in_doubt(suspended, "--now lets the next key sign in any case"))?;
-            let promoted = self.vault.promote(realm, &next.id, seen, fate, trusted).await?;
+            let promoted = self.vault.promote(realm, &next.id, seen, old_key_plan, trusted).await?;
             self.signs(promoted.then(|| next.id.clone()), seen).await?
         } else if let Some(next) = next {
             self.vault.ask(&next.id).await?;
@@ -255,7 +260,11 @@ impl AdminService {
     ///
     /// # Errors
     /// Fails when the store is out of reach or damaged.
-    pub async fn retirement(&self, owner: &Owner, settings: &Settings) -> Result<Option<Timestamp>, AdminError> {
+    pub async fn retirement(
+        &self,
+        owner: &Owner,
+        settings: &ScheduleSettings,
+    ) -> Result<Option<Timestamp>, AdminError> {
         Ok(owner.retires_at(&self.store, settings, self.clock.now()).await?)
     }
 
@@ -275,8 +284,8 @@ impl AdminService {
     }
 
     async fn put_keys_in_force(&self) -> Result<(), AdminError> {
-        if let Some(gate) = &self.gate {
-            gate.refresh_keys(&self.vault).await?;
+        if let Some(live_state) = &self.live_state {
+            live_state.refresh_keys(&self.vault).await?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What operators do, for the admin API and the commands alike: both only read what is asked and write what came of it.
 //!
 //! ```text
-//! service      AdminService: the store, the keys and the gate behind every operation; AdminError
+//! service      AdminService: the store, the keys and the live state behind every operation; AdminError
 //! accounts     making, changing and deleting accounts
 //! companies    the same for companies
 //! revocations  ending tokens, sessions and all that a principal has; listing sessions

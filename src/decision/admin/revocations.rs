@@ -9,7 +9,7 @@ use crate::{
         account::{self, Account},
         keys::{self, Keyring},
         refresh,
-        revocation::log::{self, Record, Subject},
+        revocation::log::{self, Record, RevokedSubject},
         session::{self, Listed},
         token::{self, Issuers},
     },
@@ -43,8 +43,8 @@ impl AdminService {
             return self.revoke_session(rotating.session).await;
         }
         let own: Keyring = self.vault.load().await?;
-        // A gate knows the keys of foreign issuers too.
-        let keys = self.gate.as_ref().map(|gate| gate.snapshot().keys.with_own(&own)).unwrap_or(own);
+        // A live state knows the keys of external issuers too.
+        let keys = self.live_state.as_ref().map(|live_state| live_state.snapshot().keys.with_own(&own)).unwrap_or(own);
         let (claims, _) = token::open(text, &keys, issuers).map_err(AdminError::NotOurs)?;
         if let (TokenKind::Refresh, Some(id)) = (claims.kind, claims.session) {
             let session = session::find(&self.store, id).await?;
@@ -53,14 +53,14 @@ impl AdminService {
                 _ => None,
             };
             let end = session.map_or(longest, |session| later(session.expires_at, longest));
-            self.record(Subject::Session(id), end).await?;
+            self.record(RevokedSubject::Session(id), end).await?;
             return Ok(Revoked::Session(id));
         }
-        self.record(Subject::Token(claims.revocation_id), claims.expires_at).await?;
+        self.record(RevokedSubject::Token(claims.revocation_id), claims.expires_at).await?;
         Ok(Revoked::Token(claims.revocation_id))
     }
 
-    /// Revokes a token of the realm or foreign issuer called `issuer` by its `jti`. Without `expires_at` the record is
+    /// Revokes a token of the realm or external issuer called `issuer` by its `jti`. Without `expires_at` the record is
     /// kept as long as the issuer's longest-lived token could live, under any config that a gateway had: for ever where
     /// only somebody else knows.
     ///
@@ -87,10 +87,10 @@ impl AdminService {
             (None, Issuer::Realm(realm)) if !self.has_imported_keys(&realm.name).await? => {
                 lifetimes::latest_expiry(&self.store, realm, now).await?
             }
-            // How long a foreign issuer's tokens live, or those of the API before, is not for us to know.
+            // How long an external issuer's tokens live, or those of the API before, is not for us to know.
             (None, _) => None,
         };
-        self.record(Subject::Token(subject), expires_at).await?;
+        self.record(RevokedSubject::Token(subject), expires_at).await?;
         Ok(Revoked::Token(subject))
     }
 
@@ -108,7 +108,7 @@ impl AdminService {
         let session = session.ok_or_else(|| not_found("session", id.to_string(), ""))?;
         // A token of it may be on its way whose end the session does not know yet.
         let longest = lifetimes::latest_noted(&self.store, &session.realm, self.clock.now()).await?;
-        self.record(Subject::Session(id), later(session.expires_at, longest)).await?;
+        self.record(RevokedSubject::Session(id), later(session.expires_at, longest)).await?;
         Ok(Revoked::Session(id))
     }
 
@@ -172,7 +172,7 @@ impl AdminService {
         Ok(keys::takes_old_tokens(&self.store, realm).await?)
     }
 
-    async fn record(&self, subject: Subject, expires_at: Option<Timestamp>) -> Result<(), AdminError> {
+    async fn record(&self, subject: RevokedSubject, expires_at: Option<Timestamp>) -> Result<(), AdminError> {
         let record = Record { subject, expires_at, created_at: self.clock.now() };
         log::append(&self.store, &record).await?;
         self.apply(&[record]);

@@ -5,26 +5,26 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::{
-    decision::decide::snapshot::Gate,
+    decision::decide::snapshot::LiveState,
     domain::{Clock, RealmName, Reason, Timestamp, trusted_time},
     rules::dialect::Dialect,
     state::{
         account::{AccountError, Hasher, HasherError, Raised},
         clock::{self, TrustedClock},
         keys::{ImportError, Vault, VaultError},
-        revocation::log::{Record, Subject},
+        revocation::log::{Record, RevokedSubject},
         store::{Store, StoreError, Trouble},
     },
 };
 
-/// Does what an operator asks, durably; and in force at once where there is a gate.
+/// Does what an operator asks, durably; and in force at once where there is a live state.
 #[derive(Clone)]
 pub struct AdminService {
     pub(super) store: Store,
     pub(super) vault: Vault,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) trusted: TrustedClock,
-    pub(super) gate: Option<Arc<Gate>>,
+    pub(super) live_state: Option<Arc<LiveState>>,
     pub(super) hasher: Option<Arc<Hasher>>,
 }
 
@@ -76,11 +76,11 @@ pub enum AdminError {
 }
 
 impl AdminService {
-    /// The service over a store. With a gate, what it does is in force when it is done; without, a running gateway
-    /// sees it within a second.
+    /// The service over a store. With a live state, what it does is in force when it is done; without, a running
+    /// gateway sees it within a second.
     #[must_use]
-    pub fn new(store: Store, vault: Vault, trusted: TrustedClock, gate: Option<Arc<Gate>>) -> Self {
-        Self { store, vault, clock: Arc::clone(trusted.clock()), trusted, gate, hasher: None }
+    pub fn new(store: Store, vault: Vault, trusted: TrustedClock, live_state: Option<Arc<LiveState>>) -> Self {
+        Self { store, vault, clock: Arc::clone(trusted.clock()), trusted, live_state, hasher: None }
     }
 
     /// Has new secrets hashed by this pool, which the gateway's logins share. Without one the calling thread does it.
@@ -129,13 +129,13 @@ impl AdminService {
     pub(super) fn apply_raised(&self, raised: &Raised) {
         let now = self.clock.now();
         let record =
-            |&(id, epoch)| Record { subject: Subject::Principal(id, epoch), expires_at: None, created_at: now };
+            |&(id, epoch)| Record { subject: RevokedSubject::Principal(id, epoch), expires_at: None, created_at: now };
         self.apply(&raised.iter().map(record).collect::<Vec<_>>());
     }
 
     pub(super) fn apply(&self, records: &[Record]) {
-        if let Some(gate) = &self.gate {
-            gate.revocations().apply(records);
+        if let Some(live_state) = &self.live_state {
+            live_state.revocations().apply(records);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{
     trace::{Fact, Trace},
 };
 use crate::{
-    domain::{Claims, EPOCH_DELETED, KeyId, PrincipalId, RealmName, Reason, Secret, Subject, Timestamp},
+    domain::{Claims, EPOCH_DELETED, KeyId, PrincipalId, RealmName, Reason, Secret, Timestamp, TokenSubject},
     rules::{dialect::Dialect, issuer::Issuer},
     state::{
         account::Speaker,
@@ -27,21 +27,21 @@ pub struct Job {
 #[derive(Debug)]
 pub struct Proof {
     token: Secret,
-    outcome: Result<Arc<Verified>, Unopened>,
+    outcome: Result<Arc<Verified>, VerifyError>,
 }
 
 /// Why a token was not opened.
 #[derive(Clone, Debug)]
-pub(in crate::decision) enum Unopened {
+pub(in crate::decision) enum VerifyError {
     /// It is none.
     Refused(Reason),
-    /// A foreign issuer may have a new key that signed it.
-    UnknownForeignKey(ForeignKey),
+    /// An external issuer may have a new key that signed it.
+    UnknownExternalKey(ExternalKey),
 }
 
-/// A key that a foreign issuer is asked about.
+/// A key that an external issuer is asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ForeignKey {
+pub struct ExternalKey {
     /// The issuer, one of the config's.
     pub issuer: RealmName,
     /// The key's name, as an unproven token has it.
@@ -52,7 +52,7 @@ pub struct ForeignKey {
 #[derive(Debug)]
 pub struct Awaiting {
     /// The key that is missing.
-    pub key: ForeignKey,
+    pub key: ExternalKey,
     /// What to do then.
     pub job: Job,
 }
@@ -78,7 +78,9 @@ impl Job {
             }
             Err(reason) => {
                 view.verified.note_refused();
-                Err(view.missing_key(token, reason).map_or(Unopened::Refused(reason), Unopened::UnknownForeignKey))
+                Err(view
+                    .missing_key(token, reason)
+                    .map_or(VerifyError::Refused(reason), VerifyError::UnknownExternalKey))
             }
         };
         Proof { token: self.token, outcome }
@@ -91,7 +93,7 @@ impl Job {
         let token = self.token.expose();
         let outcome = view.look_into(token, client, now).map(Arc::new);
         let outcome = outcome.map_err(|reason| {
-            view.missing_key(token, reason).map_or(Unopened::Refused(reason), Unopened::UnknownForeignKey)
+            view.missing_key(token, reason).map_or(VerifyError::Refused(reason), VerifyError::UnknownExternalKey)
         });
         Proof { token: self.token, outcome }
     }
@@ -119,18 +121,18 @@ impl Proof {
     }
 
     /// What it says once the issuer of `key` was asked: what is not known now is refused.
-    fn after_asking(self, key: &ForeignKey, view: &View<'_>, now: Timestamp) -> Self {
+    fn after_asking(self, key: &ExternalKey, view: &View<'_>, now: Timestamp) -> Self {
         // An issuer whose keys are out of reach can prove nothing: that is not the token's fault.
         let reason = if view.has_keys_of(&key.issuer, now) { Reason::UnknownKey } else { Reason::IssuerUnavailable };
-        let outcome = self.outcome.map_err(|unopened| match unopened {
-            Unopened::UnknownForeignKey(_) => Unopened::Refused(reason),
-            refused @ Unopened::Refused(_) => refused,
+        let outcome = self.outcome.map_err(|verify_error| match verify_error {
+            VerifyError::UnknownExternalKey(_) => VerifyError::Refused(reason),
+            refused @ VerifyError::Refused(_) => refused,
         });
         Self { token: self.token, outcome }
     }
 
     /// What is known about `token`, if this proof is about it.
-    pub(in crate::decision) fn about(&self, token: &[u8]) -> Option<Result<Arc<Verified>, Unopened>> {
+    pub(in crate::decision) fn about(&self, token: &[u8]) -> Option<Result<Arc<Verified>, VerifyError>> {
         (self.token.expose().as_bytes() == token).then(|| self.outcome.clone())
     }
 }
@@ -168,14 +170,14 @@ pub(in crate::decision) fn after_waiting(refused: Reason, waited: Waited) -> Rea
 }
 
 /// Whom a token under an imported key names: a token of our own form has an id and a name, as others may.
-fn identity(verified: &Verified) -> Cow<'_, Subject> {
+fn identity(verified: &Verified) -> Cow<'_, TokenSubject> {
     let claims = &verified.claims;
-    let (Subject::Account(id), Issuer::Realm(realm)) = (&claims.subject, &verified.issuer) else {
+    let (TokenSubject::Account(id), Issuer::Realm(realm)) = (&claims.subject, &verified.issuer) else {
         return Cow::Borrowed(&claims.subject);
     };
     let business = claims.organization.as_deref().filter(|_| realm.dialect == Dialect::Toc).unwrap_or_default();
     let named = PrincipalId::of_name(&claims.realm, business, &claims.name);
-    Cow::Owned(Subject::Imported { id: *id, named })
+    Cow::Owned(TokenSubject::Imported { id: *id, named })
 }
 
 impl View<'_> {
@@ -190,14 +192,14 @@ impl View<'_> {
         if let (Err(reason), Some(client)) = (&opened, client)
             && came_after_the_signature(*reason)
         {
-            self.scrutiny.record_bad(client, now);
+            self.bad_tokens.record_bad(client, now);
         }
         opened
     }
 
     /// [`View::open`] without counting what it finds.
     fn look_into(&self, token: &str, client: Option<IpAddr>, now: Timestamp) -> Result<Verified, Reason> {
-        if client.is_some_and(|client| !self.scrutiny.allows(client, now)) {
+        if client.is_some_and(|client| !self.bad_tokens.allows(client, now)) {
             return Err(Reason::TooManyBadTokens);
         }
         let snapshot = self.snapshot();
@@ -206,24 +208,24 @@ impl View<'_> {
         Ok(Verified::new(claims, key, issuer.clone()))
     }
 
-    /// The key that a token says it was signed with, where it says that a foreign issuer of ours did so.
-    fn alleged_key(&self, token: &str) -> Option<ForeignKey> {
-        let foreign = || {
+    /// The key that a token says it was signed with, where it says that an external issuer of ours did so.
+    fn unverified_key(&self, token: &str) -> Option<ExternalKey> {
+        let external = || {
             self.snapshot().issuers.values().filter_map(|known| match known {
-                Issuer::Foreign(foreign) => Some(foreign),
+                Issuer::External(external) => Some(external),
                 Issuer::Realm(_) => None,
             })
         };
         // Where nobody could be asked, the token is not read once more.
-        foreign().next()?;
-        let (id, issuer) = token::alleged_origin(token)?;
-        let known = foreign().find(|known| known.issuer == issuer)?;
-        Some(ForeignKey { issuer: known.name.clone(), id: KeyId::from_text(&id) })
+        external().next()?;
+        let (id, issuer) = token::unverified_origin(token)?;
+        let known = external().find(|known| known.issuer == issuer)?;
+        Some(ExternalKey { issuer: known.name.clone(), id: KeyId::from_text(&id) })
     }
 
     /// The key that a refused token may only be waiting for. Somebody else's may have the same name, or even be the
     /// same: then the token was held against that one.
-    fn missing_key(&self, token: &str, reason: Reason) -> Option<ForeignKey> {
+    fn missing_key(&self, token: &str, reason: Reason) -> Option<ExternalKey> {
         let of_the_key = matches!(
             reason,
             Reason::UnknownKey
@@ -232,13 +234,13 @@ impl View<'_> {
                 | Reason::InvalidSignature
                 | Reason::WrongIssuer
         );
-        let alleged = of_the_key.then(|| self.alleged_key(token)).flatten()?;
-        let known = self.snapshot().keys.foreign(&alleged.issuer).iter().any(|key| key.id == alleged.id);
-        (!known).then_some(alleged)
+        let unverified = of_the_key.then(|| self.unverified_key(token)).flatten()?;
+        let known = self.snapshot().keys.external(&unverified.issuer).iter().any(|key| key.id == unverified.id);
+        (!known).then_some(unverified)
     }
 
     fn has_keys_of(&self, issuer: &RealmName, now: Timestamp) -> bool {
-        self.snapshot().keys.foreign(issuer).iter().any(|key| key.is_believed(now))
+        self.snapshot().keys.external(issuer).iter().any(|key| key.is_believed(now))
     }
 
     /// The entry of a token that was opened before, if its issuer's tokens are still read so.

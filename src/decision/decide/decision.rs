@@ -6,7 +6,7 @@ use std::{borrow::Cow, ops::ControlFlow, sync::Arc};
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::{
-    authenticate::{Awaiting, Job, Proof, Unopened, after_waiting, is_perhaps_early},
+    authenticate::{Awaiting, Job, Proof, VerifyError, after_waiting, is_perhaps_early},
     snapshot::{Endpoint, Route, Snapshot, View},
     trace::{Fact, Trace},
 };
@@ -45,7 +45,7 @@ pub enum Decision<'h> {
     Reply(Denial),
     /// A signature must be checked first: run the job, then decide again with its proof.
     Verify(Job),
-    /// A foreign issuer must be asked for its keys first: do so, run the job, then decide again.
+    /// An external issuer must be asked for its keys first: do so, run the job, then decide again.
     AwaitKey(Awaiting),
     /// The store must be followed one step further first ([`Following::next_step`](crate::decision::Following::next_step)): then
     /// decide again with this proof, in a view [`after`](View::after) that.
@@ -62,7 +62,7 @@ impl Decision<'_> {
     #[must_use]
     pub fn needs_store(&self) -> bool {
         match self {
-            Self::Forward(permit) => permit.identity.is_some() || permit.alleged.is_some(),
+            Self::Forward(permit) => permit.identity.is_some() || permit.unverified.is_some(),
             Self::Reply(denial) => denial.identity.is_some(),
             Self::Verify(_) | Self::AwaitKey(_) | Self::AwaitStep(_) | Self::Endpoint(_) => true,
             Self::Preflight(_) => false,
@@ -112,7 +112,7 @@ pub struct Permit<'h> {
     /// Why. Where it is one that does not allow, the route's shadow mode let the request through in spite of it.
     pub reason: Reason,
     /// Whom the token speaks for that shadow mode let through: for the log, and for nothing else.
-    pub alleged: Option<Arc<Verified>>,
+    pub unverified: Option<Arc<Verified>>,
     /// Keeps others from making one.
     _decided: Decided,
 }
@@ -358,14 +358,14 @@ fn permit<'h>(
     identity: Option<Arc<Verified>>,
     reason: Reason,
 ) -> Permit<'h> {
-    Permit { route: Arc::clone(route), path, identity, reason, alleged: None, _decided: Decided }
+    Permit { route: Arc::clone(route), path, identity, reason, unverified: None, _decided: Decided }
 }
 
 /// The permit of a request that only the route's shadow mode lets through.
 fn shadow_permit<'h>(route: &Arc<Route>, path: CanonicalPath<'h>, refused: Refused) -> Permit<'h> {
     // Who lacks a permission has proven who they are. Who has no token that holds, has proven nothing.
     let proven = refused.identity.clone().filter(|_| refused.reason.status() == FORBIDDEN);
-    Permit { alleged: refused.identity, ..permit(route, path, proven, refused.reason) }
+    Permit { unverified: refused.identity, ..permit(route, path, proven, refused.reason) }
 }
 
 enum Admitted {
@@ -442,11 +442,11 @@ fn verify(
     let octets = credential.octets();
     match proof.and_then(|proof| proof.about(octets)) {
         Some(Ok(verified)) => Ok(ControlFlow::Continue(verified)),
-        Some(Err(Unopened::Refused(reason))) => {
+        Some(Err(VerifyError::Refused(reason))) => {
             trace.note(Fact::Opened(Err(reason)));
             Err(reason)
         }
-        Some(Err(Unopened::UnknownForeignKey(key))) => {
+        Some(Err(VerifyError::UnknownExternalKey(key))) => {
             trace.note(Fact::KeyAsked { issuer: &key.issuer, id: &key.id });
             let job = Job::new(credential.text()?)?;
             Ok(ControlFlow::Break(Admitted::Awaiting(Awaiting { key, job })))

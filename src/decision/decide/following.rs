@@ -1,13 +1,13 @@
 //! How far the store is followed, and waiting until it is followed further.
 //!
-//! The follower takes one step after the other; a step that *began* after some moment has read everything that was
+//! The store sync takes one step after the other; a step that *began* after some moment has read everything that was
 //! committed before that moment. Two kinds of requests wait for such a step, for [`WAIT_MAX`] at most:
 //! - those whose token speaks of what memory does not know yet (an account, an epoch): [`Following::next_step`];
 //! - those whose token is looked at, or that a token endpoint answers, where no step was completed for a while: the
 //!   process was stopped. What was revoked meanwhile is read first: [`Following::catch_up`].
 //!
 //! A slow store is something else: the process runs while the step takes long, and waiting would only make requests slow
-//! too. So the follower polls while a step is under way, and only a gap between polls makes memory late.
+//! too. So the store sync polls while a step is under way, and only a gap between polls makes memory late.
 //!
 //! While the store is known to be away nobody waits: checked traffic goes on with what is in force.
 
@@ -24,8 +24,8 @@ use tokio::{
     time::timeout,
 };
 
-/// Without a poll of the follower for so long the process was stopped: nothing is decided then before a step that began
-/// later, unless the store is away. Five polls.
+/// Without a poll of the store sync for so long the process was stopped: nothing is decided then before a step that
+/// began later, unless the store is away. Five polls.
 pub const LATE_AFTER: Duration = Duration::from_millis(500);
 
 /// How long a request waits for a step, at most.
@@ -52,7 +52,7 @@ pub struct Following {
     late_from: AtomicU64,
     /// When the first step failed after which none was completed; or [`NEVER`].
     failing_from: AtomicU64,
-    /// When the follower polled last, in nanoseconds after `base`. This and the next are the follower's alone.
+    /// When the store sync polled last, in nanoseconds after `base`. This and the next are the store sync's alone.
     polled: AtomicU64,
     /// The step that makes memory good again after a gap between polls; 0 where there was none.
     heals: AtomicU64,
@@ -124,7 +124,7 @@ impl Following {
         self.nanos(now) > self.failing_from.load(Ordering::Acquire).saturating_add(nanos(FAILING_MAX))
     }
 
-    /// The follower polls: it does so while a step is under way, too.
+    /// The store sync polls: it does so while a step is under way, too.
     pub fn poll(&self, now: Instant) {
         let now = self.nanos(now);
         let before = self.polled.swap(now, Ordering::AcqRel);

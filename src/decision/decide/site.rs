@@ -17,19 +17,19 @@ use crate::{
     upstream,
 };
 
-/// Realms, foreign issuers, token endpoints, routes and upstreams, checked: every name that is used is defined.
+/// Realms, external issuers, token endpoints, routes and upstreams, checked: every name that is used is defined.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// The account spaces.
     pub realms: Vec<Arc<Realm>>,
     /// Whose tokens are accepted beside the realms' own; no realm has the name or the `iss` of one.
-    pub issuers: Vec<Arc<issuer::Settings>>,
+    pub issuers: Vec<Arc<issuer::IssuerSettings>>,
     /// The paths that Portero answers itself.
     pub endpoints: Vec<EndpointSettings>,
     /// The paths that it forwards.
     pub routes: Vec<RouteSettings>,
     /// Where it forwards them to.
-    pub upstreams: Vec<upstream::Settings>,
+    pub upstreams: Vec<upstream::PoolSettings>,
     /// `iss` of internal tokens; there where a route asks for them.
     pub internal_issuer: Option<Arc<str>>,
     /// What its OAuth endpoints do, where it has any.
@@ -41,8 +41,9 @@ impl Site {
     #[must_use]
     pub fn issuers(&self) -> Issuers {
         let realms = self.realms.iter().map(|realm| (realm.name.clone(), Issuer::Realm(Arc::clone(realm))));
-        let foreign = self.issuers.iter().map(|issuer| (issuer.name.clone(), Issuer::Foreign(issuer.tokens().into())));
-        realms.chain(foreign).collect()
+        let external =
+            self.issuers.iter().map(|issuer| (issuer.name.clone(), Issuer::External(issuer.tokens().into())));
+        realms.chain(external).collect()
     }
 
     /// Keeps what is forwarded away from where the gateway itself listens, beside what the config says of that.

@@ -25,7 +25,7 @@ use crate::{
     state::{
         account::KnownAccounts,
         keys::{Key, Keyring, Vault, VaultError},
-        limit::{Scrutiny, ScrutinySettings},
+        limit::{BadTokenLimiter, BadTokenSettings},
         revocation::Revocations,
         store::StoreError,
         token::{CacheSettings, Issuers, Realms, VerifiedTokens},
@@ -44,7 +44,7 @@ pub struct Snapshot {
     pub routes: Arc<Router<Arc<Route>>>,
     /// The realms by name.
     pub realms: Arc<Realms>,
-    /// Everybody whose tokens are read: the realms, and foreign issuers.
+    /// Everybody whose tokens are read: the realms, and external issuers.
     pub issuers: Arc<Issuers>,
     /// The upstreams.
     pub pools: Arc<[Arc<Pool>]>,
@@ -291,7 +291,7 @@ impl std::fmt::Debug for Snapshot {
 
 /// What decisions are made of: the present snapshot, verified tokens and revocations.
 #[derive(Debug)]
-pub struct Gate {
+pub struct LiveState {
     snapshot: ArcSwap<Snapshot>,
     /// Who makes the next snapshot from the present one holds this.
     publishing: Mutex<()>,
@@ -302,13 +302,13 @@ pub struct Gate {
     revocations: Revocations,
     accounts: KnownAccounts,
     following: Following,
-    scrutiny: Scrutiny,
+    bad_tokens: BadTokenLimiter,
 }
 
-impl Gate {
-    /// A gate with nothing remembered yet.
+impl LiveState {
+    /// A live state with nothing remembered yet.
     #[must_use]
-    pub fn new(snapshot: Snapshot, cache: CacheSettings, scrutiny: ScrutinySettings) -> Self {
+    pub fn new(snapshot: Snapshot, cache: CacheSettings, bad_tokens: BadTokenSettings) -> Self {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             publishing: Mutex::new(()),
@@ -317,7 +317,7 @@ impl Gate {
             revocations: Revocations::default(),
             accounts: KnownAccounts::default(),
             following: Following::default(),
-            scrutiny: Scrutiny::new(scrutiny),
+            bad_tokens: BadTokenLimiter::new(bad_tokens),
         }
     }
 
@@ -332,7 +332,7 @@ impl Gate {
             verified: &self.verified,
             revocations: &self.revocations,
             accounts: &self.accounts,
-            scrutiny: &self.scrutiny,
+            bad_tokens: &self.bad_tokens,
             waited: None,
         }
     }
@@ -378,14 +378,14 @@ impl Gate {
         Ok(())
     }
 
-    /// Brings a foreign issuer's present keys into force.
-    pub fn set_foreign_keys(&self, issuer: &RealmName, keys: Vec<Arc<Key>>) {
-        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_foreign(issuer, keys))));
+    /// Brings an external issuer's present keys into force.
+    pub fn set_external_keys(&self, issuer: &RealmName, keys: Vec<Arc<Key>>) {
+        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_external(issuer, keys))));
     }
 
-    /// Forgets the keys of foreign issuers but these.
-    pub fn keep_foreign_keys(&self, issuers: &[&RealmName]) {
-        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_foreign_only(issuers))));
+    /// Forgets the keys of external issuers but these.
+    pub fn keep_external_keys(&self, issuers: &[&RealmName]) {
+        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_external_only(issuers))));
     }
 
     /// The present snapshot.
@@ -419,14 +419,14 @@ impl Gate {
     }
 }
 
-/// One request's view of the gate.
+/// One request's view of the live state.
 pub struct View<'g> {
     pub(in crate::decision) generation: u64,
     pub(in crate::decision) snapshot: Guard<Arc<Snapshot>>,
     pub(in crate::decision) verified: &'g VerifiedTokens,
     pub(in crate::decision) revocations: &'g Revocations,
     pub(in crate::decision) accounts: &'g KnownAccounts,
-    pub(super) scrutiny: &'g Scrutiny,
+    pub(super) bad_tokens: &'g BadTokenLimiter,
     /// What came of waiting for the store to be followed, where that was asked for.
     pub(in crate::decision) waited: Option<Waited>,
 }

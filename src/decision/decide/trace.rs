@@ -53,7 +53,7 @@ pub(in crate::decision) enum Fact<'a> {
     Credential(Result<Option<&'a Credential<'a>>, Reason>),
     /// The key is not known; its issuer would be asked for it.
     KeyAsked {
-        /// The foreign issuer.
+        /// The external issuer.
         issuer: &'a RealmName,
         /// The key that the token names.
         id: &'a KeyId,
@@ -62,7 +62,7 @@ pub(in crate::decision) enum Fact<'a> {
     Opened(Result<&'a Verified, Reason>),
     /// Whether the token's times hold.
     Times(&'a Verified, Result<(), Reason>),
-    /// Whether the key's foreign issuer still stands by it.
+    /// Whether the key's external issuer still stands by it.
     KeyConfirmed(&'a Verified, bool),
     /// Whether the issuer's tokens are still read as they were.
     Issuer(&'a Verified, bool),

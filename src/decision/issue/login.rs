@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{caller::Caller, standing::check_standing};
 use crate::{
-    decision::decide::snapshot::Gate,
+    decision::decide::snapshot::LiveState,
     domain::{AccountName, Clock, Grant, Holder, IssuedToken, Reason, Secret, SessionId, Timestamp, TokenKind},
     rules::{
         dialect::{Login, Rejection, Validity},
@@ -21,7 +21,7 @@ use crate::{
         store::{Store, StoreError},
         token::{self, NewToken, Verified},
     },
-    upstream::place::{Places, Share},
+    upstream::request_slot::{RequestSlots, Share},
 };
 
 /// What a client should wait when the store or the hasher is out of reach.
@@ -35,12 +35,12 @@ const LOOKUPS_MAX: usize = 2;
 const LOOKUPS_WAITING_MAX: usize = 1024;
 
 /// The one who checks credentials and gives tokens.
-pub struct Registrar {
-    pub(in crate::decision) gate: Arc<Gate>,
+pub struct TokenService {
+    pub(in crate::decision) live_state: Arc<LiveState>,
     pub(in crate::decision) store: Store,
     hasher: Arc<Hasher>,
     throttle: Arc<Throttle>,
-    lookups: Arc<Places>,
+    lookups: Arc<RequestSlots>,
     pub(in crate::decision) clock: Arc<dyn Clock>,
 }
 
@@ -54,12 +54,18 @@ pub(super) struct Issue<'a> {
     pub(in crate::decision) now: Timestamp,
 }
 
-impl Registrar {
-    /// A registrar with these means.
+impl TokenService {
+    /// A token service with these means.
     #[must_use]
-    pub fn new(gate: Arc<Gate>, store: Store, hasher: Arc<Hasher>, throttle: Throttle, clock: Arc<dyn Clock>) -> Self {
-        let lookups = Places::new(LOOKUPS_MAX, LOOKUPS_WAITING_MAX, Share::HALF);
-        Self { gate, store, hasher, throttle: Arc::new(throttle), lookups, clock }
+    pub fn new(
+        live_state: Arc<LiveState>,
+        store: Store,
+        hasher: Arc<Hasher>,
+        throttle: Throttle,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let lookups = RequestSlots::new(LOOKUPS_MAX, LOOKUPS_WAITING_MAX, Share::HALF);
+        Self { live_state, store, hasher, throttle: Arc::new(throttle), lookups, clock }
     }
 
     /// Checks credentials and gives tokens. The session is on disk before the answer is known.
@@ -138,7 +144,7 @@ impl Registrar {
     /// Whether an opened token holds. An error is what to answer where that cannot be said now, and `None` where it does
     /// not hold.
     pub(in crate::decision) async fn check_standing(&self, opened: &Verified) -> Result<(), Option<Rejection>> {
-        check_standing(&self.gate, opened, &*self.clock).await.map_err(|reason| {
+        check_standing(&self.live_state, opened, &*self.clock).await.map_err(|reason| {
             (reason == Reason::Unavailable).then_some(Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE })
         })
     }
@@ -176,7 +182,7 @@ impl Registrar {
     /// What the contract tells about an account before the secret is looked at.
     async fn told_before(&self, realm: &Realm, found: Option<&Account>) -> Result<(), Rejection> {
         match found {
-            Some(account) if tells_before(realm) => self.standing(realm, account).await,
+            Some(account) if tells_before(realm) => self.check_account_status(realm, account).await,
             _ => Ok(()),
         }
     }
@@ -214,9 +220,9 @@ impl Registrar {
     /// Who has proved the secret, unless the account may not be used.
     async fn admit(&self, realm: &Realm, found: Option<Account>) -> Result<Account, Rejection> {
         let account = found.ok_or(Rejection::InvalidCredentials)?;
-        if realm.dialect.tells_standing() {
+        if realm.dialect.tells_account_status() {
             if !tells_before(realm) {
-                self.standing(realm, &account).await?;
+                self.check_account_status(realm, &account).await?;
             }
         } else if account.disabled {
             return Err(Rejection::InvalidCredentials);
@@ -228,7 +234,7 @@ impl Registrar {
     }
 
     /// `become`'s checks 4 and 5.
-    async fn standing(&self, realm: &Realm, account: &Account) -> Result<(), Rejection> {
+    async fn check_account_status(&self, realm: &Realm, account: &Account) -> Result<(), Rejection> {
         if account.disabled {
             return Err(Rejection::Inactive);
         }
@@ -255,7 +261,7 @@ impl Registrar {
 
     fn issue(&self, realm: &Realm, issue: Issue<'_>) -> Result<Grant, Rejection> {
         let holder = issue.holder;
-        let snapshot = self.gate.snapshot();
+        let snapshot = self.live_state.snapshot();
         let mut tokens = vec![];
         for &kind in issue.kinds {
             let expires_at = realm.expiry(kind, issue.now, issue.validity);
@@ -280,15 +286,15 @@ impl Registrar {
     }
 }
 
-impl std::fmt::Debug for Registrar {
+impl std::fmt::Debug for TokenService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Registrar(…)")
+        f.write_str("TokenService(…)")
     }
 }
 
 /// Whether the contract tells a stranger how an account stands.
 fn tells_before(realm: &Realm) -> bool {
-    realm.dialect.tells_standing() && !realm.uniform_errors
+    realm.dialect.tells_account_status() && !realm.uniform_errors
 }
 
 fn check_throttle(

@@ -2,21 +2,21 @@
 
 use super::{
     caller::Caller,
-    login::{Issue, RETRY_UNAVAILABLE, Registrar, unavailable},
+    login::{Issue, RETRY_UNAVAILABLE, TokenService, unavailable},
 };
 use crate::{
-    domain::{Grant, Reason, Secret, Subject, Timestamp, TokenKind},
+    domain::{Grant, Reason, Secret, Timestamp, TokenKind, TokenSubject},
     rules::{
         dialect::{Rejection, Validity},
         realm::Realm,
     },
     state::{
         account,
-        refresh::{self, Spending},
+        refresh::{self, RotationOutcome},
     },
 };
 
-impl Registrar {
+impl TokenService {
     /// Exchanges a refresh token for new access and content tokens of the same session.
     ///
     /// # Errors
@@ -24,10 +24,12 @@ impl Registrar {
     pub async fn refresh(&self, realm: &Realm, token: &Secret, caller: &Caller) -> Result<Grant, Rejection> {
         let now = self.clock.now();
         let opened =
-            self.gate.view().open(token.expose(), Some(caller.address()), now).map_err(|reason| match reason {
-                Reason::TooManyBadTokens => Rejection::ThrottledAddress { retry_after: RETRY_UNAVAILABLE },
-                _ => Rejection::InvalidRefreshToken,
-            })?;
+            self.live_state.view().open(token.expose(), Some(caller.address()), now).map_err(
+                |reason| match reason {
+                    Reason::TooManyBadTokens => Rejection::ThrottledAddress { retry_after: RETRY_UNAVAILABLE },
+                    _ => Rejection::InvalidRefreshToken,
+                },
+            )?;
         self.check_standing(&opened).await.map_err(|away| away.unwrap_or(Rejection::InvalidRefreshToken))?;
         let claims = opened.claims;
         let session = claims.session.ok_or(Rejection::InvalidRefreshToken)?;
@@ -35,7 +37,7 @@ impl Registrar {
             return Err(Rejection::InvalidRefreshToken);
         }
         self.refuse_exchanged(token, now).await?;
-        let Subject::Account(subject) = claims.subject else { return Err(Rejection::InvalidRefreshToken) };
+        let TokenSubject::Account(subject) = claims.subject else { return Err(Rejection::InvalidRefreshToken) };
         let account = account::find_by_id(&self.store, subject).await.map_err(|error| unavailable(&error))?;
         let account = account.filter(|account| account.renews(claims.epoch)).ok_or(Rejection::InvalidRefreshToken)?;
         let kinds = [TokenKind::Access, TokenKind::Content];
@@ -50,17 +52,18 @@ impl Registrar {
         if refresh::find(&self.store, token).await.map_err(|error| unavailable(&error))?.is_none() {
             return Ok(());
         }
-        let grace = self.gate.snapshot().oauth.as_ref().map_or(refresh::GRACE_DEFAULT, |oauth| oauth.refresh_grace);
+        let grace =
+            self.live_state.snapshot().oauth.as_ref().map_or(refresh::GRACE_DEFAULT, |oauth| oauth.refresh_grace);
         let accused = self.kept(refresh::accuse(&self.store, token, grace, now)).await;
         self.enforced(accused)?;
         Err(Rejection::InvalidRefreshToken)
     }
 
     /// Puts in force what spending a token led to.
-    pub(super) fn enforced(&self, spending: Result<Spending, Rejection>) -> Result<Spending, Rejection> {
+    pub(super) fn enforced(&self, spending: Result<RotationOutcome, Rejection>) -> Result<RotationOutcome, Rejection> {
         let spending = spending?;
-        if let Spending::Reused(record) = &spending {
-            self.gate.revocations().apply(std::slice::from_ref(record));
+        if let RotationOutcome::Reused(record) = &spending {
+            self.live_state.revocations().apply(std::slice::from_ref(record));
             tracing::warn!(subject = ?record.subject, "a refresh token was used again; its session is revoked");
         }
         Ok(spending)

@@ -3,21 +3,21 @@
 use crate::{
     decision::decide::{
         authenticate::{after_waiting, is_perhaps_early},
-        snapshot::Gate,
+        snapshot::LiveState,
     },
     domain::{Clock, Reason},
     state::token::Verified,
 };
 
 /// Whether an opened token holds now. What was revoked while the process was stopped is read first, and a token that may
-/// only be ahead of memory is looked at again after the follower's next step, as on a route.
+/// only be ahead of memory is looked at again after the store sync's next step, as on a route.
 ///
 /// # Errors
 /// Why it does not hold; [`Reason::Unavailable`] where that would take a store that is away.
-pub async fn check_standing(gate: &Gate, verified: &Verified, clock: &dyn Clock) -> Result<(), Reason> {
-    let following = gate.following();
+pub async fn check_standing(live_state: &LiveState, verified: &Verified, clock: &dyn Clock) -> Result<(), Reason> {
+    let following = live_state.following();
     following.catch_up(clock.instant()).await;
-    let check = || gate.view().check_standing(verified, clock.now());
+    let check = || live_state.view().check_standing(verified, clock.now());
     let early = |reason| is_perhaps_early(&verified.claims, reason);
     match check() {
         Err(reason) if early(reason) => {}

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::MissedTickBehavior};
 
 use crate::{
-    decision::decide::snapshot::Gate,
+    decision::decide::snapshot::LiveState,
     domain::TrustedNow,
     state::{
         clock::TrustedClock,
@@ -31,15 +31,15 @@ const PRUNE_PAUSE: Duration = Duration::from_millis(25);
 #[derive(Debug)]
 pub struct Pruner {
     store: Store,
-    gate: Arc<Gate>,
+    live_state: Arc<LiveState>,
     trusted: TrustedClock,
 }
 
 impl Pruner {
-    /// A pruner of a gate.
+    /// A pruner of a live state.
     #[must_use]
-    pub const fn new(store: Store, gate: Arc<Gate>, trusted: TrustedClock) -> Self {
-        Self { store, gate, trusted }
+    pub const fn new(store: Store, live_state: Arc<LiveState>, trusted: TrustedClock) -> Self {
+        Self { store, live_state, trusted }
     }
 
     /// Clears away now and then, until `stop` says true. It may be dropped at any point.
@@ -62,8 +62,8 @@ impl Pruner {
     pub(in crate::decision) async fn prune(&self) {
         let Ok(now) = self.trusted.now() else { return };
         // Off the runtime's own threads: with millions of revocations it takes a while.
-        let gate = Arc::clone(&self.gate);
-        let forgotten = tokio::task::spawn_blocking(move || gate.revocations().prune(now));
+        let live_state = Arc::clone(&self.live_state);
+        let forgotten = tokio::task::spawn_blocking(move || live_state.revocations().prune(now));
         if let Err(error) = forgotten.await {
             tracing::error!(%error, "what has ended could not be forgotten");
         }
@@ -96,8 +96,8 @@ mod tests {
     use crate::{
         domain::{RevocationId, Timestamp, trusted_time::trusted},
         state::{
-            revocation::log::{Record, Subject},
-            store::Settings,
+            revocation::log::{Record, RevokedSubject},
+            store::StoreSettings,
         },
     };
 
@@ -106,8 +106,8 @@ mod tests {
     /// Rows at first: past, and to be kept.
     const ROWS: (u8, u8) = (40, 20);
 
-    fn token(n: u8) -> Subject {
-        Subject::Token(RevocationId::from_bytes([n; 16]))
+    fn token(n: u8) -> RevokedSubject {
+        RevokedSubject::Token(RevocationId::from_bytes([n; 16]))
     }
 
     /// What is to be kept: without expiry, not past yet, or not past for long enough.
@@ -116,7 +116,7 @@ mod tests {
         if n < ROWS.0 { Some(Timestamp::from_secs(i64::from(n))) } else { kept[usize::from(n) % 3] }
     }
 
-    async fn left(store: &Store) -> Vec<Subject> {
+    async fn left(store: &Store) -> Vec<RevokedSubject> {
         log::since(store, 0, 1_000).await.unwrap().0.into_iter().map(|record| record.subject).collect()
     }
 
@@ -140,7 +140,7 @@ mod tests {
     #[tokio::test]
     async fn a_clearing_that_is_interrupted_anywhere_loses_nothing_and_is_made_up_for() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { path: folder.path().join("portero.db") };
+        let settings = StoreSettings { path: folder.path().join("portero.db") };
         let store = Store::make(&settings).await.unwrap();
         let mut transaction = store.begin().await.unwrap();
         for n in 0..ROWS.0 + ROWS.1 {
@@ -172,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn a_backlog_is_cleared_in_one_go() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
         let mut transaction = store.begin().await.unwrap();
         for n in 0..ROWS.0 {
             let record = Record { subject: token(n), expires_at: expiry(n), created_at: Timestamp::from_secs(1) };

@@ -1,5 +1,6 @@
-//! Works off what is too much for one transaction, and keeps the store small: ends the lines of refresh tokens of ended
-//! clients, clears away what deleted accounts and earlier versions left, and empties the journal, a little at a time.
+//! Works off what is too much for one transaction, and keeps the store small: ends the families of refresh tokens of
+//! ended clients, clears away what deleted accounts and earlier versions left, and empties the journal, a little at a
+//! time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -48,7 +49,7 @@ async fn end(store: &Store, clock: &dyn Clock) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = end_lines(store, clock).await {
+        if let Err(error) = end_families(store, clock).await {
             tracing::debug!(%error, "lines of refresh tokens could not be ended; it is tried again in a second");
         }
     }
@@ -67,8 +68,8 @@ async fn tidy(store: &Store) {
 }
 
 /// Ends the lines that ended clients still hold.
-async fn end_lines(store: &Store, clock: &dyn Clock) -> Result<(), StoreError> {
-    while refresh::end_more_lines(store, clock.now()).await? {
+async fn end_families(store: &Store, clock: &dyn Clock) -> Result<(), StoreError> {
+    while refresh::end_more_families(store, clock.now()).await? {
         sleep(PAUSE).await;
     }
     Ok(())
@@ -103,8 +104,8 @@ mod tests {
         domain::{AccountName, PrincipalId, PrincipalKind, Secret, SessionId, Timestamp},
         state::{
             account::{self, LegacyId, NewAccount, password},
-            revocation::log::{self, Record, Subject},
-            store::Settings,
+            revocation::log::{self, Record, RevokedSubject},
+            store::StoreSettings,
         },
     };
 
@@ -135,7 +136,7 @@ mod tests {
     #[tokio::test]
     async fn a_large_account_ends_at_once_and_its_sessions_go_in_pieces_even_after_a_crash() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { path: folder.path().join("portero.db") };
+        let settings = StoreSettings { path: folder.path().join("portero.db") };
         let store = Store::make(&settings).await.unwrap();
         let (new, name) = project();
         let realm = new.realm.clone();
@@ -160,9 +161,9 @@ mod tests {
     }
 
     /// Sessions of a store of the first release.
-    async fn old_store(sessions: i64) -> (tempfile::TempDir, Settings, PrincipalId, AccountName) {
+    async fn old_store(sessions: i64) -> (tempfile::TempDir, StoreSettings, PrincipalId, AccountName) {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { path: folder.path().join("portero.db") };
+        let settings = StoreSettings { path: folder.path().join("portero.db") };
         let store = Store::make(&settings).await.unwrap();
         let (new, name) = project();
         let hash = password::hash(&Secret::from("secret")).unwrap();
@@ -212,7 +213,7 @@ mod tests {
         let store = Store::open(&settings).await.unwrap();
         let (first, second) = (log_in(&store, principal).await, log_in(&store, principal).await);
         assert_eq!(first, second, "they are merged");
-        let subject = Subject::Session(first);
+        let subject = RevokedSubject::Session(first);
         let record = Record { subject, expires_at: None, created_at: Timestamp::from_secs(10_000) };
         log::append(&store, &record).await.unwrap();
         // As after a crash.
@@ -237,7 +238,7 @@ mod tests {
     #[tokio::test]
     async fn the_journal_is_emptied_where_nothing_can_be_cleared_away() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
         let mut transaction = store.begin().await.unwrap();
         sqlx::query("DROP TABLE deletions").execute(&mut *transaction).await.unwrap();
         transaction.commit().await.unwrap();

@@ -91,7 +91,7 @@ struct ById {
 }
 
 async fn revoke_token(State(admin): State<Arc<Admin>>, Body(asked): Body<TokenToRevoke>) -> Answer {
-    let snapshot = admin.gate.snapshot();
+    let snapshot = admin.live_state.snapshot();
     let revoked = match asked {
         TokenToRevoke::Itself { token } => admin.service.revoke_token(token.expose(), &snapshot.issuers).await?,
         TokenToRevoke::ById { jti, realm, expires } => {
@@ -168,7 +168,7 @@ impl Admin {
     pub(super) fn realm(&self, name: &str) -> Result<Arc<Realm>, ApiError> {
         let unknown = || ApiError(StatusCode::NOT_FOUND, format!("the config has no realm '{name}'"));
         let realm = RealmName::from_str(name).map_err(|_| unknown())?;
-        self.gate.snapshot().realms.get(&realm).cloned().ok_or_else(unknown)
+        self.live_state.snapshot().realms.get(&realm).cloned().ok_or_else(unknown)
     }
 }
 

@@ -39,7 +39,7 @@ async fn answer(State(admin): State<Arc<Admin>>, Body(asked): Body<Asked>) -> An
     let Asked { method, url, headers, token, client } = asked;
     let token: Option<Secret> = token.map(Hidden::into_inner);
     let inquiry = Inquiry { method: &method, url: &url, headers: &headers, token: token.as_ref(), client };
-    let explained = explain(&admin.gate.view(), admin.service.now(), &inquiry, Keys::Known);
+    let explained = explain(&admin.live_state.view(), admin.service.now(), &inquiry, Keys::Known);
     explained.map(Json).map_err(|error| ApiError::bad(&error.to_string()))
 }
 

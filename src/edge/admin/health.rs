@@ -47,7 +47,7 @@ pub(super) async fn alive() -> &'static str {
 
 pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     let of_store = admin.service.store_trouble().map(|trouble| format!("the store: {}", trouble.reason()));
-    let failing = admin.gate.following().is_failing(admin.trusted.clock().instant());
+    let failing = admin.live_state.following().is_failing(admin.trusted.clock().instant());
     let of_following = failing.then(|| "the store cannot be followed".to_owned());
     match admin.readiness.problem().map(str::to_owned).or(of_store).or(of_following) {
         // Serving goes on: what waits for a trusted clock is said, and no reason to take the gateway out.
@@ -71,23 +71,23 @@ impl Admin {
     /// Brings those metrics up to date that are read and not counted.
     fn take_readings(&self) {
         let metrics = &self.metrics;
-        let cache = self.gate.verified();
+        let cache = self.live_state.verified();
         metrics.token_cache.entries.set(count(cache.len()));
         advance(&metrics.token_cache.hits, cache.hits());
         advance(&metrics.token_cache.misses, cache.misses());
         advance(&metrics.token_cache.evictions, cache.evictions());
         advance(&metrics.access_log_dropped, self.front.access_lines_dropped());
         metrics.passwords.queue.set(count(self.hasher.queue_len()));
-        let revocations = self.gate.revocations().counts();
+        let revocations = self.live_state.revocations().counts();
         for (kind, number) in
             [("token", revocations.tokens), ("session", revocations.sessions), ("principal", revocations.principals)]
         {
             metrics.revocations.with_label_values(&[kind]).set(count(number));
         }
-        for reading in self.gate.accounts().readings() {
+        for reading in self.live_state.accounts().readings() {
             advance(&metrics.unknown_account_tokens.with_label_values(&[reading.realm.as_str()]), reading.strangers);
         }
-        let snapshot = self.gate.snapshot();
+        let snapshot = self.live_state.snapshot();
         metrics.key_age_seconds.reset();
         for key in snapshot.keys.own() {
             let age = metrics.key_age_seconds.with_label_values(&[key.realm.as_str(), key.state.name()]);
@@ -102,7 +102,7 @@ impl Admin {
         for pool in snapshot.pools.iter() {
             let name = &*pool.settings.name;
             metrics.upstream_requests_in_flight.with_label_values(&[name]).set(count(pool.in_flight()));
-            for (server, healthy) in pool.standings() {
+            for (server, healthy) in pool.health() {
                 metrics.upstream_healthy.with_label_values(&[name, server]).set(healthy.into());
             }
         }

@@ -33,11 +33,11 @@ pub use explain::explain;
 pub use health::Readiness;
 use places::{API_REQUESTS_MAX, InWork, Place, Places};
 pub use process::{Order, Orders};
-pub use settings::Settings;
+pub use settings::AdminSettings;
 
 use super::forward::Shared;
 use crate::{
-    decision::{AdminService, Gate},
+    decision::{AdminService, LiveState},
     observe::metrics::Metrics,
     state::{account::Hasher, clock::TrustedClock},
 };
@@ -58,8 +58,8 @@ pub struct Admin {
     pub service: AdminService,
     /// Hashes passwords; here for its queue.
     pub hasher: Arc<Hasher>,
-    /// The gate, for its realms and its numbers.
-    pub gate: Arc<Gate>,
+    /// The live state, for its realms and its numbers.
+    pub live_state: Arc<LiveState>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The front listener, for what it dropped.

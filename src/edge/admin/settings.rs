@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 /// The admin listener's settings. Changing them needs a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct AdminSettings {
     /// Where operators connect; default `127.0.0.1:9901`; port 0 takes a free one.
     pub listen: SocketAddr,
     /// The file with the bearer token of the API, made at first start, mode 0600; default `admin.token`.

@@ -84,7 +84,7 @@ pub(super) fn escape_query(head: &mut BytesMut) -> Result<(), HeadError> {
     let mut escaped = BytesMut::with_capacity(3 * head.len());
     escaped.extend_from_slice(&head[..query]);
     for &byte in &head[query..end] {
-        if is_foreign(byte) {
+        if is_external(byte) {
             escaped.extend_from_slice(format!("%{byte:02X}").as_bytes());
         } else {
             escaped.extend_from_slice(&[byte]);
@@ -232,7 +232,7 @@ impl Scanner {
             return Err(HeadError::Malformed("a method with lower-case letters"));
         }
         self.authority = authority(target).map(Into::into);
-        self.escapes = target[query..].iter().copied().any(is_foreign);
+        self.escapes = target[query..].iter().copied().any(is_external);
         if self.authority.is_some() && Uri::try_from(&target[..query]).is_err() {
             return Err(HeadError::Malformed("an absolute target that is no URI"));
         }
@@ -289,7 +289,7 @@ impl Scanner {
 }
 
 /// Whether old clients send this byte in a query, and no URI has it.
-const fn is_foreign(byte: u8) -> bool {
+const fn is_external(byte: u8) -> bool {
     matches!(byte, b'<' | b'>' | b'`' | b'"' | 0x80..)
 }
 

@@ -116,7 +116,7 @@ impl Shared {
         upstream_request::client_address(&head.headers, peer, &tunables.trusted_proxies, tunables.trusted_headers)
     }
 
-    /// Decides. A token that was never seen is opened in between, and its foreign issuer asked where that takes a key
+    /// Decides. A token that was never seen is opened in between, and its external issuer asked where that takes a key
     /// that nobody knows yet. Where a token counts, what was revoked while the process was stopped is read first; `now` is
     /// the present.
     async fn decide(&self, head: &Parts, client: Option<IpAddr>, now: Instant) -> Result<Permission, Denial> {
@@ -127,24 +127,25 @@ impl Shared {
             query: head.uri.query(),
             headers: &head.headers,
         };
-        let gate = &self.means.gate;
-        let following = gate.following();
-        if following.is_late(now) && decide(&gate.view(), self.means.clock.now(), &request, None).needs_store() {
+        let live_state = &self.services.live_state;
+        let following = live_state.following();
+        if following.is_late(now) && decide(&live_state.view(), self.services.clock.now(), &request, None).needs_store()
+        {
             Box::pin(following.catch_up(now)).await;
         }
-        let mut permission = self.permit(&gate.view(), |view, now| match decide(view, now, &request, None) {
+        let mut permission = self.permit(&live_state.view(), |view, now| match decide(view, now, &request, None) {
             Decision::Verify(job) => decide(view, now, &request, Some(&job.run(view, client, now))),
             decided => decided,
         })?;
         if let Permission::AwaitKey(awaiting) = permission {
-            Box::pin(self.means.foreign.ask(&awaiting.key)).await;
+            Box::pin(self.services.external.ask(&awaiting.key)).await;
             let decide = |view: &View<'_>, now| decide(view, now, &request, Some(&awaiting.run(view, client, now)));
-            permission = self.permit(&gate.view(), decide)?;
+            permission = self.permit(&live_state.view(), decide)?;
         }
         if let Permission::AwaitStep(proof) = permission {
-            let waited = Box::pin(gate.following().next_step()).await;
+            let waited = Box::pin(live_state.following().next_step()).await;
             let decide = |view: &View<'_>, now| decide(view, now, &request, Some(&proof));
-            permission = self.permit(&gate.view().after(waited), decide)?;
+            permission = self.permit(&live_state.view().after(waited), decide)?;
         }
         Ok(permission)
     }
@@ -155,7 +156,7 @@ impl Shared {
         view: &View<'_>,
         decide: impl FnOnce(&View<'_>, Timestamp) -> Decision<'h>,
     ) -> Result<Permission, Denial> {
-        let now = self.means.clock.now();
+        let now = self.services.clock.now();
         match decide(view, now) {
             Decision::Forward(permit) => owned(permit, view, now).map(Permission::Forward),
             Decision::Endpoint(endpoint) => Ok(Permission::Endpoint(endpoint)),
@@ -206,7 +207,7 @@ fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward,
         path: path.map_err(denial)?,
         route: permit.route,
         identity: permit.identity,
-        alleged: permit.alleged,
+        unverified: permit.unverified,
         reason: permit.reason,
     })
 }

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     decision::Route,
-    domain::{Reason, Subject},
+    domain::{Reason, TokenSubject},
     edge::listen::trusted::TrustedHeaders,
     rules::{limit::ClientKey, rewrite::method_overrides},
     timer::LazyTimeout,
@@ -241,9 +241,9 @@ impl Exchange {
 
     /// Makes the client's head the upstream's.
     pub(super) fn hand_over(&mut self, mut head: Parts, route: &Route) -> Result<Parts, Failure> {
-        self.handed_over = Some(self.shared().means.clock.instant());
+        self.handed_over = Some(self.shared().services.clock.instant());
         if let Some(upload) = &self.upload {
-            let trial = self.turn.as_ref().and_then(upstream::Turn::held);
+            let trial = self.turn.as_ref().and_then(upstream::ServerLease::held);
             upload.begin(Instant::now(), self.waits(&head, route), trial);
         }
         let Verdict::Forward(permitted) = &self.verdict else { return Err(Failure::Internal) };
@@ -299,7 +299,7 @@ impl Exchange {
 
     /// Notes the head of an upstream's response.
     pub(super) fn note_response(&mut self, status: StatusCode) {
-        let now = self.shared().means.clock.instant();
+        let now = self.shared().services.clock.instant();
         let wait = self.handed_over.map(|handed| now.saturating_duration_since(handed)).unwrap_or_default();
         self.upstream_wait = Some(wait);
         if let Some(turn) = &mut self.turn {
@@ -365,7 +365,7 @@ impl Exchange {
             self.tried.push(Arc::clone(turn.server()));
         }
         let key = |by: &HashBy| hash_key(by, permitted, head, self.client);
-        let turn = pool.pick(self.shared().means.clock.instant(), &self.tried, key);
+        let turn = pool.pick(self.shared().services.clock.instant(), &self.tried, key);
         let mut turn = turn.ok_or(Reason::UpstreamUnavailable)?;
         turn.set_pair(pair(self.client, &permitted.route));
         self.turn = Some(turn);
@@ -374,7 +374,7 @@ impl Exchange {
 
     /// A new connection to the server was made.
     pub(super) fn connected(&mut self) {
-        let now = self.shared().means.clock.instant();
+        let now = self.shared().services.clock.instant();
         if let Some(turn) = &mut self.turn {
             turn.connected(now);
         }
@@ -416,7 +416,7 @@ impl Exchange {
     /// only where that is `as_good`.
     fn may_retry(&self, as_good: bool) -> bool {
         let Some((route, turn)) = self.route().zip(self.turn.as_ref()) else { return false };
-        let (pool, now) = (&route.pool, self.shared().means.clock.instant());
+        let (pool, now) = (&route.pool, self.shared().services.clock.instant());
         self.tries <= pool.settings.retries
             && !self.is_over()
             && (as_good || pool.has_another(now, &self.tried, turn.server()))
@@ -534,8 +534,8 @@ fn hash_key(by: &HashBy, permitted: &Forward, head: &Parts, client: Option<IpAdd
     let subject = || {
         let claims = &permitted.identity.as_deref()?.claims;
         let id = match &claims.subject {
-            Subject::Account(id) | Subject::Named(id) | Subject::Imported { named: id, .. } => id.uuid(),
-            Subject::Foreign(name) => return Some(hash_of(&[claims.realm.as_str().as_bytes(), name.as_bytes()])),
+            TokenSubject::Account(id) | TokenSubject::Named(id) | TokenSubject::Imported { named: id, .. } => id.uuid(),
+            TokenSubject::External(name) => return Some(hash_of(&[claims.realm.as_str().as_bytes(), name.as_bytes()])),
         };
         Some(hash_of(&[claims.realm.as_str().as_bytes(), id.as_bytes()]))
     };

@@ -57,7 +57,7 @@ impl Exchange {
     /// Notes that the server failed whose turn it is.
     pub(super) fn turn_failed(&mut self, failure: upstream::Failure) {
         let pool = self.route().map(|route| Arc::clone(&route.pool));
-        let now = self.shared().means.clock.instant();
+        let now = self.shared().services.clock.instant();
         if let Some((pool, turn)) = pool.zip(self.turn.as_mut()) {
             pool.failed(turn, failure, now);
         }

@@ -41,8 +41,8 @@ pub(super) async fn answer(
         body,
         client,
     };
-    let (endpoints, asked) = (Arc::clone(&exchange.shared().means.endpoints), Arc::clone(&endpoint));
-    let control = &exchange.shared().means.control;
+    let (endpoints, asked) = (Arc::clone(&exchange.shared().services.endpoints), Arc::clone(&endpoint));
+    let control = &exchange.shared().services.control;
     let answering = control.spawn(async move { Box::pin(endpoints.answer(&asked, message)).await });
     let answered = answering.await;
     // A client that leaves drops this before: what still waits on its behalf is not done any more, what began goes on.

@@ -28,7 +28,7 @@ use crate::{
     },
     rules::list::elements,
     state::token::Verified,
-    upstream::{Server, Transport, Turn, place::Place},
+    upstream::{Server, ServerLease, Transport, request_slot::RequestSlot},
 };
 
 /// What a request comes with: one for each HTTP/1 connection, and for each HTTP/2 stream.
@@ -87,13 +87,13 @@ pub(in crate::edge) struct Exchange {
     /// How long the upstream took to begin its response.
     pub(super) upstream_wait: Option<Duration>,
     /// Its turn at the server that it went to last.
-    pub(super) turn: Option<Turn>,
+    pub(super) turn: Option<ServerLease>,
     /// The servers that it went to before.
     pub(super) tried: Vec<Arc<Server>>,
     /// Its place among the requests of its client, where that may have several in flight.
     pub(super) request_place: Option<RequestPlace>,
     /// Its place in the pool.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<RequestSlot>,
     /// How often it was sent, or was to be.
     pub(super) tries: u32,
     /// Whether any part of a response was received, an informational one too.
@@ -153,7 +153,7 @@ pub(in crate::edge) enum Permission {
     Endpoint(Arc<Endpoint>),
     /// Learn what a page may do.
     Preflight(Preflight),
-    /// Nothing yet: a foreign issuer must be asked first.
+    /// Nothing yet: an external issuer must be asked first.
     AwaitKey(Awaiting),
     /// Nothing yet: the store must be followed one step further first.
     AwaitStep(Proof),
@@ -165,7 +165,7 @@ pub(in crate::edge) struct Forward {
     pub(in crate::edge) route: Arc<Route>,
     pub(in crate::edge) identity: Option<Arc<Verified>>,
     /// Whom the token speaks for that the route's shadow mode let through; the upstream does not hear of it.
-    pub(super) alleged: Option<Arc<Verified>>,
+    pub(super) unverified: Option<Arc<Verified>>,
     /// What the upstream receives instead of the client's token.
     pub(super) internal_token: Option<HeaderValue>,
     /// The path to forward, where it is not the one received.
@@ -191,7 +191,7 @@ impl Exchange {
     pub(super) fn new(inbound: Arc<Inbound>, head: &Parts) -> Box<Self> {
         let shared = &inbound.worker.shared;
         shared.request_begins();
-        let started = shared.means.clock.instant();
+        let started = shared.services.clock.instant();
         Box::new(Self {
             started,
             request_id: RequestId::new(),
@@ -251,7 +251,7 @@ impl Exchange {
     /// Whom the token spoke for, let through or not.
     pub(super) fn identity(&self) -> Option<&Verified> {
         match &self.verdict {
-            Verdict::Forward(forward) => forward.identity.as_ref().or(forward.alleged.as_ref()).map(Arc::as_ref),
+            Verdict::Forward(forward) => forward.identity.as_ref().or(forward.unverified.as_ref()).map(Arc::as_ref),
             Verdict::Deny(denial) => denial.identity.as_deref(),
             Verdict::Pending | Verdict::Endpoint(..) | Verdict::Preflight(_) | Verdict::Options => None,
         }

@@ -64,11 +64,11 @@ fn join_cookies(head: &mut Parts) -> Result<(), Reason> {
 
 /// A query in the form of a URI, when it is not: see `head::escape_query`.
 fn escaped(query: &str) -> Option<String> {
-    let foreign = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'<' | b'>' | b'"' | b'`');
-    if !query.bytes().any(foreign) {
+    let external = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'<' | b'>' | b'"' | b'`');
+    if !query.bytes().any(external) {
         return None;
     }
-    let escape = |byte: u8| if foreign(byte) { format!("%{byte:02X}") } else { char::from(byte).to_string() };
+    let escape = |byte: u8| if external(byte) { format!("%{byte:02X}") } else { char::from(byte).to_string() };
     Some(query.bytes().map(escape).collect())
 }
 

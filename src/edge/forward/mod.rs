@@ -53,4 +53,4 @@ pub(super) mod upgrade;
 pub(super) mod upstream_request;
 pub(super) mod worker;
 
-pub use services::{Certificates, Means, Shared, Tunables};
+pub use services::{Certificates, Services, Shared, Tunables};

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     decision::Target,
-    domain::{Reason, Subject},
+    domain::{Reason, TokenSubject},
     observe::access_log::{Entry, Principal, Time, capped, millis},
     rules::route::{CanonicalPath, Host},
     upstream::Server,
@@ -43,8 +43,8 @@ impl Shared {
         self.unrouted().decided("deny", reason);
         self.unrouted().answered(reason.status(), 0.0);
         if self.tunables().access_log {
-            self.means.access_log.write(&Entry {
-                timestamp: Time(self.means.clock.now()),
+            self.services.access_log.write(&Entry {
+                timestamp: Time(self.services.clock.now()),
                 kind: "access",
                 request_id: RequestId::new().as_str(),
                 client: Some(upstream_request::canonical(peer.ip())),
@@ -98,9 +98,9 @@ impl Shared {
             canonical = CanonicalPath::parse(line.uri.path().as_bytes());
             canonical.as_ref().ok().map(CanonicalPath::as_str)
         };
-        let mut room = [0; Subject::UUID_BYTES];
-        self.means.access_log.write(&Entry {
-            timestamp: Time(self.means.clock.now()),
+        let mut room = [0; TokenSubject::UUID_BYTES];
+        self.services.access_log.write(&Entry {
+            timestamp: Time(self.services.clock.now()),
             kind: "access",
             request_id: exchange.request_id.as_str(),
             client: exchange.client,

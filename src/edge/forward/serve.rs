@@ -27,7 +27,7 @@ pub(in crate::edge) fn serve(
     // Boxed, because hyper moves the future about several times.
     let outbound = Box::new(Outbound::of(request));
     async move {
-        if !inbound.connection.stands(&*inbound.worker.shared.means.clock) {
+        if !inbound.connection.stands(&*inbound.worker.shared.services.clock) {
             // As if it had waited for too long: the client connects again, with the certificate that it has now.
             return Err(Unanswered::Refused(h2::Reason::REFUSED_STREAM.into()));
         }

@@ -16,13 +16,13 @@ use tokio::{runtime::Handle, sync::watch};
 
 use super::in_flight::InFlight;
 use crate::{
-    decision::{ForeignIssuers, Gate},
+    decision::{ExternalIssuers, LiveState},
     domain::Clock,
     edge::{
         listen::{
-            Settings,
+            ListenSettings,
             limits::{Refusal, RequestPlace, Requests},
-            listener_runtime::{Doors, NextTls, watch_certificates},
+            listener_runtime::{ListenerRuntimes, NextTls, watch_certificates},
             settings::Listen,
             trusted::TrustedHeaders,
         },
@@ -38,42 +38,42 @@ use crate::{
 /// What a reload may change about the front listener.
 #[derive(Clone, Debug)]
 pub struct Tunables {
-    /// See [`Settings::trusted_proxies`].
+    /// See [`ListenSettings::trusted_proxies`].
     pub trusted_proxies: Vec<IpNet>,
-    /// See [`Settings::trusted_headers`].
+    /// See [`ListenSettings::trusted_headers`].
     pub trusted_headers: TrustedHeaders,
-    /// See [`Settings::head_timeout`].
+    /// See [`ListenSettings::head_timeout`].
     pub head_timeout: Duration,
-    /// See [`Settings::keepalive_timeout`].
+    /// See [`ListenSettings::keepalive_timeout`].
     pub keepalive_timeout: Duration,
-    /// See [`Settings::body_timeout`].
+    /// See [`ListenSettings::body_timeout`].
     pub body_timeout: Duration,
-    /// See [`Settings::body_rate_min`].
+    /// See [`ListenSettings::body_rate_min`].
     pub body_rate_min: u64,
-    /// See [`Settings::body_rate_grace`].
+    /// See [`ListenSettings::body_rate_grace`].
     pub body_rate_grace: Duration,
-    /// See [`Settings::body_total_timeout`].
+    /// See [`ListenSettings::body_total_timeout`].
     pub body_total_timeout: Duration,
-    /// See [`Settings::connections_max`].
+    /// See [`ListenSettings::connections_max`].
     pub connections_max: usize,
-    /// See [`Settings::connections_per_address`].
+    /// See [`ListenSettings::connections_per_address`].
     pub connections_per_address: usize,
-    /// See [`Settings::requests_per_address`].
+    /// See [`ListenSettings::requests_per_address`].
     pub requests_per_address: usize,
-    /// See [`Settings::requests_per_connection`].
+    /// See [`ListenSettings::requests_per_connection`].
     pub requests_per_connection: u32,
-    /// See [`Settings::drain_timeout`].
+    /// See [`ListenSettings::drain_timeout`].
     pub drain_timeout: Duration,
     /// Whether requests are logged.
     pub access_log: bool,
-    /// See [`Settings::odd_header_names`].
+    /// See [`ListenSettings::odd_header_names`].
     pub odd_header_names: OddNames,
 }
 
 impl Tunables {
     /// From the settings.
     #[must_use]
-    pub fn of(settings: &Settings, access_log: bool) -> Self {
+    pub fn of(settings: &ListenSettings, access_log: bool) -> Self {
         Self {
             trusted_proxies: settings.trusted_proxies.clone(),
             trusted_headers: settings.trusted_headers,
@@ -95,11 +95,11 @@ impl Tunables {
 }
 
 /// What the front works with.
-pub struct Means {
+pub struct Services {
     /// Who decides.
-    pub gate: Arc<Gate>,
-    /// Who asks foreign issuers for their keys.
-    pub foreign: Arc<ForeignIssuers>,
+    pub live_state: Arc<LiveState>,
+    /// Who asks external issuers for their keys.
+    pub external: Arc<ExternalIssuers>,
     /// Who answers token endpoints.
     pub endpoints: Arc<TokenEndpoints>,
     /// The time.
@@ -119,7 +119,7 @@ pub struct Certificates {
 
 /// What the accept loop and the workers share.
 pub struct Shared {
-    pub(in crate::edge) means: Means,
+    pub(in crate::edge) services: Services,
     unrouted: RouteMetrics,
     connections_open: IntGauge,
     connections_active: IntGauge,
@@ -128,7 +128,7 @@ pub struct Shared {
     requests: Arc<Requests>,
     tunables: ArcSwap<Tunables>,
     connections_borne: usize,
-    doors: Doors,
+    listener_runtimes: ListenerRuntimes,
     /// As the process started with them: their order is that of the sockets.
     listen: Vec<Listen>,
     metrics: Arc<Metrics>,
@@ -144,14 +144,14 @@ impl Shared {
     /// # Errors
     /// When TLS cannot be set up for want of randomness.
     pub fn new(
-        means: Means,
+        services: Services,
         metrics: &Arc<Metrics>,
         tunables: Tunables,
         listen: &[Listen],
         connections_borne: usize,
     ) -> Result<Self, rustls::Error> {
-        watch_certificates(listen, metrics, means.clock.now());
-        let doors = Doors::new(listen, &means.clock)?;
+        watch_certificates(listen, metrics, services.clock.now());
+        let listener_runtimes = ListenerRuntimes::new(listen, &services.clock)?;
         Ok(Self {
             unrouted: metrics.route("-"),
             connections_open: metrics.connections.with_label_values(&["open"]),
@@ -159,10 +159,10 @@ impl Shared {
             connections_tunnel: metrics.connections.with_label_values(&["tunnel"]),
             in_flight: Arc::default(),
             requests: Arc::default(),
-            means,
+            services,
             tunables: ArcSwap::from_pointee(tunables),
             connections_borne,
-            doors,
+            listener_runtimes,
             listen: listen.to_vec(),
             metrics: Arc::clone(metrics),
             idle_grace_ms: AtomicU64::new(0),
@@ -176,13 +176,13 @@ impl Shared {
     /// # Errors
     /// When TLS cannot be set up for want of randomness.
     pub fn prepare_certificates(&self, listen: &[Listen]) -> Result<Certificates, rustls::Error> {
-        Ok(Certificates { listen: listen.to_vec(), next: self.doors.prepare(&self.listen, listen)? })
+        Ok(Certificates { listen: listen.to_vec(), next: self.listener_runtimes.prepare(&self.listen, listen)? })
     }
 
     /// Takes over changed certificates: for the next handshake.
     pub fn set_certificates(&self, certificates: Certificates) {
-        self.doors.take_over(certificates.next);
-        watch_certificates(&certificates.listen, &self.metrics, self.means.clock.now());
+        self.listener_runtimes.take_over(certificates.next);
+        watch_certificates(&certificates.listen, &self.metrics, self.services.clock.now());
     }
 
     /// How long connections that wait for a request live on when the front drains: a request that is on its
@@ -199,7 +199,7 @@ impl Shared {
     /// Log lines dropped since the start.
     #[must_use]
     pub fn access_lines_dropped(&self) -> u64 {
-        self.means.access_log.dropped()
+        self.services.access_log.dropped()
     }
 
     pub(in crate::edge) fn tunables(&self) -> arc_swap::Guard<Arc<Tunables>> {
@@ -232,8 +232,8 @@ impl Shared {
         self.tunables().connections_max.min(self.connections_borne)
     }
 
-    pub(in crate::edge) const fn doors(&self) -> &Doors {
-        &self.doors
+    pub(in crate::edge) const fn listener_runtimes(&self) -> &ListenerRuntimes {
+        &self.listener_runtimes
     }
 
     pub(in crate::edge) fn connection_refused(&self, refusal: Refusal) {
@@ -279,8 +279,8 @@ impl Shared {
 
     /// Ends what is in flight and may be so no longer.
     pub(in crate::edge) fn sweep(&self) {
-        let clock = &self.means.clock;
-        self.in_flight.sweep(&self.means.gate.view(), clock.now(), clock.instant());
+        let clock = &self.services.clock;
+        self.in_flight.sweep(&self.services.live_state.view(), clock.now(), clock.instant());
     }
 
     pub(super) const fn unrouted(&self) -> &RouteMetrics {
@@ -288,7 +288,7 @@ impl Shared {
     }
 
     pub(in crate::edge) fn since(&self, start: Instant) -> Duration {
-        self.means.clock.instant().saturating_duration_since(start)
+        self.services.clock.instant().saturating_duration_since(start)
     }
 }
 

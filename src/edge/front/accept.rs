@@ -25,7 +25,7 @@ use crate::edge::{
     listen::{
         connection::{Connection, Protocol, Scheme},
         limits::{Limits, Place, Refusal},
-        listener_runtime::Door,
+        listener_runtime::ListenerRuntime,
         preface, proxy_protocol,
         sockets::Listeners,
         stream::ClientStream,
@@ -183,7 +183,7 @@ impl Front {
     fn admit(&self, limits: &Arc<Limits>, peer: SocketAddr) -> Result<Place, Refusal> {
         let mut place = limits.enter(self.shared.connections_max()).ok_or(Refusal::Total)?;
         let trusted = self.is_trusted(peer);
-        if self.door().is_some_and(|door| door.proxy_protocol) {
+        if self.listener_runtime().is_some_and(|listener_runtime| listener_runtime.proxy_protocol) {
             return if trusted { Ok(place) } else { Err(Refusal::ProxyProtocol) };
         }
         // A proxy before us has everybody's connections.
@@ -198,8 +198,8 @@ impl Front {
         upstream_request::is_trusted(peer.ip(), &self.shared.tunables().trusted_proxies)
     }
 
-    fn door(&self) -> Option<&Door> {
-        self.shared.doors().get(self.at)
+    fn listener_runtime(&self) -> Option<&ListenerRuntime> {
+        self.shared.listener_runtimes().get(self.at)
     }
 
     /// Gives a connection to a worker, whose reactor watches it from then on.
@@ -219,7 +219,9 @@ impl Front {
         let deadline = accepted + self.shared.tunables().head_timeout;
         let arrived = timeout_at(deadline, self.arrive(stream, peer, &mut place)).await;
         let Ok(Some(Arrived { stream, protocol, connection })) = arrived else {
-            if arrived.is_err() && self.door().is_some_and(|door| door.tls.is_some()) {
+            if arrived.is_err()
+                && self.listener_runtime().is_some_and(|listener_runtime| listener_runtime.tls.is_some())
+            {
                 self.shared.handshake_failed("timeout");
             }
             return;
@@ -234,9 +236,9 @@ impl Front {
     }
 
     async fn arrive(&self, mut stream: TcpStream, peer: SocketAddr, place: &mut Place) -> Option<Arrived> {
-        let door = self.shared.doors().get(self.at)?;
+        let listener_runtime = self.shared.listener_runtimes().get(self.at)?;
         let mut client = peer;
-        if door.proxy_protocol {
+        if listener_runtime.proxy_protocol {
             let Ok(said) = proxy_protocol::read(&mut stream).await else {
                 self.shared.connection_refused(Refusal::ProxyProtocol);
                 return None;
@@ -249,7 +251,7 @@ impl Front {
                 }
             }
         }
-        let Some(terminator) = &door.tls else {
+        let Some(terminator) = &listener_runtime.tls else {
             let (stream, protocol) = preface::listen(stream).await?;
             let connection = Connection::new(client, Scheme::Http, protocol);
             return Some(Arrived { stream, protocol, connection: Arc::new(connection) });

@@ -70,7 +70,7 @@ pub(super) async fn serve_connection(
         let inbound = Arc::clone(&inbound);
         service_fn(move |request| serve(Arc::clone(&inbound), request))
     };
-    let respelt = shared.means.gate.view().respelt_names();
+    let respelt = shared.services.live_state.view().respelt_names();
     let preserves_case = respelt.is_some();
     let armour = Armour::new(stream, &state, timeouts, accepted, respelt);
     let mut serving = http1::Builder::new()
@@ -131,7 +131,7 @@ pub(super) async fn serve_connection(
 /// Answers a head that was not taken, and closes.
 async fn refuse(mut stream: ClientStream, reason: Reason, connection: &Connection, worker: &WorkerContext) {
     worker.shared.head_refused(connection.peer, reason);
-    let response = local_response::closing_response(reason, worker.shared.means.clock.now());
+    let response = local_response::closing_response(reason, worker.shared.services.clock.now());
     let written = timeout(LINGER, async {
         stream.write_all(&response).await?;
         stream.flush().await

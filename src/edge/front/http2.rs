@@ -130,7 +130,7 @@ pub(super) async fn serve_connection(
         *streams.taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(registered);
         serve(inbound, request)
     });
-    let (counted, flood) = Counted::new(stream, &shared.means.clock);
+    let (counted, flood) = Counted::new(stream, &shared.services.clock);
     let serving = http2::Builder::new(StreamExecutor(Arc::clone(&streams)))
         .max_concurrent_streams(streams_max)
         .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
@@ -153,7 +153,7 @@ pub(super) async fn serve_connection(
             if in_work > streams.in_work_max {
                 return Poll::Ready(());
             }
-            let is_over = !connection.stands(&*shared.means.clock) || shared.is_stopping();
+            let is_over = !connection.stands(&*shared.services.clock) || shared.is_stopping();
             if is_over && !idle.stopping {
                 idle.stop(in_work > 0);
                 serving.as_mut().graceful_shutdown();

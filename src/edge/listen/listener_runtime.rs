@@ -4,68 +4,73 @@ use std::sync::Arc;
 
 use super::{
     settings::Listen,
-    tls::{Present, Settings as TlsSettings, Terminator},
+    tls::{ListenTlsSettings as TlsSettings, Present, Terminator},
 };
 use crate::{
     domain::{Clock, Timestamp},
     observe::metrics::Metrics,
 };
 
-/// The doors, in the order of the listening sockets.
+/// The listener runtime, in the order of the listening sockets.
 #[derive(Debug)]
-pub(in crate::edge) struct Doors(Vec<Door>);
+pub(in crate::edge) struct ListenerRuntimes(Vec<ListenerRuntime>);
 
 /// One of them.
 #[derive(Debug, Default)]
-pub(in crate::edge) struct Door {
+pub(in crate::edge) struct ListenerRuntime {
     /// `None` in the clear.
     pub(in crate::edge) tls: Option<Terminator>,
     /// Whether each connection begins with who the client is.
     pub(in crate::edge) proxy_protocol: bool,
 }
 
-impl Doors {
+impl ListenerRuntimes {
     pub(in crate::edge) fn new(listen: &[Listen], clock: &Arc<dyn Clock>) -> Result<Self, rustls::Error> {
-        let door = |listen: &Listen| {
+        let listener_runtime = |listen: &Listen| {
             let tls = listen.tls.as_ref().map(|settings| Terminator::new(settings, Arc::clone(clock))).transpose()?;
-            Ok(Door { tls, proxy_protocol: listen.proxy_protocol })
+            Ok(ListenerRuntime { tls, proxy_protocol: listen.proxy_protocol })
         };
-        listen.iter().map(door).collect::<Result<_, _>>().map(Self)
+        listen.iter().map(listener_runtime).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The door of a socket.
-    pub(in crate::edge) fn get(&self, at: usize) -> Option<&Door> {
+    /// The listener runtime of a socket.
+    pub(in crate::edge) fn get(&self, at: usize) -> Option<&ListenerRuntime> {
         self.0.get(at)
     }
 
-    /// What other certificates come to at each door. Where a listener came or went, or TLS on it, only a restart
-    /// follows: nothing of that door changes until then.
+    /// What other certificates come to at each listener runtime. Where a listener came or went, or TLS on it, only a
+    /// restart follows: nothing of that listener runtime changes until then.
     pub(in crate::edge) fn prepare(
         &self,
         started: &[Listen],
         listen: &[Listen],
     ) -> Result<Vec<NextTls>, rustls::Error> {
-        let next = |(at, (door, started)): (usize, (&Door, &Listen))| {
+        let next = |(at, (listener_runtime, started)): (usize, (&ListenerRuntime, &Listen))| {
             let same = |listen: &&Listen| listen.address == started.address;
             // Several may take any free port: those are told apart by their place.
             let settings = listen.get(at).filter(same).or_else(|| listen.iter().find(same));
             let settings = settings.and_then(|listen| listen.tls.as_ref());
-            door.tls.as_ref().zip(settings).map(|(terminator, settings)| terminator.prepare(settings)).transpose()
+            listener_runtime
+                .tls
+                .as_ref()
+                .zip(settings)
+                .map(|(terminator, settings)| terminator.prepare(settings))
+                .transpose()
         };
         self.0.iter().zip(started).enumerate().map(next).collect()
     }
 
     /// Takes over what was prepared.
     pub(in crate::edge) fn take_over(&self, next: Vec<NextTls>) {
-        for (door, next) in self.0.iter().zip(next) {
-            if let (Some(terminator), Some(next)) = (&door.tls, next) {
+        for (listener_runtime, next) in self.0.iter().zip(next) {
+            if let (Some(terminator), Some(next)) = (&listener_runtime.tls, next) {
                 terminator.take_over(next);
             }
         }
     }
 }
 
-/// What a door's handshakes are done with from now on; `None` leaves them as they are.
+/// What a listener runtime's handshakes are done with from now on; `None` leaves them as they are.
 pub(in crate::edge) type NextTls = Option<Arc<Present>>;
 
 /// Shows until when the certificates are good, and warns of those that are not any more.

@@ -29,6 +29,6 @@ pub(super) mod stream;
 pub mod tls;
 pub(super) mod trusted;
 
-pub use settings::{Listen, Settings};
+pub use settings::{Listen, ListenSettings};
 pub use sockets::{Listeners, bind, can_bind};
 pub use trusted::{TrustedHeader, TrustedHeaders};

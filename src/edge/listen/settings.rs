@@ -13,7 +13,7 @@ pub struct Listen {
     /// The address; port 0 takes a free one. Changing it needs a restart.
     pub address: SocketAddr,
     /// TLS, or `None` in the clear. Certificates can be reloaded; whether there is TLS needs a restart.
-    pub tls: Option<tls::Settings>,
+    pub tls: Option<tls::ListenTlsSettings>,
     /// Whether each connection begins with a header of the PROXY protocol; default false. Changing it needs a
     /// restart.
     pub proxy_protocol: bool,
@@ -36,7 +36,7 @@ impl Listen {
 
 /// The front listener's settings.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct ListenSettings {
     /// Where clients connect.
     pub listen: Vec<Listen>,
     /// Threads that serve requests; default one a core. Changing it needs a restart.
@@ -75,7 +75,7 @@ pub struct Settings {
     pub odd_header_names: OddNames,
 }
 
-impl Settings {
+impl ListenSettings {
     /// Where clients connect.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
@@ -83,7 +83,7 @@ impl Settings {
     }
 }
 
-impl Default for Settings {
+impl Default for ListenSettings {
     fn default() -> Self {
         Self {
             listen: vec![Listen::in_the_clear(SocketAddr::from(([127, 0, 0, 1], 8080)))],

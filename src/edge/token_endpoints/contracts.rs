@@ -69,8 +69,8 @@ impl TokenEndpoints {
         };
         let client = caller.address();
         let (granted, refreshed) = match operation {
-            Operation::Login(login) => (self.registrar.login(realm, login, caller).await, false),
-            Operation::Refresh(token) => (self.registrar.refresh(realm, &token, caller).await, true),
+            Operation::Login(login) => (self.token_service.login(realm, login, caller).await, false),
+            Operation::Refresh(token) => (self.token_service.refresh(realm, &token, caller).await, true),
             Operation::Verify => return reject(realm, &Rejection::MethodNotAllowed),
         };
         let grant = match granted {
@@ -102,10 +102,10 @@ impl TokenEndpoints {
         let sources = [Source::Authorization { bare: contract.bare_authorization() }];
         let opened = find_credential(&sources, headers, None)
             .and_then(|token| token.ok_or(Reason::MissingToken))
-            .and_then(|token| self.gate.view().open(token.text()?, client, self.clock.now()));
+            .and_then(|token| self.live_state.view().open(token.text()?, client, self.clock.now()));
         let verified = async {
             let opened = opened?;
-            check_standing(&self.gate, &opened, &*self.clock).await?;
+            check_standing(&self.live_state, &opened, &*self.clock).await?;
             let own = opened.claims.realm == realm.name && opened.claims.kind == TokenKind::Access;
             if own { Ok(opened) } else { Err(Reason::RealmNotAccepted) }
         };

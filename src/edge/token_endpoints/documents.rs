@@ -39,12 +39,12 @@ impl TokenEndpoints {
     /// How long a document may be kept: a new key is published before it signs for as long at least.
     /// `None` where no realm is served, and so nobody said for how long.
     fn cache_control(&self) -> Option<HeaderValue> {
-        let max_age = self.gate.snapshot().oauth.as_ref()?.documents_max_age;
+        let max_age = self.live_state.snapshot().oauth.as_ref()?.documents_max_age;
         HeaderValue::try_from(format!("public, max-age={}", max_age.as_secs())).ok()
     }
 
     fn document(&self, serves: Service) -> Map<String, Value> {
-        let snapshot = self.gate.snapshot();
+        let snapshot = self.live_state.snapshot();
         let set = |keys: Vec<Map<String, Value>>| Map::from_iter([("keys".to_owned(), json!(keys))]);
         match serves {
             Service::Metadata => snapshot.oauth.as_ref().map(|oauth| oauth.metadata.clone()).unwrap_or_default(),

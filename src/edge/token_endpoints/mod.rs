@@ -17,7 +17,7 @@ use http::{HeaderMap, Method, Response};
 
 use super::respond;
 use crate::{
-    decision::{Caller, Endpoint, Gate, Registrar, Service},
+    decision::{Caller, Endpoint, LiveState, Service, TokenService},
     domain::{Clock, Reason, secret::SecretBytes},
     rules::dialect::{Outcome, Rejection},
 };
@@ -54,8 +54,8 @@ pub enum TokenBody {
 /// Answers requests to token endpoints.
 #[derive(Debug)]
 pub struct TokenEndpoints {
-    gate: Arc<Gate>,
-    registrar: Registrar,
+    live_state: Arc<LiveState>,
+    token_service: TokenService,
     clock: Arc<dyn Clock>,
 }
 
@@ -69,10 +69,10 @@ const GRANTED: &str = "granted";
 pub const CLIENT_LEFT: &str = "client_left";
 
 impl TokenEndpoints {
-    /// Endpoints of a gate, with a registrar who checks credentials.
+    /// Endpoints of a live state, with a token service who checks credentials.
     #[must_use]
-    pub fn new(gate: Arc<Gate>, registrar: Registrar, clock: Arc<dyn Clock>) -> Self {
-        Self { gate, registrar, clock }
+    pub fn new(live_state: Arc<LiveState>, token_service: TokenService, clock: Arc<dyn Clock>) -> Self {
+        Self { live_state, token_service, clock }
     }
 
     /// Answers, and says in one word what came of it.

@@ -13,7 +13,7 @@ use crate::{
     rules::{
         dialect::{
             Answer, JSON, Outcome,
-            oauth::{self, Refusal, client, form::Form},
+            oauth::{self, OAuthError, client, form::Form},
         },
         realm::Realm,
     },
@@ -28,7 +28,7 @@ impl TokenEndpoints {
         endpoint: &Endpoint,
         message: TokenMessage,
     ) -> (Response<Bytes>, &'static str) {
-        let (Some(realm), Some(settings)) = (endpoint.realms.first(), self.gate.snapshot().oauth.clone()) else {
+        let (Some(realm), Some(settings)) = (endpoint.realms.first(), self.live_state.snapshot().oauth.clone()) else {
             return (respond::answer(respond::plain(Reason::Internal), None), Reason::Internal.name());
         };
         let answered = self.serve(endpoint.serves, realm, &settings, &message).await;
@@ -66,7 +66,7 @@ impl TokenEndpoints {
         realm: &Arc<Realm>,
         settings: &OauthSettings,
         message: &TokenMessage,
-    ) -> Result<Answered, Refusal> {
+    ) -> Result<Answered, OAuthError> {
         let form = read(message)?;
         // What is missing from the form costs no hash.
         let asked = match service {
@@ -75,19 +75,19 @@ impl TokenEndpoints {
         };
         let login = client::find(&message.headers, &form)?;
         // Without an address nobody could be throttled, so nobody gets in.
-        let caller = message.client.as_ref().ok_or(Refusal::Unavailable { retry_after: RETRY_FAILED })?;
-        let client = self.registrar.authenticate_client(realm, login, caller).await?;
+        let caller = message.client.as_ref().ok_or(OAuthError::Unavailable { retry_after: RETRY_FAILED })?;
+        let client = self.token_service.authenticate_client(realm, login, caller).await?;
         match service {
             Service::OauthToken => {
-                let grant = asked.parse().map_err(|_| Refusal::UnsupportedGrantType)?;
+                let grant = asked.parse().map_err(|_| OAuthError::UnsupportedGrantType)?;
                 self.grant_oauth(realm, settings, &client, grant, &form).await
             }
             Service::OauthRevocation => {
-                self.registrar.revoke(&client, &Secret::from(asked)).await?;
+                self.token_service.revoke(&client, &Secret::from(asked)).await?;
                 // Whatever the token was: the client cannot do anything about it (RFC 7009 section 2.2).
                 Ok((Answer { status: StatusCode::OK, content_type: JSON, body: Bytes::from_static(b"{}") }, "revoked"))
             }
-            _ => Ok(match self.registrar.introspect(&client, &Secret::from(asked)).await? {
+            _ => Ok(match self.token_service.introspect(&client, &Secret::from(asked)).await? {
                 Some(active) => (active.answer(), "active"),
                 None => (oauth::inactive(), "inactive"),
             }),
@@ -101,13 +101,13 @@ impl TokenEndpoints {
         client: &Client,
         grant_type: GrantType,
         form: &Form,
-    ) -> Result<Answered, Refusal> {
+    ) -> Result<Answered, OAuthError> {
         let scope = form.get("scope");
         let grant = match grant_type {
-            GrantType::ClientCredentials => self.registrar.grant_client_credentials(realm, client, scope).await?,
+            GrantType::ClientCredentials => self.token_service.grant_client_credentials(realm, client, scope).await?,
             GrantType::RefreshToken => {
                 let token = Secret::from(form.required("refresh_token", "refresh_token is missing")?);
-                self.registrar.exchange(settings, client, &token, scope).await?
+                self.token_service.exchange(settings, client, &token, scope).await?
             }
         };
         let subject = grant.holder.id;
@@ -120,14 +120,14 @@ fn written(realm: &Realm, grant: &Grant) -> Answer {
     realm.dialect.contract().write(&Outcome::Granted(grant), &realm.wire)
 }
 
-fn read(message: &TokenMessage) -> Result<Form, Refusal> {
+fn read(message: &TokenMessage) -> Result<Form, OAuthError> {
     if message.method != Method::POST {
-        return Err(Refusal::MethodNotAllowed);
+        return Err(OAuthError::MethodNotAllowed);
     }
     let body = match &message.body {
         TokenBody::Complete(body) => body.expose(),
-        TokenBody::TooLarge => return Err(Refusal::BodyTooLarge),
-        TokenBody::TimedOut => return Err(Refusal::BodyTimeout),
+        TokenBody::TooLarge => return Err(OAuthError::BodyTooLarge),
+        TokenBody::TimedOut => return Err(OAuthError::BodyTimeout),
     };
     Form::read(message.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes), body)
 }

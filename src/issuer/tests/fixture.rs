@@ -13,11 +13,11 @@ use tempfile::TempDir;
 use super::server::{Reply, Server};
 use crate::{
     domain::{HandClock, Timestamp},
-    issuer::{IssuerKeys, Jwks, Settings, Source},
+    issuer::{IssuerKeys, IssuerSettings, Jwks, Source},
     observe::metrics::Metrics,
     state::{
         clock::TrustedClock,
-        keys::{GoodUntil, jwk::PublicJwk},
+        keys::{ValidUntil, jwk::PublicJwk},
     },
 };
 
@@ -49,14 +49,14 @@ pub(super) fn set(ids: &[&str]) -> String {
     json!({ "keys": ids.iter().map(key).collect::<Vec<_>>() }).to_string()
 }
 
-/// The foreign issuer `corp` at `jwks`.
-pub(super) fn corp(jwks: &Jwks) -> Settings {
-    Settings {
+/// The external issuer `corp` at `jwks`.
+pub(super) fn corp(jwks: &Jwks) -> IssuerSettings {
+    IssuerSettings {
         name: "corp".parse().unwrap(),
         issuer: "https://login.example.com".to_owned(),
         audience: "api".to_owned(),
         leeway: Duration::from_secs(30),
-        algorithms: Settings::ALGORITHMS_DEFAULT.to_vec(),
+        algorithms: IssuerSettings::ALGORITHMS_DEFAULT.to_vec(),
         source: Source::Jwks(jwks.clone()),
     }
 }
@@ -97,7 +97,7 @@ impl Bench {
     /// As [`Bench::start`], with a sink that does something more.
     pub(super) fn start_with(&self, more: impl Fn(&[String]) + Send + 'static) -> IssuerKeys {
         let told = Arc::clone(&self.told);
-        let sink = move |keys: &[PublicJwk], _: &GoodUntil| {
+        let sink = move |keys: &[PublicJwk], _: &ValidUntil| {
             let ids: Vec<_> = keys.iter().filter_map(|key| key.id.as_ref()).map(ToString::to_string).collect();
             told.lock().unwrap().push(ids.clone());
             more(&ids);

@@ -71,8 +71,8 @@ impl Bench {
         }
     }
 
-    fn good_until(&self) -> Option<i64> {
-        self.machine.good_until().map(Timestamp::as_secs)
+    fn valid_until(&self) -> Option<i64> {
+        self.machine.valid_until().map(Timestamp::as_secs)
     }
 }
 
@@ -81,7 +81,7 @@ const NOTHING: Effects = Effects { fetch: false, keys: None };
 #[test]
 fn it_begins_empty_and_fetches_at_once_and_once() {
     let mut bench = Bench::new();
-    assert_eq!((bench.state(), bench.good_until()), (("empty", None), None));
+    assert_eq!((bench.state(), bench.valid_until()), (("empty", None), None));
     assert_eq!(bench.at(0, Event::Tick), Effects { fetch: true, keys: None });
     assert_eq!(bench.at(1, Event::Tick), NOTHING);
     assert_eq!(bench.at(1, Event::UnknownKey), NOTHING, "it joins the fetch under way");
@@ -94,7 +94,7 @@ fn a_set_is_fresh_from_when_it_was_asked_for() {
     bench.at(0, Event::Tick);
     bench.now = 3;
     assert_eq!(bench.set("a", None), Effects { fetch: false, keys: Some(keys("a")) });
-    assert_eq!((bench.state(), bench.good_until()), (("fresh", Some(100)), Some(1000)));
+    assert_eq!((bench.state(), bench.valid_until()), (("fresh", Some(100)), Some(1000)));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn it_fetches_ahead_of_the_end() {
     let mut bench = Bench::fresh();
     assert_eq!(bench.fetches_at(100), Some(80));
     assert_eq!(bench.set("a", None), NOTHING, "the same keys are not told again");
-    assert_eq!((bench.state(), bench.good_until()), (("fresh", Some(180)), Some(1080)));
+    assert_eq!((bench.state(), bench.valid_until()), (("fresh", Some(180)), Some(1080)));
     assert_eq!(bench.fetches_at(1000), Some(160));
     assert_eq!(bench.set("b", None).keys, Some(keys("b")));
 }
@@ -115,7 +115,7 @@ fn an_answer_cannot_make_it_fetch_too_often_nor_keep_keys_too_long() {
         let mut bench = Bench::new();
         bench.at(0, Event::Tick);
         bench.set("a", Some(lifetime));
-        assert_eq!((bench.state(), bench.good_until()), (("fresh", Some(fresh)), Some(1000)), "{lifetime}");
+        assert_eq!((bench.state(), bench.valid_until()), (("fresh", Some(fresh)), Some(1000)), "{lifetime}");
         assert_eq!(bench.fetches_at(1000), Some(next), "{lifetime}");
     }
     assert_eq!((FRESH_MIN.as_secs(), FRESH_MAX.as_secs()), (60, 3600));
@@ -132,7 +132,7 @@ fn unchanged_keys_are_confirmed() {
     assert_eq!(bench.fetches_at(100), Some(80));
     let lifetime = Some(Duration::from_secs(200));
     assert_eq!(bench.at(81, Event::Fetched(Fetched::Unchanged { lifetime })), NOTHING);
-    assert_eq!((bench.state(), bench.good_until()), (("fresh", Some(280)), Some(1080)));
+    assert_eq!((bench.state(), bench.valid_until()), (("fresh", Some(280)), Some(1080)));
 }
 
 #[test]
@@ -152,10 +152,10 @@ fn old_keys_stand_through_failures_until_max_stale_and_not_longer() {
     assert!(bench.at(99, Event::Tick).keys.is_none());
     // A fetch may be under way while they grow old.
     bench.at(100, Event::Tick);
-    assert_eq!((bench.state(), bench.good_until()), (("stale", Some(1000)), Some(1000)));
+    assert_eq!((bench.state(), bench.valid_until()), (("stale", Some(1000)), Some(1000)));
     assert_eq!(bench.at(999, Event::Tick).keys, None);
     assert_eq!(bench.at(1000, Event::Tick).keys, Some(Keys::default()), "the sink is told that there are none");
-    assert_eq!((bench.state(), bench.good_until()), (("closed", None), None));
+    assert_eq!((bench.state(), bench.valid_until()), (("closed", None), None));
     assert_eq!(bench.at(1001, Event::Tick).keys, None, "once");
 }
 
@@ -174,7 +174,7 @@ fn a_set_opens_what_was_stale_or_closed() {
         bench.at(now, Event::Tick);
         assert_eq!(bench.state().0, if now == 500 { "stale" } else { "closed" });
         bench.set("b", None);
-        assert_eq!((bench.state(), bench.good_until()), (("fresh", Some(now + 100)), Some(now + 1000)));
+        assert_eq!((bench.state(), bench.valid_until()), (("fresh", Some(now + 100)), Some(now + 1000)));
     }
 }
 
@@ -247,7 +247,7 @@ fn a_snapshot_is_stale_from_its_time_on() {
         let mut bench = Bench { machine: Machine::new(jwks(), Timestamp::from_secs(5000)), now: 5000 };
         let effects = bench.at(5000, Event::Restored(set(confirmed_at)));
         assert!(effects.fetch, "a snapshot is no reason not to ask");
-        (effects.keys.is_some(), bench.state(), bench.good_until())
+        (effects.keys.is_some(), bench.state(), bench.valid_until())
     };
     assert_eq!(restored(5000), (true, ("stale", Some(6000)), Some(6000)));
     assert_eq!(restored(4001), (true, ("stale", Some(5001)), Some(5001)));
@@ -267,7 +267,7 @@ fn a_clock_that_is_set_back_makes_nothing_last_longer() {
     let day = 86_400;
     bench.at(60, Event::Tick);
     bench.at(60 - day, Event::Tick);
-    assert_eq!((bench.state(), bench.good_until()), (("fresh", Some(150 - day)), Some(1050 - day)));
+    assert_eq!((bench.state(), bench.valid_until()), (("fresh", Some(150 - day)), Some(1050 - day)));
     assert_eq!(bench.machine.ask_from(), Some(Timestamp::from_secs(80 - day)));
     assert_eq!(bench.fetches_at(1000 - day), Some(130 - day));
     bench.at(-2 * day, Event::Tick);

@@ -24,9 +24,9 @@ const PAUSE_SECS: u64 = 300;
 async fn a_set_is_told_and_fetched_again_ahead_of_its_end() {
     let bench = Bench::new(Reply::ok(&set(&["a"]))).await;
     let keys = bench.start();
-    assert!(!keys.good_until().holds(bench.clock.now()), "nothing holds before there is a set");
+    assert!(!keys.valid_until().holds(bench.clock.now()), "nothing holds before there is a set");
     bench.until_present(&["a"]).await;
-    assert!(keys.good_until().holds(bench.clock.now()));
+    assert!(keys.valid_until().holds(bench.clock.now()));
     let head = &bench.server.heads()[0];
     assert!(
         head.starts_with("get /jwks http/1.1\r\n") && head.contains("\r\naccept: application/jwk-set+json"),
@@ -83,7 +83,7 @@ async fn whatever_the_server_does_the_old_keys_stand() {
         bench.clock.pass(Duration::from_secs(PAUSE_SECS));
         bench.until_outcomes(outcome, *count).await;
         assert_eq!(bench.present().unwrap(), ["a"], "{outcome} {count}");
-        assert!(keys.good_until().holds(bench.clock.now()));
+        assert!(keys.valid_until().holds(bench.clock.now()));
     }
     until("the client hung up on what is endless", || bench.server.cut_off() == 3).await;
     assert_eq!(elsewhere.requests(), 0, "no redirect is followed");
@@ -104,18 +104,18 @@ async fn keys_that_nobody_confirms_close_and_open_again() {
     bench.clock.pass(Duration::from_secs(999));
     bench.until_outcomes("status", 1).await;
     assert_eq!(bench.present().unwrap(), ["a"]);
-    assert!(keys.good_until().holds(bench.clock.now()));
+    assert!(keys.valid_until().holds(bench.clock.now()));
 
     bench.clock.pass(Duration::from_secs(1));
     // The task has had no time to see it.
-    assert!(!keys.good_until().holds(bench.clock.now()), "a verdict does not wait for the task");
+    assert!(!keys.valid_until().holds(bench.clock.now()), "a verdict does not wait for the task");
     bench.until_present(&[]).await;
     until("no age is shown", || bench.age().is_none()).await;
 
     bench.server.reply(Reply::ok(&set(&["b"])));
     bench.clock.pass(Duration::from_secs(PAUSE_SECS));
     bench.until_present(&["b"]).await;
-    assert!(keys.good_until().holds(bench.clock.now()));
+    assert!(keys.valid_until().holds(bench.clock.now()));
     assert_eq!(bench.told(), [vec!["a"], vec![], vec!["b"]]);
 }
 
@@ -130,7 +130,7 @@ async fn a_set_that_has_an_etag_is_asked_for_with_it() {
     let heads = bench.server.heads();
     assert!(!heads[0].contains("if-none-match") && heads[1].contains("\r\nif-none-match: \"v1\"\r\n"), "{heads:?}");
     bench.clock.pass(Duration::from_secs(86_400 - 1));
-    assert!(keys.good_until().holds(bench.clock.now()), "the issuer confirmed them 240 s after they came");
+    assert!(keys.valid_until().holds(bench.clock.now()), "the issuer confirmed them 240 s after they came");
     bench.until_outcomes("unchanged", 2).await;
     assert_eq!(bench.told(), [vec!["a"]]);
 }
@@ -234,7 +234,7 @@ async fn a_server_that_is_down_at_the_start_is_asked_until_it_is_there() {
     }
     let keys = bench.start();
     bench.until_outcomes("connect", 1).await;
-    assert!(bench.told().is_empty() && !keys.good_until().holds(bench.clock.now()));
+    assert!(bench.told().is_empty() && !keys.valid_until().holds(bench.clock.now()));
     bench.server = Server::bind(address, Reply::ok(&set(&["a"])), None).await;
     bench.clock.pass(Duration::from_secs(5));
     bench.until_present(&["a"]).await;
@@ -253,7 +253,7 @@ async fn a_start_without_the_server_goes_on_with_the_snapshot() {
     bench.clock.pass(Duration::from_secs(86_399));
     let keys = bench.start();
     assert_eq!(bench.present().unwrap(), ["a"], "at once");
-    assert!(keys.good_until().holds(bench.clock.now()));
+    assert!(keys.valid_until().holds(bench.clock.now()));
     bench.until_outcomes("status", 1).await;
     assert!(bench.server.heads().last().unwrap().contains("if-none-match: \"v1\""));
     bench.clock.pass(Duration::from_secs(1));
@@ -264,7 +264,7 @@ async fn a_start_without_the_server_goes_on_with_the_snapshot() {
     let keys = bench.start();
     bench.until_outcomes("status", 2).await;
     assert!(bench.told()[before..].iter().all(Vec::is_empty), "a day is over");
-    assert!(!keys.good_until().holds(bench.clock.now()));
+    assert!(!keys.valid_until().holds(bench.clock.now()));
 }
 
 #[tokio::test]
@@ -310,10 +310,10 @@ async fn however_the_task_ends_nothing_holds_any_longer() {
     let bench = Bench::new(Reply::ok(&set(&["a"]))).await;
     let keys = bench.start();
     bench.until_present(&["a"]).await;
-    let good_until = keys.good_until();
+    let valid_until = keys.valid_until();
     drop(keys);
     bench.until_present(&[]).await;
-    assert!(!good_until.holds(bench.clock.now()));
+    assert!(!valid_until.holds(bench.clock.now()));
 
     // A defect on the way of a new set.
     let keys = bench.start_with(|ids| assert_ne!(ids, ["b"], "a defect"));
@@ -321,7 +321,7 @@ async fn however_the_task_ends_nothing_holds_any_longer() {
     bench.server.reply(Reply::ok(&set(&["b"])));
     bench.clock.pass(Duration::from_secs(240));
     bench.until_present(&[]).await;
-    assert!(!keys.good_until().holds(bench.clock.now()));
+    assert!(!keys.valid_until().holds(bench.clock.now()));
     assert_eq!(bench.age(), None);
     keys.ask("b").await;
 }

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::{
-    Answer, Contract, JSON, Login, Operation, Outcome, Rejection, Settings, TokenRequest,
+    Answer, Contract, DialectSettings, JSON, Login, Operation, Outcome, Rejection, TokenRequest,
     answer::{answer, denial_status, rejection_status},
     body, problem, spanish,
 };
@@ -56,7 +56,7 @@ impl Contract for Apis {
         &["username", "password"]
     }
 
-    fn read(&self, request: &TokenRequest<'_>, _: &Settings) -> Result<Operation, Rejection> {
+    fn read(&self, request: &TokenRequest<'_>, _: &DialectSettings) -> Result<Operation, Rejection> {
         let members = body::unannounced(request)?;
         if request.refresh {
             let [refresh_token] = body::required(members, ["refreshToken"])?;
@@ -66,7 +66,7 @@ impl Contract for Apis {
         Ok(Operation::Login(Login::new(username, password)))
     }
 
-    fn write(&self, outcome: &Outcome<'_>, _: &Settings) -> Answer {
+    fn write(&self, outcome: &Outcome<'_>, _: &DialectSettings) -> Answer {
         let written = match outcome {
             Outcome::Granted(grant) => granted(grant),
             Outcome::Refreshed(grant) => refreshed(grant),
@@ -161,7 +161,7 @@ mod tests {
         let body = parse_object(body.as_bytes());
         let request =
             TokenRequest { method: &Method::POST, query: None, content_type: None, body: &body, refresh: true };
-        Apis.read(&request, &Settings::default())
+        Apis.read(&request, &DialectSettings::default())
     }
 
     #[test]
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_documents_answers_are_written() {
-        let (grant, settings) = (fixture::grant(&KINDS), Settings::default());
+        let (grant, settings) = (fixture::grant(&KINDS), DialectSettings::default());
         let pair =
             r#""accessToken":{"token":"access","expiresIn":3600},"contentToken":{"token":"content","expiresIn":3600}"#;
         let login = format!(
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn a_problem_names_all_that_is_missing() {
         let missing = Rejection::Missing(vec!["username", "password"]);
-        let answer = Apis.write(&Outcome::Rejected(&missing), &Settings::default());
+        let answer = Apis.write(&Outcome::Rejected(&missing), &DialectSettings::default());
         let expected = r#"{"type":"about:blank","title":"Bad Request","status":400,"detail":"Los campos 'username' y 'password' son requeridos"}"#;
         assert_eq!(text(&answer), (400, PROBLEM_JSON, expected));
     }
@@ -218,7 +218,7 @@ mod tests {
         for (rejection, (status, detail)) in fixture::rejections().iter().zip(expected) {
             let expected = problem(StatusCode::from_u16(status).unwrap(), detail);
             assert_eq!(
-                Apis.write(&Outcome::Rejected(rejection), &Settings::default()),
+                Apis.write(&Outcome::Rejected(rejection), &DialectSettings::default()),
                 expected,
                 "{}",
                 rejection.name()

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Answer, Contract, JSON, Login, Operation, Outcome, Rejection, Settings, TokenRequest,
+    Answer, Contract, DialectSettings, JSON, Login, Operation, Outcome, Rejection, TokenRequest,
     answer::{answer, denial_status, phrase, rejection_status},
     body,
 };
@@ -59,7 +59,7 @@ impl Contract for Become {
         &["client_id", "client_secret"]
     }
 
-    fn read(&self, request: &TokenRequest<'_>, _: &Settings) -> Result<Operation, Rejection> {
+    fn read(&self, request: &TokenRequest<'_>, _: &DialectSettings) -> Result<Operation, Rejection> {
         // «Headers requeridos»: an absent Content-Type is no JSON either.
         if request.content_type.is_none() {
             return Err(Rejection::NotJson);
@@ -77,7 +77,7 @@ impl Contract for Become {
         claims
     }
 
-    fn write(&self, outcome: &Outcome<'_>, _: &Settings) -> Answer {
+    fn write(&self, outcome: &Outcome<'_>, _: &DialectSettings) -> Answer {
         let written = match outcome {
             Outcome::Granted(grant) => granted(grant),
             Outcome::Rejected(rejection) => Some(rejected(rejection)),
@@ -153,7 +153,8 @@ mod tests {
 
     #[test]
     fn the_documents_answer_is_written() {
-        let answer = Become.write(&Outcome::Granted(&fixture::grant(&[TokenKind::Access])), &Settings::default());
+        let answer =
+            Become.write(&Outcome::Granted(&fixture::grant(&[TokenKind::Access])), &DialectSettings::default());
         assert_eq!(text(&answer), (200, JSON, r#"{"access_token":"access","exp":1658200959,"iat":1658197359}"#));
     }
 
@@ -185,11 +186,11 @@ mod tests {
             (408, r#"{"msg":"Request Timeout"}"#),
         ];
         for (rejection, (status, body)) in fixture::rejections().iter().zip(expected) {
-            let answer = Become.write(&Outcome::Rejected(rejection), &Settings::default());
+            let answer = Become.write(&Outcome::Rejected(rejection), &DialectSettings::default());
             assert_eq!(text(&answer), (status, JSON, body), "{}", rejection.name());
         }
         let missing = Rejection::Missing(vec!["client_id", "client_secret"]);
-        let answer = Become.write(&Outcome::Rejected(&missing), &Settings::default());
+        let answer = Become.write(&Outcome::Rejected(&missing), &DialectSettings::default());
         assert_eq!(text(&answer), (400, JSON, r#"{"msg":"Missing client_id parameter"}"#));
     }
 

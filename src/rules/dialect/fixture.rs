@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 
-use super::{Answer, Contract, Login, Operation, Rejection, Settings, TokenRequest, Validity};
+use super::{Answer, Contract, DialectSettings, Login, Operation, Rejection, TokenRequest, Validity};
 use crate::domain::{AccountName, Grant, Holder, IssuedToken, Secret, Timestamp, TokenKind, json};
 
 /// 2022-07-19T02:22:39.118Z, the `creacion` of toc-auth.md.
@@ -23,7 +23,7 @@ pub(super) fn read_as(contract: &dyn Contract, content_type: Option<&str>, body:
     let body = json::parse_object(body.as_bytes());
     let content_type = content_type.map(str::as_bytes);
     let request = TokenRequest { method: &Method::POST, query: None, content_type, body: &body, refresh: false };
-    contract.read(&request, &Settings::default())
+    contract.read(&request, &DialectSettings::default())
 }
 
 /// The login that a body should be read as.

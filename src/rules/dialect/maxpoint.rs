@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::{
-    Answer, Contract, JSON, Login, Operation, Outcome, Rejection, Settings, TokenRequest,
+    Answer, Contract, DialectSettings, JSON, Login, Operation, Outcome, Rejection, TokenRequest,
     answer::{answer, denial_status, rejection_status},
     body, dates, spanish,
 };
@@ -54,12 +54,12 @@ impl Contract for Maxpoint {
         &["clientId", "clientSecret"]
     }
 
-    fn read(&self, request: &TokenRequest<'_>, _: &Settings) -> Result<Operation, Rejection> {
+    fn read(&self, request: &TokenRequest<'_>, _: &DialectSettings) -> Result<Operation, Rejection> {
         let [client_id, client_secret] = body::required(body::announced(request)?, ["clientId", "clientSecret"])?;
         Ok(Operation::Login(Login::new(client_id, client_secret)))
     }
 
-    fn write(&self, outcome: &Outcome<'_>, settings: &Settings) -> Answer {
+    fn write(&self, outcome: &Outcome<'_>, settings: &DialectSettings) -> Answer {
         let written = match outcome {
             Outcome::Granted(grant) => granted(grant, settings),
             Outcome::Rejected(rejection) => Some(rejected(rejection)),
@@ -80,7 +80,7 @@ impl Contract for Maxpoint {
 }
 
 /// `None` for a grant that lacks what the document shows.
-fn granted(grant: &Grant, settings: &Settings) -> Option<Answer> {
+fn granted(grant: &Grant, settings: &DialectSettings) -> Option<Answer> {
     let access = grant.token(TokenKind::Access)?;
     let data = Data { token: access.token.expose(), expire_in: dates::local(access.expires_at?, &settings.timezone) };
     let body = Granted { code: StatusCode::OK.as_u16(), status: "success", message: GRANTED, data };
@@ -121,7 +121,7 @@ mod tests {
     use crate::rules::dialect::fixture::{self, login, read, read_as, text};
 
     fn rejected(rejection: &Rejection) -> (u16, String) {
-        let answer = Maxpoint.write(&Outcome::Rejected(rejection), &Settings::default());
+        let answer = Maxpoint.write(&Outcome::Rejected(rejection), &DialectSettings::default());
         assert_eq!(answer.content_type, JSON);
         (answer.status.as_u16(), text(&answer).2.to_owned())
     }
@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn the_documents_answer_is_written() {
-        let answer = Maxpoint.write(&Outcome::Granted(&fixture::grant(&[TokenKind::Access])), &Settings::default());
+        let answer =
+            Maxpoint.write(&Outcome::Granted(&fixture::grant(&[TokenKind::Access])), &DialectSettings::default());
         let expected = r#"{"code":200,"status":"success","message":"Token generado exitosamente","data":{"token":"access","expire_in":"2022-07-19 03:22:39"}}"#;
         assert_eq!(text(&answer), (200, JSON, expected));
     }

@@ -116,7 +116,7 @@ impl Dialect {
 
     /// Whether it tells a stranger that an account is inactive or its company missing (`become`).
     #[must_use]
-    pub const fn tells_standing(self) -> bool {
+    pub const fn tells_account_status(self) -> bool {
         matches!(self, Self::Become)
     }
 
@@ -152,7 +152,7 @@ impl fmt::Display for Dialect {
 
 /// What a realm may change in its dialect's wire format.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct DialectSettings {
     /// The zone of printed local dates and of the end of the day.
     pub timezone: TimeZone,
     /// The HTTP status of `sws`'s errors 1 and 2; default 200.
@@ -163,7 +163,7 @@ pub struct Settings {
     pub allow_non_expiring: bool,
 }
 
-impl Default for Settings {
+impl Default for DialectSettings {
     fn default() -> Self {
         Self { timezone: TimeZone::UTC, error_status: StatusCode::OK, years_max: 100, allow_non_expiring: true }
     }
@@ -346,7 +346,7 @@ pub trait Contract: Sync {
     ///
     /// # Errors
     /// The rejection that the contract prescribes for a request it cannot read.
-    fn read(&self, request: &TokenRequest<'_>, settings: &Settings) -> Result<Operation, Rejection>;
+    fn read(&self, request: &TokenRequest<'_>, settings: &DialectSettings) -> Result<Operation, Rejection>;
 
     /// The claims that the contract's tokens carry beside the common ones.
     fn claims(&self, _holder: &Holder, _issued_at: Timestamp, _expires_at: Option<Timestamp>) -> Map<String, Value> {
@@ -354,7 +354,7 @@ pub trait Contract: Sync {
     }
 
     /// Writes what came of a token request.
-    fn write(&self, outcome: &Outcome<'_>, settings: &Settings) -> Answer;
+    fn write(&self, outcome: &Outcome<'_>, settings: &DialectSettings) -> Answer;
 
     /// Writes a denial on one of the contract's routes.
     fn deny(&self, reason: Reason) -> Answer;

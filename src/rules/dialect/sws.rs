@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::{
-    Answer, Contract, JSON, Login, Operation, Outcome, Rejection, Settings, TokenRequest,
+    Answer, Contract, DialectSettings, JSON, Login, Operation, Outcome, Rejection, TokenRequest,
     answer::{answer, denial_status, rejection_status},
     body, dates, spanish,
 };
@@ -52,12 +52,12 @@ impl Contract for Sws {
         &["username", "password"]
     }
 
-    fn read(&self, request: &TokenRequest<'_>, _: &Settings) -> Result<Operation, Rejection> {
+    fn read(&self, request: &TokenRequest<'_>, _: &DialectSettings) -> Result<Operation, Rejection> {
         let [username, password] = body::required(body::announced(request)?, ["username", "password"])?;
         Ok(Operation::Login(Login::new(username, password)))
     }
 
-    fn write(&self, outcome: &Outcome<'_>, settings: &Settings) -> Answer {
+    fn write(&self, outcome: &Outcome<'_>, settings: &DialectSettings) -> Answer {
         let written = match outcome {
             Outcome::Granted(grant) => granted(grant, settings),
             Outcome::Rejected(rejection) => Some(rejected(rejection, settings)),
@@ -77,7 +77,7 @@ impl Contract for Sws {
 }
 
 /// `None` for a grant that lacks what the document shows.
-fn granted(grant: &Grant, settings: &Settings) -> Option<Answer> {
+fn granted(grant: &Grant, settings: &DialectSettings) -> Option<Answer> {
     let access = grant.token(TokenKind::Access)?;
     let holder = &grant.holder;
     let body = Granted {
@@ -88,7 +88,7 @@ fn granted(grant: &Grant, settings: &Settings) -> Option<Answer> {
     Some(answer(StatusCode::OK, JSON, &body))
 }
 
-fn rejected(rejection: &Rejection, settings: &Settings) -> Answer {
+fn rejected(rejection: &Rejection, settings: &DialectSettings) -> Answer {
     let of_document = |error: &Error<'_>| answer(settings.error_status, JSON, error);
     let of_status = |error| {
         let status = rejection_status(rejection);
@@ -132,7 +132,7 @@ mod tests {
     use crate::rules::dialect::fixture::{self, RETRY_AFTER, login, read, read_as, text};
 
     fn rejected(rejection: &Rejection) -> (u16, String) {
-        let answer = Sws.write(&Outcome::Rejected(rejection), &Settings::default());
+        let answer = Sws.write(&Outcome::Rejected(rejection), &DialectSettings::default());
         assert_eq!(answer.content_type, JSON);
         (answer.status.as_u16(), text(&answer).2.to_owned())
     }
@@ -147,9 +147,9 @@ mod tests {
 
     #[test]
     fn the_documents_answer_is_written() {
-        let settings = Settings {
+        let settings = DialectSettings {
             timezone: jiff::tz::TimeZone::get("America/Argentina/Buenos_Aires").unwrap(),
-            ..Settings::default()
+            ..DialectSettings::default()
         };
         let answer = Sws.write(&Outcome::Granted(&fixture::grant(&[TokenKind::Access])), &settings);
         let expected = r#"{"tokenValido":"access","vencimiento":"2022-07-19 00:22:39","usuario":{"id":1,"username":"admin","nombre":"Administrador"}}"#;
@@ -160,7 +160,7 @@ mod tests {
     fn a_grant_without_what_the_document_shows_is_error_3() {
         let mut grant = fixture::grant(&[TokenKind::Access]);
         grant.holder.legacy_id = None;
-        let answer = Sws.write(&Outcome::Granted(&grant), &Settings::default());
+        let answer = Sws.write(&Outcome::Granted(&grant), &DialectSettings::default());
         assert_eq!(text(&answer), (500, JSON, r#"{"error":3,"message":"Error del servidor"}"#));
     }
 
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_realm_may_choose_the_status_of_errors_1_and_2_only() {
-        let settings = Settings { error_status: StatusCode::UNAUTHORIZED, ..Settings::default() };
+        let settings = DialectSettings { error_status: StatusCode::UNAUTHORIZED, ..DialectSettings::default() };
         for rejection in fixture::rejections() {
             let answer = Sws.write(&Outcome::Rejected(&rejection), &settings);
             let usual = rejected(&rejection).0;

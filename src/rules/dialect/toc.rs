@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Answer, Contract, JSON, Login, Operation, Outcome, Rejection, Settings, TokenRequest, Validity, answer::answer,
-    apis, body, dates,
+    Answer, Contract, DialectSettings, JSON, Login, Operation, Outcome, Rejection, TokenRequest, Validity,
+    answer::answer, apis, body, dates,
 };
 use crate::domain::{AccountName, Claims, Grant, Holder, Reason, Secret, Timestamp, TokenKind};
 
@@ -41,7 +41,7 @@ impl Contract for Toc {
         &[Method::GET, Method::HEAD, Method::POST]
     }
 
-    fn read(&self, request: &TokenRequest<'_>, settings: &Settings) -> Result<Operation, Rejection> {
+    fn read(&self, request: &TokenRequest<'_>, settings: &DialectSettings) -> Result<Operation, Rejection> {
         if matches!(*request.method, Method::GET | Method::HEAD) {
             return Ok(Operation::Verify);
         }
@@ -65,7 +65,7 @@ impl Contract for Toc {
         claims
     }
 
-    fn write(&self, outcome: &Outcome<'_>, _: &Settings) -> Answer {
+    fn write(&self, outcome: &Outcome<'_>, _: &DialectSettings) -> Answer {
         let written = match outcome {
             Outcome::Granted(grant) => granted(grant),
             Outcome::Verified(claims) => Some(verified(claims)),
@@ -103,7 +103,7 @@ fn verified(claims: &Claims) -> Answer {
 }
 
 /// The life that the query asks for (decided, after «Ejemplo de la query»), within what the realm grants.
-fn validity(query: Option<&str>, settings: &Settings) -> Result<Validity, Rejection> {
+fn validity(query: Option<&str>, settings: &DialectSettings) -> Result<Validity, Rejection> {
     let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let mut values = pairs.filter(|(name, _)| name == PARAMETER).map(|(_, value)| value);
     let value = values.next().unwrap_or_default();
@@ -147,7 +147,7 @@ fn invalid(detail: &str) -> Rejection {
 mod tests {
     use super::*;
     use crate::{
-        domain::{PrincipalKind, RevocationId, Subject, json::parse_object},
+        domain::{PrincipalKind, RevocationId, TokenSubject, json::parse_object},
         rules::dialect::{
             fixture::{self, ISSUED_AT, login, read, text},
             problem,
@@ -156,7 +156,7 @@ mod tests {
 
     const BODY: &str = r#"{"business":"5a2a","proyecto":"upconta","password":"1234"}"#;
 
-    fn asked(query: &str, settings: &Settings) -> Result<Validity, Rejection> {
+    fn asked(query: &str, settings: &DialectSettings) -> Result<Validity, Rejection> {
         let body = parse_object(BODY.as_bytes());
         let request =
             TokenRequest { method: &Method::POST, query: Some(query), content_type: None, body: &body, refresh: false };
@@ -172,7 +172,7 @@ mod tests {
             revocation_id: RevocationId::of_token_id(&realm, "1"),
             realm,
             kind: TokenKind::Access,
-            subject: Subject::Account(fixture::grant(&[]).holder.id),
+            subject: TokenSubject::Account(fixture::grant(&[]).holder.id),
             principal: Some(PrincipalKind::Project),
             session: None,
             epoch: 0,
@@ -195,7 +195,7 @@ mod tests {
         for method in [Method::GET, Method::HEAD] {
             let body = parse_object(b"");
             let asked = TokenRequest { method: &method, query: None, content_type: None, body: &body, refresh: false };
-            assert_eq!(Toc.read(&asked, &Settings::default()), Ok(Operation::Verify));
+            assert_eq!(Toc.read(&asked, &DialectSettings::default()), Ok(Operation::Verify));
         }
     }
 
@@ -215,7 +215,7 @@ mod tests {
             ("withoutExpiration=1", Validity::Years(1)),
             ("withoutExpiration=100", Validity::Years(100)),
         ] {
-            assert_eq!(asked(query, &Settings::default()), Ok(validity), "{query}");
+            assert_eq!(asked(query, &DialectSettings::default()), Ok(validity), "{query}");
         }
     }
 
@@ -243,13 +243,13 @@ mod tests {
             "&withoutExpiration=",
         ] {
             let query = format!("withoutExpiration={value}");
-            assert!(matches!(asked(&query, &Settings::default()), Err(Rejection::InvalidQuery(_))), "{query}");
+            assert!(matches!(asked(&query, &DialectSettings::default()), Err(Rejection::InvalidQuery(_))), "{query}");
         }
     }
 
     #[test]
     fn a_realm_narrows_what_may_be_asked_for() {
-        let narrow = |years_max| Settings { years_max, allow_non_expiring: false, ..Settings::default() };
+        let narrow = |years_max| DialectSettings { years_max, allow_non_expiring: false, ..DialectSettings::default() };
         let refused = |text: &str| Err(Rejection::InvalidQuery(text.into()));
         assert_eq!(asked("withoutExpiration=4", &narrow(4)), Ok(Validity::Years(4)));
         assert_eq!(asked("withoutExpiration=5", &narrow(4)), refused("La caducidad máxima es de 4 años"));
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_token_is_a_bare_string() {
-        let answer = Toc.write(&Outcome::Granted(&fixture::grant(&[TokenKind::Access])), &Settings::default());
+        let answer = Toc.write(&Outcome::Granted(&fixture::grant(&[TokenKind::Access])), &DialectSettings::default());
         assert_eq!(text(&answer), (200, JSON, r#""access""#));
     }
 
@@ -271,13 +271,13 @@ mod tests {
         let end = Timestamp::from_millis(1_973_730_159_114);
         for (expires_at, tail) in [(None, "}"), (Some(end), r#","expiracion":"2032-07-18T02:22:39.114Z"}"#)] {
             let mut claims = claims(expires_at);
-            let bare = Toc.write(&Outcome::Verified(&claims), &Settings::default());
+            let bare = Toc.write(&Outcome::Verified(&claims), &DialectSettings::default());
             claims.extra = Toc.claims(&holder, ISSUED_AT, expires_at);
             let head = r#"{"business":"5a2ac49cbbbce212f885529c","#;
             let (proyecto, creacion) = (r#""proyecto":"admin""#, r#""creacion":"2022-07-19T02:22:39.118Z""#);
             let extra = serde_json::to_string(&claims.extra).unwrap();
             assert_eq!(extra, format!("{head}{proyecto},{creacion}{tail}"));
-            let answer = Toc.write(&Outcome::Verified(&claims), &Settings::default());
+            let answer = Toc.write(&Outcome::Verified(&claims), &DialectSettings::default());
             assert_eq!(text(&answer), (200, JSON, format!("{head}{creacion},{proyecto}{tail}").as_str()));
             assert_eq!(bare, answer, "an imported token without these claims");
         }
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn refusals_are_problems_as_those_of_apis() {
-        let answer = Toc.write(&Outcome::Rejected(&Rejection::InvalidCredentials), &Settings::default());
+        let answer = Toc.write(&Outcome::Rejected(&Rejection::InvalidCredentials), &DialectSettings::default());
         assert_eq!(answer, problem(StatusCode::UNAUTHORIZED, "Credenciales inválidas"));
         assert_eq!(Toc.deny(Reason::TokenRevoked), problem(StatusCode::UNAUTHORIZED, "Token inválido o expirado"));
         assert!(Reason::ALL.into_iter().all(|reason| Toc.deny(reason).status.as_u16() >= 400));

@@ -104,7 +104,7 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::domain::{PrincipalId, PrincipalKind, RevocationId, Subject, Timestamp};
+    use crate::domain::{PrincipalId, PrincipalKind, RevocationId, Timestamp, TokenSubject};
 
     fn claims() -> Claims {
         let Value::Object(extra) = json!({"tenant": "x", "permissions": ["read", "write"], "level": 3}) else {
@@ -113,7 +113,7 @@ mod tests {
         Claims {
             realm: "apis".parse().unwrap(),
             kind: TokenKind::Access,
-            subject: Subject::Account(PrincipalId::generate()),
+            subject: TokenSubject::Account(PrincipalId::generate()),
             principal: Some(PrincipalKind::User),
             session: None,
             revocation_id: RevocationId::from_bytes([0; 16]),

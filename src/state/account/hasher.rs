@@ -24,14 +24,14 @@ const QUEUE_MAX: usize = 256;
 
 /// The size of the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct HasherSettings {
     /// Threads that hash, each with 19 MiB while it does. Default: half the cores, at least one.
     pub threads: NonZeroUsize,
     /// Hashes that may wait for a thread; beyond them the caller is told at once. Default: 256.
     pub queue_max: usize,
 }
 
-impl Default for Settings {
+impl Default for HasherSettings {
     fn default() -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self { threads: NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN), queue_max: QUEUE_MAX }
@@ -65,7 +65,7 @@ impl Hasher {
     ///
     /// # Errors
     /// When the system gives no more threads.
-    pub fn start(settings: Settings, clock: Arc<dyn Clock>, observer: Observer) -> io::Result<Self> {
+    pub fn start(settings: HasherSettings, clock: Arc<dyn Clock>, observer: Observer) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue { jobs: FairQueue::new(settings.queue_max), idle: 0, open: true }),
             ready: Condvar::new(),
@@ -125,9 +125,9 @@ impl Hasher {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |fate| match fate {
             // Who asked may have left since this job was taken out of the queue.
-            Fate::Run(shared) if !reply.is_closed() => drop(reply.send(Ok(work(shared)))),
-            Fate::Run(_) => {}
-            Fate::Displaced => drop(reply.send(Err(HasherError::Busy))),
+            JobOutcome::Run(shared) if !reply.is_closed() => drop(reply.send(Ok(work(shared)))),
+            JobOutcome::Run(_) => {}
+            JobOutcome::Displaced => drop(reply.send(Err(HasherError::Busy))),
         });
         let _place = Place { shared: &self.shared, ticket: self.shared.submit(client, job)? };
         answer.await.unwrap_or(Err(HasherError::Failed))
@@ -165,10 +165,10 @@ impl fmt::Debug for Hasher {
     }
 }
 
-type Job = Box<dyn FnOnce(Fate<'_>) + Send>;
+type Job = Box<dyn FnOnce(JobOutcome<'_>) + Send>;
 
 /// What becomes of a job.
-enum Fate<'s> {
+enum JobOutcome<'s> {
     /// It is its turn.
     Run(&'s Shared),
     /// Another client has its place.
@@ -198,7 +198,7 @@ impl Shared {
         let Joined { ticket, displaced } = joined?;
         self.ready.notify_one();
         if let Some(displaced) = displaced {
-            displaced(Fate::Displaced);
+            displaced(JobOutcome::Displaced);
         }
         Ok(ticket)
     }
@@ -214,7 +214,7 @@ impl Shared {
     fn work(&self) {
         while let Some(job) = self.next() {
             // A job that panics drops its reply, which its caller sees; the thread goes on.
-            let _panicked = catch_unwind(AssertUnwindSafe(|| job(Fate::Run(self))));
+            let _panicked = catch_unwind(AssertUnwindSafe(|| job(JobOutcome::Run(self))));
         }
     }
 
@@ -262,7 +262,7 @@ mod tests {
     }
 
     fn hasher(queue_max: usize) -> Hasher {
-        let settings = Settings { threads: NonZeroUsize::MIN, queue_max };
+        let settings = HasherSettings { threads: NonZeroUsize::MIN, queue_max };
         Hasher::start(settings, Arc::new(SystemClock), Arc::new(|_| {})).unwrap()
     }
 
@@ -289,7 +289,7 @@ mod tests {
         let observer: Observer = Arc::new(move |_| {
             count.fetch_add(1, Ordering::Relaxed);
         });
-        let hasher = Hasher::start(Settings::default(), Arc::new(SystemClock), observer).unwrap();
+        let hasher = Hasher::start(HasherSettings::default(), Arc::new(SystemClock), observer).unwrap();
         let hash = hasher.hash(CLIENT, "1234".into()).await.unwrap();
         let verify =
             async |password: &str, hash| hasher.verify(CLIENT, password.into(), hash, |verify| verify()).await.unwrap();

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::{
-    domain::{PrincipalId, RealmName, Subject},
+    domain::{PrincipalId, RealmName, TokenSubject},
     state::{
         revocation::Set,
         store::{Store, StoreError},
@@ -68,14 +68,14 @@ pub struct Reading {
 impl KnownAccounts {
     /// Whom of the realm's accounts a token speaks for. Of a realm that is not kept none is known.
     #[must_use]
-    pub fn account_of(&self, realm: &RealmName, subject: &Subject) -> Speaker {
+    pub fn account_of(&self, realm: &RealmName, subject: &TokenSubject) -> Speaker {
         let realms = self.realms.load();
         let Some(known) = realms.get(realm) else { return Speaker::Stranger };
         let has = |id: PrincipalId| known.ids.contains(Set::id_of(id.uuid()));
         match subject {
-            Subject::Account(id) | Subject::Named(id) if has(*id) => Speaker::Account,
-            Subject::Imported { id, named } if has(id.with_name(*named)) => Speaker::Account,
-            Subject::Imported { id, .. } if has(*id) => Speaker::Mixed,
+            TokenSubject::Account(id) | TokenSubject::Named(id) if has(*id) => Speaker::Account,
+            TokenSubject::Imported { id, named } if has(id.with_name(*named)) => Speaker::Account,
+            TokenSubject::Imported { id, .. } if has(*id) => Speaker::Mixed,
             _ => Speaker::Stranger,
         }
     }
@@ -218,7 +218,7 @@ mod tests {
         domain::{AccountName, PrincipalKind, Timestamp},
         state::{
             account::{self, LegacyId, NewAccount, PasswordHash},
-            store::Settings,
+            store::StoreSettings,
         },
     };
 
@@ -246,9 +246,9 @@ mod tests {
     /// Whether it is known by its id, and by its name.
     fn is_known(accounts: &KnownAccounts, account: &NewAccount) -> [bool; 2] {
         let named = PrincipalId::of_name(&account.realm, &account.name.business, &account.name.name);
-        let both = Subject::Imported { id: account.id, named };
+        let both = TokenSubject::Imported { id: account.id, named };
         let speaker = |subject| accounts.account_of(&account.realm, &subject);
-        let [id, name, both] = [Subject::Account(account.id), Subject::Named(named), both].map(speaker);
+        let [id, name, both] = [TokenSubject::Account(account.id), TokenSubject::Named(named), both].map(speaker);
         assert_eq!(both, id);
         [id, name].map(|speaker| speaker == Speaker::Account)
     }
@@ -256,7 +256,7 @@ mod tests {
     #[tokio::test]
     async fn accounts_of_realms_that_are_kept_are_known_by_id_and_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
         let first = [account("a", "ana"), account("b", "ana"), account("a", "señor ñ")];
         for new in &first {
             make(&store, new).await;
@@ -281,7 +281,8 @@ mod tests {
         assert!(first.iter().chain(&second).all(|new| is_known(&accounts, new) == [true; 2]));
         // The id of one, and the name of another or of nobody.
         let named = |name| PrincipalId::of_name(&first[0].realm, "", name);
-        let speaker = |id, name| accounts.account_of(&first[0].realm, &Subject::Imported { id, named: named(name) });
+        let speaker =
+            |id, name| accounts.account_of(&first[0].realm, &TokenSubject::Imported { id, named: named(name) });
         let of_nobody = PrincipalId::generate();
         assert_eq!([speaker(first[0].id, "eva"), speaker(first[0].id, "max")], [Speaker::Mixed; 2]);
         assert_eq!([speaker(of_nobody, "ana"), speaker(of_nobody, "max")], [Speaker::Stranger; 2]);
@@ -300,7 +301,7 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_read_is_said_and_never_skipped() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
         make(&store, &account("a", "ana")).await;
         sqlx::query("UPDATE principals SET id = x'00'").execute(store.pool()).await.unwrap();
         let accounts = KnownAccounts::default();

@@ -14,7 +14,7 @@ mod repository;
 
 use thiserror::Error;
 
-pub use hasher::{Hasher, HasherError, Observer, Settings};
+pub use hasher::{Hasher, HasherError, HasherSettings, Observer};
 pub use insert::insert;
 pub use known::{KnownAccounts, Speaker};
 pub use password::{PasswordError, PasswordHash};

@@ -8,7 +8,7 @@ use crate::{
     domain::{AccountName, EPOCH_DELETED, PrincipalId, PrincipalKind, RealmName, Timestamp},
     state::{
         refresh,
-        revocation::log::{self, Record, Subject},
+        revocation::log::{self, Record, RevokedSubject},
         session,
         store::{EPOCH_FLOOR, Store, StoreError},
     },
@@ -92,7 +92,7 @@ pub async fn set_disabled(
         .await?;
     let raised = if disabled { raise(&mut transaction, id, now).await? } else { Raised::new() };
     if disabled {
-        refresh::end_lines_in(&mut transaction, id, now).await?;
+        refresh::end_families_in(&mut transaction, id, now).await?;
     }
     transaction.commit().await?;
     Ok(raised)
@@ -167,7 +167,7 @@ pub async fn set_password_hash(
     let mut raised = Raised::new();
     if old_tokens == OldTokens::End {
         raised = raise(&mut transaction, id, now).await?;
-        refresh::end_lines_in(&mut transaction, id, now).await?;
+        refresh::end_families_in(&mut transaction, id, now).await?;
     }
     transaction.commit().await?;
     Ok(raised)
@@ -206,7 +206,7 @@ pub async fn end_tokens(
     let mut transaction = store.begin().await?;
     let id = locate(&mut transaction, realm, name).await?;
     let raised = raise(&mut transaction, id, now).await?;
-    refresh::end_lines_in(&mut transaction, id, now).await?;
+    refresh::end_families_in(&mut transaction, id, now).await?;
     transaction.commit().await?;
     Ok(raised)
 }
@@ -228,7 +228,7 @@ pub async fn delete(
     session::begin_deletion(&mut transaction, id).await?;
     let named = PrincipalId::of_name(realm, &name.business, &name.name);
     let raised = record(&mut transaction, [id, named], EPOCH_DELETED, now).await?;
-    refresh::end_lines_in(&mut transaction, id, now).await?;
+    refresh::end_families_in(&mut transaction, id, now).await?;
     transaction.commit().await?;
     Ok(raised)
 }
@@ -318,7 +318,7 @@ async fn record<const N: usize>(
     now: Timestamp,
 ) -> Result<Raised, StoreError> {
     for id in ids {
-        let record = Record { subject: Subject::Principal(id, epoch), expires_at: None, created_at: now };
+        let record = Record { subject: RevokedSubject::Principal(id, epoch), expires_at: None, created_at: now };
         log::append_in(connection, &record).await?;
     }
     Ok(ids.map(|id| (id, epoch)).to_vec())

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     domain::{Clock, EPOCH_DELETED, SessionId, SystemClock},
     state::{
-        revocation::log::{self, Subject},
+        revocation::log::{self, RevokedSubject},
         session,
         store::{self, Store},
     },
@@ -13,7 +13,7 @@ use crate::{
 const NOW: Timestamp = Timestamp::from_secs(1_768_521_600);
 
 async fn open(folder: &TempDir) -> Store {
-    Store::make(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap()
+    Store::make(&store::StoreSettings { path: folder.path().join("portero.db") }).await.unwrap()
 }
 
 async fn store() -> (TempDir, Store) {
@@ -68,7 +68,7 @@ async fn logged(store: &Store, seq: i64) -> (Raised, i64) {
     let epochs = records.iter().map(|record| {
         assert_eq!(record.expires_at, None);
         match record.subject {
-            Subject::Principal(id, epoch) => (id, epoch),
+            RevokedSubject::Principal(id, epoch) => (id, epoch),
             other => panic!("{other:?}"),
         }
     });

@@ -1,5 +1,5 @@
-//! What is not known any more: revocations, and lines of refresh tokens, that were dropped. What ended before them is
-//! refused, even if the civil clock is set back to when it held.
+//! What is not known any more: revocations, and families of refresh tokens, that were dropped. What ended before them
+//! is refused, even if the civil clock is set back to when it held.
 //!
 //! They may have been dropped by a clock that was ahead. Once an operator has confirmed that it is right again, that
 //! refuses only what was issued before: what is issued from then on was never dropped.

@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::{domain::HandClock, state::store::Settings};
+use crate::{domain::HandClock, state::store::StoreSettings};
 
 const T: Timestamp = Timestamp::from_secs(1_800_000_000);
 const HOUR: i64 = 3_600_000;
@@ -17,7 +17,7 @@ struct Place {
 impl Place {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
         Self { _folder: folder, store, clock: Arc::new(HandClock::new(T)) }
     }
 

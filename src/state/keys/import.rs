@@ -4,7 +4,7 @@ use sqlx::{Sqlite, SqliteConnection, Transaction};
 use thiserror::Error;
 
 use super::{
-    Fate, Imported, Key, KeyError, KeyState, MasterKey, MaterialBytes, UNNAMED_KEYS_MAX, Vault, VaultError,
+    Imported, Key, KeyError, KeyState, MasterKey, MaterialBytes, OldKeyPlan, UNNAMED_KEYS_MAX, Vault, VaultError,
     ending::{discard, revoked_in},
     rotation::{dismiss, id_in},
     vault::context,
@@ -176,7 +176,7 @@ async fn retire_signing_keys(
         discard(transaction, master, &next, KeyState::Next, now).await?;
     }
     let active = id_in(transaction, realm, KeyState::Active).await?;
-    dismiss(transaction, master, active.as_ref(), Fate::Retiring { retires_at }, now).await
+    dismiss(transaction, master, active.as_ref(), OldKeyPlan::Retiring { retires_at }, now).await
 }
 
 /// What is kept of imported keys alone: which accounts their tokens may speak for, with the realm's epochs of now.

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::domain::{PrincipalId, Subject};
+use crate::domain::{PrincipalId, TokenSubject};
 
 /// Bytes of an account and its epoch, as the store keeps them.
 const ENTRY_BYTES: usize = 20;
@@ -28,7 +28,7 @@ impl Imported {
     /// The epoch of a token that carries none: what its account had when the key was imported. Of an account that the
     /// token names in two ways, the lower one counts.
     #[must_use]
-    pub fn epoch_of(&self, subject: &Subject) -> u32 {
+    pub fn epoch_of(&self, subject: &TokenSubject) -> u32 {
         let epoch_of = |id: PrincipalId| {
             let place = self.epochs.binary_search_by_key(&id.uuid(), |(id, _)| id.uuid());
             place.map_or(0, |place| self.epochs[place].1)
@@ -65,10 +65,10 @@ mod tests {
         let imported = Imported::new(true, [(ids[0], 5), (ids[1], 3)]);
         let read = Imported::from_bytes(true, &imported.to_bytes()).unwrap();
         assert_eq!(read, imported);
-        let subjects = [Subject::Account(ids[0]), Subject::Named(ids[1]), Subject::Account(ids[2])];
+        let subjects = [TokenSubject::Account(ids[0]), TokenSubject::Named(ids[1]), TokenSubject::Account(ids[2])];
         assert_eq!(subjects.map(|subject| read.epoch_of(&subject)), [5, 3, 0]);
-        assert_eq!(read.epoch_of(&Subject::Imported { id: ids[0], named: ids[1] }), 3);
-        assert_eq!(read.epoch_of(&Subject::Imported { id: ids[0], named: ids[2] }), 0);
+        assert_eq!(read.epoch_of(&TokenSubject::Imported { id: ids[0], named: ids[1] }), 3);
+        assert_eq!(read.epoch_of(&TokenSubject::Imported { id: ids[0], named: ids[2] }), 0);
         assert_eq!(Imported::from_bytes(true, &imported.to_bytes()[1..]), None);
     }
 }

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::{ed25519, good_until::GoodUntil, imported::Imported, jwk, spki, thumbprint::Thumbprint};
+use super::{ed25519, imported::Imported, jwk, spki, thumbprint::Thumbprint, valid_until::ValidUntil};
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Secret, Timestamp, random},
     rules::profile::ClaimProfile,
@@ -83,11 +83,11 @@ pub enum KeyError {
     Signing,
 }
 
-/// A key of a realm or of a foreign issuer. `Debug` shows its public facts only.
+/// A key of a realm or of an external issuer. `Debug` shows its public facts only.
 pub struct Key {
     /// `kid`.
     pub id: KeyId,
-    /// Whose tokens it signs: a realm of ours, or a foreign issuer.
+    /// Whose tokens it signs: a realm of ours, or an external issuer.
     pub realm: RealmName,
     /// The one algorithm it is used with (RFC 8725 section 3.1).
     pub algorithm: Algorithm,
@@ -99,8 +99,8 @@ pub struct Key {
     pub profile: Option<Arc<ClaimProfile>>,
     /// What else is known of it where it came from outside: whoever else has it may write into tokens what they like.
     pub imported: Option<Arc<Imported>>,
-    /// Until when it is believed, where somebody must confirm it again and again: a foreign issuer's.
-    good_until: Option<GoodUntil>,
+    /// Until when it is believed, where somebody must confirm it again and again: an external issuer's.
+    valid_until: Option<ValidUntil>,
     thumbprint: Thumbprint,
     material: Material,
 }
@@ -177,8 +177,8 @@ impl Key {
         }
         .ok_or(KeyError::Rejected(algorithm))?;
         let thumbprint = material.thumbprint(algorithm, identity);
-        let (profile, imported, good_until) = (None, None, None);
-        Ok(Self { id, realm, algorithm, state, created_at, profile, imported, good_until, thumbprint, material })
+        let (profile, imported, valid_until) = (None, None, None);
+        Ok(Self { id, realm, algorithm, state, created_at, profile, imported, valid_until, thumbprint, material })
     }
 
     /// What is left of a key whose material is wiped: it does nothing, and is told from others by its thumbprint, where
@@ -193,9 +193,9 @@ impl Key {
     ) -> Self {
         let thumbprint = thumbprint.and_then(Thumbprint::from_bytes);
         let thumbprint = thumbprint.unwrap_or_else(|| Thumbprint::of_one(random::bytes()));
-        let (profile, imported, good_until) = (None, None, None);
+        let (profile, imported, valid_until) = (None, None, None);
         let material = Material::Wiped;
-        Self { id, realm, algorithm, state, created_at, profile, imported, good_until, thumbprint, material }
+        Self { id, realm, algorithm, state, created_at, profile, imported, valid_until, thumbprint, material }
     }
 
     /// What tells its material from any other.
@@ -215,16 +215,17 @@ impl Key {
         Self { imported: Some(imported), ..self }
     }
 
-    /// The same key, believed until `good_until` says.
+    /// The same key, believed until `valid_until` says.
     #[must_use]
-    pub fn with_good_until(self, good_until: GoodUntil) -> Self {
-        Self { good_until: Some(good_until), ..self }
+    pub fn with_valid_until(self, valid_until: ValidUntil) -> Self {
+        Self { valid_until: Some(valid_until), ..self }
     }
 
-    /// Whether it is believed `now`. Whoever fetches a foreign issuer's keys may be stuck: then they end by themselves.
+    /// Whether it is believed `now`. Whoever fetches an external issuer's keys may be stuck: then they end by
+    /// themselves.
     #[must_use]
     pub fn is_believed(&self, now: Timestamp) -> bool {
-        self.good_until.as_ref().is_none_or(|until| until.holds(now))
+        self.valid_until.as_ref().is_none_or(|until| until.holds(now))
     }
 
     /// Whether both are the same key: the same id, issuer, algorithm, material and reading. A key id
@@ -466,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_and_foreign_material_is_refused() {
+    fn weak_and_external_material_is_refused() {
         let new = |algorithm, material: &[u8]| {
             Key::new(
                 KeyId::generate(),

@@ -11,11 +11,11 @@ use crate::domain::{KeyId, RealmName};
 /// Imported keys whose tokens name none, at most: each of such tokens may have to be tried with all of them.
 pub const UNNAMED_KEYS_MAX: usize = 4;
 
-/// An immutable set of keys: our own, and those of foreign issuers. A change makes a new one.
+/// An immutable set of keys: our own, and those of external issuers. A change makes a new one.
 #[derive(Debug, Default)]
 pub struct Keyring {
     own: Vec<Arc<Key>>,
-    foreign: HashMap<RealmName, Vec<Arc<Key>>>,
+    external: HashMap<RealmName, Vec<Arc<Key>>>,
     by_id: HashMap<KeyId, Vec<Arc<Key>>>,
     /// Our own keys by the text of the header that their tokens have.
     by_header: HashMap<Box<str>, (Arc<Key>, OwnHeader)>,
@@ -53,7 +53,7 @@ impl Keyring {
     /// The same ring with these keys of our own.
     #[must_use]
     pub fn with_own(&self, own: &Self) -> Self {
-        Self::of(own.own.clone(), self.foreign.clone())
+        Self::of(own.own.clone(), self.external.clone())
     }
 
     /// This ring without those imported keys whose realm's accounts are not known yet. Where such a key is to sign, the
@@ -74,23 +74,23 @@ impl Keyring {
         Self::new(own)
     }
 
-    /// The same ring with these keys of a foreign issuer, instead of those it had.
+    /// The same ring with these keys of an external issuer, instead of those it had.
     #[must_use]
-    pub fn with_foreign(&self, issuer: &RealmName, keys: Vec<Arc<Key>>) -> Self {
-        let mut foreign = self.foreign.clone();
-        foreign.insert(issuer.clone(), keys);
-        Self::of(self.own.clone(), foreign)
+    pub fn with_external(&self, issuer: &RealmName, keys: Vec<Arc<Key>>) -> Self {
+        let mut external = self.external.clone();
+        external.insert(issuer.clone(), keys);
+        Self::of(self.own.clone(), external)
     }
 
-    /// The same ring without the keys of other foreign issuers than these.
+    /// The same ring without the keys of other external issuers than these.
     #[must_use]
-    pub fn with_foreign_only(&self, issuers: &[&RealmName]) -> Self {
-        let mut foreign = self.foreign.clone();
-        foreign.retain(|name, _| issuers.contains(&name));
-        Self::of(self.own.clone(), foreign)
+    pub fn with_external_only(&self, issuers: &[&RealmName]) -> Self {
+        let mut external = self.external.clone();
+        external.retain(|name, _| issuers.contains(&name));
+        Self::of(self.own.clone(), external)
     }
 
-    fn of(own: Vec<Arc<Key>>, foreign: HashMap<RealmName, Vec<Arc<Key>>>) -> Self {
+    fn of(own: Vec<Arc<Key>>, external: HashMap<RealmName, Vec<Arc<Key>>>) -> Self {
         let mut ring = Self::default();
         for key in &own {
             if key.state == KeyState::Active {
@@ -110,16 +110,16 @@ impl Keyring {
                 }
             }
         }
-        // A name that a foreign issuer gave too says nothing by itself.
-        let foreign_ids: HashSet<_> = foreign.values().flatten().map(|key| &key.id).collect();
-        ring.by_header.retain(|_, (key, _)| !foreign_ids.contains(&key.id));
-        for key in foreign.values().flatten() {
+        // A name that an external issuer gave too says nothing by itself.
+        let external_ids: HashSet<_> = external.values().flatten().map(|key| &key.id).collect();
+        ring.by_header.retain(|_, (key, _)| !external_ids.contains(&key.id));
+        for key in external.values().flatten() {
             ring.by_id.entry(key.id.clone()).or_default().push(Arc::clone(key));
         }
-        Self { own, foreign, ..ring }
+        Self { own, external, ..ring }
     }
 
-    /// The keys called `id`, whatever their state: one of ours at most, and those of foreign issuers that happen to
+    /// The keys called `id`, whatever their state: one of ours at most, and those of external issuers that happen to
     /// have given it the same name.
     #[must_use]
     pub fn named(&self, id: &str) -> &[Arc<Key>] {
@@ -144,10 +144,10 @@ impl Keyring {
         self.named(key.id.as_str()).iter().find(|present| present.is(key))
     }
 
-    /// Whether `key` is a foreign issuer's. One of our own stays ours, whoever has its realm's name by now.
+    /// Whether `key` is an external issuer's. One of our own stays ours, whoever has its realm's name by now.
     #[must_use]
-    pub fn is_foreign(&self, key: &Arc<Key>) -> bool {
-        self.foreign(&key.realm).iter().any(|foreign| Arc::ptr_eq(foreign, key))
+    pub fn is_external(&self, key: &Arc<Key>) -> bool {
+        self.external(&key.realm).iter().any(|external| Arc::ptr_eq(external, key))
     }
 
     /// The imported keys whose tokens carry no `kid`, but for those that were revoked.
@@ -167,9 +167,9 @@ impl Keyring {
         self.own.iter()
     }
 
-    /// The keys of a foreign issuer.
+    /// The keys of an external issuer.
     #[must_use]
-    pub fn foreign(&self, issuer: &RealmName) -> &[Arc<Key>] {
-        self.foreign.get(issuer).map_or(&[], Vec::as_slice)
+    pub fn external(&self, issuer: &RealmName) -> &[Arc<Key>] {
+        self.external.get(issuer).map_or(&[], Vec::as_slice)
     }
 }

@@ -17,7 +17,7 @@ const REVOKE_ATTEMPTS_MAX: u32 = 4;
 
 /// What becomes of a key that stops signing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum OldKeyPlan {
     /// Its tokens stay good.
     Retiring {
         /// When the last of them has ended; `None` is never by itself, as it is for every imported key.
@@ -38,11 +38,11 @@ impl Vault {
         realm: &RealmName,
         algorithm: Algorithm,
         seen: Option<&KeyId>,
-        fate: Fate,
+        old_key_plan: OldKeyPlan,
         now: Timestamp,
     ) -> Result<Option<KeyId>, VaultError> {
         let successor = self.successor(realm, algorithm).await?;
-        self.put_in_place(realm, algorithm, seen, successor, fate, now).await
+        self.put_in_place(realm, algorithm, seen, successor, old_key_plan, now).await
     }
 
     /// What shall sign next. New material takes its time, so this comes before the write lock.
@@ -63,7 +63,7 @@ impl Vault {
         algorithm: Algorithm,
         seen: Option<&KeyId>,
         successor: Successor,
-        fate: Fate,
+        old_key_plan: OldKeyPlan,
         now: Timestamp,
     ) -> Result<Option<KeyId>, VaultError> {
         let (mut transaction, master) = self.begin().await?;
@@ -72,7 +72,7 @@ impl Vault {
         {
             return Ok(None);
         }
-        dismiss(&mut transaction, &master, seen, fate, now).await?;
+        dismiss(&mut transaction, &master, seen, old_key_plan, now).await?;
         let id = match successor {
             Successor::Next(next) => {
                 activate(&mut transaction, &next, now).await?;
@@ -143,7 +143,7 @@ impl Vault {
         realm: &RealmName,
         next: &KeyId,
         seen: Option<&KeyId>,
-        fate: Fate,
+        old_key_plan: OldKeyPlan,
         now: TrustedNow,
     ) -> Result<bool, VaultError> {
         let now = now.civil();
@@ -153,7 +153,7 @@ impl Vault {
         {
             return Ok(false);
         }
-        dismiss(&mut transaction, &master, seen, fate, now).await?;
+        dismiss(&mut transaction, &master, seen, old_key_plan, now).await?;
         activate(&mut transaction, next, now).await?;
         transaction.commit().await?;
         Ok(true)
@@ -198,7 +198,7 @@ impl Vault {
             let revoked = match key.state {
                 KeyState::Revoked => true,
                 KeyState::Active => {
-                    self.replace(&key.realm, key.algorithm, Some(id), Fate::Revoked, now).await?.is_some()
+                    self.replace(&key.realm, key.algorithm, Some(id), OldKeyPlan::Revoked, now).await?.is_some()
                 }
                 // A retired key may be restored, or imported again: a revoked one never.
                 KeyState::Next | KeyState::Retiring | KeyState::Retired => {
@@ -259,12 +259,12 @@ pub(super) async fn dismiss(
     transaction: &mut Transaction<'static, Sqlite>,
     master: &MasterKey,
     active: Option<&KeyId>,
-    fate: Fate,
+    old_key_plan: OldKeyPlan,
     now: Timestamp,
 ) -> Result<(), VaultError> {
     let Some(active) = active else { return Ok(()) };
-    match fate {
-        Fate::Retiring { retires_at } => {
+    match old_key_plan {
+        OldKeyPlan::Retiring { retires_at } => {
             // What an imported key signed before it came here nobody knows: it never retires by itself.
             let statement = "UPDATE keys SET state = 'retiring', retiring_since = ?, \
                              retires_at = CASE WHEN imported THEN NULL ELSE ? END \
@@ -272,7 +272,7 @@ pub(super) async fn dismiss(
             let query = sqlx::query(statement).bind(now.as_millis()).bind(retires_at.map(Timestamp::as_millis));
             query.bind(active.as_str()).execute(&mut **transaction).await?;
         }
-        Fate::Revoked => {
+        OldKeyPlan::Revoked => {
             revoke_in(transaction, master, active, KeyState::Active, now).await?;
         }
     }

@@ -26,7 +26,7 @@ const READ_ATTEMPTS_MAX: u32 = 3;
 
 /// Where the master key is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct VaultSettings {
     /// The file; `PORTERO_MASTER_KEY_FILE` names another one.
     pub master_key_file: PathBuf,
 }
@@ -45,7 +45,7 @@ impl Vault {
     ///
     /// # Errors
     /// Fails when the store does, or when the master key's file is missing, unusable or another store's.
-    pub async fn open(store: Store, settings: &Settings) -> Result<Self, VaultError> {
+    pub async fn open(store: Store, settings: &VaultSettings) -> Result<Self, VaultError> {
         let file = &settings.master_key_file;
         let fingerprint = if let Some(fingerprint) = store.meta(FINGERPRINT).await? {
             fingerprint

@@ -1,7 +1,7 @@
 //! How often somebody has failed: counted by client, shared between threads, in bounded memory.
 
-mod scrutiny;
+mod bad_tokens;
 mod throttle;
 
-pub use scrutiny::{Scrutiny, ScrutinySettings};
+pub use bad_tokens::{BadTokenLimiter, BadTokenSettings};
 pub use throttle::{Throttle, ThrottleSettings, Throttled};

@@ -6,7 +6,7 @@
 //! more, the same one, as long as that is unspent. The store keeps the successor only sealed under a
 //! key that the spent token is needed for: who reads the store can use none of them.
 
-mod lines;
+mod families;
 mod rotate;
 mod secret;
 
@@ -22,8 +22,8 @@ use super::{
 };
 use crate::domain::{KeyId, PrincipalId, Secret, SessionId, Timestamp, TrustedNow};
 
-pub use lines::{end_lines_in, end_lines_of, end_more_lines};
-pub use rotate::{Spending, Terms, accuse, spend};
+pub use families::{end_families_in, end_families_of, end_more_families};
+pub use rotate::{RotationOutcome, Terms, accuse, spend};
 pub use secret::is_rotating;
 
 /// How long a spent token may be used again, unless the config says otherwise.
@@ -34,16 +34,17 @@ pub const EXCHANGES_MAX: u32 = 100_000;
 
 /// A refresh token, as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Descendant {
+pub struct Successor {
     /// The session that it continues.
     pub session: SessionId,
     /// The client that may use it.
     pub client: PrincipalId,
     /// What the session was granted; an exchange may ask for less.
     pub scopes: Vec<String>,
-    /// The principal's epoch at the login: a raised one ends the line.
+    /// The principal's epoch at the login: a raised one ends the family.
     pub epoch: u32,
-    /// The key of the login's refresh token: whoever had it may have begun the line, so its revocation ends the line.
+    /// The key of the login's refresh token: whoever had it may have begun the family, so its revocation ends the
+    /// family.
     pub key: KeyId,
     /// Exchanges since the login.
     pub generation: u32,
@@ -51,7 +52,7 @@ pub struct Descendant {
     pub created_at: Timestamp,
     /// When it ends, if it stays unused.
     pub expires_at: Timestamp,
-    /// When its line ends, used or not: with the session's first refresh token.
+    /// When its family ends, used or not: with the session's first refresh token.
     pub ends_at: Timestamp,
     /// When it was exchanged.
     pub spent_at: Option<Timestamp>,
@@ -61,7 +62,7 @@ pub struct Descendant {
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn find(store: &Store, token: &Secret) -> Result<Option<Descendant>, StoreError> {
+pub async fn find(store: &Store, token: &Secret) -> Result<Option<Successor>, StoreError> {
     let statement = format!("SELECT {COLUMNS} FROM refresh_tokens WHERE hash = ?");
     let row =
         sqlx::query(sqlx::AssertSqlSafe(statement)).bind(secret::hash(token)).fetch_optional(store.pool()).await?;
@@ -78,7 +79,7 @@ pub async fn client_of(store: &Store, session: SessionId) -> Result<Option<Princ
     row.map(|row| uuid(&row, "client").map(PrincipalId::from_uuid)).transpose()
 }
 
-/// Whether a session is revoked, by whatever process, or about to be with the client that holds its line.
+/// Whether a session is revoked, by whatever process, or about to be with the client that holds its family.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
@@ -87,7 +88,7 @@ pub async fn is_revoked(store: &Store, session: SessionId) -> Result<bool, Store
     rotate::is_revoked(&mut connection, session).await
 }
 
-/// Drops at most `limit` tokens whose line has ended; answers how many. As long as the session's first
+/// Drops at most `limit` tokens whose family has ended; answers how many. As long as the session's first
 /// token is accepted somewhere, it is remembered that it was exchanged.
 ///
 /// # Errors
@@ -101,9 +102,9 @@ pub async fn prune(store: &Store, now: TrustedNow, limit: u32) -> Result<u64, St
 const COLUMNS: &str =
     "session, client, scope, epoch, key, generation, created_at, expires_at, ends_at, spent_at, successor";
 
-fn read(row: &SqliteRow) -> Result<Descendant, StoreError> {
+fn read(row: &SqliteRow) -> Result<Successor, StoreError> {
     let time = |column| row.try_get(column).map(Timestamp::from_millis);
-    Ok(Descendant {
+    Ok(Successor {
         session: SessionId::from_uuid(uuid(row, "session")?),
         client: PrincipalId::from_uuid(uuid(row, "client")?),
         scopes: row.try_get::<&str, _>("scope")?.split_whitespace().map(str::to_owned).collect(),
@@ -126,7 +127,7 @@ fn uuid(row: &SqliteRow, column: &str) -> Result<Uuid, StoreError> {
 async fn insert(
     connection: &mut SqliteConnection,
     hash: &[u8],
-    token: &Descendant,
+    token: &Successor,
     successor: Option<Vec<u8>>,
 ) -> Result<(), StoreError> {
     let statement = "\

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use sqlx::{Row, SqliteConnection};
 
-use super::{COLUMNS, Descendant, EXCHANGES_MAX, insert, read, secret};
+use super::{COLUMNS, EXCHANGES_MAX, Successor, insert, read, secret};
 use crate::{
     domain::{PrincipalId, Secret, SessionId, Timestamp},
     state::{
         clock::pruned_in,
-        revocation::log::{self, Record, Subject},
+        revocation::log::{self, Record, RevokedSubject},
         store::{Store, StoreError},
     },
 };
@@ -22,7 +22,7 @@ pub struct Terms {
     pub client: PrincipalId,
     /// How long a spent token gives its successor again.
     pub grace: Duration,
-    /// How long the successor may stay unused; `None` for as long as its line lasts.
+    /// How long the successor may stay unused; `None` for as long as its family lasts.
     pub lifetime: Option<Duration>,
     /// The time.
     pub now: Timestamp,
@@ -30,7 +30,7 @@ pub struct Terms {
 
 /// What came of it. It is on the disk.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Spending {
+pub enum RotationOutcome {
     /// The successor, and when it ends: a new one, or the same again.
     Successor(Secret, Timestamp),
     /// There is nothing to be had for it, and nothing was changed.
@@ -49,54 +49,59 @@ pub enum Spending {
 pub async fn spend(
     store: &Store,
     token: &Secret,
-    first: Option<&Descendant>,
+    first: Option<&Successor>,
     terms: impl FnOnce() -> Terms + Send,
-) -> Result<Spending, StoreError> {
+) -> Result<RotationOutcome, StoreError> {
     let mut transaction = store.begin().await?;
     let terms = &terms();
     let hash = secret::hash(token);
     let found = load(&mut transaction, &hash).await?;
-    let spending = match (found, first) {
-        (None, None) => Spending::Refused,
-        (Some(found), _) if found.token.client != terms.client => Spending::Refused,
-        (Some(found), _) if is_revoked(&mut transaction, found.token.session).await? => Spending::Refused,
+    let rotation = match (found, first) {
+        (None, None) => RotationOutcome::Refused,
+        (Some(found), _) if found.token.client != terms.client => RotationOutcome::Refused,
+        (Some(found), _) if is_revoked(&mut transaction, found.token.session).await? => RotationOutcome::Refused,
         (Some(found), _) if found.token.spent_at.is_some() => again(&mut transaction, token, &found, terms).await?,
-        (Some(found), _) if terms.now >= found.token.expires_at => Spending::Refused,
+        (Some(found), _) if terms.now >= found.token.expires_at => RotationOutcome::Refused,
         (Some(found), _) => succeed(&mut transaction, token, &found.token, terms, true).await?,
-        (None, Some(first)) if is_revoked(&mut transaction, first.session).await? => Spending::Refused,
+        (None, Some(first)) if is_revoked(&mut transaction, first.session).await? => RotationOutcome::Refused,
         // Whether it was exchanged is not known any more.
         (None, Some(first)) if pruned_in(&mut transaction).await?.covers(first.created_at, first.ends_at) => {
-            Spending::Refused
+            RotationOutcome::Refused
         }
         (None, Some(first)) => succeed(&mut transaction, token, first, terms, false).await?,
     };
     transaction.commit().await?;
-    Ok(spending)
+    Ok(rotation)
 }
 
 /// Says that a token came to a door that does not exchange. Where it was exchanged longer than `grace`
-/// ago it is [`Spending::Reused`], and everything else is [`Spending::Refused`].
+/// ago it is [`RotationOutcome::Reused`], and everything else is [`RotationOutcome::Refused`].
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn accuse(store: &Store, token: &Secret, grace: Duration, now: Timestamp) -> Result<Spending, StoreError> {
+pub async fn accuse(
+    store: &Store,
+    token: &Secret,
+    grace: Duration,
+    now: Timestamp,
+) -> Result<RotationOutcome, StoreError> {
     let mut transaction = store.begin().await?;
     let found = load(&mut transaction, &secret::hash(token)).await?;
-    let spending = match found {
-        Some(Found { token: Descendant { session, spent_at: Some(spent_at), .. }, .. })
+    let rotation = match found {
+        Some(Found { token: Successor { session, spent_at: Some(spent_at), .. }, .. })
             if age(Some(spent_at), now).is_some_and(|age| age >= grace)
                 && !is_revoked(&mut transaction, session).await? =>
         {
             revoke(&mut transaction, session, now).await?
         }
-        _ => Spending::Refused,
+        _ => RotationOutcome::Refused,
     };
     transaction.commit().await?;
-    Ok(spending)
+    Ok(rotation)
 }
 
 struct Found {
-    token: Descendant,
+    token: Successor,
     successor: Option<Vec<u8>>,
 }
 
@@ -110,19 +115,19 @@ async fn load(connection: &mut SqliteConnection, hash: &[u8]) -> Result<Option<F
 async fn succeed(
     connection: &mut SqliteConnection,
     token: &Secret,
-    spent: &Descendant,
+    spent: &Successor,
     terms: &Terms,
     is_known: bool,
-) -> Result<Spending, StoreError> {
+) -> Result<RotationOutcome, StoreError> {
     if spent.generation >= EXCHANGES_MAX {
-        return Ok(Spending::Refused);
+        return Ok(RotationOutcome::Refused);
     }
     let successor = secret::generate();
     let sealed = secret::seal_successor(token, &successor);
     let hash = secret::hash(token);
-    let spent = Descendant { client: terms.client, spent_at: Some(terms.now), ..spent.clone() };
+    let spent = Successor { client: terms.client, spent_at: Some(terms.now), ..spent.clone() };
     let expires_at = terms.lifetime.map_or(spent.ends_at, |lifetime| terms.now.plus(lifetime).min(spent.ends_at));
-    let next = Descendant {
+    let next = Successor {
         generation: spent.generation + 1,
         created_at: terms.now,
         expires_at,
@@ -140,7 +145,7 @@ async fn succeed(
         insert(connection, &hash, &spent, Some(sealed)).await?;
     }
     insert(connection, &secret::hash(&successor), &next, None).await?;
-    Ok(Spending::Successor(successor, expires_at))
+    Ok(RotationOutcome::Successor(successor, expires_at))
 }
 
 /// A token that was spent: an answer that was lost, or a copy.
@@ -149,12 +154,12 @@ async fn again(
     token: &Secret,
     found: &Found,
     terms: &Terms,
-) -> Result<Spending, StoreError> {
+) -> Result<RotationOutcome, StoreError> {
     match age(found.token.spent_at, terms.now) {
         Some(age) if age < terms.grace => {}
         Some(_) => return revoke(connection, found.token.session, terms.now).await,
         // The clock was set back, or it was ahead then: neither within the grace nor surely after it.
-        None => return Ok(Spending::Refused),
+        None => return Ok(RotationOutcome::Refused),
     }
     let sealed = found.successor.as_deref().unwrap_or_default();
     let Some(successor) = secret::open_successor(token, sealed) else {
@@ -164,9 +169,9 @@ async fn again(
     let next = load(connection, &secret::hash(&successor)).await?.map(|found| found.token);
     Ok(match next {
         Some(next) if next.spent_at.is_none() && terms.now < next.expires_at => {
-            Spending::Successor(successor, next.expires_at)
+            RotationOutcome::Successor(successor, next.expires_at)
         }
-        _ => Spending::Refused,
+        _ => RotationOutcome::Refused,
     })
 }
 
@@ -180,19 +185,19 @@ pub(super) async fn revoke(
     connection: &mut SqliteConnection,
     session: SessionId,
     now: Timestamp,
-) -> Result<Spending, StoreError> {
+) -> Result<RotationOutcome, StoreError> {
     let end = sqlx::query_scalar::<_, Option<i64>>("SELECT expires_at FROM sessions WHERE id = ?")
         .bind(&session.uuid().as_bytes()[..])
         .fetch_optional(&mut *connection)
         .await?;
     // A session that is not known any more has an end that nobody knows.
     let expires_at = end.flatten().map(Timestamp::from_millis);
-    let record = Record { subject: Subject::Session(session), expires_at, created_at: now };
+    let record = Record { subject: RevokedSubject::Session(session), expires_at, created_at: now };
     log::append_in(connection, &record).await?;
-    Ok(Spending::Reused(record))
+    Ok(RotationOutcome::Reused(record))
 }
 
-/// Whether the session is revoked, by whatever process, or about to be with the client that holds its line.
+/// Whether the session is revoked, by whatever process, or about to be with the client that holds its family.
 pub(super) async fn is_revoked(connection: &mut SqliteConnection, session: SessionId) -> Result<bool, StoreError> {
     let statement = "\
         SELECT 1 FROM revocations WHERE kind = 'session' AND subject = ?1 \

@@ -5,19 +5,19 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     domain::trusted_time::trusted,
-    state::{clock, revocation::log::Subject, session::Session, store::Settings},
+    state::{clock, revocation::log::RevokedSubject, session::Session, store::StoreSettings},
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_000);
 const GRACE: Duration = Duration::from_secs(10);
 const END: Timestamp = Timestamp::from_secs(5_000);
 
-/// A line's start: a session, its client, and the refresh token that its login gave.
+/// A family's start: a session, its client, and the refresh token that its login gave.
 struct Ground {
     folder: TempDir,
     store: Store,
     login: Secret,
-    first: Descendant,
+    first: Successor,
 }
 
 impl Ground {
@@ -32,7 +32,7 @@ impl Ground {
             expires_at: Some(END.plus(Duration::from_hours(1))),
         };
         crate::state::session::insert(&store, &session).await.unwrap();
-        let first = Descendant {
+        let first = Successor {
             session: session.id,
             client: PrincipalId::generate(),
             scopes: vec!["read".into(), "write".into()],
@@ -51,7 +51,7 @@ impl Ground {
         Terms { client: self.first.client, grace: GRACE, lifetime: None, now }
     }
 
-    async fn spend(&self, token: &Secret, now: Timestamp) -> Spending {
+    async fn spend(&self, token: &Secret, now: Timestamp) -> RotationOutcome {
         let first = (*token == self.login).then_some(&self.first);
         spend(&self.store, token, first, || self.terms(now)).await.unwrap()
     }
@@ -59,7 +59,7 @@ impl Ground {
     /// The successor of a token that is spent `now`.
     async fn successor(&self, token: &Secret, now: Timestamp) -> Secret {
         match self.spend(token, now).await {
-            Spending::Successor(successor, _) => successor,
+            RotationOutcome::Successor(successor, _) => successor,
             other => panic!("{other:?}"),
         }
     }
@@ -70,7 +70,7 @@ impl Ground {
 }
 
 async fn open(folder: &TempDir) -> Store {
-    Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap()
+    Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap()
 }
 
 fn after(seconds: u64) -> Timestamp {
@@ -85,7 +85,7 @@ async fn each_exchange_makes_one_successor_of_the_same_line() {
     let second = ground.successor(&ground.login, NOW).await;
     let third = ground.successor(&second, after(100)).await;
     let found = find(&ground.store, &third).await.unwrap().unwrap();
-    assert_eq!(found, Descendant { generation: 2, created_at: after(100), ..ground.first.clone() });
+    assert_eq!(found, Successor { generation: 2, created_at: after(100), ..ground.first.clone() });
     assert_eq!(find(&ground.store, &second).await.unwrap().unwrap().spent_at, Some(after(100)));
     assert_eq!(client_of(&ground.store, ground.first.session).await.unwrap(), Some(ground.first.client));
 }
@@ -98,7 +98,7 @@ async fn a_lost_answer_comes_again_while_its_successor_is_unspent() {
     let third = ground.successor(&second, after(9)).await;
     assert_eq!(ground.successor(&second, after(18)).await, third);
     // Its successor was exchanged: no answer was lost. Within the grace that is no theft either.
-    assert_eq!(ground.spend(&ground.login, after(9)).await, Spending::Refused);
+    assert_eq!(ground.spend(&ground.login, after(9)).await, RotationOutcome::Refused);
     assert!(ground.revoked().await.is_empty());
     ground.successor(&third, after(18)).await;
 }
@@ -107,14 +107,14 @@ async fn a_lost_answer_comes_again_while_its_successor_is_unspent() {
 async fn a_use_after_the_grace_ends_the_session() {
     let ground = Ground::new().await;
     let second = ground.successor(&ground.login, NOW).await;
-    let Spending::Reused(record) = ground.spend(&ground.login, after(10)).await else { panic!("not seen") };
+    let RotationOutcome::Reused(record) = ground.spend(&ground.login, after(10)).await else { panic!("not seen") };
     let end = END.plus(Duration::from_hours(1));
-    assert_eq!((record.subject, record.expires_at), (Subject::Session(ground.first.session), Some(end)));
+    assert_eq!((record.subject, record.expires_at), (RevokedSubject::Session(ground.first.session), Some(end)));
     assert_eq!(ground.revoked().await, [record]);
     assert!(is_revoked(&ground.store, ground.first.session).await.unwrap());
     // The thief's and the owner's are of no more use, and say so once only.
     for token in [&second, &ground.login] {
-        assert_eq!(ground.spend(token, after(11)).await, Spending::Refused);
+        assert_eq!(ground.spend(token, after(11)).await, RotationOutcome::Refused);
     }
 }
 
@@ -124,7 +124,7 @@ async fn only_the_client_of_a_line_continues_it_and_ends_it() {
     let second = ground.successor(&ground.login, NOW).await;
     let stranger = Terms { client: PrincipalId::generate(), ..ground.terms(after(60)) };
     for (token, first) in [(&second, None), (&ground.login, Some(&ground.first)), (&"prt_unknown".into(), None)] {
-        assert_eq!(spend(&ground.store, token, first, || stranger).await.unwrap(), Spending::Refused);
+        assert_eq!(spend(&ground.store, token, first, || stranger).await.unwrap(), RotationOutcome::Refused);
     }
     assert!(ground.revoked().await.is_empty());
     ground.successor(&second, after(61)).await;
@@ -135,28 +135,29 @@ async fn a_line_ends_with_its_first_token_and_a_token_that_stays_unused_before()
     let ground = Ground::new().await;
     let lifetime = Some(Duration::from_mins(1));
     let terms = Terms { lifetime, ..ground.terms(NOW) };
-    let spending = spend(&ground.store, &ground.login, Some(&ground.first), || terms).await.unwrap();
-    let Spending::Successor(second, ends) = spending else { panic!("refused") };
+    let rotation = spend(&ground.store, &ground.login, Some(&ground.first), || terms).await.unwrap();
+    let RotationOutcome::Successor(second, ends) = rotation else { panic!("refused") };
     assert_eq!(ends, after(60));
-    assert_eq!(ground.spend(&second, after(60)).await, Spending::Refused);
+    assert_eq!(ground.spend(&second, after(60)).await, RotationOutcome::Refused);
     let third = ground.successor(&second, after(59)).await;
     assert_eq!(find(&ground.store, &third).await.unwrap().unwrap().expires_at, END, "no lifetime, no earlier end");
     let late = Terms { lifetime, ..ground.terms(Timestamp::from_secs(4_990)) };
-    let Spending::Successor(fourth, ends) = spend(&ground.store, &third, None, || late).await.unwrap() else {
+    let RotationOutcome::Successor(fourth, ends) = spend(&ground.store, &third, None, || late).await.unwrap() else {
         panic!()
     };
     assert_eq!(ends, END, "never beyond the line");
-    assert_eq!(ground.spend(&fourth, END).await, Spending::Refused);
+    assert_eq!(ground.spend(&fourth, END).await, RotationOutcome::Refused);
 }
 
 #[tokio::test]
 async fn a_revoked_session_gives_nothing_whoever_revoked_it() {
     let ground = Ground::new().await;
     let second = ground.successor(&ground.login, NOW).await;
-    let record = log::Record { subject: Subject::Session(ground.first.session), expires_at: None, created_at: NOW };
+    let record =
+        log::Record { subject: RevokedSubject::Session(ground.first.session), expires_at: None, created_at: NOW };
     log::append(&open(&ground.folder).await, &record).await.unwrap();
     for token in [&second, &ground.login] {
-        assert_eq!(ground.spend(token, after(1)).await, Spending::Refused);
+        assert_eq!(ground.spend(token, after(1)).await, RotationOutcome::Refused);
     }
 }
 
@@ -166,17 +167,17 @@ async fn many_at_once_in_two_processes_get_one_successor() {
     let stores = [ground.store.clone(), open(&ground.folder).await];
     let mut token = ground.login.clone();
     for first in [Some(ground.first.clone()), None] {
-        let spending = (0..64).map(|n| {
+        let rotation = (0..64).map(|n| {
             let (store, token, first) = (stores[n % 2].clone(), token.clone(), first.clone());
             let terms = ground.terms(NOW);
             tokio::spawn(async move { spend(&store, &token, first.as_ref(), || terms).await.unwrap() })
         });
         let mut successors = vec![];
-        for spending in spending.collect::<Vec<_>>() {
-            successors.push(spending.await.unwrap());
+        for rotation in rotation.collect::<Vec<_>>() {
+            successors.push(rotation.await.unwrap());
         }
         successors.dedup();
-        let [Spending::Successor(successor, _)] = &successors[..] else { panic!("{successors:?}") };
+        let [RotationOutcome::Successor(successor, _)] = &successors[..] else { panic!("{successors:?}") };
         token = successor.clone();
     }
     let tokens: i64 =
@@ -187,13 +188,13 @@ async fn many_at_once_in_two_processes_get_one_successor() {
 #[tokio::test]
 async fn a_door_that_does_not_exchange_sees_theft_too() {
     let ground = Ground::new().await;
-    assert_eq!(accuse(&ground.store, &ground.login, GRACE, NOW).await.unwrap(), Spending::Refused);
+    assert_eq!(accuse(&ground.store, &ground.login, GRACE, NOW).await.unwrap(), RotationOutcome::Refused);
     let second = ground.successor(&ground.login, NOW).await;
     for (token, now) in [(&ground.login, after(9)), (&second, after(60))] {
-        assert_eq!(accuse(&ground.store, token, GRACE, now).await.unwrap(), Spending::Refused);
+        assert_eq!(accuse(&ground.store, token, GRACE, now).await.unwrap(), RotationOutcome::Refused);
     }
     let accused = accuse(&ground.store, &ground.login, GRACE, after(10)).await.unwrap();
-    assert!(matches!(accused, Spending::Reused(_)), "{accused:?}");
+    assert!(matches!(accused, RotationOutcome::Reused(_)), "{accused:?}");
 }
 
 #[tokio::test]
@@ -215,9 +216,9 @@ async fn the_store_has_no_token_and_forgets_lines_that_ended() {
 #[tokio::test]
 async fn a_line_has_a_longest_length() {
     let ground = Ground::new().await;
-    let first = Descendant { generation: EXCHANGES_MAX, ..ground.first.clone() };
-    let spending = spend(&ground.store, &ground.login, Some(&first), || ground.terms(NOW)).await.unwrap();
-    assert_eq!(spending, Spending::Refused);
+    let first = Successor { generation: EXCHANGES_MAX, ..ground.first.clone() };
+    let rotation = spend(&ground.store, &ground.login, Some(&first), || ground.terms(NOW)).await.unwrap();
+    assert_eq!(rotation, RotationOutcome::Refused);
 }
 
 #[tokio::test]
@@ -225,8 +226,8 @@ async fn a_token_that_was_spent_in_the_future_gives_nothing_and_ends_nothing() {
     let ground = Ground::new().await;
     let second = ground.successor(&ground.login, after(1_200)).await;
     for now in [NOW, after(1_199)] {
-        assert_eq!(ground.spend(&ground.login, now).await, Spending::Refused);
-        assert_eq!(accuse(&ground.store, &ground.login, GRACE, now).await.unwrap(), Spending::Refused);
+        assert_eq!(ground.spend(&ground.login, now).await, RotationOutcome::Refused);
+        assert_eq!(accuse(&ground.store, &ground.login, GRACE, now).await.unwrap(), RotationOutcome::Refused);
     }
     assert!(ground.revoked().await.is_empty());
     assert_eq!(ground.successor(&ground.login, after(1_209)).await, second, "the clock is right again");
@@ -240,13 +241,13 @@ async fn a_login_whose_line_may_have_been_pruned_begins_none() {
     ground.successor(&ground.login, NOW).await;
     let later = trusted(END.plus(log::EXPIRED_KEPT).plus(Duration::from_secs(1)));
     assert_eq!(prune(&ground.store, later, 9).await.unwrap(), 2);
-    assert_eq!(ground.spend(&ground.login, after(5)).await, Spending::Refused, "the clock was set back");
-    // An operator says that it is right: what was given before stays refused, and a new login begins a line.
+    assert_eq!(ground.spend(&ground.login, after(5)).await, RotationOutcome::Refused, "the clock was set back");
+    // An operator says that it is right: what was given before stays refused, and a new login begins a family.
     clock::confirm(&ground.store, after(10)).await.unwrap();
-    assert_eq!(ground.spend(&ground.login, after(15)).await, Spending::Refused);
-    let first = Descendant { session: SessionId::generate(), created_at: after(10), ..ground.first.clone() };
-    let spending = spend(&ground.store, &"3L3Danother".into(), Some(&first), || ground.terms(after(20))).await.unwrap();
-    assert!(matches!(spending, Spending::Successor(..)), "{spending:?}");
+    assert_eq!(ground.spend(&ground.login, after(15)).await, RotationOutcome::Refused);
+    let first = Successor { session: SessionId::generate(), created_at: after(10), ..ground.first.clone() };
+    let rotation = spend(&ground.store, &"3L3Danother".into(), Some(&first), || ground.terms(after(20))).await.unwrap();
+    assert!(matches!(rotation, RotationOutcome::Successor(..)), "{rotation:?}");
 }
 
 #[tokio::test]
@@ -254,43 +255,43 @@ async fn a_client_ends_with_all_its_lines_however_many() {
     let ground = Ground::new().await;
     ground.successor(&ground.login, NOW).await;
     let stranger = Terms { client: PrincipalId::generate(), ..ground.terms(NOW) };
-    let another = Descendant { session: SessionId::generate(), client: stranger.client, ..ground.first.clone() };
+    let another = Successor { session: SessionId::generate(), client: stranger.client, ..ground.first.clone() };
     spend(&ground.store, &"3L3Dother".into(), Some(&another), || stranger).await.unwrap();
-    let lines = 2 * lines::LINES_AT_ONCE + 1;
+    let lines = 2 * families::LINES_AT_ONCE + 1;
     let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) \
                 INSERT INTO refresh_tokens (hash, session, client, scope, epoch, key, generation, created_at, expires_at, ends_at) \
                 SELECT randomblob(32), randomblob(16), ?2, '', 0, 'k', 0, 0, 0, 0 FROM n";
     let client = ground.first.client.uuid().into_bytes().to_vec();
     sqlx::query(many).bind(lines - 1).bind(client).execute(ground.store.pool()).await.unwrap();
     // The last in the order in which they end.
-    let last = Descendant { session: SessionId::from_uuid(Uuid::max()), ..ground.first.clone() };
+    let last = Successor { session: SessionId::from_uuid(Uuid::max()), ..ground.first.clone() };
     let spent = spend(&ground.store, &"3L3Dlast".into(), Some(&last), || ground.terms(NOW)).await.unwrap();
-    let Spending::Successor(left, _) = spent else { panic!("{spent:?}") };
+    let RotationOutcome::Successor(left, _) = spent else { panic!("{spent:?}") };
     let sessions = "INSERT OR IGNORE INTO sessions (id, realm, principal, created_at, expires_at) \
                     SELECT session, 'apis', x'00', 0, 1 FROM refresh_tokens";
     sqlx::query(sessions).execute(ground.store.pool()).await.unwrap();
-    end_lines_of(&ground.store, ground.first.client, after(1)).await.unwrap();
+    end_families_of(&ground.store, ground.first.client, after(1)).await.unwrap();
     let revoked = async || log::since(&ground.store, 0, 10_000).await.unwrap().0.len();
     assert_eq!(revoked().await, 1_000, "one transaction ends no more");
     // The others are not exchanged any more, although they are not revoked yet.
-    assert_eq!(ground.spend(&left, after(1)).await, Spending::Refused);
+    assert_eq!(ground.spend(&left, after(1)).await, RotationOutcome::Refused);
     assert!(is_revoked(&ground.store, last.session).await.unwrap());
     // Nor are those among them that the client begins now, with a new secret.
-    let later = Descendant { session: SessionId::from_uuid(Uuid::from_u128(u128::MAX - 1)), ..ground.first.clone() };
+    let later = Successor { session: SessionId::from_uuid(Uuid::from_u128(u128::MAX - 1)), ..ground.first.clone() };
     let spent = spend(&ground.store, &"3L3Dlater".into(), Some(&later), || ground.terms(after(1))).await.unwrap();
-    let Spending::Successor(living, _) = spent else { panic!("{spent:?}") };
+    let RotationOutcome::Successor(living, _) = spent else { panic!("{spent:?}") };
     // As after a crash: another process goes on from there.
     ground.store.close().await;
     let store = open(&ground.folder).await;
-    assert!(end_more_lines(&store, after(2)).await.unwrap());
+    assert!(end_more_families(&store, after(2)).await.unwrap());
     assert_eq!(log::since(&store, 0, 10_000).await.unwrap().0.len(), 2_000);
-    while end_more_lines(&store, after(2)).await.unwrap() {}
+    while end_more_families(&store, after(2)).await.unwrap() {}
     assert_eq!(log::since(&store, 0, 10_000).await.unwrap().0.len(), usize::try_from(lines).unwrap() + 1);
     for (session, ended) in
         [(ground.first.session, true), (last.session, true), (another.session, false), (later.session, false)]
     {
         assert_eq!(is_revoked(&store, session).await.unwrap(), ended);
     }
-    let spending = spend(&store, &living, None, || ground.terms(after(3))).await.unwrap();
-    assert!(matches!(spending, Spending::Successor(..)), "{spending:?}");
+    let rotation = spend(&store, &living, None, || ground.terms(after(3))).await.unwrap();
+    assert!(matches!(rotation, RotationOutcome::Successor(..)), "{rotation:?}");
 }

@@ -22,7 +22,7 @@ pub const EXPIRED_KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// What is revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Subject {
+pub enum RevokedSubject {
     /// One token.
     Token(RevocationId),
     /// All tokens of one login.
@@ -35,7 +35,7 @@ pub enum Subject {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// What is revoked.
-    pub subject: Subject,
+    pub subject: RevokedSubject,
     /// From when on nothing of the subject could be valid anyway; `None` for never.
     pub expires_at: Option<Timestamp>,
     /// When it was revoked, the last time.
@@ -117,11 +117,11 @@ pub async fn prune(store: &Store, now: TrustedNow, limit: u32) -> Result<u64, St
     clock::prune(store, statement, now.cutoff(EXPIRED_KEPT), limit).await
 }
 
-fn columns(subject: Subject) -> (&'static str, [u8; 16], Option<u32>) {
+fn columns(subject: RevokedSubject) -> (&'static str, [u8; 16], Option<u32>) {
     match subject {
-        Subject::Token(id) => ("token", id.to_bytes(), None),
-        Subject::Session(id) => ("session", id.uuid().into_bytes(), None),
-        Subject::Principal(id, epoch) => ("principal", id.uuid().into_bytes(), Some(epoch)),
+        RevokedSubject::Token(id) => ("token", id.to_bytes(), None),
+        RevokedSubject::Session(id) => ("session", id.uuid().into_bytes(), None),
+        RevokedSubject::Principal(id, epoch) => ("principal", id.uuid().into_bytes(), Some(epoch)),
     }
 }
 
@@ -134,9 +134,9 @@ fn read(line: &str) -> Option<(i64, Record)> {
     let created_at = Timestamp::from_millis(next()?.parse().ok()?);
     let bits = u128::from_str_radix(subject, 16).ok().filter(|_| subject.len() == 32)?;
     let subject = match kind {
-        "token" => Subject::Token(RevocationId::from_bytes(bits.to_be_bytes())),
-        "session" => Subject::Session(SessionId::from_uuid(Uuid::from_u128(bits))),
-        "principal" => Subject::Principal(PrincipalId::from_uuid(Uuid::from_u128(bits)), epoch.parse().ok()?),
+        "token" => RevokedSubject::Token(RevocationId::from_bytes(bits.to_be_bytes())),
+        "session" => RevokedSubject::Session(SessionId::from_uuid(Uuid::from_u128(bits))),
+        "principal" => RevokedSubject::Principal(PrincipalId::from_uuid(Uuid::from_u128(bits)), epoch.parse().ok()?),
         _ => return None,
     };
     let expires_at = match expires_at {
@@ -151,27 +151,27 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::{domain::trusted_time::trusted, state::store::Settings};
+    use crate::{domain::trusted_time::trusted, state::store::StoreSettings};
 
     async fn store() -> (TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
         (folder, store)
     }
 
-    fn record(subject: Subject, expires_at: Option<i64>) -> Record {
+    fn record(subject: RevokedSubject, expires_at: Option<i64>) -> Record {
         Record { subject, expires_at: expires_at.map(Timestamp::from_secs), created_at: Timestamp::from_secs(1) }
     }
 
-    fn token(n: u8) -> Subject {
-        Subject::Token(RevocationId::from_bytes([n; 16]))
+    fn token(n: u8) -> RevokedSubject {
+        RevokedSubject::Token(RevocationId::from_bytes([n; 16]))
     }
 
     #[tokio::test]
     async fn records_come_back_in_order_and_in_pages() {
         let (_folder, store) = store().await;
-        let session = Subject::Session(SessionId::generate());
-        let principal = Subject::Principal(PrincipalId::generate(), u32::MAX);
+        let session = RevokedSubject::Session(SessionId::generate());
+        let principal = RevokedSubject::Principal(PrincipalId::generate(), u32::MAX);
         let all = [record(token(1), Some(10)), record(session, Some(20)), record(principal, None)];
         for record in &all {
             append(&store, record).await.unwrap();
@@ -232,8 +232,8 @@ mod tests {
         let (_folder, store) = store().await;
         let id = PrincipalId::generate();
         for (asked, kept) in [(3, 3), (2, 3), (7, 7)] {
-            append(&store, &record(Subject::Principal(id, asked), None)).await.unwrap();
-            assert_eq!(since(&store, 0, 10).await.unwrap().0[0].subject, Subject::Principal(id, kept));
+            append(&store, &record(RevokedSubject::Principal(id, asked), None)).await.unwrap();
+            assert_eq!(since(&store, 0, 10).await.unwrap().0[0].subject, RevokedSubject::Principal(id, kept));
         }
     }
 
@@ -258,7 +258,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn two_gateways_that_append_at_once_lose_nothing() {
         let (folder, one) = store().await;
-        let two = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+        let two = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
         let writers: Vec<_> = [(one.clone(), 0), (two, 100)]
             .into_iter()
             .map(|(store, from)| {

@@ -11,7 +11,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 use super::{
-    log::{Record, Subject},
+    log::{Record, RevokedSubject},
     primitives::{ArcSwap, AtomicU64},
     set::Set,
 };
@@ -75,15 +75,15 @@ impl Revocations {
     /// Puts records in force: on the next request. The longer expiry and the higher epoch win.
     pub fn apply(&self, records: &[Record]) {
         self.tokens.extend(records.iter().filter_map(|record| match record.subject {
-            Subject::Token(id) => Some((token_key(id), record.expires_at)),
+            RevokedSubject::Token(id) => Some((token_key(id), record.expires_at)),
             _ => None,
         }));
         self.sessions.extend(records.iter().filter_map(|record| match record.subject {
-            Subject::Session(id) => Some((session_key(id), record.expires_at)),
+            RevokedSubject::Session(id) => Some((session_key(id), record.expires_at)),
             _ => None,
         }));
         for record in records {
-            if let Subject::Principal(id, epoch) = record.subject {
+            if let RevokedSubject::Principal(id, epoch) = record.subject {
                 self.epochs.entry(id).and_modify(|held| *held = epoch.max(*held)).or_insert(epoch);
             }
         }
@@ -191,7 +191,7 @@ mod tests {
         trusted(cutoff.plus(EXPIRED_HELD))
     }
 
-    fn record(subject: Subject, expires_at: Option<Timestamp>) -> Record {
+    fn record(subject: RevokedSubject, expires_at: Option<Timestamp>) -> Record {
         Record { subject, expires_at, created_at: at(0) }
     }
 
@@ -199,7 +199,7 @@ mod tests {
         Claims {
             realm: "sws".parse().unwrap(),
             kind: TokenKind::Access,
-            subject: crate::domain::Subject::Account(subject),
+            subject: crate::domain::TokenSubject::Account(subject),
             principal: Some(PrincipalKind::User),
             session: Some(session),
             revocation_id: token,
@@ -232,10 +232,10 @@ mod tests {
         let (other_session, other_principal) = (SessionId::generate(), PrincipalId::generate());
         let before = revocations.generation();
         revocations.apply(&[
-            record(Subject::Token(token(1)), None),
-            record(Subject::Session(session), None),
-            record(Subject::Principal(principal, 3), None),
-            record(Subject::Principal(principal, 2), None),
+            record(RevokedSubject::Token(token(1)), None),
+            record(RevokedSubject::Session(session), None),
+            record(RevokedSubject::Principal(principal, 3), None),
+            record(RevokedSubject::Principal(principal, 2), None),
         ]);
         assert!(revocations.generation() > before);
         assert_eq!(revocations.counts(), Counts { tokens: 1, sessions: 1, principals: 1 });
@@ -252,7 +252,7 @@ mod tests {
         let revocations = Revocations::default();
         let session =
             |n: u128| SessionId::from_uuid(uuid::Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 | n));
-        let all: Vec<_> = (0..10_000).map(|n| record(Subject::Session(session(n)), None)).collect();
+        let all: Vec<_> = (0..10_000).map(|n| record(RevokedSubject::Session(session(n)), None)).collect();
         revocations.apply(&all);
         assert_eq!(revocations.counts().sessions, all.len());
         let held = |n| revocations.sessions.contains(session_key(session(n)));
@@ -263,7 +263,7 @@ mod tests {
     fn what_ended_goes_and_what_has_no_end_stays() {
         let revocations = Revocations::default();
         let all: Vec<_> = (0..100_000_u64)
-            .map(|n| record(Subject::Token(token(n)), (n % 5 > 0).then(|| at(i64::try_from(n % 5).unwrap()))))
+            .map(|n| record(RevokedSubject::Token(token(n)), (n % 5 > 0).then(|| at(i64::try_from(n % 5).unwrap()))))
             .collect();
         revocations.apply(&all);
         assert_eq!(revocations.counts().tokens, 100_000);
@@ -306,8 +306,11 @@ mod tests {
             for (page, chunk) in ids.chunks(PAGE).enumerate() {
                 let now = i64::try_from(page).unwrap();
                 let end = |n: usize| if lasts(n) { n.is_multiple_of(2).then(|| at(1_000)) } else { Some(at(now)) };
-                let page: Vec<_> =
-                    chunk.iter().enumerate().map(|(n, id)| record(Subject::Token(*id), end(page * PAGE + n))).collect();
+                let page: Vec<_> = chunk
+                    .iter()
+                    .enumerate()
+                    .map(|(n, id)| record(RevokedSubject::Token(*id), end(page * PAGE + n)))
+                    .collect();
                 revocations.apply(&page);
                 applied.fetch_add(page.len(), Ordering::Release);
                 revocations.prune(after(at(now + 1)));
@@ -344,7 +347,7 @@ mod tests {
                         let entries: Vec<_> =
                             entries.into_iter().map(|(n, end)| (n, end.map(Timestamp::from_secs))).collect();
                         let records: Vec<_> =
-                            entries.iter().map(|(n, end)| record(Subject::Token(token(u64::from(*n))), *end)).collect();
+                            entries.iter().map(|(n, end)| record(RevokedSubject::Token(token(u64::from(*n))), *end)).collect();
                         revocations.apply(&records);
                         for (n, end) in entries {
                             let held = model.entry(n).or_insert(end);

@@ -4,14 +4,14 @@ use super::*;
 use crate::{
     domain::trusted_time::trusted,
     state::{
-        revocation::log::{self, Record, Subject},
-        store::Settings,
+        revocation::log::{self, Record, RevokedSubject},
+        store::StoreSettings,
     },
 };
 
 async fn store() -> (TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::make(&Settings { path: folder.path().join("portero.db") }).await.unwrap();
+    let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
     (folder, store)
 }
 
@@ -116,7 +116,8 @@ async fn sessions_without_expiry_are_bounded_and_each_can_still_be_revoked() {
         assert_eq!(open(&store, &other).await.unwrap(), other.id);
     }
     // The row of one that was revoked is free.
-    let record = Record { subject: Subject::Session(first.id), expires_at: None, created_at: Timestamp::from_secs(1) };
+    let record =
+        Record { subject: RevokedSubject::Session(first.id), expires_at: None, created_at: Timestamp::from_secs(1) };
     log::append(&store, &record).await.unwrap();
     let listed = list(&store, &realm, ana, None, 5_000).await.unwrap();
     assert_eq!(
@@ -147,13 +148,13 @@ pub(crate) async fn forget_epochs(store: &Store) {
 }
 
 async fn revoke(store: &Store, id: SessionId) {
-    let record = Record { subject: Subject::Session(id), expires_at: None, created_at: Timestamp::from_secs(1) };
+    let record = Record { subject: RevokedSubject::Session(id), expires_at: None, created_at: Timestamp::from_secs(1) };
     log::append(store, &record).await.unwrap();
 }
 
 async fn raise(store: &Store, principal: PrincipalId, epoch: u32, at: i64) {
     account(store, principal, epoch).await;
-    let subject = Subject::Principal(principal, epoch);
+    let subject = RevokedSubject::Principal(principal, epoch);
     let record = Record { subject, expires_at: None, created_at: Timestamp::from_millis(at) };
     log::append(store, &record).await.unwrap();
 }

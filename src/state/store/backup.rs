@@ -83,7 +83,7 @@ pub struct Copied {
 /// # Errors
 /// Fails when there is no store, when it is out of reach or damaged, when `file` exists or cannot be written, or when
 /// the copy does not pass its check.
-pub async fn write(store: &super::Settings, file: &Path) -> Result<Copied, BackupError> {
+pub async fn write(store: &super::StoreSettings, file: &Path) -> Result<Copied, BackupError> {
     let path = &store.path;
     if !presence::has_database(path)? {
         return Err(missing(path, Found::Nothing).into());
@@ -128,7 +128,7 @@ pub struct Backup {
 /// # Errors
 /// Fails when a store is there already, or when the file cannot be read or is no copy of a store that this version can
 /// use.
-pub async fn read(store: &super::Settings, file: &Path, now: Timestamp) -> Result<Backup, BackupError> {
+pub async fn read(store: &super::StoreSettings, file: &Path, now: Timestamp) -> Result<Backup, BackupError> {
     let place = open::whole(&store.path)?;
     files(&place).iter().try_for_each(|file| refuse_existing(file))?;
     let [_, journal, _] = files(file);

@@ -67,7 +67,7 @@ const CHECKPOINT_PAUSE: Duration = Duration::from_millis(25);
 
 /// Where the store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct StoreSettings {
     /// The database file, mode 0600; its folder must exist.
     pub path: PathBuf,
 }
@@ -96,7 +96,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Missing`] where there is none: nothing is made. [`StoreError::Unreadable`] or
     /// [`StoreError::TooNew`]; the store is then as it was.
-    pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
+    pub async fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
         if !presence::has_database(&settings.path)? {
             return Err(missing(&settings.path, Found::Nothing));
         }
@@ -119,7 +119,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails when the folder or the file cannot be used, or when a newer version wrote the file.
-    pub async fn make(settings: &Settings) -> Result<Self, StoreError> {
+    pub async fn make(settings: &StoreSettings) -> Result<Self, StoreError> {
         if !presence::has_database(&settings.path)? {
             open::make(&settings.path).await?;
         }

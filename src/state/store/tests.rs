@@ -13,8 +13,8 @@ async fn made(folder: &TempDir) -> Store {
     Store::make(&settings(folder)).await.unwrap()
 }
 
-fn settings(folder: &TempDir) -> Settings {
-    Settings { path: folder.path().join("portero.db") }
+fn settings(folder: &TempDir) -> StoreSettings {
+    StoreSettings { path: folder.path().join("portero.db") }
 }
 
 fn names(folder: &TempDir) -> Vec<String> {
@@ -302,22 +302,23 @@ async fn what_is_no_store_is_named_and_explained() {
     let text = folder.path().join("notes.txt");
     fs::write(&text, "Lorem ipsum dolor sit amet. ".repeat(100)).unwrap();
     fs::set_permissions(&text, fs::Permissions::from_mode(0o600)).unwrap();
-    let foreign = folder.path().join("foreign.db");
-    let options = SqliteConnectOptions::new().filename(&foreign).create_if_missing(true);
+    let external = folder.path().join("foreign.db");
+    let options = SqliteConnectOptions::new().filename(&external).create_if_missing(true);
     let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
     sqlx::query("CREATE TABLE theirs (a)").execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
-    fs::set_permissions(&foreign, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(&external, fs::Permissions::from_mode(0o600)).unwrap();
     for (path, reason) in [
         (text.clone(), "no SQLite database"),
-        (foreign.clone(), "no store of Portero"),
+        (external.clone(), "no store of Portero"),
         (folder.path().join("missing/portero.db"), "its folder does not exist"),
         (folder.path().to_owned(), "no regular file"),
         (PathBuf::new(), "cannot be opened"),
     ] {
-        for refused in
-            [Store::open(&Settings { path: path.clone() }).await, Store::make(&Settings { path: path.clone() }).await]
-        {
+        for refused in [
+            Store::open(&StoreSettings { path: path.clone() }).await,
+            Store::make(&StoreSettings { path: path.clone() }).await,
+        ] {
             let error = refused.unwrap_err().to_string();
             assert!(error.contains(reason) && error.contains(path.to_str().unwrap()), "{error}");
         }

@@ -17,7 +17,7 @@ use quick_cache::{
 
 use serde_json::Value;
 
-use super::tally::Tally;
+use super::sharded_counter::ShardedCounter;
 use crate::{
     domain::{Claims, PrincipalKind, Timestamp},
     rules::issuer::Issuer,
@@ -29,14 +29,14 @@ const ENTRY_OVERHEAD_BYTES: usize = 512;
 
 /// The bounds of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct CacheSettings {
     /// Entries; default 100,000.
     pub entries_max: usize,
     /// Bytes of all entries together, about; default 128 MiB.
     pub bytes_max: u64,
 }
 
-impl Default for Settings {
+impl Default for CacheSettings {
     fn default() -> Self {
         Self { entries_max: 100_000, bytes_max: 128 << 20 }
     }
@@ -133,7 +133,7 @@ impl fmt::Debug for Verified {
 /// Opened tokens by their text; bounded, shared, and read without waiting.
 pub struct VerifiedTokens {
     entries: Cache<Box<[u8]>, Arc<Verified>, TokenWeighter>,
-    hits: Tally,
+    hits: ShardedCounter,
     misses: AtomicU64,
     insertions: AtomicU64,
 }
@@ -141,7 +141,7 @@ pub struct VerifiedTokens {
 impl VerifiedTokens {
     /// An empty cache.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: CacheSettings) -> Self {
         let options = OptionsBuilder::new()
             .estimated_items_capacity(settings.entries_max)
             .weight_capacity(settings.bytes_max)
@@ -153,7 +153,7 @@ impl VerifiedTokens {
             quick_cache::DefaultHashBuilder::default(),
             DefaultLifecycle::default(),
         );
-        Self { entries, hits: Tally::new(), misses: AtomicU64::new(0), insertions: AtomicU64::new(0) }
+        Self { entries, hits: ShardedCounter::new(), misses: AtomicU64::new(0), insertions: AtomicU64::new(0) }
     }
 
     /// The entry of exactly this token.
@@ -271,8 +271,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{Algorithm, KeyId, RevocationId, Subject, TokenKind},
-        rules::issuer::ForeignIssuer,
+        domain::{Algorithm, KeyId, RevocationId, TokenKind, TokenSubject},
+        rules::issuer::ExternalIssuer,
         state::keys::{KeyState, MaterialBytes},
     };
 
@@ -284,7 +284,7 @@ mod tests {
         let claims = Claims {
             realm: name.clone(),
             kind: TokenKind::Access,
-            subject: Subject::Foreign("x".into()),
+            subject: TokenSubject::External("x".into()),
             principal: None,
             session: None,
             revocation_id: RevocationId::from_bytes([0; 16]),
@@ -301,8 +301,8 @@ mod tests {
         };
         let secret = MaterialBytes::Secret(&[7; 32]);
         let key = Key::new(KeyId::from_text("k"), name.clone(), Algorithm::Hs256, KeyState::Active, now, secret);
-        let issuer = ForeignIssuer { name, issuer: "i".into(), audience: "a".into(), leeway: Duration::ZERO };
-        let verified = Arc::new(Verified::new(claims, Arc::new(key.unwrap()), Issuer::Foreign(issuer.into())));
+        let issuer = ExternalIssuer { name, issuer: "i".into(), audience: "a".into(), leeway: Duration::ZERO };
+        let verified = Arc::new(Verified::new(claims, Arc::new(key.unwrap()), Issuer::External(issuer.into())));
         // `[1,1,…]` in base64url, and the rest of a token.
         let token: Box<[u8]> = "x".repeat(VALUES * 2 * 4 / 3 + 300).into_bytes().into();
         let least = (VALUES * size_of::<Value>()) as u64;

@@ -3,7 +3,7 @@
 mod cache;
 mod jwt;
 mod sealed;
-mod tally;
+mod sharded_counter;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     rules::{issuer::Issuer, realm::Realm},
 };
 
-pub use cache::{InternalToken, Settings as CacheSettings, Verified, VerifiedTokens};
+pub use cache::{CacheSettings, InternalToken, Verified, VerifiedTokens};
 pub use sealed::{SEALED_TEXT_BYTES_MAX, sealed_text_bytes};
 
 /// A token larger than this is refused before anything of it is looked at.
@@ -26,7 +26,7 @@ pub const TOKEN_BYTES_MAX: usize = 8192;
 /// The realms by name. Each request looks one up; the names are the config's, so the quick hash will do.
 pub type Realms = HashMap<RealmName, Arc<Realm>>;
 
-/// Everybody whose tokens are read, by name: realms and foreign issuers.
+/// Everybody whose tokens are read, by name: realms and external issuers.
 pub type Issuers = HashMap<RealmName, Issuer>;
 
 /// What a new token says.
@@ -89,10 +89,10 @@ pub fn open(token: &str, keys: &Keyring, issuers: &Issuers) -> Result<(Claims, A
 }
 
 /// The `kid` and the `iss` that a JWT claims to have, neither of them proven. Nothing is decided by them
-/// but whether a foreign issuer is asked for its keys.
+/// but whether an external issuer is asked for its keys.
 #[must_use]
-pub fn alleged_origin(token: &str) -> Option<(String, String)> {
-    if token.len() > TOKEN_BYTES_MAX { None } else { jwt::alleged_origin(token) }
+pub fn unverified_origin(token: &str) -> Option<(String, String)> {
+    if token.len() > TOKEN_BYTES_MAX { None } else { jwt::unverified_origin(token) }
 }
 
 /// Checks `exp` and `nbf` with the issuer's leeway.

@@ -20,8 +20,8 @@ use aws_lc_rs::aead::NONCE_LEN;
 use super::{Issuers, MintError, NewToken};
 use crate::{
     domain::{
-        Algorithm, Claims, Holder, KeyId, PrincipalId, Reason, RevocationId, Secret, SessionId, Subject, Timestamp,
-        TokenKind, id::hex, random,
+        Algorithm, Claims, Holder, KeyId, PrincipalId, Reason, RevocationId, Secret, SessionId, Timestamp, TokenKind,
+        TokenSubject, id::hex, random,
     },
     rules::issuer::Issuer,
     state::keys::{Key, KeyError, Keyring},
@@ -127,7 +127,7 @@ fn read_payload(payload: &[u8], key: &Key, token_id: &str) -> Option<Claims> {
     payload.0.is_empty().then(|| Claims {
         realm: key.realm.clone(),
         kind: kind_of(kind),
-        subject: Subject::Account(subject),
+        subject: TokenSubject::Account(subject),
         principal: None,
         session: Some(session),
         revocation_id: RevocationId::of_token_id(&key.realm, token_id),

@@ -30,7 +30,7 @@ pub fn realm(name: &str, dialect: Dialect, algorithm: Algorithm) -> Realm {
         lifetime: Lifetime::Fixed(Duration::from_hours(1)),
         content_lifetime: Duration::from_hours(1),
         refresh_lifetime: Duration::from_hours(12),
-        wire: dialect::Settings::default(),
+        wire: dialect::DialectSettings::default(),
         uniform_errors: false,
     }
 }

@@ -1,7 +1,7 @@
 //! Tokens of any shape, most of them well signed: nothing panics, and what the gateway takes, jsonwebtoken at its
 //! strictest takes too. It may take more.
 //!
-//! The first octet says who signs, the rest is header, line feed, payload: `o` our realm `sws` (HS256), `f` a foreign
+//! The first octet says who signs, the rest is header, line feed, payload: `o` our realm `sws` (HS256), `f` an external
 //! issuer (`EdDSA`), `l` an imported secret of the toc API. With any other, the whole input is the token.
 
 #![no_main]
@@ -17,7 +17,7 @@ use portero::{
     domain::{Algorithm, Claims, Clock, SystemClock, Timestamp},
     rules::{
         dialect::{self, Dialect},
-        issuer::{ForeignIssuer, Issuer},
+        issuer::{ExternalIssuer, Issuer},
         profile::ClaimProfile,
         realm::Realm,
     },
@@ -36,8 +36,8 @@ const SECRET: &[u8; 32] = b"thirty-two bytes that are secret";
 /// What signed the tokens of the toc API, which name no key.
 const LEGACY_SECRET: &[u8; 32] = b"the old secret, of 32 bytes also";
 
-/// What signs a foreign issuer's tokens: an Ed25519 key in PKCS#8, of the seed 0x01 thirty-two times.
-const FOREIGN_PRIVATE: [u8; 48] = {
+/// What signs an external issuer's tokens: an Ed25519 key in PKCS#8, of the seed 0x01 thirty-two times.
+const EXTERNAL_PRIVATE: [u8; 48] = {
     let head = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
     let mut der = [1; 48];
     let mut at = 0;
@@ -48,7 +48,7 @@ const FOREIGN_PRIVATE: [u8; 48] = {
     der
 };
 
-const FOREIGN_ISSUER: &str = "https://login.example.com";
+const EXTERNAL_ISSUER: &str = "https://login.example.com";
 
 /// Dates nearer to the present are not compared: jsonwebtoken rounds to seconds, and its clock is read later.
 const AWAY_FROM_NOW: Duration = Duration::from_secs(3);
@@ -69,24 +69,24 @@ struct Ground {
     keys: Keyring,
     issuers: Issuers,
     own: Signer,
-    foreign: Signer,
+    external: Signer,
     legacy: Signer,
 }
 
 static GROUND: LazyLock<Ground> = LazyLock::new(|| {
     let sws = ground::realm("sws", Dialect::Sws, Algorithm::Hs256);
     let toc = ground::realm("toc", Dialect::Toc, Algorithm::Hs256);
-    let wire = dialect::Settings { allow_non_expiring: true, ..toc.wire };
+    let wire = dialect::DialectSettings { allow_non_expiring: true, ..toc.wire };
     let toc = Realm { wire, ..toc };
-    let corp = ForeignIssuer {
+    let corp = ExternalIssuer {
         name: "corp".parse().expect("an issuer's name"),
-        issuer: FOREIGN_ISSUER.to_owned(),
+        issuer: EXTERNAL_ISSUER.to_owned(),
         audience: AUDIENCE.to_owned(),
         leeway: LEEWAY,
     };
     let legacy = ground::key("imported", "toc", Algorithm::Hs256, MaterialBytes::Secret(LEGACY_SECRET));
-    let foreign = ground::key("k1", "corp", Algorithm::EdDsa, MaterialBytes::Secret(&FOREIGN_PRIVATE));
-    let public = foreign.public().expect("a public half").as_ref().to_vec();
+    let external = ground::key("k1", "corp", Algorithm::EdDsa, MaterialBytes::Secret(&EXTERNAL_PRIVATE));
+    let public = external.public().expect("a public half").as_ref().to_vec();
     let own = [
         ground::key("k1", "sws", Algorithm::Hs256, MaterialBytes::Secret(SECRET)),
         legacy.with_profile(ClaimProfile::toc().into()),
@@ -99,19 +99,19 @@ static GROUND: LazyLock<Ground> = LazyLock::new(|| {
     };
     Ground {
         // Both issuers' keys have one name: the token's `iss` chooses.
-        keys: Keyring::new(ground::shared(own)).with_foreign(&corp.name, ground::shared([foreign]).collect()),
+        keys: Keyring::new(ground::shared(own)).with_external(&corp.name, ground::shared([external]).collect()),
         issuers: [
             (sws.name.clone(), Issuer::Realm(sws.into())),
             (toc.name.clone(), Issuer::Realm(toc.into())),
-            (corp.name.clone(), Issuer::Foreign(corp.into())),
+            (corp.name.clone(), Issuer::External(corp.into())),
         ]
         .into_iter()
         .collect(),
         own: hmac(SECRET, "https://gateway.example.com/sws"),
-        foreign: Signer {
+        external: Signer {
             algorithm: Jws::EdDSA,
-            issuer: FOREIGN_ISSUER,
-            sign: EncodingKey::from_ed_der(&FOREIGN_PRIVATE),
+            issuer: EXTERNAL_ISSUER,
+            sign: EncodingKey::from_ed_der(&EXTERNAL_PRIVATE),
             verify: DecodingKey::from_ed_der(&public),
         },
         legacy: hmac(LEGACY_SECRET, "https://gateway.example.com/toc"),
@@ -122,16 +122,16 @@ fuzz_target!(|data: &[u8]| {
     let ground = &*GROUND;
     let token = match data.split_first() {
         Some((b'o', rest)) => signed(&ground.own, rest),
-        Some((b'f', rest)) => signed(&ground.foreign, rest),
+        Some((b'f', rest)) => signed(&ground.external, rest),
         Some((b'l', rest)) => signed(&ground.legacy, rest),
         _ => String::from_utf8_lossy(data).into_owned(),
     };
-    let _ = token::alleged_origin(&token);
+    let _ = token::unverified_origin(&token);
     let Ok((claims, key)) = token::open(&token, &ground.keys, &ground.issuers) else { return };
     assert_eq!(claims.realm, key.realm);
     let signer = match claims.realm.as_str() {
         "sws" => &ground.own,
-        "corp" => &ground.foreign,
+        "corp" => &ground.external,
         "toc" => &ground.legacy,
         other => panic!("there is no {other}"),
     };

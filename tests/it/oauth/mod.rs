@@ -1,10 +1,10 @@
 //! OAuth 2.0 beside the contracts: RFC 6749, 7009, 7662, 8414 and 9068 as clients meet them. The
 //! numbers are those of the checklist in docs/security.md.
 
+mod account_status;
 mod documents;
 mod refresh;
 mod revocation;
-mod standing;
 mod tokens;
 
 use base64::{

@@ -1,4 +1,4 @@
-//! A foreign issuer: a real server that publishes its keys, in clear or over TLS.
+//! An external issuer: a real server that publishes its keys, in clear or over TLS.
 
 use std::{
     convert::Infallible,

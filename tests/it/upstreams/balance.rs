@@ -22,8 +22,8 @@ fn weights_are_shares() {
 
 #[test]
 fn the_least_busy_server_is_next() {
-    let gate = Arc::new((Mutex::new(false), Condvar::new()));
-    let closed = Arc::clone(&gate);
+    let live_state = Arc::new((Mutex::new(false), Condvar::new()));
+    let closed = Arc::clone(&live_state);
     let busy = RawUpstream::start(move |stream| {
         while stream.read() {
             let (open, opened) = &*closed;
@@ -44,7 +44,7 @@ fn the_least_busy_server_is_next() {
         wait_until("only the busy one has a request", PATIENCE, || (metric(&gateway, IN_FLIGHT) - 1.0).abs() < 0.5);
         assert_eq!(gateway.send(&get("/")).text(), "free");
     }
-    let (open, opened) = &*gate;
+    let (open, opened) = &*live_state;
     *open.lock().unwrap() = true;
     opened.notify_all();
     assert_eq!(held.join().unwrap(), "busy");

@@ -32,9 +32,9 @@ fn a_server_is_believed_by_its_authority_and_its_name() {
     let (_, named) = nginx("localhost", "");
     let (_, numbered) = nginx("127.0.0.1", "");
     let (_, elsewhere) = nginx("crm.internal", "");
-    let foreign = Folder::new();
-    Authority::new().write(&foreign, "foreign");
-    let foreign = format!("{{ ca = \"{}\" }}", foreign.file("foreign.pem").display());
+    let external = Folder::new();
+    Authority::new().write(&external, "foreign");
+    let external = format!("{{ ca = \"{}\" }}", external.file("foreign.pem").display());
     for (nginx, host, tls, status) in [
         (&named, "localhost", "{ ca = \"{folder}/ca.pem\" }", 200),
         (&numbered, "127.0.0.1", "{ ca = \"{folder}/ca.pem\" }", 200),
@@ -44,7 +44,7 @@ fn a_server_is_believed_by_its_authority_and_its_name() {
         (&named, "localhost", "{ ca = \"{folder}/ca.pem\", name = \"crm.internal\" }", 502),
         (&named, "localhost", "{ ca = \"{folder}/server.pem\" }", 502),
         (&named, "localhost", "true", 502),
-        (&named, "localhost", foreign.as_str(), 502),
+        (&named, "localhost", external.as_str(), 502),
     ] {
         let gateway = before(nginx, host, tls);
         let answer = gateway.send(&post("/", "{}"));
@@ -110,15 +110,15 @@ fn the_client_certificate_is_shown_to_requests_and_to_checks() {
 #[test]
 fn pools_that_trust_differently_share_no_connection() {
     let (_, nginx) = nginx("localhost", "");
-    let foreign = Folder::new();
-    Authority::new().write(&foreign, "foreign");
+    let external = Folder::new();
+    Authority::new().write(&external, "foreign");
     let pool = |name: &str, ca: &std::path::Path| {
         let (port, ca) = (nginx.address.port(), ca.display());
         format!(
             "[upstreams.{name}]\nservers = [\"localhost:{port}\"]\nretries = 0\neject.failures = 0\ntls.ca = \"{ca}\"\n"
         )
     };
-    let (good, bad) = (nginx.folder.file("ca.pem"), foreign.file("foreign.pem"));
+    let (good, bad) = (nginx.folder.file("ca.pem"), external.file("foreign.pem"));
     let route = |name: &str| format!("auth = \"public\"\nupstream = \"{name}\"");
     let config = crate::support::Config::new()
         .text(&pool("trusts", &good))

@@ -60,9 +60,9 @@ pub enum Reason {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Subject(pub(crate) PrincipalId);
+pub struct TokenSubject(pub(crate) PrincipalId);
 
-impl Subject {
+impl TokenSubject {
     pub(crate) fn accounts(self) -> impl Iterator<Item = PrincipalId> {
         [self.0].into_iter()
     }
@@ -72,7 +72,7 @@ impl Subject {
 pub struct Claims {
     pub(crate) revocation_id: RevocationId,
     pub(crate) session: Option<SessionId>,
-    pub(crate) subject: Subject,
+    pub(crate) subject: TokenSubject,
     pub(crate) epoch: u32,
     pub(crate) issued_at: Timestamp,
     pub(crate) expires_at: Option<Timestamp>,

@@ -19,7 +19,7 @@ use crate::{
         output::{CliError, Output, time},
         revoke::{Common, find_realm, instant},
     },
-    config::Settings,
+    config::GatewaySettings,
     decision::AdminService,
     domain::{Algorithm, KeyId, RealmName, Timestamp},
     rules::{
@@ -70,7 +70,11 @@ pub(in crate::cli) struct Arguments {
     encoding: Encoding,
 }
 
-pub(super) async fn import(settings: &Settings, admin: &AdminService, asked: &Arguments) -> Result<Output, CliError> {
+pub(super) async fn import(
+    settings: &GatewaySettings,
+    admin: &AdminService,
+    asked: &Arguments,
+) -> Result<Output, CliError> {
     let realm = find_realm(&settings.site.realms, &asked.realm)?;
     check(realm, asked, admin.now())?;
     let profile = profile(realm, asked)?;

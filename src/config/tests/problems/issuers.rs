@@ -1,4 +1,4 @@
-//! What is wrong with foreign issuers.
+//! What is wrong with external issuers.
 
 use super::{check_on_base, report, route};
 

@@ -61,7 +61,7 @@ pub(super) struct Steps<'a> {
     keys: Keys,
     route: Option<Arc<Route>>,
     /// The `kid` and `iss` that the token claims, unproven.
-    alleged: Option<(String, String)>,
+    unverified: Option<(String, String)>,
     asked: Option<Step>,
     taken: Vec<Step>,
 }
@@ -86,10 +86,10 @@ impl Step {
 
 impl<'a> Steps<'a> {
     pub(super) fn new(request: &'a Request<'a>, snapshot: &'a Snapshot, now: Timestamp, keys: Keys) -> Self {
-        Self { request, snapshot, now, keys, route: None, alleged: None, asked: None, taken: vec![] }
+        Self { request, snapshot, now, keys, route: None, unverified: None, asked: None, taken: vec![] }
     }
 
-    /// Steps in whose course a foreign issuer would be asked, as `before` found.
+    /// Steps in whose course an external issuer would be asked, as `before` found.
     pub(super) fn asking(
         request: &'a Request<'a>,
         snapshot: &'a Snapshot,
@@ -210,15 +210,15 @@ impl<'a> Steps<'a> {
                     matches!(find_credential(std::slice::from_ref(*source), headers, query), Ok(Some(_)))
                 };
                 let places = sources.iter().filter(holds).map(named).collect::<Vec<_>>().join(" and ");
-                self.alleged = credential.text().ok().and_then(token::alleged_origin);
+                self.unverified = credential.text().ok().and_then(token::unverified_origin);
                 self.passed("credential", format!("a token of {} bytes in {places}", credential.octets().len()));
             }
         }
     }
 
     /// What can be said about the key of a token that was not opened.
-    fn alleged_key(&self) -> String {
-        let Some((id, issuer)) = &self.alleged else { return String::new() };
+    fn unverified_key(&self) -> String {
+        let Some((id, issuer)) = &self.unverified else { return String::new() };
         let known: Vec<_> = self
             .snapshot
             .keys
@@ -243,7 +243,7 @@ impl<'a> Steps<'a> {
             Ok(verified) => {
                 let whose = match &verified.issuer {
                     Issuer::Realm(realm) => format!("realm '{}' ({})", realm.name, realm.dialect),
-                    Issuer::Foreign(issuer) => format!("issuer '{}' ({})", issuer.name, issuer.issuer),
+                    Issuer::External(issuer) => format!("issuer '{}' ({})", issuer.name, issuer.issuer),
                 };
                 let (key, claims) = (&verified.key, &verified.claims);
                 let kind = claims.kind.name();
@@ -252,9 +252,9 @@ impl<'a> Steps<'a> {
             }
             Err(reason) if self.keys == Keys::Unknown && reason == Reason::UnknownKey => {
                 let text = "keys are unknown offline, so the token cannot be checked; ask the running gateway";
-                self.failed("signature", reason, format!("{text}{}", self.alleged_key()));
+                self.failed("signature", reason, format!("{text}{}", self.unverified_key()));
             }
-            Err(reason) => self.failed("signature", reason, format!("{}{}", words(reason), self.alleged_key())),
+            Err(reason) => self.failed("signature", reason, format!("{}{}", words(reason), self.unverified_key())),
         }
     }
 

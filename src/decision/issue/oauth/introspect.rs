@@ -3,44 +3,44 @@
 use super::{
     Client,
     exchange::away,
-    subject::{Presented, Subject},
+    subject::{Presented, PresentedToken},
 };
 use crate::{
-    decision::issue::login::Registrar,
-    domain::{Claims, PrincipalId, PrincipalKind, Secret, Subject as TokenSubject, Timestamp, TokenKind},
-    rules::dialect::oauth::{Active, INTROSPECT, Refusal},
+    decision::issue::login::TokenService,
+    domain::{Claims, PrincipalId, PrincipalKind, Secret, Timestamp, TokenKind, TokenSubject},
+    rules::dialect::oauth::{Active, INTROSPECT, OAuthError},
     state::{
         account,
-        refresh::{self, Descendant},
+        refresh::{self, Successor},
         session,
         token::Verified,
     },
 };
 
-impl Registrar {
+impl TokenService {
     /// What a token says, if this gateway would take it now; `None` for every other one, and for
     /// somebody else's without the permission `introspect`: nobody learns which.
     ///
     /// # Errors
     /// That the store is out of reach.
-    pub async fn introspect(&self, client: &Client, token: &Secret) -> Result<Option<Active>, Refusal> {
+    pub async fn introspect(&self, client: &Client, token: &Secret) -> Result<Option<Active>, OAuthError> {
         let Some(Presented { subject, own }) = self.presented(client, token).await? else { return Ok(None) };
         if !own && !client.has(INTROSPECT) {
             return Ok(None);
         }
         match subject {
-            Subject::Rotating(descendant) => self.describe_rotating(&descendant).await,
+            PresentedToken::Rotating(descendant) => self.describe_rotating(&descendant).await,
             // The refresh token of a login is worth nothing once it was exchanged, nor while its account may not refresh.
-            Subject::Carrying(verified) if verified.claims.kind == TokenKind::Refresh => {
+            PresentedToken::Carrying(verified) if verified.claims.kind == TokenKind::Refresh => {
                 let exchanged = refresh::find(&self.store, token).await.map_err(|error| away(&error))?;
                 let renews = exchanged.is_none() && self.renews(&verified.claims).await?;
                 if renews { self.describe(&verified).await } else { Ok(None) }
             }
-            Subject::Carrying(verified) => self.describe(&verified).await,
+            PresentedToken::Carrying(verified) => self.describe(&verified).await,
         }
     }
 
-    async fn describe(&self, verified: &Verified) -> Result<Option<Active>, Refusal> {
+    async fn describe(&self, verified: &Verified) -> Result<Option<Active>, OAuthError> {
         let claims = &verified.claims;
         match self.check_standing(verified).await {
             Ok(()) => {}
@@ -71,15 +71,15 @@ impl Registrar {
     }
 
     /// Whether the refresh endpoint would take a login's refresh token, as far as its account says.
-    async fn renews(&self, claims: &Claims) -> Result<bool, Refusal> {
+    async fn renews(&self, claims: &Claims) -> Result<bool, OAuthError> {
         let TokenSubject::Account(principal) = claims.subject else { return Ok(false) };
         let account = account::find_by_id(&self.store, principal).await.map_err(|error| away(&error))?;
         Ok(account.is_some_and(|account| account.renews(claims.epoch)))
     }
 
     /// A rotating token lives while it is unspent and in time, its session and principal stand, and the client that holds
-    /// its line may log in.
-    async fn describe_rotating(&self, token: &Descendant) -> Result<Option<Active>, Refusal> {
+    /// its family may log in.
+    async fn describe_rotating(&self, token: &Successor) -> Result<Option<Active>, OAuthError> {
         let ended = token.spent_at.is_some() || self.clock.now() >= token.expires_at || !self.stands(token).await?;
         if ended || refresh::is_revoked(&self.store, token.session).await.map_err(|error| away(&error))? {
             return Ok(None);
@@ -87,7 +87,7 @@ impl Registrar {
         let session = session::find(&self.store, token.session).await.map_err(|error| away(&error))?;
         let Some(session) = session else { return Ok(None) };
         let account = account::find_by_id(&self.store, session.principal).await.map_err(|error| away(&error))?;
-        let realm = self.gate.snapshot().realms.get(&session.realm).cloned();
+        let realm = self.live_state.snapshot().realms.get(&session.realm).cloned();
         let client = account::find_by_id(&self.store, token.client).await.map_err(|error| away(&error))?;
         let client = client.filter(|client| !client.disabled && !client.locked);
         let account = account.filter(|account| account.renews(token.epoch));
@@ -107,7 +107,7 @@ impl Registrar {
         }))
     }
 
-    async fn client_name(&self, id: Option<PrincipalId>) -> Result<Option<String>, Refusal> {
+    async fn client_name(&self, id: Option<PrincipalId>) -> Result<Option<String>, OAuthError> {
         let Some(id) = id else { return Ok(None) };
         let client = account::find_by_id(&self.store, id).await.map_err(|error| away(&error))?;
         Ok(client.map(|client| client.name.name))

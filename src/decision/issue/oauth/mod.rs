@@ -1,18 +1,18 @@
 //! What the OAuth endpoints do: prove a client, give it tokens, exchange refresh tokens, revoke and
-//! introspect. The registrar does it, with the store on the control runtime, as he does logins.
+//! introspect. The token service does it, with the store on the control runtime, as he does logins.
 
 mod exchange;
 mod introspect;
 mod revoke;
 mod subject;
 
-use super::{caller::Caller, login::Registrar};
+use super::{caller::Caller, login::TokenService};
 use crate::{
     domain::{Grant, GrantType, Holder},
     rules::{
         dialect::{
             Login, Validity,
-            oauth::{Refusal, scope},
+            oauth::{OAuthError, scope},
         },
         realm::Realm,
     },
@@ -27,10 +27,10 @@ impl Client {
     /// Whether it may use a grant.
     ///
     /// # Errors
-    /// [`Refusal::UnauthorizedClient`].
-    fn may_use(&self, grant: GrantType) -> Result<(), Refusal> {
+    /// [`OAuthError::UnauthorizedClient`].
+    fn may_use(&self, grant: GrantType) -> Result<(), OAuthError> {
         let may = self.0.grants.as_ref().is_none_or(|grants| grants.contains(&grant));
-        if may { Ok(()) } else { Err(Refusal::UnauthorizedClient) }
+        if may { Ok(()) } else { Err(OAuthError::UnauthorizedClient) }
     }
 
     /// Its name, for logs.
@@ -44,12 +44,17 @@ impl Client {
     }
 }
 
-impl Registrar {
+impl TokenService {
     /// Proves a client, under the throttle: unknown and wrong are the same, in bytes and time.
     ///
     /// # Errors
-    /// [`Refusal::InvalidClient`], or that it cannot be said now.
-    pub async fn authenticate_client(&self, realm: &Realm, login: Login, caller: &Caller) -> Result<Client, Refusal> {
+    /// [`OAuthError::InvalidClient`], or that it cannot be said now.
+    pub async fn authenticate_client(
+        &self,
+        realm: &Realm,
+        login: Login,
+        caller: &Caller,
+    ) -> Result<Client, OAuthError> {
         Ok(Client(self.authenticate(realm, login, caller).await?))
     }
 
@@ -57,13 +62,13 @@ impl Registrar {
     /// on disk when this returns.
     ///
     /// # Errors
-    /// [`Refusal::UnauthorizedClient`], [`Refusal::InvalidScope`], or that the store is out of reach.
+    /// [`OAuthError::UnauthorizedClient`], [`OAuthError::InvalidScope`], or that the store is out of reach.
     pub async fn grant_client_credentials(
         &self,
         realm: &Realm,
         client: &Client,
         asked: Option<&str>,
-    ) -> Result<Grant, Refusal> {
+    ) -> Result<Grant, OAuthError> {
         client.may_use(GrantType::ClientCredentials)?;
         let holder = Holder { scopes: scope::for_client(asked, &client.0.scopes)?, ..client.0.holder() };
         Ok(self.open_session(realm, holder, client.0.epoch, Validity::Realm).await?)

@@ -2,40 +2,41 @@
 
 use super::{Client, exchange::away};
 use crate::{
-    decision::issue::login::Registrar,
-    domain::{Secret, Subject as TokenSubject},
-    rules::dialect::oauth::Refusal,
+    decision::issue::login::TokenService,
+    domain::{Secret, TokenSubject},
+    rules::dialect::oauth::OAuthError,
     state::{
-        refresh::{self, Descendant},
+        refresh::{self, Successor},
         token::Verified,
     },
 };
 
 /// A token of ours.
-pub(super) enum Subject {
+pub(super) enum PresentedToken {
     /// One that carries its claims: an access token, or any that a contract gave.
     Carrying(Box<Verified>),
     /// One that an exchange gave.
-    Rotating(Descendant),
+    Rotating(Successor),
 }
 
 /// A token of ours and whose it is.
 pub(super) struct Presented {
-    pub(super) subject: Subject,
+    pub(super) subject: PresentedToken,
     /// Whether it was issued to the client that asks, or belongs to a session bound to it.
     pub(super) own: bool,
 }
 
-impl Registrar {
+impl TokenService {
     /// The token that `text` is; `None` when no known key signed it, and no exchange gave it.
-    pub(super) async fn presented(&self, client: &Client, token: &Secret) -> Result<Option<Presented>, Refusal> {
+    pub(super) async fn presented(&self, client: &Client, token: &Secret) -> Result<Option<Presented>, OAuthError> {
         if refresh::is_rotating(token.expose()) {
             let found = refresh::find(&self.store, token).await.map_err(|error| away(&error))?;
-            return Ok(
-                found.map(|token| Presented { own: token.client == client.0.id, subject: Subject::Rotating(token) })
-            );
+            return Ok(found.map(|token| Presented {
+                own: token.client == client.0.id,
+                subject: PresentedToken::Rotating(token),
+            }));
         }
-        let opened = self.gate.view().open(token.expose(), None, self.clock.now());
+        let opened = self.live_state.view().open(token.expose(), None, self.clock.now());
         let Ok(verified) = opened else { return Ok(None) };
         let claims = &verified.claims;
         let bound = match claims.session {
@@ -43,6 +44,6 @@ impl Registrar {
             None => None,
         };
         let own = claims.subject == TokenSubject::Account(client.0.id) || bound == Some(client.0.id);
-        Ok(Some(Presented { own, subject: Subject::Carrying(Box::new(verified)) }))
+        Ok(Some(Presented { own, subject: PresentedToken::Carrying(Box::new(verified)) }))
     }
 }

@@ -1,6 +1,6 @@
 //! The use cases on a real store, at any time.
 
-mod lines;
+mod families;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    decision::{AdminService, Gate, OauthSettings, Presence, Site, Snapshot, sync::keeper},
+    decision::{AdminService, LiveState, OauthSettings, Presence, Site, Snapshot, sync::key_lifecycle},
     domain::{AccountName, Clock, HandClock, PrincipalId, Secret, Timestamp, TokenKind},
     observe::metrics::Metrics,
     rules::{
@@ -18,7 +18,7 @@ use crate::{
     state::{
         account::{self, Hasher, LegacyId, NewAccount, password},
         keys::{self, Keyring, Vault},
-        limit::{ScrutinySettings, Throttle, ThrottleSettings},
+        limit::{BadTokenSettings, Throttle, ThrottleSettings},
         store::{self, Store},
         token::CacheSettings,
     },
@@ -33,9 +33,9 @@ struct Ground {
     _folder: TempDir,
     store: Store,
     vault: Vault,
-    gate: Arc<Gate>,
+    live_state: Arc<LiveState>,
     clock: Arc<HandClock>,
-    registrar: Registrar,
+    token_service: TokenService,
     caller: (Caller, Presence),
     oauth: Arc<Realm>,
     apis: Arc<Realm>,
@@ -54,7 +54,7 @@ fn realm(dialect: Dialect) -> Arc<Realm> {
         lifetime: Lifetime::Fixed(HOUR),
         content_lifetime: HOUR,
         refresh_lifetime: 12 * HOUR,
-        wire: dialect::Settings::default(),
+        wire: dialect::DialectSettings::default(),
         uniform_errors: false,
     })
 }
@@ -62,8 +62,8 @@ fn realm(dialect: Dialect) -> Arc<Realm> {
 impl Ground {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap();
-        let master = keys::Settings { master_key_file: folder.path().join("master.key") };
+        let store = Store::make(&store::StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+        let master = keys::VaultSettings { master_key_file: folder.path().join("master.key") };
         let vault = Vault::open(store.clone(), &master).await.unwrap();
         let clock = Arc::new(HandClock::new(Timestamp::from_millis(1_768_564_800_000)));
         let (oauth, apis) = (realm(Dialect::Oauth), realm(Dialect::Apis));
@@ -82,17 +82,18 @@ impl Ground {
             internal_issuer: None,
             oauth: Some(settings.clone()),
         };
-        let schedule = crate::decision::schedule::Settings::default();
-        keeper::ensure(&store, &vault, &site.realms, &schedule, clock.now()).await.unwrap();
+        let schedule = crate::decision::schedule::ScheduleSettings::default();
+        key_lifecycle::ensure(&store, &vault, &site.realms, &schedule, clock.now()).await.unwrap();
         let snapshot = Snapshot::build(&site, Arc::new(Keyring::default()), &Metrics::new().unwrap()).unwrap();
-        let gate = Arc::new(Gate::new(snapshot, CacheSettings::default(), ScrutinySettings::default()));
-        gate.refresh_keys(&vault).await.unwrap();
+        let live_state = Arc::new(LiveState::new(snapshot, CacheSettings::default(), BadTokenSettings::default()));
+        live_state.refresh_keys(&vault).await.unwrap();
         let time: Arc<dyn Clock> = Arc::clone(&clock) as _;
-        let hasher = Hasher::start(account::Settings::default(), Arc::clone(&time), Arc::new(|_| {})).unwrap();
+        let hasher = Hasher::start(account::HasherSettings::default(), Arc::clone(&time), Arc::new(|_| {})).unwrap();
         let throttle = Throttle::new(ThrottleSettings::default());
-        let registrar = Registrar::new(Arc::clone(&gate), store.clone(), Arc::new(hasher), throttle, time);
+        let token_service = TokenService::new(Arc::clone(&live_state), store.clone(), Arc::new(hasher), throttle, time);
         let caller = Caller::new(HOME);
-        let ground = Self { _folder: folder, store, vault, gate, clock, registrar, caller, oauth, apis, settings };
+        let ground =
+            Self { _folder: folder, store, vault, live_state, clock, token_service, caller, oauth, apis, settings };
         for (realm, name, scopes) in [
             (&ground.oauth, "one", &["read"][..]),
             (&ground.oauth, "two", &["read", INTROSPECT]),
@@ -121,20 +122,20 @@ impl Ground {
     }
 
     async fn client(&self, name: &str) -> Client {
-        self.registrar.authenticate_client(&self.oauth, Login::new(name, "1234"), &self.caller.0).await.unwrap()
+        self.token_service.authenticate_client(&self.oauth, Login::new(name, "1234"), &self.caller.0).await.unwrap()
     }
 
     /// The tokens of a login of `ana`.
     async fn login(&self) -> Grant {
-        self.registrar.login(&self.apis, Login::new("ana", "1234"), &self.caller.0).await.unwrap()
+        self.token_service.login(&self.apis, Login::new("ana", "1234"), &self.caller.0).await.unwrap()
     }
 
-    async fn exchange(&self, client: &Client, token: &Secret) -> Result<Grant, Refusal> {
-        self.registrar.exchange(&self.settings, client, token, None).await
+    async fn exchange(&self, client: &Client, token: &Secret) -> Result<Grant, OAuthError> {
+        self.token_service.exchange(&self.settings, client, token, None).await
     }
 
     fn holds(&self, token: &Secret) -> bool {
-        let view = self.gate.view();
+        let view = self.live_state.view();
         view.open(token.expose(), Some(HOME), self.clock.now())
             .is_ok_and(|opened| view.check_standing(&opened, self.clock.now()).is_ok())
     }
@@ -142,7 +143,7 @@ impl Ground {
     fn admin(&self) -> AdminService {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let trusted = crate::state::clock::TrustedClock::begin(None, clock);
-        AdminService::new(self.store.clone(), self.vault.clone(), trusted, Some(Arc::clone(&self.gate)))
+        AdminService::new(self.store.clone(), self.vault.clone(), trusted, Some(Arc::clone(&self.live_state)))
     }
 }
 
@@ -169,8 +170,8 @@ async fn a_line_lasts_as_long_as_its_first_token_and_no_longer() {
         refresh = token(&grant, TokenKind::Refresh).clone();
     }
     ground.pass(HOUR);
-    assert_eq!(ground.exchange(&one, &refresh).await.err(), Some(Refusal::InvalidGrant));
-    assert_eq!(ground.registrar.introspect(&ground.client("two").await, &refresh).await, Ok(None));
+    assert_eq!(ground.exchange(&one, &refresh).await.err(), Some(OAuthError::InvalidGrant));
+    assert_eq!(ground.token_service.introspect(&ground.client("two").await, &refresh).await, Ok(None));
 }
 
 #[tokio::test]
@@ -184,11 +185,11 @@ async fn the_grace_is_for_lost_answers() {
     let again = ground.exchange(&one, first).await.unwrap();
     assert_eq!(token(&again, TokenKind::Refresh), token(&second, TokenKind::Refresh));
     assert_ne!(token(&again, TokenKind::Access), token(&second, TokenKind::Access));
-    let refused = ground.registrar.refresh(&ground.apis, first, &ground.caller.0).await.err();
+    let refused = ground.token_service.refresh(&ground.apis, first, &ground.caller.0).await.err();
     assert_eq!(refused, Some(Rejection::InvalidRefreshToken));
     assert!(ground.holds(token(&again, TokenKind::Access)), "within the grace the old door kills nothing");
     ground.pass(Duration::from_millis(1));
-    assert_eq!(ground.exchange(&one, first).await.err(), Some(Refusal::InvalidGrant));
+    assert_eq!(ground.exchange(&one, first).await.err(), Some(OAuthError::InvalidGrant));
     for grant in [&login, &second, &again] {
         assert!(!ground.holds(token(grant, TokenKind::Access)));
     }
@@ -202,15 +203,15 @@ async fn a_locked_account_gets_nothing_and_loses_nothing() {
     let first = token(&login, TokenKind::Refresh);
     let (apis, ana) = (&ground.apis.name, &account_name("ana"));
     account::set_locked(&ground.store, apis, ana, true).await.unwrap();
-    assert_eq!(ground.exchange(&one, first).await.err(), Some(Refusal::InvalidGrant));
+    assert_eq!(ground.exchange(&one, first).await.err(), Some(OAuthError::InvalidGrant));
     account::set_locked(&ground.store, apis, ana, false).await.unwrap();
     ground.pass(HOUR);
     let grant = ground.exchange(&one, first).await.unwrap();
     let second = token(&grant, TokenKind::Refresh);
     // Another role is another epoch, in force even before this gateway has heard of it.
     account::set_role(&ground.store, apis, ana, Some("USER"), ground.clock.now()).await.unwrap();
-    assert_eq!(ground.exchange(&one, second).await.err(), Some(Refusal::InvalidGrant));
-    assert_eq!(ground.registrar.introspect(&ground.client("two").await, second).await, Ok(None));
+    assert_eq!(ground.exchange(&one, second).await.err(), Some(OAuthError::InvalidGrant));
+    assert_eq!(ground.token_service.introspect(&ground.client("two").await, second).await, Ok(None));
 }
 
 #[tokio::test]
@@ -218,7 +219,7 @@ async fn only_refresh_tokens_of_apis_are_exchanged() {
     let ground = Ground::new().await;
     let one = ground.client("one").await;
     let login = ground.login().await;
-    let own = ground.registrar.grant_client_credentials(&ground.oauth, &one, None).await.unwrap();
+    let own = ground.token_service.grant_client_credentials(&ground.oauth, &one, None).await.unwrap();
     assert!(own.token(TokenKind::Refresh).is_none());
     for other in [
         token(&login, TokenKind::Access),
@@ -227,7 +228,7 @@ async fn only_refresh_tokens_of_apis_are_exchanged() {
         &"".into(),
         &"prt_".into(),
     ] {
-        assert_eq!(ground.exchange(&one, other).await.err(), Some(Refusal::InvalidGrant));
+        assert_eq!(ground.exchange(&one, other).await.err(), Some(OAuthError::InvalidGrant));
     }
     ground.exchange(&one, token(&login, TokenKind::Refresh)).await.unwrap();
 }
@@ -239,10 +240,10 @@ async fn an_administrator_revokes_a_rotating_token_too() {
     let login = ground.login().await;
     let grant = ground.exchange(&one, token(&login, TokenKind::Refresh)).await.unwrap();
     let (access, second) = (token(&grant, TokenKind::Access), token(&grant, TokenKind::Refresh));
-    let realms = ground.gate.snapshot();
+    let realms = ground.live_state.snapshot();
     ground.admin().revoke_token(second.expose(), &realms.issuers).await.unwrap();
     assert!(!ground.holds(access));
-    assert_eq!(ground.exchange(&one, second).await.err(), Some(Refusal::InvalidGrant));
+    assert_eq!(ground.exchange(&one, second).await.err(), Some(OAuthError::InvalidGrant));
     assert!(ground.admin().revoke_token("prt_unknown", &realms.issuers).await.is_err());
 }
 
@@ -252,11 +253,11 @@ async fn a_revoked_key_ends_the_lines_that_began_with_its_tokens() {
     let one = ground.client("one").await;
     let login = ground.login().await;
     let grant = ground.exchange(&one, token(&login, TokenKind::Refresh)).await.unwrap();
-    let key = ground.gate.snapshot().keys.active(&ground.apis.name).unwrap().id.clone();
+    let key = ground.live_state.snapshot().keys.active(&ground.apis.name).unwrap().id.clone();
     ground.admin().revoke_key(&key).await.unwrap();
     assert!(!ground.holds(token(&grant, TokenKind::Access)));
     let next = ground.exchange(&one, token(&grant, TokenKind::Refresh)).await;
-    assert_eq!(next.err(), Some(Refusal::InvalidGrant), "whoever had the key may have begun the line");
+    assert_eq!(next.err(), Some(OAuthError::InvalidGrant), "whoever had the key may have begun the line");
 }
 
 #[tokio::test]
@@ -267,10 +268,10 @@ async fn a_good_refresh_token_from_an_address_over_its_budget_is_not_called_bad(
     let mut forged = refresh.expose().to_owned();
     let last = if forged.pop() == Some('2') { '3' } else { '2' };
     forged.push(last);
-    for _ in 0..ScrutinySettings::default().bad_tokens {
-        assert!(ground.gate.view().open(&forged, Some(HOME), ground.clock.now()).is_err());
+    for _ in 0..BadTokenSettings::default().bad_tokens {
+        assert!(ground.live_state.view().open(&forged, Some(HOME), ground.clock.now()).is_err());
     }
-    let refused = ground.registrar.refresh(&ground.apis, refresh, &ground.caller.0).await.err();
+    let refused = ground.token_service.refresh(&ground.apis, refresh, &ground.caller.0).await.err();
     assert!(
         matches!(refused, Some(Rejection::ThrottledAddress { .. })),
         "an app that hears that its token is bad throws it away: {refused:?}"
@@ -280,12 +281,12 @@ async fn a_good_refresh_token_from_an_address_over_its_budget_is_not_called_bad(
 #[tokio::test]
 async fn what_a_key_signed_and_is_no_token_here_spends_the_budget_too() {
     let ground = Ground::new().await;
-    let key = Arc::clone(ground.gate.snapshot().keys.active(&ground.oauth.name).unwrap());
+    let key = Arc::clone(ground.live_state.snapshot().keys.active(&ground.oauth.name).unwrap());
     let claims = serde_json::json!({"iss": ground.oauth.issuer, "aud": "another"});
     let serde_json::Value::Object(claims) = claims else { unreachable!() };
-    let foreign = key.sign("at+jwt", &claims).unwrap();
-    let open = || ground.gate.view().open(foreign.expose(), Some(HOME), ground.clock.now()).map(drop);
-    for _ in 0..ScrutinySettings::default().bad_tokens {
+    let external = key.sign("at+jwt", &claims).unwrap();
+    let open = || ground.live_state.view().open(external.expose(), Some(HOME), ground.clock.now()).map(drop);
+    for _ in 0..BadTokenSettings::default().bad_tokens {
         assert_eq!(open(), Err(crate::domain::Reason::WrongAudience));
     }
     assert_eq!(open(), Err(crate::domain::Reason::TooManyBadTokens), "each of them cost a whole verification");

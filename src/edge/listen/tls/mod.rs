@@ -20,12 +20,12 @@ use crate::rules::route::HostPattern;
 
 /// A listener's TLS, checked: each key fits its certificate, and no name has two certificates.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct ListenTlsSettings {
     certificates: Vec<Certificate>,
     clients: Option<ClientAuthority>,
 }
 
-impl Settings {
+impl ListenTlsSettings {
     /// A listener's certificates, the first of which answers who asks for no known name; and whose
     /// certificates clients show, where they are asked for any.
     ///

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
-    ClientAuthority, Settings, Validity,
+    ClientAuthority, ListenTlsSettings, Validity,
     resumption::{DatedTickets, Found, Noting, Time},
 };
 use crate::{domain::Clock, rules::route::HostPattern};
@@ -80,14 +80,14 @@ struct Parts {
 }
 
 impl Terminator {
-    pub(in crate::edge) fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, rustls::Error> {
+    pub(in crate::edge) fn new(settings: &ListenTlsSettings, clock: Arc<dyn Clock>) -> Result<Self, rustls::Error> {
         let present = Present::new(settings, Ticketer::new()?, &clock)?;
         Ok(Self { present: ArcSwap::from_pointee(present), clock })
     }
 
     /// What [`take_over`](Self::take_over) needs for other certificates. A session that was opened under other
     /// authorities is never resumed.
-    pub(in crate::edge) fn prepare(&self, settings: &Settings) -> Result<Arc<Present>, rustls::Error> {
+    pub(in crate::edge) fn prepare(&self, settings: &ListenTlsSettings) -> Result<Arc<Present>, rustls::Error> {
         let present = self.present.load();
         let same_clients = present.clients == settings.clients;
         let tickets = if same_clients { Arc::clone(&present.parts.tickets) } else { Ticketer::new()? };
@@ -126,7 +126,7 @@ impl fmt::Debug for Present {
 
 impl Present {
     fn new(
-        settings: &Settings,
+        settings: &ListenTlsSettings,
         tickets: Arc<dyn ProducesTickets>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, rustls::Error> {
@@ -189,7 +189,7 @@ struct ByName {
 }
 
 impl ByName {
-    fn new(settings: &Settings) -> Self {
+    fn new(settings: &ListenTlsSettings) -> Self {
         let (mut exact, mut below) = (HashMap::new(), HashMap::new());
         for certificate in settings.certificates() {
             for name in certificate.names() {
@@ -231,7 +231,7 @@ mod tests {
                 chain.with_key(made.signing_key.serialize_pem().as_bytes()).unwrap()
             })
             .into();
-        let settings = Settings::new(certificates.clone(), None).unwrap();
+        let settings = ListenTlsSettings::new(certificates.clone(), None).unwrap();
         let by_name = ByName::new(&settings);
         let found = |name| {
             by_name.find(name).map(|found| {
@@ -242,8 +242,8 @@ mod tests {
             ["default.test", "y.a.test", "x.a.test", "y.x.a.test", "a.test", "test"].map(found),
             [Some(0), Some(1), Some(2), None, None, None]
         );
-        let twice = Settings::new([certificates.clone(), certificates].concat(), None).unwrap_err();
+        let twice = ListenTlsSettings::new([certificates.clone(), certificates].concat(), None).unwrap_err();
         assert_eq!(twice.unwrap().to_string(), "default.test");
-        assert_eq!(Settings::new(vec![], None).unwrap_err(), None);
+        assert_eq!(ListenTlsSettings::new(vec![], None).unwrap_err(), None);
     }
 }

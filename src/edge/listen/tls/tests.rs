@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{Chain, ClientAuthority, Settings, Terminator, Validity, resumption::Time};
+use super::{Chain, ClientAuthority, ListenTlsSettings, Terminator, Validity, resumption::Time};
 use crate::domain::{Clock, SystemClock, Timestamp};
 
 /// Midnight of the first of January of a year.
@@ -62,7 +62,7 @@ impl Listener {
         let certificate = chain.with_key(made.signing_key.serialize_pem().as_bytes()).unwrap();
         let pem: String = authorities.iter().map(|authority| authority.pem()).collect();
         let clients = ClientAuthority::from_pem(pem.as_bytes(), true).unwrap();
-        let settings = Settings::new(vec![certificate], Some(clients)).unwrap();
+        let settings = ListenTlsSettings::new(vec![certificate], Some(clients)).unwrap();
         let clock = Arc::new(Hand(AtomicI64::new(year(2020))));
         let terminator = Terminator::new(&settings, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
         let mut roots = RootCertStore::empty();

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header};
 use zeroize::Zeroizing;
 
-use super::{Refusal, form::Form};
+use super::{OAuthError, form::Form};
 use crate::{domain::Secret, rules::dialect::Login};
 
 /// The scheme of RFC 7617, compared without regard to case.
@@ -13,26 +13,26 @@ const BASIC: &str = "Basic";
 /// Finds the client's name and secret. Neither is checked yet.
 ///
 /// # Errors
-/// [`Refusal::InvalidClient`] where there is none that can be read, and [`Refusal::InvalidRequest`] for
+/// [`OAuthError::InvalidClient`] where there is none that can be read, and [`OAuthError::InvalidRequest`] for
 /// two ways at once.
-pub fn find(headers: &HeaderMap, form: &Form) -> Result<Login, Refusal> {
+pub fn find(headers: &HeaderMap, form: &Form) -> Result<Login, OAuthError> {
     let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
     let (first, more) = (authorizations.next(), authorizations.next());
     if more.is_some() {
-        return Err(Refusal::InvalidRequest("the Authorization header is repeated"));
+        return Err(OAuthError::InvalidRequest("the Authorization header is repeated"));
     }
     let (id, secret) = (form.get("client_id"), form.get("client_secret"));
     let Some(authorization) = first else {
-        let (id, secret) = id.zip(secret).ok_or(Refusal::InvalidClient)?;
+        let (id, secret) = id.zip(secret).ok_or(OAuthError::InvalidClient)?;
         return Ok(Login::new(id, secret));
     };
     if secret.is_some() {
-        return Err(Refusal::InvalidRequest("the client authenticates in two ways at once"));
+        return Err(OAuthError::InvalidRequest("the client authenticates in two ways at once"));
     }
-    let login = authorization.to_str().ok().and_then(basic).ok_or(Refusal::InvalidClient)?;
+    let login = authorization.to_str().ok().and_then(basic).ok_or(OAuthError::InvalidClient)?;
     // A client may say its name again in the body, but not another one.
     if id.is_some_and(|id| id != login.name.name) {
-        return Err(Refusal::InvalidRequest("client_id is not the client that authenticates"));
+        return Err(OAuthError::InvalidRequest("client_id is not the client that authenticates"));
     }
     Ok(login)
 }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::rules::dialect::oauth::FORM;
 
-    fn found(authorizations: &[String], body: &str) -> Result<Login, Refusal> {
+    fn found(authorizations: &[String], body: &str) -> Result<Login, OAuthError> {
         let mut headers = HeaderMap::new();
         for authorization in authorizations {
             headers.append(header::AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
@@ -108,14 +108,14 @@ mod tests {
             (vec!["Bearer x".into()], "client_id=one&client_secret=s"),
         ] {
             let refused = found(&authorizations, body).err();
-            assert!(matches!(refused, Some(Refusal::InvalidRequest(_))), "{authorizations:?} {body}: {refused:?}");
+            assert!(matches!(refused, Some(OAuthError::InvalidRequest(_))), "{authorizations:?} {body}: {refused:?}");
         }
     }
 
     #[test]
     fn what_cannot_be_read_is_no_client() {
         for body in ["", "client_id=one", "client_secret=s", "client_id=one&client_secret="] {
-            assert_eq!(found(&[], body), Err(Refusal::InvalidClient), "{body}");
+            assert_eq!(found(&[], body), Err(OAuthError::InvalidClient), "{body}");
         }
         for bad in [
             "Basic",
@@ -129,7 +129,7 @@ mod tests {
             "Basic /zo=",     // no UTF-8
             "Basic JWZmOnM=", // no UTF-8 once decoded
         ] {
-            assert_eq!(found(&[bad.to_owned()], ""), Err(Refusal::InvalidClient), "{bad}");
+            assert_eq!(found(&[bad.to_owned()], ""), Err(OAuthError::InvalidClient), "{bad}");
         }
     }
 }

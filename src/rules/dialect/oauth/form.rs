@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{FORM, Refusal};
+use super::{FORM, OAuthError};
 use crate::domain::Secret;
 
 /// The parameters of a request. Without `Debug`: some of them are secrets.
@@ -14,17 +14,17 @@ impl Form {
     ///
     /// # Errors
     /// Another media type, bytes that are no UTF-8, and a parameter that stands there twice, known or not.
-    pub fn read(content_type: Option<&[u8]>, body: &[u8]) -> Result<Self, Refusal> {
+    pub fn read(content_type: Option<&[u8]>, body: &[u8]) -> Result<Self, OAuthError> {
         if !content_type.is_some_and(is_form) {
-            return Err(Refusal::InvalidRequest("the body must be application/x-www-form-urlencoded"));
+            return Err(OAuthError::InvalidRequest("the body must be application/x-www-form-urlencoded"));
         }
         let mut parameters = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(body) {
             if [&name, &value].iter().any(|text| text.contains(char::REPLACEMENT_CHARACTER)) {
-                return Err(Refusal::InvalidRequest("the body is not UTF-8"));
+                return Err(OAuthError::InvalidRequest("the body is not UTF-8"));
             }
             if parameters.insert(name.into_owned(), Secret::new(value.into_owned())).is_some() {
-                return Err(Refusal::InvalidRequest("a parameter is repeated"));
+                return Err(OAuthError::InvalidRequest("a parameter is repeated"));
             }
         }
         Ok(Self(parameters))
@@ -40,8 +40,8 @@ impl Form {
     ///
     /// # Errors
     /// `otherwise` tells the client what is missing.
-    pub fn required(&self, name: &str, otherwise: &'static str) -> Result<&str, Refusal> {
-        self.get(name).ok_or(Refusal::InvalidRequest(otherwise))
+    pub fn required(&self, name: &str, otherwise: &'static str) -> Result<&str, OAuthError> {
+        self.get(name).ok_or(OAuthError::InvalidRequest(otherwise))
     }
 }
 
@@ -55,7 +55,7 @@ fn is_form(content_type: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn read(body: &str) -> Result<Form, Refusal> {
+    fn read(body: &str) -> Result<Form, OAuthError> {
         Form::read(Some(FORM.as_bytes()), body.as_bytes())
     }
 
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn a_repeated_parameter_is_refused_whatever_it_is() {
         for body in ["a=1&a=2", "a=1&a=1", "a=&a=", "a&a=1", "b=2&%61=1&a=1", "&a=1&&a=2"] {
-            assert_eq!(read(body).err(), Some(Refusal::InvalidRequest("a parameter is repeated")), "{body}");
+            assert_eq!(read(body).err(), Some(OAuthError::InvalidRequest("a parameter is repeated")), "{body}");
         }
         assert!(read("a=1&A=1&&").is_ok());
     }

@@ -33,7 +33,7 @@ pub struct Active {
     pub iat: i64,
     /// From when on it holds.
     pub nbf: i64,
-    /// The principal's uuid, or what a foreign issuer calls it; absent where a token names an account only.
+    /// The principal's uuid, or what an external issuer calls it; absent where a token names an account only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
     /// The issuer's audience.

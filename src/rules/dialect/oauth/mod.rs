@@ -2,9 +2,9 @@
 //! in [`form`], clients in [`client`], scopes in [`scope`]; who may have what is decided elsewhere.
 
 pub mod client;
+mod error;
 pub mod form;
 mod introspection;
-mod refusal;
 pub mod scope;
 
 use http::StatusCode;
@@ -12,14 +12,14 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Answer, Contract, JSON, Operation, Outcome, Rejection, Settings, TokenRequest,
+    Answer, Contract, DialectSettings, JSON, Operation, Outcome, Rejection, TokenRequest,
     answer::{answer, denial_status, phrase},
     problem,
 };
 use crate::domain::{Grant, Holder, Reason, Timestamp, TokenKind};
 
+pub use error::OAuthError;
 pub use introspection::{Active, inactive};
-pub use refusal::Refusal;
 
 /// The scope with which a client may introspect tokens of others.
 pub const INTROSPECT: &str = "introspect";
@@ -60,7 +60,7 @@ impl Contract for Oauth {
     }
 
     /// Nothing can be read here: see [`form`]. The config keeps such realms out of `[[token_endpoints]]`.
-    fn read(&self, _: &TokenRequest<'_>, _: &Settings) -> Result<Operation, Rejection> {
+    fn read(&self, _: &TokenRequest<'_>, _: &DialectSettings) -> Result<Operation, Rejection> {
         Err(Rejection::NotJson)
     }
 
@@ -71,10 +71,10 @@ impl Contract for Oauth {
         claims
     }
 
-    fn write(&self, outcome: &Outcome<'_>, _: &Settings) -> Answer {
+    fn write(&self, outcome: &Outcome<'_>, _: &DialectSettings) -> Answer {
         let written = match outcome {
             Outcome::Granted(grant) | Outcome::Refreshed(grant) => granted(grant),
-            Outcome::Rejected(rejection) => Some(Refusal::from(*rejection).answer()),
+            Outcome::Rejected(rejection) => Some(OAuthError::from(*rejection).answer()),
             Outcome::Verified(_) => None,
         };
         written.unwrap_or_else(|| self.deny(Reason::Internal))
@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn tokens_are_written_as_the_rfc_has_them() {
-        let write = |kinds: &[TokenKind]| Oauth.write(&Outcome::Granted(&fixture::grant(kinds)), &Settings::default());
+        let write =
+            |kinds: &[TokenKind]| Oauth.write(&Outcome::Granted(&fixture::grant(kinds)), &DialectSettings::default());
         let head = r#"{"access_token":"access","token_type":"Bearer","expires_in":3600"#;
         let plain = format!(r#"{head},"scope":"read write"}}"#);
         assert_eq!(text(&write(&[TokenKind::Access])), (200, JSON, plain.as_str()));
@@ -130,7 +131,7 @@ mod tests {
         assert_eq!(write(&[]).status.as_u16(), 500);
         let mut bare = fixture::grant(&[TokenKind::Access]);
         bare.holder.scopes.clear();
-        let answer = Oauth.write(&Outcome::Granted(&bare), &Settings::default());
+        let answer = Oauth.write(&Outcome::Granted(&bare), &DialectSettings::default());
         assert_eq!(text(&answer).2, format!("{head}}}"));
     }
 

@@ -1,13 +1,13 @@
 //! Scopes: what is asked for, out of what there is.
 
-use super::{INTROSPECT, REVOKE, Refusal};
+use super::{INTROSPECT, OAuthError, REVOKE};
 
 /// The scopes of an access token for a client itself: those it asks for, else all of its own but the
 /// permissions about others' tokens, which nobody gets without asking.
 ///
 /// # Errors
-/// [`Refusal::InvalidScope`] for one that the client does not have.
-pub fn for_client(asked: Option<&str>, own: &[String]) -> Result<Vec<String>, Refusal> {
+/// [`OAuthError::InvalidScope`] for one that the client does not have.
+pub fn for_client(asked: Option<&str>, own: &[String]) -> Result<Vec<String>, OAuthError> {
     let by_default = |scope: &&String| ![INTROSPECT, REVOKE].contains(&scope.as_str());
     asked.map_or_else(|| Ok(own.iter().filter(by_default).cloned().collect()), |asked| among(asked, own))
 }
@@ -16,26 +16,26 @@ pub fn for_client(asked: Option<&str>, own: &[String]) -> Result<Vec<String>, Re
 /// them those that the account still has (RFC 6749 section 6).
 ///
 /// # Errors
-/// [`Refusal::InvalidScope`] for one that the line was not granted.
-pub fn for_refresh(asked: Option<&str>, granted: &[String], present: &[String]) -> Result<Vec<String>, Refusal> {
+/// [`OAuthError::InvalidScope`] for one that the line was not granted.
+pub fn for_refresh(asked: Option<&str>, granted: &[String], present: &[String]) -> Result<Vec<String>, OAuthError> {
     let mut scopes = asked.map_or_else(|| Ok(granted.to_vec()), |asked| among(asked, granted))?;
     scopes.retain(|scope| present.contains(scope));
     Ok(scopes)
 }
 
 /// The scopes of the text `asked`, each once, if all of them stand in `among`.
-fn among(asked: &str, among: &[String]) -> Result<Vec<String>, Refusal> {
+fn among(asked: &str, among: &[String]) -> Result<Vec<String>, OAuthError> {
     let mut scopes: Vec<String> = vec![];
     for scope in asked.split(' ').filter(|scope| !scope.is_empty()) {
         if !among.iter().any(|own| own == scope) {
-            return Err(Refusal::InvalidScope);
+            return Err(OAuthError::InvalidScope);
         }
         if !scopes.iter().any(|known| known == scope) {
             scopes.push(scope.to_owned());
         }
     }
     // `scope` was there and named none: the grammar has no such thing (RFC 6749 section 3.3).
-    if scopes.is_empty() { Err(Refusal::InvalidScope) } else { Ok(scopes) }
+    if scopes.is_empty() { Err(OAuthError::InvalidScope) } else { Ok(scopes) }
 }
 
 #[cfg(test)]

@@ -63,8 +63,8 @@ async fn a_signing_import_takes_over_and_is_pinned() {
 
     // Whatever its realm's tokens live for: those that it signed elsewhere may live for longer.
     let field = KeyId::from_text("field");
-    let fate = Fate::Retiring { retires_at: Some(at(20)) };
-    vault.replace(&realm(), Algorithm::Hs256, Some(&field), fate, at(10)).await.unwrap().unwrap();
+    let old_key_plan = OldKeyPlan::Retiring { retires_at: Some(at(20)) };
+    vault.replace(&realm(), Algorithm::Hs256, Some(&field), old_key_plan, at(10)).await.unwrap().unwrap();
     assert_eq!(vault.retire_due(trusted(at(1_000))).await.unwrap(), std::slice::from_ref(&first));
     let field = place.record(&field).await;
     assert_eq!((field.state, field.retires_at), (KeyState::Retiring, None));
@@ -73,10 +73,10 @@ async fn a_signing_import_takes_over_and_is_pinned() {
 #[tokio::test]
 async fn an_imported_key_never_retires_by_itself() {
     let (place, first) = Place::with_key(Algorithm::Hs256).await;
-    let fate = Fate::Retiring { retires_at: Some(at(10)) };
+    let old_key_plan = OldKeyPlan::Retiring { retires_at: Some(at(10)) };
     place.vault.import(&import("old", Use::Sign { retires_at: Some(at(10)) }), at(1)).await.unwrap();
     let old = KeyId::from_text("old");
-    place.vault.replace(&realm(), Algorithm::Hs256, Some(&old), fate, at(2)).await.unwrap().unwrap();
+    place.vault.replace(&realm(), Algorithm::Hs256, Some(&old), old_key_plan, at(2)).await.unwrap().unwrap();
     assert_eq!(place.record(&old).await.retires_at, None, "its tokens of old may live on");
     assert_eq!(place.record(&first).await.retires_at, Some(at(10)));
 }

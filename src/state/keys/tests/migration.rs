@@ -4,7 +4,7 @@ use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, migrate::Migrator,
 
 use super::*;
 use crate::{
-    domain::{PrincipalId, RealmName, Subject},
+    domain::{PrincipalId, RealmName, TokenSubject},
     state::{
         account::{KnownAccounts, Speaker},
         keys::{Key, KeyState, MasterKey, MaterialBytes},
@@ -136,8 +136,9 @@ async fn keys_that_were_imported_before_take_unknown_accounts_as_they_did() {
     let accounts = KnownAccounts::default();
     accounts.want([realm.clone()].into());
     accounts.load(vault.store()).await.unwrap();
-    let known =
-        |accounts: &KnownAccounts| ids.map(|id| accounts.account_of(&realm, &Subject::Account(id)) == Speaker::Account);
+    let known = |accounts: &KnownAccounts| {
+        ids.map(|id| accounts.account_of(&realm, &TokenSubject::Account(id)) == Speaker::Account)
+    };
     assert_eq!(known(&accounts), [true, true, false]);
     let third = sqlx::query(insert).bind(ids[2].uuid().into_bytes().to_vec()).bind("max");
     third.execute(vault.store.pool()).await.unwrap();

@@ -7,7 +7,7 @@ mod rotation;
 
 use tempfile::TempDir;
 
-use super::{Fate, KeyRecord, Settings, Vault};
+use super::{KeyRecord, OldKeyPlan, Vault, VaultSettings};
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Timestamp},
     state::store::{self, Store},
@@ -49,15 +49,15 @@ impl Place {
 }
 
 /// A fate that nothing here depends on.
-const KEPT: Fate = Fate::Retiring { retires_at: None };
+const KEPT: OldKeyPlan = OldKeyPlan::Retiring { retires_at: None };
 
 async fn open(folder: &TempDir) -> Vault {
-    let store = Store::make(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap();
+    let store = Store::make(&store::StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
     Vault::open(store, &master(folder)).await.unwrap()
 }
 
-fn master(folder: &TempDir) -> Settings {
-    Settings { master_key_file: folder.path().join("master.key") }
+fn master(folder: &TempDir) -> VaultSettings {
+    VaultSettings { master_key_file: folder.path().join("master.key") }
 }
 
 fn realm() -> RealmName {
@@ -69,6 +69,6 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 /// A retirement at this second.
-fn until(seconds: i64) -> Fate {
-    Fate::Retiring { retires_at: Some(at(seconds)) }
+fn until(seconds: i64) -> OldKeyPlan {
+    OldKeyPlan::Retiring { retires_at: Some(at(seconds)) }
 }

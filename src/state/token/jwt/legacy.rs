@@ -8,11 +8,11 @@ use jiff::{
 use serde_json::{Map, Value};
 
 use super::{
-    foreign::says_access,
+    external::says_access,
     members::{names_audience, numeric_date},
 };
 use crate::{
-    domain::{Claims, PrincipalId, Reason, RevocationId, Subject, Timestamp, TokenKind, json::parse_object},
+    domain::{Claims, PrincipalId, Reason, RevocationId, Timestamp, TokenKind, TokenSubject, json::parse_object},
     rules::{
         dialect::Dialect,
         profile::{ClaimProfile, InstantFormat, Optional},
@@ -58,13 +58,13 @@ pub(super) fn read(payload: &str, profile: &ClaimProfile, realm: &Realm, signed:
     let business = business.transpose()?.unwrap_or_default();
     // A subject that is no account's id is the old API's own number: the name says who it is.
     let named = PrincipalId::of_name(&realm.name, business, name);
-    let imported = |id| Subject::Imported { id, named };
+    let imported = |id| TokenSubject::Imported { id, named };
     let account = subject.and_then(|subject| subject.parse().ok()).map(imported);
     let organization = claims.text(&profile.organization)?.or(Some(business).filter(|business| !business.is_empty()));
     Ok(Claims {
         realm: realm.name.clone(),
         kind: TokenKind::Access,
-        subject: account.unwrap_or(Subject::Named(named)),
+        subject: account.unwrap_or(TokenSubject::Named(named)),
         principal: Some(realm.dialect.principal_kind()),
         session: None,
         revocation_id: match id {

@@ -6,7 +6,7 @@
 //! fine, does not enforce `crit`, parses header and claims twice, and the key on each call. It stands beside
 //! ours as an oracle in tests and in a fuzz target: what we take, it takes.
 
-mod foreign;
+mod external;
 mod header;
 mod legacy;
 mod members;
@@ -64,16 +64,16 @@ pub(super) fn open(token: &str, keys: &Keyring, issuers: &Issuers) -> Result<(Cl
     let signature = &signature[..length];
     let key = candidates.signer(&parts, signature, issuers)?;
     let issuer = issuers.get(&key.realm).ok_or(Reason::UnknownKey)?;
-    if matches!(issuer, Issuer::Foreign(_)) != keys.is_foreign(key) {
+    if matches!(issuer, Issuer::External(_)) != keys.is_external(key) {
         return Err(Reason::UnknownKey);
     }
     let claims = read_claims(room.decode(parts.payload)?, key, issuer, candidates.typ, parts.signed)?;
     Ok((claims, Arc::clone(key)))
 }
 
-/// The `kid` and the `iss` that a token claims to have, neither of them proven: for asking a foreign
+/// The `kid` and the `iss` that a token claims to have, neither of them proven: for asking an external
 /// issuer about a key that nobody knows yet.
-pub(super) fn alleged_origin(token: &str) -> Option<(String, String)> {
+pub(super) fn unverified_origin(token: &str) -> Option<(String, String)> {
     let parts = Parts::split(token).ok()?;
     let mut room = Room::new();
     let Kid::Named(kid) = Header::parse(room.decode(parts.header).ok()?).ok()?.kid else { return None };
@@ -157,11 +157,11 @@ impl<'k> Candidates<'k> {
 
 fn read_claims(payload: &str, key: &Key, issuer: &Issuer, typ: Type, signed: &str) -> Result<Claims, Reason> {
     match issuer {
-        Issuer::Foreign(issuer) => {
+        Issuer::External(issuer) => {
             if !matches!(typ, Type::Absent | Type::Jwt | Type::AccessToken) {
                 return Err(Reason::UnsupportedHeader);
             }
-            foreign::read(Members::parse(payload)?, issuer, signed)
+            external::read(Members::parse(payload)?, issuer, signed)
         }
         Issuer::Realm(realm) => {
             // One dialect's tokens are not another's (RFC 8725 section 3.11).

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::members::{Claim, Members};
 use crate::{
     domain::{
-        Claims, Holder, PrincipalId, Reason, RevocationId, SessionId, Subject, Timestamp, TokenKind, id::TokenId,
+        Claims, Holder, PrincipalId, Reason, RevocationId, SessionId, Timestamp, TokenKind, TokenSubject, id::TokenId,
     },
     rules::{dialect::Dialect, realm::Realm},
     state::token::NewToken,
@@ -70,7 +70,7 @@ pub(super) fn read(mut members: Members<'_>, realm: &Realm) -> Result<Claims, Re
     Ok(Claims {
         realm: realm.name.clone(),
         kind: kinds.into_iter().find(|known| known.name() == kind).ok_or(Reason::InvalidClaims)?,
-        subject: Subject::Account(parse::<PrincipalId>(&members.text(Claim::Sub)?)?),
+        subject: TokenSubject::Account(parse::<PrincipalId>(&members.text(Claim::Sub)?)?),
         principal: Some(realm.dialect.principal_kind()),
         session: Some(parse::<SessionId>(&members.text(Claim::Sid)?)?),
         revocation_id: RevocationId::of_token_id(&realm.name, &members.text(Claim::Jti)?),

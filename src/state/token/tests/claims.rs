@@ -56,8 +56,8 @@ fn a_claim_of_the_wrong_type_never_counts_as_absent() {
 
 #[test]
 fn the_audience_is_ours_as_we_write_it() {
-    for foreign in ["API", "api ", "apis", "other"] {
-        assert_eq!(open_with("aud", json!(foreign)), Err(Reason::WrongAudience), "{foreign}");
+    for external in ["API", "api ", "apis", "other"] {
+        assert_eq!(open_with("aud", json!(external)), Err(Reason::WrongAudience), "{external}");
     }
     let wrong = [json!(null), json!(true), json!(1), json!(""), json!({"api": true})];
     let lists = [json!([]), json!(["api"]), json!(["other", "api"]), json!(["api", 1]), json!([["api"]])];
@@ -69,7 +69,7 @@ fn the_audience_is_ours_as_we_write_it() {
 #[test]
 fn the_issuer_is_exactly_the_realms() {
     let own = "https://gateway.example.com/sws";
-    for foreign in [
+    for external in [
         "https://gateway.example.com/other".to_owned(),
         format!("{own}/"),
         format!(" {own}"),
@@ -77,7 +77,7 @@ fn the_issuer_is_exactly_the_realms() {
         own.replace("https", "http"),
         own[..own.len() - 1].to_owned(),
     ] {
-        assert_eq!(open_with("iss", json!(foreign)), Err(Reason::WrongIssuer), "{foreign}");
+        assert_eq!(open_with("iss", json!(external)), Err(Reason::WrongIssuer), "{external}");
     }
 }
 
@@ -138,7 +138,7 @@ fn only_a_realm_that_issues_such_tokens_takes_one_without_expiry() {
     for dialect in Dialect::ALL {
         for allow_non_expiring in [true, false] {
             let mut sws = realm("sws", dialect, Algorithm::Hs256);
-            sws.wire = dialect::Settings { allow_non_expiring, ..sws.wire };
+            sws.wire = dialect::DialectSettings { allow_non_expiring, ..sws.wire };
             let ground = Ground::new([sws], [hs256_key(KID, "sws", SECRET)]);
             let takes = dialect == Dialect::Toc && allow_non_expiring;
             let header = with(good_header(), "typ", json!(dialect.token_type()));

@@ -86,7 +86,7 @@ pub(super) fn realm(name: &str, dialect: Dialect, algorithm: Algorithm) -> Realm
         lifetime: Lifetime::Fixed(Duration::from_hours(1)),
         content_lifetime: Duration::from_hours(1),
         refresh_lifetime: Duration::from_hours(12),
-        wire: dialect::Settings::default(),
+        wire: dialect::DialectSettings::default(),
         uniform_errors: false,
     }
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::fixture::*;
 use crate::{
-    domain::{Algorithm, KeyId, PrincipalKind, Reason, Subject, TokenKind},
+    domain::{Algorithm, KeyId, PrincipalKind, Reason, TokenKind, TokenSubject},
     rules::dialect::Dialect,
     state::{
         keys::{Key, KeyState, MaterialBytes},
@@ -39,7 +39,7 @@ fn what_is_minted_opens_with_every_algorithm() {
         let claims = ground.open(token.expose()).unwrap();
         assert_eq!(
             (claims.subject, claims.principal),
-            (Subject::Account(holder.id), Some(PrincipalKind::User)),
+            (TokenSubject::Account(holder.id), Some(PrincipalKind::User)),
             "{algorithm}"
         );
         assert_eq!((claims.kind, claims.epoch, &*claims.name), (TokenKind::Access, 3, "ana"));
@@ -167,8 +167,8 @@ fn another_realms_key_signs_for_its_own_realm_only() {
     let own = with(good_claims(), "iss", json!("https://gateway.example.com/other"));
     assert_eq!(ground.open(&signed(&header, text(&own))).unwrap().realm.as_str(), "other");
     // The right name over another realm's signature.
-    let foreign = signed_with(b"another secret of thirty-two byt", text(&good_header()), text(&good_claims()));
-    assert_eq!(Ground::hs256().open(&foreign), Err(Reason::InvalidSignature));
+    let external = signed_with(b"another secret of thirty-two byt", text(&good_header()), text(&good_claims()));
+    assert_eq!(Ground::hs256().open(&external), Err(Reason::InvalidSignature));
 }
 
 #[test]

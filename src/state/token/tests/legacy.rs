@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::fixture::*;
 use crate::{
-    domain::{Algorithm, Claims, KeyId, PrincipalId, Reason, Subject, Timestamp, TokenKind},
+    domain::{Algorithm, Claims, KeyId, PrincipalId, Reason, Timestamp, TokenKind, TokenSubject},
     rules::{
         dialect::{self, Dialect},
         profile::{ClaimProfile, InstantFormat, Optional},
@@ -47,7 +47,7 @@ fn tocs_tokens_of_old_keep_working() {
     let claims = toc().open(&old_token(&old_claims())).unwrap();
     let realm = "toc".parse().unwrap();
     let named = PrincipalId::of_name(&realm, "5a2ac49cbbbce212f885529c", "upconta");
-    assert_eq!(claims.subject, Subject::Named(named));
+    assert_eq!(claims.subject, TokenSubject::Named(named));
     assert_eq!(claims.subject.accounts().collect::<Vec<_>>(), [named]);
     assert_eq!((&*claims.name, claims.organization.as_deref()), ("upconta", Some("5a2ac49cbbbce212f885529c")));
     let end = "2027-01-16T12:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond();
@@ -62,7 +62,7 @@ fn tocs_tokens_of_old_keep_working() {
 #[test]
 fn a_realm_without_endless_tokens_takes_none_of_old_either() {
     let mut narrow = realm("toc", Dialect::Toc, Algorithm::Hs256);
-    narrow.wire = dialect::Settings { allow_non_expiring: false, ..narrow.wire };
+    narrow.wire = dialect::DialectSettings { allow_non_expiring: false, ..narrow.wire };
     let ground = Ground::new([narrow], [imported("old", "toc", OLD_SECRET, ClaimProfile::toc())]);
     assert!(ground.open(&old_token(&old_claims())).is_ok());
     assert_eq!(ground.open(&old_token(&without(old_claims(), "expiracion"))), Err(Reason::InvalidClaims));
@@ -152,11 +152,11 @@ fn a_profile_of_ones_own_says_where_the_claims_are() {
     let open = |claims: &Map<String, Value>| ground.open(&signed_with(OLD_SECRET, header, text(claims)));
     let opened: Claims = open(&claims).unwrap();
     let named = PrincipalId::of_name(&"sws".parse().unwrap(), "", "ana");
-    assert_eq!((opened.subject, opened.role.as_deref()), (Subject::Named(named), Some("ADMIN")));
+    assert_eq!((opened.subject, opened.role.as_deref()), (TokenSubject::Named(named), Some("ADMIN")));
     assert_eq!(opened.scopes, ["read".into(), "write".into()]);
     assert_eq!(opened.expires_at, Some(Timestamp::from_millis(NOW.as_millis() + 1000)));
     let account = with(claims.clone(), "sub", json!("b331336a-46f4-4fe4-a850-3208bfc2c398"));
-    assert!(matches!(open(&account).unwrap().subject, Subject::Imported { named: known, .. } if known == named));
+    assert!(matches!(open(&account).unwrap().subject, TokenSubject::Imported { named: known, .. } if known == named));
     assert_eq!(open(&with(claims.clone(), "tipo", json!("refresco"))), Err(Reason::WrongTokenKind));
     assert_eq!(open(&without(claims.clone(), "tipo")), Err(Reason::WrongTokenKind));
     assert_eq!(open(&without(claims.clone(), "vence")), Err(Reason::InvalidClaims));
@@ -196,7 +196,7 @@ fn an_imported_key_that_signs_reads_our_own_tokens_and_the_old_ones() {
     let holder = holder();
     let minted = ground.mint("toc", TokenKind::Access, &holder).unwrap();
     let claims = ground.open(minted.expose()).unwrap();
-    assert_eq!((claims.subject, claims.epoch), (Subject::Account(holder.id), 3));
+    assert_eq!((claims.subject, claims.epoch), (TokenSubject::Account(holder.id), 3));
     assert!(ground.open(&old_token(&old_claims())).is_ok());
 }
 
@@ -232,7 +232,7 @@ fn the_last_day_that_dotnet_knows_is_an_end() {
 }
 
 #[test]
-fn token_use_is_looked_at_as_on_tokens_of_foreign_issuers() {
+fn token_use_is_looked_at_as_on_tokens_of_external_issuers() {
     let open = |word: Value| toc().open(&old_token(&with(old_claims(), "token_use", word))).map(|claims| claims.kind);
     assert_eq!(open(json!("access")), Ok(TokenKind::Access));
     assert_eq!(open(json!("Access")), Ok(TokenKind::Access));

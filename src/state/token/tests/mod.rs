@@ -1,8 +1,8 @@
 //! Tokens, attacked: what is minted opens, and nothing else does.
 
 mod claims;
+mod external;
 mod fixture;
-mod foreign;
 mod jwt;
 mod legacy;
 mod oracle;

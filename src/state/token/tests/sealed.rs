@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::fixture::*;
 use crate::{
-    domain::{AccountName, Algorithm, Holder, KeyId, PrincipalKind, Reason, Subject, TokenKind},
+    domain::{AccountName, Algorithm, Holder, KeyId, PrincipalKind, Reason, TokenKind, TokenSubject},
     rules::dialect::Dialect,
     state::token::{MintError, SEALED_TEXT_BYTES_MAX, sealed_text_bytes},
 };
@@ -33,7 +33,7 @@ fn what_is_sealed_opens() {
         let claims = ground.open(token.expose()).unwrap();
         assert_eq!(
             (claims.subject, claims.principal, claims.kind),
-            (Subject::Account(holder.id), Some(PrincipalKind::User), kind)
+            (TokenSubject::Account(holder.id), Some(PrincipalKind::User), kind)
         );
         assert_eq!((claims.epoch, &*claims.name, claims.role.as_deref()), (3, "ana", Some("ADMIN")));
         assert_eq!((claims.issued_at, claims.not_before), (NOW, NOW));

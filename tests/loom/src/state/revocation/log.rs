@@ -3,7 +3,7 @@
 use crate::domain::{PrincipalId, RevocationId, SessionId, Timestamp};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub enum RevokedSubject {
     Token(RevocationId),
     Session(SessionId),
     Principal(PrincipalId, u32),
@@ -11,6 +11,6 @@ pub enum Subject {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    pub(crate) subject: Subject,
+    pub(crate) subject: RevokedSubject,
     pub(crate) expires_at: Option<Timestamp>,
 }

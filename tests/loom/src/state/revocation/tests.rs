@@ -7,7 +7,7 @@ use loom::{model::Builder, thread::spawn};
 use super::{
     bucket::Tag,
     filter::Filter,
-    log::{Record, Subject},
+    log::{Record, RevokedSubject},
     memory::Revocations,
     set::Set,
     table::{Key, Table},
@@ -48,14 +48,14 @@ const fn id(table: u128, n: u128) -> u128 {
 }
 
 fn record(id: u128, expires_at: Option<Timestamp>) -> Record {
-    Record { subject: Subject::Token(RevocationId(id)), expires_at }
+    Record { subject: RevokedSubject::Token(RevocationId(id)), expires_at }
 }
 
 fn claims(id: u128, expires_at: Option<Timestamp>) -> Claims {
     Claims {
         revocation_id: RevocationId(id),
         session: None,
-        subject: domain::Subject(PrincipalId(1)),
+        subject: domain::TokenSubject(PrincipalId(1)),
         epoch: 0,
         issued_at: Timestamp::from_millis(0),
         expires_at,

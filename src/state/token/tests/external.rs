@@ -1,32 +1,32 @@
-//! Tokens of foreign issuers.
+//! Tokens of external issuers.
 
 use serde_json::{Map, Value, json};
 
 use super::fixture::*;
 use crate::{
-    domain::{Algorithm, Claims, KeyId, Reason, Subject, Timestamp, TokenKind},
+    domain::{Algorithm, Claims, KeyId, Reason, Timestamp, TokenKind, TokenSubject},
     rules::{
         dialect::Dialect,
-        issuer::{ForeignIssuer, Issuer},
+        issuer::{ExternalIssuer, Issuer},
     },
     state::keys::{Key, KeyState, MaterialBytes},
 };
 
 const OTHER_SECRET: &[u8; 32] = b"another secret of thirty-two byt";
 
-/// A foreign issuer `corp` and a second one, `lab`, whose keys have the name that `sws`'s has too.
+/// An external issuer `corp` and a second one, `lab`, whose keys have the name that `sws`'s has too.
 fn ground() -> Ground {
     let mut ground = Ground::hs256();
     for (name, secret) in [("corp", OTHER_SECRET), ("lab", b"a third secret of thirty-two byt")] {
-        let foreign = ForeignIssuer {
+        let external = ExternalIssuer {
             name: name.parse().unwrap(),
             issuer: format!("https://{name}.example.com"),
             audience: "api".into(),
             leeway: std::time::Duration::ZERO,
         };
         let key = hs256_key(KID, name, secret);
-        ground.keys = ground.keys.with_foreign(&foreign.name, vec![key]);
-        ground.issuers.insert(foreign.name.clone(), Issuer::Foreign(foreign.into()));
+        ground.keys = ground.keys.with_external(&external.name, vec![key]);
+        ground.issuers.insert(external.name.clone(), Issuer::External(external.into()));
     }
     ground
 }
@@ -69,9 +69,9 @@ fn one_key_id_in_two_issuers_never_mixes() {
 }
 
 #[test]
-fn what_a_foreign_token_says_is_told() {
+fn what_an_external_token_says_is_told() {
     let claims = open(&with(corp_claims(), "role", json!("ADMIN"))).unwrap();
-    assert_eq!(claims.subject, Subject::Foreign("auth0|42".into()));
+    assert_eq!(claims.subject, TokenSubject::External("auth0|42".into()));
     assert_eq!((claims.principal, claims.kind, claims.session), (None, TokenKind::Access, None));
     assert_eq!((&*claims.name, claims.role.as_deref()), ("ana", Some("ADMIN")));
     assert_eq!(claims.scopes, ["read".into(), "write".into()]);
@@ -133,7 +133,7 @@ fn a_token_without_an_id_is_known_by_what_was_signed() {
 }
 
 #[test]
-fn a_foreign_key_is_bound_to_its_algorithm() {
+fn an_external_key_is_bound_to_its_algorithm() {
     for alg in ["none", "HS384", "RS256", "EdDSA"] {
         let opened = open_with(&with(good_header(), "alg", json!(alg)), &corp_claims());
         assert_eq!(opened, Err(Reason::WrongAlgorithm), "{alg}");
@@ -147,7 +147,7 @@ fn a_foreign_key_is_bound_to_its_algorithm() {
         Key::new(signer.id.clone(), signer.realm.clone(), Algorithm::EdDsa, KeyState::Active, NOW, bytes).unwrap();
     assert!(!key.can_sign() && key.is(&signer));
     let mut ground = ground();
-    ground.keys = ground.keys.with_foreign(&signer.realm, vec![key.into()]);
+    ground.keys = ground.keys.with_external(&signer.realm, vec![key.into()]);
     let good = signer.sign("JWT", &corp_claims()).unwrap();
     assert!(ground.open(good.expose()).is_ok());
     for alg in ["HS256", "EdDSA"] {
@@ -157,18 +157,18 @@ fn a_foreign_key_is_bound_to_its_algorithm() {
 }
 
 #[test]
-fn a_realms_kid_that_a_foreign_issuer_uses_too_is_still_its_own() {
+fn a_realms_kid_that_an_external_issuer_uses_too_is_still_its_own() {
     // The fast way to a key by its header must not skip the choice by issuer.
     let mut ground = Ground::new([realm("sws", Dialect::Sws, Algorithm::Hs256)], [hs256_key(KID, "sws", SECRET)]);
     let minted = ground.mint("sws", TokenKind::Access, &holder()).unwrap();
-    let foreign = ForeignIssuer {
+    let external = ExternalIssuer {
         name: "corp".parse().unwrap(),
         issuer: "https://corp.example.com".into(),
         audience: "api".into(),
         leeway: std::time::Duration::ZERO,
     };
-    ground.keys = ground.keys.with_foreign(&foreign.name, vec![hs256_key(KID, "corp", OTHER_SECRET)]);
-    ground.issuers.insert(foreign.name.clone(), Issuer::Foreign(foreign.into()));
+    ground.keys = ground.keys.with_external(&external.name, vec![hs256_key(KID, "corp", OTHER_SECRET)]);
+    ground.issuers.insert(external.name.clone(), Issuer::External(external.into()));
     assert_eq!(ground.open(minted.expose()).unwrap().realm.as_str(), "sws");
     let (header, _) = minted.expose().split_once('.').unwrap();
     let token = sign_text(OTHER_SECRET, &format!("{header}.{}", encode(text(&corp_claims()))));
@@ -186,7 +186,7 @@ fn a_realms_key_signs_nothing_for_an_issuer_that_took_its_name() {
 }
 
 #[test]
-fn a_foreign_key_of_the_same_name_ends_no_imported_keys_tokens() {
+fn an_external_key_of_the_same_name_ends_no_imported_keys_tokens() {
     use crate::rules::profile::{ClaimProfile, Optional::*};
     let old = Key::new(
         KeyId::from_text("1"),
@@ -204,13 +204,13 @@ fn a_foreign_key_of_the_same_name_ends_no_imported_keys_tokens() {
         text(&object(json!({"name": "ana", "exp": NOW.as_secs() + 3600}))),
     );
     assert!(ground.open(&token).is_ok());
-    let foreign = ForeignIssuer {
+    let external = ExternalIssuer {
         name: "corp".parse().unwrap(),
         issuer: "https://corp.example.com".into(),
         audience: "api".into(),
         leeway: std::time::Duration::ZERO,
     };
-    ground.keys = ground.keys.with_foreign(&foreign.name, vec![hs256_key("1", "corp", OTHER_SECRET)]);
-    ground.issuers.insert(foreign.name.clone(), Issuer::Foreign(foreign.into()));
+    ground.keys = ground.keys.with_external(&external.name, vec![hs256_key("1", "corp", OTHER_SECRET)]);
+    ground.issuers.insert(external.name.clone(), Issuer::External(external.into()));
     assert!(ground.open(&token).is_ok(), "the token has no iss, and its signature says whose it is");
 }

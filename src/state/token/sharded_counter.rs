@@ -7,7 +7,7 @@ const THREADS_APART_MAX: usize = 64;
 
 /// A count that threads raise beside one another: each has its own place, on its own cache line, so
 /// that counting costs no more than an addition.
-pub(super) struct Tally {
+pub(super) struct ShardedCounter {
     apart: [Place; THREADS_APART_MAX],
     shared: Place,
 }
@@ -17,7 +17,7 @@ pub(super) struct Tally {
 #[repr(align(128))]
 struct Place(AtomicU64);
 
-impl Tally {
+impl ShardedCounter {
     pub(super) fn new() -> Self {
         Self { apart: std::array::from_fn(|_| Place::default()), shared: Place::default() }
     }
@@ -55,13 +55,13 @@ mod tests {
 
     #[test]
     fn no_count_is_lost_whether_threads_have_a_place_of_their_own_or_share() {
-        let tally = Tally::new();
+        let counter = ShardedCounter::new();
         std::thread::scope(|scope| {
             for _ in 0..THREADS_APART_MAX + 8 {
-                scope.spawn(|| (0..1000).for_each(|_| tally.raise()));
+                scope.spawn(|| (0..1000).for_each(|_| counter.raise()));
             }
         });
-        assert_eq!(tally.sum(), (THREADS_APART_MAX as u64 + 8) * 1000);
-        assert!(tally.shared.0.load(Ordering::Relaxed) >= 8000, "the last ones shared");
+        assert_eq!(counter.sum(), (THREADS_APART_MAX as u64 + 8) * 1000);
+        assert!(counter.shared.0.load(Ordering::Relaxed) >= 8000, "the last ones shared");
     }
 }

@@ -9,7 +9,7 @@ use crate::rules::dialect::{Answer, JSON, Rejection, answer::answer};
 
 /// Why an OAuth endpoint refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum OAuthError {
     /// RFC 6749 section 5.2, `invalid_request`; the text is for the client.
     InvalidRequest(&'static str),
     /// `invalid_client`: unknown, wrong, disabled, or not said at all; nobody learns which.
@@ -40,7 +40,7 @@ pub enum Refusal {
     BodyTimeout,
 }
 
-impl Refusal {
+impl OAuthError {
     /// The answer, with `error` and `error_description` (RFC 6749 section 5.2). What that section has no
     /// word for borrows the nearest: `temporarily_unavailable` of section 4.1.2.1.
     #[must_use]
@@ -99,7 +99,7 @@ impl Refusal {
     }
 }
 
-impl From<&Rejection> for Refusal {
+impl From<&Rejection> for OAuthError {
     fn from(rejection: &Rejection) -> Self {
         match rejection {
             Rejection::NotJson | Rejection::Missing(_) | Rejection::InvalidQuery(_) => {
@@ -120,7 +120,7 @@ impl From<&Rejection> for Refusal {
     }
 }
 
-impl From<Rejection> for Refusal {
+impl From<Rejection> for OAuthError {
     fn from(rejection: Rejection) -> Self {
         Self::from(&rejection)
     }
@@ -137,7 +137,7 @@ struct ErrorAnswer {
 mod tests {
     use super::*;
     use crate::rules::dialect::{
-        Dialect, Outcome, Settings,
+        Dialect, DialectSettings, Outcome,
         fixture::{self, text},
     };
 
@@ -160,11 +160,11 @@ mod tests {
             (408, "invalid_request"),
         ];
         for (rejection, (status, error)) in fixture::rejections().iter().zip(expected) {
-            let answer = Dialect::Oauth.contract().write(&Outcome::Rejected(rejection), &Settings::default());
+            let answer = Dialect::Oauth.contract().write(&Outcome::Rejected(rejection), &DialectSettings::default());
             let (found, media, body) = text(&answer);
             let start = format!(r#"{{"error":"{error}","error_description":""#);
             assert!(found == status && media == JSON && body.starts_with(&start), "{}: {body}", rejection.name());
-            assert_eq!(Refusal::from(rejection).retry_after(), rejection.retry_after());
+            assert_eq!(OAuthError::from(rejection).retry_after(), rejection.retry_after());
         }
     }
 }

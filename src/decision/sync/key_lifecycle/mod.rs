@@ -6,19 +6,19 @@ use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{sync::watch, time::timeout};
 
-use crate::decision::schedule::{Due, Owner, Settings, has_leftovers, next_retirement, spelt};
+use crate::decision::schedule::{KeyAction, Owner, ScheduleSettings, has_leftovers, next_retirement, spelt};
 use crate::{
-    decision::decide::snapshot::Gate,
+    decision::decide::snapshot::LiveState,
     domain::{Suspended, Timestamp, TrustedNow},
     rules::realm::Realm,
     state::{
         clock::TrustedClock,
-        keys::{Fate, KeyRecord, KeyState, Vault, VaultError},
+        keys::{KeyRecord, KeyState, OldKeyPlan, Vault, VaultError},
         store::{Store, StoreError},
     },
 };
 
-/// How often the keeper looks at the time and asks whether another process changed keys, at the latest: so
+/// How often the key lifecycle looks at the time and asks whether another process changed keys, at the latest: so
 /// that a clock that is set, or a machine that slept, is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -37,21 +37,21 @@ const ENSURE_ATTEMPTS_MAX: u32 = 4;
 /// Why keys could not be kept.
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "each is transparent")]
-pub enum KeeperError {
+pub enum KeyLifecycleError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Vault(#[from] VaultError),
 }
 
-/// Keeps the keys of the realms that the gate has.
+/// Keeps the keys of the realms that the live state has.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct KeyLifecycle {
     store: Store,
     vault: Vault,
-    gate: Arc<Gate>,
+    live_state: Arc<LiveState>,
     trusted: TrustedClock,
-    settings: watch::Receiver<Settings>,
+    settings: watch::Receiver<ScheduleSettings>,
     /// Whether it was said that a realm has too many retiring keys.
     said_too_many: bool,
 }
@@ -66,9 +66,9 @@ pub async fn ensure(
     store: &Store,
     vault: &Vault,
     realms: &[Arc<Realm>],
-    settings: &Settings,
+    settings: &ScheduleSettings,
     now: Timestamp,
-) -> Result<bool, KeeperError> {
+) -> Result<bool, KeyLifecycleError> {
     let mut changed = false;
     for owner in Owner::all(realms) {
         for _ in 0..ENSURE_ATTEMPTS_MAX {
@@ -76,7 +76,9 @@ pub async fn ensure(
             let records = vault.records().await?;
             let owner = owner.clone().settled(&records);
             match owner.due(&records, settings, now) {
-                Due::Prepare { .. } | Due::Promote { .. } | Due::Later(_) | Due::TooMany => break,
+                KeyAction::Prepare { .. } | KeyAction::Promote { .. } | KeyAction::Later(_) | KeyAction::TooMany => {
+                    break;
+                }
                 due => changed |= settle(store, vault, &owner, due, settings, now).await?,
             }
         }
@@ -90,17 +92,17 @@ async fn settle(
     store: &Store,
     vault: &Vault,
     owner: &Owner,
-    due: Due,
-    settings: &Settings,
+    due: KeyAction,
+    settings: &ScheduleSettings,
     now: Timestamp,
-) -> Result<bool, KeeperError> {
+) -> Result<bool, KeyLifecycleError> {
     let (realm, algorithm) = (&owner.name, owner.algorithm);
     match due {
-        Due::Replace { seen: None } => {
-            let fate = Fate::Retiring { retires_at: owner.retires_at(store, settings, now).await? };
-            Ok(vault.replace(realm, algorithm, None, fate, now).await?.is_some())
+        KeyAction::Replace { seen: None } => {
+            let old_key_plan = OldKeyPlan::Retiring { retires_at: owner.retires_at(store, settings, now).await? };
+            Ok(vault.replace(realm, algorithm, None, old_key_plan, now).await?.is_some())
         }
-        Due::Replace { seen: Some(seen) } => {
+        KeyAction::Replace { seen: Some(seen) } => {
             let id = vault.prepare(realm, algorithm, Some(&seen), true, now).await?;
             if let Some(id) = &id {
                 let from = spelt(now.plus(settings.publish_ahead));
@@ -108,28 +110,28 @@ async fn settle(
             }
             Ok(id.is_some())
         }
-        Due::Discard { next } => {
+        KeyAction::Discard { next } => {
             let discarded = vault.retire_at_once(&next, KeyState::Next, now).await?.is_done();
             if discarded {
                 tracing::info!(%realm, id = %next, "a next key of another algorithm was discarded");
             }
             Ok(discarded)
         }
-        Due::Prepare { .. } | Due::Promote { .. } | Due::Later(_) | Due::TooMany => Ok(false),
+        KeyAction::Prepare { .. } | KeyAction::Promote { .. } | KeyAction::Later(_) | KeyAction::TooMany => Ok(false),
     }
 }
 
-impl Keeper {
-    /// A keeper of these keys. It goes by the latest settings, and by the realms of the gate.
+impl KeyLifecycle {
+    /// A key lifecycle of these keys. It goes by the latest settings, and by the realms of the live state.
     #[must_use]
     pub fn new(
         store: Store,
         vault: Vault,
-        gate: Arc<Gate>,
+        live_state: Arc<LiveState>,
         trusted: TrustedClock,
-        settings: watch::Receiver<Settings>,
+        settings: watch::Receiver<ScheduleSettings>,
     ) -> Self {
-        Self { store, vault, gate, trusted, settings, said_too_many: false }
+        Self { store, vault, live_state, trusted, settings, said_too_many: false }
     }
 
     /// Keeps them until `stop` says true. A store that is out of reach is said once, and tried again.
@@ -170,14 +172,14 @@ impl Keeper {
     }
 
     /// Does everything that is due. Answers the revision of the keys that it went by, and when something is due next.
-    pub(in crate::decision) async fn step(&mut self) -> Result<(Vec<u8>, Option<Timestamp>), KeeperError> {
+    pub(in crate::decision) async fn step(&mut self) -> Result<(Vec<u8>, Option<Timestamp>), KeyLifecycleError> {
         let mut rounds = 0;
         loop {
             let revision = self.vault.revision().await?;
             let records = self.vault.records().await?;
             let (changed, due) = self.round(&records).await?;
             if changed {
-                self.gate.refresh_keys(&self.vault).await?;
+                self.live_state.refresh_keys(&self.vault).await?;
             }
             rounds += 1;
             if !changed || rounds == ROUNDS_MAX {
@@ -187,7 +189,7 @@ impl Keeper {
     }
 
     /// Does what these records make due. Answers whether it changed anything, and when something is due next.
-    async fn round(&mut self, records: &[KeyRecord]) -> Result<(bool, Option<Timestamp>), KeeperError> {
+    async fn round(&mut self, records: &[KeyRecord]) -> Result<(bool, Option<Timestamp>), KeyLifecycleError> {
         let settings = *self.settings.borrow();
         let trusted = self.trusted.now();
         let (mut changed, mut next, mut too_many) = (false, next_retirement(records), false);
@@ -203,14 +205,14 @@ impl Keeper {
             }
         }
         let now = trusted.map_or_else(|_| self.trusted.clock().now(), TrustedNow::earliest);
-        for owner in Owner::all(self.gate.snapshot().realms.values()) {
+        for owner in Owner::all(self.live_state.snapshot().realms.values()) {
             let owner = owner.settled(records);
             match owner.due(records, &settings, now) {
-                Due::Later(at) => next = earlier(next, at),
-                Due::TooMany => too_many = true,
+                KeyAction::Later(at) => next = earlier(next, at),
+                KeyAction::TooMany => too_many = true,
                 // Another gateway took over a config that this one has not read. Only who takes one over changes
                 // the algorithm: two configs would otherwise undo each other's keys for ever.
-                Due::Replace { seen: Some(_) } | Due::Discard { .. } => {}
+                KeyAction::Replace { seen: Some(_) } | KeyAction::Discard { .. } => {}
                 // A realm without a signing key gets one, whatever the clock says.
                 due => changed |= self.act(&owner, due, &settings, trusted).await?,
             }
@@ -229,7 +231,7 @@ impl Keeper {
         records: &[KeyRecord],
         next_retirement: Option<Timestamp>,
         now: TrustedNow,
-    ) -> Result<bool, KeeperError> {
+    ) -> Result<bool, KeyLifecycleError> {
         let mut changed = false;
         if next_retirement.is_some_and(|at| at <= now.earliest()) {
             for id in self.vault.retire_due(now).await? {
@@ -246,27 +248,27 @@ impl Keeper {
     async fn act(
         &self,
         owner: &Owner,
-        due: Due,
-        settings: &Settings,
+        due: KeyAction,
+        settings: &ScheduleSettings,
         trusted: Result<TrustedNow, Suspended>,
-    ) -> Result<bool, KeeperError> {
+    ) -> Result<bool, KeyLifecycleError> {
         let now = self.trusted.clock().now();
-        let fate = Fate::Retiring { retires_at: owner.retires_at(&self.store, settings, now).await? };
+        let old_key_plan = OldKeyPlan::Retiring { retires_at: owner.retires_at(&self.store, settings, now).await? };
         let (realm, algorithm) = (&owner.name, owner.algorithm);
         let (id, state) = match due {
-            Due::Replace { seen } => {
-                (self.vault.replace(realm, algorithm, seen.as_ref(), fate, now).await?, KeyState::Active)
+            KeyAction::Replace { seen } => {
+                (self.vault.replace(realm, algorithm, seen.as_ref(), old_key_plan, now).await?, KeyState::Active)
             }
-            Due::Prepare { .. } if trusted.is_err() => return Ok(false),
-            Due::Prepare { seen, asked } => {
+            KeyAction::Prepare { .. } if trusted.is_err() => return Ok(false),
+            KeyAction::Prepare { seen, asked } => {
                 (self.vault.prepare(realm, algorithm, Some(&seen), asked, now).await?, KeyState::Next)
             }
-            Due::Promote { next, seen } => {
+            KeyAction::Promote { next, seen } => {
                 let Ok(trusted) = trusted else { return Ok(false) };
-                let promoted = self.vault.promote(realm, &next, Some(&seen), fate, trusted).await?;
+                let promoted = self.vault.promote(realm, &next, Some(&seen), old_key_plan, trusted).await?;
                 (promoted.then_some(next), KeyState::Active)
             }
-            Due::Discard { .. } | Due::Later(_) | Due::TooMany => return Ok(false),
+            KeyAction::Discard { .. } | KeyAction::Later(_) | KeyAction::TooMany => return Ok(false),
         };
         if let Some(id) = &id {
             tracing::info!(%realm, %id, state = state.name(), "a key has a new state");

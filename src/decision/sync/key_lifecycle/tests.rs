@@ -10,7 +10,7 @@ use crate::{
     state::{
         clock::{self, TrustedClock},
         keys::{self, RETIRED_KEPT},
-        limit::ScrutinySettings,
+        limit::BadTokenSettings,
         store,
         token::CacheSettings,
     },
@@ -18,16 +18,16 @@ use crate::{
 
 /// A gateway's keeper on a store of its folder.
 struct Place {
-    keeper: Keeper,
+    key_lifecycle: KeyLifecycle,
     clock: Arc<HandClock>,
-    _settings: watch::Sender<Settings>,
+    _settings: watch::Sender<ScheduleSettings>,
 }
 
 const HOUR: i64 = 3600;
 const DAY_MILLIS: i64 = 24 * HOUR * 1000;
 const LIFETIME: Duration = Duration::from_secs(60);
 const LEEWAY: Duration = Duration::from_secs(5);
-const SETTINGS: Settings = Settings {
+const SETTINGS: ScheduleSettings = ScheduleSettings {
     rotate_every: Some(Duration::from_hours(10)),
     publish_ahead: Duration::from_hours(1),
     retire_after: Duration::from_secs(100),
@@ -45,15 +45,15 @@ fn realm(dialect: Dialect) -> Arc<Realm> {
         lifetime: Lifetime::Fixed(LIFETIME),
         content_lifetime: Duration::ZERO,
         refresh_lifetime: Duration::ZERO,
-        wire: dialect::Settings { allow_non_expiring: true, ..dialect::Settings::default() },
+        wire: dialect::DialectSettings { allow_non_expiring: true, ..dialect::DialectSettings::default() },
         uniform_errors: false,
     })
 }
 
 impl Place {
-    async fn of(folder: &tempfile::TempDir, dialect: Dialect, settings: Settings) -> Self {
-        let store = Store::make(&store::Settings { path: folder.path().join("portero.db") }).await.unwrap();
-        let master = keys::Settings { master_key_file: folder.path().join("master.key") };
+    async fn of(folder: &tempfile::TempDir, dialect: Dialect, settings: ScheduleSettings) -> Self {
+        let store = Store::make(&store::StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+        let master = keys::VaultSettings { master_key_file: folder.path().join("master.key") };
         let vault = Vault::open(store.clone(), &master).await.unwrap();
         let clock = Arc::new(HandClock::new(Timestamp::from_secs(0)));
         let realms = vec![realm(dialect)];
@@ -68,11 +68,11 @@ impl Place {
             oauth: None,
         };
         let snapshot = Snapshot::build(&site, Arc::default(), &Metrics::new().unwrap()).unwrap();
-        let gate = Arc::new(Gate::new(snapshot, CacheSettings::default(), ScrutinySettings::default()));
+        let live_state = Arc::new(LiveState::new(snapshot, CacheSettings::default(), BadTokenSettings::default()));
         let (sender, settings) = watch::channel(settings);
         let trusted = TrustedClock::open(&store, Arc::clone(&clock) as _).await.unwrap();
-        let keeper = Keeper::new(store, vault, gate, trusted, settings);
-        Self { keeper, clock, _settings: sender }
+        let key_lifecycle = KeyLifecycle::new(store, vault, live_state, trusted, settings);
+        Self { key_lifecycle, clock, _settings: sender }
     }
 
     /// Lets time pass until this second.
@@ -83,12 +83,12 @@ impl Place {
     /// Does what is due at this second; answers when something is due next.
     async fn step(&mut self, seconds: i64) -> Option<i64> {
         self.until(seconds);
-        self.keeper.step().await.unwrap().1.map(Timestamp::as_secs)
+        self.key_lifecycle.step().await.unwrap().1.map(Timestamp::as_secs)
     }
 
     /// The ids of the realm's keys in this state.
     async fn ids(&self, state: KeyState) -> Vec<KeyId> {
-        let records = self.keeper.vault.records().await.unwrap();
+        let records = self.key_lifecycle.vault.records().await.unwrap();
         let own = records.into_iter().filter(|key| key.realm.as_str() == "r" && key.state == state);
         own.map(|key| key.id).collect()
     }
@@ -100,19 +100,19 @@ impl Place {
     }
 
     async fn algorithm_of(&self, id: &KeyId) -> Algorithm {
-        let records = self.keeper.vault.records().await.unwrap();
+        let records = self.key_lifecycle.vault.records().await.unwrap();
         records.into_iter().find(|key| key.id == *id).unwrap().algorithm
     }
 
-    /// The key that the gate signs with.
+    /// The key that the live state signs with.
     fn signs(&self) -> KeyId {
         let realm = "r".parse().unwrap();
-        self.keeper.gate.snapshot().keys.active(&realm).unwrap().id.clone()
+        self.key_lifecycle.live_state.snapshot().keys.active(&realm).unwrap().id.clone()
     }
 
     fn admin(&self) -> AdminService {
-        let (store, vault) = (self.keeper.store.clone(), self.keeper.vault.clone());
-        AdminService::new(store, vault, self.keeper.trusted.clone(), None)
+        let (store, vault) = (self.key_lifecycle.store.clone(), self.key_lifecycle.vault.clone());
+        AdminService::new(store, vault, self.key_lifecycle.trusted.clone(), None)
     }
 }
 
@@ -129,7 +129,7 @@ async fn a_key_lives_as_the_schedule_says() {
     assert_eq!(place.step(9 * HOUR).await, Some(10 * HOUR));
     let second = place.the(KeyState::Next).await;
     assert_eq!(place.signs(), first);
-    let ring = Arc::clone(&place.keeper.gate.snapshot().keys);
+    let ring = Arc::clone(&place.key_lifecycle.live_state.snapshot().keys);
     assert!(ring.get(second.as_str()).is_some(), "it is published before its first token");
 
     let internal = place.step(10 * HOUR).await.unwrap();
@@ -143,7 +143,7 @@ async fn a_key_lives_as_the_schedule_says() {
     assert_eq!(place.the(KeyState::Retiring).await, first);
     place.step(due).await;
     assert_eq!(place.the(KeyState::Retired).await, first);
-    assert!(place.keeper.gate.snapshot().keys.get(first.as_str()).is_none());
+    assert!(place.key_lifecycle.live_state.snapshot().keys.get(first.as_str()).is_none());
 
     let kept = i64::try_from(RETIRED_KEPT.as_secs()).unwrap();
     place.step(due + kept).await;
@@ -166,7 +166,7 @@ async fn where_tokens_never_end_no_key_retires_by_itself() {
 #[tokio::test]
 async fn a_realm_without_a_schedule_rotates_when_it_is_asked_to() {
     let folder = tempfile::tempdir().unwrap();
-    let never = Settings { rotate_every: None, ..SETTINGS };
+    let never = ScheduleSettings { rotate_every: None, ..SETTINGS };
     let mut place = Place::of(&folder, Dialect::Apis, never).await;
     assert_eq!(place.step(0).await, None);
     let first = place.signs();
@@ -205,12 +205,13 @@ async fn a_pinned_key_and_another_configs_algorithm_are_left_alone() {
     assert!(refused.to_string().contains("--now"), "{refused}");
 
     let name = "r".parse().unwrap();
-    let fate = Fate::Retiring { retires_at: None };
-    let other = place.keeper.vault.replace(&name, Algorithm::Es256, Some(&import.id), fate, place.clock.now());
+    let old_key_plan = OldKeyPlan::Retiring { retires_at: None };
+    let other =
+        place.key_lifecycle.vault.replace(&name, Algorithm::Es256, Some(&import.id), old_key_plan, place.clock.now());
     let other = other.await.unwrap().unwrap();
     place.step(200 * HOUR).await;
     assert_eq!(place.signs(), other, "only who takes over a config changes the algorithm");
-    let (store, vault) = (&place.keeper.store, &place.keeper.vault);
+    let (store, vault) = (&place.key_lifecycle.store, &place.key_lifecycle.vault);
     assert!(ensure(store, vault, &[realm(Dialect::Become)], &SETTINGS, place.clock.now()).await.unwrap());
     assert_eq!(place.the(KeyState::Active).await, other, "it signs until the next one was published long enough");
     let next = place.the(KeyState::Next).await;
@@ -219,16 +220,22 @@ async fn a_pinned_key_and_another_configs_algorithm_are_left_alone() {
     // Another config's keeper leaves it.
     let realms = |algorithm| vec![Arc::new(Realm { algorithm, ..Realm::clone(&realm(Dialect::Become)) })];
     assert!(
-        ensure(&place.keeper.store, &place.keeper.vault, &realms(Algorithm::Es256), &SETTINGS, place.clock.now())
-            .await
-            .unwrap()
+        ensure(
+            &place.key_lifecycle.store,
+            &place.key_lifecycle.vault,
+            &realms(Algorithm::Es256),
+            &SETTINGS,
+            place.clock.now()
+        )
+        .await
+        .unwrap()
     );
     assert_eq!(place.ids(KeyState::Next).await.len(), 0, "who returns to the old algorithm discards it");
     assert_eq!(place.the(KeyState::Active).await, other);
     assert!(
         ensure(
-            &place.keeper.store,
-            &place.keeper.vault,
+            &place.key_lifecycle.store,
+            &place.key_lifecycle.vault,
             &realms(Dialect::Become.default_algorithm()),
             &SETTINGS,
             place.clock.now()
@@ -253,11 +260,17 @@ async fn a_realm_of_oauth_that_names_no_algorithm_keeps_its_keys() {
         vec![Arc::new(Realm { algorithm, keeps_algorithm, ..Realm::clone(&realm(Dialect::Oauth)) })]
     };
     let name = "r".parse().unwrap();
-    let fate = Fate::Retiring { retires_at: None };
+    let old_key_plan = OldKeyPlan::Retiring { retires_at: None };
     let old = Algorithm::EdDsa;
-    let old = place.keeper.vault.replace(&name, old, Some(&first), fate, place.clock.now()).await.unwrap().unwrap();
+    let old = place
+        .key_lifecycle
+        .vault
+        .replace(&name, old, Some(&first), old_key_plan, place.clock.now())
+        .await
+        .unwrap()
+        .unwrap();
     // What a store of an earlier version has: a key of the old default.
-    let (store, vault) = (place.keeper.store.clone(), place.keeper.vault.clone());
+    let (store, vault) = (place.key_lifecycle.store.clone(), place.key_lifecycle.vault.clone());
     let ensured = async |realms: Vec<Arc<Realm>>| {
         ensure(&store, &vault, &realms, &SETTINGS, Timestamp::from_secs(1)).await.unwrap()
     };
@@ -289,10 +302,10 @@ async fn keepers_of_several_gateways_make_one_key_a_rotation() {
             places.push(place.await.unwrap());
         }
         // What others did comes with following the store.
-        for Place { keeper, .. } in &places {
-            keeper.gate.refresh_keys(&keeper.vault).await.unwrap();
+        for Place { key_lifecycle, .. } in &places {
+            key_lifecycle.live_state.refresh_keys(&key_lifecycle.vault).await.unwrap();
         }
-        let records = places[0].keeper.vault.records().await.unwrap();
+        let records = places[0].key_lifecycle.vault.records().await.unwrap();
         assert_eq!(records.iter().filter(|key| key.realm.as_str() == "r").count(), keys, "{second}");
         let signs: std::collections::HashSet<_> = places.iter().map(Place::signs).collect();
         assert_eq!(signs.len(), 1, "{second}");
@@ -334,16 +347,16 @@ async fn while_the_clock_is_in_doubt_no_key_is_made_promoted_or_retired() {
     place.step(0).await;
     let first = place.signs();
     place.clock.step(STEP);
-    place.keeper.step().await.unwrap();
+    place.key_lifecycle.step().await.unwrap();
     assert!(place.ids(KeyState::Next).await.is_empty(), "none is prepared");
     place.clock.step(-STEP);
-    place.keeper.step().await.unwrap();
+    place.key_lifecycle.step().await.unwrap();
     place.clock.pass(Duration::from_hours(24));
-    place.keeper.step().await.unwrap();
+    place.key_lifecycle.step().await.unwrap();
     assert_eq!(place.ids(KeyState::Next).await.len(), 1, "after a day in step it is");
 
     place.clock.step(STEP);
-    place.keeper.step().await.unwrap();
+    place.key_lifecycle.step().await.unwrap();
     assert_eq!(place.signs(), first, "none is promoted");
     let owner = Owner::realm(&realm(Dialect::Become));
     let refused = place.admin().rotate_key(&owner, &SETTINGS, false).await;
@@ -352,7 +365,7 @@ async fn while_the_clock_is_in_doubt_no_key_is_made_promoted_or_retired() {
     assert_eq!(place.the(KeyState::Retiring).await, first);
 
     place.clock.step(STEP);
-    place.keeper.step().await.unwrap();
+    place.key_lifecycle.step().await.unwrap();
     assert_eq!(place.the(KeyState::Retiring).await, first, "none is retired");
     let refused = place.admin().retire_key(&first, false).await.unwrap_err().to_string();
     assert!(refused.contains("in doubt") && refused.contains("--force"), "{refused}");
@@ -365,9 +378,9 @@ async fn a_realm_without_a_key_gets_one_on_whatever_clock() {
     let folder = tempfile::tempdir().unwrap();
     let mut place = Place::of(&folder, Dialect::Become, SETTINGS).await;
     place.clock.step(STEP);
-    place.keeper.step().await.unwrap();
+    place.key_lifecycle.step().await.unwrap();
     assert_eq!(place.ids(KeyState::Active).await.len(), 1);
-    place.keeper.trusted.now().unwrap_err();
+    place.key_lifecycle.trusted.now().unwrap_err();
 }
 
 #[tokio::test]
@@ -377,14 +390,14 @@ async fn the_material_of_a_key_that_an_earlier_version_revoked_is_wiped_on_whate
     place.step(0).await;
     let first = place.the(KeyState::Active).await;
     // As that version does it, while both run.
-    let mut transaction = place.keeper.store.begin().await.unwrap();
+    let mut transaction = place.key_lifecycle.store.begin().await.unwrap();
     let revoke = sqlx::query("UPDATE keys SET state = 'revoked', ended_at = 1 WHERE id = ?").bind(first.as_str());
     revoke.execute(&mut *transaction).await.unwrap();
     transaction.commit().await.unwrap();
     place.clock.step(-DAY_MILLIS);
-    place.keeper.trusted.now().unwrap_err();
-    place.keeper.step().await.unwrap();
-    let records = place.keeper.vault.records().await.unwrap();
+    place.key_lifecycle.trusted.now().unwrap_err();
+    place.key_lifecycle.step().await.unwrap();
+    let records = place.key_lifecycle.vault.records().await.unwrap();
     assert!(records.iter().any(|key| key.id == first && key.state == KeyState::Revoked && key.wiped));
     assert_ne!(place.the(KeyState::Active).await, first);
 }
@@ -393,20 +406,20 @@ async fn the_material_of_a_key_that_an_earlier_version_revoked_is_wiped_on_whate
 async fn a_key_that_a_clock_ahead_made_rotates_once_that_is_put_right() {
     let folder = tempfile::tempdir().unwrap();
     let mut place = Place::of(&folder, Dialect::Sws, SETTINGS).await;
-    let keep = async |place: &Place| place.keeper.trusted.keep(&place.keeper.store).await.unwrap();
+    let keep = async |place: &Place| place.key_lifecycle.trusted.keep(&place.key_lifecycle.store).await.unwrap();
     place.clock.step(1_000 * DAY_MILLIS);
-    place.keeper.step().await.unwrap();
+    place.key_lifecycle.step().await.unwrap();
     let first = place.the(KeyState::Active).await;
     place.clock.step(-1_000 * DAY_MILLIS);
-    place.keeper.step().await.unwrap();
+    place.key_lifecycle.step().await.unwrap();
     let began = async |place: &Place| {
-        let records = place.keeper.vault.records().await.unwrap();
+        let records = place.key_lifecycle.vault.records().await.unwrap();
         let record = records.into_iter().find(|key| key.id == first).unwrap();
         (record.created_at, record.activated_at)
     };
     assert!(began(&place).await.0 > place.clock.now(), "nothing is put right while the clock is in doubt");
     keep(&place).await;
-    clock::confirm(&place.keeper.store, place.clock.now()).await.unwrap();
+    clock::confirm(&place.key_lifecycle.store, place.clock.now()).await.unwrap();
     keep(&place).await;
     assert_eq!(place.step(60).await, Some(60 + 9 * HOUR));
     assert_eq!(began(&place).await, (Timestamp::from_secs(60), Some(Timestamp::from_secs(60))));

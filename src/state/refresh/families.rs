@@ -1,8 +1,8 @@
-//! The lines of refresh tokens that a client holds. They are its own: they end with it.
+//! The token families that a client holds. They are its own: they end with it.
 //!
 //! The first of them end in the transaction that ends the client. Where there are more, the client is noted there too: its
-//! lines exchange no more from then on, and their sessions are revoked in pieces ([`end_more_lines`]), by whichever gateway
-//! runs, however often that is interrupted.
+//! lines exchange no more from then on, and their sessions are revoked in pieces ([`end_more_families`]), by whichever
+//! gateway runs, however often that is interrupted.
 
 use sqlx::{Row, SqliteConnection};
 
@@ -15,23 +15,23 @@ use crate::{
 /// Sessions that one transaction revokes, at most, so that no writer waits long for it.
 pub(super) const LINES_AT_ONCE: u32 = 1_000;
 
-/// Ends all lines that `client` holds, with the access tokens that it got for them: see [`end_lines_in`].
+/// Ends all families that `client` holds, with the access tokens that it got for them: see [`end_families_in`].
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn end_lines_of(store: &Store, client: PrincipalId, now: Timestamp) -> Result<(), StoreError> {
+pub async fn end_families_of(store: &Store, client: PrincipalId, now: Timestamp) -> Result<(), StoreError> {
     let mut transaction = store.begin().await?;
-    end_lines_in(&mut transaction, client, now).await?;
+    end_families_in(&mut transaction, client, now).await?;
     transaction.commit().await?;
     Ok(())
 }
 
-/// Ends all lines that `client` holds now, in the transaction that ends the client. None is exchanged any more. Of the first
-/// 1,000 the sessions are revoked with it; of the others soon, by a gateway.
+/// Ends all families that `client` holds now, in the transaction that ends the client. None is exchanged any more. Of
+/// the first 1,000 the sessions are revoked with it; of the others soon, by a gateway.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn end_lines_in(
+pub async fn end_families_in(
     connection: &mut SqliteConnection,
     client: PrincipalId,
     now: Timestamp,
@@ -49,11 +49,11 @@ pub async fn end_lines_in(
     Ok(())
 }
 
-/// Goes on with the lines of a client that was ended. False when none is left to look after.
+/// Goes on with the families of a client that was ended. False when none is left to look after.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn end_more_lines(store: &Store, now: Timestamp) -> Result<bool, StoreError> {
+pub async fn end_more_families(store: &Store, now: Timestamp) -> Result<bool, StoreError> {
     // Without the write lock: it is nearly always empty.
     let due = sqlx::query("SELECT 1 FROM ending_lines LIMIT 1").fetch_optional(store.pool()).await?;
     if due.is_none() {

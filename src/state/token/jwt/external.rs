@@ -1,12 +1,12 @@
-//! Tokens of foreign issuers: JWTs as RFC 7519 and RFC 9068 have them, with the claims that their
+//! Tokens of external issuers: JWTs as RFC 7519 and RFC 9068 have them, with the claims that their
 //! issuers are known to write.
 
 use serde_json::{Map, Value};
 
 use super::members::{Claim, Member, Members};
 use crate::{
-    domain::{Claims, Reason, RevocationId, Subject, Timestamp, TokenKind},
-    rules::issuer::ForeignIssuer,
+    domain::{Claims, Reason, RevocationId, Timestamp, TokenKind, TokenSubject},
+    rules::issuer::ExternalIssuer,
 };
 
 /// Characters of a `sub`, at most (section 2 of `OpenID` Connect Core).
@@ -16,7 +16,7 @@ const SUBJECT_CHARS_MAX: usize = 255;
 const NAME_CLAIMS: [&str; 4] = ["preferred_username", "username", "client_id", "azp"];
 
 /// Reads a token of `issuer` whose signed part is `signed`.
-pub(super) fn read(mut members: Members<'_>, issuer: &ForeignIssuer, signed: &str) -> Result<Claims, Reason> {
+pub(super) fn read(mut members: Members<'_>, issuer: &ExternalIssuer, signed: &str) -> Result<Claims, Reason> {
     if members.text(Claim::Iss)? != issuer.issuer {
         return Err(Reason::WrongIssuer);
     }
@@ -47,7 +47,7 @@ pub(super) fn read(mut members: Members<'_>, issuer: &ForeignIssuer, signed: &st
     Ok(Claims {
         realm: issuer.name.clone(),
         kind: TokenKind::Access,
-        subject: Subject::Foreign(subject.into()),
+        subject: TokenSubject::External(subject.into()),
         principal: None,
         session: None,
         revocation_id,

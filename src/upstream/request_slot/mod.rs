@@ -23,24 +23,24 @@ pub use self::share::Share;
 
 /// The places of what is shared. Taking and leaving one is a few atomic steps while there are any free and nobody waits.
 #[derive(Debug)]
-pub struct Places {
+pub struct RequestSlots {
     taken: AtomicUsize,
     taken_max: usize,
     /// As many as stand in the queue, or are about to.
     waiting: AtomicUsize,
-    queue: Mutex<FairQueue<oneshot::Sender<Place>>>,
+    queue: Mutex<FairQueue<oneshot::Sender<RequestSlot>>>,
     share: Share,
     counts: Counts,
 }
 
 /// The right to use it; it ends when this is dropped.
 #[derive(Debug)]
-pub struct Place {
-    places: Arc<Places>,
+pub struct RequestSlot {
+    places: Arc<RequestSlots>,
     client: ClientKey,
 }
 
-impl Places {
+impl RequestSlots {
     /// So many places, and a waiting room.
     #[must_use]
     pub fn new(taken_max: usize, waiting_max: usize, share: Share) -> Arc<Self> {
@@ -55,7 +55,7 @@ impl Places {
     }
 
     /// A place for `client`, when one is free within `patience`; `None` at once where too many wait already.
-    pub async fn take(self: &Arc<Self>, client: ClientKey, patience: Duration) -> Option<Place> {
+    pub async fn take(self: &Arc<Self>, client: ClientKey, patience: Duration) -> Option<RequestSlot> {
         // Clients that are not told apart have one turn.
         let client = if self.share.is_all() { ClientKey::OPERATOR } else { client };
         // Who comes later goes behind those who wait.
@@ -66,7 +66,7 @@ impl Places {
         Box::pin(self.wait(client, patience)).await
     }
 
-    async fn wait(self: &Arc<Self>, client: ClientKey, patience: Duration) -> Option<Place> {
+    async fn wait(self: &Arc<Self>, client: ClientKey, patience: Duration) -> Option<RequestSlot> {
         let (give, given) = oneshot::channel();
         let _waiting = Waiting::join(self, client, give)?;
         // A place may have become free before this waited.
@@ -87,11 +87,11 @@ impl Places {
         self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
     }
 
-    fn place(self: &Arc<Self>, client: ClientKey) -> Place {
+    fn place(self: &Arc<Self>, client: ClientKey) -> RequestSlot {
         if !self.share.is_all() {
             self.counts.add(client);
         }
-        Place { places: Arc::clone(self), client }
+        RequestSlot { places: Arc::clone(self), client }
     }
 
     /// Gives free places to those who wait.
@@ -103,7 +103,7 @@ impl Places {
     }
 
     /// Who gets a place that is free; it is taken then.
-    fn next(&self) -> Option<(ClientKey, oneshot::Sender<Place>)> {
+    fn next(&self) -> Option<(ClientKey, oneshot::Sender<RequestSlot>)> {
         let mut queue = self.queue();
         if queue.is_empty() || !self.reserve() {
             return None;
@@ -115,13 +115,13 @@ impl Places {
         next.or_else(|| queue.pop_client(|_| true))
     }
 
-    fn queue(&self) -> MutexGuard<'_, FairQueue<oneshot::Sender<Place>>> {
+    fn queue(&self) -> MutexGuard<'_, FairQueue<oneshot::Sender<RequestSlot>>> {
         // Nothing under the lock leaves the queue half changed.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Drop for RequestSlot {
     fn drop(&mut self) {
         let places = &self.places;
         if !places.share.is_all() {
@@ -136,12 +136,12 @@ impl Drop for Place {
 
 /// Somebody who waits, counted.
 struct Waiting<'p> {
-    places: &'p Arc<Places>,
+    places: &'p Arc<RequestSlots>,
     ticket: Option<Ticket>,
 }
 
 impl<'p> Waiting<'p> {
-    fn join(places: &'p Arc<Places>, client: ClientKey, give: oneshot::Sender<Place>) -> Option<Self> {
+    fn join(places: &'p Arc<RequestSlots>, client: ClientKey, give: oneshot::Sender<RequestSlot>) -> Option<Self> {
         places.waiting.fetch_add(1, Ordering::SeqCst);
         let mut waiting = Self { places, ticket: None };
         let joined = places.queue().push(client, give, 0);
@@ -174,7 +174,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_finds_no_place_waits_for_one_and_who_finds_too_many_waiting_goes() {
-        let places = Places::new(1, 1, Share::HALF);
+        let places = RequestSlots::new(1, 1, Share::HALF);
         let first = places.take(ONE, LONG).await.unwrap();
         let (waits, too_many) = tokio::join!(places.take(ONE, Duration::from_secs(1)), places.take(ONE, LONG));
         assert!(waits.is_none() && too_many.is_none());
@@ -190,7 +190,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_gives_up_waiting_takes_nothing_away() {
-        let places = Places::new(1, 2, Share::HALF);
+        let places = RequestSlots::new(1, 2, Share::HALF);
         let first = places.take(ONE, LONG).await.unwrap();
         {
             let mut gives_up = std::pin::pin!(places.take(ONE, LONG));
@@ -204,7 +204,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_client_alone_has_every_place_and_while_another_waits_no_more_than_its_share() {
-        let places = Places::new(4, 8, Share::HALF);
+        let places = RequestSlots::new(4, 8, Share::HALF);
         let mut held = vec![];
         for _ in 0..4 {
             held.push(places.take(client(1), LONG).await.unwrap());
@@ -236,7 +236,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_shares_clients_are_not_told_apart() {
-        let places = Places::new(1, 2, Share::ALL);
+        let places = RequestSlots::new(1, 2, Share::ALL);
         let first = places.take(client(1), LONG).await.unwrap();
         let mut waits = [1, 2].map(|who| Box::pin(places.take(client(who), LONG)));
         for waits in &mut waits {
@@ -252,7 +252,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn no_place_is_lost_or_made_up_among_many() {
         for share in [Share::ALL, Share::HALF] {
-            let places = Places::new(3, 1000, share);
+            let places = RequestSlots::new(3, 1000, share);
             let users = (0..64_u8).map(|user| {
                 let places = Arc::clone(&places);
                 tokio::spawn(async move {

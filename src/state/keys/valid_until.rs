@@ -10,18 +10,19 @@ use crate::domain::Timestamp;
 /// What stands for no time at all: before every time.
 const NEVER: i64 = i64::MIN;
 
-/// Until when the keys of a foreign issuer are believed. Cloning is cheap and shares the time; reading costs one load.
+/// Until when the keys of an external issuer are believed. Cloning is cheap and shares the time; reading costs one
+/// load.
 #[derive(Clone, Debug)]
-pub struct GoodUntil(Arc<AtomicI64>);
+pub struct ValidUntil(Arc<AtomicI64>);
 
-impl Default for GoodUntil {
+impl Default for ValidUntil {
     /// Never yet.
     fn default() -> Self {
         Self(Arc::new(AtomicI64::new(NEVER)))
     }
 }
 
-impl GoodUntil {
+impl ValidUntil {
     /// Whether the keys are believed at `now`, even if nobody refreshes them any more.
     #[must_use]
     pub fn holds(&self, now: Timestamp) -> bool {
@@ -40,10 +41,10 @@ mod tests {
 
     #[test]
     fn keys_are_good_until_a_time_or_not_at_all() {
-        let good_until = GoodUntil::default();
+        let valid_until = ValidUntil::default();
         let at = Timestamp::from_secs;
-        assert!(!good_until.holds(at(0)) && !good_until.holds(Timestamp::from_millis(i64::MIN)));
-        good_until.set(Some(at(30)));
-        assert!(good_until.clone().holds(at(29)) && !good_until.holds(at(30)));
+        assert!(!valid_until.holds(at(0)) && !valid_until.holds(Timestamp::from_millis(i64::MIN)));
+        valid_until.set(Some(at(30)));
+        assert!(valid_until.clone().holds(at(29)) && !valid_until.holds(at(30)));
     }
 }

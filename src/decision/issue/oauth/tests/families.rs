@@ -1,8 +1,8 @@
-//! What ends a line of refresh tokens, and the access tokens that it gave.
+//! What ends a family of refresh tokens, and the access tokens that it gave.
 
 use super::*;
 use crate::{
-    decision::Follower,
+    decision::StoreSync,
     domain::KeyId,
     state::{account::OldTokens, keys::RETIRED_KEPT},
 };
@@ -10,14 +10,16 @@ use crate::{
 impl Ground {
     /// The key that signs for `apis`.
     fn key(&self) -> KeyId {
-        self.gate.snapshot().keys.active(&self.apis.name).unwrap().id.clone()
+        self.live_state.snapshot().keys.active(&self.apis.name).unwrap().id.clone()
     }
 
-    /// What a follower brings.
+    /// What a store sync brings.
     async fn follow(&self) {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let metrics = Metrics::new().unwrap();
-        Follower::start(self.store.clone(), self.vault.clone(), Arc::clone(&self.gate), clock, metrics).await.unwrap();
+        StoreSync::start(self.store.clone(), self.vault.clone(), Arc::clone(&self.live_state), clock, metrics)
+            .await
+            .unwrap();
     }
 }
 
@@ -28,18 +30,18 @@ async fn the_end_of_a_revoked_key_is_never_forgotten() {
     let grant = ground.exchange(&one, token(&ground.login().await, TokenKind::Refresh)).await.unwrap();
     let second = token(&grant, TokenKind::Refresh);
     ground.admin().revoke_key(&ground.key()).await.unwrap();
-    assert_eq!(ground.exchange(&one, second).await.err(), Some(Refusal::InvalidGrant));
+    assert_eq!(ground.exchange(&one, second).await.err(), Some(OAuthError::InvalidGrant));
     let long_after = crate::domain::trusted_time::trusted(ground.clock.now().plus(2 * RETIRED_KEPT));
     ground.vault.forget(long_after).await.unwrap();
-    ground.gate.refresh_keys(&ground.vault).await.unwrap();
-    assert_eq!(ground.exchange(&one, second).await.err(), Some(Refusal::InvalidGrant));
-    assert_eq!(ground.registrar.introspect(&ground.client("two").await, second).await, Ok(None));
+    ground.live_state.refresh_keys(&ground.vault).await.unwrap();
+    assert_eq!(ground.exchange(&one, second).await.err(), Some(OAuthError::InvalidGrant));
+    assert_eq!(ground.token_service.introspect(&ground.client("two").await, second).await, Ok(None));
     // Nor does it live again where the row is gone.
     sqlx::query("DELETE FROM keys WHERE state = 'revoked'")
         .execute(&mut *ground.store.begin().await.unwrap())
         .await
         .unwrap();
-    assert_eq!(ground.exchange(&one, second).await.err(), Some(Refusal::InvalidGrant));
+    assert_eq!(ground.exchange(&one, second).await.err(), Some(OAuthError::InvalidGrant));
 }
 
 #[tokio::test]
@@ -49,14 +51,14 @@ async fn a_key_that_is_retired_by_force_ends_its_lines() {
     let key = ground.key();
     let grant = ground.exchange(&one, token(&ground.login().await, TokenKind::Refresh)).await.unwrap();
     let owner = crate::decision::schedule::Owner::realm(&ground.apis);
-    let schedule = crate::decision::schedule::Settings::default();
+    let schedule = crate::decision::schedule::ScheduleSettings::default();
     ground.admin().rotate_key(&owner, &schedule, true).await.unwrap();
     let grant = ground.exchange(&one, token(&grant, TokenKind::Refresh)).await.unwrap();
     assert!(ground.holds(token(&grant, TokenKind::Access)), "a retiring key's line goes on");
     ground.admin().retire_key(&key, true).await.unwrap();
     let third = token(&grant, TokenKind::Refresh);
-    assert_eq!(ground.exchange(&one, third).await.err(), Some(Refusal::InvalidGrant));
-    assert_eq!(ground.registrar.introspect(&ground.client("two").await, third).await, Ok(None));
+    assert_eq!(ground.exchange(&one, third).await.err(), Some(OAuthError::InvalidGrant));
+    assert_eq!(ground.token_service.introspect(&ground.client("two").await, third).await, Ok(None));
 }
 
 #[tokio::test]
@@ -85,7 +87,7 @@ async fn what_a_client_got_by_exchange_ends_with_the_client() {
         if ends {
             // It proved itself before, and exchanges only now.
             let late = ground.exchange(&one, token(&untouched, TokenKind::Refresh)).await;
-            assert_eq!(late.err(), Some(Refusal::InvalidGrant), "{end}");
+            assert_eq!(late.err(), Some(OAuthError::InvalidGrant), "{end}");
         }
     }
 }
@@ -97,7 +99,8 @@ async fn a_sessions_revocation_outlives_every_token_of_it() {
     crate::decision::decide::lifetimes::note(&ground.store, &realms, ground.clock.now()).await.unwrap();
     let login = ground.login().await;
     ground.pass(11 * HOUR);
-    let claims = ground.gate.view().open(token(&login, TokenKind::Refresh).expose(), None, ground.clock.now()).unwrap();
+    let claims =
+        ground.live_state.view().open(token(&login, TokenKind::Refresh).expose(), None, ground.clock.now()).unwrap();
     let session = claims.claims.session.unwrap();
     // A token is on its way whose end the session does not know yet.
     let minted = ground.clock.now();

@@ -7,7 +7,7 @@ use thiserror::Error;
 use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 
 use crate::{
-    decision::decide::snapshot::Gate,
+    decision::decide::snapshot::LiveState,
     domain::Clock,
     observe::metrics::Metrics,
     state::{
@@ -30,18 +30,18 @@ const BATCH: u32 = 10_000;
 /// Why the store could not be followed.
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "each is transparent")]
-pub enum FollowError {
+pub enum StoreSyncError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Vault(#[from] VaultError),
 }
 
-/// Brings the store's changes into the gate.
-pub struct Follower {
+/// Brings the store's changes into the live state.
+pub struct StoreSync {
     reading: Store,
     vault: Vault,
-    gate: Arc<Gate>,
+    live_state: Arc<LiveState>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     watch: ChangeWatch,
@@ -53,18 +53,18 @@ pub struct Follower {
     loading: JoinSet<()>,
 }
 
-impl Follower {
-    /// Loads everything that is in force. A gate is not ready before this has returned.
+impl StoreSync {
+    /// Loads everything that is in force. A live state is not ready before this has returned.
     ///
     /// # Errors
     /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key.
     pub async fn start(
         store: Store,
         vault: Vault,
-        gate: Arc<Gate>,
+        live_state: Arc<LiveState>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-    ) -> Result<Self, FollowError> {
+    ) -> Result<Self, StoreSyncError> {
         // A connection of its own: what ends tokens does not wait behind logins.
         let reading = store.apart();
         let beside = vault;
@@ -72,20 +72,21 @@ impl Follower {
         // Watched before it is read, so that no change falls in between.
         let watch = store.watch().await?;
         let (keys_revision, loading) = (vec![], JoinSet::new());
-        let mut follower =
-            Self { reading, vault, gate, clock, metrics, watch, seen: 0, keys_revision, beside, loading };
-        let step = follower.gate.following().begin(follower.clock.instant());
-        follower.catch_up().await?;
-        follower.gate.load_accounts(&follower.beside).await?;
-        follower.gate.following().complete(step);
-        Ok(follower)
+        let mut store_sync =
+            Self { reading, vault, live_state, clock, metrics, watch, seen: 0, keys_revision, beside, loading };
+        let step = store_sync.live_state.following().begin(store_sync.clock.instant());
+        store_sync.catch_up().await?;
+        store_sync.live_state.load_accounts(&store_sync.beside).await?;
+        store_sync.live_state.following().complete(step);
+        Ok(store_sync)
     }
 
     /// Follows until `stop` says true. A store that is out of reach is said once, and tried again.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut ticks = tokio::time::interval(POLL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (clock, metrics, gate) = (Arc::clone(&self.clock), Arc::clone(&self.metrics), Arc::clone(&self.gate));
+        let (clock, metrics, live_state) =
+            (Arc::clone(&self.clock), Arc::clone(&self.metrics), Arc::clone(&self.live_state));
         let mut behind = false;
         // By the clock that nobody sets: a lag is not to grow or shrink with the civil time.
         let mut followed = clock.instant();
@@ -97,7 +98,7 @@ impl Follower {
                 _ = stop.wait_for(|stop| *stop) => break,
                 _ = ticks.tick() => {}
             }
-            let begun = self.gate.following().begin(clock.instant());
+            let begun = self.live_state.following().begin(clock.instant());
             let mut late = behind;
             let done = {
                 let mut catching = pin!(self.step(behind));
@@ -108,7 +109,7 @@ impl Follower {
                         // A step that hangs is seen while it does.
                         _ = ticks.tick() => {
                             late = true;
-                            gate.following().poll(clock.instant());
+                            live_state.following().poll(clock.instant());
                             show(clock.instant().duration_since(followed));
                         }
                     }
@@ -116,7 +117,7 @@ impl Follower {
             };
             match done {
                 Ok(lag) => {
-                    self.gate.following().complete(begun);
+                    self.live_state.following().complete(begun);
                     if behind {
                         tracing::info!("the store is followed again");
                     }
@@ -127,7 +128,7 @@ impl Follower {
                     followed = clock.instant();
                 }
                 Err(error) => {
-                    self.gate.following().fail(begun);
+                    self.live_state.following().fail(begun);
                     let text = error.to_string();
                     if said.as_ref() != Some(&text) {
                         tracing::error!(error = text, "the store cannot be followed; what is in force stays in force");
@@ -135,14 +136,14 @@ impl Follower {
                     }
                     behind = true;
                     show(clock.instant().duration_since(followed));
-                    if matches!(&error, FollowError::Store(error) | FollowError::Vault(VaultError::Store(error)) if error.hangs())
+                    if matches!(&error, StoreSyncError::Store(error) | StoreSyncError::Vault(VaultError::Store(error)) if error.hangs())
                     {
                         self.reconnect();
                     }
                 }
             }
         }
-        self.gate.following().away();
+        self.live_state.following().away();
         self.watch.close().await;
     }
 
@@ -154,46 +155,46 @@ impl Follower {
         }
     }
 
-    async fn step(&mut self, behind: bool) -> Result<Option<Duration>, FollowError> {
+    async fn step(&mut self, behind: bool) -> Result<Option<Duration>, StoreSyncError> {
         // After a failure everything not seen is read, whatever the counter says.
         let lag = if self.watch.changed().await? || behind { self.catch_up().await? } else { None };
         while self.loading.try_join_next().is_some() {}
-        if self.loading.is_empty() && self.gate.accounts().misses_some() {
-            self.loading.spawn(load_accounts(Arc::clone(&self.gate), self.beside.clone()));
+        if self.loading.is_empty() && self.live_state.accounts().misses_some() {
+            self.loading.spawn(load_accounts(Arc::clone(&self.live_state), self.beside.clone()));
         }
         self.reading.recheck().await?;
         Ok(lag)
     }
 
     /// Brings everything not seen yet into force; answers how long the last of it had to wait.
-    pub(in crate::decision) async fn catch_up(&mut self) -> Result<Option<Duration>, FollowError> {
+    pub(in crate::decision) async fn catch_up(&mut self) -> Result<Option<Duration>, StoreSyncError> {
         let mut lag = None;
         loop {
             let (records, seen) = log::since(&self.reading, self.seen, BATCH).await?;
             let Some(last) = records.last() else { break };
-            self.gate.revocations().apply(&records);
+            self.live_state.revocations().apply(&records);
             self.seen = seen;
             lag = Some(self.clock.now().since(last.created_at));
         }
         // Afterwards: whoever drops a record says so at the same time.
         if let Some(row) = clock::read(&self.reading).await? {
-            self.gate.revocations().note_pruned(row.pruned);
+            self.live_state.revocations().note_pruned(row.pruned);
         }
         // Before accounts: whatever is wrong with those, a revoked key ends.
         let revision = self.vault.revision().await?;
         if revision != self.keys_revision {
-            self.gate.refresh_keys(&self.vault).await?;
+            self.live_state.refresh_keys(&self.vault).await?;
             self.keys_revision = revision;
         }
-        self.gate.accounts().follow(&self.reading).await?;
+        self.live_state.accounts().follow(&self.reading).await?;
         Ok(lag)
     }
 }
 
 /// Loads accounts until that has worked.
-async fn load_accounts(gate: Arc<Gate>, vault: Vault) {
+async fn load_accounts(live_state: Arc<LiveState>, vault: Vault) {
     let mut said: Option<String> = None;
-    while let Err(error) = gate.load_accounts(&vault).await {
+    while let Err(error) = live_state.load_accounts(&vault).await {
         let text = error.to_string();
         if said.as_ref() != Some(&text) {
             tracing::error!(error = text, "accounts cannot be read; imported keys wait for them");
@@ -203,8 +204,8 @@ async fn load_accounts(gate: Arc<Gate>, vault: Vault) {
     }
 }
 
-impl std::fmt::Debug for Follower {
+impl std::fmt::Debug for StoreSync {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Follower").field("seen", &self.seen).finish_non_exhaustive()
+        f.debug_struct("StoreSync").field("seen", &self.seen).finish_non_exhaustive()
     }
 }

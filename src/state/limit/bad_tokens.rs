@@ -18,9 +18,9 @@ use crate::{
 /// Addresses remembered, at most; what is over it pushes out the oldest.
 const ADDRESSES_MAX: usize = 65_536;
 
-/// The bounds of scrutiny.
+/// The bounds of bad tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ScrutinySettings {
+pub struct BadTokenSettings {
     /// Tokens from one address (an IPv6 network of 64 bits) that were refused after their signature was checked,
     /// until no more unknown tokens from it are checked; default 1,000.
     pub bad_tokens: u32,
@@ -28,7 +28,7 @@ pub struct ScrutinySettings {
     pub window: Duration,
 }
 
-impl Default for ScrutinySettings {
+impl Default for BadTokenSettings {
     fn default() -> Self {
         Self { bad_tokens: 1000, window: Duration::from_secs(10) }
     }
@@ -36,24 +36,24 @@ impl Default for ScrutinySettings {
 
 /// Counts bad tokens by address. Tokens that are remembered as good are never asked about.
 #[derive(Debug)]
-pub struct Scrutiny {
-    settings: ScrutinySettings,
+pub struct BadTokenLimiter {
+    settings: BadTokenSettings,
     /// False until the first bad token: until then nothing need be looked up.
     any: AtomicBool,
     addresses: Mutex<Windows>,
 }
 
-impl Scrutiny {
+impl BadTokenLimiter {
     /// A counter that has seen nothing.
     #[must_use]
-    pub fn new(settings: ScrutinySettings) -> Self {
+    pub fn new(settings: BadTokenSettings) -> Self {
         Self { settings, any: AtomicBool::new(false), addresses: Mutex::default() }
     }
 
     /// Whether another unknown token from `address` is checked `now`.
     #[must_use]
     pub fn allows(&self, address: IpAddr, now: Timestamp) -> bool {
-        let ScrutinySettings { bad_tokens, window } = self.settings;
+        let BadTokenSettings { bad_tokens, window } = self.settings;
         !self.any.load(Ordering::Acquire)
             || self.addresses().wait(ClientKey::of(address).address(), bad_tokens, now, window).is_none()
     }
@@ -76,20 +76,20 @@ mod tests {
 
     #[test]
     fn one_address_spends_its_own_budget_and_gets_it_back() {
-        let scrutiny = Scrutiny::new(ScrutinySettings { bad_tokens: 2, window: Duration::from_secs(10) });
+        let bad_tokens = BadTokenLimiter::new(BadTokenSettings { bad_tokens: 2, window: Duration::from_secs(10) });
         let [bad, good, neighbour] = ["192.0.2.1", "192.0.2.2", "2001:db8::1"].map(|text| text.parse().unwrap());
         let at = Timestamp::from_secs;
         for second in [0, 1] {
-            assert!(scrutiny.allows(bad, at(second)));
-            scrutiny.record_bad(bad, at(second));
+            assert!(bad_tokens.allows(bad, at(second)));
+            bad_tokens.record_bad(bad, at(second));
         }
-        assert!(!scrutiny.allows(bad, at(9)));
-        assert!(scrutiny.allows(good, at(9)) && scrutiny.allows(neighbour, at(9)));
-        assert!(scrutiny.allows(bad, at(10)));
+        assert!(!bad_tokens.allows(bad, at(9)));
+        assert!(bad_tokens.allows(good, at(9)) && bad_tokens.allows(neighbour, at(9)));
+        assert!(bad_tokens.allows(bad, at(10)));
         for _ in 0..2 {
-            scrutiny.record_bad(neighbour, at(20));
+            bad_tokens.record_bad(neighbour, at(20));
         }
-        assert!(!scrutiny.allows("2001:db8::ffff".parse().unwrap(), at(20)), "the same network");
-        assert!(scrutiny.allows("2001:db8:0:1::1".parse().unwrap(), at(20)));
+        assert!(!bad_tokens.allows("2001:db8::ffff".parse().unwrap(), at(20)), "the same network");
+        assert!(bad_tokens.allows("2001:db8:0:1::1".parse().unwrap(), at(20)));
     }
 }

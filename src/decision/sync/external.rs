@@ -1,4 +1,4 @@
-//! Foreign issuers at work: their keys are brought into the gate, and asked for when a token names one
+//! External issuers at work: their keys are brought into the live state, and asked for when a token names one
 //! that nobody knows.
 
 use std::{
@@ -11,22 +11,22 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 
 use crate::{
-    decision::decide::{authenticate::ForeignKey, snapshot::Gate},
+    decision::decide::{authenticate::ExternalKey, snapshot::LiveState},
     domain::{Clock, RealmName, Timestamp},
     issuer::{
-        FetcherError, IssuerKeys, KeyFile, Settings, Source,
+        FetcherError, IssuerKeys, IssuerSettings, KeyFile, Source,
         files::{self, FileKey, KeyFileError},
     },
     observe::metrics::Metrics,
     state::{
         clock::TrustedClock,
-        keys::{GoodUntil, Key, KeyError, KeyState, MaterialBytes, jwk::PublicJwk},
+        keys::{Key, KeyError, KeyState, MaterialBytes, ValidUntil, jwk::PublicJwk},
     },
 };
 
 /// Why an issuer's keys cannot be kept.
 #[derive(Debug, Error)]
-pub enum ForeignIssuerError {
+pub enum ExternalIssuerError {
     /// The certificates to trust cannot be read.
     #[error("issuers.{0}: {1}")]
     Fetcher(RealmName, FetcherError),
@@ -38,9 +38,9 @@ pub enum ForeignIssuerError {
     Key(RealmName, KeyError),
 }
 
-/// Keeps the keys of every foreign issuer of the config.
-pub struct ForeignIssuers {
-    gate: Arc<Gate>,
+/// Keeps the keys of every external issuer of the config.
+pub struct ExternalIssuers {
+    live_state: Arc<LiveState>,
     /// Where snapshots of fetched sets lie.
     folder: PathBuf,
     clock: Arc<dyn Clock>,
@@ -59,17 +59,17 @@ struct Speakers {
 }
 
 struct Running {
-    settings: Arc<Settings>,
+    settings: Arc<IssuerSettings>,
     /// `None` for keys in files: there is nobody to ask.
     keys: Option<IssuerKeys>,
 }
 
-impl ForeignIssuers {
+impl ExternalIssuers {
     /// Without any issuer yet.
     #[must_use]
-    pub fn new(gate: Arc<Gate>, folder: PathBuf, trusted: TrustedClock, metrics: Arc<Metrics>) -> Self {
+    pub fn new(live_state: Arc<LiveState>, folder: PathBuf, trusted: TrustedClock, metrics: Arc<Metrics>) -> Self {
         let clock = Arc::clone(trusted.clock());
-        Self { gate, folder, clock, trusted, metrics, running: ArcSwap::default(), speakers: Arc::default() }
+        Self { live_state, folder, clock, trusted, metrics, running: ArcSwap::default(), speakers: Arc::default() }
     }
 
     /// Keeps the keys of these issuers, and of no others. One whose settings are as they were goes on as it is.
@@ -77,9 +77,9 @@ impl ForeignIssuers {
     ///
     /// # Errors
     /// When a file of one of them cannot be used: then nothing has changed.
-    pub fn replace(&self, issuers: &[Arc<Settings>]) -> Result<(), ForeignIssuerError> {
+    pub fn replace(&self, issuers: &[Arc<IssuerSettings>]) -> Result<(), ExternalIssuerError> {
         let present = self.running.load_full();
-        let unchanged = |settings: &Arc<Settings>| {
+        let unchanged = |settings: &Arc<IssuerSettings>| {
             let running = present.get(&settings.name).filter(|running| *running.settings == **settings)?;
             // Files may hold other keys than before.
             running.keys.is_some().then(|| Arc::clone(running))
@@ -97,20 +97,24 @@ impl ForeignIssuers {
         let names: Vec<_> = issuers.iter().map(|settings| &settings.name).collect();
         self.speakers().present.retain(|name, _| names.contains(&name));
         self.running.store(Arc::new(running));
-        self.gate.keep_foreign_keys(&names);
+        self.live_state.keep_external_keys(&names);
         Ok(())
     }
 
     /// Asks the issuer of `key` for its keys, if the key is missing and it was not asked just now; waits for the
     /// answer within bounds.
-    pub async fn ask(&self, key: &ForeignKey) {
+    pub async fn ask(&self, key: &ExternalKey) {
         let running = self.running.load().get(&key.issuer).cloned();
         if let Some(keys) = running.as_ref().and_then(|running| running.keys.as_ref()) {
             keys.ask(key.id.as_str()).await;
         }
     }
 
-    fn start(&self, settings: &Arc<Settings>, files: Vec<Arc<Key>>) -> Result<Option<IssuerKeys>, ForeignIssuerError> {
+    fn start(
+        &self,
+        settings: &Arc<IssuerSettings>,
+        files: Vec<Arc<Key>>,
+    ) -> Result<Option<IssuerKeys>, ExternalIssuerError> {
         let name = settings.name.clone();
         let speaker = {
             let mut speakers = self.speakers();
@@ -120,19 +124,20 @@ impl ForeignIssuers {
             speaker
         };
         let Source::Jwks(jwks) = &settings.source else {
-            self.gate.set_foreign_keys(&name, files);
+            self.live_state.set_external_keys(&name, files);
             return Ok(None);
         };
-        let (gate, clock, speakers) = (Arc::clone(&self.gate), Arc::clone(&self.clock), Arc::clone(&self.speakers));
-        let sink = move |keys: &[PublicJwk], good_until: &GoodUntil| {
+        let (live_state, clock, speakers) =
+            (Arc::clone(&self.live_state), Arc::clone(&self.clock), Arc::clone(&self.speakers));
+        let sink = move |keys: &[PublicJwk], valid_until: &ValidUntil| {
             let speakers = speakers.lock().unwrap_or_else(PoisonError::into_inner);
             if speakers.present.get(&name) == Some(&speaker) {
-                let keys = keys.iter().filter_map(|key| fetched_key(&name, key, good_until, &*clock)).collect();
-                gate.set_foreign_keys(&name, keys);
+                let keys = keys.iter().filter_map(|key| fetched_key(&name, key, valid_until, &*clock)).collect();
+                live_state.set_external_keys(&name, keys);
             }
         };
         let keys = IssuerKeys::start(settings, jwks, &self.folder, self.trusted.clone(), &self.metrics, sink);
-        keys.map(Some).map_err(|error| ForeignIssuerError::Fetcher(settings.name.clone(), error))
+        keys.map(Some).map_err(|error| ExternalIssuerError::Fetcher(settings.name.clone(), error))
     }
 
     fn speakers(&self) -> std::sync::MutexGuard<'_, Speakers> {
@@ -152,9 +157,9 @@ pub struct IssuerProblem {
     pub message: String,
 }
 
-/// Everything that keeps [`ForeignIssuers::replace`] from keeping these issuers' keys. Changes nothing.
+/// Everything that keeps [`ExternalIssuers::replace`] from keeping these issuers' keys. Changes nothing.
 #[must_use]
-pub fn examine_issuers(issuers: &[Arc<Settings>], now: Timestamp) -> Vec<IssuerProblem> {
+pub fn examine_issuers(issuers: &[Arc<IssuerSettings>], now: Timestamp) -> Vec<IssuerProblem> {
     let mut problems = vec![];
     for settings in issuers {
         let issuer = &settings.name;
@@ -171,9 +176,9 @@ pub fn examine_issuers(issuers: &[Arc<Settings>], now: Timestamp) -> Vec<IssuerP
                 for (at, file) in files.iter().enumerate() {
                     if let Err(error) = key_of(issuer, file, now) {
                         let message = match error {
-                            ForeignIssuerError::Fetcher(_, error) => error.to_string(),
-                            ForeignIssuerError::File(_, error) => error.to_string(),
-                            ForeignIssuerError::Key(_, error) => error.to_string(),
+                            ExternalIssuerError::Fetcher(_, error) => error.to_string(),
+                            ExternalIssuerError::File(_, error) => error.to_string(),
+                            ExternalIssuerError::Key(_, error) => error.to_string(),
                         };
                         note(format!("keys[{at}].file"), message);
                     }
@@ -185,19 +190,19 @@ pub fn examine_issuers(issuers: &[Arc<Settings>], now: Timestamp) -> Vec<IssuerP
 }
 
 /// What can fail of a start, without an effect.
-fn prepare(settings: &Settings, now: Timestamp) -> Result<Vec<Arc<Key>>, ForeignIssuerError> {
+fn prepare(settings: &IssuerSettings, now: Timestamp) -> Result<Vec<Arc<Key>>, ExternalIssuerError> {
     match &settings.source {
         Source::Jwks(jwks) => {
             let checked = IssuerKeys::check(jwks).map(|()| vec![]);
-            checked.map_err(|error| ForeignIssuerError::Fetcher(settings.name.clone(), error))
+            checked.map_err(|error| ExternalIssuerError::Fetcher(settings.name.clone(), error))
         }
         Source::Files(files) => files.iter().map(|file| key_of(&settings.name, file, now)).collect(),
     }
 }
 
 /// The key of a file.
-fn key_of(issuer: &RealmName, file: &KeyFile, now: Timestamp) -> Result<Arc<Key>, ForeignIssuerError> {
-    let key = files::read(file).map_err(|error| ForeignIssuerError::File(issuer.clone(), error))?;
+fn key_of(issuer: &RealmName, file: &KeyFile, now: Timestamp) -> Result<Arc<Key>, ExternalIssuerError> {
+    let key = files::read(file).map_err(|error| ExternalIssuerError::File(issuer.clone(), error))?;
     let (id, algorithm, material) = match &key {
         FileKey::Public(jwk) => (jwk.id.clone(), jwk.algorithm, MaterialBytes::Public(&jwk.public)),
         FileKey::Secret { id, algorithm, secret } => {
@@ -206,20 +211,20 @@ fn key_of(issuer: &RealmName, file: &KeyFile, now: Timestamp) -> Result<Arc<Key>
     };
     let key = id.ok_or(KeyError::Rejected(algorithm));
     let key = key.and_then(|id| Key::new(id, issuer.clone(), algorithm, KeyState::Active, now, material));
-    key.map(Arc::new).map_err(|error| ForeignIssuerError::Key(issuer.clone(), error))
+    key.map(Arc::new).map_err(|error| ExternalIssuerError::Key(issuer.clone(), error))
 }
 
-impl std::fmt::Debug for ForeignIssuers {
+impl std::fmt::Debug for ExternalIssuers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ForeignIssuers").field("running", &self.running.load().keys()).finish_non_exhaustive()
+        f.debug_struct("ExternalIssuers").field("running", &self.running.load().keys()).finish_non_exhaustive()
     }
 }
 
 /// A fetched key, ready to use. One without a name is of no use: a token could not name it.
-fn fetched_key(issuer: &RealmName, jwk: &PublicJwk, good_until: &GoodUntil, clock: &dyn Clock) -> Option<Arc<Key>> {
+fn fetched_key(issuer: &RealmName, jwk: &PublicJwk, valid_until: &ValidUntil, clock: &dyn Clock) -> Option<Arc<Key>> {
     let (id, material) = (jwk.id.clone()?, MaterialBytes::Public(&jwk.public));
     let key = Key::new(id, issuer.clone(), jwk.algorithm, KeyState::Active, clock.now(), material).ok()?;
-    Some(Arc::new(key.with_good_until(good_until.clone())))
+    Some(Arc::new(key.with_valid_until(valid_until.clone())))
 }
 
 #[cfg(test)]
@@ -233,15 +238,15 @@ mod tests {
         issuer::Jwks,
         state::{
             keys::{Keyring, spki},
-            limit::ScrutinySettings,
+            limit::BadTokenSettings,
             token::CacheSettings,
         },
     };
 
     const ENOUGH: Duration = Duration::from_secs(30);
 
-    fn corp(source: Source) -> Arc<Settings> {
-        Arc::new(Settings {
+    fn corp(source: Source) -> Arc<IssuerSettings> {
+        Arc::new(IssuerSettings {
             name: "corp".parse().unwrap(),
             issuer: "https://login.example.com".into(),
             audience: "api".into(),
@@ -251,7 +256,7 @@ mod tests {
         })
     }
 
-    fn foreign(folder: PathBuf, clock: &Arc<dyn Clock>) -> (Arc<Gate>, ForeignIssuers) {
+    fn external(folder: PathBuf, clock: &Arc<dyn Clock>) -> (Arc<LiveState>, ExternalIssuers) {
         let metrics = Metrics::new().unwrap();
         let site = Site {
             realms: vec![],
@@ -263,10 +268,10 @@ mod tests {
             oauth: None,
         };
         let snapshot = Snapshot::build(&site, Arc::new(Keyring::default()), &metrics).unwrap();
-        let gate = Arc::new(Gate::new(snapshot, CacheSettings::default(), ScrutinySettings::default()));
+        let live_state = Arc::new(LiveState::new(snapshot, CacheSettings::default(), BadTokenSettings::default()));
         let trusted = TrustedClock::begin(None, Arc::clone(clock));
-        let foreign = ForeignIssuers::new(Arc::clone(&gate), folder, trusted, metrics);
-        (gate, foreign)
+        let external = ExternalIssuers::new(Arc::clone(&live_state), folder, trusted, metrics);
+        (live_state, external)
     }
 
     #[tokio::test]
@@ -283,14 +288,14 @@ mod tests {
         // Port 9 of this machine: nobody answers there.
         let fetched = corp(Source::Jwks(Jwks::new("http://127.0.0.1:9/jwks.json".parse().unwrap())));
 
-        let (gate, foreign) = foreign(folder.path().join("issuers"), &clock);
+        let (live_state, external) = external(folder.path().join("issuers"), &clock);
         let clocks = Arc::strong_count(&clock);
-        foreign.replace(&[fetched]).unwrap();
+        external.replace(&[fetched]).unwrap();
         // A request that waits for a key holds the instance for a while.
-        let waiting = foreign.running.load().get(&key.realm).cloned();
-        foreign.replace(&[]).unwrap();
-        foreign.replace(&[in_file]).unwrap();
-        assert_eq!(gate.snapshot().keys.foreign(&key.realm).len(), 1);
+        let waiting = external.running.load().get(&key.realm).cloned();
+        external.replace(&[]).unwrap();
+        external.replace(&[in_file]).unwrap();
+        assert_eq!(live_state.snapshot().keys.external(&key.realm).len(), 1);
         drop(waiting);
         let gone = async {
             while Arc::strong_count(&clock) > clocks {
@@ -298,6 +303,6 @@ mod tests {
             }
         };
         tokio::time::timeout(ENOUGH, gone).await.expect("the instance ends");
-        assert_eq!(gate.snapshot().keys.foreign(&key.realm).len(), 1);
+        assert_eq!(live_state.snapshot().keys.external(&key.realm).len(), 1);
     }
 }

@@ -148,6 +148,13 @@ impl State {
         Some((asked + paced.map_or(left, |paced| paced.min(left)), Overdue::Client))
     }
 
+    fn note_received(&mut self, now: Instant) {
+        self.moved = Some(now);
+        if let Some((received, seen)) = &mut self.received {
+            *seen = received.bytes();
+        }
+    }
+
     fn note_asked(&mut self, now: Instant) {
         if !self.whole && self.waits.is_some() {
             self.asked.get_or_insert(now);
@@ -160,11 +167,8 @@ impl State {
         if self.heard {
             return Verdict::Fine;
         }
-        if let Some((received, seen)) = &mut self.received
-            && received.bytes() != *seen
-        {
-            *seen = received.bytes();
-            self.moved = Some(now);
+        if self.received.as_ref().is_some_and(|(received, seen)| received.bytes() != *seen) {
+            self.note_received(now);
         }
         if self.overdue.is_none() {
             let over = self.deadline().filter(|(end, _)| now >= *end);
@@ -225,13 +229,14 @@ impl Progress {
 
     /// The server sent something.
     pub(super) fn received(&self, now: Instant) {
-        self.lock().moved = Some(now);
+        self.lock().note_received(now);
     }
 
     /// The server sent the head of its final answer.
     pub(super) fn answering(&self, now: Instant) {
         let mut state = self.lock();
-        (state.moved, state.answering) = (Some(now), true);
+        state.note_received(now);
+        state.answering = true;
     }
 
     /// The server sent all of its answer.

@@ -2,12 +2,13 @@
 
 use std::{future::poll_fn, io::ErrorKind, process::Command, sync::mpsc};
 
-use bytes::Bytes;
 use http::{Request, StatusCode};
-use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 
 use super::curl::Curl;
-use crate::support::{Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, get, wait_until, wait_until_async};
+use crate::support::{
+    Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, Sender, get, wait_until, wait_until_async,
+    with_client,
+};
 
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
@@ -53,20 +54,6 @@ fn frames_until_closed(connection: &mut Connection) -> Vec<u8> {
         rest = payload.get(length..).unwrap_or_default();
     }
     kinds
-}
-
-pub(super) type Sender = h2::client::SendRequest<Bytes>;
-
-/// Runs `work` on a connection of the `h2` crate's.
-pub(super) fn with_client<T>(gateway: &Gateway, work: impl AsyncFnOnce(Sender) -> T) -> T {
-    Runtime::new().unwrap().block_on(async {
-        let stream = TcpStream::connect(gateway.front).await.unwrap();
-        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-        let driving = tokio::spawn(connection);
-        let done = timeout(PATIENCE, work(sender)).await.unwrap();
-        driving.abort();
-        done
-    })
 }
 
 async fn status(sender: &mut Sender, request: Request<()>) -> Result<StatusCode, h2::Error> {
@@ -122,7 +109,7 @@ fn the_preface_may_come_in_pieces_and_http_1_that_begins_like_it_too() {
 #[test]
 fn a_head_that_http_1_would_not_take_is_not_taken() {
     let (gateway, upstream) = Gateway::with_upstream();
-    with_client(&gateway, async |mut sender| {
+    with_client(gateway.front, async |mut sender| {
         let mut many = request("GET", "http://a.test/public");
         for at in 0..201 {
             many.headers_mut().insert(http::HeaderName::try_from(format!("x-{at}")).unwrap(), "1".parse().unwrap());
@@ -155,7 +142,7 @@ fn a_body_that_never_comes_ends_its_stream_and_no_other() {
     let upstream = RawUpstream::start(|stream| while stream.read() {});
     let config = Config::standard(upstream.address).server("body_timeout = \"300ms\"");
     let gateway = config.start_bare();
-    with_client(&gateway, async |mut sender| {
+    with_client(gateway.front, async |mut sender| {
         poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
         let (response, _body) = sender.send_request(request("POST", "http://a.test/public"), false).unwrap();
         assert_eq!(response.await.unwrap().status().as_u16(), 408);
@@ -395,7 +382,7 @@ fn a_connection_without_streams_is_closed_and_one_that_drains_ends_its_own() {
     let frames = frames_until_closed(&mut opened(&gateway));
     assert_eq!(frames.first(), Some(&SETTINGS));
     assert!(frames.contains(&GOAWAY), "{frames:?}");
-    with_client(&gateway, async |mut sender| {
+    with_client(gateway.front, async |mut sender| {
         poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
         let (response, _) = sender.send_request(request("GET", "http://a.test/public"), true).unwrap();
         wait_until_async("it is at the service", PATIENCE, async || upstream.bytes().contains("/public")).await;

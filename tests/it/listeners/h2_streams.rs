@@ -8,9 +8,9 @@ use http::{HeaderName, Request};
 use serde_json::json;
 use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 
-use super::h2::{Sender, with_client};
 use crate::support::{
-    BESIDE, Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, get, wait_until, wait_until_async,
+    BESIDE, Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, Sender, get, wait_until, wait_until_async,
+    with_client,
 };
 
 fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> Request<()> {
@@ -32,7 +32,7 @@ async fn status(sender: &mut Sender, request: Request<()>, body: &'static str) -
 #[test]
 fn a_length_is_one_number_and_an_expectation_is_known() {
     let (gateway, upstream) = Gateway::with_upstream();
-    with_client(&gateway, async |mut sender| {
+    with_client(gateway.front, async |mut sender| {
         for (fields, expected) in [
             (&[("content-length", "3"), ("content-length", "3")][..], 400),
             (&[("content-length", "0000000000000000003")], 400),
@@ -50,7 +50,7 @@ fn a_length_is_one_number_and_an_expectation_is_known() {
 #[test]
 fn cookies_that_come_one_by_one_go_out_in_one_line() {
     let (gateway, upstream) = Gateway::with_upstream();
-    with_client(&gateway, async |mut sender| {
+    with_client(gateway.front, async |mut sender| {
         let crumbs = [("cookie", "a=1"), ("cookie", "b=2; c=3"), ("cookie", "d=4")];
         assert_eq!(status(&mut sender, request("GET", "/public", &crumbs), "").await, 200);
         assert_eq!(upstream.received().header("cookie"), Some("a=1; b=2; c=3; d=4"));
@@ -60,7 +60,7 @@ fn cookies_that_come_one_by_one_go_out_in_one_line() {
 #[test]
 fn a_host_other_than_the_authority_is_refused_with_a_body_and_without() {
     let (gateway, upstream) = Gateway::with_upstream();
-    with_client(&gateway, async |mut sender| {
+    with_client(gateway.front, async |mut sender| {
         for (host, expected) in [("a.test", 200), ("A.Test", 400), ("a.test:1", 400), ("a.test.", 400), ("b.test", 400)]
         {
             for method in ["GET", "POST"] {
@@ -96,7 +96,7 @@ fn a_stream_is_reset_with_its_token_in_every_phase_and_its_connection_goes_on() 
     let token = gateway.login(Contract::Sws);
     let bearer = format!("Bearer {token}");
     let authorization = [("authorization", &*bearer)];
-    with_client(&gateway, async |mut sender| {
+    with_client(gateway.front, async |mut sender| {
         poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
         let (waiting, _) = sender.send_request(request("GET", "/sws/waiting", &authorization), true).unwrap();
         let (begun, _) = sender.send_request(request("GET", "/sws/begun", &authorization), true).unwrap();
@@ -127,7 +127,7 @@ fn a_stream_is_reset_with_its_token_in_every_phase_and_its_connection_goes_on() 
 fn a_request_whose_body_does_not_end_is_one_in_flight() {
     let upstream = RawUpstream::start(|stream| while stream.read() {});
     let gateway = Config::standard(upstream.address).server("requests_per_address = 3").start_bare();
-    with_client(&gateway, async |mut sender| {
+    with_client(gateway.front, async |mut sender| {
         let mut open = vec![];
         for _ in 0..3 {
             poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();

@@ -1,31 +1,26 @@
 //! Field names that a server could take for others, fields that name another request, and `Upgrade`: the same in every
 //! form of request.
 
-use std::{net::SocketAddr, sync::Mutex};
-
-use bytes::Bytes;
-use http_body_util::Empty;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::runtime::Runtime;
+use std::sync::Mutex;
 
 use crate::support::{
-    Config, Connection, Contract, Gateway, RawUpstream, Request, answer_every_head, get, post, wait_until,
+    Config, Connection, Contract, Gateway, RawUpstream, Request, answer_every_head, get, post, send_http2, wait_until,
 };
 
-/// The forms of a request: HTTP/1, the same with a field about the client's connection, HTTP/2, and an upgrade.
-const WAYS: [Way; 4] = [Way::Direct, Way::Pingora, Way::Http2, Way::Tunnel];
+/// The forms of a request: HTTP/1, the same with a body, HTTP/2, and an upgrade.
+const WAYS: [Way; 4] = [Way::Http1, Way::Http1Body, Way::Http2, Way::Tunnel];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
-    Direct,
-    Pingora,
+    Http1,
+    Http1Body,
     Http2,
     Tunnel,
 }
 
-/// Answers whatever comes, and switches where that is asked for.
+/// Answers each request, and switches where that is asked for.
 fn switch_or_answer(stream: &mut crate::support::RawStream) {
-    while stream.read() {
+    while stream.read_request() {
         if stream.so_far().to_lowercase().contains("\r\nupgrade: websocket") {
             stream.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
             return;
@@ -59,33 +54,16 @@ impl Service {
 fn send(gateway: &Gateway, way: Way, path: &str, fields: &[(&str, &str)]) -> u16 {
     let request = fields.iter().fold(get(path), |request, (name, value)| request.header(name, value));
     match way {
-        Way::Direct => gateway.send(&request).status,
-        Way::Pingora => gateway.send(&request.header("TE", "trailers")).status,
+        Way::Http1 => gateway.send(&request).status,
+        Way::Http1Body => gateway.send(&request.body("{}")).status,
         Way::Tunnel => {
             let mut connection = Connection::open(gateway.front);
             let wish = request.header("Connection", "Upgrade").header("Upgrade", "websocket");
             connection.write(wish.bytes()).unwrap();
             connection.receive_head().unwrap().status
         }
-        Way::Http2 => send_http2(gateway.front, path, fields),
+        Way::Http2 => send_http2(gateway.front, &request).unwrap().status,
     }
-}
-
-fn send_http2(front: SocketAddr, path: &str, fields: &[(&str, &str)]) -> u16 {
-    let mut request = hyper::Request::get(format!("http://portero.test{path}"));
-    for (name, value) in fields.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host")) {
-        request = request.header(*name, *value);
-    }
-    let request = request.body(Empty::<Bytes>::new()).unwrap();
-    Runtime::new().unwrap().block_on(async {
-        let stream = tokio::net::TcpStream::connect(front).await.unwrap();
-        let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-        let (mut sender, connection) = handshake.await.unwrap();
-        let driving = tokio::spawn(connection);
-        let status = sender.send_request(request).await.unwrap().status().as_u16();
-        driving.abort();
-        status
-    })
 }
 
 /// How often fields were dropped for this reason.
@@ -239,7 +217,7 @@ fn one_authorization_goes_on_and_two_that_differ_are_refused_where_a_token_is_lo
 fn a_host_with_two_dots_at_its_end_is_refused() {
     let service = Service::start();
     let gateway = Config::standard(service.upstream.address).start_bare();
-    for way in [Way::Direct, Way::Pingora, Way::Tunnel] {
+    for way in [Way::Http1, Way::Http1Body, Way::Tunnel] {
         assert!(matches!(send(&gateway, way, "/public", &[("Host", "portero.test.")]), 101 | 200), "{way:?}");
         service.head();
         for host in ["portero.test..", "portero.test..:80", "portero.test...", ".."] {

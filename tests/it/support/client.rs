@@ -5,6 +5,8 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream},
 };
 
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
@@ -74,6 +76,21 @@ impl Request {
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(self.body.as_deref().unwrap_or_default());
         bytes
+    }
+
+    /// The head over HTTP/2, which has no `Connection` (RFC 9113 section 8.2.2), and the body.
+    pub(super) fn http2(&self) -> (http::Request<()>, Option<Bytes>) {
+        let host = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("Host"));
+        let host = host.map_or(&b"portero.test"[..], |(_, value)| value);
+        let uri = format!("http://{}{}", String::from_utf8_lossy(host), self.target);
+        let mut request = http::Request::builder().method(&*self.method).uri(uri).body(()).unwrap();
+        for (name, value) in &self.headers {
+            if !["host", "connection"].contains(&&*name.to_ascii_lowercase()) {
+                let value = HeaderValue::from_bytes(value).unwrap();
+                request.headers_mut().append(HeaderName::try_from(name).unwrap(), value);
+            }
+        }
+        (request, self.body.clone().map(Bytes::from))
     }
 }
 
@@ -159,12 +176,14 @@ impl Connection {
 
     #[track_caller]
     pub(crate) fn send(&mut self, request: &Request) -> Response {
-        self.write(request.bytes()).unwrap();
-        if request.method == "HEAD" {
-            // Its answer tells the length of a body that does not come.
-            return self.receive_head().unwrap_or_else(|error| panic!("no whole head: {error}"));
-        }
-        self.receive()
+        self.try_send(request).unwrap_or_else(|error| panic!("no whole answer: {error}"))
+    }
+
+    /// The same; an error when the connection ends before the answer is whole.
+    pub(crate) fn try_send(&mut self, request: &Request) -> io::Result<Response> {
+        self.write(request.bytes())?;
+        // The answer to a HEAD tells the length of a body that does not come.
+        if request.method == "HEAD" { self.receive_head() } else { self.try_receive() }
     }
 
     /// The next answer.

@@ -24,7 +24,10 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::runtime::{Builder, Runtime};
 
-use super::wait::{PATIENCE, wait_until};
+use super::{
+    framing::request_end,
+    wait::{PATIENCE, wait_until},
+};
 
 /// Bytes of a recorded body that are kept; the rest is counted.
 const KEPT_BYTES_MAX: usize = 64 << 10;
@@ -199,6 +202,8 @@ pub(crate) struct RawStream {
     stream: TcpStream,
     read: Arc<Mutex<Vec<u8>>>,
     own: Vec<u8>,
+    /// Of those, the bytes of requests that `read_request` took.
+    taken: usize,
 }
 
 impl RawUpstream {
@@ -232,7 +237,7 @@ impl RawUpstream {
                     places.len() - 1
                 };
                 thread::spawn(move || {
-                    let mut connection = RawStream { stream, read, own: vec![] };
+                    let mut connection = RawStream { stream, read, own: vec![], taken: 0 };
                     serve(&mut connection);
                     let own = String::from_utf8_lossy(&connection.own).into_owned();
                     ended.lock().unwrap()[place] = Some(own);
@@ -263,6 +268,19 @@ impl RawStream {
         self.read.lock().unwrap().extend_from_slice(&chunk[..read]);
         self.own.extend_from_slice(&chunk[..read]);
         true
+    }
+
+    /// Reads until another request is there with its body; false at the end.
+    pub(crate) fn read_request(&mut self) -> bool {
+        loop {
+            if let Some(end) = request_end(&self.own[self.taken..]) {
+                self.taken += end;
+                return true;
+            }
+            if !self.read() {
+                return false;
+            }
+        }
     }
 
     /// What was read on this connection until now.
@@ -310,6 +328,13 @@ impl RawStream {
 /// Answers whatever comes with 200, and goes on reading.
 pub(crate) fn answer_every_head(stream: &mut RawStream) {
     while stream.read() {
+        stream.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nraw");
+    }
+}
+
+/// Answers each request with 200 when it has its body, and goes on reading.
+pub(crate) fn answer_every_request(stream: &mut RawStream) {
+    while stream.read_request() {
         stream.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nraw");
     }
 }

@@ -1,136 +1,217 @@
 //! A table of faults. The client has its answer in time, and a POST arrives once at most: `docs/reliability.md`
 //! has what is measured here.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, thread};
 
+use h2::Reason;
+
+use self::Outcome::{Answered, CutOff, Reset};
 use super::{is_healthy, nobody, pool, received, start};
 use crate::support::{
-    Connection, Deadline, Gateway, PATIENCE, RawStream, RawUpstream, answer_every_head, get, post, wait_until,
+    Config, Connection, Deadline, Gateway, PATIENCE, RawStream, RawUpstream, Request, answer_every_head, get, post,
+    send_http2, wait_until,
 };
 
-/// What an upstream does, and what the client gets; `None` for a connection that breaks off.
+/// What an upstream does, and what the clients of either protocol get.
 struct Fault {
     name: &'static str,
     serve: fn(&mut RawStream),
-    status: Option<u16>,
+    http1: Outcome,
+    http2: Outcome,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Outcome {
+    Answered(u16),
+    /// The connection ends before the answer does.
+    CutOff,
+    /// The stream does, with this reason.
+    Reset(Reason),
 }
 
 /// With waits of 300 ms for a connection and for bytes.
 const TIMEOUTS: &str = "timeouts = { connect = \"300ms\", read = \"300ms\", total = \"2s\" }";
 
 const FAULTS: [Fault; 12] = [
-    Fault { name: "hung", serve: |stream| while stream.read() {}, status: Some(504) },
+    Fault { name: "hung", serve: |stream| while stream.read() {}, http1: Answered(504), http2: Answered(504) },
     Fault {
         name: "closes without an answer",
         serve: |stream| {
-            stream.read();
+            stream.read_request();
         },
-        status: Some(502),
+        http1: Answered(502),
+        http2: Answered(502),
     },
     Fault {
         name: "half-closed",
         serve: |stream| {
-            stream.read();
+            stream.read_request();
             stream.end();
             while stream.read() {}
         },
-        status: Some(502),
+        http1: Answered(502),
+        http2: Answered(502),
     },
     Fault {
         name: "reset",
         serve: |stream| {
-            stream.read();
+            stream.read_request();
             stream.reset();
         },
-        status: Some(502),
+        http1: Answered(502),
+        http2: Answered(502),
     },
     Fault {
         name: "garbage",
         serve: |stream| {
-            stream.read();
+            stream.read_request();
             stream.write("I am not a web server\r\n\r\n");
         },
-        status: Some(502),
+        http1: Answered(502),
+        http2: Answered(502),
     },
     Fault {
         name: "half a head",
         serve: |stream| {
-            stream.read();
+            stream.read_request();
             stream.write("HTTP/1.1 200 OK\r\nContent-Le");
         },
-        status: Some(502),
+        http1: Answered(502),
+        http2: Answered(502),
     },
     Fault {
         name: "half a head and silence",
         serve: |stream| {
-            stream.read();
+            stream.read_request();
             stream.write("HTTP/1.1 200 OK\r\nContent-Le");
             while stream.read() {}
         },
-        status: Some(504),
+        http1: Answered(504),
+        http2: Answered(504),
     },
     Fault {
         name: "1xx first",
         serve: |stream| {
-            stream.read();
+            stream.read_request();
             stream
                 .write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         },
-        status: Some(200),
+        http1: Answered(200),
+        http2: Answered(200),
     },
     Fault {
         name: "1xx and nothing more",
         serve: |stream| {
-            stream.read();
+            stream.read_request();
             stream.write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
         },
         // Our answer must still be one, after the interim head.
-        status: Some(502),
+        http1: Answered(502),
+        http2: Answered(502),
     },
     Fault {
         name: "closes within a body of known length",
         serve: |stream| {
-            stream.read();
+            stream.read_request();
             stream.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
         },
-        status: None,
+        http1: CutOff,
+        http2: Reset(Reason::INTERNAL_ERROR),
     },
     Fault {
         name: "closes within a chunked body",
         serve: |stream| {
-            stream.read();
+            stream.read_request();
             stream.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nonly \r\n");
         },
-        status: None,
+        http1: CutOff,
+        http2: Reset(Reason::INTERNAL_ERROR),
     },
     Fault {
         name: "silent within a body",
         serve: |stream| {
-            stream.read();
+            stream.read_request();
             stream.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
             while stream.read() {}
         },
-        status: None,
+        http1: CutOff,
+        http2: Reset(Reason::INTERNAL_ERROR),
     },
 ];
+
+/// One request to a pool of its own, both of whose servers have the fault.
+struct Case {
+    fault: &'static Fault,
+    http2: bool,
+    method: &'static str,
+    upstreams: [RawUpstream; 2],
+}
+
+impl Case {
+    fn name(&self) -> String {
+        format!("{}, {} over HTTP/{}", self.fault.name, self.method, if self.http2 { 2 } else { 1 })
+    }
+
+    fn expected(&self) -> Outcome {
+        match self.fault.http2 {
+            // With a request body it is the sweeper that ends the stream.
+            Reset(_) if self.http2 && self.method == "POST" && self.fault.name == "silent within a body" => {
+                Reset(Reason::CANCEL)
+            }
+            expected if self.http2 => expected,
+            _ => self.fault.http1,
+        }
+    }
+
+    fn outcome(&self, front: SocketAddr, path: &str) -> Outcome {
+        let request = if self.method == "POST" { post(path, "{}") } else { Request::new(self.method, path) };
+        if self.http2 {
+            return match send_http2(front, &request) {
+                Ok(answer) => Answered(answer.status),
+                Err(error) if error.is_reset() && error.is_remote() => Reset(error.reason().unwrap()),
+                Err(error) => panic!("{}: {error}", self.name()),
+            };
+        }
+        Connection::open(front).try_send(&request).map_or(CutOff, |answer| Answered(answer.status))
+    }
+}
 
 #[test]
 #[expect(clippy::print_stdout, reason = "the figures of docs/reliability.md come from here")]
 fn every_fault_is_answered_in_time_and_no_post_is_sent_twice() {
+    let mut config = Config::new();
+    let mut cases = vec![];
     for fault in &FAULTS {
-        let (one, two) = (RawUpstream::start(fault.serve), RawUpstream::start(fault.serve));
-        let config = pool(&[one.address, two.address], &format!("retries = 5\neject.failures = 0\n{TIMEOUTS}"));
-        let gateway = start(&config);
-        let began = Deadline::after(PATIENCE);
-        let mut connection = Connection::open(gateway.front);
-        connection.write(post("/", "{}").bytes()).unwrap();
-        let status = connection.try_receive().ok().map(|answer| answer.status);
-        let took = PATIENCE.saturating_sub(began.left().unwrap());
-        println!("{}: {status:?} after {} ms", fault.name, took.as_millis());
-        assert_eq!(status, fault.status, "{}", fault.name);
-        assert_eq!(received(&one, "POST") + received(&two, "POST"), 1, "{}", fault.name);
-        assert_eq!(gateway.send(&get("/no-route-has-this").header("Host", "a b")).status, 400, "the gateway goes on");
+        for (http2, method) in [(false, "GET"), (false, "POST"), (true, "GET"), (true, "POST")] {
+            let upstreams = [RawUpstream::start(fault.serve), RawUpstream::start(fault.serve)];
+            let (name, [one, two]) = (format!("case-{}", cases.len()), upstreams.each_ref().map(|one| one.address));
+            let pool = format!(
+                "[upstreams.{name}]\nservers = [\"{one}\", \"{two}\"]\nretries = 5\neject.failures = 0\n{TIMEOUTS}\n"
+            );
+            let route = format!("auth = \"public\"\nupstream = \"{name}\"");
+            config = config.text(&pool).route(&name, &format!("/{name}"), &route);
+            cases.push(Case { fault, http2, method, upstreams });
+        }
     }
+    let gateway = start(&config);
+    let front = gateway.front;
+    // All at once: most of the time is waiting.
+    let outcomes: Vec<_> = thread::scope(|scope| {
+        let ask = |(at, case): (usize, &'_ Case)| {
+            let began = Deadline::after(PATIENCE);
+            let outcome = case.outcome(front, &format!("/case-{at}"));
+            (outcome, PATIENCE.saturating_sub(began.left().unwrap_or_default()))
+        };
+        let asked: Vec<_> = cases.iter().enumerate().map(|case| scope.spawn(move || ask(case))).collect();
+        asked.into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    for (case, (outcome, took)) in cases.iter().zip(outcomes) {
+        let sent: usize = case.upstreams.iter().map(|upstream| received(upstream, case.method)).sum();
+        println!("{}: {outcome:?} after {} ms", case.name(), took.as_millis());
+        assert_eq!(outcome, case.expected(), "{}", case.name());
+        assert!(sent == 1 || case.method == "GET" && sent > 1, "{}: sent {sent} times", case.name());
+    }
+    assert_eq!(gateway.send(&get("/no-route-has-this").header("Host", "a b")).status, 400, "the gateway goes on");
 }
 
 #[test]

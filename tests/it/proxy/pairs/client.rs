@@ -9,6 +9,8 @@ use std::{
 use socket2::{Domain, Socket, Type};
 
 use super::text::{bytes, escaped, section};
+use crate::support::{body_end, head_end};
+
 /// A gateway that says nothing for so long says nothing: far more than it takes.
 pub(super) const SILENCE: Duration = Duration::from_secs(5);
 
@@ -170,10 +172,6 @@ pub(super) fn frames(bytes: &[u8]) -> String {
     told.map(line).collect()
 }
 
-fn head_end(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
-}
-
 /// Whether these bytes hold the final response to each method.
 fn answers_end(mut bytes: &[u8], methods: &[&str]) -> bool {
     methods.iter().all(|method| {
@@ -194,48 +192,4 @@ fn answers_end(mut bytes: &[u8], methods: &[&str]) -> bool {
             }
         }
     })
-}
-
-/// Where the first request ends, once it is whole.
-pub(super) fn request_end(bytes: &[u8]) -> Option<usize> {
-    let end = head_end(bytes)?;
-    let (head, rest) = bytes.split_at(end);
-    Some(end + body_end(head, rest, Some(0))?)
-}
-
-/// Where a body ends; `unframed` where its head says nothing about it.
-fn body_end(head: &[u8], rest: &[u8], unframed: Option<usize>) -> Option<usize> {
-    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
-    let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim));
-    if field("transfer-encoding").is_some() {
-        return chunked_end(rest);
-    }
-    match field("content-length") {
-        None => unframed,
-        Some(length) => length.parse().ok().filter(|length| rest.len() >= *length),
-    }
-}
-
-fn chunked_end(bytes: &[u8]) -> Option<usize> {
-    let line = |at: usize| bytes[at..].windows(2).position(|window| window == b"\r\n").map(|end| at + end);
-    let mut at = 0;
-    loop {
-        let end = line(at)?;
-        let size = String::from_utf8_lossy(&bytes[at..end]);
-        let size = usize::from_str_radix(size.split(';').next().unwrap_or_default().trim(), 16).ok()?;
-        at = end + 2;
-        if size == 0 {
-            break;
-        }
-        at += size + 2;
-        bytes.get(at..)?;
-    }
-    // Trailers, and the empty line.
-    loop {
-        let end = line(at)?;
-        if end == at {
-            return Some(end + 2);
-        }
-        at = end + 2;
-    }
 }

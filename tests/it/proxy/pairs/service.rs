@@ -11,11 +11,11 @@ use std::{
 use tokio::runtime::Runtime;
 
 use super::{
-    client::{frames, request_end, stream_ends},
+    client::{frames, stream_ends},
     http2::{self, Reply},
     text::{bytes, escaped, section},
 };
-use crate::support::{PATIENCE, RawStream, RawUpstream, wait_until};
+use crate::support::{PATIENCE, RawStream, RawUpstream, request_end, wait_until};
 
 /// What an HTTP/1 service answers that is told nothing else.
 const USUAL: &str = "HTTP/1.1 200 OK\nContent-Type: text/plain\nServer: service\nX-Own: 1\nContent-Length: 2\n\nok";

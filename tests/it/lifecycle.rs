@@ -93,7 +93,9 @@ fn the_operator_sees_health_metrics_and_each_request() {
 #[test]
 fn a_gateway_that_stops_ends_what_it_began_and_says_so() {
     let (upstream, release) = RawUpstream::late();
-    let gateway = Config::standard(upstream.address).start();
+    // Neither ends the connection that says nothing.
+    let endless = "head_timeout = \"1h\"\ndrain_timeout = \"1h\"";
+    let gateway = Config::standard(upstream.address).server(endless).start();
     let mut idle = Connection::open(gateway.front);
     let mut connection = Connection::open(gateway.front);
     let in_flight = thread::spawn(move || connection.send(&get("/public")).text());

@@ -217,7 +217,12 @@ impl Front {
         let _open = self.shared.connection_opened();
         let accepted = Instant::now();
         let deadline = accepted + self.shared.tunables().head_timeout;
-        let arrived = timeout_at(deadline, self.arrive(stream, peer, &mut place)).await;
+        let arrived = tokio::select! {
+            biased;
+            arrived = timeout_at(deadline, self.arrive(stream, peer, &mut place)) => arrived,
+            // One that has not even begun a request has none to lose.
+            () = self.shared.idle_grace_over() => return,
+        };
         let Ok(Some(Arrived { stream, protocol, connection })) = arrived else {
             if arrived.is_err()
                 && self.listener_runtime().is_some_and(|listener_runtime| listener_runtime.tls.is_some())

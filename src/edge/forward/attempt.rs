@@ -168,10 +168,10 @@ impl Exchange {
         let sent = self.response(pin!(sending), &mut waiting, &informed).await;
         let began = waiting.received.as_ref().map(Received::bytes) != before;
         self.is_answering |= began || informed.has_any();
-        if matches!(sent, Err(Failure::ReadTimeout))
+        if matches!(sent, Err(Failure::ReadTimeout | Failure::Unsent))
             && let Some(turn) = &self.turn
         {
-            // The server may be silent on all of its streams.
+            // The server may be silent on all of its streams, or take no more of them.
             self.inbound.worker.connections.forget(turn.server(), &lease);
         }
         let response = sent?;

@@ -92,22 +92,16 @@ impl Upload {
         next: Option<Result<Frame<Bytes>, hyper::Error>>,
     ) -> Option<Result<Frame<Bytes>, BodyError>> {
         let now = Instant::now();
-        let frame = match next {
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => {
+        let frame = match next.transpose() {
+            Ok(frame) => frame,
+            Err(error) => {
                 let error = BodyError::of(&error);
                 self.progress.fail(error);
                 return Some(Err(error));
             }
-            None => {
-                source.ended = true;
-                self.progress.came(now, 0);
-                self.progress.passed_on(now, true);
-                return None;
-            }
         };
-        let Ok(data) = frame.into_data() else {
-            // Trailers are the last.
+        // Trailers are the last, too.
+        let Some(data) = frame.and_then(|frame| frame.into_data().ok()) else {
             source.ended = true;
             self.progress.came(now, 0);
             self.progress.passed_on(now, true);

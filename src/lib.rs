@@ -8,7 +8,8 @@
 //! 3  upstream·issuer  reaching others: the services behind, and the keys of external issuers
 //! 2  state            what is remembered: keys, tokens, accounts, sessions, revocations, failures, the store
 //! 1  rules · observe  pure rules: routes, policies, dialects, rewrites, limits; log, events, metrics
-//! 0  domain · timer   words that all share: clock, secret, id, account, claims, grant, reason, strict JSON; deadlines
+//! 0  domain · timer   words that all share: clock, secret, id, account, claims, grant, reason, strict JSON; deadlines,
+//!    gather           several pieces in one write
 //! ```
 //!
 //! A module uses lower floors only. `docs/architecture.md` has the path of a request.
@@ -21,6 +22,7 @@ pub mod config;
 pub mod decision;
 pub mod domain;
 pub mod edge;
+mod gather;
 pub mod issuer;
 pub mod observe;
 pub mod rules;

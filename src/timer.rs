@@ -8,10 +8,11 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A deadline that moves with every request and is seldom reached. While it moves away, the runtime's timer stays where
-/// it is. Only a timer that goes off too early is set anew. So a request costs no timer.
-#[derive(Debug)]
+/// it is. Only a timer that goes off too early is set anew. So a request costs no timer. Without an end it never goes off.
+#[derive(Debug, Default)]
 pub(crate) struct LazyTimeout {
-    end: Instant,
+    /// `None` until it is first set.
+    end: Option<Instant>,
     /// `None` until it is first waited for.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -19,12 +20,12 @@ pub(crate) struct LazyTimeout {
 impl LazyTimeout {
     /// Waits until `end`.
     pub(crate) fn until(end: Instant) -> Self {
-        Self { end, timer: None }
+        Self { end: Some(end), timer: None }
     }
 
     /// Waits until `end` from now on.
     pub(crate) fn set(&mut self, end: Instant) {
-        self.end = end;
+        self.end = Some(end);
         if let Some(timer) = &mut self.timer
             && end < timer.deadline()
         {
@@ -34,13 +35,14 @@ impl LazyTimeout {
 
     /// Ready at the end.
     pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(self.end)));
+        let Some(end) = self.end else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
         loop {
             ready!(timer.as_mut().poll(cx));
-            if timer.deadline() >= self.end {
+            if timer.deadline() >= end {
                 return Poll::Ready(());
             }
-            timer.as_mut().reset(self.end);
+            timer.as_mut().reset(end);
         }
     }
 }

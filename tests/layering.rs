@@ -18,9 +18,10 @@ use syn::{UseTree, visit::Visit};
 mod methods;
 
 /// A module uses lower floors and its own folder.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 13] = [
     ("domain", 0),
     ("timer", 0),
+    ("gather", 0),
     ("observe", 1),
     ("rules", 1),
     ("state", 2),

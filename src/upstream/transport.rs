@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use crate::timer::LazyTimeout;
+use crate::{gather, timer::LazyTimeout};
 
 /// A connection to a server. Writing fails with [`io::ErrorKind::TimedOut`] when the server takes nothing for
 /// `timeouts.write`.
@@ -127,10 +127,9 @@ impl AsyncWrite for Transport {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let transport = self.get_mut();
-        let written = match slices {
-            // The system's plain call is the cheaper one.
-            [one] => stream!(transport.poll_write(cx, one)),
-            several => stream!(transport.poll_write_vectored(cx, several)),
+        let written = match &mut transport.stream {
+            Stream::Plain(stream) => gather::poll_write(Pin::new(stream), cx, slices),
+            Stream::Tls(stream) => gather::poll_write(Pin::new(&mut **stream), cx, slices),
         };
         transport.within_time(cx, written)
     }

@@ -25,7 +25,7 @@ use super::{
     head::{Framing, HEAD_BYTES_MAX, HeadError, Scanner, escape_query, respell},
     state::Http1State,
 };
-use crate::timer::LazyTimeout;
+use crate::{gather, timer::LazyTimeout};
 
 /// Room for the first bytes of a request: most heads need no more.
 const FIRST_BYTES: usize = 4096;
@@ -60,6 +60,8 @@ pub(in crate::edge) struct Armour<S> {
     head_began: Option<Instant>,
     is_first: bool,
     deadline: LazyTimeout,
+    /// Whether that was set since the last head was handed on.
+    is_deadline_set: bool,
     writing: Writing,
 }
 
@@ -145,7 +147,8 @@ impl<S> Armour<S> {
             accepted,
             head_began: None,
             is_first: true,
-            deadline: LazyTimeout::until(accepted),
+            deadline: LazyTimeout::default(),
+            is_deadline_set: false,
             writing: Writing { informational: BytesMut::new(), is_flushed: true, stalled: None, is_stalled: false },
         }
     }
@@ -240,7 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
         self.state.request_begins();
         self.reading = next;
         self.scanner = Scanner::default();
-        (self.head_began, self.is_first) = (None, false);
+        (self.head_began, self.is_first, self.is_deadline_set) = (None, false, false);
     }
 
     /// Reads some bytes of a head, in its time; at the connection's end none.
@@ -263,7 +266,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
     /// hyper does not ask again when a response has ended, while reading waits. So a timer runs meanwhile too, and what it
     /// is for is seen when it goes off.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.state.is_answering() && self.is_deadline_set {
+            // Each turn of the connection's task asks. What the timer is for is seen when it goes off.
+            ready!(self.deadline.poll_over(cx));
+        }
         let timeouts = (self.timeouts)();
+        self.is_deadline_set = true;
         loop {
             let end = self.head_deadline(&timeouts);
             self.deadline.set(end);
@@ -484,11 +492,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Armour<S> {
             ready!(armour.within_time(cx, informed))?;
         }
         armour.writing.is_flushed = false;
-        let written = match slices {
-            // The system's plain call is the cheaper one.
-            [one] => Pin::new(&mut armour.stream).poll_write(cx, one),
-            several => Pin::new(&mut armour.stream).poll_write_vectored(cx, several),
-        };
+        let written = gather::poll_write(Pin::new(&mut armour.stream), cx, slices);
         armour.within_time(cx, written)
     }
 

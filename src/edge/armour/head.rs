@@ -5,7 +5,7 @@ use std::io;
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, Uri, header};
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 use thiserror::Error;
 
 use crate::{
@@ -156,9 +156,6 @@ impl Scanner {
             if self.line_start > HEAD_BYTES_MAX {
                 return Err(HeadError::TooLarge);
             }
-            if memchr2(b'\r', 0, line).is_some() {
-                return Err(HeadError::Malformed("a bare carriage return or NUL"));
-            }
             match (line.is_empty(), self.request_line_seen) {
                 // RFC 9112 section 2.2: empty lines before the request line are passed over.
                 (true, false) => {}
@@ -213,27 +210,25 @@ impl Scanner {
         self.http_1_0 = *minor == b'0';
         self.minor_version = (*minor > b'1').then(|| ends - 1);
         // For a query see `escape_query`.
-        let query = target.iter().position(|&byte| byte == b'?').unwrap_or(target.len());
-        let stands = |(at, &byte): (usize, &u8)| match byte {
-            b'#' => false,
-            b'<' | b'>' | b'`' | 0x80.. => at > query,
-            byte => byte.is_ascii_graphic(),
-        };
+        let (path, query) = target.split_at(memchr(b'?', target).unwrap_or(target.len()));
+        let stands_in_path = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'<' | b'>' | b'`');
+        let stands_in_query = |byte: u8| matches!(byte, 0x80..) || byte.is_ascii_graphic() && byte != b'#';
         if method == b"CONNECT" {
             return Err(HeadError::Method);
         }
         if !is_target(method, target) {
             return Err(HeadError::Malformed("a target that is neither a path nor an absolute URI"));
         }
-        if !is_token(method) || target.is_empty() || !target.iter().enumerate().all(stands) {
+        if !is_token(method) || !path.iter().copied().all(stands_in_path) || !query.iter().copied().all(stands_in_query)
+        {
             return Err(HeadError::Malformed("a method or target with bytes that cannot stand there"));
         }
         if has_lower_case(method) {
             return Err(HeadError::Malformed("a method with lower-case letters"));
         }
         self.authority = authority(target).map(Into::into);
-        self.escapes = target[query..].iter().copied().any(is_external);
-        if self.authority.is_some() && Uri::try_from(&target[..query]).is_err() {
+        self.escapes = query.iter().copied().any(is_external);
+        if self.authority.is_some() && Uri::try_from(path).is_err() {
             return Err(HeadError::Malformed("an absolute target that is no URI"));
         }
         Ok(())
@@ -244,11 +239,11 @@ impl Scanner {
         if self.fields > FIELDS_MAX {
             return Err(HeadError::TooLarge);
         }
-        let colon = memchr(b':', line).ok_or(HeadError::Malformed("a field without colon"))?;
-        let (name, value) = (&line[..colon], trimmed(&line[colon + 1..]));
-        if !is_token(name) {
-            return Err(HeadError::Malformed("no field name, a folded line, or a byte that cannot stand in a name"));
-        }
+        let name_ends = line.iter().position(|&octet| !is_token_octet(octet));
+        let (name, [b':', value @ ..]) = line.split_at(name_ends.filter(|&ends| ends > 0).unwrap_or(line.len())) else {
+            return Err(HeadError::Malformed("no field name, no colon, a folded line, or a byte that no name has"));
+        };
+        let value = trimmed(value);
         // Every byte, whatever was found: so the compiler looks at many at once.
         if value.iter().fold(false, |found, byte| found | (byte.is_ascii_control() && *byte != b'\t')) {
             return Err(HeadError::Malformed("a control byte in a field's value"));
@@ -327,8 +322,7 @@ fn is_target(method: &[u8], target: &[u8]) -> bool {
 
 /// The host and port that a target in absolute form names.
 fn authority(target: &[u8]) -> Option<&[u8]> {
-    let colon =
-        target.first().filter(|first| first.is_ascii_alphabetic()).and(target.iter().position(|&b| b == b':'))?;
+    let colon = target.first().filter(|first| first.is_ascii_alphabetic()).and_then(|_| memchr(b':', target))?;
     let rest = target[colon..].strip_prefix(b"://")?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     Some(&rest[..end])

@@ -4,12 +4,14 @@ use http::{HeaderMap, HeaderName, header};
 
 use crate::rules::list::elements;
 
+const OF_CONNECTIONS_COUNT: usize = 9;
+
 /// Fields that speak about one connection beside those that `Connection` names.
-const OF_CONNECTIONS: [HeaderName; 9] = [
+static OF_CONNECTIONS: [HeaderName; OF_CONNECTIONS_COUNT] = [
     header::CONNECTION,
     header::EXPECT,
     HeaderName::from_static("http2-settings"),
-    HeaderName::from_static("keep-alive"),
+    KEEP_ALIVE,
     HeaderName::from_static("proxy-connection"),
     header::TE,
     header::TRAILER,
@@ -18,18 +20,31 @@ const OF_CONNECTIONS: [HeaderName; 9] = [
 ];
 
 /// Fields that no nomination takes away: they frame the message, or say for whom it is.
-const NOT_NOMINATED: [HeaderName; 2] = [header::CONTENT_LENGTH, header::HOST];
+static NOT_NOMINATED: [HeaderName; 2] = [header::CONTENT_LENGTH, header::HOST];
+
+/// What most messages say in `Connection`, and hardly any has as a field.
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// Removes what speaks about the connection on which a message came, and what `Connection` names.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(header::CONNECTION) {
-        let named = elements(headers, &header::CONNECTION).filter_map(|name| name.parse::<HeaderName>().ok());
-        let named: Vec<_> = named.filter(|name| !NOT_NOMINATED.contains(name)).collect();
+        let named = |name: &str| {
+            if name.eq_ignore_ascii_case(KEEP_ALIVE.as_str()) { Some(KEEP_ALIVE) } else { name.parse().ok() }
+        };
+        let named = elements(headers, &header::CONNECTION).filter_map(named);
+        let named: Vec<HeaderName> = named.filter(|name| !NOT_NOMINATED.contains(name)).collect();
         for name in named {
             headers.remove(name);
         }
     }
-    for name in &OF_CONNECTIONS {
+    // A message has one or two of them: a look at each of its names costs less than asking for each of ours.
+    let mut stands = [false; OF_CONNECTIONS_COUNT];
+    for name in headers.keys() {
+        if let Some(at) = OF_CONNECTIONS.iter().position(|one| one == name) {
+            stands[at] = true;
+        }
+    }
+    for (name, _) in OF_CONNECTIONS.iter().zip(stands).filter(|(_, stands)| *stands) {
         headers.remove(name);
     }
 }

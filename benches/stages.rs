@@ -142,11 +142,11 @@ fn access_line(c: &mut Criterion) {
 
 fn metrics(c: &mut Criterion) {
     let metrics = Metrics::new().unwrap();
-    let (route, upstream) = (metrics.route("clientes"), metrics.upstream_seconds("service"));
+    let (route, upstream) = (metrics.route("clientes"), metrics.upstream_waits("service"));
     let observe = || {
         route.decided("forward", Reason::Authenticated);
-        upstream.observe(black_box(0.001_15));
-        route.answered(black_box(200), black_box(0.000_08));
+        upstream.observe(black_box(Duration::from_micros(1150)));
+        route.answered(black_box(200), black_box(Duration::from_micros(80)));
     };
     observe();
     let text = String::from_utf8(metrics.render().unwrap()).unwrap();

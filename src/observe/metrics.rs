@@ -2,26 +2,20 @@
 //! or when a label is first seen, so that a request costs an atomic addition and no look-up.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, atomic::AtomicI64},
     time::Duration,
 };
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
-use crate::domain::Reason;
-
-/// Seconds that the gateway adds: 50 µs to about 1.6 s.
-const GATEWAY_BUCKETS: [f64; 11] = [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.025, 0.1, 0.4, 1.6];
-
-/// Seconds that upstreams and password hashes take.
-const WAIT_BUCKETS: [f64; 12] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-
-/// Statuses that a route answers often enough to keep a handle.
-const FREQUENT_CODES: [u16; 20] =
-    [200, 201, 202, 204, 206, 301, 302, 304, 400, 401, 403, 404, 405, 409, 422, 429, 500, 502, 503, 504];
+pub use super::requests::{RouteMetrics, UpstreamWaits};
+use super::{
+    per_thread::PerThread,
+    requests::{RequestMetrics, WAIT_BUCKETS},
+};
 
 /// What comes of a reload.
 const RELOAD_OUTCOMES: [&str; 2] = ["success", "failure"];
@@ -40,7 +34,10 @@ const HANDSHAKE_FAILURES: [&str; 4] = ["timeout", "client_certificate", "closed"
 #[expect(missing_docs, reason = "the help texts below say what each is")]
 pub struct Metrics {
     registry: Registry,
-    requests: RequestFamilies,
+    requests: RequestMetrics,
+    token_requests: IntCounterVec,
+    /// Requests that are being served. Each thread adds and takes away its own.
+    pub requests_active: PerThread<AtomicI64>,
     pub passwords: PasswordMetrics,
     pub token_cache: TokenCacheMetrics,
     pub revocations: IntGaugeVec,
@@ -69,7 +66,13 @@ impl Metrics {
         register_process(&registry)?;
         let family = Families { registry: &registry };
         Ok(Arc::new(Self {
-            requests: RequestFamilies::register(&family)?,
+            requests: family.register(RequestMetrics::new()?)?,
+            token_requests: family.counters(
+                "portero_token_requests_total",
+                "Requests to token endpoints.",
+                &["realm", "outcome"],
+            )?,
+            requests_active: PerThread::made_ahead(),
             passwords: PasswordMetrics::register(&family)?,
             token_cache: TokenCacheMetrics::register(&family)?,
             revocations: family.gauges("portero_revocations", "Revocations in force.", &["kind"])?,
@@ -110,33 +113,22 @@ impl Metrics {
         }))
     }
 
-    /// The handles of a route.
+    /// The counters of a route.
     #[must_use]
-    pub fn route(&self, name: &str) -> RouteMetrics {
-        RouteMetrics {
-            name: name.into(),
-            requests: self.requests.answered.clone(),
-            by_code: FREQUENT_CODES.map(|_| OnceLock::new()),
-            decisions: self.requests.decisions.clone(),
-            by_reason: std::array::from_fn(|_| Reason::ALL.map(|_| OnceLock::new())),
-            gateway_seconds: self.requests.gateway_seconds.with_label_values(&[name]),
-        }
+    pub fn route(&self, name: &str) -> Arc<RouteMetrics> {
+        self.requests.route(name)
     }
 
     /// The handles of a token endpoint: a route by the name of its path.
     #[must_use]
     pub fn endpoint(&self, path: &str) -> EndpointMetrics {
-        EndpointMetrics {
-            path: path.into(),
-            route: self.route(path),
-            token_requests: self.requests.token_requests.clone(),
-        }
+        EndpointMetrics { path: path.into(), route: self.route(path), token_requests: self.token_requests.clone() }
     }
 
-    /// The wait for an upstream.
+    /// The waits for an upstream.
     #[must_use]
-    pub fn upstream_seconds(&self, upstream: &str) -> Histogram {
-        self.requests.upstream_seconds.with_label_values(&[upstream])
+    pub fn upstream_waits(&self, upstream: &str) -> Arc<UpstreamWaits> {
+        self.requests.upstream(upstream)
     }
 
     /// The handles of a pool, every failure counted from zero.
@@ -168,6 +160,7 @@ impl Metrics {
     /// # Errors
     /// A family cannot be written, a defect.
     pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
+        self.connections.with_label_values(&["active"]).set(self.requests_active.sum());
         let mut text = vec![];
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
@@ -183,46 +176,6 @@ fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
     #[cfg(target_os = "linux")]
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
     Ok(())
-}
-
-/// What requests count.
-#[derive(Debug)]
-struct RequestFamilies {
-    answered: IntCounterVec,
-    decisions: IntCounterVec,
-    gateway_seconds: HistogramVec,
-    upstream_seconds: HistogramVec,
-    token_requests: IntCounterVec,
-}
-
-impl RequestFamilies {
-    fn register(family: &Families<'_>) -> Result<Self, prometheus::Error> {
-        Ok(Self {
-            answered: family.counters("portero_requests_total", "Requests answered.", &["route", "code"])?,
-            decisions: family.counters(
-                "portero_decisions_total",
-                "Decisions taken.",
-                &["route", "decision", "reason"],
-            )?,
-            gateway_seconds: family.histograms(
-                "portero_gateway_seconds",
-                "Time that the gateway added.",
-                "route",
-                &GATEWAY_BUCKETS,
-            )?,
-            upstream_seconds: family.histograms(
-                "portero_upstream_seconds",
-                "Time until the upstream's answer began.",
-                "upstream",
-                &WAIT_BUCKETS,
-            )?,
-            token_requests: family.counters(
-                "portero_token_requests_total",
-                "Requests to token endpoints.",
-                &["realm", "outcome"],
-            )?,
-        })
-    }
 }
 
 /// What the hashing of passwords counts.
@@ -384,55 +337,13 @@ impl ListenerMetrics {
     }
 }
 
-/// A route's handles.
-#[derive(Debug)]
-pub struct RouteMetrics {
-    name: Box<str>,
-    requests: IntCounterVec,
-    by_code: [OnceLock<IntCounter>; FREQUENT_CODES.len()],
-    decisions: IntCounterVec,
-    /// By whether it was a decision, one in shadow mode, or an error, and by reason.
-    by_reason: [[OnceLock<IntCounter>; Reason::ALL.len()]; 3],
-    gateway_seconds: Histogram,
-}
-
-impl RouteMetrics {
-    /// Counts an answer.
-    pub fn answered(&self, code: u16, gateway_seconds: f64) {
-        self.gateway_seconds.observe(gateway_seconds);
-        let counter = || self.requests.with_label_values(&[&self.name, code.to_string().as_str()]);
-        match FREQUENT_CODES.iter().position(|&frequent| frequent == code) {
-            Some(at) => self.by_code[at].get_or_init(counter).inc(),
-            None => counter().inc(),
-        }
-    }
-
-    /// Counts a decision.
-    pub fn decided(&self, decision: &'static str, reason: Reason) {
-        let counter = || self.decisions.with_label_values(&[&*self.name, decision, reason.name()]);
-        // A reason that refuses is either enforced or in shadow mode, on the same route, as reloads have it.
-        let kind = match decision {
-            "error" => 2,
-            "shadow" => 1,
-            _ => 0,
-        };
-        self.by_reason[kind][reason as usize].get_or_init(counter).inc();
-    }
-
-    /// The route's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-}
-
 /// A token endpoint's handles.
 #[derive(Debug)]
 pub struct EndpointMetrics {
     /// Its path, which is its name.
     pub path: Box<str>,
     /// Counted like a route's.
-    pub route: RouteMetrics,
+    pub route: Arc<RouteMetrics>,
     token_requests: IntCounterVec,
 }
 
@@ -581,28 +492,19 @@ impl Families<'_> {
     fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
         self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
     }
-
-    fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        label: &str,
-        buckets: &[f64],
-    ) -> Result<HistogramVec, prometheus::Error> {
-        self.register(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), &[label])?)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Reason;
 
     #[test]
     fn routes_count_by_code_and_reason() {
         let metrics = Metrics::new().unwrap();
         let route = metrics.route("r");
         for code in [200, 200, 418] {
-            route.answered(code, 0.001);
+            route.answered(code, Duration::from_millis(1));
         }
         route.decided("deny", Reason::Expired);
         let text = String::from_utf8(metrics.render().unwrap()).unwrap();

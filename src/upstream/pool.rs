@@ -107,11 +107,11 @@ impl Pool {
         let fresh = |server: &&Arc<Server>| !was_tried(tried, server) && server.is_available(now);
         let chosen = match &self.settings.balance {
             Balance::RoundRobin => {
-                let turn = self.next.fetch_add(1, Ordering::Relaxed);
+                let turn = self.next_turn(&servers);
                 servers.in_turn(turn).find(|server| fresh(server) && server.takes_turn(now))
             }
             Balance::LeastConnections => {
-                let start = self.next.fetch_add(1, Ordering::Relaxed);
+                let start = self.next_turn(&servers);
                 let taking = |server: &&Arc<Server>| fresh(server) && server.takes_turn(now);
                 servers.from(start).filter(taking).min_by(|one, other| {
                     let load = |server: &Server, other: &Server| server.in_flight() as u64 * u64::from(other.weight);
@@ -132,6 +132,11 @@ impl Pool {
             let last = || servers.all.iter().find_map(Server::take_as_last);
             others.chain(again).find_map(|server| server.take(now)).or_else(last)
         })
+    }
+
+    fn next_turn(&self, servers: &Servers) -> usize {
+        // One server has every turn: no thread waits for another to count them.
+        if servers.all.len() == 1 { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) }
     }
 
     /// Notes that a request failed.

@@ -35,7 +35,9 @@ pub(crate) fn config_keys() -> Words {
 /// Every metric family that is registered.
 pub(crate) fn metrics() -> Words {
     let mut literals = Literals::default();
-    visit("src/observe/metrics.rs", &mut literals);
+    for file in ["src/observe/metrics.rs", "src/observe/requests.rs"] {
+        visit(file, &mut literals);
+    }
     literals.0.retain(|text| text.starts_with("portero_"));
     literals.0
 }

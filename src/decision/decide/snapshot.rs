@@ -8,7 +8,6 @@ use std::{
 
 use arc_swap::{ArcSwap, Guard};
 use http::{HeaderName, HeaderValue, header};
-use prometheus::Histogram;
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -18,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::RealmName,
-    observe::metrics::{EndpointMetrics, Metrics, RouteMetrics},
+    observe::metrics::{EndpointMetrics, Metrics, RouteMetrics, UpstreamWaits},
     rules::{
         cors::Cors, dialect::Dialect, issuer::Issuer, policy::Source, realm::Realm, rewrite::MeantNames, route::Router,
     },
@@ -72,9 +71,9 @@ pub struct Route {
     /// Where it forwards to.
     pub pool: Arc<Pool>,
     /// Its metric handles.
-    pub metrics: RouteMetrics,
+    pub metrics: Arc<RouteMetrics>,
     /// The wait for its upstream.
-    pub upstream_seconds: Histogram,
+    pub upstream_waits: Arc<UpstreamWaits>,
 }
 
 /// A token endpoint, ready to be used.
@@ -152,7 +151,7 @@ impl Snapshot {
             let accepted = accepted.collect::<Result<Vec<_>, _>>()?;
             let route = Route {
                 metrics: metrics.route(&settings.name),
-                upstream_seconds: metrics.upstream_seconds(&settings.upstream),
+                upstream_waits: metrics.upstream_waits(&settings.upstream),
                 vary: vary(settings),
                 meant_names: meant_names(settings, pool),
                 settings: settings.clone(),

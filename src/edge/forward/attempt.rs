@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use hyper::{
     body::{Body as _, Incoming},
     client::conn::TrySendError,
@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     client_response::{self, Asked},
     connections::{self, Lease},
-    exchange::{Exchange, Forward, Verdict},
+    exchange::{Exchange, Forward, Inbound, Verdict},
     failure::{Failure, Unconnected},
     give_up::{Unanswered, give_up},
     progress::{Overdue, Progress, Waits},
@@ -146,19 +146,21 @@ impl Exchange {
         route: &Route,
         mut lease: Lease,
     ) -> Result<Response<Relayed>, Failure> {
-        let informed = self.informed();
+        let informed = Informed::of(self);
         let read_timeout = route.pool.settings.timeouts.read;
         let received = lease.received();
         let before = received.as_ref().map(Received::bytes);
+        let now = self.shared().services.clock.instant();
         let mut waiting = Waiting {
             timeout: lease.take_timeout(),
             read_timeout,
-            ends_at: Instant::now() + self.time_left(route),
+            ends_at: self.ends_at(route, now),
             seen: received.as_ref().map_or(0, Received::bytes),
             received,
         };
+        waiting.begin(Instant::from_std(now));
         let sending = {
-            let mut request = self.request(outbound, route, lease.is_http2())?;
+            let mut request = self.request(outbound, route, lease.is_http2(), now)?;
             informed.listen(&mut request);
             lease.send(request)
         };
@@ -192,7 +194,6 @@ impl Exchange {
         waiting: &mut Waiting,
         informed: &Informed,
     ) -> Result<Response<Incoming>, Failure> {
-        waiting.begin();
         poll_fn(|cx| {
             if let Poll::Ready(sent) = sending.as_mut().poll(cx) {
                 return Poll::Ready(sent.map_err(|mut error| self.unsent_or_failed(&mut error)));
@@ -220,8 +221,14 @@ impl Exchange {
     }
 
     /// The request as the server receives it.
-    fn request(&mut self, outbound: &Outbound, route: &Route, http2: bool) -> Result<Request<RequestBody>, Failure> {
-        let mut head = self.hand_over(outbound.head.clone(), route)?;
+    fn request(
+        &mut self,
+        outbound: &Outbound,
+        route: &Route,
+        http2: bool,
+        now: std::time::Instant,
+    ) -> Result<Request<RequestBody>, Failure> {
+        let mut head = self.hand_over(outbound.head.clone(), route, now)?;
         if http2 {
             let encrypted = route.pool.settings.tls.is_some();
             let trailers = self.is_http2() && upstream_request::takes_trailers(&outbound.head.headers);
@@ -239,12 +246,17 @@ impl Exchange {
         Ok(Request::from_parts(head, body))
     }
 
-    /// Makes the client's head the upstream's.
-    pub(super) fn hand_over(&mut self, mut head: Parts, route: &Route) -> Result<Parts, Failure> {
-        self.handed_over = Some(self.shared().services.clock.instant());
+    /// Makes the client's head the upstream's, which is sent `now`.
+    pub(super) fn hand_over(
+        &mut self,
+        mut head: Parts,
+        route: &Route,
+        now: std::time::Instant,
+    ) -> Result<Parts, Failure> {
+        self.handed_over = Some(now);
         if let Some(upload) = &self.upload {
             let trial = self.turn.as_ref().and_then(upstream::ServerLease::held);
-            upload.begin(Instant::now(), self.waits(&head, route), trial);
+            upload.begin(Instant::from_std(now), self.waits(&head, route, now), trial);
         }
         let Verdict::Forward(permitted) = &self.verdict else { return Err(Failure::Internal) };
         let tunables = self.shared().tunables();
@@ -279,7 +291,7 @@ impl Exchange {
     }
 
     /// How long the two sides of an exchange with a body are waited for.
-    fn waits(&self, head: &Parts, route: &Route) -> Waits {
+    fn waits(&self, head: &Parts, route: &Route, now: std::time::Instant) -> Waits {
         let tunables = self.shared().tunables();
         // A field alone exempts nobody: a gRPC call is HTTP/2 on both sides.
         let is_grpc = upstream_request::is_grpc(&head.headers, Some(self.connection()))
@@ -292,7 +304,7 @@ impl Exchange {
             body_total: tunables.body_total_timeout,
             read: route.pool.settings.timeouts.read,
             write: route.pool.settings.timeouts.write,
-            ends_at: Instant::now() + self.time_left(route),
+            ends_at: self.ends_at(route, now),
             declared: head.headers.contains_key(header::CONTENT_LENGTH),
         }
     }
@@ -306,11 +318,11 @@ impl Exchange {
             turn.answered(now);
         }
         if let Some(route) = self.route() {
-            route.upstream_seconds.observe(wait.as_secs_f64());
+            route.upstream_waits.observe(wait);
         }
         self.status = status.as_u16();
         if let Some(upload) = &self.upload {
-            upload.answering(Instant::now());
+            upload.answering(Instant::from_std(now));
         }
     }
 
@@ -341,10 +353,17 @@ impl Exchange {
         // A response before the end of the request's body is the connection's last.
         self.keeps_connection &= self.upload.as_ref().is_none_or(|upload| upload.is_whole());
         self.conclude(&mut head);
-        let lease = lease.filter(|_| !is_doubtful);
-        let (waiting, handed_on, is_cut_off) = (false, None, false);
-        let relay =
-            Relay { incoming, lease, timeout, read_timeout, trailers, waiting, handed_on, is_cut_off, exchange: self };
+        let relay = Relay {
+            incoming,
+            lease: lease.filter(|_| !is_doubtful),
+            timeout,
+            read_timeout,
+            trailers,
+            waiting: false,
+            handed_on: None,
+            is_cut_off: false,
+            exchange: self,
+        };
         Ok(Response::from_parts(head, ResponseBody::upstream(Box::new(relay))))
     }
 
@@ -422,12 +441,6 @@ impl Exchange {
             && (as_good || pool.has_another(now, &self.tried, turn.server()))
             && pool.may_retry(now)
     }
-
-    /// Hands informational responses on, where the client can receive them.
-    fn informed(&self) -> Informed {
-        let http1 = self.inbound.http1.clone().filter(|_| self.version == Version::HTTP_11);
-        Informed { count: Arc::default(), http1, guard: Arc::clone(&self.inbound.guard), upload: self.upload.clone() }
-    }
 }
 
 /// A response whose body is still to come.
@@ -442,7 +455,7 @@ pub(super) struct Relayed {
 impl Relayed {
     /// A response on a connection that is not used again.
     pub(super) fn last(incoming: Incoming, read_timeout: Duration) -> Self {
-        Self { incoming, lease: None, timeout: LazyTimeout::until(Instant::now()), read_timeout }
+        Self { incoming, lease: None, timeout: LazyTimeout::default(), read_timeout }
     }
 }
 
@@ -457,54 +470,66 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn begin(&mut self) {
-        self.timeout.set((Instant::now() + self.read_timeout).min(self.ends_at));
+    fn begin(&mut self, now: Instant) {
+        self.timeout.set((now + self.read_timeout).min(self.ends_at));
     }
 
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.timeout.poll_over(cx));
             let bytes = self.received.as_ref().map_or(0, Received::bytes);
-            if bytes == self.seen || Instant::now() >= self.ends_at {
+            let now = Instant::now();
+            if bytes == self.seen || now >= self.ends_at {
                 return Poll::Ready(());
             }
             self.seen = bytes;
-            self.begin();
+            self.begin(now);
         }
     }
 }
 
 /// Informational responses to one request.
 struct Informed {
-    count: Arc<AtomicU32>,
-    /// Where they go, if they go anywhere.
-    http1: Option<Arc<crate::edge::armour::state::Http1State>>,
-    guard: Arc<super::in_flight::RequestGuard>,
+    count: AtomicU32,
+    /// Whose connection they go to, and who looks at the count.
+    inbound: Arc<Inbound>,
+    /// Whether the client can receive them.
+    are_relayed: bool,
     /// Where the request has a body: the server is there.
     upload: Option<Arc<Progress>>,
 }
 
 impl Informed {
-    fn listen(&self, request: &mut Request<RequestBody>) {
-        let (count, http1, guard) = (Arc::clone(&self.count), self.http1.clone(), Arc::clone(&self.guard));
-        let upload = self.upload.clone();
-        on_informational(request, move |response| {
-            let before = count.fetch_add(1, Ordering::Relaxed);
-            if let Some(upload) = &upload {
-                upload.received(Instant::now());
-            }
-            if before >= INFORMATIONAL_RESPONSES_MAX {
-                return guard.wake();
-            }
-            // We say ourselves that a body may come.
-            if response.status() == StatusCode::CONTINUE {
-                return;
-            }
-            if let Some(http1) = &http1 {
-                http1.inform(&client_response::informational(response.status(), response.headers()));
-                guard.wake();
-            }
-        });
+    fn of(exchange: &Exchange) -> Arc<Self> {
+        Arc::new(Self {
+            count: AtomicU32::new(0),
+            inbound: Arc::clone(&exchange.inbound),
+            are_relayed: exchange.version == Version::HTTP_11,
+            upload: exchange.upload.clone(),
+        })
+    }
+
+    fn listen(self: &Arc<Self>, request: &mut Request<RequestBody>) {
+        let informed = Arc::clone(self);
+        on_informational(request, move |response| informed.receive(response.status(), response.headers()));
+    }
+
+    fn receive(&self, status: StatusCode, headers: &HeaderMap) {
+        let before = self.count.fetch_add(1, Ordering::Relaxed);
+        if let Some(upload) = &self.upload {
+            upload.received(Instant::now());
+        }
+        if before >= INFORMATIONAL_RESPONSES_MAX {
+            return self.inbound.guard.wake();
+        }
+        // We say ourselves that a body may come.
+        if status == StatusCode::CONTINUE {
+            return;
+        }
+        if let Some(http1) = self.inbound.http1.as_ref().filter(|_| self.are_relayed) {
+            http1.inform(&client_response::informational(status, headers));
+            self.inbound.guard.wake();
+        }
     }
 
     fn has_any(&self) -> bool {

@@ -169,10 +169,9 @@ impl Lease {
 
     /// A timer for the server's next bytes: the connection's own, where it has one.
     pub(super) fn take_timeout(&mut self) -> LazyTimeout {
-        let now = Instant::now();
         match self {
-            Self::Http1(connection) => std::mem::replace(&mut connection.timeout, LazyTimeout::until(now)),
-            Self::Http2(_) => LazyTimeout::until(now),
+            Self::Http1(connection) => std::mem::take(&mut connection.timeout),
+            Self::Http2(_) => LazyTimeout::default(),
         }
     }
 }
@@ -214,7 +213,7 @@ async fn http1_over(pool: &Pool, transport: Transport) -> io::Result<Http1> {
         http1_builder(pool).handshake(TokioIo::new(transport)).await.map_err(io::Error::other)?;
     // Whoever sends on it is told how it ends.
     tokio::spawn(async move { drop(connection.await) });
-    Ok(Http1 { sender, received, timeout: LazyTimeout::until(Instant::now()) })
+    Ok(Http1 { sender, received, timeout: LazyTimeout::default() })
 }
 
 /// How HTTP/1 is spoken with a pool's servers. What old servers write is put right (RFC 9112 sections 5.1 and 5.2).

@@ -285,6 +285,12 @@ impl Exchange {
         total.saturating_sub(self.shared().since(self.started)).max(WAIT_MIN)
     }
 
+    /// When it has had all of its time; not `now`, or what is sent now would have none.
+    pub(super) fn ends_at(&self, route: &Route, now: Instant) -> tokio::time::Instant {
+        let end = self.started + route.pool.settings.timeouts.total;
+        tokio::time::Instant::from_std(end.max(now + WAIT_MIN))
+    }
+
     /// Whether it has had all of its time.
     pub(super) fn is_over(&self) -> bool {
         let total = self.route().map(|route| route.pool.settings.timeouts.total);

@@ -203,13 +203,14 @@ impl Progress {
         state.note_asked(now);
     }
 
-    /// The client sent this many bytes.
-    pub(super) fn came(&self, now: Instant, bytes: usize) {
+    /// The client sent this many bytes. Gives how many there were in all.
+    pub(super) fn came(&self, now: Instant, bytes: usize) -> u64 {
         let mut state = self.lock();
         state.bytes = state.bytes.saturating_add(bytes as u64);
         if let Some(asked) = state.asked.take() {
             state.waited = state.waited.saturating_add(now.saturating_duration_since(asked));
         }
+        state.bytes
     }
 
     /// The server's bytes are counted there: each of them moves the exchange on.

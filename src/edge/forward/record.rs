@@ -1,6 +1,6 @@
 //! What is left of a request when it has ended: counts, and a line in the access log.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, time::Duration};
 
 use super::{
     exchange::{Exchange, RequestId, Verdict},
@@ -24,7 +24,6 @@ impl Drop for Exchange {
         if let Some(http1) = &self.inbound.http1 {
             http1.response_ends();
         }
-        let shared = Arc::clone(self.shared());
         if !self.is_whole && self.failure.is_none() {
             // Who drops it before its end was told to, or has no client any more.
             let ended = self.inbound.guard.reason();
@@ -32,8 +31,8 @@ impl Drop for Exchange {
                 self.failure = ended.or(Some(Reason::MalformedRequest));
             }
         }
-        shared.record(self);
-        shared.request_ends();
+        self.shared().record(self);
+        self.shared().request_ends();
     }
 }
 
@@ -41,7 +40,7 @@ impl Shared {
     /// Counts and logs a request whose head was not taken.
     pub(in crate::edge) fn head_refused(&self, peer: SocketAddr, reason: Reason) {
         self.unrouted().decided("deny", reason);
-        self.unrouted().answered(reason.status(), 0.0);
+        self.unrouted().answered(reason.status(), Duration::ZERO);
         if self.tunables().access_log {
             self.services.access_log.write(&Entry {
                 timestamp: Time(self.services.clock.now()),
@@ -84,7 +83,7 @@ impl Shared {
         let end = self.since(exchange.started);
         let added = exchange.handed_over.map_or(end, |handed| handed.saturating_duration_since(exchange.started));
         metrics.decided(decision, reason);
-        metrics.answered(status, added.as_secs_f64());
+        metrics.answered(status, added);
         if !self.tunables().access_log {
             return;
         }

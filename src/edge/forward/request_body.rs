@@ -107,8 +107,8 @@ impl Upload {
             self.progress.passed_on(now, true);
             return None;
         };
-        self.progress.came(now, data.len());
-        if self.bytes_max.is_some_and(|most| self.progress.bytes() > most) {
+        let bytes = self.progress.came(now, data.len());
+        if self.bytes_max.is_some_and(|most| bytes > most) {
             self.progress.fail(BodyError::TooLarge);
             return Some(Err(BodyError::TooLarge));
         }

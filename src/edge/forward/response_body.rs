@@ -199,7 +199,7 @@ impl Relay {
         }
         let Some((lease, turn)) = self.lease.take().zip(self.exchange.turn.as_ref()) else { return };
         if let Some(route) = self.exchange.route() {
-            let lease = lease.with_timeout(std::mem::replace(&mut self.timeout, LazyTimeout::until(Instant::now())));
+            let lease = lease.with_timeout(std::mem::take(&mut self.timeout));
             let idle = route.pool.settings.timeouts.idle;
             self.exchange.inbound.worker.connections.put(turn.server(), lease, idle);
         }

@@ -123,9 +123,8 @@ pub struct Certificates {
 /// What the accept loop and the workers share.
 pub struct Shared {
     pub(in crate::edge) services: Services,
-    unrouted: RouteMetrics,
+    unrouted: Arc<RouteMetrics>,
     connections_open: IntGauge,
-    connections_active: IntGauge,
     connections_tunnel: IntGauge,
     in_flight: Arc<InFlight>,
     requests: Arc<Requests>,
@@ -160,7 +159,6 @@ impl Shared {
         Ok(Self {
             unrouted: metrics.route("-"),
             connections_open: metrics.connections.with_label_values(&["open"]),
-            connections_active: metrics.connections.with_label_values(&["active"]),
             connections_tunnel: metrics.connections.with_label_values(&["tunnel"]),
             in_flight: Arc::default(),
             requests: Arc::default(),
@@ -273,11 +271,11 @@ impl Shared {
     }
 
     pub(super) fn request_begins(&self) {
-        self.connections_active.inc();
+        self.metrics.requests_active.add(1);
     }
 
     pub(super) fn request_ends(&self) {
-        self.connections_active.dec();
+        self.metrics.requests_active.add(-1);
     }
 
     pub(in crate::edge) fn tunnel_begun(&self) -> Gauged<'_> {
@@ -299,7 +297,7 @@ impl Shared {
         self.in_flight.sweep(&self.services.live_state.view(), clock.now(), clock.instant());
     }
 
-    pub(super) const fn unrouted(&self) -> &RouteMetrics {
+    pub(super) fn unrouted(&self) -> &RouteMetrics {
         &self.unrouted
     }
 

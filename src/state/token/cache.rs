@@ -17,9 +17,9 @@ use quick_cache::{
 
 use serde_json::Value;
 
-use super::sharded_counter::ShardedCounter;
 use crate::{
     domain::{Claims, PrincipalKind, Timestamp},
+    observe::per_thread::PerThread,
     rules::issuer::Issuer,
     state::keys::Key,
 };
@@ -133,7 +133,7 @@ impl fmt::Debug for Verified {
 /// Opened tokens by their text; bounded, shared, and read without waiting.
 pub struct VerifiedTokens {
     entries: Cache<Box<[u8]>, Arc<Verified>, TokenWeighter>,
-    hits: ShardedCounter,
+    hits: PerThread<AtomicU64>,
     misses: AtomicU64,
     insertions: AtomicU64,
 }
@@ -153,7 +153,7 @@ impl VerifiedTokens {
             quick_cache::DefaultHashBuilder::default(),
             DefaultLifecycle::default(),
         );
-        Self { entries, hits: ShardedCounter::new(), misses: AtomicU64::new(0), insertions: AtomicU64::new(0) }
+        Self { entries, hits: PerThread::made_ahead(), misses: AtomicU64::new(0), insertions: AtomicU64::new(0) }
     }
 
     /// The entry of exactly this token.

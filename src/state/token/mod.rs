@@ -3,7 +3,6 @@
 mod cache;
 mod jwt;
 mod sealed;
-mod sharded_counter;
 
 use std::{sync::Arc, time::Duration};
 

@@ -194,7 +194,9 @@ proptest! {
             now = end;
             match event {
                 Event::Asked => asked(&progress, now),
-                Event::Came(bytes) => progress.came(now, usize::from(bytes)),
+                Event::Came(bytes) => {
+                    progress.came(now, usize::from(bytes));
+                }
                 Event::PassedOn(last) => {
                     progress.passed_on(now, last);
                     (moved, whole) = (now, whole || last);

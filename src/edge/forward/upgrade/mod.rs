@@ -152,7 +152,8 @@ impl Exchange {
                 Err(failed) => return Err(failed.failure),
             }
         };
-        let mut head = self.hand_over(head.clone(), route)?;
+        let now = self.shared().services.clock.instant();
+        let mut head = self.hand_over(head.clone(), route, now)?;
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         let protocols = HeaderValue::from_str(protocols).map_err(|_| Failure::Internal)?;
         head.headers.insert(header::UPGRADE, protocols);

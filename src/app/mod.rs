@@ -1,8 +1,8 @@
 //! Floor 6: the wiring. Which piece gets which, in which order they start, and how they stop.
 //!
-//! Who runs where: one thread accepts connections, and workers (`edge::front::Workers`), each with a runtime of its own,
-//! decide and forward; the control runtime talks to the store and waits for password hashes; the admin listener has
-//! its own, so that it answers when the others are busy.
+//! Who runs where: workers (`edge::front::Workers`), each with a runtime of its own, accept connections in turn, decide and
+//! forward; one thread says whose turn it is; the control runtime talks to the store and waits for password hashes; the
+//! admin listener has its own, so that it answers when the others are busy.
 
 mod control;
 mod core;

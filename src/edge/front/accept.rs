@@ -14,11 +14,14 @@ use tokio::{
     io::Interest,
     net::TcpStream,
     sync::watch,
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::{Instant, MissedTickBehavior, timeout_at},
 };
 
-use super::{http1, http2, workers::Workers};
+use super::{
+    http1, http2,
+    workers::{Here, Workers},
+};
 use crate::edge::{
     armour::stream::{ClientTimeouts, Timeouts},
     forward::{in_flight::SWEEP_INTERVAL, services::Shared, upstream_request, worker::WorkerContext},
@@ -36,8 +39,19 @@ use crate::edge::{
 /// After a failed accept (no file descriptors left), how long to wait for things to get better.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts on every listener and gives the connections to `workers`, until `shutdown` says true; then waits for the
-/// connections to end: idle ones within the grace for them (with the request that they send meanwhile), others with
+/// Connections that one worker accepts in a row, before it is another's turn.
+const ACCEPTED_IN_A_ROW_MAX: usize = 64;
+
+/// Connections that one worker accepts before it looks after its others.
+const ACCEPTED_AT_ONCE_MAX: usize = 8;
+
+/// How often the worker that accepts is asked whether it takes up work at all.
+const WORKER_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long it has for its answer. Then another accepts.
+const WORKER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Has `workers` accept on every listener, until `shutdown` says true; then waits for the connections to end: idle ones within the grace for them (with the request that they send meanwhile), others with
 /// their present request.
 pub async fn serve(listeners: Listeners, workers: Workers, shared: Arc<Shared>, shutdown: watch::Receiver<bool>) {
     let workers = Arc::new(workers);
@@ -51,13 +65,9 @@ pub async fn serve(listeners: Listeners, workers: Workers, shared: Arc<Shared>, 
     let mut loops = vec![];
     for (at, listener) in listeners.0.into_iter().enumerate() {
         let timeouts = Arc::clone(&timeouts);
-        let front = Front { at, shared: Arc::clone(&shared), timeouts, shutdown: shutdown.clone() };
-        match Acceptor::new(listener) {
-            Ok(listener) => {
-                loops.push(tokio::spawn(accept_loop(listener, front, Arc::clone(&workers), Arc::clone(&limits))));
-            }
-            Err(error) => tracing::error!(%error, "a listener cannot be used"),
-        }
+        let limits = Arc::clone(&limits);
+        let front = Front { at, shared: Arc::clone(&shared), timeouts, limits, shutdown: shutdown.clone() };
+        loops.push(tokio::spawn(accept_in_turn(listener, front, Arc::clone(&workers))));
     }
     for accept_loop in loops {
         if accept_loop.await.is_err() {
@@ -110,31 +120,30 @@ struct Front {
     /// Which of the listeners it is.
     at: usize,
     shared: Arc<Shared>,
+    limits: Arc<Limits>,
     timeouts: Timeouts,
     shutdown: watch::Receiver<bool>,
 }
 
 /// A listening socket, whose connections no reactor knows before their worker's: tokio's own listener would register each
 /// with the reactor that accepts, only for it to be taken out again.
-struct Acceptor {
-    listener: TcpListener,
+struct Acceptor<'l> {
+    listener: &'l TcpListener,
     /// The same socket once more, as tokio watches it.
     watched: TcpStream,
 }
 
-impl Acceptor {
-    fn new(listener: TcpListener) -> io::Result<Self> {
-        // Its connections inherit that they send small pieces at once.
-        SockRef::from(&listener).set_tcp_nodelay(true)?;
-        let watched = TcpStream::from_std(std::net::TcpStream::from(OwnedFd::from(listener.try_clone()?)))?;
-        Ok(Self { listener, watched })
+impl<'l> Acceptor<'l> {
+    /// Watched by the reactor of the worker that it is made on, which `watched` is for.
+    fn new(listener: &'l TcpListener, watched: std::net::TcpStream) -> io::Result<Self> {
+        Ok(Self { listener, watched: TcpStream::from_std(watched)? })
     }
 
     async fn accept(&self) -> io::Result<(std::net::TcpStream, SocketAddr)> {
         loop {
             self.watched.readable().await?;
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-            let accepting = || Ok(acceptfrom_with(&self.listener, flags)?);
+            let accepting = || Ok(acceptfrom_with(self.listener, flags)?);
             match self.watched.try_io(Interest::READABLE, accepting) {
                 Ok((socket, peer)) => {
                     // A connection that has gone already has no other end.
@@ -149,26 +158,85 @@ impl Acceptor {
     }
 }
 
-async fn accept_loop(listener: Acceptor, mut front: Front, workers: Arc<Workers>, limits: Arc<Limits>) {
+/// The same socket once more, for a reactor to watch.
+fn watched(listener: &TcpListener) -> io::Result<std::net::TcpStream> {
+    Ok(std::net::TcpStream::from(OwnedFd::from(listener.try_clone()?)))
+}
+
+/// Has one worker after the other accept, until the gateway stops. No two accept on the same listener, or each connection
+/// would wake them all; but a worker that takes up no work for a while does not keep the others from it.
+async fn accept_in_turn(listener: TcpListener, front: Front, workers: Arc<Workers>) {
+    // Its connections inherit that they send small pieces at once.
+    if let Err(error) = SockRef::from(&listener).set_tcp_nodelay(true) {
+        return tracing::error!(%error, "a listener cannot be used");
+    }
+    let listener = Arc::new(listener);
+    // It goes from turn to turn, so that no turn needs another file. A turn that is lost takes it along.
+    let mut kept = None;
+    let mut last = workers.count() - 1;
     loop {
-        let accepted = tokio::select! {
-            biased;
-            _ = front.shutdown.wait_for(|stop| *stop) => return,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+        let watched = match kept.take().map_or_else(|| watched(&listener), Ok) {
+            Ok(watched) => watched,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                pause_after(&error).await;
                 continue;
             }
         };
-        match front.admit(&limits, peer) {
-            Ok(place) => front.hand_over(&workers, stream, peer, place),
-            Err(refusal) => front.shared.connection_refused(refusal),
+        let turn = workers.run(last, |here| front.clone().accept_turn(Arc::clone(&listener), watched, here));
+        let Some((at, turn)) = turn else { return tracing::error!("every thread that serves has ended") };
+        last = at;
+        match end_of_turn(turn, at, &workers).await {
+            Some(Ok((watched, turn))) => {
+                kept = watched;
+                match turn {
+                    Turn::Over => {}
+                    Turn::Stopped => return,
+                    Turn::Failed(error) => pause_after(&error).await,
+                }
+            }
+            // A defect, of the loop or of its worker: another one goes on.
+            Some(Err(error)) => {
+                tracing::error!(%error, "an accept loop panicked");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+            // It may accept again once its worker does something else; two that accept are no harm.
+            None => {}
         }
     }
+}
+
+/// Waits for the end of a worker's turn; `None` where the worker takes up no work.
+async fn end_of_turn<T>(
+    mut turn: JoinHandle<T>,
+    at: usize,
+    workers: &Workers,
+) -> Option<Result<T, tokio::task::JoinError>> {
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut turn => return Some(ended),
+            () = tokio::time::sleep(WORKER_LOOK_INTERVAL) => {
+                if !workers.answers(at, WORKER_PATIENCE).await {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+async fn pause_after(error: &io::Error) {
+    tracing::warn!(%error, "a connection could not be accepted");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+/// How a worker's turn at a listener ended.
+enum Turn {
+    /// It is another's.
+    Over,
+    /// The gateway stops.
+    Stopped,
+    /// The listener gave no connection.
+    Failed(io::Error),
 }
 
 /// A connection that is ready for its first request.
@@ -179,9 +247,46 @@ struct Arrived {
 }
 
 impl Front {
+    /// Accepts on this worker, as many connections as one accepts in a row. Gives back what it watched the listener with.
+    async fn accept_turn(
+        mut self,
+        listener: Arc<TcpListener>,
+        watched: std::net::TcpStream,
+        here: Here,
+    ) -> (Option<std::net::TcpStream>, Turn) {
+        let acceptor = match Acceptor::new(&listener, watched) {
+            Ok(acceptor) => acceptor,
+            Err(error) => return (None, Turn::Failed(error)),
+        };
+        let turn = self.accept(&acceptor, &here).await;
+        (acceptor.watched.into_std().ok(), turn)
+    }
+
+    async fn accept(&mut self, acceptor: &Acceptor<'_>, here: &Here) -> Turn {
+        for accepted in 1..=ACCEPTED_IN_A_ROW_MAX {
+            let (stream, peer) = tokio::select! {
+                biased;
+                _ = self.shutdown.wait_for(|stop| *stop) => return Turn::Stopped,
+                accepted = acceptor.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => return Turn::Failed(error),
+                },
+            };
+            match self.admit(peer) {
+                Ok(place) => self.hand_over(here, stream, peer, place),
+                Err(refusal) => self.shared.connection_refused(refusal),
+            }
+            if accepted % ACCEPTED_AT_ONCE_MAX == 0 {
+                // The worker has requests to serve, too.
+                tokio::task::yield_now().await;
+            }
+        }
+        Turn::Over
+    }
+
     /// Whether one more connection is taken. Who it is from is known here, unless a balancer says it first.
-    fn admit(&self, limits: &Arc<Limits>, peer: SocketAddr) -> Result<Place, Refusal> {
-        let mut place = limits.enter(self.shared.connections_max()).ok_or(Refusal::Total)?;
+    fn admit(&self, peer: SocketAddr) -> Result<Place, Refusal> {
+        let mut place = self.limits.enter(self.shared.connections_max()).ok_or(Refusal::Total)?;
         let trusted = self.is_trusted(peer);
         if self.listener_runtime().is_some_and(|listener_runtime| listener_runtime.proxy_protocol) {
             return if trusted { Ok(place) } else { Err(Refusal::ProxyProtocol) };
@@ -203,9 +308,9 @@ impl Front {
     }
 
     /// Gives a connection to a worker, whose reactor watches it from then on.
-    fn hand_over(&self, workers: &Workers, stream: std::net::TcpStream, peer: SocketAddr, place: Place) {
+    fn hand_over(&self, here: &Here, stream: std::net::TcpStream, peer: SocketAddr, place: Place) {
         let front = self.clone();
-        workers.give(|worker| async move {
+        here.give(|worker| async move {
             if let Ok(stream) = TcpStream::from_std(stream) {
                 front.enter(stream, peer, place, &worker).await;
             }

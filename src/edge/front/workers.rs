@@ -1,25 +1,43 @@
 //! The threads that serve. Each has a runtime, a reactor and upstream connections of its own: a request that is
 //! forwarded is read, sent and answered on one thread, and wakes nobody on another core. Shared are what is decided by,
 //! limits, metrics and the log's buffer.
+//!
+//! Connections are accepted by the same threads, one at a time for each listener: a connection that stays where it was
+//! accepted wakes nobody either.
 
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use tokio::{
     runtime::{Builder, Handle},
     sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
 };
 
 use crate::edge::forward::{services::Shared, worker::WorkerContext};
 
+/// A worker keeps a connection that it has accepted while it has no more than this part of its connections more than
+/// another worker.
+const SURPLUS_PART: usize = 8;
+
 /// Every thread that serves; they end when this is dropped, with what they still serve.
 pub struct Workers(Vec<Worker>);
+
+/// A worker, for work that runs there.
+#[derive(Clone)]
+pub(super) struct Here {
+    /// The workers may end before the work.
+    workers: Weak<Workers>,
+    at: usize,
+}
 
 struct Worker {
     runtime: Handle,
@@ -41,16 +59,52 @@ impl Workers {
         (0..threads).map(|at| Worker::start(at, shared)).collect::<io::Result<_>>().map(Self)
     }
 
-    /// Gives a connection to the worker that has the fewest.
+    /// How many there are.
+    pub(super) const fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Runs `work` on the worker that has the fewest connections, and says which that is; `None` where every worker has
+    /// ended. Of several, the next one `after` another is taken, and that one only where there is no other.
+    pub(super) fn run<F>(
+        self: &Arc<Self>,
+        after: usize,
+        work: impl FnOnce(Here) -> F,
+    ) -> Option<(usize, JoinHandle<F::Output>)>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let count = self.0.len();
+        let running = self.0.iter().enumerate().filter(|(_, worker)| worker.runs());
+        let distance = |at: usize| (at + count - after % count - 1) % count;
+        let (at, worker) = running.min_by_key(|(at, worker)| (*at == after, worker.connections(), distance(*at)))?;
+        Some((at, worker.runtime.spawn(work(Here { workers: Arc::downgrade(self), at }))))
+    }
+
+    /// Whether a worker takes up new work within `patience`.
+    pub(super) async fn answers(&self, at: usize, patience: Duration) -> bool {
+        let Some(worker) = self.0.get(at) else { return false };
+        timeout(patience, worker.runtime.spawn(async {})).await.is_ok_and(|answered| answered.is_ok())
+    }
+
+    fn fewest(&self) -> Option<&Worker> {
+        self.0.iter().filter(|worker| worker.runs()).min_by_key(|worker| worker.connections())
+    }
+}
+
+impl Here {
+    /// Gives a connection to the worker that has the fewest: this one, unless it has clearly more than another.
     pub(super) fn give<F>(&self, serve: impl FnOnce(Arc<WorkerContext>) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let running = self.0.iter().filter(|worker| !worker.stop.is_closed());
-        let Some(worker) = running.min_by_key(|worker| worker.connections.load(Ordering::Relaxed)) else {
-            tracing::error!("every thread that serves has ended");
-            return;
+        let Some(workers) = self.workers.upgrade() else { return };
+        let Some(fewest) = workers.fewest() else { return };
+        let stays = |here: &&Worker| {
+            let connections = here.connections();
+            connections <= fewest.connections() + connections / SURPLUS_PART
         };
+        let worker = workers.0.get(self.at).filter(stays).unwrap_or(fewest);
         worker.connections.fetch_add(1, Ordering::Relaxed);
         let served = Served(Arc::clone(&worker.connections));
         let serving = serve(Arc::clone(&worker.context));
@@ -75,6 +129,14 @@ impl Worker {
         let swept = Arc::clone(&context);
         handle.spawn(async move { swept.connections.sweep().await });
         Ok(Self { runtime: handle, context, connections: Arc::default(), stop })
+    }
+
+    fn runs(&self) -> bool {
+        !self.stop.is_closed()
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod budget;
 mod callgrind;
+mod client;
 mod decisions;
 #[path = "../decision/fixture.rs"]
 mod fixture;

@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use crate::{
     budget::Count,
     callgrind::{self, Threads},
+    client::{CERTIFICATE, Client, Form, KEY, certify},
     process::{Process, command, portero},
     turns::Turns,
     upstream,
@@ -35,23 +36,17 @@ const ROUNDS: usize = 9;
 const NAME: &str = "ana";
 const PASSWORD: &str = "c0f2afed-edc3-4cec-8af0-ef58fcb50062";
 
-/// The fields that a browser's request has besides the token.
-const HEADERS: &str = "Host: crm.example.com\r\n\
-    User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n\
-    Accept: application/json, text/plain, */*\r\nAccept-Language: es-AR,es;q=0.8,en-US;q=0.5,en;q=0.3\r\n\
-    Accept-Encoding: gzip, deflate, br, zstd\r\nReferer: https://crm.example.com/clientes\r\n\
-    Cookie: theme=dark; lang=es\r\nX-Requested-With: XMLHttpRequest\r\n";
-
-/// Counts a request with a remembered token through `binary`, without and with the access log.
+/// Counts a request with a remembered token through `binary`, in every form, and one with a line in the access log.
 pub(crate) fn count(binary: &Path) -> Vec<Count> {
     let house = House::new();
+    let count =
+        |name, what, form, access_log| Count { name, what, instructions: house.request(binary, form, access_log) };
     vec![
-        Count {
-            name: "request",
-            what: "a proxied request with a remembered token, access log off",
-            instructions: house.request(binary, false),
-        },
-        Count { name: "request_logged", what: "the same, access log on", instructions: house.request(binary, true) },
+        count("request", "a proxied request with a remembered token, access log off", Form::Get, false),
+        count("request_logged", "the same, access log on", Form::Get, true),
+        count("request_post", "the same with a body of 1 KiB, access log off", Form::Post, false),
+        count("request_tls", "the first through TLS", Form::Tls, false),
+        count("request_h2", "the first over HTTP/2", Form::Http2, false),
     ]
 }
 
@@ -67,8 +62,10 @@ impl House {
     fn new() -> Self {
         let turns = Arc::default();
         let upstream = upstream::start(&turns);
-        let mut house = Self { folder: TempDir::new().unwrap(), turns, upstream, token: String::new() };
-        let config = house.configure(false);
+        let folder = TempDir::new().unwrap();
+        certify(folder.path());
+        let mut house = Self { folder, turns, upstream, token: String::new() };
+        let config = house.configure(Form::Get, false);
         let add = ["user", "add", "--realm", "sws", "--username", NAME, "--name", "Ana", "--role", "USER"];
         portero(&[&add[..], &["--password-stdin", "--config", &config]].concat(), PASSWORD).succeeded();
         let gateway = Process::spawn(&mut command(&["run", "--config", &config]), "");
@@ -78,19 +75,20 @@ impl House {
     }
 
     /// Writes the config, and gives its path.
-    fn configure(&self, access_log: bool) -> String {
+    fn configure(&self, form: Form, access_log: bool) -> String {
         let config = self.folder.path().join("gateway.toml");
-        fs::write(&config, text(self.upstream, access_log)).unwrap();
+        fs::write(&config, text(self.upstream, form, access_log)).unwrap();
         config.to_str().unwrap().to_owned()
     }
 
     /// Instructions of one request.
-    fn request(&self, binary: &Path, access_log: bool) -> u64 {
-        let config = self.configure(access_log);
-        let out = self.folder.path().join(format!("callgrind.{access_log}"));
+    fn request(&self, binary: &Path, form: Form, access_log: bool) -> u64 {
+        let config = self.configure(form, access_log);
+        let out = self.folder.path().join(format!("callgrind.{form:?}.{access_log}"));
         let mut command = callgrind::command(callgrind::BY_THREAD, binary, &out);
         let gateway = Process::spawn(command.args(["run", "--config", &config]), "");
-        let mut client = TcpStream::connect(front(&gateway)).unwrap();
+        let mut client = Client::connect(form, front(&gateway), &self.token, self.folder.path());
+        client.exchange();
         self.turns.with(Some(gateway.id()));
         let mut threads = Threads::count(gateway.id(), out);
         self.send(&mut client, WARM);
@@ -107,14 +105,10 @@ impl House {
     }
 
     /// Sends as many requests, one after another.
-    fn send(&self, client: &mut TcpStream, requests: u64) {
-        let request =
-            format!("GET /api/Clientes/42/pedidos HTTP/1.1\r\n{HEADERS}Authorization: Bearer {}\r\n\r\n", self.token);
+    fn send(&self, client: &mut Client, requests: u64) {
         for _ in 0..requests {
             self.turns.wait();
-            client.write_all(request.as_bytes()).unwrap();
-            let answer = upstream::read_to(client, b"}").expect("an answer");
-            assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+            client.exchange();
         }
     }
 }
@@ -145,11 +139,13 @@ fn login(front: SocketAddr) -> String {
     body["tokenValido"].as_str().unwrap_or_else(|| panic!("no token: {body}")).to_owned()
 }
 
-fn text(upstream: SocketAddr, access_log: bool) -> String {
+fn text(upstream: SocketAddr, form: Form, access_log: bool) -> String {
+    let tls = format!(r#", tls = [{{ certificate = "{CERTIFICATE}", key = "{KEY}", names = ["localhost"] }}]"#);
+    let tls = if form == Form::Tls { &*tls } else { "" };
     format!(
         r#"
 [server]
-listen = ["127.0.0.1:0"]
+listen = [{{ address = "127.0.0.1:0"{tls} }}]
 threads = 1
 [admin]
 listen = "127.0.0.1:0"

@@ -27,9 +27,9 @@ pub(crate) fn start(turns: &Arc<Turns>) -> SocketAddr {
     address
 }
 
-/// Answers each head; there are no bodies.
+/// Answers each request once all of it is there.
 fn serve(mut stream: TcpStream, turns: &Turns) {
-    while read_to(&mut stream, b"\r\n\r\n").is_some() {
+    while read_request(&mut stream).is_some() {
         turns.wait();
         if stream.write_all(ANSWER).is_err() {
             return;
@@ -37,15 +37,37 @@ fn serve(mut stream: TcpStream, turns: &Turns) {
     }
 }
 
+/// Reads a head, and the body whose length it says; `None` when the other end has closed.
+fn read_request(stream: &mut TcpStream) -> Option<()> {
+    let mut read = vec![];
+    let head = loop {
+        if let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end + 4;
+        }
+        read_more(stream, &mut read)?;
+    };
+    let text = str::from_utf8(&read[..head]).unwrap().to_ascii_lowercase();
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.map_or(0, |length| length.parse().unwrap());
+    while read.len() < head + length {
+        read_more(stream, &mut read)?;
+    }
+    assert_eq!(read.len(), head + length, "more than one request");
+    Some(())
+}
+
 /// Reads until what was read ends with this; `None` when the other end has closed.
-pub(crate) fn read_to(stream: &mut TcpStream, end: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn read_to(stream: &mut impl Read, end: &[u8]) -> Option<Vec<u8>> {
     let mut read = vec![];
     while !read.ends_with(end) {
-        let mut chunk = [0; 4096];
-        match stream.read(&mut chunk) {
-            Ok(bytes @ 1..) => read.extend_from_slice(&chunk[..bytes]),
-            _ => return None,
-        }
+        read_more(stream, &mut read)?;
     }
     Some(read)
+}
+
+fn read_more(stream: &mut impl Read, read: &mut Vec<u8>) -> Option<()> {
+    let mut chunk = [0; 4096];
+    let bytes = stream.read(&mut chunk).ok().filter(|&bytes| bytes > 0)?;
+    read.extend_from_slice(&chunk[..bytes]);
+    Some(())
 }

@@ -341,7 +341,8 @@ impl Front {
                 let (timeouts, shutdown) = (&self.timeouts, self.shutdown);
                 http1::serve_connection(stream, &connection, worker, timeouts, accepted, shutdown).await;
             }
-            Protocol::Http2 => http2::serve_connection(stream, &connection, worker, deadline).await,
+            // Boxed: the task of each connection of HTTP/1 would have room for it.
+            Protocol::Http2 => Box::pin(http2::serve_connection(stream, &connection, worker, deadline)).await,
         }
     }
 
@@ -384,5 +385,24 @@ impl Front {
         let connection = Connection::new(client, Scheme::Https, protocol);
         let connection = connection.certified(certified, client_certificate);
         Some(Arrived { stream: ClientStream::tls(stream), protocol, connection: Arc::new(connection) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of a function's future.
+    fn size<A, B, C, D, E, F>(_: impl Fn(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Each connection has one for as long as it lives.
+    #[test]
+    fn a_connections_task_is_small() {
+        async fn task(front: Front, stream: TcpStream, peer: SocketAddr, place: Place, worker: Arc<WorkerContext>) {
+            front.enter(stream, peer, place, &worker).await;
+        }
+        assert!(size(task) <= 3500, "{}", size(task));
     }
 }

@@ -104,8 +104,9 @@ pub(super) async fn serve_connection(
     let (stream, held) = armour.into_parts();
     let tunnel = inbound.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(tunnel) = tunnel {
-        if let Some(stream) = tunnel.run(stream, held, shutdown).await {
-            linger(stream).await;
+        // Boxed, here and below: few connections end so, and each has room for what it may become.
+        if let Some(stream) = Box::pin(tunnel.run(stream, held, shutdown)).await {
+            Box::pin(linger(stream)).await;
         }
         return;
     }
@@ -116,14 +117,14 @@ pub(super) async fn serve_connection(
             if error.is_parse() {
                 // hyper refused what the armour let pass: it answered by itself.
                 shared.head_refused(connection.peer, Reason::MalformedRequest);
-                linger(stream).await;
+                Box::pin(linger(stream)).await;
             }
         }
         End::Done(Ok(())) => match refusal {
-            Some(Some(reason)) => refuse(stream, reason, connection, worker).await,
+            Some(Some(reason)) => Box::pin(refuse(stream, reason, connection, worker)).await,
             Some(None) => {}
             None if client_left || !may_lose => {}
-            None => linger(stream).await,
+            None => Box::pin(linger(stream)).await,
         },
     }
 }

@@ -95,7 +95,7 @@ pub fn preflight(cors: &Cors, asker: &Asker<'_>) -> Response<Bytes> {
 }
 
 /// Lets the page that asked read an answer of ours.
-pub fn share(response: &mut Response<Bytes>, cors: &Cors, asker: &Asker<'_>) {
+pub fn apply_cors(response: &mut Response<Bytes>, cors: &Cors, asker: &Asker<'_>) {
     let headers = response.headers_mut();
     headers.extend(cors.answer(asker.headers));
     if cors.varies() {

@@ -6,7 +6,7 @@
 //! server    one address: how it has been doing, and a request's turn there
 //! balance   which comes next, as a matter of weights (pure)
 //! breaker   who fails in a row is left alone for a while (pure)
-//! witness   who was given a good answer lately (pure)
+//! recent_successes  who was given a good answer lately (pure)
 //! budget    how many retries there may be (pure)
 //! request_slot  how many requests at once
 //! protocol  what is spoken with one
@@ -27,6 +27,7 @@ pub mod own;
 mod pool;
 mod probe;
 mod protocol;
+mod recent_successes;
 pub mod request_slot;
 mod server;
 mod settings;
@@ -35,15 +36,14 @@ mod tests;
 mod tls;
 mod transport;
 mod watch;
-mod witness;
 
 pub use balance::hash_of;
 pub use local::is_local;
 pub use pool::{CONNECTION_FAILURES, Failure, Pool, Unusable};
 pub use protocol::{HttpVersion, Speak};
+pub use recent_successes::ClientRoute;
 pub use server::{Held, Server, ServerLease};
 pub use settings::{Balance, Eject, HashBy, Health, PoolSettings, Probe, RETRIES_MAX, ServerSettings, Timeouts};
 pub use tls::{Identity, TlsError, TlsSettings, check_system, install_provider};
 pub use transport::{Received, Transport};
 pub use watch::{look_up, watch};
-pub use witness::Pair;

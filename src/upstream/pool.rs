@@ -54,9 +54,9 @@ pub struct Pool {
     kind: Kind,
     servers: ArcSwap<Servers>,
     next: AtomicUsize,
-    places: Arc<RequestSlots>,
+    slots: Arc<RequestSlots>,
     budget: Budget,
-    /// Held while a server may be left alone, so that two that fail at once are not both.
+    /// Serialises ejections, so that two servers that fail at once are not both ejected.
     ejecting: Mutex<()>,
 }
 
@@ -81,7 +81,7 @@ impl Pool {
         }
         let kind = Kind { epoch: Arc::new(Epoch::default()), tls };
         let pool = Self {
-            places: RequestSlots::new(settings.connections_max, settings.pending_max, settings.share_per_address),
+            slots: RequestSlots::new(settings.connections_max, settings.pending_max, settings.share_per_address),
             servers: ArcSwap::default(),
             next: AtomicUsize::new(0),
             budget: Budget::default(),
@@ -146,8 +146,8 @@ impl Pool {
         turn.failed(failure, now, |server| self.may_suspect(server));
     }
 
-    /// Whether a server may be left alone for failures that may be their requests' own doing: not the last one, and no
-    /// more of them than the settings say.
+    /// Whether a server may be ejected for failures that its requests may have caused: not the last one, and no more
+    /// servers than the settings say.
     fn may_suspect(&self, server: &Arc<Server>) -> bool {
         let servers = self.servers.load();
         let others = || servers.all.iter().filter(|other| !Arc::ptr_eq(other, server));
@@ -166,7 +166,7 @@ impl Pool {
     /// A place for a request of `client`, within `timeouts.connect`; `None` when the pool is full.
     pub async fn enter(&self, client: ClientKey) -> Option<RequestSlot> {
         self.budget.deposit();
-        self.places.take(client, self.settings.timeouts.connect).await
+        self.slots.take(client, self.settings.timeouts.connect).await
     }
 
     /// Whether a request may be sent again; it is counted then.
@@ -236,7 +236,7 @@ impl Pool {
     /// Requests in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.places.taken()
+        self.slots.taken()
     }
 
     /// Those of `addresses` that do not lead back to the gateway itself.

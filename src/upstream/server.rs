@@ -16,9 +16,9 @@ use super::{
     balance::{hash_of, is_within},
     breaker::{Admission, Breaker, Failure},
     epoch::Epoch,
+    recent_successes::{ClientRoute, RecentSuccesses},
     settings::{Eject, PoolSettings},
     tls::Tls,
-    witness::{Pair, Witnesses},
 };
 
 /// One address of a server.
@@ -36,7 +36,7 @@ pub struct Server {
     ejections: IntCounter,
     epoch: Arc<Epoch>,
     breaker: Breaker,
-    witnesses: Witnesses,
+    recent_successes: RecentSuccesses,
     passes_probes: AtomicBool,
     in_flight: AtomicUsize,
 }
@@ -47,11 +47,11 @@ pub struct ServerLease {
     server: Arc<Server>,
     admission: Admission,
     /// Who asked for what.
-    pair: Pair,
+    pair: ClientRoute,
     outcome: Outcome,
 }
 
-/// A trial that its client keeps from an outcome: when this is dropped, the next request gets one.
+/// A trial whose outcome its client delays. When this is dropped, the next request gets a trial.
 #[derive(Debug)]
 pub struct Held {
     server: Arc<Server>,
@@ -95,7 +95,7 @@ impl Server {
             ejections,
             epoch: Arc::clone(&kind.epoch),
             breaker: Breaker::default(),
-            witnesses: Witnesses::default(),
+            recent_successes: RecentSuccesses::default(),
             passes_probes: AtomicBool::new(true),
             in_flight: AtomicUsize::new(0),
         }
@@ -138,7 +138,7 @@ impl Server {
 
     fn turn(self: &Arc<Self>, admission: Admission) -> ServerLease {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        ServerLease { server: Arc::clone(self), admission, pair: Pair::default(), outcome: Outcome::Unknown }
+        ServerLease { server: Arc::clone(self), admission, pair: ClientRoute::default(), outcome: Outcome::Unknown }
     }
 
     /// Whether it takes the turn that came to it at `now`: while it is coming back, not each.
@@ -180,7 +180,7 @@ impl ServerLease {
     }
 
     /// Says who asks for what.
-    pub const fn set_pair(&mut self, pair: Pair) {
+    pub const fn set_client_route(&mut self, pair: ClientRoute) {
         self.pair = pair;
     }
 
@@ -219,7 +219,7 @@ impl ServerLease {
         }
         self.outcome = Outcome::Failed;
         let (server, now) = (&self.server, self.server.epoch.millis(now));
-        let suspect = || !server.witnesses.has_another(self.pair, now) && may(server);
+        let suspect = || !server.recent_successes.has_another(self.pair, now) && may(server);
         if server.breaker.failed(failure, self.admission, now, server.eject, suspect) {
             server.ejections.inc();
             tracing::warn!(server = server.address(), address = %server.socket, "a server failed and is left alone");
@@ -233,7 +233,7 @@ impl Drop for ServerLease {
         // Only at its end: a server that breaks off every answer fails in a row.
         if let Outcome::Answered(at) = self.outcome {
             self.server.breaker.succeeded();
-            self.server.witnesses.note(self.pair, at);
+            self.server.recent_successes.note(self.pair, at);
         }
         if self.outcome == Outcome::Unknown {
             self.server.breaker.give_back(self.admission);

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use proptest::prelude::*;
 
 use super::{
-    Eject, Failure, Pair, Pool, PoolSettings, Server, ServerLease, ServerSettings,
-    witness::{TICK_MS, WINDOW_MS},
+    ClientRoute, Eject, Failure, Pool, PoolSettings, Server, ServerLease, ServerSettings,
+    recent_successes::{TICK_MS, WINDOW_MS},
 };
 use crate::{
     domain::{Clock, SystemClock},
@@ -57,7 +57,7 @@ struct Noted {
 
 fn turn_at(server: &Arc<Server>, pair: u64, now: std::time::Instant) -> Option<ServerLease> {
     let mut turn = server.take(now)?;
-    turn.set_pair(Pair::of(pair));
+    turn.set_client_route(ClientRoute::of(pair));
     Some(turn)
 }
 

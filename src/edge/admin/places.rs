@@ -47,9 +47,9 @@ pub(super) struct InWork {
 }
 
 impl Places {
-    /// A place, and its first look: until that is dropped, the place is not taken away, so that whoever sent its request with
-    /// its connection is heard however many others come. In the stead of the connection that is idle for longest where all are
-    /// taken; `None` where none is idle.
+    /// A place, and a guard: until that is dropped, the place is not taken away, so that a request that comes with its
+    /// connection is served however many others come. Where all places are taken, the connection that is idle for longest
+    /// is closed; `None` where none is idle.
     pub(super) fn enter(self: &Arc<Self>) -> Option<(Place, InWork)> {
         let visitor = Arc::new(Visitor::default());
         self.touch(&visitor);

@@ -3,30 +3,26 @@
 
 use std::{
     future::poll_fn,
-    net::IpAddr,
     pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use hyper::{
     body::{Body as _, Incoming},
     client::conn::TrySendError,
-    ext::on_informational,
 };
 use tokio::time::{Instant, timeout};
 
 use super::{
     client_response::{self, Asked},
     connections::{self, Lease},
-    exchange::{Exchange, Forward, Inbound, Verdict},
+    exchange::{Exchange, Verdict},
     failure::{Failure, Unconnected},
     give_up::{Unanswered, give_up},
+    informational::InformationalResponses,
     progress::{Overdue, Progress, Waits},
     request_body::{RequestBody, Upload},
     response_body::{Relay, ResponseBody},
@@ -34,15 +30,11 @@ use super::{
 };
 use crate::{
     decision::Route,
-    domain::{Reason, TokenSubject},
     edge::listen::trusted::TrustedHeaders,
-    rules::{limit::ClientKey, rewrite::method_overrides},
+    rules::rewrite::method_overrides,
     timer::LazyTimeout,
-    upstream::{self, HashBy, Pair, Received, Server, hash_of},
+    upstream::{self, Received, Server},
 };
-
-/// Informational responses to one request, at most: some servers send one every few seconds while they work.
-const INFORMATIONAL_RESPONSES_MAX: u32 = 1000;
 
 /// A request on its way to a server.
 pub(super) struct Outbound {
@@ -98,13 +90,13 @@ impl Outbound {
 }
 
 impl Exchange {
-    /// Asks the server whose turn it is. An error says whether another attempt may be made.
+    /// Asks the server that was acquired. An error says whether another attempt may be made.
     pub(super) async fn attempt(
         &mut self,
         outbound: &Outbound,
         route: &Arc<Route>,
     ) -> Result<Response<Relayed>, Failed> {
-        let Some(server) = self.turn.as_ref().map(|turn| Arc::clone(turn.server())) else {
+        let Some(server) = self.server_lease.as_ref().map(|server_lease| Arc::clone(server_lease.server())) else {
             return Err(Failed { failure: Failure::Internal, again: false });
         };
         loop {
@@ -146,7 +138,7 @@ impl Exchange {
         route: &Route,
         mut lease: Lease,
     ) -> Result<Response<Relayed>, Failure> {
-        let informed = Informed::of(self);
+        let informed = InformationalResponses::of(self);
         let read_timeout = route.pool.settings.timeouts.read;
         let received = lease.received();
         let before = received.as_ref().map(Received::bytes);
@@ -169,12 +161,12 @@ impl Exchange {
         }
         let sent = self.response(pin!(sending), &mut waiting, &informed).await;
         let began = waiting.received.as_ref().map(Received::bytes) != before;
-        self.is_answering |= began || informed.has_any();
+        self.is_answering |= began || informed.any_received();
         if matches!(sent, Err(Failure::ReadTimeout | Failure::Unsent))
-            && let Some(turn) = &self.turn
+            && let Some(server_lease) = &self.server_lease
         {
             // The server may be silent on all of its streams, or take no more of them.
-            self.inbound.worker.connections.forget(turn.server(), &lease);
+            self.inbound.worker.connections.forget(server_lease.server(), &lease);
         }
         let response = sent?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -192,13 +184,13 @@ impl Exchange {
         &self,
         mut sending: Pin<&mut impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>>,
         waiting: &mut Waiting,
-        informed: &Informed,
+        informed: &InformationalResponses,
     ) -> Result<Response<Incoming>, Failure> {
         poll_fn(|cx| {
             if let Poll::Ready(sent) = sending.as_mut().poll(cx) {
                 return Poll::Ready(sent.map_err(|mut error| self.unsent_or_failed(&mut error)));
             }
-            if informed.is_too_many() {
+            if informed.exceeds_limit() {
                 return Poll::Ready(Err(Failure::Invalid));
             }
             match &self.upload {
@@ -255,7 +247,7 @@ impl Exchange {
     ) -> Result<Parts, Failure> {
         self.handed_over = Some(now);
         if let Some(upload) = &self.upload {
-            let trial = self.turn.as_ref().and_then(upstream::ServerLease::held);
+            let trial = self.server_lease.as_ref().and_then(upstream::ServerLease::held);
             upload.begin(Instant::from_std(now), self.waits(&head, route, now), trial);
         }
         let Verdict::Forward(permitted) = &self.verdict else { return Err(Failure::Internal) };
@@ -314,8 +306,8 @@ impl Exchange {
         let now = self.shared().services.clock.instant();
         let wait = self.handed_over.map(|handed| now.saturating_duration_since(handed)).unwrap_or_default();
         self.upstream_wait = Some(wait);
-        if let Some(turn) = &mut self.turn {
-            turn.answered(now);
+        if let Some(server_lease) = &mut self.server_lease {
+            server_lease.answered(now);
         }
         if let Some(route) = self.route() {
             route.upstream_waits.observe(wait);
@@ -367,35 +359,11 @@ impl Exchange {
         Ok(Response::from_parts(head, ResponseBody::upstream(Box::new(relay))))
     }
 
-    /// Gives a request that is to be forwarded a turn at a server that it was not tried at, and, the first time, a
-    /// place in the pool.
-    pub(super) async fn take_turn(&mut self, head: &Parts) -> Result<(), Reason> {
-        let Verdict::Forward(permitted) = &self.verdict else { return Err(Reason::Internal) };
-        let pool = &permitted.route.pool;
-        if self.place.is_none() {
-            let client = self.client.map_or(ClientKey::OPERATOR, ClientKey::of);
-            self.place = pool.enter(client).await;
-        }
-        if self.place.is_none() {
-            return Err(Reason::UpstreamBusy);
-        }
-        self.tries += 1;
-        if let Some(turn) = self.turn.take() {
-            self.tried.push(Arc::clone(turn.server()));
-        }
-        let key = |by: &HashBy| hash_key(by, permitted, head, self.client);
-        let turn = pool.pick(self.shared().services.clock.instant(), &self.tried, key);
-        let mut turn = turn.ok_or(Reason::UpstreamUnavailable)?;
-        turn.set_pair(pair(self.client, &permitted.route));
-        self.turn = Some(turn);
-        Ok(())
-    }
-
     /// A new connection to the server was made.
     pub(super) fn connected(&mut self) {
         let now = self.shared().services.clock.instant();
-        if let Some(turn) = &mut self.turn {
-            turn.connected(now);
+        if let Some(server_lease) = &mut self.server_lease {
+            server_lease.connected(now);
         }
     }
 
@@ -407,7 +375,7 @@ impl Exchange {
         // With next to nothing left of the exchange's time, no server could have taken it. An error of this machine says
         // nothing about a server either.
         if !self.is_over() && why != Unconnected::Local {
-            self.turn_failed(upstream::Failure::Unreachable);
+            self.server_failed(upstream::Failure::Unreachable);
         }
         Failed { failure: Failure::Unconnected(why), again: self.may_retry(false) }
     }
@@ -419,7 +387,7 @@ impl Exchange {
         if let Some(overdue) = self.upload.as_ref().and_then(|upload| upload.hear()) {
             self.failure = Some(overdue.reason());
             if overdue == Overdue::Server {
-                self.turn_failed(upstream::Failure::AfterSending);
+                self.server_failed(upstream::Failure::AfterSending);
             }
             return false;
         }
@@ -434,11 +402,11 @@ impl Exchange {
     /// Whether a request that may be repeated is, which is counted then. To the same server it is
     /// only where that is `as_good`.
     fn may_retry(&self, as_good: bool) -> bool {
-        let Some((route, turn)) = self.route().zip(self.turn.as_ref()) else { return false };
+        let Some((route, server_lease)) = self.route().zip(self.server_lease.as_ref()) else { return false };
         let (pool, now) = (&route.pool, self.shared().services.clock.instant());
         self.tries <= pool.settings.retries
             && !self.is_over()
-            && (as_good || pool.has_another(now, &self.tried, turn.server()))
+            && (as_good || pool.has_another(now, &self.tried, server_lease.server()))
             && pool.may_retry(now)
     }
 }
@@ -488,94 +456,9 @@ impl Waiting {
     }
 }
 
-/// Informational responses to one request.
-struct Informed {
-    count: AtomicU32,
-    /// Whose connection they go to, and who looks at the count.
-    inbound: Arc<Inbound>,
-    /// Whether the client can receive them.
-    are_relayed: bool,
-    /// Where the request has a body: the server is there.
-    upload: Option<Arc<Progress>>,
-}
-
-impl Informed {
-    fn of(exchange: &Exchange) -> Arc<Self> {
-        Arc::new(Self {
-            count: AtomicU32::new(0),
-            inbound: Arc::clone(&exchange.inbound),
-            are_relayed: exchange.version == Version::HTTP_11,
-            upload: exchange.upload.clone(),
-        })
-    }
-
-    fn listen(self: &Arc<Self>, request: &mut Request<RequestBody>) {
-        let informed = Arc::clone(self);
-        on_informational(request, move |response| informed.receive(response.status(), response.headers()));
-    }
-
-    fn receive(&self, status: StatusCode, headers: &HeaderMap) {
-        let before = self.count.fetch_add(1, Ordering::Relaxed);
-        if let Some(upload) = &self.upload {
-            upload.received(Instant::now());
-        }
-        if before >= INFORMATIONAL_RESPONSES_MAX {
-            return self.inbound.guard.wake();
-        }
-        // We say ourselves that a body may come.
-        if status == StatusCode::CONTINUE {
-            return;
-        }
-        if let Some(http1) = self.inbound.http1.as_ref().filter(|_| self.are_relayed) {
-            http1.inform(&client_response::informational(status, headers));
-            self.inbound.guard.wake();
-        }
-    }
-
-    fn has_any(&self) -> bool {
-        self.count.load(Ordering::Relaxed) > 0
-    }
-
-    fn is_too_many(&self) -> bool {
-        self.count.load(Ordering::Relaxed) > INFORMATIONAL_RESPONSES_MAX
-    }
-}
-
 /// Whether a request may reach a server twice: by its own method (RFC 9110 section 9.2.2), and by each that its fields ask
 /// the server to take it for.
 fn is_idempotent(request: &Parts) -> bool {
     let asked = |value: &HeaderValue| Method::from_bytes(value.as_bytes()).is_ok_and(|method| method.is_idempotent());
     request.method.is_idempotent() && method_overrides(&request.headers).all(asked)
-}
-
-/// Who asks for what, for telling one client's failures from a server's.
-fn pair(client: Option<IpAddr>, route: &Arc<Route>) -> Pair {
-    let route = Arc::as_ptr(route).addr() as u64;
-    Pair::of(address_hash(client) ^ route.rotate_left(32))
-}
-
-/// What stands for the client in a hash. A subject of one issuer is not that of another.
-fn hash_key(by: &HashBy, permitted: &Forward, head: &Parts, client: Option<IpAddr>) -> u64 {
-    let subject = || {
-        let claims = &permitted.identity.as_deref()?.claims;
-        let id = match &claims.subject {
-            TokenSubject::Account(id) | TokenSubject::Named(id) | TokenSubject::Imported { named: id, .. } => id.uuid(),
-            TokenSubject::External(name) => return Some(hash_of(&[claims.realm.as_str().as_bytes(), name.as_bytes()])),
-        };
-        Some(hash_of(&[claims.realm.as_str().as_bytes(), id.as_bytes()]))
-    };
-    let key = match by {
-        HashBy::Subject => subject(),
-        HashBy::Address => None,
-        HashBy::Header(name) => head.headers.get(name).map(|value| hash_of(&[value.as_bytes()])),
-    };
-    key.unwrap_or_else(|| address_hash(client))
-}
-
-fn address_hash(client: Option<IpAddr>) -> u64 {
-    match client {
-        Some(IpAddr::V4(address)) => hash_of(&[&address.octets()]),
-        Some(IpAddr::V6(address)) => hash_of(&[&address.octets()]),
-        None => 0,
-    }
 }

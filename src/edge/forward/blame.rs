@@ -18,12 +18,12 @@ use crate::{
 const HELD_UP: Duration = Duration::from_secs(1);
 
 impl Exchange {
-    /// Notes what a failure says about the server whose turn it is.
+    /// Notes what a failure says about the server that was asked.
     pub(super) fn note_failure(&mut self, failure: Failure, stale: bool) {
         // That a response took all the time there was need not be the server's doing.
         let had_time = !self.is_answering || !self.is_over();
         if failure.is_upstreams() && !stale && had_time && !self.is_clients_doing(failure) {
-            self.turn_failed(upstream::Failure::AfterSending);
+            self.server_failed(upstream::Failure::AfterSending);
         }
     }
 
@@ -54,12 +54,12 @@ impl Exchange {
         reason
     }
 
-    /// Notes that the server failed whose turn it is.
-    pub(super) fn turn_failed(&mut self, failure: upstream::Failure) {
+    /// Notes that the server that was asked failed.
+    pub(super) fn server_failed(&mut self, failure: upstream::Failure) {
         let pool = self.route().map(|route| Arc::clone(&route.pool));
         let now = self.shared().services.clock.instant();
-        if let Some((pool, turn)) = pool.zip(self.turn.as_mut()) {
-            pool.failed(turn, failure, now);
+        if let Some((pool, server_lease)) = pool.zip(self.server_lease.as_mut()) {
+            pool.failed(server_lease, failure, now);
         }
     }
 

@@ -80,7 +80,7 @@ pub(super) fn amend_by_route(response: &mut Parts, asked: &Asked, route: &Route)
         rewrite(&mut response.headers, rewrites, asked.secure);
     }
     if let Some(cors) = &route.settings.cors {
-        share(&mut response.headers, cors, &Asker { headers: &asked.headers, secure: asked.secure });
+        apply_cors(&mut response.headers, cors, &Asker { headers: &asked.headers, secure: asked.secure });
     }
 }
 
@@ -140,7 +140,7 @@ fn rewrite(headers: &mut HeaderMap, rewrites: &Rewrites, secure: bool) {
 }
 
 /// Puts the route's word in the place of the service's: two would be none to a browser.
-fn share(headers: &mut HeaderMap, cors: &Cors, asker: &Asker<'_>) {
+fn apply_cors(headers: &mut HeaderMap, cors: &Cors, asker: &Asker<'_>) {
     let own: Vec<HeaderName> = headers.keys().filter(|name| is_cors_field(name)).cloned().collect();
     for name in own {
         headers.remove(&name);

@@ -52,7 +52,7 @@ pub(super) async fn answer(
         token_endpoints::failed(&endpoint)
     });
     if let Some(cors) = &endpoint.cors {
-        respond::share(&mut response, cors, &exchange.asker(&head.headers));
+        respond::apply_cors(&mut response, cors, &exchange.asker(&head.headers));
     }
     exchange.verdict = Verdict::Endpoint(endpoint, outcome);
     match unread {

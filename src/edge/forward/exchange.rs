@@ -86,8 +86,8 @@ pub(in crate::edge) struct Exchange {
     pub(super) handed_over: Option<Instant>,
     /// How long the upstream took to begin its response.
     pub(super) upstream_wait: Option<Duration>,
-    /// Its turn at the server that it went to last.
-    pub(super) turn: Option<ServerLease>,
+    /// The right to use the server that it went to last.
+    pub(super) server_lease: Option<ServerLease>,
     /// The servers that it went to before.
     pub(super) tried: Vec<Arc<Server>>,
     /// Its place among the requests of its client, where that may have several in flight.
@@ -203,7 +203,7 @@ impl Exchange {
             verdict: Verdict::Pending,
             handed_over: None,
             upstream_wait: None,
-            turn: None,
+            server_lease: None,
             tried: vec![],
             request_place: None,
             place: None,
@@ -259,7 +259,7 @@ impl Exchange {
 
     /// The server that it went to.
     pub(super) fn server(&self) -> Option<&Server> {
-        Some(self.turn.as_ref()?.server())
+        Some(self.server_lease.as_ref()?.server())
     }
 
     /// The route, where there is one.

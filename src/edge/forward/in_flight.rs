@@ -27,8 +27,8 @@ use crate::{
 /// Between two looks at everything in flight: a revocation must hold within a second.
 pub(in crate::edge) const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How much longer than its total time an exchange may take: who watches its bytes comes first, because he can
-/// still answer.
+/// How much longer than its total time an exchange may take. Whatever watches its bytes acts first, because it can still
+/// send a response.
 const TOTAL_GRACE: Duration = Duration::from_secs(1);
 
 /// Locks that connections are spread over.

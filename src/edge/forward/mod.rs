@@ -6,7 +6,8 @@
 //! ```text
 //! serve             the life itself: it calls the others
 //! admit             decide about it; answer what the gateway itself answers
-//! attempt           one try: pick a server, connect, send, wait for the response's head; whether to retry
+//! choose            which server it goes to
+//! attempt           one try: connect, send, wait for the response's head; whether to retry
 //! upstream_request  what the server receives: rewritten head
 //! request_body      what the server receives: the body, and what is kept of it for another try
 //! client_response   what the client receives of the server's response: rewritten head
@@ -26,6 +27,7 @@
 //! failure           what goes wrong, and what that says (pure)
 //! blame             whose failure it was, which counts against the server or not
 //! http2_head        a head of HTTP/2 in the form of HTTP/1
+//! informational     informational responses: how many there may be, and where they go
 //! in_flight         ends what has lost its token, or all of its time
 //! connections       connections to servers, of one thread
 //! worker            what a thread has of its own; `services`, what all share and a reload may change
@@ -34,6 +36,7 @@
 mod admit;
 mod attempt;
 mod blame;
+mod choose;
 mod client_response;
 mod connections;
 mod endpoint;
@@ -42,6 +45,7 @@ mod failure;
 mod give_up;
 mod http2_head;
 pub(super) mod in_flight;
+mod informational;
 pub(super) mod local_response;
 mod progress;
 mod record;

@@ -197,11 +197,11 @@ impl Relay {
         if let Some(upload) = &self.exchange.upload {
             upload.answered();
         }
-        let Some((lease, turn)) = self.lease.take().zip(self.exchange.turn.as_ref()) else { return };
+        let Some((lease, server_lease)) = self.lease.take().zip(self.exchange.server_lease.as_ref()) else { return };
         if let Some(route) = self.exchange.route() {
             let lease = lease.with_timeout(std::mem::take(&mut self.timeout));
             let idle = route.pool.settings.timeouts.idle;
-            self.exchange.inbound.worker.connections.put(turn.server(), lease, idle);
+            self.exchange.inbound.worker.connections.put(server_lease.server(), lease, idle);
         }
     }
 

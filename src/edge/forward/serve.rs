@@ -70,7 +70,7 @@ async fn forward(
     outbound.prepare(&mut exchange, &route);
     exchange.watch(Some(route.pool.settings.timeouts.total));
     loop {
-        if let Err(reason) = exchange.take_turn(&outbound.head).await {
+        if let Err(reason) = exchange.acquire_server(&outbound.head).await {
             exchange.failure = Some(reason);
             return give_up(exchange, &outbound.head, Failure::Internal, &route);
         }

@@ -103,7 +103,7 @@ pub(super) async fn open(
         return exchange.hand_back(response.map(|body| Relayed::last(body, read_timeout)), &outbound, route);
     }
     let Some(chosen) = chosen_protocol(response.headers(), protocols).map(str::to_owned) else {
-        exchange.turn_failed(upstream::Failure::AfterSending);
+        exchange.server_failed(upstream::Failure::AfterSending);
         return give_up(exchange, head, Failure::Invalid, route);
     };
     let framed = head.headers.contains_key(header::SEC_WEBSOCKET_KEY) && chosen.eq_ignore_ascii_case("websocket");
@@ -141,11 +141,15 @@ impl Exchange {
     /// Asks one server after the other for a connection, and the first that has one to switch.
     async fn ask(&mut self, head: &Parts, protocols: &str, route: &Arc<Route>) -> Result<Response<Incoming>, Failure> {
         let transport = loop {
-            if let Err(reason) = self.take_turn(head).await {
+            if let Err(reason) = self.acquire_server(head).await {
                 self.failure = Some(reason);
                 return Err(Failure::Internal);
             }
-            let server = self.turn.as_ref().map(|turn| Arc::clone(turn.server())).ok_or(Failure::Internal)?;
+            let server = self
+                .server_lease
+                .as_ref()
+                .map(|server_lease| Arc::clone(server_lease.server()))
+                .ok_or(Failure::Internal)?;
             match self.connect_alone(&server, route).await {
                 Ok(transport) => break transport,
                 Err(failed) if failed.again => {}
@@ -160,7 +164,7 @@ impl Exchange {
         let response = self.exchange_heads(transport, head, route).await;
         match &response {
             Ok(response) => self.note_response(response.status()),
-            Err(_) => self.turn_failed(upstream::Failure::AfterSending),
+            Err(_) => self.server_failed(upstream::Failure::AfterSending),
         }
         response
     }

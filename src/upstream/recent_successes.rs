@@ -17,13 +17,13 @@ pub(super) const WINDOW_MS: u64 = 5000;
 
 /// Who asked for what: a client and a route, as a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pair(u32);
+pub struct ClientRoute(u32);
 
 /// The pairs that had a good answer last: the tick in the upper half, from 1, and the pair in the lower; 0 for none.
 #[derive(Debug, Default)]
-pub(super) struct Witnesses([AtomicU64; 2]);
+pub(super) struct RecentSuccesses([AtomicU64; 2]);
 
-impl Pair {
+impl ClientRoute {
     /// From a hash of both.
     #[must_use]
     pub const fn of(hash: u64) -> Self {
@@ -32,9 +32,9 @@ impl Pair {
     }
 }
 
-impl Witnesses {
+impl RecentSuccesses {
     /// Notes a good answer to `pair` at `now`, in milliseconds.
-    pub(super) fn note(&self, pair: Pair, now: u64) {
+    pub(super) fn note(&self, pair: ClientRoute, now: u64) {
         let tick = tick(now);
         // Its own place, so that one pair never takes two, else that of the pair that was well longest ago.
         let [one, other] = &self.0;
@@ -51,7 +51,7 @@ impl Witnesses {
     }
 
     /// Whether anybody but `pair` had a good answer within the window before `now`.
-    pub(super) fn has_another(&self, pair: Pair, now: u64) -> bool {
+    pub(super) fn has_another(&self, pair: ClientRoute, now: u64) -> bool {
         let since = tick(now.saturating_sub(WINDOW_MS));
         self.0.iter().map(read).any(|(noted, known)| noted >= since && noted != 0 && known != pair)
     }
@@ -62,10 +62,10 @@ fn tick(now: u64) -> u64 {
     (now / TICK_MS + 1).min(u64::from(u32::MAX))
 }
 
-fn read(slot: &AtomicU64) -> (u64, Pair) {
+fn read(slot: &AtomicU64) -> (u64, ClientRoute) {
     let word = slot.load(Ordering::Relaxed);
     #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
-    let pair = Pair(word as u32);
+    let pair = ClientRoute(word as u32);
     (word >> 32, pair)
 }
 
@@ -77,28 +77,28 @@ mod tests {
 
     #[test]
     fn one_pair_is_no_witness_for_itself_however_often_it_is_well() {
-        let witnesses = Witnesses::default();
-        assert!(!witnesses.has_another(Pair(1), 0), "nobody was given anything");
+        let recent_successes = RecentSuccesses::default();
+        assert!(!recent_successes.has_another(ClientRoute(1), 0), "nobody was given anything");
         for now in 0..20_000 {
-            witnesses.note(Pair(1), now);
-            assert!(!witnesses.has_another(Pair(1), now), "{now}");
+            recent_successes.note(ClientRoute(1), now);
+            assert!(!recent_successes.has_another(ClientRoute(1), now), "{now}");
         }
-        assert!(witnesses.has_another(Pair(2), 20_000));
-        assert!(witnesses.has_another(Pair(2), 20_000 + WINDOW_MS - TICK_MS));
-        assert!(!witnesses.has_another(Pair(2), 20_000 + WINDOW_MS + TICK_MS));
+        assert!(recent_successes.has_another(ClientRoute(2), 20_000));
+        assert!(recent_successes.has_another(ClientRoute(2), 20_000 + WINDOW_MS - TICK_MS));
+        assert!(!recent_successes.has_another(ClientRoute(2), 20_000 + WINDOW_MS + TICK_MS));
     }
 
     #[test]
     fn the_loud_do_not_hide_the_quiet() {
-        let witnesses = Witnesses::default();
+        let recent_successes = RecentSuccesses::default();
         for now in 0..20_000 {
             for _ in 0..100 {
-                witnesses.note(Pair(1), now);
+                recent_successes.note(ClientRoute(1), now);
             }
             if now % 1000 == 999 {
-                witnesses.note(Pair(2), now);
+                recent_successes.note(ClientRoute(2), now);
             }
-            assert_eq!(witnesses.has_another(Pair(1), now), now >= 999, "{now}");
+            assert_eq!(recent_successes.has_another(ClientRoute(1), now), now >= 999, "{now}");
         }
     }
 
@@ -110,16 +110,16 @@ mod tests {
             asked in 0..4_u32,
             later in 0..8_000_u64,
         ) {
-            let witnesses = Witnesses::default();
+            let recent_successes = RecentSuccesses::default();
             let (mut all, mut now) = (vec![], 0);
             for (pair, pause) in answers {
                 now += pause;
-                witnesses.note(Pair(pair), now);
+                recent_successes.note(ClientRoute(pair), now);
                 all.push((pair, now));
             }
             now += later;
             let within = |window: u64| all.iter().any(|&(pair, at)| pair != asked && now - at <= window);
-            let seen = witnesses.has_another(Pair(asked), now);
+            let seen = recent_successes.has_another(ClientRoute(asked), now);
             prop_assert!(seen || !within(WINDOW_MS - 2 * TICK_MS));
             prop_assert!(!seen || within(WINDOW_MS + TICK_MS));
         }

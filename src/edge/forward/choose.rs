@@ -1,0 +1,70 @@
+//! Which server of its pool a request goes to.
+
+use std::{net::IpAddr, sync::Arc};
+
+use http::request::Parts;
+
+use super::exchange::{Exchange, Forward, Verdict};
+use crate::{
+    decision::Route,
+    domain::{Reason, TokenSubject},
+    rules::limit::ClientKey,
+    upstream::{ClientRoute, HashBy, hash_of},
+};
+
+impl Exchange {
+    /// Acquires a server that the request was not tried at, and, the first time, a place in the pool.
+    pub(super) async fn acquire_server(&mut self, head: &Parts) -> Result<(), Reason> {
+        let Verdict::Forward(permitted) = &self.verdict else { return Err(Reason::Internal) };
+        let pool = &permitted.route.pool;
+        if self.place.is_none() {
+            let client = self.client.map_or(ClientKey::OPERATOR, ClientKey::of);
+            self.place = pool.enter(client).await;
+        }
+        if self.place.is_none() {
+            return Err(Reason::UpstreamBusy);
+        }
+        self.tries += 1;
+        if let Some(server_lease) = self.server_lease.take() {
+            self.tried.push(Arc::clone(server_lease.server()));
+        }
+        let key = |by: &HashBy| hash_key(by, permitted, head, self.client);
+        let server_lease = pool.pick(self.shared().services.clock.instant(), &self.tried, key);
+        let mut server_lease = server_lease.ok_or(Reason::UpstreamUnavailable)?;
+        server_lease.set_client_route(client_route(self.client, &permitted.route));
+        self.server_lease = Some(server_lease);
+        Ok(())
+    }
+}
+
+/// Who asks for what, for telling one client's failures from a server's.
+fn client_route(client: Option<IpAddr>, route: &Arc<Route>) -> ClientRoute {
+    let route = Arc::as_ptr(route).addr() as u64;
+    ClientRoute::of(address_hash(client) ^ route.rotate_left(32))
+}
+
+/// What stands for the client in a hash. A subject of one issuer is not that of another.
+fn hash_key(by: &HashBy, permitted: &Forward, head: &Parts, client: Option<IpAddr>) -> u64 {
+    let subject = || {
+        let claims = &permitted.identity.as_deref()?.claims;
+        let id = match &claims.subject {
+            TokenSubject::Account(id) | TokenSubject::Named(id) | TokenSubject::Imported { named: id, .. } => id.uuid(),
+            TokenSubject::External(name) => return Some(hash_of(&[claims.realm.as_str().as_bytes(), name.as_bytes()])),
+        };
+        Some(hash_of(&[claims.realm.as_str().as_bytes(), id.as_bytes()]))
+    };
+    let key = match by {
+        HashBy::Subject => subject(),
+        HashBy::Address => None,
+        HashBy::Header(name) => head.headers.get(name).map(|value| hash_of(&[value.as_bytes()])),
+    };
+    key.unwrap_or_else(|| address_hash(client))
+}
+
+fn address_hash(client: Option<IpAddr>) -> u64 {
+    match client {
+        Some(IpAddr::V4(address)) => hash_of(&[&address.octets()]),
+        Some(IpAddr::V6(address)) => hash_of(&[&address.octets()]),
+        None => 0,
+    }
+}

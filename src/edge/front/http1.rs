@@ -46,6 +46,32 @@ enum End {
     Ended,
 }
 
+/// What is left to do with a connection that HTTP is done with.
+enum Last {
+    Close,
+    /// End it with a reset: what was sent would look whole.
+    Reset,
+    /// Read on for a while: closing a connection with bytes unread resets it, and the client may lose its response.
+    Linger,
+    /// The same, where hyper has refused what the armour let pass, and has answered it.
+    LingerRefused,
+    /// Answer a head that the armour has refused.
+    Refuse(Reason),
+}
+
+impl Last {
+    fn of<S>(end: &End, armour: &Armour<S>, state: &Http1State) -> Self {
+        match (end, armour.refusal().map(HeadError::reason)) {
+            (End::Ended | End::Done(Err(_)), _) if state.ends_with_connection() => Self::Reset,
+            (End::Done(Err(error)), _) if error.is_parse() => Self::LingerRefused,
+            (End::Ended | End::Done(Err(_)), _) | (End::Done(Ok(())), Some(None)) => Self::Close,
+            (End::Done(Ok(())), Some(Some(reason))) => Self::Refuse(reason),
+            (End::Done(Ok(())), None) if armour.has_ended() || armour.is_at_rest() => Self::Close,
+            (End::Done(Ok(())), None) => Self::Linger,
+        }
+    }
+}
+
 /// Serves a connection that was `accepted` then, until the client or `shutdown` ends it, or a request leaves the
 /// connection in doubt.
 pub(super) async fn serve_connection(
@@ -97,10 +123,7 @@ pub(super) async fn serve_connection(
     let end = end.await;
     let parts = serving.into_parts();
     let armour = parts.io.into_inner();
-    let refusal = armour.refusal().map(HeadError::reason);
-    let client_left = armour.has_ended();
-    // Closing a connection with bytes unread resets it, and the client may lose its response.
-    let may_lose = !armour.is_at_rest();
+    let last = Last::of(&end, &armour, &state);
     let (stream, held) = armour.into_parts();
     let tunnel = inbound.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(tunnel) = tunnel {
@@ -110,22 +133,15 @@ pub(super) async fn serve_connection(
         }
         return;
     }
-    match end {
-        End::Ended | End::Done(Err(_)) if state.ends_with_connection() => stream.reset(),
-        End::Ended => {}
-        End::Done(Err(error)) => {
-            if error.is_parse() {
-                // hyper refused what the armour let pass: it answered by itself.
-                shared.head_refused(connection.peer, Reason::MalformedRequest);
-                Box::pin(linger(stream)).await;
-            }
+    match last {
+        Last::Close => {}
+        Last::Reset => stream.reset(),
+        Last::Linger => Box::pin(linger(stream)).await,
+        Last::LingerRefused => {
+            shared.head_refused(connection.peer, Reason::MalformedRequest);
+            Box::pin(linger(stream)).await;
         }
-        End::Done(Ok(())) => match refusal {
-            Some(Some(reason)) => Box::pin(refuse(stream, reason, connection, worker)).await,
-            Some(None) => {}
-            None if client_left || !may_lose => {}
-            None => Box::pin(linger(stream)).await,
-        },
+        Last::Refuse(reason) => Box::pin(refuse(stream, reason, connection, worker)).await,
     }
 }
 

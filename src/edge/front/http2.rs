@@ -131,14 +131,7 @@ pub(super) async fn serve_connection(
         serve(inbound, request)
     });
     let (counted, flood) = Counted::new(stream, &shared.services.clock);
-    let serving = http2::Builder::new(StreamExecutor(Arc::clone(&streams)))
-        .max_concurrent_streams(streams_max)
-        .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
-        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
-        .serve_connection(TokioIo::new(counted), service);
+    let serving = builder(&streams, streams_max).serve_connection(TokioIo::new(counted), service);
     let mut serving = pin!(serving);
     // A fresh connection has no longer for its first request than one of HTTP/1.
     let mut idle = Idle { timeout: LazyTimeout::until(deadline), was_busy: false, stopping: false, finishing: false };
@@ -175,6 +168,19 @@ pub(super) async fn serve_connection(
     if flood.has_begun() {
         shared.connection_refused(Refusal::Flood);
     }
+}
+
+/// How HTTP/2 is spoken with clients.
+fn builder(streams: &Arc<Streams>, streams_max: u32) -> http2::Builder<StreamExecutor> {
+    let mut builder = http2::Builder::new(StreamExecutor(Arc::clone(streams)));
+    builder
+        .max_concurrent_streams(streams_max)
+        .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
+        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+    builder
 }
 
 /// How long a connection without streams is kept.

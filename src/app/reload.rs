@@ -27,6 +27,7 @@ pub(super) struct Reloader {
     pub(super) bound: Vec<SocketAddr>,
     /// What the process started with: some of it only a restart changes.
     pub(super) started: GatewaySettings,
+    pub(super) drain_delay: Duration,
     pub(super) drain_timeout: Duration,
     pub(super) live_state: Arc<LiveState>,
     pub(super) external: Arc<ExternalIssuers>,
@@ -90,6 +91,7 @@ impl Reloader {
         Self {
             config,
             bound,
+            drain_delay: settings.server.drain_delay,
             drain_timeout: settings.server.drain_timeout,
             watched: settings.reload_watch,
             started: settings,
@@ -177,6 +179,7 @@ impl Reloader {
         self.keeping.send_replace(settings.keys);
         self.shared.set_tunables(Tunables::of(&settings.server, settings.access_log));
         self.metrics.config.last_success_seconds.set(self.clock.now().as_secs_f64());
+        self.drain_delay = settings.server.drain_delay;
         self.drain_timeout = settings.server.drain_timeout;
         // A file that is new here was not read before: its first event reloads once more, and no change is lost.
         self.files.of_config.truncate(1);

@@ -61,8 +61,9 @@ impl Gateway {
         if let End::Failed(error) = end { Err(error) } else { Ok(()) }
     }
 
-    /// Stops: not ready at once, no new connections, requests in flight end within the drain timeout.
-    fn stop(self, end: &End) {
+    /// Stops: not ready at once; no new connections after the drain delay; requests in flight end within the drain
+    /// timeout.
+    fn stop(mut self, end: &End) {
         let succeeded = matches!(end, End::Succeeded);
         tracing::info!(succeeded, "draining");
         let drain_timeout = self.reloader.drain_timeout;
@@ -74,6 +75,9 @@ impl Gateway {
             self.reloader.shared.set_idle_grace(IDLE_GRACE.min(drain_timeout / 2));
         }
         self.readiness.set_draining();
+        if matches!(end, End::Asked) {
+            self.serve_until_seen();
+        }
         // Ours must not keep a queue open from which nobody accepts, nor orders wait for nobody.
         drop((self.sockets, self.orders));
         // An error means that they have ended already.
@@ -104,6 +108,22 @@ impl Gateway {
         self.control.runtime.shutdown_timeout(ADMIN_GRACE);
         tracing::info!("stopped");
         self.lines.flush();
+    }
+
+    /// Serves on for the drain delay, in which a balancer sees that this gateway is not ready: connections that wait in a
+    /// listener's queue are reset when it closes. Being asked again ends the delay, and so does a store that is not followed.
+    fn serve_until_seen(&mut self) {
+        self.orders.close();
+        let delay = self.reloader.drain_delay;
+        let (Control { runtime, signals }, following) = (&mut self.control, &mut self.following);
+        runtime.block_on(async {
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                _ = signals.terminate.recv() => {}
+                _ = signals.interrupt.recv() => {}
+                _ = following => {}
+            }
+        });
     }
 }
 

@@ -102,6 +102,7 @@ pub(super) fn server(mut section: Section<'_>) -> Server {
         requests_per_connection: section
             .or("requests_per_connection", default.requests_per_connection, |item| item.integer(&STREAMS)),
         connections_max: section.or("connections_max", default.connections_max, |item| item.integer(&CONNECTIONS)),
+        drain_delay: section.or("drain_delay", default.drain_delay, |item| item.duration(&DRAIN)),
         drain_timeout: section.or("drain_timeout", default.drain_timeout, |item| item.duration(&DRAIN)),
         odd_header_names: section.or("odd_header_names", default.odd_header_names, |item| item.one_of(&ODD_NAMES)),
     };

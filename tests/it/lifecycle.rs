@@ -111,6 +111,17 @@ fn a_gateway_that_stops_ends_what_it_began_and_says_so() {
 }
 
 #[test]
+fn a_gateway_that_stops_serves_on_while_a_balancer_sees_that_it_is_not_ready() {
+    let upstream = crate::support::Upstream::start();
+    let gateway = Config::standard(upstream.address).server("drain_delay = \"1h\"").start();
+    gateway.process.signal("TERM");
+    wait_until("not ready any more", PATIENCE, || gateway.ask("/health/ready").status == 503);
+    assert_eq!(gateway.send(&get("/public")).status, 200);
+    // Being asked again ends the delay.
+    assert_eq!(gateway.stop().code, 0);
+}
+
+#[test]
 fn what_does_not_end_in_the_drain_timeout_is_broken_off() {
     let silent = RawUpstream::start(|stream| while stream.read() {});
     let gateway = Config::standard(silent.address).server("drain_timeout = \"200ms\"").start();

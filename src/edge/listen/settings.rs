@@ -68,7 +68,9 @@ pub struct ListenSettings {
     pub requests_per_address: usize,
     /// Requests in flight on one HTTP/2 connection; default 100.
     pub requests_per_connection: u32,
-    /// How long requests in flight may take to end when the gateway stops; default 30 s.
+    /// How long a gateway that stops serves on as before while it says that it is not ready; default not at all.
+    pub drain_delay: Duration,
+    /// How long requests in flight may take to end when the gateway stops, after the delay; default 30 s.
     pub drain_timeout: Duration,
     /// What becomes of request fields whose names have other octets than letters, digits and hyphens, and mean nothing to
     /// the gateway; default they pass.
@@ -100,6 +102,7 @@ impl Default for ListenSettings {
             connections_per_address: 1024,
             requests_per_address: 400,
             requests_per_connection: 100,
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             odd_header_names: OddNames::Pass,
         }

@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -75,13 +75,22 @@ pub fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, PrivateFileError> {
         return Err(failed(io::Error::other("it is no regular file")));
     }
     let mode = facts.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if is_exposed(mode, facts.uid(), rustix::process::geteuid().as_raw()) {
         return Err(PrivateFileError::Exposed { path: path.to_owned(), mode });
     }
     if facts.len() > FILE_BYTES_MAX {
         return Err(failed(io::Error::other("the file is too large to be what it should be")));
     }
     Ok(Zeroizing::new(fs::read(path).map_err(failed)?))
+}
+
+/// Whether others than this process may read a file of this mode and owner.
+///
+/// What root puts there for us, we read as its group: secrets that Kubernetes mounts are `root:GROUP`, mode 0440.
+/// PostgreSQL takes private keys under the same rule.
+const fn is_exposed(mode: u32, owner: u32, own: u32) -> bool {
+    let given_by_root = owner == 0 && own != 0;
+    mode & if given_by_root { 0o037 } else { 0o077 } != 0
 }
 
 /// Reads the file, or makes it with `text` and mode 0600; it is on the disk when this returns.
@@ -164,6 +173,25 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(read(&path), Err(PrivateFileError::Exposed { mode: 0o640, .. })));
+    }
+
+    #[test]
+    fn a_group_may_read_what_root_gives_to_another_user_and_nothing_else() {
+        let (root, other) = (0, 65532);
+        for (mode, owner, own, exposed) in [
+            (0o600, other, other, false),
+            (0o400, other, other, false),
+            (0o440, other, other, true),
+            (0o440, root, other, false),
+            (0o640, root, other, false),
+            (0o460, root, other, true),
+            (0o444, root, other, true),
+            (0o404, root, other, true),
+            (0o440, root, root, true),
+            (0o440, 1000, other, true),
+        ] {
+            assert_eq!(is_exposed(mode, owner, own), exposed, "{mode:o} of {owner}, for {own}");
+        }
     }
 
     #[test]

@@ -110,7 +110,7 @@ licences: ## Check what is in the dependency tree
 # Benches run once as tests, in the dev profile: the release profile would build everything again. Each is one process:
 # nextest would start one, with all that it makes first, for each of its measures.
 tests: ## Run every test, and every benchmark once
-	@deploy/tools cargo cc cmake curl h2load nginx openssl python3 cargo-nextest
+	@deploy/tools bwrap cargo cc cmake curl h2load haproxy nginx nginx-stream openssl python3 cargo-nextest
 	$(LINTED) $(CARGO) nextest run $(TESTED) --no-fail-fast
 	$(LINTED) $(CARGO) test --locked --benches --quiet
 	$(LINTED) $(CARGO) test --locked --doc --quiet

@@ -14,6 +14,7 @@ mod check;
 mod clock;
 mod config;
 mod explain;
+mod fronts;
 mod golden;
 mod grpc;
 mod imported;

@@ -54,6 +54,7 @@ impl Folder {
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     server: String,
+    admin: String,
     rest: String,
 }
 
@@ -90,7 +91,7 @@ realms = ["become", "toc"]
 
 impl Config {
     pub(crate) fn new() -> Self {
-        Self { server: String::new(), rest: REALMS_AND_ENDPOINTS.to_owned() }
+        Self { server: String::new(), admin: String::new(), rest: REALMS_AND_ENDPOINTS.to_owned() }
     }
 
     /// One route a contract, and `/public`, to one upstream.
@@ -106,6 +107,12 @@ impl Config {
     /// Lines of `[server]`.
     pub(crate) fn server(mut self, lines: &str) -> Self {
         writeln!(self.server, "{lines}").unwrap();
+        self
+    }
+
+    /// Lines of `[admin]`.
+    pub(crate) fn admin(mut self, lines: &str) -> Self {
+        writeln!(self.admin, "{lines}").unwrap();
         self
     }
 
@@ -138,7 +145,8 @@ impl Config {
     /// The file, with free ports to listen on unless `[server]` says others.
     pub(crate) fn toml(&self) -> String {
         let listen = if self.server.contains("listen =") { "" } else { "listen = [\"127.0.0.1:0\"]\n" };
-        format!("[server]\n{listen}{}[admin]\nlisten = \"127.0.0.1:0\"\n{}", self.server, self.rest)
+        let admin = if self.admin.contains("listen =") { "" } else { "listen = \"127.0.0.1:0\"\n" };
+        format!("[server]\n{listen}{}[admin]\n{admin}{}{}", self.server, self.admin, self.rest)
     }
 
     /// Writes the file.

@@ -142,6 +142,24 @@ impl Process {
         })
     }
 
+    /// Whether nobody can write to its output any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.written.streams.lock().unwrap().ended == 2
+    }
+
+    /// The processes that it started and that these started, each after its parent.
+    pub(crate) fn descendants(&self) -> Vec<u32> {
+        let mut found = vec![self.id()];
+        let mut at = 0;
+        while let Some(id) = found.get(at) {
+            // One that has ended has none.
+            let list = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+            found.extend(list.split_whitespace().map(|id| id.parse::<u32>().unwrap()));
+            at += 1;
+        }
+        found.split_off(1)
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -17,6 +17,7 @@ mod explain;
 mod fronts;
 mod golden;
 mod grpc;
+mod image;
 mod imported;
 mod issuers;
 mod keys;

@@ -110,10 +110,11 @@ licences: ## Check what is in the dependency tree
 # Benches run once as tests, in the dev profile: the release profile would build everything again. Each is one process:
 # nextest would start one, with all that it makes first, for each of its measures.
 tests: ## Run every test, and every benchmark once
-	@deploy/tools bwrap cargo cc cmake curl h2load haproxy nginx nginx-stream openssl python3 cargo-nextest
+	@deploy/tools bwrap cargo cc cmake curl h2load haproxy nginx nginx-stream openssl python3 python3-venv cargo-nextest
 	$(LINTED) $(CARGO) nextest run $(TESTED) --no-fail-fast
 	$(LINTED) $(CARGO) test --locked --benches --quiet
 	$(LINTED) $(CARGO) test --locked --doc --quiet
+	tests/deploy/run
 	cd benches/compare && python3 -B -m unittest discover --quiet --top-level-directory . --start-directory tests
 
 # A workspace and a folder of its own: tests/loom/Cargo.toml has dependencies with features that ours must not have.

@@ -25,13 +25,18 @@ use std::{
     sync::Mutex,
 };
 
-use self::{port::Port, programs::Programs, server::Server, sql::Sql};
+use self::{
+    port::Port,
+    programs::{Medium, Programs},
+    server::Server,
+    sql::Sql,
+};
 use super::{PATIENCE, wait_until};
 
 /// The password of both roles: `portero`, which owns the database of that name, and `postgres`, the superuser.
 const PASSWORD: &str = "a-password-of-tests";
 
-/// The size of a small disk: a new server takes half of it.
+/// The size of a small disk: a new server takes a third of it.
 const SMALL_DISK: &str = "size=64m";
 
 /// A running server. Its processes and its folder are gone when this is dropped, or when the test's process ends.
@@ -47,18 +52,18 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// A server that does not wait for disks: a machine that loses power would lose data, a killed process does not.
     pub(crate) fn start() -> Self {
-        Self::start_with("")
+        Self::start_with(Medium::Memory, "")
     }
 
     /// A server that waits for disks, as those that people run.
     pub(crate) fn start_durable() -> Self {
-        Self::start_with(template::DURABLE)
+        Self::start_with(Medium::Disk, template::DURABLE)
     }
 
     /// A server on a small disk of its own, which `fill_disk` fills. `None` where this user may not mount one: that
     /// takes root, in a container with the right to mount.
     pub(crate) fn start_on_small_disk() -> Option<Self> {
-        let postgres = Self::prepare();
+        let postgres = Self::prepare(Medium::Disk);
         let data = postgres.data();
         fs::create_dir(&data).unwrap();
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", SMALL_DISK, "tmpfs"]).arg(&data).output();
@@ -70,8 +75,8 @@ impl Postgres {
         Some(postgres)
     }
 
-    fn start_with(settings: &str) -> Self {
-        let postgres = Self::prepare();
+    fn start_with(medium: Medium, settings: &str) -> Self {
+        let postgres = Self::prepare(medium);
         template::copy_to(&postgres.programs, &postgres.data());
         postgres.append("data/postgresql.conf", settings);
         postgres.start_again();
@@ -79,9 +84,9 @@ impl Postgres {
     }
 
     /// A server without data.
-    fn prepare() -> Self {
+    fn prepare(medium: Medium) -> Self {
         let programs = Programs::find();
-        let folder = programs.folder().keep();
+        let folder = programs.folder(medium).keep();
         let server = Mutex::new(Server::new(&folder));
         let port = Port::hold();
         Self { programs, folder, sql: Sql::at(port.number), port, server }

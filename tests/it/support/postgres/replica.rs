@@ -1,10 +1,13 @@
 //! A second server that follows the first.
 
+use std::path::Path;
+
 use super::{
     super::{PATIENCE, wait_until},
-    Link, PASSWORD, Postgres, template,
+    Link, PASSWORD, Postgres,
+    programs::Medium,
+    template,
 };
-use std::path::Path;
 
 /// Whether a commit waits for the replica.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +29,7 @@ pub(crate) struct Replica {
 impl Postgres {
     /// A replica of this server, which it follows already.
     pub(crate) fn replica(&self, replication: Replication) -> Replica {
-        let (server, link) = (Self::prepare(), Link::to(self));
+        let (server, link) = (Self::prepare(Medium::Memory), Link::to(self));
         self.back_up_to(&server);
         let (name, port) = (format!("replica_{}", server.port()), link.port());
         server.append(

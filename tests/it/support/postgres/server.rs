@@ -23,8 +23,7 @@ use super::{
 const WATCHER: &str = r#"
 while read -r line; do postmaster=$line; done
 if [ -n "$postmaster" ]; then
-    kill -STOP "$postmaster"
-    while grep -q '^State:.[RSD]' "/proc/$postmaster/status"; do :; done
+    while kill -STOP "$postmaster" && grep -q '^State:.[RSD]' "/proc/$postmaster/status"; do :; done
     for child in $(grep -l "^PPid:.$postmaster\$" /proc/[0-9]*/status | cut -d / -f 3); do kill -KILL "$child"; done
     kill -KILL "$postmaster"
 fi
@@ -33,8 +32,9 @@ umount -l "$1/data"
 rm -rf "$1"
 "#;
 
-/// Starts a program when a line comes, and never when its starter died before: the watcher must know it first.
-const GATE: &str = r#"read -r _ && exec "$@""#;
+/// Starts a program when a line comes, and never when its starter died before: the watcher must know it first. In a
+/// session of its own: the system continues stopped processes of a session when the parent of their group dies.
+const GATE: &str = r#"read -r _ && exec setsid "$@""#;
 
 /// The processes of one server, which never outlive the test. Its folder goes with them.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Server {
         assert!(self.postmaster.is_none(), "it runs");
         let mut command = Command::new("sh");
         command.args(["-c", GATE, "gate"]).arg(programs.path("postgres")).arg("-D").arg(data);
-        command.args(["-p", &port.to_string()]).current_dir(data).process_group(0);
+        command.args(["-p", &port.to_string()]).current_dir(data);
         programs.run_as_owner(&mut command);
         let (out, err) = (log.try_clone().unwrap(), log);
         let mut postmaster = command.stdin(Stdio::piped()).stdout(out).stderr(err).spawn().unwrap();

@@ -1,7 +1,7 @@
 //! PostgreSQL as Portero's store, with what goes wrong with it.
 //!
 //! A test starts a real server on loopback, in a temporary folder. A gateway reaches it at [`Postgres::url`], or
-//! through a [`Link`] that the test can cut. A [`Replica`] takes over where it is promoted.
+//! through a [`Link`] that the test can cut. [`Postgres::replica`] makes a second server that takes over.
 //!
 //! `programs` finds the binaries and the user to run them as; `template` has the data folder that servers start with;
 //! `server` has their processes, `port` their ports and `sql` an administrator's statements.
@@ -37,7 +37,7 @@ use super::{PATIENCE, wait_until};
 const PASSWORD: &str = "a-password-of-tests";
 
 /// The size of a small disk: a new server takes a third of it.
-const SMALL_DISK: &str = "size=64m";
+const SMALL_DISK_BYTES: u64 = 64 << 20;
 
 /// A running server. Its processes and its folder are gone when this is dropped, or when the test's process ends.
 #[derive(Debug)]
@@ -66,7 +66,8 @@ impl Postgres {
         let postgres = Self::prepare(Medium::Disk);
         let data = postgres.data();
         fs::create_dir(&data).unwrap();
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", SMALL_DISK, "tmpfs"]).arg(&data).output();
+        let size = format!("size={SMALL_DISK_BYTES}");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&data).output();
         if !mount.is_ok_and(|mount| mount.status.success()) {
             return None;
         }
@@ -199,6 +200,8 @@ impl Postgres {
     /// Leaves not one byte free on its small disk. What it writes within files that it has may still succeed; a file
     /// that grows fails, and a new segment of its log (1 MiB) makes the whole server restart.
     pub(crate) fn fill_disk(&self) {
+        let disk = rustix::fs::statvfs(self.data()).unwrap();
+        assert!(disk.f_blocks * disk.f_frsize <= SMALL_DISK_BYTES, "this would fill everybody's disk");
         let mut ballast = File::create(self.ballast()).unwrap();
         let filled = std::iter::repeat_with(|| ballast.write_all(&[0; 4096])).find_map(Result::err).unwrap();
         assert_eq!(filled.kind(), ErrorKind::StorageFull);

@@ -55,7 +55,7 @@ impl Server {
 
     /// Starts the server on the folder `data`. What it says goes to the log.
     pub(super) fn start(&mut self, programs: &Programs, data: &Path, port: u16, log: File) {
-        assert!(self.postmaster.is_none(), "it runs");
+        assert!(self.has_ended(), "it runs");
         let mut command = Command::new("sh");
         command.args(["-c", GATE, "gate"]).arg(programs.path("postgres")).arg("-D").arg(data);
         command.args(["-p", &port.to_string()]).current_dir(data);

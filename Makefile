@@ -17,7 +17,7 @@ FUZZ_TARGETS = token jwks opaque
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build guided demo test bench compare fuzz rotation upgrades format lint docs licences tests loom instructions budget msrv check
+.PHONY: help build guided demo test bench compare fuzz rotation upgrades postgres format lint docs licences tests loom instructions budget msrv check
 # The steps of a test run share one target folder: side by side they would only wait for each other.
 .NOTPARALLEL:
 
@@ -68,6 +68,11 @@ upgrades: ## Upgrade 20 times under load: no request may be refused or broken
 	@deploy/tools cargo cc cmake cargo-nextest
 	PORTERO_UPGRADES=20 $(CARGO) nextest run --locked --no-capture --test it upgrades_under_load_refuse_nothing_and_break_nothing
 
+# PostgreSQL as Debian has it is a part of `tests`.
+postgres: ## Run the tests of PostgreSQL against its versions 16, 17 and 18
+	@deploy/tools cargo cc cmake npm cargo-nextest
+	$(LINTED) deploy/postgres $(CARGO) nextest run --locked --test it --no-fail-fast -E 'test(postgres)'
+
 format: ## Check the format
 	@deploy/tools cargo
 	$(CARGO) fmt --all --check
@@ -110,7 +115,7 @@ licences: ## Check what is in the dependency tree
 # Benches run once as tests, in the dev profile: the release profile would build everything again. Each is one process:
 # nextest would start one, with all that it makes first, for each of its measures.
 tests: ## Run every test, and every benchmark once
-	@deploy/tools bwrap cargo cc cmake curl h2load haproxy nginx nginx-stream openssl python3 python3-venv cargo-nextest
+	@deploy/tools bwrap cargo cc cmake curl h2load haproxy nginx nginx-stream openssl postgres python3 python3-venv cargo-nextest
 	$(LINTED) $(CARGO) nextest run $(TESTED) --no-fail-fast
 	$(LINTED) $(CARGO) test --locked --benches --quiet
 	$(LINTED) $(CARGO) test --locked --doc --quiet

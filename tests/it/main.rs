@@ -26,6 +26,7 @@ mod listeners;
 mod logins;
 mod oauth;
 mod path;
+mod postgres;
 mod proxy;
 mod reload;
 mod revocation;

@@ -17,7 +17,7 @@ FUZZ_TARGETS = token jwks opaque
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build guided demo test bench compare fuzz rotation upgrades postgres format lint docs licences tests loom instructions budget msrv check
+.PHONY: help build guided demo test bench compare gateways fuzz rotation upgrades postgres format lint docs licences tests loom instructions budget msrv check
 # The steps of a test run share one target folder: side by side they would only wait for each other.
 .NOTPARALLEL:
 
@@ -44,6 +44,10 @@ bench: ## Run the benchmarks
 compare: ## Measure beside nginx, HAProxy, Envoy and bare hyper: benches/RESULTS.md
 	@deploy/tools cargo cc cmake h2load haproxy nginx openssl python3 python3-venv wrk
 	@exec benches/compare/run $(ARGS)
+
+gateways: build ## Measure several gateways on one PostgreSQL, for docs/scaling.md
+	@deploy/tools postgres python3
+	@exec benches/gateways/run $(ARGS)
 
 # Code that is fast enough in a third of the time that it takes to build; overflows and broken invariants are findings.
 FUZZ_PROFILE = CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=2 CARGO_PROFILE_RELEASE_DEBUG=line-tables-only \

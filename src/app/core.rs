@@ -6,7 +6,8 @@ use super::{Control, StartError};
 use crate::{
     config::GatewaySettings,
     decision::{
-        AdminService, ExternalIssuers, LiveState, Snapshot, TokenService, decide::lifetimes, sync::key_lifecycle,
+        AdminService, ExternalIssuers, Freshness, LiveState, Snapshot, TokenService, decide::lifetimes,
+        sync::key_lifecycle,
     },
     domain::{Clock, SystemClock},
     edge::{
@@ -39,7 +40,8 @@ pub enum Making {
 /// # Errors
 /// What is wrong with its files; or it is missing, and may not be made.
 pub(super) fn has_store(settings: &GatewaySettings, making: Making) -> Result<bool, StartError> {
-    let path = &settings.store.path;
+    // Nothing is made on a server by itself: its opening says whether there is a store.
+    let Some(path) = settings.store.file() else { return Ok(true) };
     match (store::examine(path, &settings.master_key_file)?, making) {
         (Found::Store, _) => Ok(true),
         (Found::Nothing, Making::Allowed) => Ok(false),
@@ -55,7 +57,7 @@ pub(super) fn has_store(settings: &GatewaySettings, making: Making) -> Result<bo
 /// missing or another one.
 pub async fn open_vault(settings: &GatewaySettings, making: Making) -> Result<(Store, Vault), StartError> {
     if has_store(settings, making)? {
-        open_with_keys(settings, Store::open(&settings.store).await?).await
+        open_with_keys(settings, Store::open(&settings.store).await?, Making::Refused).await
     } else {
         make_vault(settings).await
     }
@@ -67,15 +69,23 @@ pub async fn open_vault(settings: &GatewaySettings, making: Making) -> Result<(S
 /// # Errors
 /// Fails when the store or its master key's file cannot be made, or when something is there already that is no store.
 pub async fn make_vault(settings: &GatewaySettings) -> Result<(Store, Vault), StartError> {
-    let made = open_with_keys(settings, Store::make(&settings.store).await?).await?;
-    tracing::info!(path = %settings.store.path.display(), "a new store was made");
+    let made = open_with_keys(settings, Store::make(&settings.store).await?, Making::Allowed).await?;
+    tracing::info!(path = settings.store.place(), "a new store was made");
     Ok(made)
 }
 
-async fn open_with_keys(settings: &GatewaySettings, store: Store) -> Result<(Store, Vault), StartError> {
+async fn open_with_keys(
+    settings: &GatewaySettings,
+    store: Store,
+    making: Making,
+) -> Result<(Store, Vault), StartError> {
     let master = keys::VaultSettings { master_key_file: settings.master_key_file.clone() };
+    let opened = match making {
+        Making::Allowed => Vault::make(store.clone(), &master).await,
+        Making::Refused => Vault::open(store.clone(), &master).await,
+    };
     // Nothing is left beside a store that cannot be used: no journal either.
-    let failed = match Vault::open(store.clone(), &master).await {
+    let failed = match opened {
         Ok(vault) => match vault.wipe_revoked().await {
             Ok(_) => return Ok((store, vault)),
             Err(error) => error,
@@ -120,8 +130,10 @@ impl Core {
         for pool in snapshot.pools.iter() {
             upstream::watch(control.runtime.handle(), pool);
         }
-        let live_state = Arc::new(LiveState::new(snapshot, settings.cache, settings.bad_tokens));
-        let folder = settings.store.path.parent().map(|folder| folder.join("issuers")).unwrap_or_default();
+        let freshness = Freshness::new(settings.staleness, Arc::clone(&clock));
+        let live_state = LiveState::new(snapshot, settings.cache, settings.bad_tokens).with_freshness(freshness);
+        let live_state = Arc::new(live_state);
+        let folder = settings.data_folder().join("issuers");
         let external = ExternalIssuers::new(Arc::clone(&live_state), folder, trusted.clone(), Arc::clone(&metrics));
         control.block_on(async { external.replace(&settings.site.issuers) })?;
         let seconds = metrics.passwords.hash_seconds.clone();

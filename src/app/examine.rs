@@ -148,17 +148,16 @@ fn own_servers(settings: &GatewaySettings) -> Vec<Problem> {
 fn of_process(settings: &GatewaySettings) -> Vec<Problem> {
     let places = &settings.places;
     let mut problems = vec![];
-    let path = &settings.store.path;
     let looked = has_store(settings, Making::Allowed)
         .and_then(|has_store| if has_store { look(settings).map(Some) } else { Ok(None) })
         .unwrap_or_else(|error| {
             problems.push(places.problem("store.url", &error.to_string()));
             // What is said of the master key then is what holds for a store that is there.
-            path.exists().then(Looked::default)
+            settings.store.file().is_none_or(|file| file.exists()).then(Looked::default)
         });
     // A store is not made where a link is: somebody means the file that it leads to.
-    if looked.is_none() && path.is_symlink() {
-        let path = path.display();
+    if looked.is_none() && settings.store.file().is_some_and(|file| file.is_symlink()) {
+        let path = settings.store.place();
         problems.push(places.problem("store.url", &format!("'{path}' is a link that leads to no file")));
     }
     if let Err(error) = keys::examine(&settings.master_key_file, looked.as_ref()) {
@@ -175,7 +174,7 @@ fn of_process(settings: &GatewaySettings) -> Vec<Problem> {
 /// Looks into the store that is there.
 fn look(settings: &GatewaySettings) -> Result<Looked, StartError> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let looked = runtime.block_on(store::look(&settings.store.path));
+    let looked = runtime.block_on(store::look(&settings.store));
     // A look at a file that hangs is not waited for.
     runtime.shutdown_background();
     Ok(looked?)

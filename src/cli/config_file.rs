@@ -21,7 +21,17 @@ impl ConfigFile {
     /// Its path.
     #[must_use]
     pub fn path(&self) -> PathBuf {
+        self.named().unwrap_or_else(|| DEFAULT.into())
+    }
+
+    /// Whether somebody named it.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.named().is_some()
+    }
+
+    fn named(&self) -> Option<PathBuf> {
         let variable = || env::var_os(CONFIG_VARIABLE).filter(|file| !file.is_empty()).map(PathBuf::from);
-        self.named.clone().or_else(variable).unwrap_or_else(|| DEFAULT.into())
+        self.named.clone().or_else(variable)
     }
 }

@@ -13,7 +13,9 @@ mod patience;
 mod reload;
 mod revoke;
 pub mod secret;
+mod stale;
 mod store;
+mod store_copy;
 mod upgrade;
 
 use std::{
@@ -73,10 +75,13 @@ enum Command {
     /// Look at what is known of the civil clock, or say that it is right
     #[command(subcommand)]
     Clock(clock::Command),
+    /// Decide what becomes of checked requests while a shared store is not heard of
+    #[command(subcommand)]
+    Stale(stale::Stale),
     /// Look at logins
     #[command(subcommand)]
     Session(revoke::Session),
-    /// Make the store where it is lost, or where the master key was given
+    /// Make the store where it is lost, or where the master key was given; move it to another place
     #[command(subcommand)]
     Store(store::Store),
     /// Copy the store to a new file, beside a running gateway
@@ -99,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Revoke(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Key(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Clock(command) => (command.common().output, in_store(&command.common().config, &command)),
+        Command::Stale(stale) => (stale.asking().output, block_on(stale.run())),
         Command::Session(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Store(command) => (command.common().output, block_on(command.run())),
         Command::Backup(backup) => (backup.common.output, block_on(backup.run())),
@@ -184,12 +190,13 @@ async fn with_store(
     making: Making,
     work: impl AsyncFnOnce(&Store, Vault) -> Result<Output, CliError>,
 ) -> Result<Output, CliError> {
-    let was_there = settings.store.path.exists();
+    // On a server nothing is made but by `store init`.
+    let was_there = settings.store.file().is_none_or(|file| file.exists());
     let mut patience = Patience::default();
     let (store, vault) = patience.with(migration_steps, app::open_vault(settings, making)).await??;
     if !was_there {
         // Standard output is for what was asked.
-        eprintln!("portero: a new store was made: {}", settings.store.path.display());
+        eprintln!("portero: a new store was made: {}", settings.store.place());
     }
     let outcome = patience.with(|| store.calls(), work(&store, vault)).await.flatten();
     let outcome = match outcome {

@@ -75,22 +75,34 @@ pub enum CliError {
     /// The config or the store is in the way.
     #[error("{0}")]
     Trouble(String),
+    /// The store's server does not answer: the same may work later.
+    #[error("{0}")]
+    Away(String),
+    /// It is done and durable, and not yet known everywhere.
+    #[error("{0}")]
+    Incomplete(String),
 }
 
 impl CliError {
-    /// What the process exits with: 1 for a refusal, 2 for trouble.
+    /// What the process exits with: 1 for a refusal, 2 for trouble, 3 for what is done and not yet known everywhere, 4 for a
+    /// store whose server is away.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Refused(_) | Self::Config { refused: true, .. } => 1,
             Self::Trouble(_) | Self::Config { .. } => 2,
+            Self::Incomplete(_) => 3,
+            Self::Away(_) => 4,
         }
     }
 }
 
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
-        Self::Trouble(error.to_string())
+        match error {
+            StoreError::Unreachable { .. } => Self::Away(error.to_string()),
+            error => Self::Trouble(error.to_string()),
+        }
     }
 }
 
@@ -108,6 +120,7 @@ impl From<StartError> for CliError {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Config(report) => Self::Config { report, refused: false },
+            StartError::Store(error) => error.into(),
             error => Self::Trouble(error.to_string()),
         }
     }

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::GatewaySettings,
-    decision::{AdminService, Revoked, SESSIONS_LISTED_MAX},
+    decision::{AdminService, Everywhere, Revoked, SESSIONS_LISTED_MAX},
     domain::{AccountName, KeyId, RealmName, SessionId, Timestamp, id::hex},
     rules::realm::Realm,
     state::{session::Listed, token::TOKEN_BYTES_MAX},
@@ -39,6 +39,8 @@ pub(super) enum Revoke {
     Token {
         #[command(flatten)]
         common: Common,
+        #[command(flatten)]
+        waiting: Waiting,
         /// The token's id, instead of the token on standard input
         #[arg(long, requires = "realm")]
         jti: Option<String>,
@@ -53,6 +55,8 @@ pub(super) enum Revoke {
     Session {
         #[command(flatten)]
         common: Common,
+        #[command(flatten)]
+        waiting: Waiting,
         /// The session's id, see `portero session list`
         #[arg(long)]
         id: SessionId,
@@ -62,16 +66,36 @@ pub(super) enum Revoke {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
+        waiting: Waiting,
+        #[command(flatten)]
         principal: Whom,
     },
     /// All tokens that a key signed; a signing key is replaced at once
     Key {
         #[command(flatten)]
         common: Common,
+        #[command(flatten)]
+        waiting: Waiting,
         /// The key's id, the kid of a JWT's header
         #[arg(long)]
         kid: String,
     },
+}
+
+/// Whom a revocation waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Who {
+    /// Every gateway on the store
+    All,
+}
+
+/// What a revocation waits for.
+#[derive(Debug, Args)]
+pub(super) struct Waiting {
+    /// End only when every gateway on the store knows of it, or refuses by itself; ends with 3, and names who does not,
+    /// after `store.max_staleness`
+    #[arg(long, value_enum)]
+    wait: Option<Who>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -132,6 +156,45 @@ impl Session {
 
 impl InStore for Revoke {
     async fn execute(&self, settings: &GatewaySettings, admin: &AdminService) -> Result<Output, CliError> {
+        let done = self.revoke(settings, admin).await?;
+        let (Some(Who::All), Some(bound)) = (self.waiting().wait, settings.staleness.max) else { return Ok(done) };
+        everywhere(done, &admin.wait_for_all(bound).await?)
+    }
+}
+
+/// What is said of a revocation, with who knows of it.
+fn everywhere(done: Output, everywhere: &Everywhere) -> Result<Output, CliError> {
+    let Everywhere { confirmed, refusing, unbounded, missing } = everywhere;
+    let mut text = format!("{}; {} gateways refuse it", done.text, confirmed.len());
+    if !refusing.is_empty() {
+        text = format!("{text}; silent for so long that they refuse everything: {}", refusing.join(", "));
+    }
+    if everywhere.is_complete() {
+        let mut json = done.json;
+        json["confirmed"] = confirmed.iter().map(String::as_str).collect();
+        json["refusing"] = refusing.iter().map(String::as_str).collect();
+        return Ok(Output { text, json });
+    }
+    if !missing.is_empty() {
+        text = format!("{text}; not yet known at: {}", missing.join(", "));
+    }
+    if !unbounded.is_empty() {
+        text = format!("{text}; silent, and serving all the same, without any bound: {}", unbounded.join(", "));
+    }
+    Err(CliError::Incomplete(text))
+}
+
+impl Revoke {
+    const fn waiting(&self) -> &Waiting {
+        match self {
+            Self::Token { waiting, .. }
+            | Self::Session { waiting, .. }
+            | Self::Principal { waiting, .. }
+            | Self::Key { waiting, .. } => waiting,
+        }
+    }
+
+    async fn revoke(&self, settings: &GatewaySettings, admin: &AdminService) -> Result<Output, CliError> {
         match self {
             Self::Token { jti: None, .. } => {
                 Ok(revoked(admin.revoke_token(&token_from_stdin()?, &settings.site.issuers()).await?))

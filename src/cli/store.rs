@@ -1,4 +1,4 @@
-//! `portero store init`, `portero backup` and `portero restore`.
+//! `portero store init` and `migrate`, `portero backup` and `portero restore`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use super::{
     output::{CliError, Output},
     patience::Patience,
     revoke::Common,
+    store_copy::Copy,
 };
 use crate::{
     app::{self, Making},
@@ -31,6 +32,13 @@ pub(super) enum Store {
         #[command(flatten)]
         common: Common,
     },
+    /// Bring the schema of a PostgreSQL store up to date; gateways of this release and of the one before run on
+    Migrate {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Copy the store to another place, beside running gateways; with --switch it moves there
+    Copy(Copy),
 }
 
 #[derive(Debug, Args)]
@@ -52,15 +60,53 @@ pub(super) struct Restore {
 impl Store {
     pub(super) const fn common(&self) -> &Common {
         match self {
-            Self::Init { common } => common,
+            Self::Init { common } | Self::Migrate { common } => common,
+            Self::Copy(copy) => &copy.common,
         }
     }
 
     pub(super) async fn run(&self) -> Result<Output, CliError> {
+        match self {
+            Self::Init { .. } => Box::pin(self.init()).await,
+            Self::Migrate { .. } => self.migrate().await,
+            Self::Copy(copy) => Box::pin(copy.run()).await,
+        }
+    }
+
+    async fn migrate(&self) -> Result<Output, CliError> {
         let settings = app::load(&self.common().config.path())?;
-        let path = settings.store.path.display().to_string();
+        let place = settings.store.place();
+        let migrated = store::Store::migrate(&settings.store).await?;
+        let text = if migrated {
+            format!("the schema of the store {place} is up to date now")
+        } else {
+            format!("the schema of the store {place} was up to date; nothing was changed")
+        };
+        Ok(Output { text, json: json!({ "migrated": migrated, "store": place }) })
+    }
+
+    /// Answers whether there was no store before.
+    async fn make_on_a_server(settings: &GatewaySettings) -> Result<bool, CliError> {
+        let is_there = match app::open_vault(settings, Making::Refused).await {
+            Ok((store, _)) => {
+                store.close().await;
+                true
+            }
+            Err(_) => false,
+        };
+        if !is_there {
+            let (store, _) = Patience::default().with(migration_steps, app::make_vault(settings)).await??;
+            store.close().await;
+        }
+        Ok(!is_there)
+    }
+
+    async fn init(&self) -> Result<Output, CliError> {
+        let settings = app::load(&self.common().config.path())?;
+        let path = settings.store.place();
         let key = settings.master_key_file.display().to_string();
-        let found = store::examine(&settings.store.path, &settings.master_key_file)?;
+        let Some(file) = settings.store.file() else { return init_on_a_server(&settings).await };
+        let found = store::examine(file, &settings.master_key_file)?;
         let (store, _vault) = match found {
             // It is opened, so that one that is of no use is not called good.
             Found::Store => {
@@ -86,7 +132,7 @@ impl Store {
 impl Backup {
     pub(super) async fn run(&self) -> Result<Output, CliError> {
         let settings = app::load(&self.common.config.path())?;
-        let copied = backup::write(&settings.store, &self.file).await?;
+        let copied = backup::write(file_of(&settings)?, &self.file).await?;
         let (file, key) = (self.file.display(), settings.master_key_file.display());
         let text = format!(
             "{file} is a whole copy of the store, checked ({} bytes); it opens only with the master key of {key}: keep a \
@@ -100,7 +146,7 @@ impl Backup {
 impl Restore {
     pub(super) async fn run(&self) -> Result<Output, CliError> {
         let settings = app::load(&self.common.config.path())?;
-        let backup = backup::read(&settings.store, &self.file, SystemClock.now()).await?;
+        let backup = backup::read(file_of(&settings)?, &self.file, SystemClock.now()).await?;
         let key_file = &settings.master_key_file;
         let present = MasterKey::read(key_file).ok();
         if let (Some(key), Some(fingerprint)) = (&present, &backup.copied.master_key)
@@ -119,10 +165,36 @@ impl Restore {
         let text = format!(
             "{} is the store now{key}{key_file}. It does not know what was revoked after the backup was made: revoke that again. Nor \
              does it know accounts that were made after it: to end the tokens of one, revoke the key of its realm",
-            settings.store.path.display()
+            settings.store.place()
         );
-        Ok(Output { text, json: members("restored", &settings.store.path, &settings, &copied) })
+        Ok(Output { text, json: members("restored", file_of(&settings)?, &settings, &copied) })
     }
+}
+
+/// The store's file. A server has backups of its own.
+fn file_of(settings: &GatewaySettings) -> Result<&PathBuf, CliError> {
+    settings.store.file().ok_or_else(|| {
+        CliError::Refused(
+            "the store is a PostgreSQL database: back it up with pg_dump, or with the server's own backups and \
+             write-ahead log; and keep a copy of the master key elsewhere"
+                .to_owned(),
+        )
+    })
+}
+
+/// Makes the tables and the master key once. Who has the right key by then changes nothing.
+async fn init_on_a_server(settings: &GatewaySettings) -> Result<Output, CliError> {
+    let (place, key) = (settings.store.place(), settings.master_key_file.display().to_string());
+    let made = Store::make_on_a_server(settings).await?;
+    let text = if made {
+        format!(
+            "a new store is made: {place}, with the master key of {key}; copy that file to every gateway, and keep a copy \
+             elsewhere"
+        )
+    } else {
+        format!("the store {place} is good; nothing was changed")
+    };
+    Ok(Output { text, json: json!({ "made": made, "store": place, "master_key_file": key }) })
 }
 
 fn members(what: &str, file: &Path, settings: &GatewaySettings, copied: &Copied) -> Value {

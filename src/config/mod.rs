@@ -4,7 +4,8 @@
 //! report    what is wrong, each with file:line:column
 //! reader    a table of the file, read key by key; nobody asked for a key → unknown
 //! item      one value, read as what it should be          (expand: ${ENV} · duration: "30s" · size: "64KiB")
-//! process   [server] [admin] [store] [log] [passwords] [throttle] [cache] [reload]
+//! process   [server] [admin] [log] [passwords] [throttle] [cache] [reload]
+//! store     [store]: a file, or a PostgreSQL server
 //! listen    server.listen: addresses, TLS, PROXY protocol
 //! keys      [keys]
 //! realms    [tokens] [realms.NAME]
@@ -43,6 +44,7 @@ mod rewrite;
 mod routes;
 mod settings;
 mod size;
+mod store;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -58,13 +60,14 @@ use std::{
 
 use toml::de::DeTable;
 
-use crate::decision::Site;
+use crate::decision::{Site, StalenessSettings};
 use reader::{Context, Scope, Section};
 
 pub use cross::leads_back;
 pub use duration::parse as parse_duration;
 pub use report::{Places, Position, Problem, Report};
 pub use settings::{GatewaySettings, Summary};
+pub use store::store_at;
 
 /// Octets of a file, at most: it bounds how many realms, routes and upstreams there can be.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -177,7 +180,7 @@ fn parse_part(
 fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings {
     let server = process::server(root.section("server"));
     let admin = process::admin(root.section("admin"), context.directory);
-    let (store, master_key_file) = process::store(root.section("store"), context);
+    let store = store::read(root.section("store"), context);
     let access_log = process::log(root.section("log"));
     let hashing = process::passwords(root.section("passwords"));
     let (throttle, bad_tokens) = process::throttle(root.section("throttle"));
@@ -187,6 +190,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
 
     let mut realms = realms::read(context, &mut root);
     let issuers = issuers::read(context, &mut root, &mut realms);
+    let leeway = realms.leeway;
     let upstreams = upstreams::read(&mut root);
     let mut endpoints = endpoints::read(&mut root, &realms);
     let oauth = oauth::read(&mut root, &realms, keys.publish_ahead);
@@ -216,8 +220,9 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
     GatewaySettings {
         server: server.settings,
         admin: admin.settings,
-        store,
-        master_key_file,
+        store: store.settings,
+        master_key_file: store.master_key_file,
+        staleness: StalenessSettings { clock_leeway: leeway, ..store.staleness },
         hashing,
         throttle,
         bad_tokens,

@@ -1,11 +1,11 @@
-//! What the process itself needs: `[server]`, `[admin]`, `[store]`, `[log]`, `[passwords]`, `[throttle]`,
+//! What the process itself needs: `[server]`, `[admin]`, `[log]`, `[passwords]`, `[throttle]`,
 //! `[cache]`, `[reload]`.
 
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     ops::RangeInclusive,
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use super::{
     item::Item,
     listen,
     matching::hosts,
-    reader::{Context, Placed, Section, Spot},
+    reader::{Placed, Section, Spot},
     routes::Defaults,
 };
 use crate::{
@@ -28,13 +28,9 @@ use crate::{
     state::{
         account,
         limit::{BadTokenSettings, ThrottleSettings},
-        store,
         token::CacheSettings,
     },
 };
-
-/// Overrides `store.master_key_file`, so that the key can come from where the orchestrator mounts it.
-const MASTER_KEY_FILE_VARIABLE: &str = "PORTERO_MASTER_KEY_FILE";
 
 const THREADS: RangeInclusive<usize> = 0..=1024;
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
@@ -168,17 +164,6 @@ fn host_names(item: &Item<'_>) -> Option<Vec<Box<str>>> {
     hosts(item)?.into_iter().map(exact).collect()
 }
 
-/// `[store]`: the store and the file with its master key.
-pub(super) fn store(mut section: Section<'_>, context: &Context<'_>) -> (store::StoreSettings, PathBuf) {
-    let default = context.directory.join("portero.db");
-    let path = section.optional("url", |item| sqlite(item, context.directory)).unwrap_or(default);
-    let file = section.optional("master_key_file", Item::path);
-    let master_key_file = (context.env)(MASTER_KEY_FILE_VARIABLE).filter(|file| !file.is_empty()).map(PathBuf::from);
-    section.finish();
-    let master_key_file = master_key_file.or(file).unwrap_or_else(|| context.directory.join("master.key"));
-    (store::StoreSettings { path }, master_key_file)
-}
-
 /// `[log]`: whether there is an access log.
 pub(super) fn log(mut section: Section<'_>) -> bool {
     let access = section.or("access", true, Item::boolean);
@@ -253,22 +238,5 @@ fn network(item: &Item<'_>) -> Option<IpNet> {
         Some(network)
     } else {
         item.wrong(&format!("{} has bits behind its prefix; the block is '{}'", item.shown(), network.trunc()))
-    }
-}
-
-/// The file that `sqlite:FILE` names. The url is never shown: another store's may carry a password.
-fn sqlite(item: &Item<'_>, directory: &Path) -> Option<PathBuf> {
-    item.note_place();
-    let url = item.text()?;
-    let Some((scheme, rest)) = url.split_once(':') else {
-        return item.wrong("must be sqlite:FILE, for example \"sqlite:portero.db\"");
-    };
-    let file = rest.strip_prefix("//").unwrap_or(rest);
-    match scheme {
-        "sqlite" if file.is_empty() || file == ":memory:" || file.contains('?') => item
-            .wrong("must name a file, for example \"sqlite:portero.db\"; a store in memory would forget revocations"),
-        "sqlite" => Some(directory.join(file)),
-        "postgres" | "postgresql" => item.wrong("this version has no PostgreSQL store; use sqlite:FILE"),
-        _ => item.wrong("must be sqlite:FILE, for example \"sqlite:portero.db\"; this version has no other store"),
     }
 }

@@ -12,6 +12,7 @@ use super::{
     reader::{Section, Spot, suggestion},
     realms::Realms,
     rewrite,
+    store::STALE,
     upstreams::{NAME_SHAPE, Upstreams, is_name},
 };
 use crate::{
@@ -99,6 +100,7 @@ fn route(
     let method_override = section.or("method_override", false, Item::boolean);
     let upgrades = section.or("upgrades", vec![], |item| item.some(protocol));
     let body_bytes_max = section.optional("body_bytes_max", |item| item.size(&BODY_BYTES)).or(defaults.body_bytes_max);
+    let stale = section.optional("stale", |item| item.one_of(&STALE));
     let (spot, path_spot, exact_spot) = (section.spot().clone(), section.spot_of("path"), section.spot_of("exact"));
     section.finish();
     // A name or an upstream that is wrong does not keep the route from being compared with the others.
@@ -115,6 +117,7 @@ fn route(
         method_override,
         upgrades,
         mode: asked.mode,
+        stale,
     };
     Some(Route { settings, spot, path: path_spot, exact: exact_spot })
 }

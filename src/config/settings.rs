@@ -1,10 +1,10 @@
 //! The checked settings, and what of them a reload cannot change.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::report::{Places, Problem};
 use crate::{
-    decision::{Site, schedule},
+    decision::{Site, StalenessSettings, schedule},
     edge::{admin, listen},
     state::{
         account,
@@ -28,6 +28,8 @@ pub struct GatewaySettings {
     pub store: store::StoreSettings,
     /// `store.master_key_file`: the key that seals the store's keys.
     pub master_key_file: PathBuf,
+    /// `[store]`: how old what is known of a shared store may be.
+    pub staleness: StalenessSettings,
     /// `[passwords]`: the pool that hashes them.
     pub hashing: account::HasherSettings,
     /// `[throttle]`: how many failed logins there may be.
@@ -71,6 +73,15 @@ pub struct Summary {
     pub warnings: Vec<Problem>,
 }
 
+impl GatewaySettings {
+    /// Where this gateway keeps files beside its store: the folder of the store's file, or of the master key.
+    #[must_use]
+    pub fn data_folder(&self) -> &Path {
+        let file = self.store.file().unwrap_or(&self.master_key_file);
+        file.parent().unwrap_or(Path::new(""))
+    }
+}
+
 impl Summary {
     /// Of these settings.
     #[must_use]
@@ -98,6 +109,8 @@ impl GatewaySettings {
             ("admin.token_file", self.admin.token_file != new.admin.token_file),
             ("admin.hosts", self.admin.hosts != new.admin.hosts),
             ("store.url", self.store != new.store),
+            ("store.max_staleness", self.staleness.max != new.staleness.max),
+            ("store.stale", self.staleness.action != new.staleness.action),
             ("store.master_key_file", self.master_key_file != new.master_key_file),
             ("passwords.hash_threads", self.hashing.threads != new.hashing.threads),
             ("passwords.hash_queue", self.hashing.queue_max != new.hashing.queue_max),

@@ -16,11 +16,12 @@ mod moved_clock;
 pub mod schedule;
 pub mod sync;
 
-pub use admin::{AdminError, AdminService, Revoked, Rotated, SESSIONS_LISTED_MAX};
+pub use admin::{AdminError, AdminService, Everywhere, Revoked, Rotated, SESSIONS_LISTED_MAX};
 pub use decide::{
     authenticate::{Awaiting, ExternalKey, Job, Proof},
     decision::{Decision, Denial, Permit, Preflight, Request, Target, decide},
     following::{Following, LATE_AFTER, WAIT_MAX, WAITING_MAX, Waited},
+    freshness::{Freshness, StaleAction, StalenessSettings},
     internal::{INTERNAL_LIFETIME, INTERNAL_TYPE},
     site::{EndpointSettings, ForwardToken, Mode, OauthSettings, RouteSettings, Service, Site},
     snapshot::{Endpoint, LiveState, Route, Snapshot, SnapshotError, View},

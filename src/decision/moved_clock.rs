@@ -136,7 +136,7 @@ impl Machine {
 
     /// Starts a gateway, in the order in which a real one starts.
     async fn start(&self) -> Process {
-        let store = Store::make(&store::StoreSettings { path: self.folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&store::StoreSettings::Sqlite(self.folder.path().join("portero.db"))).await.unwrap();
         let master = keys::VaultSettings { master_key_file: self.folder.path().join("master.key") };
         let vault = Vault::open(store.clone(), &master).await.unwrap();
         let time: Arc<dyn Clock> = Arc::clone(&self.clock) as _;

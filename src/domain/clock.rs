@@ -71,6 +71,9 @@ pub trait Clock: Send + Sync + fmt::Debug {
 
     /// A monotonic reading, for measuring how long something took.
     fn instant(&self) -> Instant;
+
+    /// The time since the machine started, while it slept included (`CLOCK_BOOTTIME`).
+    fn since_boot(&self) -> Duration;
 }
 
 /// The machine's own clocks.
@@ -87,6 +90,11 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
     fn instant(&self) -> Instant {
         Instant::now()
+    }
+
+    fn since_boot(&self) -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::new(now.tv_sec.try_into().unwrap_or(0), now.tv_nsec.try_into().unwrap_or(0))
     }
 }
 
@@ -125,6 +133,11 @@ impl Clock for HandClock {
 
     fn instant(&self) -> Instant {
         self.start + Duration::from_millis(self.passed.load(std::sync::atomic::Ordering::SeqCst))
+    }
+
+    fn since_boot(&self) -> Duration {
+        // It was on for a while already.
+        Duration::from_millis(self.passed.load(std::sync::atomic::Ordering::SeqCst)) + Duration::from_secs(1)
     }
 }
 

@@ -100,6 +100,8 @@ pub enum Reason {
     UpstreamBusy,
     /// What is needed to decide is out of reach.
     Unavailable,
+    /// The shared store was not heard of for longer than `store.max_staleness`: nobody knows what was revoked.
+    Stale,
     /// The keys of the token's external issuer cannot be had, or are too old to be believed.
     IssuerUnavailable,
     /// A defect of ours.
@@ -108,7 +110,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for resolving metric handles ahead.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 48] = [
         Self::Public,
         Self::Authenticated,
         Self::Anonymous,
@@ -154,6 +156,7 @@ impl Reason {
         Self::UpstreamUnavailable,
         Self::UpstreamBusy,
         Self::Unavailable,
+        Self::Stale,
         Self::IssuerUnavailable,
         Self::Internal,
     ];
@@ -207,6 +210,7 @@ impl Reason {
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::UpstreamBusy => "upstream_busy",
             Self::Unavailable => "unavailable",
+            Self::Stale => "stale",
             Self::IssuerUnavailable => "issuer_unavailable",
             Self::Internal => "internal",
         }
@@ -233,7 +237,11 @@ impl Reason {
             Self::HeadTooLarge => 431,
             Self::Internal => 500,
             Self::UpstreamFailed => 502,
-            Self::UpstreamUnavailable | Self::UpstreamBusy | Self::Unavailable | Self::IssuerUnavailable => 503,
+            Self::UpstreamUnavailable
+            | Self::UpstreamBusy
+            | Self::Unavailable
+            | Self::Stale
+            | Self::IssuerUnavailable => 503,
             Self::UpstreamTimeout => 504,
             _ => 401,
         }

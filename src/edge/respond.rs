@@ -179,9 +179,11 @@ const fn detail(reason: Reason) -> &'static str {
         Reason::TooManyRequests | Reason::TooManyBadTokens => "Demasiadas solicitudes",
         Reason::UpstreamFailed => "El servicio no respondió correctamente",
         Reason::UpstreamTimeout => "El servicio no respondió a tiempo",
-        Reason::UpstreamUnavailable | Reason::UpstreamBusy | Reason::Unavailable | Reason::IssuerUnavailable => {
-            "Servicio no disponible"
-        }
+        Reason::UpstreamUnavailable
+        | Reason::UpstreamBusy
+        | Reason::Unavailable
+        | Reason::Stale
+        | Reason::IssuerUnavailable => "Servicio no disponible",
         Reason::Internal => "Error interno",
         _ => "No autorizado",
     }

@@ -42,6 +42,12 @@ pub struct Metrics {
     pub token_cache: TokenCacheMetrics,
     pub revocations: IntGaugeVec,
     pub revocation_lag_seconds: Gauge,
+    /// How old what is known of a shared store is; 0 where the store is a file.
+    pub store_age_seconds: Gauge,
+    /// From a canary's revocation on any gateway until it was refused here, or for how long one has been missing.
+    pub revocation_propagation_seconds: Gauge,
+    /// The server's civil time less this gateway's.
+    pub store_clock_offset_seconds: Gauge,
     pub unknown_account_tokens: IntCounterVec,
     pub clock: ClockMetrics,
     pub key_age_seconds: GaugeVec,
@@ -79,6 +85,18 @@ impl Metrics {
             revocation_lag_seconds: family.float(
                 "portero_revocation_lag_seconds",
                 "From the last revocation's commit until it was in force here.",
+            )?,
+            store_age_seconds: family.float(
+                "portero_store_age_seconds",
+                "How old what is known of a shared store is; 0 where the store is a file.",
+            )?,
+            revocation_propagation_seconds: family.float(
+                "portero_revocation_propagation_seconds",
+                "From a canary's revocation until it was refused here, by the store's clock; while one is missing, the time since it was revoked.",
+            )?,
+            store_clock_offset_seconds: family.float(
+                "portero_store_clock_offset_seconds",
+                "How far the civil clock here is behind that of a shared store's server; negative where it is ahead.",
             )?,
             unknown_account_tokens: family.counters(
                 "portero_unknown_account_tokens_total",

@@ -11,12 +11,10 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
-
 pub(in crate::state) use pruned::prune;
 pub use pruned::{Pruned, pruned_in};
 
-use super::store::{Store, StoreError};
+use super::store::{self, Store, StoreError, Target, Transaction, Turn, query};
 use crate::domain::{
     Clock, Suspended, Timestamp, TrustedNow, TrustedTime,
     trusted_time::{Doubt, Reading, Record, Suspension},
@@ -116,7 +114,7 @@ impl TrustedClock {
     /// # Errors
     /// Fails when the store is out of reach or damaged.
     pub async fn keep(&self, store: &Store) -> Result<Option<Settled>, StoreError> {
-        let mut transaction = store.begin().await?;
+        let mut transaction = store.begin(Turn::Clock).await?;
         let row = read_in(&mut transaction).await?;
         let next = self.next(row.as_ref());
         write(&mut transaction, &next.row).await?;
@@ -193,8 +191,7 @@ struct Next {
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn read(store: &Store) -> Result<Option<Row>, StoreError> {
-    let mut connection = store.pool().acquire().await?;
-    read_in(&mut connection).await
+    read_in(store).await
 }
 
 /// The latest civil time by which any process may have issued something, a suspension included; `now` at least.
@@ -215,7 +212,7 @@ pub async fn latest_seen(store: &Store, now: Timestamp) -> Result<Timestamp, Sto
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn confirm(store: &Store, now: Timestamp) -> Result<Option<Row>, StoreError> {
-    let mut transaction = store.begin().await?;
+    let mut transaction = store.begin(Turn::Clock).await?;
     let row = read_in(&mut transaction).await?;
     let record = Record { reference: now, lag: Duration::ZERO, suspension: None };
     let next = row.map_or(Row { record, episode: 0, settled: 0, pruned: Pruned::default() }, |row| Row {
@@ -229,18 +226,18 @@ pub async fn confirm(store: &Store, now: Timestamp) -> Result<Option<Row>, Store
     Ok(row)
 }
 
-async fn read_in(connection: &mut SqliteConnection) -> Result<Option<Row>, StoreError> {
-    let row = sqlx::query("SELECT * FROM clock").fetch_optional(connection).await?;
+async fn read_in<'a>(on: impl Into<Target<'a>>) -> Result<Option<Row>, StoreError> {
+    let row = query("SELECT * FROM clock").optional(on).await?;
     row.as_ref().map(parse).transpose()
 }
 
-fn parse(row: &SqliteRow) -> Result<Row, StoreError> {
-    let instant = |name| Ok::<_, StoreError>(row.try_get::<Option<i64>, _>(name)?.map(Timestamp::from_millis));
-    let span = |name| Ok::<_, StoreError>(Duration::from_millis(row.try_get::<i64, _>(name)?.try_into().unwrap_or(0)));
-    let (episode, settled): (i64, i64) = (row.try_get("episode")?, row.try_get("settled")?);
-    let reference = Timestamp::from_millis(row.try_get("reference")?);
+fn parse(row: &store::Row) -> Result<Row, StoreError> {
+    let instant = |name| Ok::<_, StoreError>(row.get::<Option<i64>>(name)?.map(Timestamp::from_millis));
+    let span = |name| Ok::<_, StoreError>(Duration::from_millis(row.get::<i64>(name)?.try_into().unwrap_or(0)));
+    let (episode, settled): (i64, i64) = (row.get("episode")?, row.get("settled")?);
+    let reference = Timestamp::from_millis(row.get("reference")?);
     let suspension = if episode > settled {
-        let doubt = row.try_get::<Option<&str>, _>("doubt")?.and_then(Doubt::from_name);
+        let doubt = row.get::<Option<&str>>("doubt")?.and_then(Doubt::from_name);
         let apart = instant("apart")?.unwrap_or(reference);
         Some(Suspension {
             doubt: doubt.ok_or(StoreError::corrupt("a suspension of the clock has no reason"))?,
@@ -256,25 +253,25 @@ fn parse(row: &SqliteRow) -> Result<Row, StoreError> {
     Ok(Row { record, episode, settled, pruned: Pruned::read(row)? })
 }
 
-async fn write(connection: &mut SqliteConnection, row: &Row) -> Result<(), StoreError> {
+async fn write(transaction: &mut Transaction, row: &Row) -> Result<(), StoreError> {
     let Row { record: Record { reference, lag, suspension }, episode, settled, .. } = row;
     let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     let statement = "\
         INSERT INTO clock (id, reference, lag, episode, settled, doubt, since, run, apart, apart_latest) \
-        VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
-        ON CONFLICT (id) DO UPDATE SET reference = ?1, lag = ?2, episode = ?3, settled = ?4, doubt = ?5, since = ?6, \
-        run = ?7, apart = ?8, apart_latest = ?9";
-    sqlx::query(statement)
+        VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9) \
+        ON CONFLICT (id) DO UPDATE SET reference = $1, lag = $2, episode = $3, settled = $4, doubt = $5, since = $6, \
+        run = $7, apart = $8, apart_latest = $9";
+    query(statement)
         .bind(reference.as_millis())
         .bind(millis(*lag))
-        .bind(episode)
-        .bind(settled)
+        .bind(*episode)
+        .bind(*settled)
         .bind(suspension.map(|suspension| suspension.doubt.name()))
         .bind(suspension.map(|suspension| suspension.since.as_millis()))
         .bind(suspension.map_or(0, |suspension| millis(suspension.run)))
         .bind(suspension.map(|suspension| suspension.apart.as_millis()))
         .bind(suspension.map(|suspension| suspension.apart_latest.as_millis()))
-        .execute(connection)
+        .execute(transaction)
         .await?;
     Ok(())
 }

@@ -117,6 +117,7 @@ pub(crate) fn route(path: &str, policy: Policy) -> RouteSettings {
         body_bytes_max: None,
         method_override: false,
         upgrades: vec![],
+        stale: None,
         mode: Mode::Enforce,
     }
 }

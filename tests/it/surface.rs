@@ -83,7 +83,8 @@ fn surface_of_the_admin_listener() {
         assert_eq!(answer.status, 405, "{path}");
         answer.header("Allow").unwrap_or_default().to_owned()
     };
-    let open = ["/metrics", "/health/alive", "/health/ready"].map(|path| ("GET".to_owned(), path.to_owned()));
+    let open = ["/metrics", "/health/alive", "/health/ready", "/health/serving"]
+        .map(|path| ("GET".to_owned(), path.to_owned()));
     let requests: BTreeSet<_> = documented().into_iter().chain(open).collect();
     for (method, path) in &requests {
         let allowed = allowed(path);

@@ -37,6 +37,10 @@ impl Clock for Noon {
     fn instant(&self) -> Instant {
         SystemClock.instant()
     }
+
+    fn since_boot(&self) -> Duration {
+        SystemClock.since_boot()
+    }
 }
 
 /// One realm a dialect, named after it.
@@ -70,7 +74,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let master = keys::VaultSettings { master_key_file: folder.path().join("master.key") };
         let vault = Vault::open(store.clone(), &master).await.unwrap();
         let admin = AdminService::new(store.clone(), vault, TrustedClock::begin(None, Arc::new(Noon)), None);

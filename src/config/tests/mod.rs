@@ -3,6 +3,7 @@
 mod oauth;
 mod problems;
 mod rewrite;
+mod store;
 
 use std::{path::Path, time::Duration};
 
@@ -19,6 +20,7 @@ use crate::{
         policy::{self, Auth},
         realm::Lifetime,
     },
+    state::store::StoreSettings,
 };
 
 /// Reads `text` as `/etc/portero/t`, with `HOME_PORT` and `SECRET` in the environment.
@@ -152,7 +154,7 @@ fn the_reference_is_read() {
     assert_eq!((server.body_rate_min, server.body_rate_grace), (500, Duration::from_secs(30)));
     assert_eq!(server.body_total_timeout, Duration::from_hours(1));
     assert_eq!(settings.admin.token_file, Path::new("/etc/portero/admin.token"));
-    assert_eq!(settings.store.path, Path::new("/etc/portero/portero.db"));
+    assert_eq!(settings.store, StoreSettings::Sqlite("/etc/portero/portero.db".into()));
     assert_eq!(settings.master_key_file, Path::new("/etc/portero/master.key"));
     assert!(!settings.access_log && !settings.reload_watch);
     assert!(read("reload.watch = true").unwrap().reload_watch);
@@ -255,7 +257,7 @@ fn an_empty_file_is_a_gateway_without_routes() {
     let settings = read("").unwrap();
     assert_eq!(settings.server.addresses(), ["127.0.0.1:8080".parse().unwrap()]);
     assert_eq!(settings.admin.listen, "127.0.0.1:9901".parse().unwrap());
-    assert_eq!(settings.store.path, Path::new("/etc/portero/portero.db"));
+    assert_eq!(settings.store, StoreSettings::Sqlite("/etc/portero/portero.db".into()));
     assert!(settings.access_log && settings.site.routes.is_empty());
     assert!(settings.server.threads > 0);
 }
@@ -279,7 +281,7 @@ fn the_environment_may_say_where_the_master_key_is() {
 fn the_shipped_file_is_good() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("gateway.toml");
     let settings = load(&path, &|_| None).map_err(|report| report.to_string()).unwrap();
-    assert_eq!(settings.store.path, path.with_file_name("portero.db"));
+    assert_eq!(settings.store, StoreSettings::Sqlite(path.with_file_name("portero.db")));
     assert_eq!(&*settings.site.upstreams[0].servers[0].name, "127.0.0.1:9000");
     assert_eq!((settings.site.endpoints.len(), settings.site.routes.len()), (2, 2));
 }

@@ -6,16 +6,19 @@
 //! companies    the same for companies
 //! revocations  ending tokens, sessions and all that a principal has; listing sessions
 //! keys         rotating, retiring, importing and revoking keys
+//! everywhere   waiting until every gateway knows of a revocation
 //! ```
 //!
 //! What was done is in the store when an operation returns, and in force in the gateway of the same process.
 
 pub mod accounts;
 pub mod companies;
+mod everywhere;
 mod keys;
 mod revocations;
 mod service;
 
+pub use everywhere::Everywhere;
 pub use keys::Rotated;
 pub use revocations::{Revoked, SESSIONS_LISTED_MAX};
 pub use service::{AdminError, AdminService};

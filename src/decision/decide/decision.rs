@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::{
     authenticate::{Awaiting, Job, Proof, VerifyError, after_waiting, is_perhaps_early},
+    freshness::StaleAction,
     snapshot::{Endpoint, Route, Snapshot, View},
     trace::{Fact, Trace},
 };
@@ -217,7 +218,8 @@ fn steps<'h>(
     let route = match_route(snapshot, request, host, &path, trace)?;
     check_method(request, route, trace)?;
     check_method_override(snapshot, request, host, &path, route, trace)?;
-    match admit(view, now, request, route, proof, trace) {
+    let admitted = admit(view, now, request, route, proof, trace);
+    match refuse_stale(view, route, admitted, trace) {
         Ok(Admitted::As(identity, reason)) => Ok(Decision::Forward(permit(route, path, identity, reason))),
         Ok(Admitted::After(job)) => Ok(Decision::Verify(job)),
         Ok(Admitted::Awaiting(awaiting)) => Ok(Decision::AwaitKey(awaiting)),
@@ -383,6 +385,35 @@ struct Refused {
 impl From<Reason> for Refused {
     fn from(reason: Reason) -> Self {
         Self { reason, identity: None }
+    }
+}
+
+/// Refuses who was let through, or is not known, by what is known of a shared store, where that is too old: a token may
+/// have been revoked meanwhile, and a key or an account may have come. What was known to have ended stays ended. Nobody is
+/// told to log in again, which would take the store.
+#[inline]
+fn refuse_stale(
+    view: &View<'_>,
+    route: &Route,
+    admitted: Result<Admitted, Refused>,
+    trace: &mut impl Trace,
+) -> Result<Admitted, Refused> {
+    let depends = match &admitted {
+        Ok(Admitted::As(identity, _)) => identity.is_some(),
+        Ok(_) => false,
+        Err(refused) => {
+            matches!(refused.reason, Reason::UnknownKey | Reason::UnknownEpoch | Reason::UnknownAccount)
+        }
+    };
+    if !depends || view.stale_for().is_none() {
+        return admitted;
+    }
+    let action = route.settings.stale.unwrap_or(view.stale_action());
+    trace.note(Fact::Stale(action));
+    match (action, admitted) {
+        (StaleAction::Serve, admitted) => admitted,
+        (StaleAction::Refuse, Ok(Admitted::As(identity, _))) => Err(Refused { reason: Reason::Stale, identity }),
+        (StaleAction::Refuse, _) => Err(Reason::Stale.into()),
     }
 }
 

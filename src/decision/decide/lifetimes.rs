@@ -106,7 +106,7 @@ mod tests {
     #[tokio::test]
     async fn a_config_that_was_narrowed_leaves_the_longer_life_noted() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let now = Timestamp::from_secs(1_000);
         for (lifetime, latest) in [(3600, 3600), (1, 3600), (7200, 7200), (60, 7200)] {
             note(&store, &[realm(lifetime)], now).await.unwrap();
@@ -128,13 +128,13 @@ mod tests {
         let now = Timestamp::from_secs(1_000);
         let mut noting = vec![];
         for lifetime in [7, 3, 16, 1, 12, 5, 9, 2] {
-            let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+            let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
             noting.push(tokio::spawn(async move { note(&store, &[realm(lifetime * 3600)], now).await.unwrap() }));
         }
         for noted in noting {
             noted.await.unwrap();
         }
-        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let end = latest_expiry(&store, &realm(1), now).await.unwrap();
         assert_eq!(end, Some(now.plus(Duration::from_hours(16))));
     }
@@ -142,7 +142,7 @@ mod tests {
     #[tokio::test]
     async fn a_clock_that_is_behind_lets_no_token_look_older_than_it_is() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let now = Timestamp::from_secs(1_000_000);
         let clock = Arc::new(HandClock::new(now));
         clock::TrustedClock::begin(None, clock).keep(&store).await.unwrap();

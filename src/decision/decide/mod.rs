@@ -6,6 +6,7 @@
 //! snapshot      one config in force, with its keys; and the live state beside it
 //! site          what the config says of routes and endpoints
 //! following     how far the store is followed, for requests that wait for its next step
+//! freshness     how old what is known of a shared store may be
 //! internal      tokens for the services behind
 //! lifetimes     how long tokens of a realm can live
 //! trace         what is noted of each step
@@ -16,6 +17,7 @@ pub(super) mod authenticate;
 pub(super) mod decision;
 pub mod explain;
 pub(super) mod following;
+pub(super) mod freshness;
 pub(super) mod internal;
 pub mod lifetimes;
 pub(super) mod site;

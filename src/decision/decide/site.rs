@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use super::freshness::StaleAction;
 use crate::{
     domain::RealmName,
     issuer,
@@ -137,6 +138,9 @@ pub struct RouteSettings {
     pub upgrades: Vec<Box<str>>,
     /// Whether what the token lacks keeps the request out.
     pub mode: Mode,
+    /// What becomes of checked requests when the shared store was not heard of for too long; `None` for what `[store]`
+    /// says.
+    pub stale: Option<StaleAction>,
 }
 
 /// What becomes of a request that a route's policy refuses.

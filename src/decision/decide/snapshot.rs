@@ -1,7 +1,7 @@
 //! What a decision reads: an immutable snapshot of the site and its keys, and the live state beside it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::{
     following::{Following, Waited},
+    freshness::{Freshness, StaleAction},
     site::{EndpointSettings, Mode, OauthSettings, RouteSettings, Service, Site},
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     },
     state::{
         account::KnownAccounts,
-        keys::{Key, Keyring, Vault, VaultError},
+        keys::{Key, KeyRecord, Keyring, Vault, VaultError},
         limit::{BadTokenLimiter, BadTokenSettings},
         revocation::Revocations,
         store::StoreError,
@@ -220,6 +221,18 @@ impl Endpoint {
     }
 }
 
+/// The store's keys, and those that it does not know any more: a server that was restored, or promoted without its last
+/// transactions, has another history, and tokens that were good stay good.
+fn with_lost(own: &Keyring, present: &Keyring, known: &[KeyRecord]) -> Keyring {
+    let known: HashSet<_> = known.iter().map(|record| &record.id).collect();
+    let own = own.with_lost(present, |id| known.contains(id));
+    for key in own.own().filter(|key| !known.contains(&key.id)) {
+        let hint = "its tokens are still taken here; a gateway that starts anew does not know it";
+        tracing::error!(id = %key.id, realm = %key.realm, hint, "the store does not know a key that it had");
+    }
+    own
+}
+
 /// Says which keys let accounts in that the store does not have, and did not before.
 fn warn_of_unknown_accounts(before: &Keyring, now: &Keyring) {
     let anybody = |key: &Key| key.state.verifies() && key.imported.as_ref().is_some_and(|key| key.unknown_accounts);
@@ -301,6 +314,7 @@ pub struct LiveState {
     revocations: Revocations,
     accounts: KnownAccounts,
     following: Following,
+    freshness: Freshness,
     bad_tokens: BadTokenLimiter,
 }
 
@@ -316,8 +330,29 @@ impl LiveState {
             revocations: Revocations::default(),
             accounts: KnownAccounts::default(),
             following: Following::default(),
+            freshness: Freshness::default(),
             bad_tokens: BadTokenLimiter::new(bad_tokens),
         }
+    }
+
+    /// The same, for a store that is not heard of by itself.
+    #[must_use]
+    pub fn with_freshness(self, freshness: Freshness) -> Self {
+        Self { freshness, ..self }
+    }
+
+    /// Whether checked requests of any route go on when the shared store was not heard of for too long.
+    #[must_use]
+    pub fn serves_stale(&self) -> bool {
+        let action = self.freshness.action();
+        let serves = |route: &Arc<Route>| route.settings.stale.unwrap_or(action) == StaleAction::Serve;
+        self.freshness.lifted_for().is_some() || self.snapshot().routes.routes().any(serves)
+    }
+
+    /// How old what is known of a shared store is.
+    #[must_use]
+    pub const fn freshness(&self) -> &Freshness {
+        &self.freshness
     }
 
     /// What one request reads, taken once. The generation is read before the snapshot: see
@@ -332,6 +367,7 @@ impl LiveState {
             revocations: &self.revocations,
             accounts: &self.accounts,
             bad_tokens: &self.bad_tokens,
+            freshness: &self.freshness,
             waited: None,
         }
     }
@@ -358,6 +394,7 @@ impl LiveState {
         let imported = own.own().filter(|key| key.imported.is_some() && key.state.verifies());
         self.accounts.want(imported.map(|key| key.realm.clone()).collect());
         let present = self.snapshot();
+        let own = if vault.store().is_shared() { with_lost(&own, &present.keys, &vault.records().await?) } else { own };
         let own = own.without_unready(&present.keys, |realm| self.accounts.keeps(realm));
         warn_of_unknown_accounts(&present.keys, &own);
         self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_own(&own))));
@@ -426,6 +463,7 @@ pub struct View<'g> {
     pub(in crate::decision) revocations: &'g Revocations,
     pub(in crate::decision) accounts: &'g KnownAccounts,
     pub(super) bad_tokens: &'g BadTokenLimiter,
+    pub(super) freshness: &'g Freshness,
     /// What came of waiting for the store to be followed, where that was asked for.
     pub(in crate::decision) waited: Option<Waited>,
 }
@@ -436,6 +474,18 @@ impl View<'_> {
     #[must_use]
     pub fn respelt_names(&self) -> Option<Arc<[HeaderName]>> {
         self.snapshot.respelt_names.clone()
+    }
+
+    /// How long what is known of a shared store has been too old to decide by; `None` while it is not.
+    #[must_use]
+    pub fn stale_for(&self) -> Option<Duration> {
+        self.freshness.stale_for()
+    }
+
+    /// What is to be done then on a route that does not say it.
+    #[must_use]
+    pub const fn stale_action(&self) -> StaleAction {
+        self.freshness.action()
     }
 
     /// The view of a request that has waited for the store to be followed: it is decided now.

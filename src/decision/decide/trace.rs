@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use super::snapshot::{Endpoint, Route};
+use super::{
+    freshness::StaleAction,
+    snapshot::{Endpoint, Route},
+};
 use crate::{
     domain::{Claims, KeyId, RealmName, Reason},
     rules::{
@@ -72,6 +75,8 @@ pub(in crate::decision) enum Fact<'a> {
     Revocations(&'a Verified, Result<(), Reason>),
     /// Whether the account of an imported key's token exists, and had the token's epoch.
     Account(Result<(), Reason>),
+    /// The shared store was not heard of for too long; what is done then.
+    Stale(StaleAction),
     /// What the policy says about the claims.
     Policy(&'a Policy, &'a Claims),
 }

@@ -145,7 +145,8 @@ impl TokenService {
     /// not hold.
     pub(in crate::decision) async fn check_standing(&self, opened: &Verified) -> Result<(), Option<Rejection>> {
         check_standing(&self.live_state, opened, &*self.clock).await.map_err(|reason| {
-            (reason == Reason::Unavailable).then_some(Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE })
+            matches!(reason, Reason::Unavailable | Reason::Stale)
+                .then_some(Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE })
         })
     }
 

@@ -3,6 +3,7 @@
 use crate::{
     decision::decide::{
         authenticate::{after_waiting, is_perhaps_early},
+        freshness::StaleAction,
         snapshot::LiveState,
     },
     domain::{Clock, Reason},
@@ -18,6 +19,10 @@ pub async fn check_standing(live_state: &LiveState, verified: &Verified, clock: 
     let following = live_state.following();
     following.catch_up(clock.instant()).await;
     let check = || live_state.view().check_standing(verified, clock.now());
+    let freshness = live_state.freshness();
+    if freshness.stale_for().is_some() && freshness.action() == StaleAction::Refuse {
+        return check().and(Err(Reason::Stale));
+    }
     let early = |reason| is_perhaps_early(&verified.claims, reason);
     match check() {
         Err(reason) if early(reason) => {}

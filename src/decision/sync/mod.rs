@@ -13,5 +13,6 @@ pub(super) mod clock_watch;
 pub(super) mod external;
 pub mod key_lifecycle;
 pub(super) mod prune;
+mod rounds;
 pub(super) mod store_sync;
 pub mod upkeep;

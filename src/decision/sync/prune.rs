@@ -97,7 +97,7 @@ mod tests {
         domain::{RevocationId, Timestamp, trusted_time::trusted},
         state::{
             revocation::log::{Record, RevokedSubject},
-            store::StoreSettings,
+            store::{StoreSettings, Turn},
         },
     };
 
@@ -140,9 +140,9 @@ mod tests {
     #[tokio::test]
     async fn a_clearing_that_is_interrupted_anywhere_loses_nothing_and_is_made_up_for() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = StoreSettings { path: folder.path().join("portero.db") };
+        let settings = StoreSettings::Sqlite(folder.path().join("portero.db"));
         let store = Store::make(&settings).await.unwrap();
-        let mut transaction = store.begin().await.unwrap();
+        let mut transaction = store.begin(Turn::Upkeep).await.unwrap();
         for n in 0..ROWS.0 + ROWS.1 {
             let record = Record { subject: token(n), expires_at: expiry(n), created_at: Timestamp::from_secs(1) };
             log::append_in(&mut transaction, &record).await.unwrap();
@@ -172,8 +172,8 @@ mod tests {
     #[tokio::test]
     async fn a_backlog_is_cleared_in_one_go() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
-        let mut transaction = store.begin().await.unwrap();
+        let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
+        let mut transaction = store.begin(Turn::Upkeep).await.unwrap();
         for n in 0..ROWS.0 {
             let record = Record { subject: token(n), expires_at: expiry(n), created_at: Timestamp::from_secs(1) };
             log::append_in(&mut transaction, &record).await.unwrap();

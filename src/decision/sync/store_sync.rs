@@ -1,20 +1,25 @@
 //! Following the store: what another process changed (revocations, epochs, keys) comes into force
 //! here within [`POLL`] and what it takes to read it.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use thiserror::Error;
 use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 
+use super::rounds::Rounds;
 use crate::{
     decision::decide::snapshot::LiveState,
     domain::Clock,
     observe::metrics::Metrics,
     state::{
         clock,
-        keys::{Vault, VaultError},
-        revocation::log,
-        store::{ChangeWatch, Store, StoreError},
+        keys::{KeyState, Vault, VaultError},
+        revocation::{self, Follower},
+        store::{FEED_POLL, Store, StoreError, Watch},
     },
 };
 
@@ -23,9 +28,6 @@ pub const POLL: Duration = Duration::from_millis(100);
 
 /// Between two attempts to read accounts.
 const LOAD_AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// Records that are read at once.
-const BATCH: u32 = 10_000;
 
 /// Why the store could not be followed.
 #[derive(Debug, Error)]
@@ -44,9 +46,15 @@ pub struct StoreSync {
     live_state: Arc<LiveState>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    watch: ChangeWatch,
-    seen: i64,
+    watch: Watch,
+    follower: Follower,
+    /// Those of a shared store.
+    rounds: Option<Rounds>,
+    /// When the last step began.
+    stepped: Option<Instant>,
     keys_revision: Vec<u8>,
+    /// Whether what is in force here is still to be written to a store that has another history.
+    unrestored: bool,
     /// The same keys, through connections that may be busy for longer than a step.
     beside: Vault,
     /// Reads the accounts that imported keys wait for. One task at most, which ends with this.
@@ -71,12 +79,28 @@ impl StoreSync {
         let vault = beside.through(reading.clone());
         // Watched before it is read, so that no change falls in between.
         let watch = store.watch().await?;
-        let (keys_revision, loading) = (vec![], JoinSet::new());
-        let mut store_sync =
-            Self { reading, vault, live_state, clock, metrics, watch, seen: 0, keys_revision, beside, loading };
+        let follower = Follower::new(reading.clone());
+        let rounds = store.is_shared().then(|| Rounds::new(Arc::clone(&clock), Arc::clone(&metrics)));
+        let mut store_sync = Self {
+            reading,
+            vault,
+            live_state,
+            clock,
+            metrics,
+            watch,
+            follower,
+            rounds,
+            stepped: None,
+            keys_revision: vec![],
+            unrestored: false,
+            beside,
+            loading: JoinSet::new(),
+        };
         let step = store_sync.live_state.following().begin(store_sync.clock.instant());
         store_sync.catch_up().await?;
         store_sync.live_state.load_accounts(&store_sync.beside).await?;
+        // The state took its time: the bound holds from the first request on.
+        store_sync.step(true).await?;
         store_sync.live_state.following().complete(step);
         Ok(store_sync)
     }
@@ -94,9 +118,14 @@ impl StoreSync {
         // What was said of the present failure; another kind of failure is said too.
         let mut said: Option<String> = None;
         'following: loop {
-            tokio::select! {
+            let woken = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
-                _ = ticks.tick() => {}
+                _ = ticks.tick() => false,
+                () = self.watch.woken() => true,
+            };
+            if !woken && !behind && !self.is_due() {
+                self.live_state.following().poll(clock.instant());
+                continue;
             }
             let begun = self.live_state.following().begin(clock.instant());
             let mut late = behind;
@@ -135,6 +164,9 @@ impl StoreSync {
                         said = Some(text);
                     }
                     behind = true;
+                    if let Some(rounds) = &mut self.rounds {
+                        rounds.warn_of_age(live_state.freshness());
+                    }
                     show(clock.instant().duration_since(followed));
                     if matches!(&error, StoreSyncError::Store(error) | StoreSyncError::Vault(VaultError::Store(error)) if error.hangs())
                     {
@@ -144,6 +176,9 @@ impl StoreSync {
             }
         }
         self.live_state.following().away();
+        if let Some(rounds) = &self.rounds {
+            rounds.end(&self.reading).await;
+        }
         self.watch.close().await;
     }
 
@@ -151,13 +186,30 @@ impl StoreSync {
     fn reconnect(&mut self) {
         if let Some(reading) = self.reading.instead() {
             self.vault = self.vault.through(reading.clone());
+            self.follower.read_by(reading.clone());
             self.reading = reading;
         }
     }
 
+    /// Whether it is time to look: a counter in memory is looked at each time, a server now and then.
+    fn is_due(&self) -> bool {
+        let Some(stepped) = self.stepped.filter(|_| self.rounds.is_some()) else { return true };
+        self.clock.instant().duration_since(stepped) >= FEED_POLL
+    }
+
     async fn step(&mut self, behind: bool) -> Result<Option<Duration>, StoreSyncError> {
+        self.stepped = Some(self.clock.instant());
+        let freshness = self.live_state.freshness();
+        let seq = self.follower.position().map_or(0, |position| position.seq);
+        let round = match &mut self.rounds {
+            Some(rounds) => rounds.begin(&self.reading, freshness, seq, self.live_state.serves_stale()).await?,
+            None => None,
+        };
         // After a failure everything not seen is read, whatever the counter says.
         let lag = if self.watch.changed().await? || behind { self.catch_up().await? } else { None };
+        if let Some(began) = round {
+            self.live_state.freshness().confirm(began);
+        }
         while self.loading.try_join_next().is_some() {}
         if self.loading.is_empty() && self.live_state.accounts().misses_some() {
             self.loading.spawn(load_accounts(Arc::clone(&self.live_state), self.beside.clone()));
@@ -168,13 +220,26 @@ impl StoreSync {
 
     /// Brings everything not seen yet into force; answers how long the last of it had to wait.
     pub(in crate::decision) async fn catch_up(&mut self) -> Result<Option<Duration>, StoreSyncError> {
-        let mut lag = None;
-        loop {
-            let (records, seen) = log::since(&self.reading, self.seen, BATCH).await?;
-            let Some(last) = records.last() else { break };
-            self.live_state.revocations().apply(&records);
-            self.seen = seen;
-            lag = Some(self.clock.now().since(last.created_at));
+        let live_state = Arc::clone(&self.live_state);
+        let caught = self.follower.catch_up(|records| live_state.revocations().apply(records)).await?;
+        if let Some(rounds) = &mut self.rounds {
+            rounds.see(&caught.canaries, live_state.revocations());
+        }
+        let lag = caught.last.map(|last| self.clock.now().since(last.created_at));
+        if caught.is_another_history {
+            self.unrestored = true;
+            tracing::error!(
+                "the store has another history than the one that was followed (a backup, or a replica that was promoted \
+                 without the last transactions), or nobody heard of it here for a day; what is in force here stays in \
+                 force and is written again"
+            );
+            // The same numbers may stand for something else.
+            self.keys_revision.clear();
+            self.live_state.accounts().begin_anew().await;
+        }
+        if self.unrestored {
+            self.restore().await?;
+            self.unrestored = false;
         }
         // Afterwards: whoever drops a record says so at the same time.
         if let Some(row) = clock::read(&self.reading).await? {
@@ -188,6 +253,24 @@ impl StoreSync {
         }
         self.live_state.accounts().follow(&self.reading).await?;
         Ok(lag)
+    }
+
+    /// Writes what is in force here, and the store lacks, down again.
+    async fn restore(&self) -> Result<(), StoreSyncError> {
+        let now = self.clock.now();
+        let mut written = revocation::restore(self.live_state.revocations(), &self.reading, now).await?;
+        let snapshot = self.live_state.snapshot();
+        let revoked: Vec<_> = snapshot.keys.own().filter(|key| key.state == KeyState::Revoked).collect();
+        for record in self.vault.records().await? {
+            let was_revoked = record.state != KeyState::Revoked && revoked.iter().any(|key| key.id == record.id);
+            if was_revoked && self.vault.revoke(&record.id, now).await?.is_some() {
+                written += 1;
+            }
+        }
+        if written > 0 {
+            tracing::warn!(written, "revocations that the store did not know any more were written again");
+        }
+        Ok(())
     }
 }
 
@@ -206,6 +289,6 @@ async fn load_accounts(live_state: Arc<LiveState>, vault: Vault) {
 
 impl std::fmt::Debug for StoreSync {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StoreSync").field("seen", &self.seen).finish_non_exhaustive()
+        f.debug_struct("StoreSync").field("follower", &self.follower).finish_non_exhaustive()
     }
 }

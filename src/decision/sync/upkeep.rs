@@ -79,6 +79,9 @@ async fn once(store: &Store, trimmed: &mut Trimmed) -> Result<(), StoreError> {
     let cleared = clear(store, trimmed).await;
     // Whatever came of that. Where somebody reads all the time, the next minute will do.
     let emptied = store.empty_journal().await.map(drop);
+    while store.tidy_feed().await? {
+        sleep(PAUSE).await;
+    }
     cleared.and(emptied)
 }
 
@@ -136,7 +139,7 @@ mod tests {
     #[tokio::test]
     async fn a_large_account_ends_at_once_and_its_sessions_go_in_pieces_even_after_a_crash() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = StoreSettings { path: folder.path().join("portero.db") };
+        let settings = StoreSettings::Sqlite(folder.path().join("portero.db"));
         let store = Store::make(&settings).await.unwrap();
         let (new, name) = project();
         let realm = new.realm.clone();
@@ -163,7 +166,7 @@ mod tests {
     /// Sessions of a store of the first release.
     async fn old_store(sessions: i64) -> (tempfile::TempDir, StoreSettings, PrincipalId, AccountName) {
         let folder = tempfile::tempdir().unwrap();
-        let settings = StoreSettings { path: folder.path().join("portero.db") };
+        let settings = StoreSettings::Sqlite(folder.path().join("portero.db"));
         let store = Store::make(&settings).await.unwrap();
         let (new, name) = project();
         let hash = password::hash(&Secret::from("secret")).unwrap();
@@ -238,10 +241,8 @@ mod tests {
     #[tokio::test]
     async fn the_journal_is_emptied_where_nothing_can_be_cleared_away() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
-        let mut transaction = store.begin().await.unwrap();
-        sqlx::query("DROP TABLE deletions").execute(&mut *transaction).await.unwrap();
-        transaction.commit().await.unwrap();
+        let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
+        store.run("DROP TABLE deletions").await;
         let journal = || std::fs::metadata(folder.path().join("portero.db-wal")).unwrap().len();
         assert!(journal() > 0);
         once(&store, &mut Trimmed::default()).await.unwrap_err();

@@ -133,7 +133,10 @@ pub(super) async fn over_store(State(admin): State<Arc<Admin>>, request: Request
             &format!("the store is out of reach: {why}; it may or may not be done"),
         )
     };
-    let Ok(response) = timeout(STORE_DEADLINE, next.run(request)).await else {
+    // Who waits for every gateway waits for as long as one of them may be silent.
+    let waits = request.uri().query().is_some_and(|query| query.split('&').any(|parameter| parameter == "wait=all"));
+    let bound = admin.live_state.freshness().max().filter(|_| waits).unwrap_or_default();
+    let Ok(response) = timeout(STORE_DEADLINE + bound, next.run(request)).await else {
         return unavailable(Trouble::Unresponsive.reason());
     };
     match service.confirm_store().await {
@@ -147,7 +150,7 @@ pub(super) async fn over_store(State(admin): State<Arc<Admin>>, request: Request
 pub(super) async fn not_found() -> Response {
     failure(
         StatusCode::NOT_FOUND,
-        "no such path; there are /health/alive, /health/ready and /metrics, and the API below /api/v1/",
+        "no such path; there are /health/alive, /health/ready, /health/serving and /metrics, and the API below /api/v1/",
     )
 }
 

@@ -90,7 +90,44 @@ struct ById {
     id: String,
 }
 
-async fn revoke_token(State(admin): State<Arc<Admin>>, Body(asked): Body<TokenToRevoke>) -> Answer {
+/// Whom a revocation waits for.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Who {
+    All,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Waiting {
+    wait: Option<Who>,
+}
+
+/// An answer about a revocation: 202 where it is durable, and not yet known everywhere.
+type Told = Result<(StatusCode, Json<Value>), ApiError>;
+
+impl Admin {
+    async fn told(&self, waiting: Waiting, mut answer: Value) -> Told {
+        let (Some(Who::All), Some(bound)) = (waiting.wait, self.live_state.freshness().max()) else {
+            return Ok((StatusCode::OK, Json(answer)));
+        };
+        let everywhere = self.service.wait_for_all(bound).await?;
+        answer["confirmed"] = json!(everywhere.confirmed);
+        answer["refusing"] = json!(everywhere.refusing);
+        if everywhere.is_complete() {
+            return Ok((StatusCode::OK, Json(answer)));
+        }
+        answer["missing"] = json!(everywhere.missing);
+        answer["unbounded"] = json!(everywhere.unbounded);
+        Ok((StatusCode::ACCEPTED, Json(answer)))
+    }
+}
+
+async fn revoke_token(
+    State(admin): State<Arc<Admin>>,
+    Asked(waiting): Asked<Waiting>,
+    Body(asked): Body<TokenToRevoke>,
+) -> Told {
     let snapshot = admin.live_state.snapshot();
     let revoked = match asked {
         TokenToRevoke::Itself { token } => admin.service.revoke_token(token.expose(), &snapshot.issuers).await?,
@@ -99,27 +136,40 @@ async fn revoke_token(State(admin): State<Arc<Admin>>, Body(asked): Body<TokenTo
             admin.service.revoke_token_id(&snapshot.issuers, &realm, &jti, expires).await?
         }
     };
-    Ok(Json(revoked_json(revoked)))
+    admin.told(waiting, revoked_json(revoked)).await
 }
 
-async fn revoke_session(State(admin): State<Arc<Admin>>, Body(ById { id }): Body<ById>) -> Answer {
+async fn revoke_session(
+    State(admin): State<Arc<Admin>>,
+    Asked(waiting): Asked<Waiting>,
+    Body(ById { id }): Body<ById>,
+) -> Told {
     let id = SessionId::from_str(&id).map_err(|_| ApiError::bad("a session's id is a UUID"))?;
-    Ok(Json(revoked_json(admin.service.revoke_session(id).await?)))
+    let revoked = admin.service.revoke_session(id).await?;
+    admin.told(waiting, revoked_json(revoked)).await
 }
 
-async fn revoke_principal(State(admin): State<Arc<Admin>>, Body(named): Body<Named>) -> Answer {
+async fn revoke_principal(
+    State(admin): State<Arc<Admin>>,
+    Asked(waiting): Asked<Waiting>,
+    Body(named): Body<Named>,
+) -> Told {
     let realm = admin.realm(&named.realm)?;
     let account = admin.service.revoke_principal(&realm.name, &named.account_name()).await?;
-    Ok(Json(json!({ "revoked": "principal", "id": account.id.to_string() })))
+    admin.told(waiting, json!({ "revoked": "principal", "id": account.id.to_string() })).await
 }
 
-async fn revoke_key(State(admin): State<Arc<Admin>>, Body(ById { id }): Body<ById>) -> Answer {
+async fn revoke_key(
+    State(admin): State<Arc<Admin>>,
+    Asked(waiting): Asked<Waiting>,
+    Body(ById { id }): Body<ById>,
+) -> Told {
     let others = admin.service.revoke_key(&KeyId::from_text(&id)).await?;
     let mut answer = json!({ "revoked": "key", "id": id });
     if !others.is_empty() {
         answer["same_material"] = others.iter().map(KeyId::as_str).collect();
     }
-    Ok(Json(answer))
+    admin.told(waiting, answer).await
 }
 
 #[derive(Deserialize)]

@@ -12,7 +12,11 @@ use axum::{
 };
 
 use super::{Admin, access::failure};
-use crate::domain::Timestamp;
+use crate::{
+    decision::{Route, StaleAction},
+    domain::Timestamp,
+    rules::policy::Auth,
+};
 
 /// Whether the gateway can serve: it has its keys and revocations, and is not stopping. The store says for itself
 /// whether it can be followed.
@@ -46,16 +50,45 @@ pub(super) async fn alive() -> &'static str {
 }
 
 pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> Response {
-    let of_store = admin.service.store_trouble().map(|trouble| format!("the store: {}", trouble.reason()));
-    let failing = admin.live_state.following().is_failing(admin.trusted.clock().instant());
-    let of_following = failing.then(|| "the store cannot be followed".to_owned());
-    match admin.readiness.problem().map(str::to_owned).or(of_store).or(of_following) {
+    match admin.readiness.problem().map(str::to_owned).or_else(|| of_store(&admin)) {
         // Serving goes on: what waits for a trusted clock is said, and no reason to take the gateway out.
         None => match admin.trusted.now() {
             Ok(_) => "ready\n".into_response(),
             Err(suspended) => format!("ready\nclock in doubt: {}\n", suspended.doubt.name()).into_response(),
         },
         Some(problem) => failure(StatusCode::SERVICE_UNAVAILABLE, &problem),
+    }
+}
+
+/// What of the store keeps this gateway from being asked before others. A file that fails is this gateway's own: others
+/// serve better at once. A server that nobody reaches would take all gateways out, while all of them still know what is
+/// revoked: there a gateway goes when what it knows is too old.
+fn of_store(admin: &Admin) -> Option<String> {
+    let freshness = admin.live_state.freshness();
+    if freshness.max().is_some() {
+        let stale = freshness.stale_for().map(|_| "stale: the store was not heard of for too long");
+        let apart = freshness.is_clock_apart().then_some("the civil clock is apart from that of the store's server");
+        return stale.or(apart).map(str::to_owned);
+    }
+    let of_store = admin.service.store_trouble().map(|trouble| format!("the store: {}", trouble.reason()));
+    let failing = admin.live_state.following().is_failing(admin.trusted.clock().instant());
+    of_store.or_else(|| failing.then(|| "the store cannot be followed".to_owned()))
+}
+
+/// Whether any route is served: a gateway that is stale still has its public routes, and those that serve all the same.
+pub(super) async fn serving(State(admin): State<Arc<Admin>>) -> Response {
+    let problem = admin.readiness.problem().or_else(|| {
+        let serves = |route: &Arc<Route>| {
+            let action = route.settings.stale.unwrap_or(admin.live_state.freshness().action());
+            route.settings.policy.auth != Auth::Required || action == StaleAction::Serve
+        };
+        let is_stale = admin.live_state.freshness().stale_for().is_some();
+        (is_stale && !admin.live_state.snapshot().routes.routes().any(serves))
+            .then_some("stale, and no route is served then")
+    });
+    match problem {
+        None => "serving\n".into_response(),
+        Some(problem) => failure(StatusCode::SERVICE_UNAVAILABLE, problem),
     }
 }
 
@@ -87,6 +120,7 @@ impl Admin {
         for reading in self.live_state.accounts().readings() {
             advance(&metrics.unknown_account_tokens.with_label_values(&[reading.realm.as_str()]), reading.strangers);
         }
+        metrics.store_age_seconds.set(self.live_state.freshness().age().map_or(0.0, |age| age.as_secs_f64()));
         let snapshot = self.live_state.snapshot();
         metrics.key_age_seconds.reset();
         for key in snapshot.keys.own() {

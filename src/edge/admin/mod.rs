@@ -172,6 +172,7 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/health/alive", get(health::alive))
         .route("/health/ready", get(health::ready))
+        .route("/health/serving", get(health::serving))
         .nest("/api/v1", api)
         .fallback(access::not_found)
         .method_not_allowed_fallback(access::method_not_allowed)

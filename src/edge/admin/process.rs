@@ -26,6 +26,9 @@ const PATIENCE_SECONDS: u64 = 30;
 /// How long it may be given.
 const PATIENCE_SECONDS_MAX: u64 = 300;
 
+/// How long an operator's word that a stale gateway serves may hold: a day.
+const STALE_SECONDS_MAX: u64 = 24 * 60 * 60;
+
 /// An order, with where its outcome is awaited: an error is the text for the operator.
 #[derive(Debug)]
 pub enum Order {
@@ -71,7 +74,11 @@ impl Orders {
 
 /// The process's paths, without the check of the API's token.
 pub(super) fn routes() -> Router<Arc<Admin>> {
-    Router::new().route("/process", get(process)).route("/reload", post(reload)).route("/upgrade", post(upgrade))
+    Router::new()
+        .route("/process", get(process))
+        .route("/reload", post(reload))
+        .route("/upgrade", post(upgrade))
+        .route("/stale", post(stale))
 }
 
 async fn process() -> Answer {
@@ -83,6 +90,32 @@ async fn reload(State(admin): State<Arc<Admin>>) -> Answer {
     let outcome = admin.orders.carried_out(Order::Reload(sender), outcome).await?;
     let needs_restart = outcome.map_err(|why| ApiError(StatusCode::CONFLICT, why))?;
     Ok(Json(json!({ "reloaded": true, "needs_restart": needs_restart })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stale {
+    serve_seconds: u64,
+}
+
+/// Lets checked requests go on for a while however long the store was not heard of. It takes no store.
+async fn stale(State(admin): State<Arc<Admin>>, Body(Stale { serve_seconds }): Body<Stale>) -> Answer {
+    if serve_seconds > STALE_SECONDS_MAX {
+        return Err(ApiError(StatusCode::BAD_REQUEST, format!("serve_seconds is 0 to {STALE_SECONDS_MAX}")));
+    }
+    let freshness = admin.live_state.freshness();
+    if freshness.max().is_none() {
+        let text = "the store is this gateway's own file: it is never stale".to_owned();
+        return Err(ApiError(StatusCode::CONFLICT, text));
+    }
+    freshness.lift(Duration::from_secs(serve_seconds));
+    let age_seconds = freshness.age().map(|age| age.as_secs());
+    tracing::warn!(
+        serve_seconds,
+        age_seconds,
+        "an operator decides what becomes of checked requests while the store is not heard of"
+    );
+    Ok(Json(json!({ "serve_seconds": serve_seconds, "age_seconds": age_seconds })))
 }
 
 #[derive(Deserialize)]

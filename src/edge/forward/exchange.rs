@@ -236,6 +236,7 @@ impl Exchange {
         if let Verdict::Forward(forward) = &self.verdict {
             self.inbound.guard.watch(Watch {
                 identity: forward.ends_with().cloned(),
+                ends_stale: forward.ends_with().is_some() && self.shared().refuses_stale(&forward.route),
                 certified: self.certified(),
                 ends_at: total.and_then(|total| Watch::end(self.started, total)),
                 upload: self.upload.clone(),

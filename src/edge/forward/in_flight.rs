@@ -31,6 +31,9 @@ pub(in crate::edge) const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 /// send a response.
 const TOTAL_GRACE: Duration = Duration::from_secs(1);
 
+/// Exchanges in flight end within this when a shared store was not heard of for too long.
+const STALE_SPREAD: Duration = Duration::from_secs(10);
+
 /// Locks that connections are spread over.
 const SHARDS: usize = 16;
 
@@ -72,6 +75,8 @@ struct State {
 pub(super) struct Watch {
     /// With whose token.
     pub(super) identity: Option<Arc<Verified>>,
+    /// When what is known of a shared store is too old to say that the token holds.
+    pub(super) ends_stale: bool,
     /// Outside of the time in which its client's certificate is good.
     pub(super) certified: Validity,
     /// When it has had all of its time, if that is bounded.
@@ -113,11 +118,14 @@ impl InFlight {
 
     /// Looks at every exchange once.
     pub(in crate::edge) fn sweep(&self, view: &View<'_>, now: Timestamp, instant: Instant) {
-        for shard in &self.shards {
-            for guard in lock(shard).places.iter().flatten() {
-                if guard.watched.load(Ordering::Relaxed) {
-                    guard.judge(view, now, instant);
-                }
+        let stale_for = view.stale_for();
+        for (number, shard) in self.shards.iter().enumerate() {
+            for (place, guard) in lock(shard).places.iter().enumerate() {
+                let Some(guard) = guard.as_ref().filter(|guard| guard.watched.load(Ordering::Relaxed)) else {
+                    continue;
+                };
+                let is_stale = stale_for.is_some_and(|time| time >= stale_grace(number + place * SHARDS));
+                guard.judge(view, now, instant, is_stale);
             }
         }
     }
@@ -180,7 +188,7 @@ impl RequestGuard {
         }
     }
 
-    fn judge(&self, view: &View<'_>, now: Timestamp, instant: Instant) {
+    fn judge(&self, view: &View<'_>, now: Timestamp, instant: Instant, is_stale: bool) {
         let mut state = lock(&self.state);
         if state.takes_until.is_some_and(|end| tokio::time::Instant::now() >= end) {
             return self.end(&mut state, Reason::MalformedRequest);
@@ -190,6 +198,7 @@ impl RequestGuard {
         let late = || watch.upload.as_ref().map_or(Verdict::Fine, |upload| upload.judge(tokio::time::Instant::now()));
         let verdict = match standing {
             Err(reason) => Err(reason),
+            Ok(()) if is_stale && watch.ends_stale => Err(Reason::Stale),
             Ok(()) if !watch.certified.contains(now) => Err(Reason::Expired),
             Ok(()) if watch.ends_at.is_some_and(|end| instant >= end) => Err(Reason::UpstreamTimeout),
             Ok(()) => match late() {
@@ -247,6 +256,14 @@ impl RequestGuard {
     }
 }
 
+/// How much longer the exchange at a place may go on than the bound of a stale store: all of them at once would come back
+/// at once too.
+fn stale_grace(place: usize) -> Duration {
+    // A prime number of parts, so that neighbours lie far apart.
+    let part = u32::try_from(place * 389 % 997).unwrap_or(0);
+    STALE_SPREAD * part / 997
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // No lock is held over anything that could leave its data half-written.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -263,7 +280,7 @@ mod tests {
     use super::*;
 
     fn watch() -> Watch {
-        Watch { identity: None, certified: Validity::ALWAYS, ends_at: None, upload: None }
+        Watch { identity: None, ends_stale: false, certified: Validity::ALWAYS, ends_at: None, upload: None }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tokio::{
 
 use super::in_flight::InFlight;
 use crate::{
-    decision::{ExternalIssuers, LiveState},
+    decision::{ExternalIssuers, LiveState, Route, StaleAction},
     domain::Clock,
     edge::{
         listen::{
@@ -289,6 +289,12 @@ impl Shared {
 
     pub(in crate::edge) const fn in_flight(&self) -> &Arc<InFlight> {
         &self.in_flight
+    }
+
+    /// Whether requests of a route end when a shared store was not heard of for too long.
+    pub(super) fn refuses_stale(&self, route: &Route) -> bool {
+        let action = route.settings.stale.unwrap_or(self.services.live_state.freshness().action());
+        action == StaleAction::Refuse
     }
 
     /// Ends what is in flight and may be so no longer.

@@ -134,6 +134,13 @@ impl<T> Router<T> {
         tables.flat_map(|(host, table)| table.candidates(host.as_ref(), path.as_str())).collect()
     }
 
+    /// Every route of the table; one that has several hosts comes several times.
+    pub fn routes(&self) -> impl Iterator<Item = &T> {
+        let tables = self.exact_hosts.values().chain(self.parent_hosts.values()).chain([&self.any_host]);
+        let slots = tables.flat_map(|table| table.exact.values().chain(table.prefix.values()));
+        slots.flat_map(|slot| slot.by_method.iter().map(|(_, route)| route).chain(&slot.any_method))
+    }
+
     /// The route for a request.
     #[must_use]
     pub fn find(&self, host: &Host<'_>, path: &CanonicalPath<'_>, method: &Method) -> Found<'_, T> {

@@ -1,12 +1,10 @@
 //! The companies of `become`. A client whose company is missing or disabled gets no tokens; those
 //! that it has end with the company.
 
-use sqlx::{Row, sqlite::SqliteRow};
-
 use super::{AccountError, Raised, check_word, repository::raise_company};
 use crate::{
     domain::{RealmName, Timestamp},
-    state::store::{Store, StoreError},
+    state::store::{Row, Store, StoreError, Turn, query},
 };
 
 /// A company.
@@ -30,10 +28,10 @@ pub struct Company {
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn find(store: &Store, realm: &RealmName, name: &str) -> Result<Option<Company>, StoreError> {
-    let row = sqlx::query("SELECT realm, name, disabled, created_at FROM companies WHERE realm = ? AND name = ?")
+    let row = query("SELECT realm, name, disabled, created_at FROM companies WHERE realm = $1 AND name = $2")
         .bind(realm.as_str())
         .bind(name)
-        .fetch_optional(store.pool())
+        .optional(store)
         .await?;
     row.as_ref().map(read).transpose()
 }
@@ -49,13 +47,8 @@ pub async fn list(
     limit: u32,
 ) -> Result<Vec<Company>, StoreError> {
     let statement = "SELECT realm, name, disabled, created_at FROM companies \
-                     WHERE realm = ? AND name > ? ORDER BY name LIMIT ?";
-    let rows = sqlx::query(statement)
-        .bind(realm.as_str())
-        .bind(after.unwrap_or_default())
-        .bind(limit)
-        .fetch_all(store.pool())
-        .await?;
+                     WHERE realm = $1 AND name > $2 ORDER BY name LIMIT $3";
+    let rows = query(statement).bind(realm.as_str()).bind(after.unwrap_or_default()).bind(limit).all(store).await?;
     rows.iter().map(read).collect()
 }
 
@@ -65,13 +58,13 @@ pub async fn list(
 /// Fails when the company exists or its name cannot be one, or when the store is out of reach or damaged.
 pub async fn insert(store: &Store, realm: &RealmName, name: &str, now: Timestamp) -> Result<Company, AccountError> {
     check_word("the name", name)?;
-    let inserted = sqlx::query("INSERT INTO companies (realm, name, created_at) VALUES (?, ?, ?)")
+    let inserted = query("INSERT INTO companies (realm, name, created_at) VALUES ($1, $2, $3)")
         .bind(realm.as_str())
         .bind(name)
         .bind(now.as_millis())
-        .execute(store.pool())
+        .execute(store)
         .await;
-    match inserted.map_err(StoreError::from) {
+    match inserted {
         Ok(_) => Ok(Company { realm: realm.clone(), name: name.to_owned(), disabled: false, created_at: now }),
         Err(StoreError::Conflict) => Err(AccountError::company_exists(realm, name)),
         Err(error) => Err(error.into()),
@@ -89,14 +82,14 @@ pub async fn set_disabled(
     disabled: bool,
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin().await?;
-    let changed = sqlx::query("UPDATE companies SET disabled = ? WHERE realm = ? AND name = ?")
+    let mut transaction = store.begin(Turn::Company(realm, name)).await?;
+    let changed = query("UPDATE companies SET disabled = $1 WHERE realm = $2 AND name = $3")
         .bind(disabled)
         .bind(realm.as_str())
         .bind(name)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
-    if changed.rows_affected() == 0 {
+    if changed == 0 {
         return Err(AccountError::company_not_found(realm, name));
     }
     let raised = if disabled { raise_company(&mut transaction, realm, name, now).await? } else { Raised::new() };
@@ -109,13 +102,13 @@ pub async fn set_disabled(
 /// # Errors
 /// Fails when there is no such company, or when the store is out of reach or damaged.
 pub async fn delete(store: &Store, realm: &RealmName, name: &str, now: Timestamp) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin().await?;
-    let deleted = sqlx::query("DELETE FROM companies WHERE realm = ? AND name = ?")
+    let mut transaction = store.begin(Turn::Company(realm, name)).await?;
+    let deleted = query("DELETE FROM companies WHERE realm = $1 AND name = $2")
         .bind(realm.as_str())
         .bind(name)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
-    if deleted.rows_affected() == 0 {
+    if deleted == 0 {
         return Err(AccountError::company_not_found(realm, name));
     }
     let raised = raise_company(&mut transaction, realm, name, now).await?;
@@ -123,12 +116,12 @@ pub async fn delete(store: &Store, realm: &RealmName, name: &str, now: Timestamp
     Ok(raised)
 }
 
-fn read(row: &SqliteRow) -> Result<Company, StoreError> {
-    let realm: &str = row.try_get("realm")?;
+fn read(row: &Row) -> Result<Company, StoreError> {
+    let realm: &str = row.get("realm")?;
     Ok(Company {
         realm: realm.parse().map_err(|_| StoreError::corrupt("a company's realm is no realm's name"))?,
-        name: row.try_get("name")?,
-        disabled: row.try_get("disabled")?,
-        created_at: Timestamp::from_millis(row.try_get("created_at")?),
+        name: row.get("name")?,
+        disabled: row.get("disabled")?,
+        created_at: Timestamp::from_millis(row.get("created_at")?),
     })
 }

@@ -1,12 +1,13 @@
 //! Makes accounts in the store.
 
-use sqlx::SqliteConnection;
-
 use super::{
     Account, AccountError, LEGACY_ID_MAX, LegacyId, NewAccount, PasswordHash,
     repository::{bytes, locate, read},
 };
-use crate::{domain::Timestamp, state::store::Store};
+use crate::{
+    domain::Timestamp,
+    state::store::{Change, Store, StoreError, Transaction, Turn, meta_in, query, set_meta_in},
+};
 
 /// Makes an account. It is on the disk when this returns.
 ///
@@ -20,14 +21,14 @@ pub async fn insert(
     now: Timestamp,
 ) -> Result<Account, AccountError> {
     new.check()?;
-    let mut transaction = store.begin().await?;
+    let mut transaction = store.begin(Turn::Accounts).await?;
     refuse_taken(&mut transaction, new).await?;
     let legacy_id = choose_legacy_id(&mut transaction, new).await?;
     let statement = "\
         INSERT INTO principals \
         (id, realm, kind, business, name, display_name, legacy_id, role, scopes, company, grants, password_hash, created_at) \
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *";
-    let row = sqlx::query(statement)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING *";
+    let row = query(statement)
         .bind(bytes(&new.id))
         .bind(new.realm.as_str())
         .bind(new.kind.name())
@@ -41,31 +42,32 @@ pub async fn insert(
         .bind(new.grants.as_ref().map(|grants| grants.iter().map(|grant| grant.name()).collect::<Vec<_>>().join(" ")))
         .bind(password_hash.as_phc())
         .bind(now.as_millis())
-        .fetch_one(&mut *transaction)
+        .one(&mut transaction)
         .await?;
     let account = read(&row)?;
+    transaction.tell(Change::Accounts);
     transaction.commit().await?;
     Ok(account)
 }
 
-async fn refuse_taken(connection: &mut SqliteConnection, new: &NewAccount) -> Result<(), AccountError> {
-    match locate(connection, &new.realm, &new.name).await {
+async fn refuse_taken(transaction: &mut Transaction, new: &NewAccount) -> Result<(), AccountError> {
+    match locate(transaction, &new.realm, &new.name).await {
         Err(AccountError::NotFound(_)) => {}
         Err(error) => return Err(error),
         Ok(_) => return Err(AccountError::exists(&new.realm, &new.name)),
     }
-    let taken = sqlx::query("SELECT 1 FROM principals WHERE id = ?").bind(bytes(&new.id));
-    if taken.fetch_optional(&mut *connection).await?.is_some() {
+    let taken = query("SELECT 1 FROM principals WHERE id = $1").bind(bytes(&new.id));
+    if taken.optional(&mut *transaction).await?.is_some() {
         return Err(AccountError::Exists(format!("the id {}", new.id)));
     }
     // The log would refuse every token of the new account too.
-    let retired = sqlx::query("SELECT 1 FROM revocations WHERE kind = 'principal' AND subject = ?");
-    if retired.bind(bytes(&new.id)).fetch_optional(&mut *connection).await?.is_some() {
+    let retired = query("SELECT 1 FROM revocations WHERE kind = 'principal' AND subject = $1");
+    if retired.bind(bytes(&new.id)).optional(&mut *transaction).await?.is_some() {
         return Err(AccountError::Retired(new.id));
     }
     if let LegacyId::Given(id) = new.legacy_id {
-        let taken = sqlx::query("SELECT 1 FROM principals WHERE realm = ? AND legacy_id = ?");
-        if taken.bind(new.realm.as_str()).bind(id).fetch_optional(connection).await?.is_some() {
+        let taken = query("SELECT 1 FROM principals WHERE realm = $1 AND legacy_id = $2");
+        if taken.bind(new.realm.as_str()).bind(id).optional(transaction).await?.is_some() {
             return Err(AccountError::Exists(format!("the legacy id {id} in realm '{}'", new.realm)));
         }
     }
@@ -74,13 +76,15 @@ async fn refuse_taken(connection: &mut SqliteConnection, new: &NewAccount) -> Re
 
 /// The highest legacy id that a realm ever had stands in `meta`, so that the one of a deleted user,
 /// which other systems may remember, does not come back as someone else's.
-async fn choose_legacy_id(connection: &mut SqliteConnection, new: &NewAccount) -> Result<Option<i64>, AccountError> {
+async fn choose_legacy_id(transaction: &mut Transaction, new: &NewAccount) -> Result<Option<i64>, AccountError> {
     if new.legacy_id == LegacyId::None {
         return Ok(None);
     }
     let name = format!("legacy_id_last/{}", new.realm);
-    let last = sqlx::query_scalar("SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM meta WHERE name = ?").bind(&name);
-    let last: i64 = last.fetch_optional(&mut *connection).await?.unwrap_or(0);
+    let last = match meta_in(&mut *transaction, &name).await? {
+        Some(last) => number(&last).ok_or(StoreError::corrupt("a realm's highest legacy id is no number"))?,
+        None => 0,
+    };
     let chosen = match new.legacy_id {
         LegacyId::Given(id) => id,
         _ if last >= LEGACY_ID_MAX => {
@@ -88,10 +92,10 @@ async fn choose_legacy_id(connection: &mut SqliteConnection, new: &NewAccount) -
         }
         _ => last + 1,
     };
-    sqlx::query("INSERT OR REPLACE INTO meta (name, value) VALUES (?, CAST(CAST(? AS TEXT) AS BLOB))")
-        .bind(&name)
-        .bind(last.max(chosen))
-        .execute(connection)
-        .await?;
+    set_meta_in(transaction, &name, last.max(chosen).to_string().as_bytes()).await?;
     Ok(Some(chosen))
+}
+
+fn number(text: &[u8]) -> Option<i64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }

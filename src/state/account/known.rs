@@ -20,7 +20,7 @@ use crate::{
     domain::{PrincipalId, RealmName, TokenSubject},
     state::{
         revocation::Set,
-        store::{Store, StoreError},
+        store::{Query, Store, StoreError},
     },
 };
 
@@ -137,6 +137,12 @@ impl KnownAccounts {
         Ok(true)
     }
 
+    /// Reads all accounts again with the next [`follow`](Self::follow): their numbers may have been given to others, in a
+    /// store with another history.
+    pub async fn begin_anew(&self) {
+        *self.seen.lock().await = 0;
+    }
+
     /// Reads the accounts that were made since.
     ///
     /// # Errors
@@ -184,11 +190,17 @@ struct Row {
 /// At most `limit` accounts after the number `seq`. A page comes as one text, a line an account, as that of the
 /// revocation log does: a gateway is not ready before it has read all of them.
 async fn since(store: &Store, seq: i64, limit: u32) -> Result<Vec<Row>, StoreError> {
-    let statement = "\
-        SELECT group_concat(concat_ws(' ', seq, hex(id), realm, hex(business), hex(name)), char(10)) \
-        FROM (SELECT seq, principals.* FROM account_numbers LEFT JOIN principals ON id = account \
-              WHERE seq > ? ORDER BY seq LIMIT ?)";
-    let page: Option<String> = sqlx::query_scalar(statement).bind(seq).bind(limit).fetch_one(store.pool()).await?;
+    let page = Query::of(
+        "SELECT group_concat(concat_ws(' ', seq, hex(id), realm, hex(business), hex(name)), char(10)) \
+         FROM (SELECT seq, principals.* FROM account_numbers LEFT JOIN principals ON id = account \
+               WHERE seq > $1 ORDER BY seq LIMIT $2)",
+        "SELECT string_agg(concat_ws(' ', seq, encode(id, 'hex'), realm, encode(convert_to(business, 'UTF8'), 'hex'), \
+                                     encode(convert_to(name, 'UTF8'), 'hex')), chr(10) ORDER BY seq) \
+         FROM (SELECT seq, principals.* FROM account_numbers LEFT JOIN principals ON id = account \
+               WHERE seq > $1 ORDER BY seq LIMIT $2) AS page",
+    );
+    // SQL makes NULL of no accounts.
+    let page: Option<String> = page.bind(seq).bind(limit).one(store).await?.first()?;
     let rows = page.iter().flat_map(|page| page.lines()).map(read).collect::<Option<Vec<_>>>();
     rows.ok_or(StoreError::corrupt("an account does not have the shape it should have"))
 }
@@ -256,7 +268,7 @@ mod tests {
     #[tokio::test]
     async fn accounts_of_realms_that_are_kept_are_known_by_id_and_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let first = [account("a", "ana"), account("b", "ana"), account("a", "señor ñ")];
         for new in &first {
             make(&store, new).await;
@@ -301,9 +313,9 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_read_is_said_and_never_skipped() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         make(&store, &account("a", "ana")).await;
-        sqlx::query("UPDATE principals SET id = x'00'").execute(store.pool()).await.unwrap();
+        store.run("UPDATE principals SET id = x'00'").await;
         let accounts = KnownAccounts::default();
         accounts.want(HashSet::from(["a".parse().unwrap()]));
         let loaded = accounts.load(&store).await;

@@ -1,6 +1,5 @@
 //! Finds, changes and deletes accounts in the store.
 
-use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{Account, AccountError, PasswordHash, Raised, check_word};
@@ -10,7 +9,7 @@ use crate::{
         refresh,
         revocation::log::{self, Record, RevokedSubject},
         session,
-        store::{EPOCH_FLOOR, Store, StoreError},
+        store::{EPOCH_FLOOR, Row, Store, StoreError, Transaction, Turn, composed, meta_in, query},
     },
 };
 
@@ -28,11 +27,11 @@ pub enum OldTokens {
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn find(store: &Store, realm: &RealmName, name: &AccountName) -> Result<Option<Account>, StoreError> {
-    let row = sqlx::query("SELECT * FROM principals WHERE realm = ? AND business = ? AND name = ?")
+    let row = query("SELECT * FROM principals WHERE realm = $1 AND business = $2 AND name = $3")
         .bind(realm.as_str())
         .bind(&name.business)
         .bind(&name.name)
-        .fetch_optional(store.pool())
+        .optional(store)
         .await?;
     row.as_ref().map(read).transpose()
 }
@@ -42,8 +41,7 @@ pub async fn find(store: &Store, realm: &RealmName, name: &AccountName) -> Resul
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn find_by_id(store: &Store, id: PrincipalId) -> Result<Option<Account>, StoreError> {
-    let row =
-        sqlx::query("SELECT * FROM principals WHERE id = ?").bind(bytes(&id)).fetch_optional(store.pool()).await?;
+    let row = query("SELECT * FROM principals WHERE id = $1").bind(bytes(&id)).optional(store).await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -58,16 +56,16 @@ pub async fn list(
     after: Option<&AccountName>,
     limit: u32,
 ) -> Result<Vec<Account>, StoreError> {
-    let statement = "SELECT * FROM principals WHERE realm = ?1 AND kind = ?2 AND (business, name) > (?3, ?4) \
-                     ORDER BY business, name LIMIT ?5";
+    let statement = "SELECT * FROM principals WHERE realm = $1 AND kind = $2 AND (business, name) > ($3, $4) \
+                     ORDER BY business, name LIMIT $5";
     let (business, name) = after.map_or(("", ""), |after| (&after.business, &after.name));
-    let rows = sqlx::query(statement)
+    let rows = query(statement)
         .bind(realm.as_str())
         .bind(kind.name())
         .bind(business)
         .bind(name)
         .bind(limit)
-        .fetch_all(store.pool())
+        .all(store)
         .await?;
     rows.iter().map(read).collect()
 }
@@ -83,12 +81,12 @@ pub async fn set_disabled(
     disabled: bool,
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin().await?;
+    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
     let id = locate(&mut transaction, realm, name).await?;
-    sqlx::query("UPDATE principals SET disabled = ? WHERE id = ?")
+    query("UPDATE principals SET disabled = $1 WHERE id = $2")
         .bind(disabled)
         .bind(bytes(&id))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
     let raised = if disabled { raise(&mut transaction, id, now).await? } else { Raised::new() };
     if disabled {
@@ -108,12 +106,12 @@ pub async fn set_locked(
     name: &AccountName,
     locked: bool,
 ) -> Result<(), AccountError> {
-    let mut transaction = store.begin().await?;
+    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
     let id = locate(&mut transaction, realm, name).await?;
-    sqlx::query("UPDATE principals SET locked = ? WHERE id = ?")
+    query("UPDATE principals SET locked = $1 WHERE id = $2")
         .bind(locked)
         .bind(bytes(&id))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
     transaction.commit().await?;
     Ok(())
@@ -132,14 +130,13 @@ pub async fn set_role(
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
     role.map_or(Ok(()), |role| check_word("the role", role))?;
-    let mut transaction = store.begin().await?;
+    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
     let id = locate(&mut transaction, realm, name).await?;
-    let changed = sqlx::query("UPDATE principals SET role = ?1 WHERE id = ?2 AND role IS NOT ?1")
+    let changed = query("UPDATE principals SET role = $1 WHERE id = $2 AND role IS DISTINCT FROM $1")
         .bind(role)
         .bind(bytes(&id))
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
+        .execute(&mut transaction)
+        .await?;
     let raised = if changed > 0 { raise(&mut transaction, id, now).await? } else { Raised::new() };
     transaction.commit().await?;
     Ok(raised)
@@ -157,12 +154,12 @@ pub async fn set_password_hash(
     old_tokens: OldTokens,
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin().await?;
+    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
     let id = locate(&mut transaction, realm, name).await?;
-    sqlx::query("UPDATE principals SET password_hash = ? WHERE id = ?")
+    query("UPDATE principals SET password_hash = $1 WHERE id = $2")
         .bind(password_hash.as_phc())
         .bind(bytes(&id))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
     let mut raised = Raised::new();
     if old_tokens == OldTokens::End {
@@ -184,13 +181,13 @@ pub async fn update_hash_if_unchanged(
     old: &PasswordHash,
     new: &PasswordHash,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query("UPDATE principals SET password_hash = ? WHERE id = ? AND password_hash = ?")
+    let done = query("UPDATE principals SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
         .bind(new.as_phc())
         .bind(bytes(&id))
         .bind(old.as_phc())
-        .execute(store.pool())
+        .execute(store)
         .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(done == 1)
 }
 
 /// Ends all tokens of an account, and changes nothing else (`revoke principal`).
@@ -203,7 +200,7 @@ pub async fn end_tokens(
     name: &AccountName,
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin().await?;
+    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
     let id = locate(&mut transaction, realm, name).await?;
     let raised = raise(&mut transaction, id, now).await?;
     refresh::end_families_in(&mut transaction, id, now).await?;
@@ -222,12 +219,13 @@ pub async fn delete(
     name: &AccountName,
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin().await?;
+    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
     let id = locate(&mut transaction, realm, name).await?;
-    sqlx::query("DELETE FROM principals WHERE id = ?").bind(bytes(&id)).execute(&mut *transaction).await?;
+    query("DELETE FROM principals WHERE id = $1").bind(bytes(&id)).execute(&mut transaction).await?;
     session::begin_deletion(&mut transaction, id).await?;
     let named = PrincipalId::of_name(realm, &name.business, &name.name);
-    let raised = record(&mut transaction, [id, named], EPOCH_DELETED, now).await?;
+    let ended = [id, named].map(|id| (id, EPOCH_DELETED)).to_vec();
+    let raised = record(&mut transaction, ended, now).await?;
     refresh::end_families_in(&mut transaction, id, now).await?;
     transaction.commit().await?;
     Ok(raised)
@@ -235,19 +233,16 @@ pub async fn delete(
 
 /// Raises the epoch of all clients of a company, within the transaction that changes it.
 pub(super) async fn raise_company(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     realm: &RealmName,
     company: &str,
     now: Timestamp,
 ) -> Result<Raised, StoreError> {
-    let statement = raising("realm = ? AND company = ?");
-    let query = sqlx::query(AssertSqlSafe(statement)).bind(realm.as_str()).bind(company);
-    let rows = query.fetch_all(&mut *connection).await?;
-    let mut raised = Raised::with_capacity(2 * rows.len());
-    for row in &rows {
-        raised.extend(record(connection, both_ids(row)?, row.try_get("epoch")?, now).await?);
-    }
-    Ok(raised)
+    transaction.wait_for(Turn::Epochs).await?;
+    let floor = epoch_floor(transaction).await?;
+    let statement = format!("{RAISE} WHERE realm = $2 AND company = $3 {RAISED}");
+    let rows = composed(statement).bind(floor).bind(realm.as_str()).bind(company).all(&mut *transaction).await?;
+    record(transaction, epochs_of(&rows)?, now).await
 }
 
 /// Writes the epochs of a realm's accounts into the revocation log under what their names stand for
@@ -257,14 +252,12 @@ pub(super) async fn raise_company(
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn record_names(store: &Store, realm: &RealmName, now: Timestamp) -> Result<Raised, StoreError> {
-    let mut transaction = store.begin().await?;
-    let mut raised = Raised::new();
-    let statement = "SELECT id, realm, business, name, epoch FROM principals WHERE realm = ? AND epoch > 0";
-    let rows = sqlx::query(statement).bind(realm.as_str()).fetch_all(&mut *transaction).await?;
-    for row in &rows {
-        let ([_, named], epoch) = (both_ids(row)?, row.try_get("epoch")?);
-        raised.extend(record(&mut transaction, [named], epoch, now).await?);
-    }
+    let mut transaction = store.begin(Turn::Nothing).await?;
+    let statement = "SELECT id, realm, business, name, epoch FROM principals WHERE realm = $1 AND epoch > 0";
+    let rows = query(statement).bind(realm.as_str()).all(&mut transaction).await?;
+    // Of each account the second one is its name's.
+    let named = epochs_of(&rows)?.into_iter().skip(1).step_by(2).collect();
+    let raised = record(&mut transaction, named, now).await?;
     transaction.commit().await?;
     Ok(raised)
 }
@@ -274,67 +267,70 @@ pub async fn record_names(store: &Store, realm: &RealmName, now: Timestamp) -> R
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn standing_epochs(connection: &mut SqliteConnection, realm: &RealmName) -> Result<Raised, StoreError> {
+pub async fn standing_epochs(transaction: &mut Transaction, realm: &RealmName) -> Result<Raised, StoreError> {
     let statement = "\
-        SELECT id, realm, business, name, epoch FROM principals WHERE realm = ? AND epoch > 0 AND NOT disabled AND \
+        SELECT id, realm, business, name, epoch FROM principals WHERE realm = $1 AND epoch > 0 AND NOT disabled AND \
         NOT EXISTS (SELECT 1 FROM companies AS company WHERE company.realm = principals.realm \
                     AND company.name = principals.company AND company.disabled)";
-    let rows = sqlx::query(statement).bind(realm.as_str()).fetch_all(connection).await?;
+    epochs_of(&query(statement).bind(realm.as_str()).all(transaction).await?)
+}
+
+async fn raise(transaction: &mut Transaction, id: PrincipalId, now: Timestamp) -> Result<Raised, StoreError> {
+    let floor = epoch_floor(transaction).await?;
+    let statement = format!("{RAISE} WHERE id = $2 {RAISED}");
+    let row = composed(statement).bind(floor).bind(bytes(&id)).one(&mut *transaction).await?;
+    record(transaction, epochs_of(&[row])?, now).await
+}
+
+/// Raises the epochs of some accounts, to `$1` at least.
+const RAISE: &str = "UPDATE principals SET epoch = CASE WHEN epoch + 1 > $1 THEN epoch + 1 ELSE $1 END";
+
+/// What is asked back of each of them.
+const RAISED: &str = "RETURNING id, realm, business, name, epoch";
+
+/// The least epoch to which an account's is raised: above all that a store had which was lost, see [`EPOCH_FLOOR`].
+async fn epoch_floor(transaction: &mut Transaction) -> Result<i64, StoreError> {
+    let Some(floor) = meta_in(transaction, EPOCH_FLOOR).await? else { return Ok(0) };
+    let floor = std::str::from_utf8(&floor).ok().and_then(|floor| floor.parse().ok());
+    floor.ok_or(StoreError::corrupt("the least epoch is no number"))
+}
+
+/// The epochs of some accounts, each under the account's id and then under the one that its name has: tokens of imported
+/// keys know only that.
+fn epochs_of(rows: &[Row]) -> Result<Raised, StoreError> {
     let mut epochs = Raised::with_capacity(2 * rows.len());
-    for row in &rows {
-        let epoch = row.try_get("epoch")?;
-        epochs.extend(both_ids(row)?.map(|id| (id, epoch)));
+    for row in rows {
+        let realm = row.get::<&str>("realm")?.parse();
+        let realm = realm.map_err(|_| StoreError::corrupt("an account's realm is no realm's name"))?;
+        let named = PrincipalId::of_name(&realm, row.get("business")?, row.get("name")?);
+        let epoch = row.get("epoch")?;
+        epochs.extend([(read_id(row)?, epoch), (named, epoch)]);
     }
     Ok(epochs)
 }
 
-async fn raise(connection: &mut SqliteConnection, id: PrincipalId, now: Timestamp) -> Result<Raised, StoreError> {
-    let row = sqlx::query(AssertSqlSafe(raising("id = ?"))).bind(bytes(&id)).fetch_one(&mut *connection).await?;
-    record(connection, both_ids(&row)?, row.try_get("epoch")?, now).await
-}
-
-/// Raises the epochs of some accounts: above all that a store had which was lost, see [`EPOCH_FLOOR`].
-fn raising(which: &str) -> String {
-    format!(
-        "UPDATE principals SET epoch = max(epoch + 1, coalesce( \
-             (SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM meta WHERE name = '{EPOCH_FLOOR}'), 0)) \
-         WHERE {which} RETURNING id, realm, business, name, epoch"
-    )
-}
-
-/// The id of an account, and the one that its name has: tokens of imported keys know only that.
-fn both_ids(row: &SqliteRow) -> Result<[PrincipalId; 2], StoreError> {
-    let realm = row.try_get::<&str, _>("realm")?.parse();
-    let realm = realm.map_err(|_| StoreError::corrupt("an account's realm is no realm's name"))?;
-    let named = PrincipalId::of_name(&realm, row.try_get("business")?, row.try_get("name")?);
-    Ok([read_id(row)?, named])
-}
-
-/// Writes an epoch into the revocation log. It never expires: so may the tokens below it.
-async fn record<const N: usize>(
-    connection: &mut SqliteConnection,
-    ids: [PrincipalId; N],
-    epoch: u32,
-    now: Timestamp,
-) -> Result<Raised, StoreError> {
-    for id in ids {
-        let record = Record { subject: RevokedSubject::Principal(id, epoch), expires_at: None, created_at: now };
-        log::append_in(connection, &record).await?;
-    }
-    Ok(ids.map(|id| (id, epoch)).to_vec())
+/// Writes epochs into the revocation log. They never expire: so may the tokens below them.
+async fn record(transaction: &mut Transaction, epochs: Raised, now: Timestamp) -> Result<Raised, StoreError> {
+    let record = |(id, epoch): &(PrincipalId, u32)| Record {
+        subject: RevokedSubject::Principal(*id, *epoch),
+        expires_at: None,
+        created_at: now,
+    };
+    log::append_all_in(transaction, &epochs.iter().map(record).collect::<Vec<_>>()).await?;
+    Ok(epochs)
 }
 
 /// The id of the account `name`, which must exist.
 pub(super) async fn locate(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     realm: &RealmName,
     name: &AccountName,
 ) -> Result<PrincipalId, AccountError> {
-    let row = sqlx::query("SELECT id FROM principals WHERE realm = ? AND business = ? AND name = ?")
+    let row = query("SELECT id FROM principals WHERE realm = $1 AND business = $2 AND name = $3")
         .bind(realm.as_str())
         .bind(&name.business)
         .bind(&name.name)
-        .fetch_optional(connection)
+        .optional(transaction)
         .await?;
     Ok(read_id(&row.ok_or_else(|| AccountError::not_found(realm, name))?)?)
 }
@@ -344,33 +340,33 @@ pub(super) fn bytes(id: &PrincipalId) -> Vec<u8> {
     id.uuid().into_bytes().to_vec()
 }
 
-fn read_id(row: &SqliteRow) -> Result<PrincipalId, StoreError> {
-    let id = Uuid::from_slice(row.try_get("id")?);
+fn read_id(row: &Row) -> Result<PrincipalId, StoreError> {
+    let id = Uuid::from_slice(row.get("id")?);
     id.map(PrincipalId::from_uuid).map_err(|_| StoreError::corrupt("an account's identity is not 16 bytes"))
 }
 
 /// An account of a row with all columns.
-pub(super) fn read(row: &SqliteRow) -> Result<Account, StoreError> {
-    let realm: &str = row.try_get("realm")?;
-    let kind = PrincipalKind::from_name(row.try_get("kind")?);
-    let scopes: &str = row.try_get("scopes")?;
-    let grants = row.try_get::<Option<&str>, _>("grants")?;
+pub(super) fn read(row: &Row) -> Result<Account, StoreError> {
+    let realm: &str = row.get("realm")?;
+    let kind = PrincipalKind::from_name(row.get("kind")?);
+    let scopes: &str = row.get("scopes")?;
+    let grants = row.get::<Option<&str>>("grants")?;
     let grants = grants.map(|grants| grants.split_whitespace().map(str::parse).collect::<Result<Vec<_>, _>>());
     Ok(Account {
         id: read_id(row)?,
         realm: realm.parse().map_err(|_| StoreError::corrupt("an account's realm is no realm's name"))?,
         kind: kind.ok_or_else(|| StoreError::corrupt("an account is of an unknown kind"))?,
-        name: AccountName { business: row.try_get("business")?, name: row.try_get("name")? },
-        display_name: row.try_get("display_name")?,
-        legacy_id: row.try_get("legacy_id")?,
-        role: row.try_get("role")?,
+        name: AccountName { business: row.get("business")?, name: row.get("name")? },
+        display_name: row.get("display_name")?,
+        legacy_id: row.get("legacy_id")?,
+        role: row.get("role")?,
         scopes: scopes.split_whitespace().map(str::to_owned).collect(),
-        company: row.try_get("company")?,
+        company: row.get("company")?,
         grants: grants.transpose().map_err(|_| StoreError::corrupt("an account has an unknown grant"))?,
-        password_hash: PasswordHash::from_phc(row.try_get("password_hash")?),
-        disabled: row.try_get("disabled")?,
-        locked: row.try_get("locked")?,
-        epoch: row.try_get("epoch")?,
-        created_at: Timestamp::from_millis(row.try_get("created_at")?),
+        password_hash: PasswordHash::from_phc(row.get("password_hash")?),
+        disabled: row.get("disabled")?,
+        locked: row.get("locked")?,
+        epoch: row.get("epoch")?,
+        created_at: Timestamp::from_millis(row.get("created_at")?),
     })
 }

@@ -6,14 +6,14 @@ use crate::{
     state::{
         revocation::log::{self, RevokedSubject},
         session,
-        store::{self, Store},
+        store::{self, Store, query},
     },
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_768_521_600);
 
 async fn open(folder: &TempDir) -> Store {
-    Store::make(&store::StoreSettings { path: folder.path().join("portero.db") }).await.unwrap()
+    Store::make(&store::StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap()
 }
 
 async fn store() -> (TempDir, Store) {
@@ -111,8 +111,8 @@ async fn epochs_that_an_earlier_version_raised_are_recorded_under_names_too() {
     }
     // As that version left them: the epoch is higher, and nothing stands under the name.
     for account in [&accounts[0], &accounts[2]] {
-        let raised = sqlx::query("UPDATE principals SET epoch = 3 WHERE id = ?");
-        raised.bind(&account.id.uuid().as_bytes()[..]).execute(store.pool()).await.unwrap();
+        let raised = query("UPDATE principals SET epoch = 3 WHERE id = $1");
+        raised.bind(&account.id.uuid().as_bytes()[..]).execute(&store).await.unwrap();
     }
     let expected: Raised = vec![(named(&accounts[0]), 3)];
     for _ in 0..2 {
@@ -349,6 +349,7 @@ async fn two_processes_that_add_and_change_at_once_agree() {
     legacy_ids.sort_unstable();
     assert_eq!(legacy_ids, (1..=30).collect::<Vec<_>>());
     assert_eq!(all.len(), 1 + 30 + 15);
-    assert_eq!(logged(&one, 0).await.0, [(ana.id, 30), (named(&ana), 30)]);
+    let (raised, _) = logged(&one, 0).await;
+    assert!(raised.len() == 2 && raised.contains(&(ana.id, 30)) && raised.contains(&(named(&ana), 30)), "{raised:?}");
     assert_eq!(reload(&one, &ana).await.epoch, 30);
 }

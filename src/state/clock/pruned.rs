@@ -6,11 +6,9 @@
 
 use std::time::Duration;
 
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
-
 use crate::{
     domain::Timestamp,
-    state::store::{Store, StoreError},
+    state::store::{Row, Store, StoreError, Transaction, Turn, query},
 };
 
 /// Times in tokens are whole seconds, rounded down.
@@ -64,8 +62,8 @@ impl Pruned {
         }
     }
 
-    pub(super) fn read(row: &SqliteRow) -> Result<Self, StoreError> {
-        let instant = |name| Ok::<_, StoreError>(row.try_get::<Option<i64>, _>(name)?.map(Timestamp::from_millis));
+    pub(super) fn read(row: &Row) -> Result<Self, StoreError> {
+        let instant = |name| Ok::<_, StoreError>(row.get::<Option<i64>>(name)?.map(Timestamp::from_millis));
         Ok(Self {
             before: instant("pruned_before")?,
             confirmed_before: instant("confirmed_pruned_before")?,
@@ -73,11 +71,11 @@ impl Pruned {
         })
     }
 
-    pub(super) async fn write(self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    pub(super) async fn write(self, transaction: &mut Transaction) -> Result<(), StoreError> {
         let millis = |at: Option<Timestamp>| at.map(Timestamp::as_millis);
-        let statement = "UPDATE clock SET pruned_before = ?, confirmed_pruned_before = ?, confirmed_at = ?";
-        let query = sqlx::query(statement).bind(millis(self.before)).bind(millis(self.confirmed_before));
-        query.bind(millis(self.confirmed_at)).execute(connection).await?;
+        let statement = "UPDATE clock SET pruned_before = $1, confirmed_pruned_before = $2, confirmed_at = $3";
+        let statement = query(statement).bind(millis(self.before)).bind(millis(self.confirmed_before));
+        statement.bind(millis(self.confirmed_at)).execute(transaction).await?;
         Ok(())
     }
 }
@@ -86,8 +84,8 @@ impl Pruned {
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn pruned_in(connection: &mut SqliteConnection) -> Result<Pruned, StoreError> {
-    let row = sqlx::query("SELECT * FROM clock").fetch_optional(connection).await?;
+pub async fn pruned_in(transaction: &mut Transaction) -> Result<Pruned, StoreError> {
+    let row = query("SELECT * FROM clock").optional(transaction).await?;
     row.as_ref().map_or(Ok(Pruned::default()), Pruned::read)
 }
 
@@ -99,9 +97,9 @@ pub(in crate::state) async fn prune(
     cutoff: Timestamp,
     limit: u32,
 ) -> Result<u64, StoreError> {
-    let mut transaction = store.begin().await?;
-    let query = sqlx::query_scalar(statement).bind(cutoff.as_millis()).bind(limit);
-    let ends: Vec<i64> = query.fetch_all(&mut *transaction).await?;
+    let mut transaction = store.begin(Turn::Clock).await?;
+    let statement = query(statement).bind(cutoff.as_millis()).bind(limit);
+    let ends: Vec<i64> = statement.values(&mut transaction).await?;
     let Some(last) = ends.iter().max() else { return Ok(0) };
     let pruned = pruned_in(&mut transaction).await?.and(Timestamp::from_millis(*last));
     pruned.write(&mut transaction).await?;

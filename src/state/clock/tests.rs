@@ -17,7 +17,7 @@ struct Place {
 impl Place {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         Self { _folder: folder, store, clock: Arc::new(HandClock::new(T)) }
     }
 

@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use sqlx::{Sqlite, SqliteConnection, Transaction, sqlite::SqliteRow};
-
 use super::{
     Key, KeyRecord, KeyState, MasterKey, MasterKeyError, Vault, VaultError,
     record::column,
@@ -13,17 +11,17 @@ use super::{
 };
 use crate::{
     domain::{KeyId, Timestamp, TrustedNow},
-    state::store::{Store, StoreError},
+    state::store::{Change, Store, StoreError, Transaction, Turn, query},
 };
 
 /// How long the sealed material of a key that retired by schedule stays.
 pub const SEALED_KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// Retired keys whose material stayed for long enough.
-const RETIRED_LONG_AGO: &str = "SELECT id FROM known_keys WHERE state = 'retired' AND NOT wiped AND ended_at < ?1";
+const RETIRED_LONG_AGO: &str = "SELECT id FROM known_keys WHERE state = 'retired' AND NOT wiped AND ended_at < $1";
 
 /// Keys that an earlier version revoked and kept, whenever: it may run beside this one.
-const REVOKED_AND_KEPT: &str = "SELECT id FROM known_keys WHERE state = 'revoked' AND NOT wiped AND ended_at <= ?1";
+const REVOKED_AND_KEPT: &str = "SELECT id FROM known_keys WHERE state = 'revoked' AND NOT wiped AND ended_at <= $1";
 
 /// How long a retired key is listed. A revoked one is listed for ever: it must never be imported again, and lines of
 /// refresh tokens may name it.
@@ -35,10 +33,15 @@ impl Vault {
     /// # Errors
     /// Fails when the store is out of reach or damaged.
     pub async fn retire_due(&self, now: TrustedNow) -> Result<Vec<KeyId>, VaultError> {
-        let statement = "UPDATE keys SET state = 'retired', ended_at = ? \
-                         WHERE state = 'retiring' AND retires_at <= ? RETURNING id";
-        let query = sqlx::query_scalar(statement).bind(now.civil().as_millis()).bind(now.earliest().as_millis());
-        let retired: Vec<String> = query.fetch_all(self.store.pool()).await?;
+        let statement = "UPDATE keys SET state = 'retired', ended_at = $1 \
+                         WHERE state = 'retiring' AND retires_at <= $2 RETURNING id";
+        let statement = query(statement).bind(now.civil().as_millis()).bind(now.earliest().as_millis());
+        let mut transaction = self.store.begin(Turn::Keys).await?;
+        let retired: Vec<String> = statement.values(&mut transaction).await?;
+        if !retired.is_empty() {
+            transaction.tell(Change::Keys);
+        }
+        transaction.commit().await?;
         Ok(retired.iter().map(|id| KeyId::from_text(id)).collect())
     }
 
@@ -47,11 +50,10 @@ impl Vault {
     /// # Errors
     /// Fails when the store is out of reach or damaged.
     pub async fn retire(&self, id: &KeyId, now: TrustedNow) -> Result<bool, VaultError> {
-        let statement = "UPDATE keys SET state = 'retired', ended_at = ? \
-                         WHERE id = ? AND state = 'retiring' AND retires_at <= ?";
-        let query = sqlx::query(statement).bind(now.civil().as_millis()).bind(id.as_str());
-        let done = query.bind(now.earliest().as_millis()).execute(self.store.pool()).await?;
-        Ok(done.rows_affected() == 1)
+        let statement = "UPDATE keys SET state = 'retired', ended_at = $1 \
+                         WHERE id = $2 AND state = 'retiring' AND retires_at <= $3";
+        let statement = query(statement).bind(now.civil().as_millis()).bind(id.as_str());
+        Ok(self.change(statement.bind(now.earliest().as_millis())).await? == 1)
     }
 
     /// Retires one key that was seen in this state, with all tokens that it has, and wipes its material. So are other
@@ -72,6 +74,7 @@ impl Vault {
             return Ok(RetiredAtOnce::Signs(Box::new(others.swap_remove(signing))));
         }
         if !discard(&mut transaction, &master, id, seen, now).await? {
+            transaction.rollback().await?;
             return Ok(RetiredAtOnce::Overtaken);
         }
         for other in &others {
@@ -89,15 +92,15 @@ impl Vault {
     pub async fn restore(&self, id: &KeyId) -> Result<Restored, VaultError> {
         // Under the write lock, so that a revocation of the same moment counts.
         let (mut transaction, master) = self.begin().await?;
-        let query = sqlx::query("SELECT * FROM known_keys WHERE id = ? AND state = 'retired' AND NOT wiped");
-        let Some(row) = query.bind(id.as_str()).fetch_optional(&mut *transaction).await? else {
+        let statement = query("SELECT * FROM known_keys WHERE id = $1 AND state = 'retired' AND NOT wiped");
+        let Some(row) = statement.bind(id.as_str()).optional(&mut transaction).await? else {
             return Ok(Restored::NotThere);
         };
         if let Some(revoked) = revoked_in(&mut transaction, &master, &open(&row, &master)?).await? {
             return Ok(Restored::Revoked(revoked));
         }
-        let query = sqlx::query("UPDATE keys SET state = 'retiring', retires_at = NULL, ended_at = NULL WHERE id = ?");
-        query.bind(id.as_str()).execute(&mut *transaction).await?;
+        let statement = query("UPDATE keys SET state = 'retiring', retires_at = NULL, ended_at = NULL WHERE id = $1");
+        statement.bind(id.as_str()).execute(&mut transaction).await?;
         transaction.commit().await?;
         Ok(Restored::Done)
     }
@@ -125,27 +128,27 @@ impl Vault {
     /// Fails when the store is out of reach or damaged.
     pub async fn forget(&self, now: TrustedNow) -> Result<u64, VaultError> {
         let statement = "DELETE FROM keys WHERE id IN \
-                         (SELECT id FROM known_keys WHERE state = 'retired' AND wiped AND ended_at < ?)";
-        let query = sqlx::query(statement).bind(now.cutoff(RETIRED_KEPT).as_millis());
-        Ok(query.execute(self.store.pool()).await?.rows_affected())
+                         (SELECT id FROM known_keys WHERE state = 'retired' AND wiped AND ended_at < $1)";
+        Ok(self.change(query(statement).bind(now.cutoff(RETIRED_KEPT).as_millis())).await?)
     }
 
     /// The keys of the same material as the revoked key `id` that are not revoked themselves.
     pub(super) async fn others_of(&self, id: &KeyId) -> Result<Vec<KeyId>, VaultError> {
         let (mut transaction, master) = self.begin().await?;
         let others = others_in(&mut transaction, &master, id).await?;
+        transaction.rollback().await?;
         Ok(others.into_iter().filter(|other| other.state != KeyState::Revoked).map(|other| other.id).collect())
     }
 
     /// Wipes the keys that a statement names. Answers how many.
     async fn wipe_each(&self, named: &'static str, ended: Timestamp) -> Result<u64, VaultError> {
-        let query = || sqlx::query_scalar::<_, String>(named).bind(ended.as_millis());
+        let named = || query(named).bind(ended.as_millis());
         // Mostly there are none, and nobody has to wait.
-        if query().fetch_optional(self.store.pool()).await?.is_none() {
+        if named().optional(&self.store).await?.is_none() {
             return Ok(0);
         }
         let (mut transaction, master) = self.begin().await?;
-        let ids = query().fetch_all(&mut *transaction).await?;
+        let ids: Vec<String> = named().values(&mut transaction).await?;
         for id in &ids {
             wipe_in(&mut transaction, &master, &KeyId::from_text(id)).await?;
         }
@@ -187,11 +190,11 @@ pub enum Restored {
 
 /// The other keys of the same material as the key `id`.
 async fn others_in(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     master: &MasterKey,
     id: &KeyId,
 ) -> Result<Vec<KeyRecord>, VaultError> {
-    let rows = sqlx::query("SELECT * FROM known_keys").fetch_all(connection).await?;
+    let rows = query("SELECT * FROM known_keys").all(transaction).await?;
     // What does not open is the same as nothing else.
     let keys: Vec<_> = rows.iter().filter_map(|row| Some((open(row, master).ok()?, row))).collect();
     let Some((ended, _)) = keys.iter().find(|(key, _)| key.id == *id) else { return Ok(vec![]) };
@@ -201,12 +204,12 @@ async fn others_in(
 
 /// The id under which a key of the same material was revoked.
 pub(super) async fn revoked_in(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     master: &MasterKey,
     key: &Key,
 ) -> Result<Option<KeyId>, VaultError> {
-    let query = sqlx::query("SELECT * FROM known_keys WHERE state = 'revoked'");
-    for row in query.fetch_all(connection).await? {
+    let statement = query("SELECT * FROM known_keys WHERE state = 'revoked'");
+    for row in statement.all(transaction).await? {
         let revoked = open(&row, master)?;
         if revoked.shares_material(key) {
             return Ok(Some(revoked.id));
@@ -221,26 +224,23 @@ pub(super) async fn revoked_in(
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn verifies(store: &Store, id: &KeyId) -> Result<bool, StoreError> {
-    let state: Option<String> = sqlx::query_scalar("SELECT state FROM keys WHERE id = ?")
-        .bind(id.as_str())
-        .fetch_optional(store.pool())
-        .await?;
+    let state: Option<String> = query("SELECT state FROM keys WHERE id = $1").bind(id.as_str()).value(store).await?;
     Ok(state.as_deref().and_then(KeyState::from_name).is_some_and(KeyState::verifies))
 }
 
 /// Revokes a key that is in the state `seen`, and wipes its material. False, and nothing done, in another state.
 pub(super) async fn revoke_in(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     master: &MasterKey,
     id: &KeyId,
     seen: KeyState,
     now: Timestamp,
 ) -> Result<bool, VaultError> {
-    let statement = "UPDATE keys SET state = 'revoked', asked = 0, ended_at = ?1, \
-                     retiring_since = coalesce(retiring_since, iif(state = 'active', ?1, NULL)) \
-                     WHERE id = ?2 AND state = ?3";
-    let query = sqlx::query(statement).bind(now.as_millis()).bind(id.as_str()).bind(seen.name());
-    if query.execute(&mut **transaction).await?.rows_affected() == 0 {
+    let statement = "UPDATE keys SET state = 'revoked', asked = FALSE, ended_at = $1, \
+                     retiring_since = coalesce(retiring_since, CASE WHEN state = 'active' THEN $1 END) \
+                     WHERE id = $2 AND state = $3";
+    let statement = query(statement).bind(now.as_millis()).bind(id.as_str()).bind(seen.name());
+    if statement.execute(&mut *transaction).await? == 0 {
         return Ok(false);
     }
     wipe_in(transaction, master, id).await?;
@@ -249,15 +249,15 @@ pub(super) async fn revoke_in(
 
 /// Retires a key that has no token, or none that shall live on, and wipes its material.
 pub(super) async fn discard(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     master: &MasterKey,
     id: &KeyId,
     seen: KeyState,
     now: Timestamp,
 ) -> Result<bool, VaultError> {
-    let statement = "UPDATE keys SET state = 'retired', asked = 0, ended_at = ? WHERE id = ? AND state = ?";
-    let query = sqlx::query(statement).bind(now.as_millis()).bind(id.as_str()).bind(seen.name());
-    if query.execute(&mut **transaction).await?.rows_affected() == 0 {
+    let statement = "UPDATE keys SET state = 'retired', asked = FALSE, ended_at = $1 WHERE id = $2 AND state = $3";
+    let statement = query(statement).bind(now.as_millis()).bind(id.as_str()).bind(seen.name());
+    if statement.execute(&mut *transaction).await? == 0 {
         return Ok(false);
     }
     wipe_in(transaction, master, id).await?;
@@ -266,9 +266,9 @@ pub(super) async fn discard(
 
 /// Wipes the material of a key that has ended. What tells it from any other stays, under the master key: a secret that
 /// people thought up could be found by its digest.
-async fn wipe_in(connection: &mut SqliteConnection, master: &MasterKey, id: &KeyId) -> Result<(), VaultError> {
-    let query = sqlx::query("SELECT * FROM known_keys WHERE id = ?").bind(id.as_str());
-    let row: SqliteRow = query.fetch_one(&mut *connection).await?;
+async fn wipe_in(transaction: &mut Transaction, master: &MasterKey, id: &KeyId) -> Result<(), VaultError> {
+    let statement = query("SELECT * FROM known_keys WHERE id = $1").bind(id.as_str());
+    let row = statement.one(&mut *transaction).await?;
     let KeyRecord { algorithm, state, verify_only, wiped, .. } = KeyRecord::read(&row)?;
     let key = if wiped {
         None
@@ -285,9 +285,9 @@ async fn wipe_in(connection: &mut SqliteConnection, master: &MasterKey, id: &Key
     };
     // What the version before this one wiped has no row yet.
     let thumbprint = key.map(|key| master.seal(&thumbprint_context(id), &key.thumbprint().to_bytes()));
-    let statement = "INSERT INTO wiped_keys (key, thumbprint) VALUES (?, ?) ON CONFLICT DO NOTHING";
-    let query = sqlx::query(statement).bind(id.as_str()).bind(thumbprint);
-    query.execute(&mut *connection).await?;
+    let statement = "INSERT INTO wiped_keys (key, thumbprint) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    let statement = query(statement).bind(id.as_str()).bind(thumbprint);
+    statement.execute(&mut *transaction).await?;
     // A public key alone is no secret.
     if verify_only && column::<Option<&[u8]>>(&row, "sealed")?.is_some() {
         return Ok(());
@@ -298,7 +298,7 @@ async fn wipe_in(connection: &mut SqliteConnection, master: &MasterKey, id: &Key
         KeyState::Revoked => Some(master.seal(&context(id), &generate(algorithm).await?)),
         _ => None,
     };
-    let query = sqlx::query("UPDATE keys SET form = 'secret', sealed = ? WHERE id = ?").bind(stand_in);
-    query.bind(id.as_str()).execute(connection).await?;
+    let statement = query("UPDATE keys SET form = 'secret', sealed = $1 WHERE id = $2").bind(stand_in);
+    statement.bind(id.as_str()).execute(transaction).await?;
     Ok(())
 }

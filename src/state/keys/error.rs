@@ -24,9 +24,3 @@ pub enum VaultError {
     #[error("key {0} in the store has the unknown {1} '{2}'; a newer version wrote it?")]
     Unknown(KeyId, &'static str, String),
 }
-
-impl From<sqlx::Error> for VaultError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
-    }
-}

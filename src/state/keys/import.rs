@@ -1,6 +1,5 @@
 //! Taking over a key from outside, so that its tokens in the field keep working.
 
-use sqlx::{Sqlite, SqliteConnection, Transaction};
 use thiserror::Error;
 
 use super::{
@@ -14,7 +13,7 @@ use crate::{
     rules::profile::ClaimProfile,
     state::{
         account,
-        store::{Store, StoreError},
+        store::{Store, StoreError, Transaction, query},
     },
 };
 
@@ -104,10 +103,9 @@ impl Vault {
     /// # Errors
     /// Fails when the store is out of reach or damaged.
     pub async fn restrict(&self, id: &KeyId) -> Result<bool, VaultError> {
-        let statement = "UPDATE imported_keys SET unknown_accounts = 0 WHERE key = ? AND EXISTS \
+        let statement = "UPDATE imported_keys SET unknown_accounts = FALSE WHERE key = $1 AND EXISTS \
                          (SELECT 1 FROM keys WHERE id = key AND imported AND state NOT IN ('retired', 'revoked'))";
-        let done = sqlx::query(statement).bind(id.as_str()).execute(self.store.pool()).await?;
-        Ok(done.rows_affected() == 1)
+        Ok(self.change(query(statement).bind(id.as_str())).await? == 1)
     }
 }
 
@@ -140,33 +138,33 @@ impl Import<'_> {
     }
 }
 
-async fn refuse_revoked(
-    transaction: &mut Transaction<'static, Sqlite>,
-    master: &MasterKey,
-    key: &Key,
-) -> Result<(), ImportError> {
+async fn refuse_revoked(transaction: &mut Transaction, master: &MasterKey, key: &Key) -> Result<(), ImportError> {
     match revoked_in(transaction, master, key).await? {
         Some(revoked) => Err(ImportError::Revoked(revoked)),
         None => Ok(()),
     }
 }
 
-async fn refuse_known(connection: &mut SqliteConnection, id: &KeyId) -> Result<(), ImportError> {
-    let query = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM keys WHERE id = ?)").bind(id.as_str());
-    let is_known: bool = query.fetch_one(connection).await.map_err(VaultError::from)?;
-    if is_known { Err(ImportError::Known(id.clone())) } else { Ok(()) }
+async fn refuse_known(transaction: &mut Transaction, id: &KeyId) -> Result<(), ImportError> {
+    let statement = query("SELECT EXISTS (SELECT 1 FROM keys WHERE id = $1)").bind(id.as_str());
+    let is_known: Option<bool> = statement.value(transaction).await.map_err(VaultError::from)?;
+    if is_known == Some(true) { Err(ImportError::Known(id.clone())) } else { Ok(()) }
 }
 
-async fn refuse_too_many_unnamed(connection: &mut SqliteConnection) -> Result<(), ImportError> {
-    let statement = "SELECT count(*) FROM keys WHERE state NOT IN ('retired', 'revoked') AND profile ->> 'unnamed' = 1";
-    let unnamed: i64 = sqlx::query_scalar(statement).fetch_one(connection).await.map_err(VaultError::from)?;
-    let is_full = usize::try_from(unnamed).is_ok_and(|unnamed| unnamed >= UNNAMED_KEYS_MAX);
-    if is_full { Err(ImportError::TooManyUnnamed) } else { Ok(()) }
+async fn refuse_too_many_unnamed(transaction: &mut Transaction) -> Result<(), ImportError> {
+    let statement = "SELECT profile FROM keys WHERE state NOT IN ('retired', 'revoked') AND profile IS NOT NULL";
+    let profiles: Vec<String> = query(statement).values(transaction).await.map_err(VaultError::from)?;
+    let is_unnamed = |profile: &&String| {
+        // One that does not read may be one of those: the bound holds.
+        serde_json::from_str::<ClaimProfile>(profile).map_or(true, |profile| profile.unnamed)
+    };
+    let unnamed = profiles.iter().filter(is_unnamed).count();
+    if unnamed >= UNNAMED_KEYS_MAX { Err(ImportError::TooManyUnnamed) } else { Ok(()) }
 }
 
 /// Makes way for an imported key that signs: the schedule leaves it, so the key that was to sign next never signs.
 async fn retire_signing_keys(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     master: &MasterKey,
     realm: &RealmName,
     retires_at: Option<Timestamp>,
@@ -180,20 +178,20 @@ async fn retire_signing_keys(
 }
 
 /// What is kept of imported keys alone: which accounts their tokens may speak for, with the realm's epochs of now.
-async fn insert_details(connection: &mut SqliteConnection, import: &Import<'_>) -> Result<(), VaultError> {
+async fn insert_details(transaction: &mut Transaction, import: &Import<'_>) -> Result<(), VaultError> {
     let unknown_accounts = import.takes_unknown_accounts();
-    let epochs = account::standing_epochs(connection, &import.realm).await?;
-    sqlx::query("INSERT INTO imported_keys (key, unknown_accounts, epochs) VALUES (?, ?, ?)")
+    let epochs = account::standing_epochs(transaction, &import.realm).await?;
+    query("INSERT INTO imported_keys (key, unknown_accounts, epochs) VALUES ($1, $2, $3)")
         .bind(import.id.as_str())
         .bind(unknown_accounts)
         .bind(Imported::new(unknown_accounts, epochs).to_bytes())
-        .execute(connection)
+        .execute(transaction)
         .await?;
     Ok(())
 }
 
 async fn insert_key(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     master: &MasterKey,
     import: &Import<'_>,
     now: Timestamp,
@@ -204,9 +202,9 @@ async fn insert_key(
         MaterialBytes::Public(bytes) => ("public", bytes),
     };
     let until = if let Use::Verify { until } = import.purpose { until } else { None };
-    sqlx::query(
+    query(
         "INSERT INTO keys (id, realm, algorithm, state, form, sealed, profile, imported, pinned, created_at, \
-         activated_at, retiring_since, retires_at) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)",
+         activated_at, retiring_since, retires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, TRUE, $8, $9, $10, $11, $12)",
     )
     .bind(id.as_str())
     .bind(import.realm.as_str())
@@ -220,7 +218,7 @@ async fn insert_key(
     .bind(signs.then_some(now))
     .bind((!signs).then_some(now))
     .bind(until.map(Timestamp::as_millis))
-    .execute(connection)
+    .execute(transaction)
     .await?;
     Ok(())
 }
@@ -231,9 +229,9 @@ async fn insert_key(
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn takes_old_tokens(store: &Store, realm: &RealmName) -> Result<bool, StoreError> {
-    let statement = "SELECT EXISTS (SELECT 1 FROM keys WHERE realm = ? AND imported AND profile IS NOT NULL \
+    let statement = "SELECT EXISTS (SELECT 1 FROM keys WHERE realm = $1 AND imported AND profile IS NOT NULL \
                      AND state NOT IN ('retired', 'revoked'))";
-    Ok(sqlx::query_scalar(statement).bind(realm.as_str()).fetch_one(store.pool()).await?)
+    query(statement).bind(realm.as_str()).one(store).await?.first()
 }
 
 impl std::fmt::Debug for Import<'_> {

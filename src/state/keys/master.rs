@@ -24,13 +24,13 @@ const KEY_BYTES: usize = 32;
 #[derive(Debug, Error)]
 pub enum MasterKeyError {
     /// The store was made with a master key, and the file is not there.
-    #[error("master key file {} is missing, but the store was made with one; put it back, or name it in PORTERO_MASTER_KEY_FILE", .0.display())]
+    #[error("master key file {} is missing, but the store was made with one; put it back, or copy it from another gateway on this store, or name it in PORTERO_MASTER_KEY_FILE", .0.display())]
     Missing(PathBuf),
     /// The file holds something else.
     #[error("master key file {} must hold exactly 64 hexadecimal digits", .0.display())]
     Malformed(PathBuf),
     /// The file is another store's.
-    #[error("master key file {} is not the one that the store was made with (its fingerprint differs)", .0.display())]
+    #[error("master key file {} is not the one that the store was made with (its fingerprint differs); put the right one there, a copy of that of any gateway on this store", .0.display())]
     Other(PathBuf),
     /// The file cannot be used.
     #[error("master key file {0}")]

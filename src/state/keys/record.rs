@@ -2,13 +2,11 @@
 
 use std::str::FromStr;
 
-use sqlx::{Row, sqlite::SqliteRow};
-
 use super::{KeyState, VaultError};
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Timestamp},
     rules::profile::ClaimProfile,
-    state::store::StoreError,
+    state::store::{Column, Row},
 };
 
 /// A key without its material.
@@ -51,7 +49,7 @@ pub struct KeyRecord {
 
 impl KeyRecord {
     /// Reads a row of the view `known_keys`.
-    pub(super) fn read(row: &SqliteRow) -> Result<Self, VaultError> {
+    pub(super) fn read(row: &Row) -> Result<Self, VaultError> {
         let id = KeyId::from_text(column(row, "id")?);
         let unknown = |what, word: &str| VaultError::Unknown(id.clone(), what, word.to_owned());
         let (realm, algorithm, state): (&str, &str, &str) =
@@ -80,9 +78,6 @@ impl KeyRecord {
     }
 }
 
-pub(super) fn column<'r, T>(row: &'r SqliteRow, name: &str) -> Result<T, VaultError>
-where
-    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
-{
-    Ok(row.try_get(name).map_err(StoreError::from)?)
+pub(super) fn column<'r, T: Column<'r>>(row: &'r Row, name: &str) -> Result<T, VaultError> {
+    Ok(row.get(name)?)
 }

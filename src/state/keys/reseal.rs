@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use sqlx::Row;
-
 use super::{
     MasterKey, MasterKeyError, Vault, VaultError,
     vault::{FINGERPRINT, context, fingerprint_in, thumbprint_context},
 };
-use crate::domain::KeyId;
+use crate::{
+    domain::KeyId,
+    state::store::{query, set_meta_in},
+};
 
 impl Vault {
     /// Seals every key under a new master key, whose file takes the place of the old one. Cut short at any
@@ -55,25 +56,24 @@ impl Vault {
         let (mut transaction, old) = self.begin().await?;
         let fingerprint = fingerprint_in(&mut transaction).await?;
         let new = new(self, &fingerprint)?;
-        let rows = sqlx::query("SELECT id, sealed FROM keys WHERE sealed IS NOT NULL");
-        let rows = rows.fetch_all(&mut *transaction).await?;
+        let rows = query("SELECT id, sealed FROM keys WHERE sealed IS NOT NULL");
+        let rows = rows.all(&mut transaction).await?;
         for row in &rows {
-            let id: &str = row.try_get("id")?;
+            let id: &str = row.get("id")?;
             let context = context(&KeyId::from_text(id));
-            let material = old.open(&context, row.try_get("sealed")?)?;
-            let query = sqlx::query("UPDATE keys SET sealed = ? WHERE id = ?");
-            query.bind(new.seal(&context, &material)).bind(id).execute(&mut *transaction).await?;
+            let material = old.open(&context, row.get("sealed")?)?;
+            let statement = query("UPDATE keys SET sealed = $1 WHERE id = $2");
+            statement.bind(new.seal(&context, &material)).bind(id).execute(&mut transaction).await?;
         }
-        let wiped = sqlx::query("SELECT key, thumbprint FROM wiped_keys WHERE thumbprint IS NOT NULL");
-        for row in wiped.fetch_all(&mut *transaction).await? {
-            let id: &str = row.try_get("key")?;
+        let wiped = query("SELECT key, thumbprint FROM wiped_keys WHERE thumbprint IS NOT NULL");
+        for row in wiped.all(&mut transaction).await? {
+            let id: &str = row.get("key")?;
             let context = thumbprint_context(&KeyId::from_text(id));
-            let thumbprint = old.open(&context, row.try_get("thumbprint")?)?;
-            let query = sqlx::query("UPDATE wiped_keys SET thumbprint = ? WHERE key = ?");
-            query.bind(new.seal(&context, &thumbprint)).bind(id).execute(&mut *transaction).await?;
+            let thumbprint = old.open(&context, row.get("thumbprint")?)?;
+            let statement = query("UPDATE wiped_keys SET thumbprint = $1 WHERE key = $2");
+            statement.bind(new.seal(&context, &thumbprint)).bind(id).execute(&mut transaction).await?;
         }
-        let query = sqlx::query("UPDATE meta SET value = ? WHERE name = ?");
-        query.bind(new.fingerprint().into_bytes()).bind(FINGERPRINT).execute(&mut *transaction).await?;
+        set_meta_in(&mut transaction, FINGERPRINT, new.fingerprint().as_bytes()).await?;
         transaction.commit().await?;
         self.clear_traces().await;
         Ok(rows.len())

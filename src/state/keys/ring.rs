@@ -56,6 +56,18 @@ impl Keyring {
         Self::of(own.own.clone(), self.external.clone())
     }
 
+    /// This ring of our own keys with what the store may have lost since `present` was read: it may have another history by
+    /// now. Keys that verify and that it does not know at all stay, since their tokens in the field are good; of two that
+    /// sign for a realm, the store's does. A key that was revoked stays revoked.
+    #[must_use]
+    pub fn with_lost(&self, present: &Self, is_known: impl Fn(&KeyId) -> bool) -> Self {
+        let revoked: HashMap<_, _> =
+            present.own.iter().filter(|key| key.state == KeyState::Revoked).map(|key| (&key.id, key)).collect();
+        let own = self.own.iter().map(|key| revoked.get(&key.id).copied().unwrap_or(key));
+        let lost = present.own.iter().filter(|key| key.state.verifies() && !is_known(&key.id));
+        Self::new(own.chain(lost).cloned())
+    }
+
     /// This ring without those imported keys whose realm's accounts are not known yet. Where such a key is to sign, the
     /// one that signs in `present` goes on, unless its tokens are refused by now.
     #[must_use]

@@ -2,7 +2,6 @@
 //! found before and is done only where that still stands (compare and set), under the store's write lock:
 //! of several gateways and commands that do the same at once, one does it.
 
-use sqlx::{Sqlite, Transaction};
 use zeroize::Zeroizing;
 
 use super::{
@@ -10,7 +9,10 @@ use super::{
     ending::{discard, revoke_in},
     vault::{context, generate},
 };
-use crate::domain::{Algorithm, KeyId, RealmName, Timestamp, TrustedNow};
+use crate::{
+    domain::{Algorithm, KeyId, RealmName, Timestamp, TrustedNow},
+    state::store::{StoreError, Transaction, query},
+};
 
 /// Attempts to revoke a key that changes its state meanwhile.
 const REVOKE_ATTEMPTS_MAX: u32 = 4;
@@ -70,6 +72,7 @@ impl Vault {
         let next = id_in(&mut transaction, realm, KeyState::Next).await?;
         if id_in(&mut transaction, realm, KeyState::Active).await?.as_ref() != seen || next.as_ref() != successor.next()
         {
+            transaction.rollback().await?;
             return Ok(None);
         }
         dismiss(&mut transaction, &master, seen, old_key_plan, now).await?;
@@ -107,14 +110,15 @@ impl Vault {
         let material = generate(algorithm).await?;
         let (mut transaction, master) = self.begin().await?;
         if id_in(&mut transaction, realm, KeyState::Active).await?.as_ref() != seen {
+            transaction.rollback().await?;
             return Ok(None);
         }
-        let unfit = sqlx::query_scalar("SELECT id FROM keys WHERE realm = ? AND state = 'next' AND algorithm <> ?");
-        let unfit: Option<String> =
-            unfit.bind(realm.as_str()).bind(algorithm.name()).fetch_optional(&mut *transaction).await?;
+        let unfit = query("SELECT id FROM keys WHERE realm = $1 AND state = 'next' AND algorithm <> $2");
+        let unfit: Option<String> = unfit.bind(realm.as_str()).bind(algorithm.name()).value(&mut transaction).await?;
         if let Some(unfit) = unfit {
             discard(&mut transaction, &master, &KeyId::from_text(&unfit), KeyState::Next, now).await?;
         } else if id_in(&mut transaction, realm, KeyState::Next).await?.is_some() {
+            transaction.rollback().await?;
             return Ok(None);
         }
         let made = Made { realm, algorithm, material: &material, state: KeyState::Next, asked };
@@ -129,8 +133,8 @@ impl Vault {
     /// # Errors
     /// Fails when the store is out of reach or damaged.
     pub async fn ask(&self, id: &KeyId) -> Result<(), VaultError> {
-        let statement = "UPDATE keys SET asked = 1 WHERE id = ? AND state = 'next' AND asked = 0";
-        sqlx::query(statement).bind(id.as_str()).execute(self.store.pool()).await?;
+        let statement = "UPDATE keys SET asked = TRUE WHERE id = $1 AND state = 'next' AND asked = FALSE";
+        self.change(query(statement).bind(id.as_str())).await?;
         Ok(())
     }
 
@@ -151,6 +155,7 @@ impl Vault {
         if id_in(&mut transaction, realm, KeyState::Active).await?.as_ref() != seen
             || id_in(&mut transaction, realm, KeyState::Next).await?.as_ref() != Some(next)
         {
+            transaction.rollback().await?;
             return Ok(false);
         }
         dismiss(&mut transaction, &master, seen, old_key_plan, now).await?;
@@ -165,10 +170,11 @@ impl Vault {
     /// # Errors
     /// Fails when the store is out of reach or damaged.
     pub async fn put_dates_right(&self, now: TrustedNow) -> Result<u64, VaultError> {
-        let statement = "UPDATE keys SET created_at = min(created_at, ?1), activated_at = min(activated_at, ?1) \
-                         WHERE created_at > ?1 OR activated_at > ?1";
-        let query = sqlx::query(statement).bind(now.civil().as_millis());
-        Ok(query.execute(self.store.pool()).await?.rows_affected())
+        let statement = "\
+            UPDATE keys SET created_at = CASE WHEN created_at > $1 THEN $1 ELSE created_at END, \
+                            activated_at = CASE WHEN activated_at > $1 THEN $1 ELSE activated_at END \
+            WHERE created_at > $1 OR activated_at > $1";
+        Ok(self.change(query(statement).bind(now.civil().as_millis())).await?)
     }
 
     /// Revokes a key: its tokens are refused, and its material is wiped. So are those of every other key of the same
@@ -214,7 +220,7 @@ impl Vault {
                 return Ok(true);
             }
             if attempts == REVOKE_ATTEMPTS_MAX {
-                return Err(crate::state::store::StoreError::Conflict.into());
+                return Err(StoreError::Conflict.into());
             }
         }
     }
@@ -245,18 +251,18 @@ impl Successor {
 
 /// The key of a realm that is in this state, of which there is one at most.
 pub(super) async fn id_in(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     realm: &RealmName,
     state: KeyState,
 ) -> Result<Option<KeyId>, VaultError> {
-    let query = sqlx::query_scalar("SELECT id FROM keys WHERE realm = ? AND state = ?");
-    let id: Option<String> = query.bind(realm.as_str()).bind(state.name()).fetch_optional(&mut **transaction).await?;
+    let statement = query("SELECT id FROM keys WHERE realm = $1 AND state = $2");
+    let id: Option<String> = statement.bind(realm.as_str()).bind(state.name()).value(&mut *transaction).await?;
     Ok(id.as_deref().map(KeyId::from_text))
 }
 
 /// The signing key `active`, if there is one, signs no more.
 pub(super) async fn dismiss(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     master: &MasterKey,
     active: Option<&KeyId>,
     old_key_plan: OldKeyPlan,
@@ -266,11 +272,11 @@ pub(super) async fn dismiss(
     match old_key_plan {
         OldKeyPlan::Retiring { retires_at } => {
             // What an imported key signed before it came here nobody knows: it never retires by itself.
-            let statement = "UPDATE keys SET state = 'retiring', retiring_since = ?, \
-                             retires_at = CASE WHEN imported THEN NULL ELSE ? END \
-                             WHERE id = ? AND state = 'active'";
-            let query = sqlx::query(statement).bind(now.as_millis()).bind(retires_at.map(Timestamp::as_millis));
-            query.bind(active.as_str()).execute(&mut **transaction).await?;
+            let statement = "UPDATE keys SET state = 'retiring', retiring_since = $1, \
+                             retires_at = CASE WHEN imported THEN NULL ELSE $2 END \
+                             WHERE id = $3 AND state = 'active'";
+            let statement = query(statement).bind(now.as_millis()).bind(retires_at.map(Timestamp::as_millis));
+            statement.bind(active.as_str()).execute(&mut *transaction).await?;
         }
         OldKeyPlan::Revoked => {
             revoke_in(transaction, master, active, KeyState::Active, now).await?;
@@ -279,13 +285,9 @@ pub(super) async fn dismiss(
     Ok(())
 }
 
-async fn activate(
-    transaction: &mut Transaction<'static, Sqlite>,
-    id: &KeyId,
-    now: Timestamp,
-) -> Result<(), VaultError> {
-    let query = sqlx::query("UPDATE keys SET state = 'active', asked = 0, activated_at = ? WHERE id = ?");
-    query.bind(now.as_millis()).bind(id.as_str()).execute(&mut **transaction).await?;
+async fn activate(transaction: &mut Transaction, id: &KeyId, now: Timestamp) -> Result<(), VaultError> {
+    let statement = query("UPDATE keys SET state = 'active', asked = FALSE, activated_at = $1 WHERE id = $2");
+    statement.bind(now.as_millis()).bind(id.as_str()).execute(&mut *transaction).await?;
     Ok(())
 }
 
@@ -299,16 +301,16 @@ struct Made<'a> {
 }
 
 async fn insert(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     master: &MasterKey,
     made: &Made<'_>,
     now: Timestamp,
 ) -> Result<KeyId, VaultError> {
     let id = KeyId::generate();
     let statement = "INSERT INTO keys (id, realm, algorithm, state, sealed, asked, created_at, activated_at) \
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let now = now.as_millis();
-    sqlx::query(statement)
+    query(statement)
         .bind(id.as_str())
         .bind(made.realm.as_str())
         .bind(made.algorithm.name())
@@ -317,7 +319,7 @@ async fn insert(
         .bind(made.asked)
         .bind(now)
         .bind((made.state == KeyState::Active).then_some(now))
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     Ok(id)
 }

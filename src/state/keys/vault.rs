@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use sqlx::{Sqlite, SqliteConnection, Transaction, sqlite::SqliteRow};
 use zeroize::Zeroizing;
 
 use super::{
@@ -12,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::{Algorithm, KeyId},
-    state::store::{KEYS, Store, StoreError, private_file},
+    state::store::{Change, KEYS, Query, Row, Store, StoreError, Transaction, Turn, meta_in, private_file, query},
 };
 
 /// The row of `meta` that remembers which master key the store's keys are sealed under.
@@ -39,16 +38,31 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// Opens the vault. In a store that has no master key yet, one is made: the file first, then
-    /// its fingerprint, so that a crash between the two loses nothing. A reseal that was cut short is
-    /// brought to its end.
+    /// Opens the vault. In a store of this gateway's own that has no master key yet, one is made ([`Vault::make`]); not in
+    /// one that several gateways share. A reseal that was cut short is brought to its end.
     ///
     /// # Errors
     /// Fails when the store does, or when the master key's file is missing, unusable or another store's.
     pub async fn open(store: Store, settings: &VaultSettings) -> Result<Self, VaultError> {
+        let may_make = !store.is_shared();
+        Self::open_or_make(store, settings, may_make).await
+    }
+
+    /// The same, and makes the master key of a store that has none: the file first, then its fingerprint, so that a crash
+    /// between the two loses nothing.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub async fn make(store: Store, settings: &VaultSettings) -> Result<Self, VaultError> {
+        Self::open_or_make(store, settings, true).await
+    }
+
+    async fn open_or_make(store: Store, settings: &VaultSettings, may_make: bool) -> Result<Self, VaultError> {
         let file = &settings.master_key_file;
         let fingerprint = if let Some(fingerprint) = store.meta(FINGERPRINT).await? {
             fingerprint
+        } else if !may_make {
+            return Err(store.unmade().into());
         } else {
             let made = MasterKey::read_or_create(file)?.fingerprint();
             store.meta_or_insert(FINGERPRINT, made.as_bytes()).await?
@@ -107,16 +121,17 @@ impl Vault {
     /// # Errors
     /// Fails when the store is out of reach or damaged, or has a key that only a newer version knows.
     pub async fn records(&self) -> Result<Vec<KeyRecord>, VaultError> {
-        let rows = sqlx::query("SELECT * FROM known_keys ORDER BY created_at, id");
-        rows.fetch_all(self.store.pool()).await?.iter().map(KeyRecord::read).collect()
+        let rows = query("SELECT * FROM known_keys ORDER BY created_at, id");
+        rows.all(&self.store).await?.iter().map(KeyRecord::read).collect()
     }
 
     async fn load_once(&self) -> Result<Keyring, VaultError> {
         let reading = async {
             // One transaction, so that rows and fingerprint are of one moment.
-            let mut reading = self.store.pool().begin().await?;
+            let mut reading = self.store.begin_reading().await?;
             let fingerprint = fingerprint_in(&mut reading).await?;
-            let rows = sqlx::query(KEYS).fetch_all(&mut *reading).await?;
+            let rows = query(KEYS).all(&mut reading).await?;
+            reading.commit().await?;
             Ok::<_, VaultError>((fingerprint, rows))
         };
         let (fingerprint, rows) = self.store.within(reading).await?;
@@ -133,9 +148,22 @@ impl Vault {
         }
     }
 
-    /// Begins a change of keys: the write lock, and the master key that they are sealed under while it is held.
-    pub(super) async fn begin(&self) -> Result<(Transaction<'static, Sqlite>, Arc<MasterKey>), VaultError> {
-        let mut transaction = self.store.begin().await?;
+    /// Runs one statement that changes keys, in their turn. Answers how many rows it changed.
+    pub(super) async fn change(&self, statement: Query) -> Result<u64, StoreError> {
+        let mut transaction = self.store.begin(Turn::Keys).await?;
+        let changed = statement.execute(&mut transaction).await?;
+        if changed > 0 {
+            transaction.tell(Change::Keys);
+        }
+        transaction.commit().await?;
+        Ok(changed)
+    }
+
+    /// Begins a change of keys: the turn, and the master key that they are sealed under while it is held.
+    pub(super) async fn begin(&self) -> Result<(Transaction, Arc<MasterKey>), VaultError> {
+        let mut transaction = self.store.begin(Turn::Keys).await?;
+        // Others hear of it when it is committed.
+        transaction.tell(Change::Keys);
         let fingerprint = fingerprint_in(&mut transaction).await?;
         let master = self.master.key(&fingerprint)?;
         Ok((transaction, master))
@@ -143,9 +171,9 @@ impl Vault {
 }
 
 /// Which master key the store's keys are sealed under, in this transaction.
-pub(super) async fn fingerprint_in(connection: &mut SqliteConnection) -> Result<Vec<u8>, VaultError> {
-    let query = sqlx::query_scalar("SELECT value FROM meta WHERE name = ?").bind(FINGERPRINT);
-    Ok(query.fetch_one(connection).await?)
+pub(super) async fn fingerprint_in(transaction: &mut Transaction) -> Result<Vec<u8>, VaultError> {
+    let fingerprint = meta_in(transaction, FINGERPRINT).await?;
+    Ok(fingerprint.ok_or(StoreError::corrupt("it does not say which master key its keys are sealed under"))?)
 }
 
 /// What a key is sealed for: its id and its purpose.
@@ -166,7 +194,7 @@ pub(super) async fn generate(algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>,
 
 /// The key of a row of `known_keys`, without what is known of it where it came from outside. Of a wiped one there is
 /// what tells it from others, and nothing that it could do.
-pub(super) fn open(row: &SqliteRow, master: &MasterKey) -> Result<Key, VaultError> {
+pub(super) fn open(row: &Row, master: &MasterKey) -> Result<Key, VaultError> {
     let record = KeyRecord::read(row)?;
     let KeyRecord { id, realm, algorithm, state, created_at, profile, .. } = record;
     let key = if record.wiped {
@@ -186,7 +214,7 @@ pub(super) fn open(row: &SqliteRow, master: &MasterKey) -> Result<Key, VaultErro
 }
 
 /// The key of a row of `known_keys` that has the `epochs` of `imported_keys` too.
-pub(super) fn open_whole(row: &SqliteRow, master: &MasterKey) -> Result<Key, VaultError> {
+pub(super) fn open_whole(row: &Row, master: &MasterKey) -> Result<Key, VaultError> {
     let key = open(row, master)?;
     if !column::<bool>(row, "imported")? {
         return Ok(key);

@@ -12,13 +12,12 @@ mod secret;
 
 use std::time::Duration;
 
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{
     clock,
     revocation::log,
-    store::{Store, StoreError},
+    store::{Row, Store, StoreError, Transaction, composed, query},
 };
 use crate::domain::{KeyId, PrincipalId, Secret, SessionId, Timestamp, TrustedNow};
 
@@ -63,9 +62,8 @@ pub struct Successor {
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn find(store: &Store, token: &Secret) -> Result<Option<Successor>, StoreError> {
-    let statement = format!("SELECT {COLUMNS} FROM refresh_tokens WHERE hash = ?");
-    let row =
-        sqlx::query(sqlx::AssertSqlSafe(statement)).bind(secret::hash(token)).fetch_optional(store.pool()).await?;
+    let statement = format!("SELECT {COLUMNS} FROM refresh_tokens WHERE hash = $1");
+    let row = composed(statement).bind(secret::hash(token)).optional(store).await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -74,8 +72,8 @@ pub async fn find(store: &Store, token: &Secret) -> Result<Option<Successor>, St
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn client_of(store: &Store, session: SessionId) -> Result<Option<PrincipalId>, StoreError> {
-    let statement = "SELECT client FROM refresh_tokens WHERE session = ? LIMIT 1";
-    let row = sqlx::query(statement).bind(&session.uuid().as_bytes()[..]).fetch_optional(store.pool()).await?;
+    let statement = "SELECT client FROM refresh_tokens WHERE session = $1 LIMIT 1";
+    let row = query(statement).bind(&session.uuid().as_bytes()[..]).optional(store).await?;
     row.map(|row| uuid(&row, "client").map(PrincipalId::from_uuid)).transpose()
 }
 
@@ -84,8 +82,7 @@ pub async fn client_of(store: &Store, session: SessionId) -> Result<Option<Princ
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn is_revoked(store: &Store, session: SessionId) -> Result<bool, StoreError> {
-    let mut connection = store.pool().acquire().await?;
-    rotate::is_revoked(&mut connection, session).await
+    rotate::is_revoked(store, session).await
 }
 
 /// Drops at most `limit` tokens whose family has ended; answers how many. As long as the session's first
@@ -95,37 +92,37 @@ pub async fn is_revoked(store: &Store, session: SessionId) -> Result<bool, Store
 /// Fails when the store is out of reach or damaged.
 pub async fn prune(store: &Store, now: TrustedNow, limit: u32) -> Result<u64, StoreError> {
     let statement = "DELETE FROM refresh_tokens WHERE hash IN \
-                     (SELECT hash FROM refresh_tokens WHERE ends_at < ? ORDER BY ends_at LIMIT ?) RETURNING ends_at";
+                     (SELECT hash FROM refresh_tokens WHERE ends_at < $1 ORDER BY ends_at LIMIT $2) RETURNING ends_at";
     clock::prune(store, statement, now.cutoff(log::EXPIRED_KEPT), limit).await
 }
 
 const COLUMNS: &str =
     "session, client, scope, epoch, key, generation, created_at, expires_at, ends_at, spent_at, successor";
 
-fn read(row: &SqliteRow) -> Result<Successor, StoreError> {
-    let time = |column| row.try_get(column).map(Timestamp::from_millis);
+fn read(row: &Row) -> Result<Successor, StoreError> {
+    let time = |column| row.get(column).map(Timestamp::from_millis);
     Ok(Successor {
         session: SessionId::from_uuid(uuid(row, "session")?),
         client: PrincipalId::from_uuid(uuid(row, "client")?),
-        scopes: row.try_get::<&str, _>("scope")?.split_whitespace().map(str::to_owned).collect(),
-        epoch: row.try_get("epoch")?,
-        key: KeyId::from_text(row.try_get("key")?),
-        generation: row.try_get("generation")?,
+        scopes: row.get::<&str>("scope")?.split_whitespace().map(str::to_owned).collect(),
+        epoch: row.get("epoch")?,
+        key: KeyId::from_text(row.get("key")?),
+        generation: row.get("generation")?,
         created_at: time("created_at")?,
         expires_at: time("expires_at")?,
         ends_at: time("ends_at")?,
-        spent_at: row.try_get::<Option<i64>, _>("spent_at")?.map(Timestamp::from_millis),
+        spent_at: row.get::<Option<i64>>("spent_at")?.map(Timestamp::from_millis),
     })
 }
 
-fn uuid(row: &SqliteRow, column: &str) -> Result<Uuid, StoreError> {
-    let bytes: &[u8] = row.try_get(column)?;
+fn uuid(row: &Row, column: &str) -> Result<Uuid, StoreError> {
+    let bytes: &[u8] = row.get(column)?;
     Uuid::from_slice(bytes).map_err(|_| StoreError::corrupt("a refresh token's owner is not 16 bytes"))
 }
 
 /// Writes a token down; its successor when it is spent already.
 async fn insert(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     hash: &[u8],
     token: &Successor,
     successor: Option<Vec<u8>>,
@@ -133,8 +130,8 @@ async fn insert(
     let statement = "\
         INSERT INTO refresh_tokens \
         (hash, session, client, scope, epoch, key, generation, created_at, expires_at, ends_at, spent_at, successor) \
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    sqlx::query(statement)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    query(statement)
         .bind(hash)
         .bind(&token.session.uuid().as_bytes()[..])
         .bind(&token.client.uuid().as_bytes()[..])
@@ -147,7 +144,7 @@ async fn insert(
         .bind(token.ends_at.as_millis())
         .bind(token.spent_at.map(Timestamp::as_millis))
         .bind(successor)
-        .execute(connection)
+        .execute(transaction)
         .await?;
     Ok(())
 }

@@ -3,15 +3,13 @@
 
 use std::time::Duration;
 
-use sqlx::{Row, SqliteConnection};
-
 use super::{COLUMNS, EXCHANGES_MAX, Successor, insert, read, secret};
 use crate::{
     domain::{PrincipalId, Secret, SessionId, Timestamp},
     state::{
         clock::pruned_in,
         revocation::log::{self, Record, RevokedSubject},
-        store::{Store, StoreError},
+        store::{Store, StoreError, Target, Transaction, Turn, composed, query},
     },
 };
 
@@ -52,9 +50,11 @@ pub async fn spend(
     first: Option<&Successor>,
     terms: impl FnOnce() -> Terms + Send,
 ) -> Result<RotationOutcome, StoreError> {
-    let mut transaction = store.begin().await?;
-    let terms = &terms();
     let hash = secret::hash(token);
+    let mut transaction = store.begin(Turn::RefreshToken(&hash)).await?;
+    let terms = &terms();
+    // Others exchange beside this; the end of the client comes before or after all of it.
+    transaction.wait_for(Turn::ClientShared(terms.client)).await?;
     let found = load(&mut transaction, &hash).await?;
     let rotation = match (found, first) {
         (None, None) => RotationOutcome::Refused,
@@ -85,8 +85,9 @@ pub async fn accuse(
     grace: Duration,
     now: Timestamp,
 ) -> Result<RotationOutcome, StoreError> {
-    let mut transaction = store.begin().await?;
-    let found = load(&mut transaction, &secret::hash(token)).await?;
+    let hash = secret::hash(token);
+    let mut transaction = store.begin(Turn::RefreshToken(&hash)).await?;
+    let found = load(&mut transaction, &hash).await?;
     let rotation = match found {
         Some(Found { token: Successor { session, spent_at: Some(spent_at), .. }, .. })
             if age(Some(spent_at), now).is_some_and(|age| age >= grace)
@@ -105,15 +106,15 @@ struct Found {
     successor: Option<Vec<u8>>,
 }
 
-async fn load(connection: &mut SqliteConnection, hash: &[u8]) -> Result<Option<Found>, StoreError> {
-    let statement = format!("SELECT {COLUMNS} FROM refresh_tokens WHERE hash = ?");
-    let row = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(hash).fetch_optional(connection).await?;
-    row.map(|row| Ok(Found { token: read(&row)?, successor: row.try_get("successor")? })).transpose()
+async fn load(transaction: &mut Transaction, hash: &[u8]) -> Result<Option<Found>, StoreError> {
+    let statement = format!("SELECT {COLUMNS} FROM refresh_tokens WHERE hash = $1");
+    let row = composed(statement).bind(hash).optional(transaction).await?;
+    row.map(|row| Ok(Found { token: read(&row)?, successor: row.get("successor")? })).transpose()
 }
 
 /// Spends a token and makes its successor.
 async fn succeed(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     token: &Secret,
     spent: &Successor,
     terms: &Terms,
@@ -135,29 +136,29 @@ async fn succeed(
         ..spent.clone()
     };
     if is_known {
-        sqlx::query("UPDATE refresh_tokens SET spent_at = ?, successor = ? WHERE hash = ?")
+        query("UPDATE refresh_tokens SET spent_at = $1, successor = $2 WHERE hash = $3")
             .bind(terms.now.as_millis())
             .bind(sealed)
             .bind(hash)
-            .execute(&mut *connection)
+            .execute(&mut *transaction)
             .await?;
     } else {
-        insert(connection, &hash, &spent, Some(sealed)).await?;
+        insert(transaction, &hash, &spent, Some(sealed)).await?;
     }
-    insert(connection, &secret::hash(&successor), &next, None).await?;
+    insert(transaction, &secret::hash(&successor), &next, None).await?;
     Ok(RotationOutcome::Successor(successor, expires_at))
 }
 
 /// A token that was spent: an answer that was lost, or a copy.
 async fn again(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     token: &Secret,
     found: &Found,
     terms: &Terms,
 ) -> Result<RotationOutcome, StoreError> {
     match age(found.token.spent_at, terms.now) {
         Some(age) if age < terms.grace => {}
-        Some(_) => return revoke(connection, found.token.session, terms.now).await,
+        Some(_) => return revoke(transaction, found.token.session, terms.now).await,
         // The clock was set back, or it was ahead then: neither within the grace nor surely after it.
         None => return Ok(RotationOutcome::Refused),
     }
@@ -166,7 +167,7 @@ async fn again(
         return Err(StoreError::corrupt("a refresh token's successor does not open"));
     };
     // Whoever has the successor has used it: there was no lost answer, but neither is it late.
-    let next = load(connection, &secret::hash(&successor)).await?.map(|found| found.token);
+    let next = load(transaction, &secret::hash(&successor)).await?.map(|found| found.token);
     Ok(match next {
         Some(next) if next.spent_at.is_none() && terms.now < next.expires_at => {
             RotationOutcome::Successor(successor, next.expires_at)
@@ -182,29 +183,29 @@ fn age(spent_at: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
 
 /// Revokes a session for as long as any token of it can live.
 pub(super) async fn revoke(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     session: SessionId,
     now: Timestamp,
 ) -> Result<RotationOutcome, StoreError> {
-    let end = sqlx::query_scalar::<_, Option<i64>>("SELECT expires_at FROM sessions WHERE id = ?")
+    let end: Option<Option<i64>> = query("SELECT expires_at FROM sessions WHERE id = $1")
         .bind(&session.uuid().as_bytes()[..])
-        .fetch_optional(&mut *connection)
+        .value(&mut *transaction)
         .await?;
     // A session that is not known any more has an end that nobody knows.
     let expires_at = end.flatten().map(Timestamp::from_millis);
     let record = Record { subject: RevokedSubject::Session(session), expires_at, created_at: now };
-    log::append_in(connection, &record).await?;
+    log::append_in(transaction, &record).await?;
     Ok(RotationOutcome::Reused(record))
 }
 
 /// Whether the session is revoked, by whatever process, or about to be with the client that holds its family.
-pub(super) async fn is_revoked(connection: &mut SqliteConnection, session: SessionId) -> Result<bool, StoreError> {
+pub(super) async fn is_revoked<'a>(on: impl Into<Target<'a>>, session: SessionId) -> Result<bool, StoreError> {
     let statement = "\
-        SELECT 1 FROM revocations WHERE kind = 'session' AND subject = ?1 \
+        SELECT 1 FROM revocations WHERE kind = 'session' AND subject = $1 \
         UNION ALL \
         SELECT 1 FROM ending_lines AS ending WHERE EXISTS \
             (SELECT 1 FROM refresh_tokens AS line \
-             WHERE line.client = ending.client AND line.session = ?1 AND line.rowid <= ending.last) LIMIT 1";
-    let found = sqlx::query(statement).bind(&session.uuid().as_bytes()[..]).fetch_optional(connection).await?;
+             WHERE line.client = ending.client AND line.session = $1 AND line.rowid <= ending.last) LIMIT 1";
+    let found = query(statement).bind(&session.uuid().as_bytes()[..]).optional(on).await?;
     Ok(found.is_some())
 }

@@ -70,7 +70,7 @@ impl Ground {
 }
 
 async fn open(folder: &TempDir) -> Store {
-    Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap()
+    Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap()
 }
 
 fn after(seconds: u64) -> Timestamp {
@@ -180,9 +180,8 @@ async fn many_at_once_in_two_processes_get_one_successor() {
         let [RotationOutcome::Successor(successor, _)] = &successors[..] else { panic!("{successors:?}") };
         token = successor.clone();
     }
-    let tokens: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM refresh_tokens").fetch_one(ground.store.pool()).await.unwrap();
-    assert_eq!(tokens, 3);
+    let tokens = query("SELECT count(*) FROM refresh_tokens").value::<i64>(&ground.store).await.unwrap();
+    assert_eq!(tokens, Some(3));
 }
 
 #[tokio::test]
@@ -258,18 +257,18 @@ async fn a_client_ends_with_all_its_lines_however_many() {
     let another = Successor { session: SessionId::generate(), client: stranger.client, ..ground.first.clone() };
     spend(&ground.store, &"3L3Dother".into(), Some(&another), || stranger).await.unwrap();
     let lines = 2 * families::LINES_AT_ONCE + 1;
-    let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) \
+    let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) \
                 INSERT INTO refresh_tokens (hash, session, client, scope, epoch, key, generation, created_at, expires_at, ends_at) \
-                SELECT randomblob(32), randomblob(16), ?2, '', 0, 'k', 0, 0, 0, 0 FROM n";
+                SELECT randomblob(32), randomblob(16), $2, '', 0, 'k', 0, 0, 0, 0 FROM n";
     let client = ground.first.client.uuid().into_bytes().to_vec();
-    sqlx::query(many).bind(lines - 1).bind(client).execute(ground.store.pool()).await.unwrap();
+    query(many).bind(lines - 1).bind(client).execute(&ground.store).await.unwrap();
     // The last in the order in which they end.
     let last = Successor { session: SessionId::from_uuid(Uuid::max()), ..ground.first.clone() };
     let spent = spend(&ground.store, &"3L3Dlast".into(), Some(&last), || ground.terms(NOW)).await.unwrap();
     let RotationOutcome::Successor(left, _) = spent else { panic!("{spent:?}") };
     let sessions = "INSERT OR IGNORE INTO sessions (id, realm, principal, created_at, expires_at) \
                     SELECT session, 'apis', x'00', 0, 1 FROM refresh_tokens";
-    sqlx::query(sessions).execute(ground.store.pool()).await.unwrap();
+    query(sessions).execute(&ground.store).await.unwrap();
     end_families_of(&ground.store, ground.first.client, after(1)).await.unwrap();
     let revoked = async || log::since(&ground.store, 0, 10_000).await.unwrap().0.len();
     assert_eq!(revoked().await, 1_000, "one transaction ends no more");

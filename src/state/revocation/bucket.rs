@@ -87,6 +87,11 @@ impl Buckets {
         self.ends[one.index()] > self.ends[other.index()]
     }
 
+    /// When the bucket of a tag ends; `None` for never.
+    pub(super) fn end_of(&self, tag: Tag) -> Option<Timestamp> {
+        Some(self.ends[tag.index()]).filter(|end| *end != NO_END).map(Timestamp::from_millis)
+    }
+
     /// Takes the buckets that ended before `now` out of use. Nothing comes into them any more; their
     /// tags are used again once they are [released](Self::release).
     pub(super) fn close(&mut self, now: Timestamp) -> Closed {

@@ -5,14 +5,13 @@
 
 use std::time::Duration;
 
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use crate::{
-    domain::{PrincipalId, RevocationId, SessionId, Timestamp, TrustedNow},
+    domain::{PrincipalId, RevocationId, SessionId, Timestamp, TrustedNow, id::hex},
     state::{
         clock,
-        store::{Store, StoreError},
+        store::{Change, Query, RevocationRow, Store, StoreError, Transaction, Turn, query},
     },
 };
 
@@ -32,7 +31,7 @@ pub enum RevokedSubject {
 }
 
 /// One revocation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// What is revoked.
     pub subject: RevokedSubject,
@@ -47,39 +46,69 @@ pub struct Record {
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn append(store: &Store, record: &Record) -> Result<(), StoreError> {
-    let mut transaction = store.begin().await?;
+    let mut transaction = store.begin(Turn::Nothing).await?;
     append_in(&mut transaction, record).await?;
     transaction.commit().await?;
     Ok(())
 }
 
-/// Records a revocation within a transaction that holds the write lock ([`Store::begin`]), so that
-/// it becomes durable together with the change that caused it.
+/// Records a revocation within a transaction, so that it becomes durable together with the change that caused it, and
+/// every gateway hears of it.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn append_in(connection: &mut SqliteConnection, record: &Record) -> Result<(), StoreError> {
+pub async fn append_in(transaction: &mut Transaction, record: &Record) -> Result<(), StoreError> {
     let (kind, subject, epoch) = columns(record.subject);
-    // `INSERT OR REPLACE` deletes the old row and so takes a new `seq`. An old row without expiry
-    // keeps having none; so does a new one.
-    let statement = "\
-        INSERT OR REPLACE INTO revocations (kind, subject, epoch, expires_at, created_at) \
-        SELECT ?1, ?2, max(?3, coalesce(old.epoch, ?3)), \
-               CASE WHEN old.seq IS NULL THEN ?4 ELSE max(?4, old.expires_at) END, ?5 \
-        FROM (SELECT 1) LEFT JOIN revocations AS old ON old.kind = ?1 AND old.subject = ?2";
-    sqlx::query(statement)
+    let statement = Query::of(
+        // `INSERT OR REPLACE` deletes the old row and so takes a new `seq`. An old row without expiry
+        // keeps having none; so does a new one.
+        "INSERT OR REPLACE INTO revocations (kind, subject, epoch, expires_at, created_at) \
+         SELECT $1, $2, max($3, coalesce(old.epoch, $3)), \
+                CASE WHEN old.seq IS NULL THEN $4 ELSE max($4, old.expires_at) END, $5 \
+         FROM (SELECT 1) LEFT JOIN revocations AS old ON old.kind = $1 AND old.subject = $2 \
+         RETURNING epoch, expires_at",
+        "INSERT INTO revocations AS old (kind, subject, epoch, expires_at, created_at) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (kind, subject) DO UPDATE SET \
+             epoch = greatest(old.epoch, excluded.epoch), \
+             expires_at = CASE WHEN old.expires_at IS NULL OR excluded.expires_at IS NULL THEN NULL \
+                               ELSE greatest(old.expires_at, excluded.expires_at) END, \
+             created_at = excluded.created_at \
+         RETURNING epoch, expires_at",
+    );
+    let row = statement
         .bind(kind)
-        .bind(&subject[..])
+        .bind(subject)
         .bind(epoch)
         .bind(record.expires_at.map(Timestamp::as_millis))
         .bind(record.created_at.as_millis())
-        .execute(connection)
+        .one(&mut *transaction)
         .await?;
+    transaction.tell(Change::Revocation(RevocationRow {
+        kind: kind.to_owned(),
+        subject: subject.to_vec(),
+        epoch: row.get("epoch")?,
+        expires_at: row.get("expires_at")?,
+        created_at: record.created_at.as_millis(),
+    }));
+    Ok(())
+}
+
+/// Records several revocations within a transaction, in the order of their subjects: two transactions that revoke the same
+/// ones do not wait for each other.
+///
+/// # Errors
+/// As [`append_in`].
+pub async fn append_all_in(transaction: &mut Transaction, records: &[Record]) -> Result<(), StoreError> {
+    let mut ordered: Vec<_> = records.iter().collect();
+    ordered.sort_by_key(|record| columns(record.subject));
+    for record in ordered {
+        append_in(transaction, record).await?;
+    }
     Ok(())
 }
 
 /// At most `limit` records after the sequence number `seq`, oldest first, with the number to go on
-/// from: `seq` itself when there are none. Zero is before the first.
+/// from: `seq` itself when there are none. Zero is before the first. Of a file: those of a server are in its feed.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged, or holds a record that cannot be read: none is skipped.
@@ -99,10 +128,90 @@ async fn page_after(store: &Store, seq: i64, limit: u32) -> Result<String, Store
     let statement = "\
         SELECT group_concat(concat_ws(' ', seq, kind, hex(subject), coalesce(epoch, '-'), \
                                       coalesce(expires_at, '-'), created_at), char(10)) \
-        FROM (SELECT * FROM revocations WHERE seq > ? ORDER BY seq LIMIT ?)";
-    let page: Option<String> = sqlx::query_scalar(statement).bind(seq).bind(limit).fetch_one(store.pool()).await?;
+        FROM (SELECT * FROM revocations WHERE seq > $1 ORDER BY seq LIMIT $2)";
+    let page: Option<String> = query(statement).bind(seq).bind(limit).one(store).await?.first()?;
     // SQL makes NULL of no records.
     Ok(page.unwrap_or_default())
+}
+
+/// Which of these records a PostgreSQL store does not have, or has with a lower epoch.
+pub(super) async fn missing(store: &Store, records: &[Record]) -> Result<Vec<Record>, StoreError> {
+    let statement = "\
+        SELECT place FROM unnest(string_to_array($1, ' ')) WITH ORDINALITY AS held (record, place) \
+        WHERE NOT EXISTS (SELECT 1 FROM revocations \
+                          WHERE kind = split_part(record, ':', 1) \
+                          AND subject = decode(split_part(record, ':', 2), 'hex') \
+                          AND coalesce(epoch, 0) >= split_part(record, ':', 3)::bigint)";
+    let held = records.iter().map(|record| {
+        let (kind, subject, epoch) = columns(record.subject);
+        format!("{kind}:{}:{}", hex(&subject), epoch.unwrap_or(0))
+    });
+    let places: Vec<i64> = query(statement).bind(held.collect::<Vec<_>>().join(" ")).values(store).await?;
+    let record = |place: i64| usize::try_from(place - 1).ok().and_then(|place| records.get(place)).copied();
+    Ok(places.into_iter().filter_map(record).collect())
+}
+
+/// Raises the epoch of a record's account, where it has one, to that of the record: what it mints then is good.
+pub(super) async fn raise_epoch_in(transaction: &mut Transaction, record: &Record) -> Result<(), StoreError> {
+    let RevokedSubject::Principal(id, epoch) = record.subject else { return Ok(()) };
+    let statement = query("UPDATE principals SET epoch = $1 WHERE id = $2 AND epoch < $1");
+    statement.bind(epoch).bind(id.uuid().into_bytes()).execute(transaction).await?;
+    Ok(())
+}
+
+/// A subject in the columns of the state, by which its pages are ordered.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Subject {
+    kind: String,
+    bytes: Vec<u8>,
+}
+
+/// At most `limit` records of the state of a PostgreSQL store, in the order of their subjects, from the one behind `after`
+/// on; with the subject to go on from.
+pub(super) async fn page_of_state(
+    reading: &mut Transaction,
+    after: &Subject,
+    limit: u32,
+) -> Result<(Vec<Record>, Subject), StoreError> {
+    let statement = "\
+        SELECT string_agg(concat_ws(' ', 0, kind, encode(subject, 'hex'), coalesce(epoch::text, '-'), \
+                                    coalesce(expires_at::text, '-'), created_at), chr(10) ORDER BY kind, subject) \
+        FROM (SELECT * FROM revocations WHERE (kind, subject) > ($1, $2) ORDER BY kind, subject LIMIT $3) AS page";
+    let page = query(statement).bind(&after.kind).bind(&after.bytes).bind(limit);
+    let page: Option<String> = page.one(reading).await?.first()?;
+    let records: Option<Vec<_>> = page.as_deref().unwrap_or_default().lines().map(read).collect();
+    let records = records.ok_or(StoreError::corrupt("a revocation does not have the shape it should have"))?;
+    let records: Vec<_> = records.into_iter().map(|(_, record)| record).collect();
+    let last = records.last().map(|record| {
+        let (kind, bytes, _) = columns(record.subject);
+        Subject { kind: kind.to_owned(), bytes: bytes.to_vec() }
+    });
+    Ok((records, last.unwrap_or_default()))
+}
+
+/// The records that the feed tells of.
+pub(super) fn of_changes(changes: &[Change]) -> Result<Vec<Record>, StoreError> {
+    let revocations = changes.iter().filter_map(|change| match change {
+        Change::Revocation(row) => Some(of_row(row)),
+        Change::Keys | Change::Accounts | Change::Canary(_) => None,
+    });
+    revocations
+        .collect::<Option<_>>()
+        .ok_or(StoreError::corrupt("a row of the feed does not have the shape it should have"))
+}
+
+fn of_row(row: &RevocationRow) -> Option<Record> {
+    let bytes: [u8; 16] = row.subject.as_slice().try_into().ok()?;
+    let subject = match row.kind.as_str() {
+        "token" => RevokedSubject::Token(RevocationId::from_bytes(bytes)),
+        "session" => RevokedSubject::Session(SessionId::from_uuid(Uuid::from_bytes(bytes))),
+        "principal" => {
+            RevokedSubject::Principal(PrincipalId::from_uuid(Uuid::from_bytes(bytes)), row.epoch?.try_into().ok()?)
+        }
+        _ => return None,
+    };
+    let expires_at = row.expires_at.map(Timestamp::from_millis);
+    Some(Record { subject, expires_at, created_at: Timestamp::from_millis(row.created_at) })
 }
 
 /// Drops at most `limit` records that expired more than [`EXPIRED_KEPT`] ago; answers how many.
@@ -111,8 +220,8 @@ async fn page_after(store: &Store, seq: i64, limit: u32) -> Result<String, Store
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn prune(store: &Store, now: TrustedNow, limit: u32) -> Result<u64, StoreError> {
-    let statement = "DELETE FROM revocations WHERE seq IN \
-                     (SELECT seq FROM revocations WHERE expires_at < ? ORDER BY expires_at LIMIT ?) \
+    let statement = "DELETE FROM revocations WHERE (kind, subject) IN \
+                     (SELECT kind, subject FROM revocations WHERE expires_at < $1 ORDER BY expires_at LIMIT $2) \
                      RETURNING expires_at";
     clock::prune(store, statement, now.cutoff(EXPIRED_KEPT), limit).await
 }
@@ -155,7 +264,7 @@ mod tests {
 
     async fn store() -> (TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         (folder, store)
     }
 
@@ -188,7 +297,7 @@ mod tests {
         let (_folder, store) = store().await;
         append(&store, &record(token(1), None)).await.unwrap();
         let broken = "INSERT INTO revocations (kind, subject, created_at) VALUES ('token', x'00', 1)";
-        sqlx::query(broken).execute(store.pool()).await.unwrap();
+        store.run(broken).await;
         assert!(since(&store, 0, 1).await.is_ok());
         assert!(matches!(since(&store, 0, 2).await, Err(StoreError::Corrupt { .. })));
     }
@@ -258,7 +367,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn two_gateways_that_append_at_once_lose_nothing() {
         let (folder, one) = store().await;
-        let two = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+        let two = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let writers: Vec<_> = [(one.clone(), 0), (two, 100)]
             .into_iter()
             .map(|(store, from)| {

@@ -7,16 +7,16 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use dashmap::DashMap;
+use dashmap::{DashMap, mapref::multiple::RefMulti};
 use foldhash::fast::RandomState;
 
 use super::{
     log::{Record, RevokedSubject},
     primitives::{ArcSwap, AtomicU64},
-    set::Set,
+    set::{Set, TABLES},
 };
 use crate::{
-    domain::{Claims, EPOCH_DELETED, PrincipalId, Reason, RevocationId, SessionId, TrustedNow},
+    domain::{Claims, EPOCH_DELETED, PrincipalId, Reason, RevocationId, SessionId, Timestamp, TrustedNow},
     state::clock::Pruned,
 };
 
@@ -25,6 +25,8 @@ use crate::{
 pub struct Revocations {
     tokens: Set,
     sessions: Set,
+    /// Ids that nobody has, each for [`CANARY_HELD`].
+    canaries: Set,
     epochs: DashMap<PrincipalId, u32, RandomState>,
     generation: AtomicU64,
     /// What is not known any more.
@@ -35,6 +37,9 @@ pub struct Revocations {
 /// a start can be ahead ([`ABSENCE_MAX`](crate::domain::trusted_time::ABSENCE_MAX)), so that no good token falls under
 /// [`Revocations::note_pruned`] when such a clock is put right.
 pub const EXPIRED_HELD: Duration = Duration::from_hours(26);
+
+/// How long a canary is of use.
+const CANARY_HELD: Duration = Duration::from_mins(2);
 
 /// How many revocations of each kind are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +58,7 @@ impl Default for Revocations {
         Self {
             tokens: Set::default(),
             sessions: Set::default(),
+            canaries: Set::default(),
             epochs: DashMap::default(),
             generation: AtomicU64::new(1),
             pruned: ArcSwap::default(),
@@ -90,6 +96,13 @@ impl Revocations {
         if !records.is_empty() {
             self.next_generation();
         }
+    }
+
+    /// Revokes a canary, on the way that a token's id goes; answers whether it is refused by then.
+    pub fn apply_canary(&self, id: u128, now: Timestamp) -> bool {
+        self.canaries.extend([(id, Some(now.plus(CANARY_HELD)))]);
+        self.next_generation();
+        self.canaries.contains(id)
     }
 
     /// Whether a token is revoked, by itself, with its session, or with its principal.
@@ -141,10 +154,31 @@ impl Revocations {
     /// It takes as long as going through all that is held; neither readers nor writers wait for it.
     pub fn prune(&self, now: TrustedNow) {
         let cutoff = now.cutoff(EXPIRED_HELD);
+        // Nothing falls under them that anybody could show.
+        self.canaries.prune(now.cutoff(CANARY_HELD), drop);
         for set in [&self.tokens, &self.sessions] {
             // Before anything is dropped, see `check`.
             set.prune(cutoff, |end| drop(self.pruned.rcu(|pruned| pruned.and(end))));
         }
+    }
+
+    /// Parts that [`held`](Self::held) gives all that is held in.
+    pub(super) const PARTS: usize = TABLES + 1;
+
+    /// A part of all that is held, as records of this moment: ends are those of whole buckets, and none of them is too
+    /// early.
+    pub(super) fn held(&self, part: usize, now: Timestamp) -> Vec<Record> {
+        let record = |subject, expires_at| Record { subject, expires_at, created_at: now };
+        if part == TABLES {
+            let principal = |entry: RefMulti<'_, PrincipalId, u32>| {
+                record(RevokedSubject::Principal(*entry.key(), *entry.value()), None)
+            };
+            return self.epochs.iter().map(principal).collect();
+        }
+        let token = |id: u128| RevokedSubject::Token(RevocationId::from_bytes(id.to_be_bytes()));
+        let session = |id| RevokedSubject::Session(SessionId::from_uuid(Set::uuid_of(id)));
+        let tokens = self.tokens.held(part).into_iter().map(|(id, end)| record(token(id), end));
+        tokens.chain(self.sessions.held(part).into_iter().map(|(id, end)| record(session(id), end))).collect()
     }
 
     /// How many are held.
@@ -176,7 +210,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{PrincipalKind, Timestamp, TokenKind, trusted_time::trusted},
+        domain::{PrincipalKind, TokenKind, trusted_time::trusted},
         state::revocation::set::SPREAD,
     };
 

@@ -20,8 +20,20 @@ use crate::domain::Timestamp;
 /// An odd number whose bits are mixed: the golden ratio's fraction.
 pub(super) const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 
+/// What undoes the multiplication by it: the inverse of an odd number, by Newton's method.
+const SPREAD_UNDONE: u128 = {
+    let mut inverse = SPREAD;
+    let mut steps = 0;
+    // Each step doubles the bits that are right; an odd number is its own inverse in three of them.
+    while steps < 6 {
+        inverse = inverse.wrapping_mul(2_u128.wrapping_sub(SPREAD.wrapping_mul(inverse)));
+        steps += 1;
+    }
+    inverse
+};
+
 /// Tables of a set.
-const TABLES: usize = 1 << TAG_BITS;
+pub(super) const TABLES: usize = 1 << TAG_BITS;
 
 /// Ids, each with the bucket of its expiry.
 pub(in crate::state) struct Set {
@@ -61,6 +73,12 @@ impl Set {
         (bits ^ (bits >> 64)).wrapping_mul(SPREAD)
     }
 
+    /// The UUID that has this id.
+    pub(in crate::state) const fn uuid_of(id: u128) -> Uuid {
+        let bits = id.wrapping_mul(SPREAD_UNDONE);
+        Uuid::from_u128(bits ^ (bits >> 64))
+    }
+
     /// Whether the set holds this id. An id that passed its expiry may be held or not.
     #[inline]
     pub(in crate::state) fn contains(&self, id: u128) -> bool {
@@ -91,6 +109,13 @@ impl Set {
             // Nobody else sets it: whoever writes has the turn.
             let _ = place.set(filter);
         }
+    }
+
+    /// The ids in one of its [`TABLES`] tables, each with the end of its bucket: its own, or up to a bucket's width later.
+    pub(super) fn held(&self, table: usize) -> Vec<(u128, Option<Timestamp>)> {
+        let buckets = self.writing();
+        let keys = self.tables[table].load();
+        keys.iter().map(|(key, tag)| (whole_id(key, table), buckets.end_of(tag))).collect()
     }
 
     /// Forgets the buckets that ended before `now`. Their memory is free when this returns. Before that `forget` hears
@@ -149,13 +174,18 @@ impl Set {
 
     fn refill(&self, filter: &Filter, table: usize) {
         let keys = self.tables[table].load();
-        filter.refill(table, keys.iter().map(|(key, _)| key.bits() | (table as u128) << (u128::BITS - TAG_BITS)));
+        filter.refill(table, keys.iter().map(|(key, _)| whole_id(key, table)));
     }
 
     /// The turn to write. A writer that panicked left every table as it was or with its entry.
     fn writing(&self) -> MutexGuard<'_, Buckets> {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The id of a key in a table.
+const fn whole_id(key: Key, table: usize) -> u128 {
+    key.bits() | (table as u128) << (u128::BITS - TAG_BITS)
 }
 
 /// The table where an id is, if it is.

@@ -9,14 +9,9 @@ mod surplus;
 
 use std::time::Duration;
 
-use sqlx::{
-    AssertSqlSafe, Row, Sqlite, SqliteConnection,
-    query::Query,
-    sqlite::{SqliteArguments, SqliteRow},
-};
 use uuid::Uuid;
 
-use super::store::{Store, StoreError};
+use super::store::{Query, Row, Store, StoreError, Target, Transaction, Turn, composed, query};
 use crate::domain::{PrincipalId, RealmName, SessionId, Timestamp, TrustedNow};
 
 /// One login.
@@ -43,7 +38,7 @@ const ENDED: &str = "(EXISTS (SELECT 1 FROM revocations WHERE kind = 'session' A
     OR CASE WHEN old.epoch IS NULL \
        THEN EXISTS (SELECT 1 FROM revocations \
                     WHERE kind = 'principal' AND subject = old.principal AND created_at > old.created_at) \
-       ELSE coalesce(old.epoch < (SELECT epoch FROM principals WHERE id = old.principal), 0) END)";
+       ELSE coalesce(old.epoch < (SELECT epoch FROM principals WHERE id = old.principal), FALSE) END)";
 
 pub use deletion::{begin_deletion, clear_deleted};
 pub use surplus::{Trimmed, trim};
@@ -67,7 +62,7 @@ pub async fn open(store: &Store, session: &Session) -> Result<SessionId, StoreEr
         insert(store, session).await?;
         return Ok(session.id);
     }
-    let mut transaction = store.begin().await?;
+    let mut transaction = store.begin(Turn::Sessions(session.principal)).await?;
     let principal = session.principal.uuid().into_bytes();
     let principal = &principal[..];
     if endless(&mut transaction, principal, ENDLESS_MAX).await? >= ENDLESS_MAX
@@ -78,38 +73,38 @@ pub async fn open(store: &Store, session: &Session) -> Result<SessionId, StoreEr
         return Ok(newest);
     }
     // Where all have ended there is one more row, and the next login joins it.
-    insertion(session).execute(&mut *transaction).await?;
+    insertion(session).execute(&mut transaction).await?;
     transaction.commit().await?;
     Ok(session.id)
 }
 
 /// Counts the sessions without expiry of a principal, up to `limit`.
-async fn endless(connection: &mut SqliteConnection, principal: &[u8], limit: u32) -> Result<u32, StoreError> {
-    let statement = "SELECT count(*) FROM (SELECT 1 FROM sessions WHERE principal = ? AND expires_at IS NULL LIMIT ?)";
-    Ok(sqlx::query_scalar(statement).bind(principal).bind(limit).fetch_one(connection).await?)
+async fn endless<'a>(on: impl Into<Target<'a>>, principal: &[u8], limit: u32) -> Result<u32, StoreError> {
+    let statement =
+        "SELECT count(*) FROM (SELECT 1 FROM sessions WHERE principal = $1 AND expires_at IS NULL LIMIT $2) AS counted";
+    query(statement).bind(principal).bind(limit).one(on).await?.first()
 }
 
 /// Removes a session without expiry that has ended. False when there is none among the oldest [`ENDLESS_MAX`]: an
 /// earlier version may have left millions, see [`trim`].
-async fn make_room(connection: &mut SqliteConnection, principal: &[u8]) -> Result<bool, StoreError> {
+async fn make_room(transaction: &mut Transaction, principal: &[u8]) -> Result<bool, StoreError> {
     let statement = format!(
         "DELETE FROM sessions WHERE id = ( \
-             SELECT old.id FROM (SELECT * FROM sessions WHERE principal = ? AND expires_at IS NULL \
-                                 ORDER BY rowid LIMIT ?) AS old WHERE {ENDED} LIMIT 1)"
+             SELECT old.id FROM (SELECT * FROM sessions WHERE principal = $1 AND expires_at IS NULL \
+                                 ORDER BY rowid LIMIT $2) AS old WHERE {ENDED} LIMIT 1)"
     );
-    let query = sqlx::query(AssertSqlSafe(statement)).bind(principal).bind(ENDLESS_MAX);
-    Ok(query.execute(connection).await?.rows_affected() > 0)
+    let statement = composed(statement).bind(principal).bind(ENDLESS_MAX);
+    Ok(statement.execute(transaction).await? > 0)
 }
 
 /// The newest session without expiry that has not ended, among the newest [`ENDLESS_MAX`].
-async fn newest_living(connection: &mut SqliteConnection, principal: &[u8]) -> Result<Option<SessionId>, StoreError> {
+async fn newest_living(transaction: &mut Transaction, principal: &[u8]) -> Result<Option<SessionId>, StoreError> {
     let statement = format!(
-        "SELECT old.id FROM (SELECT rowid AS number, * FROM sessions WHERE principal = ? AND expires_at IS NULL \
-                             ORDER BY rowid DESC LIMIT ?) AS old \
+        "SELECT old.id FROM (SELECT rowid AS number, * FROM sessions WHERE principal = $1 AND expires_at IS NULL \
+                             ORDER BY rowid DESC LIMIT $2) AS old \
          WHERE NOT {ENDED} ORDER BY old.number DESC LIMIT 1"
     );
-    let row =
-        sqlx::query(AssertSqlSafe(statement)).bind(principal).bind(ENDLESS_MAX).fetch_optional(connection).await?;
+    let row = composed(statement).bind(principal).bind(ENDLESS_MAX).optional(transaction).await?;
     row.map(|row| identity(&row, "id").map(SessionId::from_uuid)).transpose()
 }
 
@@ -118,17 +113,17 @@ async fn newest_living(connection: &mut SqliteConnection, principal: &[u8]) -> R
 /// # Errors
 /// [`StoreError::Conflict`] when the id is taken.
 pub async fn insert(store: &Store, session: &Session) -> Result<(), StoreError> {
-    insertion(session).execute(store.pool()).await?;
+    insertion(session).execute(store).await?;
     Ok(())
 }
 
-fn insertion(session: &Session) -> Query<'_, Sqlite, SqliteArguments> {
+fn insertion(session: &Session) -> Query {
     let statement = "INSERT INTO sessions (id, realm, principal, created_at, expires_at, epoch) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, (SELECT epoch FROM principals WHERE id = ?3))";
-    sqlx::query(statement)
-        .bind(session.id.uuid().into_bytes().to_vec())
+                     VALUES ($1, $2, $3, $4, $5, (SELECT epoch FROM principals WHERE id = $3))";
+    query(statement)
+        .bind(session.id.uuid().into_bytes())
         .bind(session.realm.as_str())
-        .bind(session.principal.uuid().into_bytes().to_vec())
+        .bind(session.principal.uuid().into_bytes())
         .bind(session.created_at.as_millis())
         .bind(session.expires_at.map(Timestamp::as_millis))
 }
@@ -139,13 +134,9 @@ fn insertion(session: &Session) -> Query<'_, Sqlite, SqliteArguments> {
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn extend(store: &Store, id: SessionId, end: Option<Timestamp>) -> Result<(), StoreError> {
-    let statement = "UPDATE sessions SET expires_at = ?1 \
-                     WHERE id = ?2 AND expires_at IS NOT NULL AND (?1 IS NULL OR expires_at < ?1)";
-    sqlx::query(statement)
-        .bind(end.map(Timestamp::as_millis))
-        .bind(&id.uuid().as_bytes()[..])
-        .execute(store.pool())
-        .await?;
+    let statement = "UPDATE sessions SET expires_at = $1 \
+                     WHERE id = $2 AND expires_at IS NOT NULL AND ($1 IS NULL OR expires_at < $1)";
+    query(statement).bind(end.map(Timestamp::as_millis)).bind(&id.uuid().as_bytes()[..]).execute(store).await?;
     Ok(())
 }
 
@@ -154,8 +145,8 @@ pub async fn extend(store: &Store, id: SessionId, end: Option<Timestamp>) -> Res
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn find(store: &Store, id: SessionId) -> Result<Option<Session>, StoreError> {
-    let statement = "SELECT id, realm, principal, created_at, expires_at FROM sessions WHERE id = ?";
-    let row = sqlx::query(statement).bind(&id.uuid().as_bytes()[..]).fetch_optional(store.pool()).await?;
+    let statement = "SELECT id, realm, principal, created_at, expires_at FROM sessions WHERE id = $1";
+    let row = query(statement).bind(&id.uuid().as_bytes()[..]).optional(store).await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -174,18 +165,18 @@ pub async fn list(
     let statement = format!(
         "SELECT old.id, old.realm, old.principal, old.created_at, old.expires_at, {ENDED} AS revoked \
          FROM sessions AS old \
-         WHERE old.principal = ?1 AND old.realm = ?2 AND (?3 IS NULL OR (old.created_at, old.rowid) < \
-               (SELECT created_at, rowid FROM sessions WHERE id = ?3)) \
-         ORDER BY old.created_at DESC, old.rowid DESC LIMIT ?4"
+         WHERE old.principal = $1 AND old.realm = $2 AND ($3 IS NULL OR (old.created_at, old.rowid) < \
+               (SELECT created_at, rowid FROM sessions WHERE id = $3)) \
+         ORDER BY old.created_at DESC, old.rowid DESC LIMIT $4"
     );
-    let rows = sqlx::query(AssertSqlSafe(statement))
+    let rows = composed(statement)
         .bind(&principal.uuid().as_bytes()[..])
         .bind(realm.as_str())
         .bind(after.map(|after| after.uuid().into_bytes().to_vec()))
         .bind(limit)
-        .fetch_all(store.pool())
+        .all(store)
         .await?;
-    rows.iter().map(|row| Ok(Listed { session: read(row)?, revoked: row.try_get("revoked")? })).collect()
+    rows.iter().map(|row| Ok(Listed { session: read(row)?, revoked: row.get("revoked")? })).collect()
 }
 
 /// How long a session stays after its last token's end: it can be listed, and revoked, by whoever's clock is late.
@@ -197,27 +188,29 @@ pub const ENDED_KEPT: Duration = Duration::from_hours(24);
 /// Fails when the store is out of reach or damaged.
 pub async fn prune(store: &Store, now: TrustedNow, limit: u32) -> Result<u64, StoreError> {
     let statement = "DELETE FROM sessions WHERE id IN \
-                     (SELECT id FROM sessions WHERE expires_at < ? ORDER BY expires_at LIMIT ?)";
-    let done =
-        sqlx::query(statement).bind(now.cutoff(ENDED_KEPT).as_millis()).bind(limit).execute(store.pool()).await?;
-    Ok(done.rows_affected())
+                     (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
+    let mut transaction = store.begin(Turn::Upkeep).await?;
+    let statement = query(statement).bind(now.cutoff(ENDED_KEPT).as_millis()).bind(limit);
+    let done = statement.execute(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(done)
 }
 
-fn read(row: &SqliteRow) -> Result<Session, StoreError> {
+fn read(row: &Row) -> Result<Session, StoreError> {
     Ok(Session {
         id: SessionId::from_uuid(identity(row, "id")?),
         realm: row
-            .try_get::<&str, _>("realm")?
+            .get::<&str>("realm")?
             .parse()
             .map_err(|_| StoreError::corrupt("a session's realm is no realm's name"))?,
         principal: PrincipalId::from_uuid(identity(row, "principal")?),
-        created_at: Timestamp::from_millis(row.try_get("created_at")?),
-        expires_at: row.try_get::<Option<i64>, _>("expires_at")?.map(Timestamp::from_millis),
+        created_at: Timestamp::from_millis(row.get("created_at")?),
+        expires_at: row.get::<Option<i64>>("expires_at")?.map(Timestamp::from_millis),
     })
 }
 
-fn identity(row: &SqliteRow, column: &str) -> Result<Uuid, StoreError> {
-    let bytes: &[u8] = row.try_get(column)?;
+fn identity(row: &Row, column: &str) -> Result<Uuid, StoreError> {
+    let bytes: &[u8] = row.get(column)?;
     Uuid::from_slice(bytes).map_err(|_| StoreError::corrupt("a session's identity is not 16 bytes"))
 }
 

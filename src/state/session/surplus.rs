@@ -1,10 +1,8 @@
 //! The sessions without expiry above [`ENDLESS_MAX`] that an earlier version left: those that have ended go, a few at a
 //! time. Those whose tokens live stay, so that each can be listed and revoked; their number does not grow.
 
-use sqlx::{AssertSqlSafe, Row};
-
 use super::{ENDED, ENDLESS_MAX, endless};
-use crate::state::store::{Store, StoreError};
+use crate::state::store::{Store, StoreError, Turn, composed, query};
 
 /// How far the sessions were looked through. It begins before the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,37 +21,33 @@ pub async fn trim(store: &Store, from: Trimmed, rows: u32) -> Result<Option<Trim
     let Trimmed { principal, row } = from;
     let Some(row) = row else {
         let next =
-            "SELECT principal FROM sessions WHERE expires_at IS NULL AND principal > ? ORDER BY principal LIMIT 1";
-        let next: Option<Vec<u8>> = sqlx::query_scalar(next).bind(principal).fetch_optional(store.pool()).await?;
+            "SELECT principal FROM sessions WHERE expires_at IS NULL AND principal > $1 ORDER BY principal LIMIT 1";
+        let next: Option<Vec<u8>> = query(next).bind(principal).value(store).await?;
         let Some(principal) = next else { return Ok(None) };
-        let counting = async {
-            let mut connection = store.pool().acquire().await?;
-            endless(&mut connection, &principal, ENDLESS_MAX + 1).await
-        };
-        let has_too_many = store.within(counting).await? > ENDLESS_MAX;
+        let has_too_many = endless(store, &principal, ENDLESS_MAX + 1).await? > ENDLESS_MAX;
         return Ok(Some(Trimmed { principal, row: has_too_many.then_some(i64::MIN) }));
     };
     let statement = format!(
         "SELECT number, {ENDED} AS ended FROM (SELECT rowid AS number, * FROM sessions \
-             WHERE principal = ? AND expires_at IS NULL AND rowid > ? ORDER BY rowid LIMIT ?) AS old ORDER BY number"
+             WHERE principal = $1 AND expires_at IS NULL AND rowid > $2 ORDER BY rowid LIMIT $3) AS old ORDER BY number"
     );
-    let query = sqlx::query(AssertSqlSafe(statement)).bind(&principal[..]).bind(row).bind(rows);
+    let looked_at = composed(statement).bind(&principal[..]).bind(row).bind(rows).all(store).await?;
     let mut ended = vec![];
     let mut last = None;
-    for row in &query.fetch_all(store.pool()).await? {
-        let number: i64 = row.try_get("number")?;
+    for row in &looked_at {
+        let number: i64 = row.get("number")?;
         last = Some(number);
-        if row.try_get("ended")? {
+        if row.get("ended")? {
             ended.push(number);
         }
     }
     if !ended.is_empty() {
-        let mut transaction = store.begin().await?;
+        let mut transaction = store.begin(Turn::Upkeep).await?;
         // What has ended stays ended. Those that an account may have are kept, so that they are listed as revoked.
         let surplus = endless(&mut transaction, &principal, ENDLESS_MAX + rows).await?.saturating_sub(ENDLESS_MAX);
         for number in ended.into_iter().take(surplus.try_into().unwrap_or(usize::MAX)) {
-            let statement = "DELETE FROM sessions WHERE rowid = ? AND principal = ?";
-            sqlx::query(statement).bind(number).bind(&principal[..]).execute(&mut *transaction).await?;
+            let statement = "DELETE FROM sessions WHERE rowid = $1 AND principal = $2";
+            query(statement).bind(number).bind(&principal[..]).execute(&mut transaction).await?;
         }
         transaction.commit().await?;
     }

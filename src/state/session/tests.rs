@@ -11,7 +11,7 @@ use crate::{
 
 async fn store() -> (TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::make(&StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+    let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
     (folder, store)
 }
 
@@ -86,14 +86,14 @@ fn ids(listed: &[Listed]) -> Vec<SessionId> {
 
 /// Writes so many sessions without expiry at once.
 pub(crate) async fn fill(store: &Store, realm: &RealmName, principal: PrincipalId, sessions: i64) {
-    let statement = "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?) \
+    let statement = "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < $1) \
                      INSERT INTO sessions (id, realm, principal, created_at, epoch) \
-                     SELECT randomblob(16), ?, ?, n, 0 FROM number";
-    sqlx::query(statement)
+                     SELECT randomblob(16), $2, $3, n, 0 FROM number";
+    query(statement)
         .bind(sessions)
         .bind(realm.as_str())
         .bind(principal.uuid().into_bytes().to_vec())
-        .execute(store.pool())
+        .execute(store)
         .await
         .unwrap();
 }
@@ -133,18 +133,13 @@ async fn sessions_without_expiry_are_bounded_and_each_can_still_be_revoked() {
 /// Makes the account of a principal, with an epoch.
 async fn account(store: &Store, principal: PrincipalId, epoch: u32) {
     let statement = "INSERT INTO principals (id, realm, kind, name, password_hash, epoch, created_at) \
-                     VALUES (?1, 'apis', 'user', hex(?1), '', ?2, 0) ON CONFLICT (id) DO UPDATE SET epoch = ?2";
-    sqlx::query(statement)
-        .bind(principal.uuid().into_bytes().to_vec())
-        .bind(epoch)
-        .execute(store.pool())
-        .await
-        .unwrap();
+                     VALUES ($1, 'apis', 'user', hex($1), '', $2, 0) ON CONFLICT (id) DO UPDATE SET epoch = $2";
+    query(statement).bind(principal.uuid().into_bytes().to_vec()).bind(epoch).execute(store).await.unwrap();
 }
 
 /// As a store of the first release has them.
 pub(crate) async fn forget_epochs(store: &Store) {
-    sqlx::query("UPDATE sessions SET epoch = NULL").execute(store.pool()).await.unwrap();
+    query("UPDATE sessions SET epoch = NULL").execute(store).await.unwrap();
 }
 
 async fn revoke(store: &Store, id: SessionId) {

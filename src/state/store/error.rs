@@ -1,8 +1,10 @@
 //! What can go wrong with the store. No text here contains a value that is stored.
 
+pub(super) mod postgres;
+
 use std::{io, path::PathBuf};
 
-use sqlx::{error::DatabaseError, migrate::MigrateError};
+use sqlx::{error::DatabaseError, migrate::MigrateError, sqlite::SqliteError};
 use thiserror::Error;
 
 /// The store failed. `Display` names the thing and, where an operator can do something, what.
@@ -14,6 +16,22 @@ pub enum StoreError {
         /// The file, as the config names it.
         path: PathBuf,
         /// What is wrong with it and what to do.
+        reason: String,
+    },
+    /// The store on a server cannot be opened: the process should not start.
+    #[error("the store {place} cannot be opened: {reason}")]
+    Unusable {
+        /// Where it is, without a password.
+        place: String,
+        /// What is wrong with it and what to do.
+        reason: String,
+    },
+    /// The store's server does not answer: a start may work later.
+    #[error("the store {place} cannot be reached: {reason}")]
+    Unreachable {
+        /// Where it is, without a password.
+        place: String,
+        /// What is in the way.
         reason: String,
     },
     /// There is no store: nothing but the making of one works without it.
@@ -52,6 +70,21 @@ pub enum StoreError {
         /// What the driver said, for the log.
         source: Option<sqlx::Error>,
     },
+    /// The store has moved: here nothing is changed any more.
+    #[error("the store has moved to {to}, and takes no changes here: name that in store.url")]
+    Moved {
+        /// Where it is, without a password.
+        to: String,
+    },
+    /// A copy that is not brought to its end.
+    #[error(
+        "the store is a copy in the making, of {from}: it is none to work with before portero store copy --switch has \
+         brought the move to its end"
+    )]
+    Copying {
+        /// What it is a copy of.
+        from: String,
+    },
     /// Something that must be unique exists already.
     #[error("the store has one of these already")]
     Conflict,
@@ -61,6 +94,21 @@ impl StoreError {
     /// Something in a row that Portero never writes.
     pub(in crate::state) const fn corrupt(reason: &'static str) -> Self {
         Self::Corrupt { reason, source: None }
+    }
+
+    /// A store on a server that cannot be opened.
+    pub(super) fn unusable(place: &str, reason: String) -> Self {
+        Self::Unusable { place: place.to_owned(), reason }
+    }
+
+    /// A store on a server that does not answer.
+    pub(super) fn unreachable(place: &str, reason: &str) -> Self {
+        Self::Unreachable { place: place.to_owned(), reason: reason.to_owned() }
+    }
+
+    /// A store on a server with a schema that this version does not know.
+    pub(super) fn too_new(place: &str, version: i64) -> Self {
+        Self::TooNew { path: PathBuf::from(place), version }
     }
 
     /// A call that did not come back in time.
@@ -86,6 +134,9 @@ impl From<sqlx::Error> for StoreError {
     fn from(source: sqlx::Error) -> Self {
         match &source {
             sqlx::Error::Database(error) if error.is_unique_violation() => Self::Conflict,
+            sqlx::Error::Database(error) if moved_to(error.message()).is_some() => {
+                Self::Moved { to: moved_to(error.message()).unwrap_or_default().to_owned() }
+            }
             sqlx::Error::Database(error) => match out_of_reach(error.as_ref()) {
                 Some(reason) => Self::Unavailable { reason, source },
                 None => Self::Corrupt { reason: "the database refuses a statement", source: Some(source) },
@@ -93,7 +144,9 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Io(_) if trouble_of(&source).is_some() => {
                 Self::Unavailable { reason: trouble_of(&source).map_or("", Trouble::reason), source }
             }
-            sqlx::Error::PoolTimedOut => Self::Unavailable { reason: "all its connections are busy", source },
+            sqlx::Error::PoolTimedOut => {
+                Self::Unavailable { reason: "nobody answers there, or all its connections are busy", source }
+            }
             sqlx::Error::PoolClosed => Self::Unavailable { reason: "it is being closed", source },
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
                 Self::Corrupt { reason: "a row does not have the shape it should have", source: Some(source) }
@@ -101,6 +154,13 @@ impl From<sqlx::Error> for StoreError {
             _ => Self::Unavailable { reason: "its connection failed", source },
         }
     }
+}
+
+/// How a moved store refuses a change; the new address follows.
+pub(super) const MOVED: &str = "the store has moved to ";
+
+fn moved_to(message: &str) -> Option<&str> {
+    message.strip_prefix(MOVED)
 }
 
 /// What is wrong with the files of an open store, or with how it answers.
@@ -207,7 +267,11 @@ const fn primary(code: u32) -> u32 {
 }
 
 fn out_of_reach(error: &dyn DatabaseError) -> Option<&'static str> {
-    reason_of(code(error)?)
+    if error.try_downcast_ref::<SqliteError>().is_some() {
+        reason_of(code(error)?)
+    } else {
+        postgres::out_of_reach(error)
+    }
 }
 
 fn reason_of(code: u32) -> Option<&'static str> {

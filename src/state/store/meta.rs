@@ -1,9 +1,49 @@
-//! Facts about the store that are changed by what they were.
+//! Facts about the store itself.
 
-use super::{Store, StoreError};
+use super::{
+    Store, StoreError, Turn,
+    query::{Target, query},
+};
+
+/// The row of `meta` with the least epoch to which a restored store raises one. Tokens of the store that was lost may have
+/// epochs that its backup does not know.
+pub const EPOCH_FLOOR: &str = "epoch_floor";
 
 impl Store {
-    /// Changes the fact `name`, durably, under the write lock: of several processes that do so at once, each sees what
+    /// The fact `name` about the store itself, if it was ever set.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
+    pub async fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        meta_in(self, name).await
+    }
+
+    /// Sets the fact `name`, durably, in its turn: it is not lost to who revises it.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
+    pub async fn set_meta(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.revise_meta(name, |_| Some(value.to_owned())).await
+    }
+
+    /// Sets the fact `name` if it was never set, durably; answers what it is now. Of two processes
+    /// that start together, both see the same value.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
+    pub async fn meta_or_insert(&self, name: &str, value: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let mut transaction = self.begin(Turn::Meta(name)).await?;
+        query("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
+            .bind(name)
+            .bind(value)
+            .execute(&mut transaction)
+            .await?;
+        let present = meta_in(&mut transaction, name).await?;
+        transaction.commit().await?;
+        present.ok_or(StoreError::corrupt("a fact that was just set is not there"))
+    }
+
+    /// Changes the fact `name`, durably, in its turn: of several processes that do so at once, each sees what
     /// the one before it left. `revise` is given what it is, and answers what it shall be; `None` leaves it.
     ///
     /// # Errors
@@ -13,14 +53,31 @@ impl Store {
         name: &str,
         revise: impl FnOnce(Option<&[u8]>) -> Option<Vec<u8>>,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        let present = sqlx::query_scalar("SELECT value FROM meta WHERE name = ?").bind(name);
-        let present: Option<Vec<u8>> = present.fetch_optional(&mut *transaction).await?;
-        let Some(value) = revise(present.as_deref()) else { return Ok(()) };
-        let statement = "INSERT INTO meta (name, value) VALUES (?, ?) \
-                         ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-        sqlx::query(statement).bind(name).bind(value).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(())
+        let mut transaction = self.begin(Turn::Meta(name)).await?;
+        let present = meta_in(&mut transaction, name).await?;
+        let Some(value) = revise(present.as_deref()) else { return transaction.rollback().await };
+        set_meta_in(&mut transaction, name, &value).await?;
+        transaction.commit().await
     }
+}
+
+/// The fact `name`, by itself or in a transaction.
+pub(in crate::state) async fn meta_in<'a>(
+    on: impl Into<Target<'a>>,
+    name: &str,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let row = query("SELECT value FROM meta WHERE name = $1").bind(name).optional(on).await?;
+    row.map(|row| row.first()).transpose()
+}
+
+/// Sets the fact `name`, by itself or in a transaction.
+pub(in crate::state) async fn set_meta_in<'a>(
+    on: impl Into<Target<'a>>,
+    name: &str,
+    value: &[u8],
+) -> Result<(), StoreError> {
+    let statement = "INSERT INTO meta (name, value) VALUES ($1, $2) \
+                     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    query(statement).bind(name).bind(value).execute(on).await?;
+    Ok(())
 }

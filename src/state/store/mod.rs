@@ -1,115 +1,183 @@
-//! The disk: one SQLite file with everything that must survive. What a call returned `Ok` for is
-//! on the disk (`synchronous = FULL`). SQLite runs on threads of its own, so that no call blocks
-//! the runtime; nothing here is ever called while a request is checked.
+//! What must survive: accounts, keys, sessions, revocations. What a call returned `Ok` for is durable; nothing here is ever
+//! called while a request is checked.
 //!
-//! - `presence` looks what is there, and opens nothing; `look` reads it and changes nothing; `open` opens a store or makes
-//!   one (`make`).
-//! - `sharing` asks the locks whether another process has a part of the files open, and other files in the place of the rest.
-//! - `place` knows which files were opened, and sees when a path names another one.
-//! - `connections` puts a deadline on every call; `watch` sees what others commit.
-//! - `backup` copies a store, and puts a copy in its place.
+//! One meaning, two engines. `sqlite` is one file beside the gateway, the default; `postgres` is one server for several
+//! gateways. What the rooms above do with the store is said once, in statements that both engines understand (`query`), in
+//! a `transaction` that names what serialises it (`turn`). No type of a driver leaves this folder.
+//!
+//! - `sqlite` · `postgres`: the engines: opening, connections under a deadline, following what others commit.
+//! - `change`: what the feed of a PostgreSQL store tells other gateways.
+//! - `copy`: the same store at another place. `standing`: whether a store has moved, or is a copy in the making.
+//! - `meta`: facts about the store. `error`: what can go wrong.
+//! - `private_file` · `access`: secrets in files, and what this process may do with a file.
 
 pub mod access;
-pub mod backup;
-mod connections;
+mod change;
+pub mod copy;
 mod error;
-mod look;
-mod make;
 mod meta;
-mod open;
-mod place;
-mod presence;
+mod postgres;
 pub mod private_file;
-mod sharing;
+mod query;
+mod sqlite;
+mod standing;
+mod transaction;
+mod turn;
 mod watch;
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+use std::path::{Path, PathBuf};
+
+use futures_util::future::Either;
+
+use self::{
+    postgres::{Making, PostgresStore},
+    sqlite::SqliteStore,
+    transaction::Inner,
 };
 
-use sqlx::{
-    AssertSqlSafe, Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
-    pool::PoolConnection,
-    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
+use crate::domain::Timestamp;
+
+pub use self::{
+    change::Canary,
+    error::{StoreError, Trouble},
+    meta::EPOCH_FLOOR,
+    postgres::{Address, Beat, Encryption, Peer, Position, PostgresSettings},
+    sqlite::{Found, Looked, backup, examine, migration_steps, missing},
+    transaction::Transaction,
+    turn::Turn,
+    watch::{FEED_POLL, Watch},
 };
-use tokio::time::{sleep, timeout};
-
-use connections::Connections;
-use place::{CALL_DEADLINE, Place};
-
-pub use backup::EPOCH_FLOOR;
-pub use error::{StoreError, Trouble};
-pub(in crate::state) use look::KEYS;
-pub use look::{Looked, look};
-pub use open::migration_steps;
-pub use presence::{Found, examine, missing};
-pub use watch::ChangeWatch;
-
-/// Connections of one process to the store: one writes at a time, the others read beside it.
-const CONNECTIONS_MAX: u32 = 4;
-
-/// How long a call waits for a free connection before the store counts as out of reach.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// How long the closing of all connections may take: one that hangs ends with the process.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
-
-/// The same for a store that is known to hang.
-const CLOSE_DEADLINE_HANGING: Duration = Duration::from_millis(500);
-
-/// How often the journal is tried to be emptied when somebody reads it.
-const CHECKPOINT_ATTEMPTS_MAX: u32 = 20;
-
-/// Between two of these attempts: logins go on meanwhile.
-const CHECKPOINT_PAUSE: Duration = Duration::from_millis(25);
+pub(in crate::state) use self::{
+    change::{Change, RevocationRow},
+    meta::{meta_in, set_meta_in},
+    postgres::Page,
+    query::{Column, Query, Row, Target, composed, query},
+    sqlite::KEYS,
+};
 
 /// Where the store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreSettings {
+pub enum StoreSettings {
     /// The database file, mode 0600; its folder must exist.
-    pub path: PathBuf,
+    Sqlite(PathBuf),
+    /// A database on a server.
+    Postgres(Box<PostgresSettings>),
+}
+
+impl StoreSettings {
+    /// Where it is, for people; without a password.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::Sqlite(path) => path.display().to_string(),
+            Self::Postgres(settings) => settings.address.to_string(),
+        }
+    }
+
+    /// Its file, where it is one.
+    #[must_use]
+    pub const fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Sqlite(path) => Some(path),
+            Self::Postgres(_) => None,
+        }
+    }
+}
+
+/// Looks into the store that is there, beside a running gateway or without one. Nothing is changed.
+///
+/// # Errors
+/// Why [`Store::open`] would not open it.
+pub async fn look(settings: &StoreSettings) -> Result<Looked, StoreError> {
+    let StoreSettings::Postgres(postgres) = settings else {
+        return sqlite::look(settings.file().map_or(Path::new(""), PathBuf::as_path)).await;
+    };
+    let only_looks = PostgresSettings { migrates: false, ..(**postgres).clone() };
+    let store = Store { engine: Engine::Postgres(PostgresStore::open(&only_looks).await?) };
+    let looking = async {
+        standing::of(&store).await?.refuse()?;
+        let statement = "SELECT id, realm FROM known_keys \
+                         WHERE unknown_accounts AND state IN ('active', 'next', 'retiring')";
+        let strangers = query(statement).all(&store).await?;
+        Ok(Looked {
+            master_key: store.meta("master_key_fingerprint").await?,
+            takes_strangers: strangers
+                .iter()
+                .map(|row| Ok((row.get("id")?, row.get("realm")?)))
+                .collect::<Result<_, StoreError>>()?,
+            keys: query(KEYS).all(&store).await?,
+        })
+    };
+    let looked = looking.await;
+    store.close().await;
+    looked
 }
 
 /// An open store. Cloning is cheap: all clones share the connections.
 #[derive(Clone, Debug)]
 pub struct Store {
-    connections: Connections,
-    shared: Arc<Shared>,
+    engine: Engine,
 }
 
-/// What all handles of one open store share.
-#[derive(Debug)]
-struct Shared {
-    place: Arc<Place>,
-    options: SqliteConnectOptions,
-    /// Every pool that is open. Those of handles that were given up are taken out.
-    pools: Mutex<Vec<SqlitePool>>,
-    /// Held open until the store is closed, see [`open::Opened`].
-    anchor: tokio::sync::Mutex<Option<SqliteConnection>>,
+#[derive(Clone, Debug)]
+enum Engine {
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
+}
+
+/// Where the changes of others are seen.
+pub(in crate::state) enum Changes {
+    /// In the file itself, which is read in the order of its rows.
+    InFile,
+    /// In the feed.
+    InFeed(Feed),
+}
+
+/// The feed of a PostgreSQL store.
+#[derive(Clone, Debug)]
+pub(in crate::state) struct Feed(PostgresStore);
+
+impl Feed {
+    /// Where it ends, in the snapshot of a transaction on the same store.
+    pub(in crate::state) async fn head(&self, transaction: &mut Transaction) -> Result<Position, StoreError> {
+        match &mut transaction.inner {
+            Inner::Postgres(transaction) => self.0.head(transaction).await,
+            Inner::Sqlite(_) => Err(StoreError::corrupt("a file has no feed")),
+        }
+    }
+
+    /// What follows behind a position.
+    pub(in crate::state) async fn after(&self, position: Position, limit: u32) -> Result<Page, StoreError> {
+        self.0.after(position, limit).await
+    }
 }
 
 impl Store {
-    /// Opens the store that is there, and brings its schema up to date. Several processes may do so at once.
+    /// Opens the store that is there, and brings its schema up to date. Several processes may do so at once. On
+    /// PostgreSQL the schema is brought up to date only where `store.migrate` says so.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] where there is none: nothing is made. [`StoreError::Unreadable`] or
-    /// [`StoreError::TooNew`]; the store is then as it was.
+    /// [`StoreError::Missing`] where there is none: nothing is made. [`StoreError::Unreadable`],
+    /// [`StoreError::Unusable`] or [`StoreError::TooNew`]; the store is then as it was. [`StoreError::Moved`] or
+    /// [`StoreError::Copying`] where it is none to work with.
     pub async fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
-        if !presence::has_database(&settings.path)? {
-            return Err(missing(&settings.path, Found::Nothing));
+        let store = Box::pin(Self::open_as_it_stands(settings)).await?;
+        match Box::pin(standing::of(&store)).await.and_then(standing::Standing::refuse) {
+            Ok(()) => Ok(store),
+            Err(refused) => {
+                store.close().await;
+                Err(refused)
+            }
         }
-        let opened = open::open(&settings.path).await?;
-        let (options, place) = (opened.options, opened.place);
-        let pool = pool(&options, &place, CONNECTIONS_MAX);
-        let shared = Shared {
-            place: Arc::clone(&place),
-            options,
-            pools: Mutex::new(vec![pool.clone()]),
-            anchor: tokio::sync::Mutex::new(Some(opened.anchor)),
+    }
+
+    /// The same of a store that has moved, or is a copy in the making.
+    async fn open_as_it_stands(settings: &StoreSettings) -> Result<Self, StoreError> {
+        let engine = match settings {
+            StoreSettings::Sqlite(path) => Engine::Sqlite(SqliteStore::open(path).await?),
+            StoreSettings::Postgres(settings) => Engine::Postgres(PostgresStore::open(settings).await?),
         };
-        Ok(Self { connections: Connections { pool, place, insists: false }, shared: Arc::new(shared) })
+        Ok(Self { engine })
     }
 
     /// Makes a store where there is none, and opens it. One that another process made meanwhile is opened.
@@ -118,125 +186,136 @@ impl Store {
     /// before is void in a new store.
     ///
     /// # Errors
-    /// Fails when the folder or the file cannot be used, or when a newer version wrote the file.
+    /// Fails when the folder or the file cannot be used, when the server cannot be reached or does not let Portero make
+    /// tables, or when a newer version wrote the store.
     pub async fn make(settings: &StoreSettings) -> Result<Self, StoreError> {
-        if !presence::has_database(&settings.path)? {
-            open::make(&settings.path).await?;
-        }
-        Self::open(settings).await
+        Box::pin(Self::make_alone(settings)).await?;
+        Box::pin(Self::open(settings)).await
     }
 
-    /// Begins a transaction that holds the write lock from the start, so that what it reads cannot
-    /// change before it writes. Dropping it rolls back.
+    /// The same, and does not open it.
+    async fn make_alone(settings: &StoreSettings) -> Result<(), StoreError> {
+        match settings {
+            StoreSettings::Sqlite(path) => SqliteStore::make(path).await,
+            StoreSettings::Postgres(postgres) => PostgresStore::migrate(postgres, Making::Allowed).await.map(drop),
+        }
+    }
+
+    /// Brings the schema of the store that is there up to date; makes none. Answers whether anything was done.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn migrate(settings: &StoreSettings) -> Result<bool, StoreError> {
+        match settings {
+            StoreSettings::Sqlite(_) => {
+                Self::open(settings).await?.close().await;
+                Ok(false)
+            }
+            StoreSettings::Postgres(postgres) => PostgresStore::migrate(postgres, Making::Refused).await,
+        }
+    }
+
+    /// Whether several gateways may be on it, each on a machine of its own.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        matches!(self.engine, Engine::Postgres(_))
+    }
+
+    /// What is said where a start would have to make something that is made only once.
+    pub(in crate::state) fn unmade(&self) -> StoreError {
+        let place = match &self.engine {
+            Engine::Sqlite(_) => "of this gateway",
+            Engine::Postgres(postgres) => postgres.place(),
+        };
+        StoreError::unusable(place, "it has no master key yet: run portero store init once".to_owned())
+    }
+
+    /// Begins a transaction that has its turn: what it reads cannot change before it writes. Dropping it rolls back.
     ///
     /// # Errors
     /// Fails when the store is out of reach or damaged.
-    pub async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.connections.begin_writing().await?)
+    pub async fn begin(&self, turn: Turn<'_>) -> Result<Transaction, StoreError> {
+        Ok(Transaction::new(match &self.engine {
+            Engine::Sqlite(sqlite) => Inner::Sqlite(Box::pin(sqlite.begin()).await?),
+            Engine::Postgres(postgres) => Inner::Postgres(Box::pin(postgres.begin(turn)).await?),
+        }))
     }
 
-    /// The connections, for single statements and for reads.
-    pub(in crate::state) fn pool(&self) -> &Connections {
-        &self.connections
+    /// Begins a transaction that reads what was there at one moment, and changes nothing.
+    pub(in crate::state) async fn begin_reading(&self) -> Result<Transaction, StoreError> {
+        Ok(Transaction::new(match &self.engine {
+            Engine::Sqlite(sqlite) => Inner::Sqlite(Box::pin(sqlite.begin_reading()).await?),
+            Engine::Postgres(postgres) => Inner::Postgres(Box::pin(postgres.begin_reading()).await?),
+        }))
     }
 
-    /// Opens all connections now, so that none has to be opened by path later.
+    /// Begins a transaction that holds off every other one that changes something, for as long as it lasts: it alone may
+    /// end the store here. Others read beside it, and wait.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] also where others change something all the time: it is to be tried again.
+    async fn begin_alone(&self, tables: &str) -> Result<Transaction, StoreError> {
+        Ok(Transaction::new(match &self.engine {
+            Engine::Sqlite(sqlite) => Inner::Sqlite(sqlite.begin().await?),
+            Engine::Postgres(postgres) => Inner::Postgres(postgres.begin_alone(tables).await?),
+        }))
+    }
+
+    /// Opens the connections now: of a file, so that none has to be opened by path later.
     ///
     /// # Errors
     /// Fails when the store is out of reach or damaged.
     pub async fn open_all(&self) -> Result<(), StoreError> {
-        let mut held = vec![];
-        for _ in 0..CONNECTIONS_MAX {
-            held.push(self.connections.acquire().await?);
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.open_all().await,
+            Engine::Postgres(postgres) => postgres.probe().await,
         }
-        Ok(())
-    }
-
-    /// The fact `name` about the store itself, if it was ever set.
-    ///
-    /// # Errors
-    /// Fails when the store is out of reach or damaged.
-    pub async fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let value = sqlx::query_scalar("SELECT value FROM meta WHERE name = ?").bind(name);
-        Ok(value.fetch_optional(&self.connections).await?)
-    }
-
-    /// Sets the fact `name`, durably.
-    ///
-    /// # Errors
-    /// Fails when the store is out of reach or damaged.
-    pub async fn set_meta(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
-        let statement = "INSERT INTO meta (name, value) VALUES (?, ?) \
-                         ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-        sqlx::query(statement).bind(name).bind(value).execute(&self.connections).await?;
-        Ok(())
-    }
-
-    /// Sets the fact `name` if it was never set, durably; answers what it is now. Of two processes
-    /// that start together, both see the same value.
-    ///
-    /// # Errors
-    /// Fails when the store is out of reach or damaged.
-    pub async fn meta_or_insert(&self, name: &str, value: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let mut transaction = self.begin().await?;
-        sqlx::query("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING")
-            .bind(name)
-            .bind(value)
-            .execute(&mut *transaction)
-            .await?;
-        let present = sqlx::query_scalar("SELECT value FROM meta WHERE name = ?").bind(name);
-        let present = present.fetch_one(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(present)
     }
 
     /// The same store through a connection of its own, for who must not wait behind logins. It is asked even while
     /// the store is known not to answer: somebody must find out when it does again.
     #[must_use]
     pub fn apart(&self) -> Self {
-        let pool = pool(&self.shared.options, &self.shared.place, 1);
-        let mut pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.retain(|pool| !pool.is_closed());
-        pools.push(pool.clone());
-        let place = Arc::clone(&self.shared.place);
-        Self { connections: Connections { pool, place, insists: true }, shared: Arc::clone(&self.shared) }
+        let engine = match &self.engine {
+            Engine::Sqlite(sqlite) => Engine::Sqlite(sqlite.apart()),
+            Engine::Postgres(postgres) => Engine::Postgres(postgres.apart()),
+        };
+        Self { engine }
     }
 
     /// Another handle in the place of one that was got from [`Store::apart`] and hangs. `None` when too many that
     /// hang were given up already: then the same one is to be asked again.
     #[must_use]
     pub fn instead(&self) -> Option<Self> {
-        let permit = Arc::clone(&self.shared.place.abandoned).try_acquire_owned().ok()?;
-        let hung = self.connections.pool.clone();
-        tokio::spawn(async move {
-            // It comes back when what it waits for does.
-            hung.close().await;
-            drop(permit);
-        });
-        Some(self.apart())
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.instead().map(|sqlite| Self { engine: Engine::Sqlite(sqlite) }),
+            // A connection that hangs is closed, and the pool opens another one.
+            Engine::Postgres(_) => None,
+        }
     }
 
-    /// A watch that tells when anyone, in this process or another, committed a change.
-    ///
-    /// # Errors
-    /// Fails when the store is out of reach or damaged.
-    pub async fn watch(&self) -> Result<ChangeWatch, StoreError> {
-        ChangeWatch::open(self.shared.options.clone(), Arc::clone(&self.shared.place)).await
-    }
-
-    /// What stands in the way of every call, as far as it is known. The watch looks after the files.
+    /// What stands in the way of every call, as far as it is known.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
-        self.shared.place.trouble()
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.trouble(),
+            Engine::Postgres(postgres) => postgres.trouble(),
+        }
     }
 
-    /// Asserts that the files are those that were opened: what was written before this returned `Ok` is in the file
-    /// that the path names. To be asked before a write is acknowledged.
+    /// Asserts that what was written before this returned `Ok` is in the store that everybody reads: of a file, that
+    /// the path still names it; and that the store has not moved. To be asked before a write is acknowledged, one that
+    /// found nothing to change included: a moved store refuses only what changes a row.
     ///
     /// # Errors
-    /// Fails when the path names other files by now, or none.
+    /// Fails when the path names other files by now, or none, and when the store has moved.
     pub async fn confirm(&self) -> Result<(), StoreError> {
-        Ok(self.shared.place.verify().await?)
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.confirm().await?,
+            // A commit that was answered is in the server that answered.
+            Engine::Postgres(_) => {}
+        }
+        Box::pin(standing::of(self)).await?.refuse()
     }
 
     /// Runs several calls as one, which may take as long as one.
@@ -244,8 +323,11 @@ impl Store {
     /// # Errors
     /// The error of `work`; or [`StoreError::Unavailable`] when it does not end in time.
     pub async fn within<T, E: From<StoreError>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        let late = |_| StoreError::from(sqlx::Error::from(self.shared.place.hang()));
-        timeout(CALL_DEADLINE, work).await.map_err(late)?
+        let within = match &self.engine {
+            Engine::Sqlite(sqlite) => Either::Left(sqlite.within(work)),
+            Engine::Postgres(postgres) => Either::Right(postgres.within(work)),
+        };
+        within.await
     }
 
     /// Finds out whether a store that did not answer does again, a writer too. For a handle of its own
@@ -254,121 +336,131 @@ impl Store {
     /// # Errors
     /// Fails while the store is still out of reach.
     pub async fn recheck(&self) -> Result<(), StoreError> {
-        if self.shared.place.is_hanging() {
-            // Nothing is written, but who holds the write lock and hangs is still in the way of others.
-            self.connections.begin_writing().await?.rollback().await?;
-            self.shared.place.answers();
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.recheck().await,
+            Engine::Postgres(postgres) if postgres.trouble().is_some() => postgres.probe().await,
+            Engine::Postgres(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// Calls that came back since the store was opened: as long as the number grows, the store does not hang.
     #[must_use]
     pub fn calls(&self) -> u64 {
-        self.shared.place.calls()
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.calls(),
+            Engine::Postgres(postgres) => postgres.calls(),
+        }
     }
 
-    /// Empties the journal, so that nothing of what was deleted or replaced before is found in it. False when
+    /// Empties the journal of a file, so that nothing of what was deleted or replaced before is found in it. False when
     /// somebody reads it all the time: it is to be tried again later.
     ///
     /// # Errors
     /// Fails when the store is out of reach or damaged.
     pub async fn empty_journal(&self) -> Result<bool, StoreError> {
-        for attempt in 1..=CHECKPOINT_ATTEMPTS_MAX {
-            let mut borrowed = Borrowed(Some(self.connections.acquire().await?));
-            // It holds the write lock while it waits for readers, so it does not wait.
-            let emptied = timeout(CALL_DEADLINE, truncate(&mut borrowed)).await;
-            let emptied = emptied.unwrap_or_else(|_| Err(self.shared.place.hang().into()))?;
-            drop(borrowed.0.take());
-            if emptied {
-                // The database has changed: from here on this is how it looks.
-                self.shared.place.verify().await?;
-                return Ok(true);
-            }
-            if attempt < CHECKPOINT_ATTEMPTS_MAX {
-                sleep(CHECKPOINT_PAUSE).await;
-            }
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.empty_journal().await,
+            // Its write-ahead log is the server's, and of use to whoever restores it.
+            Engine::Postgres(_) => Ok(true),
         }
-        Ok(false)
+    }
+
+    /// Where others' changes are seen.
+    pub(in crate::state) fn changes(&self) -> Changes {
+        match &self.engine {
+            Engine::Sqlite(_) => Changes::InFile,
+            Engine::Postgres(postgres) => Changes::InFeed(Feed(postgres.apart())),
+        }
+    }
+
+    /// Writes a gateway down that follows a shared store; answers the server's time. A server in recovery refuses.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach, damaged, or takes no changes.
+    pub async fn beat(&self, beat: &Beat) -> Result<Option<Timestamp>, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(None),
+            Engine::Postgres(postgres) => Ok(Some(Timestamp::from_millis(postgres.beat(beat).await?))),
+        }
+    }
+
+    /// Revokes something that nobody has, so that every gateway sees how long that takes.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
+    pub async fn release_canary(&self, id: u128) -> Result<(), StoreError> {
+        let mut transaction = self.begin(Turn::Nothing).await?;
+        // The server says when.
+        transaction.tell(Change::Canary(Canary { id, appended_at: Timestamp::from_millis(0) }));
+        transaction.commit().await
+    }
+
+    /// How far the feed has come: who has read this far knows of everything that was acknowledged before. `None` where
+    /// there is no feed.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
+    pub async fn feed_end(&self) -> Result<Option<Position>, StoreError> {
+        let Changes::InFeed(feed) = self.changes() else { return Ok(None) };
+        let mut reading = self.begin_reading().await?;
+        let end = feed.head(&mut reading).await?;
+        reading.commit().await?;
+        Ok(Some(end))
+    }
+
+    /// Takes a gateway's row away that ends by itself.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
+    pub async fn leave(&self, id: [u8; 16]) -> Result<(), StoreError> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(()),
+            Engine::Postgres(postgres) => postgres.leave(id).await,
+        }
+    }
+
+    /// The gateways that follow this store; none of a file.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
+    pub async fn peers(&self) -> Result<Vec<Peer>, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(vec![]),
+            Engine::Postgres(postgres) => postgres.peers().await,
+        }
+    }
+
+    /// Drops what of the feed nobody needs any more, and gateways that ended without a word. Answers whether more is left.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
+    pub async fn tidy_feed(&self) -> Result<bool, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(false),
+            Engine::Postgres(postgres) => postgres.tidy().await,
+        }
+    }
+
+    /// A watch that tells when anyone, in this process or another, committed a change.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
+    pub async fn watch(&self) -> Result<Watch, StoreError> {
+        Watch::open(&self.engine).await
     }
 
     /// Closes all connections. The last process to do so leaves one file, without `-wal` and `-shm`. What hangs
     /// is not waited for longer than 5 seconds. Where the files are not those that were opened, nothing is touched.
     pub async fn close(&self) {
-        if !self.shared.place.is_hanging() {
-            // What it finds is what counts, and one that hangs finds nothing.
-            let _ = timeout(CLOSE_DEADLINE_HANGING, self.shared.place.verify()).await;
-        }
-        if self.shared.place.trouble_found().is_some() {
-            return self.leave().await;
-        }
-        let closing = async {
-            let pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            for pool in pools {
-                pool.close().await;
-            }
-            if let Some(anchor) = self.shared.anchor.lock().await.take() {
-                // SQLite empties the journal when the last connection ends, and says nothing of what fails there.
-                let _ = anchor.close().await;
-            }
-        };
-        let deadline = if self.shared.place.is_hanging() { CLOSE_DEADLINE_HANGING } else { CLOSE_DEADLINE };
-        let _ = timeout(deadline, closing).await;
-    }
-}
-
-impl Store {
-    /// Leaves all connections open until the process ends: SQLite writes the journal into the database when the last one
-    /// is closed, and then deletes the file that has the journal's name.
-    async fn leave(&self) {
-        std::mem::forget(self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner).clone());
-        std::mem::forget(
-            timeout(CLOSE_DEADLINE_HANGING, self.shared.anchor.lock()).await.map(|mut anchor| anchor.take()),
-        );
-    }
-}
-
-fn pool(options: &SqliteConnectOptions, place: &Arc<Place>, connections_max: u32) -> SqlitePool {
-    let place = Arc::clone(place);
-    SqlitePoolOptions::new()
-        .max_connections(connections_max)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A connection that is open is on the right file for ever; a new one goes by the path.
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .after_connect(move |connection, _| {
-            let place = Arc::clone(&place);
-            Box::pin(async move { open::keep_ours(connection, &place).await })
-        })
-        // The driver would log a slow acquire; the store's errors are reported by who meets them.
-        .acquire_slow_threshold(Duration::MAX)
-        .connect_lazy_with(options.clone())
-}
-
-/// A connection whose patience with locks is changed for a while. It is closed unless it is taken out again: nobody else
-/// may get it as it is then, wherever its user stopped.
-struct Borrowed(Option<PoolConnection<Sqlite>>);
-
-impl Drop for Borrowed {
-    fn drop(&mut self) {
-        if let Some(connection) = &mut self.0 {
-            connection.close_on_drop();
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.close().await,
+            Engine::Postgres(postgres) => postgres.close().await,
         }
     }
-}
 
-/// Empties the journal if nobody is in the way at this moment.
-async fn truncate(borrowed: &mut Borrowed) -> Result<bool, sqlx::Error> {
-    let Some(connection) = &mut borrowed.0 else { return Ok(false) };
-    sqlx::query("PRAGMA busy_timeout = 0").execute(&mut **connection).await?;
-    let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut **connection).await;
-    let patience = AssertSqlSafe(format!("PRAGMA busy_timeout = {}", open::BUSY_TIMEOUT.as_millis()));
-    sqlx::query(patience).execute(&mut **connection).await?;
-    match row {
-        Err(error) if error::is_busy(&error) => Ok(false),
-        row => Ok(row?.try_get::<i64, _>(0)? == 0),
+    /// Runs a statement by itself.
+    #[cfg(test)]
+    pub(crate) async fn run(&self, statement: &'static str) {
+        query(statement).execute(self).await.unwrap();
     }
 }
-
-#[cfg(test)]
-mod tests;

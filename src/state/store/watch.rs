@@ -1,99 +1,100 @@
-//! Sees what other connections and other processes commit, and that the files are still the same.
+//! When it is worth while to read what others changed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-use tokio::time::timeout;
+use tokio::{sync::Notify, task::JoinSet, time::sleep};
 
-use super::{
-    StoreError,
-    open::connect,
-    place::{CALL_DEADLINE, Place},
-};
+use super::{Engine, error::StoreError, postgres::PostgresStore, sqlite::ChangeWatch};
 
-/// Watches the store for commits, on a connection of its own that never writes.
-///
-/// `PRAGMA data_version` is compared between two calls on one connection: it moves when any other
-/// connection committed (<https://www.sqlite.org/pragma.html#pragma_data_version>). It costs a look
-/// at the shared memory of the WAL, so that it can be asked ten times a second.
+/// Between two attempts to listen again, after a connection was lost.
+const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Between two notices that are passed on.
+const NOTICE_PAUSE: Duration = Duration::from_millis(5);
+
+/// How often the feed is read where nobody says that it has grown: a notice may be lost.
+pub const FEED_POLL: Duration = Duration::from_millis(250);
+
+/// Looks whether others committed something.
 #[derive(Debug)]
-pub struct ChangeWatch {
-    options: SqliteConnectOptions,
-    place: Arc<Place>,
-    /// `None` after a failure: the next call connects anew.
-    seen: Option<(SqliteConnection, i64)>,
-    /// Whether nobody looked for a while, because of an error.
-    missed: bool,
+pub struct Watch(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    /// A counter in shared memory.
+    File(Box<ChangeWatch>),
+    /// Notices, and a poll now and then.
+    Feed {
+        woken: Arc<Notify>,
+        /// Listens; it ends with this.
+        _listening: JoinSet<()>,
+    },
 }
 
-impl ChangeWatch {
-    pub(super) async fn open(options: SqliteConnectOptions, place: Arc<Place>) -> Result<Self, StoreError> {
-        let mut watch = Self { options, place, seen: None, missed: false };
-        watch.changed().await?;
-        Ok(watch)
+impl Watch {
+    pub(super) async fn open(engine: &Engine) -> Result<Self, StoreError> {
+        Ok(Self(match engine {
+            Engine::Sqlite(sqlite) => Kind::File(Box::new(sqlite.watch().await?)),
+            Engine::Postgres(postgres) => {
+                let woken = Arc::<Notify>::default();
+                let mut listening = JoinSet::new();
+                listening.spawn(listen(postgres.clone(), Arc::clone(&woken)));
+                Kind::Feed { woken, _listening: listening }
+            }
+        }))
     }
 
-    /// Whether anything was committed since the last call, or since the watch was made. After an
-    /// error the next success answers true, since nobody looked meanwhile.
+    /// Whether anything was committed since the last call, or since the watch was made; of a server, whether it may have
+    /// been. After an error the next success answers true, since nobody looked meanwhile.
     ///
     /// # Errors
     /// Also that a file of the store is gone, or another one than was opened: nothing is read from that one.
     pub async fn changed(&mut self) -> Result<bool, StoreError> {
-        let changed = self.look().await;
-        let missed = std::mem::replace(&mut self.missed, changed.is_err());
-        changed.map(|changed| changed || missed)
-    }
-
-    async fn look(&mut self) -> Result<bool, StoreError> {
-        self.place.verify().await?;
-        let Some((connection, before)) = &mut self.seen else {
-            let connecting = async {
-                let mut connection = connect(&self.options, &self.place).await?;
-                let version = data_version(&mut connection).await?;
-                Ok::<_, sqlx::Error>((connection, version))
-            };
-            let seen = timeout(CALL_DEADLINE, connecting).await.map_err(|_| sqlx::Error::from(self.place.hang()))?;
-            self.seen = Some(seen?);
-            return Ok(true);
-        };
-        match timeout(CALL_DEADLINE, data_version(connection)).await {
-            Ok(Ok(now)) => Ok(now != std::mem::replace(before, now)),
-            Ok(Err(error)) => {
-                self.seen = None;
-                Err(error.into())
-            }
-            Err(_) => {
-                self.abandon();
-                Err(sqlx::Error::from(self.place.hang()).into())
-            }
+        match &mut self.0 {
+            Kind::File(watch) => watch.changed().await,
+            Kind::Feed { .. } => Ok(true),
         }
     }
 
-    /// Gives up a connection that hangs, unless too many do so already: then the same one is asked again.
-    fn abandon(&mut self) {
-        let Ok(permit) = Arc::clone(&self.place.abandoned).try_acquire_owned() else { return };
-        if let Some((connection, _)) = self.seen.take() {
-            tokio::spawn(async move {
-                // It comes back when what it waits for does.
-                let _ = connection.close().await;
-                drop(permit);
-            });
+    /// Waits until somebody says that the feed has grown; for a file it waits for ever: there the counter says it.
+    pub fn woken(&self) -> impl Future<Output = ()> + Send + use<> {
+        let woken = match &self.0 {
+            Kind::File(_) => None,
+            Kind::Feed { woken, .. } => Some(Arc::clone(woken)),
+        };
+        async move {
+            match woken {
+                Some(woken) => woken.notified().await,
+                None => std::future::pending().await,
+            }
         }
     }
 
     /// Closes its connection.
-    pub async fn close(mut self) {
-        if let Some((connection, _)) = self.seen.take() {
-            // The files are no longer its own: see `Store::close`.
-            if self.place.verify().await.is_err() {
-                return std::mem::forget(connection);
-            }
-            // One that hangs ends with the process.
-            let _ = timeout(CALL_DEADLINE, connection.close()).await;
+    pub async fn close(self) {
+        match self.0 {
+            Kind::File(watch) => watch.close().await,
+            Kind::Feed { .. } => {}
         }
     }
 }
 
-async fn data_version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("PRAGMA data_version").fetch_one(connection).await
+/// Passes notices on, for ever. The poll does without them while there is no connection.
+async fn listen(postgres: PostgresStore, woken: Arc<Notify>) {
+    loop {
+        if let Ok(mut listener) = postgres.listen().await {
+            // What was told before it listened is read now.
+            woken.notify_one();
+            while listener.woken().await.is_ok() {
+                woken.notify_one();
+                // What comes meanwhile is read at once: hundreds of notices a second are not as many looks.
+                sleep(NOTICE_PAUSE).await;
+            }
+        }
+        tokio::select! {
+            () = sleep(LISTEN_AGAIN_AFTER) => {}
+            // Of what this process changes itself it hears without a connection.
+            () = postgres.woken() => woken.notify_one(),
+        }
+    }
 }

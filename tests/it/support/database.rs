@@ -35,6 +35,12 @@ impl Database {
         self.runtime.block_on(sqlx::query(statement).execute(&mut self.connection)).unwrap();
     }
 
+    /// What SQLite says to a statement that is refused.
+    pub(crate) fn refusal(&mut self, statement: &'static str) -> String {
+        let refused = self.runtime.block_on(sqlx::query(statement).execute(&mut self.connection)).unwrap_err();
+        refused.as_database_error().unwrap().message().to_owned()
+    }
+
     /// Several statements.
     pub(crate) fn script(&mut self, statements: &'static str) {
         self.runtime.block_on(sqlx::raw_sql(statements).execute(&mut self.connection)).unwrap();

@@ -17,6 +17,11 @@ impl Timestamp {
     pub(crate) const fn as_millis(self) -> i64 {
         self.0
     }
+
+    /// No bucket has another end here.
+    pub(crate) const fn plus(self, _duration: Duration) -> Self {
+        self
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +38,10 @@ impl TrustedNow {
 pub struct RevocationId(pub(crate) u128);
 
 impl RevocationId {
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+
     pub(crate) const fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
     }
@@ -42,6 +51,10 @@ impl RevocationId {
 pub struct SessionId(Uuid);
 
 impl SessionId {
+    pub(crate) const fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
     pub(crate) const fn uuid(self) -> Uuid {
         self.0
     }

@@ -1,6 +1,6 @@
 //! What is wrong with `[server]`, `[admin]`, `[store]`, `[log]`, `[passwords]`, `[throttle]`, `[cache]`, `[reload]` and `[tokens]`.
 
-use super::check;
+use super::{check, report};
 
 #[test]
 fn the_process_has_bounds() {
@@ -93,23 +93,125 @@ fn keys_rotate_on_a_schedule_that_can_be_kept() {
 }
 
 #[test]
-fn a_store_is_a_file() {
+fn a_store_is_a_file_or_on_a_server() {
     check(&[
         (
-            "store.url = \"postgres://u:pw@h/db\"",
-            "1:13: store.url: this version has no PostgreSQL store; use sqlite:FILE",
+            "store.url = \"mysql://u:pw@h/db\"",
+            "1:13: store.url: must be sqlite:FILE or postgres://USER@HOST/DATABASE; there is no other store",
         ),
         (
-            "store.url = \"mysql://u:pw@h/db\"",
-            "1:13: store.url: must be sqlite:FILE, for example \"sqlite:portero.db\"; this version has no other store",
+            "store.url = \"portero.db\"",
+            "1:13: store.url: must be sqlite:FILE or postgres://USER@HOST/DATABASE, for example \"sqlite:portero.db\"",
         ),
-        ("store.url = \"portero.db\"", "1:13: store.url: must be sqlite:FILE, for example \"sqlite:portero.db\""),
         (
             "store.url = \"sqlite::memory:\"",
             "1:13: store.url: must name a file, for example \"sqlite:portero.db\"; a store in memory would forget revocations",
         ),
         ("store.master_key_file = \"\"", "1:25: store.master_key_file: must not be empty"),
     ]);
+}
+
+#[test]
+fn a_url_of_a_server_says_where_it_is_and_who_logs_in_and_nothing_else() {
+    const SHAPE: &str = "must be postgres://USER@HOST:PORT/DATABASE";
+    const ROLE: &str = "must name the role: postgres://USER@HOST:PORT/DATABASE";
+    const PASSWORD: &str =
+        "must carry no password: write it into a file (store.password_file), or give it as PORTERO_STORE_PASSWORD";
+    const PARAMETERS: &str = "takes no parameters but host=/FOLDER for a socket: TLS is store.tls and store.ca, and \
+                              the pool is store.connections";
+    const ESCAPES: &str = "must name a role and a database of plain letters: %-escapes are not read";
+    for (url, expected) in [
+        ("postgres://u@h/db", None),
+        ("postgresql://u@h:6432/db", None),
+        ("postgres://u@/db?host=/run/postgresql", None),
+        ("postgres://u:pw@h/db", Some(PASSWORD)),
+        ("postgres://u:@h/db", Some(PASSWORD)),
+        ("postgres://u:pw@/db?host=/run/postgresql", Some(PASSWORD)),
+        ("postgres://h/db", Some(ROLE)),
+        ("postgres://h:5432/db", Some(ROLE)),
+        ("postgres://u@h/db?sslmode=disable", Some(PARAMETERS)),
+        ("postgres://u@h/db?host=other", Some(PARAMETERS)),
+        ("postgres://u@/db?host=/run&password=pw", Some(PARAMETERS)),
+        ("postgres://u@h/db?", Some(PARAMETERS)),
+        ("postgres://u@h", Some(SHAPE)),
+        ("postgres://u@h/", Some(SHAPE)),
+        ("postgres://u@h/a/b", Some(SHAPE)),
+        ("postgres://@h/db", Some(SHAPE)),
+        ("postgres://u@/db", Some(SHAPE)),
+        ("postgres:u@h/db", Some(SHAPE)),
+        ("postgres://u%40x@h/db", Some(ESCAPES)),
+        ("postgres://u@h/d%62", Some(ESCAPES)),
+    ] {
+        let expected = expected.map_or("no problem".to_owned(), |why| format!("1:13: store.url: {why}"));
+        assert_eq!(report(&format!("store.url = \"{url}\"")), expected, "{url}");
+    }
+    // Whoever reads what the gateway says of a password reads nothing of it.
+    assert!(!report("store.url = \"postgres://u:hunter2@h/db\"").contains("hunter2"));
+}
+
+#[test]
+fn a_port_that_is_none_is_never_taken_for_the_usual_one() {
+    for port in ["port", "99999", "543a"] {
+        let expected = "1:13: store.url: must be postgres://USER@HOST:PORT/DATABASE";
+        assert_eq!(report(&format!("store.url = \"postgres://u@h:{port}/db\"")), expected, "{port}");
+    }
+}
+
+#[test]
+fn a_url_that_is_wrong_is_the_only_problem() {
+    let text = "[store]\nurl = \"postgres://u:pw@h/db\"\ntls = \"off\"\nconnections = 9\nmax_staleness = \"1m\"";
+    assert!(report(text).starts_with("2:7: store.url: must carry no password"), "{}", report(text));
+    assert_eq!(report(text).lines().count(), 1, "{}", report(text));
+}
+
+#[test]
+fn what_a_server_takes_is_in_bounds_and_nothing_for_a_file() {
+    const FILE: &str = "is for a PostgreSQL store: url = \"postgres://…\"";
+    const DURATION: &str = "such as \"500ms\", \"30s\", \"12h\" or \"1d\"";
+    const SERVER: &str = "[store]\nurl = \"postgres://u@h/db\"\n";
+    for key in [
+        "direct_url = \"postgres://u@h/db\"",
+        "password_file = \"pw\"",
+        "tls = \"off\"",
+        "ca = \"ca.pem\"",
+        "connections = 8",
+        "migrate = \"auto\"",
+        "max_staleness = \"2m\"",
+        "stale = \"serve\"",
+    ] {
+        let name = key.split_once(' ').unwrap().0;
+        for url in ["", "url = \"sqlite:portero.db\"\n"] {
+            let line = 2 + url.lines().count();
+            assert_eq!(report(&format!("[store]\n{url}{key}")), format!("{line}:1: store.{name}: {FILE}"), "{url}");
+        }
+    }
+    for (key, expected) in [
+        ("connections = 1", "15: store.connections: expected an integer from 2 to 1000, found 1".to_owned()),
+        ("connections = 1001", "15: store.connections: expected an integer from 2 to 1000, found 1001".to_owned()),
+        ("tls = \"require\"", "7: store.tls: 'require' is not known here; known: verify-full, off".to_owned()),
+        ("migrate = \"yes\"", "11: store.migrate: 'yes' is not known here; known: auto, manual".to_owned()),
+        ("stale = \"ignore\"", "9: store.stale: 'ignore' is not known here; known: refuse, serve".to_owned()),
+        (
+            "max_staleness = \"4s\"",
+            format!("17: store.max_staleness: '4s' is not a duration from 5s to 1d, {DURATION}"),
+        ),
+        (
+            "max_staleness = \"25h\"",
+            format!("17: store.max_staleness: '25h' is not a duration from 5s to 1d, {DURATION}"),
+        ),
+        (
+            "direct_url = \"sqlite:portero.db\"",
+            "14: store.direct_url: must lead to the same PostgreSQL store as store.url".to_owned(),
+        ),
+        (
+            "direct_url = \"postgres://h/db\"",
+            "14: store.direct_url: must name the role: postgres://USER@HOST:PORT/DATABASE".to_owned(),
+        ),
+    ] {
+        assert_eq!(report(&format!("{SERVER}{key}")), format!("3:{expected}"), "{key}");
+    }
+    let missing = report(&format!("{SERVER}password_file = \"missing\""));
+    assert!(missing.starts_with("3:17: store.password_file: 'missing' cannot be read: "), "{missing}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     decision::decide::{
         decision::{Permit, Request},
+        freshness::StaleAction,
         snapshot::{Endpoint, Route, Snapshot},
         trace::{Fact, Trace},
     },
@@ -309,6 +310,16 @@ impl<'a> Steps<'a> {
         self.judge("account", checked, "the imported key's token speaks for an account that may have it".to_owned());
     }
 
+    fn stale(&mut self, action: StaleAction) {
+        let text = "the shared store was not heard of for longer than store.max_staleness".to_owned();
+        match action {
+            StaleAction::Refuse => self.failed("freshness", Reason::Stale, text),
+            StaleAction::Serve => {
+                self.noted("freshness", format!("{text}; the request goes on by what was known last"));
+            }
+        }
+    }
+
     fn policy(&mut self, policy: &Policy, claims: &Claims) {
         let mut decided = false;
         for rule in Rule::ALL {
@@ -354,6 +365,7 @@ impl Trace for Steps<'_> {
             Fact::Key(verified, state) => self.key(verified, state),
             Fact::Revocations(verified, checked) => self.revocations(verified, checked),
             Fact::Account(checked) => self.account(checked),
+            Fact::Stale(action) => self.stale(action),
             Fact::Policy(policy, claims) => self.policy(policy, claims),
         }
     }

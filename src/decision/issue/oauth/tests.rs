@@ -62,7 +62,7 @@ fn realm(dialect: Dialect) -> Arc<Realm> {
 impl Ground {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&store::StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&store::StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let master = keys::VaultSettings { master_key_file: folder.path().join("master.key") };
         let vault = Vault::open(store.clone(), &master).await.unwrap();
         let clock = Arc::new(HandClock::new(Timestamp::from_millis(1_768_564_800_000)));

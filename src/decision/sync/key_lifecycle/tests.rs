@@ -52,7 +52,7 @@ fn realm(dialect: Dialect) -> Arc<Realm> {
 
 impl Place {
     async fn of(folder: &tempfile::TempDir, dialect: Dialect, settings: ScheduleSettings) -> Self {
-        let store = Store::make(&store::StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+        let store = Store::make(&store::StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let master = keys::VaultSettings { master_key_file: folder.path().join("master.key") };
         let vault = Vault::open(store.clone(), &master).await.unwrap();
         let clock = Arc::new(HandClock::new(Timestamp::from_secs(0)));
@@ -390,10 +390,7 @@ async fn the_material_of_a_key_that_an_earlier_version_revoked_is_wiped_on_whate
     place.step(0).await;
     let first = place.the(KeyState::Active).await;
     // As that version does it, while both run.
-    let mut transaction = place.key_lifecycle.store.begin().await.unwrap();
-    let revoke = sqlx::query("UPDATE keys SET state = 'revoked', ended_at = 1 WHERE id = ?").bind(first.as_str());
-    revoke.execute(&mut *transaction).await.unwrap();
-    transaction.commit().await.unwrap();
+    place.key_lifecycle.store.run("UPDATE keys SET state = 'revoked', ended_at = 1 WHERE state = 'active'").await;
     place.clock.step(-DAY_MILLIS);
     place.key_lifecycle.trusted.now().unwrap_err();
     place.key_lifecycle.step().await.unwrap();

@@ -36,6 +36,10 @@ impl Clock for Hand {
     fn instant(&self) -> std::time::Instant {
         SystemClock.instant()
     }
+
+    fn since_boot(&self) -> std::time::Duration {
+        SystemClock.since_boot()
+    }
 }
 
 type Authority = CertifiedIssuer<'static, KeyPair>;

@@ -2,8 +2,11 @@ use super::*;
 use crate::{
     domain::trusted_time::trusted,
     rules::profile::ClaimProfile,
-    state::keys::{
-        Import, ImportError, Key, KeyState, Keyring, MasterKey, MaterialBytes, Restored, UNNAMED_KEYS_MAX, Use,
+    state::{
+        keys::{
+            Import, ImportError, Key, KeyState, Keyring, MasterKey, MaterialBytes, Restored, UNNAMED_KEYS_MAX, Use,
+        },
+        store::query,
     },
 };
 
@@ -214,9 +217,9 @@ async fn a_retired_key_whose_material_was_revoked_is_not_restored() {
     // As where a crash left it.
     let master = MasterKey::read(&master(&place.folder).master_key_file).unwrap();
     let statement = "INSERT INTO keys (id, realm, algorithm, state, sealed, imported, created_at, ended_at) \
-                     VALUES ('a', 'r', 'HS256', 'retired', ?, 1, 1, 1)";
-    let query = sqlx::query(statement).bind(master.seal("portero token key a", &[7; 32]));
-    query.execute(place.vault.store.pool()).await.unwrap();
+                     VALUES ('a', 'r', 'HS256', 'retired', $1, 1, 1, 1)";
+    let query = query(statement).bind(master.seal("portero token key a", &[7; 32]));
+    query.execute(&place.vault.store).await.unwrap();
     assert_eq!(place.vault.restore(&a).await.unwrap(), Restored::Revoked(b.clone()));
     assert_eq!(place.record(&a).await.state, KeyState::Retired);
     assert_eq!(place.vault.revoke(&b, at(3)).await.unwrap(), Some(vec![a]), "again, to its end");
@@ -227,8 +230,7 @@ async fn what_does_not_open_is_revoked_all_the_same() {
     let place = Place::new().await;
     let a = KeyId::from_text("a");
     place.vault.import(&import("a", Use::Verify { until: None }), at(1)).await.unwrap();
-    let damage = sqlx::query("UPDATE keys SET sealed = x'00' WHERE id = 'a'");
-    damage.execute(place.vault.store.pool()).await.unwrap();
+    place.vault.store.run("UPDATE keys SET sealed = x'00' WHERE id = 'a'").await;
     place.vault.load().await.unwrap_err();
     place.vault.revoke(&a, at(2)).await.unwrap().unwrap();
     assert_eq!(place.vault.load().await.unwrap().get("a").unwrap().state, KeyState::Revoked);

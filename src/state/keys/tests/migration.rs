@@ -8,12 +8,13 @@ use crate::{
     state::{
         account::{KnownAccounts, Speaker},
         keys::{Key, KeyState, MasterKey, MaterialBytes},
+        store::query,
     },
 };
 
-const FIRST: (&str, &str) = ("0001_init.sql", include_str!("../../store/migrations/0001_init.sql"));
-const KEYS: (&str, &str) = ("0002_keys.sql", include_str!("../../store/migrations/0002_keys.sql"));
-const OAUTH: (&str, &str) = ("0003_oauth.sql", include_str!("../../store/migrations/0003_oauth.sql"));
+const FIRST: (&str, &str) = ("0001_init.sql", include_str!("../../store/sqlite/migrations/0001_init.sql"));
+const KEYS: (&str, &str) = ("0002_keys.sql", include_str!("../../store/sqlite/migrations/0002_keys.sql"));
+const OAUTH: (&str, &str) = ("0003_oauth.sql", include_str!("../../store/sqlite/migrations/0003_oauth.sql"));
 
 /// A store as an earlier version made it: with its schema and its bookkeeping.
 async fn earlier_store(folder: &TempDir, of: &[(&str, &str)]) -> (SqliteConnection, MasterKey) {
@@ -90,8 +91,8 @@ async fn a_store_of_the_first_version_keeps_its_keys() {
     let (short, id) = ("short".parse().unwrap(), &records[0].id);
     vault.replace(&short, Algorithm::Hs256, Some(id), until(9), at(1)).await.unwrap().unwrap();
     assert_ne!(vault.revision().await.unwrap(), before, "every change raises the revision");
-    let second = sqlx::query("UPDATE keys SET state = 'active', retiring_since = NULL WHERE id = '00000000000000a1'");
-    assert!(second.execute(vault.store.pool()).await.is_err(), "one key signs for a realm");
+    let second = query("UPDATE keys SET state = 'active', retiring_since = NULL WHERE id = '00000000000000a1'");
+    assert!(second.execute(&vault.store).await.is_err(), "one key signs for a realm");
 }
 
 #[tokio::test]
@@ -140,8 +141,9 @@ async fn keys_that_were_imported_before_take_unknown_accounts_as_they_did() {
         ids.map(|id| accounts.account_of(&realm, &TokenSubject::Account(id)) == Speaker::Account)
     };
     assert_eq!(known(&accounts), [true, true, false]);
-    let third = sqlx::query(insert).bind(ids[2].uuid().into_bytes().to_vec()).bind("max");
-    third.execute(vault.store.pool()).await.unwrap();
+    let insert = "INSERT INTO principals (id, realm, kind, name, password_hash, created_at) \
+                  VALUES ($1, 'r', 'user', $2, '-', 0)";
+    query(insert).bind(ids[2].uuid().into_bytes()).bind("max").execute(&vault.store).await.unwrap();
     accounts.follow(vault.store()).await.unwrap();
     assert_eq!(known(&accounts), [true; 3], "their numbers go on");
 }

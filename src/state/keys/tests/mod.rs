@@ -52,7 +52,7 @@ impl Place {
 const KEPT: OldKeyPlan = OldKeyPlan::Retiring { retires_at: None };
 
 async fn open(folder: &TempDir) -> Vault {
-    let store = Store::make(&store::StoreSettings { path: folder.path().join("portero.db") }).await.unwrap();
+    let store = Store::make(&store::StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
     Vault::open(store, &master(folder)).await.unwrap()
 }
 

@@ -30,11 +30,13 @@ struct State {
     server: u16,
     is_silent: bool,
     delay: Duration,
+    /// Connections with a lower number are lost.
+    generation: u64,
 }
 
 impl Link {
     pub(crate) fn to(postgres: &Postgres) -> Self {
-        let state = State { server: postgres.port(), is_silent: false, delay: Duration::ZERO };
+        let state = State { server: postgres.port(), is_silent: false, delay: Duration::ZERO, generation: 0 };
         let link = Self { port: Port::hold(), state: watch::Sender::new(state), runtime: Mutex::default() };
         link.heal();
         link
@@ -61,6 +63,12 @@ impl Link {
     /// are accepted. Both ends notice nothing, not even that the other one hangs up.
     pub(crate) fn drop_silently(&self) {
         self.state.send_modify(|state| state.is_silent = true);
+    }
+
+    /// Loses the connections that there are, as a machine without power, or a firewall that forgets: no byte of them
+    /// comes through any more, and neither end is told. New ones are not affected.
+    pub(crate) fn lose(&self) {
+        self.state.send_modify(|state| state.generation += 1);
     }
 
     /// Lets everything through again. What waited since `drop_silently` arrives now, as TCP sends it again.
@@ -99,19 +107,28 @@ async fn serve(listener: TcpListener, state: watch::Receiver<State>) {
 }
 
 async fn connect(client: TcpStream, mut state: watch::Receiver<State>) {
-    let Ok(reached) = state.wait_for(|state| !state.is_silent).await.map(|state| state.server) else { return };
+    let Ok(State { server: reached, generation, .. }) =
+        state.wait_for(|state| !state.is_silent).await.map(|state| *state)
+    else {
+        return;
+    };
     // A server that is down refuses: the client sees its connection end.
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, reached)).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((client_reads, client_writes), (server_reads, server_writes)) = (client.into_split(), server.into_split());
     tokio::join!(
-        forward(client_reads, server_writes, state.clone()),
-        forward(server_reads, client_writes, state.clone()),
+        forward(client_reads, server_writes, state.clone(), generation),
+        forward(server_reads, client_writes, state.clone(), generation),
     );
 }
 
 /// Forwards one direction to its end.
-async fn forward(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, mut state: watch::Receiver<State>) {
+async fn forward(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut state: watch::Receiver<State>,
+    generation: u64,
+) {
     let (sender, mut receiver) = mpsc::channel(CHUNKS_MAX);
     let reading = async move {
         loop {
@@ -128,7 +145,8 @@ async fn forward(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unp
         while let Some((read_at, chunk)) = receiver.recv().await {
             let delay = state.borrow().delay;
             sleep_until(read_at + delay).await;
-            let reached = state.wait_for(|state| !state.is_silent).await.is_ok();
+            let passes = |state: &State| !state.is_silent && state.generation == generation;
+            let reached = state.wait_for(passes).await.is_ok();
             let written = if chunk.is_empty() { to.shutdown().await } else { to.write_all(&chunk).await };
             if !reached || written.is_err() {
                 return;

@@ -37,10 +37,7 @@ async fn the_end_of_a_revoked_key_is_never_forgotten() {
     assert_eq!(ground.exchange(&one, second).await.err(), Some(OAuthError::InvalidGrant));
     assert_eq!(ground.token_service.introspect(&ground.client("two").await, second).await, Ok(None));
     // Nor does it live again where the row is gone.
-    sqlx::query("DELETE FROM keys WHERE state = 'revoked'")
-        .execute(&mut *ground.store.begin().await.unwrap())
-        .await
-        .unwrap();
+    ground.store.run("DELETE FROM keys WHERE state = 'revoked'").await;
     assert_eq!(ground.exchange(&one, second).await.err(), Some(OAuthError::InvalidGrant));
 }
 

@@ -13,4 +13,5 @@ pub enum RevokedSubject {
 pub struct Record {
     pub(crate) subject: RevokedSubject,
     pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) created_at: Timestamp,
 }

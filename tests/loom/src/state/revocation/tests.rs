@@ -48,7 +48,7 @@ const fn id(table: u128, n: u128) -> u128 {
 }
 
 fn record(id: u128, expires_at: Option<Timestamp>) -> Record {
-    Record { subject: RevokedSubject::Token(RevocationId(id)), expires_at }
+    Record { subject: RevokedSubject::Token(RevocationId(id)), expires_at, created_at: Timestamp::default() }
 }
 
 fn claims(id: u128, expires_at: Option<Timestamp>) -> Claims {

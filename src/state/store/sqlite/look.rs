@@ -3,10 +3,14 @@
 
 use std::{fs, path::Path};
 
-use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, migrate::Migrator, sqlite::SqliteRow};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, migrate::Migrator};
 
 use super::{
-    error::{self, StoreError},
+    super::{
+        error::{self, StoreError},
+        query::Row as StoreRow,
+        standing,
+    },
     open,
     place::files,
     presence,
@@ -27,14 +31,14 @@ pub struct Looked {
     /// Imported keys that take tokens of unknown accounts, or will when the schema is up to date: id and realm.
     pub takes_strangers: Vec<(String, String)>,
     /// What [`KEYS`] says; nothing where the schema is not up to date.
-    pub(in crate::state) keys: Vec<SqliteRow>,
+    pub(in crate::state) keys: Vec<StoreRow>,
 }
 
 /// Looks into the store at `path`, beside a running gateway or without one.
 ///
 /// # Errors
 /// Why [`Store::open`](super::Store::open) would not open it.
-pub async fn look(path: &Path) -> Result<Looked, StoreError> {
+pub(in crate::state::store) async fn look(path: &Path) -> Result<Looked, StoreError> {
     // What an opening would refuse is not looked into: SQLite changes a journal that nobody uses.
     if !presence::has_unshared_database(path)? {
         return Err(presence::missing(path, presence::Found::Nothing));
@@ -66,6 +70,7 @@ async fn read(connection: &mut SqliteConnection, path: &Path) -> Result<Looked, 
     }
     open::check_version(connection, path).await?;
     check_migrations(connection, path).await?;
+    standing::of_file(connection).await.map_err(failed)?.refuse()?;
     let master_key = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'master_key_fingerprint'");
     let master_key = master_key.fetch_optional(&mut *connection).await.map_err(failed)?;
     let version = open::version(connection).await.map_err(failed)?;
@@ -84,7 +89,9 @@ async fn read(connection: &mut SqliteConnection, path: &Path) -> Result<Looked, 
         .collect::<Result<_, sqlx::Error>>()
         .map_err(failed)?;
     let keys = match version {
-        Some(UNKNOWN_ACCOUNTS..) => sqlx::query(KEYS).fetch_all(connection).await.map_err(failed)?,
+        Some(UNKNOWN_ACCOUNTS..) => {
+            sqlx::query(KEYS).fetch_all(connection).await.map_err(failed)?.into_iter().map(StoreRow::Sqlite).collect()
+        }
         _ => vec![],
     };
     Ok(Looked { master_key, takes_strangers, keys })

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{error::StoreError, place::files};
+use super::{super::error::StoreError, place::files};
 use crate::domain::{id::hex, random};
 
 /// A file beside `path` that is not in its place yet. It is removed when this is dropped, with what SQLite

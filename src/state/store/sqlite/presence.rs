@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf, absolute},
 };
 
-use super::{access, error::StoreError, place::files, sharing};
+use super::{
+    super::{access, error::StoreError},
+    place::files,
+    sharing,
+};
 
 /// What of a store and its master key is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,12 @@
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::Timestamp;
+use crate::{
+    domain::Timestamp,
+    state::store::{EPOCH_FLOOR, Engine, Store, StoreSettings, Turn},
+};
 
 /// A query that never ends: a store that hangs.
 const ENDLESS: &str =
@@ -14,7 +17,19 @@ async fn made(folder: &TempDir) -> Store {
 }
 
 fn settings(folder: &TempDir) -> StoreSettings {
-    StoreSettings { path: folder.path().join("portero.db") }
+    StoreSettings::Sqlite(store_file(folder))
+}
+
+fn store_file(folder: &TempDir) -> PathBuf {
+    folder.path().join("portero.db")
+}
+
+/// The engine below it.
+fn engine(store: &Store) -> &SqliteStore {
+    match &store.engine {
+        Engine::Sqlite(sqlite) => sqlite,
+        Engine::Postgres(_) => panic!("it is a file"),
+    }
 }
 
 fn names(folder: &TempDir) -> Vec<String> {
@@ -33,7 +48,9 @@ async fn its_files_are_private_and_in_wal_with_full_sync() {
         let mode = fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
-    let pragma = async |statement| sqlx::query_scalar::<_, String>(statement).fetch_one(store.pool()).await.unwrap();
+    let pragma = async |statement| {
+        sqlx::query_scalar::<_, String>(statement).fetch_one(engine(&store).connections()).await.unwrap()
+    };
     assert_eq!(pragma("SELECT journal_mode FROM pragma_journal_mode").await, "wal");
     assert_eq!(pragma("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous").await, "2");
     assert_eq!(pragma("SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys").await, "1");
@@ -121,7 +138,7 @@ async fn a_watch_sees_each_commit_once() {
         assert!(watch.changed().await.unwrap());
         assert!(!watch.changed().await.unwrap());
     }
-    let transaction = other.begin().await.unwrap();
+    let transaction = other.begin(Turn::Nothing).await.unwrap();
     drop(transaction);
     assert!(!watch.changed().await.unwrap());
 }
@@ -145,7 +162,7 @@ async fn another_file_in_its_place_is_never_used_and_the_same_one_is_only_where_
         // Neither by a connection that is open, nor by a new one.
         for handle in [&store, &store.apart()] {
             assert!(handle.set_meta("a", b"2").await.is_err());
-            assert!(handle.begin().await.is_err());
+            assert!(handle.begin(Turn::Nothing).await.is_err());
         }
         assert!(store.watch().await.is_err() && store.confirm().await.is_err());
         if replace {
@@ -184,7 +201,6 @@ async fn what_is_written_into_a_journal_that_was_emptied_is_not_confirmed() {
     store.set_meta("a", b"1").await.unwrap();
     let journal = fs::OpenOptions::new().write(true).open(folder.path().join("portero.db-wal")).unwrap();
     journal.set_len(0).unwrap();
-    store.confirm().await.unwrap();
     // A connection that reads the journal fails; one that has in memory what it needs writes.
     let acknowledged = store.set_meta("a", b"2").await.is_ok() && store.confirm().await.is_ok();
     assert!(!acknowledged);
@@ -220,15 +236,15 @@ async fn a_connection_that_met_another_file_is_not_closed_on_it() {
     fs::copy(other.path().join("portero.db"), &path).unwrap();
     let before = fs::read(&path).unwrap();
     // As if the file was exchanged right after the look: it is open, and reads our journal.
-    let mut connection = sqlx::ConnectOptions::connect(&store.shared.options).await.unwrap();
-    assert!(open::keep_ours(&mut connection, &store.shared.place).await.is_err());
+    let mut connection = sqlx::ConnectOptions::connect(&engine(&store).shared.options).await.unwrap();
+    assert!(open::keep_ours(&mut connection, &engine(&store).shared.place).await.is_err());
     connection.close().await.unwrap();
     assert_eq!(fs::read(&path).unwrap(), before, "our journal was not written into it");
     assert!(folder.path().join("portero.db-wal").exists());
     fs::remove_file(&path).unwrap();
     fs::rename(&away, &path).unwrap();
     assert_eq!(store.trouble(), Some(Trouble::Replaced));
-    let mut connection = sqlx::ConnectOptions::connect(&store.shared.options).await.unwrap();
+    let mut connection = sqlx::ConnectOptions::connect(&engine(&store).shared.options).await.unwrap();
     let value: Vec<u8> =
         sqlx::query_scalar("SELECT value FROM meta WHERE name = 'a'").fetch_one(&mut connection).await.unwrap();
     assert_eq!(value, b"1");
@@ -239,7 +255,7 @@ async fn a_call_that_hangs_ends_and_the_next_does_not_try_until_somebody_finds_o
     let folder = tempfile::tempdir().unwrap();
     let store = made(&folder).await;
     let apart = store.apart();
-    let hung = sqlx::query(ENDLESS).fetch_one(store.pool()).await.map(drop);
+    let hung = sqlx::query(ENDLESS).fetch_one(engine(&store).connections()).await.map(drop);
     assert!(StoreError::from(hung.unwrap_err()).hangs());
     assert_eq!(store.trouble(), Some(Trouble::Unresponsive));
     // Other connections are free, and are not tried.
@@ -258,7 +274,7 @@ async fn a_handle_that_hangs_is_replaced_only_so_often() {
     let mut hung = vec![];
     let mut apart = store.apart();
     loop {
-        let pool = apart.connections.pool.clone();
+        let pool = engine(&apart).connections.pool.clone();
         let connection = pool.acquire().await.unwrap();
         hung.push(connection);
         let Some(next) = apart.instead() else { break };
@@ -275,7 +291,7 @@ async fn the_journal_is_emptied_beside_others_but_not_under_a_reader() {
     let (store, other) = (made(&folder).await, made(&folder).await);
     let journal = || fs::metadata(folder.path().join("portero.db-wal")).unwrap().len();
     store.set_meta("a", b"1").await.unwrap();
-    let mut reading = other.pool().begin().await.unwrap();
+    let mut reading = engine(&other).begin_reading().await.unwrap();
     sqlx::query("SELECT * FROM meta").fetch_all(&mut *reading).await.unwrap();
     store.set_meta("a", b"2").await.unwrap();
     assert!(!store.empty_journal().await.unwrap() && journal() > 0);
@@ -291,7 +307,7 @@ async fn a_newer_store_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let store = made(&folder).await;
     let row = "INSERT INTO _sqlx_migrations VALUES (9999, 'later', CURRENT_TIMESTAMP, TRUE, x'00', 0)";
-    sqlx::query(row).execute(store.pool()).await.unwrap();
+    sqlx::query(row).execute(engine(&store).connections()).await.unwrap();
     let error = Store::open(&settings(&folder)).await.unwrap_err();
     assert!(matches!(error, StoreError::TooNew { version: 9999, .. }), "{error}");
 }
@@ -316,8 +332,8 @@ async fn what_is_no_store_is_named_and_explained() {
         (PathBuf::new(), "cannot be opened"),
     ] {
         for refused in [
-            Store::open(&StoreSettings { path: path.clone() }).await,
-            Store::make(&StoreSettings { path: path.clone() }).await,
+            Store::open(&StoreSettings::Sqlite(path.clone())).await,
+            Store::make(&StoreSettings::Sqlite(path.clone())).await,
         ] {
             let error = refused.unwrap_err().to_string();
             assert!(error.contains(reason) && error.contains(path.to_str().unwrap()), "{error}");
@@ -346,7 +362,7 @@ async fn an_emptying_that_is_given_up_leaves_no_impatient_connection() {
         .await;
         drop(emptying);
         let timeout = sqlx::query_scalar::<_, i64>("SELECT timeout FROM pragma_busy_timeout");
-        assert_eq!(timeout.fetch_one(apart.pool()).await.unwrap(), 4_000, "given up at step {polls}");
+        assert_eq!(timeout.fetch_one(engine(&apart).connections()).await.unwrap(), 4_000, "given up at step {polls}");
         if done {
             return;
         }
@@ -363,7 +379,7 @@ async fn a_store_that_is_brought_up_to_date_shows_that_it_goes_on() {
         ALTER TABLE sessions DROP COLUMN epoch; DELETE FROM _sqlx_migrations WHERE version = 6; \
         WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 20000) \
         INSERT INTO sessions (id, realm, principal, created_at) SELECT randomblob(16), 'toc', x'00', n FROM number";
-    sqlx::raw_sql(undone).execute(&mut *store.pool().acquire().await.unwrap()).await.unwrap();
+    sqlx::raw_sql(undone).execute(&mut *engine(&store).connections().acquire().await.unwrap()).await.unwrap();
     store.close().await;
     let before = migration_steps();
     let store = Store::open(&settings(&folder)).await.unwrap();
@@ -379,7 +395,7 @@ async fn a_store_that_is_brought_up_to_date_shows_that_it_goes_on() {
 #[tokio::test]
 async fn a_look_into_a_store_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let path = settings(&folder).path;
+    let path = store_file(&folder);
     let store = made(&folder).await;
     store.set_meta("master_key_fingerprint", b"one").await.unwrap();
     let looked = look(&path).await.unwrap();
@@ -395,14 +411,14 @@ async fn each_restore_raises_epochs_above_those_of_the_one_before() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup.db");
     made(&folder).await.close().await;
-    backup::write(&settings(&folder), &file).await.unwrap();
+    backup::write(&store_file(&folder), &file).await.unwrap();
     let (begins, now) = (1_735_689_600, 1_800_000_000);
     let mut floors = vec![];
     for at in [now, now + 60, 0] {
-        fs::remove_file(settings(&folder).path).unwrap();
-        backup::read(&settings(&folder), &file, Timestamp::from_secs(at)).await.unwrap().restore().unwrap();
+        fs::remove_file(store_file(&folder)).unwrap();
+        backup::read(&store_file(&folder), &file, Timestamp::from_secs(at)).await.unwrap().restore().unwrap();
         let store = Store::open(&settings(&folder)).await.unwrap();
-        let floor = store.meta(backup::EPOCH_FLOOR).await.unwrap().unwrap();
+        let floor = store.meta(EPOCH_FLOOR).await.unwrap().unwrap();
         floors.push(String::from_utf8(floor).unwrap().parse::<i64>().unwrap());
         store.close().await;
     }
@@ -413,9 +429,9 @@ async fn each_restore_raises_epochs_above_those_of_the_one_before() {
     );
     // A backup of a restored store knows its floor.
     fs::remove_file(&file).unwrap();
-    backup::write(&settings(&folder), &file).await.unwrap();
-    fs::remove_file(settings(&folder).path).unwrap();
-    backup::read(&settings(&folder), &file, Timestamp::from_secs(0)).await.unwrap().restore().unwrap();
+    backup::write(&store_file(&folder), &file).await.unwrap();
+    fs::remove_file(store_file(&folder)).unwrap();
+    backup::read(&store_file(&folder), &file, Timestamp::from_secs(0)).await.unwrap().restore().unwrap();
     let store = Store::open(&settings(&folder)).await.unwrap();
-    assert_eq!(store.meta(backup::EPOCH_FLOOR).await.unwrap().unwrap(), b"2097152");
+    assert_eq!(store.meta(EPOCH_FLOOR).await.unwrap().unwrap(), b"2097152");
 }

@@ -13,7 +13,11 @@ use thiserror::Error;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
-    error::{self, StoreError},
+    super::{
+        error::{self, StoreError},
+        meta::EPOCH_FLOOR,
+        standing,
+    },
     make::Unplaced,
     missing, open,
     place::files,
@@ -26,10 +30,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How many looks in a row may find that it does not.
 const LOOKS_MAX: u32 = 15;
-
-/// The row of `meta` with the least epoch to which a restored store raises one. Tokens of the store that was lost may have
-/// epochs that its backup does not know.
-pub const EPOCH_FLOOR: &str = "epoch_floor";
 
 /// How often an account's epoch was raised since the backup, at most.
 const EPOCHS_LOST_MAX: u32 = 1 << 20;
@@ -83,8 +83,7 @@ pub struct Copied {
 /// # Errors
 /// Fails when there is no store, when it is out of reach or damaged, when `file` exists or cannot be written, or when
 /// the copy does not pass its check.
-pub async fn write(store: &super::StoreSettings, file: &Path) -> Result<Copied, BackupError> {
-    let path = &store.path;
+pub async fn write(path: &Path, file: &Path) -> Result<Copied, BackupError> {
     if !presence::has_database(path)? {
         return Err(missing(path, Found::Nothing).into());
     }
@@ -93,11 +92,13 @@ pub async fn write(store: &super::StoreSettings, file: &Path) -> Result<Copied, 
     let copy = Unplaced::beside(file).map_err(|source| io_error(file, source))?;
     let opened = async {
         let mut source =
-            open::options(&open::whole(path)?).connect().await.map_err(|e| error::open_failed(path.clone(), &e))?;
+            open::options(&open::whole(path)?).connect().await.map_err(|e| error::open_failed(path.to_owned(), &e))?;
         if !open::is_store(&mut source).await.map_err(failed)? {
             let reason = "it holds no store of Portero".to_owned();
-            return Err(StoreError::Unreadable { path: path.clone(), reason });
+            return Err(StoreError::Unreadable { path: path.to_owned(), reason });
         }
+        // What is copied from a store that has moved would be as old as the move.
+        standing::of_file(&mut source).await.map_err(failed)?.refuse()?;
         Ok(source)
     };
     let mut source = open::in_time(path, opened).await?;
@@ -128,15 +129,15 @@ pub struct Backup {
 /// # Errors
 /// Fails when a store is there already, or when the file cannot be read or is no copy of a store that this version can
 /// use.
-pub async fn read(store: &super::StoreSettings, file: &Path, now: Timestamp) -> Result<Backup, BackupError> {
-    let place = open::whole(&store.path)?;
+pub async fn read(path: &Path, file: &Path, now: Timestamp) -> Result<Backup, BackupError> {
+    let place = open::whole(path)?;
     files(&place).iter().try_for_each(|file| refuse_existing(file))?;
     let [_, journal, _] = files(file);
     if fs::metadata(&journal).is_ok_and(|facts| facts.len() > 0) {
         let why = format!("{} has what is missing in it; portero backup makes one whole file", journal.display());
         return Err(BackupError::Unusable { path: file.to_owned(), why });
     }
-    let copy = Unplaced::beside(&place).map_err(|source| io_error(&store.path, source))?;
+    let copy = Unplaced::beside(&place).map_err(|source| io_error(path, source))?;
     let mut from = File::open(file).map_err(|source| io_error(file, source))?;
     let into = OpenOptions::new().write(true).mode(0o600).open(&copy.path);
     into.and_then(|mut into| io::copy(&mut from, &mut into)).map_err(|source| io_error(file, source))?;

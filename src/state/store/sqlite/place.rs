@@ -18,7 +18,7 @@ use std::{
 
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::error::Trouble;
+use super::super::error::Trouble;
 
 /// How long one call to the store may take before it counts as hanging. A login makes few calls, and none after the
 /// first that hangs, so that it is answered within 5 seconds.

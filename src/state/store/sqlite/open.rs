@@ -17,7 +17,7 @@ use sqlx::{
 use tokio::time::timeout;
 
 use super::{
-    error::{self, StoreError, Trouble},
+    super::error::{self, StoreError, Trouble},
     make::{self, Unplaced},
     place::{FileId, Place, files, is_journal},
 };
@@ -53,7 +53,7 @@ pub fn migration_steps() -> u64 {
 const JOURNAL_BYTES_KEPT: &str = "16777216";
 
 /// Built in; cargo sees a change of one, but a new one only once this file is touched.
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/state/store/migrations");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/state/store/sqlite/migrations");
 
 /// An open store's first connection. It stays open until the store is closed, so that its journal stays the same
 /// file.

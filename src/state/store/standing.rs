@@ -1,0 +1,85 @@
+//! Whether a store is one to work with. It may have moved to another place, or be a copy that is not brought to its end:
+//! two rows of `meta` say so.
+
+use sqlx::SqliteConnection;
+
+use super::{
+    error::StoreError,
+    query::{Target, query},
+};
+
+/// The row of `meta` with the address of the store that took this one's place.
+pub(super) const MOVED_TO: &str = "moved_to";
+
+/// The row of `meta` of a copy in the making: who works on it, a space, and the address of what it is a copy of.
+pub(super) const COPYING_FROM: &str = "copying_from";
+
+/// Both rows. SQLite's statement is the same.
+const ROWS: &str = "SELECT name, value FROM meta WHERE name IN ('moved_to', 'copying_from')";
+
+/// How a store stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Where it moved to.
+    pub(super) moved_to: Option<String>,
+    /// The row of a copy in the making.
+    pub(super) copying: Option<String>,
+}
+
+impl Standing {
+    /// Refuses a store that is none to work with.
+    pub(super) fn refuse(self) -> Result<(), StoreError> {
+        match self {
+            Self { moved_to: Some(to), .. } => Err(StoreError::Moved { to }),
+            Self { copying: Some(mark), .. } => Err(StoreError::Copying { from: source_of(&mark).to_owned() }),
+            Self { moved_to: None, copying: None } => Ok(()),
+        }
+    }
+
+    fn see(&mut self, name: &str, value: &[u8]) {
+        let text = String::from_utf8_lossy(value).into_owned();
+        let place = if name == MOVED_TO { &mut self.moved_to } else { &mut self.copying };
+        *place = Some(text);
+    }
+}
+
+/// The address in the row of a copy in the making.
+pub(super) fn source_of(mark: &str) -> &str {
+    mark.split_once(' ').map_or("", |(_, from)| from)
+}
+
+/// How this store stands, by itself or in a transaction.
+pub(super) async fn of<'a>(on: impl Into<Target<'a>>) -> Result<Standing, StoreError> {
+    let mut standing = Standing::default();
+    for row in query(ROWS).all(on).await? {
+        standing.see(row.get("name")?, row.get("value")?);
+    }
+    Ok(standing)
+}
+
+/// The same of a file that is only looked into.
+pub(super) async fn of_file(connection: &mut SqliteConnection) -> Result<Standing, sqlx::Error> {
+    let mut standing = Standing::default();
+    for (name, value) in sqlx::query_as::<_, (String, Vec<u8>)>(ROWS).fetch_all(connection).await? {
+        standing.see(&name, &value);
+    }
+    Ok(standing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_moved_or_is_in_the_making_is_refused_with_the_other_address() {
+        assert!(Standing::default().refuse().is_ok());
+        let mut copying = Standing::default();
+        copying.see(COPYING_FROM, b"0123 sqlite:/a b/portero.db");
+        let said = copying.clone().refuse().unwrap_err().to_string();
+        assert!(said.contains("of sqlite:/a b/portero.db: "), "{said}");
+        // A copy that a later move left: where it is now counts.
+        copying.see(MOVED_TO, b"postgres://portero@db/portero");
+        let said = copying.refuse().unwrap_err().to_string();
+        assert!(said.contains("moved to postgres://portero@db/portero,"), "{said}");
+    }
+}

@@ -32,6 +32,7 @@ mod reload;
 mod revocation;
 mod stopped;
 mod store;
+mod stores;
 mod surface;
 mod tokens;
 mod upgrade;

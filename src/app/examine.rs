@@ -17,7 +17,7 @@ use crate::{
     observe::metrics::Metrics,
     state::{
         keys::{self, MasterKeyError, VaultError},
-        store::{self, Looked},
+        store::{self, Looked, StoreError},
     },
     upstream::{self, own},
 };
@@ -25,11 +25,18 @@ use crate::{
 /// What a start would refuse, but for ports: see [`ports`].
 ///
 /// # Errors
-/// Everything that is in its way.
-pub fn start(config: &Path, settings: &GatewaySettings, now: Timestamp) -> Result<(), Report> {
+/// Everything that is in its way. A store whose server is away is an error of its own, where nothing else is wrong: the
+/// same start may work later.
+pub fn start(config: &Path, settings: &GatewaySettings, now: Timestamp) -> Result<(), StartError> {
     let mut problems = in_force(settings, now);
-    problems.extend(of_process(settings));
-    report(config, settings, problems)
+    let (of_process, away) = of_process(settings);
+    problems.extend(of_process);
+    match away {
+        Some(away) if problems.is_empty() => return Err(away),
+        Some(away) => problems.push(settings.places.problem("store.url", &away.to_string())),
+        None => {}
+    }
+    Ok(report(config, settings, problems)?)
 }
 
 /// What a reload would refuse: what it takes over can be used.
@@ -144,14 +151,18 @@ fn own_servers(settings: &GatewaySettings) -> Vec<Problem> {
     problems
 }
 
-/// What belongs to the process: the store, its master key, and the admin's token.
-fn of_process(settings: &GatewaySettings) -> Vec<Problem> {
+/// What belongs to the process: the store, its master key, and the admin's token. A store whose server does not answer
+/// stands apart: nothing is known to be wrong with it.
+fn of_process(settings: &GatewaySettings) -> (Vec<Problem>, Option<StartError>) {
     let places = &settings.places;
-    let mut problems = vec![];
+    let (mut problems, mut away) = (vec![], None);
     let looked = has_store(settings, Making::Allowed)
         .and_then(|has_store| if has_store { look(settings).map(Some) } else { Ok(None) })
         .unwrap_or_else(|error| {
-            problems.push(places.problem("store.url", &error.to_string()));
+            match error {
+                StartError::Store(StoreError::Unreachable { .. }) => away = Some(error),
+                error => problems.push(places.problem("store.url", &error.to_string())),
+            }
             // What is said of the master key then is what holds for a store that is there.
             settings.store.file().is_none_or(|file| file.exists()).then(Looked::default)
         });
@@ -168,7 +179,7 @@ fn of_process(settings: &GatewaySettings) -> Vec<Problem> {
     if let Err(error) = AdminToken::examine(&settings.admin.token_file) {
         problems.push(places.problem("admin.token_file", &format!("admin token file {error}")));
     }
-    problems
+    (problems, away)
 }
 
 /// Looks into the store that is there.

@@ -82,8 +82,10 @@ impl Outcome {
             Err(error) => return Err(error),
         };
         let mut outcome = Self::good(Summary::of(&settings));
-        if let Err(report) = examine::start(config, &settings, SystemClock.now()) {
-            outcome.problems.extend_from_slice(report.problems());
+        match examine::start(config, &settings, SystemClock.now()) {
+            Ok(()) => {}
+            Err(StartError::Config(report)) => outcome.problems.extend_from_slice(report.problems()),
+            Err(error) => outcome.problems.push(settings.places.problem("store.url", &error.to_string())),
         }
         for key in &settings.readable_keys {
             let message = format!("{}: every user of this system can read this private key", key.display());

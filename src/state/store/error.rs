@@ -151,8 +151,22 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
                 Self::Corrupt { reason: "a row does not have the shape it should have", source: Some(source) }
             }
+            _ if is_untrusted(&source) => Self::Unavailable { reason: UNTRUSTED, source },
             _ => Self::Unavailable { reason: "its connection failed", source },
         }
+    }
+}
+
+/// What an operator reads of a server that proves nothing by TLS.
+const UNTRUSTED: &str = "no TLS with it: its certificate must be for the name in store.url, and come from an authority of \
+     store.ca or from a public one";
+
+/// Whether TLS failed: the server is there, and it is not known to be the right one.
+pub(super) fn is_untrusted(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()).is_some(),
+        _ => false,
     }
 }
 

@@ -6,8 +6,10 @@
 //!
 //! `fleet` starts them. `together`: nothing fails. `start`: who may join. `outages`: the server, its disk or the network
 //! fails. `failover`: another server takes over, or an older state. `clocks`: the time is not the same everywhere.
+//! `encrypted`: the way to the server.
 
 mod clocks;
+mod encrypted;
 mod failover;
 mod fleet;
 mod outages;

@@ -4,6 +4,7 @@
 //! - `schema` makes the tables and brings them up to date; nothing is made by a start.
 //! - `transaction` takes its turn, writes the feed last, and commits; `notices` wakes the others afterwards.
 //! - `feed` is the log that gateways follow; `gateways` are those that do.
+//! - `pooler` examines what stands at `store.url` before the server.
 //!
 //! `store.url` sees short transactions only, without any state of a session, so that a pooler may stand there.
 //! `store.direct_url` is for what listens, migrates and copies.
@@ -12,6 +13,7 @@ mod connections;
 mod feed;
 mod gateways;
 mod notices;
+mod pooler;
 mod schema;
 mod settings;
 mod transaction;
@@ -37,7 +39,7 @@ pub use gateways::{Beat, Peer};
 pub use settings::{Address, Encryption, PostgresSettings};
 
 use super::{
-    error::{StoreError, Trouble},
+    error::{StoreError, Trouble, is_untrusted},
     turn::Turn,
 };
 
@@ -100,12 +102,15 @@ impl PostgresStore {
             Schema::Missing => return Err(unmade(&place)),
         }
         in_time(&place, examine_durability(&mut connection, &place)).await?;
-        drop(connection);
         let reach = Arc::<Reach>::default();
         let options = settings.options(&settings.direct);
         let direct = Connections::new(options.clone(), APART_CONNECTIONS, &reach, true);
         let short = settings.options(&settings.address);
         let connections = Connections::new(short, settings.connections_max, &reach, false);
+        if settings.address != settings.direct {
+            in_time(&place, pooler::examine(&connections, &mut connection, &place)).await?;
+        }
+        drop(connection);
         let shared = Arc::new(Shared { reach, options, place });
         Ok(Self { connections, notices: Notices::new(direct.clone()), direct, shared })
     }
@@ -306,7 +311,9 @@ async fn in_time<T>(place: &str, work: impl Future<Output = Result<T, StoreError
     let done = timeout(OPEN_DEADLINE, work).await.map_err(|_| hangs(place))?;
     // At the start an operator must hear which store it is.
     done.map_err(|error| match error {
-        StoreError::Unavailable { reason, source } if is_away(&source) => StoreError::unreachable(place, reason),
+        StoreError::Unavailable { reason, source } if is_away(&source) && !is_untrusted(&source) => {
+            StoreError::unreachable(place, reason)
+        }
         StoreError::Unavailable { reason, .. } => StoreError::unusable(place, reason.to_owned()),
         other => other,
     })

@@ -17,7 +17,7 @@ FUZZ_TARGETS = token jwks opaque
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build guided demo test bench compare gateways fuzz rotation upgrades postgres format lint docs licences tests loom instructions budget msrv check
+.PHONY: help build guided demo test bench compare gateways fuzz rotation kills upgrades postgres format lint docs licences tests loom instructions budget msrv check
 # The steps of a test run share one target folder: side by side they would only wait for each other.
 .NOTPARALLEL:
 
@@ -67,6 +67,10 @@ fuzz: ## Fuzz what reads tokens and keys, each target for FUZZ_SECONDS (60)
 rotation: ## Rotate keys under load for 60 s: no answer may be wrong
 	@deploy/tools cargo cc cmake cargo-nextest
 	PORTERO_ROTATION_SECONDS=60 $(CARGO) nextest run --locked --test it no_answer_is_wrong_while_keys_rotate_under_load
+
+kills: ## Kill a gateway on each store 100 times: nothing acknowledged may be lost
+	@deploy/tools cargo cc cmake cargo-nextest postgres
+	PORTERO_KILLS=100 $(CARGO) nextest run --locked --no-capture --test it survives_kills
 
 upgrades: ## Upgrade 20 times under load: no request may be refused or broken
 	@deploy/tools cargo cc cmake cargo-nextest

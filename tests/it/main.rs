@@ -22,6 +22,7 @@ mod image;
 mod imported;
 mod issuers;
 mod keys;
+mod killed;
 mod lifecycle;
 mod listeners;
 mod logins;

@@ -9,7 +9,7 @@ use crate::{
         refresh,
         revocation::log::{self, Record, RevokedSubject},
         session,
-        store::{EPOCH_FLOOR, Row, Store, StoreError, Transaction, Turn, composed, meta_in, query},
+        store::{Row, Store, StoreError, Transaction, Turn, composed, epoch_floor_in, query},
     },
 };
 
@@ -239,7 +239,7 @@ pub(super) async fn raise_company(
     now: Timestamp,
 ) -> Result<Raised, StoreError> {
     transaction.wait_for(Turn::Epochs).await?;
-    let floor = epoch_floor(transaction).await?;
+    let floor = epoch_floor_in(&mut *transaction).await?;
     let statement = format!("{RAISE} WHERE realm = $2 AND company = $3 {RAISED}");
     let rows = composed(statement).bind(floor).bind(realm.as_str()).bind(company).all(&mut *transaction).await?;
     record(transaction, epochs_of(&rows)?, now).await
@@ -276,7 +276,7 @@ pub async fn standing_epochs(transaction: &mut Transaction, realm: &RealmName) -
 }
 
 async fn raise(transaction: &mut Transaction, id: PrincipalId, now: Timestamp) -> Result<Raised, StoreError> {
-    let floor = epoch_floor(transaction).await?;
+    let floor = epoch_floor_in(&mut *transaction).await?;
     let statement = format!("{RAISE} WHERE id = $2 {RAISED}");
     let row = composed(statement).bind(floor).bind(bytes(&id)).one(&mut *transaction).await?;
     record(transaction, epochs_of(&[row])?, now).await
@@ -287,13 +287,6 @@ const RAISE: &str = "UPDATE principals SET epoch = CASE WHEN epoch + 1 > $1 THEN
 
 /// What is asked back of each of them.
 const RAISED: &str = "RETURNING id, realm, business, name, epoch";
-
-/// The least epoch to which an account's is raised: above all that a store had which was lost, see [`EPOCH_FLOOR`].
-async fn epoch_floor(transaction: &mut Transaction) -> Result<i64, StoreError> {
-    let Some(floor) = meta_in(transaction, EPOCH_FLOOR).await? else { return Ok(0) };
-    let floor = std::str::from_utf8(&floor).ok().and_then(|floor| floor.parse().ok());
-    floor.ok_or(StoreError::corrupt("the least epoch is no number"))
-}
 
 /// The epochs of some accounts, each under the account's id and then under the one that its name has: tokens of imported
 /// keys know only that.

@@ -49,7 +49,7 @@ pub use self::{
 };
 pub(in crate::state) use self::{
     change::{Change, RevocationRow},
-    meta::{meta_in, set_meta_in},
+    meta::{epoch_floor_in, meta_in, set_meta_in},
     postgres::Page,
     query::{Column, Query, Row, Target, composed, query},
     sqlite::KEYS,

@@ -303,6 +303,11 @@ async fn examine_durability(connection: &mut PgConnection, place: &str) -> Resul
         tracing::warn!(
             "the store's server has no synchronous standby: what was acknowledged last can be lost with its machine"
         );
+    } else if row.try_get::<&str, _>("commit")? == "local" {
+        tracing::warn!(
+            "the store's server has a synchronous standby and does not wait for it (synchronous_commit is local): what \
+             was acknowledged last can be lost with its machine"
+        );
     }
     Ok(())
 }

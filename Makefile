@@ -46,7 +46,7 @@ compare: ## Measure beside nginx, HAProxy, Envoy and bare hyper: benches/RESULTS
 	@exec benches/compare/run $(ARGS)
 
 gateways: build ## Measure several gateways on one PostgreSQL, for docs/scaling.md
-	@deploy/tools postgres python3
+	@deploy/tools haproxy nginx postgres python3 wrk
 	@exec benches/gateways/run $(ARGS)
 
 # Code that is fast enough in a third of the time that it takes to build; overflows and broken invariants are findings.
@@ -140,11 +140,11 @@ loom: ## Try every interleaving of what reads and changes revocations
 INSTRUCTIONS = nextest run --locked --no-capture --config tests/instructions/profile.toml --test instructions
 
 instructions: ## Hold the instructions of a decision and of a request to their budget
-	@deploy/tools cargo cc cmake cargo-nextest valgrind
+	@deploy/tools cargo cc cmake cargo-nextest postgres valgrind
 	$(CARGO) $(INSTRUCTIONS)
 
 budget: ## Write the instructions that are counted now as their budget
-	@deploy/tools cargo cc cmake cargo-nextest valgrind
+	@deploy/tools cargo cc cmake cargo-nextest postgres valgrind
 	PORTERO_BUDGET=write $(CARGO) $(INSTRUCTIONS)
 
 check: ## Check that the gateway.toml that ships is good

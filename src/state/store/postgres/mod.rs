@@ -2,7 +2,8 @@
 //!
 //! - `settings` says where it is; `connections` puts a deadline on every call.
 //! - `schema` makes the tables and brings them up to date; nothing is made by a start.
-//! - `transaction` takes its turn, writes the feed last, and commits; `notices` wakes the others afterwards.
+//! - `transaction` takes its turn, writes the feed last, and commits; `notices` wakes the others afterwards, and `listener`
+//!   hears them.
 //! - `feed` is the log that gateways follow; `gateways` are those that do.
 //!
 //! `store.url` sees short transactions only, without any state of a session, so that a pooler may stand there.
@@ -11,6 +12,7 @@
 mod connections;
 mod feed;
 mod gateways;
+mod listener;
 mod notices;
 mod schema;
 mod settings;
@@ -20,7 +22,7 @@ use std::{sync::Arc, time::Duration};
 
 use sqlx::{
     ConnectOptions, PgConnection, Postgres, Row,
-    postgres::{PgArguments, PgConnectOptions, PgListener, PgRow},
+    postgres::{PgArguments, PgConnectOptions, PgRow},
     query::Query,
 };
 use tokio::time::timeout;
@@ -28,7 +30,8 @@ use tokio::time::timeout;
 pub(super) use self::transaction::Transaction;
 use self::{
     connections::{CALL_DEADLINE, Connections, Reach, is_away},
-    notices::{CHANNEL, Notices},
+    listener::Listener,
+    notices::Notices,
     schema::Schema,
 };
 pub(in crate::state) use feed::Page;
@@ -221,19 +224,7 @@ impl PostgresStore {
 
     /// What wakes whoever follows the feed.
     pub(super) async fn listen(&self) -> Result<Listener, StoreError> {
-        let pool = sqlx::postgres::PgPoolOptions::new()
-            .max_connections(1)
-            .max_lifetime(None)
-            .idle_timeout(None)
-            .acquire_timeout(CALL_DEADLINE)
-            .connect_lazy_with(self.shared.options.clone());
-        let listening = async {
-            let mut listener = PgListener::connect_with(&pool).await?;
-            listener.listen(CHANNEL).await?;
-            Ok::<_, sqlx::Error>(listener)
-        };
-        let listener = timeout(CALL_DEADLINE, listening).await.map_err(|_| StoreError::unresponsive())??;
-        Ok(Listener { listener, notices: self.notices.clone() })
+        Listener::connect(self.shared.options.clone(), self.notices.clone(), self.direct.clone()).await
     }
 
     /// Waits until this process changed something.
@@ -244,26 +235,6 @@ impl PostgresStore {
     /// Where it is, for people; without a password.
     pub(super) fn place(&self) -> &str {
         &self.shared.place
-    }
-}
-
-/// A connection that hears when the feed has grown.
-#[derive(Debug)]
-pub(super) struct Listener {
-    listener: PgListener,
-    notices: Notices,
-}
-
-impl Listener {
-    /// Waits until anybody, here or elsewhere, changed something. After an error a new one is to be made.
-    pub(super) async fn woken(&mut self) -> Result<(), StoreError> {
-        tokio::select! {
-            () = self.notices.woken() => Ok(()),
-            heard = self.listener.try_recv() => match heard? {
-                Some(_) => Ok(()),
-                None => Err(sqlx::Error::PoolClosed.into()),
-            },
-        }
     }
 }
 

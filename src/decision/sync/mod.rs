@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! store_sync   brings what other processes changed into force
+//! error        why the store cannot be followed
+//! restoring    writes down what a store with another history lacks
 //! key_lifecycle  makes, promotes and retires keys
 //! external     keys of external issuers
 //! prune        forgets revocations that are past
@@ -10,9 +12,11 @@
 //! ```
 
 pub(super) mod clock_watch;
+pub(super) mod error;
 pub(super) mod external;
 pub mod key_lifecycle;
 pub(super) mod prune;
+mod restoring;
 mod rounds;
 pub(super) mod store_sync;
 pub mod upkeep;

@@ -7,19 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use thiserror::Error;
 use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 
-use super::rounds::Rounds;
+use super::{error::StoreSyncError, restoring::Restoring, rounds::Rounds};
 use crate::{
     decision::decide::snapshot::LiveState,
     domain::Clock,
     observe::metrics::Metrics,
     state::{
         clock,
-        keys::{KeyState, Vault, VaultError},
-        revocation::{self, Follower},
-        store::{FEED_POLL, Store, StoreError, Watch},
+        keys::{Vault, VaultError},
+        revocation::Follower,
+        store::{FEED_POLL, Store, Watch},
     },
 };
 
@@ -28,16 +27,6 @@ pub const POLL: Duration = Duration::from_millis(100);
 
 /// Between two attempts to read accounts.
 const LOAD_AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// Why the store could not be followed.
-#[derive(Debug, Error)]
-#[expect(missing_docs, reason = "each is transparent")]
-pub enum StoreSyncError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-}
 
 /// Brings the store's changes into the live state.
 pub struct StoreSync {
@@ -53,8 +42,8 @@ pub struct StoreSync {
     /// When the last step began.
     stepped: Option<Instant>,
     keys_revision: Vec<u8>,
-    /// Whether what is in force here is still to be written to a store that has another history.
-    unrestored: bool,
+    /// Writes what is in force here to a store that has another history.
+    restoring: Restoring,
     /// The same keys, through connections that may be busy for longer than a step.
     beside: Vault,
     /// Reads the accounts that imported keys wait for. One task at most, which ends with this.
@@ -92,7 +81,7 @@ impl StoreSync {
             rounds,
             stepped: None,
             keys_revision: vec![],
-            unrestored: false,
+            restoring: Restoring::default(),
             beside,
             loading: JoinSet::new(),
         };
@@ -227,7 +216,7 @@ impl StoreSync {
         }
         let lag = caught.last.map(|last| self.clock.now().since(last.created_at));
         if caught.is_another_history {
-            self.unrestored = true;
+            self.restoring.begin(&live_state, &self.beside, &self.clock);
             tracing::error!(
                 "the store has another history than the one that was followed (a backup, or a replica that was promoted \
                  without the last transactions), or nobody heard of it here for a day; what is in force here stays in \
@@ -236,10 +225,6 @@ impl StoreSync {
             // The same numbers may stand for something else.
             self.keys_revision.clear();
             self.live_state.accounts().begin_anew().await;
-        }
-        if self.unrestored {
-            self.restore().await?;
-            self.unrestored = false;
         }
         // Afterwards: whoever drops a record says so at the same time.
         if let Some(row) = clock::read(&self.reading).await? {
@@ -253,24 +238,6 @@ impl StoreSync {
         }
         self.live_state.accounts().follow(&self.reading).await?;
         Ok(lag)
-    }
-
-    /// Writes what is in force here, and the store lacks, down again.
-    async fn restore(&self) -> Result<(), StoreSyncError> {
-        let now = self.clock.now();
-        let mut written = revocation::restore(self.live_state.revocations(), &self.reading, now).await?;
-        let snapshot = self.live_state.snapshot();
-        let revoked: Vec<_> = snapshot.keys.own().filter(|key| key.state == KeyState::Revoked).collect();
-        for record in self.vault.records().await? {
-            let was_revoked = record.state != KeyState::Revoked && revoked.iter().any(|key| key.id == record.id);
-            if was_revoked && self.vault.revoke(&record.id, now).await?.is_some() {
-                written += 1;
-            }
-        }
-        if written > 0 {
-            tracing::warn!(written, "revocations that the store did not know any more were written again");
-        }
-        Ok(())
     }
 }
 

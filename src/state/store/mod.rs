@@ -48,7 +48,7 @@ pub use self::{
     watch::{FEED_POLL, Watch},
 };
 pub(in crate::state) use self::{
-    change::{Change, RevocationRow},
+    change::{Change, RevocationColumns, RevocationRow},
     meta::{meta_in, set_meta_in},
     postgres::Page,
     query::{Column, Query, Row, Target, composed, query},
@@ -142,6 +142,18 @@ impl Feed {
     pub(in crate::state) async fn head(&self, transaction: &mut Transaction) -> Result<Position, StoreError> {
         match &mut transaction.inner {
             Inner::Postgres(transaction) => self.0.head(transaction).await,
+            Inner::Sqlite(_) => Err(StoreError::corrupt("a file has no feed")),
+        }
+    }
+
+    /// Hands every revocation to `take`, in no order, as they are in the snapshot of a transaction on the same store.
+    pub(in crate::state) async fn state(
+        &self,
+        transaction: &mut Transaction,
+        take: impl FnMut(RevocationColumns<'_>) -> Result<(), StoreError> + Send,
+    ) -> Result<(), StoreError> {
+        match &mut transaction.inner {
+            Inner::Postgres(transaction) => transaction.copy_state(take).await,
             Inner::Sqlite(_) => Err(StoreError::corrupt("a file has no feed")),
         }
     }

@@ -4,11 +4,13 @@
 //! - `schema` makes the tables and brings them up to date; nothing is made by a start.
 //! - `transaction` takes its turn, writes the feed last, and commits; `notices` wakes the others afterwards, and `listener`
 //!   hears them.
+//! - `bulk` reads very many rows at once.
 //! - `feed` is the log that gateways follow; `gateways` are those that do.
 //!
 //! `store.url` sees short transactions only, without any state of a session, so that a pooler may stand there.
 //! `store.direct_url` is for what listens, migrates and copies.
 
+mod bulk;
 mod connections;
 mod feed;
 mod gateways;

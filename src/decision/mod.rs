@@ -36,5 +36,6 @@ pub use sync::{
     error::StoreSyncError,
     external::{ExternalIssuerError, ExternalIssuers, IssuerProblem, examine_issuers},
     prune::Pruner,
+    resuming::{Reopening, Resumed},
     store_sync::{POLL, StoreSync},
 };

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::state::{keys::VaultError, store::StoreError};
+use crate::state::{keys::VaultError, store::StoreError, store_snapshot::StoreSnapshotError};
 
 /// Why the store could not be followed.
 #[derive(Debug, Error)]
@@ -12,4 +12,7 @@ pub enum StoreSyncError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// What a start began by in the place of the store.
+    #[error(transparent)]
+    Snapshot(#[from] StoreSnapshotError),
 }

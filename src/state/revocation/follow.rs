@@ -54,6 +54,16 @@ impl Follower {
         Self { store, source }
     }
 
+    /// Follows a store from this position on: what came before is known.
+    #[must_use]
+    pub fn from(store: Store, position: Position) -> Self {
+        let source = match store.changes() {
+            Changes::InFile => Source::Log { seen: 0 },
+            Changes::InFeed(feed) => Source::Feed { feed, cursor: Cursor::at(position) },
+        };
+        Self { store, source }
+    }
+
     /// Reads by another handle of the same store.
     pub fn read_by(&mut self, store: Store) {
         self.store = store;

@@ -51,7 +51,7 @@ pub(in crate::state) use self::{
     change::{Change, RevocationColumns, RevocationRow},
     meta::{meta_in, set_meta_in},
     postgres::Page,
-    query::{Column, Query, Row, Target, composed, query},
+    query::{Column, KeptRow, Query, Row, Target, Value, composed, query},
     sqlite::KEYS,
 };
 
@@ -180,6 +180,32 @@ impl Store {
                 store.close().await;
                 Err(refused)
             }
+        }
+    }
+
+    /// A shared store whose server is away, without asking it: every call fails but those through [`Store::apart`], until
+    /// it was [examined](Store::examine) and [opened](Store::set_open). `None` of a file.
+    #[must_use]
+    pub fn unopened(settings: &StoreSettings) -> Option<Self> {
+        let StoreSettings::Postgres(settings) = settings else { return None };
+        Some(Self { engine: Engine::Postgres(PostgresStore::unopened(settings)) })
+    }
+
+    /// Looks at a store that was not opened as [`Store::open`] does.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn examine(&self) -> Result<(), StoreError> {
+        if let Engine::Postgres(postgres) = &self.engine {
+            postgres.examine().await?;
+        }
+        Box::pin(standing::of(self)).await?.refuse()
+    }
+
+    /// Lets everybody reach a store that was not opened: what a start does with its store is done.
+    pub fn set_open(&self) {
+        if let Engine::Postgres(postgres) = &self.engine {
+            postgres.set_open();
         }
     }
 

@@ -44,6 +44,8 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 pub(super) struct Reach {
     /// Whether the last call found nobody.
     away: AtomicBool,
+    /// Whether nobody has looked yet what the store is: a start did without it.
+    unopened: AtomicBool,
     /// Calls that came back.
     calls: AtomicU64,
     times: Mutex<Times>,
@@ -58,8 +60,19 @@ struct Times {
 }
 
 impl Reach {
+    /// Of a store that nobody has looked at yet. Only who insists reaches it before [`Reach::open`].
+    pub(super) fn unopened() -> Self {
+        Self { unopened: true.into(), ..Self::default() }
+    }
+
+    /// It was looked at, and is one to work with.
+    pub(super) fn open(&self) {
+        self.unopened.store(false, Ordering::Release);
+    }
+
     pub(super) fn trouble(&self) -> Option<Trouble> {
-        self.away.load(Ordering::Acquire).then_some(Trouble::Unresponsive)
+        let is_out_of_reach = self.unopened.load(Ordering::Acquire) || self.away.load(Ordering::Acquire);
+        is_out_of_reach.then_some(Trouble::Unresponsive)
     }
 
     pub(super) fn calls(&self) -> u64 {

@@ -83,44 +83,51 @@ struct Shared {
     reach: Arc<Reach>,
     options: PgConnectOptions,
     place: String,
+    settings: PostgresSettings,
 }
 
 impl PostgresStore {
     /// Opens the store that is there. Its schema is brought up to date where the config says so, and never made.
     pub(super) async fn open(settings: &PostgresSettings) -> Result<Self, StoreError> {
-        let place = settings.address.to_string();
-        let mut connection = connect(settings, &place).await?;
-        match in_time(&place, schema::look(&mut connection)).await? {
-            Schema::Present | Schema::Newer(_) => {}
-            Schema::TooNew(version) => return Err(StoreError::too_new(&place, version)),
-            Schema::Old(_) if settings.migrates => {
-                migrate(&mut connection, &place).await?;
-            }
-            Schema::Old(version) => {
-                let why = format!(
-                    "it has schema version {version}, older than this portero needs: run portero store migrate"
-                );
-                return Err(StoreError::unusable(&place, why));
-            }
-            Schema::Missing => return Err(unmade(&place)),
-        }
-        in_time(&place, examine_durability(&mut connection, &place)).await?;
-        drop(connection);
-        let reach = Arc::<Reach>::default();
+        examine(settings, OPEN_DEADLINE).await?;
+        Ok(Self::assemble(settings, Reach::default()))
+    }
+
+    /// The store that may be there, without asking its server. Only who insists reaches it before it is
+    /// [opened](Self::set_open).
+    pub(super) fn unopened(settings: &PostgresSettings) -> Self {
+        Self::assemble(settings, Reach::unopened())
+    }
+
+    fn assemble(settings: &PostgresSettings, reach: Reach) -> Self {
+        let reach = Arc::new(reach);
         let options = settings.options(&settings.direct);
         let direct = Connections::new(options.clone(), APART_CONNECTIONS, &reach, true);
         let short = settings.options(&settings.address);
         let connections = Connections::new(short, settings.connections_max, &reach, false);
-        let shared = Arc::new(Shared { reach, options, place });
-        Ok(Self { connections, notices: Notices::new(direct.clone()), direct, shared })
+        let shared =
+            Arc::new(Shared { reach, options, place: settings.address.to_string(), settings: settings.clone() });
+        Self { connections, notices: Notices::new(direct.clone()), direct, shared }
+    }
+
+    /// Looks at the store as an opening does.
+    pub(super) async fn examine(&self) -> Result<(), StoreError> {
+        examine(&self.shared.settings, CALL_DEADLINE).await
+    }
+
+    /// Lets everybody reach it.
+    pub(super) fn set_open(&self) {
+        self.shared.reach.open();
     }
 
     /// Brings the schema up to date, and makes it where there is none, if that is allowed. Answers whether anything was
     /// done.
     pub(super) async fn migrate(settings: &PostgresSettings, making: Making) -> Result<bool, StoreError> {
         let place = settings.direct.to_string();
-        let mut connection = connect(settings, &place).await?;
-        if making == Making::Refused && in_time(&place, schema::look(&mut connection)).await? == Schema::Missing {
+        let mut connection = in_time(&place, OPEN_DEADLINE, connect(settings)).await?;
+        if making == Making::Refused
+            && in_time(&place, OPEN_DEADLINE, schema::look(&mut connection)).await? == Schema::Missing
+        {
             return Err(unmade(&place));
         }
         migrate(&mut connection, &place).await
@@ -245,9 +252,28 @@ fn unmade(place: &str) -> StoreError {
     StoreError::unusable(place, why.to_owned())
 }
 
-async fn connect(settings: &PostgresSettings, place: &str) -> Result<PgConnection, StoreError> {
-    let connecting = async { Ok(settings.options(&settings.direct).connect().await?) };
-    in_time(place, connecting).await
+/// Looks whether the store that is there is one to work with. Its schema is brought up to date where the config says so.
+async fn examine(settings: &PostgresSettings, deadline: Duration) -> Result<(), StoreError> {
+    let place = settings.address.to_string();
+    let mut connection = in_time(&place, deadline, connect(settings)).await?;
+    match in_time(&place, deadline, schema::look(&mut connection)).await? {
+        Schema::Present | Schema::Newer(_) => {}
+        Schema::TooNew(version) => return Err(StoreError::too_new(&place, version)),
+        Schema::Old(_) if settings.migrates => {
+            migrate(&mut connection, &place).await?;
+        }
+        Schema::Old(version) => {
+            let why =
+                format!("it has schema version {version}, older than this portero needs: run portero store migrate");
+            return Err(StoreError::unusable(&place, why));
+        }
+        Schema::Missing => return Err(unmade(&place)),
+    }
+    in_time(&place, deadline, examine_durability(&mut connection, &place)).await
+}
+
+async fn connect(settings: &PostgresSettings) -> Result<PgConnection, StoreError> {
+    Ok(settings.options(&settings.direct).connect().await?)
 }
 
 async fn migrate(connection: &mut PgConnection, place: &str) -> Result<bool, StoreError> {
@@ -275,8 +301,12 @@ async fn examine_durability(connection: &mut PgConnection, place: &str) -> Resul
     Ok(())
 }
 
-async fn in_time<T>(place: &str, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    let done = timeout(OPEN_DEADLINE, work).await.map_err(|_| hangs(place))?;
+async fn in_time<T>(
+    place: &str,
+    deadline: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let done = timeout(deadline, work).await.map_err(|_| hangs(place))?;
     // At the start an operator must hear which store it is.
     done.map_err(|error| match error {
         StoreError::Unavailable { reason, source } if is_away(&source) => StoreError::unreachable(place, reason),

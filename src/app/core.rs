@@ -6,10 +6,10 @@ use super::{Control, StartError};
 use crate::{
     config::GatewaySettings,
     decision::{
-        AdminService, ExternalIssuers, Freshness, LiveState, Snapshot, TokenService, decide::lifetimes,
+        AdminService, ExternalIssuers, Freshness, LiveState, Resumed, Snapshot, TokenService, decide::lifetimes,
         sync::key_lifecycle,
     },
-    domain::{Clock, SystemClock},
+    domain::Clock,
     edge::{
         admin::{Admin, AdminToken, AllowedHosts, Orders, Readiness},
         forward::{Services, Shared, Tunables},
@@ -96,6 +96,29 @@ async fn open_with_keys(
     Err(failed.into())
 }
 
+/// What a start does first with a store that was opened.
+pub(super) async fn load_first(
+    settings: &GatewaySettings,
+    store: &Store,
+    vault: &Vault,
+    clock: &Arc<dyn Clock>,
+) -> Result<TrustedClock, StartError> {
+    store.open_all().await?;
+    let trusted = TrustedClock::open(store, Arc::clone(clock)).await?;
+    lifetimes::note(store, &settings.site.realms, clock.now()).await?;
+    key_lifecycle::ensure(store, vault, &settings.site.realms, &settings.keys, clock.now()).await?;
+    Ok(trusted)
+}
+
+/// A store to start with.
+pub(super) struct Opened {
+    pub(super) store: Store,
+    pub(super) vault: Vault,
+    pub(super) trusted: TrustedClock,
+    /// What stands in the place of the store, whose server is away.
+    pub(super) resumed: Option<Resumed>,
+}
+
 /// What everything else works with.
 pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
@@ -105,21 +128,20 @@ pub(super) struct Core {
     pub(super) vault: Vault,
     pub(super) live_state: Arc<LiveState>,
     pub(super) external: Arc<ExternalIssuers>,
+    /// What stands in the place of the store, whose server is away.
+    pub(super) resumed: Option<Resumed>,
     hasher: Arc<Hasher>,
 }
 
 impl Core {
-    pub(super) fn open(settings: &GatewaySettings, control: &Control, making: Making) -> Result<Self, StartError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    pub(super) fn new(
+        settings: &GatewaySettings,
+        control: &Control,
+        clock: Arc<dyn Clock>,
+        opened: Opened,
+    ) -> Result<Self, StartError> {
+        let Opened { store, vault, trusted, resumed } = opened;
         let metrics = Metrics::new().map_err(|error| StartError::System(error.to_string()))?;
-        let (store, vault, trusted) = control.block_on(async {
-            let (store, vault) = open_vault(settings, making).await?;
-            store.open_all().await?;
-            let trusted = TrustedClock::open(&store, Arc::clone(&clock)).await?;
-            lifetimes::note(&store, &settings.site.realms, clock.now()).await?;
-            key_lifecycle::ensure(&store, &vault, &settings.site.realms, &settings.keys, clock.now()).await?;
-            Ok::<_, StartError>((store, vault, trusted))
-        })?;
         // The admin listener is asked from soon on.
         metrics.clock.set(trusted.now().err().map(|suspended| suspended.left));
         upstream::install_provider();
@@ -139,7 +161,7 @@ impl Core {
         let seconds = metrics.passwords.hash_seconds.clone();
         let observer = Arc::new(move |took: Duration| seconds.observe(took.as_secs_f64()));
         let hasher = Arc::new(Hasher::start(settings.hashing, Arc::clone(&clock), observer)?);
-        Ok(Self { clock, trusted, metrics, store, vault, live_state, external: Arc::new(external), hasher })
+        Ok(Self { clock, trusted, metrics, store, vault, live_state, external: Arc::new(external), resumed, hasher })
     }
 
     pub(super) fn front(

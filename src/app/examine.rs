@@ -1,42 +1,46 @@
 //! What the machine says to a config that is good in itself: files, folders, modes and ports. A start, a reload and
 //! `portero check` ask the same questions, and nothing is changed by them.
 
-use std::{fs, io, net::SocketAddr, path::Path, sync::Arc};
+use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use tokio::runtime::Builder;
 
 use super::{
     StartError,
     core::{Making, has_store},
+    opening,
 };
 use crate::{
     config::{GatewaySettings, Problem, Report, leads_back},
     decision::{Snapshot, examine_issuers},
-    domain::Timestamp,
+    domain::{Clock, Timestamp},
     edge::{admin::AdminToken, listen},
     observe::metrics::Metrics,
     state::{
         keys::{self, MasterKeyError, VaultError},
-        store::{self, Looked, StoreError},
+        store::{self, Looked},
+        store_snapshot::{self, StoreSnapshotError},
     },
     upstream::{self, own},
 };
 
+/// What becomes of a store whose server does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Away {
+    /// It is a problem.
+    Reported,
+    /// It is left to the start itself, which may do without it, or ends as one that may be tried again.
+    LeftToTheStart,
+}
+
 /// What a start would refuse, but for ports: see [`ports`].
 ///
 /// # Errors
-/// Everything that is in its way. A store whose server is away is an error of its own, where nothing else is wrong: the
-/// same start may work later.
-pub fn start(config: &Path, settings: &GatewaySettings, now: Timestamp) -> Result<(), StartError> {
+/// Everything that is in its way.
+pub fn start(config: &Path, settings: &GatewaySettings, now: Timestamp, away: Away) -> Result<(), Report> {
     let mut problems = in_force(settings, now);
-    let (of_process, away) = of_process(settings);
-    problems.extend(of_process);
-    match away {
-        Some(away) if problems.is_empty() => return Err(away),
-        Some(away) => problems.push(settings.places.problem("store.url", &away.to_string())),
-        None => {}
-    }
-    Ok(report(config, settings, problems)?)
+    problems.extend(of_process(settings, away));
+    report(config, settings, problems)
 }
 
 /// What a reload would refuse: what it takes over can be used.
@@ -103,6 +107,42 @@ pub fn store_warnings(settings: &GatewaySettings) -> Vec<Problem> {
     strangers.collect()
 }
 
+/// What a start would find of the store's snapshot; `None` where the config names none.
+pub fn snapshot(settings: &GatewaySettings, clock: &dyn Clock) -> Option<SnapshotFound> {
+    let place = opening::snapshot_of(settings)?;
+    let key = "store.snapshot";
+    Some(match store_snapshot::examine(&place) {
+        Ok(found) => SnapshotFound::Usable {
+            age: found.age(&store_snapshot::Instant::now(clock, store_snapshot::Boot::present())),
+            revocations: found.revocations,
+            torn: found.torn,
+        },
+        Err(StoreSnapshotError::Missing(path)) => match store::access::may_make(&path) {
+            Ok(()) => SnapshotFound::None,
+            Err(why) => SnapshotFound::Wrong(settings.places.problem(key, &format!("'{}': {why}", path.display()))),
+        },
+        Err(error) => SnapshotFound::Wrong(settings.places.problem(key, &error.to_string())),
+    })
+}
+
+/// What stands where the store's snapshot is to be.
+#[derive(Debug)]
+pub enum SnapshotFound {
+    /// Nothing yet.
+    None,
+    /// One that opens.
+    Usable {
+        /// How old what is in it is; `None` where a clock is behind it.
+        age: Option<Duration>,
+        /// Records of revocations in it.
+        revocations: u64,
+        /// Whether its end is missing.
+        torn: bool,
+    },
+    /// Something that a start could not use.
+    Wrong(Problem),
+}
+
 fn report(config: &Path, settings: &GatewaySettings, problems: Vec<Problem>) -> Result<(), Report> {
     if problems.is_empty() {
         return Ok(());
@@ -151,17 +191,15 @@ fn own_servers(settings: &GatewaySettings) -> Vec<Problem> {
     problems
 }
 
-/// What belongs to the process: the store, its master key, and the admin's token. A store whose server does not answer
-/// stands apart: nothing is known to be wrong with it.
-fn of_process(settings: &GatewaySettings) -> (Vec<Problem>, Option<StartError>) {
+/// What belongs to the process: the store, its master key, and the admin's token.
+fn of_process(settings: &GatewaySettings, away: Away) -> Vec<Problem> {
     let places = &settings.places;
-    let (mut problems, mut away) = (vec![], None);
+    let mut problems = vec![];
     let looked = has_store(settings, Making::Allowed)
         .and_then(|has_store| if has_store { look(settings).map(Some) } else { Ok(None) })
         .unwrap_or_else(|error| {
-            match error {
-                StartError::Store(StoreError::Unreachable { .. }) => away = Some(error),
-                error => problems.push(places.problem("store.url", &error.to_string())),
+            if away == Away::Reported || !error.is_away() {
+                problems.push(places.problem("store.url", &error.to_string()));
             }
             // What is said of the master key then is what holds for a store that is there.
             settings.store.file().is_none_or(|file| file.exists()).then(Looked::default)
@@ -179,7 +217,7 @@ fn of_process(settings: &GatewaySettings) -> (Vec<Problem>, Option<StartError>) 
     if let Err(error) = AdminToken::examine(&settings.admin.token_file) {
         problems.push(places.problem("admin.token_file", &format!("admin token file {error}")));
     }
-    (problems, away)
+    problems
 }
 
 /// Looks into the store that is there.

@@ -9,6 +9,7 @@ mod core;
 pub mod examine;
 mod gateway;
 mod notice;
+mod opening;
 mod reload;
 mod run;
 mod sockets;
@@ -84,6 +85,20 @@ pub enum StartError {
     /// Threads, signals or metrics.
     #[error("the gateway cannot start: {0}")]
     System(String),
+}
+
+impl StartError {
+    /// Whether the server of the store does not answer.
+    fn is_away(&self) -> bool {
+        match self {
+            Self::Store(error)
+            | Self::Vault(VaultError::Store(error))
+            | Self::KeyLifecycle(
+                KeyLifecycleError::Store(error) | KeyLifecycleError::Vault(VaultError::Store(error)),
+            ) => error.is_away(),
+            _ => false,
+        }
+    }
 }
 
 impl From<io::Error> for StartError {

@@ -29,7 +29,10 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::Builder;
 
 use crate::{
-    app::{self, Control, Gateway, Inherited, Making, Predecessor, Program, Sockets, StartError, examine},
+    app::{
+        self, Control, Gateway, Inherited, Making, Predecessor, Program, Sockets, StartError,
+        examine::{self, Away},
+    },
     config::GatewaySettings,
     decision::AdminService,
     domain::{Clock, SystemClock},
@@ -155,7 +158,7 @@ fn run(config: PathBuf) -> Result<Output, CliError> {
 
 fn start(config: PathBuf, inherited: Inherited, predecessor: Option<&Predecessor>) -> Result<Gateway, StartError> {
     let settings = app::load(&config)?;
-    examine::start(&config, &settings, SystemClock.now())?;
+    examine::start(&config, &settings, SystemClock.now(), Away::LeftToTheStart)?;
     let sockets = Sockets::open(&settings.server.addresses(), settings.admin.listen, inherited)?;
     let lines = Lines::start()?;
     events::start(&lines);

@@ -223,6 +223,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
         store: store.settings,
         master_key_file: store.master_key_file,
         staleness: StalenessSettings { clock_leeway: leeway, ..store.staleness },
+        snapshot: store.snapshot,
         hashing,
         throttle,
         bad_tokens,

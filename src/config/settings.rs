@@ -30,6 +30,8 @@ pub struct GatewaySettings {
     pub master_key_file: PathBuf,
     /// `[store]`: how old what is known of a shared store may be.
     pub staleness: StalenessSettings,
+    /// `store.snapshot`: what a start goes by while the server of a shared store is away.
+    pub snapshot: Option<PathBuf>,
     /// `[passwords]`: the pool that hashes them.
     pub hashing: account::HasherSettings,
     /// `[throttle]`: how many failed logins there may be.
@@ -111,6 +113,7 @@ impl GatewaySettings {
             ("store.url", self.store != new.store),
             ("store.max_staleness", self.staleness.max != new.staleness.max),
             ("store.stale", self.staleness.action != new.staleness.action),
+            ("store.snapshot", self.snapshot != new.snapshot),
             ("store.master_key_file", self.master_key_file != new.master_key_file),
             ("passwords.hash_threads", self.hashing.threads != new.hashing.threads),
             ("passwords.hash_queue", self.hashing.queue_max != new.hashing.queue_max),

@@ -33,7 +33,9 @@ pub use issue::{
 };
 pub use sync::{
     clock_watch::ClockWatch,
+    error::StoreSyncError,
     external::{ExternalIssuerError, ExternalIssuers, IssuerProblem, examine_issuers},
     prune::Pruner,
-    store_sync::{POLL, StoreSync, StoreSyncError},
+    resuming::{Reopening, Resumed},
+    store_sync::{POLL, StoreSync},
 };

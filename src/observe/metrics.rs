@@ -44,6 +44,10 @@ pub struct Metrics {
     pub revocation_lag_seconds: Gauge,
     /// How old what is known of a shared store is; 0 where the store is a file.
     pub store_age_seconds: Gauge,
+    /// Up to when the store's snapshot is confirmed; 0 where none is written.
+    pub store_snapshot_timestamp_seconds: Gauge,
+    /// What was written of the store's snapshot.
+    pub store_snapshot_bytes: IntCounter,
     /// From a canary's revocation on any gateway until it was refused here, or for how long one has been missing.
     pub revocation_propagation_seconds: Gauge,
     /// The server's civil time less this gateway's.
@@ -89,6 +93,14 @@ impl Metrics {
             store_age_seconds: family.float(
                 "portero_store_age_seconds",
                 "How old what is known of a shared store is; 0 where the store is a file.",
+            )?,
+            store_snapshot_timestamp_seconds: family.float(
+                "portero_store_snapshot_timestamp_seconds",
+                "Up to when the store's snapshot on this gateway's disk is confirmed, in seconds since 1970; 0 where none is written.",
+            )?,
+            store_snapshot_bytes: family.counter(
+                "portero_store_snapshot_bytes_total",
+                "Bytes written of the store's snapshot on this gateway's disk.",
             )?,
             revocation_propagation_seconds: family.float(
                 "portero_revocation_propagation_seconds",

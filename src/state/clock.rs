@@ -4,6 +4,7 @@
 //! All processes of a store share one row. Each holds its own clocks against each other; a suspension has a number, so
 //! that the end of one, by 24 hours in step or by an operator's word, is seen by the others.
 
+mod kept;
 mod pruned;
 
 use std::{

@@ -401,6 +401,16 @@ impl LiveState {
         Ok(())
     }
 
+    /// Brings keys into force that were kept outside of the store, which cannot be asked; an imported one where the accounts
+    /// of its realm are known.
+    pub fn resume_keys(&self, own: &Keyring) {
+        let imported = own.own().filter(|key| key.imported.is_some() && key.state.verifies());
+        self.accounts.want(imported.map(|key| key.realm.clone()).collect());
+        let present = self.snapshot();
+        let own = own.without_unready(&present.keys, |realm| self.accounts.keeps(realm));
+        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_own(&own))));
+    }
+
     /// Reads the accounts that imported keys wait for, and brings those keys into force. It takes its time: whatever
     /// ends tokens does not wait for it.
     ///

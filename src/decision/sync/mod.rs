@@ -2,6 +2,10 @@
 //!
 //! ```text
 //! store_sync   brings what other processes changed into force
+//! error        why the store cannot be followed
+//! recording    hands what came in to the store's snapshot
+//! resuming     starts by that while the store is away
+//! restoring    writes down what a store with another history lacks
 //! key_lifecycle  makes, promotes and retires keys
 //! external     keys of external issuers
 //! prune        forgets revocations that are past
@@ -10,9 +14,13 @@
 //! ```
 
 pub(super) mod clock_watch;
+pub(super) mod error;
 pub(super) mod external;
 pub mod key_lifecycle;
 pub(super) mod prune;
+mod recording;
+mod restoring;
+pub(super) mod resuming;
 mod rounds;
 pub(super) mod store_sync;
 pub mod upkeep;

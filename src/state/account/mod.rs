@@ -16,7 +16,7 @@ use thiserror::Error;
 
 pub use hasher::{Hasher, HasherError, HasherSettings, Observer};
 pub use insert::insert;
-pub use known::{KnownAccounts, Speaker};
+pub use known::{AccountId, KnownAccounts, Speaker};
 pub use password::{PasswordError, PasswordHash};
 pub use repository::{
     OldTokens, delete, end_tokens, find, find_by_id, list, record_names, set_disabled, set_locked, set_password_hash,

@@ -7,6 +7,7 @@
 //! jwk       public keys as they travel                        ed25519  its weak keys
 //! imported  of those from outside      vault        opening and reading
 //! thumbprint  tells material apart     examine      what a start will find
+//! kept      as the store has them, for a start without it
 //! rotation · ending · import · reseal   changing
 //! ```
 
@@ -17,6 +18,7 @@ mod examine;
 mod import;
 mod imported;
 pub mod jwk;
+mod kept;
 mod key;
 mod master;
 mod master_file;
@@ -37,6 +39,7 @@ pub use error::VaultError;
 pub use examine::examine;
 pub use import::{Import, ImportError, Use, takes_old_tokens};
 pub use imported::Imported;
+pub use kept::{KeptKeys, derive};
 pub use key::{Key, KeyError, KeyState, MaterialBytes};
 pub use master::{MasterKey, MasterKeyError};
 pub use published::{Audience, published};

@@ -123,6 +123,19 @@ impl StoreError {
         matches!(self, Self::Unavailable { source, .. } if trouble_of(source) == Some(Trouble::Unresponsive))
     }
 
+    /// Whether its server does not answer: a start may do without it.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Unavailable { source, .. } => {
+                matches!(source, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut)
+                    || postgres::code_of(source).is_some_and(|code| postgres::is_shutdown(&code))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether waiting may help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {

@@ -48,10 +48,10 @@ pub use self::{
     watch::{FEED_POLL, Watch},
 };
 pub(in crate::state) use self::{
-    change::{Change, RevocationRow},
+    change::{Change, RevocationColumns, RevocationRow},
     meta::{epoch_floor_in, meta_in, set_meta_in},
     postgres::Page,
-    query::{Column, Query, Row, Target, composed, query},
+    query::{Column, KeptRow, Query, Row, Target, Value, composed, query},
     sqlite::KEYS,
 };
 
@@ -146,6 +146,18 @@ impl Feed {
         }
     }
 
+    /// Hands every revocation to `take`, in no order, as they are in the snapshot of a transaction on the same store.
+    pub(in crate::state) async fn state(
+        &self,
+        transaction: &mut Transaction,
+        take: impl FnMut(RevocationColumns<'_>) -> Result<(), StoreError> + Send,
+    ) -> Result<(), StoreError> {
+        match &mut transaction.inner {
+            Inner::Postgres(transaction) => transaction.copy_state(take).await,
+            Inner::Sqlite(_) => Err(StoreError::corrupt("a file has no feed")),
+        }
+    }
+
     /// What follows behind a position.
     pub(in crate::state) async fn after(&self, position: Position, limit: u32) -> Result<Page, StoreError> {
         self.0.after(position, limit).await
@@ -168,6 +180,32 @@ impl Store {
                 store.close().await;
                 Err(refused)
             }
+        }
+    }
+
+    /// A shared store whose server is away, without asking it: every call fails but those through [`Store::apart`], until
+    /// it was [examined](Store::examine) and [opened](Store::set_open). `None` of a file.
+    #[must_use]
+    pub fn unopened(settings: &StoreSettings) -> Option<Self> {
+        let StoreSettings::Postgres(settings) = settings else { return None };
+        Some(Self { engine: Engine::Postgres(PostgresStore::unopened(settings)) })
+    }
+
+    /// Looks at a store that was not opened as [`Store::open`] does.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn examine(&self) -> Result<(), StoreError> {
+        if let Engine::Postgres(postgres) = &self.engine {
+            postgres.examine().await?;
+        }
+        Box::pin(standing::of(self)).await?.refuse()
+    }
+
+    /// Lets everybody reach a store that was not opened: what a start does with its store is done.
+    pub fn set_open(&self) {
+        if let Engine::Postgres(postgres) = &self.engine {
+            postgres.set_open();
         }
     }
 

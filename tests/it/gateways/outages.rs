@@ -147,6 +147,10 @@ fn connections_that_are_lost_without_a_word_are_not_waited_for_one_after_the_oth
         assert_eq!(revoke(), 200, "revocation {number} after it");
     }
     assert_eq!(gateway.status("/sws", &good), 200);
+    // The connection that listens was lost, too. It takes seconds to notice that, because a quiet one looks the same.
+    let listening = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN %'";
+    assert_eq!(fleet.postgres.count(listening), 1, "the one that is lost, and nobody told the server");
+    wait_until("it listens again", PATIENCE, || fleet.postgres.count(listening) > 1);
 }
 
 #[test]

@@ -162,12 +162,12 @@ fn new_accounts_get_distinct_numbers_without_gaps_and_no_gateway_misses_one() {
             tokio::select! {
                 biased;
                 made = &mut making => break made,
-                followed = known.follow(gateways.other()) => followed.unwrap(),
+                followed = known.follow(gateways.other(), |_, _| {}) => drop(followed.unwrap()),
             }
         };
         let numbers: BTreeSet<_> = made.iter().filter_map(|account| account.legacy_id).collect();
         assert!(numbers.into_iter().eq(1..=i64::try_from(CALLERS).unwrap()));
-        known.follow(gateways.other()).await.unwrap();
+        known.follow(gateways.other(), |_, _| {}).await.unwrap();
         let speaker = |account: &account::Account| known.account_of(&realm(), &TokenSubject::Account(account.id));
         assert_eq!(count(&made, |account| speaker(account) == Speaker::Account), CALLERS);
     });

@@ -4,6 +4,9 @@ use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, query::Query};
 
 use super::{super::error::StoreError, connections::Connections};
 
+/// Connections that it takes to find out whether a pooler keeps statements.
+pub(super) const CONNECTIONS: u32 = 2;
+
 /// Which database of which running server this is. A replica, promoted or not, is another one.
 fn identity() -> Query<'static, Postgres, PgArguments> {
     // With a parameter, so that it is prepared as the statements of every call are.

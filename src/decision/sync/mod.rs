@@ -7,12 +7,14 @@
 //! prune        forgets revocations that are past
 //! upkeep       clears rows away, and empties the journal
 //! clock_watch  compares the clocks
+//! audit_keeper keeps the audit log's anchors
 //! ```
 
+pub mod audit_keeper;
 pub(super) mod clock_watch;
 pub(super) mod external;
 pub mod key_lifecycle;
 pub(super) mod prune;
-mod rounds;
+pub mod rounds;
 pub(super) mod store_sync;
 pub mod upkeep;

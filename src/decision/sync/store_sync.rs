@@ -236,6 +236,7 @@ impl StoreSync {
             // The same numbers may stand for something else.
             self.keys_revision.clear();
             self.live_state.accounts().begin_anew().await;
+            self.live_state.admin_tokens().begin_anew();
         }
         if self.unrestored {
             self.restore().await?;
@@ -251,6 +252,7 @@ impl StoreSync {
             self.live_state.refresh_keys(&self.vault).await?;
             self.keys_revision = revision;
         }
+        self.live_state.admin_tokens().follow(&self.reading).await?;
         self.live_state.accounts().follow(&self.reading).await?;
         Ok(lag)
     }

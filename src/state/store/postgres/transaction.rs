@@ -8,7 +8,11 @@ use sqlx::{
 };
 
 use super::{
-    super::{change::Change, error::StoreError, turn::Turn},
+    super::{
+        change::Change,
+        error::StoreError,
+        turn::{ChangeTurn, Turn},
+    },
     connections::{Borrowed, Connections},
     feed,
     notices::Notices,
@@ -34,7 +38,7 @@ impl Transaction {
     pub(super) async fn begin(
         connections: &Connections,
         notices: &Notices,
-        turn: Turn<'_>,
+        turn: ChangeTurn<'_>,
     ) -> Result<Self, StoreError> {
         let lock = turn.lock().map(|(number, shared)| format!("; SELECT {}({number})", function(shared)));
         // Not READ WRITE: a server that is fenced off as read-only is to stay so, and a replica refuses that word with an

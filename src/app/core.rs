@@ -1,13 +1,14 @@
 //! What everything else works with: the store, its keys, the live state, and who hashes passwords.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use super::{Control, StartError};
 use crate::{
     config::GatewaySettings,
     decision::{
-        AdminService, ExternalIssuers, Freshness, LiveState, Resumed, Snapshot, TokenService, decide::lifetimes,
-        sync::key_lifecycle,
+        AdminServices, ExternalIssuers, Freshness, LiveState, Resumed, Snapshot, TokenService,
+        decide::lifetimes,
+        sync::{key_lifecycle, rounds::host_name},
     },
     domain::Clock,
     edge::{
@@ -15,7 +16,12 @@ use crate::{
         forward::{Services, Shared, Tunables},
         token_endpoints::TokenEndpoints,
     },
-    observe::{access_log::AccessLog, lines::Lines, metrics::Metrics},
+    observe::{
+        access_log::AccessLog,
+        audit::{AuditLog, Beginning},
+        lines::Lines,
+        metrics::Metrics,
+    },
     state::{
         account::Hasher,
         clock::TrustedClock,
@@ -96,6 +102,21 @@ async fn open_with_keys(
     Err(failed.into())
 }
 
+/// Begins the gateway's own chain of logins, where the config has one.
+fn begin_audit(
+    settings: &GatewaySettings,
+    vault: &Vault,
+    clock: &Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> Result<AuditLog, StartError> {
+    let beginning = Beginning { key: vault.present_chain_key(), gateway: host_name(), names: settings.log_names };
+    let begun = AuditLog::start(&settings.audit, beginning, Arc::clone(clock), metrics.audit.clone());
+    begun.map_err(|error| {
+        let file = settings.audit.file.as_deref().unwrap_or(Path::new("")).display();
+        StartError::System(format!("the audit file {file} (audit.file) cannot be written: {error}"))
+    })
+}
+
 /// What a start does first with a store that was opened.
 pub(super) async fn load_first(
     settings: &GatewaySettings,
@@ -130,6 +151,8 @@ pub(super) struct Core {
     pub(super) external: Arc<ExternalIssuers>,
     /// What stands in the place of the store, whose server is away.
     pub(super) resumed: Option<Resumed>,
+    pub(super) audit: AuditLog,
+    pub(super) services: Arc<AdminServices>,
     hasher: Arc<Hasher>,
 }
 
@@ -161,7 +184,21 @@ impl Core {
         let seconds = metrics.passwords.hash_seconds.clone();
         let observer = Arc::new(move |took: Duration| seconds.observe(took.as_secs_f64()));
         let hasher = Arc::new(Hasher::start(settings.hashing, Arc::clone(&clock), observer)?);
-        Ok(Self { clock, trusted, metrics, store, vault, live_state, external: Arc::new(external), resumed, hasher })
+        let services = AdminServices::new(vault.clone(), trusted.clone(), Arc::clone(&live_state), Arc::clone(&hasher));
+        let audit = begin_audit(settings, &vault, &clock, &metrics)?;
+        Ok(Self {
+            clock,
+            trusted,
+            metrics,
+            store,
+            vault,
+            live_state,
+            external: Arc::new(external),
+            resumed,
+            audit,
+            services: Arc::new(services),
+            hasher,
+        })
     }
 
     pub(super) fn front(
@@ -178,7 +215,12 @@ impl Core {
             Throttle::new(settings.throttle),
             Arc::clone(&self.clock),
         );
-        let endpoints = TokenEndpoints::new(Arc::clone(&self.live_state), token_service, Arc::clone(&self.clock));
+        let endpoints = TokenEndpoints::new(
+            Arc::clone(&self.live_state),
+            token_service,
+            self.audit.clone(),
+            Arc::clone(&self.clock),
+        );
         let services = Services {
             live_state: Arc::clone(&self.live_state),
             external: Arc::clone(&self.external),
@@ -200,10 +242,8 @@ impl Core {
         readiness: &Arc<Readiness>,
         orders: Orders,
     ) -> Result<Admin, StartError> {
-        let live_state = Arc::clone(&self.live_state);
         Ok(Admin {
-            service: AdminService::new(self.store.clone(), self.vault.clone(), self.trusted.clone(), Some(live_state))
-                .hashing_with(Arc::clone(&self.hasher)),
+            services: Arc::clone(&self.services),
             trusted: self.trusted.clone(),
             hasher: Arc::clone(&self.hasher),
             live_state: Arc::clone(&self.live_state),

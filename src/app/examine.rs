@@ -18,7 +18,7 @@ use crate::{
     observe::metrics::Metrics,
     state::{
         keys::{self, MasterKeyError, VaultError},
-        store::{self, Looked},
+        store::{self, Looked, access},
         store_snapshot::{self, StoreSnapshotError},
     },
     upstream::{self, own},
@@ -217,7 +217,21 @@ fn of_process(settings: &GatewaySettings, away: Away) -> Vec<Problem> {
     if let Err(error) = AdminToken::examine(&settings.admin.token_file) {
         problems.push(places.problem("admin.token_file", &format!("admin token file {error}")));
     }
+    if let Some(file) = &settings.audit.file
+        && let Err(why) = may_append(file)
+    {
+        problems.push(places.problem("audit.file", &format!("audit file '{}': {why}", file.display())));
+    }
     problems
+}
+
+/// Whether this process may append to a file, or make it.
+fn may_append(file: &Path) -> Result<(), String> {
+    match file.metadata() {
+        Ok(facts) if !facts.is_file() => Err("it is no regular file".to_owned()),
+        Ok(_) => access::may_write(file).map_err(|error| format!("it cannot be written: {error}")),
+        Err(_) => access::may_make(file),
+    }
 }
 
 /// Looks into the store that is there.

@@ -30,14 +30,14 @@ use crate::{
     config::GatewaySettings,
     decision::{
         ClockWatch, Pruner, Reopening, StoreSync, schedule,
-        sync::{key_lifecycle::KeyLifecycle, upkeep},
+        sync::{audit_keeper::AuditKeeper, key_lifecycle::KeyLifecycle, upkeep},
     },
     domain::{Clock, SystemClock},
     edge::{
         admin::{self, Admin, Order, Orders, Readiness},
         front,
     },
-    observe::{lines::Lines, metrics::Metrics},
+    observe::{audit::AuditLog, lines::Lines, metrics::Metrics},
     state::store_snapshot::{self, Recorder},
 };
 
@@ -64,6 +64,9 @@ pub struct Gateway {
     pub(super) operator: Runtime,
     pub(super) serving: JoinHandle<()>,
     pub(super) following: JoinHandle<()>,
+    /// What keeps the audit log's anchors.
+    pub(super) anchoring: JoinHandle<()>,
+    pub(super) audit: AuditLog,
     pub(super) readiness: Arc<Readiness>,
     pub(super) operating: JoinHandle<()>,
     pub(super) orders: mpsc::Receiver<Order>,
@@ -117,6 +120,15 @@ impl Gateway {
         let (serve_admin, may_serve_admin) = channel(predecessor.is_none());
         let api = Arc::new(core.admin(&settings, &control, &shared, &readiness, orders)?);
         let operating = operator.spawn(serve_operators(may_serve_admin, sockets.admin, api, admin_stopped));
+        let keeper = AuditKeeper::new(
+            core.store.clone(),
+            core.audit.clone(),
+            Arc::clone(&core.services),
+            Arc::clone(&core.clock),
+            core.metrics.audit.clone(),
+        );
+        let anchoring = control.runtime.spawn(keeper.run(rest_stopped.clone()));
+        let audit = core.audit.clone();
         let (following, keeping) = start_tasks(&core, &control, &settings, &rest_stopped)?;
 
         let workers = front::Workers::start(settings.server.threads, &shared)?;
@@ -141,6 +153,8 @@ impl Gateway {
             operator,
             serving,
             following,
+            anchoring,
+            audit,
             readiness,
             operating,
             orders: ordered,

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use serde_json::json;
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
@@ -16,7 +17,10 @@ use crate::{
     domain::Clock,
     edge::forward::{Shared, Tunables},
     observe::metrics::Metrics,
-    state::{keys::Vault, store::Store},
+    state::{
+        keys::Vault,
+        store::{Action, Actor, Entry, Store},
+    },
     upstream::{self, Pool},
 };
 
@@ -119,16 +123,16 @@ impl Reloader {
             return;
         }
         // Who changed a file is not there to be told; the log is.
-        let _ = self.reload(watch).await;
+        let _ = self.reload(watch, Actor::gateway("changed file")).await;
     }
 
     /// Takes over what the file says now; answers the keys that only a restart changes.
-    pub(super) async fn reload(&mut self, watch: &mut Watch) -> Result<Vec<&'static str>, StartError> {
+    pub(super) async fn reload(&mut self, watch: &mut Watch, actor: Actor) -> Result<Vec<&'static str>, StartError> {
         notice::reloading();
         let settled = watch.settled(&self.files.all()).await;
         // Before it is read: what changes meanwhile is another change.
         self.files.read = Contents::of(&self.files.all());
-        let taken = if settled { self.take_over(watch).await } else { Err(StartError::Unfinished) };
+        let taken = if settled { self.take_over(watch, actor).await } else { Err(StartError::Unfinished) };
         if let Err(error) = &taken {
             for problem in error.to_string().lines() {
                 tracing::error!(problem, "the config was not taken over; the present one stays in force");
@@ -144,7 +148,7 @@ impl Reloader {
         taken
     }
 
-    async fn take_over(&mut self, watch: &mut Watch) -> Result<Vec<&'static str>, StartError> {
+    async fn take_over(&mut self, watch: &mut Watch, actor: Actor) -> Result<Vec<&'static str>, StartError> {
         let mut settings = load(&self.config)?;
         settings.site.keep_off(&self.bound);
         examine::reload(&self.config, &settings, self.clock.now())?;
@@ -165,9 +169,12 @@ impl Reloader {
         let certificates = certificates.map_err(|error| StartError::System(error.to_string()))?;
         // New realms have their keys before their first request.
         lifetimes::note(&self.store, &settings.site.realms, self.clock.now()).await?;
-        let (store, vault, now) = (&self.store, &self.vault, self.clock.now());
-        key_lifecycle::ensure(store, vault, &settings.site.realms, &settings.keys, now).await?;
+        let vault = &self.vault.by(actor);
+        key_lifecycle::ensure(&self.store, vault, &settings.site.realms, &settings.keys, self.clock.now()).await?;
         self.live_state.refresh_keys(&self.vault).await?;
+        // A config is in force only if the audit log has its row.
+        let row = json!({ "file": self.config.display().to_string(), "sha256": self.files.read.sha256(&self.config) });
+        vault.audited_store().note(Entry::of(Action::ConfigReload).to(row)).await?;
         // The last that may fail. Keys of an issuer that the snapshot does not have yet open nothing.
         self.external.replace(&settings.site.issuers)?;
         self.shared.set_certificates(certificates);

@@ -1,6 +1,8 @@
 //! The commands: `portero` as people and scripts call it.
 
 pub mod account;
+mod admin;
+mod audit;
 mod check;
 mod clock;
 pub mod config_file;
@@ -17,6 +19,7 @@ mod stale;
 mod store;
 mod store_copy;
 mod upgrade;
+mod user;
 
 use std::{
     io::{self, Write},
@@ -75,6 +78,12 @@ enum Command {
     /// Rotate, retire, revoke, import and export signing keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Give tokens for the admin API, each with a role
+    #[command(subcommand)]
+    Admin(admin::Command),
+    /// Hold the audit log against itself, or print it
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Look at what is known of the civil clock, or say that it is right
     #[command(subcommand)]
     Clock(clock::Command),
@@ -106,6 +115,8 @@ pub fn main() -> ExitCode {
         Command::Account(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Revoke(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Key(command) => (command.common().output, in_store(&command.common().config, &command)),
+        Command::Admin(command) => (command.common().output, in_store(&command.common().config, &command)),
+        Command::Audit(command) => return command.run(),
         Command::Clock(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Stale(stale) => (stale.asking().output, block_on(stale.run())),
         Command::Session(command) => (command.common().output, in_store(&command.common().config, &command)),
@@ -181,7 +192,7 @@ fn in_store(config: &ConfigFile, command: &impl InStore) -> Result<Output, CliEr
     let settings = app::load(&config.path())?;
     block_on(with_store(&settings, command.making(), async |store, vault| {
         let trusted = TrustedClock::open(store, Arc::new(SystemClock)).await?;
-        let admin = AdminService::new(store.clone(), vault, trusted, None);
+        let admin = AdminService::new(user::actor(), &vault, trusted, None);
         command.execute(&settings, &admin).await
     }))
 }

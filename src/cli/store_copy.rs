@@ -3,6 +3,7 @@
 use std::{
     env,
     io::{self, IsTerminal, Write},
+    sync::Arc,
 };
 
 use clap::Args;
@@ -12,15 +13,19 @@ use super::{
     output::{CliError, Output, table},
     patience::Patience,
     revoke::Common,
+    user,
 };
 use crate::{
     app,
     config::{GatewaySettings, store_at},
     domain::SystemClock,
-    state::store::{
-        StoreSettings,
-        copy::{self, Begun, Copied, CopyError, Progress},
-        migration_steps,
+    state::{
+        keys::master_of_store,
+        store::{
+            StoreSettings,
+            copy::{self, Begun, Copied, CopyError, Copying, Mover, Progress},
+            migration_steps,
+        },
     },
 };
 
@@ -61,9 +66,11 @@ impl Copy {
                 return Ok(Output { text, json });
             }
         };
+        let ends_source = self.switch || copying.has_begun_to_move().await?;
+        let mover = if ends_source { Some(mover(&copying, config.as_ref()).await?) } else { None };
         let mut shown = Shown::default();
         let mut report = |progress| shown.tell(progress);
-        let running = Box::pin(copying.run(self.switch, &SystemClock, &mut report));
+        let running = Box::pin(copying.run(mover.as_ref(), &SystemClock, &mut report));
         let copied = patience.with(|| copying.calls(), running).await;
         shown.end();
         copying.close().await;
@@ -76,6 +83,21 @@ impl Copy {
         let path = self.common.config.path();
         if path.exists() || self.common.config.is_named() { Ok(Some(app::load(&path)?)) } else { Ok(None) }
     }
+}
+
+/// Who moves the store. A move has its row in the audit log, whose codes take the store's master key.
+async fn mover(copying: &Copying, config: Option<&GatewaySettings>) -> Result<Mover, CliError> {
+    let refused = |why: String| CliError::Refused(format!("{why}. Nothing was changed"));
+    let config = config.ok_or_else(|| {
+        refused(
+            "a move is written into the audit log, which takes the master key: name its config with --config"
+                .to_owned(),
+        )
+    })?;
+    let fingerprint = copying.master_key().await?;
+    let fingerprint = fingerprint.ok_or_else(|| refused("the store has no master key yet".to_owned()))?;
+    let master = master_of_store(&config.master_key_file, &fingerprint).map_err(|error| refused(error.to_string()))?;
+    Ok(Mover { actor: user::actor(), key: Arc::new(master.chain_key()) })
 }
 
 /// The store at `url`, as the config has it where that is the same one.
@@ -166,9 +188,11 @@ impl Shown {
 impl From<CopyError> for CliError {
     fn from(error: CopyError) -> Self {
         match error {
-            CopyError::NotEmpty(_) | CopyError::OtherSource(_) | CopyError::SamePlace | CopyError::TakenOver => {
-                Self::Refused(error.to_string())
-            }
+            CopyError::NotEmpty(_)
+            | CopyError::OtherSource(_)
+            | CopyError::SamePlace
+            | CopyError::TakenOver
+            | CopyError::Unfinished => Self::Refused(error.to_string()),
             CopyError::Differs(_) | CopyError::Store(_) => Self::Trouble(error.to_string()),
         }
     }

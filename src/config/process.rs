@@ -1,4 +1,4 @@
-//! What the process itself needs: `[server]`, `[admin]`, `[log]`, `[passwords]`, `[throttle]`,
+//! What the process itself needs: `[server]`, `[admin]`, `[log]`, `[audit]`, `[passwords]`, `[throttle]`,
 //! `[cache]`, `[reload]`.
 
 use std::{
@@ -24,6 +24,7 @@ use crate::{
         admin,
         listen::{Listen, ListenSettings as FrontSettings, TrustedHeader, TrustedHeaders},
     },
+    observe::audit::{AuditSettings, Rotation},
     rules::{rewrite::OddNames, route::HostPattern},
     state::{
         account,
@@ -46,6 +47,13 @@ const WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from
 const FAILURES: RangeInclusive<u32> = 1..=1_000_000;
 const CACHE_ENTRIES: RangeInclusive<usize> = 1..=100_000_000;
 const CACHE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
+
+/// Bytes of an audit file at which it makes way for another; 0 for never.
+const ROTATE_SIZE: RangeInclusive<u64> = 0..=1 << 40;
+const ROTATE_BYTES: u64 = 100 << 20;
+/// Zero for never.
+const ROTATE_TIME: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24 * 366);
+const ROTATE_EVERY: Duration = Duration::from_hours(24);
 
 /// What becomes of odd names of request fields.
 const ODD_NAMES: [(&str, OddNames); 2] = [("pass", OddNames::Pass), ("drop", OddNames::Drop)];
@@ -164,12 +172,28 @@ fn host_names(item: &Item<'_>) -> Option<Vec<Box<str>>> {
     hosts(item)?.into_iter().map(exact).collect()
 }
 
-/// `[log]`: whether there is an access log.
-pub(super) fn log(mut section: Section<'_>) -> bool {
+/// `[log]`: whether there is an access log, and whether names that no account has stand in the audit log as a code.
+pub(super) fn log(mut section: Section<'_>) -> (bool, bool) {
     let access = section.or("access", true, Item::boolean);
+    let names = section.or("names", false, Item::boolean);
     section.optional("format", |item| item.one_of(&[("json", ())]));
     section.finish();
-    access
+    (access, names)
+}
+
+/// `[audit]`: a gateway's own chain of logins, refusals and refreshes.
+pub(super) fn audit(mut section: Section<'_>) -> AuditSettings {
+    let file = section.optional("file", Item::path);
+    let required = section.or("required", false, Item::boolean);
+    let rotation = Rotation {
+        bytes: section.or("rotate_size", ROTATE_BYTES, |item| item.size(&ROTATE_SIZE)),
+        every: section.or("rotate_every", ROTATE_EVERY, |item| item.duration(&ROTATE_TIME)),
+    };
+    if required && file.is_none() {
+        section.report("required", "needs audit.file: without a file no login has a line");
+    }
+    section.finish();
+    AuditSettings { file, required, rotation }
 }
 
 /// `[passwords]`: the pool that hashes.

@@ -6,6 +6,7 @@ use super::report::{Places, Problem};
 use crate::{
     decision::{Site, StalenessSettings, schedule},
     edge::{admin, listen},
+    observe::audit::AuditSettings,
     state::{
         account,
         limit::{BadTokenSettings, ThrottleSettings},
@@ -44,6 +45,10 @@ pub struct GatewaySettings {
     pub cache: CacheSettings,
     /// `log.access`: whether each request is logged.
     pub access_log: bool,
+    /// `log.names`: whether names that no account has stand in the audit log as a code.
+    pub log_names: bool,
+    /// `[audit]`: the gateway's own chain of logins.
+    pub audit: AuditSettings,
     /// `reload.watch`: whether a changed file is taken over by itself.
     pub reload_watch: bool,
     /// `[tokens]`, `[realms]`, `[issuers]`, `[[token_endpoints]]`, `[oauth]`, `[[routes]]` and `[upstreams]`.
@@ -118,6 +123,8 @@ impl GatewaySettings {
             ("passwords.hash_threads", self.hashing.threads != new.hashing.threads),
             ("passwords.hash_queue", self.hashing.queue_max != new.hashing.queue_max),
             ("throttle", self.throttle != new.throttle || self.bad_tokens != new.bad_tokens),
+            ("log.names", self.log_names != new.log_names),
+            ("audit", self.audit != new.audit),
             ("cache.entries", self.cache.entries_max != new.cache.entries_max),
             ("cache.bytes", self.cache.bytes_max != new.cache.bytes_max),
         ];

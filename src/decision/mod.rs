@@ -16,7 +16,7 @@ mod moved_clock;
 pub mod schedule;
 pub mod sync;
 
-pub use admin::{AdminError, AdminService, Everywhere, Revoked, Rotated, SESSIONS_LISTED_MAX};
+pub use admin::{AdminError, AdminService, AdminServices, Everywhere, Revoked, Rotated, SESSIONS_LISTED_MAX};
 pub use decide::{
     authenticate::{Awaiting, ExternalKey, Job, Proof},
     decision::{Decision, Denial, Permit, Preflight, Request, Target, decide},

@@ -29,7 +29,7 @@ use crate::{
         refresh,
         revocation::log,
         session,
-        store::{self, Store},
+        store::{self, Actor, Store},
         token::CacheSettings,
     },
 };
@@ -253,7 +253,7 @@ impl Machine {
                 grants: None,
             };
             let hash = password::hash(&Secret::from("1234")).unwrap();
-            account::insert(&process.store, &new, &hash, self.clock.now()).await.unwrap();
+            account::insert(&process.store.audited(), &new, &hash, self.clock.now()).await.unwrap();
         }
         process
     }
@@ -290,12 +290,8 @@ impl Process {
     }
 
     fn admin(&self) -> AdminService {
-        AdminService::new(
-            self.store.clone(),
-            self.vault.clone(),
-            self.trusted.clone(),
-            Some(Arc::clone(&self.live_state)),
-        )
+        let actor = Actor::command("root", "no terminal");
+        AdminService::new(actor, &self.vault, self.trusted.clone(), Some(Arc::clone(&self.live_state)))
     }
 
     fn holds(&self, token: &Secret) -> bool {
@@ -305,7 +301,7 @@ impl Process {
 
     /// An operator says that the civil clock is right.
     async fn confirm(&mut self) {
-        clock::confirm(&self.store, self.trusted.clock().now()).await.unwrap();
+        clock::confirm(&self.store.audited(), self.trusted.clock().now()).await.unwrap();
         self.work().await;
         self.trusted.now().unwrap();
     }

@@ -56,11 +56,17 @@ pub fn identifier<const N: usize>() -> [u8; N] {
 /// A secret of 32 base58 characters, shown once to the administrator who asked for it.
 #[must_use]
 pub fn secret() -> Secret {
-    let mut text = String::with_capacity(GENERATED_SECRET_CHARS);
-    while text.len() < GENERATED_SECRET_CHARS {
-        for byte in bytes::<GENERATED_SECRET_CHARS>() {
+    base58::<GENERATED_SECRET_CHARS>()
+}
+
+/// A secret of so many base58 characters: each has more than 5.8 bits.
+#[must_use]
+pub fn base58<const CHARS: usize>() -> Secret {
+    let mut text = String::with_capacity(CHARS);
+    while text.len() < CHARS {
+        for byte in bytes::<CHARS>() {
             // Bytes past the last whole multiple of 58 are skipped, so that no character is likelier than another.
-            if byte < 232 && text.len() < GENERATED_SECRET_CHARS {
+            if byte < 232 && text.len() < CHARS {
                 text.push(char::from(ALPHABET[usize::from(byte % 58)]));
             }
         }

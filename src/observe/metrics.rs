@@ -62,6 +62,7 @@ pub struct Metrics {
     pub connections: IntGaugeVec,
     pub header_fields_dropped: IntCounterVec,
     pub access_log_dropped: IntCounter,
+    pub audit: AuditMetrics,
     pub listeners: ListenerMetrics,
     issuers: IssuerFamilies,
 }
@@ -137,6 +138,7 @@ impl Metrics {
             header_fields_dropped: header_fields_dropped(&family)?,
             access_log_dropped: family
                 .counter("portero_access_log_dropped_total", "Access log lines that nobody took in time.")?,
+            audit: AuditMetrics::register(&family)?,
             listeners: ListenerMetrics::register(&family)?,
             issuers: IssuerFamilies::register(&family)?,
             registry: registry.clone(),
@@ -206,6 +208,38 @@ fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
     #[cfg(target_os = "linux")]
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
     Ok(())
+}
+
+/// What the audit log of logins counts.
+#[derive(Clone, Debug)]
+pub struct AuditMetrics {
+    /// Events that have their line, alone or in a sum.
+    pub written: IntCounter,
+    /// Refusals above the rate, which wait for the line of their sum.
+    pub summed: IntCounter,
+    /// Events that have none: the queue or the disk was full.
+    pub lost: IntCounter,
+    /// 1 while the file cannot be written.
+    pub failing: IntGauge,
+    /// When the store had last how far the chain has come.
+    pub anchored_seconds: Gauge,
+}
+
+impl AuditMetrics {
+    fn register(family: &Families<'_>) -> Result<Self, prometheus::Error> {
+        let events = family.counters("portero_audit_events_total", "Events of the audit log.", &["outcome"])?;
+        let outcome = |outcome| events.with_label_values(&[outcome]);
+        Ok(Self {
+            written: outcome("written"),
+            summed: outcome("summed"),
+            lost: outcome("lost"),
+            failing: family.gauge("portero_audit_failing", "1 while the audit file cannot be written.")?,
+            anchored_seconds: family.float(
+                "portero_audit_anchored_timestamp_seconds",
+                "When the store last took down how far the audit file has come; 0 where there is none.",
+            )?,
+        })
+    }
 }
 
 /// What the hashing of passwords counts.

@@ -9,6 +9,7 @@ mod support;
 
 mod accounts;
 mod admin;
+mod audit;
 mod bad_input;
 mod check;
 mod clock;
@@ -28,6 +29,7 @@ mod listeners;
 mod logins;
 mod moving;
 mod oauth;
+mod operators;
 mod path;
 mod postgres;
 mod proxy;

@@ -16,7 +16,7 @@ use crate::{
         account::{self, password},
         clock::TrustedClock,
         keys::{self, Vault},
-        store::{Store, StoreSettings},
+        store::{Actor, Store, StoreSettings},
     },
 };
 
@@ -77,7 +77,8 @@ impl Bench {
         let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let master = keys::VaultSettings { master_key_file: folder.path().join("master.key") };
         let vault = Vault::open(store.clone(), &master).await.unwrap();
-        let admin = AdminService::new(store.clone(), vault, TrustedClock::begin(None, Arc::new(Noon)), None);
+        let actor = Actor::command("root", "no terminal");
+        let admin = AdminService::new(actor, &vault, TrustedClock::begin(None, Arc::new(Noon)), None);
         Self { _folder: folder, store, admin }
     }
 

@@ -324,6 +324,8 @@ fn a_restart_is_needed_for_what_a_running_gateway_holds() {
             vec!["cache.entries", "cache.bytes"],
         ),
         ("access = false", "access = true", vec![]),
+        ("access = false", "access = false\nnames = true", vec!["log.names"]),
+        ("[log]", "[audit]\nfile = \"audit.log\"\n[log]", vec!["audit"]),
         ("[log]", "[reload]\nwatch = true\n[log]", vec![]),
         ("path = \"/api/Clientes/\"", "path = \"/clientes\"", vec![]),
     ] {

@@ -6,22 +6,29 @@
 //! companies    the same for companies
 //! revocations  ending tokens, sessions and all that a principal has; listing sessions
 //! keys         rotating, retiring, importing and revoking keys
+//! tokens       admin tokens
+//! audit        reading the audit log, and holding it against itself
+//! services     a service for each who asks over the API
 //! everywhere   waiting until every gateway knows of a revocation
 //! ```
 //!
 //! What was done is in the store when an operation returns, and in force in the gateway of the same process.
 
 pub mod accounts;
+pub mod audit;
 pub mod companies;
 mod everywhere;
 mod keys;
 mod revocations;
 mod service;
+mod services;
+mod tokens;
 
 pub use everywhere::Everywhere;
 pub use keys::Rotated;
 pub use revocations::{Revoked, SESSIONS_LISTED_MAX};
 pub use service::{AdminError, AdminService};
+pub use services::AdminServices;
 
 /// Accounts or companies in one page of a list.
 const PAGE_ROWS: u32 = 500;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
@@ -10,17 +11,20 @@ use crate::{
     rules::dialect::Dialect,
     state::{
         account::{AccountError, Hasher, HasherError, Raised},
+        admin_token::AdminTokenError,
         clock::{self, TrustedClock},
         keys::{ImportError, Vault, VaultError},
         revocation::log::{Record, RevokedSubject},
-        store::{Store, StoreError, Trouble},
+        store::{Action, Actor, AuditedStore, Entry, StoreError},
     },
 };
 
 /// Does what an operator asks, durably; and in force at once where there is a live state.
 #[derive(Clone)]
 pub struct AdminService {
-    pub(super) store: Store,
+    /// The store, and who asks.
+    pub(super) store: AuditedStore,
+    /// The keys, for the same.
     pub(super) vault: Vault,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) trusted: TrustedClock,
@@ -64,6 +68,9 @@ pub enum AdminError {
     /// The secret cannot be set, or not now.
     #[error(transparent)]
     Secret(#[from] HasherError),
+    /// An admin token's fault.
+    #[error(transparent)]
+    AdminToken(AdminTokenError),
     /// The store's fault.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -75,12 +82,24 @@ pub enum AdminError {
     Import(ImportError),
 }
 
+impl From<AdminTokenError> for AdminError {
+    fn from(error: AdminTokenError) -> Self {
+        match error {
+            AdminTokenError::Store(error) => Self::Store(error),
+            refusal => Self::AdminToken(refusal),
+        }
+    }
+}
+
 impl AdminService {
-    /// The service over a store. With a live state, what it does is in force when it is done; without, a running
-    /// gateway sees it within a second.
+    /// The service for `actor`, who stands in the audit log beside all that it does. With a live state, what it does is
+    /// in force when it is done; without, a running gateway sees it within a second.
     #[must_use]
-    pub fn new(store: Store, vault: Vault, trusted: TrustedClock, live_state: Option<Arc<LiveState>>) -> Self {
-        Self { store, vault, clock: Arc::clone(trusted.clock()), trusted, live_state, hasher: None }
+    pub fn new(actor: Actor, vault: &Vault, trusted: TrustedClock, live_state: Option<Arc<LiveState>>) -> Self {
+        let vault = vault.by(actor);
+        let clock = Arc::clone(trusted.clock());
+        let store = vault.audited_store().with_clock(Arc::clone(&clock));
+        Self { store, vault, clock, trusted, live_state, hasher: None }
     }
 
     /// Has new secrets hashed by this pool, which the gateway's logins share. Without one the calling thread does it.
@@ -95,18 +114,12 @@ impl AdminService {
         self.clock.now()
     }
 
-    /// What keeps the store from being used, if anything does.
-    #[must_use]
-    pub fn store_trouble(&self) -> Option<Trouble> {
-        self.store.trouble()
-    }
-
-    /// Asserts that what was written is in the store that the path names; to be asked before it is acknowledged.
+    /// Writes down what is done and is no change of the store. It is to be done only once this has returned.
     ///
     /// # Errors
-    /// Fails when the path names other files by now, or none.
-    pub async fn confirm_store(&self) -> Result<(), AdminError> {
-        Ok(self.store.confirm().await?)
+    /// Fails when the store is out of reach or damaged: then nobody may do it.
+    pub async fn note(&self, action: Action, new: Value) -> Result<(), AdminError> {
+        Ok(self.store.within(self.store.note(Entry::of(action).to(new))).await?)
     }
 
     /// What the store knows of the civil clock; `None` before the first gateway has run on it.

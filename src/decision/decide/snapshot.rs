@@ -24,6 +24,7 @@ use crate::{
     },
     state::{
         account::KnownAccounts,
+        admin_token::KnownAdminTokens,
         keys::{Key, KeyRecord, Keyring, Vault, VaultError},
         limit::{BadTokenLimiter, BadTokenSettings},
         revocation::Revocations,
@@ -316,6 +317,7 @@ pub struct LiveState {
     following: Following,
     freshness: Freshness,
     bad_tokens: BadTokenLimiter,
+    admin_tokens: KnownAdminTokens,
 }
 
 impl LiveState {
@@ -332,7 +334,14 @@ impl LiveState {
             following: Following::default(),
             freshness: Freshness::default(),
             bad_tokens: BadTokenLimiter::new(bad_tokens),
+            admin_tokens: KnownAdminTokens::default(),
         }
+    }
+
+    /// Who may use the admin API, beside the token in the file.
+    #[must_use]
+    pub const fn admin_tokens(&self) -> &KnownAdminTokens {
+        &self.admin_tokens
     }
 
     /// The same, for a store that is not heard of by itself.

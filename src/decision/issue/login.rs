@@ -94,6 +94,7 @@ impl TokenService {
         check_throttle(&self.throttle, realm, &name, caller, self.clock.now())?;
         let looked_up = caller.unless_left(self.look_up(realm, &name, caller));
         let found = looked_up.await.ok_or_else(busy)??;
+        caller.identify(found.as_ref().map(|account| account.id));
         let outcome = match self.told_before(realm, found.as_ref()).await {
             // A wrong secret is counted where it is found out.
             Ok(()) if !self.is_right(realm, &name, secret.clone(), found.as_ref(), caller).await? => {

@@ -11,8 +11,10 @@
 //! prune        forgets revocations that are past
 //! upkeep       clears rows away, and empties the journal
 //! clock_watch  compares the clocks
+//! audit_keeper keeps the audit log's anchors
 //! ```
 
+pub mod audit_keeper;
 pub(super) mod clock_watch;
 pub(super) mod error;
 pub(super) mod external;
@@ -21,6 +23,6 @@ pub(super) mod prune;
 mod recording;
 mod restoring;
 pub(super) mod resuming;
-mod rounds;
+pub mod rounds;
 pub(super) mod store_sync;
 pub mod upkeep;

@@ -305,6 +305,7 @@ impl StoreSync {
             // The same numbers may stand for something else.
             self.keys_revision.clear();
             self.live_state.accounts().begin_anew().await;
+            self.live_state.admin_tokens().begin_anew();
         }
         // Afterwards: whoever drops a record says so at the same time.
         if let Some(row) = clock::read(&self.reading).await? {
@@ -322,6 +323,7 @@ impl StoreSync {
             }
             self.keys_revision = revision;
         }
+        self.live_state.admin_tokens().follow(&self.reading).await?;
         let mut recording = self.recording.as_mut();
         let tell = |realm: &RealmName, ids: &[AccountId]| {
             if let Some(recording) = &mut recording {

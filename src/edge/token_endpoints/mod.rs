@@ -18,8 +18,12 @@ use http::{HeaderMap, Method, Response};
 use super::respond;
 use crate::{
     decision::{Caller, Endpoint, LiveState, Service, TokenService},
-    domain::{Clock, Reason, secret::SecretBytes},
-    rules::dialect::{Outcome, Rejection},
+    domain::{AccountName, Clock, Reason, secret::SecretBytes},
+    observe::audit::{Act, AuditLog, Event, Room},
+    rules::{
+        dialect::{Outcome, Rejection},
+        realm::Realm,
+    },
 };
 
 /// A body over this is answered 413, and never parsed.
@@ -38,6 +42,8 @@ pub struct TokenMessage {
     pub body: TokenBody,
     /// Who sent it, where that is known.
     pub client: Option<Caller>,
+    /// What it is called in the logs.
+    pub request_id: String,
 }
 
 /// What came of reading a body of at most [`BODY_BYTES_MAX`].
@@ -56,7 +62,20 @@ pub enum TokenBody {
 pub struct TokenEndpoints {
     live_state: Arc<LiveState>,
     token_service: TokenService,
+    audit: AuditLog,
     clock: Arc<dyn Clock>,
+}
+
+/// What came of a request, for the audit log.
+struct Happened<'a> {
+    act: Act,
+    /// Why not.
+    refused: Option<&'static str>,
+    realm: &'a Realm,
+    caller: &'a Caller,
+    /// The name that was given: of no use but where no account has it.
+    typed: Option<&'a AccountName>,
+    request_id: &'a str,
 }
 
 /// What a client should wait after a defect of ours.
@@ -71,8 +90,32 @@ pub const CLIENT_LEFT: &str = "client_left";
 impl TokenEndpoints {
     /// Endpoints of a live state, with a token service who checks credentials.
     #[must_use]
-    pub fn new(live_state: Arc<LiveState>, token_service: TokenService, clock: Arc<dyn Clock>) -> Self {
-        Self { live_state, token_service, clock }
+    pub fn new(
+        live_state: Arc<LiveState>,
+        token_service: TokenService,
+        audit: AuditLog,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { live_state, token_service, audit, clock }
+    }
+
+    /// Puts what came of a request into the audit log. False where it must have its line, and has none.
+    async fn note(&self, room: Room, happened: Happened<'_>) -> bool {
+        if !self.audit.is_on() {
+            return true;
+        }
+        let Happened { act, refused, realm, caller, typed, request_id } = happened;
+        let account = self.audit.account(caller.account(), &realm.name, typed);
+        let event = Event {
+            at: self.clock.now(),
+            act,
+            refused,
+            realm: realm.name.clone(),
+            account,
+            client: caller.address(),
+            request: request_id.to_owned(),
+        };
+        room.write(event).await
     }
 
     /// Answers, and says in one word what came of it.

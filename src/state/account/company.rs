@@ -1,10 +1,12 @@
 //! The companies of `become`. A client whose company is missing or disabled gets no tokens; those
 //! that it has end with the company.
 
+use serde_json::json;
+
 use super::{AccountError, Raised, check_word, repository::raise_company};
 use crate::{
     domain::{RealmName, Timestamp},
-    state::store::{Row, Store, StoreError, Turn, query},
+    state::store::{Action, AuditedStore, ChangeTurn, Entry, Row, Store, StoreError, query},
 };
 
 /// A company.
@@ -56,19 +58,29 @@ pub async fn list(
 ///
 /// # Errors
 /// Fails when the company exists or its name cannot be one, or when the store is out of reach or damaged.
-pub async fn insert(store: &Store, realm: &RealmName, name: &str, now: Timestamp) -> Result<Company, AccountError> {
+pub async fn insert(
+    store: &AuditedStore,
+    realm: &RealmName,
+    name: &str,
+    now: Timestamp,
+) -> Result<Company, AccountError> {
     check_word("the name", name)?;
+    let mut transaction = store.begin(ChangeTurn::Company(realm, name)).await?;
     let inserted = query("INSERT INTO companies (realm, name, created_at) VALUES ($1, $2, $3)")
         .bind(realm.as_str())
         .bind(name)
         .bind(now.as_millis())
-        .execute(store)
+        .execute(&mut transaction)
         .await;
     match inserted {
-        Ok(_) => Ok(Company { realm: realm.clone(), name: name.to_owned(), disabled: false, created_at: now }),
-        Err(StoreError::Conflict) => Err(AccountError::company_exists(realm, name)),
-        Err(error) => Err(error.into()),
+        Ok(_) => transaction.commit(entry(Action::CompanyAdd, realm, name)).await?,
+        Err(StoreError::Conflict) => {
+            transaction.rollback().await?;
+            return Err(AccountError::company_exists(realm, name));
+        }
+        Err(error) => return Err(error.into()),
     }
+    Ok(Company { realm: realm.clone(), name: name.to_owned(), disabled: false, created_at: now })
 }
 
 /// Disables a company and ends its clients' tokens, or enables it again.
@@ -76,13 +88,13 @@ pub async fn insert(store: &Store, realm: &RealmName, name: &str, now: Timestamp
 /// # Errors
 /// Fails when there is no such company, or when the store is out of reach or damaged.
 pub async fn set_disabled(
-    store: &Store,
+    store: &AuditedStore,
     realm: &RealmName,
     name: &str,
     disabled: bool,
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin(Turn::Company(realm, name)).await?;
+    let mut transaction = store.begin(ChangeTurn::Company(realm, name)).await?;
     let changed = query("UPDATE companies SET disabled = $1 WHERE realm = $2 AND name = $3")
         .bind(disabled)
         .bind(realm.as_str())
@@ -93,7 +105,10 @@ pub async fn set_disabled(
         return Err(AccountError::company_not_found(realm, name));
     }
     let raised = if disabled { raise_company(&mut transaction, realm, name, now).await? } else { Raised::new() };
-    transaction.commit().await?;
+    let action = if disabled { Action::CompanyDisable } else { Action::CompanyEnable };
+    // Each account stands under its id and under its name.
+    let ended = json!({ "disabled": disabled, "clients_ended": raised.len() / 2 });
+    transaction.commit(entry(action, realm, name).to(ended)).await?;
     Ok(raised)
 }
 
@@ -101,8 +116,13 @@ pub async fn set_disabled(
 ///
 /// # Errors
 /// Fails when there is no such company, or when the store is out of reach or damaged.
-pub async fn delete(store: &Store, realm: &RealmName, name: &str, now: Timestamp) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin(Turn::Company(realm, name)).await?;
+pub async fn delete(
+    store: &AuditedStore,
+    realm: &RealmName,
+    name: &str,
+    now: Timestamp,
+) -> Result<Raised, AccountError> {
+    let mut transaction = store.begin(ChangeTurn::Company(realm, name)).await?;
     let deleted = query("DELETE FROM companies WHERE realm = $1 AND name = $2")
         .bind(realm.as_str())
         .bind(name)
@@ -112,8 +132,13 @@ pub async fn delete(store: &Store, realm: &RealmName, name: &str, now: Timestamp
         return Err(AccountError::company_not_found(realm, name));
     }
     let raised = raise_company(&mut transaction, realm, name, now).await?;
-    transaction.commit().await?;
+    let ended = json!({ "clients_ended": raised.len() / 2 });
+    transaction.commit(entry(Action::CompanyDelete, realm, name).to(ended)).await?;
     Ok(raised)
+}
+
+fn entry(action: Action, realm: &RealmName, name: &str) -> Entry {
+    Entry::on(action, "company", name.to_owned()).in_realm(realm)
 }
 
 fn read(row: &Row) -> Result<Company, StoreError> {

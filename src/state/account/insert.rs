@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     domain::Timestamp,
-    state::store::{Change, Store, StoreError, Transaction, Turn, meta_in, query, set_meta_in},
+    state::store::{Action, AuditedStore, Change, ChangeTurn, StoreError, Transaction, meta_in, query, set_meta_in},
 };
 
 /// Makes an account. It is on the disk when this returns.
@@ -15,13 +15,13 @@ use crate::{
 /// Fails when the description cannot be one ([`NewAccount::check`]), when the account exists or its id belonged to a
 /// deleted one, or when the store is out of reach or damaged.
 pub async fn insert(
-    store: &Store,
+    store: &AuditedStore,
     new: &NewAccount,
     password_hash: &PasswordHash,
     now: Timestamp,
 ) -> Result<Account, AccountError> {
     new.check()?;
-    let mut transaction = store.begin(Turn::Accounts).await?;
+    let mut transaction = store.begin(ChangeTurn::Accounts).await?;
     refuse_taken(&mut transaction, new).await?;
     let legacy_id = choose_legacy_id(&mut transaction, new).await?;
     let statement = "\
@@ -46,7 +46,7 @@ pub async fn insert(
         .await?;
     let account = read(&row)?;
     transaction.tell(Change::Accounts);
-    transaction.commit().await?;
+    transaction.commit(account.entry(Action::AccountAdd).to(account.described())).await?;
     Ok(account)
 }
 

@@ -298,7 +298,7 @@ mod tests {
     }
 
     async fn make(store: &Store, new: &NewAccount) {
-        account::insert(store, new, &PasswordHash::from_phc("$argon2id$x".to_owned()), NOW).await.unwrap();
+        account::insert(&store.audited(), new, &PasswordHash::from_phc("$argon2id$x".to_owned()), NOW).await.unwrap();
     }
 
     /// Whether it is known by its id, and by its name.
@@ -346,7 +346,7 @@ mod tests {
         assert_eq!([speaker(of_nobody, "ana"), speaker(of_nobody, "max")], [Speaker::Stranger; 2]);
         // The number of the last account is not given again when it goes.
         let last = AccountName { business: String::new(), name: "eva".into() };
-        account::delete(&store, &second[1].realm, &last, NOW).await.unwrap();
+        account::delete(&store.audited(), &second[1].realm, &last, NOW).await.unwrap();
         let third = account("b", "eva");
         make(&store, &third).await;
         accounts.follow(&store, |_, _| {}).await.unwrap();

@@ -12,6 +12,7 @@ mod known;
 pub mod password;
 mod repository;
 
+use serde_json::{Value, json};
 use thiserror::Error;
 
 pub use hasher::{Hasher, HasherError, HasherSettings, Observer};
@@ -23,7 +24,7 @@ pub use repository::{
     set_role, standing_epochs, update_hash_if_unchanged,
 };
 
-use super::store::StoreError;
+use super::store::{Action, Entry, StoreError};
 use crate::domain::{AccountName, GrantType, Holder, PrincipalId, PrincipalKind, RealmName, Timestamp};
 
 /// Bytes of an account's name, a business, a company, a display name or a role, at most.
@@ -78,6 +79,24 @@ impl Account {
     #[must_use]
     pub const fn renews(&self, epoch: u32) -> bool {
         !self.disabled && !self.locked && self.epoch <= epoch
+    }
+
+    /// The entry of the audit log about something that is done to it.
+    pub(super) fn entry(&self, action: Action) -> Entry {
+        Entry::account(action, self.kind, &self.realm, self.id)
+    }
+
+    /// What the audit log tells of one that was made or deleted. Its name is left out: the uuid stands for it.
+    fn described(&self) -> Value {
+        json!({
+            "role": self.role,
+            "scopes": self.scopes,
+            "company": self.company,
+            "legacy_id": self.legacy_id,
+            "grants": self.grants.as_ref().map(|grants| grants.iter().map(|grant| grant.name()).collect::<Vec<_>>()),
+            "disabled": self.disabled,
+            "locked": self.locked,
+        })
     }
 
     /// The account as tokens and answers show it.

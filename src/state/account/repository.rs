@@ -1,5 +1,6 @@
 //! Finds, changes and deletes accounts in the store.
 
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Account, AccountError, PasswordHash, Raised, check_word};
@@ -9,7 +10,10 @@ use crate::{
         refresh,
         revocation::log::{self, Record, RevokedSubject},
         session,
-        store::{Row, Store, StoreError, Transaction, Turn, composed, epoch_floor_in, query},
+        store::{
+            Action, AuditedStore, ChangeTurn, Entry, Row, Store, StoreError, Transaction, Turn, composed,
+            epoch_floor_in, query,
+        },
     },
 };
 
@@ -75,14 +79,15 @@ pub async fn list(
 /// # Errors
 /// Fails when there is no such account, or when the store is out of reach or damaged.
 pub async fn set_disabled(
-    store: &Store,
+    store: &AuditedStore,
     realm: &RealmName,
     name: &AccountName,
     disabled: bool,
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
-    let id = locate(&mut transaction, realm, name).await?;
+    let mut transaction = store.begin(ChangeTurn::Account(realm, name)).await?;
+    let account = locate(&mut transaction, realm, name).await?;
+    let id = account.id;
     query("UPDATE principals SET disabled = $1 WHERE id = $2")
         .bind(disabled)
         .bind(bytes(&id))
@@ -92,7 +97,9 @@ pub async fn set_disabled(
     if disabled {
         refresh::end_families_in(&mut transaction, id, now).await?;
     }
-    transaction.commit().await?;
+    let action = if disabled { Action::AccountDisable } else { Action::AccountEnable };
+    let entry = account.entry(action).from(json!({ "disabled": account.disabled }));
+    transaction.commit(entry.to(json!({ "disabled": disabled }))).await?;
     Ok(raised)
 }
 
@@ -101,19 +108,22 @@ pub async fn set_disabled(
 /// # Errors
 /// Fails when there is no such account, or when the store is out of reach or damaged.
 pub async fn set_locked(
-    store: &Store,
+    store: &AuditedStore,
     realm: &RealmName,
     name: &AccountName,
     locked: bool,
 ) -> Result<(), AccountError> {
-    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
-    let id = locate(&mut transaction, realm, name).await?;
+    let mut transaction = store.begin(ChangeTurn::Account(realm, name)).await?;
+    let account = locate(&mut transaction, realm, name).await?;
+    let id = account.id;
     query("UPDATE principals SET locked = $1 WHERE id = $2")
         .bind(locked)
         .bind(bytes(&id))
         .execute(&mut transaction)
         .await?;
-    transaction.commit().await?;
+    let action = if locked { Action::AccountLock } else { Action::AccountUnlock };
+    let entry = account.entry(action).from(json!({ "locked": account.locked }));
+    transaction.commit(entry.to(json!({ "locked": locked }))).await?;
     Ok(())
 }
 
@@ -123,22 +133,28 @@ pub async fn set_locked(
 /// # Errors
 /// Fails when there is no such account, when the role cannot be one, or when the store is out of reach or damaged.
 pub async fn set_role(
-    store: &Store,
+    store: &AuditedStore,
     realm: &RealmName,
     name: &AccountName,
     role: Option<&str>,
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
     role.map_or(Ok(()), |role| check_word("the role", role))?;
-    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
-    let id = locate(&mut transaction, realm, name).await?;
+    let mut transaction = store.begin(ChangeTurn::Account(realm, name)).await?;
+    let account = locate(&mut transaction, realm, name).await?;
+    let id = account.id;
     let changed = query("UPDATE principals SET role = $1 WHERE id = $2 AND role IS DISTINCT FROM $1")
         .bind(role)
         .bind(bytes(&id))
         .execute(&mut transaction)
         .await?;
-    let raised = if changed > 0 { raise(&mut transaction, id, now).await? } else { Raised::new() };
-    transaction.commit().await?;
+    if changed == 0 {
+        transaction.rollback().await?;
+        return Ok(Raised::new());
+    }
+    let raised = raise(&mut transaction, id, now).await?;
+    let entry = account.entry(Action::AccountRole).from(json!({ "role": account.role }));
+    transaction.commit(entry.to(json!({ "role": role }))).await?;
     Ok(raised)
 }
 
@@ -147,15 +163,16 @@ pub async fn set_role(
 /// # Errors
 /// Fails when there is no such account, or when the store is out of reach or damaged.
 pub async fn set_password_hash(
-    store: &Store,
+    store: &AuditedStore,
     realm: &RealmName,
     name: &AccountName,
     password_hash: &PasswordHash,
     old_tokens: OldTokens,
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
-    let id = locate(&mut transaction, realm, name).await?;
+    let mut transaction = store.begin(ChangeTurn::Account(realm, name)).await?;
+    let account = locate(&mut transaction, realm, name).await?;
+    let id = account.id;
     query("UPDATE principals SET password_hash = $1 WHERE id = $2")
         .bind(password_hash.as_phc())
         .bind(bytes(&id))
@@ -166,7 +183,8 @@ pub async fn set_password_hash(
         raised = raise(&mut transaction, id, now).await?;
         refresh::end_families_in(&mut transaction, id, now).await?;
     }
-    transaction.commit().await?;
+    let tokens = if old_tokens == OldTokens::End { "ended" } else { "kept" };
+    transaction.commit(account.entry(Action::AccountSecret).to(json!({ "tokens": tokens }))).await?;
     Ok(raised)
 }
 
@@ -195,16 +213,18 @@ pub async fn update_hash_if_unchanged(
 /// # Errors
 /// Fails when there is no such account, or when the store is out of reach or damaged.
 pub async fn end_tokens(
-    store: &Store,
+    store: &AuditedStore,
     realm: &RealmName,
     name: &AccountName,
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
-    let id = locate(&mut transaction, realm, name).await?;
+    let mut transaction = store.begin(ChangeTurn::Account(realm, name)).await?;
+    let account = locate(&mut transaction, realm, name).await?;
+    let id = account.id;
     let raised = raise(&mut transaction, id, now).await?;
     refresh::end_families_in(&mut transaction, id, now).await?;
-    transaction.commit().await?;
+    let entry = account.entry(Action::AccountRevoke).from(json!({ "epoch": account.epoch }));
+    transaction.commit(entry.to(json!({ "epoch": epoch_in(&raised, id) }))).await?;
     Ok(raised)
 }
 
@@ -214,20 +234,21 @@ pub async fn end_tokens(
 /// # Errors
 /// Fails when there is no such account, or when the store is out of reach or damaged.
 pub async fn delete(
-    store: &Store,
+    store: &AuditedStore,
     realm: &RealmName,
     name: &AccountName,
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
-    let id = locate(&mut transaction, realm, name).await?;
+    let mut transaction = store.begin(ChangeTurn::Account(realm, name)).await?;
+    let account = locate(&mut transaction, realm, name).await?;
+    let id = account.id;
     query("DELETE FROM principals WHERE id = $1").bind(bytes(&id)).execute(&mut transaction).await?;
     session::begin_deletion(&mut transaction, id).await?;
     let named = PrincipalId::of_name(realm, &name.business, &name.name);
     let ended = [id, named].map(|id| (id, EPOCH_DELETED)).to_vec();
     let raised = record(&mut transaction, ended, now).await?;
     refresh::end_families_in(&mut transaction, id, now).await?;
-    transaction.commit().await?;
+    transaction.commit(account.entry(Action::AccountDelete).from(account.described())).await?;
     Ok(raised)
 }
 
@@ -251,14 +272,19 @@ pub(super) async fn raise_company(
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn record_names(store: &Store, realm: &RealmName, now: Timestamp) -> Result<Raised, StoreError> {
+pub async fn record_names(store: &AuditedStore, realm: &RealmName, now: Timestamp) -> Result<Raised, StoreError> {
     let mut transaction = store.begin(Turn::Nothing).await?;
     let statement = "SELECT id, realm, business, name, epoch FROM principals WHERE realm = $1 AND epoch > 0";
     let rows = query(statement).bind(realm.as_str()).all(&mut transaction).await?;
     // Of each account the second one is its name's.
     let named = epochs_of(&rows)?.into_iter().skip(1).step_by(2).collect();
     let raised = record(&mut transaction, named, now).await?;
-    transaction.commit().await?;
+    if raised.is_empty() {
+        transaction.rollback().await?;
+        return Ok(raised);
+    }
+    let entry = Entry::of(Action::AccountNames).in_realm(realm).to(json!({ "accounts": raised.len() }));
+    transaction.commit(entry).await?;
     Ok(raised)
 }
 
@@ -313,19 +339,24 @@ async fn record(transaction: &mut Transaction, epochs: Raised, now: Timestamp) -
     Ok(epochs)
 }
 
-/// The id of the account `name`, which must exist.
+/// The epoch to which the account was raised.
+fn epoch_in(raised: &Raised, id: PrincipalId) -> Option<u32> {
+    raised.iter().find(|(raised, _)| *raised == id).map(|(_, epoch)| *epoch)
+}
+
+/// The account `name`, which must exist.
 pub(super) async fn locate(
     transaction: &mut Transaction,
     realm: &RealmName,
     name: &AccountName,
-) -> Result<PrincipalId, AccountError> {
-    let row = query("SELECT id FROM principals WHERE realm = $1 AND business = $2 AND name = $3")
+) -> Result<Account, AccountError> {
+    let row = query("SELECT * FROM principals WHERE realm = $1 AND business = $2 AND name = $3")
         .bind(realm.as_str())
         .bind(&name.business)
         .bind(&name.name)
         .optional(transaction)
         .await?;
-    Ok(read_id(&row.ok_or_else(|| AccountError::not_found(realm, name))?)?)
+    Ok(read(&row.ok_or_else(|| AccountError::not_found(realm, name))?)?)
 }
 
 /// An id as the store keeps it.

@@ -86,7 +86,7 @@ impl Vault {
     /// Fails when the master key's file is missing, unusable or another store's.
     pub fn resume(store: Store, settings: &VaultSettings, kept: &KeptKeys) -> Result<Self, VaultError> {
         let master = MasterFile::open(&settings.master_key_file, &kept.fingerprint)?;
-        Ok(Self { store, master: Arc::new(master) })
+        Ok(Self::of(store, Arc::new(master)))
     }
 
     /// Asserts that the store is the one that these keys are of.

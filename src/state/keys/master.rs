@@ -15,10 +15,14 @@ use zeroize::Zeroizing;
 
 use crate::{
     domain::{id::hex, random, secret::SecretBytes},
+    observe::audit::ChainKey,
     state::store::private_file::{self, PrivateFileError},
 };
 
 const KEY_BYTES: usize = 32;
+
+/// Characters of the fingerprint that name the key of the audit log's codes.
+const CHAIN_KEY_ID_CHARS: usize = 16;
 
 /// Why there is no master key to work with.
 #[derive(Debug, Error)]
@@ -82,6 +86,14 @@ impl MasterKey {
         context.update(self.0.expose());
         let digest = context.finish();
         hex(&digest.as_ref()[..16])
+    }
+
+    /// The key of the audit log's codes, which follows from this one.
+    #[must_use]
+    pub fn chain_key(&self) -> ChainKey {
+        let mut id = self.fingerprint();
+        id.truncate(CHAIN_KEY_ID_CHARS);
+        ChainKey::derive(id, self.0.expose())
     }
 
     /// Whether this is the key that a store remembers.

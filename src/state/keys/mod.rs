@@ -36,7 +36,7 @@ mod vault;
 
 pub use ending::{RETIRED_KEPT, Restored, RetiredAtOnce, SEALED_KEPT, verifies};
 pub use error::VaultError;
-pub use examine::examine;
+pub use examine::{examine, master_of_store};
 pub use import::{Import, ImportError, Use, takes_old_tokens};
 pub use imported::Imported;
 pub use kept::{KeptKeys, derive};

@@ -5,13 +5,17 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     domain::{PrincipalId, RevocationId, SessionId, Timestamp, TrustedNow, id::hex},
     state::{
         clock,
-        store::{Change, Query, RevocationColumns, RevocationRow, Store, StoreError, Transaction, Turn, query},
+        store::{
+            Action, AuditedStore, Change, Entry, Query, RevocationColumns, RevocationRow, Store, StoreError,
+            Transaction, Turn, query,
+        },
     },
 };
 
@@ -41,7 +45,23 @@ pub struct Record {
     pub created_at: Timestamp,
 }
 
-/// Records a revocation. It is on the disk when this returns.
+/// Revokes a token or a session by an administrator's word. It is on the disk when this returns.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
+pub async fn revoke(store: &AuditedStore, record: &Record) -> Result<(), StoreError> {
+    let mut transaction = store.begin(Turn::Nothing).await?;
+    append_in(&mut transaction, record).await?;
+    let entry = match record.subject {
+        RevokedSubject::Token(id) => Entry::on(Action::TokenRevoke, "token", hex(&id.to_bytes())),
+        RevokedSubject::Session(id) => Entry::on(Action::SessionRevoke, "session", id.to_string()),
+        RevokedSubject::Principal(id, _) => Entry::on(Action::AccountRevoke, "principal", id.to_string()),
+    };
+    transaction.commit(entry.to(json!({ "until": record.expires_at.map(Timestamp::as_millis) }))).await
+}
+
+/// Records a revocation that no administrator asked for: a client's own, of its token. It is on the disk when this
+/// returns.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.

@@ -30,9 +30,9 @@ async fn a_session_is_found_as_it_was_written_and_only_once() {
     let (_folder, store) = store().await;
     let session = session(PrincipalId::generate(), 1, Some(2));
     assert_eq!(find(&store, session.id).await.unwrap(), None);
-    insert(&store, &session).await.unwrap();
+    insert(&store.audited(), &session).await.unwrap();
     assert_eq!(find(&store, session.id).await.unwrap().as_ref(), Some(&session));
-    assert!(matches!(insert(&store, &session).await, Err(StoreError::Conflict)));
+    assert!(matches!(insert(&store.audited(), &session).await, Err(StoreError::Conflict)));
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn a_principals_sessions_are_listed_newest_first() {
     let (ana, eva) = (PrincipalId::generate(), PrincipalId::generate());
     let sessions = [session(ana, 1, None), session(ana, 3, None), session(ana, 2, None), session(eva, 4, None)];
     for session in &sessions {
-        insert(&store, session).await.unwrap();
+        insert(&store.audited(), session).await.unwrap();
     }
     let realm = "apis".parse().unwrap();
     let listed = ids(&list(&store, &realm, ana, None, 2).await.unwrap());
@@ -56,7 +56,7 @@ async fn only_ended_sessions_are_pruned() {
     let (_folder, store) = store().await;
     let ana = PrincipalId::generate();
     for expires_at in [None, Some(10), Some(11), Some(12)] {
-        insert(&store, &session(ana, 1, expires_at)).await.unwrap();
+        insert(&store.audited(), &session(ana, 1, expires_at)).await.unwrap();
     }
     let now = trusted(Timestamp::from_secs(12).plus(ENDED_KEPT));
     assert_eq!(prune(&store, now, 1).await.unwrap(), 1);
@@ -72,7 +72,7 @@ async fn only_ended_sessions_are_pruned() {
 async fn a_session_ends_later_and_never_earlier() {
     let (_folder, store) = store().await;
     let ending = session(PrincipalId::generate(), 1, Some(10));
-    insert(&store, &ending).await.unwrap();
+    insert(&store.audited(), &ending).await.unwrap();
     for (end, expected) in [(Some(5), Some(10)), (Some(20), Some(20)), (None, None), (Some(30), None)] {
         extend(&store, ending.id, end.map(Timestamp::from_secs)).await.unwrap();
         let found = find(&store, ending.id).await.unwrap().unwrap();

@@ -6,12 +6,14 @@
 //! a `transaction` that names what serialises it (`turn`). No type of a driver leaves this folder.
 //!
 //! - `sqlite` · `postgres`: the engines: opening, connections under a deadline, following what others commit.
+//! - `audit`: administrative changes, each with its row in the audit log.
 //! - `change`: what the feed of a PostgreSQL store tells other gateways.
 //! - `copy`: the same store at another place. `standing`: whether a store has moved, or is a copy in the making.
 //! - `meta`: facts about the store. `error`: what can go wrong.
 //! - `private_file` · `access`: secrets in files, and what this process may do with a file.
 
 pub mod access;
+mod audit;
 mod change;
 pub mod copy;
 mod error;
@@ -38,13 +40,17 @@ use self::{
 use crate::domain::Timestamp;
 
 pub use self::{
+    audit::{
+        Action, Actor, ActorKind, Anchor, AnchorRow, AuditRow, AuditedStore, AuditedTransaction, Entry, anchors,
+        forget_anchors, head, page, set_anchor,
+    },
     change::Canary,
     error::{StoreError, Trouble},
     meta::EPOCH_FLOOR,
     postgres::{Address, Beat, Encryption, Peer, Position, PostgresSettings},
     sqlite::{Found, Looked, backup, examine, migration_steps, missing},
     transaction::Transaction,
-    turn::Turn,
+    turn::{ChangeTurn, Turn},
     watch::{FEED_POLL, Watch},
 };
 pub(in crate::state) use self::{
@@ -275,7 +281,7 @@ impl Store {
     pub async fn begin(&self, turn: Turn<'_>) -> Result<Transaction, StoreError> {
         Ok(Transaction::new(match &self.engine {
             Engine::Sqlite(sqlite) => Inner::Sqlite(Box::pin(sqlite.begin()).await?),
-            Engine::Postgres(postgres) => Inner::Postgres(Box::pin(postgres.begin(turn)).await?),
+            Engine::Postgres(postgres) => Inner::Postgres(Box::pin(postgres.begin(turn.into())).await?),
         }))
     }
 

@@ -4,6 +4,7 @@
 //! An operation that reads before it writes is called by [`CALLERS`] at once, half of them through each handle.
 
 mod accounts;
+mod audit;
 mod clock;
 mod companies;
 mod endless;
@@ -23,11 +24,12 @@ use portero::{
         AccountName, Clock, PrincipalId, PrincipalKind, RealmName, SessionId, SystemClock, Timestamp, TrustedNow,
         TrustedTime, trusted_time::Reading,
     },
+    observe::audit::ChainKey,
     state::{
         account::{self, Account, LegacyId, NewAccount, PasswordHash},
         revocation::{Follower, log::Record},
         session::Session,
-        store::{Address, Encryption, PostgresSettings, Store, StoreSettings},
+        store::{Actor, Address, AuditedStore, Encryption, PostgresSettings, Store, StoreSettings},
     },
 };
 use sqlx::{
@@ -47,6 +49,12 @@ const CONNECTIONS: u32 = 4;
 
 /// The time, where it does not matter.
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+
+/// A store that a test changes as an administrator.
+fn by(store: &Store) -> AuditedStore {
+    let key = Arc::new(ChainKey::derive("test".to_owned(), b"test"));
+    AuditedStore::new(store.clone(), key, Actor::command("tester", "no terminal"))
+}
 
 /// One store, as two gateways have it open.
 struct Gateways {
@@ -141,7 +149,7 @@ impl Gateways {
 
     /// Makes a user that is named so.
     async fn user(&self, name: &str) -> Account {
-        account::insert(self.store(), &new_user(name), &hash("h"), NOW).await.unwrap()
+        account::insert(&by(self.store()), &new_user(name), &hash("h"), NOW).await.unwrap()
     }
 
     /// All that a gateway hears which starts now.

@@ -19,7 +19,7 @@ use crate::{
         account::{self, Hasher, LegacyId, NewAccount, password},
         keys::{self, Keyring, Vault},
         limit::{BadTokenSettings, Throttle, ThrottleSettings},
-        store::{self, Store},
+        store::{self, Actor, Store},
         token::CacheSettings,
     },
 };
@@ -112,7 +112,7 @@ impl Ground {
                 grants: None,
             };
             let hash = password::hash(&Secret::from("1234")).unwrap();
-            account::insert(&ground.store, &new, &hash, ground.clock.now()).await.unwrap();
+            account::insert(&ground.store.audited(), &new, &hash, ground.clock.now()).await.unwrap();
         }
         ground
     }
@@ -143,7 +143,8 @@ impl Ground {
     fn admin(&self) -> AdminService {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let trusted = crate::state::clock::TrustedClock::begin(None, clock);
-        AdminService::new(self.store.clone(), self.vault.clone(), trusted, Some(Arc::clone(&self.live_state)))
+        let actor = Actor::command("root", "no terminal");
+        AdminService::new(actor, &self.vault, trusted, Some(Arc::clone(&self.live_state)))
     }
 }
 
@@ -202,14 +203,14 @@ async fn a_locked_account_gets_nothing_and_loses_nothing() {
     let login = ground.login().await;
     let first = token(&login, TokenKind::Refresh);
     let (apis, ana) = (&ground.apis.name, &account_name("ana"));
-    account::set_locked(&ground.store, apis, ana, true).await.unwrap();
+    account::set_locked(&ground.store.audited(), apis, ana, true).await.unwrap();
     assert_eq!(ground.exchange(&one, first).await.err(), Some(OAuthError::InvalidGrant));
-    account::set_locked(&ground.store, apis, ana, false).await.unwrap();
+    account::set_locked(&ground.store.audited(), apis, ana, false).await.unwrap();
     ground.pass(HOUR);
     let grant = ground.exchange(&one, first).await.unwrap();
     let second = token(&grant, TokenKind::Refresh);
     // Another role is another epoch, in force even before this gateway has heard of it.
-    account::set_role(&ground.store, apis, ana, Some("USER"), ground.clock.now()).await.unwrap();
+    account::set_role(&ground.store.audited(), apis, ana, Some("USER"), ground.clock.now()).await.unwrap();
     assert_eq!(ground.exchange(&one, second).await.err(), Some(OAuthError::InvalidGrant));
     assert_eq!(ground.token_service.introspect(&ground.client("two").await, second).await, Ok(None));
 }

@@ -39,7 +39,7 @@ const LEFT_OUT: [&str; 2] = ["feed", "gateways"];
 #[cfg(test)]
 const COLUMN_LEFT_OUT: (&str, &str) = ("revocations", "seq");
 
-pub(super) const TABLES: [Table; 13] = [
+pub(super) const TABLES: [Table; 17] = [
     Table {
         name: "principals",
         columns: &[
@@ -189,6 +189,61 @@ pub(super) const TABLES: [Table; 13] = [
         counted: None,
     },
     Table {
+        name: "audit",
+        columns: &[
+            ("number", Integer),
+            ("at", Integer),
+            ("actor_kind", Text),
+            ("actor", Text),
+            ("origin", Text),
+            ("request", Text),
+            ("action", Text),
+            ("kind", Text),
+            ("realm", Text),
+            ("subject", Text),
+            ("old_value", Text),
+            ("new_value", Text),
+            ("chain_key", Text),
+            ("mac", Bytes),
+        ],
+        key: 1,
+        only: None,
+        counted: None,
+    },
+    Table {
+        name: "audit_anchors",
+        columns: &[
+            ("chain", Bytes),
+            ("gateway", Text),
+            ("file", Text),
+            ("line", Integer),
+            ("mac", Bytes),
+            ("events", Integer),
+            ("ended", Boolean),
+            ("at", Integer),
+            ("chain_key", Text),
+            ("code", Bytes),
+        ],
+        key: 1,
+        only: None,
+        counted: None,
+    },
+    Table { name: "audit_keys", columns: &[("id", Text), ("sealed", Bytes)], key: 1, only: None, counted: None },
+    Table {
+        name: "admin_tokens",
+        columns: &[
+            ("name", Text),
+            ("hash", Bytes),
+            ("role", Text),
+            ("created_at", Integer),
+            ("expires_at", Integer),
+            ("revoked_at", Integer),
+        ],
+        key: 1,
+        only: None,
+        counted: None,
+    },
+    Table {
         name: "meta",
         columns: &[("name", Text), ("value", Bytes)],
         key: 1,
@@ -259,7 +314,11 @@ mod tests {
         let mut counted = vec![];
         let mut table = None;
         // The migrations are few, and are written in one way.
-        for line in include_str!("../postgres/migrations/0001_init.sql").lines() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/state/store/postgres/migrations");
+        let files =
+            std::fs::read_dir(folder).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+        let texts: Vec<_> = files.collect();
+        for line in texts.iter().flat_map(|text| text.lines()) {
             let words: Vec<_> = line.split([' ', ',']).filter(|word| !word.is_empty()).collect();
             match (table, words.as_slice()) {
                 (None, ["CREATE", "TABLE", name, "("]) => table = Some(*name).filter(|name| !LEFT_OUT.contains(name)),
@@ -286,11 +345,5 @@ mod tests {
         let ours: Vec<_> = TABLES.iter().map(|table| (table.name, table.counted)).collect();
         let ours: BTreeSet<_> = ours.into_iter().filter(|(_, counted)| counted.is_some()).collect();
         assert_eq!(counted.into_iter().collect::<BTreeSet<_>>(), ours);
-    }
-
-    #[test]
-    fn there_is_one_migration_of_a_server_to_read() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/state/store/postgres/migrations");
-        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "the test above reads one: teach it the next");
     }
 }

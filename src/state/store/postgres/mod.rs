@@ -45,7 +45,7 @@ pub use settings::{Address, Encryption, PostgresSettings};
 
 use super::{
     error::{StoreError, Trouble, is_untrusted},
-    turn::Turn,
+    turn::ChangeTurn,
 };
 
 /// How long the opening of a store may take.
@@ -135,7 +135,7 @@ impl PostgresStore {
         migrate(&mut connection, &place).await
     }
 
-    pub(super) async fn begin(&self, turn: Turn<'_>) -> Result<Transaction, StoreError> {
+    pub(super) async fn begin(&self, turn: ChangeTurn<'_>) -> Result<Transaction, StoreError> {
         Transaction::begin(&self.connections, &self.notices, turn).await
     }
 

@@ -11,7 +11,7 @@ use super::{
     super::{
         change::{Change, RevocationColumns},
         error::StoreError,
-        turn::Turn,
+        turn::{ChangeTurn, Turn},
     },
     bulk::{self, Rows},
     connections::{Borrowed, Connections},
@@ -43,7 +43,7 @@ impl Transaction {
     pub(super) async fn begin(
         connections: &Connections,
         notices: &Notices,
-        turn: Turn<'_>,
+        turn: ChangeTurn<'_>,
     ) -> Result<Self, StoreError> {
         let lock = turn.lock().map(|(number, shared)| format!("; SELECT {}({number})", function(shared)));
         // Not READ WRITE: a server that is fenced off as read-only is to stay so, and a replica refuses that word with an

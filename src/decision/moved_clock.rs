@@ -348,7 +348,7 @@ async fn a_moved_clock_neither_brings_back_nor_ends_anything() {
         for restarts in [false, true] {
             let what = format!("{minutes} minutes, restarts: {restarts}");
             let machine = template.copy();
-            let process = machine.shift(machine.start().await, minutes, restarts).await;
+            let process = Box::pin(machine.shift(machine.start().await, minutes, restarts)).await;
             // A start within a day after the latest time seen may have been an absence; all else is in doubt.
             assert_eq!(process.trusted.now().is_ok(), restarts && (0..24 * 60).contains(&minutes), "{what}");
             if minutes < 0 {
@@ -357,7 +357,7 @@ async fn a_moved_clock_neither_brings_back_nor_ends_anything() {
             assert_eq!(process.key_state(&before.key).await, Some(KeyState::Retiring), "{what}");
 
             // And it is put right.
-            let process = machine.shift(process, -minutes, restarts).await;
+            let process = Box::pin(machine.shift(process, -minutes, restarts)).await;
             process.trusted.now().unwrap_err();
             assert_eq!(process.key_state(&before.key).await, Some(KeyState::Retiring), "{what}");
             assert!(process.holds(token(&before.good, TokenKind::Access)), "{what}: a good token, and a good key");
@@ -388,7 +388,7 @@ async fn what_has_ended_goes_when_both_clocks_have_run_long_enough_and_stays_ref
     assert_eq!(process.live_state.revocations().counts().sessions, 0);
     // An hour after the logins, by the civil clock: nobody knows any more what was revoked.
     for (minutes, restarts) in [(-(8 * 24 + 14) * 60, false), (1, true)] {
-        process = machine.shift(process, minutes, restarts).await;
+        process = Box::pin(machine.shift(process, minutes, restarts)).await;
         process.takes_nothing_back(&before, "8 days back").await;
         assert!(!process.holds(token(&before.good, TokenKind::Access)));
     }
@@ -401,7 +401,7 @@ async fn a_first_start_with_a_clock_that_is_ahead_keeps_nobody_out() {
     let mut process = machine.first_start().await;
     process.work().await;
     for (minutes, restarts) in [(-YEARS, false), (0, true)] {
-        process = machine.shift(process, minutes, restarts).await;
+        process = Box::pin(machine.shift(process, minutes, restarts)).await;
         process.trusted.now().unwrap_err();
         let login = machine.login(&process).await;
         assert!(process.holds(token(&login, TokenKind::Access)), "restarts: {restarts}");
@@ -414,7 +414,7 @@ async fn people_log_in_again_when_a_clock_that_was_ahead_is_put_right_and_confir
     for mistaken in [true, false] {
         let what = format!("confirmed by mistake: {mistaken}");
         let machine = template.copy();
-        let mut process = machine.shift(machine.start().await, YEARS, false).await;
+        let mut process = Box::pin(machine.shift(machine.start().await, YEARS, false)).await;
         if mistaken {
             process.confirm().await;
         } else {
@@ -432,7 +432,7 @@ async fn people_log_in_again_when_a_clock_that_was_ahead_is_put_right_and_confir
         assert_eq!(process.rows(&before).await.revocations, usize::from(mistaken), "{what}");
 
         let passed = if mistaken { 0 } else { 10 * 24 * 60 };
-        process = machine.shift(process, -YEARS - passed, false).await;
+        process = Box::pin(machine.shift(process, -YEARS - passed, false)).await;
         process.takes_nothing_back(&before, &what).await;
         process.confirm().await;
         for restarts in [false, true] {
@@ -441,7 +441,7 @@ async fn people_log_in_again_when_a_clock_that_was_ahead_is_put_right_and_confir
             let first = token(&login, TokenKind::Refresh);
             assert!(process.exchange(&before.client, first).await.is_some(), "{what}: a new line");
             process.takes_nothing_back(&before, &what).await;
-            process = machine.shift(process, 0, restarts).await;
+            process = Box::pin(machine.shift(process, 0, restarts)).await;
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         account::Hasher,
         clock::TrustedClock,
         keys::{self, Keyring, Vault},
-        limit::Throttle,
+        limit::{Exchange, Throttle, ThrottleKey},
         store::{self, Found, Store},
     },
     upstream,
@@ -105,6 +105,7 @@ pub(super) struct Core {
     pub(super) vault: Vault,
     pub(super) live_state: Arc<LiveState>,
     pub(super) external: Arc<ExternalIssuers>,
+    pub(super) throttles: Exchange,
     hasher: Arc<Hasher>,
 }
 
@@ -112,13 +113,15 @@ impl Core {
     pub(super) fn open(settings: &GatewaySettings, control: &Control, making: Making) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let metrics = Metrics::new().map_err(|error| StartError::System(error.to_string()))?;
-        let (store, vault, trusted) = control.block_on(async {
+        let (store, vault, trusted, throttles) = control.block_on(async {
             let (store, vault) = open_vault(settings, making).await?;
             store.open_all().await?;
             let trusted = TrustedClock::open(&store, Arc::clone(&clock)).await?;
             lifetimes::note(&store, &settings.site.realms, clock.now()).await?;
             key_lifecycle::ensure(&store, &vault, &settings.site.realms, &settings.keys, clock.now()).await?;
-            Ok::<_, StartError>((store, vault, trusted))
+            let throttle = Throttle::new(settings.throttle, ThrottleKey::new(&vault.throttle_key().await?));
+            let throttles = Exchange::start(store.clone(), throttle, Arc::clone(&clock)).await?;
+            Ok::<_, StartError>((store, vault, trusted, throttles))
         })?;
         // The admin listener is asked from soon on.
         metrics.clock.set(trusted.now().err().map(|suspended| suspended.left));
@@ -139,7 +142,8 @@ impl Core {
         let seconds = metrics.passwords.hash_seconds.clone();
         let observer = Arc::new(move |took: Duration| seconds.observe(took.as_secs_f64()));
         let hasher = Arc::new(Hasher::start(settings.hashing, Arc::clone(&clock), observer)?);
-        Ok(Self { clock, trusted, metrics, store, vault, live_state, external: Arc::new(external), hasher })
+        let external = Arc::new(external);
+        Ok(Self { clock, trusted, metrics, store, vault, live_state, external, throttles, hasher })
     }
 
     pub(super) fn front(
@@ -153,7 +157,7 @@ impl Core {
             Arc::clone(&self.live_state),
             self.store.clone(),
             Arc::clone(&self.hasher),
-            Throttle::new(settings.throttle),
+            Arc::clone(self.throttles.throttle()),
             Arc::clone(&self.clock),
         );
         let endpoints = TokenEndpoints::new(Arc::clone(&self.live_state), token_service, Arc::clone(&self.clock));

@@ -25,7 +25,7 @@ use crate::{
         account::{self, Hasher, LegacyId, NewAccount, password},
         clock::{self, TrustedClock},
         keys::{self, KeyState, Keyring, Vault},
-        limit::{BadTokenSettings, Throttle, ThrottleSettings},
+        limit::{BadTokenSettings, Throttle, ThrottleKey, ThrottleSettings},
         refresh,
         revocation::log,
         session,
@@ -171,7 +171,7 @@ impl Machine {
         let key_lifecycle =
             KeyLifecycle::new(store.clone(), vault.clone(), Arc::clone(&live_state), trusted.clone(), kept);
         let hasher = Hasher::start(account::HasherSettings::default(), Arc::clone(&time), Arc::new(|_| {})).unwrap();
-        let throttle = Throttle::new(ThrottleSettings::default());
+        let throttle = Throttle::new(ThrottleSettings::default(), ThrottleKey::generate());
         let token_service = TokenService::new(Arc::clone(&live_state), store.clone(), Arc::new(hasher), throttle, time);
         Process {
             store,

@@ -6,6 +6,7 @@
 //! external     keys of external issuers
 //! prune        forgets revocations that are past
 //! upkeep       clears rows away, and empties the journal
+//! throttle_sync  writes failed logins down, and adds up what other gateways have counted
 //! clock_watch  compares the clocks
 //! ```
 
@@ -15,4 +16,5 @@ pub mod key_lifecycle;
 pub(super) mod prune;
 mod rounds;
 pub(super) mod store_sync;
+pub mod throttle_sync;
 pub mod upkeep;

@@ -8,6 +8,7 @@
 //! imported  of those from outside      vault        opening and reading
 //! thumbprint  tells material apart     examine      what a start will find
 //! rotation · ending · import · reseal   changing
+//! throttle_key  a key that signs nothing: under it the throttle hashes names
 //! ```
 
 mod ed25519;
@@ -28,6 +29,7 @@ mod rotation;
 pub mod spki;
 #[cfg(test)]
 mod tests;
+mod throttle_key;
 mod thumbprint;
 mod valid_until;
 mod vault;

@@ -39,6 +39,8 @@ pub enum Turn<'a> {
     ClientShared(PrincipalId),
     /// The sessions without expiry of a principal.
     Sessions(PrincipalId),
+    /// What failed logins are counted by, and the addresses that owners have used.
+    Throttles,
     /// A row of `meta`.
     Meta(&'a str),
     /// Nothing: what it reads cannot be outdated, or it reads nothing.
@@ -63,6 +65,7 @@ impl Turn<'_> {
             Self::RefreshToken(hash) => ("refresh token", [hash, b"", b""]),
             Self::Sessions(id) => return Some((number("sessions", &[id.uuid().as_bytes()]), false)),
             Self::Upkeep => ("upkeep", [b"", b"", b""]),
+            Self::Throttles => ("throttles", [b"", b"", b""]),
             Self::Meta(name) => ("meta", [name.as_bytes(), b"", b""]),
         };
         Some((number(kind, &parts), false))

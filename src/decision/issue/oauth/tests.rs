@@ -18,7 +18,7 @@ use crate::{
     state::{
         account::{self, Hasher, LegacyId, NewAccount, password},
         keys::{self, Keyring, Vault},
-        limit::{BadTokenSettings, Throttle, ThrottleSettings},
+        limit::{BadTokenSettings, Throttle, ThrottleKey, ThrottleSettings},
         store::{self, Store},
         token::CacheSettings,
     },
@@ -89,7 +89,7 @@ impl Ground {
         live_state.refresh_keys(&vault).await.unwrap();
         let time: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let hasher = Hasher::start(account::HasherSettings::default(), Arc::clone(&time), Arc::new(|_| {})).unwrap();
-        let throttle = Throttle::new(ThrottleSettings::default());
+        let throttle = Throttle::new(ThrottleSettings::default(), ThrottleKey::generate());
         let token_service = TokenService::new(Arc::clone(&live_state), store.clone(), Arc::new(hasher), throttle, time);
         let caller = Caller::new(HOME);
         let ground =

@@ -185,7 +185,8 @@ impl Core {
         let live_state = Arc::clone(&self.live_state);
         Ok(Admin {
             service: AdminService::new(self.store.clone(), self.vault.clone(), self.trusted.clone(), Some(live_state))
-                .hashing_with(Arc::clone(&self.hasher)),
+                .hashing_with(Arc::clone(&self.hasher))
+                .throttling_with(self.throttles.clone()),
             trusted: self.trusted.clone(),
             hasher: Arc::clone(&self.hasher),
             live_state: Arc::clone(&self.live_state),

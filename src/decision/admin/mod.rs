@@ -6,6 +6,7 @@
 //! companies    the same for companies
 //! revocations  ending tokens, sessions and all that a principal has; listing sessions
 //! keys         rotating, retiring, importing and revoking keys
+//! limits       what restrains failed logins
 //! everywhere   waiting until every gateway knows of a revocation
 //! ```
 //!
@@ -15,11 +16,13 @@ pub mod accounts;
 pub mod companies;
 mod everywhere;
 mod keys;
+mod limits;
 mod revocations;
 mod service;
 
 pub use everywhere::Everywhere;
 pub use keys::Rotated;
+pub use limits::Limits;
 pub use revocations::{Revoked, SESSIONS_LISTED_MAX};
 pub use service::{AdminError, AdminService};
 

@@ -12,6 +12,7 @@ use crate::{
         account::{AccountError, Hasher, HasherError, Raised},
         clock::{self, TrustedClock},
         keys::{ImportError, Vault, VaultError},
+        limit::Exchange,
         revocation::log::{Record, RevokedSubject},
         store::{Store, StoreError, Trouble},
     },
@@ -26,6 +27,7 @@ pub struct AdminService {
     pub(super) trusted: TrustedClock,
     pub(super) live_state: Option<Arc<LiveState>>,
     pub(super) hasher: Option<Arc<Hasher>>,
+    pub(super) throttles: Option<Exchange>,
 }
 
 /// Why something was not done.
@@ -80,13 +82,19 @@ impl AdminService {
     /// gateway sees it within a second.
     #[must_use]
     pub fn new(store: Store, vault: Vault, trusted: TrustedClock, live_state: Option<Arc<LiveState>>) -> Self {
-        Self { store, vault, clock: Arc::clone(trusted.clock()), trusted, live_state, hasher: None }
+        Self { store, vault, clock: Arc::clone(trusted.clock()), trusted, live_state, hasher: None, throttles: None }
     }
 
     /// Has new secrets hashed by this pool, which the gateway's logins share. Without one the calling thread does it.
     #[must_use]
     pub fn hashing_with(self, hasher: Arc<Hasher>) -> Self {
         Self { hasher: Some(hasher), ..self }
+    }
+
+    /// Looks at this throttle, and clears it. Without one nothing is known of restraints: they are a running gateway's.
+    #[must_use]
+    pub fn throttling_with(self, throttles: Exchange) -> Self {
+        Self { throttles: Some(throttles), ..self }
     }
 
     /// The time.

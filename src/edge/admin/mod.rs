@@ -6,6 +6,7 @@ mod accounts;
 mod api;
 mod explain;
 mod health;
+mod limits;
 mod places;
 mod process;
 mod settings;
@@ -158,8 +159,10 @@ async fn serve_connection(
 fn router(admin: Arc<Admin>) -> Router {
     let api = api::routes()
         .merge(accounts::routes())
+        .merge(limits::clearing())
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), access::over_store))
         .merge(explain::routes())
+        .merge(limits::looking())
         .merge(process::routes())
         .layer(DefaultBodyLimit::max(api::BODY_BYTES_MAX))
         .fallback(access::not_found)

@@ -6,10 +6,12 @@
 //!
 //! `fleet` starts them. `together`: nothing fails. `start`: who may join. `outages`: the server, its disk or the network
 //! fails. `failover`: another server takes over, or an older state. `clocks`: the time is not the same everywhere.
+//! `throttles`: failed logins.
 
 mod clocks;
 mod failover;
 mod fleet;
 mod outages;
 mod start;
+mod throttles;
 mod together;

@@ -26,7 +26,7 @@ use crate::{
         account::Hasher,
         clock::TrustedClock,
         keys::{self, Keyring, Vault},
-        limit::Throttle,
+        limit::{Exchange, Throttle},
         store::{self, Found, Store},
     },
     upstream,
@@ -153,6 +153,7 @@ pub(super) struct Core {
     pub(super) resumed: Option<Resumed>,
     pub(super) audit: AuditLog,
     pub(super) services: Arc<AdminServices>,
+    pub(super) throttles: Exchange,
     hasher: Arc<Hasher>,
 }
 
@@ -184,7 +185,18 @@ impl Core {
         let seconds = metrics.passwords.hash_seconds.clone();
         let observer = Arc::new(move |took: Duration| seconds.observe(took.as_secs_f64()));
         let hasher = Arc::new(Hasher::start(settings.hashing, Arc::clone(&clock), observer)?);
-        let services = AdminServices::new(vault.clone(), trusted.clone(), Arc::clone(&live_state), Arc::clone(&hasher));
+        let throttle = Throttle::new(settings.throttle);
+        let throttles = Exchange::new(store.clone(), throttle, Arc::clone(&clock));
+        if resumed.is_none() {
+            control.block_on(throttles.begin(&vault))?;
+        }
+        let services = AdminServices::new(
+            vault.clone(),
+            trusted.clone(),
+            Arc::clone(&live_state),
+            Arc::clone(&hasher),
+            throttles.clone(),
+        );
         let audit = begin_audit(settings, &vault, &clock, &metrics)?;
         Ok(Self {
             clock,
@@ -197,6 +209,7 @@ impl Core {
             resumed,
             audit,
             services: Arc::new(services),
+            throttles,
             hasher,
         })
     }
@@ -212,7 +225,7 @@ impl Core {
             Arc::clone(&self.live_state),
             self.store.clone(),
             Arc::clone(&self.hasher),
-            Throttle::new(settings.throttle),
+            Arc::clone(self.throttles.throttle()),
             Arc::clone(&self.clock),
         );
         let endpoints = TokenEndpoints::new(

@@ -30,7 +30,7 @@ use crate::{
     config::GatewaySettings,
     decision::{
         ClockWatch, Pruner, Reopening, StoreSync, schedule,
-        sync::{audit_keeper::AuditKeeper, key_lifecycle::KeyLifecycle, upkeep},
+        sync::{audit_keeper::AuditKeeper, key_lifecycle::KeyLifecycle, throttle_sync, upkeep},
     },
     domain::{Clock, SystemClock},
     edge::{
@@ -67,6 +67,8 @@ pub struct Gateway {
     /// What keeps the audit log's anchors.
     pub(super) anchoring: JoinHandle<()>,
     pub(super) audit: AuditLog,
+    /// What was counted last is written down before the store is closed.
+    pub(super) writing: JoinHandle<()>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) operating: JoinHandle<()>,
     pub(super) orders: mpsc::Receiver<Order>,
@@ -129,7 +131,7 @@ impl Gateway {
         );
         let anchoring = control.runtime.spawn(keeper.run(rest_stopped.clone()));
         let audit = core.audit.clone();
-        let (following, keeping) = start_tasks(&core, &control, &settings, &rest_stopped)?;
+        let Tasks { following, writing, keeping } = start_tasks(&core, &control, &settings, &rest_stopped)?;
 
         let workers = front::Workers::start(settings.server.threads, &shared)?;
         let acceptor = runtime("accept", ACCEPT_THREADS)?;
@@ -155,6 +157,7 @@ impl Gateway {
             following,
             anchoring,
             audit,
+            writing,
             readiness,
             operating,
             orders: ordered,
@@ -190,14 +193,23 @@ async fn serve_operators(
     }
 }
 
-/// Starts what goes on beside requests until it is stopped. When this returns, what is revoked is known. Answers the
-/// task that follows the store, and what tells a changed schedule to the task that keeps the keys.
+/// What goes on beside requests, as far as somebody must reach it.
+struct Tasks {
+    /// Follows the store.
+    following: JoinHandle<()>,
+    /// Writes failed logins down.
+    writing: JoinHandle<()>,
+    /// Tells a changed schedule to the task that keeps the keys.
+    keeping: Sender<schedule::ScheduleSettings>,
+}
+
+/// Starts what goes on beside requests until it is stopped. When this returns, what is revoked is known.
 fn start_tasks(
     core: &Core,
     control: &Control,
     settings: &GatewaySettings,
     stopped: &Receiver<bool>,
-) -> Result<(JoinHandle<()>, Sender<schedule::ScheduleSettings>), StartError> {
+) -> Result<Tasks, StartError> {
     let Core { trusted, store, vault, live_state, clock, .. } = core;
     let (store_sync, clock_watch) = control.block_on(start_following(core, settings))?;
     let schedule = settings.keys;
@@ -208,9 +220,10 @@ fn start_tasks(
     control.runtime.spawn(clock_watch.run(stopped.clone()));
     control.runtime.spawn(pruner.run(stopped.clone()));
     let following = control.runtime.spawn(store_sync.run(stopped.clone()));
+    let writing = control.runtime.spawn(throttle_sync::run(core.throttles.clone(), vault.clone(), stopped.clone()));
     control.runtime.spawn(upkeep::run(store.clone(), Arc::clone(clock), stopped.clone()));
     control.runtime.spawn(key_lifecycle.run(stopped.clone()));
-    Ok((following, keeping))
+    Ok(Tasks { following, writing, keeping })
 }
 
 /// Follows the store; or begins by its snapshot, and follows it when its server is back.

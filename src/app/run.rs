@@ -14,6 +14,9 @@ const NOT_FOLLOWED: &str = "what other processes revoke is not seen any more; st
 /// How long the store may take to be followed no more, and closed: a call that hangs is not waited for.
 const STORE_GRACE: Duration = Duration::from_secs(6);
 
+/// How much of that writing down the last failed logins may take.
+const WRITING_GRACE: Duration = Duration::from_secs(2);
+
 /// How long the admin listener may take to end its last answers.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
 
@@ -104,6 +107,8 @@ impl Gateway {
                 let _ = if following.is_finished() { Ok(()) } else { following.await };
                 // How far the audit log has come is in the store, before that is closed.
                 let _ = anchoring.await;
+                // A store that hangs is closed all the same.
+                let _ = tokio::time::timeout(WRITING_GRACE, self.writing).await;
                 store.close().await;
             })
             .await

@@ -10,6 +10,7 @@ mod demo;
 mod explain;
 mod gateway;
 mod key;
+mod limits;
 pub mod output;
 mod patience;
 mod reload;
@@ -90,6 +91,9 @@ enum Command {
     /// Decide what becomes of checked requests while a shared store is not heard of
     #[command(subcommand)]
     Stale(stale::Stale),
+    /// Look at what restrains logins at the running gateway, or end it
+    #[command(subcommand)]
+    Limits(limits::Limits),
     /// Look at logins
     #[command(subcommand)]
     Session(revoke::Session),
@@ -119,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Audit(command) => return command.run(),
         Command::Clock(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Stale(stale) => (stale.asking().output, block_on(stale.run())),
+        Command::Limits(limits) => (limits.asking().output, block_on(limits.run())),
         Command::Session(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Store(command) => (command.common().output, block_on(command.run())),
         Command::Backup(backup) => (backup.common.output, block_on(backup.run())),

@@ -184,7 +184,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
     let (access_log, log_names) = process::log(root.section("log"));
     let audit = process::audit(root.section("audit"));
     let hashing = process::passwords(root.section("passwords"));
-    let (throttle, bad_tokens) = process::throttle(root.section("throttle"));
+    let (throttle, bad_tokens) = process::throttle(root.section("throttle"), &store.settings);
     let keys = keys::keys(root.section("keys"));
     let cache = process::cache(root.section("cache"));
     let reload_watch = process::reload(root.section("reload"));

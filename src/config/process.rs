@@ -29,6 +29,7 @@ use crate::{
     state::{
         account,
         limit::{BadTokenSettings, ThrottleSettings},
+        store::StoreSettings,
         token::CacheSettings,
     },
 };
@@ -45,6 +46,8 @@ const RATE: RangeInclusive<u64> = 0..=1 << 30;
 const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
 const WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 const FAILURES: RangeInclusive<u32> = 1..=1_000_000;
+/// Tries an hour. With four of them a turn above the cap is a quarter of an hour.
+const NAME_TRIES: RangeInclusive<u32> = 4..=1_000_000;
 const CACHE_ENTRIES: RangeInclusive<usize> = 1..=100_000_000;
 const CACHE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 
@@ -209,7 +212,7 @@ pub(super) fn passwords(mut section: Section<'_>) -> account::HasherSettings {
 
 /// `[throttle]`: failed logins until there is a pause, and bad tokens. The contracts promise a rate of logins that
 /// is never refused.
-pub(super) fn throttle(mut section: Section<'_>) -> (ThrottleSettings, BadTokenSettings) {
+pub(super) fn throttle(mut section: Section<'_>, store: &StoreSettings) -> (ThrottleSettings, BadTokenSettings) {
     let default = ThrottleSettings::default();
     let window = section.or("window", default.window, |item| item.duration(&WINDOW));
     let minutes = u32::try_from(window.as_secs().div_ceil(60)).unwrap_or(u32::MAX);
@@ -225,13 +228,22 @@ pub(super) fn throttle(mut section: Section<'_>) -> (ThrottleSettings, BadTokenS
     };
     let name_failures = failures("name_failures", default.name_failures, NAME_FAILURES_A_MINUTE);
     let address_failures = failures("address_failures", default.address_failures, ADDRESS_FAILURES_A_MINUTE);
+    let name_tries = section.or("name_tries", default.name_tries, |item| item.integer(&NAME_TRIES));
+    let shared = section.or("shared", default.shared, Item::boolean);
+    if shared && store.file().is_some() {
+        section.report(
+            "shared",
+            "gateways share failed logins through PostgreSQL only, and store.url names a file, which has one gateway: \
+             leave it out, or name a postgres:// store",
+        );
+    }
     let bad_tokens = BadTokenSettings::default();
     let bad_tokens = BadTokenSettings {
         bad_tokens: section.or("bad_tokens", bad_tokens.bad_tokens, |item| item.integer(&FAILURES)),
         window: section.or("bad_tokens_window", bad_tokens.window, |item| item.duration(&WINDOW)),
     };
     section.finish();
-    (ThrottleSettings { name_failures, address_failures, window, ..default }, bad_tokens)
+    (ThrottleSettings { name_failures, address_failures, window, name_tries, shared, ..default }, bad_tokens)
 }
 
 /// `[cache]`: the verified tokens that are remembered.

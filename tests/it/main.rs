@@ -39,6 +39,7 @@ mod stopped;
 mod store;
 mod stores;
 mod surface;
+mod throttles;
 mod tokens;
 mod upgrade;
 mod upstreams;

@@ -1,5 +1,6 @@
 CREATE UNIQUE INDEX keys_active ON keys (realm) WHERE state = 'active'
 CREATE UNIQUE INDEX keys_next ON keys (realm) WHERE state = 'next'
+CREATE INDEX known_addresses_seen ON known_addresses (seen_at)
 CREATE UNIQUE INDEX principals_legacy_id ON principals (realm, legacy_id) WHERE legacy_id IS NOT NULL
 CREATE INDEX refresh_tokens_client ON refresh_tokens (client, session)
 CREATE INDEX refresh_tokens_end ON refresh_tokens (ends_at)
@@ -8,6 +9,8 @@ CREATE INDEX revocations_expiry ON revocations (expires_at) WHERE expires_at IS 
 CREATE INDEX sessions_endless ON sessions (principal) WHERE expires_at IS NULL
 CREATE INDEX sessions_expiry ON sessions (expires_at) WHERE expires_at IS NOT NULL
 CREATE INDEX sessions_principal ON sessions (principal, created_at)
+CREATE INDEX throttles_end ON throttles (ends_at)
+CREATE INDEX throttles_written ON throttles (written_at)
 CREATE TABLE account_numbers (
     seq     INTEGER PRIMARY KEY AUTOINCREMENT,
     account BLOB NOT NULL UNIQUE
@@ -66,6 +69,12 @@ CREATE TABLE "keys" (
     CHECK (sealed IS NOT NULL OR state IN ('retired', 'revoked')),
     CHECK ((state IN ('retired', 'revoked')) = (ended_at IS NOT NULL))
 ) STRICT
+CREATE TABLE known_addresses (
+    name    BLOB NOT NULL,
+    address BLOB NOT NULL,
+    seen_at INTEGER NOT NULL,
+    PRIMARY KEY (name, address)
+) STRICT, WITHOUT ROWID
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value BLOB NOT NULL
@@ -119,6 +128,19 @@ CREATE TABLE sessions (
     expires_at INTEGER
 , epoch INTEGER) STRICT
 CREATE TABLE sqlite_sequence(name,seq)
+CREATE TABLE throttles (
+    origin     BLOB NOT NULL,
+    kind       TEXT NOT NULL,
+    slot       INTEGER NOT NULL,
+    subject    BLOB NOT NULL,
+    failures   INTEGER NOT NULL,
+    passes     INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    cleared_at INTEGER,
+    ends_at    INTEGER NOT NULL,
+    written_at INTEGER NOT NULL,
+    PRIMARY KEY (origin, kind, slot)
+) STRICT, WITHOUT ROWID
 CREATE TABLE wiped_keys (
     key        TEXT PRIMARY KEY,
     thumbprint BLOB

@@ -161,6 +161,7 @@ fn the_reference_is_read() {
     assert_eq!((settings.hashing.threads.get(), settings.hashing.queue_max), (3, 7));
     let throttle = &settings.throttle;
     assert_eq!((throttle.name_failures, throttle.address_failures, throttle.window.as_secs()), (10, 60, 120));
+    assert_eq!((throttle.name_tries, throttle.shared), (100, false));
     let day = Duration::from_hours(24);
     assert_eq!((settings.keys.rotate_every, settings.keys.publish_ahead), (Some(30 * day), 2 * day));
     assert_eq!(settings.keys.retire_after, Duration::from_hours(2));

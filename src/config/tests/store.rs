@@ -156,3 +156,11 @@ fn another_server_needs_a_restart_and_another_leeway_does_not() {
     assert_eq!(changed(&base.replace(" }", ", snapshot = \"s\" }")), ["store.snapshot"]);
     assert_eq!(changed(&format!("{base}tokens.leeway = \"7s\"\nrealms.apis.dialect = \"apis\"")), Vec::<&str>::new());
 }
+
+#[test]
+fn gateways_on_a_server_may_share_their_throttles() {
+    let store = "[store]\nurl = \"postgres://portero@127.0.0.1/gateway\"";
+    let shared = |throttle: &str| read(&format!("{store}\n[throttle]\n{throttle}")).unwrap().throttle;
+    assert!(!shared("").shared);
+    assert!(shared("shared = true").shared && shared("name_tries = 4").name_tries == 4);
+}

@@ -9,6 +9,7 @@
 //! tokens       admin tokens
 //! audit        reading the audit log, and holding it against itself
 //! services     a service for each who asks over the API
+//! limits       what restrains failed logins
 //! everywhere   waiting until every gateway knows of a revocation
 //! ```
 //!
@@ -19,6 +20,7 @@ pub mod audit;
 pub mod companies;
 mod everywhere;
 mod keys;
+mod limits;
 mod revocations;
 mod service;
 mod services;
@@ -26,6 +28,7 @@ mod tokens;
 
 pub use everywhere::Everywhere;
 pub use keys::Rotated;
+pub use limits::Limits;
 pub use revocations::{Revoked, SESSIONS_LISTED_MAX};
 pub use service::{AdminError, AdminService};
 pub use services::AdminServices;

@@ -14,6 +14,7 @@ use crate::{
         admin_token::AdminTokenError,
         clock::{self, TrustedClock},
         keys::{ImportError, Vault, VaultError},
+        limit::Exchange,
         revocation::log::{Record, RevokedSubject},
         store::{Action, Actor, AuditedStore, Entry, StoreError},
     },
@@ -30,6 +31,7 @@ pub struct AdminService {
     pub(super) trusted: TrustedClock,
     pub(super) live_state: Option<Arc<LiveState>>,
     pub(super) hasher: Option<Arc<Hasher>>,
+    pub(super) throttles: Option<Exchange>,
 }
 
 /// Why something was not done.
@@ -99,13 +101,19 @@ impl AdminService {
         let vault = vault.by(actor);
         let clock = Arc::clone(trusted.clock());
         let store = vault.audited_store().with_clock(Arc::clone(&clock));
-        Self { store, vault, clock, trusted, live_state, hasher: None }
+        Self { store, vault, clock, trusted, live_state, hasher: None, throttles: None }
     }
 
     /// Has new secrets hashed by this pool, which the gateway's logins share. Without one the calling thread does it.
     #[must_use]
     pub fn hashing_with(self, hasher: Arc<Hasher>) -> Self {
         Self { hasher: Some(hasher), ..self }
+    }
+
+    /// Looks at this throttle, and clears it. Without one nothing is known of restraints: they are a running gateway's.
+    #[must_use]
+    pub fn throttling_with(self, throttles: Exchange) -> Self {
+        Self { throttles: Some(throttles), ..self }
     }
 
     /// The time.

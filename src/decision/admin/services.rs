@@ -15,6 +15,7 @@ use crate::{
         account::Hasher,
         clock::TrustedClock,
         keys::Vault,
+        limit::Exchange,
         store::{Action, Actor, Trouble},
     },
 };
@@ -25,6 +26,7 @@ pub struct AdminServices {
     trusted: TrustedClock,
     live_state: Arc<LiveState>,
     hasher: Arc<Hasher>,
+    throttles: Exchange,
     /// What was done while the store was away, the oldest first.
     unwritten: Mutex<VecDeque<Unwritten>>,
 }
@@ -42,15 +44,23 @@ const UNWRITTEN_MAX: usize = 64;
 impl AdminServices {
     /// Over these keys, and the store that they are in.
     #[must_use]
-    pub fn new(vault: Vault, trusted: TrustedClock, live_state: Arc<LiveState>, hasher: Arc<Hasher>) -> Self {
-        Self { vault, trusted, live_state, hasher, unwritten: Mutex::default() }
+    pub fn new(
+        vault: Vault,
+        trusted: TrustedClock,
+        live_state: Arc<LiveState>,
+        hasher: Arc<Hasher>,
+        throttles: Exchange,
+    ) -> Self {
+        Self { vault, trusted, live_state, hasher, throttles, unwritten: Mutex::default() }
     }
 
     /// The service for `actor`.
     #[must_use]
     pub fn by(&self, actor: Actor) -> AdminService {
         let live_state = Some(Arc::clone(&self.live_state));
-        AdminService::new(actor, &self.vault, self.trusted.clone(), live_state).hashing_with(Arc::clone(&self.hasher))
+        AdminService::new(actor, &self.vault, self.trusted.clone(), live_state)
+            .hashing_with(Arc::clone(&self.hasher))
+            .throttling_with(self.throttles.clone())
     }
 
     /// Writes down what is done whether or not there is a store: break-glass. Where there is none, the row is written

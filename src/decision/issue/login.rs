@@ -16,7 +16,7 @@ use crate::{
     },
     state::{
         account::{self, Account, Hasher},
-        limit::{Throttle, Throttled},
+        limit::{self, Attempt, Held, Throttle, Throttled},
         session,
         store::{Store, StoreError},
         token::{self, NewToken, Verified},
@@ -33,6 +33,9 @@ const LOOKUPS_MAX: usize = 2;
 
 /// Logins that wait for that.
 const LOOKUPS_WAITING_MAX: usize = 1024;
+
+/// How often the throttle is asked for one login, at most, where it must learn something from the store first.
+const ASKED_MAX: usize = 2;
 
 /// The one who checks credentials and gives tokens.
 pub struct TokenService {
@@ -61,11 +64,11 @@ impl TokenService {
         live_state: Arc<LiveState>,
         store: Store,
         hasher: Arc<Hasher>,
-        throttle: Throttle,
+        throttle: Arc<Throttle>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let lookups = RequestSlots::new(LOOKUPS_MAX, LOOKUPS_WAITING_MAX, Share::HALF);
-        Self { live_state, store, hasher, throttle: Arc::new(throttle), lookups, clock }
+        Self { live_state, store, hasher, throttle, lookups, clock }
     }
 
     /// Checks credentials and gives tokens. The session is on disk before the answer is known.
@@ -89,27 +92,32 @@ impl TokenService {
         login: Login,
         caller: &Caller,
     ) -> Result<Account, Rejection> {
-        let client = caller.address();
         let Login { name, secret, .. } = login;
-        check_throttle(&self.throttle, realm, &name, caller, self.clock.now())?;
+        let guessable = account::password::is_guessable(&secret);
+        let mut attempt = self.throttle.attempt(&realm.name, &name, caller.address(), guessable);
+        self.allow(&mut attempt, caller).await?;
         let looked_up = caller.unless_left(self.look_up(realm, &name, caller));
         let found = looked_up.await.ok_or_else(busy)??;
         caller.identify(found.as_ref().map(|account| account.id));
         let outcome = match self.told_before(realm, found.as_ref()).await {
             // A wrong secret is counted where it is found out.
-            Ok(()) if !self.is_right(realm, &name, secret.clone(), found.as_ref(), caller).await? => {
+            Ok(()) if !self.is_right(&mut attempt, secret.clone(), found.as_ref(), caller).await? => {
                 return Err(Rejection::InvalidCredentials);
             }
             Ok(()) => self.admit(realm, found).await,
             Err(rejection) => Err(rejection),
         };
         // Looked at again after the hash: guesses that were in flight together gain nothing.
+        self.allow(&mut attempt, caller).await?;
         let now = self.clock.now();
-        check_throttle(&self.throttle, realm, &name, caller, now)?;
         match &outcome {
-            Ok(_) | Err(Rejection::Locked) => self.throttle.record_success(&realm.name, &name, client),
+            Ok(_) => {
+                self.throttle.record_success(&attempt, now);
+                self.throttle.note_login(&attempt, now);
+            }
+            Err(Rejection::Locked) => self.throttle.record_success(&attempt, now),
             Err(Rejection::InvalidCredentials | Rejection::Inactive | Rejection::CompanyMissing) => {
-                self.throttle.record_failure(&realm.name, &name, client, now);
+                self.throttle.record_failure(&attempt, now);
             }
             Err(_) => {}
         }
@@ -189,34 +197,86 @@ impl TokenService {
         }
     }
 
+    /// Asks the throttle. Where it depends on whether the owner has used this address, asks the store for that first.
+    async fn allow(&self, attempt: &mut Attempt, caller: &Caller) -> Result<(), Rejection> {
+        for _ in 0..ASKED_MAX {
+            match self.throttle.check(attempt, self.clock.now()) {
+                Ok(()) => return Ok(()),
+                Err(Held::Throttled(throttled)) => return Err(rejected(throttled)),
+                Err(Held::Unlearned) => self.learn_known(attempt, caller).await?,
+            }
+        }
+        Err(busy())
+    }
+
+    /// Tells the throttle from which addresses the owner has logged in. A name without an account has none, and costs the
+    /// same.
+    async fn learn_known(&self, attempt: &Attempt, caller: &Caller) -> Result<(), Rejection> {
+        let learning = async {
+            let client = ClientKey::of(caller.address());
+            let _place = self.lookups.take(client, RETRY_UNAVAILABLE).await.ok_or_else(busy)?;
+            let now = self.clock.now();
+            // Of many that wait together, the first one asks for all.
+            if !self.throttle.has_learned(attempt, now) {
+                let known = limit::known_addresses(&self.store, attempt, now).await;
+                self.throttle.learn(attempt, known.map_err(|error| unavailable(&error))?, now);
+            }
+            Ok(())
+        };
+        caller.unless_left(learning).await.ok_or_else(busy)?
+    }
+
     /// Whether the secret is the account's. The throttle is asked again when it is this client's turn, because others may
     /// have failed while it waited, and a failure is counted before the next secret is looked at: guesses that wait
     /// together cost no more hashes than the throttle allows. A client that leaves while it waits costs none.
     async fn is_right(
         &self,
-        realm: &Realm,
-        name: &AccountName,
+        attempt: &mut Attempt,
         secret: Secret,
         found: Option<&Account>,
         caller: &Caller,
     ) -> Result<bool, Rejection> {
+        for _ in 0..ASKED_MAX {
+            match self.verify(attempt, secret.clone(), found, caller).await? {
+                Ok(right) => return Ok(right),
+                Err(Held::Throttled(throttled)) => return Err(rejected(throttled)),
+                // The name went above its cap while this one waited.
+                Err(Held::Unlearned) => self.learn_known(attempt, caller).await?,
+            }
+        }
+        Err(busy())
+    }
+
+    async fn verify(
+        &self,
+        attempt: &mut Attempt,
+        secret: Secret,
+        found: Option<&Account>,
+        caller: &Caller,
+    ) -> Result<Result<bool, Held>, Rejection> {
         // An unknown account costs a hash too: the time tells nothing.
         let hash = found.map(|account| account.password_hash.clone());
         let (throttle, clock) = (Arc::clone(&self.throttle), Arc::clone(&self.clock));
-        let (realm, name, client) = (realm.name.clone(), name.clone(), caller.address());
-        let attempt = move |verify: &dyn Fn() -> bool| {
-            let allowed = || throttle.check(&realm, &name, client, clock.now());
-            allowed()?;
-            let right = verify();
-            if !right {
-                allowed()?;
-                throttle.record_failure(&realm, &name, client, clock.now());
-            }
-            Ok(right)
+        let mut asked = *attempt;
+        let judge = move |verify: &dyn Fn() -> bool| {
+            let mut judged = || {
+                throttle.check(&mut asked, clock.now())?;
+                let right = verify();
+                if !right {
+                    throttle.check(&mut asked, clock.now())?;
+                    throttle.record_failure(&asked, clock.now());
+                }
+                Ok(right)
+            };
+            let judged = judged();
+            (judged, asked)
         };
-        let verified = self.hasher.verify(ClientKey::of(client), secret, hash, attempt);
+        let verified = self.hasher.verify(ClientKey::of(caller.address()), secret, hash, judge);
         let answer = caller.unless_left(verified).await.ok_or_else(busy)?;
-        answer.map_err(|_| busy())?.map_err(throttled)
+        // It may have been drawn meanwhile.
+        let (judged, asked) = answer.map_err(|_| busy())?;
+        *attempt = asked;
+        Ok(judged)
     }
 
     /// Who has proved the secret, unless the account may not be used.
@@ -299,17 +359,7 @@ fn tells_before(realm: &Realm) -> bool {
     realm.dialect.tells_account_status() && !realm.uniform_errors
 }
 
-fn check_throttle(
-    throttle: &Throttle,
-    realm: &Realm,
-    name: &AccountName,
-    caller: &Caller,
-    now: Timestamp,
-) -> Result<(), Rejection> {
-    throttle.check(&realm.name, name, caller.address(), now).map_err(throttled)
-}
-
-fn throttled(throttled: Throttled) -> Rejection {
+fn rejected(throttled: Throttled) -> Rejection {
     match throttled {
         Throttled::Name { retry_after } => Rejection::ThrottledName { retry_after },
         Throttled::Address { retry_after } => Rejection::ThrottledAddress { retry_after },

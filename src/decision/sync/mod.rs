@@ -10,6 +10,7 @@
 //! external     keys of external issuers
 //! prune        forgets revocations that are past
 //! upkeep       clears rows away, and empties the journal
+//! throttle_sync  writes failed logins down, and adds up what other gateways have counted
 //! clock_watch  compares the clocks
 //! audit_keeper keeps the audit log's anchors
 //! ```
@@ -25,4 +26,5 @@ mod restoring;
 pub(super) mod resuming;
 pub mod rounds;
 pub(super) mod store_sync;
+pub mod throttle_sync;
 pub mod upkeep;

@@ -10,7 +10,7 @@ use crate::{
     domain::TrustedNow,
     state::{
         clock::TrustedClock,
-        refresh,
+        limit, refresh,
         revocation::log,
         session,
         store::{self, Store, StoreError},
@@ -83,6 +83,9 @@ async fn clear_away(store: &Store, now: TrustedNow, rows: u32) -> Result<(), Sto
         tokio::time::sleep(PRUNE_PAUSE).await;
     }
     while refresh::prune(store, now, rows).await? >= u64::from(rows) {
+        tokio::time::sleep(PRUNE_PAUSE).await;
+    }
+    while limit::prune(store, now, rows).await? >= u64::from(rows) {
         tokio::time::sleep(PRUNE_PAUSE).await;
     }
     while session::prune(store, now, rows).await? >= u64::from(rows) {

@@ -11,6 +11,7 @@ mod accounts;
 mod api;
 mod explain;
 mod health;
+mod limits;
 mod openapi;
 mod operations;
 mod operator;
@@ -185,8 +186,8 @@ impl Served {
     fn by(admin: &Arc<Admin>) -> Self {
         let none = || Operations::new(admin);
         Self {
-            over_store: accounts::operations(api::operations(none())),
-            others: process::operations(explain::operations(none())),
+            over_store: limits::clearing(accounts::operations(api::operations(none()))),
+            others: limits::looking(process::operations(explain::operations(none()))),
             document: openapi::operations(none()),
         }
     }

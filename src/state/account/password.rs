@@ -42,6 +42,14 @@ static DUMMY: LazyLock<PasswordHash> = LazyLock::new(|| {
     PasswordHash(format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${hash}"))
 });
 
+/// Whether a presented secret is of the kind that people choose, so that somebody may guess it. A secret that Portero
+/// makes has 187 random bits: it needs no cap on tries. It bears no mark yet that tells it from a chosen one, so every
+/// secret counts as chosen. The secret itself must tell, and not its account: else the cap would tell which names exist.
+#[must_use]
+pub const fn is_guessable(_presented: &Secret) -> bool {
+    true
+}
+
 /// A password's hash in the PHC string format. It is no secret that opens anything, yet worth
 /// guessing at, and so redacted in `Debug`.
 #[derive(Clone, PartialEq, Eq)]

@@ -9,6 +9,7 @@
 //! thumbprint  tells material apart     examine      what a start will find
 //! kept      as the store has them, for a start without it
 //! rotation · ending · import · reseal   changing
+//! throttle_key  a key that signs nothing: under it the throttle hashes names
 //! ```
 
 mod ed25519;
@@ -30,6 +31,7 @@ mod rotation;
 pub mod spki;
 #[cfg(test)]
 mod tests;
+mod throttle_key;
 mod thumbprint;
 mod valid_until;
 mod vault;

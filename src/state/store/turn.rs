@@ -50,6 +50,8 @@ pub enum Turn<'a> {
     ClientShared(PrincipalId),
     /// The sessions without expiry of a principal.
     Sessions(PrincipalId),
+    /// What failed logins are counted by, and the addresses that owners have used.
+    Throttles,
     /// A row of `meta`.
     Meta(&'a str),
     /// The last row of the audit log: taken when a change is done, right before the feed's lock.
@@ -93,6 +95,7 @@ impl Turn<'_> {
             Self::RefreshToken(hash) => ("refresh token", [hash, b"", b""]),
             Self::Sessions(id) => return Some((number("sessions", &[id.uuid().as_bytes()]), false)),
             Self::Upkeep => ("upkeep", [b"", b"", b""]),
+            Self::Throttles => ("throttles", [b"", b"", b""]),
             Self::Meta(name) => ("meta", [name.as_bytes(), b"", b""]),
             Self::Audit => ("audit", [b"", b"", b""]),
         };

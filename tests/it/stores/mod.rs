@@ -16,6 +16,7 @@ mod mixed;
 mod refresh;
 mod revocations;
 mod sessions;
+mod throttles;
 
 use std::sync::Arc;
 

@@ -89,6 +89,8 @@ actions! {
     ProcessUpgrade = "process.upgrade",
     /// What becomes of checked requests while the store is not heard of.
     StaleServe = "stale.serve",
+    /// What restrains logins for a name or from an address ended before its time.
+    LimitsClear = "limits.clear",
     /// The store moved to another place.
     StoreMove = "store.move",
     /// An admin token was made.

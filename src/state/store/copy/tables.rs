@@ -39,7 +39,7 @@ const LEFT_OUT: [&str; 2] = ["feed", "gateways"];
 #[cfg(test)]
 const COLUMN_LEFT_OUT: (&str, &str) = ("revocations", "seq");
 
-pub(super) const TABLES: [Table; 17] = [
+pub(super) const TABLES: [Table; 19] = [
     Table {
         name: "principals",
         columns: &[
@@ -189,6 +189,24 @@ pub(super) const TABLES: [Table; 17] = [
         counted: None,
     },
     Table {
+        name: "throttles",
+        columns: &[
+            ("origin", Bytes),
+            ("kind", Text),
+            ("slot", Integer),
+            ("subject", Bytes),
+            ("failures", Integer),
+            ("passes", Integer),
+            ("started_at", Integer),
+            ("cleared_at", Integer),
+            ("ends_at", Integer),
+            ("written_at", Integer),
+        ],
+        key: 3,
+        only: None,
+        counted: None,
+    },
+    Table {
         name: "audit",
         columns: &[
             ("number", Integer),
@@ -207,6 +225,13 @@ pub(super) const TABLES: [Table; 17] = [
             ("mac", Bytes),
         ],
         key: 1,
+        only: None,
+        counted: None,
+    },
+    Table {
+        name: "known_addresses",
+        columns: &[("name", Bytes), ("address", Bytes), ("seen_at", Integer)],
+        key: 2,
         only: None,
         counted: None,
     },

@@ -17,7 +17,7 @@ use crate::{
     },
     observe::{access_log::AccessLog, lines::Lines, metrics::Metrics},
     state::{
-        account::Hasher,
+        account::{Hasher, Logins, PasswordRules},
         clock::TrustedClock,
         keys::{self, Keyring, Vault},
         limit::Throttle,
@@ -105,6 +105,8 @@ pub(super) struct Core {
     pub(super) vault: Vault,
     pub(super) live_state: Arc<LiveState>,
     pub(super) external: Arc<ExternalIssuers>,
+    pub(super) logins: Arc<Logins>,
+    pub(super) password_rules: PasswordRules,
     hasher: Arc<Hasher>,
 }
 
@@ -139,7 +141,9 @@ impl Core {
         let seconds = metrics.passwords.hash_seconds.clone();
         let observer = Arc::new(move |took: Duration| seconds.observe(took.as_secs_f64()));
         let hasher = Arc::new(Hasher::start(settings.hashing, Arc::clone(&clock), observer)?);
-        Ok(Self { clock, trusted, metrics, store, vault, live_state, external: Arc::new(external), hasher })
+        let password_rules = PasswordRules::new(Arc::clone(&settings.refused_passwords));
+        let (external, logins) = (Arc::new(external), Arc::default());
+        Ok(Self { clock, trusted, metrics, store, vault, live_state, external, logins, password_rules, hasher })
     }
 
     pub(super) fn front(
@@ -154,7 +158,8 @@ impl Core {
             self.store.clone(),
             Arc::clone(&self.hasher),
             Throttle::new(settings.throttle),
-            Arc::clone(&self.clock),
+            self.trusted.clone(),
+            Arc::clone(&self.logins),
         );
         let endpoints = TokenEndpoints::new(Arc::clone(&self.live_state), token_service, Arc::clone(&self.clock));
         let services = Services {
@@ -181,7 +186,8 @@ impl Core {
         let live_state = Arc::clone(&self.live_state);
         Ok(Admin {
             service: AdminService::new(self.store.clone(), self.vault.clone(), self.trusted.clone(), Some(live_state))
-                .hashing_with(Arc::clone(&self.hasher)),
+                .hashing_with(Arc::clone(&self.hasher))
+                .judging_passwords_by(self.password_rules.clone()),
             trusted: self.trusted.clone(),
             hasher: Arc::clone(&self.hasher),
             live_state: Arc::clone(&self.live_state),

@@ -29,7 +29,7 @@ use crate::{
     config::GatewaySettings,
     decision::{
         ClockWatch, Pruner, StoreSync, schedule,
-        sync::{key_lifecycle::KeyLifecycle, upkeep},
+        sync::{key_lifecycle::KeyLifecycle, record_logins, upkeep},
     },
     edge::{
         admin::{self, Admin, Order, Orders, Readiness},
@@ -56,6 +56,7 @@ pub struct Gateway {
     pub(super) operator: Runtime,
     pub(super) serving: JoinHandle<()>,
     pub(super) following: JoinHandle<()>,
+    pub(super) recording: JoinHandle<()>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) operating: JoinHandle<()>,
     pub(super) orders: mpsc::Receiver<Order>,
@@ -107,7 +108,7 @@ impl Gateway {
         let (serve_admin, may_serve_admin) = channel(predecessor.is_none());
         let api = Arc::new(core.admin(&settings, &control, &shared, &readiness, orders)?);
         let operating = operator.spawn(serve_operators(may_serve_admin, sockets.admin, api, admin_stopped));
-        let (following, keeping) = start_tasks(&core, &control, settings.keys, &rest_stopped)?;
+        let Tasks { following, recording, keeping } = start_tasks(&core, &control, settings.keys, &rest_stopped)?;
 
         let workers = front::Workers::start(settings.server.threads, &shared)?;
         let acceptor = runtime("accept", ACCEPT_THREADS)?;
@@ -131,6 +132,7 @@ impl Gateway {
             operator,
             serving,
             following,
+            recording,
             readiness,
             operating,
             orders: ordered,
@@ -166,14 +168,23 @@ async fn serve_operators(
     }
 }
 
-/// Starts what goes on beside requests until it is stopped. When this returns, what is revoked is known. Answers the
-/// task that follows the store, and what tells a changed schedule to the task that keeps the keys.
+/// What goes on beside requests, as far as somebody asks for it.
+struct Tasks {
+    /// Follows the store.
+    following: JoinHandle<()>,
+    /// Writes down who logged in.
+    recording: JoinHandle<()>,
+    /// Tells a changed schedule to the task that keeps the keys.
+    keeping: Sender<schedule::ScheduleSettings>,
+}
+
+/// Starts what goes on beside requests until it is stopped. When this returns, what is revoked is known.
 fn start_tasks(
     core: &Core,
     control: &Control,
     schedule: schedule::ScheduleSettings,
     stopped: &Receiver<bool>,
-) -> Result<(JoinHandle<()>, Sender<schedule::ScheduleSettings>), StartError> {
+) -> Result<Tasks, StartError> {
     let Core { clock, trusted, metrics, store, vault, live_state, .. } = core;
     let store_sync =
         StoreSync::start(store.clone(), vault.clone(), Arc::clone(live_state), Arc::clone(clock), Arc::clone(metrics));
@@ -189,7 +200,9 @@ fn start_tasks(
     let following = control.runtime.spawn(store_sync.run(stopped.clone()));
     control.runtime.spawn(upkeep::run(store.clone(), Arc::clone(clock), stopped.clone()));
     control.runtime.spawn(key_lifecycle.run(stopped.clone()));
-    Ok((following, keeping))
+    let recording = record_logins::run(store.clone(), Arc::clone(&core.logins), stopped.clone());
+    let recording = control.runtime.spawn(recording);
+    Ok(Tasks { following, recording, keeping })
 }
 
 /// Warns where the system lets fewer files be open than the connections that the config allows need.

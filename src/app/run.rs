@@ -93,9 +93,11 @@ impl Gateway {
         let _ = self.stop_rest.send(true);
         self.operator.shutdown_background();
         // The last process on the store leaves one whole file: what is acknowledged is in it, and not in a journal.
-        let (following, store) = (self.following, self.reloader.store.clone());
+        let (following, recording, store) = (self.following, self.recording, self.reloader.store.clone());
         let closed = self.control.block_on(async {
             tokio::time::timeout(STORE_GRACE, async {
+                // The last logins are written down.
+                let _ = recording.await;
                 // One that has failed has ended.
                 let _ = if following.is_finished() { Ok(()) } else { following.await };
                 store.close().await;

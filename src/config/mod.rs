@@ -182,7 +182,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
     let admin = process::admin(root.section("admin"), context.directory);
     let store = store::read(root.section("store"), context);
     let access_log = process::log(root.section("log"));
-    let hashing = process::passwords(root.section("passwords"));
+    let (hashing, refused_passwords) = process::passwords(root.section("passwords"));
     let (throttle, bad_tokens) = process::throttle(root.section("throttle"));
     let keys = keys::keys(root.section("keys"));
     let cache = process::cache(root.section("cache"));
@@ -224,6 +224,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
         master_key_file: store.master_key_file,
         staleness: StalenessSettings { clock_leeway: leeway, ..store.staleness },
         hashing,
+        refused_passwords,
         throttle,
         bad_tokens,
         keys,

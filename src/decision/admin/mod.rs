@@ -3,6 +3,8 @@
 //! ```text
 //! service      AdminService: the store, the keys and the live state behind every operation; AdminError
 //! accounts     making, changing and deleting accounts
+//! changed      an account after a change
+//! secrets      giving accounts other passwords and secrets
 //! companies    the same for companies
 //! revocations  ending tokens, sessions and all that a principal has; listing sessions
 //! keys         rotating, retiring, importing and revoking keys
@@ -12,10 +14,12 @@
 //! What was done is in the store when an operation returns, and in force in the gateway of the same process.
 
 pub mod accounts;
+pub mod changed;
 pub mod companies;
 mod everywhere;
 mod keys;
 mod revocations;
+pub mod secrets;
 mod service;
 
 pub use everywhere::Everywhere;

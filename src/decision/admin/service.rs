@@ -9,7 +9,7 @@ use crate::{
     domain::{Clock, RealmName, Reason, Timestamp, trusted_time},
     rules::dialect::Dialect,
     state::{
-        account::{AccountError, Hasher, HasherError, Raised},
+        account::{AccountError, Hasher, HasherError, PasswordRules, Raised},
         clock::{self, TrustedClock},
         keys::{ImportError, Vault, VaultError},
         revocation::log::{Record, RevokedSubject},
@@ -26,6 +26,7 @@ pub struct AdminService {
     pub(super) trusted: TrustedClock,
     pub(super) live_state: Option<Arc<LiveState>>,
     pub(super) hasher: Option<Arc<Hasher>>,
+    pub(super) password_rules: PasswordRules,
 }
 
 /// Why something was not done.
@@ -80,7 +81,14 @@ impl AdminService {
     /// gateway sees it within a second.
     #[must_use]
     pub fn new(store: Store, vault: Vault, trusted: TrustedClock, live_state: Option<Arc<LiveState>>) -> Self {
-        Self { store, vault, clock: Arc::clone(trusted.clock()), trusted, live_state, hasher: None }
+        let (clock, password_rules) = (Arc::clone(trusted.clock()), PasswordRules::default());
+        Self { store, vault, clock, trusted, live_state, hasher: None, password_rules }
+    }
+
+    /// Holds new passwords against these rules. Without them a password is too short or it may be set.
+    #[must_use]
+    pub fn judging_passwords_by(self, password_rules: PasswordRules) -> Self {
+        Self { password_rules, ..self }
     }
 
     /// Has new secrets hashed by this pool, which the gateway's logins share. Without one the calling thread does it.

@@ -3,9 +3,12 @@
 //! These are the only use cases that need the store. It is asked on the control runtime, and when it
 //! is out of reach the answer is 503: never a token, and never a wait on the request path.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use super::{caller::Caller, standing::check_standing};
+use super::{caller::Caller, pace::Pace, standing::check_standing};
 use crate::{
     decision::decide::snapshot::LiveState,
     domain::{AccountName, Clock, Grant, Holder, IssuedToken, Reason, Secret, SessionId, Timestamp, TokenKind},
@@ -15,7 +18,8 @@ use crate::{
         realm::{Realm, later},
     },
     state::{
-        account::{self, Account, Hasher},
+        account::{self, Account, Checked, Credentials, Hasher, Logins, Matched},
+        clock::TrustedClock,
         limit::{Throttle, Throttled},
         session,
         store::{Store, StoreError},
@@ -41,7 +45,17 @@ pub struct TokenService {
     hasher: Arc<Hasher>,
     throttle: Arc<Throttle>,
     lookups: Arc<RequestSlots>,
+    trusted: TrustedClock,
+    logins: Arc<Logins>,
+    pace: Pace,
     pub(in crate::decision) clock: Arc<dyn Clock>,
+}
+
+/// An account that was proved, and the secret that it was proved by.
+struct Proved {
+    account: Account,
+    credentials: Credentials,
+    matched: Matched,
 }
 
 /// Which of a grant's facts come from where.
@@ -55,17 +69,20 @@ pub(super) struct Issue<'a> {
 }
 
 impl TokenService {
-    /// A token service with these means.
+    /// A token service with these means. What it sees of accounts it tells `logins`.
     #[must_use]
     pub fn new(
         live_state: Arc<LiveState>,
         store: Store,
         hasher: Arc<Hasher>,
         throttle: Throttle,
-        clock: Arc<dyn Clock>,
+        trusted: TrustedClock,
+        logins: Arc<Logins>,
     ) -> Self {
         let lookups = RequestSlots::new(LOOKUPS_MAX, LOOKUPS_WAITING_MAX, Share::HALF);
-        Self { live_state, store, hasher, throttle: Arc::new(throttle), lookups, clock }
+        let clock = Arc::clone(trusted.clock());
+        let pace = Pace::new(Arc::clone(&clock));
+        Self { live_state, store, hasher, throttle: Arc::new(throttle), lookups, trusted, logins, pace, clock }
     }
 
     /// Checks credentials and gives tokens. The session is on disk before the answer is known.
@@ -79,7 +96,7 @@ impl TokenService {
         self.open_session(realm, holder, epoch, validity).await
     }
 
-    /// Checks credentials, under the throttle.
+    /// Checks credentials, under the throttle. Whoever is refused hears it at the realm's deadline, whatever the reason.
     ///
     /// # Errors
     /// The rejection that the realm's contract words.
@@ -89,17 +106,40 @@ impl TokenService {
         login: Login,
         caller: &Caller,
     ) -> Result<Account, Rejection> {
+        let mut started = self.clock.instant();
+        let outcome = self.prove(realm, login, caller, &mut started).await;
+        if outcome.as_ref().is_err_and(tells_of_account) {
+            caller.unless_left(self.pace.wait(&realm.name, started)).await;
+        }
+        outcome
+    }
+
+    /// The same without the wait. `started` becomes the time at which the secret's turn came.
+    async fn prove(
+        &self,
+        realm: &Realm,
+        login: Login,
+        caller: &Caller,
+        started: &mut Instant,
+    ) -> Result<Account, Rejection> {
         let client = caller.address();
         let Login { name, secret, .. } = login;
         check_throttle(&self.throttle, realm, &name, caller, self.clock.now())?;
         let looked_up = caller.unless_left(self.look_up(realm, &name, caller));
         let found = looked_up.await.ok_or_else(busy)??;
+        let credentials = found.as_ref().map(|account| account.credentials(self.trusted.witnessed()));
+        let id = found.as_ref().map(|account| account.id);
         let outcome = match self.told_before(realm, found.as_ref()).await {
-            // A wrong secret is counted where it is found out.
-            Ok(()) if !self.is_right(realm, &name, secret.clone(), found.as_ref(), caller).await? => {
-                return Err(Rejection::InvalidCredentials);
+            Ok(()) => {
+                let checked = self.check_secret(realm, &name, secret.clone(), credentials.as_ref(), caller).await?;
+                *started = checked.started;
+                // A wrong secret was counted where it was found out.
+                let Some(matched) = checked.matched else {
+                    id.inspect(|id| self.logins.failed(*id));
+                    return Err(Rejection::InvalidCredentials);
+                };
+                self.admit(realm, found, credentials, matched).await
             }
-            Ok(()) => self.admit(realm, found).await,
             Err(rejection) => Err(rejection),
         };
         // Looked at again after the hash: guesses that were in flight together gain nothing.
@@ -112,10 +152,10 @@ impl TokenService {
             }
             Err(_) => {}
         }
-        if let Ok(account) = &outcome {
-            self.rehash(account, secret, caller).await;
-        }
-        outcome
+        let proved = outcome?;
+        self.logins.succeeded(proved.account.id, now);
+        self.rehash(&proved, secret, caller).await;
+        Ok(proved.account)
     }
 
     /// Gives the tokens of a new session to somebody who was proved. The session is on disk when this
@@ -188,39 +228,51 @@ impl TokenService {
         }
     }
 
-    /// Whether the secret is the account's. The throttle is asked again when it is this client's turn, because others may
-    /// have failed while it waited, and a failure is counted before the next secret is looked at: guesses that wait
+    /// Which of the account's secrets this is. The throttle is asked again when it is this client's turn, because others
+    /// may have failed while it waited, and a failure is counted before the next secret is looked at: guesses that wait
     /// together cost no more hashes than the throttle allows. A client that leaves while it waits costs none.
-    async fn is_right(
+    async fn check_secret(
         &self,
         realm: &Realm,
         name: &AccountName,
         secret: Secret,
-        found: Option<&Account>,
+        credentials: Option<&Credentials>,
         caller: &Caller,
-    ) -> Result<bool, Rejection> {
-        // An unknown account costs a hash too: the time tells nothing.
-        let hash = found.map(|account| account.password_hash.clone());
+    ) -> Result<Checked, Rejection> {
+        let (class, takes_two) = (Pace::class_of(credentials), credentials.is_some_and(Credentials::takes_two));
         let (throttle, clock) = (Arc::clone(&self.throttle), Arc::clone(&self.clock));
-        let (realm, name, client) = (realm.name.clone(), name.clone(), caller.address());
-        let attempt = move |verify: &dyn Fn() -> bool| {
-            let allowed = || throttle.check(&realm, &name, client, clock.now());
+        let (realm_name, name, client) = (realm.name.clone(), name.clone(), caller.address());
+        let attempt = move |verify: &dyn Fn() -> Checked| {
+            let allowed = || throttle.check(&realm_name, &name, client, clock.now());
             allowed()?;
-            let right = verify();
-            if !right {
+            let checked = verify();
+            if checked.matched.is_none() {
                 allowed()?;
-                throttle.record_failure(&realm, &name, client, clock.now());
+                throttle.record_failure(&realm_name, &name, client, clock.now());
             }
-            Ok(right)
+            Ok(checked)
         };
-        let verified = self.hasher.verify(ClientKey::of(client), secret, hash, attempt);
+        // An unknown account costs a hash too: the time tells nothing.
+        let verified = self.hasher.verify(ClientKey::of(client), secret, credentials.cloned(), attempt);
         let answer = caller.unless_left(verified).await.ok_or_else(busy)?;
-        answer.map_err(|_| busy())?.map_err(throttled)
+        let checked = answer.map_err(|_| busy())?.map_err(throttled)?;
+        // Where two hashes are held against it one after the other, the first one that matches is no measure of both.
+        let is_whole = checked.matched != Some(Matched::Current) || !takes_two;
+        if is_whole && !checked.took.is_zero() {
+            self.pace.measured(&realm.name, &class, checked.took);
+        }
+        Ok(checked)
     }
 
     /// Who has proved the secret, unless the account may not be used.
-    async fn admit(&self, realm: &Realm, found: Option<Account>) -> Result<Account, Rejection> {
-        let account = found.ok_or(Rejection::InvalidCredentials)?;
+    async fn admit(
+        &self,
+        realm: &Realm,
+        found: Option<Account>,
+        credentials: Option<Credentials>,
+        matched: Matched,
+    ) -> Result<Proved, Rejection> {
+        let (account, credentials) = found.zip(credentials).ok_or(Rejection::InvalidCredentials)?;
         if realm.dialect.tells_account_status() {
             if !tells_before(realm) {
                 self.check_account_status(realm, &account).await?;
@@ -231,7 +283,7 @@ impl TokenService {
         if account.locked {
             return Err(if realm.dialect.tells_locked() { Rejection::Locked } else { Rejection::InvalidCredentials });
         }
-        Ok(account)
+        Ok(Proved { account, credentials, matched })
     }
 
     /// `become`'s checks 4 and 5.
@@ -247,15 +299,14 @@ impl TokenService {
 
     /// A hash weaker than today's floor is replaced while the password is at hand. It is a courtesy:
     /// when it fails, the login does not.
-    async fn rehash(&self, account: &Account, secret: Secret, caller: &Caller) {
-        if !account::password::needs_rehash(&account.password_hash) {
+    async fn rehash(&self, proved: &Proved, secret: Secret, caller: &Caller) {
+        let old = proved.credentials.hash_of(proved.matched);
+        if !account::password::needs_rehash(old) {
             return;
         }
-        let hashed = caller.unless_left(self.hasher.hash(ClientKey::of(caller.address()), secret));
+        let hashed = caller.unless_left(self.hasher.hash(ClientKey::of(caller.address()), secret, None));
         let Some(Ok(new)) = hashed.await else { return };
-        if let Err(error) =
-            account::update_hash_if_unchanged(&self.store, account.id, &account.password_hash, &new).await
-        {
+        if let Err(error) = account::update_hash_if_unchanged(&self.store, proved.account.id, old, &new).await {
             tracing::warn!(%error, "a password could not be hashed anew");
         }
     }
@@ -291,6 +342,14 @@ impl std::fmt::Debug for TokenService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("TokenService(…)")
     }
+}
+
+/// Whether a refusal follows from the account or its secret, so that its time could tell something of them.
+const fn tells_of_account(rejection: &Rejection) -> bool {
+    matches!(
+        rejection,
+        Rejection::InvalidCredentials | Rejection::Locked | Rejection::Inactive | Rejection::CompanyMissing
+    )
 }
 
 /// Whether the contract tells a stranger how an account stands.

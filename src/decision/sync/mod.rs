@@ -6,6 +6,7 @@
 //! external     keys of external issuers
 //! prune        forgets revocations that are past
 //! upkeep       clears rows away, and empties the journal
+//! record_logins  writes down who logged in
 //! clock_watch  compares the clocks
 //! ```
 
@@ -13,6 +14,7 @@ pub(super) mod clock_watch;
 pub(super) mod external;
 pub mod key_lifecycle;
 pub(super) mod prune;
+pub mod record_logins;
 mod rounds;
 pub(super) mod store_sync;
 pub mod upkeep;

@@ -9,6 +9,7 @@ use crate::{
     decision::decide::snapshot::LiveState,
     domain::TrustedNow,
     state::{
+        account,
         clock::TrustedClock,
         refresh,
         revocation::log,
@@ -83,6 +84,9 @@ async fn clear_away(store: &Store, now: TrustedNow, rows: u32) -> Result<(), Sto
         tokio::time::sleep(PRUNE_PAUSE).await;
     }
     while session::prune(store, now, rows).await? >= u64::from(rows) {
+        tokio::time::sleep(PRUNE_PAUSE).await;
+    }
+    while account::prune_previous(store, now, rows).await? >= u64::from(rows) {
         tokio::time::sleep(PRUNE_PAUSE).await;
     }
     Ok(())

@@ -194,7 +194,8 @@ async fn sessions(State(admin): State<Arc<Admin>>, Asked(asked): Asked<SessionPa
         return Err(ApiError::bad("limit is 1 to 1000"));
     }
     let sessions = admin.service.sessions(&realm.name, &name, after, limit).await?;
-    Ok(Json(Value::Array(sessions.iter().map(session_json).collect())))
+    let now = admin.service.now();
+    Ok(Json(sessions.iter().map(|listed| session_json(listed, now)).collect()))
 }
 
 fn revoked_json(revoked: Revoked) -> Value {
@@ -204,12 +205,14 @@ fn revoked_json(revoked: Revoked) -> Value {
     }
 }
 
-fn session_json(Listed { session, revoked }: &Listed) -> Value {
+fn session_json(listed: &Listed, now: Timestamp) -> Value {
+    let session = &listed.session;
     json!({
         "id": session.id.to_string(),
         "created_at": session.created_at.as_secs(),
         "expires_at": session.expires_at.map(Timestamp::as_secs),
-        "revoked": revoked,
+        "revoked": listed.has_ended(),
+        "state": listed.state(now).name(),
     })
 }
 

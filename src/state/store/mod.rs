@@ -51,7 +51,7 @@ pub(in crate::state) use self::{
     change::{Change, RevocationRow},
     meta::{meta_in, set_meta_in},
     postgres::Page,
-    query::{Column, Query, Row, Target, composed, query},
+    query::{Column, Query, Row, Target, Value, composed, query},
     sqlite::KEYS,
 };
 

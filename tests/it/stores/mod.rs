@@ -10,10 +10,12 @@ mod endless;
 mod imports;
 mod keys;
 mod lines;
+mod listing;
 mod meta;
 mod mixed;
 mod refresh;
 mod revocations;
+mod secrets;
 mod sessions;
 
 use std::sync::Arc;
@@ -24,7 +26,9 @@ use portero::{
         TrustedTime, trusted_time::Reading,
     },
     state::{
-        account::{self, Account, LegacyId, NewAccount, PasswordHash},
+        account::{
+            self, Account, AccountError, LegacyId, NewAccount, OldTokens, PasswordHash, Raised, Revised, Revision,
+        },
         revocation::{Follower, log::Record},
         session::Session,
         store::{Address, Encryption, PostgresSettings, Store, StoreSettings},
@@ -177,6 +181,21 @@ fn new_user(name: &str) -> NewAccount {
         company: None,
         grants: None,
     }
+}
+
+/// Gives an account another role, or none; its tokens end where it is another.
+async fn set_role(
+    store: &Store,
+    realm: &RealmName,
+    name: &AccountName,
+    role: Option<&str>,
+    now: Timestamp,
+) -> Result<Raised, AccountError> {
+    let judge = |before: &Account, after: &Account| {
+        Ok(if before.role == after.role { OldTokens::Keep } else { OldTokens::End })
+    };
+    let revision = Revision { role: Revised::To(role.map(str::to_owned)), ..Revision::default() };
+    account::revise(store, realm, name, revision, judge, now).await
 }
 
 /// A login at this second.

@@ -27,5 +27,5 @@ pub use keys::Rotated;
 pub use revocations::{Revoked, SESSIONS_LISTED_MAX};
 pub use service::{AdminError, AdminService};
 
-/// Accounts or companies in one page of a list.
-const PAGE_ROWS: u32 = 500;
+/// Accounts or companies in one page of a list, at most.
+pub const PAGE_ROWS: u32 = 500;

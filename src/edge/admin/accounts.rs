@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     decision::admin::{
+        PAGE_ROWS,
         accounts::{self, AccountChange, Wanted},
         changed::Changed,
         companies::{self, CompanyChange},
@@ -34,9 +35,6 @@ pub(super) fn routes() -> Router<Arc<Admin>> {
         .route("/companies", get(list_companies).post(add_company))
         .route("/companies/{verb}", post(change_company))
 }
-
-/// Accounts in a page, unless fewer are asked for.
-const PAGE_ROWS_MAX: u32 = 500;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,8 +133,8 @@ struct NamedCompany {
 
 async fn list(State(admin): State<Arc<Admin>>, Asked(asked): Asked<Listed>) -> Answer {
     let realm = admin.realm(&asked.realm)?;
-    let limit = asked.limit.unwrap_or(PAGE_ROWS_MAX);
-    if !(1..=PAGE_ROWS_MAX).contains(&limit) {
+    let limit = asked.limit.unwrap_or(PAGE_ROWS);
+    if !(1..=PAGE_ROWS).contains(&limit) {
         return Err(ApiError::bad("limit is 1 to 500"));
     }
     let status = word(asked.status.as_deref(), &Status::ALL.map(|status| (status.name(), status)), "status")?;

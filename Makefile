@@ -49,6 +49,10 @@ gateways: build ## Measure several gateways on one PostgreSQL, for docs/scaling.
 	@deploy/tools haproxy nginx postgres python3 wrk
 	@exec benches/gateways/run $(ARGS)
 
+refusals: build ## Measure how long refused logins take, for docs/security.md
+	@deploy/tools python3
+	@exec benches/refusals/run $(ARGS)
+
 # Code that is fast enough in a third of the time that it takes to build; overflows and broken invariants are findings.
 FUZZ_PROFILE = CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=2 CARGO_PROFILE_RELEASE_DEBUG=line-tables-only \
 	CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true

@@ -23,7 +23,7 @@ use crate::{
         metrics::Metrics,
     },
     state::{
-        account::Hasher,
+        account::{Hasher, Logins, PasswordRules},
         clock::TrustedClock,
         keys::{self, Keyring, Vault},
         limit::{Exchange, Throttle},
@@ -154,6 +154,8 @@ pub(super) struct Core {
     pub(super) audit: AuditLog,
     pub(super) services: Arc<AdminServices>,
     pub(super) throttles: Exchange,
+    pub(super) logins: Arc<Logins>,
+    pub(super) password_rules: PasswordRules,
     hasher: Arc<Hasher>,
 }
 
@@ -190,12 +192,14 @@ impl Core {
         if resumed.is_none() {
             control.block_on(throttles.begin(&vault))?;
         }
+        let password_rules = PasswordRules::new(Arc::clone(&settings.refused_passwords));
         let services = AdminServices::new(
             vault.clone(),
             trusted.clone(),
             Arc::clone(&live_state),
             Arc::clone(&hasher),
             throttles.clone(),
+            password_rules.clone(),
         );
         let audit = begin_audit(settings, &vault, &clock, &metrics)?;
         Ok(Self {
@@ -210,6 +214,8 @@ impl Core {
             audit,
             services: Arc::new(services),
             throttles,
+            logins: Arc::default(),
+            password_rules,
             hasher,
         })
     }
@@ -226,7 +232,8 @@ impl Core {
             self.store.clone(),
             Arc::clone(&self.hasher),
             Arc::clone(self.throttles.throttle()),
-            Arc::clone(&self.clock),
+            self.trusted.clone(),
+            Arc::clone(&self.logins),
         );
         let endpoints = TokenEndpoints::new(
             Arc::clone(&self.live_state),

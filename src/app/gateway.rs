@@ -30,7 +30,7 @@ use crate::{
     config::GatewaySettings,
     decision::{
         ClockWatch, Pruner, Reopening, StoreSync, schedule,
-        sync::{audit_keeper::AuditKeeper, key_lifecycle::KeyLifecycle, throttle_sync, upkeep},
+        sync::{audit_keeper::AuditKeeper, key_lifecycle::KeyLifecycle, record_logins, throttle_sync, upkeep},
     },
     domain::{Clock, SystemClock},
     edge::{
@@ -69,6 +69,8 @@ pub struct Gateway {
     pub(super) audit: AuditLog,
     /// What was counted last is written down before the store is closed.
     pub(super) writing: JoinHandle<()>,
+    /// Who logged in last is written down before that too.
+    pub(super) recording: JoinHandle<()>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) operating: JoinHandle<()>,
     pub(super) orders: mpsc::Receiver<Order>,
@@ -131,7 +133,7 @@ impl Gateway {
         );
         let anchoring = control.runtime.spawn(keeper.run(rest_stopped.clone()));
         let audit = core.audit.clone();
-        let Tasks { following, writing, keeping } = start_tasks(&core, &control, &settings, &rest_stopped)?;
+        let Tasks { following, writing, recording, keeping } = start_tasks(&core, &control, &settings, &rest_stopped)?;
 
         let workers = front::Workers::start(settings.server.threads, &shared)?;
         let acceptor = runtime("accept", ACCEPT_THREADS)?;
@@ -158,6 +160,7 @@ impl Gateway {
             anchoring,
             audit,
             writing,
+            recording,
             readiness,
             operating,
             orders: ordered,
@@ -199,6 +202,8 @@ struct Tasks {
     following: JoinHandle<()>,
     /// Writes failed logins down.
     writing: JoinHandle<()>,
+    /// Writes down who logged in.
+    recording: JoinHandle<()>,
     /// Tells a changed schedule to the task that keeps the keys.
     keeping: Sender<schedule::ScheduleSettings>,
 }
@@ -223,7 +228,9 @@ fn start_tasks(
     let writing = control.runtime.spawn(throttle_sync::run(core.throttles.clone(), vault.clone(), stopped.clone()));
     control.runtime.spawn(upkeep::run(store.clone(), Arc::clone(clock), stopped.clone()));
     control.runtime.spawn(key_lifecycle.run(stopped.clone()));
-    Ok(Tasks { following, writing, keeping })
+    let recording = record_logins::run(store.clone(), Arc::clone(&core.logins), stopped.clone());
+    let recording = control.runtime.spawn(recording);
+    Ok(Tasks { following, writing, recording, keeping })
 }
 
 /// Follows the store; or begins by its snapshot, and follows it when its server is back.

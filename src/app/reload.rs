@@ -18,6 +18,7 @@ use crate::{
     edge::forward::{Shared, Tunables},
     observe::metrics::Metrics,
     state::{
+        account::PasswordRules,
         keys::Vault,
         store::{Action, Actor, Entry, Store},
     },
@@ -38,6 +39,7 @@ pub(super) struct Reloader {
     pub(super) shared: Arc<Shared>,
     pub(super) store: Store,
     pub(super) vault: Vault,
+    pub(super) password_rules: PasswordRules,
     pub(super) keeping: watch::Sender<schedule::ScheduleSettings>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
@@ -90,7 +92,7 @@ impl Reloader {
         keeping: watch::Sender<schedule::ScheduleSettings>,
         started: Started,
     ) -> Self {
-        let Core { clock, metrics, store, vault, live_state, external, .. } = core;
+        let Core { clock, metrics, store, vault, live_state, external, password_rules, .. } = core;
         let Started { config, bound, settings, files } = started;
         Self {
             config,
@@ -104,6 +106,7 @@ impl Reloader {
             shared,
             store,
             vault,
+            password_rules,
             keeping,
             metrics,
             clock,
@@ -184,6 +187,7 @@ impl Reloader {
         self.live_state.publish(|present| snapshot.with_keys(Arc::clone(&present.keys)));
         warn_of(&self.config, &settings);
         self.keeping.send_replace(settings.keys);
+        self.password_rules.refuse(Arc::clone(&settings.refused_passwords));
         self.shared.set_tunables(Tunables::of(&settings.server, settings.access_log));
         self.metrics.config.last_success_seconds.set(self.clock.now().as_secs_f64());
         self.drain_delay = settings.server.drain_delay;

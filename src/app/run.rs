@@ -100,9 +100,12 @@ impl Gateway {
         let _ = self.stop_rest.send(true);
         self.operator.shutdown_background();
         // The last process on the store leaves one whole file: what is acknowledged is in it, and not in a journal.
-        let (following, anchoring, store) = (self.following, self.anchoring, self.reloader.store.clone());
+        let (following, recording, anchoring) = (self.following, self.recording, self.anchoring);
+        let store = self.reloader.store.clone();
         let closed = self.control.block_on(async {
             tokio::time::timeout(STORE_GRACE, async {
+                // The last logins are written down.
+                let _ = recording.await;
                 // One that has failed has ended.
                 let _ = if following.is_finished() { Ok(()) } else { following.await };
                 // How far the audit log has come is in the store, before that is closed.

@@ -42,6 +42,7 @@ use crate::{
     domain::{Clock, SystemClock},
     observe::{events, lines::Lines},
     state::{
+        account::PasswordRules,
         clock::TrustedClock,
         keys::Vault,
         store::{Store, migration_steps},
@@ -197,7 +198,8 @@ fn in_store(config: &ConfigFile, command: &impl InStore) -> Result<Output, CliEr
     let settings = app::load(&config.path())?;
     block_on(with_store(&settings, command.making(), async |store, vault| {
         let trusted = TrustedClock::open(store, Arc::new(SystemClock)).await?;
-        let admin = AdminService::new(user::actor(), &vault, trusted, None);
+        let password_rules = PasswordRules::new(Arc::clone(&settings.refused_passwords));
+        let admin = AdminService::new(user::actor(), &vault, trusted, None).judging_passwords_by(password_rules);
         command.execute(&settings, &admin).await
     }))
 }

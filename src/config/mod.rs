@@ -183,7 +183,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
     let store = store::read(root.section("store"), context);
     let (access_log, log_names) = process::log(root.section("log"));
     let audit = process::audit(root.section("audit"));
-    let hashing = process::passwords(root.section("passwords"));
+    let (hashing, refused_passwords) = process::passwords(root.section("passwords"));
     let (throttle, bad_tokens) = process::throttle(root.section("throttle"), &store.settings);
     let keys = keys::keys(root.section("keys"));
     let cache = process::cache(root.section("cache"));
@@ -226,6 +226,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
         staleness: StalenessSettings { clock_leeway: leeway, ..store.staleness },
         snapshot: store.snapshot,
         hashing,
+        refused_passwords,
         throttle,
         bad_tokens,
         keys,

@@ -6,6 +6,7 @@ use std::{
     num::NonZeroUsize,
     ops::RangeInclusive,
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -27,7 +28,7 @@ use crate::{
     observe::audit::{AuditSettings, Rotation},
     rules::{rewrite::OddNames, route::HostPattern},
     state::{
-        account,
+        account::{self, RefusedPasswords},
         limit::{BadTokenSettings, ThrottleSettings},
         store::StoreSettings,
         token::CacheSettings,
@@ -199,15 +200,29 @@ pub(super) fn audit(mut section: Section<'_>) -> AuditSettings {
     AuditSettings { file, required, rotation }
 }
 
-/// `[passwords]`: the pool that hashes.
-pub(super) fn passwords(mut section: Section<'_>) -> account::HasherSettings {
+/// `[passwords]`: the pool that hashes, and the passwords that nobody may choose.
+pub(super) fn passwords(mut section: Section<'_>) -> (account::HasherSettings, Arc<RefusedPasswords>) {
     let default = account::HasherSettings::default();
     let settings = account::HasherSettings {
         threads: section.or("hash_threads", default.threads, |item| NonZeroUsize::new(item.integer(&HASH_THREADS)?)),
         queue_max: section.or("hash_queue", default.queue_max, |item| item.integer(&HASH_QUEUE)),
     };
+    let refused = section.optional("refused_file", refused_passwords).unwrap_or_default();
     section.finish();
-    settings
+    (settings, Arc::new(refused))
+}
+
+/// A file with one password a line.
+fn refused_passwords(item: &Item<'_>) -> Option<RefusedPasswords> {
+    let (path, bytes) = item.file()?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) if text.lines().any(|line| !line.is_empty()) => Some(RefusedPasswords::of_lines(text)),
+        Ok(_) => item.wrong(&format!("{} has no passwords: it takes one a line", item.shown())),
+        Err(error) => {
+            let line = bytes[..error.valid_up_to()].split(|&byte| byte == b'\n').count();
+            item.wrong(&format!("{}:{line} is no UTF-8: it takes one password a line", path.display()))
+        }
+    }
 }
 
 /// `[throttle]`: failed logins until there is a pause, and bad tokens. The contracts promise a rate of logins that

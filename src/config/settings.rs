@@ -1,6 +1,9 @@
 //! The checked settings, and what of them a reload cannot change.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::report::{Places, Problem};
 use crate::{
@@ -17,7 +20,7 @@ use crate::{
 
 /// Everything that `gateway.toml` says, checked.
 ///
-/// A reload swaps `site`, `keys`, `access_log`, `reload_watch` and what `server` has of trusted proxies, waits, bounds and certificates;
+/// A reload swaps `site`, `keys`, `refused_passwords`, `access_log`, `reload_watch` and what `server` has of trusted proxies, waits, bounds and certificates;
 /// [`GatewaySettings::restart_only_changes`] names the rest.
 #[derive(Clone, Debug)]
 pub struct GatewaySettings {
@@ -35,6 +38,8 @@ pub struct GatewaySettings {
     pub snapshot: Option<PathBuf>,
     /// `[passwords]`: the pool that hashes them.
     pub hashing: account::HasherSettings,
+    /// `passwords.refused_file`: what nobody may choose.
+    pub refused_passwords: Arc<account::RefusedPasswords>,
     /// `[throttle]`: how many failed logins there may be.
     pub throttle: ThrottleSettings,
     /// `throttle.bad_tokens`: how many bad tokens one address may have checked.

@@ -101,6 +101,12 @@ impl TrustedClock {
         self.state().time.observe(reading(&*self.clock))
     }
 
+    /// The time for what ends after a while, such as an old secret: see [`TrustedTime::witnessed`].
+    #[must_use]
+    pub fn witnessed(&self) -> Timestamp {
+        self.state().time.witnessed(reading(&*self.clock))
+    }
+
     /// A time that is not after the true one, as far as anybody knows: for what should rather look too old.
     #[must_use]
     pub fn no_later(&self) -> Timestamp {

@@ -78,7 +78,7 @@ fn surface_of_the_admin_listener() {
     let gateway = used();
     let token = gateway.admin_token();
     let allowed = |path: &str| {
-        let request = Request::new("PATCH", path).header("Host", "localhost").bearer(&token);
+        let request = Request::new("PUT", path).header("Host", "localhost").bearer(&token);
         let answer = Connection::open(gateway.admin).send(&request);
         assert_eq!(answer.status, 405, "{path}");
         answer.header("Allow").unwrap_or_default().to_owned()

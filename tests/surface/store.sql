@@ -1,3 +1,4 @@
+CREATE INDEX account_secrets_end ON account_secrets (previous_ends_at) WHERE previous_ends_at IS NOT NULL
 CREATE UNIQUE INDEX keys_active ON keys (realm) WHERE state = 'active'
 CREATE UNIQUE INDEX keys_next ON keys (realm) WHERE state = 'next'
 CREATE INDEX known_addresses_seen ON known_addresses (seen_at)
@@ -11,9 +12,23 @@ CREATE INDEX sessions_expiry ON sessions (expires_at) WHERE expires_at IS NOT NU
 CREATE INDEX sessions_principal ON sessions (principal, created_at)
 CREATE INDEX throttles_end ON throttles (ends_at)
 CREATE INDEX throttles_written ON throttles (written_at)
+CREATE TABLE account_logins (
+    account       BLOB PRIMARY KEY,
+    last_login_at INTEGER,
+    failed_logins INTEGER NOT NULL DEFAULT 0
+) STRICT
 CREATE TABLE account_numbers (
     seq     INTEGER PRIMARY KEY AUTOINCREMENT,
     account BLOB NOT NULL UNIQUE
+) STRICT
+CREATE TABLE account_secrets (
+    account          BLOB PRIMARY KEY,
+    hash             TEXT NOT NULL,
+    made             INTEGER NOT NULL CHECK (made IN (0, 1)),
+    previous_hash    TEXT,
+    previous_made    INTEGER NOT NULL DEFAULT 0 CHECK (previous_made IN (0, 1)),
+    previous_ends_at INTEGER,
+    CHECK ((previous_hash IS NULL) = (previous_ends_at IS NULL))
 ) STRICT
 CREATE TABLE clock (
     id             INTEGER PRIMARY KEY CHECK (id = 1),
@@ -145,6 +160,10 @@ CREATE TABLE wiped_keys (
     key        TEXT PRIMARY KEY,
     thumbprint BLOB
 ) STRICT
+CREATE TRIGGER account_forgotten AFTER DELETE ON principals BEGIN
+    DELETE FROM account_secrets WHERE account = OLD.id;
+    DELETE FROM account_logins WHERE account = OLD.id;
+END
 CREATE TRIGGER accounts_deleted AFTER DELETE ON principals BEGIN
     DELETE FROM account_numbers WHERE account = OLD.id;
 END

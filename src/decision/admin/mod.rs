@@ -3,6 +3,8 @@
 //! ```text
 //! service      AdminService: the store, the keys and the live state behind every operation; AdminError
 //! accounts     making, changing and deleting accounts
+//! changed      an account after a change
+//! secrets      giving accounts other passwords and secrets
 //! companies    the same for companies
 //! revocations  ending tokens, sessions and all that a principal has; listing sessions
 //! keys         rotating, retiring, importing and revoking keys
@@ -17,11 +19,13 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod changed;
 pub mod companies;
 mod everywhere;
 mod keys;
 mod limits;
 mod revocations;
+pub mod secrets;
 mod service;
 mod services;
 mod tokens;
@@ -33,5 +37,5 @@ pub use revocations::{Revoked, SESSIONS_LISTED_MAX};
 pub use service::{AdminError, AdminService};
 pub use services::AdminServices;
 
-/// Accounts or companies in one page of a list.
-const PAGE_ROWS: u32 = 500;
+/// Accounts or companies in one page of a list, at most.
+pub const PAGE_ROWS: u32 = 500;

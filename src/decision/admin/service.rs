@@ -10,7 +10,7 @@ use crate::{
     domain::{Clock, RealmName, Reason, Timestamp, trusted_time},
     rules::dialect::Dialect,
     state::{
-        account::{AccountError, Hasher, HasherError, Raised},
+        account::{AccountError, Hasher, HasherError, PasswordRules, Raised},
         admin_token::AdminTokenError,
         clock::{self, TrustedClock},
         keys::{ImportError, Vault, VaultError},
@@ -32,6 +32,7 @@ pub struct AdminService {
     pub(super) live_state: Option<Arc<LiveState>>,
     pub(super) hasher: Option<Arc<Hasher>>,
     pub(super) throttles: Option<Exchange>,
+    pub(super) password_rules: PasswordRules,
 }
 
 /// Why something was not done.
@@ -101,7 +102,14 @@ impl AdminService {
         let vault = vault.by(actor);
         let clock = Arc::clone(trusted.clock());
         let store = vault.audited_store().with_clock(Arc::clone(&clock));
-        Self { store, vault, clock, trusted, live_state, hasher: None, throttles: None }
+        let password_rules = PasswordRules::default();
+        Self { store, vault, clock, trusted, live_state, hasher: None, throttles: None, password_rules }
+    }
+
+    /// Holds new passwords against these rules. Without them a password is too short or it may be set.
+    #[must_use]
+    pub fn judging_passwords_by(self, password_rules: PasswordRules) -> Self {
+        Self { password_rules, ..self }
     }
 
     /// Has new secrets hashed by this pool, which the gateway's logins share. Without one the calling thread does it.

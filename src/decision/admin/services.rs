@@ -12,7 +12,7 @@ use crate::{
     decision::decide::snapshot::LiveState,
     domain::Timestamp,
     state::{
-        account::Hasher,
+        account::{Hasher, PasswordRules},
         clock::TrustedClock,
         keys::Vault,
         limit::Exchange,
@@ -27,6 +27,7 @@ pub struct AdminServices {
     live_state: Arc<LiveState>,
     hasher: Arc<Hasher>,
     throttles: Exchange,
+    password_rules: PasswordRules,
     /// What was done while the store was away, the oldest first.
     unwritten: Mutex<VecDeque<Unwritten>>,
 }
@@ -50,8 +51,9 @@ impl AdminServices {
         live_state: Arc<LiveState>,
         hasher: Arc<Hasher>,
         throttles: Exchange,
+        password_rules: PasswordRules,
     ) -> Self {
-        Self { vault, trusted, live_state, hasher, throttles, unwritten: Mutex::default() }
+        Self { vault, trusted, live_state, hasher, throttles, password_rules, unwritten: Mutex::default() }
     }
 
     /// The service for `actor`.
@@ -61,6 +63,7 @@ impl AdminServices {
         AdminService::new(actor, &self.vault, self.trusted.clone(), live_state)
             .hashing_with(Arc::clone(&self.hasher))
             .throttling_with(self.throttles.clone())
+            .judging_passwords_by(self.password_rules.clone())
     }
 
     /// Writes down what is done whether or not there is a store: break-glass. Where there is none, the row is written

@@ -3,9 +3,12 @@
 //! These are the only use cases that need the store. It is asked on the control runtime, and when it
 //! is out of reach the answer is 503: never a token, and never a wait on the request path.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use super::{caller::Caller, standing::check_standing};
+use super::{caller::Caller, pace::Pace, standing::check_standing};
 use crate::{
     decision::decide::snapshot::LiveState,
     domain::{AccountName, Clock, Grant, Holder, IssuedToken, Reason, Secret, SessionId, Timestamp, TokenKind},
@@ -15,7 +18,8 @@ use crate::{
         realm::{Realm, later},
     },
     state::{
-        account::{self, Account, Hasher},
+        account::{self, Account, Checked, Credentials, Hasher, Logins, Matched},
+        clock::TrustedClock,
         limit::{self, Attempt, Held, Throttle, Throttled},
         session,
         store::{Store, StoreError},
@@ -44,7 +48,17 @@ pub struct TokenService {
     hasher: Arc<Hasher>,
     throttle: Arc<Throttle>,
     lookups: Arc<RequestSlots>,
+    trusted: TrustedClock,
+    logins: Arc<Logins>,
+    pace: Pace,
     pub(in crate::decision) clock: Arc<dyn Clock>,
+}
+
+/// An account that was proved, and the secret that it was proved by.
+struct Proved {
+    account: Account,
+    credentials: Credentials,
+    matched: Matched,
 }
 
 /// Which of a grant's facts come from where.
@@ -58,17 +72,20 @@ pub(super) struct Issue<'a> {
 }
 
 impl TokenService {
-    /// A token service with these means.
+    /// A token service with these means. What it sees of accounts it tells `logins`.
     #[must_use]
     pub fn new(
         live_state: Arc<LiveState>,
         store: Store,
         hasher: Arc<Hasher>,
         throttle: Arc<Throttle>,
-        clock: Arc<dyn Clock>,
+        trusted: TrustedClock,
+        logins: Arc<Logins>,
     ) -> Self {
         let lookups = RequestSlots::new(LOOKUPS_MAX, LOOKUPS_WAITING_MAX, Share::HALF);
-        Self { live_state, store, hasher, throttle, lookups, clock }
+        let clock = Arc::clone(trusted.clock());
+        let pace = Pace::new(Arc::clone(&clock));
+        Self { live_state, store, hasher, throttle, lookups, trusted, logins, pace, clock }
     }
 
     /// Checks credentials and gives tokens. The session is on disk before the answer is known.
@@ -82,7 +99,7 @@ impl TokenService {
         self.open_session(realm, holder, epoch, validity).await
     }
 
-    /// Checks credentials, under the throttle.
+    /// Checks credentials, under the throttle. Whoever is refused hears it at the realm's deadline, whatever the reason.
     ///
     /// # Errors
     /// The rejection that the realm's contract words.
@@ -92,6 +109,22 @@ impl TokenService {
         login: Login,
         caller: &Caller,
     ) -> Result<Account, Rejection> {
+        let mut started = self.clock.instant();
+        let outcome = self.prove(realm, login, caller, &mut started).await;
+        if outcome.as_ref().is_err_and(tells_of_account) {
+            caller.unless_left(self.pace.wait(&realm.name, started)).await;
+        }
+        outcome
+    }
+
+    /// The same without the wait. `started` becomes the time at which the secret's turn came.
+    async fn prove(
+        &self,
+        realm: &Realm,
+        login: Login,
+        caller: &Caller,
+        started: &mut Instant,
+    ) -> Result<Account, Rejection> {
         let Login { name, secret, .. } = login;
         let guessable = account::password::is_guessable(&secret);
         let mut attempt = self.throttle.attempt(&realm.name, &name, caller.address(), guessable);
@@ -99,12 +132,20 @@ impl TokenService {
         let looked_up = caller.unless_left(self.look_up(realm, &name, caller));
         let found = looked_up.await.ok_or_else(busy)??;
         caller.identify(found.as_ref().map(|account| account.id));
+        let credentials = found.as_ref().map(|account| account.credentials(self.trusted.witnessed()));
+        let id = found.as_ref().map(|account| account.id);
         let outcome = match self.told_before(realm, found.as_ref()).await {
-            // A wrong secret is counted where it is found out.
-            Ok(()) if !self.is_right(&mut attempt, secret.clone(), found.as_ref(), caller).await? => {
-                return Err(Rejection::InvalidCredentials);
+            Ok(()) => {
+                let checked =
+                    self.check_secret(realm, &mut attempt, secret.clone(), credentials.as_ref(), caller).await?;
+                *started = checked.started;
+                // A wrong secret was counted where it was found out.
+                let Some(matched) = checked.matched else {
+                    id.inspect(|id| self.logins.failed(*id));
+                    return Err(Rejection::InvalidCredentials);
+                };
+                self.admit(realm, found, credentials, matched).await
             }
-            Ok(()) => self.admit(realm, found).await,
             Err(rejection) => Err(rejection),
         };
         // Looked at again after the hash: guesses that were in flight together gain nothing.
@@ -121,10 +162,10 @@ impl TokenService {
             }
             Err(_) => {}
         }
-        if let Ok(account) = &outcome {
-            self.rehash(account, secret, caller).await;
-        }
-        outcome
+        let proved = outcome?;
+        self.logins.succeeded(proved.account.id, now);
+        self.rehash(&proved, secret, caller).await;
+        Ok(proved.account)
     }
 
     /// Gives the tokens of a new session to somebody who was proved. The session is on disk when this
@@ -226,19 +267,20 @@ impl TokenService {
         caller.unless_left(learning).await.ok_or_else(busy)?
     }
 
-    /// Whether the secret is the account's. The throttle is asked again when it is this client's turn, because others may
-    /// have failed while it waited, and a failure is counted before the next secret is looked at: guesses that wait
+    /// Which of the account's secrets this is. The throttle is asked again when it is this client's turn, because others
+    /// may have failed while it waited, and a failure is counted before the next secret is looked at: guesses that wait
     /// together cost no more hashes than the throttle allows. A client that leaves while it waits costs none.
-    async fn is_right(
+    async fn check_secret(
         &self,
+        realm: &Realm,
         attempt: &mut Attempt,
         secret: Secret,
-        found: Option<&Account>,
+        credentials: Option<&Credentials>,
         caller: &Caller,
-    ) -> Result<bool, Rejection> {
+    ) -> Result<Checked, Rejection> {
         for _ in 0..ASKED_MAX {
-            match self.verify(attempt, secret.clone(), found, caller).await? {
-                Ok(right) => return Ok(right),
+            match self.verify(realm, attempt, secret.clone(), credentials, caller).await? {
+                Ok(checked) => return Ok(checked),
                 Err(Held::Throttled(throttled)) => return Err(rejected(throttled)),
                 // The name went above its cap while this one waited.
                 Err(Held::Unlearned) => self.learn_known(attempt, caller).await?,
@@ -249,39 +291,53 @@ impl TokenService {
 
     async fn verify(
         &self,
+        realm: &Realm,
         attempt: &mut Attempt,
         secret: Secret,
-        found: Option<&Account>,
+        credentials: Option<&Credentials>,
         caller: &Caller,
-    ) -> Result<Result<bool, Held>, Rejection> {
-        // An unknown account costs a hash too: the time tells nothing.
-        let hash = found.map(|account| account.password_hash.clone());
+    ) -> Result<Result<Checked, Held>, Rejection> {
+        let (class, takes_two) = (Pace::class_of(credentials), credentials.is_some_and(Credentials::takes_two));
         let (throttle, clock) = (Arc::clone(&self.throttle), Arc::clone(&self.clock));
         let mut asked = *attempt;
-        let judge = move |verify: &dyn Fn() -> bool| {
+        let judge = move |verify: &dyn Fn() -> Checked| {
             let mut judged = || {
                 throttle.check(&mut asked, clock.now())?;
-                let right = verify();
-                if !right {
+                let checked = verify();
+                if checked.matched.is_none() {
                     throttle.check(&mut asked, clock.now())?;
                     throttle.record_failure(&asked, clock.now());
                 }
-                Ok(right)
+                Ok(checked)
             };
-            let judged = judged();
+            let judged: Result<Checked, Held> = judged();
             (judged, asked)
         };
-        let verified = self.hasher.verify(ClientKey::of(caller.address()), secret, hash, judge);
+        // An unknown account costs a hash too: the time tells nothing.
+        let verified = self.hasher.verify(ClientKey::of(caller.address()), secret, credentials.cloned(), judge);
         let answer = caller.unless_left(verified).await.ok_or_else(busy)?;
         // It may have been drawn meanwhile.
         let (judged, asked) = answer.map_err(|_| busy())?;
         *attempt = asked;
+        if let Ok(checked) = &judged {
+            // Where two hashes are held against it one after the other, the first one that matches is no measure of both.
+            let is_whole = checked.matched != Some(Matched::Current) || !takes_two;
+            if is_whole && !checked.took.is_zero() {
+                self.pace.measured(&realm.name, &class, checked.took);
+            }
+        }
         Ok(judged)
     }
 
     /// Who has proved the secret, unless the account may not be used.
-    async fn admit(&self, realm: &Realm, found: Option<Account>) -> Result<Account, Rejection> {
-        let account = found.ok_or(Rejection::InvalidCredentials)?;
+    async fn admit(
+        &self,
+        realm: &Realm,
+        found: Option<Account>,
+        credentials: Option<Credentials>,
+        matched: Matched,
+    ) -> Result<Proved, Rejection> {
+        let (account, credentials) = found.zip(credentials).ok_or(Rejection::InvalidCredentials)?;
         if realm.dialect.tells_account_status() {
             if !tells_before(realm) {
                 self.check_account_status(realm, &account).await?;
@@ -292,7 +348,7 @@ impl TokenService {
         if account.locked {
             return Err(if realm.dialect.tells_locked() { Rejection::Locked } else { Rejection::InvalidCredentials });
         }
-        Ok(account)
+        Ok(Proved { account, credentials, matched })
     }
 
     /// `become`'s checks 4 and 5.
@@ -308,15 +364,14 @@ impl TokenService {
 
     /// A hash weaker than today's floor is replaced while the password is at hand. It is a courtesy:
     /// when it fails, the login does not.
-    async fn rehash(&self, account: &Account, secret: Secret, caller: &Caller) {
-        if !account::password::needs_rehash(&account.password_hash) {
+    async fn rehash(&self, proved: &Proved, secret: Secret, caller: &Caller) {
+        let old = proved.credentials.hash_of(proved.matched);
+        if !account::password::needs_rehash(old) {
             return;
         }
-        let hashed = caller.unless_left(self.hasher.hash(ClientKey::of(caller.address()), secret));
+        let hashed = caller.unless_left(self.hasher.hash(ClientKey::of(caller.address()), secret, None));
         let Some(Ok(new)) = hashed.await else { return };
-        if let Err(error) =
-            account::update_hash_if_unchanged(&self.store, account.id, &account.password_hash, &new).await
-        {
+        if let Err(error) = account::update_hash_if_unchanged(&self.store, proved.account.id, old, &new).await {
             tracing::warn!(%error, "a password could not be hashed anew");
         }
     }
@@ -352,6 +407,14 @@ impl std::fmt::Debug for TokenService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("TokenService(…)")
     }
+}
+
+/// Whether a refusal follows from the account or its secret, so that its time could tell something of them.
+const fn tells_of_account(rejection: &Rejection) -> bool {
+    matches!(
+        rejection,
+        Rejection::InvalidCredentials | Rejection::Locked | Rejection::Inactive | Rejection::CompanyMissing
+    )
 }
 
 /// Whether the contract tells a stranger how an account stands.

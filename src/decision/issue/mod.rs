@@ -4,6 +4,7 @@
 //! login      a token endpoint's request, from its secret to its tokens
 //! refresh    the exchange of a contract's refresh token, and of one that was used before
 //! oauth      OAuth's token, introspection and revocation endpoints
+//! pace       when a refused login is answered
 //! caller     who asks, for throttles and queues
 //! standing   whether an account may use what it has
 //! ```
@@ -11,5 +12,6 @@
 pub(super) mod caller;
 pub(super) mod login;
 pub mod oauth;
+mod pace;
 mod refresh;
 pub(super) mod standing;

@@ -11,6 +11,7 @@
 //! prune        forgets revocations that are past
 //! upkeep       clears rows away, and empties the journal
 //! throttle_sync  writes failed logins down, and adds up what other gateways have counted
+//! record_logins  writes down who logged in
 //! clock_watch  compares the clocks
 //! audit_keeper keeps the audit log's anchors
 //! ```
@@ -21,6 +22,7 @@ pub(super) mod error;
 pub(super) mod external;
 pub mod key_lifecycle;
 pub(super) mod prune;
+pub mod record_logins;
 mod recording;
 mod restoring;
 pub(super) mod resuming;

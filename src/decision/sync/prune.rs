@@ -9,6 +9,7 @@ use crate::{
     decision::decide::snapshot::LiveState,
     domain::TrustedNow,
     state::{
+        account,
         clock::TrustedClock,
         limit, refresh,
         revocation::log,
@@ -92,6 +93,9 @@ async fn clear_away(store: &Store, now: TrustedNow, rows: u32) -> Result<(), Sto
         tokio::time::sleep(PRUNE_PAUSE).await;
     }
     while store::forget_anchors(store, now, ANCHORS_KEPT, rows).await? >= u64::from(rows) {
+        tokio::time::sleep(PRUNE_PAUSE).await;
+    }
+    while account::prune_previous(store, now, rows).await? >= u64::from(rows) {
         tokio::time::sleep(PRUNE_PAUSE).await;
     }
     Ok(())

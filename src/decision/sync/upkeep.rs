@@ -190,7 +190,7 @@ mod tests {
 
     async fn is_listed_as_living(store: &Store, principal: PrincipalId, id: SessionId) -> bool {
         let listed = session::list(store, &"toc".parse().unwrap(), principal, None, 10_000).await.unwrap();
-        listed.iter().any(|listed| listed.session.id == id && !listed.revoked)
+        listed.iter().any(|listed| listed.session.id == id && !listed.has_ended())
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use super::Admin;
 use crate::{
-    domain::{Secret, random},
+    domain::{Secret, made_secret},
     rules::route::Host,
     state::store::{
         Trouble, access,
@@ -33,7 +33,7 @@ impl AdminToken {
     /// # Errors
     /// Fails when the file cannot be read or made, is empty, or can be read by others.
     pub fn read_or_create(path: &Path) -> Result<Self, PrivateFileError> {
-        let text = private_file::read_or_create(path, random::secret().expose())?;
+        let text = private_file::read_or_create(path, made_secret::make().expose())?;
         if text.is_empty() {
             return Err(PrivateFileError::Empty(path.to_owned()));
         }

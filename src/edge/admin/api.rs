@@ -72,6 +72,7 @@ const SESSIONS: About = About {
         Member::required("created_at", Kind::Integer),
         Member::required("expires_at", Kind::Integer).nullable(),
         Member::required("revoked", Kind::Boolean),
+        Member::required("state", Kind::Text),
     ]),
 };
 
@@ -245,7 +246,8 @@ async fn sessions(State(admin): State<Arc<Admin>>, By(service): By, Asked(asked)
         return Err(ApiError::bad("limit is 1 to 1000"));
     }
     let sessions = service.sessions(&realm.name, &name, after, limit).await?;
-    Ok(Json(Value::Array(sessions.iter().map(session_json).collect())))
+    let now = service.now();
+    Ok(Json(sessions.iter().map(|listed| session_json(listed, now)).collect()))
 }
 
 fn revoked_json(revoked: Revoked) -> Value {
@@ -255,12 +257,14 @@ fn revoked_json(revoked: Revoked) -> Value {
     }
 }
 
-fn session_json(Listed { session, revoked }: &Listed) -> Value {
+fn session_json(listed: &Listed, now: Timestamp) -> Value {
+    let session = &listed.session;
     json!({
         "id": session.id.to_string(),
         "created_at": session.created_at.as_secs(),
         "expires_at": session.expires_at.map(Timestamp::as_secs),
-        "revoked": revoked,
+        "revoked": listed.has_ended(),
+        "state": listed.state(now).name(),
     })
 }
 

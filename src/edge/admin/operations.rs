@@ -109,6 +109,15 @@ impl Operations {
         self.add(Operation { method: "POST", path, role, about }, on(MethodFilter::POST, handler))
     }
 
+    /// Adds one that is asked for with PATCH.
+    pub(super) fn patch<H, T>(self, path: &'static str, role: AdminRole, about: About, handler: H) -> Self
+    where
+        H: Handler<T, Arc<Admin>>,
+        T: 'static,
+    {
+        self.add(Operation { method: "PATCH", path, role, about }, on(MethodFilter::PATCH, handler))
+    }
+
     fn add(mut self, operation: Operation, handler: MethodRouter<Arc<Admin>>) -> Self {
         let state = (Arc::clone(&self.admin), operation.role);
         let guarded = handler.route_layer(from_fn_with_state(state, require_role));

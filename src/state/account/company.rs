@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{AccountError, Raised, check_word, repository::raise_company};
 use crate::{
     domain::{RealmName, Timestamp},
-    state::store::{Action, AuditedStore, ChangeTurn, Entry, Row, Store, StoreError, query},
+    state::store::{Action, AuditedStore, ChangeTurn, Entry, Row, Store, StoreError, Target, query},
 };
 
 /// A company.
@@ -30,10 +30,19 @@ pub struct Company {
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn find(store: &Store, realm: &RealmName, name: &str) -> Result<Option<Company>, StoreError> {
+    find_in(store, realm, name).await
+}
+
+/// The same, by itself or in a transaction.
+pub(super) async fn find_in<'a>(
+    on: impl Into<Target<'a>>,
+    realm: &RealmName,
+    name: &str,
+) -> Result<Option<Company>, StoreError> {
     let row = query("SELECT realm, name, disabled, created_at FROM companies WHERE realm = $1 AND name = $2")
         .bind(realm.as_str())
         .bind(name)
-        .optional(store)
+        .optional(on)
         .await?;
     row.as_ref().map(read).transpose()
 }

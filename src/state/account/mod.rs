@@ -6,22 +6,35 @@
 //! gateway in the same process refuses the old tokens at once, without reading the log.
 
 pub mod company;
+mod credentials;
 mod hasher;
 mod insert;
 mod known;
+mod listing;
+mod logins;
 pub mod password;
+mod password_rules;
 mod repository;
+mod revise;
+mod secret;
 
 use serde_json::{Value, json};
 use thiserror::Error;
 
-pub use hasher::{Hasher, HasherError, HasherSettings, Observer};
+pub use credentials::{Credentials, PreviousSecret};
+pub use hasher::{Checked, Hasher, HasherError, HasherSettings, Observer};
 pub use insert::insert;
 pub use known::{AccountId, KnownAccounts, Speaker};
-pub use password::{PasswordError, PasswordHash};
+pub use listing::{Filter, Listing, Sort, Status, list, page};
+pub use logins::{LOGINS_ACCOUNTS_MAX, Logins, write_logins};
+pub use password::{Matched, PasswordError, PasswordHash};
+pub use password_rules::{PASSWORD_CHARS_MIN, PasswordRules, RefusedPasswords};
 pub use repository::{
-    OldTokens, delete, end_tokens, find, find_by_id, list, record_names, set_disabled, set_locked, set_password_hash,
-    set_role, standing_epochs, update_hash_if_unchanged,
+    OldTokens, delete, end_tokens, find, find_by_id, record_names, set_disabled, set_locked, standing_epochs,
+};
+pub use revise::{Revised, Revision, revise};
+pub use secret::{
+    OVERLAP_MAX, SecretHash, end_overlap, overlap_secrets, prune_previous, set_password_hash, update_hash_if_unchanged,
 };
 
 use super::store::{Action, Entry, StoreError};
@@ -64,6 +77,14 @@ pub struct Account {
     pub grants: Option<Vec<GrantType>>,
     /// The hash of its password or secret.
     pub password_hash: PasswordHash,
+    /// Whether Portero made that secret. [`Account::is_secret_made`] says it of all that open the account.
+    secret_made: bool,
+    /// The secret before it, which may be taken too: [`Account::credentials`].
+    pub previous_secret: Option<PreviousSecret>,
+    /// When it logged in, the last time that was written down: about a minute later.
+    pub last_login_at: Option<Timestamp>,
+    /// Logins with a wrong secret since then, as far as they were written down.
+    pub failed_logins: u32,
     /// Whether it may not log in, and is not told why.
     pub disabled: bool,
     /// Whether it may not log in until an administrator unlocks it (`sws` tells it so).
@@ -205,6 +226,9 @@ pub enum AccountError {
     /// It, or something that only one account may have, exists already; the text names it.
     #[error("{0} exists already")]
     Exists(String),
+    /// The company that an account is to have does not exist; the text names it.
+    #[error("there is no {0}: add it first, with portero company add")]
+    CompanyMissing(String),
     /// The identity belonged to an account that was deleted, whose tokens are refused for ever.
     #[error("the id {0} belonged to an account that was deleted: take another one")]
     Retired(PrincipalId),
@@ -235,6 +259,12 @@ impl AccountError {
         Self::NotFound(named_company(realm, company))
     }
 
+    /// There is no such company for an account.
+    #[must_use]
+    pub fn company_missing(realm: &RealmName, company: &str) -> Self {
+        Self::CompanyMissing(named_company(realm, company))
+    }
+
     /// There is such a company.
     #[must_use]
     pub fn company_exists(realm: &RealmName, company: &str) -> Self {
@@ -246,6 +276,11 @@ impl From<sqlx::Error> for AccountError {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(error.into())
     }
+}
+
+/// Grants as the store has them.
+fn joined_grants(grants: Option<&[GrantType]>) -> Option<String> {
+    Some(grants?.iter().map(|grant| grant.name()).collect::<Vec<_>>().join(" "))
 }
 
 /// Names an account in an error, in characters that a terminal may show.

@@ -9,7 +9,7 @@ use argon2::{
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use thiserror::Error;
 
-use crate::domain::{Secret, random};
+use crate::domain::{Secret, made_secret, random};
 
 /// Bytes of a password, at most: beyond it hashing would cost what the sender chooses.
 pub const PASSWORD_BYTES_MAX: usize = 1024;
@@ -43,11 +43,11 @@ static DUMMY: LazyLock<PasswordHash> = LazyLock::new(|| {
 });
 
 /// Whether a presented secret is of the kind that people choose, so that somebody may guess it. A secret that Portero
-/// makes has 187 random bits: it needs no cap on tries. It bears no mark yet that tells it from a chosen one, so every
-/// secret counts as chosen. The secret itself must tell, and not its account: else the cap would tell which names exist.
+/// makes has 187 random bits: it needs no cap on tries. The secret itself must tell, by its form, and not its account:
+/// else the cap would tell which names exist.
 #[must_use]
-pub const fn is_guessable(_presented: &Secret) -> bool {
-    true
+pub fn is_guessable(presented: &Secret) -> bool {
+    !made_secret::is_whole(presented)
 }
 
 /// A password's hash in the PHC string format. It is no secret that opens anything, yet worth
@@ -64,6 +64,15 @@ pub enum PasswordError {
     /// It is longer than [`PASSWORD_BYTES_MAX`].
     #[error("the password is longer than {PASSWORD_BYTES_MAX} bytes")]
     TooLong,
+    /// It has fewer than eight characters.
+    #[error("the password has fewer than 8 characters")]
+    TooShort,
+    /// It stands in the operator's list.
+    #[error("the password stands in passwords.refused_file: many people use it, so it is guessed first")]
+    Refused,
+    /// It begins like a secret that Portero made, and its checksum is wrong.
+    #[error("the secret begins with pto_ and its checksum is wrong: it was cut or mistyped")]
+    Damaged,
 }
 
 impl PasswordHash {
@@ -78,6 +87,24 @@ impl PasswordHash {
     pub fn as_phc(&self) -> &str {
         &self.0
     }
+
+    /// What a check of it costs: hashes with the same word take the same time. It is the algorithm with its parameters,
+    /// without the salt and what follows.
+    #[must_use]
+    pub fn cost_class(&self) -> &str {
+        let is_parameter = |(at, field): &(usize, &str)| {
+            *at < 2 || field.contains('=') || (field.len() <= 2 && field.bytes().all(|b| b.is_ascii_digit()))
+        };
+        let bytes: usize =
+            self.0.split('$').enumerate().take_while(is_parameter).map(|(_, field)| field.len() + 1).sum();
+        self.0.get(..bytes.saturating_sub(1)).unwrap_or(&self.0)
+    }
+}
+
+/// What an unknown account costs.
+#[must_use]
+pub fn todays_cost_class() -> &'static str {
+    DUMMY.cost_class()
 }
 
 impl fmt::Debug for PasswordHash {
@@ -86,8 +113,8 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// Says whether `password` could be set. There is no shortest length: accounts are taken over with
-/// the passwords that their clients have.
+/// Says whether `password` could be any account's. There is no shortest length: accounts are taken over with
+/// the passwords that their clients have. New ones are held against [`PasswordRules`](super::PasswordRules).
 ///
 /// # Errors
 /// Fails when the password is empty or too long.
@@ -121,6 +148,76 @@ pub fn verify(password: &Secret, hash: Option<&PasswordHash>) -> bool {
     matches && hash.is_some()
 }
 
+/// Hashes `password` so that one computation tells it from the one of `beside`: with the same salt, where that hash is one
+/// of today's. Else it has a salt of its own, and telling them apart takes two.
+///
+/// # Errors
+/// Fails when the password is empty or too long.
+pub fn hash_beside(password: &Secret, beside: &PasswordHash) -> Result<PasswordHash, PasswordError> {
+    check(password)?;
+    let beside = phc::PasswordHash::new(beside.as_phc())
+        .ok()
+        .filter(|beside| phc::PasswordHash::new(DUMMY.as_phc()).is_ok_and(|todays| is_made_alike(beside, &todays)));
+    let salt = beside.and_then(|beside| beside.salt);
+    Ok(salt.map_or_else(|| salted(password.expose()), |salt| hashed(password.expose(), &salt)))
+}
+
+/// Which of an account's secrets `password` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matched {
+    /// The one that it has.
+    Current,
+    /// The one before.
+    Previous,
+}
+
+/// Which of an account's two secrets `password` is. Hashes that [`hash_beside`] made are told apart by one computation.
+#[must_use]
+pub fn verify_either(password: &Secret, current: &PasswordHash, previous: &PasswordHash) -> Option<Matched> {
+    if check(password).is_err() {
+        return None;
+    }
+    if let Some([is_current, is_previous]) = verify_together(password, current, previous) {
+        return if is_current { Some(Matched::Current) } else { is_previous.then_some(Matched::Previous) };
+    }
+    if verify(password, Some(current)) {
+        return Some(Matched::Current);
+    }
+    verify(password, Some(previous)).then_some(Matched::Previous)
+}
+
+/// Whether one computation tells both.
+#[must_use]
+pub fn are_told_together(current: &PasswordHash, previous: &PasswordHash) -> bool {
+    let [current, previous] = [current, previous].map(|hash| phc::PasswordHash::new(hash.as_phc()));
+    matches!((current, previous), (Ok(current), Ok(previous))
+        if is_made_alike(&current, &previous) && current.salt == previous.salt)
+}
+
+/// Whether `password` is the one of each, by one computation; `None` where it takes two.
+fn verify_together(password: &Secret, current: &PasswordHash, previous: &PasswordHash) -> Option<[bool; 2]> {
+    if !are_told_together(current, previous) {
+        return None;
+    }
+    let [current, previous] = [current, previous].map(|hash| phc::PasswordHash::new(hash.as_phc()).ok());
+    let (current, previous) = current.zip(previous)?;
+    let argon2 = Argon2::new(
+        Algorithm::try_from(current.algorithm.as_str()).ok()?,
+        Version::try_from(current.version?).ok()?,
+        Params::try_from(&current).ok()?,
+    );
+    let salt = current.salt?;
+    let made: phc::PasswordHash = argon2.hash_password_with_salt(password.expose().as_bytes(), &salt).ok()?;
+    // In constant time; an output that is not there is none that matches.
+    let is = |stored: &Option<phc::Output>| made.hash.is_some() && made.hash == *stored;
+    Some([is(&current.hash), is(&previous.hash)])
+}
+
+/// Whether two hashes were made by the same algorithm with the same parameters.
+fn is_made_alike(one: &phc::PasswordHash, other: &phc::PasswordHash) -> bool {
+    one.algorithm == other.algorithm && one.version == other.version && one.params == other.params
+}
+
 /// Whether `hash` was made otherwise than today's are: weaker, or by another algorithm.
 #[must_use]
 pub fn needs_rehash(hash: &PasswordHash) -> bool {
@@ -132,15 +229,30 @@ pub fn needs_rehash(hash: &PasswordHash) -> bool {
 }
 
 fn salted(password: &str) -> PasswordHash {
+    hashed(password, &random::bytes::<SALT_BYTES>())
+}
+
+fn hashed(password: &str, salt: &[u8]) -> PasswordHash {
     let hash: phc::PasswordHash = ARGON2ID
-        .hash_password_with_salt(password.as_bytes(), &random::bytes::<SALT_BYTES>())
+        .hash_password_with_salt(password.as_bytes(), salt)
         .expect("the password and the salt are in argon2's range");
     PasswordHash(hash.to_string())
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A hash of half the memory of today's.
+    pub(crate) fn weak_hash(password: &str) -> PasswordHash {
+        made_with(password, MEMORY_KIB / 2, PASSES, Algorithm::Argon2id)
+    }
+
+    fn made_with(password: &str, memory: u32, passes: u32, algorithm: Algorithm) -> PasswordHash {
+        let argon2 = Argon2::new(algorithm, Version::V0x13, Params::new(memory, passes, 1, None).unwrap());
+        let hash: phc::PasswordHash = argon2.hash_password_with_salt(password.as_bytes(), &[7; SALT_BYTES]).unwrap();
+        PasswordHash(hash.to_string())
+    }
 
     #[test]
     fn a_password_matches_its_own_hash_only() {
@@ -176,14 +288,46 @@ mod tests {
     }
 
     #[test]
+    fn two_secrets_are_told_apart_whether_they_share_a_salt_or_not() {
+        let first = hash(&"first secret".into()).unwrap();
+        let beside = hash_beside(&"second secret".into(), &first).unwrap();
+        assert!(are_told_together(&beside, &first) && beside != first);
+        let apart = hash(&"second secret".into()).unwrap();
+        assert!(!are_told_together(&apart, &first));
+        let unknown = PasswordHash::from_phc("$9$".into());
+        let foreign = hash_beside(&"second secret".into(), &unknown).unwrap();
+        for (current, previous) in [(&beside, &first), (&apart, &first), (&foreign, &first)] {
+            let told = |password: &str| verify_either(&password.into(), current, previous);
+            assert_eq!(told("second secret"), Some(Matched::Current));
+            assert_eq!(told("first secret"), Some(Matched::Previous));
+            assert_eq!(told("third secret"), None);
+            assert_eq!(told(""), None);
+        }
+        assert_eq!(verify_either(&"second secret".into(), &unknown, &unknown), None);
+        // A third secret beside the second one has the salt too.
+        let third = hash_beside(&"third secret".into(), &beside).unwrap();
+        assert!(are_told_together(&third, &beside));
+    }
+
+    #[test]
+    fn hashes_of_one_cost_have_one_word() {
+        let class = |text: &str| PasswordHash::from_phc(text.to_owned()).cost_class().to_owned();
+        let todays = hash(&"1234".into()).unwrap();
+        assert_eq!(todays.cost_class(), "$argon2id$v=19$m=19456,t=2,p=1");
+        assert_eq!(todays.cost_class(), todays_cost_class());
+        assert_eq!(class("$argon2id$v=19$m=4096,t=3,p=1$c2FsdA$aGFzaA"), "$argon2id$v=19$m=4096,t=3,p=1");
+        assert_eq!(class("$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW"), "$2b$12");
+        assert_eq!(class("$6$rounds=5000$saltsalt$x"), "$6$rounds=5000");
+        for odd in ["", "$", "$$", "x", "ñ$ñ$ñ"] {
+            assert!(odd.starts_with(&class(odd)), "{odd}");
+        }
+    }
+
+    #[test]
     fn a_weaker_hash_is_made_again_and_a_stronger_one_kept() {
         assert!(!needs_rehash(&hash(&"1234".into()).unwrap()));
-        let made_with = |memory, passes, algorithm| {
-            let argon2 = Argon2::new(algorithm, Version::V0x13, Params::new(memory, passes, 1, None).unwrap());
-            let hash: phc::PasswordHash = argon2.hash_password_with_salt(b"1234", &[7; SALT_BYTES]).unwrap();
-            PasswordHash(hash.to_string())
-        };
-        let weak = made_with(MEMORY_KIB / 2, PASSES, Algorithm::Argon2id);
+        let made_with = |memory, passes, algorithm| made_with("1234", memory, passes, algorithm);
+        let weak = weak_hash("1234");
         assert!(verify(&"1234".into(), Some(&weak)));
         assert!(needs_rehash(&weak));
         assert!(needs_rehash(&made_with(MEMORY_KIB, PASSES, Algorithm::Argon2i)));

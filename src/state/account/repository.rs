@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Account, AccountError, PasswordHash, Raised, check_word};
+use super::{Account, AccountError, PasswordHash, PreviousSecret, Raised};
 use crate::{
     domain::{AccountName, EPOCH_DELETED, PrincipalId, PrincipalKind, RealmName, Timestamp},
     state::{
@@ -11,7 +11,7 @@ use crate::{
         revocation::log::{self, Record, RevokedSubject},
         session,
         store::{
-            Action, AuditedStore, ChangeTurn, Entry, Row, Store, StoreError, Transaction, Turn, composed,
+            Action, AuditedStore, ChangeTurn, Entry, Row, Store, StoreError, Target, Transaction, Turn, composed,
             epoch_floor_in, query,
         },
     },
@@ -26,16 +26,33 @@ pub enum OldTokens {
     Keep,
 }
 
+/// Asks for accounts, with what stands beside their rows.
+pub(super) const ACCOUNTS: &str = "\
+    SELECT principals.*, coalesce(made, FALSE) AS made, previous_hash, coalesce(previous_made, FALSE) AS previous_made, \
+           previous_ends_at, last_login_at, coalesce(failed_logins, 0) AS failed_logins \
+    FROM principals \
+    LEFT JOIN account_secrets ON account_secrets.account = id AND account_secrets.hash = password_hash \
+    LEFT JOIN account_logins ON account_logins.account = id";
+
 /// The account that logs in as `name`, if there is one.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn find(store: &Store, realm: &RealmName, name: &AccountName) -> Result<Option<Account>, StoreError> {
-    let row = query("SELECT * FROM principals WHERE realm = $1 AND business = $2 AND name = $3")
+    find_in(store, realm, name).await
+}
+
+/// The same, by itself or in a transaction.
+pub(super) async fn find_in<'a>(
+    on: impl Into<Target<'a>>,
+    realm: &RealmName,
+    name: &AccountName,
+) -> Result<Option<Account>, StoreError> {
+    let row = composed(format!("{ACCOUNTS} WHERE realm = $1 AND business = $2 AND name = $3"))
         .bind(realm.as_str())
         .bind(&name.business)
         .bind(&name.name)
-        .optional(store)
+        .optional(on)
         .await?;
     row.as_ref().map(read).transpose()
 }
@@ -45,33 +62,16 @@ pub async fn find(store: &Store, realm: &RealmName, name: &AccountName) -> Resul
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn find_by_id(store: &Store, id: PrincipalId) -> Result<Option<Account>, StoreError> {
-    let row = query("SELECT * FROM principals WHERE id = $1").bind(bytes(&id)).optional(store).await?;
-    row.as_ref().map(read).transpose()
+    find_by_id_in(store, id).await
 }
 
-/// At most `limit` accounts of a realm in the order of their names, from the one after `after` on.
-///
-/// # Errors
-/// Fails when the store is out of reach or damaged.
-pub async fn list(
-    store: &Store,
-    realm: &RealmName,
-    kind: PrincipalKind,
-    after: Option<&AccountName>,
-    limit: u32,
-) -> Result<Vec<Account>, StoreError> {
-    let statement = "SELECT * FROM principals WHERE realm = $1 AND kind = $2 AND (business, name) > ($3, $4) \
-                     ORDER BY business, name LIMIT $5";
-    let (business, name) = after.map_or(("", ""), |after| (&after.business, &after.name));
-    let rows = query(statement)
-        .bind(realm.as_str())
-        .bind(kind.name())
-        .bind(business)
-        .bind(name)
-        .bind(limit)
-        .all(store)
-        .await?;
-    rows.iter().map(read).collect()
+/// The same, by itself or in a transaction.
+pub(super) async fn find_by_id_in<'a>(
+    on: impl Into<Target<'a>>,
+    id: PrincipalId,
+) -> Result<Option<Account>, StoreError> {
+    let row = composed(format!("{ACCOUNTS} WHERE id = $1")).bind(bytes(&id)).optional(on).await?;
+    row.as_ref().map(read).transpose()
 }
 
 /// Disables an account and ends its tokens, or enables it again, which brings none back.
@@ -93,10 +93,7 @@ pub async fn set_disabled(
         .bind(bytes(&id))
         .execute(&mut transaction)
         .await?;
-    let raised = if disabled { raise(&mut transaction, id, now).await? } else { Raised::new() };
-    if disabled {
-        refresh::end_families_in(&mut transaction, id, now).await?;
-    }
+    let raised = if disabled { end_all(&mut transaction, id, now).await? } else { Raised::new() };
     let action = if disabled { Action::AccountDisable } else { Action::AccountEnable };
     let entry = account.entry(action).from(json!({ "disabled": account.disabled }));
     transaction.commit(entry.to(json!({ "disabled": disabled }))).await?;
@@ -127,87 +124,6 @@ pub async fn set_locked(
     Ok(())
 }
 
-/// Gives an account another role, or none. Its tokens carry the old one and so end, unless the role
-/// is the one that it has.
-///
-/// # Errors
-/// Fails when there is no such account, when the role cannot be one, or when the store is out of reach or damaged.
-pub async fn set_role(
-    store: &AuditedStore,
-    realm: &RealmName,
-    name: &AccountName,
-    role: Option<&str>,
-    now: Timestamp,
-) -> Result<Raised, AccountError> {
-    role.map_or(Ok(()), |role| check_word("the role", role))?;
-    let mut transaction = store.begin(ChangeTurn::Account(realm, name)).await?;
-    let account = locate(&mut transaction, realm, name).await?;
-    let id = account.id;
-    let changed = query("UPDATE principals SET role = $1 WHERE id = $2 AND role IS DISTINCT FROM $1")
-        .bind(role)
-        .bind(bytes(&id))
-        .execute(&mut transaction)
-        .await?;
-    if changed == 0 {
-        transaction.rollback().await?;
-        return Ok(Raised::new());
-    }
-    let raised = raise(&mut transaction, id, now).await?;
-    let entry = account.entry(Action::AccountRole).from(json!({ "role": account.role }));
-    transaction.commit(entry.to(json!({ "role": role }))).await?;
-    Ok(raised)
-}
-
-/// Replaces the password or secret of an account.
-///
-/// # Errors
-/// Fails when there is no such account, or when the store is out of reach or damaged.
-pub async fn set_password_hash(
-    store: &AuditedStore,
-    realm: &RealmName,
-    name: &AccountName,
-    password_hash: &PasswordHash,
-    old_tokens: OldTokens,
-    now: Timestamp,
-) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin(ChangeTurn::Account(realm, name)).await?;
-    let account = locate(&mut transaction, realm, name).await?;
-    let id = account.id;
-    query("UPDATE principals SET password_hash = $1 WHERE id = $2")
-        .bind(password_hash.as_phc())
-        .bind(bytes(&id))
-        .execute(&mut transaction)
-        .await?;
-    let mut raised = Raised::new();
-    if old_tokens == OldTokens::End {
-        raised = raise(&mut transaction, id, now).await?;
-        refresh::end_families_in(&mut transaction, id, now).await?;
-    }
-    let tokens = if old_tokens == OldTokens::End { "ended" } else { "kept" };
-    transaction.commit(account.entry(Action::AccountSecret).to(json!({ "tokens": tokens }))).await?;
-    Ok(raised)
-}
-
-/// Replaces a hash by a better one of the same password, after a login that proved it. Answers
-/// false, and changes nothing, when the account's hash is no longer `old`.
-///
-/// # Errors
-/// Fails when the store is out of reach or damaged.
-pub async fn update_hash_if_unchanged(
-    store: &Store,
-    id: PrincipalId,
-    old: &PasswordHash,
-    new: &PasswordHash,
-) -> Result<bool, StoreError> {
-    let done = query("UPDATE principals SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
-        .bind(new.as_phc())
-        .bind(bytes(&id))
-        .bind(old.as_phc())
-        .execute(store)
-        .await?;
-    Ok(done == 1)
-}
-
 /// Ends all tokens of an account, and changes nothing else (`revoke principal`).
 ///
 /// # Errors
@@ -221,8 +137,7 @@ pub async fn end_tokens(
     let mut transaction = store.begin(ChangeTurn::Account(realm, name)).await?;
     let account = locate(&mut transaction, realm, name).await?;
     let id = account.id;
-    let raised = raise(&mut transaction, id, now).await?;
-    refresh::end_families_in(&mut transaction, id, now).await?;
+    let raised = end_all(&mut transaction, id, now).await?;
     let entry = account.entry(Action::AccountRevoke).from(json!({ "epoch": account.epoch }));
     transaction.commit(entry.to(json!({ "epoch": epoch_in(&raised, id) }))).await?;
     Ok(raised)
@@ -301,7 +216,23 @@ pub async fn standing_epochs(transaction: &mut Transaction, realm: &RealmName) -
     epochs_of(&query(statement).bind(realm.as_str()).all(transaction).await?)
 }
 
-async fn raise(transaction: &mut Transaction, id: PrincipalId, now: Timestamp) -> Result<Raised, StoreError> {
+/// Ends the tokens of an account, and those of the families of refresh tokens that it holds.
+pub(super) async fn end_all(
+    transaction: &mut Transaction,
+    id: PrincipalId,
+    now: Timestamp,
+) -> Result<Raised, StoreError> {
+    let raised = raise(transaction, id, now).await?;
+    refresh::end_families_in(transaction, id, now).await?;
+    Ok(raised)
+}
+
+/// Raises the epoch of an account: its tokens end.
+pub(super) async fn raise(
+    transaction: &mut Transaction,
+    id: PrincipalId,
+    now: Timestamp,
+) -> Result<Raised, StoreError> {
     let floor = epoch_floor_in(&mut *transaction).await?;
     let statement = format!("{RAISE} WHERE id = $2 {RAISED}");
     let row = composed(statement).bind(floor).bind(bytes(&id)).one(&mut *transaction).await?;
@@ -350,13 +281,7 @@ pub(super) async fn locate(
     realm: &RealmName,
     name: &AccountName,
 ) -> Result<Account, AccountError> {
-    let row = query("SELECT * FROM principals WHERE realm = $1 AND business = $2 AND name = $3")
-        .bind(realm.as_str())
-        .bind(&name.business)
-        .bind(&name.name)
-        .optional(transaction)
-        .await?;
-    Ok(read(&row.ok_or_else(|| AccountError::not_found(realm, name))?)?)
+    find_in(transaction, realm, name).await?.ok_or_else(|| AccountError::not_found(realm, name))
 }
 
 /// An id as the store keeps it.
@@ -369,7 +294,7 @@ fn read_id(row: &Row) -> Result<PrincipalId, StoreError> {
     id.map(PrincipalId::from_uuid).map_err(|_| StoreError::corrupt("an account's identity is not 16 bytes"))
 }
 
-/// An account of a row with all columns.
+/// An account of a row of [`ACCOUNTS`].
 pub(super) fn read(row: &Row) -> Result<Account, StoreError> {
     let realm: &str = row.get("realm")?;
     let kind = PrincipalKind::from_name(row.get("kind")?);
@@ -388,9 +313,25 @@ pub(super) fn read(row: &Row) -> Result<Account, StoreError> {
         company: row.get("company")?,
         grants: grants.transpose().map_err(|_| StoreError::corrupt("an account has an unknown grant"))?,
         password_hash: PasswordHash::from_phc(row.get("password_hash")?),
+        secret_made: row.get("made")?,
+        previous_secret: read_previous(row)?,
+        last_login_at: row.get::<Option<i64>>("last_login_at")?.map(Timestamp::from_millis),
+        // Somebody may try for years: a number that is too large is no reason to refuse the account.
+        failed_logins: row.get::<i64>("failed_logins")?.try_into().unwrap_or(u32::MAX),
         disabled: row.get("disabled")?,
         locked: row.get("locked")?,
         epoch: row.get("epoch")?,
         created_at: Timestamp::from_millis(row.get("created_at")?),
     })
+}
+
+/// The secret before the present one.
+fn read_previous(row: &Row) -> Result<Option<PreviousSecret>, StoreError> {
+    let hash: Option<String> = row.get("previous_hash")?;
+    let Some((hash, ends_at)) = hash.zip(row.get::<Option<i64>>("previous_ends_at")?) else { return Ok(None) };
+    Ok(Some(PreviousSecret {
+        hash: PasswordHash::from_phc(hash),
+        made: row.get("previous_made")?,
+        ends_at: Timestamp::from_millis(ends_at),
+    }))
 }

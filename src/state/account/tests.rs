@@ -57,6 +57,21 @@ async fn reload(store: &Store, account: &Account) -> Account {
     find(store, &account.realm, &account.name).await.unwrap().unwrap()
 }
 
+/// Gives an account another role, or none; its tokens end where it is another.
+async fn set_role(
+    store: &Store,
+    realm: &RealmName,
+    name: &AccountName,
+    role: Option<&str>,
+    now: Timestamp,
+) -> Result<Raised, AccountError> {
+    let judge = |before: &Account, after: &Account| {
+        Ok(if before.role == after.role { OldTokens::Keep } else { OldTokens::End })
+    };
+    let revision = Revision { role: Revised::To(role.map(str::to_owned)), ..Revision::default() };
+    revise(store, realm, name, revision, judge, now).await
+}
+
 /// What tokens that name the account, and do not identify it, are known by.
 fn named(account: &Account) -> PrincipalId {
     PrincipalId::of_name(&account.realm, &account.name.business, &account.name.name)

@@ -121,7 +121,7 @@ async fn sessions_without_expiry_are_bounded_and_each_can_still_be_revoked() {
     log::append(&store, &record).await.unwrap();
     let listed = list(&store, &realm, ana, None, 5_000).await.unwrap();
     assert_eq!(
-        listed.iter().filter(|listed| listed.revoked).map(|listed| listed.session.id).collect::<Vec<_>>(),
+        listed.iter().filter(|listed| listed.has_ended()).map(|listed| listed.session.id).collect::<Vec<_>>(),
         [first.id]
     );
     let next = session(ana, 9_999, None);
@@ -172,7 +172,7 @@ async fn no_login_joins_a_session_that_has_ended_however_many_there_are() {
         let next = open(&store, &session(ana, 9_999, None)).await.unwrap();
         let listed = listed(&store, ana).await;
         let row = listed.iter().find(|listed| listed.session.id == next);
-        assert!(row.is_some_and(|row| !row.revoked), "its tokens are refused at once");
+        assert!(row.is_some_and(|row| !row.has_ended()), "its tokens are refused at once");
     }
     // All of them have ended: those of before say no epoch, and the time of the raise does.
     raise(&store, ana, 1, 5_000).await;
@@ -184,7 +184,7 @@ async fn no_login_joins_a_session_that_has_ended_however_many_there_are() {
     let living: Vec<_> = listed(&store, ana)
         .await
         .into_iter()
-        .filter(|listed| !listed.revoked)
+        .filter(|listed| !listed.has_ended())
         .map(|listed| listed.session.id)
         .collect();
     assert_eq!(living, [next.id]);
@@ -198,6 +198,6 @@ async fn a_session_of_before_that_lives_is_not_called_revoked() {
     raise(&store, ana, 1, 10).await;
     fill(&store, &"apis".parse().unwrap(), ana, 20).await;
     forget_epochs(&store).await;
-    let living = listed(&store, ana).await.iter().filter(|listed| !listed.revoked).count();
+    let living = listed(&store, ana).await.iter().filter(|listed| !listed.has_ended()).count();
     assert_eq!(living, 11, "from the raise on");
 }

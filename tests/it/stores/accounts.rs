@@ -11,7 +11,7 @@ use portero::{
     },
 };
 
-use super::{CALLERS, Gateways, NOW, by, count, hash, named, new_user, on_both_stores, realm};
+use super::{CALLERS, Gateways, NOW, by, count, hash, named, new_user, on_both_stores, realm, set_role};
 
 impl Gateways {
     /// The highest epoch in the log of revocations; the log has it once.
@@ -86,9 +86,9 @@ fn what_ends_the_tokens_of_an_account_raises_its_epoch_in_the_log() {
         let both = |epoch| vec![(ana.id, epoch), (by_name, epoch)];
         assert_eq!(account::set_disabled(&by(store), realm, name, true, NOW).await.unwrap(), both(1));
         assert_eq!(account::set_disabled(&by(store), realm, name, false, NOW).await.unwrap(), []);
-        assert_eq!(account::set_role(&by(store), realm, name, Some("r"), NOW).await.unwrap(), both(2));
-        assert_eq!(account::set_role(&by(store), realm, name, Some("r"), NOW).await.unwrap(), [], "it has it");
-        assert_eq!(account::set_role(&by(store), realm, name, None, NOW).await.unwrap(), both(3));
+        assert_eq!(set_role(store, realm, name, Some("r"), NOW).await.unwrap(), both(2));
+        assert_eq!(set_role(store, realm, name, Some("r"), NOW).await.unwrap(), [], "it has it");
+        assert_eq!(set_role(store, realm, name, None, NOW).await.unwrap(), both(3));
         let end = OldTokens::End;
         assert_eq!(account::set_password_hash(&by(store), realm, name, &hash("i"), end, NOW).await.unwrap(), both(4));
         let keep = OldTokens::Keep;
@@ -121,7 +121,7 @@ fn an_account_that_is_not_there_cannot_be_changed() {
         let refused = [
             account::set_disabled(&by(store), realm, name, true, NOW).await,
             account::set_locked(&by(store), realm, name, true).await.map(|()| vec![]),
-            account::set_role(&by(store), realm, name, Some("r"), NOW).await,
+            set_role(store, realm, name, Some("r"), NOW).await,
             account::set_password_hash(&by(store), realm, name, &hash("h"), OldTokens::End, NOW).await,
             account::end_tokens(&by(store), realm, name, NOW).await,
             account::delete(&by(store), realm, name, NOW).await,
@@ -183,7 +183,7 @@ fn every_raise_of_an_epoch_counts() {
             match caller % 4 {
                 0 => account::end_tokens(&by(&store), realm, name, NOW).await,
                 1 => account::set_disabled(&by(&store), realm, name, true, NOW).await,
-                2 => account::set_role(&by(&store), realm, name, Some(&format!("role {caller}")), NOW).await,
+                2 => set_role(&store, realm, name, Some(&format!("role {caller}")), NOW).await,
                 _ => account::set_password_hash(&by(&store), realm, name, &hash("i"), OldTokens::End, NOW).await,
             }
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use portero::{
     domain::{Algorithm, PrincipalId, Secret},
     state::{
-        account::{self, AccountError, NewAccount, OldTokens, company},
+        account::{self, AccountError, Logins, NewAccount, OldTokens, SecretHash, company, write_logins},
         clock,
         keys::{Vault, VaultError},
         refresh,
@@ -16,7 +16,8 @@ use portero::{
 };
 
 use super::{
-    CALLERS, NOW, at, by, hash, keys::KEPT, login, named, new_user, on_both_stores, realm, refresh::Login, trusted,
+    CALLERS, NOW, at, by, hash, keys::KEPT, login, named, new_user, on_both_stores, realm, refresh::Login, set_role,
+    trusted,
 };
 
 const COMPANY: &str = "acme";
@@ -63,10 +64,10 @@ impl Caller {
         let (realm, name) = (&realm(), &named(ACCOUNTS[self.dice.roll(4)]));
         let time = i64::try_from(self.dice.roll(1_000)).unwrap();
         let store = &self.store;
-        match self.dice.roll(20) {
+        match self.dice.roll(24) {
             0 => drop(account::set_disabled(&by(store), realm, name, true, NOW).await?),
             1 => drop(account::end_tokens(&by(store), realm, name, NOW).await?),
-            2 => drop(account::set_role(&by(store), realm, name, Some(&time.to_string()), NOW).await?),
+            2 => drop(set_role(store, realm, name, Some(&time.to_string()), NOW).await?),
             3 => drop(account::set_password_hash(&by(store), realm, name, &hash("i"), OldTokens::End, NOW).await?),
             4 => drop(company::set_disabled(&by(store), realm, COMPANY, true, NOW).await?),
             5 => drop(account::record_names(&by(store), realm, NOW).await?),
@@ -97,6 +98,20 @@ impl Caller {
                 let ring = self.vault.load().await?;
                 let seen = ring.active(realm).map(|key| &key.id);
                 self.vault.replace(realm, Algorithm::Hs256, seen, KEPT, at(time)).await?;
+            }
+            19 => {
+                let logins = Logins::default();
+                self.accounts.iter().for_each(|account| logins.failed(*account));
+                write_logins(store, &logins, async || ()).await?;
+            }
+            20 => {
+                let secret = SecretHash { hash: &hash("j"), made: true };
+                account::overlap_secrets(store, realm, name, secret, at(time)).await?;
+            }
+            21 => drop(account::prune_previous(store, trusted(at(time)), 9).await?),
+            22 => {
+                let id = self.accounts[self.dice.roll(4)];
+                account::update_hash_if_unchanged(store, id, &hash("j"), &hash("k")).await?;
             }
             _ => {
                 let exchanged = self.login.spend(store, &self.token, NOW).await;

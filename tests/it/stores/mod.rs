@@ -11,10 +11,12 @@ mod endless;
 mod imports;
 mod keys;
 mod lines;
+mod listing;
 mod meta;
 mod mixed;
 mod refresh;
 mod revocations;
+mod secrets;
 mod sessions;
 mod throttles;
 
@@ -27,7 +29,9 @@ use portero::{
     },
     observe::audit::ChainKey,
     state::{
-        account::{self, Account, LegacyId, NewAccount, PasswordHash},
+        account::{
+            self, Account, AccountError, LegacyId, NewAccount, OldTokens, PasswordHash, Raised, Revised, Revision,
+        },
         revocation::{Follower, log::Record},
         session::Session,
         store::{Actor, Address, AuditedStore, Encryption, PostgresSettings, Store, StoreSettings},
@@ -186,6 +190,21 @@ fn new_user(name: &str) -> NewAccount {
         company: None,
         grants: None,
     }
+}
+
+/// Gives an account another role, or none; its tokens end where it is another.
+async fn set_role(
+    store: &Store,
+    realm: &RealmName,
+    name: &AccountName,
+    role: Option<&str>,
+    now: Timestamp,
+) -> Result<Raised, AccountError> {
+    let judge = |before: &Account, after: &Account| {
+        Ok(if before.role == after.role { OldTokens::Keep } else { OldTokens::End })
+    };
+    let revision = Revision { role: Revised::To(role.map(str::to_owned)), ..Revision::default() };
+    account::revise(store, realm, name, revision, judge, now).await
 }
 
 /// A login at this second.

@@ -58,7 +58,7 @@ fn sessions_are_listed_newest_first_in_pages_and_those_that_ended_are_marked() {
         assert_eq!(session::list(gateways.store(), &"sws".parse().unwrap(), ana, None, 9).await.unwrap(), []);
 
         gateways.revoke_session(ids[0]).await;
-        let revoked = |sessions: &[Listed]| sessions.iter().map(|listed| listed.revoked).collect::<Vec<_>>();
+        let revoked = |sessions: &[Listed]| sessions.iter().map(Listed::has_ended).collect::<Vec<_>>();
         assert_eq!(revoked(&gateways.sessions_of(ana).await), [false, false, true, false]);
         account::end_tokens(&by(gateways.store()), &realm(), &named("ana"), NOW).await.unwrap();
         let later = login(ana, 4, Some(9));

@@ -35,10 +35,12 @@ actions! {
     AccountLock = "account.lock",
     /// Its logins are allowed again.
     AccountUnlock = "account.unlock",
-    /// It has another role.
-    AccountRole = "account.role",
+    /// What it is changed: its role, scopes, company, legacy id or grants.
+    AccountSet = "account.set",
     /// It has another secret.
     AccountSecret = "account.secret",
+    /// The secret before the present one is taken no more.
+    AccountOverlapEnd = "account.end_overlap",
     /// It was deleted.
     AccountDelete = "account.delete",
     /// All its tokens ended.

@@ -116,6 +116,14 @@ impl AuditedTransaction {
         self.inner.commit().await
     }
 
+    /// Waits for one more turn, in the order in which [`ChangeTurn`] lists them.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach, or others hold it for too long.
+    pub(in crate::state) async fn wait_for_change(&mut self, turn: ChangeTurn<'_>) -> Result<(), StoreError> {
+        self.inner.wait_for(turn).await
+    }
+
     /// Has the rows chained under another key from now on: that of the new master key.
     pub(in crate::state) fn chain_under(&mut self, key: Arc<ChainKey>) {
         self.by.key = key;

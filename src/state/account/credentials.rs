@@ -1,0 +1,80 @@
+//! What a login is held against: an account's secret, and the one before it while both are taken.
+
+use std::borrow::Cow;
+
+use super::{
+    Account, PasswordHash,
+    password::{self, Matched},
+};
+use crate::domain::{Secret, Timestamp};
+
+/// The secret that an account had before, while it is taken too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviousSecret {
+    /// Its hash.
+    pub hash: PasswordHash,
+    /// Whether Portero made it.
+    pub made: bool,
+    /// When it is taken no more.
+    pub ends_at: Timestamp,
+}
+
+/// What a login is held against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The hash of the account's secret.
+    pub current: PasswordHash,
+    /// That of the one before, while it is taken.
+    pub previous: Option<PasswordHash>,
+}
+
+impl Credentials {
+    /// Which of the secrets this is.
+    #[must_use]
+    pub fn verify(&self, password: &Secret) -> Option<Matched> {
+        match &self.previous {
+            None => password::verify(password, Some(&self.current)).then_some(Matched::Current),
+            Some(previous) => password::verify_either(password, &self.current, previous),
+        }
+    }
+
+    /// The hash of the secret that matched.
+    #[must_use]
+    pub fn hash_of(&self, matched: Matched) -> &PasswordHash {
+        match (matched, &self.previous) {
+            (Matched::Previous, Some(previous)) => previous,
+            _ => &self.current,
+        }
+    }
+
+    /// Whether a wrong secret costs two hashes: those of the two secrets share no salt.
+    #[must_use]
+    pub fn takes_two(&self) -> bool {
+        self.previous.as_ref().is_some_and(|previous| !password::are_told_together(&self.current, previous))
+    }
+
+    /// What a wrong secret costs: credentials with the same word take the same time.
+    #[must_use]
+    pub fn cost_class(&self) -> Cow<'_, str> {
+        match self.previous.as_ref().filter(|_| self.takes_two()) {
+            Some(previous) => format!("{} {}", self.current.cost_class(), previous.cost_class()).into(),
+            None => self.current.cost_class().into(),
+        }
+    }
+}
+
+impl Account {
+    /// What a login is held against at this time ([`TrustedClock::witnessed`](crate::state::clock::TrustedClock::witnessed)).
+    #[must_use]
+    pub fn credentials(&self, now: Timestamp) -> Credentials {
+        let previous = self.previous_secret.as_ref().filter(|previous| now < previous.ends_at);
+        Credentials { current: self.password_hash.clone(), previous: previous.map(|previous| previous.hash.clone()) }
+    }
+
+    /// Whether every secret that opens the account was made by Portero: nobody guesses such a one. What is not known
+    /// to be so counts as chosen by somebody.
+    #[must_use]
+    pub fn is_secret_made(&self) -> bool {
+        self.secret_made && self.previous_secret.as_ref().is_none_or(|previous| previous.made)
+    }
+}

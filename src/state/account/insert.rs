@@ -22,7 +22,11 @@ pub async fn insert(
 ) -> Result<Account, AccountError> {
     new.check()?;
     let mut transaction = store.begin(ChangeTurn::Accounts).await?;
-    refuse_taken(&mut transaction, new).await?;
+    if let Err(refused) = refuse_taken(&mut transaction, new).await {
+        // Its connection is kept, where it can be.
+        let _ = transaction.rollback().await;
+        return Err(refused);
+    }
     let legacy_id = choose_legacy_id(&mut transaction, new).await?;
     let statement = "\
         INSERT INTO principals \

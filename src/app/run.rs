@@ -28,7 +28,8 @@ const IDLE_GRACE_AFTER_UPGRADE: f64 = 0.8;
 
 impl Gateway {
     /// Serves until SIGTERM or SIGINT, or until another process has taken over, then lets requests in flight
-    /// end. SIGHUP reloads the config, and SIGUSR1 opens the audit file anew. `program` is what an upgrade starts; without it there is none.
+    /// end. SIGHUP reloads the config, and SIGUSR1 opens the audit file anew. `program` is what an upgrade starts; without
+    /// it there is none.
     ///
     /// # Errors
     /// Fails when this process can no longer follow the store: it would not see what other processes revoke.

@@ -189,6 +189,24 @@ fn another_gateways_file_in_its_place_is_found() {
     assert!(found.contains("whose key nobody has") && found.contains("removed or swapped"), "{found}");
 }
 
+#[test]
+fn two_processes_of_an_upgrade_write_to_one_file() {
+    let (config, _upstream) = config();
+    let program = Path::new(env!("CARGO_BIN_EXE_portero"));
+    let gateway = Gateway::run_with_successors(program, config.with_accounts());
+    assert_eq!(login(&gateway), 200);
+    gateway.asked("upgrade").succeeded();
+    wait_for_event(&gateway, "begin", 2);
+    assert_eq!(login(&gateway), 200);
+    wait_for_event(&gateway, "end", 1);
+    wait_for_event(&gateway, "login", 2);
+    let read = is_clean(&gateway.folder);
+    assert_eq!((&read["chains"], &read["gaps"]), (&json!(2), &json!([])), "{read}");
+    let told = tail(&gateway.folder, "");
+    let upgrade = told.iter().find(|entry| entry["event"] == "process.upgrade").unwrap();
+    assert_eq!(upgrade["actor"], "file");
+}
+
 /// How often a gateway is killed: more by hand.
 fn kills() -> usize {
     env::var("PORTERO_AUDIT_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(3)

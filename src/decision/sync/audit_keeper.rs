@@ -19,6 +19,9 @@ use crate::{
 /// How often.
 const ANCHOR_EVERY: Duration = Duration::from_secs(10);
 
+/// How long the thread that writes is waited for.
+const POINT_WITHIN: Duration = Duration::from_secs(2);
+
 /// How long the end of the chain is waited for.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
@@ -69,7 +72,8 @@ impl AuditKeeper {
 
     async fn keep(&mut self) {
         self.services.write_down().await;
-        let Some(point) = self.log.point().await else { return };
+        // A disk that hangs is not waited for: the gateway may be about to end.
+        let Ok(Some(point)) = timeout(POINT_WITHIN, self.log.point()).await else { return };
         match self.anchor_both(point).await {
             Ok(()) => self.said = false,
             Err(error) if !self.said => {

@@ -24,7 +24,11 @@ pub async fn insert(
     let secret = secret.into();
     new.check()?;
     let mut transaction = store.begin(ChangeTurn::Accounts).await?;
-    refuse_taken(&mut transaction, new).await?;
+    if let Err(refused) = refuse_taken(&mut transaction, new).await {
+        // Its connection is kept, where it can be.
+        let _ = transaction.rollback().await;
+        return Err(refused);
+    }
     let legacy_id = note_legacy_id(&mut transaction, &new.realm, new.legacy_id).await?;
     let statement = "\
         INSERT INTO principals \

@@ -97,6 +97,10 @@ pub async fn revise<E: From<AccountError> + From<StoreError>>(
     let after = revision.apply(&before);
     NewAccount::from(&after).check()?;
     let old_tokens = judge(&before, &after)?;
+    if after == before {
+        transaction.rollback().await?;
+        return Ok(Raised::new());
+    }
     if let Some(company) = after.company.as_ref().filter(|_| after.company != before.company)
         && company::find_in(&mut transaction, realm, company).await?.is_none()
     {

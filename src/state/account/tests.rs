@@ -69,7 +69,7 @@ async fn set_role(
         Ok(if before.role == after.role { OldTokens::Keep } else { OldTokens::End })
     };
     let revision = Revision { role: Revised::To(role.map(str::to_owned)), ..Revision::default() };
-    revise(store, realm, name, revision, judge, now).await
+    revise(&store.audited(), realm, name, revision, judge, now).await
 }
 
 /// What tokens that name the account, and do not identify it, are known by.

@@ -54,7 +54,8 @@ pub enum Turn<'a> {
     Throttles,
     /// A row of `meta`.
     Meta(&'a str),
-    /// The last row of the audit log: taken when a change is done, right before the feed's lock.
+    /// The first row of the audit log, when a change is done, right before the feed's lock. From then on the row's anchor
+    /// is held.
     Audit,
     /// Nothing: what it reads cannot be outdated, or it reads nothing.
     Nothing,

@@ -18,7 +18,7 @@ use portero::{
 };
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
-use super::{CALLERS, Gateways, NOW, by, hash, named, new_user, on_both_stores, realm, trusted};
+use super::{CALLERS, Gateways, NOW, by, hash, named, new_user, on_both_stores, realm, set_role, trusted};
 
 impl Gateways {
     /// What somebody else does to the store.
@@ -79,7 +79,7 @@ fn what_does_not_happen_has_no_row() {
         assert!(matches!(missing, Err(AccountError::NotFound(_))));
         account::insert(&store, &new_user("ana"), &hash("h"), NOW).await.unwrap();
         assert!(account::insert(&store, &new_user("ana"), &hash("h"), NOW).await.is_err());
-        account::set_role(&store, &realm(), &named("ana"), None, NOW).await.unwrap();
+        set_role(gateways.store(), &realm(), &named("ana"), None, NOW).await.unwrap();
         let rows = admin(&vaults[0]).audit_rows(0, 10).await.unwrap();
         let actions: Vec<_> = rows.iter().map(|row| row.action.as_str()).collect();
         assert_eq!(actions, ["account.add"]);

@@ -11,7 +11,7 @@ use portero::{
     },
 };
 
-use super::{CALLERS, Gateways, NOW, at, count, hash, named, new_user, on_both_stores, realm};
+use super::{CALLERS, Gateways, NOW, at, by, count, hash, named, new_user, on_both_stores, realm};
 
 impl Gateways {
     /// The names of all accounts that are wanted, in pages of two.
@@ -39,15 +39,15 @@ fn accounts_are_filtered_sorted_and_paged_alike() {
         {
             let (role, company) = if age == 2 { ("r", "c") } else { ("other", "other") };
             let new = NewAccount { role: Some(role.into()), company: Some(company.into()), ..new_user(name) };
-            let made = account::insert(store, &new, &hash("h"), at(age)).await.unwrap();
+            let made = account::insert(&by(store), &new, &hash("h"), at(age)).await.unwrap();
             if age != 4 {
                 logins.succeeded(made.id, at(100 - age));
             }
         }
         write_logins(store, &logins, async || ()).await.unwrap();
-        account::set_disabled(store, realm, &named("Ana"), true, NOW).await.unwrap();
-        account::set_locked(store, realm, &named("Ana"), true).await.unwrap();
-        account::set_locked(store, realm, &named("ana"), true).await.unwrap();
+        account::set_disabled(&by(store), realm, &named("Ana"), true, NOW).await.unwrap();
+        account::set_locked(&by(store), realm, &named("Ana"), true).await.unwrap();
+        account::set_locked(&by(store), realm, &named("ana"), true).await.unwrap();
 
         let list = async |filter: Filter, sort, descending| gateways.listed(&filter, sort, descending).await;
         assert_eq!(list(Filter::default(), Sort::Name, false).await, all);
@@ -99,15 +99,15 @@ fn what_an_account_is_changes_as_a_whole_or_not_at_all() {
     on_both_stores(async |gateways| {
         let (store, realm, name) = (gateways.store(), &realm(), &named("ana"));
         let numbered = |number| NewAccount { legacy_id: LegacyId::Given(number), ..new_user("ana") };
-        account::insert(store, &numbered(7), &hash("h"), NOW).await.unwrap();
-        account::insert(store, &NewAccount { name: named("eva"), ..numbered(8) }, &hash("h"), NOW).await.unwrap();
-        company::insert(store, realm, "acme", NOW).await.unwrap();
+        account::insert(&by(store), &numbered(7), &hash("h"), NOW).await.unwrap();
+        account::insert(&by(store), &NewAccount { name: named("eva"), ..numbered(8) }, &hash("h"), NOW).await.unwrap();
+        company::insert(&by(store), realm, "acme", NOW).await.unwrap();
         let revise = async |revision: Revision, tokens: OldTokens| {
             let judge = |before: &Account, _: &Account| {
                 assert_eq!(before.name, *name);
                 Ok::<_, AccountError>(tokens)
             };
-            account::revise(store, realm, name, revision, judge, NOW).await
+            account::revise(&by(store), realm, name, revision, judge, NOW).await
         };
         let whole = Revision {
             display_name: Revised::To(Some("Ana".into())),
@@ -142,7 +142,7 @@ fn what_an_account_is_changes_as_a_whole_or_not_at_all() {
         }
         // A number that was given up never comes back by itself.
         let next = NewAccount { legacy_id: LegacyId::Next, ..new_user("leo") };
-        assert_eq!(account::insert(store, &next, &hash("h"), NOW).await.unwrap().legacy_id, Some(10));
+        assert_eq!(account::insert(&by(store), &next, &hash("h"), NOW).await.unwrap().legacy_id, Some(10));
 
         // Of many that want one number one gets it.
         for caller in 0..CALLERS {
@@ -151,7 +151,7 @@ fn what_an_account_is_changes_as_a_whole_or_not_at_all() {
         let call = |store: Store, caller: usize| async move {
             let judge = |_: &Account, _: &Account| Ok::<_, AccountError>(OldTokens::End);
             let revision = Revision { legacy_id: Revised::To(Some(77)), ..Revision::default() };
-            account::revise(&store, &super::realm(), &named(&format!("user {caller}")), revision, judge, NOW).await
+            account::revise(&by(&store), &super::realm(), &named(&format!("user {caller}")), revision, judge, NOW).await
         };
         let revised = gateways.at_once(call).await;
         assert_eq!(count(&revised, Result::is_ok), 1);

@@ -106,7 +106,7 @@ impl Caller {
             }
             20 => {
                 let secret = SecretHash { hash: &hash("j"), made: true };
-                account::overlap_secrets(store, realm, name, secret, at(time)).await?;
+                account::overlap_secrets(&by(store), realm, name, secret, at(time)).await?;
             }
             21 => drop(account::prune_previous(store, trusted(at(time)), 9).await?),
             22 => {

@@ -204,7 +204,7 @@ async fn set_role(
         Ok(if before.role == after.role { OldTokens::Keep } else { OldTokens::End })
     };
     let revision = Revision { role: Revised::To(role.map(str::to_owned)), ..Revision::default() };
-    account::revise(store, realm, name, revision, judge, now).await
+    account::revise(&by(store), realm, name, revision, judge, now).await
 }
 
 /// A login at this second.

@@ -8,7 +8,7 @@ use portero::{
     },
 };
 
-use super::{CALLERS, Gateways, NOW, at, hash, named, new_user, on_both_stores, realm, trusted};
+use super::{CALLERS, Gateways, NOW, at, by, hash, named, new_user, on_both_stores, realm, trusted};
 
 impl Gateways {
     async fn ana(&self) -> Account {
@@ -17,7 +17,7 @@ impl Gateways {
 
     async fn overlap(&self, new: &str, made: bool, ends_at: Timestamp) {
         let secret = SecretHash { hash: &hash(new), made };
-        account::overlap_secrets(self.store(), &realm(), &named("ana"), secret, ends_at).await.unwrap();
+        account::overlap_secrets(&by(self.store()), &realm(), &named("ana"), secret, ends_at).await.unwrap();
     }
 
     /// What opens the account at this time.
@@ -36,7 +36,7 @@ fn two_secrets_are_taken_until_one_ends_or_is_replaced_by_anybody() {
     on_both_stores(async |gateways| {
         let (store, realm, name, end) = (gateways.store(), &realm(), &named("ana"), at(2_000_000));
         let made = SecretHash { hash: &hash("one"), made: true };
-        let ana = account::insert(store, &new_user("ana"), made, NOW).await.unwrap();
+        let ana = account::insert(&by(store), &new_user("ana"), made, NOW).await.unwrap();
         assert!(ana.is_secret_made() && gateways.ana().await == ana);
         gateways.overlap("two", true, end).await;
         assert!(gateways.ana().await.is_secret_made());
@@ -52,8 +52,8 @@ fn two_secrets_are_taken_until_one_ends_or_is_replaced_by_anybody() {
         assert!(!account::update_hash_if_unchanged(store, ana.id, &hash("one"), &hash("one'")).await.unwrap());
         assert_eq!(gateways.opened_by(NOW).await, pair("three'", Some("two'")));
 
-        assert!(account::end_overlap(store, realm, name).await.unwrap());
-        assert!(!account::end_overlap(store, realm, name).await.unwrap());
+        assert!(account::end_overlap(&by(store), realm, name).await.unwrap());
+        assert!(!account::end_overlap(&by(store), realm, name).await.unwrap());
         assert_eq!(gateways.opened_by(NOW).await, pair("three'", None));
 
         gateways.overlap("four", true, end).await;
@@ -64,7 +64,7 @@ fn two_secrets_are_taken_until_one_ends_or_is_replaced_by_anybody() {
 
         gateways.overlap("five", true, end).await;
         let keep = OldTokens::Keep;
-        account::set_password_hash(store, realm, name, &hash("six"), keep, NOW).await.unwrap();
+        account::set_password_hash(&by(store), realm, name, &hash("six"), keep, NOW).await.unwrap();
         assert_eq!(gateways.opened_by(NOW).await, pair("six", None));
         assert!(!gateways.ana().await.is_secret_made());
 
@@ -72,16 +72,16 @@ fn two_secrets_are_taken_until_one_ends_or_is_replaced_by_anybody() {
         let call = |store: Store, caller: usize| async move {
             let new = hash(&format!("new {caller}"));
             let secret = SecretHash { hash: &new, made: true };
-            account::overlap_secrets(&store, &super::realm(), &named("ana"), secret, end).await
+            account::overlap_secrets(&by(&store), &super::realm(), &named("ana"), secret, end).await
         };
         assert!(gateways.at_once(call).await.iter().all(Result::is_ok));
         let (current, previous) = gateways.opened_by(NOW).await;
         assert!(current.starts_with("new") && previous.is_some_and(|previous| previous != current));
 
-        account::delete(store, realm, name, NOW).await.unwrap();
-        let again = account::insert(store, &new_user("ana"), &hash("again"), NOW).await.unwrap();
+        account::delete(&by(store), realm, name, NOW).await.unwrap();
+        let again = account::insert(&by(store), &new_user("ana"), &hash("again"), NOW).await.unwrap();
         assert_eq!(again.credentials(NOW).previous, None);
-        let nobody = account::end_overlap(store, realm, &named("nobody")).await;
+        let nobody = account::end_overlap(&by(store), realm, &named("nobody")).await;
         assert!(matches!(nobody, Err(AccountError::NotFound(_))));
     });
 }
@@ -125,7 +125,7 @@ fn logins_of_accounts_are_written_down_and_those_of_nobody_are_not() {
 
         // A deleted account gets no row, and the next one of its name begins anew.
         logins.failed(ana);
-        account::delete(gateways.store(), &realm(), &named("ana"), NOW).await.unwrap();
+        account::delete(&by(gateways.store()), &realm(), &named("ana"), NOW).await.unwrap();
         write().await;
         assert_eq!(gateways.user("ana").await.failed_logins, 0);
     });

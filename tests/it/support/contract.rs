@@ -4,6 +4,7 @@ use portero::{
     domain::{AccountName, Clock, PrincipalId, PrincipalKind, SystemClock},
     state::{
         account::{self, LegacyId, NewAccount, password},
+        keys::{Vault, VaultSettings},
         store::Store,
     },
 };
@@ -140,7 +141,9 @@ fn make_project(folder: &Folder, business: &str, name: &str, secret: &str) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let store = Store::open(&settings.store).await.unwrap();
-        account::insert(&store, &new, &hash, SystemClock.now()).await.unwrap();
+        let master = VaultSettings { master_key_file: settings.master_key_file.clone() };
+        let vault = Vault::open(store.clone(), &master).await.unwrap();
+        account::insert(&vault.audited_store(), &new, &hash, SystemClock.now()).await.unwrap();
         store.close().await;
     });
 }

@@ -1,7 +1,7 @@
 //! How far each chain had come, written down in the store: a chain that ends before its anchor was cut, and one that has
 //! something else there was rewritten.
 
-use super::super::{Row, Store, StoreError, Transaction, Turn, query};
+use super::super::{Query, Row, Store, StoreError, Transaction, Turn, composed, query};
 use crate::{
     domain::{Timestamp, TrustedNow},
     observe::audit::{ChainId, ChainKey, Mac, Purpose, encode},
@@ -77,14 +77,26 @@ pub(super) async fn set_in(
     anchor: &Anchor,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let statement = "\
-        INSERT INTO audit_anchors AS known (chain, gateway, file, line, mac, events, ended, at, chain_key, code) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-        ON CONFLICT (chain) DO UPDATE SET gateway = excluded.gateway, file = excluded.file, line = excluded.line, \
-            mac = excluded.mac, events = excluded.events, ended = excluded.ended, at = excluded.at, \
-            chain_key = excluded.chain_key, code = excluded.code \
-        WHERE known.line <= excluded.line";
-    query(statement)
+    bound(composed(set_statement(1)), key, anchor, now).execute(transaction).await?;
+    Ok(())
+}
+
+/// Writes an anchor down, whose parameters begin at this number.
+pub(super) fn set_statement(first: u32) -> String {
+    let parameters: Vec<_> = (first..first + 10).map(|number| format!("${number}")).collect();
+    format!(
+        "INSERT INTO audit_anchors AS known (chain, gateway, file, line, mac, events, ended, at, chain_key, code) \
+         VALUES ({}) \
+         ON CONFLICT (chain) DO UPDATE SET gateway = excluded.gateway, file = excluded.file, line = excluded.line, \
+             mac = excluded.mac, events = excluded.events, ended = excluded.ended, at = excluded.at, \
+             chain_key = excluded.chain_key, code = excluded.code \
+         WHERE known.line <= excluded.line",
+        parameters.join(", ")
+    )
+}
+
+pub(super) fn bound(statement: Query, key: &ChainKey, anchor: &Anchor, now: Timestamp) -> Query {
+    statement
         .bind(&anchor.chain.bytes()[..])
         .bind(&anchor.gateway)
         .bind(&anchor.file)
@@ -95,9 +107,6 @@ pub(super) async fn set_in(
         .bind(now.as_millis())
         .bind(key.id())
         .bind(&anchor.code(key, now).bytes()[..])
-        .execute(transaction)
-        .await?;
-    Ok(())
 }
 
 /// All anchors, the store's own among them.

@@ -1,7 +1,7 @@
 //! The rows of administrative changes, numbered from one without gaps, each chained to the one before it.
 
 use super::{
-    super::{Row, Store, StoreError, Target, Transaction, Turn, query},
+    super::{Query, Row, Store, StoreError, Target, Transaction, Turn, composed, query, transaction::Inner},
     actor::Actor,
     anchors::{self, Anchor},
     entry::Entry,
@@ -107,7 +107,8 @@ async fn head_in(mut on: Target<'_>) -> Result<Option<(i64, Mac)>, StoreError> {
     Ok(None)
 }
 
-/// Appends rows in the transaction of their change. Their turn comes last, so that others wait for the commit alone.
+/// Appends rows in the transaction of their change. Their turn comes last, so that others wait for the commit alone; and
+/// it takes few round trips, since all administrative changes wait for each other here.
 pub(super) async fn append(
     transaction: &mut Transaction,
     key: &ChainKey,
@@ -115,25 +116,72 @@ pub(super) async fn append(
     at: Timestamp,
     entries: &[Entry],
 ) -> Result<(), StoreError> {
-    transaction.wait_for(Turn::Audit).await?;
-    let (mut number, mut previous) = head_in((&mut *transaction).into()).await?.unwrap_or((0, Mac::BEGINNING));
-    for entry in entries {
-        number += 1;
-        let mut row = row_of(number, at, actor, entry, key);
-        previous = row.code(key, &previous);
-        row.mac = previous.bytes().to_vec();
-        insert(transaction, row).await?;
+    let mut head = hold_head(transaction).await?;
+    if head.is_none() {
+        // The first row of all: there is nothing yet that could be held but the turn itself.
+        transaction.wait_for(Turn::Audit).await?;
+        head = hold_head(transaction).await?;
     }
+    if head.is_none() {
+        head = head_in((&mut *transaction).into()).await?;
+    }
+    let (mut number, mut previous) = head.unwrap_or((0, Mac::BEGINNING));
+    let (last, before) = entries.split_last().ok_or(StoreError::corrupt("a change has no entry"))?;
+    for entry in before {
+        number += 1;
+        let row = chained(number, at, actor, entry, key, &previous);
+        previous = row.1;
+        bound(query(INSERT), row.0).execute(&mut *transaction).await?;
+    }
+    number += 1;
+    let (row, mac) = chained(number, at, actor, last, key, &previous);
     let anchor = Anchor {
         chain: ChainId::STORE,
         gateway: String::new(),
         file: String::new(),
         line: number,
-        mac: previous,
+        mac,
         events: number,
         ended: false,
     };
-    anchors::set_in(transaction, key, &anchor, at).await
+    match &transaction.inner {
+        Inner::Sqlite(_) => {
+            bound(query(INSERT), row).execute(&mut *transaction).await?;
+            anchors::set_in(transaction, key, &anchor, at).await
+        }
+        // Both in one round trip.
+        Inner::Postgres(_) => {
+            let statement = format!("WITH appended AS ({INSERT}) {}", anchors::set_statement(15));
+            let statement = bound(composed(statement), row);
+            anchors::bound(statement, key, &anchor, at).execute(transaction).await.map(drop)
+        }
+    }
+}
+
+/// The number and the code of the last row, which nobody else adds to before this transaction ends.
+async fn hold_head(transaction: &mut Transaction) -> Result<Option<(i64, Mac)>, StoreError> {
+    let statement = Query::of(
+        "SELECT line, mac FROM audit_anchors WHERE chain = $1",
+        "SELECT line, mac FROM audit_anchors WHERE chain = $1 FOR UPDATE",
+    );
+    let Some(row) = statement.bind(&ChainId::STORE.bytes()[..]).optional(transaction).await? else { return Ok(None) };
+    let mac = Mac::from_bytes(row.get("mac")?);
+    Ok(Some((row.get("line")?, mac.ok_or(StoreError::corrupt("the code of an audit row is not 32 bytes"))?)))
+}
+
+/// A row with its code.
+fn chained(
+    number: i64,
+    at: Timestamp,
+    actor: &Actor,
+    entry: &Entry,
+    key: &ChainKey,
+    previous: &Mac,
+) -> (AuditRow, Mac) {
+    let mut row = row_of(number, at, actor, entry, key);
+    let mac = row.code(key, previous);
+    row.mac = mac.bytes().to_vec();
+    (row, mac)
 }
 
 fn row_of(number: i64, at: Timestamp, actor: &Actor, entry: &Entry, key: &ChainKey) -> AuditRow {
@@ -155,12 +203,14 @@ fn row_of(number: i64, at: Timestamp, actor: &Actor, entry: &Entry, key: &ChainK
     }
 }
 
-async fn insert(transaction: &mut Transaction, row: AuditRow) -> Result<(), StoreError> {
-    let statement = "\
-        INSERT INTO audit (number, at, actor_kind, actor, origin, request, action, kind, realm, subject, old_value, \
-                           new_value, chain_key, mac) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
-    query(statement)
+/// Adds a row.
+const INSERT: &str = "\
+    INSERT INTO audit (number, at, actor_kind, actor, origin, request, action, kind, realm, subject, old_value, \
+                       new_value, chain_key, mac) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+
+fn bound(statement: Query, row: AuditRow) -> Query {
+    statement
         .bind(row.number)
         .bind(row.at.as_millis())
         .bind(row.actor_kind)
@@ -175,7 +225,4 @@ async fn insert(transaction: &mut Transaction, row: AuditRow) -> Result<(), Stor
         .bind(row.new)
         .bind(row.key)
         .bind(row.mac)
-        .execute(transaction)
-        .await?;
-    Ok(())
 }

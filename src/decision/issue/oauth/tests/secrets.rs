@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     decision::admin::secrets::{NewSecret, Overlap, SecretChange},
     domain::trusted_time,
+    state::store::Actor,
 };
 
 const DAY: Duration = Duration::from_hours(24);
@@ -53,7 +54,7 @@ async fn no_overlap_begins_while_the_clock_is_in_doubt() {
     let clock: Arc<dyn Clock> = Arc::clone(&ground.clock) as _;
     let trusted = TrustedClock::begin(None, clock);
     ground.clock.step(3 * 3_600_000);
-    let admin = AdminService::new(ground.store.clone(), ground.vault.clone(), trusted, None);
+    let admin = AdminService::new(Actor::command("root", "no terminal"), &ground.vault, trusted, None);
     let account = admin.account(&ground.oauth, &account_name("one")).await.unwrap();
     let change = SecretChange::Overlap(Overlap::of(DAY).unwrap());
     let refused = admin.set_secret(&ground.oauth, &account, NewSecret::Generated, change).await.unwrap_err();
@@ -82,7 +83,9 @@ async fn a_weak_hash_of_the_old_secret_is_made_anew_in_its_own_place() {
     let weak = password::tests::weak_hash("1234");
     let (realm, name) = (&ground.oauth.name, &account_name("one"));
     let now = ground.clock.now();
-    account::set_password_hash(&ground.store, realm, name, &weak, account::OldTokens::Keep, now).await.unwrap();
+    account::set_password_hash(&ground.store.audited(), realm, name, &weak, account::OldTokens::Keep, now)
+        .await
+        .unwrap();
     ground.rotate(DAY, "second secret").await;
     assert!(ground.proves("1234").await);
     let found = account::find(&ground.store, realm, name).await.unwrap().unwrap();

@@ -105,7 +105,7 @@ pub(super) struct Core {
     pub(super) vault: Vault,
     pub(super) live_state: Arc<LiveState>,
     pub(super) external: Arc<ExternalIssuers>,
-    hasher: Arc<Hasher>,
+    pub(super) hasher: Arc<Hasher>,
 }
 
 impl Core {
@@ -151,7 +151,7 @@ impl Core {
     ) -> Result<Arc<Shared>, StartError> {
         let token_service = TokenService::new(
             Arc::clone(&self.live_state),
-            self.store.clone(),
+            &self.vault,
             Arc::clone(&self.hasher),
             Throttle::new(settings.throttle),
             Arc::clone(&self.clock),

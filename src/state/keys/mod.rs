@@ -7,6 +7,7 @@
 //! jwk       public keys as they travel                        ed25519  its weak keys
 //! imported  of those from outside      vault        opening and reading
 //! thumbprint  tells material apart     examine      what a start will find
+//! password_key  seals fast hashes of other systems
 //! rotation · ending · import · reseal   changing
 //! ```
 
@@ -20,6 +21,7 @@ pub mod jwk;
 mod key;
 mod master;
 mod master_file;
+mod password_key;
 mod published;
 mod record;
 mod reseal;
@@ -39,6 +41,7 @@ pub use import::{Import, ImportError, Use, takes_old_tokens};
 pub use imported::Imported;
 pub use key::{Key, KeyError, KeyState, MaterialBytes};
 pub use master::{MasterKey, MasterKeyError};
+pub use password_key::PasswordKeys;
 pub use published::{Audience, published};
 pub use record::KeyRecord;
 pub use ring::{Keyring, OwnHeader, UNNAMED_KEYS_MAX};

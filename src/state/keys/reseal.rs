@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    MasterKey, MasterKeyError, Vault, VaultError,
+    MasterKey, MasterKeyError, Vault, VaultError, password_key,
     vault::{FINGERPRINT, context, fingerprint_in, thumbprint_context},
 };
 use crate::{
@@ -73,6 +73,7 @@ impl Vault {
             let statement = query("UPDATE wiped_keys SET thumbprint = $1 WHERE key = $2");
             statement.bind(new.seal(&context, &thumbprint)).bind(id).execute(&mut transaction).await?;
         }
+        password_key::reseal(&mut transaction, &old, &new).await?;
         set_meta_in(&mut transaction, FINGERPRINT, new.fingerprint().as_bytes()).await?;
         transaction.commit().await?;
         self.clear_traces().await;

@@ -29,7 +29,7 @@ use crate::{
     config::GatewaySettings,
     decision::{
         ClockWatch, Pruner, StoreSync, schedule,
-        sync::{key_lifecycle::KeyLifecycle, upkeep},
+        sync::{key_lifecycle::KeyLifecycle, upkeep, wrapping::Wrapping},
     },
     edge::{
         admin::{self, Admin, Order, Orders, Readiness},
@@ -174,7 +174,7 @@ fn start_tasks(
     schedule: schedule::ScheduleSettings,
     stopped: &Receiver<bool>,
 ) -> Result<(JoinHandle<()>, Sender<schedule::ScheduleSettings>), StartError> {
-    let Core { clock, trusted, metrics, store, vault, live_state, .. } = core;
+    let Core { clock, trusted, metrics, store, vault, live_state, hasher, .. } = core;
     let store_sync =
         StoreSync::start(store.clone(), vault.clone(), Arc::clone(live_state), Arc::clone(clock), Arc::clone(metrics));
     let store_sync = control.block_on(store_sync)?;
@@ -189,6 +189,8 @@ fn start_tasks(
     let following = control.runtime.spawn(store_sync.run(stopped.clone()));
     control.runtime.spawn(upkeep::run(store.clone(), Arc::clone(clock), stopped.clone()));
     control.runtime.spawn(key_lifecycle.run(stopped.clone()));
+    let wrapping = Wrapping::new(vault.clone(), Arc::clone(hasher), Arc::clone(clock), Arc::clone(metrics));
+    control.runtime.spawn(wrapping.run(stopped.clone()));
     Ok((following, keeping))
 }
 

@@ -25,6 +25,7 @@ mod keys;
 mod lifecycle;
 mod listeners;
 mod logins;
+mod migration;
 mod moving;
 mod oauth;
 mod path;

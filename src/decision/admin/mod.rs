@@ -4,6 +4,7 @@
 //! service      AdminService: the store, the keys and the live state behind every operation; AdminError
 //! accounts     making, changing and deleting accounts
 //! companies    the same for companies
+//! import       the accounts of another system, many at a time
 //! revocations  ending tokens, sessions and all that a principal has; listing sessions
 //! keys         rotating, retiring, importing and revoking keys
 //! everywhere   waiting until every gateway knows of a revocation
@@ -14,6 +15,7 @@
 pub mod accounts;
 pub mod companies;
 mod everywhere;
+pub mod import;
 mod keys;
 mod revocations;
 mod service;

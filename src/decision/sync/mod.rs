@@ -6,6 +6,7 @@
 //! external     keys of external issuers
 //! prune        forgets revocations that are past
 //! upkeep       clears rows away, and empties the journal
+//! wrapping     argon2id over hashes that imports left
 //! clock_watch  compares the clocks
 //! ```
 
@@ -16,3 +17,4 @@ pub(super) mod prune;
 mod rounds;
 pub(super) mod store_sync;
 pub mod upkeep;
+pub mod wrapping;

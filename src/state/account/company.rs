@@ -4,7 +4,7 @@
 use super::{AccountError, Raised, check_word, repository::raise_company};
 use crate::{
     domain::{RealmName, Timestamp},
-    state::store::{Row, Store, StoreError, Turn, query},
+    state::store::{Row, Store, StoreError, Transaction, Turn, query},
 };
 
 /// A company.
@@ -57,7 +57,7 @@ pub async fn list(
 /// # Errors
 /// Fails when the company exists or its name cannot be one, or when the store is out of reach or damaged.
 pub async fn insert(store: &Store, realm: &RealmName, name: &str, now: Timestamp) -> Result<Company, AccountError> {
-    check_word("the name", name)?;
+    check_name(name)?;
     let inserted = query("INSERT INTO companies (realm, name, created_at) VALUES ($1, $2, $3)")
         .bind(realm.as_str())
         .bind(name)
@@ -83,18 +83,29 @@ pub async fn set_disabled(
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
     let mut transaction = store.begin(Turn::Company(realm, name)).await?;
+    let raised = set_disabled_in(&mut transaction, realm, name, disabled, now).await?;
+    transaction.commit().await?;
+    Ok(raised)
+}
+
+/// The same in a transaction that has the company's turn.
+pub(super) async fn set_disabled_in(
+    transaction: &mut Transaction,
+    realm: &RealmName,
+    name: &str,
+    disabled: bool,
+    now: Timestamp,
+) -> Result<Raised, AccountError> {
     let changed = query("UPDATE companies SET disabled = $1 WHERE realm = $2 AND name = $3")
         .bind(disabled)
         .bind(realm.as_str())
         .bind(name)
-        .execute(&mut transaction)
+        .execute(&mut *transaction)
         .await?;
     if changed == 0 {
         return Err(AccountError::company_not_found(realm, name));
     }
-    let raised = if disabled { raise_company(&mut transaction, realm, name, now).await? } else { Raised::new() };
-    transaction.commit().await?;
-    Ok(raised)
+    if disabled { Ok(raise_company(transaction, realm, name, now).await?) } else { Ok(Raised::new()) }
 }
 
 /// Deletes a company and ends its clients' tokens. The clients stay, without a company to log in for.
@@ -114,6 +125,14 @@ pub async fn delete(store: &Store, realm: &RealmName, name: &str, now: Timestamp
     let raised = raise_company(&mut transaction, realm, name, now).await?;
     transaction.commit().await?;
     Ok(raised)
+}
+
+/// Says whether a company could be called so.
+///
+/// # Errors
+/// [`AccountError::Invalid`] says why not.
+pub fn check_name(name: &str) -> Result<(), AccountError> {
+    check_word("the name", name)
 }
 
 fn read(row: &Row) -> Result<Company, StoreError> {

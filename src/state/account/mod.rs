@@ -7,6 +7,7 @@
 
 pub mod company;
 mod hasher;
+pub mod import;
 mod insert;
 mod known;
 pub mod password;

@@ -51,7 +51,7 @@ fn on_server(postgres: &Postgres) -> Folder {
     fs::write(&password, Postgres::password()).unwrap();
     fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
     let store = format!("[store]\nurl = \"{}\"\npassword_file = \"store.password\"\n", postgres.url());
-    Config::new().text(&store).write_to(&folder);
+    Config::standard(([127, 0, 0, 1], 9).into()).text(&store).write_to(&folder);
     folder.command("store init", "").succeeded();
     folder
 }
@@ -210,8 +210,13 @@ fn a_row_that_cannot_be_stops_the_import_before_it_or_is_left_out() {
 }
 
 #[test]
-fn a_taken_name_stops_is_skipped_or_is_updated_and_tokens_end_where_it_matters() {
-    let folder = folder();
+fn a_taken_name_stops_is_skipped_or_is_updated_and_tokens_end_where_it_matters_on_both_stores() {
+    conflicting(folder());
+    let postgres = Postgres::start();
+    conflicting(on_server(&postgres));
+}
+
+fn conflicting(folder: Folder) {
     let hash = "$2b$04$eXDbV0X9O8NQeOJGgCPTBeeHi8D3EwaFM8RZ9Pj29QKFD1AcpF8HG";
     let first = format!("name,role,status,hash\nana,USER,active,{hash}\neva,USER,active,{hash}\n");
     import(&folder, "users.csv", &first, USERS).succeeded();

@@ -154,7 +154,7 @@ pub(super) struct Core {
     pub(super) audit: AuditLog,
     pub(super) services: Arc<AdminServices>,
     pub(super) throttles: Exchange,
-    hasher: Arc<Hasher>,
+    pub(super) hasher: Arc<Hasher>,
 }
 
 impl Core {
@@ -223,7 +223,7 @@ impl Core {
     ) -> Result<Arc<Shared>, StartError> {
         let token_service = TokenService::new(
             Arc::clone(&self.live_state),
-            self.store.clone(),
+            &self.vault,
             Arc::clone(&self.hasher),
             Arc::clone(self.throttles.throttle()),
             Arc::clone(&self.clock),

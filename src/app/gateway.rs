@@ -30,7 +30,7 @@ use crate::{
     config::GatewaySettings,
     decision::{
         ClockWatch, Pruner, Reopening, StoreSync, schedule,
-        sync::{audit_keeper::AuditKeeper, key_lifecycle::KeyLifecycle, throttle_sync, upkeep},
+        sync::{audit_keeper::AuditKeeper, key_lifecycle::KeyLifecycle, throttle_sync, upkeep, wrapping::Wrapping},
     },
     domain::{Clock, SystemClock},
     edge::{
@@ -210,7 +210,7 @@ fn start_tasks(
     settings: &GatewaySettings,
     stopped: &Receiver<bool>,
 ) -> Result<Tasks, StartError> {
-    let Core { trusted, store, vault, live_state, clock, .. } = core;
+    let Core { trusted, metrics, store, vault, live_state, clock, hasher, .. } = core;
     let (store_sync, clock_watch) = control.block_on(start_following(core, settings))?;
     let schedule = settings.keys;
     let pruner = Pruner::new(store.clone(), Arc::clone(live_state), trusted.clone());
@@ -223,6 +223,8 @@ fn start_tasks(
     let writing = control.runtime.spawn(throttle_sync::run(core.throttles.clone(), vault.clone(), stopped.clone()));
     control.runtime.spawn(upkeep::run(store.clone(), Arc::clone(clock), stopped.clone()));
     control.runtime.spawn(key_lifecycle.run(stopped.clone()));
+    let wrapping = Wrapping::new(vault.clone(), Arc::clone(hasher), Arc::clone(clock), Arc::clone(metrics));
+    control.runtime.spawn(wrapping.run(stopped.clone()));
     Ok(Tasks { following, writing, keeping })
 }
 

@@ -172,7 +172,7 @@ impl Machine {
             KeyLifecycle::new(store.clone(), vault.clone(), Arc::clone(&live_state), trusted.clone(), kept);
         let hasher = Hasher::start(account::HasherSettings::default(), Arc::clone(&time), Arc::new(|_| {})).unwrap();
         let throttle = Throttle::new(ThrottleSettings::default());
-        let token_service = TokenService::new(Arc::clone(&live_state), store.clone(), Arc::new(hasher), throttle, time);
+        let token_service = TokenService::new(Arc::clone(&live_state), &vault, Arc::new(hasher), throttle, time);
         Process {
             store,
             vault,

@@ -102,7 +102,7 @@ impl Bench {
     async fn opens(&self, realm: &str, business: &str, name: &str, secret: &str) -> bool {
         let name = AccountName { business: business.into(), name: name.into() };
         let account = account::find(&self.store, &realm.parse().unwrap(), &name).await.unwrap().unwrap();
-        password::verify(&secret.into(), Some(&account.password_hash))
+        password::verify(&secret.into(), Some(&account.password_hash.open(account.id, None).unwrap()))
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     service::{AdminError, AdminService},
 };
 use crate::{
-    domain::{AccountName, Holder, PrincipalId, PrincipalKind, Secret, random},
+    domain::{AccountName, Holder, PrincipalId, PrincipalKind, RealmName, Secret, random},
     rules::{dialect::Dialect, limit::ClientKey, realm::Realm},
     state::{
         account::{
@@ -113,8 +113,7 @@ impl AdminService {
         if let Some(company) = &new.company
             && company::find(&self.store, &realm.name, company).await?.is_none()
         {
-            let error = AccountError::company_not_found(&realm.name, company);
-            return refuse(format!("{error}: add it first, with portero company add"));
+            return refuse(company_missing(&realm.name, company));
         }
         if account::find(&self.store, &realm.name, &new.name).await?.is_some() {
             return Err(AccountError::exists(&realm.name, &new.name).into());
@@ -260,7 +259,7 @@ pub fn check_kind(realm: &Realm, kind: PrincipalKind) -> Result<(), AdminError> 
 }
 
 /// Refuses a description, new or changed, that the realm's contract has no room for.
-fn check(realm: &Realm, new: &NewAccount) -> Result<(), AdminError> {
+pub(super) fn check(realm: &Realm, new: &NewAccount) -> Result<(), AdminError> {
     let (name, dialect) = (&realm.name, realm.dialect);
     new.check()?;
     check_kind(realm, new.kind)?;
@@ -283,6 +282,11 @@ fn check(realm: &Realm, new: &NewAccount) -> Result<(), AdminError> {
         ));
     }
     Ok(())
+}
+
+/// Why an account of a company that does not exist is not made.
+pub(super) fn company_missing(realm: &RealmName, company: &str) -> String {
+    format!("{}: add it first, with portero company add", AccountError::company_not_found(realm, company))
 }
 
 fn holder(new: &NewAccount) -> Holder {

@@ -4,6 +4,7 @@
 //! service      AdminService: the store, the keys and the live state behind every operation; AdminError
 //! accounts     making, changing and deleting accounts
 //! companies    the same for companies
+//! import       the accounts of another system, many at a time
 //! revocations  ending tokens, sessions and all that a principal has; listing sessions
 //! keys         rotating, retiring, importing and revoking keys
 //! tokens       admin tokens
@@ -19,6 +20,7 @@ pub mod accounts;
 pub mod audit;
 pub mod companies;
 mod everywhere;
+pub mod import;
 mod keys;
 mod limits;
 mod revocations;

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{caller::Caller, standing::check_standing};
+use super::{caller::Caller, standing::check_standing, upgrade::Upgrades};
 use crate::{
     decision::decide::snapshot::LiveState,
     domain::{AccountName, Clock, Grant, Holder, IssuedToken, Reason, Secret, SessionId, Timestamp, TokenKind},
@@ -15,7 +15,8 @@ use crate::{
         realm::{Realm, later},
     },
     state::{
-        account::{self, Account, Hasher},
+        account::{self, Account, Hasher, password::Check},
+        keys::{PasswordKeys, Vault, VaultError},
         limit::{self, Attempt, Held, Throttle, Throttled},
         session,
         store::{Store, StoreError},
@@ -42,6 +43,8 @@ pub struct TokenService {
     pub(in crate::decision) live_state: Arc<LiveState>,
     pub(in crate::decision) store: Store,
     hasher: Arc<Hasher>,
+    password_keys: PasswordKeys,
+    upgrades: Upgrades,
     throttle: Arc<Throttle>,
     lookups: Arc<RequestSlots>,
     pub(in crate::decision) clock: Arc<dyn Clock>,
@@ -62,13 +65,16 @@ impl TokenService {
     #[must_use]
     pub fn new(
         live_state: Arc<LiveState>,
-        store: Store,
+        vault: &Vault,
         hasher: Arc<Hasher>,
         throttle: Arc<Throttle>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let lookups = RequestSlots::new(LOOKUPS_MAX, LOOKUPS_WAITING_MAX, Share::HALF);
-        Self { live_state, store, hasher, throttle, lookups, clock }
+        let store = vault.store().clone();
+        let upgrades = Upgrades::new(store.clone(), Arc::clone(&hasher));
+        let password_keys = PasswordKeys::new(vault.clone());
+        Self { live_state, store, hasher, password_keys, upgrades, throttle, lookups, clock }
     }
 
     /// Checks credentials and gives tokens. The session is on disk before the answer is known.
@@ -122,7 +128,7 @@ impl TokenService {
             Err(_) => {}
         }
         if let Ok(account) = &outcome {
-            self.rehash(account, secret, caller).await;
+            self.upgrades.begin(account, secret, ClientKey::of(caller.address()));
         }
         outcome
     }
@@ -255,7 +261,10 @@ impl TokenService {
         caller: &Caller,
     ) -> Result<Result<bool, Held>, Rejection> {
         // An unknown account costs a hash too: the time tells nothing.
-        let hash = found.map(|account| account.password_hash.clone());
+        let check = match found {
+            Some(account) => Some(self.opened(account).await?),
+            None => None,
+        };
         let (throttle, clock) = (Arc::clone(&self.throttle), Arc::clone(&self.clock));
         let mut asked = *attempt;
         let judge = move |verify: &dyn Fn() -> bool| {
@@ -271,7 +280,7 @@ impl TokenService {
             let judged = judged();
             (judged, asked)
         };
-        let verified = self.hasher.verify(ClientKey::of(caller.address()), secret, hash, judge);
+        let verified = self.hasher.verify(ClientKey::of(caller.address()), secret, check, judge);
         let answer = caller.unless_left(verified).await.ok_or_else(busy)?;
         // It may have been drawn meanwhile.
         let (judged, asked) = answer.map_err(|_| busy())?;
@@ -306,19 +315,15 @@ impl TokenService {
         company.filter(|company| !company.disabled).map(drop).ok_or(Rejection::CompanyMissing)
     }
 
-    /// A hash weaker than today's floor is replaced while the password is at hand. It is a courtesy:
-    /// when it fails, the login does not.
-    async fn rehash(&self, account: &Account, secret: Secret, caller: &Caller) {
-        if !account::password::needs_rehash(&account.password_hash) {
-            return;
-        }
-        let hashed = caller.unless_left(self.hasher.hash(ClientKey::of(caller.address()), secret));
-        let Some(Ok(new)) = hashed.await else { return };
-        if let Err(error) =
-            account::update_hash_if_unchanged(&self.store, account.id, &account.password_hash, &new).await
-        {
-            tracing::warn!(%error, "a password could not be hashed anew");
-        }
+    /// What a secret of the account is held against. Where that cannot be known the answer is 503, and never «wrong».
+    async fn opened(&self, account: &Account) -> Result<Check, Rejection> {
+        self.password_keys.open(account.id, &account.password_hash).await.map_err(|error| match error {
+            VaultError::Store(error) => unavailable(&error),
+            error => {
+                tracing::error!(%error, "a password's hash cannot be opened");
+                Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE }
+            }
+        })
     }
 
     fn issue(&self, realm: &Realm, issue: Issue<'_>) -> Result<Grant, Rejection> {

@@ -6,6 +6,7 @@
 //! oauth      OAuth's token, introspection and revocation endpoints
 //! caller     who asks, for throttles and queues
 //! standing   whether an account may use what it has
+//! upgrade    replaces a weak hash after a login
 //! ```
 
 pub(super) mod caller;
@@ -13,3 +14,4 @@ pub(super) mod login;
 pub mod oauth;
 mod refresh;
 pub(super) mod standing;
+mod upgrade;

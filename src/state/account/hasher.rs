@@ -13,7 +13,7 @@ use std::{
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::password::{self, PasswordError, PasswordHash};
+use super::password::{self, Check, PasswordError, PasswordHash};
 use crate::{
     domain::{Clock, Secret},
     rules::limit::{ClientKey, FairQueue, Joined, Ticket},
@@ -25,7 +25,7 @@ const QUEUE_MAX: usize = 256;
 /// The size of the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HasherSettings {
-    /// Threads that hash, each with 19 MiB while it does. Default: half the cores, at least one.
+    /// Threads that hash, each with 19 MiB while it does, and up to 128 MiB for a hash of another system. Default: half the cores, at least one.
     pub threads: NonZeroUsize,
     /// Hashes that may wait for a thread; beyond them the caller is told at once. Default: 256.
     pub queue_max: usize,
@@ -80,8 +80,8 @@ impl Hasher {
         Ok(hasher)
     }
 
-    /// Whether `password` is the one of `hash`, as soon as it is the turn of `client`. For an unknown account pass
-    /// `None`: the answer is false after the same time.
+    /// Whether `password` is the one of `account`, as soon as it is the turn of `client`. For an unknown account pass
+    /// `None`: the answer is false after the time of an argon2id hash.
     ///
     /// `attempt` is called then, on the thread that hashes. It is given what hashes, and may leave that alone. Dropping
     /// the future before takes the work out of the queue.
@@ -92,13 +92,14 @@ impl Hasher {
         &self,
         client: ClientKey,
         password: Secret,
-        hash: Option<PasswordHash>,
+        account: Option<Check>,
         attempt: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
     ) -> Result<T, HasherError> {
         if password::check(&password).is_err() {
             return Ok(attempt(&|| false));
         }
-        self.run(client, move |shared| attempt(&|| shared.timed(|| password::verify(&password, hash.as_ref())))).await
+        self.run(client, move |shared| attempt(&|| shared.timed(|| password::verify(&password, account.as_ref()))))
+            .await
     }
 
     /// Hashes a new password, as soon as it is the turn of `client`.
@@ -109,6 +110,19 @@ impl Hasher {
     pub async fn hash(&self, client: ClientKey, password: Secret) -> Result<PasswordHash, HasherError> {
         password::check(&password)?;
         Ok(self.run(client, move |shared| shared.timed(|| password::hash(&password))).await??)
+    }
+
+    /// Does work that takes as long as a hash, as soon as it is the turn of `client`.
+    ///
+    /// # Errors
+    /// [`HasherError::Busy`] when too many passwords wait, [`HasherError::Failed`] when the work panicked or the pool has
+    /// ended.
+    pub async fn work<T: Send + 'static>(
+        &self,
+        client: ClientKey,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HasherError> {
+        self.run(client, move |shared| shared.timed(work)).await
     }
 
     /// Hashes that wait for a thread now.
@@ -248,7 +262,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::domain::SystemClock;
+    use crate::domain::{PrincipalId, SystemClock};
 
     const CLIENT: ClientKey = ClientKey::OPERATOR;
 
@@ -291,8 +305,10 @@ mod tests {
         });
         let hasher = Hasher::start(HasherSettings::default(), Arc::new(SystemClock), observer).unwrap();
         let hash = hasher.hash(CLIENT, "1234".into()).await.unwrap();
-        let verify =
-            async |password: &str, hash| hasher.verify(CLIENT, password.into(), hash, |verify| verify()).await.unwrap();
+        let verify = async |password: &str, hash: Option<PasswordHash>| {
+            let check = hash.map(|hash| hash.open(PrincipalId::generate(), None).unwrap());
+            hasher.verify(CLIENT, password.into(), check, |verify| verify()).await.unwrap()
+        };
         assert!(verify("1234", Some(hash.clone())).await);
         assert!(!verify("4321", Some(hash.clone())).await);
         assert!(!verify("1234", None).await);

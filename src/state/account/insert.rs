@@ -5,7 +5,7 @@ use super::{
     repository::{bytes, locate, read},
 };
 use crate::{
-    domain::Timestamp,
+    domain::{RealmName, Timestamp},
     state::store::{Action, AuditedStore, Change, ChangeTurn, StoreError, Transaction, meta_in, query, set_meta_in},
 };
 
@@ -39,8 +39,8 @@ pub async fn insert(
         .bind(&new.role)
         .bind(new.scopes.join(" "))
         .bind(&new.company)
-        .bind(new.grants.as_ref().map(|grants| grants.iter().map(|grant| grant.name()).collect::<Vec<_>>().join(" ")))
-        .bind(password_hash.as_phc())
+        .bind(new.grants_text())
+        .bind(password_hash.text())
         .bind(now.as_millis())
         .one(&mut transaction)
         .await?;
@@ -80,11 +80,7 @@ async fn choose_legacy_id(transaction: &mut Transaction, new: &NewAccount) -> Re
     if new.legacy_id == LegacyId::None {
         return Ok(None);
     }
-    let name = format!("legacy_id_last/{}", new.realm);
-    let last = match meta_in(&mut *transaction, &name).await? {
-        Some(last) => number(&last).ok_or(StoreError::corrupt("a realm's highest legacy id is no number"))?,
-        None => 0,
-    };
+    let last = last_legacy_id(transaction, &new.realm).await?;
     let chosen = match new.legacy_id {
         LegacyId::Given(id) => id,
         _ if last >= LEGACY_ID_MAX => {
@@ -92,8 +88,29 @@ async fn choose_legacy_id(transaction: &mut Transaction, new: &NewAccount) -> Re
         }
         _ => last + 1,
     };
-    set_meta_in(transaction, &name, last.max(chosen).to_string().as_bytes()).await?;
+    set_last_legacy_id(transaction, &new.realm, last.max(chosen)).await?;
     Ok(Some(chosen))
+}
+
+/// The highest legacy id that a realm ever had.
+pub(super) async fn last_legacy_id(transaction: &mut Transaction, realm: &RealmName) -> Result<i64, StoreError> {
+    match meta_in(transaction, &last_legacy_id_of(realm)).await? {
+        Some(last) => number(&last).ok_or(StoreError::corrupt("a realm's highest legacy id is no number")),
+        None => Ok(0),
+    }
+}
+
+/// Notes it.
+pub(super) async fn set_last_legacy_id(
+    transaction: &mut Transaction,
+    realm: &RealmName,
+    last: i64,
+) -> Result<(), StoreError> {
+    set_meta_in(transaction, &last_legacy_id_of(realm), last.to_string().as_bytes()).await
+}
+
+fn last_legacy_id_of(realm: &RealmName) -> String {
+    format!("legacy_id_last/{realm}")
 }
 
 fn number(text: &[u8]) -> Option<i64> {

@@ -7,6 +7,7 @@
 
 pub mod company;
 mod hasher;
+pub mod import;
 mod insert;
 mod known;
 pub mod password;
@@ -18,7 +19,7 @@ use thiserror::Error;
 pub use hasher::{Hasher, HasherError, HasherSettings, Observer};
 pub use insert::insert;
 pub use known::{AccountId, KnownAccounts, Speaker};
-pub use password::{PasswordError, PasswordHash};
+pub use password::{PasswordError, PasswordHash, PasswordKey};
 pub use repository::{
     OldTokens, delete, end_tokens, find, find_by_id, list, record_names, set_disabled, set_locked, set_password_hash,
     set_role, standing_epochs, update_hash_if_unchanged,
@@ -169,6 +170,12 @@ impl From<&Account> for NewAccount {
 }
 
 impl NewAccount {
+    /// The grants as the store has them.
+    fn grants_text(&self) -> Option<String> {
+        let grants = self.grants.as_ref()?;
+        Some(grants.iter().map(|grant| grant.name()).collect::<Vec<_>>().join(" "))
+    }
+
     /// Says whether the account could be made as it is described. Every part of it may become an
     /// HTTP header of a forwarded request, and must mean the same there.
     ///

@@ -174,7 +174,7 @@ pub async fn set_password_hash(
     let account = locate(&mut transaction, realm, name).await?;
     let id = account.id;
     query("UPDATE principals SET password_hash = $1 WHERE id = $2")
-        .bind(password_hash.as_phc())
+        .bind(password_hash.text())
         .bind(bytes(&id))
         .execute(&mut transaction)
         .await?;
@@ -200,9 +200,9 @@ pub async fn update_hash_if_unchanged(
     new: &PasswordHash,
 ) -> Result<bool, StoreError> {
     let done = query("UPDATE principals SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
-        .bind(new.as_phc())
+        .bind(new.text())
         .bind(bytes(&id))
-        .bind(old.as_phc())
+        .bind(old.text())
         .execute(store)
         .await?;
     Ok(done == 1)
@@ -301,7 +301,11 @@ pub async fn standing_epochs(transaction: &mut Transaction, realm: &RealmName) -
     epochs_of(&query(statement).bind(realm.as_str()).all(transaction).await?)
 }
 
-async fn raise(transaction: &mut Transaction, id: PrincipalId, now: Timestamp) -> Result<Raised, StoreError> {
+pub(super) async fn raise(
+    transaction: &mut Transaction,
+    id: PrincipalId,
+    now: Timestamp,
+) -> Result<Raised, StoreError> {
     let floor = epoch_floor_in(&mut *transaction).await?;
     let statement = format!("{RAISE} WHERE id = $2 {RAISED}");
     let row = composed(statement).bind(floor).bind(bytes(&id)).one(&mut *transaction).await?;
@@ -364,7 +368,7 @@ pub(super) fn bytes(id: &PrincipalId) -> Vec<u8> {
     id.uuid().into_bytes().to_vec()
 }
 
-fn read_id(row: &Row) -> Result<PrincipalId, StoreError> {
+pub(super) fn read_id(row: &Row) -> Result<PrincipalId, StoreError> {
     let id = Uuid::from_slice(row.get("id")?);
     id.map(PrincipalId::from_uuid).map_err(|_| StoreError::corrupt("an account's identity is not 16 bytes"))
 }
@@ -387,7 +391,7 @@ pub(super) fn read(row: &Row) -> Result<Account, StoreError> {
         scopes: scopes.split_whitespace().map(str::to_owned).collect(),
         company: row.get("company")?,
         grants: grants.transpose().map_err(|_| StoreError::corrupt("an account has an unknown grant"))?,
-        password_hash: PasswordHash::from_phc(row.get("password_hash")?),
+        password_hash: PasswordHash::from_stored(row.get("password_hash")?),
         disabled: row.get("disabled")?,
         locked: row.get("locked")?,
         epoch: row.get("epoch")?,

@@ -90,7 +90,7 @@ impl Ground {
         let time: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let hasher = Hasher::start(account::HasherSettings::default(), Arc::clone(&time), Arc::new(|_| {})).unwrap();
         let throttle = Throttle::new(ThrottleSettings::default());
-        let token_service = TokenService::new(Arc::clone(&live_state), store.clone(), Arc::new(hasher), throttle, time);
+        let token_service = TokenService::new(Arc::clone(&live_state), &vault, Arc::new(hasher), throttle, time);
         let caller = Caller::new(HOME);
         let ground =
             Self { _folder: folder, store, vault, live_state, clock, token_service, caller, oauth, apis, settings };

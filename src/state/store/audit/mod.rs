@@ -116,6 +116,11 @@ impl AuditedTransaction {
         self.inner.commit().await
     }
 
+    /// Takes one more turn, of a kind that comes after those that it has.
+    pub(in crate::state) async fn wait_for(&mut self, turn: impl Into<ChangeTurn<'_>>) -> Result<(), StoreError> {
+        self.inner.take_turn(turn.into()).await
+    }
+
     /// Has the rows chained under another key from now on: that of the new master key.
     pub(in crate::state) fn chain_under(&mut self, key: Arc<ChainKey>) {
         self.by.key = key;

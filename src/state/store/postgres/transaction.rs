@@ -11,7 +11,7 @@ use super::{
     super::{
         change::{Change, RevocationColumns},
         error::StoreError,
-        turn::{ChangeTurn, Turn},
+        turn::ChangeTurn,
     },
     bulk::{self, Rows},
     connections::{Borrowed, Connections},
@@ -84,7 +84,7 @@ impl Transaction {
     }
 
     /// Waits for one more turn.
-    pub(in crate::state::store) async fn lock(&mut self, turn: Turn<'_>) -> Result<(), StoreError> {
+    pub(in crate::state::store) async fn lock(&mut self, turn: ChangeTurn<'_>) -> Result<(), StoreError> {
         if let Some((number, shared)) = turn.lock() {
             let locked = self.borrowed.run(format!("SELECT {}({number})", function(shared))).await;
             self.note(locked)?;

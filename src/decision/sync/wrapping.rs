@@ -1,7 +1,14 @@
 //! Wraps sealed hashes in argon2id, beside logins: one at a time, in the hasher's turns, with a pause after each. And
 //! counts what is left of other systems' hashes.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::watch,
@@ -44,6 +51,8 @@ pub struct Wrapping {
     hasher: Arc<Hasher>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    /// Whether it was said that a hash does not open: each pass meets it again.
+    told: AtomicBool,
 }
 
 /// Why a pass came to nothing.
@@ -58,7 +67,14 @@ impl Wrapping {
     /// What wraps in a vault's store, on the threads of `hasher`.
     #[must_use]
     pub fn new(vault: Vault, hasher: Arc<Hasher>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
-        Self { store: vault.store().clone(), keys: PasswordKeys::new(vault), hasher, clock, metrics }
+        Self {
+            store: vault.store().clone(),
+            keys: PasswordKeys::new(vault),
+            hasher,
+            clock,
+            metrics,
+            told: AtomicBool::new(false),
+        }
     }
 
     /// Wraps now and then, until `stop` says true. It may be dropped at any point: what is left is done the next time.
@@ -123,7 +139,10 @@ impl Wrapping {
             let (new, took) = self.hasher.work(ClientKey::OPERATOR, work).await.map_err(|_| Trouble::Busy)?;
             match new {
                 Ok(new) => wrapped.extend(new.map(|new| (id, sealed, new))),
-                Err(error) => tracing::warn!(account = %id, %error, "a sealed password could not be wrapped"),
+                Err(error) if !self.told.swap(true, Ordering::Relaxed) => {
+                    tracing::warn!(account = %id, %error, "a sealed password could not be wrapped");
+                }
+                Err(_) => {}
             }
             sleep((took * PAUSE_HASHES).max(PAUSE_MIN)).await;
         }

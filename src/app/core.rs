@@ -156,7 +156,7 @@ pub(super) struct Core {
     pub(super) throttles: Exchange,
     pub(super) logins: Arc<Logins>,
     pub(super) password_rules: PasswordRules,
-    hasher: Arc<Hasher>,
+    pub(super) hasher: Arc<Hasher>,
 }
 
 impl Core {
@@ -229,7 +229,7 @@ impl Core {
     ) -> Result<Arc<Shared>, StartError> {
         let token_service = TokenService::new(
             Arc::clone(&self.live_state),
-            self.store.clone(),
+            &self.vault,
             Arc::clone(&self.hasher),
             Arc::clone(self.throttles.throttle()),
             self.trusted.clone(),

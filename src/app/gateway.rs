@@ -30,7 +30,10 @@ use crate::{
     config::GatewaySettings,
     decision::{
         ClockWatch, Pruner, Reopening, StoreSync, schedule,
-        sync::{audit_keeper::AuditKeeper, key_lifecycle::KeyLifecycle, record_logins, throttle_sync, upkeep},
+        sync::{
+            audit_keeper::AuditKeeper, key_lifecycle::KeyLifecycle, record_logins, throttle_sync, upkeep,
+            wrapping::Wrapping,
+        },
     },
     domain::{Clock, SystemClock},
     edge::{
@@ -215,7 +218,7 @@ fn start_tasks(
     settings: &GatewaySettings,
     stopped: &Receiver<bool>,
 ) -> Result<Tasks, StartError> {
-    let Core { trusted, store, vault, live_state, clock, .. } = core;
+    let Core { trusted, metrics, store, vault, live_state, clock, hasher, .. } = core;
     let (store_sync, clock_watch) = control.block_on(start_following(core, settings))?;
     let schedule = settings.keys;
     let pruner = Pruner::new(store.clone(), Arc::clone(live_state), trusted.clone());
@@ -230,6 +233,8 @@ fn start_tasks(
     control.runtime.spawn(key_lifecycle.run(stopped.clone()));
     let recording = record_logins::run(store.clone(), Arc::clone(&core.logins), stopped.clone());
     let recording = control.runtime.spawn(recording);
+    let wrapping = Wrapping::new(vault.clone(), Arc::clone(hasher), Arc::clone(clock), Arc::clone(metrics));
+    control.runtime.spawn(wrapping.run(stopped.clone()));
     Ok(Tasks { following, writing, recording, keeping })
 }
 

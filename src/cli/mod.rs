@@ -9,10 +9,13 @@ pub mod config_file;
 mod demo;
 mod explain;
 mod gateway;
+mod import;
 mod key;
 mod limits;
+mod migration;
 pub mod output;
 mod patience;
+mod progress;
 mod reload;
 mod revoke;
 pub mod secret;
@@ -74,6 +77,10 @@ enum Command {
     Demo(demo::Demo),
     #[command(flatten)]
     Account(account::Command),
+    Import(import::Import),
+    /// See what is left of the systems that accounts came from
+    #[command(subcommand)]
+    Migration(migration::Migration),
     /// End tokens before their time
     #[command(subcommand)]
     Revoke(revoke::Revoke),
@@ -118,6 +125,9 @@ pub fn main() -> ExitCode {
         Command::Upgrade(upgrade) => (upgrade.asking.output, block_on(upgrade.run())),
         Command::Demo(demo) => (Format::Text, demo.run()),
         Command::Account(command) => (command.common().output, in_store(&command.common().config, &command)),
+        Command::Import(command) if command.is_probe() => (command.common.output, command.run_probe()),
+        Command::Import(command) => (command.common.output, in_store(&command.common.config, &command)),
+        Command::Migration(command) => (command.target().output, in_store(&command.target().config, &command)),
         Command::Revoke(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Key(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Admin(command) => (command.common().output, in_store(&command.common().config, &command)),

@@ -174,7 +174,7 @@ impl Machine {
         let throttle = Throttle::new(ThrottleSettings::default());
         let token_service = TokenService::new(
             Arc::clone(&live_state),
-            store.clone(),
+            &vault,
             Arc::new(hasher),
             throttle,
             trusted.clone(),

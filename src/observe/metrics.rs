@@ -248,6 +248,7 @@ impl AuditMetrics {
 pub struct PasswordMetrics {
     pub hash_seconds: Histogram,
     pub queue: IntGauge,
+    pub foreign_hashes: IntGaugeVec,
 }
 
 impl PasswordMetrics {
@@ -259,6 +260,11 @@ impl PasswordMetrics {
                 &WAIT_BUCKETS,
             )?,
             queue: family.gauge("portero_password_queue", "Passwords waiting to be hashed.")?,
+            foreign_hashes: family.gauges(
+                "portero_foreign_hashes",
+                "Accounts whose hash another system made; sealed ones are left to wrap.",
+                &["realm", "format", "kept"],
+            )?,
         })
     }
 }

@@ -27,6 +27,7 @@ mod killed;
 mod lifecycle;
 mod listeners;
 mod logins;
+mod migration;
 mod moving;
 mod oauth;
 mod operators;

@@ -3,7 +3,10 @@ CREATE INDEX audit_subject ON audit (subject, number) WHERE subject IS NOT NULL
 CREATE UNIQUE INDEX keys_active ON keys (realm) WHERE state = 'active'
 CREATE UNIQUE INDEX keys_next ON keys (realm) WHERE state = 'next'
 CREATE INDEX known_addresses_seen ON known_addresses (seen_at)
+CREATE INDEX principals_foreign_hashes ON principals (realm, substr(password_hash, 2, instr(substr(password_hash, 2), '$') - 1))
+    WHERE substr(password_hash, 1, 10) <> '$argon2id$'
 CREATE UNIQUE INDEX principals_legacy_id ON principals (realm, legacy_id) WHERE legacy_id IS NOT NULL
+CREATE INDEX principals_sealed ON principals (id) WHERE substr(password_hash, 1, 8) = '$sealed:'
 CREATE INDEX refresh_tokens_client ON refresh_tokens (client, session)
 CREATE INDEX refresh_tokens_end ON refresh_tokens (ends_at)
 CREATE UNIQUE INDEX refresh_tokens_line ON refresh_tokens (session, generation)
@@ -70,6 +73,11 @@ CREATE TABLE audit_keys (
     id     TEXT PRIMARY KEY,
     sealed BLOB NOT NULL
 ) STRICT
+CREATE TABLE account_sources (
+    account BLOB PRIMARY KEY,
+    source  TEXT NOT NULL,
+    mark    BLOB NOT NULL
+) STRICT, WITHOUT ROWID
 CREATE TABLE clock (
     id             INTEGER PRIMARY KEY CHECK (id = 1),
     reference      INTEGER NOT NULL,
@@ -104,6 +112,22 @@ CREATE TABLE imported_keys (
     key              TEXT PRIMARY KEY,
     unknown_accounts INTEGER NOT NULL CHECK (unknown_accounts IN (0, 1)),
     epochs           BLOB NOT NULL
+) STRICT
+CREATE TABLE imports (
+    realm       TEXT NOT NULL,
+    kind        TEXT NOT NULL,
+    mark        BLOB NOT NULL,
+    sha256      BLOB NOT NULL,
+    bytes       INTEGER NOT NULL,
+    records     INTEGER NOT NULL,
+    made        INTEGER NOT NULL,
+    updated     INTEGER NOT NULL,
+    unchanged   INTEGER NOT NULL,
+    skipped     INTEGER NOT NULL,
+    bad         INTEGER NOT NULL,
+    begun_at    INTEGER NOT NULL,
+    finished_at INTEGER,
+    PRIMARY KEY (realm, kind)
 ) STRICT
 CREATE TABLE "keys" (
     id             TEXT PRIMARY KEY,
@@ -203,6 +227,8 @@ CREATE TABLE wiped_keys (
 CREATE TRIGGER account_forgotten AFTER DELETE ON principals BEGIN
     DELETE FROM account_secrets WHERE account = OLD.id;
     DELETE FROM account_logins WHERE account = OLD.id;
+CREATE TRIGGER account_sources_forgotten AFTER DELETE ON principals BEGIN
+    DELETE FROM account_sources WHERE account = OLD.id;
 END
 CREATE TRIGGER accounts_deleted AFTER DELETE ON principals BEGIN
     DELETE FROM account_numbers WHERE account = OLD.id;
@@ -224,6 +250,11 @@ CREATE TRIGGER keys_inserted AFTER INSERT ON keys BEGIN
 END
 CREATE TRIGGER keys_updated AFTER UPDATE ON keys BEGIN
     UPDATE meta SET value = CAST(CAST(value AS TEXT) + 1 AS BLOB) WHERE name = 'keys_revision';
+END
+CREATE TRIGGER password_key_follows BEFORE UPDATE ON meta WHEN NEW.name = 'master_key_fingerprint'
+    AND EXISTS (SELECT 1 FROM meta WHERE name = 'password_key_master' AND value <> NEW.value)
+BEGIN
+    SELECT RAISE(ABORT, 'sealed passwords would be lost: use the newer release of portero for this');
 END
 CREATE TRIGGER wiped_keys_forgotten AFTER DELETE ON keys BEGIN
     DELETE FROM wiped_keys WHERE key = OLD.id;

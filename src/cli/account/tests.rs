@@ -102,7 +102,9 @@ impl Bench {
     async fn opens(&self, realm: &str, business: &str, name: &str, secret: &str) -> bool {
         let name = AccountName { business: business.into(), name: name.into() };
         let account = account::find(&self.store, &realm.parse().unwrap(), &name).await.unwrap().unwrap();
-        account.credentials(Noon.now()).verify(&secret.into()).is_some()
+        let credentials = account.credentials(Noon.now());
+        let current = credentials.current.open(account.id, None).unwrap();
+        credentials.opened(current, None).verify(&secret.into()).is_some()
     }
 }
 

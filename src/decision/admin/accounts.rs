@@ -216,7 +216,7 @@ pub fn check_kind(realm: &Realm, kind: PrincipalKind) -> Result<(), AdminError> 
 }
 
 /// Refuses a description, new or changed, that the realm's contract has no room for.
-fn check(realm: &Realm, new: &NewAccount) -> Result<(), AdminError> {
+pub(super) fn check(realm: &Realm, new: &NewAccount) -> Result<(), AdminError> {
     let (name, dialect) = (&realm.name, realm.dialect);
     new.check()?;
     check_kind(realm, new.kind)?;

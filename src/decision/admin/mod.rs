@@ -6,6 +6,7 @@
 //! changed      an account after a change
 //! secrets      giving accounts other passwords and secrets
 //! companies    the same for companies
+//! import       the accounts of another system, many at a time
 //! revocations  ending tokens, sessions and all that a principal has; listing sessions
 //! keys         rotating, retiring, importing and revoking keys
 //! tokens       admin tokens
@@ -22,6 +23,7 @@ pub mod audit;
 pub mod changed;
 pub mod companies;
 mod everywhere;
+pub mod import;
 mod keys;
 mod limits;
 mod revocations;

@@ -8,18 +8,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{caller::Caller, pace::Pace, standing::check_standing};
+use super::{caller::Caller, pace::Pace, standing::check_standing, upgrade::Upgrades};
 use crate::{
     decision::decide::snapshot::LiveState,
-    domain::{AccountName, Clock, Grant, Holder, IssuedToken, Reason, Secret, SessionId, Timestamp, TokenKind},
+    domain::{
+        AccountName, Clock, Grant, Holder, IssuedToken, PrincipalId, Reason, Secret, SessionId, Timestamp, TokenKind,
+    },
     rules::{
         dialect::{Login, Rejection, Validity},
         limit::ClientKey,
         realm::{Realm, later},
     },
     state::{
-        account::{self, Account, Checked, Credentials, Hasher, Logins, Matched},
+        account::{self, Account, Checked, Credentials, Hasher, Logins, Matched, OpenCredentials},
         clock::TrustedClock,
+        keys::{PasswordKeys, Vault, VaultError},
         limit::{self, Attempt, Held, Throttle, Throttled},
         session,
         store::{Store, StoreError},
@@ -46,6 +49,8 @@ pub struct TokenService {
     pub(in crate::decision) live_state: Arc<LiveState>,
     pub(in crate::decision) store: Store,
     hasher: Arc<Hasher>,
+    password_keys: PasswordKeys,
+    upgrades: Upgrades,
     throttle: Arc<Throttle>,
     lookups: Arc<RequestSlots>,
     trusted: TrustedClock,
@@ -76,7 +81,7 @@ impl TokenService {
     #[must_use]
     pub fn new(
         live_state: Arc<LiveState>,
-        store: Store,
+        vault: &Vault,
         hasher: Arc<Hasher>,
         throttle: Arc<Throttle>,
         trusted: TrustedClock,
@@ -85,7 +90,10 @@ impl TokenService {
         let lookups = RequestSlots::new(LOOKUPS_MAX, LOOKUPS_WAITING_MAX, Share::HALF);
         let clock = Arc::clone(trusted.clock());
         let pace = Pace::new(Arc::clone(&clock));
-        Self { live_state, store, hasher, throttle, lookups, trusted, logins, pace, clock }
+        let store = vault.store().clone();
+        let upgrades = Upgrades::new(store.clone(), Arc::clone(&hasher));
+        let password_keys = PasswordKeys::new(vault.clone());
+        Self { live_state, store, hasher, password_keys, upgrades, throttle, lookups, trusted, logins, pace, clock }
     }
 
     /// Checks credentials and gives tokens. The session is on disk before the answer is known.
@@ -136,8 +144,9 @@ impl TokenService {
         let id = found.as_ref().map(|account| account.id);
         let outcome = match self.told_before(realm, found.as_ref()).await {
             Ok(()) => {
-                let checked =
-                    self.check_secret(realm, &mut attempt, secret.clone(), credentials.as_ref(), caller).await?;
+                let checked = self
+                    .check_secret(realm, &mut attempt, secret.clone(), id.zip(credentials.as_ref()), caller)
+                    .await?;
                 *started = checked.started;
                 // A wrong secret was counted where it was found out.
                 let Some(matched) = checked.matched else {
@@ -162,10 +171,10 @@ impl TokenService {
             }
             Err(_) => {}
         }
-        let proved = outcome?;
-        self.logins.succeeded(proved.account.id, now);
-        self.rehash(&proved, secret, caller).await;
-        Ok(proved.account)
+        let Proved { account, credentials, matched } = outcome?;
+        self.logins.succeeded(account.id, now);
+        self.upgrades.begin(account.id, credentials.hash_of(matched), secret, ClientKey::of(caller.address()));
+        Ok(account)
     }
 
     /// Gives the tokens of a new session to somebody who was proved. The session is on disk when this
@@ -275,11 +284,11 @@ impl TokenService {
         realm: &Realm,
         attempt: &mut Attempt,
         secret: Secret,
-        credentials: Option<&Credentials>,
+        account: Option<(PrincipalId, &Credentials)>,
         caller: &Caller,
     ) -> Result<Checked, Rejection> {
         for _ in 0..ASKED_MAX {
-            match self.verify(realm, attempt, secret.clone(), credentials, caller).await? {
+            match self.verify(realm, attempt, secret.clone(), account, caller).await? {
                 Ok(checked) => return Ok(checked),
                 Err(Held::Throttled(throttled)) => return Err(rejected(throttled)),
                 // The name went above its cap while this one waited.
@@ -294,10 +303,16 @@ impl TokenService {
         realm: &Realm,
         attempt: &mut Attempt,
         secret: Secret,
-        credentials: Option<&Credentials>,
+        account: Option<(PrincipalId, &Credentials)>,
         caller: &Caller,
     ) -> Result<Result<Checked, Held>, Rejection> {
+        let credentials = account.map(|(_, credentials)| credentials);
         let (class, takes_two) = (Pace::class_of(credentials), credentials.is_some_and(Credentials::takes_two));
+        // An unknown account costs a hash too: the time tells nothing.
+        let opened = match account {
+            Some((id, credentials)) => Some(self.open(id, credentials).await?),
+            None => None,
+        };
         let (throttle, clock) = (Arc::clone(&self.throttle), Arc::clone(&self.clock));
         let mut asked = *attempt;
         let judge = move |verify: &dyn Fn() -> Checked| {
@@ -313,8 +328,7 @@ impl TokenService {
             let judged: Result<Checked, Held> = judged();
             (judged, asked)
         };
-        // An unknown account costs a hash too: the time tells nothing.
-        let verified = self.hasher.verify(ClientKey::of(caller.address()), secret, credentials.cloned(), judge);
+        let verified = self.hasher.verify(ClientKey::of(caller.address()), secret, opened, judge);
         let answer = caller.unless_left(verified).await.ok_or_else(busy)?;
         // It may have been drawn meanwhile.
         let (judged, asked) = answer.map_err(|_| busy())?;
@@ -362,18 +376,23 @@ impl TokenService {
         company.filter(|company| !company.disabled).map(drop).ok_or(Rejection::CompanyMissing)
     }
 
-    /// A hash weaker than today's floor is replaced while the password is at hand. It is a courtesy:
-    /// when it fails, the login does not.
-    async fn rehash(&self, proved: &Proved, secret: Secret, caller: &Caller) {
-        let old = proved.credentials.hash_of(proved.matched);
-        if !account::password::needs_rehash(old) {
-            return;
-        }
-        let hashed = caller.unless_left(self.hasher.hash(ClientKey::of(caller.address()), secret, None));
-        let Some(Ok(new)) = hashed.await else { return };
-        if let Err(error) = account::update_hash_if_unchanged(&self.store, proved.account.id, old, &new).await {
-            tracing::warn!(%error, "a password could not be hashed anew");
-        }
+    /// What a secret of the account is held against. Where that cannot be known the answer is 503, and never «wrong».
+    async fn open(&self, id: PrincipalId, credentials: &Credentials) -> Result<OpenCredentials, Rejection> {
+        let open = async |hash| {
+            self.password_keys.open(id, hash).await.map_err(|error| match error {
+                VaultError::Store(error) => unavailable(&error),
+                error => {
+                    tracing::error!(%error, "a password's hash cannot be opened");
+                    Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE }
+                }
+            })
+        };
+        let current = open(&credentials.current).await?;
+        let previous = match &credentials.previous {
+            Some(previous) => Some(open(previous).await?),
+            None => None,
+        };
+        Ok(credentials.clone().opened(current, previous))
     }
 
     fn issue(&self, realm: &Realm, issue: Issue<'_>) -> Result<Grant, Rejection> {

@@ -7,6 +7,7 @@
 //! pace       when a refused login is answered
 //! caller     who asks, for throttles and queues
 //! standing   whether an account may use what it has
+//! upgrade    replaces a weak hash after a login
 //! ```
 
 pub(super) mod caller;
@@ -15,3 +16,4 @@ pub mod oauth;
 mod pace;
 mod refresh;
 pub(super) mod standing;
+mod upgrade;

@@ -57,7 +57,7 @@ impl Pace {
 
     /// What a wrong secret costs, by its kind: for an account, or for a name that nobody has.
     pub(super) fn class_of(credentials: Option<&Credentials>) -> Box<str> {
-        credentials.map_or_else(|| todays_cost_class().into(), |credentials| credentials.cost_class().into())
+        credentials.map_or_else(todays_cost_class, |credentials| credentials.cost_class().into())
     }
 
     /// One of this kind took so long.

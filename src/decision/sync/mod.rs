@@ -12,6 +12,7 @@
 //! upkeep       clears rows away, and empties the journal
 //! throttle_sync  writes failed logins down, and adds up what other gateways have counted
 //! record_logins  writes down who logged in
+//! wrapping     argon2id over hashes that imports left
 //! clock_watch  compares the clocks
 //! audit_keeper keeps the audit log's anchors
 //! ```
@@ -30,3 +31,4 @@ pub mod rounds;
 pub(super) mod store_sync;
 pub mod throttle_sync;
 pub mod upkeep;
+pub mod wrapping;

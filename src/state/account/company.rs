@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{AccountError, Raised, check_word, repository::raise_company};
 use crate::{
     domain::{RealmName, Timestamp},
-    state::store::{Action, AuditedStore, ChangeTurn, Entry, Row, Store, StoreError, Target, query},
+    state::store::{Action, AuditedStore, ChangeTurn, Entry, Row, Store, StoreError, Target, Transaction, query},
 };
 
 /// A company.
@@ -73,7 +73,7 @@ pub async fn insert(
     name: &str,
     now: Timestamp,
 ) -> Result<Company, AccountError> {
-    check_word("the name", name)?;
+    check_name(name)?;
     let mut transaction = store.begin(ChangeTurn::Company(realm, name)).await?;
     let inserted = query("INSERT INTO companies (realm, name, created_at) VALUES ($1, $2, $3)")
         .bind(realm.as_str())
@@ -104,21 +104,32 @@ pub async fn set_disabled(
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
     let mut transaction = store.begin(ChangeTurn::Company(realm, name)).await?;
-    let changed = query("UPDATE companies SET disabled = $1 WHERE realm = $2 AND name = $3")
-        .bind(disabled)
-        .bind(realm.as_str())
-        .bind(name)
-        .execute(&mut transaction)
-        .await?;
-    if changed == 0 {
-        return Err(AccountError::company_not_found(realm, name));
-    }
-    let raised = if disabled { raise_company(&mut transaction, realm, name, now).await? } else { Raised::new() };
+    let raised = set_disabled_in(&mut transaction, realm, name, disabled, now).await?;
     let action = if disabled { Action::CompanyDisable } else { Action::CompanyEnable };
     // Each account stands under its id and under its name.
     let ended = json!({ "disabled": disabled, "clients_ended": raised.len() / 2 });
     transaction.commit(entry(action, realm, name).to(ended)).await?;
     Ok(raised)
+}
+
+/// The same in a transaction that has the company's turn.
+pub(super) async fn set_disabled_in(
+    transaction: &mut Transaction,
+    realm: &RealmName,
+    name: &str,
+    disabled: bool,
+    now: Timestamp,
+) -> Result<Raised, AccountError> {
+    let changed = query("UPDATE companies SET disabled = $1 WHERE realm = $2 AND name = $3")
+        .bind(disabled)
+        .bind(realm.as_str())
+        .bind(name)
+        .execute(&mut *transaction)
+        .await?;
+    if changed == 0 {
+        return Err(AccountError::company_not_found(realm, name));
+    }
+    if disabled { Ok(raise_company(transaction, realm, name, now).await?) } else { Ok(Raised::new()) }
 }
 
 /// Deletes a company and ends its clients' tokens. The clients stay, without a company to log in for.
@@ -148,6 +159,14 @@ pub async fn delete(
 
 fn entry(action: Action, realm: &RealmName, name: &str) -> Entry {
     Entry::on(action, "company", name.to_owned()).in_realm(realm)
+}
+
+/// Says whether a company could be called so.
+///
+/// # Errors
+/// [`AccountError::Invalid`] says why not.
+pub fn check_name(name: &str) -> Result<(), AccountError> {
+    check_word("the name", name)
 }
 
 fn read(row: &Row) -> Result<Company, StoreError> {

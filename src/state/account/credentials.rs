@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     Account, PasswordHash,
-    password::{self, Matched},
+    password::{self, Check, Matched},
 };
 use crate::domain::{Secret, Timestamp};
 
@@ -28,14 +28,35 @@ pub struct Credentials {
     pub previous: Option<PasswordHash>,
 }
 
-impl Credentials {
-    /// Which of the secrets this is.
+/// The same, opened: what a password is held against.
+pub struct OpenCredentials {
+    hashes: Credentials,
+    current: Check,
+    previous: Option<Check>,
+}
+
+impl OpenCredentials {
+    /// Which of the secrets this is. Hashes that [`password::hash_beside`] made are told apart by one computation.
     #[must_use]
     pub fn verify(&self, password: &Secret) -> Option<Matched> {
-        match &self.previous {
-            None => password::verify(password, Some(&self.current)).then_some(Matched::Current),
-            Some(previous) => password::verify_either(password, &self.current, previous),
+        let Credentials { current, previous } = &self.hashes;
+        let together = previous.as_ref().and_then(|previous| password::verify_together(password, current, previous));
+        if let Some([is_current, is_previous]) = together {
+            return if is_current { Some(Matched::Current) } else { is_previous.then_some(Matched::Previous) };
         }
+        if password::verify(password, Some(&self.current)) {
+            return Some(Matched::Current);
+        }
+        let previous = self.previous.as_ref()?;
+        password::verify(password, Some(previous)).then_some(Matched::Previous)
+    }
+}
+
+impl Credentials {
+    /// With what its hashes were opened to.
+    #[must_use]
+    pub fn opened(self, current: Check, previous: Option<Check>) -> OpenCredentials {
+        OpenCredentials { hashes: self, current, previous }
     }
 
     /// The hash of the secret that matched.

@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::{
-    Credentials,
+    OpenCredentials,
     password::{self, Matched, PasswordError, PasswordHash},
 };
 use crate::{
@@ -28,7 +28,7 @@ const QUEUE_MAX: usize = 256;
 /// The size of the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HasherSettings {
-    /// Threads that hash, each with 19 MiB while it does. Default: half the cores, at least one.
+    /// Threads that hash, each with 19 MiB while it does, and up to 128 MiB for a hash of another system. Default: half the cores, at least one.
     pub threads: NonZeroUsize,
     /// Hashes that may wait for a thread; beyond them the caller is told at once. Default: 256.
     pub queue_max: usize,
@@ -106,7 +106,7 @@ impl Hasher {
         &self,
         client: ClientKey,
         password: Secret,
-        credentials: Option<Credentials>,
+        credentials: Option<OpenCredentials>,
         attempt: impl FnOnce(&dyn Fn() -> Checked) -> T + Send + 'static,
     ) -> Result<T, HasherError> {
         if password::check(&password).is_err() {
@@ -140,6 +140,19 @@ impl Hasher {
             None => password::hash(&password),
         };
         Ok(self.run(client, move |shared| shared.timed(hash)).await??)
+    }
+
+    /// Does work that takes as long as a hash, as soon as it is the turn of `client`.
+    ///
+    /// # Errors
+    /// [`HasherError::Busy`] when too many passwords wait, [`HasherError::Failed`] when the work panicked or the pool has
+    /// ended.
+    pub async fn work<T: Send + 'static>(
+        &self,
+        client: ClientKey,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HasherError> {
+        self.run(client, move |shared| shared.timed(work)).await
     }
 
     /// Hashes that wait for a thread now.
@@ -288,7 +301,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::domain::SystemClock;
+    use crate::{
+        domain::{PrincipalId, SystemClock},
+        state::account::Credentials,
+    };
 
     const CLIENT: ClientKey = ClientKey::OPERATOR;
 
@@ -332,16 +348,20 @@ mod tests {
         let hasher = Hasher::start(HasherSettings::default(), Arc::new(SystemClock), observer).unwrap();
         let previous = hasher.hash(CLIENT, "1234".into(), None).await.unwrap();
         let current = hasher.hash(CLIENT, "12345".into(), Some(previous.clone())).await.unwrap();
-        let credentials = Credentials { current, previous: Some(previous) };
+        let opened = || {
+            let open = |hash: &PasswordHash| hash.open(PrincipalId::generate(), None).unwrap();
+            let (first, second) = (open(&current), open(&previous));
+            Credentials { current: current.clone(), previous: Some(previous.clone()) }.opened(first, Some(second))
+        };
         let verify = async |password: &str, credentials| {
             hasher.verify(CLIENT, password.into(), credentials, |verify| verify().matched).await.unwrap()
         };
-        assert_eq!(verify("12345", Some(credentials.clone())).await, Some(Matched::Current));
-        assert_eq!(verify("1234", Some(credentials.clone())).await, Some(Matched::Previous));
-        assert_eq!(verify("4321", Some(credentials.clone())).await, None);
+        assert_eq!(verify("12345", Some(opened())).await, Some(Matched::Current));
+        assert_eq!(verify("1234", Some(opened())).await, Some(Matched::Previous));
+        assert_eq!(verify("4321", Some(opened())).await, None);
         assert_eq!(verify("1234", None).await, None);
         let too_long = "x".repeat(password::PASSWORD_BYTES_MAX + 1);
-        assert_eq!(verify(&too_long, Some(credentials)).await, None, "not hashed at all");
+        assert_eq!(verify(&too_long, Some(opened())).await, None, "not hashed at all");
         assert_eq!(hasher.hash(CLIENT, "".into(), None).await, Err(HasherError::Refused(PasswordError::Empty)));
         assert_eq!(seen.load(Ordering::Relaxed), 6);
     }

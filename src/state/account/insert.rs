@@ -46,7 +46,7 @@ pub async fn insert(
         .bind(new.scopes.join(" "))
         .bind(&new.company)
         .bind(joined_grants(new.grants.as_deref()))
-        .bind(secret.hash.as_phc())
+        .bind(secret.hash.text())
         .bind(now.as_millis())
         .execute(&mut transaction)
         .await?;
@@ -104,11 +104,7 @@ pub(super) async fn note_legacy_id(
     if wanted == LegacyId::None {
         return Ok(None);
     }
-    let name = format!("legacy_id_last/{realm}");
-    let last = match meta_in(&mut *transaction, &name).await? {
-        Some(last) => number(&last).ok_or(StoreError::corrupt("a realm's highest legacy id is no number"))?,
-        None => 0,
-    };
+    let last = last_legacy_id(&mut *transaction, realm).await?;
     let chosen = match wanted {
         LegacyId::Given(id) => id,
         _ if last >= LEGACY_ID_MAX => {
@@ -116,8 +112,29 @@ pub(super) async fn note_legacy_id(
         }
         _ => last + 1,
     };
-    set_meta_in(transaction, &name, last.max(chosen).to_string().as_bytes()).await?;
+    set_last_legacy_id(transaction, realm, last.max(chosen)).await?;
     Ok(Some(chosen))
+}
+
+/// The highest legacy id that a realm ever had.
+pub(super) async fn last_legacy_id(transaction: &mut Transaction, realm: &RealmName) -> Result<i64, StoreError> {
+    match meta_in(transaction, &last_legacy_id_of(realm)).await? {
+        Some(last) => number(&last).ok_or(StoreError::corrupt("a realm's highest legacy id is no number")),
+        None => Ok(0),
+    }
+}
+
+/// Notes it.
+pub(super) async fn set_last_legacy_id(
+    transaction: &mut Transaction,
+    realm: &RealmName,
+    last: i64,
+) -> Result<(), StoreError> {
+    set_meta_in(transaction, &last_legacy_id_of(realm), last.to_string().as_bytes()).await
+}
+
+fn last_legacy_id_of(realm: &RealmName) -> String {
+    format!("legacy_id_last/{realm}")
 }
 
 fn number(text: &[u8]) -> Option<i64> {

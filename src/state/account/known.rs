@@ -298,7 +298,9 @@ mod tests {
     }
 
     async fn make(store: &Store, new: &NewAccount) {
-        account::insert(&store.audited(), new, &PasswordHash::from_phc("$argon2id$x".to_owned()), NOW).await.unwrap();
+        account::insert(&store.audited(), new, &PasswordHash::from_stored("$argon2id$x".to_owned()), NOW)
+            .await
+            .unwrap();
     }
 
     /// Whether it is known by its id, and by its name.

@@ -8,6 +8,7 @@
 pub mod company;
 mod credentials;
 mod hasher;
+pub mod import;
 mod insert;
 mod known;
 mod listing;
@@ -21,13 +22,13 @@ mod secret;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-pub use credentials::{Credentials, PreviousSecret};
+pub use credentials::{Credentials, OpenCredentials, PreviousSecret};
 pub use hasher::{Checked, Hasher, HasherError, HasherSettings, Observer};
 pub use insert::insert;
 pub use known::{AccountId, KnownAccounts, Speaker};
 pub use listing::{Filter, Listing, Sort, Status, list, page};
 pub use logins::{LOGINS_ACCOUNTS_MAX, Logins, write_logins};
-pub use password::{Matched, PasswordError, PasswordHash};
+pub use password::{Matched, PasswordError, PasswordHash, PasswordKey};
 pub use password_rules::{PASSWORD_CHARS_MIN, PasswordRules, RefusedPasswords};
 pub use repository::{
     OldTokens, delete, end_tokens, find, find_by_id, record_names, set_disabled, set_locked, standing_epochs,
@@ -190,6 +191,12 @@ impl From<&Account> for NewAccount {
 }
 
 impl NewAccount {
+    /// The grants as the store has them.
+    fn grants_text(&self) -> Option<String> {
+        let grants = self.grants.as_ref()?;
+        Some(grants.iter().map(|grant| grant.name()).collect::<Vec<_>>().join(" "))
+    }
+
     /// Says whether the account could be made as it is described. Every part of it may become an
     /// HTTP header of a forwarded request, and must mean the same there.
     ///

@@ -289,7 +289,7 @@ pub(super) fn bytes(id: &PrincipalId) -> Vec<u8> {
     id.uuid().into_bytes().to_vec()
 }
 
-fn read_id(row: &Row) -> Result<PrincipalId, StoreError> {
+pub(super) fn read_id(row: &Row) -> Result<PrincipalId, StoreError> {
     let id = Uuid::from_slice(row.get("id")?);
     id.map(PrincipalId::from_uuid).map_err(|_| StoreError::corrupt("an account's identity is not 16 bytes"))
 }
@@ -312,7 +312,7 @@ pub(super) fn read(row: &Row) -> Result<Account, StoreError> {
         scopes: scopes.split_whitespace().map(str::to_owned).collect(),
         company: row.get("company")?,
         grants: grants.transpose().map_err(|_| StoreError::corrupt("an account has an unknown grant"))?,
-        password_hash: PasswordHash::from_phc(row.get("password_hash")?),
+        password_hash: PasswordHash::from_stored(row.get("password_hash")?),
         secret_made: row.get("made")?,
         previous_secret: read_previous(row)?,
         last_login_at: row.get::<Option<i64>>("last_login_at")?.map(Timestamp::from_millis),
@@ -330,7 +330,7 @@ fn read_previous(row: &Row) -> Result<Option<PreviousSecret>, StoreError> {
     let hash: Option<String> = row.get("previous_hash")?;
     let Some((hash, ends_at)) = hash.zip(row.get::<Option<i64>>("previous_ends_at")?) else { return Ok(None) };
     Ok(Some(PreviousSecret {
-        hash: PasswordHash::from_phc(hash),
+        hash: PasswordHash::from_stored(hash),
         made: row.get("previous_made")?,
         ends_at: Timestamp::from_millis(ends_at),
     }))

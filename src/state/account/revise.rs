@@ -90,9 +90,9 @@ pub async fn revise<E: From<AccountError> + From<StoreError>>(
     let first = if revision.legacy_id.is_kept() { ChangeTurn::Shared(Turn::Nothing) } else { ChangeTurn::Accounts };
     let mut transaction = store.begin(first).await?;
     if let Revised::To(Some(company)) = &revision.company {
-        transaction.wait_for_change(ChangeTurn::Company(realm, company)).await?;
+        transaction.wait_for(ChangeTurn::Company(realm, company)).await?;
     }
-    transaction.wait_for_change(ChangeTurn::Account(realm, name)).await?;
+    transaction.wait_for(ChangeTurn::Account(realm, name)).await?;
     let before = find_in(&mut transaction, realm, name).await?.ok_or_else(|| AccountError::not_found(realm, name))?;
     let after = revision.apply(&before);
     NewAccount::from(&after).check()?;

@@ -80,7 +80,7 @@ pub async fn overlap_secrets(
     let statement = "SELECT password_hash, coalesce(made, FALSE) AS made FROM principals \
                      LEFT JOIN account_secrets ON account = id AND hash = password_hash WHERE id = $1";
     let row = query(statement).bind(bytes(&id)).one(&mut transaction).await?;
-    let hash = PasswordHash::from_phc(row.get("password_hash")?);
+    let hash = PasswordHash::from_stored(row.get("password_hash")?);
     let previous = PreviousSecret { hash, made: row.get("made")?, ends_at };
     set_hash(&mut transaction, id, secret.hash).await?;
     note(&mut transaction, id, secret, Some(&previous)).await?;
@@ -126,7 +126,7 @@ pub async fn update_hash_if_unchanged(
         "UPDATE account_secrets SET hash = $1 WHERE account = $2 AND hash = $3",
         "UPDATE account_secrets SET previous_hash = $1 WHERE account = $2 AND previous_hash = $3",
     ] {
-        let statement = query(statement).bind(new.as_phc()).bind(bytes(&id)).bind(old.as_phc());
+        let statement = query(statement).bind(new.text()).bind(bytes(&id)).bind(old.text());
         changed += statement.execute(&mut transaction).await?;
     }
     transaction.commit().await?;
@@ -150,7 +150,7 @@ pub async fn prune_previous(store: &Store, now: TrustedNow, limit: u32) -> Resul
 
 async fn set_hash(transaction: &mut Transaction, id: PrincipalId, hash: &PasswordHash) -> Result<(), StoreError> {
     let statement = "UPDATE principals SET password_hash = $1 WHERE id = $2";
-    query(statement).bind(hash.as_phc()).bind(bytes(&id)).execute(transaction).await?;
+    query(statement).bind(hash.text()).bind(bytes(&id)).execute(transaction).await?;
     Ok(())
 }
 
@@ -173,9 +173,9 @@ pub(super) async fn note(
             previous_ends_at = excluded.previous_ends_at";
     query(statement)
         .bind(bytes(&id))
-        .bind(secret.hash.as_phc())
+        .bind(secret.hash.text())
         .bind(secret.made)
-        .bind(previous.map(|previous| previous.hash.as_phc()))
+        .bind(previous.map(|previous| previous.hash.text()))
         .bind(previous.is_some_and(|previous| previous.made))
         .bind(previous.map(|previous| previous.ends_at.as_millis()))
         .execute(transaction)

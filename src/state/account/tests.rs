@@ -46,7 +46,7 @@ fn client(id: &str, company: &str) -> NewAccount {
 }
 
 fn hash(text: &str) -> PasswordHash {
-    PasswordHash::from_phc(text.to_owned())
+    PasswordHash::from_stored(text.to_owned())
 }
 
 async fn add(store: &Store, new: &NewAccount) -> Account {

@@ -8,6 +8,7 @@
 //! imported  of those from outside      vault        opening and reading
 //! thumbprint  tells material apart     examine      what a start will find
 //! kept      as the store has them, for a start without it
+//! password_key  seals fast hashes of other systems
 //! rotation · ending · import · reseal   changing
 //! throttle_key  a key that signs nothing: under it the throttle hashes names
 //! ```
@@ -23,6 +24,7 @@ mod kept;
 mod key;
 mod master;
 mod master_file;
+mod password_key;
 mod published;
 mod record;
 mod reseal;
@@ -44,6 +46,7 @@ pub use imported::Imported;
 pub use kept::{KeptKeys, derive};
 pub use key::{Key, KeyError, KeyState, MaterialBytes};
 pub use master::{MasterKey, MasterKeyError};
+pub use password_key::PasswordKeys;
 pub use published::{Audience, published};
 pub use record::KeyRecord;
 pub use ring::{Keyring, OwnHeader, UNNAMED_KEYS_MAX};

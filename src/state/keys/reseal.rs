@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use serde_json::json;
 
 use super::{
-    MasterKey, MasterKeyError, Vault, VaultError, throttle_key,
+    MasterKey, MasterKeyError, Vault, VaultError, password_key, throttle_key,
     vault::{FINGERPRINT, chain_key_context, context, fingerprint_in, thumbprint_context},
 };
 use crate::{
@@ -78,6 +78,7 @@ impl Vault {
         }
         reseal_chain_keys(&mut transaction, &old, &new).await?;
         throttle_key::reseal_in(&mut transaction, &old, &new).await?;
+        password_key::reseal(&mut transaction, &old, &new).await?;
         set_meta_in(&mut transaction, FINGERPRINT, new.fingerprint().as_bytes()).await?;
         transaction.chain_under(Arc::new(new.chain_key()));
         transaction.commit(Entry::of(Action::KeyReseal).to(json!({ "keys": rows.len() }))).await?;

@@ -174,7 +174,7 @@ fn named(name: &str) -> AccountName {
 }
 
 fn hash(text: &str) -> PasswordHash {
-    PasswordHash::from_phc(text.to_owned())
+    PasswordHash::from_stored(text.to_owned())
 }
 
 fn new_user(name: &str) -> NewAccount {

@@ -23,7 +23,7 @@ impl Gateways {
     /// What opens the account at this time.
     async fn opened_by(&self, now: Timestamp) -> (String, Option<String>) {
         let Credentials { current, previous } = self.ana().await.credentials(now);
-        (current.as_phc().to_owned(), previous.map(|previous| previous.as_phc().to_owned()))
+        (current.text().to_owned(), previous.map(|previous| previous.text().to_owned()))
     }
 }
 

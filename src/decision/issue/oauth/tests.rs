@@ -94,7 +94,7 @@ impl Ground {
         let throttle = Throttle::new(ThrottleSettings::default());
         let token_service = TokenService::new(
             Arc::clone(&live_state),
-            store.clone(),
+            &vault,
             Arc::new(hasher),
             throttle,
             TrustedClock::begin(None, time),

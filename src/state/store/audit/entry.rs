@@ -47,6 +47,8 @@ actions! {
     AccountRevoke = "account.revoke",
     /// The epochs of a realm's accounts were written down under their names, before a key was imported.
     AccountNames = "account.names",
+    /// A batch of another system's accounts was imported.
+    AccountImport = "account.import",
     /// A company was made.
     CompanyAdd = "company.add",
     /// Its clients' logins are refused, their tokens ended.
@@ -55,6 +57,10 @@ actions! {
     CompanyEnable = "company.enable",
     /// It was deleted.
     CompanyDelete = "company.delete",
+    /// A batch of another system's companies was imported.
+    CompanyImport = "company.import",
+    /// An import began, or goes on; whoever worked on the same one ends.
+    ImportBegin = "import.begin",
     /// A token was revoked.
     TokenRevoke = "token.revoke",
     /// A session was revoked.

@@ -116,12 +116,12 @@ impl AuditedTransaction {
         self.inner.commit().await
     }
 
-    /// Waits for one more turn, in the order in which [`ChangeTurn`] lists them.
+    /// Takes one more turn, in the order in which [`ChangeTurn`] lists them.
     ///
     /// # Errors
     /// Fails when the store is out of reach, or others hold it for too long.
-    pub(in crate::state) async fn wait_for_change(&mut self, turn: ChangeTurn<'_>) -> Result<(), StoreError> {
-        self.inner.wait_for(turn).await
+    pub(in crate::state) async fn wait_for(&mut self, turn: impl Into<ChangeTurn<'_>>) -> Result<(), StoreError> {
+        self.inner.take_turn(turn.into()).await
     }
 
     /// Has the rows chained under another key from now on: that of the new master key.

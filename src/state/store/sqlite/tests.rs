@@ -376,6 +376,8 @@ async fn a_store_that_is_brought_up_to_date_shows_that_it_goes_on() {
     let store = made(&folder).await;
     let undone = "\
         DROP TABLE audit; DROP TABLE audit_anchors; DROP TABLE audit_keys; DROP TABLE admin_tokens; \
+        DROP TRIGGER password_key_follows; DROP TABLE imports; DROP INDEX principals_sealed; \
+        DROP INDEX principals_foreign_hashes; DROP TRIGGER account_sources_forgotten; DROP TABLE account_sources; \
         DROP TABLE throttles; DROP TABLE known_addresses; \
         DROP TABLE ending_lines; DROP TABLE deletions; DROP INDEX sessions_endless; \
         ALTER TABLE sessions DROP COLUMN epoch; DELETE FROM _sqlx_migrations WHERE version >= 6; \

@@ -181,7 +181,10 @@ fn an_edited_line_a_cut_end_and_a_swapped_file_are_each_found() {
 #[test]
 fn another_gateways_file_in_its_place_is_found() {
     let (config, _upstream) = config();
-    let (one, two) = (config.start(), config.start());
+    // Both begin as copies of one store: the other one takes a master key of its own.
+    let other = config.with_accounts();
+    other.command("key reseal", "").succeeded();
+    let (one, two) = (config.start(), Gateway::run(other));
     let (one, two) = (one.stop_in_folder(), two.stop_in_folder());
     is_clean(&one);
     fs::copy(two.file("audit.log"), one.file("audit.log")).unwrap();

@@ -78,6 +78,46 @@ CREATE TABLE account_sources (
     source  TEXT NOT NULL,
     mark    BLOB NOT NULL
 ) STRICT, WITHOUT ROWID
+CREATE TABLE admin_tokens (
+    name       TEXT PRIMARY KEY,
+    hash       BLOB NOT NULL UNIQUE,
+    role       TEXT NOT NULL CHECK (role IN ('read', 'operate', 'admin')),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER
+) STRICT
+CREATE TABLE audit (
+    number     INTEGER PRIMARY KEY,
+    at         INTEGER NOT NULL,
+    actor_kind TEXT NOT NULL,
+    actor      TEXT NOT NULL,
+    origin     TEXT NOT NULL,
+    request    TEXT,
+    action     TEXT NOT NULL,
+    kind       TEXT,
+    realm      TEXT,
+    subject    TEXT,
+    old_value  TEXT,
+    new_value  TEXT,
+    chain_key  TEXT NOT NULL,
+    mac        BLOB NOT NULL
+) STRICT
+CREATE TABLE audit_anchors (
+    chain     BLOB PRIMARY KEY,
+    gateway   TEXT NOT NULL,
+    file      TEXT NOT NULL,
+    line      INTEGER NOT NULL,
+    mac       BLOB NOT NULL,
+    events    INTEGER NOT NULL,
+    ended     INTEGER NOT NULL DEFAULT 0 CHECK (ended IN (0, 1)),
+    at        INTEGER NOT NULL,
+    chain_key TEXT NOT NULL,
+    code      BLOB NOT NULL
+) STRICT
+CREATE TABLE audit_keys (
+    id     TEXT PRIMARY KEY,
+    sealed BLOB NOT NULL
+) STRICT
 CREATE TABLE clock (
     id             INTEGER PRIMARY KEY CHECK (id = 1),
     reference      INTEGER NOT NULL,

@@ -169,7 +169,8 @@ fn a_gateway_that_started_by_its_snapshot_refuses_at_the_bound_or_serves_as_its_
     let refuses = refuses.kill_and_restart();
     refuses.becomes_stale(&good);
     refuses.cannot_log_in();
-    // By now its snapshot is too old for a start that refuses.
+    // Its snapshot is not fresher than what it knows: by then that is too old for a start that refuses.
+    wait_until("the other one's is too old as well", PATIENCE, || serves.store_age() >= 12.0);
     let serves = serves.kill_and_restart();
     assert_eq!(serves.process.event(STANDS_IN)["left_seconds"], 0);
     assert_eq!((serves.status("/sws", &good), serves.status("/sws", &revoked)), (200, 401));

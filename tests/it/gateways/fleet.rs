@@ -199,7 +199,8 @@ impl Gateway {
         assert_eq!(self.ask("/health/serving").status, 200);
     }
 
-    fn store_age(&self) -> f64 {
+    /// How old what it knows of the store is, in seconds.
+    pub(super) fn store_age(&self) -> f64 {
         let metrics = self.ask("/metrics").text();
         let line = metrics.lines().find_map(|line| line.strip_prefix("portero_store_age_seconds "));
         line.unwrap().parse().unwrap()

@@ -22,8 +22,9 @@ use crate::{
     },
 };
 
-/// Rows of one statement, at most: SQLite takes 32,766 parameters.
-const ROWS_A_STATEMENT: usize = 250;
+/// Rows of one statement, at most. SQLite looks for the name of each parameter among all of them, so that the work for a row
+/// grows with the rows beside it.
+const ROWS_A_STATEMENT: usize = 25;
 
 /// An account that a row makes.
 #[derive(Clone, Debug)]

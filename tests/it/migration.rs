@@ -240,14 +240,16 @@ fn conflicting(folder: Folder) {
     assert_eq!(epoch("ana").0, 0, "nothing of it changed");
     assert_eq!(epoch("eva"), (1, "ADMIN".to_owned(), true));
     // A password that was set here stays, as long as the old system's did not change.
-    folder.command("user set-password --realm apis --username ida --password-stdin", "nueva").succeeded();
+    folder.command("user set-password --realm apis --username ida --password-stdin", "nueva-clave").succeeded();
     let updated = import_file(&folder, "second.csv", &format!("{USERS} --on-conflict update --restart")).json();
     assert_eq!(counts(&updated), [0, 0, 3, 0], "{updated}");
     let gateway = Gateway::run(folder);
     assert!(
-        logs_in(&gateway, "ida", "nueva") && logs_in(&gateway, "ana", PASSWORD) && !logs_in(&gateway, "eva", PASSWORD)
+        logs_in(&gateway, "ida", "nueva-clave")
+            && logs_in(&gateway, "ana", PASSWORD)
+            && !logs_in(&gateway, "eva", PASSWORD)
     );
-    let token = Contract::Apis.token_of(&gateway.send(&Contract::Apis.login_as("ida", "nueva"))).unwrap();
+    let token = Contract::Apis.token_of(&gateway.send(&Contract::Apis.login_as("ida", "nueva-clave"))).unwrap();
     let third = "name,hash\nida,{noop}tercera\n";
     let updated = import(&gateway.folder, "third.csv", third, &format!("{USERS} --on-conflict update")).json();
     assert_eq!(counts(&updated), [0, 1, 0, 0], "{updated}");

@@ -33,45 +33,6 @@ CREATE TABLE account_secrets (
     previous_made    INTEGER NOT NULL DEFAULT 0 CHECK (previous_made IN (0, 1)),
     previous_ends_at INTEGER,
     CHECK ((previous_hash IS NULL) = (previous_ends_at IS NULL))
-CREATE TABLE admin_tokens (
-    name       TEXT PRIMARY KEY,
-    hash       BLOB NOT NULL UNIQUE,
-    role       TEXT NOT NULL CHECK (role IN ('read', 'operate', 'admin')),
-    created_at INTEGER NOT NULL,
-    expires_at INTEGER,
-    revoked_at INTEGER
-) STRICT
-CREATE TABLE audit (
-    number     INTEGER PRIMARY KEY,
-    at         INTEGER NOT NULL,
-    actor_kind TEXT NOT NULL,
-    actor      TEXT NOT NULL,
-    origin     TEXT NOT NULL,
-    request    TEXT,
-    action     TEXT NOT NULL,
-    kind       TEXT,
-    realm      TEXT,
-    subject    TEXT,
-    old_value  TEXT,
-    new_value  TEXT,
-    chain_key  TEXT NOT NULL,
-    mac        BLOB NOT NULL
-) STRICT
-CREATE TABLE audit_anchors (
-    chain     BLOB PRIMARY KEY,
-    gateway   TEXT NOT NULL,
-    file      TEXT NOT NULL,
-    line      INTEGER NOT NULL,
-    mac       BLOB NOT NULL,
-    events    INTEGER NOT NULL,
-    ended     INTEGER NOT NULL DEFAULT 0 CHECK (ended IN (0, 1)),
-    at        INTEGER NOT NULL,
-    chain_key TEXT NOT NULL,
-    code      BLOB NOT NULL
-) STRICT
-CREATE TABLE audit_keys (
-    id     TEXT PRIMARY KEY,
-    sealed BLOB NOT NULL
 ) STRICT
 CREATE TABLE account_sources (
     account BLOB PRIMARY KEY,
@@ -267,6 +228,7 @@ CREATE TABLE wiped_keys (
 CREATE TRIGGER account_forgotten AFTER DELETE ON principals BEGIN
     DELETE FROM account_secrets WHERE account = OLD.id;
     DELETE FROM account_logins WHERE account = OLD.id;
+END
 CREATE TRIGGER account_sources_forgotten AFTER DELETE ON principals BEGIN
     DELETE FROM account_sources WHERE account = OLD.id;
 END

@@ -2,7 +2,7 @@
 
 use super::{
     Account, AccountError,
-    repository::{ACCOUNTS, find, read},
+    repository::{ACCOUNT, BESIDE, find, read},
 };
 use crate::{
     domain::{AccountName, PrincipalKind, RealmName, Timestamp},
@@ -223,7 +223,7 @@ fn statement(listing: &Listing<'_>, after: Option<(Option<i64>, &AccountName)>) 
     values.push((*limit).into());
     let order: Vec<_> = sort.columns().iter().map(|column| format!("{column} {order}")).collect();
     let (conditions, order, limit) = (texts.join(" AND "), order.join(", "), values.len());
-    let text = format!("{ACCOUNTS} WHERE {conditions} ORDER BY {order} LIMIT ${limit}");
+    let text = format!("SELECT {ACCOUNT} FROM principals {BESIDE} WHERE {conditions} ORDER BY {order} LIMIT ${limit}");
     values.into_iter().fold(composed(text), Query::bind)
 }
 

@@ -26,13 +26,15 @@ pub enum OldTokens {
     Keep,
 }
 
-/// Asks for accounts, with what stands beside their rows.
-pub(super) const ACCOUNTS: &str = "\
-    SELECT principals.*, coalesce(made, FALSE) AS made, previous_hash, coalesce(previous_made, FALSE) AS previous_made, \
-           previous_ends_at, last_login_at, coalesce(failed_logins, 0) AS failed_logins \
-    FROM principals \
-    LEFT JOIN account_secrets ON account_secrets.account = id AND account_secrets.hash = password_hash \
-    LEFT JOIN account_logins ON account_logins.account = id";
+/// The columns of an account, for [`read`]: those of its row, and what stands [beside](BESIDE).
+pub(super) const ACCOUNT: &str = "\
+    principals.*, coalesce(made, FALSE) AS made, previous_hash, coalesce(previous_made, FALSE) AS previous_made, \
+    previous_ends_at, last_login_at, coalesce(failed_logins, 0) AS failed_logins";
+
+/// The tables that stand beside `principals`.
+pub(super) const BESIDE: &str = "\
+    LEFT JOIN account_secrets ON account_secrets.account = principals.id AND account_secrets.hash = password_hash \
+    LEFT JOIN account_logins ON account_logins.account = principals.id";
 
 /// The account that logs in as `name`, if there is one.
 ///
@@ -48,12 +50,13 @@ pub(super) async fn find_in<'a>(
     realm: &RealmName,
     name: &AccountName,
 ) -> Result<Option<Account>, StoreError> {
-    let row = composed(format!("{ACCOUNTS} WHERE realm = $1 AND business = $2 AND name = $3"))
-        .bind(realm.as_str())
-        .bind(&name.business)
-        .bind(&name.name)
-        .optional(on)
-        .await?;
+    let row =
+        composed(format!("SELECT {ACCOUNT} FROM principals {BESIDE} WHERE realm = $1 AND business = $2 AND name = $3"))
+            .bind(realm.as_str())
+            .bind(&name.business)
+            .bind(&name.name)
+            .optional(on)
+            .await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -70,7 +73,10 @@ pub(super) async fn find_by_id_in<'a>(
     on: impl Into<Target<'a>>,
     id: PrincipalId,
 ) -> Result<Option<Account>, StoreError> {
-    let row = composed(format!("{ACCOUNTS} WHERE id = $1")).bind(bytes(&id)).optional(on).await?;
+    let row = composed(format!("SELECT {ACCOUNT} FROM principals {BESIDE} WHERE id = $1"))
+        .bind(bytes(&id))
+        .optional(on)
+        .await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -294,7 +300,7 @@ pub(super) fn read_id(row: &Row) -> Result<PrincipalId, StoreError> {
     id.map(PrincipalId::from_uuid).map_err(|_| StoreError::corrupt("an account's identity is not 16 bytes"))
 }
 
-/// An account of a row of [`ACCOUNTS`].
+/// An account of a row with the columns of [`ACCOUNT`].
 pub(super) fn read(row: &Row) -> Result<Account, StoreError> {
     let realm: &str = row.get("realm")?;
     let kind = PrincipalKind::from_name(row.get("kind")?);

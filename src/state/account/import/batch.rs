@@ -9,7 +9,7 @@ use super::{
     super::{
         AccountError, LEGACY_ID_MAX, LegacyId, NewAccount, PasswordHash, Raised, company,
         insert::{last_legacy_id, set_last_legacy_id},
-        repository::{bytes, read, read_id},
+        repository::{ACCOUNT, BESIDE, bytes, read, read_id},
     },
     Claim, Counts, ImportError, ImportKind, Point,
     update::{Existing, Status, Update, Updated, update},
@@ -113,8 +113,8 @@ impl Batch {
         for names in names.chunks(ROWS_A_STATEMENT) {
             let rows: Vec<_> = (0..names.len()).map(|at| format!("(${}, ${})", 2 * at + 2, 2 * at + 3)).collect();
             let statement = format!(
-                "WITH named (business, name) AS (VALUES {}) SELECT principals.*, account_sources.mark AS mark \
-                 FROM named, principals LEFT JOIN account_sources ON account_sources.account = principals.id \
+                "WITH named (business, name) AS (VALUES {}) SELECT {ACCOUNT}, account_sources.mark AS mark \
+                 FROM named, principals {BESIDE} LEFT JOIN account_sources ON account_sources.account = principals.id \
                  WHERE principals.realm = $1 AND principals.business = named.business AND principals.name = named.name",
                 rows.join(", ")
             );

@@ -63,7 +63,7 @@ fuzz: ## Fuzz what reads tokens and keys, each target for FUZZ_SECONDS (60)
 	@deploy/tools cargo cc cmake cargo-fuzz
 	@set -e; cd tests/fuzz; for target in $(FUZZ_TARGETS); do \
 		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; mkdir -p corpus/$$target; \
-		$(FUZZ_PROFILE) $(CARGO) fuzz run --fuzz-dir . --sanitizer none --no-cfg-fuzzing --codegen-units 16 $$target \
+		$(FUZZ_PROFILE) $(CARGO) fuzz run --fuzz-dir . --features fuzzer --sanitizer none --no-cfg-fuzzing --codegen-units 16 $$target \
 			corpus/$$target seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 \
 			-verbosity=0 -print_funcs=0 -print_final_stats=1; \
 	done
@@ -107,7 +107,7 @@ msrv: ## Check that the compiler is the oldest one that Cargo.toml promises
 # Lints, documentation and tests share one build: `cargo clippy` and `cargo doc` would compile every dependency once more.
 # clippy-driver is rustc with the lints; what it makes is good for tests, and nothing that is measured is made by it.
 LINTED = RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-Dwarnings
-# All but the fuzz targets, which are no tests: they would begin to fuzz.
+# All but the fuzz targets, which need the fuzzer; their seeds are tests.
 TESTED = --locked --workspace --tests --examples
 
 lint: ## Check the lints
@@ -124,11 +124,14 @@ licences: ## Check what is in the dependency tree
 	$(CARGO) deny --locked check bans licenses sources
 	$(CARGO) deny --locked --manifest-path tests/loom/Cargo.toml --config deny.toml check bans licenses sources
 
+# Tests wait for processes that they start, so that half as many again as there are cores keep the cores busy.
+TEST_THREADS = $$(( ($$(nproc) * 3 + 1) / 2 ))
+
 # Benches run once as tests, in the dev profile: the release profile would build everything again. Each is one process:
 # nextest would start one, with all that it makes first, for each of its measures.
 tests: ## Run every test, and every benchmark once
 	@deploy/tools bwrap cargo cc cmake curl h2load haproxy nginx nginx-stream openssl pgbouncer postgres python3 python3-venv cargo-nextest
-	$(LINTED) $(CARGO) nextest run $(TESTED) --no-fail-fast
+	$(LINTED) $(CARGO) nextest run $(TESTED) --no-fail-fast --test-threads $(TEST_THREADS)
 	$(LINTED) $(CARGO) test --locked --benches --quiet
 	$(LINTED) $(CARGO) test --locked --doc --quiet
 	tests/deploy/run

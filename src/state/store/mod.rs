@@ -9,7 +9,7 @@
 //! - `audit`: administrative changes, each with its row in the audit log.
 //! - `change`: what the feed of a PostgreSQL store tells other gateways.
 //! - `copy`: the same store at another place. `standing`: whether a store has moved, or is a copy in the making.
-//! - `meta`: facts about the store. `error`: what can go wrong.
+//! - `migrations`: the steps of the schema, built in. `meta`: facts about the store. `error`: what can go wrong.
 //! - `private_file` · `access`: secrets in files, and what this process may do with a file.
 
 pub mod access;
@@ -18,6 +18,7 @@ mod change;
 pub mod copy;
 mod error;
 mod meta;
+mod migrations;
 mod postgres;
 pub mod private_file;
 mod query;
@@ -57,7 +58,7 @@ pub(in crate::state) use self::{
     change::{Change, RevocationColumns, RevocationRow},
     meta::{epoch_floor_in, meta_in, set_meta_in},
     postgres::Page,
-    query::{Column, KeptRow, Query, Row, Target, Value, composed, query},
+    query::{Column, KeptRow, Query, Row, Target, Value, composed, places, query, unnamed},
     sqlite::KEYS,
 };
 

@@ -4,6 +4,8 @@
 //! Parameters are `$1`, `$2`, …, which both number from one. What only one of them can say has a text for each
 //! ([`Query::of`]). No type of a driver leaves this folder.
 
+use std::fmt::Write as _;
+
 use sqlx::{
     AssertSqlSafe, Decode, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite, Type,
     postgres::{PgArguments, PgRow},
@@ -66,6 +68,25 @@ pub(in crate::state) enum Target<'a> {
 /// A statement that both engines understand.
 pub(in crate::state) fn query(text: &'static str) -> Query {
     Query { text: Text::Common(text.into_sql_str()), values: vec![] }
+}
+
+/// The same for a text with many parameters, each a `?`, in the order of their values. SQLite looks for the name of a
+/// parameter among all names, so that a statement's work would grow with their square; these have none there.
+pub(in crate::state) fn unnamed(text: String) -> Query {
+    let mut pieces = text.split('?');
+    let first = pieces.next().unwrap_or_default().to_owned();
+    let numbered = pieces.enumerate().fold(first, |mut numbered, (at, piece)| {
+        // Writing to a text cannot fail.
+        let _ = write!(numbered, "${}{piece}", at + 1);
+        numbered
+    });
+    Query::composed_of(text, numbered)
+}
+
+/// Places for `rows` rows of `width` values, for [`unnamed`]: `(?, ?), (?, ?)`.
+pub(in crate::state) fn places(rows: usize, width: usize) -> String {
+    let row = format!("({})", vec!["?"; width].join(", "));
+    vec![row; rows].join(", ")
 }
 
 /// The same for a text that is put together. Only constants of this crate go into it, never what a client says.

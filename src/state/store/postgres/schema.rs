@@ -4,13 +4,16 @@
 //! removes what nobody reads any more. Each says in `meta` (`oldest_schema`) which is the oldest schema version whose
 //! release still runs on it. So gateways of two releases run side by side on the newer schema.
 
+use std::sync::LazyLock;
+
 use sqlx::{Connection, PgConnection, Row, migrate::Migrator};
 
-use super::super::{error::StoreError, turn};
+use super::super::{error::StoreError, migrations::migrations, turn};
 use crate::domain::random;
 
-/// Built in; cargo sees a change of one, but a new one only once this file is touched.
-static MIGRATIONS: Migrator = sqlx::migrate!("src/state/store/postgres/migrations");
+/// What made the schema, step by step.
+static MIGRATIONS: LazyLock<Migrator> =
+    migrations!["0001_init", "0002_throttles", "0003_imports", "0004_audit", "0005_accounts"];
 
 /// What is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,4 +75,15 @@ pub(super) async fn migrate(connection: &mut PgConnection, place: &str) -> Resul
     sqlx::query(genesis).bind(random::bytes::<16>().to_vec()).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MIGRATIONS;
+    use crate::state::store::migrations::assert_whole;
+
+    #[test]
+    fn every_migration_is_built_in() {
+        assert_whole("postgres", &MIGRATIONS);
+    }
 }

@@ -135,20 +135,6 @@ impl<'p> Executor<'p> for &'_ Connections {
             connections.within(preparing).await
         })
     }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Sqlite>, sqlx::Error>>
-    where
-        'p: 'e,
-    {
-        let connections = self.clone();
-        Box::pin(async move {
-            let describing = async {
-                connections.admit().await?;
-                connections.pool.describe(sql).await
-            };
-            connections.within(describing).await
-        })
-    }
 }
 
 /// A query's rows. The deadline is that of the next row: a long answer does not hang.

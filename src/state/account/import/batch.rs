@@ -18,13 +18,12 @@ use crate::{
     domain::{AccountName, PrincipalId, RealmName, Timestamp},
     state::store::{
         Action, AuditedStore, AuditedTransaction, Change, ChangeTurn, Entry, Query, Store, StoreError, Transaction,
-        Turn, composed, query,
+        Turn, places, query, unnamed,
     },
 };
 
-/// Rows of one statement, at most. SQLite looks for the name of each parameter among all of them, so that the work for a row
-/// grows with the rows beside it.
-const ROWS_A_STATEMENT: usize = 25;
+/// Rows of one statement, at most. SQLite takes 32,766 values in one, and PostgreSQL twice as many.
+const ROWS_A_STATEMENT: usize = 500;
 
 /// An account that a row makes.
 #[derive(Clone, Debug)]
@@ -111,18 +110,15 @@ impl Batch {
     pub async fn existing(&mut self, names: &[&AccountName]) -> Result<HashMap<AccountName, Existing>, StoreError> {
         let mut found = HashMap::new();
         for names in names.chunks(ROWS_A_STATEMENT) {
-            let rows: Vec<_> = (0..names.len()).map(|at| format!("(${}, ${})", 2 * at + 2, 2 * at + 3)).collect();
             let statement = format!(
                 "WITH named (business, name) AS (VALUES {}) SELECT {ACCOUNT}, account_sources.mark AS mark \
                  FROM named, principals {BESIDE} LEFT JOIN account_sources ON account_sources.account = principals.id \
-                 WHERE principals.realm = $1 AND principals.business = named.business AND principals.name = named.name",
-                rows.join(", ")
+                 WHERE principals.realm = ? AND principals.business = named.business AND principals.name = named.name",
+                places(names.len(), 2)
             );
-            let mut asked = composed(statement).bind(self.realm.as_str());
-            for name in names {
-                asked = asked.bind(&name.business).bind(&name.name);
-            }
-            for row in asked.all(self.work.transaction()).await? {
+            let asked =
+                names.iter().fold(unnamed(statement), |query, name| query.bind(&name.business).bind(&name.name));
+            for row in asked.bind(self.realm.as_str()).all(self.work.transaction()).await? {
                 let existing = Existing { account: read(&row)?, mark: row.get("mark")? };
                 found.insert(existing.account.name.clone(), existing);
             }
@@ -137,24 +133,24 @@ impl Batch {
     pub async fn taken(&mut self, ids: &[PrincipalId], legacy_ids: &[i64]) -> Result<Taken, StoreError> {
         let mut taken = Taken::default();
         for ids in ids.chunks(ROWS_A_STATEMENT) {
-            let listed = list(1, ids.len());
-            let of = |text: String| ids.iter().fold(composed(text), |query, id| query.bind(bytes(id)));
-            let present = of(format!("SELECT id FROM principals WHERE id IN ({listed})"));
+            let listed = places(1, ids.len());
+            let of = |text: String| ids.iter().fold(unnamed(text), |query, id| query.bind(bytes(id)));
+            let present = of(format!("SELECT id FROM principals WHERE id IN {listed}"));
             for row in present.all(self.work.transaction()).await? {
                 taken.ids.insert(read_id(&row)?);
             }
             let retired =
-                of(format!("SELECT subject AS id FROM revocations WHERE kind = 'principal' AND subject IN ({listed})"));
+                of(format!("SELECT subject AS id FROM revocations WHERE kind = 'principal' AND subject IN {listed}"));
             for row in retired.all(self.work.transaction()).await? {
                 taken.retired.insert(read_id(&row)?);
             }
         }
         for numbers in legacy_ids.chunks(ROWS_A_STATEMENT) {
             let statement = format!(
-                "SELECT id, legacy_id FROM principals WHERE realm = $1 AND legacy_id IS NOT NULL AND legacy_id IN ({})",
-                list(2, numbers.len())
+                "SELECT id, legacy_id FROM principals WHERE realm = ? AND legacy_id IS NOT NULL AND legacy_id IN {}",
+                places(1, numbers.len())
             );
-            let asked = composed(statement).bind(self.realm.as_str());
+            let asked = unnamed(statement).bind(self.realm.as_str());
             let asked = numbers.iter().fold(asked, |query, number| query.bind(*number));
             for row in asked.all(self.work.transaction()).await? {
                 taken.legacy_ids.insert(row.get("legacy_id")?, read_id(&row)?);
@@ -171,8 +167,8 @@ impl Batch {
         let mut found = HashMap::new();
         for names in names.chunks(ROWS_A_STATEMENT) {
             let statement =
-                format!("SELECT name, disabled FROM companies WHERE realm = $1 AND name IN ({})", list(2, names.len()));
-            let asked = composed(statement).bind(self.realm.as_str());
+                format!("SELECT name, disabled FROM companies WHERE realm = ? AND name IN {}", places(1, names.len()));
+            let asked = unnamed(statement).bind(self.realm.as_str());
             let asked = names.iter().fold(asked, |query, name| query.bind(*name));
             for row in asked.all(self.work.transaction()).await? {
                 found.insert(row.get("name")?, row.get("disabled")?);
@@ -343,22 +339,16 @@ fn entry(claim: &Claim, (from, to): (&Point, &Point), is_last: bool, raised: &Ra
     }))
 }
 
-/// `$2, $3`.
-fn list(from: usize, number: usize) -> String {
-    (from..from + number).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
-}
-
 fn insertion(realm: &RealmName, rows: &[(&Imported, Option<i64>)]) -> Query {
-    const WIDTH: usize = 14;
-    let places: Vec<_> = (0..rows.len()).map(|row| format!("($1, {})", list(2 + row * WIDTH, WIDTH))).collect();
     let statement = format!(
         "INSERT INTO principals (realm, id, kind, business, name, display_name, legacy_id, role, scopes, company, grants, \
          password_hash, disabled, locked, created_at) VALUES {}",
-        places.join(", ")
+        places(rows.len(), 15)
     );
-    rows.iter().fold(composed(statement).bind(realm.as_str()), |query, (account, number)| {
+    rows.iter().fold(unnamed(statement), |query, (account, number)| {
         let new = &account.new;
         query
+            .bind(realm.as_str())
             .bind(bytes(&new.id))
             .bind(new.kind.name())
             .bind(&new.name.business)
@@ -377,9 +367,8 @@ fn insertion(realm: &RealmName, rows: &[(&Imported, Option<i64>)]) -> Query {
 }
 
 fn origins(source: &str, rows: &[(&Imported, Option<i64>)]) -> Query {
-    let places: Vec<_> = (0..rows.len()).map(|row| format!("($1, {})", list(2 + row * 2, 2))).collect();
-    let statement = format!("INSERT INTO account_sources (source, account, mark) VALUES {}", places.join(", "));
-    rows.iter().fold(composed(statement).bind(source), |query, (account, _)| {
-        query.bind(bytes(&account.new.id)).bind(&account.mark)
+    let statement = format!("INSERT INTO account_sources (source, account, mark) VALUES {}", places(rows.len(), 3));
+    rows.iter().fold(unnamed(statement), |query, (account, _)| {
+        query.bind(source).bind(bytes(&account.new.id)).bind(&account.mark)
     })
 }

@@ -352,6 +352,53 @@ fn of_two_imports_at_once_the_later_one_goes_on() {
 }
 
 #[test]
+fn an_import_that_takes_over_goes_on_where_the_earlier_one_is_by_then() {
+    let folder = folder();
+    let row = |at: usize| format!("user{at},x\n");
+    let text = |rows: usize| format!("name,password\n{}", (0..rows).map(row).collect::<Vec<_>>().concat());
+    let pipes = ["earlier.csv", "later.csv"].map(|name| folder.file(name));
+    let started = pipes.each_ref().map(|pipe| {
+        assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
+        let config = folder.config();
+        let words = format!("import {} --realm apis --kind users --config {config}", pipe.display());
+        move || Process::spawn(&mut command(&words.split(' ').collect::<Vec<_>>()), "")
+    });
+    let open = |pipe: &std::path::Path| fs::OpenOptions::new().write(true).open(pipe).unwrap();
+    let imported = |rows: i64| {
+        let count = || Database::in_folder(&folder).count("SELECT count(*) FROM principals") == rows;
+        wait_until("rows are imported", PATIENCE, count);
+    };
+    let [earlier, later] = &started;
+    let earlier = earlier();
+    let mut writer = open(&pipes[0]);
+    writer.write_all(text(1_500).as_bytes()).unwrap();
+    imported(1_000);
+    // The later one has seen that a thousand rows are there, and reads them.
+    let later = later();
+    let mut other = open(&pipes[1]);
+    other.write_all(text(10).as_bytes()).unwrap();
+    writer.write_all((1_500..2_500).map(row).collect::<Vec<_>>().concat().as_bytes()).unwrap();
+    imported(2_000);
+    other.write_all((10..3_000).map(row).collect::<Vec<_>>().concat().as_bytes()).unwrap();
+    drop(other);
+    let ended = later.finish();
+    assert!(ended.code == 0 && ended.stdout.contains("made 3000, updated 0, unchanged 0, skipped 0"), "{ended:?}");
+    drop(writer);
+    assert_eq!(earlier.finish().code, 1);
+}
+
+#[test]
+fn long_rows_are_passed_over_again() {
+    let folder = folder();
+    let photo = "p".repeat(100_000);
+    let rows = (0..100).map(|at| format!("user{at},x,{photo}\n")).collect::<Vec<_>>().concat();
+    let words = format!("{USERS} --map photo=-");
+    import(&folder, "users.csv", &format!("name,password,photo\n{rows}"), &words).succeeded();
+    let more = import(&folder, "users.csv", &format!("name,password,photo\n{rows}eva,x,\n"), &words).json();
+    assert_eq!((&more["rows"], &more["made"]), (&json!(101), &json!(101)), "{more}");
+}
+
+#[test]
 fn every_kind_and_every_column_comes_over() {
     let folder = folder();
     let companies = import(

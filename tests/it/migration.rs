@@ -399,6 +399,49 @@ fn long_rows_are_passed_over_again() {
 }
 
 #[test]
+fn an_update_is_judged_as_a_change_by_hand_is() {
+    let folder = Folder::new();
+    let oauth = "[realms.oauth]\ndialect = \"oauth\"\n[oauth]\n";
+    Config::standard(([127, 0, 0, 1], 9).into()).text(oauth).write_to(&folder);
+    folder.command("store init", "").succeeded();
+    let update = |name: &str, text: &str, words: &str| {
+        import(&folder, name, text, &format!("{words} --on-conflict update --restart --output json"))
+    };
+    let users = "--realm sws --kind users";
+    update("users.csv", "name,password,legacy_id\nana,x,5\neva,x,6\n", users).succeeded();
+    let shown = |words: &str| folder.command(&format!("{words} --output json"), "").json();
+    let user = |name: &str| shown(&format!("user show --realm sws --username {name}"));
+    // Its tokens carry the number.
+    assert_eq!(update("users.csv", "name,legacy_id\nana,50\n", users).json()["updated"], 1);
+    assert_eq!((&user("ana")["legacy_id"], &user("ana")["epoch"]), (&json!(50), &json!(1)));
+    // A number that a row gives to an account that is there is no new one's, not in the same batch and not later.
+    let report = update("users.csv", "name,password,legacy_id\nnew,x,\neva,,51\n", users).json();
+    assert_eq!((&report["made"], &report["updated"]), (&json!(1), &json!(1)), "{report}");
+    let words = "user add --realm sws --username next --name Next --password-stdin";
+    folder.command(words, "una-clave-larga").succeeded();
+    assert_eq!([user("eva"), user("new"), user("next")].map(|user| user["legacy_id"].as_i64()), [51, 52, 53].map(Some));
+    let id = "0b0f9a52-6f7b-4d0e-9a8e-6f2a6f1b1c01";
+    let twice = update("users.csv", &format!("name,password,id\none,x,{id}\ntwo,x,{id}\n"), users);
+    assert!(twice.code == 1 && twice.stderr.contains("users.csv:3: id: another account has it"), "{twice:?}");
+    // What the row does not say need not be there, and counts as it is.
+    update("companies.csv", "name\nACME\n", "--realm become --kind companies").succeeded();
+    let clients = "--realm become --kind clients";
+    update("clients.csv", "name,company,password\nc1,ACME,x\n", clients).succeeded();
+    assert_eq!(update("clients.csv", "name,password\nc1,y\n", clients).json()["updated"], 1);
+    for (text, said) in
+        [("name,password\nc2,y\n", "a client needs a company"), ("name,company\nc1,\n", "a client needs a company")]
+    {
+        let refused = update("clients.csv", text, clients);
+        assert!(refused.code == 1 && refused.stderr.contains(said), "{refused:?}");
+    }
+    let clients = "--realm oauth --kind clients";
+    update("clients.csv", "name,password,grants\no1,x,client_credentials\n", clients).succeeded();
+    let report = update("clients.csv", "name,grants\no1,client_credentials refresh_token\n", clients).json();
+    assert_eq!(report["updated"], 1, "{report}");
+    assert_eq!(shown("client show --realm oauth --id o1")["grants"], json!(["client_credentials", "refresh_token"]));
+}
+
+#[test]
 fn every_kind_and_every_column_comes_over() {
     let folder = folder();
     let companies = import(

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Duration, UNIX_EPOCH},
 };
@@ -79,9 +79,14 @@ impl AuditFile {
         Ok(())
     }
 
-    /// Appends whole lines, or nothing.
+    /// Appends whole lines, or nothing. An unfinished line of another process, which was killed while it wrote, is removed:
+    /// else what is appended would be part of it.
     pub(super) fn append(&self, lines: &[u8]) -> io::Result<()> {
         self.locked(|mut file| {
+            if !ends_whole(file)? {
+                let torn = repair(file)?.torn;
+                tracing::warn!(torn, "an unfinished line at the end of the audit file was removed");
+            }
             let before = file.metadata()?.len();
             let written = file.write_all(lines);
             if written.is_err() {
@@ -145,6 +150,14 @@ fn open(path: &Path, now: Timestamp) -> io::Result<(File, Timestamp)> {
     Ok((file, written.map_or(now, Timestamp::from_millis)))
 }
 
+/// Whether nothing follows the last newline.
+fn ends_whole(file: &File) -> io::Result<bool> {
+    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(true) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte == *b"\n")
+}
+
 fn repair(mut file: &File) -> io::Result<Found> {
     let length = file.metadata()?.len();
     let begin = length.saturating_sub(TAIL_BYTES);
@@ -186,6 +199,17 @@ mod tests {
             assert_eq!(found.last_line.as_deref(), last.map(str::as_bytes), "{text}");
             assert_eq!((found.torn, fs::read_to_string(&path).unwrap()), (torn, left.to_owned()));
         }
+    }
+
+    #[test]
+    fn what_another_process_left_unfinished_is_no_part_of_the_next_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let (file, _) = AuditFile::open(&path, NEVER, at(0)).unwrap();
+        file.append(b"one\n").unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"tw").unwrap();
+        file.append(b"three\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\nthree\n");
     }
 
     #[test]

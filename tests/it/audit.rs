@@ -373,6 +373,21 @@ fn on_a_full_disk_logins_go_on_with_a_gap_or_are_refused_where_each_must_have_it
 }
 
 #[test]
+fn a_limit_on_the_size_of_files_is_a_full_disk_and_no_end() {
+    let (config, _upstream) = config();
+    let gateway = config.start();
+    assert_eq!(login(&gateway), 200);
+    let before = gateway.process.set_file_bytes(1);
+    let failing = |word: &str| gateway.ask("/metrics").text().contains(word);
+    wait_until("nothing can be written", PATIENCE, || {
+        login(&gateway);
+        failing("portero_audit_failing 1\n")
+    });
+    gateway.process.set_file_bytes(before);
+    wait_until("all of it can be written", PATIENCE, || login(&gateway) == 200 && failing("portero_audit_failing 0\n"));
+}
+
+#[test]
 fn a_guess_is_told_even_where_nobody_waits_for_the_answer() {
     let (config, _upstream) = config();
     let gateway = config.start();

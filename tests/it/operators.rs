@@ -87,6 +87,7 @@ fn an_operation_takes_its_own_members_alone_and_no_cache_keeps_what_it_answers()
         let answer = send(path, &more);
         assert_eq!(answer.status, 422, "{path}: {}", answer.text());
     }
+    assert_eq!(send("disable?wait=all", &json!({})).status, 400, "nobody would wait");
     let made = send("rotate-secret", &json!({}));
     assert!(made.status == 200 && made.json()["secret"].is_string());
     for answer in [made, ask(&gateway, "GET", "/api/v1/process", &admin), ask(&gateway, "GET", "/openapi.json", &admin)]

@@ -40,6 +40,9 @@ impl Control {
     pub fn start() -> Result<Self, StartError> {
         let runtime = runtime("control", CONTROL_THREADS)?;
         let signals = runtime.block_on(async {
+            // Where the system limits how large a file may grow, a write fails then, as on a full disk. By itself the
+            // signal ends the process; who listens to it once goes on for ever.
+            drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
             Ok::<_, io::Error>(Signals {
                 terminate: signal(SignalKind::terminate())?,
                 interrupt: signal(SignalKind::interrupt())?,

@@ -15,7 +15,7 @@ use crate::{
     decision::{Snapshot, examine_issuers},
     domain::{Clock, Timestamp},
     edge::{admin::AdminToken, listen},
-    observe::metrics::Metrics,
+    observe::{audit, metrics::Metrics},
     state::{
         keys::{self, MasterKeyError, VaultError},
         store::{self, Looked, access},
@@ -227,10 +227,10 @@ fn of_process(settings: &GatewaySettings, away: Away) -> Vec<Problem> {
 
 /// Whether this process may append to a file, or make it.
 fn may_append(file: &Path) -> Result<(), String> {
-    match file.metadata() {
-        Ok(facts) if !facts.is_file() => Err("it is no regular file".to_owned()),
-        Ok(_) => access::may_write(file).map_err(|error| format!("it cannot be written: {error}")),
-        Err(_) => access::may_make(file),
+    match audit::examine(file) {
+        Ok(()) => access::may_write(file).map_err(|error| format!("it cannot be written: {error}")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => access::may_make(file),
+        Err(error) => Err(error.to_string()),
     }
 }
 

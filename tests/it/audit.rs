@@ -373,6 +373,47 @@ fn on_a_full_disk_logins_go_on_with_a_gap_or_are_refused_where_each_must_have_it
 }
 
 #[test]
+fn a_limit_on_the_size_of_files_is_a_full_disk_and_no_end() {
+    let (config, _upstream) = config();
+    let gateway = config.start();
+    assert_eq!(login(&gateway), 200);
+    let before = gateway.process.set_file_bytes(1);
+    let failing = |word: &str| gateway.ask("/metrics").text().contains(word);
+    wait_until("nothing can be written", PATIENCE, || {
+        login(&gateway);
+        failing("portero_audit_failing 1\n")
+    });
+    gateway.process.set_file_bytes(before);
+    wait_until("all of it can be written", PATIENCE, || login(&gateway) == 200 && failing("portero_audit_failing 0\n"));
+}
+
+#[test]
+fn a_guess_is_told_even_where_nobody_waits_for_the_answer() {
+    let (config, _upstream) = config();
+    let gateway = config.start();
+    // Whoever is refused waits as long as this hash takes; a right password is answered before that.
+    let slow = "name,hash\nslow,$2b$13$eXDbV0X9O8NQeOJGgCPTBeeHi8D3EwaFM8RZ9Pj29QKFD1AcpF8HG\n";
+    let file = gateway.folder.file("slow.csv");
+    fs::write(&file, slow).unwrap();
+    gateway.command(&format!("import {} --realm sws --kind users", file.display()), "").succeeded();
+    assert_eq!(Contract::Sws.token_of(&gateway.send(&Contract::Sws.login_as("slow", "wrong secret"))), None);
+    let body = json!({ "username": "admin", "password": "wrong secret" }).to_string();
+    let mut guess = TcpStream::connect(gateway.front).unwrap();
+    write!(
+        guess,
+        "POST /api/Session/GetToken HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    wait_until("it was found to be wrong", PATIENCE, || {
+        gateway.api_get("/limits?realm=sws&name=admin")["standing"][0]["failures"] == 1
+    });
+    drop(guess);
+    wait_for_event(&gateway, "login", 2);
+    is_clean(&gateway.folder);
+}
+
+#[test]
 fn a_flood_of_refused_logins_is_summed() {
     let (config, _upstream) = config();
     let gateway = config.text("[throttle]\nname_failures = 100000\naddress_failures = 100000\n").start();

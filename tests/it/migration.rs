@@ -352,6 +352,96 @@ fn of_two_imports_at_once_the_later_one_goes_on() {
 }
 
 #[test]
+fn an_import_that_takes_over_goes_on_where_the_earlier_one_is_by_then() {
+    let folder = folder();
+    let row = |at: usize| format!("user{at},x\n");
+    let text = |rows: usize| format!("name,password\n{}", (0..rows).map(row).collect::<Vec<_>>().concat());
+    let pipes = ["earlier.csv", "later.csv"].map(|name| folder.file(name));
+    let started = pipes.each_ref().map(|pipe| {
+        assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
+        let config = folder.config();
+        let words = format!("import {} --realm apis --kind users --config {config}", pipe.display());
+        move || Process::spawn(&mut command(&words.split(' ').collect::<Vec<_>>()), "")
+    });
+    let open = |pipe: &std::path::Path| fs::OpenOptions::new().write(true).open(pipe).unwrap();
+    let imported = |rows: i64| {
+        let count = || Database::in_folder(&folder).count("SELECT count(*) FROM principals") == rows;
+        wait_until("rows are imported", PATIENCE, count);
+    };
+    let [earlier, later] = &started;
+    let earlier = earlier();
+    let mut writer = open(&pipes[0]);
+    writer.write_all(text(1_500).as_bytes()).unwrap();
+    imported(1_000);
+    // The later one has seen that a thousand rows are there, and reads them.
+    let later = later();
+    let mut other = open(&pipes[1]);
+    other.write_all(text(10).as_bytes()).unwrap();
+    writer.write_all((1_500..2_500).map(row).collect::<Vec<_>>().concat().as_bytes()).unwrap();
+    imported(2_000);
+    other.write_all((10..3_000).map(row).collect::<Vec<_>>().concat().as_bytes()).unwrap();
+    drop(other);
+    let ended = later.finish();
+    assert!(ended.code == 0 && ended.stdout.contains("made 3000, updated 0, unchanged 0, skipped 0"), "{ended:?}");
+    drop(writer);
+    assert_eq!(earlier.finish().code, 1);
+}
+
+#[test]
+fn long_rows_are_passed_over_again() {
+    let folder = folder();
+    let photo = "p".repeat(100_000);
+    let rows = (0..100).map(|at| format!("user{at},x,{photo}\n")).collect::<Vec<_>>().concat();
+    let words = format!("{USERS} --map photo=-");
+    import(&folder, "users.csv", &format!("name,password,photo\n{rows}"), &words).succeeded();
+    let more = import(&folder, "users.csv", &format!("name,password,photo\n{rows}eva,x,\n"), &words).json();
+    assert_eq!((&more["rows"], &more["made"]), (&json!(101), &json!(101)), "{more}");
+}
+
+#[test]
+fn an_update_is_judged_as_a_change_by_hand_is() {
+    let folder = Folder::new();
+    let oauth = "[realms.oauth]\ndialect = \"oauth\"\n[oauth]\n";
+    Config::standard(([127, 0, 0, 1], 9).into()).text(oauth).write_to(&folder);
+    folder.command("store init", "").succeeded();
+    let update = |name: &str, text: &str, words: &str| {
+        import(&folder, name, text, &format!("{words} --on-conflict update --restart --output json"))
+    };
+    let users = "--realm sws --kind users";
+    update("users.csv", "name,password,legacy_id\nana,x,5\neva,x,6\n", users).succeeded();
+    let shown = |words: &str| folder.command(&format!("{words} --output json"), "").json();
+    let user = |name: &str| shown(&format!("user show --realm sws --username {name}"));
+    // Its tokens carry the number.
+    assert_eq!(update("users.csv", "name,legacy_id\nana,50\n", users).json()["updated"], 1);
+    assert_eq!((&user("ana")["legacy_id"], &user("ana")["epoch"]), (&json!(50), &json!(1)));
+    // A number that a row gives to an account that is there is no new one's, not in the same batch and not later.
+    let report = update("users.csv", "name,password,legacy_id\nnew,x,\neva,,51\n", users).json();
+    assert_eq!((&report["made"], &report["updated"]), (&json!(1), &json!(1)), "{report}");
+    let words = "user add --realm sws --username next --name Next --password-stdin";
+    folder.command(words, "una-clave-larga").succeeded();
+    assert_eq!([user("eva"), user("new"), user("next")].map(|user| user["legacy_id"].as_i64()), [51, 52, 53].map(Some));
+    let id = "0b0f9a52-6f7b-4d0e-9a8e-6f2a6f1b1c01";
+    let twice = update("users.csv", &format!("name,password,id\none,x,{id}\ntwo,x,{id}\n"), users);
+    assert!(twice.code == 1 && twice.stderr.contains("users.csv:3: id: another account has it"), "{twice:?}");
+    // What the row does not say need not be there, and counts as it is.
+    update("companies.csv", "name\nACME\n", "--realm become --kind companies").succeeded();
+    let clients = "--realm become --kind clients";
+    update("clients.csv", "name,company,password\nc1,ACME,x\n", clients).succeeded();
+    assert_eq!(update("clients.csv", "name,password\nc1,y\n", clients).json()["updated"], 1);
+    for (text, said) in
+        [("name,password\nc2,y\n", "a client needs a company"), ("name,company\nc1,\n", "a client needs a company")]
+    {
+        let refused = update("clients.csv", text, clients);
+        assert!(refused.code == 1 && refused.stderr.contains(said), "{refused:?}");
+    }
+    let clients = "--realm oauth --kind clients";
+    update("clients.csv", "name,password,grants\no1,x,client_credentials\n", clients).succeeded();
+    let report = update("clients.csv", "name,grants\no1,client_credentials refresh_token\n", clients).json();
+    assert_eq!(report["updated"], 1, "{report}");
+    assert_eq!(shown("client show --realm oauth --id o1")["grants"], json!(["client_credentials", "refresh_token"]));
+}
+
+#[test]
 fn every_kind_and_every_column_comes_over() {
     let folder = folder();
     let companies = import(

@@ -67,6 +67,36 @@ fn each_operation_takes_its_role_and_no_lower_one() {
 }
 
 #[test]
+fn an_operation_takes_its_own_members_alone_and_no_cache_keeps_what_it_answers() {
+    let (gateway, _upstream) = start();
+    let admin = gateway.admin_token();
+    let send = |path: &str, more: &Value| {
+        let mut body = json!({ "realm": "sws", "name": "admin" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let request = post(&format!("/api/v1/accounts/{path}"), body.to_string()).header("Host", "localhost");
+        Connection::open(gateway.admin).send(&request.bearer(&admin))
+    };
+    for (path, more) in [
+        // The old password would end at once, and whoever asked would not know.
+        ("set-password", json!({ "secret": "otra-clave-larga", "overlap_seconds": 60 })),
+        ("set-role", json!({ "role": null, "revoke": true })),
+        ("rotate-secret", json!({ "role": "ADMIN" })),
+        ("lock", json!({ "secret": "otra-clave-larga" })),
+        ("disable", json!({ "revoke": true })),
+    ] {
+        let answer = send(path, &more);
+        assert_eq!(answer.status, 422, "{path}: {}", answer.text());
+    }
+    assert_eq!(send("disable?wait=all", &json!({})).status, 400, "nobody would wait");
+    let made = send("rotate-secret", &json!({}));
+    assert!(made.status == 200 && made.json()["secret"].is_string());
+    for answer in [made, ask(&gateway, "GET", "/api/v1/process", &admin), ask(&gateway, "GET", "/openapi.json", &admin)]
+    {
+        assert_eq!(answer.header("Cache-Control"), Some("no-store"));
+    }
+}
+
+#[test]
 fn a_token_stands_in_the_log_by_its_name_until_it_is_revoked() {
     let (gateway, _upstream) = start();
     let token = add(&gateway, "oncall", "operate");

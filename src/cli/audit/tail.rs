@@ -193,7 +193,20 @@ fn described(entry: &Entry) -> String {
     for (name, label) in [("old", "old"), ("new", "new")] {
         words.extend(text(name).map(|word| format!("{label}={word}")));
     }
-    words.join(" ")
+    printable(&words.join(" "))
+}
+
+/// Whoever changed the log may have written anything into it, a terminal's commands too.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }
 
 /// As lines have it: texts of one form sort by their times.
@@ -203,4 +216,17 @@ fn stamp(at: Timestamp) -> String {
 
 fn unreadable(file: &Path, error: &io::Error) -> CliError {
     CliError::Refused(format!("{} cannot be read: {error}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_entry_commands_the_terminal_or_looks_like_two() {
+        let mut members = Map::new();
+        members.insert("event".to_owned(), "login\n2026 \u{1b}[2J\u{9b}".into());
+        let entry = Entry { at: String::new(), members };
+        assert_eq!(described(&entry), " login\\n2026 \\u{1b}[2J\\u{9b}");
+    }
 }

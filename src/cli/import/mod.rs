@@ -39,15 +39,18 @@ use crate::{
     config::GatewaySettings,
     decision::{
         AdminService,
-        admin::import::{ImportFailure, RowOfFile, Rows, check_import},
+        admin::import::{ImportFailure, Importer, Options, RowOfFile, Rows, check_import},
     },
     domain::{Clock, SystemClock},
     rules::realm::Realm,
     state::account::import::{ImportError, Point, Progress},
 };
 
-/// Rows that are passed over between two looks at their digest.
-const ROWS_A_DIGEST: u64 = 256;
+/// Bytes that are passed over between two looks at their digest.
+const BYTES_A_DIGEST: u64 = 1 << 20;
+
+/// How often a running import is asked how far it is, at most, before this one takes it over.
+const TAKEN_AT_MOST: usize = 100;
 
 /// Where an import begins.
 #[derive(Debug, PartialEq, Eq)]
@@ -95,7 +98,7 @@ impl Import {
         let mut importer = if self.dry_run {
             admin.try_import((realm, kind), options).await?
         } else {
-            admin.import((realm, kind), options, (progress.as_ref(), &point)).await?
+            self.take_over((realm, admin), &mut rows, options, (progress, &mut point)).await?
         };
         let mut shown = Shown::new(&self.shown(), self.bytes(), resumed);
         let started = SystemClock.instant();
@@ -114,6 +117,31 @@ impl Import {
         Ok(report.finished(status, wrapped.as_ref()))
     }
 
+    /// The right to go on behind `point`. Where somebody works on the import, this one passes over what that one has written
+    /// meanwhile, and goes on from there.
+    async fn take_over<'a>(
+        &self,
+        (realm, admin): (&'a Realm, &'a AdminService),
+        rows: &mut Ahead,
+        options: Options,
+        (mut seen, point): (Option<Progress>, &mut Point),
+    ) -> Result<Importer<'a>, CliError> {
+        let kind = self.kind.import();
+        for _ in 1..TAKEN_AT_MOST {
+            match admin.import((realm, kind), options.clone(), (seen.as_ref(), point)).await {
+                Err(ImportFailure::Import(ImportError::WentOn(_))) => {}
+                importer => return Ok(importer?),
+            }
+            seen = admin.import_progress(realm, kind).await?;
+            let Some(progress) = &seen else { continue };
+            if !skip(rows, point, &progress.point).map_err(ImportFailure::File)? {
+                return Err(other_file(realm, progress));
+            }
+            *point = progress.point;
+        }
+        Ok(admin.import((realm, kind), options, (seen.as_ref(), point)).await?)
+    }
+
     /// Where it begins, by what an earlier import of the realm left.
     fn begin(&self, rows: &mut Ahead, progress: Option<&Progress>, realm: &Realm) -> Result<Begin, CliError> {
         let Some(progress) = progress.filter(|_| !self.restart) else { return Ok(Begin::Anew) };
@@ -122,15 +150,12 @@ impl Import {
             return Ok(Begin::Anew);
         }
         let failed = |error| CliError::Trouble(ImportFailure::File(error).to_string());
-        let same = skip_to(rows, &progress.point).map_err(failed)?;
+        let same = skip(rows, &Point::default(), &progress.point).map_err(failed)?;
         match (same, progress.finished_at) {
             (true, Some(_)) if rows.has_ended().map_err(failed)? => Ok(Begin::Done),
             (true, _) => Ok(Begin::Behind(progress.point)),
             (false, Some(_)) => Ok(Begin::Anew),
-            (false, None) => {
-                let error = ImportFailure::OtherFile { realm: realm.name.clone(), rows: progress.point.rows };
-                Err(CliError::Refused(error.to_string()))
-            }
+            (false, None) => Err(other_file(realm, progress)),
         }
     }
 
@@ -160,15 +185,20 @@ impl Import {
     }
 }
 
-/// Passes over the rows that were imported. Answers whether they are the same.
-fn skip_to(rows: &mut dyn Rows, point: &Point) -> io::Result<bool> {
-    let mut end = 0;
-    for row in 0..point.rows {
+fn other_file(realm: &Realm, progress: &Progress) -> CliError {
+    ImportFailure::OtherFile { realm: realm.name.clone(), rows: progress.point.rows }.into()
+}
+
+/// Passes over the rows behind `from` that were imported. Answers whether all of them until there are the same.
+fn skip(rows: &mut dyn Rows, from: &Point, point: &Point) -> io::Result<bool> {
+    let (mut end, mut looked) = (from.bytes, from.bytes);
+    for _ in from.rows..point.rows {
         let Some((behind, _)) = rows.next_row()? else { return Ok(false) };
         end = behind;
-        if row % ROWS_A_DIGEST == 0 {
+        if end - looked >= BYTES_A_DIGEST {
             // What is passed over is not kept.
             rows.digest_of_first(end);
+            looked = end;
         }
     }
     Ok(end == point.bytes && rows.digest_of_first(end) == point.sha256)
@@ -217,7 +247,8 @@ impl From<ImportFailure> for CliError {
             ImportFailure::Refused(error) => error.into(),
             ImportFailure::Import(ImportError::Store(error)) => error.into(),
             ImportFailure::Import(ImportError::Account(error)) => error.into(),
-            ImportFailure::OtherFile { .. } | ImportFailure::Import(ImportError::TakenOver(_)) => {
+            ImportFailure::OtherFile { .. }
+            | ImportFailure::Import(ImportError::TakenOver(_) | ImportError::WentOn(_)) => {
                 Self::Refused(failure.to_string())
             }
             ImportFailure::File(_) => Self::Trouble(failure.to_string()),

@@ -1,7 +1,5 @@
 //! Making, changing and deleting accounts, and what only a realm's contract knows about them.
 
-use std::collections::BTreeSet;
-
 use super::{
     PAGE_ROWS,
     changed::Changed,
@@ -157,7 +155,7 @@ impl AdminService {
                     "an account of sws keeps a legacy id: its contract shows it after each login".to_owned(),
                 );
             }
-            Ok::<_, AdminError>(if is_carried_alike(before, after) { OldTokens::Keep } else { OldTokens::End })
+            Ok::<_, AdminError>(if before.is_carried_like(after) { OldTokens::Keep } else { OldTokens::End })
         };
         let raised = account::revise(&self.store, &realm.name, name, revision, judge, self.clock.now()).await?;
         self.changed(realm, name, &raised, None).await
@@ -173,16 +171,6 @@ impl AdminService {
         self.apply_raised(&raised);
         Ok(account)
     }
-}
-
-/// Whether tokens carry the same for both, and routes judge them alike. The name that people read stands in no token, and
-/// what grants a client may use is looked up when it asks for tokens.
-fn is_carried_alike(before: &Account, after: &Account) -> bool {
-    let sorted = |account: &Account| account.scopes.iter().cloned().collect::<BTreeSet<_>>();
-    before.role == after.role
-        && before.company == after.company
-        && before.legacy_id == after.legacy_id
-        && sorted(before) == sorted(after)
 }
 
 /// A new account of `realm` with nothing but its name, and in `sws` the realm's next integer id.
@@ -215,8 +203,22 @@ pub fn check_kind(realm: &Realm, kind: PrincipalKind) -> Result<(), AdminError> 
     refuse(format!("realm '{name}' speaks {dialect}: its accounts are {right}s, not {kind}s"))
 }
 
-/// Refuses a description, new or changed, that the realm's contract has no room for.
+/// Refuses a description, new or changed, that the realm's contract has no room for, or that lacks what it needs.
 pub(super) fn check(realm: &Realm, new: &NewAccount) -> Result<(), AdminError> {
+    check_room(realm, new)?;
+    check_needs(realm, new)
+}
+
+/// Refuses a description that lacks what the realm's contract needs.
+pub(super) fn check_needs(realm: &Realm, new: &NewAccount) -> Result<(), AdminError> {
+    if realm.dialect == Dialect::Become && new.company.is_none() {
+        return refuse(format!("realm '{}' speaks {}: a client needs a company", realm.name, realm.dialect));
+    }
+    Ok(())
+}
+
+/// Refuses a description, whole or in part, that the realm's contract has no room for.
+pub(super) fn check_room(realm: &Realm, new: &NewAccount) -> Result<(), AdminError> {
     let (name, dialect) = (&realm.name, realm.dialect);
     new.check()?;
     check_kind(realm, new.kind)?;
@@ -228,9 +230,6 @@ pub(super) fn check(realm: &Realm, new: &NewAccount) -> Result<(), AdminError> {
     }
     if dialect != Dialect::Oauth && new.grants.is_some() {
         return refuse(format!("realm '{name}' speaks {dialect}: only clients of oauth have grants"));
-    }
-    if dialect == Dialect::Become && new.company.is_none() {
-        return refuse(format!("realm '{name}' speaks {dialect}: a client needs a company"));
     }
     let bytes = sealed_text_bytes(&holder(new));
     if !realm.algorithm.is_jwt() && bytes > SEALED_TEXT_BYTES_MAX {

@@ -5,13 +5,14 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use super::service::{AdminError, AdminService};
 use crate::{
     domain::Timestamp,
     observe::audit::{ChainId, ChainKey, Chains, Expected, Finding, Lines, LogFiles, Mac, Summary, in_order},
-    state::store::{self, AnchorRow, AuditRow},
+    state::store::{self, ANCHORS_KEPT, AnchorRow, AuditRow},
 };
 
 /// Rows that are read at once.
@@ -19,6 +20,9 @@ const PAGE_ROWS: u32 = 1_000;
 
 /// Findings that are told one by one; of more only the number.
 pub const FINDINGS_MAX: usize = 1_000;
+
+/// How much earlier than that a chain's anchor may be forgotten: clocks differ.
+const SLACK: Duration = Duration::from_hours(24);
 
 /// What is looked at.
 #[derive(Clone, Debug, Default)]
@@ -69,7 +73,7 @@ impl AdminService {
         verified.judge_anchors(&anchors, &key_of);
         verified.read_files(scope, &anchors, &key_of)?;
         self.judge_rows(&mut verified, &anchors, &key_of).await?;
-        verified.judge_claims(&store::anchors(&self.store).await?);
+        verified.judge_claims(&store::anchors(&self.store).await?, self.clock.now());
         verified.count_elsewhere(scope, &anchors);
         Ok(verified)
     }
@@ -188,8 +192,8 @@ impl Verified {
             (anchor.chain, expected)
         });
         let mut chains = Chains::new(key_of, expected);
-        if scope.since.is_some() {
-            chains = chains.of_a_part();
+        if let Some(since) = scope.since {
+            chains = chains.since(since);
         }
         for file in &self.files.files {
             let failed = |error| unreadable(file, &error);
@@ -207,10 +211,15 @@ impl Verified {
         Ok(())
     }
 
-    /// What files say that the store had taken down, it has still.
-    fn judge_claims(&mut self, anchors: &[AnchorRow]) {
-        for (chain, line) in std::mem::take(&mut self.summary.anchored) {
+    /// What files say that the store had taken down, it has still; unless that was so long ago that it forgot it.
+    fn judge_claims(&mut self, anchors: &[AnchorRow], now: Timestamp) {
+        for (chain, line, at) in std::mem::take(&mut self.summary.anchored) {
             let known = anchors.iter().find(|row| row.anchor.chain == chain).map(|row| row.anchor.line);
+            // The line about an anchor is written a moment after it.
+            let may_be_forgotten = at.is_some_and(|at| now.since(at) + SLACK >= ANCHORS_KEPT);
+            if known.is_none() && may_be_forgotten {
+                continue;
+            }
             if known.is_none_or(|known| known < line) {
                 let what = format!(
                     "it had taken down {line} lines of chain {chain}, and now has {}: its anchor was removed, or an \
@@ -247,4 +256,22 @@ fn find(findings: &mut Vec<Finding>, place: &str, what: &str) {
 
 fn unreadable(file: &Path, error: &io::Error) -> AdminError {
     AdminError::Refused(format!("{} cannot be read: {error}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_anchor_that_the_store_forgets_in_time_is_no_finding() {
+        let written = Timestamp::from_secs(1_700_000_000);
+        let findings = |after: Duration| {
+            let mut verified = Verified::default();
+            verified.summary.anchored = vec![(ChainId::of([7; 16]), 5, Some(written))];
+            verified.judge_claims(&[], written.plus(after));
+            verified.findings.len()
+        };
+        assert_eq!(findings(ANCHORS_KEPT.saturating_sub(2 * SLACK)), 1);
+        assert_eq!(findings(ANCHORS_KEPT), 0);
+    }
 }

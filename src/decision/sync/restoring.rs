@@ -12,6 +12,7 @@ use crate::{
     decision::decide::snapshot::LiveState,
     domain::Clock,
     state::{
+        admin_token::{self, AdminTokenError},
         keys::{KeyState, Vault},
         revocation,
     },
@@ -63,6 +64,18 @@ async fn once(
         let was_revoked = record.state != KeyState::Revoked && revoked.iter().any(|key| key.id == record.id);
         if was_revoked && vault.revoke(&record.id, clock.now()).await?.is_some() {
             *written += 1;
+        }
+    }
+    let tokens = live_state.admin_tokens();
+    // The same revision may stand for something else here.
+    tokens.begin_anew();
+    tokens.follow(vault.store()).await?;
+    for name in tokens.revived() {
+        match admin_token::revoke(&vault.audited_store(), &name, clock.now()).await {
+            Ok(()) => *written += 1,
+            Err(AdminTokenError::Store(error)) => return Err(error.into()),
+            // Another gateway was first.
+            Err(_) => {}
         }
     }
     revocation::restore(live_state.revocations(), vault.store(), clock.now(), written).await?;

@@ -1,4 +1,4 @@
-//! Accounts and companies over the API: the verbs of the command line.
+//! Accounts over the API: the verbs of the command line.
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     Admin,
-    api::{Answer, ApiError, Asked, Body, Hidden},
+    api::{Answer, ApiError, Asked, Body, Hidden, Named},
     operations::{About, Answers, Kind, Member, Operations},
     operator::By,
 };
@@ -19,13 +19,12 @@ use crate::{
             PAGE_ROWS,
             accounts::{self, AccountChange, Wanted},
             changed::Changed,
-            companies::CompanyChange,
             secrets::{NewSecret, Overlap, SecretChange},
         },
     },
     domain::{AccountName, GrantType, PrincipalId, Timestamp, UnknownGrantType},
     state::{
-        account::{Account, Filter, LegacyId, NewAccount, Revised, Revision, Sort, Status, company::Company},
+        account::{Account, Filter, LegacyId, NewAccount, Revised, Revision, Sort, Status},
         admin_token::AdminRole,
     },
 };
@@ -57,10 +56,6 @@ const ACCOUNT: &[Member] = &[
     Member::optional("grants", Kind::Texts),
     SECRET,
 ];
-
-/// A company in an answer.
-const COMPANY: &[Member] =
-    &[REALM, NAME, Member::required("disabled", Kind::Boolean), Member::required("created_at", Kind::Integer)];
 
 const DELETED: Answers = Answers::One(&[Member::required("deleted", Kind::Boolean)]);
 const LIST: About = About {
@@ -142,20 +137,7 @@ const ROTATE_SECRET: About = About {
 };
 const END_OVERLAP: About = About { summary: "Take the secret before this one no more", ..CHANGE };
 const DELETE: About = About { summary: "Delete it for ever and end its tokens", answers: DELETED, ..CHANGE };
-const LIST_COMPANIES: About = About {
-    summary: "A page of a realm's companies in the order of their names",
-    query: &[REALM, Member::optional("after", Kind::Text)],
-    bodies: &[],
-    answers: Answers::Many(COMPANY),
-};
-const ADD_COMPANY: About =
-    About { summary: "Make a company", query: &[], bodies: &[&[REALM, NAME]], answers: Answers::One(COMPANY) };
-const DISABLE_COMPANY: About = About { summary: "Refuse its clients' logins and end their tokens", ..ADD_COMPANY };
-const ENABLE_COMPANY: About = About { summary: "Allow its clients' logins again", ..ADD_COMPANY };
-const DELETE_COMPANY: About =
-    About { summary: "Delete it and end its clients' tokens", answers: DELETED, ..ADD_COMPANY };
-
-/// Adds the operations on accounts and companies.
+/// Adds the operations on accounts.
 pub(super) fn operations(operations: Operations) -> Operations {
     let change = |about: &'static str| About { summary: about, ..CHANGE };
     operations
@@ -171,11 +153,6 @@ pub(super) fn operations(operations: Operations) -> Operations {
         .post("/accounts/rotate-secret", AdminRole::Admin, ROTATE_SECRET, rotate_secret)
         .post("/accounts/end-overlap", AdminRole::Admin, END_OVERLAP, end_overlap)
         .post("/accounts/delete", AdminRole::Admin, DELETE, delete)
-        .get("/companies", AdminRole::Read, LIST_COMPANIES, list_companies)
-        .post("/companies", AdminRole::Admin, ADD_COMPANY, add_company)
-        .post("/companies/disable", AdminRole::Operate, DISABLE_COMPANY, disable_company)
-        .post("/companies/enable", AdminRole::Operate, ENABLE_COMPANY, enable_company)
-        .post("/companies/delete", AdminRole::Admin, DELETE_COMPANY, delete_company)
 }
 
 #[derive(Deserialize)]
@@ -196,13 +173,6 @@ struct Listed {
     after: Option<String>,
     #[serde(default)]
     after_business: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListedCompanies {
-    realm: String,
-    after: Option<String>,
 }
 
 /// What changes of an account: what is not named stays, and `null` takes away.
@@ -249,28 +219,40 @@ struct New {
     secret: Option<Hidden>,
 }
 
+/// What `set-role` asks for; `null` takes the role away.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Change {
+struct SetRole {
     realm: String,
     name: String,
     #[serde(default)]
     business: String,
-    /// What `set-role` asks for; `null` takes the role away.
     #[serde(default, deserialize_with = "to")]
     role: Revised<Option<String>>,
-    secret: Option<Hidden>,
-    #[serde(default)]
-    revoke: bool,
-    /// For how long `rotate-secret` lets the old secret be taken too.
-    overlap_seconds: Option<u64>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NamedCompany {
+struct SetPassword {
     realm: String,
     name: String,
+    #[serde(default)]
+    business: String,
+    secret: Option<Hidden>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RotateSecret {
+    realm: String,
+    name: String,
+    #[serde(default)]
+    business: String,
+    secret: Option<Hidden>,
+    #[serde(default)]
+    revoke: bool,
+    /// For how long the old secret is taken too.
+    overlap_seconds: Option<u64>,
 }
 
 async fn list(State(admin): State<Arc<Admin>>, By(service): By, Asked(asked): Asked<Listed>) -> Answer {
@@ -351,29 +333,28 @@ async fn add(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body
 }
 
 /// A change that asks for nothing but whose account it is.
-async fn changed(admin: &Admin, service: &AdminService, asked: Change, change: AccountChange) -> Answer {
+async fn changed(admin: &Admin, service: &AdminService, asked: &Named, change: AccountChange) -> Answer {
     let realm = admin.realm(&asked.realm)?;
-    let name = AccountName { business: asked.business, name: asked.name };
-    Ok(Json(changed_json(&service.change_account(&realm, &name, change).await?)))
+    Ok(Json(changed_json(&service.change_account(&realm, &asked.account_name(), change).await?)))
 }
 
-async fn disable(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
-    changed(&admin, &service, asked, AccountChange::Disable).await
+async fn disable(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> Answer {
+    changed(&admin, &service, &asked, AccountChange::Disable).await
 }
 
-async fn enable(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
-    changed(&admin, &service, asked, AccountChange::Enable).await
+async fn enable(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> Answer {
+    changed(&admin, &service, &asked, AccountChange::Enable).await
 }
 
-async fn lock(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
-    changed(&admin, &service, asked, AccountChange::Lock).await
+async fn lock(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> Answer {
+    changed(&admin, &service, &asked, AccountChange::Lock).await
 }
 
-async fn unlock(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
-    changed(&admin, &service, asked, AccountChange::Unlock).await
+async fn unlock(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> Answer {
+    changed(&admin, &service, &asked, AccountChange::Unlock).await
 }
 
-async fn set_role(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
+async fn set_role(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<SetRole>) -> Answer {
     if asked.role.is_kept() {
         return Err(ApiError::bad("set-role asks for the member role, null for none"));
     }
@@ -383,39 +364,44 @@ async fn set_role(State(admin): State<Arc<Admin>>, By(service): By, Body(asked):
     Ok(Json(changed_json(&service.revise_account(&realm, &name, revision).await?)))
 }
 
-async fn set_password(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
-    if asked.secret.is_none() {
-        return Err(ApiError::bad("set-password asks for the member secret"));
-    }
-    set_secret(&admin, &service, asked, SecretChange::Password).await
+async fn set_password(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<SetPassword>) -> Answer {
+    let SetPassword { realm, name, business, secret } = asked;
+    let secret = secret.ok_or_else(|| ApiError::bad("set-password asks for the member secret"))?;
+    set_secret(&admin, &service, &Named { realm, name, business }, Some(secret), SecretChange::Password).await
 }
 
-async fn rotate_secret(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
-    let rotation = rotation(asked.revoke, asked.overlap_seconds)?;
-    set_secret(&admin, &service, asked, rotation).await
+async fn rotate_secret(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<RotateSecret>) -> Answer {
+    let RotateSecret { realm, name, business, secret, revoke, overlap_seconds } = asked;
+    let rotation = rotation(revoke, overlap_seconds)?;
+    set_secret(&admin, &service, &Named { realm, name, business }, secret, rotation).await
 }
 
-async fn end_overlap(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
+async fn end_overlap(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> Answer {
     let realm = admin.realm(&asked.realm)?;
-    let account = service.account(&realm, &AccountName { business: asked.business, name: asked.name }).await?;
+    let account = service.account(&realm, &asked.account_name()).await?;
     let (changed, ended) = service.end_overlap(&realm, &account).await?;
     let mut members = changed_json(&changed);
     members["ended"] = ended.into();
     Ok(Json(members))
 }
 
-async fn delete(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
+async fn delete(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> Answer {
     let realm = admin.realm(&asked.realm)?;
-    service.delete_account(&realm, &AccountName { business: asked.business, name: asked.name }).await?;
+    service.delete_account(&realm, &asked.account_name()).await?;
     Ok(Json(json!({ "deleted": true })))
 }
 
-async fn set_secret(admin: &Admin, service: &AdminService, asked: Change, change: SecretChange) -> Answer {
-    let realm = admin.realm(&asked.realm)?;
-    let name = AccountName { business: asked.business, name: asked.name };
+async fn set_secret(
+    admin: &Admin,
+    service: &AdminService,
+    named: &Named,
+    secret: Option<Hidden>,
+    change: SecretChange,
+) -> Answer {
+    let realm = admin.realm(&named.realm)?;
     // Before a secret is made for nothing.
-    let account = service.account(&realm, &name).await?;
-    Ok(Json(changed_json(&service.set_secret(&realm, &account, new_secret(asked.secret), change).await?)))
+    let account = service.account(&realm, &named.account_name()).await?;
+    Ok(Json(changed_json(&service.set_secret(&realm, &account, new_secret(secret), change).await?)))
 }
 
 /// What becomes of the old secret and of the tokens.
@@ -470,47 +456,4 @@ fn changed_json(changed: &Changed) -> Value {
         members["secret"] = secret.expose().into();
     }
     members
-}
-
-async fn list_companies(
-    State(admin): State<Arc<Admin>>,
-    By(service): By,
-    Asked(asked): Asked<ListedCompanies>,
-) -> Answer {
-    let realm = admin.realm(&asked.realm)?;
-    let page = service.companies(&realm, asked.after.as_deref()).await?;
-    Ok(Json(page.iter().map(company_json).collect()))
-}
-
-async fn add_company(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<NamedCompany>) -> Answer {
-    let realm = admin.realm(&asked.realm)?;
-    Ok(Json(company_json(&service.add_company(&realm, &asked.name).await?)))
-}
-
-async fn changed_company(admin: &Admin, service: &AdminService, asked: &NamedCompany, change: CompanyChange) -> Answer {
-    let realm = admin.realm(&asked.realm)?;
-    Ok(Json(company_json(&service.change_company(&realm, &asked.name, change).await?)))
-}
-
-async fn disable_company(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<NamedCompany>) -> Answer {
-    changed_company(&admin, &service, &asked, CompanyChange::Disable).await
-}
-
-async fn enable_company(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<NamedCompany>) -> Answer {
-    changed_company(&admin, &service, &asked, CompanyChange::Enable).await
-}
-
-async fn delete_company(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<NamedCompany>) -> Answer {
-    let realm = admin.realm(&asked.realm)?;
-    service.delete_company(&realm, &asked.name).await?;
-    Ok(Json(json!({ "deleted": true })))
-}
-
-fn company_json(company: &Company) -> Value {
-    json!({
-        "realm": company.realm.as_str(),
-        "name": company.name,
-        "disabled": company.disabled,
-        "created_at": Timestamp::as_secs(company.created_at),
-    })
 }

@@ -357,6 +357,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
         let query = Query::<T>::from_request_parts(parts, state).await;
         query
             .map(|Query(asked)| Self(asked))
-            .map_err(|_| ApiError::bad("a parameter is missing; see docs/admin-api.md"))
+            .map_err(|_| ApiError::bad("a parameter is missing, unknown or malformed; see docs/admin-api.md"))
     }
 }

@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! access      who may ask at all: hosts, the token in the file, places     operator   who asks, and with which role
-//! operations  each with its role, and what the document says of it         api · accounts · explain · process
+//! operations  each with its role, and what the document says of it         api · accounts · companies · explain · process
 //! ```
 
 mod access;
 mod accounts;
 mod api;
+mod companies;
 mod explain;
 mod health;
 mod limits;
@@ -186,7 +187,7 @@ impl Served {
     fn by(admin: &Arc<Admin>) -> Self {
         let none = || Operations::new(admin);
         Self {
-            over_store: limits::clearing(accounts::operations(api::operations(none()))),
+            over_store: limits::clearing(companies::operations(accounts::operations(api::operations(none())))),
             others: limits::looking(process::operations(explain::operations(none()))),
             document: openapi::operations(none()),
         }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use axum::{Json, extract::State, http::header, response::IntoResponse, response::Response};
+use axum::{Json, extract::State, response::IntoResponse, response::Response};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -41,6 +41,13 @@ const REFUSALS: [(&str, &str); 8] = [
     ("503", "The store is out of reach"),
 ];
 
+/// What one that takes a body may answer too.
+const REFUSED_BODIES: [(&str, &str); 3] = [
+    ("413", "The body is larger than 64 KiB"),
+    ("415", "The body is no JSON"),
+    ("422", "A member is missing, unknown or of the wrong type"),
+];
+
 /// Adds the document itself.
 pub(super) fn operations(operations: Operations) -> Operations {
     operations.get(PATH, AdminRole::Read, DOCUMENT, serve)
@@ -48,7 +55,7 @@ pub(super) fn operations(operations: Operations) -> Operations {
 
 async fn serve(State(admin): State<Arc<Admin>>) -> Response {
     let snapshot = admin.live_state.snapshot();
-    ([(header::CACHE_CONTROL, "no-store")], Json(document(&super::listed(&admin), &snapshot))).into_response()
+    Json(document(&super::listed(&admin), &snapshot)).into_response()
 }
 
 fn document(operations: &[(&'static str, Operation)], snapshot: &Snapshot) -> Value {
@@ -95,7 +102,8 @@ fn described(operation: &Operation) -> Value {
     if query.iter().any(|member| member.name == "wait") {
         answered("202", "Durable, and not yet known to every gateway", answer);
     }
-    for (status, text) in REFUSALS {
+    let of_bodies = REFUSED_BODIES.iter().filter(|_| !bodies.is_empty());
+    for &(status, text) in REFUSALS.iter().chain(of_bodies) {
         answered(status, text, json!({ "$ref": "#/components/schemas/Error" }));
     }
     let parameters: Vec<_> = query

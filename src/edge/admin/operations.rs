@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use axum::{
     Router,
+    extract::Request,
     handler::Handler,
-    middleware::from_fn_with_state,
+    http::StatusCode,
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::Response,
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use super::{Admin, operator::require_role};
+use super::{Admin, access::failure, operator::require_role};
 use crate::state::admin_token::AdminRole;
 
 /// What a member of a request or an answer is.
@@ -120,6 +123,8 @@ impl Operations {
 
     fn add(mut self, operation: Operation, handler: MethodRouter<Arc<Admin>>) -> Self {
         let state = (Arc::clone(&self.admin), operation.role);
+        let handler =
+            if operation.about.query.is_empty() { handler.route_layer(from_fn(take_no_query)) } else { handler };
         let guarded = handler.route_layer(from_fn_with_state(state, require_role));
         self.router = self.router.route(operation.path, guarded);
         self.listed.push(operation);
@@ -130,4 +135,12 @@ impl Operations {
     pub(super) fn finish(self) -> (Router<Arc<Admin>>, Vec<Operation>) {
         (self.router, self.listed)
     }
+}
+
+/// Refuses parameters of an operation that has none: who says `?wait=all` must not believe that somebody waits.
+async fn take_no_query(request: Request, next: Next) -> Response {
+    if request.uri().query().is_some_and(|query| !query.is_empty()) {
+        return failure(StatusCode::BAD_REQUEST, "this takes no parameters behind the path; see docs/admin-api.md");
+    }
+    next.run(request).await
 }

@@ -70,7 +70,7 @@ pub(super) async fn name_request(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Lets in who brings a token that opens.
+/// Lets in who brings a token that opens. What is answered is theirs alone, and may hold a secret: no cache keeps it.
 pub(super) async fn require_token(State(admin): State<Arc<Admin>>, mut request: Request, next: Next) -> Response {
     let Some(operator) = admin.operator(&request) else {
         let text = "the admin API asks for the bearer token of admin.token_file, or for one of portero admin token add";
@@ -80,7 +80,9 @@ pub(super) async fn require_token(State(admin): State<Arc<Admin>>, mut request: 
         return response;
     };
     request.extensions_mut().insert(operator);
-    next.run(request).await
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// Lets through who has the role that an operation asks for.

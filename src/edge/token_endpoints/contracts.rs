@@ -80,8 +80,10 @@ impl TokenEndpoints {
             Operation::Verify => return reject(realm, &Rejection::MethodNotAllowed),
         };
         let refused = granted.as_ref().err().map(Rejection::name);
-        // A client that left was not refused: it just did not wait.
-        if refused.is_none() || !caller.has_left() {
+        // A client that left before anything was found out was not refused: it just did not wait. One that left while it
+        // was kept waiting for its refusal was.
+        let did_not_wait = caller.has_left() && matches!(granted, Err(Rejection::Unavailable { .. }));
+        if !did_not_wait {
             let happened = Happened { act, refused, realm, caller, typed: typed.as_ref(), request_id };
             if !self.note(room, happened).await {
                 return unavailable();
@@ -90,7 +92,7 @@ impl TokenEndpoints {
         let grant = match granted {
             Ok(grant) => grant,
             Err(rejection) => {
-                if !caller.has_left() {
+                if !did_not_wait {
                     tracing::info!(realm = %realm.name, %client, reason = rejection.name(), "a login was refused");
                 }
                 return reject(realm, &rejection);

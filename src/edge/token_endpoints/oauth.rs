@@ -80,8 +80,10 @@ impl TokenEndpoints {
             _ => Act::Login,
         };
         let refused = answered.as_ref().err().map(OAuthError::name);
+        // A client that left before anything was found out was not refused: it just did not wait.
+        let did_not_wait = caller.has_left() && matches!(answered, Err(OAuthError::Unavailable { .. }));
         // Introspection is as frequent as requests, and changes nothing: only who is refused is told of.
-        let is_told = refused.map_or(act != Act::Introspect, |_| !caller.has_left());
+        let is_told = if refused.is_some() { !did_not_wait } else { act != Act::Introspect };
         let happened = Happened { act, refused, realm, caller, typed: None, request_id: &message.request_id };
         if is_told && !self.note(room, happened).await {
             return Err(unwritable());

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Duration, UNIX_EPOCH},
 };
@@ -15,6 +15,9 @@ use crate::domain::Timestamp;
 
 /// Bytes of the file's end in which its last line is looked for: far more than a line has.
 const TAIL_BYTES: u64 = 64 << 10;
+
+/// How every line begins.
+const LINE_BEGINS: &[u8] = b"{\"kind\":\"audit\"";
 
 /// Names that are tried for a file that is rotated away.
 const ROTATED_NAMES_MAX: u32 = 1000;
@@ -45,6 +48,8 @@ pub(super) struct AuditFile {
     rotation: Rotation,
     /// Since when it is written to.
     since: Timestamp,
+    /// Whether it was said that it cannot be moved away.
+    is_stuck: bool,
 }
 
 impl AuditFile {
@@ -52,13 +57,14 @@ impl AuditFile {
     /// lost its power, while it wrote: it is removed.
     pub(super) fn open(path: &Path, rotation: Rotation, now: Timestamp) -> io::Result<(Self, Found)> {
         let (file, since) = open(path, now)?;
-        let opened = Self { path: path.to_owned(), file, rotation, since };
+        let opened = Self { path: path.to_owned(), file, rotation, since, is_stuck: false };
         let found = opened.locked(repair)?;
         Ok((opened, found))
     }
 
     /// Sees to it that what is appended next goes where the path leads: to another file where somebody moved the present
-    /// one away, or where it is time for another. True where it is another file.
+    /// one away, or where it is time for another. True where it is another file. One that cannot make way is written on: it
+    /// is better too large than without what happens.
     pub(super) fn prepare(&mut self, now: Timestamp) -> io::Result<bool> {
         let is_due = self.is_due(now)?;
         if !is_due && self.is_in_place() {
@@ -67,7 +73,14 @@ impl AuditFile {
         if is_due {
             // Under the lock: of two processes that find it due one moves it.
             let away = |_: &File| if self.is_in_place() { self.move_away(now) } else { Ok(()) };
-            self.locked(away)?;
+            if let Err(error) = self.locked(away) {
+                if !self.is_stuck {
+                    tracing::error!(%error, "the audit file cannot be rotated; it is written on");
+                }
+                self.is_stuck = true;
+                return Ok(false);
+            }
+            self.is_stuck = false;
         }
         self.reopen(now)?;
         Ok(true)
@@ -79,9 +92,14 @@ impl AuditFile {
         Ok(())
     }
 
-    /// Appends whole lines, or nothing.
+    /// Appends whole lines, or nothing. An unfinished line of another process, which was killed while it wrote, is removed:
+    /// else what is appended would be part of it.
     pub(super) fn append(&self, lines: &[u8]) -> io::Result<()> {
         self.locked(|mut file| {
+            if !ends_whole(file)? {
+                let torn = repair(file)?.torn;
+                tracing::warn!(torn, "an unfinished line at the end of the audit file was removed");
+            }
             let before = file.metadata()?.len();
             let written = file.write_all(lines);
             if written.is_err() {
@@ -133,16 +151,42 @@ impl AuditFile {
     }
 }
 
-fn open(path: &Path, now: Timestamp) -> io::Result<(File, Timestamp)> {
+/// Refuses what stands in the place of a log and is none: a path is easily one of another key's, and the end of a key or of
+/// a database would be taken for an unfinished line.
+///
+/// # Errors
+/// Says what it is, or that it cannot be read.
+pub fn examine(path: &Path) -> io::Result<()> {
     // A pipe has no end that could be looked at.
-    if fs::metadata(path).is_ok_and(|facts| !facts.is_file()) {
+    if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is no regular file"));
+    }
+    let mut begins = vec![];
+    File::open(path)?.take(LINE_BEGINS.len() as u64).read_to_end(&mut begins)?;
+    if LINE_BEGINS.starts_with(&begins) {
+        return Ok(());
+    }
+    Err(io::Error::other("another kind of file stands there: name another path, or remove it"))
+}
+
+fn open(path: &Path, now: Timestamp) -> io::Result<(File, Timestamp)> {
+    match examine(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        examined => examined?,
     }
     let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
     let facts = file.metadata()?;
     let written = facts.modified().ok().filter(|_| facts.len() > 0);
     let written = written.and_then(|at| i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok());
     Ok((file, written.map_or(now, Timestamp::from_millis)))
+}
+
+/// Whether nothing follows the last newline.
+fn ends_whole(file: &File) -> io::Result<bool> {
+    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(true) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte == *b"\n")
 }
 
 fn repair(mut file: &File) -> io::Result<Found> {
@@ -175,17 +219,55 @@ mod tests {
     fn an_unfinished_line_is_removed_and_the_last_whole_one_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.log");
+        let whole = "{\"kind\":\"audit\",one\ntwo\n";
+        let torn = format!("{whole}thr");
         for (text, last, torn, left) in [
             ("", None, 0, ""),
-            ("one\ntwo\n", Some("two"), 0, "one\ntwo\n"),
-            ("one\ntwo\nthr", Some("two"), 3, "one\ntwo\n"),
-            ("on", None, 2, ""),
+            (whole, Some("two"), 0, whole),
+            (&torn, Some("two"), 3, whole),
+            ("{\"kind", None, 6, ""),
         ] {
             fs::write(&path, text).unwrap();
             let (_, found) = AuditFile::open(&path, NEVER, at(0)).unwrap();
             assert_eq!(found.last_line.as_deref(), last.map(str::as_bytes), "{text}");
             assert_eq!((found.torn, fs::read_to_string(&path).unwrap()), (torn, left.to_owned()));
         }
+    }
+
+    #[test]
+    fn another_kind_of_file_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        fs::write(&path, "a key without a newline").unwrap();
+        let refused = AuditFile::open(&path, NEVER, at(0)).unwrap_err();
+        assert!(refused.to_string().contains("another kind of file"), "{refused}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a key without a newline");
+    }
+
+    #[test]
+    fn a_file_that_cannot_make_way_is_written_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        for attempt in 0..ROTATED_NAMES_MAX {
+            fs::write(folder.path().join(format!("audit.log.19700101T000001Z.{attempt:03}")), "").unwrap();
+        }
+        let (mut file, _) = AuditFile::open(&path, Rotation { bytes: 4, ..NEVER }, at(0)).unwrap();
+        file.append(b"one\n").unwrap();
+        assert!(!file.prepare(at(1)).unwrap());
+        file.append(b"two\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\n");
+        assert!(file.prepare(at(2)).unwrap(), "another second");
+    }
+
+    #[test]
+    fn what_another_process_left_unfinished_is_no_part_of_the_next_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let (file, _) = AuditFile::open(&path, NEVER, at(0)).unwrap();
+        file.append(b"one\n").unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"tw").unwrap();
+        file.append(b"three\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\nthree\n");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Reading a gateway's files: the present one, and those that were rotated away beside it.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
@@ -8,7 +9,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::line::ReadLine;
+use super::{chain::ChainId, line::ReadLine};
 
 /// Files of one folder that are looked at, at most.
 const FILES_MAX: usize = 100_000;
@@ -55,7 +56,8 @@ impl LogFiles {
     }
 }
 
-/// Files in the order of their first lines, whatever they are called.
+/// Files in the order of their first lines, whatever they are called. Those of one chain stand in the order of its lines:
+/// a clock that was set back says nothing about that.
 ///
 /// # Errors
 /// Fails when one cannot be read.
@@ -66,11 +68,25 @@ pub fn in_order(files: Vec<PathBuf>) -> io::Result<Vec<PathBuf>> {
         BufReader::new(File::open(&file)?.take(LINE_BYTES_MAX)).read_until(b'\n', &mut first)?;
         let line = ReadLine::read(first.strip_suffix(b"\n").unwrap_or(&first));
         // What says no time is looked at first, and found.
-        let time = line.and_then(|line| line.text("time").map(str::to_owned)).unwrap_or_default();
-        timed.push((time, file));
+        let time = line.as_ref().and_then(|line| line.text("time").map(str::to_owned)).unwrap_or_default();
+        timed.push((time, file, line.map(|line| (line.chain, line.line))));
     }
     timed.sort();
-    Ok(timed.into_iter().map(|(_, file)| file).collect())
+    let mut of_chain: BTreeMap<ChainId, Vec<usize>> = BTreeMap::new();
+    for (place, (.., begin)) in timed.iter().enumerate() {
+        if let Some((chain, _)) = begin {
+            of_chain.entry(*chain).or_default().push(place);
+        }
+    }
+    let mut ordered: Vec<_> = timed.iter().map(|(_, file, _)| file.clone()).collect();
+    for places in of_chain.values() {
+        let mut files: Vec<_> = places.iter().map(|place| (timed[*place].2, &timed[*place].1)).collect();
+        files.sort();
+        for (place, (_, file)) in places.iter().zip(files) {
+            ordered[*place].clone_from(file);
+        }
+    }
+    Ok(ordered)
 }
 
 /// The lines of one file, as it was at one moment.
@@ -113,5 +129,37 @@ impl Lines {
         self.number += 1;
         let is_whole = self.line.last() == Some(&b'\n') || self.left > 0;
         Ok(Some((self.number, self.line.strip_suffix(b"\n").unwrap_or(&self.line), is_whole)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            chain::{ChainKey, Mac},
+            line::{Draft, Record, write},
+        },
+        *,
+    };
+    use crate::domain::Timestamp;
+
+    #[test]
+    fn files_of_one_chain_stand_in_the_order_of_its_lines_whatever_the_clock_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = ChainKey::derive("k".to_owned(), b"master");
+        let file = |name: &str, chain: u8, line: i64, at: i64| {
+            let mut text = vec![];
+            let draft = Draft { at: Timestamp::from_secs(at), line, count: 0, record: Record::Resume };
+            write(&mut text, &key, ChainId::of([chain; 16]), &Mac::BEGINNING, &draft);
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        // The clock was set back by an hour before the second file.
+        let (first, second, third) = (file("a", 1, 1, 9_000), file("b", 1, 50, 5_400), file("c", 1, 90, 9_900));
+        let (other, none) = (file("d", 2, 1, 9_500), folder.path().join("e"));
+        fs::write(&none, "no line").unwrap();
+        let given = [&third, &other, &second, &none, &first].map(Clone::clone).to_vec();
+        assert_eq!(in_order(given).unwrap(), [none, first, second, other, third]);
     }
 }

@@ -40,8 +40,8 @@ pub(super) enum Record {
         /// Bytes of an unfinished line that were removed.
         torn: u64,
     },
-    /// Another file goes on from this code.
-    Continue(Mac),
+    /// Another file goes on from this code, of a line that was written then.
+    Continue(Mac, Timestamp),
     Event(Event),
     Sum(Sum),
     /// What was not written could not be, and now it can.
@@ -101,9 +101,10 @@ fn members(chain: ChainId, draft: &Draft) -> Map<String, Value> {
             put("after", after.as_ref().map_or(Value::Null, place));
             put("torn_bytes", (*torn).into());
         }
-        Record::Continue(mac) => {
+        Record::Continue(mac, at) => {
             put("event", "continue".into());
             put("previous", mac.to_string().into());
+            put("previous_time", time(*at).into());
         }
         Record::Event(event) => {
             put("event", event.act.name().into());
@@ -181,6 +182,13 @@ impl<'t> ReadLine<'t> {
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.members.get(name)?.as_str()
+    }
+
+    /// A member that is a time.
+    #[must_use]
+    pub fn time_in(&self, name: &str) -> Option<Timestamp> {
+        let at: jiff::Timestamp = self.text(name)?.parse().ok()?;
+        Some(Timestamp::from_millis(at.as_millisecond()))
     }
 
     /// A member that is a code.

@@ -21,7 +21,7 @@ mod writer;
 
 pub use chain::{CHAIN_ID_BYTES, ChainId, ChainKey, Mac, Purpose, encode};
 pub use event::{Account, Act, Event, Sought};
-pub use file::Rotation;
+pub use file::{Rotation, examine};
 pub use files::{Lines, LogFiles, in_order};
 pub use line::{Place, ReadLine};
 pub use log::{AuditLog, AuditSettings, Beginning, Room, Unwritable};

@@ -9,8 +9,9 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use super::{
     chain::{ChainId, ChainKey, Mac},
-    line::ReadLine,
+    line::{Place, ReadLine},
 };
+use crate::domain::Timestamp;
 
 /// How far a chain had come by what the store says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +65,8 @@ pub struct Summary {
     pub gaps: Vec<Gap>,
     /// The furthest row of the store's own chain that any file tells of.
     pub store: Option<(i64, Mac)>,
-    /// How far each chain says that the store had it.
-    pub anchored: Vec<(ChainId, i64)>,
+    /// How far each chain says that the store had it, and when it said so.
+    pub anchored: Vec<(ChainId, i64, Option<Timestamp>)>,
 }
 
 /// The chains of some files, line by line.
@@ -73,8 +74,11 @@ pub struct Chains<'k> {
     keys: &'k dyn Fn(&str) -> Option<Arc<ChainKey>>,
     expected: HashMap<ChainId, Expected>,
     begun: HashMap<ChainId, Chain>,
-    /// Whether files from before may be missing.
-    is_part: bool,
+    /// Files that end before this may be missing.
+    since: Option<Timestamp>,
+    /// Where chains ended when others began, as these say; each with the place that says so. Those whose lines were not
+    /// read by then: a clock that was set back puts files into another order.
+    ends: Vec<(String, Place)>,
     summary: Summary,
 }
 
@@ -83,7 +87,8 @@ struct Chain {
     line: i64,
     mac: Mac,
     count: i64,
-    anchored: i64,
+    /// What it says of its last anchor.
+    anchored: Option<(i64, Option<Timestamp>)>,
     /// Whether something in it was changed, so that nothing behind can be judged.
     is_broken: bool,
 }
@@ -96,13 +101,13 @@ impl<'k> Chains<'k> {
         expected: impl IntoIterator<Item = (ChainId, Expected)>,
     ) -> Self {
         let expected = expected.into_iter().collect();
-        Self { keys, expected, begun: HashMap::new(), is_part: false, summary: Summary::default() }
+        Self { keys, expected, begun: HashMap::new(), since: None, ends: vec![], summary: Summary::default() }
     }
 
-    /// The same, for files that go on from others which are not looked at.
+    /// The same, where files that end before `since` may be missing.
     #[must_use]
-    pub fn of_a_part(self) -> Self {
-        Self { is_part: true, ..self }
+    pub fn since(self, since: Timestamp) -> Self {
+        Self { since: Some(since), ..self }
     }
 
     /// Takes the next line of a file, without its newline.
@@ -133,7 +138,7 @@ impl<'k> Chains<'k> {
         let gap = line.count - chain.count - line.events();
         (chain.line, chain.mac, chain.count) = (line.line, line.mac, line.count);
         if let Some(anchored) = line.members.get("anchored_line").and_then(serde_json::Value::as_i64) {
-            chain.anchored = chain.anchored.max(anchored);
+            chain.anchored = Some((anchored, line.time_in("time")));
         }
         self.summary.lines += 1;
         if gap > 0 {
@@ -165,12 +170,14 @@ impl<'k> Chains<'k> {
             self.find(place, &format!("is of the chain {}, whose key nobody has", line.chain));
             return false;
         };
-        if before > 0 && !self.is_part {
+        // One that does not say when the file before it ended may have an old one before it.
+        let may_be_missing = |since| line.time_in("previous_time").is_none_or(|ended| ended < since);
+        if before > 0 && !self.since.is_some_and(may_be_missing) {
             let what = format!("the lines 1 to {before} of the chain {} are in a file that is not here", line.chain);
             self.find(place, &what);
         }
         let count = line.count - line.events();
-        let chain = Chain { key, line: before, mac, count, anchored: 0, is_broken: false };
+        let chain = Chain { key, line: before, mac, count, anchored: None, is_broken: false };
         self.begun.insert(line.chain, chain);
         true
     }
@@ -190,10 +197,18 @@ impl<'k> Chains<'k> {
             self.summary.store = Some((number, mac));
         }
         let Some(after) = line.after() else { return };
+        match self.begun.get(&after.chain) {
+            Some(before) if before.line == after.line && before.mac != after.mac => self.judge_end(place, &after),
+            Some(before) if before.line >= after.line => {}
+            _ => self.ends.push((place.to_owned(), after)),
+        }
+    }
+
+    /// Holds a chain against where it had come when another one began.
+    fn judge_end(&mut self, place: &str, after: &Place) {
         // What is not here at all is said once, by its anchor.
         let Some(before) = self.begun.get(&after.chain).filter(|chain| !chain.is_broken) else { return };
-        let is_cut = before.line < after.line || (before.line == after.line && before.mac != after.mac);
-        if is_cut {
+        if before.line < after.line || (before.line == after.line && before.mac != after.mac) {
             let (found, was) = (before.line, after.line);
             let what = format!(
                 "when this process began, the chain {} had {was} lines; now it has {found}: its end was cut",
@@ -210,6 +225,9 @@ impl<'k> Chains<'k> {
     /// After the last line: chains that end before their anchors, and those that are not here.
     #[must_use]
     pub fn finish(mut self) -> Summary {
+        for (place, after) in std::mem::take(&mut self.ends) {
+            self.judge_end(&place, &after);
+        }
         let mut expected: Vec<_> = std::mem::take(&mut self.expected).into_iter().collect();
         expected.sort_by_key(|(id, _)| *id);
         for (id, expected) in expected {
@@ -236,8 +254,8 @@ impl<'k> Chains<'k> {
             }
         }
         self.summary.chains = self.begun.len();
-        let anchored = self.begun.iter().map(|(id, chain)| (*id, chain.anchored));
-        self.summary.anchored = anchored.filter(|(_, line)| *line > 0).collect();
+        let anchored = self.begun.iter().filter_map(|(id, chain)| chain.anchored.map(|(line, at)| (*id, line, at)));
+        self.summary.anchored = anchored.collect();
         self.summary.anchored.sort_unstable();
         self.summary
     }

@@ -21,7 +21,7 @@ use super::{
     queue::{Job, Point, Shared},
     sums::Sums,
 };
-use crate::domain::{Clock, random};
+use crate::domain::{Clock, Timestamp, random};
 
 /// How long the thread waits for something to write before it looks at the time.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -39,6 +39,8 @@ struct Head {
     mac: Mac,
     /// Events until here, written or not.
     count: i64,
+    /// When it was written.
+    at: Timestamp,
 }
 
 /// Writes one chain.
@@ -78,7 +80,7 @@ impl Writer {
     ) -> io::Result<Self> {
         let (file, found) = AuditFile::open(path, rotation, clock.now())?;
         let sums = Sums::new(clock.instant());
-        let head = Head { line: 0, mac: Mac::BEGINNING, count: 0 };
+        let head = Head { line: 0, mac: Mac::BEGINNING, count: 0, at: clock.now() };
         let chain = ChainId::of(random::bytes());
         Ok(Self { file, found: Some(found), chain, key, head, sums, clock, shared, failed: None, is_elsewhere: false })
     }
@@ -212,13 +214,13 @@ impl Writer {
         tried.map(drop)
     }
 
-    fn try_write(&mut self, records: Vec<(Record, i64)>, now: crate::domain::Timestamp) -> io::Result<Head> {
+    fn try_write(&mut self, records: Vec<(Record, i64)>, now: Timestamp) -> io::Result<Head> {
         if self.file.prepare(now)? {
             self.is_elsewhere = true;
             self.shared.rotated.notify_one();
         }
         let (mut head, mut text) = (self.head, vec![]);
-        let continues = self.is_elsewhere.then_some((Record::Continue(head.mac), 0));
+        let continues = self.is_elsewhere.then_some((Record::Continue(head.mac, head.at), 0));
         for (record, events) in continues.into_iter().chain(records) {
             head.line += 1;
             head.count += events;
@@ -227,6 +229,7 @@ impl Writer {
             head.mac = line::write(&mut text, &self.key, self.chain, &head.mac, &draft);
         }
         self.file.append(&text)?;
+        head.at = now;
         Ok(head)
     }
 

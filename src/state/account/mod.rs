@@ -19,6 +19,8 @@ mod repository;
 mod revise;
 mod secret;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -101,6 +103,17 @@ impl Account {
     #[must_use]
     pub const fn renews(&self, epoch: u32) -> bool {
         !self.disabled && !self.locked && self.epoch <= epoch
+    }
+
+    /// Whether tokens carry the same for both, and routes judge them alike. The name that people read stands in no token,
+    /// and what grants a client may use is looked up when it asks for tokens.
+    #[must_use]
+    pub fn is_carried_like(&self, other: &Self) -> bool {
+        let scopes = |account: &Self| account.scopes.iter().cloned().collect::<BTreeSet<_>>();
+        self.role == other.role
+            && self.company == other.company
+            && self.legacy_id == other.legacy_id
+            && scopes(self) == scopes(other)
     }
 
     /// The entry of the audit log about something that is done to it.
@@ -191,12 +204,6 @@ impl From<&Account> for NewAccount {
 }
 
 impl NewAccount {
-    /// The grants as the store has them.
-    fn grants_text(&self) -> Option<String> {
-        let grants = self.grants.as_ref()?;
-        Some(grants.iter().map(|grant| grant.name()).collect::<Vec<_>>().join(" "))
-    }
-
     /// Says whether the account could be made as it is described. Every part of it may become an
     /// HTTP header of a forwarded request, and must mean the same there.
     ///

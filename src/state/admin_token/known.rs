@@ -1,6 +1,6 @@
 //! The admin tokens in a gateway's memory.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use arc_swap::ArcSwap;
 
@@ -13,7 +13,11 @@ use crate::{
     state::store::{Store, StoreError},
 };
 
-/// What a gateway knows of admin tokens. They are as they were when the store was heard of last.
+/// Revoked tokens that a gateway remembers, at most: the store's newest ones first.
+const REVOKED_MAX: u32 = 1_024;
+
+/// What a gateway knows of admin tokens. They are as they were when the store was heard of last. One that was revoked opens
+/// nothing here any more, even where an older state takes the store's place that has it as one that stands.
 #[derive(Debug, Default)]
 pub struct KnownAdminTokens(ArcSwap<Known>);
 
@@ -22,6 +26,8 @@ struct Known {
     /// The revision that they were read at; `None` before the first reading.
     revision: Option<Vec<u8>>,
     tokens: Vec<Arc<AdminToken>>,
+    /// Those that were revoked, by what this process has read at any time.
+    revoked: HashSet<TokenDigest>,
 }
 
 impl KnownAdminTokens {
@@ -31,7 +37,16 @@ impl KnownAdminTokens {
         let digest = TokenDigest::of(text)?;
         let known = self.0.load();
         // Digests of random texts: what comparing them takes says nothing about a text.
-        known.tokens.iter().find(|token| token.digest == digest && token.stands(now)).cloned()
+        let found = known.tokens.iter().find(|token| token.digest == digest && token.stands(now))?;
+        (!known.revoked.contains(&digest)).then(|| Arc::clone(found))
+    }
+
+    /// The names of tokens that the store has as ones that stand, and that were revoked.
+    #[must_use]
+    pub fn revived(&self) -> Vec<String> {
+        let known = self.0.load();
+        let revived = known.tokens.iter().filter(|token| known.revoked.contains(&token.digest));
+        revived.map(|token| token.name.clone()).collect()
     }
 
     /// Reads them, where they have changed since the last time.
@@ -44,15 +59,37 @@ impl KnownAdminTokens {
             return Ok(());
         }
         // Read after the revision: what is newer is read once more.
-        let tokens = repository::standing(store).await?.into_iter().map(Arc::new).collect();
-        self.0.store(Arc::new(Known { revision, tokens }));
+        let tokens: Vec<_> = repository::standing(store).await?.into_iter().map(Arc::new).collect();
+        let revoked = repository::revoked(store, REVOKED_MAX).await?;
+        self.0.rcu(|before| Known {
+            revision: revision.clone(),
+            tokens: tokens.clone(),
+            revoked: remembered(&before.revoked, &tokens, &revoked),
+        });
         Ok(())
     }
 
     /// Reads them anew the next time: the same revision may stand for something else.
     pub fn begin_anew(&self) {
-        self.0.rcu(|known| Known { revision: None, tokens: known.tokens.clone() });
+        self.0.rcu(|known| Known { revision: None, tokens: known.tokens.clone(), revoked: known.revoked.clone() });
     }
+}
+
+/// The revoked tokens that are remembered: first those that this store has as standing, then those that it has as
+/// revoked, then others.
+fn remembered(
+    before: &HashSet<TokenDigest>,
+    standing: &[Arc<AdminToken>],
+    revoked: &[TokenDigest],
+) -> HashSet<TokenDigest> {
+    let revived = standing.iter().map(|token| token.digest).filter(|digest| before.contains(digest));
+    let mut remembered: HashSet<_> = revived.chain(revoked.iter().copied()).collect();
+    for digest in before {
+        if remembered.len() < 2 * REVOKED_MAX as usize {
+            remembered.insert(*digest);
+        }
+    }
+    remembered
 }
 
 #[cfg(test)]
@@ -63,7 +100,7 @@ mod tests {
     };
     use crate::{
         observe::audit::ChainKey,
-        state::store::{Actor, AuditedStore, StoreSettings},
+        state::store::{Actor, AuditedStore, StoreSettings, query},
     };
 
     #[tokio::test]
@@ -98,6 +135,12 @@ mod tests {
         known.follow(&store).await.unwrap();
         assert!(known.find(texts[0].expose(), at(4)).is_none());
         assert!(known.find(texts[1].expose(), at(4)).is_some());
+        // An older state of the store, in which it was not revoked yet.
+        query("UPDATE admin_tokens SET revoked_at = NULL").execute(&store).await.unwrap();
+        known.begin_anew();
+        known.follow(&store).await.unwrap();
+        assert!(known.find(texts[0].expose(), at(4)).is_none());
+        assert_eq!(known.revived(), ["ci"]);
         store.close().await;
     }
 }

@@ -18,6 +18,9 @@ pub const ADMIN_TOKENS_MAX: usize = 256;
 /// Characters of a name, at most.
 const NAME_CHARS_MAX: usize = 64;
 
+/// What is wrong with a row that Portero never writes.
+const SHAPE: &str = "an admin token does not have the shape it should have";
+
 /// The row of `meta` that grows with every change of a token.
 const REVISION: &str = "admin_tokens_revision";
 
@@ -134,6 +137,15 @@ pub(super) async fn standing(store: &Store) -> Result<Vec<AdminToken>, StoreErro
     statement.bind(limit).all(store).await?.iter().map(read).collect()
 }
 
+/// Those that were revoked, the last ones first, at most `limit`.
+pub(super) async fn revoked(store: &Store, limit: u32) -> Result<Vec<TokenDigest>, StoreError> {
+    let statement =
+        "SELECT hash FROM admin_tokens WHERE revoked_at IS NOT NULL ORDER BY revoked_at DESC, name LIMIT $1";
+    let hashes: Vec<Vec<u8>> = query(statement).bind(limit).values(store).await?;
+    let digest = |hash: &Vec<u8>| TokenDigest::from_bytes(hash).ok_or(StoreError::corrupt(SHAPE));
+    hashes.iter().map(digest).collect()
+}
+
 /// Grows with every change of a token, whoever made it.
 pub(super) async fn revision(store: &Store) -> Result<Vec<u8>, StoreError> {
     Ok(store.meta(REVISION).await?.unwrap_or_default())
@@ -157,7 +169,7 @@ fn check_name(name: &str) -> Result<(), AdminTokenError> {
 
 fn read(row: &Row) -> Result<AdminToken, StoreError> {
     let instant = |name| Ok::<_, StoreError>(row.get::<Option<i64>>(name)?.map(Timestamp::from_millis));
-    let corrupt = || StoreError::corrupt("an admin token does not have the shape it should have");
+    let corrupt = || StoreError::corrupt(SHAPE);
     Ok(AdminToken {
         name: row.get("name")?,
         digest: TokenDigest::from_bytes(row.get("hash")?).ok_or_else(corrupt)?,

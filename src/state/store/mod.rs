@@ -42,8 +42,8 @@ use crate::domain::Timestamp;
 
 pub use self::{
     audit::{
-        Action, Actor, ActorKind, Anchor, AnchorRow, AuditRow, AuditedStore, AuditedTransaction, Entry, anchors,
-        forget_anchors, head, page, set_anchor,
+        ANCHORS_KEPT, Action, Actor, ActorKind, Anchor, AnchorRow, AuditRow, AuditedStore, AuditedTransaction, Entry,
+        anchors, forget_anchors, head, page, set_anchor,
     },
     change::Canary,
     error::{StoreError, Trouble},

@@ -18,6 +18,9 @@ use super::{
     transaction::{Inner, Transaction},
 };
 
+/// A control character, which no name has that is stored.
+const IN_PLACE_OF_ZERO: &str = "\u{1}";
+
 /// A statement and its parameters.
 #[derive(Debug)]
 pub(in crate::state) struct Query {
@@ -142,11 +145,11 @@ impl Query {
         match target {
             Target::Store(store) => match &store.engine {
                 Engine::Sqlite(sqlite) => Ok(of_sqlite(self.sqlite().fetch_all(sqlite.connections()).await?)),
-                Engine::Postgres(postgres) => Ok(of_postgres(postgres.fetch_all(self.postgres()).await?)),
+                Engine::Postgres(postgres) => Ok(of_postgres(postgres.fetch_all(self.asked().postgres()).await?)),
             },
             Target::Transaction(transaction) => match &mut transaction.inner {
                 Inner::Sqlite(connection) => Ok(of_sqlite(self.sqlite().fetch_all(&mut **connection).await?)),
-                Inner::Postgres(postgres) => Ok(of_postgres(postgres.fetch_all(self.postgres()).await?)),
+                Inner::Postgres(postgres) => Ok(of_postgres(postgres.fetch_all(self.asked().postgres()).await?)),
             },
         }
     }
@@ -187,6 +190,19 @@ impl Query {
             Value::Bytes(value) => query.bind(value),
             Value::Boolean(value) => query.bind(value),
         })
+    }
+
+    /// The same question without zero bytes, which no text of PostgreSQL has. Clients send them, in names too; and what is
+    /// asked for so is not there, as in the other engine.
+    fn asked(mut self) -> Self {
+        for value in &mut self.values {
+            if let Value::Text(Some(text)) = value
+                && text.contains('\0')
+            {
+                *text = text.replace('\0', IN_PLACE_OF_ZERO);
+            }
+        }
+        self
     }
 
     fn postgres(self) -> sqlx::query::Query<'static, Postgres, PgArguments> {

@@ -10,7 +10,7 @@ use std::{
 use serde_json::json;
 
 use super::{fleet::Fleet, together::key_id};
-use crate::support::{Config, Contract, Gateway, Link, PATIENCE, Postgres, Replication, wait_until};
+use crate::support::{Config, Connection, Contract, Gateway, Link, PATIENCE, Postgres, Replication, get, wait_until};
 
 impl Fleet {
     /// Moves the address of the store to another server, for these gateways.
@@ -189,6 +189,13 @@ fn an_older_backup_is_told_what_living_gateways_know() {
     let fleet = Fleet::of(2);
     let [first, second] = &fleet.gateways[..] else { panic!("two gateways") };
     let (good, token) = (first.login(Contract::Sws), first.login(Contract::Sws));
+    let operator = fleet.command("admin token add --name ci --role operate --output json", "").json();
+    let operator = operator["token"].as_str().unwrap().to_owned();
+    let opens = |gateway: &Gateway| {
+        let request = get("/api/v1/process").header("Host", "localhost").bearer(&operator);
+        Connection::open(gateway.admin).send(&request).status == 200
+    };
+    wait_until("it opens", PATIENCE, || fleet.gateways.iter().all(opens));
     let data = fleet.postgres.folder().join("data");
     let backup = fleet.postgres.folder().join("backup");
     let copy = |from: &std::path::Path, to: &std::path::Path| {
@@ -201,6 +208,8 @@ fn an_older_backup_is_told_what_living_gateways_know() {
     assert_eq!(second.try_revoke(&token), 200);
     fleet.all_refuse(&token);
     fleet.command("user add --realm sws --username later --password-stdin", "secret-of-later").succeeded();
+    fleet.command("admin token revoke --name ci", "").succeeded();
+    wait_until("it opens nothing", PATIENCE, || !fleet.gateways.iter().any(opens));
 
     fleet.postgres.stop();
     fs::remove_dir_all(&data).unwrap();
@@ -212,7 +221,9 @@ fn an_older_backup_is_told_what_living_gateways_know() {
     fleet.heals();
     fleet.all_refuse(&token);
     fleet.all_take(&good);
-    assert_eq!(fleet.new_gateway(&fleet.postgres).status("/sws", &token), 401);
+    let new = fleet.new_gateway(&fleet.postgres);
+    assert_eq!(new.status("/sws", &token), 401);
+    assert!(!fleet.gateways.iter().chain([&new]).any(opens), "an operator's token stays revoked, too");
     let later = Contract::Sws.login_as("later", "secret-of-later");
     assert_eq!(first.send(&later).status, second.send(&later).status);
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use portero::{
     domain::{EPOCH_DELETED, PrincipalId, PrincipalKind, TokenSubject},
     state::{
-        account::{self, AccountError, KnownAccounts, LegacyId, NewAccount, OldTokens, Speaker},
+        account::{
+            self, AccountError, Filter, KnownAccounts, LegacyId, Listing, NewAccount, OldTokens, Sort, Speaker, company,
+        },
         revocation::log::RevokedSubject,
         store::{EPOCH_FLOOR, Store},
     },
@@ -55,6 +57,33 @@ fn an_account_is_found_by_every_gateway_as_it_was_made() {
             assert!(matches!(refused, Err(AccountError::Exists(_))));
         }
         assert_eq!(account::find(store, &"sws".parse().unwrap(), &named("ana")).await.unwrap(), None);
+    });
+}
+
+#[test]
+fn a_name_with_a_zero_byte_is_one_that_nobody_has() {
+    on_both_stores(async |gateways| {
+        let (store, realm) = (gateways.store(), &realm());
+        gateways.user("ana").await;
+        let zero = named("ana\0");
+        assert_eq!(account::find(store, realm, &zero).await.unwrap(), None);
+        assert_eq!(company::find(store, realm, "\0").await.unwrap(), None);
+        let refused = account::set_locked(&by(store), realm, &zero, true).await;
+        assert!(matches!(refused, Err(AccountError::NotFound(_))), "{refused:?}");
+        let page = async |filter, after| {
+            let listing = Listing {
+                realm,
+                kind: PrincipalKind::User,
+                filter,
+                sort: Sort::Name,
+                descending: false,
+                after,
+                limit: 9,
+            };
+            account::page(store, &listing).await.unwrap().len()
+        };
+        assert_eq!(page(Filter { name_prefix: Some("\0".to_owned()), ..Filter::default() }, None).await, 0);
+        assert_eq!(page(Filter::default(), Some(named("\0"))).await, 1);
     });
 }
 

@@ -126,10 +126,19 @@ impl Process {
 
     /// Sets how many files it may have open; those beyond stay open. The limit until now.
     pub(crate) fn set_open_files(&self, allowed: u64) -> u64 {
-        let (id, files) = (i32::try_from(self.id()).unwrap(), rlimit::Resource::NOFILE);
+        self.set_limit(rlimit::Resource::NOFILE, allowed)
+    }
+
+    /// Sets how large a file may grow by what it writes. The limit until now.
+    pub(crate) fn set_file_bytes(&self, allowed: u64) -> u64 {
+        self.set_limit(rlimit::Resource::FSIZE, allowed)
+    }
+
+    fn set_limit(&self, of: rlimit::Resource, allowed: u64) -> u64 {
+        let id = i32::try_from(self.id()).unwrap();
         let (mut soft, mut hard) = (0, 0);
-        rlimit::prlimit(id, files, None, Some((&mut soft, &mut hard))).unwrap();
-        rlimit::prlimit(id, files, Some((allowed, hard)), None).unwrap();
+        rlimit::prlimit(id, of, None, Some((&mut soft, &mut hard))).unwrap();
+        rlimit::prlimit(id, of, Some((allowed, hard)), None).unwrap();
         soft
     }
 

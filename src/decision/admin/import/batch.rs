@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
+    super::accounts::{check, check_needs},
     Importer, OnConflict, Stopped,
     column::{BadRow, Column},
     row::{AccountRow, Row, Says},
@@ -10,8 +11,8 @@ use super::{
 use crate::{
     domain::{AccountName, PrincipalId, Timestamp},
     state::account::{
-        AccountError, LegacyId,
-        import::{Batch, Counts, Existing, ImportError, ImportKind, Imported, Taken, Update, Updated, changes},
+        AccountError, LegacyId, NewAccount,
+        import::{Batch, Counts, Existing, ImportError, ImportKind, Imported, Taken, Update, Updated, changed},
         password::{Foreign, PasswordKey, to_stored},
     },
 };
@@ -158,51 +159,81 @@ impl Importer<'_> {
         counts: &mut Counts,
     ) -> Result<(), Stopped> {
         let new = &row.new;
-        let bad = |of, why: String| Stopped::Bad(BadRow { line, column: None, of: Some(of), why });
         if let Some(company) = &new.company
             && !present.companies.contains_key(company)
         {
-            return Err(bad(Column::Company, AccountError::company_missing(&new.realm, company).to_string()));
+            return Err(bad(line, Some(Column::Company), &AccountError::company_missing(&new.realm, company)));
         }
         let existing = present.accounts.get(&new.name);
         let owner = existing.map(|existing| existing.account.id);
         if let LegacyId::Given(number) = new.legacy_id
             && present.taken.legacy_ids.get(&number).is_some_and(|of| Some(*of) != owner)
         {
-            return Err(bad(Column::LegacyId, format!("another account of realm '{}' has it", new.realm)));
+            let why = format!("another account of realm '{}' has it", new.realm);
+            return Err(bad(line, Some(Column::LegacyId), &why));
         }
-        let Some(existing) = existing else {
-            if present.taken.ids.contains(&new.id) {
-                return Err(bad(Column::Id, "another account has it".to_owned()));
-            }
-            if present.taken.retired.contains(&new.id) {
-                return Err(bad(Column::Id, AccountError::Retired(new.id).to_string()));
-            }
-            let Some(secret) = &row.secret else {
-                return Err(bad(Column::Hash, "a new account needs a hash or a password".to_owned()));
-            };
-            if self.seen_before(&format!("{}\0{}", new.name.business, new.name.name)) {
-                return self.conflict(line, counts, &new.name.name, None, |counts| counts.updated += 1);
-            }
-            counts.made += 1;
-            if let Some(key) = &self.key {
-                let (hash, mark) = kept(secret, new.id, key);
-                let created_at = row.created_at.unwrap_or(now);
-                let status = row.status.unwrap_or_default();
-                writes.made.push(Imported { new: new.clone(), hash, mark, status, created_at });
-            }
-            return Ok(());
+        match existing {
+            Some(existing) => self.existing_account(line, row, existing, writes, counts),
+            None => self.new_account(line, row, &present.taken, now, writes, counts),
+        }
+    }
+
+    fn new_account(
+        &mut self,
+        line: u64,
+        row: &AccountRow,
+        taken: &Taken,
+        now: Timestamp,
+        writes: &mut Writes,
+        counts: &mut Counts,
+    ) -> Result<(), Stopped> {
+        let new = &row.new;
+        if taken.ids.contains(&new.id) {
+            return Err(bad(line, Some(Column::Id), "another account has it"));
+        }
+        if taken.retired.contains(&new.id) {
+            return Err(bad(line, Some(Column::Id), &AccountError::Retired(new.id)));
+        }
+        check_needs(self.realm, new).map_err(|error| bad(line, None, &error))?;
+        let Some(secret) = &row.secret else {
+            return Err(bad(line, Some(Column::Hash), "a new account needs a hash or a password"));
         };
+        if self.seen_before(&format!("{}\0{}", new.name.business, new.name.name)) {
+            return self.conflict(line, counts, &new.name.name, None, |counts| counts.updated += 1);
+        }
+        counts.made += 1;
+        if let Some(key) = &self.key {
+            let (hash, mark) = kept(secret, new.id, key);
+            let created_at = row.created_at.unwrap_or(now);
+            let status = row.status.unwrap_or_default();
+            writes.made.push(Imported { new: new.clone(), hash, mark, status, created_at });
+        }
+        Ok(())
+    }
+
+    fn existing_account(
+        &self,
+        line: u64,
+        row: &AccountRow,
+        existing: &Existing,
+        writes: &mut Writes,
+        counts: &mut Counts,
+    ) -> Result<(), Stopped> {
+        let new = &row.new;
         if row.has_id && existing.account.id != new.id {
-            return Err(bad(Column::Id, "the account is there with another id, which cannot change".to_owned()));
+            return Err(bad(line, Some(Column::Id), "the account is there with another id, which cannot change"));
         }
         let mut update = row.update.clone();
         if let (Some(secret), Some(key)) = (&row.secret, &self.key) {
             update.hash = Some(kept(secret, existing.account.id, key));
         }
-        let changes = changes(existing, &update);
+        let changed = changed(existing, &update);
+        if let Some(after) = changed.as_ref().filter(|_| self.options.on_conflict == OnConflict::Update) {
+            // What the row leaves as it is counts too.
+            check(self.realm, &NewAccount::from(after)).map_err(|error| bad(line, None, &error))?;
+        }
         self.conflict(line, counts, &new.name.name, Some(true), |counts| {
-            if changes {
+            if changed.is_some() {
                 counts.updated += 1;
                 writes.updates.push((new.name.clone(), update));
             } else {
@@ -245,6 +276,7 @@ impl Importer<'_> {
         counts: &mut Counts,
     ) -> Result<(), ImportError> {
         let source = &self.options.source;
+        batch.note_legacy_ids(writes.updates.iter().filter_map(|(_, update)| update.legacy_id)).await?;
         batch.insert(&writes.made, source).await?;
         batch.insert_companies(&writes.companies).await?;
         if let Some((name, disabled)) = &writes.changed_company {
@@ -259,6 +291,10 @@ impl Importer<'_> {
         }
         Ok(())
     }
+}
+
+fn bad(line: u64, of: Option<Column>, why: &(impl ToString + ?Sized)) -> Stopped {
+    Stopped::Bad(BadRow { line, column: None, of, why: why.to_string() })
 }
 
 fn kept(secret: &Foreign, account: PrincipalId, key: &PasswordKey) -> (crate::state::account::PasswordHash, Vec<u8>) {

@@ -259,12 +259,12 @@ impl Importer<'_> {
         }
     }
 
-    /// Reads a batch, and whether the file has ended with it. A name or a number that stands twice begins another batch, so
-    /// that the second row finds what the first one made. What was read for that waits in `pending`.
+    /// Reads a batch, and whether the file has ended with it. A name, a number or an id that stands twice begins another
+    /// batch, so that the second row finds what the first one made. What was read for that waits in `pending`.
     fn fill(&self, rows: &mut dyn Rows, pending: &mut Option<Item>, now: Timestamp) -> io::Result<(Vec<Item>, bool)> {
         let rows_max = batch::rows_max(self.kind, self.options.on_conflict);
         let mut items: Vec<Item> = vec![];
-        let (mut names, mut numbers) = (HashSet::new(), HashSet::new());
+        let (mut names, mut numbers, mut ids) = (HashSet::new(), HashSet::new(), HashSet::new());
         loop {
             let item = match pending.take() {
                 Some(item) => item,
@@ -283,7 +283,9 @@ impl Importer<'_> {
                         LegacyId::Given(number) => numbers.insert(number),
                         LegacyId::None | LegacyId::Next => true,
                     };
-                    names.insert((row.new.name.business.clone(), row.new.name.name.clone())) && is_new_number
+                    let is_new_id = !row.has_id || ids.insert(row.new.id);
+                    let name = (row.new.name.business.clone(), row.new.name.name.clone());
+                    names.insert(name) && is_new_number && is_new_id
                 }
             });
             let begins = items.first().map_or(item.end, |first| first.end);

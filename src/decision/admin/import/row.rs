@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        accounts::{check, describe},
+        accounts::{check_room, describe},
         service::AdminError,
     },
     column::{BadRow, Column},
@@ -112,7 +112,7 @@ impl RawRow {
                 self.bad(Some(Column::Grants), "a grant is client_credentials or refresh_token".to_owned())
             })?);
         }
-        check(realm, &new).map_err(|error| self.refused(&error))?;
+        check_room(realm, &new).map_err(|error| self.refused(&error))?;
         let status = self.status()?;
         let update = Update {
             display_name: self.said(Column::DisplayName).map(|()| new.display_name.clone()),
@@ -123,6 +123,7 @@ impl RawRow {
                 LegacyId::Given(id) => Some(id),
                 LegacyId::None | LegacyId::Next => None,
             },
+            grants: self.said(Column::Grants).map(|()| new.grants.clone()),
             status,
             hash: None,
         };

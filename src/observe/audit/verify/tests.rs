@@ -100,13 +100,33 @@ fn two_processes_write_beside_each_other_and_one_after_the_other() {
 #[test]
 fn a_file_that_goes_on_from_one_that_is_not_here_is_read_and_said() {
     let (lines, place, _) = lines_of(CHAIN, vec![(begin(None), 0), (event(1), 1)]);
-    let key = key();
-    let draft = Draft { at: Timestamp::from_secs(9), line: 3, count: 1, record: Record::Continue(place.mac) };
+    let draft = Draft {
+        at: Timestamp::from_secs(9),
+        line: 3,
+        count: 1,
+        record: Record::Continue(place.mac, Timestamp::from_secs(2)),
+    };
     let mut next = vec![];
-    write(&mut next, &key, CHAIN, &place.mac, &draft);
+    write(&mut next, &key(), CHAIN, &place.mac, &draft);
     assert_eq!(verify(&[lines.concat(), next.clone()].concat(), &[]).findings, []);
     let findings = verify(&next, &[]).findings;
     assert!(findings.len() == 1 && findings[0].what.contains("the lines 1 to 2"), "{findings:?}");
+    // The file before it ended at second 2.
+    let keys = |id: &str| matches!(id, "" | "k").then(key);
+    for (since, found) in [(2, 1), (3, 0)] {
+        let mut chains = Chains::new(&keys, []).since(Timestamp::from_secs(since));
+        chains.take("next", next.strip_suffix(b"\n").unwrap());
+        assert_eq!(chains.finish().findings.len(), found, "since {since}");
+    }
+}
+
+#[test]
+fn a_chain_that_is_read_after_the_one_that_followed_it_is_judged_as_well() {
+    let (first, end, _) = lines_of(CHAIN, vec![(begin(None), 0), (event(1), 1)]);
+    let (second, ..) = lines_of(ChainId::of([8; 16]), vec![(begin(Some(end)), 0)]);
+    assert_eq!(verify(&[second.concat(), first.concat()].concat(), &[]).findings, []);
+    let findings = verify(&[second.concat(), first[0].clone()].concat(), &[]).findings;
+    assert!(findings.len() == 1 && findings[0].what.contains("its end was cut"), "{findings:?}");
 }
 
 #[test]

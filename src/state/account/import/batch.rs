@@ -9,6 +9,7 @@ use super::{
     super::{
         AccountError, LEGACY_ID_MAX, LegacyId, NewAccount, PasswordHash, Raised, company,
         insert::{last_legacy_id, set_last_legacy_id},
+        joined_grants,
         repository::{ACCOUNT, BESIDE, bytes, read, read_id},
     },
     Claim, Counts, ImportError, ImportKind, Point,
@@ -228,6 +229,20 @@ impl Batch {
         Ok(numbers)
     }
 
+    /// Notes the numbers that updates of the batch give, before its accounts are made: none of these gets one of them, and
+    /// none comes back after its account was deleted.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
+    pub async fn note_legacy_ids(&mut self, given: impl IntoIterator<Item = i64>) -> Result<(), StoreError> {
+        let Some(highest) = given.into_iter().max() else { return Ok(()) };
+        let last = last_legacy_id(self.work.transaction(), &self.realm).await?;
+        if highest > last {
+            set_last_legacy_id(self.work.transaction(), &self.realm, highest).await?;
+        }
+        Ok(())
+    }
+
     /// Changes accounts that are there; what became of each, in their order. It takes the turn of each one that may
     /// change, and looks again then.
     ///
@@ -358,7 +373,7 @@ fn insertion(realm: &RealmName, rows: &[(&Imported, Option<i64>)]) -> Query {
             .bind(&new.role)
             .bind(new.scopes.join(" "))
             .bind(&new.company)
-            .bind(new.grants_text())
+            .bind(joined_grants(new.grants.as_deref()))
             .bind(account.hash.text())
             .bind(account.status == Status::Disabled)
             .bind(account.status == Status::Locked)

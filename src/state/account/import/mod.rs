@@ -18,7 +18,7 @@ pub use batch::{Batch, Imported, Taken};
 pub use formats::{FormatCount, foreign_formats, formats, unfinished};
 pub use point::{Claim, Counts, ImportError, Point, Progress, find};
 pub use sealed::{SEALED_AT_ONCE, sealed_after, sealed_count, store_wrapped};
-pub use update::{Existing, Status, Update, Updated, changes};
+pub use update::{Existing, Status, Update, Updated, changed};
 
 /// What an import brings into a realm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -82,6 +82,9 @@ pub struct Claim {
 /// Why an import cannot go on.
 #[derive(Debug, Error)]
 pub enum ImportError {
+    /// Who works on it has gone on since that was looked at.
+    #[error("the import into realm '{0}' has gone on meanwhile: give the same command again")]
+    WentOn(RealmName),
     /// Somebody began later to work on it.
     #[error("another portero import has taken over realm '{0}': this one ends. What it imported stays")]
     TakenOver(RealmName),
@@ -130,7 +133,8 @@ impl Claim {
     /// Takes the import of a kind into a realm over at `point`; `seen` is how far it was when that was decided.
     ///
     /// # Errors
-    /// [`ImportError::TakenOver`] when somebody else did meanwhile. Fails when the store is out of reach or damaged.
+    /// [`ImportError::TakenOver`] when somebody else did meanwhile; [`ImportError::WentOn`] when it is to go on where it
+    /// was seen, and is further by now. Fails when the store is out of reach or damaged.
     pub async fn take(
         store: &AuditedStore,
         (realm, kind): (&RealmName, ImportKind),
@@ -139,10 +143,17 @@ impl Claim {
         now: Timestamp,
     ) -> Result<Self, ImportError> {
         let mut transaction = store.begin(ChangeTurn::Accounts).await?;
-        let present = query("SELECT mark FROM imports WHERE realm = $1 AND kind = $2");
-        let present: Option<Vec<u8>> = present.bind(realm.as_str()).bind(kind.name()).value(&mut transaction).await?;
-        if present != seen.map(|seen| seen.mark.clone()) {
+        let present = query("SELECT * FROM imports WHERE realm = $1 AND kind = $2");
+        let present = present.bind(realm.as_str()).bind(kind.name()).optional(&mut transaction).await?;
+        let present = present.as_ref().map(Progress::read).transpose()?;
+        let mark = |progress: Option<&Progress>| progress.map(|progress| progress.mark.clone());
+        if mark(present.as_ref()) != mark(seen) {
             return Err(ImportError::TakenOver(realm.clone()));
+        }
+        let goes_on = seen.is_some_and(|seen| seen.point == *point);
+        if goes_on && present.as_ref() != seen {
+            // Its rows since then are in the store: they must not be imported once more.
+            return Err(ImportError::WentOn(realm.clone()));
         }
         let mark = random::bytes::<16>();
         let statement = "\

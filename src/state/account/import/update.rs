@@ -1,11 +1,11 @@
 //! What a row changes of an account that is there. Where its hash, its status or what its tokens carry changes, they end.
 
 use super::super::{
-    Account, AccountError, PasswordHash, Raised,
+    Account, AccountError, PasswordHash, Raised, joined_grants,
     repository::{bytes, raise},
 };
 use crate::{
-    domain::Timestamp,
+    domain::{GrantType, Timestamp},
     state::{
         refresh,
         store::{Transaction, query},
@@ -46,6 +46,8 @@ pub struct Update {
     pub company: Option<Option<String>>,
     /// The number.
     pub legacy_id: Option<i64>,
+    /// The grants that it may use.
+    pub grants: Option<Option<Vec<GrantType>>>,
     /// Whether it may log in.
     pub status: Option<Status>,
     /// The hash, as the store may have it, and what tells the old system's from another.
@@ -68,20 +70,21 @@ struct Plan {
     has_new_hash: bool,
 }
 
-/// Whether the row changes anything of the account.
+/// The account as the row makes it; `None` where the row changes nothing of it.
 #[must_use]
-pub fn changes(existing: &Existing, wanted: &Update) -> bool {
-    plan(existing, wanted).is_some()
+pub fn changed(existing: &Existing, wanted: &Update) -> Option<Account> {
+    plan(existing, wanted).map(|plan| plan.account)
 }
 
 fn plan(existing: &Existing, wanted: &Update) -> Option<Plan> {
     let mut account = existing.account.clone();
-    let Update { display_name, role, scopes, company, legacy_id, status, hash } = wanted.clone();
+    let Update { display_name, role, scopes, company, legacy_id, grants, status, hash } = wanted.clone();
     account.display_name = display_name.unwrap_or(account.display_name);
     account.role = role.unwrap_or(account.role);
     account.scopes = scopes.unwrap_or(account.scopes);
     account.company = company.unwrap_or(account.company);
     account.legacy_id = legacy_id.or(account.legacy_id);
+    account.grants = grants.unwrap_or(account.grants);
     if let Some(status) = status {
         (account.disabled, account.locked) = (status == Status::Disabled, status == Status::Locked);
     }
@@ -109,7 +112,7 @@ pub(super) async fn update(
     };
     query(
         "UPDATE principals SET display_name = $1, role = $2, scopes = $3, company = $4, legacy_id = $5, disabled = $6, \
-         locked = $7, password_hash = $8 WHERE id = $9",
+         locked = $7, password_hash = $8, grants = $9 WHERE id = $10",
     )
     .bind(&new.display_name)
     .bind(&new.role)
@@ -119,6 +122,7 @@ pub(super) async fn update(
     .bind(new.disabled)
     .bind(new.locked)
     .bind(new.password_hash.text())
+    .bind(joined_grants(new.grants.as_deref()))
     .bind(bytes(&old.id))
     .execute(&mut *transaction)
     .await?;
@@ -128,9 +132,8 @@ pub(super) async fn update(
         query(statement).bind(bytes(&old.id)).bind(source).bind(mark).execute(&mut *transaction).await?;
     }
     let has_new_status = (new.disabled, new.locked) != (old.disabled, old.locked);
-    let carried = (&new.role, &new.scopes, &new.company) != (&old.role, &old.scopes, &old.company);
     let mut raised = Raised::new();
-    if has_new_hash || has_new_status || carried {
+    if has_new_hash || has_new_status || !new.is_carried_like(old) {
         raised = raise(transaction, old.id, now).await?;
     }
     if has_new_hash || (new.disabled && !old.disabled) {

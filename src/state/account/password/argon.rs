@@ -51,6 +51,12 @@ impl Argon2Hash {
         if lanes > LANES_MAX {
             return Err(FormatError::above("argon2 lanes", u64::from(lanes), u64::from(LANES_MAX), ""));
         }
+        if !hash.params.keyid().is_empty() || !hash.params.data().is_empty() {
+            return Err(FormatError::new(
+                "this argon2 hash was made with a key or with data that are not in it: no password would ever match. Set a \
+                 new password",
+            ));
+        }
         Ok(hash)
     }
 

@@ -324,6 +324,10 @@ fn what_is_no_hash_is_refused_and_never_repeated() {
         ("$2x$04$eXDbV0X9O8NQeOJGgCPTBeeHi8D3EwaFM8RZ9Pj29QKFD1AcpF8HG", "faulty"),
         ("$2b$04$eXDbV0X9O8NQeOJGgCPTBeeHi8D3EwaFM8RZ9Pj29QKFD1AcpF8H", "60 characters"),
         ("$2b$04$éXDbV0X9O8NQeOJGgCPTBeeHi8D3EwaFM8RZ9Pj29QKFD1AcpF8H", "no bcrypt hash"),
+        (
+            "$argon2id$v=19$m=1024,t=1,p=1,data=AAAA$gJlVOlfUGwGnGtnXVyNvOg$hr0tmTKWaxnVKqEigziV89olUhmGDujWBeAwNEddi/8",
+            "with data that are not in it",
+        ),
         ("$1$salt$qJH7.N4xYta3aEG/dfqo/0", "MD5-crypt"),
         ("$9$x$y", "no hash that Portero knows"),
         ("$$", "no hash that Portero knows"),

@@ -1,11 +1,16 @@
 //! How far each chain had come, written down in the store: a chain that ends before its anchor was cut, and one that has
 //! something else there was rewritten.
 
+use std::time::Duration;
+
 use super::super::{Query, Row, Store, StoreError, Transaction, Turn, composed, query};
 use crate::{
     domain::{Timestamp, TrustedNow},
     observe::audit::{ChainId, ChainKey, Mac, Purpose, encode},
 };
+
+/// How long an anchor of a gateway's chain stays after it was set last.
+pub const ANCHORS_KEPT: Duration = Duration::from_hours(400 * 24);
 
 /// How far a chain has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,12 +126,7 @@ pub async fn anchors(store: &Store) -> Result<Vec<AnchorRow>, StoreError> {
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn forget_anchors(
-    store: &Store,
-    now: TrustedNow,
-    kept: std::time::Duration,
-    limit: u32,
-) -> Result<u64, StoreError> {
+pub async fn forget_anchors(store: &Store, now: TrustedNow, kept: Duration, limit: u32) -> Result<u64, StoreError> {
     let statement = "DELETE FROM audit_anchors WHERE chain IN \
                      (SELECT chain FROM audit_anchors WHERE at < $1 AND chain <> $2 ORDER BY at LIMIT $3)";
     let statement = query(statement).bind(now.cutoff(kept).as_millis());

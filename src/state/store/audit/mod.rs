@@ -21,7 +21,7 @@ use std::{
 
 pub use self::{
     actor::{Actor, ActorKind},
-    anchors::{Anchor, AnchorRow, anchors, forget_anchors, set_anchor},
+    anchors::{ANCHORS_KEPT, Anchor, AnchorRow, anchors, forget_anchors, set_anchor},
     entry::{Action, Entry},
     rows::{AuditRow, head, page},
 };

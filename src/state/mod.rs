@@ -8,4 +8,5 @@ pub mod refresh;
 pub mod revocation;
 pub mod session;
 pub mod store;
+pub mod takeover;
 pub mod token;

@@ -1,5 +1,6 @@
 CREATE UNIQUE INDEX keys_active ON keys (realm) WHERE state = 'active'
 CREATE UNIQUE INDEX keys_next ON keys (realm) WHERE state = 'next'
+CREATE INDEX old_tokens_end ON old_tokens (expires_at) WHERE expires_at IS NOT NULL
 CREATE UNIQUE INDEX principals_legacy_id ON principals (realm, legacy_id) WHERE legacy_id IS NOT NULL
 CREATE INDEX refresh_tokens_client ON refresh_tokens (client, session)
 CREATE INDEX refresh_tokens_end ON refresh_tokens (ends_at)
@@ -8,6 +9,7 @@ CREATE INDEX revocations_expiry ON revocations (expires_at) WHERE expires_at IS 
 CREATE INDEX sessions_endless ON sessions (principal) WHERE expires_at IS NULL
 CREATE INDEX sessions_expiry ON sessions (expires_at) WHERE expires_at IS NOT NULL
 CREATE INDEX sessions_principal ON sessions (principal, created_at)
+CREATE INDEX trusted_logins_pending ON trusted_logins (account) WHERE state = 'pending'
 CREATE TABLE account_numbers (
     seq     INTEGER PRIMARY KEY AUTOINCREMENT,
     account BLOB NOT NULL UNIQUE
@@ -70,6 +72,27 @@ CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value BLOB NOT NULL
 ) STRICT
+CREATE TABLE migration_counts (
+    day   INTEGER NOT NULL,
+    kind  TEXT NOT NULL,
+    what  TEXT NOT NULL,
+    total INTEGER NOT NULL,
+    PRIMARY KEY (day, kind, what)
+) STRICT, WITHOUT ROWID
+CREATE TABLE migration_steps (
+    realm         TEXT PRIMARY KEY,
+    portero       INTEGER NOT NULL CHECK (portero IN (0, 1)),
+    since         INTEGER NOT NULL,
+    accepted_loss INTEGER NOT NULL
+) STRICT
+CREATE TABLE old_tokens (
+    realm      TEXT NOT NULL,
+    hash       BLOB NOT NULL,
+    account    BLOB NOT NULL,
+    epoch      INTEGER NOT NULL,
+    expires_at INTEGER,
+    PRIMARY KEY (realm, hash)
+) STRICT, WITHOUT ROWID
 CREATE TABLE principals (
     id            BLOB PRIMARY KEY,
     realm         TEXT NOT NULL,
@@ -119,6 +142,24 @@ CREATE TABLE sessions (
     expires_at INTEGER
 , epoch INTEGER) STRICT
 CREATE TABLE sqlite_sequence(name,seq)
+CREATE TABLE takeovers (
+    account      BLOB PRIMARY KEY,
+    verifier     TEXT NOT NULL,
+    hash         BLOB,
+    confirmed_at INTEGER,
+    refused_at   INTEGER
+) STRICT
+CREATE TABLE trusted_logins (
+    session    BLOB PRIMARY KEY,
+    account    BLOB NOT NULL,
+    realm      TEXT NOT NULL,
+    verifier   TEXT NOT NULL,
+    hash       BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    state      TEXT NOT NULL CHECK (state IN ('pending', 'confirmed', 'refused', 'expired')),
+    settled_at INTEGER
+) STRICT
 CREATE TABLE wiped_keys (
     key        TEXT PRIMARY KEY,
     thumbprint BLOB

@@ -23,7 +23,7 @@ pub use repository::{
     set_role, standing_epochs, update_hash_if_unchanged,
 };
 
-use super::store::StoreError;
+use super::store::{Row, StoreError};
 use crate::domain::{AccountName, GrantType, Holder, PrincipalId, PrincipalKind, RealmName, Timestamp};
 
 /// Bytes of an account's name, a business, a company, a display name or a role, at most.
@@ -227,6 +227,14 @@ impl From<sqlx::Error> for AccountError {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(error.into())
     }
+}
+
+/// An account of a row with all columns of `principals`.
+///
+/// # Errors
+/// Fails when it is none.
+pub(in crate::state) fn of_row(row: &Row) -> Result<Account, StoreError> {
+    repository::read(row)
 }
 
 /// Names an account in an error, in characters that a terminal may show.

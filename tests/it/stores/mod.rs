@@ -15,6 +15,7 @@ mod mixed;
 mod refresh;
 mod revocations;
 mod sessions;
+mod takeovers;
 
 use std::sync::Arc;
 

@@ -6,8 +6,8 @@ use super::{Control, StartError};
 use crate::{
     config::GatewaySettings,
     decision::{
-        AdminService, ExternalIssuers, Freshness, LiveState, Snapshot, TokenService, decide::lifetimes,
-        sync::key_lifecycle,
+        AdminService, ExternalIssuers, Freshness, LiveState, Snapshot, TokenService, admin::migration,
+        decide::lifetimes, sync::key_lifecycle,
     },
     domain::{Clock, SystemClock},
     edge::{
@@ -105,6 +105,7 @@ pub(super) struct Core {
     pub(super) vault: Vault,
     pub(super) live_state: Arc<LiveState>,
     pub(super) external: Arc<ExternalIssuers>,
+    pub(super) token_service: Arc<TokenService>,
     hasher: Arc<Hasher>,
 }
 
@@ -116,7 +117,9 @@ impl Core {
             let (store, vault) = open_vault(settings, making).await?;
             store.open_all().await?;
             let trusted = TrustedClock::open(&store, Arc::clone(&clock)).await?;
+            migration::check_steps(&store, &settings.site).await?;
             lifetimes::note(&store, &settings.site.realms, clock.now()).await?;
+            migration::note_steps(&store, &settings.site, clock.now()).await?;
             key_lifecycle::ensure(&store, &vault, &settings.site.realms, &settings.keys, clock.now()).await?;
             Ok::<_, StartError>((store, vault, trusted))
         })?;
@@ -139,7 +142,24 @@ impl Core {
         let seconds = metrics.passwords.hash_seconds.clone();
         let observer = Arc::new(move |took: Duration| seconds.observe(took.as_secs_f64()));
         let hasher = Arc::new(Hasher::start(settings.hashing, Arc::clone(&clock), observer)?);
-        Ok(Self { clock, trusted, metrics, store, vault, live_state, external: Arc::new(external), hasher })
+        let token_service = TokenService::new(
+            Arc::clone(&live_state),
+            store.clone(),
+            Arc::clone(&hasher),
+            Throttle::new(settings.throttle),
+            Arc::clone(&clock),
+        );
+        Ok(Self {
+            clock,
+            trusted,
+            metrics,
+            store,
+            vault,
+            live_state,
+            external: Arc::new(external),
+            token_service: Arc::new(token_service),
+            hasher,
+        })
     }
 
     pub(super) fn front(
@@ -149,14 +169,8 @@ impl Core {
         lines: &Lines,
         connections_borne: usize,
     ) -> Result<Arc<Shared>, StartError> {
-        let token_service = TokenService::new(
-            Arc::clone(&self.live_state),
-            self.store.clone(),
-            Arc::clone(&self.hasher),
-            Throttle::new(settings.throttle),
-            Arc::clone(&self.clock),
-        );
-        let endpoints = TokenEndpoints::new(Arc::clone(&self.live_state), token_service, Arc::clone(&self.clock));
+        let endpoints =
+            TokenEndpoints::new(Arc::clone(&self.live_state), Arc::clone(&self.token_service), Arc::clone(&self.clock));
         let services = Services {
             live_state: Arc::clone(&self.live_state),
             external: Arc::clone(&self.external),

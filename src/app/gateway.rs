@@ -28,8 +28,11 @@ use super::{
 use crate::{
     config::GatewaySettings,
     decision::{
-        ClockWatch, Pruner, StoreSync, schedule,
+        ClockWatch, Pruner, StoreSync,
+        issue::takeover::confirm::Confirmer,
+        schedule,
         sync::{key_lifecycle::KeyLifecycle, upkeep},
+        verifier::{ledger, table::Table},
     },
     edge::{
         admin::{self, Admin, Order, Orders, Readiness},
@@ -184,6 +187,16 @@ fn start_tasks(
     let (keeping, kept) = channel(schedule);
     let key_lifecycle = KeyLifecycle::new(store.clone(), vault.clone(), Arc::clone(live_state), trusted.clone(), kept);
 
+    let confirmer = Confirmer::new(Arc::clone(&core.token_service), Arc::clone(live_state), trusted.clone());
+
+    // Before the first request: a token of the table must not be refused because the gateway is young.
+    let mut table = Table::default();
+    control.block_on(table.refresh(store, live_state.takeovers()))?;
+
+    control.runtime.spawn(table.run(store.clone(), Arc::clone(live_state.takeovers()), stopped.clone()));
+    control.runtime.spawn(confirmer.run(stopped.clone()));
+    let counting = Arc::clone(&live_state.takeovers().ledger);
+    control.runtime.spawn(ledger::run(counting, store.clone(), Arc::clone(clock), stopped.clone()));
     control.runtime.spawn(clock_watch.run(stopped.clone()));
     control.runtime.spawn(pruner.run(stopped.clone()));
     let following = control.runtime.spawn(store_sync.run(stopped.clone()));

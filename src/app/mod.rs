@@ -28,7 +28,9 @@ pub use self::{
 };
 use crate::{
     config::{self, GatewaySettings, Report, Summary},
-    decision::{ExternalIssuerError, SnapshotError, StoreSyncError, sync::key_lifecycle::KeyLifecycleError},
+    decision::{
+        AdminError, ExternalIssuerError, SnapshotError, StoreSyncError, sync::key_lifecycle::KeyLifecycleError,
+    },
     state::{
         keys::VaultError,
         store::{StoreError, private_file::PrivateFileError},
@@ -69,6 +71,9 @@ pub enum StartError {
     /// Reading what is in force.
     #[error(transparent)]
     Follow(#[from] StoreSyncError),
+    /// Going back to an old system would lose accounts, or nobody could say whether.
+    #[error(transparent)]
+    Migration(#[from] AdminError),
     /// The tables.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),

@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     config::GatewaySettings,
-    decision::{ExternalIssuers, LiveState, Snapshot, decide::lifetimes, schedule, sync::key_lifecycle},
+    decision::{
+        ExternalIssuers, LiveState, Snapshot, admin::migration, decide::lifetimes, schedule, sync::key_lifecycle,
+    },
     domain::Clock,
     edge::forward::{Shared, Tunables},
     observe::metrics::Metrics,
@@ -148,10 +150,11 @@ impl Reloader {
         let mut settings = load(&self.config)?;
         settings.site.keep_off(&self.bound);
         examine::reload(&self.config, &settings, self.clock.now())?;
+        migration::check_steps(&self.store, &settings.site).await?;
         let needs_restart = self.started.restart_only_changes(&settings);
         let present = self.live_state.snapshot();
         // What may fail comes before anything is changed.
-        let snapshot = Snapshot::build_after(&settings.site, Arc::default(), &self.metrics, &present.pools)?;
+        let snapshot = Snapshot::build_after(&settings.site, Arc::default(), &self.metrics, Some(&present))?;
         let is_new = |pool: &&Arc<Pool>| !present.pools.iter().any(|known| Arc::ptr_eq(known, pool));
         let new_pools: Vec<_> = snapshot.pools.iter().filter(is_new).cloned().collect();
         upstream::look_up(&new_pools).await;
@@ -168,6 +171,7 @@ impl Reloader {
         let (store, vault, now) = (&self.store, &self.vault, self.clock.now());
         key_lifecycle::ensure(store, vault, &settings.site.realms, &settings.keys, now).await?;
         self.live_state.refresh_keys(&self.vault).await?;
+        migration::note_steps(&self.store, &settings.site, now).await?;
         // The last that may fail. Keys of an issuer that the snapshot does not have yet open nothing.
         self.external.replace(&settings.site.issuers)?;
         self.shared.set_certificates(certificates);

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     app::{self, StartError, examine},
-    config::{Problem, Report, Summary},
+    config::{Problem, Report, Summary, TakeoverSummary},
     domain::{Clock, SystemClock},
 };
 
@@ -113,6 +113,14 @@ impl Outcome {
                 "{text}: {realms} realms, {token_endpoints} token endpoints, {routes} routes, {upstreams} upstreams"
             );
         }
+        for takeover in self.summary.iter().flat_map(|summary| &summary.takeovers) {
+            let TakeoverSummary { path, realm, step, next } = takeover;
+            let next = next.map_or_else(
+                || "Portero is alone: there is no next step".to_owned(),
+                |(next, changes)| format!("the next step is {next}: {changes}"),
+            );
+            text = format!("{text}\n{path}, realm {realm}, mode {step}: {next}");
+        }
         text + &self.warnings_text(config)
     }
 
@@ -136,6 +144,7 @@ impl Outcome {
             "problems": self.problems.iter().map(problem).collect::<Vec<_>>(),
             "warnings": self.warnings.iter().map(problem).collect::<Vec<_>>(),
             "shadow_routes": self.shadow_routes().collect::<Vec<_>>(),
+            "takeovers": self.summary.iter().flat_map(|summary| &summary.takeovers).map(takeover).collect::<Vec<_>>(),
             "realms": count(|summary| summary.realms),
             "token_endpoints": count(|summary| summary.token_endpoints),
             "routes": count(|summary| summary.routes),
@@ -146,6 +155,16 @@ impl Outcome {
     fn shadow_routes(&self) -> impl Iterator<Item = &str> {
         self.summary.iter().flat_map(|summary| &summary.shadow_routes).map(String::as_str)
     }
+}
+
+fn takeover(takeover: &TakeoverSummary) -> Value {
+    json!({
+        "path": takeover.path,
+        "realm": takeover.realm,
+        "mode": takeover.step,
+        "next": takeover.next.map(|(next, _)| next),
+        "changes": takeover.next.map(|(_, changes)| changes),
+    })
 }
 
 /// `null` where there is no place in the file.

@@ -8,6 +8,7 @@ mod demo;
 mod explain;
 mod gateway;
 mod key;
+mod migration;
 pub mod output;
 mod patience;
 mod reload;
@@ -81,6 +82,9 @@ enum Command {
     /// Look at logins
     #[command(subcommand)]
     Session(revoke::Session),
+    /// Look at a migration from old systems, and go back
+    #[command(subcommand)]
+    Migration(migration::Migration),
     /// Make the store where it is lost, or where the master key was given; move it to another place
     #[command(subcommand)]
     Store(store::Store),
@@ -106,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Clock(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Stale(stale) => (stale.asking().output, block_on(stale.run())),
         Command::Session(command) => (command.common().output, in_store(&command.common().config, &command)),
+        Command::Migration(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Store(command) => (command.common().output, block_on(command.run())),
         Command::Backup(backup) => (backup.common.output, block_on(backup.run())),
         Command::Restore(restore) => (restore.common.output, block_on(restore.run())),

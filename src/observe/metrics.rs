@@ -11,10 +11,14 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-pub use super::requests::{RouteMetrics, UpstreamWaits};
 use super::{
     per_thread::PerThread,
     requests::{RequestMetrics, WAIT_BUCKETS},
+    verifiers::VerifierFamilies,
+};
+pub use super::{
+    requests::{RouteMetrics, UpstreamWaits},
+    verifiers::VerifierMetrics,
 };
 
 /// What comes of a reload.
@@ -60,6 +64,7 @@ pub struct Metrics {
     pub access_log_dropped: IntCounter,
     pub listeners: ListenerMetrics,
     issuers: IssuerFamilies,
+    verifiers: VerifierFamilies,
 }
 
 impl Metrics {
@@ -127,6 +132,7 @@ impl Metrics {
                 .counter("portero_access_log_dropped_total", "Access log lines that nobody took in time.")?,
             listeners: ListenerMetrics::register(&family)?,
             issuers: IssuerFamilies::register(&family)?,
+            verifiers: register_verifiers(&registry)?,
             registry: registry.clone(),
         }))
     }
@@ -173,6 +179,12 @@ impl Metrics {
         IssuerMetrics { name: name.into(), refreshes, age_seconds }
     }
 
+    /// The handles of an old system.
+    #[must_use]
+    pub fn verifier(&self, name: &str) -> VerifierMetrics {
+        self.verifiers.handles(name)
+    }
+
     /// Everything, in the text format that Prometheus scrapes.
     ///
     /// # Errors
@@ -194,6 +206,12 @@ fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
     #[cfg(target_os = "linux")]
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
     Ok(())
+}
+
+fn register_verifiers(registry: &Registry) -> Result<VerifierFamilies, prometheus::Error> {
+    let families = VerifierFamilies::new()?;
+    families.collectors().into_iter().try_for_each(|family| registry.register(family))?;
+    Ok(families)
 }
 
 /// What the hashing of passwords counts.

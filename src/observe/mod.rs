@@ -7,3 +7,4 @@ pub mod lines;
 pub mod metrics;
 pub mod per_thread;
 mod requests;
+mod verifiers;

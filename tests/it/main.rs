@@ -36,6 +36,7 @@ mod stopped;
 mod store;
 mod stores;
 mod surface;
+mod takeover;
 mod tokens;
 mod upgrade;
 mod upstreams;

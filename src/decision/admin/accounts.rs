@@ -12,6 +12,7 @@ use crate::{
             self, Account, AccountError, HasherError, LegacyId, NewAccount, OldTokens, PasswordHash, Raised, company,
             password,
         },
+        takeover::confirmation,
         token::{SEALED_TEXT_BYTES_MAX, sealed_text_bytes},
     },
 };
@@ -177,6 +178,8 @@ impl AdminService {
         let (name, old_tokens) = (&account.name, change.old_tokens(account.kind));
         let now = self.clock.now();
         let raised = account::set_password_hash(&self.store, &realm.name, name, &hash, old_tokens, now).await?;
+        // An old system knows another one. What it confirmed was of that hash alone: only the status needs this.
+        confirmation::forget(&self.store, account.id).await?;
         self.changed(realm, name, &raised, shown).await
     }
 
@@ -260,7 +263,8 @@ pub fn check_kind(realm: &Realm, kind: PrincipalKind) -> Result<(), AdminError> 
 }
 
 /// Refuses a description, new or changed, that the realm's contract has no room for.
-fn check(realm: &Realm, new: &NewAccount) -> Result<(), AdminError> {
+/// Says whether a realm's contract has room for an account.
+pub(in crate::decision) fn check(realm: &Realm, new: &NewAccount) -> Result<(), AdminError> {
     let (name, dialect) = (&realm.name, realm.dialect);
     new.check()?;
     check_kind(realm, new.kind)?;

@@ -6,6 +6,7 @@
 //! companies    the same for companies
 //! revocations  ending tokens, sessions and all that a principal has; listing sessions
 //! keys         rotating, retiring, importing and revoking keys
+//! migration    how far a migration from old systems is, and going back
 //! everywhere   waiting until every gateway knows of a revocation
 //! ```
 //!
@@ -15,6 +16,7 @@ pub mod accounts;
 pub mod companies;
 mod everywhere;
 mod keys;
+pub mod migration;
 mod revocations;
 mod service;
 

@@ -13,6 +13,7 @@ use crate::{
     state::{
         account::Speaker,
         keys::{Imported, Key},
+        takeover::old_tokens,
         token::{self, TOKEN_BYTES_MAX, Verified},
     },
 };
@@ -73,6 +74,9 @@ impl Job {
         let outcome = match view.open(token, client, now) {
             Ok(verified) => {
                 let verified = Arc::new(verified);
+                if verified.key.imported.is_some() {
+                    view.takeovers.ledger.imported_token(&verified.key.id);
+                }
                 view.verified.insert(token, Arc::clone(&verified));
                 Ok(verified)
             }
@@ -203,9 +207,21 @@ impl View<'_> {
             return Err(Reason::TooManyBadTokens);
         }
         let snapshot = self.snapshot();
-        let (claims, key) = token::open(token, &snapshot.keys, &snapshot.issuers)?;
+        let opened = token::open(token, &snapshot.keys, &snapshot.issuers);
+        let (claims, key) = opened.or_else(|reason| self.open_old(token).ok_or(reason))?;
         let issuer = snapshot.issuers.get(&claims.realm).ok_or(Reason::UnknownKey)?;
         Ok(Verified::new(claims, key, issuer.clone()))
+    }
+
+    /// A token of an old system that an operator's table has. It stands as long as the realm has a key of its own that
+    /// signs: that is what is looked up again when keys change.
+    fn open_old(&self, token: &str) -> Option<(Claims, Arc<Key>)> {
+        let table = self.takeovers.old_tokens.load();
+        if table.is_empty() || token.len() > TOKEN_BYTES_MAX {
+            return None;
+        }
+        let claims = table.get(&old_tokens::hash(token))?;
+        Some((claims.clone(), Arc::clone(self.snapshot().keys.active(&claims.realm)?)))
     }
 
     /// The key that a token says it was signed with, where it says that an external issuer of ours did so.

@@ -14,9 +14,10 @@ use tokio::time::timeout;
 use super::{
     following::{Following, Waited},
     freshness::{Freshness, StaleAction},
-    site::{EndpointSettings, Mode, OauthSettings, RouteSettings, Service, Site},
+    site::{EndpointSettings, Mode, OauthSettings, RouteSettings, Service, Site, TakeoverSettings},
 };
 use crate::{
+    decision::verifier::{Takeovers, Verifier},
     domain::RealmName,
     observe::metrics::{EndpointMetrics, Metrics, RouteMetrics, UpstreamWaits},
     rules::{
@@ -30,7 +31,9 @@ use crate::{
         store::StoreError,
         token::{CacheSettings, Issuers, Realms, VerifiedTokens},
     },
+    trust::TrustError,
     upstream::{Balance, CONNECTION_FAILURES, HashBy, Pool, Unusable},
+    verifier::VerifierSettings,
 };
 
 /// How long a reading of keys waits for another one to end: it may hang, and revocations wait behind.
@@ -48,6 +51,8 @@ pub struct Snapshot {
     pub issuers: Arc<Issuers>,
     /// The upstreams.
     pub pools: Arc<[Arc<Pool>]>,
+    /// The old systems that it takes over from.
+    pub verifiers: Arc<[Arc<Verifier>]>,
     /// `iss` of internal tokens.
     pub internal_issuer: Option<Arc<str>>,
     /// What the OAuth endpoints do, where there are any.
@@ -88,8 +93,19 @@ pub struct Endpoint {
     pub serves: Service,
     /// What pages of other origins may do; `None` for nothing.
     pub cors: Option<Arc<Cors>>,
+    /// How it takes over from an old system; `None` where it does not.
+    pub takeover: Option<Takeover>,
     /// Its metric handles.
     pub metrics: EndpointMetrics,
+}
+
+/// How a token endpoint takes over from an old system, ready to be used.
+#[derive(Debug)]
+pub struct Takeover {
+    /// What the config says.
+    pub settings: TakeoverSettings,
+    /// The old system of each of the endpoint's realms, in their order.
+    verifiers: Vec<Option<Arc<Verifier>>>,
 }
 
 /// Why a site cannot be served.
@@ -98,6 +114,9 @@ pub enum SnapshotError {
     /// An upstream cannot be used as it is configured.
     #[error(transparent)]
     Upstream(#[from] Unusable),
+    /// An old system cannot be asked as it is configured.
+    #[error("verifier '{0}': {1}")]
+    Verifier(Arc<str>, TrustError),
     /// The config let through what it must not; a defect.
     #[error("the settings are inconsistent: {0}")]
     Inconsistent(String),
@@ -109,7 +128,7 @@ impl Snapshot {
     /// # Errors
     /// Fails when an upstream cannot be used as it is configured; or when the settings contradict each other, a defect.
     pub fn build(site: &Site, keys: Arc<Keyring>, metrics: &Metrics) -> Result<Self, SnapshotError> {
-        Self::build_after(site, keys, metrics, &[])
+        Self::build_after(site, keys, metrics, None)
     }
 
     /// Builds the tables that come after others: an upstream that did not change keeps its pool, and
@@ -121,15 +140,17 @@ impl Snapshot {
         site: &Site,
         keys: Arc<Keyring>,
         metrics: &Metrics,
-        present: &[Arc<Pool>],
+        present: Option<&Self>,
     ) -> Result<Self, SnapshotError> {
+        let pools_present = present.map(|present| &*present.pools).unwrap_or_default();
+        let verifiers = verifiers(site, metrics, present)?;
         let realms: Realms = site.realms.iter().map(|realm| (realm.name.clone(), Arc::clone(realm))).collect();
         let issuers = site.issuers();
         let pools = site
             .upstreams
             .iter()
             .map(|settings| {
-                let kept = present.iter().find(|pool| pool.settings == *settings).map(Arc::clone);
+                let kept = pools_present.iter().find(|pool| pool.settings == *settings).map(Arc::clone);
                 let make = || {
                     let metrics = metrics.upstream(&settings.name, &CONNECTION_FAILURES);
                     Pool::new(settings.clone(), metrics).map(Arc::new)
@@ -139,7 +160,7 @@ impl Snapshot {
             })
             .collect::<Result<HashMap<_, _>, Unusable>>()?;
         let endpoints = site.endpoints.iter().map(|settings| {
-            let endpoint = Endpoint::build(settings, &realms, metrics)?;
+            let endpoint = Endpoint::build(settings, &realms, &verifiers, metrics)?;
             Ok((settings.pattern.clone(), Arc::new(endpoint)))
         });
         let routes = site.routes.iter().map(|settings| {
@@ -173,6 +194,7 @@ impl Snapshot {
             routes: Arc::new(routes),
             realms: Arc::new(realms),
             pools: pools.into_values().collect(),
+            verifiers: verifiers.into(),
             internal_issuer: site.internal_issuer.clone(),
             oauth: site.oauth.clone().map(Arc::new),
             respelt_names: respelt_names(site),
@@ -189,6 +211,7 @@ impl Snapshot {
             realms: Arc::clone(&self.realms),
             issuers: Arc::clone(&self.issuers),
             pools: Arc::clone(&self.pools),
+            verifiers: Arc::clone(&self.verifiers),
             internal_issuer: self.internal_issuer.clone(),
             oauth: self.oauth.clone(),
             respelt_names: self.respelt_names.clone(),
@@ -206,12 +229,19 @@ impl Route {
 }
 
 impl Endpoint {
-    fn build(settings: &EndpointSettings, realms: &Realms, metrics: &Metrics) -> Result<Self, SnapshotError> {
+    fn build(
+        settings: &EndpointSettings,
+        realms: &Realms,
+        verifiers: &[Arc<Verifier>],
+        metrics: &Metrics,
+    ) -> Result<Self, SnapshotError> {
         let realms = settings.realms.iter().map(|name| realm(realms, name)).collect::<Result<Vec<_>, _>>()?;
         if realms.is_empty() && !matches!(settings.serves, Service::Jwks | Service::InternalJwks) {
             return Err(SnapshotError::Inconsistent("a token endpoint without realms".to_owned()));
         }
+        let takeover = settings.takeover.as_ref().map(|takeover| Takeover::build(takeover, &realms, verifiers));
         Ok(Self {
+            takeover: takeover.transpose()?,
             dialects: realms.iter().map(|realm| realm.dialect).collect(),
             metrics: metrics.endpoint(settings.pattern.path.as_str()),
             serves: settings.serves,
@@ -219,6 +249,43 @@ impl Endpoint {
             realms,
         })
     }
+}
+
+impl Takeover {
+    fn build(
+        settings: &TakeoverSettings,
+        realms: &[Arc<Realm>],
+        verifiers: &[Arc<Verifier>],
+    ) -> Result<Self, SnapshotError> {
+        let of_realm = |realm: &Arc<Realm>| {
+            let Some((_, name)) = settings.verifiers.iter().find(|(named, _)| *named == realm.name) else {
+                return Ok(None);
+            };
+            let verifier = verifiers.iter().find(|verifier| verifier.settings.name == *name);
+            Ok(Some(Arc::clone(verifier.ok_or_else(|| undefined("verifier", name))?)))
+        };
+        let verifiers = realms.iter().map(of_realm).collect::<Result<_, SnapshotError>>()?;
+        Ok(Self { settings: settings.clone(), verifiers })
+    }
+
+    /// The old system of the endpoint's realm at this place, if it has one.
+    #[must_use]
+    pub fn verifier(&self, realm: usize) -> Option<&Arc<Verifier>> {
+        self.verifiers.get(realm)?.as_ref()
+    }
+}
+
+/// The old systems of a site. One that did not change goes on: what is known of it stays known.
+fn verifiers(site: &Site, metrics: &Metrics, present: Option<&Snapshot>) -> Result<Vec<Arc<Verifier>>, SnapshotError> {
+    let present = present.map(|present| &*present.verifiers).unwrap_or_default();
+    let verifier = |settings: &Arc<VerifierSettings>| {
+        if let Some(kept) = present.iter().find(|kept| kept.settings == *settings) {
+            return Ok(Arc::clone(kept));
+        }
+        let made = Verifier::new(settings, metrics.verifier(&settings.name));
+        made.map(Arc::new).map_err(|error| SnapshotError::Verifier(Arc::clone(&settings.name), error))
+    };
+    site.verifiers.iter().map(verifier).collect()
 }
 
 /// The store's keys, and those that it does not know any more: a server that was restored, or promoted without its last
@@ -316,6 +383,7 @@ pub struct LiveState {
     following: Following,
     freshness: Freshness,
     bad_tokens: BadTokenLimiter,
+    takeovers: Arc<Takeovers>,
 }
 
 impl LiveState {
@@ -332,6 +400,7 @@ impl LiveState {
             following: Following::default(),
             freshness: Freshness::default(),
             bad_tokens: BadTokenLimiter::new(bad_tokens),
+            takeovers: Arc::default(),
         }
     }
 
@@ -355,6 +424,12 @@ impl LiveState {
         &self.freshness
     }
 
+    /// What is remembered while accounts are taken over from old systems.
+    #[must_use]
+    pub const fn takeovers(&self) -> &Arc<Takeovers> {
+        &self.takeovers
+    }
+
     /// What one request reads, taken once. The generation is read before the snapshot: see
     /// [`Revocations`].
     #[must_use]
@@ -368,6 +443,7 @@ impl LiveState {
             accounts: &self.accounts,
             bad_tokens: &self.bad_tokens,
             freshness: &self.freshness,
+            takeovers: &self.takeovers,
             waited: None,
         }
     }
@@ -463,6 +539,8 @@ pub struct View<'g> {
     pub(in crate::decision) revocations: &'g Revocations,
     pub(in crate::decision) accounts: &'g KnownAccounts,
     pub(super) bad_tokens: &'g BadTokenLimiter,
+    /// Tokens of old systems, and what is counted of those of imported keys.
+    pub(super) takeovers: &'g Takeovers,
     pub(super) freshness: &'g Freshness,
     /// What came of waiting for the store to be followed, where that was asked for.
     pub(in crate::decision) waited: Option<Waited>,

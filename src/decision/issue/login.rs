@@ -19,6 +19,7 @@ use crate::{
         limit::{Throttle, Throttled},
         session,
         store::{Store, StoreError},
+        takeover::confirmation,
         token::{self, NewToken, Verified},
     },
     upstream::request_slot::{RequestSlots, Share},
@@ -38,8 +39,8 @@ const LOOKUPS_WAITING_MAX: usize = 1024;
 pub struct TokenService {
     pub(in crate::decision) live_state: Arc<LiveState>,
     pub(in crate::decision) store: Store,
-    hasher: Arc<Hasher>,
-    throttle: Arc<Throttle>,
+    pub(super) hasher: Arc<Hasher>,
+    pub(super) throttle: Arc<Throttle>,
     lookups: Arc<RequestSlots>,
     pub(in crate::decision) clock: Arc<dyn Clock>,
 }
@@ -128,17 +129,27 @@ impl TokenService {
         validity: Validity,
     ) -> Result<Grant, Rejection> {
         let now = self.clock.now();
-        let mut session = session::Session {
+        let session = self.begin_session(realm, &holder, validity, now).await?;
+        let kinds = realm.dialect.token_kinds();
+        self.issue(realm, Issue { holder, epoch, session, kinds, validity, now })
+    }
+
+    /// Writes a new session down; it is on disk when this returns. It may be an earlier login's that this one joins.
+    pub(super) async fn begin_session(
+        &self,
+        realm: &Realm,
+        holder: &Holder,
+        validity: Validity,
+        now: Timestamp,
+    ) -> Result<SessionId, Rejection> {
+        let session = session::Session {
             id: SessionId::generate(),
             realm: realm.name.clone(),
             principal: holder.id,
             created_at: now,
             expires_at: realm.session_end(now, validity),
         };
-        // First, since it may be an earlier login's session that this one joins.
-        session.id = self.kept(session::open(&self.store, &session)).await?;
-        let kinds = realm.dialect.token_kinds();
-        self.issue(realm, Issue { holder, epoch, session: session.id, kinds, validity, now })
+        self.kept(session::open(&self.store, &session)).await
     }
 
     /// Whether an opened token holds. An error is what to answer where that cannot be said now, and `None` where it does
@@ -174,7 +185,12 @@ impl TokenService {
     }
 
     /// The account of a login. Clients take turns: a flood of logins must keep nobody from the store.
-    async fn look_up(&self, realm: &Realm, name: &AccountName, caller: &Caller) -> Result<Option<Account>, Rejection> {
+    pub(super) async fn look_up(
+        &self,
+        realm: &Realm,
+        name: &AccountName,
+        caller: &Caller,
+    ) -> Result<Option<Account>, Rejection> {
         let client = ClientKey::of(caller.address());
         let _place = self.lookups.take(client, RETRY_UNAVAILABLE).await.ok_or_else(busy)?;
         account::find(&self.store, &realm.name, name).await.map_err(|error| unavailable(&error))
@@ -219,7 +235,7 @@ impl TokenService {
     }
 
     /// Who has proved the secret, unless the account may not be used.
-    async fn admit(&self, realm: &Realm, found: Option<Account>) -> Result<Account, Rejection> {
+    pub(super) async fn admit(&self, realm: &Realm, found: Option<Account>) -> Result<Account, Rejection> {
         let account = found.ok_or(Rejection::InvalidCredentials)?;
         if realm.dialect.tells_account_status() {
             if !tells_before(realm) {
@@ -247,25 +263,41 @@ impl TokenService {
 
     /// A hash weaker than today's floor is replaced while the password is at hand. It is a courtesy:
     /// when it fails, the login does not.
-    async fn rehash(&self, account: &Account, secret: Secret, caller: &Caller) {
+    pub(super) async fn rehash(&self, account: &Account, secret: Secret, caller: &Caller) {
         if !account::password::needs_rehash(&account.password_hash) {
             return;
         }
         let hashed = caller.unless_left(self.hasher.hash(ClientKey::of(caller.address()), secret));
         let Some(Ok(new)) = hashed.await else { return };
-        if let Err(error) =
-            account::update_hash_if_unchanged(&self.store, account.id, &account.password_hash, &new).await
-        {
+        let old_and_new = [&account.password_hash, &new];
+        let replaced = async {
+            if account::update_hash_if_unchanged(&self.store, account.id, old_and_new[0], old_and_new[1]).await? {
+                confirmation::rehashed(&self.store, account.id, old_and_new).await?;
+            }
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = replaced.await {
             tracing::warn!(%error, "a password could not be hashed anew");
         }
     }
 
-    fn issue(&self, realm: &Realm, issue: Issue<'_>) -> Result<Grant, Rejection> {
+    pub(super) fn issue(&self, realm: &Realm, issue: Issue<'_>) -> Result<Grant, Rejection> {
+        let (now, validity) = (issue.now, issue.validity);
+        self.issue_until(realm, issue, |kind| realm.expiry(kind, now, validity))
+    }
+
+    /// The same with another end of each token.
+    pub(super) fn issue_until(
+        &self,
+        realm: &Realm,
+        issue: Issue<'_>,
+        expiry: impl Fn(TokenKind) -> Option<Timestamp>,
+    ) -> Result<Grant, Rejection> {
         let holder = issue.holder;
         let snapshot = self.live_state.snapshot();
         let mut tokens = vec![];
         for &kind in issue.kinds {
-            let expires_at = realm.expiry(kind, issue.now, issue.validity);
+            let expires_at = expiry(kind);
             let extra = realm.dialect.contract().claims(&holder, issue.now, expires_at);
             let new = NewToken {
                 kind,
@@ -298,7 +330,7 @@ fn tells_before(realm: &Realm) -> bool {
     realm.dialect.tells_account_status() && !realm.uniform_errors
 }
 
-fn check_throttle(
+pub(super) fn check_throttle(
     throttle: &Throttle,
     realm: &Realm,
     name: &AccountName,
@@ -308,7 +340,7 @@ fn check_throttle(
     throttle.check(&realm.name, name, caller.address(), now).map_err(throttled)
 }
 
-fn throttled(throttled: Throttled) -> Rejection {
+pub(super) fn throttled(throttled: Throttled) -> Rejection {
     match throttled {
         Throttled::Name { retry_after } => Rejection::ThrottledName { retry_after },
         Throttled::Address { retry_after } => Rejection::ThrottledAddress { retry_after },
@@ -320,6 +352,6 @@ pub(super) fn unavailable(error: &StoreError) -> Rejection {
     Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE }
 }
 
-fn busy() -> Rejection {
+pub(super) fn busy() -> Rejection {
     Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE }
 }

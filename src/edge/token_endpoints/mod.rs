@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! contracts     the five contracts' logins and refreshes
+//! observed      the same where an old system still answers
 //! oauth         OAuth's endpoints: token · revocation · introspection
 //! documents     public keys and metadata
 //! ```
@@ -9,11 +10,13 @@
 mod contracts;
 mod documents;
 mod oauth;
+mod observed;
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
+use tokio::sync::Semaphore;
 
 use super::respond;
 use crate::{
@@ -24,6 +27,9 @@ use crate::{
 
 /// A body over this is answered 413, and never parsed.
 pub const BODY_BYTES_MAX: usize = 16 << 10;
+
+/// Comparisons of an old system's answers that wait, at most; what is over it is not compared.
+const COMPARISONS_MAX: usize = 64;
 
 /// A request to a token endpoint.
 #[derive(Debug)]
@@ -55,8 +61,12 @@ pub enum TokenBody {
 #[derive(Debug)]
 pub struct TokenEndpoints {
     live_state: Arc<LiveState>,
-    token_service: TokenService,
+    token_service: Arc<TokenService>,
     clock: Arc<dyn Clock>,
+    /// Comparisons that wait or are under way.
+    comparing: Arc<Semaphore>,
+    /// The one that is under way.
+    comparison: Arc<Semaphore>,
 }
 
 /// What a client should wait after a defect of ours.
@@ -71,12 +81,14 @@ pub const CLIENT_LEFT: &str = "client_left";
 impl TokenEndpoints {
     /// Endpoints of a live state, with a token service who checks credentials.
     #[must_use]
-    pub fn new(live_state: Arc<LiveState>, token_service: TokenService, clock: Arc<dyn Clock>) -> Self {
-        Self { live_state, token_service, clock }
+    pub fn new(live_state: Arc<LiveState>, token_service: Arc<TokenService>, clock: Arc<dyn Clock>) -> Self {
+        let comparing = Arc::new(Semaphore::new(COMPARISONS_MAX));
+        let comparison = Arc::new(Semaphore::new(1));
+        Self { live_state, token_service, clock, comparing, comparison }
     }
 
     /// Answers, and says in one word what came of it.
-    pub async fn answer(&self, endpoint: &Endpoint, message: TokenMessage) -> (Response<Bytes>, &'static str) {
+    pub async fn answer(&self, endpoint: &Arc<Endpoint>, message: TokenMessage) -> (Response<Bytes>, &'static str) {
         match endpoint.serves {
             Service::Login | Service::Refresh => self.answer_contract(endpoint, message).await,
             Service::OauthToken | Service::OauthRevocation | Service::OauthIntrospection => {

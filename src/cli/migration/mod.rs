@@ -1,0 +1,94 @@
+//! `portero migration …`: how far a migration from old systems is.
+//!
+//! ```text
+//! verifiers   accounts and logins, by old system
+//! keys        what imported keys are still used for
+//! tokens      a table of an old system's tokens
+//! ```
+
+mod keys;
+mod tokens;
+mod verifiers;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::{
+    InStore,
+    output::{CliError, Output},
+    revoke::Common,
+};
+use crate::{config::GatewaySettings, decision::AdminService, domain::RealmName};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Migration {
+    /// Say how far it is: logins by old system and step, tokens by imported key, what can be switched off
+    Status {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Allow the next config to give a realm back to the old system, with the loss of accounts that it does not know
+    Back {
+        #[command(flatten)]
+        common: Common,
+        /// The realm
+        #[arg(long)]
+        realm: RealmName,
+        /// How many accounts may be lost, see `portero migration status`
+        #[arg(long, value_name = "N")]
+        accept_loss: u64,
+    },
+    /// Import tokens of an old system that Portero has no key of: one JSON object a line
+    Tokens {
+        #[command(flatten)]
+        common: Common,
+        /// The realm of their accounts
+        #[arg(long)]
+        realm: RealmName,
+        /// The file, or - for standard input
+        file: PathBuf,
+    },
+}
+
+/// A part of the status: what people read, and the member of the JSON object.
+struct Section {
+    text: String,
+    member: (&'static str, Value),
+}
+
+impl Migration {
+    pub(super) const fn common(&self) -> &Common {
+        match self {
+            Self::Status { common } | Self::Back { common, .. } | Self::Tokens { common, .. } => common,
+        }
+    }
+}
+
+impl InStore for Migration {
+    async fn execute(&self, settings: &GatewaySettings, admin: &AdminService) -> Result<Output, CliError> {
+        match self {
+            Self::Status { .. } => {
+                let sections = [verifiers::section(&settings.site, admin).await?, keys::section(admin).await?];
+                let text = sections.iter().map(|section| section.text.as_str()).collect::<Vec<_>>().join("\n\n");
+                let json =
+                    sections.into_iter().map(|section| (section.member.0.to_owned(), section.member.1)).collect();
+                Ok(Output { text, json: Value::Object(json) })
+            }
+            Self::Back { realm, accept_loss, .. } => {
+                let lost = admin.allow_going_back(realm, *accept_loss).await?;
+                let text = format!(
+                    "realm '{realm}' may go back to the old system, which does not know {lost} of its accounts; change the \
+                     config, and reload"
+                );
+                Ok(Output { text, json: json!({ "realm": realm.as_str(), "unknown": lost, "accepted": accept_loss }) })
+            }
+            Self::Tokens { realm, file, .. } => {
+                let known = settings.site.realms.iter().find(|known| known.name == *realm);
+                let known = known.ok_or_else(|| CliError::Refused(format!("the config has no realm '{realm}'")))?;
+                tokens::import(admin, known, file).await
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! `[verifiers.NAME]`: old systems that are asked about logins.
+
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+
+use http::{HeaderName, StatusCode, Uri, header};
+
+use super::{
+    duration,
+    issuers::secure_url,
+    item::Item,
+    reader::{Section, suggestion},
+};
+use crate::{
+    rules::{
+        rewrite::is_hop_by_hop,
+        verifier::{Alphabet, Evidence, MemberPath, Syntax},
+    },
+    verifier::{Bounds, VerifierSettings},
+};
+
+/// A login waits as long.
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(30);
+const WAIT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
+const RATE: RangeInclusive<u32> = 1..=10_000;
+const CONCURRENCY: RangeInclusive<usize> = 1..=1024;
+const QUEUE: RangeInclusive<usize> = 0..=65_536;
+const CHARS: RangeInclusive<usize> = 1..=1024;
+/// Characters of a prefix, at most.
+const PREFIX_CHARS_MAX: usize = 64;
+
+/// Fields that say for whom a message is, or frame it.
+const NOT_FOR_ADDRESSES: [HeaderName; 4] =
+    [header::HOST, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::AUTHORIZATION];
+
+/// The old systems of the file.
+#[derive(Default)]
+pub(super) struct Verifiers {
+    /// Every name that stands in the file, of good ones and bad ones.
+    declared: Vec<String>,
+    /// The good ones.
+    pub(super) checked: Vec<Arc<VerifierSettings>>,
+}
+
+impl Verifiers {
+    /// The old system that `item` names; a problem when there is none.
+    pub(super) fn resolve(&self, item: &Item<'_>) -> Option<Arc<str>> {
+        let name = item.text()?;
+        if self.declared.contains(&name) {
+            return Some(name.into());
+        }
+        if self.declared.is_empty() {
+            let shown = item.shown();
+            return item.wrong(&format!("no verifier is called {shown}; there is none yet: add [verifiers.NAME]"));
+        }
+        let instead = suggestion(item.raw(), self.declared.iter().map(String::as_str));
+        item.wrong(&format!("no verifier is called {}; {instead}", item.shown()))
+    }
+}
+
+/// Reads every old system.
+pub(super) fn read(root: &mut Section<'_>) -> Verifiers {
+    let mut verifiers = Verifiers::default();
+    for (name, section) in root.named_sections("verifiers") {
+        verifiers.declared.push(name.to_owned());
+        verifiers.checked.extend(verifier(name, section).map(Arc::new));
+    }
+    verifiers
+}
+
+fn verifier(name: &str, mut section: Section<'_>) -> Option<VerifierSettings> {
+    let shaped = name.parse::<crate::domain::RealmName>().is_ok();
+    if !shaped {
+        section.report_here("the name must be 1 to 64 of a-z, 0-9, '-' and '_', and start with a letter");
+    }
+    let default = VerifierSettings::new(name, Uri::default());
+    let url = section.required("url", "\"https://old.example.com/api/auth/token\"", url);
+    let ca = section.optional("ca", Item::path);
+    if ca.is_some() && url.as_ref().is_some_and(|url| url.scheme_str() == Some("http")) {
+        section.report("ca", "url is http: there is no certificate to check");
+    }
+    let connect_timeout = section.or("connect_timeout", default.connect_timeout, |item| item.duration(&TIMEOUT));
+    let timeout = section.or("timeout", default.timeout, |item| item.duration(&TIMEOUT));
+    if connect_timeout > timeout {
+        let [connect, whole] = [connect_timeout, timeout].map(duration::shown);
+        let why = format!("{connect} is more than timeout ({whole}), which ends before");
+        section.report("connect_timeout", &why);
+    }
+    let bounds = Bounds {
+        rate: section.or("rate", default.bounds.rate, |item| item.integer(&RATE)),
+        concurrency: section.or("concurrency", default.bounds.concurrency, |item| item.integer(&CONCURRENCY)),
+        queue: section.or("queue", default.bounds.queue, |item| item.integer(&QUEUE)),
+        wait: section.or("wait", default.bounds.wait, |item| item.duration(&WAIT)),
+    };
+    let client_header = section.optional("client_header", client_header);
+    let names = syntax(section.section("names"), default.names);
+    let secrets = syntax(section.section("secrets"), default.secrets);
+    let evidence = evidence(&mut section);
+    section.finish();
+    Some(VerifierSettings {
+        ca,
+        connect_timeout,
+        timeout,
+        bounds,
+        client_header,
+        names,
+        secrets,
+        evidence,
+        ..VerifierSettings::new(shaped.then_some(name)?, url?)
+    })
+}
+
+/// What counts as a yes. One by its status alone would be a yes to every error that is answered with 200.
+fn evidence(section: &mut Section<'_>) -> Evidence {
+    let default = Evidence::default();
+    let token = section.optional("token", |item| {
+        item.parse::<MemberPath>("the member that holds the token, such as \"token\" or \"data.token\"")
+    });
+    if section.has("status") && !section.has("token") {
+        section.report(
+            "status",
+            "a yes by its status alone is none: some systems answer errors with it too; add token = \"…\", the member that holds the token",
+        );
+    }
+    let status = section.or("status", default.status, |item| StatusCode::from_u16(item.integer(&(200..=299))?).ok());
+    let refusals = section.or("refusal_status", default.refusals, |item| {
+        item.list(|item| StatusCode::from_u16(item.integer(&(400..=499))?).ok())
+    });
+    Evidence { status, token, refusals }
+}
+
+/// The address of a login endpoint. A query would be lost where the client's own is passed on.
+fn url(item: &Item<'_>) -> Option<Uri> {
+    let example = "https://old.example.com/api/auth/token";
+    let url = secure_url(item, example, "passwords would cross the network as they are")?;
+    if url.query().is_some() {
+        return item.wrong("must have no query: that of each client is passed on");
+    }
+    Some(url)
+}
+
+fn client_header(item: &Item<'_>) -> Option<HeaderName> {
+    let name: HeaderName = item.parse("a header's name, such as \"X-Forwarded-For\"")?;
+    if is_hop_by_hop(name.as_str().as_bytes()) || NOT_FOR_ADDRESSES.contains(&name) {
+        return item.wrong(&format!("{} has another meaning; name one for the client's address", item.shown()));
+    }
+    Some(name)
+}
+
+fn syntax(mut section: Section<'_>, default: Syntax) -> Syntax {
+    let least = section.or("min_length", *default.chars.start(), |item| item.integer(&CHARS));
+    let most = section.or("max_length", *default.chars.end(), |item| item.integer(&CHARS));
+    if least > most {
+        section.report("min_length", &format!("{least} is more than max_length ({most}): nothing would be asked"));
+    }
+    let alphabet = section.optional("alphabet", |item| {
+        let text = item.text()?;
+        text.parse::<Alphabet>()
+            .map_err(|error| item.wrong::<()>(&format!("{error}; write a list such as \"a-z0-9._-\"")))
+            .ok()
+    });
+    let prefix = section.or("prefix", default.prefix, |item| {
+        let prefix = item.text()?;
+        let count = prefix.chars().count();
+        if count > PREFIX_CHARS_MAX || prefix.contains(char::is_control) {
+            return item.no(&format!("a text of at most {PREFIX_CHARS_MAX} characters"));
+        }
+        Some(prefix)
+    });
+    if prefix.chars().count() >= most {
+        section.report("prefix", &format!("it leaves nothing of max_length ({most})"));
+    }
+    section.finish();
+    Syntax { chars: least..=most.max(least), alphabet, prefix }
+}

@@ -17,7 +17,7 @@ FUZZ_TARGETS = token jwks opaque
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build guided demo test bench compare gateways fuzz rotation upgrades postgres format lint docs licences tests loom instructions budget msrv check
+.PHONY: help build guided demo test bench compare gateways fuzz rotation kills upgrades postgres format lint docs licences tests loom instructions budget msrv check
 # The steps of a test run share one target folder: side by side they would only wait for each other.
 .NOTPARALLEL:
 
@@ -46,8 +46,12 @@ compare: ## Measure beside nginx, HAProxy, Envoy and bare hyper: benches/RESULTS
 	@exec benches/compare/run $(ARGS)
 
 gateways: build ## Measure several gateways on one PostgreSQL, for docs/scaling.md
-	@deploy/tools postgres python3
+	@deploy/tools haproxy nginx postgres python3 wrk
 	@exec benches/gateways/run $(ARGS)
+
+refusals: build ## Measure how long refused logins take, for docs/security.md
+	@deploy/tools python3
+	@exec benches/refusals/run $(ARGS)
 
 # Code that is fast enough in a third of the time that it takes to build; overflows and broken invariants are findings.
 FUZZ_PROFILE = CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=2 CARGO_PROFILE_RELEASE_DEBUG=line-tables-only \
@@ -67,6 +71,10 @@ fuzz: ## Fuzz what reads tokens and keys, each target for FUZZ_SECONDS (60)
 rotation: ## Rotate keys under load for 60 s: no answer may be wrong
 	@deploy/tools cargo cc cmake cargo-nextest
 	PORTERO_ROTATION_SECONDS=60 $(CARGO) nextest run --locked --test it no_answer_is_wrong_while_keys_rotate_under_load
+
+kills: ## Kill a gateway on each store 100 times: nothing acknowledged may be lost
+	@deploy/tools cargo cc cmake cargo-nextest postgres
+	PORTERO_KILLS=100 $(CARGO) nextest run --locked --no-capture --test it survives_kills
 
 upgrades: ## Upgrade 20 times under load: no request may be refused or broken
 	@deploy/tools cargo cc cmake cargo-nextest
@@ -119,7 +127,7 @@ licences: ## Check what is in the dependency tree
 # Benches run once as tests, in the dev profile: the release profile would build everything again. Each is one process:
 # nextest would start one, with all that it makes first, for each of its measures.
 tests: ## Run every test, and every benchmark once
-	@deploy/tools bwrap cargo cc cmake curl h2load haproxy nginx nginx-stream openssl postgres python3 python3-venv cargo-nextest
+	@deploy/tools bwrap cargo cc cmake curl h2load haproxy nginx nginx-stream openssl pgbouncer postgres python3 python3-venv cargo-nextest
 	$(LINTED) $(CARGO) nextest run $(TESTED) --no-fail-fast
 	$(LINTED) $(CARGO) test --locked --benches --quiet
 	$(LINTED) $(CARGO) test --locked --doc --quiet
@@ -136,11 +144,11 @@ loom: ## Try every interleaving of what reads and changes revocations
 INSTRUCTIONS = nextest run --locked --no-capture --config tests/instructions/profile.toml --test instructions
 
 instructions: ## Hold the instructions of a decision and of a request to their budget
-	@deploy/tools cargo cc cmake cargo-nextest valgrind
+	@deploy/tools cargo cc cmake cargo-nextest postgres valgrind
 	$(CARGO) $(INSTRUCTIONS)
 
 budget: ## Write the instructions that are counted now as their budget
-	@deploy/tools cargo cc cmake cargo-nextest valgrind
+	@deploy/tools cargo cc cmake cargo-nextest postgres valgrind
 	PORTERO_BUDGET=write $(CARGO) $(INSTRUCTIONS)
 
 check: ## Check that the gateway.toml that ships is good

@@ -23,12 +23,13 @@ pub struct Control {
     pub(super) signals: Signals,
 }
 
-/// The signals that end or reload a gateway.
+/// The signals that end or reload a gateway, or have it open its audit file anew.
 #[derive(Debug)]
 pub(super) struct Signals {
     pub(super) terminate: Signal,
     pub(super) interrupt: Signal,
     pub(super) hang_up: Signal,
+    pub(super) user_defined: Signal,
 }
 
 impl Control {
@@ -43,6 +44,7 @@ impl Control {
                 terminate: signal(SignalKind::terminate())?,
                 interrupt: signal(SignalKind::interrupt())?,
                 hang_up: signal(SignalKind::hangup())?,
+                user_defined: signal(SignalKind::user_defined1())?,
             })
         })?;
         Ok(Self { runtime, signals })

@@ -1,27 +1,34 @@
 //! What everything else works with: the store, its keys, the live state, and who hashes passwords.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use super::{Control, StartError};
 use crate::{
     config::GatewaySettings,
     decision::{
-        AdminService, ExternalIssuers, Freshness, LiveState, Snapshot, TokenService, admin::migration,
-        decide::lifetimes, sync::key_lifecycle,
+        AdminServices, ExternalIssuers, Freshness, LiveState, Resumed, Snapshot, TokenService,
+        admin::migration,
+        decide::lifetimes,
+        sync::{key_lifecycle, rounds::host_name},
     },
-    domain::{Clock, SystemClock},
+    domain::Clock,
     edge::{
         admin::{Admin, AdminToken, AllowedHosts, Orders, Readiness},
         forward::{Services, Shared, Tunables},
         token_endpoints::TokenEndpoints,
     },
-    observe::{access_log::AccessLog, lines::Lines, metrics::Metrics},
+    observe::{
+        access_log::AccessLog,
+        audit::{AuditLog, Beginning},
+        lines::Lines,
+        metrics::Metrics,
+    },
     state::{
-        account::Hasher,
+        account::{Hasher, Logins, PasswordRules},
         clock::TrustedClock,
         keys::{self, Keyring, Vault},
-        limit::Throttle,
-        store::{self, Found, Store},
+        limit::{Exchange, Throttle},
+        store::{self, Actor, Found, Store},
     },
     upstream,
 };
@@ -96,6 +103,48 @@ async fn open_with_keys(
     Err(failed.into())
 }
 
+/// Begins the gateway's own chain of logins, where the config has one.
+fn begin_audit(
+    settings: &GatewaySettings,
+    vault: &Vault,
+    clock: &Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> Result<AuditLog, StartError> {
+    let beginning = Beginning { key: vault.present_chain_key(), gateway: host_name(), names: settings.log_names };
+    let begun = AuditLog::start(&settings.audit, beginning, Arc::clone(clock), metrics.audit.clone());
+    begun.map_err(|error| {
+        let file = settings.audit.file.as_deref().unwrap_or(Path::new("")).display();
+        StartError::System(format!("the audit file {file} (audit.file) cannot be written: {error}"))
+    })
+}
+
+/// What a start does first with a store that was opened.
+pub(super) async fn load_first(
+    settings: &GatewaySettings,
+    store: &Store,
+    vault: &Vault,
+    clock: &Arc<dyn Clock>,
+) -> Result<TrustedClock, StartError> {
+    store.open_all().await?;
+    let trusted = TrustedClock::open(store, Arc::clone(clock)).await?;
+    let deciders = migration::deciders(&settings.site);
+    migration::check_steps(store, &deciders).await?;
+    lifetimes::note(store, &settings.site.realms, clock.now()).await?;
+    key_lifecycle::ensure(store, vault, &settings.site.realms, &settings.keys, clock.now()).await?;
+    let audited = vault.by(Actor::gateway("start")).audited_store();
+    migration::note_steps(&audited, &deciders, clock.now()).await?;
+    Ok(trusted)
+}
+
+/// A store to start with.
+pub(super) struct Opened {
+    pub(super) store: Store,
+    pub(super) vault: Vault,
+    pub(super) trusted: TrustedClock,
+    /// What stands in the place of the store, whose server is away.
+    pub(super) resumed: Option<Resumed>,
+}
+
 /// What everything else works with.
 pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
@@ -105,24 +154,26 @@ pub(super) struct Core {
     pub(super) vault: Vault,
     pub(super) live_state: Arc<LiveState>,
     pub(super) external: Arc<ExternalIssuers>,
+    /// What stands in the place of the store, whose server is away.
+    pub(super) resumed: Option<Resumed>,
+    pub(super) audit: AuditLog,
+    pub(super) services: Arc<AdminServices>,
+    pub(super) throttles: Exchange,
+    pub(super) logins: Arc<Logins>,
+    pub(super) password_rules: PasswordRules,
+    pub(super) hasher: Arc<Hasher>,
     pub(super) token_service: Arc<TokenService>,
-    hasher: Arc<Hasher>,
 }
 
 impl Core {
-    pub(super) fn open(settings: &GatewaySettings, control: &Control, making: Making) -> Result<Self, StartError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    pub(super) fn new(
+        settings: &GatewaySettings,
+        control: &Control,
+        clock: Arc<dyn Clock>,
+        opened: Opened,
+    ) -> Result<Self, StartError> {
+        let Opened { store, vault, trusted, resumed } = opened;
         let metrics = Metrics::new().map_err(|error| StartError::System(error.to_string()))?;
-        let (store, vault, trusted) = control.block_on(async {
-            let (store, vault) = open_vault(settings, making).await?;
-            store.open_all().await?;
-            let trusted = TrustedClock::open(&store, Arc::clone(&clock)).await?;
-            migration::check_steps(&store, &settings.site).await?;
-            lifetimes::note(&store, &settings.site.realms, clock.now()).await?;
-            migration::note_steps(&store, &settings.site, clock.now()).await?;
-            key_lifecycle::ensure(&store, &vault, &settings.site.realms, &settings.keys, clock.now()).await?;
-            Ok::<_, StartError>((store, vault, trusted))
-        })?;
         // The admin listener is asked from soon on.
         metrics.clock.set(trusted.now().err().map(|suspended| suspended.left));
         upstream::install_provider();
@@ -142,12 +193,29 @@ impl Core {
         let seconds = metrics.passwords.hash_seconds.clone();
         let observer = Arc::new(move |took: Duration| seconds.observe(took.as_secs_f64()));
         let hasher = Arc::new(Hasher::start(settings.hashing, Arc::clone(&clock), observer)?);
+        let throttle = Throttle::new(settings.throttle);
+        let throttles = Exchange::new(store.clone(), throttle, Arc::clone(&clock));
+        if resumed.is_none() {
+            control.block_on(throttles.begin(&vault))?;
+        }
+        let password_rules = PasswordRules::new(Arc::clone(&settings.refused_passwords));
+        let services = AdminServices::new(
+            vault.clone(),
+            trusted.clone(),
+            Arc::clone(&live_state),
+            Arc::clone(&hasher),
+            throttles.clone(),
+            password_rules.clone(),
+        );
+        let audit = begin_audit(settings, &vault, &clock, &metrics)?;
+        let logins = Arc::default();
         let token_service = TokenService::new(
             Arc::clone(&live_state),
-            store.clone(),
+            &vault,
             Arc::clone(&hasher),
-            Throttle::new(settings.throttle),
-            Arc::clone(&clock),
+            Arc::clone(throttles.throttle()),
+            trusted.clone(),
+            Arc::clone(&logins),
         );
         Ok(Self {
             clock,
@@ -157,6 +225,12 @@ impl Core {
             vault,
             live_state,
             external: Arc::new(external),
+            resumed,
+            audit,
+            services: Arc::new(services),
+            throttles,
+            logins,
+            password_rules,
             token_service: Arc::new(token_service),
             hasher,
         })
@@ -169,8 +243,12 @@ impl Core {
         lines: &Lines,
         connections_borne: usize,
     ) -> Result<Arc<Shared>, StartError> {
-        let endpoints =
-            TokenEndpoints::new(Arc::clone(&self.live_state), Arc::clone(&self.token_service), Arc::clone(&self.clock));
+        let endpoints = TokenEndpoints::new(
+            Arc::clone(&self.live_state),
+            Arc::clone(&self.token_service),
+            self.audit.clone(),
+            Arc::clone(&self.clock),
+        );
         let services = Services {
             live_state: Arc::clone(&self.live_state),
             external: Arc::clone(&self.external),
@@ -192,10 +270,8 @@ impl Core {
         readiness: &Arc<Readiness>,
         orders: Orders,
     ) -> Result<Admin, StartError> {
-        let live_state = Arc::clone(&self.live_state);
         Ok(Admin {
-            service: AdminService::new(self.store.clone(), self.vault.clone(), self.trusted.clone(), Some(live_state))
-                .hashing_with(Arc::clone(&self.hasher)),
+            services: Arc::clone(&self.services),
             trusted: self.trusted.clone(),
             hasher: Arc::clone(&self.hasher),
             live_state: Arc::clone(&self.live_state),

@@ -1,35 +1,46 @@
 //! What the machine says to a config that is good in itself: files, folders, modes and ports. A start, a reload and
 //! `portero check` ask the same questions, and nothing is changed by them.
 
-use std::{fs, io, net::SocketAddr, path::Path, sync::Arc};
+use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use tokio::runtime::Builder;
 
 use super::{
     StartError,
     core::{Making, has_store},
+    opening,
 };
 use crate::{
     config::{GatewaySettings, Problem, Report, leads_back},
     decision::{Mode as RouteMode, RouteSettings, Service, Snapshot, examine_issuers},
-    domain::Timestamp,
+    domain::{Clock, Timestamp},
     edge::{admin::AdminToken, listen},
     observe::metrics::Metrics,
     rules::verifier::Mode,
     state::{
         keys::{self, MasterKeyError, VaultError},
-        store::{self, Looked},
+        store::{self, Looked, access},
+        store_snapshot::{self, StoreSnapshotError},
     },
     upstream::{self, own},
 };
+
+/// What becomes of a store whose server does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Away {
+    /// It is a problem.
+    Reported,
+    /// It is left to the start itself, which may do without it, or ends as one that may be tried again.
+    LeftToTheStart,
+}
 
 /// What a start would refuse, but for ports: see [`ports`].
 ///
 /// # Errors
 /// Everything that is in its way.
-pub fn start(config: &Path, settings: &GatewaySettings, now: Timestamp) -> Result<(), Report> {
+pub fn start(config: &Path, settings: &GatewaySettings, now: Timestamp, away: Away) -> Result<(), Report> {
     let mut problems = in_force(settings, now);
-    problems.extend(of_process(settings));
+    problems.extend(of_process(settings, away));
     report(config, settings, problems)
 }
 
@@ -122,6 +133,42 @@ fn observed_warnings(settings: &GatewaySettings, takes_old_tokens: &[String]) ->
     problems
 }
 
+/// What a start would find of the store's snapshot; `None` where the config names none.
+pub fn snapshot(settings: &GatewaySettings, clock: &dyn Clock) -> Option<SnapshotFound> {
+    let place = opening::snapshot_of(settings)?;
+    let key = "store.snapshot";
+    Some(match store_snapshot::examine(&place) {
+        Ok(found) => SnapshotFound::Usable {
+            age: found.age(&store_snapshot::Instant::now(clock, store_snapshot::Boot::present())),
+            revocations: found.revocations,
+            torn: found.torn,
+        },
+        Err(StoreSnapshotError::Missing(path)) => match store::access::may_make(&path) {
+            Ok(()) => SnapshotFound::None,
+            Err(why) => SnapshotFound::Wrong(settings.places.problem(key, &format!("'{}': {why}", path.display()))),
+        },
+        Err(error) => SnapshotFound::Wrong(settings.places.problem(key, &error.to_string())),
+    })
+}
+
+/// What stands where the store's snapshot is to be.
+#[derive(Debug)]
+pub enum SnapshotFound {
+    /// Nothing yet.
+    None,
+    /// One that opens.
+    Usable {
+        /// How old what is in it is; `None` where a clock is behind it.
+        age: Option<Duration>,
+        /// Records of revocations in it.
+        revocations: u64,
+        /// Whether its end is missing.
+        torn: bool,
+    },
+    /// Something that a start could not use.
+    Wrong(Problem),
+}
+
 fn report(config: &Path, settings: &GatewaySettings, problems: Vec<Problem>) -> Result<(), Report> {
     if problems.is_empty() {
         return Ok(());
@@ -171,13 +218,15 @@ fn own_servers(settings: &GatewaySettings) -> Vec<Problem> {
 }
 
 /// What belongs to the process: the store, its master key, and the admin's token.
-fn of_process(settings: &GatewaySettings) -> Vec<Problem> {
+fn of_process(settings: &GatewaySettings, away: Away) -> Vec<Problem> {
     let places = &settings.places;
     let mut problems = vec![];
     let looked = has_store(settings, Making::Allowed)
         .and_then(|has_store| if has_store { look(settings).map(Some) } else { Ok(None) })
         .unwrap_or_else(|error| {
-            problems.push(places.problem("store.url", &error.to_string()));
+            if away == Away::Reported || !error.is_away() {
+                problems.push(places.problem("store.url", &error.to_string()));
+            }
             // What is said of the master key then is what holds for a store that is there.
             settings.store.file().is_none_or(|file| file.exists()).then(Looked::default)
         });
@@ -194,7 +243,21 @@ fn of_process(settings: &GatewaySettings) -> Vec<Problem> {
     if let Err(error) = AdminToken::examine(&settings.admin.token_file) {
         problems.push(places.problem("admin.token_file", &format!("admin token file {error}")));
     }
+    if let Some(file) = &settings.audit.file
+        && let Err(why) = may_append(file)
+    {
+        problems.push(places.problem("audit.file", &format!("audit file '{}': {why}", file.display())));
+    }
     problems
+}
+
+/// Whether this process may append to a file, or make it.
+fn may_append(file: &Path) -> Result<(), String> {
+    match file.metadata() {
+        Ok(facts) if !facts.is_file() => Err("it is no regular file".to_owned()),
+        Ok(_) => access::may_write(file).map_err(|error| format!("it cannot be written: {error}")),
+        Err(_) => access::may_make(file),
+    }
 }
 
 /// Looks into the store that is there.

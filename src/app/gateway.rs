@@ -5,6 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{
@@ -20,7 +21,7 @@ use super::{
     Control, Predecessor, Sockets, StartError,
     control::{connections_borne, runtime},
     core::{Core, Making},
-    notice,
+    notice, opening,
     reload::{Files, Reloader, Started},
     warn_of,
     watch::Watch,
@@ -28,17 +29,23 @@ use super::{
 use crate::{
     config::GatewaySettings,
     decision::{
-        ClockWatch, Pruner, StoreSync,
+        ClockWatch, Pruner, Reopening, StoreSync,
+        admin::migration,
         issue::takeover::confirm::Confirmer,
         schedule,
-        sync::{key_lifecycle::KeyLifecycle, upkeep},
+        sync::{
+            audit_keeper::AuditKeeper, key_lifecycle::KeyLifecycle, record_logins, throttle_sync, upkeep,
+            wrapping::Wrapping,
+        },
         verifier::{ledger, table::Table},
     },
+    domain::{Clock, SystemClock},
     edge::{
         admin::{self, Admin, Order, Orders, Readiness},
         front,
     },
-    observe::lines::Lines,
+    observe::{audit::AuditLog, lines::Lines, metrics::Metrics},
+    state::store_snapshot::{self, Recorder},
 };
 
 /// Threads of the admin listener.
@@ -46,6 +53,11 @@ const ADMIN_THREADS: usize = 1;
 
 /// Threads that accept connections, for those that serve them.
 const ACCEPT_THREADS: usize = 1;
+
+/// The part of `store.max_staleness` that a start by the store's snapshot may lose, and its bounds.
+const CONFIRM_PART: u32 = 20;
+const CONFIRM_EVERY_MIN: Duration = Duration::from_secs(1);
+const CONFIRM_EVERY_MAX: Duration = Duration::from_secs(5);
 
 /// A gateway that serves.
 pub struct Gateway {
@@ -59,6 +71,13 @@ pub struct Gateway {
     pub(super) operator: Runtime,
     pub(super) serving: JoinHandle<()>,
     pub(super) following: JoinHandle<()>,
+    /// What keeps the audit log's anchors.
+    pub(super) anchoring: JoinHandle<()>,
+    pub(super) audit: AuditLog,
+    /// What was counted last is written down before the store is closed.
+    pub(super) writing: JoinHandle<()>,
+    /// Who logged in last is written down before that too.
+    pub(super) recording: JoinHandle<()>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) operating: JoinHandle<()>,
     pub(super) orders: mpsc::Receiver<Order>,
@@ -101,7 +120,9 @@ impl Gateway {
         let (stop_admin, admin_stopped) = channel(false);
         let (stop_rest, rest_stopped) = channel(false);
 
-        let core = Core::open(&settings, &control, making(predecessor))?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let opened = control.block_on(opening::open(&settings, making(predecessor), &clock))?;
+        let core = Core::new(&settings, &control, clock, opened)?;
         let shared = core.front(&settings, &control, &lines, connections_borne)?;
         // The operator can ask from here on; the gateway is not ready before it knows what is revoked. Where
         // there is a predecessor, that one answers until then.
@@ -110,7 +131,16 @@ impl Gateway {
         let (serve_admin, may_serve_admin) = channel(predecessor.is_none());
         let api = Arc::new(core.admin(&settings, &control, &shared, &readiness, orders)?);
         let operating = operator.spawn(serve_operators(may_serve_admin, sockets.admin, api, admin_stopped));
-        let (following, keeping) = start_tasks(&core, &control, settings.keys, &rest_stopped)?;
+        let keeper = AuditKeeper::new(
+            core.store.clone(),
+            core.audit.clone(),
+            Arc::clone(&core.services),
+            Arc::clone(&core.clock),
+            core.metrics.audit.clone(),
+        );
+        let anchoring = control.runtime.spawn(keeper.run(rest_stopped.clone()));
+        let audit = core.audit.clone();
+        let Tasks { following, writing, recording, keeping } = start_tasks(&core, &control, &settings, &rest_stopped)?;
 
         let workers = front::Workers::start(settings.server.threads, &shared)?;
         let acceptor = runtime("accept", ACCEPT_THREADS)?;
@@ -134,6 +164,10 @@ impl Gateway {
             operator,
             serving,
             following,
+            anchoring,
+            audit,
+            writing,
+            recording,
             readiness,
             operating,
             orders: ordered,
@@ -169,20 +203,28 @@ async fn serve_operators(
     }
 }
 
-/// Starts what goes on beside requests until it is stopped. When this returns, what is revoked is known. Answers the
-/// task that follows the store, and what tells a changed schedule to the task that keeps the keys.
+/// What goes on beside requests, as far as somebody must reach it.
+struct Tasks {
+    /// Follows the store.
+    following: JoinHandle<()>,
+    /// Writes failed logins down.
+    writing: JoinHandle<()>,
+    /// Writes down who logged in.
+    recording: JoinHandle<()>,
+    /// Tells a changed schedule to the task that keeps the keys.
+    keeping: Sender<schedule::ScheduleSettings>,
+}
+
+/// Starts what goes on beside requests until it is stopped. When this returns, what is revoked is known.
 fn start_tasks(
     core: &Core,
     control: &Control,
-    schedule: schedule::ScheduleSettings,
+    settings: &GatewaySettings,
     stopped: &Receiver<bool>,
-) -> Result<(JoinHandle<()>, Sender<schedule::ScheduleSettings>), StartError> {
-    let Core { clock, trusted, metrics, store, vault, live_state, .. } = core;
-    let store_sync =
-        StoreSync::start(store.clone(), vault.clone(), Arc::clone(live_state), Arc::clone(clock), Arc::clone(metrics));
-    let store_sync = control.block_on(store_sync)?;
-    let clock_watch = ClockWatch::start(store.clone(), trusted.clone(), Arc::clone(metrics));
-    let clock_watch = control.block_on(clock_watch)?;
+) -> Result<Tasks, StartError> {
+    let Core { trusted, metrics, store, vault, live_state, clock, hasher, .. } = core;
+    let (store_sync, clock_watch) = control.block_on(start_following(core, settings))?;
+    let schedule = settings.keys;
     let pruner = Pruner::new(store.clone(), Arc::clone(live_state), trusted.clone());
     let (keeping, kept) = channel(schedule);
     let key_lifecycle = KeyLifecycle::new(store.clone(), vault.clone(), Arc::clone(live_state), trusted.clone(), kept);
@@ -191,7 +233,9 @@ fn start_tasks(
 
     // Before the first request: a token of the table must not be refused because the gateway is young.
     let mut table = Table::default();
-    control.block_on(table.refresh(store, live_state.takeovers()))?;
+    if core.resumed.is_none() {
+        control.block_on(table.refresh(store, live_state.takeovers()))?;
+    }
 
     control.runtime.spawn(table.run(store.clone(), Arc::clone(live_state.takeovers()), stopped.clone()));
     control.runtime.spawn(confirmer.run(stopped.clone()));
@@ -200,9 +244,64 @@ fn start_tasks(
     control.runtime.spawn(clock_watch.run(stopped.clone()));
     control.runtime.spawn(pruner.run(stopped.clone()));
     let following = control.runtime.spawn(store_sync.run(stopped.clone()));
+    let writing = control.runtime.spawn(throttle_sync::run(core.throttles.clone(), vault.clone(), stopped.clone()));
     control.runtime.spawn(upkeep::run(store.clone(), Arc::clone(clock), stopped.clone()));
     control.runtime.spawn(key_lifecycle.run(stopped.clone()));
-    Ok((following, keeping))
+    let recording = record_logins::run(store.clone(), Arc::clone(&core.logins), stopped.clone());
+    let recording = control.runtime.spawn(recording);
+    let wrapping = Wrapping::new(vault.clone(), Arc::clone(hasher), Arc::clone(clock), Arc::clone(metrics));
+    control.runtime.spawn(wrapping.run(stopped.clone()));
+    Ok(Tasks { following, writing, recording, keeping })
+}
+
+/// Follows the store; or begins by its snapshot, and follows it when its server is back.
+async fn start_following(core: &Core, settings: &GatewaySettings) -> Result<(StoreSync, ClockWatch), StartError> {
+    let Core { clock, trusted, metrics, store, vault, live_state, resumed, .. } = core;
+    let (live_state, clock) = (Arc::clone(live_state), Arc::clone(clock));
+    let (own_store, own_vault, own_metrics) = (store.clone(), vault.clone(), Arc::clone(metrics));
+    let store_sync = match resumed {
+        None => Box::pin(StoreSync::start(own_store, own_vault, Arc::clone(&live_state), clock, own_metrics)).await?,
+        Some(resumed) => {
+            let reopening = Reopening::new(store.clone(), settings.keys, migration::deciders(&settings.site));
+            StoreSync::resume(own_store, own_vault, Arc::clone(&live_state), clock, own_metrics, resumed, reopening)
+                .await?
+        }
+    };
+    let store_sync = match opening::snapshot_of(settings) {
+        None => store_sync,
+        Some(place) => {
+            store_sync
+                .record(Recorder::start(
+                    place.path,
+                    place.store,
+                    confirm_every(settings),
+                    live_state,
+                    shown_by(metrics),
+                )?)
+                .await?
+        }
+    };
+    let (store, trusted, metrics) = (store.clone(), trusted.clone(), Arc::clone(metrics));
+    let clock_watch = match resumed {
+        None => ClockWatch::start(store, trusted, metrics).await?,
+        Some(_) => ClockWatch::resume(store, trusted, metrics),
+    };
+    Ok((store_sync, clock_watch))
+}
+
+/// How often the store's snapshot says at least that it is up to date: a start loses so much of `store.max_staleness`.
+fn confirm_every(settings: &GatewaySettings) -> Duration {
+    let part = settings.staleness.max.map_or(CONFIRM_EVERY_MAX, |max| max / CONFIRM_PART);
+    part.clamp(CONFIRM_EVERY_MIN, CONFIRM_EVERY_MAX)
+}
+
+/// Shows what was written of the store's snapshot.
+fn shown_by(metrics: &Arc<Metrics>) -> store_snapshot::Observer {
+    let metrics = Arc::clone(metrics);
+    Arc::new(move |written| {
+        metrics.store_snapshot_bytes.inc_by(written.bytes);
+        metrics.store_snapshot_timestamp_seconds.set(written.confirmed_at.as_secs_f64());
+    })
 }
 
 /// Warns where the system lets fewer files be open than the connections that the config allows need.

@@ -9,6 +9,7 @@ mod core;
 pub mod examine;
 mod gateway;
 mod notice;
+mod opening;
 mod reload;
 mod run;
 mod sockets;
@@ -29,7 +30,8 @@ pub use self::{
 use crate::{
     config::{self, GatewaySettings, Report, Summary},
     decision::{
-        AdminError, ExternalIssuerError, SnapshotError, StoreSyncError, sync::key_lifecycle::KeyLifecycleError,
+        ExternalIssuerError, SnapshotError, StoreSyncError, admin::migration::StepError,
+        sync::key_lifecycle::KeyLifecycleError,
     },
     state::{
         keys::VaultError,
@@ -73,7 +75,7 @@ pub enum StartError {
     Follow(#[from] StoreSyncError),
     /// Going back to an old system would lose accounts, or nobody could say whether.
     #[error(transparent)]
-    Migration(#[from] AdminError),
+    Migration(#[from] StepError),
     /// The tables.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -89,6 +91,21 @@ pub enum StartError {
     /// Threads, signals or metrics.
     #[error("the gateway cannot start: {0}")]
     System(String),
+}
+
+impl StartError {
+    /// Whether the server of the store does not answer.
+    fn is_away(&self) -> bool {
+        match self {
+            Self::Store(error)
+            | Self::Vault(VaultError::Store(error))
+            | Self::Migration(StepError::Store(error))
+            | Self::KeyLifecycle(
+                KeyLifecycleError::Store(error) | KeyLifecycleError::Vault(VaultError::Store(error)),
+            ) => error.is_away(),
+            _ => false,
+        }
+    }
 }
 
 impl From<io::Error> for StartError {

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use serde_json::json;
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
@@ -18,7 +19,11 @@ use crate::{
     domain::Clock,
     edge::forward::{Shared, Tunables},
     observe::metrics::Metrics,
-    state::{keys::Vault, store::Store},
+    state::{
+        account::PasswordRules,
+        keys::Vault,
+        store::{Action, Actor, Entry, Store},
+    },
     upstream::{self, Pool},
 };
 
@@ -36,6 +41,7 @@ pub(super) struct Reloader {
     pub(super) shared: Arc<Shared>,
     pub(super) store: Store,
     pub(super) vault: Vault,
+    pub(super) password_rules: PasswordRules,
     pub(super) keeping: watch::Sender<schedule::ScheduleSettings>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
@@ -88,7 +94,7 @@ impl Reloader {
         keeping: watch::Sender<schedule::ScheduleSettings>,
         started: Started,
     ) -> Self {
-        let Core { clock, metrics, store, vault, live_state, external, .. } = core;
+        let Core { clock, metrics, store, vault, live_state, external, password_rules, .. } = core;
         let Started { config, bound, settings, files } = started;
         Self {
             config,
@@ -102,6 +108,7 @@ impl Reloader {
             shared,
             store,
             vault,
+            password_rules,
             keeping,
             metrics,
             clock,
@@ -121,16 +128,16 @@ impl Reloader {
             return;
         }
         // Who changed a file is not there to be told; the log is.
-        let _ = self.reload(watch).await;
+        let _ = self.reload(watch, Actor::gateway("changed file")).await;
     }
 
     /// Takes over what the file says now; answers the keys that only a restart changes.
-    pub(super) async fn reload(&mut self, watch: &mut Watch) -> Result<Vec<&'static str>, StartError> {
+    pub(super) async fn reload(&mut self, watch: &mut Watch, actor: Actor) -> Result<Vec<&'static str>, StartError> {
         notice::reloading();
         let settled = watch.settled(&self.files.all()).await;
         // Before it is read: what changes meanwhile is another change.
         self.files.read = Contents::of(&self.files.all());
-        let taken = if settled { self.take_over(watch).await } else { Err(StartError::Unfinished) };
+        let taken = if settled { self.take_over(watch, actor).await } else { Err(StartError::Unfinished) };
         if let Err(error) = &taken {
             for problem in error.to_string().lines() {
                 tracing::error!(problem, "the config was not taken over; the present one stays in force");
@@ -146,11 +153,12 @@ impl Reloader {
         taken
     }
 
-    async fn take_over(&mut self, watch: &mut Watch) -> Result<Vec<&'static str>, StartError> {
+    async fn take_over(&mut self, watch: &mut Watch, actor: Actor) -> Result<Vec<&'static str>, StartError> {
         let mut settings = load(&self.config)?;
         settings.site.keep_off(&self.bound);
         examine::reload(&self.config, &settings, self.clock.now())?;
-        migration::check_steps(&self.store, &settings.site).await?;
+        let deciders = migration::deciders(&settings.site);
+        migration::check_steps(&self.store, &deciders).await?;
         let needs_restart = self.started.restart_only_changes(&settings);
         let present = self.live_state.snapshot();
         // What may fail comes before anything is changed.
@@ -168,10 +176,14 @@ impl Reloader {
         let certificates = certificates.map_err(|error| StartError::System(error.to_string()))?;
         // New realms have their keys before their first request.
         lifetimes::note(&self.store, &settings.site.realms, self.clock.now()).await?;
-        let (store, vault, now) = (&self.store, &self.vault, self.clock.now());
-        key_lifecycle::ensure(store, vault, &settings.site.realms, &settings.keys, now).await?;
+        let vault = &self.vault.by(actor);
+        key_lifecycle::ensure(&self.store, vault, &settings.site.realms, &settings.keys, self.clock.now()).await?;
         self.live_state.refresh_keys(&self.vault).await?;
-        migration::note_steps(&self.store, &settings.site, now).await?;
+        // A config is in force only if the audit log has its row.
+        let row = json!({ "file": self.config.display().to_string(), "sha256": self.files.read.sha256(&self.config) });
+        let audited = vault.audited_store();
+        audited.note(Entry::of(Action::ConfigReload).to(row)).await?;
+        migration::note_steps(&audited, &deciders, self.clock.now()).await?;
         // The last that may fail. Keys of an issuer that the snapshot does not have yet open nothing.
         self.external.replace(&settings.site.issuers)?;
         self.shared.set_certificates(certificates);
@@ -181,6 +193,7 @@ impl Reloader {
         self.live_state.publish(|present| snapshot.with_keys(Arc::clone(&present.keys)));
         warn_of(&self.config, &settings);
         self.keeping.send_replace(settings.keys);
+        self.password_rules.refuse(Arc::clone(&settings.refused_passwords));
         self.shared.set_tunables(Tunables::of(&settings.server, settings.access_log));
         self.metrics.config.last_success_seconds.set(self.clock.now().as_secs_f64());
         self.drain_delay = settings.server.drain_delay;

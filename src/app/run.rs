@@ -6,13 +6,16 @@ use std::time::Duration;
 use tokio::sync::watch::Sender;
 
 use super::{Control, Gateway, Program, Sockets, StartError, notice, reload::Reloader, watch::Watch};
-use crate::edge::admin::Order;
+use crate::{edge::admin::Order, state::store::Actor};
 
 /// Why a gateway ends by itself.
 const NOT_FOLLOWED: &str = "what other processes revoke is not seen any more; start the gateway again";
 
 /// How long the store may take to be followed no more, and closed: a call that hangs is not waited for.
 const STORE_GRACE: Duration = Duration::from_secs(6);
+
+/// How much of that writing down the last failed logins may take.
+const WRITING_GRACE: Duration = Duration::from_secs(2);
 
 /// How long the admin listener may take to end its last answers.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
@@ -25,7 +28,8 @@ const IDLE_GRACE_AFTER_UPGRADE: f64 = 0.8;
 
 impl Gateway {
     /// Serves until SIGTERM or SIGINT, or until another process has taken over, then lets requests in flight
-    /// end. SIGHUP reloads the config. `program` is what an upgrade starts; without it there is none.
+    /// end. SIGHUP reloads the config, and SIGUSR1 opens the audit file anew. `program` is what an upgrade starts; without
+    /// it there is none.
     ///
     /// # Errors
     /// Fails when this process can no longer follow the store: it would not see what other processes revoke.
@@ -33,7 +37,7 @@ impl Gateway {
         let listen = self.front.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let (pid, succeeds) = (std::process::id(), self.succeeds);
         tracing::info!(listen, admin = %self.admin, version = env!("CARGO_PKG_VERSION"), pid, succeeds, "listening");
-        let Self { control, following, reloader, watch, orders, sockets, stop_admin, .. } = &mut self;
+        let Self { control, following, reloader, watch, orders, sockets, stop_admin, audit, .. } = &mut self;
         let Control { runtime, signals } = control;
         let end = runtime.block_on(async {
             loop {
@@ -43,6 +47,10 @@ impl Gateway {
                     _ = signals.interrupt.recv() => return End::Asked,
                     // Blind to revocations it must not go on as if it saw them.
                     _ = &mut *following => return End::Failed(StartError::System(NOT_FOLLOWED.to_owned())),
+                    _ = signals.user_defined.recv() => {
+                        audit.reopen();
+                        continue;
+                    }
                     _ = signals.hang_up.recv() => Asked::Reload,
                     () = watch.changed() => Asked::ReloadIfChanged,
                     // None comes any more once the admin listener has ended.
@@ -93,11 +101,18 @@ impl Gateway {
         let _ = self.stop_rest.send(true);
         self.operator.shutdown_background();
         // The last process on the store leaves one whole file: what is acknowledged is in it, and not in a journal.
-        let (following, store) = (self.following, self.reloader.store.clone());
+        let (following, recording, anchoring) = (self.following, self.recording, self.anchoring);
+        let store = self.reloader.store.clone();
         let closed = self.control.block_on(async {
             tokio::time::timeout(STORE_GRACE, async {
+                // The last logins are written down.
+                let _ = recording.await;
                 // One that has failed has ended.
                 let _ = if following.is_finished() { Ok(()) } else { following.await };
+                // How far the audit log has come is in the store, before that is closed.
+                let _ = anchoring.await;
+                // A store that hangs is closed all the same.
+                let _ = tokio::time::timeout(WRITING_GRACE, self.writing).await;
                 store.close().await;
             })
             .await
@@ -155,10 +170,10 @@ async fn carry_out(
 ) -> Option<End> {
     match asked {
         // The log says what came of it.
-        Asked::Reload => drop(reloader.reload(watch).await),
+        Asked::Reload => drop(reloader.reload(watch, Actor::gateway("SIGHUP")).await),
         Asked::ReloadIfChanged => reloader.reload_if_changed(watch).await,
-        Asked::Ordered(Order::Reload(outcome)) => {
-            let taken = reloader.reload(watch).await;
+        Asked::Ordered(Order::Reload { actor, outcome }) => {
+            let taken = reloader.reload(watch, actor).await;
             // Whoever asked may have gone.
             let _ = outcome.send(taken.map_err(|error| error.to_string()));
         }

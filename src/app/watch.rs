@@ -24,6 +24,8 @@ use tokio::{
     time::{Instant, sleep, timeout, timeout_at},
 };
 
+use crate::domain::id::hex;
+
 /// How long it must be quiet before the files are read.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 
@@ -184,6 +186,12 @@ fn folder_of(file: &Path) -> &Path {
 pub(super) struct Contents(Vec<(PathBuf, Option<Vec<u8>>)>);
 
 impl Contents {
+    /// The digest of a file's content, in hexadecimal digits, where it could be read.
+    pub(super) fn sha256(&self, file: &Path) -> Option<String> {
+        let (_, content) = self.0.iter().find(|(known, _)| known == file)?;
+        content.as_deref().map(hex)
+    }
+
     /// Reads the files; one that cannot be read has no content.
     pub(super) fn of(files: &[PathBuf]) -> Self {
         // A pipe would be waited for without end.

@@ -11,7 +11,10 @@ use super::{
     print,
 };
 use crate::{
-    app::{self, StartError, examine},
+    app::{
+        self, StartError,
+        examine::{self, Away, SnapshotFound},
+    },
     config::{Problem, Report, Summary, TakeoverSummary},
     domain::{Clock, SystemClock},
 };
@@ -38,6 +41,8 @@ struct Outcome {
     summary: Option<Summary>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// What stands in the place of the store's snapshot, where the config names one.
+    snapshot: Option<SnapshotFound>,
 }
 
 impl Check {
@@ -82,7 +87,7 @@ impl Outcome {
             Err(error) => return Err(error),
         };
         let mut outcome = Self::good(Summary::of(&settings));
-        if let Err(report) = examine::start(config, &settings, SystemClock.now()) {
+        if let Err(report) = examine::start(config, &settings, SystemClock.now(), Away::Reported) {
             outcome.problems.extend_from_slice(report.problems());
         }
         for key in &settings.readable_keys {
@@ -90,6 +95,11 @@ impl Outcome {
             outcome.warnings.push(settings.places.problem("", &message));
         }
         outcome.warnings.extend(examine::store_warnings(&settings));
+        outcome.snapshot = examine::snapshot(&settings, &SystemClock);
+        if let Some(SnapshotFound::Wrong(problem)) = &outcome.snapshot {
+            // A gateway starts all the same while the store is there, and writes a new one where it can.
+            outcome.warnings.push(problem.clone());
+        }
         let (problems, warnings) = examine::ports(&settings);
         outcome.problems.extend(problems);
         outcome.warnings.extend(warnings);
@@ -98,11 +108,11 @@ impl Outcome {
 
     fn good(summary: Summary) -> Self {
         let warnings = summary.warnings.clone();
-        Self { summary: Some(summary), problems: vec![], warnings }
+        Self { summary: Some(summary), problems: vec![], warnings, snapshot: None }
     }
 
     fn bad(report: &Report) -> Self {
-        Self { summary: None, problems: report.problems().to_vec(), warnings: vec![] }
+        Self { summary: None, problems: report.problems().to_vec(), warnings: vec![], snapshot: None }
     }
 
     fn text(&self, config: &Path) -> String {
@@ -121,7 +131,33 @@ impl Outcome {
             );
             text = format!("{text}\n{path}, realm {realm}, mode {step}: {next}");
         }
+        if let Some(said) = self.snapshot_text() {
+            text.extend(["\n", &said]);
+        }
         text + &self.warnings_text(config)
+    }
+
+    fn snapshot_text(&self) -> Option<String> {
+        Some(match self.snapshot.as_ref()? {
+            SnapshotFound::None => "store.snapshot: there is none yet; a gateway writes it".to_owned(),
+            SnapshotFound::Usable { age, revocations, torn } => {
+                let age = age.map_or("nobody knows how old, because a clock is behind it".to_owned(), |age| {
+                    format!("{} s old", age.as_secs())
+                });
+                let torn = if *torn { ", its end torn off" } else { "" };
+                format!("store.snapshot: opens; {age}; {revocations} records of revocations{torn}")
+            }
+            SnapshotFound::Wrong(_) => return None,
+        })
+    }
+
+    fn snapshot_json(&self) -> Value {
+        match &self.snapshot {
+            Some(SnapshotFound::Usable { age, revocations, torn }) => {
+                json!({ "age_seconds": age.map(|age| age.as_secs()), "revocations": revocations, "torn": torn })
+            }
+            Some(SnapshotFound::None | SnapshotFound::Wrong(_)) | None => Value::Null,
+        }
     }
 
     /// The warnings, each on a line of its own.
@@ -145,6 +181,7 @@ impl Outcome {
             "warnings": self.warnings.iter().map(problem).collect::<Vec<_>>(),
             "shadow_routes": self.shadow_routes().collect::<Vec<_>>(),
             "takeovers": self.summary.iter().flat_map(|summary| &summary.takeovers).map(takeover).collect::<Vec<_>>(),
+            "snapshot": self.snapshot_json(),
             "realms": count(|summary| summary.realms),
             "token_endpoints": count(|summary| summary.token_endpoints),
             "routes": count(|summary| summary.routes),

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use clap::Args;
-use http::{Request, StatusCode, header};
+use http::{Request, StatusCode, header, request::Builder};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -58,11 +58,20 @@ struct Operator {
 }
 
 impl Asking {
+    /// Gets what is at `path` with the admin token. What the gateway refuses is refused with its words.
+    pub(super) async fn get(&self, path: &str, patience: Duration) -> Result<Value, CliError> {
+        self.ask(Request::get(path), "", patience).await
+    }
+
     /// Posts `body` with the admin token. What the gateway refuses is refused with its words.
     pub(super) async fn post(&self, path: &str, body: &str, patience: Duration) -> Result<Value, CliError> {
+        self.ask(Request::post(path), body, patience).await
+    }
+
+    async fn ask(&self, request: Builder, body: &str, patience: Duration) -> Result<Value, CliError> {
         let Operator { address, token_file } = self.operator()?;
         let token = admin_token(&token_file)?;
-        let request = Request::post(path)
+        let request = request
             .header(header::HOST, &address)
             .header(header::AUTHORIZATION, format!("Bearer {}", token.as_str()))
             .header(header::CONTENT_TYPE, "application/json")

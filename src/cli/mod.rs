@@ -1,16 +1,21 @@
 //! The commands: `portero` as people and scripts call it.
 
 pub mod account;
+mod admin;
+mod audit;
 mod check;
 mod clock;
 pub mod config_file;
 mod demo;
 mod explain;
 mod gateway;
+mod import;
 mod key;
+mod limits;
 mod migration;
 pub mod output;
 mod patience;
+mod progress;
 mod reload;
 mod revoke;
 pub mod secret;
@@ -18,6 +23,7 @@ mod stale;
 mod store;
 mod store_copy;
 mod upgrade;
+mod user;
 
 use std::{
     io::{self, Write},
@@ -30,12 +36,16 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::Builder;
 
 use crate::{
-    app::{self, Control, Gateway, Inherited, Making, Predecessor, Program, Sockets, StartError, examine},
+    app::{
+        self, Control, Gateway, Inherited, Making, Predecessor, Program, Sockets, StartError,
+        examine::{self, Away},
+    },
     config::GatewaySettings,
     decision::AdminService,
     domain::{Clock, SystemClock},
     observe::{events, lines::Lines},
     state::{
+        account::PasswordRules,
         clock::TrustedClock,
         keys::Vault,
         store::{Store, migration_steps},
@@ -67,24 +77,34 @@ enum Command {
     Demo(demo::Demo),
     #[command(flatten)]
     Account(account::Command),
+    Import(import::Import),
+    /// See how far a migration from old systems is, wrap sealed hashes, import old tokens, go back
+    #[command(subcommand)]
+    Migration(migration::Migration),
     /// End tokens before their time
     #[command(subcommand)]
     Revoke(revoke::Revoke),
     /// Rotate, retire, revoke, import and export signing keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Give tokens for the admin API, each with a role
+    #[command(subcommand)]
+    Admin(admin::Command),
+    /// Hold the audit log against itself, or print it
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Look at what is known of the civil clock, or say that it is right
     #[command(subcommand)]
     Clock(clock::Command),
     /// Decide what becomes of checked requests while a shared store is not heard of
     #[command(subcommand)]
     Stale(stale::Stale),
+    /// Look at what restrains logins at the running gateway, or end it
+    #[command(subcommand)]
+    Limits(limits::Limits),
     /// Look at logins
     #[command(subcommand)]
     Session(revoke::Session),
-    /// Look at a migration from old systems, and go back
-    #[command(subcommand)]
-    Migration(migration::Migration),
     /// Make the store where it is lost, or where the master key was given; move it to another place
     #[command(subcommand)]
     Store(store::Store),
@@ -105,10 +125,15 @@ pub fn main() -> ExitCode {
         Command::Upgrade(upgrade) => (upgrade.asking.output, block_on(upgrade.run())),
         Command::Demo(demo) => (Format::Text, demo.run()),
         Command::Account(command) => (command.common().output, in_store(&command.common().config, &command)),
+        Command::Import(command) if command.is_probe() => (command.common.output, command.run_probe()),
+        Command::Import(command) => (command.common.output, in_store(&command.common.config, &command)),
         Command::Revoke(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Key(command) => (command.common().output, in_store(&command.common().config, &command)),
+        Command::Admin(command) => (command.common().output, in_store(&command.common().config, &command)),
+        Command::Audit(command) => return command.run(),
         Command::Clock(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Stale(stale) => (stale.asking().output, block_on(stale.run())),
+        Command::Limits(limits) => (limits.asking().output, block_on(limits.run())),
         Command::Session(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Migration(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Store(command) => (command.common().output, block_on(command.run())),
@@ -160,7 +185,7 @@ fn run(config: PathBuf) -> Result<Output, CliError> {
 
 fn start(config: PathBuf, inherited: Inherited, predecessor: Option<&Predecessor>) -> Result<Gateway, StartError> {
     let settings = app::load(&config)?;
-    examine::start(&config, &settings, SystemClock.now())?;
+    examine::start(&config, &settings, SystemClock.now(), Away::LeftToTheStart)?;
     let sockets = Sockets::open(&settings.server.addresses(), settings.admin.listen, inherited)?;
     let lines = Lines::start()?;
     events::start(&lines);
@@ -183,7 +208,8 @@ fn in_store(config: &ConfigFile, command: &impl InStore) -> Result<Output, CliEr
     let settings = app::load(&config.path())?;
     block_on(with_store(&settings, command.making(), async |store, vault| {
         let trusted = TrustedClock::open(store, Arc::new(SystemClock)).await?;
-        let admin = AdminService::new(store.clone(), vault, trusted, None);
+        let password_rules = PasswordRules::new(Arc::clone(&settings.refused_passwords));
+        let admin = AdminService::new(user::actor(), &vault, trusted, None).judging_passwords_by(password_rules);
         command.execute(&settings, &admin).await
     }))
 }

@@ -229,21 +229,18 @@ impl InStore for Session {
         let rows: Vec<_> = sessions
             .iter()
             .map(|listed| {
-                let Listed { session, revoked } = listed;
-                let state = match session.expires_at {
-                    _ if *revoked => "revoked",
-                    Some(end) if end <= now => "ended",
-                    _ => "active",
-                };
-                [session.id.to_string(), time(session.created_at), end(session.expires_at), state.to_owned()]
+                let (session, state) = (&listed.session, listed.state(now).name().replace('_', " "));
+                [session.id.to_string(), time(session.created_at), end(session.expires_at), state]
             })
             .collect();
-        let members = |Listed { session, revoked }: &Listed| {
+        let members = |listed: &Listed| {
+            let session = &listed.session;
             Value::Object(object([
                 ("id", session.id.to_string().into()),
                 ("created_at", time(session.created_at).into()),
                 ("expires_at", session.expires_at.map_or(Value::Null, |end| time(end).into())),
-                ("revoked", (*revoked).into()),
+                ("revoked", listed.has_ended().into()),
+                ("state", listed.state(now).name().into()),
             ]))
         };
         let mut text = table(["ID", "CREATED", "ENDS", "STATE"], &rows);

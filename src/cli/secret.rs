@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::output::CliError;
 use crate::{
-    decision::admin::accounts::NewSecret,
+    decision::admin::secrets::NewSecret,
     domain::Secret,
     state::account::password::{self, PASSWORD_BYTES_MAX},
 };

@@ -1,4 +1,4 @@
-//! `portero store init` and `migrate`, `portero backup` and `portero restore`.
+//! `portero store init`, `migrate` and `restored`, `portero backup` and `portero restore`.
 
 use std::path::{Path, PathBuf};
 
@@ -37,6 +37,11 @@ pub(super) enum Store {
         #[command(flatten)]
         common: Common,
     },
+    /// Say that a PostgreSQL database was restored from a backup, before gateways start on it
+    Restored {
+        #[command(flatten)]
+        common: Common,
+    },
     /// Copy the store to another place, beside running gateways; with --switch it moves there
     Copy(Copy),
 }
@@ -60,7 +65,7 @@ pub(super) struct Restore {
 impl Store {
     pub(super) const fn common(&self) -> &Common {
         match self {
-            Self::Init { common } | Self::Migrate { common } => common,
+            Self::Init { common } | Self::Migrate { common } | Self::Restored { common } => common,
             Self::Copy(copy) => &copy.common,
         }
     }
@@ -69,6 +74,7 @@ impl Store {
         match self {
             Self::Init { .. } => Box::pin(self.init()).await,
             Self::Migrate { .. } => self.migrate().await,
+            Self::Restored { .. } => Box::pin(self.restored()).await,
             Self::Copy(copy) => Box::pin(copy.run()).await,
         }
     }
@@ -83,6 +89,25 @@ impl Store {
             format!("the schema of the store {place} was up to date; nothing was changed")
         };
         Ok(Output { text, json: json!({ "migrated": migrated, "store": place }) })
+    }
+
+    async fn restored(&self) -> Result<Output, CliError> {
+        let settings = app::load(&self.common().config.path())?;
+        let place = settings.store.place();
+        if settings.store.file().is_some() {
+            let why = format!("{place} is a file: portero restore puts a backup in its place, and says so by itself");
+            return Err(CliError::Refused(why));
+        }
+        let (store, _vault) = app::open_vault(&settings, Making::Refused).await?;
+        let noted = store.note_restored(SystemClock.now()).await;
+        store.close().await;
+        let floor = noted?;
+        let text = format!(
+            "the store {place} knows that it was restored: epochs are raised to {floor} at least. It does not know what \
+             was revoked after the backup was made: revoke that again. Nor does it know accounts that were made after it: \
+             to end the tokens of one, revoke the key of its realm"
+        );
+        Ok(Output { text, json: json!({ "store": place, "epoch_floor": floor }) })
     }
 
     /// Answers whether there was no store before.

@@ -1,9 +1,6 @@
 //! `portero store copy`: the store moves to another place, while gateways work with it.
 
-use std::{
-    env,
-    io::{self, IsTerminal, Write},
-};
+use std::{env, sync::Arc};
 
 use clap::Args;
 use serde_json::json;
@@ -11,21 +8,23 @@ use serde_json::json;
 use super::{
     output::{CliError, Output, table},
     patience::Patience,
+    progress::Progress as Shown,
     revoke::Common,
+    user,
 };
 use crate::{
     app,
     config::{GatewaySettings, store_at},
     domain::SystemClock,
-    state::store::{
-        StoreSettings,
-        copy::{self, Begun, Copied, CopyError, Progress},
-        migration_steps,
+    state::{
+        keys::master_of_store,
+        store::{
+            StoreSettings,
+            copy::{self, Begun, Copied, CopyError, Copying, Mover, Progress},
+            migration_steps,
+        },
     },
 };
-
-/// Rows between two lines of a log.
-const ROWS_A_LINE: u64 = 100_000;
 
 /// Digits of a checksum that people compare.
 const DIGITS_SHOWN: usize = 16;
@@ -61,9 +60,11 @@ impl Copy {
                 return Ok(Output { text, json });
             }
         };
-        let mut shown = Shown::default();
-        let mut report = |progress| shown.tell(progress);
-        let running = Box::pin(copying.run(self.switch, &SystemClock, &mut report));
+        let ends_source = self.switch || copying.has_begun_to_move().await?;
+        let mover = if ends_source { Some(mover(&copying, config.as_ref()).await?) } else { None };
+        let mut shown = Shown::new();
+        let mut report = |progress| show(&mut shown, progress);
+        let running = Box::pin(copying.run(mover.as_ref(), &SystemClock, &mut report));
         let copied = patience.with(|| copying.calls(), running).await;
         shown.end();
         copying.close().await;
@@ -76,6 +77,21 @@ impl Copy {
         let path = self.common.config.path();
         if path.exists() || self.common.config.is_named() { Ok(Some(app::load(&path)?)) } else { Ok(None) }
     }
+}
+
+/// Who moves the store. A move has its row in the audit log, whose codes take the store's master key.
+async fn mover(copying: &Copying, config: Option<&GatewaySettings>) -> Result<Mover, CliError> {
+    let refused = |why: String| CliError::Refused(format!("{why}. Nothing was changed"));
+    let config = config.ok_or_else(|| {
+        refused(
+            "a move is written into the audit log, which takes the master key: name its config with --config"
+                .to_owned(),
+        )
+    })?;
+    let fingerprint = copying.master_key().await?;
+    let fingerprint = fingerprint.ok_or_else(|| refused("the store has no master key yet".to_owned()))?;
+    let master = master_of_store(&config.master_key_file, &fingerprint).map_err(|error| refused(error.to_string()))?;
+    Ok(Mover { actor: user::actor(), key: Arc::new(master.chain_key()) })
 }
 
 /// The store at `url`, as the config has it where that is the same one.
@@ -126,49 +142,27 @@ fn said(copied: &Copied, from: &str, to: &str, config: Option<&GatewaySettings>)
     Output { text, json }
 }
 
-/// What people see on the way, on standard error: one line that is written again on a terminal, and otherwise a line now
-/// and then.
-#[derive(Debug, Default)]
-struct Shown {
-    line: Option<(u32, &'static str, u64)>,
-    is_open: bool,
-}
-
-impl Shown {
-    fn tell(&mut self, progress: Progress) {
-        let is_terminal = io::stderr().is_terminal();
-        let text = match progress {
-            Progress::Comparing { pass, table, rows, of } => {
-                let line = Some((pass, table, rows / ROWS_A_LINE));
-                if !is_terminal && line == self.line {
-                    return;
-                }
-                self.line = line;
-                let percent = (rows * 100).checked_div(of).unwrap_or(100);
-                format!("pass {pass}: {percent:3} %, {rows} of {of} rows ({table})")
-            }
-            Progress::Held => "changes wait: the last pass begins".to_owned(),
-            Progress::Ended => "everything is the same on both sides; the source has ended".to_owned(),
-        };
-        let text = if is_terminal { format!("\r\x1b[2K{text}") } else { format!("{text}\n") };
-        self.is_open = is_terminal;
-        // Whoever looks on may go away.
-        let _ = io::stderr().write_all(text.as_bytes());
-    }
-
-    fn end(&mut self) {
-        if std::mem::take(&mut self.is_open) {
-            let _ = io::stderr().write_all(b"\n");
+/// Shows how far a copy is.
+fn show(shown: &mut Shown, progress: Progress) {
+    match progress {
+        Progress::Comparing { pass, table, rows, of } => {
+            let percent = (rows * 100).checked_div(of).unwrap_or(100);
+            let text = format!("pass {pass}: {percent:3} %, {rows} of {of} rows ({table})");
+            shown.at(&format!("{pass} {table}"), rows, Some(of), &text);
         }
+        Progress::Held => shown.line("changes wait: the last pass begins"),
+        Progress::Ended => shown.line("everything is the same on both sides; the source has ended"),
     }
 }
 
 impl From<CopyError> for CliError {
     fn from(error: CopyError) -> Self {
         match error {
-            CopyError::NotEmpty(_) | CopyError::OtherSource(_) | CopyError::SamePlace | CopyError::TakenOver => {
-                Self::Refused(error.to_string())
-            }
+            CopyError::NotEmpty(_)
+            | CopyError::OtherSource(_)
+            | CopyError::SamePlace
+            | CopyError::TakenOver
+            | CopyError::Unfinished => Self::Refused(error.to_string()),
             CopyError::Differs(_) | CopyError::Store(_) => Self::Trouble(error.to_string()),
         }
     }

@@ -4,7 +4,7 @@
 //! report    what is wrong, each with file:line:column
 //! reader    a table of the file, read key by key; nobody asked for a key → unknown
 //! item      one value, read as what it should be          (expand: ${ENV} · duration: "30s" · size: "64KiB")
-//! process   [server] [admin] [log] [passwords] [throttle] [cache] [reload]
+//! process   [server] [admin] [log] [audit] [passwords] [throttle] [cache] [reload]
 //! store     [store]: a file, or a PostgreSQL server
 //! listen    server.listen: addresses, TLS, PROXY protocol
 //! keys      [keys]
@@ -183,9 +183,10 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
     let server = process::server(root.section("server"));
     let admin = process::admin(root.section("admin"), context.directory);
     let store = store::read(root.section("store"), context);
-    let access_log = process::log(root.section("log"));
-    let hashing = process::passwords(root.section("passwords"));
-    let (throttle, bad_tokens) = process::throttle(root.section("throttle"));
+    let (access_log, log_names) = process::log(root.section("log"));
+    let audit = process::audit(root.section("audit"));
+    let (hashing, refused_passwords) = process::passwords(root.section("passwords"));
+    let (throttle, bad_tokens) = process::throttle(root.section("throttle"), &store.settings);
     let keys = keys::keys(root.section("keys"));
     let cache = process::cache(root.section("cache"));
     let reload_watch = process::reload(root.section("reload"));
@@ -227,12 +228,16 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
         store: store.settings,
         master_key_file: store.master_key_file,
         staleness: StalenessSettings { clock_leeway: leeway, ..store.staleness },
+        snapshot: store.snapshot,
         hashing,
+        refused_passwords,
         throttle,
         bad_tokens,
         keys,
         cache,
         access_log,
+        log_names,
+        audit,
         reload_watch,
         site,
         files: context.files(),

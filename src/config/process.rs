@@ -1,4 +1,4 @@
-//! What the process itself needs: `[server]`, `[admin]`, `[log]`, `[passwords]`, `[throttle]`,
+//! What the process itself needs: `[server]`, `[admin]`, `[log]`, `[audit]`, `[passwords]`, `[throttle]`,
 //! `[cache]`, `[reload]`.
 
 use std::{
@@ -6,6 +6,7 @@ use std::{
     num::NonZeroUsize,
     ops::RangeInclusive,
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -24,10 +25,12 @@ use crate::{
         admin,
         listen::{Listen, ListenSettings as FrontSettings, TrustedHeader, TrustedHeaders},
     },
+    observe::audit::{AuditSettings, Rotation},
     rules::{rewrite::OddNames, route::HostPattern},
     state::{
-        account,
+        account::{self, RefusedPasswords},
         limit::{BadTokenSettings, ThrottleSettings},
+        store::StoreSettings,
         token::CacheSettings,
     },
 };
@@ -44,8 +47,17 @@ const RATE: RangeInclusive<u64> = 0..=1 << 30;
 const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
 const WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 const FAILURES: RangeInclusive<u32> = 1..=1_000_000;
+/// Tries an hour. With four of them a turn above the cap is a quarter of an hour.
+const NAME_TRIES: RangeInclusive<u32> = 4..=1_000_000;
 const CACHE_ENTRIES: RangeInclusive<usize> = 1..=100_000_000;
 const CACHE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
+
+/// Bytes of an audit file at which it makes way for another; 0 for never.
+const ROTATE_SIZE: RangeInclusive<u64> = 0..=1 << 40;
+const ROTATE_BYTES: u64 = 100 << 20;
+/// Zero for never.
+const ROTATE_TIME: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24 * 366);
+const ROTATE_EVERY: Duration = Duration::from_hours(24);
 
 /// What becomes of odd names of request fields.
 const ODD_NAMES: [(&str, OddNames); 2] = [("pass", OddNames::Pass), ("drop", OddNames::Drop)];
@@ -164,28 +176,58 @@ fn host_names(item: &Item<'_>) -> Option<Vec<Box<str>>> {
     hosts(item)?.into_iter().map(exact).collect()
 }
 
-/// `[log]`: whether there is an access log.
-pub(super) fn log(mut section: Section<'_>) -> bool {
+/// `[log]`: whether there is an access log, and whether names that no account has stand in the audit log as a code.
+pub(super) fn log(mut section: Section<'_>) -> (bool, bool) {
     let access = section.or("access", true, Item::boolean);
+    let names = section.or("names", false, Item::boolean);
     section.optional("format", |item| item.one_of(&[("json", ())]));
     section.finish();
-    access
+    (access, names)
 }
 
-/// `[passwords]`: the pool that hashes.
-pub(super) fn passwords(mut section: Section<'_>) -> account::HasherSettings {
+/// `[audit]`: a gateway's own chain of logins, refusals and refreshes.
+pub(super) fn audit(mut section: Section<'_>) -> AuditSettings {
+    let file = section.optional("file", Item::path);
+    let required = section.or("required", false, Item::boolean);
+    let rotation = Rotation {
+        bytes: section.or("rotate_size", ROTATE_BYTES, |item| item.size(&ROTATE_SIZE)),
+        every: section.or("rotate_every", ROTATE_EVERY, |item| item.duration(&ROTATE_TIME)),
+    };
+    if required && file.is_none() {
+        section.report("required", "needs audit.file: without a file no login has a line");
+    }
+    section.finish();
+    AuditSettings { file, required, rotation }
+}
+
+/// `[passwords]`: the pool that hashes, and the passwords that nobody may choose.
+pub(super) fn passwords(mut section: Section<'_>) -> (account::HasherSettings, Arc<RefusedPasswords>) {
     let default = account::HasherSettings::default();
     let settings = account::HasherSettings {
         threads: section.or("hash_threads", default.threads, |item| NonZeroUsize::new(item.integer(&HASH_THREADS)?)),
         queue_max: section.or("hash_queue", default.queue_max, |item| item.integer(&HASH_QUEUE)),
     };
+    let refused = section.optional("refused_file", refused_passwords).unwrap_or_default();
     section.finish();
-    settings
+    (settings, Arc::new(refused))
+}
+
+/// A file with one password a line.
+fn refused_passwords(item: &Item<'_>) -> Option<RefusedPasswords> {
+    let (path, bytes) = item.file()?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) if text.lines().any(|line| !line.is_empty()) => Some(RefusedPasswords::of_lines(text)),
+        Ok(_) => item.wrong(&format!("{} has no passwords: it takes one a line", item.shown())),
+        Err(error) => {
+            let line = bytes[..error.valid_up_to()].split(|&byte| byte == b'\n').count();
+            item.wrong(&format!("{}:{line} is no UTF-8: it takes one password a line", path.display()))
+        }
+    }
 }
 
 /// `[throttle]`: failed logins until there is a pause, and bad tokens. The contracts promise a rate of logins that
 /// is never refused.
-pub(super) fn throttle(mut section: Section<'_>) -> (ThrottleSettings, BadTokenSettings) {
+pub(super) fn throttle(mut section: Section<'_>, store: &StoreSettings) -> (ThrottleSettings, BadTokenSettings) {
     let default = ThrottleSettings::default();
     let window = section.or("window", default.window, |item| item.duration(&WINDOW));
     let minutes = u32::try_from(window.as_secs().div_ceil(60)).unwrap_or(u32::MAX);
@@ -201,13 +243,22 @@ pub(super) fn throttle(mut section: Section<'_>) -> (ThrottleSettings, BadTokenS
     };
     let name_failures = failures("name_failures", default.name_failures, NAME_FAILURES_A_MINUTE);
     let address_failures = failures("address_failures", default.address_failures, ADDRESS_FAILURES_A_MINUTE);
+    let name_tries = section.or("name_tries", default.name_tries, |item| item.integer(&NAME_TRIES));
+    let shared = section.or("shared", default.shared, Item::boolean);
+    if shared && store.file().is_some() {
+        section.report(
+            "shared",
+            "gateways share failed logins through PostgreSQL only, and store.url names a file, which has one gateway: \
+             leave it out, or name a postgres:// store",
+        );
+    }
     let bad_tokens = BadTokenSettings::default();
     let bad_tokens = BadTokenSettings {
         bad_tokens: section.or("bad_tokens", bad_tokens.bad_tokens, |item| item.integer(&FAILURES)),
         window: section.or("bad_tokens_window", bad_tokens.window, |item| item.duration(&WINDOW)),
     };
     section.finish();
-    (ThrottleSettings { name_failures, address_failures, window, ..default }, bad_tokens)
+    (ThrottleSettings { name_failures, address_failures, window, name_tries, shared, ..default }, bad_tokens)
 }
 
 /// `[cache]`: the verified tokens that are remembered.

@@ -1,11 +1,15 @@
 //! The checked settings, and what of them a reload cannot change.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::report::{Places, Problem};
 use crate::{
     decision::{Site, StalenessSettings, schedule},
     edge::{admin, listen},
+    observe::audit::AuditSettings,
     rules::verifier::next_step,
     state::{
         account,
@@ -17,7 +21,7 @@ use crate::{
 
 /// Everything that `gateway.toml` says, checked.
 ///
-/// A reload swaps `site`, `keys`, `access_log`, `reload_watch` and what `server` has of trusted proxies, waits, bounds and certificates;
+/// A reload swaps `site`, `keys`, `refused_passwords`, `access_log`, `reload_watch` and what `server` has of trusted proxies, waits, bounds and certificates;
 /// [`GatewaySettings::restart_only_changes`] names the rest.
 #[derive(Clone, Debug)]
 pub struct GatewaySettings {
@@ -31,8 +35,12 @@ pub struct GatewaySettings {
     pub master_key_file: PathBuf,
     /// `[store]`: how old what is known of a shared store may be.
     pub staleness: StalenessSettings,
+    /// `store.snapshot`: what a start goes by while the server of a shared store is away.
+    pub snapshot: Option<PathBuf>,
     /// `[passwords]`: the pool that hashes them.
     pub hashing: account::HasherSettings,
+    /// `passwords.refused_file`: what nobody may choose.
+    pub refused_passwords: Arc<account::RefusedPasswords>,
     /// `[throttle]`: how many failed logins there may be.
     pub throttle: ThrottleSettings,
     /// `throttle.bad_tokens`: how many bad tokens one address may have checked.
@@ -43,6 +51,10 @@ pub struct GatewaySettings {
     pub cache: CacheSettings,
     /// `log.access`: whether each request is logged.
     pub access_log: bool,
+    /// `log.names`: whether names that no account has stand in the audit log as a code.
+    pub log_names: bool,
+    /// `[audit]`: the gateway's own chain of logins.
+    pub audit: AuditSettings,
     /// `reload.watch`: whether a changed file is taken over by itself.
     pub reload_watch: bool,
     /// `[tokens]`, `[realms]`, `[issuers]`, `[[token_endpoints]]`, `[oauth]`, `[[routes]]` and `[upstreams]`.
@@ -136,10 +148,13 @@ impl GatewaySettings {
             ("store.url", self.store != new.store),
             ("store.max_staleness", self.staleness.max != new.staleness.max),
             ("store.stale", self.staleness.action != new.staleness.action),
+            ("store.snapshot", self.snapshot != new.snapshot),
             ("store.master_key_file", self.master_key_file != new.master_key_file),
             ("passwords.hash_threads", self.hashing.threads != new.hashing.threads),
             ("passwords.hash_queue", self.hashing.queue_max != new.hashing.queue_max),
             ("throttle", self.throttle != new.throttle || self.bad_tokens != new.bad_tokens),
+            ("log.names", self.log_names != new.log_names),
+            ("audit", self.audit != new.audit),
             ("cache.entries", self.cache.entries_max != new.cache.entries_max),
             ("cache.bytes", self.cache.bytes_max != new.cache.bytes_max),
         ];

@@ -36,6 +36,7 @@ pub(super) struct Store {
     pub(super) settings: StoreSettings,
     pub(super) master_key_file: PathBuf,
     pub(super) staleness: StalenessSettings,
+    pub(super) snapshot: Option<PathBuf>,
 }
 
 /// What a url names.
@@ -69,9 +70,11 @@ pub(super) fn read(mut section: Section<'_>, context: &Context<'_>) -> Store {
     } else {
         StalenessSettings::default()
     };
+    let is_server = matches!(settings, StoreSettings::Postgres(_));
+    let snapshot = if is_server { section.optional("snapshot", Item::path) } else { None };
     section.finish();
     let master_key_file = master_key_file.or(file).unwrap_or_else(|| context.directory.join("master.key"));
-    Store { settings, master_key_file, staleness }
+    Store { settings, master_key_file, staleness, snapshot }
 }
 
 /// Keys that a file has no use for say so: somebody expects something of them.
@@ -83,8 +86,8 @@ fn of_file(section: &mut Section<'_>, path: PathBuf) -> StoreSettings {
 }
 
 /// What `[store]` may have beside `url` and `master_key_file`, for a server alone.
-const SERVER_KEYS: [&str; 8] =
-    ["direct_url", "password_file", "tls", "ca", "connections", "migrate", "max_staleness", "stale"];
+const SERVER_KEYS: [&str; 9] =
+    ["direct_url", "password_file", "tls", "ca", "connections", "migrate", "max_staleness", "stale", "snapshot"];
 
 fn server(section: &mut Section<'_>, address: Address, context: &Context<'_>) -> PostgresSettings {
     let direct = section.optional("direct_url", |item| match place(item, context)? {

@@ -18,7 +18,7 @@ pub mod schedule;
 pub mod sync;
 pub mod verifier;
 
-pub use admin::{AdminError, AdminService, Everywhere, Revoked, Rotated, SESSIONS_LISTED_MAX};
+pub use admin::{AdminError, AdminService, AdminServices, Everywhere, Revoked, Rotated, SESSIONS_LISTED_MAX};
 pub use decide::{
     authenticate::{Awaiting, ExternalKey, Job, Proof},
     decision::{Decision, Denial, Permit, Preflight, Request, Target, decide},
@@ -35,7 +35,9 @@ pub use issue::{
 };
 pub use sync::{
     clock_watch::ClockWatch,
+    error::StoreSyncError,
     external::{ExternalIssuerError, ExternalIssuers, IssuerProblem, examine_issuers},
     prune::Pruner,
-    store_sync::{POLL, StoreSync, StoreSyncError},
+    resuming::{Reopening, Resumed},
+    store_sync::{POLL, StoreSync},
 };

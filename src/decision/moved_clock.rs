@@ -29,7 +29,7 @@ use crate::{
         refresh,
         revocation::log,
         session,
-        store::{self, Store},
+        store::{self, Actor, Store},
         token::CacheSettings,
     },
 };
@@ -173,7 +173,14 @@ impl Machine {
             KeyLifecycle::new(store.clone(), vault.clone(), Arc::clone(&live_state), trusted.clone(), kept);
         let hasher = Hasher::start(account::HasherSettings::default(), Arc::clone(&time), Arc::new(|_| {})).unwrap();
         let throttle = Throttle::new(ThrottleSettings::default());
-        let token_service = TokenService::new(Arc::clone(&live_state), store.clone(), Arc::new(hasher), throttle, time);
+        let token_service = TokenService::new(
+            Arc::clone(&live_state),
+            &vault,
+            Arc::new(hasher),
+            throttle,
+            trusted.clone(),
+            Arc::default(),
+        );
         Process {
             store,
             vault,
@@ -254,7 +261,7 @@ impl Machine {
                 grants: None,
             };
             let hash = password::hash(&Secret::from("1234")).unwrap();
-            account::insert(&process.store, &new, &hash, self.clock.now()).await.unwrap();
+            account::insert(&process.store.audited(), &new, &hash, self.clock.now()).await.unwrap();
         }
         process
     }
@@ -291,12 +298,8 @@ impl Process {
     }
 
     fn admin(&self) -> AdminService {
-        AdminService::new(
-            self.store.clone(),
-            self.vault.clone(),
-            self.trusted.clone(),
-            Some(Arc::clone(&self.live_state)),
-        )
+        let actor = Actor::command("root", "no terminal");
+        AdminService::new(actor, &self.vault, self.trusted.clone(), Some(Arc::clone(&self.live_state)))
     }
 
     fn holds(&self, token: &Secret) -> bool {
@@ -306,7 +309,7 @@ impl Process {
 
     /// An operator says that the civil clock is right.
     async fn confirm(&mut self) {
-        clock::confirm(&self.store, self.trusted.clock().now()).await.unwrap();
+        clock::confirm(&self.store.audited(), self.trusted.clock().now()).await.unwrap();
         self.work().await;
         self.trusted.now().unwrap();
     }
@@ -353,7 +356,7 @@ async fn a_moved_clock_neither_brings_back_nor_ends_anything() {
         for restarts in [false, true] {
             let what = format!("{minutes} minutes, restarts: {restarts}");
             let machine = template.copy();
-            let process = machine.shift(machine.start().await, minutes, restarts).await;
+            let process = Box::pin(machine.shift(machine.start().await, minutes, restarts)).await;
             // A start within a day after the latest time seen may have been an absence; all else is in doubt.
             assert_eq!(process.trusted.now().is_ok(), restarts && (0..24 * 60).contains(&minutes), "{what}");
             if minutes < 0 {
@@ -362,7 +365,7 @@ async fn a_moved_clock_neither_brings_back_nor_ends_anything() {
             assert_eq!(process.key_state(&before.key).await, Some(KeyState::Retiring), "{what}");
 
             // And it is put right.
-            let process = machine.shift(process, -minutes, restarts).await;
+            let process = Box::pin(machine.shift(process, -minutes, restarts)).await;
             process.trusted.now().unwrap_err();
             assert_eq!(process.key_state(&before.key).await, Some(KeyState::Retiring), "{what}");
             assert!(process.holds(token(&before.good, TokenKind::Access)), "{what}: a good token, and a good key");
@@ -393,7 +396,7 @@ async fn what_has_ended_goes_when_both_clocks_have_run_long_enough_and_stays_ref
     assert_eq!(process.live_state.revocations().counts().sessions, 0);
     // An hour after the logins, by the civil clock: nobody knows any more what was revoked.
     for (minutes, restarts) in [(-(8 * 24 + 14) * 60, false), (1, true)] {
-        process = machine.shift(process, minutes, restarts).await;
+        process = Box::pin(machine.shift(process, minutes, restarts)).await;
         process.takes_nothing_back(&before, "8 days back").await;
         assert!(!process.holds(token(&before.good, TokenKind::Access)));
     }
@@ -406,7 +409,7 @@ async fn a_first_start_with_a_clock_that_is_ahead_keeps_nobody_out() {
     let mut process = machine.first_start().await;
     process.work().await;
     for (minutes, restarts) in [(-YEARS, false), (0, true)] {
-        process = machine.shift(process, minutes, restarts).await;
+        process = Box::pin(machine.shift(process, minutes, restarts)).await;
         process.trusted.now().unwrap_err();
         let login = machine.login(&process).await;
         assert!(process.holds(token(&login, TokenKind::Access)), "restarts: {restarts}");
@@ -419,7 +422,7 @@ async fn people_log_in_again_when_a_clock_that_was_ahead_is_put_right_and_confir
     for mistaken in [true, false] {
         let what = format!("confirmed by mistake: {mistaken}");
         let machine = template.copy();
-        let mut process = machine.shift(machine.start().await, YEARS, false).await;
+        let mut process = Box::pin(machine.shift(machine.start().await, YEARS, false)).await;
         if mistaken {
             process.confirm().await;
         } else {
@@ -437,7 +440,7 @@ async fn people_log_in_again_when_a_clock_that_was_ahead_is_put_right_and_confir
         assert_eq!(process.rows(&before).await.revocations, usize::from(mistaken), "{what}");
 
         let passed = if mistaken { 0 } else { 10 * 24 * 60 };
-        process = machine.shift(process, -YEARS - passed, false).await;
+        process = Box::pin(machine.shift(process, -YEARS - passed, false)).await;
         process.takes_nothing_back(&before, &what).await;
         process.confirm().await;
         for restarts in [false, true] {
@@ -446,7 +449,7 @@ async fn people_log_in_again_when_a_clock_that_was_ahead_is_put_right_and_confir
             let first = token(&login, TokenKind::Refresh);
             assert!(process.exchange(&before.client, first).await.is_some(), "{what}: a new line");
             process.takes_nothing_back(&before, &what).await;
-            process = machine.shift(process, 0, restarts).await;
+            process = Box::pin(machine.shift(process, 0, restarts)).await;
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::id::PrincipalId;
 
 /// How a contract names an account.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountName {
     /// `toc`'s business, which is a part of the name; empty elsewhere.
     pub business: String,

@@ -6,7 +6,7 @@ use aws_lc_rs::digest;
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::random;
+use super::{clock::Timestamp, random};
 
 /// Characters of a realm's name, at most: it becomes a metric label and the end of an issuer URL.
 pub const REALM_NAME_CHARS_MAX: usize = 64;
@@ -122,6 +122,14 @@ uuid_identity!(
 );
 
 impl PrincipalId {
+    /// A new one, never seen before, that sorts by the time: 74 random bits behind 48 of the time (RFC 9562 section 5.7).
+    /// Many that come at once lie side by side in a store, and not each on a page of its own.
+    #[must_use]
+    pub fn generate_at(now: Timestamp) -> Self {
+        let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random::bytes()).into_uuid())
+    }
+
     /// What stands for an account that a token names but does not identify. It is derived from the
     /// name, so that every gateway knows it without asking the store.
     #[must_use]

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod grant;
 pub mod id;
 pub mod json;
+pub mod made_secret;
 pub mod random;
 pub mod reason;
 pub mod secret;

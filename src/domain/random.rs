@@ -10,9 +10,6 @@ use super::secret::Secret;
 /// Letters and digits without those that people confuse (`0O1lI`): base58's alphabet.
 const ALPHABET: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
-/// Characters of a generated secret: 58^32 is more than 187 bits.
-const GENERATED_SECRET_CHARS: usize = 32;
-
 /// Bytes that identifiers are drawn from at once.
 const BLOCK_BYTES: usize = 1024;
 
@@ -53,14 +50,14 @@ pub fn identifier<const N: usize>() -> [u8; N] {
     })
 }
 
-/// A secret of 32 base58 characters, shown once to the administrator who asked for it.
+/// A secret of so many base58 characters: each has more than 5.8 bits.
 #[must_use]
-pub fn secret() -> Secret {
-    let mut text = String::with_capacity(GENERATED_SECRET_CHARS);
-    while text.len() < GENERATED_SECRET_CHARS {
-        for byte in bytes::<GENERATED_SECRET_CHARS>() {
+pub fn base58<const CHARS: usize>() -> Secret {
+    let mut text = String::with_capacity(CHARS);
+    while text.len() < CHARS {
+        for byte in bytes::<CHARS>() {
             // Bytes past the last whole multiple of 58 are skipped, so that no character is likelier than another.
-            if byte < 232 && text.len() < GENERATED_SECRET_CHARS {
+            if byte < 232 && text.len() < CHARS {
                 text.push(char::from(ALPHABET[usize::from(byte % 58)]));
             }
         }
@@ -80,8 +77,8 @@ mod tests {
 
     #[test]
     fn secrets_are_long_and_differ() {
-        let (a, b) = (secret(), secret());
-        assert_eq!(a.expose().len(), GENERATED_SECRET_CHARS);
+        let (a, b) = (base58::<32>(), base58::<32>());
+        assert_eq!(a.expose().len(), 32);
         assert_ne!(a, b);
     }
 }

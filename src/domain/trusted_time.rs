@@ -173,6 +173,8 @@ pub struct TrustedTime {
     run_before: Duration,
     /// Doubts that came up in this process.
     doubts: u64,
+    /// The last time that nobody doubted, and the monotonic time then.
+    witnessed: Reading,
 }
 
 impl TrustedTime {
@@ -183,7 +185,14 @@ impl TrustedTime {
         let Record { reference, lag, suspension } =
             record.copied().unwrap_or(Record { reference: at.civil, lag: Duration::ZERO, suspension: None });
         let earliest = reference.minus(lag).min(at.civil);
-        let mut time = Self { anchor: at, earliest, reference, suspension, run_before: Duration::ZERO, doubts: 0 };
+        let witnessed = match &suspension {
+            Some(suspension) => reference.plus(suspension.run),
+            None if is_within(at.civil, reference, ABSENCE_MAX) => at.civil,
+            None => reference,
+        };
+        let witnessed = Reading { civil: witnessed, ..at };
+        let run_before = Duration::ZERO;
+        let mut time = Self { anchor: at, earliest, reference, suspension, run_before, doubts: 0, witnessed };
         if let Some(suspension) = &mut time.suspension {
             // A restart neither ends a suspension nor, where the clock went on as it was, its run in step.
             if is_within(at.civil, suspension.apart, RESTART_MAX) {
@@ -227,8 +236,18 @@ impl TrustedTime {
             self.trust(at);
         }
         self.reference = self.reference.max(at.civil);
+        self.witnessed = at;
         let earliest = self.earliest.plus(at.monotonic.saturating_duration_since(self.anchor.monotonic));
         Ok(TrustedNow { civil: at.civil, earliest: earliest.min(at.civil) })
+    }
+
+    /// The time, for what ends after a while and must end neither early nor late by a wrong clock: the civil time while it
+    /// is trusted. During a suspension it is the last trusted time, and what the monotonic clock has counted since.
+    pub fn witnessed(&mut self, at: Reading) -> Timestamp {
+        match self.observe(at) {
+            Ok(now) => now.civil(),
+            Err(_) => self.witnessed.civil.plus(at.monotonic.saturating_duration_since(self.witnessed.monotonic)),
+        }
     }
 
     /// Takes an operator's word for it that the civil clock is right.

@@ -72,14 +72,17 @@ pub fn answer(answer: Answer, retry_after: Option<Duration>) -> Response<Bytes> 
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(answer.body.len()));
     if let Some(wait) = retry_after {
-        // Rounded up: who comes back on the second must not be early.
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait).max(1)));
     }
     let mut response = Response::new(answer.body);
     *response.status_mut() = answer.status;
     *response.headers_mut() = headers;
     response
+}
+
+/// Seconds, rounded up: who comes again after them does not come too early.
+pub(super) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// The answer to a browser that asks what a page may do.

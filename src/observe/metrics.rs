@@ -48,6 +48,10 @@ pub struct Metrics {
     pub revocation_lag_seconds: Gauge,
     /// How old what is known of a shared store is; 0 where the store is a file.
     pub store_age_seconds: Gauge,
+    /// Up to when the store's snapshot is confirmed; 0 where none is written.
+    pub store_snapshot_timestamp_seconds: Gauge,
+    /// What was written of the store's snapshot.
+    pub store_snapshot_bytes: IntCounter,
     /// From a canary's revocation on any gateway until it was refused here, or for how long one has been missing.
     pub revocation_propagation_seconds: Gauge,
     /// The server's civil time less this gateway's.
@@ -62,6 +66,7 @@ pub struct Metrics {
     pub connections: IntGaugeVec,
     pub header_fields_dropped: IntCounterVec,
     pub access_log_dropped: IntCounter,
+    pub audit: AuditMetrics,
     pub listeners: ListenerMetrics,
     issuers: IssuerFamilies,
     verifiers: VerifierFamilies,
@@ -94,6 +99,14 @@ impl Metrics {
             store_age_seconds: family.float(
                 "portero_store_age_seconds",
                 "How old what is known of a shared store is; 0 where the store is a file.",
+            )?,
+            store_snapshot_timestamp_seconds: family.float(
+                "portero_store_snapshot_timestamp_seconds",
+                "Up to when the store's snapshot on this gateway's disk is confirmed, in seconds since 1970; 0 where none is written.",
+            )?,
+            store_snapshot_bytes: family.counter(
+                "portero_store_snapshot_bytes_total",
+                "Bytes written of the store's snapshot on this gateway's disk.",
             )?,
             revocation_propagation_seconds: family.float(
                 "portero_revocation_propagation_seconds",
@@ -130,6 +143,7 @@ impl Metrics {
             header_fields_dropped: header_fields_dropped(&family)?,
             access_log_dropped: family
                 .counter("portero_access_log_dropped_total", "Access log lines that nobody took in time.")?,
+            audit: AuditMetrics::register(&family)?,
             listeners: ListenerMetrics::register(&family)?,
             issuers: IssuerFamilies::register(&family)?,
             verifiers: register_verifiers(&registry)?,
@@ -208,6 +222,38 @@ fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
     Ok(())
 }
 
+/// What the audit log of logins counts.
+#[derive(Clone, Debug)]
+pub struct AuditMetrics {
+    /// Events that have their line, alone or in a sum.
+    pub written: IntCounter,
+    /// Refusals above the rate, which wait for the line of their sum.
+    pub summed: IntCounter,
+    /// Events that have none: the queue or the disk was full.
+    pub lost: IntCounter,
+    /// 1 while the file cannot be written.
+    pub failing: IntGauge,
+    /// When the store had last how far the chain has come.
+    pub anchored_seconds: Gauge,
+}
+
+impl AuditMetrics {
+    fn register(family: &Families<'_>) -> Result<Self, prometheus::Error> {
+        let events = family.counters("portero_audit_events_total", "Events of the audit log.", &["outcome"])?;
+        let outcome = |outcome| events.with_label_values(&[outcome]);
+        Ok(Self {
+            written: outcome("written"),
+            summed: outcome("summed"),
+            lost: outcome("lost"),
+            failing: family.gauge("portero_audit_failing", "1 while the audit file cannot be written.")?,
+            anchored_seconds: family.float(
+                "portero_audit_anchored_timestamp_seconds",
+                "When the store last took down how far the audit file has come; 0 where there is none.",
+            )?,
+        })
+    }
+}
+
 fn register_verifiers(registry: &Registry) -> Result<VerifierFamilies, prometheus::Error> {
     let families = VerifierFamilies::new()?;
     families.collectors().into_iter().try_for_each(|family| registry.register(family))?;
@@ -220,6 +266,7 @@ fn register_verifiers(registry: &Registry) -> Result<VerifierFamilies, prometheu
 pub struct PasswordMetrics {
     pub hash_seconds: Histogram,
     pub queue: IntGauge,
+    pub foreign_hashes: IntGaugeVec,
 }
 
 impl PasswordMetrics {
@@ -231,6 +278,11 @@ impl PasswordMetrics {
                 &WAIT_BUCKETS,
             )?,
             queue: family.gauge("portero_password_queue", "Passwords waiting to be hashed.")?,
+            foreign_hashes: family.gauges(
+                "portero_foreign_hashes",
+                "Accounts whose hash another system made; sealed ones are left to wrap.",
+                &["realm", "format", "kept"],
+            )?,
         })
     }
 }

@@ -4,6 +4,7 @@
 //! All processes of a store share one row. Each holds its own clocks against each other; a suspension has a number, so
 //! that the end of one, by 24 hours in step or by an operator's word, is seen by the others.
 
+mod kept;
 mod pruned;
 
 use std::{
@@ -14,7 +15,9 @@ use std::{
 pub(in crate::state) use pruned::prune;
 pub use pruned::{Pruned, pruned_in};
 
-use super::store::{self, Store, StoreError, Target, Transaction, Turn, query};
+use serde_json::json;
+
+use super::store::{self, Action, AuditedStore, Entry, Store, StoreError, Target, Transaction, Turn, query};
 use crate::domain::{
     Clock, Suspended, Timestamp, TrustedNow, TrustedTime,
     trusted_time::{Doubt, Reading, Record, Suspension},
@@ -96,6 +99,12 @@ impl TrustedClock {
     /// That it must wait, and why.
     pub fn now(&self) -> Result<TrustedNow, Suspended> {
         self.state().time.observe(reading(&*self.clock))
+    }
+
+    /// The time for what ends after a while, such as an old secret: see [`TrustedTime::witnessed`].
+    #[must_use]
+    pub fn witnessed(&self) -> Timestamp {
+        self.state().time.witnessed(reading(&*self.clock))
     }
 
     /// A time that is not after the true one, as far as anybody knows: for what should rather look too old.
@@ -211,7 +220,7 @@ pub async fn latest_seen(store: &Store, now: Timestamp) -> Result<Timestamp, Sto
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn confirm(store: &Store, now: Timestamp) -> Result<Option<Row>, StoreError> {
+pub async fn confirm(store: &AuditedStore, now: Timestamp) -> Result<Option<Row>, StoreError> {
     let mut transaction = store.begin(Turn::Clock).await?;
     let row = read_in(&mut transaction).await?;
     let record = Record { reference: now, lag: Duration::ZERO, suspension: None };
@@ -222,7 +231,17 @@ pub async fn confirm(store: &Store, now: Timestamp) -> Result<Option<Row>, Store
     });
     write(&mut transaction, &next).await?;
     next.pruned.confirmed(now).write(&mut transaction).await?;
-    transaction.commit().await?;
+    let entry = Entry::of(Action::ClockConfirm).to(json!({ "reference": now.as_millis() }));
+    let known = row.map(|row| {
+        let doubt = row.record.suspension.map(|suspension| suspension.doubt.name());
+        json!({ "reference": row.record.reference.as_millis(), "doubt": doubt })
+    });
+    transaction
+        .commit(match known {
+            Some(known) => entry.from(known),
+            None => entry,
+        })
+        .await?;
     Ok(row)
 }
 

@@ -15,6 +15,11 @@ mod client;
 mod decisions;
 #[path = "../decision/fixture.rs"]
 mod fixture;
+#[path = "../it/support/port.rs"]
+mod port;
+#[path = "../it/support/postgres/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "the harness of the integration tests does more")]
+mod postgres;
 #[path = "../it/support/process.rs"]
 #[expect(dead_code, reason = "the harness of the integration tests does more")]
 mod process;
@@ -26,6 +31,8 @@ mod upstream;
 mod wait;
 
 use std::path::Path;
+
+use wait::{PATIENCE, wait_until};
 
 /// The binary of this build's profile.
 const BINARY: &str = env!("CARGO_BIN_EXE_portero");

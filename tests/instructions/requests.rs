@@ -8,6 +8,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::Path,
     sync::Arc,
 };
@@ -19,6 +20,7 @@ use crate::{
     budget::Count,
     callgrind::{self, Threads},
     client::{CERTIFICATE, Client, Form, KEY, certify},
+    postgres::Postgres,
     process::{Process, command, portero},
     turns::Turns,
     upstream,
@@ -38,7 +40,8 @@ const PASSWORD: &str = "c0f2afed-edc3-4cec-8af0-ef58fcb50062";
 
 /// Counts a request with a remembered token through `binary`, in every form, and one with a line in the access log.
 pub(crate) fn count(binary: &Path) -> Vec<Count> {
-    let house = House::new();
+    let house = House::new(None);
+    let shared = House::new(Some(Postgres::start()));
     let count =
         |name, what, form, access_log| Count { name, what, instructions: house.request(binary, form, access_log) };
     vec![
@@ -47,6 +50,11 @@ pub(crate) fn count(binary: &Path) -> Vec<Count> {
         count("request_post", "the same with a body of 1 KiB, access log off", Form::Post, false),
         count("request_tls", "the first through TLS", Form::Tls, false),
         count("request_h2", "the first over HTTP/2", Form::Http2, false),
+        Count {
+            name: "request_shared_store",
+            what: "the first with a store on PostgreSQL",
+            instructions: shared.request(binary, Form::Get, false),
+        },
     ]
 }
 
@@ -56,16 +64,24 @@ struct House {
     turns: Arc<Turns>,
     upstream: SocketAddr,
     token: String,
+    /// Where its store is; a file without one.
+    postgres: Option<Postgres>,
 }
 
 impl House {
-    fn new() -> Self {
+    fn new(postgres: Option<Postgres>) -> Self {
         let turns = Arc::default();
         let upstream = upstream::start(&turns);
         let folder = TempDir::new().unwrap();
         certify(folder.path());
-        let mut house = Self { folder, turns, upstream, token: String::new() };
+        let mut house = Self { folder, turns, upstream, token: String::new(), postgres };
         let config = house.configure(Form::Get, false);
+        if house.postgres.is_some() {
+            let password = house.folder.path().join("store.password");
+            fs::write(&password, Postgres::password()).unwrap();
+            fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
+            portero(&["store", "init", "--config", &config], "").succeeded();
+        }
         let add = ["user", "add", "--realm", "sws", "--username", NAME, "--name", "Ana", "--role", "USER"];
         portero(&[&add[..], &["--password-stdin", "--config", &config]].concat(), PASSWORD).succeeded();
         let gateway = Process::spawn(&mut command(&["run", "--config", &config]), "");
@@ -77,7 +93,10 @@ impl House {
     /// Writes the config, and gives its path.
     fn configure(&self, form: Form, access_log: bool) -> String {
         let config = self.folder.path().join("gateway.toml");
-        fs::write(&config, text(self.upstream, form, access_log)).unwrap();
+        let store = self.postgres.as_ref().map_or_else(String::new, |postgres| {
+            format!("[store]\nurl = \"{}\"\npassword_file = \"store.password\"\n", postgres.url())
+        });
+        fs::write(&config, store + &text(self.upstream, form, access_log)).unwrap();
         config.to_str().unwrap().to_owned()
     }
 

@@ -5,7 +5,7 @@ use std::{collections::HashSet, net::Ipv4Addr, thread};
 use serde_json::{Value, json};
 
 use crate::support::{
-    BESIDE, Connection, Contract, Database, Gateway, Request, Response, own_address, post, wait_until,
+    BESIDE, Config, Connection, Contract, Database, Folder, Gateway, Request, Response, own_address, post, wait_until,
 };
 
 fn claims(token: &str) -> Value {
@@ -41,6 +41,122 @@ fn what_a_command_made_logs_in_within_a_second() {
     assert_eq!(gateway.status("/maxpoint", &token), 200, "the document lets tokens live on");
     gateway.command(&format!("{rotate} --revoke"), "").succeeded();
     wait_until("--revoke ends them", BESIDE, || gateway.status("/maxpoint", &token) == 401);
+}
+
+#[test]
+fn two_secrets_of_a_client_overlap_beside_a_running_gateway() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let client = "--realm maxpoint --id 7f9c2ba4-e88f-427d-8cc3-0d2f5ae7a1f0 --output json";
+    let secret = |words: &str| {
+        gateway.command(&format!("client {words} {client}"), "").json()["secret"].as_str().unwrap().to_owned()
+    };
+    let login = |secret: &str| {
+        let request = Contract::Maxpoint.login_as("7f9c2ba4-e88f-427d-8cc3-0d2f5ae7a1f0", secret);
+        Contract::Maxpoint.token_of(&gateway.send(&request))
+    };
+    let (first, second) = (secret("add"), secret("rotate-secret --overlap 7d"));
+    let token = login(&first).unwrap();
+    assert!(login(&second).is_some() && login("neither of them").is_none());
+    gateway.command(&format!("client rotate-secret --end-overlap {client}"), "").succeeded();
+    assert!(login(&first).is_none() && login(&second).is_some());
+    assert_eq!(gateway.status("/maxpoint", &token), 200, "tokens live on");
+
+    let named = json!({ "realm": "maxpoint", "name": "7f9c2ba4-e88f-427d-8cc3-0d2f5ae7a1f0" });
+    let with = |member: &str, value: Value| {
+        let mut members = named.clone();
+        members[member] = value;
+        members
+    };
+    let third = gateway.api("/accounts/rotate-secret", &with("overlap_seconds", json!(60)));
+    assert!(third["previous_secret_ends_at"].is_i64(), "{third}");
+    assert!(login(&second).is_some() && login(third["secret"].as_str().unwrap()).is_some());
+    assert_eq!(gateway.api("/accounts/end-overlap", &named)["ended"], true);
+    assert!(login(&second).is_none());
+}
+
+#[test]
+fn what_an_account_is_changes_through_the_api_and_ends_its_tokens_at_once() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let token = gateway.login(Contract::Sws);
+    let revise = |body: &Value| {
+        let request = Request::new("PATCH", "/api/v1/accounts").header("Content-Type", "application/json");
+        let request = request.header("Host", "localhost").bearer(&gateway.admin_token()).body(body.to_string());
+        let answer = Connection::open(gateway.admin).send(&request);
+        (answer.status, answer.json())
+    };
+    let (status, named) = revise(&json!({ "realm": "sws", "name": "admin", "display_name": "Another" }));
+    assert_eq!((status, &named["display_name"]), (200, &json!("Another")));
+    assert_eq!(gateway.status("/sws", &token), 200, "no token carries it");
+    let (status, changed) = revise(&json!({ "realm": "sws", "name": "admin", "scopes": ["a"], "role": null }));
+    assert_eq!((status, &changed["scopes"], &changed["role"]), (200, &json!(["a"]), &json!(null)));
+    assert_eq!(gateway.status("/sws", &token), 401, "on the next request");
+    gateway.api("/accounts", &json!({ "realm": "sws", "name": "eva", "legacy_id": 40 }));
+    for (change, refused) in [
+        (json!({ "legacy_id": 40 }), 409),
+        (json!({ "legacy_id": null }), 400),
+        (json!({ "company": "acme" }), 400),
+        (json!({}), 400),
+        (json!({ "epoch": 1 }), 422),
+    ] {
+        let mut body = json!({ "realm": "sws", "name": "admin" });
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        assert_eq!(revise(&body).0, refused, "{body}");
+    }
+    assert_eq!(revise(&json!({ "realm": "sws", "name": "nobody", "role": "R" })).0, 404);
+}
+
+#[test]
+fn logins_are_written_down_and_lists_know_them() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let token = gateway.login(Contract::Sws);
+    for contract in [Contract::Sws, Contract::Apis] {
+        gateway.send(&contract.login_with("wrong"));
+        gateway.send(&contract.login_as("nobody", "wrong"));
+    }
+    let sessions = gateway.api_get("/sessions?realm=sws&name=admin");
+    assert_eq!(sessions[0]["state"], "live");
+    gateway.api("/accounts/set-role", &json!({ "realm": "sws", "name": "admin", "role": "OTHER" }));
+    assert_eq!(gateway.api_get("/sessions?realm=sws&name=admin")[0]["state"], "older_epoch");
+    assert_eq!(gateway.status("/sws", &token), 401);
+    let Gateway { process, folder, .. } = gateway;
+    process.signal("TERM");
+    assert_eq!(process.finish().code, 0);
+    let shown = |realm: &str| {
+        let shown = folder.command(&format!("user show --realm {realm} --username admin --output json"), "").json();
+        (shown["last_login_at"].is_string(), shown["failed_logins"].clone())
+    };
+    assert_eq!(shown("sws"), (true, json!(1)));
+    assert_eq!(shown("apis"), (false, json!(1)));
+    let never = folder.command("user list --realm apis --never-logged-in --output json", "").json();
+    assert_eq!((never.as_array().unwrap().len(), &never[0]["name"]), (1, &json!("admin")));
+    let recent = "user list --realm sws --last-login-before 2020-01-01T00:00:00Z --output json";
+    assert_eq!(folder.command(recent, "").json(), json!([]));
+    assert_eq!(folder.command("user list --realm apis --output json", "").json().as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn passwords_of_the_operators_list_are_refused_from_the_next_reload_on() {
+    let folder = Folder::new();
+    std::fs::write(folder.file("refused.txt"), "Password1\n").unwrap();
+    let config = Config::new().route("public", "/public", "auth = \"public\"");
+    let config = config.upstream("service", &["127.0.0.1:9".parse().unwrap()]);
+    let gateway = Gateway::run(config.text("[passwords]\nrefused_file = \"refused.txt\"").with_accounts_in(folder));
+    let set = |secret: &str| {
+        let body = json!({ "realm": "sws", "name": "admin", "secret": secret }).to_string();
+        let request = post("/api/v1/accounts/set-password", body).header("Host", "localhost");
+        Connection::open(gateway.admin).send(&request.bearer(&gateway.admin_token())).status
+    };
+    assert_eq!([set("pASSWORD1"), set("short"), set("qwertyuiop")], [400, 400, 200]);
+    let words = "user set-password --realm sws --username admin --password-stdin";
+    let refused = gateway.command(words, "PASSWORD1");
+    assert!(refused.code == 1 && refused.stderr.contains("passwords.refused_file"), "{}", refused.stderr);
+    std::fs::write(gateway.folder.file("refused.txt"), "QwertyUiop\n").unwrap();
+    gateway.asked("reload").succeeded();
+    assert_eq!([set("password1"), set("qwertyuiop")], [200, 400]);
+    std::fs::write(gateway.folder.file("refused.txt"), b"good\n\xff\n").unwrap();
+    let refused = gateway.asked("reload");
+    assert!(refused.code != 0 && refused.stderr.contains("refused.txt:2 is no UTF-8"), "{}", refused.stderr);
+    assert_eq!(set("qwertyuiop"), 400, "the list that was in force stays");
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn a_demo_starts_again_on_what_is_there_and_changes_nothing() {
     let gateway = Gateway::demo();
     fs::write(gateway.folder.file("notes.txt"), "mine").unwrap();
     let token = gateway.login(Contract::Apis);
-    gateway.command("user set-password --realm sws --username admin --password-stdin", "changed").succeeded();
+    gateway.command("user set-password --realm sws --username admin --password-stdin", "changed since").succeeded();
     gateway.command("client delete --realm become --id demo_client_123", "").succeeded();
     gateway.process.signal("INT");
     let Gateway { process, folder, .. } = gateway;
@@ -178,7 +178,7 @@ fn a_demo_starts_again_on_what_is_there_and_changes_nothing() {
     assert_eq!(fs::read_to_string(gateway.folder.config()).unwrap(), config);
     assert_eq!(gateway.status("/api/data", &token), 200, "the keys are the same");
     assert_eq!(gateway.send(&Contract::Sws.login_with("demo2024")).json()["error"], 1);
-    assert_eq!(gateway.send(&Contract::Sws.login_with("changed")).json()["usuario"]["id"], 1);
+    assert_eq!(gateway.send(&Contract::Sws.login_with("changed since")).json()["usuario"]["id"], 1);
     let deleted = gateway
         .send(&post("/api/v1/auth", r#"{"client_id":"demo_client_123","client_secret":"demo_secret_456_ABCDEFGH"}"#));
     assert_eq!(deleted.json()["msg"], "Invalid login details");

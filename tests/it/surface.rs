@@ -7,11 +7,11 @@ use std::{
     net::SocketAddr,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     snapshot::assert_surface,
-    support::{Config, Connection, Database, Gateway, Request},
+    support::{Config, Connection, Database, Gateway, Request, get},
 };
 
 /// Logs in, is served and refused, so that each of the usual metrics and lines is there.
@@ -78,14 +78,17 @@ fn surface_of_the_admin_listener() {
     let gateway = used();
     let token = gateway.admin_token();
     let allowed = |path: &str| {
-        let request = Request::new("PATCH", path).header("Host", "localhost").bearer(&token);
+        let request = Request::new("PUT", path).header("Host", "localhost").bearer(&token);
         let answer = Connection::open(gateway.admin).send(&request);
         assert_eq!(answer.status, 405, "{path}");
         answer.header("Allow").unwrap_or_default().to_owned()
     };
-    let open = ["/metrics", "/health/alive", "/health/ready", "/health/serving"]
+    let open = ["/metrics", "/health/alive", "/health/ready", "/health/serving", "/openapi.json"]
         .map(|path| ("GET".to_owned(), path.to_owned()));
-    let requests: BTreeSet<_> = documented().into_iter().chain(open).collect();
+    let documented = documented();
+    let described = described(&gateway);
+    assert_eq!(documented, described, "the page and the document");
+    let requests: BTreeSet<_> = documented.into_keys().chain(open).collect();
     for (method, path) in &requests {
         let allowed = allowed(path);
         assert!(allowed.split(',').any(|allowed| allowed.trim() == method), "{method} {path}: {allowed}");
@@ -93,11 +96,42 @@ fn surface_of_the_admin_listener() {
     assert_surface("admin.txt", requests.iter().map(|(method, path)| format!("{method} {path}")));
 }
 
-/// The requests in the tables of the API's page: `POST /accounts/disable`, and `/enable` beside it.
-fn documented() -> Vec<(String, String)> {
+/// The operations below `/api/v1` that `/openapi.json` describes, and their roles.
+fn described(gateway: &Gateway) -> BTreeMap<(String, String), String> {
+    let request = get("/openapi.json").header("Host", "localhost").bearer(&gateway.admin_token());
+    let document = Connection::open(gateway.admin).send(&request).json();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let paths = document["paths"].as_object().unwrap();
+    // The contracts' token endpoints stand beside them, as configured.
+    let body = |path: &str, under: &str| {
+        let schema = &paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"];
+        if under.is_empty() { schema["required"].clone() } else { schema[under][0]["required"].clone() }
+    };
+    assert_eq!(body("/api/Session/GetToken", ""), json!(["username", "password"]));
+    assert_eq!(body("/api/auth/token", "anyOf"), json!(["clientId", "clientSecret"]));
+    assert_eq!(body("/api/auth/refreshtoken", ""), json!(["refreshToken"]));
+    assert!(paths["/auth"]["get"].is_object(), "toc's verification");
+    let mut described = BTreeMap::new();
+    for (path, methods) in paths.iter().filter(|(path, _)| path.starts_with("/api/v1/")) {
+        for (method, operation) in methods.as_object().unwrap() {
+            if let Some(role) = operation["x-portero-role"].as_str() {
+                assert!(operation["responses"]["200"]["headers"]["X-Request-Id"].is_object(), "{method} {path}");
+                described.insert((method.to_uppercase(), path.clone()), role.to_owned());
+            }
+        }
+    }
+    described
+}
+
+/// The requests in the tables of the API's page, and their roles: `POST /accounts/disable`, and `/enable` beside it.
+fn documented() -> BTreeMap<(String, String), String> {
     let page = fs::read_to_string("docs/admin-api.md").unwrap();
-    let mut requests = vec![];
-    for cell in page.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next()) {
+    let mut requests = BTreeMap::new();
+    let rows = page.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| `")?.split(" | ");
+        Some((cells.next()?, cells.next()?))
+    });
+    for (cell, role) in rows {
         let (mut method, mut folder) = ("", String::new());
         for word in cell.split(['`', ',', ' ']).filter(|word| !word.is_empty()) {
             if !word.starts_with('/') {
@@ -107,7 +141,7 @@ fn documented() -> Vec<(String, String)> {
             let path = word.split(['?', '[']).next().unwrap_or_default();
             let path = if folder.is_empty() { format!("/api/v1{path}") } else { format!("{folder}{path}") };
             path.rsplit_once('/').unwrap().0.clone_into(&mut folder);
-            requests.push((method.to_owned(), path));
+            requests.insert((method.to_owned(), path), role.to_owned());
         }
     }
     requests

@@ -3,9 +3,11 @@
 use clap::{Args, Subcommand};
 
 use crate::{
-    cli::{config_file::ConfigFile, output::Format, secret::SecretArgs},
-    domain::{AccountName, GrantType, PrincipalId, PrincipalKind, RealmName},
-    state::account::{LegacyId, NewAccount},
+    cli::{config_file::ConfigFile, output::Format, revoke::instant, secret::SecretArgs},
+    config,
+    decision::admin::{accounts::Wanted, secrets::Overlap},
+    domain::{AccountName, GrantType, PrincipalId, PrincipalKind, RealmName, Timestamp},
+    state::account::{Filter, LegacyId, NewAccount, Sort, Status},
 };
 
 /// What every command takes.
@@ -22,15 +24,17 @@ pub struct Common {
     pub output: Format,
 }
 
-/// What can be done with accounts; `N` names one, `A` describes a new one.
+/// What can be done with accounts; `N` names one, `A` describes a new one, `S` says what changes of one.
 #[derive(Debug, Subcommand)]
-pub enum Action<N: Args, A: Args> {
+pub enum Action<N: Args, A: Args, S: Args> {
     /// Make one
     Add(Add<N, A>),
-    /// List all of the realm
-    List(Common),
+    /// List those of the realm: all, or some of them, in an order and in pages
+    List(Box<List>),
     /// Show one
     Show(Target<N>),
+    /// Change what it is; its tokens end where they carry what changes (all but its name and its grants)
+    Set(Set<N, S>),
     /// Refuse its logins and end its tokens
     Disable(Target<N>),
     /// Allow its logins again
@@ -74,6 +78,83 @@ pub struct Add<N: Args, A: Args> {
     pub secret: SecretArgs,
 }
 
+/// Which accounts, in which order.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Where they are.
+    #[command(flatten)]
+    pub common: Common,
+    /// Only those that stand so
+    #[arg(long, value_name = "active|locked|disabled", value_parser = status)]
+    pub status: Option<Status>,
+    /// Only those with this role
+    #[arg(long)]
+    pub role: Option<String>,
+    /// Only those of this company
+    #[arg(long)]
+    pub company: Option<String>,
+    /// Only those whose name begins so
+    #[arg(long, value_name = "TEXT")]
+    pub name_prefix: Option<String>,
+    /// Only those that never logged in; with --last-login-before, those too
+    #[arg(long)]
+    pub never_logged_in: bool,
+    /// Only those that logged in before this for the last time, RFC 3339 or Unix seconds
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub last_login_before: Option<Timestamp>,
+    /// The order
+    #[arg(long, value_name = "name|created|last_login", default_value = "name", value_parser = sort)]
+    pub sort: Sort,
+    /// Turn the order round
+    #[arg(long)]
+    pub descending: bool,
+    /// How many, at most; all unless given
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// Those behind this one: the last name of the list before
+    #[arg(long, value_name = "NAME")]
+    pub after: Option<String>,
+    /// The business of that one, where it is a project
+    #[arg(long, value_name = "BUSINESS", default_value = "", requires = "after")]
+    pub after_business: String,
+}
+
+fn status(word: &str) -> Result<Status, String> {
+    let found = Status::ALL.into_iter().find(|status| status.name() == word);
+    found.ok_or_else(|| "one of active, locked, disabled".to_owned())
+}
+
+fn sort(word: &str) -> Result<Sort, String> {
+    let found = Sort::ALL.into_iter().find(|sort| sort.name() == word);
+    found.ok_or_else(|| "one of name, created, last_login".to_owned())
+}
+
+impl List {
+    pub(super) fn wanted(&self) -> Wanted {
+        let filter = Filter {
+            status: self.status,
+            role: self.role.clone(),
+            company: self.company.clone(),
+            name_prefix: self.name_prefix.clone(),
+            never_logged_in: self.never_logged_in,
+            last_login_before: self.last_login_before,
+        };
+        let after = self.after.clone().map(|name| AccountName { business: self.after_business.clone(), name });
+        Wanted { filter, sort: self.sort, descending: self.descending, after }
+    }
+}
+
+/// What an account shall be.
+#[derive(Debug, Args)]
+pub struct Set<N: Args, S: Args> {
+    /// Which.
+    #[command(flatten)]
+    pub target: Target<N>,
+    /// What changes.
+    #[command(flatten)]
+    pub set: S,
+}
+
 /// Another role.
 #[derive(Debug, Args)]
 pub struct SetRole<N: Args> {
@@ -111,6 +192,17 @@ pub struct RotateSecret<N: Args> {
     /// End its tokens too; those of a user always end
     #[arg(long)]
     pub revoke: bool,
+    /// Take the old secret too for so long, 1s to 90d, such as 7d; not of a user
+    #[arg(long, value_name = "TIME", value_parser = overlap, conflicts_with = "revoke")]
+    pub overlap: Option<Overlap>,
+    /// Take the old secret no more from now on, and make no new one
+    #[arg(long, conflicts_with_all = ["overlap", "revoke", "password_stdin", "generate"])]
+    pub end_overlap: bool,
+}
+
+fn overlap(text: &str) -> Result<Overlap, String> {
+    let overlap = config::parse_duration(text).and_then(Overlap::of);
+    overlap.ok_or_else(|| "a duration of at most 90d, such as 12h or 7d".to_owned())
 }
 
 /// How a user is named.
@@ -194,11 +286,12 @@ pub struct NewProject {
     pub scope: Vec<String>,
 }
 
-impl<N: Args, A: Args> Action<N, A> {
+impl<N: Args, A: Args, S: Args> Action<N, A, S> {
     pub(super) const fn common(&self) -> &Common {
         match self {
-            Self::List(common) => common,
-            Self::Add(Add { target, .. })
+            Self::List(list) => &list.common,
+            Self::Set(Set { target, .. })
+            | Self::Add(Add { target, .. })
             | Self::SetRole(SetRole { target, .. })
             | Self::SetPassword(SetPassword { target, .. })
             | Self::RotateSecret(RotateSecret { target, .. })

@@ -1,23 +1,28 @@
 //! Does what the commands for users, clients and projects ask.
 
 use super::{
-    Action, Add, Context, RotateSecret, SetPassword, SetRole, Target,
+    Action, Add, Context, List, RotateSecret, Set, SetPassword, SetRole, Target,
     arguments::{Describing, Naming},
+    set::Revising,
     show,
 };
 use crate::{
     cli::{
-        output::{CliError, Output},
+        output::{CliError, Output, time},
         revoke::{find_realm, old_tokens_end},
         secret::{self, SecretArgs, Source},
     },
-    decision::admin::accounts::{self, AccountChange, NewSecret, SecretChange},
+    decision::admin::{
+        accounts::{self, AccountChange},
+        secrets::{NewSecret, SecretChange},
+    },
     domain::PrincipalKind,
     rules::realm::Realm,
+    state::account::{Revised, Revision},
 };
 
-pub(super) async fn account<N: Naming, A: Describing>(
-    action: &Action<N, A>,
+pub(super) async fn account<N: Naming, A: Describing, S: Revising>(
+    action: &Action<N, A, S>,
     context: &mut Context<'_>,
 ) -> Result<Output, CliError> {
     let admin = context.admin;
@@ -25,20 +30,25 @@ pub(super) async fn account<N: Naming, A: Describing>(
     accounts::check_kind(realm, N::KIND)?;
     match action {
         Action::Add(add) => self::add(add, realm, context).await,
-        Action::List(_) => Ok(show::accounts(&admin.all_accounts(realm).await?)),
+        Action::List(list) => self::list(context, realm, list).await,
+        Action::Set(Set { target, set }) => revise(context, realm, target, set.revision()).await,
         Action::Show(target) => Ok(show::account(&admin.account(realm, &target.name.account_name()).await?)),
         Action::Disable(target) => change(context, realm, target, AccountChange::Disable).await,
         Action::Enable(target) => change(context, realm, target, AccountChange::Enable).await,
         Action::Lock(target) => change(context, realm, target, AccountChange::Lock).await,
         Action::Unlock(target) => change(context, realm, target, AccountChange::Unlock).await,
         Action::SetRole(SetRole { target, role, .. }) => {
-            change(context, realm, target, AccountChange::SetRole(role.as_deref())).await
+            let revision = Revision { role: Revised::To(role.clone()), ..Revision::default() };
+            revise(context, realm, target, revision).await
         }
         Action::SetPassword(SetPassword { target, secret }) => {
             set_secret(context, realm, target, (*secret, Source::Prompt), SecretChange::Password).await
         }
-        Action::RotateSecret(RotateSecret { target, secret, revoke }) => {
-            let rotation = SecretChange::Rotation { revoke: *revoke };
+        Action::RotateSecret(RotateSecret { target, end_overlap: true, .. }) => {
+            self::end_overlap(context, realm, target).await
+        }
+        Action::RotateSecret(RotateSecret { target, secret, revoke, overlap, .. }) => {
+            let rotation = overlap.map_or(SecretChange::Rotation { revoke: *revoke }, SecretChange::Overlap);
             set_secret(context, realm, target, (*secret, Source::Generated), rotation).await
         }
         Action::Delete(target) => Ok(show::deleted(&admin.delete_account(realm, &target.name.account_name()).await?)),
@@ -58,11 +68,46 @@ async fn add<N: Naming, A: Describing>(
     Ok(show::changed(&made.account, "is made", made.secret.as_ref()))
 }
 
+async fn list(context: &Context<'_>, realm: &Realm, list: &List) -> Result<Output, CliError> {
+    let accounts = context.admin.all_accounts(realm, list.wanted(), list.limit).await?;
+    let is_cut = list.limit.is_some_and(|limit| accounts.len() >= limit as usize);
+    Ok(show::accounts(&accounts, is_cut))
+}
+
+async fn revise<N: Naming>(
+    context: &Context<'_>,
+    realm: &Realm,
+    target: &Target<N>,
+    revision: Revision,
+) -> Result<Output, CliError> {
+    if revision.is_empty() {
+        return Err(CliError::Refused("nothing is said that shall change: see the options of --help".to_owned()));
+    }
+    let changed = context.admin.revise_account(realm, &target.name.account_name(), revision).await?;
+    let done = if changed.tokens_ended {
+        format!("is changed, and its tokens have ended{}", old_tokens_end(context.admin, realm).await?)
+    } else {
+        "is as you said, and its tokens live on".to_owned()
+    };
+    Ok(show::changed(&changed.account, &done, None))
+}
+
+async fn end_overlap<N: Naming>(context: &Context<'_>, realm: &Realm, target: &Target<N>) -> Result<Output, CliError> {
+    let account = context.admin.account(realm, &target.name.account_name()).await?;
+    let (changed, ended) = context.admin.end_overlap(realm, &account).await?;
+    let done = if ended {
+        "has one secret: the old one is taken no more, and the tokens live on"
+    } else {
+        "has one secret: there was no old one"
+    };
+    Ok(show::changed(&changed.account, done, None))
+}
+
 async fn change<N: Naming>(
     context: &Context<'_>,
     realm: &Realm,
     target: &Target<N>,
-    change: AccountChange<'_>,
+    change: AccountChange,
 ) -> Result<Output, CliError> {
     let changed = context.admin.change_account(realm, &target.name.account_name(), change).await?;
     let done = match change {
@@ -72,8 +117,6 @@ async fn change<N: Naming>(
         AccountChange::Enable => "is enabled".to_owned(),
         AccountChange::Lock => "is locked".to_owned(),
         AccountChange::Unlock => "is unlocked".to_owned(),
-        AccountChange::SetRole(_) if changed.tokens_ended => "has a new role, and its tokens have ended".to_owned(),
-        AccountChange::SetRole(_) => "has this role already".to_owned(),
     };
     Ok(show::changed(&changed.account, &done, None))
 }
@@ -89,12 +132,16 @@ async fn set_secret<N: Naming>(
     let account = context.admin.account(realm, &target.name.account_name()).await?;
     let secret = new_secret(context, args, default)?;
     let changed = context.admin.set_secret(realm, &account, secret, change).await?;
-    let done = if changed.tokens_ended {
-        "has a new secret, and its tokens have ended"
-    } else {
-        "has a new secret, and its tokens live on until they expire"
+    let done = match &changed.account.previous_secret {
+        _ if changed.tokens_ended => "has a new secret, and its tokens have ended".to_owned(),
+        None => "has a new secret, and its tokens live on until they expire".to_owned(),
+        Some(previous) => format!(
+            "has a new secret; the old one is taken too until {}, or until rotate-secret --end-overlap. A secret before \
+             that one is taken no more. Its tokens live on until they expire",
+            time(previous.ends_at)
+        ),
     };
-    Ok(show::changed(&changed.account, done, changed.secret.as_ref()))
+    Ok(show::changed(&changed.account, &done, changed.secret.as_ref()))
 }
 
 fn new_secret(context: &mut Context<'_>, args: SecretArgs, default: Source) -> Result<NewSecret, CliError> {

@@ -2,12 +2,13 @@
 //!
 //! A new secret ends the tokens that the old one gave, with one exception: `rotate-secret` of a
 //! client or project lets them live on until they expire, as `maxpoint`'s document promises its
-//! clients, unless `--revoke` is given. A gateway on the same store sees what a command changed
+//! clients, unless `--revoke` is given. With `--overlap` the old secret is taken too for a while. A gateway on the same store sees what a command changed
 //! within a second.
 
 mod arguments;
 mod company;
 mod execute;
+mod set;
 mod show;
 
 use std::sync::Arc;
@@ -15,10 +16,11 @@ use std::sync::Arc;
 use clap::Subcommand;
 
 pub use arguments::{
-    Action, Add, ClientName, Common, NewClient, NewProject, NewUser, ProjectName, RotateSecret, SetPassword, SetRole,
-    Target, UserName,
+    Action, Add, ClientName, Common, List, NewClient, NewProject, NewUser, ProjectName, RotateSecret, Set, SetPassword,
+    SetRole, Target, UserName,
 };
 pub use company::{CompanyAction, CompanyTarget};
+pub use set::{SetClient, SetCommon, SetProject, SetUser};
 
 use super::{
     InStore,
@@ -32,13 +34,13 @@ use crate::{app::Making, config::GatewaySettings, decision::AdminService, rules:
 pub enum Command {
     /// The users of sws and apis realms
     #[command(subcommand)]
-    User(Action<UserName, NewUser>),
+    User(Action<UserName, NewUser, SetUser>),
     /// The clients of maxpoint, become and oauth realms
     #[command(subcommand)]
-    Client(Action<ClientName, NewClient>),
+    Client(Action<ClientName, NewClient, SetClient>),
     /// The projects of toc realms
     #[command(subcommand)]
-    Project(Action<ProjectName, NewProject>),
+    Project(Action<ProjectName, NewProject, SetProject>),
     /// The companies of become realms
     #[command(subcommand)]
     Company(CompanyAction),

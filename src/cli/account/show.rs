@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     cli::output::{Output, object, table, time},
-    domain::Secret,
+    domain::{AccountName, Secret},
     state::account::Account,
 };
 
@@ -17,20 +17,25 @@ pub(super) fn account(account: &Account) -> Output {
     Output { text: lines.join("\n"), json: Value::Object(json) }
 }
 
-/// A list of accounts.
-pub(super) fn accounts(accounts: &[Account]) -> Output {
+/// A list of accounts; one that is cut off says how to go on.
+pub(super) fn accounts(accounts: &[Account], is_cut: bool) -> Output {
     let row = |account: &Account| {
-        let state = match (account.disabled, account.locked) {
-            (true, _) => "disabled",
-            (false, true) => "locked",
-            (false, false) => "active",
-        };
-        [label(account), account.role.clone().unwrap_or_default(), state.to_owned(), account.id.to_string()]
+        [
+            label(account),
+            account.role.clone().unwrap_or_default(),
+            account.status().name().to_owned(),
+            account.last_login_at.map_or_else(|| "never".to_owned(), time),
+            account.failed_logins.to_string(),
+            account.id.to_string(),
+        ]
     };
-    Output {
-        text: table(["NAME", "ROLE", "STATE", "ID"], &accounts.iter().map(row).collect::<Vec<_>>()),
-        json: accounts.iter().map(|account| Value::Object(members(account))).collect(),
+    let headings = ["NAME", "ROLE", "STATE", "LAST LOGIN", "FAILED", "ID"];
+    let mut text = table(headings, &accounts.iter().map(row).collect::<Vec<_>>());
+    if let Some(AccountName { business, name }) = accounts.last().map(|last| &last.name).filter(|_| is_cut) {
+        let business = if business.is_empty() { String::new() } else { format!(" --after-business {business}") };
+        text = format!("{text}\nthere may be more: --after {name}{business}");
     }
+    Output { text, json: accounts.iter().map(|account| Value::Object(members(account))).collect() }
 }
 
 /// An account after a change, with the secret that was made for it.
@@ -72,6 +77,10 @@ fn members(account: &Account) -> Map<String, Value> {
         ("disabled", account.disabled.into()),
         ("locked", account.locked.into()),
         ("epoch", account.epoch.into()),
+        ("secret_made", account.is_secret_made().into()),
+        ("previous_secret_ends_at", account.previous_secret.as_ref().map(|previous| time(previous.ends_at)).into()),
+        ("last_login_at", account.last_login_at.map(time).into()),
+        ("failed_logins", account.failed_logins.into()),
         ("created_at", time(account.created_at).into()),
     ]);
     if let Some(grants) = &account.grants {

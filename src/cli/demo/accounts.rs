@@ -6,7 +6,7 @@ use crate::{
     rules::dialect::Dialect,
     state::{
         account::{self, AccountError, LegacyId, NewAccount, company, password},
-        store::Store,
+        store::AuditedStore,
     },
 };
 
@@ -92,7 +92,7 @@ const EXAMPLES: [Example; 8] = [
 ];
 
 /// Makes the examples, once in a store's life.
-pub(super) async fn provision(store: &Store, clock: &dyn Clock) -> Result<(), CliError> {
+pub(super) async fn provision(store: &AuditedStore, clock: &dyn Clock) -> Result<(), CliError> {
     if store.meta(PROVISIONED).await?.is_some() {
         return Ok(());
     }
@@ -107,7 +107,7 @@ pub(super) async fn provision(store: &Store, clock: &dyn Clock) -> Result<(), Cl
     Ok(store.set_meta(PROVISIONED, b"1").await?)
 }
 
-async fn make(store: &Store, clock: &dyn Clock, example: &Example) -> Result<(), CliError> {
+async fn make(store: &AuditedStore, clock: &dyn Clock, example: &Example) -> Result<(), CliError> {
     let new = NewAccount {
         id: example.id.map_or_else(|| Ok(PrincipalId::generate()), str::parse).map_err(refused)?,
         realm: example.dialect.name().parse().map_err(refused)?,

@@ -14,7 +14,10 @@ use std::{
 
 use clap::Args;
 
-use super::output::{CliError, Output};
+use super::{
+    output::{CliError, Output},
+    user,
+};
 use crate::{
     app::{self, Control, Gateway, Inherited, Making, Sockets, StartError},
     config::GatewaySettings,
@@ -67,8 +70,9 @@ impl Demo {
             None => self.first()?,
         };
         control.block_on(async {
-            let (store, _vault) = app::open_vault(&settings, Making::Allowed).await?;
-            let provisioned = accounts::provision(&store, &SystemClock).await;
+            let (store, vault) = app::open_vault(&settings, Making::Allowed).await?;
+            let examples = vault.by(user::actor()).audited_store();
+            let provisioned = accounts::provision(&examples, &SystemClock).await;
             store.close().await;
             provisioned
         })?;

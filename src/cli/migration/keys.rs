@@ -16,7 +16,7 @@ pub(super) async fn section(admin: &AdminService) -> Result<Section, CliError> {
         let rows: Vec<_> = uses.iter().map(row).collect();
         table(["IMPORTED KEY", "REALM", "1 DAY", "7 DAYS", "30 DAYS", "WHAT FOLLOWS"], &rows)
     };
-    Ok(Section { text, member: ("keys", uses.iter().map(member).collect()) })
+    Ok(Section { text, members: vec![("keys", uses.iter().map(member).collect())] })
 }
 
 fn row(used: &KeyUse) -> [String; 6] {

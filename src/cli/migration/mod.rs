@@ -1,20 +1,25 @@
 //! `portero migration …`: how far a migration from old systems is.
 //!
 //! ```text
+//! formats     accounts by realm, source and hash format
+//! wrapping    wraps what is sealed
 //! verifiers   accounts and logins, by old system
 //! keys        what imported keys are still used for
 //! tokens      a table of an old system's tokens
 //! ```
 
+mod formats;
 mod keys;
 mod tokens;
 mod verifiers;
+mod wrapping;
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+pub(super) use self::wrapping::{said, wrap_now};
 use super::{
     InStore,
     output::{CliError, Output},
@@ -24,8 +29,13 @@ use crate::{config::GatewaySettings, decision::AdminService, domain::RealmName};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Migration {
-    /// Say how far it is: logins by old system and step, tokens by imported key, what can be switched off
+    /// Say how far it is: accounts by hash format and source, logins by old system and step, tokens by imported key, what can be switched off
     Status {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Wrap the hashes that are sealed in argon2id now, on half of the cores
+    Wrap {
         #[command(flatten)]
         common: Common,
     },
@@ -52,16 +62,19 @@ pub(super) enum Migration {
     },
 }
 
-/// A part of the status: what people read, and the member of the JSON object.
+/// A part of the status: what people read, and the members of the JSON object.
 struct Section {
     text: String,
-    member: (&'static str, Value),
+    members: Vec<(&'static str, Value)>,
 }
 
 impl Migration {
     pub(super) const fn common(&self) -> &Common {
         match self {
-            Self::Status { common } | Self::Back { common, .. } | Self::Tokens { common, .. } => common,
+            Self::Status { common }
+            | Self::Wrap { common }
+            | Self::Back { common, .. }
+            | Self::Tokens { common, .. } => common,
         }
     }
 }
@@ -70,12 +83,17 @@ impl InStore for Migration {
     async fn execute(&self, settings: &GatewaySettings, admin: &AdminService) -> Result<Output, CliError> {
         match self {
             Self::Status { .. } => {
-                let sections = [verifiers::section(&settings.site, admin).await?, keys::section(admin).await?];
+                let sections = [
+                    formats::section(admin).await?,
+                    verifiers::section(&settings.site, admin).await?,
+                    keys::section(admin).await?,
+                ];
                 let text = sections.iter().map(|section| section.text.as_str()).collect::<Vec<_>>().join("\n\n");
-                let json =
-                    sections.into_iter().map(|section| (section.member.0.to_owned(), section.member.1)).collect();
+                let members = sections.into_iter().flat_map(|section| section.members);
+                let json = members.map(|(name, value)| (name.to_owned(), value)).collect();
                 Ok(Output { text, json: Value::Object(json) })
             }
+            Self::Wrap { .. } => wrapping::wrap(admin).await,
             Self::Back { realm, accept_loss, .. } => {
                 let lost = admin.allow_going_back(realm, *accept_loss).await?;
                 let text = format!(

@@ -24,7 +24,7 @@ pub(super) async fn section(site: &Site, admin: &AdminService) -> Result<Section
     } else {
         statuses.iter().map(text).collect::<Vec<_>>().join("\n\n")
     };
-    Ok(Section { text, member: ("endpoints", statuses.iter().map(member).collect()) })
+    Ok(Section { text, members: vec![("endpoints", statuses.iter().map(member).collect())] })
 }
 
 fn text(status: &TakeoverStatus) -> String {

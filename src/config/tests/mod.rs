@@ -161,6 +161,7 @@ fn the_reference_is_read() {
     assert_eq!((settings.hashing.threads.get(), settings.hashing.queue_max), (3, 7));
     let throttle = &settings.throttle;
     assert_eq!((throttle.name_failures, throttle.address_failures, throttle.window.as_secs()), (10, 60, 120));
+    assert_eq!((throttle.name_tries, throttle.shared), (100, false));
     let day = Duration::from_hours(24);
     assert_eq!((settings.keys.rotate_every, settings.keys.publish_ahead), (Some(30 * day), 2 * day));
     assert_eq!(settings.keys.retire_after, Duration::from_hours(2));
@@ -324,6 +325,8 @@ fn a_restart_is_needed_for_what_a_running_gateway_holds() {
             vec!["cache.entries", "cache.bytes"],
         ),
         ("access = false", "access = true", vec![]),
+        ("access = false", "access = false\nnames = true", vec!["log.names"]),
+        ("[log]", "[audit]\nfile = \"audit.log\"\n[log]", vec!["audit"]),
         ("[log]", "[reload]\nwatch = true\n[log]", vec![]),
         ("path = \"/api/Clientes/\"", "path = \"/clientes\"", vec![]),
     ] {

@@ -137,11 +137,30 @@ fn a_shared_store_ages_and_a_file_does_not() {
 }
 
 #[test]
+fn a_snapshot_is_of_a_shared_store_alone() {
+    let snapshot =
+        |store: &str| read(&format!("store.url = \"{store}\"\nstore.snapshot = \"kept\"")).map(|read| read.snapshot);
+    assert_eq!(snapshot("postgres://u@h/db").unwrap(), Some("/etc/portero/kept".into()));
+    let refused = snapshot("sqlite:portero.db").unwrap_err().to_string();
+    assert!(refused.contains("store.snapshot: is for a PostgreSQL store"), "{refused}");
+    assert_eq!(read("store.url = \"postgres://u@h/db\"").unwrap().snapshot, None);
+}
+
+#[test]
 fn another_server_needs_a_restart_and_another_leeway_does_not() {
     let base = "tokens.issuer = \"https://g\"\nstore = { url = \"postgres://u@h/db\" }\n";
     let old = read(base).unwrap();
     let changed = |text: &str| old.restart_only_changes(&read(text).unwrap());
     assert_eq!(changed(&base.replace("@h", "@i")), ["store.url"]);
     assert_eq!(changed(&base.replace(" }", ", max_staleness = \"1h\" }")), ["store.max_staleness"]);
+    assert_eq!(changed(&base.replace(" }", ", snapshot = \"s\" }")), ["store.snapshot"]);
     assert_eq!(changed(&format!("{base}tokens.leeway = \"7s\"\nrealms.apis.dialect = \"apis\"")), Vec::<&str>::new());
+}
+
+#[test]
+fn gateways_on_a_server_may_share_their_throttles() {
+    let store = "[store]\nurl = \"postgres://portero@127.0.0.1/gateway\"";
+    let shared = |throttle: &str| read(&format!("{store}\n[throttle]\n{throttle}")).unwrap().throttle;
+    assert!(!shared("").shared);
+    assert!(shared("shared = true").shared && shared("name_tries = 4").name_tries == 4);
 }

@@ -1,18 +1,21 @@
 //! Making, changing and deleting accounts, and what only a realm's contract knows about them.
 
+use std::collections::BTreeSet;
+
 use super::{
     PAGE_ROWS,
+    changed::Changed,
+    secrets::NewSecret,
     service::{AdminError, AdminService},
 };
 use crate::{
-    domain::{AccountName, Holder, PrincipalId, PrincipalKind, Secret, random},
-    rules::{dialect::Dialect, limit::ClientKey, realm::Realm},
+    domain::{AccountName, Holder, PrincipalId, PrincipalKind},
+    rules::{dialect::Dialect, realm::Realm},
     state::{
         account::{
-            self, Account, AccountError, HasherError, LegacyId, NewAccount, OldTokens, PasswordHash, Raised, company,
-            password,
+            self, Account, AccountError, Filter, LegacyId, Listing, NewAccount, OldTokens, Raised, Revision, Sort,
+            company,
         },
-        takeover::confirmation,
         token::{SEALED_TEXT_BYTES_MAX, sealed_text_bytes},
     },
 };
@@ -21,18 +24,22 @@ use crate::{
 #[derive(Debug)]
 pub struct Acceptable(NewAccount);
 
-/// The secret that an account gets.
-#[derive(Debug)]
-pub enum NewSecret {
-    /// The one that the operator has.
-    Given(Secret),
-    /// One that is made here, and shown once.
-    Generated,
+/// Which of a realm's accounts are listed, in which order, from which on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which of them.
+    pub filter: Filter,
+    /// The order.
+    pub sort: Sort,
+    /// Whether the order is turned round.
+    pub descending: bool,
+    /// The last account of the page before.
+    pub after: Option<AccountName>,
 }
 
 /// How an account changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccountChange<'a> {
+pub enum AccountChange {
     /// Its logins are refused, and its tokens end.
     Disable,
     /// Its logins are allowed again.
@@ -41,66 +48,43 @@ pub enum AccountChange<'a> {
     Lock,
     /// Its logins are allowed again.
     Unlock,
-    /// It has another role, or none. Its tokens carry the old one, and so end.
-    SetRole(Option<&'a str>),
-}
-
-/// Why an account gets a new secret: that says what becomes of the tokens which the old one gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SecretChange {
-    /// A new password: the tokens end.
-    Password,
-    /// A secret makes way for another. A user's tokens end; those of a client or a project live on until they expire,
-    /// as the `maxpoint` contract promises its clients, unless they are to be revoked.
-    Rotation {
-        /// Whether they are.
-        revoke: bool,
-    },
-}
-
-/// An account after a change.
-#[derive(Debug)]
-pub struct Changed {
-    /// As it is now.
-    pub account: Account,
-    /// Whether its tokens have ended.
-    pub tokens_ended: bool,
-    /// Its new secret, if one was made here. It is never shown again.
-    pub secret: Option<Secret>,
 }
 
 impl AdminService {
-    /// A page of a realm's accounts in the order of their names, from the one after `after` on.
+    /// A page of a realm's accounts, of `limit` at most and never more than 500.
     ///
     /// # Errors
-    /// Fails when the store is out of reach or damaged.
-    pub async fn accounts(&self, realm: &Realm, after: Option<&AccountName>) -> Result<Vec<Account>, AdminError> {
-        let kind = realm.dialect.principal_kind();
-        Ok(account::list(&self.store, &realm.name, kind, after, PAGE_ROWS).await?)
+    /// Fails when the account is gone behind which the page begins, unless the order is by name; or when the store is out
+    /// of reach or damaged.
+    pub async fn accounts(&self, realm: &Realm, wanted: &Wanted, limit: u32) -> Result<Vec<Account>, AdminError> {
+        let Wanted { filter, sort, descending, after } = wanted.clone();
+        let (kind, limit) = (realm.dialect.principal_kind(), limit.min(PAGE_ROWS));
+        let listing = Listing { realm: &realm.name, kind, filter, sort, descending, after, limit };
+        Ok(account::page(&self.store, &listing).await?)
     }
 
-    /// All of a realm's accounts in the order of their names.
+    /// All of a realm's accounts that are wanted, or the first `limit`.
     ///
     /// # Errors
-    /// Fails when the store is out of reach or damaged.
-    pub async fn all_accounts(&self, realm: &Realm) -> Result<Vec<Account>, AdminError> {
+    /// The same.
+    pub async fn all_accounts(
+        &self,
+        realm: &Realm,
+        mut wanted: Wanted,
+        limit: Option<u32>,
+    ) -> Result<Vec<Account>, AdminError> {
         let mut accounts: Vec<Account> = Vec::new();
         loop {
-            let page = self.accounts(realm, accounts.last().map(|account| &account.name)).await?;
-            if page.is_empty() {
+            let left =
+                limit.map_or(PAGE_ROWS, |limit| limit.saturating_sub(accounts.len().try_into().unwrap_or(limit)));
+            if left == 0 {
                 return Ok(accounts);
             }
+            let page = self.accounts(realm, &wanted, left).await?;
+            let Some(last) = page.last() else { return Ok(accounts) };
+            wanted.after = Some(last.name.clone());
             accounts.extend(page);
         }
-    }
-
-    /// The account called `name`.
-    ///
-    /// # Errors
-    /// Fails when there is no such account, or when the store is out of reach or damaged.
-    pub async fn account(&self, realm: &Realm, name: &AccountName) -> Result<Account, AdminError> {
-        let found = account::find(&self.store, &realm.name, name).await?;
-        Ok(found.ok_or_else(|| AccountError::not_found(&realm.name, name))?)
     }
 
     /// Refuses an account that could not be used in `realm`, or that exists already; to be asked before a secret is
@@ -114,8 +98,7 @@ impl AdminService {
         if let Some(company) = &new.company
             && company::find(&self.store, &realm.name, company).await?.is_none()
         {
-            let error = AccountError::company_not_found(&realm.name, company);
-            return refuse(format!("{error}: add it first, with portero company add"));
+            return Err(AccountError::company_missing(&realm.name, company).into());
         }
         if account::find(&self.store, &realm.name, &new.name).await?.is_some() {
             return Err(AccountError::exists(&realm.name, &new.name).into());
@@ -129,21 +112,20 @@ impl AdminService {
     /// Fails when the secret cannot be set, or not now; when the account exists or its id belonged to a deleted one; or
     /// when the store is out of reach or damaged.
     pub async fn add_account(&self, Acceptable(new): Acceptable, secret: NewSecret) -> Result<Changed, AdminError> {
-        let (hash, secret) = self.hash(secret).await?;
-        let account = account::insert(&self.store, &new, &hash, self.clock.now()).await?;
-        Ok(Changed { account, tokens_ended: false, secret })
+        let hashed = self.hash(secret, None).await?;
+        let account = account::insert(&self.store, &new, hashed.as_hash(), self.clock.now()).await?;
+        Ok(Changed { account, tokens_ended: false, secret: hashed.shown })
     }
 
-    /// Changes an account.
+    /// Changes whether an account may log in.
     ///
     /// # Errors
-    /// Fails when there is no such account, when the new role cannot be one or the realm's contract has no room for it,
-    /// or when the store is out of reach or damaged.
+    /// Fails when there is no such account, or when the store is out of reach or damaged.
     pub async fn change_account(
         &self,
         realm: &Realm,
         name: &AccountName,
-        change: AccountChange<'_>,
+        change: AccountChange,
     ) -> Result<Changed, AdminError> {
         let (store, now) = (&self.store, self.clock.now());
         let raised = match change {
@@ -153,34 +135,32 @@ impl AdminService {
                 account::set_locked(store, &realm.name, name, change == AccountChange::Lock).await?;
                 Raised::new()
             }
-            AccountChange::SetRole(role) => {
-                let account = self.account(realm, name).await?;
-                check(realm, &NewAccount { role: role.map(str::to_owned), ..NewAccount::from(&account) })?;
-                account::set_role(store, &realm.name, name, role, now).await?
-            }
         };
         self.changed(realm, name, &raised, None).await
     }
 
-    /// Gives an account that exists a new secret.
+    /// Changes what an account is. Its tokens end where they carry what changed, or where routes judge by it.
     ///
     /// # Errors
-    /// Fails when the secret cannot be set, or not now; when there is no such account; or when the store is out of
-    /// reach or damaged.
-    pub async fn set_secret(
+    /// Fails when there is no such account, when its realm's contract has no room for what it shall be, when somebody has
+    /// the legacy id, when the company does not exist, or when the store is out of reach or damaged.
+    pub async fn revise_account(
         &self,
         realm: &Realm,
-        account: &Account,
-        secret: NewSecret,
-        change: SecretChange,
+        name: &AccountName,
+        revision: Revision,
     ) -> Result<Changed, AdminError> {
-        let (hash, shown) = self.hash(secret).await?;
-        let (name, old_tokens) = (&account.name, change.old_tokens(account.kind));
-        let now = self.clock.now();
-        let raised = account::set_password_hash(&self.store, &realm.name, name, &hash, old_tokens, now).await?;
-        // An old system knows another one. What it confirmed was of that hash alone: only the status needs this.
-        confirmation::forget(&self.store, account.id).await?;
-        self.changed(realm, name, &raised, shown).await
+        let judge = |before: &Account, after: &Account| {
+            check(realm, &NewAccount::from(after))?;
+            if before.legacy_id.is_some() && after.legacy_id.is_none() {
+                return refuse(
+                    "an account of sws keeps a legacy id: its contract shows it after each login".to_owned(),
+                );
+            }
+            Ok::<_, AdminError>(if is_carried_alike(before, after) { OldTokens::Keep } else { OldTokens::End })
+        };
+        let raised = account::revise(&self.store, &realm.name, name, revision, judge, self.clock.now()).await?;
+        self.changed(realm, name, &raised, None).await
     }
 
     /// Deletes an account for ever, and ends its tokens. Answers what it was.
@@ -193,43 +173,16 @@ impl AdminService {
         self.apply_raised(&raised);
         Ok(account)
     }
-
-    /// Puts in force what a change raised, and reads the account again.
-    async fn changed(
-        &self,
-        realm: &Realm,
-        name: &AccountName,
-        raised: &Raised,
-        secret: Option<Secret>,
-    ) -> Result<Changed, AdminError> {
-        self.apply_raised(raised);
-        Ok(Changed { account: self.account(realm, name).await?, tokens_ended: !raised.is_empty(), secret })
-    }
-
-    /// The hash of a secret; and the secret, if it was made here.
-    async fn hash(&self, secret: NewSecret) -> Result<(PasswordHash, Option<Secret>), AdminError> {
-        let (secret, shown) = match secret {
-            NewSecret::Given(secret) => (secret, None),
-            NewSecret::Generated => {
-                let made = random::secret();
-                (made.clone(), Some(made))
-            }
-        };
-        let hash = match &self.hasher {
-            Some(hasher) => hasher.hash(ClientKey::OPERATOR, secret).await?,
-            None => password::hash(&secret).map_err(HasherError::from)?,
-        };
-        Ok((hash, shown))
-    }
 }
 
-impl SecretChange {
-    const fn old_tokens(self, kind: PrincipalKind) -> OldTokens {
-        match (self, kind) {
-            (Self::Password | Self::Rotation { revoke: true }, _) | (_, PrincipalKind::User) => OldTokens::End,
-            (Self::Rotation { revoke: false }, _) => OldTokens::Keep,
-        }
-    }
+/// Whether tokens carry the same for both, and routes judge them alike. The name that people read stands in no token, and
+/// what grants a client may use is looked up when it asks for tokens.
+fn is_carried_alike(before: &Account, after: &Account) -> bool {
+    let sorted = |account: &Account| account.scopes.iter().cloned().collect::<BTreeSet<_>>();
+    before.role == after.role
+        && before.company == after.company
+        && before.legacy_id == after.legacy_id
+        && sorted(before) == sorted(after)
 }
 
 /// A new account of `realm` with nothing but its name, and in `sws` the realm's next integer id.
@@ -263,7 +216,6 @@ pub fn check_kind(realm: &Realm, kind: PrincipalKind) -> Result<(), AdminError> 
 }
 
 /// Refuses a description, new or changed, that the realm's contract has no room for.
-/// Says whether a realm's contract has room for an account.
 pub(in crate::decision) fn check(realm: &Realm, new: &NewAccount) -> Result<(), AdminError> {
     let (name, dialect) = (&realm.name, realm.dialect);
     new.check()?;

@@ -9,7 +9,7 @@ use crate::{
     rules::verifier::{Authority, Mode, is_deciding},
     state::{
         keys::KeyRecord,
-        store::Store,
+        store::{AuditedStore, Store, StoreError},
         takeover::{
             confirmation::{self, Unknown},
             counts::{self, Kind},
@@ -128,7 +128,7 @@ impl AdminService {
     /// [`AdminError::Refused`] where more would be lost, or where there is nowhere to go back from. Fails when the store
     /// is out of reach or damaged.
     pub async fn allow_going_back(&self, realm: &RealmName, loss: u64) -> Result<u64, AdminError> {
-        let noted = steps::find(&self.store, realm.as_str()).await?;
+        let noted = steps::find(&self.store, realm).await?;
         if !noted.is_some_and(|noted| noted.portero) {
             return Err(AdminError::Refused(format!(
                 "realm '{realm}': the old system decides already, or there is none: nothing is lost in going back"
@@ -141,7 +141,7 @@ impl AdminService {
                  portero migration status names them"
             )));
         }
-        steps::accept_loss(&self.store, realm.as_str(), loss).await?;
+        steps::accept_loss(&self.store, realm, loss).await?;
         Ok(unknown)
     }
 }
@@ -160,19 +160,32 @@ impl AdminService {
     }
 }
 
+/// Who decides about a realm's logins, for each realm that takes over from an old system: Portero, or the old system.
+pub type Deciders = BTreeMap<RealmName, bool>;
+
+/// Why a site cannot be in force.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each is transparent")]
+pub enum StepError {
+    #[error(transparent)]
+    GoingBack(#[from] GoingBack),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Refuses a site that would give realms back to an old system which does not know all of their accounts.
 ///
 /// # Errors
 /// The first such realm. Fails when the store is out of reach or damaged.
-pub async fn check_steps(store: &Store, site: &Site) -> Result<(), AdminError> {
-    for (realm, portero) in deciders(site) {
-        let Some(noted) = steps::find(store, realm.as_str()).await? else { continue };
-        if portero || !noted.portero {
+pub async fn check_steps(store: &Store, deciders: &Deciders) -> Result<(), StepError> {
+    for (realm, portero) in deciders {
+        let Some(noted) = steps::find(store, realm).await? else { continue };
+        if *portero || !noted.portero {
             continue;
         }
-        let (unknown, _) = confirmation::unknown(store, &realm, 0).await?;
+        let (unknown, _) = confirmation::unknown(store, realm, 0).await?;
         if unknown > noted.accepted_loss {
-            return Err(AdminError::Refused(GoingBack { realm, unknown }.to_string()));
+            return Err(GoingBack { realm: realm.clone(), unknown }.into());
         }
     }
     Ok(())
@@ -182,16 +195,17 @@ pub async fn check_steps(store: &Store, site: &Site) -> Result<(), AdminError> {
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn note_steps(store: &Store, site: &Site, now: Timestamp) -> Result<(), AdminError> {
-    for (realm, portero) in deciders(site) {
-        steps::note(store, realm.as_str(), portero, now).await?;
+pub async fn note_steps(store: &AuditedStore, deciders: &Deciders, now: Timestamp) -> Result<(), StoreError> {
+    for (realm, portero) in deciders {
+        steps::note(store, realm, *portero, now).await?;
     }
     Ok(())
 }
 
 /// Whether Portero decides, for each realm that takes over from an old system. At several endpoints, one is enough.
-fn deciders(site: &Site) -> BTreeMap<RealmName, bool> {
-    let mut deciders = BTreeMap::new();
+#[must_use]
+pub fn deciders(site: &Site) -> Deciders {
+    let mut deciders = Deciders::new();
     for (endpoint, takeover, realm, _) in site.takeovers() {
         if endpoint.serves == Service::Login {
             *deciders.entry(realm.clone()).or_default() |= is_deciding(takeover.mode, takeover.policy.authority);

@@ -3,27 +3,43 @@
 //! ```text
 //! service      AdminService: the store, the keys and the live state behind every operation; AdminError
 //! accounts     making, changing and deleting accounts
+//! changed      an account after a change
+//! secrets      giving accounts other passwords and secrets
 //! companies    the same for companies
+//! import       the accounts of another system, many at a time
 //! revocations  ending tokens, sessions and all that a principal has; listing sessions
 //! keys         rotating, retiring, importing and revoking keys
 //! migration    how far a migration from old systems is, and going back
+//! tokens       admin tokens
+//! audit        reading the audit log, and holding it against itself
+//! services     a service for each who asks over the API
+//! limits       what restrains failed logins
 //! everywhere   waiting until every gateway knows of a revocation
 //! ```
 //!
 //! What was done is in the store when an operation returns, and in force in the gateway of the same process.
 
 pub mod accounts;
+pub mod audit;
+pub mod changed;
 pub mod companies;
 mod everywhere;
+pub mod import;
 mod keys;
+mod limits;
 pub mod migration;
 mod revocations;
+pub mod secrets;
 mod service;
+mod services;
+mod tokens;
 
 pub use everywhere::Everywhere;
 pub use keys::Rotated;
+pub use limits::Limits;
 pub use revocations::{Revoked, SESSIONS_LISTED_MAX};
 pub use service::{AdminError, AdminService};
+pub use services::AdminServices;
 
-/// Accounts or companies in one page of a list.
-const PAGE_ROWS: u32 = 500;
+/// Accounts or companies in one page of a list, at most.
+pub const PAGE_ROWS: u32 = 500;

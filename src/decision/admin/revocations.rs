@@ -3,7 +3,9 @@
 use super::service::{AdminError, AdminService, not_found};
 use crate::{
     decision::decide::lifetimes,
-    domain::{AccountName, PrincipalKind, RealmName, RevocationId, Secret, SessionId, Timestamp, TokenKind},
+    domain::{
+        AccountName, PrincipalId, PrincipalKind, RealmName, RevocationId, Secret, SessionId, Timestamp, TokenKind,
+    },
     rules::{issuer::Issuer, realm::later},
     state::{
         account::{self, Account},
@@ -142,6 +144,14 @@ impl AdminService {
         Ok(session::list(&self.store, realm, account.id, after, limit.min(SESSIONS_LISTED_MAX)).await?)
     }
 
+    /// The id of an account by its name.
+    ///
+    /// # Errors
+    /// Fails when there is no such account, or several share its name; or when the store is out of reach or damaged.
+    pub async fn account_id(&self, realm: &RealmName, name: &AccountName) -> Result<PrincipalId, AdminError> {
+        Ok(self.named_account(realm, name).await?.id)
+    }
+
     /// An account by name. In realms whose accounts have a business, it may be left out where the
     /// name alone says which account is meant.
     async fn named_account(&self, realm: &RealmName, name: &AccountName) -> Result<Account, AdminError> {
@@ -172,7 +182,7 @@ impl AdminService {
 
     async fn record(&self, subject: RevokedSubject, expires_at: Option<Timestamp>) -> Result<(), AdminError> {
         let record = Record { subject, expires_at, created_at: self.clock.now() };
-        log::append(&self.store, &record).await?;
+        log::revoke(&self.store, &record).await?;
         self.apply(&[record]);
         tracing::info!(?subject, "revoked");
         Ok(())

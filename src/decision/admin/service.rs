@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
@@ -9,23 +10,29 @@ use crate::{
     domain::{Clock, RealmName, Reason, Timestamp, trusted_time},
     rules::dialect::Dialect,
     state::{
-        account::{AccountError, Hasher, HasherError, Raised},
+        account::{AccountError, Hasher, HasherError, PasswordRules, Raised},
+        admin_token::AdminTokenError,
         clock::{self, TrustedClock},
         keys::{ImportError, Vault, VaultError},
+        limit::Exchange,
         revocation::log::{Record, RevokedSubject},
-        store::{Store, StoreError, Trouble},
+        store::{Action, Actor, AuditedStore, Entry, StoreError},
     },
 };
 
 /// Does what an operator asks, durably; and in force at once where there is a live state.
 #[derive(Clone)]
 pub struct AdminService {
-    pub(super) store: Store,
+    /// The store, and who asks.
+    pub(super) store: AuditedStore,
+    /// The keys, for the same.
     pub(super) vault: Vault,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) trusted: TrustedClock,
     pub(super) live_state: Option<Arc<LiveState>>,
     pub(super) hasher: Option<Arc<Hasher>>,
+    pub(super) throttles: Option<Exchange>,
+    pub(super) password_rules: PasswordRules,
 }
 
 /// Why something was not done.
@@ -64,6 +71,9 @@ pub enum AdminError {
     /// The secret cannot be set, or not now.
     #[error(transparent)]
     Secret(#[from] HasherError),
+    /// An admin token's fault.
+    #[error(transparent)]
+    AdminToken(AdminTokenError),
     /// The store's fault.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -75,12 +85,31 @@ pub enum AdminError {
     Import(ImportError),
 }
 
+impl From<AdminTokenError> for AdminError {
+    fn from(error: AdminTokenError) -> Self {
+        match error {
+            AdminTokenError::Store(error) => Self::Store(error),
+            refusal => Self::AdminToken(refusal),
+        }
+    }
+}
+
 impl AdminService {
-    /// The service over a store. With a live state, what it does is in force when it is done; without, a running
-    /// gateway sees it within a second.
+    /// The service for `actor`, who stands in the audit log beside all that it does. With a live state, what it does is
+    /// in force when it is done; without, a running gateway sees it within a second.
     #[must_use]
-    pub fn new(store: Store, vault: Vault, trusted: TrustedClock, live_state: Option<Arc<LiveState>>) -> Self {
-        Self { store, vault, clock: Arc::clone(trusted.clock()), trusted, live_state, hasher: None }
+    pub fn new(actor: Actor, vault: &Vault, trusted: TrustedClock, live_state: Option<Arc<LiveState>>) -> Self {
+        let vault = vault.by(actor);
+        let clock = Arc::clone(trusted.clock());
+        let store = vault.audited_store().with_clock(Arc::clone(&clock));
+        let password_rules = PasswordRules::default();
+        Self { store, vault, clock, trusted, live_state, hasher: None, throttles: None, password_rules }
+    }
+
+    /// Holds new passwords against these rules. Without them a password is too short or it may be set.
+    #[must_use]
+    pub fn judging_passwords_by(self, password_rules: PasswordRules) -> Self {
+        Self { password_rules, ..self }
     }
 
     /// Has new secrets hashed by this pool, which the gateway's logins share. Without one the calling thread does it.
@@ -89,24 +118,24 @@ impl AdminService {
         Self { hasher: Some(hasher), ..self }
     }
 
+    /// Looks at this throttle, and clears it. Without one nothing is known of restraints: they are a running gateway's.
+    #[must_use]
+    pub fn throttling_with(self, throttles: Exchange) -> Self {
+        Self { throttles: Some(throttles), ..self }
+    }
+
     /// The time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// What keeps the store from being used, if anything does.
-    #[must_use]
-    pub fn store_trouble(&self) -> Option<Trouble> {
-        self.store.trouble()
-    }
-
-    /// Asserts that what was written is in the store that the path names; to be asked before it is acknowledged.
+    /// Writes down what is done and is no change of the store. It is to be done only once this has returned.
     ///
     /// # Errors
-    /// Fails when the path names other files by now, or none.
-    pub async fn confirm_store(&self) -> Result<(), AdminError> {
-        Ok(self.store.confirm().await?)
+    /// Fails when the store is out of reach or damaged: then nobody may do it.
+    pub async fn note(&self, action: Action, new: Value) -> Result<(), AdminError> {
+        Ok(self.store.within(self.store.note(Entry::of(action).to(new))).await?)
     }
 
     /// What the store knows of the civil clock; `None` before the first gateway has run on it.

@@ -60,6 +60,26 @@ pub struct Moment {
     boot: Duration,
 }
 
+impl Moment {
+    /// The moment at which the clocks said this.
+    #[must_use]
+    pub const fn new(civil: Timestamp, since_boot: Duration) -> Self {
+        Self { civil, boot: since_boot }
+    }
+
+    /// The civil time.
+    #[must_use]
+    pub const fn civil(&self) -> Timestamp {
+        self.civil
+    }
+
+    /// The time since the machine started.
+    #[must_use]
+    pub const fn since_boot(&self) -> Duration {
+        self.boot
+    }
+}
+
 /// How old what is known of the store is.
 #[derive(Debug)]
 pub struct Freshness {

@@ -25,6 +25,7 @@ use crate::{
     },
     state::{
         account::KnownAccounts,
+        admin_token::KnownAdminTokens,
         keys::{Key, KeyRecord, Keyring, Vault, VaultError},
         limit::{BadTokenLimiter, BadTokenSettings},
         revocation::Revocations,
@@ -383,6 +384,7 @@ pub struct LiveState {
     following: Following,
     freshness: Freshness,
     bad_tokens: BadTokenLimiter,
+    admin_tokens: KnownAdminTokens,
     takeovers: Arc<Takeovers>,
 }
 
@@ -400,8 +402,15 @@ impl LiveState {
             following: Following::default(),
             freshness: Freshness::default(),
             bad_tokens: BadTokenLimiter::new(bad_tokens),
+            admin_tokens: KnownAdminTokens::default(),
             takeovers: Arc::default(),
         }
+    }
+
+    /// Who may use the admin API, beside the token in the file.
+    #[must_use]
+    pub const fn admin_tokens(&self) -> &KnownAdminTokens {
+        &self.admin_tokens
     }
 
     /// The same, for a store that is not heard of by itself.
@@ -475,6 +484,16 @@ impl LiveState {
         warn_of_unknown_accounts(&present.keys, &own);
         self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_own(&own))));
         Ok(())
+    }
+
+    /// Brings keys into force that were kept outside of the store, which cannot be asked; an imported one where the accounts
+    /// of its realm are known.
+    pub fn resume_keys(&self, own: &Keyring) {
+        let imported = own.own().filter(|key| key.imported.is_some() && key.state.verifies());
+        self.accounts.want(imported.map(|key| key.realm.clone()).collect());
+        let present = self.snapshot();
+        let own = own.without_unready(&present.keys, |realm| self.accounts.keeps(realm));
+        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_own(&own))));
     }
 
     /// Reads the accounts that imported keys wait for, and brings those keys into force. It takes its time: whatever

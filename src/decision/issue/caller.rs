@@ -1,13 +1,17 @@
 //! Who asks a token endpoint, and whether it still waits for the answer.
 
-use std::{convert::Infallible, net::IpAddr};
+use std::{convert::Infallible, net::IpAddr, sync::OnceLock};
 
 use tokio::sync::mpsc;
+
+use crate::{domain::PrincipalId, observe::audit::Sought};
 
 /// A client of a token endpoint, as the work for it sees it.
 #[derive(Debug)]
 pub struct Caller {
     address: IpAddr,
+    /// Whose account it turned out to be about, whatever came of it.
+    account: OnceLock<Sought>,
     /// Closed when the client has left.
     connection: mpsc::Sender<Infallible>,
 }
@@ -23,13 +27,25 @@ impl Caller {
     #[must_use]
     pub fn new(address: IpAddr) -> (Self, Presence) {
         let (connection, presence) = mpsc::channel(1);
-        (Self { address, connection }, Presence { _connection: presence })
+        (Self { address, account: OnceLock::new(), connection }, Presence { _connection: presence })
     }
 
     /// Its address.
     #[must_use]
     pub const fn address(&self) -> IpAddr {
         self.address
+    }
+
+    /// Notes whose account it is about, or that there is none; the first is the one that counts.
+    pub(in crate::decision) fn identify(&self, account: Option<PrincipalId>) {
+        // Known already: an OAuth client was proved before its token was looked at.
+        let _ = self.account.set(account.map_or(Sought::None, Sought::Found));
+    }
+
+    /// Whose account it turned out to be about, whatever came of it.
+    #[must_use]
+    pub fn account(&self) -> Sought {
+        self.account.get().copied().unwrap_or(Sought::NotYet)
     }
 
     /// Whether it has left.

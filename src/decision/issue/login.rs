@@ -3,23 +3,29 @@
 //! These are the only use cases that need the store. It is asked on the control runtime, and when it
 //! is out of reach the answer is 503: never a token, and never a wait on the request path.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use super::{caller::Caller, standing::check_standing};
+use super::{caller::Caller, pace::Pace, standing::check_standing, upgrade::Upgrades};
 use crate::{
     decision::decide::snapshot::LiveState,
-    domain::{AccountName, Clock, Grant, Holder, IssuedToken, Reason, Secret, SessionId, Timestamp, TokenKind},
+    domain::{
+        AccountName, Clock, Grant, Holder, IssuedToken, PrincipalId, Reason, Secret, SessionId, Timestamp, TokenKind,
+    },
     rules::{
         dialect::{Login, Rejection, Validity},
         limit::ClientKey,
         realm::{Realm, later},
     },
     state::{
-        account::{self, Account, Hasher},
-        limit::{Throttle, Throttled},
+        account::{self, Account, Checked, Credentials, Hasher, Logins, Matched, OpenCredentials},
+        clock::TrustedClock,
+        keys::{PasswordKeys, Vault, VaultError},
+        limit::{self, Attempt, Held, Throttle, Throttled},
         session,
-        store::{Store, StoreError},
-        takeover::confirmation,
+        store::{Actor, AuditedStore, Store, StoreError},
         token::{self, NewToken, Verified},
     },
     upstream::request_slot::{RequestSlots, Share},
@@ -35,14 +41,32 @@ const LOOKUPS_MAX: usize = 2;
 /// Logins that wait for that.
 const LOOKUPS_WAITING_MAX: usize = 1024;
 
+/// How often the throttle is asked for one login, at most, where it must learn something from the store first.
+const ASKED_MAX: usize = 2;
+
 /// The one who checks credentials and gives tokens.
 pub struct TokenService {
     pub(in crate::decision) live_state: Arc<LiveState>,
     pub(in crate::decision) store: Store,
+    vault: Vault,
     pub(super) hasher: Arc<Hasher>,
+    password_keys: PasswordKeys,
+    pub(super) upgrades: Upgrades,
     pub(super) throttle: Arc<Throttle>,
     lookups: Arc<RequestSlots>,
+    pub(super) trusted: TrustedClock,
+    pub(super) logins: Arc<Logins>,
+    pub(super) pace: Pace,
     pub(in crate::decision) clock: Arc<dyn Clock>,
+}
+
+/// A secret, and what it is held against.
+pub(super) struct Guess<'a> {
+    pub(super) secret: &'a Secret,
+    /// The account, if there is one: else a hash is spent on it all the same.
+    pub(super) account: Option<(PrincipalId, &'a Credentials)>,
+    /// Whether a wrong one is a failure. It is none where an old system says that it is right.
+    pub(super) counts: bool,
 }
 
 /// Which of a grant's facts come from where.
@@ -56,17 +80,36 @@ pub(super) struct Issue<'a> {
 }
 
 impl TokenService {
-    /// A token service with these means.
+    /// A token service with these means. What it sees of accounts it tells `logins`.
     #[must_use]
     pub fn new(
         live_state: Arc<LiveState>,
-        store: Store,
+        vault: &Vault,
         hasher: Arc<Hasher>,
-        throttle: Throttle,
-        clock: Arc<dyn Clock>,
+        throttle: Arc<Throttle>,
+        trusted: TrustedClock,
+        logins: Arc<Logins>,
     ) -> Self {
         let lookups = RequestSlots::new(LOOKUPS_MAX, LOOKUPS_WAITING_MAX, Share::HALF);
-        Self { live_state, store, hasher, throttle: Arc::new(throttle), lookups, clock }
+        let clock = Arc::clone(trusted.clock());
+        let pace = Pace::new(Arc::clone(&clock));
+        let store = vault.store().clone();
+        let upgrades = Upgrades::new(store.clone(), Arc::clone(&hasher));
+        let (vault, password_keys) = (vault.clone(), PasswordKeys::new(vault.clone()));
+        Self {
+            live_state,
+            store,
+            vault,
+            hasher,
+            password_keys,
+            upgrades,
+            throttle,
+            lookups,
+            trusted,
+            logins,
+            pace,
+            clock,
+        }
     }
 
     /// Checks credentials and gives tokens. The session is on disk before the answer is known.
@@ -80,7 +123,7 @@ impl TokenService {
         self.open_session(realm, holder, epoch, validity).await
     }
 
-    /// Checks credentials, under the throttle.
+    /// Checks credentials, under the throttle. Whoever is refused hears it at the realm's deadline, whatever the reason.
     ///
     /// # Errors
     /// The rejection that the realm's contract words.
@@ -90,33 +133,85 @@ impl TokenService {
         login: Login,
         caller: &Caller,
     ) -> Result<Account, Rejection> {
-        let client = caller.address();
+        let mut started = self.clock.instant();
+        let outcome = self.prove(realm, login, caller, &mut started).await;
+        self.keep_pace(realm, &outcome, started, caller).await;
+        outcome
+    }
+
+    /// Has a refusal wait for the realm's deadline, unless it tells nothing of an account.
+    pub(super) async fn keep_pace<T>(
+        &self,
+        realm: &Realm,
+        outcome: &Result<T, Rejection>,
+        started: Instant,
+        caller: &Caller,
+    ) {
+        if outcome.as_ref().is_err_and(tells_of_account) {
+            caller.unless_left(self.pace.wait(&realm.name, started)).await;
+        }
+    }
+
+    /// The same without the wait. `started` becomes the time at which the secret's turn came.
+    async fn prove(
+        &self,
+        realm: &Realm,
+        login: Login,
+        caller: &Caller,
+        started: &mut Instant,
+    ) -> Result<Account, Rejection> {
         let Login { name, secret, .. } = login;
-        check_throttle(&self.throttle, realm, &name, caller, self.clock.now())?;
+        let guessable = account::password::is_guessable(&secret);
+        let mut attempt = self.throttle.attempt(&realm.name, &name, caller.address(), guessable);
+        self.allow(&mut attempt, caller).await?;
         let looked_up = caller.unless_left(self.look_up(realm, &name, caller));
         let found = looked_up.await.ok_or_else(busy)??;
+        caller.identify(found.as_ref().map(|account| account.id));
+        let credentials = found.as_ref().map(|account| account.credentials(self.trusted.witnessed()));
+        let id = found.as_ref().map(|account| account.id);
         let outcome = match self.told_before(realm, found.as_ref()).await {
-            // A wrong secret is counted where it is found out.
-            Ok(()) if !self.is_right(realm, &name, secret.clone(), found.as_ref(), caller).await? => {
-                return Err(Rejection::InvalidCredentials);
+            Ok(()) => {
+                let guess = Guess { secret: &secret, account: id.zip(credentials.as_ref()), counts: true };
+                let checked = self.check_secret(realm, &mut attempt, &guess, caller).await?;
+                *started = checked.started;
+                // A wrong secret was counted where it was found out.
+                let Some(matched) = checked.matched else {
+                    id.inspect(|id| self.logins.failed(*id));
+                    return Err(Rejection::InvalidCredentials);
+                };
+                let found = found.zip(credentials).ok_or(Rejection::InvalidCredentials);
+                match found {
+                    Ok((account, credentials)) => {
+                        self.admit(realm, account).await.map(|account| (account, credentials.hash_of(matched).clone()))
+                    }
+                    Err(rejection) => Err(rejection),
+                }
             }
-            Ok(()) => self.admit(realm, found).await,
             Err(rejection) => Err(rejection),
         };
         // Looked at again after the hash: guesses that were in flight together gain nothing.
+        self.allow(&mut attempt, caller).await?;
+        self.note_outcome(&attempt, outcome.as_ref().map(|(account, _)| account));
+        let (account, hash) = outcome?;
+        self.upgrades.begin(account.id, &hash, secret, ClientKey::of(caller.address()));
+        Ok(account)
+    }
+
+    /// Counts what became of an attempt whose secret was right, or that the contract told of before it was looked at.
+    pub(super) fn note_outcome(&self, attempt: &Attempt, outcome: Result<&Account, &Rejection>) {
         let now = self.clock.now();
-        check_throttle(&self.throttle, realm, &name, caller, now)?;
-        match &outcome {
-            Ok(_) | Err(Rejection::Locked) => self.throttle.record_success(&realm.name, &name, client),
+        match outcome {
+            Ok(account) => {
+                self.throttle.record_success(attempt, now);
+                self.throttle.note_login(attempt, now);
+                self.logins.succeeded(account.id, now);
+            }
+            Err(Rejection::Locked) => self.throttle.record_success(attempt, now),
             Err(Rejection::InvalidCredentials | Rejection::Inactive | Rejection::CompanyMissing) => {
-                self.throttle.record_failure(&realm.name, &name, client, now);
+                self.throttle.record_failure(attempt, now);
             }
             Err(_) => {}
         }
-        if let Ok(account) = &outcome {
-            self.rehash(account, secret, caller).await;
-        }
-        outcome
     }
 
     /// Gives the tokens of a new session to somebody who was proved. The session is on disk when this
@@ -150,6 +245,12 @@ impl TokenService {
             expires_at: realm.session_end(now, validity),
         };
         self.kept(session::open(&self.store, &session)).await
+    }
+
+    /// The store, changed by the word of an old system: what comes of it has its row in the audit log.
+    pub(super) fn changed_by(&self, verifier: &str) -> AuditedStore {
+        let vault = self.vault.by(Actor::gateway(&format!("verifier {verifier}")));
+        vault.audited_store().with_clock(Arc::clone(&self.clock))
     }
 
     /// Whether an opened token holds. An error is what to answer where that cannot be said now, and `None` where it does
@@ -204,39 +305,103 @@ impl TokenService {
         }
     }
 
-    /// Whether the secret is the account's. The throttle is asked again when it is this client's turn, because others may
-    /// have failed while it waited, and a failure is counted before the next secret is looked at: guesses that wait
+    /// Asks the throttle. Where it depends on whether the owner has used this address, asks the store for that first.
+    pub(super) async fn allow(&self, attempt: &mut Attempt, caller: &Caller) -> Result<(), Rejection> {
+        for _ in 0..ASKED_MAX {
+            match self.throttle.check(attempt, self.clock.now()) {
+                Ok(()) => return Ok(()),
+                Err(Held::Throttled(throttled)) => return Err(rejected(throttled)),
+                Err(Held::Unlearned) => self.learn_known(attempt, caller).await?,
+            }
+        }
+        Err(busy())
+    }
+
+    /// Tells the throttle from which addresses the owner has logged in. A name without an account has none, and costs the
+    /// same.
+    async fn learn_known(&self, attempt: &Attempt, caller: &Caller) -> Result<(), Rejection> {
+        let learning = async {
+            let client = ClientKey::of(caller.address());
+            let _place = self.lookups.take(client, RETRY_UNAVAILABLE).await.ok_or_else(busy)?;
+            let now = self.clock.now();
+            // Of many that wait together, the first one asks for all.
+            if !self.throttle.has_learned(attempt, now) {
+                let known = limit::known_addresses(&self.store, attempt, now).await;
+                self.throttle.learn(attempt, known.map_err(|error| unavailable(&error))?, now);
+            }
+            Ok(())
+        };
+        caller.unless_left(learning).await.ok_or_else(busy)?
+    }
+
+    /// Which of the account's secrets this is. The throttle is asked again when it is this client's turn, because others
+    /// may have failed while it waited, and a failure is counted before the next secret is looked at: guesses that wait
     /// together cost no more hashes than the throttle allows. A client that leaves while it waits costs none.
-    async fn is_right(
+    pub(super) async fn check_secret(
         &self,
         realm: &Realm,
-        name: &AccountName,
-        secret: Secret,
-        found: Option<&Account>,
+        attempt: &mut Attempt,
+        guess: &Guess<'_>,
         caller: &Caller,
-    ) -> Result<bool, Rejection> {
-        // An unknown account costs a hash too: the time tells nothing.
-        let hash = found.map(|account| account.password_hash.clone());
-        let (throttle, clock) = (Arc::clone(&self.throttle), Arc::clone(&self.clock));
-        let (realm, name, client) = (realm.name.clone(), name.clone(), caller.address());
-        let attempt = move |verify: &dyn Fn() -> bool| {
-            let allowed = || throttle.check(&realm, &name, client, clock.now());
-            allowed()?;
-            let right = verify();
-            if !right {
-                allowed()?;
-                throttle.record_failure(&realm, &name, client, clock.now());
+    ) -> Result<Checked, Rejection> {
+        for _ in 0..ASKED_MAX {
+            match self.verify(realm, attempt, guess, caller).await? {
+                Ok(checked) => return Ok(checked),
+                Err(Held::Throttled(throttled)) => return Err(rejected(throttled)),
+                // The name went above its cap while this one waited.
+                Err(Held::Unlearned) => self.learn_known(attempt, caller).await?,
             }
-            Ok(right)
+        }
+        Err(busy())
+    }
+
+    async fn verify(
+        &self,
+        realm: &Realm,
+        attempt: &mut Attempt,
+        guess: &Guess<'_>,
+        caller: &Caller,
+    ) -> Result<Result<Checked, Held>, Rejection> {
+        let &Guess { secret, account, counts } = guess;
+        let credentials = account.map(|(_, credentials)| credentials);
+        let (class, takes_two) = (Pace::class_of(credentials), credentials.is_some_and(Credentials::takes_two));
+        // An unknown account costs a hash too: the time tells nothing.
+        let opened = match account {
+            Some((id, credentials)) => Some(self.open(id, credentials).await?),
+            None => None,
         };
-        let verified = self.hasher.verify(ClientKey::of(client), secret, hash, attempt);
+        let (throttle, clock) = (Arc::clone(&self.throttle), Arc::clone(&self.clock));
+        let mut asked = *attempt;
+        let judge = move |verify: &dyn Fn() -> Checked| {
+            let mut judged = || {
+                throttle.check(&mut asked, clock.now())?;
+                let checked = verify();
+                if counts && checked.matched.is_none() {
+                    throttle.check(&mut asked, clock.now())?;
+                    throttle.record_failure(&asked, clock.now());
+                }
+                Ok(checked)
+            };
+            let judged: Result<Checked, Held> = judged();
+            (judged, asked)
+        };
+        let verified = self.hasher.verify(ClientKey::of(caller.address()), secret.clone(), opened, judge);
         let answer = caller.unless_left(verified).await.ok_or_else(busy)?;
-        answer.map_err(|_| busy())?.map_err(throttled)
+        // It may have been drawn meanwhile.
+        let (judged, asked) = answer.map_err(|_| busy())?;
+        *attempt = asked;
+        if let Ok(checked) = &judged {
+            // Where two hashes are held against it one after the other, the first one that matches is no measure of both.
+            let is_whole = checked.matched != Some(Matched::Current) || !takes_two;
+            if is_whole && !checked.took.is_zero() {
+                self.pace.measured(&realm.name, &class, checked.took);
+            }
+        }
+        Ok(judged)
     }
 
     /// Who has proved the secret, unless the account may not be used.
-    pub(super) async fn admit(&self, realm: &Realm, found: Option<Account>) -> Result<Account, Rejection> {
-        let account = found.ok_or(Rejection::InvalidCredentials)?;
+    pub(super) async fn admit(&self, realm: &Realm, account: Account) -> Result<Account, Rejection> {
         if realm.dialect.tells_account_status() {
             if !tells_before(realm) {
                 self.check_account_status(realm, &account).await?;
@@ -261,24 +426,23 @@ impl TokenService {
         company.filter(|company| !company.disabled).map(drop).ok_or(Rejection::CompanyMissing)
     }
 
-    /// A hash weaker than today's floor is replaced while the password is at hand. It is a courtesy:
-    /// when it fails, the login does not.
-    pub(super) async fn rehash(&self, account: &Account, secret: Secret, caller: &Caller) {
-        if !account::password::needs_rehash(&account.password_hash) {
-            return;
-        }
-        let hashed = caller.unless_left(self.hasher.hash(ClientKey::of(caller.address()), secret));
-        let Some(Ok(new)) = hashed.await else { return };
-        let old_and_new = [&account.password_hash, &new];
-        let replaced = async {
-            if account::update_hash_if_unchanged(&self.store, account.id, old_and_new[0], old_and_new[1]).await? {
-                confirmation::rehashed(&self.store, account.id, old_and_new).await?;
-            }
-            Ok::<_, StoreError>(())
+    /// What a secret of the account is held against. Where that cannot be known the answer is 503, and never «wrong».
+    pub(super) async fn open(&self, id: PrincipalId, credentials: &Credentials) -> Result<OpenCredentials, Rejection> {
+        let open = async |hash| {
+            self.password_keys.open(id, hash).await.map_err(|error| match error {
+                VaultError::Store(error) => unavailable(&error),
+                error => {
+                    tracing::error!(%error, "a password's hash cannot be opened");
+                    Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE }
+                }
+            })
         };
-        if let Err(error) = replaced.await {
-            tracing::warn!(%error, "a password could not be hashed anew");
-        }
+        let current = open(&credentials.current).await?;
+        let previous = match &credentials.previous {
+            Some(previous) => Some(open(previous).await?),
+            None => None,
+        };
+        Ok(credentials.clone().opened(current, previous))
     }
 
     pub(super) fn issue(&self, realm: &Realm, issue: Issue<'_>) -> Result<Grant, Rejection> {
@@ -325,22 +489,20 @@ impl std::fmt::Debug for TokenService {
     }
 }
 
+/// Whether a refusal follows from the account or its secret, so that its time could tell something of them.
+const fn tells_of_account(rejection: &Rejection) -> bool {
+    matches!(
+        rejection,
+        Rejection::InvalidCredentials | Rejection::Locked | Rejection::Inactive | Rejection::CompanyMissing
+    )
+}
+
 /// Whether the contract tells a stranger how an account stands.
 fn tells_before(realm: &Realm) -> bool {
     realm.dialect.tells_account_status() && !realm.uniform_errors
 }
 
-pub(super) fn check_throttle(
-    throttle: &Throttle,
-    realm: &Realm,
-    name: &AccountName,
-    caller: &Caller,
-    now: Timestamp,
-) -> Result<(), Rejection> {
-    throttle.check(&realm.name, name, caller.address(), now).map_err(throttled)
-}
-
-pub(super) fn throttled(throttled: Throttled) -> Rejection {
+fn rejected(throttled: Throttled) -> Rejection {
     match throttled {
         Throttled::Name { retry_after } => Rejection::ThrottledName { retry_after },
         Throttled::Address { retry_after } => Rejection::ThrottledAddress { retry_after },

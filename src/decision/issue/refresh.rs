@@ -38,6 +38,7 @@ impl TokenService {
         }
         self.refuse_exchanged(token, now).await?;
         let TokenSubject::Account(subject) = claims.subject else { return Err(Rejection::InvalidRefreshToken) };
+        caller.identify(Some(subject));
         let account = account::find_by_id(&self.store, subject).await.map_err(|error| unavailable(&error))?;
         let account = account.filter(|account| account.renews(claims.epoch)).ok_or(Rejection::InvalidRefreshToken)?;
         let kinds = [TokenKind::Access, TokenKind::Content];

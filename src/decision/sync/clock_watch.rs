@@ -50,6 +50,14 @@ impl ClockWatch {
         Ok(watch)
     }
 
+    /// A watch that has said what holds, and writes it down when the store is there: the start did without it.
+    #[must_use]
+    pub fn resume(store: Store, trusted: TrustedClock, metrics: Arc<Metrics>) -> Self {
+        let mut watch = Self { store, trusted, metrics, said: None, looks: 0, unkept: true };
+        watch.say();
+        watch
+    }
+
     /// Watches until `stop` says true.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);

@@ -9,16 +9,20 @@ use crate::{
     decision::decide::snapshot::LiveState,
     domain::TrustedNow,
     state::{
+        account,
         clock::TrustedClock,
-        refresh,
+        limit, refresh,
         revocation::log,
         session,
-        store::{Store, StoreError},
+        store::{self, Store, StoreError},
     },
 };
 
 /// How often what has ended is cleared away.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// How long the store keeps how far a chain of the audit log had come that nothing is added to.
+const ANCHORS_KEPT: Duration = Duration::from_hours(400 * 24);
 
 /// Rows that one transaction of a clearing removes, at most, so that no writer waits long for it.
 const PRUNE_ROWS_MAX: u32 = 1_000;
@@ -82,7 +86,16 @@ async fn clear_away(store: &Store, now: TrustedNow, rows: u32) -> Result<(), Sto
     while refresh::prune(store, now, rows).await? >= u64::from(rows) {
         tokio::time::sleep(PRUNE_PAUSE).await;
     }
+    while limit::prune(store, now, rows).await? >= u64::from(rows) {
+        tokio::time::sleep(PRUNE_PAUSE).await;
+    }
     while session::prune(store, now, rows).await? >= u64::from(rows) {
+        tokio::time::sleep(PRUNE_PAUSE).await;
+    }
+    while store::forget_anchors(store, now, ANCHORS_KEPT, rows).await? >= u64::from(rows) {
+        tokio::time::sleep(PRUNE_PAUSE).await;
+    }
+    while account::prune_previous(store, now, rows).await? >= u64::from(rows) {
         tokio::time::sleep(PRUNE_PAUSE).await;
     }
     Ok(())

@@ -183,8 +183,13 @@ const fn is_apart(offset_millis: i64, leeway: Duration) -> bool {
 
 /// What an operator knows this gateway by: its machine and its process.
 fn gateway_name() -> String {
-    let machine = rustix::system::uname();
-    format!("{}/{}", machine.nodename().to_string_lossy(), std::process::id())
+    format!("{}/{}", host_name(), std::process::id())
+}
+
+/// What this machine is called.
+#[must_use]
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -7,19 +7,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use thiserror::Error;
 use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 
-use super::rounds::Rounds;
+use super::{
+    error::StoreSyncError,
+    recording::Recording,
+    restoring::Restoring,
+    resuming::{Reopening, Resumed},
+    rounds::Rounds,
+};
 use crate::{
     decision::decide::snapshot::LiveState,
-    domain::Clock,
+    domain::{Clock, RealmName},
     observe::metrics::Metrics,
     state::{
+        account::AccountId,
         clock,
-        keys::{KeyState, Vault, VaultError},
-        revocation::{self, Follower},
-        store::{FEED_POLL, Store, StoreError, Watch},
+        keys::{Vault, VaultError},
+        revocation::{Follower, log::Record},
+        store::{FEED_POLL, Store, Watch},
+        store_snapshot::Recorder,
     },
 };
 
@@ -28,16 +35,6 @@ pub const POLL: Duration = Duration::from_millis(100);
 
 /// Between two attempts to read accounts.
 const LOAD_AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// Why the store could not be followed.
-#[derive(Debug, Error)]
-#[expect(missing_docs, reason = "each is transparent")]
-pub enum StoreSyncError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-}
 
 /// Brings the store's changes into the live state.
 pub struct StoreSync {
@@ -53,10 +50,16 @@ pub struct StoreSync {
     /// When the last step began.
     stepped: Option<Instant>,
     keys_revision: Vec<u8>,
-    /// Whether what is in force here is still to be written to a store that has another history.
-    unrestored: bool,
+    /// Writes what is in force here to a store that has another history.
+    restoring: Restoring,
     /// The same keys, through connections that may be busy for longer than a step.
     beside: Vault,
+    /// What is still to be done before the store is worked with: the start did without it.
+    reopening: Option<Reopening>,
+    /// Writes what came in to the disk of this gateway, where the config says so.
+    recording: Option<Recording>,
+    /// The number up to which accounts were read.
+    accounts_seen: i64,
     /// Reads the accounts that imported keys wait for. One task at most, which ends with this.
     loading: JoinSet<()>,
 }
@@ -73,17 +76,69 @@ impl StoreSync {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreSyncError> {
-        // A connection of its own: what ends tokens does not wait behind logins.
-        let reading = store.apart();
-        let beside = vault;
-        let vault = beside.through(reading.clone());
         // Watched before it is read, so that no change falls in between.
         let watch = store.watch().await?;
-        let follower = Follower::new(reading.clone());
+        let follower = Follower::new(store.apart());
+        let mut store_sync = Self::assemble(&store, vault, live_state, clock, metrics, watch, follower);
+        let step = store_sync.live_state.following().begin(store_sync.clock.instant());
+        store_sync.catch_up().await?;
+        store_sync.live_state.load_accounts(&store_sync.beside).await?;
+        // The state took its time: the bound holds from the first request on.
+        store_sync.step(true).await?;
+        store_sync.live_state.following().complete(step);
+        Ok(store_sync)
+    }
+
+    /// Begins by the store's snapshot, and goes on from there when the server of the store is back.
+    ///
+    /// # Errors
+    /// Fails when the snapshot is of no use.
+    pub async fn resume(
+        store: Store,
+        vault: Vault,
+        live_state: Arc<LiveState>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        resumed: &Resumed,
+        reopening: Reopening,
+    ) -> Result<Self, StoreSyncError> {
+        resumed.bring_into_force(&live_state, &vault).await?;
+        let watch = store.watch().await?;
+        let follower = Follower::from(store.apart(), resumed.found().confirmed.position);
+        let store_sync = Self::assemble(&store, vault, live_state, clock, metrics, watch, follower);
+        Ok(Self { reopening: Some(reopening), ..store_sync })
+    }
+
+    /// Writes what comes in to the store's snapshot.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
+    pub async fn record(mut self, recorder: Recorder) -> Result<Self, StoreSyncError> {
+        let mut recording = Recording::new(recorder);
+        // Where the store was not read yet, they come with its first reading.
+        if self.reopening.is_none() {
+            recording.note_keys(&self.vault).await?;
+        }
+        self.recording = Some(recording);
+        Ok(self)
+    }
+
+    fn assemble(
+        store: &Store,
+        vault: Vault,
+        live_state: Arc<LiveState>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        watch: Watch,
+        follower: Follower,
+    ) -> Self {
+        // A connection of its own: what ends tokens does not wait behind logins.
+        let reading = store.apart();
         let rounds = store.is_shared().then(|| Rounds::new(Arc::clone(&clock), Arc::clone(&metrics)));
-        let mut store_sync = Self {
+        Self {
+            vault: vault.through(reading.clone()),
+            beside: vault,
             reading,
-            vault,
             live_state,
             clock,
             metrics,
@@ -92,17 +147,12 @@ impl StoreSync {
             rounds,
             stepped: None,
             keys_revision: vec![],
-            unrestored: false,
-            beside,
+            restoring: Restoring::default(),
+            reopening: None,
+            recording: None,
+            accounts_seen: 0,
             loading: JoinSet::new(),
-        };
-        let step = store_sync.live_state.following().begin(store_sync.clock.instant());
-        store_sync.catch_up().await?;
-        store_sync.live_state.load_accounts(&store_sync.beside).await?;
-        // The state took its time: the bound holds from the first request on.
-        store_sync.step(true).await?;
-        store_sync.live_state.following().complete(step);
-        Ok(store_sync)
+        }
     }
 
     /// Follows until `stop` says true. A store that is out of reach is said once, and tried again.
@@ -199,6 +249,11 @@ impl StoreSync {
 
     async fn step(&mut self, behind: bool) -> Result<Option<Duration>, StoreSyncError> {
         self.stepped = Some(self.clock.instant());
+        if let Some(reopening) = &self.reopening {
+            reopening.complete(&self.reading, &self.vault, &self.live_state, self.clock.now()).await?;
+            self.reopening = None;
+            tracing::info!("the store is there; the gateway started by its snapshot works with it from now on");
+        }
         let freshness = self.live_state.freshness();
         let seq = self.follower.position().map_or(0, |position| position.seq);
         let round = match &mut self.rounds {
@@ -209,6 +264,13 @@ impl StoreSync {
         let lag = if self.watch.changed().await? || behind { self.catch_up().await? } else { None };
         if let Some(began) = round {
             self.live_state.freshness().confirm(began);
+        }
+        if let Some(recording) = &mut self.recording {
+            if let Some(began) = round {
+                recording.confirm(began);
+            }
+            let accounts = (self.live_state.accounts(), self.accounts_seen);
+            recording.hand_over(self.follower.position(), accounts, self.clock.since_boot());
         }
         while self.loading.try_join_next().is_some() {}
         if self.loading.is_empty() && self.live_state.accounts().misses_some() {
@@ -221,13 +283,20 @@ impl StoreSync {
     /// Brings everything not seen yet into force; answers how long the last of it had to wait.
     pub(in crate::decision) async fn catch_up(&mut self) -> Result<Option<Duration>, StoreSyncError> {
         let live_state = Arc::clone(&self.live_state);
-        let caught = self.follower.catch_up(|records| live_state.revocations().apply(records)).await?;
+        let mut recording = self.recording.as_mut();
+        let in_force = |records: &[Record]| {
+            live_state.revocations().apply(records);
+            if let Some(recording) = &mut recording {
+                recording.recorder.note(records);
+            }
+        };
+        let caught = self.follower.catch_up(in_force).await?;
         if let Some(rounds) = &mut self.rounds {
             rounds.see(&caught.canaries, live_state.revocations());
         }
         let lag = caught.last.map(|last| self.clock.now().since(last.created_at));
         if caught.is_another_history {
-            self.unrestored = true;
+            self.restoring.begin(&live_state, &self.beside, &self.clock);
             tracing::error!(
                 "the store has another history than the one that was followed (a backup, or a replica that was promoted \
                  without the last transactions), or nobody heard of it here for a day; what is in force here stays in \
@@ -236,41 +305,33 @@ impl StoreSync {
             // The same numbers may stand for something else.
             self.keys_revision.clear();
             self.live_state.accounts().begin_anew().await;
-        }
-        if self.unrestored {
-            self.restore().await?;
-            self.unrestored = false;
+            self.live_state.admin_tokens().begin_anew();
         }
         // Afterwards: whoever drops a record says so at the same time.
         if let Some(row) = clock::read(&self.reading).await? {
             self.live_state.revocations().note_pruned(row.pruned);
+            if let Some(recording) = &mut self.recording {
+                recording.recorder.note_clock(row);
+            }
         }
         // Before accounts: whatever is wrong with those, a revoked key ends.
         let revision = self.vault.revision().await?;
         if revision != self.keys_revision {
             self.live_state.refresh_keys(&self.vault).await?;
+            if let Some(recording) = &mut self.recording {
+                recording.note_keys(&self.vault).await?;
+            }
             self.keys_revision = revision;
         }
-        self.live_state.accounts().follow(&self.reading).await?;
-        Ok(lag)
-    }
-
-    /// Writes what is in force here, and the store lacks, down again.
-    async fn restore(&self) -> Result<(), StoreSyncError> {
-        let now = self.clock.now();
-        let mut written = revocation::restore(self.live_state.revocations(), &self.reading, now).await?;
-        let snapshot = self.live_state.snapshot();
-        let revoked: Vec<_> = snapshot.keys.own().filter(|key| key.state == KeyState::Revoked).collect();
-        for record in self.vault.records().await? {
-            let was_revoked = record.state != KeyState::Revoked && revoked.iter().any(|key| key.id == record.id);
-            if was_revoked && self.vault.revoke(&record.id, now).await?.is_some() {
-                written += 1;
+        self.live_state.admin_tokens().follow(&self.reading).await?;
+        let mut recording = self.recording.as_mut();
+        let tell = |realm: &RealmName, ids: &[AccountId]| {
+            if let Some(recording) = &mut recording {
+                recording.recorder.note_accounts(realm, ids);
             }
-        }
-        if written > 0 {
-            tracing::warn!(written, "revocations that the store did not know any more were written again");
-        }
-        Ok(())
+        };
+        self.accounts_seen = self.live_state.accounts().follow(&self.reading, tell).await?;
+        Ok(lag)
     }
 }
 

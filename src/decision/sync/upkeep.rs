@@ -145,11 +145,11 @@ mod tests {
         let realm = new.realm.clone();
         let hash = password::hash(&Secret::from("secret")).unwrap();
         let now = Timestamp::from_secs(1_000);
-        account::insert(&store, &new, &hash, now).await.unwrap();
+        account::insert(&store.audited(), &new, &hash, now).await.unwrap();
         session::fill(&store, &realm, new.id, SESSIONS).await;
         assert_eq!(count(&store, new.id).await, 5_000);
 
-        let raised = account::delete(&store, &realm, &name, now).await.unwrap();
+        let raised = account::delete(&store.audited(), &realm, &name, now).await.unwrap();
         assert!(raised.contains(&(new.id, crate::domain::EPOCH_DELETED)), "its tokens have ended");
         assert_eq!(account::find(&store, &realm, &name).await.unwrap(), None);
         assert_eq!(count(&store, new.id).await, 4_000, "one piece went with it");
@@ -170,7 +170,7 @@ mod tests {
         let store = Store::make(&settings).await.unwrap();
         let (new, name) = project();
         let hash = password::hash(&Secret::from("secret")).unwrap();
-        account::insert(&store, &new, &hash, Timestamp::from_secs(0)).await.unwrap();
+        account::insert(&store.audited(), &new, &hash, Timestamp::from_secs(0)).await.unwrap();
         session::fill(&store, &new.realm, new.id, sessions).await;
         session::forget_epochs(&store).await;
         store.close().await;
@@ -190,7 +190,7 @@ mod tests {
 
     async fn is_listed_as_living(store: &Store, principal: PrincipalId, id: SessionId) -> bool {
         let listed = session::list(store, &"toc".parse().unwrap(), principal, None, 10_000).await.unwrap();
-        listed.iter().any(|listed| listed.session.id == id && !listed.revoked)
+        listed.iter().any(|listed| listed.session.id == id && !listed.has_ended())
     }
 
     #[tokio::test]
@@ -200,7 +200,9 @@ mod tests {
         let mut trimmed = Trimmed::default();
         once(&store, &mut trimmed).await.unwrap();
         assert_eq!(count(&store, principal).await, 5_000, "each can still be revoked");
-        account::end_tokens(&store, &"toc".parse().unwrap(), &name, Timestamp::from_secs(20_000)).await.unwrap();
+        account::end_tokens(&store.audited(), &"toc".parse().unwrap(), &name, Timestamp::from_secs(20_000))
+            .await
+            .unwrap();
         let own = log_in(&store, principal).await;
         once(&store, &mut trimmed).await.unwrap();
         assert_eq!(count(&store, principal).await, 1_000);
@@ -228,7 +230,7 @@ mod tests {
         assert!(next != first && is_listed_as_living(&store, principal, next).await);
         // Its account goes: nobody logs in, and what is left can be revoked until it is gone.
         let realm = "toc".parse().unwrap();
-        account::delete(&store, &realm, &name, Timestamp::from_secs(10_001)).await.unwrap();
+        account::delete(&store.audited(), &realm, &name, Timestamp::from_secs(10_001)).await.unwrap();
         assert_eq!(session::find(&store, next).await.unwrap().map(|found| found.id), Some(next));
         store.close().await;
         let store = Store::open(&settings).await.unwrap();

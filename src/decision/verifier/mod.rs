@@ -96,8 +96,14 @@ pub struct Question<'a> {
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answered {
-    /// It was asked, or did not need to be: it can never have given that name or secret out, or has just refused it.
-    Said(Verdict),
+    /// It is known what it says.
+    Said {
+        /// That.
+        verdict: Verdict,
+        /// Whether it was asked now. Else it did not need to be: it can never have given that name or secret out, or has
+        /// just refused it.
+        now: bool,
+    },
     /// Too many wait for an answer already.
     Busy {
         /// How long to wait.
@@ -144,7 +150,7 @@ impl Verifier {
         let business = name.business.is_empty() || settings.names.admits(&name.business) || dialect == Dialect::Toc;
         if !business || !settings.names.admits(&name.name) || !settings.secrets.admits(secret.expose()) {
             self.metrics.asked("filtered");
-            return Answered::Said(Verdict::No(Refusal::Credentials));
+            return Answered::Said { verdict: Verdict::No(Refusal::Credentials), now: false };
         }
         let key = self.flights.key(realm, name, secret);
         let now = clock.instant();
@@ -156,7 +162,7 @@ impl Verifier {
         match joined {
             Joined::Refused(refusal) => {
                 self.metrics.asked("remembered");
-                Answered::Said(Verdict::No(refusal))
+                Answered::Said { verdict: Verdict::No(refusal), now: false }
             }
             Joined::Full => {
                 self.metrics.asked("busy");
@@ -272,7 +278,7 @@ impl Verifier {
                 return away(RETRY_AFTER);
             }
         }
-        Answered::Said(verdict)
+        Answered::Said { verdict, now: true }
     }
 
     /// One question, at the pace that the config allows; `None` where there is no answer.

@@ -187,3 +187,26 @@ fn an_operators_word_ends_a_suspension_at_once() {
     assert_eq!(time.record(clocks.reading).reference, clocks.reading.civil);
     time.observe(clocks.step(20 * MINUTE)).unwrap_err();
 }
+
+#[test]
+fn what_ends_after_a_while_ends_neither_early_nor_late_by_a_step() {
+    for step in STEPS {
+        let mut clocks = Clocks::new();
+        let mut time = TrustedTime::start(None, clocks.reading);
+        assert_eq!(time.witnessed(clocks.pass(HOUR)), T.plus(Duration::from_hours(1)));
+        // Steps to and fro in a suspension change nothing either.
+        for (hours, step) in [(2, step), (3, -2 * step), (4, step)] {
+            clocks.step(step);
+            assert_eq!(time.witnessed(clocks.pass(HOUR)), T.plus(Duration::from_hours(hours)), "{step}");
+        }
+        // A process that begins in the suspension goes on from what was written down.
+        clocks.step(step);
+        time.witnessed(clocks.reading);
+        let at = clocks.pass(HOUR);
+        time.witnessed(at);
+        let mut next = TrustedTime::start(Some(&time.record(at)), at);
+        let seen = next.witnessed(clocks.pass(HOUR));
+        assert!(seen <= T.plus(Duration::from_hours(6)), "{step}: never ahead of the true time");
+        assert!(seen >= T.plus(Duration::from_hours(3)), "{step}: {seen:?}");
+    }
+}

@@ -15,7 +15,7 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use super::Admin;
 use crate::{
-    domain::{Secret, random},
+    domain::{Secret, made_secret},
     rules::route::Host,
     state::store::{
         Trouble, access,
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// The bearer token of the admin API.
+/// The token of `admin.token_file`: whoever is on the machine gets in by it, whatever becomes of the store.
 #[derive(Debug)]
 pub struct AdminToken(Secret);
 
@@ -33,7 +33,7 @@ impl AdminToken {
     /// # Errors
     /// Fails when the file cannot be read or made, is empty, or can be read by others.
     pub fn read_or_create(path: &Path) -> Result<Self, PrivateFileError> {
-        let text = private_file::read_or_create(path, random::secret().expose())?;
+        let text = private_file::read_or_create(path, made_secret::make().expose())?;
         if text.is_empty() {
             return Err(PrivateFileError::Empty(path.to_owned()));
         }
@@ -56,14 +56,17 @@ impl AdminToken {
         }
     }
 
-    fn opens(&self, headers: &HeaderMap) -> bool {
-        let given = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
-        let Some((scheme, token)) = given.split_at_checked(7) else { return false };
+    /// Whether this is the token.
+    pub(super) fn is(&self, token: &[u8]) -> bool {
         // An empty file must not let an empty token in.
-        !self.0.expose().is_empty()
-            && scheme.eq_ignore_ascii_case(b"bearer ")
-            && verify_slices_are_equal(token, self.0.expose().as_bytes()).is_ok()
+        !self.0.expose().is_empty() && verify_slices_are_equal(token, self.0.expose().as_bytes()).is_ok()
     }
+}
+
+/// The token that a request brings.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.as_bytes().split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
 }
 
 /// The host names under which the admin listener answers: any literal address, `localhost`, and
@@ -94,15 +97,6 @@ pub(super) async fn check_host(State(admin): State<Arc<Admin>>, request: Request
     failure(StatusCode::MISDIRECTED_REQUEST, "this listener does not answer under that Host; see admin.hosts")
 }
 
-pub(super) async fn require_token(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
-    if admin.token.opens(request.headers()) {
-        return next.run(request).await;
-    }
-    let mut response = failure(StatusCode::UNAUTHORIZED, "the admin API asks for the bearer token of admin.token_file");
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer realm=\"admin\""));
-    response
-}
-
 /// Turns a request away when as many are in work as leave places for health and metrics.
 pub(super) async fn leave_places(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     let Ok(_place) = places.try_acquire() else {
@@ -126,7 +120,7 @@ const STORE_DEADLINE: Duration = Duration::from_secs(10);
 /// Answers in time what asks the store, and acknowledges nothing that was written to a file which is no longer
 /// the store.
 pub(super) async fn over_store(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
-    let service = &admin.service;
+    let services = &admin.services;
     let unavailable = |why: &str| {
         failure(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -139,9 +133,9 @@ pub(super) async fn over_store(State(admin): State<Arc<Admin>>, request: Request
     let Ok(response) = timeout(STORE_DEADLINE + bound, next.run(request)).await else {
         return unavailable(Trouble::Unresponsive.reason());
     };
-    match service.confirm_store().await {
+    match services.confirm_store().await {
         Err(_) if response.status().is_success() => {
-            unavailable(service.store_trouble().unwrap_or(Trouble::Unresponsive).reason())
+            unavailable(services.store_trouble().unwrap_or(Trouble::Unresponsive).reason())
         }
         _ => response,
     }
@@ -175,13 +169,14 @@ mod tests {
     #[test]
     fn only_the_whole_token_opens() {
         let token = AdminToken(Secret::from("abc"));
+        let opens = |given| bearer(&headers("authorization", given)).is_some_and(|given| token.is(given));
         for good in ["Bearer abc", "bearer abc"] {
-            assert!(token.opens(&headers("authorization", good)), "{good}");
+            assert!(opens(good), "{good}");
         }
         for bad in ["Bearer ab", "Bearer abcd", "Bearer ", "abc", "", "Basic abc"] {
-            assert!(!token.opens(&headers("authorization", bad)), "{bad}");
+            assert!(!opens(bad), "{bad}");
         }
-        assert!(!AdminToken(Secret::from("")).opens(&headers("authorization", "Bearer ")));
+        assert!(!AdminToken(Secret::from("")).is(b""));
     }
 
     #[test]

@@ -1,45 +1,234 @@
 //! Accounts and companies over the API: the verbs of the command line.
 
-use std::{str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
-use axum::{
-    Json, Router,
-    extract::{Path, State},
-    http::StatusCode,
-    routing::{get, post},
-};
-use serde::Deserialize;
+use axum::{Json, extract::State};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::{
     Admin,
     api::{Answer, ApiError, Asked, Body, Hidden},
+    operations::{About, Answers, Kind, Member, Operations},
+    operator::By,
 };
 use crate::{
-    decision::admin::{
-        accounts::{self, AccountChange, Changed, NewSecret, SecretChange},
-        companies::{self, CompanyChange},
+    decision::{
+        AdminService,
+        admin::{
+            PAGE_ROWS,
+            accounts::{self, AccountChange, Wanted},
+            changed::Changed,
+            companies::CompanyChange,
+            secrets::{NewSecret, Overlap, SecretChange},
+        },
     },
-    domain::{AccountName, PrincipalId, Timestamp, UnknownGrantType},
-    rules::realm::Realm,
-    state::account::{Account, LegacyId, NewAccount, company::Company},
+    domain::{AccountName, GrantType, PrincipalId, Timestamp, UnknownGrantType},
+    state::{
+        account::{Account, Filter, LegacyId, NewAccount, Revised, Revision, Sort, Status, company::Company},
+        admin_token::AdminRole,
+    },
 };
 
-pub(super) fn routes() -> Router<Arc<Admin>> {
-    Router::new()
-        .route("/accounts", get(list).post(add))
-        .route("/accounts/{verb}", post(change))
-        .route("/companies", get(list_companies).post(add_company))
-        .route("/companies/{verb}", post(change_company))
+const REALM: Member = Member::required("realm", Kind::Text);
+const NAME: Member = Member::required("name", Kind::Text);
+const BUSINESS: Member = Member::optional("business", Kind::Text);
+const SECRET: Member = Member::optional("secret", Kind::Text);
+
+/// An account in an answer.
+const ACCOUNT: &[Member] = &[
+    Member::required("id", Kind::Text),
+    REALM,
+    Member::required("kind", Kind::Text),
+    BUSINESS.nullable(),
+    NAME,
+    Member::optional("display_name", Kind::Text).nullable(),
+    Member::optional("legacy_id", Kind::Integer).nullable(),
+    Member::optional("role", Kind::Text).nullable(),
+    Member::required("scopes", Kind::Texts),
+    Member::optional("company", Kind::Text).nullable(),
+    Member::required("disabled", Kind::Boolean),
+    Member::required("locked", Kind::Boolean),
+    Member::required("secret_made", Kind::Boolean),
+    Member::required("previous_secret_ends_at", Kind::Integer).nullable(),
+    Member::required("last_login_at", Kind::Integer).nullable(),
+    Member::required("failed_logins", Kind::Integer),
+    Member::required("created_at", Kind::Integer),
+    Member::optional("grants", Kind::Texts),
+    SECRET,
+];
+
+/// A company in an answer.
+const COMPANY: &[Member] =
+    &[REALM, NAME, Member::required("disabled", Kind::Boolean), Member::required("created_at", Kind::Integer)];
+
+const DELETED: Answers = Answers::One(&[Member::required("deleted", Kind::Boolean)]);
+const LIST: About = About {
+    summary: "A page of a realm's accounts",
+    query: &[
+        REALM,
+        Member::optional("status", Kind::Text),
+        Member::optional("role", Kind::Text),
+        Member::optional("company", Kind::Text),
+        Member::optional("name_prefix", Kind::Text),
+        Member::optional("never_logged_in", Kind::Boolean),
+        Member::optional("last_login_before", Kind::Integer),
+        Member::optional("sort", Kind::Text),
+        Member::optional("descending", Kind::Boolean),
+        Member::optional("limit", Kind::Integer),
+        Member::optional("after", Kind::Text),
+        Member::optional("after_business", Kind::Text),
+    ],
+    bodies: &[],
+    answers: Answers::Many(ACCOUNT),
+};
+const ADD: About = About {
+    summary: "Make an account",
+    query: &[],
+    bodies: &[&[
+        REALM,
+        NAME,
+        BUSINESS,
+        Member::optional("display_name", Kind::Text).nullable(),
+        Member::optional("role", Kind::Text).nullable(),
+        Member::optional("scopes", Kind::Texts),
+        Member::optional("company", Kind::Text).nullable(),
+        Member::optional("grants", Kind::Texts).nullable(),
+        Member::optional("legacy_id", Kind::Integer).nullable(),
+        Member::optional("id", Kind::Text).nullable(),
+        SECRET.nullable(),
+    ]],
+    answers: Answers::One(ACCOUNT),
+};
+/// A change that asks for nothing but whose account it is.
+const CHANGE: About =
+    About { summary: "", query: &[], bodies: &[&[REALM, NAME, BUSINESS]], answers: Answers::One(ACCOUNT) };
+const REVISE: About = About {
+    summary: "Change what an account is; its tokens end where they carry what changed",
+    bodies: &[&[
+        REALM,
+        NAME,
+        BUSINESS,
+        Member::optional("display_name", Kind::Text).nullable(),
+        Member::optional("role", Kind::Text).nullable(),
+        Member::optional("scopes", Kind::Texts),
+        Member::optional("company", Kind::Text).nullable(),
+        Member::optional("legacy_id", Kind::Integer).nullable(),
+        Member::optional("grants", Kind::Texts).nullable(),
+    ]],
+    ..CHANGE
+};
+const SET_ROLE: About = About {
+    summary: "Give it another role, which ends its tokens",
+    bodies: &[&[REALM, NAME, BUSINESS, Member::required("role", Kind::Text).nullable()]],
+    ..CHANGE
+};
+const SET_PASSWORD: About = About {
+    summary: "Give it another password, which ends its tokens",
+    bodies: &[&[REALM, NAME, BUSINESS, Member::required("secret", Kind::Text)]],
+    ..CHANGE
+};
+const ROTATE_SECRET: About = About {
+    summary: "Give it a new secret, made here unless it is given",
+    bodies: &[&[
+        REALM,
+        NAME,
+        BUSINESS,
+        SECRET.nullable(),
+        Member::optional("revoke", Kind::Boolean),
+        Member::optional("overlap_seconds", Kind::Integer).nullable(),
+    ]],
+    ..CHANGE
+};
+const END_OVERLAP: About = About { summary: "Take the secret before this one no more", ..CHANGE };
+const DELETE: About = About { summary: "Delete it for ever and end its tokens", answers: DELETED, ..CHANGE };
+const LIST_COMPANIES: About = About {
+    summary: "A page of a realm's companies in the order of their names",
+    query: &[REALM, Member::optional("after", Kind::Text)],
+    bodies: &[],
+    answers: Answers::Many(COMPANY),
+};
+const ADD_COMPANY: About =
+    About { summary: "Make a company", query: &[], bodies: &[&[REALM, NAME]], answers: Answers::One(COMPANY) };
+const DISABLE_COMPANY: About = About { summary: "Refuse its clients' logins and end their tokens", ..ADD_COMPANY };
+const ENABLE_COMPANY: About = About { summary: "Allow its clients' logins again", ..ADD_COMPANY };
+const DELETE_COMPANY: About =
+    About { summary: "Delete it and end its clients' tokens", answers: DELETED, ..ADD_COMPANY };
+
+/// Adds the operations on accounts and companies.
+pub(super) fn operations(operations: Operations) -> Operations {
+    let change = |about: &'static str| About { summary: about, ..CHANGE };
+    operations
+        .get("/accounts", AdminRole::Read, LIST, list)
+        .post("/accounts", AdminRole::Admin, ADD, add)
+        .patch("/accounts", AdminRole::Admin, REVISE, revise)
+        .post("/accounts/disable", AdminRole::Operate, change("Refuse its logins and end its tokens"), disable)
+        .post("/accounts/enable", AdminRole::Operate, change("Allow its logins again"), enable)
+        .post("/accounts/lock", AdminRole::Operate, change("Refuse its logins, and let its tokens live on"), lock)
+        .post("/accounts/unlock", AdminRole::Operate, change("Allow its logins again"), unlock)
+        .post("/accounts/set-role", AdminRole::Admin, SET_ROLE, set_role)
+        .post("/accounts/set-password", AdminRole::Admin, SET_PASSWORD, set_password)
+        .post("/accounts/rotate-secret", AdminRole::Admin, ROTATE_SECRET, rotate_secret)
+        .post("/accounts/end-overlap", AdminRole::Admin, END_OVERLAP, end_overlap)
+        .post("/accounts/delete", AdminRole::Admin, DELETE, delete)
+        .get("/companies", AdminRole::Read, LIST_COMPANIES, list_companies)
+        .post("/companies", AdminRole::Admin, ADD_COMPANY, add_company)
+        .post("/companies/disable", AdminRole::Operate, DISABLE_COMPANY, disable_company)
+        .post("/companies/enable", AdminRole::Operate, ENABLE_COMPANY, enable_company)
+        .post("/companies/delete", AdminRole::Admin, DELETE_COMPANY, delete_company)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Listed {
     realm: String,
+    status: Option<String>,
+    role: Option<String>,
+    company: Option<String>,
+    name_prefix: Option<String>,
+    #[serde(default)]
+    never_logged_in: bool,
+    last_login_before: Option<i64>,
+    sort: Option<String>,
+    #[serde(default)]
+    descending: bool,
+    limit: Option<u32>,
     after: Option<String>,
     #[serde(default)]
     after_business: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListedCompanies {
+    realm: String,
+    after: Option<String>,
+}
+
+/// What changes of an account: what is not named stays, and `null` takes away.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Revise {
+    realm: String,
+    name: String,
+    #[serde(default)]
+    business: String,
+    #[serde(default, deserialize_with = "to")]
+    display_name: Revised<Option<String>>,
+    #[serde(default, deserialize_with = "to")]
+    role: Revised<Option<String>>,
+    #[serde(default, deserialize_with = "to")]
+    scopes: Revised<Vec<String>>,
+    #[serde(default, deserialize_with = "to")]
+    company: Revised<Option<String>>,
+    #[serde(default, deserialize_with = "to")]
+    legacy_id: Revised<Option<i64>>,
+    #[serde(default, deserialize_with = "to")]
+    grants: Revised<Option<Vec<String>>>,
+}
+
+fn to<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Revised<T>, D::Error> {
+    T::deserialize(value).map(Revised::To)
 }
 
 #[derive(Deserialize)]
@@ -68,11 +257,13 @@ struct Change {
     #[serde(default)]
     business: String,
     /// What `set-role` asks for; `null` takes the role away.
-    #[serde(default, deserialize_with = "present")]
-    role: Option<NewRole>,
+    #[serde(default, deserialize_with = "to")]
+    role: Revised<Option<String>>,
     secret: Option<Hidden>,
     #[serde(default)]
     revoke: bool,
+    /// For how long `rotate-secret` lets the old secret be taken too.
+    overlap_seconds: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -82,19 +273,68 @@ struct NamedCompany {
     name: String,
 }
 
-async fn list(State(admin): State<Arc<Admin>>, Asked(asked): Asked<Listed>) -> Answer {
+async fn list(State(admin): State<Arc<Admin>>, By(service): By, Asked(asked): Asked<Listed>) -> Answer {
     let realm = admin.realm(&asked.realm)?;
+    let limit = asked.limit.unwrap_or(PAGE_ROWS);
+    if !(1..=PAGE_ROWS).contains(&limit) {
+        return Err(ApiError::bad("limit is 1 to 500"));
+    }
+    let status = word(asked.status.as_deref(), &Status::ALL.map(|status| (status.name(), status)), "status")?;
+    let sort = word(asked.sort.as_deref(), &Sort::ALL.map(|sort| (sort.name(), sort)), "sort")?;
+    let filter = Filter {
+        status,
+        role: asked.role,
+        company: asked.company,
+        name_prefix: asked.name_prefix,
+        never_logged_in: asked.never_logged_in,
+        last_login_before: asked.last_login_before.map(Timestamp::from_secs),
+    };
     let after = asked.after.map(|name| AccountName { business: asked.after_business, name });
-    let page = admin.service.accounts(&realm, after.as_ref()).await?;
+    let wanted = Wanted { filter, sort: sort.unwrap_or_default(), descending: asked.descending, after };
+    let page = service.accounts(&realm, &wanted, limit).await?;
     Ok(Json(page.iter().map(account_json).collect()))
 }
 
-async fn add(State(admin): State<Arc<Admin>>, Body(asked): Body<New>) -> Answer {
+/// What one of these words stands for.
+fn word<T: Copy>(given: Option<&str>, words: &[(&str, T)], parameter: &str) -> Result<Option<T>, ApiError> {
+    let Some(given) = given else { return Ok(None) };
+    let found = words.iter().find(|(word, _)| *word == given).map(|(_, value)| *value);
+    found.map(Some).ok_or_else(|| {
+        let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        ApiError::bad(&format!("{parameter} is one of {}", words.join(", ")))
+    })
+}
+
+async fn revise(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Revise>) -> Answer {
+    let realm = admin.realm(&asked.realm)?;
+    let name = AccountName { business: asked.business, name: asked.name };
+    let revision = Revision {
+        display_name: asked.display_name,
+        role: asked.role,
+        scopes: asked.scopes,
+        company: asked.company,
+        legacy_id: asked.legacy_id,
+        grants: match asked.grants {
+            Revised::To(Some(words)) => Revised::To(Some(grants(&words)?)),
+            Revised::To(None) => Revised::To(None),
+            Revised::Kept => Revised::Kept,
+        },
+    };
+    if revision.is_empty() {
+        return Err(ApiError::bad("name what shall change; see docs/admin-api.md"));
+    }
+    Ok(Json(changed_json(&service.revise_account(&realm, &name, revision).await?)))
+}
+
+fn grants(words: &[String]) -> Result<Vec<GrantType>, ApiError> {
+    let grants: Result<_, UnknownGrantType> = words.iter().map(|grant| grant.parse()).collect();
+    grants.map_err(|error| ApiError::bad(&error.to_string()))
+}
+
+async fn add(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<New>) -> Answer {
     let realm = admin.realm(&asked.realm)?;
     let described = accounts::describe(&realm, AccountName { business: asked.business, name: asked.name });
     let id = asked.id.as_deref().map(PrincipalId::from_str).transpose();
-    let grants =
-        asked.grants.map(|grants| grants.iter().map(|grant| grant.parse()).collect::<Result<_, UnknownGrantType>>());
     let new = NewAccount {
         id: id.map_err(|_| ApiError::bad("id is no UUID"))?.unwrap_or(described.id),
         display_name: asked.display_name,
@@ -102,76 +342,99 @@ async fn add(State(admin): State<Arc<Admin>>, Body(asked): Body<New>) -> Answer 
         role: asked.role,
         scopes: asked.scopes,
         company: asked.company,
-        grants: grants.transpose().map_err(|error| ApiError::bad(&error.to_string()))?,
+        grants: asked.grants.as_deref().map(grants).transpose()?,
         ..described
     };
-    let acceptable = admin.service.check_new(&realm, new).await?;
-    let made = admin.service.add_account(acceptable, new_secret(asked.secret)).await?;
+    let acceptable = service.check_new(&realm, new).await?;
+    let made = service.add_account(acceptable, new_secret(asked.secret)).await?;
     Ok(Json(changed_json(&made)))
 }
 
-async fn change(State(admin): State<Arc<Admin>>, Path(verb): Path<String>, Body(asked): Body<Change>) -> Answer {
+/// A change that asks for nothing but whose account it is.
+async fn changed(admin: &Admin, service: &AdminService, asked: Change, change: AccountChange) -> Answer {
     let realm = admin.realm(&asked.realm)?;
-    let name = &AccountName { business: asked.business, name: asked.name };
-    let change = match verb.as_str() {
-        "disable" => AccountChange::Disable,
-        "enable" => AccountChange::Enable,
-        "lock" => AccountChange::Lock,
-        "unlock" => AccountChange::Unlock,
-        "set-role" => {
-            let missing = || ApiError::bad("set-role asks for the member role, null for none");
-            let NewRole(role) = asked.role.as_ref().ok_or_else(missing)?;
-            AccountChange::SetRole(role.as_deref())
-        }
-        "set-password" => {
-            if asked.secret.is_none() {
-                return Err(ApiError::bad("set-password asks for the member secret"));
-            }
-            return admin.set_secret(&realm, name, asked.secret, SecretChange::Password).await;
-        }
-        "rotate-secret" => {
-            let rotation = SecretChange::Rotation { revoke: asked.revoke };
-            return admin.set_secret(&realm, name, asked.secret, rotation).await;
-        }
-        "delete" => {
-            admin.service.delete_account(&realm, name).await?;
-            return Ok(Json(json!({ "deleted": true })));
-        }
-        _ => return Err(no_such_verb()),
-    };
-    Ok(Json(changed_json(&admin.service.change_account(&realm, name, change).await?)))
+    let name = AccountName { business: asked.business, name: asked.name };
+    Ok(Json(changed_json(&service.change_account(&realm, &name, change).await?)))
 }
 
-fn no_such_verb() -> ApiError {
-    ApiError(StatusCode::NOT_FOUND, "no such verb; see docs/admin-api.md".to_owned())
+async fn disable(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
+    changed(&admin, &service, asked, AccountChange::Disable).await
 }
 
-/// A role, or `null` for none: not the same as no member at all.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct NewRole(Option<String>);
+async fn enable(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
+    changed(&admin, &service, asked, AccountChange::Enable).await
+}
 
-fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<NewRole>, D::Error> {
-    NewRole::deserialize(value).map(Some)
+async fn lock(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
+    changed(&admin, &service, asked, AccountChange::Lock).await
+}
+
+async fn unlock(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
+    changed(&admin, &service, asked, AccountChange::Unlock).await
+}
+
+async fn set_role(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
+    if asked.role.is_kept() {
+        return Err(ApiError::bad("set-role asks for the member role, null for none"));
+    }
+    let realm = admin.realm(&asked.realm)?;
+    let name = AccountName { business: asked.business, name: asked.name };
+    let revision = Revision { role: asked.role, ..Revision::default() };
+    Ok(Json(changed_json(&service.revise_account(&realm, &name, revision).await?)))
+}
+
+async fn set_password(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
+    if asked.secret.is_none() {
+        return Err(ApiError::bad("set-password asks for the member secret"));
+    }
+    set_secret(&admin, &service, asked, SecretChange::Password).await
+}
+
+async fn rotate_secret(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
+    let rotation = rotation(asked.revoke, asked.overlap_seconds)?;
+    set_secret(&admin, &service, asked, rotation).await
+}
+
+async fn end_overlap(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
+    let realm = admin.realm(&asked.realm)?;
+    let account = service.account(&realm, &AccountName { business: asked.business, name: asked.name }).await?;
+    let (changed, ended) = service.end_overlap(&realm, &account).await?;
+    let mut members = changed_json(&changed);
+    members["ended"] = ended.into();
+    Ok(Json(members))
+}
+
+async fn delete(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Change>) -> Answer {
+    let realm = admin.realm(&asked.realm)?;
+    service.delete_account(&realm, &AccountName { business: asked.business, name: asked.name }).await?;
+    Ok(Json(json!({ "deleted": true })))
+}
+
+async fn set_secret(admin: &Admin, service: &AdminService, asked: Change, change: SecretChange) -> Answer {
+    let realm = admin.realm(&asked.realm)?;
+    let name = AccountName { business: asked.business, name: asked.name };
+    // Before a secret is made for nothing.
+    let account = service.account(&realm, &name).await?;
+    Ok(Json(changed_json(&service.set_secret(&realm, &account, new_secret(asked.secret), change).await?)))
+}
+
+/// What becomes of the old secret and of the tokens.
+fn rotation(revoke: bool, overlap_seconds: Option<u64>) -> Result<SecretChange, ApiError> {
+    let Some(seconds) = overlap_seconds else { return Ok(SecretChange::Rotation { revoke }) };
+    if revoke {
+        return Err(ApiError::bad(
+            "revoke ends what the old secret gave, and overlap_seconds goes on taking it: choose one",
+        ));
+    }
+    let overlap = Overlap::of(Duration::from_secs(seconds));
+    Ok(SecretChange::Overlap(
+        overlap.ok_or_else(|| ApiError::bad("overlap_seconds is 1 to 7776000, which is 90 days"))?,
+    ))
 }
 
 /// The secret given, or one that is made and shown once.
 fn new_secret(given: Option<Hidden>) -> NewSecret {
     given.map_or(NewSecret::Generated, |secret| NewSecret::Given(secret.into_inner()))
-}
-
-impl Admin {
-    async fn set_secret(
-        &self,
-        realm: &Realm,
-        name: &AccountName,
-        given: Option<Hidden>,
-        change: SecretChange,
-    ) -> Answer {
-        // Before a secret is made for nothing.
-        let account = self.service.account(realm, name).await?;
-        Ok(Json(changed_json(&self.service.set_secret(realm, &account, new_secret(given), change).await?)))
-    }
 }
 
 fn account_json(account: &Account) -> Value {
@@ -188,6 +451,10 @@ fn account_json(account: &Account) -> Value {
         "company": account.company,
         "disabled": account.disabled,
         "locked": account.locked,
+        "secret_made": account.is_secret_made(),
+        "previous_secret_ends_at": account.previous_secret.as_ref().map(|previous| previous.ends_at.as_secs()),
+        "last_login_at": account.last_login_at.map(Timestamp::as_secs),
+        "failed_logins": account.failed_logins,
         "created_at": account.created_at.as_secs(),
     });
     if let Some(grants) = &account.grants {
@@ -205,34 +472,38 @@ fn changed_json(changed: &Changed) -> Value {
     members
 }
 
-async fn list_companies(State(admin): State<Arc<Admin>>, Asked(asked): Asked<Listed>) -> Answer {
+async fn list_companies(
+    State(admin): State<Arc<Admin>>,
+    By(service): By,
+    Asked(asked): Asked<ListedCompanies>,
+) -> Answer {
     let realm = admin.realm(&asked.realm)?;
-    let page = admin.service.companies(&realm, asked.after.as_deref()).await?;
+    let page = service.companies(&realm, asked.after.as_deref()).await?;
     Ok(Json(page.iter().map(company_json).collect()))
 }
 
-async fn add_company(State(admin): State<Arc<Admin>>, Body(asked): Body<NamedCompany>) -> Answer {
+async fn add_company(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<NamedCompany>) -> Answer {
     let realm = admin.realm(&asked.realm)?;
-    Ok(Json(company_json(&admin.service.add_company(&realm, &asked.name).await?)))
+    Ok(Json(company_json(&service.add_company(&realm, &asked.name).await?)))
 }
 
-async fn change_company(
-    State(admin): State<Arc<Admin>>,
-    Path(verb): Path<String>,
-    Body(asked): Body<NamedCompany>,
-) -> Answer {
-    let (realm, name) = (admin.realm(&asked.realm)?, &asked.name);
-    companies::check_realm(&realm)?;
-    let change = match verb.as_str() {
-        "disable" => CompanyChange::Disable,
-        "enable" => CompanyChange::Enable,
-        "delete" => {
-            admin.service.delete_company(&realm, name).await?;
-            return Ok(Json(json!({ "deleted": true })));
-        }
-        _ => return Err(no_such_verb()),
-    };
-    Ok(Json(company_json(&admin.service.change_company(&realm, name, change).await?)))
+async fn changed_company(admin: &Admin, service: &AdminService, asked: &NamedCompany, change: CompanyChange) -> Answer {
+    let realm = admin.realm(&asked.realm)?;
+    Ok(Json(company_json(&service.change_company(&realm, &asked.name, change).await?)))
+}
+
+async fn disable_company(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<NamedCompany>) -> Answer {
+    changed_company(&admin, &service, &asked, CompanyChange::Disable).await
+}
+
+async fn enable_company(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<NamedCompany>) -> Answer {
+    changed_company(&admin, &service, &asked, CompanyChange::Enable).await
+}
+
+async fn delete_company(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<NamedCompany>) -> Answer {
+    let realm = admin.realm(&asked.realm)?;
+    service.delete_company(&realm, &asked.name).await?;
+    Ok(Json(json!({ "deleted": true })))
 }
 
 fn company_json(company: &Company) -> Value {

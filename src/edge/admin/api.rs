@@ -4,22 +4,27 @@
 use std::{str::FromStr, sync::Arc};
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{FromRequest, FromRequestParts, Query, State, rejection::JsonRejection},
     http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{Admin, access::failure};
+use super::{
+    Admin,
+    access::failure,
+    operations::{About, Answers, Kind, Member, Operations},
+    operator::By,
+};
 use crate::{
-    decision::{AdminError, Revoked, SESSIONS_LISTED_MAX},
+    decision::{AdminError, AdminService, Revoked, SESSIONS_LISTED_MAX},
     domain::{AccountName, KeyId, RealmName, Secret, SessionId, Timestamp, id::hex},
     rules::realm::Realm,
     state::{
         account::{AccountError, HasherError},
+        admin_token::AdminRole,
         keys::VaultError,
         session::Listed,
     },
@@ -28,14 +33,57 @@ use crate::{
 /// Bytes of a request's body, at most.
 pub(super) const BODY_BYTES_MAX: usize = 64 << 10;
 
-/// Revoking and sessions, without the check of the API's token.
-pub(super) fn routes() -> Router<Arc<Admin>> {
-    Router::new()
-        .route("/revocations/token", post(revoke_token))
-        .route("/revocations/session", post(revoke_session))
-        .route("/revocations/principal", post(revoke_principal))
-        .route("/revocations/key", post(revoke_key))
-        .route("/sessions", get(sessions))
+const REALM: Member = Member::required("realm", Kind::Text);
+const NAME: Member = Member::required("name", Kind::Text);
+const BUSINESS: Member = Member::optional("business", Kind::Text);
+const ID: Member = Member::required("id", Kind::Text);
+
+/// What a revocation answers.
+const REVOKED: Answers = Answers::One(&[
+    Member::required("revoked", Kind::Text),
+    ID,
+    Member::optional("same_material", Kind::Texts),
+    Member::optional("confirmed", Kind::Texts),
+    Member::optional("refusing", Kind::Texts),
+    Member::optional("missing", Kind::Texts),
+    Member::optional("unbounded", Kind::Texts),
+]);
+const REVOKE_TOKEN: About = About {
+    summary: "Revoke a token, by itself or by its jti",
+    query: &[Member::optional("wait", Kind::Text)],
+    bodies: &[
+        &[Member::required("token", Kind::Text)],
+        &[Member::required("jti", Kind::Text), REALM, Member::optional("expires", Kind::Integer).nullable()],
+    ],
+    answers: REVOKED,
+};
+const REVOKE_SESSION: About =
+    About { summary: "Revoke all tokens that one login gave", bodies: &[&[ID]], ..REVOKE_TOKEN };
+const REVOKE_PRINCIPAL: About =
+    About { summary: "End all tokens of an account", bodies: &[&[REALM, NAME, BUSINESS]], ..REVOKE_TOKEN };
+const REVOKE_KEY: About =
+    About { summary: "End all tokens that a key signed; one that signs is replaced", bodies: &[&[ID]], ..REVOKE_TOKEN };
+const SESSIONS: About = About {
+    summary: "A page of an account's sessions, the youngest first",
+    query: &[REALM, NAME, BUSINESS, Member::optional("after", Kind::Text), Member::optional("limit", Kind::Integer)],
+    bodies: &[],
+    answers: Answers::Many(&[
+        ID,
+        Member::required("created_at", Kind::Integer),
+        Member::required("expires_at", Kind::Integer).nullable(),
+        Member::required("revoked", Kind::Boolean),
+        Member::required("state", Kind::Text),
+    ]),
+};
+
+/// Adds revoking and sessions.
+pub(super) fn operations(operations: Operations) -> Operations {
+    operations
+        .post("/revocations/token", AdminRole::Operate, REVOKE_TOKEN, revoke_token)
+        .post("/revocations/session", AdminRole::Operate, REVOKE_SESSION, revoke_session)
+        .post("/revocations/principal", AdminRole::Operate, REVOKE_PRINCIPAL, revoke_principal)
+        .post("/revocations/key", AdminRole::Operate, REVOKE_KEY, revoke_key)
+        .get("/sessions", AdminRole::Read, SESSIONS, sessions)
 }
 
 /// An answer, or what went wrong.
@@ -107,11 +155,11 @@ struct Waiting {
 type Told = Result<(StatusCode, Json<Value>), ApiError>;
 
 impl Admin {
-    async fn told(&self, waiting: Waiting, mut answer: Value) -> Told {
+    async fn told(&self, service: &AdminService, waiting: Waiting, mut answer: Value) -> Told {
         let (Some(Who::All), Some(bound)) = (waiting.wait, self.live_state.freshness().max()) else {
             return Ok((StatusCode::OK, Json(answer)));
         };
-        let everywhere = self.service.wait_for_all(bound).await?;
+        let everywhere = service.wait_for_all(bound).await?;
         answer["confirmed"] = json!(everywhere.confirmed);
         answer["refusing"] = json!(everywhere.refusing);
         if everywhere.is_complete() {
@@ -125,51 +173,55 @@ impl Admin {
 
 async fn revoke_token(
     State(admin): State<Arc<Admin>>,
+    By(service): By,
     Asked(waiting): Asked<Waiting>,
     Body(asked): Body<TokenToRevoke>,
 ) -> Told {
     let snapshot = admin.live_state.snapshot();
     let revoked = match asked {
-        TokenToRevoke::Itself { token } => admin.service.revoke_token(token.expose(), &snapshot.issuers).await?,
+        TokenToRevoke::Itself { token } => service.revoke_token(token.expose(), &snapshot.issuers).await?,
         TokenToRevoke::ById { jti, realm, expires } => {
             let expires = expires.map(Timestamp::from_secs);
-            admin.service.revoke_token_id(&snapshot.issuers, &realm, &jti, expires).await?
+            service.revoke_token_id(&snapshot.issuers, &realm, &jti, expires).await?
         }
     };
-    admin.told(waiting, revoked_json(revoked)).await
+    admin.told(&service, waiting, revoked_json(revoked)).await
 }
 
 async fn revoke_session(
     State(admin): State<Arc<Admin>>,
+    By(service): By,
     Asked(waiting): Asked<Waiting>,
     Body(ById { id }): Body<ById>,
 ) -> Told {
     let id = SessionId::from_str(&id).map_err(|_| ApiError::bad("a session's id is a UUID"))?;
-    let revoked = admin.service.revoke_session(id).await?;
-    admin.told(waiting, revoked_json(revoked)).await
+    let revoked = service.revoke_session(id).await?;
+    admin.told(&service, waiting, revoked_json(revoked)).await
 }
 
 async fn revoke_principal(
     State(admin): State<Arc<Admin>>,
+    By(service): By,
     Asked(waiting): Asked<Waiting>,
     Body(named): Body<Named>,
 ) -> Told {
     let realm = admin.realm(&named.realm)?;
-    let account = admin.service.revoke_principal(&realm.name, &named.account_name()).await?;
-    admin.told(waiting, json!({ "revoked": "principal", "id": account.id.to_string() })).await
+    let account = service.revoke_principal(&realm.name, &named.account_name()).await?;
+    admin.told(&service, waiting, json!({ "revoked": "principal", "id": account.id.to_string() })).await
 }
 
 async fn revoke_key(
     State(admin): State<Arc<Admin>>,
+    By(service): By,
     Asked(waiting): Asked<Waiting>,
     Body(ById { id }): Body<ById>,
 ) -> Told {
-    let others = admin.service.revoke_key(&KeyId::from_text(&id)).await?;
+    let others = service.revoke_key(&KeyId::from_text(&id)).await?;
     let mut answer = json!({ "revoked": "key", "id": id });
     if !others.is_empty() {
         answer["same_material"] = others.iter().map(KeyId::as_str).collect();
     }
-    admin.told(waiting, answer).await
+    admin.told(&service, waiting, answer).await
 }
 
 #[derive(Deserialize)]
@@ -184,7 +236,7 @@ struct SessionPage {
     limit: Option<u32>,
 }
 
-async fn sessions(State(admin): State<Arc<Admin>>, Asked(asked): Asked<SessionPage>) -> Answer {
+async fn sessions(State(admin): State<Arc<Admin>>, By(service): By, Asked(asked): Asked<SessionPage>) -> Answer {
     let realm = admin.realm(&asked.realm)?;
     let name = AccountName { business: asked.business, name: asked.name };
     let after = asked.after.as_deref().map(SessionId::from_str).transpose();
@@ -193,8 +245,9 @@ async fn sessions(State(admin): State<Arc<Admin>>, Asked(asked): Asked<SessionPa
     if !(1..=SESSIONS_LISTED_MAX).contains(&limit) {
         return Err(ApiError::bad("limit is 1 to 1000"));
     }
-    let sessions = admin.service.sessions(&realm.name, &name, after, limit).await?;
-    Ok(Json(Value::Array(sessions.iter().map(session_json).collect())))
+    let sessions = service.sessions(&realm.name, &name, after, limit).await?;
+    let now = service.now();
+    Ok(Json(sessions.iter().map(|listed| session_json(listed, now)).collect()))
 }
 
 fn revoked_json(revoked: Revoked) -> Value {
@@ -204,12 +257,14 @@ fn revoked_json(revoked: Revoked) -> Value {
     }
 }
 
-fn session_json(Listed { session, revoked }: &Listed) -> Value {
+fn session_json(listed: &Listed, now: Timestamp) -> Value {
+    let session = &listed.session;
     json!({
         "id": session.id.to_string(),
         "created_at": session.created_at.as_secs(),
         "expires_at": session.expires_at.map(Timestamp::as_secs),
-        "revoked": revoked,
+        "revoked": listed.has_ended(),
+        "state": listed.state(now).name(),
     })
 }
 
@@ -254,6 +309,7 @@ impl From<AdminError> for ApiError {
             }
             AdminError::NotOurs(_)
             | AdminError::Refused(_)
+            | AdminError::AdminToken(_)
             | AdminError::Secret(HasherError::Refused(_))
             | AdminError::Account(_)
             | AdminError::Import(_) => StatusCode::BAD_REQUEST,

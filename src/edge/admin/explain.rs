@@ -2,13 +2,14 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use axum::{Json, Router, extract::State, routing::post};
+use axum::{Json, extract::State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     Admin,
     api::{Answer, ApiError, Body, Hidden},
+    operations::{About, Answers, Kind, Member, Operations},
 };
 use crate::{
     decision::{
@@ -17,10 +18,31 @@ use crate::{
     },
     domain::{Reason, Secret, Timestamp},
     edge::respond::{self, Asker},
+    state::admin_token::AdminRole,
 };
 
-pub(super) fn routes() -> Router<Arc<Admin>> {
-    Router::new().route("/explain", post(answer))
+const EXPLAIN: About = About {
+    summary: "What the gateway would do with a request, and why",
+    query: &[],
+    bodies: &[&[
+        Member::required("method", Kind::Text),
+        Member::required("url", Kind::Text),
+        Member::optional("headers", Kind::Pairs),
+        Member::optional("token", Kind::Text).nullable(),
+        Member::optional("client", Kind::Text).nullable(),
+    ]],
+    answers: Answers::One(&[
+        Member::required("decision", Kind::Text),
+        Member::required("reason", Kind::Text).nullable(),
+        Member::required("status", Kind::Integer).nullable(),
+        Member::required("route", Kind::Text).nullable(),
+        Member::required("steps", Kind::Objects),
+    ]),
+};
+
+/// Adds explaining.
+pub(super) fn operations(operations: Operations) -> Operations {
+    operations.post("/explain", AdminRole::Read, EXPLAIN, answer)
 }
 
 /// The token travels in the body, which is never logged.
@@ -39,7 +61,7 @@ async fn answer(State(admin): State<Arc<Admin>>, Body(asked): Body<Asked>) -> An
     let Asked { method, url, headers, token, client } = asked;
     let token: Option<Secret> = token.map(Hidden::into_inner);
     let inquiry = Inquiry { method: &method, url: &url, headers: &headers, token: token.as_ref(), client };
-    let explained = explain(&admin.live_state.view(), admin.service.now(), &inquiry, Keys::Known);
+    let explained = explain(&admin.live_state.view(), admin.services.now(), &inquiry, Keys::Known);
     explained.map(Json).map_err(|error| ApiError::bad(&error.to_string()))
 }
 

@@ -70,7 +70,7 @@ fn of_store(admin: &Admin) -> Option<String> {
         let apart = freshness.is_clock_apart().then_some("the civil clock is apart from that of the store's server");
         return stale.or(apart).map(str::to_owned);
     }
-    let of_store = admin.service.store_trouble().map(|trouble| format!("the store: {}", trouble.reason()));
+    let of_store = admin.services.store_trouble().map(|trouble| format!("the store: {}", trouble.reason()));
     let failing = admin.live_state.following().is_failing(admin.trusted.clock().instant());
     of_store.or_else(|| failing.then(|| "the store cannot be followed".to_owned()))
 }
@@ -125,7 +125,7 @@ impl Admin {
         metrics.key_age_seconds.reset();
         for key in snapshot.keys.own() {
             let age = metrics.key_age_seconds.with_label_values(&[key.realm.as_str(), key.state.name()]);
-            let seconds = age_seconds(self.service.now(), key.created_at);
+            let seconds = age_seconds(self.services.now(), key.created_at);
             // The youngest key of a state: 0 is what a fresh gauge shows.
             if age.get() == 0.0 || seconds < age.get() {
                 age.set(seconds);

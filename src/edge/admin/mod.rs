@@ -1,19 +1,36 @@
 //! The operator's door: its own listener, its own runtime. Metrics and health answer anybody who
-//! reaches it; the API asks for the token of `admin.token`.
+//! reaches it; the API asks for a token, and each of its operations for a role.
+//!
+//! ```text
+//! access      who may ask at all: hosts, the token in the file, places     operator   who asks, and with which role
+//! operations  each with its role, and what the document says of it         api · accounts · explain · process
+//! ```
 
 mod access;
 mod accounts;
 mod api;
 mod explain;
 mod health;
+mod limits;
+mod openapi;
+mod operations;
+mod operator;
 mod places;
 mod process;
 mod settings;
 
-use std::{future::poll_fn, net::TcpListener, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    net::{SocketAddr, TcpListener},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use hyper::{
+    Request,
+    body::Incoming,
     server::conn::http1,
     service::{Service, service_fn},
 };
@@ -31,13 +48,15 @@ use tokio::{
 pub use access::{AdminToken, AllowedHosts};
 pub use explain::explain;
 pub use health::Readiness;
+use operations::{Operation, Operations};
+use operator::Peer;
 use places::{API_REQUESTS_MAX, InWork, Place, Places};
 pub use process::{Order, Orders};
 pub use settings::AdminSettings;
 
 use super::forward::Shared;
 use crate::{
-    decision::{AdminService, LiveState},
+    decision::{AdminServices, LiveState},
     observe::metrics::Metrics,
     state::{account::Hasher, clock::TrustedClock},
 };
@@ -55,7 +74,7 @@ const CONNECTION_LIFE: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Admin {
     /// Does what the API is asked for.
-    pub service: AdminService,
+    pub services: Arc<AdminServices>,
     /// Hashes passwords; here for its queue.
     pub hasher: Arc<Hasher>,
     /// The live state, for its realms and its numbers.
@@ -72,7 +91,7 @@ pub struct Admin {
     pub control: Handle,
     /// Who reloads the config and hands over.
     pub orders: Orders,
-    /// The API's bearer token.
+    /// The API's token in a file.
     pub token: AdminToken,
     /// The names under which this listener answers.
     pub hosts: AllowedHosts,
@@ -96,14 +115,14 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             // For want of descriptors, say: the next attempt would fail at once, and again.
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         // One that finds no place is closed at once.
         if let Some(place) = places.enter() {
-            connections.spawn(serve_connection(stream, place, router.clone(), stop.clone()));
+            connections.spawn(serve_connection((stream, peer), place, router.clone(), stop.clone()));
         }
         // Those who came are looked at before more are accepted.
         tokio::task::yield_now().await;
@@ -115,14 +134,15 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
 
 /// Serves one connection until it ends, `stop` says true, or another one needs its place.
 async fn serve_connection(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, SocketAddr),
     (place, first_look): (Place, InWork),
     router: Router,
     mut stop: watch::Receiver<bool>,
 ) {
     let router = TowerToHyperService::new(router);
-    let service = service_fn(|request| {
+    let service = service_fn(|mut request: Request<Incoming>| {
         let in_work = place.begin();
+        request.extensions_mut().insert(Peer(peer));
         let answering = router.call(request);
         async move {
             let answer = answering.await;
@@ -155,27 +175,59 @@ async fn serve_connection(
     let _ = served.await;
 }
 
+/// All operations, by what stands around them.
+struct Served {
+    over_store: Operations,
+    others: Operations,
+    document: Operations,
+}
+
+impl Served {
+    fn by(admin: &Arc<Admin>) -> Self {
+        let none = || Operations::new(admin);
+        Self {
+            over_store: limits::clearing(accounts::operations(api::operations(none()))),
+            others: limits::looking(process::operations(explain::operations(none()))),
+            document: openapi::operations(none()),
+        }
+    }
+}
+
+/// Every operation of this listener that asks for a role, with what stands before its path.
+fn listed(admin: &Arc<Admin>) -> Vec<(&'static str, Operation)> {
+    let Served { over_store, others, document } = Served::by(admin);
+    let below =
+        |prefix, operations: Operations| operations.finish().1.into_iter().map(move |operation| (prefix, operation));
+    below(openapi::API, over_store).chain(below(openapi::API, others)).chain(below("", document)).collect()
+}
+
 fn router(admin: Arc<Admin>) -> Router {
-    let api = api::routes()
-        .merge(accounts::routes())
+    let Served { over_store, others, document } = Served::by(&admin);
+    let (document, _) = document.finish();
+    let (others, _) = others.finish();
+    let document = document.layer(middleware::from_fn_with_state(Arc::clone(&admin), operator::require_token));
+    let api = over_store
+        .finish()
+        .0
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), access::over_store))
-        .merge(explain::routes())
-        .merge(process::routes())
+        .merge(others)
         .layer(DefaultBodyLimit::max(api::BODY_BYTES_MAX))
         .fallback(access::not_found)
         // Before the token is asked for: who has none learns nothing of the paths and their methods.
         .method_not_allowed_fallback(access::method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), access::on_control))
         .layer(middleware::from_fn_with_state(Arc::new(Semaphore::new(API_REQUESTS_MAX)), access::leave_places))
-        .layer(middleware::from_fn_with_state(Arc::clone(&admin), access::require_token));
+        .layer(middleware::from_fn_with_state(Arc::clone(&admin), operator::require_token));
     Router::new()
         .route("/metrics", get(health::metrics))
         .route("/health/alive", get(health::alive))
         .route("/health/ready", get(health::ready))
         .route("/health/serving", get(health::serving))
-        .nest("/api/v1", api)
+        .merge(document)
+        .nest(openapi::API, api)
         .fallback(access::not_found)
         .method_not_allowed_fallback(access::method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), access::check_host))
+        .layer(middleware::from_fn(operator::name_request))
         .with_state(admin)
 }

@@ -2,12 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Json, Router,
-    extract::State,
-    http::StatusCode,
-    routing::{get, post},
-};
+use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -15,6 +10,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::{
     Admin,
     api::{Answer, ApiError, Body},
+    operations::{About, Answers, Kind, Member, Operations},
+    operator::{By, Operator},
+};
+use crate::state::{
+    admin_token::AdminRole,
+    store::{Action, Actor},
 };
 
 /// Orders that may wait for the one before them.
@@ -33,7 +34,12 @@ const STALE_SECONDS_MAX: u64 = 24 * 60 * 60;
 #[derive(Debug)]
 pub enum Order {
     /// Read the config again; answers the keys that only a restart changes.
-    Reload(oneshot::Sender<Result<Vec<&'static str>, String>>),
+    Reload {
+        /// Who asks.
+        actor: Actor,
+        /// Where the outcome is awaited.
+        outcome: oneshot::Sender<Result<Vec<&'static str>, String>>,
+    },
     /// Start the binary that lies there now, and hand over to it; answers its process id.
     Upgrade {
         /// How long it may take to serve.
@@ -72,22 +78,54 @@ impl Orders {
     }
 }
 
-/// The process's paths, without the check of the API's token.
-pub(super) fn routes() -> Router<Arc<Admin>> {
-    Router::new()
-        .route("/process", get(process))
-        .route("/reload", post(reload))
-        .route("/upgrade", post(upgrade))
-        .route("/stale", post(stale))
+const PROCESS: About = About {
+    summary: "Which process answers",
+    query: &[],
+    bodies: &[],
+    answers: Answers::One(&[Member::required("pid", Kind::Integer), Member::required("version", Kind::Text)]),
+};
+const RELOAD: About = About {
+    summary: "Read the config again",
+    query: &[],
+    bodies: &[],
+    answers: Answers::One(&[
+        Member::required("reloaded", Kind::Boolean),
+        Member::required("needs_restart", Kind::Texts),
+    ]),
+};
+const UPGRADE: About = About {
+    summary: "Hand over to a process of the binary that lies there now",
+    query: &[],
+    bodies: &[&[Member::optional("timeout_seconds", Kind::Integer).nullable()]],
+    answers: Answers::One(&[Member::required("pid", Kind::Integer), Member::required("handed_over_by", Kind::Integer)]),
+};
+const STALE: About = About {
+    summary: "Let checked requests go on for a while however long the store was not heard of",
+    query: &[],
+    bodies: &[&[Member::required("serve_seconds", Kind::Integer)]],
+    answers: Answers::One(&[
+        Member::required("serve_seconds", Kind::Integer),
+        Member::required("age_seconds", Kind::Integer).nullable(),
+    ]),
+};
+
+/// Adds what is asked of the process itself.
+pub(super) fn operations(operations: Operations) -> Operations {
+    operations
+        .get("/process", AdminRole::Read, PROCESS, process)
+        .post("/reload", AdminRole::Operate, RELOAD, reload)
+        .post("/upgrade", AdminRole::Admin, UPGRADE, upgrade)
+        .post("/stale", AdminRole::Admin, STALE, stale)
 }
 
 async fn process() -> Answer {
     Ok(Json(json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION") })))
 }
 
-async fn reload(State(admin): State<Arc<Admin>>) -> Answer {
+async fn reload(State(admin): State<Arc<Admin>>, operator: Operator) -> Answer {
     let (sender, outcome) = oneshot::channel();
-    let outcome = admin.orders.carried_out(Order::Reload(sender), outcome).await?;
+    let order = Order::Reload { actor: operator.actor().clone(), outcome: sender };
+    let outcome = admin.orders.carried_out(order, outcome).await?;
     let needs_restart = outcome.map_err(|why| ApiError(StatusCode::CONFLICT, why))?;
     Ok(Json(json!({ "reloaded": true, "needs_restart": needs_restart })))
 }
@@ -99,7 +137,11 @@ struct Stale {
 }
 
 /// Lets checked requests go on for a while however long the store was not heard of. It takes no store.
-async fn stale(State(admin): State<Arc<Admin>>, Body(Stale { serve_seconds }): Body<Stale>) -> Answer {
+async fn stale(
+    State(admin): State<Arc<Admin>>,
+    operator: Operator,
+    Body(Stale { serve_seconds }): Body<Stale>,
+) -> Answer {
     if serve_seconds > STALE_SECONDS_MAX {
         return Err(ApiError(StatusCode::BAD_REQUEST, format!("serve_seconds is 0 to {STALE_SECONDS_MAX}")));
     }
@@ -108,7 +150,16 @@ async fn stale(State(admin): State<Arc<Admin>>, Body(Stale { serve_seconds }): B
         let text = "the store is this gateway's own file: it is never stale".to_owned();
         return Err(ApiError(StatusCode::CONFLICT, text));
     }
-    freshness.lift(Duration::from_secs(serve_seconds));
+    let lifted = json!({ "serve_seconds": serve_seconds });
+    let lift = || freshness.lift(Duration::from_secs(serve_seconds));
+    if operator.is_local() {
+        // It is for when there is no store, and waits for none: its row is written as soon as there is one.
+        lift();
+        admin.services.note_in_any_case(operator.actor(), Action::StaleServe, lifted).await;
+    } else {
+        admin.services.by(operator.actor().clone()).note(Action::StaleServe, lifted).await?;
+        lift();
+    }
     let age_seconds = freshness.age().map(|age| age.as_secs());
     tracing::warn!(
         serve_seconds,
@@ -124,7 +175,7 @@ struct Upgrade {
     timeout_seconds: Option<u64>,
 }
 
-async fn upgrade(State(admin): State<Arc<Admin>>, Body(asked): Body<Upgrade>) -> Answer {
+async fn upgrade(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Upgrade>) -> Answer {
     let patience = asked.timeout_seconds.unwrap_or(PATIENCE_SECONDS);
     if !(1..=PATIENCE_SECONDS_MAX).contains(&patience) {
         let text = format!("timeout_seconds is 1 to {PATIENCE_SECONDS_MAX}");
@@ -132,6 +183,8 @@ async fn upgrade(State(admin): State<Arc<Admin>>, Body(asked): Body<Upgrade>) ->
     }
     let alone = Arc::clone(&admin.orders.upgrades).try_acquire_owned();
     let alone = alone.map_err(|_| ApiError(StatusCode::CONFLICT, "another upgrade is under way".to_owned()))?;
+    // Before it: a successor may be the one who answers next.
+    service.note(Action::ProcessUpgrade, json!({ "handed_over_by": std::process::id() })).await?;
     let (sender, outcome) = oneshot::channel();
     let order = Order::Upgrade { patience: Duration::from_secs(patience), outcome: sender, alone };
     let pid = admin.orders.carried_out(order, outcome).await?;

@@ -40,6 +40,7 @@ pub(super) async fn answer(
         headers: head.headers.clone(),
         body,
         client,
+        request_id: exchange.request_id.as_str().to_owned(),
     };
     let (endpoints, asked) = (Arc::clone(&exchange.shared().services.endpoints), Arc::clone(&endpoint));
     let control = &exchange.shared().services.control;

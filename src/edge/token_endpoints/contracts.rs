@@ -6,11 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, header};
 
-use super::{GRANTED, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage, counted};
+use super::{GRANTED, Happened, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage, counted};
 use crate::{
     decision::{Caller, Endpoint, Service, check_standing, issue::takeover::Lead},
     domain::{Reason, TokenKind, json::SecretObject},
     edge::respond,
+    observe::audit::Act,
     rules::{
         dialect::{Operation, Outcome, Rejection, TokenRequest, allow, select},
         policy::{Source, find_credential},
@@ -55,7 +56,7 @@ impl TokenEndpoints {
             Ok(Operation::Verify) => {
                 self.verify(realm, &message.headers, message.client.as_ref().map(Caller::address)).await
             }
-            Ok(operation) => self.grant(realm, operation, message.client.as_ref(), lead).await,
+            Ok(operation) => self.grant(realm, operation, message.client.as_ref(), &message.request_id, lead).await,
             Err(rejection) => reject(realm, &rejection),
         };
         if response.status() == http::StatusCode::METHOD_NOT_ALLOWED
@@ -75,13 +76,18 @@ impl TokenEndpoints {
         realm: &Realm,
         operation: Operation,
         caller: Option<&Caller>,
+        request_id: &str,
         lead: Option<Lead<'_>>,
     ) -> (Response<Bytes>, &'static str) {
-        // Without an address nobody could be throttled, so nobody gets in.
-        let Some(caller) = caller else {
-            return reject(realm, &Rejection::Unavailable { retry_after: RETRY_FAILED });
-        };
+        let unavailable = || reject(realm, &Rejection::Unavailable { retry_after: RETRY_FAILED });
+        // Without an address nobody could be throttled, so nobody gets in. Nor where a login must have its line in the
+        // audit log, and cannot have one.
+        let (Some(caller), Ok(room)) = (caller, self.audit.admit()) else { return unavailable() };
         let client = caller.address();
+        let (act, typed) = match &operation {
+            Operation::Login(login) => (Act::Login, self.audit.is_on().then(|| login.name.clone())),
+            Operation::Refresh(_) | Operation::Verify => (Act::Refresh, None),
+        };
         let (granted, refreshed) = match operation {
             Operation::Login(login) => {
                 let leads = lead.filter(|lead| lead.takeover.settings.mode == Mode::Lead);
@@ -95,6 +101,14 @@ impl TokenEndpoints {
             Operation::Refresh(token) => (self.token_service.refresh(realm, &token, caller).await, true),
             Operation::Verify => return reject(realm, &Rejection::MethodNotAllowed),
         };
+        let refused = granted.as_ref().err().map(Rejection::name);
+        // A client that left was not refused: it just did not wait.
+        if refused.is_none() || !caller.has_left() {
+            let happened = Happened { act, observed: false, refused, realm, caller, typed: typed.as_ref(), request_id };
+            if !self.note(room, happened).await {
+                return unavailable();
+            }
+        }
         let grant = match granted {
             Ok(grant) => grant,
             Err(rejection) => {

@@ -21,8 +21,12 @@ use tokio::sync::Semaphore;
 use super::respond;
 use crate::{
     decision::{Caller, Endpoint, LiveState, Service, TokenService},
-    domain::{Clock, Reason, secret::SecretBytes},
-    rules::dialect::{Outcome, Rejection},
+    domain::{AccountName, Clock, Reason, secret::SecretBytes},
+    observe::audit::{Act, AuditLog, Event, Room},
+    rules::{
+        dialect::{Outcome, Rejection},
+        realm::Realm,
+    },
 };
 
 /// A body over this is answered 413, and never parsed.
@@ -44,6 +48,8 @@ pub struct TokenMessage {
     pub body: TokenBody,
     /// Who sent it, where that is known.
     pub client: Option<Caller>,
+    /// What it is called in the logs.
+    pub request_id: String,
 }
 
 /// What came of reading a body of at most [`BODY_BYTES_MAX`].
@@ -62,11 +68,26 @@ pub enum TokenBody {
 pub struct TokenEndpoints {
     live_state: Arc<LiveState>,
     token_service: Arc<TokenService>,
+    audit: AuditLog,
     clock: Arc<dyn Clock>,
     /// Comparisons that wait or are under way.
     comparing: Arc<Semaphore>,
     /// The one that is under way.
     comparison: Arc<Semaphore>,
+}
+
+/// What came of a request, for the audit log.
+struct Happened<'a> {
+    act: Act,
+    /// Whether an old system answered it.
+    observed: bool,
+    /// Why not.
+    refused: Option<&'static str>,
+    realm: &'a Realm,
+    caller: &'a Caller,
+    /// The name that was given: of no use but where no account has it.
+    typed: Option<&'a AccountName>,
+    request_id: &'a str,
 }
 
 /// What a client should wait after a defect of ours.
@@ -81,10 +102,20 @@ pub const CLIENT_LEFT: &str = "client_left";
 impl TokenEndpoints {
     /// Endpoints of a live state, with a token service who checks credentials.
     #[must_use]
-    pub fn new(live_state: Arc<LiveState>, token_service: Arc<TokenService>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        live_state: Arc<LiveState>,
+        token_service: Arc<TokenService>,
+        audit: AuditLog,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let comparing = Arc::new(Semaphore::new(COMPARISONS_MAX));
         let comparison = Arc::new(Semaphore::new(1));
-        Self { live_state, token_service, clock, comparing, comparison }
+        Self { live_state, token_service, audit, clock, comparing, comparison }
+    }
+
+    /// Puts what came of a request into the audit log. False where it must have its line, and has none.
+    async fn note(&self, room: Room, happened: Happened<'_>) -> bool {
+        note(&self.audit, &*self.clock, room, happened).await
     }
 
     /// Answers, and says in one word what came of it.
@@ -100,6 +131,25 @@ impl TokenEndpoints {
             }
         }
     }
+}
+
+async fn note(audit: &AuditLog, clock: &dyn Clock, room: Room, happened: Happened<'_>) -> bool {
+    if !audit.is_on() {
+        return true;
+    }
+    let Happened { act, observed, refused, realm, caller, typed, request_id } = happened;
+    let account = audit.account(caller.account(), &realm.name, typed);
+    let event = Event {
+        at: clock.now(),
+        act,
+        observed,
+        refused,
+        realm: realm.name.clone(),
+        account,
+        client: caller.address(),
+        request: request_id.to_owned(),
+    };
+    room.write(event).await
 }
 
 /// What is counted: a client that left was not refused, it just did not wait.

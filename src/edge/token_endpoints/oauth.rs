@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
-use super::{GRANTED, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage, counted};
+use super::{GRANTED, Happened, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage, counted};
 use crate::{
     decision::{Endpoint, OauthSettings, Service, issue::oauth::Client},
     domain::{Grant, GrantType, Reason, Secret},
     edge::respond,
+    observe::audit::Act,
     rules::{
         dialect::{
             Answer, JSON, Outcome,
@@ -31,7 +32,7 @@ impl TokenEndpoints {
         let (Some(realm), Some(settings)) = (endpoint.realms.first(), self.live_state.snapshot().oauth.clone()) else {
             return (respond::answer(respond::plain(Reason::Internal), None), Reason::Internal.name());
         };
-        let answered = self.serve(endpoint.serves, realm, &settings, &message).await;
+        let answered = self.serve_noted(endpoint.serves, realm, &settings, &message).await;
         let (mut response, outcome) = match answered {
             Ok((answer, outcome)) => (respond::answer(answer, None), outcome),
             Err(refusal) => {
@@ -58,6 +59,35 @@ impl TokenEndpoints {
         let outcome = counted(outcome, unavailable, message.client.as_ref());
         endpoint.metrics.token_request(realm.name.as_str(), outcome);
         (response, outcome)
+    }
+
+    /// Serves, and puts what came of it into the audit log.
+    async fn serve_noted(
+        &self,
+        service: Service,
+        realm: &Arc<Realm>,
+        settings: &OauthSettings,
+        message: &TokenMessage,
+    ) -> Result<Answered, OAuthError> {
+        let unwritable = || OAuthError::Unavailable { retry_after: RETRY_FAILED };
+        let room = self.audit.admit().map_err(|_| unwritable())?;
+        let answered = self.serve(service, realm, settings, message).await;
+        let Some(caller) = &message.client else { return answered };
+        let act = match service {
+            Service::OauthRevocation => Act::Revoke,
+            Service::OauthIntrospection => Act::Introspect,
+            // A refresh token is exchanged by a client that logs in with it.
+            _ => Act::Login,
+        };
+        let refused = answered.as_ref().err().map(OAuthError::name);
+        // Introspection is as frequent as requests, and changes nothing: only who is refused is told of.
+        let is_told = refused.map_or(act != Act::Introspect, |_| !caller.has_left());
+        let happened =
+            Happened { act, observed: false, refused, realm, caller, typed: None, request_id: &message.request_id };
+        if is_told && !self.note(room, happened).await {
+            return Err(unwritable());
+        }
+        answered
     }
 
     async fn serve(

@@ -12,6 +12,7 @@ mod fixture;
 mod maxpoint;
 pub mod oauth;
 mod problem;
+mod schema;
 mod select;
 mod spanish;
 mod sws;

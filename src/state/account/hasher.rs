@@ -7,13 +7,16 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::password::{self, PasswordError, PasswordHash};
+use super::{
+    OpenCredentials,
+    password::{self, Matched, PasswordError, PasswordHash},
+};
 use crate::{
     domain::{Clock, Secret},
     rules::limit::{ClientKey, FairQueue, Joined, Ticket},
@@ -25,7 +28,7 @@ const QUEUE_MAX: usize = 256;
 /// The size of the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HasherSettings {
-    /// Threads that hash, each with 19 MiB while it does. Default: half the cores, at least one.
+    /// Threads that hash, each with 19 MiB while it does, and up to 128 MiB for a hash of another system. Default: half the cores, at least one.
     pub threads: NonZeroUsize,
     /// Hashes that may wait for a thread; beyond them the caller is told at once. Default: 256.
     pub queue_max: usize,
@@ -36,6 +39,17 @@ impl Default for HasherSettings {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self { threads: NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN), queue_max: QUEUE_MAX }
     }
+}
+
+/// What came of holding a secret against an account's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// Which of them it is.
+    pub matched: Option<Matched>,
+    /// When its turn had come.
+    pub started: Instant,
+    /// How long it took from then on.
+    pub took: Duration,
 }
 
 /// Told how long each hash took, without the time that it waited for a thread.
@@ -80,8 +94,8 @@ impl Hasher {
         Ok(hasher)
     }
 
-    /// Whether `password` is the one of `hash`, as soon as it is the turn of `client`. For an unknown account pass
-    /// `None`: the answer is false after the same time.
+    /// Which of an account's secrets `password` is, as soon as it is the turn of `client`. For an unknown account pass
+    /// `None`: it is none of them, after the time that an account with today's hash takes.
     ///
     /// `attempt` is called then, on the thread that hashes. It is given what hashes, and may leave that alone. Dropping
     /// the future before takes the work out of the queue.
@@ -92,23 +106,53 @@ impl Hasher {
         &self,
         client: ClientKey,
         password: Secret,
-        hash: Option<PasswordHash>,
-        attempt: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
+        credentials: Option<OpenCredentials>,
+        attempt: impl FnOnce(&dyn Fn() -> Checked) -> T + Send + 'static,
     ) -> Result<T, HasherError> {
         if password::check(&password).is_err() {
-            return Ok(attempt(&|| false));
+            let started = self.shared.clock.instant();
+            return Ok(attempt(&|| Checked { matched: None, started, took: Duration::ZERO }));
         }
-        self.run(client, move |shared| attempt(&|| shared.timed(|| password::verify(&password, hash.as_ref())))).await
+        let verify = move || {
+            let Some(credentials) = &credentials else {
+                return password::verify(&password, None).then_some(Matched::Current);
+            };
+            credentials.verify(&password)
+        };
+        self.run(client, move |shared| attempt(&|| shared.checked(&verify))).await
     }
 
-    /// Hashes a new password, as soon as it is the turn of `client`.
+    /// Hashes a new password, as soon as it is the turn of `client`. `beside` is the hash of the secret that is taken too,
+    /// where there is one ([`password::hash_beside`]).
     ///
     /// # Errors
     /// [`HasherError::Busy`] when too many passwords wait, [`HasherError::Refused`] when this one cannot be set,
     /// [`HasherError::Failed`] when the hash panicked or the pool has ended.
-    pub async fn hash(&self, client: ClientKey, password: Secret) -> Result<PasswordHash, HasherError> {
+    pub async fn hash(
+        &self,
+        client: ClientKey,
+        password: Secret,
+        beside: Option<PasswordHash>,
+    ) -> Result<PasswordHash, HasherError> {
         password::check(&password)?;
-        Ok(self.run(client, move |shared| shared.timed(|| password::hash(&password))).await??)
+        let hash = move || match &beside {
+            Some(beside) => password::hash_beside(&password, beside),
+            None => password::hash(&password),
+        };
+        Ok(self.run(client, move |shared| shared.timed(hash)).await??)
+    }
+
+    /// Does work that takes as long as a hash, as soon as it is the turn of `client`.
+    ///
+    /// # Errors
+    /// [`HasherError::Busy`] when too many passwords wait, [`HasherError::Failed`] when the work panicked or the pool has
+    /// ended.
+    pub async fn work<T: Send + 'static>(
+        &self,
+        client: ClientKey,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HasherError> {
+        self.run(client, move |shared| shared.timed(work)).await
     }
 
     /// Hashes that wait for a thread now.
@@ -211,6 +255,15 @@ impl Shared {
         done
     }
 
+    /// Holds a secret against an account's, and tells the observer too.
+    fn checked(&self, verify: &dyn Fn() -> Option<Matched>) -> Checked {
+        let started = self.clock.instant();
+        let matched = verify();
+        let took = self.clock.instant().saturating_duration_since(started);
+        (self.observer)(took);
+        Checked { matched, started, took }
+    }
+
     fn work(&self) {
         while let Some(job) = self.next() {
             // A job that panics drops its reply, which its caller sees; the thread goes on.
@@ -248,13 +301,16 @@ mod tests {
     };
 
     use super::*;
-    use crate::domain::SystemClock;
+    use crate::{
+        domain::{PrincipalId, SystemClock},
+        state::account::Credentials,
+    };
 
     const CLIENT: ClientKey = ClientKey::OPERATOR;
 
     /// A wrong guess by a client.
     async fn guess(hasher: &Hasher, client: ClientKey) -> Result<bool, HasherError> {
-        hasher.verify(client, "1234".into(), None, |verify| verify()).await
+        hasher.verify(client, "1234".into(), None, |verify| verify().matched.is_some()).await
     }
 
     fn client(last: u8) -> ClientKey {
@@ -290,15 +346,24 @@ mod tests {
             count.fetch_add(1, Ordering::Relaxed);
         });
         let hasher = Hasher::start(HasherSettings::default(), Arc::new(SystemClock), observer).unwrap();
-        let hash = hasher.hash(CLIENT, "1234".into()).await.unwrap();
-        let verify =
-            async |password: &str, hash| hasher.verify(CLIENT, password.into(), hash, |verify| verify()).await.unwrap();
-        assert!(verify("1234", Some(hash.clone())).await);
-        assert!(!verify("4321", Some(hash.clone())).await);
-        assert!(!verify("1234", None).await);
-        assert!(!verify(&"x".repeat(password::PASSWORD_BYTES_MAX + 1), Some(hash)).await, "not hashed at all");
-        assert_eq!(hasher.hash(CLIENT, "".into()).await, Err(HasherError::Refused(PasswordError::Empty)));
-        assert_eq!(seen.load(Ordering::Relaxed), 4);
+        let previous = hasher.hash(CLIENT, "1234".into(), None).await.unwrap();
+        let current = hasher.hash(CLIENT, "12345".into(), Some(previous.clone())).await.unwrap();
+        let opened = || {
+            let open = |hash: &PasswordHash| hash.open(PrincipalId::generate(), None).unwrap();
+            let (first, second) = (open(&current), open(&previous));
+            Credentials { current: current.clone(), previous: Some(previous.clone()) }.opened(first, Some(second))
+        };
+        let verify = async |password: &str, credentials| {
+            hasher.verify(CLIENT, password.into(), credentials, |verify| verify().matched).await.unwrap()
+        };
+        assert_eq!(verify("12345", Some(opened())).await, Some(Matched::Current));
+        assert_eq!(verify("1234", Some(opened())).await, Some(Matched::Previous));
+        assert_eq!(verify("4321", Some(opened())).await, None);
+        assert_eq!(verify("1234", None).await, None);
+        let too_long = "x".repeat(password::PASSWORD_BYTES_MAX + 1);
+        assert_eq!(verify(&too_long, Some(opened())).await, None, "not hashed at all");
+        assert_eq!(hasher.hash(CLIENT, "".into(), None).await, Err(HasherError::Refused(PasswordError::Empty)));
+        assert_eq!(seen.load(Ordering::Relaxed), 6);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,12 +1,13 @@
 //! Makes accounts in the store.
 
 use super::{
-    Account, AccountError, LEGACY_ID_MAX, LegacyId, NewAccount, PasswordHash,
-    repository::{bytes, locate, read},
+    Account, AccountError, LEGACY_ID_MAX, LegacyId, NewAccount, SecretHash, joined_grants,
+    repository::{bytes, find_by_id_in, locate},
+    secret,
 };
 use crate::{
-    domain::Timestamp,
-    state::store::{Change, Store, StoreError, Transaction, Turn, meta_in, query, set_meta_in},
+    domain::{RealmName, Timestamp},
+    state::store::{Action, AuditedStore, Change, ChangeTurn, StoreError, Transaction, meta_in, query, set_meta_in},
 };
 
 /// Makes an account. It is on the disk when this returns.
@@ -15,20 +16,25 @@ use crate::{
 /// Fails when the description cannot be one ([`NewAccount::check`]), when the account exists or its id belonged to a
 /// deleted one, or when the store is out of reach or damaged.
 pub async fn insert(
-    store: &Store,
+    store: &AuditedStore,
     new: &NewAccount,
-    password_hash: &PasswordHash,
+    secret: impl Into<SecretHash<'_>>,
     now: Timestamp,
 ) -> Result<Account, AccountError> {
+    let secret = secret.into();
     new.check()?;
-    let mut transaction = store.begin(Turn::Accounts).await?;
-    refuse_taken(&mut transaction, new).await?;
-    let legacy_id = choose_legacy_id(&mut transaction, new).await?;
+    let mut transaction = store.begin(ChangeTurn::Accounts).await?;
+    if let Err(refused) = refuse_taken(&mut transaction, new).await {
+        // Its connection is kept, where it can be.
+        let _ = transaction.rollback().await;
+        return Err(refused);
+    }
+    let legacy_id = note_legacy_id(&mut transaction, &new.realm, new.legacy_id).await?;
     let statement = "\
         INSERT INTO principals \
         (id, realm, kind, business, name, display_name, legacy_id, role, scopes, company, grants, password_hash, created_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING *";
-    let row = query(statement)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    query(statement)
         .bind(bytes(&new.id))
         .bind(new.realm.as_str())
         .bind(new.kind.name())
@@ -39,14 +45,18 @@ pub async fn insert(
         .bind(&new.role)
         .bind(new.scopes.join(" "))
         .bind(&new.company)
-        .bind(new.grants.as_ref().map(|grants| grants.iter().map(|grant| grant.name()).collect::<Vec<_>>().join(" ")))
-        .bind(password_hash.as_phc())
+        .bind(joined_grants(new.grants.as_deref()))
+        .bind(secret.hash.text())
         .bind(now.as_millis())
-        .one(&mut transaction)
+        .execute(&mut transaction)
         .await?;
-    let account = read(&row)?;
+    if secret.made {
+        secret::note(&mut transaction, new.id, secret, None).await?;
+    }
+    let account = find_by_id_in(&mut transaction, new.id).await?;
+    let account = account.ok_or(StoreError::corrupt("an account that was just made is not there"))?;
     transaction.tell(Change::Accounts);
-    transaction.commit().await?;
+    transaction.commit(account.entry(Action::AccountAdd).to(account.described())).await?;
     Ok(account)
 }
 
@@ -65,35 +75,66 @@ async fn refuse_taken(transaction: &mut Transaction, new: &NewAccount) -> Result
     if retired.bind(bytes(&new.id)).optional(&mut *transaction).await?.is_some() {
         return Err(AccountError::Retired(new.id));
     }
-    if let LegacyId::Given(id) = new.legacy_id {
-        let taken = query("SELECT 1 FROM principals WHERE realm = $1 AND legacy_id = $2");
-        if taken.bind(new.realm.as_str()).bind(id).optional(transaction).await?.is_some() {
-            return Err(AccountError::Exists(format!("the legacy id {id} in realm '{}'", new.realm)));
-        }
+    match new.legacy_id {
+        LegacyId::Given(id) => refuse_legacy_id(transaction, &new.realm, id).await,
+        LegacyId::None | LegacyId::Next => Ok(()),
     }
-    Ok(())
 }
 
-/// The highest legacy id that a realm ever had stands in `meta`, so that the one of a deleted user,
-/// which other systems may remember, does not come back as someone else's.
-async fn choose_legacy_id(transaction: &mut Transaction, new: &NewAccount) -> Result<Option<i64>, AccountError> {
-    if new.legacy_id == LegacyId::None {
+/// Refuses a legacy id that an account of the realm has.
+pub(super) async fn refuse_legacy_id(
+    transaction: &mut Transaction,
+    realm: &RealmName,
+    id: i64,
+) -> Result<(), AccountError> {
+    let taken = query("SELECT 1 FROM principals WHERE realm = $1 AND legacy_id = $2");
+    match taken.bind(realm.as_str()).bind(id).optional(transaction).await? {
+        None => Ok(()),
+        Some(_) => Err(AccountError::Exists(format!("the legacy id {id} in realm '{realm}'"))),
+    }
+}
+
+/// Chooses an account's legacy id, in the turn of all accounts. The highest one that a realm ever had stands in `meta`,
+/// so that the one of a deleted user, which other systems may remember, does not come back as someone else's.
+pub(super) async fn note_legacy_id(
+    transaction: &mut Transaction,
+    realm: &RealmName,
+    wanted: LegacyId,
+) -> Result<Option<i64>, AccountError> {
+    if wanted == LegacyId::None {
         return Ok(None);
     }
-    let name = format!("legacy_id_last/{}", new.realm);
-    let last = match meta_in(&mut *transaction, &name).await? {
-        Some(last) => number(&last).ok_or(StoreError::corrupt("a realm's highest legacy id is no number"))?,
-        None => 0,
-    };
-    let chosen = match new.legacy_id {
+    let last = last_legacy_id(&mut *transaction, realm).await?;
+    let chosen = match wanted {
         LegacyId::Given(id) => id,
         _ if last >= LEGACY_ID_MAX => {
             return Err(AccountError::Invalid("the legacy id", "must be given: the realm has used the highest"));
         }
         _ => last + 1,
     };
-    set_meta_in(transaction, &name, last.max(chosen).to_string().as_bytes()).await?;
+    set_last_legacy_id(transaction, realm, last.max(chosen)).await?;
     Ok(Some(chosen))
+}
+
+/// The highest legacy id that a realm ever had.
+pub(super) async fn last_legacy_id(transaction: &mut Transaction, realm: &RealmName) -> Result<i64, StoreError> {
+    match meta_in(transaction, &last_legacy_id_of(realm)).await? {
+        Some(last) => number(&last).ok_or(StoreError::corrupt("a realm's highest legacy id is no number")),
+        None => Ok(0),
+    }
+}
+
+/// Notes it.
+pub(super) async fn set_last_legacy_id(
+    transaction: &mut Transaction,
+    realm: &RealmName,
+    last: i64,
+) -> Result<(), StoreError> {
+    set_meta_in(transaction, &last_legacy_id_of(realm), last.to_string().as_bytes()).await
+}
+
+fn last_legacy_id_of(realm: &RealmName) -> String {
+    format!("legacy_id_last/{realm}")
 }
 
 fn number(text: &[u8]) -> Option<i64> {

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     domain::{PrincipalId, RealmName, TokenSubject},
     state::{
-        revocation::Set,
+        revocation::{Set, TABLES},
         store::{Query, Store, StoreError},
     },
 };
@@ -36,6 +36,10 @@ pub struct KnownAccounts {
     /// The number up to which they were read; whoever reads holds it.
     seen: Mutex<i64>,
 }
+
+/// One of the ways in which an account can be named, as memory keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountId(pub(in crate::state) u128);
 
 /// The accounts of a realm.
 #[derive(Debug)]
@@ -129,7 +133,7 @@ impl KnownAccounts {
         if new.is_empty() {
             return Ok(false);
         }
-        let last = read_into(&new, store, 0).await?;
+        let last = read_into(&new, store, 0, |_, _| {}).await?;
         let mut seen = self.seen.lock().await;
         // All are followed from there: what is read twice is known once.
         *seen = if self.realms.load().is_empty() { last } else { last.min(*seen) };
@@ -143,17 +147,50 @@ impl KnownAccounts {
         *self.seen.lock().await = 0;
     }
 
-    /// Reads the accounts that were made since.
+    /// Reads the accounts that were made since, and tells of each realm's. Answers the number up to which all were read.
     ///
     /// # Errors
     /// Fails when the store is out of reach or damaged.
-    pub async fn follow(&self, store: &Store) -> Result<(), StoreError> {
+    pub async fn follow(
+        &self,
+        store: &Store,
+        tell: impl FnMut(&RealmName, &[AccountId]) + Send,
+    ) -> Result<i64, StoreError> {
         let mut seen = self.seen.lock().await;
         let realms = self.realms.load_full();
         if !realms.is_empty() {
-            *seen = read_into(&realms, store, *seen).await?;
+            *seen = read_into(&realms, store, *seen, tell).await?;
         }
-        Ok(())
+        Ok(*seen)
+    }
+
+    /// The realms whose accounts are known, in their order.
+    #[must_use]
+    pub fn realms(&self) -> Vec<RealmName> {
+        let mut realms: Vec<_> = self.realms.load().keys().cloned().collect();
+        realms.sort();
+        realms
+    }
+
+    /// Parts that [`held`](Self::held) gives the accounts of a realm in.
+    pub(in crate::state) const PARTS: usize = TABLES;
+
+    /// A part of what is known of a realm's accounts.
+    pub(in crate::state) fn held(&self, realm: &RealmName, part: usize) -> Vec<AccountId> {
+        let realms = self.realms.load();
+        let held = realms.get(realm).map(|known| known.ids.held(part)).unwrap_or_default();
+        held.into_iter().map(|(id, _)| AccountId(id)).collect()
+    }
+
+    /// Begins with accounts that were known before: of these realms, up to this number. No store is asked.
+    pub(in crate::state) async fn resume(&self, realms: HashMap<RealmName, Vec<AccountId>>, seen: i64) {
+        *self.seen.lock().await = seen;
+        let known = realms.into_iter().map(|(realm, ids)| {
+            let known = Known::new();
+            known.ids.extend(ids.into_iter().map(|AccountId(id)| (id, None)));
+            (realm, Arc::new(known))
+        });
+        self.realms.store(Arc::new(known.collect()));
     }
 }
 
@@ -168,14 +205,23 @@ impl Known {
 }
 
 /// Reads the accounts after `seq` into the realms that are there; answers the number to go on from.
-async fn read_into(realms: &HashMap<RealmName, Arc<Known>>, store: &Store, seq: i64) -> Result<i64, StoreError> {
+async fn read_into(
+    realms: &HashMap<RealmName, Arc<Known>>,
+    store: &Store,
+    seq: i64,
+    mut tell: impl FnMut(&RealmName, &[AccountId]),
+) -> Result<i64, StoreError> {
     let mut last = seq;
     loop {
         let accounts = since(store, last, BATCH).await?;
         let Some(page_last) = accounts.iter().map(|account| account.seq).max() else { return Ok(last) };
         for (realm, known) in realms {
             let own = accounts.iter().filter(|account| account.realm == *realm).flat_map(|account| account.ids);
-            known.ids.extend(own.map(|id| (Set::id_of(id.uuid()), None)));
+            let own: Vec<_> = own.map(|id| AccountId(Set::id_of(id.uuid()))).collect();
+            known.ids.extend(own.iter().map(|AccountId(id)| (*id, None)));
+            if !own.is_empty() {
+                tell(realm, &own);
+            }
         }
         last = page_last;
     }
@@ -252,7 +298,9 @@ mod tests {
     }
 
     async fn make(store: &Store, new: &NewAccount) {
-        account::insert(store, new, &PasswordHash::from_phc("$argon2id$x".to_owned()), NOW).await.unwrap();
+        account::insert(&store.audited(), new, &PasswordHash::from_stored("$argon2id$x".to_owned()), NOW)
+            .await
+            .unwrap();
     }
 
     /// Whether it is known by its id, and by its name.
@@ -275,7 +323,7 @@ mod tests {
         }
         let realms = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
         let accounts = KnownAccounts::default();
-        accounts.follow(&store).await.unwrap();
+        accounts.follow(&store, |_, _| {}).await.unwrap();
         assert_eq!(is_known(&accounts, &first[0]), [false; 2], "its realm has no imported key");
         accounts.want(realms(&["a"]));
         assert!(accounts.misses_some() && accounts.load(&store).await.unwrap() && !accounts.misses_some());
@@ -289,7 +337,7 @@ mod tests {
         accounts.want(realms(&["a", "b"]));
         assert!(accounts.load(&store).await.unwrap() && !accounts.load(&store).await.unwrap());
         assert_eq!(is_known(&accounts, &second[0]), [false; 2]);
-        accounts.follow(&store).await.unwrap();
+        accounts.follow(&store, |_, _| {}).await.unwrap();
         assert!(first.iter().chain(&second).all(|new| is_known(&accounts, new) == [true; 2]));
         // The id of one, and the name of another or of nobody.
         let named = |name| PrincipalId::of_name(&first[0].realm, "", name);
@@ -300,10 +348,10 @@ mod tests {
         assert_eq!([speaker(of_nobody, "ana"), speaker(of_nobody, "max")], [Speaker::Stranger; 2]);
         // The number of the last account is not given again when it goes.
         let last = AccountName { business: String::new(), name: "eva".into() };
-        account::delete(&store, &second[1].realm, &last, NOW).await.unwrap();
+        account::delete(&store.audited(), &second[1].realm, &last, NOW).await.unwrap();
         let third = account("b", "eva");
         make(&store, &third).await;
-        accounts.follow(&store).await.unwrap();
+        accounts.follow(&store, |_, _| {}).await.unwrap();
         assert_eq!(is_known(&accounts, &third), [true; 2]);
         accounts.want(realms(&["b"]));
         assert!(!accounts.misses_some());

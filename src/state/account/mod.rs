@@ -6,24 +6,40 @@
 //! gateway in the same process refuses the old tokens at once, without reading the log.
 
 pub mod company;
+mod credentials;
 mod hasher;
+pub mod import;
 mod insert;
 mod known;
+mod listing;
+mod logins;
 pub mod password;
+mod password_rules;
 mod repository;
+mod revise;
+mod secret;
 
+use serde_json::{Value, json};
 use thiserror::Error;
 
-pub use hasher::{Hasher, HasherError, HasherSettings, Observer};
+pub use credentials::{Credentials, OpenCredentials, PreviousSecret};
+pub use hasher::{Checked, Hasher, HasherError, HasherSettings, Observer};
 pub use insert::insert;
-pub use known::{KnownAccounts, Speaker};
-pub use password::{PasswordError, PasswordHash};
+pub use known::{AccountId, KnownAccounts, Speaker};
+pub use listing::{Filter, Listing, Sort, Status, list, page};
+pub use logins::{LOGINS_ACCOUNTS_MAX, Logins, write_logins};
+pub use password::{Matched, PasswordError, PasswordHash, PasswordKey};
+pub use password_rules::{PASSWORD_CHARS_MIN, PasswordRules, RefusedPasswords};
+pub(in crate::state) use repository::{ACCOUNT, BESIDE};
 pub use repository::{
-    OldTokens, delete, end_tokens, find, find_by_id, list, record_names, set_disabled, set_locked, set_password_hash,
-    set_role, standing_epochs, update_hash_if_unchanged,
+    OldTokens, delete, end_tokens, find, find_by_id, record_names, set_disabled, set_locked, standing_epochs,
+};
+pub use revise::{Revised, Revision, revise};
+pub use secret::{
+    OVERLAP_MAX, SecretHash, end_overlap, overlap_secrets, prune_previous, set_password_hash, update_hash_if_unchanged,
 };
 
-use super::store::{Row, StoreError};
+use super::store::{Action, Entry, Row, StoreError};
 use crate::domain::{AccountName, GrantType, Holder, PrincipalId, PrincipalKind, RealmName, Timestamp};
 
 /// Bytes of an account's name, a business, a company, a display name or a role, at most.
@@ -63,6 +79,14 @@ pub struct Account {
     pub grants: Option<Vec<GrantType>>,
     /// The hash of its password or secret.
     pub password_hash: PasswordHash,
+    /// Whether Portero made that secret. [`Account::is_secret_made`] says it of all that open the account.
+    secret_made: bool,
+    /// The secret before it, which may be taken too: [`Account::credentials`].
+    pub previous_secret: Option<PreviousSecret>,
+    /// When it logged in, the last time that was written down: about a minute later.
+    pub last_login_at: Option<Timestamp>,
+    /// Logins with a wrong secret since then, as far as they were written down.
+    pub failed_logins: u32,
     /// Whether it may not log in, and is not told why.
     pub disabled: bool,
     /// Whether it may not log in until an administrator unlocks it (`sws` tells it so).
@@ -78,6 +102,24 @@ impl Account {
     #[must_use]
     pub const fn renews(&self, epoch: u32) -> bool {
         !self.disabled && !self.locked && self.epoch <= epoch
+    }
+
+    /// The entry of the audit log about something that is done to it.
+    pub(super) fn entry(&self, action: Action) -> Entry {
+        Entry::account(action, self.kind, &self.realm, self.id)
+    }
+
+    /// What the audit log tells of one that was made or deleted. Its name is left out: the uuid stands for it.
+    fn described(&self) -> Value {
+        json!({
+            "role": self.role,
+            "scopes": self.scopes,
+            "company": self.company,
+            "legacy_id": self.legacy_id,
+            "grants": self.grants.as_ref().map(|grants| grants.iter().map(|grant| grant.name()).collect::<Vec<_>>()),
+            "disabled": self.disabled,
+            "locked": self.locked,
+        })
     }
 
     /// The account as tokens and answers show it.
@@ -150,6 +192,12 @@ impl From<&Account> for NewAccount {
 }
 
 impl NewAccount {
+    /// The grants as the store has them.
+    fn grants_text(&self) -> Option<String> {
+        let grants = self.grants.as_ref()?;
+        Some(grants.iter().map(|grant| grant.name()).collect::<Vec<_>>().join(" "))
+    }
+
     /// Says whether the account could be made as it is described. Every part of it may become an
     /// HTTP header of a forwarded request, and must mean the same there.
     ///
@@ -186,6 +234,9 @@ pub enum AccountError {
     /// It, or something that only one account may have, exists already; the text names it.
     #[error("{0} exists already")]
     Exists(String),
+    /// The company that an account is to have does not exist; the text names it.
+    #[error("there is no {0}: add it first, with portero company add")]
+    CompanyMissing(String),
     /// The identity belonged to an account that was deleted, whose tokens are refused for ever.
     #[error("the id {0} belonged to an account that was deleted: take another one")]
     Retired(PrincipalId),
@@ -216,6 +267,12 @@ impl AccountError {
         Self::NotFound(named_company(realm, company))
     }
 
+    /// There is no such company for an account.
+    #[must_use]
+    pub fn company_missing(realm: &RealmName, company: &str) -> Self {
+        Self::CompanyMissing(named_company(realm, company))
+    }
+
     /// There is such a company.
     #[must_use]
     pub fn company_exists(realm: &RealmName, company: &str) -> Self {
@@ -229,12 +286,17 @@ impl From<sqlx::Error> for AccountError {
     }
 }
 
-/// An account of a row with all columns of `principals`.
+/// The account of a row that has the columns of `principals`, and those beside it.
 ///
 /// # Errors
 /// Fails when it is none.
 pub(in crate::state) fn of_row(row: &Row) -> Result<Account, StoreError> {
     repository::read(row)
+}
+
+/// Grants as the store has them.
+fn joined_grants(grants: Option<&[GrantType]>) -> Option<String> {
+    Some(grants?.iter().map(|grant| grant.name()).collect::<Vec<_>>().join(" "))
 }
 
 /// Names an account in an error, in characters that a terminal may show.

@@ -1,15 +1,19 @@
 //! Finds, changes and deletes accounts in the store.
 
+use serde_json::json;
 use uuid::Uuid;
 
-use super::{Account, AccountError, PasswordHash, Raised, check_word};
+use super::{Account, AccountError, PasswordHash, PreviousSecret, Raised};
 use crate::{
     domain::{AccountName, EPOCH_DELETED, PrincipalId, PrincipalKind, RealmName, Timestamp},
     state::{
         refresh,
         revocation::log::{self, Record, RevokedSubject},
         session,
-        store::{EPOCH_FLOOR, Row, Store, StoreError, Transaction, Turn, composed, meta_in, query},
+        store::{
+            Action, AuditedStore, ChangeTurn, Entry, Row, Store, StoreError, Target, Transaction, Turn, composed,
+            epoch_floor_in, query,
+        },
     },
 };
 
@@ -22,17 +26,37 @@ pub enum OldTokens {
     Keep,
 }
 
+/// The columns of an account, for [`read`]: those of its row, and what stands [beside](BESIDE).
+pub(in crate::state) const ACCOUNT: &str = "\
+    principals.*, coalesce(made, FALSE) AS made, previous_hash, coalesce(previous_made, FALSE) AS previous_made, \
+    previous_ends_at, last_login_at, coalesce(failed_logins, 0) AS failed_logins";
+
+/// The tables that stand beside `principals`.
+pub(in crate::state) const BESIDE: &str = "\
+    LEFT JOIN account_secrets ON account_secrets.account = principals.id AND account_secrets.hash = password_hash \
+    LEFT JOIN account_logins ON account_logins.account = principals.id";
+
 /// The account that logs in as `name`, if there is one.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn find(store: &Store, realm: &RealmName, name: &AccountName) -> Result<Option<Account>, StoreError> {
-    let row = query("SELECT * FROM principals WHERE realm = $1 AND business = $2 AND name = $3")
-        .bind(realm.as_str())
-        .bind(&name.business)
-        .bind(&name.name)
-        .optional(store)
-        .await?;
+    find_in(store, realm, name).await
+}
+
+/// The same, by itself or in a transaction.
+pub(super) async fn find_in<'a>(
+    on: impl Into<Target<'a>>,
+    realm: &RealmName,
+    name: &AccountName,
+) -> Result<Option<Account>, StoreError> {
+    let row =
+        composed(format!("SELECT {ACCOUNT} FROM principals {BESIDE} WHERE realm = $1 AND business = $2 AND name = $3"))
+            .bind(realm.as_str())
+            .bind(&name.business)
+            .bind(&name.name)
+            .optional(on)
+            .await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -41,33 +65,19 @@ pub async fn find(store: &Store, realm: &RealmName, name: &AccountName) -> Resul
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn find_by_id(store: &Store, id: PrincipalId) -> Result<Option<Account>, StoreError> {
-    let row = query("SELECT * FROM principals WHERE id = $1").bind(bytes(&id)).optional(store).await?;
-    row.as_ref().map(read).transpose()
+    find_by_id_in(store, id).await
 }
 
-/// At most `limit` accounts of a realm in the order of their names, from the one after `after` on.
-///
-/// # Errors
-/// Fails when the store is out of reach or damaged.
-pub async fn list(
-    store: &Store,
-    realm: &RealmName,
-    kind: PrincipalKind,
-    after: Option<&AccountName>,
-    limit: u32,
-) -> Result<Vec<Account>, StoreError> {
-    let statement = "SELECT * FROM principals WHERE realm = $1 AND kind = $2 AND (business, name) > ($3, $4) \
-                     ORDER BY business, name LIMIT $5";
-    let (business, name) = after.map_or(("", ""), |after| (&after.business, &after.name));
-    let rows = query(statement)
-        .bind(realm.as_str())
-        .bind(kind.name())
-        .bind(business)
-        .bind(name)
-        .bind(limit)
-        .all(store)
+/// The same, by itself or in a transaction.
+pub(super) async fn find_by_id_in<'a>(
+    on: impl Into<Target<'a>>,
+    id: PrincipalId,
+) -> Result<Option<Account>, StoreError> {
+    let row = composed(format!("SELECT {ACCOUNT} FROM principals {BESIDE} WHERE id = $1"))
+        .bind(bytes(&id))
+        .optional(on)
         .await?;
-    rows.iter().map(read).collect()
+    row.as_ref().map(read).transpose()
 }
 
 /// Disables an account and ends its tokens, or enables it again, which brings none back.
@@ -75,24 +85,24 @@ pub async fn list(
 /// # Errors
 /// Fails when there is no such account, or when the store is out of reach or damaged.
 pub async fn set_disabled(
-    store: &Store,
+    store: &AuditedStore,
     realm: &RealmName,
     name: &AccountName,
     disabled: bool,
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
-    let id = locate(&mut transaction, realm, name).await?;
+    let mut transaction = store.begin(ChangeTurn::Account(realm, name)).await?;
+    let account = locate(&mut transaction, realm, name).await?;
+    let id = account.id;
     query("UPDATE principals SET disabled = $1 WHERE id = $2")
         .bind(disabled)
         .bind(bytes(&id))
         .execute(&mut transaction)
         .await?;
-    let raised = if disabled { raise(&mut transaction, id, now).await? } else { Raised::new() };
-    if disabled {
-        refresh::end_families_in(&mut transaction, id, now).await?;
-    }
-    transaction.commit().await?;
+    let raised = if disabled { end_all(&mut transaction, id, now).await? } else { Raised::new() };
+    let action = if disabled { Action::AccountDisable } else { Action::AccountEnable };
+    let entry = account.entry(action).from(json!({ "disabled": account.disabled }));
+    transaction.commit(entry.to(json!({ "disabled": disabled }))).await?;
     Ok(raised)
 }
 
@@ -101,93 +111,23 @@ pub async fn set_disabled(
 /// # Errors
 /// Fails when there is no such account, or when the store is out of reach or damaged.
 pub async fn set_locked(
-    store: &Store,
+    store: &AuditedStore,
     realm: &RealmName,
     name: &AccountName,
     locked: bool,
 ) -> Result<(), AccountError> {
-    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
-    let id = locate(&mut transaction, realm, name).await?;
+    let mut transaction = store.begin(ChangeTurn::Account(realm, name)).await?;
+    let account = locate(&mut transaction, realm, name).await?;
+    let id = account.id;
     query("UPDATE principals SET locked = $1 WHERE id = $2")
         .bind(locked)
         .bind(bytes(&id))
         .execute(&mut transaction)
         .await?;
-    transaction.commit().await?;
+    let action = if locked { Action::AccountLock } else { Action::AccountUnlock };
+    let entry = account.entry(action).from(json!({ "locked": account.locked }));
+    transaction.commit(entry.to(json!({ "locked": locked }))).await?;
     Ok(())
-}
-
-/// Gives an account another role, or none. Its tokens carry the old one and so end, unless the role
-/// is the one that it has.
-///
-/// # Errors
-/// Fails when there is no such account, when the role cannot be one, or when the store is out of reach or damaged.
-pub async fn set_role(
-    store: &Store,
-    realm: &RealmName,
-    name: &AccountName,
-    role: Option<&str>,
-    now: Timestamp,
-) -> Result<Raised, AccountError> {
-    role.map_or(Ok(()), |role| check_word("the role", role))?;
-    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
-    let id = locate(&mut transaction, realm, name).await?;
-    let changed = query("UPDATE principals SET role = $1 WHERE id = $2 AND role IS DISTINCT FROM $1")
-        .bind(role)
-        .bind(bytes(&id))
-        .execute(&mut transaction)
-        .await?;
-    let raised = if changed > 0 { raise(&mut transaction, id, now).await? } else { Raised::new() };
-    transaction.commit().await?;
-    Ok(raised)
-}
-
-/// Replaces the password or secret of an account.
-///
-/// # Errors
-/// Fails when there is no such account, or when the store is out of reach or damaged.
-pub async fn set_password_hash(
-    store: &Store,
-    realm: &RealmName,
-    name: &AccountName,
-    password_hash: &PasswordHash,
-    old_tokens: OldTokens,
-    now: Timestamp,
-) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
-    let id = locate(&mut transaction, realm, name).await?;
-    query("UPDATE principals SET password_hash = $1 WHERE id = $2")
-        .bind(password_hash.as_phc())
-        .bind(bytes(&id))
-        .execute(&mut transaction)
-        .await?;
-    let mut raised = Raised::new();
-    if old_tokens == OldTokens::End {
-        raised = raise(&mut transaction, id, now).await?;
-        refresh::end_families_in(&mut transaction, id, now).await?;
-    }
-    transaction.commit().await?;
-    Ok(raised)
-}
-
-/// Replaces a hash by a better one of the same password, after a login that proved it. Answers
-/// false, and changes nothing, when the account's hash is no longer `old`.
-///
-/// # Errors
-/// Fails when the store is out of reach or damaged.
-pub async fn update_hash_if_unchanged(
-    store: &Store,
-    id: PrincipalId,
-    old: &PasswordHash,
-    new: &PasswordHash,
-) -> Result<bool, StoreError> {
-    let done = query("UPDATE principals SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
-        .bind(new.as_phc())
-        .bind(bytes(&id))
-        .bind(old.as_phc())
-        .execute(store)
-        .await?;
-    Ok(done == 1)
 }
 
 /// Ends all tokens of an account, and changes nothing else (`revoke principal`).
@@ -195,16 +135,17 @@ pub async fn update_hash_if_unchanged(
 /// # Errors
 /// Fails when there is no such account, or when the store is out of reach or damaged.
 pub async fn end_tokens(
-    store: &Store,
+    store: &AuditedStore,
     realm: &RealmName,
     name: &AccountName,
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
-    let id = locate(&mut transaction, realm, name).await?;
-    let raised = raise(&mut transaction, id, now).await?;
-    refresh::end_families_in(&mut transaction, id, now).await?;
-    transaction.commit().await?;
+    let mut transaction = store.begin(ChangeTurn::Account(realm, name)).await?;
+    let account = locate(&mut transaction, realm, name).await?;
+    let id = account.id;
+    let raised = end_all(&mut transaction, id, now).await?;
+    let entry = account.entry(Action::AccountRevoke).from(json!({ "epoch": account.epoch }));
+    transaction.commit(entry.to(json!({ "epoch": epoch_in(&raised, id) }))).await?;
     Ok(raised)
 }
 
@@ -214,20 +155,21 @@ pub async fn end_tokens(
 /// # Errors
 /// Fails when there is no such account, or when the store is out of reach or damaged.
 pub async fn delete(
-    store: &Store,
+    store: &AuditedStore,
     realm: &RealmName,
     name: &AccountName,
     now: Timestamp,
 ) -> Result<Raised, AccountError> {
-    let mut transaction = store.begin(Turn::Account(realm, name)).await?;
-    let id = locate(&mut transaction, realm, name).await?;
+    let mut transaction = store.begin(ChangeTurn::Account(realm, name)).await?;
+    let account = locate(&mut transaction, realm, name).await?;
+    let id = account.id;
     query("DELETE FROM principals WHERE id = $1").bind(bytes(&id)).execute(&mut transaction).await?;
     session::begin_deletion(&mut transaction, id).await?;
     let named = PrincipalId::of_name(realm, &name.business, &name.name);
     let ended = [id, named].map(|id| (id, EPOCH_DELETED)).to_vec();
     let raised = record(&mut transaction, ended, now).await?;
     refresh::end_families_in(&mut transaction, id, now).await?;
-    transaction.commit().await?;
+    transaction.commit(account.entry(Action::AccountDelete).from(account.described())).await?;
     Ok(raised)
 }
 
@@ -239,7 +181,7 @@ pub(super) async fn raise_company(
     now: Timestamp,
 ) -> Result<Raised, StoreError> {
     transaction.wait_for(Turn::Epochs).await?;
-    let floor = epoch_floor(transaction).await?;
+    let floor = epoch_floor_in(&mut *transaction).await?;
     let statement = format!("{RAISE} WHERE realm = $2 AND company = $3 {RAISED}");
     let rows = composed(statement).bind(floor).bind(realm.as_str()).bind(company).all(&mut *transaction).await?;
     record(transaction, epochs_of(&rows)?, now).await
@@ -251,14 +193,19 @@ pub(super) async fn raise_company(
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn record_names(store: &Store, realm: &RealmName, now: Timestamp) -> Result<Raised, StoreError> {
+pub async fn record_names(store: &AuditedStore, realm: &RealmName, now: Timestamp) -> Result<Raised, StoreError> {
     let mut transaction = store.begin(Turn::Nothing).await?;
     let statement = "SELECT id, realm, business, name, epoch FROM principals WHERE realm = $1 AND epoch > 0";
     let rows = query(statement).bind(realm.as_str()).all(&mut transaction).await?;
     // Of each account the second one is its name's.
     let named = epochs_of(&rows)?.into_iter().skip(1).step_by(2).collect();
     let raised = record(&mut transaction, named, now).await?;
-    transaction.commit().await?;
+    if raised.is_empty() {
+        transaction.rollback().await?;
+        return Ok(raised);
+    }
+    let entry = Entry::of(Action::AccountNames).in_realm(realm).to(json!({ "accounts": raised.len() }));
+    transaction.commit(entry).await?;
     Ok(raised)
 }
 
@@ -275,8 +222,24 @@ pub async fn standing_epochs(transaction: &mut Transaction, realm: &RealmName) -
     epochs_of(&query(statement).bind(realm.as_str()).all(transaction).await?)
 }
 
-async fn raise(transaction: &mut Transaction, id: PrincipalId, now: Timestamp) -> Result<Raised, StoreError> {
-    let floor = epoch_floor(transaction).await?;
+/// Ends the tokens of an account, and those of the families of refresh tokens that it holds.
+pub(super) async fn end_all(
+    transaction: &mut Transaction,
+    id: PrincipalId,
+    now: Timestamp,
+) -> Result<Raised, StoreError> {
+    let raised = raise(transaction, id, now).await?;
+    refresh::end_families_in(transaction, id, now).await?;
+    Ok(raised)
+}
+
+/// Raises the epoch of an account: its tokens end.
+pub(super) async fn raise(
+    transaction: &mut Transaction,
+    id: PrincipalId,
+    now: Timestamp,
+) -> Result<Raised, StoreError> {
+    let floor = epoch_floor_in(&mut *transaction).await?;
     let statement = format!("{RAISE} WHERE id = $2 {RAISED}");
     let row = composed(statement).bind(floor).bind(bytes(&id)).one(&mut *transaction).await?;
     record(transaction, epochs_of(&[row])?, now).await
@@ -287,13 +250,6 @@ const RAISE: &str = "UPDATE principals SET epoch = CASE WHEN epoch + 1 > $1 THEN
 
 /// What is asked back of each of them.
 const RAISED: &str = "RETURNING id, realm, business, name, epoch";
-
-/// The least epoch to which an account's is raised: above all that a store had which was lost, see [`EPOCH_FLOOR`].
-async fn epoch_floor(transaction: &mut Transaction) -> Result<i64, StoreError> {
-    let Some(floor) = meta_in(transaction, EPOCH_FLOOR).await? else { return Ok(0) };
-    let floor = std::str::from_utf8(&floor).ok().and_then(|floor| floor.parse().ok());
-    floor.ok_or(StoreError::corrupt("the least epoch is no number"))
-}
 
 /// The epochs of some accounts, each under the account's id and then under the one that its name has: tokens of imported
 /// keys know only that.
@@ -320,19 +276,18 @@ async fn record(transaction: &mut Transaction, epochs: Raised, now: Timestamp) -
     Ok(epochs)
 }
 
-/// The id of the account `name`, which must exist.
+/// The epoch to which the account was raised.
+fn epoch_in(raised: &Raised, id: PrincipalId) -> Option<u32> {
+    raised.iter().find(|(raised, _)| *raised == id).map(|(_, epoch)| *epoch)
+}
+
+/// The account `name`, which must exist.
 pub(super) async fn locate(
     transaction: &mut Transaction,
     realm: &RealmName,
     name: &AccountName,
-) -> Result<PrincipalId, AccountError> {
-    let row = query("SELECT id FROM principals WHERE realm = $1 AND business = $2 AND name = $3")
-        .bind(realm.as_str())
-        .bind(&name.business)
-        .bind(&name.name)
-        .optional(transaction)
-        .await?;
-    Ok(read_id(&row.ok_or_else(|| AccountError::not_found(realm, name))?)?)
+) -> Result<Account, AccountError> {
+    find_in(transaction, realm, name).await?.ok_or_else(|| AccountError::not_found(realm, name))
 }
 
 /// An id as the store keeps it.
@@ -340,12 +295,12 @@ pub(super) fn bytes(id: &PrincipalId) -> Vec<u8> {
     id.uuid().into_bytes().to_vec()
 }
 
-fn read_id(row: &Row) -> Result<PrincipalId, StoreError> {
+pub(super) fn read_id(row: &Row) -> Result<PrincipalId, StoreError> {
     let id = Uuid::from_slice(row.get("id")?);
     id.map(PrincipalId::from_uuid).map_err(|_| StoreError::corrupt("an account's identity is not 16 bytes"))
 }
 
-/// An account of a row with all columns.
+/// An account of a row with the columns of [`ACCOUNT`].
 pub(super) fn read(row: &Row) -> Result<Account, StoreError> {
     let realm: &str = row.get("realm")?;
     let kind = PrincipalKind::from_name(row.get("kind")?);
@@ -363,10 +318,26 @@ pub(super) fn read(row: &Row) -> Result<Account, StoreError> {
         scopes: scopes.split_whitespace().map(str::to_owned).collect(),
         company: row.get("company")?,
         grants: grants.transpose().map_err(|_| StoreError::corrupt("an account has an unknown grant"))?,
-        password_hash: PasswordHash::from_phc(row.get("password_hash")?),
+        password_hash: PasswordHash::from_stored(row.get("password_hash")?),
+        secret_made: row.get("made")?,
+        previous_secret: read_previous(row)?,
+        last_login_at: row.get::<Option<i64>>("last_login_at")?.map(Timestamp::from_millis),
+        // Somebody may try for years: a number that is too large is no reason to refuse the account.
+        failed_logins: row.get::<i64>("failed_logins")?.try_into().unwrap_or(u32::MAX),
         disabled: row.get("disabled")?,
         locked: row.get("locked")?,
         epoch: row.get("epoch")?,
         created_at: Timestamp::from_millis(row.get("created_at")?),
     })
+}
+
+/// The secret before the present one.
+fn read_previous(row: &Row) -> Result<Option<PreviousSecret>, StoreError> {
+    let hash: Option<String> = row.get("previous_hash")?;
+    let Some((hash, ends_at)) = hash.zip(row.get::<Option<i64>>("previous_ends_at")?) else { return Ok(None) };
+    Ok(Some(PreviousSecret {
+        hash: PasswordHash::from_stored(hash),
+        made: row.get("previous_made")?,
+        ends_at: Timestamp::from_millis(ends_at),
+    }))
 }

@@ -14,6 +14,9 @@ use crate::{
 /// Times in tokens are whole seconds, rounded down.
 const ISSUED_WITHIN: Duration = Duration::from_secs(1);
 
+/// What [`Pruned::to_numbers`] has.
+pub(in crate::state) const NUMBERS: usize = 3;
+
 /// What was dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
@@ -60,6 +63,17 @@ impl Pruned {
             confirmed_before: own.confirmed_before.max(stored.confirmed_before),
             ..own
         }
+    }
+
+    /// As numbers; times are in milliseconds.
+    pub(in crate::state) fn to_numbers(self) -> [Option<i64>; NUMBERS] {
+        [self.before, self.confirmed_before, self.confirmed_at].map(|at| at.map(Timestamp::as_millis))
+    }
+
+    /// Read back.
+    pub(in crate::state) fn from_numbers(numbers: [Option<i64>; NUMBERS]) -> Self {
+        let [before, confirmed_before, confirmed_at] = numbers.map(|at| at.map(Timestamp::from_millis));
+        Self { before, confirmed_before, confirmed_at }
     }
 
     pub(super) fn read(row: &Row) -> Result<Self, StoreError> {

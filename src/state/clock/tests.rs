@@ -91,7 +91,7 @@ async fn an_operators_word_is_seen_by_every_process_and_not_for_a_later_doubt() 
         place.keep(trusted).await;
         assert!(!trusted.is_settled(&place.store).await.unwrap());
     }
-    let before = confirm(&place.store, place.clock.now()).await.unwrap().unwrap();
+    let before = confirm(&place.store.audited(), place.clock.now()).await.unwrap().unwrap();
     assert!(before.record.suspension.is_some(), "it answers what it ended");
     assert!(one.is_settled(&place.store).await.unwrap());
     // The clock steps once more before the second one has looked.
@@ -102,7 +102,7 @@ async fn an_operators_word_is_seen_by_every_process_and_not_for_a_later_doubt() 
     assert_eq!(place.keep(&two).await, None);
     assert_eq!(two.now().unwrap_err().doubt, Doubt::SteppedBack);
     assert_eq!(place.keep(&one).await, None);
-    confirm(&place.store, place.clock.now()).await.unwrap();
+    confirm(&place.store.audited(), place.clock.now()).await.unwrap();
     for trusted in [&one, &two] {
         assert_eq!(place.keep(trusted).await, Some(Settled::Elsewhere));
         trusted.now().unwrap();
@@ -116,7 +116,7 @@ async fn a_confirmation_before_the_start_counts() {
     drop(place.start().await);
     place.pass(24 * 30);
     place.start().await.now().unwrap_err();
-    confirm(&place.store, place.clock.now()).await.unwrap();
+    confirm(&place.store.audited(), place.clock.now()).await.unwrap();
     place.start().await.now().unwrap();
 }
 
@@ -144,7 +144,7 @@ async fn what_was_pruned_stays_until_a_confirmation() {
     place.keep(&trusted).await;
     let pruned = place.row().await.pruned;
     assert_eq!(pruned, Pruned::default().and(at(9)));
-    confirm(&place.store, T).await.unwrap();
+    confirm(&place.store.audited(), T).await.unwrap();
     assert_eq!(place.row().await.pruned, pruned.confirmed(T));
     place.keep(&trusted).await;
     assert_eq!(place.row().await.pruned, pruned.confirmed(T));

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{
     Key, KeyRecord, KeyState, MasterKey, MasterKeyError, Vault, VaultError,
     record::column,
@@ -11,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{KeyId, Timestamp, TrustedNow},
-    state::store::{Change, Store, StoreError, Transaction, Turn, query},
+    state::store::{Action, Change, ChangeTurn, Entry, Store, StoreError, Transaction, query},
 };
 
 /// How long the sealed material of a key that retired by schedule stays.
@@ -36,13 +38,17 @@ impl Vault {
         let statement = "UPDATE keys SET state = 'retired', ended_at = $1 \
                          WHERE state = 'retiring' AND retires_at <= $2 RETURNING id";
         let statement = query(statement).bind(now.civil().as_millis()).bind(now.earliest().as_millis());
-        let mut transaction = self.store.begin(Turn::Keys).await?;
+        let mut transaction = self.audited_store().begin(ChangeTurn::Keys).await?;
         let retired: Vec<String> = statement.values(&mut transaction).await?;
-        if !retired.is_empty() {
+        let retired: Vec<_> = retired.iter().map(|id| KeyId::from_text(id)).collect();
+        if retired.is_empty() {
+            transaction.rollback().await?;
+        } else {
             transaction.tell(Change::Keys);
+            let entries = retired.iter().map(|id| Entry::key(Action::KeyRetire, id));
+            transaction.commit_all(entries.collect()).await?;
         }
-        transaction.commit().await?;
-        Ok(retired.iter().map(|id| KeyId::from_text(id)).collect())
+        Ok(retired)
     }
 
     /// Retires one key as the schedule would. False, and nothing done, when its last token has not ended.
@@ -53,7 +59,8 @@ impl Vault {
         let statement = "UPDATE keys SET state = 'retired', ended_at = $1 \
                          WHERE id = $2 AND state = 'retiring' AND retires_at <= $3";
         let statement = query(statement).bind(now.civil().as_millis()).bind(id.as_str());
-        Ok(self.change(statement.bind(now.earliest().as_millis())).await? == 1)
+        let entry = Entry::key(Action::KeyRetire, id);
+        Ok(self.change(statement.bind(now.earliest().as_millis()), entry).await? == 1)
     }
 
     /// Retires one key that was seen in this state, with all tokens that it has, and wipes its material. So are other
@@ -80,9 +87,11 @@ impl Vault {
         for other in &others {
             discard(&mut transaction, &master, &other.id, other.state, now).await?;
         }
-        transaction.commit().await?;
+        let others: Vec<_> = others.into_iter().map(|other| other.id).collect();
+        let entry = |id| Entry::key(Action::KeyRetire, id).to(json!({ "wiped": true }));
+        transaction.commit_all(std::iter::once(id).chain(&others).map(entry).collect()).await?;
         self.clear_traces().await;
-        Ok(RetiredAtOnce::Done(others.into_iter().map(|other| other.id).collect()))
+        Ok(RetiredAtOnce::Done(others))
     }
 
     /// Brings a key back that retired by schedule, to verify: its material is still there.
@@ -101,7 +110,7 @@ impl Vault {
         }
         let statement = query("UPDATE keys SET state = 'retiring', retires_at = NULL, ended_at = NULL WHERE id = $1");
         statement.bind(id.as_str()).execute(&mut transaction).await?;
-        transaction.commit().await?;
+        transaction.commit(Entry::key(Action::KeyRestore, id)).await?;
         Ok(Restored::Done)
     }
 
@@ -129,7 +138,9 @@ impl Vault {
     pub async fn forget(&self, now: TrustedNow) -> Result<u64, VaultError> {
         let statement = "DELETE FROM keys WHERE id IN \
                          (SELECT id FROM known_keys WHERE state = 'retired' AND wiped AND ended_at < $1)";
-        Ok(self.change(query(statement).bind(now.cutoff(RETIRED_KEPT).as_millis())).await?)
+        let before = now.cutoff(RETIRED_KEPT).as_millis();
+        let entry = Entry::of(Action::KeyForget).to(json!({ "ended_before": before }));
+        Ok(self.change(query(statement).bind(before), entry).await?)
     }
 
     /// The keys of the same material as the revoked key `id` that are not revoked themselves.
@@ -152,7 +163,8 @@ impl Vault {
         for id in &ids {
             wipe_in(&mut transaction, &master, &KeyId::from_text(id)).await?;
         }
-        transaction.commit().await?;
+        let entry = |id: &String| Entry::key(Action::KeyWipe, &KeyId::from_text(id));
+        transaction.commit_all(ids.iter().map(entry).collect()).await?;
         self.clear_traces().await;
         Ok(ids.len() as u64)
     }

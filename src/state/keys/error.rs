@@ -3,7 +3,10 @@
 use thiserror::Error;
 
 use super::{KeyError, MasterKeyError};
-use crate::{domain::KeyId, state::store::StoreError};
+use crate::{
+    domain::KeyId,
+    state::{account::password::Unopenable, store::StoreError},
+};
 
 /// Why keys cannot be had.
 #[derive(Debug, Error)]
@@ -17,6 +20,9 @@ pub enum VaultError {
     /// A key's fault.
     #[error("key {0}: {1}")]
     Key(KeyId, KeyError),
+    /// A sealed password's fault.
+    #[error(transparent)]
+    Password(#[from] Unopenable),
     /// No material could be made.
     #[error(transparent)]
     Material(#[from] KeyError),

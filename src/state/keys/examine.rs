@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{VaultError, master_file, vault::open_whole};
+use super::{MasterKey, MasterKeyError, VaultError, master_file, vault::open_whole};
 use crate::state::store::Looked;
 
 /// Looks at the master key's file, and opens the keys of the store that is there.
@@ -15,4 +15,12 @@ pub fn examine(path: &Path, store: Option<&Looked>) -> Result<(), VaultError> {
     };
     let master = master_file::find(path, fingerprint)?;
     looked.keys.iter().try_for_each(|row| open_whole(row, &master).map(drop))
+}
+
+/// The master key that a store remembers by this fingerprint: in its file, or beside it where a reseal was cut short.
+///
+/// # Errors
+/// Fails when the file is missing, can be read by others, or holds another key.
+pub fn master_of_store(path: &Path, fingerprint: &[u8]) -> Result<MasterKey, MasterKeyError> {
+    master_file::find(path, fingerprint)
 }

@@ -1,5 +1,6 @@
 //! Taking over a key from outside, so that its tokens in the field keep working.
 
+use serde_json::json;
 use thiserror::Error;
 
 use super::{
@@ -13,7 +14,7 @@ use crate::{
     rules::profile::ClaimProfile,
     state::{
         account,
-        store::{Store, StoreError, Transaction, query},
+        store::{Action, Entry, Store, StoreError, Transaction, query},
     },
 };
 
@@ -92,7 +93,9 @@ impl Vault {
         }
         insert_details(&mut transaction, import).await?;
         insert_key(&mut transaction, &master, import, now).await?;
-        transaction.commit().await.map_err(VaultError::from)?;
+        let entry = Entry::key(Action::KeyImport, &import.id).in_realm(&import.realm);
+        let described = json!({ "algorithm": import.algorithm.name(), "signs": import.signs() });
+        transaction.commit(entry.to(described)).await.map_err(VaultError::from)?;
         self.clear_traces().await;
         Ok(())
     }
@@ -105,7 +108,7 @@ impl Vault {
     pub async fn restrict(&self, id: &KeyId) -> Result<bool, VaultError> {
         let statement = "UPDATE imported_keys SET unknown_accounts = FALSE WHERE key = $1 AND EXISTS \
                          (SELECT 1 FROM keys WHERE id = key AND imported AND state NOT IN ('retired', 'revoked'))";
-        Ok(self.change(query(statement).bind(id.as_str())).await? == 1)
+        Ok(self.change(query(statement).bind(id.as_str()), Entry::key(Action::KeyRestrict, id)).await? == 1)
     }
 }
 

@@ -8,17 +8,21 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    digest,
+    digest, hmac,
 };
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
     domain::{id::hex, random, secret::SecretBytes},
+    observe::audit::ChainKey,
     state::store::private_file::{self, PrivateFileError},
 };
 
 const KEY_BYTES: usize = 32;
+
+/// Characters of the fingerprint that name the key of the audit log's codes.
+const CHAIN_KEY_ID_CHARS: usize = 16;
 
 /// Why there is no master key to work with.
 #[derive(Debug, Error)]
@@ -84,6 +88,14 @@ impl MasterKey {
         hex(&digest.as_ref()[..16])
     }
 
+    /// The key of the audit log's codes, which follows from this one.
+    #[must_use]
+    pub fn chain_key(&self) -> ChainKey {
+        let mut id = self.fingerprint();
+        id.truncate(CHAIN_KEY_ID_CHARS);
+        ChainKey::derive(id, self.0.expose())
+    }
+
     /// Whether this is the key that a store remembers.
     #[must_use]
     pub fn is(&self, fingerprint: &[u8]) -> bool {
@@ -117,6 +129,15 @@ impl MasterKey {
             .len();
         rest.truncate(opened);
         Ok(rest)
+    }
+
+    /// A key of its own for what is sealed beside the store's keys. It tells nothing of this one.
+    ///
+    /// It is one block of HMAC-SHA-256, which is HKDF's expansion (RFC 5869 section 2.3) in all but the counter; the master
+    /// key itself is uniformly random.
+    pub(in crate::state) fn derive(&self, purpose: &str) -> LessSafeKey {
+        let key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.0.expose()), purpose.as_bytes());
+        LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, key.as_ref()).expect("a tag of HMAC-SHA-256 has 32 bytes"))
     }
 
     fn cipher(&self) -> LessSafeKey {

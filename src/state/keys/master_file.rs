@@ -30,6 +30,11 @@ impl MasterFile {
         Ok(Self { path: path.to_owned(), present })
     }
 
+    /// The key that was found last.
+    pub(super) fn present(&self) -> Arc<MasterKey> {
+        self.present.load_full()
+    }
+
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path

@@ -1,14 +1,16 @@
 //! A new master key: every key is sealed anew in one transaction, and gateways that run go on.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
+
+use serde_json::json;
 
 use super::{
-    MasterKey, MasterKeyError, Vault, VaultError,
-    vault::{FINGERPRINT, context, fingerprint_in, thumbprint_context},
+    MasterKey, MasterKeyError, Vault, VaultError, password_key, throttle_key,
+    vault::{FINGERPRINT, chain_key_context, context, fingerprint_in, thumbprint_context},
 };
 use crate::{
     domain::KeyId,
-    state::store::{query, set_meta_in},
+    state::store::{Action, Entry, Transaction, query, set_meta_in},
 };
 
 impl Vault {
@@ -30,6 +32,7 @@ impl Vault {
         let (mut transaction, _) = self.begin().await?;
         let fingerprint = fingerprint_in(&mut transaction).await?;
         self.master.settle(&fingerprint)?;
+        transaction.rollback().await?;
         Ok(sealed)
     }
 
@@ -73,9 +76,29 @@ impl Vault {
             let statement = query("UPDATE wiped_keys SET thumbprint = $1 WHERE key = $2");
             statement.bind(new.seal(&context, &thumbprint)).bind(id).execute(&mut transaction).await?;
         }
+        reseal_chain_keys(&mut transaction, &old, &new).await?;
+        throttle_key::reseal_in(&mut transaction, &old, &new).await?;
+        password_key::reseal(&mut transaction, &old, &new).await?;
         set_meta_in(&mut transaction, FINGERPRINT, new.fingerprint().as_bytes()).await?;
-        transaction.commit().await?;
+        transaction.chain_under(Arc::new(new.chain_key()));
+        transaction.commit(Entry::of(Action::KeyReseal).to(json!({ "keys": rows.len() }))).await?;
         self.clear_traces().await;
         Ok(rows.len())
     }
+}
+
+/// Keeps the keys of the audit log's codes: those of earlier master keys, and the one of the master key that goes.
+async fn reseal_chain_keys(transaction: &mut Transaction, old: &MasterKey, new: &MasterKey) -> Result<(), VaultError> {
+    for row in query("SELECT id, sealed FROM audit_keys").all(&mut *transaction).await? {
+        let id: &str = row.get("id")?;
+        let context = chain_key_context(id);
+        let key = old.open(&context, row.get("sealed")?)?;
+        let statement = query("UPDATE audit_keys SET sealed = $1 WHERE id = $2");
+        statement.bind(new.seal(&context, &key)).bind(id).execute(&mut *transaction).await?;
+    }
+    let gone = old.chain_key();
+    let sealed = new.seal(&chain_key_context(gone.id()), gone.expose());
+    let statement = query("INSERT INTO audit_keys (id, sealed) VALUES ($1, $2) ON CONFLICT DO NOTHING");
+    statement.bind(gone.id()).bind(sealed).execute(transaction).await?;
+    Ok(())
 }

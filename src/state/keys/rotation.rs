@@ -2,6 +2,7 @@
 //! found before and is done only where that still stands (compare and set), under the store's write lock:
 //! of several gateways and commands that do the same at once, one does it.
 
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Timestamp, TrustedNow},
-    state::store::{StoreError, Transaction, query},
+    state::store::{Action, Entry, StoreError, Transaction, query},
 };
 
 /// Attempts to revoke a key that changes its state meanwhile.
@@ -89,7 +90,7 @@ impl Vault {
                 insert(&mut transaction, &master, &made, now).await?
             }
         };
-        transaction.commit().await?;
+        transaction.commit_all(signing(realm, &id, seen, old_key_plan)).await?;
         self.clear_traces().await;
         Ok(Some(id))
     }
@@ -123,7 +124,8 @@ impl Vault {
         }
         let made = Made { realm, algorithm, material: &material, state: KeyState::Next, asked };
         let id = insert(&mut transaction, &master, &made, now).await?;
-        transaction.commit().await?;
+        let entry = Entry::key(Action::KeyPrepare, &id).in_realm(realm).to(json!({ "algorithm": algorithm.name() }));
+        transaction.commit(entry).await?;
         self.clear_traces().await;
         Ok(Some(id))
     }
@@ -134,7 +136,7 @@ impl Vault {
     /// Fails when the store is out of reach or damaged.
     pub async fn ask(&self, id: &KeyId) -> Result<(), VaultError> {
         let statement = "UPDATE keys SET asked = TRUE WHERE id = $1 AND state = 'next' AND asked = FALSE";
-        self.change(query(statement).bind(id.as_str())).await?;
+        self.change(query(statement).bind(id.as_str()), Entry::key(Action::KeyAsk, id)).await?;
         Ok(())
     }
 
@@ -160,7 +162,7 @@ impl Vault {
         }
         dismiss(&mut transaction, &master, seen, old_key_plan, now).await?;
         activate(&mut transaction, next, now).await?;
-        transaction.commit().await?;
+        transaction.commit_all(signing(realm, next, seen, old_key_plan)).await?;
         Ok(true)
     }
 
@@ -174,7 +176,9 @@ impl Vault {
             UPDATE keys SET created_at = CASE WHEN created_at > $1 THEN $1 ELSE created_at END, \
                             activated_at = CASE WHEN activated_at > $1 THEN $1 ELSE activated_at END \
             WHERE created_at > $1 OR activated_at > $1";
-        Ok(self.change(query(statement).bind(now.civil().as_millis())).await?)
+        let now = now.civil().as_millis();
+        let entry = Entry::of(Action::KeyDates).to(json!({ "latest": now }));
+        Ok(self.change(query(statement).bind(now), entry).await?)
     }
 
     /// Revokes a key: its tokens are refused, and its material is wiped. So are those of every other key of the same
@@ -210,8 +214,13 @@ impl Vault {
                 KeyState::Next | KeyState::Retiring | KeyState::Retired => {
                     let (mut transaction, master) = self.begin().await?;
                     let revoked = revoke_in(&mut transaction, &master, id, key.state, now).await?;
-                    transaction.commit().await?;
-                    self.clear_traces().await;
+                    if revoked {
+                        let entry = Entry::key(Action::KeyRevoke, id).in_realm(&key.realm);
+                        transaction.commit(entry.from(json!({ "state": key.state.name() }))).await?;
+                        self.clear_traces().await;
+                    } else {
+                        transaction.rollback().await?;
+                    }
                     revoked
                 }
             };
@@ -224,6 +233,18 @@ impl Vault {
             }
         }
     }
+}
+
+/// What the audit log has of a key that signs from now on: which one did before, and what becomes of that.
+fn signing(realm: &RealmName, id: &KeyId, before: Option<&KeyId>, old_key_plan: OldKeyPlan) -> Vec<Entry> {
+    let signs = Entry::key(Action::KeySign, id).in_realm(realm).to(json!({ "signs": id.as_str() }));
+    let Some(before) = before else { return vec![signs] };
+    let mut entries = vec![signs.from(json!({ "signs": before.as_str() }))];
+    if old_key_plan == OldKeyPlan::Revoked {
+        let active = json!({ "state": KeyState::Active.name() });
+        entries.push(Entry::key(Action::KeyRevoke, before).in_realm(realm).from(active));
+    }
+    entries
 }
 
 /// What takes a signing key's place, as it was looked at before the write lock.

@@ -11,7 +11,11 @@ use super::{
 };
 use crate::{
     domain::{Algorithm, KeyId},
-    state::store::{Change, KEYS, Query, Row, Store, StoreError, Transaction, Turn, meta_in, private_file, query},
+    observe::audit::ChainKey,
+    state::store::{
+        Actor, AuditedStore, AuditedTransaction, Change, ChangeTurn, Entry, KEYS, Query, Row, Store, StoreError,
+        Transaction, meta_in, private_file, query,
+    },
 };
 
 /// The row of `meta` that remembers which master key the store's keys are sealed under.
@@ -35,6 +39,7 @@ pub struct VaultSettings {
 pub struct Vault {
     pub(super) store: Store,
     pub(super) master: Arc<MasterFile>,
+    actor: Actor,
 }
 
 impl Vault {
@@ -69,7 +74,7 @@ impl Vault {
         };
         let master = Arc::new(MasterFile::open(file, &fingerprint)?);
         private_file::clear_unfinished(file);
-        let vault = Self { store, master };
+        let vault = Self::of(store, master);
         if vault.master.is_unsettled() {
             let (mut transaction, _) = vault.begin().await?;
             let fingerprint = fingerprint_in(&mut transaction).await?;
@@ -81,6 +86,11 @@ impl Vault {
         Ok(vault)
     }
 
+    /// The keys of this store under this master key, as the gateway's own schedule works with them.
+    pub(super) fn of(store: Store, master: Arc<MasterFile>) -> Self {
+        Self { store, master, actor: Actor::gateway("schedule") }
+    }
+
     /// Where the keys are kept.
     #[must_use]
     pub const fn store(&self) -> &Store {
@@ -90,7 +100,44 @@ impl Vault {
     /// The same keys, read from another handle of the same store.
     #[must_use]
     pub fn through(&self, store: Store) -> Self {
-        Self { store, master: Arc::clone(&self.master) }
+        Self { store, ..self.clone() }
+    }
+
+    /// The same keys for somebody who changes them: a vault that was not told for whom it works does for the gateway.
+    #[must_use]
+    pub fn by(&self, actor: Actor) -> Self {
+        Self { actor, ..self.clone() }
+    }
+
+    /// The store, changed by who changes these keys.
+    #[must_use]
+    pub fn audited_store(&self) -> AuditedStore {
+        AuditedStore::new(self.store.clone(), self.present_chain_key(), self.actor.clone())
+    }
+
+    /// The present key of the audit log's codes.
+    #[must_use]
+    pub fn present_chain_key(&self) -> Arc<ChainKey> {
+        Arc::new(self.master.present().chain_key())
+    }
+
+    /// The keys of the audit log's codes: the present one, and those that earlier master keys gave.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged, or when one does not open under the master key.
+    pub async fn chain_keys(&self) -> Result<Vec<Arc<ChainKey>>, VaultError> {
+        let mut reading = self.store.begin_reading().await?;
+        let fingerprint = fingerprint_in(&mut reading).await?;
+        let rows = query("SELECT id, sealed FROM audit_keys ORDER BY id").all(&mut reading).await?;
+        reading.commit().await?;
+        let master = self.master.key(&fingerprint)?;
+        let mut keys = vec![Arc::new(master.chain_key())];
+        for row in &rows {
+            let id: &str = row.get("id")?;
+            let bytes = master.open(&chain_key_context(id), row.get("sealed")?)?;
+            keys.extend(ChainKey::from_exposed(id.to_owned(), &bytes).map(Arc::new));
+        }
+        Ok(keys)
     }
 
     /// Grows with every change of a key, whoever made it.
@@ -148,24 +195,28 @@ impl Vault {
         }
     }
 
-    /// Runs one statement that changes keys, in their turn. Answers how many rows it changed.
-    pub(super) async fn change(&self, statement: Query) -> Result<u64, StoreError> {
-        let mut transaction = self.store.begin(Turn::Keys).await?;
+    /// Runs one statement that changes keys, in their turn. Answers how many rows it changed; without one there is no
+    /// entry.
+    pub(super) async fn change(&self, statement: Query, entry: Entry) -> Result<u64, StoreError> {
+        let mut transaction = self.audited_store().begin(ChangeTurn::Keys).await?;
         let changed = statement.execute(&mut transaction).await?;
         if changed > 0 {
             transaction.tell(Change::Keys);
+            transaction.commit(entry).await?;
+        } else {
+            transaction.rollback().await?;
         }
-        transaction.commit().await?;
         Ok(changed)
     }
 
     /// Begins a change of keys: the turn, and the master key that they are sealed under while it is held.
-    pub(super) async fn begin(&self) -> Result<(Transaction, Arc<MasterKey>), VaultError> {
-        let mut transaction = self.store.begin(Turn::Keys).await?;
+    pub(super) async fn begin(&self) -> Result<(AuditedTransaction, Arc<MasterKey>), VaultError> {
+        let mut transaction = self.audited_store().begin(ChangeTurn::Keys).await?;
         // Others hear of it when it is committed.
         transaction.tell(Change::Keys);
         let fingerprint = fingerprint_in(&mut transaction).await?;
         let master = self.master.key(&fingerprint)?;
+        transaction.chain_under(Arc::new(master.chain_key()));
         Ok((transaction, master))
     }
 }
@@ -179,6 +230,11 @@ pub(super) async fn fingerprint_in(transaction: &mut Transaction) -> Result<Vec<
 /// What a key is sealed for: its id and its purpose.
 pub(super) fn context(id: &KeyId) -> String {
     format!("portero token key {id}")
+}
+
+/// What the key of the audit log's codes is sealed for that an earlier master key gave.
+pub(super) fn chain_key_context(id: &str) -> String {
+    format!("portero audit key {id}")
 }
 
 /// What a wiped key's thumbprint is sealed for.

@@ -12,10 +12,10 @@ use std::{
 
 use crate::{
     domain::Timestamp,
-    rules::limit::{ClientKey, Windows},
+    rules::limit::{Bounds, ClientKey, Windows},
 };
 
-/// Addresses remembered, at most; what is over it pushes out the oldest.
+/// Addresses remembered, at most; what is over it pushes out what has the fewest bad tokens.
 const ADDRESSES_MAX: usize = 65_536;
 
 /// The bounds of bad tokens.
@@ -53,15 +53,19 @@ impl BadTokenLimiter {
     /// Whether another unknown token from `address` is checked `now`.
     #[must_use]
     pub fn allows(&self, address: IpAddr, now: Timestamp) -> bool {
-        let BadTokenSettings { bad_tokens, window } = self.settings;
         !self.any.load(Ordering::Acquire)
-            || self.addresses().wait(ClientKey::of(address).address(), bad_tokens, now, window).is_none()
+            || self.addresses().wait(ClientKey::of(address).address(), &self.bounds(), now, None).is_none()
     }
 
     /// Counts a bad token.
     pub fn record_bad(&self, address: IpAddr, now: Timestamp) {
-        self.addresses().count(ClientKey::of(address).address(), now, self.settings.window, ADDRESSES_MAX);
+        self.addresses().count(ClientKey::of(address).address(), &self.bounds(), now, None);
         self.any.store(true, Ordering::Release);
+    }
+
+    const fn bounds(&self) -> Bounds {
+        let BadTokenSettings { bad_tokens, window } = self.settings;
+        Bounds { failures_max: bad_tokens, window, entries_max: ADDRESSES_MAX }
     }
 
     fn addresses(&self) -> MutexGuard<'_, Windows> {

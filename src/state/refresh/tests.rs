@@ -242,7 +242,7 @@ async fn a_login_whose_line_may_have_been_pruned_begins_none() {
     assert_eq!(prune(&ground.store, later, 9).await.unwrap(), 2);
     assert_eq!(ground.spend(&ground.login, after(5)).await, RotationOutcome::Refused, "the clock was set back");
     // An operator says that it is right: what was given before stays refused, and a new login begins a family.
-    clock::confirm(&ground.store, after(10)).await.unwrap();
+    clock::confirm(&ground.store.audited(), after(10)).await.unwrap();
     assert_eq!(ground.spend(&ground.login, after(15)).await, RotationOutcome::Refused);
     let first = Successor { session: SessionId::generate(), created_at: after(10), ..ground.first.clone() };
     let rotation = spend(&ground.store, &"3L3Danother".into(), Some(&first), || ground.terms(after(20))).await.unwrap();

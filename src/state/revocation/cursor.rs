@@ -27,6 +27,11 @@ pub(super) enum Taken {
 }
 
 impl Cursor {
+    /// Everything up to this row was read.
+    pub(super) const fn at(position: Position) -> Self {
+        Self { position: Some(position), is_another: false }
+    }
+
     /// The row behind which the feed goes on; `None` where the state is to be read first.
     pub(super) const fn position(&self) -> Option<Position> {
         self.position

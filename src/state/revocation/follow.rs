@@ -9,7 +9,7 @@ use super::{
     cursor::{Cursor, Taken},
     log::{self, Record},
 };
-use crate::state::store::{Canary, Change, Changes, Feed, Position, Store, StoreError};
+use crate::state::store::{Canary, Change, Changes, Feed, Position, RevocationColumns, Store, StoreError};
 
 /// Records that are read at once.
 const BATCH: u32 = 10_000;
@@ -54,6 +54,16 @@ impl Follower {
         Self { store, source }
     }
 
+    /// Follows a store from this position on: what came before is known.
+    #[must_use]
+    pub fn from(store: Store, position: Position) -> Self {
+        let source = match store.changes() {
+            Changes::InFile => Source::Log { seen: 0 },
+            Changes::InFeed(feed) => Source::Feed { feed, cursor: Cursor::at(position) },
+        };
+        Self { store, source }
+    }
+
     /// Reads by another handle of the same store.
     pub fn read_by(&mut self, store: Store) {
         self.store = store;
@@ -85,7 +95,11 @@ impl Follower {
             },
             Source::Feed { feed, cursor } => loop {
                 let Some(position) = cursor.position() else {
-                    cursor.took_state(read_state(&self.store, feed, &mut caught, &mut apply).await?);
+                    let some = |records: &[Record]| {
+                        caught.last = records.last().copied().or(caught.last);
+                        apply(records);
+                    };
+                    cursor.took_state(read_state(&self.store, feed, some).await?);
                     caught.anything = true;
                     continue;
                 };
@@ -111,23 +125,26 @@ impl Follower {
     }
 }
 
-/// Reads all that is revoked, and where the feed ended at that moment.
+/// Reads all that is revoked, and where the feed ended at that moment. At most [`BATCH`] records of it wait here.
 async fn read_state(
     store: &Store,
     feed: &Feed,
-    caught: &mut Caught,
-    apply: &mut (impl FnMut(&[Record]) + Send),
+    mut apply: impl FnMut(&[Record]) + Send,
 ) -> Result<Position, StoreError> {
     let mut reading = store.begin_reading().await?;
     let head = feed.head(&mut reading).await?;
-    let mut after = log::Subject::default();
-    loop {
-        let (records, last) = log::page_of_state(&mut reading, &after, BATCH).await?;
-        let Some(newest) = records.last() else { break };
-        caught.last = Some(*newest);
-        apply(&records);
-        after = last;
-    }
+    let mut records = Vec::with_capacity(BATCH as usize);
+    let take = |columns: RevocationColumns<'_>| {
+        let record = log::of_columns(columns);
+        records.push(record.ok_or(StoreError::corrupt("a revocation does not have the shape it should have"))?);
+        if records.len() == records.capacity() {
+            apply(&records);
+            records.clear();
+        }
+        Ok(())
+    };
+    feed.state(&mut reading, take).await?;
+    apply(&records);
     reading.commit().await?;
     Ok(head)
 }

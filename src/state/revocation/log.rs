@@ -5,13 +5,17 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     domain::{PrincipalId, RevocationId, SessionId, Timestamp, TrustedNow, id::hex},
     state::{
         clock,
-        store::{Change, Query, RevocationRow, Store, StoreError, Transaction, Turn, query},
+        store::{
+            Action, AuditedStore, Change, Entry, Query, RevocationColumns, RevocationRow, Store, StoreError,
+            Transaction, Turn, query,
+        },
     },
 };
 
@@ -41,7 +45,23 @@ pub struct Record {
     pub created_at: Timestamp,
 }
 
-/// Records a revocation. It is on the disk when this returns.
+/// Revokes a token or a session by an administrator's word. It is on the disk when this returns.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
+pub async fn revoke(store: &AuditedStore, record: &Record) -> Result<(), StoreError> {
+    let mut transaction = store.begin(Turn::Nothing).await?;
+    append_in(&mut transaction, record).await?;
+    let entry = match record.subject {
+        RevokedSubject::Token(id) => Entry::on(Action::TokenRevoke, "token", hex(&id.to_bytes())),
+        RevokedSubject::Session(id) => Entry::on(Action::SessionRevoke, "session", id.to_string()),
+        RevokedSubject::Principal(id, _) => Entry::on(Action::AccountRevoke, "principal", id.to_string()),
+    };
+    transaction.commit(entry.to(json!({ "until": record.expires_at.map(Timestamp::as_millis) }))).await
+}
+
+/// Records a revocation that no administrator asked for: a client's own, of its token. It is on the disk when this
+/// returns.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
@@ -159,40 +179,10 @@ pub(super) async fn raise_epoch_in(transaction: &mut Transaction, record: &Recor
     Ok(())
 }
 
-/// A subject in the columns of the state, by which its pages are ordered.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Subject {
-    kind: String,
-    bytes: Vec<u8>,
-}
-
-/// At most `limit` records of the state of a PostgreSQL store, in the order of their subjects, from the one behind `after`
-/// on; with the subject to go on from.
-pub(super) async fn page_of_state(
-    reading: &mut Transaction,
-    after: &Subject,
-    limit: u32,
-) -> Result<(Vec<Record>, Subject), StoreError> {
-    let statement = "\
-        SELECT string_agg(concat_ws(' ', 0, kind, encode(subject, 'hex'), coalesce(epoch::text, '-'), \
-                                    coalesce(expires_at::text, '-'), created_at), chr(10) ORDER BY kind, subject) \
-        FROM (SELECT * FROM revocations WHERE (kind, subject) > ($1, $2) ORDER BY kind, subject LIMIT $3) AS page";
-    let page = query(statement).bind(&after.kind).bind(&after.bytes).bind(limit);
-    let page: Option<String> = page.one(reading).await?.first()?;
-    let records: Option<Vec<_>> = page.as_deref().unwrap_or_default().lines().map(read).collect();
-    let records = records.ok_or(StoreError::corrupt("a revocation does not have the shape it should have"))?;
-    let records: Vec<_> = records.into_iter().map(|(_, record)| record).collect();
-    let last = records.last().map(|record| {
-        let (kind, bytes, _) = columns(record.subject);
-        Subject { kind: kind.to_owned(), bytes: bytes.to_vec() }
-    });
-    Ok((records, last.unwrap_or_default()))
-}
-
 /// The records that the feed tells of.
 pub(super) fn of_changes(changes: &[Change]) -> Result<Vec<Record>, StoreError> {
     let revocations = changes.iter().filter_map(|change| match change {
-        Change::Revocation(row) => Some(of_row(row)),
+        Change::Revocation(row) => Some(of_columns(row.columns())),
         Change::Keys | Change::Accounts | Change::Canary(_) => None,
     });
     revocations
@@ -200,18 +190,19 @@ pub(super) fn of_changes(changes: &[Change]) -> Result<Vec<Record>, StoreError> 
         .ok_or(StoreError::corrupt("a row of the feed does not have the shape it should have"))
 }
 
-fn of_row(row: &RevocationRow) -> Option<Record> {
-    let bytes: [u8; 16] = row.subject.as_slice().try_into().ok()?;
-    let subject = match row.kind.as_str() {
+/// The record in these columns; `None` where they hold none.
+pub(super) fn of_columns(columns: RevocationColumns<'_>) -> Option<Record> {
+    let bytes: [u8; 16] = columns.subject.try_into().ok()?;
+    let subject = match columns.kind {
         "token" => RevokedSubject::Token(RevocationId::from_bytes(bytes)),
         "session" => RevokedSubject::Session(SessionId::from_uuid(Uuid::from_bytes(bytes))),
         "principal" => {
-            RevokedSubject::Principal(PrincipalId::from_uuid(Uuid::from_bytes(bytes)), row.epoch?.try_into().ok()?)
+            RevokedSubject::Principal(PrincipalId::from_uuid(Uuid::from_bytes(bytes)), columns.epoch?.try_into().ok()?)
         }
         _ => return None,
     };
-    let expires_at = row.expires_at.map(Timestamp::from_millis);
-    Some(Record { subject, expires_at, created_at: Timestamp::from_millis(row.created_at) })
+    let expires_at = columns.expires_at.map(Timestamp::from_millis);
+    Some(Record { subject, expires_at, created_at: Timestamp::from_millis(columns.created_at) })
 }
 
 /// Drops at most `limit` records that expired more than [`EXPIRED_KEPT`] ago; answers how many.

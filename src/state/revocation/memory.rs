@@ -162,12 +162,18 @@ impl Revocations {
         }
     }
 
+    /// What is not known any more: what the store dropped, and what was dropped here.
+    #[must_use]
+    pub fn pruned(&self) -> Pruned {
+        Pruned::clone(&self.pruned.load())
+    }
+
     /// Parts that [`held`](Self::held) gives all that is held in.
-    pub(super) const PARTS: usize = TABLES + 1;
+    pub(in crate::state) const PARTS: usize = TABLES + 1;
 
     /// A part of all that is held, as records of this moment: ends are those of whole buckets, and none of them is too
     /// early.
-    pub(super) fn held(&self, part: usize, now: Timestamp) -> Vec<Record> {
+    pub(in crate::state) fn held(&self, part: usize, now: Timestamp) -> Vec<Record> {
         let record = |subject, expires_at| Record { subject, expires_at, created_at: now };
         if part == TABLES {
             let principal = |entry: RefMulti<'_, PrincipalId, u32>| {

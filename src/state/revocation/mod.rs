@@ -14,4 +14,4 @@ mod table;
 pub use follow::{Caught, Follower};
 pub use memory::{Counts, EXPIRED_HELD, Revocations};
 pub use restore::restore;
-pub(in crate::state) use set::Set;
+pub(in crate::state) use set::{Set, TABLES};

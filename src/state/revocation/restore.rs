@@ -13,22 +13,26 @@ use crate::{
 const AT_ONCE: usize = 1_000;
 
 /// Writes what is in force in memory, and is missing in the store or less strict there, to the store; an account's epoch
-/// is raised to the highest that is known. Answers how many records were written.
+/// is raised to the highest that is known. Adds to `written` how many records it wrote.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged. What was written until then stays, and the rest can be tried again.
-pub async fn restore(revocations: &Revocations, store: &Store, now: Timestamp) -> Result<u64, StoreError> {
-    let mut written = 0;
+pub async fn restore(
+    revocations: &Revocations,
+    store: &Store,
+    now: Timestamp,
+    written: &mut u64,
+) -> Result<(), StoreError> {
     for part in 0..Revocations::PARTS {
         for held in revocations.held(part, now).chunks(AT_ONCE) {
             let missing = log::missing(store, held).await?;
             if !missing.is_empty() {
                 write(store, &missing).await?;
-                written += missing.len() as u64;
+                *written += missing.len() as u64;
             }
         }
     }
-    Ok(written)
+    Ok(())
 }
 
 async fn write(store: &Store, records: &[Record]) -> Result<(), StoreError> {

@@ -33,7 +33,7 @@ const SPREAD_UNDONE: u128 = {
 };
 
 /// Tables of a set.
-pub(super) const TABLES: usize = 1 << TAG_BITS;
+pub(in crate::state) const TABLES: usize = 1 << TAG_BITS;
 
 /// Ids, each with the bucket of its expiry.
 pub(in crate::state) struct Set {
@@ -112,7 +112,7 @@ impl Set {
     }
 
     /// The ids in one of its [`TABLES`] tables, each with the end of its bucket: its own, or up to a bucket's width later.
-    pub(super) fn held(&self, table: usize) -> Vec<(u128, Option<Timestamp>)> {
+    pub(in crate::state) fn held(&self, table: usize) -> Vec<(u128, Option<Timestamp>)> {
         let buckets = self.writing();
         let keys = self.tables[table].load();
         keys.iter().map(|(key, tag)| (whole_id(key, table), buckets.end_of(tag))).collect()

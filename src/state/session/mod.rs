@@ -32,13 +32,29 @@ pub struct Session {
 /// Sessions without expiry of one principal, at most.
 pub const ENDLESS_MAX: u32 = 1_000;
 
-/// Whether no token of the session in a row `old` is good any more: it was revoked, or its principal's epoch was raised
-/// since. A login of the first release left no epoch: there the time of the raise decides.
-const ENDED: &str = "(EXISTS (SELECT 1 FROM revocations WHERE kind = 'session' AND subject = old.id) \
-    OR CASE WHEN old.epoch IS NULL \
-       THEN EXISTS (SELECT 1 FROM revocations \
-                    WHERE kind = 'principal' AND subject = old.principal AND created_at > old.created_at) \
-       ELSE coalesce(old.epoch < (SELECT epoch FROM principals WHERE id = old.principal), FALSE) END)";
+/// Whether a row `old` of sessions was revoked.
+macro_rules! revoked {
+    () => {
+        "EXISTS (SELECT 1 FROM revocations WHERE kind = 'session' AND subject = old.id)"
+    };
+}
+
+/// Whether its principal's epoch was raised since. A login of the first release left no epoch: there the time of the raise
+/// decides.
+macro_rules! outdated {
+    () => {
+        "CASE WHEN old.epoch IS NULL \
+         THEN EXISTS (SELECT 1 FROM revocations \
+                      WHERE kind = 'principal' AND subject = old.principal AND created_at > old.created_at) \
+         ELSE coalesce(old.epoch < (SELECT epoch FROM principals WHERE id = old.principal), FALSE) END"
+    };
+}
+
+const REVOKED: &str = revoked!();
+const OUTDATED: &str = outdated!();
+
+/// Whether no token of it is good any more.
+const ENDED: &str = concat!("(", revoked!(), " OR ", outdated!(), ")");
 
 pub use deletion::{begin_deletion, clear_deleted};
 pub use surplus::{Trimmed, trim};
@@ -48,8 +64,58 @@ pub use surplus::{Trimmed, trim};
 pub struct Listed {
     /// It.
     pub session: Session,
-    /// Whether its tokens are refused: it was revoked, or everything of its principal was at a later time.
+    /// Whether it was revoked by itself.
     pub revoked: bool,
+    /// Whether everything of its principal was, at a later time.
+    pub outdated: bool,
+}
+
+/// How a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionState {
+    /// Its tokens are good until they expire.
+    Live,
+    /// It was revoked.
+    Revoked,
+    /// Its principal's epoch was raised since: its tokens are refused.
+    OlderEpoch,
+    /// Its last token has expired.
+    Expired,
+}
+
+impl SessionState {
+    /// The word in lists.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Revoked => "revoked",
+            Self::OlderEpoch => "older_epoch",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl Listed {
+    /// How it stands. What was done to it goes before what came by itself.
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> SessionState {
+        if self.revoked {
+            SessionState::Revoked
+        } else if self.outdated {
+            SessionState::OlderEpoch
+        } else if self.session.expires_at.is_some_and(|end| end <= now) {
+            SessionState::Expired
+        } else {
+            SessionState::Live
+        }
+    }
+
+    /// Whether its tokens are refused, expired or not.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        self.revoked || self.outdated
+    }
 }
 
 /// Records a login and answers the session that its tokens belong to: a new one, or, where the principal has
@@ -163,7 +229,7 @@ pub async fn list(
     limit: u32,
 ) -> Result<Vec<Listed>, StoreError> {
     let statement = format!(
-        "SELECT old.id, old.realm, old.principal, old.created_at, old.expires_at, {ENDED} AS revoked \
+        "SELECT old.id, old.realm, old.principal, old.created_at, old.expires_at, {REVOKED} AS revoked, {OUTDATED} AS outdated \
          FROM sessions AS old \
          WHERE old.principal = $1 AND old.realm = $2 AND ($3 IS NULL OR (old.created_at, old.rowid) < \
                (SELECT created_at, rowid FROM sessions WHERE id = $3)) \
@@ -176,7 +242,9 @@ pub async fn list(
         .bind(limit)
         .all(store)
         .await?;
-    rows.iter().map(|row| Ok(Listed { session: read(row)?, revoked: row.get("revoked")? })).collect()
+    rows.iter()
+        .map(|row| Ok(Listed { session: read(row)?, revoked: row.get("revoked")?, outdated: row.get("outdated")? }))
+        .collect()
 }
 
 /// How long a session stays after its last token's end: it can be listed, and revoked, by whoever's clock is late.

@@ -30,9 +30,9 @@ async fn a_session_is_found_as_it_was_written_and_only_once() {
     let (_folder, store) = store().await;
     let session = session(PrincipalId::generate(), 1, Some(2));
     assert_eq!(find(&store, session.id).await.unwrap(), None);
-    insert(&store, &session).await.unwrap();
+    insert(&store.audited(), &session).await.unwrap();
     assert_eq!(find(&store, session.id).await.unwrap().as_ref(), Some(&session));
-    assert!(matches!(insert(&store, &session).await, Err(StoreError::Conflict)));
+    assert!(matches!(insert(&store.audited(), &session).await, Err(StoreError::Conflict)));
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn a_principals_sessions_are_listed_newest_first() {
     let (ana, eva) = (PrincipalId::generate(), PrincipalId::generate());
     let sessions = [session(ana, 1, None), session(ana, 3, None), session(ana, 2, None), session(eva, 4, None)];
     for session in &sessions {
-        insert(&store, session).await.unwrap();
+        insert(&store.audited(), session).await.unwrap();
     }
     let realm = "apis".parse().unwrap();
     let listed = ids(&list(&store, &realm, ana, None, 2).await.unwrap());
@@ -56,7 +56,7 @@ async fn only_ended_sessions_are_pruned() {
     let (_folder, store) = store().await;
     let ana = PrincipalId::generate();
     for expires_at in [None, Some(10), Some(11), Some(12)] {
-        insert(&store, &session(ana, 1, expires_at)).await.unwrap();
+        insert(&store.audited(), &session(ana, 1, expires_at)).await.unwrap();
     }
     let now = trusted(Timestamp::from_secs(12).plus(ENDED_KEPT));
     assert_eq!(prune(&store, now, 1).await.unwrap(), 1);
@@ -72,7 +72,7 @@ async fn only_ended_sessions_are_pruned() {
 async fn a_session_ends_later_and_never_earlier() {
     let (_folder, store) = store().await;
     let ending = session(PrincipalId::generate(), 1, Some(10));
-    insert(&store, &ending).await.unwrap();
+    insert(&store.audited(), &ending).await.unwrap();
     for (end, expected) in [(Some(5), Some(10)), (Some(20), Some(20)), (None, None), (Some(30), None)] {
         extend(&store, ending.id, end.map(Timestamp::from_secs)).await.unwrap();
         let found = find(&store, ending.id).await.unwrap().unwrap();
@@ -121,7 +121,7 @@ async fn sessions_without_expiry_are_bounded_and_each_can_still_be_revoked() {
     log::append(&store, &record).await.unwrap();
     let listed = list(&store, &realm, ana, None, 5_000).await.unwrap();
     assert_eq!(
-        listed.iter().filter(|listed| listed.revoked).map(|listed| listed.session.id).collect::<Vec<_>>(),
+        listed.iter().filter(|listed| listed.has_ended()).map(|listed| listed.session.id).collect::<Vec<_>>(),
         [first.id]
     );
     let next = session(ana, 9_999, None);
@@ -172,7 +172,7 @@ async fn no_login_joins_a_session_that_has_ended_however_many_there_are() {
         let next = open(&store, &session(ana, 9_999, None)).await.unwrap();
         let listed = listed(&store, ana).await;
         let row = listed.iter().find(|listed| listed.session.id == next);
-        assert!(row.is_some_and(|row| !row.revoked), "its tokens are refused at once");
+        assert!(row.is_some_and(|row| !row.has_ended()), "its tokens are refused at once");
     }
     // All of them have ended: those of before say no epoch, and the time of the raise does.
     raise(&store, ana, 1, 5_000).await;
@@ -184,7 +184,7 @@ async fn no_login_joins_a_session_that_has_ended_however_many_there_are() {
     let living: Vec<_> = listed(&store, ana)
         .await
         .into_iter()
-        .filter(|listed| !listed.revoked)
+        .filter(|listed| !listed.has_ended())
         .map(|listed| listed.session.id)
         .collect();
     assert_eq!(living, [next.id]);
@@ -198,6 +198,6 @@ async fn a_session_of_before_that_lives_is_not_called_revoked() {
     raise(&store, ana, 1, 10).await;
     fill(&store, &"apis".parse().unwrap(), ana, 20).await;
     forget_epochs(&store).await;
-    let living = listed(&store, ana).await.iter().filter(|listed| !listed.revoked).count();
+    let living = listed(&store, ana).await.iter().filter(|listed| !listed.has_ended()).count();
     assert_eq!(living, 11, "from the raise on");
 }

@@ -39,6 +39,24 @@ pub(in crate::state) struct RevocationRow {
     pub(in crate::state) created_at: i64,
 }
 
+/// The same, as they lie in what the server sent.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::state) struct RevocationColumns<'a> {
+    pub(in crate::state) kind: &'a str,
+    pub(in crate::state) subject: &'a [u8],
+    pub(in crate::state) epoch: Option<i64>,
+    pub(in crate::state) expires_at: Option<i64>,
+    pub(in crate::state) created_at: i64,
+}
+
+impl RevocationRow {
+    /// Its columns.
+    pub(in crate::state) fn columns(&self) -> RevocationColumns<'_> {
+        let Self { kind, subject, epoch, expires_at, created_at } = self;
+        RevocationColumns { kind, subject, epoch: *epoch, expires_at: *expires_at, created_at: *created_at }
+    }
+}
+
 /// The kind of a feed's row that tells of keys.
 pub(super) const KEYS: &str = "keys";
 

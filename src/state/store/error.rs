@@ -123,6 +123,19 @@ impl StoreError {
         matches!(self, Self::Unavailable { source, .. } if trouble_of(source) == Some(Trouble::Unresponsive))
     }
 
+    /// Whether its server does not answer: a start may do without it.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Unavailable { source, .. } => {
+                matches!(source, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut)
+                    || postgres::code_of(source).is_some_and(|code| postgres::is_shutdown(&code))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether waiting may help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
@@ -151,8 +164,22 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
                 Self::Corrupt { reason: "a row does not have the shape it should have", source: Some(source) }
             }
+            _ if is_untrusted(&source) => Self::Unavailable { reason: UNTRUSTED, source },
             _ => Self::Unavailable { reason: "its connection failed", source },
         }
+    }
+}
+
+/// What an operator reads of a server that proves nothing by TLS.
+const UNTRUSTED: &str = "no TLS with it: its certificate must be for the name in store.url, and come from an authority of \
+     store.ca or from a public one";
+
+/// Whether TLS failed: the server is there, and it is not known to be the right one.
+pub(super) fn is_untrusted(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()).is_some(),
+        _ => false,
     }
 }
 

@@ -4,10 +4,25 @@ use super::{
     Store, StoreError, Turn,
     query::{Target, query},
 };
+use crate::domain::{EPOCH_DELETED, Timestamp};
 
 /// The row of `meta` with the least epoch to which a restored store raises one. Tokens of the store that was lost may have
 /// epochs that its backup does not know.
 pub const EPOCH_FLOOR: &str = "epoch_floor";
+
+/// How often an account's epoch was raised since the backup, at most.
+const EPOCHS_LOST_MAX: i64 = 1 << 20;
+
+/// From when on the time counts for that: 2025-01-01, so that seconds fit in an epoch until 2093.
+const FLOOR_BEGINS: Timestamp = Timestamp::from_secs(1_735_689_600);
+
+/// The floor of a store that was restored at `now`, of which the floor and the highest epoch are known: above all that the
+/// lost store can have given out. It rises with the time, in seconds: the same backup may be restored again, and does not
+/// know the floor of before.
+pub(super) fn floor_after_restore(floor: i64, epoch: i64, now: Timestamp) -> i64 {
+    let lost = floor.max(epoch).saturating_add(EPOCHS_LOST_MAX).max(now.as_secs() - FLOOR_BEGINS.as_secs());
+    lost.min(i64::from(EPOCH_DELETED) - EPOCHS_LOST_MAX)
+}
 
 impl Store {
     /// The fact `name` about the store itself, if it was ever set.
@@ -24,6 +39,21 @@ impl Store {
     /// Fails when the store is out of reach or damaged.
     pub async fn set_meta(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
         self.revise_meta(name, |_| Some(value.to_owned())).await
+    }
+
+    /// Says that a server's database was restored from a backup: epochs are raised above all that the lost one can have had.
+    /// Answers the floor.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
+    pub async fn note_restored(&self, now: Timestamp) -> Result<i64, StoreError> {
+        let mut transaction = self.begin(Turn::Epochs).await?;
+        let floor = epoch_floor_in(&mut transaction).await?;
+        let highest = query("SELECT coalesce(max(epoch), 0) FROM principals").one(&mut transaction).await?;
+        let raised = floor_after_restore(floor, highest.first()?, now);
+        set_meta_in(&mut transaction, EPOCH_FLOOR, raised.to_string().as_bytes()).await?;
+        transaction.commit().await?;
+        Ok(raised)
     }
 
     /// Sets the fact `name` if it was never set, durably; answers what it is now. Of two processes
@@ -80,4 +110,11 @@ pub(in crate::state) async fn set_meta_in<'a>(
                      ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     query(statement).bind(name).bind(value).execute(on).await?;
     Ok(())
+}
+
+/// The least epoch to which an account's is raised; 0 in a store that was never restored.
+pub(in crate::state) async fn epoch_floor_in<'a>(on: impl Into<Target<'a>>) -> Result<i64, StoreError> {
+    let Some(floor) = meta_in(on, EPOCH_FLOOR).await? else { return Ok(0) };
+    let floor = std::str::from_utf8(&floor).ok().and_then(|floor| floor.parse().ok());
+    floor.ok_or(StoreError::corrupt("the least epoch is no number"))
 }

@@ -6,12 +6,14 @@
 //! a `transaction` that names what serialises it (`turn`). No type of a driver leaves this folder.
 //!
 //! - `sqlite` · `postgres`: the engines: opening, connections under a deadline, following what others commit.
+//! - `audit`: administrative changes, each with its row in the audit log.
 //! - `change`: what the feed of a PostgreSQL store tells other gateways.
 //! - `copy`: the same store at another place. `standing`: whether a store has moved, or is a copy in the making.
 //! - `meta`: facts about the store. `error`: what can go wrong.
 //! - `private_file` · `access`: secrets in files, and what this process may do with a file.
 
 pub mod access;
+mod audit;
 mod change;
 pub mod copy;
 mod error;
@@ -39,20 +41,24 @@ use crate::domain::Timestamp;
 
 use self::sqlite::TAKES_OLD_TOKENS;
 pub use self::{
+    audit::{
+        Action, Actor, ActorKind, Anchor, AnchorRow, AuditRow, AuditedStore, AuditedTransaction, Entry, anchors,
+        forget_anchors, head, page, set_anchor,
+    },
     change::Canary,
     error::{StoreError, Trouble},
     meta::EPOCH_FLOOR,
     postgres::{Address, Beat, Encryption, Peer, Position, PostgresSettings},
     sqlite::{Found, Looked, backup, examine, migration_steps, missing},
     transaction::Transaction,
-    turn::Turn,
+    turn::{ChangeTurn, Turn},
     watch::{FEED_POLL, Watch},
 };
 pub(in crate::state) use self::{
-    change::{Change, RevocationRow},
-    meta::{meta_in, set_meta_in},
+    change::{Change, RevocationColumns, RevocationRow},
+    meta::{epoch_floor_in, meta_in, set_meta_in},
     postgres::Page,
-    query::{Column, Query, Row, Target, composed, query},
+    query::{Column, KeptRow, Query, Row, Target, Value, composed, query},
     sqlite::KEYS,
 };
 
@@ -149,6 +155,18 @@ impl Feed {
         }
     }
 
+    /// Hands every revocation to `take`, in no order, as they are in the snapshot of a transaction on the same store.
+    pub(in crate::state) async fn state(
+        &self,
+        transaction: &mut Transaction,
+        take: impl FnMut(RevocationColumns<'_>) -> Result<(), StoreError> + Send,
+    ) -> Result<(), StoreError> {
+        match &mut transaction.inner {
+            Inner::Postgres(transaction) => transaction.copy_state(take).await,
+            Inner::Sqlite(_) => Err(StoreError::corrupt("a file has no feed")),
+        }
+    }
+
     /// What follows behind a position.
     pub(in crate::state) async fn after(&self, position: Position, limit: u32) -> Result<Page, StoreError> {
         self.0.after(position, limit).await
@@ -171,6 +189,32 @@ impl Store {
                 store.close().await;
                 Err(refused)
             }
+        }
+    }
+
+    /// A shared store whose server is away, without asking it: every call fails but those through [`Store::apart`], until
+    /// it was [examined](Store::examine) and [opened](Store::set_open). `None` of a file.
+    #[must_use]
+    pub fn unopened(settings: &StoreSettings) -> Option<Self> {
+        let StoreSettings::Postgres(settings) = settings else { return None };
+        Some(Self { engine: Engine::Postgres(PostgresStore::unopened(settings)) })
+    }
+
+    /// Looks at a store that was not opened as [`Store::open`] does.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn examine(&self) -> Result<(), StoreError> {
+        if let Engine::Postgres(postgres) = &self.engine {
+            postgres.examine().await?;
+        }
+        Box::pin(standing::of(self)).await?.refuse()
+    }
+
+    /// Lets everybody reach a store that was not opened: what a start does with its store is done.
+    pub fn set_open(&self) {
+        if let Engine::Postgres(postgres) = &self.engine {
+            postgres.set_open();
         }
     }
 
@@ -240,7 +284,7 @@ impl Store {
     pub async fn begin(&self, turn: Turn<'_>) -> Result<Transaction, StoreError> {
         Ok(Transaction::new(match &self.engine {
             Engine::Sqlite(sqlite) => Inner::Sqlite(Box::pin(sqlite.begin()).await?),
-            Engine::Postgres(postgres) => Inner::Postgres(Box::pin(postgres.begin(turn)).await?),
+            Engine::Postgres(postgres) => Inner::Postgres(Box::pin(postgres.begin(turn.into())).await?),
         }))
     }
 

@@ -34,7 +34,7 @@ enum Text {
 }
 
 /// A parameter, or the value of a column. Without a value it still has a type: PostgreSQL asks for one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::state) enum Value {
     Integer(Option<i64>),
     Text(Option<String>),
@@ -46,6 +46,15 @@ pub(in crate::state) enum Value {
 pub(in crate::state) enum Row {
     Sqlite(SqliteRow),
     Postgres(PgRow),
+    /// One that was read earlier.
+    Kept(KeptRow),
+}
+
+/// A row without its store: the names of its columns, and their values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::state) struct KeptRow {
+    pub(in crate::state) columns: &'static [(&'static str, Value)],
+    pub(in crate::state) values: Vec<Value>,
 }
 
 /// Where a statement runs: by itself, or in a transaction.
@@ -181,6 +190,19 @@ fn of_postgres(rows: Vec<PgRow>) -> Vec<Row> {
 }
 
 impl Row {
+    /// The row by itself: these columns, each with a value of its type.
+    pub(in crate::state) fn keep(&self, columns: &'static [(&'static str, Value)]) -> Result<KeptRow, StoreError> {
+        let value = |(name, sample): &(&str, Value)| {
+            Ok(match sample {
+                Value::Integer(_) => Value::Integer(self.get(name)?),
+                Value::Text(_) => Value::Text(self.get(name)?),
+                Value::Bytes(_) => Value::Bytes(self.get(name)?),
+                Value::Boolean(_) => Value::Boolean(self.get(name)?),
+            })
+        };
+        Ok(KeptRow { columns, values: columns.iter().map(value).collect::<Result<_, StoreError>>()? })
+    }
+
     /// The value in the column of this name.
     pub(in crate::state) fn get<'r, T: Column<'r>>(&'r self, name: &str) -> Result<T, StoreError> {
         T::read(self, Place::Named(name))
@@ -212,14 +234,69 @@ pub(in crate::state) trait Column<'r>: Sized {
 /// What both drivers read.
 fn decode<'r, T>(row: &'r Row, place: Place<'_>) -> Result<T, StoreError>
 where
-    T: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>,
+    T: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres> + OfValue<'r>,
 {
     Ok(match (row, place) {
+        (Row::Kept(row), place) => {
+            let value = row.at(place).and_then(T::of_value);
+            value.ok_or(StoreError::corrupt("a kept row does not have the shape it should have"))?
+        }
         (Row::Sqlite(row), Place::Named(name)) => row.try_get(name)?,
         (Row::Sqlite(row), Place::At(column)) => row.try_get(column)?,
         (Row::Postgres(row), Place::Named(name)) => row.try_get(name)?,
         (Row::Postgres(row), Place::At(column)) => row.try_get(column)?,
     })
+}
+
+impl KeptRow {
+    fn at(&self, place: Place<'_>) -> Option<&Value> {
+        let at = match place {
+            Place::Named(name) => self.columns.iter().position(|(column, _)| *column == name)?,
+            Place::At(at) => at,
+        };
+        self.values.get(at)
+    }
+}
+
+/// What a kept value can be read as; `None` where it is of another type, or none.
+trait OfValue<'r>: Sized {
+    fn of_value(value: &'r Value) -> Option<Self>;
+}
+
+macro_rules! of_values {
+    ($($of:ty => $variant:ident, |$value:ident| $into:expr;)*) => { $(
+        impl<'r> OfValue<'r> for $of {
+            fn of_value(value: &'r Value) -> Option<Self> {
+                Option::<$of>::of_value(value)?
+            }
+        }
+        impl<'r> OfValue<'r> for Option<$of> {
+            fn of_value(value: &'r Value) -> Option<Self> {
+                let Value::$variant(value) = value else { return None };
+                Some(value.as_ref().map(|$value| $into))
+            }
+        }
+    )* };
+}
+
+of_values! {
+    i64 => Integer, |value| *value;
+    &'r str => Text, |value| value.as_str();
+    String => Text, |value| value.clone();
+    &'r [u8] => Bytes, |value| value.as_slice();
+    Vec<u8> => Bytes, |value| value.clone();
+}
+
+impl OfValue<'_> for bool {
+    fn of_value(value: &Value) -> Option<Self> {
+        if let Value::Boolean(value) = value { Some(*value) } else { None }
+    }
+}
+
+impl OfValue<'_> for Option<bool> {
+    fn of_value(value: &Value) -> Option<Self> {
+        bool::of_value(value).map(Some)
+    }
 }
 
 macro_rules! columns {

@@ -1,7 +1,12 @@
 //! A transaction of either engine. On PostgreSQL it collects what the feed is to tell other gateways, and writes that
 //! right before it commits.
 
-use super::{change::Change, error::StoreError, postgres, turn::Turn};
+use super::{
+    change::Change,
+    error::StoreError,
+    postgres,
+    turn::{ChangeTurn, Turn},
+};
 
 /// A transaction. Dropping it rolls back.
 #[derive(Debug)]
@@ -24,6 +29,11 @@ impl Transaction {
 
     /// Takes one more turn, of a kind that [`Turn`] lists after those that it has.
     pub(in crate::state) async fn wait_for(&mut self, turn: Turn<'_>) -> Result<(), StoreError> {
+        self.take_turn(turn.into()).await
+    }
+
+    /// The same for any turn.
+    pub(super) async fn take_turn(&mut self, turn: ChangeTurn<'_>) -> Result<(), StoreError> {
         match &mut self.inner {
             // It has the only one there is.
             Inner::Sqlite(_) => Ok(()),

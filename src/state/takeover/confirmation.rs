@@ -1,11 +1,13 @@
 //! When an old system confirmed an account's hash.
 
+use serde_json::json;
+
 use super::fingerprint;
 use crate::{
     domain::{PrincipalId, RealmName, Timestamp},
     state::{
-        account::PasswordHash,
-        store::{Query, Row, Store, StoreError, Turn, query},
+        account::{Account, PasswordHash},
+        store::{Action, AuditedStore, Entry, Query, Row, Store, StoreError, Turn, query},
     },
 };
 
@@ -77,31 +79,32 @@ fn confirming(account: PrincipalId, verifier: &str, hash: &PasswordHash, now: Ti
 }
 
 /// Replaces an account's hash by that of the secret which an old system confirmed. Answers false, and changes nothing,
-/// when the account's hash is no longer `old`.
+/// when the account's hash is no longer that of `account`.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn learn(
-    store: &Store,
-    account: PrincipalId,
+    store: &AuditedStore,
+    account: &Account,
     verifier: &str,
-    [old, new]: [&PasswordHash; 2],
+    new: &PasswordHash,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     // The update takes the row, so that nothing comes between it and the note of what was confirmed.
     let mut transaction = store.begin(Turn::Nothing).await?;
     let changed = query("UPDATE principals SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
-        .bind(new.as_phc())
-        .bind(&account.uuid().as_bytes()[..])
-        .bind(old.as_phc())
+        .bind(new.text())
+        .bind(&account.id.uuid().as_bytes()[..])
+        .bind(account.password_hash.text())
         .execute(&mut transaction)
         .await?;
     if changed == 0 {
         transaction.rollback().await?;
         return Ok(false);
     }
-    confirming(account, verifier, new, now).execute(&mut transaction).await?;
-    transaction.commit().await?;
+    confirming(account.id, verifier, new, now).execute(&mut transaction).await?;
+    let entry = Entry::account(Action::AccountSecret, account.kind, &account.realm, account.id);
+    transaction.commit(entry.to(json!({ "tokens": "kept", "verifier": verifier }))).await?;
     Ok(true)
 }
 
@@ -131,18 +134,21 @@ pub async fn distrust(
     Ok(())
 }
 
-/// Has a confirmation stand for a better hash of the same secret.
+/// Has confirmations stand for better hashes of the same secrets: of each account its old hash and its new one.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn rehashed(store: &Store, account: PrincipalId, [old, new]: [&PasswordHash; 2]) -> Result<(), StoreError> {
-    query("UPDATE takeovers SET hash = $1 WHERE account = $2 AND hash = $3")
-        .bind(fingerprint(new))
-        .bind(&account.uuid().as_bytes()[..])
-        .bind(fingerprint(old))
-        .execute(store)
-        .await?;
-    Ok(())
+pub async fn rehashed(store: &Store, accounts: &[(PrincipalId, PasswordHash, PasswordHash)]) -> Result<(), StoreError> {
+    let mut transaction = store.begin(Turn::Nothing).await?;
+    for (id, old, new) in accounts {
+        query("UPDATE takeovers SET hash = $1 WHERE account = $2 AND hash = $3")
+            .bind(fingerprint(new))
+            .bind(&id.uuid().as_bytes()[..])
+            .bind(fingerprint(old))
+            .execute(&mut transaction)
+            .await?;
+    }
+    transaction.commit().await
 }
 
 /// Forgets what an old system confirmed of an account: an operator gave it another secret.

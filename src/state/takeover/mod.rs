@@ -20,5 +20,5 @@ use super::account::PasswordHash;
 
 /// What tells a password's hash from any other: a confirmation is of one hash alone.
 fn fingerprint(hash: &PasswordHash) -> Vec<u8> {
-    digest::digest(&digest::SHA256, hash.as_phc().as_bytes()).as_ref().to_vec()
+    digest::digest(&digest::SHA256, hash.text().as_bytes()).as_ref().to_vec()
 }

@@ -4,14 +4,15 @@
 use std::{collections::HashMap, time::Duration};
 
 use aws_lc_rs::digest;
+use serde_json::json;
 
 use crate::{
     domain::{
         AccountName, Claims, PrincipalKind, RealmName, RevocationId, Timestamp, TokenKind, TokenSubject, TrustedNow,
     },
     state::{
-        account::{self, Account},
-        store::{Row, Store, StoreError, Turn, meta_in, query, set_meta_in},
+        account::{self, ACCOUNT, Account, BESIDE},
+        store::{Action, AuditedStore, Entry, Row, Store, StoreError, Turn, composed, meta_in, query, set_meta_in},
     },
 };
 
@@ -75,7 +76,7 @@ pub async fn count(store: &Store, realm: &RealmName, now: Timestamp) -> Result<u
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn import(store: &Store, realm: &RealmName, tokens: &[NewOldToken]) -> Result<Imported, StoreError> {
+pub async fn import(store: &AuditedStore, realm: &RealmName, tokens: &[NewOldToken]) -> Result<Imported, StoreError> {
     let mut transaction = store.begin(Turn::Meta(REVISION)).await?;
     let present: i64 = query("SELECT count(*) FROM old_tokens").one(&mut transaction).await?.first()?;
     if u64::try_from(present).unwrap_or(0) + tokens.len() as u64 > TOKENS_MAX {
@@ -104,7 +105,9 @@ pub async fn import(store: &Store, realm: &RealmName, tokens: &[NewOldToken]) ->
     let revision = meta_in(&mut transaction, REVISION).await?;
     let revision = revision.and_then(|revision| String::from_utf8(revision).ok()?.parse::<u64>().ok()).unwrap_or(0) + 1;
     set_meta_in(&mut transaction, REVISION, revision.to_string().as_bytes()).await?;
-    transaction.commit().await?;
+    let strangers = imported.strangers.len();
+    let counted = json!({ "tokens": tokens.len() - strangers, "without_account": strangers });
+    transaction.commit(Entry::of(Action::MigrationTokens).in_realm(realm).to(counted)).await?;
     Ok(imported)
 }
 
@@ -124,12 +127,14 @@ pub async fn load(store: &Store) -> Result<OldTokens, StoreError> {
     let mut tokens = OldTokens::new();
     let mut after: (String, Vec<u8>) = (String::new(), vec![]);
     loop {
-        let statement = "SELECT old_tokens.realm AS of, old_tokens.hash AS token, old_tokens.epoch AS issued_in, \
-                                old_tokens.expires_at AS ends_at, principals.* \
-                         FROM old_tokens JOIN principals ON principals.id = old_tokens.account \
-                         WHERE (old_tokens.realm, old_tokens.hash) > ($1, $2) \
-                         ORDER BY old_tokens.realm, old_tokens.hash LIMIT $3";
-        let rows = query(statement).bind(&after.0).bind(&after.1).bind(PAGE_ROWS).all(store).await?;
+        let statement = format!(
+            "SELECT old_tokens.realm AS of, old_tokens.hash AS token, old_tokens.epoch AS issued_in, \
+                    old_tokens.expires_at AS ends_at, {ACCOUNT} \
+             FROM old_tokens JOIN principals ON principals.id = old_tokens.account {BESIDE} \
+             WHERE (old_tokens.realm, old_tokens.hash) > ($1, $2) \
+             ORDER BY old_tokens.realm, old_tokens.hash LIMIT $3"
+        );
+        let rows = composed(statement).bind(&after.0).bind(&after.1).bind(PAGE_ROWS).all(store).await?;
         let Some(last) = rows.last() else { return Ok(tokens) };
         after = (last.get("of")?, last.get("token")?);
         for row in &rows {

@@ -1,9 +1,11 @@
 //! Who decides at each token endpoint. Going back to the old system loses the accounts that it does not know, so that is
 //! noticed, and asked about.
 
+use serde_json::json;
+
 use crate::{
-    domain::Timestamp,
-    state::store::{Store, StoreError, query},
+    domain::{RealmName, Timestamp},
+    state::store::{Action, AuditedStore, Entry, Store, StoreError, Turn, query},
 };
 
 /// What is known of an endpoint's realm.
@@ -21,9 +23,9 @@ pub struct Decider {
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn find(store: &Store, realm: &str) -> Result<Option<Decider>, StoreError> {
+pub async fn find(store: &Store, realm: &RealmName) -> Result<Option<Decider>, StoreError> {
     let row = query("SELECT portero, since, accepted_loss FROM migration_steps WHERE realm = $1");
-    let row = row.bind(realm).optional(store).await?;
+    let row = row.bind(realm.as_str()).optional(store).await?;
     row.map(|row| {
         Ok(Decider {
             portero: row.get("portero")?,
@@ -38,20 +40,37 @@ pub async fn find(store: &Store, realm: &str) -> Result<Option<Decider>, StoreEr
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn note(store: &Store, realm: &str, portero: bool, now: Timestamp) -> Result<(), StoreError> {
+pub async fn note(store: &AuditedStore, realm: &RealmName, portero: bool, now: Timestamp) -> Result<(), StoreError> {
+    let known = find(store, realm).await?;
+    if known.as_ref().is_some_and(|known| known.portero == portero) {
+        return Ok(());
+    }
     let statement = "INSERT INTO migration_steps (realm, portero, since, accepted_loss) VALUES ($1, $2, $3, 0) \
                      ON CONFLICT (realm) DO UPDATE SET portero = excluded.portero, since = excluded.since, \
                      accepted_loss = 0 WHERE migration_steps.portero <> excluded.portero";
-    query(statement).bind(realm).bind(portero).bind(now.as_millis()).execute(store).await?;
-    Ok(())
+    let mut transaction = store.begin(Turn::Nothing).await?;
+    let statement = query(statement).bind(realm.as_str()).bind(portero).bind(now.as_millis());
+    if statement.execute(&mut transaction).await? == 0 {
+        // Another gateway with the same config noted it.
+        return transaction.rollback().await;
+    }
+    let decides = |portero| json!({ "decides": if portero { "portero" } else { "old system" } });
+    let entry = Entry::of(Action::MigrationStep).in_realm(realm).to(decides(portero));
+    let entry = match known {
+        Some(known) => entry.from(decides(known.portero)),
+        None => entry,
+    };
+    transaction.commit(entry).await
 }
 
 /// Notes how many accounts may be lost in going back.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn accept_loss(store: &Store, realm: &str, accounts: u64) -> Result<(), StoreError> {
-    let statement = "UPDATE migration_steps SET accepted_loss = $2 WHERE realm = $1";
-    query(statement).bind(realm).bind(i64::try_from(accounts).unwrap_or(i64::MAX)).execute(store).await?;
-    Ok(())
+pub async fn accept_loss(store: &AuditedStore, realm: &RealmName, accounts: u64) -> Result<(), StoreError> {
+    let mut transaction = store.begin(Turn::Nothing).await?;
+    let statement = query("UPDATE migration_steps SET accepted_loss = $2 WHERE realm = $1");
+    let statement = statement.bind(realm.as_str()).bind(i64::try_from(accounts).unwrap_or(i64::MAX));
+    statement.execute(&mut transaction).await?;
+    transaction.commit(Entry::of(Action::MigrationBack).in_realm(realm).to(json!({ "accepted_loss": accounts }))).await
 }

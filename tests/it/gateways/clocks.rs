@@ -6,7 +6,7 @@ use super::fleet::Fleet;
 use crate::support::{Contract, Gateway, PATIENCE, Process, command, wait_until};
 
 /// Shifts the civil clock of a process (Debian's package `libfaketime`).
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+pub(super) const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
 #[test]
 fn a_gateway_whose_clock_is_ten_minutes_ahead_is_not_ready_and_revokes_as_all_do() {

@@ -10,7 +10,7 @@ use std::{
 use serde_json::json;
 
 use super::{fleet::Fleet, together::key_id};
-use crate::support::{Contract, Gateway, Link, PATIENCE, Postgres, Replication, wait_until};
+use crate::support::{Config, Contract, Gateway, Link, PATIENCE, Postgres, Replication, wait_until};
 
 impl Fleet {
     /// Moves the address of the store to another server, for these gateways.
@@ -215,4 +215,29 @@ fn an_older_backup_is_told_what_living_gateways_know() {
     assert_eq!(fleet.new_gateway(&fleet.postgres).status("/sws", &token), 401);
     let later = Contract::Sws.login_as("later", "secret-of-later");
     assert_eq!(first.send(&later).status, second.send(&later).status);
+}
+
+#[test]
+fn a_backup_that_nobody_knows_better_ends_newer_tokens_once_it_is_known_to_be_one() {
+    let mut fleet = Fleet::of(1);
+    let set = |fleet: &Fleet| {
+        let words = "user set-password --realm sws --username admin --password-stdin";
+        fleet.command(words, Contract::Sws.secret()).succeeded();
+    };
+    set(&fleet);
+    set(&fleet);
+    let token = fleet.gateways[0].login(Contract::Sws);
+    fleet.gateways.pop().unwrap().stop();
+    fleet.links.clear();
+    // What an older backup knows.
+    fleet.postgres.execute("UPDATE principals SET epoch = 0");
+    fleet.postgres.execute("DELETE FROM revocations WHERE kind = 'principal'");
+    let restored = fleet.command("store restored --output json", "").json();
+    assert!(restored["epoch_floor"].as_i64().unwrap() > 1 << 20, "{restored}");
+    fleet.start(1);
+    set(&fleet);
+    fleet.all_refuse(&token);
+    fleet.all_take(&fleet.gateways[0].login(Contract::Sws));
+    let on_a_file = Config::new().with_accounts().command("store restored", "");
+    assert!(on_a_file.code == 1 && on_a_file.stderr.contains("portero restore"), "{on_a_file:?}");
 }

@@ -25,6 +25,8 @@ pub(super) struct Fleet {
     config: Config,
     /// Of each gateway, beside three of its own: the server has 60.
     pub(super) connections: u32,
+    /// What `[store]` says beside where the store is: the least bound, unless a test says otherwise.
+    pub(super) store: String,
     master_key: Vec<u8>,
     pub(super) postgres: Postgres,
     _upstream: Upstream,
@@ -52,6 +54,7 @@ impl Fleet {
             links: vec![],
             config,
             connections: 2,
+            store: MAX_STALENESS.to_owned(),
             master_key: vec![],
             postgres,
             _upstream: upstream,
@@ -81,9 +84,9 @@ impl Fleet {
     /// What a gateway needs that reaches the store at this url.
     pub(super) fn folder(&self, url: &str) -> Folder {
         let folder = Folder::new();
-        let connections = self.connections;
+        let Self { connections, store, .. } = self;
         let store = format!(
-            "[store]\nurl = \"{url}\"\npassword_file = \"store.password\"\nconnections = {connections}\n{MAX_STALENESS}"
+            "[store]\nurl = \"{url}\"\npassword_file = \"store.password\"\nconnections = {connections}\n{store}"
         );
         self.config.clone().text(&store).write_to(&folder);
         write_secret(&folder, "store.password", Postgres::password().as_bytes());
@@ -196,7 +199,8 @@ impl Gateway {
         assert_eq!(self.ask("/health/serving").status, 200);
     }
 
-    fn store_age(&self) -> f64 {
+    /// How old what it knows of the store is, in seconds.
+    pub(super) fn store_age(&self) -> f64 {
         let metrics = self.ask("/metrics").text();
         let line = metrics.lines().find_map(|line| line.strip_prefix("portero_store_age_seconds "));
         line.unwrap().parse().unwrap()

@@ -6,10 +6,15 @@
 //!
 //! `fleet` starts them. `together`: nothing fails. `start`: who may join. `outages`: the server, its disk or the network
 //! fails. `failover`: another server takes over, or an older state. `clocks`: the time is not the same everywhere.
+//! `encrypted`: the way to the server. `cold_starts`: a gateway starts while the server is away. `throttles`: failed
+//! logins.
 
 mod clocks;
+mod cold_starts;
+mod encrypted;
 mod failover;
 mod fleet;
 mod outages;
 mod start;
+mod throttles;
 mod together;

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::fleet::Fleet;
-use crate::support::{Contract, Postgres, Replication, portero};
+use crate::support::{Contract, Gateway, Pooler, Pooling, Postgres, Replication, portero};
 
 #[test]
 fn ten_gateways_that_start_at_once_make_one_key_a_realm() {
@@ -41,6 +41,12 @@ fn a_gateway_without_the_right_key_file_does_not_start_and_says_what_to_copy() {
         fs::write(file, other).unwrap();
     });
     let keys = fleet.postgres.count("SELECT count(*) FROM keys");
+    // A service manager tries that one again.
+    let folder = fleet.folder(&fleet.postgres.url());
+    fleet.postgres.stop();
+    let ran = portero(&["run", "--config", &folder.config()], "");
+    assert!(ran.code == 4 && ran.stderr.contains("cannot be reached"), "{ran:?}");
+    fleet.postgres.start_again();
     // One that has the key goes on where these failed.
     fleet.command("user list --realm sws", "").succeeded();
     assert_eq!(fleet.postgres.count("SELECT count(*) FROM keys"), keys);
@@ -76,4 +82,30 @@ fn an_address_that_leads_to_a_replica_is_named_at_the_start_and_refused_when_it_
     fleet.heals();
     fleet.all_refuse(&revoked);
     fleet.all_take(&token);
+}
+
+#[test]
+fn a_pooler_may_stand_before_the_server_unless_it_loses_statements_or_leads_elsewhere() {
+    let fleet = Fleet::without_gateways(Postgres::start(), |config| config);
+    let folder = |url: &str| {
+        let folder = fleet.folder(url);
+        let config = fs::read_to_string(folder.config()).unwrap();
+        fs::write(folder.config(), format!("{config}\ndirect_url = \"{}\"\n", fleet.postgres.url())).unwrap();
+        folder
+    };
+    let pooler = Pooler::before(&fleet.postgres, Pooling::Sessions);
+    let gateway = Gateway::run(folder(&pooler.url()));
+    let token = gateway.login(Contract::Sws);
+    assert_eq!((gateway.status("/sws", &token), gateway.try_revoke(&token)), (200, 200));
+    gateway.comes_to_refuse("/sws", &token);
+
+    let is_refused = |url: &str, because: &str| {
+        let ran = portero(&["run", "--config", &folder(url).config()], "");
+        assert!(ran.code == 2 && ran.stderr.contains(because), "{ran:?}");
+    };
+    let pooler = Pooler::before(&fleet.postgres, Pooling::Transactions);
+    is_refused(&pooler.url(), "loses prepared statements: use PgBouncer 1.21 or later");
+    let replica = fleet.postgres.replica(Replication::Asynchronous);
+    replica.wait_until_it_has_all_of(&fleet.postgres);
+    is_refused(&replica.server.url(), "lead to different databases or servers");
 }

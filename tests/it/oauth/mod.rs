@@ -13,7 +13,7 @@ use base64::{
 };
 use serde_json::Value;
 
-use crate::support::{Config, Folder, Gateway, Request, Response, Upstream};
+use crate::support::{Config, Folder, Gateway, Request, Response, Upstream, copy_store};
 
 const TOKEN: &str = "/oauth/token";
 const REVOKE: &str = "/oauth/revoke";
@@ -43,12 +43,19 @@ fn start(oauth: &str) -> (Gateway, Upstream) {
 fn with_accounts(config: &Config) -> Folder {
     let folder = Folder::new();
     config.write_to(&folder);
+    copy_store("oauth-accounts", &folder, |template| {
+        config.write_to(template);
+        make_accounts(template);
+    });
+    folder
+}
+
+fn make_accounts(folder: &Folder) {
     let add = |words: &str, secret: &str| folder.command(&format!("{words} --password-stdin"), secret).succeeded();
     add("client add --realm oauth --id one --scope read --scope write", ONE.1);
     add("client add --realm oauth --id two --scope read", TWO.1);
     add("client add --realm oauth --id auditor --scope read --scope introspect --scope revoke", AUDITOR.1);
     add("user add --realm apis --username admin --role ADMIN --scope read --scope write", "abcd1234");
-    folder
 }
 
 fn form(target: &str, body: &str) -> Request {

@@ -45,7 +45,7 @@ fn a_sessions_refresh_token_is_exchanged_and_rotates() {
     assert!(gateway.is_active(&fourth), "within the grace nothing is killed");
 
     // 42
-    gateway.command("user set-password --realm apis --username admin --password-stdin", "other").succeeded();
+    gateway.command("user set-password --realm apis --username admin --password-stdin", "another secret").succeeded();
     refused(&gateway.exchange(ONE, &fourth), 400, "invalid_grant");
     assert!(!gateway.is_active(&fourth));
 }

@@ -120,15 +120,19 @@ fn a_client_uses_the_grants_that_it_has() {
     let (gateway, _upstream) = start("");
     let add = |id: &str, grant: &str| {
         let words = format!("client add --realm oauth --id {id} --grant {grant} --password-stdin --output json");
-        gateway.command(&words, "x").json()
+        gateway.command(&words, "a secret").json()
     };
     assert_eq!(add("machine", "client_credentials")["grants"], json!(["client_credentials"]));
     add("app", "refresh_token");
     let refresh = gateway.login_apis().refresh;
-    refused(&gateway.exchange(("machine", "x"), &refresh), 400, "unauthorized_client");
-    refused(&gateway.ask_oauth(TOKEN, ("app", "x"), "grant_type=client_credentials"), 400, "unauthorized_client");
-    gateway.exchanged(("app", "x"), &refresh);
-    gateway.client_token(("machine", "x"));
+    refused(&gateway.exchange(("machine", "a secret"), &refresh), 400, "unauthorized_client");
+    refused(
+        &gateway.ask_oauth(TOKEN, ("app", "a secret"), "grant_type=client_credentials"),
+        400,
+        "unauthorized_client",
+    );
+    gateway.exchanged(("app", "a secret"), &refresh);
+    gateway.client_token(("machine", "a secret"));
     let words = "client add --realm become --id c --company x --grant refresh_token --password-stdin";
-    assert_eq!(gateway.command(words, "x").code, 1, "only oauth has grants");
+    assert_eq!(gateway.command(words, "a secret").code, 1, "only oauth has grants");
 }

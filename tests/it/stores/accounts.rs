@@ -11,7 +11,7 @@ use portero::{
     },
 };
 
-use super::{CALLERS, Gateways, NOW, count, hash, named, new_user, on_both_stores, realm};
+use super::{CALLERS, Gateways, NOW, by, count, hash, named, new_user, on_both_stores, realm, set_role};
 
 impl Gateways {
     /// The highest epoch in the log of revocations; the log has it once.
@@ -39,19 +39,19 @@ fn an_account_is_found_by_every_gateway_as_it_was_made() {
             grants: Some(vec![]),
             ..new_user("ana")
         };
-        let ana = account::insert(store, &new, &hash("h"), NOW).await.unwrap();
+        let ana = account::insert(&by(store), &new, &hash("h"), NOW).await.unwrap();
         assert_eq!((ana.legacy_id, ana.epoch, ana.created_at), (Some(7), 0, NOW));
         assert_eq!(account::find(other, &realm(), &named("ana")).await.unwrap().as_ref(), Some(&ana));
         assert_eq!(account::find_by_id(other, ana.id).await.unwrap().as_ref(), Some(&ana));
         let next = NewAccount { legacy_id: LegacyId::Next, ..new_user("eva") };
-        assert_eq!(account::insert(other, &next, &hash("h"), NOW).await.unwrap().legacy_id, Some(8));
+        assert_eq!(account::insert(&by(other), &next, &hash("h"), NOW).await.unwrap().legacy_id, Some(8));
         let taken = [
             new_user("ana"),
             NewAccount { id: ana.id, ..new_user("other") },
             NewAccount { legacy_id: LegacyId::Given(7), ..new_user("other") },
         ];
         for taken in taken {
-            let refused = account::insert(other, &taken, &hash("h"), NOW).await;
+            let refused = account::insert(&by(other), &taken, &hash("h"), NOW).await;
             assert!(matches!(refused, Err(AccountError::Exists(_))));
         }
         assert_eq!(account::find(store, &"sws".parse().unwrap(), &named("ana")).await.unwrap(), None);
@@ -65,7 +65,7 @@ fn accounts_are_listed_in_pages_by_the_bytes_of_their_names() {
             gateways.user(name).await;
         }
         let client = NewAccount { kind: PrincipalKind::Client, ..new_user("c") };
-        account::insert(gateways.store(), &client, &hash("h"), NOW).await.unwrap();
+        account::insert(&by(gateways.store()), &client, &hash("h"), NOW).await.unwrap();
         let (mut names, mut after) = (vec![], None);
         loop {
             let page = account::list(gateways.other(), &realm(), PrincipalKind::User, after.as_ref(), 2).await.unwrap();
@@ -84,17 +84,17 @@ fn what_ends_the_tokens_of_an_account_raises_its_epoch_in_the_log() {
         let ana = gateways.user("ana").await;
         let by_name = PrincipalId::of_name(realm, "", "ana");
         let both = |epoch| vec![(ana.id, epoch), (by_name, epoch)];
-        assert_eq!(account::set_disabled(store, realm, name, true, NOW).await.unwrap(), both(1));
-        assert_eq!(account::set_disabled(store, realm, name, false, NOW).await.unwrap(), []);
-        assert_eq!(account::set_role(store, realm, name, Some("r"), NOW).await.unwrap(), both(2));
-        assert_eq!(account::set_role(store, realm, name, Some("r"), NOW).await.unwrap(), [], "it has it");
-        assert_eq!(account::set_role(store, realm, name, None, NOW).await.unwrap(), both(3));
+        assert_eq!(account::set_disabled(&by(store), realm, name, true, NOW).await.unwrap(), both(1));
+        assert_eq!(account::set_disabled(&by(store), realm, name, false, NOW).await.unwrap(), []);
+        assert_eq!(set_role(store, realm, name, Some("r"), NOW).await.unwrap(), both(2));
+        assert_eq!(set_role(store, realm, name, Some("r"), NOW).await.unwrap(), [], "it has it");
+        assert_eq!(set_role(store, realm, name, None, NOW).await.unwrap(), both(3));
         let end = OldTokens::End;
-        assert_eq!(account::set_password_hash(store, realm, name, &hash("i"), end, NOW).await.unwrap(), both(4));
+        assert_eq!(account::set_password_hash(&by(store), realm, name, &hash("i"), end, NOW).await.unwrap(), both(4));
         let keep = OldTokens::Keep;
-        assert_eq!(account::set_password_hash(store, realm, name, &hash("j"), keep, NOW).await.unwrap(), []);
-        assert_eq!(account::end_tokens(store, realm, name, NOW).await.unwrap(), both(5));
-        account::set_locked(store, realm, name, true).await.unwrap();
+        assert_eq!(account::set_password_hash(&by(store), realm, name, &hash("j"), keep, NOW).await.unwrap(), []);
+        assert_eq!(account::end_tokens(&by(store), realm, name, NOW).await.unwrap(), both(5));
+        account::set_locked(&by(store), realm, name, true).await.unwrap();
         assert!(!account::update_hash_if_unchanged(store, ana.id, &hash("i"), &hash("k")).await.unwrap());
         assert!(account::update_hash_if_unchanged(store, ana.id, &hash("j"), &hash("k")).await.unwrap());
         let found = account::find(gateways.other(), realm, name).await.unwrap().unwrap();
@@ -103,13 +103,13 @@ fn what_ends_the_tokens_of_an_account_raises_its_epoch_in_the_log() {
         assert_eq!(gateways.epoch_in_log(by_name).await, 5);
 
         store.set_meta(EPOCH_FLOOR, b"1000").await.unwrap();
-        assert_eq!(account::end_tokens(store, realm, name, NOW).await.unwrap(), both(1000));
-        assert_eq!(account::record_names(store, realm, NOW).await.unwrap(), [(by_name, 1000)]);
-        assert_eq!(account::delete(store, realm, name, NOW).await.unwrap(), both(EPOCH_DELETED));
+        assert_eq!(account::end_tokens(&by(store), realm, name, NOW).await.unwrap(), both(1000));
+        assert_eq!(account::record_names(&by(store), realm, NOW).await.unwrap(), [(by_name, 1000)]);
+        assert_eq!(account::delete(&by(store), realm, name, NOW).await.unwrap(), both(EPOCH_DELETED));
         assert_eq!(account::find_by_id(gateways.other(), ana.id).await.unwrap(), None);
         assert_eq!(gateways.epoch_in_log(ana.id).await, EPOCH_DELETED);
         let again = NewAccount { id: ana.id, ..new_user("ana") };
-        let refused = account::insert(store, &again, &hash("h"), NOW).await;
+        let refused = account::insert(&by(store), &again, &hash("h"), NOW).await;
         assert!(matches!(refused, Err(AccountError::Retired(id)) if id == ana.id));
     });
 }
@@ -119,12 +119,12 @@ fn an_account_that_is_not_there_cannot_be_changed() {
     on_both_stores(async |gateways| {
         let (store, realm, name) = (gateways.store(), &realm(), &named("nobody"));
         let refused = [
-            account::set_disabled(store, realm, name, true, NOW).await,
-            account::set_locked(store, realm, name, true).await.map(|()| vec![]),
-            account::set_role(store, realm, name, Some("r"), NOW).await,
-            account::set_password_hash(store, realm, name, &hash("h"), OldTokens::End, NOW).await,
-            account::end_tokens(store, realm, name, NOW).await,
-            account::delete(store, realm, name, NOW).await,
+            account::set_disabled(&by(store), realm, name, true, NOW).await,
+            account::set_locked(&by(store), realm, name, true).await.map(|()| vec![]),
+            set_role(store, realm, name, Some("r"), NOW).await,
+            account::set_password_hash(&by(store), realm, name, &hash("h"), OldTokens::End, NOW).await,
+            account::end_tokens(&by(store), realm, name, NOW).await,
+            account::delete(&by(store), realm, name, NOW).await,
         ];
         assert!(refused.iter().all(|refused| matches!(refused, Err(AccountError::NotFound(_)))));
         assert!(
@@ -137,7 +137,8 @@ fn an_account_that_is_not_there_cannot_be_changed() {
 #[test]
 fn of_many_accounts_of_one_name_one_is_made() {
     on_both_stores(async |gateways| {
-        let call = |store: Store, _| async move { account::insert(&store, &new_user("ana"), &hash("h"), NOW).await };
+        let call =
+            |store: Store, _| async move { account::insert(&by(&store), &new_user("ana"), &hash("h"), NOW).await };
         let made = gateways.at_once(call).await;
         assert_eq!(count(&made, Result::is_ok), 1);
         assert_eq!(count(&made, |made| matches!(made, Err(AccountError::Exists(_)))), CALLERS - 1);
@@ -154,7 +155,7 @@ fn new_accounts_get_distinct_numbers_without_gaps_and_no_gateway_misses_one() {
         known.load(gateways.other()).await.unwrap();
         let call = |store: Store, caller: usize| async move {
             let new = NewAccount { legacy_id: LegacyId::Next, ..new_user(&format!("user {caller}")) };
-            account::insert(&store, &new, &hash("h"), NOW).await.unwrap()
+            account::insert(&by(&store), &new, &hash("h"), NOW).await.unwrap()
         };
         let making = gateways.at_once(call);
         tokio::pin!(making);
@@ -162,12 +163,12 @@ fn new_accounts_get_distinct_numbers_without_gaps_and_no_gateway_misses_one() {
             tokio::select! {
                 biased;
                 made = &mut making => break made,
-                followed = known.follow(gateways.other()) => followed.unwrap(),
+                followed = known.follow(gateways.other(), |_, _| {}) => drop(followed.unwrap()),
             }
         };
         let numbers: BTreeSet<_> = made.iter().filter_map(|account| account.legacy_id).collect();
         assert!(numbers.into_iter().eq(1..=i64::try_from(CALLERS).unwrap()));
-        known.follow(gateways.other()).await.unwrap();
+        known.follow(gateways.other(), |_, _| {}).await.unwrap();
         let speaker = |account: &account::Account| known.account_of(&realm(), &TokenSubject::Account(account.id));
         assert_eq!(count(&made, |account| speaker(account) == Speaker::Account), CALLERS);
     });
@@ -180,10 +181,10 @@ fn every_raise_of_an_epoch_counts() {
         let call = |store: Store, caller: usize| async move {
             let (realm, name) = (&realm(), &named("ana"));
             match caller % 4 {
-                0 => account::end_tokens(&store, realm, name, NOW).await,
-                1 => account::set_disabled(&store, realm, name, true, NOW).await,
-                2 => account::set_role(&store, realm, name, Some(&format!("role {caller}")), NOW).await,
-                _ => account::set_password_hash(&store, realm, name, &hash("i"), OldTokens::End, NOW).await,
+                0 => account::end_tokens(&by(&store), realm, name, NOW).await,
+                1 => account::set_disabled(&by(&store), realm, name, true, NOW).await,
+                2 => set_role(&store, realm, name, Some(&format!("role {caller}")), NOW).await,
+                _ => account::set_password_hash(&by(&store), realm, name, &hash("i"), OldTokens::End, NOW).await,
             }
         };
         let raised = gateways.at_once(call).await;
@@ -215,9 +216,9 @@ fn a_name_that_is_deleted_and_made_at_once_has_one_account_at_most_and_every_id_
     on_both_stores(async |gateways| {
         let call = |store: Store, caller: usize| async move {
             if caller.is_multiple_of(2) {
-                account::delete(&store, &realm(), &named("ana"), NOW).await.map(|raised| (raised[0].0, true))
+                account::delete(&by(&store), &realm(), &named("ana"), NOW).await.map(|raised| (raised[0].0, true))
             } else {
-                account::insert(&store, &new_user("ana"), &hash("h"), NOW).await.map(|made| (made.id, false))
+                account::insert(&by(&store), &new_user("ana"), &hash("h"), NOW).await.map(|made| (made.id, false))
             }
         };
         let (mut made, mut deleted) = (BTreeSet::new(), BTreeSet::new());

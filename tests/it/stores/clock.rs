@@ -17,7 +17,7 @@ use portero::{
     },
 };
 
-use super::{CALLERS, NOW, at, on_both_stores, trusted};
+use super::{CALLERS, NOW, at, by, on_both_stores, trusted};
 
 /// A clock that a test sets, and that does not run.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ fn an_operators_word_ends_a_suspension_for_every_gateway() {
             assert_eq!(trusted.keep(store).await.unwrap(), None);
             assert!(!trusted.is_settled(store).await.unwrap());
         }
-        let before = clock::confirm(gateways.store(), clock.now()).await.unwrap().unwrap();
+        let before = clock::confirm(&by(gateways.store()), clock.now()).await.unwrap().unwrap();
         assert!(before.record.suspension.is_some());
         for (trusted, store) in [&one, &two].into_iter().zip(&gateways.stores) {
             assert!(trusted.is_settled(store).await.unwrap());
@@ -93,7 +93,7 @@ fn an_operators_word_ends_a_suspension_for_every_gateway() {
 #[test]
 fn what_was_dropped_is_known_whoever_writes_the_clock_meanwhile() {
     on_both_stores(async |gateways| {
-        clock::confirm(gateways.store(), NOW).await.unwrap();
+        clock::confirm(&by(gateways.store()), NOW).await.unwrap();
         for number in 0..CALLERS {
             let subject = match number.try_into() {
                 Ok(byte) if number > 0 => RevokedSubject::Token(RevocationId::from_bytes([byte; 16])),
@@ -118,7 +118,7 @@ fn what_was_dropped_is_known_whoever_writes_the_clock_meanwhile() {
         let pruned = clock::read(gateways.other()).await.unwrap().unwrap().pruned;
         let last = i64::try_from(CALLERS).unwrap() - 1;
         assert!(pruned.covers(at(0), at(last)) && !pruned.covers(at(0), at(last + 1)));
-        clock::confirm(gateways.store(), at(30)).await.unwrap();
+        clock::confirm(&by(gateways.store()), at(30)).await.unwrap();
         let confirmed = clock::read(gateways.other()).await.unwrap().unwrap().pruned;
         assert!(confirmed.covers(at(20), at(last)) && !confirmed.covers(at(30), at(last)));
     });

@@ -5,14 +5,14 @@ use portero::state::{
     store::Store,
 };
 
-use super::{CALLERS, Gateways, NOW, count, hash, named, new_user, on_both_stores, realm};
+use super::{CALLERS, Gateways, NOW, by, count, hash, named, new_user, on_both_stores, realm};
 
 const COMPANY: &str = "acme";
 
 impl Gateways {
     async fn member(&self, name: &str) {
         let new = NewAccount { company: Some(COMPANY.to_owned()), ..new_user(name) };
-        account::insert(self.store(), &new, &hash("h"), NOW).await.unwrap();
+        account::insert(&by(self.store()), &new, &hash("h"), NOW).await.unwrap();
     }
 
     async fn epoch_of(&self, name: &str) -> u32 {
@@ -25,7 +25,7 @@ fn a_company_is_found_listed_and_deleted_and_ends_the_tokens_of_its_clients() {
     on_both_stores(async |gateways| {
         let (store, realm) = (gateways.store(), &realm());
         for name in ["b", "B", COMPANY] {
-            company::insert(store, realm, name, NOW).await.unwrap();
+            company::insert(&by(store), realm, name, NOW).await.unwrap();
         }
         gateways.member("ana").await;
         gateways.member("eva").await;
@@ -37,16 +37,16 @@ fn a_company_is_found_listed_and_deleted_and_ends_the_tokens_of_its_clients() {
         let names: Vec<_> = first.iter().chain(&rest).map(|company| &company.name[..]).collect();
         assert_eq!(names, ["B", COMPANY, "b"]);
 
-        assert_eq!(company::set_disabled(store, realm, COMPANY, true, NOW).await.unwrap().len(), 4);
+        assert_eq!(company::set_disabled(&by(store), realm, COMPANY, true, NOW).await.unwrap().len(), 4);
         assert!(company::find(gateways.other(), realm, COMPANY).await.unwrap().unwrap().disabled);
-        assert_eq!(company::set_disabled(store, realm, COMPANY, false, NOW).await.unwrap(), []);
-        let raised = company::delete(store, realm, COMPANY, NOW).await.unwrap();
+        assert_eq!(company::set_disabled(&by(store), realm, COMPANY, false, NOW).await.unwrap(), []);
+        let raised = company::delete(&by(store), realm, COMPANY, NOW).await.unwrap();
         assert!(raised.len() == 4 && raised.iter().all(|(_, epoch)| *epoch == 2));
         assert_eq!([gateways.epoch_of("ana").await, gateways.epoch_of("other").await], [2, 0]);
         assert_eq!(count(&gateways.revoked().await, |_| true), 4);
         let missing = [
-            company::set_disabled(store, realm, COMPANY, true, NOW).await,
-            company::delete(store, realm, COMPANY, NOW).await,
+            company::set_disabled(&by(store), realm, COMPANY, true, NOW).await,
+            company::delete(&by(store), realm, COMPANY, NOW).await,
         ];
         assert!(missing.iter().all(|missing| matches!(missing, Err(AccountError::NotFound(_)))));
         assert_eq!(company::find(store, realm, COMPANY).await.unwrap(), None);
@@ -56,11 +56,11 @@ fn a_company_is_found_listed_and_deleted_and_ends_the_tokens_of_its_clients() {
 #[test]
 fn of_many_companies_of_one_name_one_is_made_and_one_is_deleted() {
     on_both_stores(async |gateways| {
-        let insert = |store: Store, _| async move { company::insert(&store, &realm(), COMPANY, NOW).await };
+        let insert = |store: Store, _| async move { company::insert(&by(&store), &realm(), COMPANY, NOW).await };
         let made = gateways.at_once(insert).await;
         assert_eq!(count(&made, Result::is_ok), 1);
         assert_eq!(count(&made, |made| matches!(made, Err(AccountError::Exists(_)))), CALLERS - 1);
-        let delete = |store: Store, _| async move { company::delete(&store, &realm(), COMPANY, NOW).await };
+        let delete = |store: Store, _| async move { company::delete(&by(&store), &realm(), COMPANY, NOW).await };
         let deleted = gateways.at_once(delete).await;
         assert_eq!(count(&deleted, Result::is_ok), 1);
         assert_eq!(count(&deleted, |deleted| matches!(deleted, Err(AccountError::NotFound(_)))), CALLERS - 1);
@@ -71,17 +71,17 @@ fn of_many_companies_of_one_name_one_is_made_and_one_is_deleted() {
 #[test]
 fn the_epochs_of_a_companys_clients_are_raised_by_many_at_once() {
     on_both_stores(async |gateways| {
-        company::insert(gateways.store(), &realm(), COMPANY, NOW).await.unwrap();
+        company::insert(&by(gateways.store()), &realm(), COMPANY, NOW).await.unwrap();
         for name in ["a", "b", "c", "d", "e"] {
             gateways.member(name).await;
         }
         let call = |store: Store, caller: usize| async move {
             let realm = &realm();
             match caller % 4 {
-                0 => company::set_disabled(&store, realm, COMPANY, true, NOW).await,
-                1 => account::record_names(&store, realm, NOW).await.map_err(AccountError::from),
-                2 => account::end_tokens(&store, realm, &named("b"), NOW).await,
-                _ => account::end_tokens(&store, realm, &named("d"), NOW).await,
+                0 => company::set_disabled(&by(&store), realm, COMPANY, true, NOW).await,
+                1 => account::record_names(&by(&store), realm, NOW).await.map_err(AccountError::from),
+                2 => account::end_tokens(&by(&store), realm, &named("b"), NOW).await,
+                _ => account::end_tokens(&by(&store), realm, &named("d"), NOW).await,
             }
         };
         for answer in gateways.at_once(call).await {

@@ -11,7 +11,7 @@ use portero::{
     },
 };
 
-use super::{CALLERS, Gateways, NOW, count, login, named, on_both_stores, realm};
+use super::{CALLERS, Gateways, NOW, by, count, login, named, on_both_stores, realm};
 
 /// Rows of one piece of upkeep.
 const PIECE: u32 = 100;
@@ -71,7 +71,7 @@ fn the_surplus_of_an_earlier_version_goes_once_it_has_ended_and_what_lives_stays
         tokio::join!(trim(gateways.store().clone()), trim(gateways.other().clone()));
         let all = usize::try_from(ENDLESS_MAX + SURPLUS).unwrap();
         assert_eq!(gateways.sessions_of(ana).await.len(), all, "none has ended");
-        account::end_tokens(gateways.store(), &realm(), &named("ana"), NOW).await.unwrap();
+        account::end_tokens(&by(gateways.store()), &realm(), &named("ana"), NOW).await.unwrap();
         tokio::join!(trim(gateways.store().clone()), trim(gateways.other().clone()));
         assert_eq!(gateways.sessions_of(ana).await.len(), usize::try_from(ENDLESS_MAX).unwrap());
     });
@@ -83,7 +83,7 @@ fn the_sessions_of_a_large_account_that_was_deleted_go_in_pieces_by_whichever_ga
     on_both_stores(async |gateways| {
         let ana = gateways.user("ana").await.id;
         gateways.fill(ana, 1_000 + REST).await;
-        account::delete(gateways.store(), &realm(), &named("ana"), NOW).await.unwrap();
+        account::delete(&by(gateways.store()), &realm(), &named("ana"), NOW).await.unwrap();
         assert_eq!(gateways.sessions_of(ana).await.len(), usize::try_from(REST).unwrap());
         let call = |store: Store, _| async move { while session::clear_deleted(&store, PIECE).await.unwrap() {} };
         gateways.at_once(call).await;

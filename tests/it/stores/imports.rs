@@ -13,7 +13,7 @@ use portero::{
 };
 
 use super::{
-    CALLERS, NOW, count,
+    CALLERS, NOW, by, count,
     keys::{KEPT, record},
     named, on_both_stores, realm,
 };
@@ -38,7 +38,7 @@ fn an_imported_key_comes_back_as_it_went_in_with_the_epochs_of_its_realm() {
     on_both_stores(async |gateways| {
         let [one, other] = gateways.vaults().await;
         let ana = gateways.user("ana").await.id;
-        account::end_tokens(gateways.store(), &realm(), &named("ana"), NOW).await.unwrap();
+        account::end_tokens(&by(gateways.store()), &realm(), &named("ana"), NOW).await.unwrap();
         let profile = ClaimProfile { unknown_accounts: true, ..ClaimProfile::toc() };
         let until = Use::Verify { until: Some(NOW) };
         one.import(&Import { profile: Some(profile), purpose: until, ..import("old") }, NOW).await.unwrap();

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::support::{PATIENCE, wait_until_async};
 
-use super::{CALLERS, Gateways, NOW, hash, named, new_user, on_both_stores, realm, refresh::Login};
+use super::{CALLERS, Gateways, NOW, by, hash, named, new_user, on_both_stores, realm, refresh::Login};
 
 /// Lines that end in the transaction that ends the client.
 const AT_ONCE: usize = 1_000;
@@ -25,7 +25,7 @@ impl Gateways {
     /// A client with so many lines that were begun.
     async fn client_with_lines(&self, lines: usize) -> (PrincipalId, Vec<(Login, Secret)>) {
         let new = NewAccount { kind: PrincipalKind::Client, ..new_user("client") };
-        let client = account::insert(self.store(), &new, &hash("h"), NOW).await.unwrap().id;
+        let client = account::insert(&by(self.store()), &new, &hash("h"), NOW).await.unwrap().id;
         let mut logins = vec![];
         for number in 0..lines {
             let login = self.login_at(client, &format!("login {number}")).await;
@@ -50,12 +50,13 @@ impl End {
         let (realm, name) = (&realm(), &named("client"));
         match self {
             Self::Families => refresh::end_families_of(store, client, NOW).await.unwrap(),
-            Self::Disable => drop(account::set_disabled(store, realm, name, true, NOW).await.unwrap()),
+            Self::Disable => drop(account::set_disabled(&by(store), realm, name, true, NOW).await.unwrap()),
             Self::Secret => {
-                let replaced = account::set_password_hash(store, realm, name, &hash("i"), OldTokens::End, NOW).await;
+                let replaced =
+                    account::set_password_hash(&by(store), realm, name, &hash("i"), OldTokens::End, NOW).await;
                 drop(replaced.unwrap());
             }
-            Self::Delete => drop(account::delete(store, realm, name, NOW).await.unwrap()),
+            Self::Delete => drop(account::delete(&by(store), realm, name, NOW).await.unwrap()),
         }
     }
 }

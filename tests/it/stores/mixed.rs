@@ -5,7 +5,7 @@ use std::time::Duration;
 use portero::{
     domain::{Algorithm, PrincipalId, Secret},
     state::{
-        account::{self, AccountError, NewAccount, OldTokens, company},
+        account::{self, AccountError, Logins, NewAccount, OldTokens, SecretHash, company, write_logins},
         clock,
         keys::{Vault, VaultError},
         refresh,
@@ -16,7 +16,8 @@ use portero::{
 };
 
 use super::{
-    CALLERS, NOW, at, hash, keys::KEPT, login, named, new_user, on_both_stores, realm, refresh::Login, trusted,
+    CALLERS, NOW, at, by, hash, keys::KEPT, login, named, new_user, on_both_stores, realm, refresh::Login, set_role,
+    trusted,
 };
 
 const COMPANY: &str = "acme";
@@ -63,18 +64,18 @@ impl Caller {
         let (realm, name) = (&realm(), &named(ACCOUNTS[self.dice.roll(4)]));
         let time = i64::try_from(self.dice.roll(1_000)).unwrap();
         let store = &self.store;
-        match self.dice.roll(20) {
-            0 => drop(account::set_disabled(store, realm, name, true, NOW).await?),
-            1 => drop(account::end_tokens(store, realm, name, NOW).await?),
-            2 => drop(account::set_role(store, realm, name, Some(&time.to_string()), NOW).await?),
-            3 => drop(account::set_password_hash(store, realm, name, &hash("i"), OldTokens::End, NOW).await?),
-            4 => drop(company::set_disabled(store, realm, COMPANY, true, NOW).await?),
-            5 => drop(account::record_names(store, realm, NOW).await?),
+        match self.dice.roll(24) {
+            0 => drop(account::set_disabled(&by(store), realm, name, true, NOW).await?),
+            1 => drop(account::end_tokens(&by(store), realm, name, NOW).await?),
+            2 => drop(set_role(store, realm, name, Some(&time.to_string()), NOW).await?),
+            3 => drop(account::set_password_hash(&by(store), realm, name, &hash("i"), OldTokens::End, NOW).await?),
+            4 => drop(company::set_disabled(&by(store), realm, COMPANY, true, NOW).await?),
+            5 => drop(account::record_names(&by(store), realm, NOW).await?),
             6 => {
                 let name = named(&format!("other {}", time % 8));
-                let made = account::insert(store, &new_user(&name.name), &hash("h"), NOW).await;
+                let made = account::insert(&by(store), &new_user(&name.name), &hash("h"), NOW).await;
                 if matches!(made, Err(AccountError::Exists(_))) {
-                    match account::delete(store, realm, &name, NOW).await {
+                    match account::delete(&by(store), realm, &name, NOW).await {
                         Ok(_) | Err(AccountError::NotFound(_)) => {}
                         Err(error) => return Err(error.into()),
                     }
@@ -92,11 +93,25 @@ impl Caller {
             14 => drop(self.vault.reseal().await?),
             15 => drop(self.vault.retire_due(trusted(at(time))).await?),
             16 => drop(self.vault.put_dates_right(trusted(at(time))).await?),
-            17 => drop(clock::confirm(store, at(time)).await?),
+            17 => drop(clock::confirm(&by(store), at(time)).await?),
             18 => {
                 let ring = self.vault.load().await?;
                 let seen = ring.active(realm).map(|key| &key.id);
                 self.vault.replace(realm, Algorithm::Hs256, seen, KEPT, at(time)).await?;
+            }
+            19 => {
+                let logins = Logins::default();
+                self.accounts.iter().for_each(|account| logins.failed(*account));
+                write_logins(store, &logins, async || ()).await?;
+            }
+            20 => {
+                let secret = SecretHash { hash: &hash("j"), made: true };
+                account::overlap_secrets(&by(store), realm, name, secret, at(time)).await?;
+            }
+            21 => drop(account::prune_previous(store, trusted(at(time)), 9).await?),
+            22 => {
+                let id = self.accounts[self.dice.roll(4)];
+                account::update_hash_if_unchanged(store, id, &hash("j"), &hash("k")).await?;
             }
             _ => {
                 let exchanged = self.login.spend(store, &self.token, NOW).await;
@@ -114,11 +129,11 @@ fn nothing_is_refused_because_others_do_something_else_at_once() {
     on_both_stores(async |gateways| {
         let vaults = gateways.vaults().await;
         vaults[0].replace(&realm(), Algorithm::Hs256, None, KEPT, NOW).await.unwrap();
-        company::insert(gateways.store(), &realm(), COMPANY, NOW).await.unwrap();
+        company::insert(&by(gateways.store()), &realm(), COMPANY, NOW).await.unwrap();
         let mut accounts = vec![];
         for name in ACCOUNTS {
             let new = NewAccount { company: Some(COMPANY.to_owned()), ..new_user(name) };
-            accounts.push(account::insert(gateways.store(), &new, &hash("h"), NOW).await.unwrap().id);
+            accounts.push(account::insert(&by(gateways.store()), &new, &hash("h"), NOW).await.unwrap().id);
         }
         let accounts: [PrincipalId; 4] = accounts.try_into().unwrap();
         let mut logins = vec![];

@@ -4,18 +4,22 @@
 //! An operation that reads before it writes is called by [`CALLERS`] at once, half of them through each handle.
 
 mod accounts;
+mod audit;
 mod clock;
 mod companies;
 mod endless;
 mod imports;
 mod keys;
 mod lines;
+mod listing;
 mod meta;
 mod mixed;
 mod refresh;
 mod revocations;
+mod secrets;
 mod sessions;
 mod takeovers;
+mod throttles;
 
 use std::sync::Arc;
 
@@ -24,11 +28,14 @@ use portero::{
         AccountName, Clock, PrincipalId, PrincipalKind, RealmName, SessionId, SystemClock, Timestamp, TrustedNow,
         TrustedTime, trusted_time::Reading,
     },
+    observe::audit::ChainKey,
     state::{
-        account::{self, Account, LegacyId, NewAccount, PasswordHash},
+        account::{
+            self, Account, AccountError, LegacyId, NewAccount, OldTokens, PasswordHash, Raised, Revised, Revision,
+        },
         revocation::{Follower, log::Record},
         session::Session,
-        store::{Address, Encryption, PostgresSettings, Store, StoreSettings},
+        store::{Actor, Address, AuditedStore, Encryption, PostgresSettings, Store, StoreSettings},
     },
 };
 use sqlx::{
@@ -48,6 +55,12 @@ const CONNECTIONS: u32 = 4;
 
 /// The time, where it does not matter.
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+
+/// A store that a test changes as an administrator.
+fn by(store: &Store) -> AuditedStore {
+    let key = Arc::new(ChainKey::derive("test".to_owned(), b"test"));
+    AuditedStore::new(store.clone(), key, Actor::command("tester", "no terminal"))
+}
 
 /// One store, as two gateways have it open.
 struct Gateways {
@@ -142,7 +155,7 @@ impl Gateways {
 
     /// Makes a user that is named so.
     async fn user(&self, name: &str) -> Account {
-        account::insert(self.store(), &new_user(name), &hash("h"), NOW).await.unwrap()
+        account::insert(&by(self.store()), &new_user(name), &hash("h"), NOW).await.unwrap()
     }
 
     /// All that a gateway hears which starts now.
@@ -162,7 +175,7 @@ fn named(name: &str) -> AccountName {
 }
 
 fn hash(text: &str) -> PasswordHash {
-    PasswordHash::from_phc(text.to_owned())
+    PasswordHash::from_stored(text.to_owned())
 }
 
 fn new_user(name: &str) -> NewAccount {
@@ -178,6 +191,21 @@ fn new_user(name: &str) -> NewAccount {
         company: None,
         grants: None,
     }
+}
+
+/// Gives an account another role, or none; its tokens end where it is another.
+async fn set_role(
+    store: &Store,
+    realm: &RealmName,
+    name: &AccountName,
+    role: Option<&str>,
+    now: Timestamp,
+) -> Result<Raised, AccountError> {
+    let judge = |before: &Account, after: &Account| {
+        Ok(if before.role == after.role { OldTokens::Keep } else { OldTokens::End })
+    };
+    let revision = Revision { role: Revised::To(role.map(str::to_owned)), ..Revision::default() };
+    account::revise(&by(store), realm, name, revision, judge, now).await
 }
 
 /// A login at this second.

@@ -13,7 +13,7 @@ use portero::{
     },
 };
 
-use super::{CALLERS, Gateways, NOW, at, login, on_both_stores, trusted};
+use super::{CALLERS, Gateways, NOW, at, by, login, on_both_stores, trusted};
 
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -186,7 +186,7 @@ fn lines_of_many_sessions_are_exchanged_beside_each_other() {
 #[test]
 fn a_line_is_forgotten_a_week_after_its_end_and_not_begun_again() {
     on_both_stores(async |gateways| {
-        clock::confirm(gateways.store(), NOW).await.unwrap();
+        clock::confirm(&by(gateways.store()), NOW).await.unwrap();
         let login = gateways.login_at(PrincipalId::generate(), "login").await;
         let second = login.successor(gateways.store(), &login.token).await;
         login.successor(gateways.store(), &second).await;

@@ -14,7 +14,7 @@ use portero::{
     },
 };
 
-use super::{CALLERS, NOW, at, hash, named, new_user, on_both_stores, realm, trusted};
+use super::{CALLERS, NOW, at, by, hash, named, new_user, on_both_stores, realm, trusted};
 
 fn record(subject: RevokedSubject, expires_at: Option<Timestamp>) -> Record {
     Record { subject, expires_at, created_at: NOW }
@@ -122,7 +122,7 @@ fn whoever_follows_while_many_revoke_misses_nothing() {
 #[test]
 fn revocations_are_dropped_a_week_after_their_end_and_those_without_end_never() {
     on_both_stores(async |gateways| {
-        clock::confirm(gateways.store(), NOW).await.unwrap();
+        clock::confirm(&by(gateways.store()), NOW).await.unwrap();
         for (number, end) in [None, Some(10), Some(11), Some(12)].into_iter().enumerate() {
             log::append(gateways.store(), &record(token(number), end.map(at))).await.unwrap();
         }
@@ -161,7 +161,7 @@ fn what_gateways_have_in_force_is_written_to_a_server_that_lost_it() {
         let mut records = vec![];
         for number in 0..8 {
             let name = format!("user {number}");
-            let made = account::insert(gateways.store(), &new_user(&name), &hash("h"), NOW).await.unwrap();
+            let made = account::insert(&by(gateways.store()), &new_user(&name), &hash("h"), NOW).await.unwrap();
             let by_name = PrincipalId::of_name(&realm(), "", &name);
             records.extend([made.id, by_name].map(|id| record(RevokedSubject::Principal(id, 5), None)));
             let end = Some(NOW.plus(Duration::from_hours(number)));
@@ -172,18 +172,20 @@ fn what_gateways_have_in_force_is_written_to_a_server_that_lost_it() {
             async move {
                 if caller.is_multiple_of(4) {
                     let name = named(&format!("user {}", caller % 8));
-                    account::end_tokens(&store, &realm(), &name, NOW).await.unwrap();
+                    account::end_tokens(&by(&store), &realm(), &name, NOW).await.unwrap();
                 } else {
                     let held = Revocations::default();
                     held.apply(&records);
-                    revocation::restore(&held, &store, NOW).await.unwrap();
+                    revocation::restore(&held, &store, NOW, &mut 0).await.unwrap();
                 }
             }
         };
         gateways.at_once(call).await;
         let held = Revocations::default();
         held.apply(&records);
-        assert_eq!(revocation::restore(&held, gateways.other(), NOW).await.unwrap(), 0, "all of it is there");
+        let mut written = 0;
+        revocation::restore(&held, gateways.other(), NOW, &mut written).await.unwrap();
+        assert_eq!(written, 0, "all of it is there");
         for number in 0..8 {
             let name = named(&format!("user {number}"));
             let epoch = account::find(gateways.other(), &realm(), &name).await.unwrap().unwrap().epoch;

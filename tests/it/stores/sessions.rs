@@ -10,7 +10,7 @@ use portero::{
     },
 };
 
-use super::{CALLERS, Gateways, NOW, at, count, login, named, on_both_stores, realm, trusted};
+use super::{CALLERS, Gateways, NOW, at, by, count, login, named, on_both_stores, realm, trusted};
 
 impl Gateways {
     pub(super) async fn sessions_of(&self, principal: PrincipalId) -> Vec<Listed> {
@@ -58,9 +58,9 @@ fn sessions_are_listed_newest_first_in_pages_and_those_that_ended_are_marked() {
         assert_eq!(session::list(gateways.store(), &"sws".parse().unwrap(), ana, None, 9).await.unwrap(), []);
 
         gateways.revoke_session(ids[0]).await;
-        let revoked = |sessions: &[Listed]| sessions.iter().map(|listed| listed.revoked).collect::<Vec<_>>();
+        let revoked = |sessions: &[Listed]| sessions.iter().map(Listed::has_ended).collect::<Vec<_>>();
         assert_eq!(revoked(&gateways.sessions_of(ana).await), [false, false, true, false]);
-        account::end_tokens(gateways.store(), &realm(), &named("ana"), NOW).await.unwrap();
+        account::end_tokens(&by(gateways.store()), &realm(), &named("ana"), NOW).await.unwrap();
         let later = login(ana, 4, Some(9));
         session::insert(gateways.store(), &later).await.unwrap();
         assert_eq!(revoked(&gateways.sessions_of(ana).await), [false, true, true, true, true]);
@@ -127,7 +127,7 @@ fn accounts_are_deleted_while_their_sessions_are_dropped() {
         let now = trusted(at(1_000).plus(ENDED_KEPT));
         let call = move |store: Store, caller: usize| async move {
             if caller < ACCOUNTS {
-                account::delete(&store, &realm(), &named(&format!("user {caller}")), NOW).await.unwrap();
+                account::delete(&by(&store), &realm(), &named(&format!("user {caller}")), NOW).await.unwrap();
                 0
             } else {
                 session::prune(&store, now, 5).await.unwrap()

@@ -3,7 +3,7 @@
 use portero::{
     domain::{SessionId, Timestamp},
     state::{
-        account::{self, OldTokens},
+        account::{self, Account, OldTokens},
         takeover::{
             confirmation,
             counts::{self, Count, Kind},
@@ -14,7 +14,7 @@ use portero::{
     },
 };
 
-use super::{NOW, at, hash, named, on_both_stores, realm, trusted as trusted_now};
+use super::{NOW, at, by, hash, named, on_both_stores, realm, trusted as trusted_now};
 
 /// After [`NOW`].
 const LATER: Timestamp = Timestamp::from_secs(1_000_100);
@@ -31,10 +31,11 @@ fn a_confirmation_is_of_one_hash_alone() {
         assert_eq!((found.of(&hash("h")), found.of(&hash("i"))), (Some(NOW), None));
 
         // Another hash is learnt with its confirmation, or not at all.
-        let learnt = |old, new| async move {
-            confirmation::learn(other, ana.id, "old", [&hash(old), &hash(new)], LATER).await.unwrap()
+        let learnt = async |old: &Account, new: &str| {
+            confirmation::learn(&by(other), old, "old", &hash(new), LATER).await.unwrap()
         };
-        assert!(learnt("h", "i").await && !learnt("h", "k").await);
+        let before = ana.clone().with_secret(hash("h"));
+        assert!(learnt(&before, "i").await && !learnt(&before, "k").await);
         let stored = account::find_by_id(store, ana.id).await.unwrap().unwrap();
         assert_eq!(stored.password_hash, hash("i"));
         let found = confirmation::find(store, ana.id).await.unwrap().unwrap();
@@ -44,7 +45,7 @@ fn a_confirmation_is_of_one_hash_alone() {
 
         // An operator's password is nobody's confirmation.
         let keep = OldTokens::Keep;
-        account::set_password_hash(store, &realm(), &named("ana"), &hash("own"), keep, NOW).await.unwrap();
+        account::set_password_hash(&by(store), &realm(), &named("ana"), &hash("own"), keep, NOW).await.unwrap();
         assert_eq!(confirmation::find(store, ana.id).await.unwrap().unwrap().of(&hash("own")), None);
         confirmation::distrust(store, ana.id, "old", &hash("before"), LATER).await.unwrap();
         assert_eq!(confirmation::find(other, ana.id).await.unwrap().unwrap().of(&hash("i")), Some(LATER));
@@ -117,16 +118,16 @@ fn counts_of_many_gateways_are_one_sum() {
 fn what_was_accepted_for_going_back_is_used_up_by_it() {
     on_both_stores(async |gateways| {
         let (store, other) = (gateways.store(), gateways.other());
-        assert_eq!(steps::find(store, "sws").await.unwrap(), None);
+        assert_eq!(steps::find(store, &realm()).await.unwrap(), None);
         let decider = async || {
-            let noted = steps::find(other, "sws").await.unwrap().unwrap();
+            let noted = steps::find(other, &realm()).await.unwrap().unwrap();
             (noted.portero, noted.since, noted.accepted_loss)
         };
-        steps::note(store, "sws", true, NOW).await.unwrap();
-        steps::accept_loss(store, "sws", 7).await.unwrap();
-        steps::note(store, "sws", true, LATER).await.unwrap();
+        steps::note(&by(store), &realm(), true, NOW).await.unwrap();
+        steps::accept_loss(&by(store), &realm(), 7).await.unwrap();
+        steps::note(&by(store), &realm(), true, LATER).await.unwrap();
         assert_eq!(decider().await, (true, NOW, 7), "a reload that changes nothing");
-        steps::note(other, "sws", false, LATER).await.unwrap();
+        steps::note(&by(other), &realm(), false, LATER).await.unwrap();
         assert_eq!(decider().await, (false, LATER, 0));
     });
 }
@@ -140,7 +141,7 @@ fn a_table_of_old_tokens_is_read_as_it_was_imported() {
         let token =
             |text: &str, name, expires_at| NewOldToken { hash: old_tokens::hash(text), name: named(name), expires_at };
         let table = [token("a", "ana", None), token("b", "ana", Some(NOW)), token("c", "nobody", None)];
-        let imported = old_tokens::import(store, &realm(), &table).await.unwrap();
+        let imported = old_tokens::import(&by(store), &realm(), &table).await.unwrap();
         assert_eq!((imported.strangers, imported.full), (vec![2], false));
         let revision = old_tokens::revision(other).await.unwrap();
         let loaded = old_tokens::load(other).await.unwrap();
@@ -150,13 +151,13 @@ fn a_table_of_old_tokens_is_read_as_it_was_imported() {
         assert_eq!(old_tokens::count(store, &realm(), LATER).await.unwrap(), 1);
 
         // What ends the account's tokens ends these: they keep the epoch in which they came.
-        account::end_tokens(store, &realm(), &ana.name, NOW).await.unwrap();
+        account::end_tokens(&by(store), &realm(), &ana.name, NOW).await.unwrap();
         assert_eq!(old_tokens::load(other).await.unwrap()[&old_tokens::hash("a")].epoch, 0);
-        old_tokens::import(other, &realm(), &table[..1]).await.unwrap();
+        old_tokens::import(&by(other), &realm(), &table[..1]).await.unwrap();
         assert_eq!(old_tokens::load(store).await.unwrap()[&old_tokens::hash("a")].epoch, 1);
         assert_ne!(old_tokens::revision(store).await.unwrap(), revision);
         assert_eq!(old_tokens::prune(store, trusted_now(at(1_000_001 + 86_400)), 9).await.unwrap(), 1);
-        account::delete(store, &realm(), &ana.name, NOW).await.unwrap();
+        account::delete(&by(store), &realm(), &ana.name, NOW).await.unwrap();
         assert_eq!(old_tokens::load(store).await.unwrap().len(), 0);
     });
 }

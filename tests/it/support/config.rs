@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Contract, Gateway, Ran, portero};
+use super::{Contract, Gateway, Ran, portero, template::copy_store};
 
 /// A folder that is gone with its test.
 #[derive(Debug)]
@@ -162,8 +162,13 @@ impl Config {
     /// The same in a folder that has what the file refers to.
     pub(crate) fn with_accounts_in(&self, folder: Folder) -> Folder {
         self.write_to(&folder);
-        for contract in Contract::ALL {
-            contract.make_account(&folder);
+        if self.rest.contains("[store]") {
+            make_accounts(&folder);
+        } else {
+            copy_store("accounts", &folder, |template| {
+                Self::new().write_to(template);
+                make_accounts(template);
+            });
         }
         folder
     }
@@ -178,5 +183,11 @@ impl Config {
     /// A gateway with this config and the documents' accounts.
     pub(crate) fn start(&self) -> Gateway {
         Gateway::run(self.with_accounts())
+    }
+}
+
+fn make_accounts(folder: &Folder) {
+    for contract in Contract::ALL {
+        contract.make_account(folder);
     }
 }

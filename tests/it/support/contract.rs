@@ -1,5 +1,15 @@
 //! The five contracts, with the credentials of their documents.
 
+use portero::{
+    domain::{AccountName, Clock, PrincipalId, PrincipalKind, SystemClock},
+    state::{
+        account::{self, LegacyId, NewAccount, password},
+        keys::{Vault, VaultSettings},
+        store::Store,
+    },
+};
+use tokio::runtime::Builder;
+
 use super::{Connection, Folder, Gateway, Request, Response, post};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,9 +110,7 @@ impl Contract {
         let command = match self {
             Self::Sws => "user add --realm sws --username admin --name Administrador --role ADMIN".to_owned(),
             Self::Apis => "user add --realm apis --username admin --role ADMIN --scope read".to_owned(),
-            Self::Toc => {
-                format!("project add --realm toc --business 5a2ac49cbbbce212f885529c --proyecto {name}")
-            }
+            Self::Toc => return make_project(folder, "5a2ac49cbbbce212f885529c", name, self.secret()),
             Self::Maxpoint => format!("client add --realm maxpoint --id {name}"),
             Self::Become => {
                 folder.command("company add --realm become --name demo-company", "").succeeded();
@@ -111,6 +119,33 @@ impl Contract {
         };
         folder.command(&format!("{command} --password-stdin"), self.secret()).succeeded();
     }
+}
+
+/// Makes a project whose secret is shorter than any that could be chosen today, as an old system's may be.
+fn make_project(folder: &Folder, business: &str, name: &str, secret: &str) {
+    let environment = |name: &str| std::env::var(name).ok();
+    let settings = portero::config::load(folder.config().as_ref(), &environment).unwrap();
+    let new = NewAccount {
+        id: PrincipalId::generate(),
+        realm: Contract::Toc.realm().parse().unwrap(),
+        kind: PrincipalKind::Project,
+        name: AccountName { business: business.to_owned(), name: name.to_owned() },
+        display_name: None,
+        legacy_id: LegacyId::None,
+        role: None,
+        scopes: vec![],
+        company: None,
+        grants: None,
+    };
+    let hash = password::hash(&secret.into()).unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = Store::open(&settings.store).await.unwrap();
+        let master = VaultSettings { master_key_file: settings.master_key_file.clone() };
+        let vault = Vault::open(store.clone(), &master).await.unwrap();
+        account::insert(&vault.audited_store(), &new, &hash, SystemClock.now()).await.unwrap();
+        store.close().await;
+    });
 }
 
 impl Gateway {

@@ -131,6 +131,19 @@ impl Gateway {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// Ends it with SIGTERM, and leaves its folder.
+    pub(crate) fn stop_in_folder(self) -> Folder {
+        self.process.signal("TERM");
+        self.finish_in_folder()
+    }
+
+    /// Waits for its end, and leaves its folder.
+    pub(crate) fn finish_in_folder(self) -> Folder {
+        let Self { process, folder, .. } = self;
+        process.finish();
+        folder
+    }
+
     /// Ends it with SIGTERM and answers everything that it wrote.
     pub(crate) fn stop(self) -> super::Ran {
         self.process.signal("TERM");

@@ -26,6 +26,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{
     framing::request_end,
+    port::Port,
     wait::{PATIENCE, wait_until},
 };
 
@@ -78,7 +79,8 @@ impl Upstream {
     }
 
     pub(crate) fn named(name: &'static str) -> Self {
-        Self::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), name)
+        // A test may end it, and start another one there.
+        Self::on(SocketAddr::from((Ipv4Addr::LOCALHOST, Port::hold().number)), name)
     }
 
     pub(crate) fn on(address: SocketAddr, name: &'static str) -> Self {

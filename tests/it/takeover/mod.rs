@@ -19,7 +19,7 @@ fn config(old: &OldSystem, upstream: &Upstream, endpoint: &str, verifier: &str) 
     Config::standard(upstream.address)
         .replace("realms = [\"sws\"]", &endpoint)
         .text(&format!("[verifiers.old]\nurl = \"{}\"\nclient_header = \"X-Client\"\n{verifier}", old.url()))
-        .text("[throttle]\nname_failures = 100000\naddress_failures = 100000\n")
+        .text("[throttle]\nname_failures = 100000\naddress_failures = 100000\nname_tries = 100000\n")
 }
 
 fn start(config: &Config) -> Gateway {

@@ -14,10 +14,10 @@ mod tls;
 
 use std::{
     fmt::Write as _,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
 };
 
-use crate::support::{Config, Folder, Gateway, RawUpstream};
+use crate::support::{Config, Folder, Gateway, Port, RawUpstream};
 
 const IN_FLIGHT: &str = "portero_upstream_requests_in_flight{upstream=\"service\"}";
 
@@ -57,7 +57,11 @@ fn is_healthy(gateway: &Gateway, server: SocketAddr) -> bool {
 
 /// A free address where nobody listens.
 fn nobody() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    let port = Port::hold();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number));
+    // Held until the test's process ends.
+    std::mem::forget(port);
+    address
 }
 
 /// How many requests with this method an upstream received.

@@ -59,10 +59,10 @@ fn an_unknown_key_names_the_nearest_or_all() {
             "[upstreams.c]\nservers = [\"h:1\"]\ntimeouts = { conect = \"1s\" }",
             "3:14: upstreams.c.timeouts.conect: unknown key; did you mean 'connect'?",
         ),
-        ("log.colour = 1", "1:5: log.colour: unknown key; known: access, format"),
+        ("log.colour = 1", "1:5: log.colour: unknown key; known: access, names, format"),
         (
             "\"a\\nb\".\"c d\" = 1",
-            "1:1: \"a\\nb\": unknown key; known: server, admin, store, log, passwords, throttle, keys, cache, reload, tokens, realms, issuers, upstreams, verifiers, token_endpoints, oauth, routes",
+            "1:1: \"a\\nb\": unknown key; known: server, admin, store, log, audit, passwords, throttle, keys, cache, reload, tokens, realms, issuers, upstreams, verifiers, token_endpoints, oauth, routes",
         ),
     ]);
 }

@@ -1,4 +1,4 @@
-//! What is wrong with `[server]`, `[admin]`, `[store]`, `[log]`, `[passwords]`, `[throttle]`, `[cache]`, `[reload]` and `[tokens]`.
+//! What is wrong with `[server]`, `[admin]`, `[store]`, `[log]`, `[audit]`, `[passwords]`, `[throttle]`, `[cache]`, `[reload]` and `[tokens]`.
 
 use super::{check, report};
 
@@ -55,6 +55,15 @@ fn the_process_has_bounds() {
         (
             "throttle = { address_failures = 59, window = \"61s\" }",
             "1:33: throttle.address_failures: must be at least 60 in 61s: 30 a minute are always allowed",
+        ),
+        ("audit = { file = \"a\", required = true, rotate_size = \"0B\", rotate_every = \"0s\" }", "no problem"),
+        ("audit.required = true", "1:18: audit.required: needs audit.file: without a file no login has a line"),
+        ("log.names = 1", "1:13: log.names: expected true or false, found 1"),
+        ("throttle.name_tries = 3", "1:23: throttle.name_tries: expected an integer from 4 to 1000000, found 3"),
+        (
+            "throttle.shared = true",
+            "1:19: throttle.shared: gateways share failed logins through PostgreSQL only, and store.url names a file, \
+             which has one gateway: leave it out, or name a postgres:// store",
         ),
         ("tokens.leeway = \"61s\"", &format!("1:17: tokens.leeway: '61s' is not a duration from 0s to 1m, {DURATION}")),
         ("tokens.audience = \"a b\"", "1:19: tokens.audience: 'a b' is not 1 to 255 visible ASCII characters"),

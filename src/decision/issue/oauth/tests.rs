@@ -1,6 +1,7 @@
 //! The use cases on a real store, at any time.
 
 mod families;
+mod secrets;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -16,10 +17,11 @@ use crate::{
         realm::Lifetime,
     },
     state::{
-        account::{self, Hasher, LegacyId, NewAccount, password},
+        account::{self, Hasher, LegacyId, NewAccount, Revised, Revision, password},
+        clock::TrustedClock,
         keys::{self, Keyring, Vault},
         limit::{BadTokenSettings, Throttle, ThrottleSettings},
-        store::{self, Store},
+        store::{self, Actor, Store},
         token::CacheSettings,
     },
 };
@@ -91,7 +93,14 @@ impl Ground {
         let time: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let hasher = Hasher::start(account::HasherSettings::default(), Arc::clone(&time), Arc::new(|_| {})).unwrap();
         let throttle = Throttle::new(ThrottleSettings::default());
-        let token_service = TokenService::new(Arc::clone(&live_state), store.clone(), Arc::new(hasher), throttle, time);
+        let token_service = TokenService::new(
+            Arc::clone(&live_state),
+            &vault,
+            Arc::new(hasher),
+            throttle,
+            TrustedClock::begin(None, time),
+            Arc::default(),
+        );
         let caller = Caller::new(HOME);
         let ground =
             Self { _folder: folder, store, vault, live_state, clock, token_service, caller, oauth, apis, settings };
@@ -113,7 +122,7 @@ impl Ground {
                 grants: None,
             };
             let hash = password::hash(&Secret::from("1234")).unwrap();
-            account::insert(&ground.store, &new, &hash, ground.clock.now()).await.unwrap();
+            account::insert(&ground.store.audited(), &new, &hash, ground.clock.now()).await.unwrap();
         }
         ground
     }
@@ -143,8 +152,9 @@ impl Ground {
 
     fn admin(&self) -> AdminService {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-        let trusted = crate::state::clock::TrustedClock::begin(None, clock);
-        AdminService::new(self.store.clone(), self.vault.clone(), trusted, Some(Arc::clone(&self.live_state)))
+        let trusted = TrustedClock::begin(None, clock);
+        let actor = Actor::command("root", "no terminal");
+        AdminService::new(actor, &self.vault, trusted, Some(Arc::clone(&self.live_state)))
     }
 }
 
@@ -203,14 +213,15 @@ async fn a_locked_account_gets_nothing_and_loses_nothing() {
     let login = ground.login().await;
     let first = token(&login, TokenKind::Refresh);
     let (apis, ana) = (&ground.apis.name, &account_name("ana"));
-    account::set_locked(&ground.store, apis, ana, true).await.unwrap();
+    account::set_locked(&ground.store.audited(), apis, ana, true).await.unwrap();
     assert_eq!(ground.exchange(&one, first).await.err(), Some(OAuthError::InvalidGrant));
-    account::set_locked(&ground.store, apis, ana, false).await.unwrap();
+    account::set_locked(&ground.store.audited(), apis, ana, false).await.unwrap();
     ground.pass(HOUR);
     let grant = ground.exchange(&one, first).await.unwrap();
     let second = token(&grant, TokenKind::Refresh);
     // Another role is another epoch, in force even before this gateway has heard of it.
-    account::set_role(&ground.store, apis, ana, Some("USER"), ground.clock.now()).await.unwrap();
+    let revision = Revision { role: Revised::To(Some("USER".to_owned())), ..Revision::default() };
+    ground.admin().revise_account(&ground.apis, ana, revision).await.unwrap();
     assert_eq!(ground.exchange(&one, second).await.err(), Some(OAuthError::InvalidGrant));
     assert_eq!(ground.token_service.introspect(&ground.client("two").await, second).await, Ok(None));
 }

@@ -119,16 +119,18 @@ impl Confirmer {
             client: login.client,
         };
         match login.verifier.ask(question, clock).await {
-            Answered::Said(Verdict::Yes(_)) => {
+            Answered::Said { verdict: Verdict::Yes(_), .. } => {
                 trusted::settle(store, &[login.session], Settled::Confirmed, clock.now()).await?;
                 tracing::info!(session = %login.session, verifier = &*login.verifier.settings.name, "a login that was decided while the old system was away is confirmed");
             }
-            Answered::Said(Verdict::No(_)) => {
+            Answered::Said { verdict: Verdict::No(_), .. } => {
                 let name = &login.verifier.settings.name;
                 confirmation::distrust(store, login.account, name, &login.hash, clock.now()).await?;
-                self.service.end_trusted(login.session, Settled::Refused).await?;
+                self.service.end_trusted(login.session, name, Settled::Refused).await?;
             }
-            Answered::Said(Verdict::Unclear(_)) | Answered::Busy { .. } | Answered::Away { .. } => return Ok(false),
+            Answered::Said { verdict: Verdict::Unclear(_), .. } | Answered::Busy { .. } | Answered::Away { .. } => {
+                return Ok(false);
+            }
         }
         Ok(true)
     }
@@ -136,7 +138,7 @@ impl Confirmer {
     /// Ends those that nobody could ask about in time, whichever gateway they are of.
     async fn expire(&self, now: TrustedNow) -> Result<(), StoreError> {
         for login in trusted::overdue(&self.service.store, now).await? {
-            self.service.end_trusted(login.session, Settled::Expired).await?;
+            self.service.end_trusted(login.session, &login.verifier, Settled::Expired).await?;
         }
         Ok(())
     }

@@ -49,14 +49,14 @@ pub(super) struct Taught<'a> {
 impl TokenService {
     /// Learns the secret of an account, and makes the account where there is none. It is on disk when this returns.
     pub(super) async fn learn(&self, found: Option<Account>, taught: &Taught<'_>) -> Result<Account, Rejection> {
-        let hash = self.hasher.hash(taught.client, taught.secret.clone()).await.map_err(|_| busy())?;
+        let hash = self.hasher.hash(taught.client, taught.secret.clone(), None).await.map_err(|_| busy())?;
         let mut found = found;
         for _ in 0..TRIES_MAX {
             let account = match found.take() {
                 Some(account) => account,
                 None => match self.make(taught, &hash).await? {
                     Some(made) => {
-                        self.note(&made, taught, self.clock.now()).await?;
+                        self.note(made.id, &made.password_hash, taught).await?;
                         return Ok(made);
                     }
                     // Another login made it meanwhile, most likely with this secret.
@@ -67,10 +67,10 @@ impl TokenService {
                 },
             };
             let (verifier, now) = (&taught.verifier.settings.name, self.clock.now());
-            let hashes = [&account.password_hash, &hash];
-            let learnt = self.kept(confirmation::learn(&self.store, account.id, verifier, hashes, now)).await?;
-            if learnt {
-                return Ok(Account { password_hash: hash, ..account });
+            let store = self.changed_by(verifier);
+            let learning = Box::pin(confirmation::learn(&store, &account, verifier, &hash, now));
+            if self.kept(learning).await? {
+                return Ok(account.with_secret(hash));
             }
             // The account has another hash than the one that was read.
             found = match self.find_taught(taught).await? {
@@ -84,28 +84,40 @@ impl TokenService {
     /// The account, and whether another login has taught it the same secret; it is confirmed then.
     async fn find_taught(&self, taught: &Taught<'_>) -> Result<(Account, bool), Rejection> {
         let account = self.find(taught).await?.ok_or_else(busy)?;
-        let (secret, hash) = (taught.secret.clone(), account.password_hash.clone());
-        let verified = self.hasher.verify(taught.client, secret, Some(hash), |verify| verify()).await;
-        let is_taught = verified.map_err(|_| busy())?;
-        if is_taught {
-            self.note(&account, taught, self.clock.now()).await?;
+        let matched = self.held(&account, taught.secret, taught.client).await?;
+        if let Some(hash) = &matched {
+            self.note(account.id, hash, taught).await?;
         }
-        Ok((account, is_taught))
+        Ok((account, matched.is_some()))
     }
 
-    /// Notes that the old system confirmed the account's hash; not at every login.
-    pub(super) async fn confirm(
+    /// The hash of the account's that a secret matches. No throttle is asked: an old system said that it is right.
+    pub(super) async fn held(
         &self,
         account: &Account,
+        secret: &Secret,
+        client: ClientKey,
+    ) -> Result<Option<PasswordHash>, Rejection> {
+        let credentials = account.credentials(self.trusted.witnessed());
+        let opened = self.open(account.id, &credentials).await?;
+        let verified = self.hasher.verify(client, secret.clone(), Some(opened), |verify| verify().matched).await;
+        Ok(verified.map_err(|_| busy())?.map(|matched| credentials.hash_of(matched).clone()))
+    }
+
+    /// Notes that the old system confirmed a hash of the account's; not at every login.
+    pub(super) async fn confirm(
+        &self,
+        account: PrincipalId,
+        hash: &PasswordHash,
         noted: Option<Timestamp>,
         verifier: &Verifier,
     ) -> Result<(), Rejection> {
         let now = self.clock.now();
         if !noted.is_some_and(|noted| noted <= now && now.since(noted) < CONFIRM_EVERY) {
             let name = &verifier.settings.name;
-            self.kept(confirmation::confirm(&self.store, account.id, name, &account.password_hash, now)).await?;
+            self.kept(confirmation::confirm(&self.store, account, name, hash, now)).await?;
         }
-        let pending = trusted::pending_of(&self.store, account.id, &account.password_hash).await;
+        let pending = trusted::pending_of(&self.store, account, hash).await;
         let pending = pending.map_err(|error| unavailable(&error))?;
         let sessions: Vec<_> = pending.iter().map(|login| login.session).collect();
         if sessions.is_empty() {
@@ -114,23 +126,33 @@ impl TokenService {
         self.kept(trusted::settle(&self.store, &sessions, Settled::Confirmed, now)).await
     }
 
-    /// Forgets that the old system confirmed an account's hash, since it refuses its secret now, and ends the logins that
-    /// it decided alone.
-    pub(super) async fn distrust(&self, account: &Account, verifier: &Verifier) -> Result<(), Rejection> {
-        let (now, hash) = (self.clock.now(), &account.password_hash);
-        self.kept(confirmation::distrust(&self.store, account.id, &verifier.settings.name, hash, now)).await?;
-        let pending = trusted::pending_of(&self.store, account.id, hash).await;
+    /// Forgets that the old system confirmed a hash of an account's, since it refuses its secret now, and ends the logins
+    /// that it decided alone.
+    pub(super) async fn distrust(
+        &self,
+        account: PrincipalId,
+        hash: &PasswordHash,
+        verifier: &Verifier,
+    ) -> Result<(), Rejection> {
+        let (now, name) = (self.clock.now(), &verifier.settings.name);
+        self.kept(confirmation::distrust(&self.store, account, name, hash, now)).await?;
+        let pending = trusted::pending_of(&self.store, account, hash).await;
         for login in pending.map_err(|error| unavailable(&error))? {
-            self.end_trusted(login.session, Settled::Refused).await.map_err(|error| unavailable(&error))?;
+            self.end_trusted(login.session, name, Settled::Refused).await.map_err(|error| unavailable(&error))?;
         }
         Ok(())
     }
 
     /// Revokes the session of a login that was not confirmed.
-    pub(super) async fn end_trusted(&self, session: SessionId, settled: Settled) -> Result<(), StoreError> {
+    pub(super) async fn end_trusted(
+        &self,
+        session: SessionId,
+        verifier: &str,
+        settled: Settled,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         if let Some(record) = lifetimes::session_record(&self.store, session, now).await? {
-            log::append(&self.store, &record).await?;
+            log::revoke(&self.changed_by(verifier), &record).await?;
             self.live_state.revocations().apply(std::slice::from_ref(&record));
         }
         // After it: what ends in between is ended again.
@@ -140,9 +162,9 @@ impl TokenService {
         Ok(())
     }
 
-    async fn note(&self, account: &Account, taught: &Taught<'_>, now: Timestamp) -> Result<(), Rejection> {
-        let verifier = &taught.verifier.settings.name;
-        self.kept(confirmation::confirm(&self.store, account.id, verifier, &account.password_hash, now)).await
+    async fn note(&self, account: PrincipalId, hash: &PasswordHash, taught: &Taught<'_>) -> Result<(), Rejection> {
+        let (verifier, now) = (&taught.verifier.settings.name, self.clock.now());
+        self.kept(confirmation::confirm(&self.store, account, verifier, hash, now)).await
     }
 
     async fn find(&self, taught: &Taught<'_>) -> Result<Option<Account>, Rejection> {
@@ -161,9 +183,10 @@ impl TokenService {
         let new = new_account(realm, profile);
         check(realm, &new).map_err(|error| unusable(&error.to_string()))?;
         if let Some(name) = &new.company {
-            self.make_company(realm, name).await?;
+            self.make_company(realm, name, verifier).await?;
         }
-        match self.store.within(account::insert(&self.store, &new, hash, self.clock.now())).await {
+        let store = self.changed_by(&verifier.settings.name);
+        match self.store.within(account::insert(&store, &new, hash, self.clock.now())).await {
             Ok(account) => {
                 tracing::info!(realm = %realm.name, subject = %account.id, verifier = &*verifier.settings.name, "an account was taken over");
                 Ok(Some(account))
@@ -177,12 +200,13 @@ impl TokenService {
     }
 
     /// The company of a client that the old system lets in is there.
-    async fn make_company(&self, realm: &Realm, name: &str) -> Result<(), Rejection> {
+    async fn make_company(&self, realm: &Realm, name: &str, verifier: &Verifier) -> Result<(), Rejection> {
         let away = |error: StoreError| unavailable(&error);
         if company::find(&self.store, &realm.name, name).await.map_err(away)?.is_some() {
             return Ok(());
         }
-        match company::insert(&self.store, &realm.name, name, self.clock.now()).await {
+        let store = self.changed_by(&verifier.settings.name);
+        match company::insert(&store, &realm.name, name, self.clock.now()).await {
             Err(AccountError::Store(error)) => Err(away(error)),
             // Another login may have made it meanwhile. What is no company's name, the account's own check has refused.
             _ => Ok(()),

@@ -33,7 +33,8 @@ pub struct Lead<'a> {
 }
 
 /// A refusal of the old system in the words that the realm's contract has for it.
-fn rejection(realm: &Realm, refusal: Refusal) -> Rejection {
+#[must_use]
+pub fn rejection(realm: &Realm, refusal: Refusal) -> Rejection {
     match refusal {
         Refusal::Locked if realm.dialect.tells_locked() => Rejection::Locked,
         Refusal::Inactive if realm.dialect.tells_account_status() => Rejection::Inactive,

@@ -8,7 +8,7 @@ use super::{Lead, learn::Taught, rejection};
 use crate::{
     decision::issue::{
         caller::Caller,
-        login::{Issue, TokenService, busy, unavailable},
+        login::{Issue, TokenService, unavailable},
     },
     domain::{SessionId, Timestamp},
     rules::{
@@ -18,7 +18,7 @@ use crate::{
         verifier::{Comparison, Facts, Heard, Known, Learn, Mode, Verdict, compare, decide},
     },
     state::{
-        account::{self, Account},
+        account::{self, Account, PasswordHash},
         takeover::confirmation,
     },
 };
@@ -85,12 +85,15 @@ impl TokenService {
         let name = facts.as_ref().map_or(&login.name, |facts| &facts.name);
         let account = account::find(&self.store, &realm.name, name).await;
         let account = account.map_err(|error| unavailable(&error))?;
-        let known = self.knows(&login, account.as_ref()).await?;
+        if account.is_some() || heard != Heard::Yes {
+            caller.identify(account.as_ref().map(|account| account.id));
+        }
+        let (known, hash) = self.knows(&login, account.as_ref()).await?;
         let step = decide(&lead.takeover.settings.policy, known, heard, self.clock.now());
-        let word = match (heard, account) {
-            (Heard::Yes, Some(account)) if step.learn == Learn::Confirm => {
+        let word = match (heard, account, hash) {
+            (Heard::Yes, Some(account), Some(hash)) if step.learn == Learn::Confirm => {
                 if exact && lead.verifier.prove(realm.dialect, caller.address(), &*self.clock).await {
-                    self.confirm(&account, known.confirmed_at, lead.verifier).await?;
+                    self.confirm(account.id, &hash, known.confirmed_at, lead.verifier).await?;
                 }
                 let comparison = match self.rehearse(realm, account, &login).await {
                     Ok(ours) => with(&ours),
@@ -98,19 +101,19 @@ impl TokenService {
                 };
                 return Ok((comparison.outcome, Some(comparison)));
             }
-            (Heard::Yes, account) => match facts {
+            (Heard::Yes, account, _) => match facts {
                 Some(facts) if exact => self.learn_observed(realm, account, (&login, &facts), caller, lead).await?,
                 // What else its bytes say, the old system may have read.
                 _ => "not_learnt",
             },
-            (Heard::No(_), Some(account)) if step.distrust => {
+            (Heard::No(_), Some(account), Some(hash)) if step.distrust => {
                 if exact && lead.verifier.prove(realm.dialect, caller.address(), &*self.clock).await {
-                    self.distrust(&account, lead.verifier).await?;
+                    self.distrust(account.id, &hash, lead.verifier).await?;
                 }
                 "portero_allows"
             }
-            (Heard::No(refused), _) => return Ok(refusal(&rejection(realm, refused))),
-            (Heard::Away | Heard::NotAsked, _) => "unclear",
+            (Heard::No(refused), ..) => return Ok(refusal(&rejection(realm, refused))),
+            (Heard::Away | Heard::NotAsked, ..) => "unclear",
         };
         Ok((word, None))
     }
@@ -135,25 +138,29 @@ impl TokenService {
             verifier: lead.verifier,
             defaults: &lead.takeover.settings.new_accounts,
         };
-        self.learn(account, &taught).await.map(|_| "learnt")
+        let account = Box::pin(self.learn(account, &taught)).await?;
+        caller.identify(Some(account.id));
+        Ok("learnt")
     }
 
-    /// What Portero knows of a login, without any throttle.
-    async fn knows(&self, login: &Login, account: Option<&Account>) -> Result<Known, Rejection> {
-        let Some(account) = account else { return Ok(Known::default()) };
-        let hash = Some(account.password_hash.clone());
-        let verified = self.hasher.verify(ClientKey::OPERATOR, login.secret.clone(), hash, |verify| verify()).await;
-        let right = verified.map_err(|_| busy())?;
+    /// What Portero knows of a login, without any throttle, and the hash that its secret matches.
+    async fn knows(
+        &self,
+        login: &Login,
+        account: Option<&Account>,
+    ) -> Result<(Known, Option<PasswordHash>), Rejection> {
+        let Some(account) = account else { return Ok((Known::default(), None)) };
+        let hash = self.held(account, &login.secret, ClientKey::OPERATOR).await?;
         let found = confirmation::find(&self.store, account.id).await;
         let found = found.map_err(|error| unavailable(&error))?;
-        let confirmed_at = found.and_then(|found| found.of(&account.password_hash)).filter(|_| right);
-        Ok(Known { exists: true, right, confirmed_at })
+        let confirmed_at = found.zip(hash.as_ref()).and_then(|(found, hash)| found.of(hash));
+        Ok((Known { exists: true, right: hash.is_some(), confirmed_at }, hash))
     }
 
     /// The answer that Portero would have given. Its tokens ended long ago, and belong to a session that nobody wrote
     /// down.
     async fn rehearse(&self, realm: &Realm, account: Account, login: &Login) -> Result<Answer, Rejection> {
-        let account = self.admit(realm, Some(account)).await?;
+        let account = self.admit(realm, account).await?;
         let issue = Issue {
             holder: account.holder(),
             epoch: account.epoch,

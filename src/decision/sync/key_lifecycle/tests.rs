@@ -112,8 +112,8 @@ impl Place {
     }
 
     fn admin(&self) -> AdminService {
-        let (store, vault) = (self.key_lifecycle.store.clone(), self.key_lifecycle.vault.clone());
-        AdminService::new(store, vault, self.key_lifecycle.trusted.clone(), None)
+        let actor = store::Actor::command("root", "no terminal");
+        AdminService::new(actor, &self.key_lifecycle.vault, self.key_lifecycle.trusted.clone(), None)
     }
 }
 
@@ -417,7 +417,7 @@ async fn a_key_that_a_clock_ahead_made_rotates_once_that_is_put_right() {
     };
     assert!(began(&place).await.0 > place.clock.now(), "nothing is put right while the clock is in doubt");
     keep(&place).await;
-    clock::confirm(&place.key_lifecycle.store, place.clock.now()).await.unwrap();
+    clock::confirm(&place.key_lifecycle.store.audited(), place.clock.now()).await.unwrap();
     keep(&place).await;
     assert_eq!(place.step(60).await, Some(60 + 9 * HOUR));
     assert_eq!(began(&place).await, (Timestamp::from_secs(60), Some(Timestamp::from_secs(60))));

@@ -144,7 +144,7 @@ async fn keys_that_were_imported_before_take_unknown_accounts_as_they_did() {
     let insert = "INSERT INTO principals (id, realm, kind, name, password_hash, created_at) \
                   VALUES ($1, 'r', 'user', $2, '-', 0)";
     query(insert).bind(ids[2].uuid().into_bytes()).bind("max").execute(&vault.store).await.unwrap();
-    accounts.follow(vault.store()).await.unwrap();
+    accounts.follow(vault.store(), |_, _| {}).await.unwrap();
     assert_eq!(known(&accounts), [true; 3], "their numbers go on");
 }
 

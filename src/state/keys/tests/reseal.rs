@@ -1,7 +1,7 @@
 use std::{fs, path::Path};
 
 use super::*;
-use crate::state::keys::{MasterKey, MasterKeyError, VaultError};
+use crate::state::keys::{MasterKey, MasterKeyError, VaultError, throttle_key::THROTTLE_KEY};
 
 /// The folder as a crash at this moment leaves it.
 fn crash(folder: &Path) -> TempDir {
@@ -90,4 +90,25 @@ async fn another_file_takes_over_where_it_is_told_to() {
     fs::rename(&elsewhere, master(&place.folder).master_key_file).unwrap();
     assert!(place.vault.load().await.unwrap().get(id.as_str()).is_some(), "put in place, it is read again");
     opens(&place.folder, &id).await;
+}
+
+#[tokio::test]
+async fn all_gateways_have_the_same_throttle_key_and_a_reseal_leaves_it() {
+    let (place, _) = Place::with_key(Algorithm::Hs256).await;
+    let key = place.vault.throttle_key().await.unwrap();
+    let other = open(&place.folder).await;
+    assert_eq!(other.throttle_key().await.unwrap(), key);
+    place.vault.reseal().await.unwrap();
+    for vault in [&place.vault, &other, &open(&place.folder).await] {
+        assert_eq!(vault.throttle_key().await.unwrap(), key);
+    }
+    let store = place.vault.store();
+    let sealed = store.meta(THROTTLE_KEY).await.unwrap().unwrap();
+    assert!(!sealed.windows(key.len()).any(|bytes| bytes == key.as_slice()));
+
+    // As an older release leaves it, which seals what it knows of under a new master key.
+    store.set_meta(THROTTLE_KEY, &[7; 60]).await.unwrap();
+    let new = place.vault.throttle_key().await.unwrap();
+    assert_ne!(new, key);
+    assert_eq!(other.throttle_key().await.unwrap(), new);
 }

@@ -17,8 +17,9 @@ mod source;
 mod tables;
 mod target;
 
-use std::{path::absolute, time::Duration};
+use std::{path::absolute, sync::Arc, time::Duration};
 
+use serde_json::json;
 use thiserror::Error;
 
 use self::{
@@ -27,8 +28,8 @@ use self::{
     tables::{TABLES, Table},
     target::{Found, ROWS_A_TRANSACTION},
 };
-use super::{Store, StoreError, StoreSettings, standing, transaction::Transaction};
-use crate::domain::Clock;
+use super::{Action, Actor, AuditedStore, Entry, Store, StoreError, StoreSettings, standing, transaction::Transaction};
+use crate::{domain::Clock, observe::audit::ChainKey};
 
 /// Differences after which a pass is followed by another one, rather than by the last.
 const DIFFERENCES_FEW: u64 = 1_000;
@@ -62,6 +63,9 @@ pub enum CopyError {
     /// The copy is not what was written.
     #[error("table {0} of the copy differs again and again: something else changes it, or its disk is damaged")]
     Differs(&'static str),
+    /// The move was begun, and is not at its end.
+    #[error("the source has ended already, and the copy is no store yet: repeat the command with --switch")]
+    Unfinished,
     /// One of the two.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -85,6 +89,15 @@ pub enum Progress {
     Held,
     /// Everything was compared, and the source has ended.
     Ended,
+}
+
+/// Who moves a store: its last row in the audit log, which the copy begins its own life with.
+#[derive(Clone, Debug)]
+pub struct Mover {
+    /// Who.
+    pub actor: Actor,
+    /// The key of the log's codes, from the store's master key.
+    pub key: Arc<ChainKey>,
 }
 
 /// What was copied.
@@ -120,6 +133,7 @@ pub struct Copying {
     /// The same, for transactions that last.
     reading: Store,
     copy: target::Copy,
+    origin: String,
     to: String,
 }
 
@@ -146,7 +160,7 @@ pub async fn begin(from: &StoreSettings, to: &StoreSettings) -> Result<Begun, Co
     match begun {
         Ok(Some(copy)) => {
             let reading = source.apart();
-            Ok(Begun::Copying(Box::new(Copying { from: source, reading, copy, to: to_address })))
+            Ok(Begun::Copying(Box::new(Copying { from: source, reading, copy, origin: from_address, to: to_address })))
         }
         Ok(None) => {
             source.close().await;
@@ -232,14 +246,30 @@ impl Copying {
         self.copy.store.close().await;
     }
 
-    /// Copies, and follows what changes meanwhile. With `switch` it brings the move to its end; without, the source is the
-    /// store still, and the copy none to work with. It may be killed at any point and repeated.
+    /// Which master key the keys of the source are sealed under, by its fingerprint.
+    ///
+    /// # Errors
+    /// Fails when the source is out of reach or damaged.
+    pub async fn master_key(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.from.meta("master_key_fingerprint").await
+    }
+
+    /// Whether an earlier attempt ended the source: then there is no way but to the move's end.
+    ///
+    /// # Errors
+    /// Fails when the source is out of reach or damaged, or has moved elsewhere.
+    pub async fn has_begun_to_move(&self) -> Result<bool, StoreError> {
+        has_moved(standing::of(&self.from).await?, &self.to)
+    }
+
+    /// Copies, and follows what changes meanwhile. With a `mover` it brings the move to its end; without, the source is
+    /// the store still, and the copy none to work with. It may be killed at any point and repeated.
     ///
     /// # Errors
     /// Fails when one of both is out of reach, when somebody else works on the copy, or when it is not what was written.
     pub async fn run(
         &self,
-        switch: bool,
+        mover: Option<&Mover>,
         clock: &dyn Clock,
         report: &mut dyn FnMut(Progress),
     ) -> Result<Copied, CopyError> {
@@ -255,10 +285,13 @@ impl Copying {
                 break (pass, has_moved);
             }
         };
-        if !switch && !has_moved {
+        let Some(mover) = mover else {
+            if has_moved {
+                return Err(CopyError::Unfinished);
+            }
             self.copy.count_on().await?;
             return Ok(Copied { passes, changed, tables: pass.tables, held: None, switched: false });
-        }
+        };
         let (pass, held) = if has_moved {
             self.copy.count_on().await?;
             (Pass { changed: 0, ..pass }, None)
@@ -267,7 +300,9 @@ impl Copying {
             let (pass, held) = self.end_source(passes, clock, report).await?;
             (pass, Some(held))
         };
-        self.copy.finish().await?;
+        let audited = AuditedStore::new(self.copy.store.clone(), Arc::clone(&mover.key), mover.actor.clone());
+        let entry = Entry::of(Action::StoreMove).from(json!({ "store": self.origin })).to(json!({ "store": self.to }));
+        self.copy.finish(&audited, entry).await?;
         Ok(Copied { passes, changed: changed + pass.changed, tables: pass.tables, held, switched: true })
     }
 

@@ -5,7 +5,7 @@
 
 use super::{
     super::{
-        Change, Store, StoreError, StoreSettings, Transaction, Turn,
+        AuditedStore, Change, Entry, Store, StoreError, StoreSettings, Transaction, Turn,
         meta::{meta_in, set_meta_in},
         query::{Query, query},
         standing::{self, COPYING_FROM},
@@ -124,10 +124,14 @@ impl Copy {
     }
 
     /// Makes a store of it, durably. Who follows one that is there reads it anew.
-    pub(super) async fn finish(&self) -> Result<(), CopyError> {
-        let mut transaction = self.begin().await?;
+    pub(super) async fn finish(&self, audited: &AuditedStore, entry: Entry) -> Result<(), CopyError> {
+        let mut transaction = audited.begin(Turn::Meta(COPYING_FROM)).await?;
+        let mark = meta_in(&mut transaction, COPYING_FROM).await?;
+        if mark.as_deref() != Some(self.mark.as_bytes()) {
+            return Err(CopyError::TakenOver);
+        }
         query("DELETE FROM meta WHERE name = $1").bind(COPYING_FROM).execute(&mut transaction).await?;
         transaction.tell(Change::Keys);
-        Ok(transaction.commit().await?)
+        Ok(transaction.commit(entry).await?)
     }
 }

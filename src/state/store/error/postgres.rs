@@ -34,7 +34,10 @@ pub(super) fn out_of_reach(error: &dyn DatabaseError) -> Option<&'static str> {
         "53200" => "its server has no memory left",
         "53300" => "its server takes no more connections: raise its max_connections, or lower store.connections",
         "58000" | "58030" => "its server's disk reports an error",
-        "28000" | "28P01" => "its server refuses Portero's role or password: see store.url and store.password_file",
+        "28000" | "28P01" => {
+            "its server refuses Portero's role or password, or a connection without TLS: see store.url, \
+             store.password_file and store.tls"
+        }
         "3D000" => "its server has no such database: make it first, then run portero store init",
         "42501" => "its server does not let Portero's role do this: the role must own the tables",
         // A statement that was prepared on another connection than the one that runs it.

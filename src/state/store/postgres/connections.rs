@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::TryStreamExt;
 use sqlx::{
     Connection, PgPool, Postgres,
     pool::PoolConnection,
@@ -18,7 +19,7 @@ use sqlx::{
 use tokio::time::{Instant, timeout};
 
 use super::super::error::{
-    Trouble,
+    StoreError, Trouble,
     postgres::{code_of, is_shutdown},
 };
 
@@ -32,6 +33,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 /// A connection that nobody used for so long is closed: a night's quiet costs the server nothing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// Pieces of a copy, each a row, that must come within [`CALL_DEADLINE`]. A server that is that slow counts as away.
+const PIECES_IN_TIME: usize = 1_000;
+
 /// How long the closing of all connections may take.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -40,6 +44,8 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 pub(super) struct Reach {
     /// Whether the last call found nobody.
     away: AtomicBool,
+    /// Whether nobody has looked yet what the store is: a start did without it.
+    unopened: AtomicBool,
     /// Calls that came back.
     calls: AtomicU64,
     times: Mutex<Times>,
@@ -54,8 +60,19 @@ struct Times {
 }
 
 impl Reach {
+    /// Of a store that nobody has looked at yet. Only who insists reaches it before [`Reach::open`].
+    pub(super) fn unopened() -> Self {
+        Self { unopened: true.into(), ..Self::default() }
+    }
+
+    /// It was looked at, and is one to work with.
+    pub(super) fn open(&self) {
+        self.unopened.store(false, Ordering::Release);
+    }
+
     pub(super) fn trouble(&self) -> Option<Trouble> {
-        self.away.load(Ordering::Acquire).then_some(Trouble::Unresponsive)
+        let is_out_of_reach = self.unopened.load(Ordering::Acquire) || self.away.load(Ordering::Acquire);
+        is_out_of_reach.then_some(Trouble::Unresponsive)
     }
 
     pub(super) fn calls(&self) -> u64 {
@@ -191,6 +208,35 @@ impl Borrowed {
     pub(super) async fn execute(&mut self, query: Query<'static, Postgres, PgArguments>) -> Result<u64, sqlx::Error> {
         let Self { connection: Some(connection), reach } = self else { return Err(sqlx::Error::PoolClosed) };
         in_time(reach, query.execute(&mut **connection)).await.map(|done| done.rows_affected())
+    }
+
+    /// Hands all that a `COPY … TO STDOUT` sends to `take`, piece by piece. It may take its time, as long as something
+    /// comes.
+    pub(super) async fn copy_out(
+        &mut self,
+        statement: &'static str,
+        mut take: impl FnMut(&[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let Self { connection: Some(connection), reach } = self else { return Err(sqlx::Error::PoolClosed.into()) };
+        let mut pieces = in_time(reach, connection.copy_out_raw(statement)).await?;
+        loop {
+            // Not each piece has a timer of its own: there are very many.
+            let some = async {
+                for _ in 0..PIECES_IN_TIME {
+                    match pieces.try_next().await? {
+                        Some(piece) => match take(&piece) {
+                            Ok(()) => {}
+                            Err(error) => return Ok(Err(error)),
+                        },
+                        None => return Ok(Ok(true)),
+                    }
+                }
+                Ok(Ok(false))
+            };
+            if in_time(reach, some).await?? {
+                return Ok(());
+            }
+        }
     }
 
     pub(super) async fn fetch_all(

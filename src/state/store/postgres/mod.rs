@@ -2,16 +2,22 @@
 //!
 //! - `settings` says where it is; `connections` puts a deadline on every call.
 //! - `schema` makes the tables and brings them up to date; nothing is made by a start.
-//! - `transaction` takes its turn, writes the feed last, and commits; `notices` wakes the others afterwards.
+//! - `transaction` takes its turn, writes the feed last, and commits; `notices` wakes the others afterwards, and `listener`
+//!   hears them.
+//! - `bulk` reads very many rows at once.
 //! - `feed` is the log that gateways follow; `gateways` are those that do.
+//! - `pooler` examines what stands at `store.url` before the server.
 //!
 //! `store.url` sees short transactions only, without any state of a session, so that a pooler may stand there.
 //! `store.direct_url` is for what listens, migrates and copies.
 
+mod bulk;
 mod connections;
 mod feed;
 mod gateways;
+mod listener;
 mod notices;
+mod pooler;
 mod schema;
 mod settings;
 mod transaction;
@@ -20,7 +26,7 @@ use std::{sync::Arc, time::Duration};
 
 use sqlx::{
     ConnectOptions, PgConnection, Postgres, Row,
-    postgres::{PgArguments, PgConnectOptions, PgListener, PgRow},
+    postgres::{PgArguments, PgConnectOptions, PgRow},
     query::Query,
 };
 use tokio::time::timeout;
@@ -28,7 +34,8 @@ use tokio::time::timeout;
 pub(super) use self::transaction::Transaction;
 use self::{
     connections::{CALL_DEADLINE, Connections, Reach, is_away},
-    notices::{CHANNEL, Notices},
+    listener::Listener,
+    notices::Notices,
     schema::Schema,
 };
 pub(in crate::state) use feed::Page;
@@ -37,8 +44,8 @@ pub use gateways::{Beat, Peer};
 pub use settings::{Address, Encryption, PostgresSettings};
 
 use super::{
-    error::{StoreError, Trouble},
-    turn::Turn,
+    error::{StoreError, Trouble, is_untrusted},
+    turn::ChangeTurn,
 };
 
 /// How long the opening of a store may take.
@@ -78,50 +85,57 @@ struct Shared {
     reach: Arc<Reach>,
     options: PgConnectOptions,
     place: String,
+    settings: PostgresSettings,
 }
 
 impl PostgresStore {
     /// Opens the store that is there. Its schema is brought up to date where the config says so, and never made.
     pub(super) async fn open(settings: &PostgresSettings) -> Result<Self, StoreError> {
-        let place = settings.address.to_string();
-        let mut connection = connect(settings, &place).await?;
-        match in_time(&place, schema::look(&mut connection)).await? {
-            Schema::Present | Schema::Newer(_) => {}
-            Schema::TooNew(version) => return Err(StoreError::too_new(&place, version)),
-            Schema::Old(_) if settings.migrates => {
-                migrate(&mut connection, &place).await?;
-            }
-            Schema::Old(version) => {
-                let why = format!(
-                    "it has schema version {version}, older than this portero needs: run portero store migrate"
-                );
-                return Err(StoreError::unusable(&place, why));
-            }
-            Schema::Missing => return Err(unmade(&place)),
-        }
-        in_time(&place, examine_durability(&mut connection, &place)).await?;
-        drop(connection);
-        let reach = Arc::<Reach>::default();
+        examine(settings, OPEN_DEADLINE).await?;
+        Ok(Self::assemble(settings, Reach::default()))
+    }
+
+    /// The store that may be there, without asking its server. Only who insists reaches it before it is
+    /// [opened](Self::set_open).
+    pub(super) fn unopened(settings: &PostgresSettings) -> Self {
+        Self::assemble(settings, Reach::unopened())
+    }
+
+    fn assemble(settings: &PostgresSettings, reach: Reach) -> Self {
+        let reach = Arc::new(reach);
         let options = settings.options(&settings.direct);
         let direct = Connections::new(options.clone(), APART_CONNECTIONS, &reach, true);
         let short = settings.options(&settings.address);
         let connections = Connections::new(short, settings.connections_max, &reach, false);
-        let shared = Arc::new(Shared { reach, options, place });
-        Ok(Self { connections, notices: Notices::new(direct.clone()), direct, shared })
+        let shared =
+            Arc::new(Shared { reach, options, place: settings.address.to_string(), settings: settings.clone() });
+        Self { connections, notices: Notices::new(direct.clone()), direct, shared }
+    }
+
+    /// Looks at the store as an opening does.
+    pub(super) async fn examine(&self) -> Result<(), StoreError> {
+        examine(&self.shared.settings, CALL_DEADLINE).await
+    }
+
+    /// Lets everybody reach it.
+    pub(super) fn set_open(&self) {
+        self.shared.reach.open();
     }
 
     /// Brings the schema up to date, and makes it where there is none, if that is allowed. Answers whether anything was
     /// done.
     pub(super) async fn migrate(settings: &PostgresSettings, making: Making) -> Result<bool, StoreError> {
         let place = settings.direct.to_string();
-        let mut connection = connect(settings, &place).await?;
-        if making == Making::Refused && in_time(&place, schema::look(&mut connection)).await? == Schema::Missing {
+        let mut connection = in_time(&place, OPEN_DEADLINE, connect(settings)).await?;
+        if making == Making::Refused
+            && in_time(&place, OPEN_DEADLINE, schema::look(&mut connection)).await? == Schema::Missing
+        {
             return Err(unmade(&place));
         }
         migrate(&mut connection, &place).await
     }
 
-    pub(super) async fn begin(&self, turn: Turn<'_>) -> Result<Transaction, StoreError> {
+    pub(super) async fn begin(&self, turn: ChangeTurn<'_>) -> Result<Transaction, StoreError> {
         Transaction::begin(&self.connections, &self.notices, turn).await
     }
 
@@ -221,19 +235,7 @@ impl PostgresStore {
 
     /// What wakes whoever follows the feed.
     pub(super) async fn listen(&self) -> Result<Listener, StoreError> {
-        let pool = sqlx::postgres::PgPoolOptions::new()
-            .max_connections(1)
-            .max_lifetime(None)
-            .idle_timeout(None)
-            .acquire_timeout(CALL_DEADLINE)
-            .connect_lazy_with(self.shared.options.clone());
-        let listening = async {
-            let mut listener = PgListener::connect_with(&pool).await?;
-            listener.listen(CHANNEL).await?;
-            Ok::<_, sqlx::Error>(listener)
-        };
-        let listener = timeout(CALL_DEADLINE, listening).await.map_err(|_| StoreError::unresponsive())??;
-        Ok(Listener { listener, notices: self.notices.clone() })
+        Listener::connect(self.shared.options.clone(), self.notices.clone(), self.direct.clone()).await
     }
 
     /// Waits until this process changed something.
@@ -247,34 +249,40 @@ impl PostgresStore {
     }
 }
 
-/// A connection that hears when the feed has grown.
-#[derive(Debug)]
-pub(super) struct Listener {
-    listener: PgListener,
-    notices: Notices,
-}
-
-impl Listener {
-    /// Waits until anybody, here or elsewhere, changed something. After an error a new one is to be made.
-    pub(super) async fn woken(&mut self) -> Result<(), StoreError> {
-        tokio::select! {
-            () = self.notices.woken() => Ok(()),
-            heard = self.listener.try_recv() => match heard? {
-                Some(_) => Ok(()),
-                None => Err(sqlx::Error::PoolClosed.into()),
-            },
-        }
-    }
-}
-
 fn unmade(place: &str) -> StoreError {
     let why = "it holds no store of Portero: run portero store init once; it makes the tables and the master key";
     StoreError::unusable(place, why.to_owned())
 }
 
-async fn connect(settings: &PostgresSettings, place: &str) -> Result<PgConnection, StoreError> {
-    let connecting = async { Ok(settings.options(&settings.direct).connect().await?) };
-    in_time(place, connecting).await
+/// Looks whether the store that is there is one to work with. Its schema is brought up to date where the config says so.
+async fn examine(settings: &PostgresSettings, deadline: Duration) -> Result<(), StoreError> {
+    let place = settings.address.to_string();
+    let mut connection = in_time(&place, deadline, connect(settings)).await?;
+    match in_time(&place, deadline, schema::look(&mut connection)).await? {
+        Schema::Present | Schema::Newer(_) => {}
+        Schema::TooNew(version) => return Err(StoreError::too_new(&place, version)),
+        Schema::Old(_) if settings.migrates => {
+            migrate(&mut connection, &place).await?;
+        }
+        Schema::Old(version) => {
+            let why =
+                format!("it has schema version {version}, older than this portero needs: run portero store migrate");
+            return Err(StoreError::unusable(&place, why));
+        }
+        Schema::Missing => return Err(unmade(&place)),
+    }
+    in_time(&place, deadline, examine_durability(&mut connection, &place)).await?;
+    if settings.address == settings.direct {
+        return Ok(());
+    }
+    let pooled = Connections::new(settings.options(&settings.address), pooler::CONNECTIONS, &Arc::default(), true);
+    let examined = in_time(&place, deadline, pooler::examine(&pooled, &mut connection, &place)).await;
+    pooled.close().await;
+    examined
+}
+
+async fn connect(settings: &PostgresSettings) -> Result<PgConnection, StoreError> {
+    Ok(settings.options(&settings.direct).connect().await?)
 }
 
 async fn migrate(connection: &mut PgConnection, place: &str) -> Result<bool, StoreError> {
@@ -298,15 +306,26 @@ async fn examine_durability(connection: &mut PgConnection, place: &str) -> Resul
         tracing::warn!(
             "the store's server has no synchronous standby: what was acknowledged last can be lost with its machine"
         );
+    } else if row.try_get::<&str, _>("commit")? == "local" {
+        tracing::warn!(
+            "the store's server has a synchronous standby and does not wait for it (synchronous_commit is local): what \
+             was acknowledged last can be lost with its machine"
+        );
     }
     Ok(())
 }
 
-async fn in_time<T>(place: &str, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    let done = timeout(OPEN_DEADLINE, work).await.map_err(|_| hangs(place))?;
+async fn in_time<T>(
+    place: &str,
+    deadline: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let done = timeout(deadline, work).await.map_err(|_| hangs(place))?;
     // At the start an operator must hear which store it is.
     done.map_err(|error| match error {
-        StoreError::Unavailable { reason, source } if is_away(&source) => StoreError::unreachable(place, reason),
+        StoreError::Unavailable { reason, source } if is_away(&source) && !is_untrusted(&source) => {
+            StoreError::unreachable(place, reason)
+        }
         StoreError::Unavailable { reason, .. } => StoreError::unusable(place, reason.to_owned()),
         other => other,
     })

@@ -58,7 +58,7 @@ pub struct PostgresSettings {
     pub password: Option<Secret>,
     /// `store.tls`.
     pub encryption: Encryption,
-    /// `store.ca`: whom to trust instead of the usual authorities.
+    /// `store.ca`: authorities to trust beside the public ones, which the driver always does.
     pub ca: Option<PathBuf>,
     /// `store.connections`: of this gateway to `store.url`, at most.
     pub connections_max: u32,
@@ -77,6 +77,8 @@ impl PostgresSettings {
             .database(&address.database)
             .port(address.port)
             .application_name("portero")
+            // PgBouncer refuses a connection that asks for it, and no column is a floating-point number.
+            .extra_float_digits(None)
             .ssl_mode(match self.encryption {
                 Encryption::VerifyFull => PgSslMode::VerifyFull,
                 Encryption::Off => PgSslMode::Disable,

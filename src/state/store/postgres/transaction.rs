@@ -8,7 +8,12 @@ use sqlx::{
 };
 
 use super::{
-    super::{change::Change, error::StoreError, turn::Turn},
+    super::{
+        change::{Change, RevocationColumns},
+        error::StoreError,
+        turn::ChangeTurn,
+    },
+    bulk::{self, Rows},
     connections::{Borrowed, Connections},
     feed,
     notices::Notices,
@@ -19,6 +24,10 @@ use super::{
 /// holds nobody up for longer than 5 seconds.
 const BOUNDS: &str = "SET LOCAL lock_timeout = '4s'; SET LOCAL statement_timeout = '4s'; \
                       SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
+/// How long the server may take to send a whole table, as its own bound: a gateway that is gone without a word holds its
+/// snapshot no longer.
+const COPY_TIMEOUT: &str = "1h";
 
 /// A transaction. Dropping it closes its connection, and the server rolls back.
 #[derive(Debug)]
@@ -34,7 +43,7 @@ impl Transaction {
     pub(super) async fn begin(
         connections: &Connections,
         notices: &Notices,
-        turn: Turn<'_>,
+        turn: ChangeTurn<'_>,
     ) -> Result<Self, StoreError> {
         let lock = turn.lock().map(|(number, shared)| format!("; SELECT {}({number})", function(shared)));
         // Not READ WRITE: a server that is fenced off as read-only is to stay so, and a replica refuses that word with an
@@ -75,7 +84,7 @@ impl Transaction {
     }
 
     /// Waits for one more turn.
-    pub(in crate::state::store) async fn lock(&mut self, turn: Turn<'_>) -> Result<(), StoreError> {
+    pub(in crate::state::store) async fn lock(&mut self, turn: ChangeTurn<'_>) -> Result<(), StoreError> {
         if let Some((number, shared)) = turn.lock() {
             let locked = self.borrowed.run(format!("SELECT {}({number})", function(shared))).await;
             self.note(locked)?;
@@ -97,6 +106,17 @@ impl Transaction {
     ) -> Result<Vec<PgRow>, StoreError> {
         let rows = self.borrowed.fetch_all(query).await;
         self.note(rows)
+    }
+
+    /// Hands every revocation to `take`, in no order.
+    pub(in crate::state::store) async fn copy_state(
+        &mut self,
+        mut take: impl FnMut(RevocationColumns<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.borrowed.run(format!("SET LOCAL statement_timeout = '{COPY_TIMEOUT}'")).await?;
+        let mut rows = Rows::default();
+        self.borrowed.copy_out(bulk::STATE, |piece| rows.push(piece, &mut take)).await?;
+        Ok(rows.finish()?)
     }
 
     /// Commits, and has the feed tell of `changes` from that moment on.

@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{
     super::{
         error::{self, StoreError},
-        meta::EPOCH_FLOOR,
+        meta::{EPOCH_FLOOR, floor_after_restore},
         standing,
     },
     make::Unplaced,
@@ -23,19 +23,13 @@ use super::{
     place::files,
     presence::{self, Found},
 };
-use crate::domain::{EPOCH_DELETED, Timestamp};
+use crate::domain::Timestamp;
 
 /// How often it is looked whether a copy grows.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How many looks in a row may find that it does not.
 const LOOKS_MAX: u32 = 15;
-
-/// How often an account's epoch was raised since the backup, at most.
-const EPOCHS_LOST_MAX: u32 = 1 << 20;
-
-/// From when on the time counts for that: 2025-01-01, so that seconds fit in an epoch until 2093.
-const FLOOR_BEGINS: Timestamp = Timestamp::from_secs(1_735_689_600);
 
 /// Problems of a file that are reported, at most.
 const PROBLEMS_MAX: usize = 5;
@@ -187,18 +181,16 @@ async fn check(path: &Path, named: &Path) -> Result<Copied, BackupError> {
     Ok(Copied { bytes, master_key })
 }
 
-/// Notes above which epochs the store that is lost can have been: what is raised from now on is raised above them. The
-/// floor rises with the time, in seconds: the same backup may be restored again, and does not know the floor of before.
+/// Notes above which epochs the store that is lost can have been: what is raised from now on is raised above them.
 async fn raise_floor(path: &Path, now: Timestamp) -> Result<(), StoreError> {
     let mut connection = open::options(&open::whole(path)?).connect().await?;
     let statement = "\
-        INSERT OR REPLACE INTO meta (name, value) \
-        SELECT ?1, CAST(CAST(min(max(floor + ?2, epoch + ?2, ?3), ?4) AS TEXT) AS BLOB) \
-        FROM (SELECT coalesce((SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM meta WHERE name = ?1), 0) AS floor, \
-                     coalesce((SELECT max(epoch) FROM principals), 0) AS epoch)";
-    let query =
-        sqlx::query(statement).bind(EPOCH_FLOOR).bind(EPOCHS_LOST_MAX).bind(now.as_secs() - FLOOR_BEGINS.as_secs());
-    query.bind(EPOCH_DELETED - EPOCHS_LOST_MAX).execute(&mut connection).await?;
+        SELECT coalesce((SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM meta WHERE name = ?1), 0), \
+               coalesce((SELECT max(epoch) FROM principals), 0)";
+    let (floor, epoch) = sqlx::query_as(statement).bind(EPOCH_FLOOR).fetch_one(&mut connection).await?;
+    let raised = floor_after_restore(floor, epoch, now).to_string().into_bytes();
+    let statement = "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)";
+    sqlx::query(statement).bind(EPOCH_FLOOR).bind(raised).execute(&mut connection).await?;
     connection.close().await?;
     Ok(())
 }

@@ -375,9 +375,15 @@ async fn a_store_that_is_brought_up_to_date_shows_that_it_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let store = made(&folder).await;
     let undone = "\
-        DROP TABLE takeovers; DROP TABLE trusted_logins; DROP TABLE old_tokens; DROP TABLE migration_counts; \
-        DROP TABLE migration_steps; DROP TABLE ending_lines; DROP TABLE deletions; DROP INDEX sessions_endless; \
+        DROP TRIGGER takeover_forgotten; DROP TABLE takeovers; DROP TABLE trusted_logins; DROP TABLE old_tokens; \
+        DROP TABLE migration_counts; DROP TABLE migration_steps; \
+        DROP TABLE audit; DROP TABLE audit_anchors; DROP TABLE audit_keys; DROP TABLE admin_tokens; \
+        DROP TRIGGER password_key_follows; DROP TABLE imports; DROP INDEX principals_sealed; \
+        DROP INDEX principals_foreign_hashes; DROP TRIGGER account_sources_forgotten; DROP TABLE account_sources; \
+        DROP TABLE throttles; DROP TABLE known_addresses; \
+        DROP TABLE ending_lines; DROP TABLE deletions; DROP INDEX sessions_endless; \
         ALTER TABLE sessions DROP COLUMN epoch; DELETE FROM _sqlx_migrations WHERE version >= 6; \
+        DROP TABLE account_secrets; DROP TABLE account_logins; DROP TRIGGER account_forgotten; \
         WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 20000) \
         INSERT INTO sessions (id, realm, principal, created_at) SELECT randomblob(16), 'toc', x'00', n FROM number";
     sqlx::raw_sql(undone).execute(&mut *engine(&store).connections().acquire().await.unwrap()).await.unwrap();

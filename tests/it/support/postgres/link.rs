@@ -10,7 +10,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{super::PATIENCE, Postgres, port::Port, url};
+use super::{
+    super::{PATIENCE, port::Port},
+    Postgres, url,
+};
 
 /// How many reads may be under way in one direction of a connection.
 const CHUNKS_MAX: usize = 64;

@@ -1,13 +1,13 @@
 //! PostgreSQL as Portero's store, with what goes wrong with it.
 //!
 //! A test starts a real server on loopback, in a temporary folder. A gateway reaches it at [`Postgres::url`], or
-//! through a [`Link`] that the test can cut. [`Postgres::replica`] makes a second server that takes over.
+//! through a [`Link`] that the test can cut, or through a [`Pooler`]. [`Postgres::replica`] makes a second server that takes over.
 //!
 //! `programs` finds the binaries and the user to run them as; `template` has the data folder that servers start with;
-//! `server` has their processes, `port` their ports and `sql` an administrator's statements.
+//! `server` has their processes and `sql` an administrator's statements.
 
 mod link;
-mod port;
+mod pooler;
 mod programs;
 mod replica;
 mod server;
@@ -15,23 +15,24 @@ mod sql;
 mod template;
 
 pub(crate) use link::Link;
+pub(crate) use pooler::{Pooler, Pooling};
 pub(crate) use replica::Replication;
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{ErrorKind, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     sync::Mutex,
 };
 
 use self::{
-    port::Port,
     programs::{Medium, Programs},
     server::Server,
     sql::Sql,
 };
-use super::{PATIENCE, wait_until};
+use super::{PATIENCE, port::Port, wait_until};
 
 /// The password of both roles: `portero`, which owns the database of that name, and `postgres`, the superuser.
 const PASSWORD: &str = "a-password-of-tests";
@@ -195,6 +196,20 @@ impl Postgres {
         self.execute(&format!("ALTER SYSTEM SET {parameter} = '{value}'"));
         self.execute("SELECT pg_reload_conf()");
         wait_until("PostgreSQL reads its parameters", PATIENCE, || loaded() != before);
+    }
+
+    /// From now on takes connections of the role `portero` through TLS alone, and shows this certificate.
+    #[track_caller]
+    pub(crate) fn require_tls(&self, certificate: &Path, key: &Path) {
+        for (from, to) in [(certificate, "server.crt"), (key, "server.key")] {
+            let to = self.data().join(to);
+            fs::copy(from, &to).unwrap();
+            fs::set_permissions(&to, Permissions::from_mode(0o600)).unwrap();
+            self.programs.give(&to);
+        }
+        let rules = "hostssl all portero 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 scram-sha-256\n";
+        fs::write(self.data().join("pg_hba.conf"), rules).unwrap();
+        self.set("ssl", "on");
     }
 
     /// Leaves not one byte free on its small disk. What it writes within files that it has may still succeed; a file

@@ -69,14 +69,14 @@ async fn what_a_client_got_by_exchange_ends_with_the_client() {
         let grant = ground.exchange(&one, token(&login, TokenKind::Refresh)).await.unwrap();
         let (store, realm, now) = (&ground.store, &ground.oauth.name, ground.clock.now());
         match end {
-            "disable" => drop(account::set_disabled(store, realm, &name, true, now).await.unwrap()),
-            "delete" => drop(account::delete(store, realm, &name, now).await.unwrap()),
-            "revoke" => drop(account::end_tokens(store, realm, &name, now).await.unwrap()),
+            "disable" => drop(account::set_disabled(&store.audited(), realm, &name, true, now).await.unwrap()),
+            "delete" => drop(account::delete(&store.audited(), realm, &name, now).await.unwrap()),
+            "revoke" => drop(account::end_tokens(&store.audited(), realm, &name, now).await.unwrap()),
             "secret" => {
                 let hash = password::hash(&Secret::from("another")).unwrap();
-                account::set_password_hash(store, realm, &name, &hash, OldTokens::End, now).await.unwrap();
+                account::set_password_hash(&store.audited(), realm, &name, &hash, OldTokens::End, now).await.unwrap();
             }
-            _ => account::set_locked(store, realm, &name, true).await.unwrap(),
+            _ => account::set_locked(&store.audited(), realm, &name, true).await.unwrap(),
         }
         ground.follow().await;
         assert_eq!(ground.holds(token(&grant, TokenKind::Access)), !ends, "{end}");

@@ -36,6 +36,7 @@ CREATE TABLE old_tokens (
     PRIMARY KEY (realm, hash)
 );
 CREATE INDEX old_tokens_end ON old_tokens (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX old_tokens_account ON old_tokens (account);
 
 -- Logins by verifier and step, tokens by imported key; days since the Unix epoch.
 CREATE TABLE migration_counts (
@@ -54,3 +55,11 @@ CREATE TABLE migration_steps (
     -- How many accounts may be lost in going back.
     accepted_loss BIGINT NOT NULL
 );
+
+CREATE FUNCTION takeover_forgotten() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM takeovers WHERE account = OLD.id;
+    DELETE FROM old_tokens WHERE account = OLD.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER takeover_forgotten AFTER DELETE ON principals FOR EACH ROW EXECUTE FUNCTION takeover_forgotten();

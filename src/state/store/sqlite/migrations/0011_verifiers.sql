@@ -34,6 +34,7 @@ CREATE TABLE old_tokens (
     PRIMARY KEY (realm, hash)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX old_tokens_end ON old_tokens (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX old_tokens_account ON old_tokens (account);
 
 -- Logins by verifier and step, tokens by imported key; days since the Unix epoch.
 CREATE TABLE migration_counts (
@@ -52,3 +53,8 @@ CREATE TABLE migration_steps (
     -- How many accounts may be lost in going back.
     accepted_loss INTEGER NOT NULL
 ) STRICT;
+
+CREATE TRIGGER takeover_forgotten AFTER DELETE ON principals BEGIN
+    DELETE FROM takeovers WHERE account = OLD.id;
+    DELETE FROM old_tokens WHERE account = OLD.id;
+END;

@@ -14,13 +14,13 @@ const COUNT: u16 = 12_000;
 /// A port of 127.0.0.1 that is held for a server, whether it runs or not. Who holds the UDP port of a number may use
 /// the TCP port: no other test gets it meanwhile, and the system frees it with this process.
 #[derive(Debug)]
-pub(super) struct Port {
-    pub(super) number: u16,
+pub(crate) struct Port {
+    pub(crate) number: u16,
     _held: UdpSocket,
 }
 
 impl Port {
-    pub(super) fn hold() -> Self {
+    pub(crate) fn hold() -> Self {
         static TRIED: AtomicU16 = AtomicU16::new(0);
         // Processes that start one after the other begin at places apart.
         let first = process::id().wrapping_mul(31);

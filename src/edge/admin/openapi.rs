@@ -1,0 +1,231 @@
+//! `/openapi.json`: what this listener's API and the token endpoints of the present config take and answer, as `OpenAPI`
+//! 3.1 has it (<https://spec.openapis.org/oas/v3.1.1>). It is made of the table that the router is made of.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use axum::{Json, extract::State, http::header, response::IntoResponse, response::Response};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Admin,
+    operations::{About, Answers, Kind, Member, Operation, Operations},
+};
+use crate::{
+    decision::{Endpoint, Service, Snapshot},
+    rules::dialect::oauth::FORM,
+    state::admin_token::AdminRole,
+};
+
+/// Below which the API's operations are.
+pub(super) const API: &str = "/api/v1";
+
+/// Where the document is.
+const PATH: &str = "/openapi.json";
+
+const DOCUMENT: About = About {
+    summary: "This document",
+    query: &[],
+    bodies: &[],
+    answers: Answers::One(&[Member::required("openapi", Kind::Text)]),
+};
+
+/// What the API may answer beside 200.
+const REFUSALS: [(&str, &str); 8] = [
+    ("400", "The request is not one that this operation takes"),
+    ("401", "No token that opens"),
+    ("403", "The token's role is too low"),
+    ("404", "There is no such thing"),
+    ("409", "It exists already, or cannot be done now"),
+    ("421", "The listener does not answer under this Host"),
+    ("500", "The request failed"),
+    ("503", "The store is out of reach"),
+];
+
+/// Adds the document itself.
+pub(super) fn operations(operations: Operations) -> Operations {
+    operations.get(PATH, AdminRole::Read, DOCUMENT, serve)
+}
+
+async fn serve(State(admin): State<Arc<Admin>>) -> Response {
+    let snapshot = admin.live_state.snapshot();
+    ([(header::CACHE_CONTROL, "no-store")], Json(document(&super::listed(&admin), &snapshot))).into_response()
+}
+
+fn document(operations: &[(&'static str, Operation)], snapshot: &Snapshot) -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    let mut put = |path: String, method: String, operation: Value| {
+        paths.entry(path).or_insert_with(|| json!({}))[method] = operation;
+    };
+    for (prefix, operation) in operations {
+        put(format!("{prefix}{}", operation.path), operation.method.to_lowercase(), described(operation));
+    }
+    for endpoint in snapshot.endpoints.routes() {
+        for (method, operation) in of_endpoint(endpoint) {
+            put(endpoint.metrics.route.name().to_owned(), method.to_owned(), operation);
+        }
+    }
+    json!({
+        "openapi": "3.1.1",
+        "info": {
+            "title": "Portero",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "The admin API, on this listener; and the token endpoints, on the front listener.",
+        },
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "admin": { "type": "http", "scheme": "bearer" } },
+            "schemas": { "Error": schema(&[Member::required("error", Kind::Text)]) },
+        },
+    })
+}
+
+fn described(operation: &Operation) -> Value {
+    let About { summary, query, bodies, answers } = operation.about;
+    let mut responses = Map::new();
+    let answer = match answers {
+        Answers::One(members) => schema(members),
+        Answers::Many(members) => json!({ "type": "array", "items": schema(members) }),
+    };
+    let request_id = json!({ "X-Request-Id": { "schema": { "type": "string" } } });
+    let mut answered = |status: &str, text: &str, schema: Value| {
+        let content = json!({ "application/json": { "schema": schema } });
+        responses.insert(status.to_owned(), json!({ "description": text, "headers": request_id, "content": content }));
+    };
+    answered("200", "Done", answer.clone());
+    if query.iter().any(|member| member.name == "wait") {
+        answered("202", "Durable, and not yet known to every gateway", answer);
+    }
+    for (status, text) in REFUSALS {
+        answered(status, text, json!({ "$ref": "#/components/schemas/Error" }));
+    }
+    let parameters: Vec<_> = query
+        .iter()
+        .map(|member| {
+            json!({ "name": member.name, "in": "query", "required": member.is_required, "schema": kind(*member) })
+        })
+        .collect();
+    let mut members = json!({
+        "summary": summary,
+        "description": format!("Asks for the role {}.", operation.role),
+        "tags": ["admin"],
+        "security": [{ "admin": [] }],
+        "x-portero-role": operation.role.name(),
+        "parameters": parameters,
+        "responses": responses,
+    });
+    let bodies: Vec<_> = bodies.iter().map(|members| schema(members)).collect();
+    if let Some(body) = one_of(bodies) {
+        members["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": body } } });
+    }
+    members
+}
+
+fn schema(members: &[Member]) -> Value {
+    let properties: Map<_, _> = members.iter().map(|member| (member.name.to_owned(), kind(*member))).collect();
+    let required: Vec<_> = members.iter().filter(|member| member.is_required).map(|member| member.name).collect();
+    json!({ "type": "object", "required": required, "properties": properties })
+}
+
+fn kind(member: Member) -> Value {
+    let strings = || json!({ "type": "string" });
+    let mut schema = match member.kind {
+        Kind::Text => strings(),
+        Kind::Integer => json!({ "type": "integer" }),
+        Kind::Boolean => json!({ "type": "boolean" }),
+        Kind::Texts => json!({ "type": "array", "items": strings() }),
+        Kind::Pairs => {
+            json!({ "type": "array", "items": { "type": "array", "items": strings(), "minItems": 2, "maxItems": 2 } })
+        }
+        Kind::Objects => json!({ "type": "array", "items": { "type": "object" } }),
+    };
+    if member.is_nullable {
+        schema["type"] = json!([schema["type"], "null"]);
+    }
+    schema
+}
+
+/// One of several schemas; none of none.
+fn one_of(mut schemas: Vec<Value>) -> Option<Value> {
+    match schemas.len() {
+        0 => None,
+        1 => schemas.pop(),
+        _ => Some(json!({ "oneOf": schemas })),
+    }
+}
+
+/// The operations of a token endpoint, by their methods.
+fn of_endpoint(endpoint: &Endpoint) -> Vec<(&'static str, Value)> {
+    let realms: Vec<_> = endpoint.realms.iter().map(|realm| realm.name.as_str()).collect();
+    match endpoint.serves {
+        Service::Login | Service::Refresh => contracts(endpoint, &realms),
+        Service::OauthToken => vec![("post", form("Tokens (RFC 6749)", &realms, "grant_type"))],
+        Service::OauthRevocation => vec![("post", form("Revocation (RFC 7009)", &realms, "token"))],
+        Service::OauthIntrospection => vec![("post", form("Introspection (RFC 7662)", &realms, "token"))],
+        Service::Jwks | Service::InternalJwks => vec![("get", read("Public keys (RFC 7517)"))],
+        Service::Metadata => vec![("get", read("The authorization server's metadata (RFC 8414)"))],
+    }
+}
+
+fn contracts(endpoint: &Endpoint, realms: &[&str]) -> Vec<(&'static str, Value)> {
+    let refresh = endpoint.serves == Service::Refresh;
+    let schemas: Vec<_> = endpoint.dialects.iter().filter_map(|dialect| dialect.schemas(refresh)).collect();
+    let refusals: BTreeSet<u16> = schemas.iter().flat_map(|schemas| schemas.refusals).copied().collect();
+    let answers = schemas.iter().map(|schemas| schemas.answer.clone()).collect();
+    let mut responses = Map::new();
+    let content = json!({ "application/json": { "schema": any_of(answers) } });
+    responses.insert("200".to_owned(), json!({ "description": "Tokens", "content": content }));
+    for status in refusals {
+        responses.insert(status.to_string(), json!({ "description": "Refused, in the contract's own shape" }));
+    }
+    let request = any_of(schemas.into_iter().map(|schemas| schemas.request).collect());
+    let names: Vec<_> = endpoint.dialects.iter().map(ToString::to_string).collect();
+    let post = json!({
+        "summary": if refresh { "Exchange a refresh token" } else { "Log in" },
+        "description": format!("Contracts: {}. Realms: {}.", names.join(", "), realms.join(", ")),
+        "tags": names,
+        "requestBody": { "required": true, "content": { "application/json": { "schema": request } } },
+        "responses": responses,
+    });
+    let mut operations = vec![("post", post)];
+    let verifies = endpoint.dialects.iter().any(|dialect| dialect.contract().methods().contains(&http::Method::GET));
+    if verifies && !refresh {
+        operations.push(("get", read("What a token says, if it holds")));
+    }
+    operations
+}
+
+/// Any of several schemas: contracts on one path are told apart by their members.
+fn any_of(schemas: Vec<Value>) -> Value {
+    one_of(schemas).map_or_else(
+        || json!({}),
+        |mut schema| match schema.get_mut("oneOf") {
+            Some(several) => json!({ "anyOf": several.take() }),
+            None => schema,
+        },
+    )
+}
+
+fn form(summary: &str, realms: &[&str], required: &str) -> Value {
+    let schema = json!({ "type": "object", "required": [required], "properties": { required: { "type": "string" } } });
+    json!({
+        "summary": summary,
+        "description": format!("Realms: {}.", realms.join(", ")),
+        "tags": ["oauth"],
+        "requestBody": { "required": true, "content": { FORM: { "schema": schema } } },
+        "responses": {
+            "200": { "description": "Done", "content": { "application/json": { "schema": { "type": "object" } } } },
+            "400": { "description": "Refused (RFC 6749 section 5.2)" },
+            "401": { "description": "The client did not prove itself" },
+            "503": { "description": "The store is out of reach" },
+        },
+    })
+}
+
+fn read(summary: &str) -> Value {
+    json!({
+        "summary": summary,
+        "responses": {
+            "200": { "description": "Done", "content": { "application/json": { "schema": { "type": "object" } } } },
+        },
+    })
+}

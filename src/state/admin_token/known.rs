@@ -1,0 +1,103 @@
+//! The admin tokens in a gateway's memory.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::{
+    repository::{self, AdminToken},
+    token::TokenDigest,
+};
+use crate::{
+    domain::Timestamp,
+    state::store::{Store, StoreError},
+};
+
+/// What a gateway knows of admin tokens. They are as they were when the store was heard of last.
+#[derive(Debug, Default)]
+pub struct KnownAdminTokens(ArcSwap<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The revision that they were read at; `None` before the first reading.
+    revision: Option<Vec<u8>>,
+    tokens: Vec<Arc<AdminToken>>,
+}
+
+impl KnownAdminTokens {
+    /// The token of this text, if it opens anything.
+    #[must_use]
+    pub fn find(&self, text: &str, now: Timestamp) -> Option<Arc<AdminToken>> {
+        let digest = TokenDigest::of(text)?;
+        let known = self.0.load();
+        // Digests of random texts: what comparing them takes says nothing about a text.
+        known.tokens.iter().find(|token| token.digest == digest && token.stands(now)).cloned()
+    }
+
+    /// Reads them, where they have changed since the last time.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged; what is known stays.
+    pub async fn follow(&self, store: &Store) -> Result<(), StoreError> {
+        let revision = Some(repository::revision(store).await?);
+        if self.0.load().revision == revision {
+            return Ok(());
+        }
+        // Read after the revision: what is newer is read once more.
+        let tokens = repository::standing(store).await?.into_iter().map(Arc::new).collect();
+        self.0.store(Arc::new(Known { revision, tokens }));
+        Ok(())
+    }
+
+    /// Reads them anew the next time: the same revision may stand for something else.
+    pub fn begin_anew(&self) {
+        self.0.rcu(|known| Known { revision: None, tokens: known.tokens.clone() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{AdminRole, insert, make, revoke},
+        *,
+    };
+    use crate::{
+        observe::audit::ChainKey,
+        state::store::{Actor, AuditedStore, StoreSettings},
+    };
+
+    #[tokio::test]
+    async fn what_is_made_opens_until_it_ends_or_is_revoked() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
+        let key = Arc::new(ChainKey::derive("k".to_owned(), b"master"));
+        let audited = AuditedStore::new(store.clone(), key, Actor::command("root", "tty"));
+        let (known, at) = (KnownAdminTokens::default(), Timestamp::from_secs);
+        let mut texts = vec![];
+        for (name, expires_at) in [("ci", None), ("guest", Some(at(100)))] {
+            let made = make();
+            let token = AdminToken {
+                name: name.to_owned(),
+                digest: made.digest,
+                role: AdminRole::Operate,
+                created_at: at(1),
+                expires_at,
+                revoked_at: None,
+            };
+            insert(&audited, &token).await.unwrap();
+            assert!(insert(&audited, &token).await.is_err(), "a name is given once");
+            texts.push(made.secret);
+        }
+        assert!(known.find(texts[0].expose(), at(2)).is_none(), "nothing was read yet");
+        known.follow(&store).await.unwrap();
+        assert_eq!(known.find(texts[0].expose(), at(2)).unwrap().name, "ci");
+        assert!(known.find(texts[1].expose(), at(99)).is_some() && known.find(texts[1].expose(), at(100)).is_none());
+        assert!(known.find(make().secret.expose(), at(2)).is_none());
+        revoke(&audited, "ci", at(3)).await.unwrap();
+        assert!(revoke(&audited, "ci", at(3)).await.is_err());
+        known.follow(&store).await.unwrap();
+        assert!(known.find(texts[0].expose(), at(4)).is_none());
+        assert!(known.find(texts[1].expose(), at(4)).is_some());
+        store.close().await;
+    }
+}

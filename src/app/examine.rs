@@ -113,9 +113,10 @@ pub fn store_warnings(settings: &GatewaySettings) -> Vec<Problem> {
 /// The routes whose clients bring tokens of an old system that still answers them, and that would not take those.
 fn observed_warnings(settings: &GatewaySettings, takes_old_tokens: &[String]) -> Vec<Problem> {
     let site = &settings.site;
-    let observed = site.takeovers().filter(|(endpoint, takeover, realm, _)| {
+    let observed = site.takeovers().filter(|(endpoint, takeover, realm, verifier)| {
         let logs_in = endpoint.serves == Service::Login && takeover.mode == Mode::Observe;
-        logs_in && !takes_old_tokens.iter().any(|taking| taking == realm.as_str())
+        let asks = site.verifiers.iter().any(|known| &*known.name == *verifier && known.tokens.is_some());
+        logs_in && !asks && !takes_old_tokens.iter().any(|taking| taking == realm.as_str())
     });
     let mut problems = vec![];
     for (_, _, realm, verifier) in observed {
@@ -124,7 +125,7 @@ fn observed_warnings(settings: &GatewaySettings, takes_old_tokens: &[String]) ->
             let message = format!(
                 "route '{}' accepts realm {realm}, whose clients get their tokens from the old system '{verifier}' in mode \
                  observe; it would refuse them: import the old system's key (portero key import) or a table of its tokens \
-                 (portero migration tokens)",
+                 (portero migration tokens), or have it asked about them ([verifiers.{verifier}.tokens])",
                 route.name
             );
             problems.push(settings.places.problem("", &message));

@@ -78,6 +78,8 @@ pub struct Gateway {
     pub(super) writing: JoinHandle<()>,
     /// Who logged in last is written down before that too.
     pub(super) recording: JoinHandle<()>,
+    /// What was counted for the migration last is written down before that too.
+    pub(super) counting: JoinHandle<()>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) operating: JoinHandle<()>,
     pub(super) orders: mpsc::Receiver<Order>,
@@ -140,7 +142,8 @@ impl Gateway {
         );
         let anchoring = control.runtime.spawn(keeper.run(rest_stopped.clone()));
         let audit = core.audit.clone();
-        let Tasks { following, writing, recording, keeping } = start_tasks(&core, &control, &settings, &rest_stopped)?;
+        let Tasks { following, writing, recording, counting, keeping } =
+            start_tasks(&core, &control, &settings, &rest_stopped)?;
 
         let workers = front::Workers::start(settings.server.threads, &shared)?;
         let acceptor = runtime("accept", ACCEPT_THREADS)?;
@@ -168,6 +171,7 @@ impl Gateway {
             audit,
             writing,
             recording,
+            counting,
             readiness,
             operating,
             orders: ordered,
@@ -211,6 +215,8 @@ struct Tasks {
     writing: JoinHandle<()>,
     /// Writes down who logged in.
     recording: JoinHandle<()>,
+    /// Writes counts of the migration down.
+    counting: JoinHandle<()>,
     /// Tells a changed schedule to the task that keeps the keys.
     keeping: Sender<schedule::ScheduleSettings>,
 }
@@ -239,8 +245,14 @@ fn start_tasks(
 
     control.runtime.spawn(table.run(store.clone(), Arc::clone(live_state.takeovers()), stopped.clone()));
     control.runtime.spawn(confirmer.run(stopped.clone()));
-    let counting = Arc::clone(&live_state.takeovers().ledger);
-    control.runtime.spawn(ledger::run(counting, store.clone(), Arc::clone(clock), stopped.clone()));
+    let counts = Arc::clone(&live_state.takeovers().ledger);
+    let counting = control.runtime.spawn(ledger::run(
+        counts,
+        store.clone(),
+        Arc::clone(clock),
+        Arc::clone(metrics),
+        stopped.clone(),
+    ));
     control.runtime.spawn(clock_watch.run(stopped.clone()));
     control.runtime.spawn(pruner.run(stopped.clone()));
     let following = control.runtime.spawn(store_sync.run(stopped.clone()));
@@ -251,7 +263,7 @@ fn start_tasks(
     let recording = control.runtime.spawn(recording);
     let wrapping = Wrapping::new(vault.clone(), Arc::clone(hasher), Arc::clone(clock), Arc::clone(metrics));
     control.runtime.spawn(wrapping.run(stopped.clone()));
-    Ok(Tasks { following, writing, recording, keeping })
+    Ok(Tasks { following, writing, recording, counting, keeping })
 }
 
 /// Follows the store; or begins by its snapshot, and follows it when its server is back.

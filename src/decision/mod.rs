@@ -20,7 +20,7 @@ pub mod verifier;
 
 pub use admin::{AdminError, AdminService, AdminServices, Everywhere, Revoked, Rotated, SESSIONS_LISTED_MAX};
 pub use decide::{
-    authenticate::{Awaiting, ExternalKey, Job, Proof},
+    authenticate::{Awaiting, AwaitingCheck, ExternalKey, Job, Proof},
     decision::{Decision, Denial, Permit, Preflight, Request, Target, decide},
     following::{Following, LATE_AFTER, WAIT_MAX, WAITING_MAX, Waited},
     freshness::{Freshness, StaleAction, StalenessSettings},
@@ -32,6 +32,7 @@ pub use issue::{
     caller::{Caller, Presence},
     login::TokenService,
     standing::check_standing,
+    takeover::asked::TokenAsker,
 };
 pub use sync::{
     clock_watch::ClockWatch,

@@ -70,6 +70,8 @@ pub struct Metrics {
     pub listeners: ListenerMetrics,
     issuers: IssuerFamilies,
     verifiers: VerifierFamilies,
+    /// Tokens of imported keys, each counted once for as long as it is remembered.
+    pub imported_tokens: IntCounterVec,
 }
 
 impl Metrics {
@@ -147,6 +149,11 @@ impl Metrics {
             listeners: ListenerMetrics::register(&family)?,
             issuers: IssuerFamilies::register(&family)?,
             verifiers: register_verifiers(&registry)?,
+            imported_tokens: family.counters(
+                "portero_imported_key_tokens_total",
+                "Tokens of imported keys, each counted once for as long as it is remembered.",
+                &["key"],
+            )?,
             registry: registry.clone(),
         }))
     }

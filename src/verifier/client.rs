@@ -123,8 +123,15 @@ impl Client {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let request = Relayed { method: Method::POST, query: None, headers, body };
-        self.exchange(request, client, ANSWER_BYTES_MAX).await
+        self.put(Relayed { method: Method::POST, query: None, headers, body }, client).await
+    }
+
+    /// Puts a question of ours.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn put(&self, question: Relayed, client: IpAddr) -> Result<http::Response<Bytes>, ExchangeError> {
+        self.exchange(question, client, ANSWER_BYTES_MAX).await
     }
 
     /// Passes a client's request on: its method, query, fields and bytes as they are, but for what speaks about its

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use http::{HeaderName, Uri};
 
-use crate::rules::verifier::{Evidence, Syntax};
+use crate::rules::verifier::{Evidence, Syntax, TokenEvidence, TokenQuestion};
 
 /// An old system that is asked about logins (`[verifiers.NAME]`), checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,27 @@ pub struct VerifierSettings {
     pub secrets: Syntax,
     /// What counts as a yes and as a no.
     pub evidence: Evidence,
+    /// How it is asked about its tokens; `None` where it is not.
+    pub tokens: Option<TokenCheckSettings>,
 }
+
+/// How an old system is asked about its tokens (`[verifiers.NAME.tokens]`), checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenCheckSettings {
+    /// Where: as the login endpoint's.
+    pub url: Uri,
+    /// The question.
+    pub question: TokenQuestion,
+    /// What counts as a yes and as a no.
+    pub evidence: TokenEvidence,
+    /// How long a yes counts, at most; default [`MAX_AGE_DEFAULT`]. What the old system revokes ends here as late.
+    pub max_age: Duration,
+    /// How much it is asked, beside its logins.
+    pub bounds: Bounds,
+}
+
+/// How long a yes about a token counts unless the config says otherwise.
+pub const MAX_AGE_DEFAULT: Duration = Duration::from_secs(30);
 
 /// How much an old system is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +85,7 @@ impl VerifierSettings {
             names: Syntax::default(),
             secrets: Syntax { chars: 1..=1024, ..Syntax::default() },
             evidence: Evidence::default(),
+            tokens: None,
         }
     }
 }

@@ -263,7 +263,9 @@ impl From<Decision<'_>> for Outcome {
             Decision::Reply(denial) => Self::Deny(denial.reason),
             Decision::Endpoint(_) => Self::Endpoint,
             Decision::Preflight(_) => Self::Preflight,
-            Decision::Verify(_) | Decision::AwaitKey(_) => panic!("a proof was given and another is asked for"),
+            Decision::Verify(_) | Decision::AwaitKey(_) | Decision::AwaitCheck(_) => {
+                panic!("a proof was given and another is asked for")
+            }
             Decision::AwaitStep(_) => Self::AwaitStep,
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Section;
+use super::{Section, Verdicts};
 use crate::{
     cli::output::{CliError, table, time},
     decision::{AdminService, admin::import::MigrationStatus},
@@ -68,5 +68,6 @@ fn shown(status: &MigrationStatus) -> Section {
             ("sealed", json!(sealed)),
             ("unfinished_imports", json!(unfinished)),
         ],
+        verdicts: Verdicts::default(),
     }
 }

@@ -66,6 +66,16 @@ pub(super) enum Migration {
 struct Section {
     text: String,
     members: Vec<(&'static str, Value)>,
+    verdicts: Verdicts,
+}
+
+/// What follows for the old systems.
+#[derive(Default)]
+struct Verdicts {
+    /// What nobody needs any more.
+    off: Vec<String>,
+    /// What would break if it went.
+    breaks: Vec<String>,
 }
 
 impl Migration {
@@ -88,10 +98,7 @@ impl InStore for Migration {
                     verifiers::section(&settings.site, admin).await?,
                     keys::section(admin).await?,
                 ];
-                let text = sections.iter().map(|section| section.text.as_str()).collect::<Vec<_>>().join("\n\n");
-                let members = sections.into_iter().flat_map(|section| section.members);
-                let json = members.map(|(name, value)| (name.to_owned(), value)).collect();
-                Ok(Output { text, json: Value::Object(json) })
+                Ok(status(sections))
             }
             Self::Wrap { .. } => wrapping::wrap(admin).await,
             Self::Back { realm, accept_loss, .. } => {
@@ -109,4 +116,25 @@ impl InStore for Migration {
             }
         }
     }
+}
+
+/// All sections, and what follows from them.
+fn status(sections: impl IntoIterator<Item = Section>) -> Output {
+    let (mut texts, mut members, mut verdicts) = (vec![], serde_json::Map::new(), Verdicts::default());
+    for section in sections {
+        texts.push(section.text);
+        members.extend(section.members.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        verdicts.off.extend(section.verdicts.off);
+        verdicts.breaks.extend(section.verdicts.breaks);
+    }
+    for (heading, lines) in
+        [("can be switched off now:", &verdicts.off), ("would break if it were switched off:", &verdicts.breaks)]
+    {
+        if !lines.is_empty() {
+            texts.push(format!("{heading}\n  {}", lines.join("\n  ")));
+        }
+    }
+    members.insert("can_switch_off".to_owned(), json!(verdicts.off));
+    members.insert("would_break".to_owned(), json!(verdicts.breaks));
+    Output { text: texts.join("\n\n"), json: Value::Object(members) }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::Section;
+use super::{Section, Verdicts};
 use crate::{
     cli::output::{CliError, table, time},
     decision::{
@@ -24,7 +24,15 @@ pub(super) async fn section(site: &Site, admin: &AdminService) -> Result<Section
     } else {
         statuses.iter().map(text).collect::<Vec<_>>().join("\n\n")
     };
-    Ok(Section { text, members: vec![("endpoints", statuses.iter().map(member).collect())] })
+    let mut verdicts = Verdicts::default();
+    for status in &statuses {
+        let list = if can_switch_off(status) { &mut verdicts.off } else { &mut verdicts.breaks };
+        list.push(login_verdict(status));
+        if let Some((needed, verdict)) = token_verdict(status) {
+            if needed { &mut verdicts.breaks } else { &mut verdicts.off }.push(verdict);
+        }
+    }
+    Ok(Section { verdicts, text, members: vec![("endpoints", statuses.iter().map(member).collect())] })
 }
 
 fn text(status: &TakeoverStatus) -> String {
@@ -68,7 +76,7 @@ fn text(status: &TakeoverStatus) -> String {
         line(&mut text, &format!("  {} {name}, session {}: {}", time(login.created_at), login.session, listed.state));
     }
     if status.old_tokens > 0 {
-        line(&mut text, &format!("opaque tokens of the old system that have not ended: {}", status.old_tokens));
+        line(&mut text, &format!("opaque tokens in the table that have not ended: {}", status.old_tokens));
     }
     for sentence in follows(status) {
         line(&mut text, &sentence);
@@ -83,25 +91,8 @@ fn line(text: &mut String, more: &str) {
 
 /// What can be switched off now, what would break, and what comes next.
 fn follows(status: &TakeoverStatus) -> Vec<String> {
-    let mut follows = vec![];
-    let verifier = &status.verifier;
-    if can_switch_off(status) {
-        follows.push(format!("the old system '{verifier}' is not asked: its login endpoint can be switched off"));
-    } else {
-        follows.push(format!(
-            "the login endpoint of '{verifier}' is needed: {}",
-            match status.mode {
-                Mode::Observe => "it answers every client".to_owned(),
-                _ if is_deciding(status.mode, status.authority) => {
-                    "it is asked about accounts that Portero does not have".to_owned()
-                }
-                _ => format!(
-                    "without it, {} of {} accounts log in until their trust ends, and nobody after that",
-                    status.trusted, status.accounts
-                ),
-            }
-        ));
-    }
+    let mut follows = vec![login_verdict(status)];
+    follows.extend(token_verdict(status).map(|(_, verdict)| verdict));
     if let Some((next, changes)) = next_step(status.mode, status.authority) {
         follows.push(format!("next step: {next}: {changes}"));
     }
@@ -112,6 +103,41 @@ fn follows(status: &TakeoverStatus) -> Vec<String> {
         ));
     }
     follows
+}
+
+/// Whether the old system's login endpoint can be switched off now, and what would break.
+fn login_verdict(status: &TakeoverStatus) -> String {
+    let (verifier, realm) = (&status.verifier, &status.realm);
+    if can_switch_off(status) {
+        return format!("the old system '{verifier}' is not asked about logins of realm {realm}: its login endpoint");
+    }
+    let why = match status.mode {
+        Mode::Observe => "it answers every client".to_owned(),
+        _ if is_deciding(status.mode, status.authority) => {
+            "it is asked about accounts that Portero does not have".to_owned()
+        }
+        _ => format!(
+            "without it, {} of {} accounts log in until their trust ends, and nobody after that",
+            status.trusted, status.accounts
+        ),
+    };
+    format!("the login endpoint of '{verifier}' for realm {realm}: {why}")
+}
+
+/// The same of its check of tokens, and whether that is needed; `None` where it has none.
+fn token_verdict(status: &TakeoverStatus) -> Option<(bool, String)> {
+    let ([day, week, month], verifier) = (status.checked_tokens?, &status.verifier);
+    Some(match (status.mode, month) {
+        (Mode::Alone, _) => (false, format!("the check of tokens of '{verifier}' is not asked in mode alone")),
+        (_, 0) => (false, format!("the check of tokens of '{verifier}': it knew no token for 30 days")),
+        _ => (
+            true,
+            format!(
+                "the check of tokens of '{verifier}': it said yes {day} times in 1 day, {week} in 7, {month} in 30; who \
+                 brings such a token would get 503, and 401 once it is not configured"
+            ),
+        ),
+    })
 }
 
 fn can_switch_off(status: &TakeoverStatus) -> bool {
@@ -156,6 +182,7 @@ fn member(status: &TakeoverStatus) -> Value {
             })).collect::<Vec<_>>(),
         },
         "old_tokens": status.old_tokens,
+        "checked_tokens": status.checked_tokens.map(|[day, week, month]| json!({ "1": day, "7": week, "30": month })),
         "can_switch_off": can_switch_off(status),
         "follows": follows(status),
     })

@@ -53,8 +53,10 @@ pub struct TakeoverStatus {
     pub logins: Vec<Listed>,
     /// Logins of the last days, by step and outcome.
     pub counted: BTreeMap<String, [u64; 3]>,
-    /// Opaque tokens of the old system that have not ended.
+    /// Opaque tokens of the old system in the table that have not ended.
     pub old_tokens: u64,
+    /// How often it said yes about one of its tokens in the last days; `None` where it is not asked about them.
+    pub checked_tokens: Option<[u64; 3]>,
 }
 
 /// Tokens of an imported key.
@@ -87,6 +89,7 @@ impl AdminService {
     pub async fn takeovers(&self, site: &Site) -> Result<Vec<TakeoverStatus>, AdminError> {
         let (store, now) = (&self.store, self.clock.now());
         let mut statuses = vec![];
+        let checks = counted(store, Kind::Check, "", now).await?;
         for (endpoint, takeover, realm, verifier) in site.takeovers() {
             if endpoint.serves != Service::Login {
                 continue;
@@ -107,6 +110,8 @@ impl AdminService {
                 logins: trusted::list(store, verifier).await?,
                 counted: counted(store, Kind::Login, &format!("{verifier}/"), now).await?,
                 old_tokens: old_tokens::count(store, realm, now).await?,
+                checked_tokens: asks_about_tokens(site, verifier)
+                    .then(|| checks.get(verifier).copied().unwrap_or_default()),
             });
         }
         Ok(statuses)
@@ -212,6 +217,10 @@ pub fn deciders(site: &Site) -> Deciders {
         }
     }
     deciders
+}
+
+fn asks_about_tokens(site: &Site, verifier: &str) -> bool {
+    site.verifiers.iter().any(|known| *known.name == *verifier && known.tokens.is_some())
 }
 
 /// What was counted in the last days, by what stands behind `prefix`.

@@ -17,11 +17,12 @@ use super::{
     site::{EndpointSettings, Mode, OauthSettings, RouteSettings, Service, Site, TakeoverSettings},
 };
 use crate::{
-    decision::verifier::{Takeovers, Verifier},
+    decision::verifier::{Takeovers, Verifier, tokens::TokenCheck},
     domain::RealmName,
     observe::metrics::{EndpointMetrics, Metrics, RouteMetrics, UpstreamWaits},
     rules::{
         cors::Cors, dialect::Dialect, issuer::Issuer, policy::Source, realm::Realm, rewrite::MeantNames, route::Router,
+        verifier::Mode as TakeoverMode,
     },
     state::{
         account::KnownAccounts,
@@ -54,6 +55,10 @@ pub struct Snapshot {
     pub pools: Arc<[Arc<Pool>]>,
     /// The old systems that it takes over from.
     pub verifiers: Arc<[Arc<Verifier>]>,
+    /// The realms whose logins are taken over, each with its old system, and how long that is trusted.
+    pub takeovers: Arc<[(RealmName, Arc<Verifier>, Duration)]>,
+    /// The old systems that are asked about tokens, by the realms that take over from them, with the step of each.
+    pub token_checks: Arc<HashMap<RealmName, (Arc<TokenCheck>, TakeoverMode)>>,
     /// `iss` of internal tokens.
     pub internal_issuer: Option<Arc<str>>,
     /// What the OAuth endpoints do, where there are any.
@@ -195,6 +200,8 @@ impl Snapshot {
             routes: Arc::new(routes),
             realms: Arc::new(realms),
             pools: pools.into_values().collect(),
+            takeovers: takeovers(site, &verifiers),
+            token_checks: Arc::new(token_checks(site, &verifiers)),
             verifiers: verifiers.into(),
             internal_issuer: site.internal_issuer.clone(),
             oauth: site.oauth.clone().map(Arc::new),
@@ -213,6 +220,8 @@ impl Snapshot {
             issuers: Arc::clone(&self.issuers),
             pools: Arc::clone(&self.pools),
             verifiers: Arc::clone(&self.verifiers),
+            takeovers: Arc::clone(&self.takeovers),
+            token_checks: Arc::clone(&self.token_checks),
             internal_issuer: self.internal_issuer.clone(),
             oauth: self.oauth.clone(),
             respelt_names: self.respelt_names.clone(),
@@ -287,6 +296,27 @@ fn verifiers(site: &Site, metrics: &Metrics, present: Option<&Snapshot>) -> Resu
         made.map(Arc::new).map_err(|error| SnapshotError::Verifier(Arc::clone(&settings.name), error))
     };
     site.verifiers.iter().map(verifier).collect()
+}
+
+fn takeovers(site: &Site, verifiers: &[Arc<Verifier>]) -> Arc<[(RealmName, Arc<Verifier>, Duration)]> {
+    let logins = site.takeovers().filter(|(endpoint, ..)| endpoint.serves == Service::Login);
+    let known = logins.filter_map(|(_, takeover, realm, name)| {
+        let verifier = verifiers.iter().find(|verifier| *verifier.settings.name == *name)?;
+        Some((realm.clone(), Arc::clone(verifier), takeover.policy.trust))
+    });
+    known.collect()
+}
+
+/// Who is asked about tokens: an old system that still gives them out, or did so until its realm's logins were taken over.
+fn token_checks(site: &Site, verifiers: &[Arc<Verifier>]) -> HashMap<RealmName, (Arc<TokenCheck>, TakeoverMode)> {
+    let asked = site
+        .takeovers()
+        .filter(|(endpoint, takeover, ..)| endpoint.serves == Service::Login && takeover.mode != TakeoverMode::Alone);
+    let check = asked.filter_map(|(_, takeover, realm, name)| {
+        let verifier = verifiers.iter().find(|verifier| *verifier.settings.name == *name)?;
+        Some((realm.clone(), (Arc::clone(verifier.tokens.as_ref()?), takeover.mode)))
+    });
+    check.collect()
 }
 
 /// The store's keys, and those that it does not know any more: a server that was restored, or promoted without its last

@@ -10,14 +10,13 @@ use std::{
 use aws_lc_rs::hmac;
 use futures_util::{
     FutureExt,
-    future::{Shared, WeakShared},
+    future::{BoxFuture, Shared, WeakShared},
 };
 
-use super::Flight;
-use crate::{
-    domain::{AccountName, RealmName, Secret, random},
-    rules::verifier::Refusal,
-};
+use crate::domain::{Secret, random};
+
+/// A question under way.
+pub(super) type Flight<A> = BoxFuture<'static, A>;
 
 /// How long a refusal is remembered.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
@@ -28,16 +27,15 @@ const REFUSED_MAX: usize = 65_536;
 /// Questions that are under way, at most.
 const FLIGHTS_MAX: usize = 65_536;
 
-/// What is known of questions. The key dies with the process.
-pub(super) struct Flights {
+/// What is known of questions whose answers are `A`, and whose refusals are `R`. The key dies with the process.
+pub(super) struct Flights<A: Clone, R> {
     key: hmac::Key,
-    tables: Mutex<Tables>,
+    tables: Mutex<Tables<A, R>>,
 }
 
-#[derive(Default)]
-struct Tables {
-    under_way: HashMap<u128, WeakShared<Flight>>,
-    refused: HashMap<u128, (Instant, Refusal)>,
+struct Tables<A: Clone, R> {
+    under_way: HashMap<u128, WeakShared<Flight<A>>>,
+    refused: HashMap<u128, (Instant, R)>,
     /// The same by their time.
     order: VecDeque<(Instant, u128)>,
     /// Flights after which those that nobody waits for are dropped.
@@ -45,26 +43,27 @@ struct Tables {
 }
 
 /// What came of a question.
-pub(super) enum Joined {
+pub(super) enum Joined<A: Clone, R> {
     /// It is under way.
-    Flight(Shared<Flight>),
+    Flight(Shared<Flight<A>>),
     /// It was refused a moment ago.
-    Refused(Refusal),
+    Refused(R),
     /// Too many are under way.
     Full,
 }
 
-impl Flights {
+impl<A: Clone, R: Copy> Flights<A, R> {
     pub(super) fn new() -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &random::bytes::<32>());
-        Self { key, tables: Mutex::default() }
+        let tables = Tables { under_way: HashMap::new(), refused: HashMap::new(), order: VecDeque::new(), sweep_at: 0 };
+        Self { key, tables: Mutex::new(tables) }
     }
 
-    /// What stands for a name and a secret.
-    pub(super) fn key(&self, realm: &RealmName, name: &AccountName, secret: &Secret) -> u128 {
+    /// What stands for a question: its parts and its secret.
+    pub(super) fn key(&self, parts: &[&str], secret: &Secret) -> u128 {
         let mut context = hmac::Context::with_key(&self.key);
         // Each part but the last with its length, so that no two questions are the same bytes.
-        for part in [realm.as_str(), &name.business, &name.name] {
+        for part in parts {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part.as_bytes());
         }
@@ -75,7 +74,7 @@ impl Flights {
     }
 
     /// Joins the question's flight, or begins one.
-    pub(super) fn join(&self, key: u128, now: Instant, begin: impl FnOnce() -> Flight) -> Joined {
+    pub(super) fn join(&self, key: u128, now: Instant, begin: impl FnOnce() -> Flight<A>) -> Joined<A, R> {
         let mut tables = self.tables();
         if let Some(&(until, refusal)) = tables.refused.get(&key)
             && now < until
@@ -97,7 +96,7 @@ impl Flights {
     }
 
     /// Remembers a refusal.
-    pub(super) fn remember(&self, key: u128, refusal: Refusal, now: Instant) {
+    pub(super) fn remember(&self, key: u128, refusal: R, now: Instant) {
         let mut tables = self.tables();
         while let Some(&(until, oldest)) = tables.order.front() {
             if until > now && tables.order.len() < REFUSED_MAX {
@@ -114,13 +113,13 @@ impl Flights {
         tables.order.push_back((until, key));
     }
 
-    fn tables(&self) -> MutexGuard<'_, Tables> {
+    fn tables(&self) -> MutexGuard<'_, Tables<A, R>> {
         // Nothing under the lock leaves a table half changed in a way that matters.
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Tables {
+impl<A: Clone, R> Tables<A, R> {
     /// Drops what has ended, when there are twice as many as the last time.
     fn sweep(&mut self) {
         if self.under_way.len() < self.sweep_at.max(64) {
@@ -144,15 +143,17 @@ mod tests {
     use crate::{
         decision::verifier::Answered,
         domain::{Clock, SystemClock},
+        rules::verifier::Refusal,
     };
+
+    type Flights = super::Flights<Answered, Refusal>;
 
     fn busy() -> Answered {
         Answered::Busy { retry_after: Duration::ZERO }
     }
 
     fn question(flights: &Flights, name: &str, secret: &str) -> u128 {
-        let name = AccountName { business: String::new(), name: name.into() };
-        flights.key(&"sws".parse().unwrap(), &name, &secret.into())
+        flights.key(&["sws", "", name], &secret.into())
     }
 
     #[test]

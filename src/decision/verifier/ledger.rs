@@ -14,6 +14,7 @@ use tokio::{
 
 use crate::{
     domain::{Clock, KeyId},
+    observe::metrics::Metrics,
     state::{
         store::Store,
         takeover::counts::{self, Count, Kind},
@@ -41,6 +42,11 @@ impl Ledger {
         self.add(Kind::Token, key.as_str().to_owned());
     }
 
+    /// Counts a yes of an old system about one of its tokens.
+    pub fn checked_token(&self, verifier: &str) {
+        self.add(Kind::Check, verifier.to_owned());
+    }
+
     fn add(&self, kind: Kind, what: String) {
         let mut counts = self.counts();
         if counts.len() < COUNTS_MAX || counts.contains_key(&(kind, what.clone())) {
@@ -48,8 +54,8 @@ impl Ledger {
         }
     }
 
-    /// Writes what was counted. What cannot be written now is kept for the next time.
-    pub async fn write(&self, store: &Store, clock: &dyn Clock) {
+    /// Writes what was counted, and shows it. What cannot be written now is kept for the next time.
+    async fn write(&self, store: &Store, clock: &dyn Clock, metrics: &Metrics) {
         let taken: Vec<_> = self.counts().drain().collect();
         if taken.is_empty() {
             return;
@@ -64,6 +70,10 @@ impl Ledger {
             for (key, count) in taken {
                 *counts.entry(key).or_default() += count;
             }
+            return;
+        }
+        for ((_, key), count) in taken.iter().filter(|((kind, _), _)| *kind == Kind::Token) {
+            metrics.imported_tokens.with_label_values(&[key]).inc_by(*count);
         }
     }
 
@@ -73,7 +83,13 @@ impl Ledger {
 }
 
 /// Writes what was counted once a minute, and once more when `stop` says true.
-pub async fn run(ledger: Arc<Ledger>, store: Store, clock: Arc<dyn Clock>, mut stop: watch::Receiver<bool>) {
+pub async fn run(
+    ledger: Arc<Ledger>,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut ticks = interval(WRITE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -81,7 +97,7 @@ pub async fn run(ledger: Arc<Ledger>, store: Store, clock: Arc<dyn Clock>, mut s
             _ = stop.wait_for(|stop| *stop) => true,
             _ = ticks.tick() => false,
         };
-        ledger.write(&store, &*clock).await;
+        ledger.write(&store, &*clock, &metrics).await;
         if stopped {
             return;
         }

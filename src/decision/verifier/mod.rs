@@ -6,6 +6,7 @@
 //! standing   whether the system is believed, and whether it is away (pure)
 //! pace       so many questions a second (pure)
 //! ledger     what was counted, until it is written
+//! tokens     the same for tokens of the system's own
 //! table      tokens of old systems, in memory as the store has them
 //! unconfirmed  logins that were decided while the system was away, with what it is asked about them
 //! ```
@@ -15,6 +16,7 @@ pub mod ledger;
 mod pace;
 mod standing;
 pub mod table;
+pub mod tokens;
 pub mod unconfirmed;
 
 use std::{
@@ -25,13 +27,14 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::FutureExt;
 use http::{HeaderMap, Response, header};
 
 use self::{
     flights::{Flights, Joined},
     pace::Pace,
     standing::{Admission, Standing},
+    tokens::TokenCheck,
 };
 use crate::{
     domain::{AccountName, Clock, RealmName, Secret, random},
@@ -73,7 +76,9 @@ pub struct Verifier {
     places: Arc<RequestSlots>,
     pace: Mutex<Pace>,
     standing: Mutex<Standing>,
-    flights: Flights,
+    flights: Flights<Answered, Refusal>,
+    /// Its check of tokens, if it has one.
+    pub tokens: Option<Arc<TokenCheck>>,
     /// One probe at a time.
     probing: tokio::sync::Mutex<()>,
 }
@@ -124,6 +129,7 @@ impl Verifier {
     pub fn new(settings: &Arc<VerifierSettings>, metrics: VerifierMetrics) -> Result<Self, TrustError> {
         let bounds = settings.bounds;
         metrics.set_believed(false);
+        let tokens = TokenCheck::new(settings, metrics.clone())?;
         Ok(Self {
             client: Client::new(settings)?,
             settings: Arc::clone(settings),
@@ -132,6 +138,7 @@ impl Verifier {
             pace: Mutex::new(Pace::new(bounds.rate)),
             standing: Mutex::default(),
             flights: Flights::new(),
+            tokens,
             probing: tokio::sync::Mutex::new(()),
         })
     }
@@ -152,7 +159,7 @@ impl Verifier {
             self.metrics.asked("filtered");
             return Answered::Said { verdict: Verdict::No(Refusal::Credentials), now: false };
         }
-        let key = self.flights.key(realm, name, secret);
+        let key = self.flights.key(&[realm.as_str(), &name.business, &name.name], secret);
         let now = clock.instant();
         let joined = self.flights.join(key, now, || {
             let (verifier, clock) = (Arc::clone(self), Arc::clone(clock));
@@ -333,9 +340,6 @@ struct Asked {
     secret: Secret,
     client: IpAddr,
 }
-
-/// A question under way.
-type Flight = BoxFuture<'static, Answered>;
 
 /// The value of a field that stands there once.
 fn the_one<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h [u8]> {

@@ -135,7 +135,7 @@ impl MemberPath {
         Self(members.iter().map(|&member| member.to_owned()).collect())
     }
 
-    fn find<'v>(&self, body: &'v Map<String, Value>) -> Option<&'v Value> {
+    pub(super) fn find<'v>(&self, body: &'v Map<String, Value>) -> Option<&'v Value> {
         let (first, rest) = self.0.split_first()?;
         rest.iter().try_fold(body.get(first)?, |value, member| value.get(member))
     }
@@ -243,7 +243,7 @@ fn is_token(text: &str) -> bool {
     (1..=TOKEN_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-fn is_html(content_type: &[u8]) -> bool {
+pub(super) fn is_html(content_type: &[u8]) -> bool {
     let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
     essence.eq_ignore_ascii_case(b"text/html") || essence.eq_ignore_ascii_case(b"application/xhtml+xml")
 }

@@ -20,6 +20,8 @@ pub enum Kind {
     Login,
     /// Tokens of imported keys: the key's id.
     Token,
+    /// An old system's yes about one of its tokens: its name.
+    Check,
 }
 
 impl Kind {
@@ -27,6 +29,7 @@ impl Kind {
         match self {
             Self::Login => "login",
             Self::Token => "token",
+            Self::Check => "check",
         }
     }
 }

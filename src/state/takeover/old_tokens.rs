@@ -159,29 +159,35 @@ fn read(row: &Row, account: &Account) -> Result<([u8; HASH_BYTES], Claims), Stor
     let hash: &[u8] = row.get("token")?;
     let hash: [u8; HASH_BYTES] =
         hash.try_into().map_err(|_| StoreError::corrupt("an old token's hash is not 32 bytes"))?;
+    let expires_at = row.get::<Option<i64>>("ends_at")?.map(Timestamp::from_millis);
+    Ok((hash, claims(account, row.get("issued_in")?, &hash, expires_at)))
+}
+
+/// What an old token of an account says here: what the account says, in an epoch.
+#[must_use]
+pub fn claims(account: &Account, epoch: u32, hash: &[u8; HASH_BYTES], expires_at: Option<Timestamp>) -> Claims {
     let mut head = [0; 16];
     head.copy_from_slice(&hash[..16]);
     let organization = match account.kind {
         PrincipalKind::Project => Some(account.name.business.as_str()),
         _ => account.company.as_deref(),
     };
-    let claims = Claims {
+    Claims {
         realm: account.realm.clone(),
         kind: TokenKind::Access,
         subject: TokenSubject::Account(account.id),
         principal: Some(account.kind),
         session: None,
         revocation_id: RevocationId::from_bytes(head),
-        epoch: row.get("issued_in")?,
+        epoch,
         issued_at: Timestamp::from_millis(0),
         not_before: Timestamp::from_millis(0),
-        expires_at: row.get::<Option<i64>>("ends_at")?.map(Timestamp::from_millis),
+        expires_at,
         name: account.name.name.as_str().into(),
         legacy_id: account.legacy_id,
         role: account.role.as_deref().map(Into::into),
         scopes: account.scopes.iter().map(|scope| scope.as_str().into()).collect(),
         organization: organization.map(Into::into),
         extra: serde_json::Map::new(),
-    };
-    Ok((hash, claims))
+    }
 }

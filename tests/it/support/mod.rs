@@ -34,7 +34,7 @@ pub(crate) use http2::{Sender, exchange, send_http2, with_client};
 pub(crate) use jwks::JwksServer;
 pub(crate) use load::{Done, Load, Secured};
 pub(crate) use nginx::Nginx;
-pub(crate) use old_system::{Odd, OldSystem};
+pub(crate) use old_system::{CHECK, Odd, OldSystem};
 pub(crate) use port::Port;
 pub(crate) use postgres::{Link, Pooler, Pooling, Postgres, Replication};
 pub(crate) use process::{Process, Ran, command, portero};

@@ -1,5 +1,5 @@
-//! The system that accounts are taken over from: a small service of its own with its users in SQLite, which speaks
-//! `sws-get-token.md`.
+//! The system that accounts are taken over from: a small service of its own with its users in SQLite, by bcrypt
+//! hashes, which speaks `sws-get-token.md` and has a check of its tokens.
 
 use std::{
     collections::HashMap,
@@ -7,23 +7,29 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 
 use aws_lc_rs::digest;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::{
-    Request, Response,
+    HeaderMap, Request, Response,
     body::{Frame, Incoming},
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use sqlx::{ConnectOptions, Row, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{
+    ConnectOptions, Row, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteRow},
+};
 use tempfile::TempDir;
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -50,7 +56,14 @@ pub(crate) struct Asked {
     pub(crate) body: String,
     pub(crate) headers: HashMap<String, String>,
     pub(crate) target: String,
+    pub(crate) at: Instant,
 }
+
+/// What its hashes cost: as little as may be, since its own speed is nobody's concern.
+const COST: u32 = 4;
+
+/// The name under which its check of tokens is made odd.
+pub(crate) const CHECK: &str = "the check of tokens";
 
 /// The service. It is out of reach while it is stopped, and keeps its users.
 pub(crate) struct OldSystem {
@@ -64,6 +77,24 @@ pub(crate) struct OldSystem {
 struct Shared {
     odd: Mutex<HashMap<String, Odd>>,
     asked: Mutex<Vec<Asked>>,
+    /// Whose tokens it gave out, and how many in all.
+    tokens: Mutex<HashMap<String, String>>,
+    made: AtomicU64,
+    /// Tokens that it was asked about.
+    checked: Mutex<Vec<(Instant, String)>>,
+}
+
+impl Shared {
+    /// The token that a user has until it is revoked.
+    fn token_of(&self, name: &str) -> String {
+        let mut tokens = self.tokens.lock().unwrap();
+        if let Some((token, _)) = tokens.iter().find(|(_, holder)| *holder == name) {
+            return token.clone();
+        }
+        let token = format!("687f8b1325da9d0d{:08x}", self.made.fetch_add(1, Ordering::Relaxed));
+        tokens.insert(token.clone(), name.to_owned());
+        token
+    }
 }
 
 impl OldSystem {
@@ -77,10 +108,12 @@ impl OldSystem {
             let mut users_file = open(system.file()).await;
             let table = "CREATE TABLE users (number INTEGER PRIMARY KEY, name TEXT UNIQUE, hash TEXT NOT NULL)";
             sqlx::query(table).execute(&mut users_file).await.unwrap();
+            sqlx::query("BEGIN").execute(&mut users_file).await.unwrap();
             for (name, password) in users {
                 let insert = "INSERT INTO users (name, hash) VALUES ($1, $2)";
                 sqlx::query(insert).bind(name).bind(hash(password)).execute(&mut users_file).await.unwrap();
             }
+            sqlx::query("COMMIT").execute(&mut users_file).await.unwrap();
         });
         system.resume();
         system
@@ -89,6 +122,21 @@ impl OldSystem {
     /// Where it answers logins.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/api/Session/GetToken", self.address)
+    }
+
+    /// Where it answers questions about its tokens.
+    pub(crate) fn check_url(&self) -> String {
+        format!("http://{}{CHECK_PATH}", self.address)
+    }
+
+    /// Ends a token.
+    pub(crate) fn revoke(&self, token: &str) {
+        self.shared.tokens.lock().unwrap().remove(token).unwrap();
+    }
+
+    /// Tokens that it was asked about until now, and when.
+    pub(crate) fn checked(&self) -> Vec<(Instant, String)> {
+        self.shared.checked.lock().unwrap().clone()
     }
 
     /// Ends it at once.
@@ -158,9 +206,13 @@ async fn open(file: PathBuf) -> SqliteConnection {
     connection
 }
 
+const CHECK_PATH: &str = "/api/Session/Check";
+
 fn hash(password: &str) -> String {
     let digest = digest::digest(&digest::SHA256, format!("old salt {password}").as_bytes());
-    STANDARD.encode(digest.as_ref())
+    let mut salt = [0; 16];
+    salt.copy_from_slice(&digest.as_ref()[..16]);
+    bcrypt::hash_with_salt(password, COST, salt).unwrap().to_string()
 }
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>, file: PathBuf) {
@@ -181,6 +233,9 @@ async fn answer(
     users: Arc<tokio::sync::Mutex<SqliteConnection>>,
 ) -> Result<Response<Body>, Infallible> {
     let (head, body) = request.into_parts();
+    if head.uri.path() == CHECK_PATH {
+        return Ok(check(&head.headers, &shared).await);
+    }
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let read: Value = serde_json::from_slice(&body).unwrap_or_default();
     // As many systems do, it reads names of members in any case, and the last one counts.
@@ -195,23 +250,52 @@ async fn answer(
         body: String::from_utf8_lossy(&body).into_owned(),
         headers: headers.collect(),
         target: head.uri.to_string(),
+        at: now(),
     });
     let odd = shared.odd.lock().unwrap().get(name).cloned();
     if let Some(odd) = odd {
         return Ok(odd_answer(odd).await);
     }
-    let query = "SELECT number, name FROM users WHERE name = $1 AND hash = $2";
-    let found = sqlx::query(query).bind(name).bind(hash(password)).fetch_optional(&mut *users.lock().await).await;
-    let body = match found.unwrap() {
+    let query = "SELECT number, name, hash FROM users WHERE name = $1";
+    let found = sqlx::query(query).bind(name).fetch_optional(&mut *users.lock().await).await;
+    let right = |user: &SqliteRow| bcrypt::verify(password, user.get("hash")).unwrap();
+    let body = match found.unwrap().filter(right) {
         None => json!({ "error": 1, "message": "Credenciales inválidas" }),
-        Some(user) => json!({
-            "tokenValido": "687f8b1325da9d0d54c3f046",
-            "vencimiento": "2026-01-16 23:59:59",
-            "usuario": { "id": user.get::<i64, _>("number"), "username": user.get::<String, _>("name"), "nombre": "Ana" },
-        }),
+        Some(user) => {
+            let (number, name): (i64, String) = (user.get("number"), user.get("name"));
+            let token = shared.token_of(&name);
+            json!({
+                "tokenValido": token,
+                "vencimiento": "2026-01-16 23:59:59",
+                "usuario": { "id": number, "username": name, "nombre": "Ana" },
+            })
+        }
     };
     let response = Response::builder().header("Content-Type", "application/json; charset=utf-8").header("X-Old", "1");
     Ok(response.body(whole(body.to_string())).unwrap())
+}
+
+/// Says whose a token is.
+async fn check(headers: &HeaderMap, shared: &Shared) -> Response<Body> {
+    let token = headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let token = token.unwrap_or_default();
+    shared.checked.lock().unwrap().push((now(), token.to_owned()));
+    let odd = shared.odd.lock().unwrap().get(CHECK).cloned();
+    if let Some(odd) = odd {
+        return odd_answer(odd).await;
+    }
+    let name = shared.tokens.lock().unwrap().get(token).cloned();
+    let (status, body) = match name {
+        Some(name) => (200, json!({ "active": true, "username": name })),
+        None => (401, json!({ "active": false })),
+    };
+    let response = Response::builder().status(status).header("Content-Type", "application/json");
+    response.body(whole(body.to_string())).unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "how often it is asked is held against real time")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 type Body = BoxBody<Bytes, io::Error>;

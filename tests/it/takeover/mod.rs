@@ -1,6 +1,7 @@
 //! Taking over from an old system: step by step, under traffic, and with everything that it may answer.
 
 mod bounds;
+mod checks;
 mod observe;
 mod steps;
 mod tokens;

@@ -68,6 +68,44 @@ fn an_old_system_is_asked_where_nobody_can_answer_for_it_and_within_bounds() {
 }
 
 #[test]
+fn a_check_of_tokens_names_the_account_and_sends_the_token_where_it_is_not_logged() {
+    let check = |more: &str| with(&format!("[verifiers.old.tokens]\nurl = \"https://old.example.com/check\"\n{more}"));
+    check_on_base(&[
+        (&check("send = \"bearer\"\nname = \"user.name\""), "no problem"),
+        (
+            &check(
+                "send = \"form:token\"\nname = \"username\"\nactive = \"active\"\nexpires = \"exp\"\nmax_age = \"1m\"\nrate = 5",
+            ),
+            "no problem",
+        ),
+        (
+            &check("send = \"header:Authorization\"\nmethod = \"POST\"\nname = \"username\"\nprefix = \"t-\""),
+            "no problem",
+        ),
+        (
+            &check("send = \"bearer\""),
+            "8:1: verifiers.old.tokens.name: missing; add it, for example name = \"username\"",
+        ),
+        (
+            &check("send = \"query:token\"\nname = \"username\""),
+            "10:8: verifiers.old.tokens.send: 'query:token' is not \"bearer\", or \"header:NAME\", \"json:MEMBER\" or \"form:FIELD\"",
+        ),
+        (
+            &check("send = \"header:Host\"\nname = \"username\""),
+            "10:8: verifiers.old.tokens.send: 'header:Host' is not \"bearer\", or \"header:NAME\", \"json:MEMBER\" or \"form:FIELD\"",
+        ),
+        (
+            &check("send = \"json:token\"\nname = \"username\"\nmethod = \"GET\""),
+            "12:10: verifiers.old.tokens.method: a GET has no body: send the token in a field, or ask by POST",
+        ),
+        (
+            &check("send = \"bearer\"\nname = \"username\"\nmax_age = \"2h\""),
+            "12:11: verifiers.old.tokens.max_age: '2h' is not a duration from 1s to 1h, such as \"500ms\", \"30s\", \"12h\" or \"1d\"",
+        ),
+    ]);
+}
+
+#[test]
 fn an_endpoint_says_from_whom_it_takes_over_and_how() {
     check_on_base(&[
         (&endpoint("verifier = \"old\"\nmode = \"observe\""), "no problem"),

@@ -32,6 +32,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How often what has ended is cleared away, in tries.
 const CLEAR_EVERY: u32 = 60;
 
+/// How often accounts are counted for metrics, in tries: it reads all of them.
+const COUNT_EVERY: u32 = 5 * CLEAR_EVERY;
+
 /// Rows that one statement of a clearing removes, at most.
 const CLEAR_ROWS_MAX: u32 = 1_000;
 
@@ -67,7 +70,7 @@ impl Confirmer {
                 _ = stop.wait_for(|stop| *stop) => return,
                 () = self.once(tries) => {}
             }
-            tries = (tries + 1) % CLEAR_EVERY;
+            tries = (tries + 1) % COUNT_EVERY;
         }
     }
 
@@ -77,7 +80,10 @@ impl Confirmer {
             // Neither a session nor a row ends by the word of a clock that is in doubt.
             let Ok(now) = self.trusted.now() else { return Ok(()) };
             self.expire(now).await?;
-            if tries == 0 { self.clear(now).await } else { Ok(()) }
+            if tries.is_multiple_of(CLEAR_EVERY) {
+                self.clear(now).await?;
+            }
+            if tries == 0 { self.count().await } else { Ok(()) }
         };
         if let Err(error) = done.await {
             tracing::debug!(%error, "logins that wait to be confirmed are looked at again in a second");
@@ -139,6 +145,20 @@ impl Confirmer {
     async fn expire(&self, now: TrustedNow) -> Result<(), StoreError> {
         for login in trusted::overdue(&self.service.store, now).await? {
             self.service.end_trusted(login.session, &login.verifier, Settled::Expired).await?;
+        }
+        Ok(())
+    }
+
+    /// Shows how many accounts the old systems have confirmed, and do not know.
+    async fn count(&self) -> Result<(), StoreError> {
+        let (store, now) = (&self.service.store, self.service.clock.now());
+        let snapshot = self.live_state.snapshot();
+        for (realm, verifier, trust) in snapshot.takeovers.iter() {
+            let (all, trusted) = confirmation::confirmed(store, realm, now.minus(*trust)).await?;
+            let (unknown, _) = confirmation::unknown(store, realm, 0).await?;
+            for (state, count) in [("all", all), ("trusted", trusted), ("unknown", unknown)] {
+                verifier.metrics.show_accounts(realm.as_str(), state, count);
+            }
         }
         Ok(())
     }

@@ -5,11 +5,12 @@
 //! 6  config           gateway.toml, from its text to checked settings
 //! 5  edge             bytes in and out: listen, armour, forward, front, token_endpoints, respond, admin
 //! 4  decision         decide (the hot path), issue (tokens), admin (operators), sync (following the store)
-//! 3  upstream·issuer  reaching others: the services behind, and the keys of external issuers
+//! 3  upstream·issuer  reaching others: the services behind, the keys of external issuers, and old systems that are
+//!    verifier         asked about logins
 //! 2  state            what is remembered: keys, tokens, accounts, sessions, revocations, failures, the store
 //! 1  rules · observe  pure rules: routes, policies, dialects, rewrites, limits; log, events, metrics
 //! 0  domain · timer   words that all share: clock, secret, id, account, claims, grant, reason, strict JSON; deadlines,
-//!    gather           several pieces in one write
+//!    gather · trust   several pieces in one write; whom our clients trust
 //! ```
 //!
 //! A module uses lower floors only. `docs/architecture.md` has the path of a request.
@@ -28,4 +29,6 @@ pub mod observe;
 pub mod rules;
 pub mod state;
 mod timer;
+pub mod trust;
 pub mod upstream;
+pub mod verifier;

@@ -18,15 +18,17 @@ use syn::{UseTree, visit::Visit};
 mod methods;
 
 /// A module uses lower floors and its own folder.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 15] = [
     ("domain", 0),
     ("timer", 0),
     ("gather", 0),
+    ("trust", 0),
     ("observe", 1),
     ("rules", 1),
     ("state", 2),
     ("upstream", 3),
     ("issuer", 3),
+    ("verifier", 3),
     ("decision", 4),
     ("edge", 5),
     ("config", 6),
@@ -42,7 +44,7 @@ const NEIGHBOURS: [(&str, &str); 1] = [("cli", "app")];
 const ONE_THING: [&str; 2] = ["config::item", "config::reader"];
 
 /// Where hyper's types may be named: what decides knows the `http` crate's alone.
-const HYPER: [&str; 6] = ["cli", "edge::admin", "edge::forward", "edge::front", "issuer", "upstream"];
+const HYPER: [&str; 7] = ["cli", "edge::admin", "edge::forward", "edge::front", "issuer", "upstream", "verifier"];
 
 /// How often a name may be passed on from module to module.
 const PASSED_ON_MAX: usize = 8;

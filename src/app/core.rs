@@ -6,7 +6,8 @@ use super::{Control, StartError};
 use crate::{
     config::GatewaySettings,
     decision::{
-        AdminServices, ExternalIssuers, Freshness, LiveState, Resumed, Snapshot, TokenService,
+        AdminServices, ExternalIssuers, Freshness, LiveState, Resumed, Snapshot, TokenAsker, TokenService,
+        admin::migration,
         decide::lifetimes,
         sync::{key_lifecycle, rounds::host_name},
     },
@@ -27,7 +28,7 @@ use crate::{
         clock::TrustedClock,
         keys::{self, Keyring, Vault},
         limit::{Exchange, Throttle},
-        store::{self, Found, Store},
+        store::{self, Actor, Found, Store},
     },
     upstream,
 };
@@ -126,8 +127,12 @@ pub(super) async fn load_first(
 ) -> Result<TrustedClock, StartError> {
     store.open_all().await?;
     let trusted = TrustedClock::open(store, Arc::clone(clock)).await?;
+    let deciders = migration::deciders(&settings.site);
+    migration::check_steps(store, &deciders).await?;
     lifetimes::note(store, &settings.site.realms, clock.now()).await?;
     key_lifecycle::ensure(store, vault, &settings.site.realms, &settings.keys, clock.now()).await?;
+    let audited = vault.by(Actor::gateway("start")).audited_store();
+    migration::note_steps(&audited, &deciders, clock.now()).await?;
     Ok(trusted)
 }
 
@@ -157,6 +162,7 @@ pub(super) struct Core {
     pub(super) logins: Arc<Logins>,
     pub(super) password_rules: PasswordRules,
     pub(super) hasher: Arc<Hasher>,
+    pub(super) token_service: Arc<TokenService>,
 }
 
 impl Core {
@@ -202,6 +208,15 @@ impl Core {
             password_rules.clone(),
         );
         let audit = begin_audit(settings, &vault, &clock, &metrics)?;
+        let logins = Arc::default();
+        let token_service = TokenService::new(
+            Arc::clone(&live_state),
+            &vault,
+            Arc::clone(&hasher),
+            Arc::clone(throttles.throttle()),
+            trusted.clone(),
+            Arc::clone(&logins),
+        );
         Ok(Self {
             clock,
             trusted,
@@ -214,8 +229,9 @@ impl Core {
             audit,
             services: Arc::new(services),
             throttles,
-            logins: Arc::default(),
+            logins,
             password_rules,
+            token_service: Arc::new(token_service),
             hasher,
         })
     }
@@ -227,23 +243,20 @@ impl Core {
         lines: &Lines,
         connections_borne: usize,
     ) -> Result<Arc<Shared>, StartError> {
-        let token_service = TokenService::new(
-            Arc::clone(&self.live_state),
-            &self.vault,
-            Arc::clone(&self.hasher),
-            Arc::clone(self.throttles.throttle()),
-            self.trusted.clone(),
-            Arc::clone(&self.logins),
-        );
         let endpoints = TokenEndpoints::new(
             Arc::clone(&self.live_state),
-            token_service,
+            Arc::clone(&self.token_service),
             self.audit.clone(),
             Arc::clone(&self.clock),
         );
         let services = Services {
             live_state: Arc::clone(&self.live_state),
             external: Arc::clone(&self.external),
+            token_asker: Arc::new(TokenAsker::new(
+                Arc::clone(&self.live_state),
+                self.store.clone(),
+                Arc::clone(&self.clock),
+            )),
             endpoints: Arc::new(endpoints),
             clock: Arc::clone(&self.clock),
             control: control.runtime.handle().clone(),

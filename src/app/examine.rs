@@ -12,10 +12,11 @@ use super::{
 };
 use crate::{
     config::{GatewaySettings, Problem, Report, leads_back},
-    decision::{Snapshot, examine_issuers},
+    decision::{Mode as RouteMode, RouteSettings, Service, Snapshot, examine_issuers},
     domain::{Clock, Timestamp},
     edge::{admin::AdminToken, listen},
     observe::{audit, metrics::Metrics},
+    rules::verifier::Mode,
     state::{
         keys::{self, MasterKeyError, VaultError},
         store::{self, Looked, access},
@@ -97,14 +98,40 @@ fn unprivileged_port_start() -> u16 {
 
 /// What is hardly meant in the store that is there; nothing where it cannot be looked into.
 pub fn store_warnings(settings: &GatewaySettings) -> Vec<Problem> {
-    let strangers = look(settings).ok().unwrap_or_default().takes_strangers.into_iter().map(|(key, realm)| {
+    let looked = look(settings).ok().unwrap_or_default();
+    let observed = observed_warnings(settings, &looked.takes_old_tokens);
+    let strangers = looked.takes_strangers.into_iter().map(|(key, realm)| {
         let message = format!(
             "the imported key '{key}' of realm {realm} takes tokens of unknown accounts; to take tokens of known accounts \
              only: portero key restrict {key}"
         );
         settings.places.problem("", &message)
     });
-    strangers.collect()
+    strangers.chain(observed).collect()
+}
+
+/// The routes whose clients bring tokens of an old system that still answers them, and that would not take those.
+fn observed_warnings(settings: &GatewaySettings, takes_old_tokens: &[String]) -> Vec<Problem> {
+    let site = &settings.site;
+    let observed = site.takeovers().filter(|(endpoint, takeover, realm, verifier)| {
+        let logs_in = endpoint.serves == Service::Login && takeover.mode == Mode::Observe;
+        let asks = site.verifiers.iter().any(|known| &*known.name == *verifier && known.tokens.is_some());
+        logs_in && !asks && !takes_old_tokens.iter().any(|taking| taking == realm.as_str())
+    });
+    let mut problems = vec![];
+    for (_, _, realm, verifier) in observed {
+        let accepts = |route: &&RouteSettings| route.policy.accept.contains(realm) && route.mode == RouteMode::Enforce;
+        for route in site.routes.iter().filter(accepts) {
+            let message = format!(
+                "route '{}' accepts realm {realm}, whose clients get their tokens from the old system '{verifier}' in mode \
+                 observe; it would refuse them: import the old system's key (portero key import) or a table of its tokens \
+                 (portero migration tokens), or have it asked about them ([verifiers.{verifier}.tokens])",
+                route.name
+            );
+            problems.push(settings.places.problem("", &message));
+        }
+    }
+    problems
 }
 
 /// What a start would find of the store's snapshot; `None` where the config names none.

@@ -29,11 +29,15 @@ use super::{
 use crate::{
     config::GatewaySettings,
     decision::{
-        ClockWatch, Pruner, Reopening, StoreSync, schedule,
+        ClockWatch, Pruner, Reopening, StoreSync,
+        admin::migration,
+        issue::takeover::confirm::Confirmer,
+        schedule,
         sync::{
             audit_keeper::AuditKeeper, key_lifecycle::KeyLifecycle, record_logins, throttle_sync, upkeep,
             wrapping::Wrapping,
         },
+        verifier::{ledger, table::Table},
     },
     domain::{Clock, SystemClock},
     edge::{
@@ -74,6 +78,8 @@ pub struct Gateway {
     pub(super) writing: JoinHandle<()>,
     /// Who logged in last is written down before that too.
     pub(super) recording: JoinHandle<()>,
+    /// What was counted for the migration last is written down before that too.
+    pub(super) counting: JoinHandle<()>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) operating: JoinHandle<()>,
     pub(super) orders: mpsc::Receiver<Order>,
@@ -136,7 +142,8 @@ impl Gateway {
         );
         let anchoring = control.runtime.spawn(keeper.run(rest_stopped.clone()));
         let audit = core.audit.clone();
-        let Tasks { following, writing, recording, keeping } = start_tasks(&core, &control, &settings, &rest_stopped)?;
+        let Tasks { following, writing, recording, counting, keeping } =
+            start_tasks(&core, &control, &settings, &rest_stopped)?;
 
         let workers = front::Workers::start(settings.server.threads, &shared)?;
         let acceptor = runtime("accept", ACCEPT_THREADS)?;
@@ -164,6 +171,7 @@ impl Gateway {
             audit,
             writing,
             recording,
+            counting,
             readiness,
             operating,
             orders: ordered,
@@ -207,6 +215,8 @@ struct Tasks {
     writing: JoinHandle<()>,
     /// Writes down who logged in.
     recording: JoinHandle<()>,
+    /// Writes counts of the migration down.
+    counting: JoinHandle<()>,
     /// Tells a changed schedule to the task that keeps the keys.
     keeping: Sender<schedule::ScheduleSettings>,
 }
@@ -225,6 +235,24 @@ fn start_tasks(
     let (keeping, kept) = channel(schedule);
     let key_lifecycle = KeyLifecycle::new(store.clone(), vault.clone(), Arc::clone(live_state), trusted.clone(), kept);
 
+    let confirmer = Confirmer::new(Arc::clone(&core.token_service), Arc::clone(live_state), trusted.clone());
+
+    // Before the first request: a token of the table must not be refused because the gateway is young.
+    let mut table = Table::default();
+    if core.resumed.is_none() {
+        control.block_on(table.refresh(store, live_state.takeovers()))?;
+    }
+
+    control.runtime.spawn(table.run(store.clone(), Arc::clone(live_state.takeovers()), stopped.clone()));
+    control.runtime.spawn(confirmer.run(stopped.clone()));
+    let counts = Arc::clone(&live_state.takeovers().ledger);
+    let counting = control.runtime.spawn(ledger::run(
+        counts,
+        store.clone(),
+        Arc::clone(clock),
+        Arc::clone(metrics),
+        stopped.clone(),
+    ));
     control.runtime.spawn(clock_watch.run(stopped.clone()));
     control.runtime.spawn(pruner.run(stopped.clone()));
     let following = control.runtime.spawn(store_sync.run(stopped.clone()));
@@ -235,7 +263,7 @@ fn start_tasks(
     let recording = control.runtime.spawn(recording);
     let wrapping = Wrapping::new(vault.clone(), Arc::clone(hasher), Arc::clone(clock), Arc::clone(metrics));
     control.runtime.spawn(wrapping.run(stopped.clone()));
-    Ok(Tasks { following, writing, recording, keeping })
+    Ok(Tasks { following, writing, recording, counting, keeping })
 }
 
 /// Follows the store; or begins by its snapshot, and follows it when its server is back.
@@ -246,7 +274,7 @@ async fn start_following(core: &Core, settings: &GatewaySettings) -> Result<(Sto
     let store_sync = match resumed {
         None => Box::pin(StoreSync::start(own_store, own_vault, Arc::clone(&live_state), clock, own_metrics)).await?,
         Some(resumed) => {
-            let reopening = Reopening::new(store.clone(), settings.keys);
+            let reopening = Reopening::new(store.clone(), settings.keys, migration::deciders(&settings.site));
             StoreSync::resume(own_store, own_vault, Arc::clone(&live_state), clock, own_metrics, resumed, reopening)
                 .await?
         }

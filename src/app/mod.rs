@@ -29,7 +29,10 @@ pub use self::{
 };
 use crate::{
     config::{self, GatewaySettings, Report, Summary},
-    decision::{ExternalIssuerError, SnapshotError, StoreSyncError, sync::key_lifecycle::KeyLifecycleError},
+    decision::{
+        ExternalIssuerError, SnapshotError, StoreSyncError, admin::migration::StepError,
+        sync::key_lifecycle::KeyLifecycleError,
+    },
     state::{
         keys::VaultError,
         store::{StoreError, private_file::PrivateFileError},
@@ -70,6 +73,9 @@ pub enum StartError {
     /// Reading what is in force.
     #[error(transparent)]
     Follow(#[from] StoreSyncError),
+    /// Going back to an old system would lose accounts, or nobody could say whether.
+    #[error(transparent)]
+    Migration(#[from] StepError),
     /// The tables.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -93,6 +99,7 @@ impl StartError {
         match self {
             Self::Store(error)
             | Self::Vault(VaultError::Store(error))
+            | Self::Migration(StepError::Store(error))
             | Self::KeyLifecycle(
                 KeyLifecycleError::Store(error) | KeyLifecycleError::Vault(VaultError::Store(error)),
             ) => error.is_away(),

@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     config::GatewaySettings,
-    decision::{ExternalIssuers, LiveState, Snapshot, decide::lifetimes, schedule, sync::key_lifecycle},
+    decision::{
+        ExternalIssuers, LiveState, Snapshot, admin::migration, decide::lifetimes, schedule, sync::key_lifecycle,
+    },
     domain::Clock,
     edge::forward::{Shared, Tunables},
     observe::metrics::Metrics,
@@ -155,10 +157,12 @@ impl Reloader {
         let mut settings = load(&self.config)?;
         settings.site.keep_off(&self.bound);
         examine::reload(&self.config, &settings, self.clock.now())?;
+        let deciders = migration::deciders(&settings.site);
+        migration::check_steps(&self.store, &deciders).await?;
         let needs_restart = self.started.restart_only_changes(&settings);
         let present = self.live_state.snapshot();
         // What may fail comes before anything is changed.
-        let snapshot = Snapshot::build_after(&settings.site, Arc::default(), &self.metrics, &present.pools)?;
+        let snapshot = Snapshot::build_after(&settings.site, Arc::default(), &self.metrics, Some(&present))?;
         let is_new = |pool: &&Arc<Pool>| !present.pools.iter().any(|known| Arc::ptr_eq(known, pool));
         let new_pools: Vec<_> = snapshot.pools.iter().filter(is_new).cloned().collect();
         upstream::look_up(&new_pools).await;
@@ -177,7 +181,9 @@ impl Reloader {
         self.live_state.refresh_keys(&self.vault).await?;
         // A config is in force only if the audit log has its row.
         let row = json!({ "file": self.config.display().to_string(), "sha256": self.files.read.sha256(&self.config) });
-        vault.audited_store().note(Entry::of(Action::ConfigReload).to(row)).await?;
+        let audited = vault.audited_store();
+        audited.note(Entry::of(Action::ConfigReload).to(row)).await?;
+        migration::note_steps(&audited, &deciders, self.clock.now()).await?;
         // The last that may fail. Keys of an issuer that the snapshot does not have yet open nothing.
         self.external.replace(&settings.site.issuers)?;
         self.shared.set_certificates(certificates);

@@ -102,6 +102,7 @@ impl Gateway {
         self.operator.shutdown_background();
         // The last process on the store leaves one whole file: what is acknowledged is in it, and not in a journal.
         let (following, recording, anchoring) = (self.following, self.recording, self.anchoring);
+        let counting = self.counting;
         let store = self.reloader.store.clone();
         let closed = self.control.block_on(async {
             tokio::time::timeout(STORE_GRACE, async {
@@ -113,6 +114,7 @@ impl Gateway {
                 let _ = anchoring.await;
                 // A store that hangs is closed all the same.
                 let _ = tokio::time::timeout(WRITING_GRACE, self.writing).await;
+                let _ = tokio::time::timeout(WRITING_GRACE, counting).await;
                 store.close().await;
             })
             .await

@@ -15,7 +15,7 @@ use crate::{
         self, StartError,
         examine::{self, Away, SnapshotFound},
     },
-    config::{Problem, Report, Summary},
+    config::{Problem, Report, Summary, TakeoverSummary},
     domain::{Clock, SystemClock},
 };
 
@@ -123,6 +123,14 @@ impl Outcome {
                 "{text}: {realms} realms, {token_endpoints} token endpoints, {routes} routes, {upstreams} upstreams"
             );
         }
+        for takeover in self.summary.iter().flat_map(|summary| &summary.takeovers) {
+            let TakeoverSummary { path, realm, step, next } = takeover;
+            let next = next.map_or_else(
+                || "Portero is alone: there is no next step".to_owned(),
+                |(next, changes)| format!("the next step is {next}: {changes}"),
+            );
+            text = format!("{text}\n{path}, realm {realm}, mode {step}: {next}");
+        }
         if let Some(said) = self.snapshot_text() {
             text.extend(["\n", &said]);
         }
@@ -172,6 +180,7 @@ impl Outcome {
             "problems": self.problems.iter().map(problem).collect::<Vec<_>>(),
             "warnings": self.warnings.iter().map(problem).collect::<Vec<_>>(),
             "shadow_routes": self.shadow_routes().collect::<Vec<_>>(),
+            "takeovers": self.summary.iter().flat_map(|summary| &summary.takeovers).map(takeover).collect::<Vec<_>>(),
             "snapshot": self.snapshot_json(),
             "realms": count(|summary| summary.realms),
             "token_endpoints": count(|summary| summary.token_endpoints),
@@ -183,6 +192,16 @@ impl Outcome {
     fn shadow_routes(&self) -> impl Iterator<Item = &str> {
         self.summary.iter().flat_map(|summary| &summary.shadow_routes).map(String::as_str)
     }
+}
+
+fn takeover(takeover: &TakeoverSummary) -> Value {
+    json!({
+        "path": takeover.path,
+        "realm": takeover.realm,
+        "mode": takeover.step,
+        "next": takeover.next.map(|(next, _)| next),
+        "changes": takeover.next.map(|(_, changes)| changes),
+    })
 }
 
 /// `null` where there is no place in the file.

@@ -78,7 +78,7 @@ enum Command {
     #[command(flatten)]
     Account(account::Command),
     Import(import::Import),
-    /// See what is left of the systems that accounts came from
+    /// See how far a migration from old systems is, wrap sealed hashes, import old tokens, go back
     #[command(subcommand)]
     Migration(migration::Migration),
     /// End tokens before their time
@@ -127,7 +127,6 @@ pub fn main() -> ExitCode {
         Command::Account(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Import(command) if command.is_probe() => (command.common.output, command.run_probe()),
         Command::Import(command) => (command.common.output, in_store(&command.common.config, &command)),
-        Command::Migration(command) => (command.target().output, in_store(&command.target().config, &command)),
         Command::Revoke(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Key(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Admin(command) => (command.common().output, in_store(&command.common().config, &command)),
@@ -136,6 +135,7 @@ pub fn main() -> ExitCode {
         Command::Stale(stale) => (stale.asking().output, block_on(stale.run())),
         Command::Limits(limits) => (limits.asking().output, block_on(limits.run())),
         Command::Session(command) => (command.common().output, in_store(&command.common().config, &command)),
+        Command::Migration(command) => (command.common().output, in_store(&command.common().config, &command)),
         Command::Store(command) => (command.common().output, block_on(command.run())),
         Command::Backup(backup) => (backup.common.output, block_on(backup.run())),
         Command::Restore(restore) => (restore.common.output, block_on(restore.run())),

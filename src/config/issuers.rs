@@ -131,19 +131,23 @@ fn jwks(section: &mut Section<'_>) -> Option<Jwks> {
     Some(Jwks { url, ca, refresh, max_stale, cooldown, timeout })
 }
 
-/// An address that a set may be fetched from. It is never shown: a query may hold a secret.
+/// An address that a set may be fetched from.
 fn url(item: &Item<'_>) -> Option<Uri> {
+    secure_url(item, "https://login.example.com/jwks.json", "whoever is on the way could put keys of his own in")
+}
+
+/// An address that nobody on the way can answer for: `https`, or `http` on this machine; `danger` says what else could
+/// happen. It is never shown: a query may hold a secret.
+pub(super) fn secure_url(item: &Item<'_>, example: &str, danger: &str) -> Option<Uri> {
     let text = item.word()?;
     let uri = text.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
     let (Some(uri), false) = (uri, text.contains(['#', '@'])) else {
-        return item.wrong(
-            "must be a URL without user information and fragment, such as \"https://login.example.com/jwks.json\"",
-        );
+        return item.wrong(&format!("must be a URL without user information and fragment, such as \"{example}\""));
     };
     match uri.scheme_str() {
         Some("https") => Some(uri),
         Some("http") if uri.host().is_some_and(is_loopback) => Some(uri),
-        _ => item.wrong("must be https; http is for loopback addresses (127.0.0.1, [::1]) only: whoever is on the way could put keys of his own in"),
+        _ => item.wrong(&format!("must be https; http is for loopback addresses (127.0.0.1, [::1]) only: {danger}")),
     }
 }
 

@@ -14,6 +14,7 @@
 //! matching  hosts, paths and methods of routes and token endpoints
 //! routes    [[routes]] with what they ask for (policy), change (rewrite) and let pages do (cors)
 //! endpoints [[token_endpoints]]
+//! verifiers [verifiers.NAME]
 //! oauth     [oauth]
 //! cross     what no section can see alone             (exact: exact routes beside weaker ones)
 //! syntax    what is wrong with a text that is no TOML
@@ -50,6 +51,7 @@ mod syntax;
 mod tests;
 mod upstream_tls;
 mod upstreams;
+mod verifiers;
 
 use std::{
     fs::File,
@@ -66,7 +68,7 @@ use reader::{Context, Scope, Section};
 pub use cross::leads_back;
 pub use duration::parse as parse_duration;
 pub use report::{Places, Position, Problem, Report};
-pub use settings::{GatewaySettings, Summary};
+pub use settings::{GatewaySettings, Summary, TakeoverSummary};
 pub use store::store_at;
 
 /// Octets of a file, at most: it bounds how many realms, routes and upstreams there can be.
@@ -193,7 +195,8 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
     let issuers = issuers::read(context, &mut root, &mut realms);
     let leeway = realms.leeway;
     let upstreams = upstreams::read(&mut root);
-    let mut endpoints = endpoints::read(&mut root, &realms);
+    let verifiers = verifiers::read(&mut root);
+    let mut endpoints = endpoints::read(&mut root, &realms, &verifiers);
     let oauth = oauth::read(&mut root, &realms, keys.publish_ahead);
     endpoints.extend(oauth.endpoints);
     let routes = routes::read(&mut root, &realms, &upstreams, server.routes);
@@ -215,6 +218,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
         endpoints: endpoints.into_iter().map(|endpoint| endpoint.settings).collect(),
         routes: routes.into_iter().map(|route| route.settings).collect(),
         upstreams: upstreams.checked,
+        verifiers: verifiers.checked,
         oauth: oauth.settings,
     };
     site.keep_off(&own);

@@ -174,6 +174,7 @@ fn endpoint(served: Served, realm: Option<&RealmName>, at: &Place<'_>) -> Option
         realms: realm.into_iter().cloned().collect(),
         serves: served.service,
         cors: at.cors.clone(),
+        takeover: None,
     };
     Some(Endpoint { settings, spot: at.spot.clone(), path: served.spot })
 }

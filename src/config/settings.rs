@@ -10,6 +10,7 @@ use crate::{
     decision::{Site, StalenessSettings, schedule},
     edge::{admin, listen},
     observe::audit::AuditSettings,
+    rules::verifier::next_step,
     state::{
         account,
         limit::{BadTokenSettings, ThrottleSettings},
@@ -81,8 +82,23 @@ pub struct Summary {
     pub upstreams: usize,
     /// The routes that refuse nobody for want of a token.
     pub shadow_routes: Vec<String>,
+    /// The token endpoints that take over from an old system: what their next step changes.
+    pub takeovers: Vec<TakeoverSummary>,
     /// What is good and hardly meant.
     pub warnings: Vec<Problem>,
+}
+
+/// A token endpoint that takes over from an old system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakeoverSummary {
+    /// Its path.
+    pub path: String,
+    /// The realm.
+    pub realm: String,
+    /// Its step, in the words of the config.
+    pub step: &'static str,
+    /// The key that makes the next one, and what that changes; `None` at the last one.
+    pub next: Option<(&'static str, &'static str)>,
 }
 
 impl GatewaySettings {
@@ -105,6 +121,15 @@ impl Summary {
             routes: site.routes.len(),
             upstreams: site.upstreams.len(),
             shadow_routes: site.shadow_routes().map(str::to_owned).collect(),
+            takeovers: site
+                .takeovers()
+                .map(|(endpoint, takeover, realm, _)| TakeoverSummary {
+                    path: endpoint.pattern.path.as_str().to_owned(),
+                    realm: realm.as_str().to_owned(),
+                    step: takeover.mode.name(),
+                    next: next_step(takeover.mode, takeover.policy.authority),
+                })
+                .collect(),
             warnings: settings.warnings.clone(),
         }
     }

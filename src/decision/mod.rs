@@ -5,6 +5,7 @@
 //! admin     what operators do: accounts, revocations, keys
 //! issue     logins, refreshes, tokens; OAuth's endpoints
 //! decide    the hot path: the snapshot, and what follows from it for a request
+//! verifier  asking old systems about logins
 //! schedule  what is due for a realm's keys (pure)
 //! ```
 
@@ -15,21 +16,23 @@ pub mod issue;
 mod moved_clock;
 pub mod schedule;
 pub mod sync;
+pub mod verifier;
 
 pub use admin::{AdminError, AdminService, AdminServices, Everywhere, Revoked, Rotated, SESSIONS_LISTED_MAX};
 pub use decide::{
-    authenticate::{Awaiting, ExternalKey, Job, Proof},
+    authenticate::{Awaiting, AwaitingCheck, ExternalKey, Job, Proof},
     decision::{Decision, Denial, Permit, Preflight, Request, Target, decide},
     following::{Following, LATE_AFTER, WAIT_MAX, WAITING_MAX, Waited},
     freshness::{Freshness, StaleAction, StalenessSettings},
     internal::{INTERNAL_LIFETIME, INTERNAL_TYPE},
-    site::{EndpointSettings, ForwardToken, Mode, OauthSettings, RouteSettings, Service, Site},
-    snapshot::{Endpoint, LiveState, Route, Snapshot, SnapshotError, View},
+    site::{EndpointSettings, ForwardToken, Mode, OauthSettings, RouteSettings, Service, Site, TakeoverSettings},
+    snapshot::{Endpoint, LiveState, Route, Snapshot, SnapshotError, Takeover, View},
 };
 pub use issue::{
     caller::{Caller, Presence},
     login::TokenService,
     standing::check_standing,
+    takeover::asked::TokenAsker,
 };
 pub use sync::{
     clock_watch::ClockWatch,

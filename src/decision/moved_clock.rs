@@ -146,6 +146,7 @@ impl Machine {
             endpoints: vec![],
             routes: vec![],
             upstreams: vec![],
+            verifiers: vec![],
             issuers: vec![],
             internal_issuer: None,
             oauth: Some(oauth_settings()),

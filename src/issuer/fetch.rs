@@ -1,24 +1,25 @@
 //! One GET of a JWK set, under bounds: one deadline for all of it, no redirects, no more octets than a
 //! set may have, and over TLS whatever the certificate says wrong ends it.
 
-use std::{fmt::Write as _, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, Uri, header, uri::Scheme};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem, pem::PemObject},
-};
 use thiserror::Error;
 
 use super::{freshness::Freshness, settings::Jwks};
-use crate::state::keys::jwk::{JwksError, SET_BYTES_MAX};
+use crate::{
+    state::keys::jwk::{JwksError, SET_BYTES_MAX},
+    trust,
+};
+
+pub use crate::trust::TrustError as FetcherError;
 
 /// Octets of an answer's head, at most.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -31,25 +32,6 @@ const ETAG_BYTES_MAX: usize = 1024;
 
 /// What an answer may be in.
 const ACCEPT: HeaderValue = HeaderValue::from_static("application/jwk-set+json, application/json");
-
-/// Why nothing can be fetched at all.
-#[derive(Debug, Error)]
-pub enum FetcherError {
-    /// The file of `ca` cannot be read, or holds no certificate.
-    #[error("{}: {source}", path.display())]
-    Certificates {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: pem::Error,
-    },
-    /// A certificate of the file cannot be trusted, or TLS cannot be set up.
-    #[error("TLS: {0}")]
-    Tls(#[from] rustls::Error),
-    /// The system has no trusted certificates.
-    #[error("the system's trusted certificates: {0}")]
-    System(#[from] io::Error),
-}
 
 /// Why a fetch gave no set.
 #[derive(Debug, Error)]
@@ -107,10 +89,10 @@ impl FetchError {
 impl Fetcher {
     /// Reads the certificates to trust.
     pub(super) fn new(settings: &Jwks) -> Result<Self, FetcherError> {
-        let schemes = HttpsConnectorBuilder::new().with_tls_config(tls(settings)?);
+        let speaks_tls = settings.url.scheme() == Some(&Scheme::HTTPS);
+        let schemes = HttpsConnectorBuilder::new().with_tls_config(trust::client(settings.ca.as_deref(), speaks_tls)?);
         // The config lets `http` pass for loopback addresses only.
-        let schemes =
-            if settings.url.scheme() == Some(&Scheme::HTTPS) { schemes.https_only() } else { schemes.https_or_http() };
+        let schemes = if speaks_tls { schemes.https_only() } else { schemes.https_or_http() };
         // A fetch is rare: each has a connection of its own, so that none meets one that has gone stale.
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
@@ -147,27 +129,6 @@ impl Fetcher {
         })?;
         Ok(Answer::Set { body: body.to_bytes(), etag, freshness })
     }
-}
-
-/// TLS from aws-lc, named here: the process may have another default.
-fn tls(settings: &Jwks) -> Result<ClientConfig, FetcherError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let builder = match &settings.ca {
-        Some(path) => builder.with_root_certificates(roots(path)?),
-        None if settings.url.scheme() == Some(&Scheme::HTTPS) => builder.with_native_roots()?,
-        None => builder.with_root_certificates(RootCertStore::empty()),
-    };
-    Ok(builder.with_no_client_auth())
-}
-
-fn roots(path: &PathBuf) -> Result<RootCertStore, FetcherError> {
-    let unusable = |source| FetcherError::Certificates { path: path.clone(), source };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(unusable)? {
-        roots.add(certificate.map_err(unusable)?)?;
-    }
-    if roots.is_empty() { Err(unusable(pem::Error::NoItemsFound)) } else { Ok(roots) }
 }
 
 fn unanswered(error: &legacy::Error) -> FetchError {

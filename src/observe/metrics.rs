@@ -11,10 +11,14 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-pub use super::requests::{RouteMetrics, UpstreamWaits};
 use super::{
     per_thread::PerThread,
     requests::{RequestMetrics, WAIT_BUCKETS},
+    verifiers::VerifierFamilies,
+};
+pub use super::{
+    requests::{RouteMetrics, UpstreamWaits},
+    verifiers::VerifierMetrics,
 };
 
 /// What comes of a reload.
@@ -65,6 +69,9 @@ pub struct Metrics {
     pub audit: AuditMetrics,
     pub listeners: ListenerMetrics,
     issuers: IssuerFamilies,
+    verifiers: VerifierFamilies,
+    /// Tokens of imported keys, each counted once for as long as it is remembered.
+    pub imported_tokens: IntCounterVec,
 }
 
 impl Metrics {
@@ -141,6 +148,12 @@ impl Metrics {
             audit: AuditMetrics::register(&family)?,
             listeners: ListenerMetrics::register(&family)?,
             issuers: IssuerFamilies::register(&family)?,
+            verifiers: register_verifiers(&registry)?,
+            imported_tokens: family.counters(
+                "portero_imported_key_tokens_total",
+                "Tokens of imported keys, each counted once for as long as it is remembered.",
+                &["key"],
+            )?,
             registry: registry.clone(),
         }))
     }
@@ -185,6 +198,12 @@ impl Metrics {
         }
         let (refreshes, age_seconds) = (self.issuers.refreshes.clone(), self.issuers.age_seconds.clone());
         IssuerMetrics { name: name.into(), refreshes, age_seconds }
+    }
+
+    /// The handles of an old system.
+    #[must_use]
+    pub fn verifier(&self, name: &str) -> VerifierMetrics {
+        self.verifiers.handles(name)
     }
 
     /// Everything, in the text format that Prometheus scrapes.
@@ -240,6 +259,12 @@ impl AuditMetrics {
             )?,
         })
     }
+}
+
+fn register_verifiers(registry: &Registry) -> Result<VerifierFamilies, prometheus::Error> {
+    let families = VerifierFamilies::new()?;
+    families.collectors().into_iter().try_for_each(|family| registry.register(family))?;
+    Ok(families)
 }
 
 /// What the hashing of passwords counts.

@@ -8,3 +8,4 @@ pub mod lines;
 pub mod metrics;
 pub mod per_thread;
 mod requests;
+mod verifiers;

@@ -12,3 +12,4 @@ pub mod realm;
 pub mod rewrite;
 pub mod route;
 pub mod upgrade;
+pub mod verifier;

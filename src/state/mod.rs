@@ -10,4 +10,5 @@ pub mod revocation;
 pub mod session;
 pub mod store;
 pub mod store_snapshot;
+pub mod takeover;
 pub mod token;

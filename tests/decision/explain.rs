@@ -73,7 +73,9 @@ fn word(decision: &Decision<'_>) -> String {
         }
         Decision::Endpoint(endpoint) => format!("endpoint {}", endpoint.metrics.route.name()),
         Decision::Preflight(preflight) => format!("preflight {}", preflight.target.name()),
-        Decision::Verify(_) | Decision::AwaitKey(_) | Decision::AwaitStep(_) => panic!("undecided"),
+        Decision::Verify(_) | Decision::AwaitKey(_) | Decision::AwaitCheck(_) | Decision::AwaitStep(_) => {
+            panic!("undecided")
+        }
     }
 }
 

@@ -124,7 +124,13 @@ pub(crate) fn route(path: &str, policy: Policy) -> RouteSettings {
 
 pub(crate) fn endpoint(path: &str, realm: &str) -> EndpointSettings {
     let pattern = Pattern { exact: true, ..pattern(path) };
-    EndpointSettings { pattern, realms: vec![realm.parse().unwrap()], serves: Service::Login, cors: None }
+    EndpointSettings {
+        pattern,
+        realms: vec![realm.parse().unwrap()],
+        serves: Service::Login,
+        cors: None,
+        takeover: None,
+    }
 }
 
 /// A site with one upstream, `echo`.
@@ -140,6 +146,7 @@ pub(crate) fn site(realms: Vec<Realm>, endpoints: Vec<EndpointSettings>, routes:
         endpoints,
         routes,
         upstreams: vec![echo],
+        verifiers: vec![],
     }
 }
 
@@ -256,7 +263,9 @@ impl From<Decision<'_>> for Outcome {
             Decision::Reply(denial) => Self::Deny(denial.reason),
             Decision::Endpoint(_) => Self::Endpoint,
             Decision::Preflight(_) => Self::Preflight,
-            Decision::Verify(_) | Decision::AwaitKey(_) => panic!("a proof was given and another is asked for"),
+            Decision::Verify(_) | Decision::AwaitKey(_) | Decision::AwaitCheck(_) => {
+                panic!("a proof was given and another is asked for")
+            }
             Decision::AwaitStep(_) => Self::AwaitStep,
         }
     }

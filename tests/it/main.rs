@@ -40,6 +40,7 @@ mod stopped;
 mod store;
 mod stores;
 mod surface;
+mod takeover;
 mod throttles;
 mod tokens;
 mod upgrade;

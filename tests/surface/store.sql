@@ -3,6 +3,8 @@ CREATE INDEX audit_subject ON audit (subject, number) WHERE subject IS NOT NULL
 CREATE UNIQUE INDEX keys_active ON keys (realm) WHERE state = 'active'
 CREATE UNIQUE INDEX keys_next ON keys (realm) WHERE state = 'next'
 CREATE INDEX known_addresses_seen ON known_addresses (seen_at)
+CREATE INDEX old_tokens_account ON old_tokens (account)
+CREATE INDEX old_tokens_end ON old_tokens (expires_at) WHERE expires_at IS NOT NULL
 CREATE INDEX principals_foreign_hashes ON principals (realm, substr(password_hash, 2, instr(substr(password_hash, 2), '$') - 1))
     WHERE substr(password_hash, 1, 10) <> '$argon2id$'
 CREATE UNIQUE INDEX principals_legacy_id ON principals (realm, legacy_id) WHERE legacy_id IS NOT NULL
@@ -16,6 +18,7 @@ CREATE INDEX sessions_expiry ON sessions (expires_at) WHERE expires_at IS NOT NU
 CREATE INDEX sessions_principal ON sessions (principal, created_at)
 CREATE INDEX throttles_end ON throttles (ends_at)
 CREATE INDEX throttles_written ON throttles (written_at)
+CREATE INDEX trusted_logins_pending ON trusted_logins (account) WHERE state = 'pending'
 CREATE TABLE account_logins (
     account       BLOB PRIMARY KEY,
     last_login_at INTEGER,
@@ -159,6 +162,27 @@ CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value BLOB NOT NULL
 ) STRICT
+CREATE TABLE migration_counts (
+    day   INTEGER NOT NULL,
+    kind  TEXT NOT NULL,
+    what  TEXT NOT NULL,
+    total INTEGER NOT NULL,
+    PRIMARY KEY (day, kind, what)
+) STRICT, WITHOUT ROWID
+CREATE TABLE migration_steps (
+    realm         TEXT PRIMARY KEY,
+    portero       INTEGER NOT NULL CHECK (portero IN (0, 1)),
+    since         INTEGER NOT NULL,
+    accepted_loss INTEGER NOT NULL
+) STRICT
+CREATE TABLE old_tokens (
+    realm      TEXT NOT NULL,
+    hash       BLOB NOT NULL,
+    account    BLOB NOT NULL,
+    epoch      INTEGER NOT NULL,
+    expires_at INTEGER,
+    PRIMARY KEY (realm, hash)
+) STRICT, WITHOUT ROWID
 CREATE TABLE principals (
     id            BLOB PRIMARY KEY,
     realm         TEXT NOT NULL,
@@ -208,6 +232,13 @@ CREATE TABLE sessions (
     expires_at INTEGER
 , epoch INTEGER) STRICT
 CREATE TABLE sqlite_sequence(name,seq)
+CREATE TABLE takeovers (
+    account      BLOB PRIMARY KEY,
+    verifier     TEXT NOT NULL,
+    hash         BLOB,
+    confirmed_at INTEGER,
+    refused_at   INTEGER
+) STRICT
 CREATE TABLE throttles (
     origin     BLOB NOT NULL,
     kind       TEXT NOT NULL,
@@ -221,6 +252,17 @@ CREATE TABLE throttles (
     written_at INTEGER NOT NULL,
     PRIMARY KEY (origin, kind, slot)
 ) STRICT, WITHOUT ROWID
+CREATE TABLE trusted_logins (
+    session    BLOB PRIMARY KEY,
+    account    BLOB NOT NULL,
+    realm      TEXT NOT NULL,
+    verifier   TEXT NOT NULL,
+    hash       BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    state      TEXT NOT NULL CHECK (state IN ('pending', 'confirmed', 'refused', 'expired')),
+    settled_at INTEGER
+) STRICT
 CREATE TABLE wiped_keys (
     key        TEXT PRIMARY KEY,
     thumbprint BLOB
@@ -257,6 +299,10 @@ CREATE TRIGGER password_key_follows BEFORE UPDATE ON meta WHEN NEW.name = 'maste
     AND EXISTS (SELECT 1 FROM meta WHERE name = 'password_key_master' AND value <> NEW.value)
 BEGIN
     SELECT RAISE(ABORT, 'sealed passwords would be lost: use the newer release of portero for this');
+END
+CREATE TRIGGER takeover_forgotten AFTER DELETE ON principals BEGIN
+    DELETE FROM takeovers WHERE account = OLD.id;
+    DELETE FROM old_tokens WHERE account = OLD.id;
 END
 CREATE TRIGGER wiped_keys_forgotten AFTER DELETE ON keys BEGIN
     DELETE FROM wiped_keys WHERE key = OLD.id;

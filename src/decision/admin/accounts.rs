@@ -204,7 +204,7 @@ pub fn check_kind(realm: &Realm, kind: PrincipalKind) -> Result<(), AdminError> 
 }
 
 /// Refuses a description, new or changed, that the realm's contract has no room for, or that lacks what it needs.
-pub(super) fn check(realm: &Realm, new: &NewAccount) -> Result<(), AdminError> {
+pub(in crate::decision) fn check(realm: &Realm, new: &NewAccount) -> Result<(), AdminError> {
     check_room(realm, new)?;
     check_needs(realm, new)
 }

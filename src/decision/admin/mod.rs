@@ -9,6 +9,7 @@
 //! import       the accounts of another system, many at a time
 //! revocations  ending tokens, sessions and all that a principal has; listing sessions
 //! keys         rotating, retiring, importing and revoking keys
+//! migration    how far a migration from old systems is, and going back
 //! tokens       admin tokens
 //! audit        reading the audit log, and holding it against itself
 //! services     a service for each who asks over the API
@@ -26,6 +27,7 @@ mod everywhere;
 pub mod import;
 mod keys;
 mod limits;
+pub mod migration;
 mod revocations;
 pub mod secrets;
 mod service;

@@ -106,11 +106,9 @@ impl AdminService {
     /// # Errors
     /// Fails when there is no such session, or when the store is out of reach or damaged.
     pub async fn revoke_session(&self, id: SessionId) -> Result<Revoked, AdminError> {
-        let session = session::find(&self.store, id).await?;
-        let session = session.ok_or_else(|| not_found("session", id.to_string(), ""))?;
-        // A token of it may be on its way whose end the session does not know yet.
-        let longest = lifetimes::latest_noted(&self.store, &session.realm, self.clock.now()).await?;
-        self.record(RevokedSubject::Session(id), later(session.expires_at, longest)).await?;
+        let record = lifetimes::session_record(&self.store, id, self.clock.now()).await?;
+        let record = record.ok_or_else(|| not_found("session", id.to_string(), ""))?;
+        self.record(record.subject, record.expires_at).await?;
         Ok(Revoked::Session(id))
     }
 

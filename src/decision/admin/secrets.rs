@@ -9,7 +9,10 @@ use super::{
 use crate::{
     domain::{PrincipalKind, Secret, Timestamp, made_secret},
     rules::{limit::ClientKey, realm::Realm},
-    state::account::{self, Account, HasherError, OVERLAP_MAX, OldTokens, PasswordHash, Raised, SecretHash, password},
+    state::{
+        account::{self, Account, HasherError, OVERLAP_MAX, OldTokens, PasswordHash, Raised, SecretHash, password},
+        takeover::confirmation,
+    },
 };
 
 /// The secret that an account gets.
@@ -83,6 +86,8 @@ impl AdminService {
         let (hashed, old_tokens) = (self.hash(secret, None).await?, change.old_tokens(account.kind));
         let now = self.clock.now();
         let raised = account::set_password_hash(store, &realm.name, name, hashed.as_hash(), old_tokens, now).await?;
+        // An old system knows another one. What it confirmed was of that hash alone: only the status needs this.
+        confirmation::forget(store, account.id).await?;
         self.changed(realm, name, &raised, hashed.shown).await
     }
 

@@ -1,6 +1,6 @@
 //! Who a token speaks for, and whether it still does.
 
-use std::{borrow::Cow, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, ops::Range, sync::Arc};
 
 use super::{
     following::Waited,
@@ -8,11 +8,13 @@ use super::{
     trace::{Fact, Trace},
 };
 use crate::{
+    decision::verifier::tokens::TokenCheck,
     domain::{Claims, EPOCH_DELETED, KeyId, PrincipalId, RealmName, Reason, Secret, Timestamp, TokenSubject},
-    rules::{dialect::Dialect, issuer::Issuer},
+    rules::{dialect::Dialect, issuer::Issuer, verifier::Mode},
     state::{
         account::Speaker,
         keys::{Imported, Key},
+        takeover::old_tokens,
         token::{self, TOKEN_BYTES_MAX, Verified},
     },
 };
@@ -35,6 +37,8 @@ pub struct Proof {
 pub(in crate::decision) enum VerifyError {
     /// It is none.
     Refused(Reason),
+    /// It is none of ours; it may be one of an old system's.
+    Foreign(Reason),
     /// An external issuer may have a new key that signed it.
     UnknownExternalKey(ExternalKey),
 }
@@ -57,6 +61,61 @@ pub struct Awaiting {
     pub job: Job,
 }
 
+/// A token that an old system has to be asked about.
+#[derive(Debug)]
+pub struct AwaitingCheck {
+    /// It.
+    pub token: Secret,
+    /// The system's check.
+    pub check: Arc<TokenCheck>,
+    /// The realm that takes over from it.
+    pub realm: RealmName,
+    /// Whose word counts about logins of the realm.
+    pub mode: Mode,
+    /// Why it is none of ours.
+    foreign: Reason,
+}
+
+impl AwaitingCheck {
+    /// It does not hold, by the old system's word.
+    #[must_use]
+    pub fn not_held(self) -> Proof {
+        let reason = self.foreign;
+        self.refused(reason)
+    }
+
+    /// It is refused for this.
+    #[must_use]
+    pub fn refused(self, reason: Reason) -> Proof {
+        Proof { token: self.token, outcome: Err(VerifyError::Refused(reason)) }
+    }
+
+    /// What is remembered of it, where somebody has asked meanwhile.
+    ///
+    /// # Errors
+    /// Itself, where nothing is.
+    pub fn known(self, view: &View<'_>, now: Timestamp) -> Result<Proof, Self> {
+        match view.remembered(self.token.expose().as_bytes(), now, &()) {
+            Some(verified) => Ok(Proof { token: self.token, outcome: Ok(verified) }),
+            None => Err(self),
+        }
+    }
+
+    /// It says this, by the old system's word, which counts for so long. It is remembered until then. It stands as long as
+    /// the realm has a key of its own that signs, as one of a table does.
+    #[must_use]
+    pub fn believed(self, view: &View<'_>, claims: Claims, during: Range<Timestamp>) -> Proof {
+        let snapshot = view.snapshot();
+        let (Some(key), Some(issuer)) = (snapshot.keys.active(&claims.realm), snapshot.issuers.get(&claims.realm))
+        else {
+            return self.not_held();
+        };
+        let verified = Arc::new(Verified::new(claims, Arc::clone(key), issuer.clone()).believed(during));
+        view.verified.insert(self.token.expose(), Arc::clone(&verified));
+        Proof { token: self.token, outcome: Ok(verified) }
+    }
+}
+
 impl Job {
     /// A job for `token`, unless its size alone says that it is none.
     pub(in crate::decision) fn new(token: &str) -> Result<Self, Reason> {
@@ -73,14 +132,15 @@ impl Job {
         let outcome = match view.open(token, client, now) {
             Ok(verified) => {
                 let verified = Arc::new(verified);
+                if verified.key.imported.is_some() {
+                    view.takeovers.ledger.imported_token(&verified.key.id);
+                }
                 view.verified.insert(token, Arc::clone(&verified));
                 Ok(verified)
             }
             Err(reason) => {
                 view.verified.note_refused();
-                Err(view
-                    .missing_key(token, reason)
-                    .map_or(VerifyError::Refused(reason), VerifyError::UnknownExternalKey))
+                Err(view.verify_error(token, reason))
             }
         };
         Proof { token: self.token, outcome }
@@ -92,9 +152,7 @@ impl Job {
     pub(super) fn rehearse(self, view: &View<'_>, client: Option<IpAddr>, now: Timestamp) -> Proof {
         let token = self.token.expose();
         let outcome = view.look_into(token, client, now).map(Arc::new);
-        let outcome = outcome.map_err(|reason| {
-            view.missing_key(token, reason).map_or(VerifyError::Refused(reason), VerifyError::UnknownExternalKey)
-        });
+        let outcome = outcome.map_err(|reason| view.verify_error(token, reason));
         Proof { token: self.token, outcome }
     }
 }
@@ -126,7 +184,7 @@ impl Proof {
         let reason = if view.has_keys_of(&key.issuer, now) { Reason::UnknownKey } else { Reason::IssuerUnavailable };
         let outcome = self.outcome.map_err(|verify_error| match verify_error {
             VerifyError::UnknownExternalKey(_) => VerifyError::Refused(reason),
-            refused @ VerifyError::Refused(_) => refused,
+            refused @ (VerifyError::Refused(_) | VerifyError::Foreign(_)) => refused,
         });
         Self { token: self.token, outcome }
     }
@@ -203,9 +261,45 @@ impl View<'_> {
             return Err(Reason::TooManyBadTokens);
         }
         let snapshot = self.snapshot();
-        let (claims, key) = token::open(token, &snapshot.keys, &snapshot.issuers)?;
+        let opened = token::open(token, &snapshot.keys, &snapshot.issuers);
+        let (claims, key) = opened.or_else(|reason| self.open_old(token).ok_or(reason))?;
         let issuer = snapshot.issuers.get(&claims.realm).ok_or(Reason::UnknownKey)?;
         Ok(Verified::new(claims, key, issuer.clone()))
+    }
+
+    /// A token of an old system that an operator's table has. It stands as long as the realm has a key of its own that
+    /// signs: that is what is looked up again when keys change.
+    fn open_old(&self, token: &str) -> Option<(Claims, Arc<Key>)> {
+        let table = self.takeovers.old_tokens.load();
+        if table.is_empty() || token.len() > TOKEN_BYTES_MAX {
+            return None;
+        }
+        let claims = table.get(&old_tokens::hash(token))?;
+        Some((claims.clone(), Arc::clone(self.snapshot().keys.active(&claims.realm)?)))
+    }
+
+    fn verify_error(&self, token: &str, reason: Reason) -> VerifyError {
+        match (self.missing_key(token, reason), reason) {
+            (Some(key), _) => VerifyError::UnknownExternalKey(key),
+            // What one of our keys signed, or was said to have signed, is nobody else's.
+            (None, Reason::MalformedToken | Reason::UnknownKey) => VerifyError::Foreign(reason),
+            (None, _) => VerifyError::Refused(reason),
+        }
+    }
+
+    /// The question about a token that is none of ours, where one of these realms takes over from an old system that may
+    /// have given it out.
+    pub(super) fn awaiting_check(&self, realms: &[RealmName], token: &str, foreign: Reason) -> Option<AwaitingCheck> {
+        let checks = &self.snapshot().token_checks;
+        if checks.is_empty() {
+            return None;
+        }
+        let (realm, (check, mode)) = realms
+            .iter()
+            .filter_map(|realm| Some((realm, checks.get(realm)?)))
+            .find(|(_, (check, _))| check.admits(token))?;
+        let (realm, check, mode) = (realm.clone(), Arc::clone(check), *mode);
+        Some(AwaitingCheck { token: Secret::from(token), check, realm, mode, foreign })
     }
 
     /// The key that a token says it was signed with, where it says that an external issuer of ours did so.
@@ -244,8 +338,8 @@ impl View<'_> {
     }
 
     /// The entry of a token that was opened before, if its issuer's tokens are still read so.
-    pub(super) fn remembered<T: Trace>(&self, token: &[u8], _trace: &T) -> Option<Arc<Verified>> {
-        let verified = self.verified.get(token)?;
+    pub(super) fn remembered<T: Trace>(&self, token: &[u8], now: Timestamp, _trace: &T) -> Option<Arc<Verified>> {
+        let verified = self.verified.get(token).filter(|verified| verified.is_believed(now))?;
         // A reload moves the generation, so an entry of the present one was opened by the present config.
         let issuer = || self.snapshot().issuers.get(&verified.claims.realm);
         if !verified.is_good_in(self.generation) && !issuer().is_some_and(|issuer| verified.issuer.reads_like(issuer)) {

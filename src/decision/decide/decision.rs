@@ -6,13 +6,13 @@ use std::{borrow::Cow, ops::ControlFlow, sync::Arc};
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::{
-    authenticate::{Awaiting, Job, Proof, VerifyError, after_waiting, is_perhaps_early},
+    authenticate::{Awaiting, AwaitingCheck, Job, Proof, VerifyError, after_waiting, is_perhaps_early},
     freshness::StaleAction,
     snapshot::{Endpoint, Route, Snapshot, View},
     trace::{Fact, Trace},
 };
 use crate::{
-    domain::{Reason, Timestamp},
+    domain::{RealmName, Reason, Timestamp},
     rules::{
         cors::Cors,
         policy::{Auth, Credential, find_credential},
@@ -48,6 +48,8 @@ pub enum Decision<'h> {
     Verify(Job),
     /// An external issuer must be asked for its keys first: do so, run the job, then decide again.
     AwaitKey(Awaiting),
+    /// An old system must be asked about the token first: do so, then decide again with what came of it.
+    AwaitCheck(AwaitingCheck),
     /// The store must be followed one step further first ([`Following::next_step`](crate::decision::Following::next_step)): then
     /// decide again with this proof, in a view [`after`](View::after) that.
     AwaitStep(Proof),
@@ -65,7 +67,7 @@ impl Decision<'_> {
         match self {
             Self::Forward(permit) => permit.identity.is_some() || permit.unverified.is_some(),
             Self::Reply(denial) => denial.identity.is_some(),
-            Self::Verify(_) | Self::AwaitKey(_) | Self::AwaitStep(_) | Self::Endpoint(_) => true,
+            Self::Verify(_) | Self::AwaitKey(_) | Self::AwaitCheck(_) | Self::AwaitStep(_) | Self::Endpoint(_) => true,
             Self::Preflight(_) => false,
         }
     }
@@ -223,6 +225,7 @@ fn steps<'h>(
         Ok(Admitted::As(identity, reason)) => Ok(Decision::Forward(permit(route, path, identity, reason))),
         Ok(Admitted::After(job)) => Ok(Decision::Verify(job)),
         Ok(Admitted::Awaiting(awaiting)) => Ok(Decision::AwaitKey(awaiting)),
+        Ok(Admitted::AwaitingCheck(awaiting)) => Ok(Decision::AwaitCheck(awaiting)),
         Ok(Admitted::AwaitingStep(proof)) => Ok(Decision::AwaitStep(proof)),
         Err(refused) if !route.enforces() => Ok(Decision::Forward(shadow_permit(route, path, refused))),
         Err(refused) => Err(Denial { identity: refused.identity, ..Denial::on(route, refused.reason) }),
@@ -374,6 +377,7 @@ enum Admitted {
     As(Option<Arc<Verified>>, Reason),
     After(Job),
     Awaiting(Awaiting),
+    AwaitingCheck(AwaitingCheck),
     AwaitingStep(Proof),
 }
 
@@ -438,7 +442,7 @@ fn admit<T: Trace>(
             _ => Err(Reason::MissingToken.into()),
         };
     };
-    let verified = match verify(view, &credential, proof, trace)? {
+    let verified = match verify(view, now, &credential, &policy.accept, proof, trace)? {
         ControlFlow::Continue(verified) => verified,
         ControlFlow::Break(later) => return Ok(later),
     };
@@ -466,7 +470,9 @@ fn admit<T: Trace>(
 #[inline]
 fn verify(
     view: &View<'_>,
+    now: Timestamp,
     credential: &Credential<'_>,
+    accepted: &[RealmName],
     proof: Option<&Proof>,
     trace: &mut impl Trace,
 ) -> Result<ControlFlow<Admitted, Arc<Verified>>, Reason> {
@@ -477,13 +483,21 @@ fn verify(
             trace.note(Fact::Opened(Err(reason)));
             Err(reason)
         }
+        Some(Err(VerifyError::Foreign(reason))) => {
+            let Some(awaiting) = view.awaiting_check(accepted, credential.text()?, reason) else {
+                trace.note(Fact::Opened(Err(reason)));
+                return Err(reason);
+            };
+            trace.note(Fact::CheckAsked { verifier: awaiting.check.name() });
+            Ok(ControlFlow::Break(Admitted::AwaitingCheck(awaiting)))
+        }
         Some(Err(VerifyError::UnknownExternalKey(key))) => {
             trace.note(Fact::KeyAsked { issuer: &key.issuer, id: &key.id });
             let job = Job::new(credential.text()?)?;
             Ok(ControlFlow::Break(Admitted::Awaiting(Awaiting { key, job })))
         }
         // What is remembered was looked at when it was opened, and these are the same octets.
-        None => match view.remembered(octets, trace) {
+        None => match view.remembered(octets, now, trace) {
             Some(verified) => Ok(ControlFlow::Continue(verified)),
             None => Ok(ControlFlow::Break(Admitted::After(Job::new(credential.text()?)?))),
         },

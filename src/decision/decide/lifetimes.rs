@@ -4,10 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    domain::{RealmName, Timestamp},
+    domain::{RealmName, SessionId, Timestamp},
     rules::realm::{Lifetime, Realm, later},
     state::{
         clock,
+        revocation::log::{Record, RevokedSubject},
+        session,
         store::{Store, StoreError},
     },
 };
@@ -66,6 +68,18 @@ pub async fn latest_noted(store: &Store, realm: &RealmName, now: Timestamp) -> R
     let seen = clock::latest_seen(store, now).await?;
     let noted = store.meta(&row(realm)).await?;
     Ok(noted.and_then(|noted| parse(&noted)).map(|life| seen.plus(life)))
+}
+
+/// What revokes a session: it is kept as long as any token of it can live. `None` where there is no such session.
+///
+/// # Errors
+/// Fails when the store is out of reach or damaged.
+pub async fn session_record(store: &Store, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+    let Some(session) = session::find(store, id).await? else { return Ok(None) };
+    // A token of it may be on its way whose end the session does not know yet.
+    let longest = latest_noted(store, &session.realm, now).await?;
+    let expires_at = later(session.expires_at, longest);
+    Ok(Some(Record { subject: RevokedSubject::Session(id), expires_at, created_at: now }))
 }
 
 /// What cannot be read counts as for ever.

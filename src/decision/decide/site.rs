@@ -9,13 +9,14 @@ use crate::{
     rules::{
         cors::Cors,
         issuer::Issuer,
-        policy::{Policy, Source},
+        policy::{self, Source},
         realm::Realm,
         rewrite::Rewrites,
         route::Pattern,
+        verifier::{Defaults, Mode as TakeoverMode, Policy},
     },
     state::token::Issuers,
-    upstream,
+    upstream, verifier,
 };
 
 /// Realms, external issuers, token endpoints, routes and upstreams, checked: every name that is used is defined.
@@ -31,6 +32,8 @@ pub struct Site {
     pub routes: Vec<RouteSettings>,
     /// Where it forwards them to.
     pub upstreams: Vec<upstream::PoolSettings>,
+    /// The old systems that it takes over from.
+    pub verifiers: Vec<Arc<verifier::VerifierSettings>>,
     /// `iss` of internal tokens; there where a route asks for them.
     pub internal_issuer: Option<Arc<str>>,
     /// What its OAuth endpoints do, where it has any.
@@ -57,6 +60,14 @@ impl Site {
         }
     }
 
+    /// The realms that take over from an old system, each with its endpoint, how it does so, and from which.
+    pub fn takeovers(&self) -> impl Iterator<Item = (&EndpointSettings, &TakeoverSettings, &RealmName, &str)> {
+        let of_endpoints = self.endpoints.iter().filter_map(|endpoint| Some((endpoint, endpoint.takeover.as_ref()?)));
+        of_endpoints.flat_map(|(endpoint, takeover)| {
+            takeover.verifiers.iter().map(move |(realm, verifier)| (endpoint, takeover, realm, &**verifier))
+        })
+    }
+
     /// The names of the routes that refuse nobody for want of a token ([`Mode::Shadow`]).
     pub fn shadow_routes(&self) -> impl Iterator<Item = &str> {
         self.routes.iter().filter(|route| route.mode == Mode::Shadow).map(|route| &*route.name)
@@ -74,6 +85,21 @@ pub struct EndpointSettings {
     pub serves: Service,
     /// What pages of other origins may do; `None` for nothing.
     pub cors: Option<Arc<Cors>>,
+    /// Which old system it takes over from; `None` for none.
+    pub takeover: Option<TakeoverSettings>,
+}
+
+/// How a token endpoint takes over from an old system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakeoverSettings {
+    /// Who answers.
+    pub mode: TakeoverMode,
+    /// Whose word counts in `lead`, and for how long a confirmed hash decides alone.
+    pub policy: Policy,
+    /// The old system of each realm that has one, by its name in [`Site::verifiers`].
+    pub verifiers: Vec<(RealmName, Arc<str>)>,
+    /// What an account gets that an old system's yes makes.
+    pub new_accounts: Defaults,
 }
 
 /// What a path that Portero answers itself is for.
@@ -118,7 +144,7 @@ pub struct RouteSettings {
     /// What it matches.
     pub pattern: Pattern,
     /// What it asks for.
-    pub policy: Policy,
+    pub policy: policy::Policy,
     /// Where a token is looked for.
     pub sources: Vec<Source>,
     /// The upstream's name.

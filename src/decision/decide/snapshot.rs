@@ -14,13 +14,15 @@ use tokio::time::timeout;
 use super::{
     following::{Following, Waited},
     freshness::{Freshness, StaleAction},
-    site::{EndpointSettings, Mode, OauthSettings, RouteSettings, Service, Site},
+    site::{EndpointSettings, Mode, OauthSettings, RouteSettings, Service, Site, TakeoverSettings},
 };
 use crate::{
+    decision::verifier::{Takeovers, Verifier, tokens::TokenCheck},
     domain::RealmName,
     observe::metrics::{EndpointMetrics, Metrics, RouteMetrics, UpstreamWaits},
     rules::{
         cors::Cors, dialect::Dialect, issuer::Issuer, policy::Source, realm::Realm, rewrite::MeantNames, route::Router,
+        verifier::Mode as TakeoverMode,
     },
     state::{
         account::KnownAccounts,
@@ -31,7 +33,9 @@ use crate::{
         store::StoreError,
         token::{CacheSettings, Issuers, Realms, VerifiedTokens},
     },
+    trust::TrustError,
     upstream::{Balance, CONNECTION_FAILURES, HashBy, Pool, Unusable},
+    verifier::VerifierSettings,
 };
 
 /// How long a reading of keys waits for another one to end: it may hang, and revocations wait behind.
@@ -49,6 +53,12 @@ pub struct Snapshot {
     pub issuers: Arc<Issuers>,
     /// The upstreams.
     pub pools: Arc<[Arc<Pool>]>,
+    /// The old systems that it takes over from.
+    pub verifiers: Arc<[Arc<Verifier>]>,
+    /// The realms whose logins are taken over, each with its old system, and how long that is trusted.
+    pub takeovers: Arc<[(RealmName, Arc<Verifier>, Duration)]>,
+    /// The old systems that are asked about tokens, by the realms that take over from them, with the step of each.
+    pub token_checks: Arc<HashMap<RealmName, (Arc<TokenCheck>, TakeoverMode)>>,
     /// `iss` of internal tokens.
     pub internal_issuer: Option<Arc<str>>,
     /// What the OAuth endpoints do, where there are any.
@@ -89,8 +99,19 @@ pub struct Endpoint {
     pub serves: Service,
     /// What pages of other origins may do; `None` for nothing.
     pub cors: Option<Arc<Cors>>,
+    /// How it takes over from an old system; `None` where it does not.
+    pub takeover: Option<Takeover>,
     /// Its metric handles.
     pub metrics: EndpointMetrics,
+}
+
+/// How a token endpoint takes over from an old system, ready to be used.
+#[derive(Debug)]
+pub struct Takeover {
+    /// What the config says.
+    pub settings: TakeoverSettings,
+    /// The old system of each of the endpoint's realms, in their order.
+    verifiers: Vec<Option<Arc<Verifier>>>,
 }
 
 /// Why a site cannot be served.
@@ -99,6 +120,9 @@ pub enum SnapshotError {
     /// An upstream cannot be used as it is configured.
     #[error(transparent)]
     Upstream(#[from] Unusable),
+    /// An old system cannot be asked as it is configured.
+    #[error("verifier '{0}': {1}")]
+    Verifier(Arc<str>, TrustError),
     /// The config let through what it must not; a defect.
     #[error("the settings are inconsistent: {0}")]
     Inconsistent(String),
@@ -110,7 +134,7 @@ impl Snapshot {
     /// # Errors
     /// Fails when an upstream cannot be used as it is configured; or when the settings contradict each other, a defect.
     pub fn build(site: &Site, keys: Arc<Keyring>, metrics: &Metrics) -> Result<Self, SnapshotError> {
-        Self::build_after(site, keys, metrics, &[])
+        Self::build_after(site, keys, metrics, None)
     }
 
     /// Builds the tables that come after others: an upstream that did not change keeps its pool, and
@@ -122,15 +146,17 @@ impl Snapshot {
         site: &Site,
         keys: Arc<Keyring>,
         metrics: &Metrics,
-        present: &[Arc<Pool>],
+        present: Option<&Self>,
     ) -> Result<Self, SnapshotError> {
+        let pools_present = present.map(|present| &*present.pools).unwrap_or_default();
+        let verifiers = verifiers(site, metrics, present)?;
         let realms: Realms = site.realms.iter().map(|realm| (realm.name.clone(), Arc::clone(realm))).collect();
         let issuers = site.issuers();
         let pools = site
             .upstreams
             .iter()
             .map(|settings| {
-                let kept = present.iter().find(|pool| pool.settings == *settings).map(Arc::clone);
+                let kept = pools_present.iter().find(|pool| pool.settings == *settings).map(Arc::clone);
                 let make = || {
                     let metrics = metrics.upstream(&settings.name, &CONNECTION_FAILURES);
                     Pool::new(settings.clone(), metrics).map(Arc::new)
@@ -140,7 +166,7 @@ impl Snapshot {
             })
             .collect::<Result<HashMap<_, _>, Unusable>>()?;
         let endpoints = site.endpoints.iter().map(|settings| {
-            let endpoint = Endpoint::build(settings, &realms, metrics)?;
+            let endpoint = Endpoint::build(settings, &realms, &verifiers, metrics)?;
             Ok((settings.pattern.clone(), Arc::new(endpoint)))
         });
         let routes = site.routes.iter().map(|settings| {
@@ -174,6 +200,9 @@ impl Snapshot {
             routes: Arc::new(routes),
             realms: Arc::new(realms),
             pools: pools.into_values().collect(),
+            takeovers: takeovers(site, &verifiers),
+            token_checks: Arc::new(token_checks(site, &verifiers)),
+            verifiers: verifiers.into(),
             internal_issuer: site.internal_issuer.clone(),
             oauth: site.oauth.clone().map(Arc::new),
             respelt_names: respelt_names(site),
@@ -190,6 +219,9 @@ impl Snapshot {
             realms: Arc::clone(&self.realms),
             issuers: Arc::clone(&self.issuers),
             pools: Arc::clone(&self.pools),
+            verifiers: Arc::clone(&self.verifiers),
+            takeovers: Arc::clone(&self.takeovers),
+            token_checks: Arc::clone(&self.token_checks),
             internal_issuer: self.internal_issuer.clone(),
             oauth: self.oauth.clone(),
             respelt_names: self.respelt_names.clone(),
@@ -207,12 +239,19 @@ impl Route {
 }
 
 impl Endpoint {
-    fn build(settings: &EndpointSettings, realms: &Realms, metrics: &Metrics) -> Result<Self, SnapshotError> {
+    fn build(
+        settings: &EndpointSettings,
+        realms: &Realms,
+        verifiers: &[Arc<Verifier>],
+        metrics: &Metrics,
+    ) -> Result<Self, SnapshotError> {
         let realms = settings.realms.iter().map(|name| realm(realms, name)).collect::<Result<Vec<_>, _>>()?;
         if realms.is_empty() && !matches!(settings.serves, Service::Jwks | Service::InternalJwks) {
             return Err(SnapshotError::Inconsistent("a token endpoint without realms".to_owned()));
         }
+        let takeover = settings.takeover.as_ref().map(|takeover| Takeover::build(takeover, &realms, verifiers));
         Ok(Self {
+            takeover: takeover.transpose()?,
             dialects: realms.iter().map(|realm| realm.dialect).collect(),
             metrics: metrics.endpoint(settings.pattern.path.as_str()),
             serves: settings.serves,
@@ -220,6 +259,64 @@ impl Endpoint {
             realms,
         })
     }
+}
+
+impl Takeover {
+    fn build(
+        settings: &TakeoverSettings,
+        realms: &[Arc<Realm>],
+        verifiers: &[Arc<Verifier>],
+    ) -> Result<Self, SnapshotError> {
+        let of_realm = |realm: &Arc<Realm>| {
+            let Some((_, name)) = settings.verifiers.iter().find(|(named, _)| *named == realm.name) else {
+                return Ok(None);
+            };
+            let verifier = verifiers.iter().find(|verifier| verifier.settings.name == *name);
+            Ok(Some(Arc::clone(verifier.ok_or_else(|| undefined("verifier", name))?)))
+        };
+        let verifiers = realms.iter().map(of_realm).collect::<Result<_, SnapshotError>>()?;
+        Ok(Self { settings: settings.clone(), verifiers })
+    }
+
+    /// The old system of the endpoint's realm at this place, if it has one.
+    #[must_use]
+    pub fn verifier(&self, realm: usize) -> Option<&Arc<Verifier>> {
+        self.verifiers.get(realm)?.as_ref()
+    }
+}
+
+/// The old systems of a site. One that did not change goes on: what is known of it stays known.
+fn verifiers(site: &Site, metrics: &Metrics, present: Option<&Snapshot>) -> Result<Vec<Arc<Verifier>>, SnapshotError> {
+    let present = present.map(|present| &*present.verifiers).unwrap_or_default();
+    let verifier = |settings: &Arc<VerifierSettings>| {
+        if let Some(kept) = present.iter().find(|kept| kept.settings == *settings) {
+            return Ok(Arc::clone(kept));
+        }
+        let made = Verifier::new(settings, metrics.verifier(&settings.name));
+        made.map(Arc::new).map_err(|error| SnapshotError::Verifier(Arc::clone(&settings.name), error))
+    };
+    site.verifiers.iter().map(verifier).collect()
+}
+
+fn takeovers(site: &Site, verifiers: &[Arc<Verifier>]) -> Arc<[(RealmName, Arc<Verifier>, Duration)]> {
+    let logins = site.takeovers().filter(|(endpoint, ..)| endpoint.serves == Service::Login);
+    let known = logins.filter_map(|(_, takeover, realm, name)| {
+        let verifier = verifiers.iter().find(|verifier| *verifier.settings.name == *name)?;
+        Some((realm.clone(), Arc::clone(verifier), takeover.policy.trust))
+    });
+    known.collect()
+}
+
+/// Who is asked about tokens: an old system that still gives them out, or did so until its realm's logins were taken over.
+fn token_checks(site: &Site, verifiers: &[Arc<Verifier>]) -> HashMap<RealmName, (Arc<TokenCheck>, TakeoverMode)> {
+    let asked = site
+        .takeovers()
+        .filter(|(endpoint, takeover, ..)| endpoint.serves == Service::Login && takeover.mode != TakeoverMode::Alone);
+    let check = asked.filter_map(|(_, takeover, realm, name)| {
+        let verifier = verifiers.iter().find(|verifier| *verifier.settings.name == *name)?;
+        Some((realm.clone(), (Arc::clone(verifier.tokens.as_ref()?), takeover.mode)))
+    });
+    check.collect()
 }
 
 /// The store's keys, and those that it does not know any more: a server that was restored, or promoted without its last
@@ -318,6 +415,7 @@ pub struct LiveState {
     freshness: Freshness,
     bad_tokens: BadTokenLimiter,
     admin_tokens: KnownAdminTokens,
+    takeovers: Arc<Takeovers>,
 }
 
 impl LiveState {
@@ -335,6 +433,7 @@ impl LiveState {
             freshness: Freshness::default(),
             bad_tokens: BadTokenLimiter::new(bad_tokens),
             admin_tokens: KnownAdminTokens::default(),
+            takeovers: Arc::default(),
         }
     }
 
@@ -364,6 +463,12 @@ impl LiveState {
         &self.freshness
     }
 
+    /// What is remembered while accounts are taken over from old systems.
+    #[must_use]
+    pub const fn takeovers(&self) -> &Arc<Takeovers> {
+        &self.takeovers
+    }
+
     /// What one request reads, taken once. The generation is read before the snapshot: see
     /// [`Revocations`].
     #[must_use]
@@ -377,6 +482,7 @@ impl LiveState {
             accounts: &self.accounts,
             bad_tokens: &self.bad_tokens,
             freshness: &self.freshness,
+            takeovers: &self.takeovers,
             waited: None,
         }
     }
@@ -482,6 +588,8 @@ pub struct View<'g> {
     pub(in crate::decision) revocations: &'g Revocations,
     pub(in crate::decision) accounts: &'g KnownAccounts,
     pub(super) bad_tokens: &'g BadTokenLimiter,
+    /// Tokens of old systems, and what is counted of those of imported keys.
+    pub(super) takeovers: &'g Takeovers,
     pub(super) freshness: &'g Freshness,
     /// What came of waiting for the store to be followed, where that was asked for.
     pub(in crate::decision) waited: Option<Waited>,

@@ -61,6 +61,11 @@ pub(in crate::decision) enum Fact<'a> {
         /// The key that the token names.
         id: &'a KeyId,
     },
+    /// The token is none of ours; an old system would be asked about it.
+    CheckAsked {
+        /// The old system.
+        verifier: &'a str,
+    },
     /// The token was opened, or is none.
     Opened(Result<&'a Verified, Reason>),
     /// Whether the token's times hold.

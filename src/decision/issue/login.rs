@@ -25,7 +25,7 @@ use crate::{
         keys::{PasswordKeys, Vault, VaultError},
         limit::{self, Attempt, Held, Throttle, Throttled},
         session,
-        store::{Store, StoreError},
+        store::{Actor, AuditedStore, Store, StoreError},
         token::{self, NewToken, Verified},
     },
     upstream::request_slot::{RequestSlots, Share},
@@ -48,22 +48,25 @@ const ASKED_MAX: usize = 2;
 pub struct TokenService {
     pub(in crate::decision) live_state: Arc<LiveState>,
     pub(in crate::decision) store: Store,
-    hasher: Arc<Hasher>,
+    vault: Vault,
+    pub(super) hasher: Arc<Hasher>,
     password_keys: PasswordKeys,
-    upgrades: Upgrades,
-    throttle: Arc<Throttle>,
+    pub(super) upgrades: Upgrades,
+    pub(super) throttle: Arc<Throttle>,
     lookups: Arc<RequestSlots>,
-    trusted: TrustedClock,
-    logins: Arc<Logins>,
-    pace: Pace,
+    pub(super) trusted: TrustedClock,
+    pub(super) logins: Arc<Logins>,
+    pub(super) pace: Pace,
     pub(in crate::decision) clock: Arc<dyn Clock>,
 }
 
-/// An account that was proved, and the secret that it was proved by.
-struct Proved {
-    account: Account,
-    credentials: Credentials,
-    matched: Matched,
+/// A secret, and what it is held against.
+pub(super) struct Guess<'a> {
+    pub(super) secret: &'a Secret,
+    /// The account, if there is one: else a hash is spent on it all the same.
+    pub(super) account: Option<(PrincipalId, &'a Credentials)>,
+    /// Whether a wrong one is a failure. It is none where an old system says that it is right.
+    pub(super) counts: bool,
 }
 
 /// Which of a grant's facts come from where.
@@ -92,8 +95,21 @@ impl TokenService {
         let pace = Pace::new(Arc::clone(&clock));
         let store = vault.store().clone();
         let upgrades = Upgrades::new(store.clone(), Arc::clone(&hasher));
-        let password_keys = PasswordKeys::new(vault.clone());
-        Self { live_state, store, hasher, password_keys, upgrades, throttle, lookups, trusted, logins, pace, clock }
+        let (vault, password_keys) = (vault.clone(), PasswordKeys::new(vault.clone()));
+        Self {
+            live_state,
+            store,
+            vault,
+            hasher,
+            password_keys,
+            upgrades,
+            throttle,
+            lookups,
+            trusted,
+            logins,
+            pace,
+            clock,
+        }
     }
 
     /// Checks credentials and gives tokens. The session is on disk before the answer is known.
@@ -119,10 +135,21 @@ impl TokenService {
     ) -> Result<Account, Rejection> {
         let mut started = self.clock.instant();
         let outcome = self.prove(realm, login, caller, &mut started).await;
+        self.keep_pace(realm, &outcome, started, caller).await;
+        outcome
+    }
+
+    /// Has a refusal wait for the realm's deadline, unless it tells nothing of an account.
+    pub(super) async fn keep_pace<T>(
+        &self,
+        realm: &Realm,
+        outcome: &Result<T, Rejection>,
+        started: Instant,
+        caller: &Caller,
+    ) {
         if outcome.as_ref().is_err_and(tells_of_account) {
             caller.unless_left(self.pace.wait(&realm.name, started)).await;
         }
-        outcome
     }
 
     /// The same without the wait. `started` becomes the time at which the secret's turn came.
@@ -144,37 +171,47 @@ impl TokenService {
         let id = found.as_ref().map(|account| account.id);
         let outcome = match self.told_before(realm, found.as_ref()).await {
             Ok(()) => {
-                let checked = self
-                    .check_secret(realm, &mut attempt, secret.clone(), id.zip(credentials.as_ref()), caller)
-                    .await?;
+                let guess = Guess { secret: &secret, account: id.zip(credentials.as_ref()), counts: true };
+                let checked = self.check_secret(realm, &mut attempt, &guess, caller).await?;
                 *started = checked.started;
                 // A wrong secret was counted where it was found out.
                 let Some(matched) = checked.matched else {
                     id.inspect(|id| self.logins.failed(*id));
                     return Err(Rejection::InvalidCredentials);
                 };
-                self.admit(realm, found, credentials, matched).await
+                let found = found.zip(credentials).ok_or(Rejection::InvalidCredentials);
+                match found {
+                    Ok((account, credentials)) => {
+                        self.admit(realm, account).await.map(|account| (account, credentials.hash_of(matched).clone()))
+                    }
+                    Err(rejection) => Err(rejection),
+                }
             }
             Err(rejection) => Err(rejection),
         };
         // Looked at again after the hash: guesses that were in flight together gain nothing.
         self.allow(&mut attempt, caller).await?;
+        self.note_outcome(&attempt, outcome.as_ref().map(|(account, _)| account));
+        let (account, hash) = outcome?;
+        self.upgrades.begin(account.id, &hash, secret, ClientKey::of(caller.address()));
+        Ok(account)
+    }
+
+    /// Counts what became of an attempt whose secret was right, or that the contract told of before it was looked at.
+    pub(super) fn note_outcome(&self, attempt: &Attempt, outcome: Result<&Account, &Rejection>) {
         let now = self.clock.now();
-        match &outcome {
-            Ok(_) => {
-                self.throttle.record_success(&attempt, now);
-                self.throttle.note_login(&attempt, now);
+        match outcome {
+            Ok(account) => {
+                self.throttle.record_success(attempt, now);
+                self.throttle.note_login(attempt, now);
+                self.logins.succeeded(account.id, now);
             }
-            Err(Rejection::Locked) => self.throttle.record_success(&attempt, now),
+            Err(Rejection::Locked) => self.throttle.record_success(attempt, now),
             Err(Rejection::InvalidCredentials | Rejection::Inactive | Rejection::CompanyMissing) => {
-                self.throttle.record_failure(&attempt, now);
+                self.throttle.record_failure(attempt, now);
             }
             Err(_) => {}
         }
-        let Proved { account, credentials, matched } = outcome?;
-        self.logins.succeeded(account.id, now);
-        self.upgrades.begin(account.id, credentials.hash_of(matched), secret, ClientKey::of(caller.address()));
-        Ok(account)
     }
 
     /// Gives the tokens of a new session to somebody who was proved. The session is on disk when this
@@ -187,17 +224,33 @@ impl TokenService {
         validity: Validity,
     ) -> Result<Grant, Rejection> {
         let now = self.clock.now();
-        let mut session = session::Session {
+        let session = self.begin_session(realm, &holder, validity, now).await?;
+        let kinds = realm.dialect.token_kinds();
+        self.issue(realm, Issue { holder, epoch, session, kinds, validity, now })
+    }
+
+    /// Writes a new session down; it is on disk when this returns. It may be an earlier login's that this one joins.
+    pub(super) async fn begin_session(
+        &self,
+        realm: &Realm,
+        holder: &Holder,
+        validity: Validity,
+        now: Timestamp,
+    ) -> Result<SessionId, Rejection> {
+        let session = session::Session {
             id: SessionId::generate(),
             realm: realm.name.clone(),
             principal: holder.id,
             created_at: now,
             expires_at: realm.session_end(now, validity),
         };
-        // First, since it may be an earlier login's session that this one joins.
-        session.id = self.kept(session::open(&self.store, &session)).await?;
-        let kinds = realm.dialect.token_kinds();
-        self.issue(realm, Issue { holder, epoch, session: session.id, kinds, validity, now })
+        self.kept(session::open(&self.store, &session)).await
+    }
+
+    /// The store, changed by the word of an old system: what comes of it has its row in the audit log.
+    pub(super) fn changed_by(&self, verifier: &str) -> AuditedStore {
+        let vault = self.vault.by(Actor::gateway(&format!("verifier {verifier}")));
+        vault.audited_store().with_clock(Arc::clone(&self.clock))
     }
 
     /// Whether an opened token holds. An error is what to answer where that cannot be said now, and `None` where it does
@@ -233,7 +286,12 @@ impl TokenService {
     }
 
     /// The account of a login. Clients take turns: a flood of logins must keep nobody from the store.
-    async fn look_up(&self, realm: &Realm, name: &AccountName, caller: &Caller) -> Result<Option<Account>, Rejection> {
+    pub(super) async fn look_up(
+        &self,
+        realm: &Realm,
+        name: &AccountName,
+        caller: &Caller,
+    ) -> Result<Option<Account>, Rejection> {
         let client = ClientKey::of(caller.address());
         let _place = self.lookups.take(client, RETRY_UNAVAILABLE).await.ok_or_else(busy)?;
         account::find(&self.store, &realm.name, name).await.map_err(|error| unavailable(&error))
@@ -248,7 +306,7 @@ impl TokenService {
     }
 
     /// Asks the throttle. Where it depends on whether the owner has used this address, asks the store for that first.
-    async fn allow(&self, attempt: &mut Attempt, caller: &Caller) -> Result<(), Rejection> {
+    pub(super) async fn allow(&self, attempt: &mut Attempt, caller: &Caller) -> Result<(), Rejection> {
         for _ in 0..ASKED_MAX {
             match self.throttle.check(attempt, self.clock.now()) {
                 Ok(()) => return Ok(()),
@@ -279,16 +337,15 @@ impl TokenService {
     /// Which of the account's secrets this is. The throttle is asked again when it is this client's turn, because others
     /// may have failed while it waited, and a failure is counted before the next secret is looked at: guesses that wait
     /// together cost no more hashes than the throttle allows. A client that leaves while it waits costs none.
-    async fn check_secret(
+    pub(super) async fn check_secret(
         &self,
         realm: &Realm,
         attempt: &mut Attempt,
-        secret: Secret,
-        account: Option<(PrincipalId, &Credentials)>,
+        guess: &Guess<'_>,
         caller: &Caller,
     ) -> Result<Checked, Rejection> {
         for _ in 0..ASKED_MAX {
-            match self.verify(realm, attempt, secret.clone(), account, caller).await? {
+            match self.verify(realm, attempt, guess, caller).await? {
                 Ok(checked) => return Ok(checked),
                 Err(Held::Throttled(throttled)) => return Err(rejected(throttled)),
                 // The name went above its cap while this one waited.
@@ -302,10 +359,10 @@ impl TokenService {
         &self,
         realm: &Realm,
         attempt: &mut Attempt,
-        secret: Secret,
-        account: Option<(PrincipalId, &Credentials)>,
+        guess: &Guess<'_>,
         caller: &Caller,
     ) -> Result<Result<Checked, Held>, Rejection> {
+        let &Guess { secret, account, counts } = guess;
         let credentials = account.map(|(_, credentials)| credentials);
         let (class, takes_two) = (Pace::class_of(credentials), credentials.is_some_and(Credentials::takes_two));
         // An unknown account costs a hash too: the time tells nothing.
@@ -319,7 +376,7 @@ impl TokenService {
             let mut judged = || {
                 throttle.check(&mut asked, clock.now())?;
                 let checked = verify();
-                if checked.matched.is_none() {
+                if counts && checked.matched.is_none() {
                     throttle.check(&mut asked, clock.now())?;
                     throttle.record_failure(&asked, clock.now());
                 }
@@ -328,7 +385,7 @@ impl TokenService {
             let judged: Result<Checked, Held> = judged();
             (judged, asked)
         };
-        let verified = self.hasher.verify(ClientKey::of(caller.address()), secret, opened, judge);
+        let verified = self.hasher.verify(ClientKey::of(caller.address()), secret.clone(), opened, judge);
         let answer = caller.unless_left(verified).await.ok_or_else(busy)?;
         // It may have been drawn meanwhile.
         let (judged, asked) = answer.map_err(|_| busy())?;
@@ -344,14 +401,7 @@ impl TokenService {
     }
 
     /// Who has proved the secret, unless the account may not be used.
-    async fn admit(
-        &self,
-        realm: &Realm,
-        found: Option<Account>,
-        credentials: Option<Credentials>,
-        matched: Matched,
-    ) -> Result<Proved, Rejection> {
-        let (account, credentials) = found.zip(credentials).ok_or(Rejection::InvalidCredentials)?;
+    pub(super) async fn admit(&self, realm: &Realm, account: Account) -> Result<Account, Rejection> {
         if realm.dialect.tells_account_status() {
             if !tells_before(realm) {
                 self.check_account_status(realm, &account).await?;
@@ -362,7 +412,7 @@ impl TokenService {
         if account.locked {
             return Err(if realm.dialect.tells_locked() { Rejection::Locked } else { Rejection::InvalidCredentials });
         }
-        Ok(Proved { account, credentials, matched })
+        Ok(account)
     }
 
     /// `become`'s checks 4 and 5.
@@ -377,7 +427,7 @@ impl TokenService {
     }
 
     /// What a secret of the account is held against. Where that cannot be known the answer is 503, and never «wrong».
-    async fn open(&self, id: PrincipalId, credentials: &Credentials) -> Result<OpenCredentials, Rejection> {
+    pub(super) async fn open(&self, id: PrincipalId, credentials: &Credentials) -> Result<OpenCredentials, Rejection> {
         let open = async |hash| {
             self.password_keys.open(id, hash).await.map_err(|error| match error {
                 VaultError::Store(error) => unavailable(&error),
@@ -395,12 +445,23 @@ impl TokenService {
         Ok(credentials.clone().opened(current, previous))
     }
 
-    fn issue(&self, realm: &Realm, issue: Issue<'_>) -> Result<Grant, Rejection> {
+    pub(super) fn issue(&self, realm: &Realm, issue: Issue<'_>) -> Result<Grant, Rejection> {
+        let (now, validity) = (issue.now, issue.validity);
+        self.issue_until(realm, issue, |kind| realm.expiry(kind, now, validity))
+    }
+
+    /// The same with another end of each token.
+    pub(super) fn issue_until(
+        &self,
+        realm: &Realm,
+        issue: Issue<'_>,
+        expiry: impl Fn(TokenKind) -> Option<Timestamp>,
+    ) -> Result<Grant, Rejection> {
         let holder = issue.holder;
         let snapshot = self.live_state.snapshot();
         let mut tokens = vec![];
         for &kind in issue.kinds {
-            let expires_at = realm.expiry(kind, issue.now, issue.validity);
+            let expires_at = expiry(kind);
             let extra = realm.dialect.contract().claims(&holder, issue.now, expires_at);
             let new = NewToken {
                 kind,
@@ -453,6 +514,6 @@ pub(super) fn unavailable(error: &StoreError) -> Rejection {
     Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE }
 }
 
-fn busy() -> Rejection {
+pub(super) fn busy() -> Rejection {
     Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! login      a token endpoint's request, from its secret to its tokens
 //! refresh    the exchange of a contract's refresh token, and of one that was used before
+//! takeover   logins that an old system has a part in: `lead`, and what is compared in `observe`
 //! oauth      OAuth's token, introspection and revocation endpoints
 //! pace       when a refused login is answered
 //! caller     who asks, for throttles and queues
@@ -16,4 +17,5 @@ pub mod oauth;
 mod pace;
 mod refresh;
 pub(super) mod standing;
+pub mod takeover;
 mod upgrade;

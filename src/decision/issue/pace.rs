@@ -2,7 +2,8 @@
 //! exists nor how its secret is kept.
 //!
 //! The deadline counts from when the secret's turn for a hash has come; the wait before that is the same for all. It is as
-//! long as the slowest kind of hash takes that the realm has, measured here, and a little more. A timer waits for it: the
+//! long as the slowest kind of hash takes that the realm has, measured here, and a little more. Where an old system is
+//! asked before the hash, what that takes comes on top, for those too about whom it does not need to be asked. A timer waits for it: the
 //! thread that hashed has gone on to the next, and an unknown name costs one hash of today's and no more.
 
 use std::{
@@ -33,10 +34,18 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Pace {
     clock: Arc<dyn Clock>,
-    realms: Mutex<HashMap<RealmName, Vec<Cost>>>,
+    realms: Mutex<HashMap<RealmName, Costs>>,
 }
 
-/// What one kind of hash takes.
+/// What the logins of a realm take.
+#[derive(Debug, Default)]
+struct Costs {
+    hashes: Vec<Cost>,
+    /// Asking the old system.
+    asking: Option<Cost>,
+}
+
+/// What one kind of work takes.
 #[derive(Debug)]
 struct Cost {
     class: Box<str>,
@@ -63,15 +72,20 @@ impl Pace {
     /// One of this kind took so long.
     pub(super) fn measured(&self, realm: &RealmName, class: &str, took: Duration) {
         let mut realms = self.realms();
-        let costs = match realms.get_mut(realm) {
-            Some(costs) => costs,
-            // The config names the realms, so there are few.
-            None => realms.entry(realm.clone()).or_default(),
-        };
+        let costs = &mut of(&mut realms, realm).hashes;
         let known = costs.iter().position(|cost| *cost.class == *class);
         match known.or((costs.len() >= CLASSES_MAX).then_some(0)).and_then(|at| costs.get_mut(at)) {
             Some(cost) => cost.measured(took),
             None => costs.push(Cost { class: class.into(), takes: took }),
+        }
+    }
+
+    /// An old system has answered a question about a login of this realm after so long.
+    pub(super) fn asked(&self, realm: &RealmName, took: Duration) {
+        let mut realms = self.realms();
+        match &mut of(&mut realms, realm).asking {
+            Some(cost) => cost.measured(took),
+            asking => *asking = Some(Cost { class: "asking".into(), takes: took }),
         }
     }
 
@@ -83,15 +97,22 @@ impl Pace {
 
     /// How long after its turn came a login of this realm is refused.
     fn deadline(&self, realm: &RealmName) -> Duration {
-        let slowest = self.realms().get(realm).and_then(|costs| costs.iter().map(|cost| cost.takes).max());
-        let slowest = slowest.unwrap_or_default();
-        (slowest + slowest / SLACK).min(WAIT_MAX)
+        let realms = self.realms();
+        let Some(costs) = realms.get(realm) else { return Duration::ZERO };
+        let slowest = costs.hashes.iter().map(|cost| cost.takes).max().unwrap_or_default();
+        let takes = slowest + costs.asking.as_ref().map_or(Duration::ZERO, |asking| asking.takes);
+        (takes + takes / SLACK).min(WAIT_MAX)
     }
 
-    fn realms(&self) -> MutexGuard<'_, HashMap<RealmName, Vec<Cost>>> {
+    fn realms(&self) -> MutexGuard<'_, HashMap<RealmName, Costs>> {
         // Every change of it is whole.
         self.realms.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is known of a realm. The config names the realms, so there are few.
+fn of<'a>(realms: &'a mut HashMap<RealmName, Costs>, realm: &RealmName) -> &'a mut Costs {
+    realms.entry(realm.clone()).or_default()
 }
 
 #[cfg(test)]
@@ -118,6 +139,8 @@ mod tests {
         pace.measured(&realm("sws"), "fast", 20 * MILLISECOND);
         assert_eq!(pace.deadline(&realm("apis")), 270 * MILLISECOND);
         assert_eq!(pace.deadline(&realm("sws")), Duration::from_micros(22_500));
+        pace.asked(&realm("sws"), 60 * MILLISECOND);
+        assert_eq!(pace.deadline(&realm("sws")), 90 * MILLISECOND, "what asking an old system takes comes on top");
         pace.measured(&realm("sws"), "stalled", Duration::from_secs(600));
         assert_eq!(pace.deadline(&realm("sws")), WAIT_MAX);
     }
@@ -148,7 +171,7 @@ mod tests {
         for n in 0..10 * CLASSES_MAX {
             pace.measured(&realm("apis"), &n.to_string(), MILLISECOND);
         }
-        assert_eq!(pace.realms()[&realm("apis")].len(), CLASSES_MAX);
+        assert_eq!(pace.realms()[&realm("apis")].hashes.len(), CLASSES_MAX);
     }
 
     #[tokio::test(start_paused = true)]

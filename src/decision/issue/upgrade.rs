@@ -10,7 +10,8 @@ use crate::{
     rules::limit::ClientKey,
     state::{
         account::{self, Hasher, PasswordHash, password::needs_rehash},
-        store::Store,
+        store::{Store, StoreError},
+        takeover::confirmation,
     },
 };
 
@@ -41,7 +42,13 @@ impl Upgrades {
             let _place = place;
             // Without a place in the queue there is another time.
             let Ok(new) = hasher.hash(client, proved, None).await else { return };
-            if let Err(error) = account::update_hash_if_unchanged(&store, id, &old, &new).await {
+            let replaced = async {
+                if account::update_hash_if_unchanged(&store, id, &old, &new).await? {
+                    confirmation::rehashed(&store, &[(id, old, new)]).await?;
+                }
+                Ok::<_, StoreError>(())
+            };
+            if let Err(error) = replaced.await {
                 tracing::warn!(%error, "a password could not be hashed anew");
             }
         });

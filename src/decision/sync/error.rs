@@ -2,7 +2,10 @@
 
 use thiserror::Error;
 
-use crate::state::{keys::VaultError, store::StoreError, store_snapshot::StoreSnapshotError};
+use crate::{
+    decision::admin::migration::StepError,
+    state::{keys::VaultError, store::StoreError, store_snapshot::StoreSnapshotError},
+};
 
 /// Why the store could not be followed.
 #[derive(Debug, Error)]
@@ -12,6 +15,9 @@ pub enum StoreSyncError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The config would lose accounts, or nobody could say whether.
+    #[error(transparent)]
+    Migration(#[from] StepError),
     /// What a start began by in the place of the store.
     #[error(transparent)]
     Snapshot(#[from] StoreSnapshotError),

@@ -264,6 +264,7 @@ mod tests {
             endpoints: vec![],
             routes: vec![],
             upstreams: vec![],
+            verifiers: vec![],
             internal_issuer: None,
             oauth: None,
         };

@@ -8,13 +8,14 @@ use super::{
 };
 use crate::{
     decision::{
+        admin::migration::{self, Deciders},
         decide::{freshness::Moment, lifetimes, snapshot::LiveState},
         schedule::ScheduleSettings,
     },
     domain::Timestamp,
     state::{
         keys::Vault,
-        store::Store,
+        store::{Actor, Store},
         store_snapshot::{self, Found, Place},
     },
 };
@@ -61,13 +62,14 @@ pub struct Reopening {
     /// The handle that nobody reaches the store by yet.
     store: Store,
     schedule: ScheduleSettings,
+    deciders: Deciders,
 }
 
 impl Reopening {
-    /// That of this store.
+    /// That of this store. `deciders` follow from the config.
     #[must_use]
-    pub const fn new(store: Store, schedule: ScheduleSettings) -> Self {
-        Self { store, schedule }
+    pub const fn new(store: Store, schedule: ScheduleSettings, deciders: Deciders) -> Self {
+        Self { store, schedule, deciders }
     }
 
     /// Does what a start with its store does first, and lets everybody work with it.
@@ -83,12 +85,15 @@ impl Reopening {
     ) -> Result<(), StoreSyncError> {
         reading.examine().await?;
         vault.confirm().await?;
+        migration::check_steps(reading, &self.deciders).await?;
         let realms: Vec<_> = live_state.snapshot().realms.values().map(Arc::clone).collect();
         lifetimes::note(reading, &realms, now).await?;
         key_lifecycle::ensure(reading, vault, &realms, &self.schedule, now).await.map_err(|error| match error {
             KeyLifecycleError::Store(error) => StoreSyncError::Store(error),
             KeyLifecycleError::Vault(error) => StoreSyncError::Vault(error),
         })?;
+        let audited = vault.by(Actor::gateway("start")).audited_store();
+        migration::note_steps(&audited, &self.deciders, now).await?;
         self.store.set_open();
         Ok(())
     }

@@ -94,7 +94,7 @@ pub fn explain(view: &View<'_>, now: Timestamp, inquiry: &Inquiry<'_>, keys: Key
             ("preflight", Some(Reason::Preflight.name()), Some(status), Some(preflight.target.name().to_owned()), None)
         }
         // A proof was given, and a key was asked for once.
-        Some(Decision::Verify(_) | Decision::AwaitKey(_) | Decision::AwaitStep(_)) => {
+        Some(Decision::Verify(_) | Decision::AwaitKey(_) | Decision::AwaitCheck(_) | Decision::AwaitStep(_)) => {
             ("deny", Some("internal"), Some(500), None, None)
         }
     };

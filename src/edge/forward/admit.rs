@@ -5,6 +5,7 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
+use tokio::task::JoinSet;
 
 use super::{
     exchange::{Exchange, Forward, Permission, Verdict},
@@ -13,7 +14,7 @@ use super::{
     upstream_request,
 };
 use crate::{
-    decision::{Decision, Denial, Endpoint, ForwardToken, Permit, Request, View, decide},
+    decision::{AwaitingCheck, Decision, Denial, Endpoint, ForwardToken, Permit, Proof, Request, View, decide},
     domain::{Reason, Timestamp},
     edge::respond,
     rules::route::{Host, InvalidHost},
@@ -76,7 +77,9 @@ impl Exchange {
                 Admitted::Respond(response)
             }
             // It is asked once: a second time would be a defect of ours.
-            Ok(Permission::AwaitKey(_) | Permission::AwaitStep(_)) => self.deny(head, Denial::of(Reason::Internal)),
+            Ok(Permission::AwaitKey(_) | Permission::AwaitCheck(_) | Permission::AwaitStep(_)) => {
+                self.deny(head, Denial::of(Reason::Internal))
+            }
             Err(denial) => self.deny(head, denial),
         }
     }
@@ -142,12 +145,28 @@ impl Shared {
             let decide = |view: &View<'_>, now| decide(view, now, &request, Some(&awaiting.run(view, client, now)));
             permission = self.permit(&live_state.view(), decide)?;
         }
+        if let Permission::AwaitCheck(awaiting) = permission {
+            let proof = Box::pin(self.ask_about(awaiting, client)).await?;
+            let decide = |view: &View<'_>, now| decide(view, now, &request, Some(&proof));
+            permission = self.permit(&live_state.view(), decide)?;
+        }
         if let Permission::AwaitStep(proof) = permission {
             let waited = Box::pin(live_state.following().next_step()).await;
             let decide = |view: &View<'_>, now| decide(view, now, &request, Some(&proof));
             permission = self.permit(&live_state.view().after(waited), decide)?;
         }
         Ok(permission)
+    }
+
+    /// Asks an old system about a token, beside the threads that serve. A client that leaves takes its question along.
+    async fn ask_about(&self, awaiting: AwaitingCheck, client: Option<IpAddr>) -> Result<Proof, Denial> {
+        let asker = Arc::clone(&self.services.token_asker);
+        let mut asking = JoinSet::new();
+        asking.spawn_on(async move { asker.ask(awaiting, client).await }, &self.services.control);
+        match asking.join_next().await {
+            Some(Ok(proof)) => Ok(proof),
+            _ => Err(Denial::of(Reason::Internal)),
+        }
     }
 
     /// What follows from a decision that is taken in one view.
@@ -161,6 +180,7 @@ impl Shared {
             Decision::Forward(permit) => owned(permit, view, now).map(Permission::Forward),
             Decision::Endpoint(endpoint) => Ok(Permission::Endpoint(endpoint)),
             Decision::AwaitKey(awaiting) => Ok(Permission::AwaitKey(awaiting)),
+            Decision::AwaitCheck(awaiting) => Ok(Permission::AwaitCheck(awaiting)),
             Decision::AwaitStep(proof) => Ok(Permission::AwaitStep(proof)),
             Decision::Preflight(preflight) => Ok(Permission::Preflight(preflight)),
             Decision::Reply(denial) => Err(denial),

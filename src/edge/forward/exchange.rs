@@ -15,7 +15,7 @@ use super::{
     worker::WorkerContext,
 };
 use crate::{
-    decision::{Awaiting, Denial, Endpoint, Preflight, Proof, Route, Target},
+    decision::{Awaiting, AwaitingCheck, Denial, Endpoint, Preflight, Proof, Route, Target},
     domain::{Reason, id::write_hex, random},
     edge::{
         armour::state::Http1State,
@@ -155,6 +155,8 @@ pub(in crate::edge) enum Permission {
     Preflight(Preflight),
     /// Nothing yet: an external issuer must be asked first.
     AwaitKey(Awaiting),
+    /// Nothing yet: an old system must be asked about the token first.
+    AwaitCheck(AwaitingCheck),
     /// Nothing yet: the store must be followed one step further first.
     AwaitStep(Proof),
 }

@@ -19,7 +19,7 @@ use tokio::{
 
 use super::in_flight::InFlight;
 use crate::{
-    decision::{ExternalIssuers, LiveState, Route, StaleAction},
+    decision::{ExternalIssuers, LiveState, Route, StaleAction, TokenAsker},
     domain::Clock,
     edge::{
         listen::{
@@ -103,6 +103,8 @@ pub struct Services {
     pub live_state: Arc<LiveState>,
     /// Who asks external issuers for their keys.
     pub external: Arc<ExternalIssuers>,
+    /// Who asks old systems about their tokens.
+    pub token_asker: Arc<TokenAsker>,
     /// Who answers token endpoints.
     pub endpoints: Arc<TokenEndpoints>,
     /// The time.

@@ -1,12 +1,14 @@
 //! The contracts' endpoints: login, refresh, and `toc`'s verification, in the dialect of the realm that
 //! the request is for.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, header};
 
 use super::{GRANTED, Happened, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage, counted};
 use crate::{
-    decision::{Caller, Endpoint, Service, check_standing},
+    decision::{Caller, Endpoint, Service, check_standing, issue::takeover::Lead},
     domain::{Reason, TokenKind, json::SecretObject},
     edge::respond,
     observe::audit::Act,
@@ -14,13 +16,14 @@ use crate::{
         dialect::{Operation, Outcome, Rejection, TokenRequest, allow, select},
         policy::{Source, find_credential},
         realm::Realm,
+        verifier::{Mode, is_exact},
     },
 };
 
 impl TokenEndpoints {
     pub(super) async fn answer_contract(
         &self,
-        endpoint: &Endpoint,
+        endpoint: &Arc<Endpoint>,
         message: TokenMessage,
     ) -> (Response<Bytes>, &'static str) {
         let refresh = endpoint.serves == Service::Refresh;
@@ -28,7 +31,8 @@ impl TokenEndpoints {
             TokenBody::Complete(bytes) => SecretObject::parse(bytes.expose()),
             TokenBody::TooLarge | TokenBody::TimedOut => SecretObject::parse(b""),
         };
-        let realm = &endpoint.realms[select(&endpoint.dialects, &message.method, body.members())];
+        let index = select(&endpoint.dialects, &message.method, body.members());
+        let realm = &endpoint.realms[index];
         let request = TokenRequest {
             method: &message.method,
             query: message.query.as_deref(),
@@ -37,13 +41,22 @@ impl TokenEndpoints {
             refresh,
         };
         let operation = operation(realm, &request, &message);
+        let lead = lead(endpoint, index);
+        if let Some(lead) = lead
+            && lead.takeover.settings.mode == Mode::Observe
+            && matches!(message.body, TokenBody::Complete(_))
+        {
+            let exact = body.members().as_ref().is_ok_and(|body| is_exact(realm.dialect, body));
+            drop(body);
+            return self.relay((endpoint, index), operation, exact, message).await;
+        }
         // Before the wait: of the password there is one copy left, that of the operation.
         drop(body);
         let (mut response, outcome) = match operation {
             Ok(Operation::Verify) => {
                 self.verify(realm, &message.headers, message.client.as_ref().map(Caller::address)).await
             }
-            Ok(operation) => self.grant(realm, operation, message.client.as_ref(), &message.request_id).await,
+            Ok(operation) => self.grant(realm, operation, message.client.as_ref(), &message.request_id, lead).await,
             Err(rejection) => reject(realm, &rejection),
         };
         if response.status() == http::StatusCode::METHOD_NOT_ALLOWED
@@ -64,6 +77,7 @@ impl TokenEndpoints {
         operation: Operation,
         caller: Option<&Caller>,
         request_id: &str,
+        lead: Option<Lead<'_>>,
     ) -> (Response<Bytes>, &'static str) {
         let unavailable = || reject(realm, &Rejection::Unavailable { retry_after: RETRY_FAILED });
         // Without an address nobody could be throttled, so nobody gets in. Nor where a login must have its line in the
@@ -75,7 +89,15 @@ impl TokenEndpoints {
             Operation::Refresh(_) | Operation::Verify => (Act::Refresh, None),
         };
         let (granted, refreshed) = match operation {
-            Operation::Login(login) => (self.token_service.login(realm, login, caller).await, false),
+            Operation::Login(login) => {
+                let leads = lead.filter(|lead| lead.takeover.settings.mode == Mode::Lead);
+                let granted = match leads {
+                    // Boxed: it is larger than all that the others need.
+                    Some(lead) => Box::pin(self.token_service.lead(realm, login, caller, lead)).await,
+                    None => self.token_service.login(realm, login, caller).await,
+                };
+                (granted, false)
+            }
             Operation::Refresh(token) => (self.token_service.refresh(realm, &token, caller).await, true),
             Operation::Verify => return reject(realm, &Rejection::MethodNotAllowed),
         };
@@ -84,7 +106,7 @@ impl TokenEndpoints {
         // was kept waiting for its refusal was.
         let did_not_wait = caller.has_left() && matches!(granted, Err(Rejection::Unavailable { .. }));
         if !did_not_wait {
-            let happened = Happened { act, refused, realm, caller, typed: typed.as_ref(), request_id };
+            let happened = Happened { act, observed: false, refused, realm, caller, typed: typed.as_ref(), request_id };
             if !self.note(room, happened).await {
                 return unavailable();
             }
@@ -132,6 +154,12 @@ impl TokenEndpoints {
             Err(reason) => (respond::bad_token(realm, reason), reason.name()),
         }
     }
+}
+
+/// The old system that has a part in the logins of the endpoint's realm at this place.
+fn lead(endpoint: &Endpoint, realm: usize) -> Option<Lead<'_>> {
+    let takeover = endpoint.takeover.as_ref()?;
+    Some(Lead { takeover, verifier: takeover.verifier(realm)? })
 }
 
 fn operation(realm: &Realm, request: &TokenRequest<'_>, message: &TokenMessage) -> Result<Operation, Rejection> {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! contracts     the five contracts' logins and refreshes
+//! observed      the same where an old system still answers
 //! oauth         OAuth's endpoints: token · revocation · introspection
 //! documents     public keys and metadata
 //! ```
@@ -9,11 +10,13 @@
 mod contracts;
 mod documents;
 mod oauth;
+mod observed;
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
+use tokio::sync::Semaphore;
 
 use super::respond;
 use crate::{
@@ -28,6 +31,9 @@ use crate::{
 
 /// A body over this is answered 413, and never parsed.
 pub const BODY_BYTES_MAX: usize = 16 << 10;
+
+/// Comparisons of an old system's answers that wait, at most; what is over it is not compared.
+const COMPARISONS_MAX: usize = 64;
 
 /// A request to a token endpoint.
 #[derive(Debug)]
@@ -61,14 +67,20 @@ pub enum TokenBody {
 #[derive(Debug)]
 pub struct TokenEndpoints {
     live_state: Arc<LiveState>,
-    token_service: TokenService,
+    token_service: Arc<TokenService>,
     audit: AuditLog,
     clock: Arc<dyn Clock>,
+    /// Comparisons that wait or are under way.
+    comparing: Arc<Semaphore>,
+    /// The one that is under way.
+    comparison: Arc<Semaphore>,
 }
 
 /// What came of a request, for the audit log.
 struct Happened<'a> {
     act: Act,
+    /// Whether an old system answered it.
+    observed: bool,
     /// Why not.
     refused: Option<&'static str>,
     realm: &'a Realm,
@@ -92,34 +104,22 @@ impl TokenEndpoints {
     #[must_use]
     pub fn new(
         live_state: Arc<LiveState>,
-        token_service: TokenService,
+        token_service: Arc<TokenService>,
         audit: AuditLog,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { live_state, token_service, audit, clock }
+        let comparing = Arc::new(Semaphore::new(COMPARISONS_MAX));
+        let comparison = Arc::new(Semaphore::new(1));
+        Self { live_state, token_service, audit, clock, comparing, comparison }
     }
 
     /// Puts what came of a request into the audit log. False where it must have its line, and has none.
     async fn note(&self, room: Room, happened: Happened<'_>) -> bool {
-        if !self.audit.is_on() {
-            return true;
-        }
-        let Happened { act, refused, realm, caller, typed, request_id } = happened;
-        let account = self.audit.account(caller.account(), &realm.name, typed);
-        let event = Event {
-            at: self.clock.now(),
-            act,
-            refused,
-            realm: realm.name.clone(),
-            account,
-            client: caller.address(),
-            request: request_id.to_owned(),
-        };
-        room.write(event).await
+        note(&self.audit, &*self.clock, room, happened).await
     }
 
     /// Answers, and says in one word what came of it.
-    pub async fn answer(&self, endpoint: &Endpoint, message: TokenMessage) -> (Response<Bytes>, &'static str) {
+    pub async fn answer(&self, endpoint: &Arc<Endpoint>, message: TokenMessage) -> (Response<Bytes>, &'static str) {
         match endpoint.serves {
             Service::Login | Service::Refresh => self.answer_contract(endpoint, message).await,
             Service::OauthToken | Service::OauthRevocation | Service::OauthIntrospection => {
@@ -131,6 +131,25 @@ impl TokenEndpoints {
             }
         }
     }
+}
+
+async fn note(audit: &AuditLog, clock: &dyn Clock, room: Room, happened: Happened<'_>) -> bool {
+    if !audit.is_on() {
+        return true;
+    }
+    let Happened { act, observed, refused, realm, caller, typed, request_id } = happened;
+    let account = audit.account(caller.account(), &realm.name, typed);
+    let event = Event {
+        at: clock.now(),
+        act,
+        observed,
+        refused,
+        realm: realm.name.clone(),
+        account,
+        client: caller.address(),
+        request: request_id.to_owned(),
+    };
+    room.write(event).await
 }
 
 /// What is counted: a client that left was not refused, it just did not wait.

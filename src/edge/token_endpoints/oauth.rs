@@ -84,7 +84,8 @@ impl TokenEndpoints {
         let did_not_wait = caller.has_left() && matches!(answered, Err(OAuthError::Unavailable { .. }));
         // Introspection is as frequent as requests, and changes nothing: only who is refused is told of.
         let is_told = if refused.is_some() { !did_not_wait } else { act != Act::Introspect };
-        let happened = Happened { act, refused, realm, caller, typed: None, request_id: &message.request_id };
+        let happened =
+            Happened { act, observed: false, refused, realm, caller, typed: None, request_id: &message.request_id };
         if is_told && !self.note(room, happened).await {
             return Err(unwritable());
         }

@@ -60,6 +60,8 @@ pub struct Event {
     pub at: Timestamp,
     /// What was asked for.
     pub act: Act,
+    /// Whether an old system answered it, and Portero looked on.
+    pub observed: bool,
     /// Why it was refused; `None` where it was done.
     pub refused: Option<&'static str>,
     /// In which realm.

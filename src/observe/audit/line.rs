@@ -108,7 +108,12 @@ fn members(chain: ChainId, draft: &Draft) -> Map<String, Value> {
         }
         Record::Event(event) => {
             put("event", event.act.name().into());
-            put("outcome", if event.refused.is_some() { "refused" } else { "done" }.into());
+            let outcome = match (event.observed, event.refused) {
+                (true, _) => "observed",
+                (false, Some(_)) => "refused",
+                (false, None) => "done",
+            };
+            put("outcome", outcome.into());
             put("reason", event.refused.into());
             put("realm", event.realm.as_str().into());
             match &event.account {

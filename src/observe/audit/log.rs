@@ -128,12 +128,23 @@ impl AuditLog {
     /// # Errors
     /// [`Unwritable`] where it must have its line, and none can be written now.
     pub fn admit(&self) -> Result<Room, Unwritable> {
-        let Some(running) = &self.0 else { return Ok(Room { running: None }) };
-        let permit = Arc::clone(&running.places).try_acquire_owned().ok();
-        if running.required && (permit.is_none() || running.shared.failing.load(Ordering::Acquire)) {
-            return Err(Unwritable);
+        let room = self.room();
+        match &room.running {
+            Some((running, permit))
+                if running.required && (permit.is_none() || running.shared.failing.load(Ordering::Acquire)) =>
+            {
+                Err(Unwritable)
+            }
+            _ => Ok(room),
         }
-        Ok(Room { running: Some((Arc::clone(running), permit)) })
+    }
+
+    /// Takes room for the event of something that is done already. What finds none is counted as lost.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        let running = self.0.as_ref();
+        let place = |running: &Arc<Running>| Arc::clone(&running.places).try_acquire_owned().ok();
+        Room { running: running.map(|running| (Arc::clone(running), place(running))) }
     }
 
     /// Whose account it is, as the log has it. `typed` is the name, which counts where no account has it.

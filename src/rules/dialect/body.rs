@@ -34,7 +34,7 @@ pub(super) fn required<'a, const N: usize>(
 
 /// Whether a `Content-Type` says `application/json` or `*+json` (RFC 6839 section 3.1), in any case. Parameters
 /// are ignored, `charset` among them: JSON has none (RFC 8259 section 11).
-pub(super) fn is_json(content_type: &[u8]) -> bool {
+pub fn is_json(content_type: &[u8]) -> bool {
     const SUFFIX: &[u8] = b"+json";
     let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
     let Some(slash) = essence.iter().position(|&byte| byte == b'/') else { return false };

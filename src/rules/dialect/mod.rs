@@ -30,6 +30,7 @@ use crate::domain::{
     AccountName, Algorithm, Claims, Grant, Holder, PrincipalKind, Reason, Secret, Timestamp, TokenKind, json::NotJson,
 };
 
+pub use body::is_json;
 pub use problem::problem;
 pub use select::{allow, select};
 

@@ -92,6 +92,12 @@ impl Account {
         Credentials { current: self.password_hash.clone(), previous: previous.map(|previous| previous.hash.clone()) }
     }
 
+    /// The same with another secret that somebody chose, and no secret before it.
+    #[must_use]
+    pub fn with_secret(self, hash: PasswordHash) -> Self {
+        Self { password_hash: hash, secret_made: false, previous_secret: None, ..self }
+    }
+
     /// Whether every secret that opens the account was made by Portero: nobody guesses such a one. What is not known
     /// to be so counts as chosen by somebody.
     #[must_use]

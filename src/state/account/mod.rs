@@ -32,6 +32,7 @@ pub use listing::{Filter, Listing, Sort, Status, list, page};
 pub use logins::{LOGINS_ACCOUNTS_MAX, Logins, write_logins};
 pub use password::{Matched, PasswordError, PasswordHash, PasswordKey};
 pub use password_rules::{PASSWORD_CHARS_MIN, PasswordRules, RefusedPasswords};
+pub(in crate::state) use repository::{ACCOUNT, BESIDE};
 pub use repository::{
     OldTokens, delete, end_tokens, find, find_by_id, record_names, set_disabled, set_locked, standing_epochs,
 };
@@ -40,7 +41,7 @@ pub use secret::{
     OVERLAP_MAX, SecretHash, end_overlap, overlap_secrets, prune_previous, set_password_hash, update_hash_if_unchanged,
 };
 
-use super::store::{Action, Entry, StoreError};
+use super::store::{Action, Entry, Row, StoreError};
 use crate::domain::{AccountName, GrantType, Holder, PrincipalId, PrincipalKind, RealmName, Timestamp};
 
 /// Bytes of an account's name, a business, a company, a display name or a role, at most.
@@ -290,6 +291,14 @@ impl From<sqlx::Error> for AccountError {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(error.into())
     }
+}
+
+/// The account of a row that has the columns of `principals`, and those beside it.
+///
+/// # Errors
+/// Fails when it is none.
+pub(in crate::state) fn of_row(row: &Row) -> Result<Account, StoreError> {
+    repository::read(row)
 }
 
 /// Grants as the store has them.

@@ -27,12 +27,12 @@ pub enum OldTokens {
 }
 
 /// The columns of an account, for [`read`]: those of its row, and what stands [beside](BESIDE).
-pub(super) const ACCOUNT: &str = "\
+pub(in crate::state) const ACCOUNT: &str = "\
     principals.*, coalesce(made, FALSE) AS made, previous_hash, coalesce(previous_made, FALSE) AS previous_made, \
     previous_ends_at, last_login_at, coalesce(failed_logins, 0) AS failed_logins";
 
 /// The tables that stand beside `principals`.
-pub(super) const BESIDE: &str = "\
+pub(in crate::state) const BESIDE: &str = "\
     LEFT JOIN account_secrets ON account_secrets.account = principals.id AND account_secrets.hash = password_hash \
     LEFT JOIN account_logins ON account_logins.account = principals.id";
 

@@ -3,6 +3,7 @@
 
 use std::{
     fmt,
+    ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -52,6 +53,8 @@ pub struct Verified {
     pub issuer: Issuer,
     /// The identity headers for the upstream, made once.
     pub identity: Vec<(HeaderName, HeaderValue)>,
+    /// From when until when another system's word for it counts; `None` where nobody's is needed.
+    believed: Option<Range<Timestamp>>,
     /// The generation of keys and revocations in which it was last found good.
     stamp: AtomicU64,
     /// The internal tokens that were minted for it, one an upstream.
@@ -79,7 +82,19 @@ impl Verified {
     #[must_use]
     pub fn new(claims: Claims, key: Arc<Key>, issuer: Issuer) -> Self {
         let identity = identity_headers(&claims, issuer.issuer());
-        Self { claims, key, issuer, identity, stamp: AtomicU64::new(0), internal: Mutex::default() }
+        Self { claims, key, issuer, identity, believed: None, stamp: AtomicU64::new(0), internal: Mutex::default() }
+    }
+
+    /// The same by the word of another system, which counts for so long.
+    #[must_use]
+    pub fn believed(self, during: Range<Timestamp>) -> Self {
+        Self { believed: Some(during), ..self }
+    }
+
+    /// Whether nobody has to be asked about it again at this time. A clock that was set back says nothing.
+    #[must_use]
+    pub fn is_believed(&self, now: Timestamp) -> bool {
+        self.believed.as_ref().is_none_or(|during| during.contains(&now))
     }
 
     /// The last internal token for `upstream`.

@@ -18,6 +18,7 @@ mod refresh;
 mod revocations;
 mod secrets;
 mod sessions;
+mod takeovers;
 mod throttles;
 
 use std::sync::Arc;

@@ -6,9 +6,12 @@ use std::{num::NonZeroUsize, sync::Arc};
 use tokio::task::JoinSet;
 
 use super::super::{AdminError, AdminService};
-use crate::state::account::{
-    PasswordKey,
-    import::{SEALED_AT_ONCE, sealed_after, sealed_count, store_wrapped},
+use crate::state::{
+    account::{
+        PasswordKey,
+        import::{SEALED_AT_ONCE, sealed_after, sealed_count, store_wrapped},
+    },
+    takeover::confirmation,
 };
 
 /// What was wrapped.
@@ -53,6 +56,7 @@ impl AdminService {
             let wrapped: Vec<_> = working.join_all().await.into_iter().flatten().collect();
             done.unopenable += number - wrapped.len() as u64;
             done.accounts += store_wrapped(&self.store, &wrapped).await?;
+            confirmation::rehashed(&self.store, &wrapped).await?;
             report(&done);
         }
     }

@@ -71,6 +71,12 @@ pub fn explain<'q>(view: &View<'_>, now: Timestamp, question: &'q Question, keys
             let decided = decide_traced(view, now, &request, Some(&proof), &mut steps);
             finished(steps, decided, keys)
         }
+        Decision::AwaitCheck(awaiting) => {
+            let proof = awaiting.not_held();
+            let mut steps = Steps::asking(&request, view.snapshot(), now, keys, &steps);
+            let decided = decide_traced(view, now, &request, Some(&proof), &mut steps);
+            finished(steps, decided, keys)
+        }
         decided => finished(steps, decided, keys),
     }
 }

@@ -239,6 +239,13 @@ impl<'a> Steps<'a> {
         self.noted("issuer", text);
     }
 
+    fn check_asked(&mut self, verifier: &str) {
+        let text = format!(
+            "the token is none of this gateway: the old system '{verifier}' would be asked about it, which explaining does not do"
+        );
+        self.noted("verifier", text);
+    }
+
     fn opened(&mut self, opened: Result<&Verified, Reason>) {
         match opened {
             Ok(verified) => {
@@ -355,6 +362,7 @@ impl Trace for Steps<'_> {
             Fact::Public => self.passed("credential", "the route is public: no token is looked at"),
             Fact::Credential(found) => self.credential(found),
             Fact::KeyAsked { issuer, id } => self.key_asked(issuer, id),
+            Fact::CheckAsked { verifier } => self.check_asked(verifier),
             Fact::Opened(opened) => {
                 self.taken.extend(self.asked.take());
                 self.opened(opened);

@@ -80,6 +80,7 @@ impl Ground {
             endpoints: vec![],
             routes: vec![],
             upstreams: vec![],
+            verifiers: vec![],
             issuers: vec![],
             internal_issuer: None,
             oauth: Some(settings.clone()),

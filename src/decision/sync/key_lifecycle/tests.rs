@@ -63,6 +63,7 @@ impl Place {
             endpoints: vec![],
             routes: vec![],
             upstreams: vec![],
+            verifiers: vec![],
             issuers: vec![],
             internal_issuer: None,
             oauth: None,

@@ -21,6 +21,7 @@ fn event(n: i64) -> Record {
     Record::Event(Event {
         at: Timestamp::from_secs(n),
         act: Act::Login,
+        observed: n % 3 == 0,
         refused: (n % 2 == 0).then_some("invalid_credentials"),
         realm: "sws".parse().unwrap(),
         account: Account::Unknown(None),

@@ -131,6 +131,11 @@ pub(super) async fn update(
                          ON CONFLICT (account) DO UPDATE SET source = excluded.source, mark = excluded.mark";
         query(statement).bind(bytes(&old.id)).bind(source).bind(mark).execute(&mut *transaction).await?;
     }
+    if has_new_hash {
+        // An old system confirmed another one.
+        let statement = "UPDATE takeovers SET hash = NULL, confirmed_at = NULL WHERE account = $1";
+        query(statement).bind(bytes(&old.id)).execute(&mut *transaction).await?;
+    }
     let has_new_status = (new.disabled, new.locked) != (old.disabled, old.locked);
     let mut raised = Raised::new();
     if has_new_hash || has_new_status || !new.is_carried_like(old) {

@@ -101,6 +101,12 @@ actions! {
     LimitsClear = "limits.clear",
     /// The store moved to another place.
     StoreMove = "store.move",
+    /// Who decides about a realm's logins changed: Portero, or the old system that it takes over from.
+    MigrationStep = "migration.step",
+    /// Accounts may be lost when a realm goes back to its old system.
+    MigrationBack = "migration.back",
+    /// Tokens of an old system were imported.
+    MigrationTokens = "migration.tokens",
     /// An admin token was made.
     AdminTokenAdd = "admin_token.add",
     /// An admin token was revoked.

@@ -39,7 +39,7 @@ const LEFT_OUT: [&str; 2] = ["feed", "gateways"];
 #[cfg(test)]
 const COLUMN_LEFT_OUT: (&str, &str) = ("revocations", "seq");
 
-pub(super) const TABLES: [Table; 23] = [
+pub(super) const TABLES: [Table; 28] = [
     Table {
         name: "principals",
         columns: &[
@@ -313,6 +313,57 @@ pub(super) const TABLES: [Table; 23] = [
             ("expires_at", Integer),
             ("revoked_at", Integer),
         ],
+        key: 1,
+        only: None,
+        counted: None,
+    },
+    Table {
+        name: "takeovers",
+        columns: &[
+            ("account", Bytes),
+            ("verifier", Text),
+            ("hash", Bytes),
+            ("confirmed_at", Integer),
+            ("refused_at", Integer),
+        ],
+        key: 1,
+        only: None,
+        counted: None,
+    },
+    Table {
+        name: "trusted_logins",
+        columns: &[
+            ("session", Bytes),
+            ("account", Bytes),
+            ("realm", Text),
+            ("verifier", Text),
+            ("hash", Bytes),
+            ("created_at", Integer),
+            ("expires_at", Integer),
+            ("state", Text),
+            ("settled_at", Integer),
+        ],
+        key: 1,
+        only: None,
+        counted: None,
+    },
+    Table {
+        name: "old_tokens",
+        columns: &[("realm", Text), ("hash", Bytes), ("account", Bytes), ("epoch", Integer), ("expires_at", Integer)],
+        key: 2,
+        only: None,
+        counted: None,
+    },
+    Table {
+        name: "migration_counts",
+        columns: &[("day", Integer), ("kind", Text), ("what", Text), ("total", Integer)],
+        key: 3,
+        only: None,
+        counted: None,
+    },
+    Table {
+        name: "migration_steps",
+        columns: &[("realm", Text), ("portero", Boolean), ("since", Integer), ("accepted_loss", Integer)],
         key: 1,
         only: None,
         counted: None,

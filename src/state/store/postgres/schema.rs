@@ -13,7 +13,7 @@ use crate::domain::random;
 
 /// What made the schema, step by step.
 static MIGRATIONS: LazyLock<Migrator> =
-    migrations!["0001_init", "0002_throttles", "0003_imports", "0004_audit", "0005_accounts"];
+    migrations!["0001_init", "0002_throttles", "0003_imports", "0004_audit", "0005_accounts", "0006_verifiers"];
 
 /// What is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,14 @@ use super::{
 /// The migration that tells for each key whether tokens of unknown accounts are taken under it.
 const UNKNOWN_ACCOUNTS: i64 = 5;
 
+/// The migration that brings tables of old tokens.
+const OLD_TOKENS: i64 = 11;
+
+/// Realms that take tokens which Portero did not give out.
+pub(in crate::state::store) const TAKES_OLD_TOKENS: &str = "\
+    SELECT realm FROM keys WHERE imported AND state IN ('active', 'next', 'retiring') \
+    UNION SELECT realm FROM old_tokens";
+
 /// Every key that may have tokens, with what is known of those that came from outside.
 pub(in crate::state) const KEYS: &str = "SELECT known_keys.*, epochs FROM known_keys LEFT JOIN imported_keys ON key = id \
                                          WHERE state <> 'retired' ORDER BY created_at, id";
@@ -30,6 +38,8 @@ pub struct Looked {
     pub master_key: Option<Vec<u8>>,
     /// Imported keys that take tokens of unknown accounts, or will when the schema is up to date: id and realm.
     pub takes_strangers: Vec<(String, String)>,
+    /// Realms that have an imported key which verifies, or a table of old tokens.
+    pub takes_old_tokens: Vec<String>,
     /// What [`KEYS`] says; nothing where the schema is not up to date.
     pub(in crate::state) keys: Vec<StoreRow>,
 }
@@ -88,13 +98,19 @@ async fn read(connection: &mut SqliteConnection, path: &Path) -> Result<Looked, 
         .map(|row| Ok((row.try_get("id")?, row.try_get("realm")?)))
         .collect::<Result<_, sqlx::Error>>()
         .map_err(failed)?;
+    let realms = match version {
+        Some(OLD_TOKENS..) => TAKES_OLD_TOKENS,
+        Some(2..) => "SELECT realm FROM keys WHERE imported AND state IN ('active', 'next', 'retiring')",
+        _ => "SELECT realm FROM keys WHERE 0",
+    };
+    let takes_old_tokens = sqlx::query_scalar(realms).fetch_all(&mut *connection).await.map_err(failed)?;
     let keys = match version {
         Some(UNKNOWN_ACCOUNTS..) => {
             sqlx::query(KEYS).fetch_all(connection).await.map_err(failed)?.into_iter().map(StoreRow::Sqlite).collect()
         }
         _ => vec![],
     };
-    Ok(Looked { master_key, takes_strangers, keys })
+    Ok(Looked { master_key, takes_strangers, takes_old_tokens, keys })
 }
 
 /// Refuses a schema that is not as this version would have made it: a migration that is another one, or that was not

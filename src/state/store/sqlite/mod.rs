@@ -39,7 +39,7 @@ use super::error::{self, StoreError, Trouble};
 
 pub(in crate::state) use look::KEYS;
 pub use look::Looked;
-pub(super) use look::look;
+pub(super) use look::{TAKES_OLD_TOKENS, look};
 pub use open::migration_steps;
 pub use presence::{Found, examine, missing};
 pub(super) use watch::ChangeWatch;

@@ -66,7 +66,8 @@ pub(super) static MIGRATIONS: LazyLock<Migrator> = migrations![
     "0007_throttles",
     "0008_imports",
     "0009_audit",
-    "0010_accounts"
+    "0010_accounts",
+    "0011_verifiers",
 ];
 
 /// An open store's first connection. It stays open until the store is closed, so that its journal stays the same

@@ -375,6 +375,8 @@ async fn a_store_that_is_brought_up_to_date_shows_that_it_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let store = made(&folder).await;
     let undone = "\
+        DROP TRIGGER takeover_forgotten; DROP TABLE takeovers; DROP TABLE trusted_logins; DROP TABLE old_tokens; \
+        DROP TABLE migration_counts; DROP TABLE migration_steps; \
         DROP TABLE audit; DROP TABLE audit_anchors; DROP TABLE audit_keys; DROP TABLE admin_tokens; \
         DROP TRIGGER password_key_follows; DROP TABLE imports; DROP INDEX principals_sealed; \
         DROP INDEX principals_foreign_hashes; DROP TRIGGER account_sources_forgotten; DROP TABLE account_sources; \

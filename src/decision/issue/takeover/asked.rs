@@ -1,0 +1,81 @@
+//! Tokens of an old system that nobody here has a key or a row of: it is asked, and its yes counts for a moment.
+
+use std::{net::IpAddr, sync::Arc};
+
+use tokio::sync::Semaphore;
+
+use crate::{
+    decision::{
+        decide::{
+            authenticate::{AwaitingCheck, Proof},
+            snapshot::LiveState,
+        },
+        verifier::tokens::TokenAnswered,
+    },
+    domain::{Clock, Reason},
+    rules::verifier::Mode,
+    state::{account, store::Store, takeover::old_tokens},
+};
+
+/// Accounts that are looked up at once: fewer than the store has connections.
+const LOOKUPS_MAX: usize = 2;
+
+/// Asks old systems about their tokens. Not to be waited for on the proxy's threads: it reads the account from the store.
+pub struct TokenAsker {
+    live_state: Arc<LiveState>,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    lookups: Semaphore,
+}
+
+impl TokenAsker {
+    /// One for this store's accounts.
+    #[must_use]
+    pub fn new(live_state: Arc<LiveState>, store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { live_state, store, clock, lookups: Semaphore::new(LOOKUPS_MAX) }
+    }
+
+    /// What comes of asking about a token that `client` brought. Where nobody can say now, the request is refused as one
+    /// whose answer is out of reach, and never let through.
+    pub async fn ask(&self, awaiting: AwaitingCheck, client: Option<IpAddr>) -> Proof {
+        // Without an address nobody could take a turn.
+        let Some(client) = client else { return awaiting.refused(Reason::Unavailable) };
+        let began = self.clock.now();
+        let facts = match awaiting.check.ask(&awaiting.token, client, &self.clock).await {
+            TokenAnswered::Yes(facts) => facts,
+            TokenAnswered::No => return awaiting.not_held(),
+            TokenAnswered::Unknown => return awaiting.refused(Reason::Unavailable),
+        };
+        // Of many that brought the same token, the first one looks for all.
+        let Ok(_place) = self.lookups.acquire().await else { return awaiting.refused(Reason::Unavailable) };
+        let awaiting = match awaiting.known(&self.live_state.view(), self.clock.now()) {
+            Ok(proof) => return proof,
+            Err(awaiting) => awaiting,
+        };
+        let found = self.store.within(account::find(&self.store, &awaiting.realm, &facts.name)).await;
+        let account = match found {
+            Ok(Some(account)) if !account.disabled => account,
+            Ok(_) => return awaiting.refused(Reason::UnknownAccount),
+            Err(error) => {
+                tracing::warn!(%error, "the account of an old system's token cannot be looked up");
+                return awaiting.refused(Reason::Unavailable);
+            }
+        };
+        let hash = old_tokens::hash(awaiting.token.expose());
+        // While the old system still gives tokens out, its word is about the present ones. From then on, what ends an
+        // account's tokens here ends these for good: nobody knows in which epoch one was given out.
+        let epoch = if awaiting.mode == Mode::Observe { account.epoch } else { 0 };
+        let claims = old_tokens::claims(&account, epoch, &hash, facts.expires_at);
+        self.live_state.takeovers().ledger.checked_token(awaiting.check.name());
+        // From before the question on: the old system's word is as old as that.
+        let until = began.plus(awaiting.check.settings.max_age);
+        let until = facts.expires_at.map_or(until, |end| end.min(until));
+        awaiting.believed(&self.live_state.view(), claims, began..until)
+    }
+}
+
+impl std::fmt::Debug for TokenAsker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenAsker(…)")
+    }
+}

@@ -1,0 +1,110 @@
+//! Whether an old system is believed, and whether it is away. Pure.
+
+use std::time::{Duration, Instant};
+
+/// Exchanges in a row that fail until it counts as away.
+const FAILURES_MAX: u32 = 3;
+
+/// How long it is not asked then, at first and at most.
+const AWAY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
+
+/// Whether a system's yes counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// It was not asked yet what it says to a name that nobody has.
+    #[default]
+    Unproved,
+    /// It refused that.
+    Believed,
+    /// It said yes to that.
+    Closed,
+}
+
+/// What is known of a system.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    trust: Trust,
+    failures: u32,
+    away_until: Option<Instant>,
+}
+
+/// Whether it may be asked now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    Ask,
+    Away { retry_after: Duration },
+}
+
+impl Standing {
+    pub(super) const fn trust(&self) -> Trust {
+        self.trust
+    }
+
+    pub(super) const fn proved(&mut self, believed: bool) {
+        self.trust = if believed { Trust::Believed } else { Trust::Closed };
+    }
+
+    /// Of those who ask while it is away, one a pause gets through.
+    pub(super) fn admit(&mut self, now: Instant) -> Admission {
+        match self.away_until {
+            Some(until) if now < until => Admission::Away { retry_after: until.saturating_duration_since(now) },
+            Some(_) => {
+                self.away_until = Some(now + self.pause());
+                Admission::Ask
+            }
+            None => Admission::Ask,
+        }
+    }
+
+    /// It answered.
+    pub(super) const fn reached(&mut self) {
+        self.failures = 0;
+        self.away_until = None;
+    }
+
+    /// It did not; answers whether it counts as away from now on, and did not before.
+    pub(super) fn missed(&mut self, now: Instant) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures < FAILURES_MAX {
+            return false;
+        }
+        let began = self.away_until.is_none();
+        self.away_until = Some(now + self.pause());
+        began
+    }
+
+    fn pause(&self) -> Duration {
+        let doublings = self.failures.saturating_sub(FAILURES_MAX).min(8);
+        (AWAY[0] * 2u32.saturating_pow(doublings)).min(AWAY[1])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Clock, SystemClock};
+
+    #[test]
+    fn three_failures_in_a_row_are_away_and_one_answer_ends_it() {
+        let mut standing = Standing::default();
+        let now = SystemClock.instant();
+        let after = |millis| now + Duration::from_millis(millis);
+        assert!(!standing.missed(now) && !standing.missed(now));
+        standing.reached();
+        assert!(!standing.missed(now) && !standing.missed(now));
+        assert_eq!(standing.admit(now), Admission::Ask);
+        assert!(standing.missed(now));
+        assert_eq!(standing.admit(after(400)), Admission::Away { retry_after: Duration::from_millis(600) });
+        assert_eq!(standing.admit(after(1000)), Admission::Ask, "one tries");
+        assert!(matches!(standing.admit(after(1001)), Admission::Away { .. }), "the others wait for it");
+        assert!(!standing.missed(after(1100)), "it was said once");
+        assert!(matches!(standing.admit(after(3000)), Admission::Away { .. }), "the pause grows");
+        assert_eq!(standing.admit(after(3100)), Admission::Ask);
+        standing.reached();
+        assert_eq!(standing.admit(after(3101)), Admission::Ask);
+        for _ in 0..100 {
+            standing.missed(now);
+        }
+        assert_eq!(standing.admit(now), Admission::Away { retry_after: AWAY[1] });
+    }
+}

@@ -1,0 +1,249 @@
+//! Asking an old system about its own tokens, under the bounds that its logins have too, but apart from them: strangers who
+//! send garbage keep nobody from logging in.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::FutureExt;
+use http::header;
+
+use super::{
+    flights::{Flights, Joined},
+    pace::Pace,
+    standing::{Admission, Standing, Trust},
+    the_one,
+};
+use crate::{
+    domain::{Clock, Secret, random},
+    observe::metrics::VerifierMetrics,
+    rules::{
+        limit::ClientKey,
+        verifier::{OldAnswer, TokenFacts, TokenVerdict},
+    },
+    trust::TrustError,
+    upstream::request_slot::{RequestSlots, Share},
+    verifier::{Client, ExchangeError, Relayed, TokenCheckSettings, VerifierSettings},
+};
+
+/// An old system's check of tokens.
+pub struct TokenCheck {
+    /// What the config says of it.
+    pub settings: TokenCheckSettings,
+    name: Arc<str>,
+    metrics: VerifierMetrics,
+    client: Client,
+    places: Arc<RequestSlots>,
+    pace: Mutex<Pace>,
+    standing: Mutex<Standing>,
+    flights: Flights<TokenAnswered, ()>,
+    /// One probe at a time.
+    probing: tokio::sync::Mutex<()>,
+}
+
+/// What came of a question about a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenAnswered {
+    /// It holds.
+    Yes(TokenFacts),
+    /// It does not.
+    No,
+    /// Nobody can say now: too many wait, the system is away, is not believed, or gave an answer that says nothing.
+    Unknown,
+}
+
+impl TokenCheck {
+    /// That of a system, where it has one. Nothing is known of it.
+    ///
+    /// # Errors
+    /// When the certificates to trust cannot be read.
+    pub(super) fn new(settings: &VerifierSettings, metrics: VerifierMetrics) -> Result<Option<Arc<Self>>, TrustError> {
+        let Some(check) = settings.tokens.clone() else { return Ok(None) };
+        let bounds = check.bounds;
+        let target = VerifierSettings { url: check.url.clone(), bounds, ..settings.clone() };
+        Ok(Some(Arc::new(Self {
+            client: Client::new(&target)?,
+            name: Arc::clone(&settings.name),
+            metrics,
+            places: RequestSlots::new(bounds.concurrency, bounds.queue, Share::HALF),
+            pace: Mutex::new(Pace::new(bounds.rate)),
+            standing: Mutex::default(),
+            flights: Flights::new(),
+            probing: tokio::sync::Mutex::new(()),
+            settings: check,
+        })))
+    }
+
+    /// The system's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether a text may be one of its tokens.
+    #[must_use]
+    pub fn admits(&self, token: &str) -> bool {
+        self.settings.question.syntax.admits(token)
+    }
+
+    /// Asks about a token. Callers with the same one share the answer; when all of them have left, it is not asked any
+    /// more.
+    pub async fn ask(self: &Arc<Self>, token: &Secret, client: IpAddr, clock: &Arc<dyn Clock>) -> TokenAnswered {
+        if !self.admits(token.expose()) {
+            self.metrics.asked_about_token("filtered");
+            return TokenAnswered::No;
+        }
+        let key = self.flights.key(&[], token);
+        let joined = self.flights.join(key, clock.instant(), || {
+            let (check, clock, token) = (Arc::clone(self), Arc::clone(clock), token.clone());
+            async move { check.fly(key, &token, client, &*clock).await }.boxed()
+        });
+        match joined {
+            Joined::Flight(flight) => flight.await,
+            Joined::Refused(()) => {
+                self.metrics.asked_about_token("remembered");
+                TokenAnswered::No
+            }
+            Joined::Full => {
+                self.metrics.asked_about_token("busy");
+                TokenAnswered::Unknown
+            }
+        }
+    }
+
+    async fn fly(&self, key: u128, token: &Secret, client: IpAddr, clock: &dyn Clock) -> TokenAnswered {
+        if let Admission::Away { .. } = self.standing().admit(clock.instant()) {
+            self.metrics.asked_about_token("away");
+            return TokenAnswered::Unknown;
+        }
+        let Some(_place) = self.places.take(ClientKey::of(client), self.settings.bounds.wait).await else {
+            self.metrics.asked_about_token("busy");
+            return TokenAnswered::Unknown;
+        };
+        if !self.prove(client, clock).await {
+            return TokenAnswered::Unknown;
+        }
+        match self.put(token, client, clock).await {
+            Some(TokenVerdict::Yes(facts)) => TokenAnswered::Yes(facts),
+            Some(TokenVerdict::No) => {
+                self.flights.remember(key, (), clock.instant());
+                TokenAnswered::No
+            }
+            Some(TokenVerdict::Unclear(why)) => {
+                tracing::warn!(
+                    verifier = &*self.name,
+                    why = why.name(),
+                    "an old system's answer about a token says nothing"
+                );
+                TokenAnswered::Unknown
+            }
+            None => TokenAnswered::Unknown,
+        }
+    }
+
+    /// Asks once about a token that nobody has, unless that was done: a system that says yes to it says yes to everything.
+    async fn prove(&self, client: IpAddr, clock: &dyn Clock) -> bool {
+        let known = |trust| match trust {
+            Trust::Believed => Some(true),
+            Trust::Closed => Some(false),
+            Trust::Unproved => None,
+        };
+        if let Some(believed) = known(self.standing().trust()) {
+            return believed;
+        }
+        let _probing = self.probing.lock().await;
+        if let Some(believed) = known(self.standing().trust()) {
+            return believed;
+        }
+        let nobodys = Secret::new(self.settings.question.syntax.sample(&random::bytes::<32>()));
+        let believed = match self.put(&nobodys, client, clock).await {
+            Some(TokenVerdict::No) => {
+                tracing::info!(
+                    verifier = &*self.name,
+                    "an old system refuses a token that nobody has; its word about tokens counts"
+                );
+                true
+            }
+            Some(TokenVerdict::Yes(_)) => {
+                let hint = "tokens.url is no check of tokens; its yes counts for nothing until the config is right and the gateway reloads";
+                tracing::error!(
+                    verifier = &*self.name,
+                    hint,
+                    "an old system says yes to a token that nobody has; its word about tokens counts for nothing"
+                );
+                false
+            }
+            Some(TokenVerdict::Unclear(why)) => {
+                let hint = "check tokens.url and what it answers to a wrong token";
+                tracing::warn!(
+                    verifier = &*self.name,
+                    why = why.name(),
+                    hint,
+                    "an old system's answer about a token says nothing"
+                );
+                return false;
+            }
+            None => return false,
+        };
+        self.standing().proved(believed);
+        believed
+    }
+
+    /// One question, at the pace that the config allows; `None` where there is no answer.
+    async fn put(&self, token: &Secret, client: IpAddr, clock: &dyn Clock) -> Option<TokenVerdict> {
+        let turn = self.pace().turn(clock.instant());
+        tokio::time::sleep(turn).await;
+        let (headers, body) = self.settings.question.put(token)?;
+        let request = Relayed { method: self.settings.question.method.clone(), query: None, headers, body };
+        let started = clock.instant();
+        let answer = self.client.put(request, client).await;
+        self.metrics.seconds.observe(clock.instant().saturating_duration_since(started).as_secs_f64());
+        match answer {
+            Ok(answer) => {
+                self.standing().reached();
+                let headers = answer.headers();
+                let read = OldAnswer {
+                    status: answer.status(),
+                    content_type: the_one(headers, &header::CONTENT_TYPE),
+                    encoded: headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| coding != "identity"),
+                    body: answer.body(),
+                };
+                let verdict = self.settings.evidence.judge(&read, clock.now());
+                self.metrics.asked_about_token(match &verdict {
+                    TokenVerdict::Yes(_) => "yes",
+                    TokenVerdict::No => "no",
+                    TokenVerdict::Unclear(_) => "unclear",
+                });
+                Some(verdict)
+            }
+            Err(error) => {
+                self.metrics.asked_about_token(error.name());
+                let missed = error != ExchangeError::TooLarge;
+                if missed && self.standing().missed(clock.instant()) {
+                    tracing::warn!(
+                        verifier = &*self.name,
+                        reason = error.name(),
+                        "an old system's check of tokens is out of reach"
+                    );
+                }
+                None
+            }
+        }
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        // Nothing under the lock panics half way.
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for TokenCheck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenCheck").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,9 @@
+//! Old systems that are asked about logins: what the config says of one, and one exchange with it under bounds.
+//!
+//! Who may be asked when, and what an answer means, is decided above (`decision::verifier`, `rules::verifier`).
+
+mod client;
+mod settings;
+
+pub use client::{Client, ExchangeError, RELAYED_BYTES_MAX, Relayed};
+pub use settings::{Bounds, MAX_AGE_DEFAULT, TokenCheckSettings, VerifierSettings};

@@ -1,0 +1,233 @@
+//! All of the steps, with traffic all the time.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use super::{change, config, let_in, login, metric, start, users};
+use crate::support::{Connection, Contract, Gateway, OldSystem, PATIENCE, Upstream, get, own_address, wait_until};
+
+/// Users; enough for every kind of them.
+const USERS: usize = 4;
+
+const CONFIRMED: &str = r#"portero_verifier_logins_total{outcome="confirmed",step="lead",verifier="old"}"#;
+const LEARNT: &str = r#"portero_verifier_comparisons_total{outcome="learnt",verifier="old"}"#;
+const TRUSTED: &str = r#"portero_verifier_logins_total{outcome="trusted",step="lead",verifier="old"}"#;
+
+/// Clients who log in all the time, right and wrong in turns, and note what should not have been.
+struct Traffic {
+    stop: Arc<AtomicBool>,
+    wrong: Arc<Mutex<Vec<String>>>,
+    rounds: Arc<Mutex<[u64; USERS]>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Traffic {
+    fn start(gateway: &Gateway, users: &[(String, String)]) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (wrong, rounds) = (Arc::new(Mutex::new(vec![])), Arc::new(Mutex::new([0; USERS])));
+        let threads = (0..2).map(|half| {
+            let (front, users) = (gateway.front, users.to_vec());
+            let (stop, wrong, rounds) = (Arc::clone(&stop), Arc::clone(&wrong), Arc::clone(&rounds));
+            thread::spawn(move || {
+                let address = own_address();
+                while !stop.load(Ordering::Relaxed) {
+                    for (at, (name, password)) in users.iter().enumerate().filter(|(at, _)| at % 2 == half) {
+                        for (secret, expected) in [(password.as_str(), true), ("wrong", false)] {
+                            let request = Contract::Sws.login_as(name, secret);
+                            let answer = Connection::open_from(address, front).send(&request);
+                            if let_in(&answer) != expected {
+                                let said = format!("{name} {secret}: {} {}", answer.status, answer.text());
+                                wrong.lock().unwrap().push(said);
+                            }
+                        }
+                        rounds.lock().unwrap()[at] += 1;
+                    }
+                }
+            })
+        });
+        let threads = threads.collect();
+        Self { stop, wrong, rounds, threads }
+    }
+
+    /// Waits until every user has logged in once more, and asserts that nobody noticed anything.
+    #[track_caller]
+    fn passes(&self, step: &str) {
+        let before = *self.rounds.lock().unwrap();
+        let done = || self.rounds.lock().unwrap().iter().zip(before).all(|(now, before)| *now > before + 1);
+        wait_until(step, PATIENCE, done);
+        let wrong = self.wrong.lock().unwrap();
+        assert!(wrong.is_empty(), "{step}: {wrong:?}");
+    }
+
+    fn finish(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
+    }
+}
+
+#[test]
+fn nobody_notices_the_way_from_the_old_system_to_portero_and_back() {
+    let users = users(USERS);
+    let (mut old, upstream) = (OldSystem::start(&users), Upstream::start());
+    let observe = config(&old, &upstream, "mode = \"observe\"", "rate = 1000\n");
+    let gateway = start(&observe);
+    let traffic = Traffic::start(&gateway, &users);
+    wait_until("all secrets are learnt", PATIENCE, || metric(&gateway, LEARNT) >= 4.0);
+    traffic.passes("observe");
+    let lead = change(&gateway, &observe, "mode = \"observe\"", "mode = \"lead\"");
+    traffic.passes("lead");
+    wait_until("logins are confirmed", PATIENCE, || metric(&gateway, CONFIRMED) > 0.0);
+
+    // It is killed: those who were confirmed go on, and each such login is listed.
+    old.stop();
+    traffic.passes("lead, the old system killed");
+    let trusted = metric(&gateway, TRUSTED);
+    assert!(trusted >= 4.0, "{trusted}");
+    let status = gateway.command("migration status --output json", "").json();
+    let away = &status["endpoints"][0]["decided_while_away"];
+    assert!(away["pending"].as_u64().unwrap() >= USERS as u64, "{status:#}");
+    old.resume();
+    let pending = || {
+        let status = gateway.command("migration status --output json", "").json();
+        status["endpoints"][0]["decided_while_away"]["pending"].as_u64().unwrap()
+    };
+    wait_until("all of them are confirmed", PATIENCE, || pending() == 0);
+    traffic.passes("lead, the old system back");
+
+    let alone = change(&gateway, &lead, "mode = \"lead\"", "mode = \"alone\"");
+    let asked = old.asked().len();
+    traffic.passes("alone");
+    assert!(old.asked().len() <= asked + 2, "but for what was under way, it is not asked any more");
+    let lead = change(&gateway, &alone, "mode = \"alone\"", "mode = \"lead\"");
+    traffic.passes("back");
+    change(&gateway, &lead, "mode = \"lead\"", "mode = \"alone\"");
+    traffic.passes("alone again");
+    traffic.finish();
+    let status = gateway.command("migration status --output json", "").json();
+    let endpoint = &status["endpoints"][0];
+    assert_eq!((&endpoint["unknown"], &endpoint["can_switch_off"]), (&0.into(), &true.into()), "{status:#}");
+    assert_eq!(endpoint["decided_while_away"]["refused"], 0, "{status:#}");
+}
+
+#[test]
+fn a_password_that_changed_while_the_old_system_was_away_ends_what_trust_let_in() {
+    let users = users(2);
+    let (mut old, upstream) = (OldSystem::start(&users), Upstream::start());
+    let lead = config(&old, &upstream, "mode = \"lead\"", "rate = 1000\n");
+    let gateway = start(&lead);
+    let (name, password) = (&users[0].0, &users[0].1);
+    assert!(let_in(&login(&gateway, name, password)), "it is taken over at its first login");
+    old.stop();
+    old.set_password(name, Some("changed"));
+    let answer = login(&gateway, name, password);
+    let token = Contract::Sws.token_of(&answer).expect("it was confirmed a moment ago");
+    assert_eq!(gateway.status("/sws", &token), 200);
+    // Nobody who was never confirmed, and never «wrong password»: nobody can say that.
+    for (name, password) in [(&*users[1].0, &*users[1].1), (name, "wrong"), (name, "changed")] {
+        let answer = login(&gateway, name, password);
+        assert_eq!((answer.status, answer.header("Retry-After").is_some()), (503, true), "{name}");
+    }
+    old.resume();
+    wait_until("the session is revoked", PATIENCE, || gateway.status("/sws", &token) == 401);
+    let status = gateway.command("migration status --output json", "").json();
+    let away = &status["endpoints"][0]["decided_while_away"];
+    assert_eq!((&away["refused"], &away["logins"][0]["name"]), (&1.into(), &name.as_str().into()), "{status:#}");
+    assert!(!let_in(&login(&gateway, name, password)));
+    old.stop();
+    assert!(!let_in(&login(&gateway, name, password)), "what it refused is not trusted any more");
+    old.resume();
+    wait_until("the new password", PATIENCE, || let_in(&login(&gateway, name, "changed")));
+    // A stranger's wrong guesses end nothing.
+    old.stop();
+    let token = Contract::Sws.token_of(&login(&gateway, name, "changed")).expect("it is trusted");
+    old.resume();
+    wait_until("it is asked again", PATIENCE, || login(&gateway, name, "guess").status == 200);
+    let status = || gateway.command("migration status --output json", "").json();
+    wait_until("it is confirmed", PATIENCE, || status()["endpoints"][0]["decided_while_away"]["pending"] == 0);
+    assert_eq!(gateway.status("/sws", &token), 200);
+}
+
+#[test]
+fn what_nobody_could_confirm_ends_with_its_trust() {
+    let users = users(1);
+    let (mut old, upstream) = (OldSystem::start(&users), Upstream::start());
+    let lead = config(&old, &upstream, "mode = \"lead\"\ntrust = \"4s\"", "rate = 1000\n");
+    let gateway = start(&lead);
+    let (name, password) = (&users[0].0, &users[0].1);
+    let mut token = None;
+    // Where the machine takes longer than trust from one login to the next, once more.
+    wait_until("a login is trusted", PATIENCE, || {
+        if !let_in(&login(&gateway, name, password)) {
+            return false;
+        }
+        old.stop();
+        token = Contract::Sws.token_of(&login(&gateway, name, password));
+        if token.is_none() {
+            old.resume();
+        }
+        token.is_some()
+    });
+    let token = token.unwrap();
+    wait_until("its time is over", PATIENCE, || gateway.status("/sws", &token) == 401);
+    assert_eq!(login(&gateway, name, password).status, 503, "and so is that of the account");
+    // Nor does a gateway that starts anew remember who may be let in for longer.
+    let gateway = gateway.kill_and_restart();
+    assert_eq!(login(&gateway, name, password).status, 503);
+}
+
+#[test]
+fn going_back_asks_for_the_accounts_that_the_old_system_does_not_know() {
+    let users = users(1);
+    let (old, upstream) = (OldSystem::start(&users), Upstream::start());
+    let alone = config(&old, &upstream, "mode = \"lead\"\nauthority = \"portero\"", "");
+    let gateway = start(&alone);
+    assert!(let_in(&login(&gateway, &users[0].0, &users[0].1)), "an account that Portero lacks is asked about");
+    // By the hash alone, whatever the old system says by now.
+    old.set_password(&users[0].0, None);
+    assert!(let_in(&login(&gateway, &users[0].0, &users[0].1)));
+    let add = "user add --realm sws --username new --name New --password-stdin";
+    gateway.command(add, "a new password\n").succeeded();
+    assert!(let_in(&login(&gateway, "new", "a new password")));
+
+    let back = alone.clone().replace("authority = \"portero\"", "authority = \"old\"");
+    back.write_to(&gateway.folder);
+    let refused = gateway.asked("reload");
+    assert!(refused.code == 1 && refused.stderr.contains("it does not know 1 of its accounts"), "{refused:?}");
+    let status = gateway.command("migration status --output json", "").json();
+    assert_eq!(status["endpoints"][0]["unknown_accounts"][0]["name"], "new", "{status:#}");
+    let too_few = gateway.command("migration back --realm sws --accept-loss 0", "");
+    assert!(too_few.code == 1 && too_few.stderr.contains("which is more than 0"), "{too_few:?}");
+    gateway.command("migration back --realm sws --accept-loss 1", "").succeeded();
+    gateway.asked("reload").succeeded();
+    assert!(!let_in(&login(&gateway, "new", "a new password")), "the old system decides, and does not know it");
+    let again = gateway.command("migration back --realm sws --accept-loss 1", "");
+    assert!(again.code == 1 && again.stderr.contains("the old system decides already"), "{again:?}");
+    assert_eq!(gateway.send(&get("/public")).status, 200);
+}
+
+#[test]
+fn each_step_says_what_the_next_one_changes() {
+    let (old, upstream) = (OldSystem::start(&users(1)), Upstream::start());
+    for (step, next) in [
+        ("mode = \"observe\"", "the next step is mode = \"lead\": Portero answers with its own tokens"),
+        ("mode = \"lead\"", "the next step is authority = \"portero\": Portero's hash decides"),
+        ("mode = \"lead\"\nauthority = \"portero\"", "the next step is mode = \"alone\": the old system is not asked"),
+        ("mode = \"alone\"", "Portero is alone: there is no next step"),
+    ] {
+        let folder = crate::support::Folder::new();
+        config(&old, &upstream, step, "").write_to(&folder);
+        let checked = folder.command("check", "");
+        checked.succeeded();
+        let refused = "route 'sws' accepts realm sws, whose clients get their tokens from the old system 'old'";
+        assert_eq!(checked.stdout.contains(refused), step.contains("observe"), "{}", checked.stdout);
+        let line = checked.stdout.lines().find(|line| line.starts_with("/api/Session/GetToken, realm sws"));
+        assert!(line.is_some_and(|line| line.contains(next)), "{step}: {}", checked.stdout);
+    }
+}

@@ -80,6 +80,11 @@ upgrades: ## Upgrade 20 times under load: no request may be refused or broken
 	@deploy/tools cargo cc cmake cargo-nextest
 	PORTERO_UPGRADES=20 $(CARGO) nextest run --locked --no-capture --test it upgrades_under_load_refuse_nothing_and_break_nothing
 
+takeover: ## Take 5,000 users over from an old system under traffic, and flood it: figures for docs/migration.md
+	@deploy/tools cargo cc cmake cargo-nextest
+	PORTERO_USERS=5000 PORTERO_STRANGERS=10000 $(CARGO) nextest run --locked --no-capture --test it -E \
+		'test(nobody_notices_the_way) + test(strangers_reach_the_old_system)'
+
 # PostgreSQL as Debian has it is a part of `tests`.
 postgres: ## Run the tests of PostgreSQL against its versions 16, 17 and 18
 	@deploy/tools cargo cc cmake npm cargo-nextest

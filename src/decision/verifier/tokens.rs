@@ -16,7 +16,7 @@ use super::{
     the_one,
 };
 use crate::{
-    domain::{Clock, Secret, random},
+    domain::{Clock, Secret, Timestamp, random},
     observe::metrics::VerifierMetrics,
     rules::{
         limit::ClientKey,
@@ -46,7 +46,12 @@ pub struct TokenCheck {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenAnswered {
     /// It holds.
-    Yes(TokenFacts),
+    Yes {
+        /// What that tells.
+        facts: TokenFacts,
+        /// When the system was asked.
+        asked_at: Timestamp,
+    },
     /// It does not.
     No,
     /// Nobody can say now: too many wait, the system is away, is not believed, or gave an answer that says nothing.
@@ -124,8 +129,9 @@ impl TokenCheck {
         if !self.prove(client, clock).await {
             return TokenAnswered::Unknown;
         }
+        let asked_at = clock.now();
         match self.put(token, client, clock).await {
-            Some(TokenVerdict::Yes(facts)) => TokenAnswered::Yes(facts),
+            Some(TokenVerdict::Yes(facts)) => TokenAnswered::Yes { facts, asked_at },
             Some(TokenVerdict::No) => {
                 self.flights.remember(key, (), clock.instant());
                 TokenAnswered::No

@@ -1,18 +1,24 @@
 //! All of the steps, with traffic all the time.
 
 use std::{
+    env,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use super::{change, config, let_in, login, metric, start, users};
 use crate::support::{Connection, Contract, Gateway, OldSystem, PATIENCE, Upstream, get, own_address, wait_until};
 
-/// Users; enough for every kind of them.
+/// Users; enough for every kind of them. `PORTERO_USERS` makes it more (`make takeover`).
 const USERS: usize = 4;
+
+/// Users of whom each one's wrong password is tried too; of more, one in [`WRONG_EVERY`].
+const WRONG_MAX: usize = 100;
+const WRONG_EVERY: usize = 20;
 
 const CONFIRMED: &str = r#"portero_verifier_logins_total{outcome="confirmed",step="lead",verifier="old"}"#;
 const LEARNT: &str = r#"portero_verifier_comparisons_total{outcome="learnt",verifier="old"}"#;
@@ -22,46 +28,67 @@ const TRUSTED: &str = r#"portero_verifier_logins_total{outcome="trusted",step="l
 struct Traffic {
     stop: Arc<AtomicBool>,
     wrong: Arc<Mutex<Vec<String>>>,
-    rounds: Arc<Mutex<[u64; USERS]>>,
+    rounds: Arc<[AtomicU64]>,
+    /// Logins with the right password, and with a wrong one.
+    logins: Arc<[AtomicU64; 2]>,
     threads: Vec<JoinHandle<()>>,
+    patience: Duration,
 }
 
 impl Traffic {
     fn start(gateway: &Gateway, users: &[(String, String)]) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (wrong, rounds) = (Arc::new(Mutex::new(vec![])), Arc::new(Mutex::new([0; USERS])));
+        let (count, stop) = (users.len(), Arc::new(AtomicBool::new(false)));
+        let (wrong, logins) = (Arc::new(Mutex::new(vec![])), Arc::new([AtomicU64::new(0), AtomicU64::new(0)]));
+        let rounds: Arc<[AtomicU64]> = (0..count).map(|_| AtomicU64::new(0)).collect();
+        let tried = move |at: usize| count <= WRONG_MAX || at % WRONG_EVERY < 2;
         let threads = (0..2).map(|half| {
             let (front, users) = (gateway.front, users.to_vec());
-            let (stop, wrong, rounds) = (Arc::clone(&stop), Arc::clone(&wrong), Arc::clone(&rounds));
+            let (stop, wrong) = (Arc::clone(&stop), Arc::clone(&wrong));
+            let (rounds, logins) = (Arc::clone(&rounds), Arc::clone(&logins));
             thread::spawn(move || {
                 let address = own_address();
                 while !stop.load(Ordering::Relaxed) {
                     for (at, (name, password)) in users.iter().enumerate().filter(|(at, _)| at % 2 == half) {
+                        if stop.load(Ordering::Relaxed) {
+                            return;
+                        }
                         for (secret, expected) in [(password.as_str(), true), ("wrong", false)] {
+                            if !expected && !tried(at) {
+                                continue;
+                            }
                             let request = Contract::Sws.login_as(name, secret);
                             let answer = Connection::open_from(address, front).send(&request);
+                            logins[usize::from(!expected)].fetch_add(1, Ordering::Relaxed);
                             if let_in(&answer) != expected {
                                 let said = format!("{name} {secret}: {} {}", answer.status, answer.text());
                                 wrong.lock().unwrap().push(said);
                             }
                         }
-                        rounds.lock().unwrap()[at] += 1;
+                        rounds[at].fetch_add(1, Ordering::Relaxed);
                     }
                 }
             })
         });
-        let threads = threads.collect();
-        Self { stop, wrong, rounds, threads }
+        let (threads, patience) = (threads.collect(), patience(count));
+        Self { stop, wrong, rounds, logins, threads, patience }
     }
 
-    /// Waits until every user has logged in once more, and asserts that nobody noticed anything.
+    /// Waits until every user has logged in once more from the beginning to the end, and asserts that nobody noticed
+    /// anything.
     #[track_caller]
     fn passes(&self, step: &str) {
-        let before = *self.rounds.lock().unwrap();
-        let done = || self.rounds.lock().unwrap().iter().zip(before).all(|(now, before)| *now > before + 1);
-        wait_until(step, PATIENCE, done);
+        let before: Vec<_> = self.rounds.iter().map(|rounds| rounds.load(Ordering::Relaxed)).collect();
+        let done = || {
+            let now = self.rounds.iter().map(|rounds| rounds.load(Ordering::Relaxed));
+            now.zip(&before).all(|(now, before)| now > before + 1)
+        };
+        wait_until(step, self.patience, done);
         let wrong = self.wrong.lock().unwrap();
-        assert!(wrong.is_empty(), "{step}: {wrong:?}");
+        assert!(wrong.is_empty(), "{step}: {} {:?}", wrong.len(), &wrong[..wrong.len().min(9)]);
+        let [right, wrong] = [0, 1].map(|kind: usize| self.logins[kind].load(Ordering::Relaxed));
+        println!(
+            "{step}: {right} logins with the right password until now, {wrong} with a wrong one; all as they should be"
+        );
     }
 
     fn finish(self) {
@@ -72,14 +99,21 @@ impl Traffic {
     }
 }
 
+/// For more users more.
+fn patience(users: usize) -> Duration {
+    PATIENCE * u32::try_from(1 + users / 20).unwrap()
+}
+
 #[test]
 fn nobody_notices_the_way_from_the_old_system_to_portero_and_back() {
-    let users = users(USERS);
+    let count = env::var("PORTERO_USERS").map_or(USERS, |users| users.parse().unwrap());
+    let (users, patience) = (users(count), patience(count));
     let (mut old, upstream) = (OldSystem::start(&users), Upstream::start());
     let observe = config(&old, &upstream, "mode = \"observe\"", "rate = 1000\n");
     let gateway = start(&observe);
     let traffic = Traffic::start(&gateway, &users);
-    wait_until("all secrets are learnt", PATIENCE, || metric(&gateway, LEARNT) >= 4.0);
+    let every = f64::from(u32::try_from(count).unwrap());
+    wait_until("all secrets are learnt", patience, || metric(&gateway, LEARNT) >= every);
     traffic.passes("observe");
     let lead = change(&gateway, &observe, "mode = \"observe\"", "mode = \"lead\"");
     traffic.passes("lead");
@@ -89,16 +123,17 @@ fn nobody_notices_the_way_from_the_old_system_to_portero_and_back() {
     old.stop();
     traffic.passes("lead, the old system killed");
     let trusted = metric(&gateway, TRUSTED);
-    assert!(trusted >= 4.0, "{trusted}");
+    assert!(trusted >= every, "{trusted}");
     let status = gateway.command("migration status --output json", "").json();
     let away = &status["endpoints"][0]["decided_while_away"];
-    assert!(away["pending"].as_u64().unwrap() >= USERS as u64, "{status:#}");
+    assert!(away["pending"].as_u64().unwrap() >= count as u64, "{away:#}");
+    println!("decided while the old system was away, and listed: {}", away["pending"]);
     old.resume();
     let pending = || {
         let status = gateway.command("migration status --output json", "").json();
         status["endpoints"][0]["decided_while_away"]["pending"].as_u64().unwrap()
     };
-    wait_until("all of them are confirmed", PATIENCE, || pending() == 0);
+    wait_until("all of them are confirmed", patience, || pending() == 0);
     traffic.passes("lead, the old system back");
 
     let alone = change(&gateway, &lead, "mode = \"lead\"", "mode = \"alone\"");
@@ -112,7 +147,9 @@ fn nobody_notices_the_way_from_the_old_system_to_portero_and_back() {
     traffic.finish();
     let status = gateway.command("migration status --output json", "").json();
     let endpoint = &status["endpoints"][0];
-    assert_eq!((&endpoint["unknown"], &endpoint["can_switch_off"]), (&0.into(), &true.into()), "{status:#}");
+    assert_eq!((&endpoint["unknown"], &endpoint["can_switch_off"]), (&0.into(), &true.into()), "{endpoint:#}");
+    let off = status["can_switch_off"].to_string();
+    assert!(off.contains("its login endpoint") && status["would_break"] == serde_json::json!([]), "{off}");
     assert_eq!(endpoint["decided_while_away"]["refused"], 0, "{status:#}");
 }
 

@@ -40,9 +40,8 @@ impl TokenAsker {
     pub async fn ask(&self, awaiting: AwaitingCheck, client: Option<IpAddr>) -> Proof {
         // Without an address nobody could take a turn.
         let Some(client) = client else { return awaiting.refused(Reason::Unavailable) };
-        let began = self.clock.now();
-        let facts = match awaiting.check.ask(&awaiting.token, client, &self.clock).await {
-            TokenAnswered::Yes(facts) => facts,
+        let (facts, asked_at) = match awaiting.check.ask(&awaiting.token, client, &self.clock).await {
+            TokenAnswered::Yes { facts, asked_at } => (facts, asked_at),
             TokenAnswered::No => return awaiting.not_held(),
             TokenAnswered::Unknown => return awaiting.refused(Reason::Unavailable),
         };
@@ -67,10 +66,10 @@ impl TokenAsker {
         let epoch = if awaiting.mode == Mode::Observe { account.epoch } else { 0 };
         let claims = old_tokens::claims(&account, epoch, &hash, facts.expires_at);
         self.live_state.takeovers().ledger.checked_token(awaiting.check.name());
-        // From before the question on: the old system's word is as old as that.
-        let until = began.plus(awaiting.check.settings.max_age);
+        // From the question on: the old system's word is as old as that.
+        let until = asked_at.plus(awaiting.check.settings.max_age);
         let until = facts.expires_at.map_or(until, |end| end.min(until));
-        awaiting.believed(&self.live_state.view(), claims, began..until)
+        awaiting.believed(&self.live_state.view(), claims, asked_at..until)
     }
 }
 

@@ -7,7 +7,7 @@
 //! 4  decision         decide (the hot path), issue (tokens), admin (operators), sync (following the store)
 //! 3  upstream·issuer  reaching others: the services behind, and the keys of external issuers
 //! 2  state            what is remembered: keys, tokens, accounts, sessions, revocations, failures, the store
-//! 1  rules · observe  pure rules: routes, policies, dialects, rewrites, limits; log, events, metrics
+//! 1  rules · observe  pure rules: routes, policies, contracts, rewrites, limits; log, events, metrics
 //! 0  domain · timer   words that all share: clock, secret, id, account, claims, grant, reason, strict JSON; deadlines,
 //!    gather           several pieces in one write
 //! ```

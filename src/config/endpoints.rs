@@ -12,7 +12,7 @@ use super::{
 use crate::{
     decision::{EndpointSettings, Service},
     domain::RealmName,
-    rules::dialect::Dialect,
+    rules::contract::{Dialect, covered, names_with},
 };
 
 /// The fields that clients of an endpoint send.
@@ -51,23 +51,34 @@ fn endpoint(mut section: Section<'_>, realms: &Realms) -> Option<Endpoint> {
     Some(Endpoint { settings, spot, path: path_spot })
 }
 
-/// The realms of an endpoint: each of another dialect, since a body's fields tell only dialects apart.
+/// The realms of an endpoint. A body's members and the method tell them apart: none may stand where it is never chosen.
 fn answering(item: &Item<'_>, realms: &Realms, refresh: bool) -> Option<Vec<RealmName>> {
     let names = item.some(|item| realms.resolve(item))?;
-    let mut seen: Vec<(Dialect, &RealmName)> = vec![];
+    let mut seen: Vec<(&Dialect, &RealmName)> = vec![];
     for (item, name) in item.items()?.iter().zip(&names) {
         let Some(dialect) = realms.dialect(name) else { continue };
-        if dialect == Dialect::Oauth {
+        if dialect.is_oauth() {
             item.wrong::<()>(&format!("'{name}' is of dialect 'oauth', whose endpoints stand in [oauth]"));
-        } else if refresh && dialect != Dialect::Apis {
+            continue;
+        }
+        if refresh && dialect.facts().tokens.refresh.is_empty() {
+            let have = names_with(|facts| !facts.tokens.refresh.is_empty());
             item.wrong::<()>(&format!(
-                "grant = \"refresh\" is for realms of dialect 'apis'; '{name}' is of dialect '{dialect}', which has no refresh tokens"
+                "grant = \"refresh\" is for realms of dialect '{have}'; '{name}' is of dialect '{dialect}', which has no refresh tokens"
             ));
+            continue;
         }
         if let Some((_, other)) = seen.iter().find(|(taken, _)| *taken == dialect) {
             item.wrong::<()>(&format!(
                 "'{name}' and '{other}' are both of dialect '{dialect}'; a request would not tell them apart: give them two paths or hosts"
             ));
+        } else {
+            let so_far: Vec<_> = seen.iter().map(|(dialect, _)| *dialect).chain([dialect]).collect();
+            if covered(&so_far, refresh) {
+                item.wrong::<()>(&format!(
+                    "'{name}' would never be chosen: whatever a body for it has, a realm before it takes; give it another path or host"
+                ));
+            }
         }
         seen.push((dialect, name));
     }

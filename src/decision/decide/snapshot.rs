@@ -20,7 +20,7 @@ use crate::{
     domain::RealmName,
     observe::metrics::{EndpointMetrics, Metrics, RouteMetrics, UpstreamWaits},
     rules::{
-        cors::Cors, dialect::Dialect, issuer::Issuer, policy::Source, realm::Realm, rewrite::MeantNames, route::Router,
+        contract::Dialect, cors::Cors, issuer::Issuer, policy::Source, realm::Realm, rewrite::MeantNames, route::Router,
     },
     state::{
         account::KnownAccounts,
@@ -213,7 +213,7 @@ impl Endpoint {
             return Err(SnapshotError::Inconsistent("a token endpoint without realms".to_owned()));
         }
         Ok(Self {
-            dialects: realms.iter().map(|realm| realm.dialect).collect(),
+            dialects: realms.iter().map(|realm| realm.dialect.clone()).collect(),
             metrics: metrics.endpoint(settings.pattern.path.as_str()),
             serves: settings.serves,
             cors: settings.cors.clone(),

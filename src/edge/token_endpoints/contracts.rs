@@ -11,7 +11,7 @@ use crate::{
     edge::respond,
     observe::audit::Act,
     rules::{
-        dialect::{Operation, Outcome, Rejection, TokenRequest, allow, select},
+        contract::{Operation, Outcome, Rejection, TokenRequest, allow, select},
         policy::{Source, find_credential},
         realm::Realm,
     },
@@ -28,7 +28,7 @@ impl TokenEndpoints {
             TokenBody::Complete(bytes) => SecretObject::parse(bytes.expose()),
             TokenBody::TooLarge | TokenBody::TimedOut => SecretObject::parse(b""),
         };
-        let realm = &endpoint.realms[select(&endpoint.dialects, &message.method, body.members())];
+        let realm = &endpoint.realms[select(&endpoint.dialects, refresh, &message.method, body.members())];
         let request = TokenRequest {
             method: &message.method,
             query: message.query.as_deref(),
@@ -113,7 +113,7 @@ impl TokenEndpoints {
         client: Option<std::net::IpAddr>,
     ) -> (Response<Bytes>, &'static str) {
         let contract = realm.dialect.contract();
-        let sources = [Source::Authorization { bare: contract.bare_authorization() }];
+        let sources = [Source::Authorization { bare: contract.facts().bare_authorization }];
         let opened = find_credential(&sources, headers, None)
             .and_then(|token| token.ok_or(Reason::MissingToken))
             .and_then(|token| self.live_state.view().open(token.text()?, client, self.clock.now()));

@@ -11,7 +11,7 @@ endif
 
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS = token jwks opaque
+FUZZ_TARGETS = token jwks opaque contract
 
 # Arguments of the demo and of the comparison: make demo ARGS='--dir /tmp/demo', make compare ARGS='--only hot'
 ARGS ?=

@@ -21,7 +21,7 @@ use http::HeaderMap;
 use portero::{
     decision::{Decision, LiveState, Site},
     domain::{Algorithm, Clock, Reason, SystemClock},
-    rules::{dialect::Dialect, policy::Policy},
+    rules::policy::Policy,
     state::{
         keys::KeyState,
         limit::BadTokenSettings,
@@ -51,7 +51,7 @@ struct House {
 
 impl House {
     fn new(algorithm: Algorithm) -> Self {
-        let dialect = if algorithm.is_jwt() { Dialect::Sws } else { Dialect::Apis };
+        let dialect = if algorithm.is_jwt() { "sws" } else { "apis" };
         let admins = Policy { roles: vec!["USER".into(), "ADMIN".into()], ..policy("sws") };
         let routes = vec![route("/api/Clientes", admins), route("/api", policy("sws"))];
         let site = site(vec![realm("sws", dialect, algorithm)], vec![endpoint("/login", "sws")], routes);

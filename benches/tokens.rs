@@ -17,7 +17,6 @@ use jsonwebtoken::{DecodingKey, Validation};
 use portero::{
     decision::{LiveState, Snapshot},
     domain::{Algorithm, Clock, SystemClock},
-    rules::dialect::Dialect,
     state::{
         keys::{Key, KeyState},
         limit::BadTokenSettings,
@@ -58,7 +57,7 @@ impl Bench {
     fn new(algorithm: Algorithm) -> Self {
         let made = MadeKey::new("sws", algorithm);
         let key = made.in_state(KeyState::Active);
-        let site = site(vec![realm("sws", Dialect::Sws, algorithm)], vec![], vec![route("/", policy("sws"))]);
+        let site = site(vec![realm("sws", "sws", algorithm)], vec![], vec![route("/", policy("sws"))]);
         let built = snapshot(&site, [Arc::clone(&key)]).unwrap();
         let live_state = LiveState::new(built, CacheSettings::default(), BadTokenSettings::default());
         let tokens: Vec<_> = (0..TOKENS).map(|_| mint(&live_state, "sws", &new_token(&holder()))).collect();

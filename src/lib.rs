@@ -8,7 +8,7 @@
 //! 3  upstream·issuer  reaching others: the services behind, the keys of external issuers, and old systems that are
 //!    verifier         asked about logins
 //! 2  state            what is remembered: keys, tokens, accounts, sessions, revocations, failures, the store
-//! 1  rules · observe  pure rules: routes, policies, dialects, rewrites, limits; log, events, metrics
+//! 1  rules · observe  pure rules: routes, policies, contracts, rewrites, limits; log, events, metrics
 //! 0  domain · timer   words that all share: clock, secret, id, account, claims, grant, reason, strict JSON; deadlines,
 //!    gather · trust   several pieces in one write; whom our clients trust
 //! ```

@@ -9,7 +9,7 @@ use allocation_counter::measure;
 use portero::{
     decision::{Decision, LiveState},
     domain::Algorithm,
-    rules::{dialect::Dialect, policy::Policy},
+    rules::policy::Policy,
 };
 
 use fixture::{
@@ -17,7 +17,7 @@ use fixture::{
 };
 
 fn house() -> LiveState {
-    let realms = vec![realm("sws", Dialect::Sws, Algorithm::Hs256), realm("apis", Dialect::Apis, Algorithm::Sealed)];
+    let realms = vec![realm("sws", "sws", Algorithm::Hs256), realm("apis", "apis", Algorithm::Sealed)];
     let admins = Policy { roles: vec!["USER".into(), "ADMIN".into()], ..fixture::policy("sws") };
     let routes = vec![route("/api/Clientes", admins), route("/api/data", fixture::policy("apis"))];
     let keys = [MadeKey::new("sws", Algorithm::Hs256), MadeKey::new("apis", Algorithm::Sealed)];

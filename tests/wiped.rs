@@ -11,7 +11,7 @@ use std::{
 
 use portero::{
     domain::json::SecretObject,
-    rules::dialect::oauth::{FORM, form::Form},
+    rules::contract::oauth::{FORM, form::Form},
 };
 
 /// Bytes of the secret: far more than an allocator writes into what was given back.

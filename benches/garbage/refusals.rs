@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use portero::{
     decision::{Decision, LiveState, decide},
     domain::{Algorithm, Clock, Reason, SystemClock},
-    rules::{dialect::Dialect, realm::Realm},
+    rules::realm::Realm,
     state::{keys::KeyState, limit::BadTokenSettings, token::CacheSettings},
 };
 
@@ -88,7 +88,7 @@ fn signed(token: &str) -> &str {
 
 fn live_state(key: &MadeKey, audience: &str) -> LiveState {
     let (algorithm, audience) = (key.in_state(KeyState::Active).algorithm, audience.to_owned());
-    let realm = Realm { audience, ..realm("sws", Dialect::Sws, algorithm) };
+    let realm = Realm { audience, ..realm("sws", "sws", algorithm) };
     let built = snapshot(&site(vec![realm], vec![], vec![route("/", policy("sws"))]), [key.in_state(KeyState::Active)]);
     let bad_tokens = BadTokenSettings { bad_tokens: 1, ..BadTokenSettings::default() };
     LiveState::new(built.unwrap(), CacheSettings::default(), bad_tokens)

@@ -6,6 +6,7 @@ mod audit;
 mod check;
 mod clock;
 pub mod config_file;
+mod contract;
 mod demo;
 mod explain;
 mod gateway;
@@ -68,6 +69,9 @@ enum Command {
     /// Serve what gateway.toml says
     Run(ConfigFile),
     Check(check::Check),
+    /// Look at contracts as files: print one, check one of your own, hold recordings against it
+    #[command(subcommand)]
+    Contract(contract::Contract),
     Explain(explain::Explain),
     /// Let the running gateway read gateway.toml again
     Reload(reload::Reload),
@@ -120,6 +124,7 @@ pub fn main() -> ExitCode {
     let (format, outcome) = match Cli::parse().command {
         Command::Run(config) => (Format::Text, run(config.path())),
         Command::Check(check) => return check.run(),
+        Command::Contract(contract) => return contract.run(),
         Command::Explain(explain) => return explain.run(),
         Command::Reload(reload) => (reload.asking.output, block_on(reload.run())),
         Command::Upgrade(upgrade) => (upgrade.asking.output, block_on(upgrade.run())),

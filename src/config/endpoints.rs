@@ -17,7 +17,7 @@ use crate::{
     decision::{EndpointSettings, Service, TakeoverSettings},
     domain::RealmName,
     rules::{
-        dialect::Dialect,
+        contract::{AccountFacts, Dialect, covered, names_with},
         verifier::{Authority, Defaults, Mode, NewLegacyId, Policy, TRUST_DEFAULT},
     },
 };
@@ -66,23 +66,34 @@ fn endpoint(mut section: Section<'_>, realms: &Realms, verifiers: &Verifiers) ->
     Some(Endpoint { settings, spot, path: path_spot })
 }
 
-/// The realms of an endpoint: each of another dialect, since a body's fields tell only dialects apart.
+/// The realms of an endpoint. A body's members and the method tell them apart: none may stand where it is never chosen.
 fn answering(item: &Item<'_>, realms: &Realms, refresh: bool) -> Option<Vec<RealmName>> {
     let names = item.some(|item| realms.resolve(item))?;
-    let mut seen: Vec<(Dialect, &RealmName)> = vec![];
+    let mut seen: Vec<(&Dialect, &RealmName)> = vec![];
     for (item, name) in item.items()?.iter().zip(&names) {
         let Some(dialect) = realms.dialect(name) else { continue };
-        if dialect == Dialect::Oauth {
+        if dialect.is_oauth() {
             item.wrong::<()>(&format!("'{name}' is of dialect 'oauth', whose endpoints stand in [oauth]"));
-        } else if refresh && dialect != Dialect::Apis {
+            continue;
+        }
+        if refresh && dialect.facts().tokens.refresh.is_empty() {
+            let have = names_with(|facts| !facts.tokens.refresh.is_empty());
             item.wrong::<()>(&format!(
-                "grant = \"refresh\" is for realms of dialect 'apis'; '{name}' is of dialect '{dialect}', which has no refresh tokens"
+                "grant = \"refresh\" is for realms of dialect '{have}'; '{name}' is of dialect '{dialect}', which has no refresh tokens"
             ));
+            continue;
         }
         if let Some((_, other)) = seen.iter().find(|(taken, _)| *taken == dialect) {
             item.wrong::<()>(&format!(
                 "'{name}' and '{other}' are both of dialect '{dialect}'; a request would not tell them apart: give them two paths or hosts"
             ));
+        } else {
+            let so_far: Vec<_> = seen.iter().map(|(dialect, _)| *dialect).chain([dialect]).collect();
+            if covered(&so_far, refresh) {
+                item.wrong::<()>(&format!(
+                    "'{name}' would never be chosen: whatever a body for it has, a realm before it takes; give it another path or host"
+                ));
+            }
         }
         seen.push((dialect, name));
     }
@@ -152,16 +163,19 @@ fn systems(item: &Item<'_>, answering: &[RealmName], verifiers: &Verifiers) -> O
 
 /// What an account gets that an old system's yes makes, where the answer does not say.
 fn new_accounts(mut section: Section<'_>, answering: &[RealmName], realms: &Realms) -> Defaults {
-    let has = |dialect| answering.iter().any(|realm| realms.dialect(realm) == Some(dialect));
+    let has = |is_such: fn(&AccountFacts) -> bool| {
+        let accounts = |realm| realms.dialect(realm).is_some_and(|dialect| is_such(&dialect.facts().accounts));
+        answering.iter().any(accounts)
+    };
     let role = section.optional("role", Item::word);
     let scopes = section.or("scopes", vec![], |item| item.list(Item::word));
     let company = section.optional("company", Item::word);
-    if company.is_some() && !has(Dialect::Become) {
+    if company.is_some() && !has(|accounts| accounts.has_company) {
         section.report("company", "only clients of dialect 'become' have a company");
     }
     let ids = [("answer", NewLegacyId::Answer), ("next", NewLegacyId::Next)];
     let legacy_id = section.optional("legacy_id", |item| item.one_of(&ids));
-    if legacy_id.is_some() && !has(Dialect::Sws) {
+    if legacy_id.is_some() && !has(|accounts| accounts.has_legacy_id) {
         section.report("legacy_id", "only users of dialect 'sws' have a number");
     }
     section.finish();

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 use super::{
     duration,
@@ -27,6 +27,7 @@ const SHOWN_CHARS_MAX: usize = 80;
 const REFERRED_FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// A value and where it stands. Its readers report what is wrong, and are `None` then.
+#[derive(Clone)]
 pub(super) struct Item<'a> {
     context: &'a Context<'a>,
     spot: Spot,
@@ -221,6 +222,17 @@ impl<'a> Item<'a> {
     pub(super) fn section(&self) -> Option<Section<'a>> {
         let DeValue::Table(table) = self.value else { return self.expected("a table") };
         Some(Section::new(self.context, self.spot.clone(), Some(table)))
+    }
+
+    /// A table as it is written, and the text that it stands in.
+    pub(super) fn table(&self) -> Option<(&'a DeTable<'a>, &'a str)> {
+        let DeValue::Table(table) = self.value else { return self.expected("a table") };
+        Some((table, self.context.text))
+    }
+
+    /// Reports that something is wrong at an octet inside of this value.
+    pub(super) fn wrong_at(&self, offset: usize, message: &str) {
+        self.context.report(&Spot { key: self.spot.key.clone(), offset }, message);
     }
 
     /// The bare value.

@@ -3,12 +3,12 @@
 //! ```text
 //! report    what is wrong, each with file:line:column
 //! reader    a table of the file, read key by key; nobody asked for a key → unknown
-//! item      one value, read as what it should be          (expand: ${ENV} · duration: "30s" · size: "64KiB")
+//! item      one value, read as what it should be          (expand: ${ENV} · size: "64KiB")
 //! process   [server] [admin] [log] [audit] [passwords] [throttle] [cache] [reload]
 //! store     [store]: a file, or a PostgreSQL server
 //! listen    server.listen: addresses, TLS, PROXY protocol
 //! keys      [keys]
-//! realms    [tokens] [realms.NAME]
+//! realms    [tokens] [realms.NAME]                          (dialect: which contract a realm speaks)
 //! issuers   [issuers.NAME]
 //! upstreams [upstreams.NAME]                          (upstream_tls: its tls)
 //! matching  hosts, paths and methods of routes and token endpoints
@@ -26,7 +26,7 @@
 
 mod cors;
 mod cross;
-mod duration;
+mod dialect;
 mod endpoints;
 mod exact;
 mod expand;
@@ -62,7 +62,10 @@ use std::{
 
 use toml::de::DeTable;
 
-use crate::decision::{Site, StalenessSettings};
+use crate::{
+    decision::{Site, StalenessSettings},
+    domain::duration,
+};
 use reader::{Context, Scope, Section};
 
 pub use cross::leads_back;

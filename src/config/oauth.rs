@@ -19,7 +19,6 @@ use crate::{
     domain::{GrantType, RealmName},
     rules::{
         cors::Cors,
-        dialect::Dialect,
         realm::Realm,
         route::{CanonicalPath, HostPattern},
     },
@@ -79,7 +78,7 @@ pub(super) fn read(root: &mut Section<'_>, realms: &Realms, publish_ahead: Durat
     }
     // Keys are for everybody who checks tokens; the rest is for clients of a realm.
     let documents_only = !section.has("realm")
-        && realms.of_dialect(Dialect::Oauth).is_empty()
+        && realms.of_oauth().is_empty()
         && !PATHS.iter().any(|(key, service, _)| !is_key_set(*service) && section.has(key))
         && !section.has(OPENID_CONFIGURATION);
     let realm = if documents_only { None } else { realm(&mut section, realms) };
@@ -123,7 +122,7 @@ fn realm(section: &mut Section<'_>, realms: &Realms) -> Option<RealmName> {
         return section.optional("realm", |item| speaking(item, realms));
     }
     section.optional("realm", Item::text);
-    match &realms.of_dialect(Dialect::Oauth)[..] {
+    match &realms.of_oauth()[..] {
         [only] => Some(only.clone()),
         [] => {
             section.report_here("there is no realm of dialect 'oauth'; add one, for example [realms.oauth]");
@@ -139,7 +138,7 @@ fn realm(section: &mut Section<'_>, realms: &Realms) -> Option<RealmName> {
 fn speaking(item: &Item<'_>, realms: &Realms) -> Option<RealmName> {
     let name = realms.resolve(item)?;
     match realms.dialect(&name) {
-        Some(dialect) if dialect != Dialect::Oauth => {
+        Some(dialect) if !dialect.is_oauth() => {
             item.wrong(&format!("realm '{name}' is of dialect '{dialect}', and not 'oauth'"))
         }
         _ => Some(name),

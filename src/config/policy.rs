@@ -9,7 +9,7 @@ use crate::{
     decision::{ForwardToken, Mode},
     domain::{RealmName, TokenKind},
     rules::{
-        dialect::{Contract, Dialect},
+        contract::{Dialect, names_with},
         policy::{Auth, Policy, Source},
     },
 };
@@ -82,8 +82,12 @@ fn token(section: &mut Section<'_>, realms: &Realms, accept: Option<&[RealmName]
         None => !realms.is_external(name) || token == TokenKind::Access,
     };
     if accept.is_some_and(|accept| !accept.iter().any(gives)) {
-        let message = "none of the accepted realms gives content tokens (only dialect 'apis' has them); nothing would open the route";
-        section.report("token", message);
+        let have = names_with(|facts| facts.tokens.login.contains(&token));
+        let message = format!(
+            "none of the accepted realms gives {} tokens (only dialect '{have}' has them); nothing would open the route",
+            token.name()
+        );
+        section.report("token", &message);
     }
     token
 }
@@ -111,10 +115,9 @@ fn claim(item: &Item<'_>) -> Option<Value> {
 
 /// Where the route's tokens stand: what it says, or what its first realm's contract has.
 fn sources(section: &mut Section<'_>, realms: &Realms, accept: &[RealmName]) -> Vec<Source> {
-    let dialects = || accept.iter().filter_map(|realm| realms.dialect(realm)).map(Dialect::contract);
-    let authorization = Source::Authorization { bare: dialects().any(Contract::bare_authorization) };
-    let own_header = dialects().next().and_then(Contract::token_header);
-    let own_header = own_header.and_then(|name| name.parse().ok()).map(Source::Header);
+    let dialects = || accept.iter().filter_map(|realm| realms.dialect(realm)).map(Dialect::facts);
+    let authorization = Source::Authorization { bare: dialects().any(|facts| facts.bare_authorization) };
+    let own_header = dialects().next().and_then(|facts| facts.token_header.clone()).map(Source::Header);
     let default = own_header.into_iter().chain([authorization.clone()]).collect();
     section.or("sources", default, |item| item.some(|item| source(item, &authorization)))
 }

@@ -14,8 +14,10 @@ use toml::{
 
 use super::{
     item::Item,
-    report::{Places, Position, Problem},
+    report::{Places, Problem},
 };
+use crate::domain::text::Position;
+pub(super) use crate::domain::text::{near, suggestion};
 
 /// Reads an environment variable.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -314,21 +316,4 @@ impl<'a> Section<'a> {
     fn entry(&self, key: &str) -> Option<(&'a Spanned<toml::de::DeString<'a>>, &'a Spanned<DeValue<'a>>)> {
         self.table?.get_key_value(key)
     }
-}
-
-/// What to write instead of `word`: the nearest of the `known` words when one is near, all of them otherwise.
-pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
-    let known: Vec<_> = known.into_iter().collect();
-    match near(word, &known) {
-        Some(nearest) => format!("did you mean '{nearest}'?"),
-        None => format!("known: {}", known.join(", ")),
-    }
-}
-
-/// The nearest of the `known` words, when `word` is near enough to be a slip of it.
-pub(super) fn near<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let edits = |known: &&str| strsim::damerau_levenshtein(word, known);
-    // A word with more than a third of its letters wrong was hardly meant.
-    let near = |known: &&str| edits(known) <= known.len().max(3) / 3;
-    known.iter().copied().filter(near).min_by_key(edits)
 }

@@ -6,14 +6,14 @@ use http::{StatusCode, Uri};
 use jiff::tz::TimeZone;
 
 use super::{
-    duration,
+    dialect, duration,
     item::Item,
     reader::{Context, Section, Spot, suggestion},
 };
 use crate::{
     domain::{Algorithm, RealmName},
     rules::{
-        dialect::{self, Dialect},
+        contract::{Bounded, Dialect, DialectSettings, SettingFacts, Zone, names_with},
         realm::{Lifetime, Realm},
     },
 };
@@ -27,20 +27,6 @@ const LIFETIME_DEFAULT: Duration = Duration::from_hours(1);
 const REFRESH_LIFETIME_DEFAULT: Duration = Duration::from_hours(12);
 /// Characters of an issuer or audience, at most: they stand in every token.
 const ISSUER_CHARS_MAX: usize = 255;
-
-/// The keys that only some dialects use, and which.
-const DIALECTS_OF_KEYS: [(&str, &[Dialect]); 10] = [
-    ("audience", &[Dialect::Sws, Dialect::Toc, Dialect::Maxpoint, Dialect::Become, Dialect::Oauth]),
-    ("timezone", &[Dialect::Sws, Dialect::Maxpoint]),
-    ("lifetime", &[Dialect::Sws, Dialect::Apis, Dialect::Maxpoint, Dialect::Become, Dialect::Oauth]),
-    ("content_lifetime", &[Dialect::Apis]),
-    ("refresh_lifetime", &[Dialect::Apis]),
-    ("algorithm", &[Dialect::Sws, Dialect::Toc, Dialect::Maxpoint, Dialect::Become, Dialect::Oauth]),
-    ("error_status", &[Dialect::Sws]),
-    ("uniform_errors", &[Dialect::Become]),
-    ("max_years", &[Dialect::Toc]),
-    ("allow_non_expiring", &[Dialect::Toc]),
-];
 
 /// The realms of the file.
 pub(super) struct Realms {
@@ -145,16 +131,16 @@ impl Realms {
         item.wrong(&format!("no {what} is called {}; {instead}", item.shown()))
     }
 
-    /// The names of the realms of a dialect, good ones and bad ones.
-    pub(super) fn of_dialect(&self, dialect: Dialect) -> Vec<RealmName> {
-        let named = self.declared.iter().filter(|(_, declared)| *declared == Some(dialect));
+    /// The names of the realms that speak OAuth, good ones and bad ones.
+    pub(super) fn of_oauth(&self) -> Vec<RealmName> {
+        let named = self.declared.iter().filter(|(_, declared)| declared.as_ref().is_some_and(Dialect::is_oauth));
         named.filter_map(|(name, _)| name.parse().ok()).collect()
     }
 
     /// The dialect of the realm `name`; `None` when that was not readable, and for an external issuer, whose
     /// tokens follow none of the contracts.
-    pub(super) fn dialect(&self, name: &RealmName) -> Option<Dialect> {
-        self.declared.iter().find(|(declared, _)| declared == name.as_str())?.1
+    pub(super) fn dialect(&self, name: &RealmName) -> Option<&Dialect> {
+        self.declared.iter().find(|(declared, _)| declared == name.as_str())?.1.as_ref()
     }
 }
 
@@ -181,13 +167,12 @@ fn realm(name: &str, mut section: Section<'_>, tokens: &Tokens) -> (Option<Diale
     }
     let issuer = section.optional("issuer", identifier);
     let issuer = issuer.or_else(|| Some(format!("{}/{name}", tokens.issuer.as_ref()?)));
-    let dialect = section.required("dialect", "\"sws\"", dialect);
-    let Some(dialect) = dialect else {
-        section.skip(DIALECTS_OF_KEYS.map(|(key, _)| key));
+    let Some(dialect) = dialect::read(&mut section) else {
+        section.skip(SettingFacts::KEYS);
         section.finish();
         return (None, None);
     };
-    let keys = Keys { dialect, section: &mut section };
+    let keys = Keys { dialect: dialect.clone(), section: &mut section };
     let realm = keys.read(parsed_name.ok(), issuer, tokens);
     section.finish();
     (Some(dialect), realm)
@@ -201,71 +186,98 @@ struct Keys<'s, 'a> {
 
 impl<'a> Keys<'_, 'a> {
     fn read(mut self, name: Option<RealmName>, issuer: Option<String>, tokens: &Tokens) -> Option<Realm> {
-        let ends_with_the_day = matches!(self.dialect, Dialect::Sws | Dialect::Maxpoint);
-        let lifetime_default = if ends_with_the_day { Lifetime::EndOfDay } else { Lifetime::Fixed(LIFETIME_DEFAULT) };
-        let default = dialect::DialectSettings::default();
-        let wire = dialect::DialectSettings {
+        let SettingFacts {
+            lifetime: own_lifetime, error_status, max_years, allow_non_expiring, uniform_errors, ..
+        } = self.dialect.facts().settings.clone();
+        let has_timezone = self.dialect.facts().settings.timezone != Zone::Unused;
+        let default = DialectSettings::default();
+        let wire = DialectSettings {
             timezone: self.timezone(),
-            error_status: self.optional("error_status", error_status).unwrap_or(default.error_status),
-            years_max: self.optional("max_years", |item| item.integer(&(1..=100))).unwrap_or(default.years_max),
+            error_status: self
+                .number("error_status", error_status)
+                .and_then(|status| StatusCode::from_u16(status).ok())
+                .unwrap_or(default.error_status),
+            years_max: self.number("max_years", max_years).unwrap_or(default.years_max),
             allow_non_expiring: self
                 .optional("allow_non_expiring", Item::boolean)
+                .or(allow_non_expiring)
                 .unwrap_or(default.allow_non_expiring),
         };
 
         let algorithm = self.optional("algorithm", algorithm);
-        let keeps_algorithm = algorithm.is_none() && self.dialect == Dialect::Oauth;
+        let keeps_algorithm = algorithm.is_none() && self.dialect.is_oauth();
+        let own_algorithm = self.dialect.facts().tokens.algorithm;
         if keeps_algorithm {
-            let default = self.dialect.default_algorithm();
             self.section.warn_here(&format!(
-                "it names no algorithm: its first key is {default}, and a realm that has keys keeps the algorithm of its \
+                "it names no algorithm: its first key is {own_algorithm}, and a realm that has keys keeps the algorithm of its \
                  active one; write down which it is: portero key list shows it"
             ));
         }
 
+        let SettingFacts { content_lifetime, refresh_lifetime, .. } = self.dialect.facts().settings;
         Some(Realm {
-            dialect: self.dialect,
             audience: self.optional("audience", identifier).unwrap_or_else(|| tokens.audience.clone()),
             leeway: tokens.leeway,
-            algorithm: algorithm.unwrap_or(self.dialect.default_algorithm()),
+            algorithm: algorithm.unwrap_or(own_algorithm),
             keeps_algorithm,
-            lifetime: self.optional("lifetime", |item| lifetime(item, ends_with_the_day)).unwrap_or(lifetime_default),
-            content_lifetime: self.optional("content_lifetime", seconds).unwrap_or(LIFETIME_DEFAULT),
-            refresh_lifetime: self.optional("refresh_lifetime", seconds).unwrap_or(REFRESH_LIFETIME_DEFAULT),
+            lifetime: self
+                .optional("lifetime", |item| lifetime(item, has_timezone))
+                .or(own_lifetime)
+                .unwrap_or(Lifetime::Fixed(LIFETIME_DEFAULT)),
+            content_lifetime: self
+                .optional("content_lifetime", seconds)
+                .or(content_lifetime)
+                .unwrap_or(LIFETIME_DEFAULT),
+            refresh_lifetime: self
+                .optional("refresh_lifetime", seconds)
+                .or(refresh_lifetime)
+                .unwrap_or(REFRESH_LIFETIME_DEFAULT),
             wire,
-            uniform_errors: self.optional("uniform_errors", Item::boolean).unwrap_or(false),
+            uniform_errors: self.optional("uniform_errors", Item::boolean).or(uniform_errors).unwrap_or(false),
+            dialect: self.dialect,
             name: name?,
             issuer: issuer?,
         })
     }
 
-    /// Reads a key that the dialect uses; refuses one that it does not.
+    /// Reads a key that the dialect has; refuses one that it does not.
     fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&Item<'a>) -> Option<T>) -> Option<T> {
-        let users = DIALECTS_OF_KEYS.iter().find(|(name, _)| *name == key).map_or(&[][..], |(_, users)| users);
-        if users.contains(&self.dialect) {
+        let facts = self.dialect.facts();
+        if facts.has_key(key) {
             return self.section.optional(key, read);
         }
-        let users = users.iter().map(|user| user.name()).collect::<Vec<_>>().join(", ");
-        let why = match (key, self.dialect) {
-            ("algorithm" | "audience", Dialect::Apis) => "tokens of dialect 'apis' are sealed, not JWTs".to_owned(),
-            ("lifetime", Dialect::Toc) => "each login says how many years it asks for, up to max_years".to_owned(),
-            (_, dialect) => format!("dialect '{dialect}' has no use for it"),
+        let dialect = &self.dialect;
+        let why = match key {
+            "algorithm" | "audience" => format!("tokens of dialect '{dialect}' are sealed, not JWTs"),
+            "lifetime" => "each login says how many years it asks for, up to max_years".to_owned(),
+            _ => format!("dialect '{dialect}' has no use for it"),
         };
+        let users = names_with(|facts| facts.has_key(key));
         self.section.refuse(key, &format!("{why}; this key is for {users}"));
         None
     }
 
-    /// The zone of printed dates: `sws` must say one, since its clients read them as local time.
-    fn timezone(&mut self) -> TimeZone {
-        if self.dialect == Dialect::Sws {
-            return self.section.required("timezone", "\"America/Bogota\"", timezone).unwrap_or(TimeZone::UTC);
+    /// A number within the dialect's bounds; its default where the realm says none.
+    fn number<N>(&mut self, key: &'static str, bounded: Option<Bounded<N>>) -> Option<N>
+    where
+        N: TryFrom<i64> + PartialOrd + std::fmt::Display,
+    {
+        match bounded {
+            Some(Bounded { default, range }) => self.optional(key, |item| item.integer(&range)).or(Some(default)),
+            None => self.optional(key, |_| None),
         }
-        self.optional("timezone", timezone).unwrap_or(TimeZone::UTC)
     }
-}
 
-fn dialect(item: &Item<'_>) -> Option<Dialect> {
-    item.one_of(&Dialect::ALL.map(|dialect| (dialect.name(), dialect)))
+    /// The zone of printed dates.
+    fn timezone(&mut self) -> TimeZone {
+        match self.dialect.facts().settings.timezone.clone() {
+            Zone::Required => {
+                self.section.required("timezone", "\"America/Bogota\"", timezone).unwrap_or(TimeZone::UTC)
+            }
+            Zone::Default(zone) => self.optional("timezone", timezone).unwrap_or(zone),
+            Zone::Unused => self.optional("timezone", timezone).unwrap_or(TimeZone::UTC),
+        }
+    }
 }
 
 fn algorithm(item: &Item<'_>) -> Option<Algorithm> {
@@ -280,18 +292,15 @@ fn timezone(item: &Item<'_>) -> Option<TimeZone> {
         .or_else(|| item.no("a time zone of the IANA database, such as \"America/Bogota\" or \"UTC\""))
 }
 
-fn error_status(item: &Item<'_>) -> Option<StatusCode> {
-    StatusCode::from_u16(item.integer(&(200..=599))?).ok()
-}
-
-fn lifetime(item: &Item<'_>, ends_with_the_day: bool) -> Option<Lifetime> {
+fn lifetime(item: &Item<'_>, has_timezone: bool) -> Option<Lifetime> {
     if item.text()? != "end-of-day" {
         return seconds(item).map(Lifetime::Fixed);
     }
-    if ends_with_the_day {
+    if has_timezone {
         return Some(Lifetime::EndOfDay);
     }
-    item.wrong("\"end-of-day\" needs a timezone, which only sws and maxpoint have; say a duration, such as \"1h\"")
+    let have = names_with(|facts| facts.settings.timezone != Zone::Unused).replace(", ", " and ");
+    item.wrong(&format!("\"end-of-day\" needs a timezone, which only {have} have; say a duration, such as \"1h\""))
 }
 
 fn seconds(item: &Item<'_>) -> Option<Duration> {

@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, path::PathBuf};
 
+pub use crate::domain::text::Position;
+
 /// Why a configuration cannot be used. Its `Display` has one line for each problem:
 /// `gateway.toml:12:5: routes[2].upstrem: unknown key; did you mean 'upstream'?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,15 +22,6 @@ pub struct Problem {
     pub key: String,
     /// What is wrong and what to do, in one line without control characters.
     pub message: String,
-}
-
-/// A place in a text, counted as editors do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// The line, from 1.
-    pub line: usize,
-    /// The character in it, from 1.
-    pub column: usize,
 }
 
 /// Where values stand in the file that only the machine can judge, by their dotted keys.
@@ -95,19 +88,6 @@ impl Report {
 impl Problem {
     pub(super) fn new(position: Option<Position>, key: String, message: &str) -> Self {
         Self { position, key, message: one_line(message) }
-    }
-}
-
-impl Position {
-    /// Where the octet at `offset` of `text` stands. A byte order mark takes no column.
-    pub(super) fn of(text: &str, offset: usize) -> Self {
-        let before = &text.as_bytes()[..offset.min(text.len())];
-        let line_start = before.iter().rposition(|&octet| octet == b'\n').map_or(0, |newline| newline + 1);
-        let line = before.split(|&octet| octet == b'\n').count();
-        let starts_character = |octet: &&u8| (**octet & 0xc0) != 0x80;
-        let in_line = &before[line_start..];
-        let in_line = in_line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(in_line);
-        Self { line, column: in_line.iter().filter(starts_character).count() + 1 }
     }
 }
 

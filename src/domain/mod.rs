@@ -4,6 +4,7 @@ pub mod account;
 pub mod algorithm;
 pub mod claims;
 pub mod clock;
+pub mod duration;
 pub mod grant;
 pub mod id;
 pub mod json;
@@ -11,6 +12,7 @@ pub mod made_secret;
 pub mod random;
 pub mod reason;
 pub mod secret;
+pub mod text;
 pub mod trusted_time;
 
 pub use account::{AccountName, Holder};

@@ -9,8 +9,8 @@ use crate::{
     decision::{Denial, Route},
     domain::{RealmName, Reason},
     rules::{
+        contract::{Answer, Dialect, problem},
         cors::Cors,
-        dialect::{Answer, Dialect, problem},
         grpc,
         issuer::Issuer,
         policy::Policy,
@@ -57,7 +57,7 @@ pub fn denial(denial: &Denial, asker: &Asker<'_>) -> Response<Bytes> {
 /// The answer to a bad token where a realm's own endpoint asks for one (`toc`'s verification).
 #[must_use]
 pub fn bad_token(realm: &Realm, reason: Reason) -> Response<Bytes> {
-    let mut response = in_dialect(Some(realm.dialect), reason);
+    let mut response = in_dialect(Some(&realm.dialect), reason);
     if let Some(challenge) = challenge(&realm.name, None, reason) {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
@@ -136,7 +136,7 @@ fn retry_after(reason: Reason) -> Option<Duration> {
     matches!(reason.status(), 429 | 503).then_some(Duration::from_secs(1))
 }
 
-fn in_dialect(dialect: Option<Dialect>, reason: Reason) -> Response<Bytes> {
+fn in_dialect(dialect: Option<&Dialect>, reason: Reason) -> Response<Bytes> {
     let body = dialect.map_or_else(|| plain(reason), |dialect| dialect.contract().deny(reason));
     answer(body, retry_after(reason))
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{dialect::Dialect, realm::Realm};
+use super::{contract::Dialect, realm::Realm};
 use crate::domain::RealmName;
 
 /// Who issues tokens that may open routes.
@@ -57,10 +57,10 @@ impl Issuer {
 
     /// The contract in whose words its tokens are refused.
     #[must_use]
-    pub fn dialect(&self) -> Dialect {
+    pub fn dialect(&self) -> &Dialect {
         match self {
-            Self::Realm(realm) => realm.dialect,
-            Self::External(_) => Dialect::Oauth,
+            Self::Realm(realm) => &realm.dialect,
+            Self::External(_) => Dialect::oauth(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Floor 1: pure rules. Values in, values out; no I/O, no clock.
 
+pub mod contract;
 pub mod cors;
-pub mod dialect;
 pub mod grpc;
 pub mod issuer;
 pub mod limit;

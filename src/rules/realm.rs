@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use jiff::{ToSpan, civil::Time};
 
-use super::dialect::{self, Dialect, Validity};
+use super::contract::{Dialect, DialectSettings, Told, Validity};
+
 use crate::domain::{Algorithm, RealmName, Timestamp, TokenKind};
+
+pub use super::contract::Lifetime;
 
 /// Less than this left of the day, and a token that lives to its end gets the next day's instead.
 const END_OF_DAY_MARGIN: Duration = Duration::from_secs(3600);
@@ -29,23 +32,14 @@ pub struct Realm {
     pub keeps_algorithm: bool,
     /// Life of access tokens.
     pub lifetime: Lifetime,
-    /// Life of content tokens (`apis`).
+    /// Life of content tokens, where the contract gives them.
     pub content_lifetime: Duration,
-    /// Life of refresh tokens, and so of their sessions (`apis`).
+    /// Life of refresh tokens, and so of their sessions, where the contract gives them.
     pub refresh_lifetime: Duration,
     /// What the realm changes in its dialect's wire format.
-    pub wire: dialect::DialectSettings,
-    /// `become` only: check the secret before anything that tells a stranger about the account.
+    pub wire: DialectSettings,
+    /// Check the secret before anything that the contract tells a stranger about the account.
     pub uniform_errors: bool,
-}
-
-/// How long access tokens live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lifetime {
-    /// Until 23:59:59 of the realm's time zone; the next day's when less than an hour is left.
-    EndOfDay,
-    /// A fixed time.
-    Fixed(Duration),
 }
 
 impl Realm {
@@ -77,13 +71,25 @@ impl Realm {
     /// When the longest-lived token that could be issued `now` ends; `None` where some never end.
     #[must_use]
     pub fn latest_expiry(&self, now: Timestamp) -> Option<Timestamp> {
-        let asked = if self.dialect == Dialect::Toc {
-            if self.wire.allow_non_expiring { Validity::Forever } else { Validity::Years(self.wire.years_max) }
-        } else {
-            Validity::Realm
+        let asked = match (self.dialect.chooses_validity(), self.wire.allow_non_expiring) {
+            (false, _) => Validity::Realm,
+            (true, true) => Validity::Forever,
+            (true, false) => Validity::Years(self.wire.years_max),
         };
         let kinds = self.dialect.token_kinds().iter();
         kinds.map(|&kind| self.expiry(kind, now, asked)).reduce(later).flatten()
+    }
+
+    /// Whom it tells what its contract tells `told`.
+    #[must_use]
+    pub fn tells(&self, told: Told) -> Told {
+        if self.uniform_errors && told == Told::BeforeSecret { Told::AfterSecret } else { told }
+    }
+
+    /// Whether its tokens may be without expiry.
+    #[must_use]
+    pub fn allows_non_expiring(&self) -> bool {
+        self.dialect.chooses_validity() && self.wire.allow_non_expiring
     }
 
     fn end_of_day(&self, now: Timestamp) -> Timestamp {
@@ -117,11 +123,10 @@ mod tests {
     use super::*;
 
     fn realm(timezone: &str) -> Realm {
-        let wire =
-            dialect::DialectSettings { timezone: jiff::tz::TimeZone::get(timezone).unwrap(), ..Default::default() };
+        let wire = DialectSettings { timezone: jiff::tz::TimeZone::get(timezone).unwrap(), ..Default::default() };
         Realm {
             name: "sws".parse().unwrap(),
-            dialect: Dialect::Sws,
+            dialect: "sws".parse().unwrap(),
             issuer: "https://gateway.example.com/sws".into(),
             audience: "api".into(),
             leeway: Duration::from_secs(30),
@@ -172,12 +177,12 @@ mod tests {
         let now = at("2026-01-16T12:00:00Z");
         let mut realm = realm("UTC");
         assert_eq!(realm.latest_expiry(now), Some(at("2026-01-16T23:59:59Z")));
-        realm.dialect = Dialect::Apis;
+        realm.dialect = "apis".parse().unwrap();
         realm.lifetime = Lifetime::Fixed(Duration::from_secs(3600));
         assert_eq!(realm.latest_expiry(now), Some(now.plus(realm.refresh_lifetime)));
         let last_refresh = now.plus(realm.refresh_lifetime);
         assert_eq!(realm.session_end(now, Validity::Realm), Some(last_refresh.plus(Duration::from_secs(3600))));
-        realm.dialect = Dialect::Toc;
+        realm.dialect = "toc".parse().unwrap();
         assert_eq!(realm.session_end(now, Validity::Forever), None);
         assert_eq!(realm.latest_expiry(now), None);
         realm.wire.allow_non_expiring = false;

@@ -9,7 +9,6 @@ use portero::{
     edge::respond::{self, Asker},
     rules::{
         cors::{Cors, Origin},
-        dialect::Dialect,
         rewrite::Rewrites,
         route::Pattern,
     },
@@ -32,8 +31,7 @@ fn cors(origin: &str) -> Arc<Cors> {
 
 /// Routes in several dialects, each once bare and once with `cors`.
 fn house() -> LiveState {
-    let dialects =
-        [("sws", Dialect::Sws), ("toc", Dialect::Toc), ("become", Dialect::Become), ("oauth", Dialect::Oauth)];
+    let dialects = [("sws", "sws"), ("toc", "toc"), ("become", "become"), ("oauth", "oauth")];
     let shared = |path: &str, realm: &str| {
         let harden = Rewrites { harden: true, ..Rewrites::default() };
         RouteSettings { cors: Some(cors(PAGE)), rewrites: Some(Arc::new(harden)), ..route(path, policy(realm)) }

@@ -10,7 +10,6 @@ use portero::{
     },
     domain::{Algorithm, Reason, Secret, Timestamp},
     rules::{
-        dialect::Dialect,
         policy::{Auth, Policy, Source},
         route::Pattern,
     },
@@ -56,7 +55,7 @@ fn house() -> House {
         RouteSettings { sources: vec![Source::Cookie("sid".into())], ..route("/cookie", policy("sws")) },
         named("by-host", hosted(route("/api", policy("sws")), "*.example.com")),
     ];
-    let realms = vec![realm("sws", Dialect::Sws, Algorithm::Hs256), realm("apis", Dialect::Apis, Algorithm::Sealed)];
+    let realms = vec![realm("sws", "sws", Algorithm::Hs256), realm("apis", "apis", Algorithm::Sealed)];
     let endpoints: Vec<EndpointSettings> = vec![endpoint("/login", "sws")];
     let live_state = live_state(&site(realms, endpoints, routes), &[&key]);
     House { live_state, key }

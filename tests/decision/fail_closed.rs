@@ -6,7 +6,6 @@ use portero::{
     decision::{EndpointSettings, LiveState, RouteSettings, Site},
     domain::{Algorithm, Reason},
     rules::{
-        dialect::Dialect,
         policy::{Auth, Policy},
         realm::Realm,
     },
@@ -23,7 +22,7 @@ use crate::fixture::*;
 use Outcome::{Deny, Forward};
 
 fn whole() -> Site {
-    let realms = vec![realm("sws", Dialect::Sws, Algorithm::Hs256), realm("other", Dialect::Sws, Algorithm::Hs256)];
+    let realms = vec![realm("sws", "sws", Algorithm::Hs256), realm("other", "sws", Algorithm::Hs256)];
     site(realms, vec![endpoint("/login", "sws")], vec![route("/api", policy("sws"))])
 }
 
@@ -55,7 +54,7 @@ fn two_keys_of_one_name_open_no_more_than_one_does() {
 #[test]
 fn whatever_is_refused_after_its_signature_was_checked_counts_against_its_address() {
     let (site, key, holder) = (whole(), MadeKey::new("sws", Algorithm::Hs256), holder());
-    let elsewhere = Realm { audience: "others".into(), ..realm("sws", Dialect::Sws, Algorithm::Hs256) };
+    let elsewhere = Realm { audience: "others".into(), ..realm("sws", "sws", Algorithm::Hs256) };
     let others = Site { realms: vec![Arc::new(elsewhere)], routes: vec![], endpoints: vec![], ..whole() };
     let external = mint(&live_state(&site, &[&key]), "sws", &new_token(&holder));
     let others = snapshot(&others, [key.in_state(KeyState::Active)]);

@@ -14,7 +14,7 @@ use portero::{
     domain::{AccountName, Algorithm, Holder, KeyId, PrincipalId, Reason, SessionId, Timestamp, TokenKind},
     observe::metrics::Metrics,
     rules::{
-        dialect::{self, Dialect},
+        contract,
         policy::{Auth, Policy, Source},
         realm::{Lifetime, Realm},
         route::{CanonicalPath, Host, Pattern},
@@ -68,10 +68,10 @@ impl MadeKey {
     }
 }
 
-pub(crate) fn realm(name: &str, dialect: Dialect, algorithm: Algorithm) -> Realm {
+pub(crate) fn realm(name: &str, dialect: &str, algorithm: Algorithm) -> Realm {
     Realm {
         name: name.parse().unwrap(),
-        dialect,
+        dialect: dialect.parse().unwrap(),
         issuer: format!("https://gateway.example.com/{name}"),
         audience: "api".into(),
         leeway: LEEWAY,
@@ -80,7 +80,7 @@ pub(crate) fn realm(name: &str, dialect: Dialect, algorithm: Algorithm) -> Realm
         lifetime: Lifetime::Fixed(LIFETIME),
         content_lifetime: LIFETIME,
         refresh_lifetime: Duration::from_hours(12),
-        wire: dialect::DialectSettings::default(),
+        wire: contract::DialectSettings::default(),
         uniform_errors: false,
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use portero::{
     decision::{Decision, LiveState, Site, decide},
     domain::{Algorithm, Claims, Holder, PrincipalId, Reason, SessionId, TokenKind},
-    rules::{dialect::Dialect, policy::Policy, realm::Realm},
+    rules::{policy::Policy, realm::Realm},
     state::{
         keys::{KeyState, Keyring},
         limit::BadTokenSettings,
@@ -50,12 +50,12 @@ fn site_of(sws: Realm) -> Site {
         route("/content", Policy { token: TokenKind::Content, ..policy("sws") }),
         route("/other", policy("other")),
     ];
-    site(vec![sws, realm("other", Dialect::Sws, Algorithm::Hs256)], vec![], routes)
+    site(vec![sws, realm("other", "sws", Algorithm::Hs256)], vec![], routes)
 }
 
 pub(crate) fn hot() -> Hot {
     let key = MadeKey::new("sws", Algorithm::Hs256);
-    let site = site_of(realm("sws", Dialect::Sws, Algorithm::Hs256));
+    let site = site_of(realm("sws", "sws", Algorithm::Hs256));
     let live_state = live_state(&site, &[&key]);
     let (holder, session) = (holder(), SessionId::generate());
     let token = mint(&live_state, "sws", &NewToken { session, ..new_token(&holder) });
@@ -185,13 +185,13 @@ fn a_hot_token_ends_on_time() {
 
 #[test]
 fn a_realm_that_reads_tokens_differently_opens_them_again() {
-    let same = || realm("sws", Dialect::Sws, Algorithm::Hs256);
+    let same = || realm("sws", "sws", Algorithm::Hs256);
     let changes: [(Realm, Outcome, u64); 5] = [
         (same(), GOOD, 1),
         (Realm { leeway: Duration::ZERO, ..same() }, GOOD, 2),
         (Realm { issuer: "https://elsewhere".into(), ..same() }, Deny(Reason::WrongIssuer), 2),
         (Realm { audience: "elsewhere".into(), ..same() }, Deny(Reason::WrongAudience), 2),
-        (Realm { dialect: Dialect::Become, ..same() }, GOOD, 2),
+        (Realm { dialect: "become".parse().unwrap(), ..same() }, GOOD, 2),
     ];
     for (changed, outcome, opened) in changes {
         let hot = hot();
@@ -207,7 +207,7 @@ fn a_realm_that_reads_tokens_differently_opens_them_again() {
 fn a_realm_that_is_gone_takes_its_tokens_along() {
     let hot = hot();
     let left = Site { realms: vec![], routes: vec![route("/other", policy("other"))], ..hot.site.clone() };
-    let left = Site { realms: vec![Arc::new(realm("other", Dialect::Sws, Algorithm::Hs256))], ..left };
+    let left = Site { realms: vec![Arc::new(realm("other", "sws", Algorithm::Hs256))], ..left };
     let next = snapshot(&left, [hot.key.in_state(KeyState::Active)]).unwrap();
     hot.live_state.publish(|_| next);
     assert_eq!(hot.ask("/other"), Deny(Reason::UnknownKey));
@@ -279,7 +279,7 @@ fn a_token_that_is_refused_is_not_remembered() {
 #[test]
 fn the_cache_stays_inside_its_bounds() {
     let key = MadeKey::new("sws", Algorithm::Hs256);
-    let site = site_of(realm("sws", Dialect::Sws, Algorithm::Hs256));
+    let site = site_of(realm("sws", "sws", Algorithm::Hs256));
     let cache = CacheSettings { entries_max: 50, bytes_max: 1 << 20 };
     let live_state =
         LiveState::new(snapshot(&site, [key.in_state(KeyState::Active)]).unwrap(), cache, BadTokenSettings::default());
@@ -294,7 +294,7 @@ fn the_cache_stays_inside_its_bounds() {
 #[test]
 fn the_cache_is_bounded_by_bytes_too() {
     let key = MadeKey::new("sws", Algorithm::Hs256);
-    let site = site_of(realm("sws", Dialect::Sws, Algorithm::Hs256));
+    let site = site_of(realm("sws", "sws", Algorithm::Hs256));
     let cache = CacheSettings { entries_max: 1000, bytes_max: 1 << 20 };
     let live_state =
         LiveState::new(snapshot(&site, [key.in_state(KeyState::Active)]).unwrap(), cache, BadTokenSettings::default());

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use portero::{
     decision::{Decision, LiveState, Waited, decide},
     domain::{Algorithm, EPOCH_DELETED, Reason},
-    rules::dialect::Dialect,
     state::{
         keys::{Imported, Key, KeyState, MaterialBytes},
         limit::BadTokenSettings,
@@ -20,7 +19,7 @@ use crate::fixture::{
 
 /// A route of a realm whose signing key is imported or not, in that order.
 fn live_states(unknown_accounts: bool) -> [LiveState; 2] {
-    let site = site(vec![realm("sws", Dialect::Sws, Algorithm::Hs256)], vec![], vec![route("/api", policy("sws"))]);
+    let site = site(vec![realm("sws", "sws", Algorithm::Hs256)], vec![], vec![route("/api", policy("sws"))]);
     let made = MadeKey::new("sws", Algorithm::Hs256);
     let key = || {
         let (id, material) = (made.id.clone(), MaterialBytes::Secret(made.material()));

@@ -6,7 +6,6 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use portero::{
     decision::{Decision, ForwardToken, INTERNAL_LIFETIME, LiveState, RouteSettings, Site},
     domain::{Algorithm, KeyId, RealmName, Reason, Timestamp},
-    rules::dialect::Dialect,
     state::{
         keys::{Key, KeyState, MaterialBytes},
         limit::BadTokenSettings,
@@ -28,7 +27,7 @@ fn internal_key() -> Arc<Key> {
 /// A live state whose route exchanges tokens, with the key of its realm and these.
 fn live_state_with(internal: &[Arc<Key>]) -> LiveState {
     let exchanged = RouteSettings { forward_token: ForwardToken::Internal, ..route("/", policy("sws")) };
-    let site = site(vec![realm("sws", Dialect::Sws, Algorithm::Hs256)], vec![], vec![exchanged]);
+    let site = site(vec![realm("sws", "sws", Algorithm::Hs256)], vec![], vec![exchanged]);
     let site = Site { internal_issuer: Some("https://gateway.example.com/portero-internal".into()), ..site };
     let own = MadeKey::new("sws", Algorithm::Hs256).in_state(KeyState::Active);
     let keys = internal.iter().cloned().chain([own]);

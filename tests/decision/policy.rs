@@ -3,10 +3,7 @@
 use http::HeaderValue;
 use portero::{
     domain::{Algorithm, Holder, Reason, TokenKind},
-    rules::{
-        dialect::Dialect,
-        policy::{Auth, Policy, Source},
-    },
+    rules::policy::{Auth, Policy, Source},
     state::token::{NewToken, TOKEN_BYTES_MAX},
 };
 use serde_json::json;
@@ -20,7 +17,7 @@ fn house() -> portero::decision::LiveState {
     let sws = || policy("sws");
     let files = route("/files", Policy { token: TokenKind::Content, ..policy("apis") });
     let site = site(
-        vec![realm("sws", Dialect::Sws, Algorithm::Hs256), realm("apis", Dialect::Apis, Algorithm::Sealed)],
+        vec![realm("sws", "sws", Algorithm::Hs256), realm("apis", "apis", Algorithm::Sealed)],
         vec![],
         vec![
             route("/api", sws()),

@@ -5,7 +5,6 @@ use portero::{
     decision::{Decision, LiveState, Request, RouteSettings, decide},
     domain::{Algorithm, Reason},
     rules::{
-        dialect::Dialect,
         policy::{Auth, Policy},
         route::{CanonicalPath, Pattern},
     },
@@ -21,7 +20,7 @@ fn house() -> LiveState {
     let reading =
         RouteSettings { pattern: Pattern { methods: vec![Method::GET, Method::HEAD], ..reading.pattern }, ..reading };
     let site = site(
-        vec![realm("sws", Dialect::Sws, Algorithm::Hs256)],
+        vec![realm("sws", "sws", Algorithm::Hs256)],
         vec![endpoint("/login", "sws")],
         vec![
             route("/", Policy { auth: Auth::Public, ..policy("sws") }),
@@ -134,7 +133,7 @@ fn every_spelling_of_a_private_path_is_private() {
 
 #[test]
 fn what_no_route_has_is_not_found() {
-    let site = site(vec![realm("sws", Dialect::Sws, Algorithm::Hs256)], vec![], vec![route("/api", policy("sws"))]);
+    let site = site(vec![realm("sws", "sws", Algorithm::Hs256)], vec![], vec![route("/api", policy("sws"))]);
     let live_state = live_state(&site, &[&MadeKey::new("sws", Algorithm::Hs256)]);
     for path in ["/", "/ap", "/apis", "/API"] {
         assert_eq!(ask(&live_state, NOW, path, ""), Deny(Reason::NoRoute), "{path}");

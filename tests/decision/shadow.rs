@@ -5,7 +5,6 @@ use portero::{
     decision::{Decision, Mode, Request, RouteSettings},
     domain::{Algorithm, Holder, Reason, TokenKind},
     rules::{
-        dialect::Dialect,
         policy::{Auth, Policy},
         route::Host,
     },
@@ -36,8 +35,7 @@ fn house(key: &MadeKey) -> portero::decision::LiveState {
         shadow("/other", policy("other")),
         route("/enforced", policy("sws")),
     ];
-    let realms =
-        vec![realm("sws", Dialect::Sws, Algorithm::Hs256), realm("other", Dialect::Maxpoint, Algorithm::Hs256)];
+    let realms = vec![realm("sws", "sws", Algorithm::Hs256), realm("other", "maxpoint", Algorithm::Hs256)];
     live_state(&site(realms, vec![], routes), &[key])
 }
 

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use pages::Page;
 
 /// Types whose `name` is a word of the access log and of metrics.
-const REASONS: [&str; 3] = ["Reason", "Rejection", "OAuthError"];
+const REASONS: [&str; 3] = ["Reason", "RejectionKind", "OAuthError"];
 
 /// Rows of the metrics' table that are not ours: a library's, all with this prefix.
 const EXTERNAL_METRICS: &str = "process_";

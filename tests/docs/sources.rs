@@ -11,7 +11,8 @@ use syn::{
 use super::Words;
 
 /// The methods of `config::reader::Section` that make a key known.
-const KEY_READERS: [&str; 7] = ["optional", "or", "checked", "required", "section", "sections", "named_sections"];
+const KEY_READERS: [&str; 8] =
+    ["optional", "or", "checked", "required", "section", "sections", "named_sections", "number"];
 
 /// Writes members of a metadata document, which are no config keys.
 const NO_KEY_READER: &str = "put";

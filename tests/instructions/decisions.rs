@@ -6,7 +6,7 @@ use http::HeaderMap;
 use portero::{
     decision::{Decision, LiveState},
     domain::{Algorithm, Reason},
-    rules::{dialect::Dialect, policy::Policy},
+    rules::policy::Policy,
     state::{
         revocation::log::{Record, RevokedSubject},
         token::NewToken,
@@ -156,7 +156,7 @@ impl Stage {
     fn new() -> Self {
         let admins = Policy { roles: vec!["USER".into(), "ADMIN".into()], ..policy("sws") };
         let routes = vec![route("/api/Clientes", admins), route("/api", policy("sws"))];
-        let realms = vec![realm("sws", Dialect::Sws, Algorithm::Hs256)];
+        let realms = vec![realm("sws", "sws", Algorithm::Hs256)];
         let site = site(realms, vec![endpoint("/login", "sws")], routes);
         let live_state = live_state(&site, &[&MadeKey::new("sws", Algorithm::Hs256)]);
         let holder = holder();

@@ -14,6 +14,7 @@ mod bad_input;
 mod check;
 mod clock;
 mod config;
+mod contracts;
 mod explain;
 mod fronts;
 mod gateways;

@@ -9,7 +9,7 @@ use crate::{
     cli::{output::Format, secret::tests::Typed},
     domain::{AccountName, Clock, SystemClock, Timestamp},
     rules::{
-        dialect::{self, Dialect},
+        contract::{self, Dialect},
         realm::Lifetime,
     },
     state::{
@@ -48,20 +48,20 @@ fn realms() -> Vec<Arc<Realm>> {
     let named = |dialect: Dialect| {
         Arc::new(Realm {
             name: dialect.name().parse().unwrap(),
-            dialect,
+            algorithm: dialect.facts().tokens.algorithm,
             issuer: format!("https://gateway.example.com/{dialect}"),
             audience: "api".into(),
             leeway: Duration::from_secs(30),
-            algorithm: dialect.default_algorithm(),
             keeps_algorithm: false,
             lifetime: Lifetime::EndOfDay,
             content_lifetime: Duration::from_secs(3600),
             refresh_lifetime: Duration::from_secs(3600),
-            wire: dialect::DialectSettings::default(),
+            wire: contract::DialectSettings::default(),
             uniform_errors: false,
+            dialect,
         })
     };
-    Dialect::ALL.map(named).to_vec()
+    Dialect::shipped().map(named).collect()
 }
 
 /// A store, and a config with one realm a dialect, named after it.

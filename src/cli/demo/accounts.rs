@@ -3,7 +3,7 @@
 use crate::{
     cli::output::CliError,
     domain::{AccountName, Clock, PrincipalId, Secret},
-    rules::dialect::Dialect,
+    rules::contract::Dialect,
     state::{
         account::{self, AccountError, LegacyId, NewAccount, company, password},
         store::AuditedStore,
@@ -19,7 +19,8 @@ const COMPANY: &str = "demo-company";
 const MISSING_COMPANY: &str = "demo-missing";
 
 struct Example {
-    dialect: Dialect,
+    /// The realm, named as its dialect.
+    realm: &'static str,
     business: &'static str,
     name: &'static str,
     secret: &'static str,
@@ -33,7 +34,7 @@ struct Example {
 }
 
 const EXAMPLE: Example = Example {
-    dialect: Dialect::Sws,
+    realm: "sws",
     business: "",
     name: "",
     secret: "",
@@ -47,7 +48,7 @@ const EXAMPLE: Example = Example {
 };
 
 const BECOME_CLIENT: Example = Example {
-    dialect: Dialect::Become,
+    realm: "become",
     secret: "demo_secret_456_ABCDEFGH",
     scopes: &["read", "write"],
     company: Some(COMPANY),
@@ -64,16 +65,16 @@ const EXAMPLES: [Example; 8] = [
         ..EXAMPLE
     },
     Example {
-        dialect: Dialect::Apis,
+        realm: "apis",
         name: "admin",
         secret: "abcd1234",
         id: Some("b331336a-46f4-4fe4-a850-3208bfc2c398"),
         role: Some("ADMIN"),
         ..EXAMPLE
     },
-    Example { dialect: Dialect::Toc, business: "5a2ac49cbbbce212f885529c", name: "upconta", secret: "1234", ..EXAMPLE },
+    Example { realm: "toc", business: "5a2ac49cbbbce212f885529c", name: "upconta", secret: "1234", ..EXAMPLE },
     Example {
-        dialect: Dialect::Maxpoint,
+        realm: "maxpoint",
         name: "f2ffebd1-77eb-49d2-a623-99824b1f485d",
         secret: "c0f2afed-edc3-4cec-8af0-ef58fcb50062",
         ..EXAMPLE
@@ -83,7 +84,7 @@ const EXAMPLES: [Example; 8] = [
     Example { name: "demo_orphan", company: Some(MISSING_COMPANY), ..BECOME_CLIENT },
     // No document's: OAuth has none here. Its permissions reach every token, so that they can be tried.
     Example {
-        dialect: Dialect::Oauth,
+        realm: "oauth",
         name: "demo_oauth_client",
         secret: "demo_secret_789_ABCDEFGH",
         scopes: &["read", "write", "introspect", "revoke"],
@@ -96,7 +97,7 @@ pub(super) async fn provision(store: &AuditedStore, clock: &dyn Clock) -> Result
     if store.meta(PROVISIONED).await?.is_some() {
         return Ok(());
     }
-    let become_realm = Dialect::Become.name().parse().map_err(refused)?;
+    let become_realm = BECOME_CLIENT.realm.parse().map_err(refused)?;
     match company::insert(store, &become_realm, COMPANY, clock.now()).await {
         Ok(_) | Err(AccountError::Exists(_)) => {}
         Err(error) => return Err(error.into()),
@@ -110,8 +111,8 @@ pub(super) async fn provision(store: &AuditedStore, clock: &dyn Clock) -> Result
 async fn make(store: &AuditedStore, clock: &dyn Clock, example: &Example) -> Result<(), CliError> {
     let new = NewAccount {
         id: example.id.map_or_else(|| Ok(PrincipalId::generate()), str::parse).map_err(refused)?,
-        realm: example.dialect.name().parse().map_err(refused)?,
-        kind: example.dialect.principal_kind(),
+        realm: example.realm.parse().map_err(refused)?,
+        kind: example.realm.parse::<Dialect>().map_err(refused)?.principal_kind(),
         name: AccountName { business: example.business.to_owned(), name: example.name.to_owned() },
         display_name: example.display_name.map(str::to_owned),
         legacy_id: example.legacy_id,

@@ -14,7 +14,7 @@ use crate::{
     cli::output::{CliError, Output},
     decision::AdminService,
     domain::{AccountName, Timestamp},
-    rules::{dialect::Dialect, realm::Realm},
+    rules::realm::Realm,
     state::takeover::old_tokens::{self, HASH_BYTES, NewOldToken},
 };
 
@@ -120,7 +120,7 @@ fn parse(text: &str, realm: &Realm) -> Result<NewOldToken, &'static str> {
         (None, Some(hash)) => parse_hash(hash).ok_or("hash is not SHA-256 in 64 hexadecimal digits")?,
         _ => return Err("it needs one of token and hash"),
     };
-    if (realm.dialect == Dialect::Toc) != line.business.is_some() {
+    if realm.dialect.facts().accounts.has_business != line.business.is_some() {
         return Err("business is a part of a project's name (toc), and of no other");
     }
     let expires_at = match line.expires_at {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     domain::{AccountName, Holder, PrincipalId, PrincipalKind},
-    rules::{dialect::Dialect, realm::Realm},
+    rules::{contract::names_with, realm::Realm},
     state::{
         account::{
             self, Account, AccountError, Filter, LegacyId, Listing, NewAccount, OldTokens, Raised, Revision, Sort,
@@ -173,7 +173,7 @@ impl AdminService {
     }
 }
 
-/// A new account of `realm` with nothing but its name, and in `sws` the realm's next integer id.
+/// A new account of `realm` with nothing but its name, and the realm's next integer id where its contract has such.
 #[must_use]
 pub fn describe(realm: &Realm, name: AccountName) -> NewAccount {
     NewAccount {
@@ -182,7 +182,7 @@ pub fn describe(realm: &Realm, name: AccountName) -> NewAccount {
         kind: realm.dialect.principal_kind(),
         name,
         display_name: None,
-        legacy_id: if realm.dialect == Dialect::Sws { LegacyId::Next } else { LegacyId::None },
+        legacy_id: if realm.dialect.facts().accounts.has_legacy_id { LegacyId::Next } else { LegacyId::None },
         role: None,
         scopes: Vec::new(),
         company: None,
@@ -195,7 +195,7 @@ pub fn describe(realm: &Realm, name: AccountName) -> NewAccount {
 /// # Errors
 /// [`AdminError::Refused`] for any kind but the one that the contract has.
 pub fn check_kind(realm: &Realm, kind: PrincipalKind) -> Result<(), AdminError> {
-    let (name, dialect) = (&realm.name, realm.dialect);
+    let (name, dialect) = (&realm.name, &realm.dialect);
     let right = dialect.principal_kind();
     if right == kind {
         return Ok(());
@@ -211,24 +211,29 @@ pub(in crate::decision) fn check(realm: &Realm, new: &NewAccount) -> Result<(), 
 
 /// Refuses a description that lacks what the realm's contract needs.
 pub(super) fn check_needs(realm: &Realm, new: &NewAccount) -> Result<(), AdminError> {
-    if realm.dialect == Dialect::Become && new.company.is_none() {
-        return refuse(format!("realm '{}' speaks {}: a client needs a company", realm.name, realm.dialect));
+    let accounts = &realm.dialect.facts().accounts;
+    if accounts.has_company && new.company.is_none() {
+        let (name, dialect, kind) = (&realm.name, &realm.dialect, accounts.kind);
+        return refuse(format!("realm '{name}' speaks {dialect}: a {kind} needs a company"));
     }
     Ok(())
 }
 
 /// Refuses a description, whole or in part, that the realm's contract has no room for.
 pub(super) fn check_room(realm: &Realm, new: &NewAccount) -> Result<(), AdminError> {
-    let (name, dialect) = (&realm.name, realm.dialect);
+    let (name, dialect) = (&realm.name, &realm.dialect);
+    let accounts = &dialect.facts().accounts;
     new.check()?;
     check_kind(realm, new.kind)?;
-    if dialect != Dialect::Sws && new.legacy_id != LegacyId::None {
-        return refuse(format!("realm '{name}' speaks {dialect}: only accounts of sws have a legacy id"));
+    if !accounts.has_legacy_id && new.legacy_id != LegacyId::None {
+        let others = names_with(|facts| facts.accounts.has_legacy_id);
+        return refuse(format!("realm '{name}' speaks {dialect}: only accounts of {others} have a legacy id"));
     }
-    if dialect != Dialect::Become && new.company.is_some() {
-        return refuse(format!("realm '{name}' speaks {dialect}: only clients of become have a company"));
+    if !accounts.has_company && new.company.is_some() {
+        let others = names_with(|facts| facts.accounts.has_company);
+        return refuse(format!("realm '{name}' speaks {dialect}: only clients of {others} have a company"));
     }
-    if dialect != Dialect::Oauth && new.grants.is_some() {
+    if !dialect.is_oauth() && new.grants.is_some() {
         return refuse(format!("realm '{name}' speaks {dialect}: only clients of oauth have grants"));
     }
     let bytes = sealed_text_bytes(&holder(new));

@@ -5,7 +5,7 @@ use super::{
     service::{AdminError, AdminService},
 };
 use crate::{
-    rules::{dialect::Dialect, realm::Realm},
+    rules::realm::Realm,
     state::account::{
         AccountError,
         company::{self, Company},
@@ -103,8 +103,8 @@ impl AdminService {
 /// # Errors
 /// [`AdminError::NoCompanies`].
 pub fn check_realm(realm: &Realm) -> Result<(), AdminError> {
-    if realm.dialect == Dialect::Become {
+    if realm.dialect.facts().accounts.has_company {
         return Ok(());
     }
-    Err(AdminError::NoCompanies { realm: realm.name.clone(), dialect: realm.dialect })
+    Err(AdminError::NoCompanies { realm: realm.name.clone(), dialect: realm.dialect.clone() })
 }

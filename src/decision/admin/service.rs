@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::{
     decision::decide::snapshot::LiveState,
     domain::{Clock, RealmName, Reason, Timestamp, trusted_time},
-    rules::dialect::Dialect,
+    rules::contract::{Dialect, names_with},
     state::{
         account::{AccountError, Hasher, HasherError, PasswordRules, Raised},
         admin_token::AdminTokenError,
@@ -55,7 +55,7 @@ pub enum AdminError {
     #[error("the config has no realm or issuer '{0}'")]
     UnknownIssuer(String),
     /// The realm's contract has no companies.
-    #[error("realm '{realm}' speaks {dialect}: only become has companies")]
+    #[error("realm '{realm}' speaks {dialect}: only {others} has companies", others = names_with(|facts| facts.accounts.has_company))]
     NoCompanies {
         /// The realm.
         realm: RealmName,

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     decision::verifier::tokens::TokenCheck,
     domain::{Claims, EPOCH_DELETED, KeyId, PrincipalId, RealmName, Reason, Secret, Timestamp, TokenSubject},
-    rules::{dialect::Dialect, issuer::Issuer, verifier::Mode},
+    rules::{issuer::Issuer, verifier::Mode},
     state::{
         account::Speaker,
         keys::{Imported, Key},
@@ -233,7 +233,8 @@ fn identity(verified: &Verified) -> Cow<'_, TokenSubject> {
     let (TokenSubject::Account(id), Issuer::Realm(realm)) = (&claims.subject, &verified.issuer) else {
         return Cow::Borrowed(&claims.subject);
     };
-    let business = claims.organization.as_deref().filter(|_| realm.dialect == Dialect::Toc).unwrap_or_default();
+    let business =
+        claims.organization.as_deref().filter(|_| realm.dialect.facts().accounts.has_business).unwrap_or_default();
     let named = PrincipalId::of_name(&claims.realm, business, &claims.name);
     Cow::Owned(TokenSubject::Imported { id: *id, named })
 }

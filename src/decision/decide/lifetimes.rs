@@ -96,23 +96,23 @@ mod tests {
     use super::*;
     use crate::{
         domain::HandClock,
-        rules::dialect::{self, Dialect},
+        rules::contract::{self, Dialect},
         state::store::StoreSettings,
     };
 
     fn realm(lifetime: u64) -> Arc<Realm> {
         Arc::new(Realm {
             name: "become".parse().unwrap(),
-            dialect: Dialect::Become,
+            dialect: "become".parse().unwrap(),
             issuer: "https://gateway.example.com/become".into(),
             audience: "api".into(),
             leeway: Duration::ZERO,
-            algorithm: Dialect::Become.default_algorithm(),
+            algorithm: "become".parse::<Dialect>().unwrap().facts().tokens.algorithm,
             keeps_algorithm: false,
             lifetime: Lifetime::Fixed(Duration::from_secs(lifetime)),
             content_lifetime: Duration::ZERO,
             refresh_lifetime: Duration::ZERO,
-            wire: dialect::DialectSettings::default(),
+            wire: contract::DialectSettings::default(),
             uniform_errors: false,
         })
     }

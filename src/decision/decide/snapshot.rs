@@ -21,8 +21,8 @@ use crate::{
     domain::RealmName,
     observe::metrics::{EndpointMetrics, Metrics, RouteMetrics, UpstreamWaits},
     rules::{
-        cors::Cors, dialect::Dialect, issuer::Issuer, policy::Source, realm::Realm, rewrite::MeantNames, route::Router,
-        verifier::Mode as TakeoverMode,
+        contract::Dialect, cors::Cors, issuer::Issuer, policy::Source, realm::Realm, rewrite::MeantNames,
+        route::Router, verifier::Mode as TakeoverMode,
     },
     state::{
         account::KnownAccounts,
@@ -252,7 +252,7 @@ impl Endpoint {
         let takeover = settings.takeover.as_ref().map(|takeover| Takeover::build(takeover, &realms, verifiers));
         Ok(Self {
             takeover: takeover.transpose()?,
-            dialects: realms.iter().map(|realm| realm.dialect).collect(),
+            dialects: realms.iter().map(|realm| realm.dialect.clone()).collect(),
             metrics: metrics.endpoint(settings.pattern.path.as_str()),
             serves: settings.serves,
             cors: settings.cors.clone(),

@@ -15,7 +15,7 @@ use crate::{
         AccountName, Clock, Grant, Holder, IssuedToken, PrincipalId, Reason, Secret, SessionId, Timestamp, TokenKind,
     },
     rules::{
-        dialect::{Login, Rejection, Validity},
+        contract::{Login, Rejection, Told, Validity},
         limit::ClientKey,
         realm::{Realm, later},
     },
@@ -300,7 +300,7 @@ impl TokenService {
     /// What the contract tells about an account before the secret is looked at.
     async fn told_before(&self, realm: &Realm, found: Option<&Account>) -> Result<(), Rejection> {
         match found {
-            Some(account) if tells_before(realm) => self.check_account_status(realm, account).await,
+            Some(account) => self.check_account(realm, account, Told::BeforeSecret).await,
             _ => Ok(()),
         }
     }
@@ -402,23 +402,27 @@ impl TokenService {
 
     /// Who has proved the secret, unless the account may not be used.
     pub(super) async fn admit(&self, realm: &Realm, account: Account) -> Result<Account, Rejection> {
-        if realm.dialect.tells_account_status() {
-            if !tells_before(realm) {
-                self.check_account_status(realm, &account).await?;
-            }
-        } else if account.disabled {
-            return Err(Rejection::InvalidCredentials);
-        }
+        self.check_account(realm, &account, Told::AfterSecret).await?;
+        // What is told to nobody looks like a wrong secret.
+        self.check_account(realm, &account, Told::Never).await.map_err(|rejection| match rejection {
+            Rejection::Inactive | Rejection::CompanyMissing => Rejection::InvalidCredentials,
+            other => other,
+        })?;
         if account.locked {
-            return Err(if realm.dialect.tells_locked() { Rejection::Locked } else { Rejection::InvalidCredentials });
+            let is_told = realm.dialect.facts().tells.locked == Told::AfterSecret;
+            return Err(if is_told { Rejection::Locked } else { Rejection::InvalidCredentials });
         }
         Ok(account)
     }
 
-    /// `become`'s checks 4 and 5.
-    async fn check_account_status(&self, realm: &Realm, account: &Account) -> Result<(), Rejection> {
-        if account.disabled {
+    /// Whether the account is active and its company there, as far as the realm tells that to these.
+    async fn check_account(&self, realm: &Realm, account: &Account, to: Told) -> Result<(), Rejection> {
+        let facts = realm.dialect.facts();
+        if account.disabled && realm.tells(facts.tells.inactive) == to {
             return Err(Rejection::Inactive);
+        }
+        if !facts.accounts.has_company || realm.tells(facts.tells.company_missing) != to {
+            return Ok(());
         }
         let Some(name) = &account.company else { return Err(Rejection::CompanyMissing) };
         let company =
@@ -462,7 +466,7 @@ impl TokenService {
         let mut tokens = vec![];
         for &kind in issue.kinds {
             let expires_at = expiry(kind);
-            let extra = realm.dialect.contract().claims(&holder, issue.now, expires_at);
+            let extra = realm.dialect.contract().claims(&holder, issue.now, expires_at, &realm.wire);
             let new = NewToken {
                 kind,
                 holder: &holder,
@@ -495,11 +499,6 @@ const fn tells_of_account(rejection: &Rejection) -> bool {
         rejection,
         Rejection::InvalidCredentials | Rejection::Locked | Rejection::Inactive | Rejection::CompanyMissing
     )
-}
-
-/// Whether the contract tells a stranger how an account stands.
-fn tells_before(realm: &Realm) -> bool {
-    realm.dialect.tells_account_status() && !realm.uniform_errors
 }
 
 fn rejected(throttled: Throttled) -> Rejection {

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     domain::{Grant, Reason, Secret, Timestamp, TokenKind, TokenSubject},
     rules::{
-        dialect::{Rejection, Validity},
+        contract::{Rejection, Validity},
         realm::Realm,
     },
     state::{
@@ -41,10 +41,9 @@ impl TokenService {
         caller.identify(Some(subject));
         let account = account::find_by_id(&self.store, subject).await.map_err(|error| unavailable(&error))?;
         let account = account.filter(|account| account.renews(claims.epoch)).ok_or(Rejection::InvalidRefreshToken)?;
-        let kinds = [TokenKind::Access, TokenKind::Content];
+        let kinds = &realm.dialect.facts().tokens.refresh;
         let (holder, epoch) = (account.holder(), account.epoch);
-        self.continue_session(realm, Issue { holder, epoch, session, kinds: &kinds, validity: Validity::Realm, now })
-            .await
+        self.continue_session(realm, Issue { holder, epoch, session, kinds, validity: Validity::Realm, now }).await
     }
 
     /// Refuses the refresh token of a login where it was exchanged: there it went over to its line. One

@@ -10,7 +10,7 @@ use std::{
 use super::Verifier;
 use crate::{
     domain::{AccountName, PrincipalId, RealmName, Secret, SessionId},
-    rules::dialect::Dialect,
+    rules::contract::Family,
     state::account::PasswordHash,
 };
 
@@ -29,7 +29,7 @@ pub struct Login {
     /// The account's realm.
     pub realm: RealmName,
     /// The realm's contract.
-    pub dialect: Dialect,
+    pub family: Family,
     /// The name that the client gave.
     pub name: AccountName,
     /// The secret that it gave.

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     decision::{AdminError, AdminService, Revoked, SESSIONS_LISTED_MAX},
     domain::{AccountName, KeyId, RealmName, Secret, SessionId, Timestamp, id::hex},
-    rules::realm::Realm,
+    rules::{contract::names_with, realm::Realm},
     state::{
         account::{AccountError, HasherError},
         admin_token::AdminRole,
@@ -305,7 +305,8 @@ impl From<AdminError> for ApiError {
             | AdminError::Secret(HasherError::Busy | HasherError::Failed) => StatusCode::SERVICE_UNAVAILABLE,
             AdminError::Account(AccountError::Exists(_)) => StatusCode::CONFLICT,
             AdminError::NoCompanies { .. } => {
-                return Self::bad("only realms of the dialect become have companies");
+                let dialect = names_with(|facts| facts.accounts.has_company);
+                return Self::bad(&format!("only realms of the dialect {dialect} have companies"));
             }
             AdminError::NotOurs(_)
             | AdminError::Refused(_)

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     decision::{Endpoint, Service, Snapshot},
-    rules::dialect::oauth::FORM,
+    rules::contract::oauth::FORM,
     state::admin_token::AdminRole,
 };
 
@@ -176,8 +176,8 @@ fn of_endpoint(endpoint: &Endpoint) -> Vec<(&'static str, Value)> {
 
 fn contracts(endpoint: &Endpoint, realms: &[&str]) -> Vec<(&'static str, Value)> {
     let refresh = endpoint.serves == Service::Refresh;
-    let schemas: Vec<_> = endpoint.dialects.iter().filter_map(|dialect| dialect.schemas(refresh)).collect();
-    let refusals: BTreeSet<u16> = schemas.iter().flat_map(|schemas| schemas.refusals).copied().collect();
+    let schemas: Vec<_> = endpoint.dialects.iter().filter_map(|dialect| dialect.contract().schemas(refresh)).collect();
+    let refusals: BTreeSet<u16> = schemas.iter().flat_map(|schemas| &schemas.refusals).copied().collect();
     let answers = schemas.iter().map(|schemas| schemas.answer.clone()).collect();
     let mut responses = Map::new();
     let content = json!({ "application/json": { "schema": any_of(answers) } });
@@ -185,7 +185,7 @@ fn contracts(endpoint: &Endpoint, realms: &[&str]) -> Vec<(&'static str, Value)>
     for status in refusals {
         responses.insert(status.to_string(), json!({ "description": "Refused, in the contract's own shape" }));
     }
-    let request = any_of(schemas.into_iter().map(|schemas| schemas.request).collect());
+    let request = any_of(schemas.iter().map(|schemas| schemas.request.clone()).collect());
     let names: Vec<_> = endpoint.dialects.iter().map(ToString::to_string).collect();
     let post = json!({
         "summary": if refresh { "Exchange a refresh token" } else { "Log in" },

@@ -13,7 +13,7 @@ use crate::{
     edge::respond,
     observe::audit::Act,
     rules::{
-        dialect::{Operation, Outcome, Rejection, TokenRequest, allow, select},
+        contract::{Operation, Outcome, Rejection, TokenRequest, allow, select},
         policy::{Source, find_credential},
         realm::Realm,
         verifier::{Mode, is_exact},
@@ -31,7 +31,7 @@ impl TokenEndpoints {
             TokenBody::Complete(bytes) => SecretObject::parse(bytes.expose()),
             TokenBody::TooLarge | TokenBody::TimedOut => SecretObject::parse(b""),
         };
-        let index = select(&endpoint.dialects, &message.method, body.members());
+        let index = select(&endpoint.dialects, refresh, &message.method, body.members());
         let realm = &endpoint.realms[index];
         let request = TokenRequest {
             method: &message.method,
@@ -46,7 +46,7 @@ impl TokenEndpoints {
             && lead.takeover.settings.mode == Mode::Observe
             && matches!(message.body, TokenBody::Complete(_))
         {
-            let exact = body.members().as_ref().is_ok_and(|body| is_exact(realm.dialect, body));
+            let exact = body.members().as_ref().is_ok_and(|body| is_exact(realm.dialect.family(), body));
             drop(body);
             return self.relay((endpoint, index), operation, exact, message).await;
         }
@@ -137,7 +137,7 @@ impl TokenEndpoints {
         client: Option<std::net::IpAddr>,
     ) -> (Response<Bytes>, &'static str) {
         let contract = realm.dialect.contract();
-        let sources = [Source::Authorization { bare: contract.bare_authorization() }];
+        let sources = [Source::Authorization { bare: contract.facts().bare_authorization }];
         let opened = find_credential(&sources, headers, None)
             .and_then(|token| token.ok_or(Reason::MissingToken))
             .and_then(|token| self.live_state.view().open(token.text()?, client, self.clock.now()));

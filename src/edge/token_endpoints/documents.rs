@@ -9,7 +9,7 @@ use crate::{
     decision::{Endpoint, Service},
     domain::Reason,
     edge::respond,
-    rules::dialect::{Dialect, oauth},
+    rules::contract::{Dialect, oauth},
     state::keys::{Audience, published},
 };
 
@@ -26,7 +26,7 @@ impl TokenEndpoints {
             (response, SERVED)
         } else {
             let reason = Reason::MethodNotAllowed;
-            let mut response = respond::answer(Dialect::Oauth.contract().deny(reason), None);
+            let mut response = respond::answer(Dialect::oauth().contract().deny(reason), None);
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             (response, reason.name())
         };

@@ -24,7 +24,7 @@ use crate::{
     domain::{AccountName, Clock, Reason, secret::SecretBytes},
     observe::audit::{Act, AuditLog, Event, Room},
     rules::{
-        dialect::{Outcome, Rejection},
+        contract::{Outcome, Rejection},
         realm::Realm,
     },
 };

@@ -12,7 +12,7 @@ use crate::{
     edge::respond,
     observe::audit::Act,
     rules::{
-        dialect::{
+        contract::{
             Answer, JSON, Outcome,
             oauth::{self, OAuthError, client, form::Form},
         },

@@ -17,7 +17,7 @@ use crate::{
     edge::respond,
     observe::audit::Act,
     rules::{
-        dialect::{Operation, Outcome, Rejection},
+        contract::{Operation, Outcome, Rejection},
         realm::Realm,
         verifier::Verdict,
     },
@@ -151,7 +151,7 @@ fn refused(
     answer: &Response<Bytes>,
 ) -> Option<&'static str> {
     match operation {
-        Ok(Operation::Login(login)) => match verifier.judge(realm.dialect, &login.name, answer) {
+        Ok(Operation::Login(login)) => match verifier.judge(realm.dialect.family(), &login.name, answer) {
             Verdict::Yes(_) => None,
             Verdict::No(refusal) => Some(rejection(realm, refusal).name()),
             Verdict::Unclear(_) => Some(UNCLEAR),

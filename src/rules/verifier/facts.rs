@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{AccountName, PrincipalId, json},
-    rules::dialect::Dialect,
+    rules::contract::Family,
 };
 
 /// What an answer says. Each part is there only where the answer has it, in the type that the contract prescribes.
@@ -96,7 +96,7 @@ impl Missing {
 
 impl Facts {
     /// What a yes says of the account that was asked about.
-    pub(super) fn of(dialect: Dialect, asked: &AccountName, body: &Map<String, Value>, token: &str) -> Self {
+    pub(super) fn of(family: Family, asked: &AccountName, body: &Map<String, Value>, token: &str) -> Self {
         let text =
             |value: Option<&Value>| value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
         let mut facts = Self {
@@ -108,43 +108,43 @@ impl Facts {
             scopes: None,
             company: None,
         };
-        match dialect {
-            Dialect::Sws => {
+        match family {
+            Family::Sws => {
                 let user = body.get("usuario");
                 let of_user = |member| user.and_then(|user| user.get(member));
                 facts.legacy_id = of_user("id").or_else(|| body.get("usuario_id")).and_then(Value::as_i64);
                 facts.display_name = text(of_user("nombre"));
                 facts.name.name = text(of_user("username")).unwrap_or(facts.name.name);
             }
-            Dialect::Apis => {
+            Family::Apis => {
                 let id = body.get("id").and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok());
                 facts.id = id.filter(|id| !id.is_nil()).map(PrincipalId::from_uuid);
                 facts.role = text(body.get("role"));
                 facts.name.name = text(body.get("username")).unwrap_or(facts.name.name);
             }
-            Dialect::Become => {
+            Family::Become => {
                 let claims = claims(token);
                 facts.company = text(claims.get("company"));
                 let listed = claims.get("permissions").and_then(Value::as_array);
                 facts.scopes = listed.map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect());
                 facts.name.name = text(claims.get("client_id")).unwrap_or(facts.name.name);
             }
-            Dialect::Toc => {
+            Family::Toc => {
                 let claims = claims(token);
                 if let (Some(business), Some(name)) = (text(claims.get("business")), text(claims.get("proyecto"))) {
                     facts.name = AccountName { business, name };
                 }
             }
-            Dialect::Maxpoint | Dialect::Oauth => {}
+            Family::Maxpoint | Family::Other => {}
         }
         facts
     }
 
-    /// The account that these facts make in a realm of `dialect`.
+    /// The account that these facts make in a realm of `family`.
     ///
     /// # Errors
     /// What the contract requires and nobody said.
-    pub fn profile(&self, dialect: Dialect, defaults: &Defaults) -> Result<Profile, Missing> {
+    pub fn profile(&self, family: Family, defaults: &Defaults) -> Result<Profile, Missing> {
         let mut profile = Profile {
             name: self.name.clone(),
             id: self.id,
@@ -154,14 +154,14 @@ impl Facts {
             scopes: self.scopes.clone().unwrap_or_else(|| defaults.scopes.clone()),
             company: None,
         };
-        match dialect {
-            Dialect::Sws => {
+        match family {
+            Family::Sws => {
                 profile.legacy_id = self.legacy_id;
                 if profile.legacy_id.is_none() && defaults.legacy_id == NewLegacyId::Answer {
                     return Err(Missing::LegacyId);
                 }
             }
-            Dialect::Become => {
+            Family::Become => {
                 profile.company = self.company.clone().or_else(|| defaults.company.clone());
                 if profile.company.is_none() {
                     return Err(Missing::Company);
@@ -189,8 +189,8 @@ mod tests {
         AccountName { business: "b".into(), name: "ADMIN".into() }
     }
 
-    fn facts(dialect: Dialect, body: &Value, token: &str) -> Facts {
-        Facts::of(dialect, &asked(), body.as_object().unwrap(), token)
+    fn facts(family: Family, body: &Value, token: &str) -> Facts {
+        Facts::of(family, &asked(), body.as_object().unwrap(), token)
     }
 
     fn jwt(claims: &Value) -> String {
@@ -199,45 +199,45 @@ mod tests {
 
     #[test]
     fn the_answer_says_who_it_is_about() {
-        let sws = facts(Dialect::Sws, &json!({"usuario": {"id": 7, "username": "admin", "nombre": "Ana"}}), "x");
+        let sws = facts(Family::Sws, &json!({"usuario": {"id": 7, "username": "admin", "nombre": "Ana"}}), "x");
         assert_eq!(
             (sws.name.name.as_str(), sws.legacy_id, sws.display_name.as_deref()),
             ("admin", Some(7), Some("Ana"))
         );
-        let classic = facts(Dialect::Sws, &json!({"usuario_id": 12}), "x");
+        let classic = facts(Family::Sws, &json!({"usuario_id": 12}), "x");
         assert_eq!((classic.name, classic.legacy_id), (asked(), Some(12)));
         let id = "b331336a-46f4-4fe4-a850-3208bfc2c398";
-        let apis = facts(Dialect::Apis, &json!({"id": id, "username": "admin", "role": "ADMIN"}), "x");
+        let apis = facts(Family::Apis, &json!({"id": id, "username": "admin", "role": "ADMIN"}), "x");
         assert_eq!((apis.id, apis.role.as_deref()), (Some(id.parse().unwrap()), Some("ADMIN")));
         let token = jwt(&json!({"client_id": "c", "company": "acme", "permissions": ["read", 1]}));
-        let client = facts(Dialect::Become, &json!({}), &token);
+        let client = facts(Family::Become, &json!({}), &token);
         assert_eq!((client.company.as_deref(), client.scopes), (Some("acme"), Some(vec!["read".to_owned()])));
-        let project = facts(Dialect::Toc, &json!({}), &jwt(&json!({"business": "x", "proyecto": "y"})));
+        let project = facts(Family::Toc, &json!({}), &jwt(&json!({"business": "x", "proyecto": "y"})));
         assert_eq!(project.name, AccountName { business: "x".into(), name: "y".into() });
     }
 
     #[test]
     fn what_is_of_the_wrong_type_is_not_there() {
-        let sws = facts(Dialect::Sws, &json!({"usuario": {"id": "7", "username": 1, "nombre": ""}}), "x");
+        let sws = facts(Family::Sws, &json!({"usuario": {"id": "7", "username": 1, "nombre": ""}}), "x");
         assert_eq!((sws.name, sws.legacy_id, sws.display_name), (asked(), None, None));
         let nil = "00000000-0000-0000-0000-000000000000";
-        assert_eq!(facts(Dialect::Apis, &json!({"id": nil}), "x").id, None);
-        assert_eq!(facts(Dialect::Become, &json!({}), "opaque").company, None);
-        assert_eq!(facts(Dialect::Toc, &json!({}), &jwt(&json!({"proyecto": "y"}))).name, asked());
+        assert_eq!(facts(Family::Apis, &json!({"id": nil}), "x").id, None);
+        assert_eq!(facts(Family::Become, &json!({}), "opaque").company, None);
+        assert_eq!(facts(Family::Toc, &json!({}), &jwt(&json!({"proyecto": "y"}))).name, asked());
     }
 
     #[test]
     fn the_config_fills_in_and_what_is_missing_is_said() {
         let none = Defaults::default();
-        let sws = facts(Dialect::Sws, &json!({}), "x");
-        assert_eq!(sws.profile(Dialect::Sws, &none), Err(Missing::LegacyId));
+        let sws = facts(Family::Sws, &json!({}), "x");
+        assert_eq!(sws.profile(Family::Sws, &none), Err(Missing::LegacyId));
         let next = Defaults { legacy_id: NewLegacyId::Next, role: Some("USER".into()), ..Defaults::default() };
-        let profile = sws.profile(Dialect::Sws, &next).unwrap();
+        let profile = sws.profile(Family::Sws, &next).unwrap();
         assert_eq!((profile.legacy_id, profile.role.as_deref()), (None, Some("USER")));
-        let client = facts(Dialect::Become, &json!({}), "opaque");
-        assert_eq!(client.profile(Dialect::Become, &none), Err(Missing::Company));
+        let client = facts(Family::Become, &json!({}), "opaque");
+        assert_eq!(client.profile(Family::Become, &none), Err(Missing::Company));
         let acme = Defaults { company: Some("acme".into()), scopes: vec!["read".into()], ..Defaults::default() };
-        let profile = client.profile(Dialect::Become, &acme).unwrap();
+        let profile = client.profile(Family::Become, &acme).unwrap();
         assert_eq!((profile.company.as_deref(), profile.scopes), (Some("acme"), vec!["read".to_owned()]));
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{AccountName, Secret, Timestamp, json, secret::SecretBytes},
-    rules::dialect::is_json,
+    rules::contract::is_json,
 };
 
 /// Octets of a name that an answer tells, at most.

@@ -69,7 +69,7 @@ pub enum MintError {
 pub fn mint(realm: &Realm, keys: &Keyring, token: &NewToken<'_>) -> Result<Secret, MintError> {
     let key = keys.active(&realm.name).ok_or_else(|| MintError::NoKey(realm.name.clone()))?;
     if key.algorithm.is_jwt() {
-        Ok(key.sign(realm.dialect.token_type(), &jwt::payload(realm, token))?)
+        Ok(key.sign(&realm.dialect.facts().tokens.header_type, &jwt::payload(realm, token))?)
     } else {
         sealed::mint(key, token)
     }

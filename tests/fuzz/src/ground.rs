@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use portero::{
     domain::{Algorithm, KeyId, Timestamp},
     rules::{
-        dialect::{self, Dialect},
+        contract,
         realm::{Lifetime, Realm},
     },
     state::keys::{Key, KeyState, MaterialBytes},
@@ -18,10 +18,10 @@ pub const LEEWAY: Duration = Duration::from_secs(30);
 pub const AUDIENCE: &str = "api";
 
 /// A realm whose issuer is `https://gateway.example.com/` and its name.
-pub fn realm(name: &str, dialect: Dialect, algorithm: Algorithm) -> Realm {
+pub fn realm(name: &str, dialect: &str, algorithm: Algorithm) -> Realm {
     Realm {
         name: name.parse().expect("a realm's name"),
-        dialect,
+        dialect: dialect.parse().expect("a dialect that ships"),
         issuer: format!("https://gateway.example.com/{name}"),
         audience: AUDIENCE.to_owned(),
         leeway: LEEWAY,
@@ -30,7 +30,7 @@ pub fn realm(name: &str, dialect: Dialect, algorithm: Algorithm) -> Realm {
         lifetime: Lifetime::Fixed(Duration::from_hours(1)),
         content_lifetime: Duration::from_hours(1),
         refresh_lifetime: Duration::from_hours(12),
-        wire: dialect::DialectSettings::default(),
+        wire: contract::DialectSettings::default(),
         uniform_errors: false,
     }
 }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use portero::{
     domain::{Algorithm, TokenKind},
-    rules::{dialect::Dialect, issuer::Issuer},
+    rules::issuer::Issuer,
     state::{
         keys::{Keyring, MaterialBytes},
         token::{self, Issuers},
@@ -32,9 +32,9 @@ struct Ground {
 }
 
 static GROUND: LazyLock<Ground> = LazyLock::new(|| {
-    let apis = ground::realm("apis", Dialect::Apis, Algorithm::Sealed);
+    let apis = ground::realm("apis", "apis", Algorithm::Sealed);
     // Its material is the other's too: only the context tells them apart.
-    let other = ground::realm("other", Dialect::Apis, Algorithm::Sealed);
+    let other = ground::realm("other", "apis", Algorithm::Sealed);
     let key = |id, realm| ground::key(id, realm, Algorithm::Sealed, MaterialBytes::Secret(SECRET));
     let ground = Ground {
         keys: Keyring::new(ground::shared([key(KEY_ID, "apis"), key("00000000000000bb", "other")])),

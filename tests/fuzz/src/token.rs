@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm as Jws, DecodingKey, EncodingKey, Validation, crypt
 use portero::{
     domain::{Algorithm, Claims, Clock, SystemClock, Timestamp},
     rules::{
-        dialect::{self, Dialect},
+        contract,
         issuer::{ExternalIssuer, Issuer},
         profile::ClaimProfile,
         realm::Realm,
@@ -69,9 +69,9 @@ struct Ground {
 }
 
 static GROUND: LazyLock<Ground> = LazyLock::new(|| {
-    let sws = ground::realm("sws", Dialect::Sws, Algorithm::Hs256);
-    let toc = ground::realm("toc", Dialect::Toc, Algorithm::Hs256);
-    let wire = dialect::DialectSettings { allow_non_expiring: true, ..toc.wire };
+    let sws = ground::realm("sws", "sws", Algorithm::Hs256);
+    let toc = ground::realm("toc", "toc", Algorithm::Hs256);
+    let wire = contract::DialectSettings { allow_non_expiring: true, ..toc.wire };
     let toc = Realm { wire, ..toc };
     let corp = ExternalIssuer {
         name: "corp".parse().expect("an issuer's name"),

@@ -23,7 +23,7 @@ use crate::{
     decision::AdminService,
     domain::{Algorithm, KeyId, RealmName, Timestamp},
     rules::{
-        dialect::Dialect,
+        contract::names_with,
         profile::{ClaimProfile, Optional},
         realm::Realm,
     },
@@ -191,15 +191,17 @@ fn profile(realm: &Realm, asked: &Arguments) -> Result<Option<ClaimProfile>, Cli
             "tokens that name their key need --kid; where they name none, say unnamed = true in the profile".to_owned(),
         ));
     }
-    if profile.lets_absent(Optional::Exp) && !(realm.dialect == Dialect::Toc && realm.wire.allow_non_expiring) {
+    if profile.lets_absent(Optional::Exp) && !realm.allows_non_expiring() {
+        let dialect = names_with(|facts| facts.settings.allow_non_expiring.is_some());
         return Err(CliError::Refused(format!(
             "the profile lets tokens be without an expiry, and realm '{name}' allows none such: that takes dialect = \
-             \"toc\" and allow_non_expiring = true"
+             \"{dialect}\" and allow_non_expiring = true"
         )));
     }
-    if profile.business.is_some() && realm.dialect != Dialect::Toc {
+    if profile.business.is_some() && !realm.dialect.facts().accounts.has_business {
+        let dialect = names_with(|facts| facts.accounts.has_business);
         return Err(CliError::Refused(format!(
-            "the profile reads a business, and accounts of realm '{name}' have none: that takes dialect = \"toc\""
+            "the profile reads a business, and accounts of realm '{name}' have none: that takes dialect = \"{dialect}\""
         )));
     }
     Ok(Some(profile))

@@ -30,6 +30,11 @@ fn token_endpoints_own_their_path_and_tell_their_realms_apart() {
              a request would not tell them apart: give them two paths or hosts",
         ),
         (
+            "realms.s = { dialect = \"sws\", timezone = \"UTC\" }\n[[token_endpoints]]\npath = \"/t\"\nrealms = [\"apis\", \"s\"]",
+            "9:19: token_endpoints[0].realms[1]: 's' would never be chosen: whatever a body for it has, a realm before it takes; \
+             give it another path or host",
+        ),
+        (
             "[[token_endpoints]]\npath = \"/t\"\nrealms = [\"become\"]\ngrant = \"refresh\"",
             "8:11: token_endpoints[0].realms[0]: grant = \"refresh\" is for realms of dialect 'apis'; \
              'become' is of dialect 'become', which has no refresh tokens",

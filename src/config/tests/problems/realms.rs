@@ -72,3 +72,26 @@ fn realms_have_the_keys_of_their_dialect() {
         ),
     ]);
 }
+
+#[test]
+fn a_contract_from_a_file_and_what_a_realm_changes_have_their_places() {
+    check_on_base(&[
+        (
+            "[realms.x]\ndialect = \"sws\"\ntimezone = \"UTC\"\nextend = { rejections = { locked = { mesage = \"x\" } } }",
+            "9:38: realms.x.extend: unknown key 'mesage'; did you mean 'message'?",
+        ),
+        (
+            "[realms.x]\ndialect = \"sws\"\ntimezone = \"UTC\"\nextend.errors.body = '{\"e\": \"{mesage}\"}'",
+            "9:30: realms.x.extend: {mesage}: no value is called 'mesage'; did you mean 'message'?",
+        ),
+        ("[realms.x]\ndialect = \"sws\"\ntimezone = \"UTC\"\nextend.language = \"en\"", "no problem"),
+        (
+            "[realms.x]\ndialect = \"oauth\"\nextend.language = \"en\"",
+            "8:1: realms.x.extend: 'oauth' is no contract from a file: it cannot be extended",
+        ),
+        (
+            "[realms.x]\ndialect = \"nowhere/erp.toml\"\nlifetime = \"1h\"",
+            "7:11: realms.x.dialect: 'nowhere/erp.toml' cannot be read: No such file or directory (os error 2)",
+        ),
+    ]);
+}

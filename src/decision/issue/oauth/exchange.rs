@@ -14,8 +14,8 @@ use crate::{
         TokenSubject,
     },
     rules::{
-        dialect::{
-            Dialect, Validity,
+        contract::{
+            Validity,
             oauth::{OAuthError, scope},
         },
         realm::Realm,
@@ -156,7 +156,12 @@ impl TokenService {
 
     /// The realm, where its logins give refresh tokens.
     fn refreshing(&self, name: &RealmName) -> Option<Arc<Realm>> {
-        self.live_state.snapshot().realms.get(name).filter(|realm| realm.dialect == Dialect::Apis).cloned()
+        self.live_state
+            .snapshot()
+            .realms
+            .get(name)
+            .filter(|realm| !realm.dialect.facts().tokens.refresh.is_empty())
+            .cloned()
     }
 }
 

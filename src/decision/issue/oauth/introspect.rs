@@ -8,7 +8,7 @@ use super::{
 use crate::{
     decision::issue::login::TokenService,
     domain::{Claims, PrincipalId, PrincipalKind, Secret, Timestamp, TokenKind, TokenSubject},
-    rules::dialect::oauth::{Active, INTROSPECT, OAuthError},
+    rules::contract::oauth::{Active, INTROSPECT, OAuthError},
     state::{
         account,
         refresh::{self, Successor},

@@ -10,7 +10,7 @@ use super::{caller::Caller, login::TokenService};
 use crate::{
     domain::{Grant, GrantType, Holder},
     rules::{
-        dialect::{
+        contract::{
             Login, Validity,
             oauth::{OAuthError, scope},
         },

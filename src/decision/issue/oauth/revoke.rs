@@ -9,7 +9,7 @@ use crate::{
     decision::{decide::lifetimes, issue::login::TokenService},
     domain::{Secret, SessionId, Timestamp, TokenKind},
     rules::{
-        dialect::oauth::{OAuthError, REVOKE},
+        contract::oauth::{OAuthError, REVOKE},
         realm::later,
     },
     state::{

@@ -4,7 +4,7 @@ use super::{Client, exchange::away};
 use crate::{
     decision::issue::login::TokenService,
     domain::{Secret, TokenSubject},
-    rules::dialect::oauth::OAuthError,
+    rules::contract::oauth::OAuthError,
     state::{
         refresh::{self, Successor},
         token::Verified,

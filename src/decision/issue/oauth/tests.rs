@@ -13,7 +13,7 @@ use crate::{
     domain::{AccountName, Clock, HandClock, PrincipalId, Secret, Timestamp, TokenKind},
     observe::metrics::Metrics,
     rules::{
-        dialect::{self, Dialect, Rejection, oauth::INTROSPECT},
+        contract::{self, Dialect, Rejection, oauth::INTROSPECT},
         realm::Lifetime,
     },
     state::{
@@ -44,19 +44,19 @@ struct Ground {
     settings: OauthSettings,
 }
 
-fn realm(dialect: Dialect) -> Arc<Realm> {
+fn realm(dialect: &str) -> Arc<Realm> {
     Arc::new(Realm {
-        name: dialect.name().parse().unwrap(),
-        dialect,
+        name: dialect.parse().unwrap(),
+        algorithm: dialect.parse::<Dialect>().unwrap().facts().tokens.algorithm,
+        dialect: dialect.parse().unwrap(),
         issuer: format!("https://gateway.example.com/{dialect}"),
         audience: "api".into(),
         leeway: Duration::ZERO,
-        algorithm: dialect.default_algorithm(),
         keeps_algorithm: false,
         lifetime: Lifetime::Fixed(HOUR),
         content_lifetime: HOUR,
         refresh_lifetime: 12 * HOUR,
-        wire: dialect::DialectSettings::default(),
+        wire: contract::DialectSettings::default(),
         uniform_errors: false,
     })
 }
@@ -68,7 +68,7 @@ impl Ground {
         let master = keys::VaultSettings { master_key_file: folder.path().join("master.key") };
         let vault = Vault::open(store.clone(), &master).await.unwrap();
         let clock = Arc::new(HandClock::new(Timestamp::from_millis(1_768_564_800_000)));
-        let (oauth, apis) = (realm(Dialect::Oauth), realm(Dialect::Apis));
+        let (oauth, apis) = (realm("oauth"), realm("apis"));
         let settings = OauthSettings {
             refresh_grace: GRACE,
             refresh_lifetime: None,

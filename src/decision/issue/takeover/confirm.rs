@@ -119,7 +119,7 @@ impl Confirmer {
         }
         let question = Question {
             realm: &login.realm,
-            dialect: login.dialect,
+            family: login.family,
             name: &login.name,
             secret: &login.secret,
             client: login.client,

@@ -13,7 +13,7 @@ use crate::{
     },
     domain::{AccountName, Grant, Holder, Secret},
     rules::{
-        dialect::{Login, Rejection, Validity},
+        contract::{Login, Rejection, Validity},
         limit::ClientKey,
         realm::Realm,
         verifier::{Facts, Heard, Known, Learn, Mode, Refusal, Reply, Step, Verdict, decide},
@@ -174,7 +174,7 @@ impl TokenService {
     async fn ask(&self, realm: &Realm, login: &Login, caller: &Caller, lead: Lead<'_>) -> Result<Word, Rejection> {
         let question = Question {
             realm: &realm.name,
-            dialect: realm.dialect,
+            family: realm.dialect.family(),
             name: &login.name,
             secret: &login.secret,
             client: caller.address(),
@@ -271,7 +271,7 @@ impl TokenService {
             account: holder.id,
             hash,
             realm: realm.name.clone(),
-            dialect: realm.dialect,
+            family: realm.dialect.family(),
             name,
             secret,
             client: caller.address(),

@@ -11,7 +11,7 @@ use crate::{
     },
     domain::{PrincipalId, Secret, SessionId, Timestamp},
     rules::{
-        dialect::{Dialect, Rejection},
+        contract::Rejection,
         limit::ClientKey,
         realm::Realm,
         verifier::{Defaults, Facts, Profile},
@@ -179,7 +179,7 @@ impl TokenService {
             tracing::error!(realm = %realm.name, verifier = &*verifier.settings.name, why, "an account that the old system knows cannot be made");
             Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE }
         };
-        let profile = facts.profile(realm.dialect, defaults).map_err(|missing| unusable(missing.hint()))?;
+        let profile = facts.profile(realm.dialect.family(), defaults).map_err(|missing| unusable(missing.hint()))?;
         let new = new_account(realm, profile);
         check(realm, &new).map_err(|error| unusable(&error.to_string()))?;
         if let Some(name) = &new.company {
@@ -215,9 +215,9 @@ impl TokenService {
 }
 
 fn new_account(realm: &Realm, profile: Profile) -> NewAccount {
-    let legacy_id = match (realm.dialect, profile.legacy_id) {
-        (Dialect::Sws, Some(id)) => LegacyId::Given(id),
-        (Dialect::Sws, None) => LegacyId::Next,
+    let legacy_id = match (realm.dialect.facts().accounts.has_legacy_id, profile.legacy_id) {
+        (true, Some(id)) => LegacyId::Given(id),
+        (true, None) => LegacyId::Next,
         _ => LegacyId::None,
     };
     NewAccount {

@@ -20,7 +20,11 @@ use std::sync::Arc;
 
 use crate::{
     decision::{decide::snapshot::Takeover, verifier::Verifier},
-    rules::{dialect::Rejection, realm::Realm, verifier::Refusal},
+    rules::{
+        contract::{Rejection, Told},
+        realm::Realm,
+        verifier::Refusal,
+    },
 };
 
 pub use observe::Observed;
@@ -37,10 +41,11 @@ pub struct Lead<'a> {
 /// A refusal of the old system in the words that the realm's contract has for it.
 #[must_use]
 pub fn rejection(realm: &Realm, refusal: Refusal) -> Rejection {
+    let tells = &realm.dialect.facts().tells;
     match refusal {
-        Refusal::Locked if realm.dialect.tells_locked() => Rejection::Locked,
-        Refusal::Inactive if realm.dialect.tells_account_status() => Rejection::Inactive,
-        Refusal::CompanyMissing if realm.dialect.tells_account_status() => Rejection::CompanyMissing,
+        Refusal::Locked if tells.locked != Told::Never => Rejection::Locked,
+        Refusal::Inactive if tells.inactive != Told::Never => Rejection::Inactive,
+        Refusal::CompanyMissing if tells.company_missing != Told::Never => Rejection::CompanyMissing,
         _ => Rejection::InvalidCredentials,
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     domain::{Algorithm, Clock, HandClock, KeyId},
     observe::metrics::Metrics,
     rules::{
-        dialect::{self, Dialect},
+        contract::{self, Dialect},
         realm::Lifetime,
     },
     state::{
@@ -33,25 +33,25 @@ const SETTINGS: ScheduleSettings = ScheduleSettings {
     retire_after: Duration::from_secs(100),
 };
 
-fn realm(dialect: Dialect) -> Arc<Realm> {
+fn realm(dialect: &str) -> Arc<Realm> {
     Arc::new(Realm {
         name: "r".parse().unwrap(),
-        dialect,
+        algorithm: dialect.parse::<Dialect>().unwrap().facts().tokens.algorithm,
+        dialect: dialect.parse().unwrap(),
         issuer: "https://gateway.example.com/r".into(),
         audience: "api".into(),
         leeway: LEEWAY,
-        algorithm: dialect.default_algorithm(),
         keeps_algorithm: false,
         lifetime: Lifetime::Fixed(LIFETIME),
         content_lifetime: Duration::ZERO,
         refresh_lifetime: Duration::ZERO,
-        wire: dialect::DialectSettings { allow_non_expiring: true, ..dialect::DialectSettings::default() },
+        wire: contract::DialectSettings { allow_non_expiring: true, ..contract::DialectSettings::default() },
         uniform_errors: false,
     })
 }
 
 impl Place {
-    async fn of(folder: &tempfile::TempDir, dialect: Dialect, settings: ScheduleSettings) -> Self {
+    async fn of(folder: &tempfile::TempDir, dialect: &str, settings: ScheduleSettings) -> Self {
         let store = Store::make(&store::StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let master = keys::VaultSettings { master_key_file: folder.path().join("master.key") };
         let vault = Vault::open(store.clone(), &master).await.unwrap();
@@ -120,7 +120,7 @@ impl Place {
 #[tokio::test]
 async fn a_key_lives_as_the_schedule_says() {
     let folder = tempfile::tempdir().unwrap();
-    let mut place = Place::of(&folder, Dialect::Become, SETTINGS).await;
+    let mut place = Place::of(&folder, "become", SETTINGS).await;
     assert_eq!(place.step(0).await, Some(9 * HOUR), "when the next key is to be published");
     let first = place.the(KeyState::Active).await;
     assert_eq!(place.signs(), first);
@@ -156,7 +156,7 @@ async fn a_key_lives_as_the_schedule_says() {
 #[tokio::test]
 async fn where_tokens_never_end_no_key_retires_by_itself() {
     let folder = tempfile::tempdir().unwrap();
-    let mut place = Place::of(&folder, Dialect::Toc, SETTINGS).await;
+    let mut place = Place::of(&folder, "toc", SETTINGS).await;
     for hour in 0..40 {
         place.step(hour * HOUR).await;
     }
@@ -168,10 +168,10 @@ async fn where_tokens_never_end_no_key_retires_by_itself() {
 async fn a_realm_without_a_schedule_rotates_when_it_is_asked_to() {
     let folder = tempfile::tempdir().unwrap();
     let never = ScheduleSettings { rotate_every: None, ..SETTINGS };
-    let mut place = Place::of(&folder, Dialect::Apis, never).await;
+    let mut place = Place::of(&folder, "apis", never).await;
     assert_eq!(place.step(0).await, None);
     let first = place.signs();
-    let owner = Owner::realm(&realm(Dialect::Apis));
+    let owner = Owner::realm(&realm("apis"));
     let rotated = place.admin().rotate_key(&owner, &never, false).await.unwrap();
     let crate::decision::Rotated::Waits { id, from } = rotated.clone() else { panic!("{rotated:?}") };
     assert_eq!(from, Timestamp::from_secs(HOUR));
@@ -186,12 +186,12 @@ async fn a_realm_without_a_schedule_rotates_when_it_is_asked_to() {
 #[tokio::test]
 async fn a_pinned_key_and_another_configs_algorithm_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let mut place = Place::of(&folder, Dialect::Become, SETTINGS).await;
+    let mut place = Place::of(&folder, "become", SETTINGS).await;
     place.step(0).await;
     let import = keys::Import {
         id: KeyId::from_text("field"),
         realm: "r".parse().unwrap(),
-        algorithm: Dialect::Become.default_algorithm(),
+        algorithm: "become".parse::<Dialect>().unwrap().facts().tokens.algorithm,
         material: keys::MaterialBytes::Secret(&[7; 64]),
         profile: None,
         purpose: keys::Use::Sign { retires_at: Some(Timestamp::from_secs(7)) },
@@ -201,7 +201,7 @@ async fn a_pinned_key_and_another_configs_algorithm_are_left_alone() {
     assert_eq!(place.ids(KeyState::Retired).await.len(), 1, "the key before it goes its way");
     place.step(100 * HOUR).await;
     assert_eq!(place.signs().as_str(), "field");
-    let owner = Owner::realm(&realm(Dialect::Become));
+    let owner = Owner::realm(&realm("become"));
     let refused = place.admin().rotate_key(&owner, &SETTINGS, false).await.unwrap_err();
     assert!(refused.to_string().contains("--now"), "{refused}");
 
@@ -213,13 +213,13 @@ async fn a_pinned_key_and_another_configs_algorithm_are_left_alone() {
     place.step(200 * HOUR).await;
     assert_eq!(place.signs(), other, "only who takes over a config changes the algorithm");
     let (store, vault) = (&place.key_lifecycle.store, &place.key_lifecycle.vault);
-    assert!(ensure(store, vault, &[realm(Dialect::Become)], &SETTINGS, place.clock.now()).await.unwrap());
+    assert!(ensure(store, vault, &[realm("become")], &SETTINGS, place.clock.now()).await.unwrap());
     assert_eq!(place.the(KeyState::Active).await, other, "it signs until the next one was published long enough");
     let next = place.the(KeyState::Next).await;
     place.step(200 * HOUR).await;
     assert_eq!(place.signs(), other);
     // Another config's keeper leaves it.
-    let realms = |algorithm| vec![Arc::new(Realm { algorithm, ..Realm::clone(&realm(Dialect::Become)) })];
+    let realms = |algorithm| vec![Arc::new(Realm { algorithm, ..Realm::clone(&realm("become")) })];
     assert!(
         ensure(
             &place.key_lifecycle.store,
@@ -237,7 +237,7 @@ async fn a_pinned_key_and_another_configs_algorithm_are_left_alone() {
         ensure(
             &place.key_lifecycle.store,
             &place.key_lifecycle.vault,
-            &realms(Dialect::Become.default_algorithm()),
+            &realms("become".parse::<Dialect>().unwrap().facts().tokens.algorithm),
             &SETTINGS,
             place.clock.now()
         )
@@ -253,12 +253,12 @@ async fn a_pinned_key_and_another_configs_algorithm_are_left_alone() {
 #[tokio::test]
 async fn a_realm_of_oauth_that_names_no_algorithm_keeps_its_keys() {
     let folder = tempfile::tempdir().unwrap();
-    let mut place = Place::of(&folder, Dialect::Oauth, SETTINGS).await;
+    let mut place = Place::of(&folder, "oauth", SETTINGS).await;
     place.step(0).await;
     let first = place.signs();
     assert_eq!(place.algorithm_of(&first).await, Algorithm::Es256);
     let named = |algorithm, keeps_algorithm| {
-        vec![Arc::new(Realm { algorithm, keeps_algorithm, ..Realm::clone(&realm(Dialect::Oauth)) })]
+        vec![Arc::new(Realm { algorithm, keeps_algorithm, ..Realm::clone(&realm("oauth")) })]
     };
     let name = "r".parse().unwrap();
     let old_key_plan = OldKeyPlan::Retiring { retires_at: None };
@@ -289,7 +289,7 @@ async fn keepers_of_several_gateways_make_one_key_a_rotation() {
     let folder = tempfile::tempdir().unwrap();
     let mut places = vec![];
     for _ in 0..8 {
-        places.push(Place::of(&folder, Dialect::Become, SETTINGS).await);
+        places.push(Place::of(&folder, "become", SETTINGS).await);
     }
     for (second, keys) in [(0, 1), (9 * HOUR, 2), (10 * HOUR, 2), (19 * HOUR, 3), (20 * HOUR, 3)] {
         let mut running = vec![];
@@ -316,7 +316,7 @@ async fn keepers_of_several_gateways_make_one_key_a_rotation() {
 #[tokio::test]
 async fn a_key_is_retired_by_hand_only_when_that_ends_no_token() {
     let folder = tempfile::tempdir().unwrap();
-    let mut place = Place::of(&folder, Dialect::Become, SETTINGS).await;
+    let mut place = Place::of(&folder, "become", SETTINGS).await;
     place.step(0).await;
     let first = place.signs();
     let refusal = async |place: &Place, id: &KeyId| place.admin().retire_key(id, false).await.unwrap_err().to_string();
@@ -344,7 +344,7 @@ const STEP: i64 = 14 * HOUR * 1_000;
 #[tokio::test]
 async fn while_the_clock_is_in_doubt_no_key_is_made_promoted_or_retired() {
     let folder = tempfile::tempdir().unwrap();
-    let mut place = Place::of(&folder, Dialect::Become, SETTINGS).await;
+    let mut place = Place::of(&folder, "become", SETTINGS).await;
     place.step(0).await;
     let first = place.signs();
     place.clock.step(STEP);
@@ -359,7 +359,7 @@ async fn while_the_clock_is_in_doubt_no_key_is_made_promoted_or_retired() {
     place.clock.step(STEP);
     place.key_lifecycle.step().await.unwrap();
     assert_eq!(place.signs(), first, "none is promoted");
-    let owner = Owner::realm(&realm(Dialect::Become));
+    let owner = Owner::realm(&realm("become"));
     let refused = place.admin().rotate_key(&owner, &SETTINGS, false).await;
     assert!(matches!(&refused, Err(error) if error.to_string().contains("portero clock confirm")), "{refused:?}");
     place.admin().rotate_key(&owner, &SETTINGS, true).await.unwrap();
@@ -377,7 +377,7 @@ async fn while_the_clock_is_in_doubt_no_key_is_made_promoted_or_retired() {
 #[tokio::test]
 async fn a_realm_without_a_key_gets_one_on_whatever_clock() {
     let folder = tempfile::tempdir().unwrap();
-    let mut place = Place::of(&folder, Dialect::Become, SETTINGS).await;
+    let mut place = Place::of(&folder, "become", SETTINGS).await;
     place.clock.step(STEP);
     place.key_lifecycle.step().await.unwrap();
     assert_eq!(place.ids(KeyState::Active).await.len(), 1);
@@ -387,7 +387,7 @@ async fn a_realm_without_a_key_gets_one_on_whatever_clock() {
 #[tokio::test]
 async fn the_material_of_a_key_that_an_earlier_version_revoked_is_wiped_on_whatever_clock() {
     let folder = tempfile::tempdir().unwrap();
-    let mut place = Place::of(&folder, Dialect::Sws, SETTINGS).await;
+    let mut place = Place::of(&folder, "sws", SETTINGS).await;
     place.step(0).await;
     let first = place.the(KeyState::Active).await;
     // As that version does it, while both run.
@@ -403,7 +403,7 @@ async fn the_material_of_a_key_that_an_earlier_version_revoked_is_wiped_on_whate
 #[tokio::test]
 async fn a_key_that_a_clock_ahead_made_rotates_once_that_is_put_right() {
     let folder = tempfile::tempdir().unwrap();
-    let mut place = Place::of(&folder, Dialect::Sws, SETTINGS).await;
+    let mut place = Place::of(&folder, "sws", SETTINGS).await;
     let keep = async |place: &Place| place.key_lifecycle.trusted.keep(&place.key_lifecycle.store).await.unwrap();
     place.clock.step(1_000 * DAY_MILLIS);
     place.key_lifecycle.step().await.unwrap();

@@ -14,7 +14,6 @@ use super::{
 use crate::{
     domain::{Claims, PrincipalId, Reason, RevocationId, Timestamp, TokenKind, TokenSubject, json::parse_object},
     rules::{
-        dialect::Dialect,
         profile::{ClaimProfile, InstantFormat, Optional},
         realm::Realm,
     },
@@ -46,7 +45,7 @@ pub(super) fn read(payload: &str, profile: &ClaimProfile, realm: &Realm, signed:
     let own_end = own_end.map(|end| instant(end, InstantFormat::Seconds)).transpose()?;
     let expires_at = [expires_at, own_end].into_iter().flatten().min();
     // A profile alone cannot give a realm tokens without end.
-    if expires_at.is_none() && !(realm.dialect == Dialect::Toc && realm.wire.allow_non_expiring) {
+    if expires_at.is_none() && !realm.allows_non_expiring() {
         return Err(Reason::InvalidClaims);
     }
     let date = |name, optional| claims.registered(name, optional)?.map(numeric_date).transpose();

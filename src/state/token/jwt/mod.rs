@@ -165,7 +165,7 @@ fn read_claims(payload: &str, key: &Key, issuer: &Issuer, typ: Type, signed: &st
         }
         Issuer::Realm(realm) => {
             // One dialect's tokens are not another's (RFC 8725 section 3.11).
-            let own_type = typ.is(realm.dialect.token_type());
+            let own_type = typ.is(&realm.dialect.facts().tokens.header_type);
             let Some(profile) = &key.profile else {
                 return if own_type {
                     own::read(Members::parse(payload)?, realm)

@@ -9,7 +9,7 @@ use crate::{
     domain::{
         Claims, Holder, PrincipalId, Reason, RevocationId, SessionId, Timestamp, TokenKind, TokenSubject, id::TokenId,
     },
-    rules::{dialect::Dialect, realm::Realm},
+    rules::realm::Realm,
     state::token::NewToken,
 };
 
@@ -62,7 +62,7 @@ pub(super) fn read(mut members: Members<'_>, realm: &Realm) -> Result<Claims, Re
         return Err(Reason::WrongAudience);
     }
     let expires_at = date(&mut members, Claim::Exp)?;
-    if expires_at.is_none() && !(realm.dialect == Dialect::Toc && realm.wire.allow_non_expiring) {
+    if expires_at.is_none() && !realm.allows_non_expiring() {
         return Err(Reason::InvalidClaims);
     }
     let kind = members.text(Claim::TokenUse)?;

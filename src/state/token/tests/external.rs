@@ -5,10 +5,7 @@ use serde_json::{Map, Value, json};
 use super::fixture::*;
 use crate::{
     domain::{Algorithm, Claims, KeyId, Reason, Timestamp, TokenKind, TokenSubject},
-    rules::{
-        dialect::Dialect,
-        issuer::{ExternalIssuer, Issuer},
-    },
+    rules::issuer::{ExternalIssuer, Issuer},
     state::keys::{Key, KeyState, MaterialBytes},
 };
 
@@ -159,7 +156,7 @@ fn an_external_key_is_bound_to_its_algorithm() {
 #[test]
 fn a_realms_kid_that_an_external_issuer_uses_too_is_still_its_own() {
     // The fast way to a key by its header must not skip the choice by issuer.
-    let mut ground = Ground::new([realm("sws", Dialect::Sws, Algorithm::Hs256)], [hs256_key(KID, "sws", SECRET)]);
+    let mut ground = Ground::new([realm("sws", "sws", Algorithm::Hs256)], [hs256_key(KID, "sws", SECRET)]);
     let minted = ground.mint("sws", TokenKind::Access, &holder()).unwrap();
     let external = ExternalIssuer {
         name: "corp".parse().unwrap(),
@@ -198,7 +195,7 @@ fn an_external_key_of_the_same_name_ends_no_imported_keys_tokens() {
     );
     let profile = ClaimProfile { optional: vec![Iss, Aud, Sub, Jti, Iat, Nbf], ..ClaimProfile::default() };
     let old = std::sync::Arc::new(old.unwrap().with_profile(profile.into()));
-    let mut ground = Ground::new([realm("sws", Dialect::Sws, Algorithm::Hs256)], [old]);
+    let mut ground = Ground::new([realm("sws", "sws", Algorithm::Hs256)], [old]);
     let token = signed(
         r#"{"alg":"HS256","typ":"JWT","kid":"1"}"#,
         text(&object(json!({"name": "ana", "exp": NOW.as_secs() + 3600}))),

@@ -12,7 +12,7 @@ use crate::{
         AccountName, Algorithm, Claims, Holder, KeyId, PrincipalId, Reason, Secret, SessionId, Timestamp, TokenKind,
     },
     rules::{
-        dialect::{self, Dialect},
+        contract,
         issuer::Issuer,
         realm::{Lifetime, Realm},
     },
@@ -46,8 +46,7 @@ impl Ground {
 
     /// The realm `sws` with the key [`KID`], and the realm `other` with one of its own.
     pub(super) fn hs256() -> Self {
-        let realms =
-            [realm("sws", Dialect::Sws, Algorithm::Hs256), realm("other", Dialect::Maxpoint, Algorithm::Hs256)];
+        let realms = [realm("sws", "sws", Algorithm::Hs256), realm("other", "maxpoint", Algorithm::Hs256)];
         Self::new(realms, [hs256_key(KID, "sws", SECRET), key("other", Algorithm::Hs256)])
     }
 
@@ -74,10 +73,10 @@ impl Ground {
     }
 }
 
-pub(super) fn realm(name: &str, dialect: Dialect, algorithm: Algorithm) -> Realm {
+pub(super) fn realm(name: &str, dialect: &str, algorithm: Algorithm) -> Realm {
     Realm {
         name: name.parse().unwrap(),
-        dialect,
+        dialect: dialect.parse().unwrap(),
         issuer: format!("https://gateway.example.com/{name}"),
         audience: "api".into(),
         leeway: Duration::from_secs(30),
@@ -86,7 +85,7 @@ pub(super) fn realm(name: &str, dialect: Dialect, algorithm: Algorithm) -> Realm
         lifetime: Lifetime::Fixed(Duration::from_hours(1)),
         content_lifetime: Duration::from_hours(1),
         refresh_lifetime: Duration::from_hours(12),
-        wire: dialect::DialectSettings::default(),
+        wire: contract::DialectSettings::default(),
         uniform_errors: false,
     }
 }

@@ -8,7 +8,7 @@ use super::fixture::*;
 use crate::{
     domain::{Algorithm, Claims, KeyId, PrincipalId, Reason, Timestamp, TokenKind, TokenSubject},
     rules::{
-        dialect::{self, Dialect},
+        contract,
         profile::{ClaimProfile, InstantFormat, Optional},
     },
     state::keys::{Imported, Key, KeyState, MaterialBytes, UNNAMED_KEYS_MAX},
@@ -25,7 +25,7 @@ fn imported(id: &str, realm: &str, secret: &[u8], profile: ClaimProfile) -> Arc<
 /// The realm `toc` with its own key and the old API's.
 fn toc() -> Ground {
     let old = imported("old", "toc", OLD_SECRET, ClaimProfile::toc());
-    Ground::new([realm("toc", Dialect::Toc, Algorithm::Hs256)], [key("toc", Algorithm::Hs256), old])
+    Ground::new([realm("toc", "toc", Algorithm::Hs256)], [key("toc", Algorithm::Hs256), old])
 }
 
 /// The header and the claims of the document's example.
@@ -61,8 +61,8 @@ fn tocs_tokens_of_old_keep_working() {
 
 #[test]
 fn a_realm_without_endless_tokens_takes_none_of_old_either() {
-    let mut narrow = realm("toc", Dialect::Toc, Algorithm::Hs256);
-    narrow.wire = dialect::DialectSettings { allow_non_expiring: false, ..narrow.wire };
+    let mut narrow = realm("toc", "toc", Algorithm::Hs256);
+    narrow.wire = contract::DialectSettings { allow_non_expiring: false, ..narrow.wire };
     let ground = Ground::new([narrow], [imported("old", "toc", OLD_SECRET, ClaimProfile::toc())]);
     assert!(ground.open(&old_token(&old_claims())).is_ok());
     assert_eq!(ground.open(&old_token(&without(old_claims(), "expiracion"))), Err(Reason::InvalidClaims));
@@ -104,8 +104,7 @@ fn no_other_key_takes_a_token_without_a_kid() {
     let token = signed_with(SECRET, r#"{"alg":"HS256","typ":"JWT"}"#, text(&good_claims()));
     assert_eq!(ground.open(&token), Err(Reason::UnknownKey));
     let profile = ClaimProfile { optional: vec![Optional::Jti], ..ClaimProfile::default() };
-    let named =
-        Ground::new([realm("sws", Dialect::Sws, Algorithm::Hs256)], [imported("old", "sws", OLD_SECRET, profile)]);
+    let named = Ground::new([realm("sws", "sws", Algorithm::Hs256)], [imported("old", "sws", OLD_SECRET, profile)]);
     assert_eq!(named.open(&signed_with(OLD_SECRET, r#"{"alg":"HS256"}"#, "{}")), Err(Reason::UnknownKey));
 }
 
@@ -114,7 +113,7 @@ fn a_few_unnamed_keys_are_tried_and_no_more() {
     let secret = |at: usize| format!("an old secret of thirty-two b. {at}");
     let keys = (0..=UNNAMED_KEYS_MAX)
         .map(|at| imported(&format!("old{at}"), "toc", secret(at).as_bytes(), ClaimProfile::toc()));
-    let ground = Ground::new([realm("toc", Dialect::Toc, Algorithm::Hs256)], keys);
+    let ground = Ground::new([realm("toc", "toc", Algorithm::Hs256)], keys);
     for at in 0..=UNNAMED_KEYS_MAX {
         let token = signed_with(secret(at).as_bytes(), r#"{"alg":"HS256"}"#, text(&old_claims()));
         let expected = if at < UNNAMED_KEYS_MAX { Ok(()) } else { Err(Reason::InvalidSignature) };
@@ -137,7 +136,7 @@ fn a_profile_of_ones_own_says_where_the_claims_are() {
         ..ClaimProfile::default()
     };
     let old = imported("old-1", "sws", OLD_SECRET, profile);
-    let ground = Ground::new([realm("sws", Dialect::Sws, Algorithm::Hs256)], [old]);
+    let ground = Ground::new([realm("sws", "sws", Algorithm::Hs256)], [old]);
     let header = r#"{"alg":"HS256","kid":"old-1"}"#;
     let claims = object(json!({
         "iss": "https://old.example.com",
@@ -168,7 +167,7 @@ fn a_profile_of_ones_own_says_where_the_claims_are() {
 fn an_end_in_seconds_is_a_whole_number() {
     let profile = ClaimProfile { optional: vec![Optional::Iat, Optional::Nbf], ..ClaimProfile::default() };
     let old = imported("old-1", "sws", OLD_SECRET, profile);
-    let ground = Ground::new([realm("sws", Dialect::Sws, Algorithm::Hs256)], [old]);
+    let ground = Ground::new([realm("sws", "sws", Algorithm::Hs256)], [old]);
     let header = r#"{"alg":"HS256","kid":"old-1","typ":"JWT"}"#;
     let claims = text(&without(without(good_claims(), "exp"), "token_use"));
     let open = |end: &str| {
@@ -192,7 +191,7 @@ fn an_imported_key_that_signs_reads_our_own_tokens_and_the_old_ones() {
         MaterialBytes::Secret(OLD_SECRET),
     );
     let key = Arc::new(key.unwrap().with_profile(Arc::new(ClaimProfile::toc())));
-    let ground = Ground::new([realm("toc", Dialect::Toc, Algorithm::Hs256)], [key]);
+    let ground = Ground::new([realm("toc", "toc", Algorithm::Hs256)], [key]);
     let holder = holder();
     let minted = ground.mint("toc", TokenKind::Access, &holder).unwrap();
     let claims = ground.open(minted.expose()).unwrap();
@@ -249,7 +248,7 @@ fn tokens_of_old_have_the_epoch_that_their_account_had_at_import() {
     let key = Key::new(KeyId::from_text("old"), realm_name, Algorithm::Hs256, KeyState::Retiring, NOW, secret);
     let key = key.unwrap().with_profile(Arc::new(ClaimProfile::toc()));
     let key = key.with_import(Arc::new(Imported::new(false, [(named, 4)])));
-    let ground = Ground::new([realm("toc", Dialect::Toc, Algorithm::Hs256)], [Arc::new(key)]);
+    let ground = Ground::new([realm("toc", "toc", Algorithm::Hs256)], [Arc::new(key)]);
     assert_eq!(ground.open(&old_token(&old_claims())).unwrap().epoch, 4);
     assert_eq!(ground.open(&old_token(&with(old_claims(), "proyecto", json!("other")))).unwrap().epoch, 0);
 }

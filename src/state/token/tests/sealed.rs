@@ -6,14 +6,13 @@ use proptest::prelude::*;
 use super::fixture::*;
 use crate::{
     domain::{AccountName, Algorithm, Holder, KeyId, PrincipalKind, Reason, TokenKind, TokenSubject},
-    rules::dialect::Dialect,
     state::token::{MintError, SEALED_TEXT_BYTES_MAX, sealed_text_bytes},
 };
 
 const ALPHABET: &str = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
 fn ground() -> Ground {
-    Ground::new([realm("apis", Dialect::Apis, Algorithm::Sealed)], [key("apis", Algorithm::Sealed)])
+    Ground::new([realm("apis", "apis", Algorithm::Sealed)], [key("apis", Algorithm::Sealed)])
 }
 
 fn token(ground: &Ground) -> String {
@@ -101,13 +100,13 @@ fn what_is_cut_or_longer_does_not_open() {
 fn a_key_opens_what_it_sealed_for_its_own_realm() {
     let material = [7; 32];
     let id = KeyId::generate();
-    let apis = || realm("apis", Dialect::Apis, Algorithm::Sealed);
+    let apis = || realm("apis", "apis", Algorithm::Sealed);
     let ground = Ground::new([apis()], [key_of(&id, "apis", Algorithm::Sealed, &material)]);
     let token = token(&ground);
     assert!(ground.open(&token).is_ok());
     let stranger = Ground::new([apis()], [key("apis", Algorithm::Sealed)]);
     assert_eq!(stranger.open(&token), Err(Reason::UnknownKey));
-    let other = realm("other", Dialect::Apis, Algorithm::Sealed);
+    let other = realm("other", "apis", Algorithm::Sealed);
     let moved = Ground::new([apis(), other], [key_of(&id, "other", Algorithm::Sealed, &material)]);
     assert_eq!(moved.open(&token), Err(Reason::InvalidSignature));
     let remade = Ground::new([apis()], [key_of(&id, "apis", Algorithm::Sealed, &[8; 32])]);
@@ -127,7 +126,7 @@ fn another_version_is_not_read_even_when_well_sealed() {
         let context = [&[version], &raw_id[..], b"apis"].concat();
         key.seal([1; NONCE_LEN], &context, &mut payload).unwrap();
         let bytes = [&[version], &raw_id[..], &[1; NONCE_LEN], &payload].concat();
-        let ground = Ground::new([realm("apis", Dialect::Apis, Algorithm::Sealed)], [key.clone()]);
+        let ground = Ground::new([realm("apis", "apis", Algorithm::Sealed)], [key.clone()]);
         assert_eq!(ground.open(&bs58::encode(bytes).into_string()), Err(Reason::MalformedToken), "{version}");
     }
 }
@@ -136,7 +135,7 @@ fn another_version_is_not_read_even_when_well_sealed() {
 fn a_payload_of_another_shape_is_refused_even_when_well_sealed() {
     let key = key("apis", Algorithm::Sealed);
     let raw_id = key.id.to_raw().unwrap();
-    let ground = Ground::new([realm("apis", Dialect::Apis, Algorithm::Sealed)], [key.clone()]);
+    let ground = Ground::new([realm("apis", "apis", Algorithm::Sealed)], [key.clone()]);
     let open = |payload: &[u8]| {
         let mut payload = payload.to_vec();
         key.seal([1; NONCE_LEN], &[&[1], &raw_id[..], b"apis"].concat(), &mut payload).unwrap();

@@ -1,0 +1,58 @@
+//! `realms.X.dialect` and `realms.X.extend`: the contract that a realm speaks, one that ships or a file's, and what the
+//! realm changes in it.
+
+use super::{item::Item, reader::Section};
+use crate::rules::contract::{Dialect, FILE_BYTES_MAX, Fault, Layer, builtin_text, load_layers};
+
+/// What a contract's file is called: every other value is the name of one that ships.
+const FILE_SUFFIX: &str = ".toml";
+
+/// How problems call what a realm changes: it stands in the config file itself.
+const EXTENSION: &str = "";
+
+/// Reads both keys.
+pub(super) fn read(section: &mut Section<'_>) -> Option<Dialect> {
+    let extend = section.optional("extend", |item| item.table().map(|_| item.clone()));
+    section.required("dialect", "\"sws\"", |item| {
+        if item.raw().ends_with(FILE_SUFFIX) {
+            let (_, bytes) = item.file()?;
+            let text = String::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= FILE_BYTES_MAX);
+            let text = text.or_else(|| item.no(&format!("a contract in UTF-8 of at most {FILE_BYTES_MAX} bytes")))?;
+            return from_texts(item, &text, extend.as_ref());
+        }
+        let dialects: Vec<_> = Dialect::shipped().collect();
+        let choices: Vec<_> = dialects.iter().enumerate().map(|(at, dialect)| (dialect.name(), at)).collect();
+        let dialect = dialects.get(item.one_of(&choices)?)?.clone();
+        match (&extend, builtin_text(dialect.name())) {
+            (None, _) => Some(dialect),
+            (Some(_), Some(text)) => from_texts(item, text, extend.as_ref()),
+            (Some(extend), None) => {
+                extend.wrong(&format!("'{dialect}' is no contract from a file: it cannot be extended"))
+            }
+        }
+    })
+}
+
+/// The contract of a text and of what the realm changes in it.
+fn from_texts(item: &Item<'_>, text: &str, extend: Option<&Item<'_>>) -> Option<Dialect> {
+    let file = item.raw();
+    let table = match Layer::parsed(file, text) {
+        Ok(layer) => layer,
+        Err(faults) => return report(item, extend, &faults),
+    };
+    let over = extend.and_then(Item::table).map(|(table, text)| Layer { file: EXTENSION, text, table: table.clone() });
+    match load_layers([table].into_iter().chain(over).collect()) {
+        Ok(loaded) => Some(loaded.contract.into()),
+        Err(faults) => report(item, extend, &faults),
+    }
+}
+
+fn report<T>(item: &Item<'_>, extend: Option<&Item<'_>>, faults: &[Fault]) -> Option<T> {
+    for fault in faults {
+        match extend {
+            Some(extend) if fault.file == EXTENSION => extend.wrong_at(fault.offset, &fault.message),
+            _ => item.wrong::<()>(&fault.to_string()).unwrap_or_default(),
+        }
+    }
+    None
+}

@@ -1,0 +1,139 @@
+//! A contract's file, from its text to a contract that can be spoken.
+//!
+//! ```text
+//! layers    a file, what it extends, and what a realm changes, laid one over the other
+//! raw       what every key is called, and of what type its value is
+//! facts     what the house asks of a contract
+//! requests  how its requests are read
+//! replies   what it answers: one response for every rejection and every denial
+//! checker   what these share: problems, and templates with their places
+//! builtin   the texts that ship
+//! ```
+
+mod builtin;
+mod checker;
+mod facts;
+mod layers;
+mod raw;
+mod replies;
+mod requests;
+#[cfg(test)]
+mod tests;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde::Deserialize;
+use toml::{Spanned, de::DeTable};
+
+use self::{checker::Checker, layers::Sources, raw::RawContract};
+use super::engine::{FileContract, Fingerprint};
+use crate::domain::text::near;
+
+pub(super) use builtin::TEXTS;
+pub use builtin::text as builtin_text;
+pub use layers::{Fault, Layer};
+
+/// Bytes of a contract's file, at most.
+pub const FILE_BYTES_MAX: u64 = 256 << 10;
+
+/// Characters of a contract's name, at most.
+const NAME_CHARS_MAX: usize = 64;
+
+/// A contract that was read, and which of its errors have no response of their own.
+pub struct Loaded {
+    /// The contract.
+    pub contract: FileContract,
+    /// The rejections and denials that `other` answers.
+    pub fell_back: Vec<&'static str>,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded").field("fell_back", &self.fell_back).finish_non_exhaustive()
+    }
+}
+
+/// Reads the contract in `text`, which problems call `file`.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the text; where it is no TOML, that alone.
+pub fn load(file: &str, text: &str) -> Result<Loaded, Vec<Fault>> {
+    load_layers(vec![Layer::parsed(file, text)?])
+}
+
+/// Reads the contract that these layers make, the later over the earlier. The first one may extend a contract that
+/// ships.
+///
+/// # Errors
+/// Everything that is wrong with it, layer by layer.
+pub fn load_layers(mut layers: Vec<Layer<'_>>) -> Result<Loaded, Vec<Fault>> {
+    let base = layers.first_mut().and_then(|layer| layer.table.remove("extends"));
+    let extends = base.map(|base| (base.span().start, base.get_ref().as_str().unwrap_or_default().to_owned()));
+    let mut below = None;
+    if let Some((at, name)) = &extends {
+        let Some((file, text)) = builtin::named(name) else {
+            let message = format!("only contracts that ship can be extended; {}", builtin::suggestion(name));
+            return Err(vec![Sources::merged(layers).0.fault(*at, &message)]);
+        };
+        below = Some(Layer::parsed(file, text)?);
+    }
+    // A base has a base of its own at most where it ships so; those are one deep.
+    if let Some(layer) = &mut below {
+        layer.table.remove("extends");
+    }
+    let layers = below.into_iter().chain(layers).collect();
+    let (sources, table) = Sources::merged(layers);
+    let declared = DeTable::clone(&table);
+    let raw = RawContract::deserialize(toml::Deserializer::from(Spanned::new(0..0, table)));
+    let raw = raw.map_err(|error| vec![misshapen(&sources, &error)])?;
+    let declared = toml::Table::deserialize(toml::Deserializer::from(Spanned::new(0..0, declared)));
+    let declared = declared.map_err(|error| vec![misshapen(&sources, &error)])?;
+    let fingerprint = fingerprint(&declared);
+    checked(&sources, &raw, extends.map(|(_, name)| name), fingerprint)
+}
+
+/// Makes a contract of what is written.
+fn checked(
+    sources: &Sources<'_>,
+    raw: &RawContract,
+    extends: Option<String>,
+    fingerprint: Fingerprint,
+) -> Result<Loaded, Vec<Fault>> {
+    let mut checker = Checker::new(sources);
+    let name = raw.name.get_ref();
+    let is_name = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || matches!(octet, b'-' | b'_');
+    if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.bytes().all(is_name) {
+        checker.wrong(&raw.name.span(), "a name is 1 to 64 of a-z, 0-9, '-' and '_'");
+    }
+    let facts = checker.facts(raw, extends);
+    let requests = checker.requests(raw, &facts);
+    let replies = checker.replies(raw, &facts);
+    let claims = checker.claims(raw, &facts);
+    match replies {
+        Some((replies, fell_back)) if checker.is_good() => {
+            Ok(Loaded { contract: FileContract::new(facts, requests, claims, replies, fingerprint), fell_back })
+        }
+        _ => Err(checker.finish()),
+    }
+}
+
+fn fingerprint(declared: &toml::Table) -> Fingerprint {
+    let digest = digest(&SHA256, declared.to_string().as_bytes());
+    let mut fingerprint = Fingerprint::default();
+    fingerprint.copy_from_slice(digest.as_ref());
+    fingerprint
+}
+
+/// A key or a type that a contract does not have, with the nearest one that it has.
+fn misshapen(sources: &Sources<'_>, error: &toml::de::Error) -> Fault {
+    let message = error.message();
+    let words: Vec<_> = message.split('`').skip(1).step_by(2).collect();
+    let message = match &words[..] {
+        [word, known @ ..] if message.starts_with("unknown field") => match near(word, known) {
+            Some(nearest) => format!("unknown key '{word}'; did you mean '{nearest}'?"),
+            None => format!("unknown key '{word}'; known: {}", known.join(", ")),
+        },
+        [word, ..] if message.starts_with("missing field") => format!("'{word}' is missing"),
+        _ => message.to_owned(),
+    };
+    sources.fault(error.span().map_or(0, |span| span.start), &message)
+}

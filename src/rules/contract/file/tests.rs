@@ -1,0 +1,248 @@
+//! What a contract's file may say, and how it is refused.
+
+use proptest::prelude::*;
+
+use super::{Fault, TEXTS, load};
+use crate::{
+    domain::{Reason, TokenKind},
+    rules::contract::{Contract, DialectSettings, FileContract, Outcome, Rejection, fixture},
+};
+
+/// A small contract that is good.
+const GOOD: &str = r#"name = "erp"
+
+[account]
+kind = "user"
+
+[tokens]
+algorithm = "HS256"
+login = ["access"]
+
+[login]
+content_type = "any"
+members = { user = "name", pin = "secret" }
+
+[responses]
+login = { body = '{"token": "{access.token}"}' }
+
+[errors]
+body = '{"error": "{message}"}'
+
+[rejections]
+other = { message = "{phrase}" }
+
+[denials]
+other = { message = "{phrase}" }
+"#;
+
+/// The problems of the small contract with one text in the place of another.
+fn problems(text: &str, by: &str) -> String {
+    assert!(GOOD.contains(text), "'{text}' does not stand in it");
+    shown(load("erp.toml", &GOOD.replacen(text, by, 1)).err())
+}
+
+fn shown(faults: Option<Vec<Fault>>) -> String {
+    let faults = faults.unwrap_or_default();
+    let lines: Vec<_> =
+        faults.iter().map(|fault| fault.to_string().trim_start_matches("erp.toml:").to_owned()).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn every_contract_that_ships_is_good() {
+    for (name, file, text) in TEXTS {
+        let loaded = load(file, text);
+        assert_eq!(shown(loaded.as_ref().err().cloned()), "", "{file}");
+        assert_eq!(&*loaded.unwrap().contract.facts().name, name);
+    }
+}
+
+#[test]
+fn a_contract_says_which_errors_its_other_answers() {
+    let loaded = load("erp.toml", GOOD).unwrap();
+    assert!(loaded.fell_back.contains(&"locked") && loaded.fell_back.contains(&"token_revoked"));
+    assert!(!loaded.fell_back.contains(&Reason::Public.name()), "it denies nothing");
+    let become_file = TEXTS.iter().find(|(name, ..)| *name == "become").unwrap();
+    let loaded = load(become_file.1, become_file.2).unwrap();
+    assert!(!loaded.fell_back.contains(&"locked") && !loaded.fell_back.contains(&"token_revoked"));
+}
+
+#[test]
+fn what_could_reveal_a_secret_is_refused() {
+    for (text, by, message) in [
+        (
+            r#""{access.token}""#,
+            r#""{access.token} {pin}""#,
+            "15:45: {pin}: 'pin' is a secret, and a contract never repeats one",
+        ),
+        (
+            r#"body = '{"error": "{message}"}'"#,
+            r#"body = '{"error": "{message}{login.password}"}'"#,
+            "18:29: {login.password}: 'login.password' is a secret, and a contract never repeats one",
+        ),
+        (
+            r#"body = '{"error": "{message}"}'"#,
+            r#"body = '{"error": "{access.token}"}'"#,
+            "18:20: {access.token}: 'access.token' is a token, and an error never carries one",
+        ),
+        (
+            r#"body = '{"error": "{message}"}'"#,
+            r#"body = '{"error": "eyJhbGciOiJub25lIn0.e30.x"}'"#,
+            "18:8: a token stands in this body, and an error never carries one",
+        ),
+    ] {
+        let said = problems(text, by);
+        assert_eq!(said.lines().next(), Some(message), "{said}");
+    }
+}
+
+#[test]
+fn a_hole_that_means_nothing_is_refused_with_the_nearest_word() {
+    for (hole, message) in [
+        ("{acess.token}", "{acess.token}: no value is called 'acess.token'; did you mean 'access.token'?"),
+        (
+            "{access.expires_at}",
+            "{access.expires_at}: a date needs a formatter: |local '%Y-%m-%d %H:%M:%S', |iso_ms or |unix",
+        ),
+        (
+            "{access.expires_at|isoms}",
+            "{access.expires_at|isoms}: no formatter is called 'isoms'; did you mean 'iso_ms'?",
+        ),
+        (
+            r#"{access.expires_at|local \"%H\"}"#,
+            "{access.expires_at|local \"%H\"}: |local needs the realm's time zone: declare settings.timezone",
+        ),
+        (
+            "{account.company}",
+            "{account.company}: the value may be absent: say |omit, |null or |default '…', or declare responses.incomplete",
+        ),
+        (
+            "{account.name|omit}",
+            "{account.name|omit}: the value is always there: what stands for its absence means nothing",
+        ),
+        (
+            "{content.token}",
+            "{content.token}: 'content.token' is not there: the request gives no content token ([tokens] says which)",
+        ),
+        (
+            "{account.scopes|iso_ms}",
+            "{account.scopes|iso_ms}: |iso_ms does not fit here: it takes a date, and this is a list (a date as 2022-07-19T02:22:39.118Z)",
+        ),
+        (
+            "{account.name else account.id}",
+            "{account.name else account.id}: 'account.id' never fills the hole: what stands before it is always there",
+        ),
+        ("{texts.no}", "{texts.no}: no value is called 'texts.no'; known: "),
+    ] {
+        let said =
+            problems(r#"{"token": "{access.token}"}"#, &format!(r#"{{"token": "{{access.token}}", "x": "{hole}"}}"#));
+        assert!(said.starts_with(&format!("15:53: {message}")), "{said}");
+    }
+}
+
+#[test]
+fn what_is_no_contract_is_refused() {
+    for (text, by, message) in [
+        ("name = \"erp\"", "nam = \"erp\"", "1:1: unknown key 'nam'; did you mean 'name'?"),
+        ("kind = \"user\"", "kind = \"usr\"", "4:8: 'usr' is not known here; did you mean 'user'?"),
+        ("[account]", "[account", "3:9: no TOML: unclosed table, expected `]`"),
+        (
+            r#"'{"error": "{message}"}'"#,
+            r#"'{"error": {message}}'"#,
+            "18:20: the body is no JSON: key must be a string; a hole stands between quotes: \"{status}\"",
+        ),
+        (
+            r#"'{"error": "{message}"}'"#,
+            r#"'{"error": 1, "error": 2}'"#,
+            "18:28: the body is no JSON: a duplicated member; a hole stands between quotes: \"{status}\"",
+        ),
+        (
+            r#"{"token": "{access.token}"}"#,
+            r#"{"ok": true}"#,
+            "15:18: the answer to a login carries no token: \"{access.token}\" stands nowhere",
+        ),
+        ("user = \"name\", ", "", "12:11: no member is the name; add one, for example username = \"name\""),
+        (
+            "login = [\"access\"]",
+            "login = [\"refresh\"]",
+            "8:9: a login gives an access token\n8:9: a login gives a refresh token, and [refresh] does not say who takes it\n15:30: {access.token}: 'access.token' is not there: the request gives no access token ([tokens] says which)",
+        ),
+        (
+            "other = { message = \"{phrase}\" }\n\n[denials]",
+            "locked = { message = \"x\" }\n\n[denials]",
+            "21:1: 'not_json' has no response: add it to [rejections], or other = { … }",
+        ),
+        (
+            "[denials]\nother",
+            "[denials]\nexpird = { message = \"x\" }\nother",
+            "24:1: no error is called 'expird'; did you mean 'expired'?",
+        ),
+        (
+            "name = \"erp\"",
+            "name = \"erp\"\nextends = \"swss\"",
+            "2:11: only contracts that ship can be extended; did you mean 'sws'?",
+        ),
+    ] {
+        let said = problems(text, by);
+        assert!(said.starts_with(message), "{said}");
+    }
+}
+
+#[test]
+fn a_contract_may_change_parts_of_another() {
+    let text = "extends = \"sws\"\nname = \"mine\"\n[rejections]\nlocked = { message = \"Bloqueado\" }\n";
+    let contract = load("mine.toml", text).unwrap().contract;
+    let written = |rejection| {
+        let answer = contract.write(&Outcome::Rejected(&rejection), &DialectSettings::default());
+        fixture::text(&answer).2.to_owned()
+    };
+    assert_eq!(written(Rejection::Locked), r#"{"error":2,"message":"Bloqueado"}"#);
+    assert_eq!(written(Rejection::InvalidCredentials), r#"{"error":1,"message":"Credenciales inválidas"}"#);
+    let text = "extends = \"sws\"\nname = \"mine\"\n[rejections]\nlocked = { mesage = \"x\" }\n";
+    assert_eq!(shown(load("mine.toml", text).err()), "mine.toml:4:12: unknown key 'mesage'; did you mean 'message'?");
+}
+
+#[test]
+fn sws_classic_says_all_that_sws_does_and_more() {
+    let [sws, classic] = ["sws", "sws-classic"].map(|name| {
+        let (_, file, text) = TEXTS.into_iter().find(|(known, ..)| *known == name).unwrap();
+        load(file, text).unwrap().contract
+    });
+    let grant = fixture::grant(&[TokenKind::Access]);
+    let settings = DialectSettings::default();
+    let write = |contract: &FileContract, outcome: &Outcome<'_>| {
+        fixture::text(&contract.write(outcome, &settings)).2.to_owned()
+    };
+    let granted = write(&sws, &Outcome::Granted(&grant));
+    let expected =
+        format!(r#"{},"error":0,"message":"Logueo correcto","usuario_id":1}}"#, granted.strip_suffix('}').unwrap());
+    assert_eq!(write(&classic, &Outcome::Granted(&grant)), expected);
+    let wrong = r#"{"tokenValido":null,"vencimiento":null,"error":1,"message":"Error al obtener Token. Error:Error de usuario y/o contraseña"}"#;
+    assert_eq!(write(&classic, &Outcome::Rejected(&Rejection::InvalidCredentials)), wrong);
+    assert_eq!(classic.deny(Reason::Expired), sws.deny(Reason::Expired));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_broken_file_is_refused_with_places_and_never_panics(
+        which in 0..TEXTS.len(),
+        at in any::<prop::sample::Index>(),
+        cut in 0_usize..40,
+        by in "[a-z{}|'\"=\\[\\]. \\\\\n0-9ñ]{0,12}",
+    ) {
+        let (_, file, text) = TEXTS[which];
+        let characters: Vec<_> = text.chars().collect();
+        let start = at.index(characters.len());
+        let end = (start + cut).min(characters.len());
+        let broken: String =
+            characters[..start].iter().copied().chain(by.chars()).chain(characters[end..].iter().copied()).collect();
+        if let Err(faults) = load(file, &broken) {
+            prop_assert!(!faults.is_empty());
+            for fault in faults {
+                prop_assert!(fault.position.line > 0 && !fault.message.contains('\n'), "{fault}");
+            }
+        }
+    }
+}

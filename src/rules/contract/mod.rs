@@ -1,0 +1,95 @@
+//! The wire contracts: bytes in, a neutral [`Operation`]; a neutral [`Outcome`], bytes out.
+//!
+//! ```text
+//! builtin/   the contracts that ship, as files; `docs/contracts/` has the documents that they follow
+//! file       a contract's file, from its text to a checked contract: every problem with its line and column
+//! template   texts and JSON with holes, compiled: what may stand in a hole, and how it is written
+//! engine     a compiled contract at work: reads requests, writes answers, names claims
+//! oauth      OAuth 2.0 (RFC 6749): the one contract that is Rust, since it is a protocol of its own
+//! dialect    which contract a realm speaks
+//! family     which old contract a dialect is, or varies
+//! facts      what the house asks of a contract: its accounts, tokens, settings, and what it tells
+//! operation · outcome   the neutral words between contracts and what decides
+//! select     whose request it is where several contracts share a path
+//! ```
+//!
+//! A contract is pure and complete: every rejection and every denial has exactly one answer. Where a contract's
+//! document is silent, the decisions of `docs/contracts.md` hold.
+
+mod answer;
+mod body;
+mod dates;
+mod dialect;
+mod engine;
+mod facts;
+mod family;
+mod file;
+#[cfg(test)]
+mod fixture;
+pub mod oauth;
+mod operation;
+mod outcome;
+mod phrases;
+mod problem;
+mod schema;
+mod select;
+mod template;
+
+use std::sync::Arc;
+
+use http::Method;
+use serde_json::{Map, Value};
+
+use crate::domain::{Holder, Reason, Timestamp};
+
+pub use body::is_json;
+pub use dialect::{Dialect, UnknownDialect, names_with};
+pub use engine::{Difference, Endpoint, FileContract, Recorded, Verdict};
+pub use facts::{AccountFacts, Bounded, DialectSettings, Facts, Lifetime, SettingFacts, Tells, TokenFacts, Told, Zone};
+pub use family::Family;
+pub use file::{FILE_BYTES_MAX, Fault, Layer, Loaded, builtin_text, load, load_layers};
+pub use operation::{Login, Operation, TokenRequest, Validity};
+use outcome::MEDIA_TYPES;
+pub use outcome::{Answer, JSON, MissingMembers, Outcome, PROBLEM_JSON, Rejection, RejectionKind};
+pub use problem::problem;
+pub use schema::Schemas;
+pub use select::{allow, covered, select};
+pub use template::{Word, words};
+
+/// A wire contract: how it reads requests and writes answers.
+pub trait Contract: Send + Sync {
+    /// What the rest of the house asks of it.
+    fn facts(&self) -> &Facts;
+
+    /// The members of a JSON body that say it is meant for this contract, where two share a path.
+    fn identifying_members(&self, refresh: bool) -> &[Arc<str>];
+
+    /// The methods of its token endpoint, in the order of `Allow`.
+    fn methods(&self) -> &'static [Method] {
+        &[Method::POST]
+    }
+
+    /// Reads a request whose method is one of [`Contract::methods`].
+    ///
+    /// # Errors
+    /// The rejection that the contract prescribes for a request it cannot read.
+    fn read(&self, request: &TokenRequest<'_>, settings: &DialectSettings) -> Result<Operation, Rejection>;
+
+    /// The claims that the contract's tokens carry beside the common ones.
+    fn claims(
+        &self,
+        holder: &Holder,
+        issued_at: Timestamp,
+        expires_at: Option<Timestamp>,
+        settings: &DialectSettings,
+    ) -> Map<String, Value>;
+
+    /// Writes what came of a token request.
+    fn write(&self, outcome: &Outcome<'_>, settings: &DialectSettings) -> Answer;
+
+    /// Writes a denial on one of the contract's routes.
+    fn deny(&self, reason: Reason) -> Answer;
+
+    /// What its logins take and answer, or its refreshes. `None` where it has none.
+    fn schemas(&self, refresh: bool) -> Option<&Schemas>;
+}

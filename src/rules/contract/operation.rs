@@ -1,0 +1,62 @@
+//! What a client asks of a token endpoint, whatever the contract.
+
+use http::Method;
+use serde_json::{Map, Value};
+
+use crate::domain::{AccountName, Secret, json::NotJson};
+
+/// A request to a token endpoint, as far as a dialect looks at it. Without `Debug`: its body holds a secret.
+pub struct TokenRequest<'a> {
+    /// `POST`, or a method that the dialect has besides.
+    pub method: &'a Method,
+    /// The raw query, without `?`.
+    pub query: Option<&'a str>,
+    /// The `Content-Type` header, when there is one.
+    pub content_type: Option<&'a [u8]>,
+    /// The body as a JSON object, read once for all realms of the endpoint.
+    pub body: &'a Result<Map<String, Value>, NotJson>,
+    /// Whether the endpoint is a refresh endpoint (`grant = "refresh"`).
+    pub refresh: bool,
+}
+
+/// What a client asks of a token endpoint, whatever the contract.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Prove who you are, get tokens.
+    Login(Login),
+    /// Exchange a refresh token.
+    Refresh(Secret),
+    /// Ask what a token says (a `GET`).
+    Verify,
+}
+
+/// The neutral form of a login.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Login {
+    /// Who.
+    pub name: AccountName,
+    /// The password or client secret.
+    pub secret: Secret,
+    /// How long the tokens should live.
+    pub validity: Validity,
+}
+
+impl Login {
+    /// A login of an account that one word names, for as long as the realm says.
+    #[must_use]
+    pub fn new(name: &str, secret: &str) -> Self {
+        let name = AccountName { business: String::new(), name: name.to_owned() };
+        Self { name, secret: Secret::from(secret), validity: Validity::Realm }
+    }
+}
+
+/// The life that a login asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// What the realm says.
+    Realm,
+    /// Calendar years.
+    Years(u8),
+    /// No expiry.
+    Forever,
+}

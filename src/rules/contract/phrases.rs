@@ -1,0 +1,59 @@
+//! The phrases of HTTP statuses that contracts share, by language.
+
+use http::StatusCode;
+
+use super::answer;
+
+/// The language of the texts that the house adds to a contract's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Language {
+    /// RFC 9110's phrases.
+    #[default]
+    English,
+    /// Decided: the documents in Spanish have no texts for these answers.
+    Spanish,
+}
+
+impl Language {
+    /// The words that a file may say.
+    pub(super) const WORDS: [(&'static str, Self); 2] = [("en", Self::English), ("es", Self::Spanish)];
+
+    /// The phrase of a status.
+    pub(super) fn phrase(self, status: StatusCode) -> &'static str {
+        match self {
+            Self::English => answer::phrase(status).unwrap_or_default(),
+            Self::Spanish => spanish(status.as_u16()),
+        }
+    }
+}
+
+const fn spanish(status: u16) -> &'static str {
+    match status {
+        400 => "Solicitud inválida",
+        401 => "No autorizado",
+        403 => "Acceso denegado",
+        404 => "No encontrado",
+        405 => "Método no permitido",
+        408 => "Tiempo de espera agotado",
+        413 => "Solicitud demasiado grande",
+        417 => "Expectativa no admitida",
+        429 => "Demasiadas solicitudes",
+        431 => "Encabezados demasiado grandes",
+        502 => "Error del servicio de destino",
+        503 => "Servicio no disponible",
+        504 => "Tiempo de espera del servicio de destino agotado",
+        _ => "Error del servidor",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Reason;
+
+    #[test]
+    fn every_status_of_a_denial_has_a_text_of_its_own() {
+        let denials = Reason::ALL.into_iter().filter(|reason| !reason.allows() && *reason != Reason::Internal);
+        assert!(denials.into_iter().all(|reason| spanish(reason.status()) != spanish(500)));
+    }
+}

@@ -1,0 +1,15 @@
+//! What a contract's token endpoint takes and answers, as JSON Schema: for the API's document. `docs/contracts.md` has
+//! every answer.
+
+use serde_json::Value;
+
+/// A token endpoint of one contract.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schemas {
+    /// The JSON body of its request. Members that it does not know are ignored.
+    pub request: Value,
+    /// The JSON body of its answer to a success.
+    pub answer: Value,
+    /// The statuses of its refusals, but those that a realm chooses.
+    pub refusals: Vec<u16>,
+}

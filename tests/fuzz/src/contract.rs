@@ -1,0 +1,58 @@
+//! Contracts' files: nothing panics, whatever stands in them, and a contract that is good answers as it declares.
+//!
+//! The input is a file, a line `---`, and the body of a login.
+
+use portero::{
+    domain::{Reason, json::parse_object},
+    rules::contract::{
+        Contract, DialectSettings, Endpoint, FileContract, Outcome, Recorded, TokenRequest, Verdict, load,
+    },
+};
+
+/// Between the file and the body.
+const END_OF_FILE: &str = "\n---\n";
+
+/// Holds one input against what is promised.
+///
+/// # Panics
+/// Panics where a promise does not hold: that is a finding.
+pub fn check(input: &[u8]) {
+    let Ok(input) = std::str::from_utf8(input) else { return };
+    let (file, body) = input.split_once(END_OF_FILE).unwrap_or((input, ""));
+    match load("fuzz.toml", file) {
+        Ok(loaded) => speak(&loaded.contract, body),
+        Err(faults) => {
+            assert!(!faults.is_empty(), "it is refused without a word");
+            for fault in faults {
+                assert!(!fault.message.contains('\n') && fault.position.line > 0, "{fault}");
+            }
+        }
+    }
+}
+
+/// What a good contract says is what it declares.
+fn speak(contract: &FileContract, body: &str) {
+    for reason in Reason::ALL {
+        assert!(contract.deny(reason).status.as_u16() >= 400, "{}", reason.name());
+    }
+    let settings = DialectSettings::default();
+    let members = parse_object(body.as_bytes());
+    for method in contract.methods() {
+        let content_type = Some(&b"application/json"[..]);
+        let request = TokenRequest { method, query: Some(body), content_type, body: &members, refresh: false };
+        let Err(rejection) = contract.read(&request, &settings) else { continue };
+        let answer = contract.write(&Outcome::Rejected(&rejection), &settings);
+        let recorded = Recorded {
+            method: method.clone(),
+            query: Some(body.to_owned()),
+            content_type: content_type.map(<[u8]>::to_vec),
+            request: body.as_bytes().to_vec(),
+            to: Endpoint::Login,
+            status: answer.status.as_u16(),
+            answer_type: Some(answer.content_type.to_owned()),
+            answer: answer.body.to_vec(),
+        };
+        let is_small = body.len() <= 16 << 10;
+        assert!(!is_small || matches!(contract.replay(&recorded), Verdict::Same(_)), "{}", rejection.name());
+    }
+}

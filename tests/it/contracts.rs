@@ -1,0 +1,158 @@
+//! Contracts from files: the variants that ship, a file of one's own, and what a realm changes in one.
+
+use std::fs;
+
+use super::golden;
+use crate::support::{Config, Folder, Gateway, Ran, Upstream, portero, post};
+
+const SHIPPED: [&str; 6] = ["sws", "apis", "toc", "maxpoint", "become", "sws-classic"];
+
+const CLASSIC: &str = r#"
+[realms.classic]
+dialect = "sws-classic"
+timezone = "UTC"
+[[token_endpoints]]
+path = "/classic/GetToken"
+realms = ["classic"]
+"#;
+
+const ERP: &str = r#"
+[realms.erp]
+dialect = "contracts/erp.toml"
+extend.rejections.locked.message = "Ask the office"
+[[token_endpoints]]
+path = "/erp/login"
+realms = ["erp"]
+"#;
+
+#[test]
+fn every_golden_exchange_of_a_variant_is_answered_as_it_is_written() {
+    let upstream = Upstream::start();
+    let route = "accept = [\"classic\"]";
+    let gateway = Config::standard(upstream.address).text(CLASSIC).route("classic", "/classic/clientes", route).start();
+    let add = "user add --realm classic --username admin --name Administrador --password-stdin";
+    gateway.command(add, "demo2024").succeeded();
+    golden::replay(&gateway, "tests/golden_variants", 7);
+}
+
+/// The contract of the page that says how to write one.
+fn erp() -> String {
+    let page = fs::read_to_string("docs/own-contract.md").unwrap();
+    let (_, tail) = page.split_once("<!-- contract -->\n```toml\n").unwrap();
+    tail.split_once("```").unwrap().0.to_owned()
+}
+
+fn with_erp() -> Folder {
+    let folder = Folder::new();
+    fs::create_dir(folder.file("contracts")).unwrap();
+    fs::write(folder.file("contracts/erp.toml"), erp()).unwrap();
+    folder
+}
+
+fn login(gateway: &Gateway, pin: &str) -> (u16, serde_json::Value) {
+    let body = format!(r#"{{"user":"ana","pin":"{pin}"}}"#);
+    let answer = gateway.send(&post("/erp/login", body).header("Content-Type", "application/json"));
+    (answer.status, answer.json())
+}
+
+#[test]
+fn a_contract_of_ones_own_is_spoken_and_read_again() {
+    let upstream = Upstream::start();
+    let config = Config::standard(upstream.address).text(ERP).route("erp", "/erp", "accept = [\"erp\"]");
+    let gateway = Gateway::run(config.with_accounts_in(with_erp()));
+    gateway
+        .command("user add --realm erp --username ana --scope sales --password-stdin", "1234 is the pin")
+        .succeeded();
+    let (status, answer) = login(&gateway, "1234 is the pin");
+    assert_eq!((status, &answer["ok"], &answer["profile"]["login"]), (200, &true.into(), &"ana".into()), "{answer}");
+    assert_eq!(answer["profile"]["groups"], serde_json::json!(["sales"]));
+    assert!(answer["profile"].get("company").is_none(), "it is left out");
+    assert_eq!(gateway.status("/erp/x", answer["token"].as_str().unwrap()), 200);
+    let refused = serde_json::json!({"ok": false, "code": "E01", "reason": "Unknown user or wrong PIN"});
+    assert_eq!(login(&gateway, "wrong"), (401, refused));
+
+    let file = gateway.folder.file("contracts/erp.toml");
+    fs::write(&file, erp().replace("Unknown user or wrong PIN", "No")).unwrap();
+    gateway.asked("reload").succeeded();
+    assert_eq!(login(&gateway, "wrong").1["reason"], "No");
+
+    fs::write(&file, erp().replace("{missing|join", "{mising|join")).unwrap();
+    let ran = gateway.asked("reload");
+    let why = "realms.erp.dialect: contracts/erp.toml:31:54: ";
+    assert!(ran.code == 1 && ran.stderr.contains(why) && ran.stderr.contains("did you mean 'missing'?"), "{ran:?}");
+    assert_eq!(login(&gateway, "wrong").1["reason"], "No", "the old one stays in force");
+}
+
+fn contract(arguments: &[&str]) -> Ran {
+    portero(&[&["contract"], arguments].concat(), "")
+}
+
+#[test]
+fn a_contract_is_printed_and_checked() {
+    let folder = with_erp();
+    let file = folder.file("contracts/erp.toml");
+    let check = || contract(&["check", file.to_str().unwrap()]);
+    let ran = check();
+    assert!(ran.code == 0 && ran.stdout.contains("answered by `other`: not_json"), "{ran:?}");
+    fs::write(&file, erp().replace("lifetime", "lifetme")).unwrap();
+    let ran = check();
+    let why = "erp.toml:4:1: unknown key 'lifetme'; did you mean 'lifetime'?";
+    assert!(ran.code == 1 && ran.stderr.contains(why), "{ran:?}");
+    for name in SHIPPED {
+        let ran = contract(&["show", name]);
+        assert!(ran.code == 0 && ran.stdout.contains(&format!("name = \"{name}\"")), "{ran:?}");
+        contract(&["check", name]).succeeded();
+    }
+    assert_eq!(contract(&["show", "swss"]).code, 1);
+}
+
+#[test]
+fn every_word_of_a_hole_stands_in_the_page() {
+    let page = fs::read_to_string("docs/own-contract.md").unwrap();
+    let words = contract(&["words", "--output", "json"]).json();
+    for word in words.as_array().unwrap() {
+        let word = word["word"].as_str().unwrap().trim_start_matches('|');
+        let word = word.split(' ').next().unwrap();
+        assert!(page.contains(&format!("`{word}`")), "docs/own-contract.md lacks `{word}`");
+    }
+}
+
+#[test]
+fn recordings_are_held_against_a_contract() {
+    for name in SHIPPED {
+        let golden = if name == "sws-classic" { "golden_variants" } else { "golden" };
+        let ran = contract(&["test", name, &format!("tests/{golden}/{name}"), "--output", "json"]);
+        let ran: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        // Those of one file are denials on other contracts' routes.
+        let differences = ran["differences"].as_array().unwrap();
+        let elsewhere =
+            differences.iter().filter(|one| one["place"].as_str().unwrap().contains("route-of-another-realm"));
+        assert_eq!(differences.len(), elsewhere.count(), "{name}: {differences:#?}");
+        assert!(ran["same"].as_u64().unwrap() >= 6, "{name}");
+    }
+    let ran = contract(&["test", "sws-classic", "tests/golden/sws/02-wrong-password.http"]);
+    let (theirs, ours) = ("- byte 2: error\":1,", "+ byte 2: tokenValido\":");
+    assert!(ran.code == 1 && ran.stdout.contains(theirs) && ran.stdout.contains(ours), "{}", ran.stdout);
+    let folder = Folder::new();
+    let har = folder.file("login.har");
+    let entry = |answer: &str| {
+        let request = serde_json::json!({
+            "method": "POST", "url": "https://erp.example.com/api/Session/GetToken",
+            "headers": [{ "name": "Content-Type", "value": "application/json" }],
+            "postData": { "text": r#"{"username":"a","password":"b"}"# },
+        });
+        let response = serde_json::json!({ "status": 200, "headers": [], "content": { "text": answer } });
+        serde_json::json!({ "request": request, "response": response })
+    };
+    let good = entry(r#"{"error":1,"message":"Credenciales inválidas"}"#);
+    let spaced = entry(r#"{"error": 1,"message":"Credenciales inválidas"}"#);
+    fs::write(&har, serde_json::json!({ "log": { "entries": [good, spaced] } }).to_string()).unwrap();
+    let ran = contract(&["test", "sws", har.to_str().unwrap()]);
+    let hint = "nearest is the answer for invalid_credentials; the recording has white space here";
+    assert!(
+        ran.code == 1 && ran.stdout.contains("1 the same, 1 different") && ran.stdout.contains(hint),
+        "{}",
+        ran.stdout
+    );
+    assert!(ran.stdout.contains("login.har:entry 2"), "{}", ran.stdout);
+}

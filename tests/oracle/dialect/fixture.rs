@@ -1,0 +1,80 @@
+//! What the dialects' tests share: requests, a grant, and answers as text.
+
+use std::time::Duration;
+
+use http::Method;
+
+use super::{Answer, Contract, DialectSettings, Login, Operation, Rejection, TokenRequest, Validity};
+use portero::domain::{AccountName, Grant, Holder, IssuedToken, Secret, Timestamp, TokenKind, json};
+
+/// 2022-07-19T02:22:39.118Z, the `creacion` of toc-auth.md.
+pub(super) const ISSUED_AT: Timestamp = Timestamp::from_millis(1_658_197_359_118);
+
+/// How long to wait, where a rejection says so.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(7);
+
+/// Reads a `POST` of `body`, announced as JSON.
+pub(super) fn read(contract: &dyn Contract, body: &str) -> Result<Operation, Rejection> {
+    read_as(contract, Some("application/json"), body)
+}
+
+/// Reads a `POST` of `body` with another announcement, or none.
+pub(super) fn read_as(contract: &dyn Contract, content_type: Option<&str>, body: &str) -> Result<Operation, Rejection> {
+    let body = json::parse_object(body.as_bytes());
+    let content_type = content_type.map(str::as_bytes);
+    let request = TokenRequest { method: &Method::POST, query: None, content_type, body: &body, refresh: false };
+    contract.read(&request, &DialectSettings::default())
+}
+
+/// The login that a body should be read as.
+pub(super) fn login(business: &str, name: &str, secret: &str, validity: Validity) -> Operation {
+    let name = AccountName { business: business.into(), name: name.into() };
+    Operation::Login(Login { name, secret: Secret::from(secret), validity })
+}
+
+/// Tokens of an hour of each kind, named after it, for an account that has everything.
+pub(super) fn grant(kinds: &[TokenKind]) -> Grant {
+    let token = |&kind: &TokenKind| IssuedToken {
+        kind,
+        token: Secret::from(kind.name()),
+        expires_at: Some(ISSUED_AT.plus(Duration::from_hours(1))),
+    };
+    Grant {
+        holder: Holder {
+            id: "b331336a-46f4-4fe4-a850-3208bfc2c398".parse().unwrap(),
+            name: AccountName { business: "5a2ac49cbbbce212f885529c".into(), name: "admin".into() },
+            display_name: "Administrador".into(),
+            legacy_id: Some(1),
+            role: "ADMIN".into(),
+            scopes: vec!["read".into(), "write".into()],
+            company: Some("acme".into()),
+        },
+        issued_at: ISSUED_AT,
+        tokens: kinds.iter().map(token).collect(),
+    }
+}
+
+/// An answer's status, media type and body.
+pub(super) fn text(answer: &Answer) -> (u16, &'static str, &str) {
+    (answer.status.as_u16(), answer.content_type, std::str::from_utf8(&answer.body).unwrap())
+}
+
+/// Every rejection, with what it bears.
+pub(super) fn rejections() -> [Rejection; 14] {
+    [
+        Rejection::NotJson,
+        Rejection::Missing(vec![]),
+        Rejection::InvalidQuery("q".into()),
+        Rejection::InvalidCredentials,
+        Rejection::InvalidRefreshToken,
+        Rejection::Locked,
+        Rejection::Inactive,
+        Rejection::CompanyMissing,
+        Rejection::ThrottledName { retry_after: RETRY_AFTER },
+        Rejection::ThrottledAddress { retry_after: RETRY_AFTER },
+        Rejection::Unavailable { retry_after: RETRY_AFTER },
+        Rejection::MethodNotAllowed,
+        Rejection::BodyTooLarge,
+        Rejection::BodyTimeout,
+    ]
+}

@@ -194,7 +194,7 @@ pub async fn list(store: &Store, verifier: &str) -> Result<Vec<Listed>, StoreErr
     rows.iter().map(listed).collect()
 }
 
-/// Drops at most `limit` marked logins that were settled more than [`SETTLED_KEPT`] ago; answers how many.
+/// Drops at most `limit` marked logins that were settled more than `SETTLED_KEPT` ago; answers how many.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::fleet::Fleet;
-use crate::support::{Contract, Gateway, PATIENCE, Process, command, wait_until};
+use crate::support::{Contract, Gateway, Process, command};
 
 /// Shifts the civil clock of a process (Debian's package `libfaketime`).
 pub(super) const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
@@ -32,7 +32,7 @@ fn a_gateway_whose_clock_is_ten_minutes_ahead_is_not_ready_and_revokes_as_all_do
     assert_eq!((right.try_revoke(&here), ahead.try_revoke(&there)), (200, 200));
     for gateway in [right, &ahead] {
         for token in [&here, &there] {
-            wait_until("it is refused", PATIENCE, || gateway.status("/sws", token) == 401);
+            gateway.comes_to_refuse("/sws", token);
         }
         assert_eq!(gateway.status("/sws", &good), 200);
     }

@@ -43,7 +43,7 @@ fn a_synchronous_replica_that_takes_over_has_every_revocation_that_was_acknowled
             let until_it_dies = tokens.iter().take_while(|_| !is_over.load(Ordering::Relaxed));
             until_it_dies.filter(|token| first.try_revoke(token) == 200).collect::<Vec<_>>()
         });
-        wait_until("half of them are revoked", PATIENCE, || first.status("/sws", &tokens[12]) == 401);
+        first.comes_to_refuse("/sws", &tokens[12]);
         fleet.postgres.kill();
         is_over.store(true, Ordering::Relaxed);
         revoking.join().unwrap()

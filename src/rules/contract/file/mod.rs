@@ -5,6 +5,7 @@
 //! raw       what every key is called, and of what type its value is
 //! facts     what the house asks of a contract
 //! requests  how its requests are read
+//! old_system  what the answers of the API mean that it was
 //! replies   what it answers: one response for every rejection and every denial
 //! checker   what these share: problems, and templates with their places
 //! builtin   the texts that ship
@@ -14,6 +15,7 @@ mod builtin;
 mod checker;
 mod facts;
 mod layers;
+mod old_system;
 mod raw;
 mod replies;
 mod requests;

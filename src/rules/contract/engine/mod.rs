@@ -3,12 +3,14 @@
 //! ```text
 //! requests  reads a token request: its announcement, its members, the life that its query asks for
 //! replies   writes what came of it
+//! translations   the same contract in each of its languages
 //! replay    holds recorded exchanges against it
 //! ```
 
 mod replay;
 mod replies;
 mod requests;
+mod translations;
 
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use serde_json::{Map, Value};
 pub use self::{
     replay::{Difference, Endpoint, Recorded, Verdict},
     requests::Meaning,
+    translations::Translations,
 };
 pub(super) use self::{
     replies::{Replies, Reply, Status},

@@ -135,7 +135,7 @@ TEST_THREADS = $$(( ($$(nproc) * 3 + 1) / 2 ))
 # Benches run once as tests, in the dev profile: the release profile would build everything again. Each is one process:
 # nextest would start one, with all that it makes first, for each of its measures.
 tests: ## Run every test, and every benchmark once
-	@deploy/tools bwrap cargo cc cmake curl h2load haproxy nginx nginx-stream openssl pgbouncer postgres python3 python3-venv cargo-nextest
+	@deploy/tools bwrap cargo cc cmake curl faketime h2load haproxy nginx nginx-stream openssl pgbouncer postgres python3 python3-venv cargo-nextest
 	$(LINTED) $(CARGO) nextest run $(TESTED) --no-fail-fast --test-threads $(TEST_THREADS)
 	$(LINTED) $(CARGO) test --locked --benches --quiet
 	$(LINTED) $(CARGO) test --locked --doc --quiet

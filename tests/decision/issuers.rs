@@ -130,7 +130,7 @@ fn explaining_says_whom_it_would_ask_for_a_key_and_asks_nobody() {
 #[test]
 fn explaining_names_the_claim_that_is_missing_or_wrong() {
     let (live_state, pair) = ground();
-    confirm(&live_state, &pair, None);
+    confirm(&live_state, &pair, Some(NOW.plus(HOUR)));
     let good = json!({
         "iss": "https://login.example.com", "aud": "api", "sub": "u1", "exp": NOW.plus(2 * HOUR).as_secs(),
     });

@@ -264,7 +264,7 @@ fn an_import_that_is_killed_goes_on_where_it_was_on_both_stores() {
     killed_and_resumed(&on_server(&postgres), |_, query| postgres.count(query));
 }
 
-/// Rows of the file; an import takes a thousand in a transaction.
+/// Rows of the file; an import takes a thousand in a transaction, at most.
 const ROWS: usize = 4_200;
 
 fn killed_and_resumed(folder: &Folder, count: impl Fn(&Folder, &'static str) -> i64) {
@@ -280,22 +280,22 @@ fn killed_and_resumed(folder: &Folder, count: impl Fn(&Folder, &'static str) -> 
     let words = format!("import {} --realm apis --kind users --config {config}", pipe.display());
     let importing = Process::spawn(&mut command(&words.split(' ').collect::<Vec<_>>()), "");
     let mut writer = fs::OpenOptions::new().write(true).open(&pipe).unwrap();
-    // It waits for the rest of the fourth batch, and is killed there.
+    // It waits for the rest of a batch in the end, and is killed there or before.
     writer.write_all(rows[..3_500].concat().as_bytes()).unwrap();
     let imported = "SELECT count(*) FROM principals WHERE realm = 'apis'";
-    wait_until("three batches are imported", PATIENCE, || count(folder, imported) == 3_000);
+    wait_until("several batches are imported", PATIENCE, || count(folder, imported) >= 2_000);
     importing.signal("KILL");
     importing.finish();
     drop(writer);
-    assert_eq!(count(folder, imported), 3_000);
+    let before = count(folder, imported);
     let status = folder.command("migration status --output json", "").json();
-    assert_eq!(status["unfinished_imports"][0]["rows"], 3_000, "{status}");
+    assert_eq!(status["unfinished_imports"][0]["rows"], before, "{status}");
     // Another file, or one whose beginning has changed, is none to go on with.
     let changed = rows.concat().replacen("R7\"", "R8\"", 1);
     let refused = import(folder, "users.jsonl", &changed, USERS);
-    assert!(refused.code == 1 && refused.stderr.contains("cut short after 3000 rows"), "{refused:?}");
+    assert!(refused.code == 1 && refused.stderr.contains(&format!("cut short after {before} rows")), "{refused:?}");
     let resumed = import(folder, "users.jsonl", &rows.concat(), USERS);
-    assert!(resumed.stderr.contains("goes on behind row 3000"), "{resumed:?}");
+    assert!(resumed.stderr.contains(&format!("goes on behind row {before}")), "{resumed:?}");
     let report = resumed.json();
     assert_eq!((&report["rows"], &report["made"]), (&json!(ROWS), &json!(ROWS)), "{report}");
     let different =
@@ -365,24 +365,25 @@ fn an_import_that_takes_over_goes_on_where_the_earlier_one_is_by_then() {
     });
     let open = |pipe: &std::path::Path| fs::OpenOptions::new().write(true).open(pipe).unwrap();
     let imported = |rows: i64| {
-        let count = || Database::in_folder(&folder).count("SELECT count(*) FROM principals") == rows;
+        let count = || Database::in_folder(&folder).count("SELECT count(*) FROM principals") >= rows;
         wait_until("rows are imported", PATIENCE, count);
     };
     let [earlier, later] = &started;
     let earlier = earlier();
     let mut writer = open(&pipes[0]);
+    // Less than a whole batch waits for more, which is a thousand rows at most.
     writer.write_all(text(1_500).as_bytes()).unwrap();
-    imported(1_000);
-    // The later one has seen that a thousand rows are there, and reads them.
+    imported(501);
+    // The later one has seen that rows are there, and reads them.
     let later = later();
     let mut other = open(&pipes[1]);
     other.write_all(text(10).as_bytes()).unwrap();
-    writer.write_all((1_500..2_500).map(row).collect::<Vec<_>>().concat().as_bytes()).unwrap();
-    imported(2_000);
-    other.write_all((10..3_000).map(row).collect::<Vec<_>>().concat().as_bytes()).unwrap();
+    writer.write_all((1_500..3_000).map(row).collect::<Vec<_>>().concat().as_bytes()).unwrap();
+    imported(1_501);
+    other.write_all((10..3_500).map(row).collect::<Vec<_>>().concat().as_bytes()).unwrap();
     drop(other);
     let ended = later.finish();
-    assert!(ended.code == 0 && ended.stdout.contains("made 3000, updated 0, unchanged 0, skipped 0"), "{ended:?}");
+    assert!(ended.code == 0 && ended.stdout.contains("made 3500, updated 0, unchanged 0, skipped 0"), "{ended:?}");
     drop(writer);
     assert_eq!(earlier.finish().code, 1);
 }

@@ -126,7 +126,7 @@ impl Query {
     async fn execute_on(self, target: Target<'_>) -> Result<u64, StoreError> {
         match target {
             Target::Store(store) => match &store.engine {
-                Engine::Sqlite(sqlite) => Ok(self.sqlite().execute(sqlite.connections()).await?.rows_affected()),
+                Engine::Sqlite(sqlite) => Ok(sqlite.connections().write(self.sqlite()).await?),
                 Engine::Postgres(postgres) => postgres.execute(self.postgres()).await,
             },
             Target::Transaction(transaction) => match &mut transaction.inner {

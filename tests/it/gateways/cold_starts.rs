@@ -3,11 +3,10 @@
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
-    path::Path,
 };
 
-use super::{clocks::FAKETIME, fleet::Fleet};
-use crate::support::{Contract, Gateway, PATIENCE, Postgres, Process, Ran, command, get, portero, wait_until};
+use super::fleet::Fleet;
+use crate::support::{Contract, Gateway, PATIENCE, Postgres, Process, Ran, command_at, get, portero, wait_until};
 
 const STANDS_IN: &str =
     "the store is away; its snapshot on this disk stands in for it until it is too old or the store is back";
@@ -136,14 +135,9 @@ fn a_snapshot_that_is_not_as_it_was_written_does_not_start_a_gateway() {
     fs::write(&key_file, "00".repeat(32)).unwrap();
     gateway.does_not_start("cannot be opened: master key file");
     fs::write(&key_file, key).unwrap();
-    if Path::new(FAKETIME).exists() {
-        for (shift, why) in [("+7200s", "store.max_staleness only"), ("-7200s", "clock is behind")] {
-            let mut shifted = command(&["run", "--config", &gateway.folder.config()]);
-            shifted.env("LD_PRELOAD", FAKETIME).env("FAKETIME", shift).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-            has_ended_away(&Process::spawn(&mut shifted, "").finish(), why);
-        }
-    } else {
-        eprintln!("there is no libfaketime: another time is not tested");
+    for (shift, why) in [("+7200s", "store.max_staleness only"), ("-7200s", "clock is behind")] {
+        let mut shifted = command_at(shift, &["run", "--config", &gateway.folder.config()]);
+        has_ended_away(&Process::spawn(&mut shifted, "").finish(), why);
     }
 
     // A torn end is no harm: it is only older.

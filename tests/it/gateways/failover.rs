@@ -109,11 +109,7 @@ fn what_a_gateway_acknowledged_and_did_not_read_back_is_not_lost_either() {
     let replica = fleet.postgres.replica(Replication::Asynchronous);
     // It writes through one link, and follows through another.
     let (writes, follows) = (Link::to(&fleet.postgres), Link::to(&fleet.postgres));
-    let folder = fleet.folder(&writes.url());
-    let config = fs::read_to_string(folder.config()).unwrap();
-    let direct = format!("[store]\ndirect_url = \"{}\"\n", follows.url());
-    fs::write(folder.config(), config.replace("[store]\n", &direct)).unwrap();
-    let gateway = Gateway::run(folder);
+    let gateway = Gateway::run(fleet.folder_with_direct(&writes.url(), &follows.url()));
     let (token, good) = (gateway.login(Contract::Sws), gateway.login(Contract::Sws));
     replica.wait_until_it_has_all_of(&fleet.postgres);
     replica.link.cut();

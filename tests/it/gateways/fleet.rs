@@ -3,8 +3,8 @@
 use std::{fs, os::unix::fs::OpenOptionsExt, thread};
 
 use crate::support::{
-    Config, Connection, Contract, Folder, Gateway, Link, PATIENCE, Postgres, Process, Ran, Response, Upstream, command,
-    get, post, wait_until,
+    Config, Connection, Contract, Folder, Gateway, Link, PATIENCE, Pooler, Postgres, Process, Ran, Response, Upstream,
+    command, get, post, wait_until,
 };
 
 /// The bound of these fleets: the least that a config may say.
@@ -22,6 +22,8 @@ pub(super) struct Fleet {
     pub(super) gateways: Vec<Gateway>,
     /// The network between each gateway and the server.
     pub(super) links: Vec<Link>,
+    /// What stands before each link, where [`Pooler::named_before`] has one.
+    poolers: Vec<Pooler>,
     config: Config,
     /// Of each gateway, beside three of its own: the server has 60.
     pub(super) connections: u32,
@@ -52,6 +54,7 @@ impl Fleet {
         let mut fleet = Self {
             gateways: vec![],
             links: vec![],
+            poolers: vec![],
             config,
             connections: 2,
             store: MAX_STALENESS.to_owned(),
@@ -73,7 +76,14 @@ impl Fleet {
         let started: Vec<_> = links
             .iter()
             .map(|link| {
-                let folder = self.folder(&link.url());
+                let folder = match Pooler::named_before(&self.postgres, link) {
+                    None => self.folder(&link.url()),
+                    Some(pooler) => {
+                        let folder = self.folder_with_direct(&pooler.url(), &link.url());
+                        self.poolers.push(pooler);
+                        folder
+                    }
+                };
                 (Process::spawn(&mut command(&["run", "--config", &folder.config()]), ""), folder)
             })
             .collect();
@@ -83,10 +93,17 @@ impl Fleet {
 
     /// What a gateway needs that reaches the store at this url.
     pub(super) fn folder(&self, url: &str) -> Folder {
+        self.folder_with_direct(url, url)
+    }
+
+    /// The same where the feed and the like have a way of their own.
+    pub(super) fn folder_with_direct(&self, url: &str, direct_url: &str) -> Folder {
         let folder = Folder::new();
         let Self { connections, store, .. } = self;
+        let direct = if direct_url == url { String::new() } else { format!("direct_url = \"{direct_url}\"\n") };
         let store = format!(
-            "[store]\nurl = \"{url}\"\npassword_file = \"store.password\"\nconnections = {connections}\n{store}"
+            "[store]\nurl = \"{url}\"\n{direct}password_file = \"store.password\"\nconnections = {connections}\n\
+             {store}"
         );
         self.config.clone().text(&store).write_to(&folder);
         write_secret(&folder, "store.password", Postgres::password().as_bytes());

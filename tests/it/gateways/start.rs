@@ -87,12 +87,7 @@ fn an_address_that_leads_to_a_replica_is_named_at_the_start_and_refused_when_it_
 #[test]
 fn a_pooler_may_stand_before_the_server_unless_it_loses_statements_or_leads_elsewhere() {
     let fleet = Fleet::without_gateways(Postgres::start(), |config| config);
-    let folder = |url: &str| {
-        let folder = fleet.folder(url);
-        let config = fs::read_to_string(folder.config()).unwrap();
-        fs::write(folder.config(), format!("{config}\ndirect_url = \"{}\"\n", fleet.postgres.url())).unwrap();
-        folder
-    };
+    let folder = |url: &str| fleet.folder_with_direct(url, &fleet.postgres.url());
     let pooler = Pooler::before(&fleet.postgres, Pooling::Sessions);
     let gateway = Gateway::run(folder(&pooler.url()));
     let token = gateway.login(Contract::Sws);

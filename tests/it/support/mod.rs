@@ -37,7 +37,7 @@ pub(crate) use nginx::Nginx;
 pub(crate) use old_system::{CHECK, Odd, OldSystem};
 pub(crate) use port::Port;
 pub(crate) use postgres::{Link, Pooler, Pooling, Postgres, Replication};
-pub(crate) use process::{Process, Ran, command, portero};
+pub(crate) use process::{Process, Ran, command, command_at, portero};
 pub(crate) use template::copy_store;
 pub(crate) use upstream::{RawStream, RawUpstream, Received, Upstream, answer_every_head, answer_every_request};
 pub(crate) use wait::{Deadline, PATIENCE, wait_until, wait_until_async};

@@ -60,6 +60,17 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// The same with the civil clock put forward or back (`+600s`). What counts elapsed time stays as it is.
+pub(crate) fn command_at(shift: &str, arguments: &[&str]) -> Command {
+    // Debian's package has it in a folder of the machine's kind.
+    let folders = fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
+    let library = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|library| library.exists());
+    let library = library.expect("libfaketime is there: deploy/tools faketime");
+    let mut command = command(arguments);
+    command.env("LD_PRELOAD", library).env("FAKETIME", shift).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    command
+}
+
 impl Process {
     pub(crate) fn spawn(command: &mut Command, stdin: &str) -> Self {
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -41,8 +41,14 @@ use crate::{
 /// Bytes of the file that one transaction brings, at most, beyond its first row.
 const BATCH_BYTES_MAX: u64 = 1 << 20;
 
-/// Between two batches: this part of what the batch took, within the bounds. SQLite has no queue: a login that waits to
-/// write must find the lock free some time.
+/// How long a batch may hold SQLite's one write lock: a login beside it waits that long at most, more or less.
+const LOCK_TIME: Duration = Duration::from_millis(20);
+
+/// Rows of a batch, at least, however slow the disk is: a batch costs a commit.
+const ROWS_MIN: usize = 64;
+
+/// Between two batches the lock is free for this part of what the batch took, within the bounds. SQLite has no queue: a
+/// login that waits to write must find the lock free some time.
 const PAUSE_PART: u32 = 4;
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
@@ -229,10 +235,15 @@ impl Importer<'_> {
         report: &mut dyn FnMut(&Point, &[BadRow]),
     ) -> Result<Option<Stopped>, ImportFailure> {
         let mut pending = None;
+        let rows_max = batch::rows_max(self.kind, self.options.on_conflict);
+        let mut rows_next = ROWS_MIN.min(rows_max);
+        let mut free_until = self.admin.clock.instant();
         loop {
-            let began = self.admin.clock.instant();
             let now = self.admin.clock.now();
-            let (items, has_ended) = self.fill(rows, &mut pending, now)?;
+            let (items, has_ended) = self.fill(rows, &mut pending, rows_next, now)?;
+            // Rows are read while the lock is free.
+            sleep(free_until.saturating_duration_since(self.admin.clock.instant())).await;
+            let began = self.admin.clock.instant();
             let mut batch = match &self.claim {
                 Some(claim) => Batch::begin(&self.admin.store, claim, point).await,
                 None => Batch::look(&self.admin.store, &self.realm.name).await,
@@ -254,15 +265,22 @@ impl Importer<'_> {
             if outcome.stopped.is_some() || finished_at.is_some() {
                 return Ok(outcome.stopped);
             }
-            let took = self.admin.clock.instant().saturating_duration_since(began);
-            sleep((took / PAUSE_PART).clamp(PAUSE_MIN, PAUSE_MAX)).await;
+            let ended = self.admin.clock.instant();
+            let took = ended.saturating_duration_since(began);
+            rows_next = rows_in_time(items.len(), took, rows_max);
+            free_until = ended + (took / PAUSE_PART).clamp(PAUSE_MIN, PAUSE_MAX);
         }
     }
 
     /// Reads a batch, and whether the file has ended with it. A name, a number or an id that stands twice begins another
     /// batch, so that the second row finds what the first one made. What was read for that waits in `pending`.
-    fn fill(&self, rows: &mut dyn Rows, pending: &mut Option<Item>, now: Timestamp) -> io::Result<(Vec<Item>, bool)> {
-        let rows_max = batch::rows_max(self.kind, self.options.on_conflict);
+    fn fill(
+        &self,
+        rows: &mut dyn Rows,
+        pending: &mut Option<Item>,
+        rows_max: usize,
+        now: Timestamp,
+    ) -> io::Result<(Vec<Item>, bool)> {
         let mut items: Vec<Item> = vec![];
         let (mut names, mut numbers, mut ids) = (HashSet::new(), HashSet::new(), HashSet::new());
         loop {
@@ -308,10 +326,37 @@ impl Importer<'_> {
     }
 }
 
+/// How many rows the next batch takes, where one of `rows` took so long: as many as [`LOCK_TIME`] has room for. It grows
+/// to the double at most, since a short batch is mostly its commit.
+fn rows_in_time(rows: usize, took: Duration, rows_max: usize) -> usize {
+    let of_time = LOCK_TIME.as_nanos().saturating_mul(rows as u128) / took.as_nanos().max(1);
+    let of_time = usize::try_from(of_time).unwrap_or(usize::MAX);
+    of_time.min(rows.saturating_mul(2)).max(ROWS_MIN).min(rows_max)
+}
+
 fn add(sum: &mut Counts, counts: Counts) {
     sum.made += counts.made;
     sum.updated += counts.updated;
     sum.unchanged += counts.unchanged;
     sum.skipped += counts.skipped;
     sum.bad += counts.bad;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{ROWS_MIN, rows_in_time};
+
+    #[test]
+    fn a_batch_takes_what_its_time_has_room_for() {
+        let millis = Duration::from_millis;
+        assert_eq!(rows_in_time(500, millis(20), 1_000), 500);
+        assert_eq!(rows_in_time(500, millis(40), 1_000), 250);
+        assert_eq!(rows_in_time(500, millis(5), 10_000), 1_000, "it doubles at most");
+        assert_eq!(rows_in_time(900, millis(10), 1_000), 1_000);
+        assert_eq!(rows_in_time(500, Duration::from_secs(9), 1_000), ROWS_MIN);
+        assert_eq!(rows_in_time(0, Duration::ZERO, 1_000), ROWS_MIN);
+        assert_eq!(rows_in_time(1, millis(1), 1), 1, "a bound of one stays one");
+    }
 }

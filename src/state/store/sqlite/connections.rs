@@ -6,25 +6,64 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use futures_util::{Stream, future::BoxFuture, stream::BoxStream};
 use sqlx::{
     Either, Execute, Executor, SqlStr, Sqlite, SqlitePool, Transaction,
     pool::PoolConnection,
-    sqlite::{SqliteQueryResult, SqliteRow, SqliteStatement, SqliteTypeInfo},
+    sqlite::{SqliteArguments, SqliteQueryResult, SqliteRow, SqliteStatement, SqliteTypeInfo},
 };
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, Sleep, sleep, timeout},
+};
 
-use super::place::{CALL_DEADLINE, Place};
+use super::{
+    super::error,
+    open::BUSY_TIMEOUT,
+    place::{CALL_DEADLINE, Place},
+};
+
+/// Between two attempts to get the write lock that another process holds. SQLite has no queue for it, and its own pauses
+/// grow to 100 ms: a login beside an import would mostly wait for nothing.
+const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(1);
 
 /// Connections to the store. A query may be given to a reference of it, as to a pool.
 #[derive(Clone)]
 pub(in crate::state) struct Connections {
     pub(super) pool: SqlitePool,
+    pub(super) writer: Writer,
     pub(super) place: Arc<Place>,
     /// Whether it tries even while the store is known to hang: who must find out when it answers again.
     pub(super) insists: bool,
+}
+
+/// The one connection of a process that writes, and the queue before it: who came first writes first.
+#[derive(Clone)]
+pub(super) struct Writer {
+    pub(super) pool: SqlitePool,
+    turn: Arc<Semaphore>,
+}
+
+impl Writer {
+    /// Writes through a pool of one connection.
+    pub(super) fn of(pool: SqlitePool) -> Self {
+        Self { pool, turn: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// A transaction that holds the write lock.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        let _turn = self.turn.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
+        let gives_up_at = Instant::now() + BUSY_TIMEOUT;
+        loop {
+            match self.pool.begin_with("BEGIN IMMEDIATE").await {
+                Err(busy) if error::is_busy(&busy) && Instant::now() < gives_up_at => sleep(LOCK_RETRY_PAUSE).await,
+                begun => return begun,
+            }
+        }
+    }
 }
 
 type Step = Result<Either<SqliteQueryResult, SqliteRow>, sqlx::Error>;
@@ -33,7 +72,7 @@ impl Connections {
     /// One connection.
     pub(in crate::state) async fn acquire(&self) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
         self.within(async {
-            self.admit().await?;
+            self.admit(&self.pool).await?;
             self.pool.acquire().await
         })
         .await
@@ -42,7 +81,7 @@ impl Connections {
     /// A transaction that reads what was there at one moment.
     pub(in crate::state) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
         self.within(async {
-            self.admit().await?;
+            self.admit(&self.pool).await?;
             self.pool.begin().await
         })
         .await
@@ -51,20 +90,35 @@ impl Connections {
     /// A transaction that holds the write lock from the start.
     pub(super) async fn begin_writing(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
         self.within(async {
-            self.admit().await?;
-            self.pool.begin_with("BEGIN IMMEDIATE").await
+            self.admit(&self.writer.pool).await?;
+            self.writer.begin().await
+        })
+        .await
+    }
+
+    /// Runs a statement that writes, durably; answers how many rows it changed.
+    pub(in crate::state) async fn write(
+        &self,
+        statement: sqlx::query::Query<'static, Sqlite, SqliteArguments>,
+    ) -> Result<u64, sqlx::Error> {
+        self.within(async {
+            self.admit(&self.writer.pool).await?;
+            let mut transaction = self.writer.begin().await?;
+            let done = statement.execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(done.rows_affected())
         })
         .await
     }
 
     /// Refuses what is known to be in vain. Before a connection is opened by path, it looks whether the path still
     /// names the store.
-    async fn admit(&self) -> Result<(), sqlx::Error> {
+    async fn admit(&self, pool: &SqlitePool) -> Result<(), sqlx::Error> {
         let trouble = if self.insists { self.place.trouble_found() } else { self.place.trouble() };
         if let Some(trouble) = trouble {
             return Err(trouble.into());
         }
-        if self.pool.num_idle() == 0 && self.pool.size() < self.pool.options().get_max_connections() {
+        if pool.num_idle() == 0 && pool.size() < pool.options().get_max_connections() {
             self.place.verify().await?;
         }
         Ok(())
@@ -95,7 +149,7 @@ impl<'p> Executor<'p> for &'_ Connections {
         let inner = self.pool.fetch_many(query);
         let place = Arc::clone(&self.place);
         Box::pin(Rows {
-            admitting: Some(Box::pin(async move { connections.admit().await })),
+            admitting: Some(Box::pin(async move { connections.admit(&connections.pool).await })),
             inner,
             deadline: Box::pin(sleep(CALL_DEADLINE)),
             moved: false,
@@ -111,7 +165,7 @@ impl<'p> Executor<'p> for &'_ Connections {
         let connections = self.clone();
         Box::pin(async move {
             let fetching = async {
-                connections.admit().await?;
+                connections.admit(&connections.pool).await?;
                 connections.pool.fetch_optional(query).await
             };
             connections.within(fetching).await
@@ -129,7 +183,7 @@ impl<'p> Executor<'p> for &'_ Connections {
         let connections = self.clone();
         Box::pin(async move {
             let preparing = async {
-                connections.admit().await?;
+                connections.admit(&connections.pool).await?;
                 connections.pool.prepare_with(sql, parameters).await
             };
             connections.within(preparing).await

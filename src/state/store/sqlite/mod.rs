@@ -32,7 +32,7 @@ use sqlx::{
 };
 use tokio::time::{sleep, timeout};
 
-use connections::Connections;
+use connections::{Connections, Writer};
 use place::{CALL_DEADLINE, Place};
 
 use super::error::{self, StoreError, Trouble};
@@ -44,8 +44,8 @@ pub use open::migration_steps;
 pub use presence::{Found, examine, missing};
 pub(super) use watch::ChangeWatch;
 
-/// Connections of one process to the store: one writes at a time, the others read beside it.
-const CONNECTIONS_MAX: u32 = 4;
+/// Connections of one process that read the store, beside the one that writes.
+const READERS_MAX: u32 = 4;
 
 /// How long a call waits for a free connection before the store counts as out of reach.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -88,14 +88,16 @@ impl SqliteStore {
         }
         let opened = open::open(path).await?;
         let (options, place) = (opened.options, opened.place);
-        let pool = pool(&options, &place, CONNECTIONS_MAX);
+        let writer = pool(&open::writing(&options), &place, 1);
+        let pool = pool(&options, &place, READERS_MAX);
         let shared = Shared {
             place: Arc::clone(&place),
             options,
-            pools: Mutex::new(vec![pool.clone()]),
+            pools: Mutex::new(vec![writer.clone(), pool.clone()]),
             anchor: tokio::sync::Mutex::new(Some(opened.anchor)),
         };
-        Ok(Self { connections: Connections { pool, place, insists: false }, shared: Arc::new(shared) })
+        let connections = Connections { pool, writer: Writer::of(writer), place, insists: false };
+        Ok(Self { connections, shared: Arc::new(shared) })
     }
 
     /// Makes a store where there is none. One that another process made meanwhile is left as it is.
@@ -122,9 +124,10 @@ impl SqliteStore {
     /// Opens all connections now, so that none has to be opened by path later.
     pub(super) async fn open_all(&self) -> Result<(), StoreError> {
         let mut held = vec![];
-        for _ in 0..CONNECTIONS_MAX {
+        for _ in 0..READERS_MAX {
             held.push(self.connections.acquire().await?);
         }
+        self.begin().await?.rollback().await?;
         Ok(())
     }
 
@@ -136,7 +139,8 @@ impl SqliteStore {
         pools.retain(|pool| !pool.is_closed());
         pools.push(pool.clone());
         let place = Arc::clone(&self.shared.place);
-        Self { connections: Connections { pool, place, insists: true }, shared: Arc::clone(&self.shared) }
+        let connections = Connections { writer: Writer::of(pool.clone()), pool, place, insists: true };
+        Self { connections, shared: Arc::clone(&self.shared) }
     }
 
     /// Another handle in the place of one that was got from [`Store::apart`] and hangs. `None` when too many that

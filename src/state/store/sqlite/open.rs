@@ -28,6 +28,16 @@ use super::{
 /// How long a statement waits for another connection's lock: less than a call may take, so that it says why.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// How long SQLite itself waits for the write lock: what is longer waits on a timer, on no thread.
+const WRITER_BUSY_TIMEOUT: Duration = Duration::from_millis(2);
+
+/// Pages in the journal from which on they are copied into the database, 16 MiB: pages that many rows of an import
+/// change are copied once.
+const JOURNAL_PAGES: u32 = 4096;
+
+/// Pages that the writer keeps in memory: those of the indexes that an import goes through without order.
+const WRITER_CACHE_KIB: u32 = 8192;
+
 /// Pauses between attempts to switch a file to WAL: SQLite does not wait by itself there.
 const WAL_RETRY_PAUSE: Duration = Duration::from_millis(20);
 
@@ -213,6 +223,15 @@ pub(super) fn options(file: &Path) -> SqliteConnectOptions {
         .pragma("secure_delete", "ON")
         .thread_name(|id| format!("store-{id}"))
         .disable_statement_logging()
+}
+
+/// The same for the connection that writes. It comes back from a lock at once, since the wait for it is not SQLite's.
+pub(super) fn writing(options: &SqliteConnectOptions) -> SqliteConnectOptions {
+    options
+        .clone()
+        .busy_timeout(WRITER_BUSY_TIMEOUT)
+        .pragma("wal_autocheckpoint", JOURNAL_PAGES.to_string())
+        .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
 }
 
 enum Preparation {

@@ -268,6 +268,30 @@ async fn a_call_that_hangs_ends_and_the_next_does_not_try_until_somebody_finds_o
 }
 
 #[tokio::test]
+async fn who_waits_for_the_write_lock_of_another_process_gets_it_in_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, other) = (made(&folder).await, made(&folder).await);
+    let held = engine(&other).begin().await.unwrap();
+    // Both kinds of writes wait, and reads go on beside them.
+    let mut waiting = Box::pin(async {
+        tokio::join!(store.set_meta("a", b"1"), async {
+            let transaction = engine(&store).begin().await?;
+            transaction.commit().await.map_err(StoreError::from)
+        })
+    });
+    tokio::select! {
+        biased;
+        done = &mut waiting => panic!("the lock is held: {done:?}"),
+        read = store.meta("a") => assert_eq!(read.unwrap(), None),
+    }
+    held.rollback().await.unwrap();
+    let (written, begun) = waiting.await;
+    written.unwrap();
+    begun.unwrap();
+    assert_eq!(other.meta("a").await.unwrap().unwrap(), b"1");
+}
+
+#[tokio::test]
 async fn a_handle_that_hangs_is_replaced_only_so_often() {
     let folder = tempfile::tempdir().unwrap();
     let store = made(&folder).await;

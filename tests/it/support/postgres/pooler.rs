@@ -1,7 +1,8 @@
-//! `PgBouncer` before a server.
+//! `PgBouncer` before a server: Debian's, or one that `PORTERO_TEST_PGBOUNCER` names. Through that one, from 1.21 on, every
+//! gateway of a fleet reaches its store, in transaction mode.
 
 use std::{
-    fs,
+    env, fs,
     net::{Ipv4Addr, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -12,10 +13,13 @@ use tempfile::TempDir;
 
 use super::{
     super::{PATIENCE, port::Port, wait_until},
-    PASSWORD, Postgres,
+    Link, PASSWORD, Postgres,
     programs::Medium,
     url,
 };
+
+/// The variable that names another program than Debian's.
+const NAMED: &str = "PORTERO_TEST_PGBOUNCER";
 
 /// The first version that can keep prepared statements in transaction mode, and does so by default.
 const KEEPS_STATEMENTS: (u32, u32) = (1, 21);
@@ -27,6 +31,8 @@ pub(crate) enum Pooling {
     Sessions,
     /// After a transaction: prepared statements are lost.
     Transactions,
+    /// After a transaction, and prepared statements stay.
+    TransactionsWithStatements,
 }
 
 /// A pooler. It ends when this is dropped.
@@ -39,6 +45,17 @@ pub(crate) struct Pooler {
 
 impl Pooler {
     pub(crate) fn before(postgres: &Postgres, pooling: Pooling) -> Self {
+        Self::before_port(postgres, postgres.port(), pooling)
+    }
+
+    /// Before every gateway's way to the server, where a pooler is named that keeps statements.
+    pub(crate) fn named_before(postgres: &Postgres, link: &Link) -> Option<Self> {
+        env::var_os(NAMED)?;
+        assert!(version() >= KEEPS_STATEMENTS, "{NAMED} names a pooler that loses prepared statements");
+        Some(Self::before_port(postgres, link.port(), Pooling::TransactionsWithStatements))
+    }
+
+    fn before_port(postgres: &Postgres, server: u16, pooling: Pooling) -> Self {
         let programs = &postgres.programs;
         let folder = programs.folder(Medium::Memory);
         let port = Port::hold();
@@ -46,10 +63,9 @@ impl Pooler {
         fs::write(&users, format!("\"portero\" \"{PASSWORD}\"\n")).unwrap();
         let config = folder.path().join("pgbouncer.ini");
         let text = format!(
-            "[databases]\nportero = host=127.0.0.1 port={} dbname=portero\n\
+            "[databases]\nportero = host=127.0.0.1 port={server} dbname=portero\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\nauth_type = scram-sha-256\n\
              auth_file = {}\n{}\n",
-            postgres.port(),
             port.number,
             users.display(),
             pooling.settings()
@@ -79,6 +95,10 @@ impl Pooling {
             Self::Sessions => "pool_mode = session",
             Self::Transactions if version() < KEEPS_STATEMENTS => "pool_mode = transaction",
             Self::Transactions => "pool_mode = transaction\nmax_prepared_statements = 0",
+            // A fleet's server may be gone for a while: the pooler is to notice at once that it is back.
+            Self::TransactionsWithStatements => {
+                "pool_mode = transaction\nmax_prepared_statements = 200\nserver_login_retry = 1"
+            }
         }
     }
 }
@@ -101,6 +121,9 @@ impl Drop for Pooler {
 
 /// Debian has daemons outside of a user's PATH.
 fn program() -> PathBuf {
+    if let Some(named) = env::var_os(NAMED) {
+        return named.into();
+    }
     let debian = PathBuf::from("/usr/sbin/pgbouncer");
     if debian.exists() { debian } else { PathBuf::from("pgbouncer") }
 }

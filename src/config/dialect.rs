@@ -1,5 +1,5 @@
-//! `realms.X.dialect` and `realms.X.extend`: the contract that a realm speaks, one that ships or a file's, and what the
-//! realm changes in it.
+//! `realms.X.dialect`, `extend`, `language` and `accept_language`: the contract that a realm speaks, one that ships or a
+//! file's, what the realm changes in it, and in which language it speaks.
 
 use super::{item::Item, reader::Section};
 use crate::rules::contract::{Dialect, FILE_BYTES_MAX, Fault, Layer, builtin_text, load_layers};
@@ -10,8 +10,28 @@ const FILE_SUFFIX: &str = ".toml";
 /// How problems call what a realm changes: it stands in the config file itself.
 const EXTENSION: &str = "";
 
-/// Reads both keys.
+/// The keys that say in which language it speaks.
+pub(super) const LANGUAGE_KEYS: [&str; 2] = ["language", "accept_language"];
+
+/// Reads the contract, and in which language the realm speaks it.
 pub(super) fn read(section: &mut Section<'_>) -> Option<Dialect> {
+    let dialect = contract(section)?;
+    let speaks = dialect.languages().join(", ");
+    let in_language = |item: &Item<'_>| {
+        let language = item.text()?;
+        dialect.clone().in_language(&language).or_else(|| item.no(&format!("a language of the dialect: {speaks}")))
+    };
+    let dialect = section.optional("language", in_language).unwrap_or_else(|| dialect.clone());
+    let negotiates = section.or("accept_language", false, |item| match item.boolean()? {
+        true if dialect.languages().len() < 2 => {
+            item.wrong(&format!("there is nothing to choose from: '{dialect}' speaks {speaks} alone"))
+        }
+        negotiates => Some(negotiates),
+    });
+    Some(if negotiates { dialect.negotiating() } else { dialect })
+}
+
+fn contract(section: &mut Section<'_>) -> Option<Dialect> {
     let extend = section.optional("extend", |item| item.table().map(|_| item.clone()));
     section.required("dialect", "\"sws\"", |item| {
         if item.raw().ends_with(FILE_SUFFIX) {

@@ -169,6 +169,7 @@ fn realm(name: &str, mut section: Section<'_>, tokens: &Tokens) -> (Option<Diale
     let issuer = issuer.or_else(|| Some(format!("{}/{name}", tokens.issuer.as_ref()?)));
     let Some(dialect) = dialect::read(&mut section) else {
         section.skip(SettingFacts::KEYS);
+        section.skip(dialect::LANGUAGE_KEYS);
         section.finish();
         return (None, None);
     };

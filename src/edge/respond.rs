@@ -9,12 +9,10 @@ use crate::{
     decision::{Denial, Route},
     domain::{RealmName, Reason},
     rules::{
-        contract::{Answer, Dialect, problem},
+        contract::{Answer, Voice, problem},
         cors::Cors,
         grpc,
-        issuer::Issuer,
         policy::Policy,
-        realm::Realm,
         rewrite::hardening,
     },
 };
@@ -39,7 +37,10 @@ pub fn denial(denial: &Denial, asker: &Asker<'_>) -> Response<Bytes> {
     let issuer = route.and_then(|route| route.issuer.as_ref());
     let mut response = match grpc::content_type(asker.headers) {
         Some(content_type) => in_grpc(content_type, denial.reason),
-        None => in_dialect(issuer.map(Issuer::dialect), denial.reason),
+        None => match issuer {
+            Some(issuer) => in_voice(&issuer.dialect().for_client(asker.headers), denial.reason),
+            None => answer(plain(denial.reason), retry_after(denial.reason)),
+        },
     };
     if let Some(route) = route {
         as_the_route_says(route, asker, response.headers_mut());
@@ -56,10 +57,22 @@ pub fn denial(denial: &Denial, asker: &Asker<'_>) -> Response<Bytes> {
 
 /// The answer to a bad token where a realm's own endpoint asks for one (`toc`'s verification).
 #[must_use]
-pub fn bad_token(realm: &Realm, reason: Reason) -> Response<Bytes> {
-    let mut response = in_dialect(Some(&realm.dialect), reason);
-    if let Some(challenge) = challenge(&realm.name, None, reason) {
+pub fn bad_token(realm: &RealmName, voice: &Voice<'_>, reason: Reason) -> Response<Bytes> {
+    let mut response = in_voice(voice, reason);
+    if let Some(challenge) = challenge(realm, None, reason) {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+/// An answer of a contract in the language of a client. It says so where the client's header chose.
+#[must_use]
+pub fn spoken(voice: &Voice<'_>, answer: Answer, retry_after: Option<Duration>) -> Response<Bytes> {
+    let mut response = self::answer(answer, retry_after);
+    if let Some(language) = &voice.chosen {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_LANGUAGE, language.clone());
+        headers.insert(header::VARY, HeaderValue::from_static("accept-language"));
     }
     response
 }
@@ -109,7 +122,7 @@ pub fn apply_cors(response: &mut Response<Bytes>, cors: &Cors, asker: &Asker<'_>
 /// What the denials of a route have whatever the reason is.
 fn as_the_route_says(route: &Route, asker: &Asker<'_>, headers: &mut HeaderMap) {
     if let Some(vary) = &route.vary {
-        headers.insert(header::VARY, vary.clone());
+        headers.append(header::VARY, vary.clone());
     }
     if let Some(cors) = &route.settings.cors {
         headers.extend(cors.answer(asker.headers));
@@ -136,9 +149,8 @@ fn retry_after(reason: Reason) -> Option<Duration> {
     matches!(reason.status(), 429 | 503).then_some(Duration::from_secs(1))
 }
 
-fn in_dialect(dialect: Option<&Dialect>, reason: Reason) -> Response<Bytes> {
-    let body = dialect.map_or_else(|| plain(reason), |dialect| dialect.contract().deny(reason));
-    answer(body, retry_after(reason))
+fn in_voice(voice: &Voice<'_>, reason: Reason) -> Response<Bytes> {
+    spoken(voice, voice.contract.deny(reason), retry_after(reason))
 }
 
 /// A denial that no contract shapes.
@@ -168,26 +180,26 @@ fn challenge(name: &RealmName, policy: Option<&Policy>, reason: Reason) -> Optio
 /// What a client may read about a denial that no contract gives its words.
 const fn detail(reason: Reason) -> &'static str {
     match reason {
-        Reason::AmbiguousPath => "La ruta de la solicitud es ambigua",
-        Reason::InvalidHost => "La cabecera Host falta, se repite o no es válida",
-        Reason::MalformedRequest => "La solicitud no es HTTP válido",
-        Reason::MethodOverride => "La solicitud pide otro método del que tiene",
-        Reason::ConflictingTokens => "La solicitud lleva dos tokens distintos",
-        Reason::NoRoute => "No encontrado",
-        Reason::MethodNotAllowed => "Método no permitido",
-        Reason::RequestTimeout => "La solicitud no llegó a tiempo",
-        Reason::BodyTooLarge => "El cuerpo de la solicitud es demasiado grande",
-        Reason::HeadTooLarge => "Las cabeceras de la solicitud son demasiado grandes",
-        Reason::ExpectationFailed => "La expectativa de la solicitud no se puede cumplir",
-        Reason::TooManyRequests | Reason::TooManyBadTokens => "Demasiadas solicitudes",
-        Reason::UpstreamFailed => "El servicio no respondió correctamente",
-        Reason::UpstreamTimeout => "El servicio no respondió a tiempo",
+        Reason::AmbiguousPath => "The path of the request is ambiguous",
+        Reason::InvalidHost => "The Host field is missing, repeated or not valid",
+        Reason::MalformedRequest => "The request is not valid HTTP",
+        Reason::MethodOverride => "The request asks for another method than it has",
+        Reason::ConflictingTokens => "The request carries two different tokens",
+        Reason::NoRoute => "Not found",
+        Reason::MethodNotAllowed => "Method not allowed",
+        Reason::RequestTimeout => "The request did not arrive in time",
+        Reason::BodyTooLarge => "The body of the request is too large",
+        Reason::HeadTooLarge => "The header of the request is too large",
+        Reason::ExpectationFailed => "The expectation of the request cannot be met",
+        Reason::TooManyRequests | Reason::TooManyBadTokens => "Too many requests",
+        Reason::UpstreamFailed => "The service did not answer as it should",
+        Reason::UpstreamTimeout => "The service did not answer in time",
         Reason::UpstreamUnavailable
         | Reason::UpstreamBusy
         | Reason::Unavailable
         | Reason::Stale
-        | Reason::IssuerUnavailable => "Servicio no disponible",
-        Reason::Internal => "Error interno",
-        _ => "No autorizado",
+        | Reason::IssuerUnavailable => "Service unavailable",
+        Reason::Internal => "Internal error",
+        _ => "Not authorized",
     }
 }

@@ -128,7 +128,7 @@ fn a_denial_before_any_route_speaks_for_none() {
     assert_eq!(failed.headers()[header::CONTENT_TYPE], "application/grpc-web+proto");
     assert_eq!(
         (&failed.headers()["grpc-status"], &failed.headers()["grpc-message"]),
-        (&HeaderValue::from_static("12"), &HeaderValue::from_static("No encontrado"),)
+        (&HeaderValue::from_static("12"), &HeaderValue::from_static("Not found"),)
     );
     assert!(!failed.headers().contains_key(header::VARY));
     let plain = answer(&Denial::of(Reason::AmbiguousPath), &asking(&[(header::ORIGIN, PAGE)]));

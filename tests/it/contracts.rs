@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::golden;
-use crate::support::{Config, Folder, Gateway, Ran, Upstream, portero, post};
+use crate::support::{Config, Folder, Gateway, Ran, Upstream, get, portero, post};
 
 const SHIPPED: [&str; 6] = ["sws", "apis", "toc", "maxpoint", "become", "sws-classic"];
 
@@ -81,6 +81,56 @@ fn a_contract_of_ones_own_is_spoken_and_read_again() {
     let why = "realms.erp.dialect: contracts/erp.toml:31:54: ";
     assert!(ran.code == 1 && ran.stderr.contains(why) && ran.stderr.contains("did you mean 'missing'?"), "{ran:?}");
     assert_eq!(login(&gateway, "wrong").1["reason"], "No", "the old one stays in force");
+}
+
+/// Each realm in a language: the file's, the realm's, and the client's.
+const LANGUAGES: &str = r#"
+[realms.english]
+dialect = "sws"
+timezone = "UTC"
+language = "en"
+[realms.asked]
+dialect = "maxpoint"
+accept_language = true
+[[token_endpoints]]
+path = "/english"
+realms = ["english"]
+[[token_endpoints]]
+path = "/asked"
+realms = ["asked"]
+"#;
+
+#[test]
+fn a_realm_and_then_a_client_choose_the_language() {
+    let upstream = Upstream::start();
+    let config = Config::standard(upstream.address).text(LANGUAGES);
+    let gateway = config.route("english", "/e", "accept = [\"english\"]").route("asked", "/a", "accept = [\"asked\"]");
+    let gateway = gateway.start();
+    let said = |path: &str, languages: &str| {
+        let asking = post(path, "{}").header("Content-Type", "application/json").header("Accept-Language", languages);
+        let answer = gateway.send(&asking);
+        let told = |name: &str| answer.header(name).map(str::to_owned);
+        (answer.json()["message"].as_str().unwrap().to_owned(), told("content-language"), told("vary"))
+    };
+    // The realm's, whatever the client reads.
+    assert_eq!(said("/english", "es"), ("The field 'username' is required".to_owned(), None, None));
+    assert_eq!(gateway.send(&get("/e")).text(), r#"{"error":401,"message":"Unauthorized"}"#);
+    for (languages, message, language) in [
+        ("en-GB, es;q=0.8", "Validation failed", "en"),
+        ("de, fr", "Error en la validación de datos", "es"),
+        ("es, en", "Error en la validación de datos", "es"),
+    ] {
+        let vary = Some("accept-language".to_owned());
+        assert_eq!(said("/asked", languages), (message.to_owned(), Some(language.to_owned()), vary), "{languages}");
+    }
+    let denied = gateway.send(&get("/a").header("Accept-Language", "en"));
+    assert_eq!(denied.json()["message"], "Invalid or expired token");
+    let fields = denied.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("vary"));
+    let vary: Vec<_> = fields.map(|(_, value)| value.as_str()).collect();
+    assert_eq!((denied.header("content-language"), vary), (Some("en"), vec!["accept-language", "authorization"]));
+    // What stands before any route is English, and varies with nothing.
+    let nowhere = gateway.send(&get("/nowhere").header("Accept-Language", "es"));
+    assert_eq!((&nowhere.json()["detail"], nowhere.header("vary")), (&"Not found".into(), None));
 }
 
 fn contract(arguments: &[&str]) -> Ran {

@@ -140,16 +140,17 @@ fn read(path: &Path) -> Result<Loaded, Unread> {
 }
 
 fn good(loaded: &Loaded) -> Output {
-    let contract = &loaded.contract;
-    let facts = crate::rules::contract::Contract::facts(contract);
+    let facts = crate::rules::contract::Contract::facts(loaded.contract.in_default());
+    let languages: Vec<_> = loaded.contract.languages().collect();
     let kinds: Vec<_> = facts.tokens.login.iter().map(|kind| kind.name()).collect();
     let fell_back = &loaded.fell_back;
     let mut text = format!(
-        "contract '{}' is good: accounts are {}s, a login gives {} ({})",
+        "contract '{}' is good: accounts are {}s, a login gives {} ({}), texts are in {}",
         facts.name,
         facts.accounts.kind,
         kinds.join(", "),
-        facts.tokens.algorithm
+        facts.tokens.algorithm,
+        languages.join(", ")
     );
     if !fell_back.is_empty() {
         text.push_str("\nanswered by `other`: ");
@@ -161,6 +162,7 @@ fn good(loaded: &Loaded) -> Output {
         "accounts": facts.accounts.kind.name(),
         "tokens": kinds,
         "algorithm": facts.tokens.algorithm.name(),
+        "languages": languages,
         "fell_back": fell_back,
     });
     Output { text, json }

@@ -29,6 +29,9 @@ pub(in crate::cli) struct Test {
     /// Recordings: files in the golden format (.http) or HAR (.har), or folders of such
     #[arg(required = true)]
     examples: Vec<PathBuf>,
+    /// The language of the recorded answers; that of the file unless it is given
+    #[arg(long)]
+    language: Option<String>,
     /// How the outcome is printed
     #[arg(long, value_enum, default_value_t)]
     output: Format,
@@ -40,6 +43,12 @@ impl Test {
             Ok(loaded) => loaded.contract,
             Err(unread) => return unread.complain(),
         };
+        let place = self.language.as_ref().map_or(Some(0), |language| contract.place(language));
+        let Some(place) = place else {
+            let known: Vec<_> = contract.languages().collect();
+            return refused(&format!("the contract does not speak that language; it speaks {}", known.join(", ")));
+        };
+        let contract = contract.at(place);
         let mut all = vec![];
         for path in &self.examples {
             match examples::read(path) {
@@ -50,7 +59,7 @@ impl Test {
         if all.is_empty() {
             return refused("there is no exchange in what was named: files end in .http or .har");
         }
-        examples::assign(&mut all, &contract);
+        examples::assign(&mut all, contract);
         let verdicts: Vec<_> = all.iter().map(|example| (example, contract.replay(&example.recorded))).collect();
         let different = verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Different(_))).count();
         let printed = print(&outcome(&verdicts, different), self.output);

@@ -50,7 +50,7 @@ pub(super) async fn answer(
     drop(presence);
     let (mut response, outcome) = answered.unwrap_or_else(|error| {
         tracing::error!(request_id = exchange.request_id.as_str(), %error, "a token endpoint failed");
-        token_endpoints::failed(&endpoint)
+        token_endpoints::failed(&endpoint, &head.headers)
     });
     if let Some(cors) = &endpoint.cors {
         respond::apply_cors(&mut response, cors, &exchange.asker(&head.headers));

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, header};
 
-use super::{GRANTED, Happened, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage, counted};
+use super::{GRANTED, Happened, RETRY_FAILED, Speaker, TokenBody, TokenEndpoints, TokenMessage, counted};
 use crate::{
     decision::{Caller, Endpoint, Service, check_standing, issue::takeover::Lead},
     domain::{Reason, TokenKind, json::SecretObject},
-    edge::respond,
     observe::audit::Act,
     rules::{
         contract::{Operation, Outcome, Rejection, TokenRequest, allow, select},
         policy::{Source, find_credential},
-        realm::Realm,
         verifier::{Mode, is_exact},
     },
 };
@@ -32,7 +30,8 @@ impl TokenEndpoints {
             TokenBody::TooLarge | TokenBody::TimedOut => SecretObject::parse(b""),
         };
         let index = select(&endpoint.dialects, refresh, &message.method, body.members());
-        let realm = &endpoint.realms[index];
+        let speaker = Speaker::to(&endpoint.realms[index], &message.headers);
+        let realm = speaker.realm;
         let request = TokenRequest {
             method: &message.method,
             query: message.query.as_deref(),
@@ -40,7 +39,7 @@ impl TokenEndpoints {
             body: body.members(),
             refresh,
         };
-        let operation = operation(realm, &request, &message);
+        let operation = operation(&speaker, &request, &message);
         let lead = lead(endpoint, index);
         if let Some(lead) = lead
             && lead.takeover.settings.mode == Mode::Observe
@@ -54,10 +53,10 @@ impl TokenEndpoints {
         drop(body);
         let (mut response, outcome) = match operation {
             Ok(Operation::Verify) => {
-                self.verify(realm, &message.headers, message.client.as_ref().map(Caller::address)).await
+                self.verify(&speaker, &message.headers, message.client.as_ref().map(Caller::address)).await
             }
-            Ok(operation) => self.grant(realm, operation, message.client.as_ref(), &message.request_id, lead).await,
-            Err(rejection) => reject(realm, &rejection),
+            Ok(operation) => self.grant(&speaker, operation, message.client.as_ref(), &message.request_id, lead).await,
+            Err(rejection) => speaker.reject(&rejection),
         };
         if response.status() == http::StatusCode::METHOD_NOT_ALLOWED
             && let Ok(methods) = HeaderValue::from_str(&allow(&endpoint.dialects))
@@ -73,13 +72,14 @@ impl TokenEndpoints {
 
     async fn grant(
         &self,
-        realm: &Realm,
+        speaker: &Speaker<'_>,
         operation: Operation,
         caller: Option<&Caller>,
         request_id: &str,
         lead: Option<Lead<'_>>,
     ) -> (Response<Bytes>, &'static str) {
-        let unavailable = || reject(realm, &Rejection::Unavailable { retry_after: RETRY_FAILED });
+        let realm = speaker.realm;
+        let unavailable = || speaker.reject(&Rejection::Unavailable { retry_after: RETRY_FAILED });
         // Without an address nobody could be throttled, so nobody gets in. Nor where a login must have its line in the
         // audit log, and cannot have one.
         let (Some(caller), Ok(room)) = (caller, self.audit.admit()) else { return unavailable() };
@@ -99,7 +99,7 @@ impl TokenEndpoints {
                 (granted, false)
             }
             Operation::Refresh(token) => (self.token_service.refresh(realm, &token, caller).await, true),
-            Operation::Verify => return reject(realm, &Rejection::MethodNotAllowed),
+            Operation::Verify => return speaker.reject(&Rejection::MethodNotAllowed),
         };
         let refused = granted.as_ref().err().map(Rejection::name);
         // A client that left before anything was found out was not refused: it just did not wait. One that left while it
@@ -117,41 +117,38 @@ impl TokenEndpoints {
                 if !did_not_wait {
                     tracing::info!(realm = %realm.name, %client, reason = rejection.name(), "a login was refused");
                 }
-                return reject(realm, &rejection);
+                return speaker.reject(&rejection);
             }
         };
         let subject = grant.holder.id;
         tracing::info!(realm = %realm.name, %client, %subject, refreshed, "tokens were granted");
         let outcome = if refreshed { Outcome::Refreshed(&grant) } else { Outcome::Granted(&grant) };
-        let answer = realm.dialect.contract().write(&outcome, &realm.wire);
+        let response = speaker.write(&outcome);
         // An account that lacks what the contract shows (an sws user without a number) has no answer.
-        let word = if answer.status.is_success() { GRANTED } else { Reason::Internal.name() };
-        (respond::answer(answer, None), word)
+        let word = if response.status().is_success() { GRANTED } else { Reason::Internal.name() };
+        (response, word)
     }
 
     /// `toc`'s verification: what the token says, if it is one of this realm and holds.
     async fn verify(
         &self,
-        realm: &Realm,
+        speaker: &Speaker<'_>,
         headers: &HeaderMap,
         client: Option<std::net::IpAddr>,
     ) -> (Response<Bytes>, &'static str) {
-        let contract = realm.dialect.contract();
-        let sources = [Source::Authorization { bare: contract.facts().bare_authorization }];
+        let sources = [Source::Authorization { bare: speaker.contract().facts().bare_authorization }];
         let opened = find_credential(&sources, headers, None)
             .and_then(|token| token.ok_or(Reason::MissingToken))
             .and_then(|token| self.live_state.view().open(token.text()?, client, self.clock.now()));
         let verified = async {
             let opened = opened?;
             check_standing(&self.live_state, &opened, &*self.clock).await?;
-            let own = opened.claims.realm == realm.name && opened.claims.kind == TokenKind::Access;
+            let own = opened.claims.realm == speaker.realm.name && opened.claims.kind == TokenKind::Access;
             if own { Ok(opened) } else { Err(Reason::RealmNotAccepted) }
         };
         match verified.await {
-            Ok(opened) => {
-                (respond::answer(contract.write(&Outcome::Verified(&opened.claims), &realm.wire), None), "verified")
-            }
-            Err(reason) => (respond::bad_token(realm, reason), reason.name()),
+            Ok(opened) => (speaker.write(&Outcome::Verified(&opened.claims)), "verified"),
+            Err(reason) => speaker.bad_token(reason),
         }
     }
 }
@@ -162,19 +159,18 @@ fn lead(endpoint: &Endpoint, realm: usize) -> Option<Lead<'_>> {
     Some(Lead { takeover, verifier: takeover.verifier(realm)? })
 }
 
-fn operation(realm: &Realm, request: &TokenRequest<'_>, message: &TokenMessage) -> Result<Operation, Rejection> {
-    let methods = if request.refresh { &[Method::POST] } else { realm.dialect.contract().methods() };
+fn operation(
+    speaker: &Speaker<'_>,
+    request: &TokenRequest<'_>,
+    message: &TokenMessage,
+) -> Result<Operation, Rejection> {
+    let methods = if request.refresh { &[Method::POST] } else { speaker.contract().methods() };
     if !methods.contains(request.method) {
         return Err(Rejection::MethodNotAllowed);
     }
     match message.body {
         TokenBody::TooLarge => Err(Rejection::BodyTooLarge),
         TokenBody::TimedOut => Err(Rejection::BodyTimeout),
-        TokenBody::Complete(_) => realm.dialect.contract().read(request, &realm.wire),
+        TokenBody::Complete(_) => speaker.contract().read(request, &speaker.realm.wire),
     }
-}
-
-fn reject(realm: &Realm, rejection: &Rejection) -> (Response<Bytes>, &'static str) {
-    let answer = realm.dialect.contract().write(&Outcome::Rejected(rejection), &realm.wire);
-    (respond::answer(answer, rejection.retry_after()), rejection.name())
 }

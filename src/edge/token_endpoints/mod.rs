@@ -5,12 +5,14 @@
 //! observed      the same where an old system still answers
 //! oauth         OAuth's endpoints: token · revocation · introspection
 //! documents     public keys and metadata
+//! speaker       a realm that answers, in the language that the client reads
 //! ```
 
 mod contracts;
 mod documents;
 mod oauth;
 mod observed;
+mod speaker;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,15 +20,13 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
 use tokio::sync::Semaphore;
 
+use self::speaker::Speaker;
 use super::respond;
 use crate::{
     decision::{Caller, Endpoint, LiveState, Service, TokenService},
     domain::{AccountName, Clock, Reason, secret::SecretBytes},
     observe::audit::{Act, AuditLog, Event, Room},
-    rules::{
-        contract::{Outcome, Rejection},
-        realm::Realm,
-    },
+    rules::{contract::Rejection, realm::Realm},
 };
 
 /// A body over this is answered 413, and never parsed.
@@ -159,11 +159,11 @@ fn counted(outcome: &'static str, unavailable: bool, client: Option<&Caller>) ->
 
 /// The answer of an endpoint whose task did not end well, in the shape of its first realm.
 #[must_use]
-pub fn failed(endpoint: &Endpoint) -> (Response<Bytes>, &'static str) {
+pub fn failed(endpoint: &Endpoint, headers: &HeaderMap) -> (Response<Bytes>, &'static str) {
     let rejection = Rejection::Unavailable { retry_after: RETRY_FAILED };
-    let answer = endpoint.realms.first().map_or_else(
-        || respond::plain(Reason::Internal),
-        |realm| realm.dialect.contract().write(&Outcome::Rejected(&rejection), &realm.wire),
+    let response = endpoint.realms.first().map_or_else(
+        || respond::answer(respond::plain(Reason::Internal), Some(RETRY_FAILED)),
+        |realm| Speaker::to(realm, headers).reject(&rejection).0,
     );
-    (respond::answer(answer, Some(RETRY_FAILED)), Reason::Internal.name())
+    (response, Reason::Internal.name())
 }

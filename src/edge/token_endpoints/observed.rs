@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, header};
 
-use super::{Happened, RETRY_FAILED, TokenBody, TokenEndpoints, TokenMessage, counted, note};
+use super::{Happened, RETRY_FAILED, Speaker, TokenBody, TokenEndpoints, TokenMessage, counted, note};
 use crate::{
     decision::{
         Caller, Endpoint,
@@ -14,10 +14,9 @@ use crate::{
         verifier::Verifier,
     },
     domain::Reason,
-    edge::respond,
     observe::audit::Act,
     rules::{
-        contract::{Operation, Outcome, Rejection},
+        contract::{Operation, Rejection},
         realm::Realm,
         verifier::Verdict,
     },
@@ -42,16 +41,13 @@ impl TokenEndpoints {
         exact: bool,
         message: TokenMessage,
     ) -> (Response<Bytes>, &'static str) {
-        let realm = &endpoint.realms[index];
-        let rejected = |rejection: &Rejection| {
-            let answer = realm.dialect.contract().write(&Outcome::Rejected(rejection), &realm.wire);
-            (respond::answer(answer, rejection.retry_after()), rejection.name())
-        };
+        let speaker = Speaker::to(&endpoint.realms[index], &message.headers);
+        let realm = speaker.realm;
         let unavailable = Rejection::Unavailable { retry_after: RETRY_FAILED };
         let takeover = endpoint.takeover.as_ref().and_then(|takeover| takeover.verifier(index));
         let TokenMessage { method, query, headers, body, client, request_id } = message;
         let (Some(verifier), Some(caller), TokenBody::Complete(body)) = (takeover, client, body) else {
-            return rejected(&unavailable);
+            return speaker.reject(&unavailable);
         };
         let exact = exact && has_known_query(query.as_deref());
         let is_head = method == Method::HEAD;
@@ -59,14 +55,14 @@ impl TokenEndpoints {
         let relaying = caller.unless_left(verifier.relay(relayed, caller.address())).await;
         let mut asked = Asked { operation, exact, answer: None, refused: None, client: caller.address(), request_id };
         let (response, outcome) = match relaying {
-            None => rejected(&unavailable),
+            None => speaker.reject(&unavailable),
             Some(Err(error)) => {
                 let reason =
                     if error == ExchangeError::Timeout { Reason::UpstreamTimeout } else { Reason::UpstreamFailed };
                 tracing::warn!(realm = %realm.name, verifier = &*verifier.settings.name, reason = error.name(), "an old system did not answer a client");
                 asked.refused = Some(reason.name());
                 self.look_on((endpoint, index), asked);
-                (respond::answer(realm.dialect.contract().deny(reason), None), reason.name())
+                speaker.deny(reason)
             }
             Some(Ok(answer)) => {
                 asked.refused = refused(realm, verifier, &asked.operation, &answer);

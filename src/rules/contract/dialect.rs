@@ -6,11 +6,12 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
+use http::{HeaderMap, HeaderValue};
 use thiserror::Error;
 
 use super::{
     Contract, Facts,
-    engine::FileContract,
+    engine::Translations,
     file::{self, TEXTS},
     oauth::Oauth,
 };
@@ -18,12 +19,27 @@ use crate::domain::{PrincipalKind, TokenKind};
 
 /// A contract that realms speak. Cloning it is cheap.
 #[derive(Clone)]
-pub struct Dialect(Spoken);
+pub struct Dialect {
+    spoken: Spoken,
+    /// The place of the language that is spoken to a client that asks for none.
+    language: usize,
+    /// Whether a client's `Accept-Language` chooses.
+    negotiates: bool,
+}
 
 #[derive(Clone)]
 enum Spoken {
-    File(Arc<FileContract>),
+    File(Arc<Translations>),
     Oauth,
+}
+
+/// A contract in the language that a client is answered in.
+#[derive(Clone)]
+pub struct Voice<'d> {
+    /// The contract.
+    pub contract: &'d dyn Contract,
+    /// `Content-Language`, where the client's `Accept-Language` chose: the answer then varies with that.
+    pub chosen: Option<HeaderValue>,
 }
 
 /// A word that names no dialect.
@@ -41,7 +57,7 @@ static SHIPPED: LazyLock<Vec<Dialect>> = LazyLock::new(|| {
 });
 
 /// OAuth 2.0, for those who ask it alone.
-static OAUTH: Dialect = Dialect(Spoken::Oauth);
+static OAUTH: Dialect = Dialect { spoken: Spoken::Oauth, language: 0, negotiates: false };
 
 impl Dialect {
     /// All that ship: those from files, then OAuth.
@@ -58,16 +74,53 @@ impl Dialect {
     /// Whether it is OAuth, whose endpoints are a protocol of their own.
     #[must_use]
     pub const fn is_oauth(&self) -> bool {
-        matches!(self.0, Spoken::Oauth)
+        matches!(self.spoken, Spoken::Oauth)
     }
 
-    /// How it speaks.
+    /// How it speaks, in the realm's language.
     #[must_use]
     pub fn contract(&self) -> &dyn Contract {
-        match &self.0 {
-            Spoken::File(contract) => &**contract,
+        match &self.spoken {
+            Spoken::File(translations) => translations.at(self.language),
             Spoken::Oauth => &Oauth,
         }
+    }
+
+    /// How it speaks to the client that sent these header fields.
+    #[must_use]
+    pub fn for_client(&self, headers: &HeaderMap) -> Voice<'_> {
+        match &self.spoken {
+            Spoken::File(translations) if self.negotiates => {
+                let (place, tag) = translations.negotiate(headers, self.language);
+                Voice { contract: translations.at(place), chosen: Some(tag.field_value()) }
+            }
+            _ => Voice { contract: self.contract(), chosen: None },
+        }
+    }
+
+    /// The tags of the languages that it speaks; that of its file first.
+    #[must_use]
+    pub fn languages(&self) -> Vec<&str> {
+        match &self.spoken {
+            Spoken::File(translations) => translations.languages().collect(),
+            Spoken::Oauth => vec!["en"],
+        }
+    }
+
+    /// The same in another of its languages; `None` where it does not speak that.
+    #[must_use]
+    pub fn in_language(self, language: &str) -> Option<Self> {
+        let place = match &self.spoken {
+            Spoken::File(translations) => translations.place(language)?,
+            Spoken::Oauth => self.languages().iter().position(|known| known.eq_ignore_ascii_case(language))?,
+        };
+        Some(Self { language: place, ..self })
+    }
+
+    /// The same, where a client's `Accept-Language` chooses among its languages.
+    #[must_use]
+    pub fn negotiating(self) -> Self {
+        Self { negotiates: true, ..self }
     }
 
     /// What it declares.
@@ -113,9 +166,9 @@ fn names() -> String {
     Dialect::shipped().map(|dialect| dialect.name().to_owned()).collect::<Vec<_>>().join(", ")
 }
 
-impl From<FileContract> for Dialect {
-    fn from(contract: FileContract) -> Self {
-        Self(Spoken::File(Arc::new(contract)))
+impl From<Translations> for Dialect {
+    fn from(translations: Translations) -> Self {
+        Self { spoken: Spoken::File(Arc::new(translations)), language: 0, negotiates: false }
     }
 }
 
@@ -127,13 +180,13 @@ impl FromStr for Dialect {
     }
 }
 
-/// Two dialects are one when their files say the same.
+/// Two dialects are one when their files say the same, in whatever language.
 impl PartialEq for Dialect {
     fn eq(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
+        match (&self.spoken, &other.spoken) {
             (Spoken::Oauth, Spoken::Oauth) => true,
             (Spoken::File(one), Spoken::File(other)) => {
-                Arc::ptr_eq(one, other) || one.fingerprint() == other.fingerprint()
+                Arc::ptr_eq(one, other) || one.in_default().fingerprint() == other.in_default().fingerprint()
             }
             _ => false,
         }

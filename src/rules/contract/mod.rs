@@ -10,6 +10,7 @@
 //! family     which old contract a dialect is, or varies
 //! facts      what the house asks of a contract: its accounts, tokens, settings, and what it tells
 //! operation · outcome   the neutral words between contracts and what decides
+//! language   the languages of a contract's texts, and which one a client reads
 //! select     whose request it is where several contracts share a path
 //! ```
 //!
@@ -26,10 +27,10 @@ mod family;
 mod file;
 #[cfg(test)]
 mod fixture;
+mod language;
 pub mod oauth;
 mod operation;
 mod outcome;
-mod phrases;
 mod problem;
 mod schema;
 mod select;
@@ -43,8 +44,8 @@ use serde_json::{Map, Value};
 use crate::domain::{Holder, Reason, Timestamp};
 
 pub use body::is_json;
-pub use dialect::{Dialect, UnknownDialect, names_with};
-pub use engine::{Difference, Endpoint, FileContract, Recorded, Verdict};
+pub use dialect::{Dialect, UnknownDialect, Voice, names_with};
+pub use engine::{Difference, Endpoint, FileContract, Recorded, Translations, Verdict};
 pub use facts::{AccountFacts, Bounded, DialectSettings, Facts, Lifetime, SettingFacts, Tells, TokenFacts, Told, Zone};
 pub use family::Family;
 pub use file::{FILE_BYTES_MAX, Fault, Layer, Loaded, builtin_text, load, load_layers};

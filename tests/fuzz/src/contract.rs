@@ -20,7 +20,11 @@ pub fn check(input: &[u8]) {
     let Ok(input) = std::str::from_utf8(input) else { return };
     let (file, body) = input.split_once(END_OF_FILE).unwrap_or((input, ""));
     match load("fuzz.toml", file) {
-        Ok(loaded) => speak(&loaded.contract, body),
+        Ok(loaded) => {
+            for (place, _) in loaded.contract.languages().enumerate() {
+                speak(loaded.contract.at(place), body);
+            }
+        }
         Err(faults) => {
             assert!(!faults.is_empty(), "it is refused without a word");
             for fault in faults {

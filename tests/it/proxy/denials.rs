@@ -31,10 +31,10 @@ fn a_call_reads_why_it_failed() {
     let (gateway, upstream) = Gateway::with_upstream();
     let mut connection = Connection::open(gateway.front);
     for (request, status, message) in [
-        (call("/sws"), "16", "No autorizado"),
-        (call("/become").bearer("x.y.z"), "16", "No autorizado"),
-        (call("/nowhere"), "12", "No encontrado"),
-        (call("/a%2fb"), "3", "La ruta de la solicitud es ambigua"),
+        (call("/sws"), "16", "Not authorized"),
+        (call("/become").bearer("x.y.z"), "16", "Not authorized"),
+        (call("/nowhere"), "12", "Not found"),
+        (call("/a%2fb"), "3", "The path of the request is ambiguous"),
     ] {
         let failed = connection.send(&request);
         assert_eq!(

@@ -41,7 +41,7 @@ fn a_body_that_says_it_is_too_large_is_refused_before_anything_is_forwarded() {
         let refused = connection.receive();
         assert_eq!(
             (refused.status, refused.json()["detail"].as_str()),
-            (413, Some("El cuerpo de la solicitud es demasiado grande"))
+            (413, Some("The body of the request is too large"))
         );
         connection.is_closed();
     }

@@ -41,6 +41,15 @@ fn realms_have_the_keys_of_their_dialect() {
             "8:12: realms.x.timezone: 'America/Bogotá' is not a time zone of the IANA database, such as \"America/Bogota\" or \"UTC\"",
         ),
         (
+            "[realms.x]\ndialect = \"become\"\nlanguage = \"fr\"",
+            "8:12: realms.x.language: 'fr' is not a language of the dialect: en, es",
+        ),
+        ("[realms.x]\ndialect = \"become\"\nlanguage = \"ES\"\naccept_language = true", "no problem"),
+        (
+            "[realms.x]\ndialect = \"oauth\"\nalgorithm = \"ES256\"\nlanguage = \"en\"\naccept_language = true",
+            "10:19: realms.x.accept_language: there is nothing to choose from: 'oauth' speaks en alone",
+        ),
+        (
             "[realms.x]\ndialect = \"apis\"\nalgorithm = \"HS256\"\naudience = \"x\"\nerror_status = 1\nmax_years = 1",
             "8:1: realms.x.algorithm: tokens of dialect 'apis' are sealed, not JWTs; this key is for sws, toc, maxpoint, become, oauth\n\
              9:1: realms.x.audience: tokens of dialect 'apis' are sealed, not JWTs; this key is for sws, toc, maxpoint, become, oauth\n\

@@ -3,19 +3,24 @@
 //! ```text
 //! requests  reads a token request: its announcement, its members, the life that its query asks for
 //! replies   writes what came of it
+//! translations   the same contract in each of its languages
 //! replay    holds recorded exchanges against it
 //! ```
 
 mod replay;
 mod replies;
 mod requests;
+mod translations;
 
 use std::sync::Arc;
 
 use http::Method;
 use serde_json::{Map, Value};
 
-pub use self::replay::{Difference, Endpoint, Recorded, Verdict};
+pub use self::{
+    replay::{Difference, Endpoint, Recorded, Verdict},
+    translations::Translations,
+};
 pub(super) use self::{
     replies::{Replies, Reply, Status},
     requests::{LoginReader, Meaning, Requests, ValidityReader},

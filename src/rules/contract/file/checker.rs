@@ -4,11 +4,7 @@ use std::{collections::HashSet, ops::Range};
 
 use toml::Spanned;
 
-use super::{
-    Fault,
-    layers::Sources,
-    raw::{Entries, RawContract},
-};
+use super::{Fault, layers::Sources};
 use crate::{
     domain::text::suggestion,
     rules::contract::template::{At, Body, Constants, Flaw, Json, Place, Read, Scene, Text},
@@ -98,12 +94,6 @@ impl<'s> Checker<'s> {
         self.faults.push((span.start + at, message));
         None
     }
-}
-
-/// The contract's own texts, by name.
-pub(super) fn texts(raw: &RawContract) -> Vec<(String, String)> {
-    let Entries(texts) = &raw.texts;
-    texts.iter().map(|(name, text)| (name.get_ref().clone(), text.get_ref().clone())).collect()
 }
 
 /// A template's surroundings outside of an error.

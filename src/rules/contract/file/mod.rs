@@ -5,6 +5,7 @@
 //! raw       what every key is called, and of what type its value is
 //! facts     what the house asks of a contract
 //! requests  how its requests are read
+//! languages what it says in each of its languages
 //! replies   what it answers: one response for every rejection and every denial
 //! checker   what these share: problems, and templates with their places
 //! builtin   the texts that ship
@@ -13,6 +14,7 @@
 mod builtin;
 mod checker;
 mod facts;
+mod languages;
 mod layers;
 mod raw;
 mod replies;
@@ -25,7 +27,7 @@ use serde::Deserialize;
 use toml::{Spanned, de::DeTable};
 
 use self::{checker::Checker, layers::Sources, raw::RawContract};
-use super::engine::{FileContract, Fingerprint};
+use super::engine::{FileContract, Fingerprint, Translations};
 use crate::domain::text::near;
 
 pub(super) use builtin::TEXTS;
@@ -40,8 +42,8 @@ const NAME_CHARS_MAX: usize = 64;
 
 /// A contract that was read, and which of its errors have no response of their own.
 pub struct Loaded {
-    /// The contract.
-    pub contract: FileContract,
+    /// The contract, in each of its languages.
+    pub contract: Translations,
     /// The rejections and denials that `other` answers.
     pub fell_back: Vec<&'static str>,
 }
@@ -105,13 +107,19 @@ fn checked(
         checker.wrong(&raw.name.span(), "a name is 1 to 64 of a-z, 0-9, '-' and '_'");
     }
     let facts = checker.facts(raw, extends);
-    let requests = checker.requests(raw, &facts);
-    let replies = checker.replies(raw, &facts);
-    let claims = checker.claims(raw, &facts);
-    match replies {
-        Some((replies, fell_back)) if checker.is_good() => {
-            Ok(Loaded { contract: FileContract::new(facts, requests, claims, replies, fingerprint), fell_back })
+    let (mut translations, mut fell_back) = (vec![], vec![]);
+    for language in checker.languages(raw) {
+        let requests = checker.requests(raw, &facts, &language);
+        let claims = checker.claims(raw, &facts);
+        // Where a response falls back is the same in every language.
+        if let Some((replies, others)) = checker.replies(raw, &facts, &language) {
+            fell_back = others;
+            let contract = FileContract::new(facts.clone(), requests, claims, replies, fingerprint);
+            translations.push((language.tag, contract));
         }
+    }
+    match Translations::of(translations) {
+        Some(contract) if checker.is_good() => Ok(Loaded { contract, fell_back }),
         _ => Err(checker.finish()),
     }
 }

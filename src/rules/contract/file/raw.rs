@@ -18,7 +18,7 @@ pub(super) struct RawContract {
     /// One sentence about it, for `portero contract show`.
     #[serde(rename = "summary")]
     pub(super) _summary: Option<String>,
-    /// The language of the phrases that are not its own: en or es.
+    /// The language of its texts where neither realm nor client chooses another.
     pub(super) language: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) settings: RawSettings,
@@ -36,9 +36,9 @@ pub(super) struct RawContract {
     #[serde(default)]
     pub(super) tells: RawTells,
     #[serde(default)]
-    pub(super) phrases: Entries<Spanned<String>>,
+    pub(super) phrases: Entries<Entries<Spanned<String>>>,
     #[serde(default)]
-    pub(super) texts: Entries<Spanned<String>>,
+    pub(super) texts: Entries<Entries<Spanned<String>>>,
     pub(super) responses: RawResponses,
     pub(super) errors: Option<RawErrors>,
     #[serde(default)]

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use toml::Spanned;
 
 use super::{
-    checker::{Checker, outside, texts},
+    checker::{Checker, outside},
+    languages::{Language, status_named},
     raw::{Entries, RawCode, RawContract, RawOwn, RawReply, RawResponse, RawStatus},
     requests::{scene, secret_member},
 };
@@ -17,7 +18,7 @@ use crate::{
         Answer, Facts, JSON, MEDIA_TYPES, RejectionKind, Schemas,
         answer::denial_status,
         engine::{Replies, Reply, Status},
-        phrases::Language,
+        language::House,
         template::{Body, Constants, ErrorWords, Place, Scene},
     },
 };
@@ -31,8 +32,7 @@ const SAME_MAX: usize = 4;
 /// What the errors of a contract are made with.
 struct Errors<'r> {
     raw: &'r RawContract,
-    texts: Vec<(String, String)>,
-    language: Language,
+    language: &'r Language,
     base: Scene<'r>,
 }
 
@@ -56,11 +56,14 @@ struct Found<'r> {
 
 impl Checker<'_> {
     /// The responses, and the errors that `other` answers.
-    pub(super) fn replies(&mut self, raw: &RawContract, facts: &Facts) -> Option<(Replies, Vec<&'static str>)> {
-        let language = raw.language.as_ref().and_then(|word| self.word(word, &Language::WORDS)).unwrap_or_default();
+    pub(super) fn replies(
+        &mut self,
+        raw: &RawContract,
+        facts: &Facts,
+        language: &Language,
+    ) -> Option<(Replies, Vec<&'static str>)> {
         let base = Scene { has_incomplete: raw.responses.incomplete.is_some(), ..scene(facts, secret_member(raw)) };
-        let errors = Errors { raw, texts: texts(raw), language, base };
-        self.phrases(raw);
+        let errors = Errors { raw, language, base };
         let granted = self.success(&errors, &raw.responses.login, Place::Granted, facts);
         let refreshed = self.optional(&errors, raw.responses.refresh.as_ref(), Place::Refreshed, facts);
         let verified = self.optional(&errors, raw.responses.verify.as_ref(), Place::Verified, facts);
@@ -106,17 +109,6 @@ impl Checker<'_> {
         Some((replies, fell_back))
     }
 
-    fn phrases(&mut self, raw: &RawContract) {
-        for (status, _) in &raw.phrases.0 {
-            if status.get_ref() != OTHER && status_named(status.get_ref()).is_none() {
-                self.wrong(
-                    &status.span(),
-                    "phrases are those of statuses from 400 to 599, such as 404 = \"…\", and other",
-                );
-            }
-        }
-    }
-
     /// A response that only some contracts have: where the operation is there, and only there.
     fn optional(
         &mut self,
@@ -151,7 +143,7 @@ impl Checker<'_> {
         place: Place,
         facts: &Facts,
     ) -> Option<(Reply, Value)> {
-        let constants = Constants { texts: &errors.texts, error: None };
+        let constants = Constants { texts: &errors.language.texts, error: None };
         let gives = if place == Place::Refreshed { &facts.tokens.refresh } else { &facts.tokens.login };
         let scene = Scene { gives, ..outside(&constants, &errors.base, place) };
         let status = match &raw.status {
@@ -267,10 +259,10 @@ impl Checker<'_> {
             Some(written) => self.status(written, errors, place)?,
         };
         let fixed = if let Status::Fixed(status) = status { Some(status) } else { None };
-        let phrase = fixed.map(|status| phrase(errors, status)).unwrap_or_default();
+        let phrase = fixed.map(|status| errors.language.phrase(status)).unwrap_or_default();
         let words = |message| ErrorWords {
             status: fixed.map(|status| status.as_u16()),
-            title: fixed.map_or("", |status| Language::English.phrase(status)),
+            title: fixed.map_or("", |status| House::English.phrase(status)),
             phrase: phrase.clone(),
             code: own.code.as_ref().map(|code| match code {
                 RawCode::Number(number) => (*number).into(),
@@ -278,13 +270,13 @@ impl Checker<'_> {
             }),
             message,
         };
-        let constants = Constants { texts: &errors.texts, error: Some(words(None)) };
+        let constants = Constants { texts: &errors.language.texts, error: Some(words(None)) };
         let scene = outside(&constants, &errors.base, place);
         if let Some(written) = &own.message {
             self.text(written, &scene)?;
         }
         let message = own.message.as_ref().map(|written| written.get_ref().clone());
-        let constants = Constants { texts: &errors.texts, error: Some(words(message)) };
+        let constants = Constants { texts: &errors.language.texts, error: Some(words(message)) };
         let scene = outside(&constants, &errors.base, place);
         let shared = errors.raw.errors.as_ref();
         let body = own.body.as_ref().or_else(|| shared?.body.as_ref());
@@ -329,18 +321,6 @@ impl Checker<'_> {
         };
         Some(Answer { status, content_type: reply.media_type, body: body.clone() })
     }
-}
-
-/// The contract's phrase of a status, else its language's.
-fn phrase(errors: &Errors<'_>, status: StatusCode) -> String {
-    let Entries(phrases) = &errors.raw.phrases;
-    let named = |name: &str| phrases.iter().find(|(known, _)| known.get_ref() == name);
-    let own = named(status.as_str()).or_else(|| named(OTHER));
-    own.map_or_else(|| errors.language.phrase(status).to_owned(), |(_, text)| text.get_ref().clone())
-}
-
-fn status_named(name: &str) -> Option<StatusCode> {
-    name.parse().ok().filter(|status: &StatusCode| (400..600).contains(&status.as_u16()))
 }
 
 /// The statuses of refusals, where they are refusals and no realm chooses them.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::{
-    checker::{Checker, outside, texts},
+    checker::{Checker, outside},
+    languages::Language,
     raw::{RawContract, RawLogin, RawValidity},
 };
 use crate::rules::contract::{
@@ -39,8 +40,10 @@ const COMMON_CLAIMS: [&str; 15] = [
 ];
 
 impl Checker<'_> {
-    pub(super) fn requests(&mut self, raw: &RawContract, facts: &Facts) -> Requests {
-        let login = self.login(&raw.login, raw.validity.as_ref(), facts);
+    pub(super) fn requests(&mut self, raw: &RawContract, facts: &Facts, language: &Language) -> Requests {
+        let login = self.login(&raw.login);
+        let validity = raw.validity.as_ref().and_then(|validity| self.validity(validity.get_ref(), facts, language));
+        let login = LoginReader { validity, ..login };
         let refresh = raw.refresh.as_ref().map(|refresh| Arc::<str>::from(refresh.member.get_ref().as_str()));
         if let Some(refresh) = &raw.refresh
             && facts.tokens.refresh.is_empty()
@@ -54,7 +57,7 @@ impl Checker<'_> {
         Requests { login, refresh: refresh.into_iter().collect(), identified_by, verifies: raw.verify }
     }
 
-    fn login(&mut self, raw: &RawLogin, validity: Option<&Spanned<RawValidity>>, facts: &Facts) -> LoginReader {
+    fn login(&mut self, raw: &RawLogin) -> LoginReader {
         let announced = self.word(
             &raw.content_type,
             &[("any", Announced::Any), ("json-if-sent", Announced::IfSent), ("json-required", Announced::Required)],
@@ -76,16 +79,15 @@ impl Checker<'_> {
                 self.wrong(&raw.members.span(), &message);
             }
         }
-        let validity = validity.and_then(|validity| self.validity(validity.get_ref(), facts));
-        LoginReader { announced: announced.unwrap_or(Announced::Any), members, validity }
+        LoginReader { announced: announced.unwrap_or(Announced::Any), members, validity: None }
     }
 
-    fn validity(&mut self, raw: &RawValidity, facts: &Facts) -> Option<ValidityReader> {
+    fn validity(&mut self, raw: &RawValidity, facts: &Facts, language: &Language) -> Option<ValidityReader> {
         let years_limit = facts.settings.max_years.as_ref().map_or(1, |years| *years.range.end());
         if !(1..=years_limit).contains(raw.years.get_ref()) {
             self.wrong(&raw.years.span(), &format!("the years of a login that asks for none are 1 to {years_limit}"));
         }
-        let constants = Constants::default();
+        let constants = Constants { texts: &language.texts, error: None };
         let scene = outside(&constants, &scene(facts, raw.parameter.get_ref()), Place::Query);
         let texts =
             [&raw.repeated, &raw.never_ends, &raw.too_long, &raw.unreadable].map(|text| self.text(text, &scene));
@@ -105,9 +107,8 @@ impl Checker<'_> {
     }
 
     pub(super) fn claims(&mut self, raw: &RawContract, facts: &Facts) -> Vec<Claim> {
-        let texts = texts(raw);
-        let constants = Constants { texts: &texts, error: None };
-        let scene = outside(&constants, &scene(facts, secret_member(raw)), Place::Claim);
+        // A token says the same in every language.
+        let scene = outside(Constants::NONE, &scene(facts, secret_member(raw)), Place::Claim);
         let mut claims = vec![];
         for (name, written) in &raw.claims.0 {
             let word = name.get_ref().as_str();

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{Fault, TEXTS, load};
 use crate::{
     domain::{Reason, TokenKind},
-    rules::contract::{Contract, DialectSettings, FileContract, Outcome, Rejection, fixture},
+    rules::contract::{Contract, DialectSettings, FileContract, MissingMembers, Outcome, Rejection, fixture},
 };
 
 /// A small contract that is good.
@@ -53,7 +53,7 @@ fn every_contract_that_ships_is_good() {
     for (name, file, text) in TEXTS {
         let loaded = load(file, text);
         assert_eq!(shown(loaded.as_ref().err().cloned()), "", "{file}");
-        assert_eq!(&*loaded.unwrap().contract.facts().name, name);
+        assert_eq!(&*loaded.unwrap().contract.in_default().facts().name, name);
     }
 }
 
@@ -191,7 +191,8 @@ fn what_is_no_contract_is_refused() {
 #[test]
 fn a_contract_may_change_parts_of_another() {
     let text = "extends = \"sws\"\nname = \"mine\"\n[rejections]\nlocked = { message = \"Bloqueado\" }\n";
-    let contract = load("mine.toml", text).unwrap().contract;
+    let loaded = load("mine.toml", text).unwrap();
+    let contract = loaded.contract.in_default();
     let written = |rejection| {
         let answer = contract.write(&Outcome::Rejected(&rejection), &DialectSettings::default());
         fixture::text(&answer).2.to_owned()
@@ -203,22 +204,88 @@ fn a_contract_may_change_parts_of_another() {
 }
 
 #[test]
+fn a_contract_says_all_of_it_in_each_language() {
+    let texts = "[texts.en]\nwrong = \"No\"\n[texts.pt-BR]\nwrong = \"Não\"\n[phrases.pt-BR]\nother = \"Erro\"\n";
+    let text = format!("{GOOD}{texts}")
+        .replace("[rejections]\n", "[rejections]\ninvalid_credentials = { message = \"{texts.wrong}\" }\n");
+    let translations = load("erp.toml", &text).unwrap().contract;
+    assert_eq!(translations.languages().collect::<Vec<_>>(), ["en", "pt-BR"]);
+    let said = |place: usize, rejection| {
+        let answer = translations.at(place).write(&Outcome::Rejected(&rejection), &DialectSettings::default());
+        fixture::text(&answer).2.to_owned()
+    };
+    assert_eq!(said(0, Rejection::InvalidCredentials), r#"{"error":"No"}"#);
+    assert_eq!(said(1, Rejection::InvalidCredentials), r#"{"error":"Não"}"#);
+    assert_eq!(said(0, Rejection::NotJson), r#"{"error":"Bad Request"}"#);
+    assert_eq!(said(1, Rejection::NotJson), r#"{"error":"Erro"}"#);
+    assert_eq!(translations.place("PT-br"), Some(1));
+    for (from, to, message) in [
+        ("wrong = \"Não\"\n", "", "27:1: the text 'wrong' is missing in [texts.pt-BR]: [texts.en] has it"),
+        ("other = \"Erro\"\n", "", "28:8: phrases ship in en and es alone: add [phrases.pt-BR] with other = \"…\""),
+        ("[phrases.pt-BR]", "[phrases.pt-br]", "30:10: 'pt-br' is 'pt-BR' elsewhere: write both alike"),
+        (
+            "[texts.pt-BR]",
+            "[texts.portugues]",
+            "28:8: 'portugues' is no language; write its tag, such as \"es\" or \"pt-BR\"",
+        ),
+        ("\"Não\"", "\"{nada}\"", "21:36: {texts.wrong}: in the text pt-BR.wrong: no value is called 'nada'; known: "),
+        (
+            "[phrases.pt-BR]\nother",
+            "[phrases.pt-BR]\n399 = \"\"\nother",
+            "31:1: phrases are those of statuses from 400 to 599, such as 404 = \"…\", and other",
+        ),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let faults = shown(load("erp.toml", &text.replacen(from, to, 1)).err());
+        assert!(faults.lines().any(|line| line.starts_with(message)), "{from}: {faults}");
+    }
+}
+
+#[test]
+fn a_text_that_is_one_hole_keeps_its_kind() {
+    let required = "[texts.en]\nrequired = \"{missing|each 'Say {}'}\"\n";
+    let body = "[rejections]\nmissing_field = { body = '{\"errors\": \"{texts.required}\"}' }\n";
+    let text = format!("{GOOD}{required}").replace("[rejections]\n", body);
+    let loaded = load("erp.toml", &text).unwrap();
+    let missing = Rejection::Missing(MissingMembers::of(vec!["user".into(), "pin".into()]).unwrap());
+    let answer = loaded.contract.in_default().write(&Outcome::Rejected(&missing), &DialectSettings::default());
+    assert_eq!(fixture::text(&answer).2, r#"{"errors":["Say user","Say pin"]}"#);
+}
+
+#[test]
+fn every_contract_that_ships_speaks_spanish_and_english() {
+    for (name, file, text) in TEXTS {
+        let translations = load(file, text).unwrap().contract;
+        let mut languages: Vec<_> = translations.languages().collect();
+        languages.sort_unstable();
+        assert_eq!(languages, ["en", "es"], "{name}");
+        let english = translations.at(translations.place("en").unwrap());
+        for rejection in fixture::rejections() {
+            let answer = english.write(&Outcome::Rejected(&rejection), &DialectSettings::default());
+            assert!(fixture::text(&answer).2.is_ascii(), "{name}: {answer:?}");
+        }
+        assert!(Reason::ALL.into_iter().all(|reason| english.deny(reason).body.is_ascii()), "{name}");
+    }
+}
+
+#[test]
 fn sws_classic_says_all_that_sws_does_and_more() {
     let [sws, classic] = ["sws", "sws-classic"].map(|name| {
         let (_, file, text) = TEXTS.into_iter().find(|(known, ..)| *known == name).unwrap();
         load(file, text).unwrap().contract
     });
+    let [sws, classic] = [sws.in_default(), classic.in_default()];
     let grant = fixture::grant(&[TokenKind::Access]);
     let settings = DialectSettings::default();
     let write = |contract: &FileContract, outcome: &Outcome<'_>| {
         fixture::text(&contract.write(outcome, &settings)).2.to_owned()
     };
-    let granted = write(&sws, &Outcome::Granted(&grant));
+    let granted = write(sws, &Outcome::Granted(&grant));
     let expected =
         format!(r#"{},"error":0,"message":"Logueo correcto","usuario_id":1}}"#, granted.strip_suffix('}').unwrap());
-    assert_eq!(write(&classic, &Outcome::Granted(&grant)), expected);
+    assert_eq!(write(classic, &Outcome::Granted(&grant)), expected);
     let wrong = r#"{"tokenValido":null,"vencimiento":null,"error":1,"message":"Error al obtener Token. Error:Error de usuario y/o contraseña"}"#;
-    assert_eq!(write(&classic, &Outcome::Rejected(&Rejection::InvalidCredentials)), wrong);
+    assert_eq!(write(classic, &Outcome::Rejected(&Rejection::InvalidCredentials)), wrong);
     assert_eq!(classic.deny(Reason::Expired), sws.deny(Reason::Expired));
 }
 

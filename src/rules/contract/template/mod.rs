@@ -27,7 +27,7 @@ pub(super) use hole::{Filled, Hole, Incomplete};
 pub(super) use json::{Body, Json};
 pub(super) use recorded::Mismatch;
 pub(super) use text::{Read, Text};
-pub(super) use value::{Constants, ErrorWords, Known, Place, Scene, Subject};
+pub(super) use value::{Constants, ErrorWords, Known, Place, Scene, Subject, Texts};
 
 use std::ops::Range;
 

@@ -49,6 +49,7 @@ impl Text {
             return match constant(raw, scene)? {
                 Some(Constant::Text(text)) => Ok(Read::Text(text)),
                 Some(Constant::Json(value)) => Ok(Read::Constant(value)),
+                Some(Constant::Hole(hole)) => Ok(Read::Hole(hole)),
                 None => Hole::check(raw, scene).map(Read::Hole),
             };
         }
@@ -116,18 +117,21 @@ impl Text {
                     }
                 }
             }
-            None => {
-                let hole = Hole::check(raw, scene)?;
-                let wrong = |message: &str| Flaw { at: At::Hole(raw.written.clone()), message: message.to_owned() };
-                if hole.kind == Kind::List {
-                    return Err(wrong("a list cannot stand inside of a text: |join it"));
-                }
-                if hole.may_omit() || hole.may_be_null() {
-                    return Err(wrong("inside of a text an absent value needs |default '…'"));
-                }
-                self.0.push(Part::Hole(hole));
-            }
+            Some(Constant::Hole(hole)) => self.push_checked(hole, raw)?,
+            None => self.push_checked(Hole::check(raw, scene)?, raw)?,
         }
+        Ok(())
+    }
+
+    fn push_checked(&mut self, hole: Hole, raw: &RawHole) -> Result<(), Flaw> {
+        let wrong = |message: &str| Flaw { at: At::Hole(raw.written.clone()), message: message.to_owned() };
+        if hole.kind == Kind::List {
+            return Err(wrong("a list cannot stand inside of a text: |join it"));
+        }
+        if hole.may_omit() || hole.may_be_null() {
+            return Err(wrong("inside of a text an absent value needs |default '…'"));
+        }
+        self.0.push(Part::Hole(hole));
         Ok(())
     }
 }
@@ -136,6 +140,8 @@ impl Text {
 enum Constant {
     Json(serde_json::Value),
     Text(Text),
+    /// A text of the contract's own that is one hole alone: it keeps the hole's kind.
+    Hole(Hole),
 }
 
 /// The constant that a hole names; `None` when it names something else.
@@ -144,9 +150,15 @@ fn constant(raw: &RawHole, scene: &Scene<'_>) -> Result<Option<Constant>, Flaw> 
     let wrong = |message: String| Flaw { at: At::Hole(raw.written.clone()), message };
     let path = &*alternative.path;
     let found = if let Some(name) = path.strip_prefix("texts.") {
-        let Some((_, text)) = scene.constants.texts.iter().find(|(known, _)| known == name) else { return Ok(None) };
+        let texts = scene.constants.texts;
+        let Some((_, text)) = texts.named.iter().find(|(known, _)| known == name) else { return Ok(None) };
         // A text that names texts would have no end.
-        within(text, &Constants { texts: &[], error: None }, scene).map_err(wrong)?
+        let of_text = |flaw: Flaw| wrong(format!("in the text {}.{name}: {}", texts.language, flaw.message));
+        match Text::read_alone(text, &Scene { constants: Constants::NONE, ..*scene }).map_err(of_text)? {
+            Read::Text(text) => Constant::Text(text),
+            Read::Hole(hole) => Constant::Hole(hole),
+            Read::Constant(value) => Constant::Json(value),
+        }
     } else if let Some(error) = &scene.constants.error {
         match (path, error.status) {
             ("status", Some(status)) => Constant::Json(status.into()),
@@ -165,8 +177,9 @@ fn constant(raw: &RawHole, scene: &Scene<'_>) -> Result<Option<Constant>, Flaw> 
                     return Err(wrong("this error has no message: say message = \"…\"".to_owned()));
                 };
                 let error = ErrorWords { message: None, ..error.clone() };
-                within(message, &Constants { texts: scene.constants.texts, error: Some(error) }, scene)
-                    .map_err(wrong)?
+                let constants = Constants { texts: scene.constants.texts, error: Some(error) };
+                let read = Text::read(message, &Scene { constants: &constants, ..*scene });
+                Constant::Text(read.map_err(|flaw| wrong(format!("in this text: {}", flaw.message)))?)
             }
             _ => return Ok(None),
         }
@@ -177,10 +190,4 @@ fn constant(raw: &RawHole, scene: &Scene<'_>) -> Result<Option<Constant>, Flaw> 
         return Ok(Some(found));
     }
     Err(wrong(format!("'{path}' is known when the contract is read, and takes no formatter")))
-}
-
-/// A text that stands inside of another one.
-fn within(text: &str, constants: &Constants<'_>, scene: &Scene<'_>) -> Result<Constant, String> {
-    let text = Text::read(text, &Scene { constants, ..*scene });
-    text.map(Constant::Text).map_err(|flaw| format!("in this text: {}", flaw.message))
 }

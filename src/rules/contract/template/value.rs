@@ -156,18 +156,31 @@ pub(in crate::rules::contract) struct Scene<'c> {
     pub(in crate::rules::contract) constants: &'c Constants<'c>,
 }
 
+/// The contract's own texts in one language, unread.
+#[derive(Clone)]
+pub(in crate::rules::contract) struct Texts {
+    /// The language's tag.
+    pub(in crate::rules::contract) language: String,
+    /// By name.
+    pub(in crate::rules::contract) named: Vec<(String, String)>,
+}
+
+impl Texts {
+    /// None at all.
+    pub(in crate::rules::contract) const NONE: &'static Self = &Self { language: String::new(), named: vec![] };
+}
+
 /// Values that are known when the contract is read.
-#[derive(Default)]
 pub(in crate::rules::contract) struct Constants<'c> {
-    /// The contract's own texts, unread.
-    pub(in crate::rules::contract) texts: &'c [(String, String)],
+    /// The contract's own texts.
+    pub(in crate::rules::contract) texts: &'c Texts,
     /// The words of an error.
     pub(in crate::rules::contract) error: Option<ErrorWords>,
 }
 
 impl Constants<'static> {
     /// None at all.
-    pub(in crate::rules::contract) const NONE: &'static Self = &Self { texts: &[], error: None };
+    pub(in crate::rules::contract) const NONE: &'static Self = &Self { texts: Texts::NONE, error: None };
 }
 
 /// What an error's template may say.
@@ -387,6 +400,6 @@ fn instead(path: &str, scene: &Scene<'_>) -> String {
     let here = VALUES.iter().filter(|value| value.source.presence(scene) != Presence::Never).map(|value| value.name);
     let error =
         if scene.constants.error.is_some() { &["status", "title", "phrase", "code", "message"][..] } else { &[] };
-    let texts = scene.constants.texts.iter().map(|(name, _)| format!("texts.{name}")).collect::<Vec<_>>();
+    let texts = scene.constants.texts.named.iter().map(|(name, _)| format!("texts.{name}")).collect::<Vec<_>>();
     crate::domain::text::suggestion(path, here.chain(error.iter().copied()).chain(texts.iter().map(String::as_str)))
 }

@@ -2,24 +2,29 @@
 
 use http::StatusCode;
 
-use super::answer;
+use super::LanguageTag;
+use crate::rules::contract::answer;
 
-/// The language of the texts that the house adds to a contract's own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Language {
+/// A language that the house has phrases in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::rules::contract) enum House {
     /// RFC 9110's phrases.
-    #[default]
     English,
     /// Decided: the documents in Spanish have no texts for these answers.
     Spanish,
 }
 
-impl Language {
-    /// The words that a file may say.
-    pub(super) const WORDS: [(&'static str, Self); 2] = [("en", Self::English), ("es", Self::Spanish)];
+impl House {
+    /// The one that `tag` is, or is a part of.
+    pub(in crate::rules::contract) fn of(tag: &LanguageTag) -> Option<Self> {
+        [("en", Self::English), ("es", Self::Spanish)]
+            .into_iter()
+            .find(|(own, _)| tag.is_within(own))
+            .map(|(_, own)| own)
+    }
 
     /// The phrase of a status.
-    pub(super) fn phrase(self, status: StatusCode) -> &'static str {
+    pub(in crate::rules::contract) fn phrase(self, status: StatusCode) -> &'static str {
         match self {
             Self::English => answer::phrase(status).unwrap_or_default(),
             Self::Spanish => spanish(status.as_u16()),

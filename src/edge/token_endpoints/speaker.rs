@@ -1,0 +1,56 @@
+//! Who answers a request to a contract's endpoint: a realm, in the language that the client reads.
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+
+use crate::{
+    domain::Reason,
+    edge::respond,
+    rules::{
+        contract::{Answer, Contract, Outcome, Rejection, Voice},
+        realm::Realm,
+    },
+};
+
+/// A realm and its contract, in one language.
+pub(super) struct Speaker<'r> {
+    pub(super) realm: &'r Realm,
+    voice: Voice<'r>,
+}
+
+impl<'r> Speaker<'r> {
+    /// The one that answers a request with these header fields.
+    pub(super) fn to(realm: &'r Realm, headers: &HeaderMap) -> Self {
+        Self { realm, voice: realm.dialect.for_client(headers) }
+    }
+
+    /// The contract.
+    pub(super) fn contract(&self) -> &'r dyn Contract {
+        self.voice.contract
+    }
+
+    /// What came of a token request.
+    pub(super) fn write(&self, outcome: &Outcome<'_>) -> Response<Bytes> {
+        self.answer(outcome, None)
+    }
+
+    /// A refused token request, and the word for it.
+    pub(super) fn reject(&self, rejection: &Rejection) -> (Response<Bytes>, &'static str) {
+        (self.answer(&Outcome::Rejected(rejection), Some(rejection)), rejection.name())
+    }
+
+    /// A denial, and the word for it.
+    pub(super) fn deny(&self, reason: Reason) -> (Response<Bytes>, &'static str) {
+        (respond::spoken(&self.voice, self.contract().deny(reason), None), reason.name())
+    }
+
+    /// A bad token, where the contract verifies one.
+    pub(super) fn bad_token(&self, reason: Reason) -> (Response<Bytes>, &'static str) {
+        (respond::bad_token(&self.realm.name, &self.voice, reason), reason.name())
+    }
+
+    fn answer(&self, outcome: &Outcome<'_>, refused: Option<&Rejection>) -> Response<Bytes> {
+        let answer: Answer = self.contract().write(outcome, &self.realm.wire);
+        respond::spoken(&self.voice, answer, refused.and_then(Rejection::retry_after))
+    }
+}

@@ -16,7 +16,7 @@ use std::{
 use criterion::{Criterion, criterion_group, criterion_main};
 use portero::{
     domain::{
-        Claims, Clock, PrincipalId, PrincipalKind, RevocationId, SessionId, SystemClock, Timestamp, TokenKind,
+        Claims, Clock, PrincipalId, PrincipalKind, RevocationId, Roles, SessionId, SystemClock, Timestamp, TokenKind,
         TrustedNow, TrustedTime, trusted_time::Reading,
     },
     state::{
@@ -125,7 +125,7 @@ fn claims() -> Claims {
         expires_at: Some(NOW.plus(HOUR)),
         name: "ana".into(),
         legacy_id: None,
-        role: None,
+        roles: Roles::none(),
         scopes: vec![],
         organization: None,
         extra: serde_json::Map::new(),

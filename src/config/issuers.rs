@@ -5,7 +5,7 @@ use std::{net::IpAddr, ops::RangeInclusive, sync::Arc, time::Duration};
 use http::{Uri, uri::Scheme};
 
 use super::{
-    duration,
+    claims, duration,
     item::Item,
     reader::{Context, Section},
     realms::{Realms, identifier},
@@ -58,7 +58,8 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Issue
         section.report_here("a realm has this name; a route that accepts it could mean either");
     }
     let issuer = section.required("issuer", "\"https://login.example.com\"", identifier);
-    let audience = section.or("audience", realms.audience.clone(), identifier);
+    let audiences = section.or("audience", vec![realms.audience.clone()], claims::audiences);
+    let claims = claims::read(&mut section);
     let fetched = section.has("jwks_url");
     let in_files = section.has("keys");
     let has_algorithms = section.has("algorithms");
@@ -101,7 +102,8 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Issue
     Some(IssuerSettings {
         name: parsed_name.ok()?,
         issuer: issuer?,
-        audience,
+        audiences,
+        claims,
         leeway: realms.leeway,
         algorithms,
         source,

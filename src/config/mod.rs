@@ -24,6 +24,7 @@
 //! match the same requests, nothing leads to the admin listener. Everything that is wrong is
 //! reported in one run. `docs/config.md` has every key.
 
+mod claims;
 mod cors;
 mod cross;
 mod dialect;

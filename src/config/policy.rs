@@ -4,11 +4,12 @@ use http::HeaderName;
 use serde_json::Value;
 use toml::de::DeValue;
 
-use super::{item::Item, reader::Section, realms::Realms};
+use super::{claims::refused, item::Item, reader::Section, realms::Realms};
 use crate::{
     decision::{ForwardToken, Mode},
     domain::{RealmName, TokenKind},
     rules::{
+        claim::ClaimPath,
         contract::{Dialect, names_with},
         policy::{Auth, Policy, Source},
     },
@@ -92,16 +93,39 @@ fn token(section: &mut Section<'_>, realms: &Realms, accept: Option<&[RealmName]
     token
 }
 
-type Required = (Vec<Box<str>>, Vec<Box<str>>, Vec<(Box<str>, Value)>);
+type Required = (Vec<Box<str>>, Vec<Box<str>>, Vec<(ClaimPath, Value)>);
 
 fn require(mut section: Section<'_>) -> Required {
     let words = |item: &Item<'_>| item.some(|item| item.word().map(Box::from));
     let roles = section.optional("roles", words).unwrap_or_default();
     let scopes = section.optional("scopes", words).unwrap_or_default();
-    let claims = section.section("claims").into_entries();
-    let claims = claims.into_iter().filter_map(|(name, item)| Some((name.into(), claim(&item)?))).collect();
+    let mut claims = vec![];
+    read_claims(section.section("claims"), &[], &mut claims);
     section.finish();
     (roles, scopes, claims)
+}
+
+/// Reads what claims must say. A table inside is a claim with members, as a dotted key makes one: a name with dots of its
+/// own is in quotes.
+fn read_claims(section: Section<'_>, above: &[Box<str>], claims: &mut Vec<(ClaimPath, Value)>) {
+    for (name, item) in section.into_entries() {
+        let names: Vec<Box<str>> = above.iter().cloned().chain([name.into()]).collect();
+        let path = match ClaimPath::new(names.clone()) {
+            Ok(path) => path,
+            Err(error) => {
+                refused::<()>(&item, error);
+                continue;
+            }
+        };
+        match item.value() {
+            DeValue::Table(_) => {
+                if let Some(below) = item.section() {
+                    read_claims(below, &names, claims);
+                }
+            }
+            _ => claims.extend(claim(&item).map(|value| (path, value))),
+        }
+    }
 }
 
 fn claim(item: &Item<'_>) -> Option<Value> {

@@ -8,6 +8,7 @@ use uuid::fmt::Hyphenated;
 use super::{
     clock::Timestamp,
     id::{PrincipalId, RealmName, RevocationId, SessionId},
+    roles::Roles,
 };
 
 /// What a token is for.
@@ -149,12 +150,33 @@ pub struct Claims {
     pub name: Box<str>,
     /// The integer id of the `sws` contract.
     pub legacy_id: Option<i64>,
-    /// The principal's role.
-    pub role: Option<Box<str>>,
+    /// The principal's roles; an account of ours has one at most.
+    pub roles: Roles,
     /// The scopes (the `become` contract calls them permissions).
     pub scopes: Vec<Box<str>>,
     /// The company (`become`) or business (`toc`) it belongs to.
     pub organization: Option<Box<str>>,
     /// Every other claim, as the token has it: what `require.claims` and the dialects look at.
     pub extra: Map<String, Value>,
+}
+
+impl Claims {
+    /// The scopes in one text (RFC 6749 section 3.3). A scope with a space in it cannot be told from two there: it is left
+    /// out. External issuers' lists may have such.
+    #[must_use]
+    pub fn scope_text(&self) -> Option<String> {
+        let words = self.scopes.iter().filter(|scope| !scope.contains(char::is_whitespace));
+        let text = words.map(|scope| &**scope).collect::<Vec<_>>().join(" ");
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// The roles in one text, a comma and a space between them, as a field's list has them. A role of somebody else's
+    /// with a comma in it cannot be told from two there: it is left out.
+    #[must_use]
+    pub fn role_text(&self) -> Option<String> {
+        let is_ours = !matches!(self.subject, TokenSubject::External(_));
+        let roles = self.roles.iter().filter(|role| is_ours || !role.contains(','));
+        let text = roles.collect::<Vec<_>>().join(", ");
+        (!text.is_empty()).then_some(text)
+    }
 }

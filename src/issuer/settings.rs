@@ -6,7 +6,7 @@ use http::Uri;
 
 use crate::{
     domain::{Algorithm, KeyId, RealmName},
-    rules::issuer::ExternalIssuer,
+    rules::{issuer::ExternalIssuer, profile::ClaimMapping},
 };
 
 /// An issuer whose tokens are accepted beside our own, checked.
@@ -16,8 +16,10 @@ pub struct IssuerSettings {
     pub name: RealmName,
     /// `iss` of its tokens, letter by letter.
     pub issuer: String,
-    /// The `aud` that its tokens must have.
-    pub audience: String,
+    /// The `aud` that its tokens must have, or one of these.
+    pub audiences: Vec<String>,
+    /// Which of their claims say what.
+    pub claims: ClaimMapping,
     /// How far clocks may be apart when `exp` and `nbf` are checked; at most 60 s.
     pub leeway: Duration,
     /// The algorithms that its tokens may have; never empty, and for [`Source::Jwks`] all asymmetric.
@@ -81,8 +83,9 @@ impl IssuerSettings {
         ExternalIssuer {
             name: self.name.clone(),
             issuer: self.issuer.clone(),
-            audience: self.audience.clone(),
+            audiences: self.audiences.clone(),
             leeway: self.leeway,
+            claims: self.claims.clone(),
         }
     }
 

@@ -135,7 +135,8 @@ mod tests {
         let settings = IssuerSettings {
             name: name.parse().unwrap(),
             issuer: issuer.to_owned(),
-            audience: "api".to_owned(),
+            audiences: vec!["api".to_owned()],
+            claims: crate::rules::profile::ClaimMapping::default(),
             leeway: std::time::Duration::ZERO,
             algorithms: IssuerSettings::ALGORITHMS_DEFAULT.to_vec(),
             source: Source::Jwks(jwks.clone()),

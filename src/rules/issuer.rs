@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{contract::Dialect, realm::Realm};
+use super::{contract::Dialect, profile::ClaimMapping, realm::Realm};
 use crate::domain::RealmName;
 
 /// Who issues tokens that may open routes.
@@ -21,10 +21,12 @@ pub struct ExternalIssuer {
     pub name: RealmName,
     /// `iss` of its tokens.
     pub issuer: String,
-    /// `aud` of its tokens, or one of them.
-    pub audience: String,
+    /// Whom its tokens are for: each of them has one of these; never empty.
+    pub audiences: Vec<String>,
     /// How far clocks may be apart when `exp` and `nbf` are checked; at most 60 s.
     pub leeway: Duration,
+    /// Which of their claims say what.
+    pub claims: ClaimMapping,
 }
 
 impl Issuer {
@@ -46,12 +48,12 @@ impl Issuer {
         }
     }
 
-    /// `aud` of its tokens.
+    /// `aud` of its tokens; of an external issuer's, the first of those that are taken.
     #[must_use]
     pub fn audience(&self) -> &str {
         match self {
             Self::Realm(realm) => &realm.audience,
-            Self::External(issuer) => &issuer.audience,
+            Self::External(issuer) => issuer.audiences.first().map_or("", String::as_str),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Floor 1: pure rules. Values in, values out; no I/O, no clock.
 
+pub mod claim;
 pub mod contract;
 pub mod cors;
 pub mod grpc;

@@ -9,6 +9,7 @@ use portero::{
     },
     domain::{Algorithm, KeyId, RealmName, Reason, Secret, Timestamp},
     issuer::{IssuerSettings, Jwks, Source},
+    rules::{policy::Policy, profile::ClaimMapping},
     state::{
         keys::{Key, KeyState, MaterialBytes, ValidUntil},
         limit::BadTokenSettings,
@@ -38,12 +39,17 @@ fn ground() -> (LiveState, Key) {
     let issuer = IssuerSettings {
         name: corp(),
         issuer: "https://login.example.com".into(),
-        audience: "api".into(),
+        audiences: vec!["api".into()],
+        claims: ClaimMapping::default(),
         leeway: LEEWAY,
         algorithms: vec![Algorithm::EdDsa],
         source: Source::Jwks(Jwks::new("https://login.example.com/jwks.json".parse().unwrap())),
     };
-    let site = Site { issuers: vec![Arc::new(issuer)], ..site(vec![], vec![], vec![route("/", policy("corp"))]) };
+    let roots = Policy { roles: vec!["ROOT".into()], scopes: vec!["read".into()], ..policy("corp") };
+    let site = Site {
+        issuers: vec![Arc::new(issuer)],
+        ..site(vec![], vec![], vec![route("/", policy("corp")), route("/roots", roots)])
+    };
     let live_state =
         LiveState::new(snapshot(&site, []).unwrap(), CacheSettings::default(), BadTokenSettings::default());
     let material = Key::generate_material(Algorithm::EdDsa).unwrap();
@@ -119,4 +125,46 @@ fn explaining_says_whom_it_would_ask_for_a_key_and_asks_nobody() {
     assert!(steps.contains(&"issuer: 'corp' confirmed its keys lately".to_owned()), "{steps:?}");
     assert_eq!(explained(NOW.plus(HOUR)).0, Reason::IssuerUnavailable);
     assert_eq!(live_state.verified().len(), 0);
+}
+
+#[test]
+fn explaining_names_the_claim_that_is_missing_or_wrong() {
+    let (live_state, pair) = ground();
+    confirm(&live_state, &pair, Some(NOW.plus(HOUR)));
+    let good = json!({
+        "iss": "https://login.example.com", "aud": "api", "sub": "u1", "exp": NOW.plus(2 * HOUR).as_secs(),
+    });
+    let failed = |path: &str, more: serde_json::Value| {
+        let mut claims = good.as_object().unwrap().clone();
+        claims.extend(more.as_object().unwrap().clone());
+        let token = Secret::from(pair.sign("JWT", &claims).unwrap().expose());
+        let inquiry = Inquiry { method: "GET", url: path, headers: &[], token: Some(&token), client: None };
+        let question = Question::of(&inquiry, &live_state.snapshot()).unwrap();
+        let explained = explain(&live_state.view(), NOW, &question, Keys::Known);
+        let failed = explained.steps.into_iter().filter(|step| step.reason.is_some());
+        failed.map(|step| format!("{} {}: {}", step.reason.unwrap_or(""), step.name, step.text)).collect::<Vec<_>>()
+    };
+    for (path, more, expected) in [
+        ("/", json!({}), &[][..]),
+        ("/", json!({"aud": "other"}), &["wrong_audience claims: aud is another; expected one of api"]),
+        ("/", json!({"sub": 7}), &["invalid_claims claims: sub is not a text; expected a text"]),
+        ("/", json!({"exp": "x"}), &["invalid_claims claims: exp is a text; expected a number of seconds since 1970"]),
+        ("/", json!({"token_use": "id"}), &["wrong_token_kind claims: token_use is another; expected access"]),
+        ("/roots", json!({}), &["role_missing roles: asks for one of the roles ROOT; it has none: role is missing"]),
+        (
+            "/roots",
+            json!({"role": [1]}),
+            &[
+                "role_missing roles: asks for one of the roles ROOT; it has none: role is not a text, nor a list of texts",
+            ],
+        ),
+        ("/roots", json!({"role": ["A", "B"]}), &["role_missing roles: asks for one of the roles ROOT; it has A, B"]),
+        (
+            "/roots",
+            json!({"role": ["A", "ROOT"]}),
+            &["scope_missing scopes: asks for all scopes of read; it has none: scope or scp is missing"],
+        ),
+    ] {
+        assert_eq!(failed(path, more.clone()), expected, "{path} {more}");
+    }
 }

@@ -28,7 +28,7 @@ fn house() -> portero::decision::LiveState {
             route("/admin", Policy { roles: vec!["ADMIN".into(), "ROOT".into()], ..sws() }),
             route("/read", Policy { scopes: vec!["read".into()], ..sws() }),
             route("/write", Policy { scopes: vec!["read".into(), "write".into()], ..sws() }),
-            route("/tenant", Policy { claims: vec![("tenant".into(), json!("x"))], ..sws() }),
+            route("/tenant", Policy { claims: vec![("tenant".parse().unwrap(), json!("x"))], ..sws() }),
             portero::decision::RouteSettings { sources: vec![Source::Query("token".into())], ..files },
         ],
     );

@@ -97,6 +97,38 @@ fn its_tokens_open_the_routes_that_accept_it() {
 }
 
 #[test]
+fn what_a_profile_names_reaches_routes_and_services() {
+    let key = Pen::es256("k1");
+    let (server, upstream) = (JwksServer::start(&[&key]), Upstream::start());
+    let more = "profile = \"keycloak\"\naudience = [\"crm\", \"api\"]\nclaims.organization = \"\\\"https://erp.test/company\\\"\"";
+    let config = issuer(Config::standard(upstream.address), "corp", CORP, &server.url(), more)
+        .route("admins", "/admins", "accept = [\"corp\"]\nrequire.roles = [\"ADMIN\"]")
+        .route("crm", "/crm", "accept = [\"corp\"]\nrequire.claims = { resource_access.crm.roles = \"editor\" }")
+        .route("others", "/others", "accept = [\"corp\"]\nrequire.claims = { resource_access.crm.roles = \"x\" }");
+    let gateway = start(&config);
+    let token = key.token(&object(json!({
+        "iss": CORP, "aud": ["crm", "account"], "sub": "8e6b2a4c", "exp": 8_000_000_000_i64, "typ": "Bearer",
+        "realm_access": {"roles": ["offline_access", "ADMIN", "a, ROOT"]},
+        "resource_access": {"crm": {"roles": ["viewer", "editor"]}},
+        "scope": "openid email", "preferred_username": "ana", "https://erp.test/company": "acme",
+    })));
+    for path in ["/corp", "/admins", "/crm"] {
+        assert_eq!(gateway.status(path, &token), 200, "{path}");
+        let received = upstream.received();
+        assert_eq!(
+            received.header("x-auth-role"),
+            Some("offline_access, ADMIN"),
+            "no role that would be taken for two"
+        );
+        assert_eq!(received.header("x-auth-name"), Some("ana"));
+        assert_eq!(received.header("x-auth-scopes"), Some("openid email"));
+        assert_eq!(received.header("x-auth-organization"), Some("acme"));
+    }
+    assert_eq!(gateway.status("/others", &token), 403);
+    upstream.received_nothing();
+}
+
+#[test]
 fn keys_come_over_tls_from_whom_the_authority_vouches_for() {
     let key = Pen::es256("k1");
     let (server, upstream) = (JwksServer::over_tls(&[&key]), Upstream::start());

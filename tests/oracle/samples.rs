@@ -6,8 +6,8 @@ use http::{Method, StatusCode};
 use jiff::tz::TimeZone;
 use portero::{
     domain::{
-        AccountName, Claims, Grant, Holder, IssuedToken, PrincipalId, PrincipalKind, RevocationId, Secret, Timestamp,
-        TokenKind, TokenSubject,
+        AccountName, Claims, Grant, Holder, IssuedToken, PrincipalId, PrincipalKind, RevocationId, Roles, Secret,
+        Timestamp, TokenKind, TokenSubject,
     },
     rules::contract::{DialectSettings, MissingMembers, Rejection},
 };
@@ -165,7 +165,7 @@ pub(crate) fn claims() -> impl Strategy<Value = Claims> {
                 expires_at,
                 name: name.into(),
                 legacy_id: None,
-                role: None,
+                roles: Roles::none(),
                 scopes: vec![],
                 organization: organization.map(Into::into),
                 extra: extra.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),

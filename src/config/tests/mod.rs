@@ -198,7 +198,10 @@ fn realms_are_read_by_their_dialect() {
 fn issuers_say_where_their_keys_are() {
     let settings = read(REFERENCE).unwrap();
     let [corp, legacy] = &settings.site.issuers[..] else { panic!("two issuers") };
-    assert_eq!((corp.name.as_str(), &*corp.issuer, &*corp.audience), ("corp", "https://login.example.com", "api"));
+    assert_eq!(
+        (corp.name.as_str(), &*corp.issuer, &corp.audiences[..]),
+        ("corp", "https://login.example.com", &["api".to_owned()][..])
+    );
     assert_eq!(
         (corp.leeway, &corp.algorithms[..]),
         (Duration::from_secs(10), &issuer::IssuerSettings::ALGORITHMS_DEFAULT[..])
@@ -209,7 +212,7 @@ fn issuers_say_where_their_keys_are() {
         ..Jwks::new("https://login.example.com/jwks.json".parse().unwrap())
     };
     assert_eq!(corp.source, Source::Jwks(jwks));
-    assert_eq!((&*legacy.issuer, &*legacy.audience), ("legacy", "old"));
+    assert_eq!((&*legacy.issuer, &legacy.audiences[..]), ("legacy", &["old".to_owned()][..]));
     assert_eq!(legacy.algorithms, [Algorithm::Hs512, Algorithm::Rs256]);
     let file = |file: &str, algorithm, id| KeyFile { file: file.into(), algorithm, id: KeyId::from_text(id) };
     let files =
@@ -228,7 +231,7 @@ fn routes_say_what_they_match_and_what_they_ask_for() {
     assert_eq!((clientes.policy.auth, clientes.policy.token), (Auth::Required, TokenKind::Access));
     assert_eq!(clientes.policy.roles, ["ADMIN".into()]);
     let claims = [("tenant", json!("x")), ("level", json!(3)), ("vip", json!(true))];
-    assert_eq!(clientes.policy.claims, claims.map(|(name, value)| (name.into(), value)));
+    assert_eq!(clientes.policy.claims, claims.map(|(name, value)| (name.parse().unwrap(), value)));
     let own_header = policy::Source::Header(HeaderName::from_static("currenttokenvalue"));
     assert_eq!(
         clientes.sources,

@@ -104,11 +104,13 @@ fn payload(
     if let Some(id) = claims.legacy_id {
         put("legacy_id", json!(id));
     }
-    if let Some(role) = &claims.role {
+    if let Some(role) = claims.roles.only() {
         put("role", json!(role));
+    } else if !claims.roles.is_empty() {
+        put("roles", json!(claims.roles.iter().collect::<Vec<_>>()));
     }
-    if !claims.scopes.is_empty() {
-        put("scope", json!(claims.scopes.join(" ")));
+    if let Some(scopes) = claims.scope_text() {
+        put("scope", json!(scopes));
     }
     if let Some(organization) = &claims.organization {
         put("org", json!(organization));

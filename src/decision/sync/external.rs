@@ -249,7 +249,8 @@ mod tests {
         Arc::new(IssuerSettings {
             name: "corp".parse().unwrap(),
             issuer: "https://login.example.com".into(),
-            audience: "api".into(),
+            audiences: vec!["api".into()],
+            claims: crate::rules::profile::ClaimMapping::default(),
             leeway: Duration::ZERO,
             algorithms: vec![Algorithm::EdDsa],
             source,

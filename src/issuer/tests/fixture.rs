@@ -54,7 +54,8 @@ pub(super) fn corp(jwks: &Jwks) -> IssuerSettings {
     IssuerSettings {
         name: "corp".parse().unwrap(),
         issuer: "https://login.example.com".to_owned(),
-        audience: "api".to_owned(),
+        audiences: vec!["api".to_owned()],
+        claims: crate::rules::profile::ClaimMapping::default(),
         leeway: Duration::from_secs(30),
         algorithms: IssuerSettings::ALGORITHMS_DEFAULT.to_vec(),
         source: Source::Jwks(jwks.clone()),

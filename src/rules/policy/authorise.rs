@@ -3,7 +3,10 @@
 
 use serde_json::Value;
 
-use crate::domain::{Claims, RealmName, Reason, TokenKind};
+use crate::{
+    domain::{Claims, RealmName, Reason, TokenKind},
+    rules::claim::ClaimPath,
+};
 
 /// Whether a route asks for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +33,7 @@ pub struct Policy {
     /// All of these scopes.
     pub scopes: Vec<Box<str>>,
     /// All of these claims, each with this value (or, in a list claim, among its values).
-    pub claims: Vec<(Box<str>, Value)>,
+    pub claims: Vec<(ClaimPath, Value)>,
 }
 
 impl Policy {
@@ -70,11 +73,11 @@ impl Rule {
         match self {
             Self::Accept => policy.accept.contains(&claims.realm),
             Self::Kind => claims.kind == policy.token,
-            Self::Roles => {
-                policy.roles.is_empty() || claims.role.as_ref().is_some_and(|role| policy.roles.contains(role))
-            }
+            Self::Roles => policy.roles.is_empty() || claims.roles.has_any(&policy.roles),
             Self::Scopes => policy.scopes.iter().all(|scope| claims.scopes.contains(scope)),
-            Self::Claims => policy.claims.iter().all(|(name, value)| has_claim(claims, name, value)),
+            Self::Claims => {
+                policy.claims.iter().all(|(path, wanted)| path.any(&claims.extra, &mut |value| value == wanted))
+            }
         }
     }
 
@@ -91,23 +94,17 @@ impl Rule {
     }
 }
 
-fn has_claim(claims: &Claims, name: &str, wanted: &Value) -> bool {
-    match claims.extra.get(name) {
-        Some(Value::Array(values)) => values.contains(wanted),
-        Some(value) => value == wanted,
-        None => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::domain::{PrincipalId, PrincipalKind, RevocationId, Timestamp, TokenSubject};
+    use crate::domain::{PrincipalId, PrincipalKind, RevocationId, Roles, Timestamp, TokenSubject};
 
     fn claims() -> Claims {
-        let Value::Object(extra) = json!({"tenant": "x", "permissions": ["read", "write"], "level": 3}) else {
+        let Value::Object(extra) = json!({"tenant": "x", "permissions": ["read", "write"], "level": 3,
+            "realm_access": {"roles": ["a", "b"], "level": 3}, "teams": [{"id": 1}, {"id": 2}], "a.b": true})
+        else {
             unreachable!()
         };
         Claims {
@@ -123,7 +120,7 @@ mod tests {
             expires_at: None,
             name: "admin".into(),
             legacy_id: None,
-            role: Some("ADMIN".into()),
+            roles: Roles::one("ADMIN"),
             scopes: vec!["read".into()],
             organization: None,
             extra,
@@ -158,7 +155,7 @@ mod tests {
         let roles = |roles: &[&str]| Policy { roles: roles.iter().map(|&r| r.into()).collect(), ..policy() };
         assert_eq!(roles(&["USER", "ADMIN"]).authorise(&claims()), Ok(()));
         assert_eq!(roles(&["admin"]).authorise(&claims()), Err(Reason::RoleMissing));
-        assert_eq!(roles(&["ADMIN"]).authorise(&Claims { role: None, ..claims() }), Err(Reason::RoleMissing));
+        assert_eq!(roles(&["ADMIN"]).authorise(&Claims { roles: Roles::none(), ..claims() }), Err(Reason::RoleMissing));
         let scopes = |scopes: &[&str]| Policy { scopes: scopes.iter().map(|&s| s.into()).collect(), ..policy() };
         assert_eq!(scopes(&["read"]).authorise(&claims()), Ok(()));
         assert_eq!(scopes(&["read", "write"]).authorise(&claims()), Err(Reason::ScopeMissing));
@@ -166,7 +163,7 @@ mod tests {
 
     #[test]
     fn claims_compare_by_value_and_type_and_look_into_lists() {
-        let wants = |name: &str, value: Value| Policy { claims: vec![(name.into(), value)], ..policy() };
+        let wants = |name: &str, value: Value| Policy { claims: vec![(name.parse().unwrap(), value)], ..policy() };
         assert_eq!(wants("tenant", json!("x")).authorise(&claims()), Ok(()));
         assert_eq!(wants("permissions", json!("write")).authorise(&claims()), Ok(()));
         assert_eq!(wants("level", json!(3)).authorise(&claims()), Ok(()));
@@ -174,6 +171,19 @@ mod tests {
             [("tenant", json!("y")), ("level", json!("3")), ("permissions", json!("admin")), ("none", json!(null))]
         {
             assert_eq!(wants(name, value).authorise(&claims()), Err(Reason::ClaimMissing), "{name}");
+        }
+        for (path, value) in [("realm_access.roles", json!("b")), ("teams.id", json!(2)), ("\"a.b\"", json!(true))] {
+            assert_eq!(wants(path, value).authorise(&claims()), Ok(()), "{path}");
+        }
+        for (path, value) in [
+            ("realm_access.roles", json!("c")),
+            ("realm_access.level", json!("3")),
+            ("realm_access", json!("b")),
+            ("teams.id", json!(3)),
+            ("a.b", json!(true)),
+            ("tenant.x", json!("x")),
+        ] {
+            assert_eq!(wants(path, value).authorise(&claims()), Err(Reason::ClaimMissing), "{path}");
         }
         assert_eq!(
             wants("tenant", json!("x")).authorise(&Claims { extra: Map::new(), ..claims() }),

@@ -78,7 +78,7 @@ mod tests {
             token: TokenKind::Access,
             roles: vec!["ADMIN".into(), "OPS".into()],
             scopes: vec!["read".into()],
-            claims: vec![("tenant".into(), json!("x"))],
+            claims: vec![("tenant".parse().unwrap(), json!("x"))],
         }
     }
 

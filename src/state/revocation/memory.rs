@@ -249,7 +249,7 @@ mod tests {
             expires_at: None,
             name: "ana".into(),
             legacy_id: None,
-            role: None,
+            roles: crate::domain::Roles::none(),
             scopes: vec![],
             organization: None,
             extra: serde_json::Map::new(),

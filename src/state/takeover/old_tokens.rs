@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::{
     domain::{
-        AccountName, Claims, PrincipalKind, RealmName, RevocationId, Timestamp, TokenKind, TokenSubject, TrustedNow,
+        AccountName, Claims, PrincipalKind, RealmName, RevocationId, Roles, Timestamp, TokenKind, TokenSubject,
+        TrustedNow,
     },
     state::{
         account::{self, ACCOUNT, Account, BESIDE},
@@ -185,7 +186,7 @@ pub fn claims(account: &Account, epoch: u32, hash: &[u8; HASH_BYTES], expires_at
         expires_at,
         name: account.name.name.as_str().into(),
         legacy_id: account.legacy_id,
-        role: account.role.as_deref().map(Into::into),
+        roles: account.role.as_deref().map(Roles::one).unwrap_or_default(),
         scopes: account.scopes.iter().map(|scope| scope.as_str().into()).collect(),
         organization: organization.map(Into::into),
         extra: serde_json::Map::new(),

@@ -260,14 +260,14 @@ fn values_in(value: &Value) -> usize {
 fn identity_headers(claims: &Claims, issuer: &str) -> Vec<(HeaderName, HeaderValue)> {
     let subject = claims.subject.identity();
     let legacy_id = claims.legacy_id.map(|id| id.to_string());
-    let scopes = (!claims.scopes.is_empty()).then(|| claims.scopes.join(" "));
+    let (roles, scopes) = (claims.role_text(), claims.scope_text());
     let texts = [
         ("x-auth-issuer", Some(issuer)),
         ("x-auth-subject", subject.as_deref()),
         ("x-auth-name", Some(&*claims.name).filter(|name| !name.is_empty())),
         ("x-auth-legacy-id", legacy_id.as_deref()),
         ("x-auth-kind", claims.principal.map(PrincipalKind::name)),
-        ("x-auth-role", claims.role.as_deref()),
+        ("x-auth-role", roles.as_deref()),
         ("x-auth-scopes", scopes.as_deref()),
         ("x-auth-organization", claims.organization.as_deref()),
     ];
@@ -286,8 +286,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{Algorithm, KeyId, RevocationId, TokenKind, TokenSubject},
-        rules::issuer::ExternalIssuer,
+        domain::{Algorithm, KeyId, RevocationId, Roles, TokenKind, TokenSubject},
+        rules::{issuer::ExternalIssuer, profile::ClaimMapping},
         state::keys::{KeyState, MaterialBytes},
     };
 
@@ -309,14 +309,20 @@ mod tests {
             expires_at: Some(now),
             name: "".into(),
             legacy_id: None,
-            role: None,
+            roles: Roles::none(),
             scopes: vec![],
             organization: None,
             extra: Map::from_iter([("x".to_owned(), json!(vec![1; VALUES]))]),
         };
         let secret = MaterialBytes::Secret(&[7; 32]);
         let key = Key::new(KeyId::from_text("k"), name.clone(), Algorithm::Hs256, KeyState::Active, now, secret);
-        let issuer = ExternalIssuer { name, issuer: "i".into(), audience: "a".into(), leeway: Duration::ZERO };
+        let issuer = ExternalIssuer {
+            name,
+            issuer: "i".into(),
+            audiences: vec!["a".into()],
+            leeway: Duration::ZERO,
+            claims: ClaimMapping::default(),
+        };
         let verified = Arc::new(Verified::new(claims, Arc::new(key.unwrap()), Issuer::External(issuer.into())));
         // `[1,1,…]` in base64url, and the rest of a token.
         let token: Box<[u8]> = "x".repeat(VALUES * 2 * 4 / 3 + 300).into_bytes().into();

@@ -17,6 +17,7 @@ use crate::{
 };
 
 pub use cache::{CacheSettings, InternalToken, Verified, VerifiedTokens};
+pub use jwt::ClaimDefect;
 pub use sealed::{SEALED_TEXT_BYTES_MAX, sealed_text_bytes};
 
 /// A token larger than this is refused before anything of it is looked at.
@@ -85,6 +86,12 @@ pub fn open(token: &str, keys: &Keyring, issuers: &Issuers) -> Result<(Claims, A
         return Err(Reason::TokenTooLarge);
     }
     if token.contains('.') { jwt::open(token, keys, issuers) } else { sealed::open(token, keys, issuers) }
+}
+
+/// The claim for which [`open`] refuses a token that a known key signed; `None` where no claim is to blame.
+#[must_use]
+pub fn defect(token: &str, keys: &Keyring, issuers: &Issuers) -> Option<Box<ClaimDefect>> {
+    if token.len() > TOKEN_BYTES_MAX { None } else { jwt::defect(token, keys, issuers) }
 }
 
 /// The `kid` and the `iss` that a JWT claims to have, neither of them proven. Nothing is decided by them

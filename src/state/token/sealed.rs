@@ -20,8 +20,8 @@ use aws_lc_rs::aead::NONCE_LEN;
 use super::{Issuers, MintError, NewToken};
 use crate::{
     domain::{
-        Algorithm, Claims, Holder, KeyId, PrincipalId, Reason, RevocationId, Secret, SessionId, Timestamp, TokenKind,
-        TokenSubject, id::hex, random,
+        Algorithm, Claims, Holder, KeyId, PrincipalId, Reason, RevocationId, Roles, Secret, SessionId, Timestamp,
+        TokenKind, TokenSubject, id::hex, random,
     },
     rules::issuer::Issuer,
     state::keys::{Key, KeyError, Keyring},
@@ -137,7 +137,7 @@ fn read_payload(payload: &[u8], key: &Key, token_id: &str) -> Option<Claims> {
         expires_at: Some(expires_at),
         name: name.into(),
         legacy_id: None,
-        role: some(role),
+        roles: some(role).map(Roles::one).unwrap_or_default(),
         scopes: scopes.split_terminator(' ').map(Box::from).collect(),
         organization: some(organization),
         extra: serde_json::Map::new(),

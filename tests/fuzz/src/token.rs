@@ -13,7 +13,7 @@ use portero::{
     rules::{
         contract::{self, Dialect},
         issuer::{ExternalIssuer, Issuer},
-        profile::ClaimProfile,
+        profile::{ClaimMapping, ClaimProfile},
         realm::Realm,
     },
     state::{
@@ -81,8 +81,9 @@ static GROUND: LazyLock<Ground> = LazyLock::new(|| {
     let corp = ExternalIssuer {
         name: "corp".parse().expect("an issuer's name"),
         issuer: EXTERNAL_ISSUER.to_owned(),
-        audience: AUDIENCE.to_owned(),
+        audiences: vec![AUDIENCE.to_owned()],
         leeway: LEEWAY,
+        claims: ClaimMapping::default(),
     };
     let legacy = ground::key("imported", "toc", Algorithm::Hs256, MaterialBytes::Secret(LEGACY_SECRET));
     let external = ground::key("k1", "corp", Algorithm::EdDsa, MaterialBytes::Secret(&EXTERNAL_PRIVATE));

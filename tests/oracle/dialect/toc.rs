@@ -150,7 +150,7 @@ mod tests {
         fixture::{self, ISSUED_AT, login, read, text},
         problem,
     };
-    use portero::domain::{PrincipalKind, RevocationId, TokenSubject, json::parse_object};
+    use portero::domain::{PrincipalKind, RevocationId, Roles, TokenSubject, json::parse_object};
 
     const BODY: &str = r#"{"business":"5a2a","proyecto":"upconta","password":"1234"}"#;
 
@@ -179,7 +179,7 @@ mod tests {
             expires_at,
             name: "admin".into(),
             legacy_id: None,
-            role: None,
+            roles: Roles::none(),
             scopes: vec![],
             organization: Some("5a2ac49cbbbce212f885529c".into()),
             extra: Map::new(),

@@ -138,7 +138,10 @@ fn taken(profile: Option<&ClaimProfile>, realm: &Realm, named: bool) -> String {
         present("nbf", Optional::Nbf),
         (!profile.lets_absent(Optional::Exp)).then(|| profile.expiry.clone()),
     ];
-    let claims = [Some(profile.name.clone()), profile.business.clone()].into_iter().chain(registered).flatten();
+    let claims = [Some(profile.name.to_string()), profile.business.as_ref().map(ToString::to_string)]
+        .into_iter()
+        .chain(registered)
+        .flatten();
     let kid = match (named, profile.unnamed) {
         (true, true) => "name it as their key, or name none,",
         (true, false) => "name it as their key",

@@ -49,12 +49,48 @@ fn an_issuer_says_who_it_is_and_where_its_keys_are() {
         ),
         (
             &with_url("secret = \"hunter2\""),
-            "9:1: issuers.corp.secret: unknown key; known: issuer, audience, algorithms, jwks_url, refresh, max_stale, cooldown, timeout, ca",
+            "9:1: issuers.corp.secret: unknown key; known: issuer, audience, profile, claims, algorithms, jwks_url, refresh, max_stale, cooldown, timeout, ca",
         ),
         (
             &with_url("audience = \"\"\nleeway = \"1s\""),
             "9:12: issuers.corp.audience: must not be empty\n\
-             10:1: issuers.corp.leeway: unknown key; known: issuer, audience, algorithms, jwks_url, refresh, max_stale, cooldown, timeout, ca",
+             10:1: issuers.corp.leeway: unknown key; known: issuer, audience, profile, claims, algorithms, jwks_url, refresh, max_stale, cooldown, timeout, ca",
+        ),
+    ]);
+}
+
+#[test]
+fn a_claim_stands_where_a_path_says() {
+    const MUST: &str = "must say where a claim stands, such as \"realm_access.roles\"";
+    let with = |more: &str| issuer(&format!("jwks_url = \"https://i/jwks\"\n{more}"));
+    check_on_base(&[
+        (
+            &with("profile = \"keycloak\"\naudience = [\"a\", \"b\"]\nclaims = { role = [\"a.b\", \"c\"], name = [] }"),
+            "no problem",
+        ),
+        (
+            &with("profile = \"keyclock\""),
+            "9:11: issuers.corp.profile: 'keyclock' is not known here; did you mean 'keycloak'?",
+        ),
+        (
+            &with("claims = { roles = \"a\", role = \"https://erp/roles\", name = \"a..b\", scopes = \"'\" }"),
+            &format!(
+                "9:12: issuers.corp.claims.roles: unknown key; did you mean 'role'?\n\
+                 9:32: issuers.corp.claims.role: {MUST}: a name with a dot, '/', a quote or a space in it is written in quotes: '\"https://erp.example/roles\"'\n\
+                 9:60: issuers.corp.claims.name: {MUST}: a name is empty\n\
+                 9:77: issuers.corp.claims.scopes: {MUST}: a name with a dot, '/', a quote or a space in it is written in quotes: '\"https://erp.example/roles\"'"
+            ),
+        ),
+        (
+            &with("claims = { subject = [], audience = 7 }"),
+            "9:22: issuers.corp.claims.subject: must not be empty: every token has to say this\n\
+             9:37: issuers.corp.claims.audience: expected a string, found 7",
+        ),
+        (&with("audience = []"), "9:12: issuers.corp.audience: must not be empty"),
+        (&with("audience = [\"a\", \"a\"]"), "9:18: issuers.corp.audience[1]: 'a' stands here twice"),
+        (
+            &with("claims = { role = [\"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"g\", \"h\", \"i\"] }"),
+            "9:19: issuers.corp.claims.role: must name at most 8 claims",
         ),
     ]);
 }

@@ -23,7 +23,7 @@ use crate::{
     },
     state::{
         keys::KeyState,
-        token::{self, Verified},
+        token::{self, ClaimDefect, Verified},
     },
 };
 
@@ -63,6 +63,8 @@ pub(super) struct Steps<'a> {
     route: Option<Arc<Route>>,
     /// The `kid` and `iss` that the token claims, unproven.
     unverified: Option<(String, String)>,
+    /// The claim for which the token is refused.
+    defect: Option<Box<ClaimDefect>>,
     asked: Option<Step>,
     taken: Vec<Step>,
 }
@@ -87,7 +89,7 @@ impl Step {
 
 impl<'a> Steps<'a> {
     pub(super) fn new(request: &'a Request<'a>, snapshot: &'a Snapshot, now: Timestamp, keys: Keys) -> Self {
-        Self { request, snapshot, now, keys, route: None, unverified: None, asked: None, taken: vec![] }
+        Self { request, snapshot, now, keys, route: None, unverified: None, defect: None, asked: None, taken: vec![] }
     }
 
     /// Steps in whose course an external issuer would be asked, as `before` found.
@@ -211,7 +213,9 @@ impl<'a> Steps<'a> {
                     matches!(find_credential(std::slice::from_ref(*source), headers, query), Ok(Some(_)))
                 };
                 let places = sources.iter().filter(holds).map(named).collect::<Vec<_>>().join(" and ");
-                self.unverified = credential.text().ok().and_then(token::unverified_origin);
+                let text = credential.text().ok();
+                self.unverified = text.and_then(token::unverified_origin);
+                self.defect = text.and_then(|text| token::defect(text, &self.snapshot.keys, &self.snapshot.issuers));
                 self.passed("credential", format!("a token of {} bytes in {places}", credential.octets().len()));
             }
         }
@@ -262,7 +266,10 @@ impl<'a> Steps<'a> {
                 let text = "keys are unknown offline, so the token cannot be checked; ask the running gateway";
                 self.failed("signature", reason, format!("{text}{}", self.unverified_key()));
             }
-            Err(reason) => self.failed("signature", reason, format!("{}{}", words(reason), self.unverified_key())),
+            Err(reason) => match self.defect.take().filter(|_| is_about_a_claim(reason)) {
+                Some(defect) => self.failed("claims", reason, defect.to_string()),
+                None => self.failed("signature", reason, format!("{}{}", words(reason), self.unverified_key())),
+            },
         }
     }
 
@@ -328,9 +335,13 @@ impl<'a> Steps<'a> {
     }
 
     fn policy(&mut self, policy: &Policy, claims: &Claims) {
+        let mapping = match self.snapshot.issuers.get(&claims.realm) {
+            Some(Issuer::External(issuer)) => Some(&issuer.claims),
+            _ => None,
+        };
         let mut decided = false;
         for rule in Rule::ALL {
-            let (name, text) = asked(rule, policy, claims);
+            let (name, text) = asked(rule, policy, claims, mapping);
             let Some(text) = text else { continue };
             match rule.holds(policy, claims) {
                 true => self.passed(name, text),
@@ -343,6 +354,11 @@ impl<'a> Steps<'a> {
             }
         }
     }
+}
+
+/// Whether a token is refused for this after a known key was found to have signed it.
+const fn is_about_a_claim(reason: Reason) -> bool {
+    matches!(reason, Reason::InvalidClaims | Reason::WrongIssuer | Reason::WrongAudience | Reason::WrongTokenKind)
 }
 
 impl Trace for Steps<'_> {

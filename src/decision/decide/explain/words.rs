@@ -9,7 +9,9 @@ use crate::{
     },
     domain::{Claims, RealmName, Reason, Timestamp},
     rules::{
+        claim::{ClaimPath, Said},
         policy::{Policy, Rule, Source},
+        profile::ClaimMapping,
         route::{Candidate, Found},
     },
 };
@@ -21,7 +23,14 @@ const RUNNERS_UP_MAX: usize = 8;
 const TEXT_CHARS_MAX: usize = 200;
 
 /// What a rule asks for and what the token has; `None` where it asks for nothing.
-pub(super) fn asked(rule: Rule, policy: &Policy, claims: &Claims) -> (&'static str, Option<String>) {
+///
+/// Of an external issuer's token, `mapping` says where the token would have to say it.
+pub(super) fn asked(
+    rule: Rule,
+    policy: &Policy,
+    claims: &Claims,
+    mapping: Option<&ClaimMapping>,
+) -> (&'static str, Option<String>) {
     let list = |items: &[Box<str>]| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
     match rule {
         Rule::Accept => {
@@ -32,23 +41,44 @@ pub(super) fn asked(rule: Rule, policy: &Policy, claims: &Claims) -> (&'static s
             ("kind", Some(format!("asks for an {} token; it is an {} token", policy.token.name(), claims.kind.name())))
         }
         Rule::Roles => {
-            let has = claims.role.as_deref().unwrap_or("none");
-            let text = || format!("asks for one of the roles {}; it has {}", list(&policy.roles), shown(has));
+            let has = claims.roles.iter().collect::<Vec<_>>().join(", ");
+            let has =
+                if has.is_empty() { nothing_at(mapping.map(|mapping| &*mapping.role), claims) } else { shown(&has) };
+            let text = || format!("asks for one of the roles {}; it has {has}", list(&policy.roles));
             ("roles", (!policy.roles.is_empty()).then(text))
         }
         Rule::Scopes => {
-            let text = || format!("asks for all scopes of {}; it has {}", list(&policy.scopes), list(&claims.scopes));
+            let has = list(&claims.scopes);
+            let none = || nothing_at(mapping.map(|mapping| &*mapping.scopes), claims);
+            let has = if claims.scopes.is_empty() { none() } else { shown(&has) };
+            let text = || format!("asks for all scopes of {}; it has {has}", list(&policy.scopes));
             ("scopes", (!policy.scopes.is_empty()).then(text))
         }
         Rule::Claims => {
-            let one = |(name, value): &(Box<str>, serde_json::Value)| {
-                let has = claims.extra.get(&**name).map_or_else(|| "nothing".to_owned(), ToString::to_string);
-                format!("{name} = {value} (it has {})", shown(&has))
+            let one = |(path, value): &(ClaimPath, serde_json::Value)| {
+                let mut has = vec![];
+                path.any(&claims.extra, &mut |value| {
+                    has.push(value.to_string());
+                    false
+                });
+                let has = if has.is_empty() { "nothing".to_owned() } else { has.join(", ") };
+                format!("{path} = {value} (it has {})", shown(&has))
             };
             let text = || format!("asks for {}", policy.claims.iter().map(one).collect::<Vec<_>>().join(", "));
             ("claims", (!policy.claims.is_empty()).then(text))
         }
     }
+}
+
+/// That a token has none of what is asked for, and where an external issuer's would have it.
+fn nothing_at(paths: Option<&[ClaimPath]>, claims: &Claims) -> String {
+    let Some(paths) = paths else { return "none".to_owned() };
+    let why = match ClaimMapping::said(paths, &claims.extra) {
+        _ if paths.is_empty() => return "none: the issuer's profile names no claim for it".to_owned(),
+        Said::Nothing => "is missing",
+        _ => "is not a text, nor a list of texts",
+    };
+    format!("none: {} {why}", ClaimMapping::named(paths))
 }
 
 pub(super) fn described(route: &RouteSettings) -> String {

@@ -57,7 +57,7 @@ impl TokenService {
         };
         Ok(Some(Active {
             active: true,
-            scope: claims.scopes.join(" "),
+            scope: claims.scope_text().unwrap_or_default(),
             client_id,
             username: claims.name.to_string(),
             token_type: Active::token_type(claims.kind),

@@ -387,7 +387,7 @@ impl Source {
             Self::Name => Fact::text(&claims.name),
             Self::Business | Self::Company => Fact::text(claims.organization.as_deref()?),
             Self::LegacyId => Fact::Integer(claims.legacy_id?),
-            Self::Role => Fact::text(claims.role.as_deref()?),
+            Self::Role => Fact::text(claims.roles.only()?),
             Self::Scopes => Fact::List(claims.scopes.iter().map(|scope| Cow::Borrowed(&**scope)).collect()),
             Self::Claim(name) => Fact::text(claims.extra.get(&**name)?.as_str()?),
             _ => return None,

@@ -127,7 +127,7 @@ async fn keys_that_were_imported_before_take_unknown_accounts_as_they_did() {
     assert!(ring.get("own").unwrap().imported.is_none());
     let toc = ring.get("toc").unwrap();
     assert!(toc.imported.as_ref().unwrap().unknown_accounts);
-    assert_eq!(toc.profile.as_ref().unwrap().name, "proyecto");
+    assert_eq!(toc.profile.as_ref().unwrap().name.to_string(), "proyecto");
     assert!(vault.restrict(&toc.id).await.unwrap() && !vault.restrict(&records[0].id).await.unwrap());
     let restricted = vault.load().await.unwrap();
     let restricted = restricted.get("toc").unwrap();

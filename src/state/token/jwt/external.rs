@@ -1,53 +1,46 @@
-//! Tokens of external issuers: JWTs as RFC 7519 and RFC 9068 have them, with the claims that their
-//! issuers are known to write.
+//! Tokens of external issuers: JWTs as RFC 7519 and RFC 9068 have them, read as the issuer's claim mapping says.
 
 use serde_json::{Map, Value};
 
-use super::members::{Claim, Member, Members};
+use super::{
+    members::{Claim, Members, SECONDS, TEXT},
+    refused::Refused,
+};
 use crate::{
     domain::{Claims, Reason, RevocationId, Timestamp, TokenKind, TokenSubject},
-    rules::issuer::ExternalIssuer,
+    rules::{
+        claim::{ClaimPath, Said},
+        issuer::ExternalIssuer,
+        profile::ClaimMapping,
+    },
 };
 
 /// Characters of a `sub`, at most (section 2 of `OpenID` Connect Core).
 const SUBJECT_CHARS_MAX: usize = 255;
 
-/// Where the account's name is looked for, in this order. `name` is what people read, and not unique.
-const NAME_CLAIMS: [&str; 4] = ["preferred_username", "username", "client_id", "azp"];
-
 /// Reads a token of `issuer` whose signed part is `signed`.
-pub(super) fn read(mut members: Members<'_>, issuer: &ExternalIssuer, signed: &str) -> Result<Claims, Reason> {
+pub(super) fn read(mut members: Members<'_>, issuer: &ExternalIssuer, signed: &str) -> Result<Claims, Refused> {
     if members.text(Claim::Iss)? != issuer.issuer {
-        return Err(Reason::WrongIssuer);
+        return Err(Refused::other(Reason::WrongIssuer, "iss", issuer.issuer.clone()));
     }
-    if !members.takes_audience(&issuer.audience)? {
-        return Err(Reason::WrongAudience);
-    }
-    let expires_at = members.optional_instant(Claim::Exp)?.ok_or(Reason::InvalidClaims)?;
+    let expires_at = members.optional_instant(Claim::Exp)?.ok_or_else(|| Refused::missing("exp", SECONDS))?;
     let issued_at = members.optional_instant(Claim::Iat)?;
     let not_before = members.optional_instant(Claim::Nbf)?;
-    // Before `exp` there is no time that such a token did not hold.
-    let beginning = not_before.or(issued_at).unwrap_or(Timestamp::from_secs(0));
-    let subject = members.text(Claim::Sub)?;
-    if subject.chars().count() > SUBJECT_CHARS_MAX {
-        return Err(Reason::InvalidClaims);
-    }
-    let id = members.optional_text(Claim::Jti)?;
-    let revocation_id = match &id {
-        Some(id) => RevocationId::of_token_id(&issuer.name, id),
+    let revocation_id = match members.optional_text(Claim::Jti)? {
+        Some(id) => RevocationId::of_token_id(&issuer.name, &id),
         None => RevocationId::of_signed_part(&issuer.name, signed.as_bytes()),
     };
-    let role = text_or_put_back(&mut members, Claim::Role);
-    let scope = members.take(Claim::Scope).map(Value::from);
+    // Before `exp` there is no time that such a token did not hold.
+    let beginning = not_before.or(issued_at).unwrap_or(Timestamp::from_secs(0));
     let extra = members.into_rest();
-    if !is_access_token(&extra) {
-        return Err(Reason::WrongTokenKind);
-    }
-    let text = |name: &&str| extra.get(*name).and_then(Value::as_str);
+    check_audience(&extra, issuer)?;
+    check_kind(&extra)?;
+    let mapping = &issuer.claims;
+    let texts = |paths: &[ClaimPath]| ClaimMapping::said(paths, &extra);
     Ok(Claims {
         realm: issuer.name.clone(),
         kind: TokenKind::Access,
-        subject: TokenSubject::External(subject.into()),
+        subject: TokenSubject::External(subject(&extra, mapping)?.into()),
         principal: None,
         session: None,
         revocation_id,
@@ -55,20 +48,60 @@ pub(super) fn read(mut members: Members<'_>, issuer: &ExternalIssuer, signed: &s
         issued_at: issued_at.unwrap_or(beginning),
         not_before: not_before.unwrap_or(Timestamp::from_secs(0)),
         expires_at: Some(expires_at),
-        name: NAME_CLAIMS.iter().find_map(text).unwrap_or_default().into(),
+        name: texts(&mapping.name).one().unwrap_or_default().into(),
         legacy_id: None,
-        role,
-        scopes: scope.as_ref().or_else(|| extra.get("scp")).map(words).unwrap_or_default(),
-        organization: extra.get("org").and_then(Value::as_str).map(Box::from),
+        roles: texts(&mapping.role).all().into_iter().collect(),
+        scopes: texts(&mapping.scopes).words().into_iter().map(Box::from).collect(),
+        organization: texts(&mapping.organization).one().map(Box::from),
         extra,
     })
 }
 
+/// Whether the token is for us (RFC 7519 section 4.1.3: one audience, or a list of them).
+fn check_audience(claims: &Map<String, Value>, issuer: &ExternalIssuer) -> Result<(), Refused> {
+    let paths = &issuer.claims.audience;
+    let expected = || format!("one of {}", issuer.audiences.join(", "));
+    let said = ClaimMapping::said(paths, claims);
+    match said {
+        Said::Nothing => Err(Refused::missing(ClaimMapping::named(paths), expected())),
+        Said::Other => Err(Refused::defect(Reason::InvalidClaims, ClaimMapping::named(paths), NO_TEXTS, expected())),
+        said => {
+            let named = said.all().iter().any(|audience| issuer.audiences.iter().any(|own| own == audience));
+            let other = || Refused::other(Reason::WrongAudience, ClaimMapping::named(paths), expected());
+            if named { Ok(()) } else { Err(other()) }
+        }
+    }
+}
+
+/// What stands where texts are asked for.
+const NO_TEXTS: &str = "not a text, nor a list of texts";
+
+fn subject<'v>(claims: &'v Map<String, Value>, mapping: &ClaimMapping) -> Result<&'v str, Refused> {
+    let at = || ClaimMapping::named(&mapping.subject);
+    let invalid = |found| Refused::defect(Reason::InvalidClaims, at(), found, TEXT);
+    match ClaimMapping::said(&mapping.subject, claims) {
+        Said::Nothing => Err(Refused::missing(at(), TEXT)),
+        Said::Text(text) if text.chars().count() > SUBJECT_CHARS_MAX => Err(invalid("longer than 255 characters")),
+        Said::Text(text) => Ok(text),
+        Said::List(_) => Err(invalid("a list")),
+        Said::Other => Err(invalid("not a text")),
+    }
+}
+
 /// What other issuers write into the tokens that open nothing: `token_use` (Cognito), and a claim
 /// `typ` (Keycloak). Without either, the audience must tell.
-fn is_access_token(claims: &Map<String, Value>) -> bool {
-    says_access(claims) && says(claims, "typ", "Bearer")
+fn check_kind(claims: &Map<String, Value>) -> Result<(), Refused> {
+    if !says_access(claims) {
+        return Err(Refused::other(Reason::WrongTokenKind, "token_use", TokenKind::Access.name()));
+    }
+    if !says(claims, "typ", BEARER) {
+        return Err(Refused::other(Reason::WrongTokenKind, "typ", BEARER));
+    }
+    Ok(())
 }
+
+/// A `typ` claim of an access token.
+const BEARER: &str = "Bearer";
 
 /// Whether `token_use`, where it is there, says that this is an access token.
 pub(super) fn says_access(claims: &Map<String, Value>) -> bool {
@@ -77,24 +110,4 @@ pub(super) fn says_access(claims: &Map<String, Value>) -> bool {
 
 fn says(claims: &Map<String, Value>, name: &str, word: &str) -> bool {
     claims.get(name).is_none_or(|value| value.as_str().is_some_and(|text| text.eq_ignore_ascii_case(word)))
-}
-
-fn text_or_put_back(members: &mut Members<'_>, claim: Claim) -> Option<Box<str>> {
-    match members.take(claim) {
-        Some(Member::Text(text)) if !text.is_empty() => Some(text.into()),
-        Some(other) => {
-            members.put_back(claim, other);
-            None
-        }
-        None => None,
-    }
-}
-
-/// `scope` as RFC 8693 section 4.2 has it, or the list that others make of it.
-fn words(value: &Value) -> Vec<Box<str>> {
-    match value {
-        Value::String(text) => text.split_whitespace().map(Box::from).collect(),
-        Value::Array(items) => items.iter().filter_map(Value::as_str).map(Box::from).collect(),
-        _ => vec![],
-    }
 }

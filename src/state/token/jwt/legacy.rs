@@ -9,11 +9,13 @@ use serde_json::{Map, Value};
 
 use super::{
     external::says_access,
-    members::{names_audience, numeric_date},
+    members::{SECONDS, TEXT, numeric_date},
+    refused::Refused,
 };
 use crate::{
     domain::{Claims, PrincipalId, Reason, RevocationId, Timestamp, TokenKind, TokenSubject, json::parse_object},
     rules::{
+        claim::{ClaimPath, Said},
         profile::{ClaimProfile, InstantFormat, Optional},
         realm::Realm,
     },
@@ -21,40 +23,39 @@ use crate::{
 
 /// Reads the claims `payload` of a token of `realm` whose signed part is `signed`. All of them are
 /// kept as they are beside what was understood: the realm's contract may show them.
-pub(super) fn read(payload: &str, profile: &ClaimProfile, realm: &Realm, signed: &str) -> Result<Claims, Reason> {
+pub(super) fn read(payload: &str, profile: &ClaimProfile, realm: &Realm, signed: &str) -> Result<Claims, Refused> {
     let claims = Legacy { claims: parse_object(payload.as_bytes()).map_err(|_| Reason::MalformedToken)?, profile };
-    if !profile.require.iter().all(|(name, value)| claims.claims.get(name) == Some(value)) {
-        return Err(Reason::WrongTokenKind);
+    if let Some((name, value)) = profile.require.iter().find(|(name, value)| claims.claims.get(*name) != Some(value)) {
+        return Err(Refused::other(Reason::WrongTokenKind, name.clone(), value.to_string()));
     }
     if !says_access(&claims.claims) {
-        return Err(Reason::WrongTokenKind);
+        return Err(Refused::other(Reason::WrongTokenKind, "token_use", TokenKind::Access.name()));
     }
-    let issuer = claims.registered("iss", Optional::Iss)?.map(text).transpose()?;
-    if issuer.is_some_and(|issuer| issuer != profile.issuer.as_ref().unwrap_or(&realm.issuer)) {
-        return Err(Reason::WrongIssuer);
+    let issuer = profile.issuer.as_ref().unwrap_or(&realm.issuer);
+    if claims.registered_text("iss", Optional::Iss)?.is_some_and(|named| named != issuer) {
+        return Err(Refused::other(Reason::WrongIssuer, "iss", issuer.clone()));
     }
     let audience = profile.audience.as_ref().unwrap_or(&realm.audience);
     let named = claims.registered("aud", Optional::Aud)?.map(|named| names_audience(named, audience)).transpose()?;
     if named == Some(false) {
-        return Err(Reason::WrongAudience);
+        return Err(Refused::other(Reason::WrongAudience, "aud", audience.clone()));
     }
     let expires_at = claims.registered(&profile.expiry, Optional::Exp)?;
-    let expires_at = expires_at.map(|end| instant(end, profile.expiry_format)).transpose()?;
+    let expires_at = expires_at.map(|end| instant(&profile.expiry, end, profile.expiry_format)).transpose()?;
     // Whatever a profile calls the expiry: a token that says `exp` ends there too.
     let own_end = claims.claims.get("exp").filter(|_| profile.expiry != "exp");
-    let own_end = own_end.map(|end| instant(end, InstantFormat::Seconds)).transpose()?;
+    let own_end = own_end.map(|end| instant("exp", end, InstantFormat::Seconds)).transpose()?;
     let expires_at = [expires_at, own_end].into_iter().flatten().min();
     // A profile alone cannot give a realm tokens without end.
     if expires_at.is_none() && !realm.allows_non_expiring() {
-        return Err(Reason::InvalidClaims);
+        return Err(Refused::missing(profile.expiry.clone(), "an end, since the realm gives none without"));
     }
-    let date = |name, optional| claims.registered(name, optional)?.map(numeric_date).transpose();
+    let date = |name, optional| claims.registered(name, optional)?.map(|value| numeric_date(name, value)).transpose();
     let (issued_at, not_before) = (date("iat", Optional::Iat)?, date("nbf", Optional::Nbf)?);
-    let id = claims.registered("jti", Optional::Jti)?.map(text).transpose()?;
-    let subject = claims.registered("sub", Optional::Sub)?.map(text).transpose()?;
-    let name = claims.text(&profile.name)?.ok_or(Reason::InvalidClaims)?;
-    let business = profile.business.as_ref().map(|claim| claims.text(claim)?.ok_or(Reason::InvalidClaims));
-    let business = business.transpose()?.unwrap_or_default();
+    let id = claims.registered_text("jti", Optional::Jti)?;
+    let subject = claims.registered_text("sub", Optional::Sub)?;
+    let name = claims.required(&profile.name)?;
+    let business = profile.business.as_ref().map(|claim| claims.required(claim)).transpose()?.unwrap_or_default();
     // A subject that is no account's id is the old API's own number: the name says who it is.
     let named = PrincipalId::of_name(&realm.name, business, name);
     let imported = |id| TokenSubject::Imported { id, named };
@@ -76,8 +77,8 @@ pub(super) fn read(payload: &str, profile: &ClaimProfile, realm: &Realm, signed:
         expires_at,
         name: name.into(),
         legacy_id: None,
-        role: claims.text(&profile.role)?.map(Box::from),
-        scopes: claims.words(&profile.scopes)?,
+        roles: claims.said(&profile.role)?.all().into_iter().collect(),
+        scopes: claims.said(&profile.scopes)?.words().into_iter().map(Box::from).collect(),
         organization: organization.map(Box::from),
         extra: claims.claims,
     })
@@ -90,48 +91,72 @@ struct Legacy<'p> {
 
 impl Legacy<'_> {
     /// A claim that only the profile may let be absent.
-    fn registered(&self, name: &str, optional: Optional) -> Result<Option<&Value>, Reason> {
+    fn registered(&self, name: &str, optional: Optional) -> Result<Option<&Value>, Refused> {
         match self.claims.get(name) {
-            None if !self.profile.lets_absent(optional) => Err(Reason::InvalidClaims),
+            None if !self.profile.lets_absent(optional) => Err(Refused::missing(name.to_owned(), "a value")),
             found => Ok(found),
         }
     }
 
-    /// A text that is not empty, or nothing at all.
-    fn text(&self, name: &str) -> Result<Option<&str>, Reason> {
-        self.claims.get(name).map(text).transpose()
+    /// Such a claim that is a text.
+    fn registered_text(&self, name: &'static str, optional: Optional) -> Result<Option<&str>, Refused> {
+        self.registered(name, optional)?.map(|value| text(name, value)).transpose()
     }
 
-    /// Words between spaces, or a list of them.
-    fn words(&self, name: &str) -> Result<Vec<Box<str>>, Reason> {
-        match self.claims.get(name) {
-            None => Ok(vec![]),
-            Some(Value::Array(items)) => items.iter().map(|item| text(item).map(Box::from)).collect(),
-            Some(words) => Ok(text(words)?.split_whitespace().map(Box::from).collect()),
+    /// What is said at a path. Another type, or an empty text, never counts as absent.
+    fn said(&self, path: &ClaimPath) -> Result<Said<'_>, Refused> {
+        match path.said(&self.claims) {
+            Said::Other => {
+                Err(Refused::defect(Reason::InvalidClaims, path.to_string(), "no text, nor a list of texts", TEXT))
+            }
+            said => Ok(said),
         }
+    }
+
+    /// A text that is not empty, or nothing at all.
+    fn text(&self, path: &ClaimPath) -> Result<Option<&str>, Refused> {
+        match self.said(path)? {
+            Said::List(_) => Err(Refused::defect(Reason::InvalidClaims, path.to_string(), "a list", TEXT)),
+            said => Ok(said.one()),
+        }
+    }
+
+    /// A text that is not empty.
+    fn required(&self, path: &ClaimPath) -> Result<&str, Refused> {
+        self.text(path)?.ok_or_else(|| Refused::missing(path.to_string(), TEXT))
     }
 }
 
 /// Another type, or an empty text, never counts as absent.
-fn text(value: &Value) -> Result<&str, Reason> {
-    value.as_str().filter(|text| !text.is_empty()).ok_or(Reason::InvalidClaims)
+fn text<'v>(name: &str, value: &'v Value) -> Result<&'v str, Refused> {
+    value.as_str().filter(|text| !text.is_empty()).ok_or_else(|| Refused::wrong(name.to_owned(), value, TEXT))
 }
 
-fn instant(value: &Value, format: InstantFormat) -> Result<Timestamp, Reason> {
+/// Whether an `aud` (RFC 7519 section 4.1.3: one audience, or a list of them) names `own`.
+fn names_audience(audience: &Value, own: &str) -> Result<bool, Refused> {
+    match audience {
+        Value::String(audience) => Ok(audience == own),
+        Value::Array(audiences) if audiences.iter().all(Value::is_string) => {
+            Ok(audiences.iter().any(|audience| audience == own))
+        }
+        other => Err(Refused::wrong("aud", other, "a text, or a list of texts")),
+    }
+}
+
+fn instant(name: &str, value: &Value, format: InstantFormat) -> Result<Timestamp, Refused> {
+    let whole = || value.as_i64().filter(|number| *number >= 0);
+    let wrong = |expected| Refused::wrong(name.to_owned(), value, expected);
     match format {
         // A whole number, as the `exp` of any other token.
-        InstantFormat::Seconds => {
-            let seconds = value.as_i64().filter(|seconds| *seconds >= 0);
-            seconds.map(Timestamp::from_secs).ok_or(Reason::InvalidClaims)
-        }
+        InstantFormat::Seconds => whole().map(Timestamp::from_secs).ok_or_else(|| wrong(SECONDS)),
         InstantFormat::Milliseconds => {
-            let millis = value.as_i64().filter(|millis| *millis >= 0);
-            millis.map(Timestamp::from_millis).ok_or(Reason::InvalidClaims)
+            whole().map(Timestamp::from_millis).ok_or_else(|| wrong("a number of milliseconds since 1970"))
         }
         InstantFormat::Rfc3339 => {
-            let text = text(value)?;
+            let text = text(name, value)?;
             let millis = text.parse().map(|instant: jiff::Timestamp| instant.as_millisecond()).ok();
-            millis.or_else(|| last_days(text)).map(Timestamp::from_millis).ok_or(Reason::InvalidClaims)
+            let millis = millis.or_else(|| last_days(text));
+            millis.map(Timestamp::from_millis).ok_or_else(|| wrong("an instant as RFC 3339 has it"))
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
+use super::refused::Refused;
 use crate::domain::{Reason, Timestamp, json::Strict};
 
 /// A claim that has a place of its own: those of RFC 7519 section 4.1, and those of Portero's tokens.
@@ -52,7 +53,7 @@ impl Claim {
     ];
 
     /// Its member's name.
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Iss => "iss",
             Self::Aud => "aud",
@@ -144,50 +145,37 @@ impl<'t> Members<'t> {
         self.known[claim as usize].take()
     }
 
-    pub(super) fn put_back(&mut self, claim: Claim, member: Member<'t>) {
-        self.known[claim as usize] = Some(member);
-    }
-
     /// A text that is not empty.
-    pub(super) fn text(&mut self, claim: Claim) -> Result<Cow<'t, str>, Reason> {
-        self.optional_text(claim)?.ok_or(Reason::InvalidClaims)
+    pub(super) fn text(&mut self, claim: Claim) -> Result<Cow<'t, str>, Refused> {
+        self.optional_text(claim)?.ok_or_else(|| Refused::missing(claim.name(), TEXT))
     }
 
     /// Such a text, or nothing at all: another type never counts as absent.
-    pub(super) fn optional_text(&mut self, claim: Claim) -> Result<Option<Cow<'t, str>>, Reason> {
+    pub(super) fn optional_text(&mut self, claim: Claim) -> Result<Option<Cow<'t, str>>, Refused> {
         match self.take(claim) {
             None => Ok(None),
             Some(Member::Text(text)) if !text.is_empty() => Ok(Some(text)),
-            Some(_) => Err(Reason::InvalidClaims),
+            Some(other) => Err(Refused::wrong(claim.name(), &other.into(), TEXT)),
         }
     }
 
     /// An integer, or nothing at all.
-    pub(super) fn optional_integer(&mut self, claim: Claim) -> Result<Option<i64>, Reason> {
+    pub(super) fn optional_integer(&mut self, claim: Claim) -> Result<Option<i64>, Refused> {
         match self.take(claim) {
             None => Ok(None),
             Some(Member::Integer(integer)) => Ok(Some(integer)),
-            Some(_) => Err(Reason::InvalidClaims),
+            Some(other) => Err(Refused::wrong(claim.name(), &other.into(), "a whole number")),
         }
     }
 
     /// A `NumericDate`, or nothing at all. `exp` is a whole number: an end that is spelt as a float is refused,
     /// though RFC 7519 would let it pass, since what reads it next may round it up.
-    pub(super) fn optional_instant(&mut self, claim: Claim) -> Result<Option<Timestamp>, Reason> {
+    pub(super) fn optional_instant(&mut self, claim: Claim) -> Result<Option<Timestamp>, Refused> {
         match self.take(claim) {
             None => Ok(None),
             Some(Member::Integer(seconds @ 0..)) => Ok(Some(Timestamp::from_secs(seconds))),
-            Some(Member::Other(value)) if claim != Claim::Exp => numeric_date(&value).map(Some),
-            Some(_) => Err(Reason::InvalidClaims),
-        }
-    }
-
-    /// Whether `aud` names `own`: RFC 7519 section 4.1.3, one audience or a list of them.
-    pub(super) fn takes_audience(&mut self, own: &str) -> Result<bool, Reason> {
-        match self.take(Claim::Aud) {
-            Some(Member::Text(audience)) => Ok(audience == own),
-            Some(Member::Other(audience)) => names_audience(&audience, own),
-            _ => Err(Reason::InvalidClaims),
+            Some(Member::Other(value)) if claim != Claim::Exp => numeric_date(claim.name(), &value).map(Some),
+            Some(other) => Err(Refused::wrong(claim.name(), &other.into(), SECONDS)),
         }
     }
 
@@ -205,7 +193,7 @@ impl<'t> Members<'t> {
 
 /// A `NumericDate` (RFC 7519 section 2): a number, with or without a fraction. No token is from
 /// before 1970, so a negative one is a defect of its issuer's, and no date.
-pub(super) fn numeric_date(value: &Value) -> Result<Timestamp, Reason> {
+pub(super) fn numeric_date(claim: &'static str, value: &Value) -> Result<Timestamp, Refused> {
     /// Seconds, about 285,000 years: beyond it a float no longer stands for one instant.
     const SECONDS_MAX: f64 = 9e12;
     match (value.as_i64(), value.as_f64()) {
@@ -214,20 +202,15 @@ pub(super) fn numeric_date(value: &Value) -> Result<Timestamp, Reason> {
         (None, Some(seconds)) if (0.0..SECONDS_MAX).contains(&seconds) => {
             Ok(Timestamp::from_millis((seconds * 1000.0).floor() as i64))
         }
-        _ => Err(Reason::InvalidClaims),
+        _ => Err(Refused::wrong(claim, value, SECONDS)),
     }
 }
 
-/// Whether an `aud` names `own`.
-pub(super) fn names_audience(audience: &Value, own: &str) -> Result<bool, Reason> {
-    match audience {
-        Value::String(audience) => Ok(audience == own),
-        Value::Array(audiences) if audiences.iter().all(Value::is_string) => {
-            Ok(audiences.iter().any(|audience| audience == own))
-        }
-        _ => Err(Reason::InvalidClaims),
-    }
-}
+/// What a text has to be.
+pub(super) const TEXT: &str = "a text";
+
+/// What a `NumericDate` has to be.
+pub(super) const SECONDS: &str = "a number of seconds since 1970";
 
 struct MembersVisitor;
 

@@ -11,6 +11,7 @@ mod header;
 mod legacy;
 mod members;
 mod own;
+mod refused;
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -25,8 +26,10 @@ use crate::{
 };
 use header::{Header, Kid, Type};
 use members::{Claim, Members};
+use refused::Refused;
 
 pub(super) use own::payload;
+pub use refused::ClaimDefect;
 
 /// Bytes of a signature, at most: RSA's with 8192 bits.
 const SIGNATURE_BYTES_MAX: usize = 1024;
@@ -56,6 +59,15 @@ impl<'t> Parts<'t> {
 
 /// Opens a JWT: the cheap refusals first, then the signature, then the claims.
 pub(super) fn open(token: &str, keys: &Keyring, issuers: &Issuers) -> Result<(Claims, Arc<Key>), Reason> {
+    checked(token, keys, issuers).map_err(|refused| refused.reason)
+}
+
+/// The claim for which [`open`] refuses a token, if it is one.
+pub(super) fn defect(token: &str, keys: &Keyring, issuers: &Issuers) -> Option<Box<ClaimDefect>> {
+    checked(token, keys, issuers).err()?.defect
+}
+
+fn checked(token: &str, keys: &Keyring, issuers: &Issuers) -> Result<(Claims, Arc<Key>), Refused> {
     let parts = Parts::split(token)?;
     let mut room = Room::new();
     let candidates = Candidates::of(parts.header, keys, &mut room)?;
@@ -65,7 +77,7 @@ pub(super) fn open(token: &str, keys: &Keyring, issuers: &Issuers) -> Result<(Cl
     let key = candidates.signer(&parts, signature, issuers)?;
     let issuer = issuers.get(&key.realm).ok_or(Reason::UnknownKey)?;
     if matches!(issuer, Issuer::External(_)) != keys.is_external(key) {
-        return Err(Reason::UnknownKey);
+        return Err(Reason::UnknownKey.into());
     }
     let claims = read_claims(room.decode(parts.payload)?, key, issuer, candidates.typ, parts.signed)?;
     Ok((claims, Arc::clone(key)))
@@ -130,11 +142,11 @@ impl<'k> Candidates<'k> {
     /// The one of them that signed. Where two issuers gave a key the same name, the token's `iss`
     /// chooses, or the signature among imported ones, whose tokens may say another; where the token named no key,
     /// each of the few is tried.
-    fn signer(&self, parts: &Parts<'_>, signature: &[u8], issuers: &Issuers) -> Result<&'k Arc<Key>, Reason> {
+    fn signer(&self, parts: &Parts<'_>, signature: &[u8], issuers: &Issuers) -> Result<&'k Arc<Key>, Refused> {
         let verifies = |key: &&'k Arc<Key>| key.verifies(parts.signed.as_bytes(), signature);
         let all = std::iter::once(self.first).chain(self.others.iter().copied());
         if !self.named || self.others.is_empty() {
-            return all.into_iter().find(verifies).ok_or(Reason::InvalidSignature);
+            return Ok(all.into_iter().find(verifies).ok_or(Reason::InvalidSignature)?);
         }
         let mut room = Room::new();
         let issuer = Members::parse(room.decode(parts.payload)?)?.optional_text(Claim::Iss)?;
@@ -151,15 +163,15 @@ impl<'k> Candidates<'k> {
             (None, Some(_)) => Reason::WrongIssuer,
             (None, None) => Reason::InvalidClaims,
         };
-        all.filter(is_imported).find(verifies).ok_or(refused)
+        Ok(all.filter(is_imported).find(verifies).ok_or(refused)?)
     }
 }
 
-fn read_claims(payload: &str, key: &Key, issuer: &Issuer, typ: Type, signed: &str) -> Result<Claims, Reason> {
+fn read_claims(payload: &str, key: &Key, issuer: &Issuer, typ: Type, signed: &str) -> Result<Claims, Refused> {
     match issuer {
         Issuer::External(issuer) => {
             if !matches!(typ, Type::Absent | Type::Jwt | Type::AccessToken) {
-                return Err(Reason::UnsupportedHeader);
+                return Err(Reason::UnsupportedHeader.into());
             }
             external::read(Members::parse(payload)?, issuer, signed)
         }
@@ -170,7 +182,7 @@ fn read_claims(payload: &str, key: &Key, issuer: &Issuer, typ: Type, signed: &st
                 return if own_type {
                     own::read(Members::parse(payload)?, realm)
                 } else {
-                    Err(Reason::UnsupportedHeader)
+                    Err(Reason::UnsupportedHeader.into())
                 };
             };
             // An imported key that signs for us signs tokens like any other of ours.
@@ -180,7 +192,7 @@ fn read_claims(payload: &str, key: &Key, issuer: &Issuer, typ: Type, signed: &st
                 return own::read(members, realm);
             }
             if !own_type && !profile.any_type {
-                return Err(Reason::UnsupportedHeader);
+                return Err(Reason::UnsupportedHeader.into());
             }
             let claims = legacy::read(payload, profile, realm, signed)?;
             let epoch = key.imported.as_ref().map_or(0, |imported| imported.epoch_of(&claims.subject));

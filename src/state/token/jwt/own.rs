@@ -4,10 +4,14 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use super::members::{Claim, Members};
+use super::{
+    members::{Claim, Members, SECONDS},
+    refused::Refused,
+};
 use crate::{
     domain::{
-        Claims, Holder, PrincipalId, Reason, RevocationId, SessionId, Timestamp, TokenKind, TokenSubject, id::TokenId,
+        Claims, Holder, PrincipalId, Reason, RevocationId, Roles, SessionId, Timestamp, TokenKind, TokenSubject,
+        id::TokenId,
     },
     rules::realm::Realm,
     state::token::NewToken,
@@ -54,33 +58,34 @@ fn organization(holder: &Holder) -> Option<&str> {
 
 /// Reads a token of `realm`: every registered claim must be there, as [`payload`] writes it. RFC 7519 lets `aud` be a
 /// list and dates have fractions; nobody but us writes these tokens, and we do not.
-pub(super) fn read(mut members: Members<'_>, realm: &Realm) -> Result<Claims, Reason> {
+pub(super) fn read(mut members: Members<'_>, realm: &Realm) -> Result<Claims, Refused> {
     if members.text(Claim::Iss)? != realm.issuer {
-        return Err(Reason::WrongIssuer);
+        return Err(Refused::other(Reason::WrongIssuer, "iss", realm.issuer.clone()));
     }
     if members.text(Claim::Aud)? != realm.audience {
-        return Err(Reason::WrongAudience);
+        return Err(Refused::other(Reason::WrongAudience, "aud", realm.audience.clone()));
     }
     let expires_at = date(&mut members, Claim::Exp)?;
     if expires_at.is_none() && !realm.allows_non_expiring() {
-        return Err(Reason::InvalidClaims);
+        return Err(Refused::missing("exp", SECONDS));
     }
     let kind = members.text(Claim::TokenUse)?;
     let kinds = [TokenKind::Access, TokenKind::Content, TokenKind::Refresh];
     Ok(Claims {
         realm: realm.name.clone(),
-        kind: kinds.into_iter().find(|known| known.name() == kind).ok_or(Reason::InvalidClaims)?,
-        subject: TokenSubject::Account(parse::<PrincipalId>(&members.text(Claim::Sub)?)?),
+        kind: kinds.into_iter().find(|known| known.name() == kind).ok_or_else(|| unreadable("token_use"))?,
+        subject: TokenSubject::Account(parse::<PrincipalId>("sub", &members.text(Claim::Sub)?)?),
         principal: Some(realm.dialect.principal_kind()),
-        session: Some(parse::<SessionId>(&members.text(Claim::Sid)?)?),
+        session: Some(parse::<SessionId>("sid", &members.text(Claim::Sid)?)?),
         revocation_id: RevocationId::of_token_id(&realm.name, &members.text(Claim::Jti)?),
-        epoch: u32::try_from(required(members.optional_integer(Claim::Epoch)?)?).map_err(|_| Reason::InvalidClaims)?,
-        issued_at: required(date(&mut members, Claim::Iat)?)?,
-        not_before: required(date(&mut members, Claim::Nbf)?)?,
+        epoch: u32::try_from(required("epoch", members.optional_integer(Claim::Epoch)?)?)
+            .map_err(|_| unreadable("epoch"))?,
+        issued_at: required("iat", date(&mut members, Claim::Iat)?)?,
+        not_before: required("nbf", date(&mut members, Claim::Nbf)?)?,
         expires_at,
         name: members.text(Claim::Name)?.into(),
         legacy_id: members.optional_integer(Claim::LegacyId)?,
-        role: members.optional_text(Claim::Role)?.map(Into::into),
+        roles: members.optional_text(Claim::Role)?.map(Roles::one).unwrap_or_default(),
         scopes: members
             .optional_text(Claim::Scope)?
             .map(|scopes| scopes.split(' ').map(Box::from).collect())
@@ -91,17 +96,22 @@ pub(super) fn read(mut members: Members<'_>, realm: &Realm) -> Result<Claims, Re
 }
 
 /// Whole seconds since 1970, or nothing at all.
-fn date(members: &mut Members<'_>, claim: Claim) -> Result<Option<Timestamp>, Reason> {
+fn date(members: &mut Members<'_>, claim: Claim) -> Result<Option<Timestamp>, Refused> {
     match members.optional_integer(claim)? {
-        Some(..0) => Err(Reason::InvalidClaims),
+        Some(..0) => Err(Refused::defect(Reason::InvalidClaims, claim.name(), "negative", SECONDS)),
         seconds => Ok(seconds.map(Timestamp::from_secs)),
     }
 }
 
-fn required<T>(claim: Option<T>) -> Result<T, Reason> {
-    claim.ok_or(Reason::InvalidClaims)
+fn required<T>(name: &'static str, claim: Option<T>) -> Result<T, Refused> {
+    claim.ok_or_else(|| Refused::missing(name, "a whole number"))
 }
 
-fn parse<T: FromStr>(text: &str) -> Result<T, Reason> {
-    text.parse().map_err(|_| Reason::InvalidClaims)
+fn parse<T: FromStr>(name: &'static str, text: &str) -> Result<T, Refused> {
+    text.parse().map_err(|_| unreadable(name))
+}
+
+/// A claim says what we never write there.
+fn unreadable(name: &'static str) -> Refused {
+    Refused::other(Reason::InvalidClaims, name, "what this gateway writes there")
 }

@@ -5,7 +5,10 @@ use serde_json::{Map, Value, json};
 use super::fixture::*;
 use crate::{
     domain::{Algorithm, Claims, KeyId, Reason, Timestamp, TokenKind, TokenSubject},
-    rules::issuer::{ExternalIssuer, Issuer},
+    rules::{
+        issuer::{ExternalIssuer, Issuer},
+        profile::ClaimMapping,
+    },
     state::keys::{Key, KeyState, MaterialBytes},
 };
 
@@ -18,8 +21,9 @@ fn ground() -> Ground {
         let external = ExternalIssuer {
             name: name.parse().unwrap(),
             issuer: format!("https://{name}.example.com"),
-            audience: "api".into(),
+            audiences: vec!["api".into()],
             leeway: std::time::Duration::ZERO,
+            claims: ClaimMapping::default(),
         };
         let key = hs256_key(KID, name, secret);
         ground.keys = ground.keys.with_external(&external.name, vec![key]);
@@ -70,15 +74,19 @@ fn what_an_external_token_says_is_told() {
     let claims = open(&with(corp_claims(), "role", json!("ADMIN"))).unwrap();
     assert_eq!(claims.subject, TokenSubject::External("auth0|42".into()));
     assert_eq!((claims.principal, claims.kind, claims.session), (None, TokenKind::Access, None));
-    assert_eq!((&*claims.name, claims.role.as_deref()), ("ana", Some("ADMIN")));
+    assert_eq!((&*claims.name, claims.roles.only()), ("ana", Some("ADMIN")));
     assert_eq!(claims.scopes, ["read".into(), "write".into()]);
     assert_eq!(claims.extra.get("groups"), Some(&json!(["a"])));
     assert_eq!(claims.expires_at, Some(Timestamp::from_secs(NOW.as_secs() + 3600)));
     let listed = with(without(corp_claims(), "scope"), "scp", json!(["read", "x"]));
     assert_eq!(open(&listed).unwrap().scopes, ["read".into(), "x".into()]);
-    // A role that is no text is no role, and stays among the claims.
-    let roles = open(&with(corp_claims(), "role", json!(["A", "B"]))).unwrap();
-    assert_eq!((roles.role, roles.extra.get("role")), (None, Some(&json!(["A", "B"]))));
+    // Several roles are several, and all claims stay what they are.
+    let several = open(&with(corp_claims(), "role", json!(["A", "B"]))).unwrap();
+    assert_eq!(several.roles.iter().collect::<Vec<_>>(), ["A", "B"]);
+    assert_eq!(several.extra.get("role"), Some(&json!(["A", "B"])));
+    for no_role in [json!(1), json!(["A", 1]), json!({"A": 1}), json!("")] {
+        assert!(open(&with(corp_claims(), "role", no_role.clone())).unwrap().roles.is_empty(), "{no_role}");
+    }
 }
 
 #[test]
@@ -161,8 +169,9 @@ fn a_realms_kid_that_an_external_issuer_uses_too_is_still_its_own() {
     let external = ExternalIssuer {
         name: "corp".parse().unwrap(),
         issuer: "https://corp.example.com".into(),
-        audience: "api".into(),
+        audiences: vec!["api".into()],
         leeway: std::time::Duration::ZERO,
+        claims: ClaimMapping::default(),
     };
     ground.keys = ground.keys.with_external(&external.name, vec![hs256_key(KID, "corp", OTHER_SECRET)]);
     ground.issuers.insert(external.name.clone(), Issuer::External(external.into()));
@@ -204,8 +213,9 @@ fn an_external_key_of_the_same_name_ends_no_imported_keys_tokens() {
     let external = ExternalIssuer {
         name: "corp".parse().unwrap(),
         issuer: "https://corp.example.com".into(),
-        audience: "api".into(),
+        audiences: vec!["api".into()],
         leeway: std::time::Duration::ZERO,
+        claims: ClaimMapping::default(),
     };
     ground.keys = ground.keys.with_external(&external.name, vec![hs256_key("1", "corp", OTHER_SECRET)]);
     ground.issuers.insert(external.name.clone(), Issuer::External(external.into()));

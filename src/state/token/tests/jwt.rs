@@ -44,7 +44,7 @@ fn what_is_minted_opens_with_every_algorithm() {
         assert_eq!((claims.kind, claims.epoch, &*claims.name), (TokenKind::Access, 3, "ana"));
         assert_eq!((claims.issued_at, claims.not_before), (NOW, NOW));
         assert_eq!(claims.expires_at, Some(NOW.plus(std::time::Duration::from_hours(1))));
-        assert_eq!((claims.legacy_id, claims.role.as_deref()), (Some(7), Some("ADMIN")));
+        assert_eq!((claims.legacy_id, claims.roles.only()), (Some(7), Some("ADMIN")));
         assert_eq!(claims.scopes, ["read".into(), "write".into()]);
         assert_eq!(claims.organization.as_deref(), Some("acme"));
         assert!(claims.extra.is_empty(), "{:?}", claims.extra);

@@ -8,6 +8,7 @@ use super::fixture::*;
 use crate::{
     domain::{Algorithm, Claims, KeyId, PrincipalId, Reason, Timestamp, TokenKind, TokenSubject},
     rules::{
+        claim::ClaimPath,
         contract::{self, Dialect},
         profile::{ClaimProfile, InstantFormat, Optional},
     },
@@ -135,9 +136,9 @@ fn a_profile_of_ones_own_says_where_the_claims_are() {
         issuer: Some("https://old.example.com".into()),
         expiry: "vence".into(),
         expiry_format: InstantFormat::Milliseconds,
-        name: "usuario".into(),
-        role: "rol".into(),
-        scopes: "permisos".into(),
+        name: ClaimPath::member("usuario"),
+        role: ClaimPath::member("rol"),
+        scopes: ClaimPath::member("permisos"),
         ..ClaimProfile::default()
     };
     let old = imported("old-1", "sws", OLD_SECRET, profile);
@@ -156,7 +157,7 @@ fn a_profile_of_ones_own_says_where_the_claims_are() {
     let open = |claims: &Map<String, Value>| ground.open(&signed_with(OLD_SECRET, header, text(claims)));
     let opened: Claims = open(&claims).unwrap();
     let named = PrincipalId::of_name(&"sws".parse().unwrap(), "", "ana");
-    assert_eq!((opened.subject, opened.role.as_deref()), (TokenSubject::Named(named), Some("ADMIN")));
+    assert_eq!((opened.subject, opened.roles.only()), (TokenSubject::Named(named), Some("ADMIN")));
     assert_eq!(opened.scopes, ["read".into(), "write".into()]);
     assert_eq!(opened.expires_at, Some(Timestamp::from_millis(NOW.as_millis() + 1000)));
     let account = with(claims.clone(), "sub", json!("b331336a-46f4-4fe4-a850-3208bfc2c398"));

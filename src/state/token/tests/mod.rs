@@ -6,5 +6,6 @@ mod fixture;
 mod jwt;
 mod legacy;
 mod oracle;
+mod providers;
 mod sealed;
 mod times;

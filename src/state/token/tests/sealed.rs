@@ -34,14 +34,14 @@ fn what_is_sealed_opens() {
             (claims.subject, claims.principal, claims.kind),
             (TokenSubject::Account(holder.id), Some(PrincipalKind::User), kind)
         );
-        assert_eq!((claims.epoch, &*claims.name, claims.role.as_deref()), (3, "ana", Some("ADMIN")));
+        assert_eq!((claims.epoch, &*claims.name, claims.roles.only()), (3, "ana", Some("ADMIN")));
         assert_eq!((claims.issued_at, claims.not_before), (NOW, NOW));
         assert_eq!(claims.expires_at, Some(NOW.plus(std::time::Duration::from_hours(1))));
         assert_eq!(claims.scopes, ["read".into(), "write".into()]);
         assert_eq!(claims.organization.as_deref(), Some("acme"));
     }
     let claims = ground.open(ground.mint("apis", TokenKind::Access, &named("x".into())).unwrap().expose()).unwrap();
-    assert_eq!((claims.role, claims.scopes, claims.organization), (None, vec![], None));
+    assert_eq!((claims.roles, claims.scopes, claims.organization), (crate::domain::Roles::none(), vec![], None));
 }
 
 #[test]

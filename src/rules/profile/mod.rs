@@ -1,10 +1,19 @@
-//! Claim profiles: how the tokens of an imported key look, where they are not Portero's own.
+//! Claim profiles: how tokens look that are not Portero's own: those of an imported key ([`ClaimProfile`]), and those of
+//! an external issuer ([`ClaimMapping`], [`Shipped`]).
 //!
 //! Each API that Portero takes over has tokens in the field. A profile says which claims they carry,
 //! which may be absent, and what counts as their expiry. Everything it does not say is as RFC 8725 asks.
 
+mod mapping;
+mod shipped;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use super::claim::ClaimPath;
+
+pub use mapping::ClaimMapping;
+pub use shipped::Shipped;
 
 /// How the tokens of one imported key are read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,15 +40,15 @@ pub struct ClaimProfile {
     /// How that claim counts; default Unix seconds.
     pub expiry_format: InstantFormat,
     /// The claim with the account's name; default `name`.
-    pub name: String,
+    pub name: ClaimPath,
     /// The claim with the account's business, which is a part of its name; default none.
-    pub business: Option<String>,
+    pub business: Option<ClaimPath>,
     /// The claim with the role; default `role`.
-    pub role: String,
+    pub role: ClaimPath,
     /// The claim with the scopes, a list or words between spaces; default `scope`.
-    pub scopes: String,
+    pub scopes: ClaimPath,
     /// The claim with the company; default `org`.
-    pub organization: String,
+    pub organization: ClaimPath,
 }
 
 /// A registered claim (RFC 7519 section 4.1) that a profile may let be absent.
@@ -88,11 +97,11 @@ impl Default for ClaimProfile {
             audience: None,
             expiry: "exp".to_owned(),
             expiry_format: InstantFormat::default(),
-            name: "name".to_owned(),
+            name: ClaimPath::member("name"),
             business: None,
-            role: "role".to_owned(),
-            scopes: "scope".to_owned(),
-            organization: "org".to_owned(),
+            role: ClaimPath::member("role"),
+            scopes: ClaimPath::member("scope"),
+            organization: ClaimPath::member("org"),
         }
     }
 }

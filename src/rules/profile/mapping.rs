@@ -1,0 +1,53 @@
+//! Which claims of an external issuer's tokens say what a route asks for.
+
+use serde_json::{Map, Value};
+
+use crate::rules::claim::{ClaimPath, Said};
+
+/// Which claims say what. Each is a list of alternatives: the first that a token has counts, and the others are not
+/// looked at. An empty list says that the issuer's tokens have none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimMapping {
+    /// Who the token speaks for: one text, and the token is refused without it.
+    pub subject: Vec<ClaimPath>,
+    /// Whom the token is for: a text or a list, and the token is refused without it.
+    pub audience: Vec<ClaimPath>,
+    /// What people call the account: one text.
+    pub name: Vec<ClaimPath>,
+    /// The roles: a text or a list.
+    pub role: Vec<ClaimPath>,
+    /// The scopes: words between spaces, or a list.
+    pub scopes: Vec<ClaimPath>,
+    /// The company: one text.
+    pub organization: Vec<ClaimPath>,
+}
+
+impl ClaimMapping {
+    /// What the first of `paths` that a token has says there.
+    #[must_use]
+    pub fn said<'v>(paths: &[ClaimPath], claims: &'v Map<String, Value>) -> Said<'v> {
+        paths.iter().map(|path| path.said(claims)).find(|said| *said != Said::Nothing).unwrap_or(Said::Nothing)
+    }
+
+    /// The paths in words.
+    #[must_use]
+    pub fn named(paths: &[ClaimPath]) -> String {
+        paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+    }
+}
+
+impl Default for ClaimMapping {
+    /// What RFC 7519, RFC 8693 section 4.2 and RFC 9068 call it, and the names that are most in use beside them. `name` is
+    /// what people read, and not unique, so it is not looked at.
+    fn default() -> Self {
+        let members = |names: &[&str]| names.iter().map(|name| ClaimPath::member(name)).collect::<Vec<_>>();
+        Self {
+            subject: members(&["sub"]),
+            audience: members(&["aud"]),
+            name: members(&["preferred_username", "username", "client_id", "azp"]),
+            role: members(&["role"]),
+            scopes: members(&["scope", "scp"]),
+            organization: members(&["org"]),
+        }
+    }
+}

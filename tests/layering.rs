@@ -16,6 +16,8 @@ use syn::{UseTree, visit::Visit};
 
 #[path = "layering/methods.rs"]
 mod methods;
+#[path = "layering/names.rs"]
+mod names;
 
 /// A module uses lower floors and its own folder.
 const FLOORS: [(&str, u8); 15] = [
@@ -56,6 +58,15 @@ fn the_sources_keep_their_floors() {
     collect(&root.join("src"), root, &mut sources);
     assert!(sources.len() > 50, "only {} sources were found", sources.len());
     let problems = check(&sources);
+    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
+
+#[test]
+fn no_code_outside_of_contracts_names_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = vec![];
+    collect(&root.join("src"), root, &mut sources);
+    let problems = names::check(&sources);
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
 }
 

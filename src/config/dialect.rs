@@ -33,7 +33,8 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Dialect> {
 
 fn contract(section: &mut Section<'_>) -> Option<Dialect> {
     let extend = section.optional("extend", |item| item.table().map(|_| item.clone()));
-    section.required("dialect", "\"sws\"", |item| {
+    let example = Dialect::shipped().next().map_or_else(String::new, |dialect| format!("\"{dialect}\""));
+    section.required("dialect", &example, |item| {
         if item.raw().ends_with(FILE_SUFFIX) {
             let (_, bytes) = item.file()?;
             let text = String::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= FILE_BYTES_MAX);

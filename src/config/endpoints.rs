@@ -47,11 +47,17 @@ pub(super) fn read(root: &mut Section<'_>, realms: &Realms, verifiers: &Verifier
     root.sections("token_endpoints").into_iter().filter_map(|section| endpoint(section, realms, verifiers)).collect()
 }
 
+/// Every realm that takes over from an old system, with that system's name.
+pub(super) fn takeovers(endpoints: &[Endpoint]) -> Vec<(RealmName, Arc<str>)> {
+    let takeovers = endpoints.iter().filter_map(|endpoint| endpoint.settings.takeover.as_ref());
+    takeovers.flat_map(|takeover| &takeover.verifiers).cloned().collect()
+}
+
 fn endpoint(mut section: Section<'_>, realms: &Realms, verifiers: &Verifiers) -> Option<Endpoint> {
     let path = section.required("path", "\"/api/auth/token\"", |item| canonical_path(item, Purpose::One));
     let hosts = section.checked("hosts", vec![], hosts);
     let refresh = section.or("grant", false, |item| item.one_of(&[("login", false), ("refresh", true)]));
-    let answering = section.required("realms", "[\"sws\"]", |item| answering(item, realms, refresh));
+    let answering = section.required("realms", "[\"crm\"]", |item| answering(item, realms, refresh));
     let cors = cors::read(&mut section, &CORS_METHODS, &CORS_FIELDS);
     let takeover = takeover(&mut section, answering.as_deref().unwrap_or_default(), realms, verifiers, refresh);
     let (spot, path_spot) = (section.spot().clone(), section.spot_of("path"));
@@ -171,12 +177,14 @@ fn new_accounts(mut section: Section<'_>, answering: &[RealmName], realms: &Real
     let scopes = section.or("scopes", vec![], |item| item.list(Item::word));
     let company = section.optional("company", Item::word);
     if company.is_some() && !has(|accounts| accounts.has_company) {
-        section.report("company", "only clients of dialect 'become' have a company");
+        let such = names_with(|facts| facts.accounts.has_company);
+        section.report("company", &format!("only accounts of dialect '{such}' have a company"));
     }
     let ids = [("answer", NewLegacyId::Answer), ("next", NewLegacyId::Next)];
     let legacy_id = section.optional("legacy_id", |item| item.one_of(&ids));
     if legacy_id.is_some() && !has(|accounts| accounts.has_legacy_id) {
-        section.report("legacy_id", "only users of dialect 'sws' have a number");
+        let such = names_with(|facts| facts.accounts.has_legacy_id);
+        section.report("legacy_id", &format!("only accounts of dialect '{such}' have a number"));
     }
     section.finish();
     Defaults { role, scopes, company, legacy_id: legacy_id.unwrap_or_default() }

@@ -205,6 +205,8 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
     endpoints.extend(oauth.endpoints);
     let routes = routes::read(&mut root, &realms, &upstreams, server.routes);
     root.finish();
+    let takeovers = endpoints::takeovers(&endpoints);
+    let verifiers = verifiers.settled(context, &takeovers, &realms);
 
     cross::listeners(context, &server, &admin);
     cross::admin_in_reach(context, &admin);
@@ -222,7 +224,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
         endpoints: endpoints.into_iter().map(|endpoint| endpoint.settings).collect(),
         routes: routes.into_iter().map(|route| route.settings).collect(),
         upstreams: upstreams.checked,
-        verifiers: verifiers.checked,
+        verifiers,
         oauth: oauth.settings,
     };
     site.keep_off(&own);

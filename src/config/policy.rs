@@ -69,7 +69,7 @@ fn accept(section: &mut Section<'_>, realms: &Realms) -> Option<Vec<RealmName>> 
     if !section.has("accept") {
         section.report(
             "accept",
-            "missing; name the realms whose tokens open the route, for example accept = [\"sws\"], or say auth = \"public\"",
+            "missing; name the realms whose tokens open the route, for example accept = [\"crm\"], or say auth = \"public\"",
         );
     }
     section.optional("accept", |item| item.some(|item| realms.resolve_accepted(item)))

@@ -121,7 +121,7 @@ fn parse(text: &str, realm: &Realm) -> Result<NewOldToken, &'static str> {
         _ => return Err("it needs one of token and hash"),
     };
     if realm.dialect.facts().accounts.has_business != line.business.is_some() {
-        return Err("business is a part of a project's name (toc), and of no other");
+        return Err("business is a part of the name where the realm's accounts have one, and nowhere else");
     }
     let expires_at = match line.expires_at {
         None => None,

@@ -151,9 +151,10 @@ impl AdminService {
         let judge = |before: &Account, after: &Account| {
             check(realm, &NewAccount::from(after))?;
             if before.legacy_id.is_some() && after.legacy_id.is_none() {
-                return refuse(
-                    "an account of sws keeps a legacy id: its contract shows it after each login".to_owned(),
-                );
+                return refuse(format!(
+                    "an account of dialect '{}' keeps its legacy id: its contract shows it",
+                    realm.dialect
+                ));
             }
             Ok::<_, AdminError>(if before.is_carried_like(after) { OldTokens::Keep } else { OldTokens::End })
         };

@@ -40,9 +40,9 @@ use crate::{
     domain::{AccountName, Clock, RealmName, Secret, random},
     observe::metrics::VerifierMetrics,
     rules::{
-        contract::Family,
+        contract::{Dialect, Refusal},
         limit::ClientKey,
-        verifier::{OldAnswer, Refusal, Verdict, question},
+        verifier::{OldAnswer, Verdict, question},
     },
     state::takeover::old_tokens::OldTokens,
     trust::TrustError,
@@ -89,7 +89,7 @@ pub struct Question<'a> {
     /// The realm whose contract it is.
     pub realm: &'a RealmName,
     /// The contract.
-    pub family: Family,
+    pub dialect: &'a Dialect,
     /// Who.
     pub name: &'a AccountName,
     /// With which secret.
@@ -152,9 +152,10 @@ impl Verifier {
     /// Asks about a login. Callers with the same question share its answer; when all of them have left, it is not asked
     /// any more.
     pub async fn ask(self: &Arc<Self>, question: Question<'_>, clock: &Arc<dyn Clock>) -> Answered {
-        let Question { realm, family, name, secret, client } = question;
+        let Question { realm, dialect, name, secret, client } = question;
         let settings = &self.settings;
-        let business = name.business.is_empty() || settings.names.admits(&name.business) || family == Family::Toc;
+        let business =
+            name.business.is_empty() || settings.names.admits(&name.business) || dialect.facts().accounts.has_business;
         if !business || !settings.names.admits(&name.name) || !settings.secrets.admits(secret.expose()) {
             self.metrics.asked("filtered");
             return Answered::Said { verdict: Verdict::No(Refusal::Credentials), now: false };
@@ -163,7 +164,7 @@ impl Verifier {
         let now = clock.instant();
         let joined = self.flights.join(key, now, || {
             let (verifier, clock) = (Arc::clone(self), Arc::clone(clock));
-            let login = Asked { family, name: name.clone(), secret: secret.clone(), client };
+            let login = Asked { dialect: dialect.clone(), name: name.clone(), secret: secret.clone(), client };
             async move { verifier.fly(key, &login, &*clock).await }.boxed()
         });
         match joined {
@@ -192,7 +193,7 @@ impl Verifier {
 
     /// What an answer of this system says.
     #[must_use]
-    pub fn judge(&self, family: Family, asked: &AccountName, answer: &Response<Bytes>) -> Verdict {
+    pub fn judge(&self, dialect: &Dialect, asked: &AccountName, answer: &Response<Bytes>) -> Verdict {
         let headers = answer.headers();
         let read = OldAnswer {
             status: answer.status(),
@@ -200,12 +201,12 @@ impl Verifier {
             encoded: headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| coding != "identity"),
             body: answer.body(),
         };
-        self.settings.evidence.judge(family, asked, &read)
+        self.settings.evidence.judge(dialect.facts().old_system.as_ref(), asked, &read)
     }
 
     /// Asks once with a name and a password that nobody has, unless that was done: a system that says yes to them says
     /// yes to everything, and is not believed. Answers whether it is believed now.
-    pub async fn prove(&self, family: Family, client: IpAddr, clock: &dyn Clock) -> bool {
+    pub async fn prove(&self, dialect: &Dialect, client: IpAddr, clock: &dyn Clock) -> bool {
         match self.trust() {
             Trust::Believed => return true,
             Trust::Closed => return false,
@@ -216,12 +217,11 @@ impl Verifier {
             return self.trust() == Trust::Believed;
         }
         let noise = random::bytes::<32>();
-        let name = AccountName {
-            business: if family == Family::Toc { self.settings.names.sample(&noise[8..]) } else { String::new() },
-            name: self.settings.names.sample(&noise),
-        };
+        let has_business = dialect.facts().accounts.has_business;
+        let business = if has_business { self.settings.names.sample(&noise[8..]) } else { String::new() };
+        let name = AccountName { business, name: self.settings.names.sample(&noise) };
         let secret = Secret::new(self.settings.secrets.sample(&random::bytes::<32>()));
-        let nobody = Asked { family, name, secret, client };
+        let nobody = Asked { dialect: dialect.clone(), name, secret, client };
         let Some(verdict) = self.put(&nobody, clock).await else { return false };
         let believed = match verdict {
             Verdict::Yes(_) => {
@@ -269,7 +269,7 @@ impl Verifier {
             self.metrics.asked("busy");
             return Answered::Busy { retry_after: RETRY_AFTER };
         };
-        if !self.prove(login.family, login.client, clock).await {
+        if !self.prove(&login.dialect, login.client, clock).await {
             return away(RETRY_AFTER);
         }
         let Some(verdict) = self.put(login, clock).await else { return away(RETRY_AFTER) };
@@ -292,14 +292,14 @@ impl Verifier {
     async fn put(&self, login: &Asked, clock: &dyn Clock) -> Option<Verdict> {
         let turn = self.pace().turn(clock.instant());
         tokio::time::sleep(turn).await;
-        let body = question(login.family, &login.name, &login.secret)?;
+        let body = question(login.dialect.contract(), &login.name, &login.secret)?;
         let started = clock.instant();
         let answer = self.client.ask(body, login.client).await;
         self.metrics.seconds.observe(clock.instant().saturating_duration_since(started).as_secs_f64());
         match answer {
             Ok(answer) => {
                 self.standing().reached();
-                let verdict = self.judge(login.family, &login.name, &answer);
+                let verdict = self.judge(&login.dialect, &login.name, &answer);
                 self.metrics.asked(match &verdict {
                     Verdict::Yes(_) => "yes",
                     Verdict::No(_) => "no",
@@ -335,7 +335,7 @@ impl Verifier {
 
 /// A login that is asked about, for as long as it takes.
 struct Asked {
-    family: Family,
+    dialect: Dialect,
     name: AccountName,
     secret: Secret,
     client: IpAddr,

@@ -10,7 +10,7 @@ use std::{
 use super::Verifier;
 use crate::{
     domain::{AccountName, PrincipalId, RealmName, Secret, SessionId},
-    rules::contract::Family,
+    rules::contract::Dialect,
     state::account::PasswordHash,
 };
 
@@ -29,7 +29,7 @@ pub struct Login {
     /// The account's realm.
     pub realm: RealmName,
     /// The realm's contract.
-    pub family: Family,
+    pub dialect: Dialect,
     /// The name that the client gave.
     pub name: AccountName,
     /// The secret that it gave.

@@ -45,7 +45,7 @@ impl TokenEndpoints {
             && lead.takeover.settings.mode == Mode::Observe
             && matches!(message.body, TokenBody::Complete(_))
         {
-            let exact = body.members().as_ref().is_ok_and(|body| is_exact(realm.dialect.family(), body));
+            let exact = body.members().as_ref().is_ok_and(|body| is_exact(realm.dialect.contract(), body));
             drop(body);
             return self.relay((endpoint, index), operation, exact, message).await;
         }

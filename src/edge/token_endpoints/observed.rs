@@ -29,9 +29,6 @@ const OBSERVED: &str = "observed";
 /// The word in the audit log where an old system's answer says nothing.
 const UNCLEAR: &str = "unclear";
 
-/// The only query that a contract's login has (`toc`). Another one could be read in the body's place.
-const KNOWN_QUERY: &str = "withoutExpiration";
-
 impl TokenEndpoints {
     /// Has the old system answer for the endpoint's realm at this place.
     pub(super) async fn relay(
@@ -49,7 +46,7 @@ impl TokenEndpoints {
         let (Some(verifier), Some(caller), TokenBody::Complete(body)) = (takeover, client, body) else {
             return speaker.reject(&unavailable);
         };
-        let exact = exact && has_known_query(query.as_deref());
+        let exact = exact && has_known_query(realm, query.as_deref());
         let is_head = method == Method::HEAD;
         let relayed = Relayed { method, query, headers, body };
         let relaying = caller.unless_left(verifier.relay(relayed, caller.address())).await;
@@ -147,7 +144,7 @@ fn refused(
     answer: &Response<Bytes>,
 ) -> Option<&'static str> {
     match operation {
-        Ok(Operation::Login(login)) => match verifier.judge(realm.dialect.family(), &login.name, answer) {
+        Ok(Operation::Login(login)) => match verifier.judge(&realm.dialect, &login.name, answer) {
             Verdict::Yes(_) => None,
             Verdict::No(refusal) => Some(rejection(realm, refusal).name()),
             Verdict::Unclear(_) => Some(UNCLEAR),
@@ -157,9 +154,10 @@ fn refused(
     }
 }
 
-/// Whether nothing but the contract's own parameter stands in the query.
-fn has_known_query(query: Option<&str>) -> bool {
-    form_urlencoded::parse(query.unwrap_or_default().as_bytes()).all(|(name, _)| name == KNOWN_QUERY)
+/// Whether nothing but the contract's own parameter stands in the query: another one could be read in the body's place.
+fn has_known_query(realm: &Realm, query: Option<&str>) -> bool {
+    let known = realm.dialect.contract().query_parameter();
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes()).all(|(name, _)| known == Some(&*name))
 }
 
 /// The answer with the length that it has now: the old system may have sent it in chunks. A `HEAD`'s is not its own.

@@ -5,7 +5,11 @@ use std::{ops::RangeInclusive, time::Duration};
 use http::{HeaderName, StatusCode};
 use jiff::tz::TimeZone;
 
-use crate::domain::{Algorithm, PrincipalKind, TokenKind};
+use super::OldSystem;
+use crate::{
+    domain::{Algorithm, PrincipalKind, TokenKind},
+    rules::profile::ClaimProfile,
+};
 
 /// What a contract declares.
 #[derive(Clone, Debug)]
@@ -26,6 +30,10 @@ pub struct Facts {
     pub token_header: Option<HeaderName>,
     /// Whether a bare `Authorization: <token>`, without a scheme, carries a token.
     pub bare_authorization: bool,
+    /// What the answers of the API mean that it was before Portero.
+    pub old_system: Option<OldSystem>,
+    /// How the tokens look that this API gave.
+    pub earlier_tokens: Option<ClaimProfile>,
 }
 
 /// What the accounts of a contract are.

@@ -7,8 +7,8 @@
 //! engine     a compiled contract at work: reads requests, writes answers, names claims
 //! oauth      OAuth 2.0 (RFC 6749): the one contract that is Rust, since it is a protocol of its own
 //! dialect    which contract a realm speaks
-//! family     which old contract a dialect is, or varies
 //! facts      what the house asks of a contract: its accounts, tokens, settings, and what it tells
+//! old_system what the answers of the API mean that a contract was
 //! operation · outcome   the neutral words between contracts and what decides
 //! language   the languages of a contract's texts, and which one a client reads
 //! select     whose request it is where several contracts share a path
@@ -23,12 +23,12 @@ mod dates;
 mod dialect;
 mod engine;
 mod facts;
-mod family;
 mod file;
 #[cfg(test)]
 mod fixture;
 mod language;
 pub mod oauth;
+mod old_system;
 mod operation;
 mod outcome;
 mod problem;
@@ -45,10 +45,13 @@ use crate::domain::{Holder, Reason, Timestamp};
 
 pub use body::is_json;
 pub use dialect::{Dialect, UnknownDialect, Voice, names_with};
-pub use engine::{Difference, Endpoint, FileContract, Recorded, Translations, Verdict};
+pub use engine::{Difference, Endpoint, FileContract, Meaning, Recorded, Translations, Verdict};
 pub use facts::{AccountFacts, Bounded, DialectSettings, Facts, Lifetime, SettingFacts, Tells, TokenFacts, Told, Zone};
-pub use family::Family;
 pub use file::{FILE_BYTES_MAX, Fault, Layer, Loaded, builtin_text, load, load_layers};
+pub use old_system::{
+    AccountFact, ErrorRule, FactPlace, InvalidPath, Meant, MemberPath, OldSystem, OldToken, OldTokenCheck, Refusal,
+    TokenPlace,
+};
 pub use operation::{Login, Operation, TokenRequest, Validity};
 use outcome::MEDIA_TYPES;
 pub use outcome::{Answer, JSON, MissingMembers, Outcome, PROBLEM_JSON, Rejection, RejectionKind};
@@ -68,6 +71,16 @@ pub trait Contract: Send + Sync {
     /// The methods of its token endpoint, in the order of `Allow`.
     fn methods(&self) -> &'static [Method] {
         &[Method::POST]
+    }
+
+    /// The members of its logins and what each is, in their order; empty where its logins are no such object.
+    fn login_members(&self) -> &[(Arc<str>, Meaning)] {
+        &[]
+    }
+
+    /// The parameter that the query of its logins may have.
+    fn query_parameter(&self) -> Option<&str> {
+        None
     }
 
     /// Reads a request whose method is one of [`Contract::methods`].

@@ -41,7 +41,7 @@ pub struct ClaimProfile {
     pub expiry_format: InstantFormat,
     /// The claim with the account's name; default `name`.
     pub name: ClaimPath,
-    /// The claim with the account's business, which is a part of its name (`toc`); default none.
+    /// The claim with the account's business, which is a part of its name; default none.
     pub business: Option<ClaimPath>,
     /// The claim with the role; default `role`.
     pub role: ClaimPath,
@@ -107,23 +107,6 @@ impl Default for ClaimProfile {
 }
 
 impl ClaimProfile {
-    /// The tokens that the `toc` API gave before Portero (`toc-auth.md`): `business`, `proyecto`,
-    /// `creacion` and, where they end, `expiracion`; no `kid`, `jti`, `iss`, `aud` or `sub`.
-    #[must_use]
-    pub fn toc() -> Self {
-        use Optional::{Aud, Exp, Iat, Iss, Jti, Nbf, Sub};
-        Self {
-            unnamed: true,
-            any_type: true,
-            optional: vec![Iss, Aud, Sub, Jti, Exp, Iat, Nbf],
-            expiry: "expiracion".to_owned(),
-            expiry_format: InstantFormat::Rfc3339,
-            name: ClaimPath::member("proyecto"),
-            business: Some(ClaimPath::member("business")),
-            ..Self::default()
-        }
-    }
-
     /// Whether `claim` may be absent.
     #[must_use]
     pub fn lets_absent(&self, claim: Optional) -> bool {

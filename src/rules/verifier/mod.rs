@@ -19,7 +19,7 @@ mod takeover;
 mod token;
 
 pub use compare::{Comparison, DIFFERENCES_MAX, compare};
-pub use evidence::{Evidence, InvalidPath, MemberPath, OldAnswer, Refusal, Unclear, Verdict};
+pub use evidence::{Evidence, OldAnswer, Unclear, Verdict};
 pub use facts::{Defaults, Facts, Missing, NewLegacyId, Profile};
 pub use question::{is_exact, question};
 pub use syntax::{Alphabet, InvalidAlphabet, Syntax};
@@ -27,4 +27,6 @@ pub use takeover::{
     Authority, Heard, Known, Learn, Mode, Policy, Reply, Step, TRUST_DEFAULT, decide, is_deciding, is_trusted,
     next_step,
 };
-pub use token::{TokenEvidence, TokenFacts, TokenPlace, TokenQuestion, TokenVerdict};
+pub use token::{TokenEvidence, TokenFacts, TokenQuestion, TokenVerdict};
+
+pub use crate::rules::contract::{InvalidPath, MemberPath, Refusal, TokenPlace};

@@ -3,49 +3,50 @@
 //! The client's own bytes are not passed on. A member that Portero does not read could be the one that the old system
 //! reads (`"Username"` beside `"username"`), and then its yes would be about somebody else.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::{
     domain::{AccountName, Secret, secret::SecretBytes},
-    rules::contract::Family,
+    rules::contract::{Contract, Meaning},
 };
-
-/// The members of a contract's login request; `None` for a contract that has no such request.
-const fn members(family: Family) -> Option<(&'static str, &'static str, &'static str)> {
-    match family {
-        Family::Sws | Family::Apis => Some(("", "username", "password")),
-        Family::Toc => Some(("business", "proyecto", "password")),
-        Family::Maxpoint => Some(("", "clientId", "clientSecret")),
-        Family::Become => Some(("", "client_id", "client_secret")),
-        Family::Other => None,
-    }
-}
 
 /// The body that asks whether this name has this secret; `None` for a contract that has no such request.
 #[must_use]
-pub fn question(family: Family, name: &AccountName, secret: &Secret) -> Option<SecretBytes> {
-    let (business, account, password) = members(family)?;
-    let body = if business.is_empty() {
-        json!({ account: name.name, password: secret.expose() })
-    } else {
-        json!({ business: name.business, account: name.name, password: secret.expose() })
-    };
-    serde_json::to_vec(&body).ok().map(SecretBytes::new)
+pub fn question(contract: &dyn Contract, name: &AccountName, secret: &Secret) -> Option<SecretBytes> {
+    let members = contract.login_members();
+    if members.is_empty() {
+        return None;
+    }
+    // The text of JSON by hand: a map of values would keep a copy of the secret.
+    let mut body = Vec::with_capacity(256);
+    for (at, (member, meaning)) in members.iter().enumerate() {
+        let value = match meaning {
+            Meaning::Name => &name.name,
+            Meaning::Business => &name.business,
+            Meaning::Secret => secret.expose(),
+        };
+        body.push(if at == 0 { b'{' } else { b',' });
+        serde_json::to_writer(&mut body, &**member).ok()?;
+        body.push(b':');
+        serde_json::to_writer(&mut body, value).ok()?;
+    }
+    body.push(b'}');
+    Some(SecretBytes::new(body))
 }
 
 /// Whether a client's own request has exactly the contract's members, each a string: then an old system that was sent
 /// the client's bytes can have read nothing else.
 #[must_use]
-pub fn is_exact(family: Family, body: &Map<String, Value>) -> bool {
-    let Some((business, account, password)) = members(family) else { return false };
-    let expected = [business, account, password].into_iter().filter(|member| !member.is_empty());
-    let count = if business.is_empty() { 2 } else { 3 };
-    body.len() == count && expected.into_iter().all(|member| body.get(member).is_some_and(Value::is_string))
+pub fn is_exact(contract: &dyn Contract, body: &Map<String, Value>) -> bool {
+    let members = contract.login_members();
+    let is_string = |member: &str| body.get(member).is_some_and(Value::is_string);
+    !members.is_empty() && body.len() == members.len() && members.iter().all(|(member, _)| is_string(member))
 }
 
 #[cfg(test)]
 mod tests {
     use http::Method;
+    use serde_json::json;
 
     use super::*;
     use crate::{
@@ -55,14 +56,10 @@ mod tests {
 
     #[test]
     fn each_contract_reads_the_question_as_the_login_that_it_asks_about() {
-        let of_old = |dialect: &Dialect| dialect.family() != Family::Other;
-        let dialects: Vec<_> = Dialect::shipped().filter(of_old).collect();
-        assert!(Family::KNOWN.iter().all(|known| dialects.iter().any(|dialect| dialect.family() == *known)));
-        for dialect in dialects {
-            let family = dialect.family();
-            let business = if family == Family::Toc { "5a2ac4" } else { "" };
+        for dialect in Dialect::shipped().filter(|dialect| !dialect.is_oauth()) {
+            let business = if dialect.facts().accounts.has_business { "5a2ac4" } else { "" };
             let name = AccountName { business: business.to_owned(), name: "ñ\"\\".to_owned() };
-            let asked = question(family, &name, &"p\u{0}w".into()).unwrap();
+            let asked = question(dialect.contract(), &name, &"p\u{0}w".into()).unwrap();
             let body = json::parse_object(asked.expose());
             let request = TokenRequest {
                 method: &Method::POST,
@@ -74,23 +71,24 @@ mod tests {
             let Ok(Operation::Login(login)) = dialect.contract().read(&request, &DialectSettings::default()) else {
                 panic!("{dialect}: no login");
             };
-            assert_eq!((login.name, login.secret.expose()), (name, "p\u{0}w"), "{family:?}");
-            assert!(is_exact(family, body.as_ref().unwrap()), "{family:?}");
+            assert_eq!((login.name, login.secret.expose()), (name, "p\u{0}w"), "{dialect}");
+            assert!(is_exact(dialect.contract(), body.as_ref().unwrap()), "{dialect}");
         }
-        assert!(
-            question(Family::Other, &AccountName { business: String::new(), name: "a".into() }, &"b".into()).is_none()
-        );
+        let name = AccountName { business: String::new(), name: "a".into() };
+        assert!(question(Dialect::oauth().contract(), &name, &"b".into()).is_none());
+        assert!(!is_exact(Dialect::oauth().contract(), &Map::new()));
     }
 
     #[test]
     fn a_member_more_or_of_another_type_is_not_exact() {
+        let users: Dialect = "sws".parse().unwrap();
         for body in [
             json!({"username": "a", "password": "b", "Username": "c"}),
             json!({"username": "a"}),
             json!({"username": "a", "Password": "b"}),
             json!({"username": "a", "password": 1}),
         ] {
-            assert!(!is_exact(Family::Sws, body.as_object().unwrap()), "{body}");
+            assert!(!is_exact(users.contract(), body.as_object().unwrap()), "{body}");
         }
     }
 }

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use super::evidence::Refusal;
-use crate::domain::Timestamp;
+use crate::{domain::Timestamp, rules::contract::Refusal};
 
 /// How long a hash that the old system confirmed decides alone while that is out of reach, unless the config says
 /// otherwise.

@@ -5,29 +5,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::{
-    evidence::{MemberPath, OldAnswer, Unclear, is_html},
+    evidence::{OldAnswer, Unclear, is_html},
     syntax::Syntax,
 };
 use crate::{
     domain::{AccountName, Secret, Timestamp, json, secret::SecretBytes},
-    rules::contract::is_json,
+    rules::contract::{MemberPath, TokenPlace, is_json},
 };
 
 /// Octets of a name that an answer tells, at most.
 const NAME_BYTES_MAX: usize = 256;
-
-/// Where the token stands in the question. Never in the URL: that is logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TokenPlace {
-    /// `Authorization: Bearer …`.
-    Bearer,
-    /// A field of its own, bare.
-    Header(HeaderName),
-    /// A member of a JSON object.
-    Json(String),
-    /// A field of a form, as in RFC 7662 section 2.1.
-    Form(String),
-}
 
 /// How an old system is asked about a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +34,7 @@ pub struct TokenEvidence {
     pub status: StatusCode,
     /// The member with the name of the account that the token is for.
     pub name: MemberPath,
-    /// The member with its business (`toc`).
+    /// The member with its business.
     pub business: Option<MemberPath>,
     /// The member that is `true` while the token holds, and `false` where it does not.
     pub active: Option<MemberPath>,

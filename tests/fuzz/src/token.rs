@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm as Jws, DecodingKey, EncodingKey, Validation, crypt
 use portero::{
     domain::{Algorithm, Claims, Clock, SystemClock, Timestamp},
     rules::{
-        contract,
+        contract::{self, Dialect},
         issuer::{ExternalIssuer, Issuer},
         profile::{ClaimMapping, ClaimProfile},
         realm::Realm,
@@ -30,6 +30,11 @@ const SECRET: &[u8; 32] = b"thirty-two bytes that are secret";
 
 /// What signed the tokens of the toc API, which name no key.
 const LEGACY_SECRET: &[u8; 32] = b"the old secret, of 32 bytes also";
+
+/// How the tokens look that the `toc` API gave before Portero.
+fn earlier_tokens() -> ClaimProfile {
+    "toc".parse::<Dialect>().expect("a contract that ships").facts().earlier_tokens.clone().expect("they are declared")
+}
 
 /// What signs an external issuer's tokens: an Ed25519 key in PKCS#8, of the seed 0x01 thirty-two times.
 const EXTERNAL_PRIVATE: [u8; 48] = {
@@ -85,7 +90,7 @@ static GROUND: LazyLock<Ground> = LazyLock::new(|| {
     let public = external.public().expect("a public half").as_ref().to_vec();
     let own = [
         ground::key("k1", "sws", Algorithm::Hs256, MaterialBytes::Secret(SECRET)),
-        legacy.with_profile(ClaimProfile::toc().into()),
+        legacy.with_profile(earlier_tokens().into()),
     ];
     let hmac = |secret: &[u8], issuer| Signer {
         algorithm: Jws::HS256,

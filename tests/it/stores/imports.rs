@@ -2,7 +2,7 @@
 
 use portero::{
     domain::{Algorithm, KeyId},
-    rules::profile::ClaimProfile,
+    rules::{contract::Dialect, profile::ClaimProfile},
     state::{
         account,
         keys::{
@@ -22,6 +22,11 @@ const SECRET: [u8; 32] = [7; 32];
 
 const VERIFY: Use = Use::Verify { until: None };
 
+/// How the tokens look that the `toc` API gave before Portero.
+fn earlier_tokens() -> ClaimProfile {
+    "toc".parse::<Dialect>().unwrap().facts().earlier_tokens.clone().unwrap()
+}
+
 fn import(id: &str) -> Import<'static> {
     Import {
         id: KeyId::from_text(id),
@@ -39,7 +44,7 @@ fn an_imported_key_comes_back_as_it_went_in_with_the_epochs_of_its_realm() {
         let [one, other] = gateways.vaults().await;
         let ana = gateways.user("ana").await.id;
         account::end_tokens(&by(gateways.store()), &realm(), &named("ana"), NOW).await.unwrap();
-        let profile = ClaimProfile { unknown_accounts: true, ..ClaimProfile::toc() };
+        let profile = ClaimProfile { unknown_accounts: true, ..earlier_tokens() };
         let until = Use::Verify { until: Some(NOW) };
         one.import(&Import { profile: Some(profile), purpose: until, ..import("old") }, NOW).await.unwrap();
         let old = record(&other, &KeyId::from_text("old")).await;
@@ -113,7 +118,7 @@ fn there_are_never_more_keys_without_a_name_than_may_be_tried() {
             let secret = [u8::try_from(caller).unwrap() + 1; 32];
             let material = MaterialBytes::Secret(&secret);
             let id = format!("key {caller}");
-            vault.import(&Import { material, profile: Some(ClaimProfile::toc()), ..import(&id) }, NOW).await
+            vault.import(&Import { material, profile: Some(earlier_tokens()), ..import(&id) }, NOW).await
         };
         let made = gateways.vaults_at_once(&vaults, call).await;
         assert_eq!(count(&made, Result::is_ok), UNNAMED_KEYS_MAX);

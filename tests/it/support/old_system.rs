@@ -129,6 +129,11 @@ impl OldSystem {
         format!("http://{}{CHECK_PATH}", self.address)
     }
 
+    /// The token that it gives to this name.
+    pub(crate) fn token_of(&self, name: &str) -> String {
+        self.shared.token_of(name)
+    }
+
     /// Ends a token.
     pub(crate) fn revoke(&self, token: &str) {
         self.shared.tokens.lock().unwrap().remove(token).unwrap();

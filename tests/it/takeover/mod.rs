@@ -3,6 +3,7 @@
 mod bounds;
 mod checks;
 mod observe;
+mod own_contract;
 mod steps;
 mod tokens;
 mod yes;

@@ -23,7 +23,7 @@ use crate::{
     decision::AdminService,
     domain::{Algorithm, KeyId, RealmName, Timestamp},
     rules::{
-        contract::names_with,
+        contract::{Dialect, names_with},
         profile::{ClaimProfile, Optional},
         realm::Realm,
     },
@@ -52,9 +52,9 @@ pub(in crate::cli) struct Arguments {
     /// The kid that its tokens name; without it they name none
     #[arg(long, value_parser = kid)]
     kid: Option<String>,
-    /// How its tokens are read: toc, for those of the toc API, or a TOML file. Without it they are read like Portero's
-    /// own, with every claim that those have
-    #[arg(long, value_name = "toc|FILE")]
+    /// How its tokens are read: a contract whose file says how those look that its API gave before, or a TOML file.
+    /// Without it they are read like Portero's own, with every claim that those have
+    #[arg(long, value_name = "CONTRACT|FILE")]
     profile: Option<PathBuf>,
     /// Sign with it too: services behind check tokens with it. No schedule takes its place
     #[arg(long, conflicts_with = "until")]
@@ -185,8 +185,10 @@ fn profile(realm: &Realm, asked: &Arguments) -> Result<Option<ClaimProfile>, Cli
     let profile = match asked.profile.as_deref() {
         None if asked.kid.is_some() => return Ok(None),
         None => ClaimProfile { unnamed: true, ..ClaimProfile::default() },
-        Some(path) if path == Path::new("toc") => ClaimProfile::toc(),
-        Some(path) => from_file(path)?,
+        Some(path) => match named(realm, path) {
+            Some(dialect) => declared(&dialect)?,
+            None => from_file(path)?,
+        },
     };
     let name = &realm.name;
     if asked.kid.is_none() && !profile.unnamed {
@@ -208,6 +210,25 @@ fn profile(realm: &Realm, asked: &Arguments) -> Result<Option<ClaimProfile>, Cli
         )));
     }
     Ok(Some(profile))
+}
+
+/// The contract of this name: the realm's own, or one that ships.
+fn named(realm: &Realm, word: &Path) -> Option<Dialect> {
+    let word = word.to_str()?;
+    if realm.dialect.name() == word { Some(realm.dialect.clone()) } else { word.parse().ok() }
+}
+
+/// The profile that a contract declares.
+fn declared(dialect: &Dialect) -> Result<ClaimProfile, CliError> {
+    let declared = dialect.facts().earlier_tokens.clone();
+    declared.ok_or_else(|| {
+        let such = names_with(|facts| facts.earlier_tokens.is_some());
+        let message = format!(
+            "contract '{dialect}' does not say how the tokens look that its API gave before Portero ([earlier_tokens]), \
+             which these do: {such}; name a TOML file instead"
+        );
+        CliError::Refused(message)
+    })
 }
 
 fn from_file(path: &Path) -> Result<ClaimProfile, CliError> {

@@ -9,7 +9,7 @@ fn token_endpoints_own_their_path_and_tell_their_realms_apart() {
         (
             "[[token_endpoints]]",
             "6:1: token_endpoints[0].path: missing; add it, for example path = \"/api/auth/token\"\n\
-             6:1: token_endpoints[0].realms: missing; add it, for example realms = [\"sws\"]",
+             6:1: token_endpoints[0].realms: missing; add it, for example realms = [\"crm\"]",
         ),
         ("[[token_endpoints]]\npath = \"/t\"\nrealms = []", "8:10: token_endpoints[0].realms: must not be empty"),
         (

@@ -9,7 +9,7 @@ fn routes_are_named_and_lead_somewhere() {
             "[[routes]]",
             "6:1: routes[0].name: missing; add it, for example name = \"clientes\"\n\
              6:1: routes[0].upstream: missing; add it, for example upstream = \"crm\"\n\
-             6:1: routes[0].accept: missing; name the realms whose tokens open the route, for example accept = [\"sws\"], or say auth = \"public\"",
+             6:1: routes[0].accept: missing; name the realms whose tokens open the route, for example accept = [\"crm\"], or say auth = \"public\"",
         ),
         (
             "[[routes]]\nname = \"a b\"\nupstrem = \"crm\"\nupstream = \"crn\"\naccept = [\"apis\"]",
@@ -119,7 +119,7 @@ fn what_a_route_asks_for_makes_sense() {
         ),
         (
             "auth = \"optional\"",
-            "6:1: routes[0].accept: missing; name the realms whose tokens open the route, for example accept = [\"sws\"], or say auth = \"public\"",
+            "6:1: routes[0].accept: missing; name the realms whose tokens open the route, for example accept = [\"crm\"], or say auth = \"public\"",
         ),
         ("auth = \"public\"\naccept = [\"apis\"]", &format!("10:1: routes[0].accept: {PUBLIC}")),
         ("auth = \"public\"\nrequire.roles = [\"A\"]", &format!("10:1: routes[0].require: {PUBLIC}")),

@@ -106,6 +106,37 @@ fn a_check_of_tokens_names_the_account_and_sends_the_token_where_it_is_not_logge
 }
 
 #[test]
+fn a_check_of_tokens_fits_the_contracts_that_it_is_asked_for() {
+    let check = |realm: &str, more: &str| {
+        format!(
+            "realms.toc.dialect = \"toc\"\n{URL}[verifiers.old.tokens]\nurl = \"https://old.example.com/check\"\n{more}\n\
+             [[token_endpoints]]\npath = \"/t\"\nrealms = [\"{realm}\"]\nverifier = \"old\"\nmode = \"observe\""
+        )
+    };
+    check_on_base(&[
+        (&check("toc", ""), "no problem"),
+        (&check("toc", "send = \"json:token\"\nname = \"who\"\nmethod = \"POST\""), "no problem"),
+        (
+            &check("apis", ""),
+            "9:1: verifiers.old.tokens.send: missing; add it, for example send = \"bearer\"\n\
+             9:1: verifiers.old.tokens.name: missing; add it, for example name = \"username\"",
+        ),
+        (
+            &check("apis", "send = \"bearer\"\nname = \"n\"\nbusiness = \"b\""),
+            "13:12: verifiers.old.tokens.business: accounts of realm 'apis' have no business: none would be found by such a name",
+        ),
+        (
+            &check("toc", "business = \"\""),
+            "11:12: verifiers.old.tokens.business: '' is not the member, such as \"username\" or \"user.name\"",
+        ),
+        (
+            &check("toc", "bussiness = \"b\""),
+            "11:1: verifiers.old.tokens.bussiness: unknown key; did you mean 'business'?",
+        ),
+    ]);
+}
+
+#[test]
 fn an_endpoint_says_from_whom_it_takes_over_and_how() {
     check_on_base(&[
         (&endpoint("verifier = \"old\"\nmode = \"observe\""), "no problem"),
@@ -133,8 +164,8 @@ fn an_endpoint_says_from_whom_it_takes_over_and_how() {
         ),
         (
             &endpoint("verifier = \"old\"\nmode = \"lead\"\nnew_accounts = { company = \"c\", legacy_id = \"next\" }"),
-            "13:28: token_endpoints[0].new_accounts.company: only clients of dialect 'become' have a company\n\
-             13:45: token_endpoints[0].new_accounts.legacy_id: only users of dialect 'sws' have a number",
+            "13:28: token_endpoints[0].new_accounts.company: only accounts of dialect 'become' have a company\n\
+             13:45: token_endpoints[0].new_accounts.legacy_id: only accounts of dialect 'sws' have a number",
         ),
     ]);
 }

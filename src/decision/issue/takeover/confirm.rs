@@ -119,7 +119,7 @@ impl Confirmer {
         }
         let question = Question {
             realm: &login.realm,
-            family: login.family,
+            dialect: &login.dialect,
             name: &login.name,
             secret: &login.secret,
             client: login.client,

@@ -174,7 +174,7 @@ impl TokenService {
     async fn ask(&self, realm: &Realm, login: &Login, caller: &Caller, lead: Lead<'_>) -> Result<Word, Rejection> {
         let question = Question {
             realm: &realm.name,
-            family: realm.dialect.family(),
+            dialect: &realm.dialect,
             name: &login.name,
             secret: &login.secret,
             client: caller.address(),
@@ -271,7 +271,7 @@ impl TokenService {
             account: holder.id,
             hash,
             realm: realm.name.clone(),
-            family: realm.dialect.family(),
+            dialect: realm.dialect.clone(),
             name,
             secret,
             client: caller.address(),

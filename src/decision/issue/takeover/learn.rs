@@ -179,7 +179,8 @@ impl TokenService {
             tracing::error!(realm = %realm.name, verifier = &*verifier.settings.name, why, "an account that the old system knows cannot be made");
             Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE }
         };
-        let profile = facts.profile(realm.dialect.family(), defaults).map_err(|missing| unusable(missing.hint()))?;
+        let profile =
+            facts.profile(&realm.dialect.facts().accounts, defaults).map_err(|missing| unusable(missing.hint()))?;
         let new = new_account(realm, profile);
         check(realm, &new).map_err(|error| unusable(&error.to_string()))?;
         if let Some(name) = &new.company {

@@ -76,7 +76,7 @@ impl TokenService {
             Ok(login) => login,
             Err(rejection) => return Ok(refusal(&rejection)),
         };
-        let verdict = lead.verifier.judge(realm.dialect.family(), &login.name, &answer);
+        let verdict = lead.verifier.judge(&realm.dialect, &login.name, &answer);
         let (heard, facts) = match verdict {
             Verdict::Yes(facts) => (Heard::Yes, Some(facts)),
             Verdict::No(refused) => (Heard::No(refused), None),
@@ -92,7 +92,7 @@ impl TokenService {
         let step = decide(&lead.takeover.settings.policy, known, heard, self.clock.now());
         let word = match (heard, account, hash) {
             (Heard::Yes, Some(account), Some(hash)) if step.learn == Learn::Confirm => {
-                if exact && lead.verifier.prove(realm.dialect.family(), caller.address(), &*self.clock).await {
+                if exact && lead.verifier.prove(&realm.dialect, caller.address(), &*self.clock).await {
                     self.confirm(account.id, &hash, known.confirmed_at, lead.verifier).await?;
                 }
                 let comparison = match self.rehearse(realm, account, &login).await {
@@ -107,7 +107,7 @@ impl TokenService {
                 _ => "not_learnt",
             },
             (Heard::No(_), Some(account), Some(hash)) if step.distrust => {
-                if exact && lead.verifier.prove(realm.dialect.family(), caller.address(), &*self.clock).await {
+                if exact && lead.verifier.prove(&realm.dialect, caller.address(), &*self.clock).await {
                     self.distrust(account.id, &hash, lead.verifier).await?;
                 }
                 "portero_allows"
@@ -127,7 +127,7 @@ impl TokenService {
         caller: &Caller,
         lead: Lead<'_>,
     ) -> Result<&'static str, Rejection> {
-        if !lead.verifier.prove(realm.dialect.family(), caller.address(), &*self.clock).await {
+        if !lead.verifier.prove(&realm.dialect, caller.address(), &*self.clock).await {
             return Ok("not_believed");
         }
         let taught = Taught {

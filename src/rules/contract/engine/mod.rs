@@ -19,11 +19,12 @@ use serde_json::{Map, Value};
 
 pub use self::{
     replay::{Difference, Endpoint, Recorded, Verdict},
+    requests::Meaning,
     translations::Translations,
 };
 pub(super) use self::{
     replies::{Replies, Reply, Status},
-    requests::{LoginReader, Meaning, Requests, ValidityReader},
+    requests::{LoginReader, Requests, ValidityReader},
 };
 use super::{
     Answer, Contract, DialectSettings, Facts, Operation, Outcome, Rejection, Schemas, TokenRequest,
@@ -75,6 +76,14 @@ impl Contract for FileContract {
 
     fn identifying_members(&self, refresh: bool) -> &[Arc<str>] {
         if refresh { &self.requests.refresh } else { &self.requests.identified_by }
+    }
+
+    fn login_members(&self) -> &[(Arc<str>, Meaning)] {
+        &self.requests.login.members
+    }
+
+    fn query_parameter(&self) -> Option<&str> {
+        self.requests.login.validity.as_ref().map(|validity| &*validity.parameter)
     }
 
     fn methods(&self) -> &'static [Method] {

@@ -35,9 +35,12 @@ pub(in crate::rules::contract) struct LoginReader {
 
 /// What a member of a login is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::rules::contract) enum Meaning {
+pub enum Meaning {
+    /// The account's name.
     Name,
+    /// Its business, which is a part of its name.
     Business,
+    /// Its secret.
     Secret,
 }
 

@@ -60,6 +60,8 @@ impl Checker<'_> {
                 "a header of the contract's own, such as \"X-Token\"; Authorization is always read",
             );
         }
+        let old_system = self.old_system(raw.old_system.as_ref(), &accounts);
+        let earlier_tokens = self.earlier_tokens(raw.earlier_tokens.as_ref());
         Facts {
             name: raw.name.get_ref().as_str().into(),
             extends: extends.map(String::into_boxed_str),
@@ -69,6 +71,8 @@ impl Checker<'_> {
             tells,
             token_header,
             bare_authorization: raw.usage.bare_authorization,
+            old_system,
+            earlier_tokens,
         }
     }
 

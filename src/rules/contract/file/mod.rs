@@ -6,6 +6,7 @@
 //! facts     what the house asks of a contract
 //! requests  how its requests are read
 //! languages what it says in each of its languages
+//! old_system  what the answers of the API mean that it was
 //! replies   what it answers: one response for every rejection and every denial
 //! checker   what these share: problems, and templates with their places
 //! builtin   the texts that ship
@@ -16,6 +17,7 @@ mod checker;
 mod facts;
 mod languages;
 mod layers;
+mod old_system;
 mod raw;
 mod replies;
 mod requests;

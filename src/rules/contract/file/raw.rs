@@ -9,6 +9,8 @@ use serde::{
 };
 use toml::Spanned;
 
+use crate::rules::profile::ClaimProfile;
+
 /// A contract.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,6 +47,8 @@ pub(super) struct RawContract {
     pub(super) rejections: Entries<Spanned<RawReply>>,
     #[serde(default)]
     pub(super) denials: Entries<Spanned<RawReply>>,
+    pub(super) old_system: Option<Spanned<RawOldSystem>>,
+    pub(super) earlier_tokens: Option<Spanned<ClaimProfile>>,
 }
 
 /// The keys of a realm.
@@ -202,6 +206,65 @@ pub(super) enum RawStatus {
 pub(super) enum RawCode {
     Number(i64),
     Word(String),
+}
+
+/// What the answers of the API mean that the contract was.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawOldSystem {
+    pub(super) token: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) body_is_token: bool,
+    pub(super) status: Option<Spanned<u16>>,
+    pub(super) media_type: Option<Spanned<String>>,
+    pub(super) refusal_status: Option<Vec<Spanned<u16>>>,
+    #[serde(default)]
+    pub(super) errors: Vec<Spanned<RawErrorRule>>,
+    #[serde(default)]
+    pub(super) answer: Entries<Spanned<RawPaths>>,
+    #[serde(default)]
+    pub(super) claims: Entries<Spanned<RawPaths>>,
+    pub(super) token_check: Option<Spanned<RawTokenCheck>>,
+}
+
+/// What an error of that API means.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawErrorRule {
+    pub(super) status: Option<Spanned<u16>>,
+    #[serde(default)]
+    pub(super) when: Entries<RawScalar>,
+    pub(super) has: Option<Spanned<String>>,
+    pub(super) means: Spanned<String>,
+}
+
+/// A value of a member.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum RawScalar {
+    Flag(bool),
+    Number(i64),
+    Text(String),
+}
+
+/// One place, or several of which the first that is there counts.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum RawPaths {
+    One(String),
+    Several(Vec<String>),
+}
+
+/// How that API is asked about its tokens.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTokenCheck {
+    pub(super) send: Spanned<String>,
+    pub(super) method: Option<Spanned<String>>,
+    pub(super) name: Spanned<String>,
+    pub(super) business: Option<Spanned<String>>,
+    pub(super) active: Option<Spanned<String>>,
+    pub(super) expires: Option<Spanned<String>>,
 }
 
 /// A table whose keys are free, in the order of the file.

@@ -97,6 +97,62 @@ fn what_could_reveal_a_secret_is_refused() {
 }
 
 #[test]
+fn what_an_old_answer_means_is_said_by_members_and_never_by_a_status_alone() {
+    let yes = "a yes by its status alone is none: some systems answer errors with it too; add token = \"…\", the member \
+               that holds the token, or body_is_token = true";
+    let rule = "a rule by status alone is none: say which member has which value, when = { error = 1 }, or which one is \
+                there, has = \"error\"";
+    for (section, message) in [
+        ("[old_system]\ntoken = \"data.token\"", ""),
+        ("[old_system]\nbody_is_token = true\nrefusal_status = [400, 401]\nmedia_type = \"application/json\"", ""),
+        ("[old_system]\nstatus = 200", &format!("26:1: {yes}")),
+        ("[old_system]\ntokn = \"x\"", "27:1: unknown key 'tokn'; did you mean 'token'?"),
+        (
+            "[old_system]\ntoken = \"x\"\nbody_is_token = true",
+            "27:9: the token stands in a member or is the body: leave out one of the two keys",
+        ),
+        (
+            "[old_system]\ntoken = \"a.\"",
+            "27:9: 'a.' is no path of 1 to 8 members, such as \"token\" or \"data.token\"",
+        ),
+        ("[old_system]\ntoken = \"x\"\nstatus = 302", "28:10: a status from 200 to 299"),
+        ("[old_system]\ntoken = \"x\"\nrefusal_status = [500]", "28:19: a status from 400 to 499"),
+        (
+            "[old_system]\ntoken = \"x\"\nmedia_type = \"text/html\"",
+            "28:14: the answer is read as JSON: its media type is one of JSON's",
+        ),
+        ("[old_system]\ntoken = \"x\"\nerrors = [{ status = 404, means = \"locked\" }]", &format!("28:11: {rule}")),
+        (
+            "[old_system]\ntoken = \"x\"\nerrors = [{ has = \"e\", means = \"loked\" }]",
+            "28:32: 'loked' is not known here; did you mean 'locked'?",
+        ),
+        (
+            "[old_system]\ntoken = \"x\"\nerrors = [{ status = 303, has = \"e\", means = \"locked\" }]",
+            "28:22: an answer that leads elsewhere says nothing",
+        ),
+        (
+            "[old_system]\ntoken = \"x\"\nanswer = { company = \"c\" }\nclaims = { nmae = \"n\" }",
+            "28:12: accounts have no company: say account.company = \"required\"\n\
+             29:12: 'nmae' is not known here; did you mean 'name'?",
+        ),
+        (
+            "[old_system]\ntoken = \"x\"\n[old_system.token_check]\nsend = \"query:t\"\nname = \"n\"\nbusiness = \"b\"",
+            "29:8: 'query:t' is not \"bearer\", or \"header:NAME\", \"json:MEMBER\" or \"form:FIELD\"\n\
+             31:12: accounts have no business: no member of a login is it",
+        ),
+        ("[old_system]\ntoken = \"x\"\n[old_system.token_check]\nsend = \"bearer\"", "28:1: 'name' is missing"),
+        (
+            "[earlier_tokens]\nunknown_accounts = true",
+            "26:1: whether tokens of unknown accounts are taken is an operator's word: say it with key import",
+        ),
+        ("[earlier_tokens]\nexpiri = \"x\"", "27:1: unknown key 'expiri'; did you mean 'expiry'?"),
+    ] {
+        let text = format!("{GOOD}\n{section}\n");
+        assert_eq!(shown(load("erp.toml", &text).err()), message, "{section}");
+    }
+}
+
+#[test]
 fn a_hole_that_means_nothing_is_refused_with_the_nearest_word() {
     for (hole, message) in [
         ("{acess.token}", "{acess.token}: no value is called 'acess.token'; did you mean 'access.token'?"),

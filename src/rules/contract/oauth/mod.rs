@@ -72,6 +72,8 @@ static FACTS: LazyLock<Facts> = LazyLock::new(|| Facts {
     tells: Tells::default(),
     token_header: None,
     bare_authorization: false,
+    old_system: None,
+    earlier_tokens: None,
 });
 
 /// RFC 6749 section 5.1.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     domain::trusted_time::trusted,
-    rules::profile::ClaimProfile,
+    rules::{contract::Dialect, profile::ClaimProfile},
     state::{
         keys::{
             Import, ImportError, Key, KeyState, Keyring, MasterKey, MaterialBytes, Restored, UNNAMED_KEYS_MAX, Use,
@@ -12,6 +12,11 @@ use crate::{
 
 const SECRET: MaterialBytes<'static> = MaterialBytes::Secret(&[7; 32]);
 
+/// How the tokens look that the `toc` API gave before Portero.
+fn earlier_tokens() -> ClaimProfile {
+    "toc".parse::<Dialect>().unwrap().facts().earlier_tokens.clone().unwrap()
+}
+
 fn import(id: &str, purpose: Use) -> Import<'static> {
     let (id, algorithm) = (KeyId::from_text(id), Algorithm::Hs256);
     Import { id, realm: realm(), algorithm, material: SECRET, profile: None, purpose }
@@ -21,11 +26,11 @@ fn import(id: &str, purpose: Use) -> Import<'static> {
 async fn a_profile_and_a_public_key_come_back_as_they_went_in() {
     let (place, first) = Place::with_key(Algorithm::Hs256).await;
     let verify = Use::Verify { until: Some(at(50)) };
-    let toc = Import { profile: Some(ClaimProfile::toc()), ..import("old key", verify) };
+    let toc = Import { profile: Some(earlier_tokens()), ..import("old key", verify) };
     place.vault.import(&toc, at(1)).await.unwrap();
     let ring = place.beside().await.load().await.unwrap();
     let key = ring.get("old key").unwrap();
-    assert_eq!(key.profile.as_deref(), Some(&ClaimProfile::toc()));
+    assert_eq!(key.profile.as_deref(), Some(&earlier_tokens()));
     assert_eq!((ring.unnamed().len(), &ring.active(&realm()).unwrap().id), (1, &first));
     let record = place.record(&key.id).await;
     assert_eq!((record.state, record.retires_at), (KeyState::Retiring, Some(at(50))));

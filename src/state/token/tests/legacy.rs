@@ -9,13 +9,18 @@ use crate::{
     domain::{Algorithm, Claims, KeyId, PrincipalId, Reason, Timestamp, TokenKind, TokenSubject},
     rules::{
         claim::ClaimPath,
-        contract,
+        contract::{self, Dialect},
         profile::{ClaimProfile, InstantFormat, Optional},
     },
     state::keys::{Imported, Key, KeyState, MaterialBytes, UNNAMED_KEYS_MAX},
 };
 
 const OLD_SECRET: &[u8; 32] = b"the old API's secret, thirty-two";
+
+/// How the tokens look that the `toc` API gave before Portero.
+fn earlier_tokens() -> ClaimProfile {
+    "toc".parse::<Dialect>().unwrap().facts().earlier_tokens.clone().unwrap()
+}
 
 fn imported(id: &str, realm: &str, secret: &[u8], profile: ClaimProfile) -> Arc<Key> {
     let (id, realm) = (KeyId::from_text(id), realm.parse().unwrap());
@@ -25,7 +30,7 @@ fn imported(id: &str, realm: &str, secret: &[u8], profile: ClaimProfile) -> Arc<
 
 /// The realm `toc` with its own key and the old API's.
 fn toc() -> Ground {
-    let old = imported("old", "toc", OLD_SECRET, ClaimProfile::toc());
+    let old = imported("old", "toc", OLD_SECRET, earlier_tokens());
     Ground::new([realm("toc", "toc", Algorithm::Hs256)], [key("toc", Algorithm::Hs256), old])
 }
 
@@ -64,7 +69,7 @@ fn tocs_tokens_of_old_keep_working() {
 fn a_realm_without_endless_tokens_takes_none_of_old_either() {
     let mut narrow = realm("toc", "toc", Algorithm::Hs256);
     narrow.wire = contract::DialectSettings { allow_non_expiring: false, ..narrow.wire };
-    let ground = Ground::new([narrow], [imported("old", "toc", OLD_SECRET, ClaimProfile::toc())]);
+    let ground = Ground::new([narrow], [imported("old", "toc", OLD_SECRET, earlier_tokens())]);
     assert!(ground.open(&old_token(&old_claims())).is_ok());
     assert_eq!(ground.open(&old_token(&without(old_claims(), "expiracion"))), Err(Reason::InvalidClaims));
 }
@@ -112,8 +117,8 @@ fn no_other_key_takes_a_token_without_a_kid() {
 #[test]
 fn a_few_unnamed_keys_are_tried_and_no_more() {
     let secret = |at: usize| format!("an old secret of thirty-two b. {at}");
-    let keys = (0..=UNNAMED_KEYS_MAX)
-        .map(|at| imported(&format!("old{at}"), "toc", secret(at).as_bytes(), ClaimProfile::toc()));
+    let keys =
+        (0..=UNNAMED_KEYS_MAX).map(|at| imported(&format!("old{at}"), "toc", secret(at).as_bytes(), earlier_tokens()));
     let ground = Ground::new([realm("toc", "toc", Algorithm::Hs256)], keys);
     for at in 0..=UNNAMED_KEYS_MAX {
         let token = signed_with(secret(at).as_bytes(), r#"{"alg":"HS256"}"#, text(&old_claims()));
@@ -191,7 +196,7 @@ fn an_imported_key_that_signs_reads_our_own_tokens_and_the_old_ones() {
         NOW,
         MaterialBytes::Secret(OLD_SECRET),
     );
-    let key = Arc::new(key.unwrap().with_profile(Arc::new(ClaimProfile::toc())));
+    let key = Arc::new(key.unwrap().with_profile(Arc::new(earlier_tokens())));
     let ground = Ground::new([realm("toc", "toc", Algorithm::Hs256)], [key]);
     let holder = holder();
     let minted = ground.mint("toc", TokenKind::Access, &holder).unwrap();
@@ -247,7 +252,7 @@ fn tokens_of_old_have_the_epoch_that_their_account_had_at_import() {
     let named = PrincipalId::of_name(&realm_name, "5a2ac49cbbbce212f885529c", "upconta");
     let secret = MaterialBytes::Secret(OLD_SECRET);
     let key = Key::new(KeyId::from_text("old"), realm_name, Algorithm::Hs256, KeyState::Retiring, NOW, secret);
-    let key = key.unwrap().with_profile(Arc::new(ClaimProfile::toc()));
+    let key = key.unwrap().with_profile(Arc::new(earlier_tokens()));
     let key = key.with_import(Arc::new(Imported::new(false, [(named, 4)])));
     let ground = Ground::new([realm("toc", "toc", Algorithm::Hs256)], [Arc::new(key)]);
     assert_eq!(ground.open(&old_token(&old_claims())).unwrap().epoch, 4);

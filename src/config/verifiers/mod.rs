@@ -1,21 +1,30 @@
 //! `[verifiers.NAME]`: old systems that are asked about logins.
+//!
+//! What their answers mean stands in the contracts of the realms that they stand behind, and here where it is otherwise. Both
+//! are laid together once the endpoints are read.
+
+mod token_check;
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
-use http::{HeaderName, Method, StatusCode, Uri, header};
+use http::{HeaderName, StatusCode, Uri, header};
 
+use self::token_check::WrittenCheck;
 use super::{
     duration,
     issuers::secure_url,
     item::Item,
-    reader::{Section, suggestion},
+    reader::{Context, Section, Spot, suggestion},
+    realms::Realms,
 };
 use crate::{
+    domain::RealmName,
     rules::{
+        contract::Dialect,
         rewrite::is_hop_by_hop,
-        verifier::{Alphabet, Evidence, MemberPath, Syntax, TokenEvidence, TokenPlace, TokenQuestion},
+        verifier::{Alphabet, Evidence, MemberPath, Syntax},
     },
-    verifier::{Bounds, MAX_AGE_DEFAULT, TokenCheckSettings, VerifierSettings},
+    verifier::{Bounds, VerifierSettings},
 };
 
 /// A login waits as long.
@@ -25,7 +34,6 @@ const RATE: RangeInclusive<u32> = 1..=10_000;
 const CONCURRENCY: RangeInclusive<usize> = 1..=1024;
 const QUEUE: RangeInclusive<usize> = 0..=65_536;
 const CHARS: RangeInclusive<usize> = 1..=1024;
-const MAX_AGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 /// Characters of a prefix, at most.
 const PREFIX_CHARS_MAX: usize = 64;
 
@@ -39,7 +47,14 @@ pub(super) struct Verifiers {
     /// Every name that stands in the file, of good ones and bad ones.
     declared: Vec<String>,
     /// The good ones.
-    pub(super) checked: Vec<Arc<VerifierSettings>>,
+    written: Vec<Written>,
+}
+
+/// An old system as it stands in the file.
+struct Written {
+    settings: VerifierSettings,
+    spot: Spot,
+    check: Option<WrittenCheck>,
 }
 
 impl Verifiers {
@@ -56,6 +71,20 @@ impl Verifiers {
         let instead = suggestion(item.raw(), self.declared.iter().map(String::as_str));
         item.wrong(&format!("no verifier is called {}; {instead}", item.shown()))
     }
+
+    /// The good ones, with what the contracts of the realms say that take over from them.
+    pub(super) fn settled(
+        self,
+        context: &Context<'_>,
+        takeovers: &[(RealmName, Arc<str>)],
+        realms: &Realms,
+    ) -> Vec<Arc<VerifierSettings>> {
+        let settle = |written: Written| {
+            let behind = behind(&written.settings.name, takeovers, realms);
+            written.settled(context, &behind)
+        };
+        self.written.into_iter().map(settle).map(Arc::new).collect()
+    }
 }
 
 /// Reads every old system.
@@ -63,12 +92,49 @@ pub(super) fn read(root: &mut Section<'_>) -> Verifiers {
     let mut verifiers = Verifiers::default();
     for (name, section) in root.named_sections("verifiers") {
         verifiers.declared.push(name.to_owned());
-        verifiers.checked.extend(verifier(name, section).map(Arc::new));
+        verifiers.written.extend(verifier(name, section));
     }
     verifiers
 }
 
-fn verifier(name: &str, mut section: Section<'_>) -> Option<VerifierSettings> {
+/// The realms that take over from this old system, with their contracts.
+fn behind<'r>(
+    name: &str,
+    takeovers: &'r [(RealmName, Arc<str>)],
+    realms: &'r Realms,
+) -> Vec<(&'r RealmName, &'r Dialect)> {
+    let mut behind: Vec<(&RealmName, &Dialect)> = vec![];
+    for (realm, verifier) in takeovers {
+        let known = behind.iter().any(|(known, _)| *known == realm);
+        if let Some(dialect) = realms.dialect(realm)
+            && &**verifier == name
+            && !known
+        {
+            behind.push((realm, dialect));
+        }
+    }
+    behind
+}
+
+impl Written {
+    fn settled(mut self, context: &Context<'_>, behind: &[(&RealmName, &Dialect)]) -> VerifierSettings {
+        let undeclared = behind.iter().find(|(_, dialect)| dialect.facts().old_system.is_none());
+        if let Some((realm, dialect)) = undeclared
+            && self.settings.evidence.token.is_none()
+        {
+            let message = format!(
+                "the contract '{dialect}' of realm '{realm}' does not say what counts as a yes; add token = \"…\", the \
+                 member that holds the token, or [old_system] to the contract's file"
+            );
+            context.report(&self.spot, &message);
+        }
+        self.settings.tokens = self.check.and_then(|check| check.settled(context, behind));
+        self.settings
+    }
+}
+
+fn verifier(name: &str, mut section: Section<'_>) -> Option<Written> {
+    let spot = section.spot().clone();
     let shaped = name.parse::<crate::domain::RealmName>().is_ok();
     if !shaped {
         section.report_here("the name must be 1 to 64 of a-z, 0-9, '-' and '_', and start with a letter");
@@ -92,9 +158,9 @@ fn verifier(name: &str, mut section: Section<'_>) -> Option<VerifierSettings> {
     let names = syntax(section.section("names"), default.names);
     let secrets = syntax(section.section("secrets"), default.secrets);
     let evidence = evidence(&mut section);
-    let tokens = section.has("tokens").then(|| tokens(section.section("tokens")));
+    let check = section.has("tokens").then(|| token_check::read(section.section("tokens")));
     section.finish();
-    Some(VerifierSettings {
+    let settings = VerifierSettings {
         ca,
         connect_timeout,
         timeout,
@@ -103,9 +169,9 @@ fn verifier(name: &str, mut section: Section<'_>) -> Option<VerifierSettings> {
         names,
         secrets,
         evidence,
-        tokens: tokens.flatten(),
         ..VerifierSettings::new(shaped.then_some(name)?, url?)
-    })
+    };
+    Some(Written { settings, spot, check })
 }
 
 fn bounds(section: &mut Section<'_>) -> Bounds {
@@ -118,57 +184,12 @@ fn bounds(section: &mut Section<'_>) -> Bounds {
     }
 }
 
-/// How it is asked about its tokens.
-fn tokens(mut section: Section<'_>) -> Option<TokenCheckSettings> {
-    let example = "https://old.example.com/api/auth/check";
-    let url = section.required("url", &format!("\"{example}\""), |item| url(item, example));
-    let place = section.required("send", "\"bearer\"", place);
-    let in_body = matches!(place, Some(TokenPlace::Json(_) | TokenPlace::Form(_)));
-    let posts = section.or("method", in_body, |item| item.one_of(&[("GET", false), ("POST", true)]));
-    if in_body && !posts {
-        section.report("method", "a GET has no body: send the token in a field, or ask by POST");
-    }
-    let path = |item: &Item<'_>| item.parse::<MemberPath>("the member, such as \"username\" or \"user.name\"");
-    let name = section.required("name", "\"username\"", path);
-    let [business, active, expires] = ["business", "active", "expires"].map(|key| section.optional(key, path));
-    let (status, refusals) = statuses(&mut section);
-    let max_age = section.or("max_age", MAX_AGE_DEFAULT, |item| item.duration(&MAX_AGE));
-    let bounds = bounds(&mut section);
-    let syntax = syntax(section, Syntax { chars: 1..=1024, ..Syntax::default() });
-    let method = if posts { Method::POST } else { Method::GET };
-    Some(TokenCheckSettings {
-        url: url?,
-        question: TokenQuestion { method, place: place?, syntax },
-        evidence: TokenEvidence { status, name: name?, business, active, expires, refusals },
-        max_age,
-        bounds,
-    })
-}
-
 /// The status of a yes, and those of a no.
-fn statuses(section: &mut Section<'_>) -> (StatusCode, Vec<StatusCode>) {
-    let default = Evidence::default();
-    let status = section.or("status", default.status, |item| StatusCode::from_u16(item.integer(&(200..=299))?).ok());
-    let refusals = section.or("refusal_status", default.refusals, |item| {
-        item.list(|item| StatusCode::from_u16(item.integer(&(400..=499))?).ok())
-    });
+fn statuses(section: &mut Section<'_>) -> (Option<StatusCode>, Option<Vec<StatusCode>>) {
+    let status = section.optional("status", |item| StatusCode::from_u16(item.integer(&(200..=299))?).ok());
+    let refusals = section
+        .optional("refusal_status", |item| item.list(|item| StatusCode::from_u16(item.integer(&(400..=499))?).ok()));
     (status, refusals)
-}
-
-/// Where a token stands in the question.
-fn place(item: &Item<'_>) -> Option<TokenPlace> {
-    const FORMS: &str = "\"bearer\", or \"header:NAME\", \"json:MEMBER\" or \"form:FIELD\"";
-    let text = item.word()?;
-    match text.split_once(':') {
-        None if text == "bearer" => Some(TokenPlace::Bearer),
-        Some(("json", member)) if !member.is_empty() => Some(TokenPlace::Json(member.to_owned())),
-        Some(("form", field)) if !field.is_empty() => Some(TokenPlace::Form(field.to_owned())),
-        Some(("header", name)) => match name.parse::<HeaderName>() {
-            Ok(name) if name == header::AUTHORIZATION || !is_reserved(&name) => Some(TokenPlace::Header(name)),
-            _ => item.no(FORMS),
-        },
-        _ => item.no(FORMS),
-    }
 }
 
 /// Fields that say how a message is framed, or for whom it is.

@@ -1,0 +1,91 @@
+//! Taking over behind a contract of one's own, whose file says what the old answers mean.
+
+use std::fs;
+
+use super::{metric, users};
+use crate::support::{Config, Folder, Gateway, Odd, OldSystem, PATIENCE, Upstream, get, post, wait_until};
+
+/// An API that answers errors with 200, and calls everything as no contract does that ships.
+const ERP: &str = r#"name = "erp"
+account = { kind = "user" }
+tokens = { algorithm = "HS256", login = ["access"] }
+login = { content_type = "json-required", members = { username = "name", password = "secret" } }
+responses.login.body = '{"session": {"key": "{access.token}"}, "who": {"login": "{account.name}"}}'
+errors.body = '{"error": "{message}"}'
+rejections.other.message = "{phrase}"
+rejections.locked.message = "Ask the office"
+denials.other.message = "{phrase}"
+tells.after_secret = ["locked"]
+
+[old_system]
+token = "session.key"
+answer = { name = "who.login", display_name = "who.name", role = ["who.rank", "rank"], scopes = "who.groups" }
+errors = [
+  { when = { error = 1 }, means = "invalid_credentials" },
+  { when = { "error.code" = "LOCKED" }, means = "locked" },
+  { has = "error", means = "unclear" },
+]
+
+[old_system.token_check]
+send = "bearer"
+name = "username"
+active = "active"
+"#;
+
+fn start(old: &OldSystem, upstream: &Upstream, contract: &str) -> Gateway {
+    let takeover = format!(
+        "[realms.erp]\ndialect = \"erp.toml\"\n[[token_endpoints]]\npath = \"/erp/login\"\nrealms = [\"erp\"]\n\
+         verifier = \"old\"\nmode = \"lead\"\n[verifiers.old]\nurl = \"{}\"\nrate = 1000\n\
+         [verifiers.old.tokens]\nurl = \"{}\"\nrate = 1000\n",
+        old.url(),
+        old.check_url()
+    );
+    let folder = Folder::new();
+    fs::write(folder.file("erp.toml"), contract).unwrap();
+    let config = Config::standard(upstream.address).text(&takeover).route("erp", "/erp/x", "accept = [\"erp\"]");
+    config.write_to(&folder);
+    Gateway::run(folder)
+}
+
+fn login(gateway: &Gateway, name: &str) -> (u16, serde_json::Value) {
+    let body = format!(r#"{{"username":"{name}","password":"a password"}}"#);
+    let answer = gateway.send(&post("/erp/login", body).header("Content-Type", "application/json"));
+    (answer.status, answer.json())
+}
+
+#[test]
+fn what_the_old_answers_mean_stands_in_the_contracts_file() {
+    let (old, upstream) = (OldSystem::start(&users(1)), Upstream::start());
+    let says = |name: &str, body: &str| {
+        old.set_odd(name, Odd::Answers(200, "application/json", body.to_owned()));
+    };
+    says(
+        "ANA",
+        r#"{"session":{"key":"k-1"},"who":{"login":"ana","name":"Ana","rank":7,"groups":["sales"]},"rank":"CHIEF"}"#,
+    );
+    says("locked", r#"{"error":{"code":"LOCKED"}}"#);
+    says("broken", r#"{"error":{"code":"DB"}}"#);
+    says("both", r#"{"session":{"key":"k-2"},"error":1}"#);
+    says("elsewhere", r#"{"tokenValido":"k-3"}"#);
+    let gateway = start(&old, &upstream, ERP);
+
+    let (status, answer) = login(&gateway, "ANA");
+    assert_eq!((status, &answer["who"]["login"]), (200, &"ana".into()), "{answer}");
+    let account = gateway.command("user show --realm erp --username ana --output json", "").json();
+    assert_eq!(
+        (&account["display_name"], &account["role"], &account["scopes"]),
+        (&"Ana".into(), &"CHIEF".into(), &serde_json::json!(["sales"])),
+        "the first place of the right type counts"
+    );
+    assert_eq!(login(&gateway, "nobody").0, 401);
+    assert_eq!(login(&gateway, "locked"), (401, serde_json::json!({"error": "Ask the office"})));
+    for unclear in ["broken", "both", "elsewhere"] {
+        assert_eq!(login(&gateway, unclear).0, 503, "{unclear}: that says nothing");
+    }
+    assert!(metric(&gateway, "portero_verifier_believed{verifier=\"old\"} ") > 0.5);
+
+    // Its check of tokens is declared there too.
+    let token = old.token_of("ana");
+    wait_until("its token opens", PATIENCE, || gateway.status("/erp/x", &token) == 200);
+    assert_eq!(gateway.send(&get("/erp/x").header("Authorization", "Bearer k-9")).status, 401);
+}

@@ -9,6 +9,7 @@ use super::{
     clock::Timestamp,
     id::{PrincipalId, RealmName, RevocationId, SessionId},
     roles::Roles,
+    text::fits_a_field,
 };
 
 /// What a token is for.
@@ -165,17 +166,18 @@ impl Claims {
     /// out. External issuers' lists may have such.
     #[must_use]
     pub fn scope_text(&self) -> Option<String> {
-        let words = self.scopes.iter().filter(|scope| !scope.contains(char::is_whitespace));
+        let words = self.scopes.iter().filter(|scope| fits_a_field(scope) && !scope.contains(char::is_whitespace));
         let text = words.map(|scope| &**scope).collect::<Vec<_>>().join(" ");
         (!text.is_empty()).then_some(text)
     }
 
     /// The roles in one text, a comma and a space between them, as a field's list has them. A role of somebody else's
-    /// with a comma in it cannot be told from two there: it is left out.
+    /// with a comma in it cannot be told from two there, nor one with a space at an end from one without: it is left out.
     #[must_use]
     pub fn role_text(&self) -> Option<String> {
         let is_ours = !matches!(self.subject, TokenSubject::External(_));
-        let roles = self.roles.iter().filter(|role| is_ours || !role.contains(','));
+        let is_alone = is_ours && self.roles.only().is_some();
+        let roles = self.roles.iter().filter(|role| fits_a_field(role) && (is_alone || !role.contains(',')));
         let text = roles.collect::<Vec<_>>().join(", ");
         (!text.is_empty()).then_some(text)
     }

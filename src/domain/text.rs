@@ -1,4 +1,5 @@
-//! Places in texts that people write, and what they meant by a word that is nearly right.
+//! Places in texts that people write, what they meant by a word that is nearly right, and which words a header field
+//! carries as they are.
 
 /// A place in a text, counted as editors do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +22,13 @@ impl Position {
         let in_line = in_line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(in_line);
         Self { line, column: in_line.iter().filter(starts_character).count() + 1 }
     }
+}
+
+/// Whether a header field's value carries `word` unchanged: it loses white space at its ends, and cannot have control
+/// characters. Two words that differ in these alone would look the same to a service.
+#[must_use]
+pub fn fits_a_field(word: &str) -> bool {
+    word.trim() == word && !word.chars().any(char::is_control)
 }
 
 /// What to write instead of `word`: the nearest of the `known` words when one is near, all of them otherwise.

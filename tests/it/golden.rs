@@ -35,7 +35,9 @@ pub(crate) fn replay(gateway: &Gateway, golden: &str, at_least: usize) {
 }
 
 fn files(golden: &str) -> Vec<PathBuf> {
-    let folders = fs::read_dir(golden).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    // A folder with a contract's file has recordings of another server: `contract test` reads those.
+    let ours = |path: &PathBuf| path.is_dir() && !path.join("contract.toml").exists();
+    let folders = fs::read_dir(golden).unwrap().map(|entry| entry.unwrap().path()).filter(ours);
     let entries = folders.flat_map(|folder| fs::read_dir(folder).unwrap());
     let paths = entries.map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = paths.filter(|path| path.extension().is_some_and(|kind| kind == "http")).collect();

@@ -289,13 +289,24 @@ impl Takeover {
 fn verifiers(site: &Site, metrics: &Metrics, present: Option<&Snapshot>) -> Result<Vec<Arc<Verifier>>, SnapshotError> {
     let present = present.map(|present| &*present.verifiers).unwrap_or_default();
     let verifier = |settings: &Arc<VerifierSettings>| {
-        if let Some(kept) = present.iter().find(|kept| kept.settings == *settings) {
+        let dialects = dialects_of(site, &settings.name);
+        if let Some(kept) = present.iter().find(|kept| kept.is_of(settings, &dialects)) {
             return Ok(Arc::clone(kept));
         }
-        let made = Verifier::new(settings, metrics.verifier(&settings.name));
+        let made = Verifier::new(settings, dialects, metrics.verifier(&settings.name));
         made.map(Arc::new).map_err(|error| SnapshotError::Verifier(Arc::clone(&settings.name), error))
     };
     site.verifiers.iter().map(verifier).collect()
+}
+
+/// The contracts in whose words an old system is asked, each once.
+fn dialects_of(site: &Site, verifier: &str) -> Vec<Dialect> {
+    let mut dialects = vec![];
+    for (.., realm, _) in site.takeovers().filter(|(.., name)| *name == verifier) {
+        let realm = site.realms.iter().find(|known| known.name == *realm);
+        dialects.extend(realm.map(|realm| realm.dialect.clone()).filter(|dialect| !dialects.contains(dialect)));
+    }
+    dialects
 }
 
 fn takeovers(site: &Site, verifiers: &[Arc<Verifier>]) -> Arc<[(RealmName, Arc<Verifier>, Duration)]> {

@@ -76,6 +76,8 @@ pub struct Verifier {
     places: Arc<RequestSlots>,
     pace: Mutex<Pace>,
     standing: Mutex<Standing>,
+    /// Whether its yes counts, in the words of each contract that it is asked in.
+    proofs: Mutex<Vec<(Dialect, Trust)>>,
     flights: Flights<Answered, Refusal>,
     /// Its check of tokens, if it has one.
     pub tokens: Option<Arc<TokenCheck>>,
@@ -122,11 +124,15 @@ pub enum Answered {
 }
 
 impl Verifier {
-    /// One that nothing is known of.
+    /// One that nothing is known of, which is asked in the words of these contracts.
     ///
     /// # Errors
     /// When the certificates to trust cannot be read.
-    pub fn new(settings: &Arc<VerifierSettings>, metrics: VerifierMetrics) -> Result<Self, TrustError> {
+    pub fn new(
+        settings: &Arc<VerifierSettings>,
+        dialects: Vec<Dialect>,
+        metrics: VerifierMetrics,
+    ) -> Result<Self, TrustError> {
         let bounds = settings.bounds;
         metrics.set_believed(false);
         let tokens = TokenCheck::new(settings, metrics.clone())?;
@@ -137,16 +143,24 @@ impl Verifier {
             places: RequestSlots::new(bounds.concurrency, bounds.queue, Share::HALF),
             pace: Mutex::new(Pace::new(bounds.rate)),
             standing: Mutex::default(),
+            proofs: Mutex::new(dialects.into_iter().map(|dialect| (dialect, Trust::Unproved)).collect()),
             flights: Flights::new(),
             tokens,
             probing: tokio::sync::Mutex::new(()),
         })
     }
 
-    /// Whether it is believed.
+    /// Whether it is one that was made for these: what was found out about it holds for its config, and for what the
+    /// contracts say of its answers.
     #[must_use]
-    pub fn trust(&self) -> Trust {
-        self.standing().trust()
+    pub fn is_of(&self, settings: &VerifierSettings, dialects: &[Dialect]) -> bool {
+        *self.settings == *settings && self.proofs().iter().map(|(dialect, _)| dialect).eq(dialects)
+    }
+
+    /// Whether its yes counts in the words of this contract.
+    #[must_use]
+    pub fn trust(&self, dialect: &Dialect) -> Trust {
+        self.proofs().iter().find(|(known, _)| known == dialect).map(|(_, trust)| *trust).unwrap_or_default()
     }
 
     /// Asks about a login. Callers with the same question share its answer; when all of them have left, it is not asked
@@ -204,17 +218,17 @@ impl Verifier {
         self.settings.evidence.judge(dialect.facts().old_system.as_ref(), asked, &read)
     }
 
-    /// Asks once with a name and a password that nobody has, unless that was done: a system that says yes to them says
-    /// yes to everything, and is not believed. Answers whether it is believed now.
+    /// Asks once in the words of a contract with a name and a password that nobody has, unless that was done: a system that
+    /// says yes to them says yes to everything, and is not believed. Answers whether it is believed now.
     pub async fn prove(&self, dialect: &Dialect, client: IpAddr, clock: &dyn Clock) -> bool {
-        match self.trust() {
+        match self.trust(dialect) {
             Trust::Believed => return true,
             Trust::Closed => return false,
             Trust::Unproved => {}
         }
         let _probing = self.probing.lock().await;
-        if self.trust() != Trust::Unproved {
-            return self.trust() == Trust::Believed;
+        if self.trust(dialect) != Trust::Unproved {
+            return self.trust(dialect) == Trust::Believed;
         }
         let noise = random::bytes::<32>();
         let has_business = dialect.facts().accounts.has_business;
@@ -251,9 +265,18 @@ impl Verifier {
                 return false;
             }
         };
-        self.standing().proved(believed);
-        self.metrics.set_believed(believed);
+        self.proved(dialect, believed);
         believed
+    }
+
+    fn proved(&self, dialect: &Dialect, believed: bool) {
+        let trust = if believed { Trust::Believed } else { Trust::Closed };
+        let mut proofs = self.proofs();
+        for (_, known) in proofs.iter_mut().filter(|(known, _)| known == dialect) {
+            *known = trust;
+        }
+        let closed = proofs.iter().any(|(_, trust)| *trust == Trust::Closed);
+        self.metrics.set_believed(believed && !closed);
     }
 
     async fn fly(&self, key: u128, login: &Asked, clock: &dyn Clock) -> Answered {
@@ -321,6 +344,11 @@ impl Verifier {
                 None
             }
         }
+    }
+
+    fn proofs(&self) -> MutexGuard<'_, Vec<(Dialect, Trust)>> {
+        // Nothing under the lock panics half way.
+        self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn standing(&self) -> MutexGuard<'_, Standing> {

@@ -107,7 +107,8 @@ impl Here {
         let worker = workers.0.get(self.at).filter(stays).unwrap_or(fewest);
         worker.connections.fetch_add(1, Ordering::Relaxed);
         let served = Served(Arc::clone(&worker.connections));
-        let serving = serve(Arc::clone(&worker.context));
+        // Boxed, because the runtime moves a task's future four times until it has ended.
+        let serving = Box::pin(serve(Arc::clone(&worker.context)));
         worker.runtime.spawn(async move {
             serving.await;
             drop(served);

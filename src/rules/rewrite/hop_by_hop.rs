@@ -22,14 +22,17 @@ static OF_CONNECTIONS: [HeaderName; OF_CONNECTIONS_COUNT] = [
 /// Fields that no nomination takes away: they frame the message, or say for whom it is.
 static NOT_NOMINATED: [HeaderName; 2] = [header::CONTENT_LENGTH, header::HOST];
 
-/// What most messages say in `Connection`, and hardly any has as a field.
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// What most messages say in `Connection`, and hardly any has as a field: it is not parsed as a name.
+static USUAL: [HeaderName; 2] = [KEEP_ALIVE, HeaderName::from_static("close")];
 
 /// Removes what speaks about the connection on which a message came, and what `Connection` names.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(header::CONNECTION) {
         let named = |name: &str| {
-            if name.eq_ignore_ascii_case(KEEP_ALIVE.as_str()) { Some(KEEP_ALIVE) } else { name.parse().ok() }
+            let usual = USUAL.iter().find(|usual| name.eq_ignore_ascii_case(usual.as_str()));
+            usual.cloned().or_else(|| name.parse().ok())
         };
         let named = elements(headers, &header::CONNECTION).filter_map(named);
         let named: Vec<HeaderName> = named.filter(|name| !NOT_NOMINATED.contains(name)).collect();

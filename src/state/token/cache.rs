@@ -19,7 +19,7 @@ use quick_cache::{
 use serde_json::Value;
 
 use crate::{
-    domain::{Claims, PrincipalKind, Timestamp},
+    domain::{Claims, PrincipalKind, Timestamp, text::fits_a_field},
     observe::per_thread::PerThread,
     rules::issuer::Issuer,
     state::keys::Key,
@@ -256,7 +256,7 @@ fn values_in(value: &Value) -> usize {
 }
 
 /// What the upstream is told: DESIGN's `X-Auth-*`. A value that no header can carry (a line break
-/// in a name) is left out rather than mangled.
+/// in a name, a space at its end) is left out rather than mangled.
 fn identity_headers(claims: &Claims, issuer: &str) -> Vec<(HeaderName, HeaderValue)> {
     let subject = claims.subject.identity();
     let legacy_id = claims.legacy_id.map(|id| id.to_string());
@@ -272,7 +272,7 @@ fn identity_headers(claims: &Claims, issuer: &str) -> Vec<(HeaderName, HeaderVal
         ("x-auth-organization", claims.organization.as_deref()),
     ];
     let header = |(name, text): (&'static str, Option<&str>)| {
-        let value = HeaderValue::from_bytes(text?.as_bytes()).ok()?;
+        let value = HeaderValue::from_bytes(text.filter(|text| fits_a_field(text))?.as_bytes()).ok()?;
         Some((HeaderName::from_static(name), value))
     };
     texts.into_iter().filter_map(header).collect()
@@ -291,13 +291,11 @@ mod tests {
         state::keys::{KeyState, MaterialBytes},
     };
 
-    #[test]
-    fn an_entry_weighs_what_its_claims_take() {
-        const VALUES: usize = 2_800;
+    /// What a token of `corp` says.
+    fn claims() -> Claims {
         let now = Timestamp::from_secs(1_768_564_800);
-        let name: crate::domain::RealmName = "corp".parse().unwrap();
-        let claims = Claims {
-            realm: name.clone(),
+        Claims {
+            realm: "corp".parse().unwrap(),
             kind: TokenKind::Access,
             subject: TokenSubject::External("x".into()),
             principal: None,
@@ -312,8 +310,35 @@ mod tests {
             roles: Roles::none(),
             scopes: vec![],
             organization: None,
-            extra: Map::from_iter([("x".to_owned(), json!(vec![1; VALUES]))]),
+            extra: Map::new(),
+        }
+    }
+
+    #[test]
+    fn what_services_would_take_for_another_word_is_left_out() {
+        let roles = [" ADMIN", "ADMIN\t", "AD\rMIN", "USER, ADMIN", "READER", "WRITER"];
+        let claims = Claims {
+            name: " root".into(),
+            roles: roles.into_iter().collect(),
+            scopes: ["read".into(), "a b".into(), "c\n".into(), "write".into()].into(),
+            organization: Some("acme\u{a0}".into()),
+            ..claims()
         };
+        let named = |wanted: &str| {
+            let headers = identity_headers(&claims, "https://corp.example.com");
+            headers.into_iter().find(|(name, _)| name == wanted).map(|(_, value)| value)
+        };
+        assert_eq!(named("x-auth-subject").unwrap(), "x");
+        assert_eq!(named("x-auth-role").unwrap(), "READER, WRITER");
+        assert_eq!(named("x-auth-scopes").unwrap(), "read write");
+        assert_eq!((named("x-auth-name"), named("x-auth-organization")), (None, None));
+    }
+
+    #[test]
+    fn an_entry_weighs_what_its_claims_take() {
+        const VALUES: usize = 2_800;
+        let claims = Claims { extra: Map::from_iter([("x".to_owned(), json!(vec![1; VALUES]))]), ..claims() };
+        let (name, now) = (claims.realm.clone(), claims.issued_at);
         let secret = MaterialBytes::Secret(&[7; 32]);
         let key = Key::new(KeyId::from_text("k"), name.clone(), Algorithm::Hs256, KeyState::Active, now, secret);
         let issuer = ExternalIssuer {

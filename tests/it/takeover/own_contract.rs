@@ -33,10 +33,15 @@ active = "active"
 "#;
 
 fn start(old: &OldSystem, upstream: &Upstream, contract: &str) -> Gateway {
+    start_with(old, upstream, contract, "")
+}
+
+/// With `more` about the old system.
+fn start_with(old: &OldSystem, upstream: &Upstream, contract: &str, more: &str) -> Gateway {
     let takeover = format!(
         "[realms.erp]\ndialect = \"erp.toml\"\n[[token_endpoints]]\npath = \"/erp/login\"\nrealms = [\"erp\"]\n\
          verifier = \"old\"\nmode = \"lead\"\n[verifiers.old]\nurl = \"{}\"\nrate = 1000\n\
-         [verifiers.old.tokens]\nurl = \"{}\"\nrate = 1000\n",
+         [verifiers.old.tokens]\nurl = \"{}\"\nrate = 1000\n{more}",
         old.url(),
         old.check_url()
     );
@@ -88,4 +93,31 @@ fn what_the_old_answers_mean_stands_in_the_contracts_file() {
     let token = old.token_of("ana");
     wait_until("its token opens", PATIENCE, || gateway.status("/erp/x", &token) == 200);
     assert_eq!(gateway.send(&get("/erp/x").header("Authorization", "Bearer k-9")).status, 401);
+}
+
+#[test]
+fn a_contract_that_means_something_else_now_is_proved_anew() {
+    let (old, upstream) = (OldSystem::start(&users(1)), Upstream::start());
+    // The first question is about a name of 24 characters that nobody has.
+    let nobody = format!("user{}", "x".repeat(20));
+    for name in [&*nobody, "userxx"] {
+        old.set_odd(name, Odd::Answers(200, "application/json", r#"{"error":1,"trace":"t-1"}"#.into()));
+    }
+    old.set_odd("userx", Odd::Answers(200, "application/json", r#"{"session":{"key":"k-1"},"trace":"t-2"}"#.into()));
+    let gateway = start_with(&old, &upstream, ERP, "[verifiers.old.names]\nprefix = \"user\"\nalphabet = \"x\"\n");
+    assert_eq!((login(&gateway, "userx").0, login(&gateway, "userxx").0), (200, 401));
+
+    // A member that stands in every answer, and nothing that says what an error is.
+    let (head, old_system) = ERP.split_once("[old_system]").unwrap();
+    let (_, token_check) = old_system.split_once("[old_system.token_check]").unwrap();
+    let careless = format!("{head}[old_system]\ntoken = \"trace\"\n[old_system.token_check]{token_check}");
+    fs::write(gateway.folder.file("erp.toml"), careless).unwrap();
+    gateway.asked("reload").succeeded();
+    assert_eq!(login(&gateway, "userxx").0, 503, "it says yes to nobody, so its yes counts for nothing");
+    assert!(metric(&gateway, "portero_verifier_believed{verifier=\"old\"} ") < 0.5);
+
+    fs::write(gateway.folder.file("erp.toml"), ERP).unwrap();
+    gateway.asked("reload").succeeded();
+    assert_eq!((login(&gateway, "userx").0, login(&gateway, "userxx").0), (200, 401));
+    assert!(metric(&gateway, "portero_verifier_believed{verifier=\"old\"} ") > 0.5);
 }

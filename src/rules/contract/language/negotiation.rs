@@ -7,6 +7,9 @@ use super::LanguageTag;
 /// Ranges of a request's `Accept-Language` that are looked at, at most; those behind are ignored.
 const RANGES_MAX: usize = 32;
 
+/// Characters of a range, at most; a longer one is ignored. It is looked up once for each of its subtags.
+const RANGE_CHARS_MAX: usize = 64;
+
 /// The weight of a range, in thousandths.
 type Weight = u16;
 
@@ -52,7 +55,8 @@ fn weighed(listed: &str) -> Option<(&str, Weight)> {
         Some((range, weight)) => (range.trim(), quality(weight.trim())?),
         None => (listed.trim(), WEIGHT_FULL),
     };
-    let is_range = !range.is_empty() && range.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
+    let is_range = (1..=RANGE_CHARS_MAX).contains(&range.len())
+        && range.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
     is_range.then_some((range, weight))
 }
 
@@ -119,6 +123,8 @@ mod tests {
             assert_eq!(chosen(&[field]), "es", "{field}");
         }
         assert_eq!(chosen(&["en;q=1.1, pt-br"]), "pt-BR");
+        let long = |chars: usize| format!("{:a<chars$}", "en-x-");
+        assert_eq!((chosen(&[&long(RANGE_CHARS_MAX)]), chosen(&[&long(RANGE_CHARS_MAX + 1)])), ("en", "es"));
         let far = format!("{}en", "de,".repeat(RANGES_MAX));
         assert_eq!(chosen(&[&far]), "es", "it stands behind the bound");
     }

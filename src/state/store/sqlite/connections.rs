@@ -17,7 +17,7 @@ use sqlx::{
 };
 use tokio::{
     sync::Semaphore,
-    time::{Instant, Sleep, sleep, timeout},
+    time::{Instant, Sleep, sleep, timeout, timeout_at},
 };
 
 use super::{
@@ -53,16 +53,20 @@ impl Writer {
         Self { pool, turn: Arc::new(Semaphore::new(1)) }
     }
 
-    /// A transaction that holds the write lock.
+    /// A transaction that holds the write lock. It gives up before its call's deadline: a queue that is long is no store
+    /// that hangs.
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        let _turn = self.turn.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
         let gives_up_at = Instant::now() + BUSY_TIMEOUT;
-        loop {
-            match self.pool.begin_with("BEGIN IMMEDIATE").await {
-                Err(busy) if error::is_busy(&busy) && Instant::now() < gives_up_at => sleep(LOCK_RETRY_PAUSE).await,
-                begun => return begun,
+        let begun = timeout_at(gives_up_at, async {
+            let _turn = self.turn.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
+            loop {
+                match self.pool.begin_with("BEGIN IMMEDIATE").await {
+                    Err(busy) if error::is_busy(&busy) && Instant::now() < gives_up_at => sleep(LOCK_RETRY_PAUSE).await,
+                    begun => return begun,
+                }
             }
-        }
+        });
+        begun.await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 }
 

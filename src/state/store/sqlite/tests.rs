@@ -292,6 +292,22 @@ async fn who_waits_for_the_write_lock_of_another_process_gets_it_in_turn() {
 }
 
 #[tokio::test]
+async fn a_queue_of_writers_that_is_long_is_no_store_that_hangs() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = made(&folder).await;
+    let held = engine(&store).begin().await.unwrap();
+    let (one, other, begun) =
+        tokio::join!(store.set_meta("a", b"1"), store.set_meta("b", b"2"), engine(&store).begin());
+    for error in [one.unwrap_err(), other.unwrap_err(), begun.map(drop).unwrap_err()] {
+        assert!(!error.hangs(), "{error}");
+    }
+    assert_eq!(store.trouble(), None);
+    assert_eq!(store.meta("a").await.unwrap(), None, "reads go on");
+    held.rollback().await.unwrap();
+    store.set_meta("a", b"1").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_handle_that_hangs_is_replaced_only_so_often() {
     let folder = tempfile::tempdir().unwrap();
     let store = made(&folder).await;

@@ -7,7 +7,7 @@ use super::{
     refused::Refused,
 };
 use crate::{
-    domain::{Claims, Reason, RevocationId, Timestamp, TokenKind, TokenSubject},
+    domain::{Claims, Reason, RevocationId, Timestamp, TokenKind, TokenSubject, text::fits_a_field},
     rules::{
         claim::{ClaimPath, Said},
         issuer::ExternalIssuer,
@@ -82,6 +82,10 @@ fn subject<'v>(claims: &'v Map<String, Value>, mapping: &ClaimMapping) -> Result
     match ClaimMapping::said(&mapping.subject, claims) {
         Said::Nothing => Err(Refused::missing(at(), TEXT)),
         Said::Text(text) if text.chars().count() > SUBJECT_CHARS_MAX => Err(invalid("longer than 255 characters")),
+        // Services would take it for another one, or receive none.
+        Said::Text(text) if !fits_a_field(text) => {
+            Err(invalid("a text with white space at an end, or a control character"))
+        }
         Said::Text(text) => Ok(text),
         Said::List(_) => Err(invalid("a list")),
         Said::Other => Err(invalid("not a text")),

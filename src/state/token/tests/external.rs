@@ -104,6 +104,10 @@ fn registered_claims_are_asked_for_and_typed() {
     assert_eq!(open(&with(corp_claims(), "aud", json!(["other"]))), Err(Reason::WrongAudience));
     assert_eq!(open(&with(corp_claims(), "aud", json!("apis"))), Err(Reason::WrongAudience));
     assert_eq!(open(&with(corp_claims(), "sub", json!("x".repeat(256)))), Err(Reason::InvalidClaims));
+    for subject in [" ana", "ana ", "ana\t", "\u{a0}ana", "ana\r\nX-Auth-Role: ADMIN", "a\0b"] {
+        assert_eq!(open(&with(corp_claims(), "sub", json!(subject))), Err(Reason::InvalidClaims), "{subject:?}");
+    }
+    assert!(open(&with(corp_claims(), "sub", json!("ana maría"))).is_ok());
     for date in [json!(-1), json!("1768564800"), json!(1e300), json!(1_768_568_400.0), json!(1_768_568_400.5)] {
         assert_eq!(open(&with(corp_claims(), "exp", date.clone())), Err(Reason::InvalidClaims), "{date}");
     }

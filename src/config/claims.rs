@@ -1,10 +1,12 @@
 //! Which claims of an external issuer's tokens say what: `profile` and `claims`.
 
+use http::HeaderName;
 use toml::de::DeValue;
 
-use super::{item::Item, reader::Section, realms::identifier};
+use super::{item::Item, matching::field_name, reader::Section, realms::identifier};
 use crate::rules::{
     claim::{ClaimPath, InvalidPath},
+    claim_headers::{CLAIM_HEADERS_MAX, ClaimHeaders, why_no_claim},
     profile::{ClaimMapping, Shipped},
 };
 
@@ -26,9 +28,29 @@ pub(super) fn read(section: &mut Section<'_>) -> ClaimMapping {
         role: claims.or("role", base.role, alternatives),
         scopes: claims.or("scopes", base.scopes, alternatives),
         organization: claims.or("organization", base.organization, alternatives),
+        headers: base.headers,
     };
     claims.finish();
-    mapping
+    ClaimMapping { headers: headers(section.section("claims_to_headers")), ..mapping }
+}
+
+/// Reads which claims become header fields.
+fn headers(section: Section<'_>) -> ClaimHeaders {
+    let mut headers: Vec<(HeaderName, ClaimPath)> = vec![];
+    for (at, (text, item)) in section.into_entries().into_iter().enumerate() {
+        let Some(name) = field_name(&item, text) else { continue };
+        let claim = path(&item);
+        if let Some(why) = why_no_claim(&name) {
+            item.wrong::<()>(&format!("'{name}' is no field for a claim: {why}"));
+        } else if headers.iter().any(|(known, _)| *known == name) {
+            item.wrong::<()>(&format!("'{name}' stands here twice: names are compared without regard to case"));
+        } else if at == CLAIM_HEADERS_MAX {
+            item.wrong::<()>(&format!("at most {CLAIM_HEADERS_MAX} claims become fields"));
+        } else if let Some(claim) = claim {
+            headers.push((name, claim));
+        }
+    }
+    ClaimHeaders::new(headers)
 }
 
 /// The audiences of an issuer's tokens: one, or several of which each token has one.

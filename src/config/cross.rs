@@ -12,6 +12,7 @@ use super::{
 use crate::{
     decision::{ForwardToken, Service},
     domain::RealmName,
+    issuer::IssuerSettings,
     rules::route::{HostPattern, Pattern, Router},
     upstream::own,
 };
@@ -88,6 +89,24 @@ pub(super) fn routes(context: &Context<'_>, routes: &[Route], endpoints: &[Endpo
             let line = context.line(&owner.spot);
             let message = format!("the token endpoint of line {line} owns this path; no request would reach the route");
             context.report(&route.path, &message);
+        }
+    }
+}
+
+/// No route changes a field that a claim becomes: whoever reads it trusts the gateway for it.
+pub(super) fn claim_headers(context: &Context<'_>, routes: &[Route], issuers: &[Arc<IssuerSettings>]) {
+    for route in routes {
+        let Some(rewrites) = &route.settings.rewrites else { continue };
+        let set = rewrites.request.set.iter().map(|(name, _)| name);
+        for name in rewrites.request.remove.iter().chain(set) {
+            let of_claim = |issuer: &&Arc<IssuerSettings>| issuer.claims.headers.names().any(|own| own == name);
+            if let Some(issuer) = issuers.iter().find(of_claim) {
+                let message = format!(
+                    "'{name}' is not for a route to change: claims_to_headers of issuer '{}' says what stands there",
+                    issuer.name
+                );
+                context.report(&route.spot, &message);
+            }
         }
     }
 }

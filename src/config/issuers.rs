@@ -1,6 +1,6 @@
 //! `[issuers.NAME]`: whose tokens are accepted that were minted elsewhere.
 
-use std::{net::IpAddr, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use http::{Uri, uri::Scheme};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{Algorithm, KeyId, RealmName},
-    issuer::{FRESH_MAX, FRESH_MIN, IssuerSettings, Jwks, KeyFile, Source},
+    issuer::{FRESH_MAX, FRESH_MIN, IssuerSettings, Jwks, KeyFile, Source, is_secure, names_document},
     state::keys::jwk::KEY_ID_BYTES_MAX,
 };
 
@@ -57,20 +57,25 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Issue
     if realms.is_realm(name) {
         section.report_here("a realm has this name; a route that accepts it could mean either");
     }
-    let issuer = section.required("issuer", "\"https://login.example.com\"", identifier);
+    let discovery = section.optional("discovery", discovered);
+    let issuer = match &discovery {
+        Some((url, text)) if !names_document(url) => section.checked("issuer", text.clone(), identifier),
+        None if section.has("discovery") => section.optional("issuer", identifier),
+        _ => section.required("issuer", "\"https://login.example.com\"", identifier),
+    };
     let audiences = section.or("audience", vec![realms.audience.clone()], claims::audiences);
     let claims = claims::read(&mut section);
-    let fetched = section.has("jwks_url");
+    let fetched = section.has("jwks_url") || section.has("discovery");
     let in_files = section.has("keys");
     let has_algorithms = section.has("algorithms");
     let algorithms = section.checked("algorithms", IssuerSettings::ALGORITHMS_DEFAULT.to_vec(), |item| {
         item.some(|item| algorithm(item, in_files && !fetched))
     });
     let source = match (fetched, in_files) {
-        (true, false) => jwks(&mut section).map(Source::Jwks),
+        (true, false) => jwks(&mut section, discovery.map(|(url, _)| url)).map(Source::Jwks),
         (false, true) => {
             for key in JWKS_KEYS {
-                section.refuse(key, "keys in files are not fetched; this key is for jwks_url");
+                section.refuse(key, "keys in files are not fetched; this key is for jwks_url and discovery");
             }
             let allowed = has_algorithms.then_some(algorithms.as_deref()).flatten();
             section.optional("keys", |item| key_files(item, allowed)).map(Source::Files)
@@ -81,9 +86,9 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Issue
             section.optional("jwks_url", |_| Some(()));
             section.optional("keys", |_| Some(()));
             section.report_here(if fetched {
-                "jwks_url and keys exclude each other: either they are fetched, or they lie in files"
+                "keys are fetched (jwks_url or discovery) or lie in files (keys), not both"
             } else {
-                "says nothing of its keys; add jwks_url = \"https://…\", or keys = [{ file, algorithm, id }]"
+                "says nothing of its keys; add discovery or jwks_url = \"https://…\", or keys = [{ file, algorithm, id }]"
             });
             None
         }
@@ -111,8 +116,13 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Issue
 }
 
 /// Where keys are fetched, and how.
-fn jwks(section: &mut Section<'_>) -> Option<Jwks> {
-    let url = section.optional("jwks_url", url);
+fn jwks(section: &mut Section<'_>, discovered: Option<Uri>) -> Option<Jwks> {
+    let (discovery, url) = if section.has("discovery") {
+        section.refuse("jwks_url", "discovery says where the keys are; leave one of both out");
+        (true, discovered)
+    } else {
+        (false, section.optional("jwks_url", url))
+    };
     let default = Jwks::new(Uri::default());
     let refresh = section.or("refresh", default.refresh, |item| item.duration(&REFRESH));
     let max_stale = section.or("max_stale", default.max_stale, |item| item.duration(&MAX_STALE));
@@ -128,14 +138,24 @@ fn jwks(section: &mut Section<'_>) -> Option<Jwks> {
     }
     let url = url?;
     if ca.is_some() && url.scheme() == Some(&Scheme::HTTP) {
-        section.report("ca", "jwks_url is http: there is no certificate to check");
+        let key = if discovery { "discovery" } else { "jwks_url" };
+        section.report("ca", &format!("{key} is http: there is no certificate to check"));
     }
-    Some(Jwks { url, ca, refresh, max_stale, cooldown, timeout })
+    Some(Jwks { url, discovery, ca, refresh, max_stale, cooldown, timeout })
 }
 
 /// An address that a set may be fetched from.
 fn url(item: &Item<'_>) -> Option<Uri> {
     secure_url(item, "https://login.example.com/jwks.json", "whoever is on the way could put keys of his own in")
+}
+
+/// An issuer, or its metadata document, and how the file spells it.
+fn discovered(item: &Item<'_>) -> Option<(Uri, String)> {
+    let url = secure_url(item, "https://login.example.com", "whoever is on the way could name keys of his own")?;
+    if url.query().is_some() {
+        return item.wrong("must be the issuer, or its metadata document, without a query");
+    }
+    Some((url, item.text()?))
 }
 
 /// An address that nobody on the way can answer for: `https`, or `http` on this machine; `danger` says what else could
@@ -146,16 +166,10 @@ pub(super) fn secure_url(item: &Item<'_>, example: &str, danger: &str) -> Option
     let (Some(uri), false) = (uri, text.contains(['#', '@'])) else {
         return item.wrong(&format!("must be a URL without user information and fragment, such as \"{example}\""));
     };
-    match uri.scheme_str() {
-        Some("https") => Some(uri),
-        Some("http") if uri.host().is_some_and(is_loopback) => Some(uri),
-        _ => item.wrong(&format!("must be https; http is for loopback addresses (127.0.0.1, [::1]) only: {danger}")),
+    if is_secure(&uri) {
+        return Some(uri);
     }
-}
-
-/// Whether a literal address is this machine's own. A name is none: who answers for it may change.
-fn is_loopback(host: &str) -> bool {
-    host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    item.wrong(&format!("must be https; http is for loopback addresses (127.0.0.1, [::1]) only: {danger}"))
 }
 
 /// An algorithm; symmetric ones only where keys lie in files.

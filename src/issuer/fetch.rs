@@ -1,11 +1,16 @@
-//! One GET of a JWK set, under bounds: one deadline for all of it, no redirects, no more octets than a
+//! A GET of a JWK set, and one before it where discovery says where that is, under bounds: one deadline for all of it, no redirects, no more octets than a
 //! set may have, and over TLS whatever the certificate says wrong ends it.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, Uri, header, uri::Scheme};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header, uri::Scheme};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, Client, connect::HttpConnector},
@@ -13,7 +18,11 @@ use hyper_util::{
 };
 use thiserror::Error;
 
-use super::{freshness::Freshness, settings::Jwks};
+use super::{
+    discovery::{self, DOCUMENT_BYTES_MAX, DiscoveryError},
+    freshness::Freshness,
+    settings::Jwks,
+};
 use crate::{
     state::keys::jwk::{JwksError, SET_BYTES_MAX},
     trust,
@@ -44,8 +53,10 @@ pub(super) enum FetchError {
     Broken(String),
     #[error("it answered {0}")]
     Status(StatusCode),
-    #[error("the answer has more than {SET_BYTES_MAX} octets")]
-    TooLarge,
+    #[error("the answer has more than {0} octets")]
+    TooLarge(usize),
+    #[error("{0}")]
+    Discovery(#[from] DiscoveryError),
     #[error(transparent)]
     Set(#[from] JwksError),
 }
@@ -64,13 +75,27 @@ pub(super) enum Answer {
 pub(super) struct Fetcher {
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     url: Uri,
+    /// Whose metadata `url` leads to; `None` where the set is there itself.
+    discovered: Option<String>,
+    /// Where the last set came from: an `ETag` says something there alone.
+    fetched: Mutex<Option<Uri>>,
     timeout: Duration,
 }
 
 impl FetchError {
     /// Every outcome of a fetch in metrics, those of [`FetchError::outcome`] among them.
-    pub(super) const OUTCOMES: [&str; 9] =
-        ["success", "unchanged", "timeout", "connect", "broken", "status", "too_large", "invalid", "empty"];
+    pub(super) const OUTCOMES: [&str; 10] = [
+        "success",
+        "unchanged",
+        "timeout",
+        "connect",
+        "broken",
+        "status",
+        "too_large",
+        "invalid",
+        "empty",
+        "discovery",
+    ];
 
     /// The word in metrics.
     pub(super) const fn outcome(&self) -> &'static str {
@@ -79,7 +104,8 @@ impl FetchError {
             Self::Connect(_) => "connect",
             Self::Broken(_) => "broken",
             Self::Status(_) => "status",
-            Self::TooLarge | Self::Set(JwksError::TooLarge) => "too_large",
+            Self::TooLarge(_) | Self::Set(JwksError::TooLarge) => "too_large",
+            Self::Discovery(_) => "discovery",
             Self::Set(JwksError::Empty) => "empty",
             Self::Set(_) => "invalid",
         }
@@ -88,7 +114,7 @@ impl FetchError {
 
 impl Fetcher {
     /// Reads the certificates to trust.
-    pub(super) fn new(settings: &Jwks) -> Result<Self, FetcherError> {
+    pub(super) fn new(settings: &Jwks, issuer: &str) -> Result<Self, FetcherError> {
         let speaks_tls = settings.url.scheme() == Some(&Scheme::HTTPS);
         let schemes = HttpsConnectorBuilder::new().with_tls_config(trust::client(settings.ca.as_deref(), speaks_tls)?);
         // The config lets `http` pass for loopback addresses only.
@@ -99,7 +125,8 @@ impl Fetcher {
             .retry_canceled_requests(false)
             .http1_max_buf_size(HEAD_BYTES_MAX)
             .build(schemes.enable_http1().build());
-        Ok(Self { client, url: settings.url.clone(), timeout: settings.timeout })
+        let discovered = settings.discovery.then(|| issuer.to_owned());
+        Ok(Self { client, url: settings.url.clone(), discovered, fetched: Mutex::default(), timeout: settings.timeout })
     }
 
     /// Fetches the set; with `etag`, only if it is another one than that.
@@ -109,14 +136,13 @@ impl Fetcher {
     }
 
     async fn exchange(&self, etag: Option<HeaderValue>) -> Result<Answer, FetchError> {
+        let url = match &self.discovered {
+            Some(issuer) => self.discover(issuer).await?,
+            None => self.url.clone(),
+        };
+        let etag = etag.filter(|_| self.is_the_last(&url));
         let conditional = etag.is_some();
-        let mut request = Request::new(Empty::new());
-        *request.uri_mut() = self.url.clone();
-        request.headers_mut().insert(header::ACCEPT, ACCEPT);
-        if let Some(etag) = etag {
-            request.headers_mut().insert(header::IF_NONE_MATCH, etag);
-        }
-        let answer = self.client.request(request).await.map_err(|error| unanswered(&error))?;
+        let answer = self.get(url, etag).await?;
         let freshness = Freshness::of(answer.headers());
         match answer.status() {
             StatusCode::OK => {}
@@ -124,11 +150,57 @@ impl Fetcher {
             other => return Err(FetchError::Status(other)),
         }
         let etag = answer.headers().get(header::ETAG).filter(|etag| etag.len() <= ETAG_BYTES_MAX).cloned();
-        let body = Limited::new(answer.into_body(), SET_BYTES_MAX).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() { FetchError::TooLarge } else { FetchError::Broken(reason(&*error)) }
-        })?;
-        Ok(Answer::Set { body: body.to_bytes(), etag, freshness })
+        let body = body(answer, SET_BYTES_MAX).await?;
+        Ok(Answer::Set { body, etag, freshness })
     }
+
+    /// Whether the last set came from `url`, or none did: a snapshot's is of the address that the config has. From now on
+    /// it does.
+    fn is_the_last(&self, url: &Uri) -> bool {
+        let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_the_last = fetched.as_ref().map_or(self.discovered.is_none(), |fetched| fetched == url);
+        *fetched = Some(url.clone());
+        is_the_last
+    }
+
+    /// Where the keys of `issuer` are, by its metadata. A document that is not there leads to the next one; any other
+    /// answer is the last word.
+    async fn discover(&self, issuer: &str) -> Result<Uri, FetchError> {
+        let mut documents = discovery::documents(&self.url).into_iter().peekable();
+        while let Some(url) = documents.next() {
+            let answer = self.get(url.clone(), None).await?;
+            match answer.status() {
+                StatusCode::OK => {
+                    let document = body(answer, DOCUMENT_BYTES_MAX).await?;
+                    return Ok(discovery::address(&document, issuer, "jwks_uri", &url)?);
+                }
+                StatusCode::NOT_FOUND if documents.peek().is_some() => {}
+                other => return Err(FetchError::Status(other)),
+            }
+        }
+        Err(FetchError::Status(StatusCode::NOT_FOUND))
+    }
+
+    async fn get(&self, url: Uri, etag: Option<HeaderValue>) -> Result<Response<Incoming>, FetchError> {
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = url;
+        request.headers_mut().insert(header::ACCEPT, ACCEPT);
+        if let Some(etag) = etag {
+            request.headers_mut().insert(header::IF_NONE_MATCH, etag);
+        }
+        self.client.request(request).await.map_err(|error| unanswered(&error))
+    }
+}
+
+async fn body(answer: Response<Incoming>, bytes_max: usize) -> Result<Bytes, FetchError> {
+    let body = Limited::new(answer.into_body(), bytes_max).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            FetchError::TooLarge(bytes_max)
+        } else {
+            FetchError::Broken(reason(&*error))
+        }
+    })?;
+    Ok(body.to_bytes())
 }
 
 fn unanswered(error: &legacy::Error) -> FetchError {

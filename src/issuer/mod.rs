@@ -4,7 +4,8 @@
 //! settings   what the config says of one issuer
 //! machine    fresh → stale, still serving → closed; when to fetch. Pure
 //! freshness  what an answer's headers say of its age
-//! fetch      one HTTPS GET under bounds
+//! discovery  where the keys are, by the issuer's own metadata
+//! fetch      HTTPS GETs under bounds
 //! snapshot   the last good set on disk, for cold starts
 //! refresh    the task that runs the machine: IssuerKeys
 //! shared     what requests read of the task
@@ -20,6 +21,7 @@
 //!
 //! Nothing here ever sees a token: which address is fetched, only the config says.
 
+mod discovery;
 mod fetch;
 pub mod files;
 mod freshness;
@@ -31,6 +33,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+pub use discovery::{is_secure, names_document};
 pub use fetch::FetcherError;
 pub use machine::{FRESH_MAX, FRESH_MIN};
 pub use refresh::IssuerKeys;

@@ -74,7 +74,7 @@ impl IssuerKeys {
             issuer: issuer.name.clone(),
             algorithms: issuer.algorithms.clone(),
             machine: Machine::new(jwks.clone(), clock.now()),
-            fetcher: Arc::new(Fetcher::new(jwks)?),
+            fetcher: Arc::new(Fetcher::new(jwks, &issuer.issuer)?),
             file: SnapshotFile::new(folder, issuer, jwks),
             clock: Arc::clone(&clock),
             trusted,
@@ -98,7 +98,7 @@ impl IssuerKeys {
     /// # Errors
     /// The same as [`IssuerKeys::start`]'s.
     pub fn check(jwks: &Jwks) -> Result<(), FetcherError> {
-        Fetcher::new(jwks).map(drop)
+        Fetcher::new(jwks, "").map(drop)
     }
 
     /// A token names the key `id`, which is not there: waits for a fetch that may bring it. It joins the one under

@@ -40,8 +40,11 @@ pub enum Source {
 /// A JWK set (RFC 7517 section 5) that is fetched again and again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Jwks {
-    /// Where it is: `https`, or `http` on a loopback address; without user information.
+    /// Where it is, or where the issuer's metadata says it: `https`, or `http` on a loopback address; without user
+    /// information.
     pub url: Uri,
+    /// Whether `url` is an issuer, or its metadata document, that says where the set is.
+    pub discovery: bool,
     /// The PEM file of the certificates that the server's is traced to; default the system's.
     pub ca: Option<PathBuf>,
     /// How long a set is fresh when its answer does not say; default 5 min.
@@ -94,11 +97,12 @@ impl IssuerSettings {
 }
 
 impl Jwks {
-    /// The set at `url`, with every default.
+    /// The set at `url`, with every default; without discovery.
     #[must_use]
     pub fn new(url: Uri) -> Self {
         Self {
             url,
+            discovery: false,
             ca: None,
             refresh: Duration::from_mins(5),
             max_stale: Duration::from_hours(24),

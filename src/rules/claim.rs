@@ -86,6 +86,23 @@ impl ClaimPath {
         })
     }
 
+    /// What stands in this place: the value, or a list of all where a list is on the way.
+    #[must_use]
+    pub fn value(&self, claims: &Map<String, Value>) -> Option<Value> {
+        let (mut values, mut is_list) = (vec![], false);
+        any_below(&self.0, claims, false, &mut |found| {
+            match found {
+                Found::List => is_list = true,
+                Found::Value { value, listed } => {
+                    is_list |= listed;
+                    values.push(value.clone());
+                }
+            }
+            false
+        });
+        if is_list { Some(Value::Array(values)) } else { values.pop() }
+    }
+
     /// The texts in this place.
     #[must_use]
     pub fn said<'v>(&self, claims: &'v Map<String, Value>) -> Said<'v> {

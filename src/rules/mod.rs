@@ -1,6 +1,7 @@
 //! Floor 1: pure rules. Values in, values out; no I/O, no clock.
 
 pub mod claim;
+pub mod claim_headers;
 pub mod contract;
 pub mod cors;
 pub mod grpc;

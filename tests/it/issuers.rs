@@ -6,8 +6,8 @@ use std::fs;
 use serde_json::{Map, Value, json};
 
 use crate::support::{
-    Config, Folder, Gateway, JwksServer, PATIENCE, Upstream, get,
-    pen::{Pen, object, with},
+    Config, Document, Folder, Gateway, JwksServer, PATIENCE, Upstream, get,
+    pen::{Pen, object, parts, with},
     wait_until,
 };
 
@@ -126,6 +126,122 @@ fn what_a_profile_names_reaches_routes_and_services() {
     }
     assert_eq!(gateway.status("/others", &token), 403);
     upstream.received_nothing();
+}
+
+#[test]
+fn chosen_claims_reach_services_and_nobody_else_sends_them() {
+    let key = Pen::es256("k1");
+    let (server, upstream) = (JwksServer::start(&[&key]), Upstream::start());
+    let more = "claims_to_headers = { X-Tenant = \"tenant\", X-Teams = \"teams.name\" }";
+    let config = issuer(Config::standard(upstream.address), "corp", CORP, &server.url(), more).text("[oauth]").route(
+        "inside",
+        "/inside",
+        "accept = [\"corp\"]\nforward_token = \"internal\"",
+    );
+    let gateway = start(&config);
+    let good = with(&claims(CORP), "tenant", json!("acme"));
+    let good = with(&good, "teams", json!([{"name": "a"}, {"name": "b"}]));
+    let forged = |path: &str| {
+        let request = get(path).header("X-TENANT", "other").header("x_tenant", "other").header("X.Teams", "root");
+        request.header("X-Tenant", "third").header("Connection", "x-tenant, x-teams")
+    };
+    assert_eq!(gateway.send(&forged("/corp").bearer(&key.token(&good))).status, 200);
+    let received = upstream.received();
+    assert_eq!((received.header("x-tenant"), received.header("x-teams")), (Some("acme"), Some("a, b")));
+    assert_eq!((received.header("x_tenant"), received.header("x.teams")), (None, None));
+
+    // A token without the claim, one whose claim would break out of its field, and no token at all.
+    for tenant in [json!("a\r\nX-Auth-Role: ROOT"), json!("a\u{0}"), json!({"a": 1}), json!(null)] {
+        let token = key.token(&with(&claims(CORP), "tenant", tenant.clone()));
+        assert_eq!(gateway.send(&forged("/corp").bearer(&token)).status, 200);
+        let received = upstream.received();
+        assert_eq!(received.header("x-tenant"), None, "{tenant}");
+        assert_eq!(received.header("x-auth-role"), Some("ADMIN"));
+    }
+    assert_eq!(gateway.send(&forged("/public")).status, 200);
+    let received = upstream.received();
+    assert_eq!(
+        (received.header("x-tenant"), received.header("x-teams"), received.header("x_tenant")),
+        (None, None, None)
+    );
+
+    assert_eq!(gateway.send(&forged("/inside").bearer(&key.token(&good))).status, 200);
+    let received = upstream.received();
+    let token = received.header("authorization").unwrap().strip_prefix("Bearer ").unwrap().to_owned();
+    let [_, inside] = parts(&token);
+    assert_eq!(inside["claims"], json!({"tenant": "acme", "teams.name": ["a", "b"]}));
+    assert_eq!(received.header("x-tenant"), Some("acme"));
+}
+
+/// `[issuers.corp]` whose metadata says where its keys are, at `address`, and a route `/corp`.
+fn discovered(upstream: &Upstream, server: &JwksServer, path: &str) -> Config {
+    let address = server.address;
+    Config::standard(upstream.address)
+        .text(&format!(
+            "[issuers.corp]\nissuer = \"{CORP}\"\ndiscovery = \"http://{address}{path}\"\ncooldown = \"1s\"\n"
+        ))
+        .route("corp", "/corp", "accept = [\"corp\"]")
+}
+
+#[test]
+fn an_issuers_metadata_says_where_its_keys_are() {
+    let key = Pen::es256("k1");
+    for (path, document) in [
+        ("/realms/corp", "/realms/corp/.well-known/openid-configuration"),
+        ("/realms/corp/", "/realms/corp/.well-known/openid-configuration"),
+        ("/realms/corp", "/.well-known/oauth-authorization-server/realms/corp"),
+        ("/of/.well-known/some", "/of/.well-known/some"),
+    ] {
+        let (server, upstream) = (JwksServer::start(&[&key]), Upstream::start());
+        let keys = format!("{}/of/corp", server.url());
+        let metadata =
+            json!({ "issuer": CORP, "jwks_uri": keys, "introspection_endpoint": "x", "scopes_supported": [] });
+        server.document(document, Document::good(&metadata));
+        let gateway = start(&discovered(&upstream, &server, path));
+        assert_eq!(gateway.status("/corp", &key.token(&claims(CORP))), 200, "{document}");
+        assert!(server.fetches() > 0);
+    }
+}
+
+/// What a server answers.
+type Answer<'a> = &'a dyn Fn(&JwksServer) -> Document;
+
+#[test]
+fn metadata_that_is_not_the_issuers_leads_nowhere() {
+    let key = Pen::es256("k1");
+    let good = |server: &JwksServer| json!({ "issuer": CORP, "jwks_uri": server.url() });
+    let too_large = |server: &JwksServer| with(&object(good(server)), "padding", json!("x".repeat(70_000)));
+    let bad: [(&str, Answer<'_>); 7] = [
+        ("of another issuer", &|server| {
+            Document::good(&Value::Object(with(&object(good(server)), "issuer", json!(PARTNER))))
+        }),
+        ("no 'jwks_uri'", &|_| Document::good(&json!({ "issuer": CORP }))),
+        ("'jwks_uri' is no https URL", &|_| {
+            Document::good(&json!({ "issuer": CORP, "jwks_uri": "http://keys.test/" }))
+        }),
+        ("more than 65536 octets", &|server| Document::good(&Value::Object(too_large(server)))),
+        ("not one JSON object", &|_| Document::good(&"<!DOCTYPE html><title>Sign in</title>")),
+        ("302", &|server| Document {
+            status: 302,
+            location: Some(format!("http://{}/real", server.address)),
+            ..Document::default()
+        }),
+        ("503", &|_| Document { status: 503, ..Document::default() }),
+    ];
+    for (why, document) in bad {
+        let (server, upstream) = (JwksServer::start(&[&key]), Upstream::start());
+        server.document("/.well-known/openid-configuration", document(&server));
+        // What a redirect leads to would be good.
+        server.document("/real", Document::good(&good(&server)));
+        server.document("/.well-known/oauth-authorization-server", Document::good(&good(&server)));
+        let gateway = start(&discovered(&upstream, &server, ""));
+        assert_eq!(gateway.status("/corp", &key.token(&claims(CORP))), 503, "{why}");
+        upstream.received_nothing();
+        assert_eq!(server.fetches(), 0, "{why}");
+        let event =
+            gateway.process.event("the issuer's keys could not be refreshed; the old ones stand until max_stale");
+        assert!(event["error"].as_str().unwrap().contains(why), "{event}");
+    }
 }
 
 #[test]

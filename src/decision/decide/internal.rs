@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::snapshot::View;
 use crate::{
     domain::{Claims, RealmName, Reason, Timestamp, id::TokenId},
+    rules::issuer::Issuer,
     state::token::{InternalToken, Verified},
 };
 
@@ -52,7 +53,13 @@ impl View<'_> {
         if end <= now {
             return Err(Reason::Expired);
         }
-        let payload = payload(issuer, upstream, claims, verified.issuer.issuer(), now, end);
+        let mut payload = payload(issuer, upstream, claims, verified.issuer.issuer(), now, end);
+        if let Issuer::External(external) = &verified.issuer {
+            let chosen = external.claims.headers.claims(&claims.extra);
+            if !chosen.is_empty() {
+                payload.insert("claims".to_owned(), Value::Object(chosen));
+            }
+        }
         let token = key.sign(INTERNAL_TYPE, &payload).map_err(|error| {
             tracing::error!(%error, "an internal token could not be minted");
             Reason::Unavailable

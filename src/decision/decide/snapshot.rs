@@ -152,6 +152,7 @@ impl Snapshot {
         let verifiers = verifiers(site, metrics, present)?;
         let realms: Realms = site.realms.iter().map(|realm| (realm.name.clone(), Arc::clone(realm))).collect();
         let issuers = site.issuers();
+        let of_claims = names_of_claims(site);
         let pools = site
             .upstreams
             .iter()
@@ -181,7 +182,7 @@ impl Snapshot {
                 metrics: metrics.route(&settings.name),
                 upstream_waits: metrics.upstream_waits(&settings.upstream),
                 vary: vary(settings),
-                meant_names: meant_names(settings, pool),
+                meant_names: meant_names(settings, pool).with_claims(of_claims.clone()),
                 settings: settings.clone(),
                 pool: Arc::clone(pool),
                 issuer: accepted.into_iter().next(),
@@ -359,7 +360,15 @@ fn respelt_names(site: &Site) -> Option<Arc<[HeaderName]>> {
     }
     let rewrites = site.routes.iter().filter_map(|route| route.rewrites.as_deref());
     let set = rewrites.flat_map(|rewrites| rewrites.request.set.iter().map(|(name, _)| name.clone()));
-    Some(set.chain([header::AUTHORIZATION]).collect())
+    Some(set.chain(names_of_claims(site)).chain([header::AUTHORIZATION]).collect())
+}
+
+/// The fields that claims of any issuer become, each once: on no route may a client send them.
+fn names_of_claims(site: &Site) -> Vec<HeaderName> {
+    let mut names: Vec<_> = site.issuers.iter().flat_map(|issuer| issuer.claims.headers.names().cloned()).collect();
+    names.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+    names.dedup();
+    names
 }
 
 /// The header fields that a route looks at before it lets a request through.

@@ -67,7 +67,7 @@ pub(super) fn prepare(head: &mut Parts, terms: &Terms<'_>) -> Result<Vec<Dropped
     let believed = Believed::of(headers, terms.trusted);
     let dropped = scrub(headers, terms);
     join_authorization(headers);
-    headers.reserve(ADDED_FIELDS);
+    headers.reserve(ADDED_FIELDS + terms.identity.map_or(0, |identity| identity.identity.len()));
     let settings = &terms.route.settings;
     if settings.forward_token != ForwardToken::Keep {
         drop_tokens(headers, &settings.sources);

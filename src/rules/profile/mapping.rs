@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::rules::claim::{ClaimPath, Said};
+use crate::rules::{
+    claim::{ClaimPath, Said},
+    claim_headers::ClaimHeaders,
+};
 
 /// Which claims say what. Each is a list of alternatives: the first that a token has counts, and the others are not
 /// looked at. An empty list says that the issuer's tokens have none.
@@ -20,6 +23,8 @@ pub struct ClaimMapping {
     pub scopes: Vec<ClaimPath>,
     /// The company: one text.
     pub organization: Vec<ClaimPath>,
+    /// Claims that services receive beside these.
+    pub headers: ClaimHeaders,
 }
 
 impl ClaimMapping {
@@ -48,6 +53,7 @@ impl Default for ClaimMapping {
             role: members(&["role"]),
             scopes: members(&["scope", "scp"]),
             organization: members(&["org"]),
+            headers: ClaimHeaders::default(),
         }
     }
 }

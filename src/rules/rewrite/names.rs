@@ -81,6 +81,8 @@ pub struct MeantNames {
     names: Vec<(Box<str>, HeaderName)>,
     /// Whether the config spells one of them oddly: then a plain name may be another spelling.
     has_odd: bool,
+    /// Names that the gateway gives claims, in plain letters: they are its own, as `X-Auth-*` are.
+    of_claims: Vec<HeaderName>,
 }
 
 impl MeantNames {
@@ -88,7 +90,13 @@ impl MeantNames {
     pub fn new<'n>(names: impl IntoIterator<Item = &'n HeaderName>) -> Self {
         let folded = |name: &HeaderName| (folded(name.as_str()).into(), name.clone());
         let names: Vec<_> = names.into_iter().map(folded).collect();
-        Self { has_odd: names.iter().any(|(_, name)| is_odd(name.as_str())), names }
+        Self { has_odd: names.iter().any(|(_, name)| is_odd(name.as_str())), names, of_claims: vec![] }
+    }
+
+    /// The same, and these are the gateway's own. They have letters, digits and hyphens.
+    #[must_use]
+    pub fn with_claims(self, of_claims: Vec<HeaderName>) -> Self {
+        Self { of_claims, ..self }
     }
 
     /// Why a field of this name, in lower case, goes no further; `None` where it does.
@@ -96,20 +104,25 @@ impl MeantNames {
     pub fn judge(&self, name: &str, odd_names: OddNames) -> Option<Dropped> {
         if !is_odd(name) {
             return judge_plain(name)
+                .or_else(|| self.is_of_a_claim(name).then_some(Dropped::Ours))
                 .or_else(|| (self.has_odd && self.respells(name, name)).then_some(Dropped::Spelling));
         }
         let plain = folded(name);
-        let means_something = is_reserved(&plain)
+        let is_meant = is_reserved(&plain)
             || is_hop_by_hop(plain.as_bytes())
-            || OF_CGI.contains(&&*plain)
-            || METHOD_OVERRIDES.contains(&&*plain)
+            || means_something(&plain)
+            || self.is_of_a_claim(&plain)
             || self.respells(&plain, name);
         match odd_names {
             _ if UNSAFE.contains(&&*plain) => Some(Dropped::Unsafe),
-            _ if means_something => Some(Dropped::Spelling),
+            _ if is_meant => Some(Dropped::Spelling),
             OddNames::Drop if !self.names.iter().any(|(_, spelt)| spelt == name) => Some(Dropped::Odd),
             _ => None,
         }
+    }
+
+    fn is_of_a_claim(&self, name: &str) -> bool {
+        self.of_claims.iter().any(|own| own.as_str() == name)
     }
 
     /// Whether the config names what `name` folds to, and only in other spellings.
@@ -117,6 +130,12 @@ impl MeantNames {
         let mut known = self.names.iter().filter(|(known, _)| **known == *folded).peekable();
         known.peek().is_some() && known.all(|(_, spelt)| spelt != name)
     }
+}
+
+/// Whether a plain name, in lower case, means something to servers beyond what is said to the gateway.
+#[must_use]
+pub fn means_something(name: &str) -> bool {
+    OF_CGI.contains(&name) || METHOD_OVERRIDES.contains(&name) || UNSAFE.contains(&name)
 }
 
 fn judge_plain(name: &str) -> Option<Dropped> {
@@ -222,6 +241,20 @@ mod tests {
         assert_eq!(meant(&["x_old"]).judge("x_old", OddNames::Drop), None);
         assert_eq!(meant(&["x_old", "x-old"]).judge("x-old", OddNames::Drop), None);
         assert_eq!(meant(&["x_old", "x-old"]).judge("x.old", OddNames::Pass), Some(Dropped::Spelling));
+    }
+
+    #[test]
+    fn a_claims_field_is_the_gateways_own() {
+        let meant = meant(&["x-env"]).with_claims(vec![HeaderName::from_static("x-tenant")]);
+        for (name, verdict) in [
+            ("x-tenant", Some(Dropped::Ours)),
+            ("x_tenant", Some(Dropped::Spelling)),
+            ("x.tenant", Some(Dropped::Spelling)),
+            ("x-tenants", None),
+            ("x-env", None),
+        ] {
+            assert_eq!(meant.judge(name, OddNames::Pass), verdict, "{name}");
+        }
     }
 
     #[test]

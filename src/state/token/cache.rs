@@ -81,7 +81,10 @@ impl Verified {
     /// A token that was just opened, and is not looked up against revocations yet.
     #[must_use]
     pub fn new(claims: Claims, key: Arc<Key>, issuer: Issuer) -> Self {
-        let identity = identity_headers(&claims, issuer.issuer());
+        let mut identity = identity_headers(&claims, issuer.issuer());
+        if let Issuer::External(issuer) = &issuer {
+            identity.extend(issuer.claims.headers.of(&claims.extra));
+        }
         Self { claims, key, issuer, identity, believed: None, stamp: AtomicU64::new(0), internal: Mutex::default() }
     }
 

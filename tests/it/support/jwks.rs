@@ -1,6 +1,7 @@
 //! An external issuer: a real server that publishes its keys, in clear or over TLS.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     net::{Ipv4Addr, SocketAddr},
     sync::{
@@ -9,7 +10,9 @@ use std::{
     },
 };
 
-use hyper::{Response, server::conn::http1, service::service_fn};
+use hyper::{
+    Request, Response, StatusCode, body::Incoming, header::LOCATION, server::conn::http1, service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
@@ -32,9 +35,27 @@ pub(crate) struct JwksServer {
     runtime: Option<Runtime>,
 }
 
+/// Another answer than a set.
+#[derive(Clone, Default)]
+pub(crate) struct Document {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+    /// Where it sends to.
+    pub(crate) location: Option<String>,
+}
+
+impl Document {
+    /// 200 with this text.
+    pub(crate) fn good(body: &impl ToString) -> Self {
+        Self { status: 200, body: body.to_string(), location: None }
+    }
+}
+
 #[derive(Default)]
 struct Published {
     set: Mutex<String>,
+    /// What other paths answer.
+    documents: Mutex<HashMap<String, Document>>,
     fetches: AtomicUsize,
 }
 
@@ -89,6 +110,11 @@ impl JwksServer {
         *self.published.set.lock().unwrap() = json!({ "keys": keys }).to_string();
     }
 
+    /// Answers so at `path` from now on.
+    pub(crate) fn document(&self, path: &str, document: Document) {
+        self.published.documents.lock().unwrap().insert(path.to_owned(), document);
+    }
+
     /// How often its set was fetched.
     pub(crate) fn fetches(&self) -> usize {
         self.published.fetches.load(Ordering::Relaxed)
@@ -104,10 +130,27 @@ impl Drop for JwksServer {
 }
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, published: Arc<Published>) {
-    let service = service_fn(|_| {
-        published.fetches.fetch_add(1, Ordering::Relaxed);
-        let set = published.set.lock().unwrap().clone();
-        async { Ok::<_, Infallible>(Response::new(set)) }
+    let service = service_fn(|request: Request<Incoming>| {
+        let document = published.documents.lock().unwrap().get(request.uri().path()).cloned();
+        let is_set = request.uri().path().starts_with("/jwks");
+        let answer = match document {
+            Some(document) => {
+                let mut answer = Response::new(document.body);
+                *answer.status_mut() = StatusCode::from_u16(document.status).unwrap();
+                answer.headers_mut().extend(document.location.map(|to| (LOCATION, to.parse().unwrap())));
+                answer
+            }
+            None if is_set => {
+                published.fetches.fetch_add(1, Ordering::Relaxed);
+                Response::new(published.set.lock().unwrap().clone())
+            }
+            None => {
+                let mut answer = Response::new(String::new());
+                *answer.status_mut() = StatusCode::NOT_FOUND;
+                answer
+            }
+        };
+        async { Ok::<_, Infallible>(answer) }
     });
     // A gateway that was killed has gone in the middle.
     let _ = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service).await;

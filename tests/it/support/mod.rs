@@ -31,7 +31,7 @@ pub(crate) use framing::{body_end, head_end, request_end};
 pub(crate) use front::{Front, Place};
 pub(crate) use gateway::Gateway;
 pub(crate) use http2::{Sender, exchange, send_http2, with_client};
-pub(crate) use jwks::JwksServer;
+pub(crate) use jwks::{Document, JwksServer};
 pub(crate) use load::{Done, Load, Secured};
 pub(crate) use nginx::Nginx;
 pub(crate) use old_system::{CHECK, Odd, OldSystem};

@@ -2,7 +2,7 @@
 
 use super::{config, let_in, login, metric, start, users};
 use crate::support::{
-    CHECK, Config, Connection, Contract, Gateway, Odd, OldSystem, PATIENCE, Upstream, get, own_address, post,
+    CHECK, Config, Connection, Contract, Gateway, Odd, OldSystem, PATIENCE, Request, Upstream, get, own_address,
     wait_until,
 };
 

@@ -16,20 +16,20 @@ fn an_issuer_says_who_it_is_and_where_its_keys_are() {
         (
             "[issuers.corp]",
             "6:1: issuers.corp.issuer: missing; add it, for example issuer = \"https://login.example.com\"\n\
-             6:1: issuers.corp: says nothing of its keys; add jwks_url = \"https://…\", or keys = [{ file, algorithm, id }]",
+             6:1: issuers.corp: says nothing of its keys; add discovery or jwks_url = \"https://…\", or keys = [{ file, algorithm, id }]",
         ),
         (
             &issuer(""),
-            "6:1: issuers.corp: says nothing of its keys; add jwks_url = \"https://…\", or keys = [{ file, algorithm, id }]",
+            "6:1: issuers.corp: says nothing of its keys; add discovery or jwks_url = \"https://…\", or keys = [{ file, algorithm, id }]",
         ),
         (
             &issuer("jwks_ulr = \"https://i/jwks\""),
-            "6:1: issuers.corp: says nothing of its keys; add jwks_url = \"https://…\", or keys = [{ file, algorithm, id }]\n\
+            "6:1: issuers.corp: says nothing of its keys; add discovery or jwks_url = \"https://…\", or keys = [{ file, algorithm, id }]\n\
              8:1: issuers.corp.jwks_ulr: unknown key; did you mean 'jwks_url'?",
         ),
         (
             &with_url("keys = [{ file = \"k\", algorithm = \"RS256\", id = \"1\" }]"),
-            "6:1: issuers.corp: jwks_url and keys exclude each other: either they are fetched, or they lie in files",
+            "6:1: issuers.corp: keys are fetched (jwks_url or discovery) or lie in files (keys), not both",
         ),
         (
             &with_url("").replace("corp", "Corp"),
@@ -49,14 +49,99 @@ fn an_issuer_says_who_it_is_and_where_its_keys_are() {
         ),
         (
             &with_url("secret = \"hunter2\""),
-            "9:1: issuers.corp.secret: unknown key; known: issuer, audience, profile, claims, algorithms, jwks_url, refresh, max_stale, cooldown, timeout, ca",
+            "9:1: issuers.corp.secret: unknown key; known: discovery, issuer, audience, profile, claims, claims_to_headers, algorithms, jwks_url, refresh, max_stale, cooldown, timeout, ca",
         ),
         (
             &with_url("audience = \"\"\nleeway = \"1s\""),
             "9:12: issuers.corp.audience: must not be empty\n\
-             10:1: issuers.corp.leeway: unknown key; known: issuer, audience, profile, claims, algorithms, jwks_url, refresh, max_stale, cooldown, timeout, ca",
+             10:1: issuers.corp.leeway: unknown key; known: discovery, issuer, audience, profile, claims, claims_to_headers, algorithms, jwks_url, refresh, max_stale, cooldown, timeout, ca",
         ),
     ]);
+}
+
+#[test]
+fn an_issuer_may_say_itself_where_its_keys_are() {
+    let of = |more: &str| format!("[issuers.corp]\n{more}");
+    check_on_base(&[
+        (&of("discovery = \"https://i\""), "no problem"),
+        (&of("discovery = \"https://i/\"\nissuer = \"https://j\"\ntimeout = \"1s\""), "no problem"),
+        (
+            &of("discovery = \"https://i/.well-known/openid-configuration\""),
+            "6:1: issuers.corp.issuer: missing; add it, for example issuer = \"https://login.example.com\"",
+        ),
+        (
+            &of("discovery = \"http://i\""),
+            "7:13: issuers.corp.discovery: must be https; http is for loopback addresses (127.0.0.1, [::1]) only: whoever is on the way could name keys of his own",
+        ),
+        (
+            &of("discovery = \"https://i?a=b\""),
+            "7:13: issuers.corp.discovery: must be the issuer, or its metadata document, without a query",
+        ),
+        (
+            &of("discovery = \"https://i\"\njwks_url = \"https://i/jwks\""),
+            "8:1: issuers.corp.jwks_url: discovery says where the keys are; leave one of both out",
+        ),
+        (
+            &of("discovery = \"https://i\"\nkeys = []"),
+            "6:1: issuers.corp: keys are fetched (jwks_url or discovery) or lie in files (keys), not both",
+        ),
+        (
+            &of("discovery = \"http://127.0.0.1:1\"\nca = \"ca.pem\""),
+            "8:6: issuers.corp.ca: discovery is http: there is no certificate to check",
+        ),
+    ]);
+}
+
+#[test]
+fn a_claim_becomes_a_field_that_means_nothing_else() {
+    let with = |headers: &str| issuer(&format!("jwks_url = \"https://i/jwks\"\nclaims_to_headers = {{ {headers} }}"));
+    let at = |name: &str| format!("issuers.corp.claims_to_headers.{name}");
+    let meant = "HTTP, or what reads it, gives it a meaning already";
+    check_on_base(&[
+        (&with("X-Tenant = \"tenant\", X-Roles = \"realm_access.roles\""), "no problem"),
+        (
+            &with("X-Auth-Tenant = \"tenant\""),
+            &format!(
+                "9:39: {}: 'x-auth-tenant' is no field for a claim: it is one of the gateway's own, and whoever reads it trusts the gateway for it",
+                at("X-Auth-Tenant")
+            ),
+        ),
+        (
+            &with("Connection = \"a\", Authorization = \"b\""),
+            &format!(
+                "9:36: {}: 'connection' is no field for a claim: it frames the message or speaks about one connection, which is the gateway's to say\n\
+                 9:57: {}: 'authorization' is no field for a claim: {meant}",
+                at("Connection"),
+                at("Authorization")
+            ),
+        ),
+        (
+            &with("X_Tenant = \"a\""),
+            &format!(
+                "9:34: {}: 'x_tenant' is no field for a claim: services could take it for another spelling of another name: use letters, digits and hyphens",
+                at("X_Tenant")
+            ),
+        ),
+        (
+            &with("X-A = \"a\", x-a = \"b\", X-B = \"a..b\""),
+            &format!(
+                "9:40: {}: 'x-a' stands here twice: names are compared without regard to case\n\
+                 9:51: {}: must say where a claim stands, such as \"realm_access.roles\": a name is empty",
+                at("x-a"),
+                at("X-B")
+            ),
+        ),
+    ]);
+    let route =
+        "[[routes]]\nname = \"r\"\nupstream = \"crm\"\nauth = \"public\"\nrequest_headers.remove = [\"x-tenant\"]\n";
+    let both = format!("{}{route}{}", super::BASE, with("X-Tenant = \"tenant\""));
+    assert!(
+        report(&both).contains(
+            "'x-tenant' is not for a route to change: claims_to_headers of issuer 'corp' says what stands there"
+        ),
+        "{}",
+        report(&both)
+    );
 }
 
 #[test]
@@ -208,8 +293,8 @@ fn keys_in_files_are_named_one_by_one() {
         (&format!("{}\nalgorithms = [\"RS256\", \"HS256\"]", keys(KEY)), "no problem"),
         (
             &format!("{}\nrefresh = \"5m\"\nca = \"x\"", keys(KEY)),
-            "9:1: issuers.corp.refresh: keys in files are not fetched; this key is for jwks_url\n\
-             10:1: issuers.corp.ca: keys in files are not fetched; this key is for jwks_url",
+            "9:1: issuers.corp.refresh: keys in files are not fetched; this key is for jwks_url and discovery\n\
+             10:1: issuers.corp.ca: keys in files are not fetched; this key is for jwks_url and discovery",
         ),
     ]);
     assert!(

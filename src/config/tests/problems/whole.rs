@@ -227,6 +227,6 @@ accept = [\"corp\"]
     assert!(report.ends_with(":3:12: upstreams.crm.servers[0]: '127.0.0.1:8443' is where this gateway listens ('127.0.0.1:8443'); a request would come back to it without end"), "{report}");
     check_on_base(&[(
         "[issuers.x]\nissuer = \"https://x\"",
-        "6:1: issuers.x: says nothing of its keys; add jwks_url = \"https://…\", or keys = [{ file, algorithm, id }]",
+        "6:1: issuers.x: says nothing of its keys; add discovery or jwks_url = \"https://…\", or keys = [{ file, algorithm, id }]",
     )]);
 }

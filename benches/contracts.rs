@@ -61,8 +61,14 @@ fn logins(criterion: &mut Criterion) {
         });
         let settings = DialectSettings::default();
         group.bench_function("file", |bencher| {
-            let request =
-                TokenRequest { method: &Method::POST, query: None, content_type, body: &body, refresh: false };
+            let request = TokenRequest {
+                method: &Method::POST,
+                query: None,
+                content_type,
+                authorization: None,
+                body: &body,
+                refresh: false,
+            };
             bencher.iter(|| {
                 black_box(new.contract().read(black_box(&request), &settings).unwrap());
                 new.contract().write(&Outcome::Granted(black_box(&grant)), &settings)

@@ -92,7 +92,7 @@ fn credentials(c: &mut Criterion) {
     elsewhere.insert("cookie", format!("theme=dark; session={token}; lang=es").parse().unwrap());
     let query = format!("page=2&access_token={token}");
     let header = Source::Header(HeaderName::from_static("currenttokenvalue"));
-    let both = [Source::Authorization { bare: false }, header];
+    let both = [Source::Authorization { bare: false, schemes: Box::default() }, header];
     let rows: [(&str, &[Source], &HeaderMap); 4] = [
         ("Authorization", &both[..1], &bearer),
         ("Authorization or a header", &both, &bearer),

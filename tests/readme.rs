@@ -1,4 +1,4 @@
-//! Runs what `README.md` tells its readers to run, so that the page cannot rot.
+//! Runs what `README.md` and `docs/own-contract.md` tell their readers to run, so that the pages cannot rot.
 //!
 //! Comments in the page, which readers do not see, say what a fenced block is for:
 //! `<!-- starts -->` a program that goes on, `<!-- runs -->` commands that end, with the block after
@@ -45,6 +45,16 @@ fn the_readme_does_what_it_says() {
         }
     }
     assert!(ran >= 9, "only {ran} steps of the README were found");
+}
+
+#[test]
+fn the_way_to_a_contract_of_ones_own_is_ten_minutes() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/own-contract.md");
+    let text = fs::read_to_string(page).unwrap();
+    let section = text.split("\n## ").find(|section| section.starts_with("In ten minutes\n")).unwrap();
+    let steps = steps(section);
+    assert!(steps.len() >= 7, "only {} steps were found", steps.len());
+    follow(&steps);
 }
 
 #[derive(Debug, PartialEq)]
@@ -225,7 +235,7 @@ impl Program {
     fn start(command: &str, folder: &Path) -> (Self, Vec<(&'static str, String)>) {
         // The binary is built; on the reader's machine make does that.
         let command = command.replace("make demo", "portero demo --listen 127.0.0.1:0 --admin 127.0.0.1:0");
-        let command = command.replace("http.server 9000", "http.server 0");
+        let command = command.replace("http.server 9000", "http.server 0").replace("old.py 9000", "old.py 0");
         // A reader's shell stays; here the program takes its place, so that a signal reaches it.
         let (before, last) = command.trim_end().rsplit_once('\n').unwrap_or(("", command.trim_end()));
         let command = format!("{before}\nexec {last}");

@@ -140,7 +140,11 @@ fn claim(item: &Item<'_>) -> Option<Value> {
 /// Where the route's tokens stand: what it says, or what its first realm's contract has.
 fn sources(section: &mut Section<'_>, realms: &Realms, accept: &[RealmName]) -> Vec<Source> {
     let dialects = || accept.iter().filter_map(|realm| realms.dialect(realm)).map(Dialect::facts);
-    let authorization = Source::Authorization { bare: dialects().any(|facts| facts.bare_authorization) };
+    let mut schemes: Vec<_> = dialects().filter_map(|facts| facts.token_scheme.clone()).collect();
+    schemes.sort_unstable();
+    schemes.dedup();
+    let bare = dialects().any(|facts| facts.bare_authorization);
+    let authorization = Source::Authorization { bare, schemes: schemes.into() };
     let own_header = dialects().next().and_then(|facts| facts.token_header.clone()).map(Source::Header);
     let default = own_header.into_iter().chain([authorization.clone()]).collect();
     section.or("sources", default, |item| item.some(|item| source(item, &authorization)))

@@ -177,6 +177,14 @@ fn challenge(name: &RealmName, policy: Option<&Policy>, reason: Reason) -> Optio
     HeaderValue::from_str(&text).ok()
 }
 
+/// Asks for a name and a secret in `Authorization: Basic` (RFC 7617 section 2.1), as a 401 must (RFC 9110 section 15.5.2).
+pub fn ask_basic(realm: &RealmName, headers: &mut HeaderMap) {
+    let challenge = format!("Basic realm=\"{realm}\", charset=\"UTF-8\"");
+    if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
+    }
+}
+
 /// What a client may read about a denial that no contract gives its words.
 const fn detail(reason: Reason) -> &'static str {
     match reason {

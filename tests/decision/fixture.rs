@@ -109,7 +109,7 @@ pub(crate) fn route(path: &str, policy: Policy) -> RouteSettings {
         name: path.into(),
         pattern: pattern(path),
         policy,
-        sources: vec![Source::Authorization { bare: false }, named],
+        sources: vec![Source::Authorization { bare: false, schemes: Box::default() }, named],
         upstream: "echo".into(),
         forward_token: ForwardToken::Keep,
         rewrites: None,

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where something it needs is missing")]
 
 mod commands;
+mod contracts;
 mod pages;
 #[path = "../surface/snapshot.rs"]
 mod snapshot;

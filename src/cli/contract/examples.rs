@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::Read,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -31,11 +31,26 @@ pub(super) struct Example {
     pub(super) recorded: Recorded,
 }
 
+/// Reads files and folders.
+///
+/// # Errors
+/// What cannot be read, and that there is nothing.
+pub(super) fn read_all(paths: &[PathBuf]) -> Result<Vec<Example>, String> {
+    let mut all = vec![];
+    for path in paths {
+        all.extend(read(path)?);
+    }
+    if all.is_empty() {
+        return Err("there is no exchange in what was named: files end in .http or .har".to_owned());
+    }
+    Ok(all)
+}
+
 /// Reads a file, or every file of a folder that ends in `.http` or `.har`.
 ///
 /// # Errors
 /// What cannot be read, and where.
-pub(super) fn read(path: &Path) -> Result<Vec<Example>, String> {
+fn read(path: &Path) -> Result<Vec<Example>, String> {
     let mut files = vec![path.to_owned()];
     if path.is_dir() {
         let entries = fs::read_dir(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -166,6 +181,9 @@ fn of_golden(name: &str, exchange: Exchange) -> Result<Example, String> {
         method: method.parse().map_err(|_| format!("{place}: '{method}' is no method"))?,
         query: query.map(str::to_owned),
         content_type: request.header("content-type").map(placed),
+        authorization: request
+            .header("authorization")
+            .map(|value| String::from_utf8_lossy(&placed(value)).into_owned()),
         request: request.body(),
         to: Endpoint::Route,
         status,
@@ -174,6 +192,10 @@ fn of_golden(name: &str, exchange: Exchange) -> Result<Example, String> {
     };
     Ok(Example { place, path: path.to_owned(), recorded })
 }
+
+/// What stands in the place of tokens: nobody signed or sealed them.
+const PLACED_JWT: &[u8] = b"eyJhbGciOiJIUzI1NiJ9.e30.AAAAAAAAAAAAAAAAAAAAAA";
+const PLACED_SEALED: &[u8] = b"1111111111111111111111AAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// A text with something in the place of each placeholder: it differs from run to run.
 fn placed(text: &str) -> Vec<u8> {
@@ -189,6 +211,8 @@ fn placed(text: &str) -> Vec<u8> {
             ("fill", count) => {
                 bytes.resize(bytes.len() + count.parse::<usize>().unwrap_or_default().min(1 << 20), b'a');
             }
+            ("jwt" | "token", _) => bytes.extend_from_slice(PLACED_JWT),
+            ("sealed", _) => bytes.extend_from_slice(PLACED_SEALED),
             ("unix", _) => bytes.extend_from_slice(b"1700000000"),
             ("local-date", _) => bytes.extend_from_slice(b"2026-01-16 23:59:59"),
             ("iso-ms", _) => bytes.extend_from_slice(b"2026-01-16T23:59:59.000Z"),
@@ -255,8 +279,8 @@ fn har(name: &str, text: &str) -> Result<Vec<Example>, String> {
 fn of_har(place: &str, entry: Entry) -> Result<Example, String> {
     let Entry { request, response } = entry;
     let uri: Uri = request.url.parse().map_err(|_| format!("{place}: '{}' is no URL", request.url))?;
-    let header = |headers: &[Header]| {
-        let found = headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-type"));
+    let header = |headers: &[Header], name: &str| {
+        let found = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
         found.map(|header| header.value.clone())
     };
     let body = |content: Option<Content>| match content {
@@ -268,11 +292,12 @@ fn of_har(place: &str, entry: Entry) -> Result<Example, String> {
     let recorded = Recorded {
         method: request.method.parse::<Method>().map_err(|_| format!("{place}: '{}' is no method", request.method))?,
         query: uri.query().map(str::to_owned),
-        content_type: header(&request.headers).map(String::into_bytes),
+        content_type: header(&request.headers, "content-type").map(String::into_bytes),
+        authorization: header(&request.headers, "authorization"),
         request: body(request.post_data)?,
         to: Endpoint::Route,
         status: response.status,
-        answer_type: header(&response.headers),
+        answer_type: header(&response.headers, "content-type"),
         answer: body(response.content)?,
     };
     Ok(Example { place: place.to_owned(), path: uri.path().to_owned(), recorded })

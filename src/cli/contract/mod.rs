@@ -1,6 +1,7 @@
 //! `portero contract …`: contracts as files, without a gateway and without a store.
 
 mod examples;
+mod learn;
 mod test;
 
 use std::{
@@ -17,7 +18,7 @@ use super::{
     output::{Format, Output},
     print,
 };
-use crate::rules::contract::{Dialect, FILE_BYTES_MAX, Fault, Loaded, builtin_text, load, words};
+use crate::rules::contract::{Dialect, FILE_BYTES_MAX, Fault, Loaded, builtin_text, load, schema, words};
 
 /// What the process exits with where something is wrong.
 const WRONG: u8 = 1;
@@ -27,7 +28,9 @@ pub(super) enum Contract {
     Show(Show),
     Check(Check),
     Test(test::Test),
+    Learn(learn::Learn),
     Words(Words),
+    Schema(Schema),
 }
 
 /// Print the file of a contract that ships: sws, apis, toc, maxpoint, become, sws-classic
@@ -54,6 +57,10 @@ pub(super) struct Words {
     #[arg(long, value_enum, default_value_t)]
     output: Format,
 }
+
+/// Print the JSON Schema of contracts' files, for editors
+#[derive(Debug, Args)]
+pub(super) struct Schema {}
 
 /// Why there is no contract to look at.
 enum Unread {
@@ -88,7 +95,12 @@ impl Contract {
             },
             Self::Check(check) => check.run(),
             Self::Test(test) => test.run(),
+            Self::Learn(learn) => learn.run(),
             Self::Words(words) => words.run(),
+            Self::Schema(Schema {}) => {
+                let text = format!("{:#}", schema());
+                print(&Output { text, json: Value::Null }, Format::Text)
+            }
         }
     }
 }

@@ -49,16 +49,10 @@ impl Test {
             return refused(&format!("the contract does not speak that language; it speaks {}", known.join(", ")));
         };
         let contract = contract.at(place);
-        let mut all = vec![];
-        for path in &self.examples {
-            match examples::read(path) {
-                Ok(found) => all.extend(found),
-                Err(why) => return refused(&why),
-            }
-        }
-        if all.is_empty() {
-            return refused("there is no exchange in what was named: files end in .http or .har");
-        }
+        let mut all = match examples::read_all(&self.examples) {
+            Ok(all) => all,
+            Err(why) => return refused(&why),
+        };
         examples::assign(&mut all, contract);
         let verdicts: Vec<_> = all.iter().map(|example| (example, contract.replay(&example.recorded))).collect();
         let different = verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Different(_))).count();

@@ -235,7 +235,7 @@ fn routes_say_what_they_match_and_what_they_ask_for() {
     let own_header = policy::Source::Header(HeaderName::from_static("currenttokenvalue"));
     assert_eq!(
         clientes.sources,
-        [own_header, policy::Source::Authorization { bare: true }],
+        [own_header, policy::Source::Authorization { bare: true, schemes: Box::default() }],
         "sws's header, and toc reads it bare"
     );
     assert_eq!(clientes.forward_token, ForwardToken::Keep);
@@ -246,7 +246,7 @@ fn routes_say_what_they_match_and_what_they_ask_for() {
         (Auth::Optional, TokenKind::Content, ForwardToken::Drop)
     );
     let sources = [
-        policy::Source::Authorization { bare: false },
+        policy::Source::Authorization { bare: false, schemes: Box::default() },
         policy::Source::Query("token".into()),
         policy::Source::Cookie("sid".into()),
         policy::Source::Header(HeaderName::from_static("x-token")),

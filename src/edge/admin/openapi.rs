@@ -185,15 +185,19 @@ fn contracts(endpoint: &Endpoint, realms: &[&str]) -> Vec<(&'static str, Value)>
     for status in refusals {
         responses.insert(status.to_string(), json!({ "description": "Refused, in the contract's own shape" }));
     }
-    let request = any_of(schemas.iter().map(|schemas| schemas.request.clone()).collect());
+    let requests: Vec<_> = schemas.iter().filter_map(|schemas| schemas.request.clone()).collect();
     let names: Vec<_> = endpoint.dialects.iter().map(ToString::to_string).collect();
-    let post = json!({
+    let mut post = json!({
         "summary": if refresh { "Exchange a refresh token" } else { "Log in" },
         "description": format!("Contracts: {}. Realms: {}.", names.join(", "), realms.join(", ")),
         "tags": names,
-        "requestBody": { "required": true, "content": { "application/json": { "schema": request } } },
         "responses": responses,
     });
+    if !requests.is_empty() {
+        let is_required = requests.len() == schemas.len();
+        let content = json!({ "application/json": { "schema": any_of(requests) } });
+        post["requestBody"] = json!({ "required": is_required, "content": content });
+    }
     let mut operations = vec![("post", post)];
     let verifies = endpoint.dialects.iter().any(|dialect| dialect.contract().methods().contains(&http::Method::GET));
     if verifies && !refresh {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 
 use super::{GRANTED, Happened, RETRY_FAILED, Speaker, TokenBody, TokenEndpoints, TokenMessage, counted};
 use crate::{
@@ -30,12 +30,13 @@ impl TokenEndpoints {
             TokenBody::TooLarge | TokenBody::TimedOut => SecretObject::parse(b""),
         };
         let index = select(&endpoint.dialects, refresh, &message.method, body.members());
-        let speaker = Speaker::to(&endpoint.realms[index], &message.headers);
+        let speaker = Speaker::to(&endpoint.realms[index], &message.headers).of(endpoint.serves);
         let realm = speaker.realm;
         let request = TokenRequest {
             method: &message.method,
             query: message.query.as_deref(),
             content_type: message.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes),
+            authorization: only(&message.headers, &header::AUTHORIZATION),
             body: body.members(),
             refresh,
         };
@@ -136,7 +137,10 @@ impl TokenEndpoints {
         headers: &HeaderMap,
         client: Option<std::net::IpAddr>,
     ) -> (Response<Bytes>, &'static str) {
-        let sources = [Source::Authorization { bare: speaker.contract().facts().bare_authorization }];
+        let sources = [Source::Authorization {
+            bare: speaker.contract().facts().bare_authorization,
+            schemes: speaker.contract().facts().token_scheme.iter().cloned().collect(),
+        }];
         let opened = find_credential(&sources, headers, None)
             .and_then(|token| token.ok_or(Reason::MissingToken))
             .and_then(|token| self.live_state.view().open(token.text()?, client, self.clock.now()));
@@ -157,6 +161,12 @@ impl TokenEndpoints {
 fn lead(endpoint: &Endpoint, realm: usize) -> Option<Lead<'_>> {
     let takeover = endpoint.takeover.as_ref()?;
     Some(Lead { takeover, verifier: takeover.verifier(realm)? })
+}
+
+/// The value of a field that stands once.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none()).map(HeaderValue::as_bytes)
 }
 
 fn operation(

@@ -1,13 +1,14 @@
 //! Who answers a request to a contract's endpoint: a realm, in the language that the client reads.
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, StatusCode};
 
 use crate::{
+    decision::Service,
     domain::Reason,
     edge::respond,
     rules::{
-        contract::{Answer, Contract, Outcome, Rejection, Voice},
+        contract::{Answer, Contract, Outcome, Rejection, SecretPlace, Voice},
         realm::Realm,
     },
 };
@@ -16,12 +17,20 @@ use crate::{
 pub(super) struct Speaker<'r> {
     pub(super) realm: &'r Realm,
     voice: Voice<'r>,
+    /// Whether a 401 asks for Basic.
+    asks_basic: bool,
 }
 
 impl<'r> Speaker<'r> {
     /// The one that answers a request with these header fields.
     pub(super) fn to(realm: &'r Realm, headers: &HeaderMap) -> Self {
-        Self { realm, voice: realm.dialect.for_client(headers) }
+        Self { realm, voice: realm.dialect.for_client(headers), asks_basic: false }
+    }
+
+    /// The same at an endpoint that serves this.
+    pub(super) fn of(self, service: Service) -> Self {
+        let asks_basic = service == Service::Login && self.contract().facts().place == SecretPlace::Basic;
+        Self { asks_basic, ..self }
     }
 
     /// The contract.
@@ -51,6 +60,10 @@ impl<'r> Speaker<'r> {
 
     fn answer(&self, outcome: &Outcome<'_>, refused: Option<&Rejection>) -> Response<Bytes> {
         let answer: Answer = self.contract().write(outcome, &self.realm.wire);
-        respond::spoken(&self.voice, answer, refused.and_then(Rejection::retry_after))
+        let mut response = respond::spoken(&self.voice, answer, refused.and_then(Rejection::retry_after));
+        if self.asks_basic && response.status() == StatusCode::UNAUTHORIZED {
+            respond::ask_basic(&self.realm.name, response.headers_mut());
+        }
+        response
     }
 }

@@ -122,7 +122,14 @@ mod tests {
         let method = Method::POST;
         let good = parse_object(b"{}");
         let passes = |content_type, rule| {
-            let request = TokenRequest { method: &method, query: None, content_type, body: &good, refresh: false };
+            let request = TokenRequest {
+                method: &method,
+                query: None,
+                content_type,
+                authorization: None,
+                body: &good,
+                refresh: false,
+            };
             announced(&request, rule).is_ok()
         };
         let types: [Option<&[u8]>; 3] = [None, Some(b"application/json"), Some(b"text/plain")];
@@ -130,7 +137,14 @@ mod tests {
         assert_eq!(types.map(|kind| passes(kind, Announced::IfSent)), [true, true, false]);
         assert_eq!(types.map(|kind| passes(kind, Announced::Required)), [false, true, false]);
         let bad = Err(NotJson);
-        let request = TokenRequest { method: &method, query: None, content_type: None, body: &bad, refresh: false };
+        let request = TokenRequest {
+            method: &method,
+            query: None,
+            content_type: None,
+            authorization: None,
+            body: &bad,
+            refresh: false,
+        };
         assert_eq!(announced(&request, Announced::Any), Err(Rejection::NotJson));
     }
 

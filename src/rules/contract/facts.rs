@@ -30,10 +30,24 @@ pub struct Facts {
     pub token_header: Option<HeaderName>,
     /// Whether a bare `Authorization: <token>`, without a scheme, carries a token.
     pub bare_authorization: bool,
+    /// The scheme of `Authorization` that carries a token, beside `Bearer`.
+    pub token_scheme: Option<Box<str>>,
+    /// Where a login has its name and secret.
+    pub place: SecretPlace,
     /// What the answers of the API mean that it was before Portero.
     pub old_system: Option<OldSystem>,
     /// How the tokens look that this API gave.
     pub earlier_tokens: Option<ClaimProfile>,
+}
+
+/// Where a login has its name and secret: never in a query, a path or a cookie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecretPlace {
+    /// Members of the JSON body.
+    #[default]
+    Body,
+    /// `Authorization: Basic` (RFC 7617).
+    Basic,
 }
 
 /// What the accounts of a contract are.

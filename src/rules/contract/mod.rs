@@ -11,6 +11,8 @@
 //! old_system what the answers of the API mean that a contract was
 //! operation · outcome   the neutral words between contracts and what decides
 //! language   the languages of a contract's texts, and which one a client reads
+//! basic      a name and a secret in `Authorization: Basic`
+//! learn      a draft of a contract's file, from recorded exchanges
 //! select     whose request it is where several contracts share a path
 //! ```
 //!
@@ -18,6 +20,7 @@
 //! document is silent, the decisions of `docs/contracts.md` hold.
 
 mod answer;
+mod basic;
 mod body;
 mod dates;
 mod dialect;
@@ -27,6 +30,7 @@ mod file;
 #[cfg(test)]
 mod fixture;
 mod language;
+mod learn;
 pub mod oauth;
 mod old_system;
 mod operation;
@@ -46,8 +50,11 @@ use crate::domain::{Holder, Reason, Timestamp};
 pub use body::is_json;
 pub use dialect::{Dialect, UnknownDialect, Voice, names_with};
 pub use engine::{Difference, Endpoint, FileContract, Meaning, Recorded, Translations, Verdict};
-pub use facts::{AccountFacts, Bounded, DialectSettings, Facts, Lifetime, SettingFacts, Tells, TokenFacts, Told, Zone};
-pub use file::{FILE_BYTES_MAX, Fault, Layer, Loaded, builtin_text, load, load_layers};
+pub use facts::{
+    AccountFacts, Bounded, DialectSettings, Facts, Lifetime, SecretPlace, SettingFacts, Tells, TokenFacts, Told, Zone,
+};
+pub use file::{FILE_BYTES_MAX, Fault, Layer, Loaded, builtin_text, load, load_layers, schema};
+pub use learn::{Learnt, Observed, learn};
 pub use old_system::{
     AccountFact, ErrorRule, FactPlace, InvalidPath, Meant, MemberPath, OldSystem, OldToken, OldTokenCheck, Refusal,
     TokenPlace,

@@ -13,6 +13,8 @@ pub struct TokenRequest<'a> {
     pub query: Option<&'a str>,
     /// The `Content-Type` header, when there is one.
     pub content_type: Option<&'a [u8]>,
+    /// The `Authorization` header, when there is exactly one. It may hold a secret.
+    pub authorization: Option<&'a [u8]>,
     /// The body as a JSON object, read once for all realms of the endpoint.
     pub body: &'a Result<Map<String, Value>, NotJson>,
     /// Whether the endpoint is a refresh endpoint (`grant = "refresh"`).

@@ -16,6 +16,8 @@ pub enum Source {
     Authorization {
         /// Whether a value without a scheme is a token.
         bare: bool,
+        /// The schemes beside `Bearer` whose credentials are a token, such as `Token`.
+        schemes: Box<[Box<str>]>,
     },
     /// A header whose value is the token, with or without `Bearer`.
     Header(HeaderName),
@@ -76,14 +78,14 @@ pub fn find_credential<'h>(
     let mut first = None;
     for source in sources {
         match source {
-            Source::Authorization { bare } => {
+            Source::Authorization { bare, schemes } => {
                 let mut fields = headers.get_all(header::AUTHORIZATION).iter();
                 if let Some(value) = fields.next() {
                     // Which of two that differ the service reads, nobody knows here; equal ones are forwarded as one.
                     if fields.any(|other| other != value) {
                         return Err(Reason::ConflictingTokens);
                     }
-                    let token = authorization(value, *bare)?;
+                    let token = authorization(value, *bare, schemes)?;
                     if !token.is_empty() {
                         add(&mut first, Found::Octets(token))?;
                     }
@@ -92,7 +94,7 @@ pub fn find_credential<'h>(
             Source::Header(name) => {
                 for value in headers.get_all(name) {
                     let value = value.as_bytes().trim_ascii();
-                    let token = after_bearer(value).unwrap_or(value);
+                    let token = after_scheme(value, BEARER).unwrap_or(value);
                     if !token.is_empty() {
                         add(&mut first, Found::Octets(token))?;
                     }
@@ -190,14 +192,15 @@ fn text(value: &HeaderValue) -> Result<&str, Reason> {
 
 /// What stands where `Authorization` has a token; empty when there is none.
 #[inline]
-fn authorization(value: &HeaderValue, bare: bool) -> Result<&[u8], Reason> {
-    match after_bearer(value.as_bytes().trim_ascii()) {
+fn authorization<'h>(value: &'h HeaderValue, bare: bool, schemes: &[Box<str>]) -> Result<&'h [u8], Reason> {
+    let trimmed = value.as_bytes().trim_ascii();
+    match after_scheme(trimmed, BEARER).or_else(|| schemes.iter().find_map(|scheme| after_scheme(trimmed, scheme))) {
         Some(token) => Ok(token),
-        None => without_bearer(value, bare),
+        None => without_scheme(value, bare),
     }
 }
 
-fn without_bearer(value: &HeaderValue, bare: bool) -> Result<&[u8], Reason> {
+fn without_scheme(value: &HeaderValue, bare: bool) -> Result<&[u8], Reason> {
     match text(value)? {
         // Another scheme's credentials (`Basic …`) are not ours to judge: they count as none.
         value if value.is_empty() || value.contains(' ') => Ok(&[]),
@@ -206,12 +209,12 @@ fn without_bearer(value: &HeaderValue, bare: bool) -> Result<&[u8], Reason> {
     }
 }
 
-/// What follows `Bearer`, when that is the scheme.
+/// What follows the scheme `name`, when that is the scheme.
 #[inline]
-fn after_bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = value.split_at_checked(BEARER.len())?;
+fn after_scheme<'h>(value: &'h [u8], name: &str) -> Option<&'h [u8]> {
+    let (scheme, rest) = value.split_at_checked(name.len())?;
     // Nearly all spell it so, and the case of letters takes longer to compare.
-    if scheme != BEARER.as_bytes() && !scheme.eq_ignore_ascii_case(BEARER.as_bytes()) {
+    if scheme != name.as_bytes() && !scheme.eq_ignore_ascii_case(name.as_bytes()) {
         return None;
     }
     if rest.is_empty() { Some(rest) } else { matches!(rest[0], b' ' | b'\t').then(|| rest.trim_ascii()) }
@@ -237,7 +240,10 @@ mod tests {
     }
 
     fn sws() -> Vec<Source> {
-        vec![Source::Header(HeaderName::from_static("currenttokenvalue")), Source::Authorization { bare: false }]
+        vec![
+            Source::Header(HeaderName::from_static("currenttokenvalue")),
+            Source::Authorization { bare: false, schemes: Box::default() },
+        ]
     }
 
     fn find(sources: &[Source], pairs: &[(&'static str, &str)], query: Option<&str>) -> Result<Option<String>, Reason> {
@@ -260,10 +266,21 @@ mod tests {
 
     #[test]
     fn a_bare_token_is_one_only_where_the_contract_says_so() {
-        let bare = [Source::Authorization { bare: true }];
+        let bare = [Source::Authorization { bare: true, schemes: Box::default() }];
         assert_eq!(find(&bare, &[("authorization", "abc")], None), Ok(Some("abc".into())));
         assert_eq!(find(&bare, &[("authorization", "Bearer abc")], None), Ok(Some("abc".into())));
         assert_eq!(find(&sws(), &[("authorization", "abc")], None), Err(Reason::MalformedToken));
+    }
+
+    #[test]
+    fn a_scheme_of_the_contracts_own_stands_beside_bearer() {
+        let own = [Source::Authorization { bare: false, schemes: ["Token".into(), "JWT".into()].into() }];
+        for value in ["Token abc", "token  abc", "JWT abc", "Bearer abc"] {
+            assert_eq!(find(&own, &[("authorization", value)], None), Ok(Some("abc".into())), "{value}");
+        }
+        assert_eq!(find(&own, &[("authorization", "Tokens abc")], None), Ok(None));
+        assert_eq!(find(&own, &[("authorization", "Token ")], None), Ok(None));
+        assert_eq!(find(&sws(), &[("authorization", "Token abc")], None), Ok(None), "it is another's");
     }
 
     #[test]

@@ -65,6 +65,7 @@ mod tests {
                 method: &Method::POST,
                 query: None,
                 content_type: Some(b"application/json"),
+                authorization: None,
                 body: &body,
                 refresh: false,
             };

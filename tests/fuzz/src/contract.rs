@@ -5,7 +5,8 @@
 use portero::{
     domain::{Reason, json::parse_object},
     rules::contract::{
-        Contract, DialectSettings, Endpoint, FileContract, Outcome, Recorded, TokenRequest, Verdict, load,
+        Contract, DialectSettings, Endpoint, FileContract, Observed, Outcome, Recorded, TokenRequest, Verdict, learn,
+        load,
     },
 };
 
@@ -19,6 +20,7 @@ const END_OF_FILE: &str = "\n---\n";
 pub fn check(input: &[u8]) {
     let Ok(input) = std::str::from_utf8(input) else { return };
     let (file, body) = input.split_once(END_OF_FILE).unwrap_or((input, ""));
+    draft(body);
     match load("fuzz.toml", file) {
         Ok(loaded) => {
             for (place, _) in loaded.contract.languages().enumerate() {
@@ -34,6 +36,33 @@ pub fn check(input: &[u8]) {
     }
 }
 
+/// What is learnt from lines of requests and answers is a good contract, and says no secret of them.
+fn draft(lines: &str) {
+    let recorded: Vec<_> = lines.split('\n').collect::<Vec<_>>().chunks(2).map(exchange).collect();
+    let observed: Vec<_> = recorded.iter().map(|recorded| Observed { path: "/login", recorded }).collect();
+    let Ok(learnt) = learn("fuzz", &observed) else { return };
+    assert!(load("fuzz.toml", &learnt.text).is_ok(), "{}", learnt.text);
+    assert!(!learnt.text.contains("correct horse battery"), "{}", learnt.text);
+    assert!(learnt.others.iter().all(|at| *at < observed.len()));
+}
+
+/// A request and its answer, which begins with its status.
+fn exchange(lines: &[&str]) -> Recorded {
+    let (status, answer) = lines.get(1).and_then(|line| line.split_once(' ')).unwrap_or(("200", ""));
+    let request = lines.first().copied().unwrap_or_default();
+    Recorded {
+        method: "POST".parse().expect("a method"),
+        query: None,
+        content_type: Some(b"application/json".to_vec()),
+        authorization: None,
+        request: request.as_bytes().to_vec(),
+        to: Endpoint::Login,
+        status: status.parse().unwrap_or(200),
+        answer_type: None,
+        answer: answer.as_bytes().to_vec(),
+    }
+}
+
 /// What a good contract says is what it declares.
 fn speak(contract: &FileContract, body: &str) {
     for reason in Reason::ALL {
@@ -43,13 +72,16 @@ fn speak(contract: &FileContract, body: &str) {
     let members = parse_object(body.as_bytes());
     for method in contract.methods() {
         let content_type = Some(&b"application/json"[..]);
-        let request = TokenRequest { method, query: Some(body), content_type, body: &members, refresh: false };
+        let authorization = Some(body.as_bytes());
+        let request =
+            TokenRequest { method, query: Some(body), content_type, authorization, body: &members, refresh: false };
         let Err(rejection) = contract.read(&request, &settings) else { continue };
         let answer = contract.write(&Outcome::Rejected(&rejection), &settings);
         let recorded = Recorded {
             method: method.clone(),
             query: Some(body.to_owned()),
             content_type: content_type.map(<[u8]>::to_vec),
+            authorization: Some(body.to_owned()),
             request: body.as_bytes().to_vec(),
             to: Endpoint::Login,
             status: answer.status.as_u16(),

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::{Map, Value};
 
+pub(super) use self::replay::BODY_BYTES_MAX;
 pub use self::{
     replay::{Difference, Endpoint, Recorded, Verdict},
     requests::Meaning,
@@ -101,7 +102,7 @@ impl Contract for FileContract {
         expires_at: Option<Timestamp>,
         settings: &DialectSettings,
     ) -> Map<String, Value> {
-        let known = Known { subject: Subject::NewToken { holder, issued_at, expires_at }, settings };
+        let known = Known::of(Subject::NewToken { holder, issued_at, expires_at }, settings);
         let mut claims = Map::new();
         for claim in &self.claims {
             let (name, value) = match claim {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Bytes of a body that token endpoints read, at most.
-const BODY_BYTES_MAX: usize = 16 << 10;
+pub(in crate::rules::contract) const BODY_BYTES_MAX: usize = 16 << 10;
 
 /// An exchange, as it was recorded.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Recorded {
     pub query: Option<String>,
     /// Its `Content-Type`.
     pub content_type: Option<Vec<u8>>,
+    /// Its `Authorization`, where there was one.
+    pub authorization: Option<String>,
     /// Its body.
     pub request: Vec<u8>,
     /// Where it went.
@@ -123,6 +125,7 @@ impl FileContract {
             method: &recorded.method,
             query: recorded.query.as_deref(),
             content_type: recorded.content_type.as_deref(),
+            authorization: recorded.authorization.as_deref().map(str::as_bytes),
             body: &body,
             refresh,
         };

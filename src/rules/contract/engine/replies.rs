@@ -54,7 +54,7 @@ impl Replies {
                 (Some(&self.rejections[rejection.kind() as usize]), Subject::Rejection(rejection))
             }
         };
-        let written = reply.ok_or(Incomplete).and_then(|reply| reply.write(&Known { subject, settings }));
+        let written = reply.ok_or(Incomplete).and_then(|reply| reply.write(&Known::of(subject, settings)));
         written.unwrap_or_else(|Incomplete| self.incomplete.clone().unwrap_or_else(|| self.deny(Reason::Internal)))
     }
 

@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use crate::{
     domain::{AccountName, Secret},
     rules::contract::{
-        DialectSettings, Login, Operation, Rejection, TokenRequest, Validity,
+        DialectSettings, Login, MissingMembers, Operation, Rejection, SecretPlace, TokenRequest, Validity,
+        basic::Pair,
         body::{self, Announced},
         template::{Known, Subject, Text},
     },
@@ -27,6 +28,7 @@ pub(in crate::rules::contract) struct Requests {
 
 /// How a login is read.
 pub(in crate::rules::contract) struct LoginReader {
+    pub(in crate::rules::contract) place: SecretPlace,
     pub(in crate::rules::contract) announced: Announced,
     /// The required members and what they are, in the order in which they are named when missing.
     pub(in crate::rules::contract) members: Vec<(Arc<str>, Meaning)>,
@@ -67,11 +69,29 @@ impl Requests {
         if self.verifies && matches!(*request.method, Method::GET | Method::HEAD) {
             return Ok(Operation::Verify);
         }
+        if self.login.place == SecretPlace::Basic && !request.refresh {
+            return self.login.read_basic(request, settings).map(Operation::Login);
+        }
         let body = body::announced(request, self.login.announced)?;
         match (request.refresh, self.refresh.first()) {
             (true, Some(member)) => Ok(Operation::Refresh(Secret::from(body::required(body, [member])?[0]))),
             _ => self.login.read(body, request.query, settings).map(Operation::Login),
         }
+    }
+}
+
+impl LoginReader {
+    /// The credentials of `Authorization: Basic`. What is no such field has neither part.
+    fn read_basic(&self, request: &TokenRequest<'_>, settings: &DialectSettings) -> Result<Login, Rejection> {
+        let field = request.authorization.and_then(|field| std::str::from_utf8(field).ok());
+        let pair = field.and_then(Pair::of);
+        let (name, secret) = pair.as_ref().map(Pair::parts).unwrap_or_default();
+        let is_missing = |meaning| if meaning == Meaning::Secret { secret.is_empty() } else { name.is_empty() };
+        let missing = self.members.iter().filter(|(_, meaning)| is_missing(*meaning));
+        if let Some(missing) = MissingMembers::of(missing.map(|(member, _)| Arc::clone(member)).collect()) {
+            return Err(Rejection::Missing(missing));
+        }
+        Ok(Login { validity: self.validity(request.query, settings)?, ..Login::new(name, secret) })
     }
 }
 
@@ -88,8 +108,13 @@ impl LoginReader {
             at.and_then(|at| values.get(at).copied()).unwrap_or_default()
         };
         let name = AccountName { business: value(Meaning::Business).to_owned(), name: value(Meaning::Name).to_owned() };
-        let validity = self.validity.as_ref().map_or(Ok(Validity::Realm), |validity| validity.read(query, settings))?;
+        let validity = self.validity(query, settings)?;
         Ok(Login { name, secret: Secret::from(value(Meaning::Secret)), validity })
+    }
+
+    /// The life that the login asks for.
+    fn validity(&self, query: Option<&str>, settings: &DialectSettings) -> Result<Validity, Rejection> {
+        self.validity.as_ref().map_or(Ok(Validity::Realm), |validity| validity.read(query, settings))
     }
 }
 
@@ -97,7 +122,7 @@ impl ValidityReader {
     /// The life that a query asks for, within what the realm grants.
     fn read(&self, query: Option<&str>, settings: &DialectSettings) -> Result<Validity, Rejection> {
         let refused = |text: &Text| {
-            let known = Known { subject: Subject::Nothing, settings };
+            let known = Known::of(Subject::Nothing, settings);
             // Every value of these texts is always there.
             Err(Rejection::InvalidQuery(text.fill(&known).unwrap_or_default()))
         };

@@ -7,11 +7,13 @@ use toml::Spanned;
 
 use super::{
     checker::Checker,
-    raw::{RawContract, RawNumber, RawTimezone},
+    raw::{RawContract, RawLogin, RawNumber, RawTimezone},
 };
 use crate::{
     domain::{Algorithm, PrincipalKind, TokenKind, duration},
-    rules::contract::{AccountFacts, Bounded, Facts, Lifetime, SettingFacts, Tells, TokenFacts, Told, Zone},
+    rules::contract::{
+        AccountFacts, Bounded, Facts, Lifetime, SecretPlace, SettingFacts, Tells, TokenFacts, Told, Zone,
+    },
 };
 
 const KINDS: [(&str, TokenKind); 3] =
@@ -61,6 +63,13 @@ impl Checker<'_> {
             );
         }
         let old_system = self.old_system(raw.old_system.as_ref(), &accounts);
+        let place = self.secret_place(&raw.login);
+        if let Some(written) = raw.old_system.as_ref().filter(|_| place == SecretPlace::Basic) {
+            self.wrong(
+                &written.span(),
+                "an old system is asked with a JSON body, and logins of this contract are in Basic",
+            );
+        }
         let earlier_tokens = self.earlier_tokens(raw.earlier_tokens.as_ref());
         Facts {
             name: raw.name.get_ref().as_str().into(),
@@ -71,9 +80,41 @@ impl Checker<'_> {
             tells,
             token_header,
             bare_authorization: raw.usage.bare_authorization,
+            token_scheme: self.token_scheme(raw.usage.scheme.as_ref()),
+            place,
             old_system,
             earlier_tokens,
         }
+    }
+
+    /// A scheme of the contract's own.
+    fn token_scheme(&mut self, written: Option<&Spanned<String>>) -> Option<Box<str>> {
+        let scheme = written?;
+        let is_token = http::HeaderName::from_bytes(scheme.get_ref().as_bytes()).is_ok();
+        let others = ["bearer", "basic", "digest", "negotiate"];
+        if !is_token || others.iter().any(|other| scheme.get_ref().eq_ignore_ascii_case(other)) {
+            self.wrong(&scheme.span(), "a scheme of the contract's own, such as \"Token\"; Bearer is always read");
+        }
+        Some(scheme.get_ref().as_str().into())
+    }
+
+    /// Where the secret stands. A place or a method that would put it into logs is refused.
+    fn secret_place(&mut self, raw: &RawLogin) -> SecretPlace {
+        if let Some(method) = raw.method.as_ref().filter(|method| *method.get_ref() != "POST") {
+            let message = "a secret is sent by POST alone: what a GET asks for is logged, cached and sent again";
+            self.wrong(&method.span(), message);
+        }
+        let Some(place) = &raw.place else { return SecretPlace::Body };
+        if let "query" | "path" | "cookie" = place.get_ref().as_str() {
+            let message = format!(
+                "a secret never stands in a {}: it would be logged, or sent to others; say \"body\" or \"basic\"",
+                place.get_ref()
+            );
+            self.wrong(&place.span(), &message);
+            return SecretPlace::Body;
+        }
+        let places = [("body", SecretPlace::Body), ("basic", SecretPlace::Basic)];
+        self.word(place, &places).unwrap_or_default()
     }
 
     fn presence(&mut self, written: Option<&Spanned<String>>, word: &'static str) -> bool {

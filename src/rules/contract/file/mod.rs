@@ -9,6 +9,7 @@
 //! old_system  what the answers of the API mean that it was
 //! replies   what it answers: one response for every rejection and every denial
 //! checker   what these share: problems, and templates with their places
+//! schema    its keys as JSON Schema, for editors
 //! builtin   the texts that ship
 //! ```
 
@@ -21,6 +22,7 @@ mod old_system;
 mod raw;
 mod replies;
 mod requests;
+mod schema;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +37,7 @@ use crate::domain::text::near;
 pub(super) use builtin::TEXTS;
 pub use builtin::text as builtin_text;
 pub use layers::{Fault, Layer};
+pub use schema::schema;
 
 /// Bytes of a contract's file, at most.
 pub const FILE_BYTES_MAX: u64 = 256 << 10;

@@ -108,7 +108,11 @@ pub(super) struct RawTokens {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLogin {
-    pub(super) content_type: Spanned<String>,
+    /// `body`, or `basic`.
+    pub(super) place: Option<Spanned<String>>,
+    /// `POST`, and no other.
+    pub(super) method: Option<Spanned<String>>,
+    pub(super) content_type: Option<Spanned<String>>,
     /// Each required member and what it is: name, business or secret; in the order in which they are named when missing.
     pub(super) members: Spanned<Entries<Spanned<String>>>,
     /// Those that say that a body is meant for this contract; all required ones where it says none.
@@ -140,6 +144,7 @@ pub(super) struct RawUsage {
     pub(super) header: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) bare_authorization: bool,
+    pub(super) scheme: Option<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::{Reason, text::suggestion},
     rules::contract::{
-        Answer, Facts, JSON, MEDIA_TYPES, RejectionKind, Schemas,
+        Answer, Facts, JSON, MEDIA_TYPES, RejectionKind, Schemas, SecretPlace,
         answer::denial_status,
         engine::{Replies, Reply, Status},
         language::House,
@@ -33,6 +33,7 @@ const SAME_MAX: usize = 4;
 struct Errors<'r> {
     raw: &'r RawContract,
     language: &'r Language,
+    place: SecretPlace,
     base: Scene<'r>,
 }
 
@@ -63,7 +64,7 @@ impl Checker<'_> {
         language: &Language,
     ) -> Option<(Replies, Vec<&'static str>)> {
         let base = Scene { has_incomplete: raw.responses.incomplete.is_some(), ..scene(facts, secret_member(raw)) };
-        let errors = Errors { raw, language, base };
+        let errors = Errors { raw, language, place: facts.place, base };
         let granted = self.success(&errors, &raw.responses.login, Place::Granted, facts);
         let refreshed = self.optional(&errors, raw.responses.refresh.as_ref(), Place::Refreshed, facts);
         let verified = self.optional(&errors, raw.responses.verify.as_ref(), Place::Verified, facts);
@@ -90,10 +91,11 @@ impl Checker<'_> {
             json!({ "type": "object", "required": members, "properties": properties })
         };
         let login = raw.login.members.get_ref().0.iter().map(|(name, _)| name.get_ref().as_str()).collect();
-        let login = Schemas { request: request(login), answer: login_schema, refusals: refusals.clone() };
+        let login = (facts.place == SecretPlace::Body).then(|| request(login));
+        let login = Schemas { request: login, answer: login_schema, refusals: refusals.clone() };
         let of_refresh = raw.refresh.as_ref().zip(refreshed.as_ref());
         let refresh = of_refresh.map(|(refresh, (_, answer))| Schemas {
-            request: request(vec![refresh.member.get_ref()]),
+            request: Some(request(vec![refresh.member.get_ref()])),
             answer: answer.clone(),
             refusals,
         });
@@ -179,7 +181,10 @@ impl Checker<'_> {
                 continue;
             };
             fell_back.extend(is_other.then_some(kind.name()));
-            let error = Error { own, span: &span, place: Place::Rejection(kind), status: kind.status() };
+            // Who sends no credentials is asked for them (RFC 9110 section 15.5.2).
+            let is_asked = kind == RejectionKind::Missing && errors.place == SecretPlace::Basic;
+            let status = if is_asked { StatusCode::UNAUTHORIZED } else { kind.status() };
+            let error = Error { own, span: &span, place: Place::Rejection(kind), status };
             replies.extend(self.error(errors, error));
         }
         replies

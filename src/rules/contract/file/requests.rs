@@ -10,7 +10,7 @@ use super::{
     raw::{RawContract, RawLogin, RawValidity},
 };
 use crate::rules::contract::{
-    Facts, Zone,
+    Facts, SecretPlace, Zone,
     body::Announced,
     engine::{Claim, LoginReader, Meaning, Requests, ValidityReader},
     template::{Constants, Place, Read, Scene},
@@ -41,7 +41,7 @@ const COMMON_CLAIMS: [&str; 15] = [
 
 impl Checker<'_> {
     pub(super) fn requests(&mut self, raw: &RawContract, facts: &Facts, language: &Language) -> Requests {
-        let login = self.login(&raw.login);
+        let login = self.login(&raw.login, facts.place);
         let validity = raw.validity.as_ref().and_then(|validity| self.validity(validity.get_ref(), facts, language));
         let login = LoginReader { validity, ..login };
         let refresh = raw.refresh.as_ref().map(|refresh| Arc::<str>::from(refresh.member.get_ref().as_str()));
@@ -51,22 +51,33 @@ impl Checker<'_> {
             self.wrong(&refresh.member.span(), "tokens.refresh does not say which tokens a refresh gives");
         }
         let identified_by = match &raw.login.identified_by {
+            // A body says nothing about who is meant.
+            None if facts.place == SecretPlace::Basic => vec![],
             None => login.members.iter().map(|(member, _)| Arc::clone(member)).collect(),
             Some(members) => members.iter().map(|member| Arc::from(member.get_ref().as_str())).collect(),
         };
         Requests { login, refresh: refresh.into_iter().collect(), identified_by, verifies: raw.verify }
     }
 
-    fn login(&mut self, raw: &RawLogin) -> LoginReader {
-        let announced = self.word(
-            &raw.content_type,
-            &[("any", Announced::Any), ("json-if-sent", Announced::IfSent), ("json-required", Announced::Required)],
-        );
+    fn login(&mut self, raw: &RawLogin, place: SecretPlace) -> LoginReader {
+        let words =
+            [("any", Announced::Any), ("json-if-sent", Announced::IfSent), ("json-required", Announced::Required)];
+        let announced = match (&raw.content_type, place) {
+            (Some(written), _) => self.word(written, &words),
+            (None, SecretPlace::Basic) => Some(Announced::Any),
+            (None, SecretPlace::Body) => {
+                self.wrong(&raw.members.span(), "login.content_type is missing; add it, for example \"json-if-sent\"");
+                None
+            }
+        };
         let mut members: Vec<(Arc<str>, Meaning)> = vec![];
         for (member, meaning) in &raw.members.get_ref().0 {
             let Some(known) = self.word(meaning, &MEANINGS) else { continue };
             if member.get_ref().is_empty() {
                 self.wrong(&member.span(), "a member has a name");
+            }
+            if known == Meaning::Business && place == SecretPlace::Basic {
+                self.wrong(&meaning.span(), "Basic carries a name and a secret alone");
             }
             if members.iter().any(|(_, taken)| *taken == known) {
                 self.wrong(&meaning.span(), &format!("another member is the {} already", meaning.get_ref()));
@@ -79,7 +90,7 @@ impl Checker<'_> {
                 self.wrong(&raw.members.span(), &message);
             }
         }
-        LoginReader { announced: announced.unwrap_or(Announced::Any), members, validity: None }
+        LoginReader { place, announced: announced.unwrap_or(Announced::Any), members, validity: None }
     }
 
     fn validity(&mut self, raw: &RawValidity, facts: &Facts, language: &Language) -> Option<ValidityReader> {
@@ -144,6 +155,7 @@ pub(super) fn scene<'c>(facts: &'c Facts, secret_member: &'c str) -> Scene<'c> {
         may_not_end: facts.settings.max_years.is_some(),
         has_timezone: facts.settings.timezone != Zone::Unused,
         has_incomplete: false,
+        is_repeated: false,
         secret_member,
         constants: Constants::NONE,
     }

@@ -4,8 +4,11 @@ use proptest::prelude::*;
 
 use super::{Fault, TEXTS, load};
 use crate::{
-    domain::{Reason, TokenKind},
-    rules::contract::{Contract, DialectSettings, FileContract, MissingMembers, Outcome, Rejection, fixture},
+    domain::{Reason, TokenKind, json::parse_object},
+    rules::contract::{
+        Contract, DialectSettings, FileContract, Login, MissingMembers, Operation, Outcome, Rejection, TokenRequest,
+        fixture,
+    },
 };
 
 /// A small contract that is good.
@@ -306,6 +309,122 @@ fn a_text_that_is_one_hole_keeps_its_kind() {
     let missing = Rejection::Missing(MissingMembers::of(vec!["user".into(), "pin".into()]).unwrap());
     let answer = loaded.contract.in_default().write(&Outcome::Rejected(&missing), &DialectSettings::default());
     assert_eq!(fixture::text(&answer).2, r#"{"errors":["Say user","Say pin"]}"#);
+}
+
+/// What a response of its own to missing members says.
+fn missing(body: &str) -> Result<String, String> {
+    let text = GOOD.replacen("[rejections]\n", &format!("[rejections]\nmissing_field = {{ body = '{body}' }}\n"), 1);
+    let loaded = load("erp.toml", &text).map_err(|faults| shown(Some(faults)))?;
+    let missing = Rejection::Missing(MissingMembers::of(vec!["user".into(), "pin".into()]).unwrap());
+    let answer = loaded.contract.in_default().write(&Outcome::Rejected(&missing), &DialectSettings::default());
+    Ok(fixture::text(&answer).2.to_owned())
+}
+
+#[test]
+fn errors_are_keyed_by_what_is_missing() {
+    for (body, expected) in [
+        (
+            r#"{"{missing.each}": ["This field is required."]}"#,
+            r#"{"user":["This field is required."],"pin":["This field is required."]}"#,
+        ),
+        (
+            r#"{"errors": {"{missing.each}": "Say {missing.each}"}, "n": 1}"#,
+            r#"{"errors":{"user":"Say user","pin":"Say pin"},"n":1}"#,
+        ),
+        (
+            r#"{"errors": [{"path": ["{missing.each}"], "of": "{missing}"}]}"#,
+            r#"{"errors":[{"path":["user"],"of":["user","pin"]},{"path":["pin"],"of":["user","pin"]}]}"#,
+        ),
+        (r#"["first", "{missing.each} is required", {}]"#, r#"["first","user is required","pin is required",{}]"#),
+    ] {
+        assert_eq!(missing(body), Ok(expected.to_owned()));
+    }
+    for (body, message) in [
+        (
+            r#"{"{missing.each}": [], "x": 1}"#,
+            "{missing.each}: a member that is repeated is the only one of its object: another could have its name",
+        ),
+        (
+            r#"{"x": "{missing.each}"}"#,
+            "{missing.each}: 'missing.each' stands in an element of a list, or is the name of a member: it repeats what it stands in",
+        ),
+        (r#"[{"{missing.each}": "{missing.each}"}]"#, "{missing.each}: it stands in what is repeated already"),
+        (
+            r#"{"{missing.first}": 1}"#,
+            "the member \"{missing.first}\" has a brace in its name: no name has a hole but {missing.each}",
+        ),
+    ] {
+        let said = missing(body).unwrap_err();
+        assert!(said.contains(message), "{body}: {said}");
+    }
+    let said = problems(r#"{"error": "{message}"}"#, r#"{"{missing.each}": "{message}"}"#);
+    assert!(said.contains("members are missing in rejections.missing_field alone"), "{said}");
+}
+
+#[test]
+fn a_secret_stands_in_the_body_or_in_basic() {
+    let login = "content_type = \"any\"\n";
+    for (by, message) in [
+        (
+            "place = \"query\"",
+            "11:9: a secret never stands in a query: it would be logged, or sent to others; say \"body\" or \"basic\"",
+        ),
+        ("place = \"path\"", "11:9: a secret never stands in a path: "),
+        ("place = \"cookie\"", "11:9: a secret never stands in a cookie: "),
+        ("place = \"basc\"", "11:9: 'basc' is not known here; did you mean 'basic'?"),
+        (
+            "method = \"GET\"",
+            "11:10: a secret is sent by POST alone: what a GET asks for is logged, cached and sent again",
+        ),
+    ] {
+        let said = problems(login, &format!("{by}\n{login}"));
+        assert!(said.starts_with(message), "{by}: {said}");
+    }
+    assert_eq!(
+        problems(login, "").lines().next(),
+        Some("11:11: login.content_type is missing; add it, for example \"json-if-sent\"")
+    );
+    assert_eq!(problems(login, "place = \"basic\"\nmethod = \"POST\"\n"), "");
+    let business = GOOD.replacen(login, "place = \"basic\"\n", 1).replacen(
+        "user = \"name\"",
+        "shop = \"business\", user = \"name\"",
+        1,
+    );
+    assert_eq!(shown(load("erp.toml", &business).err()), "12:20: Basic carries a name and a secret alone");
+    for scheme in ["Bearer", "basic", "To ken", ""] {
+        let said = problems("[responses]", &format!("[use]\nscheme = \"{scheme}\"\n[responses]"));
+        assert!(
+            said.starts_with("15:10: a scheme of the contract's own, such as \"Token\"; Bearer is always read"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn basic_is_read_as_a_login() {
+    let text = GOOD.replacen("content_type = \"any\"\n", "place = \"basic\"\n", 1);
+    let loaded = load("erp.toml", &text).unwrap();
+    let (contract, settings, body) = (loaded.contract.in_default(), DialectSettings::default(), parse_object(b"x"));
+    let read = |authorization: Option<&str>| {
+        let authorization = authorization.map(str::as_bytes);
+        let method = &http::Method::POST;
+        let request =
+            TokenRequest { method, query: None, content_type: None, authorization, body: &body, refresh: false };
+        contract.read(&request, &settings)
+    };
+    let missing = |names: &[&str]| {
+        let names = names.iter().map(|&name| name.into()).collect();
+        Err(Rejection::Missing(MissingMembers::of(names).unwrap()))
+    };
+    assert_eq!(read(Some("Basic YW5hOjE6Mg==")), Ok(Operation::Login(Login::new("ana", "1:2"))));
+    assert_eq!(read(Some("Basic YW5hOg==")), missing(&["pin"]));
+    for none in [None, Some("Bearer x"), Some("Basic ="), Some("Basic Og==")] {
+        assert_eq!(read(none), missing(&["user", "pin"]), "{none:?}");
+    }
+    let Err(refused) = read(None) else { panic!("no credentials") };
+    let answer = contract.write(&Outcome::Rejected(&refused), &settings);
+    assert_eq!(fixture::text(&answer).0, 401, "who sends none is asked for them");
+    assert_eq!(contract.identifying_members(false).len(), 0, "a body says nothing");
 }
 
 #[test]

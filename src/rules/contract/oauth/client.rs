@@ -1,14 +1,13 @@
 //! Which client asks, and with which secret: by Basic, or in the body (RFC 6749 section 2.3.1).
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header};
 use zeroize::Zeroizing;
 
 use super::{OAuthError, form::Form};
-use crate::{domain::Secret, rules::contract::Login};
-
-/// The scheme of RFC 7617, compared without regard to case.
-const BASIC: &str = "Basic";
+use crate::{
+    domain::Secret,
+    rules::contract::{Login, basic::Pair},
+};
 
 /// Finds the client's name and secret. Neither is checked yet.
 ///
@@ -39,12 +38,8 @@ pub fn find(headers: &HeaderMap, form: &Form) -> Result<Login, OAuthError> {
 
 /// `Basic` over two words that were encoded as in a form each, so that a `:` in one does not end it.
 fn basic(authorization: &str) -> Option<Login> {
-    let (scheme, encoded) = authorization.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case(BASIC) {
-        return None;
-    }
-    let pair = Zeroizing::new(STANDARD.decode(encoded.trim_matches(' ')).ok()?);
-    let (id, secret) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
+    let pair = Pair::of(authorization)?;
+    let (id, secret) = pair.parts();
     let (id, secret) = (decoded(id)?, decoded(secret)?);
     let complete = !id.expose().is_empty() && !secret.expose().is_empty();
     complete.then(|| Login::new(id.expose(), secret.expose()))
@@ -59,6 +54,7 @@ fn decoded(text: &str) -> Option<Secret> {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine, engine::general_purpose::STANDARD};
     use http::HeaderValue;
 
     use super::*;

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 use super::{
     AccountFacts, Answer, Contract, DialectSettings, Facts, JSON, Lifetime, Operation, Outcome, Rejection, Schemas,
-    SettingFacts, Tells, TokenFacts, TokenRequest, Zone,
+    SecretPlace, SettingFacts, Tells, TokenFacts, TokenRequest, Zone,
     answer::{answer, denial_status, phrase},
     problem,
 };
@@ -72,6 +72,8 @@ static FACTS: LazyLock<Facts> = LazyLock::new(|| Facts {
     tells: Tells::default(),
     token_header: None,
     bare_authorization: false,
+    token_scheme: None,
+    place: SecretPlace::Body,
     old_system: None,
     earlier_tokens: None,
 });

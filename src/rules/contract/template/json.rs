@@ -8,9 +8,9 @@ use super::{
     At, Filled, Flaw, Hole, Incomplete, Text,
     kind::Kind,
     text::Read,
-    value::{Fact, Known, Scene},
+    value::{Fact, Known, MISSING_EACH, Place, Scene},
 };
-use crate::domain::json::Strict;
+use crate::{domain::json::Strict, rules::contract::RejectionKind};
 
 /// A JSON value whose holes are filled when it is written. What has no holes is bytes already.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub(in crate::rules::contract) enum Json {
     Hole(Hole),
     Object(Box<[Member]>),
     Array(Box<[Json]>),
+    /// An element of an array, once for each missing member.
+    Each(Box<Json>),
+    /// The value under a member's name, for each missing member. It stands in an object, under no name.
+    EachMember(Box<Json>),
 }
 
 /// A member of an object.
@@ -75,7 +79,7 @@ impl Json {
             },
             Value::Array(elements) => {
                 let bodies =
-                    elements.iter().map(|element| Self::check(element, scene)).collect::<Result<Vec<_>, _>>()?;
+                    elements.iter().map(|element| Self::element(element, scene)).collect::<Result<Vec<_>, _>>()?;
                 let items = bodies.first().map_or_else(|| json!({}), |body| body.schema.clone());
                 let schema = json!({ "type": "array", "items": items });
                 Body { json: Self::array(bodies.into_iter().map(|body| body.json).collect()), schema }
@@ -85,11 +89,44 @@ impl Json {
         })
     }
 
+    /// An element of an array; repeated where it speaks of each missing member.
+    fn element(value: &Value, scene: &Scene<'_>) -> Result<Body, Flaw> {
+        if scene.is_repeated || !names_each(value) {
+            return Self::check(value, scene);
+        }
+        let Body { json, schema } = Self::check(value, &Scene { is_repeated: true, ..*scene })?;
+        Ok(Body { json: Self::Each(Box::new(json)), schema })
+    }
+
+    /// An object with a member for each missing one, called as it.
+    fn keyed(members: &Map<String, Value>, scene: &Scene<'_>) -> Result<Body, Flaw> {
+        let hole = format!("{{{MISSING_EACH}}}");
+        let wrong = |message: &str| Flaw { at: At::Hole(hole.clone()), message: message.to_owned() };
+        if !matches!(scene.place, Place::Rejection(RejectionKind::Missing)) {
+            return Err(wrong("members are missing in rejections.missing_field alone"));
+        }
+        let Some(value) = members.values().next().filter(|_| members.len() == 1) else {
+            return Err(wrong("a member that is repeated is the only one of its object: another could have its name"));
+        };
+        if scene.is_repeated {
+            return Err(wrong("it stands in what is repeated already"));
+        }
+        let Body { json, schema } = Self::check(value, &Scene { is_repeated: true, ..*scene })?;
+        let schema = json!({ "type": "object", "additionalProperties": schema });
+        let member = Member { name: Box::default(), value: Self::EachMember(Box::new(json)) };
+        Ok(Body { json: Self::Object([member].into()), schema })
+    }
+
     fn object(members: &Map<String, Value>, scene: &Scene<'_>) -> Result<Body, Flaw> {
+        if members.contains_key(&format!("{{{MISSING_EACH}}}")) {
+            return Self::keyed(members, scene);
+        }
         let (mut checked, mut properties, mut required) = (vec![], Map::new(), vec![]);
         for (name, value) in members {
             if name.contains(['{', '}']) {
-                return Err(Flaw::whole(format!("the member {name:?} has a brace in its name: names have no holes")));
+                return Err(Flaw::whole(format!(
+                    "the member {name:?} has a brace in its name: no name has a hole but {{{MISSING_EACH}}}"
+                )));
             }
             let body = Self::check(value, scene)?;
             if !matches!(&body.json, Self::Hole(hole) if hole.may_omit()) {
@@ -179,8 +216,40 @@ impl Json {
                 });
                 result?;
             }
+            Self::Each(element) => {
+                let start = out.len();
+                for name in known.missing() {
+                    if out.len() > start {
+                        out.push(b',');
+                    }
+                    element.push(&known.for_each(name), out)?;
+                }
+                return Ok(out.len() > start);
+            }
+            Self::EachMember(value) => {
+                let start = out.len();
+                for name in known.missing() {
+                    if out.len() > start {
+                        out.push(b',');
+                    }
+                    push_text(out, name);
+                    out.push(b':');
+                    value.push(&known.for_each(name), out)?;
+                }
+                return Ok(out.len() > start);
+            }
         }
         Ok(true)
+    }
+}
+
+/// Whether a text in it speaks of each missing member.
+fn names_each(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(MISSING_EACH),
+        Value::Array(elements) => elements.iter().any(names_each),
+        Value::Object(members) => members.values().any(names_each),
+        _ => false,
     }
 }
 

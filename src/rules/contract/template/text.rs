@@ -140,7 +140,7 @@ impl Text {
 enum Constant {
     Json(serde_json::Value),
     Text(Text),
-    /// A text of the contract's own that is one hole alone: it keeps the hole's kind.
+    /// A text of the contract's own that is a list: one hole alone.
     Hole(Hole),
 }
 
@@ -154,10 +154,11 @@ fn constant(raw: &RawHole, scene: &Scene<'_>) -> Result<Option<Constant>, Flaw> 
         let Some((_, text)) = texts.named.iter().find(|(known, _)| known == name) else { return Ok(None) };
         // A text that names texts would have no end.
         let of_text = |flaw: Flaw| wrong(format!("in the text {}.{name}: {}", texts.language, flaw.message));
-        match Text::read_alone(text, &Scene { constants: Constants::NONE, ..*scene }).map_err(of_text)? {
-            Read::Text(text) => Constant::Text(text),
-            Read::Hole(hole) => Constant::Hole(hole),
-            Read::Constant(value) => Constant::Json(value),
+        let scene = Scene { constants: Constants::NONE, ..*scene };
+        match Text::read_alone(text, &scene) {
+            // A text is text, but for a list: that would be none.
+            Ok(Read::Hole(hole)) if hole.kind == Kind::List => Constant::Hole(hole),
+            _ => Constant::Text(Text::read(text, &scene).map_err(of_text)?),
         }
     } else if let Some(error) = &scene.constants.error {
         match (path, error.status) {

@@ -1,6 +1,6 @@
 //! What may stand in a hole. The vocabulary is closed: a name that is not here means nothing.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use super::kind::Kind;
 use crate::{
@@ -21,7 +21,7 @@ pub(super) struct Value {
 }
 
 /// The names that are the same in every contract and depend on the request.
-pub(super) static VALUES: [Value; 24] = [
+pub(super) static VALUES: [Value; 25] = [
     token("access.token", TokenKind::Access),
     token_end("access.expires_at", TokenKind::Access),
     token_life("access.lifetime_seconds", TokenKind::Access),
@@ -43,10 +43,19 @@ pub(super) static VALUES: [Value; 24] = [
     value("account.company", Kind::Text, Source::Company, "the account's company"),
     value("missing", Kind::List, Source::Missing, "the members that are missing, in the order of the contract"),
     value("missing.first", Kind::Text, Source::MissingFirst, "the first of them"),
+    value(
+        MISSING_EACH,
+        Kind::Text,
+        Source::MissingEach,
+        "one of them: the element of a list that it stands in, or the member that it names, is repeated for each",
+    ),
     value("detail", Kind::Text, Source::Detail, "what is wrong with the query, in the words of [validity]"),
     value("retry_after", Kind::Integer, Source::RetryAfter, "how many seconds the client should wait"),
     value("settings.max_years", Kind::Integer, Source::MaxYears, "the realm's max_years"),
 ];
+
+/// The name of what repeats the element or the member that it stands in.
+pub(super) const MISSING_EACH: &str = "missing.each";
 
 /// The names that are the contract's own, or an error's.
 pub(super) const FURTHER: [(&str, &str); 7] = [
@@ -95,6 +104,7 @@ pub(super) enum Source {
     Claim(Box<str>),
     Missing,
     MissingFirst,
+    MissingEach,
     Detail,
     RetryAfter,
     MaxYears,
@@ -140,6 +150,7 @@ impl Place {
 
 /// A template's surroundings.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of the contract that stands alone")]
 pub(in crate::rules::contract) struct Scene<'c> {
     pub(in crate::rules::contract) place: Place,
     /// The tokens that the operation gives.
@@ -152,6 +163,8 @@ pub(in crate::rules::contract) struct Scene<'c> {
     pub(in crate::rules::contract) has_incomplete: bool,
     /// The member of a login that is the secret.
     pub(in crate::rules::contract) secret_member: &'c str,
+    /// Whether it stands in what is repeated for each missing member.
+    pub(in crate::rules::contract) is_repeated: bool,
     /// What is known when the contract is read.
     pub(in crate::rules::contract) constants: &'c Constants<'c>,
 }
@@ -210,9 +223,32 @@ pub(super) enum Presence {
 pub(in crate::rules::contract) struct Known<'a> {
     pub(in crate::rules::contract) subject: Subject<'a>,
     pub(in crate::rules::contract) settings: &'a DialectSettings,
+    /// The missing member for which something is repeated.
+    pub(in crate::rules::contract) each: Option<&'a str>,
+}
+
+impl<'a> Known<'a> {
+    /// What is known outside of what is repeated.
+    pub(in crate::rules::contract) const fn of(subject: Subject<'a>, settings: &'a DialectSettings) -> Self {
+        Self { subject, settings, each: None }
+    }
+
+    /// The members that are missing.
+    pub(super) fn missing(&self) -> &'a [Arc<str>] {
+        match self.subject {
+            Subject::Rejection(Rejection::Missing(names)) => names.names(),
+            _ => &[],
+        }
+    }
+
+    /// The same for one of them.
+    pub(super) const fn for_each(&self, each: &'a str) -> Self {
+        Self { each: Some(each), ..*self }
+    }
 }
 
 /// What is spoken of.
+#[derive(Clone, Copy)]
 pub(in crate::rules::contract) enum Subject<'a> {
     Grant(&'a Grant),
     NewToken { holder: &'a Holder, issued_at: Timestamp, expires_at: Option<Timestamp> },
@@ -271,6 +307,9 @@ impl Source {
             (Self::Token(kind) | Self::TokenEnd(kind) | Self::TokenLife(kind), Place::Granted | Place::Refreshed) => {
                 format!("'{path}' is not there: the request gives no {} token ([tokens] says which)", kind.name())
             }
+            (Self::MissingEach, Place::Rejection(RejectionKind::Missing)) => format!(
+                "'{path}' stands in an element of a list, or is the name of a member: it repeats what it stands in"
+            ),
             (_, place) => format!("'{path}' is not known {}; {}", place.name(), instead(path, scene)),
         }
     }
@@ -302,6 +341,7 @@ impl Source {
                     Self::ErrorStatus => true,
                     Self::Detail => kind == RejectionKind::InvalidQuery,
                     Self::Missing | Self::MissingFirst => kind == RejectionKind::Missing,
+                    Self::MissingEach => kind == RejectionKind::Missing && scene.is_repeated,
                     Self::RetryAfter => matches!(
                         kind,
                         RejectionKind::ThrottledName | RejectionKind::ThrottledAddress | RejectionKind::Unavailable
@@ -342,6 +382,7 @@ impl Source {
             (Self::MissingFirst, Subject::Rejection(Rejection::Missing(names))) => {
                 names.names().first().map(|name| Fact::text(name))
             }
+            (Self::MissingEach, _) => known.each.map(Fact::text),
             (Self::Detail, Subject::Rejection(Rejection::InvalidQuery(detail))) => Some(Fact::text(detail)),
             (Self::RetryAfter, Subject::Rejection(rejection)) => {
                 let wait = rejection.retry_after()?;

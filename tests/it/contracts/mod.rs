@@ -1,6 +1,10 @@
 //! Contracts from files: the variants that ship, a file of one's own, and what a realm changes in one.
 
+mod learnt;
+
 use std::fs;
+
+use base64::Engine;
 
 use super::golden;
 use crate::support::{Config, Folder, Gateway, Ran, Upstream, get, portero, post};
@@ -133,6 +137,93 @@ fn a_realm_and_then_a_client_choose_the_language() {
     assert_eq!((&nowhere.json()["detail"], nowhere.header("vary")), (&"Not found".into(), None));
 }
 
+/// What `obtain_auth_token` of Django REST framework has, and the same by Basic.
+const KEYED: &str = r#"
+name = "drf"
+[account]
+kind = "user"
+[tokens]
+algorithm = "sealed"
+login = ["access"]
+[login]
+content_type = "json-required"
+members = { username = "name", password = "secret" }
+[use]
+scheme = "Token"
+[responses.login]
+media_type = "application/json"
+body = '{"token": "{access.token}"}'
+[errors]
+media_type = "application/json"
+body = '{"detail": "{message}"}'
+[rejections]
+missing_field = { body = '{"{missing.each}": ["This field is required."]}' }
+invalid_credentials = { status = 400, body = '{"non_field_errors": ["Unable to log in with provided credentials."]}' }
+other = { message = "{phrase}" }
+[denials]
+missing_token = { message = "Authentication credentials were not provided." }
+401 = { message = "Invalid token." }
+other = { message = "{phrase}" }
+"#;
+
+const KEYED_REALMS: &str = r#"
+[realms.drf]
+dialect = "drf.toml"
+[realms.basic]
+dialect = "drf.toml"
+extend = { name = "by-basic", login = { place = "basic" } }
+[[token_endpoints]]
+path = "/api-token-auth/"
+realms = ["drf"]
+[[token_endpoints]]
+path = "/basic"
+realms = ["basic"]
+"#;
+
+#[test]
+fn what_is_missing_is_named_and_basic_is_asked_for() {
+    let upstream = Upstream::start();
+    let folder = Folder::new();
+    fs::write(folder.file("drf.toml"), KEYED).unwrap();
+    let config = Config::standard(upstream.address).text(KEYED_REALMS).route("drf", "/drf", "accept = [\"drf\"]");
+    let gateway = Gateway::run(config.with_accounts_in(folder));
+    for realm in ["drf", "basic"] {
+        let add = format!("user add --realm {realm} --username ana --password-stdin");
+        gateway.command(&add, "correct horse").succeeded();
+    }
+    let login = |body: &str| {
+        let answer =
+            gateway.send(&post("/api-token-auth/", body.to_owned()).header("Content-Type", "application/json"));
+        (answer.status, answer.text())
+    };
+    let required = r#"{"username":["This field is required."],"password":["This field is required."]}"#;
+    assert_eq!(login("{}"), (400, required.to_owned()));
+    assert_eq!(login(r#"{"username":"ana"}"#), (400, r#"{"password":["This field is required."]}"#.to_owned()));
+    let wrong = r#"{"non_field_errors":["Unable to log in with provided credentials."]}"#;
+    assert_eq!(login(r#"{"username":"ana","password":"x"}"#), (400, wrong.to_owned()));
+    let (status, granted) = login(r#"{"username":"ana","password":"correct horse"}"#);
+    let granted: serde_json::Value = serde_json::from_str(&granted).unwrap();
+    let token = granted["token"].as_str().unwrap();
+    let with = |authorization: &str| gateway.send(&get("/drf/x").header("Authorization", authorization)).status;
+    assert_eq!((status, with(&format!("Token {token}")), with(&format!("Bearer {token}"))), (200, 200, 200));
+    assert_eq!((with("Token x"), with("Other x")), (401, 401));
+
+    let basic = |pair: &str| {
+        let field = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+        gateway.send(&post("/basic", "").header("Authorization", field))
+    };
+    assert!(basic("ana:correct horse").json()["token"].is_string());
+    let asked = gateway.send(&post("/basic", ""));
+    let challenge = Some("Basic realm=\"basic\", charset=\"UTF-8\"");
+    assert_eq!((asked.status, asked.header("www-authenticate"), asked.text()), (401, challenge, required.to_owned()));
+    let refused = basic("ana:wrong");
+    assert_eq!((refused.status, refused.header("www-authenticate")), (400, None), "the contract says 400");
+    let in_body = post("/basic", r#"{"username":"ana","password":"correct horse"}"#);
+    assert_eq!(gateway.send(&in_body.header("Content-Type", "application/json")).status, 401, "the body is not read");
+    let log = gateway.stop().stdout;
+    assert!(!log.contains("correct horse") && !log.contains("YW5hOmNvcnJlY3Q"), "a secret is logged");
+}
+
 fn contract(arguments: &[&str]) -> Ran {
     portero(&[&["contract"], arguments].concat(), "")
 }
@@ -164,6 +255,26 @@ fn every_word_of_a_hole_stands_in_the_page() {
         let word = word["word"].as_str().unwrap().trim_start_matches('|');
         let word = word.split(' ').next().unwrap();
         assert!(page.contains(&format!("`{word}`")), "docs/own-contract.md lacks `{word}`");
+    }
+}
+
+/// Contracts of other projects, and how many exchanges with their own servers each answers alike, at least.
+const RECORDED: [(&str, usize); 3] = [("drf-authtoken", 12), ("simplejwt", 21), ("feathers-local", 12)];
+
+#[test]
+fn contracts_of_other_projects_answer_as_their_servers_do() {
+    let test = |folder: &str, recordings: &str| {
+        let ran = contract(&["test", &format!("{folder}/contract.toml"), recordings, "--output", "json"]);
+        let outcome: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let count = |name: &str| usize::try_from(outcome[name].as_u64().unwrap()).unwrap();
+        (count("same"), count("different"), ran.stdout)
+    };
+    for (name, at_least) in RECORDED {
+        let folder = format!("tests/golden_variants/{name}");
+        let (same, different, printed) = test(&folder, &folder);
+        assert!(same >= at_least && different == 0, "{name}: {printed}");
+        let (same, different, printed) = test(&folder, &format!("{folder}/not-expressed"));
+        assert!(same == 0 && different > 0, "{name}: what is expressed now belongs one folder up: {printed}");
     }
 }
 

@@ -1,0 +1,104 @@
+//! Drafts a contract's file from recorded exchanges of an old endpoint.
+//!
+//! ```text
+//! purpose   what each exchange was for: the logins that succeeded, their members, the refreshes, the routes
+//! success   an answer to a success, with holes where tokens, names and dates stand
+//! failure   which error each refusal was, and what the errors share
+//! missing   how an error speaks of the members that are missing
+//! draft     all of it as a file, with its guesses as comments
+//! ```
+//!
+//! Passwords and tokens are recognised and never written. What a recording cannot say is guessed, and said to be.
+
+mod draft;
+mod failure;
+mod missing;
+mod purpose;
+mod success;
+
+use serde_json::Value;
+
+use self::purpose::Purposes;
+use super::Recorded;
+
+/// An exchange and the path that it went to.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'r> {
+    /// The path, without the query.
+    pub path: &'r str,
+    /// The exchange.
+    pub recorded: &'r Recorded,
+}
+
+/// What was learnt.
+#[derive(Clone, Debug)]
+pub struct Learnt {
+    /// The text of a contract's file.
+    pub text: String,
+    /// The places of the exchanges that say nothing about it: another contract's denials.
+    pub others: Vec<usize>,
+}
+
+/// The contract that answers as these exchanges do.
+///
+/// # Errors
+/// Why there is none: no login succeeds, or a secret would have to be written.
+pub fn learn(name: &str, observed: &[Observed<'_>]) -> Result<Learnt, String> {
+    let purposes = Purposes::of(observed)?;
+    let learnt = draft::write(name, &purposes, observed)?;
+    for secret in purposes.secrets(observed) {
+        if stands_in(&learnt.text, &secret) {
+            return Err(
+                "an answer repeats a password or a token where none is recognised: take it out of the recording"
+                    .to_owned(),
+            );
+        }
+    }
+    Ok(learnt)
+}
+
+/// Whether a word stands in a text, and no letter or digit before or behind it.
+fn stands_in(text: &str, word: &str) -> bool {
+    let is_part = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
+    text.match_indices(word)
+        .any(|(at, _)| !is_part(text[..at].chars().next_back()) && !is_part(text[at + word.len()..].chars().next()))
+}
+
+/// The JSON that a body is.
+fn json(body: &[u8]) -> Option<Value> {
+    serde_json::from_slice(body).ok()
+}
+
+/// Whether a word stands in a name, in any case.
+fn hints(name: &str, words: &[&str]) -> bool {
+    let name = name.to_lowercase();
+    words.iter().any(|word| name.contains(word))
+}
+
+/// A text in a template: braces are doubled.
+fn escaped(text: &str) -> String {
+    text.replace('{', "{{").replace('}', "}}")
+}
+
+/// A text between quotes that it does not have; `None` where it has both.
+fn quoted(text: &str) -> Option<String> {
+    ['\'', '"'].into_iter().find(|quote| !text.contains(*quote)).map(|quote| format!("{quote}{text}{quote}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_stands_in_a_text_between_others() {
+        assert!(stands_in("is 's3cret' it", "s3cret") && stands_in("s3cret", "s3cret"));
+        assert!(!stands_in("incorrect", "correct") && !stands_in("ñs3cret", "s3cret"));
+    }
+
+    #[test]
+    fn a_text_is_quoted_with_what_it_does_not_have() {
+        assert_eq!(quoted("El campo '").as_deref(), Some("\"El campo '\""));
+        assert_eq!(quoted("a").as_deref(), Some("'a'"));
+        assert_eq!(quoted("'\""), None);
+    }
+}

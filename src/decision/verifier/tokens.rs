@@ -6,12 +6,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::Shared};
 use http::header;
 use serde_json::{Map, Value};
 
 use super::{
-    flights::{Flights, Joined},
+    flights::{Flight, Flights, Joined},
     pace::Pace,
     standing::{Admission, Standing, Trust},
     the_one,
@@ -66,6 +66,26 @@ pub enum TokenAnswered {
     Unknown,
 }
 
+/// A question about a token. While somebody holds it, whoever brings the same token gets its answer, also after it came: a
+/// holder first remembers what the token says, then lets go.
+#[derive(Debug)]
+pub enum AboutToken {
+    /// It is under way, or answered.
+    UnderWay(Shared<Flight<TokenAnswered>>),
+    /// Nobody needs to be asked.
+    Answered(TokenAnswered),
+}
+
+impl AboutToken {
+    /// Its answer.
+    pub async fn answer(&self) -> TokenAnswered {
+        match self {
+            Self::UnderWay(flight) => flight.clone().await,
+            Self::Answered(answered) => answered.clone(),
+        }
+    }
+}
+
 impl TokenCheck {
     /// That of a system, where it has one. Nothing is known of it.
     ///
@@ -103,12 +123,12 @@ impl TokenCheck {
         self.settings.question.syntax.admits(token)
     }
 
-    /// Asks about a token. Callers with the same one share the answer; when all of them have left, it is not asked any
-    /// more.
-    pub async fn ask(self: &Arc<Self>, token: &Secret, client: IpAddr, clock: &Arc<dyn Clock>) -> TokenAnswered {
+    /// A question about a token; callers with the same one share it. Nothing is asked before somebody waits for the answer,
+    /// and when all of them have left, it is not asked any more.
+    pub fn question(self: &Arc<Self>, token: &Secret, client: IpAddr, clock: &Arc<dyn Clock>) -> AboutToken {
         if !self.admits(token.expose()) {
             self.metrics.asked_about_token("filtered");
-            return TokenAnswered::No;
+            return AboutToken::Answered(TokenAnswered::No);
         }
         let key = self.flights.key(&[], token);
         let joined = self.flights.join(key, clock.instant(), || {
@@ -116,14 +136,14 @@ impl TokenCheck {
             async move { check.fly(key, &token, client, &*clock).await }.boxed()
         });
         match joined {
-            Joined::Flight(flight) => flight.await,
+            Joined::Flight(flight) => AboutToken::UnderWay(flight),
             Joined::Refused(()) => {
                 self.metrics.asked_about_token("remembered");
-                TokenAnswered::No
+                AboutToken::Answered(TokenAnswered::No)
             }
             Joined::Full => {
                 self.metrics.asked_about_token("busy");
-                TokenAnswered::Unknown
+                AboutToken::Answered(TokenAnswered::Unknown)
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Every problem, with its exact place and words.
 
 mod endpoints;
+mod introspection;
 mod issuers;
 mod listen;
 mod matching;

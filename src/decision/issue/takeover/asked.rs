@@ -42,7 +42,14 @@ impl TokenAsker {
         // Without an address nobody could take a turn.
         let Some(client) = client else { return awaiting.refused(Reason::Unavailable) };
         let is_introspected = awaiting.is_introspected();
-        let (facts, asked_at) = match awaiting.check.ask(&awaiting.token, client, &self.clock).await {
+        // It is held until the token is remembered. Where there is none to join, the one before it has ended, and the token
+        // is remembered already: nobody asks twice.
+        let question = awaiting.check.question(&awaiting.token, client, &self.clock);
+        let awaiting = match awaiting.known(&self.live_state.view(), self.clock.now()) {
+            Ok(proof) => return proof,
+            Err(awaiting) => awaiting,
+        };
+        let (facts, asked_at) = match question.answer().await {
             TokenAnswered::Active { said, asked_at } => return self.introspected(awaiting, said, asked_at),
             TokenAnswered::No if is_introspected => {
                 // It costs somebody a question, as a bad signature costs us a check.

@@ -1,8 +1,9 @@
 //! Opaque tokens of others: a real authorization server is asked about them (RFC 7662), within bounds, and what it does not
 //! say opens nothing.
 
-use std::{fs, thread, time::Instant};
+use std::{fs, thread};
 
+use portero::domain::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use crate::support::{AuthorizationServer, Config, Folder, Gateway, PATIENCE, Said, Upstream, get, wait_until};
@@ -160,7 +161,7 @@ fn strangers_tokens_are_asked_about_at_the_rate_and_good_ones_go_on() {
     server.knows("good", active(json!({})));
     let gateway = gateway(&upstream, &server, ", max_age = \"1h\", wait = \"200ms\"");
     assert_eq!(gateway.status("/corp", "good"), 200);
-    let (before, began) = (server.questions().len(), Instant::now());
+    let (before, began) = (server.questions().len(), SystemClock.instant());
     thread::scope(|scope| {
         for client in 0..CLIENTS {
             let gateway = &gateway;
@@ -173,7 +174,7 @@ fn strangers_tokens_are_asked_about_at_the_rate_and_good_ones_go_on() {
             });
         }
     });
-    let (asked, seconds) = (server.questions().len() - before, began.elapsed().as_secs_f64());
+    let (asked, seconds) = (server.questions().len() - before, (SystemClock.instant() - began).as_secs_f64());
     // The pace is even, so that any stretch of time has no more than this.
     #[expect(clippy::cast_precision_loss, reason = "a few thousand questions")]
     let most = RATE as f64 * (seconds + 1.0);

@@ -126,7 +126,7 @@ impl AuthorizationServer {
 impl Known {
     async fn answer(&self, request: Request<Incoming>) -> Response<String> {
         let authorization = request.headers().get(AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
-        let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let body = String::from_utf8(body.to_vec()).unwrap();
         let token = body.strip_prefix("token=").and_then(|rest| rest.split('&').next()).unwrap_or_default().to_owned();
         self.asked.lock().unwrap().push(Asked { body, authorization: authorization.unwrap_or_default() });

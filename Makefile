@@ -49,6 +49,10 @@ gateways: build ## Measure several gateways on one PostgreSQL, for docs/scaling.
 	@deploy/tools haproxy nginx postgres python3 wrk
 	@exec benches/gateways/run $(ARGS)
 
+flood: build ## Measure checked traffic beside a flood of logins, for docs/performance.md
+	@deploy/tools nginx python3 wrk
+	@exec benches/flood/run $(ARGS)
+
 refusals: build ## Measure how long refused logins take, for docs/security.md
 	@deploy/tools python3
 	@exec benches/refusals/run $(ARGS)

@@ -2,6 +2,8 @@
 
 use std::{fmt::Display, net::SocketAddr, sync::Arc};
 
+use http::HeaderName;
+
 use super::{
     endpoints::Endpoint,
     process::{Admin, Server as Front},
@@ -13,7 +15,10 @@ use crate::{
     decision::{ForwardToken, Service},
     domain::RealmName,
     issuer::IssuerSettings,
-    rules::route::{HostPattern, Pattern, Router},
+    rules::{
+        policy::Source,
+        route::{HostPattern, Pattern, Router},
+    },
     upstream::own,
 };
 
@@ -93,17 +98,27 @@ pub(super) fn routes(context: &Context<'_>, routes: &[Route], endpoints: &[Endpo
     }
 }
 
-/// No route changes a field that a claim becomes: whoever reads it trusts the gateway for it.
+/// No route changes a field that a claim becomes, nor looks for a token in it: whoever reads it trusts the gateway for it.
 pub(super) fn claim_headers(context: &Context<'_>, routes: &[Route], issuers: &[Arc<IssuerSettings>]) {
+    let of_claim = |name: &HeaderName| {
+        issuers.iter().find(|issuer| issuer.claims.headers.names().any(|own| own == name)).map(|issuer| &issuer.name)
+    };
     for route in routes {
-        let Some(rewrites) = &route.settings.rewrites else { continue };
-        let set = rewrites.request.set.iter().map(|(name, _)| name);
-        for name in rewrites.request.remove.iter().chain(set) {
-            let of_claim = |issuer: &&Arc<IssuerSettings>| issuer.claims.headers.names().any(|own| own == name);
-            if let Some(issuer) = issuers.iter().find(of_claim) {
+        let edits = route.settings.rewrites.as_ref().map(|rewrites| &rewrites.request);
+        let changed =
+            edits.into_iter().flat_map(|edits| edits.remove.iter().chain(edits.set.iter().map(|(name, _)| name)));
+        for (name, issuer) in changed.filter_map(|name| Some((name, of_claim(name)?))) {
+            let message = format!(
+                "'{name}' is not for a route to change: claims_to_headers of issuer '{issuer}' says what stands there"
+            );
+            context.report(&route.spot, &message);
+        }
+        for source in &route.settings.sources {
+            if let Source::Header(name) = source
+                && let Some(issuer) = of_claim(name)
+            {
                 let message = format!(
-                    "'{name}' is not for a route to change: claims_to_headers of issuer '{}' says what stands there",
-                    issuer.name
+                    "'{name}' cannot hold a token: claims_to_headers of issuer '{issuer}' says what services receive there"
                 );
                 context.report(&route.spot, &message);
             }

@@ -132,16 +132,20 @@ fn a_claim_becomes_a_field_that_means_nothing_else() {
             ),
         ),
     ]);
-    let route =
-        "[[routes]]\nname = \"r\"\nupstream = \"crm\"\nauth = \"public\"\nrequest_headers.remove = [\"x-tenant\"]\n";
-    let both = format!("{}{route}{}", super::BASE, with("X-Tenant = \"tenant\""));
-    assert!(
-        report(&both).contains(
-            "'x-tenant' is not for a route to change: claims_to_headers of issuer 'corp' says what stands there"
+    for (route, problem) in [
+        (
+            "auth = \"public\"\nrequest_headers.remove = [\"x-tenant\"]",
+            "'x-tenant' is not for a route to change: claims_to_headers of issuer 'corp' says what stands there",
         ),
-        "{}",
-        report(&both)
-    );
+        (
+            "accept = [\"corp\"]\nsources = [\"header:X-Tenant\"]",
+            "'x-tenant' cannot hold a token: claims_to_headers of issuer 'corp' says what services receive there",
+        ),
+    ] {
+        let route = format!("[[routes]]\nname = \"r\"\nupstream = \"crm\"\n{route}\n");
+        let both = report(&format!("{}{route}{}", super::BASE, with("X-Tenant = \"tenant\"")));
+        assert!(both.contains(problem), "{both}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod missing;
 mod purpose;
 mod success;
 
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use serde_json::Value;
 
 use self::purpose::Purposes;
@@ -46,8 +47,9 @@ pub struct Learnt {
 pub fn learn(name: &str, observed: &[Observed<'_>]) -> Result<Learnt, String> {
     let purposes = Purposes::of(observed)?;
     let learnt = draft::write(name, &purposes, observed)?;
+    let readings = readings(&learnt.text);
     for secret in purposes.secrets(observed) {
-        if stands_in(&learnt.text, &secret) {
+        if readings.iter().any(|text| stands_in(text, &secret)) {
             return Err(
                 "an answer repeats a password or a token where none is recognised: take it out of the recording"
                     .to_owned(),
@@ -55,6 +57,22 @@ pub fn learn(name: &str, observed: &[Observed<'_>]) -> Result<Learnt, String> {
         }
     }
     Ok(learnt)
+}
+
+/// What somebody may read in a draft: its text, its text without the doubled braces and the percent-encoding, and what its
+/// words are in base64.
+fn readings(text: &str) -> Vec<String> {
+    let plain = text.replace("{{", "{").replace("}}", "}");
+    let of_form =
+        form_urlencoded::parse(plain.as_bytes()).flat_map(|(name, value)| [name.into_owned(), value.into_owned()]);
+    let of_base64 = plain.split(|letter: char| !letter.is_ascii_alphanumeric() && !"+/-_".contains(letter));
+    let of_base64 = of_base64.filter_map(|word| {
+        let word = word.replace('-', "+").replace('_', "/");
+        STANDARD_NO_PAD.decode(word).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+    });
+    let mut readings: Vec<_> = of_form.chain(of_base64).collect();
+    readings.extend([text.to_owned(), plain]);
+    readings
 }
 
 /// Whether a word stands in a text, and no letter or digit before or behind it.
@@ -93,6 +111,22 @@ mod tests {
     fn a_word_stands_in_a_text_between_others() {
         assert!(stands_in("is 's3cret' it", "s3cret") && stands_in("s3cret", "s3cret"));
         assert!(!stands_in("incorrect", "correct") && !stands_in("ñs3cret", "s3cret"));
+    }
+
+    #[test]
+    fn a_secret_is_found_however_an_answer_spells_it() {
+        let found = |text: &str| readings(text).iter().any(|text| stands_in(text, "pa{s>? é"));
+        for text in [
+            "it was pa{s>? é",
+            "it was pa{{s>? é",
+            "body = '{\"next\":\"https://x/?p=pa%7Bs%3E%3F+%C3%A9\"}'",
+            "it was cGF7cz4/IMOp",
+            "it was cGF7cz4_IMOp",
+            "it was 'Basic YW5hOnBhe3M+PyDDqQ=='",
+        ] {
+            assert!(found(text), "{text}");
+        }
+        assert!(!found("it was pa{s} and pa%7Bs"));
     }
 
     #[test]

@@ -174,7 +174,8 @@ fn strangers_tokens_are_asked_about_at_the_rate_and_good_ones_go_on() {
             });
         }
     });
-    let (asked, seconds) = (server.questions().len() - before, (SystemClock.instant() - began).as_secs_f64());
+    let (asked, seconds) =
+        (server.questions().len() - before, SystemClock.instant().saturating_duration_since(began).as_secs_f64());
     // The pace is even, so that any stretch of time has no more than this.
     #[expect(clippy::cast_precision_loss, reason = "a few thousand questions")]
     let most = RATE as f64 * (seconds + 1.0);

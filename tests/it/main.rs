@@ -38,6 +38,7 @@ mod postgres;
 mod proxy;
 mod recorded;
 mod reload;
+mod resources;
 mod revocation;
 mod stopped;
 mod store;

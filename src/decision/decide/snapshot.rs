@@ -102,6 +102,8 @@ pub struct Endpoint {
     pub cors: Option<Arc<Cors>>,
     /// How it takes over from an old system; `None` where it does not.
     pub takeover: Option<Takeover>,
+    /// What it answers where that follows from the config alone.
+    pub document: Option<Arc<serde_json::Map<String, serde_json::Value>>>,
     /// Its metric handles.
     pub metrics: EndpointMetrics,
 }
@@ -248,7 +250,9 @@ impl Endpoint {
         metrics: &Metrics,
     ) -> Result<Self, SnapshotError> {
         let realms = settings.realms.iter().map(|name| realm(realms, name)).collect::<Result<Vec<_>, _>>()?;
-        if realms.is_empty() && !matches!(settings.serves, Service::Jwks | Service::InternalJwks) {
+        let is_everybodys =
+            matches!(settings.serves, Service::Jwks | Service::InternalJwks | Service::ResourceMetadata);
+        if realms.is_empty() && !is_everybodys {
             return Err(SnapshotError::Inconsistent("a token endpoint without realms".to_owned()));
         }
         let takeover = settings.takeover.as_ref().map(|takeover| Takeover::build(takeover, &realms, verifiers));
@@ -258,6 +262,7 @@ impl Endpoint {
             metrics: metrics.endpoint(settings.pattern.path.as_str()),
             serves: settings.serves,
             cors: settings.cors.clone(),
+            document: settings.document.clone(),
             realms,
         })
     }

@@ -6,7 +6,7 @@ use super::{Control, StartError};
 use crate::{
     config::GatewaySettings,
     decision::{
-        AdminServices, ExternalIssuers, Freshness, LiveState, Resumed, Snapshot, TokenAsker, TokenService,
+        AdminServices, ExternalIssuers, Freshness, LiveState, Resumed, Snapshot, TokenService,
         admin::migration,
         decide::lifetimes,
         sync::{key_lifecycle, rounds::host_name},
@@ -252,11 +252,7 @@ impl Core {
         let services = Services {
             live_state: Arc::clone(&self.live_state),
             external: Arc::clone(&self.external),
-            token_asker: Arc::new(TokenAsker::new(
-                Arc::clone(&self.live_state),
-                self.store.clone(),
-                Arc::clone(&self.clock),
-            )),
+            token_asker: Arc::clone(self.token_service.asker()),
             endpoints: Arc::new(endpoints),
             clock: Arc::clone(&self.clock),
             control: control.runtime.handle().clone(),

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::GatewaySettings,
-    decision::{AdminService, Everywhere, Revoked, SESSIONS_LISTED_MAX},
+    decision::{AdminService, Elsewhere, Everywhere, Revoked, SESSIONS_LISTED_MAX},
     domain::{AccountName, KeyId, RealmName, SessionId, Timestamp, id::hex},
     rules::realm::Realm,
     state::{session::Listed, token::TOKEN_BYTES_MAX},
@@ -44,11 +44,12 @@ pub(super) enum Revoke {
         /// The token's id, instead of the token on standard input
         #[arg(long, requires = "realm")]
         jti: Option<String>,
-        /// The realm of --jti, or the foreign issuer
-        #[arg(long, requires = "jti")]
+        /// The realm of --jti, or the foreign issuer; for a token on standard input that an old system gave out, the realm
+        /// that takes over from it
+        #[arg(long)]
         realm: Option<RealmName>,
-        /// When the token of --jti ends, RFC 3339 or Unix seconds; kept for the realm's longest lifetime without it, and for ever where that is not known
-        #[arg(long, requires = "jti", value_parser = instant)]
+        /// When such a token ends, RFC 3339 or Unix seconds; kept for the realm's longest lifetime without it, and for ever where that is not known
+        #[arg(long, requires = "realm", value_parser = instant)]
         expires: Option<Timestamp>,
     },
     /// All tokens that one login gave
@@ -196,8 +197,9 @@ impl Revoke {
 
     async fn revoke(&self, settings: &GatewaySettings, admin: &AdminService) -> Result<Output, CliError> {
         match self {
-            Self::Token { jti: None, .. } => {
-                Ok(revoked(admin.revoke_token(&token_from_stdin()?, &settings.site.issuers()).await?))
+            Self::Token { jti: None, realm, expires, .. } => {
+                let elsewhere = realm.as_ref().map(|realm| Elsewhere { realm: realm.as_str(), expires_at: *expires });
+                Ok(revoked(admin.revoke_token(&token_from_stdin()?, &settings.site.issuers(), elsewhere).await?))
             }
             Self::Token { jti: Some(jti), realm, expires, .. } => {
                 let issuer = realm.as_ref().map_or("", RealmName::as_str);

@@ -6,9 +6,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderValue, Method, Uri, uri::Scheme};
 
 use super::{
-    issuers::secure_url,
     item::Item,
     reader::Section,
+    secure_url::secure_url,
     verifiers::{MAX_AGE, TIMEOUT, bounds, syntax},
 };
 use crate::{

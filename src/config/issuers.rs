@@ -9,10 +9,11 @@ use super::{
     item::Item,
     reader::{Context, Section},
     realms::{Realms, identifier},
+    secure_url::secure_url,
 };
 use crate::{
     domain::{Algorithm, KeyId, RealmName},
-    issuer::{FRESH_MAX, FRESH_MIN, IssuerSettings, Jwks, KeyFile, Source, is_secure, names_document},
+    issuer::{FRESH_MAX, FRESH_MIN, IssuerSettings, Jwks, KeyFile, Source, names_document},
     rules::issuer::ExternalIssuer,
     state::keys::jwk::KEY_ID_BYTES_MAX,
 };
@@ -172,20 +173,6 @@ fn discovered(item: &Item<'_>) -> Option<(Uri, String)> {
         return item.wrong("must be the issuer, or its metadata document, without a query");
     }
     Some((url, item.text()?))
-}
-
-/// An address that nobody on the way can answer for: `https`, or `http` on this machine; `danger` says what else could
-/// happen. It is never shown: a query may hold a secret.
-pub(super) fn secure_url(item: &Item<'_>, example: &str, danger: &str) -> Option<Uri> {
-    let text = item.word()?;
-    let uri = text.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
-    let (Some(uri), false) = (uri, text.contains(['#', '@'])) else {
-        return item.wrong(&format!("must be a URL without user information and fragment, such as \"{example}\""));
-    };
-    if is_secure(&uri) {
-        return Some(uri);
-    }
-    item.wrong(&format!("must be https; http is for loopback addresses (127.0.0.1, [::1]) only: {danger}"))
 }
 
 /// An algorithm; symmetric ones only where keys lie in files.

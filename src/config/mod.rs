@@ -47,6 +47,7 @@ mod report;
 mod resources;
 mod rewrite;
 mod routes;
+mod secure_url;
 mod settings;
 mod size;
 mod store;

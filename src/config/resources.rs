@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 use super::{
     cors,
     endpoints::{CORS_FIELDS, CORS_METHODS, Endpoint},
-    issuers::secure_url,
     item::Item,
     matching::{Purpose, no_pattern, pattern},
     reader::{Section, suggestion},
+    secure_url::secure_url,
     upstreams::{NAME_SHAPE, is_name},
 };
 use crate::{

@@ -18,7 +18,9 @@ pub mod schedule;
 pub mod sync;
 pub mod verifier;
 
-pub use admin::{AdminError, AdminService, AdminServices, Everywhere, Revoked, Rotated, SESSIONS_LISTED_MAX};
+pub use admin::{
+    AdminError, AdminService, AdminServices, Elsewhere, Everywhere, Revoked, Rotated, SESSIONS_LISTED_MAX,
+};
 pub use decide::{
     authenticate::{Awaiting, AwaitingCheck, ExternalKey, Job, Proof},
     decision::{Decision, Denial, Permit, Preflight, Request, Target, decide},
@@ -29,10 +31,10 @@ pub use decide::{
     snapshot::{Endpoint, LiveState, Route, Snapshot, SnapshotError, Takeover, View},
 };
 pub use issue::{
+    asked::TokenAsker,
     caller::{Caller, Presence},
     login::TokenService,
     standing::check_standing,
-    takeover::asked::TokenAsker,
 };
 pub use sync::{
     clock_watch::ClockWatch,

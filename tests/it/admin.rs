@@ -34,7 +34,7 @@ fn idle_connections_never_silence_health_and_metrics() {
 fn those_who_do_not_read_their_answer_never_silence_health() {
     let upstream = Upstream::start();
     let gateway = Config::standard(upstream.address).start_bare();
-    let metrics = get("/metrics").header("Host", "localhost").bytes().repeat(100);
+    let metrics = get("/metrics").header("Host", "localhost").bytes().repeat(30);
     let _greedy: Vec<_> = (0..MANY)
         .map(|_| {
             let mut connection = Connection::open(gateway.admin);

@@ -6,14 +6,13 @@ use crate::support::{Config, Contract, Gateway, Request, Upstream, get};
 
 const METADATA: &str = "/.well-known/oauth-protected-resource/mcp";
 
-/// Port 8443 is another front's: a client reaches the gateway through it.
-const URL: &str = "http://127.0.0.1:8443/.well-known/oauth-protected-resource/mcp";
+const URL: &str = "https://portero.test/.well-known/oauth-protected-resource/mcp";
 
 /// A gateway whose routes `/mcp` and `/mcp/write` are of a resource, and `/sws` of none.
 fn gateway(upstream: &Upstream) -> Gateway {
     let config = Config::standard(upstream.address)
         .text(
-            "[resources.mcp]\nresource = \"http://127.0.0.1:8443/mcp\"\n\
+            "[resources.mcp]\nresource = \"https://portero.test/mcp\"\n\
              authorization_servers = [\"https://login.example.com\", \"https://login.example.com/two\"]\n\
              scopes_supported = [\"read\", \"write\"]\nresource_name = \"CRM\"\n\
              cors = { origins = [\"https://page.example\"] }\n\
@@ -38,13 +37,13 @@ fn a_refusal_names_the_metadata_that_name_the_authorization_server() {
     assert_eq!((refused.status, challenge), (401, &*format!("Bearer realm=\"sws\", resource_metadata=\"{URL}\"")));
 
     // As a client does it: the path of that URL, and the resource in it is the one that was asked for.
-    let path = named(challenge).unwrap().strip_prefix("http://127.0.0.1:8443").unwrap();
+    let path = named(challenge).unwrap().strip_prefix("https://portero.test").unwrap();
     let metadata = gateway.send(&get(path));
     assert_eq!((metadata.status, metadata.header("content-type")), (200, Some("application/json; charset=utf-8")));
     assert_eq!(
         metadata.json(),
         json!({
-            "resource": "http://127.0.0.1:8443/mcp",
+            "resource": "https://portero.test/mcp",
             "authorization_servers": ["https://login.example.com", "https://login.example.com/two"],
             "bearer_methods_supported": ["header"],
             "scopes_supported": ["read", "write"],

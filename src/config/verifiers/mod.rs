@@ -14,10 +14,10 @@ use http::{HeaderName, StatusCode, Uri, header};
 use self::token_check::WrittenCheck;
 use super::{
     duration,
-    issuers::secure_url,
     item::Item,
     reader::{Context, Section, Spot, suggestion},
     realms::Realms,
+    secure_url::secure_url,
 };
 use crate::{
     domain::RealmName,

@@ -37,7 +37,7 @@ mod tokens;
 pub use everywhere::Everywhere;
 pub use keys::Rotated;
 pub use limits::Limits;
-pub use revocations::{Revoked, SESSIONS_LISTED_MAX};
+pub use revocations::{Elsewhere, Revoked, SESSIONS_LISTED_MAX};
 pub use service::{AdminError, AdminService};
 pub use services::AdminServices;
 

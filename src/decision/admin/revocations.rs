@@ -4,7 +4,8 @@ use super::service::{AdminError, AdminService, not_found};
 use crate::{
     decision::decide::lifetimes,
     domain::{
-        AccountName, PrincipalId, PrincipalKind, RealmName, RevocationId, Secret, SessionId, Timestamp, TokenKind,
+        AccountName, PrincipalId, PrincipalKind, RealmName, Reason, RevocationId, Secret, SessionId, Timestamp,
+        TokenKind,
     },
     rules::{issuer::Issuer, realm::later},
     state::{
@@ -13,7 +14,8 @@ use crate::{
         refresh,
         revocation::log::{self, Record, RevokedSubject},
         session::{self, Listed},
-        token::{self, Issuers},
+        takeover::old_tokens,
+        token::{self, Issuers, TOKEN_BYTES_MAX},
     },
 };
 
@@ -32,13 +34,28 @@ pub enum Revoked {
     Session(SessionId),
 }
 
+/// What is said of a token that no key of ours signed.
+#[derive(Clone, Copy, Debug)]
+pub struct Elsewhere<'a> {
+    /// The realm whose old system gave it out.
+    pub realm: &'a str,
+    /// When it ends; `None` for nobody knows: its revocation is kept for ever then.
+    pub expires_at: Option<Timestamp>,
+}
+
 impl AdminService {
-    /// Revokes a token, expired or not; a refresh token with its whole session (the `apis` contract).
+    /// Revokes a token, expired or not; a refresh token with its whole session. `elsewhere` says whose a token is that no
+    /// known key signed.
     ///
     /// # Errors
     /// [`AdminError::NotOurs`] for what is no token that a known key signed. Fails when the session of a refresh token
     /// is not there, when the store is out of reach or damaged, or when a key in it does not open under the master key.
-    pub async fn revoke_token(&self, text: &str, issuers: &Issuers) -> Result<Revoked, AdminError> {
+    pub async fn revoke_token(
+        &self,
+        text: &str,
+        issuers: &Issuers,
+        elsewhere: Option<Elsewhere<'_>>,
+    ) -> Result<Revoked, AdminError> {
         if refresh::is_rotating(text)
             && let Some(rotating) = refresh::find(&self.store, &Secret::from(text)).await?
         {
@@ -47,7 +64,14 @@ impl AdminService {
         let own: Keyring = self.vault.load().await?;
         // A live state knows the keys of external issuers too.
         let keys = self.live_state.as_ref().map(|live_state| live_state.snapshot().keys.with_own(&own)).unwrap_or(own);
-        let (claims, _) = token::open(text, &keys, issuers).map_err(AdminError::NotOurs)?;
+        let claims = match (token::open(text, &keys, issuers), elsewhere) {
+            (Ok((claims, _)), _) => claims,
+            // What a key of ours signed, or was said to have signed, no old system gave out.
+            (Err(Reason::MalformedToken | Reason::UnknownKey), Some(elsewhere)) => {
+                return self.revoke_elsewhere(text, issuers, elsewhere).await;
+            }
+            (Err(reason), _) => return Err(AdminError::NotOurs(reason)),
+        };
         if let (TokenKind::Refresh, Some(id)) = (claims.kind, claims.session) {
             let session = session::find(&self.store, id).await?;
             let longest = match issuers.get(&claims.realm) {
@@ -60,6 +84,34 @@ impl AdminService {
         }
         self.record(RevokedSubject::Token(claims.revocation_id), claims.expires_at).await?;
         Ok(Revoked::Token(claims.revocation_id))
+    }
+
+    /// Revokes a token that the realm's old system gave out, whatever that says of it, and one of the operator's table.
+    async fn revoke_elsewhere(
+        &self,
+        text: &str,
+        issuers: &Issuers,
+        Elsewhere { realm, expires_at }: Elsewhere<'_>,
+    ) -> Result<Revoked, AdminError> {
+        if text.is_empty() || text.len() > TOKEN_BYTES_MAX {
+            return Err(AdminError::NotOurs(Reason::MalformedToken));
+        }
+        let named = realm.parse::<RealmName>().ok().and_then(|name| issuers.get(&name));
+        if !matches!(named, Some(Issuer::Realm(_))) {
+            return Err(AdminError::UnknownIssuer(realm.to_owned()));
+        }
+        self.refuse_past(expires_at)?;
+        let id = old_tokens::revocation_id(&old_tokens::hash(text));
+        self.record(RevokedSubject::Token(id), expires_at).await?;
+        Ok(Revoked::Token(id))
+    }
+
+    /// A clock that is ahead must not keep a living token from being revoked.
+    fn refuse_past(&self, expires_at: Option<Timestamp>) -> Result<(), AdminError> {
+        if expires_at.is_some_and(|end| end <= self.trusted.no_later()) {
+            return Err(AdminError::Refused("a token whose end has passed needs no revocation".to_owned()));
+        }
+        Ok(())
     }
 
     /// Revokes a token of the realm or external issuer called `issuer` by its `jti`. Without `expires_at` the record is
@@ -79,10 +131,7 @@ impl AdminService {
         let named = issuer.parse::<RealmName>().ok().and_then(|name| issuers.get(&name));
         let issuer = named.ok_or_else(|| AdminError::UnknownIssuer(issuer.to_owned()))?;
         let now = self.clock.now();
-        // A clock that is ahead must not keep a living token from being revoked.
-        if expires_at.is_some_and(|end| end <= self.trusted.no_later()) {
-            return Err(AdminError::Refused("a token whose end has passed needs no revocation".to_owned()));
-        }
+        self.refuse_past(expires_at)?;
         let subject = RevocationId::of_token_id(issuer.name(), id);
         let expires_at = match (expires_at, issuer) {
             (Some(end), _) => Some(end),

@@ -199,6 +199,17 @@ impl Proof {
         Self { token: self.token, outcome }
     }
 
+    /// What the token is.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub(in crate::decision) fn into_verified(self) -> Result<Arc<Verified>, Reason> {
+        self.outcome.map_err(|error| match error {
+            VerifyError::Refused(reason) | VerifyError::Foreign(reason) => reason,
+            VerifyError::UnknownExternalKey(_) => Reason::UnknownKey,
+        })
+    }
+
     /// What is known about `token`, if this proof is about it.
     pub(in crate::decision) fn about(&self, token: &[u8]) -> Option<Result<Arc<Verified>, VerifyError>> {
         (self.token.expose().as_bytes() == token).then(|| self.outcome.clone())
@@ -301,6 +312,18 @@ impl View<'_> {
             (None, Reason::MalformedToken | Reason::UnknownKey) => VerifyError::Foreign(reason),
             (None, _) => VerifyError::Refused(reason),
         }
+    }
+
+    /// The question about a token that was `refused`, where this realm takes over from an old system that may have given it
+    /// out.
+    pub(in crate::decision) fn awaiting_of(
+        &self,
+        realm: &RealmName,
+        token: &str,
+        refused: Reason,
+    ) -> Option<AwaitingCheck> {
+        let VerifyError::Foreign(reason) = self.verify_error(token, refused) else { return None };
+        self.awaiting_check(std::slice::from_ref(realm), token, reason)
     }
 
     /// The question about a token that is none of ours, where one of these realms takes over from an old system that may

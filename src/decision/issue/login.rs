@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{caller::Caller, pace::Pace, standing::check_standing, upgrade::Upgrades};
+use super::{asked::TokenAsker, caller::Caller, pace::Pace, standing::check_standing, upgrade::Upgrades};
 use crate::{
     decision::decide::snapshot::LiveState,
     domain::{
@@ -58,6 +58,8 @@ pub struct TokenService {
     pub(super) logins: Arc<Logins>,
     pub(super) pace: Pace,
     pub(in crate::decision) clock: Arc<dyn Clock>,
+    /// Who asks old systems about their tokens.
+    pub(super) asker: Arc<TokenAsker>,
 }
 
 /// A secret, and what it is held against.
@@ -94,6 +96,7 @@ impl TokenService {
         let clock = Arc::clone(trusted.clock());
         let pace = Pace::new(Arc::clone(&clock));
         let store = vault.store().clone();
+        let asker = Arc::new(TokenAsker::new(Arc::clone(&live_state), store.clone(), Arc::clone(&clock)));
         let upgrades = Upgrades::new(store.clone(), Arc::clone(&hasher));
         let (vault, password_keys) = (vault.clone(), PasswordKeys::new(vault.clone()));
         Self {
@@ -109,7 +112,14 @@ impl TokenService {
             logins,
             pace,
             clock,
+            asker,
         }
+    }
+
+    /// Who asks old systems about their tokens.
+    #[must_use]
+    pub const fn asker(&self) -> &Arc<TokenAsker> {
+        &self.asker
     }
 
     /// Checks credentials and gives tokens. The session is on disk before the answer is known.

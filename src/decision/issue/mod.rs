@@ -4,6 +4,7 @@
 //! login      a token endpoint's request, from its secret to its tokens
 //! refresh    the exchange of a contract's refresh token, and of one that was used before
 //! takeover   logins that an old system has a part in: `lead`, and what is compared in `observe`
+//! asked      tokens that an old system is asked about
 //! oauth      OAuth's token, introspection and revocation endpoints
 //! pace       when a refused login is answered
 //! caller     who asks, for throttles and queues
@@ -11,6 +12,7 @@
 //! upgrade    replaces a weak hash after a login
 //! ```
 
+pub(super) mod asked;
 pub(super) mod caller;
 pub(super) mod login;
 pub mod oauth;

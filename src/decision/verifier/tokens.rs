@@ -21,7 +21,7 @@ use crate::{
     observe::metrics::VerifierMetrics,
     rules::{
         limit::ClientKey,
-        verifier::{OldAnswer, TokenFacts, TokenVerdict},
+        verifier::{OldAnswer, TokenFacts, TokenRules, TokenVerdict},
     },
     trust::TrustError,
     upstream::request_slot::{RequestSlots, Share},
@@ -115,6 +115,12 @@ impl TokenCheck {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether its answers name accounts of ours, as an old system's do.
+    #[must_use]
+    pub fn asks_about_accounts(&self) -> bool {
+        matches!(self.settings.evidence, TokenRules::Account(_))
     }
 
     /// Whether a text may be one of its tokens.

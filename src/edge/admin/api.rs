@@ -19,7 +19,7 @@ use super::{
     operator::By,
 };
 use crate::{
-    decision::{AdminError, AdminService, Revoked, SESSIONS_LISTED_MAX},
+    decision::{AdminError, AdminService, Elsewhere, Revoked, SESSIONS_LISTED_MAX},
     domain::{AccountName, KeyId, RealmName, Secret, SessionId, Timestamp, id::hex},
     rules::{contract::names_with, realm::Realm},
     state::{
@@ -27,6 +27,7 @@ use crate::{
         admin_token::AdminRole,
         keys::VaultError,
         session::Listed,
+        store::StoreError,
     },
 };
 
@@ -52,7 +53,11 @@ const REVOKE_TOKEN: About = About {
     summary: "Revoke a token, by itself or by its jti",
     query: &[Member::optional("wait", Kind::Text)],
     bodies: &[
-        &[Member::required("token", Kind::Text)],
+        &[
+            Member::required("token", Kind::Text),
+            Member::optional("realm", Kind::Text).nullable(),
+            Member::optional("expires", Kind::Integer).nullable(),
+        ],
         &[Member::required("jti", Kind::Text), REALM, Member::optional("expires", Kind::Integer).nullable()],
     ],
     answers: REVOKED,
@@ -128,7 +133,7 @@ impl Hidden {
 #[derive(Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 enum TokenToRevoke {
-    Itself { token: Hidden },
+    Itself { token: Hidden, realm: Option<String>, expires: Option<i64> },
     ById { jti: String, realm: String, expires: Option<i64> },
 }
 
@@ -179,7 +184,14 @@ async fn revoke_token(
 ) -> Told {
     let snapshot = admin.live_state.snapshot();
     let revoked = match asked {
-        TokenToRevoke::Itself { token } => service.revoke_token(token.expose(), &snapshot.issuers).await?,
+        TokenToRevoke::Itself { realm: None, expires: Some(_), .. } => {
+            return Err(ApiError::bad("expires is of a token that an old system gave out: say its realm too"));
+        }
+        TokenToRevoke::Itself { token, realm, expires } => {
+            let expires_at = expires.map(Timestamp::from_secs);
+            let elsewhere = realm.as_deref().map(|realm| Elsewhere { realm, expires_at });
+            service.revoke_token(token.expose(), &snapshot.issuers, elsewhere).await?
+        }
         TokenToRevoke::ById { jti, realm, expires } => {
             let expires = expires.map(Timestamp::from_secs);
             service.revoke_token_id(&snapshot.issuers, &realm, &jti, expires).await?
@@ -296,6 +308,9 @@ impl IntoResponse for ApiError {
 impl From<AdminError> for ApiError {
     fn from(error: AdminError) -> Self {
         let status = match &error {
+            // Whatever the store is, and whether it answers: the request is wrong.
+            AdminError::Account(AccountError::Store(StoreError::ZeroByte))
+            | AdminError::Store(StoreError::ZeroByte) => StatusCode::BAD_REQUEST,
             AdminError::NotFound { .. }
             | AdminError::UnknownIssuer(_)
             | AdminError::Account(AccountError::NotFound(_)) => StatusCode::NOT_FOUND,

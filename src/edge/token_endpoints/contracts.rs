@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 use super::{GRANTED, Happened, RETRY_FAILED, Speaker, TokenBody, TokenEndpoints, TokenMessage, counted};
 use crate::{
     decision::{Caller, Endpoint, Service, check_standing, issue::takeover::Lead},
-    domain::{Reason, TokenKind, json::SecretObject},
+    domain::{Reason, Secret, TokenKind, json::SecretObject},
     observe::audit::Act,
     rules::{
         contract::{Operation, Outcome, Rejection, TokenRequest, allow, select},
@@ -130,7 +130,7 @@ impl TokenEndpoints {
         (response, word)
     }
 
-    /// `toc`'s verification: what the token says, if it is one of this realm and holds.
+    /// A verification: what the token says, if it is one of this realm, or its old system vouches for it, and holds.
     async fn verify(
         &self,
         speaker: &Speaker<'_>,
@@ -141,11 +141,18 @@ impl TokenEndpoints {
             bare: speaker.contract().facts().bare_authorization,
             schemes: speaker.contract().facts().token_scheme.iter().cloned().collect(),
         }];
-        let opened = find_credential(&sources, headers, None)
-            .and_then(|token| token.ok_or(Reason::MissingToken))
-            .and_then(|token| self.live_state.view().open(token.text()?, client, self.clock.now()));
+        let presented = find_credential(&sources, headers, None)
+            .and_then(|token| token.ok_or(Reason::MissingToken)?.text().map(Secret::from));
         let verified = async {
-            let opened = opened?;
+            let presented = presented?;
+            let opened = self.live_state.view().open(presented.expose(), client, self.clock.now());
+            let opened = match opened {
+                Ok(opened) => Arc::new(opened),
+                Err(refused) => {
+                    let realm = std::slice::from_ref(&speaker.realm.name);
+                    self.token_service.asker().find(realm, presented.expose(), refused, client).await?
+                }
+            };
             check_standing(&self.live_state, &opened, &*self.clock).await?;
             let own = opened.claims.realm == speaker.realm.name && opened.claims.kind == TokenKind::Access;
             if own { Ok(opened) } else { Err(Reason::RealmNotAccepted) }

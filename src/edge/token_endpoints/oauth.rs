@@ -115,14 +115,16 @@ impl TokenEndpoints {
                 self.grant_oauth(realm, settings, &client, grant, &form).await
             }
             Service::OauthRevocation => {
-                self.token_service.revoke(&client, &Secret::from(asked)).await?;
+                self.token_service.revoke(&client, &Secret::from(asked), Some(caller.address())).await?;
                 // Whatever the token was: the client cannot do anything about it (RFC 7009 section 2.2).
                 Ok((Answer { status: StatusCode::OK, content_type: JSON, body: Bytes::from_static(b"{}") }, "revoked"))
             }
-            _ => Ok(match self.token_service.introspect(&client, &Secret::from(asked)).await? {
-                Some(active) => (active.answer(), "active"),
-                None => (oauth::inactive(), "inactive"),
-            }),
+            _ => {
+                Ok(match self.token_service.introspect(&client, &Secret::from(asked), Some(caller.address())).await? {
+                    Some(active) => (active.answer(), "active"),
+                    None => (oauth::inactive(), "inactive"),
+                })
+            }
         }
     }
 

@@ -88,6 +88,9 @@ pub enum StoreError {
     /// Something that must be unique exists already.
     #[error("the store has one of these already")]
     Conflict,
+    /// A text with a zero byte, which no engine is given to write.
+    #[error("a text has a zero byte: no name has one that is stored")]
+    ZeroByte,
 }
 
 impl StoreError {

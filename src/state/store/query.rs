@@ -47,6 +47,12 @@ pub(in crate::state) enum Value {
     Boolean(bool),
 }
 
+impl Value {
+    fn has_zero_byte(&self) -> bool {
+        matches!(self, Self::Text(Some(text)) if text.contains('\0'))
+    }
+}
+
 /// A row of an answer.
 pub(in crate::state) enum Row {
     Sqlite(SqliteRow),
@@ -124,6 +130,9 @@ impl Query {
     }
 
     async fn execute_on(self, target: Target<'_>) -> Result<u64, StoreError> {
+        if self.values.iter().any(Value::has_zero_byte) {
+            return Err(StoreError::ZeroByte);
+        }
         match target {
             Target::Store(store) => match &store.engine {
                 Engine::Sqlite(sqlite) => Ok(sqlite.connections().write(self.sqlite()).await?),
@@ -144,11 +153,11 @@ impl Query {
     async fn all_on(self, target: Target<'_>) -> Result<Vec<Row>, StoreError> {
         match target {
             Target::Store(store) => match &store.engine {
-                Engine::Sqlite(sqlite) => Ok(of_sqlite(self.sqlite().fetch_all(sqlite.connections()).await?)),
+                Engine::Sqlite(sqlite) => Ok(of_sqlite(self.asked().sqlite().fetch_all(sqlite.connections()).await?)),
                 Engine::Postgres(postgres) => Ok(of_postgres(postgres.fetch_all(self.asked().postgres()).await?)),
             },
             Target::Transaction(transaction) => match &mut transaction.inner {
-                Inner::Sqlite(connection) => Ok(of_sqlite(self.sqlite().fetch_all(&mut **connection).await?)),
+                Inner::Sqlite(connection) => Ok(of_sqlite(self.asked().sqlite().fetch_all(&mut **connection).await?)),
                 Inner::Postgres(postgres) => Ok(of_postgres(postgres.fetch_all(self.asked().postgres()).await?)),
             },
         }
@@ -193,12 +202,10 @@ impl Query {
     }
 
     /// The same question without zero bytes, which no text of PostgreSQL has. Clients send them, in names too; and what is
-    /// asked for so is not there, as in the other engine.
+    /// asked for so is not there, in either engine: a statement that would write one is refused.
     fn asked(mut self) -> Self {
-        for value in &mut self.values {
-            if let Value::Text(Some(text)) = value
-                && text.contains('\0')
-            {
+        for value in self.values.iter_mut().filter(|value| value.has_zero_byte()) {
+            if let Value::Text(Some(text)) = value {
                 *text = text.replace('\0', IN_PLACE_OF_ZERO);
             }
         }

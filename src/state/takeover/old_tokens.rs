@@ -164,11 +164,17 @@ fn read(row: &Row, account: &Account) -> Result<([u8; HASH_BYTES], Claims), Stor
     Ok((hash, claims(account, row.get("issued_in")?, &hash, expires_at)))
 }
 
+/// What revokes the token with this hash.
+#[must_use]
+pub fn revocation_id(hash: &[u8; HASH_BYTES]) -> RevocationId {
+    let mut head = [0; 16];
+    head.copy_from_slice(&hash[..16]);
+    RevocationId::from_bytes(head)
+}
+
 /// What an old token of an account says here: what the account says, in an epoch.
 #[must_use]
 pub fn claims(account: &Account, epoch: u32, hash: &[u8; HASH_BYTES], expires_at: Option<Timestamp>) -> Claims {
-    let mut head = [0; 16];
-    head.copy_from_slice(&hash[..16]);
     let organization = match account.kind {
         PrincipalKind::Project => Some(account.name.business.as_str()),
         _ => account.company.as_deref(),
@@ -179,7 +185,7 @@ pub fn claims(account: &Account, epoch: u32, hash: &[u8; HASH_BYTES], expires_at
         subject: TokenSubject::Account(account.id),
         principal: Some(account.kind),
         session: None,
-        revocation_id: RevocationId::from_bytes(head),
+        revocation_id: revocation_id(hash),
         epoch,
         issued_at: Timestamp::from_millis(0),
         not_before: Timestamp::from_millis(0),

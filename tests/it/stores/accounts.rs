@@ -9,7 +9,7 @@ use portero::{
             self, AccountError, Filter, KnownAccounts, LegacyId, Listing, NewAccount, OldTokens, Sort, Speaker, company,
         },
         revocation::log::RevokedSubject,
-        store::{EPOCH_FLOOR, Store},
+        store::{EPOCH_FLOOR, Store, StoreError},
     },
 };
 
@@ -70,6 +70,9 @@ fn a_name_with_a_zero_byte_is_one_that_nobody_has() {
         assert_eq!(company::find(store, realm, "\0").await.unwrap(), None);
         let refused = account::set_locked(&by(store), realm, &zero, true).await;
         assert!(matches!(refused, Err(AccountError::NotFound(_))), "{refused:?}");
+        // What would write one is refused before either engine sees it.
+        let refused = company::set_disabled(&by(store), realm, "acme\0", true, NOW).await;
+        assert!(matches!(refused, Err(AccountError::Store(StoreError::ZeroByte))), "{refused:?}");
         let page = async |filter, after| {
             let listing = Listing {
                 realm,

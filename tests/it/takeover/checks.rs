@@ -2,7 +2,8 @@
 
 use super::{config, let_in, login, metric, start, users};
 use crate::support::{
-    CHECK, Config, Connection, Contract, Gateway, Odd, OldSystem, PATIENCE, Upstream, get, own_address, wait_until,
+    CHECK, Config, Connection, Contract, Gateway, Odd, OldSystem, PATIENCE, Request, Upstream, get, own_address,
+    wait_until,
 };
 
 /// A config that has the old system asked about its tokens.
@@ -148,4 +149,40 @@ fn the_same_token_is_asked_about_once_at_a_time() {
         assert_eq!(client.receive().status, 200);
     }
     assert_eq!(old.checked().len(), 2, "{:?}", old.checked());
+}
+
+#[test]
+fn what_the_old_system_vouches_for_is_known_to_introspection_and_ends_by_revocation() {
+    let users = users(2);
+    let (old, upstream) = (OldSystem::start(&users), Upstream::start());
+    let config =
+        asking(&old, &upstream, "lead", "max_age = \"1h\"").text("[realms.oauth]\ndialect = \"oauth\"").text("[oauth]");
+    let gateway = start(&config);
+    let add = "client add --realm oauth --id auditor --scope introspect --scope revoke --password-stdin";
+    gateway.command(add, "s3cret-auditor").succeeded();
+    for (name, password) in &users {
+        assert!(let_in(&login(&gateway, name, password)), "the account is learnt");
+    }
+    let held = tokens(&old, &users);
+    let asked = |path: &str, token: &str| {
+        let form = format!("token={token}&client_id=auditor&client_secret=s3cret-auditor");
+        let request = Request::new("POST", path).header("Content-Type", "application/x-www-form-urlencoded");
+        let answer = gateway.send(&request.body(form));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    };
+    let known = asked("/oauth/introspect", &held[0]);
+    assert_eq!((&known["active"], &known["username"]), (&true.into(), &"user0".into()), "{known}");
+    assert_eq!(asked("/oauth/introspect", "687f8b1325da9d0dffffffff"), serde_json::json!({ "active": false }));
+
+    asked("/oauth/revoke", &held[0]);
+    assert_eq!(gateway.status("/sws", &held[0]), 401, "whatever the old system says");
+    assert_eq!(asked("/oauth/introspect", &held[0])["active"], false);
+
+    // An operator says whose it is: nobody is asked.
+    assert_eq!(gateway.status("/sws", &held[1]), 200);
+    let unsaid = gateway.command("revoke token", &held[1]);
+    assert_ne!(unsaid.code, 0, "{unsaid:?}");
+    gateway.command("revoke token --realm sws", &held[1]).succeeded();
+    wait_until("it ends", PATIENCE, || gateway.status("/sws", &held[1]) == 401);
 }

@@ -48,7 +48,7 @@ fn an_issuer_is_asked_by_a_client_that_can_be_told() {
              13:11: issuers.corp.introspection.timeout: '31s' is not a duration from 100ms to 30s, such as \"500ms\", \"30s\", \"12h\" or \"1d\"\n\
              14:8: issuers.corp.introspection.rate: expected an integer from 1 to 10000, found 0\n\
              15:15: issuers.corp.introspection.concurrency: expected an integer from 1 to 1024, found 0\n\
-             16:8: issuers.corp.introspection.wait: '1ms' is not a duration from 100ms to 60s, such as \"500ms\", \"30s\", \"12h\" or \"1d\"",
+             16:8: issuers.corp.introspection.wait: '1ms' is not a duration from 100ms to 1m, such as \"500ms\", \"30s\", \"12h\" or \"1d\"",
         ),
         (
             "prefix = \"corp-\"\nmax_length = 5",

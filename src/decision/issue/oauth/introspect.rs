@@ -1,5 +1,7 @@
 //! Saying what a token is worth (RFC 7662).
 
+use std::net::IpAddr;
+
 use super::{
     Client,
     exchange::away,
@@ -19,12 +21,17 @@ use crate::{
 
 impl TokenService {
     /// What a token says, if this gateway would take it now; `None` for every other one, and for
-    /// somebody else's without the permission `introspect`: nobody learns which.
+    /// somebody else's without the permission `introspect`: nobody learns which. The request came from `from`.
     ///
     /// # Errors
     /// That the store is out of reach.
-    pub async fn introspect(&self, client: &Client, token: &Secret) -> Result<Option<Active>, OAuthError> {
-        let Some(Presented { subject, own }) = self.presented(client, token).await? else { return Ok(None) };
+    pub async fn introspect(
+        &self,
+        client: &Client,
+        token: &Secret,
+        from: Option<IpAddr>,
+    ) -> Result<Option<Active>, OAuthError> {
+        let Some(Presented { subject, own }) = self.presented(client, token, from).await? else { return Ok(None) };
         if !own && !client.has(INTROSPECT) {
             return Ok(None);
         }

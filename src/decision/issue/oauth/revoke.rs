@@ -1,5 +1,7 @@
 //! Revoking a token (RFC 7009).
 
+use std::net::IpAddr;
+
 use super::{
     Client,
     exchange::away,
@@ -21,19 +23,19 @@ use crate::{
 impl TokenService {
     /// Revokes a token: an access token alone, a refresh token with its session and all tokens of that
     /// (section 2.1). It is on disk, and in force here, when this returns. What is no token, and one
-    /// that has ended, need nothing.
+    /// that has ended, need nothing. The request came from `from`.
     ///
     /// # Errors
     /// [`OAuthError::UnauthorizedClient`] for somebody else's without the permission `revoke`, and that
     /// the store is out of reach.
-    pub async fn revoke(&self, client: &Client, token: &Secret) -> Result<(), OAuthError> {
-        let Some(Presented { subject, own }) = self.presented(client, token).await? else { return Ok(()) };
+    pub async fn revoke(&self, client: &Client, token: &Secret, from: Option<IpAddr>) -> Result<(), OAuthError> {
+        let Some(Presented { subject, own }) = self.presented(client, token, from).await? else { return Ok(()) };
         if !own && !client.has(REVOKE) {
             return Err(OAuthError::UnauthorizedClient);
         }
         let claims = match subject {
             PresentedToken::Rotating(token) => return self.revoke_session(client, token.session).await,
-            PresentedToken::Carrying(verified) => verified.claims,
+            PresentedToken::Carrying(verified) => verified.claims.clone(),
         };
         if let (TokenKind::Refresh, Some(session)) = (claims.kind, claims.session) {
             return self.revoke_session(client, session).await;

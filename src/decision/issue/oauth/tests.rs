@@ -182,7 +182,7 @@ async fn a_line_lasts_as_long_as_its_first_token_and_no_longer() {
     }
     ground.pass(HOUR);
     assert_eq!(ground.exchange(&one, &refresh).await.err(), Some(OAuthError::InvalidGrant));
-    assert_eq!(ground.token_service.introspect(&ground.client("two").await, &refresh).await, Ok(None));
+    assert_eq!(ground.token_service.introspect(&ground.client("two").await, &refresh, None).await, Ok(None));
 }
 
 #[tokio::test]
@@ -223,7 +223,7 @@ async fn a_locked_account_gets_nothing_and_loses_nothing() {
     let revision = Revision { role: Revised::To(Some("USER".to_owned())), ..Revision::default() };
     ground.admin().revise_account(&ground.apis, ana, revision).await.unwrap();
     assert_eq!(ground.exchange(&one, second).await.err(), Some(OAuthError::InvalidGrant));
-    assert_eq!(ground.token_service.introspect(&ground.client("two").await, second).await, Ok(None));
+    assert_eq!(ground.token_service.introspect(&ground.client("two").await, second, None).await, Ok(None));
 }
 
 #[tokio::test]
@@ -253,10 +253,10 @@ async fn an_administrator_revokes_a_rotating_token_too() {
     let grant = ground.exchange(&one, token(&login, TokenKind::Refresh)).await.unwrap();
     let (access, second) = (token(&grant, TokenKind::Access), token(&grant, TokenKind::Refresh));
     let realms = ground.live_state.snapshot();
-    ground.admin().revoke_token(second.expose(), &realms.issuers).await.unwrap();
+    ground.admin().revoke_token(second.expose(), &realms.issuers, None).await.unwrap();
     assert!(!ground.holds(access));
     assert_eq!(ground.exchange(&one, second).await.err(), Some(OAuthError::InvalidGrant));
-    assert!(ground.admin().revoke_token("prt_unknown", &realms.issuers).await.is_err());
+    assert!(ground.admin().revoke_token("prt_unknown", &realms.issuers, None).await.is_err());
 }
 
 #[tokio::test]

@@ -4,13 +4,11 @@
 //! lead       a login that Portero answers, and the old system confirms
 //! learn      what is kept of an old system's yes and no
 //! observe    a login that the old system answered: it is compared, and learnt from
-//! asked      a token that the old system is asked about
 //! confirm    the task that asks about logins which were decided while the old system was away
 //! ```
 //!
 //! What follows from both systems' words is decided in [`rules::verifier`](crate::rules::verifier).
 
-pub mod asked;
 pub mod confirm;
 mod lead;
 mod learn;

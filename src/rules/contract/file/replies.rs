@@ -13,7 +13,7 @@ use super::{
     requests::{scene, secret_member},
 };
 use crate::{
-    domain::{Reason, text::suggestion},
+    domain::{Reason, TokenKind, text::suggestion},
     rules::contract::{
         Answer, Facts, JSON, MEDIA_TYPES, RejectionKind, Schemas, SecretPlace,
         answer::denial_status,
@@ -160,7 +160,7 @@ impl Checker<'_> {
         };
         let media_type = self.media_type(raw.media_type.as_ref());
         let Body { json, schema } = self.body(&raw.body, &scene)?;
-        if place == Place::Granted && !raw.body.get_ref().contains(".token") {
+        if place == Place::Granted && !has_token_hole(raw.body.get_ref()) {
             self.wrong(&raw.body.span(), "the answer to a login carries no token: \"{access.token}\" stands nowhere");
         }
         Some((Reply { status: Status::Fixed(status), media_type, body: json }, schema))
@@ -338,4 +338,12 @@ fn refusals(rejections: &[Reply]) -> Vec<u16> {
     statuses.sort_unstable();
     statuses.dedup();
     statuses
+}
+
+/// Whether a token stands in a body: in a hole, and not between doubled braces, which are letters.
+fn has_token_hole(body: &str) -> bool {
+    let holes = body.replace("{{", "").replace(' ', "");
+    [TokenKind::Access, TokenKind::Content, TokenKind::Refresh]
+        .iter()
+        .any(|kind| holes.contains(&format!("{{{}.token", kind.name())))
 }

@@ -81,7 +81,7 @@ fn tokens() -> Value {
     let kinds = |about| list(about, &one_of("A kind of token", &["access", "content", "refresh"]));
     object(vec![
         ("algorithm", one_of("How tokens are signed or sealed", &Algorithm::ALL.map(Algorithm::name))),
-        ("type", any_text("typ in the header of JWTs")),
+        ("type", one_of("typ in the header of JWTs", &["JWT", "at+jwt"])),
         ("login", kinds("The tokens that a login gives, in order")),
         ("refresh", kinds("The tokens that a refresh gives")),
     ])

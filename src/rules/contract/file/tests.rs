@@ -220,6 +220,16 @@ fn what_is_no_contract_is_refused() {
             r#"{"ok": true}"#,
             "15:18: the answer to a login carries no token: \"{access.token}\" stands nowhere",
         ),
+        (
+            r#"{"token": "{access.token}"}"#,
+            r#"{"token": "{{access.token}}"}"#,
+            "15:18: the answer to a login carries no token: \"{access.token}\" stands nowhere",
+        ),
+        (
+            "login = [\"access\"]",
+            "type = \"access\"\nlogin = [\"access\"]",
+            "8:8: 'access' is not known here; known: JWT, at+jwt",
+        ),
         ("user = \"name\", ", "", "12:11: no member is the name; add one, for example username = \"name\""),
         (
             "login = [\"access\"]",

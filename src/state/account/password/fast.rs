@@ -7,15 +7,29 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use super::{
     FormatError, SALT_BYTES_MAX,
     encoding::{from_base64, to_base64},
-    equal,
+    equal, md5_crypt,
     phpass::{self, Setting},
     rule::{Inputs, Rule},
 };
 use crate::domain::{Secret, secret::SecretBytes};
 
 /// What fast hashes are called.
-pub(super) const NAMES: [&str; 10] =
-    ["clear", "md5", "sha1", "sha256", "sha512", "hmac-md5", "hmac-sha1", "hmac-sha256", "hmac-sha512", "phpass"];
+pub(super) const NAMES: [&str; 14] = [
+    "clear",
+    "md4",
+    "md5",
+    "sha1",
+    "sha256",
+    "sha512",
+    "hmac-md4",
+    "hmac-md5",
+    "hmac-sha1",
+    "hmac-sha256",
+    "hmac-sha512",
+    "phpass",
+    "md5-crypt",
+    "apr1",
+];
 
 /// A secret that is known or quickly tried.
 #[derive(Clone)]
@@ -32,6 +46,7 @@ enum Kind {
 pub(super) enum Recipe {
     Rule { rule: Rule, salt: Vec<u8>, pepper: SecretBytes },
     Phpass(Setting),
+    Md5Crypt(md5_crypt::Setting),
 }
 
 /// A recipe, with its output or without, as it is sealed.
@@ -48,6 +63,8 @@ struct Written {
     pepper: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     phpass: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    md5_crypt: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output: Option<String>,
 }
@@ -83,6 +100,12 @@ impl FastHash {
     pub(super) fn read_phpass(text: &str) -> Result<Self, FormatError> {
         let (setting, output) = phpass::read(text)?;
         Ok(Self(Kind::Digest(Recipe::Phpass(setting), output.into_bytes())))
+    }
+
+    /// crypt(3)'s `$1$` and Apache's `$apr1$`.
+    pub(super) fn read_md5_crypt(text: &str) -> Result<Self, FormatError> {
+        let (setting, output) = md5_crypt::read(text)?;
+        Ok(Self(Kind::Digest(Recipe::Md5Crypt(setting), output.into_bytes())))
     }
 
     /// What it is called.
@@ -139,6 +162,7 @@ impl Recipe {
         match self {
             Self::Rule { rule, .. } => rule.name(),
             Self::Phpass(_) => "phpass",
+            Self::Md5Crypt(setting) => setting.name(),
         }
     }
 
@@ -147,6 +171,7 @@ impl Recipe {
         match self {
             Self::Rule { rule, salt, pepper } => rule.output(&Inputs { password, salt, pepper: pepper.expose() }),
             Self::Phpass(setting) => Zeroizing::new(setting.output(password).into_bytes()),
+            Self::Md5Crypt(setting) => Zeroizing::new(setting.output(password).into_bytes()),
         }
     }
 
@@ -168,18 +193,20 @@ impl Recipe {
                 written.pepper = to_base64(pepper.expose());
             }
             Self::Phpass(setting) => written.phpass = Some(setting.text().to_owned()),
+            Self::Md5Crypt(setting) => written.md5_crypt = Some(setting.text().to_owned()),
         }
         written
     }
 
     fn read(written: &Written) -> Option<Self> {
-        match (&written.rule, &written.phpass) {
-            (Some(rule), None) => Some(Self::Rule {
+        match (&written.rule, &written.phpass, &written.md5_crypt) {
+            (Some(rule), None, None) => Some(Self::Rule {
                 rule: Rule::parse(rule).ok()?,
                 salt: from_base64(&written.salt)?,
                 pepper: SecretBytes::new(from_base64(&written.pepper)?),
             }),
-            (None, Some(setting)) => Some(Self::Phpass(Setting::read(setting).ok()?)),
+            (None, Some(setting), None) => Some(Self::Phpass(Setting::read(setting).ok()?)),
+            (None, None, Some(setting)) => Some(Self::Md5Crypt(md5_crypt::Setting::read(setting).ok()?)),
             _ => None,
         }
     }

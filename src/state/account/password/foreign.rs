@@ -6,8 +6,9 @@ use std::fmt;
 use super::{
     FormatError,
     bcrypt::{BcryptHash, Input},
-    encoding::{from_base64, from_hex},
+    encoding::{crypt_value, from_base64, from_hex},
     fast::FastHash,
+    md5_crypt,
     pbkdf2::{Pbkdf2Hash, Prf},
     rule::Rule,
     scrypt::{Cost, ScryptHash},
@@ -17,6 +18,9 @@ use crate::domain::{Secret, secret::SecretBytes};
 
 /// Bytes of a hash with all that belongs to it, at most.
 const HASH_BYTES_MAX: usize = 2048;
+
+/// Characters of a hash of the DES crypt.
+const DES_CRYPT_CHARS: usize = 13;
 
 /// A hash of another system.
 #[derive(Clone)]
@@ -116,11 +120,31 @@ fn read_named(hash: &str) -> Result<Foreign, FormatError> {
     if !hash.starts_with('$') {
         return django_or_werkzeug(hash);
     }
-    // MD5 in 2^7 to 2^20 rounds is quickly tried.
+    crypt(hash)
+}
+
+/// What begins with a dollar.
+fn crypt(hash: &str) -> Result<Foreign, FormatError> {
+    // MD5 in a thousand rounds, or in 2^7 to 2^20, is quickly tried.
+    if md5_crypt::is_named(hash) {
+        return FastHash::read_md5_crypt(hash).map(Foreign::Fast);
+    }
     if hash.starts_with("$P$") || hash.starts_with("$H$") {
         return FastHash::read_phpass(hash).map(Foreign::Fast);
     }
     SlowHash::read(hash).map(Foreign::Slow)
+}
+
+/// Whether a text has the form of the DES crypt: two characters of salt and eleven of hash.
+fn is_des_crypt(text: &str) -> bool {
+    text.len() == DES_CRYPT_CHARS && text.bytes().all(|character| crypt_value(character).is_some())
+}
+
+fn des_crypt_refused() -> FormatError {
+    FormatError::new(
+        "this is the DES crypt, which counts only the first eight characters of a password, so it is not taken over: set \
+         a new password, or ask the old system at a login",
+    )
 }
 
 /// Why a hash that does not name its format is refused.
@@ -130,6 +154,7 @@ fn unruled(hash: &str) -> FormatError {
         Some(16 | 20 | 32 | 64) => FormatError::new(
             "a digest does not say how it was made: say so with --rule, for example --rule 'sha1(salt + password)'",
         ),
+        _ if is_des_crypt(hash) => des_crypt_refused(),
         _ if hash.starts_with('!') || hash.starts_with('*') => {
             FormatError::new("the old system marks this account as one without a usable password")
         }
@@ -215,7 +240,17 @@ fn in_braces(hash: &str, may_nest: bool) -> Result<Foreign, FormatError> {
     match id.to_ascii_lowercase().as_str() {
         "noop" | "cleartext" | "clear" | "plain" => Ok(Foreign::Fast(FastHash::clear(Secret::from(rest)))),
         "ldap" if may_nest => in_braces(rest, false),
-        "crypt" | "bcrypt" | "argon2" | "argon2@springsecurity_v5_8" => SlowHash::read(rest).map(Foreign::Slow),
+        "crypt" if is_des_crypt(rest) => Err(des_crypt_refused()),
+        "crypt" => crypt(rest),
+        "nt" | "ntlm" => {
+            let malformed = || FormatError::new("an NT hash has 32 hexadecimal digits");
+            digest("md4(utf16le(password))", b"", from_hex(rest).ok_or_else(malformed)?)
+        }
+        "lm" | "lanman" => Err(FormatError::new(
+            "LM hashes know neither the case of letters nor more than 14 of them, so they are not taken over: take the NT \
+             hash beside it, or set a new password",
+        )),
+        "bcrypt" | "argon2" | "argon2@springsecurity_v5_8" => SlowHash::read(rest).map(Foreign::Slow),
         "scrypt" | "scrypt@springsecurity_v5_8" => slow(Kind::Scrypt(spring_scrypt(rest)?)),
         "pbkdf2@springsecurity_v5_8" => slow(Kind::Pbkdf2(Pbkdf2Hash::read_spring(rest, Prf::Sha256, 310_000, 16)?)),
         "pbkdf2" if !rest.contains('$') => slow(Kind::Pbkdf2(Pbkdf2Hash::read_spring(rest, Prf::Sha1, 185_000, 8)?)),

@@ -15,6 +15,7 @@ mod beside;
 mod encoding;
 mod fast;
 mod foreign;
+mod md5_crypt;
 mod pbkdf2;
 mod phpass;
 mod rule;

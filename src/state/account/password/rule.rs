@@ -6,7 +6,7 @@
 //! join    = part *( "+" part )
 //! part    = "password" / "salt" / "pepper" / 'text' / rule
 //!         / "hex(" join ")" / "upper_hex(" join ")" / "base64(" join ")" / "utf16le(password)"
-//! digest  = "md5" / "sha1" / "sha256" / "sha512"
+//! digest  = "md4" / "md5" / "sha1" / "sha256" / "sha512"
 //! ```
 
 use std::fmt;
@@ -15,6 +15,7 @@ use aws_lc_rs::{
     digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512, digest},
     hmac,
 };
+use md4::Md4;
 use md5::{Digest as _, Md5};
 use zeroize::Zeroizing;
 
@@ -46,6 +47,7 @@ pub(super) struct Inputs<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Digest {
+    Md4,
     Md5,
     Sha1,
     Sha256,
@@ -119,11 +121,13 @@ impl Rule {
     pub(super) const fn name(&self) -> &'static str {
         match &self.root {
             Part::Hmac(digest, ..) => match digest {
+                Digest::Md4 => "hmac-md4",
                 Digest::Md5 => "hmac-md5",
                 Digest::Sha1 => "hmac-sha1",
                 Digest::Sha256 => "hmac-sha256",
                 Digest::Sha512 => "hmac-sha512",
             },
+            Part::Digest(Digest::Md4, _) | Part::Repeat(_, Digest::Md4, _) => "md4",
             Part::Digest(Digest::Md5, _) | Part::Repeat(_, Digest::Md5, _) => "md5",
             Part::Digest(Digest::Sha1, _) | Part::Repeat(_, Digest::Sha1, _) => "sha1",
             Part::Digest(Digest::Sha512, _) | Part::Repeat(_, Digest::Sha512, _) => "sha512",
@@ -156,6 +160,7 @@ impl fmt::Debug for Rule {
 impl Digest {
     fn named(name: &str) -> Option<Self> {
         match name {
+            "md4" => Some(Self::Md4),
             "md5" => Some(Self::Md5),
             "sha1" => Some(Self::Sha1),
             "sha256" => Some(Self::Sha256),
@@ -166,7 +171,7 @@ impl Digest {
 
     const fn bytes(self) -> usize {
         match self {
-            Self::Md5 => 16,
+            Self::Md4 | Self::Md5 => 16,
             Self::Sha1 => 20,
             Self::Sha256 => 32,
             Self::Sha512 => 64,
@@ -176,6 +181,7 @@ impl Digest {
     fn of(self, bytes: &[u8]) -> Zeroizing<Vec<u8>> {
         let of = |algorithm| digest(algorithm, bytes).as_ref().to_vec();
         Zeroizing::new(match self {
+            Self::Md4 => Md4::digest(bytes).to_vec(),
             Self::Md5 => Md5::digest(bytes).to_vec(),
             Self::Sha1 => of(&SHA1_FOR_LEGACY_USE_ONLY),
             Self::Sha256 => of(&SHA256),
@@ -186,7 +192,8 @@ impl Digest {
     fn hmac(self, key: &[u8], bytes: &[u8]) -> Zeroizing<Vec<u8>> {
         let sign = |algorithm| hmac::sign(&hmac::Key::new(algorithm, key), bytes).as_ref().to_vec();
         Zeroizing::new(match self {
-            Self::Md5 => return hmac_md5(key, bytes),
+            Self::Md4 => return hmac_of::<Md4>(key, bytes),
+            Self::Md5 => return hmac_of::<Md5>(key, bytes),
             Self::Sha1 => sign(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
             Self::Sha256 => sign(hmac::HMAC_SHA256),
             Self::Sha512 => sign(hmac::HMAC_SHA512),
@@ -194,20 +201,20 @@ impl Digest {
     }
 }
 
-/// HMAC (RFC 2104) over MD5, which the cipher library leaves out.
-fn hmac_md5(key: &[u8], bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+/// HMAC (RFC 2104) over MD4 and MD5, which the cipher library leaves out. Both have blocks of 64 bytes.
+fn hmac_of<D: md5::Digest>(key: &[u8], bytes: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut block = Zeroizing::new([0; 64]);
     let hashed;
     let key = if key.len() > block.len() {
-        hashed = Zeroizing::new(Md5::digest(key).to_vec());
+        hashed = Zeroizing::new(D::digest(key).to_vec());
         hashed.as_slice()
     } else {
         key
     };
     block[..key.len()].copy_from_slice(key);
     let [inner, outer] = [0x36, 0x5c].map(|pad| Zeroizing::new(block.map(|byte| byte ^ pad)));
-    let inner = Md5::new().chain_update(*inner).chain_update(bytes).finalize();
-    Zeroizing::new(Md5::new().chain_update(*outer).chain_update(inner).finalize().to_vec())
+    let inner = D::new().chain_update(*inner).chain_update(bytes).finalize();
+    Zeroizing::new(D::new().chain_update(*outer).chain_update(inner).finalize().to_vec())
 }
 
 impl Part {
@@ -290,7 +297,7 @@ impl<'t> Parser<'t> {
                 (None, None) => {
                     self.rest = before;
                     return Err(self.wrong(
-                        "password, salt, pepper, a 'text', md5, sha1, sha256, sha512, hmac_…, repeat, hex, upper_hex, \
+                        "password, salt, pepper, a 'text', md4, md5, sha1, sha256, sha512, hmac_…, repeat, hex, upper_hex, \
                          base64 or utf16le",
                     ));
                 }

@@ -43,11 +43,6 @@ impl SlowHash {
             "pbkdf2" | "pbkdf2-sha1" | "pbkdf2-sha256" | "pbkdf2-sha512" => Kind::Pbkdf2(Pbkdf2Hash::read(text)?),
             "5" | "6" => Kind::ShaCrypt(ShaCryptHash::read(text)?),
             "S" => Kind::Drupal(DrupalHash::read(text)?),
-            "1" => {
-                return Err(FormatError::new(
-                    "$1$ is MD5-crypt, which is not supported: set a new password, or ask the old system at a login",
-                ));
-            }
             _ => return Err(FormatError::unknown()),
         }))
     }

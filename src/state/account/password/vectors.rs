@@ -86,6 +86,14 @@ const OF_PASSWORD: &[(&str, char, &str)] = &[
         "scrypt:1024:8:1$FKj1ysF3GjMjfmOu$4576aca054580867ca034b533c2584ac0866ff550ead8f671d1ddbca517adfb5bb326fd4b726e3e74f140833c1d4032cb6eaaf9c09445ad88e84481e2171c9fc",
     ),
     ("clear", 'f', "{noop}contraseña"),
+    // OpenSSL 3: `openssl passwd -1` and `-apr1`.
+    ("md5-crypt", 'f', "$1$seasalt2$0XwgyNdDHcHl9hZk9PpDN."),
+    ("md5-crypt", 'f', "{CRYPT}$1$a$KLB2PRmNkAthmw0i4yLsH1"),
+    ("apr1", 'f', "$apr1$seasalt2$wt1pAuhSBO2RLPShSCbQq0"),
+    // passlib 1.7.4.
+    ("md5-crypt", 'f', "$1$Pb8E0fNr$hLsXawKmP1rbIJ2bLy1ET."),
+    ("apr1", 'f', "$apr1$Hkh/aW$Gli3P1W.yY3zUbDHhh9AJ."),
+    ("md4", 'f', "{NT}305a42a96d4df77c1f0434f63a28239a"),
 ];
 
 /// Published ones, each with its password.
@@ -104,6 +112,14 @@ const PUBLISHED: &[(&str, &str, &str)] = &[
         "my password",
         "AQAAAAIAACcQAAAAEAABAgMEBQYHCAkKCwwNDg9B0Oxwty+PGIDSp95gcCfzeDvA4sGapUIUov8usXfD6A==",
     ),
+    // passlib 1.7.4, of a password that is longer than MD5's block.
+    (
+        "md5-crypt",
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "$1$Pb8E0fNr$RmVvOeCYBQV.wREOgp1ou.",
+    ),
+    // Samba and passlib document this NT hash of «password».
+    ("md4", "password", "{NT}8846F7EAEE8FB117AD06BDD830B7586C"),
     // The manual of Spring Security, «Password Storage».
     ("bcrypt", "password", "{bcrypt}$2a$10$dXJ3SW6G7P50lGmMkkmwe.20cQQubK3.HZWzG3YB1tlRy.fqvM/BG"),
     ("clear", "password", "{noop}password"),
@@ -328,7 +344,14 @@ fn what_is_no_hash_is_refused_and_never_repeated() {
             "$argon2id$v=19$m=1024,t=1,p=1,data=AAAA$gJlVOlfUGwGnGtnXVyNvOg$hr0tmTKWaxnVKqEigziV89olUhmGDujWBeAwNEddi/8",
             "with data that are not in it",
         ),
-        ("$1$salt$qJH7.N4xYta3aEG/dfqo/0", "MD5-crypt"),
+        ("$1$salt$qJH7.N4xYta3aEG/dfqo/", "MD5-crypt"),
+        ("$1$ninechars$qJH7.N4xYta3aEG/dfqo/0", "at most eight characters"),
+        ("$apr1$qJH7.N4xYta3aEG/dfqo/0", "at most eight characters"),
+        ("abNANd1rDfiNc", "the DES crypt"),
+        ("{CRYPT}abNANd1rDfiNc", "the DES crypt"),
+        ("{LM}e52cac67419a9a224a3b108f3fa6cb6d", "LM hashes"),
+        ("{NT}305a42a96d4df77c1f0434f63a28239", "32 hexadecimal digits"),
+        ("{NT}305a42a96d4df77c1f0434f63a2823", "the digest has 15 bytes"),
         ("$9$x$y", "no hash that Portero knows"),
         ("$$", "no hash that Portero knows"),
         ("4c882dcb24bcb1bc225391a602feca7c", "--rule"),

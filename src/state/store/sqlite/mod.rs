@@ -266,6 +266,9 @@ fn pool(options: &SqliteConnectOptions, place: &Arc<Place>, connections_max: u32
             let place = Arc::clone(&place);
             Box::pin(async move { open::keep_ours(connection, &place).await })
         })
+        // SQLite itself takes back a transaction whose writing fails (a full disk). The driver does not hear of it, and would
+        // begin none on that connection ever again.
+        .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         // The driver would log a slow acquire; the store's errors are reported by who meets them.
         .acquire_slow_threshold(Duration::MAX)
         .connect_lazy_with(options.clone())

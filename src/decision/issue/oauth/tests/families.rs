@@ -35,7 +35,7 @@ async fn the_end_of_a_revoked_key_is_never_forgotten() {
     ground.vault.forget(long_after).await.unwrap();
     ground.live_state.refresh_keys(&ground.vault).await.unwrap();
     assert_eq!(ground.exchange(&one, second).await.err(), Some(OAuthError::InvalidGrant));
-    assert_eq!(ground.token_service.introspect(&ground.client("two").await, second).await, Ok(None));
+    assert_eq!(ground.token_service.introspect(&ground.client("two").await, second, None).await, Ok(None));
     // Nor does it live again where the row is gone.
     ground.store.run("DELETE FROM keys WHERE state = 'revoked'").await;
     assert_eq!(ground.exchange(&one, second).await.err(), Some(OAuthError::InvalidGrant));
@@ -55,7 +55,7 @@ async fn a_key_that_is_retired_by_force_ends_its_lines() {
     ground.admin().retire_key(&key, true).await.unwrap();
     let third = token(&grant, TokenKind::Refresh);
     assert_eq!(ground.exchange(&one, third).await.err(), Some(OAuthError::InvalidGrant));
-    assert_eq!(ground.token_service.introspect(&ground.client("two").await, third).await, Ok(None));
+    assert_eq!(ground.token_service.introspect(&ground.client("two").await, third, None).await, Ok(None));
 }
 
 #[tokio::test]

@@ -13,9 +13,9 @@ use crate::{
         },
         verifier::tokens::TokenAnswered,
     },
-    domain::{Clock, Reason, Timestamp},
+    domain::{Clock, RealmName, Reason, Timestamp},
     rules::verifier::{Mode, TokenRules, believed_until},
-    state::{account, store::Store, takeover::old_tokens},
+    state::{account, store::Store, takeover::old_tokens, token::Verified},
 };
 
 /// Accounts that are looked up at once: fewer than the store has connections.
@@ -34,6 +34,54 @@ impl TokenAsker {
     #[must_use]
     pub fn new(live_state: Arc<LiveState>, store: Store, clock: Arc<dyn Clock>) -> Self {
         Self { live_state, store, clock, lookups: Semaphore::new(LOOKUPS_MAX) }
+    }
+
+    /// What a token is that is none of ours, where the old system of one of these realms vouches for it. `refused` is why
+    /// it is none.
+    ///
+    /// # Errors
+    /// Why it is not taken: `refused` itself where no old system knows it, [`Reason::Unavailable`] where nobody can say.
+    pub async fn find(
+        &self,
+        realms: &[RealmName],
+        token: &str,
+        refused: Reason,
+        client: Option<IpAddr>,
+    ) -> Result<Arc<Verified>, Reason> {
+        let mut away = None;
+        for realm in realms {
+            let awaiting = self.live_state.view().awaiting_of(realm, token, refused);
+            let Some(awaiting) = awaiting else { continue };
+            let known = awaiting.known(&self.live_state.view(), self.clock.now());
+            let proof = match known {
+                Ok(proof) => proof,
+                Err(awaiting) => self.ask(awaiting, client).await,
+            };
+            match proof.into_verified() {
+                Ok(verified) if verified.claims.realm == *realm => return Ok(verified),
+                Err(Reason::Unavailable) => away = Some(Reason::Unavailable),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Err(away.unwrap_or(refused))
+    }
+
+    /// [`TokenAsker::find`] among all realms that have such an old system.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn find_anywhere(
+        &self,
+        token: &str,
+        refused: Reason,
+        client: Option<IpAddr>,
+    ) -> Result<Arc<Verified>, Reason> {
+        let snapshot = self.live_state.snapshot();
+        // An external issuer that is asked is no old system of a realm: its tokens are not ours to speak for.
+        let of_old_systems = snapshot.token_checks.iter().filter(|(_, (check, _))| check.asks_about_accounts());
+        let mut realms: Vec<_> = of_old_systems.map(|(realm, _)| realm.clone()).collect();
+        realms.sort_unstable();
+        self.find(&realms, token, refused, client).await
     }
 
     /// What comes of asking about a token that `client` brought. Where nobody can say now, the request is refused as one

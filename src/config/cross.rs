@@ -70,14 +70,17 @@ pub fn leads_back(server: &dyn Display, listener: SocketAddr, admin: SocketAddr)
 pub(super) fn endpoints(context: &Context<'_>, endpoints: &[Endpoint]) {
     let entry = |endpoint: &Endpoint| {
         let pattern = endpoint.settings.pattern.clone();
-        Entry {
-            pattern,
-            name: "the token endpoint".to_owned(),
-            spot: endpoint.spot.clone(),
-            path: endpoint.path.clone(),
-        }
+        Entry { pattern, name: title(endpoint).to_owned(), spot: endpoint.spot.clone(), path: endpoint.path.clone() }
     };
     conflicts(context, &endpoints.iter().map(entry).collect::<Vec<_>>());
+}
+
+/// What problems call an endpoint.
+fn title(endpoint: &Endpoint) -> &'static str {
+    match endpoint.settings.serves {
+        Service::ResourceMetadata => "the metadata of a resource",
+        _ => "the token endpoint",
+    }
 }
 
 /// No two routes match the same requests, and none stands behind a token endpoint.
@@ -91,8 +94,8 @@ pub(super) fn routes(context: &Context<'_>, routes: &[Route], endpoints: &[Endpo
     for route in routes.iter().filter(|route| route.settings.pattern.exact) {
         if let Some(owner) = endpoints.iter().find(|endpoint| owns(&endpoint.settings.pattern, &route.settings.pattern))
         {
-            let line = context.line(&owner.spot);
-            let message = format!("the token endpoint of line {line} owns this path; no request would reach the route");
+            let (title, line) = (title(owner), context.line(&owner.spot));
+            let message = format!("{title} of line {line} owns this path; no request would reach the route");
             context.report(&route.path, &message);
         }
     }

@@ -68,6 +68,7 @@ fn endpoint(mut section: Section<'_>, realms: &Realms, verifiers: &Verifiers) ->
         serves: if refresh { Service::Refresh } else { Service::Login },
         cors,
         takeover,
+        document: None,
     };
     Some(Endpoint { settings, spot, path: path_spot })
 }

@@ -11,6 +11,7 @@
 //! realms    [tokens] [realms.NAME]                          (dialect: which contract a realm speaks)
 //! issuers   [issuers.NAME]
 //! upstreams [upstreams.NAME]                          (upstream_tls: its tls)
+//! resources [resources.NAME]: what OAuth clients read about a protected resource
 //! matching  hosts, paths and methods of routes and token endpoints
 //! routes    [[routes]] with what they ask for (policy), change (rewrite) and let pages do (cors)
 //! endpoints [[token_endpoints]]
@@ -31,6 +32,7 @@ mod dialect;
 mod endpoints;
 mod exact;
 mod expand;
+mod introspection;
 mod issuers;
 mod item;
 mod keys;
@@ -42,8 +44,10 @@ mod process;
 mod reader;
 mod realms;
 mod report;
+mod resources;
 mod rewrite;
 mod routes;
+mod secure_url;
 mod settings;
 mod size;
 mod store;
@@ -203,7 +207,10 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
     let mut endpoints = endpoints::read(&mut root, &realms, &verifiers);
     let oauth = oauth::read(&mut root, &realms, keys.publish_ahead);
     endpoints.extend(oauth.endpoints);
-    let routes = routes::read(&mut root, &realms, &upstreams, server.routes);
+    let mut resources = resources::read(&mut root);
+    endpoints.append(&mut resources.endpoints);
+    let named = routes::Named { realms: &realms, upstreams: &upstreams, resources: &resources };
+    let routes = routes::read(&mut root, named, server.routes);
     root.finish();
     let takeovers = endpoints::takeovers(&endpoints);
     let verifiers = verifiers.settled(context, &takeovers, &realms);

@@ -174,6 +174,7 @@ fn endpoint(served: Served, realm: Option<&RealmName>, at: &Place<'_>) -> Option
         serves: served.service,
         cors: at.cors.clone(),
         takeover: None,
+        document: None,
     };
     Some(Endpoint { settings, spot: at.spot.clone(), path: served.spot })
 }

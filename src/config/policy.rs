@@ -18,6 +18,9 @@ use crate::{
 /// The keys that say what to do with a token: a public route looks at none.
 const TOKEN_KEYS: [&str; 6] = ["accept", "require", "token", "sources", "forward_token", "mode"];
 
+/// Why a public route has no such key.
+pub(super) const NO_TOKENS: &str = "a public route does not look at tokens; leave it out, or say auth = \"optional\"";
+
 /// What becomes of who lacks it.
 const MODES: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
 
@@ -45,7 +48,7 @@ pub(super) fn read(section: &mut Section<'_>, realms: &Realms) -> Asked {
         }
         Some(Auth::Public) => {
             for key in TOKEN_KEYS {
-                section.refuse(key, "a public route does not look at tokens; leave it out, or say auth = \"optional\"");
+                section.refuse(key, NO_TOKENS);
             }
             asked(policy(Auth::Public))
         }

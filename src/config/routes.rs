@@ -1,6 +1,6 @@
 //! `[[routes]]`: what is forwarded, and where to. What they ask for stands in [`super::policy`].
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use http::{HeaderName, header};
 
@@ -11,13 +11,17 @@ use super::{
     policy,
     reader::{Section, Spot, suggestion},
     realms::Realms,
+    resources::Resources,
     rewrite,
     store::STALE,
     upstreams::{NAME_SHAPE, Upstreams, is_name},
 };
 use crate::{
     decision::RouteSettings,
-    rules::{policy::Source, upgrade::is_never_asked_for},
+    rules::{
+        policy::{Auth, Source},
+        upgrade::is_never_asked_for,
+    },
 };
 
 const BODY_BYTES: RangeInclusive<u64> = 0..=1 << 40;
@@ -30,6 +34,14 @@ pub(super) struct Route {
     pub(super) path: Spot,
     /// Where `exact` stands, or the route.
     pub(super) exact: Spot,
+}
+
+/// What a route can name.
+#[derive(Clone, Copy)]
+pub(super) struct Named<'n> {
+    pub(super) realms: &'n Realms,
+    pub(super) upstreams: &'n Upstreams,
+    pub(super) resources: &'n Resources,
 }
 
 /// What `[server]` says for routes that do not say their own.
@@ -50,7 +62,7 @@ impl Defaults {
 }
 
 /// Reads every route.
-pub(super) fn read(root: &mut Section<'_>, realms: &Realms, upstreams: &Upstreams, defaults: Defaults) -> Vec<Route> {
+pub(super) fn read(root: &mut Section<'_>, defined: Named<'_>, defaults: Defaults) -> Vec<Route> {
     let mut names: Vec<(String, Spot)> = vec![];
     let mut routes = vec![];
     for mut section in root.sections("routes") {
@@ -67,25 +79,20 @@ pub(super) fn read(root: &mut Section<'_>, realms: &Realms, upstreams: &Upstream
                 None => names.push((name.clone(), section.spot().clone())),
             }
         }
-        routes.extend(route(section, name, realms, upstreams, defaults));
+        routes.extend(route(section, name, defined, defaults));
     }
     routes
 }
 
-fn route(
-    mut section: Section<'_>,
-    name: Option<String>,
-    realms: &Realms,
-    upstreams: &Upstreams,
-    defaults: Defaults,
-) -> Option<Route> {
+fn route(mut section: Section<'_>, name: Option<String>, defined: Named<'_>, defaults: Defaults) -> Option<Route> {
     let hosts = section.checked("hosts", vec![], hosts);
     let exact = section.checked("exact", false, Item::boolean);
     let purpose = if exact == Some(true) { Purpose::Exact } else { Purpose::Prefix };
     let path = section.checked("path", "/".to_owned(), |item| canonical_path(item, purpose));
     let methods = section.checked("methods", vec![], |item| item.some(method));
-    let upstream = section.required("upstream", "\"crm\"", |item| upstream(item, upstreams));
-    let asked = policy::read(&mut section, realms);
+    let upstream = section.required("upstream", "\"crm\"", |item| upstream(item, defined.upstreams));
+    let asked = policy::read(&mut section, defined.realms);
+    let resource = resource(&mut section, &asked, defined.resources);
     let what = rewrite::Route {
         path: path.as_deref(),
         exact: exact == Some(true),
@@ -118,8 +125,26 @@ fn route(
         upgrades,
         mode: asked.mode,
         stale,
+        resource,
     };
     Some(Route { settings, spot, path: path_spot, exact: exact_spot })
+}
+
+/// Where the metadata are of the resource that the route is a part of.
+fn resource(section: &mut Section<'_>, asked: &policy::Asked, resources: &Resources) -> Option<Arc<str>> {
+    if asked.policy.auth == Auth::Public {
+        section.refuse("resource", policy::NO_TOKENS);
+        return None;
+    }
+    let reads_authorization = asked.sources.iter().any(|source| matches!(source, Source::Authorization { .. }));
+    section.optional("resource", |item| {
+        // What is wrong with the sources themselves is reported where they stand.
+        if !reads_authorization && !asked.sources.is_empty() {
+            return item
+                .wrong("clients of a resource send the token in Authorization (RFC 6750), which sources leaves out");
+        }
+        resources.resolve(item)
+    })
 }
 
 /// The fields that pages must be able to send: those in which a token is looked for, and the body's type.

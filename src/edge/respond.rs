@@ -6,13 +6,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::{
-    decision::{Denial, Route},
+    decision::{Denial, Route, RouteSettings},
     domain::{RealmName, Reason},
     rules::{
         contract::{Answer, Voice, problem},
         cors::Cors,
         grpc,
-        policy::Policy,
         rewrite::hardening,
     },
 };
@@ -45,8 +44,8 @@ pub fn denial(denial: &Denial, asker: &Asker<'_>) -> Response<Bytes> {
     if let Some(route) = route {
         as_the_route_says(route, asker, response.headers_mut());
     }
-    let policy = route.map(|route| &route.settings.policy);
-    if let Some(challenge) = issuer.and_then(|issuer| challenge(issuer.name(), policy, denial.reason)) {
+    let settings = route.map(|route| &route.settings);
+    if let Some(challenge) = issuer.and_then(|issuer| challenge(issuer.name(), settings, denial.reason)) {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
     if let Some(allow) = denial.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
@@ -161,19 +160,22 @@ pub fn plain(reason: Reason) -> Answer {
 }
 
 /// RFC 6750 section 3: a challenge without an error code for a request without a token, with one
-/// for a request with a bad one.
-fn challenge(name: &RealmName, policy: Option<&Policy>, reason: Reason) -> Option<HeaderValue> {
-    let text = match (reason, reason.status()) {
+/// for a request with a bad one. A route of a resource says where its metadata are (RFC 9728 section 5.1).
+fn challenge(name: &RealmName, route: Option<&RouteSettings>, reason: Reason) -> Option<HeaderValue> {
+    let mut text = match (reason, reason.status()) {
         (Reason::MissingToken, _) => format!("Bearer realm=\"{name}\""),
         (Reason::ConflictingTokens, _) => format!("Bearer realm=\"{name}\", error=\"invalid_request\""),
         (Reason::ScopeMissing, _) => {
-            let scopes = policy.map(|policy| policy.scopes.join(" ")).unwrap_or_default();
+            let scopes = route.map(|route| route.policy.scopes.join(" ")).unwrap_or_default();
             format!("Bearer realm=\"{name}\", error=\"insufficient_scope\", scope=\"{scopes}\"")
         }
         (_, 403) => format!("Bearer realm=\"{name}\", error=\"insufficient_scope\""),
         (_, 401) => format!("Bearer realm=\"{name}\", error=\"invalid_token\""),
         _ => return None,
     };
+    if let Some(url) = route.and_then(|route| route.resource.as_deref()) {
+        text.extend([", resource_metadata=\"", url, "\""]);
+    }
     HeaderValue::from_str(&text).ok()
 }
 

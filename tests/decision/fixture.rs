@@ -118,6 +118,7 @@ pub(crate) fn route(path: &str, policy: Policy) -> RouteSettings {
         method_override: false,
         upgrades: vec![],
         stale: None,
+        resource: None,
         mode: Mode::Enforce,
     }
 }
@@ -130,6 +131,7 @@ pub(crate) fn endpoint(path: &str, realm: &str) -> EndpointSettings {
         serves: Service::Login,
         cors: None,
         takeover: None,
+        document: None,
     }
 }
 

@@ -87,6 +87,8 @@ pub struct EndpointSettings {
     pub cors: Option<Arc<Cors>>,
     /// Which old system it takes over from; `None` for none.
     pub takeover: Option<TakeoverSettings>,
+    /// What it answers where that follows from the config alone; `None` elsewhere.
+    pub document: Option<Arc<serde_json::Map<String, serde_json::Value>>>,
 }
 
 /// How a token endpoint takes over from an old system.
@@ -121,6 +123,8 @@ pub enum Service {
     InternalJwks,
     /// The authorization server's metadata (RFC 8414).
     Metadata,
+    /// A protected resource's metadata (RFC 9728).
+    ResourceMetadata,
 }
 
 /// What `[oauth]` says.
@@ -167,6 +171,8 @@ pub struct RouteSettings {
     /// What becomes of checked requests when the shared store was not heard of for too long; `None` for what `[store]`
     /// says.
     pub stale: Option<StaleAction>,
+    /// Where the metadata are of the resource that it is a part of (RFC 9728), a URL; `None` for none.
+    pub resource: Option<Arc<str>>,
 }
 
 /// What becomes of a request that a route's policy refuses.

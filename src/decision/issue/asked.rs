@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -12,8 +13,8 @@ use crate::{
         },
         verifier::tokens::TokenAnswered,
     },
-    domain::{Clock, RealmName, Reason},
-    rules::verifier::Mode,
+    domain::{Clock, RealmName, Reason, Timestamp},
+    rules::verifier::{Mode, TokenRules, believed_until},
     state::{account, store::Store, takeover::old_tokens, token::Verified},
 };
 
@@ -75,7 +76,10 @@ impl TokenAsker {
         refused: Reason,
         client: Option<IpAddr>,
     ) -> Result<Arc<Verified>, Reason> {
-        let mut realms: Vec<_> = self.live_state.snapshot().token_checks.keys().cloned().collect();
+        let snapshot = self.live_state.snapshot();
+        // An external issuer that is asked is no old system of a realm: its tokens are not ours to speak for.
+        let of_old_systems = snapshot.token_checks.iter().filter(|(_, (check, _))| check.asks_about_accounts());
+        let mut realms: Vec<_> = of_old_systems.map(|(realm, _)| realm.clone()).collect();
         realms.sort_unstable();
         self.find(&realms, token, refused, client).await
     }
@@ -85,7 +89,21 @@ impl TokenAsker {
     pub async fn ask(&self, awaiting: AwaitingCheck, client: Option<IpAddr>) -> Proof {
         // Without an address nobody could take a turn.
         let Some(client) = client else { return awaiting.refused(Reason::Unavailable) };
-        let (facts, asked_at) = match awaiting.check.ask(&awaiting.token, client, &self.clock).await {
+        let is_introspected = awaiting.is_introspected();
+        // It is held until the token is remembered. Where there is none to join, the one before it has ended, and the token
+        // is remembered already: nobody asks twice.
+        let question = awaiting.check.question(&awaiting.token, client, &self.clock);
+        let awaiting = match awaiting.known(&self.live_state.view(), self.clock.now()) {
+            Ok(proof) => return proof,
+            Err(awaiting) => awaiting,
+        };
+        let (facts, asked_at) = match question.answer().await {
+            TokenAnswered::Active { said, asked_at } => return self.introspected(awaiting, said, asked_at),
+            TokenAnswered::No if is_introspected => {
+                // It costs somebody a question, as a bad signature costs us a check.
+                self.live_state.view().note_bad(client, self.clock.now());
+                return awaiting.not_held();
+            }
             TokenAnswered::Yes { facts, asked_at } => (facts, asked_at),
             TokenAnswered::No => return awaiting.not_held(),
             TokenAnswered::Unknown => return awaiting.refused(Reason::Unavailable),
@@ -115,6 +133,27 @@ impl TokenAsker {
         let until = asked_at.plus(awaiting.check.settings.max_age);
         let until = facts.expires_at.map_or(until, |end| end.min(until));
         awaiting.believed(&self.live_state.view(), claims, asked_at..until)
+    }
+}
+
+impl TokenAsker {
+    /// A token that its authorization server says is active.
+    fn introspected(&self, awaiting: AwaitingCheck, said: Map<String, Value>, asked_at: Timestamp) -> Proof {
+        let view = self.live_state.view();
+        let check = Arc::clone(&awaiting.check);
+        let TokenRules::Introspection(introspection) = &check.settings.evidence else {
+            return awaiting.refused(Reason::Internal);
+        };
+        // Of many that brought the same token, the first one remembers it for all.
+        let awaiting = match awaiting.known(&view, self.clock.now()) {
+            Ok(proof) => return proof,
+            Err(awaiting) => awaiting,
+        };
+        let Some(claims) = introspection.claims(said, awaiting.token.expose()) else {
+            return awaiting.refused(Reason::InvalidClaims);
+        };
+        let until = believed_until(asked_at, check.settings.max_age, claims.expires_at);
+        awaiting.believed(&view, claims, asked_at..until)
     }
 }
 

@@ -6,11 +6,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::Shared};
 use http::header;
+use serde_json::{Map, Value};
 
 use super::{
-    flights::{Flights, Joined},
+    flights::{Flight, Flights, Joined},
     pace::Pace,
     standing::{Admission, Standing, Trust},
     the_one,
@@ -20,7 +21,7 @@ use crate::{
     observe::metrics::VerifierMetrics,
     rules::{
         limit::ClientKey,
-        verifier::{OldAnswer, TokenFacts, TokenVerdict},
+        verifier::{OldAnswer, TokenFacts, TokenRules, TokenVerdict},
     },
     trust::TrustError,
     upstream::request_slot::{RequestSlots, Share},
@@ -52,10 +53,37 @@ pub enum TokenAnswered {
         /// When the system was asked.
         asked_at: Timestamp,
     },
+    /// It does, and an authorization server says this of it.
+    Active {
+        /// That.
+        said: Map<String, Value>,
+        /// When the server was asked.
+        asked_at: Timestamp,
+    },
     /// It does not.
     No,
     /// Nobody can say now: too many wait, the system is away, is not believed, or gave an answer that says nothing.
     Unknown,
+}
+
+/// A question about a token. While somebody holds it, whoever brings the same token gets its answer, also after it came: a
+/// holder first remembers what the token says, then lets go.
+#[derive(Debug)]
+pub enum AboutToken {
+    /// It is under way, or answered.
+    UnderWay(Shared<Flight<TokenAnswered>>),
+    /// Nobody needs to be asked.
+    Answered(TokenAnswered),
+}
+
+impl AboutToken {
+    /// Its answer.
+    pub async fn answer(&self) -> TokenAnswered {
+        match self {
+            Self::UnderWay(flight) => flight.clone().await,
+            Self::Answered(answered) => answered.clone(),
+        }
+    }
 }
 
 impl TokenCheck {
@@ -63,7 +91,10 @@ impl TokenCheck {
     ///
     /// # Errors
     /// When the certificates to trust cannot be read.
-    pub(super) fn new(settings: &VerifierSettings, metrics: VerifierMetrics) -> Result<Option<Arc<Self>>, TrustError> {
+    pub(in crate::decision) fn new(
+        settings: &VerifierSettings,
+        metrics: VerifierMetrics,
+    ) -> Result<Option<Arc<Self>>, TrustError> {
         let Some(check) = settings.tokens.clone() else { return Ok(None) };
         let bounds = check.bounds;
         let target = VerifierSettings { url: check.url.clone(), bounds, ..settings.clone() };
@@ -86,18 +117,24 @@ impl TokenCheck {
         &self.name
     }
 
+    /// Whether its answers name accounts of ours, as an old system's do.
+    #[must_use]
+    pub fn asks_about_accounts(&self) -> bool {
+        matches!(self.settings.evidence, TokenRules::Account(_))
+    }
+
     /// Whether a text may be one of its tokens.
     #[must_use]
     pub fn admits(&self, token: &str) -> bool {
         self.settings.question.syntax.admits(token)
     }
 
-    /// Asks about a token. Callers with the same one share the answer; when all of them have left, it is not asked any
-    /// more.
-    pub async fn ask(self: &Arc<Self>, token: &Secret, client: IpAddr, clock: &Arc<dyn Clock>) -> TokenAnswered {
+    /// A question about a token; callers with the same one share it. Nothing is asked before somebody waits for the answer,
+    /// and when all of them have left, it is not asked any more.
+    pub fn question(self: &Arc<Self>, token: &Secret, client: IpAddr, clock: &Arc<dyn Clock>) -> AboutToken {
         if !self.admits(token.expose()) {
             self.metrics.asked_about_token("filtered");
-            return TokenAnswered::No;
+            return AboutToken::Answered(TokenAnswered::No);
         }
         let key = self.flights.key(&[], token);
         let joined = self.flights.join(key, clock.instant(), || {
@@ -105,14 +142,14 @@ impl TokenCheck {
             async move { check.fly(key, &token, client, &*clock).await }.boxed()
         });
         match joined {
-            Joined::Flight(flight) => flight.await,
+            Joined::Flight(flight) => AboutToken::UnderWay(flight),
             Joined::Refused(()) => {
                 self.metrics.asked_about_token("remembered");
-                TokenAnswered::No
+                AboutToken::Answered(TokenAnswered::No)
             }
             Joined::Full => {
                 self.metrics.asked_about_token("busy");
-                TokenAnswered::Unknown
+                AboutToken::Answered(TokenAnswered::Unknown)
             }
         }
     }
@@ -132,6 +169,7 @@ impl TokenCheck {
         let asked_at = clock.now();
         match self.put(token, client, clock).await {
             Some(TokenVerdict::Yes(facts)) => TokenAnswered::Yes { facts, asked_at },
+            Some(TokenVerdict::Active(said)) => TokenAnswered::Active { said, asked_at },
             Some(TokenVerdict::No) => {
                 self.flights.remember(key, (), clock.instant());
                 TokenAnswered::No
@@ -171,7 +209,7 @@ impl TokenCheck {
                 );
                 true
             }
-            Some(TokenVerdict::Yes(_)) => {
+            Some(TokenVerdict::Yes(_) | TokenVerdict::Active(_)) => {
                 let hint = "tokens.url is no check of tokens; its yes counts for nothing until the config is right and the gateway reloads";
                 tracing::error!(
                     verifier = &*self.name,
@@ -217,7 +255,7 @@ impl TokenCheck {
                 };
                 let verdict = self.settings.evidence.judge(&read, clock.now());
                 self.metrics.asked_about_token(match &verdict {
-                    TokenVerdict::Yes(_) => "yes",
+                    TokenVerdict::Yes(_) | TokenVerdict::Active(_) => "yes",
                     TokenVerdict::No => "no",
                     TokenVerdict::Unclear(_) => "unclear",
                 });

@@ -171,6 +171,7 @@ fn of_endpoint(endpoint: &Endpoint) -> Vec<(&'static str, Value)> {
         Service::OauthIntrospection => vec![("post", form("Introspection (RFC 7662)", &realms, "token"))],
         Service::Jwks | Service::InternalJwks => vec![("get", read("Public keys (RFC 7517)"))],
         Service::Metadata => vec![("get", read("The authorization server's metadata (RFC 8414)"))],
+        Service::ResourceMetadata => vec![("get", read("A protected resource's metadata (RFC 9728)"))],
     }
 }
 

@@ -1,4 +1,4 @@
-//! What everybody may read: the public keys of the realms, and the authorization server's metadata.
+//! What everybody may read: the public keys of the realms, and the metadata of the authorization server and of resources.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, header};
@@ -19,7 +19,7 @@ const SERVED: &str = "served";
 impl TokenEndpoints {
     pub(super) fn answer_document(&self, endpoint: &Endpoint, method: &Method) -> (Response<Bytes>, &'static str) {
         let (response, outcome) = if matches!(*method, Method::GET | Method::HEAD) {
-            let mut response = respond::answer(oauth::document(&self.document(endpoint.serves)), None);
+            let mut response = respond::answer(oauth::document(&self.document(endpoint)), None);
             if let Some(cache_control) = self.cache_control() {
                 response.headers_mut().insert(header::CACHE_CONTROL, cache_control);
             }
@@ -43,10 +43,11 @@ impl TokenEndpoints {
         HeaderValue::try_from(format!("public, max-age={}", max_age.as_secs())).ok()
     }
 
-    fn document(&self, serves: Service) -> Map<String, Value> {
+    fn document(&self, endpoint: &Endpoint) -> Map<String, Value> {
         let snapshot = self.live_state.snapshot();
         let set = |keys: Vec<Map<String, Value>>| Map::from_iter([("keys".to_owned(), json!(keys))]);
-        match serves {
+        match endpoint.serves {
+            Service::ResourceMetadata => endpoint.document.as_deref().cloned().unwrap_or_default(),
             Service::Metadata => snapshot.oauth.as_ref().map(|oauth| oauth.metadata.clone()).unwrap_or_default(),
             Service::InternalJwks => set(published(&snapshot.keys, Audience::Upstreams, |_| false)),
             _ => set(published(&snapshot.keys, Audience::Clients, |realm| snapshot.realms.contains_key(realm))),

@@ -126,7 +126,7 @@ impl TokenEndpoints {
                 // Boxed: it is larger than all that the others need.
                 Box::pin(self.answer_oauth(endpoint, message)).await
             }
-            Service::Jwks | Service::InternalJwks | Service::Metadata => {
+            Service::Jwks | Service::InternalJwks | Service::Metadata | Service::ResourceMetadata => {
                 self.answer_document(endpoint, &message.method)
             }
         }

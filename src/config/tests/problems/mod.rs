@@ -1,12 +1,14 @@
 //! Every problem, with its exact place and words.
 
 mod endpoints;
+mod introspection;
 mod issuers;
 mod listen;
 mod matching;
 mod oauth;
 mod process;
 mod realms;
+mod resources;
 mod rewrite;
 mod routes;
 mod upstreams;
@@ -62,7 +64,7 @@ fn an_unknown_key_names_the_nearest_or_all() {
         ("log.colour = 1", "1:5: log.colour: unknown key; known: access, names, format"),
         (
             "\"a\\nb\".\"c d\" = 1",
-            "1:1: \"a\\nb\": unknown key; known: server, admin, store, log, audit, passwords, throttle, keys, cache, reload, tokens, realms, issuers, upstreams, verifiers, token_endpoints, oauth, routes",
+            "1:1: \"a\\nb\": unknown key; known: server, admin, store, log, audit, passwords, throttle, keys, cache, reload, tokens, realms, issuers, upstreams, verifiers, token_endpoints, oauth, resources, routes",
         ),
     ]);
 }

@@ -5,9 +5,9 @@
 //! 6  config           gateway.toml, from its text to checked settings
 //! 5  edge             bytes in and out: listen, armour, forward, front, token_endpoints, respond, admin
 //! 4  decision         decide (the hot path), issue (tokens), admin (operators), sync (following the store)
-//! 3  upstream·issuer  reaching others: the services behind, the keys of external issuers, and old systems that are
-//!    verifier         asked about logins
-//! 2  state            what is remembered: keys, tokens, accounts, sessions, revocations, failures, the store
+//! 3  upstream·issuer  reaching others: the services behind, and the keys of external issuers
+//! 2  state · verifier what is remembered: keys, tokens, accounts, sessions, revocations, failures, the store; asking
+//!                     old systems about logins, and others about their tokens
 //! 1  rules · observe  pure rules: routes, policies, contracts, rewrites, limits; log, events, metrics
 //! 0  domain · timer   words that all share: clock, secret, id, account, claims, grant, reason, strict JSON; deadlines,
 //!    gather · trust   several pieces in one write; whom our clients trust

@@ -30,7 +30,7 @@ const FLOORS: [(&str, u8); 15] = [
     ("state", 2),
     ("upstream", 3),
     ("issuer", 3),
-    ("verifier", 3),
+    ("verifier", 2),
     ("decision", 4),
     ("edge", 5),
     ("config", 6),

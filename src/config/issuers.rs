@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 use http::{Uri, uri::Scheme};
 
 use super::{
-    claims, duration,
+    claims, duration, introspection,
     item::Item,
     reader::{Context, Section},
     realms::{Realms, identifier},
@@ -13,6 +13,7 @@ use super::{
 use crate::{
     domain::{Algorithm, KeyId, RealmName},
     issuer::{FRESH_MAX, FRESH_MIN, IssuerSettings, Jwks, KeyFile, Source, is_secure, names_document},
+    rules::issuer::ExternalIssuer,
     state::keys::jwk::KEY_ID_BYTES_MAX,
 };
 
@@ -67,11 +68,26 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Issue
     let claims = claims::read(&mut section);
     let fetched = section.has("jwks_url") || section.has("discovery");
     let in_files = section.has("keys");
+    let is_asked = section.has("introspection");
+    let introspection = section.section("introspection");
+    let asks_for_audience = section.has("audience");
     let has_algorithms = section.has("algorithms");
     let algorithms = section.checked("algorithms", IssuerSettings::ALGORITHMS_DEFAULT.to_vec(), |item| {
         item.some(|item| algorithm(item, in_files && !fetched))
     });
     let source = match (fetched, in_files) {
+        _ if is_asked => {
+            let why = "an issuer that is asked about its tokens (introspection) needs no keys; leave one of both out";
+            for key in ["discovery", "jwks_url", "keys", "algorithms"].into_iter().chain(JWKS_KEYS) {
+                section.refuse(key, why);
+            }
+            let asked = introspection::read(introspection);
+            asked.zip(name.parse::<RealmName>().ok()).zip(issuer.clone()).map(|((asked, name), issuer)| {
+                let (audiences, claims, leeway) = (audiences.clone(), claims.clone(), realms.leeway);
+                let issuer = ExternalIssuer { name, issuer, audiences, leeway, claims };
+                Source::Introspection(Arc::new(asked.of(issuer, asks_for_audience)))
+            })
+        }
         (true, false) => jwks(&mut section, discovery.map(|(url, _)| url)).map(Source::Jwks),
         (false, true) => {
             for key in JWKS_KEYS {

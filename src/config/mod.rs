@@ -31,6 +31,7 @@ mod dialect;
 mod endpoints;
 mod exact;
 mod expand;
+mod introspection;
 mod issuers;
 mod item;
 mod keys;

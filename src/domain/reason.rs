@@ -63,6 +63,8 @@ pub enum Reason {
     UnknownEpoch,
     /// A token of a realm that the route does not accept.
     RealmNotAccepted,
+    /// Its authorization server says that it does not hold.
+    InactiveToken,
     /// A refresh or content token where an access token is asked for, or the other way round.
     WrongTokenKind,
     // 403
@@ -110,7 +112,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for resolving metric handles ahead.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::Public,
         Self::Authenticated,
         Self::Anonymous,
@@ -139,6 +141,7 @@ impl Reason {
         Self::UnknownAccount,
         Self::UnknownEpoch,
         Self::RealmNotAccepted,
+        Self::InactiveToken,
         Self::WrongTokenKind,
         Self::RoleMissing,
         Self::ScopeMissing,
@@ -193,6 +196,7 @@ impl Reason {
             Self::UnknownAccount => "unknown_account",
             Self::UnknownEpoch => "unknown_epoch",
             Self::RealmNotAccepted => "realm_not_accepted",
+            Self::InactiveToken => "inactive_token",
             Self::WrongTokenKind => "wrong_token_kind",
             Self::RoleMissing => "role_missing",
             Self::ScopeMissing => "scope_missing",

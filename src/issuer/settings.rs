@@ -1,12 +1,13 @@
 //! What an external issuer is, as the config says.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use http::Uri;
 
 use crate::{
     domain::{Algorithm, KeyId, RealmName},
     rules::{issuer::ExternalIssuer, profile::ClaimMapping},
+    verifier::VerifierSettings,
 };
 
 /// An issuer whose tokens are accepted beside our own, checked.
@@ -35,6 +36,8 @@ pub enum Source {
     Jwks(Jwks),
     /// They were handed over; at least one, each with another id and an algorithm of the settings'.
     Files(Vec<KeyFile>),
+    /// There are none: it is asked about each token (RFC 7662).
+    Introspection(Arc<VerifierSettings>),
 }
 
 /// A JWK set (RFC 7517 section 5) that is fetched again and again.
@@ -74,6 +77,7 @@ impl Source {
         let (ca, keys) = match self {
             Self::Jwks(jwks) => (jwks.ca.as_ref(), &[][..]),
             Self::Files(keys) => (None, &keys[..]),
+            Self::Introspection(settings) => (settings.ca.as_ref(), &[][..]),
         };
         ca.into_iter().chain(keys.iter().map(|key| &key.file))
     }

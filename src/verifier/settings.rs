@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use http::{HeaderName, Uri};
 
-use crate::rules::verifier::{Evidence, Syntax, TokenEvidence, TokenQuestion};
+use crate::rules::verifier::{Evidence, Syntax, TokenQuestion, TokenRules};
 
 /// An old system that is asked about logins (`[verifiers.NAME]`), checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct TokenCheckSettings {
     /// The question.
     pub question: TokenQuestion,
     /// What counts as a yes and as a no.
-    pub evidence: TokenEvidence,
+    pub evidence: TokenRules,
     /// How long a yes counts, at most; default [`MAX_AGE_DEFAULT`]. What the old system revokes ends here as late.
     pub max_age: Duration,
     /// How much it is asked, beside its logins.

@@ -22,6 +22,7 @@ mod golden;
 mod grpc;
 mod image;
 mod imported;
+mod introspection;
 mod issuers;
 mod keys;
 mod killed;

@@ -5,6 +5,8 @@
 
 mod token_check;
 
+pub(super) use token_check::MAX_AGE;
+
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use http::{HeaderName, StatusCode, Uri, header};
@@ -28,7 +30,7 @@ use crate::{
 };
 
 /// A login waits as long.
-const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(30);
+pub(super) const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(30);
 const WAIT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
 const RATE: RangeInclusive<u32> = 1..=10_000;
 const CONCURRENCY: RangeInclusive<usize> = 1..=1024;
@@ -174,7 +176,8 @@ fn verifier(name: &str, mut section: Section<'_>) -> Option<Written> {
     Some(Written { settings, spot, check })
 }
 
-fn bounds(section: &mut Section<'_>) -> Bounds {
+/// How much somebody is asked.
+pub(super) fn bounds(section: &mut Section<'_>) -> Bounds {
     let default = Bounds::default();
     Bounds {
         rate: section.or("rate", default.rate, |item| item.integer(&RATE)),
@@ -229,7 +232,8 @@ fn client_header(item: &Item<'_>) -> Option<HeaderName> {
     Some(name)
 }
 
-fn syntax(mut section: Section<'_>, default: Syntax) -> Syntax {
+/// The form of names, secrets or tokens.
+pub(super) fn syntax(mut section: Section<'_>, default: Syntax) -> Syntax {
     let least = section.or("min_length", *default.chars.start(), |item| item.integer(&CHARS));
     let most = section.or("max_length", *default.chars.end(), |item| item.integer(&CHARS));
     if least > most {

@@ -13,12 +13,12 @@ use crate::{
     domain::RealmName,
     rules::{
         contract::{Dialect, OldTokenCheck},
-        verifier::{MemberPath, Syntax, TokenEvidence, TokenPlace, TokenQuestion},
+        verifier::{MemberPath, Syntax, TokenEvidence, TokenPlace, TokenQuestion, TokenRules},
     },
     verifier::{Bounds, MAX_AGE_DEFAULT, TokenCheckSettings},
 };
 
-const MAX_AGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+pub(in crate::config) const MAX_AGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 
 /// The check as it stands in the file. What it leaves out, the contracts may say.
 pub(super) struct WrittenCheck {
@@ -120,15 +120,15 @@ impl WrittenCheck {
         let method = if posts { Method::POST } else { Method::GET };
         Some(TokenCheckSettings {
             url: self.url?,
-            question: TokenQuestion { method, place: place?, syntax: self.syntax },
-            evidence: TokenEvidence {
+            question: TokenQuestion { method, place: place?, syntax: self.syntax, authorization: None },
+            evidence: TokenRules::Account(TokenEvidence {
                 status: self.status.unwrap_or(StatusCode::OK),
                 name: name?,
                 business,
                 active,
                 expires,
                 refusals: self.refusals.unwrap_or_else(|| vec![StatusCode::UNAUTHORIZED]),
-            },
+            }),
             max_age: self.max_age,
             bounds: self.bounds,
         })

@@ -10,7 +10,10 @@ use super::{
 use crate::{
     decision::verifier::tokens::TokenCheck,
     domain::{Claims, EPOCH_DELETED, KeyId, PrincipalId, RealmName, Reason, Secret, Timestamp, TokenSubject},
-    rules::{issuer::Issuer, verifier::Mode},
+    rules::{
+        issuer::Issuer,
+        verifier::{Mode, TokenRules},
+    },
     state::{
         account::Speaker,
         keys::{Imported, Key},
@@ -80,8 +83,14 @@ impl AwaitingCheck {
     /// It does not hold, by the old system's word.
     #[must_use]
     pub fn not_held(self) -> Proof {
-        let reason = self.foreign;
+        let reason = if self.is_introspected() { Reason::InactiveToken } else { self.foreign };
         self.refused(reason)
+    }
+
+    /// Whether it is an external issuer that is asked.
+    #[must_use]
+    pub fn is_introspected(&self) -> bool {
+        matches!(self.check.settings.evidence, TokenRules::Introspection(_))
     }
 
     /// It is refused for this.
@@ -106,8 +115,9 @@ impl AwaitingCheck {
     #[must_use]
     pub fn believed(self, view: &View<'_>, claims: Claims, during: Range<Timestamp>) -> Proof {
         let snapshot = view.snapshot();
-        let (Some(key), Some(issuer)) = (snapshot.keys.active(&claims.realm), snapshot.issuers.get(&claims.realm))
-        else {
+        // Of an issuer that is asked, the key stands for its word: nobody has it, and it signs nothing.
+        let key = snapshot.keys.active(&claims.realm).or_else(|| snapshot.keys.external(&claims.realm).first());
+        let (Some(key), Some(issuer)) = (key, snapshot.issuers.get(&claims.realm)) else {
             return self.not_held();
         };
         let verified = Arc::new(Verified::new(claims, Arc::clone(key), issuer.clone()).believed(during));
@@ -256,6 +266,11 @@ impl View<'_> {
         opened
     }
 
+    /// Counts a token that somebody else found bad.
+    pub(in crate::decision) fn note_bad(&self, client: IpAddr, now: Timestamp) {
+        self.bad_tokens.record_bad(client, now);
+    }
+
     /// [`View::open`] without counting what it finds.
     fn look_into(&self, token: &str, client: Option<IpAddr>, now: Timestamp) -> Result<Verified, Reason> {
         if client.is_some_and(|client| !self.bad_tokens.allows(client, now)) {
@@ -305,10 +320,12 @@ impl View<'_> {
 
     /// The key that a token says it was signed with, where it says that an external issuer of ours did so.
     fn unverified_key(&self, token: &str) -> Option<ExternalKey> {
+        let snapshot = self.snapshot();
         let external = || {
-            self.snapshot().issuers.values().filter_map(|known| match known {
-                Issuer::External(external) => Some(external),
-                Issuer::Realm(_) => None,
+            snapshot.issuers.values().filter_map(|known| match known {
+                // An issuer that is asked about its tokens has no keys that could be asked for.
+                Issuer::External(external) if !snapshot.token_checks.contains_key(&external.name) => Some(external),
+                Issuer::External(_) | Issuer::Realm(_) => None,
             })
         };
         // Where nobody could be asked, the token is not read once more.

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     decision::verifier::{Takeovers, Verifier, tokens::TokenCheck},
     domain::RealmName,
+    issuer::Source as KeySource,
     observe::metrics::{EndpointMetrics, Metrics, RouteMetrics, UpstreamWaits},
     rules::{
         contract::Dialect, cors::Cors, issuer::Issuer, policy::Source, realm::Realm, rewrite::MeantNames,
@@ -202,7 +203,7 @@ impl Snapshot {
             realms: Arc::new(realms),
             pools: pools.into_values().collect(),
             takeovers: takeovers(site, &verifiers),
-            token_checks: Arc::new(token_checks(site, &verifiers)),
+            token_checks: Arc::new(token_checks(site, &verifiers, metrics, present)?),
             verifiers: verifiers.into(),
             internal_issuer: site.internal_issuer.clone(),
             oauth: site.oauth.clone().map(Arc::new),
@@ -320,7 +321,14 @@ fn takeovers(site: &Site, verifiers: &[Arc<Verifier>]) -> Arc<[(RealmName, Arc<V
 }
 
 /// Who is asked about tokens: an old system that still gives them out, or did so until its realm's logins were taken over.
-fn token_checks(site: &Site, verifiers: &[Arc<Verifier>]) -> HashMap<RealmName, (Arc<TokenCheck>, TakeoverMode)> {
+///
+/// Beside them, external issuers that are asked. What is known of one that did not change stays known.
+fn token_checks(
+    site: &Site,
+    verifiers: &[Arc<Verifier>],
+    metrics: &Metrics,
+    present: Option<&Snapshot>,
+) -> Result<HashMap<RealmName, (Arc<TokenCheck>, TakeoverMode)>, SnapshotError> {
     let asked = site
         .takeovers()
         .filter(|(endpoint, takeover, ..)| endpoint.serves == Service::Login && takeover.mode != TakeoverMode::Alone);
@@ -328,7 +336,19 @@ fn token_checks(site: &Site, verifiers: &[Arc<Verifier>]) -> HashMap<RealmName, 
         let verifier = verifiers.iter().find(|verifier| *verifier.settings.name == *name)?;
         Some((realm.clone(), (Arc::clone(verifier.tokens.as_ref()?), takeover.mode)))
     });
-    check.collect()
+    let mut checks: HashMap<_, _> = check.collect();
+    for issuer in &site.issuers {
+        let KeySource::Introspection(asked) = &issuer.source else { continue };
+        let known = present.and_then(|present| present.token_checks.get(&issuer.name));
+        let same = |(check, _): &&(Arc<TokenCheck>, TakeoverMode)| Some(&check.settings) == asked.tokens.as_ref();
+        let made = || TokenCheck::new(asked, metrics.verifier(&asked.name));
+        let check = match known.filter(same) {
+            Some((check, _)) => Some(Arc::clone(check)),
+            None => made().map_err(|error| SnapshotError::Verifier(Arc::clone(&asked.name), error))?,
+        };
+        checks.extend(check.map(|check| (issuer.name.clone(), (check, TakeoverMode::Alone))));
+    }
+    Ok(checks)
 }
 
 /// The store's keys, and those that it does not know any more: a server that was restored, or promoted without its last

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::{
     decision::decide::{authenticate::ExternalKey, snapshot::LiveState},
-    domain::{Clock, RealmName, Timestamp},
+    domain::{Algorithm, Clock, KeyId, RealmName, Timestamp, random},
     issuer::{
         FetcherError, IssuerKeys, IssuerSettings, KeyFile, Source,
         files::{self, FileKey, KeyFileError},
@@ -22,6 +22,7 @@ use crate::{
         clock::TrustedClock,
         keys::{Key, KeyError, KeyState, MaterialBytes, ValidUntil, jwk::PublicJwk},
     },
+    verifier::Client,
 };
 
 /// Why an issuer's keys cannot be kept.
@@ -46,6 +47,9 @@ pub struct ExternalIssuers {
     clock: Arc<dyn Clock>,
     trusted: TrustedClock,
     metrics: Arc<Metrics>,
+    /// What the word of issuers that are asked about their tokens is kept under. It never leaves the process, and signs
+    /// nothing.
+    nobodys_secret: [u8; 32],
     running: ArcSwap<HashMap<RealmName, Arc<Running>>>,
     /// Whose word counts for each issuer. An instance that was replaced still has a last word.
     speakers: Arc<Mutex<Speakers>>,
@@ -69,7 +73,16 @@ impl ExternalIssuers {
     #[must_use]
     pub fn new(live_state: Arc<LiveState>, folder: PathBuf, trusted: TrustedClock, metrics: Arc<Metrics>) -> Self {
         let clock = Arc::clone(trusted.clock());
-        Self { live_state, folder, clock, trusted, metrics, running: ArcSwap::default(), speakers: Arc::default() }
+        Self {
+            live_state,
+            folder,
+            clock,
+            trusted,
+            metrics,
+            nobodys_secret: random::bytes(),
+            running: ArcSwap::default(),
+            speakers: Arc::default(),
+        }
     }
 
     /// Keeps the keys of these issuers, and of no others. One whose settings are as they were goes on as it is.
@@ -86,7 +99,7 @@ impl ExternalIssuers {
         };
         let mut prepared = vec![];
         for settings in issuers.iter().filter(|settings| unchanged(settings).is_none()) {
-            prepared.push((Arc::clone(settings), prepare(settings, self.clock.now())?));
+            prepared.push((Arc::clone(settings), prepare(settings, self.clock.now(), &self.nobodys_secret)?));
         }
         let mut running: HashMap<_, _> =
             issuers.iter().filter_map(unchanged).map(|it| (it.settings.name.clone(), it)).collect();
@@ -172,6 +185,11 @@ pub fn examine_issuers(issuers: &[Arc<IssuerSettings>], now: Timestamp) -> Vec<I
                     note(if jwks.ca.is_some() { "ca" } else { "jwks_url" }.to_owned(), error.to_string());
                 }
             }
+            Source::Introspection(asked) => {
+                if let Err(error) = Client::new(asked) {
+                    note("introspection".to_owned(), error.to_string());
+                }
+            }
             Source::Files(files) => {
                 for (at, file) in files.iter().enumerate() {
                     if let Err(error) = key_of(issuer, file, now) {
@@ -190,13 +208,25 @@ pub fn examine_issuers(issuers: &[Arc<IssuerSettings>], now: Timestamp) -> Vec<I
 }
 
 /// What can fail of a start, without an effect.
-fn prepare(settings: &IssuerSettings, now: Timestamp) -> Result<Vec<Arc<Key>>, ExternalIssuerError> {
+fn prepare(
+    settings: &IssuerSettings,
+    now: Timestamp,
+    nobodys_secret: &[u8],
+) -> Result<Vec<Arc<Key>>, ExternalIssuerError> {
     match &settings.source {
         Source::Jwks(jwks) => {
             let checked = IssuerKeys::check(jwks).map(|()| vec![]);
             checked.map_err(|error| ExternalIssuerError::Fetcher(settings.name.clone(), error))
         }
         Source::Files(files) => files.iter().map(|file| key_of(&settings.name, file, now)).collect(),
+        Source::Introspection(asked) => {
+            let name = &settings.name;
+            Client::new(asked).map_err(|error| ExternalIssuerError::Fetcher(name.clone(), error))?;
+            let id = KeyId::from_text(&format!("introspection:{name}"));
+            let secret = MaterialBytes::Secret(nobodys_secret);
+            let key = Key::new(id, name.clone(), Algorithm::Sealed, KeyState::Active, now, secret);
+            key.map(|key| vec![Arc::new(key)]).map_err(|error| ExternalIssuerError::Key(name.clone(), error))
+        }
     }
 }
 

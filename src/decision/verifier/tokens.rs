@@ -8,6 +8,7 @@ use std::{
 
 use futures_util::FutureExt;
 use http::header;
+use serde_json::{Map, Value};
 
 use super::{
     flights::{Flights, Joined},
@@ -52,6 +53,13 @@ pub enum TokenAnswered {
         /// When the system was asked.
         asked_at: Timestamp,
     },
+    /// It does, and an authorization server says this of it.
+    Active {
+        /// That.
+        said: Map<String, Value>,
+        /// When the server was asked.
+        asked_at: Timestamp,
+    },
     /// It does not.
     No,
     /// Nobody can say now: too many wait, the system is away, is not believed, or gave an answer that says nothing.
@@ -63,7 +71,10 @@ impl TokenCheck {
     ///
     /// # Errors
     /// When the certificates to trust cannot be read.
-    pub(super) fn new(settings: &VerifierSettings, metrics: VerifierMetrics) -> Result<Option<Arc<Self>>, TrustError> {
+    pub(in crate::decision) fn new(
+        settings: &VerifierSettings,
+        metrics: VerifierMetrics,
+    ) -> Result<Option<Arc<Self>>, TrustError> {
         let Some(check) = settings.tokens.clone() else { return Ok(None) };
         let bounds = check.bounds;
         let target = VerifierSettings { url: check.url.clone(), bounds, ..settings.clone() };
@@ -132,6 +143,7 @@ impl TokenCheck {
         let asked_at = clock.now();
         match self.put(token, client, clock).await {
             Some(TokenVerdict::Yes(facts)) => TokenAnswered::Yes { facts, asked_at },
+            Some(TokenVerdict::Active(said)) => TokenAnswered::Active { said, asked_at },
             Some(TokenVerdict::No) => {
                 self.flights.remember(key, (), clock.instant());
                 TokenAnswered::No
@@ -171,7 +183,7 @@ impl TokenCheck {
                 );
                 true
             }
-            Some(TokenVerdict::Yes(_)) => {
+            Some(TokenVerdict::Yes(_) | TokenVerdict::Active(_)) => {
                 let hint = "tokens.url is no check of tokens; its yes counts for nothing until the config is right and the gateway reloads";
                 tracing::error!(
                     verifier = &*self.name,
@@ -217,7 +229,7 @@ impl TokenCheck {
                 };
                 let verdict = self.settings.evidence.judge(&read, clock.now());
                 self.metrics.asked_about_token(match &verdict {
-                    TokenVerdict::Yes(_) => "yes",
+                    TokenVerdict::Yes(_) | TokenVerdict::Active(_) => "yes",
                     TokenVerdict::No => "no",
                     TokenVerdict::Unclear(_) => "unclear",
                 });

@@ -6,6 +6,7 @@
 //! evidence   what an answer says: yes, no, or nothing that counts
 //! token      the same for one of its tokens: the question, and what its answer says
 //! facts      what a yes tells of the account
+//! introspection   what an authorization server's answer says of a token of its own
 //! takeover   what the client gets, what is learnt and what is marked, from both systems' words
 //! compare    how two answers to one request differ, for `mode = "observe"`
 //! ```
@@ -13,6 +14,7 @@
 mod compare;
 mod evidence;
 mod facts;
+mod introspection;
 mod question;
 mod syntax;
 mod takeover;
@@ -21,6 +23,7 @@ mod token;
 pub use compare::{Comparison, DIFFERENCES_MAX, compare};
 pub use evidence::{Evidence, OldAnswer, Unclear, Verdict};
 pub use facts::{Defaults, Facts, Missing, NewLegacyId, Profile};
+pub use introspection::{Introspection, TokenRules, believed_until};
 pub use question::{is_exact, question};
 pub use syntax::{Alphabet, InvalidAlphabet, Syntax};
 pub use takeover::{

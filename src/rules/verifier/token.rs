@@ -25,6 +25,8 @@ pub struct TokenQuestion {
     pub place: TokenPlace,
     /// Which tokens are worth a question.
     pub syntax: Syntax,
+    /// Who asks: the `Authorization` of a client of an authorization server (RFC 7662 section 2.1), complete.
+    pub authorization: Option<HeaderValue>,
 }
 
 /// What counts as a yes and as a no.
@@ -58,6 +60,8 @@ pub struct TokenFacts {
 pub enum TokenVerdict {
     /// It holds.
     Yes(TokenFacts),
+    /// It holds, and an authorization server says this of it.
+    Active(Map<String, Value>),
     /// It does not.
     No,
     /// Nothing that counts.
@@ -87,9 +91,16 @@ impl TokenQuestion {
             TokenPlace::Form(field) => {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
                 let mut form = form_urlencoded::Serializer::new(String::new());
-                form.append_pair(field, token.expose()).finish().into_bytes()
+                form.append_pair(field, token.expose());
+                if self.authorization.is_some() {
+                    form.append_pair("token_type_hint", "access_token");
+                }
+                form.finish().into_bytes()
             }
         };
+        if let Some(authorization) = &self.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
         Some((headers, SecretBytes::new(body)))
     }
 }
@@ -238,7 +249,8 @@ mod tests {
     #[test]
     fn a_token_stands_where_it_shall_and_nowhere_else() {
         let put = |place| {
-            let question = TokenQuestion { method: Method::POST, place, syntax: Syntax::default() };
+            let question =
+                TokenQuestion { method: Method::POST, place, syntax: Syntax::default(), authorization: None };
             question.put(&"a&b\"".into()).unwrap()
         };
         let (headers, body) = put(TokenPlace::Bearer);
@@ -248,7 +260,12 @@ mod tests {
         assert_eq!(headers["x-token"].as_bytes(), b"a&b\"");
         assert_eq!(put(TokenPlace::Json("token".into())).1.expose(), br#"{"token":"a&b\""}"#);
         assert_eq!(put(TokenPlace::Form("token".into())).1.expose(), b"token=a%26b%22");
-        let question = TokenQuestion { method: Method::GET, place: TokenPlace::Bearer, syntax: Syntax::default() };
+        let question = TokenQuestion {
+            method: Method::GET,
+            place: TokenPlace::Bearer,
+            syntax: Syntax::default(),
+            authorization: None,
+        };
         assert!(question.put(&"a\nb".into()).is_none());
     }
 }

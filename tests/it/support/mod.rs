@@ -1,6 +1,7 @@
 //! The harness: a gateway, upstreams, clients and the command line.
 
 mod authority;
+mod authorization_server;
 mod client;
 mod config;
 mod contract;
@@ -23,6 +24,7 @@ mod wait;
 mod web_socket;
 
 pub(crate) use authority::Authority;
+pub(crate) use authorization_server::{AuthorizationServer, Said};
 pub(crate) use client::{Connection, Request, Response, delete, get, post};
 pub(crate) use config::{Config, Folder};
 pub(crate) use contract::{Contract, Tokens};

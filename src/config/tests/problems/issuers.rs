@@ -49,12 +49,12 @@ fn an_issuer_says_who_it_is_and_where_its_keys_are() {
         ),
         (
             &with_url("secret = \"hunter2\""),
-            "9:1: issuers.corp.secret: unknown key; known: discovery, issuer, audience, profile, claims, claims_to_headers, algorithms, jwks_url, refresh, max_stale, cooldown, timeout, ca",
+            "9:1: issuers.corp.secret: unknown key; known: discovery, issuer, audience, profile, claims, claims_to_headers, introspection, algorithms, jwks_url, refresh, max_stale, cooldown, timeout, ca",
         ),
         (
             &with_url("audience = \"\"\nleeway = \"1s\""),
             "9:12: issuers.corp.audience: must not be empty\n\
-             10:1: issuers.corp.leeway: unknown key; known: discovery, issuer, audience, profile, claims, claims_to_headers, algorithms, jwks_url, refresh, max_stale, cooldown, timeout, ca",
+             10:1: issuers.corp.leeway: unknown key; known: discovery, issuer, audience, profile, claims, claims_to_headers, introspection, algorithms, jwks_url, refresh, max_stale, cooldown, timeout, ca",
         ),
     ]);
 }

@@ -172,6 +172,7 @@ pub(super) const fn words(reason: Reason) -> &'static str {
         Reason::WrongIssuer => "iss is not what its issuer's tokens have",
         Reason::WrongAudience => "aud is not what its issuer's tokens have",
         Reason::WrongTokenKind => "it is of a kind that opens nothing here",
+        Reason::InactiveToken => "its authorization server says that it does not hold",
         Reason::TokenRevoked => "the token is revoked",
         Reason::SessionRevoked => "the login that gave it is revoked",
         Reason::PrincipalRevoked => "what its principal had until a later point was revoked",

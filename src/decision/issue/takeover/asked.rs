@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -12,8 +13,8 @@ use crate::{
         },
         verifier::tokens::TokenAnswered,
     },
-    domain::{Clock, Reason},
-    rules::verifier::Mode,
+    domain::{Clock, Reason, Timestamp},
+    rules::verifier::{Mode, TokenRules, believed_until},
     state::{account, store::Store, takeover::old_tokens},
 };
 
@@ -40,7 +41,14 @@ impl TokenAsker {
     pub async fn ask(&self, awaiting: AwaitingCheck, client: Option<IpAddr>) -> Proof {
         // Without an address nobody could take a turn.
         let Some(client) = client else { return awaiting.refused(Reason::Unavailable) };
+        let is_introspected = awaiting.is_introspected();
         let (facts, asked_at) = match awaiting.check.ask(&awaiting.token, client, &self.clock).await {
+            TokenAnswered::Active { said, asked_at } => return self.introspected(awaiting, said, asked_at),
+            TokenAnswered::No if is_introspected => {
+                // It costs somebody a question, as a bad signature costs us a check.
+                self.live_state.view().note_bad(client, self.clock.now());
+                return awaiting.not_held();
+            }
             TokenAnswered::Yes { facts, asked_at } => (facts, asked_at),
             TokenAnswered::No => return awaiting.not_held(),
             TokenAnswered::Unknown => return awaiting.refused(Reason::Unavailable),
@@ -70,6 +78,27 @@ impl TokenAsker {
         let until = asked_at.plus(awaiting.check.settings.max_age);
         let until = facts.expires_at.map_or(until, |end| end.min(until));
         awaiting.believed(&self.live_state.view(), claims, asked_at..until)
+    }
+}
+
+impl TokenAsker {
+    /// A token that its authorization server says is active.
+    fn introspected(&self, awaiting: AwaitingCheck, said: Map<String, Value>, asked_at: Timestamp) -> Proof {
+        let view = self.live_state.view();
+        let check = Arc::clone(&awaiting.check);
+        let TokenRules::Introspection(introspection) = &check.settings.evidence else {
+            return awaiting.refused(Reason::Internal);
+        };
+        // Of many that brought the same token, the first one remembers it for all.
+        let awaiting = match awaiting.known(&view, self.clock.now()) {
+            Ok(proof) => return proof,
+            Err(awaiting) => awaiting,
+        };
+        let Some(claims) = introspection.claims(said, awaiting.token.expose()) else {
+            return awaiting.refused(Reason::InvalidClaims);
+        };
+        let until = believed_until(asked_at, check.settings.max_age, claims.expires_at);
+        awaiting.believed(&view, claims, asked_at..until)
     }
 }
 

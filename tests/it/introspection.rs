@@ -1,0 +1,184 @@
+//! Opaque tokens of others: a real authorization server is asked about them (RFC 7662), within bounds, and what it does not
+//! say opens nothing.
+
+use std::{fs, thread, time::Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{AuthorizationServer, Config, Folder, Gateway, PATIENCE, Said, Upstream, get, wait_until};
+
+/// Strangers' tokens in the suite. `PORTERO_STRANGERS` says another number for a run by hand.
+const STRANGERS: usize = 400;
+
+/// Clients that send strangers' tokens at once.
+const CLIENTS: usize = 64;
+
+/// Questions a second, at most, in these tests.
+const RATE: usize = 40;
+
+const SECRET: &str = "s:e/c r%et";
+
+/// A gateway whose route `/corp` takes tokens that the server knows, and `/readers` those with a scope.
+fn gateway(upstream: &Upstream, server: &AuthorizationServer, more: &str) -> Gateway {
+    let folder = Folder::new();
+    fs::write(folder.file("corp.secret"), format!("{SECRET}\n")).unwrap();
+    let address = server.address;
+    Config::standard(upstream.address)
+        .text(&format!(
+            "[issuers.corp]\nissuer = \"https://corp.test\"\nclaims_to_headers = {{ X-Tenant = \"tenant\" }}\n\
+             introspection = {{ endpoint = \"http://{address}/introspect\", client_id = \"gate:way\", \
+             client_secret_file = \"corp.secret\", rate = {RATE}{more} }}\n\
+             [throttle]\nbad_tokens = 1000000\n"
+        ))
+        .route("corp", "/corp", "accept = [\"corp\"]")
+        .route("readers", "/readers", "accept = [\"corp\", \"sws\"]\nrequire.scopes = [\"read\"]")
+        .write_to(&folder);
+    Gateway::run(folder)
+}
+
+fn active(more: Value) -> Said {
+    let mut said = json!({"active": true, "sub": "u1", "client_id": "crm", "scope": "read", "tenant": "acme"});
+    let Value::Object(more) = more else { unreachable!() };
+    said.as_object_mut().unwrap().extend(more);
+    Said::json(&said)
+}
+
+#[test]
+fn a_token_that_its_server_knows_opens_what_it_may() {
+    let (server, upstream) = (AuthorizationServer::start(), Upstream::start());
+    server.knows("opaque-1", active(json!({"exp": 8_000_000_000_i64, "jti": "1"})));
+    server.knows("opaque-2", active(json!({"scope": "write"})));
+    // One that looks like a JWT, as many servers give out.
+    server.knows("eyJhbGciOiJIUzI1NiIsImtpZCI6IngifQ.eyJpc3MiOiJodHRwczovL2NvcnAudGVzdCJ9.c2ln", active(json!({})));
+    let gateway = gateway(&upstream, &server, "");
+    assert_eq!(gateway.send(&get("/corp").bearer("opaque-1").header("X-Tenant", "forged")).status, 200);
+    let received = upstream.received();
+    for (name, value) in [
+        ("x-auth-issuer", "https://corp.test"),
+        ("x-auth-subject", "u1"),
+        ("x-auth-name", "crm"),
+        ("x-auth-scopes", "read"),
+        ("x-tenant", "acme"),
+    ] {
+        assert_eq!(received.header(name), Some(value), "{name}");
+    }
+    let question = server.questions().pop().unwrap();
+    assert_eq!(question.body, "token=opaque-1&token_type_hint=access_token");
+    // RFC 6749 section 2.3.1: both parts in the form's encoding.
+    assert_eq!(question.basic(), "gate%3Away:s%3Ae%2Fc+r%25et");
+
+    let asked = server.questions().len();
+    for _ in 0..20 {
+        assert_eq!(gateway.status("/corp", "opaque-1"), 200);
+    }
+    assert_eq!(server.questions().len(), asked, "it is remembered");
+    assert_eq!(gateway.status("/readers", "opaque-1"), 200);
+    assert_eq!(gateway.status("/readers", "opaque-2"), 403);
+    let jwt = "eyJhbGciOiJIUzI1NiIsImtpZCI6IngifQ.eyJpc3MiOiJodHRwczovL2NvcnAudGVzdCJ9.c2ln";
+    assert_eq!(gateway.status("/corp", jwt), 200);
+
+    assert_eq!(gateway.status("/corp", "unknown"), 401);
+    let line = gateway.process.access_line("the stranger", |line| line["reason"] == "inactive_token");
+    assert_eq!(line["status"], 401);
+    let written = gateway.process.written();
+    assert!(!written.contains(SECRET) && !written.contains("opaque-1"), "neither secret nor token is logged");
+}
+
+#[test]
+fn what_is_no_plain_yes_opens_nothing() {
+    let (server, upstream) = (AuthorizationServer::start(), Upstream::start());
+    let bad = [
+        (401, active(json!({"active": false}))),
+        (401, active(json!({"iss": "https://other.test"}))),
+        (401, active(json!({"exp": 1_000_000_000}))),
+        (401, active(json!({"token_type": "DPoP"}))),
+        (503, active(json!({"active": "true"}))),
+        (503, Said { status: 500, ..active(json!({})) }),
+        (503, Said { status: 302, location: Some("/good".to_owned()), ..active(json!({})) }),
+        (503, Said { media_type: "text/html".to_owned(), ..active(json!({})) }),
+        (503, Said { body: "{\"active\":true,\"sub\":\"u1\",\"active\":true}".to_owned(), ..active(json!({})) }),
+        (503, active(json!({"padding": "x".repeat(17 << 10)}))),
+    ];
+    for (at, (_, said)) in bad.iter().enumerate() {
+        server.knows(&format!("bad-{at}"), said.clone());
+    }
+    let gateway = gateway(&upstream, &server, "");
+    for (at, (status, said)) in bad.iter().enumerate() {
+        let answer = gateway.send(&get("/corp").bearer(&format!("bad-{at}")));
+        assert_eq!(answer.status, *status, "{said:?}");
+    }
+    upstream.received_nothing();
+}
+
+#[test]
+fn a_server_that_is_away_keeps_known_tokens_and_lets_nothing_new_in() {
+    let (server, upstream) = (AuthorizationServer::start(), Upstream::start());
+    server.knows("known", active(json!({})));
+    let gateway = gateway(&upstream, &server, ", max_age = \"1h\"");
+    assert_eq!(gateway.status("/corp", "known"), 200);
+    drop(server);
+    for at in 0..8 {
+        let answer = gateway.send(&get("/corp").bearer(&format!("new-{at}")));
+        assert_eq!(answer.status, 503);
+        assert!(answer.header("retry-after").is_some());
+    }
+    assert_eq!(gateway.status("/corp", "known"), 200);
+}
+
+#[test]
+fn a_server_that_says_yes_to_everything_is_not_believed() {
+    let (server, upstream) = (AuthorizationServer::start(), Upstream::start());
+    server.says_to_all(Some(active(json!({}))));
+    let gateway = gateway(&upstream, &server, "");
+    assert_eq!(gateway.status("/corp", "anything"), 503);
+    upstream.received_nothing();
+}
+
+#[test]
+fn many_with_one_token_are_one_question() {
+    let (server, upstream) = (AuthorizationServer::start(), Upstream::start());
+    server.knows("shared", active(json!({})));
+    let gateway = gateway(&upstream, &server, "");
+    assert_eq!(gateway.status("/corp", "first"), 401, "the server has proved itself");
+    let asked = server.questions().len();
+    server.hold();
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..32).map(|_| scope.spawn(|| gateway.status("/corp", "shared"))).collect();
+        wait_until("the question", PATIENCE, || server.questions().len() > asked);
+        server.release();
+        for client in clients {
+            assert_eq!(client.join().unwrap(), 200);
+        }
+    });
+    assert_eq!(server.questions().len(), asked + 1);
+}
+
+#[test]
+fn strangers_tokens_are_asked_about_at_the_rate_and_good_ones_go_on() {
+    let strangers = std::env::var("PORTERO_STRANGERS").ok().and_then(|count| count.parse().ok()).unwrap_or(STRANGERS);
+    let (server, upstream) = (AuthorizationServer::start(), Upstream::start());
+    server.knows("good", active(json!({})));
+    let gateway = gateway(&upstream, &server, ", max_age = \"1h\", wait = \"200ms\"");
+    assert_eq!(gateway.status("/corp", "good"), 200);
+    let (before, began) = (server.questions().len(), Instant::now());
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let gateway = &gateway;
+            scope.spawn(move || {
+                for at in (client..strangers).step_by(CLIENTS) {
+                    let status = gateway.status("/corp", &format!("stranger-{at}"));
+                    assert!(matches!(status, 401 | 503), "{status}");
+                    assert_eq!(gateway.status("/corp", "good"), 200);
+                }
+            });
+        }
+    });
+    let (asked, seconds) = (server.questions().len() - before, began.elapsed().as_secs_f64());
+    // The pace is even, so that any stretch of time has no more than this.
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand questions")]
+    let most = RATE as f64 * (seconds + 1.0);
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand questions")]
+    let within = asked as f64 <= most;
+    assert!(within, "{asked} questions in {seconds:.1} s");
+    println!("{strangers} strangers' tokens: {asked} questions in {seconds:.1} s");
+}

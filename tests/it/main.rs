@@ -36,6 +36,7 @@ mod operators;
 mod path;
 mod postgres;
 mod proxy;
+mod recorded;
 mod reload;
 mod revocation;
 mod stopped;

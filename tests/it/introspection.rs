@@ -194,3 +194,12 @@ fn a_secret_that_everybody_can_read_is_warned_of_and_no_other() {
         assert_eq!(checked.stdout.contains("corp.secret: every user of this system can read"), warned, "{checked:?}");
     }
 }
+
+#[test]
+fn explaining_asks_nobody_and_puts_no_words_in_their_mouth() {
+    let (upstream, server) = (Upstream::start(), AuthorizationServer::start());
+    let gateway = gateway(&upstream, &server, "");
+    let told = gateway.command(&format!("explain --admin {} --token-file - GET /corp", gateway.admin), "opaque-1");
+    assert!(told.stdout.contains("'corp' would be asked about it, which explaining does not do"), "{told:?}");
+    assert!(told.stdout.ends_with("[malformed_token]\n→ denied with 401: malformed_token\n"), "{told:?}");
+}

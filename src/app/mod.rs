@@ -125,8 +125,8 @@ fn warn_of(config: &Path, settings: &GatewaySettings) {
         let warning = format!("{}:{warning}", config.display());
         tracing::warn!(warning, "the config has a warning");
     }
-    for key in &settings.readable_keys {
-        tracing::warn!(file = %key.display(), "every user of this system can read a private key");
+    for file in &settings.readable_secrets {
+        tracing::warn!(file = %file.display(), "every user of this system can read a file with a secret");
     }
     for route in settings.site.shadow_routes() {
         tracing::warn!(route, meaning = SHADOW_MEANS, "a route is in shadow mode");

@@ -90,8 +90,9 @@ impl Outcome {
         if let Err(report) = examine::start(config, &settings, SystemClock.now(), Away::Reported) {
             outcome.problems.extend_from_slice(report.problems());
         }
-        for key in &settings.readable_keys {
-            let message = format!("{}: every user of this system can read this private key", key.display());
+        for file in &settings.readable_secrets {
+            let message =
+                format!("{}: every user of this system can read this file, which holds a secret", file.display());
             outcome.warnings.push(settings.places.problem("", &message));
         }
         outcome.warnings.extend(examine::store_warnings(&settings));

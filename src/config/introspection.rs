@@ -95,7 +95,7 @@ impl Asked {
 /// The secret in a file, one line feed at its end not counted. `None` where files are not looked at.
 fn secret(item: &Item<'_>) -> Option<Secret> {
     let (path, bytes) = item.file()?;
-    item.note_readable_key(path);
+    item.note_if_readable(path);
     let text = String::from_utf8(bytes).ok().map(|text| Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()));
     let shaped =
         |secret: &Secret| SECRET_BYTES.contains(&secret.expose().len()) && !secret.expose().contains(char::is_control);

@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io::Read,
     ops::RangeInclusive,
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     str::FromStr,
     time::Duration,
@@ -25,6 +26,9 @@ const SHOWN_CHARS_MAX: usize = 80;
 
 /// Octets of a file that a value names, at most: certificates and authorities are far smaller.
 const REFERRED_FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// The permission that lets everybody read a file.
+const READABLE_BY_ALL: u32 = 0o004;
 
 /// A value and where it stands. Its readers report what is wrong, and are `None` then.
 #[derive(Clone)]
@@ -117,9 +121,13 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Notes that everybody can read the private key in this file.
-    pub(super) fn note_readable_key(&self, path: PathBuf) {
-        self.context.note_readable_key(path);
+    /// Notes a file with a secret that everybody can read. Whose file it is and who reads it is the operator's to say, so
+    /// that is no error.
+    pub(super) fn note_if_readable(&self, path: PathBuf) {
+        let mode = path.metadata().map_or(0, |metadata| metadata.permissions().mode());
+        if mode & READABLE_BY_ALL != 0 {
+            self.context.note_readable_secret(path);
+        }
     }
 
     /// `true` or `false`.

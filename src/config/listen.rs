@@ -1,6 +1,6 @@
 //! `server.listen`: where clients connect, with which certificates.
 
-use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::Path};
+use std::net::SocketAddr;
 
 use toml::de::DeValue;
 use zeroize::Zeroizing;
@@ -17,9 +17,6 @@ use crate::edge::listen::{
 
 /// Whether clients must show a certificate, by the words for it.
 const CLIENT_CERTIFICATE: [(&str, bool); 2] = [("required", true), ("optional", false)];
-
-/// The permission that lets everybody read a file.
-const READABLE_BY_ALL: u32 = 0o004;
 
 /// Each an address, or a table with one.
 pub(super) fn listeners(item: &Item<'_>) -> Option<Vec<Placed<Listen>>> {
@@ -97,9 +94,7 @@ fn certificate(mut section: Section<'_>) -> Option<Certificate> {
     let certificate = section.required("key", "\"tls/api.key\"", |item| {
         let (path, pem) = item.file()?;
         let pem = Zeroizing::new(pem);
-        if is_readable_by_all(&path) {
-            item.note_readable_key(path);
-        }
+        item.note_if_readable(path);
         let certificate = chain?.with_key(&pem);
         certificate.map_err(|error| item.wrong::<()>(&format!("{} {error}", item.shown()))).ok()
     });
@@ -125,10 +120,4 @@ fn clients(section: &mut Section<'_>) -> Option<ClientAuthority> {
         authority.map_err(|error| item.wrong::<()>(&format!("{} {error}", item.shown()))).ok()
     });
     required.and(authority)
-}
-
-/// Whose file it is and who reads it is the operator's to say, so that is no error.
-fn is_readable_by_all(path: &Path) -> bool {
-    let mode = path.metadata().map_or(0, |metadata| metadata.permissions().mode());
-    mode & READABLE_BY_ALL != 0
 }

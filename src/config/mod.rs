@@ -257,7 +257,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
         files: context.files(),
         warnings: context.warnings(),
         places: context.places(),
-        readable_keys: context.readable_keys(),
+        readable_secrets: context.readable_secrets(),
     }
 }
 

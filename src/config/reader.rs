@@ -33,7 +33,7 @@ pub(super) struct Context<'a> {
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
     places: RefCell<Places>,
-    readable_keys: RefCell<Vec<PathBuf>>,
+    readable_secrets: RefCell<Vec<PathBuf>>,
     files: RefCell<Vec<PathBuf>>,
 }
 
@@ -81,7 +81,7 @@ impl<'a> Context<'a> {
             problems: RefCell::default(),
             warnings: RefCell::default(),
             places: RefCell::default(),
-            readable_keys: RefCell::default(),
+            readable_secrets: RefCell::default(),
             files: RefCell::default(),
         }
     }
@@ -115,14 +115,14 @@ impl<'a> Context<'a> {
         self.places.borrow().clone()
     }
 
-    /// Remembers a private key that everybody can read.
-    pub(super) fn note_readable_key(&self, path: PathBuf) {
-        self.readable_keys.borrow_mut().push(path);
+    /// Remembers a file with a secret that everybody can read.
+    pub(super) fn note_readable_secret(&self, path: PathBuf) {
+        self.readable_secrets.borrow_mut().push(path);
     }
 
-    /// Those keys.
-    pub(super) fn readable_keys(&self) -> Vec<PathBuf> {
-        self.readable_keys.borrow().clone()
+    /// Those files.
+    pub(super) fn readable_secrets(&self) -> Vec<PathBuf> {
+        self.readable_secrets.borrow().clone()
     }
 
     /// Remembers a file that the settings were made of beside `gateway.toml`.

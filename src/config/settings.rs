@@ -65,8 +65,8 @@ pub struct GatewaySettings {
     pub warnings: Vec<Problem>,
     /// Where values stand that only the machine can judge.
     pub places: Places,
-    /// Private keys that every user of this system can read.
-    pub readable_keys: Vec<PathBuf>,
+    /// Files with a private key or another secret that every user of this system can read.
+    pub readable_secrets: Vec<PathBuf>,
 }
 
 /// What a config has, for people.

@@ -96,7 +96,7 @@ fn server(section: &mut Section<'_>, address: Address, context: &Context<'_>) ->
     });
     let password = section.optional("password_file", |item| {
         let (path, bytes) = item.file()?;
-        item.note_readable_key(path);
+        item.note_if_readable(path);
         let text = String::from_utf8(bytes).ok();
         text.map(|text| Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
             .or_else(|| item.wrong("must be text"))

@@ -1,7 +1,7 @@
 //! Opaque tokens of others: a real authorization server is asked about them (RFC 7662), within bounds, and what it does not
 //! say opens nothing.
 
-use std::{fs, thread};
+use std::{fs, os::unix::fs::PermissionsExt, thread};
 
 use portero::domain::{Clock as _, SystemClock};
 use serde_json::{Value, json};
@@ -183,4 +183,25 @@ fn strangers_tokens_are_asked_about_at_the_rate_and_good_ones_go_on() {
     let within = asked as f64 <= most;
     assert!(within, "{asked} questions in {seconds:.1} s");
     println!("{strangers} strangers' tokens: {asked} questions in {seconds:.1} s");
+}
+
+#[test]
+fn a_secret_that_everybody_can_read_is_warned_of_and_no_other() {
+    let (upstream, server) = (Upstream::start(), AuthorizationServer::start());
+    let gateway = gateway(&upstream, &server, "");
+    let secret = gateway.folder.file("corp.secret");
+    for (mode, warned) in [(0o600, false), (0o644, true)] {
+        fs::set_permissions(&secret, fs::Permissions::from_mode(mode)).unwrap();
+        let checked = gateway.command("check", "");
+        assert_eq!(checked.stdout.contains("corp.secret: every user of this system can read"), warned, "{checked:?}");
+    }
+}
+
+#[test]
+fn explaining_asks_nobody_and_puts_no_words_in_their_mouth() {
+    let (upstream, server) = (Upstream::start(), AuthorizationServer::start());
+    let gateway = gateway(&upstream, &server, "");
+    let told = gateway.command(&format!("explain --admin {} --token-file - GET /corp", gateway.admin), "opaque-1");
+    assert!(told.stdout.contains("'corp' would be asked about it, which explaining does not do"), "{told:?}");
+    assert!(told.stdout.ends_with("[malformed_token]\n→ denied with 401: malformed_token\n"), "{told:?}");
 }

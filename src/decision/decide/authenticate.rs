@@ -83,7 +83,13 @@ impl AwaitingCheck {
     /// It does not hold, by the old system's word.
     #[must_use]
     pub fn not_held(self) -> Proof {
-        let reason = if self.is_introspected() { Reason::InactiveToken } else { self.foreign };
+        if self.is_introspected() { self.refused(Reason::InactiveToken) } else { self.unasked() }
+    }
+
+    /// It is none of ours, and nobody said anything of it.
+    #[must_use]
+    pub fn unasked(self) -> Proof {
+        let reason = self.foreign;
         self.refused(reason)
     }
 

@@ -345,7 +345,7 @@ fn token_checks(
     for issuer in &site.issuers {
         let KeySource::Introspection(asked) = &issuer.source else { continue };
         let known = present.and_then(|present| present.token_checks.get(&issuer.name));
-        let same = |(check, _): &&(Arc<TokenCheck>, TakeoverMode)| Some(&check.settings) == asked.tokens.as_ref();
+        let same = |(check, _): &&(Arc<TokenCheck>, TakeoverMode)| check.is_of(asked);
         let made = || TokenCheck::new(asked, metrics.verifier(&asked.name));
         let check = match known.filter(same) {
             Some((check, _)) => Some(Arc::clone(check)),

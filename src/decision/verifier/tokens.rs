@@ -32,7 +32,8 @@ use crate::{
 pub struct TokenCheck {
     /// What the config says of it.
     pub settings: TokenCheckSettings,
-    name: Arc<str>,
+    /// What it says of the system: how it is reached, too.
+    system: VerifierSettings,
     metrics: VerifierMetrics,
     client: Client,
     places: Arc<RequestSlots>,
@@ -100,7 +101,7 @@ impl TokenCheck {
         let target = VerifierSettings { url: check.url.clone(), bounds, ..settings.clone() };
         Ok(Some(Arc::new(Self {
             client: Client::new(&target)?,
-            name: Arc::clone(&settings.name),
+            system: settings.clone(),
             metrics,
             places: RequestSlots::new(bounds.concurrency, bounds.queue, Share::HALF),
             pace: Mutex::new(Pace::new(bounds.rate)),
@@ -114,7 +115,13 @@ impl TokenCheck {
     /// The system's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.system.name
+    }
+
+    /// Whether it is one that was made for this: what was found out about it holds as long as it is reached in the same way.
+    #[must_use]
+    pub fn is_of(&self, system: &VerifierSettings) -> bool {
+        self.system == *system
     }
 
     /// Whether its answers name accounts of ours, as an old system's do.
@@ -176,7 +183,7 @@ impl TokenCheck {
             }
             Some(TokenVerdict::Unclear(why)) => {
                 tracing::warn!(
-                    verifier = &*self.name,
+                    verifier = self.name(),
                     why = why.name(),
                     "an old system's answer about a token says nothing"
                 );
@@ -204,7 +211,7 @@ impl TokenCheck {
         let believed = match self.put(&nobodys, client, clock).await {
             Some(TokenVerdict::No) => {
                 tracing::info!(
-                    verifier = &*self.name,
+                    verifier = self.name(),
                     "an old system refuses a token that nobody has; its word about tokens counts"
                 );
                 true
@@ -212,7 +219,7 @@ impl TokenCheck {
             Some(TokenVerdict::Yes(_) | TokenVerdict::Active(_)) => {
                 let hint = "tokens.url is no check of tokens; its yes counts for nothing until the config is right and the gateway reloads";
                 tracing::error!(
-                    verifier = &*self.name,
+                    verifier = self.name(),
                     hint,
                     "an old system says yes to a token that nobody has; its word about tokens counts for nothing"
                 );
@@ -221,7 +228,7 @@ impl TokenCheck {
             Some(TokenVerdict::Unclear(why)) => {
                 let hint = "check tokens.url and what it answers to a wrong token";
                 tracing::warn!(
-                    verifier = &*self.name,
+                    verifier = self.name(),
                     why = why.name(),
                     hint,
                     "an old system's answer about a token says nothing"
@@ -266,7 +273,7 @@ impl TokenCheck {
                 let missed = error != ExchangeError::TooLarge;
                 if missed && self.standing().missed(clock.instant()) {
                     tracing::warn!(
-                        verifier = &*self.name,
+                        verifier = self.name(),
                         reason = error.name(),
                         "an old system's check of tokens is out of reach"
                     );
@@ -288,6 +295,48 @@ impl TokenCheck {
 
 impl std::fmt::Debug for TokenCheck {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenCheck").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("TokenCheck").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::{Method, Uri};
+
+    use super::*;
+    use crate::{
+        observe::metrics::Metrics,
+        rules::verifier::{Syntax, TokenEvidence, TokenPlace, TokenQuestion, TokenRules},
+    };
+
+    #[test]
+    fn what_is_known_of_a_system_holds_while_it_is_reached_in_the_same_way() {
+        let url = Uri::from_static("http://127.0.0.1:9/introspect");
+        let check = TokenCheckSettings {
+            url: url.clone(),
+            question: TokenQuestion {
+                method: Method::POST,
+                place: TokenPlace::Form("token".to_owned()),
+                syntax: Syntax::default(),
+                authorization: None,
+            },
+            evidence: TokenRules::Account(TokenEvidence {
+                status: http::StatusCode::OK,
+                name: "name".parse().unwrap(),
+                business: None,
+                active: None,
+                expires: None,
+                refusals: vec![],
+            }),
+            max_age: Duration::from_secs(30),
+            bounds: crate::verifier::Bounds::default(),
+        };
+        let system = VerifierSettings { tokens: Some(check), ..VerifierSettings::new("corp", url) };
+        let made = TokenCheck::new(&system, Metrics::new().unwrap().verifier("corp")).unwrap().unwrap();
+        assert!(made.is_of(&system));
+        assert!(!made.is_of(&VerifierSettings { timeout: Duration::from_millis(100), ..system.clone() }));
+        assert!(!made.is_of(&VerifierSettings { ca: Some("other.pem".into()), ..system }));
     }
 }

@@ -2,9 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use crate::rules::{
-    claim::{ClaimPath, Said},
-    claim_headers::ClaimHeaders,
+use crate::{
+    domain::text::fits_a_field,
+    rules::{
+        claim::{ClaimPath, Said},
+        claim_headers::ClaimHeaders,
+    },
 };
 
 /// Which claims say what. Each is a list of alternatives: the first that a token has counts, and the others are not
@@ -27,7 +30,26 @@ pub struct ClaimMapping {
     pub headers: ClaimHeaders,
 }
 
+/// Characters of a subject, at most (section 2 of `OpenID` Connect Core).
+const SUBJECT_CHARS_MAX: usize = 255;
+
 impl ClaimMapping {
+    /// Who a token with these claims speaks for.
+    ///
+    /// # Errors
+    /// What stands there in the place of such a text.
+    pub fn subject<'v>(&self, claims: &'v Map<String, Value>) -> Result<&'v str, &'static str> {
+        match Self::said(&self.subject, claims) {
+            Said::Nothing => Err("missing"),
+            Said::Text(text) if text.chars().count() > SUBJECT_CHARS_MAX => Err("longer than 255 characters"),
+            // Services would take it for another one, or receive none.
+            Said::Text(text) if !fits_a_field(text) => Err("a text with white space at an end, or a control character"),
+            Said::Text(text) => Ok(text),
+            Said::List(_) => Err("a list"),
+            Said::Other => Err("not a text"),
+        }
+    }
+
     /// What the first of `paths` that a token has says there.
     #[must_use]
     pub fn said<'v>(paths: &[ClaimPath], claims: &'v Map<String, Value>) -> Said<'v> {

@@ -312,9 +312,10 @@ fn a_private_key_that_everybody_can_read_is_warned_of_at_start_check_and_reload(
         "{checked:?}"
     );
     let gateway = Gateway::run(folder);
-    let warned = gateway.process.event("every user of this system can read a private key");
+    let warned = gateway.process.event("every user of this system can read a file with a secret");
     assert!(warned["file"].as_str().unwrap().ends_with("a.key"), "{warned}");
-    let warnings = || gateway.process.written().matches("every user of this system can read a private key").count();
+    let warnings =
+        || gateway.process.written().matches("every user of this system can read a file with a secret").count();
     assert_eq!(warnings(), 1);
     std::fs::write(gateway.folder.config(), config(&upstream, &["a"], "").server("body_timeout = \"20s\"").toml())
         .unwrap();

@@ -72,7 +72,7 @@ pub fn explain<'q>(view: &View<'_>, now: Timestamp, question: &'q Question, keys
             finished(steps, decided, keys)
         }
         Decision::AwaitCheck(awaiting) => {
-            let proof = awaiting.not_held();
+            let proof = awaiting.unasked();
             let mut steps = Steps::asking(&request, view.snapshot(), now, keys, &steps);
             let decided = decide_traced(view, now, &request, Some(&proof), &mut steps);
             finished(steps, decided, keys)

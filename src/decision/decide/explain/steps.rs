@@ -245,7 +245,7 @@ impl<'a> Steps<'a> {
 
     fn check_asked(&mut self, verifier: &str) {
         let text = format!(
-            "the token is none of this gateway: the old system '{verifier}' would be asked about it, which explaining does not do"
+            "the token is none of this gateway: '{verifier}' would be asked about it, which explaining does not do"
         );
         self.noted("verifier", text);
     }

@@ -7,16 +7,13 @@ use super::{
     refused::Refused,
 };
 use crate::{
-    domain::{Claims, Reason, RevocationId, Timestamp, TokenKind, TokenSubject, text::fits_a_field},
+    domain::{Claims, Reason, RevocationId, Timestamp, TokenKind, TokenSubject},
     rules::{
         claim::{ClaimPath, Said},
         issuer::ExternalIssuer,
         profile::ClaimMapping,
     },
 };
-
-/// Characters of a `sub`, at most (section 2 of `OpenID` Connect Core).
-const SUBJECT_CHARS_MAX: usize = 255;
 
 /// Reads a token of `issuer` whose signed part is `signed`.
 pub(super) fn read(mut members: Members<'_>, issuer: &ExternalIssuer, signed: &str) -> Result<Claims, Refused> {
@@ -37,10 +34,11 @@ pub(super) fn read(mut members: Members<'_>, issuer: &ExternalIssuer, signed: &s
     check_kind(&extra)?;
     let mapping = &issuer.claims;
     let texts = |paths: &[ClaimPath]| ClaimMapping::said(paths, &extra);
+    let no_subject = |found| Refused::defect(Reason::InvalidClaims, ClaimMapping::named(&mapping.subject), found, TEXT);
     Ok(Claims {
         realm: issuer.name.clone(),
         kind: TokenKind::Access,
-        subject: TokenSubject::External(subject(&extra, mapping)?.into()),
+        subject: TokenSubject::External(mapping.subject(&extra).map_err(no_subject)?.into()),
         principal: None,
         session: None,
         revocation_id,
@@ -75,22 +73,6 @@ fn check_audience(claims: &Map<String, Value>, issuer: &ExternalIssuer) -> Resul
 
 /// What stands where texts are asked for.
 const NO_TEXTS: &str = "not a text, nor a list of texts";
-
-fn subject<'v>(claims: &'v Map<String, Value>, mapping: &ClaimMapping) -> Result<&'v str, Refused> {
-    let at = || ClaimMapping::named(&mapping.subject);
-    let invalid = |found| Refused::defect(Reason::InvalidClaims, at(), found, TEXT);
-    match ClaimMapping::said(&mapping.subject, claims) {
-        Said::Nothing => Err(Refused::missing(at(), TEXT)),
-        Said::Text(text) if text.chars().count() > SUBJECT_CHARS_MAX => Err(invalid("longer than 255 characters")),
-        // Services would take it for another one, or receive none.
-        Said::Text(text) if !fits_a_field(text) => {
-            Err(invalid("a text with white space at an end, or a control character"))
-        }
-        Said::Text(text) => Ok(text),
-        Said::List(_) => Err(invalid("a list")),
-        Said::Other => Err(invalid("not a text")),
-    }
-}
 
 /// What other issuers write into the tokens that open nothing: `token_use` (Cognito), and a claim
 /// `typ` (Keycloak). Without either, the audience must tell.

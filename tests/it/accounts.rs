@@ -5,7 +5,7 @@ use std::{collections::HashSet, net::Ipv4Addr, thread};
 use serde_json::{Value, json};
 
 use crate::support::{
-    BESIDE, Config, Connection, Contract, Database, Folder, Gateway, Request, Response, own_address, post, wait_until,
+    Config, Connection, Contract, Database, Folder, Gateway, PATIENCE, Request, Response, own_address, post, wait_until,
 };
 
 fn claims(token: &str) -> Value {
@@ -25,7 +25,7 @@ fn what_a_command_made_logs_in_within_a_second() {
     assert_eq!((&made["legacy_id"], &made["name"], &made["disabled"]), (&json!(2), &json!("ana"), &json!(false)));
     assert!(made.get("secret").is_none() && !made.to_string().contains("argon2"), "{made}");
     let login = || Contract::Sws.token_of(&gateway.send(&Contract::Sws.login_as("ana", "pässword with spaces")));
-    wait_until("ana logs in", BESIDE, || login().is_some());
+    wait_until("ana logs in", PATIENCE, || login().is_some());
     assert_eq!(gateway.status("/sws", &login().unwrap()), 200);
 
     let client = "client add --realm maxpoint --id 7f9c2ba4-e88f-427d-8cc3-0d2f5ae7a1f0 --output json";
@@ -40,7 +40,7 @@ fn what_a_command_made_logs_in_within_a_second() {
     assert!(login(&secret).is_none() && login(&new).is_some());
     assert_eq!(gateway.status("/maxpoint", &token), 200, "the document lets tokens live on");
     gateway.command(&format!("{rotate} --revoke"), "").succeeded();
-    wait_until("--revoke ends them", BESIDE, || gateway.status("/maxpoint", &token) == 401);
+    wait_until("--revoke ends them", PATIENCE, || gateway.status("/maxpoint", &token) == 401);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The civil clock against what the store has seen: a real gateway across restarts.
 
-use crate::support::{BESIDE, Config, Contract, Database, Gateway, PATIENCE, Upstream, wait_until};
+use crate::support::{Config, Contract, Database, Gateway, PATIENCE, Upstream, wait_until};
 
 /// Three years in milliseconds, as SQL adds them.
 const AHEAD: &str = "UPDATE clock SET reference = reference - 94608000000";
@@ -31,7 +31,7 @@ fn a_start_with_a_clock_in_doubt_ends_nothing_until_an_operator_confirms_it() {
     assert_eq!(gateway.readiness(), "ready\n");
     let (revoked, good) = (gateway.login(Contract::Sws), gateway.login(Contract::Sws));
     gateway.command("revoke token", &revoked).succeeded();
-    wait_until("it is refused", BESIDE, || gateway.status("/sws", &revoked) == 401);
+    wait_until("it is refused", PATIENCE, || gateway.status("/sws", &revoked) == 401);
     let ended =
         |gateway: &Gateway| Database::of(gateway).count("SELECT count(*) FROM revocations WHERE expires_at = 1000");
 

@@ -10,7 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde_json::{Map, Value};
 
 use crate::support::{
-    BESIDE, Config, Connection, Contract, Deadline, Gateway, PATIENCE, Process, Upstream, command, get, wait_until,
+    Config, Connection, Contract, Deadline, Gateway, PATIENCE, Process, Upstream, command, get, wait_until,
 };
 
 /// An old shared secret of 32 bytes.
@@ -59,7 +59,7 @@ impl Gateway {
 
     #[track_caller]
     fn soon(&self, what: &str, path: &str, token: &str, status: u16) {
-        wait_until(what, BESIDE, || self.status(path, token) == status);
+        wait_until(what, PATIENCE, || self.status(path, token) == status);
     }
 }
 
@@ -159,7 +159,7 @@ fn a_rotation_by_hand_is_published_first() {
 
     let said = gateway.command("key rotate --realm maxpoint --now --output json", "").json();
     assert_eq!(said[0]["state"], "active");
-    wait_until("it signs", BESIDE, || kid(&gateway.login(Contract::Maxpoint)) == said[0]["kid"]);
+    wait_until("it signs", PATIENCE, || kid(&gateway.login(Contract::Maxpoint)) == said[0]["kid"]);
     assert_eq!(gateway.status("/maxpoint", &old), 200);
 
     // A longer wait and a schedule come with a reload.
@@ -238,7 +238,7 @@ fn an_old_secret_goes_on_signing_for_services_that_check_it() {
     let file = gateway.folder.file("old.secret").to_str().unwrap().to_owned();
     let import = format!("key import --realm sws --algorithm HS256 --kid field --sign --file {file}");
     gateway.command(&import, "").succeeded();
-    wait_until("it signs", BESIDE, || kid(&gateway.login(Contract::Sws)) == "field");
+    wait_until("it signs", PATIENCE, || kid(&gateway.login(Contract::Sws)) == "field");
     let token = gateway.login(Contract::Sws);
     assert!(verifies(&token, Algorithm::HS256, &DecodingKey::from_secret(OLD_SECRET.as_bytes())));
     assert_eq!((gateway.status("/sws", &token), gateway.status("/sws", &before)), (200, 200));
@@ -247,7 +247,7 @@ fn an_old_secret_goes_on_signing_for_services_that_check_it() {
     assert_eq!(kid(&gateway.login(Contract::Sws)), "field");
     gateway.refused("key rotate --realm sws", "", "services behind check");
     gateway.command("key rotate --realm sws --now", "").succeeded();
-    wait_until("another signs", BESIDE, || kid(&gateway.login(Contract::Sws)) != "field");
+    wait_until("another signs", PATIENCE, || kid(&gateway.login(Contract::Sws)) != "field");
     assert_eq!(gateway.status("/sws", &token), 200);
 }
 
@@ -274,7 +274,7 @@ fn a_pem_is_taken_over_and_a_public_key_given_away() {
     gateway.refused("key import --realm sws --algorithm ES384 --kid p", &private, "no usable ES384 key");
 
     gateway.command("key import --realm maxpoint --algorithm ES256 --kid field --sign", &private).succeeded();
-    wait_until("it signs", BESIDE, || kid(&gateway.login(Contract::Maxpoint)) == "field");
+    wait_until("it signs", PATIENCE, || kid(&gateway.login(Contract::Maxpoint)) == "field");
     let token = gateway.login(Contract::Maxpoint);
     let exported = gateway.command("key export-public --kid field", "");
     exported.succeeded();

@@ -5,8 +5,8 @@ use std::{fs, io::Write, os::unix::fs::PermissionsExt, process::Command};
 use serde_json::{Value, json};
 
 use crate::support::{
-    BESIDE, Config, Connection, Contract, Database, Folder, Gateway, PATIENCE, Postgres, Process, Ran, command,
-    own_address, wait_until,
+    Config, Connection, Contract, Database, Folder, Gateway, PATIENCE, Postgres, Process, Ran, command, own_address,
+    wait_until,
 };
 
 /// `contraseña`, as Django, passlib, bcrypt and Werkzeug made it, and as it is.
@@ -254,7 +254,7 @@ fn conflicting(folder: Folder) {
     let updated = import(&gateway.folder, "third.csv", third, &format!("{USERS} --on-conflict update")).json();
     assert_eq!(counts(&updated), [0, 1, 0, 0], "{updated}");
     assert!(logs_in(&gateway, "ida", "tercera"));
-    wait_until("its tokens have ended", BESIDE, || gateway.status("/apis", &token) == 401);
+    wait_until("its tokens have ended", PATIENCE, || gateway.status("/apis", &token) == 401);
 }
 
 #[test]

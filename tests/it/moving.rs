@@ -18,8 +18,8 @@ use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 use tokio::runtime::Builder;
 
 use crate::support::{
-    BESIDE, Config, Connection, Contract, Database, Folder, Gateway, Link, PATIENCE, Postgres, Process, Ran, Upstream,
-    command, post, wait_until,
+    Config, Connection, Contract, Database, Folder, Gateway, Link, PATIENCE, Postgres, Process, Ran, Upstream, command,
+    post, wait_until,
 };
 
 /// Lines of progress after which a copy with `--switch` is killed. A pass has a line for each of 15 tables; then changes
@@ -377,7 +377,7 @@ fn a_gateway_on_a_server_that_has_moved_hears_of_it_at_the_next_change() {
     // It follows its store still: more than a round of canaries later checked requests pass.
     assert_eq!(gateway.ask("/health/ready").status, 200);
     let beat = "SELECT count(*) FROM gateways";
-    wait_until("it writes itself down", BESIDE, || postgres.count(beat) == 1);
+    wait_until("it writes itself down", PATIENCE, || postgres.count(beat) == 1);
     for change in ["UPDATE principals SET locked = TRUE", "DELETE FROM deletions", "TRUNCATE revocations"] {
         let refused = postgres.try_execute(change).unwrap_err().to_string();
         assert!(refused.contains(&format!("the store has moved to {file}")), "{change}: {refused}");

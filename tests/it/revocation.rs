@@ -5,14 +5,12 @@ use std::{collections::HashSet, thread};
 
 use serde_json::json;
 
-use crate::support::{
-    BESIDE, Config, Connection, Contract, Gateway, PATIENCE, Tokens, Upstream, get, post, wait_until,
-};
+use crate::support::{Config, Connection, Contract, Gateway, PATIENCE, Tokens, Upstream, get, post, wait_until};
 
 /// Waits until a token that opens `path` does so no more.
 #[track_caller]
 fn ends_beside(gateway: &Gateway, path: &str, token: &str) {
-    wait_until("the token ends", BESIDE, || gateway.status(path, token) == 401);
+    wait_until("the token ends", PATIENCE, || gateway.status(path, token) == 401);
 }
 
 #[test]

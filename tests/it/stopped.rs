@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{BESIDE, Config, Connection, Contract, Deadline, PATIENCE, Upstream, get, post, wait_until};
+use crate::support::{Config, Connection, Contract, Deadline, PATIENCE, Upstream, get, post, wait_until};
 
 /// Connections that wait for the process: enough that some worker serves one before the store sync has its turn.
 const CONNECTIONS: usize = 64;
@@ -36,7 +36,7 @@ fn requests_that_came_while_the_process_was_stopped_are_decided_with_revocations
     }
     gateway.command("revoke token", &token).succeeded();
     gateway.command("revoke token", &tokens.refresh).succeeded();
-    wait_until("it was stopped for long enough", 10 * BESIDE, || stopped.left().is_none());
+    wait_until("it was stopped for long enough", PATIENCE, || stopped.left().is_none());
     gateway.process.signal("CONT");
 
     let statuses = |connections: &mut [Connection]| {

@@ -10,7 +10,7 @@ use rcgen::KeyPair;
 use serde_json::{Map, Value, json};
 
 use crate::support::{
-    BESIDE, Config, Database, Gateway, Upstream, get,
+    Config, Database, Gateway, PATIENCE, Upstream, get,
     pen::{Pen, encode, json as text, object, with, without},
     wait_until,
 };
@@ -392,11 +392,11 @@ fn tocs_tokens_of_old_open_verify_and_end() {
     assert_eq!(gateway.status("/sws", &other), 401, "it is of another realm");
 
     gateway.command("revoke token", &revoked).succeeded();
-    wait_until("the token ends", BESIDE, || both(&revoked) == [401, 401]);
+    wait_until("the token ends", PATIENCE, || both(&revoked) == [401, 401]);
     assert_eq!([both(&endless), both(&other)], [[200, 200]; 2]);
     let project = format!("--realm toc --business {BUSINESS} --proyecto upconta");
     gateway.command(&format!("project disable {project}"), "").succeeded();
-    wait_until("all of them end", BESIDE, || [both(&endless), both(&other)] == [[401, 401]; 2]);
+    wait_until("all of them end", PATIENCE, || [both(&endless), both(&other)] == [[401, 401]; 2]);
     gateway.command(&format!("project enable {project}"), "").succeeded();
     let gateway = gateway.kill_and_restart();
     assert_eq!(gateway.status("/toc", &other), 401, "what has ended does not come back");

@@ -14,8 +14,8 @@ use command_fds::{CommandFdExt, FdMapping};
 use serde_json::json;
 
 use crate::support::{
-    Authority, BESIDE, Config, Connection, Contract, Done, Folder, Gateway, Load, PATIENCE, Process, RawUpstream,
-    Secured, Upstream, WebSocket, WebSocketService, get, post, wait_until,
+    Authority, Config, Connection, Contract, Done, Folder, Gateway, Load, PATIENCE, Process, RawUpstream, Secured,
+    Upstream, WebSocket, WebSocketService, get, post, wait_until,
 };
 
 /// Upgrades in a row; `make upgrades` asks for 20.
@@ -123,7 +123,7 @@ fn what_is_revoked_by_the_new_process_holds_on_connections_of_the_old_one() {
     gateway.api("/revocations/token", &json!({ "token": token }));
     wait_until("the new process refuses it", PATIENCE, || gateway.status("/sws", &token) == 401);
     assert!(!has_ended(old), "it has a download to end");
-    wait_until("the old process refuses it", BESIDE, || {
+    wait_until("the old process refuses it", PATIENCE, || {
         let mut kept = kept.pop().unwrap();
         kept.write(get("/sws").bearer(&token).bytes()).unwrap();
         let answer = kept.receive_head().unwrap();

@@ -10,9 +10,6 @@ use crate::support::{
 /// The bound of these fleets: the least that a config may say.
 const MAX_STALENESS: &str = "max_staleness = \"5s\"";
 
-/// A gateway works again within this after its store does: 5 s, and as much again for a machine that is busy.
-pub(super) const RECOVERY: std::time::Duration = std::time::Duration::from_secs(10);
-
 /// What `sws` says when it cannot know, at its token endpoint and on its routes.
 const NO_LOGIN: &str = r#"{"error":3,"message":"Error del servidor"}"#;
 const NO_ANSWER: &str = r#"{"error":503,"message":"Servicio no disponible"}"#;
@@ -193,9 +190,9 @@ impl Gateway {
     /// Waits until logins work, changes too, and it is ready.
     #[track_caller]
     pub(super) fn heals(&self) {
-        wait_until("logins work", RECOVERY, || self.try_login().status == 200);
-        wait_until("it is ready", RECOVERY, || self.ask("/health/ready").status == 200);
-        wait_until("revocations work", RECOVERY, || self.try_revoke(&self.login(Contract::Sws)) == 200);
+        wait_until("logins work", PATIENCE, || self.try_login().status == 200);
+        wait_until("it is ready", PATIENCE, || self.ask("/health/ready").status == 200);
+        wait_until("revocations work", PATIENCE, || self.try_revoke(&self.login(Contract::Sws)) == 200);
     }
 
     /// Asks for a checked path until it is refused for want of the store, which must not be before the bound.

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 
 use crate::support::{
-    BESIDE, Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, Sender, get, wait_until, wait_until_async,
+    Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, Sender, get, wait_until, wait_until_async,
     with_client,
 };
 
@@ -108,7 +108,7 @@ fn a_stream_is_reset_with_its_token_in_every_phase_and_its_connection_goes_on() 
         let arrived = async || both.iter().all(|path| upstream.bytes().contains(path));
         wait_until_async("both are at the service", PATIENCE, arrived).await;
         gateway.api("/revocations/token", &json!({ "token": token }));
-        let ended = timeout(BESIDE, async { (waiting.await, answer.data().await, sending.await) }).await.unwrap();
+        let ended = timeout(PATIENCE, async { (waiting.await, answer.data().await, sending.await) }).await.unwrap();
         assert!(ended.0.is_err_and(|error| error.is_reset()));
         assert!(ended.1.unwrap().is_err_and(|error| error.is_reset()));
         assert!(ended.2.is_err_and(|error| error.is_reset()));

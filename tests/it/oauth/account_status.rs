@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::support::{BESIDE, Tokens, wait_until};
+use crate::support::{PATIENCE, Tokens, wait_until};
 
 /// What becomes of an account's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ fn introspection_agrees_with_the_front_in_every_state_of_an_account() {
             let name = if noun == "revoke" { "--name" } else { "--username" };
             gateway.command(&format!("{noun} {rest} --realm apis {name} admin"), stdin).succeeded();
         }
-        wait_until(state, BESIDE, || gateway.fronts(&given) == [standing.access; 2]);
+        wait_until(state, PATIENCE, || gateway.fronts(&given) == [standing.access; 2]);
         assert_eq!(gateway.introspected(&given), [standing; 2], "{state}");
         assert_eq!(gateway.refreshes(&given), [standing.refresh; 2], "{state}");
         // For the next login.
@@ -114,7 +114,7 @@ fn introspection_agrees_with_the_front_in_every_state_of_a_client() {
             let name = if state == "revoked" { "--name" } else { "--id" };
             gateway.command(&format!("{words} --realm oauth {name} one"), "").succeeded();
         }
-        wait_until(state, BESIDE, || {
+        wait_until(state, PATIENCE, || {
             let front = |path, token| gateway.status(path, token) == 200;
             (front("/apis", &exchanged.access), front("/oauth-api", &token)) == (line.access, own)
         });

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::{
-    BESIDE, Config, Connection, Contract, Deadline, PATIENCE, RawUpstream, WebSocket, WebSocketService, get, wait_until,
+    Config, Connection, Contract, Deadline, PATIENCE, RawUpstream, WebSocket, WebSocketService, get, wait_until,
 };
 
 /// A `WebSocket` on `/sws` with this token.
@@ -75,7 +75,7 @@ fn it_is_told_when_its_token_is_revoked_whether_idle_or_busy() {
     assert!(metrics.contains("portero_connections{state=\"tunnel\"} 3"), "{metrics}");
     for (socket, token) in [(&mut idle_socket, idle), (&mut busy_socket, busy)] {
         gateway.api("/revocations/token", &json!({ "token": token }));
-        assert_eq!(socket.closed(BESIDE), (4401, "token_revoked".to_owned()));
+        assert_eq!(socket.closed(PATIENCE), (4401, "token_revoked".to_owned()));
     }
     other_socket.send("still here");
     assert_eq!(other_socket.receive().to_text().unwrap(), "still here");

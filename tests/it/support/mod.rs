@@ -50,9 +50,6 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-/// What commands change is in force in a gateway beside them within this.
-pub(crate) const BESIDE: std::time::Duration = std::time::Duration::from_secs(1);
-
 /// A client address that no other caller of this process has: throttling is by address.
 pub(crate) fn own_address() -> Ipv4Addr {
     static NEXT: AtomicU32 = AtomicU32::new(1);

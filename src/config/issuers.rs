@@ -78,16 +78,10 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Issue
     });
     let source = match (fetched, in_files) {
         _ if is_asked => {
-            let why = "an issuer that is asked about its tokens (introspection) needs no keys; leave one of both out";
-            for key in ["discovery", "jwks_url", "keys", "algorithms"].into_iter().chain(JWKS_KEYS) {
-                section.refuse(key, why);
-            }
-            let asked = introspection::read(introspection);
-            asked.zip(name.parse::<RealmName>().ok()).zip(issuer.clone()).map(|((asked, name), issuer)| {
-                let (audiences, claims, leeway) = (audiences.clone(), claims.clone(), realms.leeway);
-                let issuer = ExternalIssuer { name, issuer, audiences, leeway, claims };
-                Source::Introspection(Arc::new(asked.of(issuer, asks_for_audience)))
-            })
+            let (audiences, claims, leeway) = (audiences.clone(), claims.clone(), realms.leeway);
+            let external = name.parse::<RealmName>().ok().zip(issuer.clone());
+            let external = external.map(|(name, issuer)| ExternalIssuer { name, issuer, audiences, leeway, claims });
+            asked(&mut section, introspection, external, asks_for_audience)
         }
         (true, false) => jwks(&mut section, discovery.map(|(url, _)| url)).map(Source::Jwks),
         (false, true) => {
@@ -98,15 +92,7 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Issue
             section.optional("keys", |item| key_files(item, allowed)).map(Source::Files)
         }
         (fetched, _) => {
-            section.skip(JWKS_KEYS);
-            // Known, but which of them is wrong cannot be told.
-            section.optional("jwks_url", |_| Some(()));
-            section.optional("keys", |_| Some(()));
-            section.report_here(if fetched {
-                "keys are fetched (jwks_url or discovery) or lie in files (keys), not both"
-            } else {
-                "says nothing of its keys; add discovery or jwks_url = \"https://…\", or keys = [{ file, algorithm, id }]"
-            });
+            no_source(&mut section, fetched);
             None
         }
     };
@@ -130,6 +116,34 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Issue
         algorithms,
         source,
     })
+}
+
+/// Who is asked about the tokens of an issuer.
+fn asked(
+    section: &mut Section<'_>,
+    introspection: Section<'_>,
+    external: Option<ExternalIssuer>,
+    asks_for_audience: bool,
+) -> Option<Source> {
+    let why = "an issuer that is asked about its tokens (introspection) needs no keys; leave one of both out";
+    for key in ["discovery", "jwks_url", "keys", "algorithms"].into_iter().chain(JWKS_KEYS) {
+        section.refuse(key, why);
+    }
+    let asked = introspection::read(introspection);
+    asked.zip(external).map(|(asked, external)| Source::Introspection(Arc::new(asked.of(external, asks_for_audience))))
+}
+
+/// Says that there is no way to check the tokens of an issuer, or more than one.
+fn no_source(section: &mut Section<'_>, fetched: bool) {
+    section.skip(JWKS_KEYS);
+    // Known, but which of them is wrong cannot be told.
+    section.optional("jwks_url", |_| Some(()));
+    section.optional("keys", |_| Some(()));
+    section.report_here(if fetched {
+        "keys are fetched (jwks_url or discovery) or lie in files (keys), not both"
+    } else {
+        "says nothing of its keys; add discovery or jwks_url = \"https://…\", or keys = [{ file, algorithm, id }]"
+    });
 }
 
 /// Where keys are fetched, and how.

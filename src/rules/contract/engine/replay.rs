@@ -3,10 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{Method, StatusCode};
+use serde_json::{Map, Value};
 
 use super::{FileContract, Reply, Status};
 use crate::{
-    domain::{Reason, json::parse_object},
+    domain::{
+        Reason,
+        json::{NotJson, parse_object},
+    },
     rules::contract::{Contract, DialectSettings, Operation, Outcome, Rejection, TokenRequest, template::Mismatch},
 };
 
@@ -34,6 +38,24 @@ pub struct Recorded {
     pub answer_type: Option<String>,
     /// The answer's body.
     pub answer: Vec<u8>,
+}
+
+impl Recorded {
+    /// The request as a contract reads it; `body` is its body, parsed.
+    pub(in crate::rules::contract) fn token_request<'r>(
+        &'r self,
+        body: &'r Result<Map<String, Value>, NotJson>,
+        refresh: bool,
+    ) -> TokenRequest<'r> {
+        TokenRequest {
+            method: &self.method,
+            query: self.query.as_deref(),
+            content_type: self.content_type.as_deref(),
+            authorization: self.authorization.as_deref().map(str::as_bytes),
+            body,
+            refresh,
+        }
+    }
 }
 
 /// What a request was for.
@@ -121,14 +143,7 @@ impl FileContract {
             return vec![rejected(&Rejection::BodyTooLarge)];
         }
         let body = parse_object(&recorded.request);
-        let request = TokenRequest {
-            method: &recorded.method,
-            query: recorded.query.as_deref(),
-            content_type: recorded.content_type.as_deref(),
-            authorization: recorded.authorization.as_deref().map(str::as_bytes),
-            body: &body,
-            refresh,
-        };
+        let request = recorded.token_request(&body, refresh);
         let retry_after = Duration::from_secs(1);
         let later = [
             Rejection::ThrottledName { retry_after },

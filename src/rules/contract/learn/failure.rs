@@ -12,7 +12,7 @@ use super::{
 use crate::{
     domain::{Reason, json::parse_object},
     rules::contract::{
-        Contract, DialectSettings, FileContract, Operation, Recorded, RejectionKind, TokenRequest, answer::phrase,
+        Contract, DialectSettings, FileContract, Operation, Recorded, RejectionKind, answer::phrase,
         engine::BODY_BYTES_MAX, language::House,
     },
 };
@@ -120,14 +120,7 @@ fn error(recorded: &Recorded, draft: &FileContract, place: Place, answer: &Value
         return plain(Error::of(RejectionKind::BodyTooLarge));
     }
     let body = parse_object(&recorded.request);
-    let request = TokenRequest {
-        method: &recorded.method,
-        query: recorded.query.as_deref(),
-        content_type: recorded.content_type.as_deref(),
-        authorization: recorded.authorization.as_deref().map(str::as_bytes),
-        body: &body,
-        refresh,
-    };
+    let request = recorded.token_request(&body, refresh);
     match draft.read(&request, &DialectSettings::default()) {
         Err(crate::rules::contract::Rejection::Missing(names)) => {
             let names = names.names().iter().map(ToString::to_string).collect();

@@ -5,7 +5,6 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
 };
 
 use tokio::{
@@ -23,29 +22,18 @@ use super::{
     core::{Core, Making},
     notice, opening,
     reload::{Files, Reloader, Started},
+    tasks::Tasks,
     warn_of,
     watch::Watch,
 };
 use crate::{
     config::GatewaySettings,
-    decision::{
-        ClockWatch, Pruner, Reopening, StoreSync,
-        admin::migration,
-        issue::takeover::confirm::Confirmer,
-        schedule,
-        sync::{
-            audit_keeper::AuditKeeper, key_lifecycle::KeyLifecycle, record_logins, throttle_sync, upkeep,
-            wrapping::Wrapping,
-        },
-        verifier::{ledger, table::Table},
-    },
     domain::{Clock, SystemClock},
     edge::{
         admin::{self, Admin, Order, Orders, Readiness},
         front,
     },
-    observe::{audit::AuditLog, lines::Lines, metrics::Metrics},
-    state::store_snapshot::{self, Recorder},
+    observe::{audit::AuditLog, lines::Lines},
 };
 
 /// Threads of the admin listener.
@@ -53,11 +41,6 @@ const ADMIN_THREADS: usize = 1;
 
 /// Threads that accept connections, for those that serve them.
 const ACCEPT_THREADS: usize = 1;
-
-/// The part of `store.max_staleness` that a start by the store's snapshot may lose, and its bounds.
-const CONFIRM_PART: u32 = 20;
-const CONFIRM_EVERY_MIN: Duration = Duration::from_secs(1);
-const CONFIRM_EVERY_MAX: Duration = Duration::from_secs(5);
 
 /// A gateway that serves.
 pub struct Gateway {
@@ -70,16 +53,8 @@ pub struct Gateway {
     pub(super) acceptor: Runtime,
     pub(super) operator: Runtime,
     pub(super) serving: JoinHandle<()>,
-    pub(super) following: JoinHandle<()>,
-    /// What keeps the audit log's anchors.
-    pub(super) anchoring: JoinHandle<()>,
+    pub(super) tasks: Tasks,
     pub(super) audit: AuditLog,
-    /// What was counted last is written down before the store is closed.
-    pub(super) writing: JoinHandle<()>,
-    /// Who logged in last is written down before that too.
-    pub(super) recording: JoinHandle<()>,
-    /// What was counted for the migration last is written down before that too.
-    pub(super) counting: JoinHandle<()>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) operating: JoinHandle<()>,
     pub(super) orders: mpsc::Receiver<Order>,
@@ -133,17 +108,8 @@ impl Gateway {
         let (serve_admin, may_serve_admin) = channel(predecessor.is_none());
         let api = Arc::new(core.admin(&settings, &control, &shared, &readiness, orders)?);
         let operating = operator.spawn(serve_operators(may_serve_admin, sockets.admin, api, admin_stopped));
-        let keeper = AuditKeeper::new(
-            core.store.clone(),
-            core.audit.clone(),
-            Arc::clone(&core.services),
-            Arc::clone(&core.clock),
-            core.metrics.audit.clone(),
-        );
-        let anchoring = control.runtime.spawn(keeper.run(rest_stopped.clone()));
         let audit = core.audit.clone();
-        let Tasks { following, writing, recording, counting, keeping } =
-            start_tasks(&core, &control, &settings, &rest_stopped)?;
+        let (tasks, keeping) = Tasks::start(&core, &control, &settings, &rest_stopped)?;
 
         let workers = front::Workers::start(settings.server.threads, &shared)?;
         let acceptor = runtime("accept", ACCEPT_THREADS)?;
@@ -166,12 +132,8 @@ impl Gateway {
             acceptor,
             operator,
             serving,
-            following,
-            anchoring,
+            tasks,
             audit,
-            writing,
-            recording,
-            counting,
             readiness,
             operating,
             orders: ordered,
@@ -205,115 +167,6 @@ async fn serve_operators(
     if let Err(error) = admin::serve(listener, api, stopped).await {
         tracing::error!(%error, "the admin listener failed");
     }
-}
-
-/// What goes on beside requests, as far as somebody must reach it.
-struct Tasks {
-    /// Follows the store.
-    following: JoinHandle<()>,
-    /// Writes failed logins down.
-    writing: JoinHandle<()>,
-    /// Writes down who logged in.
-    recording: JoinHandle<()>,
-    /// Writes counts of the migration down.
-    counting: JoinHandle<()>,
-    /// Tells a changed schedule to the task that keeps the keys.
-    keeping: Sender<schedule::ScheduleSettings>,
-}
-
-/// Starts what goes on beside requests until it is stopped. When this returns, what is revoked is known.
-fn start_tasks(
-    core: &Core,
-    control: &Control,
-    settings: &GatewaySettings,
-    stopped: &Receiver<bool>,
-) -> Result<Tasks, StartError> {
-    let Core { trusted, metrics, store, vault, live_state, clock, hasher, .. } = core;
-    let (store_sync, clock_watch) = control.block_on(start_following(core, settings))?;
-    let schedule = settings.keys;
-    let pruner = Pruner::new(store.clone(), Arc::clone(live_state), trusted.clone());
-    let (keeping, kept) = channel(schedule);
-    let key_lifecycle = KeyLifecycle::new(store.clone(), vault.clone(), Arc::clone(live_state), trusted.clone(), kept);
-
-    let confirmer = Confirmer::new(Arc::clone(&core.token_service), Arc::clone(live_state), trusted.clone());
-
-    // Before the first request: a token of the table must not be refused because the gateway is young.
-    let mut table = Table::default();
-    if core.resumed.is_none() {
-        control.block_on(table.refresh(store, live_state.takeovers()))?;
-    }
-
-    control.runtime.spawn(table.run(store.clone(), Arc::clone(live_state.takeovers()), stopped.clone()));
-    control.runtime.spawn(confirmer.run(stopped.clone()));
-    let counts = Arc::clone(&live_state.takeovers().ledger);
-    let counting = control.runtime.spawn(ledger::run(
-        counts,
-        store.clone(),
-        Arc::clone(clock),
-        Arc::clone(metrics),
-        stopped.clone(),
-    ));
-    control.runtime.spawn(clock_watch.run(stopped.clone()));
-    control.runtime.spawn(pruner.run(stopped.clone()));
-    let following = control.runtime.spawn(store_sync.run(stopped.clone()));
-    let writing = control.runtime.spawn(throttle_sync::run(core.throttles.clone(), vault.clone(), stopped.clone()));
-    control.runtime.spawn(upkeep::run(store.clone(), Arc::clone(clock), stopped.clone()));
-    control.runtime.spawn(key_lifecycle.run(stopped.clone()));
-    let recording = record_logins::run(store.clone(), Arc::clone(&core.logins), stopped.clone());
-    let recording = control.runtime.spawn(recording);
-    let wrapping = Wrapping::new(vault.clone(), Arc::clone(hasher), Arc::clone(clock), Arc::clone(metrics));
-    control.runtime.spawn(wrapping.run(stopped.clone()));
-    Ok(Tasks { following, writing, recording, counting, keeping })
-}
-
-/// Follows the store; or begins by its snapshot, and follows it when its server is back.
-async fn start_following(core: &Core, settings: &GatewaySettings) -> Result<(StoreSync, ClockWatch), StartError> {
-    let Core { clock, trusted, metrics, store, vault, live_state, resumed, .. } = core;
-    let (live_state, clock) = (Arc::clone(live_state), Arc::clone(clock));
-    let (own_store, own_vault, own_metrics) = (store.clone(), vault.clone(), Arc::clone(metrics));
-    let store_sync = match resumed {
-        None => Box::pin(StoreSync::start(own_store, own_vault, Arc::clone(&live_state), clock, own_metrics)).await?,
-        Some(resumed) => {
-            let reopening = Reopening::new(store.clone(), settings.keys, migration::deciders(&settings.site));
-            StoreSync::resume(own_store, own_vault, Arc::clone(&live_state), clock, own_metrics, resumed, reopening)
-                .await?
-        }
-    };
-    let store_sync = match opening::snapshot_of(settings) {
-        None => store_sync,
-        Some(place) => {
-            store_sync
-                .record(Recorder::start(
-                    place.path,
-                    place.store,
-                    confirm_every(settings),
-                    live_state,
-                    shown_by(metrics),
-                )?)
-                .await?
-        }
-    };
-    let (store, trusted, metrics) = (store.clone(), trusted.clone(), Arc::clone(metrics));
-    let clock_watch = match resumed {
-        None => ClockWatch::start(store, trusted, metrics).await?,
-        Some(_) => ClockWatch::resume(store, trusted, metrics),
-    };
-    Ok((store_sync, clock_watch))
-}
-
-/// How often the store's snapshot says at least that it is up to date: a start loses so much of `store.max_staleness`.
-fn confirm_every(settings: &GatewaySettings) -> Duration {
-    let part = settings.staleness.max.map_or(CONFIRM_EVERY_MAX, |max| max / CONFIRM_PART);
-    part.clamp(CONFIRM_EVERY_MIN, CONFIRM_EVERY_MAX)
-}
-
-/// Shows what was written of the store's snapshot.
-fn shown_by(metrics: &Arc<Metrics>) -> store_snapshot::Observer {
-    let metrics = Arc::clone(metrics);
-    Arc::new(move |written| {
-        metrics.store_snapshot_bytes.inc_by(written.bytes);
-        metrics.store_snapshot_timestamp_seconds.set(written.confirmed_at.as_secs_f64());
-    })
 }
 
 /// Warns where the system lets fewer files be open than the connections that the config allows need.

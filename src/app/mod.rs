@@ -13,6 +13,7 @@ mod opening;
 mod reload;
 mod run;
 mod sockets;
+mod tasks;
 mod upgrade;
 mod watch;
 

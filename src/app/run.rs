@@ -14,9 +14,6 @@ const NOT_FOLLOWED: &str = "what other processes revoke is not seen any more; st
 /// How long the store may take to be followed no more, and closed: a call that hangs is not waited for.
 const STORE_GRACE: Duration = Duration::from_secs(6);
 
-/// How much of that writing down the last failed logins may take.
-const WRITING_GRACE: Duration = Duration::from_secs(2);
-
 /// How long the admin listener may take to end its last answers.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
 
@@ -37,7 +34,7 @@ impl Gateway {
         let listen = self.front.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let (pid, succeeds) = (std::process::id(), self.succeeds);
         tracing::info!(listen, admin = %self.admin, version = env!("CARGO_PKG_VERSION"), pid, succeeds, "listening");
-        let Self { control, following, reloader, watch, orders, sockets, stop_admin, audit, .. } = &mut self;
+        let Self { control, tasks, reloader, watch, orders, sockets, stop_admin, audit, .. } = &mut self;
         let Control { runtime, signals } = control;
         let end = runtime.block_on(async {
             loop {
@@ -46,7 +43,7 @@ impl Gateway {
                     _ = signals.terminate.recv() => return End::Asked,
                     _ = signals.interrupt.recv() => return End::Asked,
                     // Blind to revocations it must not go on as if it saw them.
-                    _ = &mut *following => return End::Failed(StartError::System(NOT_FOLLOWED.to_owned())),
+                    _ = &mut tasks.following => return End::Failed(StartError::System(NOT_FOLLOWED.to_owned())),
                     _ = signals.user_defined.recv() => {
                         audit.reopen();
                         continue;
@@ -101,20 +98,11 @@ impl Gateway {
         let _ = self.stop_rest.send(true);
         self.operator.shutdown_background();
         // The last process on the store leaves one whole file: what is acknowledged is in it, and not in a journal.
-        let (following, recording, anchoring) = (self.following, self.recording, self.anchoring);
-        let counting = self.counting;
+        let tasks = self.tasks;
         let store = self.reloader.store.clone();
         let closed = self.control.block_on(async {
             tokio::time::timeout(STORE_GRACE, async {
-                // The last logins are written down.
-                let _ = recording.await;
-                // One that has failed has ended.
-                let _ = if following.is_finished() { Ok(()) } else { following.await };
-                // How far the audit log has come is in the store, before that is closed.
-                let _ = anchoring.await;
-                // A store that hangs is closed all the same.
-                let _ = tokio::time::timeout(WRITING_GRACE, self.writing).await;
-                let _ = tokio::time::timeout(WRITING_GRACE, counting).await;
+                tasks.end().await;
                 store.close().await;
             })
             .await
@@ -132,7 +120,7 @@ impl Gateway {
     fn serve_until_seen(&mut self) {
         self.orders.close();
         let delay = self.reloader.drain_delay;
-        let (Control { runtime, signals }, following) = (&mut self.control, &mut self.following);
+        let (Control { runtime, signals }, following) = (&mut self.control, &mut self.tasks.following);
         runtime.block_on(async {
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}

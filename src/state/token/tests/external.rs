@@ -24,6 +24,7 @@ fn ground() -> Ground {
             audiences: vec!["api".into()],
             leeway: std::time::Duration::ZERO,
             claims: ClaimMapping::default(),
+            is_asked: false,
         };
         let key = hs256_key(KID, name, secret);
         ground.keys = ground.keys.with_external(&external.name, vec![key]);
@@ -176,6 +177,7 @@ fn a_realms_kid_that_an_external_issuer_uses_too_is_still_its_own() {
         audiences: vec!["api".into()],
         leeway: std::time::Duration::ZERO,
         claims: ClaimMapping::default(),
+        is_asked: false,
     };
     ground.keys = ground.keys.with_external(&external.name, vec![hs256_key(KID, "corp", OTHER_SECRET)]);
     ground.issuers.insert(external.name.clone(), Issuer::External(external.into()));
@@ -220,6 +222,7 @@ fn an_external_key_of_the_same_name_ends_no_imported_keys_tokens() {
         audiences: vec!["api".into()],
         leeway: std::time::Duration::ZERO,
         claims: ClaimMapping::default(),
+        is_asked: false,
     };
     ground.keys = ground.keys.with_external(&external.name, vec![hs256_key("1", "corp", OTHER_SECRET)]);
     ground.issuers.insert(external.name.clone(), Issuer::External(external.into()));

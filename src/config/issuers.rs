@@ -204,7 +204,7 @@ fn discovered(item: &Item<'_>) -> Option<(Uri, String)> {
 
 /// An algorithm; symmetric ones only where keys lie in files.
 fn algorithm(item: &Item<'_>, symmetric: bool) -> Option<Algorithm> {
-    let jwt = Algorithm::ALL.into_iter().filter(|algorithm| algorithm.is_jwt());
+    let jwt = Algorithm::known().filter(|algorithm| algorithm.is_jwt());
     let algorithm = item.one_of(&jwt.map(|algorithm| (algorithm.name(), algorithm)).collect::<Vec<_>>())?;
     if symmetric || !is_symmetric(algorithm) {
         return Some(algorithm);

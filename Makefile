@@ -90,9 +90,9 @@ takeover: ## Take 5,000 users over from an old system under traffic, and flood i
 		'test(nobody_notices_the_way) + test(strangers_reach_the_old_system)'
 
 # PostgreSQL as Debian has it is a part of `tests`.
-postgres: ## Run the tests of PostgreSQL against its versions 16, 17 and 18
+postgres: ## Run the tests of PostgreSQL as a store against its versions 16, 17 and 18
 	@deploy/tools cargo cc cmake npm cargo-nextest
-	$(LINTED) deploy/postgres $(CARGO) nextest run --locked --test it --no-fail-fast -E 'test(postgres)'
+	$(LINTED) deploy/postgres $(CARGO) nextest run --locked --test it --no-fail-fast -E 'test(postgres) + test(stores::) + test(gateways::)'
 
 format: ## Check the format
 	@deploy/tools cargo

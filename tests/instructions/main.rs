@@ -24,6 +24,9 @@ mod postgres;
 #[expect(dead_code, reason = "the harness of the integration tests does more")]
 mod process;
 mod requests;
+#[path = "../it/support/small_disk.rs"]
+#[expect(dead_code, reason = "the harness of the integration tests does more")]
+mod small_disk;
 mod turns;
 mod upstream;
 #[path = "../it/support/wait.rs"]

@@ -4,8 +4,7 @@ use std::{
     env, fs,
     io::{Read, Write},
     net::TcpStream,
-    path::{Path, PathBuf},
-    process::Command,
+    path::Path,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -17,7 +16,8 @@ use portero::domain::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Config, Connection, Contract, Database, Folder, Gateway, PATIENCE, Ran, Request, Upstream, post, wait_until,
+    Config, Connection, Contract, Database, Folder, Gateway, PATIENCE, Ran, Request, SmallDisk, Upstream, post,
+    wait_until,
 };
 
 const AUDIT: &str = "[audit]\nfile = \"audit.log\"\n";
@@ -320,7 +320,7 @@ fn a_file_that_cannot_be_opened_anew_is_a_gap_and_no_end() {
         gateway.process.signal("USR1");
         gateway.process.event("the audit file cannot be written; what happens meanwhile is a gap in it");
         let failing = |word: &str| gateway.ask("/metrics").text().contains(word);
-        assert!(failing("portero_audit_failing 1\n"));
+        wait_until("that is told", PATIENCE, || failing("portero_audit_failing 1\n"));
         assert_eq!(login(&gateway), if required { 503 } else { 200 });
         // What is refused needs no line.
         let lost = || !failing("portero_audit_events_total{outcome=\"lost\"} 0\n");
@@ -334,39 +334,13 @@ fn a_file_that_cannot_be_opened_anew_is_a_gap_and_no_end() {
     }
 }
 
-/// A file system of its own that is soon full. `None` where this user may not mount one.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn at(path: PathBuf) -> Option<Self> {
-        fs::create_dir(&path).unwrap();
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(&path).output();
-        mount.is_ok_and(|mount| mount.status.success()).then_some(Self(path))
-    }
-
-    fn fill(&self) {
-        let filled = fs::write(self.0.join("filler"), vec![0; 1 << 20]);
-        assert!(filled.is_err(), "it is larger than it should be");
-    }
-
-    fn empty(&self) {
-        fs::remove_file(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
-    }
-}
-
 #[test]
 fn on_a_full_disk_logins_go_on_with_a_gap_or_are_refused_where_each_must_have_its_line() {
     for required in [false, true] {
         let upstream = Upstream::start();
         let text = format!("[audit]\nfile = \"disk/audit.log\"\nrequired = {required}\n");
         let folder = Config::standard(upstream.address).text(&text).with_accounts();
-        let Some(disk) = SmallDisk::at(folder.file("disk")) else { return };
+        let Some(disk) = SmallDisk::at(folder.file("disk"), 64 << 10) else { return };
         let gateway = Gateway::run(folder);
         assert_eq!(login(&gateway), 200);
         disk.fill();
@@ -389,7 +363,7 @@ fn on_a_full_disk_logins_go_on_with_a_gap_or_are_refused_where_each_must_have_it
         }
         // The store lies on another disk.
         gateway.api("/accounts/unlock", &json!({ "realm": "sws", "name": "admin" }));
-        disk.empty();
+        disk.free();
         wait_until("the file can be written", PATIENCE, || failing("portero_audit_failing 0\n"));
         assert_eq!(login(&gateway), 200);
         let metrics = gateway.ask("/metrics").text();

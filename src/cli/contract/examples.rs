@@ -1,4 +1,4 @@
-//! Recorded exchanges in files: the golden format of `tests/golden`, and HAR (HTTP Archive 1.2).
+//! Recorded exchanges in files: the golden format of `tests/golden`, and HAR.
 
 use std::{
     fs::{self, File},
@@ -6,30 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use http::{Method, Uri};
-use serde::Deserialize;
-
-use crate::{
-    domain::json::parse_object,
-    rules::contract::{Endpoint, FileContract, Recorded},
-};
+use super::{archive, example::Example};
+use crate::rules::contract::{Endpoint, Recorded};
 
 /// Bytes of a file with recordings, at most.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Files of a folder, at most.
 const FILES_MAX: usize = 10_000;
-
-/// An exchange and where it was recorded.
-pub(super) struct Example {
-    /// `FILE:LINE`, or the number of the entry.
-    pub(super) place: String,
-    /// The path of the request.
-    pub(super) path: String,
-    /// The exchange itself.
-    pub(super) recorded: Recorded,
-}
 
 /// Reads files and folders.
 ///
@@ -69,27 +53,6 @@ fn read(path: &Path) -> Result<Vec<Example>, String> {
     Ok(examples)
 }
 
-/// Says of each example what it was for: a path to which a body with a contract's own members goes is its endpoint.
-pub(super) fn assign(examples: &mut [Example], contract: &FileContract) {
-    let paths = |refresh: bool| -> Vec<String> {
-        let is_for = |example: &&Example| {
-            let body = parse_object(&example.recorded.request);
-            body.is_ok_and(|body| contract.members(refresh).iter().any(|member| body.contains_key(&**member)))
-        };
-        examples.iter().filter(is_for).map(|example| example.path.clone()).collect()
-    };
-    let (logins, refreshes) = (paths(false), paths(true));
-    for example in examples {
-        example.recorded.to = if refreshes.contains(&example.path) {
-            Endpoint::Refresh
-        } else if logins.contains(&example.path) {
-            Endpoint::Login
-        } else {
-            Endpoint::Route
-        };
-    }
-}
-
 fn is_example(file: &Path) -> bool {
     file.extension().is_some_and(|kind| kind == "http" || kind == "har")
 }
@@ -102,7 +65,7 @@ fn read_file(file: &Path) -> Result<Vec<Example>, String> {
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(format!("{name}: it has more than {FILE_BYTES_MAX} bytes"));
     }
-    if file.extension().is_some_and(|kind| kind == "har") { har(&name, &text) } else { golden(&name, &text) }
+    if file.extension().is_some_and(|kind| kind == "har") { archive::read(&name, &text) } else { golden(&name, &text) }
 }
 
 /// One message of a golden exchange.
@@ -190,7 +153,7 @@ fn of_golden(name: &str, exchange: Exchange) -> Result<Example, String> {
         answer_type: answer.header("content-type").map(str::to_owned),
         answer: answer.body(),
     };
-    Ok(Example { place, path: path.to_owned(), recorded })
+    Ok(Example { place, path: path.to_owned(), recorded, lacks: None })
 }
 
 /// What stands in the place of tokens: nobody signed or sealed them.
@@ -222,83 +185,4 @@ fn placed(text: &str) -> Vec<u8> {
     }
     bytes.extend_from_slice(rest.as_bytes());
     bytes
-}
-
-#[derive(Deserialize)]
-struct Archive {
-    log: Log,
-}
-
-#[derive(Deserialize)]
-struct Log {
-    entries: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    request: Request,
-    response: Response,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Request {
-    method: String,
-    url: String,
-    #[serde(default)]
-    headers: Vec<Header>,
-    post_data: Option<Content>,
-}
-
-#[derive(Deserialize)]
-struct Response {
-    status: u16,
-    #[serde(default)]
-    headers: Vec<Header>,
-    content: Option<Content>,
-}
-
-#[derive(Deserialize)]
-struct Header {
-    name: String,
-    value: String,
-}
-
-#[derive(Deserialize)]
-struct Content {
-    text: Option<String>,
-    encoding: Option<String>,
-}
-
-fn har(name: &str, text: &str) -> Result<Vec<Example>, String> {
-    let archive: Archive = serde_json::from_str(text).map_err(|error| format!("{name}: no HAR: {error}"))?;
-    let entries = archive.log.entries.into_iter().enumerate();
-    entries.map(|(index, entry)| of_har(&format!("{name}:entry {}", index + 1), entry)).collect()
-}
-
-fn of_har(place: &str, entry: Entry) -> Result<Example, String> {
-    let Entry { request, response } = entry;
-    let uri: Uri = request.url.parse().map_err(|_| format!("{place}: '{}' is no URL", request.url))?;
-    let header = |headers: &[Header], name: &str| {
-        let found = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
-        found.map(|header| header.value.clone())
-    };
-    let body = |content: Option<Content>| match content {
-        Some(Content { text: Some(text), encoding: Some(encoding) }) if encoding == "base64" => {
-            STANDARD.decode(text).map_err(|error| format!("{place}: a body is no base64: {error}"))
-        }
-        content => Ok(content.and_then(|content| content.text).unwrap_or_default().into_bytes()),
-    };
-    let recorded = Recorded {
-        method: request.method.parse::<Method>().map_err(|_| format!("{place}: '{}' is no method", request.method))?,
-        query: uri.query().map(str::to_owned),
-        content_type: header(&request.headers, "content-type").map(String::into_bytes),
-        authorization: header(&request.headers, "authorization"),
-        request: body(request.post_data)?,
-        to: Endpoint::Route,
-        status: response.status,
-        answer_type: header(&response.headers, "content-type"),
-        answer: body(response.content)?,
-    };
-    Ok(Example { place: place.to_owned(), path: uri.path().to_owned(), recorded })
 }

@@ -4,10 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::{
-    examples::{self, Example},
-    refused,
-};
+use super::{endpoints::Paths, example::Example, examples, refused};
 use crate::rules::contract::{Learnt, Observed, Verdict, learn, load};
 
 /// How problems call the draft: it has no file yet.
@@ -31,6 +28,12 @@ impl Learn {
             Ok(all) => all,
             Err(why) => return refused(&why),
         };
+        for Example { place, lacks, .. } in &all {
+            if let Some(why) = lacks {
+                eprintln!("portero: {place}: {why}: passed over");
+            }
+        }
+        all.retain(|example| example.lacks.is_none());
         let observed: Vec<_> =
             all.iter().map(|example| Observed { path: &example.path, recorded: &example.recorded }).collect();
         let Learnt { text, others } = match learn(&self.name, &observed) {
@@ -62,7 +65,7 @@ fn different(text: &str, all: &mut [Example]) -> Result<usize, String> {
         faults.join("\n")
     })?;
     let contract = loaded.contract.in_default();
-    examples::assign(all, contract);
+    Paths::default().assign(all, contract);
     let verdicts = all.iter().map(|example| contract.replay(&example.recorded));
     Ok(verdicts.filter(|verdict| matches!(verdict, Verdict::Different(_))).count())
 }

@@ -1,6 +1,17 @@
 //! `portero contract …`: contracts as files, without a gateway and without a store.
+//!
+//! ```text
+//! examples   recorded exchanges from files and folders; archive: those in HAR; example: one of them
+//! endpoints  which of them went to the contract's own endpoints
+//! test       holds them against a contract; hint: what is usually behind a difference
+//! learn      drafts a contract's file from them
+//! ```
 
+mod archive;
+mod endpoints;
+mod example;
 mod examples;
+mod hint;
 mod learn;
 mod test;
 

@@ -1,13 +1,16 @@
 //! `portero contract test`: recorded exchanges against a contract, in memory.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, fmt::Write, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
     WRONG,
-    examples::{self, Example},
+    endpoints::{self, Paths},
+    example::Example,
+    examples,
+    hint::hint,
     read, refused,
 };
 use crate::{
@@ -15,7 +18,7 @@ use crate::{
         output::{Format, Output},
         print,
     },
-    rules::contract::{Difference, Verdict},
+    rules::contract::{Difference, Expected, Verdict},
 };
 
 /// Characters of a body that a difference shows on each side, at most.
@@ -32,6 +35,8 @@ pub(in crate::cli) struct Test {
     /// The language of the recorded answers; that of the file unless it is given
     #[arg(long)]
     language: Option<String>,
+    #[command(flatten)]
+    paths: Paths,
     /// How the outcome is printed
     #[arg(long, value_enum, default_value_t)]
     output: Format,
@@ -53,32 +58,95 @@ impl Test {
             Ok(all) => all,
             Err(why) => return refused(&why),
         };
-        examples::assign(&mut all, contract);
-        let verdicts: Vec<_> = all.iter().map(|example| (example, contract.replay(&example.recorded))).collect();
-        let different = verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Different(_))).count();
-        let printed = print(&outcome(&verdicts, different), self.output);
-        if different == 0 { printed } else { ExitCode::from(WRONG) }
+        self.paths.assign(&mut all, contract);
+        let held = Held::of(&all, |example| contract.replay(&example.recorded));
+        let printed = print(&held.outcome(), self.output);
+        if held.same == 0 && held.different.is_empty() {
+            return refused(&format!(
+                "nothing was held against the contract: no recorded request goes to its endpoint, {}; name the path \
+                 of the endpoint with --login PATH",
+                endpoints::told_by(contract)
+            ));
+        }
+        if held.different.is_empty() && held.unjudged.is_empty() { printed } else { ExitCode::from(WRONG) }
     }
 }
 
-fn outcome(verdicts: &[(&Example, Verdict)], different: usize) -> Output {
-    let passed_by = verdicts.iter().filter(|(_, verdict)| *verdict == Verdict::NotOurs).count();
-    let same = verdicts.len() - different - passed_by;
-    let (mut lines, mut differences) = (vec![], vec![]);
-    for (example, verdict) in verdicts {
-        if let Verdict::Different(difference) = verdict {
-            lines.push(shown(example, difference));
-            differences.push(as_json(example, difference));
+/// Paths of services that are listed, at most.
+const ELSEWHERE_MAX: usize = 20;
+
+/// What came of all exchanges.
+#[derive(Default)]
+struct Held<'e> {
+    same: usize,
+    different: Vec<(&'e Example, Box<Difference>)>,
+    /// What the recording lacks of them.
+    unjudged: Vec<(&'e Example, &'static str)>,
+    /// Method and path of what services answered, and how often.
+    elsewhere: BTreeMap<String, usize>,
+}
+
+impl<'e> Held<'e> {
+    fn of(all: &'e [Example], hold: impl Fn(&Example) -> Verdict) -> Self {
+        let mut outcome = Self::default();
+        for example in all {
+            if let Some(why) = example.lacks {
+                outcome.unjudged.push((example, why));
+                continue;
+            }
+            match hold(example) {
+                Verdict::Same(_) => outcome.same += 1,
+                Verdict::Different(difference) => outcome.different.push((example, difference)),
+                Verdict::NotOurs => *outcome.elsewhere.entry(request(example)).or_default() += 1,
+            }
         }
+        outcome
     }
-    lines.push(format!("{same} the same, {different} different, {passed_by} a service's own"));
-    let text = lines.join("\n");
-    let json = json!({ "same": same, "different": different, "not_ours": passed_by, "differences": differences });
-    Output { text, json }
+
+    fn outcome(&self) -> Output {
+        let not_ours: usize = self.elsewhere.values().sum();
+        let differences: Vec<_> =
+            self.different.iter().map(|(example, difference)| as_json(example, difference)).collect();
+        let unjudged = |(example, why): &(&Example, &str)| json!({ "place": example.place, "why": why });
+        let json = json!({
+            "same": self.same,
+            "different": self.different.len(),
+            "not_ours": not_ours,
+            "not_judged": self.unjudged.len(),
+            "differences": differences,
+            "services": self.elsewhere,
+            "unjudged": self.unjudged.iter().map(unjudged).collect::<Vec<_>>(),
+        });
+        let mut lines = self.lines();
+        let mut total = format!("{} the same, {} different, {not_ours} a service's own", self.same, differences.len());
+        if !self.unjudged.is_empty() {
+            let _ = write!(total, ", {} not judged", self.unjudged.len());
+        }
+        lines.push(total);
+        Output { text: lines.join("\n"), json }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<_> = self.different.iter().map(|(example, difference)| shown(example, difference)).collect();
+        let unjudged =
+            |(example, why): &(&Example, &str)| format!("{}: {}\nnot judged: {why}\n", example.place, request(example));
+        lines.extend(self.unjudged.iter().map(unjudged));
+        let told = |(request, count): (&String, &usize)| format!("a service's own: {request} ({count})");
+        lines.extend(self.elsewhere.iter().take(ELSEWHERE_MAX).map(told));
+        let more = self.elsewhere.len().saturating_sub(ELSEWHERE_MAX);
+        if more > 0 {
+            lines.push(format!("a service's own: {more} more"));
+        }
+        lines
+    }
+}
+
+fn request(example: &Example) -> String {
+    format!("{} {}", example.recorded.method, example.path)
 }
 
 fn shown(example: &Example, difference: &Difference) -> String {
-    let mut lines = vec![format!("{}: {} {}", example.place, example.recorded.method, example.path)];
+    let mut lines = vec![format!("{}: {}", example.place, request(example))];
     let (recorded, ours) = difference.status;
     if recorded != ours {
         lines.push(format!("- status {recorded}\n+ status {ours}"));
@@ -88,27 +156,19 @@ fn shown(example: &Example, difference: &Difference) -> String {
     }
     if let Some((at, ours)) = &difference.body {
         let recorded = String::from_utf8_lossy(example.recorded.answer.get(*at..).unwrap_or_default());
+        let ours = match ours {
+            Expected::Letters(letters) => letters.as_str(),
+            Expected::Value(kind) => kind,
+            Expected::End => "the end of the body",
+        };
         lines.push(format!("- byte {at}: {}\n+ byte {at}: {}", cut(&recorded), cut(ours)));
     }
-    lines.push(format!("hint: nearest is the answer for {}; {}", difference.nearest, hint(example, difference)));
+    lines.push(format!(
+        "hint: nearest is the answer for {}; {}",
+        difference.nearest,
+        hint(&example.recorded.answer, difference)
+    ));
     lines.join("\n") + "\n"
-}
-
-/// What is usually behind such a difference.
-fn hint(example: &Example, difference: &Difference) -> &'static str {
-    let Some((at, ours)) = &difference.body else { return "the body is the same" };
-    let rest = example.recorded.answer.get(*at..).unwrap_or_default();
-    let (theirs, ours) = (rest.first().copied().unwrap_or_default(), ours.bytes().next().unwrap_or_default());
-    match (theirs, ours) {
-        (b' ' | b'\n' | b'\r' | b'\t', _) => "the recording has white space here, and answers are written without any",
-        (0, _) => "the recording ends here",
-        (b'"', b'0'..=b'9' | b'a') => "the recording has a text where the contract has another type",
-        (b'0'..=b'9', b'"' | b'a') => "the recording has a number where the contract has another type",
-        (one, other) if one.eq_ignore_ascii_case(&other) => "the letters differ in case alone",
-        (b',', b'}') => "the recording has a member more",
-        (b'}', b',') => "the recording has a member less",
-        _ => "members stand in the contract's order, and texts are compared letter by letter",
-    }
 }
 
 fn cut(text: &str) -> String {
@@ -123,6 +183,6 @@ fn as_json(example: &Example, difference: &Difference) -> Value {
         "nearest": difference.nearest,
         "status": { "recorded": difference.status.0, "contract": difference.status.1 },
         "byte": difference.body.as_ref().map(|(at, _)| at),
-        "hint": hint(example, difference),
+        "hint": hint(&example.recorded.answer, difference),
     })
 }

@@ -65,7 +65,7 @@ pub use outcome::{Answer, JSON, MissingMembers, Outcome, PROBLEM_JSON, Rejection
 pub use problem::problem;
 pub use schema::Schemas;
 pub use select::{allow, covered, select};
-pub use template::{Word, words};
+pub use template::{Expected, Word, words};
 
 /// A wire contract: how it reads requests and writes answers.
 pub trait Contract: Send + Sync {

@@ -5,7 +5,7 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
 
@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::{
-    Boot, Confirmed, Found, InForce, Instant, Place, Recorder, StoreSnapshotError, Written, examine, frame, load,
-    recorder::BASE_PAUSE,
+    Boot, Confirmed, Found, InForce, Instant, Observer, Place, Recorder, StoreSnapshotError, Written, examine, frame,
+    load, recorder::BASE_PAUSE,
 };
 use crate::{
     domain::{Algorithm, PrincipalId, RevocationId, SessionId, SystemClock, Timestamp},
@@ -90,6 +90,15 @@ fn token(n: u128) -> Record {
 
 impl Gateway {
     async fn new() -> Self {
+        let (tell, written) = mpsc::channel();
+        let observer = Arc::new(move |some| {
+            // The test may have ended.
+            let _ = tell.send(some);
+        });
+        Self::observed(observer, written).await
+    }
+
+    async fn observed(observer: Observer, written: mpsc::Receiver<Written>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let settings = VaultSettings { master_key_file: folder.path().join("master.key") };
@@ -102,11 +111,6 @@ impl Gateway {
         TrustedClock::open(vault.store(), Arc::new(SystemClock)).await.unwrap().keep(vault.store()).await.unwrap();
         let held = Arc::<Held>::default();
         held.accounts.resume(HashMap::from([("a".parse().unwrap(), vec![AccountId(4)])]), 0).await;
-        let (tell, written) = mpsc::channel();
-        let observer = Arc::new(move |some| {
-            // The test may have ended.
-            let _ = tell.send(some);
-        });
         let path = folder.path().join("snapshot");
         let mut recorder =
             Recorder::start(path, STORE.to_owned(), CONFIRM_EVERY, Arc::clone(&held) as _, observer).unwrap();
@@ -331,6 +335,37 @@ async fn what_is_too_much_for_the_journal_comes_with_a_new_base_and_the_old_one_
         let _ = gateway.written.recv_timeout(Duration::from_millis(10));
     }
     assert_eq!(gateway.loaded().await.0.revocations.counts().tokens, 30_002);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_disk_that_stands_still() {
+    let (tell, written) = mpsc::channel();
+    let (go_on, stalled) = mpsc::sync_channel::<()>(0);
+    let stalled = Mutex::new(stalled);
+    let mut gateway = Gateway::observed(
+        Arc::new(move |some| {
+            // Neither the test's end nor its going on is of interest: the thread stands still until one of them.
+            let _ = tell.send(some);
+            let _ = stalled.lock().unwrap().recv();
+        }),
+        written,
+    )
+    .await;
+    gateway.recorder.confirm(at(100), Duration::from_secs(100));
+    gateway.written.recv_timeout(PATIENCE).unwrap();
+    // The thread that writes is held in there. More comes than is kept for it, and this returns each time.
+    for number in 0..100 {
+        gateway.now += 1;
+        gateway.apply(&[token(number)]);
+        gateway.recorder.confirm(at(gateway.now), Duration::from_secs(gateway.now));
+    }
+    assert!(gateway.written.try_recv().is_err());
+    assert_eq!(gateway.examine().unwrap().confirmed, at(100), "it ages, and is whole");
+    drop(go_on);
+    // With the next base all of it is there.
+    gateway.confirm_after(BASE_PAUSE.as_secs());
+    let (held, found) = gateway.loaded().await;
+    assert_eq!((held.revocations.counts().tokens, found.confirmed), (100, at(gateway.now)));
 }
 
 #[tokio::test]

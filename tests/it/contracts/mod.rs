@@ -1,6 +1,7 @@
 //! Contracts from files: the variants that ship, a file of one's own, and what a realm changes in one.
 
 mod learnt;
+mod replayed;
 
 use std::fs;
 

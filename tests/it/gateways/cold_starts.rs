@@ -5,8 +5,12 @@ use std::{
     os::unix::fs::PermissionsExt,
 };
 
+use serde_json::json;
+
 use super::fleet::Fleet;
-use crate::support::{Contract, Gateway, PATIENCE, Postgres, Process, Ran, command_at, get, portero, wait_until};
+use crate::support::{
+    Contract, Gateway, PATIENCE, Postgres, Process, Ran, SmallDisk, command_at, get, portero, wait_until,
+};
 
 const STANDS_IN: &str =
     "the store is away; its snapshot on this disk stands in for it until it is too old or the store is back";
@@ -14,6 +18,9 @@ const IS_THERE: &str = "the store is there; the gateway started by its snapshot 
 
 /// What a snapshot begins with that no other has.
 const HEADER_BYTES: usize = 88;
+
+/// Revocations that take more than one block of 4 KiB.
+const FOR_A_BLOCK: u64 = 200;
 
 /// One gateway that writes a snapshot, which may be used for so long.
 fn with_snapshot(max_staleness: &str, more: &str) -> Fleet {
@@ -174,4 +181,51 @@ fn a_gateway_that_started_by_its_snapshot_refuses_at_the_bound_or_serves_as_its_
     fleet.postgres.start_again();
     serves.heals();
     assert_eq!(serves.status("/sws", &revoked), 401);
+}
+
+#[test]
+fn on_a_full_disk_the_snapshot_ages_and_nothing_else_notices() {
+    let mut fleet = Fleet::without_gateways(Postgres::start(), |config| config);
+    fleet.store = "max_staleness = \"10m\"\nsnapshot = \"disk/snapshot\"\n".to_owned();
+    let folder = fleet.folder(&fleet.postgres.url());
+    let Some(disk) = SmallDisk::at(folder.file("disk"), 256 << 10) else {
+        eprintln!("this user may not mount a small disk: not tested");
+        return;
+    };
+    let gateway = Gateway::run(folder);
+    let [good, before, later, last] = [(); 4].map(|()| gateway.login(Contract::Sws));
+    assert_eq!(gateway.try_revoke(&before), 200);
+    gateway.has_on_disk(1);
+    let written = || {
+        let metrics = gateway.ask("/metrics").text();
+        let line = metrics.lines().find_map(|line| line.strip_prefix("portero_store_snapshot_timestamp_seconds "));
+        line.unwrap().parse::<f64>().unwrap()
+    };
+    disk.fill();
+    // The last block of the file still has room.
+    for number in 0..FOR_A_BLOCK {
+        gateway.api("/revocations/token", &json!({ "jti": format!("{number:032x}"), "realm": "sws" }));
+    }
+    assert_eq!(gateway.try_revoke(&later), 200);
+    assert_eq!((gateway.status("/sws", &later), gateway.status("/sws", &good)), (401, 200));
+    let said = gateway.process.event("the store's snapshot cannot be written");
+    assert!(said["error"].as_str().unwrap().contains("No space left"), "{said}");
+    // What is there is whole, and as old as its last confirmation says.
+    let aged = written();
+    let found = gateway.command("check --output json", "").json();
+    assert!((1..=FOR_A_BLOCK).contains(&found["snapshot"]["revocations"].as_u64().unwrap()), "{found}");
+    assert_eq!(gateway.ask("/health/ready").status, 200);
+
+    disk.free();
+    // Bases are half a minute apart.
+    wait_until("it is written again", 3 * PATIENCE, || written() > aged);
+    gateway.process.event("the store's snapshot is written again");
+    gateway.has_on_disk(FOR_A_BLOCK + 2);
+    assert_eq!(gateway.try_revoke(&last), 200);
+    gateway.has_on_disk(FOR_A_BLOCK + 3);
+    fleet.postgres.stop();
+    let gateway = gateway.kill_and_restart();
+    gateway.process.event(STANDS_IN);
+    let statuses = [&good, &before, &later, &last].map(|token| gateway.status("/sws", token));
+    assert_eq!(statuses, [200, 401, 401, 401]);
 }

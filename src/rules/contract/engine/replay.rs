@@ -11,7 +11,10 @@ use crate::{
         Reason,
         json::{NotJson, parse_object},
     },
-    rules::contract::{Contract, DialectSettings, Operation, Outcome, Rejection, TokenRequest, template::Mismatch},
+    rules::contract::{
+        Contract, DialectSettings, Operation, Outcome, Rejection, TokenRequest,
+        template::{Expected, Mismatch},
+    },
 };
 
 /// Bytes of a body that token endpoints read, at most.
@@ -90,7 +93,7 @@ pub struct Difference {
     /// The recorded media type and the contract's, where they differ.
     pub media_type: Option<(String, &'static str)>,
     /// The octet of the recorded body at which they part, and what the contract writes there.
-    pub body: Option<(usize, String)>,
+    pub body: Option<(usize, Expected)>,
 }
 
 /// An answer that the contract could give.
@@ -227,10 +230,11 @@ impl Candidate<'_> {
 }
 
 /// Where two bodies part, and what the first one has there.
-fn parted(ours: &[u8], recorded: &[u8]) -> Option<(usize, String)> {
+fn parted(ours: &[u8], recorded: &[u8]) -> Option<(usize, Expected)> {
     if ours == recorded {
         return None;
     }
     let at = ours.iter().zip(recorded).take_while(|(one, other)| one == other).count();
-    Some((at, String::from_utf8_lossy(&ours[at..]).into_owned()))
+    let rest = String::from_utf8_lossy(&ours[at..]).into_owned();
+    Some((at, if rest.is_empty() { Expected::End } else { Expected::Letters(rest) }))
 }

@@ -106,6 +106,16 @@ impl Hole {
         matches!(self.absence, Absence::Null)
     }
 
+    /// What stands there instead of an absent value.
+    pub(super) fn default(&self) -> Option<&str> {
+        if let Absence::Default(text) = &self.absence { Some(text) } else { None }
+    }
+
+    /// Whether it is a token.
+    pub(super) fn is_token(&self) -> bool {
+        self.alternatives.iter().any(|filling| matches!(filling.source, Source::Token(_)))
+    }
+
     /// What fills it.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ mod value;
 
 pub(super) use hole::{Filled, Hole, Incomplete};
 pub(super) use json::{Body, Json};
+pub use recorded::Expected;
 pub(super) use recorded::Mismatch;
 pub(super) use text::{Read, Text};
 pub(super) use value::{Constants, ErrorWords, Known, Place, Scene, Subject, Texts};

@@ -15,7 +15,7 @@ pub(in crate::rules::contract) struct Text(Vec<Part>);
 
 /// A part of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Letters(String),
     Hole(Hole),
 }
@@ -65,14 +65,9 @@ impl Text {
         }
     }
 
-    /// The letters between its holes; an empty one where it begins with a hole.
-    pub(super) fn letters_between(&self) -> impl Iterator<Item = &str> {
-        let starts_with_hole = matches!(self.0.first(), Some(Part::Hole(_)));
-        let letters = self.0.iter().filter_map(|part| match part {
-            Part::Letters(letters) => Some(letters.as_str()),
-            Part::Hole(_) => None,
-        });
-        starts_with_hole.then_some("").into_iter().chain(letters)
+    /// Its letters and its holes, in their order.
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.0
     }
 
     /// Writes it.

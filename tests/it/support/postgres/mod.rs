@@ -19,11 +19,10 @@ pub(crate) use pooler::{Pooler, Pooling};
 pub(crate) use replica::Replication;
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
-    io::{ErrorKind, Write},
+    fs::{self, OpenOptions, Permissions},
+    io::Write,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
     sync::Mutex,
 };
 
@@ -32,13 +31,10 @@ use self::{
     server::Server,
     sql::Sql,
 };
-use super::{PATIENCE, port::Port, wait_until};
+use super::{PATIENCE, port::Port, small_disk, wait_until};
 
 /// The password of both roles: `portero`, which owns the database of that name, and `postgres`, the superuser.
 const PASSWORD: &str = "a-password-of-tests";
-
-/// The size of a small disk: a new server takes a third of it.
-const SMALL_DISK_BYTES: u64 = 64 << 20;
 
 /// A running server. Its processes and its folder are gone when this is dropped, or when the test's process ends.
 #[derive(Debug)]
@@ -67,9 +63,8 @@ impl Postgres {
         let postgres = Self::prepare(Medium::Disk);
         let data = postgres.data();
         fs::create_dir(&data).unwrap();
-        let size = format!("size={SMALL_DISK_BYTES}");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&data).output();
-        if !mount.is_ok_and(|mount| mount.status.success()) {
+        // A new server takes a third of it.
+        if !small_disk::mount(&data, small_disk::BYTES_MAX) {
             return None;
         }
         template::copy_to(&postgres.programs, &data);
@@ -215,20 +210,12 @@ impl Postgres {
     /// Leaves not one byte free on its small disk. What it writes within files that it has may still succeed; a file
     /// that grows fails, and a new segment of its log (1 MiB) makes the whole server restart.
     pub(crate) fn fill_disk(&self) {
-        let disk = rustix::fs::statvfs(self.data()).unwrap();
-        assert!(disk.f_blocks * disk.f_frsize <= SMALL_DISK_BYTES, "this would fill everybody's disk");
-        let mut ballast = File::create(self.ballast()).unwrap();
-        let filled = std::iter::repeat_with(|| ballast.write_all(&[0; 4096])).find_map(Result::err).unwrap();
-        assert_eq!(filled.kind(), ErrorKind::StorageFull);
+        small_disk::fill(&self.data());
     }
 
     /// Frees the disk that `fill_disk` filled.
     pub(crate) fn free_disk(&self) {
-        fs::remove_file(self.ballast()).unwrap();
-    }
-
-    fn ballast(&self) -> PathBuf {
-        self.data().join("ballast")
+        small_disk::free(&self.data());
     }
 
     fn data(&self) -> PathBuf {

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwapOption;
 use http::Uri;
 use tokio::sync::Mutex as TurnMutex;
 
@@ -39,18 +40,18 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Endpoint {
     lookup: Option<EndpointLookup>,
-    /// Who looks it up holds this.
-    known: TurnMutex<Known>,
+    place: ArcSwapOption<Place>,
+    /// Who looks it up holds this; nobody waits who knows an address.
+    looked_up: TurnMutex<Option<LookedUp>>,
     /// Whether the address gave no plain answer since the last look-up.
     troubled: AtomicBool,
 }
 
-/// What is known of the address.
-#[derive(Debug, Default)]
-struct Known {
-    place: Option<Arc<Place>>,
-    /// When it was looked up last, and whether that failed.
-    looked_up: Option<(Instant, bool)>,
+/// The last look-up.
+#[derive(Clone, Copy, Debug)]
+struct LookedUp {
+    at: Instant,
+    failed: bool,
 }
 
 impl Place {
@@ -81,31 +82,42 @@ impl Endpoint {
                 (Some(EndpointLookup::new(url, issuer, system.ca.as_deref(), system.timeout)?), None)
             }
         };
-        let known = TurnMutex::new(Known { place, looked_up: None });
-        Ok(Self { lookup, known, troubled: AtomicBool::new(false) })
+        let (place, looked_up) = (ArcSwapOption::new(place), TurnMutex::default());
+        Ok(Self { lookup, place, looked_up, troubled: AtomicBool::new(false) })
     }
 
-    /// The address, looked up where that is due; the one before stands where that fails.
+    /// The address, looked up where that is due; the one before stands meanwhile, and where that fails.
     pub(super) async fn place(&self, told: Asked<'_>, clock: &dyn Clock) -> Option<Arc<Place>> {
-        let mut known = self.known.lock().await;
-        if let Some(lookup) = &self.lookup
-            && known.is_due(self.troubled.load(Ordering::Relaxed), clock.instant())
-        {
-            let found = lookup.look_up().await;
-            let failed_before = known.looked_up.is_some_and(|(_, failed)| failed);
-            known.looked_up = Some((clock.instant(), found.is_err()));
-            self.troubled.store(false, Ordering::Relaxed);
-            match found {
-                Ok(url) if known.place.as_ref().is_some_and(|place| place.url == url) => {}
-                Ok(url) => {
-                    told.has_endpoint(&url);
-                    known.place = Some(Place::at(url));
+        let known = self.place.load_full();
+        let Some(lookup) = &self.lookup else { return known };
+        let mut last = match (self.looked_up.try_lock(), &known) {
+            (Ok(last), _) => last,
+            (Err(_), Some(_)) => return known,
+            (Err(_), None) => self.looked_up.lock().await,
+        };
+        let known = self.place.load_full();
+        let troubled = self.troubled.load(Ordering::Relaxed);
+        if last.is_some_and(|last| !last.is_over(known.is_some(), troubled, clock.instant())) {
+            return known;
+        }
+        let found = lookup.look_up().await;
+        let failed_before = last.is_some_and(|last| last.failed);
+        *last = Some(LookedUp { at: clock.instant(), failed: found.is_err() });
+        self.troubled.store(false, Ordering::Relaxed);
+        match found {
+            Ok(url) if known.as_ref().is_some_and(|known| known.url == url) => known,
+            Ok(url) => {
+                told.has_endpoint(&url);
+                self.place.store(Some(Place::at(url)));
+                self.place.load_full()
+            }
+            Err(error) => {
+                if !failed_before {
+                    told.has_no_endpoint(&error);
                 }
-                Err(error) if !failed_before => told.has_no_endpoint(&error),
-                Err(_) => {}
+                known
             }
         }
-        known.place.clone()
     }
 
     /// The address gave no plain answer: it may have moved.
@@ -114,15 +126,15 @@ impl Endpoint {
     }
 }
 
-impl Known {
-    fn is_due(&self, troubled: bool, now: Instant) -> bool {
-        let Some((at, failed)) = self.looked_up else { return true };
-        let pause = match (failed || troubled, &self.place) {
-            (true, None) => RETRY,
-            (true, Some(_)) => COOLDOWN,
+impl LookedUp {
+    /// Whether it is time for another one.
+    fn is_over(self, has_place: bool, troubled: bool, now: Instant) -> bool {
+        let pause = match (self.failed || troubled, has_place) {
+            (true, false) => RETRY,
+            (true, true) => COOLDOWN,
             (false, _) => FRESH,
         };
-        now.saturating_duration_since(at) >= pause
+        now.saturating_duration_since(self.at) >= pause
     }
 }
 
@@ -133,21 +145,17 @@ mod tests {
 
     #[test]
     fn an_address_is_looked_up_again_when_it_may_have_moved_and_not_at_each_question() {
-        let now = SystemClock.instant();
-        let known = |place: bool, failed| Known {
-            place: place.then(|| Place::at(Uri::from_static("https://i/introspect"))),
-            looked_up: Some((now, failed)),
-        };
-        assert!(Known::default().is_due(false, now));
-        for (place, failed, troubled, pause) in [
+        let at = SystemClock.instant();
+        for (has_place, failed, troubled, pause) in [
             (true, false, false, FRESH),
             (true, false, true, COOLDOWN),
             (true, true, false, COOLDOWN),
             (false, true, false, RETRY),
         ] {
-            let known = known(place, failed);
-            assert!(!known.is_due(troubled, now + pause.saturating_sub(Duration::from_millis(1))), "{pause:?}");
-            assert!(known.is_due(troubled, now + pause), "{pause:?}");
+            let last = LookedUp { at, failed };
+            let before = pause.saturating_sub(Duration::from_millis(1));
+            assert!(!last.is_over(has_place, troubled, at + before), "{pause:?}");
+            assert!(last.is_over(has_place, troubled, at + pause), "{pause:?}");
         }
     }
 }

@@ -93,7 +93,7 @@ fn errors(page: &mut String, contract: &FileContract) {
         Rejection::ThrottledName { retry_after },
         Rejection::ThrottledAddress { retry_after },
         Rejection::Unavailable { retry_after },
-        Rejection::MethodNotAllowed,
+        Rejection::MethodNotAllowed { method: http::Method::PUT },
         Rejection::BodyTooLarge,
         Rejection::BodyTimeout,
     ];

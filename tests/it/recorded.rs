@@ -45,7 +45,7 @@ fn what_a_contract_cannot_express_is_different() {
     for name in NAMES {
         let held = held(name, "not-expressed");
         assert_eq!((&held["same"], &held["not_ours"]), (&0.into(), &0.into()), "{name}: {held}");
-        assert!(held["different"].as_u64().unwrap() >= 10, "{name}: {held}");
+        assert!(held["different"].as_u64().unwrap() > 0, "{name}: {held}");
     }
 }
 

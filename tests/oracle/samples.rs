@@ -188,7 +188,7 @@ pub(crate) fn rejections() -> impl Strategy<Value = Rejection> {
         Rejection::ThrottledName { retry_after },
         Rejection::ThrottledAddress { retry_after },
         Rejection::Unavailable { retry_after },
-        Rejection::MethodNotAllowed,
+        Rejection::MethodNotAllowed { method: http::Method::PUT },
         Rejection::BodyTooLarge,
         Rejection::BodyTimeout,
     ]);

@@ -16,6 +16,7 @@ mod learn;
 mod test;
 
 use std::{
+    fmt::Write,
     fs::{self, File},
     io::Read,
     path::{Path, PathBuf},
@@ -175,9 +176,10 @@ fn good(loaded: &Loaded) -> Output {
         facts.tokens.algorithm,
         languages.join(", ")
     );
-    if !fell_back.is_empty() {
-        text.push_str("\nanswered by `other`: ");
-        text.push_str(&fell_back.join(", "));
+    for (errors, names) in [("rejections", &fell_back.rejections), ("denials", &fell_back.denials)] {
+        if !names.is_empty() {
+            let _ = write!(text, "\n{errors} answered by `other`: {}", names.join(", "));
+        }
     }
     let json = json!({
         "good": true,
@@ -186,7 +188,7 @@ fn good(loaded: &Loaded) -> Output {
         "tokens": kinds,
         "algorithm": facts.tokens.algorithm.name(),
         "languages": languages,
-        "fell_back": fell_back,
+        "fell_back": { "rejections": fell_back.rejections, "denials": fell_back.denials },
     });
     Output { text, json }
 }

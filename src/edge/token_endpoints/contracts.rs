@@ -100,7 +100,7 @@ impl TokenEndpoints {
                 (granted, false)
             }
             Operation::Refresh(token) => (self.token_service.refresh(realm, &token, caller).await, true),
-            Operation::Verify => return speaker.reject(&Rejection::MethodNotAllowed),
+            Operation::Verify => return speaker.reject(&Rejection::MethodNotAllowed { method: Method::GET }),
         };
         let refused = granted.as_ref().err().map(Rejection::name);
         // A client that left before anything was found out was not refused: it just did not wait. One that left while it
@@ -183,7 +183,7 @@ fn operation(
 ) -> Result<Operation, Rejection> {
     let methods = if request.refresh { &[Method::POST] } else { speaker.contract().methods() };
     if !methods.contains(request.method) {
-        return Err(Rejection::MethodNotAllowed);
+        return Err(Rejection::MethodNotAllowed { method: request.method.clone() });
     }
     match message.body {
         TokenBody::TooLarge => Err(Rejection::BodyTooLarge),

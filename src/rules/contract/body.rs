@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{MissingMembers, Rejection, TokenRequest};
+use super::{Lack, MissingMember, MissingMembers, Rejection, TokenRequest};
 
 /// What a contract asks of the `Content-Type` of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) fn announced<'a>(
     request.body.as_ref().map_err(|_| Rejection::NotJson)
 }
 
-/// The values of `members`, in that order; missing, empty and of another type than a string are alike.
+/// The values of `members`, in that order. Who is absent, empty or of another type than a string is missing.
 ///
 /// # Errors
 /// [`Rejection::Missing`] with every one that is not there.
@@ -43,12 +43,19 @@ pub(super) fn required<'a, 'm>(
 ) -> Result<Vec<&'a str>, Rejection> {
     let (mut values, mut missing) = (vec![], vec![]);
     for member in members {
-        match body.get(&**member).and_then(Value::as_str) {
-            Some(value) if !value.is_empty() => values.push(value),
-            _ => missing.push(Arc::clone(member)),
-        }
+        let lack = match body.get(&**member) {
+            Some(Value::String(value)) if !value.is_empty() => {
+                values.push(value.as_str());
+                continue;
+            }
+            None => Lack::Absent,
+            Some(Value::String(_)) => Lack::Blank,
+            Some(Value::Null) => Lack::Null,
+            Some(_) => Lack::Mistyped,
+        };
+        missing.push(MissingMember { name: Arc::clone(member), lack });
     }
-    MissingMembers::of(missing).map_or(Ok(values), |missing| Err(Rejection::Missing(missing)))
+    MissingMembers::lacking(missing).map_or(Ok(values), |missing| Err(Rejection::Missing(missing)))
 }
 
 /// Whether a `Content-Type` says `application/json` or `*+json` (RFC 6839 section 3.1), in any case. Parameters
@@ -149,21 +156,28 @@ mod tests {
     }
 
     #[test]
-    fn missing_empty_and_mistyped_members_are_alike() {
+    fn absent_empty_and_mistyped_members_are_missing() {
         let members = ["a", "b"].map(Arc::<str>::from);
         let read = |body: Value| {
             let values = required(body.as_object().unwrap(), &members);
             values.map(|values| values.into_iter().map(str::to_owned).collect::<Vec<_>>())
         };
         assert_eq!(read(json!({"b": "2", "a": " ", "c": 1})), Ok(vec![" ".to_owned(), "2".to_owned()]));
-        for absent in
-            [json!({}), json!({"a": "", "b": null}), json!({"a": 1, "b": ["x"]}), json!({"A": "x", "b": true})]
-        {
-            assert_eq!(read(absent), Err(Rejection::Missing(MissingMembers::of(members.to_vec()).unwrap())));
+        let lacking = |lacks: [Option<Lack>; 2]| {
+            let member =
+                |(name, lack): (&Arc<str>, Option<Lack>)| Some(MissingMember { name: Arc::clone(name), lack: lack? });
+            Err(Rejection::Missing(
+                MissingMembers::lacking(members.iter().zip(lacks).filter_map(member).collect()).unwrap(),
+            ))
+        };
+        for (body, lacks) in [
+            (json!({}), [Some(Lack::Absent), Some(Lack::Absent)]),
+            (json!({"a": "", "b": null}), [Some(Lack::Blank), Some(Lack::Null)]),
+            (json!({"a": 1, "b": ["x"]}), [Some(Lack::Mistyped), Some(Lack::Mistyped)]),
+            (json!({"A": "x", "b": true}), [Some(Lack::Absent), Some(Lack::Mistyped)]),
+            (json!({"a": "x", "b": ""}), [None, Some(Lack::Blank)]),
+        ] {
+            assert_eq!(read(body), lacking(lacks));
         }
-        assert_eq!(
-            read(json!({"a": "x", "b": ""})),
-            Err(Rejection::Missing(MissingMembers::of(vec![Arc::clone(&members[1])]).unwrap()))
-        );
     }
 }

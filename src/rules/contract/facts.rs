@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, time::Duration};
 use http::{HeaderName, StatusCode};
 use jiff::tz::TimeZone;
 
-use super::OldSystem;
+use super::{OldSystem, RejectionKind};
 use crate::{
     domain::{Algorithm, PrincipalKind, TokenKind},
     rules::profile::ClaimProfile,
@@ -38,6 +38,21 @@ pub struct Facts {
     pub old_system: Option<OldSystem>,
     /// How the tokens look that this API gave.
     pub earlier_tokens: Option<ClaimProfile>,
+}
+
+impl Facts {
+    /// Whether a token request of the contract can end so. One that cannot has a response all the same: `other`'s.
+    pub(super) fn can_end_in(&self, kind: RejectionKind) -> bool {
+        match kind {
+            RejectionKind::NotJson => self.place == SecretPlace::Body || !self.tokens.refresh.is_empty(),
+            RejectionKind::InvalidQuery => self.settings.max_years.is_some(),
+            RejectionKind::InvalidRefreshToken => !self.tokens.refresh.is_empty(),
+            RejectionKind::Locked => self.tells.locked != Told::Never,
+            RejectionKind::Inactive => self.tells.inactive != Told::Never,
+            RejectionKind::CompanyMissing => self.tells.company_missing != Told::Never,
+            _ => true,
+        }
+    }
 }
 
 /// Where a login has its name and secret: never in a query, a path or a cookie.

@@ -52,7 +52,7 @@ pub(super) fn rejections() -> [Rejection; 14] {
         Rejection::ThrottledName { retry_after: RETRY_AFTER },
         Rejection::ThrottledAddress { retry_after: RETRY_AFTER },
         Rejection::Unavailable { retry_after: RETRY_AFTER },
-        Rejection::MethodNotAllowed,
+        Rejection::MethodNotAllowed { method: http::Method::PUT },
         Rejection::BodyTooLarge,
         Rejection::BodyTimeout,
     ]

@@ -53,7 +53,7 @@ pub use engine::{Difference, Endpoint, FileContract, Meaning, Recorded, Translat
 pub use facts::{
     AccountFacts, Bounded, DialectSettings, Facts, Lifetime, SecretPlace, SettingFacts, Tells, TokenFacts, Told, Zone,
 };
-pub use file::{FILE_BYTES_MAX, Fault, Layer, Loaded, builtin_text, load, load_layers, schema};
+pub use file::{FILE_BYTES_MAX, Fault, FellBack, Layer, Loaded, builtin_text, load, load_layers, schema};
 pub use learn::{Learnt, Observed, learn};
 pub use old_system::{
     AccountFact, ErrorRule, FactPlace, InvalidPath, Meant, MemberPath, OldSystem, OldToken, OldTokenCheck, Refusal,
@@ -61,7 +61,7 @@ pub use old_system::{
 };
 pub use operation::{Login, Operation, TokenRequest, Validity};
 use outcome::MEDIA_TYPES;
-pub use outcome::{Answer, JSON, MissingMembers, Outcome, PROBLEM_JSON, Rejection, RejectionKind};
+pub use outcome::{Answer, JSON, Lack, MissingMember, MissingMembers, Outcome, PROBLEM_JSON, Rejection, RejectionKind};
 pub use problem::problem;
 pub use schema::Schemas;
 pub use select::{allow, covered, select};

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use crate::domain::{Claims, Grant};
 
@@ -55,7 +55,10 @@ pub enum Rejection {
         retry_after: Duration,
     },
     /// The contract has no such method.
-    MethodNotAllowed,
+    MethodNotAllowed {
+        /// The request's.
+        method: Method,
+    },
     /// The body is over the bound.
     BodyTooLarge,
     /// The body did not arrive in time.
@@ -64,19 +67,53 @@ pub enum Rejection {
 
 /// Members of a body that are missing, in the contract's order; at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MissingMembers(Vec<Arc<str>>);
+pub struct MissingMembers(Vec<MissingMember>);
+
+/// A member that is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingMember {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What stands in its place.
+    pub lack: Lack,
+}
+
+/// What stands in the place of a member that a contract requires, a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// Nothing.
+    Absent,
+    /// An empty text.
+    Blank,
+    /// `null`
+    Null,
+    /// A value of another type.
+    Mistyped,
+}
 
 impl MissingMembers {
-    /// These members, unless there are none.
+    /// These members, which are absent, unless there are none.
     #[must_use]
     pub fn of(names: Vec<Arc<str>>) -> Option<Self> {
-        (!names.is_empty()).then_some(Self(names))
+        let absent = |name| MissingMember { name, lack: Lack::Absent };
+        Self::lacking(names.into_iter().map(absent).collect())
+    }
+
+    /// These members, unless there are none.
+    #[must_use]
+    pub fn lacking(members: Vec<MissingMember>) -> Option<Self> {
+        (!members.is_empty()).then_some(Self(members))
+    }
+
+    /// The members.
+    #[must_use]
+    pub fn members(&self) -> &[MissingMember] {
+        &self.0
     }
 
     /// Their names.
-    #[must_use]
-    pub fn names(&self) -> &[Arc<str>] {
-        &self.0
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.0.iter().map(|member| &member.name)
     }
 }
 
@@ -107,7 +144,7 @@ impl Rejection {
             Self::ThrottledName { .. } => RejectionKind::ThrottledName,
             Self::ThrottledAddress { .. } => RejectionKind::ThrottledAddress,
             Self::Unavailable { .. } => RejectionKind::Unavailable,
-            Self::MethodNotAllowed => RejectionKind::MethodNotAllowed,
+            Self::MethodNotAllowed { .. } => RejectionKind::MethodNotAllowed,
             Self::BodyTooLarge => RejectionKind::BodyTooLarge,
             Self::BodyTimeout => RejectionKind::BodyTimeout,
         }

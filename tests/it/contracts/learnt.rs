@@ -58,7 +58,7 @@ fn rejections(contract: &FileContract) -> Vec<Rejection> {
         Rejection::ThrottledName { retry_after },
         Rejection::ThrottledAddress { retry_after },
         Rejection::Unavailable { retry_after },
-        Rejection::MethodNotAllowed,
+        Rejection::MethodNotAllowed { method: http::Method::PUT },
         Rejection::BodyTooLarge,
         Rejection::BodyTimeout,
     ]

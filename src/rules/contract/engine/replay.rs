@@ -140,7 +140,7 @@ impl FileContract {
             Candidate::Answer(rejection.name(), self.write(&Outcome::Rejected(rejection), settings))
         };
         if !has_method {
-            return vec![rejected(&Rejection::MethodNotAllowed)];
+            return vec![rejected(&Rejection::MethodNotAllowed { method: recorded.method.clone() })];
         }
         if recorded.request.len() > BODY_BYTES_MAX {
             return vec![rejected(&Rejection::BodyTooLarge)];

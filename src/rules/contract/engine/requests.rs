@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use crate::{
     domain::{AccountName, Secret},
     rules::contract::{
-        DialectSettings, Login, MissingMembers, Operation, Rejection, SecretPlace, TokenRequest, Validity,
+        DialectSettings, Lack, Login, MissingMember, MissingMembers, Operation, Rejection, SecretPlace, TokenRequest,
+        Validity,
         basic::Pair,
         body::{self, Announced},
         template::{Known, Subject, Text},
@@ -87,8 +88,10 @@ impl LoginReader {
         let pair = field.and_then(Pair::of);
         let (name, secret) = pair.as_ref().map(Pair::parts).unwrap_or_default();
         let is_missing = |meaning| if meaning == Meaning::Secret { secret.is_empty() } else { name.is_empty() };
+        let lack = if pair.is_some() { Lack::Blank } else { Lack::Absent };
         let missing = self.members.iter().filter(|(_, meaning)| is_missing(*meaning));
-        if let Some(missing) = MissingMembers::of(missing.map(|(member, _)| Arc::clone(member)).collect()) {
+        let missing = missing.map(|(member, _)| MissingMember { name: Arc::clone(member), lack });
+        if let Some(missing) = MissingMembers::lacking(missing.collect()) {
             return Err(Rejection::Missing(missing));
         }
         Ok(Login { validity: self.validity(request.query, settings)?, ..Login::new(name, secret) })

@@ -45,7 +45,11 @@ impl<'s> Checker<'s> {
         let word = written.get_ref();
         let found = words.iter().find(|(known, _)| known == word).map(|(_, value)| *value);
         if found.is_none() {
-            let instead = suggestion(word, words.iter().map(|(known, _)| *known));
+            let in_other_case = words.iter().find(|(known, _)| known.eq_ignore_ascii_case(word));
+            let instead = match in_other_case {
+                Some((known, _)) => format!("did you mean '{known}'?"),
+                None => suggestion(word, words.iter().map(|(known, _)| *known)),
+            };
             self.wrong(&written.span(), &format!("'{word}' is not known here; {instead}"));
         }
         found

@@ -51,16 +51,18 @@ impl Checker<'_> {
         let settings = self.settings(raw, &tokens);
         let tells = self.tells(raw, &settings, &accounts);
         let header = raw.usage.header.as_ref();
-        let token_header = header.and_then(|name| name.get_ref().parse().ok());
+        let token_header: Option<http::HeaderName> = header.and_then(|name| name.get_ref().parse().ok());
         if let Some(name) = header
             && token_header
                 .as_ref()
                 .is_none_or(|name| matches!(*name, http::header::AUTHORIZATION | http::header::COOKIE))
         {
-            self.wrong(
-                &name.span(),
-                "a header of the contract's own, such as \"X-Token\"; Authorization is always read",
-            );
+            let why = match token_header {
+                None => "this is no name of a header",
+                Some(http::header::COOKIE) => "a cookie is no header of the contract's own: routes say it in sources",
+                Some(_) => "Authorization is always read",
+            };
+            self.wrong(&name.span(), &format!("{why}; name a header of the contract's own, such as \"X-Token\""));
         }
         let old_system = self.old_system(raw.old_system.as_ref(), &accounts);
         let place = self.secret_place(&raw.login);
@@ -90,10 +92,23 @@ impl Checker<'_> {
     /// A scheme of the contract's own.
     fn token_scheme(&mut self, written: Option<&Spanned<String>>) -> Option<Box<str>> {
         let scheme = written?;
-        let is_token = http::HeaderName::from_bytes(scheme.get_ref().as_bytes()).is_ok();
-        let others = ["bearer", "basic", "digest", "negotiate"];
-        if !is_token || others.iter().any(|other| scheme.get_ref().eq_ignore_ascii_case(other)) {
-            self.wrong(&scheme.span(), "a scheme of the contract's own, such as \"Token\"; Bearer is always read");
+        let word = scheme.get_ref();
+        let why = match word.to_ascii_lowercase().as_str() {
+            "bearer" => Some("Bearer is always read: leave the key out".to_owned()),
+            "basic" => Some(
+                "Basic carries a name and a secret, and no token; say login.place = \"basic\" for those".to_owned(),
+            ),
+            "digest" | "negotiate" => Some(format!("{word} carries no token of Portero's")),
+            _ if http::HeaderName::from_bytes(word.as_bytes()).is_err() => {
+                Some(format!("'{word}' is no scheme: letters, digits and hyphens"))
+            }
+            _ => None,
+        };
+        if let Some(why) = why {
+            self.wrong(
+                &scheme.span(),
+                &format!("{why}. A scheme of the contract's own is another word, such as \"Token\""),
+            );
         }
         Some(scheme.get_ref().as_str().into())
     }

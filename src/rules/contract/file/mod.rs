@@ -10,6 +10,7 @@
 //! replies   what it answers: one response for every rejection and every denial
 //! checker   what these share: problems, and templates with their places
 //! schema    its keys as JSON Schema, for editors
+//! shape     what a value of the wrong type should have been, from that schema
 //! builtin   the texts that ship
 //! ```
 
@@ -18,11 +19,14 @@ mod checker;
 mod facts;
 mod languages;
 mod layers;
+#[cfg(test)]
+mod messages;
 mod old_system;
 mod raw;
 mod replies;
 mod requests;
 mod schema;
+mod shape;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +36,6 @@ use toml::{Spanned, de::DeTable};
 
 use self::{checker::Checker, layers::Sources, raw::RawContract};
 use super::engine::{FileContract, Fingerprint, Translations};
-use crate::domain::text::near;
 
 pub(super) use builtin::TEXTS;
 pub use builtin::text as builtin_text;
@@ -49,8 +52,17 @@ const NAME_CHARS_MAX: usize = 64;
 pub struct Loaded {
     /// The contract, in each of its languages.
     pub contract: Translations,
-    /// The rejections and denials that `other` answers.
-    pub fell_back: Vec<&'static str>,
+    /// What `other` answers.
+    pub fell_back: FellBack,
+}
+
+/// The errors that can occur and have no response of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FellBack {
+    /// Of token requests.
+    pub rejections: Vec<&'static str>,
+    /// Of routes.
+    pub denials: Vec<&'static str>,
 }
 
 impl std::fmt::Debug for Loaded {
@@ -91,9 +103,9 @@ pub fn load_layers(mut layers: Vec<Layer<'_>>) -> Result<Loaded, Vec<Fault>> {
     let (sources, table) = Sources::merged(layers);
     let declared = DeTable::clone(&table);
     let raw = RawContract::deserialize(toml::Deserializer::from(Spanned::new(0..0, table)));
-    let raw = raw.map_err(|error| vec![misshapen(&sources, &error)])?;
-    let declared = toml::Table::deserialize(toml::Deserializer::from(Spanned::new(0..0, declared)));
-    let declared = declared.map_err(|error| vec![misshapen(&sources, &error)])?;
+    let raw = raw.map_err(|error| misshapen(&sources, &declared, &error))?;
+    let plain = toml::Table::deserialize(toml::Deserializer::from(Spanned::new(0..0, declared.clone())));
+    let declared = plain.map_err(|error| misshapen(&sources, &declared, &error))?;
     let fingerprint = fingerprint(&declared);
     checked(&sources, &raw, extends.map(|(_, name)| name), fingerprint)
 }
@@ -112,7 +124,7 @@ fn checked(
         checker.wrong(&raw.name.span(), "a name is 1 to 64 of a-z, 0-9, '-' and '_'");
     }
     let facts = checker.facts(raw, extends);
-    let (mut translations, mut fell_back) = (vec![], vec![]);
+    let (mut translations, mut fell_back) = (vec![], FellBack::default());
     for language in checker.languages(raw) {
         let requests = checker.requests(raw, &facts, &language);
         let claims = checker.claims(raw, &facts);
@@ -136,17 +148,26 @@ fn fingerprint(declared: &toml::Table) -> Fingerprint {
     fingerprint
 }
 
-/// A key or a type that a contract does not have, with the nearest one that it has.
-fn misshapen(sources: &Sources<'_>, error: &toml::de::Error) -> Fault {
+/// Keys and types that a contract does not have, with the nearest ones that it has.
+fn misshapen(sources: &Sources<'_>, table: &DeTable<'_>, error: &toml::de::Error) -> Vec<Fault> {
+    let mut faults = shape::faults(sources, table);
     let message = error.message();
+    let span = error.span().unwrap_or_default();
     let words: Vec<_> = message.split('`').skip(1).step_by(2).collect();
-    let message = match &words[..] {
-        [word, known @ ..] if message.starts_with("unknown field") => match near(word, known) {
-            Some(nearest) => format!("unknown key '{word}'; did you mean '{nearest}'?"),
-            None => format!("unknown key '{word}'; known: {}", known.join(", ")),
-        },
-        [word, ..] if message.starts_with("missing field") => format!("'{word}' is missing"),
-        _ => message.to_owned(),
+    let of_key = match &words[..] {
+        [word, known @ ..] if message.starts_with("unknown field") => Some(shape::unknown(word, known)),
+        [word, ..] if message.starts_with("missing field") => {
+            let path = if span.is_empty() { String::new() } else { shape::path_at(table, span.start) };
+            Some(shape::missing(&path, word))
+        }
+        _ => None,
     };
-    sources.fault(error.span().map_or(0, |span| span.start), &message)
+    let fault = sources.fault(span.start, of_key.as_deref().unwrap_or(message));
+    let same = faults.iter().position(|known| (&known.file, known.offset) == (&fault.file, fault.offset));
+    match (of_key, same) {
+        (Some(_), Some(same)) => faults[same] = fault,
+        (None, _) if !faults.is_empty() => {}
+        _ => faults.push(fault),
+    }
+    faults
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use toml::Spanned;
 
 use super::{
+    FellBack,
     checker::{Checker, outside},
     languages::{Language, status_named},
     raw::{Entries, RawCode, RawContract, RawOwn, RawReply, RawResponse, RawStatus},
@@ -33,7 +34,7 @@ const SAME_MAX: usize = 4;
 struct Errors<'r> {
     raw: &'r RawContract,
     language: &'r Language,
-    place: SecretPlace,
+    facts: &'r Facts,
     base: Scene<'r>,
 }
 
@@ -62,9 +63,9 @@ impl Checker<'_> {
         raw: &RawContract,
         facts: &Facts,
         language: &Language,
-    ) -> Option<(Replies, Vec<&'static str>)> {
+    ) -> Option<(Replies, FellBack)> {
         let base = Scene { has_incomplete: raw.responses.incomplete.is_some(), ..scene(facts, secret_member(raw)) };
-        let errors = Errors { raw, language, place: facts.place, base };
+        let errors = Errors { raw, language, facts, base };
         let granted = self.success(&errors, &raw.responses.login, Place::Granted, facts);
         let refreshed = self.optional(&errors, raw.responses.refresh.as_ref(), Place::Refreshed, facts);
         let verified = self.optional(&errors, raw.responses.verify.as_ref(), Place::Verified, facts);
@@ -78,9 +79,9 @@ impl Checker<'_> {
             let reply = self.error(&errors, Error { own, span: &span, place: Place::Incomplete, status })?;
             self.fixed(&reply, &span)
         });
-        let mut fell_back = vec![];
-        let rejections = self.rejections(&errors, &mut fell_back);
-        let denials = self.denials(&errors, &mut fell_back);
+        let mut fell_back = FellBack::default();
+        let rejections = self.rejections(&errors, &mut fell_back.rejections);
+        let denials = self.denials(&errors, &mut fell_back.denials);
         let (granted, login_schema) = granted?;
         let rejections: [Reply; RejectionKind::ALL.len()] = rejections.try_into().ok()?;
         let denials: [Answer; Reason::ALL.len()] = denials.try_into().ok()?;
@@ -175,18 +176,20 @@ impl Checker<'_> {
         let Entries(entries) = &errors.raw.rejections;
         let names: Vec<_> = RejectionKind::ALL.map(RejectionKind::name).into_iter().chain([OTHER]).collect();
         self.known_names(entries, &names, |_| false);
-        let mut replies = vec![];
+        let (mut replies, mut unanswered) = (vec![], vec![]);
         for kind in RejectionKind::ALL {
-            let Some(Found { own, span, is_other }) = self.find(entries, &[kind.name()], "rejections") else {
+            let Some(Found { own, span, is_other }) = self.find(entries, &[kind.name()], "rejections", &mut unanswered)
+            else {
                 continue;
             };
-            fell_back.extend(is_other.then_some(kind.name()));
+            fell_back.extend((is_other && errors.facts.can_end_in(kind)).then_some(kind.name()));
             // Who sends no credentials is asked for them (RFC 9110 section 15.5.2).
-            let is_asked = kind == RejectionKind::Missing && errors.place == SecretPlace::Basic;
+            let is_asked = kind == RejectionKind::Missing && errors.facts.place == SecretPlace::Basic;
             let status = if is_asked { StatusCode::UNAUTHORIZED } else { kind.status() };
             let error = Error { own, span: &span, place: Place::Rejection(kind), status };
             replies.extend(self.error(errors, error));
         }
+        self.answered(entries, &unanswered, "rejections");
         replies
     }
 
@@ -195,15 +198,17 @@ impl Checker<'_> {
         let names: Vec<_> =
             Reason::ALL.into_iter().filter(|reason| !reason.allows()).map(Reason::name).chain([OTHER]).collect();
         self.known_names(entries, &names, |name| status_named(name).is_some());
-        let mut answers = vec![];
+        let (mut answers, mut unanswered) = (vec![], vec![]);
         for reason in Reason::ALL {
             let status = denial_status(reason);
-            let found = self.find(entries, &[reason.name(), status.as_str()], "denials");
+            let names = [reason.name(), status.as_str()];
+            let found = self.find(entries, &names, "denials", &mut unanswered);
             let Some(Found { own, span, is_other }) = found else { continue };
             fell_back.extend((is_other && !reason.allows()).then_some(reason.name()));
             let reply = self.error(errors, Error { own, span: &span, place: Place::Denial, status });
             answers.extend(reply.and_then(|reply| self.fixed(&reply, &span)));
         }
+        self.answered(entries, &unanswered, "denials");
         answers
     }
 
@@ -230,15 +235,12 @@ impl Checker<'_> {
         entries: &'r [(Spanned<String>, Spanned<RawReply>)],
         names: &[&str],
         table: &str,
+        unanswered: &mut Vec<String>,
     ) -> Option<Found<'r>> {
         let entry = |name: &str| entries.iter().find(|(known, _)| known.get_ref() == name);
         let first = names.iter().find_map(|name| entry(name));
         let Some(mut reply) = first.or_else(|| entry(OTHER)).map(|(_, reply)| reply) else {
-            let span = entries.first().map_or(0..0, |(name, _)| name.span());
-            self.wrong(
-                &span,
-                &format!("'{}' has no response: add it to [{table}], or other = {{ … }}", names.join("' or '")),
-            );
+            unanswered.extend(names.first().map(|&name| name.to_owned()));
             return None;
         };
         for _ in 0..SAME_MAX {
@@ -248,13 +250,28 @@ impl Checker<'_> {
             };
             let Some((_, same)) = entry(name) else {
                 let instead = suggestion(name, entries.iter().map(|(known, _)| known.get_ref().as_str()));
-                self.wrong(&reply.span(), &format!("[{table}] has no '{name}'; {instead}"));
+                let message = format!(
+                    "[{table}] has no '{name}'; {instead}. A text is the name of another error: one of its own is a table, \
+                     such as {{ message = \"…\" }}"
+                );
+                self.wrong(&reply.span(), &message);
                 return None;
             };
             reply = same;
         }
         self.wrong(&reply.span(), "it is the same as another, which is the same as another: write it out");
         None
+    }
+
+    /// What no entry answers.
+    fn answered(&mut self, entries: &[(Spanned<String>, Spanned<RawReply>)], unanswered: &[String], table: &str) {
+        if !unanswered.is_empty() {
+            let span = entries.first().map_or(0..0, |(name, _)| name.span());
+            let names = unanswered.join(", ");
+            let message =
+                format!("[{table}] answers all errors, and has nothing for {names}: add them, or other = {{ … }}");
+            self.wrong(&span, &message);
+        }
     }
 
     fn error(&mut self, errors: &Errors<'_>, error: Error<'_>) -> Option<Reply> {
@@ -289,6 +306,10 @@ impl Checker<'_> {
             self.wrong(span, "it has no body: say one here, or one for all errors in [errors]");
             return None;
         };
+        if own.body.is_none() && own.message.is_none() && body.get_ref().contains("{message}") {
+            self.wrong(span, "it has no message, and the body of [errors] says one: add message = \"…\", or a body");
+            return None;
+        }
         let media_type = self.media_type(own.media_type.as_ref().or_else(|| shared?.media_type.as_ref()));
         let Body { json, .. } = self.body(body, &scene)?;
         Some(Reply { status, media_type, body: json })

@@ -27,7 +27,13 @@ pub fn schema() -> Value {
         ("use", usage()),
         ("tells", tells()),
         ("phrases", phrases()),
-        ("texts", table("Texts by language", &table("Texts by name", &any_text("A text, with holes")))),
+        (
+            "texts",
+            table(
+                "Texts by language",
+                &table("The texts of a language, as in [texts.en]", &any_text("A text, with holes")),
+            ),
+        ),
         ("responses", responses()),
         ("errors", object(vec![("media_type", media_type()), ("body", body())])),
         ("rejections", replies("Refused token requests", RejectionKind::ALL.map(RejectionKind::name).to_vec(), "")),
@@ -130,13 +136,14 @@ fn tells() -> Value {
 
 fn phrases() -> Value {
     let mut of_language = object(vec![("other", any_text("The phrase of every other status"))]);
+    of_language["description"] = "The phrases of a language, as in [phrases.en]".into();
     of_language["patternProperties"] = json!({ "^[45][0-9][0-9]$": any_text("The phrase of this status") });
     table("Phrases of statuses, by language", &of_language)
 }
 
 fn responses() -> Value {
     let success = || {
-        let status = json!({ "type": "integer", "minimum": 200, "maximum": 299 });
+        let status = json!({ "type": "integer", "minimum": 200, "maximum": 299, "description": "The HTTP status of the answer" });
         object(vec![("status", status), ("media_type", media_type()), ("body", body())])
     };
     object(vec![
@@ -224,7 +231,12 @@ fn replies(about: &str, names: Vec<&str>, pattern: &str) -> Value {
 
 /// A response of an error's own.
 fn own(about: &str) -> Value {
-    let status = json!({ "type": ["integer", "string"], "description": "The HTTP status, or \"error_status\"" });
+    let status = json!({
+        "type": ["integer", "string"],
+        "minimum": 200,
+        "maximum": 599,
+        "description": "The HTTP status, or \"error_status\"",
+    });
     let code =
         json!({ "type": ["integer", "string"], "description": "The error's code; its status where it has none" });
     let mut own = object(vec![

@@ -6,8 +6,8 @@ use super::{Fault, TEXTS, load};
 use crate::{
     domain::{Reason, TokenKind, json::parse_object},
     rules::contract::{
-        Contract, DialectSettings, FileContract, Login, MissingMembers, Operation, Outcome, Rejection, TokenRequest,
-        fixture,
+        Contract, DialectSettings, FileContract, Lack, Login, MissingMember, MissingMembers, Operation, Outcome,
+        Rejection, TokenRequest, fixture,
     },
 };
 
@@ -62,12 +62,19 @@ fn every_contract_that_ships_is_good() {
 
 #[test]
 fn a_contract_says_which_errors_its_other_answers() {
-    let loaded = load("erp.toml", GOOD).unwrap();
-    assert!(loaded.fell_back.contains(&"locked") && loaded.fell_back.contains(&"token_revoked"));
-    assert!(!loaded.fell_back.contains(&Reason::Public.name()), "it denies nothing");
+    let fell_back = load("erp.toml", GOOD).unwrap().fell_back;
+    let always =
+        ["throttled_name", "throttled_address", "unavailable", "method_not_allowed", "body_too_large", "body_timeout"];
+    let of_a_small_one: Vec<_> =
+        ["not_json", "missing_field", "invalid_credentials"].into_iter().chain(always).collect();
+    assert_eq!(fell_back.rejections, of_a_small_one, "it has no query, no refresh, and tells nothing");
+    assert!(fell_back.denials.contains(&"token_revoked") && fell_back.denials.contains(&"method_not_allowed"));
+    assert!(!fell_back.denials.contains(&Reason::Public.name()), "it denies nothing");
+    let telling = GOOD.replace("[responses]", "[tells]\nafter_secret = [\"locked\"]\n[responses]");
+    assert!(load("erp.toml", &telling).unwrap().fell_back.rejections.contains(&"locked"));
     let become_file = TEXTS.iter().find(|(name, ..)| *name == "become").unwrap();
-    let loaded = load(become_file.1, become_file.2).unwrap();
-    assert!(!loaded.fell_back.contains(&"locked") && !loaded.fell_back.contains(&"token_revoked"));
+    let fell_back = load(become_file.1, become_file.2).unwrap().fell_back;
+    assert!(!fell_back.rejections.contains(&"locked") && !fell_back.denials.contains(&"token_revoked"));
 }
 
 #[test]
@@ -143,7 +150,10 @@ fn what_an_old_answer_means_is_said_by_members_and_never_by_a_status_alone() {
             "29:8: 'query:t' is not \"bearer\", or \"header:NAME\", \"json:MEMBER\" or \"form:FIELD\"\n\
              31:12: accounts have no business: no member of a login is it",
         ),
-        ("[old_system]\ntoken = \"x\"\n[old_system.token_check]\nsend = \"bearer\"", "28:1: 'name' is missing"),
+        (
+            "[old_system]\ntoken = \"x\"\n[old_system.token_check]\nsend = \"bearer\"",
+            "28:1: 'old_system.token_check.name' is missing (The member with the account's name)",
+        ),
         (
             "[earlier_tokens]\nunknown_accounts = true",
             "26:1: whether tokens of unknown accounts are taken is an operator's word: say it with key import",
@@ -191,7 +201,10 @@ fn a_hole_that_means_nothing_is_refused_with_the_nearest_word() {
             "{account.name else account.id}",
             "{account.name else account.id}: 'account.id' never fills the hole: what stands before it is always there",
         ),
-        ("{texts.no}", "{texts.no}: no value is called 'texts.no'; known: "),
+        (
+            "{texts.no}",
+            "{texts.no}: no text can be named here: a text stands in its language's table, [texts.en] with no = ",
+        ),
     ] {
         let said =
             problems(r#"{"token": "{access.token}"}"#, &format!(r#"{{"token": "{{access.token}}", "x": "{hole}"}}"#));
@@ -239,7 +252,7 @@ fn what_is_no_contract_is_refused() {
         (
             "other = { message = \"{phrase}\" }\n\n[denials]",
             "locked = { message = \"x\" }\n\n[denials]",
-            "21:1: 'not_json' has no response: add it to [rejections], or other = { … }",
+            "21:1: [rejections] answers all errors, and has nothing for not_json, missing_field, ",
         ),
         (
             "[denials]\nother",
@@ -401,12 +414,16 @@ fn a_secret_stands_in_the_body_or_in_basic() {
         1,
     );
     assert_eq!(shown(load("erp.toml", &business).err()), "12:20: Basic carries a name and a secret alone");
-    for scheme in ["Bearer", "basic", "To ken", ""] {
+    for (scheme, why) in [
+        ("Bearer", "Bearer is always read: leave the key out"),
+        ("basic", "Basic carries a name and a secret, and no token; say login.place = \"basic\" for those"),
+        ("Digest", "Digest carries no token of Portero's"),
+        ("To ken", "'To ken' is no scheme: letters, digits and hyphens"),
+        ("", "'' is no scheme: letters, digits and hyphens"),
+    ] {
         let said = problems("[responses]", &format!("[use]\nscheme = \"{scheme}\"\n[responses]"));
-        assert!(
-            said.starts_with("15:10: a scheme of the contract's own, such as \"Token\"; Bearer is always read"),
-            "{said}"
-        );
+        let own = "A scheme of the contract's own is another word, such as \"Token\"";
+        assert_eq!(said, format!("15:10: {why}. {own}"));
     }
 }
 
@@ -422,14 +439,15 @@ fn basic_is_read_as_a_login() {
             TokenRequest { method, query: None, content_type: None, authorization, body: &body, refresh: false };
         contract.read(&request, &settings)
     };
-    let missing = |names: &[&str]| {
-        let names = names.iter().map(|&name| name.into()).collect();
-        Err(Rejection::Missing(MissingMembers::of(names).unwrap()))
+    let missing = |names: &[&str], lack: Lack| {
+        let members = names.iter().map(|&name| MissingMember { name: name.into(), lack });
+        Err(Rejection::Missing(MissingMembers::lacking(members.collect()).unwrap()))
     };
     assert_eq!(read(Some("Basic YW5hOjE6Mg==")), Ok(Operation::Login(Login::new("ana", "1:2"))));
-    assert_eq!(read(Some("Basic YW5hOg==")), missing(&["pin"]));
-    for none in [None, Some("Bearer x"), Some("Basic ="), Some("Basic Og==")] {
-        assert_eq!(read(none), missing(&["user", "pin"]), "{none:?}");
+    assert_eq!(read(Some("Basic YW5hOg==")), missing(&["pin"], Lack::Blank));
+    assert_eq!(read(Some("Basic Og==")), missing(&["user", "pin"], Lack::Blank));
+    for none in [None, Some("Bearer x"), Some("Basic =")] {
+        assert_eq!(read(none), missing(&["user", "pin"], Lack::Absent), "{none:?}");
     }
     let Err(refused) = read(None) else { panic!("no credentials") };
     let answer = contract.write(&Outcome::Rejected(&refused), &settings);

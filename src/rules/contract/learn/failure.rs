@@ -123,7 +123,7 @@ fn error(recorded: &Recorded, draft: &FileContract, place: Place, answer: &Value
     let request = recorded.token_request(&body, refresh);
     match draft.read(&request, &DialectSettings::default()) {
         Err(crate::rules::contract::Rejection::Missing(names)) => {
-            let names = names.names().iter().map(ToString::to_string).collect();
+            let names = names.names().map(ToString::to_string).collect();
             Some((Error::of(RejectionKind::Missing), names))
         }
         Err(rejection) => plain(Error::of(rejection.kind())),

@@ -113,7 +113,7 @@ impl From<&Rejection> for OAuthError {
                 Self::Throttled { retry_after: *retry_after }
             }
             Rejection::Unavailable { retry_after } => Self::Unavailable { retry_after: *retry_after },
-            Rejection::MethodNotAllowed => Self::MethodNotAllowed,
+            Rejection::MethodNotAllowed { .. } => Self::MethodNotAllowed,
             Rejection::BodyTooLarge => Self::BodyTooLarge,
             Rejection::BodyTimeout => Self::BodyTimeout,
         }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::{Timestamp, text::suggestion},
-    rules::contract::dates,
+    rules::contract::{Lack, dates},
 };
 
 /// A formatter, checked.
@@ -25,16 +25,23 @@ pub(super) enum Format {
     Each(Box<str>, Box<str>),
     /// For one, and for any other number.
     Plural(Box<str>, Box<str>),
+    /// For what is absent, empty, null, and no text.
+    Cases([Box<str>; 4]),
 }
 
 /// Every formatter with its arguments and what it does.
-pub(super) const FORMATS: [(&str, &str, &str); 9] = [
+pub(super) const FORMATS: [(&str, &str, &str); 10] = [
     ("local", "'%Y-%m-%d %H:%M:%S'", "a date in the realm's time zone, in the letters of strftime"),
     ("iso_ms", "", "a date as 2022-07-19T02:22:39.118Z"),
     ("unix", "", "a date as seconds since 1970, an integer"),
     ("join", "', ' [' y ']", "a list as one text; the second argument stands before the last element"),
     ("each", "'El campo {}'", "each element of a list in this text, at {}"),
     ("plural", "'año' 'años'", "the first text for 1 or a list of one, the second one for any other"),
+    (
+        "cases",
+        "'absent' 'empty' 'null' 'no text'",
+        "why a member is missing, each in its words; the last ones can be left out: then the first stands for them",
+    ),
     ("omit", "", "where the value is absent, the member that it stands in is left out"),
     ("null", "", "where the value is absent, null"),
     ("default", "'text'", "where the value is absent, this text"),
@@ -70,6 +77,10 @@ impl Format {
             ("plural", Kind::List | Kind::Integer, [one, many]) => {
                 (Self::Plural((*one).into(), (*many).into()), Kind::Text)
             }
+            ("cases", Kind::Lack, [absent, others @ ..]) if (1..=3).contains(&others.len()) => {
+                let text = |at: usize| others.get(at).copied().unwrap_or(absent).into();
+                (Self::Cases([(*absent).into(), text(0), text(1), text(2)]), Kind::Text)
+            }
             (name, ..) => return Err(unfit(name, kind)),
         };
         Ok((format, result))
@@ -95,6 +106,12 @@ impl Format {
                 };
                 Fact::Text(Cow::Borrowed(if is_one { one } else { many }))
             }
+            (Self::Cases([absent, blank, null, mistyped]), Fact::Lack(lack)) => Fact::Text(Cow::Borrowed(match lack {
+                Lack::Absent => absent,
+                Lack::Blank => blank,
+                Lack::Null => null,
+                Lack::Mistyped => mistyped,
+            })),
             // Another kind was refused when the contract was read.
             (_, fact) => fact,
         }
@@ -111,6 +128,7 @@ fn unfit(name: &str, kind: Kind) -> String {
     let takes = match name {
         "local" | "iso_ms" | "unix" => "a date",
         "plural" => "a number or a list",
+        "cases" => "'missing.why'",
         _ => "a list",
     };
     let found = match kind {
@@ -118,8 +136,18 @@ fn unfit(name: &str, kind: Kind) -> String {
         Kind::Integer => "a number",
         Kind::Instant => "a date",
         Kind::List => "a list",
+        Kind::Lack => "why a member is missing",
     };
     let call = format!("|{name} {arguments}");
+    let fits = match name {
+        "local" | "iso_ms" | "unix" => kind == Kind::Instant,
+        "plural" => matches!(kind, Kind::List | Kind::Integer),
+        "cases" => kind == Kind::Lack,
+        _ => kind == Kind::List,
+    };
+    if fits {
+        return format!("|{name} is written with its texts between quotes: {} ({about})", call.trim_end());
+    }
     format!("{} does not fit here: it takes {takes}, and this is {found} ({about})", call.trim_end())
 }
 

@@ -5,7 +5,7 @@ use super::{
     format::Format,
     kind::Kind,
     syntax::{Call, RawHole},
-    value::{Fact, Known, Presence, Scene, Source},
+    value::{Fact, Known, Place, Presence, Scene, Source},
 };
 
 /// A hole of a template. Its formats fit its values, and its values are known where it stands.
@@ -21,6 +21,15 @@ pub(in crate::rules::contract) struct Hole {
 struct Filling {
     source: Source,
     formats: Box<[Format]>,
+}
+
+/// Where a hole stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// It is a value of its own.
+    Alone,
+    /// Inside of a text, which has neither members nor `null`.
+    InText,
 }
 
 /// What stands in a hole that nothing fills.
@@ -54,7 +63,7 @@ impl Hole {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn check(raw: &RawHole, scene: &Scene<'_>) -> Result<Self, Flaw> {
+    pub(super) fn check(raw: &RawHole, scene: &Scene<'_>, stands: Stands) -> Result<Self, Flaw> {
         let wrong = |message: String| Flaw { at: At::Hole(raw.written.clone()), message };
         let mut alternatives = vec![];
         let (mut kind, mut absence, mut sure) = (None, None, false);
@@ -88,10 +97,16 @@ impl Hole {
         if sure && absence.is_some() {
             return Err(wrong("the value is always there: what stands for its absence means nothing".to_owned()));
         }
+        if kind == Kind::Lack {
+            return Err(wrong("it needs a formatter: |cases 'It is required.' 'It must not be empty.'".to_owned()));
+        }
         if !sure && absence.is_none() && !scene.has_incomplete {
-            return Err(wrong(
-                "the value may be absent: say |omit, |null or |default '…', or declare responses.incomplete".to_owned(),
-            ));
+            let ways = match stands {
+                Stands::Alone => "|omit, |null or |default '…'",
+                Stands::InText => "|default '…'",
+            };
+            let incomplete = if scene.place == Place::Claim { "" } else { ", or declare responses.incomplete" };
+            return Err(wrong(format!("the value may be absent: say {ways}{incomplete}")));
         }
         Ok(Self { alternatives: alternatives.into(), absence: absence.unwrap_or(Absence::Incomplete), kind })
     }

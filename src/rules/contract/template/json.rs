@@ -232,7 +232,7 @@ impl Json {
                     if out.len() > start {
                         out.push(b',');
                     }
-                    push_text(out, name);
+                    push_text(out, &name.name);
                     out.push(b':');
                     value.push(&known.for_each(name), out)?;
                 }
@@ -301,7 +301,7 @@ fn constant(value: &Value) -> Body {
 
 fn schema(hole: &Hole) -> Value {
     let name = match hole.kind {
-        Kind::Text | Kind::Instant => "string",
+        Kind::Text | Kind::Instant | Kind::Lack => "string",
         Kind::Integer => "integer",
         Kind::List => return json!({ "type": "array", "items": { "type": "string" } }),
     };
@@ -321,8 +321,9 @@ fn push_fact(out: &mut Vec<u8>, fact: &Fact<'_>) {
         Fact::Text(text) => serde_json::to_writer(out, text),
         Fact::Integer(number) => serde_json::to_writer(out, number),
         Fact::List(items) => serde_json::to_writer(out, items),
-        // A date without a formatter was refused when the contract was read.
+        // These without a formatter were refused when the contract was read.
         Fact::Instant(instant) => serde_json::to_writer(out, &instant.as_secs()),
+        Fact::Lack(_) => serde_json::to_writer(out, ""),
     };
     written.expect("a vector takes strings, integers and lists of strings");
 }
@@ -335,7 +336,7 @@ impl Filled<'_> {
             Self::Fact(Fact::Integer(number)) => number.into(),
             Self::Fact(Fact::Instant(instant)) => instant.as_secs().into(),
             Self::Fact(Fact::List(items)) => items.into_iter().map(|item| Value::from(item.into_owned())).collect(),
-            Self::Null => Value::Null,
+            Self::Null | Self::Fact(Fact::Lack(_)) => Value::Null,
             Self::Omitted => return None,
         })
     }

@@ -8,4 +8,6 @@ pub(super) enum Kind {
     /// A point in time: it takes a formatter to write one.
     Instant,
     List,
+    /// Why a member is missing: it takes a formatter to say it.
+    Lack,
 }

@@ -89,8 +89,8 @@ fn object(members: &[Member], recorded: &[u8], at: usize) -> Result<usize, Misma
 impl Hole {
     fn accept(&self, recorded: &[u8], at: usize) -> Result<usize, Mismatch> {
         let (kind, expected) = match self.kind {
-            Kind::Text | Kind::Instant if self.is_token() => (is_token as fn(&Value) -> bool, A_TOKEN),
-            Kind::Text | Kind::Instant => (Value::is_string as fn(&Value) -> bool, "a text"),
+            Kind::Text | Kind::Instant | Kind::Lack if self.is_token() => (is_token as fn(&Value) -> bool, A_TOKEN),
+            Kind::Text | Kind::Instant | Kind::Lack => (Value::is_string as fn(&Value) -> bool, "a text"),
             Kind::Integer => (Value::is_i64 as fn(&Value) -> bool, "an integer"),
             Kind::List => (Value::is_array as fn(&Value) -> bool, "a list"),
         };

@@ -61,11 +61,11 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, Flaw> {
             letters.push('}');
             rest = after;
         } else if tail.starts_with('}') {
-            let at = At::Octets(text.len() - tail.len()..text.len() - tail.len() + 1);
+            let at = At::Hole(excerpt(text, found + text.len() - rest.len()));
             return Err(Flaw { at, message: "'}' closes no hole; write '}}' for the character '}'".to_owned() });
         } else {
             let Some(end) = end_of_hole(tail) else {
-                let at = At::Octets(text.len() - tail.len()..text.len());
+                let at = At::Hole(tail.chars().take(EXCERPT_CHARS_MAX).collect());
                 let message = "'{' opens a hole that '}' does not close; write '{{' for the character '{'".to_owned();
                 return Err(Flaw { at, message });
             };
@@ -81,6 +81,15 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, Flaw> {
         pieces.push(Piece::Letters(letters));
     }
     Ok(pieces)
+}
+
+/// Characters of a text that say where something stands in it, at most.
+const EXCERPT_CHARS_MAX: usize = 24;
+
+/// The end of what stands before `at`, and the octet there.
+fn excerpt(text: &str, at: usize) -> String {
+    let before: Vec<_> = text[..at].chars().rev().take(EXCERPT_CHARS_MAX).collect();
+    before.into_iter().rev().chain(['}']).collect()
 }
 
 /// The length of the hole that `text` begins with, braces between quotes left out of account.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::{
     At, Filled, Flaw, Hole, Incomplete,
+    hole::Stands,
     kind::Kind,
     syntax::{self, Piece, RawHole},
     value::{Constants, ErrorWords, Fact, Known, Scene},
@@ -50,7 +51,7 @@ impl Text {
                 Some(Constant::Text(text)) => Ok(Read::Text(text)),
                 Some(Constant::Json(value)) => Ok(Read::Constant(value)),
                 Some(Constant::Hole(hole)) => Ok(Read::Hole(hole)),
-                None => Hole::check(raw, scene).map(Read::Hole),
+                None => Hole::check(raw, scene, Stands::Alone).map(Read::Hole),
             };
         }
         Self::read(text, scene).map(Read::Text)
@@ -86,7 +87,8 @@ impl Text {
                         let _ = write!(text, "{number}");
                     }
                     // Refused when the contract was read.
-                    Filled::Fact(Fact::Instant(_) | Fact::List(_)) | Filled::Null | Filled::Omitted => {}
+                    Filled::Fact(Fact::Instant(_) | Fact::List(_) | Fact::Lack(_)) | Filled::Null | Filled::Omitted => {
+                    }
                 },
             }
         }
@@ -113,7 +115,7 @@ impl Text {
                 }
             }
             Some(Constant::Hole(hole)) => self.push_checked(hole, raw)?,
-            None => self.push_checked(Hole::check(raw, scene)?, raw)?,
+            None => self.push_checked(Hole::check(raw, scene, Stands::InText)?, raw)?,
         }
         Ok(())
     }

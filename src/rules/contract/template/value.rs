@@ -1,11 +1,11 @@
 //! What may stand in a hole. The vocabulary is closed: a name that is not here means nothing.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use super::kind::Kind;
 use crate::{
     domain::{Claims, Grant, Holder, Timestamp, TokenKind},
-    rules::contract::{DialectSettings, Rejection, RejectionKind},
+    rules::contract::{DialectSettings, Lack, MissingMember, Rejection, RejectionKind},
 };
 
 /// A name of the vocabulary.
@@ -21,7 +21,7 @@ pub(super) struct Value {
 }
 
 /// The names that are the same in every contract and depend on the request.
-pub(super) static VALUES: [Value; 25] = [
+pub(super) static VALUES: [Value; 27] = [
     token("access.token", TokenKind::Access),
     token_end("access.expires_at", TokenKind::Access),
     token_life("access.lifetime_seconds", TokenKind::Access),
@@ -49,6 +49,13 @@ pub(super) static VALUES: [Value; 25] = [
         Source::MissingEach,
         "one of them: the element of a list that it stands in, or the member that it names, is repeated for each",
     ),
+    value(
+        "missing.why",
+        Kind::Lack,
+        Source::MissingWhy,
+        "what stands in the place of that one, or of the first: nothing, an empty text, null, or no text",
+    ),
+    value("request.method", Kind::Text, Source::Method, "the method of a request that has another than the contract's"),
     value("detail", Kind::Text, Source::Detail, "what is wrong with the query, in the words of [validity]"),
     value("retry_after", Kind::Integer, Source::RetryAfter, "how many seconds the client should wait"),
     value("settings.max_years", Kind::Integer, Source::MaxYears, "the realm's max_years"),
@@ -105,6 +112,8 @@ pub(super) enum Source {
     Missing,
     MissingFirst,
     MissingEach,
+    MissingWhy,
+    Method,
     Detail,
     RetryAfter,
     MaxYears,
@@ -224,7 +233,7 @@ pub(in crate::rules::contract) struct Known<'a> {
     pub(in crate::rules::contract) subject: Subject<'a>,
     pub(in crate::rules::contract) settings: &'a DialectSettings,
     /// The missing member for which something is repeated.
-    pub(in crate::rules::contract) each: Option<&'a str>,
+    pub(in crate::rules::contract) each: Option<&'a MissingMember>,
 }
 
 impl<'a> Known<'a> {
@@ -234,15 +243,15 @@ impl<'a> Known<'a> {
     }
 
     /// The members that are missing.
-    pub(super) fn missing(&self) -> &'a [Arc<str>] {
+    pub(super) fn missing(&self) -> &'a [MissingMember] {
         match self.subject {
-            Subject::Rejection(Rejection::Missing(names)) => names.names(),
+            Subject::Rejection(Rejection::Missing(missing)) => missing.members(),
             _ => &[],
         }
     }
 
     /// The same for one of them.
-    pub(super) const fn for_each(&self, each: &'a str) -> Self {
+    pub(super) const fn for_each(&self, each: &'a MissingMember) -> Self {
         Self { each: Some(each), ..*self }
     }
 }
@@ -263,6 +272,7 @@ pub(super) enum Fact<'a> {
     Text(Cow<'a, str>),
     Integer(i64),
     Instant(Timestamp),
+    Lack(Lack),
     List(Vec<Cow<'a, str>>),
 }
 
@@ -291,7 +301,10 @@ impl Source {
             _ if SECRETS.contains(&last) || last == scene.secret_member => {
                 return Err(format!("'{path}' is a secret, and a contract never repeats one"));
             }
-            _ => return Err(format!("no value is called '{path}'; {}", instead(path, scene))),
+            _ => {
+                let text = path.strip_prefix("texts.").map(|name| unknown_text(name, scene));
+                return Err(text.unwrap_or_else(|| format!("no value is called '{path}'; {}", instead(path, scene))));
+            }
         };
         if source.presence(scene) == Presence::Never {
             return Err(source.refused(path, scene));
@@ -340,7 +353,8 @@ impl Source {
                 let is_there = match self {
                     Self::ErrorStatus => true,
                     Self::Detail => kind == RejectionKind::InvalidQuery,
-                    Self::Missing | Self::MissingFirst => kind == RejectionKind::Missing,
+                    Self::Missing | Self::MissingFirst | Self::MissingWhy => kind == RejectionKind::Missing,
+                    Self::Method => kind == RejectionKind::MethodNotAllowed,
                     Self::MissingEach => kind == RejectionKind::Missing && scene.is_repeated,
                     Self::RetryAfter => matches!(
                         kind,
@@ -377,12 +391,18 @@ impl Source {
             },
             (_, Subject::Verified(claims)) => self.of_claims(claims),
             (Self::Missing, Subject::Rejection(Rejection::Missing(names))) => {
-                Some(Fact::List(names.names().iter().map(|name| Cow::Borrowed(&**name)).collect()))
+                Some(Fact::List(names.names().map(|name| Cow::Borrowed(&**name)).collect()))
             }
             (Self::MissingFirst, Subject::Rejection(Rejection::Missing(names))) => {
-                names.names().first().map(|name| Fact::text(name))
+                names.names().next().map(|name| Fact::text(name))
             }
-            (Self::MissingEach, _) => known.each.map(Fact::text),
+            (Self::MissingEach, _) => known.each.map(|member| Fact::text(&member.name)),
+            (Self::MissingWhy, _) => {
+                known.each.or_else(|| known.missing().first()).map(|member| Fact::Lack(member.lack))
+            }
+            (Self::Method, Subject::Rejection(Rejection::MethodNotAllowed { method })) => {
+                Some(Fact::Text(method.as_str().into()))
+            }
             (Self::Detail, Subject::Rejection(Rejection::InvalidQuery(detail))) => Some(Fact::text(detail)),
             (Self::RetryAfter, Subject::Rejection(rejection)) => {
                 let wait = rejection.retry_after()?;
@@ -434,6 +454,19 @@ impl Source {
             _ => return None,
         })
     }
+}
+
+/// Why a text is not there.
+fn unknown_text(name: &str, scene: &Scene<'_>) -> String {
+    let texts = scene.constants.texts;
+    if texts.named.is_empty() {
+        return format!(
+            "no text can be named here: a text stands in its language's table, [texts.en] with {name} = \"…\", and names \
+             no other"
+        );
+    }
+    let instead = crate::domain::text::suggestion(name, texts.named.iter().map(|(name, _)| name.as_str()));
+    format!("[texts.{}] has no '{name}'; {instead}", texts.language)
 }
 
 /// What could stand in a hole instead of `path`.

@@ -28,12 +28,25 @@ pub(in crate::edge) struct Http1State {
     ends_with_connection: AtomicBool,
     has_informational: AtomicBool,
     informational: Mutex<BytesMut>,
+    /// Whether nothing happened for so long that what serves requests may be put away until one comes.
+    rests: AtomicBool,
 }
 
 impl Http1State {
     /// A head is handed on.
     pub(super) fn request_begins(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.rests.store(false, Ordering::Relaxed);
+    }
+
+    /// Nothing happened for a while.
+    pub(super) fn rest(&self) {
+        self.rests.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection rests; it is told once.
+    pub(in crate::edge) fn take_rest(&self) -> bool {
+        self.rests.load(Ordering::Relaxed) && self.rests.swap(false, Ordering::Relaxed)
     }
 
     /// A response is over.

@@ -30,6 +30,9 @@ use crate::{gather, timer::LazyTimeout};
 /// Room for the first bytes of a request: most heads need no more.
 const FIRST_BYTES: usize = 4096;
 
+/// A connection on which nothing happened for so long after a response rests.
+const REST_AFTER: Duration = Duration::from_secs(5);
+
 /// How long a client is waited for.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::edge) struct ClientTimeouts {
@@ -62,6 +65,8 @@ pub(in crate::edge) struct Armour<S> {
     deadline: LazyTimeout,
     /// Whether that was set since the last head was handed on.
     is_deadline_set: bool,
+    /// Whether it was told that the connection rests, since then.
+    rests: bool,
     writing: Writing,
 }
 
@@ -149,6 +154,7 @@ impl<S> Armour<S> {
             is_first: true,
             deadline: LazyTimeout::default(),
             is_deadline_set: false,
+            rests: false,
             writing: Writing { informational: BytesMut::new(), is_flushed: true, stalled: None, is_stalled: false },
         }
     }
@@ -243,7 +249,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
         self.state.request_begins();
         self.reading = next;
         self.scanner = Scanner::default();
-        (self.head_began, self.is_first, self.is_deadline_set) = (None, false, false);
+        (self.head_began, self.is_first, self.is_deadline_set, self.rests) = (None, false, false, false);
     }
 
     /// Reads some bytes of a head, in its time; at the connection's end none.
@@ -273,10 +279,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
         let timeouts = (self.timeouts)();
         self.is_deadline_set = true;
         loop {
-            let end = self.head_deadline(&timeouts);
-            self.deadline.set(end);
+            let now = Instant::now();
+            let late = self.head_deadline(&timeouts, now);
+            self.deadline.set(self.rest_look(now).map_or(late, |look| look.min(late)));
             ready!(self.deadline.poll_over(cx));
-            if self.state.is_answering() || self.head_deadline(&timeouts) > Instant::now() {
+            let now = Instant::now();
+            if self.state.is_answering() {
+                continue;
+            }
+            if self.head_deadline(&timeouts, now) > now {
+                if self.rest_look(now).is_some_and(|look| look <= now) {
+                    self.rests = true;
+                    self.state.rest();
+                }
                 continue;
             }
             self.reading = if self.held.is_empty() { Reading::Ended } else { Reading::Refused(HeadError::Timeout) };
@@ -284,9 +299,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
         }
     }
 
+    /// When to look whether the connection rests: after each response once, and not while something is on its way.
+    fn rest_look(&self, now: Instant) -> Option<Instant> {
+        if self.is_first || self.rests || !self.held.is_empty() {
+            return None;
+        }
+        match self.state.response_ended() {
+            Some(ended) if self.writing.is_flushed && !self.state.is_answering() => Some(ended + REST_AFTER),
+            _ => Some(now + REST_AFTER),
+        }
+    }
+
     /// When the next head is late, as far as can be said now.
-    fn head_deadline(&mut self, timeouts: &ClientTimeouts) -> Instant {
-        let now = Instant::now();
+    fn head_deadline(&mut self, timeouts: &ClientTimeouts, now: Instant) -> Instant {
         if self.state.is_answering() {
             // While a response is on its way, nobody waits for the next request.
             return now + timeouts.head.min(timeouts.keepalive);
@@ -301,6 +326,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
         } else {
             answered + timeouts.keepalive
         }
+    }
+
+    /// Ready when some of the next head has come on a connection that rests, or none will: what came is held.
+    pub(in crate::edge) fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.is_at_rest() {
+            return Poll::Ready(());
+        }
+        let mut bytes = [MaybeUninit::uninit(); FIRST_BYTES];
+        let mut bytes = ReadBuf::uninit(&mut bytes);
+        // An error ends the connection as its end does.
+        let _ = ready!(self.poll_bytes(cx, &mut bytes));
+        self.held.extend_from_slice(bytes.filled());
+        Poll::Ready(())
     }
 
     /// Looks for a head in what is held; false where more is needed.

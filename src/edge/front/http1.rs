@@ -44,6 +44,8 @@ enum End {
     Done(Result<(), hyper::Error>),
     /// An exchange on it was ended.
     Ended,
+    /// It rests: nothing is on its way, in neither direction.
+    Rests,
 }
 
 /// What is left to do with a connection that HTTP is done with.
@@ -64,7 +66,7 @@ impl Last {
         match (end, armour.refusal().map(HeadError::reason)) {
             (End::Ended | End::Done(Err(_)), _) if state.ends_with_connection() => Self::Reset,
             (End::Done(Err(error)), _) if error.is_parse() => Self::LingerRefused,
-            (End::Ended | End::Done(Err(_)), _) | (End::Done(Ok(())), Some(None)) => Self::Close,
+            (End::Rests | End::Ended | End::Done(Err(_)), _) | (End::Done(Ok(())), Some(None)) => Self::Close,
             (End::Done(Ok(())), Some(Some(reason))) => Self::Refuse(reason),
             (End::Done(Ok(())), None) if armour.has_ended() || armour.is_at_rest() => Self::Close,
             (End::Done(Ok(())), None) => Self::Linger,
@@ -98,31 +100,50 @@ pub(super) async fn serve_connection(
     };
     let respelt = shared.services.live_state.view().respelt_names();
     let preserves_case = respelt.is_some();
-    let armour = Armour::new(stream, &state, timeouts, accepted, respelt);
-    let mut serving = http1::Builder::new()
-        .title_case_headers(true)
-        .preserve_header_case(preserves_case)
-        .max_buf_size(BUFFER_BYTES_MAX)
-        .serve_connection(TokioIo::new(armour), service);
-    let mut draining = false;
-    let end = poll_fn(|cx| {
-        loop {
-            if registered.guard.poll_ended(cx).is_ready() {
-                return Poll::Ready(End::Ended);
+    let mut armour = Armour::new(stream, &state, timeouts, accepted, respelt);
+    let mut builder = http1::Builder::new();
+    builder.title_case_headers(true).preserve_header_case(preserves_case).max_buf_size(BUFFER_BYTES_MAX);
+    let end = loop {
+        let mut serving = builder.serve_connection(TokioIo::new(armour), service.clone());
+        let mut draining = false;
+        let end = poll_fn(|cx| {
+            loop {
+                if registered.guard.poll_ended(cx).is_ready() {
+                    return Poll::Ready(End::Ended);
+                }
+                if let Poll::Ready(done) = Pin::new(&mut serving).poll(cx) {
+                    return Poll::Ready(End::Done(done));
+                }
+                if state.take_rest() {
+                    return Poll::Ready(End::Rests);
+                }
+                if draining || !shared.is_idle_grace_over() {
+                    return Poll::Pending;
+                }
+                draining = true;
+                Pin::new(&mut serving).graceful_shutdown();
             }
-            if let Poll::Ready(done) = Pin::new(&mut serving).poll(cx) {
-                return Poll::Ready(End::Done(done));
-            }
-            if draining || !shared.is_idle_grace_over() {
-                return Poll::Pending;
-            }
-            draining = true;
-            Pin::new(&mut serving).graceful_shutdown();
+        });
+        let end = end.await;
+        // hyper holds nothing that was handed on: each request of it is answered. Its buffers are what a connection that
+        // rests has no use for.
+        armour = serving.into_parts().io.into_inner();
+        if !matches!(end, End::Rests) {
+            break end;
         }
-    });
-    let end = end.await;
-    let parts = serving.into_parts();
-    let armour = parts.io.into_inner();
+        let arrived = poll_fn(|cx| {
+            if registered.guard.poll_ended(cx).is_ready() {
+                return Poll::Ready(Some(End::Ended));
+            }
+            if armour.poll_arrival(cx).is_ready() {
+                return Poll::Ready(armour.has_ended().then_some(End::Rests));
+            }
+            if shared.is_idle_grace_over() { Poll::Ready(Some(End::Rests)) } else { Poll::Pending }
+        });
+        if let Some(end) = arrived.await {
+            break end;
+        }
+    };
     let last = Last::of(&end, &armour, &state);
     let (stream, held) = armour.into_parts();
     let tunnel = inbound.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();

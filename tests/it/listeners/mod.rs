@@ -6,4 +6,5 @@ mod h2;
 mod h2_streams;
 mod limits;
 mod proxy_protocol;
+mod resting;
 mod tls;

@@ -41,7 +41,7 @@ pub(super) fn start(config: &Config, authority: &Authority, issued: &[(&str, &[&
 }
 
 /// A client of rustls that keeps tickets and trusts one authority.
-fn client(authority: &Path) -> Arc<ClientConfig> {
+pub(super) fn client(authority: &Path) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));

@@ -132,6 +132,8 @@ fn a_synchronous_replica_of_postgres_has_every_commit_and_takes_over() {
     let primary = Postgres::start();
     let replica = primary.replica(Replication::Synchronous);
     write(&primary);
+    // What is committed is on its disk; it can be read there a moment later.
+    replica.wait_until_it_has_all_of(&primary);
     let refused = replica.server.try_execute("INSERT INTO written VALUES (0)").unwrap_err();
     assert!(refused.to_string().contains("read-only"), "{refused}");
     let link = Link::to(&primary);

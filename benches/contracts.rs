@@ -66,7 +66,7 @@ fn logins(criterion: &mut Criterion) {
                 query: None,
                 content_type,
                 authorization: None,
-                body: &body,
+                body: (&body).into(),
                 refresh: false,
             };
             bencher.iter(|| {

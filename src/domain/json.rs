@@ -13,6 +13,8 @@ use serde_json::{Map, Number, Value, map::Entry};
 use thiserror::Error;
 use zeroize::Zeroize;
 
+use super::form;
+
 /// Objects and arrays that may stand inside each other, the outermost one counted. The bound is
 /// `serde_json`'s own, and keeps both the reading and the dropping of a value off the stack's end.
 pub const DEPTH_MAX: usize = 127;
@@ -164,6 +166,12 @@ impl SecretObject {
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
         Self(parse_object(bytes))
+    }
+
+    /// Reads a form, see [`form::members`].
+    #[must_use]
+    pub fn of_form(bytes: &[u8]) -> Self {
+        Self(form::members(bytes))
     }
 
     /// The object, if the bytes were one.

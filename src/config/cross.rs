@@ -14,12 +14,14 @@ use super::{
 use crate::{
     decision::{ForwardToken, Service},
     domain::RealmName,
-    issuer::IssuerSettings,
+    issuer::{IssuerSettings, Source},
     rules::{
-        policy::Source,
+        policy,
         route::{HostPattern, Pattern, Router},
+        verifier::{Mode, Syntax},
     },
     upstream::own,
+    verifier::VerifierSettings,
 };
 
 /// No address is listened on twice.
@@ -117,7 +119,7 @@ pub(super) fn claim_headers(context: &Context<'_>, routes: &[Route], issuers: &[
             context.report(&route.spot, &message);
         }
         for source in &route.settings.sources {
-            if let Source::Header(name) = source
+            if let policy::Source::Header(name) = source
                 && let Some(issuer) = of_claim(name)
             {
                 let message = format!(
@@ -126,6 +128,66 @@ pub(super) fn claim_headers(context: &Context<'_>, routes: &[Route], issuers: &[
                 context.report(&route.spot, &message);
             }
         }
+    }
+}
+
+/// Warns of routes on which several are asked about opaque tokens whose forms overlap: of these only the first is asked.
+pub(super) fn opaque_tokens(
+    context: &Context<'_>,
+    routes: &[Route],
+    endpoints: &[Endpoint],
+    issuers: &[Arc<IssuerSettings>],
+    verifiers: &[Arc<VerifierSettings>],
+) {
+    let of_issuers = issuers.iter().filter_map(|issuer| {
+        let Source::Introspection(asked) = &issuer.source else { return None };
+        Some(OpaqueTokens::of(&issuer.name, asked, format!("[issuers.{}.introspection]", issuer.name)))
+    });
+    let asked = endpoints.iter().filter(|endpoint| endpoint.settings.serves == Service::Login);
+    let takeovers = asked.filter_map(|endpoint| endpoint.settings.takeover.as_ref());
+    let of_realms = takeovers.filter(|takeover| takeover.mode != Mode::Alone).flat_map(|takeover| {
+        takeover.verifiers.iter().filter_map(|(realm, name)| {
+            let verifier = verifiers.iter().find(|verifier| verifier.name == *name)?;
+            Some(OpaqueTokens::of(realm, verifier, format!("[verifiers.{name}.tokens]")))
+        })
+    });
+    let all: Vec<_> = of_issuers.chain(of_realms).flatten().collect();
+    for route in routes {
+        let named = |name: &RealmName| all.iter().find(|tokens| tokens.of == *name);
+        let asked: Vec<_> = route.settings.policy.accept.iter().filter_map(named).collect();
+        for (at, later) in asked.iter().enumerate() {
+            let Some(first) = asked[..at].iter().find(|first| first.syntax.overlaps(later.syntax)) else { continue };
+            context.warn(&route.spot, &first.hides(later));
+        }
+    }
+}
+
+/// The opaque tokens of an issuer, or of a realm that takes over.
+struct OpaqueTokens<'s> {
+    of: RealmName,
+    syntax: &'s Syntax,
+    section: String,
+}
+
+impl<'s> OpaqueTokens<'s> {
+    fn of(name: &RealmName, asked: &'s VerifierSettings, section: String) -> Option<Self> {
+        Some(Self { of: name.clone(), syntax: &asked.tokens.as_ref()?.question.syntax, section })
+    }
+
+    /// That it is asked about tokens of `later`, too.
+    fn hides(&self, later: &Self) -> String {
+        let bare: Vec<_> = [self, later].into_iter().filter(|tokens| tokens.syntax.prefix.is_empty()).collect();
+        let add = match &bare[..] {
+            [] => format!("let neither prefix of {} and {} begin with the other", self.section, later.section),
+            [one] => format!("add prefix = \"…\" to {}: how its tokens begin", one.section),
+            _ => format!("add prefix = \"…\" to {} and {}: how the tokens of each begin", self.section, later.section),
+        };
+        format!(
+            "an opaque token may be of '{first}' or of '{second}', and one of them is asked: '{first}', which accept names \
+             first; a token of '{second}' that has the form of its tokens is refused; {add}",
+            first = self.of,
+            second = later.of,
+        )
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
         verifier::{Introspection, Syntax, TokenPlace, TokenQuestion, TokenRules},
     },
     state::token::TOKEN_BYTES_MAX,
-    verifier::{MAX_AGE_DEFAULT, TokenCheckSettings, VerifierSettings},
+    verifier::{CheckEndpoint, MAX_AGE_DEFAULT, TokenCheckSettings, VerifierSettings},
 };
 
 /// Octets of a client's secret.
@@ -26,7 +26,7 @@ const SECRET_BYTES: RangeInclusive<usize> = 1..=1024;
 
 /// What is read of the section before the issuer is known.
 pub(super) struct Asked {
-    endpoint: Uri,
+    endpoint: CheckEndpoint,
     authorization: HeaderValue,
     ca: Option<std::path::PathBuf>,
     timeout: Duration,
@@ -35,12 +35,18 @@ pub(super) struct Asked {
     tokens: Syntax,
 }
 
-/// Reads the section.
-pub(super) fn read(mut section: Section<'_>) -> Option<Asked> {
+/// Reads the section. `discovered` says whose metadata name the endpoint where the section does not.
+pub(super) fn read(mut section: Section<'_>, discovered: Option<(Uri, String)>) -> Option<Asked> {
     let default = VerifierSettings::new("", Uri::default());
     let example = "https://login.example.com/introspect";
     let danger = "the client's secret and every token would cross the network as they are";
-    let endpoint = section.required("endpoint", &format!("\"{example}\""), |item| secure_url(item, example, danger));
+    let endpoint = if let Some((url, issuer)) = discovered {
+        section.refuse("endpoint", "discovery of the issuer says where it is asked; leave one of both out");
+        Some(CheckEndpoint::Discovered { url, issuer })
+    } else {
+        let named = |item: &Item<'_>| secure_url(item, example, danger).map(CheckEndpoint::At);
+        section.required("endpoint", &format!("\"{example}\""), named)
+    };
     let client_id = section.required("client_id", "\"gateway\"", Item::word);
     for literal in ["client_secret", "secret", "password"] {
         section.refuse(
@@ -51,8 +57,11 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Asked> {
     let has_secret = section.has("client_secret_file");
     let secret = section.required("client_secret_file", "\"corp.secret\"", secret);
     let ca = section.optional("ca", Item::path);
-    if ca.is_some() && endpoint.as_ref().is_some_and(|url| url.scheme() == Some(&Scheme::HTTP)) {
-        section.report("ca", "endpoint is http: there is no certificate to check");
+    if ca.is_some()
+        && let Some(endpoint) = endpoint.as_ref().filter(|endpoint| endpoint.url().scheme() == Some(&Scheme::HTTP))
+    {
+        let key = if matches!(endpoint, CheckEndpoint::At(_)) { "endpoint" } else { "discovery" };
+        section.report("ca", &format!("{key} is http: there is no certificate to check"));
     }
     let timeout = section.or("timeout", default.timeout, |item| item.duration(&TIMEOUT));
     let max_age = section.or("max_age", MAX_AGE_DEFAULT, |item| item.duration(&MAX_AGE));
@@ -68,8 +77,9 @@ impl Asked {
     /// Whom to ask about tokens of `issuer`, and how its answers are read.
     pub(super) fn of(self, issuer: ExternalIssuer, asks_for_audience: bool) -> VerifierSettings {
         let name = issuer.name.as_str().to_owned();
+        let default = VerifierSettings::new(&name, self.endpoint.url().clone());
         let check = TokenCheckSettings {
-            url: self.endpoint.clone(),
+            endpoint: self.endpoint,
             question: TokenQuestion {
                 method: Method::POST,
                 place: TokenPlace::Form("token".to_owned()),
@@ -80,7 +90,6 @@ impl Asked {
             max_age: self.max_age,
             bounds: self.bounds,
         };
-        let default = VerifierSettings::new(&name, self.endpoint);
         VerifierSettings {
             ca: self.ca,
             connect_timeout: default.connect_timeout.min(self.timeout),

@@ -80,8 +80,16 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Issue
         _ if is_asked => {
             let (audiences, claims, leeway) = (audiences.clone(), claims.clone(), realms.leeway);
             let external = name.parse::<RealmName>().ok().zip(issuer.clone());
-            let external = external.map(|(name, issuer)| ExternalIssuer { name, issuer, audiences, leeway, claims });
-            asked(&mut section, introspection, external, asks_for_audience)
+            let external = external.map(|(name, issuer)| ExternalIssuer {
+                name,
+                issuer,
+                audiences,
+                leeway,
+                claims,
+                is_asked: true,
+            });
+            let named = discovery.zip(issuer.clone()).map(|((url, _), issuer)| (url, issuer));
+            asked(&mut section, introspection, named, external, asks_for_audience)
         }
         (true, false) => jwks(&mut section, discovery.map(|(url, _)| url)).map(Source::Jwks),
         (false, true) => {
@@ -122,14 +130,19 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Issue
 fn asked(
     section: &mut Section<'_>,
     introspection: Section<'_>,
+    discovered: Option<(Uri, String)>,
     external: Option<ExternalIssuer>,
     asks_for_audience: bool,
 ) -> Option<Source> {
     let why = "an issuer that is asked about its tokens (introspection) needs no keys; leave one of both out";
-    for key in ["discovery", "jwks_url", "keys", "algorithms"].into_iter().chain(JWKS_KEYS) {
+    for key in ["jwks_url", "keys", "algorithms"].into_iter().chain(JWKS_KEYS) {
         section.refuse(key, why);
     }
-    let asked = introspection::read(introspection);
+    if discovered.is_none() && section.has("discovery") {
+        // What is wrong with it is said; whether an endpoint is missing cannot be.
+        return None;
+    }
+    let asked = introspection::read(introspection, discovered);
     asked.zip(external).map(|(asked, external)| Source::Introspection(Arc::new(asked.of(external, asks_for_audience))))
 }
 
@@ -191,7 +204,7 @@ fn discovered(item: &Item<'_>) -> Option<(Uri, String)> {
 
 /// An algorithm; symmetric ones only where keys lie in files.
 fn algorithm(item: &Item<'_>, symmetric: bool) -> Option<Algorithm> {
-    let jwt = Algorithm::ALL.into_iter().filter(|algorithm| algorithm.is_jwt());
+    let jwt = Algorithm::known().filter(|algorithm| algorithm.is_jwt());
     let algorithm = item.one_of(&jwt.map(|algorithm| (algorithm.name(), algorithm)).collect::<Vec<_>>())?;
     if symmetric || !is_symmetric(algorithm) {
         return Some(algorithm);

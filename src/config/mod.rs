@@ -222,6 +222,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
     cross::endpoints(context, &endpoints);
     cross::routes(context, &routes, &endpoints);
     cross::claim_headers(context, &routes, &issuers);
+    cross::opaque_tokens(context, &routes, &endpoints, &issuers, &verifiers);
     exact::warn(context, &routes, &endpoints);
 
     let internal_issuer = cross::internal_issuer(context, &routes, &endpoints, realms.issuer.as_deref());

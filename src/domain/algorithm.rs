@@ -1,4 +1,4 @@
-//! The algorithms a realm may sign its tokens with.
+//! The algorithms of tokens: those a realm may sign its own with, and one more that others sign with.
 
 use std::{fmt, str::FromStr};
 
@@ -29,6 +29,8 @@ pub enum Algorithm {
     Es256,
     /// ECDSA on P-384 with SHA-384.
     Es384,
+    /// ECDSA on P-521 with SHA-512. Others sign with it: what signs our tokens does not know it.
+    Es512,
     /// Ed25519.
     EdDsa,
     /// AES-256-GCM-SIV: an opaque token that only the gateways can open (the `apis` contract).
@@ -38,12 +40,12 @@ pub enum Algorithm {
 /// A word that names no algorithm.
 #[derive(Debug, Error)]
 #[error(
-    "'{0}' is no algorithm: one of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA"
+    "'{0}' is no algorithm: one of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA"
 )]
 pub struct UnknownAlgorithm(String);
 
 impl Algorithm {
-    /// Every algorithm, in the order of its documentation.
+    /// Every algorithm that tokens of ours may have, in the order of its documentation.
     pub const ALL: [Self; 13] = [
         Self::Hs256,
         Self::Hs384,
@@ -60,6 +62,11 @@ impl Algorithm {
         Self::Sealed,
     ];
 
+    /// Every algorithm that somebody's tokens may have.
+    pub fn known() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain([Self::Es512])
+    }
+
     /// The word of RFC 7518 (`sealed` for ours, which never stands in a JWT's header).
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -75,6 +82,7 @@ impl Algorithm {
             Self::Ps512 => "PS512",
             Self::Es256 => "ES256",
             Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
             Self::EdDsa => "EdDSA",
             Self::Sealed => "sealed",
         }
@@ -92,10 +100,7 @@ impl FromStr for Algorithm {
 
     /// Exact words only: `none` in any spelling is no algorithm (RFC 8725 section 3.1).
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.name() == word)
-            .ok_or_else(|| UnknownAlgorithm(word.to_owned()))
+        Self::known().find(|algorithm| algorithm.name() == word).ok_or_else(|| UnknownAlgorithm(word.to_owned()))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::{
     fmt::Write as _,
+    path::Path,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -70,10 +71,14 @@ pub(super) enum Answer {
     Unchanged { freshness: Freshness },
 }
 
+/// Gets documents of an issuer.
+#[derive(Debug)]
+pub(super) struct Getter(Client<HttpsConnector<HttpConnector>, Empty<Bytes>>);
+
 /// Fetches one address.
 #[derive(Debug)]
 pub(super) struct Fetcher {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    getter: Getter,
     url: Uri,
     /// Whose metadata `url` leads to; `None` where the set is there itself.
     discovered: Option<String>,
@@ -112,11 +117,11 @@ impl FetchError {
     }
 }
 
-impl Fetcher {
-    /// Reads the certificates to trust.
-    pub(super) fn new(settings: &Jwks, issuer: &str) -> Result<Self, FetcherError> {
-        let speaks_tls = settings.url.scheme() == Some(&Scheme::HTTPS);
-        let schemes = HttpsConnectorBuilder::new().with_tls_config(trust::client(settings.ca.as_deref(), speaks_tls)?);
+impl Getter {
+    /// One for what `url` leads to. Reads the certificates to trust.
+    pub(super) fn new(url: &Uri, ca: Option<&Path>) -> Result<Self, FetcherError> {
+        let speaks_tls = url.scheme() == Some(&Scheme::HTTPS);
+        let schemes = HttpsConnectorBuilder::new().with_tls_config(trust::client(ca, speaks_tls)?);
         // The config lets `http` pass for loopback addresses only.
         let schemes = if speaks_tls { schemes.https_only() } else { schemes.https_or_http() };
         // A fetch is rare: each has a connection of its own, so that none meets one that has gone stale.
@@ -125,8 +130,44 @@ impl Fetcher {
             .retry_canceled_requests(false)
             .http1_max_buf_size(HEAD_BYTES_MAX)
             .build(schemes.enable_http1().build());
+        Ok(Self(client))
+    }
+
+    /// The address at `member` of the metadata of `issuer`, whose documents `url` says. A document that is not there leads
+    /// to the next one; any other answer is the last word.
+    pub(super) async fn discover(&self, url: &Uri, issuer: &str, member: &'static str) -> Result<Uri, FetchError> {
+        let mut documents = discovery::documents(url).into_iter().peekable();
+        while let Some(url) = documents.next() {
+            let answer = self.get(url.clone(), None).await?;
+            match answer.status() {
+                StatusCode::OK => {
+                    let document = body(answer, DOCUMENT_BYTES_MAX).await?;
+                    return Ok(discovery::address(&document, issuer, member, &url)?);
+                }
+                StatusCode::NOT_FOUND if documents.peek().is_some() => {}
+                other => return Err(FetchError::Status(other)),
+            }
+        }
+        Err(FetchError::Status(StatusCode::NOT_FOUND))
+    }
+
+    async fn get(&self, url: Uri, etag: Option<HeaderValue>) -> Result<Response<Incoming>, FetchError> {
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = url;
+        request.headers_mut().insert(header::ACCEPT, ACCEPT);
+        if let Some(etag) = etag {
+            request.headers_mut().insert(header::IF_NONE_MATCH, etag);
+        }
+        self.0.request(request).await.map_err(|error| unanswered(&error))
+    }
+}
+
+impl Fetcher {
+    /// Reads the certificates to trust.
+    pub(super) fn new(settings: &Jwks, issuer: &str) -> Result<Self, FetcherError> {
+        let getter = Getter::new(&settings.url, settings.ca.as_deref())?;
         let discovered = settings.discovery.then(|| issuer.to_owned());
-        Ok(Self { client, url: settings.url.clone(), discovered, fetched: Mutex::default(), timeout: settings.timeout })
+        Ok(Self { getter, url: settings.url.clone(), discovered, fetched: Mutex::default(), timeout: settings.timeout })
     }
 
     /// Fetches the set; with `etag`, only if it is another one than that.
@@ -137,12 +178,12 @@ impl Fetcher {
 
     async fn exchange(&self, etag: Option<HeaderValue>) -> Result<Answer, FetchError> {
         let url = match &self.discovered {
-            Some(issuer) => self.discover(issuer).await?,
+            Some(issuer) => self.getter.discover(&self.url, issuer, "jwks_uri").await?,
             None => self.url.clone(),
         };
         let etag = etag.filter(|_| self.is_the_last(&url));
         let conditional = etag.is_some();
-        let answer = self.get(url, etag).await?;
+        let answer = self.getter.get(url, etag).await?;
         let freshness = Freshness::of(answer.headers());
         match answer.status() {
             StatusCode::OK => {}
@@ -161,34 +202,6 @@ impl Fetcher {
         let is_the_last = fetched.as_ref().map_or(self.discovered.is_none(), |fetched| fetched == url);
         *fetched = Some(url.clone());
         is_the_last
-    }
-
-    /// Where the keys of `issuer` are, by its metadata. A document that is not there leads to the next one; any other
-    /// answer is the last word.
-    async fn discover(&self, issuer: &str) -> Result<Uri, FetchError> {
-        let mut documents = discovery::documents(&self.url).into_iter().peekable();
-        while let Some(url) = documents.next() {
-            let answer = self.get(url.clone(), None).await?;
-            match answer.status() {
-                StatusCode::OK => {
-                    let document = body(answer, DOCUMENT_BYTES_MAX).await?;
-                    return Ok(discovery::address(&document, issuer, "jwks_uri", &url)?);
-                }
-                StatusCode::NOT_FOUND if documents.peek().is_some() => {}
-                other => return Err(FetchError::Status(other)),
-            }
-        }
-        Err(FetchError::Status(StatusCode::NOT_FOUND))
-    }
-
-    async fn get(&self, url: Uri, etag: Option<HeaderValue>) -> Result<Response<Incoming>, FetchError> {
-        let mut request = Request::new(Empty::new());
-        *request.uri_mut() = url;
-        request.headers_mut().insert(header::ACCEPT, ACCEPT);
-        if let Some(etag) = etag {
-            request.headers_mut().insert(header::IF_NONE_MATCH, etag);
-        }
-        self.client.request(request).await.map_err(|error| unanswered(&error))
     }
 }
 

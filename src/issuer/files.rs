@@ -29,6 +29,8 @@ const SPKI_P256: &[u8] =
     b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
 const SPKI_P384: &[u8] =
     b"\x30\x76\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22\x03\x62\x00";
+const SPKI_P521: &[u8] =
+    b"\x30\x81\x9b\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23\x03\x81\x86\x00";
 const SPKI_ED25519: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
 
 /// Why a key's file is of no use.
@@ -130,6 +132,7 @@ fn public(pem: &[u8], algorithm: Algorithm, id: &KeyId) -> Option<PublicJwk> {
     let public = match algorithm {
         Algorithm::Es256 => point(SPKI_P256)?,
         Algorithm::Es384 => point(SPKI_P384)?,
+        Algorithm::Es512 => point(SPKI_P521)?,
         Algorithm::EdDsa => point(SPKI_ED25519)?,
         _ => rsa::PublicKey::from_der(spki).ok()?.as_ref().to_vec(),
     };

@@ -5,6 +5,7 @@
 //! machine    fresh → stale, still serving → closed; when to fetch. Pure
 //! freshness  what an answer's headers say of its age
 //! discovery  where the keys are, by the issuer's own metadata
+//! endpoint   where the issuer is asked about tokens, by the same
 //! fetch      HTTPS GETs under bounds
 //! snapshot   the last good set on disk, for cold starts
 //! refresh    the task that runs the machine: IssuerKeys
@@ -22,6 +23,7 @@
 //! Nothing here ever sees a token: which address is fetched, only the config says.
 
 mod discovery;
+mod endpoint;
 mod fetch;
 pub mod files;
 mod freshness;
@@ -34,6 +36,7 @@ mod snapshot;
 mod tests;
 
 pub use discovery::{is_secure, names_document};
+pub use endpoint::{EndpointLookup, EndpointLookupError};
 pub use fetch::FetcherError;
 pub use machine::{FRESH_MAX, FRESH_MIN};
 pub use refresh::IssuerKeys;

@@ -93,6 +93,7 @@ impl IssuerSettings {
             audiences: self.audiences.clone(),
             leeway: self.leeway,
             claims: self.claims.clone(),
+            is_asked: matches!(self.source, Source::Introspection(_)),
         }
     }
 

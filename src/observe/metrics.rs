@@ -18,7 +18,7 @@ use super::{
 };
 pub use super::{
     requests::{RouteMetrics, UpstreamWaits},
-    verifiers::VerifierMetrics,
+    verifiers::{TokenCheckMetrics, VerifierMetrics},
 };
 
 /// What comes of a reload.
@@ -204,6 +204,12 @@ impl Metrics {
     #[must_use]
     pub fn verifier(&self, name: &str) -> VerifierMetrics {
         self.verifiers.handles(name)
+    }
+
+    /// The handles of an issuer that is asked about its tokens.
+    #[must_use]
+    pub fn introspection(&self, name: &str) -> TokenCheckMetrics {
+        self.verifiers.introspection(name)
     }
 
     /// Everything, in the text format that Prometheus scrapes.

@@ -1,4 +1,4 @@
-//! What old systems that are asked about logins count.
+//! What old systems and issuers that are asked about logins and tokens count.
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, core::Collector};
 
@@ -16,6 +16,8 @@ pub(super) struct VerifierFamilies {
     believed: IntGaugeVec,
     unconfirmed: IntGaugeVec,
     accounts: IntGaugeVec,
+    introspections: IntCounterVec,
+    introspection_seconds: HistogramVec,
 }
 
 /// An old system's handles. An exchange with it takes far longer than a look-up.
@@ -23,7 +25,6 @@ pub(super) struct VerifierFamilies {
 pub struct VerifierMetrics {
     name: Box<str>,
     questions: IntCounterVec,
-    token_questions: IntCounterVec,
     logins: IntCounterVec,
     comparisons: IntCounterVec,
     /// Time of one exchange.
@@ -32,12 +33,26 @@ pub struct VerifierMetrics {
     /// Logins that were decided while the system was away, and are not confirmed yet.
     pub unconfirmed: IntGauge,
     accounts: IntGaugeVec,
+    /// Of its tokens.
+    pub tokens: TokenCheckMetrics,
+}
+
+/// The handles of somebody who is asked about tokens: an old system, or an issuer.
+#[derive(Clone, Debug)]
+pub struct TokenCheckMetrics {
+    name: Box<str>,
+    questions: IntCounterVec,
+    /// Time of one exchange.
+    pub seconds: Histogram,
 }
 
 impl VerifierFamilies {
     pub(super) fn new() -> Result<Self, prometheus::Error> {
         let counters = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
         let gauges = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["verifier"]);
+        let times = |name: &str, help: &str, label: &str| {
+            HistogramVec::new(HistogramOpts::new(name, help).buckets(BUCKETS.to_vec()), &[label])
+        };
         Ok(Self {
             questions: counters(
                 "portero_verifier_questions_total",
@@ -59,11 +74,7 @@ impl VerifierFamilies {
                 "Answers of an old system that were compared with Portero's.",
                 &["verifier", "outcome"],
             )?,
-            seconds: HistogramVec::new(
-                HistogramOpts::new("portero_verifier_seconds", "Time of one exchange with an old system.")
-                    .buckets(BUCKETS.to_vec()),
-                &["verifier"],
-            )?,
+            seconds: times("portero_verifier_seconds", "Time of one exchange with an old system.", "verifier")?,
             believed: gauges(
                 "portero_verifier_believed",
                 "1 when the old system refused a name and a password that nobody has; 0 when it was not asked yet, or said yes.",
@@ -79,6 +90,16 @@ impl VerifierFamilies {
                 ),
                 &["verifier", "realm", "state"],
             )?,
+            introspections: counters(
+                "portero_introspection_questions_total",
+                "Questions to an issuer about its tokens, and those that were not put.",
+                &["issuer", "outcome"],
+            )?,
+            introspection_seconds: times(
+                "portero_introspection_seconds",
+                "Time of one exchange with an issuer's introspection endpoint.",
+                "issuer",
+            )?,
         })
     }
 
@@ -93,6 +114,8 @@ impl VerifierFamilies {
             Box::new(self.believed.clone()),
             Box::new(self.unconfirmed.clone()),
             Box::new(self.accounts.clone()),
+            Box::new(self.introspections.clone()),
+            Box::new(self.introspection_seconds.clone()),
         ]
     }
 
@@ -100,14 +123,34 @@ impl VerifierFamilies {
         VerifierMetrics {
             name: name.into(),
             questions: self.questions.clone(),
-            token_questions: self.token_questions.clone(),
             logins: self.logins.clone(),
             comparisons: self.comparisons.clone(),
             seconds: self.seconds.with_label_values(&[name]),
+            tokens: TokenCheckMetrics {
+                name: name.into(),
+                questions: self.token_questions.clone(),
+                seconds: self.seconds.with_label_values(&[name]),
+            },
             believed: self.believed.with_label_values(&[name]),
             unconfirmed: self.unconfirmed.with_label_values(&[name]),
             accounts: self.accounts.clone(),
         }
+    }
+
+    /// Those of an issuer.
+    pub(super) fn introspection(&self, name: &str) -> TokenCheckMetrics {
+        TokenCheckMetrics {
+            name: name.into(),
+            questions: self.introspections.clone(),
+            seconds: self.introspection_seconds.with_label_values(&[name]),
+        }
+    }
+}
+
+impl TokenCheckMetrics {
+    /// Counts a question, or what stood in its place.
+    pub fn asked(&self, outcome: &str) {
+        self.questions.with_label_values(&[&*self.name, outcome]).inc();
     }
 }
 
@@ -115,11 +158,6 @@ impl VerifierMetrics {
     /// Counts a question, or what stood in its place.
     pub fn asked(&self, outcome: &str) {
         self.questions.with_label_values(&[&*self.name, outcome]).inc();
-    }
-
-    /// Counts a question about a token, or what stood in its place.
-    pub fn asked_about_token(&self, outcome: &str) {
-        self.token_questions.with_label_values(&[&*self.name, outcome]).inc();
     }
 
     /// Counts a login in a step of the migration.

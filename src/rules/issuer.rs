@@ -27,6 +27,8 @@ pub struct ExternalIssuer {
     pub leeway: Duration,
     /// Which of their claims say what.
     pub claims: ClaimMapping,
+    /// Whether it is asked about each of them, and none is opened here.
+    pub is_asked: bool,
 }
 
 impl Issuer {

@@ -126,12 +126,25 @@ impl Client {
         self.put(Relayed { method: Method::POST, query: None, headers, body }, client).await
     }
 
-    /// Puts a question of ours.
+    /// Puts a question of ours to its login endpoint.
     ///
     /// # Errors
     /// Why there is no answer.
-    pub async fn put(&self, question: Relayed, client: IpAddr) -> Result<http::Response<Bytes>, ExchangeError> {
-        self.exchange(question, client, ANSWER_BYTES_MAX).await
+    async fn put(&self, question: Relayed, client: IpAddr) -> Result<http::Response<Bytes>, ExchangeError> {
+        self.put_to(&self.settings.url, question, client).await
+    }
+
+    /// Puts a question of ours to another endpoint.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn put_to(
+        &self,
+        url: &Uri,
+        question: Relayed,
+        client: IpAddr,
+    ) -> Result<http::Response<Bytes>, ExchangeError> {
+        self.exchange(url, question, client, ANSWER_BYTES_MAX).await
     }
 
     /// Passes a client's request on: its method, query, fields and bytes as they are, but for what speaks about its
@@ -144,30 +157,32 @@ impl Client {
         for name in [header::HOST, header::CONTENT_LENGTH] {
             request.headers.remove(name);
         }
-        let mut answer = self.exchange(request, client, RELAYED_BYTES_MAX).await?;
+        let mut answer = self.exchange(&self.settings.url, request, client, RELAYED_BYTES_MAX).await?;
         remove_hop_by_hop(answer.headers_mut());
         Ok(answer)
     }
 
     async fn exchange(
         &self,
+        url: &Uri,
         request: Relayed,
         client: IpAddr,
         bytes_max: usize,
     ) -> Result<http::Response<Bytes>, ExchangeError> {
-        let exchanged = tokio::time::timeout(self.settings.timeout, self.send(request, client, bytes_max)).await;
+        let exchanged = tokio::time::timeout(self.settings.timeout, self.send(url, request, client, bytes_max)).await;
         exchanged.unwrap_or(Err(ExchangeError::Timeout))
     }
 
     async fn send(
         &self,
+        url: &Uri,
         relayed: Relayed,
         client: IpAddr,
         bytes_max: usize,
     ) -> Result<http::Response<Bytes>, ExchangeError> {
         let mut request = Request::new(Full::new(Bytes::from_owner(Wiped(relayed.body))));
         *request.method_mut() = relayed.method;
-        *request.uri_mut() = self.target(relayed.query.as_deref()).ok_or(ExchangeError::Broken)?;
+        *request.uri_mut() = target(url, relayed.query.as_deref()).ok_or(ExchangeError::Broken)?;
         *request.headers_mut() = relayed.headers;
         if let Some(name) = &self.settings.client_header
             && let Ok(address) = HeaderValue::from_str(&client.to_canonical().to_string())
@@ -187,12 +202,12 @@ impl Client {
         })?;
         Ok(http::Response::from_parts(head, body.to_bytes()))
     }
+}
 
-    /// The endpoint with a client's query.
-    fn target(&self, query: Option<&str>) -> Option<Uri> {
-        let Some(query) = query else { return Some(self.settings.url.clone()) };
-        let mut parts = self.settings.url.clone().into_parts();
-        parts.path_and_query = Some(format!("{}?{query}", self.settings.url.path()).parse().ok()?);
-        Uri::from_parts(parts).ok()
-    }
+/// An endpoint with a client's query.
+fn target(url: &Uri, query: Option<&str>) -> Option<Uri> {
+    let Some(query) = query else { return Some(url.clone()) };
+    let mut parts = url.clone().into_parts();
+    parts.path_and_query = Some(format!("{}?{query}", url.path()).parse().ok()?);
+    Uri::from_parts(parts).ok()
 }

@@ -6,4 +6,4 @@ mod client;
 mod settings;
 
 pub use client::{Client, ExchangeError, RELAYED_BYTES_MAX, Relayed};
-pub use settings::{Bounds, MAX_AGE_DEFAULT, TokenCheckSettings, VerifierSettings};
+pub use settings::{Bounds, CheckEndpoint, MAX_AGE_DEFAULT, TokenCheckSettings, VerifierSettings};

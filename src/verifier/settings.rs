@@ -36,8 +36,8 @@ pub struct VerifierSettings {
 /// How an old system is asked about its tokens (`[verifiers.NAME.tokens]`), checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenCheckSettings {
-    /// Where: as the login endpoint's.
-    pub url: Uri,
+    /// Where.
+    pub endpoint: CheckEndpoint,
     /// The question.
     pub question: TokenQuestion,
     /// What counts as a yes and as a no.
@@ -46,6 +46,30 @@ pub struct TokenCheckSettings {
     pub max_age: Duration,
     /// How much it is asked, beside its logins.
     pub bounds: Bounds,
+}
+
+/// Where somebody is asked about tokens: `https`, or `http` on a loopback address; without user information and fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckEndpoint {
+    /// There.
+    At(Uri),
+    /// Where the metadata say of `issuer`, which `url` is, or whose document it is.
+    Discovered {
+        /// The issuer, or its metadata document.
+        url: Uri,
+        /// The issuer, letter by letter.
+        issuer: String,
+    },
+}
+
+impl CheckEndpoint {
+    /// What the config names.
+    #[must_use]
+    pub const fn url(&self) -> &Uri {
+        match self {
+            Self::At(url) | Self::Discovered { url, .. } => url,
+        }
+    }
 }
 
 /// How long a yes about a token counts unless the config says otherwise.

@@ -12,6 +12,7 @@ use std::{
     thread,
 };
 
+use portero::domain::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -306,6 +307,34 @@ fn a_file_is_rotated_by_size_and_opened_anew_when_somebody_moved_it() {
 }
 
 #[test]
+fn a_file_that_cannot_be_opened_anew_is_a_gap_and_no_end() {
+    for required in [false, true] {
+        let upstream = Upstream::start();
+        let text = format!("[audit]\nfile = \"logs/audit.log\"\nrequired = {required}\n");
+        let folder = Config::standard(upstream.address).text(&text).with_accounts();
+        let [logs, away] = ["logs", "away"].map(|name| folder.file(name));
+        fs::create_dir(&logs).unwrap();
+        let gateway = Gateway::run(folder);
+        assert_eq!(login(&gateway), 200);
+        fs::rename(&logs, &away).unwrap();
+        gateway.process.signal("USR1");
+        gateway.process.event("the audit file cannot be written; what happens meanwhile is a gap in it");
+        let failing = |word: &str| gateway.ask("/metrics").text().contains(word);
+        wait_until("that is told", PATIENCE, || failing("portero_audit_failing 1\n"));
+        assert_eq!(login(&gateway), if required { 503 } else { 200 });
+        // What is refused needs no line.
+        let lost = || !failing("portero_audit_events_total{outcome=\"lost\"} 0\n");
+        wait_until("it has none", PATIENCE, || lost() != required);
+        fs::rename(&away, &logs).unwrap();
+        gateway.process.signal("USR1");
+        wait_until("it is written again", PATIENCE, || failing("portero_audit_failing 0\n"));
+        assert_eq!(login(&gateway), 200);
+        let read = is_clean(&gateway.stop_in_folder());
+        assert_eq!(read["gaps"].as_array().unwrap().len(), usize::from(!required), "{read}");
+    }
+}
+
+#[test]
 fn on_a_full_disk_logins_go_on_with_a_gap_or_are_refused_where_each_must_have_its_line() {
     for required in [false, true] {
         let upstream = Upstream::start();
@@ -401,4 +430,26 @@ fn a_flood_of_refused_logins_is_summed() {
     let summed: u64 = told.iter().filter_map(|entry| entry["events"].as_u64()).sum();
     // One window more begins where the machine is slow.
     assert!((10..=20).contains(&refused) && summed > 0 && refused as u64 + summed == 25, "{refused} {summed}");
+}
+
+#[test]
+fn the_time_of_the_last_anchor_is_told() {
+    let series = "portero_audit_anchored_timestamp_seconds ";
+    let told = |gateway: &Gateway| -> f64 {
+        let text = gateway.ask("/metrics").text();
+        text.lines().find_map(|line| line.strip_prefix(series)).unwrap().parse().unwrap()
+    };
+    let before = SystemClock.now().as_secs_f64();
+    let (config, _upstream) = config();
+    let gateway = config.start();
+    wait_until("the first anchor", PATIENCE, || told(&gateway) > 0.0);
+    let first = told(&gateway);
+    assert!((before..=SystemClock.now().as_secs_f64()).contains(&first), "{first}");
+    assert_eq!(login(&gateway), 200);
+    wait_for_event(&gateway, "login", 1);
+    // A new file is anchored at once.
+    gateway.process.signal("USR1");
+    wait_until("the next anchor", PATIENCE, || told(&gateway) > first);
+    let (without, _upstream) = Gateway::with_upstream();
+    assert!(told(&without).abs() < f64::EPSILON, "there is no file");
 }

@@ -1,7 +1,11 @@
 //! Whatever arrives: a clear refusal in the right shape, a gateway that goes on, and nothing in clear
 //! in anything it wrote.
 
-use crate::support::{Config, Connection, Contract, Gateway, RawUpstream, Request, Upstream, get, post};
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use crate::support::{
+    Config, Connection, Contract, Folder, Gateway, Postgres, RawUpstream, Request, Upstream, get, own_address, post,
+};
 
 /// Words that stand for secrets; no output of the gateway may hold one.
 const CANARIES: [&str; 7] = [
@@ -13,6 +17,44 @@ const CANARIES: [&str; 7] = [
     "canary-refresh",
     "canary-admin",
 ];
+
+#[test]
+fn a_zero_byte_is_nobodys_name_and_a_wrong_password() {
+    let (upstream, postgres) = (Upstream::start(), Postgres::start());
+    let of_file = Config::standard(upstream.address).start();
+    let folder = Folder::new();
+    let password = folder.file("store.password");
+    fs::write(&password, Postgres::password()).unwrap();
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
+    let store = format!("[store]\nurl = \"{}\"\npassword_file = \"store.password\"\nconnections = 2\n", postgres.url());
+    let config = Config::standard(upstream.address).text(&store);
+    config.write_to(&folder);
+    folder.command("store init", "").succeeded();
+    let of_server = Gateway::run(config.with_accounts_in(folder));
+    for contract in Contract::ALL {
+        let name = contract.name();
+        let mut of_stores = vec![];
+        for gateway in [&of_file, &of_server] {
+            let sent = |name: &str, secret: &str| {
+                let answer = Connection::open_from(own_address(), gateway.front).send(&contract.login_as(name, secret));
+                assert!(contract.token_of(&answer).is_none() && answer.status < 500, "{contract:?} {answer:?}");
+                (answer.status, answer.text())
+            };
+            let nobody = sent("nobody-of-this-name", "wrong");
+            for odd in ["\\u0000", &format!("{name}\\u0000"), &format!("\\u0000{name}"), "no\\u0000body"] {
+                assert_eq!(sent(odd, contract.secret()), nobody, "{contract:?} {odd}");
+            }
+            let wrong = sent(name, "wrong");
+            let secret = contract.secret();
+            for odd in ["\\u0000".to_owned(), format!("{secret}\\u0000"), format!("{secret}\\u0000more")] {
+                assert_eq!(sent(name, &odd), wrong, "{contract:?} {odd}");
+            }
+            gateway.login(contract);
+            of_stores.push((nobody, wrong));
+        }
+        assert_eq!(of_stores[0], of_stores[1], "{contract:?}: one answer, whatever the store");
+    }
+}
 
 #[test]
 fn nothing_of_a_secret_is_written_anywhere() {

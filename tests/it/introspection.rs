@@ -21,8 +21,17 @@ const SECRET: &str = "s:e/c r%et";
 
 /// A gateway whose route `/corp` takes tokens that the server knows, and `/readers` those with a scope.
 fn gateway(upstream: &Upstream, server: &AuthorizationServer, more: &str) -> Gateway {
+    start(&config(upstream, server, more))
+}
+
+fn start(config: &Config) -> Gateway {
     let folder = Folder::new();
     fs::write(folder.file("corp.secret"), format!("{SECRET}\n")).unwrap();
+    config.write_to(&folder);
+    Gateway::run(folder)
+}
+
+fn config(upstream: &Upstream, server: &AuthorizationServer, more: &str) -> Config {
     let address = server.address;
     Config::standard(upstream.address)
         .text(&format!(
@@ -33,8 +42,6 @@ fn gateway(upstream: &Upstream, server: &AuthorizationServer, more: &str) -> Gat
         ))
         .route("corp", "/corp", "accept = [\"corp\"]")
         .route("readers", "/readers", "accept = [\"corp\", \"sws\"]\nrequire.scopes = [\"read\"]")
-        .write_to(&folder);
-    Gateway::run(folder)
 }
 
 fn active(more: Value) -> Said {
@@ -81,7 +88,23 @@ fn a_token_that_its_server_knows_opens_what_it_may() {
     assert_eq!(gateway.status("/corp", "unknown"), 401);
     let line = gateway.process.access_line("the stranger", |line| line["reason"] == "inactive_token");
     assert_eq!(line["status"], 401);
+    // Under its own name, which an old system may have too.
+    let metrics = gateway.ask("/metrics").text();
+    let questions = |outcome| format!("portero_introspection_questions_total{{issuer=\"corp\",outcome=\"{outcome}\"}}");
+    for line in [
+        format!("{} 3\n", questions("yes")),
+        // The stranger, and the one that nobody has.
+        format!("{} 2\n", questions("no")),
+        "portero_introspection_seconds_count{issuer=\"corp\"} 5\n".to_owned(),
+    ] {
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+    assert!(!metrics.contains("verifier=\"corp\""), "{metrics}");
+    let believed =
+        gateway.process.event("an issuer's introspection endpoint refuses a token that nobody has; its word counts");
+    assert_eq!(believed["issuer"], "corp");
     let written = gateway.process.written();
+    assert!(!written.contains("old system"), "{written}");
     assert!(!written.contains(SECRET) && !written.contains("opaque-1"), "neither secret nor token is logged");
 }
 
@@ -133,6 +156,115 @@ fn a_server_that_says_yes_to_everything_is_not_believed() {
     let gateway = gateway(&upstream, &server, "");
     assert_eq!(gateway.status("/corp", "anything"), 503);
     upstream.received_nothing();
+}
+
+#[test]
+fn who_retries_one_ended_token_is_not_locked_out_and_who_makes_them_up_is() {
+    let (server, upstream) = (AuthorizationServer::start(), Upstream::start());
+    server.knows("good", active(json!({})));
+    let few = "bad_tokens = 5\nbad_tokens_window = \"1h\"";
+    let gateway = start(&config(&upstream, &server, ", max_age = \"1h\"").replace("bad_tokens = 1000000", few));
+    assert_eq!(gateway.status("/corp", "good"), 200);
+    for _ in 0..20 {
+        assert_eq!(gateway.status("/corp", "ended"), 401);
+    }
+    wait_until("the address is restrained", PATIENCE, || {
+        let asked = server.questions().len();
+        assert!(asked < 50, "it is not");
+        let status = gateway.status("/corp", &format!("made-up-{asked}"));
+        assert!(matches!(status, 401 | 429), "{status}");
+        status == 429
+    });
+    // The one that nobody has, the good one, and as many bad ones as may be.
+    assert_eq!(server.questions().len(), 2 + 5);
+    assert_eq!(gateway.status("/corp", "good"), 200, "what is known goes on");
+}
+
+#[test]
+fn a_token_is_revoked_by_its_text_or_its_id_and_stays_so() {
+    let (server, upstream) = (AuthorizationServer::start(), Upstream::start());
+    let tokens =
+        [("bare", json!({})), ("named", json!({"jti": "1"})), ("by-id", json!({"jti": "2"})), ("good", json!({}))];
+    for (token, said) in tokens {
+        server.knows(token, active(said));
+    }
+    let gateway = gateway(&upstream, &server, ", max_age = \"1h\"");
+    for token in ["bare", "named", "by-id", "good"] {
+        assert_eq!(gateway.status("/corp", token), 200, "{token}");
+    }
+    let unsaid = gateway.command("revoke token", "bare");
+    assert!(unsaid.code == 1 && unsaid.stderr.contains("nothing was recorded"), "{unsaid:?}");
+    gateway.command("revoke token --realm corp", "bare").succeeded();
+    gateway.command("revoke token --realm corp --expires 8000000000", "named").succeeded();
+    gateway.command("revoke token --realm corp --jti 2", "").succeeded();
+    let revoked = |gateway: &Gateway, token: &str| gateway.status("/corp", token) == 401;
+    for token in ["bare", "named", "by-id"] {
+        wait_until(token, PATIENCE, || revoked(&gateway, token));
+        gateway.process.access_line(token, |line| line["reason"] == "token_revoked");
+    }
+    assert_eq!(gateway.status("/corp", "good"), 200);
+    // Nor at a gateway that asks anew.
+    let gateway = gateway.kill_and_restart();
+    assert!(["bare", "named", "by-id"].iter().all(|token| revoked(&gateway, token)));
+    assert_eq!(gateway.status("/corp", "good"), 200);
+    let asked = json!({ "token": "good", "realm": "corp" });
+    gateway.api("/revocations/token", &asked);
+    assert!(revoked(&gateway, "good"), "at once where it was asked");
+}
+
+#[test]
+fn a_lower_max_age_counts_for_what_is_remembered() {
+    let (server, upstream) = (AuthorizationServer::start(), Upstream::start());
+    server.knows("ended", active(json!({})));
+    let config = config(&upstream, &server, ", max_age = \"1h\"");
+    let gateway = start(&config);
+    assert_eq!(gateway.status("/corp", "ended"), 200);
+    server.knows("ended", active(json!({"active": false})));
+    assert_eq!(gateway.status("/corp", "ended"), 200, "it is remembered");
+    config.replace("max_age = \"1h\"", "max_age = \"1s\"").write_to(&gateway.folder);
+    gateway.asked("reload").succeeded();
+    wait_until("its age is over", PATIENCE, || gateway.status("/corp", "ended") == 401);
+}
+
+#[test]
+fn the_issuers_metadata_say_where_it_is_asked() {
+    const DOCUMENT: &str = "/.well-known/oauth-authorization-server";
+    let (server, upstream) = (AuthorizationServer::start(), Upstream::start());
+    server.knows("good", active(json!({})));
+    let address = server.address;
+    let (own, endpoint) = (format!("http://{address}"), format!("http://{address}/deep/introspect"));
+    let config = config(&upstream, &server, "")
+        .replace("issuer = \"https://corp.test\"", &format!("discovery = \"{own}\""))
+        .replace(&format!("endpoint = \"http://{address}/introspect\", "), "");
+    let metadata = |issuer: &str, endpoint: &str| {
+        Said::json(
+            &json!({ "issuer": issuer, "introspection_endpoint": endpoint, "jwks_uri": "https://corp.test/jwks" }),
+        )
+    };
+    for (document, why) in [
+        (metadata("https://other.test", &endpoint), "is of another issuer than"),
+        (metadata(&own, "http://corp.test/introspect"), "'introspection_endpoint' is no https URL"),
+        (Said::json(&json!({ "issuer": own })), "has no 'introspection_endpoint'"),
+        (Said { body: "<html>".to_owned(), ..metadata(&own, &endpoint) }, "is not one JSON object"),
+        (Said { status: 302, location: Some(endpoint.clone()), ..metadata(&own, &endpoint) }, "it answered 302"),
+        (metadata(&own, &format!("{endpoint}{}", "/".repeat(64 << 10))), "more than 65536 octets"),
+    ] {
+        server.publishes(DOCUMENT, document);
+        let gateway = start(&config);
+        assert_eq!(gateway.status("/corp", "good"), 503, "{why}");
+        let told = gateway.process.event("an issuer's metadata do not say where it is asked about tokens");
+        assert_eq!(told["issuer"], "corp");
+        assert!(told["error"].as_str().unwrap().contains(why), "{told}");
+        assert!(gateway.ask("/metrics").text().contains("issuer=\"corp\",outcome=\"discovery\"} 1\n"));
+    }
+    assert!(server.questions().is_empty(), "nobody is sent the secret");
+    upstream.received_nothing();
+    let gateway = start(&config);
+    assert_eq!(gateway.status("/corp", "good"), 503);
+    server.publishes(DOCUMENT, metadata(&own, &endpoint));
+    wait_until("the metadata are looked at again", PATIENCE, || gateway.status("/corp", "good") == 200);
+    assert!(server.questions().iter().all(|question| question.path == "/deep/introspect"));
+    assert_eq!(upstream.received().header("x-auth-issuer"), Some(&*own));
 }
 
 #[test]

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     domain::RealmName,
     rules::{
-        contract::Dialect,
+        contract::{Dialect, SecretPlace},
         rewrite::is_hop_by_hop,
         verifier::{Alphabet, Evidence, MemberPath, Syntax},
     },
@@ -127,6 +127,13 @@ impl Written {
             let message = format!(
                 "the contract '{dialect}' of realm '{realm}' does not say what counts as a yes; add token = \"…\", the \
                  member that holds the token, or [old_system] to the contract's file"
+            );
+            context.report(&self.spot, &message);
+        }
+        if let Some((realm, dialect)) = behind.iter().find(|(_, dialect)| dialect.facts().place == SecretPlace::Basic) {
+            let message = format!(
+                "the contract '{dialect}' of realm '{realm}' reads names and secrets from Authorization: Basic, and an old \
+                 system is asked in a JSON body alone; leave verifier out, and bring the accounts by portero import"
             );
             context.report(&self.spot, &message);
         }

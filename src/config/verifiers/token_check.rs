@@ -15,7 +15,7 @@ use crate::{
         contract::{Dialect, OldTokenCheck},
         verifier::{MemberPath, Syntax, TokenEvidence, TokenPlace, TokenQuestion, TokenRules},
     },
-    verifier::{Bounds, MAX_AGE_DEFAULT, TokenCheckSettings},
+    verifier::{Bounds, CheckEndpoint, MAX_AGE_DEFAULT, TokenCheckSettings},
 };
 
 pub(in crate::config) const MAX_AGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
@@ -119,7 +119,7 @@ impl WrittenCheck {
         let expires = self.expires.or_else(|| declared.and_then(|declared| declared.expires.clone()));
         let method = if posts { Method::POST } else { Method::GET };
         Some(TokenCheckSettings {
-            url: self.url?,
+            endpoint: CheckEndpoint::At(self.url?),
             question: TokenQuestion { method, place: place?, syntax: self.syntax, authorization: None },
             evidence: TokenRules::Account(TokenEvidence {
                 status: self.status.unwrap_or(StatusCode::OK),

@@ -37,7 +37,7 @@ pub enum Revoked {
 /// What is said of a token that no key of ours signed.
 #[derive(Clone, Copy, Debug)]
 pub struct Elsewhere<'a> {
-    /// The realm whose old system gave it out.
+    /// The realm whose old system gave it out, or the issuer that is asked about its tokens.
     pub realm: &'a str,
     /// When it ends; `None` for nobody knows: its revocation is kept for ever then.
     pub expires_at: Option<Timestamp>,
@@ -86,7 +86,8 @@ impl AdminService {
         Ok(Revoked::Token(claims.revocation_id))
     }
 
-    /// Revokes a token that the realm's old system gave out, whatever that says of it, and one of the operator's table.
+    /// Revokes a token by its text: one that the realm's old system gave out, one of the operator's table, or one of an issuer
+    /// that is asked, whatever these say of it.
     async fn revoke_elsewhere(
         &self,
         text: &str,
@@ -97,11 +98,18 @@ impl AdminService {
             return Err(AdminError::NotOurs(Reason::MalformedToken));
         }
         let named = realm.parse::<RealmName>().ok().and_then(|name| issuers.get(&name));
-        if !matches!(named, Some(Issuer::Realm(_))) {
-            return Err(AdminError::UnknownIssuer(realm.to_owned()));
-        }
+        let id = match named {
+            Some(Issuer::Realm(_)) => old_tokens::revocation_id(&old_tokens::hash(text)),
+            Some(Issuer::External(issuer)) if issuer.is_asked => {
+                RevocationId::of_signed_part(&issuer.name, text.as_bytes())
+            }
+            Some(Issuer::External(_)) => {
+                let why = format!("no key of issuer '{realm}' signed that, and it is not asked about its tokens");
+                return Err(AdminError::Refused(why));
+            }
+            None => return Err(AdminError::UnknownIssuer(realm.to_owned())),
+        };
         self.refuse_past(expires_at)?;
-        let id = old_tokens::revocation_id(&old_tokens::hash(text));
         self.record(RevokedSubject::Token(id), expires_at).await?;
         Ok(Revoked::Token(id))
     }

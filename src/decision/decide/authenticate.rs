@@ -9,11 +9,10 @@ use super::{
 };
 use crate::{
     decision::verifier::tokens::TokenCheck,
-    domain::{Claims, EPOCH_DELETED, KeyId, PrincipalId, RealmName, Reason, Secret, Timestamp, TokenSubject},
-    rules::{
-        issuer::Issuer,
-        verifier::{Mode, TokenRules},
+    domain::{
+        Claims, EPOCH_DELETED, KeyId, PrincipalId, RealmName, Reason, RevocationId, Secret, Timestamp, TokenSubject,
     },
+    rules::{issuer::Issuer, verifier::Mode},
     state::{
         account::Speaker,
         keys::{Imported, Key},
@@ -64,14 +63,14 @@ pub struct Awaiting {
     pub job: Job,
 }
 
-/// A token that an old system has to be asked about.
+/// A token that an old system, or an external issuer, has to be asked about.
 #[derive(Debug)]
 pub struct AwaitingCheck {
     /// It.
     pub token: Secret,
-    /// The system's check.
+    /// Who is asked.
     pub check: Arc<TokenCheck>,
-    /// The realm that takes over from it.
+    /// The realm that takes over from it, or the issuer.
     pub realm: RealmName,
     /// Whose word counts about logins of the realm.
     pub mode: Mode,
@@ -96,7 +95,7 @@ impl AwaitingCheck {
     /// Whether it is an external issuer that is asked.
     #[must_use]
     pub fn is_introspected(&self) -> bool {
-        matches!(self.check.settings.evidence, TokenRules::Introspection(_))
+        !self.check.asks_about_accounts()
     }
 
     /// It is refused for this.
@@ -126,7 +125,9 @@ impl AwaitingCheck {
         let (Some(key), Some(issuer)) = (key, snapshot.issuers.get(&claims.realm)) else {
             return self.not_held();
         };
-        let verified = Arc::new(Verified::new(claims, Arc::clone(key), issuer.clone()).believed(during));
+        let text_id = RevocationId::of_signed_part(&claims.realm, self.token.expose().as_bytes());
+        let verified = Verified::new(claims, Arc::clone(key), issuer.clone()).believed(during);
+        let verified = Arc::new(if self.is_introspected() { verified.revoked_as_text_by(text_id) } else { verified });
         view.verified.insert(self.token.expose(), Arc::clone(&verified));
         Proof { token: self.token, outcome: Ok(verified) }
     }
@@ -386,7 +387,8 @@ impl View<'_> {
 
     /// The entry of a token that was opened before, if its issuer's tokens are still read so.
     pub(super) fn remembered<T: Trace>(&self, token: &[u8], now: Timestamp, _trace: &T) -> Option<Arc<Verified>> {
-        let verified = self.verified.get(token).filter(|verified| verified.is_believed(now))?;
+        let counts = |verified: &Arc<Verified>| verified.is_believed(now) && self.is_young(verified, now);
+        let verified = self.verified.get(token).filter(counts)?;
         // A reload moves the generation, so an entry of the present one was opened by the present config.
         let issuer = || self.snapshot().issuers.get(&verified.claims.realm);
         if !verified.is_good_in(self.generation) && !issuer().is_some_and(|issuer| verified.issuer.reads_like(issuer)) {
@@ -396,6 +398,14 @@ impl View<'_> {
             self.verified.note_hit();
         }
         Some(verified)
+    }
+
+    /// Whether another system's word for a token is no older than the present config lets it be: a reload may have lowered
+    /// that.
+    fn is_young(&self, verified: &Verified, now: Timestamp) -> bool {
+        let Some(asked_at) = verified.asked_at() else { return true };
+        let check = self.snapshot().token_checks.get(&verified.claims.realm);
+        check.is_none_or(|(check, _)| now < asked_at.plus(check.settings.max_age))
     }
 
     /// Whether an opened token holds now: its times, its key and its revocations. Cached identity,
@@ -446,7 +456,9 @@ impl View<'_> {
             Some(key) if !key.state.verifies() => return Err(Reason::KeyRevoked),
             Some(key) => key,
         };
+        let text_revoked = || verified.text_id().is_some_and(|id| self.revocations.is_token_revoked(id));
         let revoked = self.revocations.check(&verified.claims);
+        let revoked = revoked.and_then(|()| if text_revoked() { Err(Reason::TokenRevoked) } else { Ok(()) });
         trace.note(Fact::Revocations(verified, revoked));
         revoked?;
         if let Some(imported) = &key.imported {

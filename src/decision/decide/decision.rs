@@ -488,7 +488,7 @@ fn verify(
                 trace.note(Fact::Opened(Err(reason)));
                 return Err(reason);
             };
-            trace.note(Fact::CheckAsked { verifier: awaiting.check.name() });
+            trace.note(Fact::CheckAsked { asked: awaiting.check.name(), is_issuer: awaiting.is_introspected() });
             Ok(ControlFlow::Break(Admitted::AwaitingCheck(awaiting)))
         }
         Some(Err(VerifyError::UnknownExternalKey(key))) => {

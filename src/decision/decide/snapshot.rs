@@ -346,7 +346,7 @@ fn token_checks(
         let KeySource::Introspection(asked) = &issuer.source else { continue };
         let known = present.and_then(|present| present.token_checks.get(&issuer.name));
         let same = |(check, _): &&(Arc<TokenCheck>, TakeoverMode)| check.is_of(asked);
-        let made = || TokenCheck::new(asked, metrics.verifier(&asked.name));
+        let made = || TokenCheck::new(asked, metrics.introspection(&asked.name));
         let check = match known.filter(same) {
             Some((check, _)) => Some(Arc::clone(check)),
             None => made().map_err(|error| SnapshotError::Verifier(Arc::clone(&asked.name), error))?,

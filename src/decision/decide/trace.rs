@@ -61,10 +61,12 @@ pub(in crate::decision) enum Fact<'a> {
         /// The key that the token names.
         id: &'a KeyId,
     },
-    /// The token is none of ours; an old system would be asked about it.
+    /// The token is none of ours; somebody would be asked about it.
     CheckAsked {
-        /// The old system.
-        verifier: &'a str,
+        /// An old system, or an external issuer.
+        asked: &'a str,
+        /// Whether it is an issuer.
+        is_issuer: bool,
     },
     /// The token was opened, or is none.
     Opened(Result<&'a Verified, Reason>),

@@ -100,8 +100,11 @@ impl TokenAsker {
         let (facts, asked_at) = match question.answer().await {
             TokenAnswered::Active { said, asked_at } => return self.introspected(awaiting, said, asked_at),
             TokenAnswered::No if is_introspected => {
-                // It costs somebody a question, as a bad signature costs us a check.
-                self.live_state.view().note_bad(client, self.clock.now());
+                // The question costs somebody, as a bad signature costs us a check. What is answered from memory costs
+                // nothing: who retries one ended token locks no address out.
+                if question.was_put() {
+                    self.live_state.view().note_bad(client, self.clock.now());
+                }
                 return awaiting.not_held();
             }
             TokenAnswered::Yes { facts, asked_at } => (facts, asked_at),

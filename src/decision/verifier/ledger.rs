@@ -103,3 +103,34 @@ pub async fn run(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{HandClock, Timestamp},
+        state::store::StoreSettings,
+    };
+
+    #[tokio::test]
+    async fn tokens_of_imported_keys_are_told_once_they_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
+        let clock = HandClock::new(Timestamp::from_secs(1_768_564_800));
+        let (ledger, metrics) = (Ledger::default(), Metrics::new().unwrap());
+        let told = |key: &str| metrics.imported_tokens.with_label_values(&[key]).get();
+        let [field, other] = ["field", "other"].map(KeyId::from_text);
+        for key in [&field, &field, &other] {
+            ledger.imported_token(key);
+        }
+        ledger.checked_token("old");
+        ledger.write(&store, &clock, &metrics).await;
+        assert_eq!([told("field"), told("other"), told("old")], [2, 1, 0]);
+        ledger.imported_token(&field);
+        ledger.write(&store, &clock, &metrics).await;
+        ledger.write(&store, &clock, &metrics).await;
+        assert_eq!([told("field"), told("other")], [3, 1], "each once");
+        let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+        assert!(text.contains("portero_imported_key_tokens_total{key=\"field\"} 3\n"), "{text}");
+    }
+}

@@ -6,17 +6,21 @@
 //! standing   whether the system is believed, and whether it is away (pure)
 //! pace       so many questions a second (pure)
 //! ledger     what was counted, until it is written
-//! tokens     the same for tokens of the system's own
+//! tokens     the same for tokens of the system's own, and of issuers that are asked
+//! endpoint   where these are asked, and whether what stands there is believed
+//! told       what the log says of these
 //! table      tokens of old systems, in memory as the store has them
 //! unconfirmed  logins that were decided while the system was away, with what it is asked about them
 //! ```
 
+mod endpoint;
 mod flights;
 pub mod ledger;
 mod pace;
 mod standing;
 pub mod table;
 pub mod tokens;
+mod told;
 pub mod unconfirmed;
 
 use std::{
@@ -135,7 +139,7 @@ impl Verifier {
     ) -> Result<Self, TrustError> {
         let bounds = settings.bounds;
         metrics.set_believed(false);
-        let tokens = TokenCheck::new(settings, metrics.clone())?;
+        let tokens = TokenCheck::new(settings, metrics.tokens.clone())?;
         Ok(Self {
             client: Client::new(settings)?,
             settings: Arc::clone(settings),

@@ -23,7 +23,6 @@ pub enum Trust {
 /// What is known of a system.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
-    trust: Trust,
     failures: u32,
     away_until: Option<Instant>,
 }
@@ -36,14 +35,6 @@ pub(super) enum Admission {
 }
 
 impl Standing {
-    pub(super) const fn trust(&self) -> Trust {
-        self.trust
-    }
-
-    pub(super) const fn proved(&mut self, believed: bool) {
-        self.trust = if believed { Trust::Believed } else { Trust::Closed };
-    }
-
     /// Of those who ask while it is away, one a pause gets through.
     pub(super) fn admit(&mut self, now: Instant) -> Admission {
         match self.away_until {

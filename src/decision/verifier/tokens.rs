@@ -1,4 +1,4 @@
-//! Asking an old system about its own tokens, under the bounds that its logins have too, but apart from them: strangers who
+//! Asking an old system, or an external issuer, about its own tokens, under the bounds that its logins have too, but apart from them: strangers who
 //! send garbage keep nobody from logging in.
 
 use std::{
@@ -7,18 +7,20 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::Shared};
-use http::header;
+use http::{Uri, header};
 use serde_json::{Map, Value};
 
 use super::{
+    endpoint::{Endpoint, Place},
     flights::{Flight, Flights, Joined},
     pace::Pace,
     standing::{Admission, Standing, Trust},
     the_one,
+    told::Asked,
 };
 use crate::{
     domain::{Clock, Secret, Timestamp, random},
-    observe::metrics::VerifierMetrics,
+    observe::metrics::TokenCheckMetrics,
     rules::{
         limit::ClientKey,
         verifier::{OldAnswer, TokenFacts, TokenRules, TokenVerdict},
@@ -34,7 +36,8 @@ pub struct TokenCheck {
     pub settings: TokenCheckSettings,
     /// What it says of the system: how it is reached, too.
     system: VerifierSettings,
-    metrics: VerifierMetrics,
+    endpoint: Endpoint,
+    metrics: TokenCheckMetrics,
     client: Client,
     places: Arc<RequestSlots>,
     pace: Mutex<Pace>,
@@ -72,7 +75,12 @@ pub enum TokenAnswered {
 #[derive(Debug)]
 pub enum AboutToken {
     /// It is under way, or answered.
-    UnderWay(Shared<Flight<TokenAnswered>>),
+    UnderWay {
+        /// What gives its answer.
+        flight: Shared<Flight<TokenAnswered>>,
+        /// Whether it is put for this caller, and not for one before.
+        began: bool,
+    },
     /// Nobody needs to be asked.
     Answered(TokenAnswered),
 }
@@ -81,9 +89,15 @@ impl AboutToken {
     /// Its answer.
     pub async fn answer(&self) -> TokenAnswered {
         match self {
-            Self::UnderWay(flight) => flight.clone().await,
+            Self::UnderWay { flight, .. } => flight.clone().await,
             Self::Answered(answered) => answered.clone(),
         }
+    }
+
+    /// Whether this caller's token is what cost a question.
+    #[must_use]
+    pub const fn was_put(&self) -> bool {
+        matches!(self, Self::UnderWay { began: true, .. })
     }
 }
 
@@ -94,14 +108,15 @@ impl TokenCheck {
     /// When the certificates to trust cannot be read.
     pub(in crate::decision) fn new(
         settings: &VerifierSettings,
-        metrics: VerifierMetrics,
+        metrics: TokenCheckMetrics,
     ) -> Result<Option<Arc<Self>>, TrustError> {
         let Some(check) = settings.tokens.clone() else { return Ok(None) };
         let bounds = check.bounds;
-        let target = VerifierSettings { url: check.url.clone(), bounds, ..settings.clone() };
+        let target = VerifierSettings { url: check.endpoint.url().clone(), bounds, ..settings.clone() };
         Ok(Some(Arc::new(Self {
             client: Client::new(&target)?,
             system: settings.clone(),
+            endpoint: Endpoint::new(&check.endpoint, settings)?,
             metrics,
             places: RequestSlots::new(bounds.concurrency, bounds.queue, Share::HALF),
             pace: Mutex::new(Pace::new(bounds.rate)),
@@ -130,6 +145,11 @@ impl TokenCheck {
         matches!(self.settings.evidence, TokenRules::Account(_))
     }
 
+    /// For what the log says of it.
+    fn told(&self) -> Asked<'_> {
+        if self.asks_about_accounts() { Asked::OldSystem(self.name()) } else { Asked::Issuer(self.name()) }
+    }
+
     /// Whether a text may be one of its tokens.
     #[must_use]
     pub fn admits(&self, token: &str) -> bool {
@@ -140,22 +160,24 @@ impl TokenCheck {
     /// and when all of them have left, it is not asked any more.
     pub fn question(self: &Arc<Self>, token: &Secret, client: IpAddr, clock: &Arc<dyn Clock>) -> AboutToken {
         if !self.admits(token.expose()) {
-            self.metrics.asked_about_token("filtered");
+            self.metrics.asked("filtered");
             return AboutToken::Answered(TokenAnswered::No);
         }
         let key = self.flights.key(&[], token);
+        let mut began = false;
         let joined = self.flights.join(key, clock.instant(), || {
+            began = true;
             let (check, clock, token) = (Arc::clone(self), Arc::clone(clock), token.clone());
             async move { check.fly(key, &token, client, &*clock).await }.boxed()
         });
         match joined {
-            Joined::Flight(flight) => AboutToken::UnderWay(flight),
+            Joined::Flight(flight) => AboutToken::UnderWay { flight, began },
             Joined::Refused(()) => {
-                self.metrics.asked_about_token("remembered");
+                self.metrics.asked("remembered");
                 AboutToken::Answered(TokenAnswered::No)
             }
             Joined::Full => {
-                self.metrics.asked_about_token("busy");
+                self.metrics.asked("busy");
                 AboutToken::Answered(TokenAnswered::Unknown)
             }
         }
@@ -163,18 +185,22 @@ impl TokenCheck {
 
     async fn fly(&self, key: u128, token: &Secret, client: IpAddr, clock: &dyn Clock) -> TokenAnswered {
         if let Admission::Away { .. } = self.standing().admit(clock.instant()) {
-            self.metrics.asked_about_token("away");
+            self.metrics.asked("away");
             return TokenAnswered::Unknown;
         }
         let Some(_place) = self.places.take(ClientKey::of(client), self.settings.bounds.wait).await else {
-            self.metrics.asked_about_token("busy");
+            self.metrics.asked("busy");
             return TokenAnswered::Unknown;
         };
-        if !self.prove(client, clock).await {
+        let Some(place) = self.endpoint.place(self.told(), clock).await else {
+            self.metrics.asked("discovery");
+            return TokenAnswered::Unknown;
+        };
+        if !self.prove(&place, client, clock).await {
             return TokenAnswered::Unknown;
         }
         let asked_at = clock.now();
-        match self.put(token, client, clock).await {
+        match self.put(&place.url, token, client, clock).await {
             Some(TokenVerdict::Yes(facts)) => TokenAnswered::Yes { facts, asked_at },
             Some(TokenVerdict::Active(said)) => TokenAnswered::Active { said, asked_at },
             Some(TokenVerdict::No) => {
@@ -182,11 +208,7 @@ impl TokenCheck {
                 TokenAnswered::No
             }
             Some(TokenVerdict::Unclear(why)) => {
-                tracing::warn!(
-                    verifier = self.name(),
-                    why = why.name(),
-                    "an old system's answer about a token says nothing"
-                );
+                self.told().says_nothing(why);
                 TokenAnswered::Unknown
             }
             None => TokenAnswered::Unknown,
@@ -194,61 +216,47 @@ impl TokenCheck {
     }
 
     /// Asks once about a token that nobody has, unless that was done: a system that says yes to it says yes to everything.
-    async fn prove(&self, client: IpAddr, clock: &dyn Clock) -> bool {
+    async fn prove(&self, place: &Place, client: IpAddr, clock: &dyn Clock) -> bool {
         let known = |trust| match trust {
             Trust::Believed => Some(true),
             Trust::Closed => Some(false),
             Trust::Unproved => None,
         };
-        if let Some(believed) = known(self.standing().trust()) {
+        if let Some(believed) = known(place.trust()) {
             return believed;
         }
         let _probing = self.probing.lock().await;
-        if let Some(believed) = known(self.standing().trust()) {
+        if let Some(believed) = known(place.trust()) {
             return believed;
         }
         let nobodys = Secret::new(self.settings.question.syntax.sample(&random::bytes::<32>()));
-        let believed = match self.put(&nobodys, client, clock).await {
+        let believed = match self.put(&place.url, &nobodys, client, clock).await {
             Some(TokenVerdict::No) => {
-                tracing::info!(
-                    verifier = self.name(),
-                    "an old system refuses a token that nobody has; its word about tokens counts"
-                );
+                self.told().is_believed();
                 true
             }
             Some(TokenVerdict::Yes(_) | TokenVerdict::Active(_)) => {
-                let hint = "tokens.url is no check of tokens; its yes counts for nothing until the config is right and the gateway reloads";
-                tracing::error!(
-                    verifier = self.name(),
-                    hint,
-                    "an old system says yes to a token that nobody has; its word about tokens counts for nothing"
-                );
+                self.told().says_yes_to_all();
                 false
             }
             Some(TokenVerdict::Unclear(why)) => {
-                let hint = "check tokens.url and what it answers to a wrong token";
-                tracing::warn!(
-                    verifier = self.name(),
-                    why = why.name(),
-                    hint,
-                    "an old system's answer about a token says nothing"
-                );
+                self.told().says_nothing_to_nobodys(why);
                 return false;
             }
             None => return false,
         };
-        self.standing().proved(believed);
+        place.proved(believed);
         believed
     }
 
     /// One question, at the pace that the config allows; `None` where there is no answer.
-    async fn put(&self, token: &Secret, client: IpAddr, clock: &dyn Clock) -> Option<TokenVerdict> {
+    async fn put(&self, url: &Uri, token: &Secret, client: IpAddr, clock: &dyn Clock) -> Option<TokenVerdict> {
         let turn = self.pace().turn(clock.instant());
         tokio::time::sleep(turn).await;
         let (headers, body) = self.settings.question.put(token)?;
         let request = Relayed { method: self.settings.question.method.clone(), query: None, headers, body };
         let started = clock.instant();
-        let answer = self.client.put(request, client).await;
+        let answer = self.client.put_to(url, request, client).await;
         self.metrics.seconds.observe(clock.instant().saturating_duration_since(started).as_secs_f64());
         match answer {
             Ok(answer) => {
@@ -261,7 +269,10 @@ impl TokenCheck {
                     body: answer.body(),
                 };
                 let verdict = self.settings.evidence.judge(&read, clock.now());
-                self.metrics.asked_about_token(match &verdict {
+                if matches!(verdict, TokenVerdict::Unclear(_)) {
+                    self.endpoint.note_trouble();
+                }
+                self.metrics.asked(match &verdict {
                     TokenVerdict::Yes(_) | TokenVerdict::Active(_) => "yes",
                     TokenVerdict::No => "no",
                     TokenVerdict::Unclear(_) => "unclear",
@@ -269,14 +280,11 @@ impl TokenCheck {
                 Some(verdict)
             }
             Err(error) => {
-                self.metrics.asked_about_token(error.name());
+                self.metrics.asked(error.name());
+                self.endpoint.note_trouble();
                 let missed = error != ExchangeError::TooLarge;
                 if missed && self.standing().missed(clock.instant()) {
-                    tracing::warn!(
-                        verifier = self.name(),
-                        reason = error.name(),
-                        "an old system's check of tokens is out of reach"
-                    );
+                    self.told().is_away(error);
                 }
                 None
             }
@@ -303,19 +311,20 @@ impl std::fmt::Debug for TokenCheck {
 mod tests {
     use std::time::Duration;
 
-    use http::{Method, Uri};
+    use http::Method;
 
     use super::*;
     use crate::{
         observe::metrics::Metrics,
         rules::verifier::{Syntax, TokenEvidence, TokenPlace, TokenQuestion, TokenRules},
+        verifier::CheckEndpoint,
     };
 
     #[test]
     fn what_is_known_of_a_system_holds_while_it_is_reached_in_the_same_way() {
         let url = Uri::from_static("http://127.0.0.1:9/introspect");
         let check = TokenCheckSettings {
-            url: url.clone(),
+            endpoint: CheckEndpoint::At(url.clone()),
             question: TokenQuestion {
                 method: Method::POST,
                 place: TokenPlace::Form("token".to_owned()),
@@ -334,7 +343,7 @@ mod tests {
             bounds: crate::verifier::Bounds::default(),
         };
         let system = VerifierSettings { tokens: Some(check), ..VerifierSettings::new("corp", url) };
-        let made = TokenCheck::new(&system, Metrics::new().unwrap().verifier("corp")).unwrap().unwrap();
+        let made = TokenCheck::new(&system, Metrics::new().unwrap().introspection("corp")).unwrap().unwrap();
         assert!(made.is_of(&system));
         assert!(!made.is_of(&VerifierSettings { timeout: Duration::from_millis(100), ..system.clone() }));
         assert!(!made.is_of(&VerifierSettings { ca: Some("other.pem".into()), ..system }));

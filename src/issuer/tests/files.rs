@@ -6,8 +6,8 @@ use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
     rsa::KeySize,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
-        RsaKeyPair,
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING,
+        EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair,
     },
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -51,12 +51,14 @@ fn public_keys_are_read_from_pem_for_their_own_algorithm_only() {
     let rsa = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
     let p256 = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
     let p384 = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
+    let p521 = EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap();
     let ed = Ed25519KeyPair::generate().unwrap();
     let keys = [
         (Algorithm::Rs256, pem(rsa.public_key()), rsa.public_key().as_ref()),
         (Algorithm::Ps512, pem(rsa.public_key()), rsa.public_key().as_ref()),
         (Algorithm::Es256, pem(p256.public_key()), p256.public_key().as_ref()),
         (Algorithm::Es384, pem(p384.public_key()), p384.public_key().as_ref()),
+        (Algorithm::Es512, pem(p521.public_key()), p521.public_key().as_ref()),
         (Algorithm::EdDsa, pem(ed.public_key()), ed.public_key().as_ref()),
     ];
     let folder = folder();

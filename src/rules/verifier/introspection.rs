@@ -158,6 +158,7 @@ mod tests {
             audiences: vec!["api".into()],
             leeway: Duration::ZERO,
             claims: ClaimMapping::default(),
+            is_asked: true,
         };
         Introspection { issuer, asks_for_audience: false }
     }

@@ -56,6 +56,22 @@ impl Syntax {
             && text.strip_prefix(&*self.prefix).is_some_and(|rest| rest.chars().all(admitted))
     }
 
+    /// Whether a text may be one of both.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (short, long) = if self.prefix.len() <= other.prefix.len() { (self, other) } else { (other, self) };
+        let Some(between) = long.prefix.strip_prefix(&*short.prefix) else { return false };
+        let has = |alphabet: &Option<Alphabet>, c| alphabet.as_ref().is_none_or(|alphabet| alphabet.has(c));
+        let begins = long.prefix.chars().count();
+        let least = begins.max(*short.chars.start()).max(*long.chars.start());
+        let most = *short.chars.end().min(long.chars.end());
+        let goes_on = match (&short.alphabet, &long.alphabet) {
+            (Some(one), Some(other)) => one.meets(other),
+            _ => true,
+        };
+        between.chars().all(|c| has(&short.alphabet, c)) && least <= most && (least == begins || goes_on)
+    }
+
     /// One that nobody has, made of random `bytes`: admitted, and as long as it may be up to 24 characters.
     #[must_use]
     pub fn sample(&self, bytes: &[u8]) -> String {
@@ -71,6 +87,14 @@ impl Syntax {
 impl Alphabet {
     fn has(&self, c: char) -> bool {
         self.0.iter().any(|range| range.contains(&c))
+    }
+
+    /// Whether a character is of both.
+    fn meets(&self, other: &Self) -> bool {
+        let meet = |one: &RangeInclusive<char>, other: &RangeInclusive<char>| {
+            one.start() <= other.end() && other.start() <= one.end()
+        };
+        self.0.iter().any(|one| other.0.iter().any(|other| meet(one, other)))
     }
 
     fn pick(&self, byte: u8) -> char {
@@ -157,6 +181,33 @@ mod tests {
             let syntax = Syntax { chars: least..=least + more, alphabet, prefix: prefix.to_owned() };
             let sample = syntax.sample(&bytes);
             prop_assert!(syntax.admits(&sample), "{sample:?} {syntax:?}");
+        }
+    }
+
+    #[test]
+    fn two_forms_overlap_where_a_text_may_be_of_both() {
+        let form = |prefix: &str, chars, alphabet: &str| Syntax {
+            chars,
+            alphabet: (!alphabet.is_empty()).then(|| alphabet.parse().unwrap()),
+            prefix: prefix.into(),
+        };
+        let any = || form("", 1..=256, "");
+        for (one, other, overlap) in [
+            (any(), any(), true),
+            (form("a_", 1..=256, ""), form("b_", 1..=256, ""), false),
+            (form("a_", 1..=256, ""), any(), true),
+            (form("a_", 1..=256, ""), form("a_b", 1..=256, ""), true),
+            (form("", 1..=31, ""), form("", 32..=64, ""), false),
+            (form("", 1..=32, ""), form("", 32..=64, ""), true),
+            (form("long-prefix", 1..=256, ""), form("", 1..=8, ""), false),
+            (form("", 1..=256, "a-z"), form("", 1..=256, "0-9"), false),
+            (form("", 1..=256, "a-z"), form("", 1..=256, "x0-9"), true),
+            // The prefix itself is one of both.
+            (form("ab", 1..=256, "0-9"), form("", 1..=256, "a-z"), true),
+            (form("ab", 3..=256, "0-9"), form("", 1..=256, "a-z"), false),
+            (form("a_", 1..=256, ""), form("", 1..=256, "a-z"), false),
+        ] {
+            assert_eq!((one.overlaps(&other), other.overlaps(&one)), (overlap, overlap), "{one:?} {other:?}");
         }
     }
 }

@@ -150,6 +150,7 @@ impl Key {
                 let pair = EcdsaKeyPair::generate(ecdsa_signing(algorithm)).map_err(rejected)?;
                 pair.to_pkcs8v1().map_err(rejected)?.as_ref().to_vec()
             }
+            Algorithm::Es512 => return Err(KeyError::Rejected(algorithm)),
             Algorithm::EdDsa => {
                 let pair = Ed25519KeyPair::generate().map_err(rejected)?;
                 pair.to_pkcs8v1().map_err(rejected)?.as_ref().to_vec()
@@ -346,6 +347,8 @@ impl Material {
                 let verify = ParsedPublicKey::new(verification(algorithm)?, pair.public_key().as_ref()).ok()?;
                 Some(Self::Pair { verify, sign: Some(EncodingKey::from_ec_der(bytes)) })
             }
+            // Nothing of ours signs with it.
+            Algorithm::Es512 => None,
             Algorithm::EdDsa => {
                 let pair = Ed25519KeyPair::from_pkcs8(bytes).ok()?;
                 let verify = ParsedPublicKey::new(verification(algorithm)?, pair.public_key().as_ref()).ok()?;
@@ -371,7 +374,7 @@ impl Material {
         let der = verify.as_der().ok()?;
         let is_sound = match algorithm {
             Algorithm::EdDsa => !ed25519::is_weak(&spki::key_bits(der.as_ref())?),
-            Algorithm::Es256 | Algorithm::Es384 => true,
+            Algorithm::Es256 | Algorithm::Es384 | Algorithm::Es512 => true,
             _ => RSA_MODULUS_BYTES.contains(&spki::rsa_numbers(der.as_ref())?.0.len()),
         };
         is_sound.then_some(Self::Pair { verify, sign: None })
@@ -412,6 +415,7 @@ fn verification(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorit
         Algorithm::Ps512 => &signature::RSA_PSS_2048_8192_SHA512,
         Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED,
         Algorithm::Es384 => &signature::ECDSA_P384_SHA384_FIXED,
+        Algorithm::Es512 => &signature::ECDSA_P521_SHA512_FIXED,
         Algorithm::EdDsa => &signature::ED25519,
         Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 | Algorithm::Sealed => return None,
     })

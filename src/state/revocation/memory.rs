@@ -110,7 +110,7 @@ impl Revocations {
     /// # Errors
     /// The reason for which it is refused.
     pub fn check(&self, claims: &Claims) -> Result<(), Reason> {
-        if self.tokens.contains(token_key(claims.revocation_id)) {
+        if self.is_token_revoked(claims.revocation_id) {
             return Err(Reason::TokenRevoked);
         }
         if claims.session.is_some_and(|session| self.sessions.contains(session_key(session))) {
@@ -129,6 +129,12 @@ impl Revocations {
             return Err(Reason::Expired);
         }
         Ok(())
+    }
+
+    /// Whether this id is a revoked token's.
+    #[must_use]
+    pub fn is_token_revoked(&self, id: RevocationId) -> bool {
+        self.tokens.contains(token_key(id))
     }
 
     /// Whether a token's epoch is above all that is known of its principal. Our own tokens may be ahead of memory by

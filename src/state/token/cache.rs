@@ -19,7 +19,7 @@ use quick_cache::{
 use serde_json::Value;
 
 use crate::{
-    domain::{Claims, PrincipalKind, Timestamp, text::fits_a_field},
+    domain::{Claims, PrincipalKind, RevocationId, Timestamp, text::fits_a_field},
     observe::per_thread::PerThread,
     rules::issuer::Issuer,
     state::keys::Key,
@@ -55,6 +55,8 @@ pub struct Verified {
     pub identity: Vec<(HeaderName, HeaderValue)>,
     /// From when until when another system's word for it counts; `None` where nobody's is needed.
     believed: Option<Range<Timestamp>>,
+    /// What revokes its text, where that is another id than its claims'.
+    text_id: Option<RevocationId>,
     /// The generation of keys and revocations in which it was last found good.
     stamp: AtomicU64,
     /// The internal tokens that were minted for it, one an upstream.
@@ -85,13 +87,40 @@ impl Verified {
         if let Issuer::External(issuer) = &issuer {
             identity.extend(issuer.claims.headers.of(&claims.extra));
         }
-        Self { claims, key, issuer, identity, believed: None, stamp: AtomicU64::new(0), internal: Mutex::default() }
+        Self {
+            claims,
+            key,
+            issuer,
+            identity,
+            believed: None,
+            text_id: None,
+            stamp: AtomicU64::new(0),
+            internal: Mutex::default(),
+        }
     }
 
     /// The same by the word of another system, which counts for so long.
     #[must_use]
     pub fn believed(self, during: Range<Timestamp>) -> Self {
         Self { believed: Some(during), ..self }
+    }
+
+    /// The same, whose text is revoked under this id too: who has the text alone may not know its `jti`.
+    #[must_use]
+    pub fn revoked_as_text_by(self, id: RevocationId) -> Self {
+        Self { text_id: Some(id), ..self }
+    }
+
+    /// What revokes its text, where that is another id than its claims'.
+    #[must_use]
+    pub const fn text_id(&self) -> Option<RevocationId> {
+        self.text_id
+    }
+
+    /// When the other system was asked, where its word is needed.
+    #[must_use]
+    pub fn asked_at(&self) -> Option<Timestamp> {
+        self.believed.as_ref().map(|during| during.start)
     }
 
     /// Whether nobody has to be asked about it again at this time. A clock that was set back says nothing.
@@ -350,6 +379,7 @@ mod tests {
             audiences: vec!["a".into()],
             leeway: Duration::ZERO,
             claims: ClaimMapping::default(),
+            is_asked: false,
         };
         let verified = Arc::new(Verified::new(claims, Arc::new(key.unwrap()), Issuer::External(issuer.into())));
         // `[1,1,…]` in base64url, and the rest of a token.

@@ -84,6 +84,7 @@ static GROUND: LazyLock<Ground> = LazyLock::new(|| {
         audiences: vec![AUDIENCE.to_owned()],
         leeway: LEEWAY,
         claims: ClaimMapping::default(),
+        is_asked: false,
     };
     let legacy = ground::key("imported", "toc", Algorithm::Hs256, MaterialBytes::Secret(LEGACY_SECRET));
     let external = ground::key("k1", "corp", Algorithm::EdDsa, MaterialBytes::Secret(&EXTERNAL_PRIVATE));

@@ -6,8 +6,8 @@
 //!
 //! `fleet` starts them. `together`: nothing fails. `start`: who may join. `outages`: the server, its disk or the network
 //! fails. `failover`: another server takes over, or an older state. `clocks`: the time is not the same everywhere.
-//! `encrypted`: the way to the server. `cold_starts`: a gateway starts while the server is away. `throttles`: failed
-//! logins.
+//! `encrypted`: the way to the server. `cold_starts`: a gateway starts while the server is away. `upgrades`: another
+//! process shall take over meanwhile. `throttles`: failed logins.
 
 mod clocks;
 mod cold_starts;
@@ -18,3 +18,4 @@ mod outages;
 mod start;
 mod throttles;
 mod together;
+mod upgrades;

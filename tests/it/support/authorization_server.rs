@@ -10,7 +10,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http_body_util::BodyExt;
 use hyper::{
-    Request, Response, StatusCode,
+    Method, Request, Response, StatusCode,
     body::Incoming,
     header::{AUTHORIZATION, CONTENT_TYPE, LOCATION},
     server::conn::http1,
@@ -39,11 +39,20 @@ impl Said {
     pub(crate) fn json(body: &Value) -> Self {
         Self { status: 200, media_type: "application/json".to_owned(), body: body.to_string(), location: None }
     }
+
+    fn answer(self) -> Response<String> {
+        let mut answer = Response::new(self.body);
+        *answer.status_mut() = StatusCode::from_u16(self.status).unwrap();
+        answer.headers_mut().insert(CONTENT_TYPE, self.media_type.parse().unwrap());
+        answer.headers_mut().extend(self.location.map(|to| (LOCATION, to.parse().unwrap())));
+        answer
+    }
 }
 
 /// A question that it got.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
+    pub(crate) path: String,
     pub(crate) body: String,
     authorization: String,
 }
@@ -64,6 +73,8 @@ pub(crate) struct AuthorizationServer {
 }
 
 struct Known {
+    /// What it answers a GET of a path.
+    published: Mutex<HashMap<String, Said>>,
     tokens: Mutex<HashMap<String, Said>>,
     to_all: Mutex<Option<Said>>,
     asked: Mutex<Vec<Asked>>,
@@ -76,6 +87,7 @@ impl AuthorizationServer {
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let known = Arc::new(Known {
+            published: Mutex::default(),
             tokens: Mutex::default(),
             to_all: Mutex::default(),
             asked: Mutex::default(),
@@ -103,6 +115,11 @@ impl AuthorizationServer {
         self.known.tokens.lock().unwrap().insert(token.to_owned(), said);
     }
 
+    /// Answers a GET of this path so from now on; 404 of all others.
+    pub(crate) fn publishes(&self, path: &str, said: Said) {
+        self.known.published.lock().unwrap().insert(path.to_owned(), said);
+    }
+
     /// Says this of every token.
     pub(crate) fn says_to_all(&self, said: Option<Said>) {
         *self.known.to_all.lock().unwrap() = said;
@@ -125,21 +142,21 @@ impl AuthorizationServer {
 
 impl Known {
     async fn answer(&self, request: Request<Incoming>) -> Response<String> {
+        let path = request.uri().path().to_owned();
+        if request.method() == Method::GET {
+            let published = self.published.lock().unwrap().get(&path).cloned();
+            return published.unwrap_or_else(|| Said { status: 404, ..Said::json(&json!({})) }).answer();
+        }
         let authorization = request.headers().get(AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
         let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let body = String::from_utf8(body.to_vec()).unwrap();
         let token = body.strip_prefix("token=").and_then(|rest| rest.split('&').next()).unwrap_or_default().to_owned();
-        self.asked.lock().unwrap().push(Asked { body, authorization: authorization.unwrap_or_default() });
+        self.asked.lock().unwrap().push(Asked { path, body, authorization: authorization.unwrap_or_default() });
         let mut held = self.held.subscribe();
         // The sender lives as long as this does.
         let _ = held.wait_for(|held| !held).await;
         let known = self.to_all.lock().unwrap().clone().or_else(|| self.tokens.lock().unwrap().get(&token).cloned());
-        let said = known.unwrap_or_else(|| Said::json(&json!({ "active": false })));
-        let mut answer = Response::new(said.body);
-        *answer.status_mut() = StatusCode::from_u16(said.status).unwrap();
-        answer.headers_mut().insert(CONTENT_TYPE, said.media_type.parse().unwrap());
-        answer.headers_mut().extend(said.location.map(|to| (LOCATION, to.parse().unwrap())));
-        answer
+        known.unwrap_or_else(|| Said::json(&json!({ "active": false }))).answer()
     }
 }
 

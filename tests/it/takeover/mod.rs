@@ -55,3 +55,9 @@ fn metric(gateway: &Gateway, series: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(series));
     line.map_or(0.0, |value| value.trim().parse().unwrap())
 }
+
+/// That a metric that counts whole things has this value.
+#[track_caller]
+fn assert_near(value: f64, expected: f64) {
+    assert!((value - expected).abs() < 0.5, "{value} and not {expected}");
+}

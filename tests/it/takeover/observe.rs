@@ -72,3 +72,27 @@ fn a_secret_is_learnt_only_of_a_yes_to_exactly_that() {
         assert!(!written.contains(secret), "a secret stands in the log: {secret}");
     }
 }
+
+#[test]
+fn what_was_observed_stands_in_the_audit_log_as_that() {
+    let (old, upstream) = (OldSystem::start(&users(1)), Upstream::start());
+    old.set_odd("odd", Odd::Answers(418, "text/html", "<p>¿qué?</p>".into()));
+    let config = config(&old, &upstream, "mode = \"observe\"", "rate = 1000\n").text("[audit]\nfile = \"audit.log\"\n");
+    let gateway = start(&config);
+    let lines = || {
+        let told = gateway.command("audit tail --output json", "");
+        let read = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let logins = told.stdout.lines().map(read).filter(|entry| entry["event"] == "login");
+        logins.map(|login| (login["outcome"].clone(), login["reason"].clone())).collect::<Vec<_>>()
+    };
+    let null = serde_json::Value::Null;
+    for (at, (name, password, reason)) in
+        [("user0", "right 0", null), ("user0", "wrong", "invalid_credentials".into()), ("odd", "any", "unclear".into())]
+            .into_iter()
+            .enumerate()
+    {
+        login(&gateway, name, password);
+        wait_until("its line", PATIENCE, || lines().len() > at);
+        assert_eq!(lines()[at], ("observed".into(), reason), "{name} {password}");
+    }
+}

@@ -96,6 +96,34 @@ fn what_the_old_answers_mean_stands_in_the_contracts_file() {
 }
 
 #[test]
+fn a_get_says_what_a_token_of_the_old_system_says() {
+    let (old, upstream) = (OldSystem::start(&users(1)), Upstream::start());
+    let verifying = "[responses.verify]\nbody = '{\"who\": \"{account.name}\"}'\n\n[old_system]";
+    let contract =
+        ERP.replacen("name = \"erp\"", "name = \"erp\"\nverify = true", 1).replacen("[old_system]", verifying, 1);
+    let gateway = start_with(&old, &upstream, &contract, "max_age = \"1s\"\n");
+    let add = "user add --realm erp --username ana --password-stdin";
+    gateway.command(add, "a password").succeeded();
+    let asked = |token: &str| {
+        let answer = gateway.send(&get("/erp/login").bearer(token));
+        (answer.status, answer.json()["who"].clone())
+    };
+    let token = old.token_of("ana");
+    assert_eq!(asked(&token), (200, "ana".into()));
+    assert_eq!(asked(&old.token_of("nobody-here")).0, 401, "an account that Portero lacks");
+    assert_eq!(asked("687f8b1325da9d0dffffffff").0, 401);
+    old.revoke(&token);
+    wait_until("its word has ended", PATIENCE, || asked(&token).0 == 401);
+    // Of a contract whose secrets stand in another place than those that an old system is asked with, nobody is asked.
+    let (head, _) = ERP.split_once("[old_system]").unwrap();
+    fs::write(gateway.folder.file("erp.toml"), head.replace("content_type = \"json-required\"", "place = \"basic\""))
+        .unwrap();
+    let refused = gateway.command("check", "");
+    let why = "reads names and secrets from Authorization: Basic, and an old system is asked in a JSON body alone";
+    assert!(refused.code != 0 && refused.stderr.contains(why), "{refused:?}");
+}
+
+#[test]
 fn a_contract_that_means_something_else_now_is_proved_anew() {
     let (old, upstream) = (OldSystem::start(&users(1)), Upstream::start());
     // The first question is about a name of 24 characters that nobody has.

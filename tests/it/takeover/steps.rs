@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::{change, config, let_in, login, metric, start, users};
+use super::{assert_near, change, config, let_in, login, metric, start, users};
 use crate::support::{Connection, Contract, Gateway, OldSystem, PATIENCE, Upstream, get, own_address, wait_until};
 
 /// Users; enough for every kind of them. `PORTERO_USERS` makes it more (`make takeover`).
@@ -23,6 +23,13 @@ const WRONG_EVERY: usize = 20;
 const CONFIRMED: &str = r#"portero_verifier_logins_total{outcome="confirmed",step="lead",verifier="old"}"#;
 const LEARNT: &str = r#"portero_verifier_comparisons_total{outcome="learnt",verifier="old"}"#;
 const TRUSTED: &str = r#"portero_verifier_logins_total{outcome="trusted",step="lead",verifier="old"}"#;
+
+const UNCONFIRMED: &str = r#"portero_verifier_unconfirmed_logins{verifier="old"}"#;
+
+/// The series of accounts in a state.
+fn accounts(state: &str) -> String {
+    format!(r#"portero_verifier_accounts{{realm="sws",state="{state}",verifier="old"}}"#)
+}
 
 /// Clients who log in all the time, right and wrong in turns, and note what should not have been.
 struct Traffic {
@@ -166,6 +173,7 @@ fn a_password_that_changed_while_the_old_system_was_away_ends_what_trust_let_in(
     let answer = login(&gateway, name, password);
     let token = Contract::Sws.token_of(&answer).expect("it was confirmed a moment ago");
     assert_eq!(gateway.status("/sws", &token), 200);
+    assert_near(metric(&gateway, UNCONFIRMED), 1.0);
     // Nobody who was never confirmed, and never «wrong password»: nobody can say that.
     for (name, password) in [(&*users[1].0, &*users[1].1), (name, "wrong"), (name, "changed")] {
         let answer = login(&gateway, name, password);
@@ -176,6 +184,7 @@ fn a_password_that_changed_while_the_old_system_was_away_ends_what_trust_let_in(
     let status = gateway.command("migration status --output json", "").json();
     let away = &status["endpoints"][0]["decided_while_away"];
     assert_eq!((&away["refused"], &away["logins"][0]["name"]), (&1.into(), &name.as_str().into()), "{status:#}");
+    assert_near(metric(&gateway, UNCONFIRMED), 0.0);
     assert!(!let_in(&login(&gateway, name, password)));
     old.stop();
     assert!(!let_in(&login(&gateway, name, password)), "what it refused is not trusted any more");
@@ -217,6 +226,10 @@ fn what_nobody_could_confirm_ends_with_its_trust() {
     // Nor does a gateway that starts anew remember who may be let in for longer.
     let gateway = gateway.kill_and_restart();
     assert_eq!(login(&gateway, name, password).status, 503);
+    let accounts = |state| metric(&gateway, &accounts(state));
+    wait_until("it is counted", PATIENCE, || accounts("all") > 0.0);
+    assert_near(accounts("all"), 1.0);
+    assert_near(accounts("trusted"), 0.0);
 }
 
 #[test]
@@ -247,6 +260,26 @@ fn going_back_asks_for_the_accounts_that_the_old_system_does_not_know() {
     let again = gateway.command("migration back --realm sws --accept-loss 1", "");
     assert!(again.code == 1 && again.stderr.contains("the old system decides already"), "{again:?}");
     assert_eq!(gateway.send(&get("/public")).status, 200);
+    let gateway = gateway.kill_and_restart();
+    let accounts = |state| metric(&gateway, &accounts(state));
+    wait_until("it is counted", PATIENCE, || accounts("unknown") > 0.0);
+    let listed = gateway.command("user list --realm sws --output json", "").json();
+    assert_near(accounts("all"), f64::from(u32::try_from(listed.as_array().unwrap().len()).unwrap()));
+    assert_near(accounts("unknown"), 1.0);
+}
+
+#[test]
+fn the_time_of_each_question_is_told() {
+    let users = users(1);
+    let (old, upstream) = (OldSystem::start(&users), Upstream::start());
+    let gateway = start(&config(&old, &upstream, "mode = \"lead\"", ""));
+    assert!(let_in(&login(&gateway, &users[0].0, &users[0].1)));
+    assert!(!let_in(&login(&gateway, &users[0].0, "wrong")));
+    let series = |part: &str| metric(&gateway, &format!("portero_verifier_seconds_{part}{{verifier=\"old\"}}"));
+    // The two, and the one about nobody's name before them.
+    assert_eq!(old.asked().len(), 3);
+    assert_near(series("count"), 3.0);
+    assert!(series("sum") > 0.0);
 }
 
 #[test]

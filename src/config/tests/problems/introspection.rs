@@ -109,14 +109,67 @@ fn an_issuer_that_is_asked_has_no_keys() {
         let lines = format!("endpoint = \"https://i/introspect\"\nclient_id = \"gateway\"\n{SECRET}");
         report(&format!("\n{more}"), &lines, b"s")
     };
-    for key in [
-        "discovery = \"https://i\"",
-        "jwks_url = \"https://i/jwks\"",
-        "keys = []",
-        "algorithms = [\"RS256\"]",
-        "ca = \"x\"",
-    ] {
+    for key in ["jwks_url = \"https://i/jwks\"", "keys = []", "algorithms = [\"RS256\"]", "ca = \"x\""] {
         let name = key.split(' ').next().unwrap();
         assert_eq!(beside(key), format!("8:1: issuers.corp.{name}: {WHY}"), "{key}");
     }
+}
+
+#[test]
+fn issuers_whose_opaque_tokens_cannot_be_told_apart_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("corp.secret"), "s").unwrap();
+    let warned = |one: &str, other: &str, accept: &str| {
+        let issuer = |name: &str, more: &str| {
+            format!(
+                "[issuers.{name}]\nissuer = \"https://{name}\"\n[issuers.{name}.introspection]\n\
+                 endpoint = \"https://{name}/i\"\nclient_id = \"gateway\"\n{SECRET}\n{more}\n"
+            )
+        };
+        let (one, other) = (issuer("one", one), issuer("other", other));
+        let route = format!("[[routes]]\nname = \"a\"\npath = \"/a\"\nupstream = \"crm\"\naccept = {accept}\n");
+        let text = format!("{BASE}{one}{other}{route}");
+        let settings = parse_part(&text, &Origin { file: "t", directory: folder.path() }, &|_| None, Scope::Host);
+        let warnings = settings.map_err(|report| report.to_string()).unwrap().warnings;
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let both = "[\"other\", \"one\"]";
+    assert_eq!(
+        warned("", "", both),
+        "20:1: routes[0]: an opaque token may be of 'other' or of 'one', and one of them is asked: 'other', which accept \
+         names first; a token of 'one' that has the form of its tokens is refused; add prefix = \"…\" to \
+         [issuers.other.introspection] and [issuers.one.introspection]: how the tokens of each begin"
+    );
+    for (one, other, said) in [
+        ("prefix = \"a_\"", "", "; add prefix = \"…\" to [issuers.other.introspection]: how its tokens begin"),
+        (
+            "prefix = \"a_\"",
+            "prefix = \"a\"",
+            "; let neither prefix of [issuers.other.introspection] and [issuers.one.introspection] begin with the other",
+        ),
+    ] {
+        let warned = warned(one, other, both);
+        assert!(warned.ends_with(said), "{warned}");
+    }
+    assert_eq!(warned("prefix = \"a_\"", "prefix = \"b_\"", both), "");
+    assert_eq!(warned("max_length = 31", "min_length = 32", both), "");
+    assert_eq!(warned("", "", "[\"one\"]"), "");
+}
+
+#[test]
+fn discovery_says_where_an_issuer_is_asked() {
+    let asked = |discovery: &str, more: &str| {
+        report(&format!("\ndiscovery = \"{discovery}\""), &format!("client_id = \"gateway\"\n{SECRET}\n{more}"), b"s")
+    };
+    assert_eq!(asked("https://i", ""), "no problem");
+    assert_eq!(
+        asked("https://i", "endpoint = \"https://i/introspect\""),
+        "12:1: issuers.corp.introspection.endpoint: discovery of the issuer says where it is asked; leave one of both out"
+    );
+    let plain = asked("http://i", "");
+    assert!(plain.starts_with("8:13: issuers.corp.discovery: must be https") && plain.lines().count() == 1, "{plain}");
+    let text = |discovery: &str| format!("\ndiscovery = \"{discovery}\"");
+    let lines = format!("client_id = \"gateway\"\n{SECRET}\nca = \"ca.pem\"");
+    let local = report(&text("http://127.0.0.1:1/.well-known/x"), &lines, b"s");
+    assert_eq!(local, "12:6: issuers.corp.introspection.ca: discovery is http: there is no certificate to check");
 }

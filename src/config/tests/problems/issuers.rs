@@ -225,19 +225,19 @@ fn algorithms_and_waits_have_bounds() {
     check_on_base(&[
         (
             &with_url(
-                "algorithms = [\"PS384\", \"ES384\"]\nrefresh = \"1m\"\nmax_stale = \"30d\"\ncooldown = \"1s\"\ntimeout = \"30s\"\nca = \"ca.pem\"",
+                "algorithms = [\"PS384\", \"ES512\"]\nrefresh = \"1m\"\nmax_stale = \"30d\"\ncooldown = \"1s\"\ntimeout = \"30s\"\nca = \"ca.pem\"",
             ),
             "no problem",
         ),
         (&with_url("algorithms = []"), "9:14: issuers.corp.algorithms: must not be empty"),
         (
             &with_url("algorithms = [\"none\", \"HS256\"]"),
-            "9:15: issuers.corp.algorithms[0]: 'none' is not known here; known: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA\n\
+            "9:15: issuers.corp.algorithms[0]: 'none' is not known here; known: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, ES512\n\
              9:23: issuers.corp.algorithms[1]: HS256 is for keys in files: a secret that is published is none",
         ),
         (
             &with_url("algorithms = [\"sealed\"]"),
-            "9:15: issuers.corp.algorithms[0]: 'sealed' is not known here; known: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA",
+            "9:15: issuers.corp.algorithms[0]: 'sealed' is not known here; known: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, ES512",
         ),
         (
             &with_url("refresh = \"59s\"\nmax_stale = \"31d\"\ncooldown = \"0s\"\ntimeout = \"31s\""),
@@ -287,7 +287,7 @@ fn keys_in_files_are_named_one_by_one() {
         ),
         (
             &keys(&format!("{{ file = \"k\", algorithm = \"none\", id = \"{long}\" }}")),
-            "8:35: issuers.corp.keys[0].algorithm: 'none' is not known here; known: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA\n\
+            "8:35: issuers.corp.keys[0].algorithm: 'none' is not known here; known: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, ES512\n\
              8:48: issuers.corp.keys[0].id: 'kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk…' is not a key id: 1 to 256 octets without control characters",
         ),
         (

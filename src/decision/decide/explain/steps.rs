@@ -250,6 +250,13 @@ impl<'a> Steps<'a> {
         self.noted("verifier", text);
     }
 
+    fn introspection_asked(&mut self, issuer: &str) {
+        let text = format!(
+            "the token is none of this gateway: issuer '{issuer}' would be asked about it, which explaining does not do"
+        );
+        self.noted("issuer", text);
+    }
+
     fn opened(&mut self, opened: Result<&Verified, Reason>) {
         match opened {
             Ok(verified) => {
@@ -378,7 +385,8 @@ impl Trace for Steps<'_> {
             Fact::Public => self.passed("credential", "the route is public: no token is looked at"),
             Fact::Credential(found) => self.credential(found),
             Fact::KeyAsked { issuer, id } => self.key_asked(issuer, id),
-            Fact::CheckAsked { verifier } => self.check_asked(verifier),
+            Fact::CheckAsked { asked, is_issuer: false } => self.check_asked(asked),
+            Fact::CheckAsked { asked, is_issuer: true } => self.introspection_asked(asked),
             Fact::Opened(opened) => {
                 self.taken.extend(self.asked.take());
                 self.opened(opened);

@@ -118,6 +118,9 @@ const PUBLISHED: &[(&str, &str, &str)] = &[
         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
         "$1$Pb8E0fNr$RmVvOeCYBQV.wREOgp1ou.",
     ),
+    // MS-NLMP section 4.2.2.1.2, and Eric Glass, «The NTLM Authentication Protocol».
+    ("md4", "Password", "{NT}A4F49C406510BDCAB6824EE7C30FD852"),
+    ("md4", "SecREt01", "{NT}cd06ca7c7e10c99b1d33b7485a2ed808"),
     // Samba and passlib document this NT hash of «password».
     ("md4", "password", "{NT}8846F7EAEE8FB117AD06BDD830B7586C"),
     // The manual of Spring Security, «Password Storage».

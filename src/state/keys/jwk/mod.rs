@@ -216,6 +216,7 @@ enum Family {
     Rsa,
     P256,
     P384,
+    P521,
     Ed25519,
 }
 
@@ -230,6 +231,7 @@ impl Family {
             | Algorithm::Ps512 => Self::Rsa,
             Algorithm::Es256 => Self::P256,
             Algorithm::Es384 => Self::P384,
+            Algorithm::Es512 => Self::P521,
             Algorithm::EdDsa => Self::Ed25519,
             Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 | Algorithm::Sealed => return None,
         })
@@ -238,7 +240,7 @@ impl Family {
     const fn key_type(self) -> &'static str {
         match self {
             Self::Rsa => "RSA",
-            Self::P256 | Self::P384 => "EC",
+            Self::P256 | Self::P384 | Self::P521 => "EC",
             Self::Ed25519 => "OKP",
         }
     }
@@ -248,28 +250,33 @@ impl Family {
             Self::Rsa => None,
             Self::P256 => Some("P-256"),
             Self::P384 => Some("P-384"),
+            Self::P521 => Some("P-521"),
             Self::Ed25519 => Some("Ed25519"),
         }
     }
 
     /// Octets of a coordinate, which is never shortened (RFC 7518 section 6.2.1.2).
     const fn coordinate_bytes(self) -> usize {
-        if matches!(self, Self::P384) { 48 } else { 32 }
+        match self {
+            Self::P384 => 48,
+            Self::P521 => 66,
+            Self::Rsa | Self::P256 | Self::Ed25519 => 32,
+        }
     }
 
     /// The key that the members of `jwk` describe, checked.
     fn public(self, jwk: &Map<String, Value>) -> Result<Vec<u8>, Skipped> {
         match self {
             Self::Rsa => rsa_public(&octets(jwk, "n")?, &octets(jwk, "e")?),
-            Self::P256 | Self::P384 => {
+            Self::P256 | Self::P384 | Self::P521 => {
                 let (x, y) = (octets(jwk, "x")?, octets(jwk, "y")?);
                 if x.len() != self.coordinate_bytes() || y.len() != self.coordinate_bytes() {
                     return Err(Skipped::Malformed);
                 }
-                let curve = if self == Self::P256 {
-                    &signature::ECDSA_P256_SHA256_FIXED
-                } else {
-                    &signature::ECDSA_P384_SHA384_FIXED
+                let curve = match self {
+                    Self::P384 => &signature::ECDSA_P384_SHA384_FIXED,
+                    Self::P521 => &signature::ECDSA_P521_SHA512_FIXED,
+                    _ => &signature::ECDSA_P256_SHA256_FIXED,
                 };
                 let point = [&[UNCOMPRESSED][..], &x, &y].concat();
                 // It parses only where the point is on the curve.
@@ -294,7 +301,7 @@ impl Family {
                 let RsaPublicKeyComponents { n, e } = (&rsa::PublicKey::from_der(public).ok()?).into();
                 Some(vec![("n", n), ("e", e)])
             }
-            Self::P256 | Self::P384 => {
+            Self::P256 | Self::P384 | Self::P521 => {
                 let coordinates = public.strip_prefix(&[UNCOMPRESSED])?;
                 let (x, y) = coordinates.split_at_checked(self.coordinate_bytes())?;
                 (y.len() == x.len()).then(|| vec![("x", x.to_vec()), ("y", y.to_vec())])

@@ -24,6 +24,7 @@ fn ground() -> Ground {
             audiences: vec!["api".into()],
             leeway: std::time::Duration::ZERO,
             claims: ClaimMapping::default(),
+            is_asked: false,
         };
         let key = hs256_key(KID, name, secret);
         ground.keys = ground.keys.with_external(&external.name, vec![key]);
@@ -176,6 +177,7 @@ fn a_realms_kid_that_an_external_issuer_uses_too_is_still_its_own() {
         audiences: vec!["api".into()],
         leeway: std::time::Duration::ZERO,
         claims: ClaimMapping::default(),
+        is_asked: false,
     };
     ground.keys = ground.keys.with_external(&external.name, vec![hs256_key(KID, "corp", OTHER_SECRET)]);
     ground.issuers.insert(external.name.clone(), Issuer::External(external.into()));
@@ -220,8 +222,35 @@ fn an_external_key_of_the_same_name_ends_no_imported_keys_tokens() {
         audiences: vec!["api".into()],
         leeway: std::time::Duration::ZERO,
         claims: ClaimMapping::default(),
+        is_asked: false,
     };
     ground.keys = ground.keys.with_external(&external.name, vec![hs256_key("1", "corp", OTHER_SECRET)]);
     ground.issuers.insert(external.name.clone(), Issuer::External(external.into()));
     assert!(ground.open(&token).is_ok(), "the token has no iss, and its signature says whose it is");
+}
+
+#[test]
+fn tokens_of_others_may_be_signed_with_es512() {
+    use aws_lc_rs::{
+        rand::SystemRandom,
+        signature::{ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+    };
+
+    use crate::domain::{Algorithm, KeyId};
+
+    let mut ground = ground();
+    let [pair, other] = [(); 2].map(|()| EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap());
+    let corp = "corp".parse::<crate::domain::RealmName>().unwrap();
+    let public = MaterialBytes::Public(pair.public_key().as_ref());
+    let key = Key::new(KeyId::from_text(KID), corp.clone(), Algorithm::Es512, KeyState::Active, NOW, public).unwrap();
+    ground.keys = ground.keys.with_external(&corp, vec![key.into()]);
+    let signed = |alg: &str, pair: &EcdsaKeyPair| {
+        let message =
+            format!("{}.{}", encode(text(&with(good_header(), "alg", json!(alg)))), encode(text(&corp_claims())));
+        let signature = pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+        format!("{message}.{}", encode(signature.as_ref()))
+    };
+    assert_eq!(ground.open(&signed("ES512", &pair)).unwrap().realm, corp);
+    assert_eq!(ground.open(&signed("ES512", &other)), Err(Reason::InvalidSignature));
+    assert_eq!(ground.open(&signed("ES384", &pair)), Err(Reason::WrongAlgorithm));
 }

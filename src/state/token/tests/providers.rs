@@ -33,6 +33,7 @@ fn ground(mapping: ClaimMapping, issuer: &str, audience: &str) -> Ground {
         audiences: vec!["https://other.example".into(), audience.into()],
         leeway: Duration::ZERO,
         claims: mapping,
+        is_asked: false,
     };
     ground.keys = ground.keys.with_external(&external.name, vec![hs256_key(KID, "corp", SECRET)]);
     ground.issuers.insert(external.name.clone(), Issuer::External(external.into()));

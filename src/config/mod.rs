@@ -226,7 +226,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
     exact::warn(context, &routes, &endpoints);
 
     let internal_issuer = cross::internal_issuer(context, &routes, &endpoints, realms.issuer.as_deref());
-    let declared_realms = realms.declared.len();
+    let declared_realms = realms.count();
     let mut site = Site {
         internal_issuer,
         realms: realms.checked,

@@ -1,9 +1,6 @@
 //! Bodies that are forms (`application/x-www-form-urlencoded`): those of OAuth, and of contracts that take them.
 
-use serde_json::{Map, Value};
 use thiserror::Error;
-
-use super::json::NotJson;
 
 /// The media type of a form.
 pub const FORM: &str = "application/x-www-form-urlencoded";
@@ -44,15 +41,6 @@ pub fn fields(body: &[u8]) -> Result<Vec<(String, String)>, NoForm> {
     Ok(fields)
 }
 
-/// The fields of a form as the members of an object, each a text.
-///
-/// # Errors
-/// As [`fields`].
-pub fn members(body: &[u8]) -> Result<Map<String, Value>, NotJson> {
-    let fields = fields(body).map_err(|_| NotJson)?;
-    Ok(fields.into_iter().map(|(name, value)| (name, Value::String(value))).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +61,5 @@ mod tests {
         for body in [&b"a=\xff"[..], b"a=%ff", b"%c3=1"] {
             assert_eq!(fields(body), Err(NoForm::NotUtf8), "{body:?}");
         }
-        assert_eq!(members(b"a=1&a=2"), Err(NotJson));
     }
 }

@@ -91,10 +91,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{
-            form,
-            json::{NotJson, parse_object},
-        },
+        domain::json::{NotJson, parse_form, parse_object},
         rules::contract::RequestBody,
     };
 
@@ -168,8 +165,8 @@ mod tests {
 
     #[test]
     fn a_contract_says_whether_it_reads_forms() {
-        let (json, form) = (parse_object(b"{}"), form::members(b"user=ana&pin=a%2520b"));
-        let broken = form::members(b"user=ana&user=luz");
+        let (json, form) = (parse_object(b"{}"), parse_form(b"user=ana&pin=a%2520b"));
+        let broken = parse_form(b"user=ana&user=luz");
         let read = |forms, form| {
             let body = RequestBody { json: &json, form };
             let method = &Method::POST;

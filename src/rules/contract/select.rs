@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn a_form_goes_to_who_reads_forms() {
         let dialects = ["sws".parse().unwrap(), taking("also")];
-        let (json, form) = (Err(NotJson), crate::domain::form::members(b"username=a&password=b"));
+        let (json, form) = (Err(NotJson), crate::domain::json::parse_form(b"username=a&password=b"));
         let chosen = |form| select(&dialects, false, &Method::POST, RequestBody { json: &json, form });
         assert_eq!((chosen(Some(&form)), chosen(None)), (1, 0));
         assert!(!covered(&[&dialects[0], &dialects[1]], false), "forms reach it");

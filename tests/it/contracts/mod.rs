@@ -8,7 +8,7 @@ use std::fs;
 use base64::Engine;
 
 use super::golden;
-use crate::support::{Config, Folder, Gateway, Ran, Upstream, get, portero, post};
+use crate::support::{Config, Folder, Gateway, Ran, Request, Upstream, get, portero, post};
 
 const SHIPPED: [&str; 6] = ["sws", "apis", "toc", "maxpoint", "become", "sws-classic"];
 
@@ -212,7 +212,7 @@ fn what_is_missing_is_named_and_basic_is_asked_for() {
 
     let by_form = |body: &'static str| {
         let form = "application/x-www-form-urlencoded; charset=UTF-8";
-        gateway.send(&post("/api-token-auth/", body).header("Content-Type", form))
+        gateway.send(&Request::new("POST", "/api-token-auth/").header("Content-Type", form).body(body))
     };
     let answer = by_form("username=ana&password=correct+horse&csrf=x");
     assert!(answer.status == 200 && answer.json()["token"].is_string(), "{}", answer.text());

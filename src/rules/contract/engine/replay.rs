@@ -9,8 +9,8 @@ use super::{FileContract, Reply, Status};
 use crate::{
     domain::{
         Reason,
-        form::{self, is_form},
-        json::{NotJson, parse_object},
+        form::is_form,
+        json::{NotJson, parse_form, parse_object},
     },
     rules::contract::{
         Contract, DialectSettings, Operation, Outcome, Rejection, RequestBody, TokenRequest,
@@ -47,7 +47,7 @@ pub struct Recorded {
 impl Recorded {
     /// Its body as a form, where it says that it is one.
     pub(in crate::rules::contract) fn form(&self) -> Option<Result<Map<String, Value>, NotJson>> {
-        self.content_type.as_deref().is_some_and(is_form).then(|| form::members(&self.request))
+        self.content_type.as_deref().is_some_and(is_form).then(|| parse_form(&self.request))
     }
 
     /// The request as a contract reads it; `body` is its body, parsed.

@@ -6,9 +6,8 @@ use http::Method;
 use serde_json::{Map, Value};
 
 use super::{
-    Observed,
-    failure::{Tokens, payload},
-    hints, json,
+    Observed, hints, json,
+    tokens::{Tokens, payload},
 };
 use crate::{
     domain::json::parse_object,

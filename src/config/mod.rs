@@ -226,6 +226,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
     exact::warn(context, &routes, &endpoints);
 
     let internal_issuer = cross::internal_issuer(context, &routes, &endpoints, realms.issuer.as_deref());
+    let declared_realms = realms.count();
     let mut site = Site {
         internal_issuer,
         realms: realms.checked,
@@ -255,6 +256,7 @@ fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings 
         audit,
         reload_watch,
         site,
+        declared_realms,
         files: context.files(),
         warnings: context.warnings(),
         places: context.places(),

@@ -105,6 +105,11 @@ impl Realms {
         Self::named(item, what, self.names().chain(self.external.iter().map(String::as_str)))
     }
 
+    /// How many there are, good ones and bad ones.
+    pub(super) fn count(&self) -> usize {
+        self.declared.len()
+    }
+
     /// Whether a realm has this name.
     pub(super) fn is_realm(&self, name: &str) -> bool {
         self.names().any(|declared| declared == name)

@@ -59,6 +59,8 @@ pub struct GatewaySettings {
     pub reload_watch: bool,
     /// `[tokens]`, `[realms]`, `[issuers]`, `[[token_endpoints]]`, `[oauth]`, `[[routes]]` and `[upstreams]`.
     pub site: Site,
+    /// How many realms the file has: those too whose contract is in a file that was not looked for.
+    pub declared_realms: usize,
     /// The files that were read beside `gateway.toml`: certificates, keys, authorities.
     pub files: Vec<PathBuf>,
     /// What is good and hardly meant, in the order of the file.
@@ -116,7 +118,7 @@ impl Summary {
     pub fn of(settings: &GatewaySettings) -> Self {
         let site = &settings.site;
         Self {
-            realms: site.realms.len(),
+            realms: settings.declared_realms,
             token_endpoints: site.endpoints.len(),
             routes: site.routes.len(),
             upstreams: site.upstreams.len(),

@@ -13,6 +13,8 @@ use serde_json::{Map, Number, Value, map::Entry};
 use thiserror::Error;
 use zeroize::Zeroize;
 
+use super::form;
+
 /// Objects and arrays that may stand inside each other, the outermost one counted. The bound is
 /// `serde_json`'s own, and keeps both the reading and the dropping of a value off the stack's end.
 pub const DEPTH_MAX: usize = 127;
@@ -41,6 +43,15 @@ pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, NotJson> {
     let Object(members) = Object::deserialize(&mut deserializer).map_err(|_| NotJson)?;
     deserializer.end().map_err(|_| NotJson)?;
     Ok(members)
+}
+
+/// Reads a form as an object: each of its fields is a text.
+///
+/// # Errors
+/// Where it has no single meaning, see [`form::fields`].
+pub fn parse_form(bytes: &[u8]) -> Result<Map<String, Value>, NotJson> {
+    let fields = form::fields(bytes).map_err(|_| NotJson)?;
+    Ok(fields.into_iter().map(|(name, value)| (name, Value::String(value))).collect())
 }
 
 /// The outermost value, which has to be an object.
@@ -166,6 +177,12 @@ impl SecretObject {
         Self(parse_object(bytes))
     }
 
+    /// Reads a form, see [`parse_form`].
+    #[must_use]
+    pub fn of_form(bytes: &[u8]) -> Self {
+        Self(parse_form(bytes))
+    }
+
     /// The object, if the bytes were one.
     pub const fn members(&self) -> &Result<Map<String, Value>, NotJson> {
         &self.0
@@ -202,6 +219,13 @@ mod tests {
         let members = parse_object(body.as_bytes()).unwrap();
         assert_eq!(members.keys().collect::<Vec<_>>(), ["z", "a", "m"]);
         assert_eq!(Value::Object(members), json!({"z": "ñ ñ", "a": [null, true, -1, u64::MAX, 1.5], "m": {"k": {}}}));
+    }
+
+    #[test]
+    fn a_form_is_an_object_of_texts() {
+        let read = parse_form(b"user=ana&pin=7&empty=").map(Value::Object);
+        assert_eq!(read, Ok(json!({"user": "ana", "pin": "7", "empty": ""})));
+        assert_eq!(parse_form(b"a=1&a=2"), Err(NotJson));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod algorithm;
 pub mod claims;
 pub mod clock;
 pub mod duration;
+pub mod form;
 pub mod grant;
 pub mod id;
 pub mod json;

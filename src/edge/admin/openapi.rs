@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     decision::{Endpoint, Service, Snapshot},
-    rules::contract::oauth::FORM,
+    rules::contract::{Dialect, Forms, oauth::FORM},
     state::admin_token::AdminRole,
 };
 
@@ -186,7 +186,12 @@ fn contracts(endpoint: &Endpoint, realms: &[&str]) -> Vec<(&'static str, Value)>
     for status in refusals {
         responses.insert(status.to_string(), json!({ "description": "Refused, in the contract's own shape" }));
     }
-    let requests: Vec<_> = schemas.iter().filter_map(|schemas| schemas.request.clone()).collect();
+    let requests = |reads: fn(Forms) -> bool| -> Vec<Value> {
+        let reading = endpoint.dialects.iter().map(Dialect::contract).filter(|c| reads(c.facts().forms));
+        reading.filter_map(|contract| contract.schemas(refresh)?.request.clone()).collect()
+    };
+    let in_json = requests(|forms| forms != Forms::Only);
+    let in_forms = requests(|forms| forms != Forms::Refused);
     let names: Vec<_> = endpoint.dialects.iter().map(ToString::to_string).collect();
     let mut post = json!({
         "summary": if refresh { "Exchange a refresh token" } else { "Log in" },
@@ -194,9 +199,14 @@ fn contracts(endpoint: &Endpoint, realms: &[&str]) -> Vec<(&'static str, Value)>
         "tags": names,
         "responses": responses,
     });
-    if !requests.is_empty() {
-        let is_required = requests.len() == schemas.len();
-        let content = json!({ "application/json": { "schema": any_of(requests) } });
+    let kinds = [("application/json", in_json), (FORM, in_forms)];
+    let content: Map<_, _> = kinds
+        .into_iter()
+        .filter(|(_, requests)| !requests.is_empty())
+        .map(|(kind, requests)| (kind.to_owned(), json!({ "schema": any_of(requests) })))
+        .collect();
+    if !content.is_empty() {
+        let is_required = schemas.iter().all(|schemas| schemas.request.is_some());
         post["requestBody"] = json!({ "required": is_required, "content": content });
     }
     let mut operations = vec![("post", post)];

@@ -9,10 +9,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 use super::{GRANTED, Happened, RETRY_FAILED, Speaker, TokenBody, TokenEndpoints, TokenMessage, counted};
 use crate::{
     decision::{Caller, Endpoint, Service, check_standing, issue::takeover::Lead},
-    domain::{Reason, Secret, TokenKind, json::SecretObject},
+    domain::{Reason, Secret, TokenKind, form::is_form, json::SecretObject},
     observe::audit::Act,
     rules::{
-        contract::{Operation, Outcome, Rejection, TokenRequest, allow, select},
+        contract::{Forms, Operation, Outcome, Rejection, RequestBody, TokenRequest, allow, select},
         policy::{Source, find_credential},
         verifier::{Mode, is_exact},
     },
@@ -29,7 +29,9 @@ impl TokenEndpoints {
             TokenBody::Complete(bytes) => SecretObject::parse(bytes.expose()),
             TokenBody::TooLarge | TokenBody::TimedOut => SecretObject::parse(b""),
         };
-        let index = select(&endpoint.dialects, refresh, &message.method, body.members());
+        let form = form(endpoint, &message);
+        let sent = RequestBody { json: body.members(), form: form.as_ref().map(SecretObject::members) };
+        let index = select(&endpoint.dialects, refresh, &message.method, sent);
         let speaker = Speaker::to(&endpoint.realms[index], &message.headers).of(endpoint.serves);
         let realm = speaker.realm;
         let request = TokenRequest {
@@ -37,7 +39,7 @@ impl TokenEndpoints {
             query: message.query.as_deref(),
             content_type: message.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes),
             authorization: only(&message.headers, &header::AUTHORIZATION),
-            body: body.members(),
+            body: sent,
             refresh,
         };
         let operation = operation(&speaker, &request, &message);
@@ -47,11 +49,11 @@ impl TokenEndpoints {
             && matches!(message.body, TokenBody::Complete(_))
         {
             let exact = body.members().as_ref().is_ok_and(|body| is_exact(realm.dialect.contract(), body));
-            drop(body);
+            drop((body, form));
             return self.relay((endpoint, index), operation, exact, message).await;
         }
         // Before the wait: of the password there is one copy left, that of the operation.
-        drop(body);
+        drop((body, form));
         let (mut response, outcome) = match operation {
             Ok(Operation::Verify) => {
                 self.verify(&speaker, &message.headers, message.client.as_ref().map(Caller::address)).await
@@ -162,6 +164,14 @@ impl TokenEndpoints {
             Err(reason) => speaker.bad_token(reason),
         }
     }
+}
+
+/// The body as a form, where it says that it is one and a contract of the endpoint reads those.
+fn form(endpoint: &Endpoint, message: &TokenMessage) -> Option<SecretObject> {
+    let TokenBody::Complete(bytes) = &message.body else { return None };
+    let is_read = endpoint.dialects.iter().any(|dialect| dialect.facts().forms != Forms::Refused);
+    let content_type = message.headers.get(header::CONTENT_TYPE)?;
+    (is_read && is_form(content_type.as_bytes())).then(|| SecretObject::of_form(bytes.expose()))
 }
 
 /// The old system that has a part in the logins of the endpoint's realm at this place.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Lack, MissingMember, MissingMembers, Rejection, TokenRequest};
+use super::{Forms, Lack, MissingMember, MissingMembers, Rejection, TokenRequest};
 
 /// What a contract asks of the `Content-Type` of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +17,16 @@ pub(super) enum Announced {
     Required,
 }
 
-/// The request's JSON object.
+/// The members of the request's body.
 pub(super) fn announced<'a>(
     request: &TokenRequest<'a>,
     announced: Announced,
+    forms: Forms,
 ) -> Result<&'a Map<String, Value>, Rejection> {
+    let body = forms.body(request.body).ok_or(Rejection::NotJson)?;
+    if forms != Forms::Refused && request.body.form.is_some() {
+        return body.as_ref().map_err(|_| Rejection::NotJson);
+    }
     let is_fine = match (announced, request.content_type) {
         (Announced::Any, _) | (Announced::IfSent, None) => true,
         (Announced::Required, None) => false,
@@ -30,7 +35,7 @@ pub(super) fn announced<'a>(
     if !is_fine {
         return Err(Rejection::NotJson);
     }
-    request.body.as_ref().map_err(|_| Rejection::NotJson)
+    body.as_ref().map_err(|_| Rejection::NotJson)
 }
 
 /// The values of `members`, in that order. Who is absent, empty or of another type than a string is missing.
@@ -85,7 +90,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::json::{NotJson, parse_object};
+    use crate::{
+        domain::json::{NotJson, parse_form, parse_object},
+        rules::contract::RequestBody,
+    };
 
     #[test]
     fn json_is_announced_in_any_case_and_with_any_parameters() {
@@ -134,10 +142,10 @@ mod tests {
                 query: None,
                 content_type,
                 authorization: None,
-                body: &good,
+                body: (&good).into(),
                 refresh: false,
             };
-            announced(&request, rule).is_ok()
+            announced(&request, rule, Forms::Refused).is_ok()
         };
         let types: [Option<&[u8]>; 3] = [None, Some(b"application/json"), Some(b"text/plain")];
         assert_eq!(types.map(|kind| passes(kind, Announced::Any)), [true, true, true]);
@@ -149,10 +157,28 @@ mod tests {
             query: None,
             content_type: None,
             authorization: None,
-            body: &bad,
+            body: (&bad).into(),
             refresh: false,
         };
-        assert_eq!(announced(&request, Announced::Any), Err(Rejection::NotJson));
+        assert_eq!(announced(&request, Announced::Any, Forms::Refused), Err(Rejection::NotJson));
+    }
+
+    #[test]
+    fn a_contract_says_whether_it_reads_forms() {
+        let (json, form) = (parse_object(b"{}"), parse_form(b"user=ana&pin=a%2520b"));
+        let broken = parse_form(b"user=ana&user=luz");
+        let read = |forms, form| {
+            let body = RequestBody { json: &json, form };
+            let method = &Method::POST;
+            let content_type = Some(&b"application/x-www-form-urlencoded"[..]);
+            let request = TokenRequest { method, query: None, content_type, authorization: None, body, refresh: false };
+            announced(&request, Announced::Any, forms).map(|members| members.get("pin").and_then(Value::as_str))
+        };
+        assert_eq!(read(Forms::Refused, Some(&form)), Ok(None), "its JSON is read");
+        assert_eq!(read(Forms::Also, Some(&form)), Ok(Some("a%20b")), "decoded once");
+        assert_eq!(read(Forms::Only, Some(&form)), Ok(Some("a%20b")));
+        assert_eq!((read(Forms::Also, None), read(Forms::Only, None)), (Ok(None), Err(Rejection::NotJson)));
+        assert_eq!(read(Forms::Also, Some(&broken)), Err(Rejection::NotJson));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, time::Duration};
 use http::{HeaderName, StatusCode};
 use jiff::tz::TimeZone;
 
-use super::{OldSystem, RejectionKind};
+use super::{Forms, OldSystem, RejectionKind};
 use crate::{
     domain::{Algorithm, PrincipalKind, TokenKind},
     rules::profile::ClaimProfile,
@@ -34,6 +34,8 @@ pub struct Facts {
     pub token_scheme: Option<Box<str>>,
     /// Where a login has its name and secret.
     pub place: SecretPlace,
+    /// Whether requests may be forms.
+    pub forms: Forms,
     /// What the answers of the API mean that it was before Portero.
     pub old_system: Option<OldSystem>,
     /// How the tokens look that this API gave.

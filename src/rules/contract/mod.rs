@@ -59,7 +59,7 @@ pub use old_system::{
     AccountFact, ErrorRule, FactPlace, InvalidPath, Meant, MemberPath, OldSystem, OldToken, OldTokenCheck, Refusal,
     TokenPlace,
 };
-pub use operation::{Login, Operation, TokenRequest, Validity};
+pub use operation::{Forms, Login, Operation, RequestBody, TokenRequest, Validity};
 use outcome::MEDIA_TYPES;
 pub use outcome::{Answer, JSON, Lack, MissingMember, MissingMembers, Outcome, PROBLEM_JSON, Rejection, RejectionKind};
 pub use problem::problem;

@@ -15,10 +15,49 @@ pub struct TokenRequest<'a> {
     pub content_type: Option<&'a [u8]>,
     /// The `Authorization` header, when there is exactly one. It may hold a secret.
     pub authorization: Option<&'a [u8]>,
-    /// The body as a JSON object, read once for all realms of the endpoint.
-    pub body: &'a Result<Map<String, Value>, NotJson>,
+    /// The body.
+    pub body: RequestBody<'a>,
     /// Whether the endpoint is a refresh endpoint (`grant = "refresh"`).
     pub refresh: bool,
+}
+
+/// A request's body, read once for all realms of an endpoint.
+#[derive(Clone, Copy)]
+pub struct RequestBody<'a> {
+    /// As a JSON object.
+    pub json: &'a Result<Map<String, Value>, NotJson>,
+    /// As a form, each field a text, where the request says that it is one.
+    pub form: Option<&'a Result<Map<String, Value>, NotJson>>,
+}
+
+impl<'a> From<&'a Result<Map<String, Value>, NotJson>> for RequestBody<'a> {
+    fn from(json: &'a Result<Map<String, Value>, NotJson>) -> Self {
+        Self { json, form: None }
+    }
+}
+
+/// Whether a contract's requests may be forms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forms {
+    /// They are JSON.
+    #[default]
+    Refused,
+    /// Those that are announced as forms are, all others are JSON.
+    Also,
+    /// They are forms.
+    Only,
+}
+
+impl Forms {
+    /// The body that a contract reads; `None` where it reads no such body.
+    #[must_use]
+    pub fn body(self, sent: RequestBody<'_>) -> Option<&Result<Map<String, Value>, NotJson>> {
+        match (self, sent.form) {
+            (Self::Refused, _) | (Self::Also, None) => Some(sent.json),
+            (Self::Also | Self::Only, Some(form)) => Some(form),
+            (Self::Only, None) => None,
+        }
+    }
 }
 
 /// What a client asks of a token endpoint, whatever the contract.

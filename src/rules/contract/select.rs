@@ -1,10 +1,7 @@
 //! Which contract answers where several share a path: two paths are claimed twice by the documents.
 
+use super::{Dialect, Forms, RequestBody};
 use http::Method;
-use serde_json::{Map, Value};
-
-use super::Dialect;
-use crate::domain::json::NotJson;
 
 /// The order of the methods in `Allow`.
 const ALLOW_ORDER: [Method; 3] = [Method::GET, Method::HEAD, Method::POST];
@@ -16,18 +13,15 @@ const ALLOW_ORDER: [Method; 3] = [Method::GET, Method::HEAD, Method::POST];
 /// members stand in the body, whatever their values, else the first. The document with prescribed
 /// errors therefore stands first in the config, and answers `{}` and what is no JSON.
 #[must_use]
-pub fn select(
-    dialects: &[Dialect],
-    refresh: bool,
-    method: &Method,
-    body: &Result<Map<String, Value>, NotJson>,
-) -> usize {
+pub fn select(dialects: &[Dialect], refresh: bool, method: &Method, body: RequestBody<'_>) -> usize {
     let speaks = |dialect: &Dialect| dialect.contract().methods().contains(method);
     let none_speaks = !dialects.iter().any(speaks);
     let asked = || (0..dialects.len()).filter(|&index| none_speaks || speaks(&dialects[index]));
     let identified = |index: &usize| {
-        let members = dialects[*index].contract().identifying_members(refresh);
-        body.as_ref().is_ok_and(|body| members.iter().any(|member| body.contains_key(&**member)))
+        let contract = dialects[*index].contract();
+        let members = contract.identifying_members(refresh);
+        let read = contract.facts().forms.body(body).and_then(|body| body.as_ref().ok());
+        read.is_some_and(|body| members.iter().any(|member| body.contains_key(&**member)))
     };
     asked().find(identified).or_else(|| asked().next()).unwrap_or_default()
 }
@@ -38,14 +32,16 @@ pub fn select(
 pub fn covered(dialects: &[&Dialect], refresh: bool) -> bool {
     let [before @ .., last] = dialects else { return false };
     let last = last.contract();
-    let covered = |method: &Method| {
-        let mut speaking =
-            before.iter().map(|dialect| dialect.contract()).filter(|c| c.methods().contains(method)).peekable();
-        let is_spoken = speaking.peek().is_some();
-        let taken: Vec<_> = speaking.flat_map(|contract| contract.identifying_members(refresh)).collect();
-        is_spoken && last.identifying_members(refresh).iter().all(|member| taken.contains(&member))
+    let covered = |method: &Method, reads: fn(Forms) -> bool| {
+        let speaking = before.iter().map(|dialect| dialect.contract()).filter(|c| c.methods().contains(method));
+        let mut reading = speaking.filter(|contract| reads(contract.facts().forms)).peekable();
+        let is_read = reading.peek().is_some();
+        let taken: Vec<_> = reading.flat_map(|contract| contract.identifying_members(refresh)).collect();
+        is_read && last.identifying_members(refresh).iter().all(|member| taken.contains(&member))
     };
-    last.methods().iter().all(covered)
+    let kinds: [fn(Forms) -> bool; 2] = [|forms| forms != Forms::Only, |forms| forms != Forms::Refused];
+    let of_last = || kinds.into_iter().filter(|reads| reads(last.facts().forms));
+    last.methods().iter().all(|method| of_last().all(|reads| covered(method, reads)))
 }
 
 /// What a 405 says is allowed: the methods of all `dialects`, as `Allow` lists them (RFC 9110 section 10.2.1).
@@ -58,7 +54,7 @@ pub fn allow(dialects: &[Dialect]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::json::parse_object;
+    use crate::domain::json::{NotJson, parse_object};
 
     const TOKEN: [&str; 2] = ["maxpoint", "apis"];
     const AUTH: [&str; 2] = ["become", "toc"];
@@ -68,7 +64,7 @@ mod tests {
     }
 
     fn chosen<'n>(names: &[&'n str], method: &Method, body: &str) -> &'n str {
-        names[select(&dialects(names), false, method, &parse_object(body.as_bytes()))]
+        names[select(&dialects(names), false, method, (&parse_object(body.as_bytes())).into())]
     }
 
     #[test]
@@ -105,7 +101,7 @@ mod tests {
     fn a_method_of_none_is_refused_by_whom_the_body_is_meant_for() {
         assert_eq!(chosen(&AUTH, &Method::PUT, ""), "become");
         assert_eq!(chosen(&AUTH, &Method::PUT, r#"{"business":"x"}"#), "toc");
-        assert_eq!(select(&[], false, &Method::POST, &Err(NotJson)), 0);
+        assert_eq!(select(&[], false, &Method::POST, (&Err(NotJson)).into()), 0);
     }
 
     #[test]
@@ -124,5 +120,21 @@ mod tests {
         assert!(is_covered(&["sws", "apis"]), "both are told by username and password");
         assert!(is_covered(&["maxpoint", "apis", "sws"]));
         assert!(!is_covered(&["apis", "toc"]), "toc has a business, and a GET");
+    }
+
+    /// `sws` with `login.form` as it is given.
+    fn taking(form: &str) -> Dialect {
+        let text = format!("extends = \"sws\"\nname = \"{form}\"\n[login]\nform = \"{form}\"\n");
+        Dialect::from(crate::rules::contract::load("f.toml", &text).unwrap().contract)
+    }
+
+    #[test]
+    fn a_form_goes_to_who_reads_forms() {
+        let dialects = ["sws".parse().unwrap(), taking("also")];
+        let (json, form) = (Err(NotJson), crate::domain::json::parse_form(b"username=a&password=b"));
+        let chosen = |form| select(&dialects, false, &Method::POST, RequestBody { json: &json, form });
+        assert_eq!((chosen(Some(&form)), chosen(None)), (1, 0));
+        assert!(!covered(&[&dialects[0], &dialects[1]], false), "forms reach it");
+        assert!(covered(&[&dialects[1], &dialects[0]], false), "what it reads, the one before it reads");
     }
 }

@@ -66,7 +66,7 @@ mod tests {
                 query: None,
                 content_type: Some(b"application/json"),
                 authorization: None,
-                body: &body,
+                body: (&body).into(),
                 refresh: false,
             };
             let Ok(Operation::Login(login)) = dialect.contract().read(&request, &DialectSettings::default()) else {

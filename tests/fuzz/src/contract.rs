@@ -73,8 +73,14 @@ fn speak(contract: &FileContract, body: &str) {
     for method in contract.methods() {
         let content_type = Some(&b"application/json"[..]);
         let authorization = Some(body.as_bytes());
-        let request =
-            TokenRequest { method, query: Some(body), content_type, authorization, body: &members, refresh: false };
+        let request = TokenRequest {
+            method,
+            query: Some(body),
+            content_type,
+            authorization,
+            body: (&members).into(),
+            refresh: false,
+        };
         let Err(rejection) = contract.read(&request, &settings) else { continue };
         let answer = contract.write(&Outcome::Rejected(&rejection), &settings);
         let recorded = Recorded {

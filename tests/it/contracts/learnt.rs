@@ -128,6 +128,44 @@ fn a_draft_of_each_contract_that_ships_comes_near_to_it() {
     }
 }
 
+/// Contracts of other projects, and how many of the recorded exchanges their drafts answer otherwise.
+const RECORDED_OF_OTHERS: [(&str, &[&str], usize); 3] =
+    [("drf-authtoken", &[""], 0), ("simplejwt", &[""], 0), ("feathers-local", &["", "not-expressed"], 11)];
+
+#[test]
+fn a_draft_says_what_others_servers_answer() {
+    for (name, folders, otherwise) in RECORDED_OF_OTHERS {
+        let folders: Vec<_> = folders.iter().map(|folder| format!("tests/golden_variants/{name}/{folder}")).collect();
+        let recordings: Vec<_> = folders.iter().map(String::as_str).collect();
+        let ran = contract(&[&["learn"], &recordings[..]].concat());
+        assert_eq!(ran.code, i32::from(otherwise > 0), "{name}: {ran:?}");
+        assert!(!ran.stderr.contains("passed over"), "{name}: {ran:?}");
+        assert!(!ran.stdout.contains("demo-2024-pw") && !ran.stdout.contains("eyJ"), "{name}: {ran:?}");
+        read(&ran.stdout);
+        if otherwise > 0 {
+            let why = format!("{otherwise} of ");
+            assert!(ran.stderr.contains(&why), "{name}: {ran:?}");
+        }
+    }
+    let ran = contract(&["learn", "tests/golden_variants/simplejwt"]);
+    for line in [
+        "form = \"also\"",
+        "{missing.why|cases 'This field is required.' 'This field may not be blank.'",
+        "method_not_allowed = { message = 'Method \"{request.method}\" not allowed.' }",
+        "wrong_token_kind = {",
+        "missing_token = {",
+    ] {
+        assert!(ran.stdout.contains(line), "{line}\n{}", ran.stdout);
+    }
+    let ran = contract(&[
+        "learn",
+        "tests/golden_variants/feathers-local",
+        "tests/golden_variants/feathers-local/not-expressed",
+    ]);
+    let line = "# not expressed: authentication.payload.jti: it is new each time, as the id of a token is: left out";
+    assert!(ran.stdout.contains(line) && !ran.stdout.contains("\"jti\""), "{}", ran.stdout);
+}
+
 /// Two logins, one refusal and one request without a member, as a browser records them.
 const RECORDED: [(&str, u16, &str); 4] = [
     (

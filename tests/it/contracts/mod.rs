@@ -8,7 +8,7 @@ use std::fs;
 use base64::Engine;
 
 use super::golden;
-use crate::support::{Config, Folder, Gateway, Ran, Upstream, get, portero, post};
+use crate::support::{Config, Folder, Gateway, Ran, Request, Upstream, get, portero, post};
 
 const SHIPPED: [&str; 6] = ["sws", "apis", "toc", "maxpoint", "become", "sws-classic"];
 
@@ -170,6 +170,7 @@ other = { message = "{phrase}" }
 const KEYED_REALMS: &str = r#"
 [realms.drf]
 dialect = "drf.toml"
+extend.login.form = "also"
 [realms.basic]
 dialect = "drf.toml"
 extend = { name = "by-basic", login = { place = "basic" } }
@@ -208,6 +209,20 @@ fn what_is_missing_is_named_and_basic_is_asked_for() {
     let with = |authorization: &str| gateway.send(&get("/drf/x").header("Authorization", authorization)).status;
     assert_eq!((status, with(&format!("Token {token}")), with(&format!("Bearer {token}"))), (200, 200, 200));
     assert_eq!((with("Token x"), with("Other x")), (401, 401));
+
+    let by_form = |body: &'static str| {
+        let form = "application/x-www-form-urlencoded; charset=UTF-8";
+        gateway.send(&Request::new("POST", "/api-token-auth/").header("Content-Type", form).body(body))
+    };
+    let answer = by_form("username=ana&password=correct+horse&csrf=x");
+    assert!(answer.status == 200 && answer.json()["token"].is_string(), "{}", answer.text());
+    assert!(by_form("username=%61na&password=correct%20horse").json()["token"].is_string());
+    assert_eq!(by_form("username=ana&password=correct%2520horse").text(), wrong, "it is decoded once");
+    assert_eq!((by_form("username=ana").status, by_form("").text()), (400, required.to_owned()));
+    for unread in ["username=ana&username=ana&password=correct+horse", "username=ana&password=%ff"] {
+        assert_eq!(by_form(unread).text(), r#"{"detail":"Bad Request"}"#, "{unread}");
+    }
+    assert_eq!(by_form(r#"{"username":"ana","password":"correct horse"}"#).text(), required, "it is no form of JSON");
 
     let basic = |pair: &str| {
         let field = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
@@ -252,6 +267,15 @@ fn a_contract_is_printed_and_checked() {
 }
 
 #[test]
+fn a_realm_counts_where_its_contracts_file_is_another_machines() {
+    let folder = Folder::new();
+    let rest = "[server]\nlisten = [\"127.0.0.1:8080\"]\n[admin]\nlisten = \"127.0.0.1:9901\"\n[tokens]\nissuer = \"http://a\"\n";
+    fs::write(folder.file("gateway.toml"), format!("{rest}{ERP}")).unwrap();
+    let ran = folder.command("check --file-only", "");
+    assert!(ran.code == 0 && ran.stdout.contains(" 1 realms, 1 token endpoints"), "{ran:?}");
+}
+
+#[test]
 fn every_word_of_a_hole_stands_in_the_page() {
     let page = fs::read_to_string("docs/own-contract.md").unwrap();
     let words = contract(&["words", "--output", "json"]).json();
@@ -263,7 +287,7 @@ fn every_word_of_a_hole_stands_in_the_page() {
 }
 
 /// Contracts of other projects, and how many exchanges with their own servers each answers alike, at least.
-const RECORDED: [(&str, usize); 3] = [("drf-authtoken", 18), ("simplejwt", 28), ("feathers-local", 12)];
+const RECORDED: [(&str, usize); 3] = [("drf-authtoken", 21), ("simplejwt", 30), ("feathers-local", 13)];
 
 #[test]
 fn contracts_of_other_projects_answer_as_their_servers_do() {

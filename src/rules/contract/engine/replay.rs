@@ -9,10 +9,11 @@ use super::{FileContract, Reply, Status};
 use crate::{
     domain::{
         Reason,
-        json::{NotJson, parse_object},
+        form::is_form,
+        json::{NotJson, parse_form, parse_object},
     },
     rules::contract::{
-        Contract, DialectSettings, Operation, Outcome, Rejection, TokenRequest,
+        Contract, DialectSettings, Operation, Outcome, Rejection, RequestBody, TokenRequest,
         template::{Expected, Mismatch},
     },
 };
@@ -44,10 +45,15 @@ pub struct Recorded {
 }
 
 impl Recorded {
+    /// Its body as a form, where it says that it is one.
+    pub(in crate::rules::contract) fn form(&self) -> Option<Result<Map<String, Value>, NotJson>> {
+        self.content_type.as_deref().is_some_and(is_form).then(|| parse_form(&self.request))
+    }
+
     /// The request as a contract reads it; `body` is its body, parsed.
     pub(in crate::rules::contract) fn token_request<'r>(
         &'r self,
-        body: &'r Result<Map<String, Value>, NotJson>,
+        body: RequestBody<'r>,
         refresh: bool,
     ) -> TokenRequest<'r> {
         TokenRequest {
@@ -145,8 +151,8 @@ impl FileContract {
         if recorded.request.len() > BODY_BYTES_MAX {
             return vec![rejected(&Rejection::BodyTooLarge)];
         }
-        let body = parse_object(&recorded.request);
-        let request = recorded.token_request(&body, refresh);
+        let (json, form) = (parse_object(&recorded.request), recorded.form());
+        let request = recorded.token_request(RequestBody { json: &json, form: form.as_ref() }, refresh);
         let retry_after = Duration::from_secs(1);
         let later = [
             Rejection::ThrottledName { retry_after },

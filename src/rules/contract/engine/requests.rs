@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use crate::{
     domain::{AccountName, Secret},
     rules::contract::{
-        DialectSettings, Lack, Login, MissingMember, MissingMembers, Operation, Rejection, SecretPlace, TokenRequest,
-        Validity,
+        DialectSettings, Forms, Lack, Login, MissingMember, MissingMembers, Operation, Rejection, SecretPlace,
+        TokenRequest, Validity,
         basic::Pair,
         body::{self, Announced},
         template::{Known, Subject, Text},
@@ -31,6 +31,7 @@ pub(in crate::rules::contract) struct Requests {
 pub(in crate::rules::contract) struct LoginReader {
     pub(in crate::rules::contract) place: SecretPlace,
     pub(in crate::rules::contract) announced: Announced,
+    pub(in crate::rules::contract) forms: Forms,
     /// The required members and what they are, in the order in which they are named when missing.
     pub(in crate::rules::contract) members: Vec<(Arc<str>, Meaning)>,
     pub(in crate::rules::contract) validity: Option<ValidityReader>,
@@ -73,7 +74,7 @@ impl Requests {
         if self.login.place == SecretPlace::Basic && !request.refresh {
             return self.login.read_basic(request, settings).map(Operation::Login);
         }
-        let body = body::announced(request, self.login.announced)?;
+        let body = body::announced(request, self.login.announced, self.login.forms)?;
         match (request.refresh, self.refresh.first()) {
             (true, Some(member)) => Ok(Operation::Refresh(Secret::from(body::required(body, [member])?[0]))),
             _ => self.login.read(body, request.query, settings).map(Operation::Login),

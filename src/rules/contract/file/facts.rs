@@ -12,7 +12,7 @@ use super::{
 use crate::{
     domain::{Algorithm, PrincipalKind, TokenKind, duration},
     rules::contract::{
-        AccountFacts, Bounded, Facts, Lifetime, SecretPlace, SettingFacts, Tells, TokenFacts, Told, Zone,
+        AccountFacts, Bounded, Facts, Forms, Lifetime, SecretPlace, SettingFacts, Tells, TokenFacts, Told, Zone,
     },
 };
 
@@ -72,6 +72,13 @@ impl Checker<'_> {
                 "an old system is asked with a JSON body, and logins of this contract are in Basic",
             );
         }
+        let forms = self.forms(&raw.login, place);
+        if let Some(written) = raw.old_system.as_ref().filter(|_| forms == Forms::Only) {
+            self.wrong(
+                &written.span(),
+                "an old system is asked with a JSON body, and requests of this contract are forms alone",
+            );
+        }
         let earlier_tokens = self.earlier_tokens(raw.earlier_tokens.as_ref());
         Facts {
             name: raw.name.get_ref().as_str().into(),
@@ -84,6 +91,7 @@ impl Checker<'_> {
             bare_authorization: raw.usage.bare_authorization,
             token_scheme: self.token_scheme(raw.usage.scheme.as_ref()),
             place,
+            forms,
             old_system,
             earlier_tokens,
         }
@@ -130,6 +138,19 @@ impl Checker<'_> {
         }
         let places = [("body", SecretPlace::Body), ("basic", SecretPlace::Basic)];
         self.word(place, &places).unwrap_or_default()
+    }
+
+    /// Whether requests may be forms.
+    fn forms(&mut self, raw: &RawLogin, place: SecretPlace) -> Forms {
+        let Some(written) = &raw.form else { return Forms::Refused };
+        let forms = self.word(written, &[("also", Forms::Also), ("only", Forms::Only)]).unwrap_or_default();
+        if place == SecretPlace::Basic {
+            self.wrong(&written.span(), "name and secret stand in Basic, and no body is read: leave the key out");
+        }
+        if let Some(content_type) = raw.content_type.as_ref().filter(|_| forms == Forms::Only) {
+            self.wrong(&content_type.span(), "forms alone have one type, and it is required: leave the key out");
+        }
+        forms
     }
 
     fn presence(&mut self, written: Option<&Spanned<String>>, word: &'static str) -> bool {

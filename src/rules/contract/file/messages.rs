@@ -189,6 +189,30 @@ fn what_is_offered_instead_is_taken() {
     }
 }
 
+#[test]
+fn forms_stand_where_a_body_is_read() {
+    let content_type = "content_type = \"any\"\n";
+    for (by, message) in [
+        ("content_type = \"any\"\nform = \"also\"\n", ""),
+        ("form = \"only\"\n", ""),
+        ("content_type = \"any\"\nform = \"yes\"\n", "10:8: 'yes' is not known here; known: also, only"),
+        (
+            "content_type = \"any\"\nform = \"only\"\n",
+            "9:16: forms alone have one type, and it is required: leave the key out",
+        ),
+        (
+            "place = \"basic\"\nform = \"also\"\n",
+            "10:8: name and secret stand in Basic, and no body is read: leave the key out",
+        ),
+    ] {
+        assert_eq!(problems(content_type, by), message);
+    }
+    let old = format!("{GOOD}[old_system]\ntoken = \"t\"\n").replacen(content_type, "form = \"only\"\n", 1);
+    let faults = load("erp", &old).err().unwrap_or_default();
+    let why = "an old system is asked with a JSON body, and requests of this contract are forms alone";
+    assert!(faults.iter().any(|fault| fault.message == why), "{faults:?}");
+}
+
 /// What a contract with this response says.
 fn said(entry: &str, rejection: &Rejection) -> String {
     let text = GOOD.replacen("[rejections]\n", &format!("[rejections]\n{entry}\n"), 1);

@@ -10,7 +10,7 @@ use super::{
     raw::{RawContract, RawLogin, RawValidity},
 };
 use crate::rules::contract::{
-    Facts, SecretPlace, Zone,
+    Facts, Forms, SecretPlace, Zone,
     body::Announced,
     engine::{Claim, LoginReader, Meaning, Requests, ValidityReader},
     template::{Constants, Place, Read, Scene},
@@ -41,7 +41,7 @@ const COMMON_CLAIMS: [&str; 15] = [
 
 impl Checker<'_> {
     pub(super) fn requests(&mut self, raw: &RawContract, facts: &Facts, language: &Language) -> Requests {
-        let login = self.login(&raw.login, facts.place);
+        let login = self.login(&raw.login, facts.place, facts.forms);
         let validity = raw.validity.as_ref().and_then(|validity| self.validity(validity.get_ref(), facts, language));
         let login = LoginReader { validity, ..login };
         let refresh = raw.refresh.as_ref().map(|refresh| Arc::<str>::from(refresh.member.get_ref().as_str()));
@@ -59,12 +59,13 @@ impl Checker<'_> {
         Requests { login, refresh: refresh.into_iter().collect(), identified_by, verifies: raw.verify }
     }
 
-    fn login(&mut self, raw: &RawLogin, place: SecretPlace) -> LoginReader {
+    fn login(&mut self, raw: &RawLogin, place: SecretPlace, forms: Forms) -> LoginReader {
         let words =
             [("any", Announced::Any), ("json-if-sent", Announced::IfSent), ("json-required", Announced::Required)];
         let announced = match (&raw.content_type, place) {
             (Some(written), _) => self.word(written, &words),
             (None, SecretPlace::Basic) => Some(Announced::Any),
+            (None, SecretPlace::Body) if forms == Forms::Only => Some(Announced::Any),
             (None, SecretPlace::Body) => {
                 self.wrong(&raw.members.span(), "login.content_type is missing; add it, for example \"json-if-sent\"");
                 None
@@ -90,7 +91,7 @@ impl Checker<'_> {
                 self.wrong(&raw.members.span(), &message);
             }
         }
-        LoginReader { place, announced: announced.unwrap_or(Announced::Any), members, validity: None }
+        LoginReader { place, announced: announced.unwrap_or(Announced::Any), forms, members, validity: None }
     }
 
     fn validity(&mut self, raw: &RawValidity, facts: &Facts, language: &Language) -> Option<ValidityReader> {

@@ -99,6 +99,7 @@ fn login() -> Value {
         ("place", one_of("Where name and secret stand", &["body", "basic"])),
         ("method", one_of("The method of a login", &["POST"])),
         ("content_type", one_of("What the type of a body may be", &["any", "json-if-sent", "json-required"])),
+        ("form", one_of("Whether requests may be forms: beside JSON, or alone", &["also", "only"])),
         ("members", table("The required members, in the order in which they are named when missing", &meaning)),
         ("identified_by", list("Members that say that a body is for this contract", &any_text("A member"))),
     ])

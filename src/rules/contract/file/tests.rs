@@ -435,8 +435,14 @@ fn basic_is_read_as_a_login() {
     let read = |authorization: Option<&str>| {
         let authorization = authorization.map(str::as_bytes);
         let method = &http::Method::POST;
-        let request =
-            TokenRequest { method, query: None, content_type: None, authorization, body: &body, refresh: false };
+        let request = TokenRequest {
+            method,
+            query: None,
+            content_type: None,
+            authorization,
+            body: (&body).into(),
+            refresh: false,
+        };
         contract.read(&request, &settings)
     };
     let missing = |names: &[&str], lack: Lack| {

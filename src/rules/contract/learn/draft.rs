@@ -10,6 +10,7 @@ use super::{
     hints, json,
     missing::{self, Said},
     purpose::Purposes,
+    stands_in,
     success::{self, Success},
 };
 use crate::{
@@ -62,10 +63,10 @@ pub(super) fn write(name: &str, purposes: &Purposes, observed: &[Observed<'_>]) 
             Place::Route
         }
     };
-    let failures = failure::of(observed, first.contract.in_default(), place);
+    let failures = failure::of(observed, first.contract.in_default(), place, &purposes.tokens(observed));
     draft.envelope = Envelope::of(&failures);
     let all: Vec<_> = failures.iter().map(|failure| failure.at).collect();
-    draft.failures = failure::ours(failures, &draft.envelope);
+    draft.failures = failure::ours(failures, &draft.envelope, |at| observed[at].path.to_owned());
     let is_ours = |at: &usize| draft.failures.iter().any(|failure| failure.at == *at);
     let others = all.into_iter().filter(|at| !is_ours(at)).collect();
     let text = draft.text();
@@ -159,7 +160,14 @@ impl Draft<'_, '_> {
         if self.purposes.place == SecretPlace::Basic {
             out.push_str("place = \"basic\"\n");
         } else {
-            line(out, "content_type", &text(self.announced()));
+            let granted = self.purposes.granted(self.observed);
+            let forms = granted.iter().filter(|one| one.recorded.form().is_some()).count();
+            if forms < granted.len() {
+                line(out, "content_type", &text(self.announced()));
+            }
+            if forms > 0 {
+                line(out, "form", &text(if forms < granted.len() { "also" } else { "only" }));
+            }
         }
         let members: Vec<_> =
             self.purposes.members.iter().map(|(name, meaning)| format!("{} = {}", key(name), text(meaning))).collect();
@@ -200,6 +208,7 @@ impl Draft<'_, '_> {
     fn announced(&self) -> &'static str {
         let complete = |one: &&Observed<'_>| {
             self.purposes.logins.contains(one.path)
+                && one.recorded.form().is_none()
                 && one.recorded.method == http::Method::POST
                 && self.purposes.members.iter().all(|(_, meaning)| self.purposes.sent(one.recorded, meaning).is_some())
         };
@@ -238,6 +247,8 @@ impl Draft<'_, '_> {
                 media_type: found.recorded.answer_type.clone(),
                 body: json(&found.recorded.answer)?,
                 missing: vec![],
+                lacks: vec![],
+                method: String::new(),
                 at: 0,
             };
             let (message, _) = self.envelope.read(&failure)?;
@@ -283,6 +294,11 @@ impl Draft<'_, '_> {
             for guess in &success.guesses {
                 let guess: String = guess.chars().filter(|letter| !letter.is_control()).collect();
                 let _ = writeln!(out, "# guessed: {guess}");
+            }
+            for place in &success.unexpressed {
+                let place: String = place.chars().filter(|letter| !letter.is_control()).collect();
+                let _ =
+                    writeln!(out, "# not expressed: {place}: it is new each time, as the id of a token is: left out");
             }
             let _ = writeln!(out, "[responses.{name}]");
             if success.status != 200 {
@@ -333,21 +349,29 @@ impl Draft<'_, '_> {
         }
         let code = other.map(|code| format!("code = {}, ", scalar(&code))).unwrap_or_default();
         let _ = writeln!(out, "other = {{ {code}message = \"{{phrase}}\" }}\n\n[denials]");
-        let of_401 =
-            found.get(&Error::Denial(401)).and_then(|failures| self.entry(Error::Denial(401), failures, house, None));
-        for (error, failures) in found.iter().filter(|(error, _)| !matches!(error, Error::Rejection(_))) {
-            let entry = self.entry(*error, failures, house, None);
-            // Where it is the only 401, it stands for all of them.
-            let (key, is_same) = match error {
-                Error::MissingToken if of_401.is_none() => ("401".to_owned(), false),
-                Error::MissingToken => (error.key(), entry == of_401),
-                _ => (error.key(), false),
-            };
-            if let Some(entry) = entry.filter(|_| !is_same) {
-                line(out, &key, &entry);
+        self.denials(out, &found, house);
+        out.push_str("other = { message = \"{phrase}\" }\n");
+    }
+
+    fn denials(&self, out: &mut String, found: &BTreeMap<Error, Vec<&Failure>>, house: House) {
+        let denials = found.iter().filter(|(error, _)| !matches!(error, Error::Rejection(_)));
+        let denials: Vec<_> =
+            denials.map(|(error, failures)| (*error, self.entry(*error, failures, house, None))).collect();
+        let of_401 = denials.iter().filter(|(error, _)| error.own_status() == 401);
+        // What stands for all of them: what has no reason of its own, else what the first bad token got.
+        let general = of_401.min_by_key(|(error, _)| match error {
+            Error::Denial(_) => 0,
+            Error::Token(_) => 1,
+            _ => 2,
+        });
+        for denial in &denials {
+            let (error, entry) = denial;
+            let is_general = general == Some(denial);
+            let is_same = !is_general && error.own_status() == 401 && general.is_some_and(|(_, same)| same == entry);
+            if let Some(entry) = entry.as_ref().filter(|_| !is_same) {
+                line(out, &if is_general { "401".to_owned() } else { error.key() }, entry);
             }
         }
-        out.push_str("other = { message = \"{phrase}\" }\n");
     }
 
     /// The code of errors that no recording words, where it is not their status.
@@ -373,12 +397,10 @@ impl Draft<'_, '_> {
                 parts.push(format!("status = {status}"));
             }
         };
-        let said: Vec<_> = in_shape
-            .iter()
-            .filter_map(|(failure, (message, _))| Some(Said { value: message.as_ref()?, missing: &failure.missing }))
-            .collect();
+        let said: Vec<_> =
+            in_shape.iter().filter_map(|(failure, (message, _))| Some(failure.said(message.as_ref()?))).collect();
         if let (Some((failure, (message, code))), Some(Value::String(template))) =
-            (in_shape.first(), common(error, &said))
+            (in_shape.first(), common(error, &said).map(|value| with_method(error, value, failures)))
         {
             status(&mut parts, failure.status);
             let code = code.as_ref().filter(|code| **code != failure.status);
@@ -395,9 +417,9 @@ impl Draft<'_, '_> {
         if first.media_type != self.envelope.media_type {
             parts.extend(known_type(first.media_type.as_deref()).map(|known| format!("media_type = {}", text(known))));
         }
-        let said: Vec<_> =
-            failures.iter().map(|failure| Said { value: &failure.body, missing: &failure.missing }).collect();
+        let said: Vec<_> = failures.iter().map(|failure| failure.said(&failure.body)).collect();
         let body = common(error, &said).unwrap_or_else(|| literal(&first.body));
+        let body = with_method(error, body, failures);
         let body = match body {
             Value::Object(members) => self.envelope.around(members, first.status),
             other => other,
@@ -421,6 +443,24 @@ fn common(error: Error, said: &[Said<'_>]) -> Option<Value> {
         return missing::template(said);
     }
     said.first().map(|one| literal(one.value))
+}
+
+/// The same with a hole for the method of the request, where the first of these answers names it and the others theirs.
+fn with_method(error: Error, value: Value, failures: &[&Failure]) -> Value {
+    let Some(first) = failures.first().filter(|_| error == Error::of(RejectionKind::MethodNotAllowed)) else {
+        return value;
+    };
+    let names_its_own = |failure: &&Failure| stands_in(&failure.body.to_string(), &failure.method);
+    if failures.iter().all(names_its_own) { holed(&value, &first.method) } else { value }
+}
+
+fn holed(value: &Value, method: &str) -> Value {
+    match value {
+        Value::String(text) => text.replace(method, "{request.method}").into(),
+        Value::Array(elements) => elements.iter().map(|element| holed(element, method)).collect(),
+        Value::Object(members) => members.iter().map(|(name, of)| (name.clone(), holed(of, method))).collect(),
+        other => other.clone(),
+    }
 }
 
 /// The names of an answer's members, at any depth.

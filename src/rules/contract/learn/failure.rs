@@ -8,12 +8,13 @@ use serde_json::{Map, Value};
 use super::{
     Observed, escaped, hints, json,
     missing::{self, Said},
+    tokens::Tokens,
 };
 use crate::{
     domain::{Reason, json::parse_object},
     rules::contract::{
-        Contract, DialectSettings, FileContract, Operation, Recorded, RejectionKind, answer::phrase,
-        engine::BODY_BYTES_MAX, language::House,
+        Contract, DialectSettings, FileContract, Lack, MissingMember, Operation, Recorded, RejectionKind, RequestBody,
+        answer::phrase, engine::BODY_BYTES_MAX, language::House,
     },
 };
 
@@ -24,10 +25,20 @@ pub(super) struct Failure {
     pub(super) status: u16,
     pub(super) media_type: Option<String>,
     pub(super) body: Value,
-    /// The members that were missing.
+    /// The members that were missing, and what stood in the place of each.
     pub(super) missing: Vec<String>,
+    pub(super) lacks: Vec<Lack>,
+    /// The method of the request.
+    pub(super) method: String,
     /// The place of the exchange.
     pub(super) at: usize,
+}
+
+impl Failure {
+    /// What it says at a place of its body.
+    pub(super) fn said<'v>(&'v self, value: &'v Value) -> Said<'v> {
+        Said { value, missing: &self.missing, lacks: &self.lacks }
+    }
 }
 
 /// Which error it was.
@@ -37,6 +48,8 @@ pub(super) enum Error {
     Rejection(usize),
     /// A denied request without a token.
     MissingToken,
+    /// A denied request with a token that tells why it is refused, by its place in [`Reason::ALL`].
+    Token(usize),
     /// A denied request, by its status.
     Denial(u16),
 }
@@ -51,6 +64,7 @@ impl Error {
         match self {
             Self::Rejection(at) => RejectionKind::ALL[at].name().to_owned(),
             Self::MissingToken => Reason::MissingToken.name().to_owned(),
+            Self::Token(at) => Reason::ALL[at].name().to_owned(),
             Self::Denial(status) => status.to_string(),
         }
     }
@@ -59,7 +73,7 @@ impl Error {
     pub(super) fn own_status(self) -> u16 {
         match self {
             Self::Rejection(at) => RejectionKind::ALL[at].status().as_u16(),
-            Self::MissingToken => 401,
+            Self::MissingToken | Self::Token(_) => 401,
             Self::Denial(status) => status,
         }
     }
@@ -73,26 +87,45 @@ pub(super) struct Envelope {
     pub(super) members: Vec<(String, Value)>,
 }
 
-/// Drops denials in another shape than the errors have where the same denial is there in their shape: they are another
-/// contract's.
-pub(super) fn ours(failures: Vec<Failure>, envelope: &Envelope) -> Vec<Failure> {
+/// Drops denials in another shape than the errors have where a denial of that status is there in their shape: they are
+/// another contract's. Not so at a path that has denials in that shape too: a contract may have several.
+pub(super) fn ours(failures: Vec<Failure>, envelope: &Envelope, path: impl Fn(usize) -> String) -> Vec<Failure> {
     let of_routes = |failure: &Failure| !matches!(failure.error, Error::Rejection(_));
-    let in_shape: BTreeSet<_> =
-        failures.iter().filter(|failure| envelope.read(failure).is_some()).map(|failure| failure.error).collect();
+    let in_shape: Vec<_> =
+        failures.iter().filter(|failure| of_routes(failure) && envelope.read(failure).is_some()).collect();
+    let statuses: BTreeSet<_> = in_shape.iter().map(|failure| failure.status).collect();
+    let paths: BTreeSet<_> = in_shape.iter().map(|failure| path(failure.at)).collect();
     let is_ours = |failure: &Failure| {
-        !of_routes(failure) || !in_shape.contains(&failure.error) || envelope.read(failure).is_some()
+        !of_routes(failure)
+            || !statuses.contains(&failure.status)
+            || envelope.read(failure).is_some()
+            || paths.contains(&path(failure.at))
     };
-    failures.into_iter().filter(is_ours).collect()
+    let are_ours: Vec<_> = failures.iter().map(is_ours).collect();
+    failures.into_iter().zip(are_ours).filter_map(|(failure, is_ours)| is_ours.then_some(failure)).collect()
 }
 
 /// The refusals among the exchanges, as the contract in its first draft reads their requests.
-pub(super) fn of(observed: &[Observed<'_>], draft: &FileContract, place: impl Fn(&str) -> Place) -> Vec<Failure> {
+pub(super) fn of(
+    observed: &[Observed<'_>],
+    draft: &FileContract,
+    place: impl Fn(&str) -> Place,
+    tokens: &Tokens,
+) -> Vec<Failure> {
     let mut failures = vec![];
     for (at, Observed { path, recorded }) in observed.iter().enumerate() {
         let Some(body) = json(&recorded.answer) else { continue };
-        let Some((error, missing)) = error(recorded, draft, place(path), &body) else { continue };
-        let media_type = recorded.answer_type.clone();
-        failures.push(Failure { error, status: recorded.status, media_type, body, missing, at });
+        let Some((error, members)) = error(recorded, draft, place(path), &body, tokens) else { continue };
+        failures.push(Failure {
+            error,
+            status: recorded.status,
+            media_type: recorded.answer_type.clone(),
+            body,
+            missing: members.iter().map(|member| member.name.to_string()).collect(),
+            lacks: members.iter().map(|member| member.lack).collect(),
+            method: recorded.method.to_string(),
+            at,
+        });
     }
     failures
 }
@@ -105,10 +138,20 @@ pub(super) enum Place {
     Route,
 }
 
-fn error(recorded: &Recorded, draft: &FileContract, place: Place, answer: &Value) -> Option<(Error, Vec<String>)> {
+fn error(
+    recorded: &Recorded,
+    draft: &FileContract,
+    place: Place,
+    answer: &Value,
+    tokens: &Tokens,
+) -> Option<(Error, Vec<MissingMember>)> {
     let plain = |error| Some((error, vec![]));
     if place == Place::Route {
-        return (recorded.status >= 400).then(|| (denial(recorded), vec![]));
+        return (recorded.status >= 400).then(|| (denial(recorded, tokens), vec![]));
+    }
+    // Whatever was asked, it was granted: no error says a token.
+    if recorded.status < 400 && says_token(answer) {
+        return None;
     }
     let refresh = place == Place::Refresh;
     let has_method =
@@ -119,15 +162,14 @@ fn error(recorded: &Recorded, draft: &FileContract, place: Place, answer: &Value
     if recorded.request.len() > BODY_BYTES_MAX {
         return plain(Error::of(RejectionKind::BodyTooLarge));
     }
-    let body = parse_object(&recorded.request);
-    let request = recorded.token_request(&body, refresh);
+    let (json, form) = (parse_object(&recorded.request), recorded.form());
+    let request = recorded.token_request(RequestBody { json: &json, form: form.as_ref() }, refresh);
     match draft.read(&request, &DialectSettings::default()) {
-        Err(crate::rules::contract::Rejection::Missing(names)) => {
-            let names = names.names().map(ToString::to_string).collect();
-            Some((Error::of(RejectionKind::Missing), names))
+        Err(crate::rules::contract::Rejection::Missing(members)) => {
+            Some((Error::of(RejectionKind::Missing), members.members().to_vec()))
         }
         Err(rejection) => plain(Error::of(rejection.kind())),
-        Ok(Operation::Verify) => (recorded.status >= 400).then(|| (denial(recorded), vec![])),
+        Ok(Operation::Verify) => (recorded.status >= 400).then(|| (denial(recorded, tokens), vec![])),
         Ok(_) if says_token(answer) => None,
         Ok(Operation::Refresh(_)) => plain(Error::of(waiting(recorded).unwrap_or(RejectionKind::InvalidRefreshToken))),
         Ok(Operation::Login(_)) => plain(Error::of(waiting(recorded).unwrap_or_else(|| refused(answer)))),
@@ -145,11 +187,16 @@ fn says_token(answer: &Value) -> bool {
     }
 }
 
-/// Who sent nothing that could be a token is told so.
-fn denial(recorded: &Recorded) -> Error {
+/// What was sent says why it was denied, as far as anybody can tell without its key.
+fn denial(recorded: &Recorded, tokens: &Tokens) -> Error {
     let field = recorded.authorization.as_deref().unwrap_or_default().trim();
-    let is_empty = field.is_empty() || field.eq_ignore_ascii_case("Bearer");
-    if is_empty && recorded.status == 401 { Error::MissingToken } else { Error::Denial(recorded.status) }
+    let is_empty = field.is_empty() || field.eq_ignore_ascii_case("Bearer") || tokens.is_of_others(field);
+    match tokens.reason(field) {
+        _ if recorded.status != 401 => Error::Denial(recorded.status),
+        _ if is_empty => Error::MissingToken,
+        Some(reason) => Error::Token(reason as usize),
+        None => Error::Denial(recorded.status),
+    }
 }
 
 const fn waiting(recorded: &Recorded) -> Option<RejectionKind> {
@@ -181,7 +228,7 @@ impl Envelope {
         for failure in failures {
             let Some(members) = failure.body.as_object() else { continue };
             // What is keyed by the missing members has as many shapes as there are of those.
-            let said = [Said { value: &failure.body, missing: &failure.missing }];
+            let said = [failure.said(&failure.body)];
             if missing::keyed(&said).is_none() {
                 shapes.entry((members.keys().collect(), failure.media_type.as_ref())).or_default().push(failure);
             }
@@ -195,6 +242,7 @@ impl Envelope {
         let said =
             |name: &str| failures.iter().map(move |failure| (failure.status, &failure.body[name])).collect::<Vec<_>>();
         let mut members: Vec<_> = first.keys().map(|name| (name.clone(), member(&said(name)))).collect();
+        one_message(&mut members, |name| usual(&said(name)));
         // The one text that differs is the message; where none does, that which is called so.
         if !members.iter().any(|(_, value)| value == "{message}")
             && let Some(at) = NAMES_OF_MESSAGES.iter().find_map(|hint| {
@@ -253,6 +301,22 @@ impl Envelope {
         };
         Value::Object(body.into_iter().map(with).collect())
     }
+}
+
+/// Of several members that differ, the one whose name says so is the message; what most have stands for the others.
+fn one_message(members: &mut [(String, Value)], usual: impl Fn(&str) -> Value) {
+    let differing: Vec<_> = (0..members.len()).filter(|&at| members[at].1 == "{message}").collect();
+    let named = |hint: &&str| differing.iter().copied().find(|&at| hints(&members[at].0, &[*hint]));
+    let Some(message) = NAMES_OF_MESSAGES.iter().find_map(named).or(differing.first().copied()) else { return };
+    for at in differing.into_iter().filter(|&at| at != message) {
+        members[at].1 = literal(&usual(&members[at].0));
+    }
+}
+
+/// What is said most often.
+fn usual(said: &[(u16, &Value)]) -> Value {
+    let count = |value: &Value| said.iter().filter(|(_, other)| *other == value).count();
+    said.iter().map(|(_, value)| *value).max_by_key(|value| count(value)).cloned().unwrap_or_default()
 }
 
 /// How many errors are among these.

@@ -3,12 +3,15 @@
 use serde_json::{Map, Value, json};
 
 use super::{escaped, quoted};
+use crate::rules::contract::Lack;
 
 /// An answer's part, and the members that were missing from its request.
 #[derive(Clone, Copy)]
 pub(super) struct Said<'v> {
     pub(super) value: &'v Value,
     pub(super) missing: &'v [String],
+    /// What stood in the place of each.
+    pub(super) lacks: &'v [Lack],
 }
 
 /// The template of what all of them say; `None` where they have nothing in common.
@@ -23,8 +26,10 @@ pub(super) fn template(said: &[Said<'_>]) -> Option<Value> {
         Value::Object(members) => {
             let mut template = Map::new();
             for name in members.keys() {
-                let parts: Option<Vec<_>> =
-                    said.iter().map(|one| Some(Said { value: one.value.get(name)?, missing: one.missing })).collect();
+                let parts: Option<Vec<_>> = said
+                    .iter()
+                    .map(|one| Some(Said { value: one.value.get(name)?, missing: one.missing, lacks: one.lacks }))
+                    .collect();
                 template.insert(name.clone(), self::template(&parts?)?);
             }
             let same = |one: &Said<'_>| one.value.as_object().is_some_and(|other| other.len() == members.len());
@@ -36,22 +41,42 @@ pub(super) fn template(said: &[Said<'_>]) -> Option<Value> {
 
 /// An object with one member for each that is missing, and the same value under all of them.
 pub(super) fn keyed(said: &[Said<'_>]) -> Option<Value> {
-    let mut of_all: Option<&Value> = None;
-    for Said { value, missing } in said {
+    let mut of_lack: [Option<&Value>; LACKS.len()] = [None; LACKS.len()];
+    for Said { value, missing, lacks } in said {
         let members = value.as_object()?;
         let is_keyed = members.len() == missing.len() && missing.iter().all(|name| members.contains_key(name));
         if !is_keyed || missing.is_empty() {
             return None;
         }
-        for value in members.values() {
-            if of_all.is_some_and(|known| known != value) {
+        for (name, lack) in missing.iter().zip(*lacks) {
+            let (value, known) = (members.get(name)?, &mut of_lack[*lack as usize]);
+            if known.is_some_and(|known| known != value) {
                 return None;
             }
-            of_all = Some(value);
+            *known = Some(value);
         }
     }
-    let value = of_all?.as_array()?.iter().map(|text| text.as_str().map(escaped)).collect::<Option<Vec<_>>>()?;
+    let mut all = of_lack.iter().flatten();
+    let of_all = all.next()?;
+    if all.any(|value| value != of_all) {
+        return Some(json!({ "{missing.each}": [cases(of_lack)?] }));
+    }
+    let value = of_all.as_array()?.iter().map(|text| text.as_str().map(escaped)).collect::<Option<Vec<_>>>()?;
     Some(json!({ "{missing.each}": value }))
+}
+
+/// What can stand in a member's place, in the order of `|cases`.
+const LACKS: [Lack; 4] = [Lack::Absent, Lack::Blank, Lack::Null, Lack::Mistyped];
+
+/// The hole of a text for each; what no recording shows has the first one.
+fn cases(of_lack: [Option<&Value>; LACKS.len()]) -> Option<String> {
+    let text = |value: &Value| match &value.as_array()?[..] {
+        [Value::String(text)] => quoted(text),
+        _ => None,
+    };
+    let first = text(of_lack.iter().flatten().next()?)?;
+    let texts = of_lack.into_iter().map(|value| value.map_or_else(|| Some(first.clone()), text));
+    Some(format!("{{missing.why|cases {}}}", texts.collect::<Option<Vec<_>>>()?.join(" ")))
 }
 
 /// A list with one text for each that is missing.
@@ -63,7 +88,7 @@ fn list(said: &[Said<'_>]) -> Option<Value> {
         return Some(first.value.clone());
     }
     let mut around: Option<(String, String)> = None;
-    for Said { value, missing } in said {
+    for Said { value, missing, .. } in said {
         let elements = value.as_array().filter(|elements| elements.len() == missing.len())?;
         for (element, name) in elements.iter().zip(*missing) {
             let (before, after) = element.as_str()?.split_once(name.as_str())?;
@@ -153,7 +178,9 @@ mod tests {
     fn learnt(said: &[(Value, &[&str])]) -> Option<Value> {
         let names: Vec<Vec<String>> =
             said.iter().map(|(_, missing)| missing.iter().map(|&name| name.to_owned()).collect()).collect();
-        let said: Vec<_> = said.iter().zip(&names).map(|((value, _), missing)| Said { value, missing }).collect();
+        let lacks = &[Lack::Absent; 4];
+        let said: Vec<_> =
+            said.iter().zip(&names).map(|((value, _), missing)| Said { value, missing, lacks }).collect();
         template(&said)
     }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! purpose   what each exchange was for: the logins that succeeded, their members, the refreshes, the routes
 //! success   an answer to a success, with holes where tokens, names and dates stand
+//! tokens    what the tokens of the recordings tell of themselves
 //! failure   which error each refusal was, and what the errors share
 //! missing   how an error speaks of the members that are missing
 //! draft     all of it as a file, with its guesses as comments
@@ -15,6 +16,7 @@ mod failure;
 mod missing;
 mod purpose;
 mod success;
+mod tokens;
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use serde_json::Value;

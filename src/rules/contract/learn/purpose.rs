@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use http::Method;
 use serde_json::{Map, Value};
 
-use super::{Observed, hints, json};
+use super::{
+    Observed, hints, json,
+    tokens::{Tokens, payload},
+};
 use crate::{
     domain::json::parse_object,
     rules::contract::{Recorded, SecretPlace, basic::Pair},
@@ -134,6 +137,29 @@ impl Purposes {
         body(recorded).get(member)?.as_str().map(str::to_owned)
     }
 
+    /// The tokens that logins gave.
+    pub(super) fn tokens(&self, observed: &[Observed<'_>]) -> Tokens {
+        let mut found = Tokens::default();
+        let served = observed.iter().filter(|one| one.recorded.status < 400);
+        let fields = served.filter_map(|one| one.recorded.authorization.as_deref()?.split_once(' '));
+        found.schemes = fields.map(|(scheme, _)| scheme.to_lowercase()).collect();
+        for one in self.granted(observed) {
+            let answer = json(&one.recorded.answer).unwrap_or_default();
+            for (name, member) in answer.as_object().into_iter().flatten() {
+                for token in tokens(member, name) {
+                    let payload = payload(&token).unwrap_or_default();
+                    let issue = payload["iat"].as_i64();
+                    found.first_issue = [found.first_issue, issue].into_iter().flatten().min();
+                    found.audience = found.audience.or_else(|| payload.get("aud").cloned());
+                    if hints(name, &["refresh"]) {
+                        found.refreshing.insert(token);
+                    }
+                }
+            }
+        }
+        found
+    }
+
     /// Passwords and tokens of the recordings: none may stand in a draft.
     pub(super) fn secrets(&self, observed: &[Observed<'_>]) -> BTreeSet<String> {
         let mut secrets = BTreeSet::new();
@@ -151,9 +177,9 @@ impl Purposes {
     }
 }
 
-/// The members of a request's JSON body.
+/// The members of a request's body: of its form, where it says that it is one, else of its JSON.
 pub(super) fn body(recorded: &Recorded) -> Map<String, Value> {
-    parse_object(&recorded.request).unwrap_or_default()
+    recorded.form().unwrap_or_else(|| parse_object(&recorded.request)).unwrap_or_default()
 }
 
 fn basic(recorded: &Recorded) -> Option<Pair> {

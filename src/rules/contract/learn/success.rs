@@ -18,6 +18,8 @@ pub(super) struct Success {
     pub(super) kinds: Vec<TokenKind>,
     /// What a recording cannot say for certain.
     pub(super) guesses: Vec<String>,
+    /// Members that no contract has: ids of tokens, which are new at each login.
+    pub(super) unexpressed: Vec<String>,
     pub(super) uses: Uses,
     /// The lives of tokens that it says, in seconds.
     pub(super) lives: Vec<(TokenKind, u64)>,
@@ -53,6 +55,7 @@ pub(super) fn of(purposes: &Purposes, answers: &[&Observed<'_>], verified: bool)
             body: Value::Null,
             kinds: vec![],
             guesses: vec![],
+            unexpressed: vec![],
             uses: Uses::default(),
             lives: vec![],
         },
@@ -76,8 +79,12 @@ impl Reader<'_, '_> {
                 for (name, member) in members {
                     path.push(name.clone());
                     let may_lack = self.all.iter().any(|(all, _)| at(all, path).is_none());
-                    let filled = self.value(member, path);
+                    let filled = if self.is_new_each_time(path) { None } else { Some(self.value(member, path)) };
+                    if filled.is_none() {
+                        self.found.unexpressed.push(path.join("."));
+                    }
                     path.pop();
+                    let Some(filled) = filled else { continue };
                     template.insert(name.clone(), if may_lack { omitted(filled) } else { filled });
                 }
                 Value::Object(template)
@@ -212,6 +219,23 @@ impl Reader<'_, '_> {
             return "{account.legacy_id}".into();
         }
         Value::Number(number.clone())
+    }
+
+    /// Whether a place has the id of a token: it is called so, or is another UUID for one account that logs in again.
+    fn is_new_each_time(&self, path: &[String]) -> bool {
+        if path.last().is_some_and(|name| name == "jti") {
+            return true;
+        }
+        let uuids: Vec<_> = self
+            .all
+            .iter()
+            .filter_map(|(answer, one)| {
+                let said = at(answer, path)?.as_str().filter(|text| purpose::is_uuid(text))?;
+                Some((self.purposes.sent(one.recorded, "name")?, said))
+            })
+            .collect();
+        !self.verified
+            && uuids.iter().any(|(name, said)| uuids.iter().any(|(other, uuid)| name == other && said != uuid))
     }
 
     fn is_constant(&self, path: &[String]) -> bool {

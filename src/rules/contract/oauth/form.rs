@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{FORM, OAuthError};
-use crate::domain::Secret;
+use super::OAuthError;
+use crate::domain::{
+    Secret,
+    form::{NoForm, fields, is_form},
+};
 
 /// The parameters of a request. Without `Debug`: some of them are secrets.
 pub struct Form(BTreeMap<String, Secret>);
@@ -18,16 +21,13 @@ impl Form {
         if !content_type.is_some_and(is_form) {
             return Err(OAuthError::InvalidRequest("the body must be application/x-www-form-urlencoded"));
         }
-        let mut parameters = BTreeMap::new();
-        for (name, value) in form_urlencoded::parse(body) {
-            if [&name, &value].iter().any(|text| text.contains(char::REPLACEMENT_CHARACTER)) {
-                return Err(OAuthError::InvalidRequest("the body is not UTF-8"));
-            }
-            if parameters.insert(name.into_owned(), Secret::new(value.into_owned())).is_some() {
-                return Err(OAuthError::InvalidRequest("a parameter is repeated"));
-            }
-        }
-        Ok(Self(parameters))
+        let fields = fields(body).map_err(|why| {
+            OAuthError::InvalidRequest(match why {
+                NoForm::NotUtf8 => "the body is not UTF-8",
+                NoForm::Repeated => "a parameter is repeated",
+            })
+        })?;
+        Ok(Self(fields.into_iter().map(|(name, value)| (name, Secret::new(value))).collect()))
     }
 
     /// The value of a parameter; `None` when it is left out or empty.
@@ -45,15 +45,10 @@ impl Form {
     }
 }
 
-/// Whether a `Content-Type` says that a form follows, in any case and with any parameters.
-fn is_form(content_type: &[u8]) -> bool {
-    let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(FORM.as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::form::FORM;
 
     fn read(body: &str) -> Result<Form, OAuthError> {
         Form::read(Some(FORM.as_bytes()), body.as_bytes())

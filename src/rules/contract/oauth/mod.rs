@@ -17,8 +17,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    AccountFacts, Answer, Contract, DialectSettings, Facts, JSON, Lifetime, Operation, Outcome, Rejection, Schemas,
-    SecretPlace, SettingFacts, Tells, TokenFacts, TokenRequest, Zone,
+    AccountFacts, Answer, Contract, DialectSettings, Facts, Forms, JSON, Lifetime, Operation, Outcome, Rejection,
+    Schemas, SecretPlace, SettingFacts, Tells, TokenFacts, TokenRequest, Zone,
     answer::{answer, denial_status, phrase},
     problem,
 };
@@ -34,7 +34,7 @@ pub const INTROSPECT: &str = "introspect";
 pub const REVOKE: &str = "revoke";
 
 /// The media type of requests (RFC 6749 section 4.4.2, RFC 7009 section 2.1, RFC 7662 section 2.1).
-pub const FORM: &str = "application/x-www-form-urlencoded";
+pub use crate::domain::form::FORM;
 
 /// How long an access token lives where the realm says nothing.
 const LIFETIME_DEFAULT: Duration = Duration::from_hours(1);
@@ -73,6 +73,7 @@ static FACTS: LazyLock<Facts> = LazyLock::new(|| Facts {
     token_header: None,
     bare_authorization: false,
     token_scheme: None,
+    forms: Forms::Refused,
     place: SecretPlace::Body,
     old_system: None,
     earlier_tokens: None,

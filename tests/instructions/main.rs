@@ -15,6 +15,9 @@ mod client;
 mod decisions;
 #[path = "../decision/fixture.rs"]
 mod fixture;
+#[path = "../it/support/memory.rs"]
+#[expect(dead_code, reason = "the harness of the integration tests does more")]
+mod memory;
 #[path = "../it/support/port.rs"]
 mod port;
 #[path = "../it/support/postgres/mod.rs"]

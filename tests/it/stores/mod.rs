@@ -45,7 +45,7 @@ use sqlx::{
 use tempfile::TempDir;
 use tokio::{runtime::Builder, sync::Barrier, task::JoinSet};
 
-use crate::support::Postgres;
+use crate::support::{Postgres, memory};
 
 /// Callers of one operation at once.
 const CALLERS: usize = 64;
@@ -73,7 +73,7 @@ struct Gateways {
 /// Runs a test against each store.
 #[expect(clippy::needless_pass_by_value, reason = "each test is written where it is given")]
 fn on_both_stores(test: impl AsyncFn(&Gateways)) {
-    let folder = folder();
+    let folder = memory::new_folder();
     let file = StoreSettings::Sqlite(folder.path().join("portero.db"));
     on("SQLite", file, folder, &test);
     let postgres = Postgres::start();
@@ -92,7 +92,7 @@ fn on_both_stores(test: impl AsyncFn(&Gateways)) {
         connections_max: CONNECTIONS,
         migrates: true,
     };
-    on("PostgreSQL", StoreSettings::Postgres(Box::new(server)), self::folder(), &test);
+    on("PostgreSQL", StoreSettings::Postgres(Box::new(server)), memory::new_folder(), &test);
 }
 
 fn on(engine: &str, settings: StoreSettings, folder: TempDir, test: &impl AsyncFn(&Gateways)) {
@@ -107,11 +107,6 @@ fn on(engine: &str, settings: StoreSettings, folder: TempDir, test: &impl AsyncF
             store.close().await;
         }
     });
-}
-
-/// In memory where the system has a file system for that: what is tested is order, not disks.
-fn folder() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 impl Gateways {

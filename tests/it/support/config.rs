@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Contract, Gateway, Ran, portero, template::copy_store};
+use super::{Contract, Gateway, Ran, memory, portero, template::copy_store};
 
 /// A folder that is gone with its test.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Folder(TempDir);
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        Self(TempDir::new().unwrap())
+        Self(memory::new_folder())
     }
 
     pub(crate) fn path(&self) -> &Path {

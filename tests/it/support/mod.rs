@@ -12,6 +12,7 @@ mod gateway;
 mod http2;
 mod jwks;
 mod load;
+pub(crate) mod memory;
 mod nginx;
 mod old_system;
 pub(crate) mod pen;

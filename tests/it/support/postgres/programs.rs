@@ -12,15 +12,12 @@ use std::{
 
 use tempfile::TempDir;
 
+use super::super::memory;
+
 /// Names the folder of the programs, so that the tests can run against another version.
 const FOLDER: &str = "PORTERO_TEST_POSTGRES_BIN";
 /// Where Debian puts them: a folder a major version.
 const DEBIAN: &str = "/usr/lib/postgresql";
-
-/// A file system in memory: making a server's 700 files takes 0.05 s there, and up to 0.5 s on ext4.
-const MEMORY: &str = "/dev/shm";
-/// What it must have free: several tests run at once, and a server takes 21 MiB and what the test writes.
-const MEMORY_FREE_BYTES_MIN: u64 = 1 << 30;
 
 /// Where a server's files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +69,7 @@ impl Programs {
     /// A new folder that the server's user owns and can reach.
     pub(super) fn folder(&self, medium: Medium) -> TempDir {
         let reachable = |folder: &PathBuf| self.owner.is_none() || folder.ancestors().all(is_open_to_all);
-        let memory = (medium == Medium::Memory && has_room(MEMORY)).then(|| PathBuf::from(MEMORY));
+        let memory = if medium == Medium::Memory { memory::folder() } else { None };
         let parent = memory.into_iter().chain([env::temp_dir(), PathBuf::from("/tmp")]).find(reachable);
         let parent = parent.expect("every user can reach /tmp");
         let folder = tempfile::Builder::new().prefix("portero-postgres-").tempdir_in(parent).unwrap();
@@ -121,10 +118,6 @@ fn of_debian() -> Option<PathBuf> {
 
 fn is_complete(folder: &Path) -> bool {
     ["initdb", "postgres"].iter().all(|program| folder.join(program).is_file())
-}
-
-fn has_room(file_system: &str) -> bool {
-    rustix::fs::statvfs(file_system).is_ok_and(|stat| stat.f_bavail * stat.f_frsize >= MEMORY_FREE_BYTES_MIN)
 }
 
 fn is_open_to_all(folder: &Path) -> bool {

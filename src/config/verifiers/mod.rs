@@ -22,7 +22,7 @@ use super::{
 use crate::{
     domain::RealmName,
     rules::{
-        contract::{Dialect, SecretPlace},
+        contract::{Dialect, Forms, SecretPlace},
         rewrite::is_hop_by_hop,
         verifier::{Alphabet, Evidence, MemberPath, Syntax},
     },
@@ -134,6 +134,13 @@ impl Written {
             let message = format!(
                 "the contract '{dialect}' of realm '{realm}' reads names and secrets from Authorization: Basic, and an old \
                  system is asked in a JSON body alone; leave verifier out, and bring the accounts by portero import"
+            );
+            context.report(&self.spot, &message);
+        }
+        if let Some((realm, dialect)) = behind.iter().find(|(_, dialect)| dialect.facts().forms == Forms::Only) {
+            let message = format!(
+                "the contract '{dialect}' of realm '{realm}' reads names and secrets from forms alone, and an old system is \
+                 asked in a JSON body alone; leave verifier out, and bring the accounts by portero import"
             );
             context.report(&self.spot, &message);
         }

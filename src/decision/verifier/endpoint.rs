@@ -100,8 +100,10 @@ impl Endpoint {
         if last.is_some_and(|last| !last.is_over(known.is_some(), troubled, clock.instant())) {
             return known;
         }
-        let found = lookup.look_up().await;
         let failed_before = last.is_some_and(|last| last.failed);
+        // Whoever leaves meanwhile takes this with him: it counts as one that failed.
+        *last = Some(LookedUp { at: clock.instant(), failed: true });
+        let found = lookup.look_up().await;
         *last = Some(LookedUp { at: clock.instant(), failed: found.is_err() });
         self.troubled.store(false, Ordering::Relaxed);
         match found {

@@ -301,7 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
 
     /// When to look whether the connection rests: after each response once, and not while something is on its way.
     fn rest_look(&self, now: Instant) -> Option<Instant> {
-        if self.is_first || self.rests || !self.held.is_empty() {
+        if self.is_first || self.rests || !self.held.is_empty() || !self.writing.informational.is_empty() {
             return None;
         }
         match self.state.response_ended() {
@@ -526,10 +526,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Armour<S> {
     ) -> Poll<io::Result<usize>> {
         let armour = self.get_mut();
         let informed = armour.poll_inform(cx);
+        // From here on something of hyper's is on its way, whether it is written now or not.
+        armour.writing.is_flushed = false;
         if informed.is_pending() {
             ready!(armour.within_time(cx, informed))?;
         }
-        armour.writing.is_flushed = false;
         let written = gather::poll_write(Pin::new(&mut armour.stream), cx, slices);
         armour.within_time(cx, written)
     }

@@ -127,8 +127,9 @@ pub(super) async fn serve_connection(
         let end = end.await;
         // hyper holds nothing that was handed on: each request of it is answered. Its buffers are what a connection that
         // rests has no use for.
-        armour = serving.into_parts().io.into_inner();
-        if !matches!(end, End::Rests) {
+        let parts = serving.into_parts();
+        armour = parts.io.into_inner();
+        if !matches!(end, End::Rests) || !parts.read_buf.is_empty() {
             break end;
         }
         let arrived = poll_fn(|cx| {

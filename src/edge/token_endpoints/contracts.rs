@@ -12,7 +12,7 @@ use crate::{
     domain::{Reason, Secret, TokenKind, form::is_form, json::SecretObject},
     observe::audit::Act,
     rules::{
-        contract::{Forms, Operation, Outcome, Rejection, RequestBody, TokenRequest, allow, select},
+        contract::{Forms, Operation, Outcome, Rejection, RequestBody, TokenRequest, allow, is_json, select},
         policy::{Source, find_credential},
         verifier::{Mode, is_exact},
     },
@@ -48,7 +48,8 @@ impl TokenEndpoints {
             && lead.takeover.settings.mode == Mode::Observe
             && matches!(message.body, TokenBody::Complete(_))
         {
-            let exact = body.members().as_ref().is_ok_and(|body| is_exact(realm.dialect.contract(), body));
+            let exact = has_one_reading(&message.headers)
+                && body.members().as_ref().is_ok_and(|body| is_exact(realm.dialect.contract(), body));
             drop((body, form));
             return self.relay((endpoint, index), operation, exact, message).await;
         }
@@ -164,6 +165,12 @@ impl TokenEndpoints {
             Err(reason) => speaker.bad_token(reason),
         }
     }
+}
+
+/// Whether nobody who looks at the type can read the body in another way than as JSON.
+fn has_one_reading(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    types.next().is_none_or(|first| is_json(first.as_bytes())) && types.next().is_none()
 }
 
 /// The body as a form, where it says that it is one and a contract of the endpoint reads those.

@@ -136,6 +136,8 @@ impl Found<'_> {
 fn add_from_query<'h>(first: &mut Option<Found<'h>>, name: &str, query: &'h str) -> Result<(), Reason> {
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
         if *key == *name && !value.is_empty() {
+            // Whoever is asked about it may trim it: two texts would be one token, and only one of them revoked.
+            word(value.as_bytes())?;
             add(first, Found::Text(value))?;
         }
     }
@@ -328,6 +330,9 @@ mod tests {
         assert_eq!(find(&named, &[("cookie", "sid=abd")], Some("token=abc")), Err(Reason::ConflictingTokens));
         assert_eq!(find(&named, &[], Some("token=abc&token=abd")), Err(Reason::ConflictingTokens));
         assert_eq!(find(&sws(), &[("cookie", "sid=abc")], Some("token=abc")), Ok(None));
+        for query in ["token=abc%20", "token=abc+", "token=+abc", "token=a%09"] {
+            assert_eq!(find(&named, &[], Some(query)), Err(Reason::MalformedToken), "{query}");
+        }
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The first step: the old system answers, and Portero looks on.
 
 use super::{config, let_in, login, metric, start, users};
-use crate::support::{Connection, Contract, Odd, OldSystem, PATIENCE, Upstream, own_address, post, wait_until};
+use crate::support::{
+    Connection, Contract, Odd, OldSystem, PATIENCE, Request, Upstream, own_address, post, wait_until,
+};
 
 fn compared(outcome: &str) -> String {
     format!("portero_verifier_comparisons_total{{outcome=\"{outcome}\",verifier=\"old\"}}")
@@ -53,6 +55,22 @@ fn a_secret_is_learnt_only_of_a_yes_to_exactly_that() {
     let answer = Connection::open_from(own_address(), gateway.front).send(&post("/api/Session/GetToken", body));
     assert!(let_in(&answer), "the old system's answer is the client's all the same");
     wait_until("it is not learnt", PATIENCE, || metric(&gateway, &compared("not_learnt")) >= 1.0);
+    let all_compared = || {
+        let metrics = gateway.ask("/metrics").text();
+        let lines = metrics.lines().filter(|line| line.starts_with("portero_verifier_comparisons_total"));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
+    };
+    // It says that it is a form: an old system that believes that reads something else.
+    let body = r#"{"username":"user1","password":"right 1"}"#;
+    for types in
+        [&["application/x-www-form-urlencoded"][..], &["application/json", "application/x-www-form-urlencoded"]]
+    {
+        let request = Request::new("POST", "/api/Session/GetToken").body(body);
+        let request = types.iter().fold(request, |request, value| request.header("Content-Type", *value));
+        let before = all_compared();
+        assert!(let_in(&Connection::open_from(own_address(), gateway.front).send(&request)));
+        wait_until("it is compared", PATIENCE, || all_compared() > before);
+    }
     assert!(!let_in(&login(&gateway, "user1", "wrong")));
     let accounts = || gateway.command("user list --realm sws --output json", "").json().as_array().unwrap().len();
     assert_eq!(accounts(), 0);

@@ -116,11 +116,13 @@ fn a_get_says_what_a_token_of_the_old_system_says() {
     wait_until("its word has ended", PATIENCE, || asked(&token).0 == 401);
     // Of a contract whose secrets stand in another place than those that an old system is asked with, nobody is asked.
     let (head, _) = ERP.split_once("[old_system]").unwrap();
-    fs::write(gateway.folder.file("erp.toml"), head.replace("content_type = \"json-required\"", "place = \"basic\""))
-        .unwrap();
-    let refused = gateway.command("check", "");
-    let why = "reads names and secrets from Authorization: Basic, and an old system is asked in a JSON body alone";
-    assert!(refused.code != 0 && refused.stderr.contains(why), "{refused:?}");
+    for (line, place) in [("place = \"basic\"", "Authorization: Basic"), ("form = \"only\"", "forms alone")] {
+        let contract = head.replace("content_type = \"json-required\"", line);
+        fs::write(gateway.folder.file("erp.toml"), contract).unwrap();
+        let refused = gateway.command("check", "");
+        let why = format!("reads names and secrets from {place}, and an old system is asked in a JSON body alone");
+        assert!(refused.code != 0 && refused.stderr.contains(&why), "{refused:?}");
+    }
 }
 
 #[test]

@@ -25,6 +25,7 @@ impl Form {
             OAuthError::InvalidRequest(match why {
                 NoForm::NotUtf8 => "the body is not UTF-8",
                 NoForm::Repeated => "a parameter is repeated",
+                NoForm::TooMany => "there are too many parameters",
             })
         })?;
         Ok(Self(fields.into_iter().map(|(name, value)| (name, Secret::new(value))).collect()))

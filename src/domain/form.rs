@@ -18,7 +18,7 @@ pub enum NoForm {
     /// A field stands there twice: two readers could see two different values.
     #[error("a parameter is repeated")]
     Repeated,
-    /// There are more than [`FIELDS_MAX`] fields.
+    /// There are more than 64 fields.
     #[error("the body has too many parameters")]
     TooMany,
 }

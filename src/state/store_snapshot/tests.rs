@@ -362,7 +362,8 @@ async fn nobody_waits_for_a_disk_that_stands_still() {
     assert!(gateway.written.try_recv().is_err());
     assert_eq!(gateway.examine().unwrap().confirmed, at(100), "it ages, and is whole");
     drop(go_on);
-    // With the next base all of it is there.
+    // It goes on with all that waits for it, and has room again. With the next base all of it is there.
+    gateway.written.recv_timeout(PATIENCE).unwrap();
     gateway.confirm_after(BASE_PAUSE.as_secs());
     let (held, found) = gateway.loaded().await;
     assert_eq!((held.revocations.counts().tokens, found.confirmed), (100, at(gateway.now)));

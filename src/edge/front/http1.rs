@@ -24,7 +24,10 @@ use crate::{
             state::Http1State,
             stream::{Armour, Timeouts},
         },
-        forward::{exchange::Inbound, local_response, serve::serve, worker::WorkerContext},
+        forward::{
+            exchange::Inbound, in_flight::RequestGuard, local_response, serve::serve, services::Shared,
+            worker::WorkerContext,
+        },
         listen::{connection::Connection, stream::ClientStream},
     },
 };
@@ -70,6 +73,19 @@ impl Last {
             (End::Done(Ok(())), Some(Some(reason))) => Self::Refuse(reason),
             (End::Done(Ok(())), None) if armour.has_ended() || armour.is_at_rest() => Self::Close,
             (End::Done(Ok(())), None) => Self::Linger,
+        }
+    }
+
+    async fn carry_out(self, stream: ClientStream, connection: &Connection, worker: &WorkerContext) {
+        match self {
+            Self::Close => {}
+            Self::Reset => stream.reset(),
+            Self::Linger => Box::pin(linger(stream)).await,
+            Self::LingerRefused => {
+                worker.shared.head_refused(connection.peer, Reason::MalformedRequest);
+                Box::pin(linger(stream)).await;
+            }
+            Self::Refuse(reason) => Box::pin(refuse(stream, reason, connection, worker)).await,
         }
     }
 }
@@ -132,16 +148,7 @@ pub(super) async fn serve_connection(
         if !matches!(end, End::Rests) || !parts.read_buf.is_empty() {
             break end;
         }
-        let arrived = poll_fn(|cx| {
-            if registered.guard.poll_ended(cx).is_ready() {
-                return Poll::Ready(Some(End::Ended));
-            }
-            if armour.poll_arrival(cx).is_ready() {
-                return Poll::Ready(armour.has_ended().then_some(End::Rests));
-            }
-            if shared.is_idle_grace_over() { Poll::Ready(Some(End::Rests)) } else { Poll::Pending }
-        });
-        if let Some(end) = arrived.await {
+        if let Some(end) = rest(&mut armour, &registered.guard, shared).await {
             break end;
         }
     };
@@ -155,16 +162,21 @@ pub(super) async fn serve_connection(
         }
         return;
     }
-    match last {
-        Last::Close => {}
-        Last::Reset => stream.reset(),
-        Last::Linger => Box::pin(linger(stream)).await,
-        Last::LingerRefused => {
-            shared.head_refused(connection.peer, Reason::MalformedRequest);
-            Box::pin(linger(stream)).await;
+    last.carry_out(stream, connection, worker).await;
+}
+
+/// Waits while the connection rests. `None` when the next request begins, and how it ends otherwise.
+async fn rest(armour: &mut Armour<ClientStream>, guard: &RequestGuard, shared: &Shared) -> Option<End> {
+    poll_fn(|cx| {
+        if guard.poll_ended(cx).is_ready() {
+            return Poll::Ready(Some(End::Ended));
         }
-        Last::Refuse(reason) => Box::pin(refuse(stream, reason, connection, worker)).await,
-    }
+        if armour.poll_arrival(cx).is_ready() {
+            return Poll::Ready(armour.has_ended().then_some(End::Rests));
+        }
+        if shared.is_idle_grace_over() { Poll::Ready(Some(End::Rests)) } else { Poll::Pending }
+    })
+    .await
 }
 
 /// Answers a head that was not taken, and closes.

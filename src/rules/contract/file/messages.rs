@@ -1,36 +1,19 @@
 //! What is said of a file that is wrong: what it is, and what to write instead, in no words of a parser's.
 
-use super::load;
+use super::{load, tests};
 use crate::rules::contract::{
     Contract, DialectSettings, Lack, MissingMember, MissingMembers, Outcome, Rejection, fixture,
 };
 
-const GOOD: &str = r#"name = "erp"
-[settings]
-[account]
-kind = "user"
-[tokens]
-algorithm = "HS256"
-login = ["access"]
-[login]
-content_type = "any"
-members = { user = "name", pin = "secret" }
-[responses]
-login = { body = '{"token": "{access.token}"}' }
-[errors]
-body = '{"error": "{message}"}'
-[rejections]
-other = { message = "{phrase}" }
-[denials]
-other = { message = "{phrase}" }
-"#;
+/// The small contract that is good, without blank lines, and with settings.
+fn good() -> String {
+    tests::GOOD.replace("\n\n", "\n").replacen("[account]", "[settings]\n[account]", 1)
+}
 
-/// The problems of the contract with one text in the place of another.
+/// The problems of that contract with one text in the place of another.
 fn problems(text: &str, by: &str) -> String {
-    assert!(GOOD.contains(text), "'{text}' does not stand in it");
-    let faults = load("erp", &GOOD.replacen(text, by, 1)).err().unwrap_or_default();
-    let lines: Vec<_> = faults.iter().map(|fault| fault.to_string().replacen("erp:", "", 1)).collect();
-    lines.join("\n")
+    assert!(good().contains(text), "'{text}' does not stand in it");
+    tests::shown(load("erp.toml", &good().replacen(text, by, 1)).err())
 }
 
 const SETTINGS: &str = "[settings]\n";
@@ -112,7 +95,7 @@ fn all_values_of_the_wrong_type_are_said_at_once() {
 #[test]
 fn no_message_has_the_words_of_a_parser() {
     let schema = super::schema();
-    let good: toml::Table = GOOD.parse().unwrap();
+    let good: toml::Table = good().parse().unwrap();
     let mut count = 0;
     for (table, of_table) in schema["properties"].as_object().unwrap() {
         let inner = of_table["properties"].as_object().into_iter().flatten().map(|(key, _)| format!("{table}.{key}"));
@@ -207,7 +190,7 @@ fn forms_stand_where_a_body_is_read() {
     ] {
         assert_eq!(problems(content_type, by), message);
     }
-    let old = format!("{GOOD}[old_system]\ntoken = \"t\"\n").replacen(content_type, "form = \"only\"\n", 1);
+    let old = format!("{}[old_system]\ntoken = \"t\"\n", good()).replacen(content_type, "form = \"only\"\n", 1);
     let faults = load("erp", &old).err().unwrap_or_default();
     let why = "an old system is asked with a JSON body, and requests of this contract are forms alone";
     assert!(faults.iter().any(|fault| fault.message == why), "{faults:?}");
@@ -215,7 +198,7 @@ fn forms_stand_where_a_body_is_read() {
 
 /// What a contract with this response says.
 fn said(entry: &str, rejection: &Rejection) -> String {
-    let text = GOOD.replacen("[rejections]\n", &format!("[rejections]\n{entry}\n"), 1);
+    let text = good().replacen("[rejections]\n", &format!("[rejections]\n{entry}\n"), 1);
     let loaded = load("erp", &text).unwrap_or_else(|faults| panic!("{faults:?}"));
     let answer = loaded.contract.in_default().write(&Outcome::Rejected(rejection), &DialectSettings::default());
     fixture::text(&answer).2.to_owned()

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A small contract that is good.
-const GOOD: &str = r#"name = "erp"
+pub(super) const GOOD: &str = r#"name = "erp"
 
 [account]
 kind = "user"
@@ -44,7 +44,7 @@ fn problems(text: &str, by: &str) -> String {
     shown(load("erp.toml", &GOOD.replacen(text, by, 1)).err())
 }
 
-fn shown(faults: Option<Vec<Fault>>) -> String {
+pub(super) fn shown(faults: Option<Vec<Fault>>) -> String {
     let faults = faults.unwrap_or_default();
     let lines: Vec<_> =
         faults.iter().map(|fault| fault.to_string().trim_start_matches("erp.toml:").to_owned()).collect();

@@ -11,7 +11,7 @@ use std::{
 
 use portero::{
     decision::{Decision, LiveState, Site, decide},
-    domain::{Algorithm, Claims, Holder, PrincipalId, Reason, SessionId, TokenKind},
+    domain::{Algorithm, Claims, Holder, PrincipalId, Reason, RevocationId, SessionId, TokenKind},
     rules::{policy::Policy, realm::Realm},
     state::{
         keys::{KeyState, Keyring},
@@ -274,6 +274,20 @@ fn a_token_that_is_refused_is_not_remembered() {
         assert_eq!(ask(&hot.live_state, NOW, "/api", &format!("a.b.{at}")), Deny(Reason::MalformedToken));
     }
     assert_eq!(hot.live_state.verified().len(), 1);
+}
+
+#[test]
+fn a_canary_is_refused_as_a_hot_token_is_and_ends_nobody_elses() {
+    let hot = hot();
+    assert_eq!(hot.ask("/api"), GOOD);
+    let (canary, counts) = (RevocationId::from_bytes([7; 16]), hot.live_state.revocations().counts());
+    assert!(hot.live_state.refuses_canary(canary, NOW));
+    assert!(hot.live_state.revocations().is_token_revoked(canary), "by what tokens are held against");
+    assert_eq!(hot.live_state.revocations().counts(), counts, "and counted nowhere");
+    assert_eq!(hot.ask("/api"), GOOD);
+    // Where no key signs, no token can show it: what tokens would be held against has it.
+    hot.publish_keys(&[]);
+    assert!(hot.live_state.refuses_canary(RevocationId::from_bytes([8; 16]), NOW));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! site          what the config says of routes and endpoints
 //! following     how far the store is followed, for requests that wait for its next step
 //! freshness     how old what is known of a shared store may be
+//! canary        whether a revocation has arrived here
 //! in_force      what the store's snapshot is made of
 //! internal      tokens for the services behind
 //! lifetimes     how long tokens of a realm can live
@@ -15,6 +16,7 @@
 //! ```
 
 pub(super) mod authenticate;
+mod canary;
 pub(super) mod decision;
 pub mod explain;
 pub(super) mod following;

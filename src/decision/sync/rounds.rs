@@ -8,13 +8,13 @@ use std::{
 };
 
 use crate::{
-    decision::decide::freshness::{Freshness, Moment},
-    domain::{Clock, Timestamp, random},
-    observe::metrics::Metrics,
-    state::{
-        revocation::Revocations,
-        store::{Beat, Canary, Peer, Store, StoreError},
+    decision::decide::{
+        freshness::{Freshness, Moment},
+        snapshot::LiveState,
     },
+    domain::{Clock, RevocationId, Timestamp, random},
+    observe::metrics::Metrics,
+    state::store::{Beat, Canary, Peer, Store, StoreError},
 };
 
 /// How often a gateway writes itself down.
@@ -36,7 +36,7 @@ pub(super) struct Rounds {
     /// The server's time when it answered last, and when that was here.
     server: Option<(Timestamp, Instant)>,
     /// The canary of this gateway that it has not seen come back, and when it was revoked.
-    missing: Option<(u128, Instant)>,
+    missing: Option<(RevocationId, Instant)>,
     released: Option<Instant>,
     said_half: bool,
     said_clock: bool,
@@ -86,7 +86,7 @@ impl Rounds {
         }
         self.began = Some(now);
         if self.released.is_none_or(|released| now.duration_since(released) >= CANARY_EVERY) {
-            let id = u128::from_be_bytes(random::bytes());
+            let id = RevocationId::from_bytes(random::bytes());
             self.missing.get_or_insert((id, self.clock.instant()));
             self.released = Some(now);
             store.release_canary(id).await?;
@@ -95,9 +95,9 @@ impl Rounds {
     }
 
     /// Measures how long canaries took. One of this gateway's own that does not come back is not left out.
-    pub(super) fn see(&mut self, canaries: &[Canary], revocations: &Revocations) {
+    pub(super) fn see(&mut self, canaries: &[Canary], live_state: &LiveState) {
         for canary in canaries {
-            let refused = revocations.apply_canary(canary.id, self.clock.now());
+            let refused = live_state.refuses_canary(canary.id, self.clock.now());
             if self.missing.is_some_and(|(id, _)| id == canary.id) && refused {
                 self.missing = None;
             }

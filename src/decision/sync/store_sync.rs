@@ -292,7 +292,7 @@ impl StoreSync {
         };
         let caught = self.follower.catch_up(in_force).await?;
         if let Some(rounds) = &mut self.rounds {
-            rounds.see(&caught.canaries, live_state.revocations());
+            rounds.see(&caught.canaries, &live_state);
         }
         let lag = caught.last.map(|last| self.clock.now().since(last.created_at));
         if caught.is_another_history {

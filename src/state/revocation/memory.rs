@@ -25,7 +25,7 @@ use crate::{
 pub struct Revocations {
     tokens: Set,
     sessions: Set,
-    /// Ids that nobody has, each for [`CANARY_HELD`].
+    /// Ids of tokens that nobody has, each for [`CANARY_HELD`].
     canaries: Set,
     epochs: DashMap<PrincipalId, u32, RandomState>,
     generation: AtomicU64,
@@ -98,11 +98,10 @@ impl Revocations {
         }
     }
 
-    /// Revokes a canary, on the way that a token's id goes; answers whether it is refused by then.
-    pub fn apply_canary(&self, id: u128, now: Timestamp) -> bool {
-        self.canaries.extend([(id, Some(now.plus(CANARY_HELD)))]);
+    /// Revokes a canary, which is counted nowhere and kept for a short time only.
+    pub fn apply_canary(&self, id: RevocationId, now: Timestamp) {
+        self.canaries.extend([(token_key(id), Some(now.plus(CANARY_HELD)))]);
         self.next_generation();
-        self.canaries.contains(id)
     }
 
     /// Whether a token is revoked, by itself, with its session, or with its principal.
@@ -134,7 +133,7 @@ impl Revocations {
     /// Whether this id is a revoked token's.
     #[must_use]
     pub fn is_token_revoked(&self, id: RevocationId) -> bool {
-        self.tokens.contains(token_key(id))
+        self.tokens.contains(token_key(id)) || self.canaries.contains(token_key(id))
     }
 
     /// Whether a token's epoch is above all that is known of its principal. Our own tokens may be ahead of memory by

@@ -1,6 +1,6 @@
 //! What the feed tells other gateways.
 
-use crate::domain::Timestamp;
+use crate::domain::{RevocationId, Timestamp};
 
 /// A change that every gateway on the store has to hear of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(in crate::state) enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Canary {
     /// Which one: random.
-    pub id: u128,
+    pub id: RevocationId,
     /// When the feed had it, by the server's clock.
     pub appended_at: Timestamp,
 }
@@ -81,7 +81,7 @@ impl Change {
     pub(super) fn subject(&self) -> Option<Vec<u8>> {
         match self {
             Self::Revocation(row) => Some(row.subject.clone()),
-            Self::Canary(canary) => Some(canary.id.to_be_bytes().to_vec()),
+            Self::Canary(canary) => Some(canary.id.to_bytes().to_vec()),
             Self::Keys | Self::Accounts => None,
         }
     }

@@ -38,7 +38,7 @@ use self::{
     transaction::Inner,
 };
 
-use crate::domain::Timestamp;
+use crate::domain::{RevocationId, Timestamp};
 
 use self::sqlite::TAKES_OLD_TOKENS;
 pub use self::{
@@ -436,7 +436,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails when the store is out of reach or damaged.
-    pub async fn release_canary(&self, id: u128) -> Result<(), StoreError> {
+    pub async fn release_canary(&self, id: RevocationId) -> Result<(), StoreError> {
         let mut transaction = self.begin(Turn::Nothing).await?;
         // The server says when.
         transaction.tell(Change::Canary(Canary { id, appended_at: Timestamp::from_millis(0) }));

@@ -45,6 +45,16 @@ fn what_one_gives_every_other_takes_and_what_one_revokes_every_other_refuses() {
 }
 
 #[test]
+fn every_gateway_measures_how_long_a_revocation_takes() {
+    let fleet = Fleet::of(2);
+    for gateway in &fleet.gateways {
+        let measured = || gateway.metric("portero_revocation_propagation_seconds") > 0.0;
+        wait_until("a canary was refused", PATIENCE, measured);
+    }
+    assert_eq!(fleet.postgres.count("SELECT count(*) FROM revocations"), 0, "it is a revocation of nothing");
+}
+
+#[test]
 fn a_revocation_arrives_where_no_notice_does_and_where_every_byte_is_late() {
     let fleet = Fleet::of(2);
     fleet.postgres.execute("REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC");

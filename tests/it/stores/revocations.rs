@@ -142,10 +142,11 @@ fn a_canary_reaches_those_who_follow_a_server() {
     on_both_stores(async |gateways| {
         let mut follower = Follower::new(gateways.other().apart());
         caught(&mut follower).await;
-        gateways.store().release_canary(7).await.unwrap();
+        let id = RevocationId::from_bytes([7; 16]);
+        gateways.store().release_canary(id).await.unwrap();
         let caught = follower.catch_up(|records| assert_eq!(records, [])).await.unwrap();
         let ids: Vec<_> = caught.canaries.iter().map(|canary| canary.id).collect();
-        let expected = if gateways.store().is_shared() { vec![7] } else { vec![] };
+        let expected = if gateways.store().is_shared() { vec![id] } else { vec![] };
         assert_eq!(ids, expected);
         assert_eq!(follower.position(), gateways.store().feed_end().await.unwrap());
     });

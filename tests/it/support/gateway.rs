@@ -98,6 +98,14 @@ impl Gateway {
         Connection::open(self.admin).send(&get(path).header("Host", "localhost"))
     }
 
+    /// A metric's value as it is scraped; 0 where it is not there.
+    #[track_caller]
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let text = self.ask("/metrics").text();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.unwrap_or(0.0)
+    }
+
     /// Asks the admin API to do something; it must.
     #[track_caller]
     pub(crate) fn api(&self, path: &str, body: &Value) -> Value {

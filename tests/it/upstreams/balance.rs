@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use super::{IN_FLIGHT, metric, named_pool, pool, start};
+use super::{IN_FLIGHT, named_pool, pool, start};
 use crate::support::{Config, Connection, Contract, PATIENCE, RawUpstream, Upstream, get, own_address, wait_until};
 
 #[test]
@@ -41,7 +41,7 @@ fn the_least_busy_server_is_next() {
     wait_until("the busy one has a request", PATIENCE, || !busy.bytes().is_empty());
     for _ in 0..10 {
         // A client may have its answer a moment before the gateway has put the request away.
-        wait_until("only the busy one has a request", PATIENCE, || (metric(&gateway, IN_FLIGHT) - 1.0).abs() < 0.5);
+        wait_until("only the busy one has a request", PATIENCE, || (gateway.metric(IN_FLIGHT) - 1.0).abs() < 0.5);
         assert_eq!(gateway.send(&get("/")).text(), "free");
     }
     let (open, opened) = &*live_state;

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::{is_healthy, metric, nobody, pool, start};
+use super::{is_healthy, nobody, pool, start};
 use crate::support::{Connection, PATIENCE, RawUpstream, Upstream, get, wait_until};
 
 const OFTEN: &str = "interval = \"100ms\", timeout = \"300ms\", healthy = 2, unhealthy = 2";
@@ -66,7 +66,7 @@ fn a_server_that_fails_in_a_row_is_left_alone_and_tried_by_one_request() {
     let ejections = format!("portero_upstream_ejections_total{{server=\"{down}\",upstream=\"service\"}}");
     wait_until("it is ejected", PATIENCE, || {
         assert_eq!(gateway.send(&get("/")).text(), "up");
-        metric(&gateway, &ejections) >= 1.0
+        gateway.metric(&ejections) >= 1.0
     });
     assert!(!is_healthy(&gateway, down));
     let _back = Upstream::on(down, "back");

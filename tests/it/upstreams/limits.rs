@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use super::{IN_FLIGHT, metric, pool, start};
+use super::{IN_FLIGHT, pool, start};
 use crate::support::{Connection, PATIENCE, RawUpstream, Request, get, wait_until};
 
 /// A server that answers once it is told to.
@@ -44,7 +44,7 @@ fn a_full_pool_lets_some_wait_and_refuses_the_rest_at_once() {
     let ask = move || thread::spawn(move || Connection::open(front).send(&get("/")).status);
     let first = ask();
     wait_until("the first is in flight", PATIENCE, || !held.server.bytes().is_empty());
-    assert!((metric(&gateway, IN_FLIGHT) - 1.0).abs() < f64::EPSILON);
+    assert!((gateway.metric(IN_FLIGHT) - 1.0).abs() < f64::EPSILON);
     // Of two more one waits and the other is refused, whichever comes first.
     let more = [ask(), ask()];
     let busy = |line: &serde_json::Value| line["reason"] == "upstream_busy" && line["status"] == 503;
@@ -54,7 +54,7 @@ fn a_full_pool_lets_some_wait_and_refuses_the_rest_at_once() {
     let mut statuses = more.map(|asked| asked.join().unwrap());
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 503]);
-    wait_until("the places are free", PATIENCE, || metric(&gateway, IN_FLIGHT) < 0.5);
+    wait_until("the places are free", PATIENCE, || gateway.metric(IN_FLIGHT) < 0.5);
 }
 
 #[test]
@@ -94,11 +94,11 @@ fn one_address_has_every_place_and_the_next_one_that_becomes_free_is_anothers() 
     // Eight more of its requests fill the waiting room, so that the ninth is refused.
     first.extend((0..9).map(|_| ask(1, &get("/first"))));
     let busy = "portero_decisions_total{decision=\"error\",reason=\"upstream_busy\",route=\"public\"}";
-    wait_until("one is refused", PATIENCE, || (metric(&gateway, busy) - 1.0).abs() < 0.5);
+    wait_until("one is refused", PATIENCE, || (gateway.metric(busy) - 1.0).abs() < 0.5);
     // Two others make room among those. Of a proxy, the client that it names counts.
     let mut second = ask(2, &get("/second"));
     let mut named = ask(9, &get("/named").header("X-Forwarded-For", "203.0.113.1"));
-    wait_until("two made room", PATIENCE, || (metric(&gateway, busy) - 3.0).abs() < 0.5);
+    wait_until("two made room", PATIENCE, || (gateway.metric(busy) - 3.0).abs() < 0.5);
     release.send(()).unwrap();
     wait_until("the second is served next", PATIENCE, || at_the_server("second") + at_the_server("named") == 1);
     release.send(()).unwrap();
@@ -117,8 +117,8 @@ fn a_client_that_goes_away_leaves_its_place() {
     for _ in 0..3 {
         let mut gone = Connection::open(gateway.front);
         gone.write(get("/").bytes()).unwrap();
-        wait_until("it is in flight", PATIENCE, || metric(&gateway, IN_FLIGHT) > 0.5);
+        wait_until("it is in flight", PATIENCE, || gateway.metric(IN_FLIGHT) > 0.5);
         drop(gone);
-        wait_until("its place is free", PATIENCE, || metric(&gateway, IN_FLIGHT) < 0.5);
+        wait_until("its place is free", PATIENCE, || gateway.metric(IN_FLIGHT) < 0.5);
     }
 }

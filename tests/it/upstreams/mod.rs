@@ -43,16 +43,9 @@ fn start(config: &Config) -> Gateway {
     Gateway::run(folder)
 }
 
-/// A metric's value as it is scraped; 0 where it is not there.
-fn metric(gateway: &Gateway, name: &str) -> f64 {
-    let text = gateway.ask("/metrics").text();
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-    value.unwrap_or(0.0)
-}
-
 /// Whether requests go to a server of the pool.
 fn is_healthy(gateway: &Gateway, server: SocketAddr) -> bool {
-    metric(gateway, &format!("portero_upstream_healthy{{server=\"{server}\",upstream=\"service\"}}")) > 0.5
+    gateway.metric(&format!("portero_upstream_healthy{{server=\"{server}\",upstream=\"service\"}}")) > 0.5
 }
 
 /// A free address where nobody listens.

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::{metric, nobody, pool, received, start};
+use super::{nobody, pool, received, start};
 use crate::support::{Connection, RawUpstream, Request, Upstream, answer_every_head, get, post};
 
 const RETRIES: &str = "portero_upstream_retries_total{upstream=\"service\"}";
@@ -17,13 +17,13 @@ fn what_was_never_sent_goes_to_another_server_whatever_it_is() {
     let wish = || get("/").header("Connection", "Upgrade").header("Upgrade", "websocket");
     let failures = "portero_upstream_connection_failures_total{kind=\"refused\",upstream=\"service\"}";
     for pair in [[post("/", "{}"), post("/", "{}")], [get("/"), get("/")], [wish(), wish()]] {
-        let before = metric(&gateway, failures);
+        let before = gateway.metric(failures);
         for request in pair {
             assert_eq!(gateway.send(&request).status, 200);
         }
-        assert!(metric(&gateway, failures) > before);
+        assert!(gateway.metric(failures) > before);
     }
-    assert!(metric(&gateway, RETRIES) >= 3.0);
+    assert!(gateway.metric(RETRIES) >= 3.0);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn retries_have_a_budget() {
         assert_eq!(gateway.send(&get("/")).status, 502);
     }
     // 50 saved up, a fifth of the requests, ten a second: far from one for each.
-    let retried = metric(&gateway, RETRIES);
+    let retried = gateway.metric(RETRIES);
     assert!((50.0..200.0).contains(&retried), "{retried}");
 }
 
@@ -178,6 +178,6 @@ fn what_broke_off_within_the_head_of_its_answer_is_never_sent_again() {
         assert_eq!(connection.send(&request("/second")).status, 502, "plain {plain}, kept {kept}");
         let sent: usize = servers.iter().map(|server| server.bytes().matches("/second").count()).sum();
         assert_eq!(sent, 1, "plain {plain}, kept {kept}");
-        assert!(metric(&gateway, RETRIES) < 0.5);
+        assert!(gateway.metric(RETRIES) < 0.5);
     }
 }

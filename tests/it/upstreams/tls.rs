@@ -52,7 +52,7 @@ fn a_server_is_believed_by_its_authority_and_its_name() {
         if status == 502 {
             assert_eq!(gateway.send(&get("/")).status, 502, "{host} {tls}");
             let failures = "portero_upstream_connection_failures_total{kind=\"tls\",upstream=\"service\"}";
-            assert!(super::metric(&gateway, failures) > 1.5, "{host} {tls}");
+            assert!(gateway.metric(failures) > 1.5, "{host} {tls}");
         }
     }
 }

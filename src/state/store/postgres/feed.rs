@@ -18,7 +18,7 @@ use super::super::{
     error::StoreError,
     turn,
 };
-use crate::domain::{Timestamp, random};
+use crate::domain::{RevocationId, Timestamp, random};
 
 /// Where somebody is in the feed: the row that was read last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +116,7 @@ fn change(row: &PgRow) -> Result<Change, StoreError> {
             let id: &[u8] = row.try_get("subject")?;
             let id = id.try_into().map_err(|_| StoreError::corrupt("a canary does not have its 128 bits"))?;
             let appended_at = Timestamp::from_millis(row.try_get("appended_at")?);
-            Change::Canary(Canary { id: u128::from_be_bytes(id), appended_at })
+            Change::Canary(Canary { id: RevocationId::from_bytes(id), appended_at })
         }
         _ => Change::Revocation(RevocationRow {
             kind: kind.to_owned(),

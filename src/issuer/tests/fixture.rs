@@ -24,6 +24,12 @@ use crate::{
 /// How long anything may take: far more than it does.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a fetch may take that is to take too long.
+const SHORT: Duration = Duration::from_millis(300);
+
+/// Longer than any pause between two tries, in seconds.
+pub(super) const PAUSE_SECS: u64 = 300;
+
 /// Between two looks at a condition.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -81,6 +87,7 @@ impl Bench {
     }
 
     pub(super) fn with(server: Server, jwks: Jwks) -> Self {
+        let jwks = Jwks { timeout: PATIENCE, ..jwks };
         Self {
             server,
             clock: Arc::new(HandClock::new(Timestamp::from_millis(1_789_000_000_000))),
@@ -93,6 +100,23 @@ impl Bench {
 
     pub(super) fn start(&self) -> IssuerKeys {
         self.start_with(|_| {})
+    }
+
+    /// Starts with little time for a fetch, and answers how many took longer than that until these were there: a machine may
+    /// be busy.
+    pub(super) async fn start_with_little_time(&mut self, ids: &[&str]) -> (IssuerKeys, u64) {
+        self.jwks.timeout = SHORT;
+        let keys = self.start();
+        let mut late = 0;
+        until(&format!("{ids:?} hold"), || {
+            if self.outcomes("timeout") > late {
+                late += 1;
+                self.clock.pass(Duration::from_secs(PAUSE_SECS));
+            }
+            self.present().is_some_and(|present| present == ids)
+        })
+        .await;
+        (keys, late)
     }
 
     /// As [`Bench::start`], with a sink that does something more.

@@ -8,7 +8,7 @@ use tokio::{sync::Notify, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    fixture::{Bench, set, until},
+    fixture::{Bench, PAUSE_SECS, set, until},
     server::{Reply, Server},
 };
 use crate::{
@@ -16,9 +16,6 @@ use crate::{
     issuer::{FetcherError, IssuerKeys, Jwks},
     state::{clock::TrustedClock, keys::jwk::SET_BYTES_MAX},
 };
-
-/// Longer than any pause between two tries.
-const PAUSE_SECS: u64 = 300;
 
 #[tokio::test]
 async fn a_set_is_told_and_fetched_again_ahead_of_its_end() {
@@ -43,8 +40,7 @@ async fn a_set_is_told_and_fetched_again_ahead_of_its_end() {
 
 #[tokio::test]
 async fn whatever_the_server_does_the_old_keys_stand() {
-    let mut bench = Bench::new(Reply::ok(&set(&["a"]))).await;
-    bench.jwks.timeout = Duration::from_millis(300);
+    let bench = Bench::new(Reply::ok(&set(&["a"]))).await;
     let elsewhere = Server::start(Reply::ok(&set(&["evil"]))).await;
     let redirect = format!("location: http://{}/jwks", elsewhere.address);
     let keys = bench.start();
@@ -73,8 +69,6 @@ async fn whatever_the_server_does_the_old_keys_stand() {
         ("broken", Reply::Bytes(b"SSH-2.0-OpenSSH_9.9\r\n".to_vec())),
         ("broken", Reply::Bytes(vec![])),
         ("broken", Reply::Endless(b"HTTP/1.1 200 OK\r\nx: ".to_vec())),
-        ("timeout", Reply::Silence),
-        ("timeout", Reply::Held(vec![], Arc::default())),
     ];
     let mut counts = std::collections::HashMap::new();
     for (outcome, reply) in cases {
@@ -92,6 +86,19 @@ async fn whatever_the_server_does_the_old_keys_stand() {
     bench.server.reply(Reply::ok(&set(&["b"])));
     bench.clock.pass(Duration::from_secs(PAUSE_SECS));
     bench.until_present(&["b"]).await;
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_in_time_changes_nothing() {
+    let mut bench = Bench::new(Reply::ok(&set(&["a"]))).await;
+    let (keys, late) = bench.start_with_little_time(&["a"]).await;
+    for (count, reply) in (late + 1..).zip([Reply::Silence, Reply::Held(vec![], Arc::default())]) {
+        bench.server.reply(reply);
+        bench.clock.pass(Duration::from_secs(PAUSE_SECS));
+        bench.until_outcomes("timeout", count).await;
+        assert_eq!(bench.present().unwrap(), ["a"]);
+        assert!(keys.valid_until().holds(bench.clock.now()));
+    }
 }
 
 #[tokio::test]
@@ -184,13 +191,11 @@ async fn who_asks_before_the_first_set_waits_for_it() {
 #[tokio::test]
 async fn a_wait_for_a_key_is_bounded() {
     let mut bench = Bench::new(Reply::ok(&set(&["a"]))).await;
-    bench.jwks.timeout = Duration::from_millis(300);
-    let keys = bench.start();
-    bench.until_present(&["a"]).await;
+    let (keys, late) = bench.start_with_little_time(&["a"]).await;
     bench.server.reply(Reply::Silence);
     keys.ask("b").await;
     assert_eq!(bench.present().unwrap(), ["a"]);
-    bench.until_outcomes("timeout", 1).await;
+    bench.until_outcomes("timeout", late + 1).await;
 }
 
 /// Ten thousand requests with unknown keys at once.

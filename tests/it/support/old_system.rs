@@ -36,6 +36,8 @@ use tokio::{
     runtime::{Builder, Runtime},
 };
 
+use super::memory;
+
 /// What it does with the logins of one name, instead of looking at the secret.
 #[derive(Clone, Debug)]
 pub(crate) enum Odd {
@@ -100,7 +102,7 @@ impl Shared {
 impl OldSystem {
     /// One with these users and passwords, numbered from 1.
     pub(crate) fn start(users: &[(String, String)]) -> Self {
-        let folder = TempDir::new().unwrap();
+        let folder = memory::new_folder();
         let mut system =
             Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), shared: Arc::default(), runtime: None, folder };
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();

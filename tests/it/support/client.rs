@@ -332,12 +332,17 @@ impl Connection {
 
     fn read_more(&mut self) -> io::Result<()> {
         let mut chunk = [0; 16 << 10];
-        match self.stream.read(&mut chunk)? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            read => {
-                self.buffer.extend_from_slice(&chunk[..read]);
-                Ok(())
-            }
+        loop {
+            return match self.stream.read(&mut chunk) {
+                Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => {
+                    self.buffer.extend_from_slice(&chunk[..read]);
+                    Ok(())
+                }
+                // A process that was stopped and goes on ends a read with a time limit.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
         }
     }
 }

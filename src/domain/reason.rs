@@ -88,6 +88,8 @@ pub enum Reason {
     HeadTooLarge,
     /// Something is expected that no server here does.
     ExpectationFailed,
+    /// The client did not wait for the answer: nobody is told.
+    ClientLeft,
     /// Too many attempts, or too many connections.
     TooManyRequests,
     /// Too many tokens from this address were checked and found bad.
@@ -112,7 +114,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for resolving metric handles ahead.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::Public,
         Self::Authenticated,
         Self::Anonymous,
@@ -152,6 +154,7 @@ impl Reason {
         Self::RequestTimeout,
         Self::HeadTooLarge,
         Self::ExpectationFailed,
+        Self::ClientLeft,
         Self::TooManyRequests,
         Self::TooManyBadTokens,
         Self::UpstreamFailed,
@@ -207,6 +210,7 @@ impl Reason {
             Self::RequestTimeout => "request_timeout",
             Self::HeadTooLarge => "head_too_large",
             Self::ExpectationFailed => "expectation_failed",
+            Self::ClientLeft => "client_left",
             Self::TooManyRequests => "too_many_requests",
             Self::TooManyBadTokens => "too_many_bad_tokens",
             Self::UpstreamFailed => "upstream_failed",
@@ -230,7 +234,8 @@ impl Reason {
             | Self::InvalidHost
             | Self::ConflictingTokens
             | Self::MalformedRequest
-            | Self::MethodOverride => 400,
+            | Self::MethodOverride
+            | Self::ClientLeft => 400,
             Self::RoleMissing | Self::ScopeMissing | Self::ClaimMissing => 403,
             Self::NoRoute => 404,
             Self::MethodNotAllowed => 405,

@@ -6,7 +6,9 @@ use std::{fs, os::unix::fs::PermissionsExt, thread};
 use portero::domain::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
-use crate::support::{AuthorizationServer, Config, Folder, Gateway, PATIENCE, Said, Upstream, get, wait_until};
+use crate::support::{
+    AuthorizationServer, Config, Connection, Folder, Gateway, PATIENCE, Said, Upstream, get, wait_until,
+};
 
 /// Strangers' tokens in the suite. `PORTERO_STRANGERS` says another number for a run by hand.
 const STRANGERS: usize = 400;
@@ -284,6 +286,22 @@ fn many_with_one_token_are_one_question() {
         }
     });
     assert_eq!(server.questions().len(), asked + 1);
+}
+
+#[test]
+fn who_does_not_wait_for_the_question_is_no_fault_of_ours() {
+    let (server, upstream) = (AuthorizationServer::start(), Upstream::start());
+    let gateway = gateway(&upstream, &server, "");
+    assert_eq!(gateway.status("/corp", "first"), 401, "the server has proved itself");
+    let asked = server.questions().len();
+    server.hold();
+    let mut impatient = Connection::open(gateway.front);
+    impatient.write(get("/corp").bearer("second").bytes()).unwrap();
+    wait_until("the question", PATIENCE, || server.questions().len() > asked);
+    drop(impatient);
+    let line = gateway.process.access_line("the end", |line| line["reason"] == "client_left");
+    assert_eq!((&line["status"], &line["decision"]), (&json!(0), &json!("error")));
+    server.release();
 }
 
 #[test]

@@ -23,6 +23,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How often a gateway revokes a canary.
 const CANARY_EVERY: Duration = Duration::from_secs(60);
 
+/// The grain of the server's clock, as it is told.
+const GRAIN: Duration = Duration::from_millis(1);
+
 /// Gateways that must have measured before most of them can say that the server's clock is wrong.
 const WITNESSES_MIN: usize = 3;
 
@@ -33,7 +36,7 @@ pub(super) struct Rounds {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     began: Option<Instant>,
-    /// The server's time when it answered last, and when that was here.
+    /// The server's time when it was asked last, and when that was here, at the earliest.
     server: Option<(Timestamp, Instant)>,
     /// The canary of this gateway that it has not seen come back, and when it was revoked.
     missing: Option<(RevocationId, Instant)>,
@@ -102,7 +105,8 @@ impl Rounds {
                 self.missing = None;
             }
             if let Some((server, at)) = self.server.filter(|_| refused) {
-                let took = server.plus(self.clock.instant().duration_since(at)).since(canary.appended_at);
+                // By whole milliseconds of two clocks, so that no time at all may come out.
+                let took = server.plus(self.clock.instant().duration_since(at)).since(canary.appended_at).max(GRAIN);
                 self.metrics.revocation_propagation_seconds.set(took.as_secs_f64());
             }
         }
@@ -139,7 +143,8 @@ impl Rounds {
     fn compare_clocks(&mut self, server: Timestamp, civil: Timestamp, sent: Instant, leeway: Duration) {
         let answered = self.clock.instant();
         let took = answered.duration_since(sent);
-        self.server = Some((server, answered));
+        // As if the question had taken no time on its way: what is measured by it is rather too long.
+        self.server = Some((server, sent));
         if took <= leeway {
             let offset = server.as_millis() - civil.plus(took / 2).as_millis();
             self.beat.offset_millis = Some(offset);

@@ -1,6 +1,6 @@
 //! What is left of a request when it has ended: counts, and a line in the access log.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, thread, time::Duration};
 
 use super::{
     exchange::{Exchange, RequestId, Verdict},
@@ -25,10 +25,10 @@ impl Drop for Exchange {
             http1.response_ends();
         }
         if !self.is_whole && self.failure.is_none() {
-            // Who drops it before its end was told to, or has no client any more.
-            let ended = self.inbound.guard.reason();
-            if matches!(self.verdict, Verdict::Forward(_)) {
-                self.failure = ended.or(Some(Reason::MalformedRequest));
+            // Who drops it before its end was told to, has no client any more, or panics.
+            let ended = || self.inbound.guard.reason().unwrap_or(Reason::ClientLeft);
+            if matches!(self.verdict, Verdict::Forward(_) | Verdict::Pending) {
+                self.failure = Some(if thread::panicking() { Reason::Internal } else { ended() });
             }
         }
         self.shared().record(self);

@@ -16,6 +16,9 @@ const SLOTS_FOR_ONE_FREE: usize = 8;
 /// Tables have 8, 9, … 15 times a power of two slots, so that seven of nine slots are in use at least.
 const SIZES_A_DOUBLING: usize = 8;
 
+/// A number whose bits are mixed: the golden ratio's fraction.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// The bits of a key's upper half that it keeps: the others make way for the tag.
 const UPPER_MASK: u64 = u64::MAX >> TAG_BITS;
 
@@ -133,7 +136,7 @@ impl Table {
 
     /// Where `key` is, or else the free slot where it would come.
     fn probe(&self, key: Key) -> Result<Place, Place> {
-        let mut place = scale(key.upper << TAG_BITS, self.slots.len());
+        let mut place = first_place(key, self.slots.len());
         // Some slots are always free, so the search ends.
         loop {
             match self.slots[place].read() {
@@ -164,6 +167,13 @@ fn slots_for(keys: usize) -> usize {
         }
     }
     slots
+}
+
+/// Where the search for a key begins. In each size of table that is somewhere else: keys that come in the order of their
+/// numbers, or of another table's slots, would stand in one row otherwise, and each search would pass all of them.
+const fn first_place(key: Key, slots: usize) -> usize {
+    let odd = SPREAD.wrapping_mul(slots as u64) | 1;
+    scale((key.upper << TAG_BITS).wrapping_mul(odd), slots)
 }
 
 /// Spreads 64 random bits over the numbers below `len`.
@@ -226,14 +236,51 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_all_belong_into_the_last_slot_go_round() {
-        let held: Vec<_> = (0..50_u128).map(|n| Key::new(u128::MAX - n)).collect();
+    fn keys_that_all_belong_into_one_slot_go_round() {
+        let slots = slots_for(50);
+        let in_the_last = |key: &Key| first_place(*key, slots) == slots - 1;
+        let held: Vec<_> = (0_u128..).map(|n| Key::new(n << 64)).filter(in_the_last).take(50).collect();
         let table = Table::for_keys(held.len());
         for key in &held {
             table.insert(*key, Tag::NEVER);
         }
         assert!(held.iter().all(|key| table.find(*key).is_some()));
-        assert!(table.find(Key::new(u128::MAX - 50)).is_none());
+        assert!(table.find(Key::new(held[49].bits() + 1)).is_none());
+    }
+
+    /// How many slots a search for one of its keys looks at, on average.
+    fn looks(table: &Table) -> f64 {
+        let slots = table.slots.len();
+        let look =
+            |(at, slot): (usize, &Slot)| slot.read().map(|(key, _)| (at + slots - first_place(key, slots)) % slots);
+        let looks: usize = table.slots.iter().enumerate().filter_map(look).map(|passed| passed + 1).sum();
+        f64::from(u32::try_from(looks).unwrap()) / f64::from(u32::try_from(table.len()).unwrap())
+    }
+
+    #[test]
+    fn keys_stand_apart_in_whatever_order_they_come() {
+        let mut numbers = keys(40_000);
+        let random = filled(&numbers);
+        numbers.sort_unstable_by_key(|key| key.bits());
+        for order in [numbers, random.iter().map(|(key, _)| key).collect()] {
+            let table = filled(&order);
+            assert!(looks(&table) < 6.0, "{}", looks(&table));
+            // Half way, too: that is where a row would be.
+            let half = filled(&order[..order.len() / 2]);
+            assert!(looks(&half) < 6.0, "{}", looks(&half));
+        }
+    }
+
+    /// A table that grew while these came.
+    fn filled(keys: &[Key]) -> Table {
+        let mut table = Table::default();
+        for key in keys {
+            if table.is_full() {
+                table = table.rebuilt(|_| true, 1);
+            }
+            table.insert(*key, Tag::NEVER);
+        }
+        table
     }
 
     #[test]

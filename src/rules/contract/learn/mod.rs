@@ -61,6 +61,9 @@ pub fn learn(name: &str, observed: &[Observed<'_>]) -> Result<Learnt, String> {
     Ok(learnt)
 }
 
+/// Characters from which on a secret that stands in a text is no part of one of its words by chance.
+const WORD_CHARS: usize = 8;
+
 /// What somebody may read in a draft: its text, its text without the doubled braces and the percent-encoding, and what its
 /// words are in base64.
 fn readings(text: &str) -> Vec<String> {
@@ -77,11 +80,14 @@ fn readings(text: &str) -> Vec<String> {
     readings
 }
 
-/// Whether a word stands in a text, and no letter or digit before or behind it.
-fn stands_in(text: &str, word: &str) -> bool {
-    let is_part = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
-    text.match_indices(word)
-        .any(|(at, _)| !is_part(text[..at].chars().next_back()) && !is_part(text[at + word.len()..].chars().next()))
+/// Whether a secret stands in a text; a short one as a word, with no letter or digit before or behind it.
+fn stands_in(text: &str, secret: &str) -> bool {
+    let is_letter = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
+    let is_long = secret.chars().count() >= WORD_CHARS;
+    text.match_indices(secret).any(|(at, _)| {
+        let (before, behind) = (&text[..at], &text[at + secret.len()..]);
+        is_long || !(is_letter(before.chars().next_back()) || is_letter(behind.chars().next()))
+    })
 }
 
 /// The JSON that a body is.
@@ -113,6 +119,7 @@ mod tests {
     fn a_word_stands_in_a_text_between_others() {
         assert!(stands_in("is 's3cret' it", "s3cret") && stands_in("s3cret", "s3cret"));
         assert!(!stands_in("incorrect", "correct") && !stands_in("ñs3cret", "s3cret"));
+        assert!(stands_in("No {wacorrect horse", "correct horse"), "a long one is no part of a word by chance");
     }
 
     #[test]

@@ -25,7 +25,13 @@ pub mod domain;
 pub mod edge;
 mod gather;
 pub mod issuer;
+#[cfg(test)]
+#[path = "../tests/it/support/memory.rs"]
+mod memory;
 pub mod observe;
+#[cfg(test)]
+#[path = "../tests/it/support/port.rs"]
+mod port;
 pub mod rules;
 pub mod state;
 mod timer;

@@ -127,7 +127,7 @@ fn token(grant: &Grant, kind: TokenKind) -> &Secret {
 impl Machine {
     fn new() -> Self {
         Self {
-            folder: tempfile::tempdir().unwrap(),
+            folder: crate::memory::new_folder(),
             clock: Arc::new(HandClock::new(Timestamp::from_secs(1_800_000_000))),
             apis: realm("apis"),
             oauth: realm("oauth"),
@@ -218,7 +218,7 @@ impl Machine {
 
     /// The same machine, with a disk and clocks of its own.
     fn copy(&self) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         for entry in std::fs::read_dir(self.folder.path()).unwrap() {
             let entry = entry.unwrap();
             std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();

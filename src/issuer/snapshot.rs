@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn it_is_read_as_it_was_written_and_only_for_the_same_issuer() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let issuers = folder.path().join("issuers");
         let own = file(&issuers, "corp", "https://i", "https://i/jwks");
         assert!(matches!(own.read(), Ok(None)));
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_damaged_or_exposed_one_is_said() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let own = file(folder.path(), "corp", "https://i", "https://i/jwks");
         own.write(&snapshot()).unwrap();
         let good = fs::read(&own.path).unwrap();

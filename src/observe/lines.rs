@@ -193,6 +193,8 @@ mod tests {
 
     use super::*;
 
+    const FLUSHES_MAX: usize = 60;
+
     /// Takes what is written, and each time waits for a word before it takes more.
     struct Reader {
         took: Sender<Vec<u8>>,
@@ -216,16 +218,28 @@ mod tests {
         (Lines::to(Reader { took, goes_on }).unwrap(), taken, go_on)
     }
 
+    /// Flushes until so many bytes are written: a flush waits for [`FLUSH`] at most, and a thread may stand still for longer.
+    fn flushed(lines: &Lines, taken: &Receiver<Vec<u8>>, bytes: usize) -> Vec<u8> {
+        let mut written = vec![];
+        for _ in 0..FLUSHES_MAX {
+            lines.flush();
+            written.extend(taken.try_iter().flatten());
+            if written.len() >= bytes {
+                break;
+            }
+        }
+        written
+    }
+
     #[test]
     fn lines_are_written_whole_and_in_order() {
         let (lines, taken, go_on) = lines_and_reader();
         (0..4).for_each(|_| go_on.send(()).unwrap());
         lines.push(b"one\n");
         lines.push(b"two\n");
-        lines.flush();
+        assert_eq!(flushed(&lines, &taken, 8), b"one\ntwo\n");
         lines.push(b"three\n");
-        lines.flush();
-        assert_eq!(taken.try_iter().collect::<Vec<_>>().concat(), b"one\ntwo\nthree\n");
+        assert_eq!(flushed(&lines, &taken, 6), b"three\n");
         assert_eq!(lines.dropped(), 0);
     }
 

@@ -44,7 +44,8 @@ impl Turns {
 fn serving(process: u32) -> io::Result<PathBuf> {
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
         let thread = thread?.path();
-        if fs::read_to_string(thread.join("comm"))?.trim_end() == SERVING {
+        // One that has ended meanwhile is none.
+        if fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.trim_end() == SERVING) {
             return Ok(thread);
         }
     }

@@ -379,6 +379,8 @@ fn a_file_that_is_half_written_is_never_taken_over() {
         let mut file = File::create(gateway.folder.config()).unwrap();
         file.write_all(&changed.as_bytes()[..half]).unwrap();
         file.sync_all().unwrap();
+        // Who watches the file has heard of it.
+        wait_until("the watch rests", PATIENCE, || gateway.process.rests("notify-rs"));
         gateway.process.signal("HUP");
         let event = gateway.process.event("the config was not taken over; the present one stays in force");
         assert!(event["problem"].as_str().unwrap().contains("is just being written"), "{event}");

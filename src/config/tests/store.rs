@@ -96,7 +96,7 @@ fn what_leaves_the_machine_is_encrypted_unless_somebody_says_otherwise() {
 
 #[test]
 fn a_password_comes_from_a_file_or_else_from_the_environment() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let file = folder.path().join("password");
     fs::write(&file, "of the file \r\n").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
@@ -118,7 +118,7 @@ fn a_password_comes_from_a_file_or_else_from_the_environment() {
 
 #[test]
 fn a_password_is_never_shown() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let settings = read_in(folder.path(), "store.url = \"postgres://u@db:6432/name\"", "hunter2").unwrap();
     assert_eq!(settings.store.place(), "postgres://u@db:6432/name");
     let shown = format!("{:?}", settings.store);

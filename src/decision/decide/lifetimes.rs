@@ -119,7 +119,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_config_that_was_narrowed_leaves_the_longer_life_noted() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let now = Timestamp::from_secs(1_000);
         for (lifetime, latest) in [(3600, 3600), (1, 3600), (7200, 7200), (60, 7200)] {
@@ -138,7 +138,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn of_many_that_note_at_once_the_longest_life_stays() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let now = Timestamp::from_secs(1_000);
         let mut noting = vec![];
         for lifetime in [7, 3, 16, 1, 12, 5, 9, 2] {
@@ -155,7 +155,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_clock_that_is_behind_lets_no_token_look_older_than_it_is() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let now = Timestamp::from_secs(1_000_000);
         let clock = Arc::new(HandClock::new(now));

@@ -308,7 +308,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_word_of_an_issuer_that_left_is_not_that_of_one_that_came_back() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let (id, name) = (KeyId::generate(), "corp".parse().unwrap());
         let material = Key::generate_material(Algorithm::EdDsa).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

@@ -149,7 +149,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_clearing_that_is_interrupted_anywhere_loses_nothing_and_is_made_up_for() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let settings = StoreSettings::Sqlite(folder.path().join("portero.db"));
         let store = Store::make(&settings).await.unwrap();
         let mut transaction = store.begin(Turn::Upkeep).await.unwrap();
@@ -181,7 +181,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_backlog_is_cleared_in_one_go() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let mut transaction = store.begin(Turn::Upkeep).await.unwrap();
         for n in 0..ROWS.0 {

@@ -138,7 +138,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_account_ends_at_once_and_its_sessions_go_in_pieces_even_after_a_crash() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let settings = StoreSettings::Sqlite(folder.path().join("portero.db"));
         let store = Store::make(&settings).await.unwrap();
         let (new, name) = project();
@@ -165,7 +165,7 @@ mod tests {
 
     /// Sessions of a store of the first release.
     async fn old_store(sessions: i64) -> (tempfile::TempDir, StoreSettings, PrincipalId, AccountName) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let settings = StoreSettings::Sqlite(folder.path().join("portero.db"));
         let store = Store::make(&settings).await.unwrap();
         let (new, name) = project();
@@ -242,7 +242,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_journal_is_emptied_where_nothing_can_be_cleared_away() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         store.run("DROP TABLE deletions").await;
         let journal = || std::fs::metadata(folder.path().join("portero.db-wal")).unwrap().len();

@@ -114,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn tokens_of_imported_keys_are_told_once_they_are_written() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let clock = HandClock::new(Timestamp::from_secs(1_768_564_800));
         let (ledger, metrics) = (Ledger::default(), Metrics::new().unwrap());

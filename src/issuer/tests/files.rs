@@ -38,7 +38,7 @@ impl Folder {
 }
 
 fn folder() -> Folder {
-    Folder(tempfile::tempdir().unwrap())
+    Folder(crate::memory::new_folder())
 }
 
 fn pem(key: &impl AsDer<PublicKeyX509Der<'static>>) -> Vec<u8> {

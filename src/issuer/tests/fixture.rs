@@ -91,7 +91,7 @@ impl Bench {
         Self {
             server,
             clock: Arc::new(HandClock::new(Timestamp::from_millis(1_789_000_000_000))),
-            folder: tempfile::tempdir().unwrap(),
+            folder: crate::memory::new_folder(),
             jwks,
             metrics: Metrics::new().unwrap(),
             told: Told::default(),

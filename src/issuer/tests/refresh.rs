@@ -1,6 +1,11 @@
 //! The task against a real server that misbehaves.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
@@ -14,6 +19,7 @@ use super::{
 use crate::{
     domain::Clock,
     issuer::{FetcherError, IssuerKeys, Jwks},
+    port::Port,
     state::{clock::TrustedClock, keys::jwk::SET_BYTES_MAX},
 };
 
@@ -230,13 +236,10 @@ async fn a_storm_of_unknown_keys_is_one_fetch_a_cooldown() {
 
 #[tokio::test]
 async fn a_server_that_is_down_at_the_start_is_asked_until_it_is_there() {
-    let mut bench = Bench::new(Reply::Silence).await;
-    let address = bench.server.address;
-    bench.server = Server::start(Reply::Silence).await;
-    let refused = || async { tokio::net::TcpStream::connect(address).await.is_err() };
-    while !refused().await {
-        tokio::task::yield_now().await;
-    }
+    let port = Port::hold();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number));
+    let jwks = Jwks::new(format!("http://{address}/jwks").parse().unwrap());
+    let mut bench = Bench::with(Server::start(Reply::Silence).await, jwks);
     let keys = bench.start();
     bench.until_outcomes("connect", 1).await;
     assert!(bench.told().is_empty() && !keys.valid_until().holds(bench.clock.now()));

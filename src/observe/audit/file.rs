@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn an_unfinished_line_is_removed_and_the_last_whole_one_is_found() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let path = folder.path().join("audit.log");
         let whole = "{\"kind\":\"audit\",one\ntwo\n";
         let torn = format!("{whole}thr");
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn another_kind_of_file_is_left_as_it_is() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let path = folder.path().join("master.key");
         fs::write(&path, "a key without a newline").unwrap();
         let refused = AuditFile::open(&path, NEVER, at(0)).unwrap_err();
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_make_way_is_written_on() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let path = folder.path().join("audit.log");
         for attempt in 0..ROTATED_NAMES_MAX {
             fs::write(folder.path().join(format!("audit.log.19700101T000001Z.{attempt:03}")), "").unwrap();
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn what_another_process_left_unfinished_is_no_part_of_the_next_line() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let path = folder.path().join("audit.log");
         let (file, _) = AuditFile::open(&path, NEVER, at(0)).unwrap();
         file.append(b"one\n").unwrap();
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_file_makes_way_by_size_and_by_time_and_when_it_was_moved() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let path = folder.path().join("audit.log");
         let names = || {
             let mut names: Vec<_> = fs::read_dir(folder.path())

@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn files_of_one_chain_stand_in_the_order_of_its_lines_whatever_the_clock_said() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let key = ChainKey::derive("k".to_owned(), b"master");
         let file = |name: &str, chain: u8, line: i64, at: i64| {
             let mut text = vec![];

@@ -315,7 +315,7 @@ mod tests {
 
     #[tokio::test]
     async fn accounts_of_realms_that_are_kept_are_known_by_id_and_by_name() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let first = [account("a", "ana"), account("b", "ana"), account("a", "señor ñ")];
         for new in &first {
@@ -360,7 +360,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_read_is_said_and_never_skipped() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         make(&store, &account("a", "ana")).await;
         store.run("UPDATE principals SET id = x'00'").await;

@@ -17,7 +17,7 @@ async fn open(folder: &TempDir) -> Store {
 }
 
 async fn store() -> (TempDir, Store) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let store = open(&folder).await;
     (folder, store)
 }

@@ -105,7 +105,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_made_opens_until_it_ends_or_is_revoked() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let key = Arc::new(ChainKey::derive("k".to_owned(), b"master"));
         let audited = AuditedStore::new(store.clone(), key, Actor::command("root", "tty"));

@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_lost_or_holds_something_else_is_said() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let path = folder.path().join("master.key");
         assert!(matches!(MasterKey::read(&path), Err(MasterKeyError::Missing(_))));
         let made = MasterKey::read_or_create(&path).unwrap();

@@ -22,7 +22,7 @@ struct Ground {
 
 impl Ground {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let store = open(&folder).await;
         let session = Session {
             id: SessionId::generate(),

@@ -254,7 +254,7 @@ mod tests {
     use crate::{domain::trusted_time::trusted, state::store::StoreSettings};
 
     async fn store() -> (TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         (folder, store)
     }

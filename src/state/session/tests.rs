@@ -10,7 +10,7 @@ use crate::{
 };
 
 async fn store() -> (TempDir, Store) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
     (folder, store)
 }

@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn the_file_is_private_and_is_made_once() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let path = folder.path().join("secret");
         assert!(matches!(read(&path), Err(PrivateFileError::Missing(_))));
         assert_eq!(*read_or_create(&path, "first").unwrap(), "first");
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_killed_processes_left_is_cleared_once_the_file_is_there() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let path = folder.path().join("secret");
         let left = folder.path().join("secret.0123456789abcdef.new");
         let others =
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn of_many_that_make_it_at_once_one_wins_and_nobody_fails() {
         for _ in 0..20 {
-            let folder = tempfile::tempdir().unwrap();
+            let folder = crate::memory::new_folder();
             let path = folder.path().join("secret");
             let texts: Vec<_> = std::thread::scope(|scope| {
                 let path = &path;

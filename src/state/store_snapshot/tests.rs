@@ -99,7 +99,7 @@ impl Gateway {
     }
 
     async fn observed(observer: Observer, written: mpsc::Receiver<Written>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let settings = VaultSettings { master_key_file: folder.path().join("master.key") };
         let vault = Vault::make(store, &settings).await.unwrap();

@@ -36,6 +36,8 @@ fn a_gateway_that_stops_behind_haproxy_loses_no_request() {
     goes_on();
     leave(&second);
     front.wait_for(SERVERS[1], false);
+    // What it gave that one just before has its answer, too.
+    goes_on();
     end(second);
     goes_on();
     let done = load.stop();
@@ -52,7 +54,7 @@ fn haproxy_leaves_a_gateway_alone_that_is_not_ready_and_none_when_none_is() {
 
     fs::rename(&stores[0], &away[0]).unwrap();
     front.wait_for(SERVERS[0], false);
-    assert!(front.answers(SOME).iter().all(|name| name == "two"));
+    only(&front, "two");
     fs::rename(&stores[1], &away[1]).unwrap();
     front.wait_for(SERVERS[1], false);
     let names = front.answers(SOME);
@@ -62,6 +64,11 @@ fn haproxy_leaves_a_gateway_alone_that_is_not_ready_and_none_when_none_is() {
     }
     fs::rename(&away[0], &stores[0]).unwrap();
     front.wait_for(SERVERS[0], true);
-    assert!(front.answers(SOME).iter().all(|name| name == "one"));
+    only(&front, "one");
     assert_eq!(front.send(&get("/sws")).status, 401);
+}
+
+/// Waits until this one alone is asked: a check that a busy machine delays for a second takes it out, too, for a moment.
+fn only(front: &Front, name: &str) {
+    wait_until("the ready one alone is asked", PATIENCE, || front.answers(SOME).iter().all(|answer| answer == name));
 }

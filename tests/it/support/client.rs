@@ -154,7 +154,11 @@ impl Connection {
     /// A connection from this loopback address.
     pub(crate) fn open_from(source: Ipv4Addr, to: SocketAddr) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
+        // The system takes this one itself, and a port that is free for the one peer. One that was bound here would be
+        // taken for all of them, for a minute after its end.
+        if source != Ipv4Addr::LOCALHOST {
+            socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
+        }
         socket.connect(&to.into()).unwrap();
         let stream = TcpStream::from(socket);
         stream.set_nodelay(true).unwrap();

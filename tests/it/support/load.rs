@@ -16,10 +16,14 @@ use std::{
 
 pub(crate) use self::secured::Secured;
 use self::secured::Version;
-use super::{Connection, Request, get, post};
+use super::{Connection, Deadline, Request, get, post};
 
 /// Between two requests of a client that is mostly idle.
 const IDLE: Duration = Duration::from_millis(40);
+
+/// A gateway that stops waits for a second for the next request of a connection, and then closes it in good order. A
+/// client that itself stood still for this long, because the machine did, loses nothing when it finds that.
+const RESTED: Duration = Duration::from_millis(500);
 
 /// Failures that a client goes on after.
 const FAILURES_MAX: usize = 20;
@@ -139,8 +143,7 @@ fn client(to: SocketAddr, manner: Manner, asked: &(Request, u16), counts: &Count
     while counts.goes_on(&failures) {
         let reused = kept.is_some();
         match exchange(to, kept.take(), asked) {
-            Ok((connection, true)) if manner != Manner::Fresh => kept = Some(connection),
-            Ok(_) => {}
+            Ok(connection) => kept = connection.filter(|_| manner != Manner::Fresh).map(Kept::new),
             Err(error) => {
                 failures.push(format!("reused {reused}: {error}"));
                 continue;
@@ -155,18 +158,50 @@ fn client(to: SocketAddr, manner: Manner, asked: &(Request, u16), counts: &Count
     failures
 }
 
-/// One exchange; whether the connection may be used again.
+/// A connection that nothing is asked on yet, or nothing since its last answer.
+struct Kept<C> {
+    connection: C,
+    rested: Deadline,
+}
+
+impl<C> Kept<C> {
+    fn new(connection: C) -> Self {
+        Self { connection, rested: Deadline::after(RESTED) }
+    }
+
+    /// Whether it may have been closed in good order before what was asked now.
+    fn has_rested(&self) -> bool {
+        self.rested.left().is_none()
+    }
+}
+
+/// One exchange; the connection, where it may be used again.
 fn exchange(
     to: SocketAddr,
-    kept: Option<Connection>,
+    mut kept: Option<Kept<Connection>>,
     (request, status): &(Request, u16),
-) -> io::Result<(Connection, bool)> {
-    let mut connection = kept.map_or_else(|| Connection::try_open(to), Ok)?;
-    connection.write(request.bytes())?;
-    let answer = connection.try_receive()?;
+) -> io::Result<Option<Connection>> {
+    let (connection, answer) = loop {
+        let mut asked = match kept.take() {
+            Some(kept) => kept,
+            None => Kept::new(Connection::try_open(to)?),
+        };
+        let written = asked.connection.write(request.bytes());
+        let has_rested = asked.has_rested();
+        match written.and_then(|()| asked.connection.try_receive()) {
+            Ok(answer) => break (asked.connection, answer),
+            Err(error) if has_rested && is_closed(&error) => {}
+            Err(error) => return Err(error),
+        }
+    };
     if answer.status != *status || (*status == 200 && answer.text() != "upstream") {
         return Err(io::Error::other(format!("{} {}", answer.status, answer.text())));
     }
-    let goes_on = !answer.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-    Ok((connection, goes_on))
+    let closes = answer.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+    Ok((!closes).then_some(connection))
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }

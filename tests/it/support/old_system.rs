@@ -36,7 +36,7 @@ use tokio::{
     runtime::{Builder, Runtime},
 };
 
-use super::Port;
+use super::{Port, memory};
 
 /// What it does with the logins of one name, instead of looking at the secret.
 #[derive(Clone, Debug)]
@@ -104,7 +104,7 @@ impl Shared {
 impl OldSystem {
     /// One with these users and passwords, numbered from 1.
     pub(crate) fn start(users: &[(String, String)]) -> Self {
-        let (folder, port) = (TempDir::new().unwrap(), Port::hold());
+        let (folder, port) = (memory::new_folder(), Port::hold());
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number));
         let mut system = Self { address, _port: port, shared: Arc::default(), runtime: None, folder };
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();

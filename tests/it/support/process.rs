@@ -153,13 +153,30 @@ impl Process {
         soft
     }
 
-    /// Whether SIGSTOP has reached each of its threads (`proc_pid_stat(5)`: state `T`).
+    /// Whether SIGSTOP has reached each of its threads.
     pub(crate) fn is_stopped(&self) -> bool {
+        self.threads().iter().all(|(_, state)| *state == 'T')
+    }
+
+    /// Whether the threads whose names begin with this wait for something, and there is one: what they were told before
+    /// has had its effect.
+    pub(crate) fn rests(&self, thread: &str) -> bool {
+        let threads = self.threads();
+        let mut named = threads.iter().filter(|(name, _)| name.starts_with(thread)).peekable();
+        named.peek().is_some() && named.all(|(_, state)| *state == 'S')
+    }
+
+    /// The name and the state of each of its threads (`proc_pid_stat(5)`).
+    fn threads(&self) -> Vec<(String, char)> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
-        threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("stat")).unwrap()).all(|stat| {
-            // The name before it, in parentheses, may hold anything.
-            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
-        })
+        // One that has ended meanwhile is none.
+        let stats = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+        let read = |stat: String| {
+            // The name stands in parentheses, and may hold anything.
+            let (before, rest) = stat.rsplit_once(") ")?;
+            Some((before.split_once('(')?.1.to_owned(), rest.chars().next()?))
+        };
+        stats.filter_map(read).collect()
     }
 
     /// Whether nobody can write to its output any more.

@@ -10,7 +10,7 @@ const SECRET: &str = "client_secret_file = \"corp.secret\"";
 /// What the report says, without the file's name, on an issuer at line 6 whose `introspection` (line 8) has these lines and
 /// whose own keys are `beside` (line 7 ends with them); the secret is in a file beside the config.
 fn report(beside: &str, lines: &str, secret: &[u8]) -> String {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     fs::write(folder.path().join("corp.secret"), secret).unwrap();
     let text = format!("{BASE}[issuers.corp]\nissuer = \"https://i\"{beside}\n[issuers.corp.introspection]\n{lines}");
     said(folder.path(), &text, Scope::Host)
@@ -97,7 +97,7 @@ fn its_secret_crosses_no_network_as_it_is_and_is_one_line() {
     }
     // The same where there is no such file; on another machine, nobody looks.
     let text = format!("{BASE}[issuers.corp]\nissuer = \"https://i\"\n[issuers.corp.introspection]\n{lines}");
-    let empty = tempfile::tempdir().unwrap();
+    let empty = crate::memory::new_folder();
     assert!(said(empty.path(), &text, Scope::Host).contains("client_secret_file: 'corp.secret' cannot be read: "));
     assert_eq!(said(empty.path(), &text, Scope::File), "no problem");
 }
@@ -117,7 +117,7 @@ fn an_issuer_that_is_asked_has_no_keys() {
 
 #[test]
 fn issuers_whose_opaque_tokens_cannot_be_told_apart_are_warned_of() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     fs::write(folder.path().join("corp.secret"), "s").unwrap();
     let warned = |one: &str, other: &str, accept: &str| {
         let issuer = |name: &str, more: &str| {

@@ -9,7 +9,7 @@ use crate::edge::listen::{Listen, tls::Certificate};
 
 /// A folder with two certificates and their keys, for `a.test` and `b.test`.
 fn folder() -> TempDir {
-    let folder = TempDir::new().unwrap();
+    let folder = crate::memory::new_folder();
     for name in ["a", "b"] {
         let made = rcgen::generate_simple_self_signed(vec![format!("{name}.test")]).unwrap();
         fs::write(folder.path().join(format!("{name}.crt")), made.cert.pem()).unwrap();

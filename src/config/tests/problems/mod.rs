@@ -151,7 +151,7 @@ fn what_is_no_toml_is_placed_by_its_parser() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_one_problem() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = crate::memory::new_folder();
     let of = |path: &Path| load(path, &|_| None).unwrap_err().to_string();
     let file = |name: &str, content: &[u8]| {
         let path = directory.path().join(name);

@@ -178,7 +178,7 @@ fn a_health_check_has_a_path_or_a_connection() {
 
 #[test]
 fn tls_is_checked_with_what_its_files_say() {
-    let folder = tempfile::TempDir::new().unwrap();
+    let folder = crate::memory::new_folder();
     let pair = rcgen::generate_simple_self_signed(vec!["crm.internal".to_owned()]).unwrap();
     let other = rcgen::KeyPair::generate().unwrap();
     for (name, text) in [

@@ -205,7 +205,7 @@ fn a_token_endpoint_takes_the_other_slash_too() {
 
 #[test]
 fn a_file_alone_is_checked_without_what_it_refers_to() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let file = folder.path().join("gateway.toml");
     let text = "server.listen = [{ address = \"127.0.0.1:8443\", tls = [{ certificate = \"a.crt\", key = \"a.key\" }], client_ca = \"c.pem\" }]
 [upstreams.crm]

@@ -119,7 +119,7 @@ impl Place {
 
 #[tokio::test]
 async fn a_key_lives_as_the_schedule_says() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let mut place = Place::of(&folder, "become", SETTINGS).await;
     assert_eq!(place.step(0).await, Some(9 * HOUR), "when the next key is to be published");
     let first = place.the(KeyState::Active).await;
@@ -155,7 +155,7 @@ async fn a_key_lives_as_the_schedule_says() {
 
 #[tokio::test]
 async fn where_tokens_never_end_no_key_retires_by_itself() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let mut place = Place::of(&folder, "toc", SETTINGS).await;
     for hour in 0..40 {
         place.step(hour * HOUR).await;
@@ -166,7 +166,7 @@ async fn where_tokens_never_end_no_key_retires_by_itself() {
 
 #[tokio::test]
 async fn a_realm_without_a_schedule_rotates_when_it_is_asked_to() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let never = ScheduleSettings { rotate_every: None, ..SETTINGS };
     let mut place = Place::of(&folder, "apis", never).await;
     assert_eq!(place.step(0).await, None);
@@ -185,7 +185,7 @@ async fn a_realm_without_a_schedule_rotates_when_it_is_asked_to() {
 
 #[tokio::test]
 async fn a_pinned_key_and_another_configs_algorithm_are_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let mut place = Place::of(&folder, "become", SETTINGS).await;
     place.step(0).await;
     let import = keys::Import {
@@ -252,7 +252,7 @@ async fn a_pinned_key_and_another_configs_algorithm_are_left_alone() {
 
 #[tokio::test]
 async fn a_realm_of_oauth_that_names_no_algorithm_keeps_its_keys() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let mut place = Place::of(&folder, "oauth", SETTINGS).await;
     place.step(0).await;
     let first = place.signs();
@@ -286,7 +286,7 @@ async fn a_realm_of_oauth_that_names_no_algorithm_keeps_its_keys() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn keepers_of_several_gateways_make_one_key_a_rotation() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let mut places = vec![];
     for _ in 0..8 {
         places.push(Place::of(&folder, "become", SETTINGS).await);
@@ -315,7 +315,7 @@ async fn keepers_of_several_gateways_make_one_key_a_rotation() {
 
 #[tokio::test]
 async fn a_key_is_retired_by_hand_only_when_that_ends_no_token() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let mut place = Place::of(&folder, "become", SETTINGS).await;
     place.step(0).await;
     let first = place.signs();
@@ -343,7 +343,7 @@ const STEP: i64 = 14 * HOUR * 1_000;
 
 #[tokio::test]
 async fn while_the_clock_is_in_doubt_no_key_is_made_promoted_or_retired() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let mut place = Place::of(&folder, "become", SETTINGS).await;
     place.step(0).await;
     let first = place.signs();
@@ -376,7 +376,7 @@ async fn while_the_clock_is_in_doubt_no_key_is_made_promoted_or_retired() {
 
 #[tokio::test]
 async fn a_realm_without_a_key_gets_one_on_whatever_clock() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let mut place = Place::of(&folder, "become", SETTINGS).await;
     place.clock.step(STEP);
     place.key_lifecycle.step().await.unwrap();
@@ -386,7 +386,7 @@ async fn a_realm_without_a_key_gets_one_on_whatever_clock() {
 
 #[tokio::test]
 async fn the_material_of_a_key_that_an_earlier_version_revoked_is_wiped_on_whatever_clock() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let mut place = Place::of(&folder, "sws", SETTINGS).await;
     place.step(0).await;
     let first = place.the(KeyState::Active).await;
@@ -402,7 +402,7 @@ async fn the_material_of_a_key_that_an_earlier_version_revoked_is_wiped_on_whate
 
 #[tokio::test]
 async fn a_key_that_a_clock_ahead_made_rotates_once_that_is_put_right() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let mut place = Place::of(&folder, "sws", SETTINGS).await;
     let keep = async |place: &Place| place.key_lifecycle.trusted.keep(&place.key_lifecycle.store).await.unwrap();
     place.clock.step(1_000 * DAY_MILLIS);

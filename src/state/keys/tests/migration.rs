@@ -66,7 +66,7 @@ async fn store_of_the_first_version(folder: &TempDir) {
 
 #[tokio::test]
 async fn a_store_of_the_first_version_keeps_its_keys() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     store_of_the_first_version(&folder).await;
     let vault = open(&folder).await;
     vault.wipe_revoked().await.unwrap();
@@ -97,7 +97,7 @@ async fn a_store_of_the_first_version_keeps_its_keys() {
 
 #[tokio::test]
 async fn keys_that_were_imported_before_take_unknown_accounts_as_they_did() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let (mut connection, master) = earlier_store(&folder, &[FIRST, KEYS, OAUTH]).await;
     let fact = sqlx::query("INSERT INTO meta (name, value) VALUES ('master_key_fingerprint', ?)");
     fact.bind(master.fingerprint().into_bytes()).execute(&mut connection).await.unwrap();
@@ -175,7 +175,7 @@ async fn read_as_before(connection: &mut SqliteConnection, master: &MasterKey) -
 
 #[tokio::test]
 async fn a_process_of_the_version_before_reads_on_beside_this_one() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let (mut before, master) = earlier_store(&folder, &[FIRST, KEYS, OAUTH]).await;
     let fact = sqlx::query("INSERT INTO meta (name, value) VALUES ('master_key_fingerprint', ?)");
     fact.bind(master.fingerprint().into_bytes()).execute(&mut before).await.unwrap();

@@ -21,7 +21,7 @@ struct Place {
 
 impl Place {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let vault = open(&folder).await;
         Self { folder, vault }
     }

@@ -5,7 +5,7 @@ use crate::state::keys::{MasterKey, MasterKeyError, VaultError, throttle_key::TH
 
 /// The folder as a crash at this moment leaves it.
 fn crash(folder: &Path) -> TempDir {
-    let copy = tempfile::tempdir().unwrap();
+    let copy = crate::memory::new_folder();
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();

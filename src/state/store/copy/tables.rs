@@ -404,7 +404,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_table_and_column_of_a_file_is_copied() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let store = Store::make(&StoreSettings::Sqlite(folder.path().join("portero.db"))).await.unwrap();
         let statement = "SELECT m.name AS of, c.name AS name, \
                                 CASE WHEN m.sql LIKE '%' || c.name || ' %CHECK (' || c.name || ' IN (0, 1))%' \

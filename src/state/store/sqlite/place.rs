@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_file_is_the_same_only_under_the_same_inode() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let path = folder.path().join("portero.db");
         fs::write(&path, "one").unwrap();
         let place = Place::of(&path).unwrap();
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_database_that_changed_while_it_was_away_is_another_one() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let (path, away) = (folder.path().join("portero.db"), folder.path().join("away"));
         for emptied in [false, true] {
             fs::write(&path, "one").unwrap();
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn the_journal_counts_too() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let path = folder.path().join("portero.db");
         let [database, journal, index] = files(&path);
         for file in [&database, &journal, &index] {
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_journal_with_a_hole_in_front_is_none() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let path = folder.path().join("portero.db");
         let [database, journal, _] = files(&path);
         for hole in [[0_u8; 100].as_slice(), &[0], &JOURNAL_MAGIC[0][..3]] {

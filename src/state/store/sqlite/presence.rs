@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_a_start_would_refuse_is_said_and_nothing_is_made() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::memory::new_folder();
         let (of, key) = (|name: &str| folder.path().join(name), folder.path().join("master.key"));
         let said = |name: &str| examine(&of(name), &key).unwrap_err().to_string();
         assert_eq!(examine(&of("portero.db"), &key).unwrap(), Found::Nothing);

@@ -41,7 +41,7 @@ fn names(folder: &TempDir) -> Vec<String> {
 
 #[tokio::test]
 async fn its_files_are_private_and_in_wal_with_full_sync() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let store = made(&folder).await;
     store.set_meta("a", b"1").await.unwrap();
     for name in ["portero.db", "portero.db-wal", "portero.db-shm"] {
@@ -61,7 +61,7 @@ async fn its_files_are_private_and_in_wal_with_full_sync() {
 
 #[tokio::test]
 async fn facts_survive_and_the_first_of_two_wins() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let store = made(&folder).await;
     assert_eq!(store.meta("fingerprint").await.unwrap(), None);
     assert_eq!(store.meta_or_insert("fingerprint", b"one").await.unwrap(), b"one");
@@ -75,7 +75,7 @@ async fn facts_survive_and_the_first_of_two_wins() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_may_make_a_store_at_once_and_have_the_same() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let openings: Vec<_> = (0..8)
         .map(|number| {
             let settings = settings(&folder);
@@ -95,7 +95,7 @@ async fn many_may_make_a_store_at_once_and_have_the_same() {
 
 #[tokio::test]
 async fn what_is_missing_is_never_made_by_opening_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     assert!(matches!(Store::open(&settings(&folder)).await, Err(StoreError::Missing { .. })));
     assert!(names(&folder).is_empty());
     // A journal alone is what is left of a store.
@@ -118,7 +118,7 @@ async fn what_is_missing_is_never_made_by_opening_it() {
 
 #[tokio::test]
 async fn what_others_can_read_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     made(&folder).await.close().await;
     for mode in [0o640, 0o604, 0o660, 0o644] {
         fs::set_permissions(folder.path().join("portero.db"), fs::Permissions::from_mode(mode)).unwrap();
@@ -129,7 +129,7 @@ async fn what_others_can_read_is_refused() {
 
 #[tokio::test]
 async fn a_watch_sees_each_commit_once() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let (store, other) = (made(&folder).await, made(&folder).await);
     let mut watch = store.watch().await.unwrap();
     assert!(!watch.changed().await.unwrap());
@@ -145,7 +145,7 @@ async fn a_watch_sees_each_commit_once() {
 
 #[tokio::test]
 async fn another_file_in_its_place_is_never_used_and_the_same_one_is_only_where_there_was_no_other() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let (path, away) = (folder.path().join("portero.db"), folder.path().join("away.db"));
     let store = made(&folder).await;
     store.set_meta("a", b"1").await.unwrap();
@@ -179,7 +179,7 @@ async fn another_file_in_its_place_is_never_used_and_the_same_one_is_only_where_
 
 #[tokio::test]
 async fn what_is_written_while_the_file_is_away_is_not_confirmed_and_its_end_leaves_the_files_alone() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let (path, away) = (folder.path().join("portero.db"), folder.path().join("away.db"));
     let store = made(&folder).await;
     store.set_meta("a", b"1").await.unwrap();
@@ -196,7 +196,7 @@ async fn what_is_written_while_the_file_is_away_is_not_confirmed_and_its_end_lea
 
 #[tokio::test]
 async fn what_is_written_into_a_journal_that_was_emptied_is_not_confirmed() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let store = made(&folder).await;
     store.set_meta("a", b"1").await.unwrap();
     let journal = fs::OpenOptions::new().write(true).open(folder.path().join("portero.db-wal")).unwrap();
@@ -211,7 +211,7 @@ async fn what_is_written_into_a_journal_that_was_emptied_is_not_confirmed() {
 
 #[tokio::test]
 async fn a_journal_that_nobody_can_read_is_begun_anew() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     made(&folder).await.close().await;
     let journal = folder.path().join("portero.db-wal");
     fs::write(&journal, [0; 8_192]).unwrap();
@@ -226,12 +226,12 @@ async fn a_journal_that_nobody_can_read_is_begun_anew() {
 
 #[tokio::test]
 async fn a_connection_that_met_another_file_is_not_closed_on_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let (path, away) = (folder.path().join("portero.db"), folder.path().join("away.db"));
     let store = made(&folder).await;
     store.set_meta("a", b"1").await.unwrap();
     fs::rename(&path, &away).unwrap();
-    let other = tempfile::tempdir().unwrap();
+    let other = crate::memory::new_folder();
     made(&other).await.close().await;
     fs::copy(other.path().join("portero.db"), &path).unwrap();
     let before = fs::read(&path).unwrap();
@@ -252,7 +252,7 @@ async fn a_connection_that_met_another_file_is_not_closed_on_it() {
 
 #[tokio::test]
 async fn a_call_that_hangs_ends_and_the_next_does_not_try_until_somebody_finds_out() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let store = made(&folder).await;
     let apart = store.apart();
     let hung = sqlx::query(ENDLESS).fetch_one(engine(&store).connections()).await.map(drop);
@@ -269,7 +269,7 @@ async fn a_call_that_hangs_ends_and_the_next_does_not_try_until_somebody_finds_o
 
 #[tokio::test]
 async fn who_waits_for_the_write_lock_of_another_process_gets_it_in_turn() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let (store, other) = (made(&folder).await, made(&folder).await);
     let held = engine(&other).begin().await.unwrap();
     // Both kinds of writes wait, and reads go on beside them.
@@ -293,7 +293,7 @@ async fn who_waits_for_the_write_lock_of_another_process_gets_it_in_turn() {
 
 #[tokio::test]
 async fn a_queue_of_writers_that_is_long_is_no_store_that_hangs() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let store = made(&folder).await;
     let held = engine(&store).begin().await.unwrap();
     let (one, other, begun) =
@@ -309,7 +309,7 @@ async fn a_queue_of_writers_that_is_long_is_no_store_that_hangs() {
 
 #[tokio::test]
 async fn a_handle_that_hangs_is_replaced_only_so_often() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let store = made(&folder).await;
     let mut hung = vec![];
     let mut apart = store.apart();
@@ -327,7 +327,7 @@ async fn a_handle_that_hangs_is_replaced_only_so_often() {
 
 #[tokio::test]
 async fn the_journal_is_emptied_beside_others_but_not_under_a_reader() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let (store, other) = (made(&folder).await, made(&folder).await);
     let journal = || fs::metadata(folder.path().join("portero.db-wal")).unwrap().len();
     store.set_meta("a", b"1").await.unwrap();
@@ -335,8 +335,7 @@ async fn the_journal_is_emptied_beside_others_but_not_under_a_reader() {
     sqlx::query("SELECT * FROM meta").fetch_all(&mut *reading).await.unwrap();
     store.set_meta("a", b"2").await.unwrap();
     assert!(!store.empty_journal().await.unwrap() && journal() > 0);
-    drop(reading);
-    other.meta("a").await.unwrap();
+    reading.rollback().await.unwrap();
     assert!(store.empty_journal().await.unwrap());
     assert_eq!(journal(), 0);
     assert_eq!(other.meta("a").await.unwrap().unwrap(), b"2");
@@ -344,7 +343,7 @@ async fn the_journal_is_emptied_beside_others_but_not_under_a_reader() {
 
 #[tokio::test]
 async fn a_newer_store_is_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let store = made(&folder).await;
     let row = "INSERT INTO _sqlx_migrations VALUES (9999, 'later', CURRENT_TIMESTAMP, TRUE, x'00', 0)";
     sqlx::query(row).execute(engine(&store).connections()).await.unwrap();
@@ -354,7 +353,7 @@ async fn a_newer_store_is_left_alone() {
 
 #[tokio::test]
 async fn what_is_no_store_is_named_and_explained() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let text = folder.path().join("notes.txt");
     fs::write(&text, "Lorem ipsum dolor sit amet. ".repeat(100)).unwrap();
     fs::set_permissions(&text, fs::Permissions::from_mode(0o600)).unwrap();
@@ -384,7 +383,7 @@ async fn what_is_no_store_is_named_and_explained() {
 
 #[tokio::test]
 async fn an_emptying_that_is_given_up_leaves_no_impatient_connection() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let store = made(&folder).await;
     // One connection: the next call has the same.
     let apart = store.apart();
@@ -412,7 +411,7 @@ async fn an_emptying_that_is_given_up_leaves_no_impatient_connection() {
 
 #[tokio::test]
 async fn a_store_that_is_brought_up_to_date_shows_that_it_goes_on() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let store = made(&folder).await;
     let undone = "\
         DROP TRIGGER takeover_forgotten; DROP TABLE takeovers; DROP TABLE trusted_logins; DROP TABLE old_tokens; \
@@ -441,7 +440,7 @@ async fn a_store_that_is_brought_up_to_date_shows_that_it_goes_on() {
 
 #[tokio::test]
 async fn a_look_into_a_store_changes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let path = store_file(&folder);
     let store = made(&folder).await;
     store.set_meta("master_key_fingerprint", b"one").await.unwrap();
@@ -455,7 +454,7 @@ async fn a_look_into_a_store_changes_nothing() {
 
 #[tokio::test]
 async fn each_restore_raises_epochs_above_those_of_the_one_before() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::memory::new_folder();
     let file = folder.path().join("backup.db");
     made(&folder).await.close().await;
     backup::write(&store_file(&folder), &file).await.unwrap();

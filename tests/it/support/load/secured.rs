@@ -1,6 +1,6 @@
 //! Clients behind TLS, of both versions of HTTP.
 
-use std::{error::Error, net::SocketAddr, path::Path, sync::Arc};
+use std::{error::Error, future::ready, net::SocketAddr, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use http::{Request, Response, header};
@@ -18,11 +18,12 @@ use rustls::{
 use tokio::{
     net::TcpStream,
     runtime::{Builder, Runtime},
+    task::yield_now,
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
 
-use super::{Counts, IDLE, Manner};
+use super::{Counts, IDLE, Kept, Manner};
 use crate::support::PATIENCE;
 
 /// What is read of the upstream, whatever it is asked.
@@ -95,8 +96,8 @@ impl SecuredConnection {
         let request = Request::get(path).header(header::HOST, self.host).body(Empty::new()).unwrap();
         let (sender, runtime) = (&mut self.sender, &self.runtime);
         let answered = runtime.block_on(async {
-            let answer = timeout(PATIENCE, sender.send(request)).await.unwrap().unwrap();
-            let (parts, body) = answer.into_parts();
+            let (answer, ()) = timeout(PATIENCE, sender.send(request, ready(()))).await.unwrap();
+            let (parts, body) = answer.unwrap().into_parts();
             body.collect().await.map(|_| parts.status.as_u16())
         });
         answered.unwrap()
@@ -110,17 +111,20 @@ enum Sender {
 
 type Asked = Request<Empty<Bytes>>;
 
+type Answered = Result<Response<Incoming>, TrySendError<Asked>>;
+
 impl Sender {
-    async fn send(&mut self, request: Asked) -> Result<Response<Incoming>, TrySendError<Asked>> {
+    /// Sends it, and does this as soon as it is on its way.
+    async fn send<T>(&mut self, request: Asked, then: impl Future<Output = T>) -> (Answered, T) {
         match self {
             Self::Http1(sender) => {
                 // What it says shows when it sends.
                 let _ = sender.ready().await;
-                sender.try_send_request(request).await
+                tokio::join!(sender.try_send_request(request), then)
             }
             Self::Http2(sender) => {
                 let _ = sender.ready().await;
-                sender.try_send_request(request).await
+                tokio::join!(sender.try_send_request(request), then)
             }
         }
     }
@@ -134,7 +138,7 @@ pub(super) fn client(secured: &Secured, version: Version, manner: Manner, token:
             let reused = kept.is_some();
             let exchanged = timeout(PATIENCE, exchange(secured, version, kept.take(), token)).await;
             match exchanged.unwrap_or_else(|_| Err("no answer in time".into())) {
-                Ok(sender) => kept = sender.filter(|_| manner != Manner::Fresh),
+                Ok(sender) => kept = sender.filter(|_| manner != Manner::Fresh).map(Kept::new),
                 Err(error) => {
                     failures.push(format!("{version:?} through TLS, reused {reused}: {error:?}"));
                     continue;
@@ -153,7 +157,7 @@ pub(super) fn client(secured: &Secured, version: Version, manner: Manner, token:
 async fn exchange(
     secured: &Secured,
     version: Version,
-    kept: Option<Sender>,
+    mut kept: Option<Kept<Sender>>,
     token: &str,
 ) -> Result<Option<Sender>, Box<dyn Error>> {
     let target = match version {
@@ -164,17 +168,31 @@ async fn exchange(
     if version == Version::Http1 {
         request = request.header(header::HOST, secured.host);
     }
-    let mut request = request.body(Empty::new())?;
-    if let Some(mut sender) = kept {
-        match sender.send(request).await {
-            Ok(answer) => return read(answer, sender).await,
-            // It was closed before: nothing was sent.
-            Err(mut refused) => request = refused.take_message().ok_or_else(|| refused.into_error())?,
+    let request = request.body(Empty::new())?;
+    loop {
+        let is_new = kept.is_none();
+        let mut asked = match kept.take() {
+            Some(kept) => kept,
+            None => Kept::new(secured.open(version).await?),
+        };
+        let written = async {
+            // The connection's task has its turn.
+            yield_now().await;
+            asked.rested.left().is_none()
+        };
+        let (answer, has_rested) = asked.connection.send(request.clone(), written).await;
+        match answer {
+            Ok(answer) => return read(answer, asked.connection).await,
+            Err(mut refused) => {
+                // It was closed before: nothing was sent.
+                let is_unsent = !is_new && refused.take_message().is_some();
+                let error = refused.into_error();
+                if !is_unsent && (!has_rested || error.is_parse()) {
+                    return Err(error.into());
+                }
+            }
         }
     }
-    let mut sender = secured.open(version).await?;
-    let answer = sender.send(request).await.map_err(TrySendError::into_error)?;
-    read(answer, sender).await
 }
 
 async fn read(answer: Response<Incoming>, sender: Sender) -> Result<Option<Sender>, Box<dyn Error>> {

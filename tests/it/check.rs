@@ -380,7 +380,8 @@ fn a_file_that_is_half_written_is_never_taken_over() {
         file.write_all(&changed.as_bytes()[..half]).unwrap();
         file.sync_all().unwrap();
         // Who watches the file has heard of it.
-        wait_until("the watch rests", PATIENCE, || gateway.process.rests("notify-rs"));
+        let heard = || wait_until("the watch rests", PATIENCE, || gateway.process.rests("notify-rs"));
+        heard();
         gateway.process.signal("HUP");
         let event = gateway.process.event("the config was not taken over; the present one stays in force");
         assert!(event["problem"].as_str().unwrap().contains("is just being written"), "{event}");
@@ -388,6 +389,7 @@ fn a_file_that_is_half_written_is_never_taken_over() {
         file.write_all(&changed.as_bytes()[half..]).unwrap();
         drop(file);
         if watch.is_empty() {
+            heard();
             gateway.process.signal("HUP");
         }
         wait_until("the whole file is taken over", PATIENCE, || gateway.send(&get("/new")).status == 200);

@@ -60,7 +60,7 @@ fn a_start_with_a_clock_in_doubt_ends_nothing_until_an_operator_confirms_it() {
         assert!(confirmed.stdout.contains(doubt) && confirmed.stdout.contains("confirmed: "), "{}", confirmed.stdout);
         gateway.process.event("the civil clock is trusted again");
         wait_until("it is said", PATIENCE, || gateway.readiness() == "ready\n");
-        assert!(gateway.ask("/metrics").text().contains("portero_clock_trusted 1\n"));
+        wait_until("it is shown", PATIENCE, || gateway.ask("/metrics").text().contains("portero_clock_trusted 1\n"));
     }
     gateway = gateway.kill_and_restart();
     wait_until("what has ended is pruned", PATIENCE, || ended(&gateway) == 0);

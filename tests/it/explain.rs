@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Config, Connection, Contract, Folder, Gateway, PATIENCE, Ran, Upstream, get, portero, post, wait_until,
+    Config, Connection, Contract, Folder, Gateway, PATIENCE, Port, Ran, Upstream, get, portero, post, wait_until,
 };
 
 struct House {
@@ -179,9 +179,10 @@ fn trouble_says_what_to_do_next() {
     trouble(&["GET", "/", "--token-file", "/nowhere"], "--token-file /nowhere");
     trouble(&["G T", "/"], "the method is none");
     trouble(&["GET", "ftp://x"], "the URL is none");
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let nobody = Port::hold();
+    let nobodys = format!("127.0.0.1:{}", nobody.number);
     let config = house.gateway.folder.config();
-    let ran = portero(&["explain", "GET", "/", "--config", &config, "--admin", &nobody], "");
+    let ran = portero(&["explain", "GET", "/", "--config", &config, "--admin", &nobodys], "");
     assert!(ran.code == 2 && ran.stderr.contains("--offline"), "{ran:?}");
 }
 

@@ -140,8 +140,9 @@ impl Gateway {
     /// Asks the admin API to do something; it must.
     #[track_caller]
     pub(crate) fn api(&self, path: &str, body: &Value) -> Value {
-        let request = post(&format!("/api/v1{path}"), body.to_string()).header("Host", "localhost");
-        let answer = Connection::open(self.admin).send(&request.bearer(&self.admin_token()));
+        let request =
+            post(&format!("/api/v1{path}"), body.to_string()).header("Host", "localhost").bearer(&self.admin_token());
+        let answer = Connection::open(self.admin).send(&request);
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
         answer.json()
     }
@@ -149,8 +150,8 @@ impl Gateway {
     /// Asks the admin API for something; it must answer.
     #[track_caller]
     pub(crate) fn api_get(&self, path: &str) -> Value {
-        let request = get(&format!("/api/v1{path}")).header("Host", "localhost");
-        let answer = Connection::open(self.admin).send(&request.bearer(&self.admin_token()));
+        let request = get(&format!("/api/v1{path}")).header("Host", "localhost").bearer(&self.admin_token());
+        let answer = Connection::open(self.admin).send(&request);
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
         answer.json()
     }

@@ -2,24 +2,26 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     process::{Child, Command, Stdio},
 };
 
-use super::{Folder, PATIENCE, wait_until};
+use super::{Folder, PATIENCE, Port, wait_until};
 
 /// A running nginx. It is killed when this is dropped.
 pub(crate) struct Nginx {
     pub(crate) address: SocketAddr,
     pub(crate) folder: Folder,
     child: Child,
+    _port: Port,
 }
 
 impl Nginx {
     /// One with a server that listens as `listen` says (`ssl`, `http2`) and has these directives.
     /// `{folder}` in them stands for `folder`.
     pub(crate) fn start(folder: Folder, listen: &str, directives: &str) -> Self {
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let port = Port::hold();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number));
         let path = folder.path().to_str().unwrap().to_owned();
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {path}/{kind};"))
@@ -34,7 +36,7 @@ impl Nginx {
         let mut command = Command::new("nginx");
         command.args(["-p", &path, "-c", &format!("{path}/nginx.conf"), "-e", &format!("{path}/error.log")]);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("nginx is installed");
-        let nginx = Self { address, folder, child };
+        let nginx = Self { address, folder, child, _port: port };
         wait_until("nginx listens", PATIENCE, || TcpStream::connect(address).is_ok());
         nginx
     }

@@ -28,7 +28,12 @@ struct Scale {
     connections: usize,
     streams: u32,
     look: Duration,
+    /// Whether a login that is told that the gateway is busy is sent again.
+    asks_again: bool,
 }
+
+/// How long it is sent again.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a fresh address may wait for its login.
 const LOGIN_TARGET: Duration = Duration::from_secs(1);
@@ -60,9 +65,16 @@ fn main() {
     }
     let measured = has("--bench") && !has("--test");
     let scale = if measured {
-        Scale { flooding: 200, fresh: 20, connections: 400, streams: 8, look: Duration::from_secs(20) }
+        Scale {
+            flooding: 200,
+            fresh: 20,
+            connections: 400,
+            streams: 8,
+            look: Duration::from_secs(20),
+            asks_again: false,
+        }
     } else {
-        Scale { flooding: 4, fresh: 1, connections: 4, streams: 2, look: Duration::from_millis(200) }
+        Scale { flooding: 4, fresh: 1, connections: 4, streams: 2, look: Duration::from_millis(200), asks_again: true }
     };
     for apart in [false, true] {
         let (slowest, answered) = logins(&scale, apart);
@@ -145,7 +157,7 @@ fn victims(scale: &Scale, attack: Attack) -> (usize, usize, usize) {
             thread::spawn(move || {
                 let (mut served, mut asked) = (0, 0);
                 // However short the look: an attack is to have been made beside it.
-                while !stop.load(Ordering::Relaxed) || attacks.load(Ordering::Relaxed) == 0 {
+                while asked == 0 || !stop.load(Ordering::Relaxed) || attacks.load(Ordering::Relaxed) == 0 {
                     served += usize::from(is_served(Ipv4Addr::new(127, 2, 0, last + 1), front));
                     asked += 1;
                 }
@@ -240,9 +252,16 @@ fn logins(scale: &Scale, apart: bool) -> (Duration, usize) {
     thread::sleep(scale.look / 4);
     let slowest = (0..scale.fresh).map(|last| {
         let started = Instant::now();
-        let mut stream = connect(Ipv4Addr::new(127, 2, 0, last + 1), gateway.front).unwrap();
-        stream.write_all(&login("admin", PASSWORD)).unwrap();
-        let answer = read_until(&mut stream, b"}");
+        let ask = || {
+            let mut stream = connect(Ipv4Addr::new(127, 2, 0, last + 1), gateway.front).unwrap();
+            stream.write_all(&login("admin", PASSWORD)).unwrap();
+            read_until(&mut stream, b"}")
+        };
+        let mut answer = ask();
+        // Where nothing is measured the machine may stand still for longer than a login waits.
+        while scale.asks_again && answer.starts_with("HTTP/1.1 503") && started.elapsed() < PATIENCE {
+            answer = ask();
+        }
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert!(answer.contains("tokenValido"), "{answer}");
         started.elapsed()

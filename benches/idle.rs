@@ -43,7 +43,7 @@ fn main() {
     let connections = if has("--bench") && !has("--test") { CONNECTIONS } else { CONNECTIONS_AS_TEST };
     // The gateway keeps a second file for each connection.
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap();
-    let connections = connections.min(usize::try_from(files / 2).unwrap().saturating_sub(FILES_RESERVED));
+    let connections = connections.min(usize::try_from(files / 2).unwrap().saturating_sub(FILES_RESERVED)).max(1);
     for kind in [Kind::Http1, Kind::Tls, Kind::Http2] {
         let folder = tempfile::TempDir::new().unwrap();
         let gateway = Gateway::start(folder.path(), kind);

@@ -11,6 +11,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -24,6 +25,7 @@ use crate::{
     process::{Process, command, portero},
     turns::Turns,
     upstream,
+    wait::wait_until,
 };
 
 /// Requests before those that count: connections are open, the token is remembered, allocators have what they need.
@@ -31,6 +33,9 @@ const WARM: u64 = 200;
 
 /// Requests of a round.
 const ROUND: u64 = 250;
+
+/// How long a start may take: callgrind makes all of it some fifty times slower.
+const START_MAX: Duration = Duration::from_secs(120);
 
 /// Rounds, of which the median counts: timers go by the clock, and move single rounds by half a percent.
 const ROUNDS: usize = 9;
@@ -134,6 +139,7 @@ impl House {
 
 /// Where it listens, once it does.
 fn front(gateway: &Process) -> SocketAddr {
+    wait_until("it listens", START_MAX, || gateway.written().contains("\"listening\"") || gateway.has_ended());
     gateway.event("listening")["listen"].as_str().unwrap().parse().unwrap()
 }
 

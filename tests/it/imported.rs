@@ -1,7 +1,5 @@
 //! Imported keys: tokens that somebody else wrote, for accounts and in epochs that they say.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use serde_json::{Map, Value, json};
 
 use crate::support::{
@@ -31,11 +29,7 @@ impl Gateway {
     /// What is decided about a request with this token, in the access log's word.
     #[track_caller]
     fn reason(&self, token: &str) -> String {
-        static REQUESTS: AtomicU32 = AtomicU32::new(0);
-        let path = format!("/sws/{}", REQUESTS.fetch_add(1, Ordering::Relaxed));
-        self.status(&path, token);
-        let line = self.process.access_line("the request", |line| line["path"] == path.as_str());
-        line["reason"].as_str().unwrap().to_owned()
+        self.decides("/sws", token).1
     }
 }
 
@@ -113,7 +107,7 @@ fn accounts_that_the_store_does_not_have_are_nobody() {
     store.execute("ALTER TABLE principals RENAME TO away");
     gateway.process.event("the store cannot be followed; what is in force stays in force");
     let max = old_token(&pen, "max");
-    assert_eq!((gateway.reason(&max), gateway.status("/sws", &max)), ("unavailable".to_owned(), 503));
+    assert_eq!(gateway.decides_at_once("/sws", &max), (503, "unavailable".to_owned()));
     assert_eq!((gateway.status("/sws", &eva), gateway.status("/sws", &old_token(&pen, "admin"))), (200, 200));
     store.execute("ALTER TABLE away RENAME TO principals");
     wait_until("the store is followed again", PATIENCE, || gateway.status("/sws", &max) == 401);

@@ -60,7 +60,7 @@ fn a_token_that_its_server_knows_opens_what_it_may() {
     server.knows("opaque-2", active(json!({"scope": "write"})));
     // One that looks like a JWT, as many servers give out.
     server.knows("eyJhbGciOiJIUzI1NiIsImtpZCI6IngifQ.eyJpc3MiOiJodHRwczovL2NvcnAudGVzdCJ9.c2ln", active(json!({})));
-    let gateway = gateway(&upstream, &server, "");
+    let gateway = gateway(&upstream, &server, ", max_age = \"1h\"");
     assert_eq!(gateway.send(&get("/corp").bearer("opaque-1").header("X-Tenant", "forged")).status, 200);
     let received = upstream.received();
     for (name, value) in [
@@ -273,7 +273,7 @@ fn the_issuers_metadata_say_where_it_is_asked() {
 fn many_with_one_token_are_one_question() {
     let (server, upstream) = (AuthorizationServer::start(), Upstream::start());
     server.knows("shared", active(json!({})));
-    let gateway = gateway(&upstream, &server, "");
+    let gateway = gateway(&upstream, &server, ", max_age = \"1h\"");
     assert_eq!(gateway.status("/corp", "first"), 401, "the server has proved itself");
     let asked = server.questions().len();
     server.hold();

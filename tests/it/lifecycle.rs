@@ -260,7 +260,8 @@ fn a_demo_stays_on_loopback_whatever_its_file_says_and_finds_another_port_behind
 
     fs::write(folder.config(), &config).unwrap();
     let server = config.lines().find_map(|line| line.strip_prefix("servers = [\"")?.strip_suffix("\"]")).unwrap();
-    let _taken = std::net::TcpListener::bind(server).unwrap();
+    // Where that fails somebody else has it.
+    let _taken = std::net::TcpListener::bind(server);
     let gateway = Gateway::demo_in(folder);
     assert_eq!(gateway.send(&get("/public")).json()["path"], "/public");
 }

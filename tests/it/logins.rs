@@ -173,7 +173,7 @@ fn guesses_that_wait_together_cost_no_more_hashes_than_the_throttle_allows() {
     let guesses: Vec<_> = (0..20)
         .map(|_| {
             let front = gateway.front;
-            thread::spawn(move || Connection::open(front).send(&login("admin")).json()["error"].clone())
+            thread::spawn(move || Connection::open(front).send_until_available(&login("admin")).json()["error"].clone())
         })
         .collect();
     let answers: Vec<_> = guesses.into_iter().map(|guess| guess.join().unwrap()).collect();

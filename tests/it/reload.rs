@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::symlink};
 
-use crate::support::{Authority, Config, Folder, Gateway, PATIENCE, Secured, Upstream, get, post, wait_until};
+use crate::support::{Authority, Config, Folder, Gateway, PATIENCE, Port, Secured, Upstream, get, post, wait_until};
 
 const WATCHED: &str = "[reload]\nwatch = true\n";
 
@@ -42,11 +42,12 @@ fn who_asks_for_a_reload_hears_what_came_of_it() {
 fn a_command_without_a_gateway_says_so() {
     let upstream = Upstream::start();
     let gateway = Config::standard(upstream.address).start();
-    let admin = gateway.admin;
     gateway.process.signal("TERM");
     let Gateway { process, folder, .. } = gateway;
     process.finish().succeeded();
-    let ran = folder.command(&format!("reload --admin {admin}"), "");
+    // Its own port may be somebody else's by now.
+    let nobody = Port::hold();
+    let ran = folder.command(&format!("reload --admin 127.0.0.1:{}", nobody.number), "");
     assert!(ran.code == 2 && ran.stderr.contains("no gateway answers"), "{ran:?}");
 }
 
@@ -71,10 +72,11 @@ fn a_watched_file_is_taken_over_however_it_is_replaced() {
     fs::write(&file, with("/renamed")).unwrap();
     gateway.process.event("the config's files are as they were");
     let (successes, failures) = (count(&gateway, "success"), count(&gateway, "failure"));
-    assert_eq!(failures, 0);
     fs::write(&file, "[[routes]]").unwrap();
-    wait_until("the bad file is seen", PATIENCE, || count(&gateway, "failure") == 1);
-    assert_eq!((gateway.send(&get("/renamed")).status, count(&gateway, "success")), (200, successes));
+    // Half of what is written may be seen, too.
+    wait_until("the bad file is seen", PATIENCE, || count(&gateway, "failure") > failures);
+    assert_eq!(gateway.send(&get("/renamed")).status, 200);
+    assert!(count(&gateway, "success") >= successes);
     fs::write(&file, with("/again")).unwrap();
     is_there("/again");
 

@@ -182,7 +182,8 @@ fn a_refresh_token_used_by_many_at_once_gives_each_the_same_session() {
     let clients: Vec<_> = (0..64)
         .map(|_| {
             let (mut connection, body) = (Connection::open(gateway.front), body.clone());
-            thread::spawn(move || Tokens::of(&connection.send(&post("/api/auth/refreshtoken", body))).access)
+            let request = post("/api/auth/refreshtoken", body);
+            thread::spawn(move || Tokens::of(&connection.send_until_available(&request)).access)
         })
         .collect();
     let tokens: HashSet<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();

@@ -467,7 +467,8 @@ fn a_wiped_key_is_in_no_file() {
     assert!(found(&sealed), "it is there before");
     gateway.command("key rotate --realm sws --now", "").succeeded();
     gateway.command(&format!("key retire {kid} --force"), "").succeeded();
-    assert!(!found(&sealed));
+    let is_gone = |sealed: &[u8]| wait_until("it is in no file", 3 * PATIENCE, || !found(sealed));
+    is_gone(&sealed);
 
     // And one from outside, which is known by a thumbprint from then on.
     let import = "key import --realm sws --algorithm HS256 --kid";
@@ -476,7 +477,7 @@ fn a_wiped_key_is_in_no_file() {
     let sealed = other.bytes("SELECT sealed FROM keys WHERE id = 'leaked'");
     assert!(found(&sealed), "it is there before");
     gateway.command("key revoke leaked", "").succeeded();
-    assert!(!found(&sealed));
+    is_gone(&sealed);
     let again = gateway.command(&format!("{import} again"), secret);
     assert!(again.code == 1 && again.stderr.contains("was revoked here as leaked"), "{again:?}");
     gateway.command(&format!("{import} other"), "another secret of at least 32 bytes").succeeded();

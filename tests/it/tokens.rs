@@ -10,7 +10,7 @@ use rcgen::KeyPair;
 use serde_json::{Map, Value, json};
 
 use crate::support::{
-    Config, Database, Gateway, PATIENCE, Upstream, get,
+    Config, Connection, Database, Gateway, PATIENCE, Upstream, get,
     pen::{Pen, encode, json as text, object, with, without},
     wait_until,
 };
@@ -181,7 +181,8 @@ fn a_header_that_asks_for_trust_gets_none() {
 
     // One of 1 MiB does not even come in.
     let huge = headers(&pen, &[("kid", json!("k".repeat(1 << 20)))], "").remove(0).1;
-    assert_eq!(gateway.send(&get("/sws").bearer(&huge)).status, 431);
+    let (_, refused) = Connection::send_refused(gateway.front, &get("/sws").bearer(&huge).bytes());
+    assert_eq!(refused.status, 431);
     assert_eq!(gateway.status("/sws", &good), 200);
 }
 

@@ -208,20 +208,9 @@ impl StoreSync {
                 }
                 Err(error) => {
                     self.live_state.following().fail(begun);
-                    let text = error.to_string();
-                    if said.as_ref() != Some(&text) {
-                        tracing::error!(error = text, "the store cannot be followed; what is in force stays in force");
-                        said = Some(text);
-                    }
+                    self.fails(&error, &mut said);
                     behind = true;
-                    if let Some(rounds) = &mut self.rounds {
-                        rounds.warn_of_age(live_state.freshness());
-                    }
                     show(clock.instant().duration_since(followed));
-                    if matches!(&error, StoreSyncError::Store(error) | StoreSyncError::Vault(VaultError::Store(error)) if error.hangs())
-                    {
-                        self.reconnect();
-                    }
                 }
             }
         }
@@ -230,6 +219,22 @@ impl StoreSync {
             rounds.end(&self.reading).await;
         }
         self.watch.close().await;
+    }
+
+    /// Says once what is wrong, and leaves a connection that hangs.
+    fn fails(&mut self, error: &StoreSyncError, said: &mut Option<String>) {
+        let text = error.to_string();
+        if said.as_ref() != Some(&text) {
+            tracing::error!(error = text, "the store cannot be followed; what is in force stays in force");
+            *said = Some(text);
+        }
+        if let Some(rounds) = &mut self.rounds {
+            rounds.warn_of_age(self.live_state.freshness());
+        }
+        if matches!(error, StoreSyncError::Store(error) | StoreSyncError::Vault(VaultError::Store(error)) if error.hangs())
+        {
+            self.reconnect();
+        }
     }
 
     /// Goes on with another connection than the one that hangs.

@@ -157,8 +157,8 @@ fn a_snapshot_that_is_not_as_it_was_written_does_not_start_a_gateway() {
 
 #[test]
 fn a_gateway_that_started_by_its_snapshot_refuses_at_the_bound_or_serves_as_its_config_says() {
-    let mut fleet = with_snapshot("12s", "");
-    fleet.store = "max_staleness = \"12s\"\nsnapshot = \"snapshot\"\nstale = \"serve\"".to_owned();
+    let mut fleet = with_snapshot("20s", "");
+    fleet.store = "max_staleness = \"20s\"\nsnapshot = \"snapshot\"\nstale = \"serve\"".to_owned();
     fleet.start(1);
     let (serves, refuses) = (fleet.gateways.pop().unwrap(), fleet.gateways.pop().unwrap());
     let (good, revoked) = (refuses.login(Contract::Sws), refuses.login(Contract::Sws));
@@ -171,7 +171,7 @@ fn a_gateway_that_started_by_its_snapshot_refuses_at_the_bound_or_serves_as_its_
     refuses.becomes_stale(&good);
     refuses.cannot_log_in();
     // Its snapshot is not fresher than what it knows: by then that is too old for a start that refuses.
-    wait_until("the other one's is too old as well", PATIENCE, || serves.store_age() >= 12.0);
+    wait_until("the other one's is too old as well", PATIENCE, || serves.store_age() >= 20.0);
     let serves = serves.kill_and_restart();
     assert_eq!(serves.process.event(STANDS_IN)["left_seconds"], 0);
     assert_eq!((serves.status("/sws", &good), serves.status("/sws", &revoked)), (200, 401));

@@ -7,8 +7,11 @@ use crate::support::{
     command, get, post, wait_until,
 };
 
-/// The bound of these fleets: the least that a config may say.
-const MAX_STALENESS: &str = "max_staleness = \"5s\"";
+/// The bound of these fleets: nothing stands still for so long that is not made to.
+const LATE_STALE: &str = "max_staleness = \"2m\"";
+
+/// The least that a config may say, for fleets that become stale.
+const SOON_STALE: &str = "max_staleness = \"5s\"";
 
 /// What `sws` says when it cannot know, at its token endpoint and on its routes.
 const NO_LOGIN: &str = r#"{"error":3,"message":"Error del servidor"}"#;
@@ -24,7 +27,7 @@ pub(super) struct Fleet {
     config: Config,
     /// Of each gateway, beside three of its own: the server has 60.
     pub(super) connections: u32,
-    /// What `[store]` says beside where the store is: the least bound, unless a test says otherwise.
+    /// What `[store]` says beside where the store is: a late bound, unless a test says otherwise.
     pub(super) store: String,
     master_key: Vec<u8>,
     pub(super) postgres: Postgres,
@@ -44,6 +47,14 @@ impl Fleet {
         fleet
     }
 
+    /// The same with gateways that become stale as soon as a config may say.
+    pub(super) fn soon_stale(postgres: Postgres, count: usize, edit: impl FnOnce(Config) -> Config) -> Self {
+        let mut fleet = Self::without_gateways(postgres, edit);
+        SOON_STALE.clone_into(&mut fleet.store);
+        fleet.start(count);
+        fleet
+    }
+
     /// A store that was made, and nobody on it yet.
     pub(super) fn without_gateways(postgres: Postgres, edit: impl FnOnce(Config) -> Config) -> Self {
         let upstream = Upstream::start();
@@ -54,7 +65,7 @@ impl Fleet {
             poolers: vec![],
             config,
             connections: 2,
-            store: MAX_STALENESS.to_owned(),
+            store: LATE_STALE.to_owned(),
             master_key: vec![],
             postgres,
             _upstream: upstream,
@@ -129,7 +140,7 @@ impl Fleet {
     #[track_caller]
     pub(super) fn all_take(&self, token: &str) {
         for (place, gateway) in self.gateways.iter().enumerate() {
-            assert_eq!(gateway.status("/sws", token), 200, "gateway {place}");
+            assert_eq!(gateway.decides("/sws", token), (200, "authenticated".to_owned()), "gateway {place}");
         }
     }
 

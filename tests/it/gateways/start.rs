@@ -54,7 +54,7 @@ fn a_gateway_without_the_right_key_file_does_not_start_and_says_what_to_copy() {
 
 #[test]
 fn an_address_that_leads_to_a_replica_is_named_at_the_start_and_refused_when_it_moves_there() {
-    let fleet = Fleet::of(2);
+    let fleet = Fleet::soon_stale(Postgres::start(), 2, |config| config);
     let replica = fleet.postgres.replica(Replication::Asynchronous);
     replica.wait_until_it_has_all_of(&fleet.postgres);
     let folder = fleet.folder(&replica.server.url());

@@ -15,7 +15,7 @@ fn what_one_gives_every_other_takes_and_what_one_revokes_every_other_refuses() {
     for (one, other) in [(first, second), (second, first)] {
         let [token, by_command, in_session] = [(); 3].map(|()| one.login(Contract::Sws));
         for token in [&token, &by_command, &in_session] {
-            assert_eq!(other.status("/sws", token), 200, "at once");
+            assert_eq!(other.decides("/sws", token).0, 200, "at once");
         }
         assert_eq!(other.try_revoke(&token), 200);
         assert_eq!(other.status("/sws", &token), 401, "the next request");
@@ -62,7 +62,7 @@ fn a_revocation_arrives_where_no_notice_does_and_where_every_byte_is_late() {
     for delay in [0, 100] {
         fleet.links[1].delay(std::time::Duration::from_millis(delay));
         let token = first.login(Contract::Sws);
-        assert_eq!(second.status("/sws", &token), 200);
+        assert_eq!(second.decides("/sws", &token).0, 200);
         assert_eq!(first.try_revoke(&token), 200);
         second.comes_to_refuse("/sws", &token);
         assert_eq!(second.ask("/health/ready").status, 200);
@@ -121,17 +121,7 @@ fn a_refresh_token_that_many_use_at_two_gateways_at_once_has_one_line_of_descent
         .map(|number| {
             let mut connection = Connection::open(fleet.gateways[number % 2].front);
             let request = exchange(&token);
-            thread::spawn(move || {
-                let mut answer = connection.send(&request);
-                // A busy machine: nothing is known of that one, and the client asks again.
-                wait_until("an answer", PATIENCE, || {
-                    if answer.status == 503 {
-                        answer = connection.send(&request);
-                    }
-                    answer.status != 503
-                });
-                answer
-            })
+            thread::spawn(move || connection.send_until_available(&request))
         })
         .collect();
     let answers: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
@@ -142,7 +132,7 @@ fn a_refresh_token_that_many_use_at_two_gateways_at_once_has_one_line_of_descent
     assert_eq!(text("refresh_token").len(), 1);
     for access in text("access_token") {
         for gateway in &fleet.gateways {
-            assert_eq!(gateway.status("/apis", &access), 200);
+            assert_eq!(gateway.decides("/apis", &access).0, 200);
         }
     }
     let lines = "SELECT count(*) FROM refresh_tokens WHERE generation = (SELECT max(generation) FROM refresh_tokens)";

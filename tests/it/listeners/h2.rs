@@ -377,11 +377,12 @@ fn one_client_has_so_many_requests_in_flight_and_no_more() {
 #[test]
 fn a_connection_without_streams_is_closed_and_one_that_drains_ends_its_own() {
     let (upstream, release) = RawUpstream::late();
-    let config = Config::standard(upstream.address).server("keepalive_timeout = \"300ms\"\nhead_timeout = \"300ms\"");
-    let gateway = config.start_bare();
-    let frames = frames_until_closed(&mut opened(&gateway));
+    let config = Config::standard(upstream.address);
+    let hasty = config.clone().server("keepalive_timeout = \"2s\"\nhead_timeout = \"2s\"").start_bare();
+    let frames = frames_until_closed(&mut opened(&hasty));
     assert_eq!(frames.first(), Some(&SETTINGS));
     assert!(frames.contains(&GOAWAY), "{frames:?}");
+    let gateway = config.start_bare();
     with_client(gateway.front, async |mut sender| {
         poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
         let (response, _) = sender.send_request(request("GET", "http://a.test/public"), true).unwrap();

@@ -119,8 +119,8 @@ fn a_stream_is_reset_with_its_token_in_every_phase_and_its_connection_goes_on() 
         let line = gateway.process.access_line(path, |line| line["path"] == path);
         assert_eq!((&line["decision"], &line["reason"]), (&json!("error"), &json!("token_revoked")), "{line}");
     }
-    let metrics = gateway.ask("/metrics").text();
-    assert!(metrics.contains("portero_connections{state=\"active\"} 0"), "{metrics}");
+    let none = "portero_connections{state=\"active\"} 0\n";
+    wait_until(none, PATIENCE, || gateway.ask("/metrics").text().contains(none));
 }
 
 #[test]

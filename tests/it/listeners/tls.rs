@@ -134,8 +134,9 @@ fn curl_is_answered_in_both_versions_by_the_certificate_of_the_name() {
 #[test]
 fn old_versions_and_what_is_no_tls_are_turned_away() {
     let (authority, upstream) = (Authority::new(), Upstream::start());
-    let config = config(&upstream, &["a"], "").server("head_timeout = \"300ms\"");
+    let config = config(&upstream, &["a"], "");
     let gateway = start(&config, &authority, &[("a", &["a.test"])]);
+    let hasty = start(&config.server("head_timeout = \"300ms\""), &authority, &[("a", &["a.test"])]);
     let connect = |version: &str| {
         let mut command = Command::new("openssl");
         command.args(["s_client", "-connect", &gateway.front.to_string(), version, "-cipher", "ALL:@SECLEVEL=0"]);
@@ -147,14 +148,14 @@ fn old_versions_and_what_is_no_tls_are_turned_away() {
     plain.write(get("/").bytes()).unwrap();
     assert!(!plain.rest().unwrap_or_default().starts_with(b"HTTP"));
     // Nothing at all is a handshake that is not over in time.
-    Connection::open(gateway.front).is_closed();
-    let failed = |reason: &str| {
+    Connection::open(hasty.front).is_closed();
+    let failed = |gateway: &Gateway, reason: &str| {
         let line = format!("portero_tls_handshake_failures_total{{reason=\"{reason}\"}} ");
         let metrics = gateway.ask("/metrics").text();
         let count = metrics.lines().find_map(|text| text.strip_prefix(&line)?.parse::<u32>().ok());
         count.unwrap_or_else(|| panic!("{line} in:\n{metrics}"))
     };
-    wait_until("they are counted", PATIENCE, || failed("protocol") == 2 && failed("timeout") == 1);
+    wait_until("they are counted", PATIENCE, || failed(&gateway, "protocol") == 2 && failed(&hasty, "timeout") == 1);
 }
 
 #[test]

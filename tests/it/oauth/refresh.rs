@@ -9,7 +9,7 @@ use crate::support::{Connection, PATIENCE, wait_until};
 
 #[test]
 fn a_sessions_refresh_token_is_exchanged_and_rotates() {
-    let (gateway, _upstream) = start("");
+    let (gateway, _upstream) = start("refresh_grace = \"5m\"");
     let login = gateway.login_apis();
     assert!(gateway.is_active(&login.refresh));
     let answer = gateway.exchange(ONE, &login.refresh).json();
@@ -61,7 +61,7 @@ fn sixty_four_at_once_are_one_line_of_descent() {
         let clients: Vec<_> = (0..64)
             .map(|_| {
                 let (mut connection, request) = (Connection::open(gateway.front), form(TOKEN, &body).client(ONE));
-                thread::spawn(move || connection.send(&request))
+                thread::spawn(move || connection.send_until_available(&request))
             })
             .collect();
         let answers: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
@@ -112,7 +112,7 @@ fn a_line_ends_with_its_first_token() {
     let (config, _upstream) = config("");
     let config = config
         .replace("[tokens]", "[tokens]\nleeway = \"0s\"")
-        .replace("[realms.apis]", "[realms.apis]\nrefresh_lifetime = \"4s\"");
+        .replace("[realms.apis]", "[realms.apis]\nrefresh_lifetime = \"15s\"");
     let gateway = Gateway::run(with_accounts(&config));
     let login = gateway.login_apis();
     let second = gateway.exchanged(ONE, &login.refresh);

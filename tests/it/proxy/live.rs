@@ -40,7 +40,7 @@ fn who_waits_for_an_answer_and_who_sends_a_body_end_with_the_token_too() {
     let silent = RawUpstream::start(|stream| while stream.read() {});
     let gateway = Config::standard(silent.address)
         .replace("[tokens]", "[tokens]\nleeway = \"0s\"")
-        .replace("[realms.become]", "[realms.become]\nlifetime = \"3s\"")
+        .replace("[realms.become]", "[realms.become]\nlifetime = \"10s\"")
         .start();
     let token = gateway.login(Contract::Become);
     let mut polling = Connection::open(gateway.front);
@@ -71,7 +71,7 @@ fn a_connection_outlives_a_token_that_is_not_in_use() {
 #[test]
 fn total_holds_while_nothing_moves() {
     let upstream = endless(false);
-    let gateway = Config::standard(upstream.address).text("[upstreams.service.timeouts]\ntotal = \"500ms\"").start();
+    let gateway = Config::standard(upstream.address).text("[upstreams.service.timeouts]\ntotal = \"5s\"").start();
     let mut connection = Connection::open(gateway.front);
     connection.write(get("/public").bytes()).unwrap();
     assert_eq!(connection.receive_head().unwrap().status, 200);

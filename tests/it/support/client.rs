@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -10,7 +11,10 @@ use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-use super::wait::PATIENCE;
+use super::wait::{Deadline, PATIENCE, wait_until};
+
+/// Half of what a gateway reads on for after its answer.
+const WRITTEN_WITHIN: Duration = Duration::from_millis(500);
 
 /// A request. It has the headers that it is given, and besides only `Host` and `Content-Length`.
 #[derive(Clone, Debug)]
@@ -188,6 +192,36 @@ impl Connection {
         self.write(request.bytes())?;
         // The answer to a HEAD tells the length of a body that does not come.
         if request.method == "HEAD" { self.receive_head() } else { self.try_receive() }
+    }
+
+    /// The same, sent again while the answer is 503: on a busy machine the gateway may not know in time.
+    #[track_caller]
+    pub(crate) fn send_until_available(&mut self, request: &Request) -> Response {
+        let mut answer = self.send(request);
+        wait_until("the gateway knows", PATIENCE, || {
+            if answer.status == 503 {
+                answer = self.send(request);
+            }
+            answer.status != 503
+        });
+        answer
+    }
+
+    /// Sends on a connection of its own what is refused before it has been read. The gateway reads on for a second, so
+    /// that the answer arrives; a client that needs longer to write is not held against it.
+    #[track_caller]
+    pub(crate) fn send_refused(to: SocketAddr, bytes: &[u8]) -> (Self, Response) {
+        let mut answered = None;
+        wait_until("all of it is written in time", PATIENCE, || {
+            let mut connection = Self::open(to);
+            let time = Deadline::after(WRITTEN_WITHIN);
+            if connection.write(bytes).is_ok() && time.left().is_some() {
+                let answer = connection.receive();
+                answered = Some((connection, answer));
+            }
+            answered.is_some()
+        });
+        answered.unwrap()
     }
 
     /// The next answer.

@@ -1,10 +1,17 @@
 //! A running gateway.
 
-use std::{fs, net::SocketAddr};
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use serde_json::Value;
 
-use super::{Connection, Folder, Process, Request, Response, Upstream, config::Config, get, post, process::command};
+use super::{
+    Connection, Folder, PATIENCE, Process, Request, Response, Upstream, config::Config, get, post, process::command,
+    wait_until,
+};
 
 /// A gateway on free ports, with its folder. It is killed when this is dropped.
 #[derive(Debug)]
@@ -80,6 +87,30 @@ impl Gateway {
     #[track_caller]
     pub(crate) fn status(&self, path: &str, token: &str) -> u16 {
         self.send(&get(path).bearer(token)).status
+    }
+
+    /// The status of a GET below this path with a bearer token, and why, in the access log's word. A gateway that does
+    /// not learn in time what a new token speaks of says that it is unavailable, and is asked again.
+    #[track_caller]
+    pub(crate) fn decides(&self, path: &str, token: &str) -> (u16, String) {
+        let mut decided = self.decides_at_once(path, token);
+        wait_until("the gateway knows", PATIENCE, || {
+            if decided.1 == "unavailable" {
+                decided = self.decides_at_once(path, token);
+            }
+            decided.1 != "unavailable"
+        });
+        decided
+    }
+
+    /// The same of the first answer.
+    #[track_caller]
+    pub(crate) fn decides_at_once(&self, path: &str, token: &str) -> (u16, String) {
+        static REQUESTS: AtomicU32 = AtomicU32::new(0);
+        let path = format!("{path}/{}", REQUESTS.fetch_add(1, Ordering::Relaxed));
+        let status = self.status(&path, token);
+        let line = self.process.access_line("the request", |line| line["path"] == path.as_str());
+        (status, line["reason"].as_str().unwrap().to_owned())
     }
 
     /// A command on its config, beside it.

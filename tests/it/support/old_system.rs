@@ -36,7 +36,7 @@ use tokio::{
     runtime::{Builder, Runtime},
 };
 
-use super::memory;
+use super::{Port, memory};
 
 /// What it does with the logins of one name, instead of looking at the secret.
 #[derive(Clone, Debug)]
@@ -70,6 +70,8 @@ pub(crate) const CHECK: &str = "the check of tokens";
 /// The service. It is out of reach while it is stopped, and keeps its users.
 pub(crate) struct OldSystem {
     pub(crate) address: SocketAddr,
+    /// Of its address, also while it is stopped.
+    _port: Port,
     shared: Arc<Shared>,
     runtime: Option<Runtime>,
     folder: TempDir,
@@ -102,9 +104,9 @@ impl Shared {
 impl OldSystem {
     /// One with these users and passwords, numbered from 1.
     pub(crate) fn start(users: &[(String, String)]) -> Self {
-        let folder = memory::new_folder();
-        let mut system =
-            Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), shared: Arc::default(), runtime: None, folder };
+        let (folder, port) = (memory::new_folder(), Port::hold());
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number));
+        let mut system = Self { address, _port: port, shared: Arc::default(), runtime: None, folder };
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut users_file = open(system.file()).await;
@@ -162,7 +164,6 @@ impl OldSystem {
             socket.bind(self.address).unwrap();
             socket.listen(1024).unwrap()
         });
-        self.address = listener.local_addr().unwrap();
         let (shared, file) = (Arc::clone(&self.shared), self.file());
         runtime.spawn(serve(listener, shared, file));
         self.runtime = Some(runtime);

@@ -12,7 +12,7 @@ fn compared(outcome: &str) -> String {
 #[test]
 fn the_old_answer_goes_to_the_client_as_it_is() {
     let (old, upstream) = (OldSystem::start(&users(1)), Upstream::start());
-    let bounds = "timeout = \"1s\"\nconnect_timeout = \"1s\"\n";
+    let bounds = "timeout = \"8s\"\nconnect_timeout = \"8s\"\n";
     let gateway = start(&config(&old, &upstream, "mode = \"observe\"", bounds));
     old.set_odd("odd", Odd::Answers(418, "text/html", "<p>¿qué?</p>".into()));
     for request in [

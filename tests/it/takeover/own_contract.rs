@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{metric, users};
-use crate::support::{Config, Folder, Gateway, Odd, OldSystem, PATIENCE, Upstream, get, post, wait_until};
+use crate::support::{Config, Connection, Folder, Gateway, Odd, OldSystem, PATIENCE, Upstream, get, post, wait_until};
 
 /// An API that answers errors with 200, and calls everything as no contract does that ships.
 const ERP: &str = r#"name = "erp"
@@ -105,7 +105,8 @@ fn a_get_says_what_a_token_of_the_old_system_says() {
     let add = "user add --realm erp --username ana --password-stdin";
     gateway.command(add, "a password").succeeded();
     let asked = |token: &str| {
-        let answer = gateway.send(&get("/erp/login").bearer(token));
+        let request = get("/erp/login").bearer(token);
+        let answer = Connection::open(gateway.front).send_until_available(&request);
         (answer.status, answer.json()["who"].clone())
     };
     let token = old.token_of("ana");

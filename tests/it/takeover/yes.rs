@@ -10,7 +10,7 @@ fn only_the_contracts_own_yes_lets_anybody_in() {
     let (old, upstream) = (OldSystem::start(&users(1)), Upstream::start());
     let elsewhere = OldSystem::start(&users(1));
     let gateway =
-        start(&config(&old, &upstream, "mode = \"lead\"", "rate = 1000\ntimeout = \"2s\"\nconnect_timeout = \"2s\"\n"));
+        start(&config(&old, &upstream, "mode = \"lead\"", "rate = 1000\ntimeout = \"8s\"\nconnect_timeout = \"8s\"\n"));
     let json = "application/json";
     let odd = [
         Odd::Answers(200, json, r#"{"error":1,"message":"Credenciales inválidas"}"#.into()),

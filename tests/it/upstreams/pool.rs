@@ -88,7 +88,7 @@ fn an_exchange_has_an_end_even_if_bytes_keep_coming() {
         stream.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
         while stream.write("drop") {}
     });
-    let timeouts = "[upstreams.endless]\nservers = [\"SERVER\"]\ntimeouts = { total = \"500ms\" }";
+    let timeouts = "[upstreams.endless]\nservers = [\"SERVER\"]\ntimeouts = { total = \"3s\" }";
     let gateway = Config::standard(endless.address)
         .text(&timeouts.replace("SERVER", &endless.address.to_string()))
         .route("endless", "/endless", "upstream = \"endless\"\nauth = \"public\"")

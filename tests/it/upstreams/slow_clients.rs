@@ -109,10 +109,10 @@ fn bodies_that_never_come_cost_their_senders_a_408_and_no_server_its_place() {
 #[test]
 fn a_body_may_pause_for_longer_than_the_server_may_be_silent() {
     let upstream = Upstream::start();
-    let gateway = patient(&[upstream.address], "", "timeouts = { read = \"1s\" }");
+    let gateway = patient(&[upstream.address], "", "timeouts = { read = \"4s\" }");
     // More than that server's whole time.
     let silent = RawUpstream::start(|stream| while stream.read() {});
-    let clock = start(&pool(&[silent.address], "timeouts = { read = \"1200ms\" }"));
+    let clock = start(&pool(&[silent.address], "timeouts = { read = \"5s\" }"));
     let mut connection = sent(&gateway, &[promise(10), b"first".to_vec()].concat());
     assert_eq!(clock.send(&get("/")).status, 504);
     connection.write("again").unwrap();
@@ -241,8 +241,8 @@ fn an_answer_before_the_end_of_the_body_reaches_its_client_and_is_no_failure() {
         };
         let servers = [RawUpstream::start(early), RawUpstream::start(early)];
         let addresses = servers.each_ref().map(|server| server.address);
-        let gateway = patient(&addresses, "body_timeout = \"300ms\"", STRICT);
-        for round in 0..4 {
+        let gateway = patient(&addresses, "body_timeout = \"3s\"", STRICT);
+        for round in 0..2 {
             for path in ["/sends-the-rest", "/never-sends-it"] {
                 let path = format!("{path}/{round}");
                 let mut connection = sent(&gateway, &promise_to(&path, 10));
@@ -265,7 +265,9 @@ fn an_answer_before_the_end_of_the_body_reaches_its_client_and_is_no_failure() {
 fn a_client_that_keeps_its_body_back_keeps_no_server_out_that_was_away() {
     let address = super::nobody();
     let gateway = start(&pool(&[address], "retries = 0\neject = { failures = 1, for = \"100ms\" }"));
-    assert_eq!([gateway.send(&get("/")).status, gateway.send(&get("/")).status], [502, 503]);
+    assert_eq!(gateway.send(&get("/")).status, 502);
+    // Where the next one comes late it is a trial.
+    assert!([502, 503].contains(&gateway.send(&get("/")).status));
     let back = Upstream::on(address, "back");
     // Nobody but this client asks, so that it has every trial.
     let mut held = vec![];
@@ -325,7 +327,7 @@ fn one_client_that_provokes_a_server_takes_it_from_nobody_else() {
             })
             .collect();
         let mut served = 0;
-        while !attackers.iter().all(std::thread::JoinHandle::is_finished) {
+        while served == 0 || !attackers.iter().all(std::thread::JoinHandle::is_finished) {
             assert_eq!(Connection::open_from(victim, front).send(&get("/")).status, 200);
             served += 1;
         }
@@ -333,7 +335,6 @@ fn one_client_that_provokes_a_server_takes_it_from_nobody_else() {
             attacker.join().unwrap();
         }
         println!("beside a client that provokes {servers} server(s): {served} of {served} served");
-        assert!(served > 0);
         assert_eq!(Connection::open_from(victim, front).send(&post("/", "x")).status, 200);
     }
 }

@@ -98,7 +98,7 @@ fn the_client_certificate_is_shown_to_requests_and_to_checks() {
     let verify = "ssl_verify_client on;\nssl_client_certificate {folder}/ca.pem;";
     let (_, nginx) = nginx("localhost", verify);
     let ours = "{ ca = \"{folder}/ca.pem\", certificate = \"{folder}/client.pem\", key = \"{folder}/client.key\" }\n\
-         health = { path = \"/health\", interval = \"100ms\", unhealthy = 1 }";
+         health = { path = \"/health\", interval = \"100ms\", unhealthy = 3 }";
     let gateway = before(&nginx, "localhost", ours);
     assert_eq!(gateway.send(&get("/asked")).text(), "secret");
     wait_until("its health is asked for", PATIENCE, || nginx.seen().iter().any(|line| line.contains("/health")));
@@ -140,7 +140,7 @@ fn pools_that_trust_differently_share_no_connection() {
 #[test]
 fn a_check_over_tls_believes_nobody_whom_a_request_would_not() {
     let (_, nginx) = nginx("elsewhere.test", "");
-    let checks = "{ ca = \"{folder}/ca.pem\" }\nhealth = { tcp = true, interval = \"100ms\", unhealthy = 1 }";
+    let checks = "{ ca = \"{folder}/ca.pem\" }\nhealth = { tcp = true, interval = \"100ms\", unhealthy = 3 }";
     let gateway = before(&nginx, "127.0.0.1", checks);
     wait_until("it is not well", PATIENCE, || !is_healthy(&gateway, nginx.address));
 }
@@ -156,7 +156,7 @@ fn http_2_is_spoken_where_the_pool_says_so() {
     for (http, version) in [("1.1", "HTTP/1.1"), ("2", "HTTP/2.0"), ("auto", "HTTP/2.0")] {
         let tls = format!(
             "{{ ca = \"{{folder}}/ca.pem\" }}\nhttp = \"{http}\"\n\
-             health = {{ path = \"/health\", interval = \"100ms\", unhealthy = 1 }}"
+             health = {{ path = \"/health\", interval = \"100ms\", unhealthy = 3 }}"
         );
         let gateway = before(&over_tls, "localhost", &tls);
         assert_eq!(gateway.send(&get(&format!("/over-{http}"))).text(), "secret", "{http}");
@@ -169,7 +169,7 @@ fn http_2_is_spoken_where_the_pool_says_so() {
     wait_until("HTTP/1.1 was agreed on", PATIENCE, || {
         old.seen().iter().any(|seen| seen.contains("GET /agreed HTTP/1.1"))
     });
-    let checked = "http = \"2\"\nhealth = { path = \"/health\", interval = \"100ms\", unhealthy = 1 }";
+    let checked = "http = \"2\"\nhealth = { path = \"/health\", interval = \"100ms\", unhealthy = 3 }";
     let gateway = start(&named_pool(&format!("\"{}\"", clear.address), checked));
     assert_eq!(gateway.send(&get("/clear")).text(), "clear");
     for line in ["GET /clear HTTP/2.0", "GET /health HTTP/2.0"] {

@@ -3,16 +3,12 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream},
-    time::Duration,
 };
 
 use socket2::{Domain, Socket, Type};
 
 use super::text::{bytes, escaped, section};
-use crate::support::{body_end, head_end};
-
-/// A gateway that says nothing for so long says nothing: far more than it takes.
-pub(super) const SILENCE: Duration = Duration::from_secs(5);
+use crate::support::{PATIENCE, body_end, head_end};
 
 /// What a client sends, and how long it reads then.
 pub(super) struct Turn {
@@ -52,7 +48,7 @@ impl Wire {
         socket.connect(&to.into()).unwrap();
         let stream = TcpStream::from(socket);
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(SILENCE)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { stream, read: vec![] }
     }
 

@@ -18,10 +18,10 @@ use tokio::{
 };
 
 use super::{
-    client::SILENCE,
     service::{Record, Way},
     text::{escaped, section},
 };
+use crate::support::PATIENCE;
 
 type Fields = Vec<(&'static str, String)>;
 
@@ -126,7 +126,7 @@ pub(super) fn ask(to: SocketAddr, calls: &[Call], expand: &dyn Fn(&str) -> Strin
         let driving = tokio::spawn(connection);
         let mut told = String::new();
         for call in calls {
-            let asked = timeout(SILENCE, call.ask(&mut sender, expand)).await;
+            let asked = timeout(PATIENCE, call.ask(&mut sender, expand)).await;
             told += &asked.unwrap_or_else(|_| section("client's stream is silent", ""));
         }
         driving.abort();

@@ -158,7 +158,8 @@ impl Peers {
             );
         }
         let config = config.replace("grant = \"refresh\"\n", &format!("grant = \"refresh\"\n{}\n", forms::CORS));
-        let hasty = "head_timeout = \"200ms\"\nbody_timeout = \"200ms\"\nkeepalive_timeout = \"200ms\"";
+        // Long enough for what its clients do send on a busy machine.
+        let hasty = "head_timeout = \"3s\"\nbody_timeout = \"3s\"\nkeepalive_timeout = \"3s\"";
         let hasty = config.clone().server(hasty);
         let (usual, hasty) = thread::scope(|scope| {
             let hasty = scope.spawn(|| hasty.start_bare());

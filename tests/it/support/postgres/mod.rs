@@ -173,12 +173,12 @@ impl Postgres {
         self.server.lock().unwrap().thaw();
     }
 
-    /// Ends every connection of a client, and says how many there were. Replication goes on.
+    /// Ends every connection of a gateway or a test as its role, and says how many there were. Replication goes on.
     pub(crate) fn terminate_connections(&self) -> i64 {
         let patience = PATIENCE.as_millis();
         self.count(&format!(
             "SELECT count(pg_terminate_backend(pid, {patience})) FROM pg_stat_activity \
-             WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+             WHERE backend_type = 'client backend' AND usename = 'portero'"
         ))
     }
 

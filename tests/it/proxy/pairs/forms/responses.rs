@@ -143,6 +143,8 @@ fn framings() -> Vec<Form> {
 
 fn faults() -> Vec<Form> {
     let slow = "timeouts.read = \"200ms\"";
+    // What does come has to come in time.
+    let slow_within = "timeouts.read = \"3s\"";
     let cut = "HTTP/1.1 200 OK\nContent-Length: 10\n\nonly";
     let cut_chunk = "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n4\nonly\n";
     vec![
@@ -167,8 +169,8 @@ fn faults() -> Vec<Form> {
         head("fault-cut-length-http10", &GET.replace("1.1", "1.0"), cut).then(Then::Closes),
         head("fault-cut-chunked", GET, cut_chunk).then(Then::Closes),
         head("fault-cut-chunked-post", POST, cut_chunk).then(Then::Closes),
-        head("fault-silent-body", GET, cut).pool(slow),
-        head("fault-silent-body-post", POST, cut).pool(slow),
+        head("fault-silent-body", GET, cut).pool(slow_within),
+        head("fault-silent-body-post", POST, cut).pool(slow_within),
         head("fault-bad-chunk", GET, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\nx\nonly\n0\n\n"),
     ]
 }

@@ -42,7 +42,7 @@ impl Exchange {
         if failure == Failure::Body(BodyError::Cancelled) {
             return None;
         }
-        self.failure = Some(reason.unwrap_or(Reason::MalformedRequest));
+        self.failure = Some(reason.unwrap_or(Reason::ClientLeft));
         tracing::warn!(
             request_id = self.request_id.as_str(),
             route = self.route().map(|route| &*route.settings.name),

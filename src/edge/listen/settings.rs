@@ -64,7 +64,8 @@ pub struct ListenSettings {
     pub connections_max: usize,
     /// Connections from one address that is no trusted proxy's; default 1,024.
     pub connections_per_address: usize,
-    /// Requests in flight of one client (an IPv6 network of 64 bits) over HTTP/2 or through a trusted proxy; default 1,024, as many as connections.
+    /// Requests in flight of one client (an IPv6 network of 64 bits) over HTTP/2 or through a trusted proxy; default
+    /// 1,024, as many as connections.
     pub requests_per_address: usize,
     /// Requests in flight on one HTTP/2 connection; default 100.
     pub requests_per_connection: u32,

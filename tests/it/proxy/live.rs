@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Config, Connection, Contract, RawUpstream, get};
+use crate::support::{Config, Connection, Contract, PATIENCE, RawUpstream, Request, get, wait_until};
 
 /// Begins an answer and never ends it; another event follows where `busy`.
 fn endless(busy: bool) -> RawUpstream {
@@ -13,6 +13,32 @@ fn endless(busy: bool) -> RawUpstream {
         while busy && stream.write("9\r\ndata: 2\n\n\r\n") {}
         while stream.read() {}
     })
+}
+
+#[test]
+fn a_client_that_leaves_is_no_malformed_request() {
+    const ASKED: &str = "portero_upstream_requests_in_flight{upstream=\"service\"}";
+    let silent = RawUpstream::start(|stream| while stream.read() {});
+    let gateway = Config::standard(silent.address).start();
+    let token = gateway.login(Contract::Sws);
+    let half = Request::new("PUT", "/sws/half").bearer(&token).header("Content-Length", "9").body("half");
+    for (path, request) in [("/sws/whole", get("/sws/whole").bearer(&token)), ("/sws/half", half)] {
+        let mut connection = Connection::open(gateway.front);
+        connection.write(request.bytes()).unwrap();
+        wait_until("it is sent on", PATIENCE, || gateway.metric(ASKED) > 0.0);
+        drop(connection);
+        let line = gateway.process.access_line("its end", |line| line["path"] == path);
+        assert_eq!((&line["reason"], &line["status"]), (&json!("client_left"), &json!(0)), "{line}");
+        wait_until("it is given up", PATIENCE, || gateway.metric(ASKED) < 0.5);
+    }
+    let busy = endless(true);
+    let gateway = Config::standard(busy.address).start();
+    let mut connection = Connection::open(gateway.front);
+    connection.write(get("/sws/answer").bearer(&gateway.login(Contract::Sws)).bytes()).unwrap();
+    assert_eq!(connection.receive_head().unwrap().status, 200);
+    drop(connection);
+    let line = gateway.process.access_line("its end", |line| line["path"] == "/sws/answer");
+    assert_eq!((&line["reason"], &line["status"]), (&json!("client_left"), &json!(200)), "{line}");
 }
 
 #[test]

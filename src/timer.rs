@@ -5,7 +5,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::coop::has_budget_remaining,
+    time::{Instant, Sleep, sleep_until},
+};
 
 /// A deadline that moves with every request and is seldom reached. While it moves away, the runtime's timer stays where
 /// it is. Only a timer that goes off too early is set anew. So a request costs no timer. Without an end it never goes off.
@@ -15,12 +18,15 @@ pub(crate) struct LazyTimeout {
     end: Option<Instant>,
     /// `None` until it is first waited for.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Where the waker points that the timer keeps: while it does, nothing else lies there. A task that is woken for
+    /// something else asks at once whether it is over.
+    kept: Option<usize>,
 }
 
 impl LazyTimeout {
     /// Waits until `end`.
     pub(crate) fn until(end: Instant) -> Self {
-        Self { end: Some(end), timer: None }
+        Self { end: Some(end), timer: None, kept: None }
     }
 
     /// Waits until `end` from now on.
@@ -30,6 +36,7 @@ impl LazyTimeout {
             && end < timer.deadline()
         {
             timer.as_mut().reset(end);
+            self.kept = None;
         }
     }
 
@@ -37,7 +44,13 @@ impl LazyTimeout {
     pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(end) = self.end else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        let waker = cx.waker().data().addr();
+        if self.kept == Some(waker) && !timer.is_elapsed() {
+            return Poll::Pending;
+        }
         loop {
+            // Without budget the timer keeps no waker: the task is woken at once, and asks again.
+            self.kept = has_budget_remaining().then_some(waker);
             ready!(timer.as_mut().poll(cx));
             if timer.deadline() >= end {
                 return Poll::Ready(());
@@ -51,9 +64,33 @@ impl LazyTimeout {
 mod tests {
     use std::{future::poll_fn, time::Duration};
 
+    use tokio::{task::coop::poll_proceed, time::interval};
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_woken_for_something_else_is_told_of_the_end_too() {
+        for first_with_budget in [true, false] {
+            let start = Instant::now();
+            let mut lazy = LazyTimeout::until(start + 10 * SECOND);
+            let mut ticks = interval(3 * SECOND);
+            let (mut asked, mut has_budget) = (0, first_with_budget);
+            poll_fn(|cx| {
+                asked += 1;
+                while ticks.poll_tick(cx).is_ready() {}
+                while !has_budget && has_budget_remaining() {
+                    let _ = poll_proceed(cx).map(|budget| budget.made_progress());
+                }
+                has_budget = true;
+                lazy.poll_over(cx)
+            })
+            .await;
+            assert_eq!((Instant::now() - start).as_secs(), 10);
+            assert!(asked >= 5, "{asked}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn it_ends_at_its_end_wherever_that_was_moved() {

@@ -49,10 +49,10 @@ impl Http1State {
         self.rests.load(Ordering::Relaxed) && self.rests.swap(false, Ordering::Relaxed)
     }
 
-    /// A response is over.
-    pub(in crate::edge) fn response_ends(&self) {
+    /// A response is over `now`.
+    pub(in crate::edge) fn response_ends(&self, now: Instant) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        *lock(&self.ended) = Some(Instant::now());
+        *lock(&self.ended) = Some(now);
         if self.is_waited_for.swap(false, Ordering::Relaxed)
             && let Some(waker) = lock(&self.waiting).take()
         {

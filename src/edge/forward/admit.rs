@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::{
     exchange::{Exchange, Forward, Permission, Verdict},
     local_response::METHODS_SERVED,
-    services::Shared,
+    services::{Shared, Tunables},
     upstream_request,
 };
 use crate::{
@@ -35,7 +35,9 @@ pub(super) enum Admitted {
 impl Exchange {
     /// Decides about a request; `refused` is why it is refused whatever it asks for.
     pub(super) async fn admit(&mut self, head: &Parts, refused: Option<Reason>) -> Admitted {
-        let client = self.shared().client_of(head, self.connection().peer.ip());
+        let Tunables { trusted_proxies, trusted_headers, .. } = &*self.tunables;
+        let peer = self.connection().peer.ip();
+        let client = upstream_request::client_address(&head.headers, peer, trusted_proxies, *trusted_headers);
         self.client = Some(client);
         if let Some(reason) = refused {
             return self.deny(head, Denial::of(reason));
@@ -91,7 +93,7 @@ impl Exchange {
         if !self.is_http2() && client == peer {
             return false;
         }
-        !self.shared().tunables().trusted_proxies.iter().any(|net| net.contains(&client))
+        !self.tunables.trusted_proxies.iter().any(|net| net.contains(&client))
     }
 
     fn deny(&mut self, head: &Parts, denial: Denial) -> Admitted {
@@ -113,12 +115,6 @@ fn options_of_the_gateway() -> Response<Bytes> {
 }
 
 impl Shared {
-    /// Who is behind a connection, in the words of a proxy that is believed.
-    pub(super) fn client_of(&self, head: &Parts, peer: IpAddr) -> IpAddr {
-        let tunables = self.tunables();
-        upstream_request::client_address(&head.headers, peer, &tunables.trusted_proxies, tunables.trusted_headers)
-    }
-
     /// Decides. A token that was never seen is opened in between, and its external issuer asked where that takes a key
     /// that nobody knows yet. Where a token counts, what was revoked while the process was stopped is read first; `now` is
     /// the present.

@@ -90,24 +90,25 @@ impl Outbound {
 }
 
 impl Exchange {
-    /// Asks the server that was acquired. An error says whether another attempt may be made.
+    /// Asks the server that was `acquired` just now. An error says whether another attempt may be made.
     pub(super) async fn attempt(
         &mut self,
-        outbound: &Outbound,
+        outbound: &mut Outbound,
         route: &Arc<Route>,
+        acquired: std::time::Instant,
     ) -> Result<Response<Relayed>, Failed> {
         let Some(server) = self.server_lease.as_ref().map(|server_lease| Arc::clone(server_lease.server())) else {
             return Err(Failed { failure: Failure::Internal, again: false });
         };
         loop {
-            let kept = self.inbound.worker.connections.take(&server);
+            let kept = self.inbound.worker.connections.take(&server, Instant::from_std(acquired));
             let reused = kept.is_some();
-            let lease = match kept {
-                Some(lease) => lease,
+            let (lease, now) = match kept {
+                Some(lease) => (lease, acquired),
                 // Boxed, as it is seldom needed: see `serve`.
                 None => Box::pin(self.connect(&server, route)).await?,
             };
-            match self.send(outbound, route, lease).await {
+            match self.send(outbound, route, lease, now).await {
                 // It was closed while it waited, and nothing was sent: the next one, or a new one.
                 Err(Failure::Unsent) if reused => {}
                 Ok(response) => return Ok(response),
@@ -119,30 +120,32 @@ impl Exchange {
         }
     }
 
-    /// A new connection to a server. An error says whether another may be asked.
-    async fn connect(&mut self, server: &Server, route: &Route) -> Result<Lease, Failed> {
+    /// A new connection to a server, and when it was made. An error says whether another may be asked.
+    async fn connect(&mut self, server: &Server, route: &Route) -> Result<(Lease, std::time::Instant), Failed> {
         let connecting = connections::connect(&route.pool, server);
         let connected = timeout(self.time_left(route), connecting).await.map_err(std::io::Error::from).flatten();
         let lease = connected.map_err(|error| self.not_connected(Unconnected::of(&error)))?;
+        let now = self.shared().services.clock.instant();
         if let Some(shared) = lease.share() {
-            self.inbound.worker.connections.put(server, shared, route.pool.settings.timeouts.idle);
+            let idle = route.pool.settings.timeouts.idle;
+            self.inbound.worker.connections.put(server, shared, idle, Instant::from_std(now));
         }
         self.connected();
-        Ok(lease)
+        Ok((lease, now))
     }
 
-    /// Sends the request and waits for the head of its response.
+    /// Sends the request `now` and waits for the head of its response.
     async fn send(
         &mut self,
-        outbound: &Outbound,
+        outbound: &mut Outbound,
         route: &Route,
         mut lease: Lease,
+        now: std::time::Instant,
     ) -> Result<Response<Relayed>, Failure> {
         let informed = InformationalResponses::of(self);
         let read_timeout = route.pool.settings.timeouts.read;
         let received = lease.received();
         let before = received.as_ref().map(Received::bytes);
-        let now = self.shared().services.clock.instant();
         let mut waiting = Waiting {
             timeout: lease.take_timeout(),
             read_timeout,
@@ -215,12 +218,14 @@ impl Exchange {
     /// The request as the server receives it.
     fn request(
         &mut self,
-        outbound: &Outbound,
+        outbound: &mut Outbound,
         route: &Route,
         http2: bool,
         now: std::time::Instant,
     ) -> Result<Request<RequestBody>, Failure> {
-        let mut head = self.hand_over(outbound.head.clone(), route, now)?;
+        // What came has room for the fields that are added. A copy of it has not, and stays here.
+        let copy = outbound.head.clone();
+        let mut head = self.hand_over(std::mem::replace(&mut outbound.head, copy), route, now)?;
         if http2 {
             let encrypted = route.pool.settings.tls.is_some();
             let trailers = self.is_http2() && upstream_request::takes_trailers(&outbound.head.headers);
@@ -251,7 +256,7 @@ impl Exchange {
             upload.begin(Instant::from_std(now), self.waits(&head, route, now), trial);
         }
         let Verdict::Forward(permitted) = &self.verdict else { return Err(Failure::Internal) };
-        let tunables = self.shared().tunables();
+        let tunables = &self.tunables;
         let connection = self.connection();
         let is_trusted = upstream_request::is_trusted(connection.peer.ip(), &tunables.trusted_proxies);
         let dropped = upstream_request::prepare(
@@ -284,7 +289,7 @@ impl Exchange {
 
     /// How long the two sides of an exchange with a body are waited for.
     fn waits(&self, head: &Parts, route: &Route, now: std::time::Instant) -> Waits {
-        let tunables = self.shared().tunables();
+        let tunables = &self.tunables;
         // A field alone exempts nobody: a gRPC call is HTTP/2 on both sides.
         let is_grpc = upstream_request::is_grpc(&head.headers, Some(self.connection()))
             && route.pool.settings.http != upstream::HttpVersion::One;

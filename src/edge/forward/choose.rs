@@ -1,6 +1,6 @@
 //! Which server of its pool a request goes to.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use http::request::Parts;
 
@@ -13,8 +13,8 @@ use crate::{
 };
 
 impl Exchange {
-    /// Acquires a server that the request was not tried at, and, the first time, a place in the pool.
-    pub(super) async fn acquire_server(&mut self, head: &Parts) -> Result<(), Reason> {
+    /// Acquires a server that the request was not tried at, and, the first time, a place in the pool. Gives when it did.
+    pub(super) async fn acquire_server(&mut self, head: &Parts) -> Result<Instant, Reason> {
         let Verdict::Forward(permitted) = &self.verdict else { return Err(Reason::Internal) };
         let pool = &permitted.route.pool;
         if self.place.is_none() {
@@ -29,11 +29,12 @@ impl Exchange {
             self.tried.push(Arc::clone(server_lease.server()));
         }
         let key = |by: &HashBy| hash_key(by, permitted, head, self.client);
-        let server_lease = pool.pick(self.shared().services.clock.instant(), &self.tried, key);
+        let now = self.shared().services.clock.instant();
+        let server_lease = pool.pick(now, &self.tried, key);
         let mut server_lease = server_lease.ok_or(Reason::UpstreamUnavailable)?;
         server_lease.set_client_route(client_route(self.client, &permitted.route));
         self.server_lease = Some(server_lease);
-        Ok(())
+        Ok(now)
     }
 }
 

@@ -2,7 +2,7 @@
 //! many at once.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     future::poll_fn,
     io,
     pin::Pin,
@@ -66,7 +66,7 @@ pub(in crate::edge) struct Connections(Mutex<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     /// By the server's number.
-    servers: HashMap<u64, OfServer>,
+    servers: BTreeMap<u64, OfServer>,
     /// How many of HTTP/1 wait.
     waiting: usize,
 }
@@ -229,11 +229,11 @@ pub(super) fn http1_builder(pool: &Pool) -> http1::Builder {
 }
 
 impl Connections {
-    /// A connection to the server that was made before, if there is one.
-    pub(super) fn take(&self, server: &Server) -> Option<Lease> {
+    /// A connection to the server that was made before, if there is one; `now` is the present.
+    pub(super) fn take(&self, server: &Server, now: Instant) -> Option<Lease> {
         let mut kept = self.lock();
         let kept = &mut *kept;
-        let (connections, now) = (kept.servers.get_mut(&server.number())?, Instant::now());
+        let connections = kept.servers.get_mut(&server.number())?;
         connections.http2.retain(|shared| !shared.connection.sender.is_closed());
         if let Some(shared) = connections.http2.iter_mut().find(|shared| shared.connection.takes_another()) {
             shared.until = now + shared.idle;
@@ -257,9 +257,10 @@ impl Connections {
         found
     }
 
-    /// Keeps a connection to the server, `idle` long while it has no request. Where too many wait, another is closed for it.
-    pub(super) fn put(&self, server: &Server, lease: Lease, idle: Duration) {
-        let until = Instant::now() + idle;
+    /// Keeps a connection to the server from `now` on, `idle` long while it has no request. Where too many wait, another is
+    /// closed for it.
+    pub(super) fn put(&self, server: &Server, lease: Lease, idle: Duration, now: Instant) {
+        let until = now + idle;
         let mut kept = self.lock();
         match lease {
             Lease::Http1(connection) => {

@@ -63,7 +63,7 @@ pub(super) async fn answer(
 }
 
 async fn read(exchange: &mut Exchange, head: &Parts, body: Incoming) -> TokenBody {
-    let deadline = exchange.shared().tunables().body_timeout;
+    let deadline = exchange.tunables.body_timeout;
     let body = local_response::read_body(head, body, BODY_BYTES_MAX, deadline).await;
     if !matches!(body, local_response::Body::Complete(_)) {
         exchange.keeps_connection = false;

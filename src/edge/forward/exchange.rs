@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request::Parts}
 use super::{
     in_flight::{RequestGuard, Watch},
     progress::Progress,
+    services::{Shared, Tunables},
     worker::WorkerContext,
 };
 use crate::{
@@ -66,6 +67,8 @@ const WAIT_MIN: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(in crate::edge) struct Exchange {
     pub(super) inbound: Arc<Inbound>,
+    /// What a reload may change, as it was when its head was there.
+    pub(super) tunables: Arc<Tunables>,
     /// When its head was there.
     pub(super) started: Instant,
     /// Its id, for the upstream and the log.
@@ -110,6 +113,8 @@ pub(in crate::edge) struct Exchange {
     pub(super) held_up: Duration,
     /// Whether all of the response was handed on.
     pub(super) is_whole: bool,
+    /// When all of it had come from the server.
+    pub(super) ended: Option<Instant>,
 }
 
 /// What the access log tells of a request's head, for an exchange that outlives it.
@@ -195,6 +200,7 @@ impl Exchange {
         shared.request_begins();
         let started = shared.services.clock.instant();
         Box::new(Self {
+            tunables: arc_swap::Guard::into_inner(shared.tunables()),
             started,
             request_id: RequestId::new(),
             line: RequestLine::of(head),
@@ -217,11 +223,12 @@ impl Exchange {
             bytes_out: 0,
             held_up: Duration::ZERO,
             is_whole: false,
+            ended: None,
             inbound,
         })
     }
 
-    pub(super) fn shared(&self) -> &Arc<super::services::Shared> {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.inbound.worker.shared
     }
 

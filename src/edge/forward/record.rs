@@ -1,6 +1,10 @@
 //! What is left of a request when it has ended: counts, and a line in the access log.
 
-use std::{net::SocketAddr, thread, time::Duration};
+use std::{
+    net::SocketAddr,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{
     exchange::{Exchange, RequestId, Verdict},
@@ -17,12 +21,13 @@ use crate::{
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        let now = self.ended.unwrap_or_else(|| self.shared().services.clock.instant());
         self.inbound.guard.rest();
         if let Some(upload) = &self.upload {
             upload.cancel();
         }
         if let Some(http1) = &self.inbound.http1 {
-            http1.response_ends();
+            http1.response_ends(tokio::time::Instant::from_std(now));
         }
         if !self.is_whole && self.failure.is_none() {
             // Who drops it before its end was told to, has no client any more, or panics.
@@ -31,7 +36,7 @@ impl Drop for Exchange {
                 self.failure = Some(if thread::panicking() { Reason::Internal } else { ended() });
             }
         }
-        self.shared().record(self);
+        self.shared().record(self, now);
         self.shared().request_ends();
     }
 }
@@ -64,8 +69,8 @@ impl Shared {
         }
     }
 
-    /// Counts and logs a request that has ended.
-    fn record(&self, exchange: &Exchange) {
+    /// Counts and logs a request that ended `now`.
+    fn record(&self, exchange: &Exchange, now: Instant) {
         let (line, status) = (&exchange.line, exchange.status);
         let metrics = match &exchange.verdict {
             Verdict::Endpoint(endpoint, _) | Verdict::Preflight(Target::Endpoint(endpoint)) => &endpoint.metrics.route,
@@ -80,11 +85,11 @@ impl Shared {
             (None, Verdict::Preflight(_) | Verdict::Options) => ("preflight", Reason::Preflight),
             (None, Verdict::Pending) => ("error", Reason::Internal),
         };
-        let end = self.since(exchange.started);
+        let end = now.saturating_duration_since(exchange.started);
         let added = exchange.handed_over.map_or(end, |handed| handed.saturating_duration_since(exchange.started));
         metrics.decided(decision, reason);
         metrics.answered(status, added);
-        if !self.tunables().access_log {
+        if !exchange.tunables.access_log {
             return;
         }
         let host = line.host.as_ref().and_then(|host| Host::parse(str::from_utf8(host.as_bytes()).ok()?).ok());

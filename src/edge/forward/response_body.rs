@@ -27,11 +27,17 @@ pub(in crate::edge) struct ResponseBody {
 }
 
 /// Watches over a client that has a piece of a response to take, until this is dropped.
-struct Taking(Arc<Inbound>);
+struct Taking {
+    inbound: Arc<Inbound>,
+    /// How long it has for each.
+    time: Duration,
+}
 
 impl Taking {
     fn of(exchange: &Exchange) -> Option<Self> {
-        let taking = exchange.is_http2().then(|| Self(Arc::clone(&exchange.inbound)));
+        let taking = exchange
+            .is_http2()
+            .then(|| Self { inbound: Arc::clone(&exchange.inbound), time: exchange.tunables.body_timeout });
         if let Some(taking) = &taking {
             taking.waits();
         }
@@ -40,13 +46,12 @@ impl Taking {
 
     /// The client has something to take.
     fn waits(&self) {
-        let end = Instant::now() + self.0.worker.shared.tunables().body_timeout;
-        self.0.guard.takes_until(Some(end));
+        self.inbound.guard.takes_until(Some(Instant::now() + self.time));
     }
 
     /// The client has room for more.
     fn has_taken(&self) {
-        self.0.guard.takes_until(None);
+        self.inbound.guard.takes_until(None);
     }
 }
 
@@ -194,6 +199,8 @@ impl Relay {
     /// All of it came.
     fn end(&mut self) {
         self.exchange.is_whole = true;
+        let now = self.exchange.shared().services.clock.instant();
+        self.exchange.ended = Some(now);
         if let Some(upload) = &self.exchange.upload {
             upload.answered();
         }
@@ -201,7 +208,7 @@ impl Relay {
         if let Some(route) = self.exchange.route() {
             let lease = lease.with_timeout(std::mem::take(&mut self.timeout));
             let idle = route.pool.settings.timeouts.idle;
-            self.exchange.inbound.worker.connections.put(server_lease.server(), lease, idle);
+            self.exchange.inbound.worker.connections.put(server_lease.server(), lease, idle, Instant::from_std(now));
         }
     }
 
@@ -236,19 +243,17 @@ impl Body for ResponseBody {
     type Error = CutOff;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
-        if let Some(taking) = &self.taking {
-            taking.has_taken();
+        let next = self.inner.poll_next(cx);
+        let has_piece = matches!(&next, Poll::Ready(Some(Ok(frame))) if frame.is_data());
+        if next.is_ready() && !has_piece {
+            self.inner = Inner::Over;
         }
-        let next = ready!(self.inner.poll_next(cx));
-        match &next {
-            Some(Ok(frame)) if frame.is_data() => {
-                if let Some(taking) = &self.taking {
-                    taking.waits();
-                }
-            }
-            _ => self.inner = Inner::Over,
+        match &self.taking {
+            Some(taking) if has_piece => taking.waits(),
+            Some(taking) => taking.has_taken(),
+            None => {}
         }
-        Poll::Ready(next)
+        next
     }
 
     fn is_end_stream(&self) -> bool {

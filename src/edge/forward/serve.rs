@@ -70,11 +70,14 @@ async fn forward(
     outbound.prepare(&mut exchange, &route);
     exchange.watch(Some(route.pool.settings.timeouts.total));
     loop {
-        if let Err(reason) = exchange.acquire_server(&outbound.head).await {
-            exchange.failure = Some(reason);
-            return give_up(exchange, &outbound.head, Failure::Internal, &route);
-        }
-        match exchange.attempt(&outbound, &route).await {
+        let acquired = match exchange.acquire_server(&outbound.head).await {
+            Ok(acquired) => acquired,
+            Err(reason) => {
+                exchange.failure = Some(reason);
+                return give_up(exchange, &outbound.head, Failure::Internal, &route);
+            }
+        };
+        match exchange.attempt(&mut outbound, &route, acquired).await {
             Ok(response) => return exchange.hand_back(response, &outbound, &route),
             Err(failed) if failed.again => {}
             Err(failed) => return give_up(exchange, &outbound.head, failed.failure, &route),

@@ -128,7 +128,8 @@ pub(super) async fn serve_connection(
             tunnel: Mutex::default(),
         });
         *streams.taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(registered);
-        serve(inbound, request)
+        // Boxed, because hyper and the runtime move a stream's future some ten times.
+        Box::pin(serve(inbound, request))
     });
     let (counted, flood) = Counted::new(stream, &shared.services.clock);
     let serving = builder(&streams, streams_max).serve_connection(TokioIo::new(counted), service);

@@ -4,52 +4,51 @@ use http::{HeaderMap, HeaderName, header};
 
 use crate::rules::list::elements;
 
-const OF_CONNECTIONS_COUNT: usize = 9;
-
-/// Fields that speak about one connection beside those that `Connection` names.
-static OF_CONNECTIONS: [HeaderName; OF_CONNECTIONS_COUNT] = [
-    header::CONNECTION,
-    header::EXPECT,
-    HeaderName::from_static("http2-settings"),
-    KEEP_ALIVE,
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
+/// What most messages say in `Connection`, and hardly any has as a field.
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// Fields that no nomination takes away: they frame the message, or say for whom it is.
 static NOT_NOMINATED: [HeaderName; 2] = [header::CONTENT_LENGTH, header::HOST];
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-
-/// What most messages say in `Connection`, and hardly any has as a field: it is not parsed as a name.
-static USUAL: [HeaderName; 2] = [KEEP_ALIVE, HeaderName::from_static("close")];
-
 /// Removes what speaks about the connection on which a message came, and what `Connection` names.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
-        let named = |name: &str| {
-            let usual = USUAL.iter().find(|usual| name.eq_ignore_ascii_case(usual.as_str()));
-            usual.cloned().or_else(|| name.parse().ok())
-        };
-        let named = elements(headers, &header::CONNECTION).filter_map(named);
-        let named: Vec<HeaderName> = named.filter(|name| !NOT_NOMINATED.contains(name)).collect();
-        for name in named {
+    // A message has one or two of them: a look at each of its names costs less than asking for each of ours.
+    let of_connection = headers.keys().filter(|name| speaks_about_connection(name.as_str()));
+    let mut of_connection: Vec<HeaderName> = of_connection.cloned().collect();
+    // What is left stands in another order for each order in which fields are removed: it is always the same.
+    of_connection.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+    if of_connection.contains(&header::CONNECTION) {
+        for name in nominated(headers, of_connection.contains(&KEEP_ALIVE)) {
             headers.remove(name);
         }
     }
-    // A message has one or two of them: a look at each of its names costs less than asking for each of ours.
-    let mut stands = [false; OF_CONNECTIONS_COUNT];
-    for name in headers.keys() {
-        if let Some(at) = OF_CONNECTIONS.iter().position(|one| one == name) {
-            stands[at] = true;
-        }
-    }
-    for (name, _) in OF_CONNECTIONS.iter().zip(stands).filter(|(_, stands)| *stands) {
+    for name in of_connection {
         headers.remove(name);
     }
+}
+
+/// Whether a field speaks about one connection, whatever `Connection` names.
+fn speaks_about_connection(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "expect"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// The fields that `Connection` names. What most messages say is one only where there `is_keep_alive`.
+fn nominated(headers: &HeaderMap, is_keep_alive: bool) -> Vec<HeaderName> {
+    let is_usual = |name: &str| !is_keep_alive && name.eq_ignore_ascii_case(KEEP_ALIVE.as_str());
+    let named = elements(headers, &header::CONNECTION).filter(|name| !is_usual(name));
+    let named = named.filter_map(|name| name.parse().ok());
+    named.filter(|name| !NOT_NOMINATED.contains(name)).collect()
 }
 
 #[cfg(test)]
@@ -81,5 +80,16 @@ mod tests {
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["content-length", "host", "x-end"]);
+    }
+
+    #[test]
+    fn a_field_close_goes_where_it_is_named() {
+        for (said, left) in [("close", 0), ("Keep-Alive, CLOSE", 0), ("keep-alive", 1), ("closed", 1)] {
+            let mut headers = HeaderMap::new();
+            headers.insert("close", "1".parse().unwrap());
+            headers.insert("connection", said.parse().unwrap());
+            remove_hop_by_hop(&mut headers);
+            assert_eq!(headers.len(), left, "{said}");
+        }
     }
 }

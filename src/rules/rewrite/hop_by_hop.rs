@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, header};
 use crate::rules::list::elements;
 
 /// What most messages say in `Connection`, and hardly any has as a field.
-static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// Fields that no nomination takes away: they frame the message, or say for whom it is.
 static NOT_NOMINATED: [HeaderName; 2] = [header::CONTENT_LENGTH, header::HOST];
@@ -13,18 +13,27 @@ static NOT_NOMINATED: [HeaderName; 2] = [header::CONTENT_LENGTH, header::HOST];
 /// Removes what speaks about the connection on which a message came, and what `Connection` names.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     // A message has one or two of them: a look at each of its names costs less than asking for each of ours.
-    let of_connection = headers.keys().filter(|name| speaks_about_connection(name.as_str()));
-    let mut of_connection: Vec<HeaderName> = of_connection.cloned().collect();
+    let fields = headers.iter().filter(|(name, _)| speaks_about_connection(name.as_str()));
+    let (mut of_connection, mut nominates) = (vec![], false);
+    for (name, value) in fields {
+        nominates |= *name == KEEP_ALIVE || *name == header::CONNECTION && !is_usual(value.as_bytes());
+        of_connection.push(name.clone());
+    }
     // What is left stands in another order for each order in which fields are removed: it is always the same.
     of_connection.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
-    if of_connection.contains(&header::CONNECTION) {
-        for name in nominated(headers, of_connection.contains(&KEEP_ALIVE)) {
+    if nominates {
+        for name in nominated(headers) {
             headers.remove(name);
         }
     }
     for name in of_connection {
         headers.remove(name);
     }
+}
+
+/// Whether a value of `Connection` is what most messages say, and names no field but one that goes anyway.
+const fn is_usual(value: &[u8]) -> bool {
+    value.eq_ignore_ascii_case(b"keep-alive")
 }
 
 /// Whether a field speaks about one connection, whatever `Connection` names.
@@ -43,11 +52,9 @@ fn speaks_about_connection(name: &str) -> bool {
     )
 }
 
-/// The fields that `Connection` names. What most messages say is one only where there `is_keep_alive`.
-fn nominated(headers: &HeaderMap, is_keep_alive: bool) -> Vec<HeaderName> {
-    let is_usual = |name: &str| !is_keep_alive && name.eq_ignore_ascii_case(KEEP_ALIVE.as_str());
-    let named = elements(headers, &header::CONNECTION).filter(|name| !is_usual(name));
-    let named = named.filter_map(|name| name.parse().ok());
+/// The fields that `Connection` names.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let named = elements(headers, &header::CONNECTION).filter_map(|name| name.parse().ok());
     named.filter(|name| !NOT_NOMINATED.contains(name)).collect()
 }
 

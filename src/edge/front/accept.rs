@@ -4,7 +4,11 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     os::fd::OwnedFd,
-    sync::Arc,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,8 +17,8 @@ use socket2::SockRef;
 use tokio::{
     io::Interest,
     net::TcpStream,
-    sync::watch,
-    task::{JoinHandle, JoinSet},
+    sync::{oneshot, watch},
+    task::JoinSet,
     time::{Instant, MissedTickBehavior, timeout_at},
 };
 
@@ -171,9 +175,9 @@ async fn accept_in_turn(listener: TcpListener, front: Front, workers: Arc<Worker
         return tracing::error!(%error, "a listener cannot be used");
     }
     let listener = Arc::new(listener);
+    let round = Arc::<Round>::default();
     // It goes from turn to turn, so that no turn needs another file. A turn that is lost takes it along.
     let mut kept = None;
-    let mut last = workers.count() - 1;
     loop {
         let watched = match kept.take().map_or_else(|| watched(&listener), Ok) {
             Ok(watched) => watched,
@@ -182,41 +186,44 @@ async fn accept_in_turn(listener: TcpListener, front: Front, workers: Arc<Worker
                 continue;
             }
         };
-        let turn = workers.run(last, |here| front.clone().accept_turn(Arc::clone(&listener), watched, here));
-        let Some((at, turn)) = turn else { return tracing::error!("every thread that serves has ended") };
-        last = at;
-        match end_of_turn(turn, at, &workers).await {
-            Some(Ok((watched, turn))) => {
+        let (ended, end) = oneshot::channel();
+        let number = round.number.fetch_add(1, Ordering::Relaxed) + 1;
+        let turn =
+            Turn { front: front.clone(), listener: Arc::clone(&listener), round: Arc::clone(&round), number, ended };
+        if turn.pass(&workers, round.at.load(Ordering::Relaxed), watched).is_none() {
+            return tracing::error!("every thread that serves has ended");
+        }
+        match end_of_round(end, &round, &workers).await {
+            Some(Ok((watched, End::Failed(error)))) => {
                 kept = watched;
-                match turn {
-                    Turn::Over => {}
-                    Turn::Stopped => return,
-                    Turn::Failed(error) => pause_after(&error).await,
-                }
+                pause_after(&error).await;
             }
+            Some(Ok((_, End::Stopped))) => return,
             // A defect, of the loop or of its worker: another one goes on.
-            Some(Err(error)) => {
-                tracing::error!(%error, "an accept loop panicked");
+            Some(Err(_)) => {
+                tracing::error!("an accept loop panicked");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-            // It may accept again once its worker does something else; two that accept are no harm.
+            // Its turn is over once its worker does something else.
             None => {}
         }
     }
 }
 
-/// Waits for the end of a worker's turn; `None` where the worker takes up no work.
-async fn end_of_turn<T>(
-    mut turn: JoinHandle<T>,
-    at: usize,
+/// Waits until nobody accepts any more; `None` where the worker whose turn it is takes up no work.
+async fn end_of_round(
+    mut end: oneshot::Receiver<Ended>,
+    round: &Round,
     workers: &Workers,
-) -> Option<Result<T, tokio::task::JoinError>> {
+) -> Option<Result<Ended, oneshot::error::RecvError>> {
     loop {
         tokio::select! {
             biased;
-            ended = &mut turn => return Some(ended),
+            ended = &mut end => return Some(ended),
             () = tokio::time::sleep(WORKER_LOOK_INTERVAL) => {
-                if !workers.answers(at, WORKER_PATIENCE).await {
+                let at = round.at.load(Ordering::Relaxed);
+                // It may have given its turn to another meanwhile, and be busy.
+                if !workers.answers(at, WORKER_PATIENCE).await && round.at.load(Ordering::Relaxed) == at {
                     return None;
                 }
             }
@@ -229,14 +236,74 @@ async fn pause_after(error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-/// How a worker's turn at a listener ended.
-enum Turn {
-    /// It is another's.
-    Over,
+/// Who accepts on a listener: each worker gives its turn to another, without a word to anybody else.
+#[derive(Debug, Default)]
+struct Round {
+    /// Whose turn it is.
+    at: AtomicUsize,
+    /// Turns of a round before this one are over, even where their worker has not found the time to notice.
+    number: AtomicU64,
+}
+
+/// A worker's turn to accept on a listener.
+struct Turn {
+    front: Front,
+    listener: Arc<TcpListener>,
+    round: Arc<Round>,
+    number: u64,
+    /// Told when no other turn follows.
+    ended: oneshot::Sender<Ended>,
+}
+
+/// Why no turn follows, and what the listener was watched with.
+type Ended = (Option<std::net::TcpStream>, End);
+
+enum End {
     /// The gateway stops.
     Stopped,
     /// The listener gave no connection.
     Failed(io::Error),
+}
+
+impl Turn {
+    /// Gives the turn to the worker with the fewest connections, if possible another than that `at`; `None` where every
+    /// worker has ended.
+    fn pass(self, workers: &Arc<Workers>, at: usize, watched: std::net::TcpStream) -> Option<()> {
+        workers.run(at, |here| {
+            self.round.at.store(here.at(), Ordering::Relaxed);
+            self.accept(watched, here)
+        })
+    }
+
+    /// Accepts on this worker while that has no more connections than it should, and gives the turn to another then.
+    /// Boxed, because it ends with its own beginning.
+    fn accept(mut self, watched: std::net::TcpStream, here: Here) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let acceptor = match Acceptor::new(&self.listener, watched) {
+                Ok(acceptor) => acceptor,
+                Err(error) => return self.end(None, End::Failed(error)),
+            };
+            let end = self.front.accept(&acceptor, &here, || self.round.number.load(Ordering::Relaxed) == self.number);
+            let end = end.await;
+            let watched = acceptor.watched.into_std();
+            match (end, watched) {
+                (Some(end), watched) => self.end(watched.ok(), end),
+                (None, Err(error)) => self.end(None, End::Failed(error)),
+                (None, Ok(watched)) => {
+                    if self.round.number.load(Ordering::Relaxed) == self.number
+                        && let Some(workers) = here.workers()
+                    {
+                        self.pass(&workers, here.at(), watched);
+                    }
+                }
+            }
+        })
+    }
+
+    fn end(self, watched: Option<std::net::TcpStream>, end: End) {
+        // Nobody hears it when another round has begun.
+        drop(self.ended.send((watched, end)));
+    }
 }
 
 /// A connection that is ready for its first request.
@@ -247,41 +314,31 @@ struct Arrived {
 }
 
 impl Front {
-    /// Accepts on this worker, as many connections as one accepts in a row. Gives back what it watched the listener with.
-    async fn accept_turn(
-        mut self,
-        listener: Arc<TcpListener>,
-        watched: std::net::TcpStream,
-        here: Here,
-    ) -> (Option<std::net::TcpStream>, Turn) {
-        let acceptor = match Acceptor::new(&listener, watched) {
-            Ok(acceptor) => acceptor,
-            Err(error) => return (None, Turn::Failed(error)),
-        };
-        let turn = self.accept(&acceptor, &here).await;
-        (acceptor.watched.into_std().ok(), turn)
-    }
-
-    async fn accept(&mut self, acceptor: &Acceptor<'_>, here: &Here) -> Turn {
+    /// Accepts on this worker, until it is another's turn or this one `is_present` no longer. Otherwise says why no other
+    /// can accept.
+    async fn accept(&mut self, acceptor: &Acceptor<'_>, here: &Here, is_present: impl Fn() -> bool) -> Option<End> {
         for accepted in 1..=ACCEPTED_IN_A_ROW_MAX {
             let (stream, peer) = tokio::select! {
                 biased;
-                _ = self.shutdown.wait_for(|stop| *stop) => return Turn::Stopped,
+                _ = self.shutdown.wait_for(|stop| *stop) => return Some(End::Stopped),
                 accepted = acceptor.accept() => match accepted {
                     Ok(accepted) => accepted,
-                    Err(error) => return Turn::Failed(error),
+                    Err(error) => return Some(End::Failed(error)),
                 },
             };
             match self.admit(peer) {
                 Ok(place) => self.hand_over(here, stream, peer, place),
                 Err(refusal) => self.shared.connection_refused(refusal),
             }
+            if !is_present() || here.has_surplus() {
+                break;
+            }
             if accepted % ACCEPTED_AT_ONCE_MAX == 0 {
                 // The worker has requests to serve, too.
                 tokio::task::yield_now().await;
             }
         }
-        Turn::Over
+        None
     }
 
     /// Whether one more connection is taken. Who it is from is known here, unless a balancer says it first.
@@ -307,7 +364,7 @@ impl Front {
         self.shared.listener_runtimes().get(self.at)
     }
 
-    /// Gives a connection to a worker, whose reactor watches it from then on.
+    /// Gives a connection to this worker, whose reactor watches it from then on.
     fn hand_over(&self, here: &Here, stream: std::net::TcpStream, peer: SocketAddr, place: Place) {
         let front = self.clone();
         here.give(|worker| async move {

@@ -2,8 +2,8 @@
 //! forwarded is read, sent and answered on one thread, and wakes nobody on another core. Shared are what is decided by,
 //! limits, metrics and the log's buffer.
 //!
-//! Connections are accepted by the same threads, one at a time for each listener: a connection that stays where it was
-//! accepted wakes nobody either.
+//! Connections are accepted by the same threads, one at a time for each listener. A connection stays where it was accepted,
+//! and wakes nobody either.
 
 use std::{
     io,
@@ -18,14 +18,12 @@ use std::{
 use tokio::{
     runtime::{Builder, Handle},
     sync::oneshot,
-    task::JoinHandle,
     time::timeout,
 };
 
 use crate::edge::forward::{services::Shared, worker::WorkerContext};
 
-/// A worker keeps a connection that it has accepted while it has no more than this part of its connections more than
-/// another worker.
+/// A worker accepts while it has no more than this part of its connections more than another worker.
 const SURPLUS_PART: usize = 8;
 
 /// Every thread that serves; they end when this is dropped, with what they still serve.
@@ -59,26 +57,18 @@ impl Workers {
         (0..threads).map(|at| Worker::start(at, shared)).collect::<io::Result<_>>().map(Self)
     }
 
-    /// How many there are.
-    pub(super) const fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Runs `work` on the worker that has the fewest connections, and says which that is; `None` where every worker has
-    /// ended. Of several, the next one `after` another is taken, and that one only where there is no other.
-    pub(super) fn run<F>(
-        self: &Arc<Self>,
-        after: usize,
-        work: impl FnOnce(Here) -> F,
-    ) -> Option<(usize, JoinHandle<F::Output>)>
+    /// Runs `work` on the worker that has the fewest connections; `None` where every worker has ended. Of several, the next
+    /// one `after` another is taken, and that one only where there is no other.
+    pub(super) fn run<F>(self: &Arc<Self>, after: usize, work: impl FnOnce(Here) -> F) -> Option<()>
     where
-        F: Future<Output: Send> + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
     {
         let count = self.0.len();
         let running = self.0.iter().enumerate().filter(|(_, worker)| worker.runs());
         let distance = |at: usize| (at + count - after % count - 1) % count;
         let (at, worker) = running.min_by_key(|(at, worker)| (*at == after, worker.connections(), distance(*at)))?;
-        Some((at, worker.runtime.spawn(work(Here { workers: Arc::downgrade(self), at }))))
+        worker.runtime.spawn(work(Here { workers: Arc::downgrade(self), at }));
+        Some(())
     }
 
     /// Whether a worker takes up new work within `patience`.
@@ -86,25 +76,35 @@ impl Workers {
         let Some(worker) = self.0.get(at) else { return false };
         timeout(patience, worker.runtime.spawn(async {})).await.is_ok_and(|answered| answered.is_ok())
     }
-
-    fn fewest(&self) -> Option<&Worker> {
-        self.0.iter().filter(|worker| worker.runs()).min_by_key(|worker| worker.connections())
-    }
 }
 
 impl Here {
-    /// Gives a connection to the worker that has the fewest: this one, unless it has clearly more than another.
+    /// Which of the workers it is.
+    pub(super) const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// All of them, unless they have ended.
+    pub(super) fn workers(&self) -> Option<Arc<Workers>> {
+        self.workers.upgrade()
+    }
+
+    /// Whether this worker has clearly more connections than another.
+    pub(super) fn has_surplus(&self) -> bool {
+        let Some(workers) = self.workers.upgrade() else { return false };
+        let connections = |worker: &Worker| worker.connections();
+        let own = workers.0.get(self.at).map(connections).unwrap_or_default();
+        let fewest = workers.0.iter().filter(|worker| worker.runs()).map(connections).min();
+        fewest.is_some_and(|fewest| own > fewest + own / SURPLUS_PART)
+    }
+
+    /// Serves a connection on this worker.
     pub(super) fn give<F>(&self, serve: impl FnOnce(Arc<WorkerContext>) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let Some(workers) = self.workers.upgrade() else { return };
-        let Some(fewest) = workers.fewest() else { return };
-        let stays = |here: &&Worker| {
-            let connections = here.connections();
-            connections <= fewest.connections() + connections / SURPLUS_PART
-        };
-        let worker = workers.0.get(self.at).filter(stays).unwrap_or(fewest);
+        let Some(worker) = workers.0.get(self.at) else { return };
         worker.connections.fetch_add(1, Ordering::Relaxed);
         let served = Served(Arc::clone(&worker.connections));
         // Boxed, because the runtime moves a task's future four times until it has ended.

@@ -1,6 +1,6 @@
 //! How many connections there may be.
 
-use std::net::Ipv4Addr;
+use std::{cmp::Reverse, fs, net::Ipv4Addr};
 
 use crate::support::{Config, Connection, PATIENCE, Upstream, get, wait_until};
 
@@ -35,4 +35,38 @@ fn one_address_has_its_share_and_a_trusted_proxy_has_more() {
         open(4).rest().is_ok_and(|rest| rest.is_empty())
             && gateway.ask("/metrics").text().contains("portero_connections_refused_total{reason=\"total\"}")
     });
+}
+
+/// How many files each of a process's reactors watches (`proc_pid_fdinfo(5)`), from the one with the most.
+fn watched(process: u32) -> Vec<usize> {
+    let infos = fs::read_dir(format!("/proc/{process}/fdinfo")).unwrap();
+    // A file may be closed meanwhile.
+    let texts = infos.filter_map(|info| fs::read_to_string(info.unwrap().path()).ok());
+    let counts = texts.map(|text| text.lines().filter(|line| line.starts_with("tfd:")).count());
+    let mut counts: Vec<_> = counts.filter(|&count| count > 0).collect();
+    counts.sort_unstable_by_key(|&count| Reverse(count));
+    counts
+}
+
+#[test]
+fn connections_are_spread_over_the_threads_that_serve() {
+    const CONNECTIONS: usize = 60;
+    let upstream = Upstream::start();
+    let gateway = Config::standard(upstream.address).server("threads = 3").start_bare();
+    let before = watched(gateway.process.id());
+    let mut open: Vec<_> = (0..CONNECTIONS).map(|_| Connection::open(gateway.front)).collect();
+    for connection in &mut open {
+        assert_eq!(connection.send(&get("/public")).status, 200);
+    }
+    let added = |most: usize| watched(gateway.process.id())[most].saturating_sub(before[0]);
+    // Each has its share of them, less an eighth.
+    assert!(added(2) * 3 >= CONNECTIONS * 3 / 4, "{before:?} {:?}", watched(gateway.process.id()));
+    // Those who go leave room where they were.
+    open.truncate(CONNECTIONS / 3);
+    for _ in 0..2 * CONNECTIONS {
+        let mut connection = Connection::open(gateway.front);
+        assert_eq!(connection.send(&get("/public")).status, 200);
+        open.push(connection);
+    }
+    assert!(added(2) * 3 >= open.len() * 3 / 4, "{before:?} {:?}", watched(gateway.process.id()));
 }

@@ -50,7 +50,7 @@ gateways: build ## Measure several gateways on one PostgreSQL, for docs/scaling.
 	@exec benches/gateways/run $(ARGS)
 
 flood: build ## Measure checked traffic beside a flood of logins, for docs/performance.md
-	@deploy/tools nginx python3 wrk
+	@deploy/tools h2load nginx python3 wrk
 	@exec benches/flood/run $(ARGS)
 
 refusals: build ## Measure how long refused logins take, for docs/security.md

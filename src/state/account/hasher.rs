@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::nice;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
@@ -21,6 +22,10 @@ use crate::{
     domain::{Clock, Secret},
     rules::limit::{ClientKey, FairQueue, Joined, Ticket},
 };
+
+/// How much less of a busy processor a thread that hashes gets than others (`nice(2)`): requests that are decided from
+/// memory go first. It still gets a tenth.
+const NICENESS: i32 = 10;
 
 /// Work that waits for a thread, at most, unless the settings say otherwise.
 const QUEUE_MAX: usize = 256;
@@ -89,7 +94,10 @@ impl Hasher {
         let hasher = Self { shared };
         for number in 0..settings.threads.get() {
             let shared = Arc::clone(&hasher.shared);
-            thread::Builder::new().name(format!("hasher-{number}")).spawn(move || shared.work())?;
+            thread::Builder::new().name(format!("hasher-{number}")).spawn(move || {
+                come_after_others();
+                shared.work();
+            })?;
         }
         Ok(hasher)
     }
@@ -292,6 +300,14 @@ impl Shared {
     }
 }
 
+/// Lets other threads of the process go before this one.
+fn come_after_others() {
+    // On Linux it is this thread's alone (setpriority(2)).
+    if let Err(error) = nice(NICENESS) {
+        tracing::warn!(%error, "hashes of passwords take processors from requests");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::{
@@ -299,6 +315,8 @@ mod tests {
         atomic::{AtomicUsize, Ordering},
         mpsc,
     };
+
+    use rustix::process::getpriority_process;
 
     use super::*;
     use crate::{
@@ -336,6 +354,15 @@ mod tests {
         });
         tokio::task::block_in_place(|| running.recv().unwrap());
         (hold, task)
+    }
+
+    #[tokio::test]
+    async fn its_threads_come_after_others() {
+        let niceness = || getpriority_process(None).unwrap();
+        let own = niceness();
+        let hashing = hasher(1).run(CLIENT, move |_| niceness()).await.unwrap();
+        assert_eq!(hashing, (own + NICENESS).min(19));
+        assert_eq!(niceness(), own);
     }
 
     #[tokio::test]

@@ -95,7 +95,7 @@ impl Exchange {
         &mut self,
         outbound: &mut Outbound,
         route: &Arc<Route>,
-        acquired: std::time::Instant,
+        mut acquired: std::time::Instant,
     ) -> Result<Response<Relayed>, Failed> {
         let Some(server) = self.server_lease.as_ref().map(|server_lease| Arc::clone(server_lease.server())) else {
             return Err(Failed { failure: Failure::Internal, again: false });
@@ -110,7 +110,7 @@ impl Exchange {
             };
             match self.send(outbound, route, lease, now).await {
                 // It was closed while it waited, and nothing was sent: the next one, or a new one.
-                Err(Failure::Unsent) if reused => {}
+                Err(Failure::Unsent) if reused => acquired = self.shared().services.clock.instant(),
                 Ok(response) => return Ok(response),
                 Err(failure) => {
                     let again = self.failed_on_the_way(failure, reused, outbound.is_repeatable());

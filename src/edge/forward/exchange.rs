@@ -113,7 +113,7 @@ pub(in crate::edge) struct Exchange {
     pub(super) held_up: Duration,
     /// Whether all of the response was handed on.
     pub(super) is_whole: bool,
-    /// When all of it had come from the server.
+    /// When all of it had come from the server, where it was handed on at once.
     pub(super) ended: Option<Instant>,
 }
 

@@ -200,7 +200,8 @@ impl Relay {
     fn end(&mut self) {
         self.exchange.is_whole = true;
         let now = self.exchange.shared().services.clock.instant();
-        self.exchange.ended = Some(now);
+        // Over HTTP/2 hyper holds a piece until its client has room for it.
+        self.exchange.ended = self.exchange.inbound.http1.is_some().then_some(now);
         if let Some(upload) = &self.exchange.upload {
             upload.answered();
         }

@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -187,10 +187,10 @@ async fn accept_in_turn(listener: TcpListener, front: Front, workers: Arc<Worker
             }
         };
         let (ended, end) = oneshot::channel();
-        let number = round.number.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = round.begin();
         let turn =
             Turn { front: front.clone(), listener: Arc::clone(&listener), round: Arc::clone(&round), number, ended };
-        if turn.pass(&workers, round.at.load(Ordering::Relaxed), watched).is_none() {
+        if turn.pass(&workers, round.at(), watched).is_none() {
             return tracing::error!("every thread that serves has ended");
         }
         match end_of_round(end, &round, &workers).await {
@@ -217,16 +217,16 @@ async fn end_of_round(
     workers: &Workers,
 ) -> Option<Result<Ended, oneshot::error::RecvError>> {
     loop {
+        let hangs = async {
+            tokio::time::sleep(WORKER_LOOK_INTERVAL).await;
+            let at = round.at();
+            // It may have given its turn to another meanwhile, and be busy.
+            !workers.answers(at, WORKER_PATIENCE).await && round.at() == at
+        };
         tokio::select! {
             biased;
             ended = &mut end => return Some(ended),
-            () = tokio::time::sleep(WORKER_LOOK_INTERVAL) => {
-                let at = round.at.load(Ordering::Relaxed);
-                // It may have given its turn to another meanwhile, and be busy.
-                if !workers.answers(at, WORKER_PATIENCE).await && round.at.load(Ordering::Relaxed) == at {
-                    return None;
-                }
-            }
+            hangs = hangs => if hangs { return None },
         }
     }
 }
@@ -236,13 +236,40 @@ async fn pause_after(error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-/// Who accepts on a listener: each worker gives its turn to another, without a word to anybody else.
+/// Who accepts on a listener: each worker gives its turn to another, without a word to anybody else. Holds the number of
+/// the round, and in the lowest bits whose turn it is: one value, so that no turn of a round that is over can say that it
+/// is the present one.
 #[derive(Debug, Default)]
-struct Round {
-    /// Whose turn it is.
-    at: AtomicUsize,
-    /// Turns of a round before this one are over, even where their worker has not found the time to notice.
-    number: AtomicU64,
+struct Round(AtomicU64);
+
+impl Round {
+    /// Bits that say whose turn it is.
+    const AT_BITS: u32 = 16;
+
+    /// Begins a round. Turns of those before are over, even where their worker has not found the time to notice.
+    fn begin(&self) -> u64 {
+        (self.0.fetch_add(1 << Self::AT_BITS, Ordering::Relaxed) >> Self::AT_BITS) + 1
+    }
+
+    fn is_present(&self, number: u64) -> bool {
+        self.0.load(Ordering::Relaxed) >> Self::AT_BITS == number
+    }
+
+    /// Which worker's turn it is.
+    fn at(&self) -> usize {
+        let at = self.0.load(Ordering::Relaxed) & ((1 << Self::AT_BITS) - 1);
+        usize::try_from(at).unwrap_or_default()
+    }
+
+    /// Notes that it is the turn of the worker `at`, where the round of this number is the present one.
+    fn note(&self, number: u64, at: usize) {
+        let noted = |present: u64| {
+            let at = u64::from(u16::try_from(at).ok()?);
+            (present >> Self::AT_BITS == number).then_some(number << Self::AT_BITS | at)
+        };
+        // A turn of a round that is over ends as soon as it begins.
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, noted);
+    }
 }
 
 /// A worker's turn to accept on a listener.
@@ -270,7 +297,7 @@ impl Turn {
     /// worker has ended.
     fn pass(self, workers: &Arc<Workers>, at: usize, watched: std::net::TcpStream) -> Option<()> {
         workers.run(at, |here| {
-            self.round.at.store(here.at(), Ordering::Relaxed);
+            self.round.note(self.number, here.at());
             self.accept(watched, here)
         })
     }
@@ -279,20 +306,20 @@ impl Turn {
     /// Boxed, because it ends with its own beginning.
     fn accept(mut self, watched: std::net::TcpStream, here: Here) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
+            if !self.round.is_present(self.number) {
+                return;
+            }
             let acceptor = match Acceptor::new(&self.listener, watched) {
                 Ok(acceptor) => acceptor,
                 Err(error) => return self.end(None, End::Failed(error)),
             };
-            let end = self.front.accept(&acceptor, &here, || self.round.number.load(Ordering::Relaxed) == self.number);
-            let end = end.await;
+            let end = self.front.accept(&acceptor, &here, || self.round.is_present(self.number)).await;
             let watched = acceptor.watched.into_std();
             match (end, watched) {
                 (Some(end), watched) => self.end(watched.ok(), end),
                 (None, Err(error)) => self.end(None, End::Failed(error)),
                 (None, Ok(watched)) => {
-                    if self.round.number.load(Ordering::Relaxed) == self.number
-                        && let Some(workers) = here.workers()
-                    {
+                    if let Some(workers) = here.workers() {
                         self.pass(&workers, here.at(), watched);
                     }
                 }

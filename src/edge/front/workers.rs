@@ -9,7 +9,7 @@ use std::{
     io,
     sync::{
         Arc, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -41,6 +41,8 @@ struct Worker {
     runtime: Handle,
     context: Arc<WorkerContext>,
     connections: Arc<AtomicUsize>,
+    /// Whether it took up no work when it was asked last.
+    hangs: Arc<AtomicBool>,
     /// The thread ends when this is dropped, and this is closed when the thread has ended.
     stop: oneshot::Sender<()>,
 }
@@ -58,7 +60,7 @@ impl Workers {
     }
 
     /// Runs `work` on the worker that has the fewest connections; `None` where every worker has ended. Of several, the next
-    /// one `after` another is taken, and that one only where there is no other.
+    /// one `after` another is taken, and that one only where there is no other that takes up work.
     pub(super) fn run<F>(self: &Arc<Self>, after: usize, work: impl FnOnce(Here) -> F) -> Option<()>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -66,15 +68,22 @@ impl Workers {
         let count = self.0.len();
         let running = self.0.iter().enumerate().filter(|(_, worker)| worker.runs());
         let distance = |at: usize| (at + count - after % count - 1) % count;
-        let (at, worker) = running.min_by_key(|(at, worker)| (*at == after, worker.connections(), distance(*at)))?;
+        let (at, worker) =
+            running.min_by_key(|(at, worker)| (worker.hangs(), *at == after, worker.connections(), distance(*at)))?;
         worker.runtime.spawn(work(Here { workers: Arc::downgrade(self), at }));
         Some(())
     }
 
-    /// Whether a worker takes up new work within `patience`.
+    /// Whether a worker takes up new work within `patience`. One that does not gets no turn until it does.
     pub(super) async fn answers(&self, at: usize, patience: Duration) -> bool {
         let Some(worker) = self.0.get(at) else { return false };
-        timeout(patience, worker.runtime.spawn(async {})).await.is_ok_and(|answered| answered.is_ok())
+        if timeout(patience, worker.runtime.spawn(async {})).await.is_ok_and(|answered| answered.is_ok()) {
+            return true;
+        }
+        worker.hangs.store(true, Ordering::Relaxed);
+        let hangs = Arc::clone(&worker.hangs);
+        worker.runtime.spawn(async move { hangs.store(false, Ordering::Relaxed) });
+        false
     }
 }
 
@@ -89,12 +98,13 @@ impl Here {
         self.workers.upgrade()
     }
 
-    /// Whether this worker has clearly more connections than another.
+    /// Whether this worker has clearly more connections than another that takes up work.
     pub(super) fn has_surplus(&self) -> bool {
         let Some(workers) = self.workers.upgrade() else { return false };
         let connections = |worker: &Worker| worker.connections();
         let own = workers.0.get(self.at).map(connections).unwrap_or_default();
-        let fewest = workers.0.iter().filter(|worker| worker.runs()).map(connections).min();
+        let others = workers.0.iter().filter(|worker| worker.runs() && !worker.hangs());
+        let fewest = others.map(connections).min();
         fewest.is_some_and(|fewest| own > fewest + own / SURPLUS_PART)
     }
 
@@ -129,11 +139,15 @@ impl Worker {
         let context = Arc::new(WorkerContext::new(shared));
         let swept = Arc::clone(&context);
         handle.spawn(async move { swept.connections.sweep().await });
-        Ok(Self { runtime: handle, context, connections: Arc::default(), stop })
+        Ok(Self { runtime: handle, context, connections: Arc::default(), hangs: Arc::default(), stop })
     }
 
     fn runs(&self) -> bool {
         !self.stop.is_closed()
+    }
+
+    fn hangs(&self) -> bool {
+        self.hangs.load(Ordering::Relaxed)
     }
 
     fn connections(&self) -> usize {

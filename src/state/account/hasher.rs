@@ -24,8 +24,8 @@ use crate::{
 };
 
 /// How much less of a busy processor a thread that hashes gets than others (`nice(2)`): requests that are decided from
-/// memory go first. It still gets a tenth.
-const NICENESS: i32 = 10;
+/// memory go first. Beside one busy thread it still gets a quarter.
+const NICENESS: i32 = 5;
 
 /// Work that waits for a thread, at most, unless the settings say otherwise.
 const QUEUE_MAX: usize = 256;

@@ -156,7 +156,7 @@ fn a_server_that_says_yes_to_everything_is_not_believed() {
     let (server, upstream) = (AuthorizationServer::start(), Upstream::start());
     server.says_to_all(Some(active(json!({}))));
     let gateway = gateway(&upstream, &server, "");
-    assert_eq!(gateway.status("/corp", "anything"), 503);
+    assert_eq!(gateway.status_at_once("/corp", "anything"), 503);
     upstream.received_nothing();
 }
 
@@ -253,7 +253,7 @@ fn the_issuers_metadata_say_where_it_is_asked() {
     ] {
         server.publishes(DOCUMENT, document);
         let gateway = start(&config);
-        assert_eq!(gateway.status("/corp", "good"), 503, "{why}");
+        assert_eq!(gateway.status_at_once("/corp", "good"), 503, "{why}");
         let told = gateway.process.event("an issuer's metadata do not say where it is asked about tokens");
         assert_eq!(told["issuer"], "corp");
         assert!(told["error"].as_str().unwrap().contains(why), "{told}");
@@ -262,7 +262,7 @@ fn the_issuers_metadata_say_where_it_is_asked() {
     assert!(server.questions().is_empty(), "nobody is sent the secret");
     upstream.received_nothing();
     let gateway = start(&config);
-    assert_eq!(gateway.status("/corp", "good"), 503);
+    assert_eq!(gateway.status_at_once("/corp", "good"), 503);
     server.publishes(DOCUMENT, metadata(&own, &endpoint));
     wait_until("the metadata are looked at again", PATIENCE, || gateway.status("/corp", "good") == 200);
     assert!(server.questions().iter().all(|question| question.path == "/deep/introspect"));
@@ -317,7 +317,7 @@ fn strangers_tokens_are_asked_about_at_the_rate_and_good_ones_go_on() {
             let gateway = &gateway;
             scope.spawn(move || {
                 for at in (client..strangers).step_by(CLIENTS) {
-                    let status = gateway.status("/corp", &format!("stranger-{at}"));
+                    let status = gateway.status_at_once("/corp", &format!("stranger-{at}"));
                     assert!(matches!(status, 401 | 503), "{status}");
                     assert_eq!(gateway.status("/corp", "good"), 200);
                 }

@@ -235,7 +235,7 @@ fn metadata_that_is_not_the_issuers_leads_nowhere() {
         server.document("/real", Document::good(&good(&server)));
         server.document("/.well-known/oauth-authorization-server", Document::good(&good(&server)));
         let gateway = start(&discovered(&upstream, &server, ""));
-        assert_eq!(gateway.status("/corp", &key.token(&claims(CORP))), 503, "{why}");
+        assert_eq!(gateway.status_at_once("/corp", &key.token(&claims(CORP))), 503, "{why}");
         upstream.received_nothing();
         assert_eq!(server.fetches(), 0, "{why}");
         let event =
@@ -257,7 +257,7 @@ fn keys_come_over_tls_from_whom_the_authority_vouches_for() {
     let gateway = Gateway::run(folder);
     assert_eq!(gateway.status("/corp", &key.token(&claims(CORP))), 200);
     // A server that nobody vouches for gives no keys: that is not the token's fault, and lets nobody in.
-    assert_eq!(gateway.status("/partner", &key.token(&claims(PARTNER))), 503);
+    assert_eq!(gateway.status_at_once("/partner", &key.token(&claims(PARTNER))), 503);
     let line = gateway.process.access_line("the refusal", |line| line["route"] == "partner");
     assert_eq!(line["reason"], "issuer_unavailable");
     assert_eq!((server.fetches(), stranger.fetches()), (1, 0));
@@ -345,7 +345,7 @@ fn keys_outlive_their_issuer_and_a_restart() {
     assert_eq!(gateway.status("/corp", &unknown), 401);
     fs::remove_file(&snapshot).unwrap();
     let gateway = gateway.kill_and_restart();
-    assert_eq!(gateway.status("/corp", &hot), 503, "without any key nothing can be told");
+    assert_eq!(gateway.status_at_once("/corp", &hot), 503, "without any key nothing can be told");
 }
 
 #[test]

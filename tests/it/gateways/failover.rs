@@ -172,7 +172,7 @@ fn a_primary_that_is_cut_off_from_its_synchronous_replica_acknowledges_nothing_a
     // The old primary has nobody to commit with.
     assert_ne!(left.try_revoke(&other), 200);
     left.becomes_stale(&good);
-    assert!([401, 503].contains(&left.status("/sws", &revoked)));
+    assert!([401, 503].contains(&left.status_at_once("/sws", &revoked)));
     left.cannot_log_in();
     fleet.move_to(&promoted, [0]);
     fleet.heals();

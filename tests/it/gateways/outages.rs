@@ -60,7 +60,7 @@ fn gateways_that_are_cut_off_serve_until_the_bound_refuse_from_then_on_and_heal(
     cut.cannot_log_in();
     for gateway in [cut, silent] {
         gateway.becomes_stale(&good);
-        assert!([401, 503].contains(&gateway.status("/sws", &revoked)));
+        assert!([401, 503].contains(&gateway.status_at_once("/sws", &revoked)));
         assert_eq!(gateway.status("/kept", &good), 200, "its route says so");
         gateway.cannot_log_in();
     }
@@ -73,7 +73,7 @@ fn gateways_that_are_cut_off_serve_until_the_bound_refuse_from_then_on_and_heal(
     silent.command(&format!("stale serve --for 30m --admin {}", silent.admin), "").succeeded();
     assert_eq!(silent.status("/sws", &good), 200, "an operator's word");
     silent.command(&format!("stale refuse --admin {}", silent.admin), "").succeeded();
-    assert_eq!(silent.status("/sws", &good), 503);
+    assert_eq!(silent.status_at_once("/sws", &good), 503);
 
     // By now it was stopped for longer than the bound.
     stopped.process.signal("CONT");

@@ -72,7 +72,7 @@ fn an_address_that_leads_to_a_replica_is_named_at_the_start_and_refused_when_it_
     fleet.links[1].heal();
     assert_eq!(first.try_revoke(&revoked), 200);
     second.becomes_stale(&token);
-    assert!([401, 503].contains(&second.status("/sws", &revoked)));
+    assert!([401, 503].contains(&second.status_at_once("/sws", &revoked)));
     let said: Value = second.process.event("the store cannot be followed; what is in force stays in force");
     assert!(second.process.written().contains("leads to a replica"), "{said}");
 

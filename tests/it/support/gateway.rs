@@ -83,9 +83,16 @@ impl Gateway {
         Connection::open(self.front).send(request)
     }
 
-    /// The status of a GET with a bearer token.
+    /// The status of a GET with a bearer token. A gateway that does not learn in time what a token speaks of answers 503,
+    /// and is asked again.
     #[track_caller]
     pub(crate) fn status(&self, path: &str, token: &str) -> u16 {
+        Connection::open(self.front).send_until_available(&get(path).bearer(token)).status
+    }
+
+    /// The same of the first answer.
+    #[track_caller]
+    pub(crate) fn status_at_once(&self, path: &str, token: &str) -> u16 {
         self.send(&get(path).bearer(token)).status
     }
 
@@ -108,7 +115,7 @@ impl Gateway {
     pub(crate) fn decides_at_once(&self, path: &str, token: &str) -> (u16, String) {
         static REQUESTS: AtomicU32 = AtomicU32::new(0);
         let path = format!("{path}/{}", REQUESTS.fetch_add(1, Ordering::Relaxed));
-        let status = self.status(&path, token);
+        let status = self.status_at_once(&path, token);
         let line = self.process.access_line("the request", |line| line["path"] == path.as_str());
         (status, line["reason"].as_str().unwrap().to_owned())
     }

@@ -13,6 +13,9 @@ use serde_json::Value;
 
 use super::wait::{Deadline, PATIENCE};
 
+/// Lines that a process wrote last, which a test that fails shows.
+const SHOWN: usize = 40;
+
 /// Names another binary that the tests are to run in the place of the one that was built with them.
 const BINARY: &str = "PORTERO_BINARY";
 
@@ -222,6 +225,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if thread::panicking() {
+            let written = self.written();
+            let hidden = written.lines().count().saturating_sub(SHOWN);
+            let last: Vec<_> = written.lines().skip(hidden).collect();
+            eprintln!("portero ({}) wrote last:\n{}", self.id(), last.join("\n"));
+        }
         if self.leads {
             let group = format!("-{}", self.id());
             // Nobody of it may be left.

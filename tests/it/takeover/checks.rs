@@ -60,7 +60,7 @@ fn a_token_that_the_old_system_knows_opens_what_its_account_opens_until_it_is_re
     wait_until("it ends", PATIENCE, || gateway.status("/sws", &held[0]) == 401);
     // While the old system is away nobody can say: that is no refusal, and lets nobody in.
     old.stop();
-    wait_until("its word has ended", PATIENCE, || gateway.status("/sws", &held[1]) == 503);
+    wait_until("its word has ended", PATIENCE, || gateway.status_at_once("/sws", &held[1]) == 503);
     old.resume();
     wait_until("it is asked again", PATIENCE, || gateway.status("/sws", &held[1]) == 200);
     gateway.command("user disable --realm sws --username user1", "").succeeded();
@@ -120,7 +120,7 @@ fn a_check_that_says_yes_to_everybody_or_nothing_that_counts_lets_nobody_in() {
         assert!(let_in(&login(&gateway, &users[0].0, &users[0].1)));
         let held = tokens(&old, &users);
         old.set_odd(CHECK, odd.clone());
-        assert_eq!(gateway.status("/sws", &held[0]), status, "{odd:?}");
+        assert_eq!(gateway.status_at_once("/sws", &held[0]), status, "{odd:?}");
         // Logins have a check of their own, and go on.
         assert!(let_in(&login(&gateway, &users[0].0, &users[0].1)), "{odd:?}");
         assert_eq!(

@@ -142,10 +142,12 @@ pub(super) async fn serve_connection(
         });
         let end = end.await;
         // hyper holds nothing that was handed on: each request of it is answered. Its buffers are what a connection that
-        // rests has no use for.
-        let parts = serving.into_parts();
-        armour = parts.io.into_inner();
-        if !matches!(end, End::Rests) || !parts.read_buf.is_empty() {
+        // rests has no use for: nothing of them may live beyond this.
+        let http1::Parts { io, read_buf, .. } = serving.into_parts();
+        armour = io.into_inner();
+        let may_rest = matches!(end, End::Rests) && read_buf.is_empty();
+        drop(read_buf);
+        if !may_rest {
             break end;
         }
         if let Some(end) = rest(&mut armour, &registered.guard, shared).await {

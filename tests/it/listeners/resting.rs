@@ -67,6 +67,30 @@ fn a_connection_that_rested_goes_on_as_one_that_did_not() {
 }
 
 #[test]
+fn a_connection_that_rests_gives_its_buffers_back() {
+    const CONNECTIONS: u64 = 400;
+    let upstream = Upstream::start();
+    // Each thread keeps some memory for itself.
+    let gateway = Config::standard(upstream.address).server("threads = 2").start();
+    let opened = |_| {
+        let mut connection = Connection::open(gateway.front);
+        assert_eq!(connection.send(&get("/none")).status, 404);
+        connection
+    };
+    // The first ones bring along what all share.
+    let _first: Vec<_> = (0..20).map(opened).collect();
+    let before = gateway.resident_kib();
+    let _resting: Vec<_> = (0..CONNECTIONS).map(opened).collect();
+    let busy = gateway.resident_kib();
+    assert!(busy >= before + CONNECTIONS * 16, "each has hyper's two buffers of 8 KiB: {before} and {busy}");
+    wait_until("more than a third of that is given back", PATIENCE, || {
+        // The allocator gives memory back when it is asked for some.
+        assert_eq!(gateway.send(&get("/none")).status, 404);
+        gateway.resident_kib() + CONNECTIONS * 6 <= busy
+    });
+}
+
+#[test]
 fn a_connection_through_tls_rests_too() {
     let (upstream, authority) = (Upstream::start(), Authority::new());
     let config = tls::config(&upstream, &["a"], "");

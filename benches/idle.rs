@@ -1,12 +1,13 @@
-//! What an idle connection costs the gateway: resident memory of the real binary, before and after its
-//! clients opened them. The figures stand in `README.md` beside this file.
+//! What an idle connection and a waiting stream of HTTP/2 cost the gateway: resident memory of the real binary, before
+//! and after its clients opened them. The figures stand in `README.md` beside this file.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has failed")]
 
 use std::{
     env, fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    iter,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -29,8 +30,17 @@ const CONNECTIONS_AS_TEST: usize = 20;
 /// Files that are no clients', of those that the system lets us open.
 const FILES_RESERVED: usize = 1000;
 
-/// What one may cost.
-const TARGET_BYTES: u64 = 64 << 10;
+/// Connections with streams of HTTP/2; where the bench runs as a test, one.
+const CONNECTIONS_WITH_STREAMS: usize = 30;
+
+/// Streams of such a connection: as many as the gateway takes unless its config says otherwise.
+const STREAMS: u32 = 100;
+
+/// Bytes of a response that nobody takes.
+const UNREAD_BYTES: usize = 10 << 20;
+
+/// What the server writes of it at once.
+const PIECE: &[u8] = &[b'x'; 64 << 10];
 
 /// When a connection of HTTP/1 has long given back what only requests need.
 const REST: Duration = Duration::from_secs(10);
@@ -44,34 +54,76 @@ fn main() {
     // The gateway keeps a second file for each connection.
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let connections = connections.min(usize::try_from(files / 2).unwrap().saturating_sub(FILES_RESERVED)).max(1);
-    for kind in [Kind::Http1, Kind::Tls, Kind::Http2] {
+    let as_test = connections <= CONNECTIONS_AS_TEST;
+    let server = slow_server();
+    // What a connection of HTTP/2 holds without streams.
+    let mut http2_bytes = 0;
+    for kind in Kind::ALL {
         let folder = tempfile::TempDir::new().unwrap();
-        let gateway = Gateway::start(folder.path(), kind);
+        let gateway = Gateway::start(folder.path(), kind, server);
+        let (warm, connections) = match kind {
+            Kind::Waiting | Kind::Unread => (1, if as_test { 1 } else { CONNECTIONS_WITH_STREAMS }),
+            _ => (CONNECTIONS_AS_TEST, connections),
+        };
         // The first connections bring pools and caches along.
-        let warm: Vec<_> = (0..CONNECTIONS_AS_TEST).map(|_| kind.open(&gateway, folder.path())).collect();
+        let warm: Vec<_> = (0..warm).map(|_| kind.open(&gateway, folder.path())).collect();
         let before = gateway.resident_bytes();
         let open: Vec<_> = (0..connections).map(|_| kind.open(&gateway, folder.path())).collect();
-        let each = || gateway.resident_bytes().saturating_sub(before) / connections as u64;
+        let held = connections as u64 * kind.held_by_a_connection();
+        let own = if kind.held_by_a_connection() > 1 { connections as u64 * http2_bytes } else { 0 };
+        let each = || gateway.resident_bytes().saturating_sub(before + own) / held;
         let at_first = each();
-        if connections > CONNECTIONS_AS_TEST {
+        if !as_test {
             thread::sleep(REST);
-            let rested = each();
-            println!(
-                "{kind:?}: {connections} idle connections, {at_first} bytes each at first, {rested} after {REST:?} \
-                 (target {TARGET_BYTES})"
-            );
-            assert!(rested <= TARGET_BYTES, "{kind:?}: {rested} bytes");
+            let (rested, target) = (each(), kind.target_bytes());
+            println!("{kind:?}: {held}, {at_first} bytes each at first, {rested} after {REST:?} (target {target})");
+            assert!(rested <= target, "{kind:?}: {rested} bytes");
+            if matches!(kind, Kind::Http2) {
+                http2_bytes = rested;
+            }
         }
         drop((warm, open));
     }
 }
 
-/// How clients connect; all have had one answer.
+/// A server that answers `/unread` with [`UNREAD_BYTES`], and nothing else.
+fn slow_server() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || {
+                let mut stream = stream.unwrap();
+                let mut head = [0; 4096];
+                let read = stream.read(&mut head).unwrap_or(0);
+                if head[..read].starts_with(b"GET /unread ") {
+                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {UNREAD_BYTES}\r\n\r\n");
+                    let mut pieces =
+                        iter::once(head.as_bytes()).chain(iter::repeat_n(PIECE, UNREAD_BYTES / PIECE.len()));
+                    // The gateway ends before it took all of it.
+                    let _ = pieces.try_for_each(|piece| stream.write_all(piece));
+                }
+                // Until the gateway closes the connection.
+                let _ = stream.read(&mut [0]);
+            });
+        }
+    });
+    address
+}
+
+/// What clients hold open.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
+    /// A connection in the clear that has had one answer.
     Http1,
+    /// The same through TLS.
     Tls,
+    /// The same over HTTP/2.
     Http2,
+    /// A stream whose request waits for its turn at a server.
+    Waiting,
+    /// A stream whose client opens no window for its response, with its connection to the server.
+    Unread,
 }
 
 /// An open connection.
@@ -84,7 +136,28 @@ const REQUEST: &[u8] = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const REQUEST_H2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
     \0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x01\x01a";
 
+/// The preface, and SETTINGS with streams' windows of no byte.
+const PREFACE_H2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
+
 impl Kind {
+    const ALL: [Self; 5] = [Self::Http1, Self::Tls, Self::Http2, Self::Waiting, Self::Unread];
+
+    /// What one may cost.
+    const fn target_bytes(self) -> u64 {
+        match self {
+            Self::Waiting => 8 << 10,
+            _ => 64 << 10,
+        }
+    }
+
+    /// How many of them a connection holds.
+    fn held_by_a_connection(self) -> u64 {
+        match self {
+            Self::Waiting | Self::Unread => STREAMS.into(),
+            _ => 1,
+        }
+    }
+
     fn open(self, gateway: &Gateway, folder: &Path) -> Box<dyn Held> {
         let mut stream = TcpStream::connect(gateway.front).unwrap();
         match self {
@@ -96,6 +169,16 @@ impl Kind {
             Self::Http2 => {
                 stream.write_all(REQUEST_H2).unwrap();
                 read_until(&mut stream, b"}");
+                Box::new(stream)
+            }
+            Self::Waiting | Self::Unread => {
+                stream.write_all(PREFACE_H2).unwrap();
+                let path: &[u8; 7] = if matches!(self, Self::Waiting) { b"/waits/" } else { b"/unread" };
+                for number in 0..STREAMS {
+                    let [.., high, low] = (2 * number + 1).to_be_bytes();
+                    let frame = [b"\0\0\x0e\x01\x05\0\0", &[high, low][..], b"\x82\x86\x04\x07", path, b"\x01\x01a"];
+                    stream.write_all(&frame.concat()).unwrap();
+                }
                 Box::new(stream)
             }
             Self::Tls => {
@@ -131,7 +214,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn start(folder: &Path, kind: Kind) -> Self {
+    fn start(folder: &Path, kind: Kind, server: SocketAddr) -> Self {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         fs::write(folder.join("a.crt"), made.cert.pem()).unwrap();
         fs::write(folder.join("a.key"), made.signing_key.serialize_pem()).unwrap();
@@ -139,9 +222,13 @@ impl Gateway {
         let tls = if matches!(kind, Kind::Tls) { ", tls = [{ certificate = \"a.crt\", key = \"a.key\" }]" } else { "" };
         let config = format!(
             "[server]\nlisten = [{{ address = \"127.0.0.1:0\"{tls} }}]\nkeepalive_timeout = \"1h\"\n\
-             connections_per_address = 100000\nconnections_max = 100000\n[admin]\nlisten = \"127.0.0.1:0\"\n[log]\naccess = false\n\
-             [[routes]]\nname = \"away\"\npath = \"/away\"\nauth = \"public\"\nupstream = \"away\"\n\
-             [upstreams.away]\nservers = [\"127.0.0.1:9\"]\n"
+             connections_per_address = 100000\nconnections_max = 100000\nrequests_per_address = 100000\n[admin]\nlisten = \"127.0.0.1:0\"\n[log]\naccess = false\n\
+             [[routes]]\nname = \"waits\"\npath = \"/waits\"\nauth = \"public\"\nupstream = \"full\"\n\
+             [[routes]]\nname = \"unread\"\npath = \"/unread\"\nauth = \"public\"\nupstream = \"slow\"\n\
+             [upstreams.full]\nservers = [\"{server}\"]\nconnections_max = 1\npending_max = 100000\n\
+             timeouts = {{ connect = \"1h\", read = \"1h\" }}\n\
+             [upstreams.slow]\nservers = [\"{server}\"]\nconnections_max = 100000\nshare_per_address = 1.0\n\
+             timeouts = {{ connect = \"1h\", read = \"1h\" }}\n"
         );
         fs::write(folder.join("gateway.toml"), config).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_portero"));

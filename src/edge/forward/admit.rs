@@ -34,55 +34,55 @@ pub(super) enum Admitted {
 
 impl Exchange {
     /// Decides about a request; `refused` is why it is refused whatever it asks for.
-    pub(super) async fn admit(&mut self, head: &Parts, refused: Option<Reason>) -> Admitted {
+    pub(super) async fn admit(&mut self, refused: Option<Reason>) -> Admitted {
         let Tunables { trusted_proxies, trusted_headers, .. } = &*self.tunables;
         let peer = self.connection().peer.ip();
-        let client = upstream_request::client_address(&head.headers, peer, trusted_proxies, *trusted_headers);
+        let client = upstream_request::client_address(&self.head.headers, peer, trusted_proxies, *trusted_headers);
         self.client = Some(client);
         if let Some(reason) = refused {
-            return self.deny(head, Denial::of(reason));
+            return self.deny(Denial::of(reason));
         }
         if self.may_have_several(client) {
             self.request_place = self.shared().enter_request(client);
             if self.request_place.is_none() {
                 // Without a body: a client that opens no window would hold the stream with it.
                 let denial = Denial::of(Reason::TooManyRequests);
-                let mut response = respond::denial(&denial, &self.asker(&head.headers));
+                let mut response = respond::denial(&denial, &self.asker());
                 *response.body_mut() = Bytes::new();
                 response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
                 self.verdict = Verdict::Deny(denial);
                 return Admitted::Respond(response);
             }
         }
-        if head.method == Method::OPTIONS && head.uri.path() == "*" {
+        if self.head.method == Method::OPTIONS && self.head.uri.path() == "*" {
             self.verdict = Verdict::Options;
             return Admitted::Respond(options_of_the_gateway());
         }
-        let decided = self.shared().decide(head, Some(client), self.started).await;
+        let decided = self.shared().decide(&self.head, Some(client), self.started).await;
         // A token endpoint says itself which method it has.
-        let decided = match unserved(head) {
+        let decided = match unserved(&self.head) {
             Some(reason) if !matches!(decided, Ok(Permission::Endpoint(_))) => Err(Denial::of(reason)),
             _ => decided,
         };
         match decided {
             Ok(Permission::Forward(forward)) => {
-                if let Some(denial) = oversized(head, &forward) {
-                    return self.deny(head, denial);
+                if let Some(denial) = oversized(&self.head, &forward) {
+                    return self.deny(denial);
                 }
                 self.verdict = Verdict::Forward(forward);
                 Admitted::Forward
             }
             Ok(Permission::Endpoint(endpoint)) => Admitted::Endpoint(endpoint),
             Ok(Permission::Preflight(preflight)) => {
-                let response = respond::preflight(&preflight.cors, &self.asker(&head.headers));
+                let response = respond::preflight(&preflight.cors, &self.asker());
                 self.verdict = Verdict::Preflight(preflight.target);
                 Admitted::Respond(response)
             }
             // It is asked once: a second time would be a defect of ours.
             Ok(Permission::AwaitKey(_) | Permission::AwaitCheck(_) | Permission::AwaitStep(_)) => {
-                self.deny(head, Denial::of(Reason::Internal))
+                self.deny(Denial::of(Reason::Internal))
             }
-            Err(denial) => self.deny(head, denial),
+            Err(denial) => self.deny(denial),
         }
     }
 
@@ -96,8 +96,8 @@ impl Exchange {
         !self.tunables.trusted_proxies.iter().any(|net| net.contains(&client))
     }
 
-    fn deny(&mut self, head: &Parts, denial: Denial) -> Admitted {
-        let response = respond::denial(&denial, &self.asker(&head.headers));
+    fn deny(&mut self, denial: Denial) -> Admitted {
+        let response = respond::denial(&denial, &self.asker());
         let too_large = denial.reason == Reason::BodyTooLarge;
         // Where a request may have two meanings, what is behind it may have them too.
         self.keeps_connection &= !matches!(denial.reason, Reason::InvalidHost | Reason::MalformedRequest);

@@ -17,12 +17,11 @@ use hyper::{
 use tokio::time::{Instant, timeout};
 
 use super::{
-    client_response::{self, Asked},
+    client_response,
     connections::{self, Lease},
     exchange::{Exchange, Verdict},
     failure::{Failure, Unconnected},
     give_up::{Unanswered, give_up},
-    informational::InformationalResponses,
     progress::{Overdue, Progress, Waits},
     request_body::{RequestBody, Upload},
     response_body::{Relay, ResponseBody},
@@ -32,18 +31,13 @@ use crate::{
     decision::Route,
     edge::listen::trusted::TrustedHeaders,
     rules::rewrite::method_overrides,
-    timer::LazyTimeout,
     upstream::{self, Received, Server},
 };
 
-/// A request on its way to a server.
+/// A request on its way to a server, beside its head.
 pub(super) struct Outbound {
-    /// As the client sent it.
-    pub(super) head: Parts,
-    /// Its body, where it has one, until that is an upload.
-    pub(super) body: Option<Incoming>,
+    /// Its body, where it has one.
     upload: Option<Upload>,
-    asked: Asked,
     /// Whether its method may reach a server twice.
     is_idempotent: bool,
 }
@@ -56,33 +50,6 @@ pub(super) struct Failed {
 }
 
 impl Outbound {
-    pub(super) fn of(request: Request<Incoming>) -> Self {
-        let (head, body) = request.into_parts();
-        let body = (!body.is_end_stream()).then_some(body);
-        Self { head, body, upload: None, asked: Asked::default(), is_idempotent: false }
-    }
-
-    /// Notes what its attempts and its response need to know of it.
-    pub(super) fn prepare(&mut self, exchange: &mut Exchange, route: &Route) {
-        if !route.pool.settings.preserve_header_case {
-            // What hyper's server left there says how names were spelt, and hyper's client would write them so.
-            self.head.extensions = http::Extensions::new();
-        }
-        self.asked = Asked::of(&self.head, route, exchange.asker(&self.head.headers).secure);
-        self.is_idempotent = is_idempotent(&self.head);
-        if let Some(body) = self.body.take() {
-            let progress = Arc::<Progress>::default();
-            exchange.upload = Some(Arc::clone(&progress));
-            let again = self.is_idempotent && route.pool.settings.retries > 0;
-            self.upload = Some(Upload::new(body, again, route.settings.body_bytes_max, &progress));
-        }
-    }
-
-    /// What its response depends on.
-    pub(super) const fn asked(&self) -> &Asked {
-        &self.asked
-    }
-
     /// Whether it can be sent once more as it was.
     fn is_repeatable(&self) -> bool {
         self.is_idempotent && self.upload.as_ref().is_none_or(Upload::is_repeatable)
@@ -90,119 +57,146 @@ impl Outbound {
 }
 
 impl Exchange {
+    /// What attempts need to know of its request.
+    pub(super) fn outbound(&mut self, body: Option<Incoming>, route: &Route) -> Outbound {
+        let is_idempotent = is_idempotent(&self.head);
+        let upload = body.map(|body| {
+            let progress = Arc::<Progress>::default();
+            self.upload = Some(Arc::clone(&progress));
+            let again = is_idempotent && route.pool.settings.retries > 0;
+            Upload::new(body, again, route.settings.body_bytes_max, &progress)
+        });
+        Outbound { upload, is_idempotent }
+    }
+
     /// Asks the server that was `acquired` just now. An error says whether another attempt may be made.
     pub(super) async fn attempt(
         &mut self,
-        outbound: &mut Outbound,
-        route: &Arc<Route>,
+        outbound: &Outbound,
+        route: &Route,
         mut acquired: std::time::Instant,
-    ) -> Result<Response<Relayed>, Failed> {
-        let Some(server) = self.server_lease.as_ref().map(|server_lease| Arc::clone(server_lease.server())) else {
-            return Err(Failed { failure: Failure::Internal, again: false });
-        };
+    ) -> Result<Response<Incoming>, Failed> {
         loop {
-            let kept = self.inbound.worker.connections.take(&server, Instant::from_std(acquired));
-            let reused = kept.is_some();
-            let (lease, now) = match kept {
-                Some(lease) => (lease, acquired),
-                // Boxed, as it is seldom needed: see `serve`.
-                None => Box::pin(self.connect(&server, route)).await?,
-            };
-            match self.send(outbound, route, lease, now).await {
-                // It was closed while it waited, and nothing was sent: the next one, or a new one.
-                Err(Failure::Unsent) if reused => acquired = self.shared().services.clock.instant(),
+            let connections = &self.inbound.worker.connections;
+            self.lease = self.server().and_then(|server| connections.take(server, Instant::from_std(acquired)));
+            let reused = self.lease.is_some();
+            // Boxed, as it is seldom needed: see `serve`.
+            let now = if reused { acquired } else { Box::pin(self.connect(route)).await? };
+            let failure = match self.send(outbound, route, now).await {
                 Ok(response) => return Ok(response),
-                Err(failure) => {
-                    let again = self.failed_on_the_way(failure, reused, outbound.is_repeatable());
-                    return Err(Failed { failure, again });
-                }
+                Err(failure) => failure,
+            };
+            self.lease = None;
+            if failure != Failure::Unsent || !reused {
+                let again = self.failed_on_the_way(failure, reused, outbound.is_repeatable());
+                return Err(Failed { failure, again });
             }
+            // It was closed while it waited, and nothing was sent: the next one, or a new one.
+            acquired = self.shared().services.clock.instant();
         }
     }
 
-    /// A new connection to a server, and when it was made. An error says whether another may be asked.
-    async fn connect(&mut self, server: &Server, route: &Route) -> Result<(Lease, std::time::Instant), Failed> {
-        let connecting = connections::connect(&route.pool, server);
+    /// Makes a new connection to the server, and gives when it was made. An error says whether another may be asked.
+    async fn connect(&mut self, route: &Route) -> Result<std::time::Instant, Failed> {
+        let Some(server) = self.server_lease.as_ref().map(|server_lease| Arc::clone(server_lease.server())) else {
+            return Err(Failed { failure: Failure::Internal, again: false });
+        };
+        let connecting = connections::connect(&route.pool, &server);
         let connected = timeout(self.time_left(route), connecting).await.map_err(std::io::Error::from).flatten();
         let lease = connected.map_err(|error| self.not_connected(Unconnected::of(&error)))?;
         let now = self.shared().services.clock.instant();
         if let Some(shared) = lease.share() {
             let idle = route.pool.settings.timeouts.idle;
-            self.inbound.worker.connections.put(server, shared, idle, Instant::from_std(now));
+            self.inbound.worker.connections.put(&server, shared, idle, Instant::from_std(now));
         }
+        self.lease = Some(lease);
         self.connected();
-        Ok((lease, now))
+        Ok(now)
     }
 
     /// Sends the request `now` and waits for the head of its response.
     async fn send(
         &mut self,
-        outbound: &mut Outbound,
+        outbound: &Outbound,
         route: &Route,
-        mut lease: Lease,
         now: std::time::Instant,
-    ) -> Result<Response<Relayed>, Failure> {
-        let informed = InformationalResponses::of(self);
-        let read_timeout = route.pool.settings.timeouts.read;
-        let received = lease.received();
-        let before = received.as_ref().map(Received::bytes);
+    ) -> Result<Response<Incoming>, Failure> {
+        let (before, sending) = {
+            let mut request = Request::new(outbound.upload.as_ref().map(Upload::body).unwrap_or_default());
+            self.hand_over(&mut request, route, now)?;
+            self.frame_request(&mut request, outbound, route)?;
+            self.listen(&mut request);
+            let Some(lease) = &mut self.lease else { return Err(Failure::Internal) };
+            self.timeout = lease.take_timeout();
+            (lease.received().map_or(0, Received::bytes), lease.send(request))
+        };
         let mut waiting = Waiting {
-            timeout: lease.take_timeout(),
-            read_timeout,
+            read_timeout: route.pool.settings.timeouts.read,
             ends_at: self.ends_at(route, now),
-            seen: received.as_ref().map_or(0, Received::bytes),
-            received,
+            seen: before,
         };
-        waiting.begin(Instant::from_std(now));
-        let sending = {
-            let mut request = self.request(outbound, route, lease.is_http2(), now)?;
-            informed.listen(&mut request);
-            lease.send(request)
-        };
-        if let Some((upload, received)) = self.upload.as_ref().zip(waiting.received.clone()) {
-            upload.follow(received);
+        self.timeout.set(waiting.end(Instant::from_std(now)));
+        if let Some((upload, received)) = self.upload.as_ref().zip(self.received()) {
+            upload.follow(received.clone());
         }
-        let sent = self.response(pin!(sending), &mut waiting, &informed).await;
-        let began = waiting.received.as_ref().map(Received::bytes) != before;
-        self.is_answering |= began || informed.any_received();
+        let sent = self.response(pin!(sending), &mut waiting).await;
+        let began = self.received().map_or(0, Received::bytes) != before;
+        self.is_answering |= began || self.is_informed();
         if matches!(sent, Err(Failure::ReadTimeout | Failure::Unsent))
-            && let Some(server_lease) = &self.server_lease
+            && let Some((server, lease)) = self.server().zip(self.lease.as_ref())
         {
             // The server may be silent on all of its streams, or take no more of them.
-            self.inbound.worker.connections.forget(server_lease.server(), &lease);
+            self.inbound.worker.connections.forget(server, lease);
         }
         let response = sent?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // Nobody asked to switch here: what follows would be no HTTP.
             return Err(Failure::Invalid);
         }
-        let (head, incoming) = response.into_parts();
         self.is_answering = true;
-        self.note_response(head.status);
-        Ok(Response::from_parts(head, Relayed { incoming, lease: Some(lease), timeout: waiting.timeout, read_timeout }))
+        self.note_response(response.status());
+        Ok(response)
+    }
+
+    /// Counts what comes on the connection to the server; HTTP/1 alone.
+    fn received(&self) -> Option<&Received> {
+        self.lease.as_ref()?.received()
     }
 
     /// Waits for the head of a response, no longer than each side has.
     async fn response(
-        &self,
+        &mut self,
         mut sending: Pin<&mut impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>>,
         waiting: &mut Waiting,
-        informed: &InformationalResponses,
     ) -> Result<Response<Incoming>, Failure> {
         poll_fn(|cx| {
             if let Poll::Ready(sent) = sending.as_mut().poll(cx) {
                 return Poll::Ready(sent.map_err(|mut error| self.unsent_or_failed(&mut error)));
             }
-            if informed.exceeds_limit() {
+            if self.is_informed_too_often() {
                 return Poll::Ready(Err(Failure::Invalid));
             }
             match &self.upload {
                 Some(upload) if upload.overdue().is_some() => Poll::Ready(Err(Failure::ReadTimeout)),
                 Some(_) => Poll::Pending,
-                None => waiting.poll_over(cx).map(|()| Err(Failure::ReadTimeout)),
+                None => self.poll_over(waiting, cx).map(|()| Err(Failure::ReadTimeout)),
             }
         })
         .await
+    }
+
+    /// Ready when the server has sent nothing in its time.
+    fn poll_over(&mut self, waiting: &mut Waiting, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.timeout.poll_over(cx));
+            let bytes = self.received().map_or(0, Received::bytes);
+            let now = Instant::now();
+            if bytes == waiting.seen || now >= waiting.ends_at {
+                return Poll::Ready(());
+            }
+            waiting.seen = bytes;
+            self.timeout.set(waiting.end(now));
+        }
     }
 
     fn unsent_or_failed(&self, error: &mut TrySendError<Request<RequestBody>>) -> Failure {
@@ -215,52 +209,51 @@ impl Exchange {
         }
     }
 
-    /// The request as the server receives it.
-    fn request(
-        &mut self,
-        outbound: &mut Outbound,
+    /// Says how a request is framed to its server, in the form of its connection.
+    fn frame_request(
+        &self,
+        request: &mut Request<RequestBody>,
+        outbound: &Outbound,
         route: &Route,
-        http2: bool,
-        now: std::time::Instant,
-    ) -> Result<Request<RequestBody>, Failure> {
-        // What came has room for the fields that are added. A copy of it has not, and stays here.
-        let copy = outbound.head.clone();
-        let mut head = self.hand_over(std::mem::replace(&mut outbound.head, copy), route, now)?;
-        if http2 {
+    ) -> Result<(), Failure> {
+        if self.lease.as_ref().is_some_and(Lease::is_http2) {
             let encrypted = route.pool.settings.tls.is_some();
-            let trailers = self.is_http2() && upstream_request::takes_trailers(&outbound.head.headers);
-            upstream_request::for_http2(&mut head, encrypted, trailers).map_err(|_| Failure::Internal)?;
+            let trailers = self.is_http2() && upstream_request::takes_trailers(&self.head.headers);
+            return upstream_request::for_http2(request, encrypted, trailers).map_err(|_| Failure::Internal);
         }
-        let body = match &outbound.upload {
-            None => RequestBody::default(),
-            Some(upload) => {
-                if !http2 && !head.headers.contains_key(header::CONTENT_LENGTH) {
-                    head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-                }
-                upload.body()
-            }
-        };
-        Ok(Request::from_parts(head, body))
+        if outbound.upload.is_some() && !request.headers().contains_key(header::CONTENT_LENGTH) {
+            request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        Ok(())
     }
 
-    /// Makes the client's head the upstream's, which is sent `now`.
+    /// Gives a `request`, which is sent `now`, the head that the server receives, for HTTP/1.
     pub(super) fn hand_over(
         &mut self,
-        mut head: Parts,
+        request: &mut Request<RequestBody>,
         route: &Route,
         now: std::time::Instant,
-    ) -> Result<Parts, Failure> {
+    ) -> Result<(), Failure> {
         self.handed_over = Some(now);
         if let Some(upload) = &self.upload {
             let trial = self.server_lease.as_ref().and_then(upstream::ServerLease::held);
-            upload.begin(Instant::from_std(now), self.waits(&head, route, now), trial);
+            upload.begin(Instant::from_std(now), self.waits(route, now), trial);
+        }
+        // What came has room for the fields that are added. A copy of it has not, and stays here.
+        let copy = self.head.headers.clone();
+        *request.headers_mut() = std::mem::replace(&mut self.head.headers, copy);
+        *request.method_mut() = self.head.method.clone();
+        *request.uri_mut() = self.head.uri.clone();
+        if route.pool.settings.preserve_header_case {
+            // What hyper's server left there says how names were spelt, and hyper's client writes them so.
+            *request.extensions_mut() = self.head.extensions.clone();
         }
         let Verdict::Forward(permitted) = &self.verdict else { return Err(Failure::Internal) };
         let tunables = &self.tunables;
         let connection = self.connection();
         let is_trusted = upstream_request::is_trusted(connection.peer.ip(), &tunables.trusted_proxies);
         let dropped = upstream_request::prepare(
-            &mut head,
+            request,
             &Terms {
                 route,
                 identity: permitted.identity.as_deref(),
@@ -274,24 +267,26 @@ impl Exchange {
             },
         );
         let dropped = dropped.map_err(|_| Failure::Internal)?;
-        if !head.headers.contains_key(header::HOST)
+        if self.head.version == Version::HTTP_10
+            && !request.headers().contains_key(header::HOST)
             && let Some(server) = self.server().and_then(|server| HeaderValue::from_str(server.address()).ok())
         {
             // HTTP/1.0 names no host, and what we speak with servers does.
-            head.headers.insert(header::HOST, server);
+            request.headers_mut().insert(header::HOST, server);
         }
         // Another attempt drops the same fields once more.
         if self.tries <= 1 {
             self.shared().fields_dropped(&dropped);
         }
-        Ok(head)
+        Ok(())
     }
 
     /// How long the two sides of an exchange with a body are waited for.
-    fn waits(&self, head: &Parts, route: &Route, now: std::time::Instant) -> Waits {
+    fn waits(&self, route: &Route, now: std::time::Instant) -> Waits {
+        let headers = &self.head.headers;
         let tunables = &self.tunables;
         // A field alone exempts nobody: a gRPC call is HTTP/2 on both sides.
-        let is_grpc = upstream_request::is_grpc(&head.headers, Some(self.connection()))
+        let is_grpc = upstream_request::is_grpc(headers, Some(self.connection()))
             && route.pool.settings.http != upstream::HttpVersion::One;
         Waits {
             body_timeout: tunables.body_timeout,
@@ -302,7 +297,7 @@ impl Exchange {
             read: route.pool.settings.timeouts.read,
             write: route.pool.settings.timeouts.write,
             ends_at: self.ends_at(route, now),
-            declared: head.headers.contains_key(header::CONTENT_LENGTH),
+            declared: headers.contains_key(header::CONTENT_LENGTH),
         }
     }
 
@@ -326,41 +321,32 @@ impl Exchange {
     /// Hands a response back to the client: its head now, its body as it comes.
     pub(super) fn hand_back(
         mut self: Box<Self>,
-        response: Response<Relayed>,
-        outbound: &Outbound,
+        response: Response<Incoming>,
         route: &Arc<Route>,
     ) -> Result<Response<ResponseBody>, Unanswered> {
-        let (mut head, Relayed { incoming, lease, timeout, read_timeout }) = response.into_parts();
-        // A length beside chunks is perhaps not what it seems (RFC 9112 section 6.3). To a server that says HTTP/1.0 hyper
-        // would speak that from then on, which has no chunks.
-        let is_doubtful = head.version == Version::HTTP_10
-            || head.headers.contains_key(header::TRANSFER_ENCODING)
-                && head.headers.contains_key(header::CONTENT_LENGTH);
-        let trailers = self.is_http2() && lease.as_ref().is_some_and(Lease::is_http2);
-        if let Err(failure) = client_response::amend(&mut head, &outbound.asked, route) {
-            self.note_failure(failure, false);
-            return give_up(self, &outbound.head, failure, route);
+        let (mut head, incoming) = response.into_parts();
+        let trailers = self.is_http2() && self.lease.as_ref().is_some_and(Lease::is_http2);
+        let framing = match client_response::amend(&mut head, &self.asker(), route) {
+            Ok(framing) => framing,
+            Err(failure) => {
+                self.note_failure(failure, false);
+                self.lease = None;
+                return give_up(self, failure, route);
+            }
+        };
+        if framing.is_doubtful {
+            self.lease = None;
         }
         if let Some(http1) = &self.inbound.http1 {
-            let has_end = incoming.is_end_stream() || head.headers.contains_key(header::CONTENT_LENGTH);
-            let ends_with_connection = self.version == Version::HTTP_10 && !has_end;
+            let has_end = incoming.is_end_stream() || framing.has_length;
+            let ends_with_connection = self.head.version == Version::HTTP_10 && !has_end;
             http1.set_ends_with_connection(ends_with_connection);
             self.keeps_connection &= !ends_with_connection;
         }
         // A response before the end of the request's body is the connection's last.
         self.keeps_connection &= self.upload.as_ref().is_none_or(|upload| upload.is_whole());
         self.conclude(&mut head);
-        let relay = Relay {
-            incoming,
-            lease: lease.filter(|_| !is_doubtful),
-            timeout,
-            read_timeout,
-            trailers,
-            waiting: false,
-            handed_on: None,
-            is_cut_off: false,
-            exchange: self,
-        };
+        let relay = Relay { incoming, trailers, waiting: false, handed_on: None, is_cut_off: false, exchange: self };
         Ok(Response::from_parts(head, ResponseBody::upstream(Box::new(relay))))
     }
 
@@ -416,48 +402,18 @@ impl Exchange {
     }
 }
 
-/// A response whose body is still to come.
-pub(super) struct Relayed {
-    pub(super) incoming: Incoming,
-    /// `None` where the connection is not used again.
-    pub(super) lease: Option<Lease>,
-    timeout: LazyTimeout,
-    read_timeout: Duration,
-}
-
-impl Relayed {
-    /// A response on a connection that is not used again.
-    pub(super) fn last(incoming: Incoming, read_timeout: Duration) -> Self {
-        Self { incoming, lease: None, timeout: LazyTimeout::default(), read_timeout }
-    }
-}
-
 /// How long the head of a response is waited for.
 struct Waiting {
-    timeout: LazyTimeout,
     read_timeout: Duration,
     ends_at: Instant,
-    /// Counts what comes: bytes let the wait begin anew.
-    received: Option<Received>,
+    /// Bytes that had come: more of them let the wait begin anew.
     seen: u64,
 }
 
 impl Waiting {
-    fn begin(&mut self, now: Instant) {
-        self.timeout.set((now + self.read_timeout).min(self.ends_at));
-    }
-
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            ready!(self.timeout.poll_over(cx));
-            let bytes = self.received.as_ref().map_or(0, Received::bytes);
-            let now = Instant::now();
-            if bytes == self.seen || now >= self.ends_at {
-                return Poll::Ready(());
-            }
-            self.seen = bytes;
-            self.begin(now);
-        }
+    /// When it is over that begins `now`.
+    fn end(&self, now: Instant) -> Instant {
+        (now + self.read_timeout).min(self.ends_at)
     }
 }
 

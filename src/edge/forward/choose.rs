@@ -14,7 +14,7 @@ use crate::{
 
 impl Exchange {
     /// Acquires a server that the request was not tried at, and, the first time, a place in the pool. Gives when it did.
-    pub(super) async fn acquire_server(&mut self, head: &Parts) -> Result<Instant, Reason> {
+    pub(super) async fn acquire_server(&mut self) -> Result<Instant, Reason> {
         let Verdict::Forward(permitted) = &self.verdict else { return Err(Reason::Internal) };
         let pool = &permitted.route.pool;
         if self.place.is_none() {
@@ -28,7 +28,7 @@ impl Exchange {
         if let Some(server_lease) = self.server_lease.take() {
             self.tried.push(Arc::clone(server_lease.server()));
         }
-        let key = |by: &HashBy| hash_key(by, permitted, head, self.client);
+        let key = |by: &HashBy| hash_key(by, permitted, &self.head, self.client);
         let now = self.shared().services.clock.instant();
         let server_lease = pool.pick(now, &self.tried, key);
         let mut server_lease = server_lease.ok_or(Reason::UpstreamUnavailable)?;

@@ -1,9 +1,7 @@
 //! What a client receives of an upstream's response: nothing that was said about the connection to the upstream, one
 //! length, and what its route says.
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, request::Parts as Request, response::Parts,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, response::Parts};
 
 use super::failure::Failure;
 use crate::{
@@ -16,37 +14,32 @@ use crate::{
     },
 };
 
-/// What the response to a request depends on, beside the response.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Asked {
-    /// The fields that decide what a page of another origin may read; empty where the route says nothing of that.
-    headers: HeaderMap,
-    secure: bool,
+/// What a response says of its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Framing {
+    /// Whether it has a length.
+    pub(super) has_length: bool,
+    /// Whether the connection on which it comes is best not used again. A length beside chunks is perhaps not what it seems
+    /// (RFC 9112 section 6.3). To a server that says HTTP/1.0 hyper would speak that from then on, which has no chunks.
+    pub(super) is_doubtful: bool,
 }
 
-impl Asked {
-    pub(super) fn of(request: &Request, route: &Route, secure: bool) -> Self {
-        let headers = route.settings.cors.as_ref().map(|_| request.headers.clone());
-        Self { headers: headers.unwrap_or_default(), secure }
-    }
-}
-
-/// Makes the upstream's head the client's.
+/// Makes the upstream's head the client's. Gives how the response ends.
 ///
 /// # Errors
 /// [`Failure::Invalid`] where two readers could find two ends of the response.
-pub(super) fn amend(response: &mut Parts, asked: &Asked, route: &Route) -> Result<(), Failure> {
+pub(super) fn amend(response: &mut Parts, asker: &Asker<'_>, route: &Route) -> Result<Framing, Failure> {
     // What a server would have to upgrade to is said with 426 (RFC 9110 section 15.5.22).
     let upgrade = (response.status == StatusCode::UPGRADE_REQUIRED)
         .then(|| response.headers.get(header::UPGRADE).cloned())
         .flatten();
-    frame_once(response)?;
+    let framing = frame_once(response)?;
     remove_hop_by_hop(&mut response.headers);
     if let Some(upgrade) = upgrade {
         response.headers.insert(header::UPGRADE, upgrade);
     }
-    amend_by_route(response, asked, route);
-    Ok(())
+    amend_by_route(response, asker, route);
+    Ok(framing)
 }
 
 /// A field's name in the letters in which hyper writes it.
@@ -75,24 +68,30 @@ pub(super) fn informational(status: StatusCode, headers: &HeaderMap) -> Vec<u8> 
 }
 
 /// What the route says of a response.
-pub(super) fn amend_by_route(response: &mut Parts, asked: &Asked, route: &Route) {
+pub(super) fn amend_by_route(response: &mut Parts, asker: &Asker<'_>, route: &Route) {
     if let Some(rewrites) = &route.settings.rewrites {
-        rewrite(&mut response.headers, rewrites, asked.secure);
+        rewrite(&mut response.headers, rewrites, asker.secure);
     }
     if let Some(cors) = &route.settings.cors {
-        apply_cors(&mut response.headers, cors, &Asker { headers: &asked.headers, secure: asked.secure });
+        apply_cors(&mut response.headers, cors, asker);
     }
 }
 
 /// Leaves one length, and none where there is no content (RFC 9110 section 8.6): who reads the response next must find the
 /// same end as we do.
-fn frame_once(response: &mut Parts) -> Result<(), Failure> {
+fn frame_once(response: &mut Parts) -> Result<Framing, Failure> {
     let headers = &mut response.headers;
+    let is_coded = headers.contains_key(header::TRANSFER_ENCODING);
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    let has_one_length = lengths.next().is_none() && length.is_some_and(|length| is_length(length.as_bytes()));
+    let has_length = length.is_some();
+    let is_doubtful = response.version == Version::HTTP_10 || is_coded && has_length;
     if response.status.is_informational() || response.status == StatusCode::NO_CONTENT {
         headers.remove(header::CONTENT_LENGTH);
-        return Ok(());
+        return Ok(Framing { has_length: false, is_doubtful });
     }
-    if headers.contains_key(header::TRANSFER_ENCODING) {
+    if is_coded {
         // Some servers say twice that there are chunks. Another coding, or one in HTTP/1.0, has no meaning that all share
         // (RFC 9112 section 6.1).
         let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
@@ -101,16 +100,13 @@ fn frame_once(response: &mut Parts) -> Result<(), Failure> {
         }
         // The chunks say where they end (RFC 9112 section 6.3).
         headers.remove(header::CONTENT_LENGTH);
-        return Ok(());
+        return Ok(Framing { has_length: false, is_doubtful });
     }
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let Some(first) = lengths.next() else { return Ok(()) };
-    if lengths.next().is_none() && is_length(first.as_bytes()) {
-        return Ok(());
+    if has_length && !has_one_length {
+        let length = one_length(headers).ok_or(Failure::Invalid)?;
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    let length = one_length(headers).ok_or(Failure::Invalid)?;
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    Ok(())
+    Ok(Framing { has_length, is_doubtful })
 }
 
 /// The length that every one of several says (RFC 9110 section 8.6).
@@ -180,9 +176,10 @@ mod tests {
         ] {
             let fields: Vec<_> = lengths.iter().map(|length| ("content-length", *length)).collect();
             let mut answer = head(status, &fields);
-            frame_once(&mut answer).unwrap();
+            let framing = frame_once(&mut answer).unwrap();
             let lengths: Vec<_> = answer.headers.get_all("content-length").iter().collect();
             assert_eq!(lengths, left, "{status} {fields:?}");
+            assert_eq!((framing.has_length, framing.is_doubtful), (!left.is_empty(), false), "{status} {fields:?}");
         }
         for several in [&["x"][..], &["x, x"], &["3, 4"], &["3", "4"], &["3", ""], &["+3", "+3"]] {
             let fields: Vec<_> = several.iter().map(|length| ("content-length", *length)).collect();
@@ -204,7 +201,8 @@ mod tests {
             let mut response = head(200, &fields);
             response.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("3"));
             response.version = version;
-            assert_eq!(frame_once(&mut response).is_ok(), whole, "{codings:?} {version:?}");
+            let framing = frame_once(&mut response).ok().map(|framing| (framing.has_length, framing.is_doubtful));
+            assert_eq!(framing, whole.then_some((false, true)), "{codings:?} {version:?}");
             assert_eq!(response.headers.contains_key(header::CONTENT_LENGTH), !whole);
         }
     }

@@ -152,9 +152,9 @@ impl Lease {
     }
 
     /// Counts the bytes that come; HTTP/1 alone, where they are one exchange's.
-    pub(super) fn received(&self) -> Option<Received> {
+    pub(super) const fn received(&self) -> Option<&Received> {
         match self {
-            Self::Http1(connection) => Some(connection.received.clone()),
+            Self::Http1(connection) => Some(&connection.received),
             Self::Http2(_) => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Method, Response, request::Parts};
+use http::{Method, Response};
 use hyper::body::Incoming;
 
 use super::{
@@ -23,17 +23,17 @@ use crate::{
 pub(super) async fn answer(
     mut exchange: Box<Exchange>,
     endpoint: Arc<Endpoint>,
-    head: Parts,
     body: Option<Incoming>,
 ) -> Response<ResponseBody> {
     // Until there is an answer: where the client leaves, nothing else is known of it.
     exchange.verdict = Verdict::Endpoint(Arc::clone(&endpoint), token_endpoints::CLIENT_LEFT);
     let empty = TokenBody::Complete(SecretBytes::new(vec![]));
     let (body, unread) = match body {
-        Some(body) if head.method == Method::POST => (read(&mut exchange, &head, body).await, None),
+        Some(body) if exchange.head.method == Method::POST => (read(&mut exchange, body).await, None),
         unread => (empty, unread),
     };
     let (client, presence) = exchange.client.map(Caller::new).unzip();
+    let head = &exchange.head;
     let message = TokenMessage {
         method: head.method.clone(),
         query: head.uri.query().map(str::to_owned),
@@ -50,21 +50,21 @@ pub(super) async fn answer(
     drop(presence);
     let (mut response, outcome) = answered.unwrap_or_else(|error| {
         tracing::error!(request_id = exchange.request_id.as_str(), %error, "a token endpoint failed");
-        token_endpoints::failed(&endpoint, &head.headers)
+        token_endpoints::failed(&endpoint, &exchange.head.headers)
     });
     if let Some(cors) = &endpoint.cors {
-        respond::apply_cors(&mut response, cors, &exchange.asker(&head.headers));
+        respond::apply_cors(&mut response, cors, &exchange.asker());
     }
     exchange.verdict = Verdict::Endpoint(endpoint, outcome);
     match unread {
-        Some(body) => local_response::respond(exchange, &head, body, response).await,
-        None => local_response::send(exchange, &head.method, response),
+        Some(body) => local_response::respond(exchange, body, response).await,
+        None => local_response::send(exchange, response),
     }
 }
 
-async fn read(exchange: &mut Exchange, head: &Parts, body: Incoming) -> TokenBody {
+async fn read(exchange: &mut Exchange, body: Incoming) -> TokenBody {
     let deadline = exchange.tunables.body_timeout;
-    let body = local_response::read_body(head, body, BODY_BYTES_MAX, deadline).await;
+    let body = local_response::read_body(&exchange.head, body, BODY_BYTES_MAX, deadline).await;
     if !matches!(body, local_response::Body::Complete(_)) {
         exchange.keeps_connection = false;
     }

@@ -2,14 +2,15 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicU32},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request::Parts};
+use http::{HeaderValue, Version, header, request::Parts};
 
 use super::{
+    connections::Lease,
     in_flight::{RequestGuard, Watch},
     progress::Progress,
     services::{Shared, Tunables},
@@ -29,6 +30,7 @@ use crate::{
     },
     rules::list::elements,
     state::token::Verified,
+    timer::LazyTimeout,
     upstream::{Server, ServerLease, Transport, request_slot::RequestSlot},
 };
 
@@ -43,6 +45,8 @@ pub(in crate::edge) struct Inbound {
     pub(in crate::edge) guard: Arc<RequestGuard>,
     /// What the connection's armour knows and is told; HTTP/1 alone.
     pub(in crate::edge) http1: Option<Arc<Http1State>>,
+    /// How many informational responses came since its request was sent to a server.
+    pub(in crate::edge) informational: AtomicU32,
     /// What the connection goes on as, once a service has agreed to switch.
     pub(in crate::edge) tunnel: Mutex<Option<Tunnel>>,
 }
@@ -73,10 +77,10 @@ pub(in crate::edge) struct Exchange {
     pub(super) started: Instant,
     /// Its id, for the upstream and the log.
     pub(super) request_id: RequestId,
-    /// The request line.
-    pub(super) line: RequestLine,
-    /// The version of HTTP in which it came.
-    pub(super) version: Version,
+    /// As the client sent it. Its fields are given up once there is a response: see [`Exchange::conclude`].
+    pub(super) head: Parts,
+    /// The host that it named, once its fields were given up.
+    host: Option<HeaderValue>,
     /// Whether the connection can take another request after it.
     pub(super) keeps_connection: bool,
     /// How far it has come, where it has a body.
@@ -91,6 +95,10 @@ pub(in crate::edge) struct Exchange {
     pub(super) upstream_wait: Option<Duration>,
     /// The right to use the server that it went to last.
     pub(super) server_lease: Option<ServerLease>,
+    /// The connection to that server; `None` where it is not used again.
+    pub(super) lease: Option<Lease>,
+    /// For that server's next bytes.
+    pub(super) timeout: LazyTimeout,
     /// The servers that it went to before.
     pub(super) tried: Vec<Arc<Server>>,
     /// Its place among the requests of its client, where that may have several in flight.
@@ -115,21 +123,6 @@ pub(in crate::edge) struct Exchange {
     pub(super) is_whole: bool,
     /// When all of it had come from the server, where it was handed on at once.
     pub(super) ended: Option<Instant>,
-}
-
-/// What the access log tells of a request's head, for an exchange that outlives it.
-#[derive(Debug)]
-pub(in crate::edge) struct RequestLine {
-    pub(in crate::edge) method: Method,
-    pub(in crate::edge) uri: Uri,
-    pub(in crate::edge) host: Option<HeaderValue>,
-}
-
-impl RequestLine {
-    /// Shares the head's bytes.
-    pub(super) fn of(head: &Parts) -> Self {
-        Self { method: head.method.clone(), uri: head.uri.clone(), host: head.headers.get(header::HOST).cloned() }
-    }
 }
 
 /// What was decided about a request.
@@ -195,7 +188,7 @@ impl Forward {
 }
 
 impl Exchange {
-    pub(super) fn new(inbound: Arc<Inbound>, head: &Parts) -> Box<Self> {
+    pub(super) fn new(inbound: Arc<Inbound>, head: Parts) -> Box<Self> {
         let shared = &inbound.worker.shared;
         shared.request_begins();
         let started = shared.services.clock.instant();
@@ -203,15 +196,17 @@ impl Exchange {
             tunables: arc_swap::Guard::into_inner(shared.tunables()),
             started,
             request_id: RequestId::new(),
-            line: RequestLine::of(head),
-            version: head.version,
-            keeps_connection: keeps_connection(head),
+            keeps_connection: keeps_connection(&head),
+            head,
+            host: None,
             upload: None,
             client: None,
             verdict: Verdict::Pending,
             handed_over: None,
             upstream_wait: None,
             server_lease: None,
+            lease: None,
+            timeout: LazyTimeout::default(),
             tried: vec![],
             request_place: None,
             place: None,
@@ -285,8 +280,20 @@ impl Exchange {
     }
 
     /// Who is answered.
-    pub(super) fn asker<'r>(&self, headers: &'r HeaderMap) -> Asker<'r> {
-        Asker { headers, secure: self.connection().scheme.as_str() == "https" }
+    pub(super) fn asker(&self) -> Asker<'_> {
+        Asker { headers: &self.head.headers, secure: self.connection().scheme.as_str() == "https" }
+    }
+
+    /// The host that it named.
+    pub(super) fn host(&self) -> Option<&HeaderValue> {
+        self.host.as_ref().or_else(|| self.head.headers.get(header::HOST))
+    }
+
+    /// Gives up its fields, but for the host, which the log tells: a response may take long.
+    pub(super) fn give_up_fields(&mut self) {
+        let host = std::mem::take(&mut self.head.headers).remove(header::HOST);
+        self.host = self.host.take().or(host);
+        self.head.extensions = http::Extensions::new();
     }
 
     /// How long it may still take; not nothing, which would never end.

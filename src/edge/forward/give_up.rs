@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{Response, request::Parts};
+use http::Response;
 
 use super::{exchange::Exchange, failure::Failure, local_response, response_body::ResponseBody};
 use crate::{
@@ -39,16 +39,15 @@ impl std::error::Error for Unanswered {
 /// Answers a request that could not be proxied, where there is still somebody to answer.
 pub(super) fn give_up(
     mut exchange: Box<Exchange>,
-    head: &Parts,
     failure: Failure,
     route: &Arc<Route>,
 ) -> Result<Response<ResponseBody>, Unanswered> {
     let reason = exchange.came_to_nothing(failure).ok_or(Unanswered::Gone)?;
     let denial = Denial { route: Some(Arc::clone(route)), ..Denial::of(reason) };
-    let response = respond::denial(&denial, &exchange.asker(&head.headers));
+    let response = respond::denial(&denial, &exchange.asker());
     // What is missing of its body is not waited for.
     if exchange.upload.is_some() || reason == Reason::RequestTimeout {
         exchange.keeps_connection = false;
     }
-    Ok(local_response::send(exchange, &head.method, response))
+    Ok(local_response::send(exchange, response))
 }

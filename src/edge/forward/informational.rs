@@ -1,9 +1,6 @@
 //! Informational responses: how many there may be, and where they go.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use http::{HeaderMap, Request, StatusCode, Version};
 use hyper::ext::on_informational;
@@ -19,55 +16,44 @@ use super::{
 /// Informational responses to one request, at most: some servers send one every few seconds while they work.
 const INFORMATIONAL_RESPONSES_MAX: u32 = 1000;
 
-/// Informational responses to one request.
-pub(super) struct InformationalResponses {
-    count: AtomicU32,
-    /// Whose connection they go to, and who looks at the count.
-    inbound: Arc<Inbound>,
-    /// Whether the client can receive them.
-    relays: bool,
-    /// Where the request has a body: the server is there.
-    upload: Option<Arc<Progress>>,
+impl Exchange {
+    /// Listens for the informational responses to a request that is sent to a server.
+    pub(super) fn listen(&self, request: &mut Request<RequestBody>) {
+        let (inbound, upload) = (Arc::clone(&self.inbound), self.upload.clone());
+        let relays = self.head.version == Version::HTTP_11;
+        inbound.informational.store(0, Ordering::Relaxed);
+        on_informational(request, move |response| {
+            receive(&inbound, upload.as_deref(), relays, response.status(), response.headers());
+        });
+    }
+
+    /// Whether any came since its request was sent.
+    pub(super) fn is_informed(&self) -> bool {
+        self.inbound.informational.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether more came than may.
+    pub(super) fn is_informed_too_often(&self) -> bool {
+        self.inbound.informational.load(Ordering::Relaxed) > INFORMATIONAL_RESPONSES_MAX
+    }
 }
 
-impl InformationalResponses {
-    pub(super) fn of(exchange: &Exchange) -> Arc<Self> {
-        Arc::new(Self {
-            count: AtomicU32::new(0),
-            inbound: Arc::clone(&exchange.inbound),
-            relays: exchange.version == Version::HTTP_11,
-            upload: exchange.upload.clone(),
-        })
+/// Takes one; the request has an `upload` where it has a body, and the client takes them where it `relays`.
+fn receive(inbound: &Inbound, upload: Option<&Progress>, relays: bool, status: StatusCode, headers: &HeaderMap) {
+    let before = inbound.informational.fetch_add(1, Ordering::Relaxed);
+    if let Some(upload) = upload {
+        // The server is there.
+        upload.received(Instant::now());
     }
-
-    pub(super) fn listen(self: &Arc<Self>, request: &mut Request<RequestBody>) {
-        let informed = Arc::clone(self);
-        on_informational(request, move |response| informed.receive(response.status(), response.headers()));
+    if before >= INFORMATIONAL_RESPONSES_MAX {
+        return inbound.guard.wake();
     }
-
-    fn receive(&self, status: StatusCode, headers: &HeaderMap) {
-        let before = self.count.fetch_add(1, Ordering::Relaxed);
-        if let Some(upload) = &self.upload {
-            upload.received(Instant::now());
-        }
-        if before >= INFORMATIONAL_RESPONSES_MAX {
-            return self.inbound.guard.wake();
-        }
-        // We say ourselves that a body may come.
-        if status == StatusCode::CONTINUE {
-            return;
-        }
-        if let Some(http1) = self.inbound.http1.as_ref().filter(|_| self.relays) {
-            http1.inform(&client_response::informational(status, headers));
-            self.inbound.guard.wake();
-        }
+    // We say ourselves that a body may come.
+    if status == StatusCode::CONTINUE {
+        return;
     }
-
-    pub(super) fn any_received(&self) -> bool {
-        self.count.load(Ordering::Relaxed) > 0
-    }
-
-    pub(super) fn exceeds_limit(&self) -> bool {
-        self.count.load(Ordering::Relaxed) > INFORMATIONAL_RESPONSES_MAX
+    if let Some(http1) = inbound.http1.as_ref().filter(|_| relays) {
+        http1.inform(&client_response::informational(status, headers));
+        inbound.guard.wake();
     }
 }

@@ -41,38 +41,35 @@ pub(super) enum Body {
 /// clean end, the connection ends with the response: what else comes on it must never be taken for a request.
 pub(super) async fn respond(
     mut exchange: Box<Exchange>,
-    head: &Parts,
     body: Incoming,
     response: Response<Bytes>,
 ) -> Response<ResponseBody> {
-    if !drain(head, body).await {
+    if !drain(&exchange.head, body).await {
         exchange.keeps_connection = false;
     }
-    send(exchange, &head.method, response)
+    send(exchange, response)
 }
 
 /// Answers a request without waiting for the end of its body; the connection ends afterwards.
-pub(super) fn respond_early(
-    mut exchange: Box<Exchange>,
-    head: &Parts,
-    response: Response<Bytes>,
-) -> Response<ResponseBody> {
+pub(super) fn respond_early(mut exchange: Box<Exchange>, response: Response<Bytes>) -> Response<ResponseBody> {
     exchange.keeps_connection = false;
-    send(exchange, &head.method, response)
+    send(exchange, response)
 }
 
 /// Answers a request whose body was read.
-pub(super) fn send(mut exchange: Box<Exchange>, method: &Method, response: Response<Bytes>) -> Response<ResponseBody> {
+pub(super) fn send(mut exchange: Box<Exchange>, response: Response<Bytes>) -> Response<ResponseBody> {
     exchange.status = response.status().as_u16();
     let (mut head, body) = response.into_parts();
     exchange.conclude(&mut head);
-    let without = *method == Method::HEAD;
+    let without = exchange.head.method == Method::HEAD;
     Response::from_parts(head, ResponseBody::local(exchange, body, without))
 }
 
 impl Exchange {
-    /// Says what the last server before the client says of a response: whether the connection goes on.
-    pub(super) fn conclude(&self, head: &mut http::response::Parts) {
+    /// Says what the last server before the client says of a response: whether the connection goes on. What the request
+    /// said is asked for no more.
+    pub(super) fn conclude(&mut self, head: &mut http::response::Parts) {
+        self.give_up_fields();
         if self.is_http2() {
             head.version = Version::HTTP_2;
             return;

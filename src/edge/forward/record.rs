@@ -71,7 +71,7 @@ impl Shared {
 
     /// Counts and logs a request that ended `now`.
     fn record(&self, exchange: &Exchange, now: Instant) {
-        let (line, status) = (&exchange.line, exchange.status);
+        let (head, status) = (&exchange.head, exchange.status);
         let metrics = match &exchange.verdict {
             Verdict::Endpoint(endpoint, _) | Verdict::Preflight(Target::Endpoint(endpoint)) => &endpoint.metrics.route,
             _ => exchange.route().map_or(self.unrouted(), |route| &route.metrics),
@@ -92,14 +92,14 @@ impl Shared {
         if !exchange.tunables.access_log {
             return;
         }
-        let host = line.host.as_ref().and_then(|host| Host::parse(str::from_utf8(host.as_bytes()).ok()?).ok());
+        let host = exchange.host().and_then(|host| Host::parse(str::from_utf8(host.as_bytes()).ok()?).ok());
         let host = host.map(|host| host.in_lower_case());
         let canonical;
         let path = if matches!(&exchange.verdict, Verdict::Forward(forward) if forward.path.is_none()) {
             // It is canonical, or it would have been forwarded in another spelling.
-            Some(line.uri.path())
+            Some(head.uri.path())
         } else {
-            canonical = CanonicalPath::parse(line.uri.path().as_bytes());
+            canonical = CanonicalPath::parse(head.uri.path().as_bytes());
             canonical.as_ref().ok().map(CanonicalPath::as_str)
         };
         let mut room = [0; TokenSubject::UUID_BYTES];
@@ -108,7 +108,7 @@ impl Shared {
             kind: "access",
             request_id: exchange.request_id.as_str(),
             client: exchange.client,
-            method: capped(line.method.as_str()),
+            method: capped(head.method.as_str()),
             host: host.as_deref(),
             path: path.map(capped),
             route: Some(metrics.name()).filter(|&name| name != self.unrouted().name()),

@@ -13,11 +13,9 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::Instant;
 
 use super::{
-    connections::Lease,
     exchange::{Exchange, Inbound},
     failure::Failure,
 };
-use crate::timer::LazyTimeout;
 
 /// A response's body. With it ends the exchange: when it is dropped, the exchange is counted and logged.
 pub(in crate::edge) struct ResponseBody {
@@ -74,11 +72,6 @@ enum Inner {
 pub(super) struct Relay {
     pub(super) exchange: Box<Exchange>,
     pub(super) incoming: Incoming,
-    /// The connection on which it comes, where that may be used again.
-    pub(super) lease: Option<Lease>,
-    /// For the server's next bytes.
-    pub(super) timeout: LazyTimeout,
-    pub(super) read_timeout: Duration,
     /// Whether trailers are handed on.
     pub(super) trailers: bool,
     /// Whether the server is waited for.
@@ -190,10 +183,11 @@ impl Relay {
         }
         if !self.waiting {
             self.waiting = true;
-            let left = self.exchange.route().map_or(self.read_timeout, |route| self.exchange.time_left(route));
-            self.timeout.set(Instant::now() + self.read_timeout.min(left));
+            let Some(route) = self.exchange.route() else { return Poll::Ready(()) };
+            let left = route.pool.settings.timeouts.read.min(self.exchange.time_left(route));
+            self.exchange.timeout.set(Instant::now() + left);
         }
-        self.timeout.poll_over(cx)
+        self.exchange.timeout.poll_over(cx)
     }
 
     /// All of it came.
@@ -205,18 +199,19 @@ impl Relay {
         if let Some(upload) = &self.exchange.upload {
             upload.answered();
         }
-        let Some((lease, server_lease)) = self.lease.take().zip(self.exchange.server_lease.as_ref()) else { return };
-        if let Some(route) = self.exchange.route() {
-            let lease = lease.with_timeout(std::mem::take(&mut self.timeout));
+        let exchange = &mut *self.exchange;
+        let Some(lease) = exchange.lease.take() else { return };
+        let lease = lease.with_timeout(std::mem::take(&mut exchange.timeout));
+        if let Some((server, route)) = exchange.server().zip(exchange.route()) {
             let idle = route.pool.settings.timeouts.idle;
-            self.exchange.inbound.worker.connections.put(server_lease.server(), lease, idle, Instant::from_std(now));
+            exchange.inbound.worker.connections.put(server, lease, idle, Instant::from_std(now));
         }
     }
 
     /// The response cannot go on. hyper hears of it a turn later: what it has of the response is sent first, so that the
     /// client knows that there was one.
     fn fail(&mut self, failure: Failure, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
-        self.lease = None;
+        self.exchange.lease = None;
         self.exchange.broke_off(failure);
         self.is_cut_off = true;
         cx.waker().wake_by_ref();

@@ -4,8 +4,7 @@
 use std::net::IpAddr;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Uri, Version, header,
-    request::Parts,
+    HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header,
     uri::{PathAndQuery, Scheme as UriScheme},
 };
 use ipnet::IpNet;
@@ -59,10 +58,10 @@ pub(super) struct Terms<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Defect;
 
-/// Turns the client's head into the upstream's, for HTTP/1. Gives why fields were dropped, for each of them that counts.
+/// Turns the client's request into the upstream's, for HTTP/1. Gives why fields were dropped, for each of them that counts.
 /// What `Connection` nominates goes first, so that nothing that is added here can be nominated away.
-pub(super) fn prepare(head: &mut Parts, terms: &Terms<'_>) -> Result<Vec<Dropped>, Defect> {
-    let headers = &mut head.headers;
+pub(super) fn prepare<B>(request: &mut Request<B>, terms: &Terms<'_>) -> Result<Vec<Dropped>, Defect> {
+    let headers = request.headers_mut();
     remove_hop_by_hop(headers);
     let believed = Believed::of(headers, terms.trusted);
     let dropped = scrub(headers, terms);
@@ -88,25 +87,25 @@ pub(super) fn prepare(head: &mut Parts, terms: &Terms<'_>) -> Result<Vec<Dropped
         headers.append(TRACESTATE, value.clone());
     }
     forwarding_headers(headers, terms, &believed)?;
-    set_target(head, terms)?;
+    set_target(request.uri_mut(), terms)?;
     if let Some(rewrites) = settings.rewrites.as_deref() {
-        rewrite(&mut head.headers, rewrites, terms.server)?;
+        rewrite(request.headers_mut(), rewrites, terms.server)?;
     }
-    head.version = Version::HTTP_11;
+    *request.version_mut() = Version::HTTP_11;
     Ok(dropped)
 }
 
-/// Brings a head that was made for HTTP/1 into the form of HTTP/2 (RFC 9113 section 8.3.1).
-pub(super) fn for_http2(head: &mut Parts, encrypted: bool, trailers: bool) -> Result<(), Defect> {
-    let host = head.headers.remove(header::HOST).ok_or(Defect)?;
-    let mut parts = std::mem::take(&mut head.uri).into_parts();
+/// Brings a request that was made for HTTP/1 into the form of HTTP/2 (RFC 9113 section 8.3.1).
+pub(super) fn for_http2<B>(request: &mut Request<B>, encrypted: bool, trailers: bool) -> Result<(), Defect> {
+    let host = request.headers_mut().remove(header::HOST).ok_or(Defect)?;
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
     parts.scheme = Some(if encrypted { UriScheme::HTTPS } else { UriScheme::HTTP });
     parts.authority = Some(host.as_bytes().try_into().map_err(|_| Defect)?);
-    head.uri = Uri::from_parts(parts).map_err(|_| Defect)?;
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Defect)?;
     if trailers {
-        head.headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
     }
-    head.version = Version::HTTP_2;
+    *request.version_mut() = Version::HTTP_2;
     Ok(())
 }
 
@@ -195,23 +194,23 @@ fn scrub(headers: &mut HeaderMap, terms: &Terms<'_>) -> Vec<Dropped> {
     dropped
 }
 
-fn set_target(head: &mut Parts, terms: &Terms<'_>) -> Result<(), Defect> {
-    let query = head.uri.query();
+fn set_target(uri: &mut Uri, terms: &Terms<'_>) -> Result<(), Defect> {
+    let query = uri.query();
     let stripped = query.and_then(|query| strip_tokens(query, &terms.route.settings.sources));
     let target = if terms.path.is_none() && stripped.is_none() {
-        if head.uri.scheme().is_none() {
+        if uri.scheme().is_none() {
             return Ok(());
         }
-        head.uri.path_and_query().cloned().ok_or(Defect)?
+        uri.path_and_query().cloned().ok_or(Defect)?
     } else {
-        let path = terms.path.unwrap_or(head.uri.path());
+        let path = terms.path.unwrap_or(uri.path());
         let target = match stripped.as_deref().or(query) {
             Some(query) if !query.is_empty() => format!("{path}?{query}"),
             _ => path.to_owned(),
         };
         PathAndQuery::try_from(target).map_err(|_| Defect)?
     };
-    head.uri = Uri::from(target);
+    *uri = Uri::from(target);
     Ok(())
 }
 

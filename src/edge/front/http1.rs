@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU32},
     task::Poll,
     time::Duration,
 };
@@ -108,6 +108,7 @@ pub(super) async fn serve_connection(
         connection: Arc::clone(connection),
         guard: Arc::clone(&registered.guard),
         http1: Some(Arc::clone(&state)),
+        informational: AtomicU32::new(0),
         tunnel: Mutex::default(),
     });
     let service = {

@@ -8,7 +8,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     task::Poll,
     time::Duration,
@@ -125,6 +125,7 @@ pub(super) async fn serve_connection(
             connection: Arc::clone(connection),
             guard: Arc::clone(&registered.guard),
             http1: None,
+            informational: AtomicU32::new(0),
             tunnel: Mutex::default(),
         });
         *streams.taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(registered);

@@ -24,8 +24,7 @@ use self::{
     pump::{Pump, Stopped},
 };
 use super::{
-    attempt::{Outbound, Relayed},
-    client_response::{self, Asked},
+    client_response,
     connections::http1_builder,
     exchange::{Exchange, Tunnel},
     failure::{Failure, Unconnected},
@@ -36,7 +35,7 @@ use super::{
 };
 use crate::{
     decision::Route,
-    edge::listen::stream::ClientStream,
+    edge::{listen::stream::ClientStream, respond::Asker},
     rules::{
         list::elements,
         upgrade::{carries_requests, offered},
@@ -85,32 +84,30 @@ fn bears_upgrades(route: &Route) -> bool {
 /// Brings the head to a server, and its response back. A 101 leaves the tunnel with the connection.
 pub(super) async fn open(
     mut exchange: Box<Exchange>,
-    mut outbound: Box<Outbound>,
     protocols: &str,
     route: &Arc<Route>,
 ) -> Result<Response<ResponseBody>, Unanswered> {
     exchange.watch(Some(route.pool.settings.timeouts.total));
     // What comes behind the head was meant for a tunnel.
     exchange.keeps_connection = false;
-    outbound.prepare(&mut exchange, route);
-    let head = &outbound.head;
-    let response = match exchange.ask(head, protocols, route).await {
+    let response = match exchange.ask(protocols, route).await {
         Ok(response) => response,
-        Err(failure) => return give_up(exchange, head, failure, route),
+        Err(failure) => return give_up(exchange, failure, route),
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let read_timeout = route.pool.settings.timeouts.read;
-        return exchange.hand_back(response.map(|body| Relayed::last(body, read_timeout)), &outbound, route);
+        return exchange.hand_back(response, route);
     }
     let Some(chosen) = chosen_protocol(response.headers(), protocols).map(str::to_owned) else {
         exchange.server_failed(upstream::Failure::AfterSending);
-        return give_up(exchange, head, Failure::Invalid, route);
+        return give_up(exchange, Failure::Invalid, route);
     };
-    let framed = head.headers.contains_key(header::SEC_WEBSOCKET_KEY) && chosen.eq_ignore_ascii_case("websocket");
-    let (switched, upstream) = switching(response, outbound.asked(), route);
+    let headers = &exchange.head.headers;
+    let framed = headers.contains_key(header::SEC_WEBSOCKET_KEY) && chosen.eq_ignore_ascii_case("websocket");
+    let (switched, upstream) = switching(response, &exchange.asker(), route);
     let Some((upstream, rest)) = upstream.await else {
-        return give_up(exchange, head, Failure::BrokenOff, route);
+        return give_up(exchange, Failure::BrokenOff, route);
     };
+    exchange.give_up_fields();
     // The total time does not hold for a tunnel.
     exchange.watch(None);
     let inbound = Arc::clone(&exchange.inbound);
@@ -122,14 +119,14 @@ pub(super) async fn open(
 /// The 101 for the client, without what has no meaning there (RFC 9110 section 8.6); and the connection behind it.
 fn switching(
     mut response: Response<Incoming>,
-    asked: &Asked,
+    asker: &Asker<'_>,
     route: &Route,
 ) -> (Response<ResponseBody>, impl Future<Output = Option<(Transport, Bytes)>> + use<>) {
     let upgraded = hyper::upgrade::on(&mut response);
     let (mut head, _) = response.into_parts();
     head.headers.remove(header::CONTENT_LENGTH);
     head.headers.remove(header::TRANSFER_ENCODING);
-    client_response::amend_by_route(&mut head, asked, route);
+    client_response::amend_by_route(&mut head, asker, route);
     let upstream = async move {
         let parts = upgraded.await.ok()?.downcast::<TokioIo<Transport>>().ok()?;
         Some((parts.io.into_inner(), parts.read_buf))
@@ -139,9 +136,9 @@ fn switching(
 
 impl Exchange {
     /// Asks one server after the other for a connection, and the first that has one to switch.
-    async fn ask(&mut self, head: &Parts, protocols: &str, route: &Arc<Route>) -> Result<Response<Incoming>, Failure> {
+    async fn ask(&mut self, protocols: &str, route: &Arc<Route>) -> Result<Response<Incoming>, Failure> {
         let transport = loop {
-            if let Err(reason) = self.acquire_server(head).await {
+            if let Err(reason) = self.acquire_server().await {
                 self.failure = Some(reason);
                 return Err(Failure::Internal);
             }
@@ -157,11 +154,12 @@ impl Exchange {
             }
         };
         let now = self.shared().services.clock.instant();
-        let mut head = self.hand_over(head.clone(), route, now)?;
-        head.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        let mut request = Request::new(RequestBody::default());
+        self.hand_over(&mut request, route, now)?;
+        request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         let protocols = HeaderValue::from_str(protocols).map_err(|_| Failure::Internal)?;
-        head.headers.insert(header::UPGRADE, protocols);
-        let response = self.exchange_heads(transport, head, route).await;
+        request.headers_mut().insert(header::UPGRADE, protocols);
+        let response = self.exchange_heads(transport, request, route).await;
         match &response {
             Ok(response) => self.note_response(response.status()),
             Err(_) => self.server_failed(upstream::Failure::AfterSending),
@@ -180,14 +178,14 @@ impl Exchange {
     async fn exchange_heads(
         &self,
         transport: Transport,
-        head: Parts,
+        request: Request<RequestBody>,
         route: &Route,
     ) -> Result<Response<Incoming>, Failure> {
         let shaking_hands = http1_builder(&route.pool).handshake(TokioIo::new(transport));
         let (mut sender, connection) = shaking_hands.await.map_err(|error| Failure::of(&error))?;
         tokio::spawn(async move { drop(connection.with_upgrades().await) });
         let left = route.pool.settings.timeouts.read.min(self.time_left(route));
-        let sending = sender.send_request(Request::from_parts(head, RequestBody::default()));
+        let sending = sender.send_request(request);
         match timeout_at(Instant::now() + left, sending).await {
             Ok(sent) => sent.map_err(|error| Failure::of(&error)),
             Err(_) => Err(Failure::ReadTimeout),

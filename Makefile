@@ -17,7 +17,7 @@ FUZZ_TARGETS = token jwks opaque contract
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build guided demo test bench compare gateways fuzz rotation kills upgrades postgres format lint docs licences tests loom instructions budget msrv check
+.PHONY: help build demo test bench compare gateways fuzz rotation kills upgrades postgres format lint docs licences tests loom instructions budget msrv check
 # The steps of a test run share one target folder: side by side they would only wait for each other.
 .NOTPARALLEL:
 
@@ -27,9 +27,6 @@ help: ## Say what there is to make
 build: ## Build the release binary, target/release/portero
 	@deploy/tools cargo cc cmake
 	$(CARGO) build --release --locked
-
-guided: ## Build target/guided/portero, the release guided by a profile of its own work
-	@deploy/guided
 
 demo: build ## Build and run the demo: every contract, example accounts, an upstream that echoes
 	@exec target/release/portero demo $(ARGS)

@@ -17,8 +17,6 @@ class Setting:
     """What a run was asked for, and what it runs on."""
 
     portero: Path
-    guided: Path | None
-    """The build guided by a profile, where there is one."""
     bare: Path
     envoy: Path | None
     oha: Path | None

@@ -19,9 +19,6 @@ ENVOY_THREADS = 2
 GOAL = 1.25
 """× nginx bare: what is wanted in the end."""
 
-GUIDED = "Portero, guided"
-"""What the build guided by a profile is called."""
-
 HAPROXY_CHECKS = ("bare", "HS256", "RS256")
 
 
@@ -36,7 +33,7 @@ def measure(stage: Stage) -> Section:
 
 def all_rows(stage: Stage) -> list[Row]:
     """Every proxy in every setting."""
-    return [*nginx_rows(stage), *haproxy_rows(stage), *envoy_rows(stage), *hyper_rows(stage), *portero_rows(stage), *guided_rows(stage)]
+    return [*nginx_rows(stage), *haproxy_rows(stage), *envoy_rows(stage), *hyper_rows(stage), *portero_rows(stage)]
 
 
 def nginx_rows(stage: Stage) -> list[Row]:
@@ -70,20 +67,6 @@ def hyper_rows(stage: Stage) -> list[Row]:
     tokens, certificate = stage.keys.hot("HS256"), Certificate(stage.fleet.folder)
     proxies = {n: Hyper(stage.fleet, stage.setting.bare, stage.origin, n, certificate) for n in THREADS}
     return [Row(f"{HYPER}, {many(n)}", proxy.port, proxy.pids, tokens, n) for n, proxy in proxies.items()]
-
-
-def guided_rows(stage: Stage) -> list[Row]:
-    """Of the build that `deploy/guided` makes, where there is one."""
-    if stage.setting.guided is None:
-        return []
-    rows = []
-    for threads in THREADS:
-        home = folder(stage.fleet, f"guided-{threads}", stage.origin, stage.keys, threads=threads)
-        gateway = Portero(stage.fleet, stage.setting.guided, home)
-        for algorithm in ("HS256", "RS256"):
-            name = f"{GUIDED} {algorithm}, {many(threads)}"
-            rows.append(Row(name, gateway.port, gateway.pids, stage.keys.hot(algorithm), threads))
-    return rows
 
 
 def portero_rows(stage: Stage) -> list[Row]:
@@ -182,10 +165,9 @@ def targets(taken: Samples) -> list[Target]:
         ("nginx bare", "HS256", 1.45),
         ("nginx bare", "HS256", GOAL),
     )
-    for build in ("Portero", GUIDED):
-        for prefix, algorithm, bound in bounds:
-            best, peer = cheapest(taken, f"{build} {algorithm}"), cheapest(taken, prefix)
-            if best and peer:
-                goal = " (the goal)" if bound == GOAL else ""
-                found.append(Target(f"{best} ÷ {peer}{goal}", ratio(taken[best], taken[peer]), "≤", bound))
+    for prefix, algorithm, bound in bounds:
+        best, peer = cheapest(taken, f"Portero {algorithm}"), cheapest(taken, prefix)
+        if best and peer:
+            goal = " (the goal)" if bound == GOAL else ""
+            found.append(Target(f"{best} ÷ {peer}{goal}", ratio(taken[best], taken[peer]), "≤", bound))
     return found

@@ -1,4 +1,4 @@
-//! Who asks a token endpoint, and whether it still waits for the answer.
+//! The client of a token endpoint, and whether it still waits for the response.
 
 use std::{convert::Infallible, net::IpAddr, sync::OnceLock};
 
@@ -54,11 +54,16 @@ impl Caller {
         self.connection.is_closed()
     }
 
+    /// Ends when it has left.
+    pub async fn left(&self) {
+        self.connection.closed().await;
+    }
+
     /// What comes of `work`, unless the client leaves first; then the work is dropped.
     pub async fn unless_left<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            () = self.connection.closed() => None,
+            () = self.left() => None,
             done = work => Some(done),
         }
     }

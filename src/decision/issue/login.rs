@@ -58,7 +58,7 @@ pub struct TokenService {
     pub(super) logins: Arc<Logins>,
     pub(super) pace: Pace,
     pub(in crate::decision) clock: Arc<dyn Clock>,
-    /// Who asks old systems about their tokens.
+    /// Asks old systems about their tokens.
     pub(super) asker: Arc<TokenAsker>,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Guess<'a> {
     pub(super) secret: &'a Secret,
     /// The account, if there is one: else a hash is spent on it all the same.
     pub(super) account: Option<(PrincipalId, &'a Credentials)>,
-    /// Whether a wrong one is a failure. It is none where an old system says that it is right.
+    /// Whether a wrong one is a failure. It is not where an old system says that it is right.
     pub(super) counts: bool,
 }
 
@@ -116,7 +116,7 @@ impl TokenService {
         }
     }
 
-    /// Who asks old systems about their tokens.
+    /// Asks old systems about their tokens.
     #[must_use]
     pub const fn asker(&self) -> &Arc<TokenAsker> {
         &self.asker
@@ -133,7 +133,8 @@ impl TokenService {
         self.open_session(realm, holder, epoch, validity).await
     }
 
-    /// Checks credentials, under the throttle. Whoever is refused hears it at the realm's deadline, whatever the reason.
+    /// Checks credentials, under the throttle. A refusal is answered at the realm's deadline, whatever the
+    /// reason.
     ///
     /// # Errors
     /// The rejection that the realm's contract words.
@@ -263,8 +264,8 @@ impl TokenService {
         vault.audited_store().with_clock(Arc::clone(&self.clock))
     }
 
-    /// Whether an opened token holds. An error is what to answer where that cannot be said now, and `None` where it does
-    /// not hold.
+    /// Whether an opened token holds. An error is what to answer where that cannot be said now, and `None` where it
+    /// does not hold.
     pub(in crate::decision) async fn check_standing(&self, opened: &Verified) -> Result<(), Option<Rejection>> {
         check_standing(&self.live_state, opened, &*self.clock).await.map_err(|reason| {
             matches!(reason, Reason::Unavailable | Reason::Stale)
@@ -327,8 +328,8 @@ impl TokenService {
         Err(busy())
     }
 
-    /// Tells the throttle from which addresses the owner has logged in. A name without an account has none, and costs the
-    /// same.
+    /// Tells the throttle from which addresses the owner has logged in. A name without an account has none, and costs
+    /// the same.
     async fn learn_known(&self, attempt: &Attempt, caller: &Caller) -> Result<(), Rejection> {
         let learning = async {
             let client = ClientKey::of(caller.address());
@@ -344,9 +345,9 @@ impl TokenService {
         caller.unless_left(learning).await.ok_or_else(busy)?
     }
 
-    /// Which of the account's secrets this is. The throttle is asked again when it is this client's turn, because others
-    /// may have failed while it waited, and a failure is counted before the next secret is looked at: guesses that wait
-    /// together cost no more hashes than the throttle allows. A client that leaves while it waits costs none.
+    /// Which of the account's secrets this is. The throttle is asked again when it is this client's turn, because
+    /// others may have failed while it waited, and a failure is counted before the next secret is looked at: guesses
+    /// that wait together cost no more hashes than the throttle allows. A client that leaves while it waits costs none.
     pub(super) async fn check_secret(
         &self,
         realm: &Realm,
@@ -395,13 +396,14 @@ impl TokenService {
             let judged: Result<Checked, Held> = judged();
             (judged, asked)
         };
-        let verified = self.hasher.verify(ClientKey::of(caller.address()), secret.clone(), opened, judge);
-        let answer = caller.unless_left(verified).await.ok_or_else(busy)?;
+        let client = ClientKey::of(caller.address());
+        let verified = self.hasher.verify(client, secret.clone(), opened, judge, caller.left());
         // It may have been drawn meanwhile.
-        let (judged, asked) = answer.map_err(|_| busy())?;
+        let (judged, asked) = verified.await.map_err(|_| busy())?.ok_or_else(busy)?;
         *attempt = asked;
         if let Ok(checked) = &judged {
-            // Where two hashes are held against it one after the other, the first one that matches is no measure of both.
+            // Where two hashes are held against it one after the other, the first one that matches is no measure of
+            // both.
             let is_whole = checked.matched != Some(Matched::Current) || !takes_two;
             if is_whole && !checked.took.is_zero() {
                 self.pace.measured(&realm.name, &class, checked.took);
@@ -410,7 +412,7 @@ impl TokenService {
         Ok(judged)
     }
 
-    /// Who has proved the secret, unless the account may not be used.
+    /// The account whose secret was proved, unless it may not be used.
     pub(super) async fn admit(&self, realm: &Realm, account: Account) -> Result<Account, Rejection> {
         self.check_account(realm, &account, Told::AfterSecret).await?;
         // What is told to nobody looks like a wrong secret.

@@ -2,7 +2,7 @@
 //! see [`FairQueue`].
 
 use std::{
-    fmt, io,
+    fmt, future, io,
     num::NonZeroUsize,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -33,7 +33,8 @@ const QUEUE_MAX: usize = 256;
 /// The size of the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HasherSettings {
-    /// Threads that hash, each with 19 MiB while it does, and up to 128 MiB for a hash of another system. Default: half the cores, at least one.
+    /// Threads that hash, each with 19 MiB while it does, and up to 128 MiB for a hash of another system. Default: half
+    /// the cores, at least one.
     pub threads: NonZeroUsize,
     /// Hashes that may wait for a thread; beyond them the caller is told at once. Default: 256.
     pub queue_max: usize,
@@ -103,10 +104,12 @@ impl Hasher {
     }
 
     /// Which of an account's secrets `password` is, as soon as it is the turn of `client`. For an unknown account pass
-    /// `None`: it is none of them, after the time that an account with today's hash takes.
+    /// `None`: it matches none of them, after the time that an account with today's hash takes.
     ///
-    /// `attempt` is called then, on the thread that hashes. It is given what hashes, and may leave that alone. Dropping
-    /// the future before takes the work out of the queue.
+    /// `attempt` is called then, on the thread that hashes. It is given what hashes, and may leave that alone. `None`
+    /// when `left` ended before that: then the work was taken out of the queue. What has begun is brought to its end,
+    /// and answered, whether or not anybody waits: a secret that was looked at has its line in the audit log. Dropping
+    /// the future takes the work out of the queue too.
     ///
     /// # Errors
     /// [`HasherError::Busy`] when there is no place in the queue, or another client took it.
@@ -116,10 +119,11 @@ impl Hasher {
         password: Secret,
         credentials: Option<OpenCredentials>,
         attempt: impl FnOnce(&dyn Fn() -> Checked) -> T + Send + 'static,
-    ) -> Result<T, HasherError> {
+        left: impl Future<Output = ()>,
+    ) -> Result<Option<T>, HasherError> {
         if password::check(&password).is_err() {
             let started = self.shared.clock.instant();
-            return Ok(attempt(&|| Checked { matched: None, started, took: Duration::ZERO }));
+            return Ok(Some(attempt(&|| Checked { matched: None, started, took: Duration::ZERO })));
         }
         let verify = move || {
             let Some(credentials) = &credentials else {
@@ -127,11 +131,11 @@ impl Hasher {
             };
             credentials.verify(&password)
         };
-        self.run(client, move |shared| attempt(&|| shared.checked(&verify))).await
+        self.run_unless(left, client, move |shared| attempt(&|| shared.checked(&verify))).await
     }
 
-    /// Hashes a new password, as soon as it is the turn of `client`. `beside` is the hash of the secret that is taken too,
-    /// where there is one ([`password::hash_beside`]).
+    /// Hashes a new password, as soon as it is the turn of `client`. `beside` is the hash of the secret that is taken
+    /// too, where there is one ([`password::hash_beside`]).
     ///
     /// # Errors
     /// [`HasherError::Busy`] when too many passwords wait, [`HasherError::Refused`] when this one cannot be set,
@@ -153,8 +157,8 @@ impl Hasher {
     /// Does work that takes as long as a hash, as soon as it is the turn of `client`.
     ///
     /// # Errors
-    /// [`HasherError::Busy`] when too many passwords wait, [`HasherError::Failed`] when the work panicked or the pool has
-    /// ended.
+    /// [`HasherError::Busy`] when too many passwords wait, [`HasherError::Failed`] when the work panicked or the pool
+    /// has ended.
     pub async fn work<T: Send + 'static>(
         &self,
         client: ClientKey,
@@ -174,15 +178,35 @@ impl Hasher {
         client: ClientKey,
         work: impl FnOnce(&Shared) -> T + Send + 'static,
     ) -> Result<T, HasherError> {
-        let (reply, answer) = oneshot::channel();
+        self.run_unless(future::pending(), client, work).await?.ok_or(HasherError::Failed)
+    }
+
+    /// Does the work, unless `left` ends before its turn comes.
+    async fn run_unless<T: Send + 'static>(
+        &self,
+        left: impl Future<Output = ()>,
+        client: ClientKey,
+        work: impl FnOnce(&Shared) -> T + Send + 'static,
+    ) -> Result<Option<T>, HasherError> {
+        let (reply, mut answer) = oneshot::channel();
         let job: Job = Box::new(move |fate| match fate {
-            // Who asked may have left since this job was taken out of the queue.
+            // The caller may have left since this job was taken out of the queue.
             JobOutcome::Run(shared) if !reply.is_closed() => drop(reply.send(Ok(work(shared)))),
             JobOutcome::Run(_) => {}
             JobOutcome::Displaced => drop(reply.send(Err(HasherError::Busy))),
         });
-        let _place = Place { shared: &self.shared, ticket: self.shared.submit(client, job)? };
-        answer.await.unwrap_or(Err(HasherError::Failed))
+        let place = Place { shared: &self.shared, ticket: self.shared.submit(client, job)? };
+        let answered = tokio::select! {
+            biased;
+            answered = &mut answer => answered,
+            () = left => {
+                if place.leave() {
+                    return Ok(None);
+                }
+                answer.await
+            }
+        };
+        answered.unwrap_or(Err(HasherError::Failed)).map(Some)
     }
 }
 
@@ -192,10 +216,17 @@ struct Place<'h> {
     ticket: Ticket,
 }
 
+impl Place<'_> {
+    /// Takes the job out of the queue. False where it is there no longer.
+    fn leave(&self) -> bool {
+        let abandoned = self.shared.lock().jobs.remove(&self.ticket);
+        abandoned.is_some()
+    }
+}
+
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let abandoned = self.shared.lock().jobs.remove(&self.ticket);
-        drop(abandoned);
+        self.leave();
     }
 }
 
@@ -310,10 +341,13 @@ fn come_after_others() {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Weak,
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
+    use std::{
+        sync::{
+            Weak,
+            atomic::{AtomicUsize, Ordering},
+            mpsc,
+        },
+        task::Poll,
     };
 
     use rustix::process::getpriority_process;
@@ -328,7 +362,9 @@ mod tests {
 
     /// A wrong guess by a client.
     async fn guess(hasher: &Hasher, client: ClientKey) -> Result<bool, HasherError> {
-        hasher.verify(client, "1234".into(), None, |verify| verify().matched.is_some()).await
+        let guessed =
+            hasher.verify(client, "1234".into(), None, |verify| verify().matched.is_some(), future::pending());
+        guessed.await.map(Option::unwrap)
     }
 
     fn client(last: u8) -> ClientKey {
@@ -381,7 +417,9 @@ mod tests {
             Credentials { current: current.clone(), previous: Some(previous.clone()) }.opened(first, Some(second))
         };
         let verify = async |password: &str, credentials| {
-            hasher.verify(CLIENT, password.into(), credentials, |verify| verify().matched).await.unwrap()
+            let verified =
+                hasher.verify(CLIENT, password.into(), credentials, |verify| verify().matched, future::pending());
+            verified.await.unwrap().unwrap()
         };
         assert_eq!(verify("12345", Some(opened())).await, Some(Matched::Current));
         assert_eq!(verify("1234", Some(opened())).await, Some(Matched::Previous));
@@ -422,6 +460,33 @@ mod tests {
         occupied.await.unwrap().unwrap();
         hasher.run(CLIENT, |_| ()).await.unwrap();
         assert_eq!(ran.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn work_that_has_begun_is_answered_although_its_client_has_left() {
+        let hasher = Arc::new(hasher(8));
+        let (hold, occupied) = occupy(&hasher);
+        let mut queued = Box::pin(hasher.run_unless(future::ready(()), CLIENT, |_| 7));
+        assert_eq!(futures_poll(&mut queued), Poll::Ready(Ok(None)), "it was not its turn");
+        assert_eq!(hasher.queue_len(), 0);
+        drop(hold);
+        occupied.await.unwrap().unwrap();
+
+        let (hold, released) = mpsc::channel::<()>();
+        let (started, running) = mpsc::channel();
+        let work = move |_: &Shared| {
+            started.send(()).unwrap();
+            let _released = released.recv();
+            7
+        };
+        let (waits, gone) = oneshot::channel::<()>();
+        let mut begun = Box::pin(hasher.run_unless(async { drop(gone.await) }, CLIENT, work));
+        assert!(futures_poll(&mut begun).is_pending());
+        tokio::task::block_in_place(|| running.recv().unwrap());
+        drop(waits);
+        assert!(futures_poll(&mut begun).is_pending(), "it is brought to its end");
+        drop(hold);
+        assert_eq!(begun.await, Ok(Some(7)));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -466,7 +531,7 @@ mod tests {
         }
     }
 
-    fn futures_poll<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output> {
+    fn futures_poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         std::pin::Pin::new(future).poll(&mut context)
     }

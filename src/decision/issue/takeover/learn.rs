@@ -1,6 +1,6 @@
 //! What is kept of an old system's yes and no.
 
-use std::{sync::Arc, time::Duration};
+use std::{future, sync::Arc, time::Duration};
 
 use crate::{
     decision::{
@@ -100,8 +100,12 @@ impl TokenService {
     ) -> Result<Option<PasswordHash>, Rejection> {
         let credentials = account.credentials(self.trusted.witnessed());
         let opened = self.open(account.id, &credentials).await?;
-        let verified = self.hasher.verify(client, secret.clone(), Some(opened), |verify| verify().matched).await;
-        Ok(verified.map_err(|_| busy())?.map(|matched| credentials.hash_of(matched).clone()))
+        let verified = self
+            .hasher
+            .verify(client, secret.clone(), Some(opened), |verify| verify().matched, future::pending())
+            .await;
+        let matched = verified.map_err(|_| busy())?.ok_or_else(busy)?;
+        Ok(matched.map(|matched| credentials.hash_of(matched).clone()))
     }
 
     /// Notes that the old system confirmed a hash of the account's; not at every login.
@@ -126,8 +130,8 @@ impl TokenService {
         self.kept(trusted::settle(&self.store, &sessions, Settled::Confirmed, now)).await
     }
 
-    /// Forgets that the old system confirmed a hash of an account's, since it refuses its secret now, and ends the logins
-    /// that it decided alone.
+    /// Forgets that the old system confirmed a hash of an account's, since it refuses its secret now, and ends the
+    /// logins that it decided alone.
     pub(super) async fn distrust(
         &self,
         account: PrincipalId,

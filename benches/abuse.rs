@@ -1,6 +1,5 @@
-//! What clients that mean harm cost the others: a flood of logins, answers that nobody takes, bodies that never come, and
-//! requests that make the server close. The figures stand in
-//! `README.md` beside this file.
+//! What clients that mean harm cost the others: a flood of logins, answers that nobody takes, bodies that never come,
+//! and requests that make the server close. The figures stand in `README.md` beside this file.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has failed")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures time")]
@@ -199,7 +198,8 @@ fn token(front: SocketAddr) -> String {
     body["tokenValido"].as_str().unwrap().to_owned()
 }
 
-/// A service that closes its connection where it is asked to, answers each GET, and waits for the body of everything else.
+/// A service that closes its connection where it is asked to, answers each GET, and waits for the body of everything
+/// else.
 fn fragile() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();

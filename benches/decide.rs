@@ -157,7 +157,7 @@ fn together(c: &mut Criterion, live_state: &LiveState, name: &str, rings: &[&[He
         b.iter_custom(|iterations| {
             let ready = AtomicUsize::new(0);
             let decide_all = |ring: &[HeaderMap]| {
-                // Who waits stays on its core, so that all start at once.
+                // A waiting thread stays on its core, so that all start at once.
                 ready.fetch_add(1, Ordering::SeqCst);
                 while ready.load(Ordering::SeqCst) < rings.len() {
                     std::hint::spin_loop();

@@ -1,5 +1,5 @@
-//! What the stages of a request's path cost, each by itself. `decide` has the cache and the whole decision,
-//! `tokens` what opening a token takes, and `revocation` its look-ups. The figures stand in `README.md` beside this file.
+//! What the stages of a request's path cost, each by itself. `decide` has the cache and the whole decision, `tokens`
+//! what opening a token takes, and `revocation` its look-ups. The figures stand in `README.md` beside this file.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has failed")]
 

@@ -11,7 +11,8 @@ use tokio::{
 };
 
 /// A deadline that moves with every request and is seldom reached. While it moves away, the runtime's timer stays where
-/// it is. Only a timer that goes off too early is set anew. So a request costs no timer. Without an end it never goes off.
+/// it is. Only a timer that goes off too early is set anew. So a request costs no timer. Without an end it never goes
+/// off.
 #[derive(Debug, Default)]
 pub(crate) struct LazyTimeout {
     /// `None` until it is first set.

@@ -1,6 +1,7 @@
 """`RESULTS.md`: every section that was measured, with its targets."""
 
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from sections import SECTIONS, Section, Target
 
 LOAD_QUIET = 0.5
 """Average of processes that want to run, up to which a machine is quiet."""
+
+WIDTH = 120
+"""Characters of a line of prose."""
 
 HEADER = """# Portero beside its peers
 
@@ -21,13 +25,19 @@ Written by `make compare` ([compare](compare)); do not edit. {summary}
 | date | {date} |
 | load average before | {load} |
 
-CPU time is that of the proxy's processes, user and system, from `/proc`, divided by the requests that were answered. Each section was measured in one run, every row of a table in every round, in the order of the
-table and back in turn; figures are medians of {rounds} rounds of {seconds} s, and ratios are the medians of those within a round: **compare ratios within a table, and not absolute figures between runs**.
+CPU time is that of the proxy's processes, user and system, from `/proc`, divided by the requests that were answered.
+Each section was measured in one run, every row of a table in every round, in the order of the table and back in turn;
+figures are medians of {rounds} rounds of {seconds} s, and ratios are the medians of those within a round: **compare
+ratios within a table, and not absolute figures between runs**.
 
-Everything runs on one machine over loopback: wrk with one thread and {connections} keep-alive connections (where a line does not say otherwise), the proxy, and nginx with one worker as the origin, which answers 57 bytes.
-Every proxy gets the same token of its row's algorithm ({token_bytes} bytes with HS256). Every proxy sends the origin `X-Forwarded-For`, `-Proto` and `-Host`, `Forwarded`, `X-Request-Id`, `traceparent`,
-`X-Auth-Issuer`, `-Subject`, `-Role` and `-Scopes` beside the client's own fields, which the run makes sure of before it measures; those that check a token take the identity from it, bare ones send constants. nginx has no second
-random number for `traceparent`, and Envoy none at all: parts of theirs are constants. HAProxy compares `exp`, `iss` and `aud` by hand; Envoy's filter and Portero check all that they know of.
+Everything runs on one machine over loopback: wrk with one thread and {connections} keep-alive connections (where a line
+does not say otherwise), the proxy, and nginx with one worker as the origin, which answers 57 bytes. Every proxy gets
+the same token of its row's algorithm ({token_bytes} bytes with HS256). Every proxy sends the origin `X-Forwarded-For`,
+`-Proto` and `-Host`, `Forwarded`, `X-Request-Id`, `traceparent`, `X-Auth-Issuer`, `-Subject`, `-Role` and `-Scopes`
+beside the client's own fields, which the run makes sure of before it measures; those that check a token take the
+identity from it, bare ones send constants. nginx has no second random number for `traceparent`, and Envoy none at all:
+parts of theirs are constants. HAProxy compares `exp`, `iss` and `aud` by hand; Envoy's filter and Portero check all
+that they know of.
 """
 
 
@@ -89,7 +99,12 @@ def render_section(section: Section, newest: dict[str, Any], own: dict[str, Any]
         text += table(section.head, section.rows) + "\n"
     if section.targets:
         text += table(["target", "measured", "bound", ""], [target_row(target) for target in section.targets]) + "\n"
-    return text + "".join(f"- {note}\n" for note in section.notes)
+    return text + "".join(f"{wrapped(f'- {note}', indent='  ')}\n" for note in section.notes)
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """In lines as wide as those of other pages."""
+    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def target_row(target: Target) -> list[str]:

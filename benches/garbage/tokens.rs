@@ -30,7 +30,7 @@ impl Signer {
         jsonwebtoken::encode(&self.header, &self.claims, &self.key).unwrap()
     }
 
-    /// The same with a signature that is none: two numbers of the right size, so that nothing but the
+    /// The same with a signature that is invalid: two numbers of the right size, so that nothing but the
     /// whole computation tells.
     pub(super) fn garbage(&mut self) -> String {
         let token = self.good();

@@ -1,8 +1,8 @@
 //! Floor 6: the wiring. Which piece gets which, in which order they start, and how they stop.
 //!
-//! Who runs where: workers (`edge::front::Workers`), each with a runtime of its own, accept connections in turn, decide and
-//! forward; one thread says whose turn it is; the control runtime talks to the store and waits for password hashes; the
-//! admin listener has its own, so that it answers when the others are busy.
+//! What runs where: workers (`edge::front::Workers`), each with a runtime of its own, accept connections in turn,
+//! decide and forward; one thread says whose turn it is; the control runtime talks to the store and waits for password
+//! hashes; the admin listener has its own, so that it answers when the others are busy.
 
 mod control;
 mod core;
@@ -50,7 +50,7 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] Report),
     /// Somebody writes a file of the config: half of it is not to be taken over.
-    #[error("a file of the config is just being written; ask again when whoever writes it has closed it")]
+    #[error("a file of the config is just being written; ask again once its writer has closed it")]
     Unfinished,
     /// An address is taken, or not ours.
     #[error("cannot listen on {address} ({key}): {source}")]

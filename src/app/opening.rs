@@ -24,7 +24,8 @@ pub(super) fn snapshot_of(settings: &GatewaySettings) -> Option<Place> {
     Some(Place { path, store: settings.store.place(), master_key_file: settings.master_key_file.clone() })
 }
 
-/// Opens the store. Where its server does not answer, and there is a snapshot that may be served by, that takes its place.
+/// Opens the store. Where its server does not answer, and there is a snapshot that may be served by, that takes its
+/// place.
 ///
 /// # Errors
 /// Fails as [`open_vault`] does.

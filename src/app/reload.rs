@@ -127,7 +127,7 @@ impl Reloader {
             tracing::info!("the config's files are as they were");
             return;
         }
-        // Who changed a file is not there to be told; the log is.
+        // The person who changed a file is not there to be told; the log is.
         let _ = self.reload(watch, Actor::gateway("changed file")).await;
     }
 

@@ -24,8 +24,8 @@ const IDLE_GRACE: Duration = Duration::from_secs(1);
 const IDLE_GRACE_AFTER_UPGRADE: f64 = 0.8;
 
 impl Gateway {
-    /// Serves until SIGTERM or SIGINT, or until another process has taken over, then lets requests in flight
-    /// end. SIGHUP reloads the config, and SIGUSR1 opens the audit file anew. `program` is what an upgrade starts; without
+    /// Serves until SIGTERM or SIGINT, or until another process has taken over, then lets requests in flight end.
+    /// SIGHUP reloads the config, and SIGUSR1 opens the audit file anew. `program` is what an upgrade starts; without
     /// it there is none.
     ///
     /// # Errors
@@ -115,8 +115,9 @@ impl Gateway {
         self.lines.flush();
     }
 
-    /// Serves on for the drain delay, in which a balancer sees that this gateway is not ready: connections that wait in a
-    /// listener's queue are reset when it closes. Being asked again ends the delay, and so does a store that is not followed.
+    /// Serves on for the drain delay, in which a balancer sees that this gateway is not ready: connections that wait in
+    /// a listener's queue are reset when it closes. Being asked again ends the delay, and so does a store that is not
+    /// followed.
     fn serve_until_seen(&mut self) {
         self.orders.close();
         let delay = self.reloader.drain_delay;
@@ -164,7 +165,7 @@ async fn carry_out(
         Asked::ReloadIfChanged => reloader.reload_if_changed(watch).await,
         Asked::Ordered(Order::Reload { actor, outcome }) => {
             let taken = reloader.reload(watch, actor).await;
-            // Whoever asked may have gone.
+            // The one that asked may have gone.
             let _ = outcome.send(taken.map_err(|error| error.to_string()));
         }
         Asked::Ordered(Order::Upgrade { patience, outcome, alone }) => {
@@ -179,7 +180,7 @@ async fn carry_out(
                     notice::handed_over(*pid);
                 }
                 Err(why) => {
-                    // Whoever hears of it may ask for the next at once.
+                    // The one that hears of it may ask for the next at once.
                     drop(alone);
                     for problem in why.lines() {
                         tracing::error!(problem, "not handed over; this process serves on");

@@ -33,8 +33,8 @@ const CONFIRM_PART: u32 = 20;
 const CONFIRM_EVERY_MIN: Duration = Duration::from_secs(1);
 const CONFIRM_EVERY_MAX: Duration = Duration::from_secs(5);
 
-/// What goes on beside requests, as far as its end is waited for: what was counted last is written down before the store is
-/// closed.
+/// What goes on beside requests, as far as its end is waited for: what was counted last is written down before the
+/// store is closed.
 pub(super) struct Tasks {
     /// Follows the store.
     pub(super) following: JoinHandle<()>,
@@ -49,8 +49,8 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// Starts what goes on beside requests until it is stopped. When this returns, what is revoked is known. Beside them:
-    /// how a changed schedule reaches the one that keeps the keys.
+    /// Starts what goes on beside requests until it is stopped. When this returns, what is revoked is known. Beside
+    /// them: how a changed schedule reaches the one that keeps the keys.
     ///
     /// # Errors
     /// Says what could not be read from the store, or written to the disk.

@@ -84,8 +84,8 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// What the process exits with: 1 for a refusal, 2 for trouble, 3 for what is done and not yet known everywhere, 4 for a
-    /// store whose server is away.
+    /// What the process exits with: 1 for a refusal, 2 for trouble, 3 for what is done and not yet known everywhere, 4
+    /// for a store whose server is away.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {

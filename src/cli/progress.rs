@@ -70,6 +70,6 @@ impl Progress {
 }
 
 fn write(text: &str) {
-    // Whoever looks on may go away.
+    // The reader of the output may go away.
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }

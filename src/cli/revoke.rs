@@ -44,11 +44,12 @@ pub(super) enum Revoke {
         /// The token's id, instead of the token on standard input
         #[arg(long, requires = "realm")]
         jti: Option<String>,
-        /// The realm of --jti, or the foreign issuer; for a token on standard input that an old system gave out, the realm
-        /// that takes over from it; for an opaque one of an issuer that is asked about it, the issuer
+        /// The realm of --jti, or the foreign issuer; for a token on standard input that an old system gave out, the
+        /// realm that takes over from it; for an opaque one of an issuer that is asked about it, the issuer
         #[arg(long)]
         realm: Option<RealmName>,
-        /// When such a token ends, RFC 3339 or Unix seconds; kept for the realm's longest lifetime without it, and for ever where that is not known
+        /// When such a token ends, RFC 3339 or Unix seconds; kept for the realm's longest lifetime without it, and for
+        /// ever where that is not known
         #[arg(long, requires = "realm", value_parser = instant)]
         expires: Option<Timestamp>,
     },

@@ -1,5 +1,5 @@
-//! `portero stale …`: an operator's word on checked requests while a shared store is not heard of. It goes to the running
-//! gateway itself, and takes no store.
+//! `portero stale …`: an operator's word on checked requests while a shared store is not heard of. It goes to the
+//! running gateway itself, and takes no store.
 
 use std::time::Duration;
 

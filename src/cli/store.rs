@@ -207,7 +207,7 @@ fn file_of(settings: &GatewaySettings) -> Result<&PathBuf, CliError> {
     })
 }
 
-/// Makes the tables and the master key once. Who has the right key by then changes nothing.
+/// Makes the tables and the master key once. Where the right key is there by then, nothing changes.
 async fn init_on_a_server(settings: &GatewaySettings) -> Result<Output, CliError> {
     let (place, key) = (settings.store.place(), settings.master_key_file.display().to_string());
     let made = Store::make_on_a_server(settings).await?;

@@ -79,7 +79,7 @@ impl Copy {
     }
 }
 
-/// Who moves the store. A move has its row in the audit log, whose codes take the store's master key.
+/// The operator who moves the store. A move has its row in the audit log, whose codes take the store's master key.
 async fn mover(copying: &Copying, config: Option<&GatewaySettings>) -> Result<Mover, CliError> {
     let refused = |why: String| CliError::Refused(format!("{why}. Nothing was changed"));
     let config = config.ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! Who runs a command: the operating system's user, at a terminal.
+//! The operator who runs a command: the operating system's user, at a terminal.
 
 use std::{fs, io};
 
@@ -15,7 +15,7 @@ const USERS: &str = "/etc/passwd";
 /// Bytes that are read of it, at most.
 const USERS_BYTES_MAX: u64 = 4 << 20;
 
-/// Whoever runs this process. The system says so, and no variable of the environment, which anybody sets.
+/// The user that runs this process. The system says so, and no variable of the environment, which anybody sets.
 pub(super) fn actor() -> Actor {
     let uid = getuid();
     let users = fs::metadata(USERS).ok().filter(|facts| facts.len() <= USERS_BYTES_MAX);

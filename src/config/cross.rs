@@ -43,7 +43,7 @@ pub(super) fn admin_in_reach(context: &Context<'_>, admin: &Admin) {
     let listen = admin.settings.listen;
     if !listen.ip().to_canonical().is_loopback() {
         let message = format!(
-            "'{listen}' is no loopback address: whoever reaches it reads metrics and health, and the admin token crosses the network as it is"
+            "'{listen}' is no loopback address: everyone who reaches it reads metrics and health, and the admin token crosses the network as it is"
         );
         context.warn(&admin.listen, &message);
     }
@@ -103,7 +103,8 @@ pub(super) fn routes(context: &Context<'_>, routes: &[Route], endpoints: &[Endpo
     }
 }
 
-/// No route changes a field that a claim becomes, nor looks for a token in it: whoever reads it trusts the gateway for it.
+/// No route changes a field that a claim becomes, nor looks for a token in it: services that read it trust the gateway
+/// for it.
 pub(super) fn claim_headers(context: &Context<'_>, routes: &[Route], issuers: &[Arc<IssuerSettings>]) {
     let of_claim = |name: &HeaderName| {
         issuers.iter().find(|issuer| issuer.claims.headers.names().any(|own| own == name)).map(|issuer| &issuer.name)
@@ -131,7 +132,8 @@ pub(super) fn claim_headers(context: &Context<'_>, routes: &[Route], issuers: &[
     }
 }
 
-/// Warns of routes on which several are asked about opaque tokens whose forms overlap: of these only the first is asked.
+/// Warns of routes on which several are asked about opaque tokens whose forms overlap: of these only the first is
+/// asked.
 pub(super) fn opaque_tokens(
     context: &Context<'_>,
     routes: &[Route],

@@ -1,5 +1,5 @@
-//! `realms.X.dialect`, `extend`, `language` and `accept_language`: the contract that a realm speaks, one that ships or a
-//! file's, what the realm changes in it, and in which language it speaks.
+//! `realms.X.dialect`, `extend`, `language` and `accept_language`: the contract that a realm speaks, one that ships or
+//! a file's, what the realm changes in it, and in which language it speaks.
 
 use super::{item::Item, reader::Section};
 use crate::rules::contract::{Dialect, FILE_BYTES_MAX, Fault, Layer, builtin_text, load_layers};

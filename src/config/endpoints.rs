@@ -160,7 +160,7 @@ fn systems(item: &Item<'_>, answering: &[RealmName], verifiers: &Verifiers) -> O
     let mut systems = vec![];
     for (realm, item) in item.section()?.into_entries() {
         let Some(named) = answering.iter().find(|answering| answering.as_str() == realm) else {
-            item.wrong::<()>(&format!("'{realm}' is none of the endpoint's realms"));
+            item.wrong::<()>(&format!("'{realm}' is not one of the endpoint's realms"));
             continue;
         };
         systems.extend(verifiers.resolve(&item).map(|name| (named.clone(), name)));

@@ -126,7 +126,7 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Issue
     })
 }
 
-/// Who is asked about the tokens of an issuer.
+/// The endpoint that is asked about the tokens of an issuer.
 fn asked(
     section: &mut Section<'_>,
     introspection: Section<'_>,
@@ -190,12 +190,12 @@ fn jwks(section: &mut Section<'_>, discovered: Option<Uri>) -> Option<Jwks> {
 
 /// An address that a set may be fetched from.
 fn url(item: &Item<'_>) -> Option<Uri> {
-    secure_url(item, "https://login.example.com/jwks.json", "whoever is on the way could put keys of his own in")
+    secure_url(item, "https://login.example.com/jwks.json", "anyone on the network path could put in keys of their own")
 }
 
 /// An issuer, or its metadata document, and how the file spells it.
 fn discovered(item: &Item<'_>) -> Option<(Uri, String)> {
-    let url = secure_url(item, "https://login.example.com", "whoever is on the way could name keys of his own")?;
+    let url = secure_url(item, "https://login.example.com", "anyone on the network path could name keys of their own")?;
     if url.query().is_some() {
         return item.wrong("must be the issuer, or its metadata document, without a query");
     }
@@ -209,7 +209,7 @@ fn algorithm(item: &Item<'_>, symmetric: bool) -> Option<Algorithm> {
     if symmetric || !is_symmetric(algorithm) {
         return Some(algorithm);
     }
-    item.wrong(&format!("{algorithm} is for keys in files: a secret that is published is none"))
+    item.wrong(&format!("{algorithm} is for keys in files: a published secret is not secret"))
 }
 
 const fn is_symmetric(algorithm: Algorithm) -> bool {

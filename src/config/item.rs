@@ -121,8 +121,8 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Notes a file with a secret that everybody can read. Whose file it is and who reads it is the operator's to say, so
-    /// that is no error.
+    /// Notes a file with a secret that everybody can read. Whose file it is and who reads it is the operator's to say,
+    /// so that is no error.
     pub(super) fn note_if_readable(&self, path: PathBuf) {
         let mode = path.metadata().map_or(0, |metadata| metadata.permissions().mode());
         if mode & READABLE_BY_ALL != 0 {

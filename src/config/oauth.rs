@@ -179,8 +179,8 @@ fn endpoint(served: Served, realm: Option<&RealmName>, at: &Place<'_>) -> Option
     Some(Endpoint { settings, spot: at.spot.clone(), path: served.spot })
 }
 
-/// The metadata, and where they stand besides. For an issuer with a path, RFC 8414 section 3.1 puts that path behind the
-/// well-known one, and `OpenID` Connect Discovery section 4 puts it before.
+/// The metadata, and where they stand besides. For an issuer with a path, RFC 8414 section 3.1 puts that path behind
+/// the well-known one, and `OpenID` Connect Discovery section 4 puts it before.
 fn metadata(
     section: &Section<'_>,
     realm: &Realm,

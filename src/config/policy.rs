@@ -108,8 +108,8 @@ fn require(mut section: Section<'_>) -> Required {
     (roles, scopes, claims)
 }
 
-/// Reads what claims must say. A table inside is a claim with members, as a dotted key makes one: a name with dots of its
-/// own is in quotes.
+/// Reads what claims must say. A table inside is a claim with members, as a dotted key makes one: a name with dots of
+/// its own is in quotes.
 fn read_claims(section: Section<'_>, above: &[Box<str>], claims: &mut Vec<(ClaimPath, Value)>) {
     for (name, item) in section.into_entries() {
         let names: Vec<Box<str>> = above.iter().cloned().chain([name.into()]).collect();

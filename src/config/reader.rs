@@ -194,7 +194,7 @@ impl<'a> Section<'a> {
     }
 
     /// A key that has a default; `None` when its value is wrong: where to go on with the default would
-    /// lead to problems that are none.
+    /// lead to false problems.
     pub(super) fn checked<T>(
         &mut self,
         key: &'static str,

@@ -25,7 +25,8 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 /// The resources of the file, and the endpoints that follow from them.
 #[derive(Default)]
 pub(super) struct Resources {
-    /// Each name, with the URL of its metadata. That of a resource that is wrong is empty: its name is known all the same.
+    /// Each name, with the URL of its metadata. That of a resource that is wrong is empty: its name is known all the
+    /// same.
     named: Vec<(String, Arc<str>)>,
     pub(super) endpoints: Vec<Endpoint>,
 }
@@ -107,7 +108,7 @@ fn resource(mut section: Section<'_>) -> Option<(Arc<str>, Endpoint)> {
 
 /// A resource's identifier, whose path gets the well-known one before it (RFC 9728 section 3.1).
 fn address(item: &Item<'_>) -> Option<Address> {
-    let danger = "clients would send their tokens to whoever is on the way";
+    let danger = "clients would send their tokens to anyone on the network path";
     let url = without_query(item, secure_url(item, "https://api.example.com/mcp", danger)?)?;
     no_pattern(item, url.path(), Purpose::One)?;
     if !CanonicalPath::parse(url.path().as_bytes()).is_ok_and(|canonical| canonical.as_str() == url.path()) {
@@ -115,7 +116,7 @@ fn address(item: &Item<'_>) -> Option<Address> {
     }
     let host = url.host().and_then(|host| host.parse::<HostPattern>().ok());
     let (Some(host @ HostPattern::Exact(_)), Some(authority)) = (host, url.authority()) else {
-        return item.wrong("its host is none that a request could name");
+        return item.wrong("no request could name its host");
     };
     let path = if url.path() == "/" { "" } else { url.path() };
     let metadata_path = format!("{WELL_KNOWN}{path}");
@@ -126,7 +127,7 @@ fn address(item: &Item<'_>) -> Option<Address> {
 
 /// An issuer (RFC 8414 section 2).
 fn authorization_server(item: &Item<'_>) -> Option<String> {
-    let danger = "clients would log in with whoever is on the way";
+    let danger = "clients would log in with anyone on the network path";
     without_query(item, secure_url(item, "https://login.example.com", danger)?)?;
     item.text()
 }
@@ -137,7 +138,7 @@ fn without_query(item: &Item<'_>, url: Uri) -> Option<Uri> {
 
 /// A page for people.
 fn page(item: &Item<'_>) -> Option<String> {
-    secure_url(item, "https://api.example.com/docs", "people would read what whoever is on the way writes")?;
+    secure_url(item, "https://api.example.com/docs", "people would read what anyone on the network path writes")?;
     item.text()
 }
 

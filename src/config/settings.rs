@@ -21,8 +21,8 @@ use crate::{
 
 /// Everything that `gateway.toml` says, checked.
 ///
-/// A reload swaps `site`, `keys`, `refused_passwords`, `access_log`, `reload_watch` and what `server` has of trusted proxies, waits, bounds and certificates;
-/// [`GatewaySettings::restart_only_changes`] names the rest.
+/// A reload swaps `site`, `keys`, `refused_passwords`, `access_log`, `reload_watch` and what `server` has of trusted
+/// proxies, waits, bounds and certificates; [`GatewaySettings::restart_only_changes`] names the rest.
 #[derive(Clone, Debug)]
 pub struct GatewaySettings {
     /// `[server]`: the front listener.

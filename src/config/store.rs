@@ -192,7 +192,7 @@ fn address(url: &str) -> Result<Address, &'static str> {
             }
         },
     };
-    // A url without a host is none in HTTP's grammar.
+    // HTTP's grammar has no URL without a host.
     let base = if socket.is_some() { base.replacen("@/", "@localhost/", 1) } else { base.to_owned() };
     let uri = base.parse::<Uri>().map_err(|_| SHAPE)?;
     let Some((user, _)) = uri.authority().and_then(|authority| authority.as_str().rsplit_once('@')) else {
@@ -209,7 +209,7 @@ fn address(url: &str) -> Result<Address, &'static str> {
     if user.contains('%') || database.contains('%') {
         return Err("must name a role and a database of plain letters: %-escapes are not read");
     }
-    // A port that is none is not to become the usual one.
+    // A port that is invalid must not become the default one.
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let behind_host = authority
         .rsplit_once(']')

@@ -36,7 +36,7 @@ impl Default for ScheduleSettings {
     }
 }
 
-/// Who has keys: a realm, or the gateway itself for its internal tokens.
+/// The owner of keys: a realm, or the gateway itself for its internal tokens.
 #[derive(Clone, Debug)]
 pub struct Owner {
     /// Its name in the store.
@@ -134,8 +134,8 @@ impl Owner {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyAction {
-    /// A key of the config's algorithm is missing. Where none signs it must sign at once; where one of another algorithm
-    /// does, it is published first. The latter only who takes over a config may do.
+    /// A key of the config's algorithm is missing. Where none signs it must sign at once; where one of another
+    /// algorithm does, it is published first. The latter only who takes over a config may do.
     Replace {
         /// The key that signs now.
         seen: Option<KeyId>,

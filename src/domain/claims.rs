@@ -35,14 +35,14 @@ impl TokenKind {
     }
 }
 
-/// Who a token speaks for. With the issuer it is one principal: the same name in two realms is two.
+/// The subject that a token speaks for. With the issuer it is one principal: the same name in two realms is two.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TokenSubject {
     /// An account of ours, by its id.
     Account(PrincipalId),
     /// An account of ours that an imported token names but does not identify: [`PrincipalId::of_name`].
     Named(PrincipalId),
-    /// An account of ours whose id and name an imported token has. Who wrote it may have invented the id: what ends
+    /// An account of ours whose id and name an imported token has. Its author may have invented the id: what ends
     /// the tokens of either ends it.
     Imported {
         /// Its `sub`.
@@ -162,8 +162,8 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// The scopes in one text (RFC 6749 section 3.3). A scope with a space in it cannot be told from two there: it is left
-    /// out. External issuers' lists may have such.
+    /// The scopes in one text (RFC 6749 section 3.3). A scope with a space in it cannot be told from two there: it is
+    /// left out. External issuers' lists may have such.
     #[must_use]
     pub fn scope_text(&self) -> Option<String> {
         let words = self.scopes.iter().filter(|scope| fits_a_field(scope) && !scope.contains(char::is_whitespace));
@@ -172,7 +172,8 @@ impl Claims {
     }
 
     /// The roles in one text, a comma and a space between them, as a field's list has them. A role of somebody else's
-    /// with a comma in it cannot be told from two there, nor one with a space at an end from one without: it is left out.
+    /// with a comma in it cannot be told from two there, nor one with a space at an end from one without: it is left
+    /// out.
     #[must_use]
     pub fn role_text(&self) -> Option<String> {
         let is_ours = !matches!(self.subject, TokenSubject::External(_));

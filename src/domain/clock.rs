@@ -1,4 +1,4 @@
-//! Time as an argument: whoever needs the time takes a [`Clock`] or a [`Timestamp`], so that
+//! Time as an argument: code that needs the time takes a [`Clock`] or a [`Timestamp`], so that
 //! every expiry rule can be tested at any instant. `clippy.toml` bans the ambient clocks elsewhere.
 
 use std::{

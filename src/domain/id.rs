@@ -122,8 +122,8 @@ uuid_identity!(
 );
 
 impl PrincipalId {
-    /// A new one, never seen before, that sorts by the time: 74 random bits behind 48 of the time (RFC 9562 section 5.7).
-    /// Many that come at once lie side by side in a store, and not each on a page of its own.
+    /// A new one, never seen before, that sorts by the time: 74 random bits behind 48 of the time (RFC 9562 section
+    /// 5.7). Many that come at once lie side by side in a store, and not each on a page of its own.
     #[must_use]
     pub fn generate_at(now: Timestamp) -> Self {
         let millis = u64::try_from(now.as_millis()).unwrap_or(0);

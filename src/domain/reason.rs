@@ -224,7 +224,7 @@ impl Reason {
         }
     }
 
-    /// The HTTP status that a denial for this reason answers (a success where it is none).
+    /// The HTTP status that a denial for this reason answers (a success where the reason is no denial).
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {

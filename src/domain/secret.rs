@@ -15,7 +15,7 @@ impl Secret {
         Self(text)
     }
 
-    /// The text itself. Whoever calls this answers for where it goes.
+    /// The text itself. The caller answers for where it goes.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -45,7 +45,7 @@ impl SecretBytes {
         Self(bytes)
     }
 
-    /// The bytes themselves. Whoever calls this answers for where they go.
+    /// The bytes themselves. The caller answers for where they go.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0

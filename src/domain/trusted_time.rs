@@ -241,8 +241,8 @@ impl TrustedTime {
         Ok(TrustedNow { civil: at.civil, earliest: earliest.min(at.civil) })
     }
 
-    /// The time, for what ends after a while and must end neither early nor late by a wrong clock: the civil time while it
-    /// is trusted. During a suspension it is the last trusted time, and what the monotonic clock has counted since.
+    /// The time, for what ends after a while and must end neither early nor late by a wrong clock: the civil time while
+    /// it is trusted. During a suspension it is the last trusted time, and what the monotonic clock has counted since.
     pub fn witnessed(&mut self, at: Reading) -> Timestamp {
         match self.observe(at) {
             Ok(now) => now.civil(),

@@ -19,7 +19,7 @@ use crate::{
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
-/// Who is answered, as far as an answer depends on it.
+/// The client that is answered, as far as a response depends on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Asker<'r> {
     /// The request's header fields.
@@ -179,7 +179,8 @@ fn challenge(name: &RealmName, route: Option<&RouteSettings>, reason: Reason) ->
     HeaderValue::from_str(&text).ok()
 }
 
-/// Asks for a name and a secret in `Authorization: Basic` (RFC 7617 section 2.1), as a 401 must (RFC 9110 section 15.5.2).
+/// Asks for a name and a secret in `Authorization: Basic` (RFC 7617 section 2.1), as a 401 must (RFC 9110 section
+/// 15.5.2).
 pub fn ask_basic(realm: &RealmName, headers: &mut HeaderMap) {
     let challenge = format!("Basic realm=\"{realm}\", charset=\"UTF-8\"");
     if let Ok(challenge) = HeaderValue::from_str(&challenge) {

@@ -33,8 +33,8 @@ pub(super) enum DiscoveryError {
     Insecure(&'static str),
 }
 
-/// Whether nobody on the way can answer for an address: `https`, or `http` on a literal loopback address. A name is none:
-/// who answers for it may change.
+/// Whether nobody on the way can answer for an address: `https`, or `http` on a literal loopback address. A name is
+/// none: who answers for it may change.
 #[must_use]
 pub fn is_secure(uri: &Uri) -> bool {
     let loopback = || {
@@ -74,7 +74,8 @@ pub(super) fn documents(uri: &Uri) -> Vec<Uri> {
     documents
 }
 
-/// The address at `member` of the metadata of `issuer`. Where the metadata came over TLS, what it names is asked over TLS.
+/// The address at `member` of the metadata of `issuer`. Where the metadata came over TLS, what it names is asked over
+/// TLS.
 ///
 /// # Errors
 /// Why there is none that may be asked.

@@ -10,7 +10,8 @@ use super::fetch::{FetchError, FetcherError, Getter};
 /// The member of the metadata.
 const INTROSPECTION_ENDPOINT: &str = "introspection_endpoint";
 
-/// Looks an issuer's introspection endpoint up, as the address of its keys is: the same documents, bounds and addresses.
+/// Looks an issuer's introspection endpoint up, as the address of its keys is: the same documents, bounds and
+/// addresses.
 #[derive(Debug)]
 pub struct EndpointLookup {
     getter: Getter,

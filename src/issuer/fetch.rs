@@ -1,5 +1,5 @@
-//! A GET of a JWK set, and one before it where discovery says where that is, under bounds: one deadline for all of it, no redirects, no more octets than a
-//! set may have, and over TLS whatever the certificate says wrong ends it.
+//! A GET of a JWK set, and one before it where discovery says where that is, under bounds: one deadline for all of it,
+//! no redirects, no more octets than a set may have, and over TLS whatever the certificate says wrong ends it.
 
 use std::{
     fmt::Write as _,
@@ -133,8 +133,8 @@ impl Getter {
         Ok(Self(client))
     }
 
-    /// The address at `member` of the metadata of `issuer`, whose documents `url` says. A document that is not there leads
-    /// to the next one; any other answer is the last word.
+    /// The address at `member` of the metadata of `issuer`, whose documents `url` says. A document that is not there
+    /// leads to the next one; any other answer is the last word.
     pub(super) async fn discover(&self, url: &Uri, issuer: &str, member: &'static str) -> Result<Uri, FetchError> {
         let mut documents = discovery::documents(url).into_iter().peekable();
         while let Some(url) = documents.next() {
@@ -195,8 +195,8 @@ impl Fetcher {
         Ok(Answer::Set { body, etag, freshness })
     }
 
-    /// Whether the last set came from `url`, or none did: a snapshot's is of the address that the config has. From now on
-    /// it does.
+    /// Whether the last set came from `url`, or none did: a snapshot's is of the address that the config has. From now
+    /// on it does.
     fn is_the_last(&self, url: &Uri) -> bool {
         let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
         let is_the_last = fetched.as_ref().map_or(self.discovered.is_none(), |fetched| fetched == url);

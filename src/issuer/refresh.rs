@@ -50,15 +50,15 @@ pub struct IssuerKeys {
 
 impl IssuerKeys {
     /// Starts to keep the keys of `issuer`, which are published at `jwks`; snapshots lie in `folder`.
-    /// Call it within the runtime that shall do the work.
+    /// Call it within the runtime that is to do the work.
     ///
-    /// `sink` is told every set that comes into force, with what says until when it is believed, in place of all before; the empty one when there is none any
-    /// more, and when the task ends, however it ends. A good snapshot is told before this returns. It must be
-    /// quick and must not panic; when the config changes, each instance has to have a sink of its own, since the old
-    /// one's last word comes after the new one's first.
+    /// `sink` is told every set that comes into force, with what says until when it is believed, in place of all
+    /// before; the empty one when there is none any more, and when the task ends, however it ends. A good snapshot is
+    /// told before this returns. It must be quick and must not panic; when the config changes, each instance has to
+    /// have a sink of its own, since the old one's last word comes after the new one's first.
     ///
     /// # Errors
-    /// When the certificates to trust cannot be read. That the issuer is out of reach is none: it is tried again.
+    /// When the certificates to trust cannot be read. An issuer that is out of reach is no failure: it is tried again.
     pub fn start(
         issuer: &IssuerSettings,
         jwks: &Jwks,
@@ -136,7 +136,7 @@ struct Held {
     storable: bool,
 }
 
-/// Who is told what is in force.
+/// Is told what is in force.
 type Sink = Box<dyn Fn(&[PublicJwk], &ValidUntil) + Send>;
 
 /// A fetch under way.

@@ -35,7 +35,7 @@ impl Shared {
 }
 
 impl Default for Shared {
-    /// There are no keys, and whoever needs one may ask.
+    /// There are no keys, and the first that needs one may ask.
     fn default() -> Self {
         Self { keys: ArcSwap::default(), valid_until: ValidUntil::default(), ask_from: AtomicI64::new(NEVER) }
     }

@@ -90,7 +90,7 @@ impl SnapshotFile {
         Ok(Some(Snapshot { set: Bytes::copy_from_slice(set.as_bytes()), etag, confirmed_at }))
     }
 
-    /// Puts `snapshot` in its place: whoever reads it finds the old one or all of the new one. It is on the
+    /// Puts `snapshot` in its place: a reader finds the old one or all of the new one. It is on the
     /// disk when this returns. Mode 0600, in a folder of mode 0700 that is made if need be.
     pub(super) fn write(&self, snapshot: &Snapshot) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));

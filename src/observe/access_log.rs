@@ -22,7 +22,7 @@ pub struct Entry<'a> {
     pub kind: &'static str,
     /// The id that the upstream got too.
     pub request_id: &'a str,
-    /// Who sent it.
+    /// The client that sent it.
     pub client: Option<IpAddr>,
     /// The method.
     pub method: &'a str,

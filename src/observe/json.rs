@@ -79,8 +79,8 @@ fn put_thousandths(thousandths: u32, line: &mut Vec<u8>) {
     }
 }
 
-/// Whether JSON spells this text otherwise than it stands (RFC 8259 section 7): it holds a control character, a quote or a
-/// backslash. It may say so of a text that is not ASCII, too.
+/// Whether JSON spells this text otherwise than it stands (RFC 8259 section 7): it holds a control character, a quote
+/// or a backslash. It may say so of a text that is not ASCII, too.
 fn is_escaped(text: &[u8]) -> bool {
     let seen = match text.last_chunk() {
         Some(last) => {

@@ -218,7 +218,8 @@ mod tests {
         (Lines::to(Reader { took, goes_on }).unwrap(), taken, go_on)
     }
 
-    /// Flushes until so many bytes are written: a flush waits for [`FLUSH`] at most, and a thread may stand still for longer.
+    /// Flushes until so many bytes are written: a flush waits for [`FLUSH`] at most, and a thread may stand still for
+    /// longer.
     fn flushed(lines: &Lines, taken: &Receiver<Vec<u8>>, bytes: usize) -> Vec<u8> {
         let mut written = vec![];
         for _ in 0..FLUSHES_MAX {

@@ -1,5 +1,5 @@
-//! Values that threads change on every request. Each thread has its own, so that no two threads write to one cache line:
-//! between cores, a line that both write to costs more than everything else that a counter does.
+//! Values that threads change on every request. Each thread has its own, so that no two threads write to one cache
+//! line: between cores, a line that both write to costs more than everything else that a counter does.
 
 use std::sync::{
     OnceLock,

@@ -16,8 +16,8 @@ const NAME_BYTES_MAX: usize = 255;
 /// Where a claim stands: one member's name, or several, each inside the one before. Where a list is on the way, each of
 /// its items is gone into.
 ///
-/// As text it is a dotted key as TOML has them: `realm_access.roles`, and `"https://erp.example/roles"` in quotes where a
-/// name has a dot, a slash or a space.
+/// As text it is a dotted key as TOML has them: `realm_access.roles`, and `"https://erp.example/roles"` in quotes where
+/// a name has a dot, a slash or a space.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimPath(Box<[Box<str>]>);
 
@@ -78,7 +78,8 @@ impl ClaimPath {
         Ok(Self(names.into()))
     }
 
-    /// Whether `test` holds for any of the values in this place. The items of a list are values, the list is none.
+    /// Whether `test` holds for any of the values in this place. The items of a list are values, the list itself is
+    /// not.
     pub fn any<'v>(&self, claims: &'v Map<String, Value>, test: &mut dyn FnMut(&'v Value) -> bool) -> bool {
         any_below(&self.0, claims, false, &mut |found| match found {
             Found::Value { value, .. } => test(value),
@@ -127,7 +128,7 @@ impl ClaimPath {
 }
 
 impl<'v> Said<'v> {
-    /// The one text; several are none, since nobody could tell which of them counts.
+    /// The one text; `None` for several, since nobody could tell which of them counts.
     #[must_use]
     pub fn one(self) -> Option<&'v str> {
         match self {

@@ -79,8 +79,8 @@ pub fn why_no_claim(name: &HeaderName) -> Option<&'static str> {
         .or_else(|| (is_meant || means_something(text)).then_some("HTTP, or what reads it, gives it a meaning already"))
 }
 
-/// Texts, whole numbers, true and false; those of a list with a comma and a space between them. A list whose items cannot
-/// be told apart then has none: one item with a comma in it would look like two.
+/// Texts, whole numbers, true and false; those of a list with a comma and a space between them. A list whose items
+/// cannot be told apart then has none: one item with a comma in it would look like two.
 fn value(path: &ClaimPath, claims: &Map<String, Value>) -> Option<HeaderValue> {
     let (items, is_list) = match path.value(claims)? {
         Value::Array(items) => (items, true),

@@ -70,7 +70,7 @@ impl Cors {
         fields
     }
 
-    /// The fields of the answer to the request with these `headers`, whoever gives it.
+    /// The fields of the answer to the request with these `headers`, whichever side gives it.
     #[must_use]
     pub fn answer(&self, headers: &HeaderMap) -> Fields {
         let Some(allowed) = self.allowed(headers) else { return vec![] };

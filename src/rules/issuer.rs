@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{contract::Dialect, profile::ClaimMapping, realm::Realm};
 use crate::domain::RealmName;
 
-/// Who issues tokens that may open routes.
+/// An issuer of tokens that may open routes.
 #[derive(Clone, Debug)]
 pub enum Issuer {
     /// One of our realms.

@@ -9,14 +9,15 @@ pub fn carries_requests(protocol: &str) -> bool {
     protocol.starts_with("h2") || protocol.contains("http")
 }
 
-/// Whether a protocol, in lower case, is one that no server is ever asked for: another HTTP, or TLS (RFC 2817), which would
-/// hide one.
+/// Whether a protocol, in lower case, is one that no server is ever asked for: another HTTP, or TLS (RFC 2817), which
+/// would hide one.
 #[must_use]
 pub fn is_never_asked_for(protocol: &str) -> bool {
     carries_requests(protocol) || protocol.split('/').next() == Some("tls")
 }
 
-/// Which of the protocols that a request asks for a server is asked for, where its route lists `listed` (in lower case).
+/// Which of the protocols that a request asks for a server is asked for, where its route lists `listed` (in lower
+/// case).
 pub fn offered<'p>(asked: &[&'p str], listed: &[Box<str>]) -> Vec<&'p str> {
     let passes = |protocol: &str| {
         let protocol = protocol.to_ascii_lowercase();

@@ -53,8 +53,8 @@ pub enum Failure {
 pub(super) enum Admission {
     /// As any other.
     Ordinary,
-    /// As the one that finds out whether the server is back. The next one goes there at this time, in milliseconds, where
-    /// nothing is heard of this one.
+    /// As the one that finds out whether the server is back. The next one goes there at this time, in milliseconds,
+    /// where nothing is heard of this one.
     Trial(u64),
 }
 
@@ -96,7 +96,7 @@ impl Breaker {
         taken.ok().map(|_| Admission::Trial(next))
     }
 
-    /// Gives a trial back of which nothing was heard: whoever asks next gets one.
+    /// Gives a trial back of which nothing was heard: the next that asks gets one.
     pub(super) fn give_back(&self, admission: Admission) {
         if let Admission::Trial(next) = admission
             && next != 0
@@ -169,8 +169,8 @@ impl Breaker {
         }
     }
 
-    /// A request failed at `now`; true when that opened the breaker, again or for the first time. Whether a server `may` be
-    /// left alone for failures after requests were sent is asked only when there are enough of them.
+    /// A request failed at `now`; true when that opened the breaker, again or for the first time. Whether a server
+    /// `may` be left alone for failures after requests were sent is asked only when there are enough of them.
     pub(super) fn failed(
         &self,
         failure: Failure,

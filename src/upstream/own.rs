@@ -20,8 +20,8 @@ pub fn led_to(host: &str, port: u16, own: &[SocketAddr], is_local: &dyn Fn(IpAdd
     own.iter().find(arrives).copied()
 }
 
-/// Whether a connection to `target` arrives at `listener`. A listener on `0.0.0.0` or `[::]` counts for its own family, as
-/// the gateway binds them; of one that was handed over and has both, nothing is said.
+/// Whether a connection to `target` arrives at `listener`. A listener on `0.0.0.0` or `[::]` counts for its own family,
+/// as the gateway binds them; of one that was handed over and has both, nothing is said.
 pub fn arrives(target: SocketAddr, listener: SocketAddr, is_local: &dyn Fn(IpAddr) -> bool) -> bool {
     if listener.port() == 0 || listener.port() != target.port() {
         return false;
@@ -43,7 +43,7 @@ pub fn arrives(target: SocketAddr, listener: SocketAddr, is_local: &dyn Fn(IpAdd
 pub fn is_of_this_machine(address: IpAddr) -> bool {
     let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let source = UdpSocket::bind((any, 0)).and_then(|socket| {
-        // The port does not matter; 0 is none.
+        // The port does not matter; 0 is no port.
         socket.connect((address, 9))?;
         socket.local_addr()
     });

@@ -12,10 +12,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::{pool::Pool, protocol::Speak, server::Server, settings::Probe, transport::Transport};
 
-/// Who asks.
+/// The `User-Agent` of a health check.
 const USER_AGENT: &str = "portero-health";
 
-/// Asks; an error says why the server is not healthy. Whoever calls this has the patience.
+/// Asks; an error says why the server is not healthy. The caller has the deadline.
 pub(super) async fn ask(pool: &Pool, server: &Server, probe: &Probe) -> Result<(), Unhealthy> {
     let Probe::Http { path, host, status: (least, most) } = probe else {
         drop(pool.connect(server, Speak::Http1).await?);

@@ -1,11 +1,11 @@
-//! Who was given a good answer lately, so that one client's failures are told apart from a server's.
+//! Which clients were given a good response lately, so that one client's failures are told apart from a server's.
 //!
 //! A failure after a request was sent may be the request's own doing. It speaks against the server only where nobody
 //! else was given a good answer meanwhile. For that question two different pairs of a client and a route are enough: of
 //! any two, one is another than the one that failed.
 //!
-//! Time is counted in ticks, and a pair is written down once a tick at most, so that good answers cost two reads and next
-//! to never a write.
+//! Time is counted in ticks, and a pair is written down once a tick at most, so that good answers cost two reads and
+//! next to never a write.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,7 +15,7 @@ pub(super) const TICK_MS: u64 = 500;
 /// How long a good answer to somebody else speaks for a server, in milliseconds.
 pub(super) const WINDOW_MS: u64 = 5000;
 
-/// Who asked for what: a client and a route, as a number.
+/// A client and the route that it asked for, as a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClientRoute(u32);
 

@@ -46,7 +46,7 @@ pub struct Server {
 pub struct ServerLease {
     server: Arc<Server>,
     admission: Admission,
-    /// Who asked for what.
+    /// The client, and what it asked for.
     pair: ClientRoute,
     outcome: Outcome,
 }
@@ -211,8 +211,8 @@ impl ServerLease {
         }
     }
 
-    /// It failed at `now`, which counts once. Whether the server `may` be left alone for failures after requests were sent
-    /// is asked where nobody else was given a good answer meanwhile.
+    /// It failed at `now`, which counts once. Whether the server `may` be left alone for failures after requests were
+    /// sent is asked where nobody else was given a good answer meanwhile.
     pub(super) fn failed(&mut self, failure: Failure, now: Instant, may: impl FnOnce(&Arc<Server>) -> bool) {
         if self.outcome == Outcome::Failed {
             return;

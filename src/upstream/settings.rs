@@ -22,8 +22,8 @@ pub struct PoolSettings {
     pub health: Option<Health>,
     /// When one that fails is left alone.
     pub eject: Eject,
-    /// How many of its servers may be left alone at once for failures after requests were sent, in percent; never the last
-    /// that is healthy. Default 50.
+    /// How many of its servers may be left alone at once for failures after requests were sent, in percent; never the
+    /// last that is healthy. Default 50.
     pub eject_max_percent: u32,
     /// Further attempts for a request that may be repeated, at most; default 1.
     pub retries: u32,

@@ -1,4 +1,4 @@
-//! Who is left alone, against a model that remembers everything.
+//! Which servers are left alone, against a model that remembers everything.
 
 use std::{sync::Arc, time::Duration};
 
@@ -132,8 +132,8 @@ enum Tried {
 }
 
 proptest! {
-    /// With a short pause, so that trials are reached: whatever clients do with theirs, a server with which a connection
-    /// is made again is back with that, however it was lost.
+    /// With a short pause, so that trials are reached: whatever clients do with theirs, a server with which a
+    /// connection is made again is back with that, however it was lost.
     #[test]
     fn nobody_keeps_a_server_out_that_can_be_reached(
         requests in prop::collection::vec((prop_oneof![

@@ -38,13 +38,13 @@ pub struct Identity {
 /// Why TLS cannot be spoken with these settings.
 #[derive(Debug, Error)]
 pub enum TlsError {
-    /// An authority, or the client's certificate, is none.
+    /// An authority, or the client's certificate, cannot be read.
     #[error("a certificate cannot be used: {0}")]
     Certificate(String),
     /// The key is not the certificate's, or of a kind that is not known.
     #[error("the key cannot be used with the certificate: {0}")]
     Key(rustls::Error),
-    /// The name is none.
+    /// The name is no server name.
     #[error("'{0}' is no name that a certificate could have")]
     Name(Box<str>),
     /// The system's authorities cannot be read.

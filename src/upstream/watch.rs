@@ -62,7 +62,7 @@ fn named(pool: &Pool) -> Vec<ServerSettings> {
 async fn follow(pool: Weak<Pool>, entry: ServerSettings, every: Duration) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first tick is at once, and whoever made the pool has looked the names up.
+    // The first tick is at once, and the names were looked up when the pool was made.
     ticks.tick().await;
     // A name that led nowhere when the pool was made was said to then.
     let has_address = |pool: Arc<Pool>| pool.servers().iter().any(|server| server.address() == &*entry.name);

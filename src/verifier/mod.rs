@@ -1,6 +1,7 @@
 //! Old systems that are asked about logins: what the config says of one, and one exchange with it under bounds.
 //!
-//! Who may be asked when, and what an answer means, is decided above (`decision::verifier`, `rules::verifier`).
+//! Which system may be asked when, and what an answer means, is decided above (`decision::verifier`,
+//! `rules::verifier`).
 
 mod client;
 mod settings;

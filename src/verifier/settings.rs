@@ -48,7 +48,8 @@ pub struct TokenCheckSettings {
     pub bounds: Bounds,
 }
 
-/// Where somebody is asked about tokens: `https`, or `http` on a loopback address; without user information and fragment.
+/// Where somebody is asked about tokens: `https`, or `http` on a loopback address; without user information and
+/// fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckEndpoint {
     /// There.

@@ -23,7 +23,7 @@ use proptest::prelude::*;
 
 use crate::fixture::*;
 
-/// Who asks for too much.
+/// Questions that ask for too much.
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
 struct House {

@@ -1,4 +1,4 @@
-//! Tokens of an imported key: whoever else has the key writes into them what they like.
+//! Tokens of an imported key: other holders of the key write into them what they like.
 
 use std::sync::Arc;
 

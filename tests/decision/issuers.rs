@@ -116,7 +116,7 @@ fn explaining_says_whom_it_would_ask_for_a_key_and_asks_nobody() {
     let another = key(&KeyId::generate(), MaterialBytes::Secret(&Key::generate_material(Algorithm::EdDsa).unwrap()));
     confirm(&live_state, &another, Some(NOW.plus(HOUR)));
     let (reason, steps) = explained(NOW);
-    assert_eq!(reason, Reason::UnknownKey, "the issuer's keys are at hand, and this is none of them");
+    assert_eq!(reason, Reason::UnknownKey, "the issuer's keys are at hand, and this is not one of them");
     assert!(steps.iter().any(|step| step.starts_with(&asked)), "{steps:?}");
 
     confirm(&live_state, &pair, Some(NOW.plus(HOUR)));

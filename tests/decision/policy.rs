@@ -1,4 +1,4 @@
-//! Who may pass: required, optional and public routes, and what their policies ask for.
+//! Which requests may pass: required, optional and public routes, and what their policies ask for.
 
 use http::HeaderValue;
 use portero::{

@@ -6,6 +6,8 @@ use portero::rules::contract::{
     Contract, DialectSettings, FileContract, Outcome, Rejection, SettingFacts, builtin_text, load,
 };
 
+use super::WIDTH_MAX;
+
 /// Set to `write`, it writes the pages anew.
 const VARIABLE: &str = "PORTERO_SURFACE";
 
@@ -44,10 +46,11 @@ fn page(name: &str, examples: &Path, document: &str) -> String {
     let mut page = format!("# {name}\n\n");
     page.push_str("A test writes this page from the contract's file and its examples (`tests/docs/contracts.rs`).\n\n");
     let _ = writeln!(page, "{}\n", table["summary"].as_str().unwrap());
-    let _ = writeln!(
-        page,
-        "The document that it follows is [{document}]({document}). What that leaves open, and what was seen in\nclients, [contracts.md](../contracts.md) decides.\n"
+    let about = format!(
+        "The document that it follows is [{document}]({document}). What that leaves open, and what was seen in clients, \
+         [contracts.md](../contracts.md) decides."
     );
+    let _ = writeln!(page, "{}\n", wrapped(&about));
     facts(&mut page, contract, &languages.join(", "));
     errors(&mut page, contract);
     exchanges(&mut page, examples);
@@ -120,8 +123,24 @@ fn exchanges(page: &mut String, folder: &Path) {
         let rest = text.lines().skip_while(|line| !line.starts_with(">>> ")).enumerate();
         let first: Vec<_> =
             rest.take_while(|(at, line)| *at == 0 || !line.starts_with(">>> ")).map(|(_, line)| line).collect();
-        let _ = write!(page, "{about}\n\n```http\n{}\n```\n\n", first.join("\n").trim_end());
+        let _ = write!(page, "{}\n\n```http\n{}\n```\n\n", wrapped(&about), first.join("\n").trim_end());
     }
+}
+
+/// In lines that are as wide as a page may be.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().unwrap();
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= WIDTH_MAX {
+            let _ = write!(line, " {word}");
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines.join("\n")
 }
 
 fn relative(path: &Path) -> String {

@@ -23,6 +23,9 @@ const REASONS: [&str; 3] = ["Reason", "RejectionKind", "OAuthError"];
 /// Rows of the metrics' table that are not ours: a library's, all with this prefix.
 const EXTERNAL_METRICS: &str = "process_";
 
+/// Characters of a line of prose, in a page or in a comment. Tables and code may be wider.
+const WIDTH_MAX: usize = 120;
+
 type Words = BTreeSet<String>;
 
 #[test]
@@ -67,7 +70,7 @@ fn every_step_of_a_decision_stands_in_its_page_and_the_page_lists_no_other() {
     let steps = sources::steps();
     assert!(steps.len() > 15, "only {} steps were found", steps.len());
     let page = Page::read("docs/explain.md");
-    let mut listed = page.code_of_line("`step` is one of");
+    let mut listed = page.code_of_paragraph("`step` is one of");
     listed.remove("step");
     assert_documented("step", &steps, &page, &listed);
     assert_exists("step", &listed, &page, &steps);
@@ -87,6 +90,12 @@ fn every_command_stands_in_the_readme_and_every_option_in_a_page() {
 fn every_link_leads_somewhere() {
     let broken: Vec<_> = pages::all().iter().flat_map(Page::broken_links).collect();
     assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+#[test]
+fn prose_is_as_wide_as_an_editor_shows_it() {
+    let wide: Vec<_> = pages::all().iter().flat_map(Page::wide_lines).chain(sources::wide_comments()).collect();
+    assert!(wide.is_empty(), "wider than {WIDTH_MAX} characters:\n{}\n", wide.join("\n"));
 }
 
 #[track_caller]

@@ -6,13 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Words;
+use super::{WIDTH_MAX, Words};
 
 /// Folders that hold no page of ours. Nor does one whose name begins with a dot, or with one of [`MARKS`] in it.
 const SKIPPED: [&str; 2] = ["target", "node_modules"];
 
 /// What lies in a folder of somebody else's: a cache, a Python environment.
 const MARKS: [&str; 2] = ["CACHEDIR.TAG", "pyvenv.cfg"];
+
+/// Documents that came from elsewhere, and stay as they are: those of the contracts.
+const ORIGINALS: [&str; 5] =
+    ["apis-token-and-refresh.md", "become-auth.md", "maxpoint-auth-token.md", "sws-get-token.md", "toc-auth.md"];
 
 /// A page by its path from the crate's root.
 pub(crate) struct Page {
@@ -77,10 +81,20 @@ impl Page {
         words(self.prose().filter(|line| line.starts_with('|'))).into_iter().chain(headings).collect()
     }
 
-    /// What stands between backticks in the line that begins so.
-    pub(crate) fn code_of_line(&self, beginning: &str) -> Words {
-        let line = self.prose().find(|line| line.starts_with(beginning));
-        code_spans(line.unwrap_or_else(|| panic!("{}: no line begins with '{beginning}'", self.path())))
+    /// What stands between backticks in the paragraph that begins so.
+    pub(crate) fn code_of_paragraph(&self, beginning: &str) -> Words {
+        let paragraph =
+            self.prose().skip_while(|line| !line.starts_with(beginning)).take_while(|line| !line.is_empty());
+        let code: Words = paragraph.flat_map(code_spans).collect();
+        assert!(!code.is_empty(), "{}: no paragraph begins with '{beginning}'", self.path());
+        code
+    }
+
+    /// Lines of prose that are too wide.
+    pub(crate) fn wide_lines(&self) -> Vec<String> {
+        let is_original = ORIGINALS.iter().any(|name| self.path.ends_with(name));
+        let lines = self.prose().filter(|line| !is_original && !line.starts_with('|'));
+        lines.filter(|line| line.chars().count() > WIDTH_MAX).map(|line| format!("{}: {line}", self.path())).collect()
     }
 
     /// Every `--option`, in prose and in blocks of code.
@@ -120,8 +134,8 @@ impl Page {
         (!anchors.contains(anchor)).then(|| format!("no such heading; there are {anchors:?}"))
     }
 
-    /// The names by which its headings are linked to: in lower case, without punctuation, `-` for each space. Those that
-    /// a page gives itself, as HTML, are names too.
+    /// The names by which its headings are linked to: in lower case, without punctuation, `-` for each space. Those
+    /// that a page gives itself, as HTML, are names too.
     fn anchors(&self) -> BTreeSet<String> {
         let given = self.text.split("id=\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()));
         let headings = self.prose().filter(|line| line.starts_with('#'));

@@ -8,7 +8,7 @@ use syn::{
     visit::Visit,
 };
 
-use super::Words;
+use super::{WIDTH_MAX, Words};
 
 /// The methods of `config::reader::Section` that make a key known.
 const KEY_READERS: [&str; 8] =
@@ -63,6 +63,31 @@ pub(crate) fn steps() -> Words {
     let mut steps = Steps::default();
     visit("src/decision/decide/explain", &mut steps);
     steps.0.0
+}
+
+/// Lines of comments that are too wide, of every file in Rust.
+pub(crate) fn wide_comments() -> Vec<String> {
+    let mut wide = vec![];
+    for folder in ["src", "tests", "benches"] {
+        collect_wide(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut wide);
+    }
+    wide
+}
+
+fn collect_wide(path: &Path, wide: &mut Vec<String>) {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+        return entries.filter(|path| !path.ends_with("target")).for_each(|path| collect_wide(&path, wide));
+    }
+    if path.extension().is_none_or(|extension| extension != "rs") {
+        return;
+    }
+    let text = fs::read_to_string(path).unwrap();
+    let comments = text.lines().zip(1..).filter(|(line, _)| line.trim_start().starts_with("//"));
+    let tables = ["//! |", "/// |"];
+    let prose = comments.filter(|(line, _)| !tables.iter().any(|table| line.trim_start().starts_with(table)));
+    let too_wide = prose.filter(|(line, _)| line.chars().count() > WIDTH_MAX);
+    wide.extend(too_wide.map(|(line, at)| format!("{}:{at}: {}", path.display(), line.trim_start())));
 }
 
 /// Visits a file, or all files of a folder.

@@ -14,8 +14,8 @@ fn claims(token: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
 }
 
-/// A secret that is too long to be anybody's. It is refused at once: another one would be hashed, and what a machine that
-/// stands still makes of the first hash, all refusals after it take.
+/// A secret that is too long to be anybody's. It is refused at once: another one would be hashed, and what a machine
+/// that stands still makes of the first hash, all refusals after it take.
 fn unhashed() -> String {
     "x".repeat(PASSWORD_BYTES_MAX + 1)
 }

@@ -437,7 +437,7 @@ fn a_limit_on_the_size_of_files_is_a_full_disk_and_no_end() {
 fn a_guess_is_told_even_where_nobody_waits_for_the_answer() {
     let (config, _upstream) = config();
     let gateway = config.start();
-    // Whoever is refused waits as long as this hash takes; a right password is answered before that.
+    // A refused login waits as long as this hash takes; a right password is answered before that.
     let slow = "name,hash\nslow,$2b$13$eXDbV0X9O8NQeOJGgCPTBeeHi8D3EwaFM8RZ9Pj29QKFD1AcpF8HG\n";
     let file = gateway.folder.file("slow.csv");
     fs::write(&file, slow).unwrap();

@@ -124,8 +124,8 @@ fn nothing_of_a_secret_is_written_anywhere() {
     assert!(written.contains(r#""route":"any""#), "the requests were logged:\n{written}");
 }
 
-/// The answer to these bytes, and the connection after it. The gateway does not wait for a client for ever: one that the
-/// machine holds up for longer than `within` while it writes asks again.
+/// The answer to these bytes, and the connection after it. The gateway does not wait for a client for ever: one that
+/// the machine holds up for longer than `within` while it writes asks again.
 fn answered(gateway: &Gateway, bytes: impl AsRef<[u8]>, within: Duration) -> (Response, Connection) {
     loop {
         let in_time = Deadline::after(within);

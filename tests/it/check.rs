@@ -282,7 +282,8 @@ fn a_port_in_use_is_a_warning_since_a_gateway_may_run() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.contains(&format!("server.listen[0]: '{address}' is in use")), "{ran:?}");
     assert!(!folder.command("check --file-only", "").stdout.contains("in use"));
-    // An address of a link needs to say which (RFC 4007): nothing can be bound there, whatever the machine has or allows.
+    // An address of a link needs to say which (RFC 4007): nothing can be bound there, whatever the machine has or
+    // allows.
     let folder = written(&Config::standard(upstream.address).server("listen = [\"[fe80::1]:8080\"]"));
     let ran = folder.command("check", "");
     assert!(ran.code == 2 && ran.stderr.contains("server.listen[0]: cannot listen on [fe80::1]:8080"), "{ran:?}");
@@ -337,7 +338,7 @@ fn a_missing_file_names_how_to_name_one() {
         let ran = Process::spawn(command.current_dir("/").env("PORTERO_CONFIG", folder.config()), "").finish();
         assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
     }
-    // The argument comes before the environment, and an empty variable is none.
+    // The argument comes before the environment, and an empty variable counts as unset.
     for (named, code) in [("/nowhere/gateway.toml", 0), ("", 0)] {
         let mut command = command(&["check", "--config", &folder.config()]);
         let ran = Process::spawn(command.current_dir("/").env("PORTERO_CONFIG", named), "").finish();
@@ -379,7 +380,7 @@ fn a_file_that_is_half_written_is_never_taken_over() {
         let mut file = File::create(gateway.folder.config()).unwrap();
         file.write_all(&changed.as_bytes()[..half]).unwrap();
         file.sync_all().unwrap();
-        // Who watches the file has heard of it.
+        // The watcher of the file has heard of it.
         let heard = || wait_until("the watch rests", PATIENCE, || gateway.process.rests("notify-rs"));
         heard();
         gateway.process.signal("HUP");

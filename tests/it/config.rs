@@ -166,7 +166,7 @@ fn keys_change_with_a_config_that_was_taken_over_and_with_no_other() {
     gateway.process.event("the config was taken over");
     assert!(
         algorithm(&gateway.login(Contract::Become)).contains("HS256"),
-        "whoever has our keys must hear of it first"
+        "those who have our keys must hear of it first"
     );
     gateway.command("key rotate --realm become --now", "").succeeded();
     wait_until("the new algorithm", PATIENCE, || algorithm(&gateway.login(Contract::Become)).contains("EdDSA"));

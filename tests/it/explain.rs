@@ -177,8 +177,8 @@ fn trouble_says_what_to_do_next() {
     std::fs::write(&wrong, "wrong").unwrap();
     trouble(&["GET", "/", "--admin-token-file", wrong.to_str().unwrap()], "--admin-token-file");
     trouble(&["GET", "/", "--token-file", "/nowhere"], "--token-file /nowhere");
-    trouble(&["G T", "/"], "the method is none");
-    trouble(&["GET", "ftp://x"], "the URL is none");
+    trouble(&["G T", "/"], "this is no method");
+    trouble(&["GET", "ftp://x"], "this is no URL");
     let nobody = Port::hold();
     let nobodys = format!("127.0.0.1:{}", nobody.number);
     let config = house.gateway.folder.config();

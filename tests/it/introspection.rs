@@ -1,5 +1,5 @@
-//! Opaque tokens of others: a real authorization server is asked about them (RFC 7662), within bounds, and what it does not
-//! say opens nothing.
+//! Opaque tokens of others: a real authorization server is asked about them (RFC 7662), within bounds, and what it does
+//! not say opens nothing.
 
 use std::{fs, os::unix::fs::PermissionsExt, thread};
 

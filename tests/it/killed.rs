@@ -1,5 +1,5 @@
-//! Kill -9 in the middle of everything that a gateway acknowledges: logins, exchanges of refresh tokens, revocations, and
-//! rotations of keys. What was acknowledged holds afterwards, on either store.
+//! Kill -9 in the middle of everything that a gateway acknowledges: logins, exchanges of refresh tokens, revocations,
+//! and rotations of keys. What was acknowledged holds afterwards, on either store.
 
 use std::{
     env, fs, io,
@@ -20,8 +20,8 @@ use crate::support::{
 /// How often each gateway is killed; `PORTERO_KILLS` makes it more (`make kills`).
 const KILLS: usize = 4;
 
-/// Keys of every realm rotate this often, so that a gateway is killed while it does that too. They are kept: their tokens
-/// live on.
+/// Keys of every realm rotate this often, so that a gateway is killed while it does that too. They are kept: their
+/// tokens live on.
 const ROTATION: &str = "[keys]\nrotate_every = \"1s\"\npublish_ahead = \"100ms\"";
 
 /// An answer that was lost comes again within the grace.
@@ -85,8 +85,8 @@ struct Acknowledged {
 }
 
 impl Acknowledged {
-    /// Uses the gateway from all sides until it is killed: after so many more acknowledgements of one kind, another kind
-    /// each time.
+    /// Uses the gateway from all sides until it is killed: after so many more acknowledgements of one kind, another
+    /// kind each time.
     fn until_killed(&self, gateway: &Gateway, kill: usize) {
         let before = self.counts();
         let (kind, more) = (kill % before.len(), 1 + kill % 5);

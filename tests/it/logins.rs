@@ -7,7 +7,7 @@ use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 
 use crate::support::{Config, Connection, Contract, Database, Gateway, PATIENCE, Request, Upstream, wait_until};
 
-/// Who keeps the thread that hashes busy.
+/// The client that keeps the hashing thread busy, by the last octet of its address.
 const HOLDER: u8 = 9;
 
 /// A hash of 19 MiB whose check takes minutes.

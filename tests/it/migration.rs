@@ -290,7 +290,7 @@ fn killed_and_resumed(folder: &Folder, count: impl Fn(&Folder, &'static str) -> 
     let before = count(folder, imported);
     let status = folder.command("migration status --output json", "").json();
     assert_eq!(status["unfinished_imports"][0]["rows"], before, "{status}");
-    // Another file, or one whose beginning has changed, is none to go on with.
+    // Another file, or one whose beginning has changed, cannot be gone on with.
     let changed = rows.concat().replacen("R7\"", "R8\"", 1);
     let refused = import(folder, "users.jsonl", &changed, USERS);
     assert!(refused.code == 1 && refused.stderr.contains(&format!("cut short after {before} rows")), "{refused:?}");

@@ -22,8 +22,8 @@ use crate::support::{
     post, wait_until,
 };
 
-/// Lines of progress after which a copy with `--switch` is killed. A pass has a line for each of 15 tables; then changes
-/// wait, the last pass comes, and the source ends.
+/// Lines of progress after which a copy with `--switch` is killed. A pass has a line for each of 15 tables; then
+/// changes wait, the last pass comes, and the source ends.
 const KILLED_AFTER: [usize; 10] = [1, 4, 8, 11, 13, 14, 17, 21, 26, 28];
 
 /// What a line of the network adds to each statement of a copy, so that it can be killed in its middle.

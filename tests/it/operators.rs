@@ -77,7 +77,7 @@ fn an_operation_takes_its_own_members_alone_and_no_cache_keeps_what_it_answers()
         Connection::open(gateway.admin).send(&request.bearer(&admin))
     };
     for (path, more) in [
-        // The old password would end at once, and whoever asked would not know.
+        // The old password would end at once, and the operator would not know.
         ("set-password", json!({ "secret": "otra-clave-larga", "overlap_seconds": 60 })),
         ("set-role", json!({ "role": null, "revoke": true })),
         ("rotate-secret", json!({ "role": "ADMIN" })),

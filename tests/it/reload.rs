@@ -68,7 +68,7 @@ fn a_watched_file_is_taken_over_however_it_is_replaced() {
     fs::rename(&other, &file).unwrap();
     is_there("/renamed");
 
-    // The same again is none, and a bad one is refused.
+    // The same again is no change, and a bad one is refused.
     fs::write(&file, with("/renamed")).unwrap();
     gateway.process.event("the config's files are as they were");
     let (successes, failures) = (count(&gateway, "success"), count(&gateway, "failure"));

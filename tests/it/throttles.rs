@@ -79,8 +79,8 @@ fn a_crash_forgets_no_more_than_the_last_batch() {
     assert_eq!(from(&gateway, stranger, &right).status, 429);
 }
 
-/// A client that is disabled is told so before any hash, so that a flood costs the test no hashes. It counts as any other
-/// failure does.
+/// A client that is disabled is told so before any hash, so that a flood costs the test no hashes. It counts as any
+/// other failure does.
 #[test]
 fn strangers_from_two_hundred_addresses_do_not_lock_the_owner_out() {
     let upstream = Upstream::start();

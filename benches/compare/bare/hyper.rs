@@ -1,5 +1,5 @@
-//! hyper's server and client: HTTP/1 and HTTP/2 towards clients, HTTP/1 towards the upstream, a current-thread runtime a
-//! core, and one pool of upstream connections for each. No limits, no deadlines, no decision.
+//! hyper's server and client: HTTP/1 and HTTP/2 towards clients, HTTP/1 towards the upstream, a current-thread runtime
+//! a core, and one pool of upstream connections for each. No limits, no deadlines, no decision.
 
 use std::{cell::RefCell, error::Error, io, net::SocketAddr, rc::Rc, sync::Arc, thread};
 

@@ -144,7 +144,7 @@ impl List {
     }
 }
 
-/// What an account shall be.
+/// What an account is to be.
 #[derive(Debug, Args)]
 pub struct Set<N: Args, S: Args> {
     /// Which.

@@ -1,9 +1,9 @@
-//! `portero user|client|project|company …`: the only way in which accounts come to be.
+//! `portero user|client|project|company …`: one way in which accounts are made; the admin API is the other.
 //!
-//! A new secret ends the tokens that the old one gave, with one exception: `rotate-secret` of a
-//! client or project lets them live on until they expire, as `maxpoint`'s document promises its
-//! clients, unless `--revoke` is given. With `--overlap` the old secret is taken too for a while. A gateway on the same store sees what a command changed
-//! within a second.
+//! A new secret ends the tokens that the old one gave, with one exception: `rotate-secret` of a client or project lets
+//! them live on until they expire, as `maxpoint`'s document promises its clients, unless `--revoke` is given. With
+//! `--overlap` the old secret is taken too for a while. A gateway on the same store sees what a command changed within
+//! a second.
 
 mod arguments;
 mod company;

@@ -1,5 +1,5 @@
-//! `portero audit tail`: rows of the store and lines of files as one stream, in the order of their times. It is printed as
-//! it is read: a log may be larger than the memory.
+//! `portero audit tail`: rows of the store and lines of files as one stream, in the order of their times. It is printed
+//! as it is read: a log may be larger than the memory.
 
 use std::{
     collections::VecDeque,
@@ -196,7 +196,7 @@ fn described(entry: &Entry) -> String {
     printable(&words.join(" "))
 }
 
-/// Whoever changed the log may have written anything into it, a terminal's commands too.
+/// An attacker who changed the log may have written anything into it, a terminal's commands too.
 fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {

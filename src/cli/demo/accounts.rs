@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// The row of `meta` that says that the examples were made: whoever deleted one does not get it back.
+/// The row of `meta` that says that the examples were made: one that was deleted does not come back.
 const PROVISIONED: &str = "demo_provisioned";
 
 const COMPANY: &str = "demo-company";

@@ -117,7 +117,7 @@ enum BadRows {
     Skip,
 }
 
-/// Who wraps.
+/// The party that wraps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Wrap {
     /// This command, before it ends

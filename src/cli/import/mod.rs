@@ -117,8 +117,8 @@ impl Import {
         Ok(report.finished(status, wrapped.as_ref()))
     }
 
-    /// The right to go on behind `point`. Where somebody works on the import, this one passes over what that one has written
-    /// meanwhile, and goes on from there.
+    /// The right to go on behind `point`. Where somebody works on the import, this one passes over what that one has
+    /// written meanwhile, and goes on from there.
     async fn take_over<'a>(
         &self,
         (realm, admin): (&'a Realm, &'a AdminService),

@@ -66,7 +66,7 @@ async fn none(admin: &AdminService, which: Which<'_>) -> Result<String, CliError
     let named = records.iter().rfind(|key| which.names(key.id.as_str(), &key.realm) && key.state.verifies());
     Ok(match (named, which.kid.map(key_id)) {
         (Some(key), _) => format!(
-            "{} of realm '{}' is a {} key: it has no public half, and whoever has it can sign. For tokens that others \
+            "{} of realm '{}' is a {} key: it has no public half, and everyone who has it can sign. For tokens that others \
              check, give the realm an asymmetric algorithm, such as algorithm = \"ES256\"",
             key.id, key.realm, key.algorithm
         ),

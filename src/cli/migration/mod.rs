@@ -29,7 +29,8 @@ use crate::{config::GatewaySettings, decision::AdminService, domain::RealmName};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Migration {
-    /// Say how far it is: accounts by hash format and source, logins by old system and step, tokens by imported key, what can be switched off
+    /// Say how far it is: accounts by hash format and source, logins by old system and step, tokens by imported key,
+    /// what can be switched off
     Status {
         #[command(flatten)]
         common: Common,

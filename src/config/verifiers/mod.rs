@@ -1,7 +1,7 @@
 //! `[verifiers.NAME]`: old systems that are asked about logins.
 //!
-//! What their answers mean stands in the contracts of the realms that they stand behind, and here where it is otherwise. Both
-//! are laid together once the endpoints are read.
+//! What their answers mean stands in the contracts of the realms that they stand behind, and here where it is
+//! otherwise. Both are laid together once the endpoints are read.
 
 mod token_check;
 
@@ -222,7 +222,7 @@ fn evidence(section: &mut Section<'_>) -> Evidence {
     if section.has("status") && !section.has("token") {
         section.report(
             "status",
-            "a yes by its status alone is none: some systems answer errors with it too; add token = \"…\", the member that holds the token",
+            "a status alone is no yes: some systems answer errors with it too; add token = \"…\", the member that holds the token",
         );
     }
     let (status, refusals) = statuses(section);

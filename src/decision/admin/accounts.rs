@@ -52,8 +52,8 @@ impl AdminService {
     /// A page of a realm's accounts, of `limit` at most and never more than 500.
     ///
     /// # Errors
-    /// Fails when the account is gone behind which the page begins, unless the order is by name; or when the store is out
-    /// of reach or damaged.
+    /// Fails when the account is gone behind which the page begins, unless the order is by name; or when the store is
+    /// out of reach or damaged.
     pub async fn accounts(&self, realm: &Realm, wanted: &Wanted, limit: u32) -> Result<Vec<Account>, AdminError> {
         let Wanted { filter, sort, descending, after } = wanted.clone();
         let (kind, limit) = (realm.dialect.principal_kind(), limit.min(PAGE_ROWS));
@@ -140,8 +140,8 @@ impl AdminService {
     /// Changes what an account is. Its tokens end where they carry what changed, or where routes judge by it.
     ///
     /// # Errors
-    /// Fails when there is no such account, when its realm's contract has no room for what it shall be, when somebody has
-    /// the legacy id, when the company does not exist, or when the store is out of reach or damaged.
+    /// Fails when there is no such account, when its realm's contract has no room for what it is to be, when somebody
+    /// has the legacy id, when the company does not exist, or when the store is out of reach or damaged.
     pub async fn revise_account(
         &self,
         realm: &Realm,

@@ -13,14 +13,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How much longer than its bound somebody may be waited for: a gateway writes itself down every second.
 const MARGIN: Duration = Duration::from_secs(3);
 
-/// Who knows of everything that was acknowledged before the question.
+/// Which gateways know of everything that was acknowledged before the question.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Everywhere {
     /// Gateways that said so.
     pub confirmed: Vec<String>,
     /// Gateways that were silent for so long that they refuse checked requests by themselves.
     pub refusing: Vec<String>,
-    /// Gateways that are silent and go on all the same (`store.stale = "serve"`): nobody knows when they will hear of it.
+    /// Gateways that are silent and go on all the same (`store.stale = "serve"`): nobody knows when they will hear of
+    /// it.
     pub unbounded: Vec<String>,
     /// Gateways that write themselves down and have not read as far.
     pub missing: Vec<String>,
@@ -51,8 +52,8 @@ impl Everywhere {
 
 impl AdminService {
     /// Waits until every gateway on a shared store knows of what was acknowledged until now, or was silent for `bound`
-    /// (`store.max_staleness`) and so refuses by itself. Nobody is waited for longer than that and 3 seconds. Of a store
-    /// that is a file nobody is named: who has it open sees a change within a second.
+    /// (`store.max_staleness`) and so refuses by itself. Nobody is waited for longer than that and 3 seconds. Of a
+    /// store that is a file nobody is named: who has it open sees a change within a second.
     ///
     /// # Errors
     /// Fails when the store is out of reach or damaged.

@@ -125,7 +125,7 @@ impl AdminService {
         let key = key.ok_or_else(|| not_found("key", id.to_string(), ""))?;
         let refused = |text| Err(AdminError::Refused(text));
         let retired = match key.state {
-            // It has signed nothing, or what it signed shall end.
+            // It has signed nothing, or what it signed is to end.
             KeyState::Next => self.vault.retire_at_once(id, key.state, self.clock.now()).await?,
             KeyState::Retiring if force => self.vault.retire_at_once(id, key.state, self.clock.now()).await?,
             KeyState::Active => {

@@ -37,8 +37,8 @@ impl AdminService {
         })
     }
 
-    /// Ends what restrains a name at every address, and what restrains an address. It is in the store when this returns,
-    /// and in force here; where gateways share what they count, in force everywhere after their next exchange.
+    /// Ends what restrains a name at every address, and what restrains an address. It is in the store when this
+    /// returns, and in force here; where gateways share what they count, in force everywhere after their next exchange.
     ///
     /// # Errors
     /// Fails where no gateway runs in this process, and when the store is out of reach.

@@ -35,7 +35,7 @@ pub struct TakeoverStatus {
     pub realm: RealmName,
     /// The old system.
     pub verifier: String,
-    /// Who answers.
+    /// The side that answers.
     pub mode: Mode,
     /// Whose word counts.
     pub authority: Authority,
@@ -130,8 +130,8 @@ impl AdminService {
     /// Allows to go back to the old system, with the loss of so many accounts.
     ///
     /// # Errors
-    /// [`AdminError::Refused`] where more would be lost, or where there is nowhere to go back from. Fails when the store
-    /// is out of reach or damaged.
+    /// [`AdminError::Refused`] where more would be lost, or where there is nowhere to go back from. Fails when the
+    /// store is out of reach or damaged.
     pub async fn allow_going_back(&self, realm: &RealmName, loss: u64) -> Result<u64, AdminError> {
         let noted = steps::find(&self.store, realm).await?;
         if !noted.is_some_and(|noted| noted.portero) {
@@ -165,7 +165,8 @@ impl AdminService {
     }
 }
 
-/// Who decides about a realm's logins, for each realm that takes over from an old system: Portero, or the old system.
+/// Which side decides about a realm's logins, for each realm that takes over from an old system: Portero, or the old
+/// system.
 pub type Deciders = BTreeMap<RealmName, bool>;
 
 /// Why a site cannot be in force.

@@ -44,8 +44,8 @@ pub struct Elsewhere<'a> {
 }
 
 impl AdminService {
-    /// Revokes a token, expired or not; a refresh token with its whole session. `elsewhere` says whose a token is that no
-    /// known key signed.
+    /// Revokes a token, expired or not; a refresh token with its whole session. `elsewhere` says whose a token is that
+    /// no known key signed.
     ///
     /// # Errors
     /// [`AdminError::NotOurs`] for what is no token that a known key signed. Fails when the session of a refresh token
@@ -86,8 +86,8 @@ impl AdminService {
         Ok(Revoked::Token(claims.revocation_id))
     }
 
-    /// Revokes a token by its text: one that the realm's old system gave out, one of the operator's table, or one of an issuer
-    /// that is asked, whatever these say of it.
+    /// Revokes a token by its text: one that the realm's old system gave out, one of the operator's table, or one of an
+    /// issuer that is asked, whatever these say of it.
     async fn revoke_elsewhere(
         &self,
         text: &str,

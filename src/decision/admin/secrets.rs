@@ -67,8 +67,8 @@ impl AdminService {
     /// Gives an account that exists a new secret.
     ///
     /// # Errors
-    /// Fails when the secret cannot be set, or not now; when a user is to have two, or the civil clock is in doubt by which
-    /// the older one would end; when there is no such account; or when the store is out of reach or damaged.
+    /// Fails when the secret cannot be set, or not now; when a user is to have two, or the civil clock is in doubt by
+    /// which the older one would end; when there is no such account; or when the store is out of reach or damaged.
     pub async fn set_secret(
         &self,
         realm: &Realm,

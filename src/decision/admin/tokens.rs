@@ -12,7 +12,8 @@ impl AdminService {
     /// Makes an admin token; answers what is kept of it, and the token, which is shown once.
     ///
     /// # Errors
-    /// [`AdminError::AdminToken`] where its name cannot be one, or is taken; or that the store is out of reach or damaged.
+    /// [`AdminError::AdminToken`] where its name cannot be one, or is taken; or that the store is out of reach or
+    /// damaged.
     pub async fn add_admin_token(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! Who a token speaks for, and whether it still does.
+//! The subject that a token speaks for, and whether it still does.
 
 use std::{borrow::Cow, net::IpAddr, ops::Range, sync::Arc};
 
@@ -37,9 +37,9 @@ pub struct Proof {
 /// Why a token was not opened.
 #[derive(Clone, Debug)]
 pub(in crate::decision) enum VerifyError {
-    /// It is none.
+    /// It is no token.
     Refused(Reason),
-    /// It is none of ours; it may be one of an old system's.
+    /// It is not ours; it may be an old system's.
     Foreign(Reason),
     /// An external issuer may have a new key that signed it.
     UnknownExternalKey(ExternalKey),
@@ -68,13 +68,13 @@ pub struct Awaiting {
 pub struct AwaitingCheck {
     /// It.
     pub token: Secret,
-    /// Who is asked.
+    /// The system that is asked.
     pub check: Arc<TokenCheck>,
     /// The realm that takes over from it, or the issuer.
     pub realm: RealmName,
     /// Whose word counts about logins of the realm.
     pub mode: Mode,
-    /// Why it is none of ours.
+    /// Why it is not ours.
     foreign: Reason,
 }
 
@@ -85,7 +85,7 @@ impl AwaitingCheck {
         if self.is_introspected() { self.refused(Reason::InactiveToken) } else { self.unasked() }
     }
 
-    /// It is none of ours, and nobody said anything of it.
+    /// It is not ours, and nobody said anything of it.
     #[must_use]
     pub fn unasked(self) -> Proof {
         let reason = self.foreign;
@@ -115,8 +115,8 @@ impl AwaitingCheck {
         }
     }
 
-    /// It says this, by the old system's word, which counts for so long. It is remembered until then. It stands as long as
-    /// the realm has a key of its own that signs, as one of a table does.
+    /// It says this, by the old system's word, which counts for so long. It is remembered until then. It stands as long
+    /// as the realm has a key of its own that signs, as one of a table does.
     #[must_use]
     pub fn believed(self, view: &View<'_>, claims: Claims, during: Range<Timestamp>) -> Proof {
         let snapshot = view.snapshot();
@@ -134,7 +134,7 @@ impl AwaitingCheck {
 }
 
 impl Job {
-    /// A job for `token`, unless its size alone says that it is none.
+    /// A job for `token`, unless its size alone says that it is no token.
     pub(in crate::decision) fn new(token: &str) -> Result<Self, Reason> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Reason::TokenTooLarge);
@@ -237,8 +237,8 @@ const fn came_after_the_signature(reason: Reason) -> bool {
     )
 }
 
-/// Whether a token was refused for what memory may only not know yet: an account that was made a moment ago, or an epoch
-/// that was raised. Then the store is to be followed one step further before the refusal stands.
+/// Whether a token was refused for what memory may only not know yet: an account that was made a moment ago, or an
+/// epoch that was raised. Then the store is to be followed one step further before the refusal stands.
 pub(in crate::decision) fn is_perhaps_early(claims: &Claims, refused: Reason) -> bool {
     match refused {
         Reason::UnknownAccount => true,
@@ -321,8 +321,8 @@ impl View<'_> {
         }
     }
 
-    /// The question about a token that was `refused`, where this realm takes over from an old system that may have given it
-    /// out.
+    /// The question about a token that was `refused`, where this realm takes over from an old system that may have
+    /// given it out.
     pub(in crate::decision) fn awaiting_of(
         &self,
         realm: &RealmName,
@@ -333,8 +333,8 @@ impl View<'_> {
         self.awaiting_check(std::slice::from_ref(realm), token, reason)
     }
 
-    /// The question about a token that is none of ours, where one of these realms takes over from an old system that may
-    /// have given it out.
+    /// The question about a token that is not ours, where one of these realms takes over from an old system that
+    /// may have given it out.
     pub(super) fn awaiting_check(&self, realms: &[RealmName], token: &str, foreign: Reason) -> Option<AwaitingCheck> {
         let checks = &self.snapshot().token_checks;
         if checks.is_empty() {
@@ -400,8 +400,8 @@ impl View<'_> {
         Some(verified)
     }
 
-    /// Whether another system's word for a token is no older than the present config lets it be: a reload may have lowered
-    /// that.
+    /// Whether another system's word for a token is no older than the present config lets it be: a reload may have
+    /// lowered that.
     fn is_young(&self, verified: &Verified, now: Timestamp) -> bool {
         let Some(asked_at) = verified.asked_at() else { return true };
         let check = self.snapshot().token_checks.get(&verified.claims.realm);

@@ -50,8 +50,9 @@ pub enum Decision<'h> {
     AwaitKey(Awaiting),
     /// An old system must be asked about the token first: do so, then decide again with what came of it.
     AwaitCheck(AwaitingCheck),
-    /// The store must be followed one step further first ([`Following::next_step`](crate::decision::Following::next_step)): then
-    /// decide again with this proof, in a view [`after`](View::after) that.
+    /// The store must be followed one step further first
+    /// ([`Following::next_step`](crate::decision::Following::next_step)): then decide again with this proof, in a view
+    /// [`after`](View::after) that.
     AwaitStep(Proof),
     /// A token endpoint answers it.
     Endpoint(Arc<Endpoint>),
@@ -60,8 +61,8 @@ pub enum Decision<'h> {
 }
 
 impl Decision<'_> {
-    /// Whether it follows from what the store has, or leads there: a token was looked at or is to be, or a token endpoint
-    /// answers. Everything else follows from the config alone.
+    /// Whether it follows from what the store has, or leads there: a token was looked at or is to be, or a token
+    /// endpoint answers. Everything else follows from the config alone.
     #[must_use]
     pub fn needs_store(&self) -> bool {
         match self {
@@ -285,7 +286,7 @@ fn match_route<'s>(
     }
 }
 
-/// TRACE would send the token back to whoever reads the answer (RFC 9110 section 9.3.8).
+/// TRACE would send the token back to the reader of the response (RFC 9110 section 9.3.8).
 #[inline]
 fn check_method(request: &Request<'_>, route: &Arc<Route>, trace: &mut impl Trace) -> Result<(), Denial> {
     let forwarded = !matches!(*request.method, Method::TRACE | Method::CONNECT);
@@ -332,8 +333,8 @@ fn preflight(
     Some(Preflight { cors, target: Target::Route(Arc::clone(route)) })
 }
 
-/// Whether a field asks for another method, and is refused; `None` where none does. A server may obey it, so where the route
-/// takes such fields, the method that they name must lead to the same route.
+/// Whether a field asks for another method, and is refused; `None` where none does. A server may obey it, so where the
+/// route takes such fields, the method that they name must lead to the same route.
 #[inline]
 fn overridden(
     snapshot: &Snapshot,
@@ -368,7 +369,7 @@ fn permit<'h>(
 
 /// The permit of a request that only the route's shadow mode lets through.
 fn shadow_permit<'h>(route: &Arc<Route>, path: CanonicalPath<'h>, refused: Refused) -> Permit<'h> {
-    // Who lacks a permission has proven who they are. Who has no token that holds, has proven nothing.
+    // A caller without the permission has proven an identity. A caller without a valid token has proven nothing.
     let proven = refused.identity.clone().filter(|_| refused.reason.status() == FORBIDDEN);
     Permit { unverified: refused.identity, ..permit(route, path, proven, refused.reason) }
 }
@@ -393,8 +394,8 @@ impl From<Reason> for Refused {
 }
 
 /// Refuses who was let through, or is not known, by what is known of a shared store, where that is too old: a token may
-/// have been revoked meanwhile, and a key or an account may have come. What was known to have ended stays ended. Nobody is
-/// told to log in again, which would take the store.
+/// have been revoked meanwhile, and a key or an account may have come. What was known to have ended stays ended. Nobody
+/// is told to log in again, which would take the store.
 #[inline]
 fn refuse_stale(
     view: &View<'_>,

@@ -6,8 +6,8 @@
 //! - those whose token is looked at, or that a token endpoint answers, where no step was completed for a while: the
 //!   process was stopped. What was revoked meanwhile is read first: [`Following::catch_up`].
 //!
-//! A slow store is something else: the process runs while the step takes long, and waiting would only make requests slow
-//! too. So the store sync polls while a step is under way, and only a gap between polls makes memory late.
+//! A slow store is something else: the process runs while the step takes long, and waiting would only make requests
+//! slow too. So the store sync polls while a step is under way, and only a gap between polls makes memory late.
 //!
 //! While the store is known to be away nobody waits: checked traffic goes on with what is in force.
 
@@ -31,7 +31,8 @@ pub const LATE_AFTER: Duration = Duration::from_millis(500);
 /// How long a request waits for a step, at most.
 pub const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// A gateway that could not follow the store for longer than this is not ready. What passes sooner is not worth a switch.
+/// A gateway that could not follow the store for longer than this is not ready. What passes sooner is not worth a
+/// switch.
 const FAILING_MAX: Duration = Duration::from_secs(3);
 
 /// Requests that wait for an account or an epoch, at most; those beyond are refused without waiting.

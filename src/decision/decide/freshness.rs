@@ -1,12 +1,12 @@
 //! How old what is known of a shared store may be.
 //!
 //! A gateway is *fresh* at the moment at which a round begins in which it wrote itself down on the server and then read
-//! the feed to its end: whatever was acknowledged before that moment is in force here. Its *age* is the time since then,
-//! by the clock that runs on while the machine sleeps or by the civil clock, whichever says more: one of them may have
-//! been stopped, or set. Every decision about a token looks at it, so that a process that was stopped for an hour refuses
-//! before anything else of it runs.
+//! the feed to its end: whatever was acknowledged before that moment is in force here. Its *age* is the time since
+//! then, by the clock that runs on while the machine sleeps or by the civil clock, whichever says more: one of them may
+//! have been stopped, or set. Every decision about a token looks at it, so that a process that was stopped for an hour
+//! refuses before anything else of it runs.
 //!
-//! A file is no shared store: whoever writes it is on this machine, and nothing here ever ages.
+//! A file is no shared store: its writers are on this machine, and nothing here ever ages.
 
 use std::{
     sync::{

@@ -28,8 +28,8 @@ impl View<'_> {
     /// minted, or a new one. An Ed25519 signature costs about as much as checking one.
     ///
     /// # Errors
-    /// [`Reason::Unavailable`] when there is no key to sign with: nothing is forwarded then. [`Reason::Expired`] when the
-    /// client's token has ended and only the leeway lets it pass: what would be minted for it has ended too.
+    /// [`Reason::Unavailable`] when there is no key to sign with: nothing is forwarded then. [`Reason::Expired`] when
+    /// the client's token has ended and only the leeway lets it pass: what would be minted for it has ended too.
     pub fn internal_token(
         &self,
         verified: &Verified,

@@ -79,7 +79,7 @@ impl Site {
 pub struct EndpointSettings {
     /// Its hosts and its one path; every method is its own.
     pub pattern: Pattern,
-    /// Who may answer: the first whose identifying fields stand in the body, else the first.
+    /// The realms that may answer: the first whose identifying fields stand in the body, else the first.
     pub realms: Vec<RealmName>,
     /// What is served there.
     pub serves: Service,
@@ -94,7 +94,7 @@ pub struct EndpointSettings {
 /// How a token endpoint takes over from an old system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakeoverSettings {
-    /// Who answers.
+    /// The side that answers.
     pub mode: TakeoverMode,
     /// Whose word counts in `lead`, and for how long a confirmed hash decides alone.
     pub policy: Policy,

@@ -92,7 +92,7 @@ pub struct Route {
 /// A token endpoint, ready to be used.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// Who may answer, in order; at least one.
+    /// The realms that may answer, in order; at least one.
     pub realms: Vec<Arc<Realm>>,
     /// Their dialects, in the same order.
     pub dialects: Vec<Dialect>,
@@ -325,7 +325,8 @@ fn takeovers(site: &Site, verifiers: &[Arc<Verifier>]) -> Arc<[(RealmName, Arc<V
     known.collect()
 }
 
-/// Who is asked about tokens: an old system that still gives them out, or did so until its realm's logins were taken over.
+/// The system that is asked about tokens: an old system that still gives them out, or did so until its realm's logins
+/// were taken over.
 ///
 /// Beside them, external issuers that are asked. What is known of one that did not change stays known.
 fn token_checks(
@@ -448,9 +449,9 @@ impl std::fmt::Debug for Snapshot {
 #[derive(Debug)]
 pub struct LiveState {
     snapshot: ArcSwap<Snapshot>,
-    /// Who makes the next snapshot from the present one holds this.
+    /// Held while the next snapshot is made from the present one.
     publishing: Mutex<()>,
-    /// Who reads keys from the vault to publish them holds this, so that later keys never give way
+    /// Held while keys are read from the vault to be published, so that later keys never give way
     /// to earlier ones.
     refreshing: tokio::sync::Mutex<()>,
     verified: VerifiedTokens,
@@ -482,7 +483,7 @@ impl LiveState {
         }
     }
 
-    /// Who may use the admin API, beside the token in the file.
+    /// The tokens that may use the admin API, beside the token in the file.
     #[must_use]
     pub const fn admin_tokens(&self) -> &KnownAdminTokens {
         &self.admin_tokens
@@ -561,8 +562,8 @@ impl LiveState {
         Ok(())
     }
 
-    /// Brings keys into force that were kept outside of the store, which cannot be asked; an imported one where the accounts
-    /// of its realm are known.
+    /// Brings keys into force that were kept outside of the store, which cannot be asked; an imported one where the
+    /// accounts of its realm are known.
     pub fn resume_keys(&self, own: &Keyring) {
         let imported = own.own().filter(|key| key.imported.is_some() && key.state.verifies());
         self.accounts.want(imported.map(|key| key.realm.clone()).collect());
@@ -641,8 +642,8 @@ pub struct View<'g> {
 }
 
 impl View<'_> {
-    /// Where any server sees field names in the letters in which clients wrote them: the names that are ours to spell beside
-    /// the gateway's own.
+    /// Where any server sees field names in the letters in which clients wrote them: the names that are ours to spell
+    /// beside the gateway's own.
     #[must_use]
     pub fn respelt_names(&self) -> Option<Arc<[HeaderName]>> {
         self.snapshot.respelt_names.clone()

@@ -1,4 +1,4 @@
-//! What a decision comes across on its way, for whoever wants it explained. Nobody does while a request is
+//! What a decision comes across on its way, for the one who wants it explained. Nobody does while a request is
 //! served: then the trace is `()`, and nothing of it is left in the program.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::{
     state::{keys::KeyState, token::Verified},
 };
 
-/// Who is told of the steps of a decision, in the order in which they are taken.
+/// Is told of the steps of a decision, in the order in which they are taken.
 pub(in crate::decision) trait Trace {
     /// Whether the decision is only rehearsed: nothing is counted or remembered, and every look-up is made, also
     /// those whose outcome is known from an earlier request.
@@ -61,14 +61,14 @@ pub(in crate::decision) enum Fact<'a> {
         /// The key that the token names.
         id: &'a KeyId,
     },
-    /// The token is none of ours; somebody would be asked about it.
+    /// The token is not ours; somebody would be asked about it.
     CheckAsked {
         /// An old system, or an external issuer.
         asked: &'a str,
         /// Whether it is an issuer.
         is_issuer: bool,
     },
-    /// The token was opened, or is none.
+    /// The token was opened, or there is no token.
     Opened(Result<&'a Verified, Reason>),
     /// Whether the token's times hold.
     Times(&'a Verified, Result<(), Reason>),

@@ -21,7 +21,8 @@ use crate::{
 /// Accounts that are looked up at once: fewer than the store has connections.
 const LOOKUPS_MAX: usize = 2;
 
-/// Asks old systems about their tokens. Not to be waited for on the proxy's threads: it reads the account from the store.
+/// Asks old systems about their tokens. Not to be waited for on the proxy's threads: it reads the account from the
+/// store.
 pub struct TokenAsker {
     live_state: Arc<LiveState>,
     store: Store,
@@ -36,11 +37,12 @@ impl TokenAsker {
         Self { live_state, store, clock, lookups: Semaphore::new(LOOKUPS_MAX) }
     }
 
-    /// What a token is that is none of ours, where the old system of one of these realms vouches for it. `refused` is why
-    /// it is none.
+    /// What a token is that is not ours, where the old system of one of these realms vouches for it. `refused` is
+    /// why it is not ours.
     ///
     /// # Errors
-    /// Why it is not taken: `refused` itself where no old system knows it, [`Reason::Unavailable`] where nobody can say.
+    /// Why it is not taken: `refused` itself where no old system knows it, [`Reason::Unavailable`] where nobody can
+    /// say.
     pub async fn find(
         &self,
         realms: &[RealmName],
@@ -84,14 +86,14 @@ impl TokenAsker {
         self.find(&realms, token, refused, client).await
     }
 
-    /// What comes of asking about a token that `client` brought. Where nobody can say now, the request is refused as one
-    /// whose answer is out of reach, and never let through.
+    /// What comes of asking about a token that `client` brought. Where nobody can say now, the request is refused as
+    /// one whose answer is out of reach, and never let through.
     pub async fn ask(&self, awaiting: AwaitingCheck, client: Option<IpAddr>) -> Proof {
         // Without an address nobody could take a turn.
         let Some(client) = client else { return awaiting.refused(Reason::Unavailable) };
         let is_introspected = awaiting.is_introspected();
-        // It is held until the token is remembered. Where there is none to join, the one before it has ended, and the token
-        // is remembered already: nobody asks twice.
+        // It is held until the token is remembered. Where there is none to join, the one before it has ended, and the
+        // token is remembered already: nobody asks twice.
         let question = awaiting.check.question(&awaiting.token, client, &self.clock);
         let awaiting = match awaiting.known(&self.live_state.view(), self.clock.now()) {
             Ok(proof) => return proof,

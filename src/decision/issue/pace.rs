@@ -1,10 +1,11 @@
-//! When a refused login is answered: at one deadline for all of a realm, so that the time tells neither whether an account
-//! exists nor how its secret is kept.
+//! When a refused login is answered: at one deadline for all of a realm, so that the time tells neither whether an
+//! account exists nor how its secret is kept.
 //!
-//! The deadline counts from when the secret's turn for a hash has come; the wait before that is the same for all. It is as
-//! long as the slowest kind of hash takes that the realm has, measured here, and a little more. Where an old system is
-//! asked before the hash, what that takes comes on top, for those too about whom it does not need to be asked. A timer waits for it: the
-//! thread that hashed has gone on to the next, and an unknown name costs one hash of today's and no more.
+//! The deadline counts from when the secret's turn for a hash has come; the wait before that is the same for all. It is
+//! as long as the slowest kind of hash takes that the realm has, measured here, and a little more. Where an old system
+//! is asked before the hash, what that takes comes on top, for those too about whom it does not need to be asked. A
+//! timer waits for it: the thread that hashed has gone on to the next, and an unknown name costs one hash of today's
+//! and no more.
 
 use std::{
     collections::HashMap,

@@ -10,8 +10,8 @@ use crate::{
     state::token::Verified,
 };
 
-/// Whether an opened token holds now. What was revoked while the process was stopped is read first, and a token that may
-/// only be ahead of memory is looked at again after the store sync's next step, as on a route.
+/// Whether an opened token holds now. What was revoked while the process was stopped is read first, and a token that
+/// may only be ahead of memory is looked at again after the store sync's next step, as on a route.
 ///
 /// # Errors
 /// Why it does not hold; [`Reason::Unavailable`] where that would take a store that is away.

@@ -1,6 +1,6 @@
 //! Keeps the audit log's anchors: every 10 seconds, and whenever a file was begun, the store takes down how far this
-//! gateway's chain has come, and the chain how far the store's own has. What is cut off or rewritten on one side shows on
-//! the other.
+//! gateway's chain has come, and the chain how far the store's own has. What is cut off or rewritten on one side shows
+//! on the other.
 
 use std::{sync::Arc, time::Duration};
 

@@ -87,7 +87,7 @@ impl ClockWatch {
             }
             Ok::<_, StoreError>(None)
         };
-        // Whoever follows the store says that it fails; what was not written down is tried again.
+        // The task that follows the store logs that it fails; what was not written down is tried again.
         match tokio::time::timeout(STORE_TIMEOUT, keeping).await {
             Ok(Ok(Some(settled))) => {
                 (self.looks, self.unkept) = (0, false);

@@ -86,7 +86,7 @@ impl ExternalIssuers {
     }
 
     /// Keeps the keys of these issuers, and of no others. One whose settings are as they were goes on as it is.
-    /// Call it within the runtime that shall do the work.
+    /// Call it within the runtime that is to do the work.
     ///
     /// # Errors
     /// When a file of one of them cannot be used: then nothing has changed.

@@ -1,7 +1,7 @@
 //! Writing down again what is in force here and a store with another history lacks.
 //!
-//! It goes on beside the following of that store. This gateway refuses by memory what it knows, whether the store has it
-//! or not, so that it need not wait; and with very many revocations it takes minutes.
+//! It goes on beside the following of that store. This gateway refuses by memory what it knows, whether the store has
+//! it or not, so that it need not wait; and with very many revocations it takes minutes.
 
 use std::{sync::Arc, time::Duration};
 

@@ -29,7 +29,8 @@ pub struct Resumed {
 }
 
 impl Resumed {
-    /// By what was found, which is so old now. Where nobody knows how old it is, it counts as too old from the beginning.
+    /// By what was found, which is so old now. Where nobody knows how old it is, it counts as too old from the
+    /// beginning.
     #[must_use]
     pub fn new(place: Place, found: Found, age: Option<Duration>, since_boot: Duration) -> Self {
         let moment = age.map(|age| Moment::new(found.confirmed.at.civil, since_boot.saturating_sub(age)));
@@ -75,7 +76,7 @@ impl Reopening {
     /// Does what a start with its store does first, and lets everybody work with it.
     ///
     /// # Errors
-    /// Fails while the store is out of reach, or where it is none to work with.
+    /// Fails while the store is out of reach, or where it must not be worked with.
     pub(super) async fn complete(
         &self,
         reading: &Store,

@@ -1,6 +1,7 @@
-//! The rounds of a gateway on a shared store. Every second it writes itself down on the server and reads the feed to its
-//! end: what it knows is fresh then ([`Freshness`]). By the same row others see how far it has come, both clocks are held
-//! against each other, and once a minute a canary is revoked by which everybody measures how long a revocation takes.
+//! The rounds of a gateway on a shared store. Every second it writes itself down on the server and reads the feed to
+//! its end: what it knows is fresh then ([`Freshness`]). By the same row others see how far it has come, both clocks
+//! are held against each other, and once a minute a canary is revoked by which everybody measures how long a revocation
+//! takes.
 
 use std::{
     sync::Arc,
@@ -62,8 +63,8 @@ impl Rounds {
         }
     }
 
-    /// Where it is time for one, begins a round: a server that is no replica, and not cut off from its own, took the row.
-    /// Answers when the round began; it is over when the feed was read to its end after that.
+    /// Where it is time for one, begins a round: a server that is no replica, and not cut off from its own, took the
+    /// row. Answers when the round began; it is over when the feed was read to its end after that.
     pub(super) async fn begin(
         &mut self,
         store: &Store,
@@ -134,7 +135,8 @@ impl Rounds {
         self.said_half = is_half;
     }
 
-    /// Takes this gateway's row away: nobody waits for one that has ended. Where that fails it is silent, and waited for.
+    /// Takes this gateway's row away: nobody waits for one that has ended. Where that fails it is silent, and waited
+    /// for.
     pub(super) async fn end(&self, store: &Store) {
         let _ = store.leave(self.beat.id).await;
     }

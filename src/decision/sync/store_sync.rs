@@ -312,7 +312,7 @@ impl StoreSync {
             self.live_state.accounts().begin_anew().await;
             self.live_state.admin_tokens().begin_anew();
         }
-        // Afterwards: whoever drops a record says so at the same time.
+        // Afterwards: what drops a record says so at the same time.
         if let Some(row) = clock::read(&self.reading).await? {
             self.live_state.revocations().note_pruned(row.pruned);
             if let Some(recording) = &mut self.recording {

@@ -1,5 +1,5 @@
-//! Writes down what the throttle has counted, and reads what others have. A login never waits for it: while the store is
-//! away, what was counted stays in memory, and goes to the store when it is back.
+//! Writes down what the throttle has counted, and reads what others have. A login never waits for it: while the store
+//! is away, what was counted stays in memory, and goes to the store when it is back.
 
 use tokio::{
     sync::watch,
@@ -11,8 +11,8 @@ use crate::state::{
     limit::Exchange,
 };
 
-/// Does so now and then until `stop` says true, and once more then. Where the gateway started without its store, it begins
-/// when that is there.
+/// Does so now and then until `stop` says true, and once more then. Where the gateway started without its store, it
+/// begins when that is there.
 pub async fn run(exchange: Exchange, vault: Vault, mut stop: watch::Receiver<bool>) {
     let mut said = false;
     let mut ticks = interval(exchange.every());

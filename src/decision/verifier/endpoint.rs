@@ -41,7 +41,7 @@ pub(super) struct Place {
 pub(super) struct Endpoint {
     lookup: Option<EndpointLookup>,
     place: ArcSwapOption<Place>,
-    /// Who looks it up holds this; nobody waits who knows an address.
+    /// Held during a look-up; a caller that has an address does not wait for it.
     looked_up: TurnMutex<Option<LookedUp>>,
     /// Whether the address gave no plain answer since the last look-up.
     troubled: AtomicBool,
@@ -101,7 +101,7 @@ impl Endpoint {
             return known;
         }
         let failed_before = last.is_some_and(|last| last.failed);
-        // Whoever leaves meanwhile takes this with him: it counts as one that failed.
+        // A caller that leaves meanwhile drops this: it counts as one that failed.
         *last = Some(LookedUp { at: clock.instant(), failed: true });
         let found = lookup.look_up().await;
         *last = Some(LookedUp { at: clock.instant(), failed: found.is_err() });

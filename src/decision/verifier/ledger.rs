@@ -1,5 +1,5 @@
-//! What is counted for `portero migration status`, until it is written: in memory first, so that no login and no request
-//! waits for it. A crash forgets what was counted since the last minute.
+//! What is counted for `portero migration status`, until it is written: in memory first, so that no login and no
+//! request waits for it. A crash forgets what was counted since the last minute.
 
 use std::{
     collections::HashMap,

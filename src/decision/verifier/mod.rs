@@ -1,5 +1,5 @@
-//! Asking an old system, under bounds that no stranger can pass: what it can never have given out is not asked, the same
-//! question is asked once at a time, a refusal is remembered for a moment, and clients take turns.
+//! Asking an old system, under bounds that no stranger can pass: what it can never have given out is not asked, the
+//! same question is asked once at a time, a refusal is remembered for a moment, and clients take turns.
 //!
 //! ```text
 //! flights    questions that are under way, and refusals that are remembered, under a keyed hash
@@ -96,7 +96,7 @@ pub struct Question<'a> {
     pub realm: &'a RealmName,
     /// The contract.
     pub dialect: &'a Dialect,
-    /// Who.
+    /// Whose login.
     pub name: &'a AccountName,
     /// With which secret.
     pub secret: &'a Secret,
@@ -111,8 +111,8 @@ pub enum Answered {
     Said {
         /// That.
         verdict: Verdict,
-        /// Whether it was asked now. Else it did not need to be: it can never have given that name or secret out, or has
-        /// just refused it.
+        /// Whether it was asked now. Else it did not need to be: it can never have given that name or secret out, or
+        /// has just refused it.
         now: bool,
     },
     /// Too many wait for an answer already.
@@ -198,8 +198,8 @@ impl Verifier {
         }
     }
 
-    /// Passes a client's request on as it is, for `observe`. It has no bounds of ours: the old system is asked as often as
-    /// it was before.
+    /// Passes a client's request on as it is, for `observe`. It has no bounds of ours: the old system is asked as often
+    /// as it was before.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -222,8 +222,8 @@ impl Verifier {
         self.settings.evidence.judge(dialect.facts().old_system.as_ref(), asked, &read)
     }
 
-    /// Asks once in the words of a contract with a name and a password that nobody has, unless that was done: a system that
-    /// says yes to them says yes to everything, and is not believed. Answers whether it is believed now.
+    /// Asks once in the words of a contract with a name and a password that nobody has, unless that was done: a system
+    /// that says yes to them says yes to everything, and is not believed. Answers whether it is believed now.
     pub async fn prove(&self, dialect: &Dialect, client: IpAddr, clock: &dyn Clock) -> bool {
         match self.trust(dialect) {
             Trust::Believed => return true,
@@ -336,7 +336,7 @@ impl Verifier {
             }
             Err(error) => {
                 self.metrics.asked(error.name());
-                // What is too large is an answer: whoever sends names must not make the system count as away.
+                // What is too large is an answer: clients that send names must not make the system count as away.
                 let missed = error != ExchangeError::TooLarge;
                 if missed && self.standing().missed(clock.instant()) {
                     tracing::warn!(

@@ -1,5 +1,5 @@
-//! Asking an old system, or an external issuer, about its own tokens, under the bounds that its logins have too, but apart from them: strangers who
-//! send garbage keep nobody from logging in.
+//! Asking an old system, or an external issuer, about its own tokens, under the bounds that its logins have too, but
+//! apart from them: strangers who send garbage keep nobody from logging in.
 
 use std::{
     net::IpAddr,
@@ -70,8 +70,8 @@ pub enum TokenAnswered {
     Unknown,
 }
 
-/// A question about a token. While somebody holds it, whoever brings the same token gets its answer, also after it came: a
-/// holder first remembers what the token says, then lets go.
+/// A question about a token. While it is held, everyone with the same token gets its answer, also after it
+/// came: a holder first remembers what the token says, then lets go.
 #[derive(Debug)]
 pub enum AboutToken {
     /// It is under way, or answered.
@@ -133,7 +133,8 @@ impl TokenCheck {
         &self.system.name
     }
 
-    /// Whether it is one that was made for this: what was found out about it holds as long as it is reached in the same way.
+    /// Whether it is one that was made for this: what was found out about it holds as long as it is reached in the same
+    /// way.
     #[must_use]
     pub fn is_of(&self, system: &VerifierSettings) -> bool {
         self.system == *system
@@ -156,8 +157,8 @@ impl TokenCheck {
         self.settings.question.syntax.admits(token)
     }
 
-    /// A question about a token; callers with the same one share it. Nothing is asked before somebody waits for the answer,
-    /// and when all of them have left, it is not asked any more.
+    /// A question about a token; callers with the same one share it. Nothing is asked before somebody waits for the
+    /// answer, and when all of them have left, it is not asked any more.
     pub fn question(self: &Arc<Self>, token: &Secret, client: IpAddr, clock: &Arc<dyn Clock>) -> AboutToken {
         if !self.admits(token.expose()) {
             self.metrics.asked("filtered");
@@ -215,7 +216,8 @@ impl TokenCheck {
         }
     }
 
-    /// Asks once about a token that nobody has, unless that was done: a system that says yes to it says yes to everything.
+    /// Asks once about a token that nobody has, unless that was done: a system that says yes to it says yes to
+    /// everything.
     async fn prove(&self, place: &Place, client: IpAddr, clock: &dyn Clock) -> bool {
         let known = |trust| match trust {
             Trust::Believed => Some(true),

@@ -4,7 +4,7 @@ use http::Uri;
 
 use crate::{issuer::EndpointLookupError, rules::verifier::Unclear, verifier::ExchangeError};
 
-/// Who is asked about tokens, by its name in the config.
+/// The verifier that is asked about tokens, by its name in the config.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Asked<'a> {
     /// `[verifiers.NAME]`.

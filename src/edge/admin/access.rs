@@ -1,4 +1,4 @@
-//! Who may ask the admin listener anything.
+//! Which clients may ask the admin listener anything.
 
 use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// The token of `admin.token_file`: whoever is on the machine gets in by it, whatever becomes of the store.
+/// The token of `admin.token_file`: an administrator of the machine gets in with it, whatever becomes of the store.
 #[derive(Debug)]
 pub struct AdminToken(Secret);
 
@@ -127,7 +127,7 @@ pub(super) async fn over_store(State(admin): State<Arc<Admin>>, request: Request
             &format!("the store is out of reach: {why}; it may or may not be done"),
         )
     };
-    // Who waits for every gateway waits for as long as one of them may be silent.
+    // A wait for every gateway lasts for as long as one of them may be silent.
     let waits = request.uri().query().is_some_and(|query| query.split('&').any(|parameter| parameter == "wait=all"));
     let bound = admin.live_state.freshness().max().filter(|_| waits).unwrap_or_default();
     let Ok(response) = timeout(STORE_DEADLINE + bound, next.run(request)).await else {

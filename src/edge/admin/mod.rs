@@ -2,8 +2,9 @@
 //! reaches it; the API asks for a token, and each of its operations for a role.
 //!
 //! ```text
-//! access      who may ask at all: hosts, the token in the file, places     operator   who asks, and with which role
-//! operations  each with its role, and what the document says of it         api · accounts · companies · explain · process
+//! access      who may ask at all: hosts, the token in the file, places     operator    who asks, and with which role
+//! operations  each with its role, and what the document says of it
+//! api · accounts · companies · explain · process                           the operations themselves
 //! ```
 
 mod access;
@@ -90,7 +91,7 @@ pub struct Admin {
     pub trusted: TrustedClock,
     /// Where store I/O and password hashes are waited for.
     pub control: Handle,
-    /// Who reloads the config and hands over.
+    /// The task that reloads the config and hands over.
     pub orders: Orders,
     /// The API's token in a file.
     pub token: AdminToken,
@@ -110,7 +111,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            // First: whoever hears that there is a successor must find it with the next question.
+            // First: a client that hears of a successor must find it with its next request.
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
             Some(_) = connections.join_next() => continue,

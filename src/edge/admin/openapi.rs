@@ -1,5 +1,5 @@
-//! `/openapi.json`: what this listener's API and the token endpoints of the present config take and answer, as `OpenAPI`
-//! 3.1 has it (<https://spec.openapis.org/oas/v3.1.1>). It is made of the table that the router is made of.
+//! `/openapi.json`: what this listener's API and the token endpoints of the present config take and answer, as
+//! `OpenAPI` 3.1 has it (<https://spec.openapis.org/oas/v3.1.1>). It is made of the table that the router is made of.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -1,5 +1,6 @@
 //! The API's operations: each is registered with its method, its path, the least role that it takes, and what the
-//! document says of it. There is no other way to add one, so none is without a role, and none is missing in the document.
+//! document says of it. There is no other way to add one, so none is without a role, and none is missing in the
+//! document.
 
 use std::sync::Arc;
 

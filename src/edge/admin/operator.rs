@@ -1,4 +1,4 @@
-//! Who asks the API, and what they may do.
+//! The operator who asks the API, and what they may do.
 //!
 //! The token of `admin.token_file` is break-glass: it opens everything, and needs no store. Named tokens are known in
 //! memory. While the store is not heard of, one of them may have been revoked: they go on reading, and change nothing.
@@ -36,7 +36,7 @@ pub(super) struct Peer(pub(super) SocketAddr);
 #[derive(Clone, Debug)]
 struct RequestId(String);
 
-/// Who asks, and what they may do.
+/// An operator, and what they may do.
 #[derive(Clone, Debug)]
 pub(super) struct Operator {
     actor: Actor,

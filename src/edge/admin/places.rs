@@ -1,5 +1,5 @@
-//! The places that the admin listener has. Idle connections hold none that somebody else needs: the one that was idle for
-//! longest makes way. Requests to the API leave places for health and metrics.
+//! The places that the admin listener has. Idle connections hold none that somebody else needs: the one that was idle
+//! for longest makes way. Requests to the API leave places for health and metrics.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -48,8 +48,8 @@ pub(super) struct InWork {
 
 impl Places {
     /// A place, and a guard: until that is dropped, the place is not taken away, so that a request that comes with its
-    /// connection is served however many others come. Where all places are taken, the connection that is idle for longest
-    /// is closed; `None` where none is idle.
+    /// connection is served however many others come. Where all places are taken, the connection that is idle for
+    /// longest is closed; `None` where none is idle.
     pub(super) fn enter(self: &Arc<Self>) -> Option<(Place, InWork)> {
         let visitor = Arc::new(Visitor::default());
         self.touch(&visitor);

@@ -35,7 +35,7 @@ const STALE_SECONDS_MAX: u64 = 24 * 60 * 60;
 pub enum Order {
     /// Read the config again; answers the keys that only a restart changes.
     Reload {
-        /// Who asks.
+        /// The operator who asks.
         actor: Actor,
         /// Where the outcome is awaited.
         outcome: oneshot::Sender<Result<Vec<&'static str>, String>>,
@@ -51,7 +51,7 @@ pub enum Order {
     },
 }
 
-/// The way to whoever carries orders out.
+/// The way to the task that carries orders out.
 #[derive(Debug)]
 pub struct Orders {
     queue: mpsc::Sender<Order>,

@@ -1,6 +1,6 @@
-//! A client's chunked body, read strictly (RFC 9112 section 7.1): two servers must never frame it differently. hyper's own
-//! reader takes extensions and trailers that others would read in another way. The upstream never sees them, as its body
-//! is chunked anew, but a proxy before us would. Pure.
+//! A client's chunked body, read strictly (RFC 9112 section 7.1): two servers must never frame it differently. hyper's
+//! own reader takes extensions and trailers that others would read in another way. The upstream never sees them, as its
+//! body is chunked anew, but a proxy before us would. Pure.
 
 use std::io;
 

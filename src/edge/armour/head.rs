@@ -19,7 +19,8 @@ pub(in crate::edge) const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Header fields of a head, at most: as many as hyper has room for without an allocation, and as Envoy takes.
 pub(in crate::edge) const FIELDS_MAX: usize = 100;
 
-/// Bytes of a request line, escaped, at most: below what a URI may have in the `http` crate, so that the response is ours.
+/// Bytes of a request line, escaped, at most: below what a URI may have in the `http` crate, so that the response is
+/// ours.
 const REQUEST_LINE_BYTES_MAX: usize = 60 << 10;
 
 /// Digits of a length: more would not be a number of bytes that anybody sends.
@@ -96,9 +97,9 @@ pub(super) fn escape_query(head: &mut BytesMut) -> Result<(), HeadError> {
     if length > REQUEST_LINE_BYTES_MAX { Err(HeadError::TooLarge) } else { Ok(()) }
 }
 
-/// Writes the names of the gateway's own fields, and of `others`, in a head of a client as hyper writes them. Where names
-/// are handed on in the client's letters, it must not say how ours are spelt: a server that looks for one spelling must
-/// find ours.
+/// Writes the names of the gateway's own fields, and of `others`, in a head of a client as hyper writes them. Where
+/// names are handed on in the client's letters, it must not say how ours are spelt: a server that looks for one
+/// spelling must find ours.
 pub(super) fn respell(head: &mut [u8], others: &[HeaderName]) {
     let lines = head.split_mut(|&byte| byte == b'\n');
     // Empty lines may stand before the request line (RFC 9112 section 2.2).
@@ -328,7 +329,7 @@ fn authority(target: &[u8]) -> Option<&[u8]> {
     Some(&rest[..end])
 }
 
-/// Without the blanks around it (RFC 9110 section 5.6.3): a form feed is none.
+/// Without the blanks around it (RFC 9110 section 5.6.3): a form feed is no blank.
 fn trimmed(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;

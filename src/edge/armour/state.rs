@@ -21,7 +21,7 @@ pub(in crate::edge) struct Http1State {
     in_flight: AtomicUsize,
     /// When the last response ended.
     ended: Mutex<Option<Instant>>,
-    /// Who reads on when it has.
+    /// The task that reads on when it has.
     waiting: Mutex<Option<Waker>>,
     is_waited_for: AtomicBool,
     /// Whether an end before its time must be a reset: the response has no other end than the connection's.

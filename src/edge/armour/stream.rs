@@ -1,8 +1,8 @@
 //! The armour of an HTTP/1 connection: it reads what hyper is about to read, and hands on only what has one framing.
 //!
 //! A head is handed on once it is complete and was found in order. A body is handed on as it comes, up to its end. So
-//! hyper never meets a byte that another server could have framed differently. What is refused looks like the end of the
-//! connection to hyper; whoever serves the connection answers it afterwards, see [`Armour::refusal`].
+//! hyper never meets a byte that another server could have framed differently. What is refused looks like the end of
+//! the connection to hyper; the connection's task answers it afterwards, see [`Armour::refusal`].
 
 use std::{
     io::{self, IoSlice},
@@ -82,8 +82,8 @@ enum Reading {
     Broken,
     /// The head was refused.
     Refused(HeadError),
-    /// What comes is no request: it was meant for a protocol to which the connection did not switch, or is behind a body
-    /// without a framing.
+    /// What comes is no request: it was meant for a protocol to which the connection did not switch, or is behind a
+    /// body without a framing.
     Unwanted,
     /// The client ended the connection, or waited for too long.
     Ended,
@@ -132,8 +132,8 @@ impl Body {
 }
 
 impl<S> Armour<S> {
-    /// Around a connection that was `accepted` then. Where clients' spellings of names are handed on, `respelt` are those
-    /// that are ours to spell beside the gateway's own.
+    /// Around a connection that was `accepted` then. Where clients' spellings of names are handed on, `respelt` are
+    /// those that are ours to spell beside the gateway's own.
     pub(in crate::edge) fn new(
         stream: S,
         state: &Arc<Http1State>,
@@ -269,8 +269,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
 
     /// Ready when the next head did not come in time.
     ///
-    /// hyper does not ask again when a response has ended, while reading waits. So a timer runs meanwhile too, and what it
-    /// is for is seen when it goes off.
+    /// hyper does not ask again when a response has ended, while reading waits. So a timer runs meanwhile too, and what
+    /// it is for is seen when it goes off.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.state.is_answering() && self.is_deadline_set {
             // Each turn of the connection's task asks. What the timer is for is seen when it goes off.
@@ -547,7 +547,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Armour<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Nothing: whoever serves the connection ends it, because there may be something left to say.
+    /// Nothing: the connection's task ends it, because there may be something left to say.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_flush(cx)
     }

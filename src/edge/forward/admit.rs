@@ -116,8 +116,8 @@ fn options_of_the_gateway() -> Response<Bytes> {
 
 impl Shared {
     /// Decides. A token that was never seen is opened in between, and its external issuer asked where that takes a key
-    /// that nobody knows yet. Where a token counts, what was revoked while the process was stopped is read first; `now` is
-    /// the present.
+    /// that nobody knows yet. Where a token counts, what was revoked while the process was stopped is read first; `now`
+    /// is the present.
     async fn decide(&self, head: &Parts, client: Option<IpAddr>, now: Instant) -> Result<Permission, Denial> {
         let request = Request {
             method: &head.method,
@@ -186,8 +186,8 @@ impl Shared {
     }
 }
 
-/// The host that a request is for. HTTP/1.0 knows of none (RFC 9112 section 3.2): where it names none, only a route for all
-/// hosts fits.
+/// The host that a request is for. HTTP/1.0 knows of none (RFC 9112 section 3.2): where it names none, only a route for
+/// all hosts fits.
 fn host_of(head: &Parts) -> Result<Host<'_>, InvalidHost> {
     if head.version == Version::HTTP_10 && !head.headers.contains_key(header::HOST) && head.uri.authority().is_none() {
         return Ok(Host::NONE);

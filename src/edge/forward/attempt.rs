@@ -363,17 +363,17 @@ impl Exchange {
         if let Some(route) = self.route() {
             route.pool.metrics.connection_failed(why.label());
         }
-        // With next to nothing left of the exchange's time, no server could have taken it. An error of this machine says
-        // nothing about a server either.
+        // With next to nothing left of the exchange's time, no server could have taken it. An error of this machine
+        // says nothing about a server either.
         if !self.is_over() && why != Unconnected::Local {
             self.server_failed(upstream::Failure::Unreachable);
         }
         Failed { failure: Failure::Unconnected(why), again: self.may_retry(false) }
     }
 
-    /// Whether a request that was sent, and came to nothing, is sent again. It may be only where that changes nothing: it
-    /// is `repeatable`, because its method is idempotent (RFC 9110 section 9.2.2) and all of its body is still there, and
-    /// nothing was answered.
+    /// Whether a request that was sent, and came to nothing, is sent again. It may be only where that changes nothing:
+    /// it is `repeatable`, because its method is idempotent (RFC 9110 section 9.2.2) and all of its body is still
+    /// there, and nothing was answered.
     fn failed_on_the_way(&mut self, failure: Failure, reused: bool, repeatable: bool) -> bool {
         if let Some(overdue) = self.upload.as_ref().and_then(|upload| upload.hear()) {
             self.failure = Some(overdue.reason());
@@ -417,8 +417,8 @@ impl Waiting {
     }
 }
 
-/// Whether a request may reach a server twice: by its own method (RFC 9110 section 9.2.2), and by each that its fields ask
-/// the server to take it for.
+/// Whether a request may reach a server twice: by its own method (RFC 9110 section 9.2.2), and by each that its fields
+/// ask the server to take it for.
 fn is_idempotent(request: &Parts) -> bool {
     let asked = |value: &HeaderValue| Method::from_bytes(value.as_bytes()).is_ok_and(|method| method.is_idempotent());
     request.method.is_idempotent() && method_overrides(&request.headers).all(asked)

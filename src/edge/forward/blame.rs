@@ -63,7 +63,8 @@ impl Exchange {
         }
     }
 
-    /// Whether a server's failure may be its client's doing: it broke off, or took no more, while the client kept it waiting.
+    /// Whether a server's failure may be its client's doing: it broke off, or took no more, while the client kept it
+    /// waiting.
     fn is_clients_doing(&self, failure: Failure) -> bool {
         let owed = self.upload.as_ref().is_some_and(|upload| upload.client_owes());
         let held = self.upload.as_ref().map(|upload| upload.held_up(Instant::now())).unwrap_or_default();

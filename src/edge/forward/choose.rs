@@ -13,7 +13,8 @@ use crate::{
 };
 
 impl Exchange {
-    /// Acquires a server that the request was not tried at, and, the first time, a place in the pool. Gives when it did.
+    /// Acquires a server that the request was not tried at, and, the first time, a place in the pool. Gives when it
+    /// did.
     pub(super) async fn acquire_server(&mut self) -> Result<Instant, Reason> {
         let Verdict::Forward(permitted) = &self.verdict else { return Err(Reason::Internal) };
         let pool = &permitted.route.pool;
@@ -38,7 +39,7 @@ impl Exchange {
     }
 }
 
-/// Who asks for what, for telling one client's failures from a server's.
+/// Which client asks for what, for telling one client's failures from a server's.
 fn client_route(client: Option<IpAddr>, route: &Arc<Route>) -> ClientRoute {
     let route = Arc::as_ptr(route).addr() as u64;
     ClientRoute::of(address_hash(client) ^ route.rotate_left(32))

@@ -19,8 +19,9 @@ use crate::{
 pub(super) struct Framing {
     /// Whether it has a length.
     pub(super) has_length: bool,
-    /// Whether the connection on which it comes is best not used again. A length beside chunks is perhaps not what it seems
-    /// (RFC 9112 section 6.3). To a server that says HTTP/1.0 hyper would speak that from then on, which has no chunks.
+    /// Whether the connection on which it comes is best not used again. A length beside chunks is perhaps not what it
+    /// seems (RFC 9112 section 6.3). To a server that says HTTP/1.0 hyper would speak that from then on, which has no
+    /// chunks.
     pub(super) is_doubtful: bool,
 }
 
@@ -51,7 +52,8 @@ pub(super) fn title_case(name: &HeaderName) -> String {
     words.collect::<Vec<_>>().join("-")
 }
 
-/// An informational response as it is sent to a client of HTTP/1. The route says nothing of it: the final one speaks for it.
+/// An informational response as it is sent to a client of HTTP/1. The route says nothing of it: the final one speaks
+/// for it.
 pub(super) fn informational(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
     let mut headers = headers.clone();
     remove_hop_by_hop(&mut headers);
@@ -77,8 +79,8 @@ pub(super) fn amend_by_route(response: &mut Parts, asker: &Asker<'_>, route: &Ro
     }
 }
 
-/// Leaves one length, and none where there is no content (RFC 9110 section 8.6): who reads the response next must find the
-/// same end as we do.
+/// Leaves one length, and none where there is no content (RFC 9110 section 8.6): who reads the response next must find
+/// the same end as we do.
 fn frame_once(response: &mut Parts) -> Result<Framing, Failure> {
     let headers = &mut response.headers;
     let is_coded = headers.contains_key(header::TRANSFER_ENCODING);
@@ -92,8 +94,8 @@ fn frame_once(response: &mut Parts) -> Result<Framing, Failure> {
         return Ok(Framing { has_length: false, is_doubtful });
     }
     if is_coded {
-        // Some servers say twice that there are chunks. Another coding, or one in HTTP/1.0, has no meaning that all share
-        // (RFC 9112 section 6.1).
+        // Some servers say twice that there are chunks. Another coding, or one in HTTP/1.0, has no meaning that all
+        // share (RFC 9112 section 6.1).
         let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
         if response.version == Version::HTTP_10 || !codings.all(|one| one.as_bytes().eq_ignore_ascii_case(b"chunked")) {
             return Err(Failure::Invalid);

@@ -1,5 +1,5 @@
-//! Connections to servers, of one thread that serves: those of HTTP/1 wait for their next request, those of HTTP/2 carry
-//! many at once.
+//! Connections to servers, of one thread that serves: those of HTTP/1 wait for their next request, those of HTTP/2
+//! carry many at once.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -211,7 +211,7 @@ async fn http1_over(pool: &Pool, transport: Transport) -> io::Result<Http1> {
     let received = transport.received();
     let (sender, connection) =
         http1_builder(pool).handshake(TokioIo::new(transport)).await.map_err(io::Error::other)?;
-    // Whoever sends on it is told how it ends.
+    // The sender on it is told how it ends.
     tokio::spawn(async move { drop(connection.await) });
     Ok(Http1 { sender, received, timeout: LazyTimeout::default() })
 }
@@ -257,8 +257,8 @@ impl Connections {
         found
     }
 
-    /// Keeps a connection to the server from `now` on, `idle` long while it has no request. Where too many wait, another is
-    /// closed for it.
+    /// Keeps a connection to the server from `now` on, `idle` long while it has no request. Where too many wait,
+    /// another is closed for it.
     pub(super) fn put(&self, server: &Server, lease: Lease, idle: Duration, now: Instant) {
         let until = now + idle;
         let mut kept = self.lock();

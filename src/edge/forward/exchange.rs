@@ -85,7 +85,7 @@ pub(in crate::edge) struct Exchange {
     pub(super) keeps_connection: bool,
     /// How far it has come, where it has a body.
     pub(super) upload: Option<Arc<Progress>>,
-    /// Who is behind the connection.
+    /// The client behind the connection.
     pub(super) client: Option<IpAddr>,
     /// What was decided.
     pub(super) verdict: Verdict,
@@ -279,7 +279,7 @@ impl Exchange {
         }
     }
 
-    /// Who is answered.
+    /// The client that is answered.
     pub(super) fn asker(&self) -> Asker<'_> {
         Asker { headers: &self.head.headers, secure: self.connection().scheme.as_str() == "https" }
     }

@@ -51,7 +51,7 @@ pub(super) fn take(head: &mut Parts) -> Result<(), Reason> {
     Ok(())
 }
 
-/// RFC 9113 section 8.2.3: clients send each cookie by itself, and whoever speaks HTTP/1 reads one line of them.
+/// RFC 9113 section 8.2.3: clients send each cookie by itself, and a server of HTTP/1 reads one line of them.
 fn join_cookies(head: &mut Parts) -> Result<(), Reason> {
     let crumbs: Vec<_> = head.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if crumbs.len() < 2 {

@@ -2,8 +2,8 @@
 //! and ends those whose token expired or was revoked, those whose client's certificate is over, those that had all of
 //! their time, and those in which a side that is waited for is late. It does not matter whether bytes move.
 //!
-//! An HTTP/1 connection and an HTTP/2 stream each have one [`RequestGuard`] for all of their exchanges. An exchange that
-//! nobody ends pays for it with two uncontended locks and no allocation.
+//! An HTTP/1 connection and an HTTP/2 stream each have one [`RequestGuard`] for all of their exchanges. An exchange
+//! that nobody ends pays for it with two uncontended locks and no allocation.
 
 use std::{
     future::Future,
@@ -27,8 +27,8 @@ use crate::{
 /// Between two looks at everything in flight: a revocation must hold within a second.
 pub(in crate::edge) const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How much longer than its total time an exchange may take. Whatever watches its bytes acts first, because it can still
-/// send a response.
+/// How much longer than its total time an exchange may take. Whatever watches its bytes acts first, because it can
+/// still send a response.
 const TOTAL_GRACE: Duration = Duration::from_secs(1);
 
 /// Exchanges in flight end within this when a shared store was not heard of for too long.
@@ -217,7 +217,7 @@ impl RequestGuard {
 
     fn end(&self, state: &mut State, reason: Reason) {
         state.watch = None;
-        // It ends once: the connection goes with it. Who sees below that nothing is watched sees this too.
+        // It ends once: the connection goes with it. A thread that sees below that nothing is watched sees this too.
         let _ = self.ended.set(reason);
         self.watched.store(false, Ordering::Release);
         self.wake_from(state);
@@ -256,8 +256,8 @@ impl RequestGuard {
     }
 }
 
-/// How much longer the exchange at a place may go on than the bound of a stale store: all of them at once would come back
-/// at once too.
+/// How much longer the exchange at a place may go on than the bound of a stale store: all of them at once would come
+/// back at once too.
 fn stale_grace(place: usize) -> Duration {
     // A prime number of parts, so that neighbours lie far apart.
     let part = u32::try_from(place * 389 % 997).unwrap_or(0);

@@ -33,12 +33,12 @@ pub(super) enum Body {
     TooLarge,
     /// It did not come in time.
     TimedOut,
-    /// The client broke off, or its chunks are none.
+    /// The client broke off, or its chunks are malformed.
     Broken,
 }
 
-/// Answers a request. A small body that nobody read is read first: the connection stays alive. Where it was not read to a
-/// clean end, the connection ends with the response: what else comes on it must never be taken for a request.
+/// Answers a request. A small body that nobody read is read first: the connection stays alive. Where it was not read to
+/// a clean end, the connection ends with the response: what else comes on it must never be taken for a request.
 pub(super) async fn respond(
     mut exchange: Box<Exchange>,
     body: Incoming,

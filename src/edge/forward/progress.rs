@@ -1,7 +1,8 @@
-//! Who is waited for in an exchange with a request body, and until when.
+//! Which side is waited for in an exchange with a request body, and until when.
 //!
 //! The body and the response tell what happens; the sweeper over everything in flight looks whether somebody's time is
-//! over. Who still waits for the response's head hears of it, and answers. Where nobody hears, the exchange is cut off.
+//! over. The task that still waits for the response's head hears of it, and answers. Where none does, the exchange is
+//! cut off.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -104,7 +105,7 @@ struct State {
     error: Option<BodyError>,
     /// Nobody takes the rest of the body any more.
     cancelled: bool,
-    /// Who waits for the next bytes of the body.
+    /// The task that waits for the next bytes of the body.
     waker: Option<Waker>,
 }
 

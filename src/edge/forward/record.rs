@@ -30,7 +30,7 @@ impl Drop for Exchange {
             http1.response_ends(tokio::time::Instant::from_std(now));
         }
         if !self.is_whole && self.failure.is_none() {
-            // Who drops it before its end was told to, has no client any more, or panics.
+            // A drop before its end was told: the client has gone, or a task panics.
             let ended = || self.inbound.guard.reason().unwrap_or(Reason::ClientLeft);
             if matches!(self.verdict, Verdict::Forward(_) | Verdict::Pending) {
                 self.failure = Some(if thread::panicking() { Reason::Internal } else { ended() });

@@ -52,8 +52,8 @@ impl Upload {
         Self { source: Arc::new(Mutex::new(source)), progress: Arc::clone(progress), bytes_max }
     }
 
-    /// The body for one attempt. Its trailers are not handed on: a service could take them for fields of the head, which
-    /// have been judged.
+    /// The body for one attempt. Its trailers are not handed on: a service could take them for fields of the head,
+    /// which have been judged.
     pub(super) fn body(&self) -> RequestBody {
         RequestBody(Some(Sending { upload: self.clone(), sent: 0 }))
     }

@@ -82,7 +82,7 @@ pub(super) struct Relay {
     pub(super) is_cut_off: bool,
 }
 
-/// The response cannot be continued. Whoever sends it ends the connection or the stream.
+/// The response cannot be continued. The engine that sends it ends the connection or the stream.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::edge) struct CutOff;
 
@@ -208,8 +208,8 @@ impl Relay {
         }
     }
 
-    /// The response cannot go on. hyper hears of it a turn later: what it has of the response is sent first, so that the
-    /// client knows that there was one.
+    /// The response cannot go on. hyper hears of it a turn later: what it has of the response is sent first, so that
+    /// the client knows that there was one.
     fn fail(&mut self, failure: Failure, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         self.exchange.lease = None;
         self.exchange.broke_off(failure);

@@ -99,13 +99,13 @@ impl Tunables {
 
 /// What the front works with.
 pub struct Services {
-    /// Who decides.
+    /// Decides about requests.
     pub live_state: Arc<LiveState>,
-    /// Who asks external issuers for their keys.
+    /// Asks external issuers for their keys.
     pub external: Arc<ExternalIssuers>,
-    /// Who asks old systems about their tokens.
+    /// Asks old systems about their tokens.
     pub token_asker: Arc<TokenAsker>,
-    /// Who answers token endpoints.
+    /// Answers token endpoints.
     pub endpoints: Arc<TokenEndpoints>,
     /// The time.
     pub clock: Arc<dyn Clock>,

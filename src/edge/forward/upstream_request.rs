@@ -58,8 +58,8 @@ pub(super) struct Terms<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Defect;
 
-/// Turns the client's request into the upstream's, for HTTP/1. Gives why fields were dropped, for each of them that counts.
-/// What `Connection` nominates goes first, so that nothing that is added here can be nominated away.
+/// Turns the client's request into the upstream's, for HTTP/1. Gives why fields were dropped, for each of them that
+/// counts. What `Connection` nominates goes first, so that nothing that is added here can be nominated away.
 pub(super) fn prepare<B>(request: &mut Request<B>, terms: &Terms<'_>) -> Result<Vec<Dropped>, Defect> {
     let headers = request.headers_mut();
     remove_hop_by_hop(headers);
@@ -176,8 +176,8 @@ pub(in crate::edge) fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
-/// Removes every field that could be taken for one of the gateway's own, or for one that the route gives a meaning to, and
-/// those that are said to proxies: the gateway is one. Gives what was dropped and counts.
+/// Removes every field that could be taken for one of the gateway's own, or for one that the route gives a meaning to,
+/// and those that are said to proxies: the gateway is one. Gives what was dropped and counts.
 fn scrub(headers: &mut HeaderMap, terms: &Terms<'_>) -> Vec<Dropped> {
     // gRPC's metadata has such names.
     let passes = terms.odd_names == OddNames::Pass || is_grpc(headers, terms.connection);

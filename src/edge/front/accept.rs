@@ -55,8 +55,8 @@ const WORKER_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long it has for its answer. Then another accepts.
 const WORKER_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Has `workers` accept on every listener, until `shutdown` says true; then waits for the connections to end: idle ones within the grace for them (with the request that they send meanwhile), others with
-/// their present request.
+/// Has `workers` accept on every listener, until `shutdown` says true; then waits for the connections to end: idle ones
+/// within the grace for them (with the request that they send meanwhile), others with their present request.
 pub async fn serve(listeners: Listeners, workers: Workers, shared: Arc<Shared>, shutdown: watch::Receiver<bool>) {
     let workers = Arc::new(workers);
     let limits = Arc::new(Limits::default());
@@ -129,8 +129,8 @@ struct Front {
     shutdown: watch::Receiver<bool>,
 }
 
-/// A listening socket, whose connections no reactor knows before their worker's: tokio's own listener would register each
-/// with the reactor that accepts, only for it to be taken out again.
+/// A listening socket, whose connections no reactor knows before their worker's: tokio's own listener would register
+/// each with the reactor that accepts, only for it to be taken out again.
 struct Acceptor<'l> {
     listener: &'l TcpListener,
     /// The same socket once more, as tokio watches it.
@@ -167,8 +167,8 @@ fn watched(listener: &TcpListener) -> io::Result<std::net::TcpStream> {
     Ok(std::net::TcpStream::from(OwnedFd::from(listener.try_clone()?)))
 }
 
-/// Has one worker after the other accept, until the gateway stops. No two accept on the same listener, or each connection
-/// would wake them all; but a worker that takes up no work for a while does not keep the others from it.
+/// Has one worker after the other accept, until the gateway stops. No two accept on the same listener, or each
+/// connection would wake them all; but a worker that takes up no work for a while does not keep the others from it.
 async fn accept_in_turn(listener: TcpListener, front: Front, workers: Arc<Workers>) {
     // Its connections inherit that they send small pieces at once.
     if let Err(error) = SockRef::from(&listener).set_tcp_nodelay(true) {
@@ -236,9 +236,9 @@ async fn pause_after(error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-/// Who accepts on a listener: each worker gives its turn to another, without a word to anybody else. Holds the number of
-/// the round, and in the lowest bits whose turn it is: one value, so that no turn of a round that is over can say that it
-/// is the present one.
+/// Which worker accepts on a listener: each gives its turn to another, without a word to the others. Holds the number
+/// of the round, and in the lowest bits whose turn it is: one value, so that no turn of a round that is over can say
+/// that it is the present one.
 #[derive(Debug, Default)]
 struct Round(AtomicU64);
 
@@ -341,8 +341,8 @@ struct Arrived {
 }
 
 impl Front {
-    /// Accepts on this worker, until it is another's turn or this one `is_present` no longer. Otherwise says why no other
-    /// can accept.
+    /// Accepts on this worker, until it is another's turn or this one `is_present` no longer. Otherwise says why no
+    /// other can accept.
     async fn accept(&mut self, acceptor: &Acceptor<'_>, here: &Here, is_present: impl Fn() -> bool) -> Option<End> {
         for accepted in 1..=ACCEPTED_IN_A_ROW_MAX {
             let (stream, peer) = tokio::select! {
@@ -368,7 +368,7 @@ impl Front {
         None
     }
 
-    /// Whether one more connection is taken. Who it is from is known here, unless a balancer says it first.
+    /// Whether one more connection is taken. Its client is known here, unless a balancer names it first.
     fn admit(&self, peer: SocketAddr) -> Result<Place, Refusal> {
         let mut place = self.limits.enter(self.shared.connections_max()).ok_or(Refusal::Total)?;
         let trusted = self.is_trusted(peer);

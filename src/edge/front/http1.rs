@@ -142,8 +142,8 @@ pub(super) async fn serve_connection(
             }
         });
         let end = end.await;
-        // hyper holds nothing that was handed on: each request of it is answered. Its buffers are what a connection that
-        // rests has no use for: nothing of them may live beyond this.
+        // hyper holds nothing that was handed on: each request of it is answered. Its buffers are what a connection
+        // that rests has no use for: nothing of them may live beyond this.
         let http1::Parts { io, read_buf, .. } = serving.into_parts();
         armour = io.into_inner();
         let may_rest = matches!(end, End::Rests) && read_buf.is_empty();

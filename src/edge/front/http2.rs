@@ -1,7 +1,7 @@
 //! One HTTP/2 connection, on hyper's server. Each of its streams is a task.
 //!
-//! The bounds are hyper's own (the size of a head, resets) and these; floods of CONTINUATION frames and of frames without
-//! data end the connection in the `h2` crate, those of other frames in `h2_floods`.
+//! The bounds are hyper's own (the size of a head, resets) and these; floods of CONTINUATION frames and of frames
+//! without data end the connection in the `h2` crate, those of other frames in `h2_floods`.
 
 use std::{
     future::poll_fn,
@@ -43,9 +43,9 @@ const STREAMS_IN_WORK: usize = 2;
 const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 
 /// What a client may send of all bodies of one connection before some of it was passed on: the streams' windows are the
-/// bound. The `h2` crate derives from it what the frames of those bodies may take beside their payload (half of it, by a
-/// count of 256 bytes for each frame, less its payload). An honest client sends small messages, and flow control alone
-/// must hold it up: windows full of messages of 16 bytes fit.
+/// bound. The `h2` crate derives from it what the frames of those bodies may take beside their payload (half of it, by
+/// a count of 256 bytes for each frame, less its payload). An honest client sends small messages, and flow control
+/// alone must hold it up: windows full of messages of 16 bytes fit.
 const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 
 /// What one stream holds of a response that the client does not take.

@@ -2,8 +2,8 @@
 //! forwarded is read, sent and answered on one thread, and wakes nobody on another core. Shared are what is decided by,
 //! limits, metrics and the log's buffer.
 //!
-//! Connections are accepted by the same threads, one at a time for each listener. A connection stays where it was accepted,
-//! and wakes nobody either.
+//! Connections are accepted by the same threads, one at a time for each listener. A connection stays where it was
+//! accepted, and wakes nobody either.
 
 use std::{
     io,
@@ -59,8 +59,8 @@ impl Workers {
         (0..threads).map(|at| Worker::start(at, shared)).collect::<io::Result<_>>().map(Self)
     }
 
-    /// Runs `work` on the worker that has the fewest connections; `None` where every worker has ended. Of several, the next
-    /// one `after` another is taken, and that one only where there is no other that takes up work.
+    /// Runs `work` on the worker that has the fewest connections; `None` where every worker has ended. Of several, the
+    /// next one `after` another is taken, and that one only where there is no other that takes up work.
     pub(super) fn run<F>(self: &Arc<Self>, after: usize, work: impl FnOnce(Here) -> F) -> Option<()>
     where
         F: Future<Output = ()> + Send + 'static,

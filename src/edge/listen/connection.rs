@@ -22,8 +22,8 @@ pub(in crate::edge) struct Connection {
     pub(in crate::edge) certified: Validity,
     /// What upstreams are told of the other end: its address.
     pub(in crate::edge) forwarded_for: HeaderValue,
-    /// `Forwarded` for the host that was asked for first: most connections ask for one. Both are copies, because a value
-    /// of a head keeps all of the head.
+    /// `Forwarded` for the host that was asked for first: most connections ask for one. Both are copies, because a
+    /// value of a head keeps all of the head.
     forwarded: OnceLock<(Option<HeaderValue>, HeaderValue)>,
 }
 

@@ -129,13 +129,14 @@ impl Drop for RequestPlace {
     }
 }
 
-/// How many each client has: an address of IPv4, and of IPv6 a network of 64 bits, which a subscriber has as a rule. Many
-/// have 48 bits and so 65,536 of those: such a network is counted too.
+/// How many each client has: an address of IPv4, and of IPv6 a network of 64 bits, which a subscriber has as a rule.
+/// Many have 48 bits and so 65,536 of those: such a network is counted too.
 #[derive(Debug, Default)]
 struct Counts(DashMap<u128, usize>);
 
 impl Counts {
-    /// Counts one more, when the client has fewer than `most`, and its network fewer than [`NETWORK_MULTIPLE`] times that.
+    /// Counts one more, when the client has fewer than `most`, and its network fewer than [`NETWORK_MULTIPLE`] times
+    /// that.
     fn enter(&self, client: ClientKey, most: usize) -> bool {
         if !self.add(client.address(), most) {
             return false;

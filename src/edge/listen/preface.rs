@@ -12,7 +12,7 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FIRST_BYTES: usize = 4096;
 
 /// Reads a client's first bytes, which stay in the stream; `None` when it went away without any. While it
-/// waits, nothing is allocated. There is no deadline here: whoever waits has one.
+/// waits, nothing is allocated. There is no deadline here: the caller has one.
 pub(in crate::edge) async fn listen(mut stream: TcpStream) -> Option<(ClientStream, Protocol)> {
     stream.readable().await.ok()?;
     let mut read = BytesMut::with_capacity(FIRST_BYTES);

@@ -33,7 +33,7 @@ impl From<io::Error> for NoHeader {
     }
 }
 
-/// Takes the header. There is no deadline here: whoever waits has one.
+/// Takes the header. There is no deadline here: the caller has one.
 pub(in crate::edge) async fn read(stream: &mut TcpStream) -> Result<Client, NoHeader> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 0 {

@@ -52,8 +52,8 @@ pub struct ListenSettings {
     pub keepalive_timeout: Duration,
     /// How long a request's body may pause; default 30 s.
     pub body_timeout: Duration,
-    /// Bytes a second that a forwarded request's body has at least, once `body_rate_grace` is used up; 0 for no minimum.
-    /// Default 500: what the slowest mobile network carries is ten times as much. A gRPC call has no minimum.
+    /// Bytes a second that a forwarded request's body has at least, once `body_rate_grace` is used up; 0 for no
+    /// minimum. Default 500: what the slowest mobile network carries is ten times as much. A gRPC call has no minimum.
     pub body_rate_min: u64,
     /// How long a client is waited for in all, for one body, before `body_rate_min` matters; default 30 s, so that a
     /// single pause of `body_timeout` breaks no rule.
@@ -73,8 +73,8 @@ pub struct ListenSettings {
     pub drain_delay: Duration,
     /// How long requests in flight may take to end when the gateway stops, after the delay; default 30 s.
     pub drain_timeout: Duration,
-    /// What becomes of request fields whose names have other octets than letters, digits and hyphens, and mean nothing to
-    /// the gateway; default they pass.
+    /// What becomes of request fields whose names have other octets than letters, digits and hyphens, and mean nothing
+    /// to the gateway; default they pass.
     pub odd_header_names: OddNames,
 }
 

@@ -14,7 +14,7 @@ pub(in crate::edge) const TRACESTATE: HeaderName = HeaderName::from_static("trac
 /// A header that a proxy may be believed about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrustedHeader {
-    /// Who the client is: `X-Forwarded-For`.
+    /// The client's address: `X-Forwarded-For`.
     For,
     /// How it spoke with the proxy: `X-Forwarded-Proto`.
     Proto,

@@ -106,8 +106,8 @@ impl TokenEndpoints {
             Operation::Verify => return speaker.reject(&Rejection::MethodNotAllowed { method: Method::GET }),
         };
         let refused = granted.as_ref().err().map(Rejection::name);
-        // A client that left before anything was found out was not refused: it just did not wait. One that left while it
-        // was kept waiting for its refusal was.
+        // A client that left before anything was found out was not refused: it just did not wait. One that left while
+        // it was kept waiting for its refusal was.
         let did_not_wait = caller.has_left() && matches!(granted, Err(Rejection::Unavailable { .. }));
         if !did_not_wait {
             let happened = Happened { act, observed: false, refused, realm, caller, typed: typed.as_ref(), request_id };

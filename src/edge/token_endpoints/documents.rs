@@ -1,4 +1,5 @@
-//! What everybody may read: the public keys of the realms, and the metadata of the authorization server and of resources.
+//! What everybody may read: the public keys of the realms, and the metadata of the authorization server and of
+//! resources.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, header};

@@ -46,7 +46,7 @@ pub struct TokenMessage {
     pub headers: HeaderMap,
     /// Its body.
     pub body: TokenBody,
-    /// Who sent it, where that is known.
+    /// The client that sent it, where that is known.
     pub client: Option<Caller>,
     /// What it is called in the logs.
     pub request_id: String,

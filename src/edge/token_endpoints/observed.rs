@@ -1,5 +1,5 @@
-//! Requests that an old system still answers (`mode = "observe"`): its answer goes to the client as it is, and is compared
-//! afterwards. The client never waits for that.
+//! Requests that an old system still answers (`mode = "observe"`): its answer goes to the client as it is, and is
+//! compared afterwards. The client never waits for that.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -73,8 +73,8 @@ impl TokenEndpoints {
         (response, outcome)
     }
 
-    /// Compares when nobody else is at it, unless too many wait, or others wait for a password; then tells the audit log.
-    /// Nobody waits for either.
+    /// Compares when nobody else is at it, unless too many wait, or others wait for a password; then tells the audit
+    /// log. Nobody waits for either.
     fn look_on(&self, (endpoint, index): (&Arc<Endpoint>, usize), asked: Asked) {
         // The old system has answered already.
         let room = self.audit.room();
@@ -91,7 +91,7 @@ impl TokenEndpoints {
                 Ok(Operation::Refresh(_) | Operation::Verify) => (Act::Refresh, None),
             };
             let typed = login.as_ref().and_then(|login| Some(login.as_ref().ok()?.name.clone()));
-            // Who asked has the answer; this goes on without them.
+            // The client has its response; this goes on without it.
             let (caller, _presence) = Caller::new(client);
             let takeover = endpoint.takeover.as_ref();
             if let (Some(login), Some(answer), Some(takeover)) = (login, answer, takeover)

@@ -1,4 +1,4 @@
-//! Who answers a request to a contract's endpoint: a realm, in the language that the client reads.
+//! What answers a request to a contract's endpoint: a realm, in the language that the client reads.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};

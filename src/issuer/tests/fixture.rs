@@ -102,8 +102,8 @@ impl Bench {
         self.start_with(|_| {})
     }
 
-    /// Starts with little time for a fetch, and answers how many took longer than that until these were there: a machine may
-    /// be busy.
+    /// Starts with little time for a fetch, and answers how many took longer than that until these were there: a
+    /// machine may be busy.
     pub(super) async fn start_with_little_time(&mut self, ids: &[&str]) -> (IssuerKeys, u64) {
         self.jwks.timeout = SHORT;
         let keys = self.start();

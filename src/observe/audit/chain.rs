@@ -1,6 +1,6 @@
-//! The chain that makes a log tamper-evident: each entry has a code (HMAC-SHA-256, RFC 2104) over itself and the code of
-//! the entry before it, under a key that only who has the master key can derive. Nobody else can change, insert, swap or
-//! remove an entry so that the codes behind it still fit.
+//! The chain that makes a log tamper-evident: each entry has a code (HMAC-SHA-256, RFC 2104) over itself and the code
+//! of the entry before it, under a key that only who has the master key can derive. Nobody else can change, insert,
+//! swap or remove an entry so that the codes behind it still fit.
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, hkdf, hmac};
 use zeroize::Zeroizing;
@@ -94,7 +94,7 @@ impl std::fmt::Display for Mac {
     }
 }
 
-/// What a code is about: a code of one purpose is none of another.
+/// What a code is about: a code of one purpose does not serve another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// A row of the store.
@@ -154,7 +154,7 @@ impl ChainKey {
         &self.id
     }
 
-    /// The key itself, to be sealed. Whoever calls this answers for where it goes.
+    /// The key itself, to be sealed. The caller answers for where it goes.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &*self.bytes

@@ -1,5 +1,5 @@
-//! The file of a gateway's chain. Whole lines are appended, or nothing. Several processes may write to it, one after the
-//! other under its lock: an upgrade has two for a while, each with a chain of its own.
+//! The file of a gateway's chain. Whole lines are appended, or nothing. Several processes may write to it, one after
+//! the other under its lock: an upgrade has two for a while, each with a chain of its own.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -62,9 +62,9 @@ impl AuditFile {
         Ok((opened, found))
     }
 
-    /// Sees to it that what is appended next goes where the path leads: to another file where somebody moved the present
-    /// one away, or where it is time for another. True where it is another file. One that cannot make way is written on: it
-    /// is better too large than without what happens.
+    /// Sees to it that what is appended next goes where the path leads: to another file where somebody moved the
+    /// present one away, or where it is time for another. True where it is another file. One that cannot make way is
+    /// written on: it is better too large than without what happens.
     pub(super) fn prepare(&mut self, now: Timestamp) -> io::Result<bool> {
         let is_due = self.is_due(now)?;
         if !is_due && self.is_in_place() {
@@ -92,8 +92,8 @@ impl AuditFile {
         Ok(())
     }
 
-    /// Appends whole lines, or nothing. An unfinished line of another process, which was killed while it wrote, is removed:
-    /// else what is appended would be part of it.
+    /// Appends whole lines, or nothing. An unfinished line of another process, which was killed while it wrote, is
+    /// removed: else what is appended would be part of it.
     pub(super) fn append(&self, lines: &[u8]) -> io::Result<()> {
         self.locked(|mut file| {
             if !ends_whole(file)? {
@@ -151,8 +151,8 @@ impl AuditFile {
     }
 }
 
-/// Refuses what stands in the place of a log and is none: a path is easily one of another key's, and the end of a key or of
-/// a database would be taken for an unfinished line.
+/// Refuses a file in the place of a log that is not a log: a path is easily one of another key's, and the end of a key
+/// or of a database would be taken for an unfinished line.
 ///
 /// # Errors
 /// Says what it is, or that it cannot be read.

@@ -56,8 +56,8 @@ impl LogFiles {
     }
 }
 
-/// Files in the order of their first lines, whatever they are called. Those of one chain stand in the order of its lines:
-/// a clock that was set back says nothing about that.
+/// Files in the order of their first lines, whatever they are called. Those of one chain stand in the order of its
+/// lines: a clock that was set back says nothing about that.
 ///
 /// # Errors
 /// Fails when one cannot be read.

@@ -145,7 +145,7 @@ fn members(chain: ChainId, draft: &Draft) -> Map<String, Value> {
     members
 }
 
-/// A line as it was read. Who changed the file may have written anything into it.
+/// A line as it was read. An attacker who changed the file may have written anything into it.
 #[derive(Debug)]
 pub struct ReadLine<'t> {
     /// What the code is about.
@@ -163,7 +163,7 @@ pub struct ReadLine<'t> {
 }
 
 impl<'t> ReadLine<'t> {
-    /// Reads a line, without its newline. `None` for what is none.
+    /// Reads a line, without its newline. `None` for what is not a line.
     #[must_use]
     pub fn read(text: &'t [u8]) -> Option<Self> {
         let rest = text.strip_suffix(BEHIND_CODE)?;

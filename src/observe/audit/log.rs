@@ -1,7 +1,7 @@
 //! The way to a gateway's own chain. A request only puts its event into a queue; a thread of its own writes.
 //!
-//! The queue has a bound. What finds no room in it, or cannot be written because the disk is full, is counted and is a gap
-//! in the numbers of events; with `audit.required` the request is refused instead.
+//! The queue has a bound. What finds no room in it, or cannot be written because the disk is full, is counted and is a
+//! gap in the numbers of events; with `audit.required` the request is refused instead.
 
 use std::{
     io,
@@ -98,7 +98,7 @@ impl AuditLog {
         metrics: AuditMetrics,
     ) -> io::Result<Self> {
         let Some(path) = &settings.file else { return Ok(Self::default()) };
-        // It stands in the store, for whoever looks from elsewhere.
+        // It stands in the store, for those who look from elsewhere.
         let path = &absolute(path)?;
         let shared = Arc::new(Shared {
             dropped: AtomicU64::new(0),
@@ -178,8 +178,8 @@ impl AuditLog {
         self.tell(Job::Reopen);
     }
 
-    /// Puts everything that waits on the disk, and says how far that is. `None` where there is no chain, or it cannot be
-    /// written.
+    /// Puts everything that waits on the disk, and says how far that is. `None` where there is no chain, or it cannot
+    /// be written.
     pub async fn point(&self) -> Option<Point> {
         self.ask(Job::Point).await
     }

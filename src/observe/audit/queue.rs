@@ -27,7 +27,7 @@ pub struct Point {
 
 /// What the thread is told.
 pub(super) enum Job {
-    /// To write an event; who waits hears when it is written.
+    /// To write an event; a waiting caller hears when it is written.
     Write(Box<Event>, OwnedSemaphorePermit, Option<oneshot::Sender<()>>),
     /// To open the file anew.
     Reopen,

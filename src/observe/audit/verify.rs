@@ -1,9 +1,9 @@
-//! Holds the lines of gateways' files against each other, and against what the store has of them. Pure: lines in, findings
-//! out.
+//! Holds the lines of gateways' files against each other, and against what the store has of them. Pure: lines in,
+//! findings out.
 //!
-//! What is a finding was done by somebody: a line that was changed, removed, put in or moved; a chain that ends before its
-//! anchor; an anchor that the store had and lost. What is a [`Gap`] the gateway itself could not write, and says so in the
-//! numbers of the lines around it, which nobody else can make.
+//! What is a finding was done by somebody: a line that was changed, removed, put in or moved; a chain that ends before
+//! its anchor; an anchor that the store had and lost. What is a [`Gap`] the gateway itself could not write, and says so
+//! in the numbers of the lines around it, which nobody else can make.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 

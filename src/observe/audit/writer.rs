@@ -180,7 +180,7 @@ impl Writer {
         match done {
             Ok(()) if self.failed.is_none() => {
                 for asked in waiting {
-                    // Who asked may have left.
+                    // The one that asked may have left.
                     let _ = asked.send(());
                 }
                 for asked in points {
@@ -188,7 +188,7 @@ impl Writer {
                 }
             }
             Ok(()) => {}
-            // Who waits hears it by the dropping of the channel.
+            // A waiting task hears it by the dropping of the channel.
             Err(error) => self.note_failure(&error),
         }
     }

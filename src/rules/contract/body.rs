@@ -38,7 +38,7 @@ pub(super) fn announced<'a>(
     body.as_ref().map_err(|_| Rejection::NotJson)
 }
 
-/// The values of `members`, in that order. Who is absent, empty or of another type than a string is missing.
+/// The values of `members`, in that order. One that is absent, empty or of another type than a string is missing.
 ///
 /// # Errors
 /// [`Rejection::Missing`] with every one that is not there.

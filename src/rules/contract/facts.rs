@@ -160,7 +160,7 @@ pub enum Told {
     /// Nobody.
     #[default]
     Never,
-    /// Who proved the secret.
+    /// Callers that proved the secret.
     AfterSecret,
     /// Every stranger. A realm's `uniform_errors` makes it [`Told::AfterSecret`].
     BeforeSecret,

@@ -61,7 +61,7 @@ pub enum Meant {
     No(Refusal),
     /// Nothing that counts: the API itself fails, say.
     Unclear,
-    /// It is none.
+    /// It is not an error.
     NoError,
 }
 
@@ -155,8 +155,8 @@ pub struct MemberPath(Vec<String>);
 pub struct InvalidPath;
 
 impl OldSystem {
-    /// What an error means that came with `status` and these members; `None` where no rule speaks of it. `expected` says
-    /// whether that is the status of a yes or of a no.
+    /// What an error means that came with `status` and these members; `None` where no rule speaks of it. `expected`
+    /// says whether that is the status of a yes or of a no.
     #[must_use]
     pub fn error(&self, status: StatusCode, expected: bool, body: &Map<String, Value>) -> Option<Meant> {
         let of_status = |rule: &&ErrorRule| rule.status.map_or(expected, |own| own == status);

@@ -74,7 +74,7 @@ pub enum Operation {
 /// The neutral form of a login.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Login {
-    /// Who.
+    /// The account's name.
     pub name: AccountName,
     /// The password or client secret.
     pub secret: Secret,

@@ -31,7 +31,7 @@ pub enum Rejection {
     InvalidQuery(String),
     /// Unknown account, wrong secret, or an account that must not be told from these.
     InvalidCredentials,
-    /// The refresh token is none, has ended, or was revoked.
+    /// The refresh token is unknown, has ended, or was revoked.
     InvalidRefreshToken,
     /// An administrator locked the account, and the secret was right.
     Locked,

@@ -6,8 +6,8 @@ use serde_json::Value;
 /// A token endpoint of one contract.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schemas {
-    /// The JSON body of its request. Members that it does not know are ignored. `None` where the request has none that is
-    /// read.
+    /// The JSON body of its request. Members that it does not know are ignored. `None` where the request has none that
+    /// is read.
     pub request: Option<Value>,
     /// The JSON body of its answer to a success.
     pub answer: Value,

@@ -1,8 +1,8 @@
 //! One attempt at a time above a cap, drawn fairly among those who ask.
 //!
-//! Time is cut into turns. Whoever asks in a turn takes part in the draw for the next one, once, however often it asks.
-//! In the next turn the one who was drawn is let pass when it comes again. Where nobody asked in the turn before, the
-//! first one who asks is let pass. So a flood of questions from one place gains nothing against a single one from
+//! Time is cut into turns. A client that asks in a turn takes part in the draw for the next one, once, however often it
+//! asks. In the next turn the one who was drawn is let pass when it comes again. Where nobody asked in the turn before,
+//! the first one who asks is let pass. So a flood of questions from one place gains nothing against a single one from
 //! elsewhere, and nobody is kept waiting in memory.
 
 use std::time::Duration;
@@ -16,9 +16,9 @@ pub struct Draw {
     turn: u64,
     /// Passes that others had taken when it began.
     passes_before: u32,
-    /// Who has the lowest lot of those who asked in this turn.
+    /// The client with the lowest lot of those that asked in this turn.
     leading: Option<(u64, u128)>,
-    /// Who was drawn for this turn.
+    /// The client that was drawn for this turn.
     drawn: Option<u128>,
     /// Whether somebody was let pass in this turn.
     passed: bool,
@@ -31,9 +31,9 @@ impl Draw {
         Self { since: now, turn: 0, passes_before: passes, leading: None, drawn: None, passed: false }
     }
 
-    /// Asks for `client`. `passes` were taken so far by all processes that let pass for this name: together they let pass
-    /// no more than one a turn in the long run. `lot` draws a lot for a turn; it must be unpredictable, and the same for
-    /// the same turn and client.
+    /// Asks for `client`. `passes` were taken so far by all processes that let pass for this name: together they let
+    /// pass no more than one a turn in the long run. `lot` draws a lot for a turn; it must be unpredictable, and the
+    /// same for the same turn and client.
     ///
     /// # Errors
     /// The time until the next turn.
@@ -173,8 +173,8 @@ mod tests {
     }
 
     proptest! {
-        /// Never more than one a turn, none in the first one, and in each turn only who was drawn or who came first where
-        /// nobody had asked before.
+        /// Never more than one a turn, none in the first one, and in each turn only who was drawn or who came first
+        /// where nobody had asked before.
         #[test]
         fn no_more_than_one_passes_a_turn(steps in proptest::collection::vec((0u128..6, 0i64..30), 1..200)) {
             let mut draw = Draw::new(at(0), 0);

@@ -1,8 +1,8 @@
-//! A bounded queue that is fair between clients: whoever floods it waits behind everybody else.
+//! A bounded queue that is fair between clients: a client that floods it waits behind all others.
 //!
 //! Clients take turns. The next turn goes to the network that was served longest ago, and in it to the client that was
-//! served longest ago; a newcomer goes before both. While others wait, one network and one client have at most a quarter
-//! of the queue. A client that fills all of it makes room when another comes: its newest items are displaced.
+//! served longest ago; a newcomer goes before both. While others wait, one network and one client have at most a
+//! quarter of the queue. A client that fills all of it makes room when another comes: its newest items are displaced.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -254,13 +254,13 @@ impl<I> Turns<I> {
         }
     }
 
-    /// Who has the most items. It is asked only where somebody has no place.
+    /// The client with the most items. It is asked only where a client has no place.
     fn heaviest(&self) -> Option<(u128, usize)> {
         self.by_key.iter().map(|(&key, waiting)| (key, waiting.weight)).max_by_key(|&(_, weight)| weight)
     }
 }
 
-/// Who was served in the last turns.
+/// The clients that were served in the last turns.
 #[derive(Debug, Default)]
 struct Served {
     turn: u64,
@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(queue.pop(), Some("flood"));
         assert_eq!(fill(&mut queue, "192.0.2.3", "new", 1), 1);
         assert_eq!(popped(&mut queue), ["other", "new", "flood", "other", "flood"]);
-        // Who was served comes after who was not, even if it asks first.
+        // A client that was served comes after those that were not, even if it asks first.
         assert_eq!(fill(&mut queue, "192.0.2.1", "flood", 2), 2);
         assert_eq!(fill(&mut queue, "192.0.2.4", "new", 1), 1);
         assert_eq!(popped(&mut queue), ["new", "flood", "flood"]);

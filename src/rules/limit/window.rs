@@ -1,8 +1,8 @@
 //! Failures counted by key, each in a window of its own, in bounded memory.
 //!
-//! Several processes may count for one key. Each has a [`Share`] of its own, which it alone changes, and what restrains is
-//! the sum of all shares whose windows have not ended. So a share may arrive late, twice or in any order: its last state
-//! counts, and counts once.
+//! Several processes may count for one key. Each has a [`Share`] of its own, which it alone changes, and what restrains
+//! is the sum of all shares whose windows have not ended. So a share may arrive late, twice or in any order: its last
+//! state counts, and counts once.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -121,8 +121,8 @@ fn rest(start: Timestamp, now: Timestamp, window: Duration) -> Option<Duration> 
 }
 
 impl Windows {
-    /// How long the key is restrained; `None` when fewer failures count than are borne. Shares that began before `voided`
-    /// do not.
+    /// How long the key is restrained; `None` when fewer failures count than are borne. Shares that began before
+    /// `voided` do not.
     #[must_use]
     pub fn wait(&self, key: u128, bounds: &Bounds, now: Timestamp, voided: Option<Timestamp>) -> Option<Duration> {
         let entry = self.by_key.get(&key)?;
@@ -163,7 +163,8 @@ impl Windows {
         self.by_key.get(&key)?.cleared(None)
     }
 
-    /// Counts a failure in this process's share. False where there is no room for the key: every other one is restrained.
+    /// Counts a failure in this process's share. False where there is no room for the key: every other one is
+    /// restrained.
     pub fn count(&mut self, key: u128, bounds: &Bounds, now: Timestamp, voided: Option<Timestamp>) -> bool {
         self.change(key, bounds, now, voided, |share| share.failures = share.failures.saturating_add(1))
     }
@@ -177,7 +178,7 @@ impl Windows {
     /// remembered for a window.
     pub fn clear(&mut self, key: u128, bounds: &Bounds, now: Timestamp) {
         if !self.has_room(key, bounds, now) {
-            // An operator's word comes before a restraint. Whoever proves a secret has an entry already.
+            // An operator's word comes before a restraint. A client that proves a secret has an entry already.
             if let Some(&(_, _, least)) = self.by_weight.first() {
                 self.forget(least);
             }
@@ -209,8 +210,8 @@ impl Windows {
         self.file(key, bounds, now);
     }
 
-    /// The shares of this process that changed since they were last taken: at most so many, those with the most failures
-    /// first.
+    /// The shares of this process that changed since they were last taken: at most so many, those with the most
+    /// failures first.
     #[must_use]
     pub fn take_changed(&mut self, at_most: usize) -> Vec<Changed> {
         let weight = |key: &u128| self.by_key.get(key).map_or(0, |entry| entry.weight);
@@ -234,8 +235,8 @@ impl Windows {
         }
     }
 
-    /// How many keys are restrained, and the longest time that one of them is. `voided` says from when on shares of a key
-    /// count.
+    /// How many keys are restrained, and the longest time that one of them is. `voided` says from when on shares of a
+    /// key count.
     #[must_use]
     pub fn restrained(
         &self,
@@ -284,7 +285,7 @@ impl Windows {
         });
         let is_empty = share.failures == 0 && share.passes == 0;
         share.start = if is_empty { now } else { share.start.min(now) };
-        // Who cleared it may have a clock that is a little ahead.
+        // The clock of the gateway that cleared it may be a little ahead.
         if let Some(cleared) = cleared.filter(|cleared| cleared.since(now) < bounds.window) {
             share.start = share.start.max(cleared);
         }
@@ -327,7 +328,8 @@ impl Windows {
         self.free.push(entry.slot);
     }
 
-    /// Whether there is room for the key. What has ended makes room, then what restrains least: never a restraint in force.
+    /// Whether there is room for the key. What has ended makes room, then what restrains least: never a restraint in
+    /// force.
     fn has_room(&mut self, key: u128, bounds: &Bounds, now: Timestamp) -> bool {
         if self.by_key.contains_key(&key) {
             return true;

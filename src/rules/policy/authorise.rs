@@ -19,7 +19,7 @@ pub enum Auth {
     Public,
 }
 
-/// What a route asks of whoever comes.
+/// What a route asks of a caller.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// Whether a token is asked for.

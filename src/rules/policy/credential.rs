@@ -66,9 +66,8 @@ impl std::fmt::Debug for Credential<'_> {
 /// after a failed login); the same token in two places is one token.
 ///
 /// # Errors
-/// [`Reason::ConflictingTokens`] when two different ones stand there (RFC 6750 section 3.1), or two `Authorization` fields
-/// that differ in any way; and
-/// [`Reason::MalformedToken`] when something stands there that cannot be one.
+/// [`Reason::ConflictingTokens`] when two different ones stand there (RFC 6750 section 3.1), or two `Authorization`
+/// fields that differ in any way; and [`Reason::MalformedToken`] when something stands there that cannot be one.
 #[inline]
 pub fn find_credential<'h>(
     sources: &[Source],
@@ -136,7 +135,8 @@ impl Found<'_> {
 fn add_from_query<'h>(first: &mut Option<Found<'h>>, name: &str, query: &'h str) -> Result<(), Reason> {
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
         if *key == *name && !value.is_empty() {
-            // Whoever is asked about it may trim it: two texts would be one token, and only one of them revoked.
+            // The system that is asked about it may trim it: two texts would be one token, and only one of them
+            // revoked.
             word(value.as_bytes())?;
             add(first, Found::Text(value))?;
         }
@@ -146,7 +146,7 @@ fn add_from_query<'h>(first: &mut Option<Found<'h>>, name: &str, query: &'h str)
 
 fn add_from_cookies<'h>(first: &mut Option<Found<'h>>, name: &str, headers: &'h HeaderMap) -> Result<(), Reason> {
     for value in headers.get_all(header::COOKIE) {
-        // Octets: other cookies are none of our business, and may hold any (RFC 6265 section 5.4).
+        // Octets: other cookies are not ours to judge, and may hold any (RFC 6265 section 5.4).
         for token in cookies(value.as_bytes()).filter(|(key, _)| *key == name.as_bytes()).map(|(_, value)| value) {
             if !token.is_empty() {
                 add(first, Found::Text(word(token)?.into()))?;

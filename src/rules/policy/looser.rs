@@ -38,8 +38,8 @@ impl Looser {
 }
 
 impl Policy {
-    /// In what this policy lets somebody through whom `other` refuses. `None` where `other` refuses nobody for want of a
-    /// token: then everybody can come without one.
+    /// In what this policy lets somebody through whom `other` refuses. `None` where `other` refuses nobody for want of
+    /// a token: then everybody can come without one.
     #[must_use]
     pub fn looser_than(&self, other: &Self) -> Option<Looser> {
         if other.auth != Auth::Required {

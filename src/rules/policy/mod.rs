@@ -1,4 +1,4 @@
-//! Who may use a route, and where on a request a token is looked for.
+//! Which callers may use a route, and where on a request a token is looked for.
 
 mod authorise;
 mod credential;

@@ -14,7 +14,7 @@ use crate::{
 /// looked at. An empty list says that the issuer's tokens have none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimMapping {
-    /// Who the token speaks for: one text, and the token is refused without it.
+    /// The subject that the token speaks for: one text, and the token is refused without it.
     pub subject: Vec<ClaimPath>,
     /// Whom the token is for: a text or a list, and the token is refused without it.
     pub audience: Vec<ClaimPath>,
@@ -34,7 +34,7 @@ pub struct ClaimMapping {
 const SUBJECT_CHARS_MAX: usize = 255;
 
 impl ClaimMapping {
-    /// Who a token with these claims speaks for.
+    /// The subject that a token with these claims speaks for.
     ///
     /// # Errors
     /// What stands there in the place of such a text.
@@ -64,8 +64,8 @@ impl ClaimMapping {
 }
 
 impl Default for ClaimMapping {
-    /// What RFC 7519, RFC 8693 section 4.2 and RFC 9068 call it, and the names that are most in use beside them. `name` is
-    /// what people read, and not unique, so it is not looked at.
+    /// What RFC 7519, RFC 8693 section 4.2 and RFC 9068 call it, and the names that are most in use beside them. `name`
+    /// is what people read, and not unique, so it is not looked at.
     fn default() -> Self {
         let members = |names: &[&str]| names.iter().map(|name| ClaimPath::member(name)).collect::<Vec<_>>();
         Self {

@@ -1,5 +1,5 @@
-//! Claim profiles: how tokens look that are not Portero's own: those of an imported key ([`ClaimProfile`]), and those of
-//! an external issuer ([`ClaimMapping`], [`Shipped`]).
+//! Claim profiles: how tokens look that are not Portero's own: those of an imported key ([`ClaimProfile`]), and those
+//! of an external issuer ([`ClaimMapping`], [`Shipped`]).
 //!
 //! Each API that Portero takes over has tokens in the field. A profile says which claims they carry,
 //! which may be absent, and what counts as their expiry. Everything it does not say is as RFC 8725 asks.

@@ -98,7 +98,7 @@ pub fn why_not(name: &HeaderName, side: Side, change: Change) -> Option<&'static
         (Side::Request, _) if name == "host" => Some("say host = \"upstream\" or host = \"a.example.com\" instead"),
         // An answer's own such field says nothing to anybody, and may go.
         (Side::Request, _) | (Side::Response, Change::Set) if is_reserved(name) => {
-            Some("it is one of the gateway's own, and whoever reads it trusts the gateway for it")
+            Some("it is one of the gateway's own, and services that read it trust the gateway for it")
         }
         (Side::Response, Change::Set) if name.starts_with("access-control-") => Some("say cors = { … } instead"),
         _ => None,

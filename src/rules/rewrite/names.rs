@@ -1,7 +1,7 @@
 //! Names of request fields that a server could take for others.
 //!
-//! Many servers fold names: to CGI, WSGI, PHP and Rack `X_Env`, `X.Env` and `X-Env` are one. So a name counts by its folded
-//! form, and where that is a name that means something here, any other spelling of it goes no further.
+//! Many servers fold names: to CGI, WSGI, PHP and Rack `X_Env`, `X.Env` and `X-Env` are one. So a name counts by its
+//! folded form, and where that is a name that means something here, any other spelling of it goes no further.
 
 use std::borrow::Cow;
 
@@ -31,8 +31,8 @@ const OF_CGI: [&str; 18] = [
     "server-protocol",
 ];
 
-/// Fields that lead a server astray: to another proxy for its own requests (`Proxy`, CVE-2016-5385), or to another path than
-/// the one that was authorised (CVE-2018-14773).
+/// Fields that lead a server astray: to another proxy for its own requests (`Proxy`, CVE-2016-5385), or to another path
+/// than the one that was authorised (CVE-2018-14773).
 const UNSAFE: [&str; 3] = ["proxy", "x-original-url", "x-rewrite-url"];
 
 /// Fields that ask a server to take the request for one of another method.
@@ -156,8 +156,8 @@ pub fn method_overrides(headers: &HeaderMap) -> impl Iterator<Item = &HeaderValu
     headers.keys().filter(asks).flat_map(|name| headers.get_all(name))
 }
 
-/// Makes one of several equal `Authorization` fields: a server that reads the first, the last or all of them joined finds the
-/// same.
+/// Makes one of several equal `Authorization` fields: a server that reads the first, the last or all of them joined
+/// finds the same.
 pub fn join_authorization(headers: &mut HeaderMap) {
     // Each name that stands there once is one value.
     if headers.len() == headers.keys_len() {

@@ -160,8 +160,9 @@ fn canonicalise(raw: &[u8]) -> Result<String, PathError> {
             Some(b'%') => (unescape(octets.next(), octets.next())?, true),
             Some(octet) => (octet, false),
         };
-        // RFC 3629 section 4: after the first two lead bytes only the longest spellings begin so. The others lead nothing
-        // since RFC 3629, but old decoders read five and six octets from them. Alone they stand for Latin-1's letters.
+        // RFC 3629 section 4: after the first two lead bytes only the longest spellings begin so. The others lead
+        // nothing since RFC 3629, but old decoders read five and six octets from them. Alone they stand for Latin-1's
+        // letters.
         if matches!((previous, octet), (0xe0, 0x80..=0x9f) | (0xf0, 0x80..=0x8f) | (0xf5.., 0x80..=0xbf)) {
             return Err(PathError::Overlong);
         }

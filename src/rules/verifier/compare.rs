@@ -16,8 +16,8 @@ const DEPTH_MAX: usize = 4;
 pub struct Comparison {
     /// In one word: `same`, `status`, `fields` or `claims`, the first of them that differs.
     pub outcome: &'static str,
-    /// The members and claims that only one of them has, or that are of another type: `-` before what the old answer has
-    /// alone, `+` before what ours has, `~` before another type.
+    /// The members and claims that only one of them has, or that are of another type: `-` before what the old answer
+    /// has alone, `+` before what ours has, `~` before another type.
     pub differences: Vec<String>,
 }
 

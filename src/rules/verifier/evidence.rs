@@ -1,5 +1,5 @@
-//! What an old system's answer says. Only positive evidence is a yes: the status and the media type of the contract, and
-//! the token in the member where the contract has it. Some systems answer errors with 200.
+//! What an old system's answer says. Only positive evidence is a yes: the status and the media type of the contract,
+//! and the token in the member where the contract has it. Some systems answer errors with 200.
 
 use http::StatusCode;
 use serde_json::{Map, Value};

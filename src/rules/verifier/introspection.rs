@@ -1,5 +1,5 @@
-//! What an authorization server's answer to an introspection request says (RFC 7662). Only positive evidence is a yes: JSON
-//! by its own word, `active` that is `true`, and every claim of an access token that is there as it must be.
+//! What an authorization server's answer to an introspection request says (RFC 7662). Only positive evidence is a yes:
+//! JSON by its own word, `active` that is `true`, and every claim of an access token that is there as it must be.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl TokenRules {
 pub struct Introspection {
     /// Whose tokens they are about.
     pub issuer: ExternalIssuer,
-    /// Whether an answer without an audience is none: the config names one.
+    /// Whether an answer without an audience is refused: the config names one.
     pub asks_for_audience: bool,
 }
 

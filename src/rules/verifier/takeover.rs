@@ -13,7 +13,7 @@ pub const TRUST_DEFAULT: Duration = Duration::from_hours(24);
 /// clock was set back, and nobody knows how long ago it was.
 const AHEAD_MAX: Duration = Duration::from_secs(60);
 
-/// Who answers at a token endpoint.
+/// The side that answers at a token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The old system. Portero compares, and learns.
@@ -154,8 +154,8 @@ pub struct Step {
     pub learn: Learn,
     /// Whether the login is marked, to be confirmed later.
     pub mark: bool,
-    /// Whether the hash is confirmed no more, and marked logins with it end: the old system refuses the very secret that
-    /// it confirmed.
+    /// Whether the hash is confirmed no more, and marked logins with it end: the old system refuses the very secret
+    /// that it confirmed.
     pub distrust: bool,
     /// Whether it counts as a failure of the client's.
     pub failed: bool,

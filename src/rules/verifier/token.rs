@@ -1,5 +1,5 @@
-//! An old system that is asked about one of its own tokens: how the token is put, and what its answer says. Only positive
-//! evidence is a yes: the status, JSON by its own word, and the member that names the account.
+//! An old system that is asked about one of its own tokens: how the token is put, and what its answer says. Only
+//! positive evidence is a yes: the status, JSON by its own word, and the member that names the account.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
@@ -25,7 +25,7 @@ pub struct TokenQuestion {
     pub place: TokenPlace,
     /// Which tokens are worth a question.
     pub syntax: Syntax,
-    /// Who asks: the `Authorization` of a client of an authorization server (RFC 7662 section 2.1), complete.
+    /// The asking client: the `Authorization` of a client of an authorization server (RFC 7662 section 2.1), complete.
     pub authorization: Option<HeaderValue>,
 }
 

@@ -85,7 +85,8 @@ impl Credentials {
 }
 
 impl Account {
-    /// What a login is held against at this time ([`TrustedClock::witnessed`](crate::state::clock::TrustedClock::witnessed)).
+    /// What a login is held against at this time
+    /// ([`TrustedClock::witnessed`](crate::state::clock::TrustedClock::witnessed)).
     #[must_use]
     pub fn credentials(&self, now: Timestamp) -> Credentials {
         let previous = self.previous_secret.as_ref().filter(|previous| now < previous.ends_at);

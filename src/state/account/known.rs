@@ -1,8 +1,9 @@
-//! Which accounts exist, by 16 bytes for each way to name them: tokens of imported keys may speak for anybody, and the request path must
-//! tell without the store whether there is such an account.
+//! Which accounts exist, by 16 bytes for each way to name them: tokens of imported keys may speak for anybody, and the
+//! request path must tell without the store whether there is such an account.
 //!
-//! An account is known by its id, by what its name stands for ([`PrincipalId::of_name`]), since tokens of old know
-//! it by that alone, and by both together, since a token may say the id of one and the name of another. Accounts only ever come in: the tokens of one that was deleted end by its epoch, for ever.
+//! An account is known by its id, by what its name stands for ([`PrincipalId::of_name`]), since tokens of old know it
+//! by that alone, and by both together, since a token may say the id of one and the name of another. Accounts only ever
+//! come in: the tokens of one that was deleted end by its epoch, for ever.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -33,7 +34,7 @@ pub struct KnownAccounts {
     realms: ArcSwap<HashMap<RealmName, Arc<Known>>>,
     /// The realms whose accounts are wanted.
     wanted: ArcSwap<HashSet<RealmName>>,
-    /// The number up to which they were read; whoever reads holds it.
+    /// The number up to which they were read; held while reading.
     seen: Mutex<i64>,
 }
 
@@ -141,13 +142,14 @@ impl KnownAccounts {
         Ok(true)
     }
 
-    /// Reads all accounts again with the next [`follow`](Self::follow): their numbers may have been given to others, in a
-    /// store with another history.
+    /// Reads all accounts again with the next [`follow`](Self::follow): their numbers may have been given to others, in
+    /// a store with another history.
     pub async fn begin_anew(&self) {
         *self.seen.lock().await = 0;
     }
 
-    /// Reads the accounts that were made since, and tells of each realm's. Answers the number up to which all were read.
+    /// Reads the accounts that were made since, and tells of each realm's. Answers the number up to which all were
+    /// read.
     ///
     /// # Errors
     /// Fails when the store is out of reach or damaged.
@@ -328,7 +330,7 @@ mod tests {
         accounts.want(realms(&["a"]));
         assert!(accounts.misses_some() && accounts.load(&store).await.unwrap() && !accounts.misses_some());
         assert_eq!(first.each_ref().map(|new| is_known(&accounts, new)), [[true; 2], [false; 2], [true; 2]]);
-        // One that is made meanwhile is read by both: whoever begins, and whoever goes on.
+        // One that is made meanwhile is read by both, the one that begins and the one that goes on.
         let second = [account("a", "eva"), account("b", "eva")];
         for new in &second {
             make(&store, new).await;

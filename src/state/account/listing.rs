@@ -131,8 +131,8 @@ impl Sort {
 /// A page of accounts.
 ///
 /// # Errors
-/// Fails when the last account of the page before is there no more and the order is not by name, or when the store is out
-/// of reach or damaged.
+/// Fails when the last account of the page before is there no more and the order is not by name, or when the store is
+/// out of reach or damaged.
 pub async fn page(store: &Store, listing: &Listing<'_>) -> Result<Vec<Account>, AccountError> {
     let after = match &listing.after {
         None => None,

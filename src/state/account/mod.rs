@@ -106,8 +106,8 @@ impl Account {
         !self.disabled && !self.locked && self.epoch <= epoch
     }
 
-    /// Whether tokens carry the same for both, and routes judge them alike. The name that people read stands in no token,
-    /// and what grants a client may use is looked up when it asks for tokens.
+    /// Whether tokens carry the same for both, and routes judge them alike. The name that people read stands in no
+    /// token, and what grants a client may use is looked up when it asks for tokens.
     #[must_use]
     pub fn is_carried_like(&self, other: &Self) -> bool {
         let scopes = |account: &Self| account.scopes.iter().cloned().collect::<BTreeSet<_>>();
@@ -296,7 +296,7 @@ impl From<sqlx::Error> for AccountError {
 /// The account of a row that has the columns of `principals`, and those beside it.
 ///
 /// # Errors
-/// Fails when it is none.
+/// Fails when it is malformed.
 pub(in crate::state) fn of_row(row: &Row) -> Result<Account, StoreError> {
     repository::read(row)
 }

@@ -251,8 +251,8 @@ const RAISE: &str = "UPDATE principals SET epoch = CASE WHEN epoch + 1 > $1 THEN
 /// What is asked back of each of them.
 const RAISED: &str = "RETURNING id, realm, business, name, epoch";
 
-/// The epochs of some accounts, each under the account's id and then under the one that its name has: tokens of imported
-/// keys know only that.
+/// The epochs of some accounts, each under the account's id and then under the one that its name has: tokens of
+/// imported keys know only that.
 fn epochs_of(rows: &[Row]) -> Result<Raised, StoreError> {
     let mut epochs = Raised::with_capacity(2 * rows.len());
     for row in rows {

@@ -76,8 +76,8 @@ impl Revision {
 /// becomes of the tokens; or why it may not be so.
 ///
 /// # Errors
-/// What `judge` says. Fails when there is no such account, when the company does not exist or somebody has the legacy id,
-/// when a part cannot be what it shall be, or when the store is out of reach or damaged.
+/// What `judge` says. Fails when there is no such account, when the company does not exist or somebody has the legacy
+/// id, when a part cannot be what it is to be, or when the store is out of reach or damaged.
 pub async fn revise<E: From<AccountError> + From<StoreError>>(
     store: &AuditedStore,
     realm: &RealmName,

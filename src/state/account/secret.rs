@@ -1,8 +1,8 @@
 //! What an account has beside the hash of its secret: whether Portero made the secret, and the one before it while both
 //! are taken.
 //!
-//! The row of `account_secrets` counts only while it names the hash that the account has. Whoever replaces the hash without
-//! a look at the row, as the first release does, ends the secret before it too.
+//! The row of `account_secrets` counts only while it names the hash that the account has. A process that
+//! replaces the hash without a look at the row, as the first release does, ends the secret before it too.
 
 use std::time::Duration;
 
@@ -107,8 +107,8 @@ pub async fn end_overlap(store: &AuditedStore, realm: &RealmName, name: &Account
     Ok(true)
 }
 
-/// Replaces a hash by a better one of the same secret, after a login that proved it: the account's, or that of the secret
-/// before. Answers false, and changes nothing, when neither is `old` any more.
+/// Replaces a hash by a better one of the same secret, after a login that proved it: the account's, or that of the
+/// secret before. Answers false, and changes nothing, when neither is `old` any more.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.

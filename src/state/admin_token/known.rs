@@ -16,8 +16,8 @@ use crate::{
 /// Revoked tokens that a gateway remembers, at most: the store's newest ones first.
 const REVOKED_MAX: u32 = 1_024;
 
-/// What a gateway knows of admin tokens. They are as they were when the store was heard of last. One that was revoked opens
-/// nothing here any more, even where an older state takes the store's place that has it as one that stands.
+/// What a gateway knows of admin tokens. They are as they were when the store was heard of last. One that was revoked
+/// opens nothing here any more, even where an older state takes the store's place that has it as one that stands.
 #[derive(Debug, Default)]
 pub struct KnownAdminTokens(ArcSwap<Known>);
 

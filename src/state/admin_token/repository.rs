@@ -146,7 +146,7 @@ pub(super) async fn revoked(store: &Store, limit: u32) -> Result<Vec<TokenDigest
     hashes.iter().map(digest).collect()
 }
 
-/// Grows with every change of a token, whoever made it.
+/// Grows with every change of a token, whichever process made it.
 pub(super) async fn revision(store: &Store) -> Result<Vec<u8>, StoreError> {
     Ok(store.meta(REVISION).await?.unwrap_or_default())
 }

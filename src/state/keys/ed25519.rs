@@ -4,8 +4,8 @@
 /// Octets of a public key (RFC 8032 section 5.1.5).
 pub(super) const PUBLIC_BYTES: usize = 32;
 
-/// Every spelling of the points of order 1, 2, 4 and 8, without the sign of x: y = 1, -1, 0 and the two of order 8, then
-/// y = p and p + 1, which libraries read as 0 and 1.
+/// Every spelling of the points of order 1, 2, 4 and 8, without the sign of x: y = 1, -1, 0 and the two of order 8,
+/// then y = p and p + 1, which libraries read as 0 and 1.
 const SMALL_ORDER: [[u8; PUBLIC_BYTES]; 7] = [
     spelt(0x01, 0x00, 0x00),
     spelt(0xec, 0xff, 0x7f),

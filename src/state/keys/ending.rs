@@ -259,7 +259,7 @@ pub(super) async fn revoke_in(
     Ok(true)
 }
 
-/// Retires a key that has no token, or none that shall live on, and wipes its material.
+/// Retires a key that has no token, or none that is to live on, and wipes its material.
 pub(super) async fn discard(
     transaction: &mut Transaction,
     master: &MasterKey,

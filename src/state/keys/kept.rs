@@ -53,7 +53,7 @@ impl KeptKeys {
         self.rows.iter().map(|row| row.values.as_slice())
     }
 
-    /// Keys of these values; `None` where they are none.
+    /// Keys of these values; `None` where they are malformed.
     pub(in crate::state) fn from_rows(fingerprint: Vec<u8>, rows: Vec<Vec<Value>>) -> Option<Self> {
         let fits = |values: &Vec<Value>| {
             let same = |(value, (_, sample)): (&Value, &(&str, Value))| {
@@ -65,7 +65,8 @@ impl KeptKeys {
         Some(Self { fingerprint, rows: rows.collect::<Option<_>>()? })
     }
 
-    /// Whether `before` has material that is gone here: a key was revoked, retired or forgotten, or all were sealed anew.
+    /// Whether `before` has material that is gone here: a key was revoked, retired or forgotten, or all were sealed
+    /// anew.
     pub(in crate::state) fn lacks_some_of(&self, before: &Self) -> bool {
         let of = |keys: &Self| -> HashSet<Value> {
             keys.rows

@@ -27,7 +27,7 @@ use crate::{
 /// Where a key stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyState {
-    /// Published, so that whoever checks its first token knows it; signs nothing yet.
+    /// Published, so that it is known before its first token comes; signs nothing yet.
     Next,
     /// Signs new tokens and verifies old ones.
     Active,
@@ -97,7 +97,7 @@ pub struct Key {
     pub created_at: Timestamp,
     /// How its tokens are read, where they are not like Portero's own.
     pub profile: Option<Arc<ClaimProfile>>,
-    /// What else is known of it where it came from outside: whoever else has it may write into tokens what they like.
+    /// What else is known of it where it came from outside: other holders may write into tokens what they like.
     pub imported: Option<Arc<Imported>>,
     /// Until when it is believed, where somebody must confirm it again and again: an external issuer's.
     valid_until: Option<ValidUntil>,
@@ -222,7 +222,7 @@ impl Key {
         Self { valid_until: Some(valid_until), ..self }
     }
 
-    /// Whether it is believed `now`. Whoever fetches an external issuer's keys may be stuck: then they end by
+    /// Whether it is believed `now`. The task that fetches an external issuer's keys may be stuck: then they end by
     /// themselves.
     #[must_use]
     pub fn is_believed(&self, now: Timestamp) -> bool {
@@ -486,8 +486,8 @@ mod tests {
         assert!(new(Algorithm::Hs384, &[0; 47]).is_err());
         assert!(new(Algorithm::Hs512, &[0; 63]).is_err());
         assert!(new(Algorithm::Sealed, &[0; 31]).is_err());
-        // Made with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -outform DER, and its public half with
-        // openssl pkey -pubout -outform DER.
+        // Made with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -outform DER, and its public half
+        // with openssl pkey -pubout -outform DER.
         let fixture = |text: &str| STANDARD.decode(text.replace('\n', "")).unwrap();
         let short = fixture(include_str!("tests/rsa-1024.b64"));
         let short_public = fixture(include_str!("tests/rsa-1024-public.b64"));

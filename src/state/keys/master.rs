@@ -133,8 +133,8 @@ impl MasterKey {
 
     /// A key of its own for what is sealed beside the store's keys. It tells nothing of this one.
     ///
-    /// It is one block of HMAC-SHA-256, which is HKDF's expansion (RFC 5869 section 2.3) in all but the counter; the master
-    /// key itself is uniformly random.
+    /// It is one block of HMAC-SHA-256, which is HKDF's expansion (RFC 5869 section 2.3) in all but the counter; the
+    /// master key itself is uniformly random.
     pub(in crate::state) fn derive(&self, purpose: &str) -> LessSafeKey {
         let key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.0.expose()), purpose.as_bytes());
         LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, key.as_ref()).expect("a tag of HMAC-SHA-256 has 32 bytes"))

@@ -2,7 +2,7 @@
 //!
 //! A reseal writes the new key beside the file (`master.key.new`), commits what is sealed under it, and
 //! renames it over the old one. The fingerprint in the store says at every moment which of both is the
-//! right one. Whoever writes, renames or removes a file here holds the store's write lock.
+//! right one. A process that writes, renames or removes a file here holds the store's write lock.
 
 use std::{
     fs::{self, File},

@@ -1,6 +1,6 @@
-//! The key that seals fast hashes of other systems ([`PasswordKey`]). It lies in `meta`, under the master key: a row that
-//! the release before this one carries along when it copies a store. That release does not seal it anew, so the schema
-//! holds its reseal off: a trigger compares which master key this row and the keys are sealed under.
+//! The key that seals fast hashes of other systems ([`PasswordKey`]). It lies in `meta`, under the master key: a row
+//! that the release before this one carries along when it copies a store. That release does not seal it anew, so the
+//! schema holds its reseal off: a trigger compares which master key this row and the keys are sealed under.
 
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ impl Vault {
 /// Seals the key under another master key, within the transaction that seals all others; before that one's fingerprint
 /// is set.
 pub(super) async fn reseal(transaction: &mut Transaction, old: &MasterKey, new: &MasterKey) -> Result<(), VaultError> {
-    // Whoever makes it meanwhile waits, and finds the new fingerprint.
+    // Another process that makes it meanwhile waits, and finds the new fingerprint.
     transaction.wait_for(Turn::Meta(PASSWORD_KEY)).await?;
     match meta_in(&mut *transaction, PASSWORD_KEY).await? {
         Some(sealed) => set_in(transaction, new, &old.open(CONTEXT, &sealed)?).await,

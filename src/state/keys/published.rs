@@ -8,7 +8,7 @@ use crate::domain::RealmName;
 /// Whose public keys are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Who checks the realms' tokens.
+    /// Clients and services, which check the realms' tokens.
     Clients,
     /// Upstreams, which check internal tokens.
     Upstreams,

@@ -56,9 +56,9 @@ impl Keyring {
         Self::of(own.own.clone(), self.external.clone())
     }
 
-    /// This ring of our own keys with what the store may have lost since `present` was read: it may have another history by
-    /// now. Keys that verify and that it does not know at all stay, since their tokens in the field are good; of two that
-    /// sign for a realm, the store's does. A key that was revoked stays revoked.
+    /// This ring of our own keys with what the store may have lost since `present` was read: it may have another
+    /// history by now. Keys that verify and that it does not know at all stay, since their tokens in the field are
+    /// good; of two that sign for a realm, the store's does. A key that was revoked stays revoked.
     #[must_use]
     pub fn with_lost(&self, present: &Self, is_known: impl Fn(&KeyId) -> bool) -> Self {
         let revoked: HashMap<_, _> =
@@ -156,7 +156,8 @@ impl Keyring {
         self.named(key.id.as_str()).iter().find(|present| present.is(key))
     }
 
-    /// Whether `key` is an external issuer's. One of our own stays ours, whoever has its realm's name by now.
+    /// Whether `key` is an external issuer's. One of our own stays ours, even where an issuer has its realm's name by
+    /// now.
     #[must_use]
     pub fn is_external(&self, key: &Arc<Key>) -> bool {
         self.external(&key.realm).iter().any(|external| Arc::ptr_eq(external, key))

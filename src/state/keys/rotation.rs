@@ -48,7 +48,7 @@ impl Vault {
         self.put_in_place(realm, algorithm, seen, successor, old_key_plan, now).await
     }
 
-    /// What shall sign next. New material takes its time, so this comes before the write lock.
+    /// What is to sign next. New material takes its time, so this comes before the write lock.
     pub(super) async fn successor(&self, realm: &RealmName, algorithm: Algorithm) -> Result<Successor, VaultError> {
         let records = self.records().await?;
         let next = records.into_iter().find(|record| record.realm == *realm && record.state == KeyState::Next);
@@ -182,7 +182,7 @@ impl Vault {
     }
 
     /// Revokes a key: its tokens are refused, and its material is wiped. So are those of every other key of the same
-    /// material, since whoever has it can sign for them too; answers which. `None` when there is no such key; one that
+    /// material, since its holders can sign for them too; answers which. `None` when there is no such key; one that
     /// was revoked already stays as it is.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! The key under which the throttle hashes names and addresses. It is random and sealed under the master key, so that all
-//! gateways on a store have the same one, a reseal does not change it, and the store alone tells nobody anything.
+//! The key under which the throttle hashes names and addresses. It is random and sealed under the master key, so that
+//! all gateways on a store have the same one, a reseal does not change it, and the store alone tells nobody anything.
 
 use zeroize::Zeroizing;
 
@@ -51,7 +51,7 @@ pub(super) async fn reseal_in(
     old: &MasterKey,
     new: &MasterKey,
 ) -> Result<(), StoreError> {
-    // Whoever makes it meanwhile waits, and finds the new fingerprint.
+    // Another process that makes it meanwhile waits, and finds the new fingerprint.
     transaction.wait_for(Turn::Meta(THROTTLE_KEY)).await?;
     let Some(sealed) = meta_in(&mut *transaction, THROTTLE_KEY).await? else { return Ok(()) };
     // One that does not open is replaced at the next start.

@@ -43,8 +43,8 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// Opens the vault. In a store of this gateway's own that has no master key yet, one is made ([`Vault::make`]); not in
-    /// one that several gateways share. A reseal that was cut short is brought to its end.
+    /// Opens the vault. In a store of this gateway's own that has no master key yet, one is made ([`Vault::make`]); not
+    /// in one that several gateways share. A reseal that was cut short is brought to its end.
     ///
     /// # Errors
     /// Fails when the store does, or when the master key's file is missing, unusable or another store's.
@@ -53,8 +53,8 @@ impl Vault {
         Self::open_or_make(store, settings, may_make).await
     }
 
-    /// The same, and makes the master key of a store that has none: the file first, then its fingerprint, so that a crash
-    /// between the two loses nothing.
+    /// The same, and makes the master key of a store that has none: the file first, then its fingerprint, so that a
+    /// crash between the two loses nothing.
     ///
     /// # Errors
     /// As [`Vault::open`].
@@ -140,7 +140,7 @@ impl Vault {
         Ok(keys)
     }
 
-    /// Grows with every change of a key, whoever made it.
+    /// Grows with every change of a key, whichever process made it.
     ///
     /// # Errors
     /// Fails when the store is out of reach or damaged.

@@ -1,5 +1,5 @@
 //! How many bad tokens one address may have checked: a signature costs the gateway far more than it
-//! costs whoever makes one up.
+//! costs the client that makes one up.
 
 use std::{
     net::IpAddr,

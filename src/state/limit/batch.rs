@@ -6,8 +6,8 @@ use crate::{
     rules::limit::{Changed, Origin, Share},
 };
 
-/// What changed in one process since the last batch that arrived. A batch that is written twice counts once: it says how
-/// things are, and not what was added.
+/// What changed in one process since the last batch that arrived. A batch that is written twice counts once: it says
+/// how things are, and not what was added.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) shares: Vec<(Table, Changed)>,

@@ -1,5 +1,5 @@
-//! A throttle's batches: what this process has counted goes to the store, and what others have counted comes from there.
-//! Nobody who logs in waits for it.
+//! A throttle's batches: what this process has counted goes to the store, and what others have counted comes from
+//! there. Nobody who logs in waits for it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,8 +37,8 @@ const PAGE_ROWS: u32 = 4_096;
 /// Pages that are read in one go, at most, once the gateway runs. The rest is read the next time.
 const PAGES_MAX: u32 = 16;
 
-/// How long after its time a row may become visible: a transaction takes no longer. So much is read again each time; a row
-/// that is read twice counts once.
+/// How long after its time a row may become visible: a transaction takes no longer. So much is read again each time; a
+/// row that is read twice counts once.
 const OVERLAP: Duration = Duration::from_secs(15);
 
 /// The exchange of one process with its store. Cloning is cheap.
@@ -47,7 +47,7 @@ pub struct Exchange {
     store: Store,
     throttle: Arc<Throttle>,
     clock: Arc<dyn Clock>,
-    /// Where reading goes on. Whoever exchanges holds it.
+    /// Where reading goes on. Held during an exchange.
     position: Arc<Mutex<Position>>,
     origin: Origin,
 }

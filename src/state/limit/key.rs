@@ -1,4 +1,5 @@
-//! What names and addresses are remembered as: a keyed hash, so that nobody reads them from the store who lacks the key.
+//! What names and addresses are remembered as: a keyed hash, so that nobody reads them from the store who lacks the
+//! key.
 
 use std::net::IpAddr;
 
@@ -12,8 +13,8 @@ use crate::{
 /// Bytes of the key.
 const KEY_BYTES: usize = 32;
 
-/// The bits that a name's hash has. The bits below are those of an address in the hash of both, so that the name of a pair
-/// is known.
+/// The bits that a name's hash has. The bits below are those of an address in the hash of both, so that the name of a
+/// pair is known.
 const NAME_BITS: u128 = !(u64::MAX as u128);
 
 /// The key of the hashes: one for a store, which all gateways on it have.

@@ -1,5 +1,5 @@
-//! Addresses from which an account's owner has logged in: the cap on tries does not touch them. They are kept in the store,
-//! by keyed hashes; here are those that are still to be written.
+//! Addresses from which an account's owner has logged in: the cap on tries does not touch them. They are kept in the
+//! store, by keyed hashes; here are those that are still to be written.
 
 use std::{collections::HashMap, time::Duration};
 

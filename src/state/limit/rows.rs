@@ -146,8 +146,8 @@ async fn write_known(transaction: &mut Transaction, known: &[Known], offset: Off
     Ok(())
 }
 
-/// What other processes have written behind a cursor and what has not ended: at most so many rows. Answers where the next
-/// page begins; `None` where this was the last one.
+/// What other processes have written behind a cursor and what has not ended: at most so many rows. Answers where the
+/// next page begins; `None` where this was the last one.
 pub(super) async fn read_others(
     store: &Store,
     origin: Origin,
@@ -217,8 +217,8 @@ pub async fn known_addresses(store: &Store, attempt: &Attempt, now: Timestamp) -
     rows.iter().map(|row| Ok(u128::from_be_bytes(sixteen(row.first()?)?))).collect()
 }
 
-/// Removes what has ended for long enough, at most so many rows of each table, by this process's clock and by the store's.
-/// Answers how many rows it removed.
+/// Removes what has ended for long enough, at most so many rows of each table, by this process's clock and by the
+/// store's. Answers how many rows it removed.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.

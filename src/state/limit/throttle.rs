@@ -65,7 +65,7 @@ pub enum Held {
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt {
     subjects: Subjects,
-    /// Who takes a turn in the draw: an address, or the network of an IPv6 site.
+    /// What takes part in the draw: an address, or the network of an IPv6 site.
     drawer: u128,
     /// Whether the cap over all addresses counts for it.
     guessable: bool,
@@ -82,7 +82,7 @@ impl Attempt {
 
 /// The failed logins that a gateway knows of. Shared between threads as it is.
 ///
-/// Whoever checks a password calls [`Throttle::check`] before the hash, so that none is spent for a
+/// A check of a password calls [`Throttle::check`] before the hash, so that none is spent for a
 /// throttled attempt, **and again after it**, before the answer is chosen: guesses sent side by side all
 /// pass the first check, but only those that finish before the limit is reached learn anything. What the
 /// second check refuses is answered as throttled, right or wrong, and not recorded.

@@ -1,8 +1,8 @@
 //! The token families that a client holds. They are its own: they end with it.
 //!
-//! The first of them end in the transaction that ends the client. Where there are more, the client is noted there too: its
-//! lines exchange no more from then on, and their sessions are revoked in pieces ([`end_more_families`]), by whichever
-//! gateway runs, however often that is interrupted.
+//! The first of them end in the transaction that ends the client. Where there are more, the client is noted there too:
+//! its lines exchange no more from then on, and their sessions are revoked in pieces ([`end_more_families`]), by
+//! whichever gateway runs, however often that is interrupted.
 
 use super::{rotate::revoke, uuid};
 use crate::{

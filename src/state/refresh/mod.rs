@@ -42,7 +42,7 @@ pub struct Successor {
     pub scopes: Vec<String>,
     /// The principal's epoch at the login: a raised one ends the family.
     pub epoch: u32,
-    /// The key of the login's refresh token: whoever had it may have begun the family, so its revocation ends the
+    /// The key of the login's refresh token: its holder may have begun the family, so its revocation ends the
     /// family.
     pub key: KeyId,
     /// Exchanges since the login.

@@ -16,7 +16,7 @@ use crate::{
 /// Under which terms a token is exchanged.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// Who presents it.
+    /// The client that presents it.
     pub client: PrincipalId,
     /// How long a spent token gives its successor again.
     pub grace: Duration,
@@ -166,7 +166,7 @@ async fn again(
     let Some(successor) = secret::open_successor(token, sealed) else {
         return Err(StoreError::corrupt("a refresh token's successor does not open"));
     };
-    // Whoever has the successor has used it: there was no lost answer, but neither is it late.
+    // The holder of the successor has used it: there was no lost answer, but neither is it late.
     let next = load(transaction, &secret::hash(&successor)).await?.map(|found| found.token);
     Ok(match next {
         Some(next) if next.spent_at.is_none() && terms.now < next.expires_at => {

@@ -150,7 +150,7 @@ async fn a_line_ends_with_its_first_token_and_a_token_that_stays_unused_before()
 }
 
 #[tokio::test]
-async fn a_revoked_session_gives_nothing_whoever_revoked_it() {
+async fn a_revoked_session_gives_nothing() {
     let ground = Ground::new().await;
     let second = ground.successor(&ground.login, NOW).await;
     let record =

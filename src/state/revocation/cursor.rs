@@ -1,8 +1,8 @@
 //! How far a feed was read, and what is to be read next: pure, so that every order of losses and delays can be tried.
 //!
 //! A cursor begins with the whole state and where the feed ended in the same snapshot. From there it takes pages of the
-//! feed. A page that does not begin with the row that was read last is from another history: the state is read once more,
-//! and nothing that was in force is forgotten.
+//! feed. A page that does not begin with the row that was read last is from another history: the state is read once
+//! more, and nothing that was in force is forgotten.
 
 use crate::state::store::{Change, Page, Position};
 

@@ -50,7 +50,7 @@ impl Filter {
     pub(super) fn refill(&self, part: usize, ids: impl Iterator<Item = u128>) {
         let odd = self.version.load(Ordering::Relaxed) | 1;
         self.version.store(odd, Ordering::Relaxed);
-        // Who sees a word that was written below sees the odd version too.
+        // A reader that sees a word written below sees the odd version too.
         fence(Ordering::Release);
         let words = &self.words[part * (WORDS / PARTS)..][..WORDS / PARTS];
         for word in words {

@@ -1,9 +1,9 @@
 //! Following what others revoke: another process on the same file, or another gateway on the same server.
 //!
-//! A file is its own log: rows are read in the order in which they were committed. On a server the state is read once, in
-//! one snapshot with the end of the feed, and the feed is followed from there. Where the feed has another history than the
-//! one that was read (a restored backup, a replica that was promoted without the last transactions), the state is read
-//! once more, and what is in force stays in force.
+//! A file is its own log: rows are read in the order in which they were committed. On a server the state is read once,
+//! in one snapshot with the end of the feed, and the feed is followed from there. Where the feed has another history
+//! than the one that was read (a restored backup, a replica that was promoted without the last transactions), the state
+//! is read once more, and what is in force stays in force.
 
 use super::{
     cursor::{Cursor, Taken},
@@ -81,7 +81,8 @@ impl Follower {
     /// Hands everything that was not seen yet to `apply`, in the order in which it was committed.
     ///
     /// # Errors
-    /// Fails when the store is out of reach or damaged. What was handed over stays so, and the rest comes the next time.
+    /// Fails when the store is out of reach or damaged. What was handed over stays so, and the rest comes the next
+    /// time.
     pub async fn catch_up(&mut self, mut apply: impl FnMut(&[Record]) + Send) -> Result<Caught, StoreError> {
         let mut caught = Caught::default();
         match &mut self.source {

@@ -113,8 +113,8 @@ pub async fn append_in(transaction: &mut Transaction, record: &Record) -> Result
     Ok(())
 }
 
-/// Records several revocations within a transaction, in the order of their subjects: two transactions that revoke the same
-/// ones do not wait for each other.
+/// Records several revocations within a transaction, in the order of their subjects: two transactions that revoke the
+/// same ones do not wait for each other.
 ///
 /// # Errors
 /// As [`append_in`].
@@ -142,8 +142,8 @@ pub async fn since(store: &Store, seq: i64, limit: u32) -> Result<(Vec<Record>, 
     Ok((records.into_iter().map(|(_, record)| record).collect(), last))
 }
 
-/// The records of a page as one text, a line a record ([`read`]). The driver takes longer to hand over a row than SQLite
-/// to read twenty, and a gateway is not ready before it has read all of them.
+/// The records of a page as one text, a line a record ([`read`]). The driver takes longer to hand over a row than
+/// SQLite to read twenty, and a gateway is not ready before it has read all of them.
 async fn page_after(store: &Store, seq: i64, limit: u32) -> Result<String, StoreError> {
     let statement = "\
         SELECT group_concat(concat_ws(' ', seq, kind, hex(subject), coalesce(epoch, '-'), \

@@ -1,7 +1,7 @@
 //! Revocations in memory: what every request is checked against.
 //!
-//! Verified tokens carry the *generation* in which they were last found good. Whoever changes
-//! revocations or keys raises the generation *after* the change is visible; whoever checks reads it
+//! Verified tokens carry the *generation* in which they were last found good. A writer of
+//! revocations or keys raises the generation *after* the change is visible; a check reads it
 //! *before* looking. So a token that carries the present generation needs no look-up, and one
 //! revocation makes every token be looked through again, once.
 
@@ -137,7 +137,7 @@ impl Revocations {
     }
 
     /// Whether a token's epoch is above all that is known of its principal. Our own tokens may be ahead of memory by
-    /// a step; whoever else has their key may have invented it.
+    /// a step; another holder of their key may have invented it.
     #[must_use]
     pub fn is_ahead(&self, claims: &Claims) -> bool {
         let epoch_of = |id| self.epochs.get(&id).map_or(0, |epoch| *epoch);

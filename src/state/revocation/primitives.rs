@@ -1,5 +1,5 @@
-//! What the set is made of: atomics, locks and sizes. `tests/loom` has its own file in the place of this one, with loom's
-//! primitives and sizes so small that every interleaving can be tried.
+//! What the set is made of: atomics, locks and sizes. `tests/loom` has its own file in the place of this one, with
+//! loom's primitives and sizes so small that every interleaving can be tried.
 
 pub(super) use std::sync::{
     Mutex, MutexGuard, OnceLock,

@@ -12,8 +12,8 @@ use crate::{
 /// Records that are looked for, and written, in one transaction.
 const AT_ONCE: usize = 1_000;
 
-/// Writes what is in force in memory, and is missing in the store or less strict there, to the store; an account's epoch
-/// is raised to the highest that is known. Adds to `written` how many records it wrote.
+/// Writes what is in force in memory, and is missing in the store or less strict there, to the store; an account's
+/// epoch is raised to the highest that is known. Adds to `written` how many records it wrote.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged. What was written until then stays, and the rest can be tried again.

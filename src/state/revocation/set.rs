@@ -43,7 +43,7 @@ pub(in crate::state) struct Set {
     len: AtomicUsize,
     /// Lets most ids pass that are not in it; worth its memory where most are not.
     filter: Option<OnceLock<Filter>>,
-    /// Whoever changes a table holds this.
+    /// Held while a table is changed.
     buckets: Mutex<Buckets>,
 }
 
@@ -106,12 +106,13 @@ impl Set {
         {
             let filter = Filter::default();
             (0..TABLES).for_each(|table| self.refill(&filter, table));
-            // Nobody else sets it: whoever writes has the turn.
+            // Nobody else sets it: the writer has the turn.
             let _ = place.set(filter);
         }
     }
 
-    /// The ids in one of its [`TABLES`] tables, each with the end of its bucket: its own, or up to a bucket's width later.
+    /// The ids in one of its [`TABLES`] tables, each with the end of its bucket: its own, or up to a bucket's width
+    /// later.
     pub(in crate::state) fn held(&self, table: usize) -> Vec<(u128, Option<Timestamp>)> {
         let buckets = self.writing();
         let keys = self.tables[table].load();

@@ -169,8 +169,9 @@ fn slots_for(keys: usize) -> usize {
     slots
 }
 
-/// Where the search for a key begins. In each size of table that is somewhere else: keys that come in the order of their
-/// numbers, or of another table's slots, would stand in one row otherwise, and each search would pass all of them.
+/// Where the search for a key begins. In each size of table that is somewhere else: keys that come in the order of
+/// their numbers, or of another table's slots, would stand in one row otherwise, and each search would pass all of
+/// them.
 const fn first_place(key: Key, slots: usize) -> usize {
     let odd = SPREAD.wrapping_mul(slots as u64) | 1;
     scale((key.upper << TAG_BITS).wrapping_mul(odd), slots)

@@ -15,7 +15,7 @@ const AT_ONCE_MAX: u32 = 1_000;
 /// # Errors
 /// Fails when the store is out of reach or damaged.
 pub async fn begin_deletion(transaction: &mut Transaction, principal: PrincipalId) -> Result<(), StoreError> {
-    // Whoever else deletes some of them does so in another order.
+    // Another process that deletes some of them does so in another order.
     transaction.wait_for(Turn::Upkeep).await?;
     let principal = principal.uuid().into_bytes();
     if remove(transaction, &principal, AT_ONCE_MAX).await? == u64::from(AT_ONCE_MAX) {

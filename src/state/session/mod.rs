@@ -21,7 +21,7 @@ pub struct Session {
     pub id: SessionId,
     /// The realm of its principal.
     pub realm: RealmName,
-    /// Who logged in.
+    /// The account that logged in.
     pub principal: PrincipalId,
     /// When.
     pub created_at: Timestamp,
@@ -39,8 +39,8 @@ macro_rules! revoked {
     };
 }
 
-/// Whether its principal's epoch was raised since. A login of the first release left no epoch: there the time of the raise
-/// decides.
+/// Whether its principal's epoch was raised since. A login of the first release left no epoch: there the time of the
+/// raise decides.
 macro_rules! outdated {
     () => {
         "CASE WHEN old.epoch IS NULL \
@@ -119,7 +119,8 @@ impl Listed {
 }
 
 /// Records a login and answers the session that its tokens belong to: a new one, or, where the principal has
-/// [`ENDLESS_MAX`] sessions without expiry, the newest of those that have not ended. It is on the disk when this returns.
+/// [`ENDLESS_MAX`] sessions without expiry, the newest of those that have not ended. It is on the disk when this
+/// returns.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] when the id is taken.
@@ -247,7 +248,8 @@ pub async fn list(
         .collect()
 }
 
-/// How long a session stays after its last token's end: it can be listed, and revoked, by whoever's clock is late.
+/// How long a session stays after its last token's end: it can be listed, and revoked, by a gateway whose clock is
+/// late.
 pub const ENDED_KEPT: Duration = Duration::from_hours(24);
 
 /// Drops at most `limit` sessions that ended more than [`ENDED_KEPT`] ago; answers how many.

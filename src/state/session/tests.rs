@@ -165,7 +165,7 @@ async fn no_login_joins_a_session_that_has_ended_however_many_there_are() {
     account(&store, ana, 0).await;
     fill(&store, &"apis".parse().unwrap(), ana, i64::from(ENDLESS_MAX) + 1).await;
     forget_epochs(&store).await;
-    // The newest one is none of the oldest thousand.
+    // The newest one is not among the oldest thousand.
     for _ in 0..2 {
         let joined = open(&store, &session(ana, 9_999, None)).await.unwrap();
         revoke(&store, joined).await;

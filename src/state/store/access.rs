@@ -19,7 +19,7 @@ pub fn may_make(file: &Path) -> Result<(), String> {
     match folder.metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(NO_FOLDER.to_owned()),
         Err(error) => return Err(format!("its folder cannot be looked at: {error}")),
-        Ok(facts) if !facts.is_dir() => return Err("its folder is none: a file has that name".to_owned()),
+        Ok(facts) if !facts.is_dir() => return Err("its folder is not a folder: a file has that name".to_owned()),
         Ok(_) => {}
     }
     allowed(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| match error.kind() {

@@ -78,7 +78,7 @@ pub enum StoreError {
     },
     /// A copy that is not brought to its end.
     #[error(
-        "the store is a copy in the making, of {from}: it is none to work with before portero store copy --switch has \
+        "the store is a copy in the making, of {from}: nothing may work with it before portero store copy --switch has \
          brought the move to its end"
     )]
     Copying {

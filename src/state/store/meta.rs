@@ -6,8 +6,8 @@ use super::{
 };
 use crate::domain::{EPOCH_DELETED, Timestamp};
 
-/// The row of `meta` with the least epoch to which a restored store raises one. Tokens of the store that was lost may have
-/// epochs that its backup does not know.
+/// The row of `meta` with the least epoch to which a restored store raises one. Tokens of the store that was lost may
+/// have epochs that its backup does not know.
 pub const EPOCH_FLOOR: &str = "epoch_floor";
 
 /// How often an account's epoch was raised since the backup, at most.
@@ -16,9 +16,9 @@ const EPOCHS_LOST_MAX: i64 = 1 << 20;
 /// From when on the time counts for that: 2025-01-01, so that seconds fit in an epoch until 2093.
 const FLOOR_BEGINS: Timestamp = Timestamp::from_secs(1_735_689_600);
 
-/// The floor of a store that was restored at `now`, of which the floor and the highest epoch are known: above all that the
-/// lost store can have given out. It rises with the time, in seconds: the same backup may be restored again, and does not
-/// know the floor of before.
+/// The floor of a store that was restored at `now`, of which the floor and the highest epoch are known: above all that
+/// the lost store can have given out. It rises with the time, in seconds: the same backup may be restored again, and
+/// does not know the floor of before.
 pub(super) fn floor_after_restore(floor: i64, epoch: i64, now: Timestamp) -> i64 {
     let lost = floor.max(epoch).saturating_add(EPOCHS_LOST_MAX).max(now.as_secs() - FLOOR_BEGINS.as_secs());
     lost.min(i64::from(EPOCH_DELETED) - EPOCHS_LOST_MAX)
@@ -41,8 +41,8 @@ impl Store {
         self.revise_meta(name, |_| Some(value.to_owned())).await
     }
 
-    /// Says that a server's database was restored from a backup: epochs are raised above all that the lost one can have had.
-    /// Answers the floor.
+    /// Says that a server's database was restored from a backup: epochs are raised above all that the lost one can have
+    /// had. Answers the floor.
     ///
     /// # Errors
     /// Fails when the store is out of reach or damaged.
@@ -74,7 +74,7 @@ impl Store {
     }
 
     /// Changes the fact `name`, durably, in its turn: of several processes that do so at once, each sees what
-    /// the one before it left. `revise` is given what it is, and answers what it shall be; `None` leaves it.
+    /// the one before it left. `revise` is given what it is, and answers what it is to be; `None` leaves it.
     ///
     /// # Errors
     /// Fails when the store is out of reach or damaged.

@@ -1,9 +1,9 @@
-//! What must survive: accounts, keys, sessions, revocations. What a call returned `Ok` for is durable; nothing here is ever
-//! called while a request is checked.
+//! What must survive: accounts, keys, sessions, revocations. What a call returned `Ok` for is durable; nothing here is
+//! ever called while a request is checked.
 //!
 //! One meaning, two engines. `sqlite` is one file beside the gateway, the default; `postgres` is one server for several
-//! gateways. What the rooms above do with the store is said once, in statements that both engines understand (`query`), in
-//! a `transaction` that names what serialises it (`turn`). No type of a driver leaves this folder.
+//! gateways. What the rooms above do with the store is said once, in statements that both engines understand (`query`),
+//! in a `transaction` that names what serialises it (`turn`). No type of a driver leaves this folder.
 //!
 //! - `sqlite` · `postgres`: the engines: opening, connections under a deadline, following what others commit.
 //! - `audit`: administrative changes, each with its row in the audit log.
@@ -181,7 +181,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Missing`] where there is none: nothing is made. [`StoreError::Unreadable`],
     /// [`StoreError::Unusable`] or [`StoreError::TooNew`]; the store is then as it was. [`StoreError::Moved`] or
-    /// [`StoreError::Copying`] where it is none to work with.
+    /// [`StoreError::Copying`] where it must not be worked with.
     pub async fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
         let store = Box::pin(Self::open_as_it_stands(settings)).await?;
         match Box::pin(standing::of(&store)).await.and_then(standing::Standing::refuse) {
@@ -193,8 +193,8 @@ impl Store {
         }
     }
 
-    /// A shared store whose server is away, without asking it: every call fails but those through [`Store::apart`], until
-    /// it was [examined](Store::examine) and [opened](Store::set_open). `None` of a file.
+    /// A shared store whose server is away, without asking it: every call fails but those through [`Store::apart`],
+    /// until it was [examined](Store::examine) and [opened](Store::set_open). `None` of a file.
     #[must_use]
     pub fn unopened(settings: &StoreSettings) -> Option<Self> {
         let StoreSettings::Postgres(settings) = settings else { return None };
@@ -230,7 +230,7 @@ impl Store {
 
     /// Makes a store where there is none, and opens it. One that another process made meanwhile is opened.
     ///
-    /// Whoever calls it has looked, with [`examine`], that nothing is lost by it: every token that was given out
+    /// The caller has looked, with [`examine`], that nothing is lost by it: every token that was given out
     /// before is void in a new store.
     ///
     /// # Errors
@@ -297,8 +297,8 @@ impl Store {
         }))
     }
 
-    /// Begins a transaction that holds off every other one that changes something, for as long as it lasts: it alone may
-    /// end the store here. Others read beside it, and wait.
+    /// Begins a transaction that holds off every other one that changes something, for as long as it lasts: it alone
+    /// may end the store here. Others read beside it, and wait.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] also where others change something all the time: it is to be tried again.
@@ -408,7 +408,7 @@ impl Store {
     pub async fn empty_journal(&self) -> Result<bool, StoreError> {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.empty_journal().await,
-            // Its write-ahead log is the server's, and of use to whoever restores it.
+            // Its write-ahead log is the server's, and of use when it is restored.
             Engine::Postgres(_) => Ok(true),
         }
     }
@@ -478,7 +478,8 @@ impl Store {
         }
     }
 
-    /// Drops what of the feed nobody needs any more, and gateways that ended without a word. Answers whether more is left.
+    /// Drops what of the feed nobody needs any more, and gateways that ended without a word. Answers whether more is
+    /// left.
     ///
     /// # Errors
     /// Fails when the store is out of reach or damaged.

@@ -95,7 +95,7 @@ const fn is_exposed(mode: u32, owner: u32, own: u32) -> bool {
 
 /// Reads the file, or makes it with `text` and mode 0600; it is on the disk when this returns.
 ///
-/// It is written beside and then linked: whoever finds the file finds all of it, and of two
+/// It is written beside and then linked: a process that finds the file finds all of it, and of two
 /// processes that make it at once one wins, and the other reads the winner's.
 ///
 /// # Errors
@@ -129,8 +129,8 @@ pub fn read_or_create(path: &Path, text: &str) -> Result<Zeroizing<String>, Priv
 
 /// Removes what processes left that were killed while they made the file at `path`: `NAME.0123456789abcdef.new`.
 ///
-/// Nothing is removed before the file is there. From then on no such text is of use to anybody: a process that is about to
-/// put its own in the same place finds the file, and reads that.
+/// Nothing is removed before the file is there. From then on no such text is of use to anybody: a process that is about
+/// to put its own in the same place finds the file, and reads that.
 pub fn clear_unfinished(path: &Path) {
     let Some(name) = path.file_name().filter(|_| path.exists()) else { return };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -201,8 +201,8 @@ impl Query {
         })
     }
 
-    /// The same question without zero bytes, which no text of PostgreSQL has. Clients send them, in names too; and what is
-    /// asked for so is not there, in either engine: a statement that would write one is refused.
+    /// The same question without zero bytes, which no text of PostgreSQL has. Clients send them, in names too; and what
+    /// is asked for so is not there, in either engine: a statement that would write one is refused.
     fn asked(mut self) -> Self {
         for value in self.values.iter_mut().filter(|value| value.has_zero_byte()) {
             if let Value::Text(Some(text)) = value {

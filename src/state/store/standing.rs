@@ -1,5 +1,5 @@
-//! Whether a store is one to work with. It may have moved to another place, or be a copy that is not brought to its end:
-//! two rows of `meta` say so.
+//! Whether a store is one to work with. It may have moved to another place, or be a copy that is not brought to its
+//! end: two rows of `meta` say so.
 
 use sqlx::SqliteConnection;
 
@@ -27,7 +27,7 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// Refuses a store that is none to work with.
+    /// Refuses a store that must not be worked with.
     pub(super) fn refuse(self) -> Result<(), StoreError> {
         match self {
             Self { moved_to: Some(to), .. } => Err(StoreError::Moved { to }),

@@ -1,14 +1,14 @@
 //! What serialises transactions that read before they write.
 //!
-//! SQLite has one write lock, which every such transaction takes at its beginning. PostgreSQL lets transactions run side
-//! by side: there each names what it holds others off from ([`Turn`]), as an advisory lock that ends with the
+//! SQLite has one write lock, which every such transaction takes at its beginning. PostgreSQL lets transactions run
+//! side by side: there each names what it holds others off from ([`Turn`]), as an advisory lock that ends with the
 //! transaction. Of many callers that do the same at once, in whatever gateway, one after the other reads what the one
 //! before it left.
 //!
 //! Locks are taken in the order in which [`Turn`] lists them, and the feed's lock last of all, so that no two
-//! transactions wait for each other. PostgreSQL locks the rows that a transaction changes, too: who changes several rows
-//! that others change does so in their order, or has a turn that all of them take. The rows of accounts come before those
-//! of `revocations`, which go in the order of their subjects.
+//! transactions wait for each other. PostgreSQL locks the rows that a transaction changes, too: who changes several
+//! rows that others change does so in their order, or has a turn that all of them take. The rows of accounts come
+//! before those of `revocations`, which go in the order of their subjects.
 
 use aws_lc_rs::digest;
 
@@ -54,8 +54,8 @@ pub enum Turn<'a> {
     Throttles,
     /// A row of `meta`.
     Meta(&'a str),
-    /// The first row of the audit log, when a change is done, right before the feed's lock. From then on the row's anchor
-    /// is held.
+    /// The first row of the audit log, when a change is done, right before the feed's lock. From then on the row's
+    /// anchor is held.
     Audit,
     /// Nothing: what it reads cannot be outdated, or it reads nothing.
     Nothing,

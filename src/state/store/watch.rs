@@ -44,8 +44,8 @@ impl Watch {
         }))
     }
 
-    /// Whether anything was committed since the last call, or since the watch was made; of a server, whether it may have
-    /// been. After an error the next success answers true, since nobody looked meanwhile.
+    /// Whether anything was committed since the last call, or since the watch was made; of a server, whether it may
+    /// have been. After an error the next success answers true, since nobody looked meanwhile.
     ///
     /// # Errors
     /// Also that a file of the store is gone, or another one than was opened: nothing is read from that one.

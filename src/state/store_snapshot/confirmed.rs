@@ -23,7 +23,7 @@ impl Boot {
         Self::from_id(fs::read_to_string(BOOT_ID).ok().and_then(|id| id.trim().parse().ok()))
     }
 
-    /// The boot with this id; without one it is none that is known, and like no other.
+    /// The boot with this id; without one it is unknown, and like no other.
     #[must_use]
     pub const fn from_id(id: Option<Uuid>) -> Self {
         Self(id)
@@ -57,8 +57,8 @@ impl Instant {
         Self { civil: clock.now(), since_boot: clock.since_boot(), boot }
     }
 
-    /// The time from `earlier` to this: by the clock that nobody sets where both are of one boot, and by the civil clock,
-    /// whichever says more. `None` where nobody can tell: a clock is behind.
+    /// The time from `earlier` to this: by the clock that nobody sets where both are of one boot, and by the civil
+    /// clock, whichever says more. `None` where nobody can tell: a clock is behind.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Option<Duration> {
         if self.civil < earlier.civil {

@@ -268,7 +268,7 @@ impl Out {
     }
 }
 
-/// Bytes that are none of these.
+/// Bytes that are no entry.
 struct Malformed;
 
 /// What is left of some bytes.

@@ -1,9 +1,9 @@
 //! Records as they lie in the file.
 //!
-//! The file begins with a [`Header`] in the clear: which store it is of, which master key it is sealed under, and 128 random
-//! bits that no other file has. Each record is its length, the complement of that (what was cut off is told from what was
-//! changed), a nonce, and the sealed bytes. It is sealed together with the header and with its number, so that it opens in
-//! its own place only.
+//! The file begins with a [`Header`] in the clear: which store it is of, which master key it is sealed under, and 128
+//! random bits that no other file has. Each record is its length, the complement of that (what was cut off is told from
+//! what was changed), a nonce, and the sealed bytes. It is sealed together with the header and with its number, so that
+//! it opens in its own place only.
 
 use std::{
     io::{self, Read},
@@ -61,7 +61,7 @@ pub(super) fn store_of(place: &str) -> [u8; 16] {
 }
 
 impl Header {
-    /// That of a new file; `None` for a fingerprint that is none.
+    /// That of a new file; `None` for a malformed fingerprint.
     pub(super) fn new(fingerprint: &[u8], store: [u8; 16]) -> Option<Self> {
         Some(Self { fingerprint: fingerprint.try_into().ok()?, store, id: random::bytes() })
     }

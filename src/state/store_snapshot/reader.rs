@@ -1,5 +1,5 @@
-//! Reading the file at a start. What is not as it was written is of no use, but for an end that is missing: what is left is
-//! what was in force earlier, and as old as its last confirmation.
+//! Reading the file at a start. What is not as it was written is of no use, but for an end that is missing: what is
+//! left is what was in force earlier, and as old as its last confirmation.
 
 use std::{
     collections::HashMap,

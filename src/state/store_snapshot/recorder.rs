@@ -159,8 +159,8 @@ impl Recorder {
         }
     }
 
-    /// All of that was confirmed. Hands it over where there is something, or where it is time; it waits for nothing. `now`
-    /// is by the clock of the boot.
+    /// All of that was confirmed. Hands it over where there is something, or where it is time; it waits for nothing.
+    /// `now` is by the clock of the boot.
     pub fn confirm(&mut self, confirmed: Confirmed, now: Duration) {
         let is_past = |since: Option<Duration>, span| since.is_none_or(|since| now.saturating_sub(since) >= span);
         self.wants_base |= self.shared.wants_base.swap(false, Ordering::AcqRel);

@@ -1,7 +1,7 @@
 //! The thread that writes the file. Whatever the disk does, nobody waits for it.
 //!
-//! A new base is written to a file beside, mode 0600, while the present file is still appended to; then it takes the place of
-//! that. What comes meanwhile stands behind it.
+//! A new base is written to a file beside, mode 0600, while the present file is still appended to; then it takes the
+//! place of that. What comes meanwhile stands behind it.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -46,8 +46,8 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// Updates that may come while a base is written, at most: with more, it is given up.
 const LATE_MAX: usize = 100_000;
 
-/// How often the journal is on the disk for certain. A process that is killed loses nothing of what was written; a machine
-/// that loses power loses this at most, and by that its snapshot is only older.
+/// How often the journal is on the disk for certain. A process that is killed loses nothing of what was written; a
+/// machine that loses power loses this at most, and by that its snapshot is only older.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
 
 /// What is in force in memory, for a base.

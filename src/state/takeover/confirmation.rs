@@ -163,8 +163,8 @@ pub async fn forget(store: &Store, account: PrincipalId) -> Result<(), StoreErro
     Ok(())
 }
 
-/// How many accounts of a realm there are that the old system never confirmed, or whose secret it refused, with the first
-/// `limit` of them in the order of their names.
+/// How many accounts of a realm there are that the old system never confirmed, or whose secret it refused, with the
+/// first `limit` of them in the order of their names.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.

@@ -1,5 +1,5 @@
-//! Who decides at each token endpoint. Going back to the old system loses the accounts that it does not know, so that is
-//! noticed, and asked about.
+//! Which side decides at each token endpoint. Going back to the old system loses the accounts that it does not know, so
+//! that is noticed, and asked about.
 
 use serde_json::json;
 
@@ -19,7 +19,7 @@ pub struct Decider {
     pub accepted_loss: u64,
 }
 
-/// Who decides for a realm; `None` where nobody took over anything.
+/// The side that decides for a realm; `None` where nobody took over anything.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.

@@ -1,5 +1,5 @@
-//! Logins that a confirmed hash decided alone while the old system was away. Each stays marked until the old system said
-//! yes or no to its secret, or nobody can ask any more.
+//! Logins that a confirmed hash decided alone while the old system was away. Each stays marked until the old system
+//! said yes or no to its secret, or nobody can ask any more.
 
 use std::time::Duration;
 
@@ -58,7 +58,8 @@ impl Settled {
     }
 }
 
-/// Marks a login that this hash decided. A session without expiry that it joins may be marked already, and stays so for longer.
+/// Marks a login that this hash decided. A session without expiry that it joins may be marked already, and stays so for
+/// longer.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.

@@ -227,7 +227,7 @@ impl VerifiedTokens {
         self.entries.insert(token.as_bytes().into(), verified);
     }
 
-    /// Notes that a token was looked for and was none that can be remembered.
+    /// Notes that a token was looked for and was not one that can be remembered.
     pub fn note_refused(&self) {
         self.misses.fetch_add(1, Ordering::Relaxed);
     }

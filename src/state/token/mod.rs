@@ -34,7 +34,7 @@ pub type Issuers = HashMap<RealmName, Issuer>;
 pub struct NewToken<'a> {
     /// What it is for.
     pub kind: TokenKind,
-    /// Who it speaks for.
+    /// The subject that it speaks for.
     pub holder: &'a Holder,
     /// The holder's epoch.
     pub epoch: u32,

@@ -1,8 +1,8 @@
 //! How many may use something at once, a pool of servers or the store: so many that do, so many that wait for one of
 //! them to end.
 //!
-//! A client takes every place that is free. While others wait, those who wait take turns, and a client that has more than
-//! its share of the places gets none of those that become free.
+//! A client takes every place that is free. While others wait, those who wait take turns, and a client that has more
+//! than its share of the places gets none of those that become free.
 
 mod share;
 
@@ -21,7 +21,8 @@ use crate::rules::limit::{ClientKey, FairQueue, Joined, Ticket};
 
 pub use self::share::Share;
 
-/// The places of what is shared. Taking and leaving one is a few atomic steps while there are any free and nobody waits.
+/// The places of what is shared. Taking and leaving one is a few atomic steps while there are any free and nobody
+/// waits.
 #[derive(Debug)]
 pub struct RequestSlots {
     taken: AtomicUsize,
@@ -58,7 +59,7 @@ impl RequestSlots {
     pub async fn take(self: &Arc<Self>, client: ClientKey, patience: Duration) -> Option<RequestSlot> {
         // Clients that are not told apart have one turn.
         let client = if self.share.is_all() { ClientKey::OPERATOR } else { client };
-        // Who comes later goes behind those who wait.
+        // A later client goes behind those that wait.
         if self.waiting.load(Ordering::SeqCst) == 0 && self.reserve() {
             return Some(self.place(client));
         }
@@ -102,7 +103,7 @@ impl RequestSlots {
         }
     }
 
-    /// Who gets a place that is free; it is taken then.
+    /// The client that gets a free place; it is taken then.
     fn next(&self) -> Option<(ClientKey, oneshot::Sender<RequestSlot>)> {
         let mut queue = self.queue();
         if queue.is_empty() || !self.reserve() {
@@ -145,7 +146,7 @@ impl<'p> Waiting<'p> {
         places.waiting.fetch_add(1, Ordering::SeqCst);
         let mut waiting = Self { places, ticket: None };
         let joined = places.queue().push(client, give, 0);
-        // Who is displaced is told by losing what it waits for, outside of the lock.
+        // A displaced client is told by losing what it waits for, outside of the lock.
         let Joined { ticket, displaced } = joined.ok()?;
         drop(displaced);
         waiting.ticket = Some(ticket);

@@ -59,7 +59,7 @@ fn verifies_nothing(key: &PublicJwk, data: &[u8]) {
         .expect("a key that was taken can be used");
     assert!(!key.can_sign());
     for length in [0, 1, 32, 64, 96, 256, 512, SIGNATURE_BYTES_MAX] {
-        // Nothing; the numbers one; a point that is none and a scalar that is none; whatever came.
+        // Nothing; the numbers one; an invalid point and an invalid scalar; whatever came.
         let mut ones = vec![0; length];
         for at in [length / 2, length] {
             if let Some(last) = at.checked_sub(1).and_then(|at| ones.get_mut(at)) {

@@ -1,7 +1,8 @@
 //! Opaque tokens: no text but the one that was sealed opens, and nothing panics.
 //!
 //! The first octet says what the rest is: `t` changes of the good token's characters, `b` changes of its bytes, each
-//! two octets: where, and what is put there. `i`, `d` and `a` insert, leave out and append. Any other input is the token itself.
+//! two octets: where, and what is put there. `i`, `d` and `a` insert, leave out and append. Any other input is the
+//! token itself.
 
 use std::sync::LazyLock;
 

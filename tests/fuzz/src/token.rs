@@ -57,7 +57,7 @@ const AWAY_FROM_NOW: Duration = Duration::from_secs(3);
 /// neither of us looks at them.
 const READ_MEMBERS: [&str; 5] = ["alg", "typ", "kid", "crit", "b64"];
 
-/// Who signed.
+/// The key that signed.
 struct Signer {
     algorithm: Jws,
     issuer: &'static str,

@@ -68,7 +68,8 @@ fn haproxy_leaves_a_gateway_alone_that_is_not_ready_and_none_when_none_is() {
     assert_eq!(front.send(&get("/sws")).status, 401);
 }
 
-/// Waits until this one alone is asked: a check that a busy machine delays for a second takes it out, too, for a moment.
+/// Waits until this one alone is asked: a check that a busy machine delays for a second takes it out, too, for a
+/// moment.
 fn only(front: &Front, name: &str) {
     wait_until("the ready one alone is asked", PATIENCE, || front.answers(SOME).iter().all(|answer| answer == name));
 }

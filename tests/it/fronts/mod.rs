@@ -10,7 +10,7 @@ use crate::support::{Config, Connection, Folder, Front, Gateway, PATIENCE, Place
 /// Another machine than the front's, as far as a gateway can tell.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 7);
 
-/// Who the client says that it is.
+/// What the client says that it is.
 const FORGED: &str = "203.0.113.9";
 
 /// Requests of which a front sends some to each of two gateways.

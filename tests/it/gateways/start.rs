@@ -1,4 +1,4 @@
-//! Who may join a fleet, and what is made only once.
+//! Which gateways may join a fleet, and what is made only once.
 
 use std::fs;
 

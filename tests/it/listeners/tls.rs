@@ -117,7 +117,7 @@ fn curl_is_answered_in_both_versions_by_the_certificate_of_the_name() {
         assert_eq!(ask().ask().status, 401);
     }
     upstream.received_nothing();
-    // Who asks for a name that no certificate is for gets the first one, and finds that it is another's.
+    // A client that asks for a name without a certificate gets the first one, and finds that it is another's.
     for host in ["c.test", "y.z.b.test"] {
         let answer = Curl::to(gateway.front, "https", host, "/become").trusting(&ca).ask();
         assert_eq!((answer.code, answer.status), (60, 0), "{answer:?}");
@@ -224,7 +224,7 @@ fn a_balancer_speaks_first_and_tls_follows() {
     let received = upstream.received();
     assert_eq!(received.header("x-forwarded-for"), Some("198.51.100.7"));
     assert_eq!(received.header("x-forwarded-proto"), Some("https"));
-    // Who begins with TLS shakes no hands.
+    // A client that begins with TLS completes no handshake.
     let mut other = Secured::open(&gateway, &client, "a.test");
     assert!(other.0.write_all(&get("/public").bytes()).is_err());
     upstream.received_nothing();

@@ -21,7 +21,7 @@ fn keys_and_metadata_are_for_everybody() {
     );
     assert_eq!(gateway.send(&get("/.well-known/oauth-authorization-server/oauth")).body, metadata.body);
 
-    // Whoever has the keys checks a token without asking.
+    // A holder of the keys checks a token without asking.
     let keys: JwkSet = serde_json::from_value(gateway.send(&get("/.well-known/jwks.json")).json()).unwrap();
     assert_eq!(keys.keys.len(), 2, "no secret keys among them");
     let token = gateway.client_token(ONE);

@@ -89,9 +89,9 @@ fn an_operators_word_ends_a_suspension_for_every_gateway() {
     });
 }
 
-/// Who drops revocations, who keeps the clock and who confirms it write the same row.
+/// The tasks that drop revocations, keep the clock and confirm it write the same row.
 #[test]
-fn what_was_dropped_is_known_whoever_writes_the_clock_meanwhile() {
+fn what_was_dropped_is_known_although_others_write_the_clock_meanwhile() {
     on_both_stores(async |gateways| {
         clock::confirm(&by(gateways.store()), NOW).await.unwrap();
         for number in 0..CALLERS {

@@ -1,7 +1,7 @@
 //! What a store promises, asked of both: a file (SQLite) and a server (PostgreSQL).
 //!
-//! Each test is written once and runs against each store in turn. It has two handles of the store, as two gateways have.
-//! An operation that reads before it writes is called by [`CALLERS`] at once, half of them through each handle.
+//! Each test is written once and runs against each store in turn. It has two handles of the store, as two gateways
+//! have. An operation that reads before it writes is called by [`CALLERS`] at once, half of them through each handle.
 
 mod accounts;
 mod audit;

@@ -1,4 +1,4 @@
-//! Refresh tokens: a session has one line of descent, whoever exchanges where.
+//! Refresh tokens: a session has one family of tokens, at whichever gateway they are exchanged.
 
 use std::{collections::HashSet, time::Duration};
 

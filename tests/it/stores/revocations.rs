@@ -33,7 +33,7 @@ async fn caught(follower: &mut Follower) -> Vec<Record> {
 }
 
 #[test]
-fn whoever_follows_hears_of_revocations_in_their_order() {
+fn a_follower_hears_of_revocations_in_their_order() {
     on_both_stores(async |gateways| {
         let mut follower = Follower::new(gateways.other().apart());
         let before = record(token(1), None);
@@ -97,7 +97,7 @@ fn of_many_revocations_of_one_subject_the_longest_and_the_highest_stay() {
 }
 
 #[test]
-fn whoever_follows_while_many_revoke_misses_nothing() {
+fn a_follower_misses_nothing_while_many_revoke() {
     on_both_stores(async |gateways| {
         let mut follower = Follower::new(gateways.other().apart());
         let call = |store: Store, caller: usize| async move {

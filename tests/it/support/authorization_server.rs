@@ -58,7 +58,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Who asked, and with which secret.
+    /// The client that asked, and with which secret.
     pub(crate) fn basic(&self) -> String {
         let encoded = self.authorization.strip_prefix("Basic ").unwrap();
         String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap()

@@ -83,8 +83,8 @@ impl Gateway {
         Connection::open(self.front).send(request)
     }
 
-    /// The status of a GET with a bearer token. A gateway that does not learn in time what a token speaks of answers 503,
-    /// and is asked again.
+    /// The status of a GET with a bearer token. A gateway that does not learn in time what a token speaks of answers
+    /// 503, and is asked again.
     #[track_caller]
     pub(crate) fn status(&self, path: &str, token: &str) -> u16 {
         Connection::open(self.front).send_until_available(&get(path).bearer(token)).status

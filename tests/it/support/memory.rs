@@ -1,5 +1,5 @@
-//! Where the files of tests are: in memory, where the system has a file system there. What most tests are about is not the
-//! disk, and one that stands still for seconds, because something else writes to it, would fail them.
+//! Where the files of tests are: in memory, where the system has a file system there. What most tests are about is not
+//! the disk, and one that stands still for seconds, because something else writes to it, would fail them.
 
 use std::{env, path::PathBuf};
 

@@ -11,8 +11,8 @@ use std::{
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
-/// A port of 127.0.0.1 that is held for a server, whether it runs or not. Who holds the UDP port of a number may use
-/// the TCP port: no other test gets it meanwhile, and the system frees it with this process.
+/// A port of 127.0.0.1 that is held for a server, whether it runs or not. A server that holds the UDP port of a number
+/// may use the TCP port: no other test gets it meanwhile, and the system frees it with this process.
 #[derive(Debug)]
 pub(crate) struct Port {
     pub(crate) number: u16,

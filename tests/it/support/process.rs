@@ -172,7 +172,7 @@ impl Process {
     /// The name and the state of each of its threads (`proc_pid_stat(5)`).
     fn threads(&self) -> Vec<(String, char)> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
-        // One that has ended meanwhile is none.
+        // A thread that has ended meanwhile is skipped.
         let stats = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("stat")).ok());
         let read = |stat: String| {
             // The name stands in parentheses, and may hold anything.

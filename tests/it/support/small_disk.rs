@@ -15,8 +15,8 @@ pub(crate) const BYTES_MAX: u64 = 64 << 20;
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// One of so many bytes at `path`, where nothing is yet. `None` where this user may not mount one: that takes root, in
-    /// a container with the right to mount.
+    /// One of so many bytes at `path`, where nothing is yet. `None` where this user may not mount one: that takes root,
+    /// in a container with the right to mount.
     pub(crate) fn at(path: PathBuf, bytes: u64) -> Option<Self> {
         fs::create_dir(&path).unwrap();
         mount(&path, bytes).then_some(Self(path))

@@ -23,7 +23,7 @@ pub(crate) fn copy_store(name: &str, to: &Folder, make: impl FnOnce(&Folder)) {
     if !template.exists() {
         let folder = Folder::new();
         make(&folder);
-        // Whoever is killed in the middle leaves no half template.
+        // A process that is killed in the middle leaves no half template.
         let beside = template.with_extension("new");
         let _ = fs::remove_dir_all(&beside);
         fs::create_dir(&beside).unwrap();

@@ -291,7 +291,7 @@ fn an_answer_that_dribbles_is_whole_or_ended() {
     let gateway = start(&pool(&[dribbles.address], "timeouts = { read = \"200ms\", total = \"600ms\" }"));
     wait_until("it is cut within its body", PATIENCE, || {
         let answer = Connection::open(gateway.front).try_send(&get("/"));
-        // A server that has not begun in time is none that dribbles.
+        // A server that has not begun in time does not dribble.
         assert!(answer.as_ref().map_or(true, |answer| answer.status == 504), "{answer:?}");
         answer.is_err()
     });

@@ -1,4 +1,4 @@
-//! A client can never make a server look sick: whoever owes bytes is waited for, and nobody else is blamed.
+//! A client can never make a server look unhealthy: the side that owes bytes is waited for, and no other is blamed.
 
 use std::{future::poll_fn, net::SocketAddr};
 
@@ -45,7 +45,8 @@ fn sent(gateway: &Gateway, bytes: &[u8]) -> Connection {
     connection
 }
 
-/// What several requests to `path` get on one HTTP/2 connection, each with what comes of its body at once, and whether that is all.
+/// What several requests to `path` get on one HTTP/2 connection, each with what comes of its body at once, and whether
+/// that is all.
 fn streams(gateway: &Gateway, path: &str, bodies: &[(&'static str, bool)]) -> Vec<Option<u16>> {
     Runtime::new().unwrap().block_on(async {
         let stream = TcpStream::connect(gateway.front).await.unwrap();

@@ -187,7 +187,7 @@ pub enum Operation {
 /// The neutral form of a login.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Login {
-    /// Who.
+    /// The account's name.
     pub name: AccountName,
     /// The password or client secret.
     pub secret: Secret,
@@ -239,7 +239,7 @@ pub enum Rejection {
     InvalidQuery(String),
     /// Unknown account, wrong secret, or an account that must not be told from these.
     InvalidCredentials,
-    /// The refresh token is none, has ended, or was revoked.
+    /// The refresh token is unknown, has ended, or was revoked.
     InvalidRefreshToken,
     /// An administrator locked the account, and the secret was right.
     Locked,

@@ -62,8 +62,8 @@ impl Material {
             };
             let length = if let Self::Secret(bytes) = self { bytes.len() } else { 0 };
             return Err(format!(
-                "the secret has {length} bytes, and {algorithm} takes at least {least} (RFC 7518 section 3.2): whoever \
-                 has one token could find a shorter one"
+                "the secret has {length} bytes, and {algorithm} takes at least {least} (RFC 7518 section 3.2): a \
+                 holder of one token could find a shorter one"
             ));
         };
         if sign && !key.can_sign() {

@@ -7,8 +7,8 @@ use crate::config::{Origin, parse_part, reader::Scope};
 
 const SECRET: &str = "client_secret_file = \"corp.secret\"";
 
-/// What the report says, without the file's name, on an issuer at line 6 whose `introspection` (line 8) has these lines and
-/// whose own keys are `beside` (line 7 ends with them); the secret is in a file beside the config.
+/// What the report says, without the file's name, on an issuer at line 6 whose `introspection` (line 8) has these lines
+/// and whose own keys are `beside` (line 7 ends with them); the secret is in a file beside the config.
 fn report(beside: &str, lines: &str, secret: &[u8]) -> String {
     let folder = crate::memory::new_folder();
     fs::write(folder.path().join("corp.secret"), secret).unwrap();

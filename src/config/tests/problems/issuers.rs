@@ -71,7 +71,7 @@ fn an_issuer_may_say_itself_where_its_keys_are() {
         ),
         (
             &of("discovery = \"http://i\""),
-            "7:13: issuers.corp.discovery: must be https; http is for loopback addresses (127.0.0.1, [::1]) only: whoever is on the way could name keys of his own",
+            "7:13: issuers.corp.discovery: must be https; http is for loopback addresses (127.0.0.1, [::1]) only: anyone on the network path could name keys of their own",
         ),
         (
             &of("discovery = \"https://i?a=b\""),
@@ -102,7 +102,7 @@ fn a_claim_becomes_a_field_that_means_nothing_else() {
         (
             &with("X-Auth-Tenant = \"tenant\""),
             &format!(
-                "9:39: {}: 'x-auth-tenant' is no field for a claim: it is one of the gateway's own, and whoever reads it trusts the gateway for it",
+                "9:39: {}: 'x-auth-tenant' is no field for a claim: it is one of the gateway's own, and services that read it trust the gateway for it",
                 at("X-Auth-Tenant")
             ),
         ),
@@ -187,7 +187,7 @@ fn a_claim_stands_where_a_path_says() {
 #[test]
 fn keys_are_fetched_from_where_nobody_can_change_them_on_the_way() {
     const PLAIN: &str = "8:12: issuers.corp.jwks_url: must be https; http is for loopback addresses (127.0.0.1, [::1]) only: \
-        whoever is on the way could put keys of his own in";
+        anyone on the network path could put in keys of their own";
     const ODD: &str = "8:12: issuers.corp.jwks_url: must be a URL without user information and fragment, \
         such as \"https://login.example.com/jwks.json\"";
     let url = |url: &str| report(&format!("{}{}", super::BASE, issuer(&format!("jwks_url = \"{url}\""))));
@@ -233,7 +233,7 @@ fn algorithms_and_waits_have_bounds() {
         (
             &with_url("algorithms = [\"none\", \"HS256\"]"),
             "9:15: issuers.corp.algorithms[0]: 'none' is not known here; known: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, ES512\n\
-             9:23: issuers.corp.algorithms[1]: HS256 is for keys in files: a secret that is published is none",
+             9:23: issuers.corp.algorithms[1]: HS256 is for keys in files: a published secret is not secret",
         ),
         (
             &with_url("algorithms = [\"sealed\"]"),

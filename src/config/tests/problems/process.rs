@@ -1,4 +1,5 @@
-//! What is wrong with `[server]`, `[admin]`, `[store]`, `[log]`, `[audit]`, `[passwords]`, `[throttle]`, `[cache]`, `[reload]` and `[tokens]`.
+//! What is wrong with `[server]`, `[admin]`, `[store]`, `[log]`, `[audit]`, `[passwords]`, `[throttle]`, `[cache]`,
+//! `[reload]` and `[tokens]`.
 
 use super::{check, report};
 
@@ -154,7 +155,7 @@ fn a_url_of_a_server_says_where_it_is_and_who_logs_in_and_nothing_else() {
         let expected = expected.map_or("no problem".to_owned(), |why| format!("1:13: store.url: {why}"));
         assert_eq!(report(&format!("store.url = \"{url}\"")), expected, "{url}");
     }
-    // Whoever reads what the gateway says of a password reads nothing of it.
+    // What the gateway says of a password shows nothing of it.
     assert!(!report("store.url = \"postgres://u:hunter2@h/db\"").contains("hunter2"));
 }
 

@@ -19,7 +19,7 @@ fn route(name: &str, more: &str) -> String {
 #[test]
 fn a_resource_says_where_it_is_and_who_gives_tokens_for_it() {
     const PLAIN: &str = "7:12: resources.mcp.resource: must be https; http is for loopback addresses (127.0.0.1, [::1]) only: \
-        clients would send their tokens to whoever is on the way";
+        clients would send their tokens to anyone on the network path";
     let at = |url: &str| resource("").replace("https://api.example.com/mcp", url);
     check_on_base(&[
         (&resource(""), "no problem"),
@@ -50,11 +50,11 @@ fn a_resource_says_where_it_is_and_who_gives_tokens_for_it() {
             &at("https://api.example.com/a/../mcp"),
             "7:12: resources.mcp.resource: its path is not canonical, so no request would match it",
         ),
-        (&at("https://*.example.com/mcp"), "7:12: resources.mcp.resource: its host is none that a request could name"),
+        (&at("https://*.example.com/mcp"), "7:12: resources.mcp.resource: no request could name its host"),
         (
             &resource("").replace("https://login.example.com", "http://login.example.com"),
             "8:26: resources.mcp.authorization_servers[0]: must be https; http is for loopback addresses (127.0.0.1, [::1]) only: \
-             clients would log in with whoever is on the way",
+             clients would log in with anyone on the network path",
         ),
         (
             &resource("").replace("\"https://login.example.com\"", ""),

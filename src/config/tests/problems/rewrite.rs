@@ -54,7 +54,7 @@ fn the_host_is_kept_the_servers_or_a_name() {
 #[test]
 fn fields_that_are_not_the_routes_to_change_are_named() {
     const FRAMES: &str = "it frames the message or speaks about one connection, which is the gateway's to say";
-    const OURS: &str = "it is one of the gateway's own, and whoever reads it trusts the gateway for it";
+    const OURS: &str = "it is one of the gateway's own, and services that read it trust the gateway for it";
     const NOT_FOR: &str = "is not for a route to change";
     for (more, expected) in [
         ("request_headers = { set = { X-Env = \"prod\" }, remove = [\"Cookie\"] }", "no problem".to_owned()),

@@ -19,7 +19,7 @@ fn a_yes_by_its_status_alone_is_no_rule() {
         (&with("status = 201\ntoken = \"data.token\"\nrefusal_status = [400, 401]"), "no problem"),
         (
             &with("status = 200"),
-            "8:10: verifiers.old.status: a yes by its status alone is none: some systems answer errors with it too; \
+            "8:10: verifiers.old.status: a status alone is no yes: some systems answer errors with it too; \
              add token = \"…\", the member that holds the token",
         ),
         (
@@ -160,7 +160,7 @@ fn an_endpoint_says_from_whom_it_takes_over_and_how() {
         ),
         (
             &endpoint("verifier = { become = \"old\" }\nmode = \"lead\""),
-            "11:23: token_endpoints[0].verifier.become: 'become' is none of the endpoint's realms",
+            "11:23: token_endpoints[0].verifier.become: 'become' is not one of the endpoint's realms",
         ),
         (
             &endpoint("verifier = \"old\"\nmode = \"lead\"\nnew_accounts = { company = \"c\", legacy_id = \"next\" }"),

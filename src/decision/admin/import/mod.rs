@@ -90,7 +90,7 @@ pub enum Stopped {
     Conflict(BadRow),
 }
 
-/// A row, or why it is none; with the bytes of the file up to its end.
+/// A row, or why a line is not one; with the bytes of the file up to its end.
 pub type RowOfFile = (u64, Result<RawRow, BadRow>);
 
 /// The rows of a file.
@@ -179,8 +179,8 @@ impl AdminService {
         Ok(find(&self.store, &realm.name, kind).await?)
     }
 
-    /// An import that goes on at `point`; `seen` is how far it was when that was decided. Whoever works on the same one
-    /// ends.
+    /// An import that goes on at `point`; `seen` is how far it was when that was decided. Another process that works
+    /// on the same one ends.
     ///
     /// # Errors
     /// Fails when somebody else began meanwhile, or when the store is out of reach or damaged.
@@ -223,11 +223,12 @@ pub fn check_import(realm: &Realm, kind: ImportKind) -> Result<(), AdminError> {
 }
 
 impl Importer<'_> {
-    /// Imports the rows to the end of the file, or until one stops it. `report` is told how far it is, and of each bad row.
+    /// Imports the rows to the end of the file, or until one stops it. `report` is told how far it is, and of each bad
+    /// row.
     ///
     /// # Errors
-    /// Fails when the file or the store does, or when somebody else takes the import over. What it was told of is in the
-    /// store.
+    /// Fails when the file or the store does, or when somebody else takes the import over. What it was told of is in
+    /// the store.
     pub async fn run(
         &mut self,
         rows: &mut dyn Rows,
@@ -272,8 +273,8 @@ impl Importer<'_> {
         }
     }
 
-    /// Reads a batch, and whether the file has ended with it. A name, a number or an id that stands twice begins another
-    /// batch, so that the second row finds what the first one made. What was read for that waits in `pending`.
+    /// Reads a batch, and whether the file has ended with it. A name, a number or an id that stands twice begins
+    /// another batch, so that the second row finds what the first one made. What was read for that waits in `pending`.
     fn fill(
         &self,
         rows: &mut dyn Rows,
@@ -326,8 +327,8 @@ impl Importer<'_> {
     }
 }
 
-/// How many rows the next batch takes, where one of `rows` took so long: as many as [`LOCK_TIME`] has room for. It grows
-/// to the double at most, since a short batch is mostly its commit.
+/// How many rows the next batch takes, where one of `rows` took so long: as many as [`LOCK_TIME`] has room for. It
+/// grows to the double at most, since a short batch is mostly its commit.
 fn rows_in_time(rows: usize, took: Duration, rows_max: usize) -> usize {
     let of_time = LOCK_TIME.as_nanos().saturating_mul(rows as u128) / took.as_nanos().max(1);
     let of_time = usize::try_from(of_time).unwrap_or(usize::MAX);

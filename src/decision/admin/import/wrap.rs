@@ -1,5 +1,5 @@
-//! Wraps sealed hashes in argon2id, in pages. It may be stopped at any point: what is wrapped stays, and the next one goes
-//! on with the rest.
+//! Wraps sealed hashes in argon2id, in pages. It may be stopped at any point: what is wrapped stays, and the next one
+//! goes on with the rest.
 
 use std::{num::NonZeroUsize, sync::Arc};
 

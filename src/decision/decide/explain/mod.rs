@@ -1,7 +1,7 @@
 //! Why a request is let through or refused: the decision itself, rehearsed, with each of its steps in words.
 //!
-//! It is [`crate::decision::decide()`] that decides, not a copy of it, and nothing comes of it: no token is remembered, none is
-//! counted as bad, no metric moves, and no external issuer is asked.
+//! It is [`crate::decision::decide()`] that decides, not a copy of it, and nothing comes of it: no token is remembered,
+//! none is counted as bad, no metric moves, and no external issuer is asked.
 
 mod question;
 mod steps;

@@ -17,7 +17,7 @@ use crate::{
 /// The host of a request whose URL names none.
 const HOST_ASSUMED: &str = "localhost";
 
-/// A request in the words of whoever asks.
+/// A request in the words of the one who asks.
 #[derive(Debug)]
 pub struct Inquiry<'a> {
     /// The method.
@@ -28,7 +28,7 @@ pub struct Inquiry<'a> {
     pub headers: &'a [(String, String)],
     /// A token, to be put where the request's route looks for one.
     pub token: Option<&'a Secret>,
-    /// Who sends it; `None` leaves out how many bad tokens came from there.
+    /// The client that sends it; `None` leaves out how many bad tokens came from there.
     pub client: Option<IpAddr>,
 }
 
@@ -36,7 +36,7 @@ pub struct Inquiry<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NoRequest {
     /// No token of RFC 9110 section 5.6.2.
-    #[error("the method is none: it is one word, such as GET")]
+    #[error("this is no method: a method is one word, such as GET")]
     Method,
     /// Such a request is answered 400 before anything else is looked at.
     #[error(
@@ -44,13 +44,13 @@ pub enum NoRequest {
     )]
     MethodCase,
     /// Neither a path nor http and https.
-    #[error("the URL is none: write /path?query, or http://host/path?query")]
+    #[error("this is no URL: write /path?query, or http://host/path?query")]
     Url,
     /// A target holds neither spaces nor control characters.
     #[error("the URL holds a space or a control character: percent-encode it")]
     Target,
     /// A header field.
-    #[error("a header is none: write 'Name: value'")]
+    #[error("this is no header: write 'Name: value'")]
     Header,
     /// A token.
     #[error("the token holds characters that no header can")]

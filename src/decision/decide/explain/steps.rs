@@ -35,7 +35,7 @@ pub enum Outcome {
     Passed,
     /// It may not.
     Failed,
-    /// It makes no difference, but whoever asks may want to know.
+    /// It makes no difference, but the one who asks may want to know.
     Noted,
 }
 
@@ -245,14 +245,14 @@ impl<'a> Steps<'a> {
 
     fn check_asked(&mut self, verifier: &str) {
         let text = format!(
-            "the token is none of this gateway: '{verifier}' would be asked about it, which explaining does not do"
+            "the token is not this gateway's: '{verifier}' would be asked about it, which explaining does not do"
         );
         self.noted("verifier", text);
     }
 
     fn introspection_asked(&mut self, issuer: &str) {
         let text = format!(
-            "the token is none of this gateway: issuer '{issuer}' would be asked about it, which explaining does not do"
+            "the token is not this gateway's: issuer '{issuer}' would be asked about it, which explaining does not do"
         );
         self.noted("issuer", text);
     }

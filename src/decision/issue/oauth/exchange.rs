@@ -44,7 +44,7 @@ impl TokenService {
     /// Both, and that it is spent, are on disk when this returns.
     ///
     /// # Errors
-    /// [`OAuthError::InvalidGrant`] for a token that is none, has ended, is another client's, or was used;
+    /// [`OAuthError::InvalidGrant`] for a token that is unknown, has ended, is another client's, or was used;
     /// one that was used longer than the grace ago ends its session with all tokens.
     pub async fn exchange(
         &self,

@@ -37,7 +37,8 @@ impl TokenService {
         }
         match subject {
             PresentedToken::Rotating(descendant) => self.describe_rotating(&descendant).await,
-            // The refresh token of a login is worth nothing once it was exchanged, nor while its account may not refresh.
+            // The refresh token of a login is worth nothing once it was exchanged, nor while its account may not
+            // refresh.
             PresentedToken::Carrying(verified) if verified.claims.kind == TokenKind::Refresh => {
                 let exchanged = refresh::find(&self.store, token).await.map_err(|error| away(&error))?;
                 let renews = exchanged.is_none() && self.renews(&verified.claims).await?;
@@ -84,8 +85,8 @@ impl TokenService {
         Ok(account.is_some_and(|account| account.renews(claims.epoch)))
     }
 
-    /// A rotating token lives while it is unspent and in time, its session and principal stand, and the client that holds
-    /// its family may log in.
+    /// A rotating token lives while it is unspent and in time, its session and principal stand, and the client that
+    /// holds its family may log in.
     async fn describe_rotating(&self, token: &Successor) -> Result<Option<Active>, OAuthError> {
         let ended = token.spent_at.is_some() || self.clock.now() >= token.expires_at || !self.stands(token).await?;
         if ended || refresh::is_revoked(&self.store, token.session).await.map_err(|error| away(&error))? {

@@ -29,8 +29,8 @@ pub(super) struct Presented {
 }
 
 impl TokenService {
-    /// The token that `text` is, which came from the address `from`; `None` when no known key signed it, no exchange gave
-    /// it, and no old system that is asked vouches for it.
+    /// The token that `text` is, which came from the address `from`; `None` when no known key signed it, no exchange
+    /// gave it, and no old system that is asked vouches for it.
     pub(super) async fn presented(
         &self,
         client: &Client,

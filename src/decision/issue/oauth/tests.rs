@@ -269,7 +269,7 @@ async fn a_revoked_key_ends_the_lines_that_began_with_its_tokens() {
     ground.admin().revoke_key(&key).await.unwrap();
     assert!(!ground.holds(token(&grant, TokenKind::Access)));
     let next = ground.exchange(&one, token(&grant, TokenKind::Refresh)).await;
-    assert_eq!(next.err(), Some(OAuthError::InvalidGrant), "whoever had the key may have begun the line");
+    assert_eq!(next.err(), Some(OAuthError::InvalidGrant), "a holder of the key may have begun the family");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Asks an old system about logins that were decided while it was away. A no revokes the session; so does the end of the
-//! time for which the login is believed, when nobody could ask.
+//! Asks an old system about logins that were decided while it was away. A no revokes the session; so does the end of
+//! the time for which the login is believed, when nobody could ask.
 
 use std::{sync::Arc, time::Duration};
 

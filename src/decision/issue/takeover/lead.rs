@@ -54,7 +54,7 @@ struct Way<'a> {
 
 impl TokenService {
     /// Checks credentials where an old system has a part in it, and gives tokens. What is learnt and the session are on
-    /// disk before the answer is known. Whoever is refused hears it at the realm's deadline, whoever refused it.
+    /// disk before the answer is known. A refusal is answered at the realm's deadline, whichever system refused.
     ///
     /// # Errors
     /// The rejection that the realm's contract words.

@@ -38,7 +38,7 @@ pub struct Observed {
 const LONG_AGO: Timestamp = Timestamp::from_secs(1);
 
 impl TokenService {
-    /// Whether there is time for a comparison: whoever logs in comes first.
+    /// Whether there is time for a comparison: logins come first.
     #[must_use]
     pub fn has_time(&self) -> bool {
         self.hasher.queue_len() == 0

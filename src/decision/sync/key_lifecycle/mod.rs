@@ -164,7 +164,7 @@ impl KeyLifecycle {
             let wait = left.clamp(PAUSE_MIN, LOOK_EVERY);
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
-                // Whoever sends settings has ended only when the gateway ends, and then stops this too.
+                // The sender of settings ends only when the gateway does, which stops this too.
                 Ok(()) = self.settings.changed() => seen = None,
                 () = tokio::time::sleep(if behind { LOOK_EVERY } else { wait }) => {}
             }

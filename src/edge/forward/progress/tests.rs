@@ -1,4 +1,4 @@
-//! Who is waited for, and who is blamed, whatever happens in whatever order.
+//! Which side is waited for, and which is blamed, whatever happens in whatever order.
 
 use proptest::prelude::*;
 

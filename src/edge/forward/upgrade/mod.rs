@@ -194,8 +194,8 @@ impl Exchange {
 }
 
 impl Tunnel {
-    /// Passes the bytes on, of which the client sent `early` already. Gives the client's connection back where it was told
-    /// that it ends.
+    /// Passes the bytes on, of which the client sent `early` already. Gives the client's connection back where it was
+    /// told that it ends.
     pub(in crate::edge) async fn run(
         self,
         mut client: ClientStream,

@@ -72,8 +72,9 @@ impl ClientAuthority {
         (all.iter().filter(|(_, validity)| !validity.contains(now)).count(), all.len())
     }
 
-    /// Verifies a chain. With it comes when it stays good: as long as each of its certificates is, and the same authorities
-    /// are. What is out of date now is no part of the way to the authority; what cannot be read ends it at once.
+    /// Verifies a chain. With it comes when it stays good: as long as each of its certificates is, and the same
+    /// authorities are. What is out of date now is no part of the way to the authority; what cannot be read ends it at
+    /// once.
     ///
     /// The library does not look at the dates of a trusted authority; here one that is out of date vouches for nobody.
     pub(super) fn verify(

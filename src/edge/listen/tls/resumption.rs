@@ -1,8 +1,8 @@
 //! Resumed sessions of clients that showed a certificate.
 //!
 //! A resumed handshake shows no certificate again: the session's ticket stands for it, and the library looks at no date
-//! in it. So a ticket begins with the span in which its certificate is good. Outside of that span it is no ticket, and the
-//! client shakes hands in full, with the certificate that it has now.
+//! in it. So a ticket begins with the span in which its certificate is good. Outside of that span it is no ticket, and
+//! the client shakes hands in full, with the certificate that it has now.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

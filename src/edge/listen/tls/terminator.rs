@@ -99,8 +99,8 @@ impl Terminator {
         self.present.store(next);
     }
 
-    /// Shakes hands; with the stream comes when the client's certificate is good. There is no deadline here: whoever
-    /// waits has one.
+    /// Shakes hands; with the stream comes when the client's certificate is good. There is no deadline here: the
+    /// caller has one.
     pub(in crate::edge) async fn accept(
         &self,
         stream: TcpStream,

@@ -58,7 +58,7 @@ impl Checker<'_> {
                 None
             }
             (None, false) => {
-                let message = "a yes by its status alone is none: some systems answer errors with it too; add token = \
+                let message = "a status alone is no yes: some systems answer errors with it too; add token = \
                                \"…\", the member that holds the token, or body_is_token = true";
                 self.wrong(&span, message);
                 None
@@ -119,7 +119,7 @@ impl Checker<'_> {
             .collect();
         let has = raw.has.as_ref().and_then(|path| self.path(path));
         if raw.when.0.is_empty() && raw.has.is_none() {
-            let message = "a rule by status alone is none: say which member has which value, when = { error = 1 }, or \
+            let message = "a status alone is no rule: say which member has which value, when = { error = 1 }, or \
                            which one is there, has = \"error\"";
             self.wrong(&written.span(), message);
         }

@@ -115,7 +115,8 @@ pub(super) struct RawLogin {
     pub(super) content_type: Option<Spanned<String>>,
     /// `also`, or `only`.
     pub(super) form: Option<Spanned<String>>,
-    /// Each required member and what it is: name, business or secret; in the order in which they are named when missing.
+    /// Each required member and what it is: name, business or secret; in the order in which they are named when
+    /// missing.
     pub(super) members: Spanned<Entries<Spanned<String>>>,
     /// Those that say that a body is meant for this contract; all required ones where it says none.
     pub(super) identified_by: Option<Vec<Spanned<String>>>,

@@ -183,7 +183,7 @@ impl Checker<'_> {
                 continue;
             };
             fell_back.extend((is_other && errors.facts.can_end_in(kind)).then_some(kind.name()));
-            // Who sends no credentials is asked for them (RFC 9110 section 15.5.2).
+            // A client that sends no credentials is asked for them (RFC 9110 section 15.5.2).
             let is_asked = kind == RejectionKind::Missing && errors.facts.place == SecretPlace::Basic;
             let status = if is_asked { StatusCode::UNAUTHORIZED } else { kind.status() };
             let error = Error { own, span: &span, place: Place::Rejection(kind), status };

@@ -1,4 +1,5 @@
-//! What a value of the wrong type should have been, and what an unknown key: in words, from the JSON Schema of the file.
+//! What a value of the wrong type should have been, and what an unknown key: in words, from the JSON Schema of the
+//! file.
 
 use std::ops::Range;
 
@@ -84,7 +85,7 @@ impl Shape {
     }
 }
 
-/// That a key is none, with the nearest one that is.
+/// That a key is unknown, with the nearest known one.
 pub(super) fn unknown(word: &str, known: &[&str]) -> String {
     match near(word, known) {
         Some(nearest) => format!("unknown key '{word}'; did you mean '{nearest}'?"),

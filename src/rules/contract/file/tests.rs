@@ -108,9 +108,9 @@ fn what_could_reveal_a_secret_is_refused() {
 
 #[test]
 fn what_an_old_answer_means_is_said_by_members_and_never_by_a_status_alone() {
-    let yes = "a yes by its status alone is none: some systems answer errors with it too; add token = \"…\", the member \
+    let yes = "a status alone is no yes: some systems answer errors with it too; add token = \"…\", the member \
                that holds the token, or body_is_token = true";
-    let rule = "a rule by status alone is none: say which member has which value, when = { error = 1 }, or which one is \
+    let rule = "a status alone is no rule: say which member has which value, when = { error = 1 }, or which one is \
                 there, has = \"error\"";
     for (section, message) in [
         ("[old_system]\ntoken = \"data.token\"", ""),

@@ -49,7 +49,7 @@ fn looked_up(range: &str, offered: &[LanguageTag]) -> Option<usize> {
     offered.iter().position(|known| known.is_within(range))
 }
 
-/// A range and its weight; `None` for what is none, and for `*`.
+/// A range and its weight; `None` for what is not a range, and for `*`.
 fn weighed(listed: &str) -> Option<(&str, Weight)> {
     let (range, weight) = match listed.split_once(';') {
         Some((range, weight)) => (range.trim(), quality(weight.trim())?),

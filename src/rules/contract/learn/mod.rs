@@ -64,8 +64,8 @@ pub fn learn(name: &str, observed: &[Observed<'_>]) -> Result<Learnt, String> {
 /// Characters from which on a secret that stands in a text is no part of one of its words by chance.
 const WORD_CHARS: usize = 8;
 
-/// What somebody may read in a draft: its text, its text without the doubled braces and the percent-encoding, and what its
-/// words are in base64.
+/// What somebody may read in a draft: its text, its text without the doubled braces and the percent-encoding, and what
+/// its words are in base64.
 fn readings(text: &str) -> Vec<String> {
     let plain = text.replace("{{", "{").replace("}}", "}");
     let of_form =

@@ -32,7 +32,8 @@ const NAMED_TOKEN_CHARS_MIN: usize = 8;
 /// Characters of a hexadecimal token without such a name, at least.
 const HEX_TOKEN_CHARS_MIN: usize = 32;
 
-/// Characters of a password that was refused, at least, for it to be looked for in a draft. Shorter ones are common words.
+/// Characters of a password that was refused, at least, for it to be looked for in a draft. Shorter ones are common
+/// words.
 const REFUSED_SECRET_CHARS_MIN: usize = 6;
 
 /// What the exchanges say about how a client logs in.

@@ -14,7 +14,7 @@ pub enum OAuthError {
     InvalidRequest(&'static str),
     /// `invalid_client`: unknown, wrong, disabled, or not said at all; nobody learns which.
     InvalidClient,
-    /// `invalid_grant`: the refresh token is none, has ended, was used, or is another client's.
+    /// `invalid_grant`: the refresh token is unknown, has ended, was used, or is another client's.
     InvalidGrant,
     /// `unauthorized_client`: this client may not use this grant, or not revoke this token.
     UnauthorizedClient,

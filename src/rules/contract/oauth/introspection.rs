@@ -60,7 +60,7 @@ impl Active {
     }
 }
 
-/// The answer about a token that does not hold, or is none of the caller's business.
+/// The answer about a token that does not hold, or is not the caller's.
 #[must_use]
 pub fn inactive() -> Answer {
     Answer { status: StatusCode::OK, content_type: JSON, body: INACTIVE.into() }

@@ -62,7 +62,9 @@ impl Json {
         })?;
         let body = Self::check(&value, scene)?;
         match &body.json {
-            Self::Hole(hole) if hole.may_omit() => Err(Flaw::whole("|omit leaves out a member, and the body is none")),
+            Self::Hole(hole) if hole.may_omit() => {
+                Err(Flaw::whole("|omit leaves out a member, and the body is not a member"))
+            }
             _ => Ok(body),
         }
     }

@@ -89,7 +89,7 @@ fn clearing_voids_what_began_before_wherever_it_was_counted() {
     assert_eq!(windows.failures(1, WINDOW, at(12), None), 1, "it counts anew");
     windows.clear(1, &BOUNDS, at(13));
     assert_eq!(windows.take_changed(9)[0].share.cleared, Some(at(13)));
-    // Whoever cleared it may have a clock that is ahead.
+    // The clock of the gateway that cleared it may be ahead.
     let ahead = Share { start: at(20), failures: 0, passes: 0, cleared: Some(at(20)) };
     windows.merge(1, [3; 16], ahead, &BOUNDS, at(14));
     fail(&mut windows, 1, 2, 15, &BOUNDS);
@@ -126,8 +126,8 @@ fn what_is_restrained_is_counted() {
     assert_eq!(windows.restrained(&BOUNDS, at(60), |_| None), (1, Duration::from_secs(10)));
 }
 
-/// Processes that count and tell each other, beside the rule in plain words: what each process has counted since the first
-/// failure of its window and since the last clearing, added up.
+/// Processes that count and tell each other, beside the rule in plain words: what each process has counted since the
+/// first failure of its window and since the last clearing, added up.
 #[derive(Default)]
 struct Model {
     failures: BTreeMap<(usize, u128), Vec<Timestamp>>,

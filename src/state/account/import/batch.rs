@@ -1,5 +1,5 @@
-//! One transaction of an import: some hundred rows, the point behind them, and nothing else. It has the turn of whoever
-//! makes accounts, so that names, ids and numbers are what they were when it looked.
+//! One transaction of an import: some hundred rows, the point behind them, and nothing else. It has the turn of
+//! the one that makes accounts, so that names, ids and numbers are what they were when it looked.
 
 use std::collections::{HashMap, HashSet};
 
@@ -78,14 +78,14 @@ impl Work {
     async fn wait_for(&mut self, turn: impl Into<ChangeTurn<'_>>) -> Result<(), StoreError> {
         match self {
             Self::Change(transaction, ..) => transaction.wait_for(turn).await,
-            // Who changes nothing waits for nobody.
+            // A batch that changes nothing waits for nobody.
             Self::Look(_) => Ok(()),
         }
     }
 }
 
 impl Batch {
-    /// Begins one that writes the rows behind `from`. Whoever has lost the import finds out at its end.
+    /// Begins one that writes the rows behind `from`. A process that has lost the import finds out at its end.
     ///
     /// # Errors
     /// Fails when the store is out of reach or damaged.
@@ -229,8 +229,8 @@ impl Batch {
         Ok(numbers)
     }
 
-    /// Notes the numbers that updates of the batch give, before its accounts are made: none of these gets one of them, and
-    /// none comes back after its account was deleted.
+    /// Notes the numbers that updates of the batch give, before its accounts are made: none of these gets one of them,
+    /// and none comes back after its account was deleted.
     ///
     /// # Errors
     /// Fails when the store is out of reach or damaged.
@@ -294,7 +294,8 @@ impl Batch {
         Ok(())
     }
 
-    /// Disables or enables a company that is there, with all that follows. One of a transaction: it has a turn of its own.
+    /// Disables or enables a company that is there, with all that follows. One of a transaction: it has a turn of its
+    /// own.
     ///
     /// # Errors
     /// Fails when there is no such company, or when the store is out of reach or damaged.
@@ -310,12 +311,12 @@ impl Batch {
         Ok(())
     }
 
-    /// Moves the point, and makes all of it durable, with its row in the audit log. Answers which epochs were raised. One
-    /// that only looked ends.
+    /// Moves the point, and makes all of it durable, with its row in the audit log. Answers which epochs were raised.
+    /// One that only looked ends.
     ///
     /// # Errors
-    /// [`ImportError::TakenOver`] when somebody else goes on with the import: nothing of this batch holds. Fails when the
-    /// store is out of reach or damaged.
+    /// [`ImportError::TakenOver`] when somebody else goes on with the import: nothing of this batch holds. Fails when
+    /// the store is out of reach or damaged.
     pub async fn finish(self, point: &Point, finished_at: Option<Timestamp>) -> Result<Raised, ImportError> {
         let (mut transaction, claim, from) = match self.work {
             Work::Change(transaction, claim, from) => (transaction, claim, from),

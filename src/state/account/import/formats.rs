@@ -41,8 +41,8 @@ pub async fn formats(store: &Store) -> Result<Vec<FormatCount>, StoreError> {
     counts(&rows)
 }
 
-/// Counts those with another hash than Portero's own, by realm and format. They stand in an index of their own, which is
-/// all that this reads.
+/// Counts those with another hash than Portero's own, by realm and format. They stand in an index of their own, which
+/// is all that this reads.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.

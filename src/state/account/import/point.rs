@@ -1,6 +1,6 @@
 //! How far an import is. The point moves in the transaction that writes the rows before it, so that an import which was
-//! cut short goes on behind the last row that is there. Whoever works on it leaves a mark: of two that do, the later one
-//! goes on, and the earlier one writes nothing any more.
+//! cut short goes on behind the last row that is there. The process that works on it leaves a mark: of two that do, the
+//! later one goes on, and the earlier one writes nothing any more.
 
 use serde_json::json;
 use thiserror::Error;
@@ -82,7 +82,7 @@ pub struct Claim {
 /// Why an import cannot go on.
 #[derive(Debug, Error)]
 pub enum ImportError {
-    /// Who works on it has gone on since that was looked at.
+    /// The process that works on it has gone on since that was looked at.
     #[error("the import into realm '{0}' has gone on meanwhile: give the same command again")]
     WentOn(RealmName),
     /// Somebody began later to work on it.
@@ -133,8 +133,8 @@ impl Claim {
     /// Takes the import of a kind into a realm over at `point`; `seen` is how far it was when that was decided.
     ///
     /// # Errors
-    /// [`ImportError::TakenOver`] when somebody else did meanwhile; [`ImportError::WentOn`] when it is to go on where it
-    /// was seen, and is further by now. Fails when the store is out of reach or damaged.
+    /// [`ImportError::TakenOver`] when somebody else did meanwhile; [`ImportError::WentOn`] when it is to go on where
+    /// it was seen, and is further by now. Fails when the store is out of reach or damaged.
     pub async fn take(
         store: &AuditedStore,
         (realm, kind): (&RealmName, ImportKind),

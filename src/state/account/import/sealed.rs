@@ -38,8 +38,8 @@ pub async fn sealed_count(store: &Store) -> Result<u64, StoreError> {
     Ok(count.unwrap_or(0).unsigned_abs())
 }
 
-/// Puts wrapped hashes in the place of sealed ones that are still there, durably. Whose hash was replaced meanwhile keeps
-/// the new one. Answers how many were replaced.
+/// Puts wrapped hashes in the place of sealed ones that are still there, durably. Whose hash was replaced meanwhile
+/// keeps the new one. Answers how many were replaced.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.

@@ -1,4 +1,5 @@
-//! What a row changes of an account that is there. Where its hash, its status or what its tokens carry changes, they end.
+//! What a row changes of an account that is there. Where its hash, its status or what its tokens carry changes, they
+//! end.
 
 use super::super::{
     Account, AccountError, PasswordHash, Raised, joined_grants,

@@ -40,8 +40,8 @@ pub fn todays_cost_class() -> Box<str> {
     DUMMY.to_stored().cost_class().into()
 }
 
-/// Hashes `password` so that one computation tells it from the one of `beside`: with the same salt, where that hash is one
-/// of today's. Else it has a salt of its own, and telling them apart takes two.
+/// Hashes `password` so that one computation tells it from the one of `beside`: with the same salt, where that hash is
+/// one of today's. Else it has a salt of its own, and telling them apart takes two.
 ///
 /// # Errors
 /// Fails when the password is empty or too long.

@@ -1,5 +1,5 @@
-//! Secrets that a computer tries by the billion: clear ones, and digests. They never lie in the store as they are: there
-//! is no way from here to a text for the store but under a [`PasswordKey`](super::PasswordKey).
+//! Secrets that a computer tries by the billion: clear ones, and digests. They never lie in the store as they are:
+//! there is no way from here to a text for the store but under a [`PasswordKey`](super::PasswordKey).
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};

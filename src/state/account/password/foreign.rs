@@ -1,4 +1,4 @@
-//! Reads a hash as another system exports it. Each spelling is one of a closed list; what is none of them is refused
+//! Reads a hash as another system exports it. Each spelling is one of a closed list; anything else is refused
 //! with a sentence that never holds a part of the hash.
 
 use std::fmt;
@@ -91,7 +91,7 @@ impl Foreign {
     /// Reads a hash, with the salt of a column of its own where there is one.
     ///
     /// # Errors
-    /// Says why it is none that can be taken over.
+    /// Says why it cannot be taken over.
     pub fn read(hash: &str, salt: Option<&str>, reading: &Reading) -> Result<Self, FormatError> {
         if hash.len() > HASH_BYTES_MAX {
             return Err(FormatError::new("a hash has at most 2048 bytes"));

@@ -1,5 +1,5 @@
-//! MD5-crypt: crypt(3)'s `$1$` and Apache's `$apr1$`, MD5 in a thousand rounds (Poul-Henning Kamp, 1994). That is quickly
-//! tried today, so it never lies in the store as it is.
+//! MD5-crypt: crypt(3)'s `$1$` and Apache's `$apr1$`, MD5 in a thousand rounds (Poul-Henning Kamp, 1994). That is
+//! quickly tried today, so it never lies in the store as it is.
 
 use md5::{Digest, Md5};
 

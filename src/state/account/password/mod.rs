@@ -91,8 +91,8 @@ static DUMMY: LazyLock<SlowHash> = LazyLock::new(|| {
     SlowHash::read(&text).expect("a hash of today's parameters is one")
 });
 
-/// A password's hash as the store has it. It is no secret that opens anything, yet worth guessing at, and so redacted in
-/// `Debug`.
+/// A password's hash as the store has it. It is no secret that opens anything, yet worth guessing at, and so redacted
+/// in `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
@@ -145,7 +145,7 @@ impl FormatError {
 }
 
 impl PasswordHash {
-    /// A hash as the store has it. What is none matches no password.
+    /// A hash as the store has it. A malformed one matches no password.
     #[must_use]
     pub const fn from_stored(text: String) -> Self {
         Self(text)
@@ -187,8 +187,8 @@ pub fn hash(password: &Secret) -> Result<PasswordHash, PasswordError> {
     Ok(salted(password.expose().as_bytes()))
 }
 
-/// Whether `password` is the one of the account; of no account (`None`) never, in the time of an argon2id hash. One that
-/// could not be set never matches, and is not hashed.
+/// Whether `password` is the one of the account; of no account (`None`) never, in the time of an argon2id hash. One
+/// that could not be set never matches, and is not hashed.
 ///
 /// A format of another system that is slower than argon2id still shows by its time. What makes every refusal of a realm
 /// take as long as its slowest format belongs around this call, on a timer, and not into it: a thread here is dear.

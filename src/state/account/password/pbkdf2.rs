@@ -76,9 +76,9 @@ impl Pbkdf2Hash {
         Self::new(prf, iterations, salt, output)
     }
 
-    /// ASP.NET Identity's, as bytes. Version 2 is a zero, 16 bytes of salt and 32 of output, made with HMAC-SHA-1 in 1,000
-    /// iterations. Version 3 is a one, and three numbers of 32 bits: the hash, the iterations and the salt's length.
-    /// `None` for what is neither.
+    /// ASP.NET Identity's, as bytes. Version 2 is a zero, 16 bytes of salt and 32 of output, made with HMAC-SHA-1 in
+    /// 1,000 iterations. Version 3 is a one, and three numbers of 32 bits: the hash, the iterations and the salt's
+    /// length. `None` for what is neither.
     pub(super) fn read_asp_net(bytes: &[u8]) -> Option<Result<Self, FormatError>> {
         match bytes.split_first()? {
             (0, rest) if rest.len() == 48 => {

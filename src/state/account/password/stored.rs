@@ -1,5 +1,5 @@
-//! Hashes as the store has them. Slow ones lie there as they are. Fast ones lie there sealed, and later wrapped: argon2id
-//! over the old output, with the sealed recipe beside it.
+//! Hashes as the store has them. Slow ones lie there as they are. Fast ones lie there sealed, and later wrapped:
+//! argon2id over the old output, with the sealed recipe beside it.
 //!
 //! ```text
 //! $argon2id$v=19$m=19456,t=2,p=1$salt$hash      as it is; so does every slow hash, in a spelling that names it
@@ -156,8 +156,8 @@ impl PasswordHash {
         Ok(Check(SlowHash::read_stored(&self.0).map_or(Kind::Nothing, Kind::Slow)))
     }
 
-    /// Argon2id over a sealed hash. A clear secret becomes an argon2id hash like any other. It takes as long as hashing a
-    /// password does. `None` for what is not sealed.
+    /// Argon2id over a sealed hash. A clear secret becomes an argon2id hash like any other. It takes as long as hashing
+    /// a password does. `None` for what is not sealed.
     ///
     /// # Errors
     /// Fails when it does not open under the key.

@@ -1,5 +1,5 @@
 //! Hashes of other systems. `PASSWORD` was hashed by the systems' own code, once: Django 5.2.19, passlib 1.7.4,
-//! Python's bcrypt 5.0.0, argon2-cffi 25.1.0 and Werkzeug 3.1.9. Others are published by whoever made the format: the
+//! Python's bcrypt 5.0.0, argon2-cffi 25.1.0 and Werkzeug 3.1.9. Others are published by the authors of the format: the
 //! source stands beside them.
 
 use super::{

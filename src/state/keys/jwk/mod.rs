@@ -86,7 +86,7 @@ pub enum JwksError {
 /// Why a key was left out of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Skipped {
-    /// It holds private or symmetric material: whoever reads the set could sign with it.
+    /// It holds private or symmetric material: every reader of the set could sign with it.
     #[error("a key with private or symmetric material")]
     Private,
     /// Its `use` or `key_ops` is not to verify signatures.

@@ -44,7 +44,7 @@ async fn a_crash_at_any_step_loses_no_key() {
         assert_eq!(names(folder.path()), ["master.key", "master.key.new"]);
         opens(folder, &id).await;
     }
-    // Whoever is not the one to put the files in order reads on all the same.
+    // A process whose turn it is not to put the files in order reads on all the same.
     assert!(place.vault.load().await.unwrap().get(id.as_str()).is_some());
     opens(&place.folder, &id).await;
     assert_ne!(MasterKey::read(&master(&place.folder).master_key_file).unwrap().fingerprint(), before);

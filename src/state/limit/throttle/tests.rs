@@ -303,8 +303,8 @@ fn the_cap_ends_with_its_hour() {
 }
 
 proptest! {
-    /// In plain words: an owner's address is never held by the cap; an address has five failures in the hour that are not;
-    /// all others together pass no more than once a turn.
+    /// In plain words: an owner's address is never held by the cap; an address has five failures in the hour that are
+    /// not; all others together pass no more than once a turn.
     #[test]
     fn the_cap_holds_strangers_and_nobody_else(steps in proptest::collection::vec((0u8..12, 1i64..40), 1..250)) {
         let settings = ThrottleSettings {

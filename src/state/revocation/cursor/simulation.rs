@@ -1,6 +1,6 @@
-//! A seeded simulation of the feed: one server with its replica, three gateways, and everything that can go wrong between
-//! them, in thousands of schedules. What must hold: a revocation that was acknowledged longer ago than the bound is refused
-//! by every gateway that decides, and a gateway that has seen one never lets it through again.
+//! A seeded simulation of the feed: one server with its replica, three gateways, and everything that can go wrong
+//! between them, in thousands of schedules. What must hold: a revocation that was acknowledged longer ago than the
+//! bound is refused by every gateway that decides, and a gateway that has seen one never lets it through again.
 
 use std::collections::BTreeSet;
 
@@ -242,8 +242,8 @@ fn run(seed: u64, synchronous: bool) {
     }
 }
 
-/// What was acknowledged longer ago than the bound is refused by who decides. After another history it takes one round of
-/// a gateway that knows it until the store, and all others, know it too: until then only that one has to.
+/// What was acknowledged longer ago than the bound is refused by who decides. After another history it takes one round
+/// of a gateway that knows it until the store, and all others, know it too: until then only that one has to.
 fn check(seed: u64, event: usize, now: u64, gateways: &[Gateway], acknowledged: &[(u64, u64)], server: &Server) {
     for (number, gateway) in gateways.iter().enumerate().filter(|(_, gateway)| gateway.decides(now)) {
         let fresh = gateway.fresh.unwrap_or(0);

@@ -1,6 +1,6 @@
-//! Who changes something, and from where.
+//! The actor that changes something, and from where.
 
-/// Who changes something.
+/// The actor that changes something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     kind: ActorKind,
@@ -12,11 +12,11 @@ pub struct Actor {
 /// What an actor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActorKind {
-    /// Who holds an admin token, by its name.
+    /// The holder of an admin token, by its name.
     Token,
-    /// Who holds the token of `admin.token_file`.
+    /// The holder of the token of `admin.token_file`.
     File,
-    /// Who runs a command, by the operating system's user.
+    /// The user of the operating system that runs a command.
     Command,
     /// A gateway by itself: what a schedule makes due, what a signal or a changed file asks for.
     Gateway,
@@ -36,13 +36,13 @@ impl ActorKind {
 }
 
 impl Actor {
-    /// Who holds the admin token called `name`, at a client's address.
+    /// The holder of the admin token called `name`, at a client's address.
     #[must_use]
     pub fn token(name: &str, address: &str) -> Self {
         Self { kind: ActorKind::Token, name: name.to_owned(), origin: address.to_owned(), request: None }
     }
 
-    /// Who holds the token of `admin.token_file`, at a client's address.
+    /// The holder of the token of `admin.token_file`, at a client's address.
     #[must_use]
     pub fn file(address: &str) -> Self {
         Self { kind: ActorKind::File, name: "file".to_owned(), origin: address.to_owned(), request: None }

@@ -1,5 +1,5 @@
-//! How far each chain had come, written down in the store: a chain that ends before its anchor was cut, and one that has
-//! something else there was rewritten.
+//! How far each chain had come, written down in the store: a chain that ends before its anchor was cut, and one that
+//! has something else there was rewritten.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub struct Anchor {
     pub ended: bool,
 }
 
-/// An anchor as the store has it. Who changed the store may have written anything into it.
+/// An anchor as the store has it. An attacker who changed the store may have written anything into it.
 #[derive(Clone, Debug)]
 pub struct AnchorRow {
     /// What it says.

@@ -59,7 +59,7 @@ actions! {
     CompanyDelete = "company.delete",
     /// A batch of another system's companies was imported.
     CompanyImport = "company.import",
-    /// An import began, or goes on; whoever worked on the same one ends.
+    /// An import began, or goes on; another process that worked on it ends.
     ImportBegin = "import.begin",
     /// A token was revoked.
     TokenRevoke = "token.revoke",
@@ -101,7 +101,7 @@ actions! {
     LimitsClear = "limits.clear",
     /// The store moved to another place.
     StoreMove = "store.move",
-    /// Who decides about a realm's logins changed: Portero, or the old system that it takes over from.
+    /// The side that decides about a realm's logins changed: Portero, or the old system that it takes over from.
     MigrationStep = "migration.step",
     /// Accounts may be lost when a realm goes back to its old system.
     MigrationBack = "migration.back",

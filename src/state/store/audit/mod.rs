@@ -1,8 +1,9 @@
 //! Administrative changes, each with its row in the audit log.
 //!
 //! An [`AuditedStore`] is a store and who changes it. What an administrator may change takes one: accounts, companies,
-//! keys, admin tokens, the clock's word. Its transactions commit with an [`Entry`] only, in which the change says what it
-//! did, and the row is written in the same commit. So there is no change without its row, and no row without its change.
+//! keys, admin tokens, the clock's word. Its transactions commit with an [`Entry`] only, in which the change says what
+//! it did, and the row is written in the same commit. So there is no change without its row, and no row without its
+//! change.
 //!
 //! ```text
 //! actor     who, and from where                   entry     what was done to what: old → new
@@ -53,7 +54,7 @@ impl AuditedStore {
         Self { clock, ..self }
     }
 
-    /// Who changes it.
+    /// The actor that changes it.
     #[must_use]
     pub fn actor(&self) -> &Actor {
         &self.actor

@@ -11,7 +11,7 @@ use crate::{
     observe::audit::{ChainId, ChainKey, Mac, Purpose, encode},
 };
 
-/// A row, as the store has it. Who changed the store may have written anything into it.
+/// A row, as the store has it. An attacker who changed the store may have written anything into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "docs/audit.md says what each is")]
 pub struct AuditRow {
@@ -107,8 +107,8 @@ async fn head_in(mut on: Target<'_>) -> Result<Option<(i64, Mac)>, StoreError> {
     Ok(None)
 }
 
-/// Appends rows in the transaction of their change. Their turn comes last, so that others wait for the commit alone; and
-/// it takes few round trips, since all administrative changes wait for each other here.
+/// Appends rows in the transaction of their change. Their turn comes last, so that others wait for the commit alone;
+/// and it takes few round trips, since all administrative changes wait for each other here.
 pub(super) async fn append(
     transaction: &mut Transaction,
     key: &ChainKey,

@@ -1,12 +1,13 @@
 //! The same store at another place: from a file to a server, back, or to another one of its kind.
 //!
-//! A copy is made in passes. Each compares all rows, as they were at one moment, with those that the copy has, and carries
-//! the differences over; the first one finds the copy empty. When a pass finds little, the move can be brought to its end:
-//! changes are held off at the source, the last differences are carried over and everything is compared. Then the source is
-//! ended in one commit, and after that the copy becomes a store in another one.
+//! A copy is made in passes. Each compares all rows, as they were at one moment, with those that the copy has, and
+//! carries the differences over; the first one finds the copy empty. When a pass finds little, the move can be brought
+//! to its end: changes are held off at the source, the last differences are carried over and everything is compared.
+//! Then the source is ended in one commit, and after that the copy becomes a store in another one.
 //!
-//! In this order, so that a crash in between leaves none to work with, and not two: whoever repeats the command ends it.
-//! A change that was acknowledged before the source's end is in the copy, and none is acknowledged there afterwards.
+//! In this order, so that a crash in between leaves none to work with, and not two: repeating the command ends
+//! it. A change that was acknowledged before the source's end is in the copy, and none is acknowledged there
+//! afterwards.
 //!
 //! - `tables`: what is copied. `rows`: statements and checksums. `merge`: what differs.
 //! - `source`: holding changes off, and ending a store. `target`: the copy in the making.
@@ -34,7 +35,8 @@ use crate::{domain::Clock, observe::audit::ChainKey};
 /// Differences after which a pass is followed by another one, rather than by the last.
 const DIFFERENCES_FEW: u64 = 1_000;
 
-/// Passes before the last one, at most: where changes come as fast as they are carried over, the last one has more to do.
+/// Passes before the last one, at most: where changes come as fast as they are carried over, the last one has more to
+/// do.
 const PASSES_MAX: u32 = 20;
 
 /// How often a table is read in one pass, at most: for what is stale, for what is missing behind that, and to compare.
@@ -91,10 +93,10 @@ pub enum Progress {
     Ended,
 }
 
-/// Who moves a store: its last row in the audit log, which the copy begins its own life with.
+/// The operator who moves a store: its last row in the audit log, which the copy begins its own life with.
 #[derive(Clone, Debug)]
 pub struct Mover {
-    /// Who.
+    /// The operator.
     pub actor: Actor,
     /// The key of the log's codes, from the store's master key.
     pub key: Arc<ChainKey>,
@@ -266,7 +268,8 @@ impl Copying {
     /// the store still, and the copy none to work with. It may be killed at any point and repeated.
     ///
     /// # Errors
-    /// Fails when one of both is out of reach, when somebody else works on the copy, or when it is not what was written.
+    /// Fails when one of both is out of reach, when somebody else works on the copy, or when it is not what was
+    /// written.
     pub async fn run(
         &self,
         mover: Option<&Mover>,
@@ -306,7 +309,8 @@ impl Copying {
         Ok(Copied { passes, changed: changed + pass.changed, tables: pass.tables, held, switched: true })
     }
 
-    /// Carries the last differences over while nobody makes new ones, and ends the source. Answers how long others waited.
+    /// Carries the last differences over while nobody makes new ones, and ends the source. Answers how long others
+    /// waited.
     async fn end_source(
         &self,
         number: u32,
@@ -357,8 +361,8 @@ impl Copying {
         Ok(pass)
     }
 
-    /// The same for one table. What is behind the first difference is read again until nothing differs: what was written is
-    /// compared too.
+    /// The same for one table. What is behind the first difference is read again until nothing differs: what was
+    /// written is compared too.
     async fn table(
         &self,
         source: &mut Transaction,
@@ -382,11 +386,11 @@ impl Copying {
         Ok((changed, TableSum { table: table.name, rows, sha256 }))
     }
 
-    /// Reads a table on both sides and carries differences over; again, where an earlier scan found the first difference
-    /// behind a row.
+    /// Reads a table on both sides and carries differences over; again, where an earlier scan found the first
+    /// difference behind a row.
     ///
-    /// What is stale goes before anything is added: an account may have been deleted and made anew under the same name. So
-    /// what is missing waits until all stale rows are gone, as far as it is more than one transaction takes.
+    /// What is stale goes before anything is added: an account may have been deleted and made anew under the same name.
+    /// So what is missing waits until all stale rows are gone, as far as it is more than one transaction takes.
     async fn scan(
         &self,
         source: &mut Transaction,

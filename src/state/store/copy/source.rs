@@ -18,10 +18,10 @@ pub(super) async fn hold(store: &Store) -> Result<Transaction, StoreError> {
 /// Has the store refuse every change from the commit of this transaction on, and say where it is now.
 ///
 /// The triggers are made here, and not with the schema: they cost nothing as long as the store is one, and what refuses
-/// is part of the change that ends it. So there is no time between the two. A transaction that began before waits for the
-/// lock that this one holds, and has the triggers when it gets it, whatever it read before: on SQLite its snapshot is too
-/// old to write; on PostgreSQL a table's triggers are looked up under the table's lock, whatever the transaction's
-/// isolation. It holds for every process, one of an earlier version too, and for single statements.
+/// is part of the change that ends it. So there is no time between the two. A transaction that began before waits for
+/// the lock that this one holds, and has the triggers when it gets it, whatever it read before: on SQLite its snapshot
+/// is too old to write; on PostgreSQL a table's triggers are looked up under the table's lock, whatever the
+/// transaction's isolation. It holds for every process, one of an earlier version too, and for single statements.
 pub(super) async fn end(transaction: &mut Transaction, to: &str) -> Result<(), StoreError> {
     query("INSERT INTO meta (name, value) VALUES ($1, $2)")
         .bind(MOVED_TO)

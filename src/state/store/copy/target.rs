@@ -1,7 +1,8 @@
 //! The copy in the making. Until it is a store, a row of `meta` says what it is a copy of, and who works on it.
 //!
-//! Every transaction looks whether that is this process still. So of two that copy into one place the later one goes on,
-//! and the earlier one changes nothing any more; and one that was killed leaves nothing that anybody must clear away.
+//! Every transaction looks whether that is this process still. So of two that copy into one place the later one goes
+//! on, and the earlier one changes nothing any more; and one that was killed leaves nothing that anybody must clear
+//! away.
 
 use super::{
     super::{
@@ -123,7 +124,7 @@ impl Copy {
         Ok(transaction.commit().await?)
     }
 
-    /// Makes a store of it, durably. Who follows one that is there reads it anew.
+    /// Makes a store of it, durably. Those that follow one that is there read it anew.
     pub(super) async fn finish(&self, audited: &AuditedStore, entry: Entry) -> Result<(), CopyError> {
         let mut transaction = audited.begin(Turn::Meta(COPYING_FROM)).await?;
         let mark = meta_in(&mut transaction, COPYING_FROM).await?;

@@ -1,8 +1,8 @@
 //! Very many rows at once: what `COPY … TO STDOUT (FORMAT binary)` sends is taken apart where it lies, without an
 //! allocation a row.
 //!
-//! The format stands in PostgreSQL's documentation of `COPY`, «Binary Format»: a header, then for each row the number of
-//! its fields and each field behind its length (-1 for NULL), then -1 in the place of a number of fields.
+//! The format stands in PostgreSQL's documentation of `COPY`, «Binary Format»: a header, then for each row the number
+//! of its fields and each field behind its length (-1 for NULL), then -1 in the place of a number of fields.
 
 use super::super::{change::RevocationColumns, error::StoreError};
 

@@ -23,8 +23,8 @@ use super::super::error::{
     postgres::{code_of, is_shutdown},
 };
 
-/// How long one call may take before it counts as hanging. A login makes few calls, and none after the first that hangs,
-/// so that it is answered within 5 seconds.
+/// How long one call may take before it counts as hanging. A login makes few calls, and none after the first that
+/// hangs, so that it is answered within 5 seconds.
 pub(super) const CALL_DEADLINE: Duration = Duration::from_millis(4_500);
 
 /// How long a call waits for a free connection, or for a new one.

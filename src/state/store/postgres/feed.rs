@@ -4,8 +4,8 @@
 //! committed. So rows become visible in the order of their numbers, and who has read a row has read all before it.
 //!
 //! Every row carries 128 random bits. A number alone says little: a server that was restored from a backup, or promoted
-//! without its last transactions, gives the same numbers to other rows. The bits tell whether the row that a gateway read
-//! last is still the one that is there ([`Position`]).
+//! without its last transactions, gives the same numbers to other rows. The bits tell whether the row that a gateway
+//! read last is still the one that is there ([`Position`]).
 
 use sqlx::{
     Postgres, Row,
@@ -39,10 +39,11 @@ pub(in crate::state) enum Page {
     OtherHistory,
 }
 
-/// How long a row stays. Who was away for longer reads the whole state anew.
+/// How long a row stays. A gateway that was away for longer reads the whole state anew.
 pub(super) const KEPT_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
-/// Appends rows, and answers where they are. The lock comes first: a number that is drawn before it could be committed after a higher one.
+/// Appends rows, and answers where they are. The lock comes first: a number that is drawn before it could be committed
+/// after a higher one.
 pub(super) fn append(changes: &[Change]) -> Query<'static, Postgres, PgArguments> {
     let statement = "\
         WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock($1)) \

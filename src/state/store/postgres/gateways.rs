@@ -42,7 +42,8 @@ pub struct Peer {
     pub offset_millis: Option<i64>,
 }
 
-/// Writes a gateway's row; answers the server's time in milliseconds since the Unix epoch. A server in recovery refuses.
+/// Writes a gateway's row; answers the server's time in milliseconds since the Unix epoch. A server in recovery
+/// refuses.
 pub(super) fn beat(beat: &Beat) -> Query<'static, Postgres, PgArguments> {
     let statement = "\
         INSERT INTO gateways (id, name, beat_at, seq, serves, offset_millis) \

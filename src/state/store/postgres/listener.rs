@@ -1,8 +1,8 @@
 //! The connection that hears when the feed has grown, and that notices when it hears nothing any more.
 //!
-//! A connection that is lost without a word (a machine without power, a firewall that forgets) looks like a quiet one. So a
-//! listener that heard nothing for a while has the server tell it something, through another connection. What does not
-//! arrive was lost with the connection, and another listener is to be made.
+//! A connection that is lost without a word (a machine without power, a firewall that forgets) looks like a quiet one.
+//! So a listener that heard nothing for a while has the server tell it something, through another connection. What does
+//! not arrive was lost with the connection, and another listener is to be made.
 
 use std::{pin::Pin, time::Duration};
 
@@ -67,7 +67,7 @@ impl Listener {
         let echo = Echo::new(connections);
         let listening = async {
             let mut listener = PgListener::connect_with(&pool).await?;
-            // Who has lost its connection makes another listener, and reads the feed.
+            // A follower that lost its connection makes another listener, and reads the feed.
             listener.eager_reconnect(false);
             listener.listen_all([CHANNEL, &echo.channel]).await?;
             Ok::<_, sqlx::Error>(listener)
@@ -76,8 +76,8 @@ impl Listener {
         Ok(Self { inner, notices, echo })
     }
 
-    /// Waits until anybody, here or elsewhere, changed something. After an error a new one is to be made: the connection
-    /// has ended, or nothing arrives by it any more.
+    /// Waits until anybody, here or elsewhere, changed something. After an error a new one is to be made: the
+    /// connection has ended, or nothing arrives by it any more.
     pub(in crate::state::store) async fn woken(&mut self) -> Result<(), StoreError> {
         loop {
             tokio::select! {

@@ -2,8 +2,8 @@
 //!
 //! - `settings` says where it is; `connections` puts a deadline on every call.
 //! - `schema` makes the tables and brings them up to date; nothing is made by a start.
-//! - `transaction` takes its turn, writes the feed last, and commits; `notices` wakes the others afterwards, and `listener`
-//!   hears them.
+//! - `transaction` takes its turn, writes the feed last, and commits; `notices` wakes the others afterwards, and
+//!   `listener` hears them.
 //! - `bulk` reads very many rows at once.
 //! - `feed` is the log that gateways follow; `gateways` are those that do.
 //! - `pooler` examines what stands at `store.url` before the server.
@@ -233,7 +233,7 @@ impl PostgresStore {
         Ok(self.direct.execute(feed::prune(PRUNED_AT_ONCE)).await? == u64::from(PRUNED_AT_ONCE))
     }
 
-    /// What wakes whoever follows the feed.
+    /// What wakes those that follow the feed.
     pub(super) async fn listen(&self) -> Result<Listener, StoreError> {
         Listener::connect(self.shared.options.clone(), self.notices.clone(), self.direct.clone()).await
     }
@@ -254,7 +254,8 @@ fn unmade(place: &str) -> StoreError {
     StoreError::unusable(place, why.to_owned())
 }
 
-/// Looks whether the store that is there is one to work with. Its schema is brought up to date where the config says so.
+/// Looks whether the store that is there is one to work with. Its schema is brought up to date where the config says
+/// so.
 async fn examine(settings: &PostgresSettings, deadline: Duration) -> Result<(), StoreError> {
     let place = settings.address.to_string();
     let mut connection = in_time(&place, deadline, connect(settings)).await?;

@@ -1,8 +1,8 @@
-//! Waking the other gateways: `NOTIFY` in a transaction of its own after a change is committed, never in that of a login.
-//! A notice that is lost costs nothing but the time until the next poll.
+//! Waking the other gateways: `NOTIFY` in a transaction of its own after a change is committed, never in that of a
+//! login. A notice that is lost costs nothing but the time until the next poll.
 //!
-//! Here is also remembered what this process committed last, until its feed was seen to have it: a replica that took over
-//! may lack it.
+//! Here is also remembered what this process committed last, until its feed was seen to have it: a replica that took
+//! over may lack it.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -22,7 +22,7 @@ pub(super) struct Notices {
     connections: Connections,
     /// Whether a notice is under way that will tell of whatever is committed by now.
     pending: Arc<AtomicBool>,
-    /// Who follows the feed in this process.
+    /// The tasks of this process that follow the feed.
     own: Arc<Notify>,
     /// The last row that this process committed, where nobody looked for it yet.
     committed: Arc<Mutex<Option<Position>>>,
@@ -60,7 +60,7 @@ impl Notices {
         self.committed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes whoever follows the feed, here and elsewhere. It waits for nothing.
+    /// Wakes those that follow the feed, here and elsewhere. It waits for nothing.
     fn wake(&self) {
         self.own.notify_one();
         if self.pending.swap(true, Ordering::AcqRel) {

@@ -1,5 +1,5 @@
-//! A transaction that takes its turn ([`Turn`]) before it reads. It runs at READ COMMITTED: each statement sees what was
-//! committed before it, so that one that waited for its turn sees what the one before it left.
+//! A transaction that takes its turn ([`Turn`]) before it reads. It runs at READ COMMITTED: each statement sees what
+//! was committed before it, so that one that waited for its turn sees what the one before it left.
 
 use sqlx::{
     Postgres,
@@ -25,8 +25,8 @@ use super::{
 const BOUNDS: &str = "SET LOCAL lock_timeout = '4s'; SET LOCAL statement_timeout = '4s'; \
                       SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
-/// How long the server may take to send a whole table, as its own bound: a gateway that is gone without a word holds its
-/// snapshot no longer.
+/// How long the server may take to send a whole table, as its own bound: a gateway that is gone without a word holds
+/// its snapshot no longer.
 const COPY_TIMEOUT: &str = "1h";
 
 /// A transaction. Dropping it closes its connection, and the server rolls back.
@@ -46,8 +46,8 @@ impl Transaction {
         turn: ChangeTurn<'_>,
     ) -> Result<Self, StoreError> {
         let lock = turn.lock().map(|(number, shared)| format!("; SELECT {}({number})", function(shared)));
-        // Not READ WRITE: a server that is fenced off as read-only is to stay so, and a replica refuses that word with an
-        // error of its own.
+        // Not READ WRITE: a server that is fenced off as read-only is to stay so, and a replica refuses that word with
+        // an error of its own.
         let text = format!("BEGIN ISOLATION LEVEL READ COMMITTED; {BOUNDS}{}", lock.unwrap_or_default());
         Self::begin_with(connections, notices, text).await
     }
@@ -59,11 +59,11 @@ impl Transaction {
         Self::begin_with(connections, notices, text).await
     }
 
-    /// Begins one beside which nobody changes a row of these tables. EXCLUSIVE conflicts with the lock that every change
-    /// takes, and lets others read.
+    /// Begins one beside which nobody changes a row of these tables. EXCLUSIVE conflicts with the lock that every
+    /// change takes, and lets others read.
     ///
-    /// It waits less for each table than the server waits before it looks for a deadlock (`deadlock_timeout`, a second):
-    /// where a change has one table and waits for another, this gives way, and not the change.
+    /// It waits less for each table than the server waits before it looks for a deadlock (`deadlock_timeout`, a
+    /// second): where a change has one table and waits for another, this gives way, and not the change.
     pub(super) async fn begin_alone(
         connections: &Connections,
         notices: &Notices,

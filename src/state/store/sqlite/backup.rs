@@ -70,7 +70,7 @@ pub struct Copied {
     pub master_key: Option<Vec<u8>>,
 }
 
-/// Copies the store to `file`: what was committed at one moment, beside whoever reads and writes. The copy has mode
+/// Copies the store to `file`: what was committed at one moment, beside readers and writers. The copy has mode
 /// 0600, is checked, and is on the disk when this returns. The store's schema stays as it is, so that a new
 /// version can back up what an older one works with.
 ///
@@ -117,8 +117,8 @@ pub struct Backup {
     pub copied: Copied,
 }
 
-/// Reads the copy of a store, to be put in the place of a store that is not there. From `now` on, epochs are raised above
-/// all that the store which was lost can have had: see [`EPOCH_FLOOR`].
+/// Reads the copy of a store, to be put in the place of a store that is not there. From `now` on, epochs are raised
+/// above all that the store which was lost can have had: see [`EPOCH_FLOOR`].
 ///
 /// # Errors
 /// Fails when a store is there already, or when the file cannot be read or is no copy of a store that this version can

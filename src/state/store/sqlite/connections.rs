@@ -26,8 +26,8 @@ use super::{
     place::{CALL_DEADLINE, Place},
 };
 
-/// Between two attempts to get the write lock that another process holds. SQLite has no queue for it, and its own pauses
-/// grow to 100 ms: a login beside an import would mostly wait for nothing.
+/// Between two attempts to get the write lock that another process holds. SQLite has no queue for it, and its own
+/// pauses grow to 100 ms: a login beside an import would mostly wait for nothing.
 const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(1);
 
 /// Connections to the store. A query may be given to a reference of it, as to a pool.
@@ -53,8 +53,8 @@ impl Writer {
         Self { pool, turn: Arc::new(Semaphore::new(1)) }
     }
 
-    /// A transaction that holds the write lock. It gives up before its call's deadline: a queue that is long is no store
-    /// that hangs.
+    /// A transaction that holds the write lock. It gives up before its call's deadline: a queue that is long is no
+    /// store that hangs.
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
         let gives_up_at = Instant::now() + BUSY_TIMEOUT;
         let begun = timeout_at(gives_up_at, async {

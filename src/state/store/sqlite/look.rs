@@ -1,5 +1,5 @@
-//! Looking into a store that is there: what a start will find. Nothing is written: no schema is brought up to date, and no
-//! file is left that was not there.
+//! Looking into a store that is there: what a start will find. Nothing is written: no schema is brought up to date, and
+//! no file is left that was not there.
 
 use std::{fs, path::Path};
 
@@ -55,8 +55,8 @@ pub(in crate::state::store) async fn look(path: &Path) -> Result<Looked, StoreEr
     }
     let file = open::whole(path)?;
     let [_, journal, index] = files(&file);
-    // Without a journal, or with an empty one alone, nobody has it open, or nothing was written yet: what is in the file is all there is, and no lock
-    // is needed. Otherwise SQLite would make a journal to read, and leave it there.
+    // Without a journal, or with an empty one alone, nobody has it open, or nothing was written yet: what is in the
+    // file is all there is, and no lock is needed. Otherwise SQLite would make a journal to read, and leave it there.
     let alone = fs::metadata(&journal).map_or(true, |facts| facts.len() == 0 && fs::metadata(&index).is_err());
     let options = open::options(&file).read_only(true).immutable(alone);
     let looking = async {

@@ -1,4 +1,4 @@
-//! Making a store: beside its place, and then linked there, so that whoever finds the file finds all of it.
+//! Making a store: beside its place, and then linked there, so that a process that finds the file finds all of it.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -2,9 +2,10 @@
 //! FULL`). SQLite runs on threads of its own, so that no call blocks the runtime; nothing here is ever called while a
 //! request is checked.
 //!
-//! - `presence` looks what is there, and opens nothing; `look` reads it and changes nothing; `open` opens a store or makes
-//!   one (`make`).
-//! - `sharing` asks the locks whether another process has a part of the files open, and other files in the place of the rest.
+//! - `presence` looks what is there, and opens nothing; `look` reads it and changes nothing; `open` opens a store or
+//!   makes one (`make`).
+//! - `sharing` asks the locks whether another process has a part of the files open, and other files in the place of the
+//!   rest.
 //! - `place` knows which files were opened, and sees when a path names another one.
 //! - `connections` puts a deadline on every call; `watch` sees what others commit.
 //! - `backup` copies a store, and puts a copy in its place.
@@ -244,8 +245,8 @@ impl SqliteStore {
 }
 
 impl SqliteStore {
-    /// Leaves all connections open until the process ends: SQLite writes the journal into the database when the last one
-    /// is closed, and then deletes the file that has the journal's name.
+    /// Leaves all connections open until the process ends: SQLite writes the journal into the database when the last
+    /// one is closed, and then deletes the file that has the journal's name.
     async fn leave(&self) {
         std::mem::forget(self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner).clone());
         std::mem::forget(
@@ -266,16 +267,16 @@ fn pool(options: &SqliteConnectOptions, place: &Arc<Place>, connections_max: u32
             let place = Arc::clone(&place);
             Box::pin(async move { open::keep_ours(connection, &place).await })
         })
-        // SQLite itself takes back a transaction whose writing fails (a full disk). The driver does not hear of it, and would
-        // begin none on that connection ever again.
+        // SQLite itself takes back a transaction whose writing fails (a full disk). The driver does not hear of it, and
+        // would begin none on that connection ever again.
         .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         // The driver would log a slow acquire; the store's errors are reported by who meets them.
         .acquire_slow_threshold(Duration::MAX)
         .connect_lazy_with(options.clone())
 }
 
-/// A connection whose patience with locks is changed for a while. It is closed unless it is taken out again: nobody else
-/// may get it as it is then, wherever its user stopped.
+/// A connection whose patience with locks is changed for a while. It is closed unless it is taken out again: nobody
+/// else may get it as it is then, wherever its user stopped.
 struct Borrowed(Option<PoolConnection<Sqlite>>);
 
 impl Drop for Borrowed {

@@ -113,8 +113,8 @@ pub(super) async fn open(path: &Path) -> Result<Opened, StoreError> {
     migrated.map_err(|error| error.explained(path))?;
     anchor.lock_handle().await.map_err(failed)?.remove_progress_handler();
     if !is_journal(&files(&file)[1]).unwrap_or(true) {
-        // A power cut leaves such a file, and SQLite passes over it. A first write begins it anew; where another process goes
-        // on with it, it stays what it is, and is refused. A hole never goes into the database.
+        // A power cut leaves such a file, and SQLite passes over it. A first write begins it anew; where another
+        // process goes on with it, it stays what it is, and is refused. A hole never goes into the database.
         let begin = "PRAGMA wal_autocheckpoint = 0; PRAGMA user_version = 0; PRAGMA wal_autocheckpoint = 1000";
         in_time(path, async { sqlx::raw_sql(begin).execute(&mut anchor).await.map_err(failed) }).await?;
     }

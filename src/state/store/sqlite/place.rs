@@ -63,7 +63,8 @@ impl Figures {
     }
 }
 
-/// What a journal begins with, in both orders of its checksums (<https://www.sqlite.org/fileformat2.html>, section 4.1).
+/// What a journal begins with, in both orders of its checksums (<https://www.sqlite.org/fileformat2.html>, section
+/// 4.1).
 const JOURNAL_MAGIC: [[u8; 4]; 2] = [0x377f_0682_u32.to_be_bytes(), 0x377f_0683_u32.to_be_bytes()];
 
 /// Whether the file is a journal, or an empty one. SQLite goes on where it was in a journal that somebody emptied: the
@@ -102,8 +103,9 @@ pub(super) struct Place {
     /// What the last look found: [`SAME`], [`MISSING`] or [`REPLACED`].
     found: AtomicU8,
     last_good: Mutex<LastGood>,
-    /// Whether another file was ever seen in a place. Who opened that one may have shared the journal or its index with it:
-    /// what is in them does not fit the database any more, even when that one is back. Only an opening reads it anew.
+    /// Whether another file was ever seen in a place. A process that opened that one may have shared the journal or its
+    /// index with it: what is in them does not fit the database any more, even when that one is back. Only an opening
+    /// reads it anew.
     replaced: AtomicBool,
     /// Whether a call did not come back in time, and none has since.
     hangs: AtomicBool,

@@ -30,7 +30,7 @@ pub enum Found {
 /// [`StoreError::Unreadable`] for what no command can work with, and where another process has the journal open with
 /// another database.
 pub fn examine(path: &Path, master_key_file: &Path) -> Result<Found, StoreError> {
-    // The key before the database: whoever makes both makes the database first.
+    // The key before the database: where both are made, the database is first.
     let has_key = is_there(master_key_file) || is_there(&master_key_file.with_added_extension("new"));
     Ok(match (has_unshared_database(path)?, has_key) {
         (true, _) => Found::Store,
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_cannot_be_written_is_said() {
-        // Nobody may make a file there, whoever runs this.
+        // Nobody may make a file there, not even root.
         let said = examine(Path::new("/proc/self/portero.db"), Path::new("/nowhere")).unwrap_err().to_string();
         assert!(said.contains("its folder is not writable"), "{said}");
     }

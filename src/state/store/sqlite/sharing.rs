@@ -20,8 +20,8 @@ const LOOKS_MAX: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Whether the database at `path` and the index beside it are locked together, or neither is. To be asked before this
-/// process opens the store: it opens the files and closes them, which ends the locks that the process itself has on them
-/// (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
+/// process opens the store: it opens the files and closes them, which ends the locks that the process itself has on
+/// them (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
 ///
 /// Two databases that are both open are not told apart, and a file system without locks says nothing.
 pub(super) fn is_of_one_store(path: &Path) -> bool {

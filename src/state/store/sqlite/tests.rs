@@ -430,7 +430,7 @@ async fn a_store_that_is_brought_up_to_date_shows_that_it_goes_on() {
     let before = migration_steps();
     let store = Store::open(&settings(&folder)).await.unwrap();
     let after = migration_steps();
-    assert!(after > before, "whoever waits sees it");
+    assert!(after > before, "a waiting process sees it");
     store.set_meta("a", b"1").await.unwrap();
     store.close().await;
     // Nothing is counted where there is nothing to do.

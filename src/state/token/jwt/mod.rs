@@ -94,7 +94,8 @@ pub(super) fn unverified_origin(token: &str) -> Option<(String, String)> {
     Some((kid, iss.into_owned()))
 }
 
-/// A payload of which only one claim is asked. All others are skipped and not kept: whoever has no key can send them.
+/// A payload of which only one claim is asked. All others are skipped and not kept: clients without a key can send
+/// them.
 #[derive(Deserialize)]
 struct Issued<'t> {
     #[serde(borrow)]

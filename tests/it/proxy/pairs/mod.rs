@@ -1,5 +1,5 @@
-//! What both ends read of every form of request, byte for byte. `tests/golden/wire` holds it, and its README says how it
-//! is read and recorded.
+//! What both ends read of every form of request, byte for byte. `tests/golden/wire` holds it, and its README says how
+//! it is read and recorded.
 
 mod client;
 mod forms;

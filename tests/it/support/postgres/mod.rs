@@ -1,7 +1,8 @@
 //! PostgreSQL as Portero's store, with what goes wrong with it.
 //!
 //! A test starts a real server on loopback, in a temporary folder. A gateway reaches it at [`Postgres::url`], or
-//! through a [`Link`] that the test can cut, or through a [`Pooler`]. [`Postgres::replica`] makes a second server that takes over.
+//! through a [`Link`] that the test can cut, or through a [`Pooler`]. [`Postgres::replica`] makes a second server that
+//! takes over.
 //!
 //! `programs` finds the binaries and the user to run them as; `template` has the data folder that servers start with;
 //! `server` has their processes and `sql` an administrator's statements.

@@ -1,5 +1,5 @@
-//! `PgBouncer` before a server: Debian's, or one that `PORTERO_TEST_PGBOUNCER` names. Through that one, from 1.21 on, every
-//! gateway of a fleet reaches its store, in transaction mode.
+//! `PgBouncer` before a server: Debian's, or one that `PORTERO_TEST_PGBOUNCER` names. Through that one, from 1.21 on,
+//! every gateway of a fleet reaches its store, in transaction mode.
 
 use std::{
     env, fs,

@@ -110,7 +110,7 @@ fn make(programs: &Programs, template: &Path) {
     let mut single = single.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     single.stdin.take().unwrap().write_all(roles().as_bytes()).unwrap();
     assert!(single.wait().unwrap().success());
-    // Whoever is killed in the middle leaves no half template.
+    // A process that is killed in the middle leaves no half template.
     let beside = template.with_extension("new");
     let _ = fs::remove_dir_all(&beside);
     copy(programs, &data, &beside, |_| true);

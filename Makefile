@@ -130,8 +130,8 @@ licences: ## Check what is in the dependency tree
 	$(CARGO) deny --locked check bans licenses sources
 	$(CARGO) deny --locked --manifest-path tests/loom/Cargo.toml --config deny.toml check bans licenses sources
 
-# Tests wait for processes that they start, so that twice as many as there are cores keep the cores busy.
-TEST_THREADS = $$(( $$(nproc) * 2 ))
+# Tests wait for processes that they start, so that three times as many as there are cores keep the cores busy.
+TEST_THREADS = $$(( $$(nproc) * 3 ))
 
 # Benches run once as tests, in the dev profile: the release profile would build everything again. Each is one process:
 # nextest would start one, with all that it makes first, for each of its measures.

@@ -23,9 +23,9 @@ use crate::{
     },
 };
 
-/// Gates that take turns. Tables hash with random seeds, and some seeds put more keys in one place than others: the
-/// mean over many gates hardly moves.
-const GATES: usize = 32;
+/// Live states that take turns. Tables hash with random seeds, and some seeds put more keys in one place than others:
+/// the mean over many live states hardly moves.
+const LIVE_STATES: usize = 32;
 
 /// Decisions that each live state takes to be counted.
 const ROUNDS: usize = 30;
@@ -95,16 +95,16 @@ static PROBES: [Probe; 5] = [
     },
 ];
 
-/// Counts every decision, each in a process of its own.
-pub(crate) fn count() -> Vec<Count> {
-    PROBES.iter().map(|probe| count_one(probe.name)).collect()
+/// The names of all decisions that have a budget.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    PROBES.iter().map(|probe| probe.name)
 }
 
-/// Counts the decision of this name.
-pub(crate) fn count_one(name: &str) -> Count {
+/// Counts the decision of this name, in a process of its own.
+pub(crate) fn count(name: &str) -> Count {
     let Probe { name, what, .. } = probe(name);
     let folder = TempDir::new().unwrap();
-    let instructions = counted_run(folder.path(), name) / (GATES * ROUNDS) as u64;
+    let instructions = counted_run(folder.path(), name) / (LIVE_STATES * ROUNDS) as u64;
     Count { name, what, instructions }
 }
 
@@ -126,7 +126,7 @@ fn counted_run(folder: &Path, which: &str) -> u64 {
 /// Takes the decision that the environment asks for.
 pub(crate) fn run() {
     let probe = probe(&env::var(WHICH).unwrap());
-    let stages: Vec<_> = (0..GATES).map(|_| Stage::new()).collect();
+    let stages: Vec<_> = (0..LIVE_STATES).map(|_| Stage::new()).collect();
     for stage in &stages {
         assert_eq!(stage.denied(probe, 0), probe.denied);
     }

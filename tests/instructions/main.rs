@@ -36,8 +36,9 @@ mod upstream;
 #[expect(dead_code, reason = "the harness of the integration tests does more")]
 mod wait;
 
-use std::path::Path;
+use std::{iter, num::NonZero, path::Path, sync::Mutex, thread};
 
+use budget::Count;
 use wait::{PATIENCE, wait_until};
 
 /// The binary of this build's profile.
@@ -53,7 +54,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     ignore = "the budget is for optimised code of x86-64: make instructions"
 )]
 fn instructions_are_within_the_budget() {
-    let counts = [decisions::count(), requests::count(Path::new(BINARY))].concat();
+    let decisions = decisions::names().map(|name| Box::new(move || decisions::count(name)) as Job);
+    let counts = in_parallel(decisions.chain(requests(Path::new(BINARY))).collect());
     println!("\n{}", budget::table(&counts));
     if !budget::is_to_be_written() {
         budget::hold(&counts);
@@ -62,15 +64,41 @@ fn instructions_are_within_the_budget() {
     budget::write(&counts);
     let release = Path::new(BINARY).parent().unwrap().join("../release/portero");
     if release.exists() {
-        println!("of the release that is built, held to nothing:\n{}", budget::table(&requests::count(&release)));
+        println!(
+            "of the release that is built, held to nothing:\n{}",
+            budget::table(&in_parallel(requests(&release).collect()))
+        );
     }
+}
+
+/// Counts something that has a budget.
+type Job<'j> = Box<dyn FnOnce() -> Count + Send + 'j>;
+
+/// Counts every request that has a budget, through `binary`.
+fn requests(binary: &Path) -> impl Iterator<Item = Job<'_>> {
+    requests::PROBES.iter().map(move |probe| Box::new(move || requests::count(probe, binary)) as Job<'_>)
+}
+
+/// What `jobs` count, in their order. As many run at once as there are processors: what one counts, it counts in
+/// processes of its own.
+fn in_parallel(jobs: Vec<Job<'_>>) -> Vec<Count> {
+    let lanes = thread::available_parallelism().map_or(1, NonZero::get);
+    let jobs = Mutex::new(jobs.into_iter().enumerate());
+    let take = || jobs.lock().unwrap().next();
+    let run = || iter::from_fn(take).map(|(at, job)| (at, job())).collect::<Vec<_>>();
+    let mut counts: Vec<_> = thread::scope(|scope| {
+        let lanes: Vec<_> = (0..lanes).map(|_| scope.spawn(run)).collect();
+        lanes.into_iter().flat_map(|lane| lane.join().unwrap()).collect()
+    });
+    counts.sort_by_key(|(at, _)| *at);
+    counts.into_iter().map(|(_, count)| count).collect()
 }
 
 /// The signature's verification is next to what draws randomness by the processor's jitter, which must not be counted.
 #[test]
 #[cfg_attr(any(debug_assertions, not(target_arch = "x86_64")), ignore = "as above")]
 fn a_decision_is_counted_the_same_twice() {
-    let [first, second] = [(); 2].map(|()| decisions::count_one("decide_miss_hs256").instructions);
+    let [first, second] = [(); 2].map(|()| decisions::count("decide_miss_hs256").instructions);
     assert!(first.abs_diff(second) * 200 <= first, "more than 0.5% apart: {first} and {second}");
 }
 

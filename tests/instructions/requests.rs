@@ -43,24 +43,39 @@ const ROUNDS: usize = 9;
 const NAME: &str = "ana";
 const PASSWORD: &str = "c0f2afed-edc3-4cec-8af0-ef58fcb50062";
 
-/// Counts a request with a remembered token through `binary`, in every form, and one with a line in the access log.
-pub(crate) fn count(binary: &Path) -> Vec<Count> {
-    let house = House::new(None);
-    let shared = House::new(Some(Postgres::start()));
-    let count =
-        |name, what, form, access_log| Count { name, what, instructions: house.request(binary, form, access_log) };
-    vec![
-        count("request", "a proxied request with a remembered token, access log off", Form::Get, false),
-        count("request_logged", "the same, access log on", Form::Get, true),
-        count("request_post", "the same with a body of 1 KiB, access log off", Form::Post, false),
-        count("request_tls", "the first through TLS", Form::Tls, false),
-        count("request_h2", "the first over HTTP/2", Form::Http2, false),
-        Count {
-            name: "request_shared_store",
-            what: "the first with a store on PostgreSQL",
-            instructions: shared.request(binary, Form::Get, false),
-        },
-    ]
+/// A request with a remembered token that has a budget.
+pub(crate) struct Probe {
+    name: &'static str,
+    what: &'static str,
+    form: Form,
+    access_log: bool,
+    /// Whether the store is PostgreSQL; a file otherwise.
+    shares_store: bool,
+}
+
+impl Probe {
+    const fn new(name: &'static str, what: &'static str, form: Form) -> Self {
+        Self { name, what, form, access_log: false, shares_store: false }
+    }
+}
+
+pub(crate) static PROBES: [Probe; 6] = [
+    Probe::new("request", "a proxied request with a remembered token, access log off", Form::Get),
+    Probe { access_log: true, ..Probe::new("request_logged", "the same, access log on", Form::Get) },
+    Probe::new("request_post", "the same with a body of 1 KiB, access log off", Form::Post),
+    Probe::new("request_tls", "the first through TLS", Form::Tls),
+    Probe::new("request_h2", "the first over HTTP/2", Form::Http2),
+    Probe {
+        shares_store: true,
+        ..Probe::new("request_shared_store", "the first with a store on PostgreSQL", Form::Get)
+    },
+];
+
+/// Counts such a request through `binary`, with a store and an upstream of its own.
+pub(crate) fn count(probe: &Probe, binary: &Path) -> Count {
+    let house = House::new(probe.shares_store.then(Postgres::start));
+    let instructions = house.request(binary, probe.form, probe.access_log);
+    Count { name: probe.name, what: probe.what, instructions }
 }
 
 /// A folder with all that a gateway has, and what stands around it.

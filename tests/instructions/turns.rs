@@ -1,7 +1,8 @@
 //! Client, gateway and upstream take turns.
 //!
-//! The thread that serves looks for more bytes, registers a waker and sleeps, in that order. Bytes that arrive meanwhile
-//! save it a part of that. Who is early depends on how busy the machine is, so nobody here writes before that thread sleeps.
+//! The thread that serves looks for more bytes, registers a waker and sleeps, in that order. Bytes that arrive
+//! meanwhile save it a part of that. Which of them is early depends on how busy the machine is, so nobody here writes
+//! before that thread sleeps.
 
 use std::{
     fs, io,
@@ -44,7 +45,7 @@ impl Turns {
 fn serving(process: u32) -> io::Result<PathBuf> {
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
         let thread = thread?.path();
-        // One that has ended meanwhile is none.
+        // A thread that has ended meanwhile is skipped.
         if fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.trim_end() == SERVING) {
             return Ok(thread);
         }

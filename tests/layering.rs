@@ -51,6 +51,32 @@ const ONE_THING: [&str; 2] = ["config::item", "config::reader"];
 /// Where hyper's types may be named: what decides knows the `http` crate's alone.
 const HYPER: [&str; 7] = ["cli", "edge::admin", "edge::forward", "edge::front", "issuer", "upstream", "verifier"];
 
+/// Folders whose `mod.rs` still holds what their files share, beside the map. The list may only become shorter.
+const NOT_YET_MAPS: [&str; 22] = [
+    "cli",
+    "cli/account",
+    "cli/audit",
+    "cli/contract",
+    "cli/demo",
+    "cli/key",
+    "cli/migration",
+    "decision/admin/import",
+    "decision/decide/explain",
+    "decision/verifier",
+    "edge/admin",
+    "rules/contract",
+    "rules/contract/file",
+    "rules/contract/learn",
+    "rules/contract/oauth",
+    "rules/contract/template",
+    "state/account",
+    "state/account/password",
+    "state/refresh",
+    "state/store",
+    "state/store/copy",
+    "state/token",
+];
+
 /// How often a name may be passed on from module to module.
 const PASSED_ON_MAX: usize = 8;
 
@@ -71,6 +97,29 @@ fn no_code_outside_of_contracts_names_one() {
     collect(&root.join("src"), root, &mut sources);
     let problems = names::check(&sources);
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
+
+/// A stranger reads a folder's `mod.rs` first: it says which file does which step, and does nothing itself.
+#[test]
+fn each_folder_begins_with_a_map() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = vec![];
+    collect(&root.join("src"), root, &mut sources);
+    let maps: Vec<_> =
+        sources.iter().filter(|(path, _)| path.ends_with("/mod.rs") && !path.contains("/tests/")).collect();
+    assert!(maps.len() > 40, "only {} maps were found", maps.len());
+    let is_map = |text: &str| {
+        let items = syn::parse_file(text).expect("a source that compiles").items;
+        items.iter().all(|item| match item {
+            syn::Item::Use(_) => true,
+            syn::Item::Mod(module) => module.content.is_none(),
+            _ => false,
+        })
+    };
+    let others: BTreeSet<_> = maps.iter().filter(|(_, text)| !is_map(text)).map(|(path, _)| path.as_str()).collect();
+    let known: BTreeSet<_> = NOT_YET_MAPS.iter().map(|folder| format!("src/{folder}/mod.rs")).collect();
+    let known: BTreeSet<_> = known.iter().map(String::as_str).collect();
+    assert_eq!(others, known, "what does more than name its files, and what is known to");
 }
 
 fn collect(folder: &Path, root: &Path, sources: &mut Vec<(String, String)>) {

@@ -5,14 +5,14 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 use http::{Uri, uri::Scheme};
 
 use super::{
-    claims, duration, introspection,
+    claims, introspection,
     item::Item,
     reader::{Context, Section},
     realms::{Realms, identifier},
     secure_url::secure_url,
 };
 use crate::{
-    domain::{Algorithm, KeyId, RealmName},
+    domain::{Algorithm, KeyId, RealmName, duration},
     issuer::{FRESH_MAX, FRESH_MIN, IssuerSettings, Jwks, KeyFile, Source, names_document},
     rules::issuer::ExternalIssuer,
     state::keys::jwk::KEY_ID_BYTES_MAX,

@@ -14,12 +14,11 @@ use std::{
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    duration,
     expand::{self, Piece},
     reader::{Context, Scope, Section, Spot, suggestion},
     size,
 };
-use crate::upstream::request_slot::Share;
+use crate::{domain::duration, upstream::request_slot::Share};
 
 /// Characters of a value that a problem shows, at most.
 const SHOWN_CHARS_MAX: usize = 80;

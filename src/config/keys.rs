@@ -2,8 +2,8 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::{duration, reader::Section};
-use crate::decision::schedule::ScheduleSettings;
+use super::reader::Section;
+use crate::{decision::schedule::ScheduleSettings, domain::duration};
 
 const ROTATE_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24 * 3650);
 const PUBLISH_AHEAD: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24 * 365);

@@ -13,7 +13,6 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    duration,
     item::Item,
     listen,
     matching::hosts,
@@ -21,6 +20,7 @@ use super::{
     routes::Defaults,
 };
 use crate::{
+    domain::duration,
     edge::{
         admin,
         listen::{Listen, ListenSettings as FrontSettings, TrustedHeader, TrustedHeaders},

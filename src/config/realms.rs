@@ -6,12 +6,12 @@ use http::{StatusCode, Uri};
 use jiff::tz::TimeZone;
 
 use super::{
-    dialect, duration,
+    dialect,
     item::Item,
     reader::{Context, Section, Spot, suggestion},
 };
 use crate::{
-    domain::{Algorithm, RealmName},
+    domain::{Algorithm, RealmName, duration},
     rules::{
         contract::{Bounded, Dialect, DialectSettings, SettingFacts, Zone, names_with},
         realm::{Lifetime, Realm},

@@ -18,9 +18,7 @@
 //! `kid` is looked up among them; if it is missing, [`IssuerKeys::ask`] waits for a fetch if one may
 //! be made, and then it is looked up again, once. A verdict on a token whose signature was checked earlier asks
 //! [`ValidUntil::holds`](crate::state::keys::ValidUntil::holds), which does not need the task to be alive. For
-//! `Source::Files`, [`files::read`] gives the keys once.
-//!
-//! Nothing here ever sees a token: which address is fetched, only the config says.
+//! `Source::Files`, [`files::read`] gives the keys once. Nothing here ever sees a token.
 
 mod discovery;
 mod endpoint;

@@ -2,10 +2,8 @@
 //!
 //! ```text
 //! service      AdminService: the store, the keys and the live state behind every operation; AdminError
-//! accounts     making, changing and deleting accounts
-//! changed      an account after a change
+//! accounts     making, changing and deleting accounts (changed: one after that); companies: the same
 //! secrets      giving accounts other passwords and secrets
-//! companies    the same for companies
 //! import       the accounts of another system, many at a time
 //! revocations  ending tokens, sessions and all that a principal has; listing sessions
 //! keys         rotating, retiring, importing and revoking keys
@@ -38,8 +36,5 @@ pub use everywhere::Everywhere;
 pub use keys::Rotated;
 pub use limits::Limits;
 pub use revocations::{Elsewhere, Revoked, SESSIONS_LISTED_MAX};
-pub use service::{AdminError, AdminService};
+pub use service::{AdminError, AdminService, PAGE_ROWS};
 pub use services::AdminServices;
-
-/// Accounts or companies in one page of a list, at most.
-pub const PAGE_ROWS: u32 = 500;

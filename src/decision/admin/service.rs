@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// Accounts or companies in one page of a list, at most.
+pub const PAGE_ROWS: u32 = 500;
+
 /// Does what an operator asks, durably; and in force at once where there is a live state.
 #[derive(Clone)]
 pub struct AdminService {

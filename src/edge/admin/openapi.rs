@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use axum::{Json, extract::State, response::IntoResponse, response::Response};
+use axum::{Json, extract::State, response::IntoResponse};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -48,14 +48,15 @@ const REFUSED_BODIES: [(&str, &str); 3] = [
     ("422", "A member is missing, unknown or of the wrong type"),
 ];
 
-/// Adds the document itself.
-pub(super) fn operations(operations: Operations) -> Operations {
-    operations.get(PATH, AdminRole::Read, DOCUMENT, serve)
-}
+/// Every operation of the listener that asks for a role, with what stands before its path.
+type Listed = fn(&Arc<Admin>) -> Vec<(&'static str, Operation)>;
 
-async fn serve(State(admin): State<Arc<Admin>>) -> Response {
-    let snapshot = admin.live_state.snapshot();
-    Json(document(&super::listed(&admin), &snapshot)).into_response()
+/// Adds the document itself, of all that is `listed`.
+pub(super) fn operations(operations: Operations, listed: Listed) -> Operations {
+    let serve = move |State(admin): State<Arc<Admin>>| async move {
+        Json(document(&listed(&admin), &admin.live_state.snapshot())).into_response()
+    };
+    operations.get(PATH, AdminRole::Read, DOCUMENT, serve)
 }
 
 fn document(operations: &[(&'static str, Operation)], snapshot: &Snapshot) -> Value {

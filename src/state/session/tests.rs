@@ -2,10 +2,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    domain::trusted_time::trusted,
+    domain::{PrincipalId, RealmName, SessionId, Timestamp, trusted_time::trusted},
     state::{
         revocation::log::{self, Record, RevokedSubject},
-        store::StoreSettings,
+        store::{Store, StoreError, StoreSettings, query},
     },
 };
 

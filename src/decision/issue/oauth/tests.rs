@@ -9,12 +9,18 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    decision::issue::{caller::Caller, login::TokenService},
     decision::{AdminService, LiveState, OauthSettings, Presence, Site, Snapshot, sync::key_lifecycle},
+    domain::Grant,
     domain::{AccountName, Clock, HandClock, PrincipalId, Secret, Timestamp, TokenKind},
     observe::metrics::Metrics,
     rules::{
         contract::{self, Dialect, Rejection, oauth::INTROSPECT},
         realm::Lifetime,
+    },
+    rules::{
+        contract::{Login, oauth::OAuthError},
+        realm::Realm,
     },
     state::{
         account::{self, Hasher, LegacyId, NewAccount, Revised, Revision, password},

@@ -1,10 +1,21 @@
 //! TLS towards clients: certificates by name, swapped without a restart, and what is told about a
 //! client's own certificate.
+//!
+//! ```text
+//! settings      what the config says
+//! certificate   a chain and its key, for some names
+//! authority     whose certificates clients show
+//! client        what services are told of a client's certificate
+//! terminator    the handshake
+//! resumption    tickets: which sessions go on without a whole handshake
+//! validity      until when a client's certificate is good
+//! ```
 
 mod authority;
 mod certificate;
 mod client;
 mod resumption;
+mod settings;
 mod terminator;
 #[cfg(test)]
 mod tests;
@@ -13,43 +24,6 @@ mod validity;
 pub use authority::{ClientAuthority, ClientAuthorityError};
 pub use certificate::{Certificate, CertificateError, Chain};
 pub(in crate::edge) use client::forwarded_certificate;
+pub use settings::ListenTlsSettings;
 pub(in crate::edge) use terminator::{Present, Terminator};
 pub(in crate::edge) use validity::Validity;
-
-use crate::rules::route::HostPattern;
-
-/// A listener's TLS, checked: each key fits its certificate, and no name has two certificates.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ListenTlsSettings {
-    certificates: Vec<Certificate>,
-    clients: Option<ClientAuthority>,
-}
-
-impl ListenTlsSettings {
-    /// A listener's certificates, the first of which answers who asks for no known name; and whose
-    /// certificates clients show, where they are asked for any.
-    ///
-    /// # Errors
-    /// A name that two certificates have, or `None` where there is no certificate.
-    pub fn new(certificates: Vec<Certificate>, clients: Option<ClientAuthority>) -> Result<Self, Option<HostPattern>> {
-        let mut names: Vec<&HostPattern> = vec![];
-        for name in certificates.iter().flat_map(Certificate::names) {
-            if names.contains(&name) {
-                return Err(Some(name.clone()));
-            }
-            names.push(name);
-        }
-        if certificates.is_empty() { Err(None) } else { Ok(Self { certificates, clients }) }
-    }
-
-    /// The certificates, in the order of the file.
-    #[must_use]
-    pub fn certificates(&self) -> &[Certificate] {
-        &self.certificates
-    }
-
-    /// Whose certificates clients show; `None` where they are asked for none.
-    pub(in crate::edge) const fn clients(&self) -> Option<&ClientAuthority> {
-        self.clients.as_ref()
-    }
-}

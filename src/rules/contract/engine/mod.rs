@@ -5,17 +5,14 @@
 //! replies   writes what came of it
 //! translations   the same contract in each of its languages
 //! replay    holds recorded exchanges against it
+//! file_contract  the contract itself
 //! ```
 
+mod file_contract;
 mod replay;
 mod replies;
 mod requests;
 mod translations;
-
-use std::sync::Arc;
-
-use http::Method;
-use serde_json::{Map, Value};
 
 pub(super) use self::replay::BODY_BYTES_MAX;
 pub use self::{
@@ -27,106 +24,5 @@ pub(super) use self::{
     replies::{Replies, Reply, Status},
     requests::{LoginReader, Requests, ValidityReader},
 };
-use super::{
-    Answer, Contract, DialectSettings, Facts, Operation, Outcome, Rejection, Schemas, TokenRequest,
-    template::{Filled, Hole, Known, Subject, Text},
-};
-use crate::domain::{Holder, Reason, Timestamp};
-
-/// SHA-256 of all that a contract's file says, with what it extends.
-pub(super) type Fingerprint = [u8; 32];
-
-/// A contract from a file.
-pub struct FileContract {
-    facts: Facts,
-    requests: Requests,
-    claims: Vec<Claim>,
-    replies: Replies,
-    /// Two contracts with the same fingerprint say the same.
-    fingerprint: Fingerprint,
-}
-
-/// A claim of the contract's tokens.
-pub(super) enum Claim {
-    Constant(Box<str>, Value),
-    Text(Box<str>, Text),
-    Hole(Box<str>, Hole),
-}
-
-impl FileContract {
-    pub(super) const fn new(
-        facts: Facts,
-        requests: Requests,
-        claims: Vec<Claim>,
-        replies: Replies,
-        fingerprint: Fingerprint,
-    ) -> Self {
-        Self { facts, requests, claims, replies, fingerprint }
-    }
-
-    /// What stands for all that the file says, with what it extends.
-    pub(super) const fn fingerprint(&self) -> &Fingerprint {
-        &self.fingerprint
-    }
-}
-
-impl Contract for FileContract {
-    fn facts(&self) -> &Facts {
-        &self.facts
-    }
-
-    fn identifying_members(&self, refresh: bool) -> &[Arc<str>] {
-        if refresh { &self.requests.refresh } else { &self.requests.identified_by }
-    }
-
-    fn login_members(&self) -> &[(Arc<str>, Meaning)] {
-        &self.requests.login.members
-    }
-
-    fn query_parameter(&self) -> Option<&str> {
-        self.requests.login.validity.as_ref().map(|validity| &*validity.parameter)
-    }
-
-    fn methods(&self) -> &'static [Method] {
-        if self.requests.verifies { &[Method::GET, Method::HEAD, Method::POST] } else { &[Method::POST] }
-    }
-
-    fn read(&self, request: &TokenRequest<'_>, settings: &DialectSettings) -> Result<Operation, Rejection> {
-        self.requests.read(request, settings)
-    }
-
-    fn claims(
-        &self,
-        holder: &Holder,
-        issued_at: Timestamp,
-        expires_at: Option<Timestamp>,
-        settings: &DialectSettings,
-    ) -> Map<String, Value> {
-        let known = Known::of(Subject::NewToken { holder, issued_at, expires_at }, settings);
-        let mut claims = Map::new();
-        for claim in &self.claims {
-            let (name, value) = match claim {
-                Claim::Constant(name, value) => (name, Some(value.clone())),
-                // A claim's holes say what stands for an absent value.
-                Claim::Text(name, text) => (name, text.fill(&known).ok().map(Value::from)),
-                Claim::Hole(name, hole) => (name, hole.fill(&known).ok().and_then(Filled::into_value)),
-            };
-            if let Some(value) = value {
-                claims.insert(name.to_string(), value);
-            }
-        }
-        claims
-    }
-
-    fn write(&self, outcome: &Outcome<'_>, settings: &DialectSettings) -> Answer {
-        self.replies.write(outcome, settings)
-    }
-
-    fn deny(&self, reason: Reason) -> Answer {
-        self.replies.deny(reason)
-    }
-
-    fn schemas(&self, refresh: bool) -> Option<&Schemas> {
-        self.replies.schemas(refresh)
-    }
-}
+pub use file_contract::FileContract;
+pub(super) use file_contract::{Claim, Fingerprint};

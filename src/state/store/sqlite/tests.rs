@@ -1,11 +1,15 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
+use sqlx::{Connection as _, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
     domain::Timestamp,
-    state::store::{EPOCH_FLOOR, Engine, Store, StoreSettings, Turn},
+    state::store::{
+        EPOCH_FLOOR, Engine, Store, StoreSettings, Turn,
+        error::{StoreError, Trouble},
+    },
 };
 
 /// A query that never ends: a store that hangs.

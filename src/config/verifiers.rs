@@ -13,14 +13,13 @@ use http::{HeaderName, StatusCode, Uri, header};
 
 use self::token_check::WrittenCheck;
 use super::{
-    duration,
     item::Item,
     reader::{Context, Section, Spot, suggestion},
     realms::Realms,
     secure_url::secure_url,
 };
 use crate::{
-    domain::RealmName,
+    domain::{RealmName, duration},
     rules::{
         contract::{Dialect, Forms, SecretPlace},
         rewrite::is_hop_by_hop,

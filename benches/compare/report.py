@@ -86,15 +86,12 @@ def versions(facts: dict[str, Any]) -> str:
 def render_section(section: Section, newest: dict[str, Any], own: dict[str, Any], run: str) -> str:
     text = f"\n## {section.title}\n\n"
     if section.run != run:
-        text += f"Of another run, at {section.run}"
-        text += (
-            f", with {own['rounds']} rounds of {own['seconds']} s"
-            if (own["rounds"], own["seconds"]) != (newest["rounds"], newest["seconds"])
-            else ""
-        )
-        text += f", on {own['machine']}" if own["machine"] != newest["machine"] else ""
-        text += f", with {versions(own)}" if own["versions"] != newest["versions"] else ""
-        text += ".\n\n"
+        other = f"Of another run, at {section.run}"
+        if (own["rounds"], own["seconds"]) != (newest["rounds"], newest["seconds"]):
+            other += f", with {own['rounds']} rounds of {own['seconds']} s"
+        other += f", on {own['machine']}" if own["machine"] != newest["machine"] else ""
+        other += f", with {versions(own)}" if own["versions"] != newest["versions"] else ""
+        text += wrapped(f"{other}.") + "\n\n"
     if section.rows:
         text += table(section.head, section.rows) + "\n"
     if section.targets:

@@ -10,7 +10,8 @@
 //!                     old systems about logins, and others about their tokens
 //! 1  rules · observe  pure rules: routes, policies, contracts, rewrites, limits; log, events, metrics
 //! 0  domain · timer   words that all share: clock, secret, id, account, claims, grant, reason, strict JSON; deadlines,
-//!    gather · trust   several pieces in one write; whom our clients trust
+//!    gather · trust   several pieces in one write; whom our clients trust; values and counts that no two threads
+//!    per_thread       write to
 //! ```
 //!
 //! A module uses lower floors only. `docs/architecture.md` has the path of a request.
@@ -29,6 +30,7 @@ pub mod issuer;
 #[path = "../tests/it/support/memory.rs"]
 mod memory;
 pub mod observe;
+pub mod per_thread;
 #[cfg(test)]
 #[path = "../tests/it/support/port.rs"]
 mod port;

@@ -20,10 +20,11 @@ mod methods;
 mod names;
 
 /// A module uses lower floors and its own folder.
-const FLOORS: [(&str, u8); 17] = [
+const FLOORS: [(&str, u8); 18] = [
     ("domain", 0),
     ("timer", 0),
     ("gather", 0),
+    ("per_thread", 0),
     ("trust", 0),
     // Of the harness of the tests, and in no build of the product.
     ("memory", 0),

@@ -12,7 +12,6 @@ use prometheus::{
 };
 
 use super::{
-    per_thread::PerThread,
     requests::{RequestMetrics, WAIT_BUCKETS},
     verifiers::VerifierFamilies,
 };
@@ -20,6 +19,7 @@ pub use super::{
     requests::{RouteMetrics, UpstreamWaits},
     verifiers::{TokenCheckMetrics, VerifierMetrics},
 };
+use crate::per_thread::PerThread;
 
 /// What comes of a reload.
 const RELOAD_OUTCOMES: [&str; 2] = ["success", "failure"];

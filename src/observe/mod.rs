@@ -6,6 +6,5 @@ pub mod events;
 mod json;
 pub mod lines;
 pub mod metrics;
-pub mod per_thread;
 mod requests;
 mod verifiers;

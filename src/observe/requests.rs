@@ -17,8 +17,7 @@ use prometheus::{
     proto::{Bucket, Counter, Histogram, LabelPair, Metric, MetricFamily, MetricType},
 };
 
-use super::per_thread::PerThread;
-use crate::domain::Reason;
+use crate::{domain::Reason, per_thread::PerThread};
 
 /// Seconds that the gateway adds: 50 µs to about 1.6 s.
 const GATEWAY_BUCKETS: [f64; 11] = [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.025, 0.1, 0.4, 1.6];

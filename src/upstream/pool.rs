@@ -26,7 +26,11 @@ use super::{
     tls::{Tls, TlsError},
     transport::Transport,
 };
-use crate::{observe::metrics::UpstreamMetrics, rules::limit::ClientKey};
+use crate::{
+    observe::metrics::UpstreamMetrics,
+    per_thread::{Handle, Spread},
+    rules::limit::ClientKey,
+};
 
 pub use super::breaker::Failure;
 
@@ -63,7 +67,7 @@ pub struct Pool {
 /// The servers at one time.
 #[derive(Debug, Default)]
 struct Servers {
-    all: Box<[Arc<Server>]>,
+    all: Box<[Spread<Server>]>,
     /// Whose turn it is, as indices into `all`.
     round: Box<[u16]>,
 }
@@ -102,9 +106,14 @@ impl Pool {
     /// there is no other; `None` when no server is healthy. `key` is asked for where requests are
     /// spread by one. A server that is coming back has less than its share.
     #[must_use]
-    pub fn pick(&self, now: Instant, tried: &[Arc<Server>], key: impl FnOnce(&HashBy) -> u64) -> Option<ServerLease> {
+    pub fn pick(
+        &self,
+        now: Instant,
+        tried: &[Handle<Server>],
+        key: impl FnOnce(&HashBy) -> u64,
+    ) -> Option<ServerLease> {
         let servers = self.servers.load();
-        let fresh = |server: &&Arc<Server>| !was_tried(tried, server) && server.is_available(now);
+        let fresh = |server: &&Spread<Server>| !was_tried(tried, server) && server.is_available(now);
         let chosen = match &self.settings.balance {
             Balance::RoundRobin => {
                 let turn = self.next_turn(&servers);
@@ -112,7 +121,7 @@ impl Pool {
             }
             Balance::LeastConnections => {
                 let start = self.next_turn(&servers);
-                let taking = |server: &&Arc<Server>| fresh(server) && server.takes_turn(now);
+                let taking = |server: &&Spread<Server>| fresh(server) && server.takes_turn(now);
                 servers.from(start).filter(taking).min_by(|one, other| {
                     let load = |server: &Server, other: &Server| server.in_flight() as u64 * u64::from(other.weight);
                     load(one, other).cmp(&load(other, one))
@@ -120,17 +129,17 @@ impl Pool {
             }
             Balance::Hash(by) => {
                 let key = key(by);
-                let draw = |server: &&Arc<Server>| balance::draw(key, server.id, server.weight);
-                let taking = |server: &&Arc<Server>| fresh(server) && server.takes_key(now, key);
+                let draw = |server: &&Spread<Server>| balance::draw(key, server.id, server.weight);
+                let taking = |server: &&Spread<Server>| fresh(server) && server.takes_key(now, key);
                 servers.all.iter().filter(taking).max_by(|one, other| draw(one).total_cmp(&draw(other)))
             }
         };
         // Somebody else may have taken the one trial meanwhile, or all were tried.
-        chosen.and_then(|server| server.take(now)).or_else(|| {
+        chosen.and_then(|server| Server::take(server, now)).or_else(|| {
             let others = servers.all.iter().filter(fresh);
             let again = servers.all.iter().filter(|server| was_tried(tried, server) && server.is_available(now));
             let last = || servers.all.iter().find_map(Server::take_as_last);
-            others.chain(again).find_map(|server| server.take(now)).or_else(last)
+            others.chain(again).find_map(|server| Server::take(server, now)).or_else(last)
         })
     }
 
@@ -148,9 +157,9 @@ impl Pool {
 
     /// Whether a server may be ejected for failures that its requests may have caused: not the last one, and no more
     /// servers than the settings say.
-    fn may_suspect(&self, server: &Arc<Server>) -> bool {
+    fn may_suspect(&self, server: &Server) -> bool {
         let servers = self.servers.load();
-        let others = || servers.all.iter().filter(|other| !Arc::ptr_eq(other, server));
+        let others = || servers.all.iter().filter(|other| other.number() != server.number());
         let suspected = others().filter(|other| other.is_suspected()).count() + 1;
         let most = servers.all.len() * self.settings.eject_max_percent as usize / 100;
         suspected <= most && others().any(|other| other.is_healthy())
@@ -158,8 +167,8 @@ impl Pool {
 
     /// Whether there is a server that a request was not tried at and may go to.
     #[must_use]
-    pub fn has_another(&self, now: Instant, tried: &[Arc<Server>], present: &Arc<Server>) -> bool {
-        let other = |server: &Arc<Server>| !Arc::ptr_eq(server, present) && !was_tried(tried, server);
+    pub fn has_another(&self, now: Instant, tried: &[Handle<Server>], present: &Server) -> bool {
+        let other = |server: &Server| server.number() != present.number() && !was_tried(tried, server);
         self.servers.load().all.iter().any(|server| other(server) && server.is_available(now))
     }
 
@@ -220,7 +229,7 @@ impl Pool {
 
     /// All servers that have an address.
     #[must_use]
-    pub fn servers(&self) -> Vec<Arc<Server>> {
+    pub fn servers(&self) -> Vec<Spread<Server>> {
         self.servers.load().all.to_vec()
     }
 
@@ -228,7 +237,7 @@ impl Pool {
     pub fn health(&self) -> impl Iterator<Item = (&str, bool)> {
         let servers = self.servers.load_full();
         self.settings.servers.iter().map(move |entry| {
-            let of_entry = |server: &&Arc<Server>| server.address() == &*entry.name;
+            let of_entry = |server: &&Spread<Server>| server.address() == &*entry.name;
             (&*entry.name, servers.all.iter().filter(of_entry).any(|server| server.is_healthy()))
         })
     }
@@ -255,7 +264,7 @@ impl Pool {
         let mut wanted: Vec<SocketAddr> = addresses.iter().copied().take(ADDRESSES_MAX).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let of_entry = |server: &&Arc<Server>| server.address() == &*entry.name;
+        let of_entry = |server: &&Spread<Server>| server.address() == &*entry.name;
         let mut known: Vec<SocketAddr> = present.all.iter().filter(of_entry).map(|server| server.socket).collect();
         known.sort_unstable();
         if wanted == known {
@@ -279,7 +288,7 @@ impl Pool {
         true
     }
 
-    fn make(&self, entry: &ServerSettings, address: SocketAddr) -> Option<Arc<Server>> {
+    fn make(&self, entry: &ServerSettings, address: SocketAddr) -> Option<Spread<Server>> {
         // That there is a name was seen when the pool was made.
         let certificate_name = match &self.kind.tls {
             Some(tls) => Some(tls.name(&entry.host).ok()?),
@@ -287,32 +296,32 @@ impl Pool {
         };
         let ejections = self.metrics.ejections(&entry.name);
         let named = (&entry.name, entry.weight);
-        Some(Arc::new(Server::new(named, address, certificate_name, &self.settings, &self.kind, ejections)))
+        Some(Spread::new(Server::new(named, address, certificate_name, &self.settings, &self.kind, ejections)))
     }
 }
 
 impl Servers {
-    fn new(all: Vec<Arc<Server>>) -> Self {
+    fn new(all: Vec<Spread<Server>>) -> Self {
         let weights: Vec<u32> = all.iter().map(|server| server.weight).collect();
         Self { round: balance::round(&weights), all: all.into() }
     }
 
     /// The servers in the order of their turns, from turn `start` on, one round.
-    fn in_turn(&self, start: usize) -> impl Iterator<Item = &Arc<Server>> {
+    fn in_turn(&self, start: usize) -> impl Iterator<Item = &Spread<Server>> {
         let start = start.checked_rem(self.round.len()).unwrap_or(0);
         let turns = self.round[start..].iter().chain(&self.round[..start]);
         turns.filter_map(|&index| self.all.get(usize::from(index)))
     }
 
     /// The servers, beginning anywhere.
-    fn from(&self, start: usize) -> impl Iterator<Item = &Arc<Server>> {
+    fn from(&self, start: usize) -> impl Iterator<Item = &Spread<Server>> {
         let start = start.checked_rem(self.all.len()).unwrap_or(0);
         self.all[start..].iter().chain(&self.all[..start])
     }
 }
 
-fn was_tried(tried: &[Arc<Server>], server: &Arc<Server>) -> bool {
-    tried.iter().any(|tried| Arc::ptr_eq(tried, server))
+fn was_tried(tried: &[Handle<Server>], server: &Server) -> bool {
+    tried.iter().any(|tried| tried.number() == server.number())
 }
 
 #[cfg(test)]
@@ -348,18 +357,18 @@ mod tests {
         let (pool, start) = (pool(Balance::RoundRobin, &[1, 1]), SystemClock.instant());
         let mut failing = pool.pick(start, &[], no_key).unwrap();
         pool.failed(&mut failing, Failure::AfterSending, start);
-        let failed = Arc::clone(failing.server());
+        let failed = failing.server().clone();
         drop(failing);
         assert!(!failed.is_healthy());
-        let picked = |now| Arc::ptr_eq(pool.pick(now, &[], no_key).unwrap().server(), &failed);
+        let picked = |now| pool.pick(now, &[], no_key).unwrap().server().number() == failed.number();
         assert!((0..10).all(|_| !picked(start + Duration::from_secs(9))));
         let later = start + Duration::from_secs(10);
         // Each is still under way: a trial whose client leaves goes to the next.
         let under_way: Vec<_> = (0..10).map(|_| pool.pick(later, &[], no_key).unwrap()).collect();
-        let trials = under_way.iter().filter(|turn| Arc::ptr_eq(turn.server(), &failed)).count();
+        let trials = under_way.iter().filter(|turn| turn.server().number() == failed.number()).count();
         assert_eq!(trials, 1, "one trial");
         let mut trial = pool.pick(later + Duration::from_secs(10), &[], no_key).unwrap();
-        if !Arc::ptr_eq(trial.server(), &failed) {
+        if trial.server().number() != failed.number() {
             trial = pool.pick(later + Duration::from_secs(10), &[], no_key).unwrap();
         }
         trial.answered(later + Duration::from_secs(10));
@@ -385,7 +394,7 @@ mod tests {
                 let turn = pool.pick(now, &tried, |_| 7).unwrap();
                 assert!(!was_tried(&tried, turn.server()));
                 assert_eq!(pool.has_another(now, &tried, turn.server()), tried.len() < 2);
-                tried.push(Arc::clone(turn.server()));
+                tried.push(turn.server().clone());
             }
             assert!(pool.pick(now, &tried, |_| 7).is_some(), "the same again is better than none");
         }

@@ -17,9 +17,10 @@ use super::{
     breaker::{Admission, Breaker, Failure},
     epoch::Epoch,
     recent_successes::{ClientRoute, RecentSuccesses},
-    settings::{Eject, PoolSettings},
+    settings::{Balance, Eject, PoolSettings},
     tls::Tls,
 };
+use crate::per_thread::{Handle, Spread};
 
 /// One address of a server.
 #[derive(Debug)]
@@ -38,13 +39,15 @@ pub struct Server {
     breaker: Breaker,
     recent_successes: RecentSuccesses,
     passes_probes: AtomicBool,
+    /// Requests in flight, where anybody asks: all threads would write to it.
     in_flight: AtomicUsize,
+    counts_in_flight: bool,
 }
 
 /// A request that goes to a server, until this is dropped.
 #[derive(Debug)]
 pub struct ServerLease {
-    server: Arc<Server>,
+    server: Handle<Server>,
     admission: Admission,
     /// The client, and what it asked for.
     pair: ClientRoute,
@@ -54,7 +57,7 @@ pub struct ServerLease {
 /// A trial whose outcome its client delays. When this is dropped, the next request gets a trial.
 #[derive(Debug)]
 pub struct Held {
-    server: Arc<Server>,
+    server: Handle<Server>,
     admission: Admission,
 }
 
@@ -98,6 +101,7 @@ impl Server {
             recent_successes: RecentSuccesses::default(),
             passes_probes: AtomicBool::new(true),
             in_flight: AtomicUsize::new(0),
+            counts_in_flight: settings.balance == Balance::LeastConnections,
         }
     }
 
@@ -125,20 +129,16 @@ impl Server {
     }
 
     /// Sends a request there, unless another took the one trial.
-    pub(super) fn take(self: &Arc<Self>, now: Instant) -> Option<ServerLease> {
-        let admission = self.breaker.admit(|| self.epoch.millis(now), self.eject)?;
-        Some(self.turn(admission))
+    pub(super) fn take(server: &Spread<Self>, now: Instant) -> Option<ServerLease> {
+        let admission = server.breaker.admit(|| server.epoch.millis(now), server.eject)?;
+        Some(ServerLease::new(server.handle(), admission))
     }
 
     /// Sends a request there though it is left alone: only for failures that may be their requests' own doing, and only
     /// where there is no other server.
-    pub(super) fn take_as_last(self: &Arc<Self>) -> Option<ServerLease> {
-        (self.passes_probes() && self.is_suspected()).then(|| self.turn(Admission::EXTRA_TRIAL))
-    }
-
-    fn turn(self: &Arc<Self>, admission: Admission) -> ServerLease {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        ServerLease { server: Arc::clone(self), admission, pair: ClientRoute::default(), outcome: Outcome::Unknown }
+    pub(super) fn take_as_last(server: &Spread<Self>) -> Option<ServerLease> {
+        let is_last = server.passes_probes() && server.is_suspected();
+        is_last.then(|| ServerLease::new(server.handle(), Admission::EXTRA_TRIAL))
     }
 
     /// Whether it takes the turn that came to it at `now`: while it is coming back, not each.
@@ -156,6 +156,7 @@ impl Server {
         self.breaker.is_suspected()
     }
 
+    /// Requests in flight, in a pool that goes by them.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }
@@ -173,9 +174,16 @@ impl Server {
 }
 
 impl ServerLease {
+    fn new(server: Handle<Server>, admission: Admission) -> Self {
+        if server.counts_in_flight {
+            server.in_flight.fetch_add(1, Ordering::Relaxed);
+        }
+        Self { server, admission, pair: ClientRoute::default(), outcome: Outcome::Unknown }
+    }
+
     /// The server.
     #[must_use]
-    pub fn server(&self) -> &Arc<Server> {
+    pub const fn server(&self) -> &Handle<Server> {
         &self.server
     }
 
@@ -197,7 +205,7 @@ impl ServerLease {
     #[must_use]
     pub fn held(&self) -> Option<Held> {
         let is_trial = matches!(self.admission, Admission::Trial(_)) && self.outcome == Outcome::Unknown;
-        is_trial.then(|| Held { server: Arc::clone(&self.server), admission: self.admission })
+        is_trial.then(|| Held { server: self.server.clone(), admission: self.admission })
     }
 
     /// It began to answer at `now`. A trial has succeeded with that.
@@ -213,7 +221,7 @@ impl ServerLease {
 
     /// It failed at `now`, which counts once. Whether the server `may` be left alone for failures after requests were
     /// sent is asked where nobody else was given a good answer meanwhile.
-    pub(super) fn failed(&mut self, failure: Failure, now: Instant, may: impl FnOnce(&Arc<Server>) -> bool) {
+    pub(super) fn failed(&mut self, failure: Failure, now: Instant, may: impl FnOnce(&Server) -> bool) {
         if self.outcome == Outcome::Failed {
             return;
         }
@@ -229,7 +237,9 @@ impl ServerLease {
 
 impl Drop for ServerLease {
     fn drop(&mut self) {
-        self.server.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.server.counts_in_flight {
+            self.server.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
         // Only at its end: a server that breaks off every answer fails in a row.
         if let Outcome::Answered(at) = self.outcome {
             self.server.breaker.succeeded();

@@ -218,7 +218,7 @@ mod tests {
         kept.set_passes_probes(false, SystemClock.instant());
         take_over(&pool, &entry, Ok(found(&["10.0.0.3:80", "10.0.0.2:80"])), &mut was_found);
         assert_eq!(addresses(&pool), ["10.0.0.2:80", "10.0.0.3:80"]);
-        assert!(Arc::ptr_eq(&kept, &pool.servers()[0]) && !pool.servers()[0].passes_probes());
+        assert!(kept.is_same(&pool.servers()[0]) && !pool.servers()[0].passes_probes());
         take_over(&pool, &entry, Ok(found(&["[::2]:80"])), &mut was_found);
         assert_eq!(addresses(&pool), ["[::2]:80"]);
     }

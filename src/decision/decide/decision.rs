@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     domain::{RealmName, Reason, Timestamp},
+    per_thread::{Handle, Spread},
     rules::{
         cors::Cors,
         policy::{Auth, Credential, find_credential},
@@ -88,7 +89,7 @@ pub struct Preflight {
 #[derive(Clone, Debug)]
 pub enum Target {
     /// This route.
-    Route(Arc<Route>),
+    Route(Handle<Route>),
     /// This token endpoint.
     Endpoint(Arc<Endpoint>),
 }
@@ -108,7 +109,7 @@ impl Target {
 #[derive(Debug)]
 pub struct Permit<'h> {
     /// Through which route.
-    pub route: Arc<Route>,
+    pub route: Handle<Route>,
     /// The path that was authorised; [`Permit::upstream_path`] is what is forwarded of it.
     pub path: CanonicalPath<'h>,
     /// For whom, proven; `None` for anybody, and where shadow mode let a token pass that does not hold.
@@ -152,7 +153,7 @@ pub struct Denial {
     /// Why.
     pub reason: Reason,
     /// The route it was for, where one was found: its dialect gives the answer its shape.
-    pub route: Option<Arc<Route>>,
+    pub route: Option<Handle<Route>>,
     /// The methods that the route has instead.
     pub allow: Option<Box<str>>,
     /// Whom the token spoke for, where it was one.
@@ -166,8 +167,8 @@ impl Denial {
         Self { reason, route: None, allow: None, identity: None }
     }
 
-    fn on(route: &Arc<Route>, reason: Reason) -> Self {
-        Self { reason, route: Some(Arc::clone(route)), allow: None, identity: None }
+    fn on(route: &Spread<Route>, reason: Reason) -> Self {
+        Self { reason, route: Some(route.handle()), allow: None, identity: None }
     }
 }
 
@@ -274,7 +275,7 @@ fn match_route<'s>(
     host: &Host<'_>,
     path: &CanonicalPath<'_>,
     trace: &mut impl Trace,
-) -> Result<&'s Arc<Route>, Denial> {
+) -> Result<&'s Spread<Route>, Denial> {
     let found = snapshot.routes.find(host, path, request.method);
     trace.note(Fact::Route(&found));
     match found {
@@ -288,7 +289,7 @@ fn match_route<'s>(
 
 /// TRACE would send the token back to the reader of the response (RFC 9110 section 9.3.8).
 #[inline]
-fn check_method(request: &Request<'_>, route: &Arc<Route>, trace: &mut impl Trace) -> Result<(), Denial> {
+fn check_method(request: &Request<'_>, route: &Spread<Route>, trace: &mut impl Trace) -> Result<(), Denial> {
     let forwarded = !matches!(*request.method, Method::TRACE | Method::CONNECT);
     trace.note(Fact::Method(forwarded));
     if forwarded {
@@ -303,7 +304,7 @@ fn check_method_override(
     request: &Request<'_>,
     host: &Host<'_>,
     path: &CanonicalPath<'_>,
-    route: &Arc<Route>,
+    route: &Spread<Route>,
     trace: &mut impl Trace,
 ) -> Result<(), Denial> {
     let Some(refused) = overridden(snapshot, request, host, path, route) else { return Ok(()) };
@@ -330,7 +331,7 @@ fn preflight(
     }
     let Found::Route(route) = snapshot.routes.find(host, path, &method) else { return None };
     let cors = Arc::clone(route.settings.cors.as_ref()?);
-    Some(Preflight { cors, target: Target::Route(Arc::clone(route)) })
+    Some(Preflight { cors, target: Target::Route(route.handle()) })
 }
 
 /// Whether a field asks for another method, and is refused; `None` where none does. A server may obey it, so where the
@@ -341,15 +342,14 @@ fn overridden(
     request: &Request<'_>,
     host: &Host<'_>,
     path: &CanonicalPath<'_>,
-    route: &Arc<Route>,
+    route: &Spread<Route>,
 ) -> Option<bool> {
     let stands = |value: &HeaderValue| {
         // Servers compare methods in capitals: the routes must be asked about the same one.
         let method = Method::from_bytes(value.as_bytes()).ok();
         let method = method.filter(|method| !method.as_str().bytes().any(|octet| octet.is_ascii_lowercase()));
         method.is_some_and(|method| {
-            let same =
-                matches!(snapshot.routes.find(host, path, &method), Found::Route(found) if Arc::ptr_eq(found, route));
+            let same = matches!(snapshot.routes.find(host, path, &method), Found::Route(found) if found.is_same(route));
             same && !matches!(method, Method::TRACE | Method::CONNECT)
         })
     };
@@ -359,16 +359,16 @@ fn overridden(
 }
 
 fn permit<'h>(
-    route: &Arc<Route>,
+    route: &Spread<Route>,
     path: CanonicalPath<'h>,
     identity: Option<Arc<Verified>>,
     reason: Reason,
 ) -> Permit<'h> {
-    Permit { route: Arc::clone(route), path, identity, reason, unverified: None, _decided: Decided }
+    Permit { route: route.handle(), path, identity, reason, unverified: None, _decided: Decided }
 }
 
 /// The permit of a request that only the route's shadow mode lets through.
-fn shadow_permit<'h>(route: &Arc<Route>, path: CanonicalPath<'h>, refused: Refused) -> Permit<'h> {
+fn shadow_permit<'h>(route: &Spread<Route>, path: CanonicalPath<'h>, refused: Refused) -> Permit<'h> {
     // A caller without the permission has proven an identity. A caller without a valid token has proven nothing.
     let proven = refused.identity.clone().filter(|_| refused.reason.status() == FORBIDDEN);
     Permit { unverified: refused.identity, ..permit(route, path, proven, refused.reason) }

@@ -21,6 +21,7 @@ use crate::{
     domain::RealmName,
     issuer::Source as KeySource,
     observe::metrics::{EndpointMetrics, Metrics, RouteMetrics, UpstreamWaits},
+    per_thread::Spread,
     rules::{
         contract::Dialect, cors::Cors, issuer::Issuer, policy::Source, realm::Realm, rewrite::MeantNames,
         route::Router, verifier::Mode as TakeoverMode,
@@ -47,7 +48,7 @@ pub struct Snapshot {
     /// The token endpoints.
     pub endpoints: Arc<Router<Arc<Endpoint>>>,
     /// The routes.
-    pub routes: Arc<Router<Arc<Route>>>,
+    pub routes: Arc<Router<Spread<Route>>>,
     /// The realms by name.
     pub realms: Arc<Realms>,
     /// Everybody whose tokens are read: the realms, and external issuers.
@@ -190,7 +191,7 @@ impl Snapshot {
                 pool: Arc::clone(pool),
                 issuer: accepted.into_iter().next(),
             };
-            Ok((settings.pattern.clone(), Arc::new(route)))
+            Ok((settings.pattern.clone(), Spread::new(route)))
         });
         let conflict = |conflicts: Vec<crate::rules::route::Conflict>| {
             let text = conflicts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -499,7 +500,7 @@ impl LiveState {
     #[must_use]
     pub fn serves_stale(&self) -> bool {
         let action = self.freshness.action();
-        let serves = |route: &Arc<Route>| route.settings.stale.unwrap_or(action) == StaleAction::Serve;
+        let serves = |route: &Spread<Route>| route.settings.stale.unwrap_or(action) == StaleAction::Serve;
         self.freshness.lifted_for().is_some() || self.snapshot().routes.routes().any(serves)
     }
 

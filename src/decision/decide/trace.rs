@@ -1,14 +1,13 @@
 //! What a decision comes across on its way, for the one who wants it explained. Nobody does while a request is
 //! served: then the trace is `()`, and nothing of it is left in the program.
 
-use std::sync::Arc;
-
 use super::{
     freshness::StaleAction,
     snapshot::{Endpoint, Route},
 };
 use crate::{
     domain::{Claims, KeyId, RealmName, Reason},
+    per_thread::Spread,
     rules::{
         policy::{Credential, Policy},
         route::{CanonicalPath, Found, Host, InvalidHost, PathError},
@@ -45,7 +44,7 @@ pub(in crate::decision) enum Fact<'a> {
     /// The token endpoint that answers, or that none does.
     Endpoint(Option<&'a Endpoint>),
     /// What the route table says.
-    Route(&'a Found<'a, Arc<Route>>),
+    Route(&'a Found<'a, Spread<Route>>),
     /// Whether the method is one that is forwarded at all.
     Method(bool),
     /// A field asks for another method; whether that is refused.

@@ -78,12 +78,12 @@ fn of_store(admin: &Admin) -> Option<String> {
 /// Whether any route is served: a gateway that is stale still has its public routes, and those that serve all the same.
 pub(super) async fn serving(State(admin): State<Arc<Admin>>) -> Response {
     let problem = admin.readiness.problem().or_else(|| {
-        let serves = |route: &Arc<Route>| {
+        let serves = |route: &Route| {
             let action = route.settings.stale.unwrap_or(admin.live_state.freshness().action());
             route.settings.policy.auth != Auth::Required || action == StaleAction::Serve
         };
         let is_stale = admin.live_state.freshness().stale_for().is_some();
-        (is_stale && !admin.live_state.snapshot().routes.routes().any(serves))
+        (is_stale && !admin.live_state.snapshot().routes.routes().any(|route| serves(route)))
             .then_some("stale, and no route is served then")
     });
     match problem {

@@ -213,11 +213,8 @@ fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward,
         Cow::Borrowed(_) if permit.path.is_as_received() => None,
         path => Some(path.into_owned().into_boxed_str()),
     });
-    let denial = |reason| Denial {
-        route: Some(Arc::clone(&permit.route)),
-        identity: permit.identity.clone(),
-        ..Denial::of(reason)
-    };
+    let denial =
+        |reason| Denial { route: Some(permit.route.clone()), identity: permit.identity.clone(), ..Denial::of(reason) };
     Ok(Forward {
         internal_token: internal_token.transpose().map_err(denial)?,
         path: path.map_err(denial)?,
@@ -233,7 +230,7 @@ fn oversized(head: &Parts, forward: &Forward) -> Option<Denial> {
     let most = forward.route.settings.body_bytes_max?;
     let declared: u64 = head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
     (declared > most).then(|| Denial {
-        route: Some(Arc::clone(&forward.route)),
+        route: Some(forward.route.clone()),
         identity: forward.identity.clone(),
         ..Denial::of(Reason::BodyTooLarge)
     })

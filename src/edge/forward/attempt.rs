@@ -98,7 +98,7 @@ impl Exchange {
 
     /// Makes a new connection to the server, and gives when it was made. An error says whether another may be asked.
     async fn connect(&mut self, route: &Route) -> Result<std::time::Instant, Failed> {
-        let Some(server) = self.server_lease.as_ref().map(|server_lease| Arc::clone(server_lease.server())) else {
+        let Some(server) = self.server_lease.as_ref().map(|server_lease| server_lease.server().clone()) else {
             return Err(Failed { failure: Failure::Internal, again: false });
         };
         let connecting = connections::connect(&route.pool, &server);
@@ -322,7 +322,7 @@ impl Exchange {
     pub(super) fn hand_back(
         mut self: Box<Self>,
         response: Response<Incoming>,
-        route: &Arc<Route>,
+        route: &Route,
     ) -> Result<Response<ResponseBody>, Unanswered> {
         let (mut head, incoming) = response.into_parts();
         let trailers = self.is_http2() && self.lease.as_ref().is_some_and(Lease::is_http2);
@@ -331,7 +331,7 @@ impl Exchange {
             Err(failure) => {
                 self.note_failure(failure, false);
                 self.lease = None;
-                return give_up(self, failure, route);
+                return give_up(self, failure);
             }
         };
         if framing.is_doubtful {

@@ -1,6 +1,6 @@
 //! Which server of its pool a request goes to.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{net::IpAddr, time::Instant};
 
 use http::request::Parts;
 
@@ -27,7 +27,7 @@ impl Exchange {
         }
         self.tries += 1;
         if let Some(server_lease) = self.server_lease.take() {
-            self.tried.push(Arc::clone(server_lease.server()));
+            self.tried.push(server_lease.server().clone());
         }
         let key = |by: &HashBy| hash_key(by, permitted, &self.head, self.client);
         let now = self.shared().services.clock.instant();
@@ -40,8 +40,8 @@ impl Exchange {
 }
 
 /// Which client asks for what, for telling one client's failures from a server's.
-fn client_route(client: Option<IpAddr>, route: &Arc<Route>) -> ClientRoute {
-    let route = Arc::as_ptr(route).addr() as u64;
+fn client_route(client: Option<IpAddr>, route: &Route) -> ClientRoute {
+    let route = std::ptr::from_ref(route).addr() as u64;
     ClientRoute::of(address_hash(client) ^ route.rotate_left(32))
 }
 

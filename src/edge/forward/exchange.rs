@@ -28,6 +28,7 @@ use crate::{
         },
         respond::Asker,
     },
+    per_thread::Handle,
     rules::list::elements,
     state::token::Verified,
     timer::LazyTimeout,
@@ -72,7 +73,7 @@ const WAIT_MIN: Duration = Duration::from_millis(1);
 pub(in crate::edge) struct Exchange {
     pub(super) inbound: Arc<Inbound>,
     /// What a reload may change, as it was when its head was there.
-    pub(super) tunables: Arc<Tunables>,
+    pub(super) tunables: Handle<Tunables>,
     /// When its head was there.
     pub(super) started: Instant,
     /// Its id, for the upstream and the log.
@@ -100,7 +101,7 @@ pub(in crate::edge) struct Exchange {
     /// For that server's next bytes.
     pub(super) timeout: LazyTimeout,
     /// The servers that it went to before.
-    pub(super) tried: Vec<Arc<Server>>,
+    pub(super) tried: Vec<Handle<Server>>,
     /// Its place among the requests of its client, where that may have several in flight.
     pub(super) request_place: Option<RequestPlace>,
     /// Its place in the pool.
@@ -162,7 +163,7 @@ pub(in crate::edge) enum Permission {
 /// The owned form of a permit.
 #[derive(Debug)]
 pub(in crate::edge) struct Forward {
-    pub(in crate::edge) route: Arc<Route>,
+    pub(in crate::edge) route: Handle<Route>,
     pub(in crate::edge) identity: Option<Arc<Verified>>,
     /// Whom the token speaks for that the route's shadow mode let through; the upstream does not hear of it.
     pub(super) unverified: Option<Arc<Verified>>,
@@ -193,7 +194,7 @@ impl Exchange {
         shared.request_begins();
         let started = shared.services.clock.instant();
         Box::new(Self {
-            tunables: arc_swap::Guard::into_inner(shared.tunables()),
+            tunables: shared.tunables().handle(),
             started,
             request_id: RequestId::new(),
             keeps_connection: keeps_connection(&head),
@@ -268,7 +269,7 @@ impl Exchange {
     }
 
     /// The route, where there is one.
-    pub(super) fn route(&self) -> Option<&Arc<Route>> {
+    pub(super) fn route(&self) -> Option<&Handle<Route>> {
         match &self.verdict {
             Verdict::Forward(forward) => Some(&forward.route),
             Verdict::Deny(denial) => denial.route.as_ref(),

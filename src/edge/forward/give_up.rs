@@ -1,15 +1,11 @@
 //! What becomes of a request that could not be proxied: a response of ours, or none.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use http::Response;
 
 use super::{exchange::Exchange, failure::Failure, local_response, response_body::ResponseBody};
-use crate::{
-    decision::{Denial, Route},
-    domain::Reason,
-    edge::respond,
-};
+use crate::{decision::Denial, domain::Reason, edge::respond};
 
 /// A request gets no response: the connection or the stream ends.
 #[derive(Debug)]
@@ -37,13 +33,9 @@ impl std::error::Error for Unanswered {
 }
 
 /// Answers a request that could not be proxied, where there is still somebody to answer.
-pub(super) fn give_up(
-    mut exchange: Box<Exchange>,
-    failure: Failure,
-    route: &Arc<Route>,
-) -> Result<Response<ResponseBody>, Unanswered> {
+pub(super) fn give_up(mut exchange: Box<Exchange>, failure: Failure) -> Result<Response<ResponseBody>, Unanswered> {
     let reason = exchange.came_to_nothing(failure).ok_or(Unanswered::Gone)?;
-    let denial = Denial { route: Some(Arc::clone(route)), ..Denial::of(reason) };
+    let denial = Denial { route: exchange.route().cloned(), ..Denial::of(reason) };
     let response = respond::denial(&denial, &exchange.asker());
     // What is missing of its body is not waited for.
     if exchange.upload.is_some() || reason == Reason::RequestTimeout {

@@ -50,7 +50,7 @@ async fn live(mut exchange: Box<Exchange>, body: Option<Incoming>) -> Result<Res
 /// Forwards a request that was let through: it tries one server after the other, as long as one may be asked.
 async fn forward(mut exchange: Box<Exchange>, body: Option<Incoming>) -> Result<Response<ResponseBody>, Unanswered> {
     let Verdict::Forward(permitted) = &exchange.verdict else { return Err(Unanswered::Gone) };
-    let route = Arc::clone(&permitted.route);
+    let route = permitted.route.clone();
     if let Some(protocols) = upgrade::asked(&exchange.head, body.is_some(), &route) {
         return Box::pin(upgrade::open(exchange, &protocols, &route)).await;
     }
@@ -61,13 +61,13 @@ async fn forward(mut exchange: Box<Exchange>, body: Option<Incoming>) -> Result<
             Ok(acquired) => acquired,
             Err(reason) => {
                 exchange.failure = Some(reason);
-                return give_up(exchange, Failure::Internal, &route);
+                return give_up(exchange, Failure::Internal);
             }
         };
         match exchange.attempt(&outbound, &route, acquired).await {
             Ok(response) => return exchange.hand_back(response, &route),
             Err(failed) if failed.again => {}
-            Err(failed) => return give_up(exchange, failed.failure, &route),
+            Err(failed) => return give_up(exchange, failed.failure),
         }
     }
 }

@@ -35,6 +35,7 @@ use crate::{
         access_log::AccessLog,
         metrics::{Metrics, RouteMetrics},
     },
+    per_thread::Spread,
     rules::rewrite::{Dropped, OddNames},
 };
 
@@ -130,7 +131,7 @@ pub struct Shared {
     connections_tunnel: IntGauge,
     in_flight: Arc<InFlight>,
     requests: Arc<Requests>,
-    tunables: ArcSwap<Tunables>,
+    tunables: ArcSwap<Spread<Tunables>>,
     connections_borne: usize,
     listener_runtimes: ListenerRuntimes,
     /// As the process started with them: their order is that of the sockets.
@@ -165,7 +166,7 @@ impl Shared {
             in_flight: Arc::default(),
             requests: Arc::default(),
             services,
-            tunables: ArcSwap::from_pointee(tunables),
+            tunables: ArcSwap::from_pointee(Spread::new(tunables)),
             connections_borne,
             listener_runtimes,
             listen: listen.to_vec(),
@@ -199,7 +200,7 @@ impl Shared {
 
     /// Takes over what a reload changed; it holds for the next request.
     pub fn set_tunables(&self, tunables: Tunables) {
-        self.tunables.store(Arc::new(tunables));
+        self.tunables.store(Arc::new(Spread::new(tunables)));
     }
 
     /// Log lines dropped since the start.
@@ -208,7 +209,7 @@ impl Shared {
         self.services.access_log.dropped()
     }
 
-    pub(in crate::edge) fn tunables(&self) -> arc_swap::Guard<Arc<Tunables>> {
+    pub(in crate::edge) fn tunables(&self) -> arc_swap::Guard<Arc<Spread<Tunables>>> {
         self.tunables.load()
     }
 

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::{
     domain::{Claims, PrincipalKind, RevocationId, Timestamp, text::fits_a_field},
-    observe::per_thread::PerThread,
+    per_thread::PerThread,
     rules::issuer::Issuer,
     state::keys::Key,
 };

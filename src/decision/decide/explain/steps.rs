@@ -1,7 +1,5 @@
 //! The steps of a decision in words.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 
 use super::{
@@ -16,6 +14,7 @@ use crate::{
         trace::{Fact, Trace},
     },
     domain::{Claims, KeyId, RealmName, Reason, Timestamp},
+    per_thread::{Handle, Spread},
     rules::{
         issuer::Issuer,
         policy::{Auth, Credential, Policy, Rule, Source, find_credential},
@@ -60,7 +59,7 @@ pub(super) struct Steps<'a> {
     snapshot: &'a Snapshot,
     now: Timestamp,
     keys: Keys,
-    route: Option<Arc<Route>>,
+    route: Option<Handle<Route>>,
     /// The `kid` and `iss` that the token claims, unproven.
     unverified: Option<(String, String)>,
     /// The claim for which the token is refused.
@@ -153,7 +152,7 @@ impl<'a> Steps<'a> {
         self.passed("endpoint", format!("the gateway answers itself: {:?}{of}", endpoint.serves));
     }
 
-    fn found(&mut self, found: &Found<'_, Arc<Route>>) {
+    fn found(&mut self, found: &Found<'_, Spread<Route>>) {
         let path = CanonicalPath::parse(self.request.path);
         let (Ok(path), Ok(host)) = (&path, &self.request.host) else { return };
         let candidates = self.snapshot.routes.candidates(host, path);
@@ -171,7 +170,7 @@ impl<'a> Steps<'a> {
             }
             Found::Route(route) => {
                 self.passed("route", described(&route.settings));
-                self.route = Some(Arc::clone(route));
+                self.route = Some(route.handle());
             }
         }
         for text in runners_up(&candidates, found) {

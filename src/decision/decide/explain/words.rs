@@ -1,6 +1,6 @@
 //! What the steps of a decision are about, in words.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use crate::{
     decision::decide::{
@@ -8,6 +8,7 @@ use crate::{
         snapshot::Route,
     },
     domain::{Claims, RealmName, Reason, Timestamp},
+    per_thread::Spread,
     rules::{
         claim::{ClaimPath, Said},
         policy::{Policy, Rule, Source},
@@ -93,7 +94,7 @@ pub(super) fn described(route: &RouteSettings) -> String {
 }
 
 /// The other routes that match, and why each of them does not have the request.
-pub(super) fn runners_up(candidates: &[Candidate<'_, Arc<Route>>], found: &Found<'_, Arc<Route>>) -> Vec<String> {
+pub(super) fn runners_up(candidates: &[Candidate<'_, Spread<Route>>], found: &Found<'_, Spread<Route>>) -> Vec<String> {
     let Some(first) = candidates.first() else { return vec![] };
     let winner = match found {
         Found::Route(route) => Some(&*route.settings.name),

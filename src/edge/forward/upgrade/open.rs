@@ -68,27 +68,27 @@ fn bears_upgrades(route: &Route) -> bool {
 pub(in crate::edge::forward) async fn open(
     mut exchange: Box<Exchange>,
     protocols: &str,
-    route: &Arc<Route>,
+    route: &Route,
 ) -> Result<Response<ResponseBody>, Unanswered> {
     exchange.watch(Some(route.pool.settings.timeouts.total));
     // What comes behind the head was meant for a tunnel.
     exchange.keeps_connection = false;
     let response = match exchange.ask(protocols, route).await {
         Ok(response) => response,
-        Err(failure) => return give_up(exchange, failure, route),
+        Err(failure) => return give_up(exchange, failure),
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return exchange.hand_back(response, route);
     }
     let Some(chosen) = chosen_protocol(response.headers(), protocols).map(str::to_owned) else {
         exchange.server_failed(upstream::Failure::AfterSending);
-        return give_up(exchange, Failure::Invalid, route);
+        return give_up(exchange, Failure::Invalid);
     };
     let headers = &exchange.head.headers;
     let framed = headers.contains_key(header::SEC_WEBSOCKET_KEY) && chosen.eq_ignore_ascii_case("websocket");
     let (switched, upstream) = switching(response, &exchange.asker(), route);
     let Some((upstream, rest)) = upstream.await else {
-        return give_up(exchange, Failure::BrokenOff, route);
+        return give_up(exchange, Failure::BrokenOff);
     };
     exchange.give_up_fields();
     // The total time does not hold for a tunnel.
@@ -119,7 +119,7 @@ fn switching(
 
 impl Exchange {
     /// Asks one server after the other for a connection, and the first that has one to switch.
-    async fn ask(&mut self, protocols: &str, route: &Arc<Route>) -> Result<Response<Incoming>, Failure> {
+    async fn ask(&mut self, protocols: &str, route: &Route) -> Result<Response<Incoming>, Failure> {
         let transport = loop {
             if let Err(reason) = self.acquire_server().await {
                 self.failure = Some(reason);
@@ -128,7 +128,7 @@ impl Exchange {
             let server = self
                 .server_lease
                 .as_ref()
-                .map(|server_lease| Arc::clone(server_lease.server()))
+                .map(|server_lease| server_lease.server().clone())
                 .ok_or(Failure::Internal)?;
             match self.connect_alone(&server, route).await {
                 Ok(transport) => break transport,

@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 /// Threads that have a value of their own. A further one shares that of another.
-const THREADS_APART_MAX: usize = 32;
+pub(super) const THREADS_APART_MAX: usize = 32;
 
 /// One value for each thread, made ahead or when the thread first asks for it.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl PerThread<AtomicI64> {
 }
 
 /// The number of this thread's value.
-fn thread_number() -> usize {
+pub(super) fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed) % THREADS_APART_MAX;

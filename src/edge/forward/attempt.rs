@@ -347,7 +347,7 @@ impl Exchange {
         self.keeps_connection &= self.upload.as_ref().is_none_or(|upload| upload.is_whole());
         self.conclude(&mut head);
         let relay = Relay { incoming, trailers, waiting: false, handed_on: None, is_cut_off: false, exchange: self };
-        Ok(Response::from_parts(head, ResponseBody::upstream(Box::new(relay))))
+        Ok(Response::from_parts(head, ResponseBody::upstream(relay)))
     }
 
     /// A new connection to the server was made.

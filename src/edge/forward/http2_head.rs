@@ -30,12 +30,6 @@ pub(super) fn take(head: &mut Parts) -> Result<(), Reason> {
         return Err(Reason::ExpectationFailed);
     }
     join_cookies(head)?;
-    if let Some(query) = head.uri.query().and_then(escaped) {
-        let target = PathAndQuery::try_from(format!("{}?{query}", head.uri.path()));
-        let mut parts = head.uri.clone().into_parts();
-        parts.path_and_query = Some(target.map_err(|_| Reason::MalformedRequest)?);
-        head.uri = Uri::from_parts(parts).map_err(|_| Reason::MalformedRequest)?;
-    }
     let authority = head.uri.authority().map(Authority::as_str);
     let mut hosts = head.headers.get_all(header::HOST).iter();
     if let Some(host) = hosts.next() {
@@ -48,7 +42,18 @@ pub(super) fn take(head: &mut Parts) -> Result<(), Reason> {
         let host = HeaderValue::from_str(authority).map_err(|_| Reason::MalformedRequest)?;
         head.headers.insert(header::HOST, host);
     }
+    // `Host` says whom it is for, from here on alone.
+    head.uri = Uri::from(target(&head.uri)?);
     Ok(())
+}
+
+/// The target in origin form (RFC 9112 section 3.2.1).
+fn target(uri: &Uri) -> Result<PathAndQuery, Reason> {
+    let target = match uri.query().and_then(escaped) {
+        Some(query) => PathAndQuery::try_from(format!("{}?{query}", uri.path())).ok(),
+        None => uri.path_and_query().cloned(),
+    };
+    target.ok_or(Reason::MalformedRequest)
 }
 
 /// RFC 9113 section 8.2.3: clients send each cookie by itself, and a server of HTTP/1 reads one line of them.

@@ -63,7 +63,7 @@ enum Inner {
     /// A response of ours.
     Local { exchange: Box<Exchange>, bytes: Bytes },
     /// A server's.
-    Upstream(Box<Relay>),
+    Upstream(Relay),
     /// Nothing is left.
     Over,
 }
@@ -109,7 +109,7 @@ impl ResponseBody {
     }
 
     /// A server's body.
-    pub(super) fn upstream(mut relay: Box<Relay>) -> Self {
+    pub(super) fn upstream(mut relay: Relay) -> Self {
         if relay.incoming.is_end_stream() {
             relay.end();
         }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use dashmap::{DashMap, Entry};
+use foldhash::quality::RandomState;
 use tokio::sync::Notify;
 
 use crate::rules::limit::ClientKey;
@@ -132,7 +133,7 @@ impl Drop for RequestPlace {
 /// How many each client has: an address of IPv4, and of IPv6 a network of 64 bits, which a subscriber has as a rule.
 /// Many have 48 bits and so 65,536 of those: such a network is counted too.
 #[derive(Debug, Default)]
-struct Counts(DashMap<u128, usize>);
+struct Counts(DashMap<u128, usize, RandomState>);
 
 impl Counts {
     /// Counts one more, when the client has fewer than `most`, and its network fewer than [`NETWORK_MULTIPLE`] times

@@ -14,19 +14,28 @@ static NOT_NOMINATED: [HeaderName; 2] = [header::CONTENT_LENGTH, header::HOST];
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     // A message has one or two of them: a look at each of its names costs less than asking for each of ours.
     let fields = headers.iter().filter(|(name, _)| speaks_about_connection(name.as_str()));
-    let (mut of_connection, mut nominates) = (vec![], false);
+    let (mut latest, mut others, mut nominates) = (None, vec![], false);
     for (name, value) in fields {
         nominates |= *name == KEEP_ALIVE || *name == header::CONNECTION && !is_usual(value.as_bytes());
-        of_connection.push(name.clone());
+        // The only one of most messages needs no list.
+        if let Some(other) = latest.replace(name.clone()) {
+            others.push(other);
+        }
     }
-    // What is left stands in another order for each order in which fields are removed: it is always the same.
-    of_connection.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
     if nominates {
         for name in nominated(headers) {
             headers.remove(name);
         }
     }
-    for name in of_connection {
+    let Some(last) = latest else { return };
+    if others.is_empty() {
+        headers.remove(last);
+        return;
+    }
+    others.push(last);
+    // What is left stands in another order for each order in which fields are removed: it is always the same.
+    others.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+    for name in others {
         headers.remove(name);
     }
 }

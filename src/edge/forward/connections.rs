@@ -217,13 +217,15 @@ async fn http1_over(pool: &Pool, transport: Transport) -> io::Result<Http1> {
 }
 
 /// How HTTP/1 is spoken with a pool's servers. What old servers write is put right (RFC 9112 sections 5.1 and 5.2).
+/// Names of fields are in lower case, which costs least, unless the pool's servers look for one spelling.
 pub(super) fn http1_builder(pool: &Pool) -> http1::Builder {
+    let is_spelt = pool.settings.preserve_header_case;
     let mut builder = http1::Builder::new();
     builder
         .allow_spaces_after_header_name_in_responses(true)
         .allow_obsolete_multiline_headers_in_responses(true)
-        .title_case_headers(true)
-        .preserve_header_case(pool.settings.preserve_header_case)
+        .title_case_headers(is_spelt)
+        .preserve_header_case(is_spelt)
         .max_buf_size(RESPONSE_BUFFER_BYTES);
     builder
 }

@@ -93,7 +93,7 @@ fn spoofed(request: Request) -> Request {
 fn names_are_spelt_as_the_client_did_where_the_pool_says_so() {
     for (pool, expected) in [
         ("preserve_header_case = true", ["\r\nHOST: ", "\r\nX-oLd: a\r\n", "\r\nX-Request-Id: "]),
-        ("", ["\r\nHost: ", "\r\nX-Old: a\r\n", "\r\nX-Request-Id: "]),
+        ("", ["\r\nhost: ", "\r\nx-old: a\r\n", "\r\nx-request-id: "]),
     ] {
         let upstream = RawUpstream::start(answer_every_head);
         let gateway =

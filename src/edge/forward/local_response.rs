@@ -74,8 +74,17 @@ impl Exchange {
             head.version = Version::HTTP_2;
             return;
         }
+        // Where nothing is said of it, a connection of HTTP/1.1 goes on, and one of HTTP/1.0 ends (RFC 9112 section
+        // 9.3).
         let keeps = self.keeps_connection && !self.shared().is_stopping();
-        head.headers.insert(header::CONNECTION, HeaderValue::from_static(if keeps { "keep-alive" } else { "close" }));
+        let said = match (keeps, self.head.version) {
+            (false, _) => Some("close"),
+            (true, Version::HTTP_10) => Some("keep-alive"),
+            (true, _) => None,
+        };
+        if let Some(said) = said {
+            head.headers.insert(header::CONNECTION, HeaderValue::from_static(said));
+        }
         head.version = Version::HTTP_11;
     }
 }

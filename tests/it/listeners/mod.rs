@@ -1,5 +1,6 @@
 //! What comes before the first request: TLS, the PROXY protocol, HTTP/2, and how many connections there may be.
 
+mod conformance;
 mod curl;
 mod expiry;
 mod h2;

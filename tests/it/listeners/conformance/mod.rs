@@ -5,7 +5,7 @@
 //! holds to, more is allowed, and the verdict says so.
 //!
 //! A case sends frames through a `Peer` and ends in a verdict. Portero goes through the cases in the clear and through
-//! TLS, and a real nginx beside it in the same run.
+//! TLS, a real nginx beside it in the same run, and servers that do it wrong.
 
 /// Runs the cases against Portero and against nginx.
 mod beside;
@@ -35,3 +35,5 @@ mod streams;
 mod windows;
 /// Frames and heads as bytes.
 mod wire;
+/// Servers that break the rules: each case must find one of them out.
+mod wrong;

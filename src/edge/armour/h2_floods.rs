@@ -184,6 +184,8 @@ pub(in crate::edge) struct Counted<S> {
     sent: FrameHeads,
     allowance: Allowance,
     flood: Flood,
+    /// Whether a frame came: the first one must be SETTINGS (RFC 9113 section 3.4).
+    has_begun: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Counted<S> {
@@ -197,6 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Counted<S> {
             sent: FrameHeads::after(0),
             allowance: Allowance::new(clock.instant()),
             flood: flood.clone(),
+            has_begun: false,
         };
         (counted, flood)
     }
@@ -232,8 +235,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Counted<S> {
         ready!(Pin::new(&mut counted.stream).poll_read(cx, buffer))?;
         counted.allowance.refill(counted.clock.instant());
         let allowance = &mut counted.allowance;
-        let mut borne = true;
-        counted.received.pass(&buffer.filled()[before..], |frame| borne &= allowance.receive(frame.kind));
+        let (mut borne, mut in_order) = (true, true);
+        let has_begun = &mut counted.has_begun;
+        counted.received.pass(&buffer.filled()[before..], |frame| {
+            in_order &= std::mem::replace(has_begun, true) || frame.kind == SETTINGS;
+            borne &= allowance.receive(frame.kind);
+        });
+        if !in_order {
+            // No flood, and nothing that speaks HTTP/2 would understand a word about it.
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         if borne { Poll::Ready(Ok(())) } else { Poll::Ready(Err(counted.end(cx))) }
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn take(head: &mut Parts) -> Result<(), Reason> {
     if head.uri.path().bytes().any(|byte| !byte.is_ascii_graphic())
         || !head::is_framed_once(&head.headers)
         || has_lower_case(head.method.as_str().as_bytes())
+        || head.headers.values().any(|value| is_padded(value.as_bytes()))
     {
         return Err(Reason::MalformedRequest);
     }
@@ -54,6 +55,11 @@ fn target(uri: &Uri) -> Result<PathAndQuery, Reason> {
         None => uri.path_and_query().cloned(),
     };
     target.ok_or(Reason::MalformedRequest)
+}
+
+/// RFC 9113 section 8.2.1: a value neither begins nor ends with a space or a tab.
+fn is_padded(value: &[u8]) -> bool {
+    [value.first(), value.last()].into_iter().flatten().any(|byte| matches!(byte, b' ' | b'\t'))
 }
 
 /// RFC 9113 section 8.2.3: clients send each cookie by itself, and a server of HTTP/1 reads one line of them.

@@ -132,13 +132,13 @@ impl Body {
 }
 
 impl<S> Armour<S> {
-    /// Around a connection that was `accepted` then. Where clients' spellings of names are handed on, `respelt` are
-    /// those that are ours to spell beside the gateway's own.
+    /// Around a connection that was `accepted` then, with the timer that ran meanwhile. Where clients' spellings of
+    /// names are handed on, `respelt` are those that are ours to spell beside the gateway's own.
     pub(in crate::edge) fn new(
         stream: S,
         state: &Arc<Http1State>,
         timeouts: &Timeouts,
-        accepted: Instant,
+        (accepted, deadline): (Instant, LazyTimeout),
         respelt: Option<Arc<[HeaderName]>>,
     ) -> Self {
         Self {
@@ -152,7 +152,7 @@ impl<S> Armour<S> {
             accepted,
             head_began: None,
             is_first: true,
-            deadline: LazyTimeout::default(),
+            deadline,
             is_deadline_set: false,
             rests: false,
             writing: Writing { informational: BytesMut::new(), is_flushed: true, stalled: None, is_stalled: false },

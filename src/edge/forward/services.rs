@@ -12,10 +12,7 @@ use std::{
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use prometheus::IntGauge;
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, watch},
-};
+use tokio::{runtime::Handle, sync::watch};
 
 use super::in_flight::InFlight;
 use crate::{
@@ -141,8 +138,6 @@ pub struct Shared {
     /// Whether the front drains, and whether idle connections are no longer waited for.
     stopping: AtomicBool,
     idle_grace_over: AtomicBool,
-    /// Tells those who wait for [`idle_grace_over`](Self::idle_grace_over).
-    idle_grace_ended: Notify,
 }
 
 impl Shared {
@@ -174,7 +169,6 @@ impl Shared {
             idle_grace_ms: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             idle_grace_over: AtomicBool::new(false),
-            idle_grace_ended: Notify::new(),
         })
     }
 
@@ -222,7 +216,6 @@ impl Shared {
         self.in_flight.wake_all();
         tokio::time::sleep(Duration::from_millis(self.idle_grace_ms.load(Ordering::Acquire))).await;
         self.idle_grace_over.store(true, Ordering::Release);
-        self.idle_grace_ended.notify_waiters();
         self.in_flight.wake_all();
     }
 
@@ -234,15 +227,6 @@ impl Shared {
     /// Whether the front drains and idle connections are no longer waited for.
     pub(in crate::edge) fn is_idle_grace_over(&self) -> bool {
         self.idle_grace_over.load(Ordering::Acquire)
-    }
-
-    /// Waits until the front drains and idle connections are no longer waited for.
-    pub(in crate::edge) async fn idle_grace_over(&self) {
-        // It is told of what comes from here on; what came before is seen in the flag.
-        let ended = self.idle_grace_ended.notified();
-        if !self.is_idle_grace_over() {
-            ended.await;
-        }
     }
 
     pub(in crate::edge) fn connections_max(&self) -> usize {

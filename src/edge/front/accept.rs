@@ -1,14 +1,16 @@
 //! The accept loop: ours, so that there is one place for caps, deadlines and draining.
 
 use std::{
+    future::poll_fn,
     io,
     net::{SocketAddr, TcpListener},
     os::fd::OwnedFd,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -19,25 +21,35 @@ use tokio::{
     net::TcpStream,
     sync::{oneshot, watch},
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, timeout_at},
+    time::{Instant, MissedTickBehavior},
 };
 
 use super::{
+    begun::Begun,
     http1, http2,
     workers::{Here, Workers},
 };
-use crate::edge::{
-    armour::stream::{ClientTimeouts, Timeouts},
-    forward::{in_flight::SWEEP_INTERVAL, services::Shared, upstream_request, worker::WorkerContext},
-    listen::{
-        connection::{Connection, Protocol, Scheme},
-        limits::{Limits, Place, Refusal},
-        listener_runtime::ListenerRuntime,
-        preface, proxy_protocol,
-        sockets::Listeners,
-        stream::ClientStream,
-        tls,
+use crate::{
+    edge::{
+        armour::stream::{ClientTimeouts, Timeouts},
+        forward::{
+            in_flight::{Registered, SWEEP_INTERVAL},
+            services::Shared,
+            upstream_request,
+            worker::WorkerContext,
+        },
+        listen::{
+            connection::{Connection, Protocol, Scheme},
+            limits::{Limits, Place, Refusal},
+            listener_runtime::ListenerRuntime,
+            preface, proxy_protocol,
+            sockets::Listeners,
+            stream::ClientStream,
+            tls,
+        },
     },
+    per_thread::{Handle, Spread},
+    timer::LazyTimeout,
 };
 
 /// After a failed accept (no file descriptors left), how long to wait for things to get better.
@@ -71,7 +83,7 @@ pub async fn serve(listeners: Listeners, workers: Workers, shared: Arc<Shared>, 
         let timeouts = Arc::clone(&timeouts);
         let limits = Arc::clone(&limits);
         let front = Front { at, shared: Arc::clone(&shared), timeouts, limits, shutdown: shutdown.clone() };
-        loops.push(tokio::spawn(accept_in_turn(listener, front, Arc::clone(&workers))));
+        loops.push(tokio::spawn(accept_in_turn(listener, Spread::new(front), Arc::clone(&workers))));
     }
     for accept_loop in loops {
         if accept_loop.await.is_err() {
@@ -119,7 +131,6 @@ async fn sweep(shared: Arc<Shared>) {
 }
 
 /// What a connection of one listener meets.
-#[derive(Clone)]
 struct Front {
     /// Which of the listeners it is.
     at: usize,
@@ -169,7 +180,7 @@ fn watched(listener: &TcpListener) -> io::Result<std::net::TcpStream> {
 
 /// Has one worker after the other accept, until the gateway stops. No two accept on the same listener, or each
 /// connection would wake them all; but a worker that takes up no work for a while does not keep the others from it.
-async fn accept_in_turn(listener: TcpListener, front: Front, workers: Arc<Workers>) {
+async fn accept_in_turn(listener: TcpListener, front: Spread<Front>, workers: Arc<Workers>) {
     // Its connections inherit that they send small pieces at once.
     if let Err(error) = SockRef::from(&listener).set_tcp_nodelay(true) {
         return tracing::error!(%error, "a listener cannot be used");
@@ -199,7 +210,8 @@ async fn accept_in_turn(listener: TcpListener, front: Front, workers: Arc<Worker
                 pause_after(&error).await;
             }
             Some(Ok((_, End::Stopped))) => return,
-            // A defect, of the loop or of its worker: another one goes on.
+            Some(Err(_)) if workers.have_ended() => return tracing::error!("every thread that serves has ended"),
+            // A defect of the loop: another worker goes on.
             Some(Err(_)) => {
                 tracing::error!("an accept loop panicked");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -274,7 +286,7 @@ impl Round {
 
 /// A worker's turn to accept on a listener.
 struct Turn {
-    front: Front,
+    front: Spread<Front>,
     listener: Arc<TcpListener>,
     round: Arc<Round>,
     number: u64,
@@ -304,7 +316,7 @@ impl Turn {
 
     /// Accepts on this worker while that has no more connections than it should, and gives the turn to another then.
     /// Boxed, because it ends with its own beginning.
-    fn accept(mut self, watched: std::net::TcpStream, here: Here) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn accept(self, watched: std::net::TcpStream, here: Here) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             if !self.round.is_present(self.number) {
                 return;
@@ -313,7 +325,8 @@ impl Turn {
                 Ok(acceptor) => acceptor,
                 Err(error) => return self.end(None, End::Failed(error)),
             };
-            let end = self.front.accept(&acceptor, &here, || self.round.is_present(self.number)).await;
+            let front = self.front.handle();
+            let end = Front::accept(&front, &acceptor, &here, || self.round.is_present(self.number)).await;
             let watched = acceptor.watched.into_std();
             match (end, watched) {
                 (Some(end), watched) => self.end(watched.ok(), end),
@@ -340,22 +353,36 @@ struct Arrived {
     connection: Arc<Connection>,
 }
 
+/// What came of the wait for it.
+enum Arrival {
+    Ready(Arrived),
+    /// It ended, or was refused.
+    Ended,
+    TimedOut,
+}
+
 impl Front {
     /// Accepts on this worker, until it is another's turn or this one `is_present` no longer. Otherwise says why no
     /// other can accept.
-    async fn accept(&mut self, acceptor: &Acceptor<'_>, here: &Here, is_present: impl Fn() -> bool) -> Option<End> {
+    async fn accept(
+        front: &Handle<Self>,
+        acceptor: &Acceptor<'_>,
+        here: &Here,
+        is_present: impl Fn() -> bool,
+    ) -> Option<End> {
+        let mut shutdown = front.shutdown.clone();
         for accepted in 1..=ACCEPTED_IN_A_ROW_MAX {
             let (stream, peer) = tokio::select! {
                 biased;
-                _ = self.shutdown.wait_for(|stop| *stop) => return Some(End::Stopped),
+                _ = shutdown.wait_for(|stop| *stop) => return Some(End::Stopped),
                 accepted = acceptor.accept() => match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => return Some(End::Failed(error)),
                 },
             };
-            match self.admit(peer) {
-                Ok(place) => self.hand_over(here, stream, peer, place),
-                Err(refusal) => self.shared.connection_refused(refusal),
+            match front.admit(peer) {
+                Ok(place) => Self::hand_over(front, here, stream, peer, place),
+                Err(refusal) => front.shared.connection_refused(refusal),
             }
             if !is_present() || here.has_surplus() {
                 break;
@@ -392,8 +419,8 @@ impl Front {
     }
 
     /// Gives a connection to this worker, whose reactor watches it from then on.
-    fn hand_over(&self, here: &Here, stream: std::net::TcpStream, peer: SocketAddr, place: Place) {
-        let front = self.clone();
+    fn hand_over(front: &Handle<Self>, here: &Here, stream: std::net::TcpStream, peer: SocketAddr, place: Place) {
+        let front = front.clone();
         here.give(|worker| async move {
             if let Ok(stream) = TcpStream::from_std(stream) {
                 front.enter(stream, peer, place, &worker).await;
@@ -402,32 +429,53 @@ impl Front {
     }
 
     /// Takes a connection through everything that comes before its first request, and serves it.
-    async fn enter(self, stream: TcpStream, peer: SocketAddr, mut place: Place, worker: &Arc<WorkerContext>) {
+    async fn enter(&self, stream: TcpStream, peer: SocketAddr, mut place: Place, worker: &Arc<WorkerContext>) {
         let _open = self.shared.connection_opened();
+        let registered = self.shared.in_flight().register();
         let accepted = Instant::now();
-        let deadline = accepted + self.shared.tunables().head_timeout;
-        let arrived = tokio::select! {
-            biased;
-            arrived = timeout_at(deadline, self.arrive(stream, peer, &mut place)) => arrived,
-            // One that has not even begun a request has none to lose.
-            () = self.shared.idle_grace_over() => return,
-        };
-        let Ok(Some(Arrived { stream, protocol, connection })) = arrived else {
-            if arrived.is_err()
-                && self.listener_runtime().is_some_and(|listener_runtime| listener_runtime.tls.is_some())
-            {
-                self.shared.handshake_failed("timeout");
+        let mut deadline = LazyTimeout::until(accepted + self.shared.tunables().head_timeout);
+        let arrival = self.arrival(stream, peer, &mut place, &registered, &mut deadline).await;
+        let Arrived { stream, protocol, connection } = match arrival {
+            Arrival::Ready(arrived) => arrived,
+            Arrival::Ended => return,
+            Arrival::TimedOut => {
+                if self.listener_runtime().is_some_and(|listener_runtime| listener_runtime.tls.is_some()) {
+                    self.shared.handshake_failed("timeout");
+                }
+                return;
             }
-            return;
         };
+        let begun = Begun { connection, registered, accepted, deadline };
         match protocol {
-            Protocol::Http1 => {
-                let (timeouts, shutdown) = (&self.timeouts, self.shutdown);
-                http1::serve_connection(stream, &connection, worker, timeouts, accepted, shutdown).await;
-            }
+            Protocol::Http1 => http1::serve_connection(stream, begun, worker, &self.timeouts, &self.shutdown).await,
             // Boxed: the task of each connection of HTTP/1 would have room for it.
-            Protocol::Http2 => Box::pin(http2::serve_connection(stream, &connection, worker, deadline)).await,
+            Protocol::Http2 => Box::pin(http2::serve_connection(stream, begun, worker)).await,
         }
+    }
+
+    /// Waits until a connection is ready for its first request, no longer than until `deadline`.
+    async fn arrival(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        place: &mut Place,
+        registered: &Registered,
+        deadline: &mut LazyTimeout,
+    ) -> Arrival {
+        let mut arriving = pin!(self.arrive(stream, peer, place));
+        poll_fn(|cx| {
+            // Nothing ends it: it is woken to look around.
+            let _ = registered.guard.poll_ended(cx);
+            if let Poll::Ready(arrived) = arriving.as_mut().poll(cx) {
+                return Poll::Ready(arrived.map_or(Arrival::Ended, Arrival::Ready));
+            }
+            // One that has not even begun a request has none to lose.
+            if self.shared.is_idle_grace_over() {
+                return Poll::Ready(Arrival::Ended);
+            }
+            deadline.poll_over(cx).map(|()| Arrival::TimedOut)
+        })
+        .await
     }
 
     async fn arrive(&self, mut stream: TcpStream, peer: SocketAddr, place: &mut Place) -> Option<Arrived> {
@@ -484,7 +532,13 @@ mod tests {
     /// Each connection has one for as long as it lives.
     #[test]
     fn a_connections_task_is_small() {
-        async fn task(front: Front, stream: TcpStream, peer: SocketAddr, place: Place, worker: Arc<WorkerContext>) {
+        async fn task(
+            front: Handle<Front>,
+            stream: TcpStream,
+            peer: SocketAddr,
+            place: Place,
+            worker: Arc<WorkerContext>,
+        ) {
             front.enter(stream, peer, place, &worker).await;
         }
         assert!(size(task) <= 3500, "{}", size(task));

@@ -13,9 +13,10 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::watch,
-    time::{Instant, timeout},
+    time::timeout,
 };
 
+use super::begun::Begun;
 use crate::{
     domain::Reason,
     edge::{
@@ -90,22 +91,20 @@ impl Last {
     }
 }
 
-/// Serves a connection that was `accepted` then, until the client or `shutdown` ends it, or a request leaves the
-/// connection in doubt.
+/// Serves a connection until the client or `shutdown` ends it, or a request leaves the connection in doubt.
 pub(super) async fn serve_connection(
     stream: ClientStream,
-    connection: &Arc<Connection>,
+    begun: Begun,
     worker: &Arc<WorkerContext>,
     timeouts: &Timeouts,
-    accepted: Instant,
-    shutdown: watch::Receiver<bool>,
+    shutdown: &watch::Receiver<bool>,
 ) {
     let shared = &worker.shared;
-    let registered = shared.in_flight().register();
+    let Begun { connection, registered, accepted, deadline } = begun;
     let state = Arc::<Http1State>::default();
     let inbound = Arc::new(Inbound {
         worker: Arc::clone(worker),
-        connection: Arc::clone(connection),
+        connection: Arc::clone(&connection),
         guard: Arc::clone(&registered.guard),
         http1: Some(Arc::clone(&state)),
         informational: AtomicU32::new(0),
@@ -117,7 +116,7 @@ pub(super) async fn serve_connection(
     };
     let respelt = shared.services.live_state.view().respelt_names();
     let preserves_case = respelt.is_some();
-    let mut armour = Armour::new(stream, &state, timeouts, accepted, respelt);
+    let mut armour = Armour::new(stream, &state, timeouts, (accepted, deadline), respelt);
     let mut builder = http1::Builder::new();
     builder.title_case_headers(true).preserve_header_case(preserves_case).max_buf_size(BUFFER_BYTES_MAX);
     let end = loop {
@@ -160,12 +159,12 @@ pub(super) async fn serve_connection(
     let tunnel = inbound.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(tunnel) = tunnel {
         // Boxed, here and below: few connections end so, and each has room for what it may become.
-        if let Some(stream) = Box::pin(tunnel.run(stream, held, shutdown)).await {
+        if let Some(stream) = Box::pin(tunnel.run(stream, held, shutdown.clone())).await {
             Box::pin(linger(stream)).await;
         }
         return;
     }
-    last.carry_out(stream, connection, worker).await;
+    last.carry_out(stream, &connection, worker).await;
 }
 
 /// Waits while the connection rests. `None` when the next request begins, and how it ends otherwise.

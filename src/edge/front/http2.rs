@@ -18,6 +18,7 @@ use hyper::{rt::Executor, server::conn::http2, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
+use super::begun::Begun;
 use crate::{
     edge::{
         armour::{h2_floods::Counted, head::HEAD_BYTES_MAX},
@@ -27,7 +28,7 @@ use crate::{
             serve::serve,
             worker::WorkerContext,
         },
-        listen::{connection::Connection, limits::Refusal, stream::ClientStream},
+        listen::{limits::Refusal, stream::ClientStream},
     },
     timer::LazyTimeout,
 };
@@ -102,16 +103,11 @@ where
     }
 }
 
-/// Serves until the client or the shutdown ends it, or a bound is passed. The preface must come before `deadline`.
-pub(super) async fn serve_connection(
-    stream: ClientStream,
-    connection: &Arc<Connection>,
-    worker: &Arc<WorkerContext>,
-    deadline: Instant,
-) {
+/// Serves until the client or the shutdown ends it, or a bound is passed.
+pub(super) async fn serve_connection(stream: ClientStream, begun: Begun, worker: &Arc<WorkerContext>) {
     let shared = &worker.shared;
+    let Begun { connection, registered, deadline, .. } = begun;
     let streams_max = shared.tunables().requests_per_connection;
-    let registered = shared.in_flight().register();
     let streams = Arc::new(Streams {
         in_work: AtomicUsize::new(0),
         in_work_max: usize::try_from(streams_max).unwrap_or(usize::MAX).saturating_mul(STREAMS_IN_WORK),
@@ -122,7 +118,7 @@ pub(super) async fn serve_connection(
         let registered = shared.in_flight().register();
         let inbound = Arc::new(Inbound {
             worker: Arc::clone(worker),
-            connection: Arc::clone(connection),
+            connection: Arc::clone(&connection),
             guard: Arc::clone(&registered.guard),
             http1: None,
             informational: AtomicU32::new(0),
@@ -136,7 +132,7 @@ pub(super) async fn serve_connection(
     let serving = builder(&streams, streams_max).serve_connection(TokioIo::new(counted), service);
     let mut serving = pin!(serving);
     // A fresh connection has no longer for its first request than one of HTTP/1.
-    let mut idle = Idle { timeout: LazyTimeout::until(deadline), was_busy: false, stopping: false, finishing: false };
+    let mut idle = Idle { timeout: deadline, was_busy: false, stopping: false, finishing: false };
     poll_fn(|cx| {
         loop {
             // The connection itself is never ended: it is woken to look around.

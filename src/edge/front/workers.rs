@@ -74,6 +74,11 @@ impl Workers {
         Some(())
     }
 
+    /// Whether every worker has ended.
+    pub(super) fn have_ended(&self) -> bool {
+        !self.0.iter().any(Worker::runs)
+    }
+
     /// Whether a worker takes up new work within `patience`. One that does not gets no turn until it does.
     pub(super) async fn answers(&self, at: usize, patience: Duration) -> bool {
         let Some(worker) = self.0.get(at) else { return false };

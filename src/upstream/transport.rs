@@ -38,15 +38,39 @@ enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// How many bytes came on a connection: whether a response had begun when it broke off.
-#[derive(Clone, Debug, Default)]
-pub struct Received(Arc<AtomicU64>);
+/// How many bytes came on a connection, and how many may: whether a response had begun when it broke off, and that its
+/// head comes to an end.
+#[derive(Clone, Debug)]
+pub struct Received(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    bytes: AtomicU64,
+    bytes_max: AtomicU64,
+}
 
 impl Received {
+    fn new() -> Self {
+        Self(Arc::new(Counts { bytes: AtomicU64::new(0), bytes_max: AtomicU64::new(u64::MAX) }))
+    }
+
     /// Bytes so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Lets so many bytes come, `None` for any number. Reading fails with [`io::ErrorKind::InvalidData`] behind them.
+    pub fn let_come(&self, more: Option<u64>) {
+        let bytes_max = more.map_or(u64::MAX, |more| self.bytes().saturating_add(more));
+        self.0.bytes_max.store(bytes_max, Ordering::Relaxed);
+    }
+
+    /// Counts bytes that came.
+    fn add(&self, bytes: usize) -> io::Result<()> {
+        let before = self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        let may_come = before.saturating_add(bytes as u64) <= self.0.bytes_max.load(Ordering::Relaxed);
+        if may_come { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 }
 
@@ -60,7 +84,7 @@ impl Transport {
     }
 
     fn new(stream: Stream, write_timeout: Duration) -> Self {
-        Self { stream, received: Received::default(), write_timeout, stalled: None, is_stalled: false }
+        Self { stream, received: Received::new(), write_timeout, stalled: None, is_stalled: false }
     }
 
     /// Counts what comes.
@@ -109,8 +133,7 @@ impl AsyncRead for Transport {
         let transport = self.get_mut();
         let before = buffer.filled().len();
         ready!(stream!(transport.poll_read(cx, buffer)))?;
-        transport.received.0.fetch_add((buffer.filled().len() - before) as u64, Ordering::Relaxed);
-        Poll::Ready(Ok(()))
+        Poll::Ready(transport.received.add(buffer.filled().len() - before))
     }
 }
 

@@ -149,6 +149,7 @@ impl Exchange {
             self.inbound.worker.connections.forget(server, lease);
         }
         let response = sent?;
+        self.stop_listening();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // Nobody asked to switch here: what follows would be no HTTP.
             return Err(Failure::Invalid);
@@ -156,11 +157,6 @@ impl Exchange {
         self.is_answering = true;
         self.note_response(response.status());
         Ok(response)
-    }
-
-    /// Counts what comes on the connection to the server; HTTP/1 alone.
-    fn received(&self) -> Option<&Received> {
-        self.lease.as_ref()?.received()
     }
 
     /// Waits for the head of a response, no longer than each side has.

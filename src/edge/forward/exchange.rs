@@ -32,7 +32,7 @@ use crate::{
     rules::list::elements,
     state::token::Verified,
     timer::LazyTimeout,
-    upstream::{Server, ServerLease, Transport, request_slot::RequestSlot},
+    upstream::{Received, Server, ServerLease, Transport, request_slot::RequestSlot},
 };
 
 /// What a request comes with: one for each HTTP/1 connection, and for each HTTP/2 stream.
@@ -268,6 +268,11 @@ impl Exchange {
         Some(self.server_lease.as_ref()?.server())
     }
 
+    /// Counts what comes on the connection to the server; HTTP/1 alone.
+    pub(super) fn received(&self) -> Option<&Received> {
+        self.lease.as_ref()?.received()
+    }
+
     /// The route, where there is one.
     pub(super) fn route(&self) -> Option<&Handle<Route>> {
         match &self.verdict {
@@ -290,10 +295,12 @@ impl Exchange {
         self.host.as_ref().or_else(|| self.head.headers.get(header::HOST))
     }
 
-    /// Gives up its fields, but for the host, which the log tells: a response may take long.
+    /// Gives up its fields, but for the host, where the log tells it: a response may take long.
     pub(super) fn give_up_fields(&mut self) {
-        let host = std::mem::take(&mut self.head.headers).remove(header::HOST);
-        self.host = self.host.take().or(host);
+        let headers = std::mem::take(&mut self.head.headers);
+        if self.tunables.access_log && self.host.is_none() {
+            self.host = headers.get(header::HOST).cloned();
+        }
         self.head.extensions = http::Extensions::new();
     }
 

@@ -13,15 +13,27 @@ use super::{
     request_body::RequestBody,
 };
 
-/// Informational responses to one request, at most: some servers send one every few seconds while they work.
+/// Informational responses to one request, at most, where they are listened for: some servers send one every few
+/// seconds while they work.
 const INFORMATIONAL_RESPONSES_MAX: u32 = 1000;
 
+/// Bytes of all heads of the response to one request over HTTP/1, at most.
+const HEADS_BYTES_MAX: u64 = 256 << 10;
+
 impl Exchange {
-    /// Listens for the informational responses to a request that is sent to a server.
+    /// Listens for the informational responses to a request that is sent to a server, where anybody takes them. Over
+    /// HTTP/1 bytes say that a server is there, and bound what it sends before its response: to listen takes four
+    /// allocations.
     pub(super) fn listen(&self, request: &mut Request<RequestBody>) {
-        let (inbound, upload) = (Arc::clone(&self.inbound), self.upload.clone());
         let relays = self.head.version == Version::HTTP_11;
-        inbound.informational.store(0, Ordering::Relaxed);
+        self.inbound.informational.store(0, Ordering::Relaxed);
+        if let Some(received) = self.received() {
+            received.let_come(Some(HEADS_BYTES_MAX));
+            if !relays {
+                return;
+            }
+        }
+        let (inbound, upload) = (Arc::clone(&self.inbound), self.upload.clone());
         on_informational(request, move |response| {
             receive(&inbound, upload.as_deref(), relays, response.status(), response.headers());
         });
@@ -35,6 +47,13 @@ impl Exchange {
     /// Whether more came than may.
     pub(super) fn is_informed_too_often(&self) -> bool {
         self.inbound.informational.load(Ordering::Relaxed) > INFORMATIONAL_RESPONSES_MAX
+    }
+
+    /// The response has come: it may be of any length.
+    pub(super) fn stop_listening(&self) {
+        if let Some(received) = self.received() {
+            received.let_come(None);
+        }
     }
 }
 

@@ -31,7 +31,7 @@ enum Outcome {
     Reset(Reason),
 }
 
-const FAULTS: [Fault; 12] = [
+const FAULTS: [Fault; 13] = [
     Fault {
         name: "hung",
         read: Some("300ms"),
@@ -119,6 +119,16 @@ const FAULTS: [Fault; 12] = [
             stream.write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
         },
         // Our answer must still be one, after the interim head.
+        http1: Answered(502),
+        http2: Answered(502),
+    },
+    Fault {
+        name: "1xx without end",
+        read: None,
+        serve: |stream| {
+            stream.read_request();
+            while stream.write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n") {}
+        },
         http1: Answered(502),
         http2: Answered(502),
     },

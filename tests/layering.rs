@@ -47,7 +47,7 @@ const NEIGHBOURS: [(&str, &str); 1] = [("cli", "app")];
 
 /// Neighbours in a folder that are one thing in two files: a value of the config may be a table,
 /// and a table has values.
-const ONE_THING: [&str; 2] = ["config::item", "config::reader"];
+const ONE_THING: [&str; 2] = ["config::reader::item", "config::reader::section"];
 
 /// Where hyper's types may be named: what decides knows the `http` crate's alone.
 const HYPER: [&str; 7] = ["cli", "edge::admin", "edge::forward", "edge::front", "issuer", "upstream", "verifier"];

@@ -5,10 +5,9 @@ use std::{fmt::Display, net::SocketAddr, sync::Arc};
 use http::HeaderName;
 
 use super::{
-    endpoints::Endpoint,
     process::{Admin, Server as Front},
     reader::{Context, Spot},
-    routes::Route,
+    routing::{endpoints::Endpoint, routes::Route},
     upstreams::{Server, Upstreams},
 };
 use crate::{

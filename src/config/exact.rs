@@ -3,7 +3,10 @@
 
 use http::Method;
 
-use super::{endpoints::Endpoint, reader::Context, routes::Route};
+use super::{
+    reader::Context,
+    routing::{endpoints::Endpoint, routes::Route},
+};
 use crate::{
     decision::Mode,
     rules::{

@@ -10,9 +10,12 @@ use std::{
 use toml::de::DeTable;
 
 use super::{
-    GatewaySettings, Position, Problem, Report, Summary, cross, endpoints, exact, issuers, keys, oauth, process,
-    reader::{Context, Scope, Section},
-    realms, resources, routes, store, syntax, upstreams, verifiers,
+    GatewaySettings, Position, Problem, Report, Summary, cross, exact,
+    identity::{issuers, realms, verifiers},
+    process,
+    reader::{self, Context, Scope, Section},
+    routing::{endpoints, oauth, resources, routes},
+    upstreams,
 };
 use crate::decision::{Site, StalenessSettings};
 
@@ -112,7 +115,7 @@ pub(super) fn parse_part(
     let report = |problems| Report::new(origin.file.to_owned(), problems);
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err(report(syntax::problems(text, &errors)));
+        return Err(report(reader::problems(text, &errors)));
     }
     let context = Context::new(text, origin.directory, env, scope);
     let settings = read(&context, Section::root(&context, table.get_ref()));
@@ -127,12 +130,12 @@ pub(super) fn parse_part(
 fn read<'a>(context: &'a Context<'a>, mut root: Section<'a>) -> GatewaySettings {
     let server = process::server(root.section("server"));
     let admin = process::admin(root.section("admin"), context.directory);
-    let store = store::read(root.section("store"), context);
+    let store = process::store(root.section("store"), context);
     let (access_log, log_names) = process::log(root.section("log"));
     let audit = process::audit(root.section("audit"));
     let (hashing, refused_passwords) = process::passwords(root.section("passwords"));
     let (throttle, bad_tokens) = process::throttle(root.section("throttle"), &store.settings);
-    let keys = keys::keys(root.section("keys"));
+    let keys = process::keys(root.section("keys"));
     let cache = process::cache(root.section("cache"));
     let reload_watch = process::reload(root.section("reload"));
 

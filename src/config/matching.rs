@@ -3,7 +3,7 @@
 
 use http::{HeaderName, Method};
 
-use super::item::Item;
+use super::reader::Item;
 use crate::rules::route::{CanonicalPath, HostPattern, PathPattern, Pattern, PatternKind, has_lower_case, pattern_in};
 
 /// What a path of the config is for: it says what helps where a pattern stands.

@@ -2,7 +2,7 @@
 
 use http::Uri;
 
-use super::item::Item;
+use super::reader::Item;
 use crate::issuer::is_secure;
 
 /// An address that nobody on the way can answer for: `https`, or `http` on this machine; `danger` says what else could

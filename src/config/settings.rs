@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::report::{Places, Problem};
+use super::reader::{Places, Problem};
 use crate::{
     decision::{Site, StalenessSettings, schedule},
     edge::{admin, listen},

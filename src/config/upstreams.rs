@@ -1,5 +1,7 @@
 //! `[upstreams.NAME]`: the services behind.
 
+mod tls;
+
 use std::{
     fmt,
     net::{Ipv4Addr, Ipv6Addr},
@@ -14,10 +16,8 @@ use http::{
 use toml::de::DeValue;
 
 use super::{
-    item::Item,
     matching::{Purpose, field_name, no_pattern},
-    reader::{Placed, Section},
-    upstream_tls as tls,
+    reader::{Item, Placed, Section},
 };
 use crate::upstream::{
     Balance, Eject, HashBy, Health, HttpVersion, PoolSettings, Probe, RETRIES_MAX, ServerSettings, Timeouts,

@@ -4,8 +4,11 @@ use http::HeaderName;
 use serde_json::Value;
 use toml::de::DeValue;
 
-use super::{claims::refused, item::Item, reader::Section, realms::Realms};
 use crate::{
+    config::{
+        identity::{claims::refused, realms::Realms},
+        reader::{Item, Section},
+    },
     decision::{ForwardToken, Mode},
     domain::{RealmName, TokenKind},
     rules::{

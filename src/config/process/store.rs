@@ -8,11 +8,8 @@ use std::{
 
 use http::Uri;
 
-use super::{
-    item::Item,
-    reader::{Context, Section},
-};
 use crate::{
+    config::reader::{Context, Item, Section},
     decision::{StaleAction, StalenessSettings},
     domain::Secret,
     state::store::{Address, Encryption, PostgresSettings, StoreSettings},
@@ -29,14 +26,15 @@ const CONNECTIONS: RangeInclusive<u32> = 2..=1_000;
 const MAX_STALENESS: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_hours(24);
 
 /// What becomes of checked traffic that may be judged by an old state.
-pub(super) const STALE: [(&str, StaleAction); 2] = [("refuse", StaleAction::Refuse), ("serve", StaleAction::Serve)];
+pub(in crate::config) const STALE: [(&str, StaleAction); 2] =
+    [("refuse", StaleAction::Refuse), ("serve", StaleAction::Serve)];
 
 /// What `[store]` says.
-pub(super) struct Store {
-    pub(super) settings: StoreSettings,
-    pub(super) master_key_file: PathBuf,
-    pub(super) staleness: StalenessSettings,
-    pub(super) snapshot: Option<PathBuf>,
+pub(in crate::config) struct Store {
+    pub(in crate::config) settings: StoreSettings,
+    pub(in crate::config) master_key_file: PathBuf,
+    pub(in crate::config) staleness: StalenessSettings,
+    pub(in crate::config) snapshot: Option<PathBuf>,
 }
 
 /// What a url names.
@@ -46,7 +44,7 @@ enum Place {
 }
 
 /// Reads it.
-pub(super) fn read(mut section: Section<'_>, context: &Context<'_>) -> Store {
+pub(in crate::config) fn store(mut section: Section<'_>, context: &Context<'_>) -> Store {
     let is_named = section.has("url");
     let place = section.optional("url", |item| place(item, context));
     let file = section.optional("master_key_file", Item::path);

@@ -17,19 +17,19 @@ use super::{
     report::{Places, Problem},
 };
 use crate::domain::text::Position;
-pub(super) use crate::domain::text::{near, suggestion};
+pub(in crate::config) use crate::domain::text::{near, suggestion};
 
 /// Reads an environment variable.
-pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(in crate::config) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// What every reader of one file shares: the text, what its values refer to, and the problems so far.
-pub(super) struct Context<'a> {
-    pub(super) text: &'a str,
+pub(in crate::config) struct Context<'a> {
+    pub(in crate::config) text: &'a str,
     /// What relative paths are relative to.
-    pub(super) directory: &'a Path,
-    pub(super) env: Environment<'a>,
+    pub(in crate::config) directory: &'a Path,
+    pub(in crate::config) env: Environment<'a>,
     /// Whether the files that it refers to are looked at.
-    pub(super) scope: Scope,
+    pub(in crate::config) scope: Scope,
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
     places: RefCell<Places>,
@@ -39,7 +39,7 @@ pub(super) struct Context<'a> {
 
 /// What a config is checked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(in crate::config) enum Scope {
     /// The machine that it is for: the files that it refers to are read.
     Host,
     /// Nothing else: it may be for another machine.
@@ -48,22 +48,22 @@ pub(super) enum Scope {
 
 /// Where something stands in the file.
 #[derive(Clone, Debug)]
-pub(super) struct Spot {
+pub(in crate::config) struct Spot {
     /// Its dotted key.
-    pub(super) key: String,
+    pub(in crate::config) key: String,
     /// Its first octet.
-    pub(super) offset: usize,
+    pub(in crate::config) offset: usize,
 }
 
 /// A value and where it stands. Two are equal when their values are.
 #[derive(Clone, Debug)]
-pub(super) struct Placed<T> {
-    pub(super) value: T,
-    pub(super) spot: Spot,
+pub(in crate::config) struct Placed<T> {
+    pub(in crate::config) value: T,
+    pub(in crate::config) spot: Spot,
 }
 
 /// A table of the file, or one that is left out and so has no keys.
-pub(super) struct Section<'a> {
+pub(in crate::config) struct Section<'a> {
     context: &'a Context<'a>,
     spot: Spot,
     table: Option<&'a DeTable<'a>>,
@@ -72,7 +72,7 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(text: &'a str, directory: &'a Path, env: Environment<'a>, scope: Scope) -> Self {
+    pub(in crate::config) fn new(text: &'a str, directory: &'a Path, env: Environment<'a>, scope: Scope) -> Self {
         Self {
             text,
             directory,
@@ -87,61 +87,61 @@ impl<'a> Context<'a> {
     }
 
     /// Remembers a problem.
-    pub(super) fn report(&self, spot: &Spot, message: &str) {
+    pub(in crate::config) fn report(&self, spot: &Spot, message: &str) {
         let position = Some(Position::of(self.text, spot.offset));
         self.problems.borrow_mut().push(Problem::new(position, spot.key.clone(), message));
     }
 
     /// Remembers what is good, and hardly meant.
-    pub(super) fn warn(&self, spot: &Spot, message: &str) {
+    pub(in crate::config) fn warn(&self, spot: &Spot, message: &str) {
         let position = Some(Position::of(self.text, spot.offset));
         self.warnings.borrow_mut().push(Problem::new(position, spot.key.clone(), message));
     }
 
     /// The warnings, in the order of the file.
-    pub(super) fn warnings(&self) -> Vec<Problem> {
+    pub(in crate::config) fn warnings(&self) -> Vec<Problem> {
         let mut warnings = self.warnings.borrow().clone();
         warnings.sort_by_key(|warning| warning.position);
         warnings
     }
 
     /// Remembers where a value stands that only the machine can judge.
-    pub(super) fn note_place(&self, spot: &Spot) {
+    pub(in crate::config) fn note_place(&self, spot: &Spot) {
         self.places.borrow_mut().note(spot.key.clone(), Position::of(self.text, spot.offset));
     }
 
     /// Those places.
-    pub(super) fn places(&self) -> Places {
+    pub(in crate::config) fn places(&self) -> Places {
         self.places.borrow().clone()
     }
 
     /// Remembers a file with a secret that everybody can read.
-    pub(super) fn note_readable_secret(&self, path: PathBuf) {
+    pub(in crate::config) fn note_readable_secret(&self, path: PathBuf) {
         self.readable_secrets.borrow_mut().push(path);
     }
 
     /// Those files.
-    pub(super) fn readable_secrets(&self) -> Vec<PathBuf> {
+    pub(in crate::config) fn readable_secrets(&self) -> Vec<PathBuf> {
         self.readable_secrets.borrow().clone()
     }
 
     /// Remembers a file that the settings were made of beside `gateway.toml`.
-    pub(super) fn note_file(&self, path: PathBuf) {
+    pub(in crate::config) fn note_file(&self, path: PathBuf) {
         self.files.borrow_mut().push(path);
     }
 
     /// Those files.
-    pub(super) fn files(&self) -> Vec<PathBuf> {
+    pub(in crate::config) fn files(&self) -> Vec<PathBuf> {
         self.files.borrow().clone()
     }
 
     /// The line on which `spot` stands.
-    pub(super) fn line(&self, spot: &Spot) -> usize {
+    pub(in crate::config) fn line(&self, spot: &Spot) -> usize {
         Position::of(self.text, spot.offset).line
     }
 
     /// Ends the reading: every problem there was.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
+    pub(in crate::config) fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
     }
 }
@@ -153,13 +153,13 @@ impl Spot {
     }
 
     /// The spot of element `index` of the array that stands here.
-    pub(super) fn at_index(&self, index: usize, offset: usize) -> Self {
+    pub(in crate::config) fn at_index(&self, index: usize, offset: usize) -> Self {
         Self { key: format!("{}[{index}]", self.key), offset }
     }
 }
 
 /// The dotted key of `name` in the table at `path`.
-pub(super) fn key_in(path: &str, name: &str) -> String {
+pub(in crate::config) fn key_in(path: &str, name: &str) -> String {
     let bare = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
     let name = if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { format!("{name:?}") };
     if path.is_empty() { name } else { format!("{path}.{name}") }
@@ -173,29 +173,38 @@ impl<T: PartialEq> PartialEq for Placed<T> {
 
 impl<'a> Section<'a> {
     /// The file itself.
-    pub(super) fn root(context: &'a Context<'a>, table: &'a DeTable<'a>) -> Self {
+    pub(in crate::config) fn root(context: &'a Context<'a>, table: &'a DeTable<'a>) -> Self {
         Self::new(context, Spot { key: String::new(), offset: 0 }, Some(table))
     }
 
     /// The table that stands at `spot`.
-    pub(super) fn new(context: &'a Context<'a>, spot: Spot, table: Option<&'a DeTable<'a>>) -> Self {
+    pub(in crate::config) fn new(context: &'a Context<'a>, spot: Spot, table: Option<&'a DeTable<'a>>) -> Self {
         Self { context, spot, table, known: vec![], refused: vec![] }
     }
 
     /// A key that may be left out. `None` too when its value is wrong; that is reported then.
-    pub(super) fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&Item<'a>) -> Option<T>) -> Option<T> {
+    pub(in crate::config) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&Item<'a>) -> Option<T>,
+    ) -> Option<T> {
         self.known.push(key);
         read(&self.item(key)?)
     }
 
     /// A key that has a default.
-    pub(super) fn or<T>(&mut self, key: &'static str, default: T, read: impl FnOnce(&Item<'a>) -> Option<T>) -> T {
+    pub(in crate::config) fn or<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        read: impl FnOnce(&Item<'a>) -> Option<T>,
+    ) -> T {
         self.optional(key, read).unwrap_or(default)
     }
 
     /// A key that has a default; `None` when its value is wrong: where to go on with the default would
     /// lead to false problems.
-    pub(super) fn checked<T>(
+    pub(in crate::config) fn checked<T>(
         &mut self,
         key: &'static str,
         default: T,
@@ -205,7 +214,7 @@ impl<'a> Section<'a> {
     }
 
     /// A key that must be there. `example` is a value that could stand there, as the file would spell it.
-    pub(super) fn required<T>(
+    pub(in crate::config) fn required<T>(
         &mut self,
         key: &'static str,
         example: &str,
@@ -218,7 +227,7 @@ impl<'a> Section<'a> {
     }
 
     /// A key that is known elsewhere, but must not stand here: `why` says so.
-    pub(super) fn refuse(&mut self, key: &'static str, why: &str) {
+    pub(in crate::config) fn refuse(&mut self, key: &'static str, why: &str) {
         self.refused.push(key);
         if let Some((name, _)) = self.entry(key) {
             self.context.report(&self.spot.at_key(key, name.span().start), why);
@@ -226,29 +235,29 @@ impl<'a> Section<'a> {
     }
 
     /// Keys whose meaning cannot be told, because of another problem: they are let pass.
-    pub(super) fn skip(&mut self, keys: impl IntoIterator<Item = &'static str>) {
+    pub(in crate::config) fn skip(&mut self, keys: impl IntoIterator<Item = &'static str>) {
         self.refused.extend(keys);
     }
 
     /// The table below `key`; an empty one when it is left out.
-    pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
+    pub(in crate::config) fn section(&mut self, key: &'static str) -> Section<'a> {
         let absent = Section::new(self.context, self.spot.at_key(key, self.spot.offset), None);
         self.optional(key, Item::section).unwrap_or(absent)
     }
 
     /// The tables of the array below `key` (`[[key]]`).
-    pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'a>> {
+    pub(in crate::config) fn sections(&mut self, key: &'static str) -> Vec<Section<'a>> {
         self.optional(key, |item| Some(item.items()?.iter().filter_map(Item::section).collect())).unwrap_or_default()
     }
 
     /// The tables below `key` with their names (`[key.NAME]`), in the order of the file.
-    pub(super) fn named_sections(&mut self, key: &'static str) -> Vec<(&'a str, Section<'a>)> {
+    pub(in crate::config) fn named_sections(&mut self, key: &'static str) -> Vec<(&'a str, Section<'a>)> {
         let tables = self.section(key);
         tables.into_entries().into_iter().filter_map(|(name, item)| Some((name, item.section()?))).collect()
     }
 
     /// Every key of this table with its value, in the order of the file: for tables whose keys are free.
-    pub(super) fn into_entries(self) -> Vec<(&'a str, Item<'a>)> {
+    pub(in crate::config) fn into_entries(self) -> Vec<(&'a str, Item<'a>)> {
         let entries = self.table.into_iter().flat_map(DeTable::iter);
         let item = |(name, value): (&'a Spanned<_>, &'a Spanned<DeValue<'a>>)| {
             let name: &'a std::borrow::Cow<'a, str> = name.get_ref();
@@ -258,47 +267,47 @@ impl<'a> Section<'a> {
     }
 
     /// Whether `key` stands in the file.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(in crate::config) fn has(&self, key: &str) -> bool {
         self.entry(key).is_some()
     }
 
     /// Where the value of `key` stands, or the table when it is left out.
-    pub(super) fn spot_of(&self, key: &str) -> Spot {
+    pub(in crate::config) fn spot_of(&self, key: &str) -> Spot {
         self.spot.at_key(key, self.entry(key).map_or(self.spot.offset, |(_, value)| value.span().start))
     }
 
     /// The line on which `spot` stands.
-    pub(super) fn line(&self, spot: &Spot) -> usize {
+    pub(in crate::config) fn line(&self, spot: &Spot) -> usize {
         self.context.line(spot)
     }
 
     /// Where the table stands.
-    pub(super) const fn spot(&self) -> &Spot {
+    pub(in crate::config) const fn spot(&self) -> &Spot {
         &self.spot
     }
 
     /// Reports that something is wrong with the table as a whole.
-    pub(super) fn report_here(&self, message: &str) {
+    pub(in crate::config) fn report_here(&self, message: &str) {
         self.context.report(&self.spot, message);
     }
 
     /// Reports that something is wrong with the value of `key`.
-    pub(super) fn report(&self, key: &str, message: &str) {
+    pub(in crate::config) fn report(&self, key: &str, message: &str) {
         self.context.report(&self.spot_of(key), message);
     }
 
     /// Warns of the value of `key`, which is good.
-    pub(super) fn warn(&self, key: &str, message: &str) {
+    pub(in crate::config) fn warn(&self, key: &str, message: &str) {
         self.context.warn(&self.spot_of(key), message);
     }
 
     /// Warns about the table itself.
-    pub(super) fn warn_here(&self, message: &str) {
+    pub(in crate::config) fn warn_here(&self, message: &str) {
         self.context.warn(&self.spot, message);
     }
 
     /// Reports the keys that nobody asked for.
-    pub(super) fn finish(self) {
+    pub(in crate::config) fn finish(self) {
         for (name, _) in self.table.into_iter().flat_map(DeTable::iter) {
             let key: &str = name.get_ref();
             if !self.known.contains(&key) && !self.refused.contains(&key) {

@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use toml::de::DeValue;
 use zeroize::Zeroizing;
 
-use super::{
-    item::Item,
-    matching::hosts,
-    reader::{Placed, Section},
-};
-use crate::edge::listen::{
-    Listen,
-    tls::{self, Certificate, Chain, ClientAuthority},
+use crate::{
+    config::{
+        matching::hosts,
+        reader::{Item, Placed, Section},
+    },
+    edge::listen::{
+        Listen,
+        tls::{self, Certificate, Chain, ClientAuthority},
+    },
 };
 
 /// Whether clients must show a certificate, by the words for it.

@@ -5,20 +5,19 @@
 
 mod token_check;
 
-pub(super) use token_check::MAX_AGE;
+pub(in crate::config) use token_check::MAX_AGE;
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use http::{HeaderName, StatusCode, Uri, header};
 
 use self::token_check::WrittenCheck;
-use super::{
-    item::Item,
-    reader::{Context, Section, Spot, suggestion},
-    realms::Realms,
-    secure_url::secure_url,
-};
+use super::realms::Realms;
 use crate::{
+    config::{
+        reader::{Context, Item, Section, Spot, suggestion},
+        secure_url::secure_url,
+    },
     domain::{RealmName, duration},
     rules::{
         contract::{Dialect, Forms, SecretPlace},
@@ -29,7 +28,7 @@ use crate::{
 };
 
 /// A login waits as long.
-pub(super) const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(30);
+pub(in crate::config) const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(30);
 const WAIT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
 const RATE: RangeInclusive<u32> = 1..=10_000;
 const CONCURRENCY: RangeInclusive<usize> = 1..=1024;
@@ -44,7 +43,7 @@ const NOT_FOR_ADDRESSES: [HeaderName; 4] =
 
 /// The old systems of the file.
 #[derive(Default)]
-pub(super) struct Verifiers {
+pub(in crate::config) struct Verifiers {
     /// Every name that stands in the file, of good ones and bad ones.
     declared: Vec<String>,
     /// The good ones.
@@ -60,7 +59,7 @@ struct Written {
 
 impl Verifiers {
     /// The old system that `item` names; a problem when there is none.
-    pub(super) fn resolve(&self, item: &Item<'_>) -> Option<Arc<str>> {
+    pub(in crate::config) fn resolve(&self, item: &Item<'_>) -> Option<Arc<str>> {
         let name = item.text()?;
         if self.declared.contains(&name) {
             return Some(name.into());
@@ -74,7 +73,7 @@ impl Verifiers {
     }
 
     /// The good ones, with what the contracts of the realms say that take over from them.
-    pub(super) fn settled(
+    pub(in crate::config) fn settled(
         self,
         context: &Context<'_>,
         takeovers: &[(RealmName, Arc<str>)],
@@ -89,7 +88,7 @@ impl Verifiers {
 }
 
 /// Reads every old system.
-pub(super) fn read(root: &mut Section<'_>) -> Verifiers {
+pub(in crate::config) fn read(root: &mut Section<'_>) -> Verifiers {
     let mut verifiers = Verifiers::default();
     for (name, section) in root.named_sections("verifiers") {
         verifiers.declared.push(name.to_owned());
@@ -190,7 +189,7 @@ fn verifier(name: &str, mut section: Section<'_>) -> Option<Written> {
 }
 
 /// How much somebody is asked.
-pub(super) fn bounds(section: &mut Section<'_>) -> Bounds {
+pub(in crate::config) fn bounds(section: &mut Section<'_>) -> Bounds {
     let default = Bounds::default();
     Bounds {
         rate: section.or("rate", default.rate, |item| item.integer(&RATE)),
@@ -246,7 +245,7 @@ fn client_header(item: &Item<'_>) -> Option<HeaderName> {
 }
 
 /// The form of names, secrets or tokens.
-pub(super) fn syntax(mut section: Section<'_>, default: Syntax) -> Syntax {
+pub(in crate::config) fn syntax(mut section: Section<'_>, default: Syntax) -> Syntax {
     let least = section.or("min_length", *default.chars.start(), |item| item.integer(&CHARS));
     let most = section.or("max_length", *default.chars.end(), |item| item.integer(&CHARS));
     if least > most {

@@ -5,8 +5,8 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    reader::key_in,
     report::{Position, Problem},
+    section::key_in,
 };
 
 /// Repeated keys whose first place is looked for, at most: each look reads the file once more.
@@ -17,7 +17,7 @@ const STAND_IN: &str = "portero-stand-in-for-a-repeated-key";
 
 /// The parser's errors. It goes on after an error and may stumble again over the same line: the first
 /// of each line says what is wrong.
-pub(super) fn problems(text: &str, errors: &[toml::de::Error]) -> Vec<Problem> {
+pub(in crate::config) fn problems(text: &str, errors: &[toml::de::Error]) -> Vec<Problem> {
     let mut problems: Vec<Problem> = vec![];
     let mut repeated = 0;
     for error in errors {

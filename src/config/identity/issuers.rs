@@ -6,12 +6,13 @@ use http::{Uri, uri::Scheme};
 
 use super::{
     claims, introspection,
-    item::Item,
-    reader::{Context, Section},
     realms::{Realms, identifier},
-    secure_url::secure_url,
 };
 use crate::{
+    config::{
+        reader::{Context, Item, Section},
+        secure_url::secure_url,
+    },
     domain::{Algorithm, KeyId, RealmName, duration},
     issuer::{FRESH_MAX, FRESH_MIN, IssuerSettings, Jwks, KeyFile, Source, names_document},
     rules::issuer::ExternalIssuer,
@@ -32,7 +33,11 @@ const KEY_FILES_MAX: usize = 64;
 const JWKS_KEYS: [&str; 5] = ["refresh", "max_stale", "cooldown", "timeout", "ca"];
 
 /// Reads every issuer, and makes their names known to what accepts them.
-pub(super) fn read(context: &Context<'_>, root: &mut Section<'_>, realms: &mut Realms) -> Vec<Arc<IssuerSettings>> {
+pub(in crate::config) fn read(
+    context: &Context<'_>,
+    root: &mut Section<'_>,
+    realms: &mut Realms,
+) -> Vec<Arc<IssuerSettings>> {
     let mut issuers: Vec<Arc<IssuerSettings>> = vec![];
     for (name, section) in root.named_sections("issuers") {
         let issuer_spot = section.spot_of("issuer");

@@ -1,22 +1,18 @@
 //! `[[routes]]`: what is forwarded, and where to. What they ask for stands in [`super::policy`].
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::sync::Arc;
 
 use http::{HeaderName, header};
 
-use super::{
-    cors,
-    item::Item,
-    matching::{Purpose, canonical_path, hosts, method, pattern},
-    policy,
-    reader::{Section, Spot, suggestion},
-    realms::Realms,
-    resources::Resources,
-    rewrite,
-    store::STALE,
-    upstreams::{NAME_SHAPE, Upstreams, is_name},
-};
+use super::{cors, policy, resources::Resources, rewrite};
 use crate::{
+    config::{
+        identity::realms::Realms,
+        matching::{Purpose, canonical_path, hosts, method, pattern},
+        process::{BODY_BYTES, Defaults, STALE},
+        reader::{Item, Section, Spot, suggestion},
+        upstreams::{NAME_SHAPE, Upstreams, is_name},
+    },
     decision::RouteSettings,
     rules::{
         policy::{Auth, Source},
@@ -24,45 +20,26 @@ use crate::{
     },
 };
 
-const BODY_BYTES: RangeInclusive<u64> = 0..=1 << 40;
-
 /// A route and where it stands.
-pub(super) struct Route {
-    pub(super) settings: RouteSettings,
-    pub(super) spot: Spot,
+pub(in crate::config) struct Route {
+    pub(in crate::config) settings: RouteSettings,
+    pub(in crate::config) spot: Spot,
     /// Where its path stands.
-    pub(super) path: Spot,
+    pub(in crate::config) path: Spot,
     /// Where `exact` stands, or the route.
-    pub(super) exact: Spot,
+    pub(in crate::config) exact: Spot,
 }
 
 /// What a route can name.
 #[derive(Clone, Copy)]
-pub(super) struct Named<'n> {
-    pub(super) realms: &'n Realms,
-    pub(super) upstreams: &'n Upstreams,
-    pub(super) resources: &'n Resources,
-}
-
-/// What `[server]` says for routes that do not say their own.
-#[derive(Clone, Copy)]
-pub(super) struct Defaults {
-    pub(super) body_bytes_max: Option<u64>,
-    pub(super) harden: bool,
-}
-
-impl Defaults {
-    /// Reads them from `[server]`.
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
-        Self {
-            body_bytes_max: section.optional("body_bytes_max", |item| item.size(&BODY_BYTES)),
-            harden: section.or("harden", false, Item::boolean),
-        }
-    }
+pub(in crate::config) struct Named<'n> {
+    pub(in crate::config) realms: &'n Realms,
+    pub(in crate::config) upstreams: &'n Upstreams,
+    pub(in crate::config) resources: &'n Resources,
 }
 
 /// Reads every route.
-pub(super) fn read(root: &mut Section<'_>, defined: Named<'_>, defaults: Defaults) -> Vec<Route> {
+pub(in crate::config) fn read(root: &mut Section<'_>, defined: Named<'_>, defaults: Defaults) -> Vec<Route> {
     let mut names: Vec<(String, Spot)> = vec![];
     let mut routes = vec![];
     for mut section in root.sections("routes") {

@@ -1,8 +1,10 @@
 //! `realms.X.dialect`, `extend`, `language` and `accept_language`: the contract that a realm speaks, one that ships or
 //! a file's, what the realm changes in it, and in which language it speaks.
 
-use super::{item::Item, reader::Section};
-use crate::rules::contract::{Dialect, FILE_BYTES_MAX, Fault, Layer, builtin_text, load_layers};
+use crate::{
+    config::reader::{Item, Section},
+    rules::contract::{Dialect, FILE_BYTES_MAX, Fault, Layer, builtin_text, load_layers},
+};
 
 /// What a contract's file is called: every other value is the name of one that ships.
 const FILE_SUFFIX: &str = ".toml";

@@ -8,13 +8,14 @@ use serde_json::{Map, Value, json};
 use super::{
     cors,
     endpoints::{CORS_FIELDS, CORS_METHODS, Endpoint},
-    item::Item,
-    matching::{Purpose, no_pattern, pattern},
-    reader::{Section, suggestion},
-    secure_url::secure_url,
-    upstreams::{NAME_SHAPE, is_name},
 };
 use crate::{
+    config::{
+        matching::{Purpose, no_pattern, pattern},
+        reader::{Item, Section, suggestion},
+        secure_url::secure_url,
+        upstreams::{NAME_SHAPE, is_name},
+    },
     decision::{EndpointSettings, Service},
     rules::route::{CanonicalPath, HostPattern},
 };
@@ -24,11 +25,11 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
 /// The resources of the file, and the endpoints that follow from them.
 #[derive(Default)]
-pub(super) struct Resources {
+pub(in crate::config) struct Resources {
     /// Each name, with the URL of its metadata. That of a resource that is wrong is empty: its name is known all the
     /// same.
     named: Vec<(String, Arc<str>)>,
-    pub(super) endpoints: Vec<Endpoint>,
+    pub(in crate::config) endpoints: Vec<Endpoint>,
 }
 
 /// A resource's address, and where its metadata are.
@@ -41,7 +42,7 @@ struct Address {
 }
 
 /// Reads every resource.
-pub(super) fn read(root: &mut Section<'_>) -> Resources {
+pub(in crate::config) fn read(root: &mut Section<'_>) -> Resources {
     let mut resources = Resources::default();
     for (name, section) in root.named_sections("resources") {
         if !is_name(name) {
@@ -57,7 +58,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Resources {
 
 impl Resources {
     /// The URL of the metadata of the resource that `item` names.
-    pub(super) fn resolve(&self, item: &Item<'_>) -> Option<Arc<str>> {
+    pub(in crate::config) fn resolve(&self, item: &Item<'_>) -> Option<Arc<str>> {
         let name = item.text()?;
         if let Some((_, url)) = self.named.iter().find(|(known, _)| *known == name) {
             return Some(Arc::clone(url));

@@ -15,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     expand::{self, Piece},
-    reader::{Context, Scope, Section, Spot, suggestion},
+    section::{Context, Scope, Section, Spot, suggestion},
     size,
 };
 use crate::{domain::duration, upstream::request_slot::Share};
@@ -31,19 +31,19 @@ const READABLE_BY_ALL: u32 = 0o004;
 
 /// A value and where it stands. Its readers report what is wrong, and are `None` then.
 #[derive(Clone)]
-pub(super) struct Item<'a> {
+pub(in crate::config) struct Item<'a> {
     context: &'a Context<'a>,
     spot: Spot,
     value: &'a DeValue<'a>,
 }
 
 impl<'a> Item<'a> {
-    pub(super) const fn new(context: &'a Context<'a>, spot: Spot, value: &'a DeValue<'a>) -> Self {
+    pub(in crate::config) const fn new(context: &'a Context<'a>, spot: Spot, value: &'a DeValue<'a>) -> Self {
         Self { context, spot, value }
     }
 
     /// A string, with the environment's variables put in.
-    pub(super) fn text(&self) -> Option<String> {
+    pub(in crate::config) fn text(&self) -> Option<String> {
         let DeValue::String(raw) = self.value else { return self.expected("a string") };
         let mut text = Some(String::with_capacity(raw.len()));
         for piece in expand::pieces(raw) {
@@ -61,19 +61,19 @@ impl<'a> Item<'a> {
     }
 
     /// A string that is not empty.
-    pub(super) fn word(&self) -> Option<String> {
+    pub(in crate::config) fn word(&self) -> Option<String> {
         let text = self.text()?;
         if text.is_empty() { self.wrong("must not be empty") } else { Some(text) }
     }
 
     /// A string that is `expected`, which stands in the problem when `T` cannot be read from it.
-    pub(super) fn parse<T: FromStr>(&self, expected: &str) -> Option<T> {
+    pub(in crate::config) fn parse<T: FromStr>(&self, expected: &str) -> Option<T> {
         let text = self.text()?;
         text.parse().ok().or_else(|| self.no(expected))
     }
 
     /// One of the words of `choices`.
-    pub(super) fn one_of<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+    pub(in crate::config) fn one_of<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let text = self.text()?;
         let choice = choices.iter().find(|(word, _)| *word == text);
         choice.map(|(_, value)| *value).or_else(|| {
@@ -83,23 +83,23 @@ impl<'a> Item<'a> {
     }
 
     /// A path; a relative one is relative to the file's folder.
-    pub(super) fn path(&self) -> Option<PathBuf> {
+    pub(in crate::config) fn path(&self) -> Option<PathBuf> {
         self.context.note_place(&self.spot);
         self.word().map(|path| self.context.directory.join(path))
     }
 
     /// Remembers where this value stands: only the machine can judge it.
-    pub(super) fn note_place(&self) {
+    pub(in crate::config) fn note_place(&self) {
         self.context.note_place(&self.spot);
     }
 
     /// Whether the files that values name are looked at.
-    pub(super) fn looks_at_files(&self) -> bool {
+    pub(in crate::config) fn looks_at_files(&self) -> bool {
         self.context.scope == Scope::Host
     }
 
     /// The file that the value names, and what is in it: a reload reads it again. `None` where files are not looked at.
-    pub(super) fn file(&self) -> Option<(PathBuf, Vec<u8>)> {
+    pub(in crate::config) fn file(&self) -> Option<(PathBuf, Vec<u8>)> {
         let path = self.path()?;
         if !self.looks_at_files() {
             return None;
@@ -122,7 +122,7 @@ impl<'a> Item<'a> {
 
     /// Notes a file with a secret that everybody can read. Whose file it is and who reads it is the operator's to say,
     /// so that is no error.
-    pub(super) fn note_if_readable(&self, path: PathBuf) {
+    pub(in crate::config) fn note_if_readable(&self, path: PathBuf) {
         let mode = path.metadata().map_or(0, |metadata| metadata.permissions().mode());
         if mode & READABLE_BY_ALL != 0 {
             self.context.note_readable_secret(path);
@@ -130,12 +130,12 @@ impl<'a> Item<'a> {
     }
 
     /// `true` or `false`.
-    pub(super) fn boolean(&self) -> Option<bool> {
+    pub(in crate::config) fn boolean(&self) -> Option<bool> {
         if let DeValue::Boolean(value) = self.value { Some(*value) } else { self.expected("true or false") }
     }
 
     /// An integer within `range`.
-    pub(super) fn integer<N>(&self, range: &RangeInclusive<N>) -> Option<N>
+    pub(in crate::config) fn integer<N>(&self, range: &RangeInclusive<N>) -> Option<N>
     where
         N: TryFrom<i64> + PartialOrd + Display,
     {
@@ -147,7 +147,7 @@ impl<'a> Item<'a> {
     }
 
     /// A fraction of a whole: above 0, up to 1.
-    pub(super) fn share(&self) -> Option<Share> {
+    pub(in crate::config) fn share(&self) -> Option<Share> {
         let number = match self.value {
             DeValue::Float(float) => float.as_str().parse().ok(),
             DeValue::Integer(integer) if integer.as_str() == "1" => Some(1.0),
@@ -157,7 +157,7 @@ impl<'a> Item<'a> {
     }
 
     /// A duration within `range`.
-    pub(super) fn duration(&self, range: &RangeInclusive<Duration>) -> Option<Duration> {
+    pub(in crate::config) fn duration(&self, range: &RangeInclusive<Duration>) -> Option<Duration> {
         let meant =
             |text: &str| duration::parse(text).is_some_and(|value| range.contains(&value)).then(|| text.to_owned());
         if let Some(seconds) = self.bare_number().and_then(|number| meant(&format!("{number}s"))) {
@@ -171,7 +171,7 @@ impl<'a> Item<'a> {
     }
 
     /// A size in bytes, within `range`.
-    pub(super) fn size(&self, range: &RangeInclusive<u64>) -> Option<u64> {
+    pub(in crate::config) fn size(&self, range: &RangeInclusive<u64>) -> Option<u64> {
         let meant = |text: &str| size::parse(text).is_some_and(|value| range.contains(&value)).then(|| text.to_owned());
         if let Some(bytes) = self.bare_number().and_then(|number| meant(&format!("{number}B"))) {
             return self.wrong(&format!("a size has a unit: write \"{bytes}\" for {}", self.shown()));
@@ -187,14 +187,14 @@ impl<'a> Item<'a> {
     }
 
     /// An array, each element read by `read`. The same value twice is a problem.
-    pub(super) fn list<T: PartialEq>(&self, read: impl Fn(&Item<'a>) -> Option<T>) -> Option<Vec<T>> {
+    pub(in crate::config) fn list<T: PartialEq>(&self, read: impl Fn(&Item<'a>) -> Option<T>) -> Option<Vec<T>> {
         let items = self.items()?;
         let values = Self::each(&items, read);
         (values.len() == items.len()).then_some(values)
     }
 
     /// Such an array with at least one element.
-    pub(super) fn some<T: PartialEq>(&self, read: impl Fn(&Item<'a>) -> Option<T>) -> Option<Vec<T>> {
+    pub(in crate::config) fn some<T: PartialEq>(&self, read: impl Fn(&Item<'a>) -> Option<T>) -> Option<Vec<T>> {
         if self.items()?.is_empty() {
             return self.wrong("must not be empty");
         }
@@ -202,7 +202,7 @@ impl<'a> Item<'a> {
     }
 
     /// Those of `items` that `read` can read, the others and repeated ones reported.
-    pub(super) fn each<T: PartialEq>(items: &[Item<'a>], read: impl Fn(&Item<'a>) -> Option<T>) -> Vec<T> {
+    pub(in crate::config) fn each<T: PartialEq>(items: &[Item<'a>], read: impl Fn(&Item<'a>) -> Option<T>) -> Vec<T> {
         let mut values = vec![];
         for item in items {
             match read(item) {
@@ -217,7 +217,7 @@ impl<'a> Item<'a> {
     }
 
     /// The elements of an array.
-    pub(super) fn items(&self) -> Option<Vec<Item<'a>>> {
+    pub(in crate::config) fn items(&self) -> Option<Vec<Item<'a>>> {
         let DeValue::Array(values) = self.value else { return self.expected("an array") };
         let element = |(index, value): (usize, &'a toml::Spanned<DeValue<'a>>)| {
             Item::new(self.context, self.spot.at_index(index, value.span().start), value.get_ref())
@@ -226,50 +226,50 @@ impl<'a> Item<'a> {
     }
 
     /// A table.
-    pub(super) fn section(&self) -> Option<Section<'a>> {
+    pub(in crate::config) fn section(&self) -> Option<Section<'a>> {
         let DeValue::Table(table) = self.value else { return self.expected("a table") };
         Some(Section::new(self.context, self.spot.clone(), Some(table)))
     }
 
     /// A table as it is written, and the text that it stands in.
-    pub(super) fn table(&self) -> Option<(&'a DeTable<'a>, &'a str)> {
+    pub(in crate::config) fn table(&self) -> Option<(&'a DeTable<'a>, &'a str)> {
         let DeValue::Table(table) = self.value else { return self.expected("a table") };
         Some((table, self.context.text))
     }
 
     /// Reports that something is wrong at an octet inside of this value.
-    pub(super) fn wrong_at(&self, offset: usize, message: &str) {
+    pub(in crate::config) fn wrong_at(&self, offset: usize, message: &str) {
         self.context.report(&Spot { key: self.spot.key.clone(), offset }, message);
     }
 
     /// The bare value.
-    pub(super) const fn value(&self) -> &'a DeValue<'a> {
+    pub(in crate::config) const fn value(&self) -> &'a DeValue<'a> {
         self.value
     }
 
     /// A string as the file has it; empty for every other value.
-    pub(super) fn raw(&self) -> &'a str {
+    pub(in crate::config) fn raw(&self) -> &'a str {
         self.value.as_str().unwrap_or_default()
     }
 
     /// Where it stands.
-    pub(super) const fn spot(&self) -> &Spot {
+    pub(in crate::config) const fn spot(&self) -> &Spot {
         &self.spot
     }
 
     /// Reports that this value is wrong.
-    pub(super) fn wrong<T>(&self, message: &str) -> Option<T> {
+    pub(in crate::config) fn wrong<T>(&self, message: &str) -> Option<T> {
         self.context.report(&self.spot, message);
         None
     }
 
     /// Reports that this string is not `expected`.
-    pub(super) fn no<T>(&self, expected: &str) -> Option<T> {
+    pub(in crate::config) fn no<T>(&self, expected: &str) -> Option<T> {
         self.wrong(&format!("{} is not {expected}", self.shown()))
     }
 
     /// The value as a problem may show it: as the file has it, never what a variable stands for.
-    pub(super) fn shown(&self) -> String {
+    pub(in crate::config) fn shown(&self) -> String {
         match self.value {
             DeValue::String(text) if text.chars().count() > SHOWN_CHARS_MAX => {
                 format!("'{}…'", text.chars().take(SHOWN_CHARS_MAX).collect::<String>())
@@ -291,7 +291,7 @@ impl<'a> Item<'a> {
     }
 
     /// Whether the environment has a part in this string.
-    pub(super) fn has_variables(&self) -> bool {
+    pub(in crate::config) fn has_variables(&self) -> bool {
         expand::pieces(self.raw()).into_iter().any(|piece| matches!(piece, Piece::Variable(_)))
     }
 

@@ -2,15 +2,14 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::reader::Section;
-use crate::{decision::schedule::ScheduleSettings, domain::duration};
+use crate::{config::reader::Section, decision::schedule::ScheduleSettings, domain::duration};
 
 const ROTATE_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24 * 3650);
 const PUBLISH_AHEAD: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24 * 365);
 const RETIRE_AFTER: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24 * 365);
 
 /// `[keys]`: all of it can be reloaded.
-pub(super) fn keys(mut section: Section<'_>) -> ScheduleSettings {
+pub(in crate::config) fn keys(mut section: Section<'_>) -> ScheduleSettings {
     let default = ScheduleSettings::default();
     let rotate_every = section.or("rotate_every", default.rotate_every, |item| {
         if item.raw() == "never" { Some(None) } else { item.duration(&ROTATE_EVERY).map(Some) }

@@ -5,12 +5,9 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 use http::{StatusCode, Uri};
 use jiff::tz::TimeZone;
 
-use super::{
-    dialect,
-    item::Item,
-    reader::{Context, Section, Spot, suggestion},
-};
+use super::dialect;
 use crate::{
+    config::reader::{Context, Item, Section, Spot, suggestion},
     domain::{Algorithm, RealmName, duration},
     rules::{
         contract::{Bounded, Dialect, DialectSettings, SettingFacts, Zone, names_with},
@@ -29,19 +26,19 @@ const REFRESH_LIFETIME_DEFAULT: Duration = Duration::from_hours(12);
 const ISSUER_CHARS_MAX: usize = 255;
 
 /// The realms of the file.
-pub(super) struct Realms {
+pub(in crate::config) struct Realms {
     /// Every name that stands in the file with its dialect, of good ones and bad ones.
     declared: Vec<(String, Option<Dialect>)>,
     /// The good ones.
-    pub(super) checked: Vec<Arc<Realm>>,
+    pub(in crate::config) checked: Vec<Arc<Realm>>,
     /// `tokens.issuer`, where it stands and is good.
-    pub(super) issuer: Option<String>,
+    pub(in crate::config) issuer: Option<String>,
     /// Every name of an external issuer, of good ones and bad ones: routes accept their tokens too.
-    pub(super) external: Vec<String>,
+    pub(in crate::config) external: Vec<String>,
     /// `tokens.audience`.
-    pub(super) audience: String,
+    pub(in crate::config) audience: String,
     /// `tokens.leeway`.
-    pub(super) leeway: Duration,
+    pub(in crate::config) leeway: Duration,
 }
 
 /// `[tokens]`: what a realm has that does not say its own.
@@ -55,7 +52,7 @@ struct Tokens {
 }
 
 /// Reads `[tokens]` and every realm.
-pub(super) fn read(context: &Context<'_>, root: &mut Section<'_>) -> Realms {
+pub(in crate::config) fn read(context: &Context<'_>, root: &mut Section<'_>) -> Realms {
     let has_tokens = root.has("tokens");
     let tokens = tokens(root.section("tokens"), has_tokens);
     let (audience, leeway) = (tokens.audience.clone(), tokens.leeway);
@@ -95,28 +92,28 @@ pub(super) fn read(context: &Context<'_>, root: &mut Section<'_>) -> Realms {
 
 impl Realms {
     /// The realm that `item` names; a problem when there is none.
-    pub(super) fn resolve(&self, item: &Item<'_>) -> Option<RealmName> {
+    pub(in crate::config) fn resolve(&self, item: &Item<'_>) -> Option<RealmName> {
         Self::named(item, "realm", self.names())
     }
 
     /// The realm or the external issuer that `item` names; a problem when there is none.
-    pub(super) fn resolve_accepted(&self, item: &Item<'_>) -> Option<RealmName> {
+    pub(in crate::config) fn resolve_accepted(&self, item: &Item<'_>) -> Option<RealmName> {
         let what = if self.external.is_empty() { "realm" } else { "realm or issuer" };
         Self::named(item, what, self.names().chain(self.external.iter().map(String::as_str)))
     }
 
     /// How many there are, good ones and bad ones.
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::config) fn count(&self) -> usize {
         self.declared.len()
     }
 
     /// Whether a realm has this name.
-    pub(super) fn is_realm(&self, name: &str) -> bool {
+    pub(in crate::config) fn is_realm(&self, name: &str) -> bool {
         self.names().any(|declared| declared == name)
     }
 
     /// Whether an external issuer has this name.
-    pub(super) fn is_external(&self, name: &RealmName) -> bool {
+    pub(in crate::config) fn is_external(&self, name: &RealmName) -> bool {
         self.external.iter().any(|declared| declared == name.as_str())
     }
 
@@ -137,14 +134,14 @@ impl Realms {
     }
 
     /// The names of the realms that speak OAuth, good ones and bad ones.
-    pub(super) fn of_oauth(&self) -> Vec<RealmName> {
+    pub(in crate::config) fn of_oauth(&self) -> Vec<RealmName> {
         let named = self.declared.iter().filter(|(_, declared)| declared.as_ref().is_some_and(Dialect::is_oauth));
         named.filter_map(|(name, _)| name.parse().ok()).collect()
     }
 
     /// The dialect of the realm `name`; `None` when that was not readable, and for an external issuer, whose
     /// tokens follow none of the contracts.
-    pub(super) fn dialect(&self, name: &RealmName) -> Option<&Dialect> {
+    pub(in crate::config) fn dialect(&self, name: &RealmName) -> Option<&Dialect> {
         self.declared.iter().find(|(declared, _)| declared == name.as_str())?.1.as_ref()
     }
 }
@@ -318,7 +315,7 @@ fn seconds(item: &Item<'_>) -> Option<Duration> {
 }
 
 /// What `iss` and `aud` may be: visible characters, so that headers and logs can carry them.
-pub(super) fn identifier(item: &Item<'_>) -> Option<String> {
+pub(in crate::config) fn identifier(item: &Item<'_>) -> Option<String> {
     let text = item.word()?;
     let shaped = text.len() <= ISSUER_CHARS_MAX && text.bytes().all(|octet| octet.is_ascii_graphic());
     if shaped { Some(text) } else { item.no("1 to 255 visible ASCII characters") }

@@ -3,8 +3,10 @@
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use toml::de::DeValue;
 
-use super::item::Item;
-use crate::upstream::{Identity, TlsSettings};
+use crate::{
+    config::reader::Item,
+    upstream::{Identity, TlsSettings},
+};
 
 /// `true`, `false`, or a table; `None` where TLS is not spoken.
 pub(super) fn read(item: &Item<'_>) -> Option<TlsSettings> {

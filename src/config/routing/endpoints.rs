@@ -5,15 +5,13 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 use http::{HeaderName, Method, header};
 use toml::de::DeValue;
 
-use super::{
-    cors,
-    item::Item,
-    matching::{Purpose, canonical_path, hosts, pattern},
-    reader::{Section, Spot},
-    realms::Realms,
-    verifiers::Verifiers,
-};
+use super::cors;
 use crate::{
+    config::{
+        identity::{realms::Realms, verifiers::Verifiers},
+        matching::{Purpose, canonical_path, hosts, pattern},
+        reader::{Item, Section, Spot},
+    },
     decision::{EndpointSettings, Service, TakeoverSettings},
     domain::RealmName,
     rules::{
@@ -29,26 +27,26 @@ const TRUST: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24
 const TAKEOVER_KEYS: [&str; 4] = ["mode", "authority", "trust", "new_accounts"];
 
 /// The fields that clients of an endpoint send.
-pub(super) const CORS_FIELDS: [HeaderName; 2] = [header::AUTHORIZATION, header::CONTENT_TYPE];
+pub(in crate::config) const CORS_FIELDS: [HeaderName; 2] = [header::AUTHORIZATION, header::CONTENT_TYPE];
 
 /// The methods that endpoints take.
-pub(super) const CORS_METHODS: [Method; 2] = [Method::GET, Method::POST];
+pub(in crate::config) const CORS_METHODS: [Method; 2] = [Method::GET, Method::POST];
 
 /// A token endpoint and where it stands.
-pub(super) struct Endpoint {
-    pub(super) settings: EndpointSettings,
-    pub(super) spot: Spot,
+pub(in crate::config) struct Endpoint {
+    pub(in crate::config) settings: EndpointSettings,
+    pub(in crate::config) spot: Spot,
     /// Where its path stands.
-    pub(super) path: Spot,
+    pub(in crate::config) path: Spot,
 }
 
 /// Reads every token endpoint.
-pub(super) fn read(root: &mut Section<'_>, realms: &Realms, verifiers: &Verifiers) -> Vec<Endpoint> {
+pub(in crate::config) fn read(root: &mut Section<'_>, realms: &Realms, verifiers: &Verifiers) -> Vec<Endpoint> {
     root.sections("token_endpoints").into_iter().filter_map(|section| endpoint(section, realms, verifiers)).collect()
 }
 
 /// Every realm that takes over from an old system, with that system's name.
-pub(super) fn takeovers(endpoints: &[Endpoint]) -> Vec<(RealmName, Arc<str>)> {
+pub(in crate::config) fn takeovers(endpoints: &[Endpoint]) -> Vec<(RealmName, Arc<str>)> {
     let takeovers = endpoints.iter().filter_map(|endpoint| endpoint.settings.takeover.as_ref());
     takeovers.flat_map(|takeover| &takeover.verifiers).cloned().collect()
 }

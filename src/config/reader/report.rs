@@ -29,7 +29,7 @@ pub struct Problem {
 pub struct Places(Vec<(String, Position)>);
 
 impl Places {
-    pub(super) fn note(&mut self, key: String, position: Position) {
+    pub(in crate::config) fn note(&mut self, key: String, position: Position) {
         self.0.push((key, position));
     }
 
@@ -62,7 +62,7 @@ impl Report {
     }
 
     /// A report of the one problem that there is no text to look at.
-    pub(super) fn of_file(file: String, message: &str) -> Self {
+    pub(in crate::config) fn of_file(file: String, message: &str) -> Self {
         Self { file, problems: vec![Problem::new(None, String::new(), message)], files: vec![] }
     }
 
@@ -86,7 +86,7 @@ impl Report {
 }
 
 impl Problem {
-    pub(super) fn new(position: Option<Position>, key: String, message: &str) -> Self {
+    pub(in crate::config) fn new(position: Option<Position>, key: String, message: &str) -> Self {
         Self { position, key, message: one_line(message) }
     }
 }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, header};
 
-use super::{
-    item::Item,
-    matching::{Purpose, canonical_path, field_name},
-    reader::{Section, near},
-};
 use crate::{
+    config::{
+        matching::{Purpose, canonical_path, field_name},
+        reader::{Item, Section, near},
+    },
     decision::ForwardToken,
     rules::{
         rewrite::{Change, FieldEdits, HostPolicy, PathRewrite, Rewrites, Side, why_not},

@@ -6,10 +6,7 @@ use http::{Method, StatusCode, Uri};
 
 use super::{bounds, statuses, syntax, url};
 use crate::{
-    config::{
-        item::Item,
-        reader::{Context, Section, Spot},
-    },
+    config::reader::{Context, Item, Section, Spot},
     domain::RealmName,
     rules::{
         contract::{Dialect, OldTokenCheck},

@@ -3,11 +3,17 @@
 use http::HeaderName;
 use toml::de::DeValue;
 
-use super::{item::Item, matching::field_name, reader::Section, realms::identifier};
-use crate::rules::{
-    claim::{ClaimPath, InvalidPath},
-    claim_headers::{CLAIM_HEADERS_MAX, ClaimHeaders, why_no_claim},
-    profile::{ClaimMapping, Shipped},
+use super::realms::identifier;
+use crate::{
+    config::{
+        matching::field_name,
+        reader::{Item, Section},
+    },
+    rules::{
+        claim::{ClaimPath, InvalidPath},
+        claim_headers::{CLAIM_HEADERS_MAX, ClaimHeaders, why_no_claim},
+        profile::{ClaimMapping, Shipped},
+    },
 };
 
 /// Alternatives for a claim, at most.
@@ -17,7 +23,7 @@ const ALTERNATIVES_MAX: usize = 8;
 const AUDIENCES_MAX: usize = 16;
 
 /// Reads `profile` and `claims` of an issuer's section.
-pub(super) fn read(section: &mut Section<'_>) -> ClaimMapping {
+pub(in crate::config) fn read(section: &mut Section<'_>) -> ClaimMapping {
     let shipped = section.optional("profile", |item| item.one_of(&Shipped::ALL));
     let base = shipped.map(Shipped::mapping).unwrap_or_default();
     let mut claims = section.section("claims");
@@ -54,7 +60,7 @@ fn headers(section: Section<'_>) -> ClaimHeaders {
 }
 
 /// The audiences of an issuer's tokens: one, or several of which each token has one.
-pub(super) fn audiences(item: &Item<'_>) -> Option<Vec<String>> {
+pub(in crate::config) fn audiences(item: &Item<'_>) -> Option<Vec<String>> {
     let DeValue::Array(items) = item.value() else { return identifier(item).map(|audience| vec![audience]) };
     if items.len() > AUDIENCES_MAX {
         return item.wrong(&format!("must name 1 to {AUDIENCES_MAX} audiences"));
@@ -83,6 +89,6 @@ fn path(item: &Item<'_>) -> Option<ClaimPath> {
 }
 
 /// Says why this is no path.
-pub(super) fn refused<T>(item: &Item<'_>, error: InvalidPath) -> Option<T> {
+pub(in crate::config) fn refused<T>(item: &Item<'_>, error: InvalidPath) -> Option<T> {
     item.wrong(&format!("must say where a claim stands, such as \"realm_access.roles\": {error}"))
 }

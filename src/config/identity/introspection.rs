@@ -5,13 +5,12 @@ use std::{ops::RangeInclusive, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderValue, Method, Uri, uri::Scheme};
 
-use super::{
-    item::Item,
-    reader::Section,
-    secure_url::secure_url,
-    verifiers::{MAX_AGE, TIMEOUT, bounds, syntax},
-};
+use super::verifiers::{MAX_AGE, TIMEOUT, bounds, syntax};
 use crate::{
+    config::{
+        reader::{Item, Section},
+        secure_url::secure_url,
+    },
     domain::Secret,
     rules::{
         issuer::ExternalIssuer,

@@ -9,12 +9,13 @@ use toml::de::DeValue;
 use super::{
     cors,
     endpoints::{CORS_FIELDS, CORS_METHODS, Endpoint},
-    item::Item,
-    matching::{Purpose, canonical_path, hosts, pattern},
-    reader::{Section, Spot},
-    realms::Realms,
 };
 use crate::{
+    config::{
+        identity::realms::Realms,
+        matching::{Purpose, canonical_path, hosts, pattern},
+        reader::{Item, Section, Spot},
+    },
     decision::{EndpointSettings, OauthSettings, Service},
     domain::{GrantType, RealmName},
     rules::{
@@ -50,9 +51,9 @@ const AUTHENTICATION: [&str; 2] = ["client_secret_basic", "client_secret_post"];
 
 /// What `[oauth]` says, and the endpoints that follow from it.
 #[derive(Default)]
-pub(super) struct Oauth {
-    pub(super) settings: Option<OauthSettings>,
-    pub(super) endpoints: Vec<Endpoint>,
+pub(in crate::config) struct Oauth {
+    pub(in crate::config) settings: Option<OauthSettings>,
+    pub(in crate::config) endpoints: Vec<Endpoint>,
 }
 
 /// A path that is switched on.
@@ -70,7 +71,7 @@ struct Place<'p> {
 }
 
 /// Reads `[oauth]`, where it is there. A next key is published for `publish_ahead` before it signs.
-pub(super) fn read(root: &mut Section<'_>, realms: &Realms, publish_ahead: Duration) -> Oauth {
+pub(in crate::config) fn read(root: &mut Section<'_>, realms: &Realms, publish_ahead: Duration) -> Oauth {
     let present = root.has("oauth");
     let mut section = root.section("oauth");
     if !present {

@@ -4,12 +4,13 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method};
 
-use super::{
-    item::Item,
-    matching::{field_name, method},
-    reader::Section,
+use crate::{
+    config::{
+        matching::{field_name, method},
+        reader::{Item, Section},
+    },
+    rules::cors::{Cors, Origin},
 };
-use crate::rules::cors::{Cors, Origin};
 
 /// Browsers remember a preflight for a day at most.
 const MAX_AGE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);

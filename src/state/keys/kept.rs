@@ -6,7 +6,7 @@ use aws_lc_rs::aead::LessSafeKey;
 
 use super::{
     Keyring, MasterKeyError, Vault, VaultError, VaultSettings,
-    master_file::{self, MasterFile},
+    master::{self, MasterFile},
     vault::{fingerprint_in, open_whole},
 };
 use crate::state::store::{KEYS, KeptRow, Row, Store, StoreError, Value, query};
@@ -140,5 +140,5 @@ impl Vault {
 /// # Errors
 /// Fails when the file is missing, unusable, or holds another key.
 pub fn derive(file: &Path, fingerprint: &[u8], purpose: &str) -> Result<LessSafeKey, MasterKeyError> {
-    Ok(master_file::find(file, fingerprint)?.derive(purpose))
+    Ok(master::find(file, fingerprint)?.derive(purpose))
 }

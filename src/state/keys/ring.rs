@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::key::{Key, KeyState};
+use super::{Key, KeyState};
 use crate::domain::{KeyId, RealmName};
 
 /// Imported keys whose tokens name none, at most: each of such tokens may have to be tried with all of them.

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Imported, Key, KeyError, Keyring, MasterKey, MasterKeyError, MaterialBytes, VaultError,
-    master_file::MasterFile,
+    master::MasterFile,
     record::{KeyRecord, column},
 };
 use crate::{

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{
-    Key, KeyRecord, KeyState, MasterKey, MasterKeyError, Vault, VaultError,
-    record::column,
-    vault::{context, generate, open, thumbprint_context},
-};
 use crate::{
     domain::{KeyId, Timestamp, TrustedNow},
-    state::store::{Action, Change, ChangeTurn, Entry, Store, StoreError, Transaction, query},
+    state::{
+        keys::{
+            Key, KeyRecord, KeyState, MasterKey, MasterKeyError, Vault, VaultError,
+            record::column,
+            vault::{context, generate, open, thumbprint_context},
+        },
+        store::{Action, Change, ChangeTurn, Entry, Store, StoreError, Transaction, query},
+    },
 };
 
 /// How long the sealed material of a key that retired by schedule stays.

@@ -5,14 +5,16 @@
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{
-    KeyState, MasterKey, Vault, VaultError,
-    ending::{discard, revoke_in},
-    vault::{context, generate},
-};
+use super::ending::{discard, revoke_in};
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Timestamp, TrustedNow},
-    state::store::{Action, Entry, StoreError, Transaction, query},
+    state::{
+        keys::{
+            KeyState, MasterKey, Vault, VaultError,
+            vault::{context, generate},
+        },
+        store::{Action, Entry, StoreError, Transaction, query},
+    },
 };
 
 /// Attempts to revoke a key that changes its state meanwhile.
@@ -49,7 +51,11 @@ impl Vault {
     }
 
     /// What is to sign next. New material takes its time, so this comes before the write lock.
-    pub(super) async fn successor(&self, realm: &RealmName, algorithm: Algorithm) -> Result<Successor, VaultError> {
+    pub(in crate::state::keys) async fn successor(
+        &self,
+        realm: &RealmName,
+        algorithm: Algorithm,
+    ) -> Result<Successor, VaultError> {
         let records = self.records().await?;
         let next = records.into_iter().find(|record| record.realm == *realm && record.state == KeyState::Next);
         Ok(match next {
@@ -60,7 +66,7 @@ impl Vault {
 
     /// Lets `successor` sign. `None`, and nothing done, when another key signs by now than `seen`, or another is next
     /// than the one that was looked at.
-    pub(super) async fn put_in_place(
+    pub(in crate::state::keys) async fn put_in_place(
         &self,
         realm: &RealmName,
         algorithm: Algorithm,
@@ -248,7 +254,7 @@ fn signing(realm: &RealmName, id: &KeyId, before: Option<&KeyId>, old_key_plan: 
 }
 
 /// What takes a signing key's place, as it was looked at before the write lock.
-pub(super) enum Successor {
+pub(in crate::state::keys) enum Successor {
     /// The next key.
     Next(KeyId),
     /// A new one. The next key, if there is one, is of another algorithm, and is discarded.

@@ -13,35 +13,35 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::{MasterKey, MasterKeyError};
+use super::key::{MasterKey, MasterKeyError};
 use crate::state::store::{access, private_file::PrivateFileError};
 
 /// The master key in memory and where it comes from.
 #[derive(Debug)]
-pub(super) struct MasterFile {
+pub(in crate::state::keys) struct MasterFile {
     path: PathBuf,
     present: ArcSwap<MasterKey>,
 }
 
 impl MasterFile {
     /// The key of this fingerprint.
-    pub(super) fn open(path: &Path, fingerprint: &[u8]) -> Result<Self, MasterKeyError> {
+    pub(in crate::state::keys) fn open(path: &Path, fingerprint: &[u8]) -> Result<Self, MasterKeyError> {
         let present = ArcSwap::from_pointee(find(path, fingerprint)?);
         Ok(Self { path: path.to_owned(), present })
     }
 
     /// The key that was found last.
-    pub(super) fn present(&self) -> Arc<MasterKey> {
+    pub(in crate::state::keys) fn present(&self) -> Arc<MasterKey> {
         self.present.load_full()
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::state::keys) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The key of this fingerprint: the present one, or what the file holds since another process resealed.
-    pub(super) fn key(&self, fingerprint: &[u8]) -> Result<Arc<MasterKey>, MasterKeyError> {
+    pub(in crate::state::keys) fn key(&self, fingerprint: &[u8]) -> Result<Arc<MasterKey>, MasterKeyError> {
         let present = self.present.load_full();
         if present.is(fingerprint) {
             return Ok(present);
@@ -52,13 +52,13 @@ impl MasterFile {
     }
 
     /// Whether a reseal is under way, or was cut short.
-    pub(super) fn is_unsettled(&self) -> bool {
+    pub(in crate::state::keys) fn is_unsettled(&self) -> bool {
         beside(&self.path).exists()
     }
 
     /// Leaves one file, with the key of this fingerprint. For who holds the write lock, under which
     /// nobody else is between the two files.
-    pub(super) fn settle(&self, fingerprint: &[u8]) -> Result<(), MasterKeyError> {
+    pub(in crate::state::keys) fn settle(&self, fingerprint: &[u8]) -> Result<(), MasterKeyError> {
         let new = beside(&self.path);
         if !new.exists() {
             return Ok(());
@@ -75,13 +75,13 @@ impl MasterFile {
     }
 
     /// A new key in a file beside, on the disk when this returns. For who holds the write lock and has settled.
-    pub(super) fn write_beside(&self) -> Result<MasterKey, MasterKeyError> {
+    pub(in crate::state::keys) fn write_beside(&self) -> Result<MasterKey, MasterKeyError> {
         MasterKey::read_or_create(&beside(&self.path))
     }
 }
 
 /// The key of this fingerprint, in the file or beside it.
-pub(super) fn find(path: &Path, fingerprint: &[u8]) -> Result<MasterKey, MasterKeyError> {
+pub(in crate::state::keys) fn find(path: &Path, fingerprint: &[u8]) -> Result<MasterKey, MasterKeyError> {
     for place in [path, &beside(path)] {
         if let Ok(key) = MasterKey::read(place)
             && key.is(fingerprint)
@@ -98,7 +98,7 @@ pub(super) fn find(path: &Path, fingerprint: &[u8]) -> Result<MasterKey, MasterK
 ///
 /// # Errors
 /// Why it could not.
-pub(super) fn examine(path: &Path, has_store: bool) -> Result<(), MasterKeyError> {
+pub(in crate::state::keys) fn examine(path: &Path, has_store: bool) -> Result<(), MasterKeyError> {
     match MasterKey::read(path) {
         // A reseal that was cut short may have left it there.
         Err(MasterKeyError::Missing(_)) if MasterKey::read(&beside(path)).is_ok() => Ok(()),

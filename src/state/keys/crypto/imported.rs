@@ -37,13 +37,13 @@ impl Imported {
     }
 
     /// The epochs, as the store keeps them.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub(in crate::state::keys) fn to_bytes(&self) -> Vec<u8> {
         let entry = |(id, epoch): &(PrincipalId, u32)| [id.uuid().as_bytes(), &epoch.to_be_bytes()[..]].concat();
         self.epochs.iter().flat_map(entry).collect()
     }
 
     /// Read back; `None` where these are no epochs.
-    pub(super) fn from_bytes(unknown_accounts: bool, bytes: &[u8]) -> Option<Self> {
+    pub(in crate::state::keys) fn from_bytes(unknown_accounts: bool, bytes: &[u8]) -> Option<Self> {
         let entries = bytes.chunks_exact(ENTRY_BYTES);
         let whole = entries.remainder().is_empty();
         let entry = |entry: &[u8]| {

@@ -17,7 +17,7 @@ type Digest = [u8; DIGEST_BYTES];
 /// hash, and zeros at the end, up to the block, change nothing. So there is a digest of the form that all of them have
 /// in common, beside that of the bytes themselves, which tells the same secret under another hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Thumbprint {
+pub(in crate::state::keys) struct Thumbprint {
     bytes: Digest,
     canonical: Digest,
 }
@@ -56,7 +56,7 @@ impl Thumbprint {
     }
 
     /// As the store keeps it, sealed.
-    pub(super) fn to_bytes(self) -> Vec<u8> {
+    pub(in crate::state::keys) fn to_bytes(self) -> Vec<u8> {
         if self.bytes == self.canonical { self.bytes.to_vec() } else { [self.bytes, self.canonical].concat() }
     }
 

@@ -184,7 +184,7 @@ impl Key {
 
     /// What is left of a key whose material is wiped: it does nothing, and is told from others by its thumbprint, where
     /// there is one.
-    pub(super) fn wiped(
+    pub(in crate::state::keys) fn wiped(
         id: KeyId,
         realm: RealmName,
         algorithm: Algorithm,
@@ -200,7 +200,7 @@ impl Key {
     }
 
     /// What tells its material from any other.
-    pub(super) const fn thumbprint(&self) -> Thumbprint {
+    pub(in crate::state::keys) const fn thumbprint(&self) -> Thumbprint {
         self.thumbprint
     }
 
@@ -489,8 +489,8 @@ mod tests {
         // Made with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -outform DER, and its public half
         // with openssl pkey -pubout -outform DER.
         let fixture = |text: &str| STANDARD.decode(text.replace('\n', "")).unwrap();
-        let short = fixture(include_str!("tests/rsa-1024.b64"));
-        let short_public = fixture(include_str!("tests/rsa-1024-public.b64"));
+        let short = fixture(include_str!("../tests/rsa-1024.b64"));
+        let short_public = fixture(include_str!("../tests/rsa-1024-public.b64"));
         let new_public = |algorithm, der: &[u8]| {
             let (id, now) = (KeyId::generate(), Timestamp::from_secs(0));
             Key::new(id, "r".parse().unwrap(), algorithm, KeyState::Retiring, now, MaterialBytes::Public(der))

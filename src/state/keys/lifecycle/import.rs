@@ -4,16 +4,18 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::{
-    Imported, Key, KeyError, KeyState, MasterKey, MaterialBytes, OldKeyPlan, UNNAMED_KEYS_MAX, Vault, VaultError,
     ending::{discard, revoked_in},
-    rotation::{dismiss, id_in},
-    vault::context,
+    rotation::{OldKeyPlan, dismiss, id_in},
 };
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Timestamp},
     rules::profile::ClaimProfile,
     state::{
         account,
+        keys::{
+            Imported, Key, KeyError, KeyState, MasterKey, MaterialBytes, UNNAMED_KEYS_MAX, Vault, VaultError,
+            vault::context,
+        },
         store::{Action, Entry, Store, StoreError, Transaction, query},
     },
 };

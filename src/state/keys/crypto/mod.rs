@@ -1,0 +1,24 @@
+//! One key: what it is made of, and what it does.
+//!
+//! ```text
+//! key          a key, parsed once: it signs, verifies, seals
+//! imported     what else is known of one from outside
+//! valid_until  until when an external issuer's is believed
+//! jwk          public keys as they travel (RFC 7517)      ed25519  its weak keys
+//! spki         public keys as X.509 has them, for others
+//! thumbprint   tells material apart
+//! ```
+//!
+//! Bytes go in, and a [`Key`] comes out where they are a sound key of the algorithm.
+
+mod ed25519;
+mod imported;
+pub mod jwk;
+mod key;
+pub mod spki;
+mod thumbprint;
+mod valid_until;
+
+pub use imported::Imported;
+pub use key::{Key, KeyError, KeyState, MaterialBytes};
+pub use valid_until::ValidUntil;

@@ -1,73 +1,33 @@
 //! One key, parsed once: it belongs to one issuer and one algorithm, and does nothing else.
 
-use std::{fmt, ops::RangeInclusive, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
-    aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    aead::{Aad, NONCE_LEN, Nonce},
     encoding::AsDer,
     hmac,
     rsa::KeySize,
-    signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, ParsedPublicKey, RsaKeyPair, VerificationAlgorithm},
+    signature::{EcdsaKeyPair, Ed25519KeyPair, ParsedPublicKey, RsaKeyPair},
 };
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
-use jsonwebtoken::{EncodingKey, Header};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::Header;
 use serde_json::{Map, Value};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::{ed25519, imported::Imported, jwk, spki, thumbprint::Thumbprint, valid_until::ValidUntil};
+use super::{
+    imported::Imported,
+    jwk,
+    material::{Material, MaterialBytes, ecdsa_signing},
+    spki,
+    state::KeyState,
+    thumbprint::Thumbprint,
+    valid_until::ValidUntil,
+};
 use crate::{
     domain::{Algorithm, KeyId, RealmName, Secret, Timestamp, random},
     rules::profile::ClaimProfile,
 };
-
-/// Where a key stands in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KeyState {
-    /// Published, so that it is known before its first token comes; signs nothing yet.
-    Next,
-    /// Signs new tokens and verifies old ones.
-    Active,
-    /// Verifies old tokens only.
-    Retiring,
-    /// Its last token has ended; its material is gone.
-    Retired,
-    /// Its tokens are refused.
-    Revoked,
-}
-
-impl KeyState {
-    /// All of them, in the order of a key's life.
-    pub const ALL: [Self; 5] = [Self::Next, Self::Active, Self::Retiring, Self::Retired, Self::Revoked];
-
-    /// The word in the store and in metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Next => "next",
-            Self::Active => "active",
-            Self::Retiring => "retiring",
-            Self::Retired => "retired",
-            Self::Revoked => "revoked",
-        }
-    }
-
-    /// The state that `name` names.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.name() == name)
-    }
-
-    /// Whether tokens of a key in this state open anything. A next key's do: the gateway that signs
-    /// first may be another one.
-    #[must_use]
-    pub const fn verifies(self) -> bool {
-        matches!(self, Self::Next | Self::Active | Self::Retiring)
-    }
-}
 
 /// Key material that cannot be used.
 #[derive(Debug, Error)]
@@ -103,26 +63,6 @@ pub struct Key {
     valid_until: Option<ValidUntil>,
     thumbprint: Thumbprint,
     material: Material,
-}
-
-/// Bytes of RSA's modulus: from 2048 bits (RFC 7518 section 3.3) to what aws-lc verifies.
-const RSA_MODULUS_BYTES: RangeInclusive<usize> = 256..=1024;
-
-/// What a key is made of, as it is kept.
-#[derive(Clone, Copy)]
-pub enum MaterialBytes<'a> {
-    /// HMAC's or a cipher's raw bytes, or a key pair in PKCS#8.
-    Secret(&'a [u8]),
-    /// A public key alone, which verifies and does not sign: `SubjectPublicKeyInfo` (RFC 5280), or as aws-lc-rs has it
-    /// (RSA in PKCS#1, an uncompressed point, Ed25519's 32 bytes).
-    Public(&'a [u8]),
-}
-
-enum Material {
-    Hmac { verify: Box<hmac::Key>, sign: EncodingKey },
-    Pair { verify: ParsedPublicKey, sign: Option<EncodingKey> },
-    Sealing(Box<LessSafeKey>),
-    Wiped,
 }
 
 impl Key {
@@ -326,67 +266,6 @@ impl Key {
     }
 }
 
-impl Material {
-    fn parse(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
-        let hmac = |algorithm: hmac::Algorithm| {
-            let long_enough = bytes.len() >= algorithm.digest_algorithm().output_len();
-            long_enough.then(|| Self::Hmac {
-                verify: Box::new(hmac::Key::new(algorithm, bytes)),
-                sign: EncodingKey::from_secret(bytes),
-            })
-        };
-        match algorithm {
-            Algorithm::Hs256 => hmac(hmac::HMAC_SHA256),
-            Algorithm::Hs384 => hmac(hmac::HMAC_SHA384),
-            Algorithm::Hs512 => hmac(hmac::HMAC_SHA512),
-            Algorithm::Sealed => {
-                UnboundKey::new(&AES_256_GCM_SIV, bytes).ok().map(|key| Self::Sealing(Box::new(LessSafeKey::new(key))))
-            }
-            Algorithm::Es256 | Algorithm::Es384 => {
-                let pair = EcdsaKeyPair::from_pkcs8(ecdsa_signing(algorithm), bytes).ok()?;
-                let verify = ParsedPublicKey::new(verification(algorithm)?, pair.public_key().as_ref()).ok()?;
-                Some(Self::Pair { verify, sign: Some(EncodingKey::from_ec_der(bytes)) })
-            }
-            // Nothing of ours signs with it.
-            Algorithm::Es512 => None,
-            Algorithm::EdDsa => {
-                let pair = Ed25519KeyPair::from_pkcs8(bytes).ok()?;
-                let verify = ParsedPublicKey::new(verification(algorithm)?, pair.public_key().as_ref()).ok()?;
-                Some(Self::Pair { verify, sign: Some(EncodingKey::from_ed_der(bytes)) })
-            }
-            _ => {
-                let pair = RsaKeyPair::from_pkcs8(bytes).ok()?;
-                let verify = ParsedPublicKey::new(verification(algorithm)?, pair.public_key().as_ref()).ok()?;
-                // jsonwebtoken takes RSA keys out of PKCS#8 only from PEM.
-                let pem = Zeroizing::new(format!(
-                    "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-                    &*Zeroizing::new(STANDARD.encode(bytes))
-                ));
-                Some(Self::Pair { verify, sign: Some(EncodingKey::from_rsa_pem(pem.as_bytes()).ok()?) })
-            }
-        }
-    }
-
-    /// A public key alone. aws-lc checks that it is one of the algorithm, but RSA's size only when it verifies, and
-    /// Ed25519's order never.
-    fn parse_public(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
-        let verify = ParsedPublicKey::new(verification(algorithm)?, bytes).ok()?;
-        let der = verify.as_der().ok()?;
-        let is_sound = match algorithm {
-            Algorithm::EdDsa => !ed25519::is_weak(&spki::key_bits(der.as_ref())?),
-            Algorithm::Es256 | Algorithm::Es384 | Algorithm::Es512 => true,
-            _ => RSA_MODULUS_BYTES.contains(&spki::rsa_numbers(der.as_ref())?.0.len()),
-        };
-        is_sound.then_some(Self::Pair { verify, sign: None })
-    }
-
-    /// What tells the material from any other: of a pair the public half, however it is kept.
-    fn thumbprint(&self, algorithm: Algorithm, kept: &[u8]) -> Thumbprint {
-        let public = if let Self::Pair { verify, .. } = self { verify.as_der().ok() } else { None };
-        public.map_or_else(|| Thumbprint::of_secret(algorithm, kept), |der| Thumbprint::of_public(der.as_ref()))
-    }
-}
-
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key")
@@ -396,29 +275,6 @@ impl fmt::Debug for Key {
             .field("state", &self.state)
             .finish_non_exhaustive()
     }
-}
-
-fn ecdsa_signing(algorithm: Algorithm) -> &'static signature::EcdsaSigningAlgorithm {
-    match algorithm {
-        Algorithm::Es384 => &signature::ECDSA_P384_SHA384_FIXED_SIGNING,
-        _ => &signature::ECDSA_P256_SHA256_FIXED_SIGNING,
-    }
-}
-
-fn verification(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorithm> {
-    Some(match algorithm {
-        Algorithm::Rs256 => &signature::RSA_PKCS1_2048_8192_SHA256,
-        Algorithm::Rs384 => &signature::RSA_PKCS1_2048_8192_SHA384,
-        Algorithm::Rs512 => &signature::RSA_PKCS1_2048_8192_SHA512,
-        Algorithm::Ps256 => &signature::RSA_PSS_2048_8192_SHA256,
-        Algorithm::Ps384 => &signature::RSA_PSS_2048_8192_SHA384,
-        Algorithm::Ps512 => &signature::RSA_PSS_2048_8192_SHA512,
-        Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED,
-        Algorithm::Es384 => &signature::ECDSA_P384_SHA384_FIXED,
-        Algorithm::Es512 => &signature::ECDSA_P521_SHA512_FIXED,
-        Algorithm::EdDsa => &signature::ED25519,
-        Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 | Algorithm::Sealed => return None,
-    })
 }
 
 fn jws_algorithm(algorithm: Algorithm) -> Option<jsonwebtoken::Algorithm> {
@@ -488,7 +344,7 @@ mod tests {
         assert!(new(Algorithm::Sealed, &[0; 31]).is_err());
         // Made with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -outform DER, and its public half
         // with openssl pkey -pubout -outform DER.
-        let fixture = |text: &str| STANDARD.decode(text.replace('\n', "")).unwrap();
+        let fixture = |text: &str| base64::engine::general_purpose::STANDARD.decode(text.replace('\n', "")).unwrap();
         let short = fixture(include_str!("../tests/rsa-1024.b64"));
         let short_public = fixture(include_str!("../tests/rsa-1024-public.b64"));
         let new_public = |algorithm, der: &[u8]| {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! key          a key, parsed once: it signs, verifies, seals
+//! material     what it is made of, read from bytes     state    where it stands in its life
 //! imported     what else is known of one from outside
 //! valid_until  until when an external issuer's is believed
 //! jwk          public keys as they travel (RFC 7517)      ed25519  its weak keys
@@ -15,10 +16,14 @@ mod ed25519;
 mod imported;
 pub mod jwk;
 mod key;
+mod material;
 pub mod spki;
+mod state;
 mod thumbprint;
 mod valid_until;
 
 pub use imported::Imported;
-pub use key::{Key, KeyError, KeyState, MaterialBytes};
+pub use key::{Key, KeyError};
+pub use material::MaterialBytes;
+pub use state::KeyState;
 pub use valid_until::ValidUntil;

@@ -27,8 +27,9 @@ pub use decide::{
     following::{Following, LATE_AFTER, WAIT_MAX, WAITING_MAX, Waited},
     freshness::{Freshness, StaleAction, StalenessSettings},
     internal::{INTERNAL_LIFETIME, INTERNAL_TYPE},
+    live_state::{LiveState, View},
     site::{EndpointSettings, ForwardToken, Mode, OauthSettings, RouteSettings, Service, Site, TakeoverSettings},
-    snapshot::{Endpoint, LiveState, Route, Snapshot, SnapshotError, Takeover, View},
+    snapshot::{Endpoint, Route, Snapshot, SnapshotError, Takeover},
 };
 pub use issue::{
     asked::TokenAsker,

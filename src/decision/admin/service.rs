@@ -6,7 +6,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
-    decision::decide::snapshot::LiveState,
+    decision::decide::live_state::LiveState,
     domain::{Clock, RealmName, Reason, Timestamp, trusted_time},
     rules::contract::{Dialect, names_with},
     state::{

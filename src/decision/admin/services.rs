@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{AdminError, AdminService};
 use crate::{
-    decision::decide::snapshot::LiveState,
+    decision::decide::live_state::LiveState,
     domain::Timestamp,
     state::{
         account::{Hasher, PasswordRules},

@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::IpAddr, ops::Range, sync::Arc};
 
 use super::{
     following::Waited,
-    snapshot::View,
+    live_state::View,
     trace::{Fact, Trace},
 };
 use crate::{

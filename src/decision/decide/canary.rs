@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::snapshot::LiveState;
+use super::live_state::LiveState;
 use crate::{
     domain::{Claims, PrincipalId, Reason, RevocationId, Roles, Timestamp, TokenKind, TokenSubject},
     rules::issuer::Issuer,

@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use super::{
     authenticate::{Awaiting, AwaitingCheck, Job, Proof, VerifyError, after_waiting, is_perhaps_early},
     freshness::StaleAction,
-    snapshot::{Endpoint, Route, Snapshot, View},
+    live_state::View,
+    snapshot::{Endpoint, Route, Snapshot},
     trace::{Fact, Trace},
 };
 use crate::{

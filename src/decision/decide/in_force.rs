@@ -1,6 +1,6 @@
 //! What the store's snapshot is made of.
 
-use super::snapshot::LiveState;
+use super::live_state::LiveState;
 use crate::state::{account::KnownAccounts, revocation::Revocations, store_snapshot::InForce};
 
 impl InForce for LiveState {

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use http::HeaderValue;
 use serde_json::{Map, Value, json};
 
-use super::snapshot::View;
+use super::live_state::View;
 use crate::{
     domain::{Claims, RealmName, Reason, Timestamp, id::TokenId},
     rules::issuer::Issuer,

@@ -3,7 +3,8 @@
 //! ```text
 //! decision      `decide`: path, route, token, policy
 //! authenticate  from a token's octets to who it speaks for
-//! snapshot      one config in force, with its keys; and the live state beside it
+//! snapshot      one config in force, with its keys
+//! live_state    the present snapshot, and what is remembered beside it; a request's view of both
 //! site          what the config says of routes and endpoints
 //! following     how far the store is followed, for requests that wait for its next step
 //! freshness     how old what is known of a shared store may be
@@ -24,6 +25,7 @@ pub(super) mod freshness;
 mod in_force;
 pub(super) mod internal;
 pub mod lifetimes;
+pub(super) mod live_state;
 pub(super) mod site;
 pub(super) mod snapshot;
 pub(super) mod trace;

@@ -1,25 +1,17 @@
-//! What a decision reads: an immutable snapshot of the site and its keys, and the live state beside it.
+//! What stands still while a request is decided: a snapshot of the site and its keys. The live state stands beside it.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod old_systems;
 
-use arc_swap::{ArcSwap, Guard};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
 use http::{HeaderName, HeaderValue, header};
 use thiserror::Error;
-use tokio::time::timeout;
 
-use super::{
-    following::{Following, Waited},
-    freshness::{Freshness, StaleAction},
-    site::{EndpointSettings, Mode, OauthSettings, RouteSettings, Service, Site, TakeoverSettings},
-};
+use self::old_systems::{takeovers, token_checks, verifiers};
+use super::site::{EndpointSettings, Mode, OauthSettings, RouteSettings, Service, Site, TakeoverSettings};
 use crate::{
-    decision::verifier::{Takeovers, Verifier, tokens::TokenCheck},
+    decision::verifier::{Verifier, tokens::TokenCheck},
     domain::RealmName,
-    issuer::Source as KeySource,
     observe::metrics::{EndpointMetrics, Metrics, RouteMetrics, UpstreamWaits},
     per_thread::Spread,
     rules::{
@@ -27,21 +19,12 @@ use crate::{
         route::Router, verifier::Mode as TakeoverMode,
     },
     state::{
-        account::KnownAccounts,
-        admin_token::KnownAdminTokens,
-        keys::{Key, KeyRecord, Keyring, Vault, VaultError},
-        limit::{BadTokenLimiter, BadTokenSettings},
-        revocation::Revocations,
-        store::StoreError,
-        token::{CacheSettings, Issuers, Realms, VerifiedTokens},
+        keys::Keyring,
+        token::{Issuers, Realms},
     },
     trust::TrustError,
     upstream::{Balance, CONNECTION_FAILURES, HashBy, Pool, Unusable},
-    verifier::VerifierSettings,
 };
-
-/// How long a reading of keys waits for another one to end: it may hang, and revocations wait behind.
-const REFRESH_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Everything that stands still while a request is decided.
 pub struct Snapshot {
@@ -67,8 +50,8 @@ pub struct Snapshot {
     pub oauth: Option<Arc<OauthSettings>>,
     /// All keys.
     pub keys: Arc<Keyring>,
-    /// See [`View::respelt_names`].
-    respelt_names: Option<Arc<[HeaderName]>>,
+    /// See [`View::respelt_names`](super::live_state::View::respelt_names).
+    pub(super) respelt_names: Option<Arc<[HeaderName]>>,
 }
 
 /// A route, ready to be used.
@@ -293,93 +276,6 @@ impl Takeover {
     }
 }
 
-/// The old systems of a site. One that did not change goes on: what is known of it stays known.
-fn verifiers(site: &Site, metrics: &Metrics, present: Option<&Snapshot>) -> Result<Vec<Arc<Verifier>>, SnapshotError> {
-    let present = present.map(|present| &*present.verifiers).unwrap_or_default();
-    let verifier = |settings: &Arc<VerifierSettings>| {
-        let dialects = dialects_of(site, &settings.name);
-        if let Some(kept) = present.iter().find(|kept| kept.is_of(settings, &dialects)) {
-            return Ok(Arc::clone(kept));
-        }
-        let made = Verifier::new(settings, dialects, metrics.verifier(&settings.name));
-        made.map(Arc::new).map_err(|error| SnapshotError::Verifier(Arc::clone(&settings.name), error))
-    };
-    site.verifiers.iter().map(verifier).collect()
-}
-
-/// The contracts in whose words an old system is asked, each once.
-fn dialects_of(site: &Site, verifier: &str) -> Vec<Dialect> {
-    let mut dialects = vec![];
-    for (.., realm, _) in site.takeovers().filter(|(.., name)| *name == verifier) {
-        let realm = site.realms.iter().find(|known| known.name == *realm);
-        dialects.extend(realm.map(|realm| realm.dialect.clone()).filter(|dialect| !dialects.contains(dialect)));
-    }
-    dialects
-}
-
-fn takeovers(site: &Site, verifiers: &[Arc<Verifier>]) -> Arc<[(RealmName, Arc<Verifier>, Duration)]> {
-    let logins = site.takeovers().filter(|(endpoint, ..)| endpoint.serves == Service::Login);
-    let known = logins.filter_map(|(_, takeover, realm, name)| {
-        let verifier = verifiers.iter().find(|verifier| *verifier.settings.name == *name)?;
-        Some((realm.clone(), Arc::clone(verifier), takeover.policy.trust))
-    });
-    known.collect()
-}
-
-/// The system that is asked about tokens: an old system that still gives them out, or did so until its realm's logins
-/// were taken over.
-///
-/// Beside them, external issuers that are asked. What is known of one that did not change stays known.
-fn token_checks(
-    site: &Site,
-    verifiers: &[Arc<Verifier>],
-    metrics: &Metrics,
-    present: Option<&Snapshot>,
-) -> Result<HashMap<RealmName, (Arc<TokenCheck>, TakeoverMode)>, SnapshotError> {
-    let asked = site
-        .takeovers()
-        .filter(|(endpoint, takeover, ..)| endpoint.serves == Service::Login && takeover.mode != TakeoverMode::Alone);
-    let check = asked.filter_map(|(_, takeover, realm, name)| {
-        let verifier = verifiers.iter().find(|verifier| *verifier.settings.name == *name)?;
-        Some((realm.clone(), (Arc::clone(verifier.tokens.as_ref()?), takeover.mode)))
-    });
-    let mut checks: HashMap<_, _> = check.collect();
-    for issuer in &site.issuers {
-        let KeySource::Introspection(asked) = &issuer.source else { continue };
-        let known = present.and_then(|present| present.token_checks.get(&issuer.name));
-        let same = |(check, _): &&(Arc<TokenCheck>, TakeoverMode)| check.is_of(asked);
-        let made = || TokenCheck::new(asked, metrics.introspection(&asked.name));
-        let check = match known.filter(same) {
-            Some((check, _)) => Some(Arc::clone(check)),
-            None => made().map_err(|error| SnapshotError::Verifier(Arc::clone(&asked.name), error))?,
-        };
-        checks.extend(check.map(|check| (issuer.name.clone(), (check, TakeoverMode::Alone))));
-    }
-    Ok(checks)
-}
-
-/// The store's keys, and those that it does not know any more: a server that was restored, or promoted without its last
-/// transactions, has another history, and tokens that were good stay good.
-fn with_lost(own: &Keyring, present: &Keyring, known: &[KeyRecord]) -> Keyring {
-    let known: HashSet<_> = known.iter().map(|record| &record.id).collect();
-    let own = own.with_lost(present, |id| known.contains(id));
-    for key in own.own().filter(|key| !known.contains(&key.id)) {
-        let hint = "its tokens are still taken here; a gateway that starts anew does not know it";
-        tracing::error!(id = %key.id, realm = %key.realm, hint, "the store does not know a key that it had");
-    }
-    own
-}
-
-/// Says which keys let accounts in that the store does not have, and did not before.
-fn warn_of_unknown_accounts(before: &Keyring, now: &Keyring) {
-    let anybody = |key: &Key| key.state.verifies() && key.imported.as_ref().is_some_and(|key| key.unknown_accounts);
-    let is_new = |key: &&Arc<Key>| !before.get(key.id.as_str()).is_some_and(|before| anybody(before));
-    for key in now.own().filter(|key| anybody(key)).filter(is_new) {
-        let hint = "to take tokens of known accounts only: portero key restrict KID";
-        tracing::warn!(id = %key.id, realm = %key.realm, hint, "an imported key takes tokens of unknown accounts");
-    }
-}
-
 /// The names of fields that routes set for servers that see clients' spellings; `None` where there are no such servers.
 fn respelt_names(site: &Site) -> Option<Arc<[HeaderName]>> {
     if !site.upstreams.iter().any(|upstream| upstream.preserve_header_case) {
@@ -443,234 +339,5 @@ fn undefined(what: &str, name: &str) -> SnapshotError {
 impl std::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Snapshot").field("realms", &self.realms.keys()).finish_non_exhaustive()
-    }
-}
-
-/// What decisions are made of: the present snapshot, verified tokens and revocations.
-#[derive(Debug)]
-pub struct LiveState {
-    snapshot: ArcSwap<Snapshot>,
-    /// Held while the next snapshot is made from the present one.
-    publishing: Mutex<()>,
-    /// Held while keys are read from the vault to be published, so that later keys never give way
-    /// to earlier ones.
-    refreshing: tokio::sync::Mutex<()>,
-    verified: VerifiedTokens,
-    revocations: Revocations,
-    accounts: KnownAccounts,
-    following: Following,
-    freshness: Freshness,
-    bad_tokens: BadTokenLimiter,
-    admin_tokens: KnownAdminTokens,
-    takeovers: Arc<Takeovers>,
-}
-
-impl LiveState {
-    /// A live state with nothing remembered yet.
-    #[must_use]
-    pub fn new(snapshot: Snapshot, cache: CacheSettings, bad_tokens: BadTokenSettings) -> Self {
-        Self {
-            snapshot: ArcSwap::from_pointee(snapshot),
-            publishing: Mutex::new(()),
-            refreshing: tokio::sync::Mutex::new(()),
-            verified: VerifiedTokens::new(cache),
-            revocations: Revocations::default(),
-            accounts: KnownAccounts::default(),
-            following: Following::default(),
-            freshness: Freshness::default(),
-            bad_tokens: BadTokenLimiter::new(bad_tokens),
-            admin_tokens: KnownAdminTokens::default(),
-            takeovers: Arc::default(),
-        }
-    }
-
-    /// The tokens that may use the admin API, beside the token in the file.
-    #[must_use]
-    pub const fn admin_tokens(&self) -> &KnownAdminTokens {
-        &self.admin_tokens
-    }
-
-    /// The same, for a store that is not heard of by itself.
-    #[must_use]
-    pub fn with_freshness(self, freshness: Freshness) -> Self {
-        Self { freshness, ..self }
-    }
-
-    /// Whether checked requests of any route go on when the shared store was not heard of for too long.
-    #[must_use]
-    pub fn serves_stale(&self) -> bool {
-        let action = self.freshness.action();
-        let serves = |route: &Spread<Route>| route.settings.stale.unwrap_or(action) == StaleAction::Serve;
-        self.freshness.lifted_for().is_some() || self.snapshot().routes.routes().any(serves)
-    }
-
-    /// How old what is known of a shared store is.
-    #[must_use]
-    pub const fn freshness(&self) -> &Freshness {
-        &self.freshness
-    }
-
-    /// What is remembered while accounts are taken over from old systems.
-    #[must_use]
-    pub const fn takeovers(&self) -> &Arc<Takeovers> {
-        &self.takeovers
-    }
-
-    /// What one request reads, taken once. The generation is read before the snapshot: see
-    /// [`Revocations`].
-    #[must_use]
-    pub fn view(&self) -> View<'_> {
-        let generation = self.revocations.generation();
-        View {
-            generation,
-            snapshot: self.snapshot.load(),
-            verified: &self.verified,
-            revocations: &self.revocations,
-            accounts: &self.accounts,
-            bad_tokens: &self.bad_tokens,
-            freshness: &self.freshness,
-            takeovers: &self.takeovers,
-            waited: None,
-        }
-    }
-
-    /// Swaps the snapshot for one made from it; it holds from the next request on, for tokens
-    /// verified before too.
-    pub fn publish(&self, next: impl FnOnce(&Snapshot) -> Snapshot) {
-        let _publishing = self.publishing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let snapshot = next(&self.snapshot.load());
-        self.snapshot.store(Arc::new(snapshot));
-        self.revocations.next_generation();
-    }
-
-    /// Brings the vault's present keys into force; an imported one when the accounts of its realm are known
-    /// ([`load_accounts`](Self::load_accounts)).
-    ///
-    /// # Errors
-    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key. The
-    /// keys in force stay.
-    pub async fn refresh_keys(&self, vault: &Vault) -> Result<(), VaultError> {
-        let waiting = timeout(REFRESH_WAIT_MAX, self.refreshing.lock()).await;
-        let _refreshing = waiting.map_err(|_| StoreError::unresponsive())?;
-        let own = vault.load().await?;
-        let imported = own.own().filter(|key| key.imported.is_some() && key.state.verifies());
-        self.accounts.want(imported.map(|key| key.realm.clone()).collect());
-        let present = self.snapshot();
-        let own = if vault.store().is_shared() { with_lost(&own, &present.keys, &vault.records().await?) } else { own };
-        let own = own.without_unready(&present.keys, |realm| self.accounts.keeps(realm));
-        warn_of_unknown_accounts(&present.keys, &own);
-        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_own(&own))));
-        Ok(())
-    }
-
-    /// Brings keys into force that were kept outside of the store, which cannot be asked; an imported one where the
-    /// accounts of its realm are known.
-    pub fn resume_keys(&self, own: &Keyring) {
-        let imported = own.own().filter(|key| key.imported.is_some() && key.state.verifies());
-        self.accounts.want(imported.map(|key| key.realm.clone()).collect());
-        let present = self.snapshot();
-        let own = own.without_unready(&present.keys, |realm| self.accounts.keeps(realm));
-        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_own(&own))));
-    }
-
-    /// Reads the accounts that imported keys wait for, and brings those keys into force. It takes its time: whatever
-    /// ends tokens does not wait for it.
-    ///
-    /// # Errors
-    /// Fails when the store is out of reach or damaged, or when a key in it does not open under the master key. The
-    /// keys that wait go on to wait.
-    pub async fn load_accounts(&self, vault: &Vault) -> Result<(), VaultError> {
-        while self.accounts.load(vault.store()).await? {
-            self.refresh_keys(vault).await?;
-        }
-        Ok(())
-    }
-
-    /// Brings an external issuer's present keys into force.
-    pub fn set_external_keys(&self, issuer: &RealmName, keys: Vec<Arc<Key>>) {
-        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_external(issuer, keys))));
-    }
-
-    /// Forgets the keys of external issuers but these.
-    pub fn keep_external_keys(&self, issuers: &[&RealmName]) {
-        self.publish(|snapshot| snapshot.with_keys(Arc::new(snapshot.keys.with_external_only(issuers))));
-    }
-
-    /// The present snapshot.
-    #[must_use]
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshot.load_full()
-    }
-
-    /// The revocations in force.
-    #[must_use]
-    pub fn revocations(&self) -> &Revocations {
-        &self.revocations
-    }
-
-    /// The accounts of realms that have imported keys.
-    #[must_use]
-    pub const fn accounts(&self) -> &KnownAccounts {
-        &self.accounts
-    }
-
-    /// How far the store is followed.
-    #[must_use]
-    pub const fn following(&self) -> &Following {
-        &self.following
-    }
-
-    /// The tokens that were verified.
-    #[must_use]
-    pub fn verified(&self) -> &VerifiedTokens {
-        &self.verified
-    }
-}
-
-/// One request's view of the live state.
-pub struct View<'g> {
-    pub(in crate::decision) generation: u64,
-    pub(in crate::decision) snapshot: Guard<Arc<Snapshot>>,
-    pub(in crate::decision) verified: &'g VerifiedTokens,
-    pub(in crate::decision) revocations: &'g Revocations,
-    pub(in crate::decision) accounts: &'g KnownAccounts,
-    pub(super) bad_tokens: &'g BadTokenLimiter,
-    /// Tokens of old systems, and what is counted of those of imported keys.
-    pub(super) takeovers: &'g Takeovers,
-    pub(super) freshness: &'g Freshness,
-    /// What came of waiting for the store to be followed, where that was asked for.
-    pub(in crate::decision) waited: Option<Waited>,
-}
-
-impl View<'_> {
-    /// Where any server sees field names in the letters in which clients wrote them: the names that are ours to spell
-    /// beside the gateway's own.
-    #[must_use]
-    pub fn respelt_names(&self) -> Option<Arc<[HeaderName]>> {
-        self.snapshot.respelt_names.clone()
-    }
-
-    /// How long what is known of a shared store has been too old to decide by; `None` while it is not.
-    #[must_use]
-    pub fn stale_for(&self) -> Option<Duration> {
-        self.freshness.stale_for()
-    }
-
-    /// What is to be done then on a route that does not say it.
-    #[must_use]
-    pub const fn stale_action(&self) -> StaleAction {
-        self.freshness.action()
-    }
-
-    /// The view of a request that has waited for the store to be followed: it is decided now.
-    #[must_use]
-    pub fn after(self, waited: Waited) -> Self {
-        Self { waited: Some(waited), ..self }
-    }
-
-    /// The snapshot that this request sees.
-    #[must_use]
-    pub fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
     }
 }

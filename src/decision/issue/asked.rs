@@ -9,7 +9,7 @@ use crate::{
     decision::{
         decide::{
             authenticate::{AwaitingCheck, Proof},
-            snapshot::LiveState,
+            live_state::LiveState,
         },
         verifier::tokens::TokenAnswered,
     },

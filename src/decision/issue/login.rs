@@ -10,7 +10,7 @@ use std::{
 
 use super::{asked::TokenAsker, caller::Caller, pace::Pace, standing::check_standing, upgrade::Upgrades};
 use crate::{
-    decision::decide::snapshot::LiveState,
+    decision::decide::live_state::LiveState,
     domain::{
         AccountName, Clock, Grant, Holder, IssuedToken, PrincipalId, Reason, Secret, SessionId, Timestamp, TokenKind,
     },

@@ -4,7 +4,7 @@ use crate::{
     decision::decide::{
         authenticate::{after_waiting, is_perhaps_early},
         freshness::StaleAction,
-        snapshot::LiveState,
+        live_state::LiveState,
     },
     domain::{Clock, Reason},
     state::token::Verified,

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 
 use crate::{
-    decision::decide::{authenticate::ExternalKey, snapshot::LiveState},
+    decision::decide::{authenticate::ExternalKey, live_state::LiveState},
     domain::{Algorithm, Clock, KeyId, RealmName, Timestamp, random},
     issuer::{
         FetcherError, IssuerKeys, IssuerSettings, KeyFile, Source,

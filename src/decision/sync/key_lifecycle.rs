@@ -6,9 +6,11 @@ use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{sync::watch, time::timeout};
 
-use crate::decision::schedule::{KeyAction, Owner, ScheduleSettings, has_leftovers, next_retirement, spelt};
 use crate::{
-    decision::decide::snapshot::LiveState,
+    decision::{
+        decide::live_state::LiveState,
+        schedule::{KeyAction, Owner, ScheduleSettings, has_leftovers, next_retirement, spelt},
+    },
     domain::{Suspended, Timestamp, TrustedNow},
     rules::realm::Realm,
     state::{

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::MissedTickBehavior};
 
 use crate::{
-    decision::decide::snapshot::LiveState,
+    decision::decide::live_state::LiveState,
     domain::TrustedNow,
     state::{
         account,

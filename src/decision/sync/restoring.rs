@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::error::StoreSyncError;
 use crate::{
-    decision::decide::snapshot::LiveState,
+    decision::decide::live_state::LiveState,
     domain::Clock,
     state::{
         admin_token::{self, AdminTokenError},

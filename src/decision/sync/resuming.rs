@@ -9,7 +9,7 @@ use super::{
 use crate::{
     decision::{
         admin::migration::{self, Deciders},
-        decide::{freshness::Moment, lifetimes, snapshot::LiveState},
+        decide::{freshness::Moment, lifetimes, live_state::LiveState},
         schedule::ScheduleSettings,
     },
     domain::Timestamp,

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     decision::decide::{
         freshness::{Freshness, Moment},
-        snapshot::LiveState,
+        live_state::LiveState,
     },
     domain::{Clock, RevocationId, Timestamp, random},
     observe::metrics::Metrics,

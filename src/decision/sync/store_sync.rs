@@ -17,7 +17,7 @@ use super::{
     rounds::Rounds,
 };
 use crate::{
-    decision::decide::snapshot::LiveState,
+    decision::decide::live_state::LiveState,
     domain::{Clock, RealmName},
     observe::metrics::Metrics,
     state::{

@@ -15,8 +15,8 @@ pub use steps::{Outcome, Step};
 use self::steps::Steps;
 use super::{
     decision::{Decision, Permit, decide_traced},
+    live_state::View,
     site::ForwardToken,
-    snapshot::View,
 };
 use crate::domain::{Reason, Timestamp};
 

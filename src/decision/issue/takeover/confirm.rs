@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     decision::{
-        decide::snapshot::LiveState,
+        decide::live_state::LiveState,
         issue::login::TokenService,
         verifier::{Answered, Question, unconfirmed::Login},
     },

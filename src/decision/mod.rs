@@ -23,11 +23,12 @@ pub use admin::{
 };
 pub use decide::{
     authenticate::{Awaiting, AwaitingCheck, ExternalKey, Job, Proof},
-    decision::{Decision, Denial, Permit, Preflight, Request, Target, decide},
+    decision::{Decision, Denial, Permit, Preflight, Target, decide},
     following::{Following, LATE_AFTER, WAIT_MAX, WAITING_MAX, Waited},
     freshness::{Freshness, StaleAction, StalenessSettings},
     internal::{INTERNAL_LIFETIME, INTERNAL_TYPE},
     live_state::{LiveState, View},
+    request::Request,
     site::{EndpointSettings, ForwardToken, Mode, OauthSettings, RouteSettings, Service, Site, TakeoverSettings},
     snapshot::{Endpoint, Route, Snapshot, SnapshotError, Takeover},
 };

@@ -1,43 +1,28 @@
 //! The decision about one request: a synchronous function of what is remembered, the time and the
 //! request's head. It touches no store, waits for nothing, and on a hit allocates nothing.
 
-use std::{borrow::Cow, ops::ControlFlow, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderValue, Method, header};
 
 use super::{
-    authenticate::{Awaiting, AwaitingCheck, Job, Proof, VerifyError, after_waiting, is_perhaps_early},
-    freshness::StaleAction,
+    admit::{Admitted, Refused, admit, refuse_stale},
+    authenticate::{Awaiting, AwaitingCheck, Job, Proof},
     live_state::View,
+    request::Request,
     snapshot::{Endpoint, Route, Snapshot},
     trace::{Fact, Trace},
 };
 use crate::{
-    domain::{RealmName, Reason, Timestamp},
+    domain::{Reason, Timestamp},
     per_thread::{Handle, Spread},
     rules::{
         cors::Cors,
-        policy::{Auth, Credential, find_credential},
         rewrite::method_overrides,
-        route::{CanonicalPath, Found, Host, InvalidHost, has_lower_case},
+        route::{CanonicalPath, Found, Host, has_lower_case},
     },
     state::token::Verified,
 };
-
-/// The head of a request, as the decision needs it.
-#[derive(Debug)]
-pub struct Request<'h> {
-    /// The method.
-    pub method: &'h Method,
-    /// The host, from [`Host::of`].
-    pub host: Result<Host<'h>, InvalidHost>,
-    /// The target's path, as received.
-    pub path: &'h [u8],
-    /// The target's query, as received.
-    pub query: Option<&'h str>,
-    /// The header fields.
-    pub headers: &'h HeaderMap,
-}
 
 /// What is to be done with a request.
 #[derive(Debug)]
@@ -373,135 +358,4 @@ fn shadow_permit<'h>(route: &Spread<Route>, path: CanonicalPath<'h>, refused: Re
     // A caller without the permission has proven an identity. A caller without a valid token has proven nothing.
     let proven = refused.identity.clone().filter(|_| refused.reason.status() == FORBIDDEN);
     Permit { unverified: refused.identity, ..permit(route, path, proven, refused.reason) }
-}
-
-enum Admitted {
-    As(Option<Arc<Verified>>, Reason),
-    After(Job),
-    Awaiting(Awaiting),
-    AwaitingCheck(AwaitingCheck),
-    AwaitingStep(Proof),
-}
-
-struct Refused {
-    reason: Reason,
-    identity: Option<Arc<Verified>>,
-}
-
-impl From<Reason> for Refused {
-    fn from(reason: Reason) -> Self {
-        Self { reason, identity: None }
-    }
-}
-
-/// Refuses who was let through, or is not known, by what is known of a shared store, where that is too old: a token may
-/// have been revoked meanwhile, and a key or an account may have come. What was known to have ended stays ended. Nobody
-/// is told to log in again, which would take the store.
-#[inline]
-fn refuse_stale(
-    view: &View<'_>,
-    route: &Route,
-    admitted: Result<Admitted, Refused>,
-    trace: &mut impl Trace,
-) -> Result<Admitted, Refused> {
-    let depends = match &admitted {
-        Ok(Admitted::As(identity, _)) => identity.is_some(),
-        Ok(_) => false,
-        Err(refused) => {
-            matches!(refused.reason, Reason::UnknownKey | Reason::UnknownEpoch | Reason::UnknownAccount)
-        }
-    };
-    if !depends || view.stale_for().is_none() {
-        return admitted;
-    }
-    let action = route.settings.stale.unwrap_or(view.stale_action());
-    trace.note(Fact::Stale(action));
-    match (action, admitted) {
-        (StaleAction::Serve, admitted) => admitted,
-        (StaleAction::Refuse, Ok(Admitted::As(identity, _))) => Err(Refused { reason: Reason::Stale, identity }),
-        (StaleAction::Refuse, _) => Err(Reason::Stale.into()),
-    }
-}
-
-fn admit<T: Trace>(
-    view: &View<'_>,
-    now: Timestamp,
-    request: &Request<'_>,
-    route: &Route,
-    proof: Option<&Proof>,
-    trace: &mut T,
-) -> Result<Admitted, Refused> {
-    let policy = &route.settings.policy;
-    if policy.auth == Auth::Public {
-        trace.note(Fact::Public);
-        return Ok(Admitted::As(None, Reason::Public));
-    }
-    let found = find_credential(&route.settings.sources, request.headers, request.query);
-    trace.note(Fact::Credential(found.as_ref().map(Option::as_ref).map_err(|reason| *reason)));
-    let Some(credential) = found? else {
-        return match policy.auth {
-            Auth::Optional => Ok(Admitted::As(None, Reason::Anonymous)),
-            _ => Err(Reason::MissingToken.into()),
-        };
-    };
-    let verified = match verify(view, now, &credential, &policy.accept, proof, trace)? {
-        ControlFlow::Continue(verified) => verified,
-        ControlFlow::Break(later) => return Ok(later),
-    };
-    trace.note(Fact::Opened(Ok(&verified)));
-    let mut standing = view.standing(&verified, now, trace);
-    if let Err(reason) = standing
-        && is_perhaps_early(&verified.claims, reason)
-        && !T::REHEARSAL
-    {
-        match view.waited {
-            None => return Ok(Admitted::AwaitingStep(Proof::opened(credential.text()?, verified))),
-            Some(waited) => standing = Err(after_waiting(reason, waited)),
-        }
-    }
-    if standing.is_ok() {
-        trace.note(Fact::Policy(policy, &verified.claims));
-    }
-    match standing.and_then(|()| policy.authorise(&verified.claims)) {
-        Ok(()) => Ok(Admitted::As(Some(verified), Reason::Authenticated)),
-        Err(reason) => Err(Refused { reason, identity: Some(verified) }),
-    }
-}
-
-/// What the token says, proven; or what must be done before that is known.
-#[inline]
-fn verify(
-    view: &View<'_>,
-    now: Timestamp,
-    credential: &Credential<'_>,
-    accepted: &[RealmName],
-    proof: Option<&Proof>,
-    trace: &mut impl Trace,
-) -> Result<ControlFlow<Admitted, Arc<Verified>>, Reason> {
-    let octets = credential.octets();
-    match proof.and_then(|proof| proof.about(octets)) {
-        Some(Ok(verified)) => Ok(ControlFlow::Continue(verified)),
-        Some(Err(VerifyError::Refused(reason))) => {
-            trace.note(Fact::Opened(Err(reason)));
-            Err(reason)
-        }
-        Some(Err(VerifyError::Foreign(reason))) => {
-            let Some(awaiting) = view.awaiting_check(accepted, credential.text()?, reason) else {
-                trace.note(Fact::Opened(Err(reason)));
-                return Err(reason);
-            };
-            trace.note(Fact::CheckAsked { asked: awaiting.check.name(), is_issuer: awaiting.is_introspected() });
-            Ok(ControlFlow::Break(Admitted::AwaitingCheck(awaiting)))
-        }
-        Some(Err(VerifyError::UnknownExternalKey(key))) => {
-            trace.note(Fact::KeyAsked { issuer: &key.issuer, id: &key.id });
-            let job = Job::new(credential.text()?)?;
-            Ok(ControlFlow::Break(Admitted::Awaiting(Awaiting { key, job })))
-        }
-        // What is remembered was looked at when it was opened, and these are the same octets.
-        None => match view.remembered(octets, now, trace) {
-            Some(verified) => Ok(ControlFlow::Continue(verified)),
-            None => Ok(ControlFlow::Break(Admitted::After(Job::new(credential.text()?)?))),
-        },
-    }
 }

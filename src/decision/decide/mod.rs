@@ -1,7 +1,9 @@
 //! The hot path. In come the snapshot, the live state, the clock and a request's head; out comes what becomes of it.
 //!
 //! ```text
-//! decision      `decide`: path, route, token, policy
+//! request       a request's head
+//! decision      `decide`: path, route, and what comes of it
+//! admit         its second half: token, standing, policy
 //! authenticate  from a token's octets to who it speaks for
 //! snapshot      one config in force, with its keys
 //! live_state    the present snapshot, and what is remembered beside it; a request's view of both
@@ -16,6 +18,7 @@
 //! explain       the same decision with a trace, and in words
 //! ```
 
+mod admit;
 pub(super) mod authenticate;
 mod canary;
 pub(super) mod decision;
@@ -26,6 +29,7 @@ mod in_force;
 pub(super) mod internal;
 pub mod lifetimes;
 pub(super) mod live_state;
+pub(super) mod request;
 pub(super) mod site;
 pub(super) mod snapshot;
 pub(super) mod trace;

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use thiserror::Error;
 
 use crate::{
-    decision::decide::{decision::Request, snapshot::Snapshot},
+    decision::decide::{request::Request, snapshot::Snapshot},
     domain::Secret,
     rules::{
         policy::Source,

@@ -8,8 +8,9 @@ use super::{
 };
 use crate::{
     decision::decide::{
-        decision::{Permit, Request},
+        decision::Permit,
         freshness::StaleAction,
+        request::Request,
         snapshot::{Endpoint, Route, Snapshot},
         trace::{Fact, Trace},
     },

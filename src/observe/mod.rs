@@ -6,5 +6,3 @@ pub mod events;
 mod json;
 pub mod lines;
 pub mod metrics;
-mod requests;
-mod verifiers;

@@ -3,30 +3,31 @@
 //! These are the only use cases that need the store. It is asked on the control runtime, and when it
 //! is out of reach the answer is 503: never a token, and never a wait on the request path.
 
+mod grant;
+mod secret;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
+pub(super) use self::{grant::Issue, secret::Guess};
 use super::{asked::TokenAsker, caller::Caller, pace::Pace, standing::check_standing, upgrade::Upgrades};
 use crate::{
     decision::decide::live_state::LiveState,
-    domain::{
-        AccountName, Clock, Grant, Holder, IssuedToken, PrincipalId, Reason, Secret, SessionId, Timestamp, TokenKind,
-    },
+    domain::{AccountName, Clock, Grant, Reason},
     rules::{
-        contract::{Login, Rejection, Told, Validity},
+        contract::{Login, Rejection, Told},
         limit::ClientKey,
-        realm::{Realm, later},
+        realm::Realm,
     },
     state::{
-        account::{self, Account, Checked, Credentials, Hasher, Logins, Matched, OpenCredentials},
+        account::{self, Account, Hasher, Logins},
         clock::TrustedClock,
-        keys::{PasswordKeys, Vault, VaultError},
+        keys::{PasswordKeys, Vault},
         limit::{self, Attempt, Held, Throttle, Throttled},
-        session,
         store::{Actor, AuditedStore, Store, StoreError},
-        token::{self, NewToken, Verified},
+        token::Verified,
     },
     upstream::request_slot::{RequestSlots, Share},
 };
@@ -60,25 +61,6 @@ pub struct TokenService {
     pub(in crate::decision) clock: Arc<dyn Clock>,
     /// Asks old systems about their tokens.
     pub(super) asker: Arc<TokenAsker>,
-}
-
-/// A secret, and what it is held against.
-pub(super) struct Guess<'a> {
-    pub(super) secret: &'a Secret,
-    /// The account, if there is one: else a hash is spent on it all the same.
-    pub(super) account: Option<(PrincipalId, &'a Credentials)>,
-    /// Whether a wrong one is a failure. It is not where an old system says that it is right.
-    pub(super) counts: bool,
-}
-
-/// Which of a grant's facts come from where.
-pub(super) struct Issue<'a> {
-    pub(in crate::decision) holder: Holder,
-    pub(in crate::decision) epoch: u32,
-    pub(in crate::decision) session: SessionId,
-    pub(in crate::decision) kinds: &'a [TokenKind],
-    pub(super) validity: Validity,
-    pub(in crate::decision) now: Timestamp,
 }
 
 impl TokenService {
@@ -225,39 +207,6 @@ impl TokenService {
         }
     }
 
-    /// Gives the tokens of a new session to somebody who was proved. The session is on disk when this
-    /// returns.
-    pub(super) async fn open_session(
-        &self,
-        realm: &Realm,
-        holder: Holder,
-        epoch: u32,
-        validity: Validity,
-    ) -> Result<Grant, Rejection> {
-        let now = self.clock.now();
-        let session = self.begin_session(realm, &holder, validity, now).await?;
-        let kinds = realm.dialect.token_kinds();
-        self.issue(realm, Issue { holder, epoch, session, kinds, validity, now })
-    }
-
-    /// Writes a new session down; it is on disk when this returns. It may be an earlier login's that this one joins.
-    pub(super) async fn begin_session(
-        &self,
-        realm: &Realm,
-        holder: &Holder,
-        validity: Validity,
-        now: Timestamp,
-    ) -> Result<SessionId, Rejection> {
-        let session = session::Session {
-            id: SessionId::generate(),
-            realm: realm.name.clone(),
-            principal: holder.id,
-            created_at: now,
-            expires_at: realm.session_end(now, validity),
-        };
-        self.kept(session::open(&self.store, &session)).await
-    }
-
     /// The store, changed by the word of an old system: what comes of it has its row in the audit log.
     pub(super) fn changed_by(&self, verifier: &str) -> AuditedStore {
         let vault = self.vault.by(Actor::gateway(&format!("verifier {verifier}")));
@@ -271,16 +220,6 @@ impl TokenService {
             matches!(reason, Reason::Unavailable | Reason::Stale)
                 .then_some(Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE })
         })
-    }
-
-    /// Gives more tokens of a session that is open.
-    pub(super) async fn continue_session(&self, realm: &Realm, issue: Issue<'_>) -> Result<Grant, Rejection> {
-        let session = issue.session;
-        let grant = self.issue(realm, issue)?;
-        // Lifetimes may have been raised since the login: what ends the session must outlive these too.
-        let end = grant.tokens.iter().map(|token| token.expires_at).reduce(later).flatten();
-        self.kept(session::extend(&self.store, session, end)).await?;
-        Ok(grant)
     }
 
     /// Does what must be durable, in time. It is in the file that the store's path names when this returns `Ok`.
@@ -345,73 +284,6 @@ impl TokenService {
         caller.unless_left(learning).await.ok_or_else(busy)?
     }
 
-    /// Which of the account's secrets this is. The throttle is asked again when it is this client's turn, because
-    /// others may have failed while it waited, and a failure is counted before the next secret is looked at: guesses
-    /// that wait together cost no more hashes than the throttle allows. A client that leaves while it waits costs none.
-    pub(super) async fn check_secret(
-        &self,
-        realm: &Realm,
-        attempt: &mut Attempt,
-        guess: &Guess<'_>,
-        caller: &Caller,
-    ) -> Result<Checked, Rejection> {
-        for _ in 0..ASKED_MAX {
-            match self.verify(realm, attempt, guess, caller).await? {
-                Ok(checked) => return Ok(checked),
-                Err(Held::Throttled(throttled)) => return Err(rejected(throttled)),
-                // The name went above its cap while this one waited.
-                Err(Held::Unlearned) => self.learn_known(attempt, caller).await?,
-            }
-        }
-        Err(busy())
-    }
-
-    async fn verify(
-        &self,
-        realm: &Realm,
-        attempt: &mut Attempt,
-        guess: &Guess<'_>,
-        caller: &Caller,
-    ) -> Result<Result<Checked, Held>, Rejection> {
-        let &Guess { secret, account, counts } = guess;
-        let credentials = account.map(|(_, credentials)| credentials);
-        let (class, takes_two) = (Pace::class_of(credentials), credentials.is_some_and(Credentials::takes_two));
-        // An unknown account costs a hash too: the time tells nothing.
-        let opened = match account {
-            Some((id, credentials)) => Some(self.open(id, credentials).await?),
-            None => None,
-        };
-        let (throttle, clock) = (Arc::clone(&self.throttle), Arc::clone(&self.clock));
-        let mut asked = *attempt;
-        let judge = move |verify: &dyn Fn() -> Checked| {
-            let mut judged = || {
-                throttle.check(&mut asked, clock.now())?;
-                let checked = verify();
-                if counts && checked.matched.is_none() {
-                    throttle.check(&mut asked, clock.now())?;
-                    throttle.record_failure(&asked, clock.now());
-                }
-                Ok(checked)
-            };
-            let judged: Result<Checked, Held> = judged();
-            (judged, asked)
-        };
-        let client = ClientKey::of(caller.address());
-        let verified = self.hasher.verify(client, secret.clone(), opened, judge, caller.left());
-        // It may have been drawn meanwhile.
-        let (judged, asked) = verified.await.map_err(|_| busy())?.ok_or_else(busy)?;
-        *attempt = asked;
-        if let Ok(checked) = &judged {
-            // Where two hashes are held against it one after the other, the first one that matches is no measure of
-            // both.
-            let is_whole = checked.matched != Some(Matched::Current) || !takes_two;
-            if is_whole && !checked.took.is_zero() {
-                self.pace.measured(&realm.name, &class, checked.took);
-            }
-        }
-        Ok(judged)
-    }
-
     /// The account whose secret was proved, unless it may not be used.
     pub(super) async fn admit(&self, realm: &Realm, account: Account) -> Result<Account, Rejection> {
         self.check_account(realm, &account, Told::AfterSecret).await?;
@@ -440,62 +312,6 @@ impl TokenService {
         let company =
             account::company::find(&self.store, &realm.name, name).await.map_err(|error| unavailable(&error))?;
         company.filter(|company| !company.disabled).map(drop).ok_or(Rejection::CompanyMissing)
-    }
-
-    /// What a secret of the account is held against. Where that cannot be known the answer is 503, and never «wrong».
-    pub(super) async fn open(&self, id: PrincipalId, credentials: &Credentials) -> Result<OpenCredentials, Rejection> {
-        let open = async |hash| {
-            self.password_keys.open(id, hash).await.map_err(|error| match error {
-                VaultError::Store(error) => unavailable(&error),
-                error => {
-                    tracing::error!(%error, "a password's hash cannot be opened");
-                    Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE }
-                }
-            })
-        };
-        let current = open(&credentials.current).await?;
-        let previous = match &credentials.previous {
-            Some(previous) => Some(open(previous).await?),
-            None => None,
-        };
-        Ok(credentials.clone().opened(current, previous))
-    }
-
-    pub(super) fn issue(&self, realm: &Realm, issue: Issue<'_>) -> Result<Grant, Rejection> {
-        let (now, validity) = (issue.now, issue.validity);
-        self.issue_until(realm, issue, |kind| realm.expiry(kind, now, validity))
-    }
-
-    /// The same with another end of each token.
-    pub(super) fn issue_until(
-        &self,
-        realm: &Realm,
-        issue: Issue<'_>,
-        expiry: impl Fn(TokenKind) -> Option<Timestamp>,
-    ) -> Result<Grant, Rejection> {
-        let holder = issue.holder;
-        let snapshot = self.live_state.snapshot();
-        let mut tokens = vec![];
-        for &kind in issue.kinds {
-            let expires_at = expiry(kind);
-            let extra = realm.dialect.contract().claims(&holder, issue.now, expires_at, &realm.wire);
-            let new = NewToken {
-                kind,
-                holder: &holder,
-                epoch: issue.epoch,
-                session: issue.session,
-                issued_at: issue.now,
-                expires_at,
-                extra,
-            };
-            // An RSA signature takes most of a millisecond: this runtime is not the proxy's.
-            let token = token::mint(realm, &snapshot.keys, &new).map_err(|error| {
-                tracing::error!(realm = %realm.name, %error, "a token could not be minted");
-                Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE }
-            })?;
-            tokens.push(IssuedToken { kind, token, expires_at });
-        }
-        Ok(Grant { holder, issued_at: issue.now, tokens })
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! - `sqlite` · `postgres`: the engines: opening, connections under a deadline, following what others commit.
 //! - `audit`: administrative changes, each with its row in the audit log.
-//! - `change`: what the feed of a PostgreSQL store tells other gateways.
+//! - `change`: what the feed of a PostgreSQL store tells other gateways. `feed`: where they read it.
 //! - `copy`: the same store at another place. `standing`: whether a store has moved, or is a copy in the making.
 //! - `migrations`: the steps of the schema, built in. `meta`: facts about the store. `error`: what can go wrong.
 //! - `private_file` · `access`: secrets in files, and what this process may do with a file.
@@ -17,11 +17,13 @@ mod audit;
 mod change;
 pub mod copy;
 mod error;
+mod feed;
 mod meta;
 mod migrations;
 mod postgres;
 pub mod private_file;
 mod query;
+mod settings;
 mod sqlite;
 mod standing;
 mod transaction;
@@ -50,6 +52,7 @@ pub use self::{
     error::{StoreError, Trouble},
     meta::EPOCH_FLOOR,
     postgres::{Address, Beat, Encryption, Peer, Position, PostgresSettings},
+    settings::StoreSettings,
     sqlite::{Found, Looked, backup, examine, migration_steps, missing},
     transaction::Transaction,
     turn::{ChangeTurn, Turn},
@@ -57,40 +60,12 @@ pub use self::{
 };
 pub(in crate::state) use self::{
     change::{Change, RevocationColumns, RevocationRow},
+    feed::{Changes, Feed},
     meta::{epoch_floor_in, meta_in, set_meta_in},
     postgres::Page,
     query::{Column, KeptRow, Query, Row, Target, Value, composed, places, query, unnamed},
     sqlite::KEYS,
 };
-
-/// Where the store is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreSettings {
-    /// The database file, mode 0600; its folder must exist.
-    Sqlite(PathBuf),
-    /// A database on a server.
-    Postgres(Box<PostgresSettings>),
-}
-
-impl StoreSettings {
-    /// Where it is, for people; without a password.
-    #[must_use]
-    pub fn place(&self) -> String {
-        match self {
-            Self::Sqlite(path) => path.display().to_string(),
-            Self::Postgres(settings) => settings.address.to_string(),
-        }
-    }
-
-    /// Its file, where it is one.
-    #[must_use]
-    pub const fn file(&self) -> Option<&PathBuf> {
-        match self {
-            Self::Sqlite(path) => Some(path),
-            Self::Postgres(_) => None,
-        }
-    }
-}
 
 /// Looks into the store that is there, beside a running gateway or without one. Nothing is changed.
 ///
@@ -133,45 +108,6 @@ pub struct Store {
 enum Engine {
     Sqlite(SqliteStore),
     Postgres(PostgresStore),
-}
-
-/// Where the changes of others are seen.
-pub(in crate::state) enum Changes {
-    /// In the file itself, which is read in the order of its rows.
-    InFile,
-    /// In the feed.
-    InFeed(Feed),
-}
-
-/// The feed of a PostgreSQL store.
-#[derive(Clone, Debug)]
-pub(in crate::state) struct Feed(PostgresStore);
-
-impl Feed {
-    /// Where it ends, in the snapshot of a transaction on the same store.
-    pub(in crate::state) async fn head(&self, transaction: &mut Transaction) -> Result<Position, StoreError> {
-        match &mut transaction.inner {
-            Inner::Postgres(transaction) => self.0.head(transaction).await,
-            Inner::Sqlite(_) => Err(StoreError::corrupt("a file has no feed")),
-        }
-    }
-
-    /// Hands every revocation to `take`, in no order, as they are in the snapshot of a transaction on the same store.
-    pub(in crate::state) async fn state(
-        &self,
-        transaction: &mut Transaction,
-        take: impl FnMut(RevocationColumns<'_>) -> Result<(), StoreError> + Send,
-    ) -> Result<(), StoreError> {
-        match &mut transaction.inner {
-            Inner::Postgres(transaction) => transaction.copy_state(take).await,
-            Inner::Sqlite(_) => Err(StoreError::corrupt("a file has no feed")),
-        }
-    }
-
-    /// What follows behind a position.
-    pub(in crate::state) async fn after(&self, position: Position, limit: u32) -> Result<Page, StoreError> {
-        self.0.after(position, limit).await
-    }
 }
 
 impl Store {

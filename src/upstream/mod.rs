@@ -9,9 +9,7 @@
 //! recent_successes  who was given a good answer lately (pure)
 //! budget    how many retries there may be (pure)
 //! request_slot  how many requests at once
-//! protocol  what is spoken with one
-//! transport  a connection to one as bytes
-//! tls       TLS towards them
+//! connect/  a connection to one as bytes: what is spoken, TLS
 //! watch     the tasks of a pool: looking names up, asking servers whether they are well
 //! probe     one such question
 //! local     which errors are this machine's own (pure)
@@ -21,29 +19,27 @@
 mod balance;
 mod breaker;
 mod budget;
+mod connect;
 mod epoch;
 mod local;
 pub mod own;
 mod pool;
 mod probe;
-mod protocol;
 mod recent_successes;
 pub mod request_slot;
 mod server;
 mod settings;
 #[cfg(test)]
 mod tests;
-mod tls;
-mod transport;
 mod watch;
 
 pub use balance::hash_of;
+pub use connect::{
+    HttpVersion, Identity, Received, Speak, TlsError, TlsSettings, Transport, check_system, install_provider,
+};
 pub use local::is_local;
 pub use pool::{CONNECTION_FAILURES, Failure, Pool, Unusable};
-pub use protocol::{HttpVersion, Speak};
 pub use recent_successes::ClientRoute;
 pub use server::{Held, Server, ServerLease};
 pub use settings::{Balance, Eject, HashBy, Health, PoolSettings, Probe, RETRIES_MAX, ServerSettings, Timeouts};
-pub use tls::{Identity, TlsError, TlsSettings, check_system, install_provider};
-pub use transport::{Received, Transport};
 pub use watch::{look_up, watch};

@@ -17,14 +17,12 @@ use tokio::{net::TcpStream, time::timeout};
 use super::{
     balance,
     budget::Budget,
+    connect::{HttpVersion, Speak, Tls, TlsError, Transport},
     epoch::Epoch,
     own,
-    protocol::{HttpVersion, Speak},
     request_slot::{RequestSlot, RequestSlots},
     server::{Kind, Server, ServerLease},
     settings::{Balance, HashBy, PoolSettings, ServerSettings},
-    tls::{Tls, TlsError},
-    transport::Transport,
 };
 use crate::{
     observe::metrics::UpstreamMetrics,

@@ -10,7 +10,12 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-use super::{pool::Pool, protocol::Speak, server::Server, settings::Probe, transport::Transport};
+use super::{
+    connect::{Speak, Transport},
+    pool::Pool,
+    server::Server,
+    settings::Probe,
+};
 
 /// The `User-Agent` of a health check.
 const USER_AGENT: &str = "portero-health";

@@ -15,10 +15,10 @@ use rustls::pki_types::ServerName;
 use super::{
     balance::{hash_of, is_within},
     breaker::{Admission, Breaker, Failure},
+    connect::Tls,
     epoch::Epoch,
     recent_successes::{ClientRoute, RecentSuccesses},
     settings::{Balance, Eject, PoolSettings},
-    tls::Tls,
 };
 use crate::per_thread::{Handle, Spread};
 

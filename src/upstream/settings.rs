@@ -4,7 +4,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderName, StatusCode, uri::PathAndQuery};
 
-use super::{protocol::HttpVersion, request_slot::Share, tls::TlsSettings};
+use super::{
+    connect::{HttpVersion, TlsSettings},
+    request_slot::Share,
+};
 
 /// Further attempts for one request, at most.
 pub const RETRIES_MAX: u32 = 5;

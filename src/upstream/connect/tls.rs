@@ -55,7 +55,7 @@ pub enum TlsError {
 }
 
 /// TLS towards a pool's servers, ready to be used.
-pub(super) struct Tls {
+pub(in crate::upstream) struct Tls {
     name: Option<ServerName<'static>>,
     /// For the version of HTTP that the pool speaks.
     configured: Arc<ClientConfig>,
@@ -102,7 +102,7 @@ impl TlsSettings {
 }
 
 impl Tls {
-    pub(super) fn new(settings: &TlsSettings, http: HttpVersion) -> Result<Self, TlsError> {
+    pub(in crate::upstream) fn new(settings: &TlsSettings, http: HttpVersion) -> Result<Self, TlsError> {
         let roots = settings.authorities.as_deref().map_or_else(system_roots, trust)?;
         let http1 = settings.config(roots, &["http/1.1"])?;
         let mut configured = http1.clone();
@@ -117,12 +117,12 @@ impl Tls {
     }
 
     /// The name that a server's certificate must have. It is never empty.
-    pub(super) fn name(&self, host: &str) -> Result<ServerName<'static>, TlsError> {
+    pub(in crate::upstream) fn name(&self, host: &str) -> Result<ServerName<'static>, TlsError> {
         self.name.clone().map_or_else(|| server_name(host), Ok)
     }
 
     /// Shakes hands with a server that has this name.
-    pub(super) async fn connect(
+    pub(in crate::upstream) async fn connect(
         &self,
         stream: TcpStream,
         name: ServerName<'static>,

@@ -75,11 +75,11 @@ impl Received {
 }
 
 impl Transport {
-    pub(super) fn plain(stream: TcpStream, write_timeout: Duration) -> Self {
+    pub(in crate::upstream) fn plain(stream: TcpStream, write_timeout: Duration) -> Self {
         Self::new(Stream::Plain(stream), write_timeout)
     }
 
-    pub(super) fn tls(stream: TlsStream<TcpStream>, write_timeout: Duration) -> Self {
+    pub(in crate::upstream) fn tls(stream: TlsStream<TcpStream>, write_timeout: Duration) -> Self {
         Self::new(Stream::Tls(Box::new(stream)), write_timeout)
     }
 

@@ -8,22 +8,16 @@ mod clock;
 pub mod config_file;
 mod contract;
 mod demo;
-mod explain;
 mod gateway;
 mod import;
 mod key;
-mod limits;
 mod migration;
 pub mod output;
 mod patience;
 mod progress;
-mod reload;
 mod revoke;
 pub mod secret;
-mod stale;
 mod store;
-mod store_copy;
-mod upgrade;
 mod user;
 
 use std::{
@@ -72,11 +66,11 @@ enum Command {
     /// Look at contracts as files: print one, check one of your own, hold recordings against it
     #[command(subcommand)]
     Contract(contract::Contract),
-    Explain(explain::Explain),
+    Explain(gateway::Explain),
     /// Let the running gateway read gateway.toml again
-    Reload(reload::Reload),
+    Reload(gateway::Reload),
     /// Put a new process with the installed binary in the running gateway's place
-    Upgrade(upgrade::Upgrade),
+    Upgrade(gateway::Upgrade),
     /// Serve an example: every contract, its credentials, and an upstream that echoes
     Demo(demo::Demo),
     #[command(flatten)]
@@ -102,10 +96,10 @@ enum Command {
     Clock(clock::Command),
     /// Decide what becomes of checked requests while a shared store is not heard of
     #[command(subcommand)]
-    Stale(stale::Stale),
+    Stale(gateway::Stale),
     /// Look at what restrains logins at the running gateway, or end it
     #[command(subcommand)]
-    Limits(limits::Limits),
+    Limits(gateway::Limits),
     /// Look at logins
     #[command(subcommand)]
     Session(revoke::Session),

@@ -1,15 +1,17 @@
 //! `portero store init`, `migrate` and `restored`, `portero backup` and `portero restore`.
 
+mod copy;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use self::copy::Copy;
 use super::{
     output::{CliError, Output},
     patience::Patience,
     revoke::Common,
-    store_copy::Copy,
 };
 use crate::{
     app::{self, Making},

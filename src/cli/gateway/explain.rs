@@ -17,13 +17,14 @@ use clap::Args;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{
-    block_on,
-    gateway::Asking,
-    output::{CliError, Format, Output},
-};
+use super::asking::Asking;
 use crate::{
     app::{self, StartError},
+    cli::{
+        block_on, complain,
+        output::{CliError, Format, Output},
+        print,
+    },
     config::GatewaySettings,
     decision::{
         LiveState, Snapshot,
@@ -40,7 +41,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Say which route, policy, key and rule decide about a request; exits with 0 where it would pass
 #[derive(Debug, Args)]
-pub(super) struct Explain {
+pub(in crate::cli) struct Explain {
     /// The method
     method: String,
     /// `http://HOST/PATH?QUERY`, or /PATH?QUERY
@@ -66,17 +67,17 @@ pub(super) struct Explain {
 
 impl Explain {
     /// Prints the explanation. 0 it would pass, 1 it would not or cannot be told, 2 trouble.
-    pub(super) fn run(&self) -> ExitCode {
+    pub(in crate::cli) fn run(&self) -> ExitCode {
         let format = if self.json { Format::Json } else { self.asking.output };
         match self.explain() {
             Ok(explained) => {
                 let passes =
                     matches!(explained["decision"].as_str(), Some("forward" | "shadow" | "endpoint" | "preflight"));
-                let printed = super::print(&Output { text: words::lines(&explained), json: explained }, format);
+                let printed = print(&Output { text: words::lines(&explained), json: explained }, format);
                 if passes { printed } else { ExitCode::from(1) }
             }
             Err(error) => {
-                super::complain(&error);
+                complain(&error);
                 ExitCode::from(2)
             }
         }

@@ -5,15 +5,15 @@ use std::{env, sync::Arc};
 use clap::Args;
 use serde_json::json;
 
-use super::{
-    output::{CliError, Output, table},
-    patience::Patience,
-    progress::Progress as Shown,
-    revoke::Common,
-    user,
-};
 use crate::{
     app,
+    cli::{
+        output::{CliError, Output, table},
+        patience::Patience,
+        progress::Progress as Shown,
+        revoke::Common,
+        user,
+    },
     config::{GatewaySettings, store_at},
     domain::SystemClock,
     state::{
@@ -30,7 +30,7 @@ use crate::{
 const DIGITS_SHOWN: usize = 16;
 
 #[derive(Debug, Args)]
-pub(super) struct Copy {
+pub(in crate::cli) struct Copy {
     #[command(flatten)]
     pub(super) common: Common,
     /// The store, `sqlite:FILE` or `postgres://USER@HOST/DATABASE`; where the config names it too, its password and TLS

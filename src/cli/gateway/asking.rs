@@ -19,11 +19,13 @@ use serde_json::Value;
 use tokio::{net::TcpStream, time::timeout};
 use zeroize::Zeroizing;
 
-use super::{
-    config_file::ConfigFile,
-    output::{CliError, Format},
+use crate::{
+    app::{self, StartError},
+    cli::{
+        config_file::ConfigFile,
+        output::{CliError, Format},
+    },
 };
-use crate::app::{self, StartError};
 
 /// How long a config may take to be checked and taken over: names of servers may be looked up.
 pub(super) const CHECK_PATIENCE: Duration = Duration::from_secs(60);
@@ -36,10 +38,10 @@ const TOKEN_FILE_BYTES_MAX: u64 = 4096;
 
 /// Which gateway, and in which form it is told what it answered.
 #[derive(Debug, Args)]
-pub(super) struct Asking {
+pub(in crate::cli) struct Asking {
     // It says where the gateway listens to operators and where its token is.
     #[command(flatten)]
-    pub(super) config: ConfigFile,
+    pub(in crate::cli) config: ConfigFile,
     /// The admin listener of the gateway, `ADDRESS:PORT`, instead of the config's
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
@@ -48,7 +50,7 @@ pub(super) struct Asking {
     admin_token_file: Option<PathBuf>,
     /// How the answer is printed
     #[arg(long, value_enum, default_value_t)]
-    pub(super) output: Format,
+    pub(in crate::cli) output: Format,
 }
 
 /// Where a gateway is asked, and who may.

@@ -5,19 +5,19 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::{
-    gateway::Asking,
-    output::{CliError, Output},
+use super::asking::Asking;
+use crate::{
+    cli::output::{CliError, Output},
+    config,
 };
-use crate::config;
 
 /// How much longer the answer is waited for than the new process may take.
 const ANSWER_MARGIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
-pub(super) struct Upgrade {
+pub(in crate::cli) struct Upgrade {
     #[command(flatten)]
-    pub(super) asking: Asking,
+    pub(in crate::cli) asking: Asking,
     /// How long the new process may take until it serves, 1s to 5m
     #[arg(long, default_value = "30s", value_parser = seconds)]
     timeout: u64,
@@ -31,7 +31,7 @@ fn seconds(text: &str) -> Result<u64, String> {
 }
 
 impl Upgrade {
-    pub(super) async fn run(&self) -> Result<Output, CliError> {
+    pub(in crate::cli) async fn run(&self) -> Result<Output, CliError> {
         let patience = Duration::from_secs(self.timeout) + ANSWER_MARGIN;
         let asked = json!({ "timeout_seconds": self.timeout }).to_string();
         let answer = self.asking.post("/api/v1/upgrade", &asked, patience).await?;

@@ -6,17 +6,17 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{
-    gateway::Asking,
-    output::{CliError, Output},
+use super::asking::Asking;
+use crate::{
+    cli::output::{CliError, Output},
+    config,
 };
-use crate::config;
 
 /// How long the gateway may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Stale {
+pub(in crate::cli) enum Stale {
     /// Let checked requests go on by what was known last, however old that becomes
     Serve(Serve),
     /// Take that back: from `store.max_staleness` on they are refused
@@ -27,7 +27,7 @@ pub(super) enum Stale {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Serve {
+pub(in crate::cli) struct Serve {
     #[command(flatten)]
     asking: Asking,
     /// For how long, 1s to 1d; every gateway is told by itself
@@ -43,13 +43,13 @@ fn seconds(text: &str) -> Result<u64, String> {
 }
 
 impl Stale {
-    pub(super) const fn asking(&self) -> &Asking {
+    pub(in crate::cli) const fn asking(&self) -> &Asking {
         match self {
             Self::Serve(Serve { asking, .. }) | Self::Refuse { asking } => asking,
         }
     }
 
-    pub(super) async fn run(&self) -> Result<Output, CliError> {
+    pub(in crate::cli) async fn run(&self) -> Result<Output, CliError> {
         let seconds = match self {
             Self::Serve(serve) => serve.time,
             Self::Refuse { .. } => 0,

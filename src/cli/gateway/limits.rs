@@ -5,17 +5,17 @@ use std::{net::IpAddr, time::Duration};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{
-    gateway::Asking,
-    output::{CliError, Output, table},
+use super::asking::Asking;
+use crate::{
+    cli::output::{CliError, Output, table},
+    domain::RealmName,
 };
-use crate::domain::RealmName;
 
 /// How long the gateway may take to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Limits {
+pub(in crate::cli) enum Limits {
     /// How many restraints are in force; and how a name or an address stands
     List {
         #[command(flatten)]
@@ -34,7 +34,7 @@ pub(super) enum Limits {
 
 /// Names are only kept as keyed hashes, so nobody can list them.
 #[derive(Debug, Args)]
-pub(super) struct Whom {
+pub(in crate::cli) struct Whom {
     /// The realm of --name
     #[arg(long, requires = "name")]
     realm: Option<RealmName>,
@@ -50,13 +50,13 @@ pub(super) struct Whom {
 }
 
 impl Limits {
-    pub(super) const fn asking(&self) -> &Asking {
+    pub(in crate::cli) const fn asking(&self) -> &Asking {
         match self {
             Self::List { asking, .. } | Self::Clear { asking, .. } => asking,
         }
     }
 
-    pub(super) async fn run(&self) -> Result<Output, CliError> {
+    pub(in crate::cli) async fn run(&self) -> Result<Output, CliError> {
         match self {
             Self::List { asking, whom } => {
                 let path = format!("/api/v1/limits?{}", whom.query());

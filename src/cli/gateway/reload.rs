@@ -2,19 +2,17 @@
 
 use clap::Args;
 
-use super::{
-    gateway::{Asking, CHECK_PATIENCE},
-    output::{CliError, Output},
-};
+use super::asking::{Asking, CHECK_PATIENCE};
+use crate::cli::output::{CliError, Output};
 
 #[derive(Debug, Args)]
-pub(super) struct Reload {
+pub(in crate::cli) struct Reload {
     #[command(flatten)]
-    pub(super) asking: Asking,
+    pub(in crate::cli) asking: Asking,
 }
 
 impl Reload {
-    pub(super) async fn run(&self) -> Result<Output, CliError> {
+    pub(in crate::cli) async fn run(&self) -> Result<Output, CliError> {
         let asked = self.asking.post("/api/v1/reload", "{}", CHECK_PATIENCE).await;
         let answer = asked.map_err(|error| match error {
             // What the gateway found begins with its place, on the first line too.

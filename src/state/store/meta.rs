@@ -2,27 +2,11 @@
 
 use super::{
     Store, StoreError, Turn,
+    epoch_floor::{EPOCH_FLOOR, floor_after_restore},
     query::{Target, query},
+    standing::{self, Standing},
 };
-use crate::domain::{EPOCH_DELETED, Timestamp};
-
-/// The row of `meta` with the least epoch to which a restored store raises one. Tokens of the store that was lost may
-/// have epochs that its backup does not know.
-pub const EPOCH_FLOOR: &str = "epoch_floor";
-
-/// How often an account's epoch was raised since the backup, at most.
-const EPOCHS_LOST_MAX: i64 = 1 << 20;
-
-/// From when on the time counts for that: 2025-01-01, so that seconds fit in an epoch until 2093.
-const FLOOR_BEGINS: Timestamp = Timestamp::from_secs(1_735_689_600);
-
-/// The floor of a store that was restored at `now`, of which the floor and the highest epoch are known: above all that
-/// the lost store can have given out. It rises with the time, in seconds: the same backup may be restored again, and
-/// does not know the floor of before.
-pub(super) fn floor_after_restore(floor: i64, epoch: i64, now: Timestamp) -> i64 {
-    let lost = floor.max(epoch).saturating_add(EPOCHS_LOST_MAX).max(now.as_secs() - FLOOR_BEGINS.as_secs());
-    lost.min(i64::from(EPOCH_DELETED) - EPOCHS_LOST_MAX)
-}
+use crate::domain::Timestamp;
 
 impl Store {
     /// The fact `name` about the store itself, if it was ever set.
@@ -117,4 +101,13 @@ pub(in crate::state) async fn epoch_floor_in<'a>(on: impl Into<Target<'a>>) -> R
     let Some(floor) = meta_in(on, EPOCH_FLOOR).await? else { return Ok(0) };
     let floor = std::str::from_utf8(&floor).ok().and_then(|floor| floor.parse().ok());
     floor.ok_or(StoreError::corrupt("the least epoch is no number"))
+}
+
+/// How the store stands, by itself or in a transaction.
+pub(super) async fn standing_in<'a>(on: impl Into<Target<'a>>) -> Result<Standing, StoreError> {
+    let mut standing = Standing::default();
+    for row in query(standing::ROWS).all(on).await? {
+        standing.see(row.get("name")?, row.get("value")?);
+    }
+    Ok(standing)
 }

@@ -3,10 +3,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::{
-    error::StoreError,
-    query::{Target, query},
-};
+use super::error::StoreError;
 
 /// The row of `meta` with the address of the store that took this one's place.
 pub(super) const MOVED_TO: &str = "moved_to";
@@ -15,7 +12,7 @@ pub(super) const MOVED_TO: &str = "moved_to";
 pub(super) const COPYING_FROM: &str = "copying_from";
 
 /// Both rows. SQLite's statement is the same.
-const ROWS: &str = "SELECT name, value FROM meta WHERE name IN ('moved_to', 'copying_from')";
+pub(super) const ROWS: &str = "SELECT name, value FROM meta WHERE name IN ('moved_to', 'copying_from')";
 
 /// How a store stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +33,8 @@ impl Standing {
         }
     }
 
-    fn see(&mut self, name: &str, value: &[u8]) {
+    /// Takes one of the rows down.
+    pub(super) fn see(&mut self, name: &str, value: &[u8]) {
         let text = String::from_utf8_lossy(value).into_owned();
         let place = if name == MOVED_TO { &mut self.moved_to } else { &mut self.copying };
         *place = Some(text);
@@ -46,15 +44,6 @@ impl Standing {
 /// The address in the row of a copy in the making.
 pub(super) fn source_of(mark: &str) -> &str {
     mark.split_once(' ').map_or("", |(_, from)| from)
-}
-
-/// How this store stands, by itself or in a transaction.
-pub(super) async fn of<'a>(on: impl Into<Target<'a>>) -> Result<Standing, StoreError> {
-    let mut standing = Standing::default();
-    for row in query(ROWS).all(on).await? {
-        standing.see(row.get("name")?, row.get("value")?);
-    }
-    Ok(standing)
 }
 
 /// The same of a file that is only looked into.

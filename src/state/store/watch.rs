@@ -4,7 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 
-use super::{Engine, error::StoreError, postgres::PostgresStore, sqlite::ChangeWatch};
+use super::{
+    engine::{Engine, Store},
+    error::StoreError,
+    postgres::PostgresStore,
+    sqlite::ChangeWatch,
+};
 
 /// Between two attempts to listen again, after a connection was lost.
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -31,8 +36,18 @@ enum Kind {
     },
 }
 
+impl Store {
+    /// A watch that tells when anyone, in this process or another, committed a change.
+    ///
+    /// # Errors
+    /// Fails when the store is out of reach or damaged.
+    pub async fn watch(&self) -> Result<Watch, StoreError> {
+        Watch::open(&self.engine).await
+    }
+}
+
 impl Watch {
-    pub(super) async fn open(engine: &Engine) -> Result<Self, StoreError> {
+    async fn open(engine: &Engine) -> Result<Self, StoreError> {
         Ok(Self(match engine {
             Engine::Sqlite(sqlite) => Kind::File(Box::new(sqlite.watch().await?)),
             Engine::Postgres(postgres) => {

@@ -9,7 +9,9 @@ use super::{Actor, Entry, rows};
 use crate::{
     domain::{Clock, SystemClock},
     observe::audit::ChainKey,
-    state::store::{Engine, Store, StoreError, Target, Transaction, Turn, transaction::Inner, turn::ChangeTurn},
+    state::store::{
+        Store, StoreError, Target, Transaction, Turn, engine::Engine, transaction::Inner, turn::ChangeTurn,
+    },
 };
 
 /// A store, and who changes it. Cloning it is cheap.

@@ -3,10 +3,7 @@
 use std::{cmp::Ordering, collections::VecDeque};
 
 use super::{
-    super::{
-        StoreError,
-        query::{Target, Value},
-    },
+    super::{StoreError, query::Target, row::Value},
     rows::{Record, Sum},
     tables::Table,
 };

@@ -29,7 +29,10 @@ use self::{
     tables::{TABLES, Table},
     target::{Found, ROWS_A_TRANSACTION},
 };
-use super::{Action, Actor, AuditedStore, Entry, Store, StoreError, StoreSettings, standing, transaction::Transaction};
+use super::{
+    Action, Actor, AuditedStore, Entry, Store, StoreError, StoreSettings, meta::standing_in, standing::Standing,
+    transaction::Transaction,
+};
 use crate::{domain::Clock, observe::audit::ChainKey};
 
 /// Differences after which a pass is followed by another one, rather than by the last.
@@ -181,7 +184,7 @@ async fn begin_with(
     from_address: &str,
     to_address: &str,
 ) -> Result<Option<target::Copy>, CopyError> {
-    let has_moved = has_moved(standing::of(source).await?, to_address)?;
+    let has_moved = has_moved(standing_in(source).await?, to_address)?;
     match target::open(to, from_address).await? {
         Found::Copy(copy) => Ok(Some(copy)),
         Found::Store(store) => {
@@ -192,7 +195,7 @@ async fn begin_with(
 }
 
 /// Whether a source has ended for this copy. One that has ended for another, or is a copy itself, is refused.
-fn has_moved(standing: standing::Standing, to: &str) -> Result<bool, StoreError> {
+fn has_moved(standing: Standing, to: &str) -> Result<bool, StoreError> {
     if standing.moved_to.as_deref() == Some(to) {
         return Ok(true);
     }
@@ -261,7 +264,7 @@ impl Copying {
     /// # Errors
     /// Fails when the source is out of reach or damaged, or has moved elsewhere.
     pub async fn has_begun_to_move(&self) -> Result<bool, StoreError> {
-        has_moved(standing::of(&self.from).await?, &self.to)
+        has_moved(standing_in(&self.from).await?, &self.to)
     }
 
     /// Copies, and follows what changes meanwhile. With a `mover` it brings the move to its end; without, the source is
@@ -280,7 +283,7 @@ impl Copying {
         let (pass, has_moved) = loop {
             passes += 1;
             let mut reading = self.reading.begin_reading().await?;
-            let has_moved = has_moved(standing::of(&mut reading).await?, &self.to)?;
+            let has_moved = has_moved(standing_in(&mut reading).await?, &self.to)?;
             let pass = self.pass(&mut reading, passes, report).await?;
             reading.commit().await?;
             changed += pass.changed;
@@ -319,7 +322,7 @@ impl Copying {
     ) -> Result<(Pass, Duration), CopyError> {
         let mut held = self.hold().await?;
         let since = clock.instant();
-        let has_moved = has_moved(standing::of(&mut held).await?, &self.to)?;
+        let has_moved = has_moved(standing_in(&mut held).await?, &self.to)?;
         report(Progress::Held);
         let pass = self.pass(&mut held, number, report).await?;
         self.copy.count_on().await?;

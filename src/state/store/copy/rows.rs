@@ -5,7 +5,8 @@ use aws_lc_rs::digest;
 use super::{
     super::{
         StoreError,
-        query::{Query, Row, Value, composed},
+        query::{Query, composed},
+        row::{Row, Value},
     },
     tables::{Kind, Table},
 };

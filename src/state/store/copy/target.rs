@@ -7,7 +7,7 @@
 use super::{
     super::{
         AuditedStore, Change, Entry, Store, StoreError, StoreSettings, Transaction, Turn,
-        meta::{meta_in, set_meta_in},
+        meta::{meta_in, set_meta_in, standing_in},
         query::{Query, query},
         standing::{self, COPYING_FROM},
     },
@@ -53,7 +53,7 @@ pub(super) async fn open(settings: &StoreSettings, from: &str) -> Result<Found, 
 /// Writes down who works on the copy. `None` for a store that has something in it, and is no copy in the making.
 async fn claim(store: &Store, from: &str) -> Result<Option<String>, CopyError> {
     let mut transaction = store.begin(Turn::Meta(COPYING_FROM)).await?;
-    let standing = standing::of(&mut transaction).await?;
+    let standing = standing_in(&mut transaction).await?;
     if let Some(to) = standing.moved_to {
         return Err(StoreError::Moved { to }.into());
     }

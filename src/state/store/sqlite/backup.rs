@@ -14,8 +14,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     super::{
+        epoch_floor::{EPOCH_FLOOR, floor_after_restore},
         error::{self, StoreError},
-        meta::{EPOCH_FLOOR, floor_after_restore},
         standing,
     },
     make::Unplaced,

@@ -33,7 +33,7 @@ const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(1);
 /// Connections to the store. A query may be given to a reference of it, as to a pool.
 #[derive(Clone)]
 pub(in crate::state) struct Connections {
-    pub(super) pool: SqlitePool,
+    pub(in crate::state::store) pool: SqlitePool,
     pub(super) writer: Writer,
     pub(super) place: Arc<Place>,
     /// Whether it tries even while the store is known to hang: who must find out when it answers again.

@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, migrate::Migrator}
 use super::{
     super::{
         error::{self, StoreError},
-        query::Row as StoreRow,
+        row::Row as StoreRow,
         standing,
     },
     open,

@@ -19,13 +19,13 @@ mod place;
 mod presence;
 mod sharing;
 mod store;
-#[cfg(test)]
-mod tests;
 mod watch;
 
 pub(in crate::state) use look::KEYS;
 pub use look::Looked;
 pub(super) use look::{TAKES_OLD_TOKENS, look};
+#[cfg(test)]
+pub(super) use open::keep_ours;
 pub use open::migration_steps;
 pub use presence::{Found, examine, missing};
 pub(super) use store::SqliteStore;

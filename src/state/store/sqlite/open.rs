@@ -159,7 +159,10 @@ pub(super) async fn connect(
 
 /// Refuses a connection that was opened just when another file took the path. To close it would write our journal
 /// into that file, so it stays as it is until the process ends.
-pub(super) async fn keep_ours(connection: &mut SqliteConnection, place: &Arc<Place>) -> Result<(), sqlx::Error> {
+pub(in crate::state::store) async fn keep_ours(
+    connection: &mut SqliteConnection,
+    place: &Arc<Place>,
+) -> Result<(), sqlx::Error> {
     let verified = place.verify().await;
     if matches!(place.trouble_found(), Some(Trouble::Missing | Trouble::Replaced)) {
         let none = SqliteConnectOptions::new().in_memory(true).connect().await?;

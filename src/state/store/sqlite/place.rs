@@ -98,7 +98,7 @@ struct LastGood {
 
 /// The files of an open store, shared by everything that uses it.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(in crate::state::store) struct Place {
     files: [(PathBuf, Option<FileId>); 3],
     /// What the last look found: [`SAME`], [`MISSING`] or [`REPLACED`].
     found: AtomicU8,

@@ -44,14 +44,14 @@ const CHECKPOINT_PAUSE: Duration = Duration::from_millis(25);
 #[derive(Clone, Debug)]
 pub(in crate::state::store) struct SqliteStore {
     pub(super) connections: Connections,
-    pub(super) shared: Arc<Shared>,
+    pub(in crate::state::store) shared: Arc<Shared>,
 }
 
 /// What all handles of one open store share.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) place: Arc<Place>,
-    pub(super) options: SqliteConnectOptions,
+pub(in crate::state::store) struct Shared {
+    pub(in crate::state::store) place: Arc<Place>,
+    pub(in crate::state::store) options: SqliteConnectOptions,
     /// Every pool that is open. Those of handles that were given up are taken out.
     pub(super) pools: Mutex<Vec<SqlitePool>>,
     /// Held open until the store is closed, see [`open::Opened`].

@@ -1,16 +1,17 @@
+//! A store on a file: what lies on the disk, and what becomes of it when it hangs, moves or is damaged.
+
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use sqlx::{Connection as _, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
-use super::*;
-use crate::{
-    domain::Timestamp,
-    state::store::{
-        EPOCH_FLOOR, Engine, Store, StoreSettings, Turn,
-        error::{StoreError, Trouble},
-    },
+use super::{
+    EPOCH_FLOOR, Store, StoreSettings, Turn,
+    engine::Engine,
+    error::{StoreError, Trouble},
+    sqlite::{SqliteStore, backup, keep_ours, look, migration_steps},
 };
+use crate::domain::Timestamp;
 
 /// A query that never ends: a store that hangs.
 const ENDLESS: &str =
@@ -241,7 +242,7 @@ async fn a_connection_that_met_another_file_is_not_closed_on_it() {
     let before = fs::read(&path).unwrap();
     // As if the file was exchanged right after the look: it is open, and reads our journal.
     let mut connection = sqlx::ConnectOptions::connect(&engine(&store).shared.options).await.unwrap();
-    assert!(open::keep_ours(&mut connection, &engine(&store).shared.place).await.is_err());
+    assert!(keep_ours(&mut connection, &engine(&store).shared.place).await.is_err());
     connection.close().await.unwrap();
     assert_eq!(fs::read(&path).unwrap(), before, "our journal was not written into it");
     assert!(folder.path().join("portero.db-wal").exists());
@@ -318,7 +319,7 @@ async fn a_handle_that_hangs_is_replaced_only_so_often() {
     let mut hung = vec![];
     let mut apart = store.apart();
     loop {
-        let pool = engine(&apart).connections.pool.clone();
+        let pool = engine(&apart).connections().pool.clone();
         let connection = pool.acquire().await.unwrap();
         hung.push(connection);
         let Some(next) = apart.instead() else { break };

@@ -44,7 +44,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of a response's head, at most; and what is read at once of a body.
-const RESPONSE_BUFFER_BYTES: usize = 64 << 10;
+pub(super) const RESPONSE_BUFFER_BYTES: usize = 64 << 10;
 
 /// Bytes of the head of a response over HTTP/2, at most.
 const RESPONSE_HEAD_BYTES_MAX: u32 = 64 << 10;

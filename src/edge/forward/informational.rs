@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     client_response,
+    connections::RESPONSE_BUFFER_BYTES,
     exchange::{Exchange, Inbound},
     progress::Progress,
     request_body::RequestBody,
@@ -17,13 +18,16 @@ use super::{
 /// seconds while they work.
 const INFORMATIONAL_RESPONSES_MAX: u32 = 1000;
 
-/// Bytes of all heads of the response to one request over HTTP/1, at most.
-const HEADS_BYTES_MAX: u64 = 256 << 10;
+/// Bytes of all heads of the response to one request over HTTP/1, at most, with what is read at once behind them.
+pub(super) const HEADS_BYTES_MAX: u64 = 256 << 10;
+
+// A head that fills hyper's buffer, and what it reads ahead of the body, are no flood.
+const _: () = assert!(4 * RESPONSE_BUFFER_BYTES as u64 <= HEADS_BYTES_MAX);
 
 impl Exchange {
-    /// Listens for the informational responses to a request that is sent to a server, where anybody takes them. Over
-    /// HTTP/1 bytes say that a server is there, and bound what it sends before its response: to listen takes four
-    /// allocations.
+    /// Listens for the informational responses to a request that is sent to a server. Over HTTP/1, bytes that come say
+    /// that the server is there, and their number bounds what it sends before its response. So there it listens only
+    /// where the client takes them: to listen costs four allocations.
     pub(super) fn listen(&self, request: &mut Request<RequestBody>) {
         let relays = self.head.version == Version::HTTP_11;
         self.inbound.informational.store(0, Ordering::Relaxed);

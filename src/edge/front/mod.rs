@@ -1,7 +1,9 @@
 //! Connections, from accept to close.
 //!
 //! ```text
-//! accept   the accept loop: limits, the PROXY protocol, TLS; then a worker
+//! accept   the start, and the end: draining, and the sweeper meanwhile
+//! turns    which worker accepts
+//! enter    before the first request: limits, the PROXY protocol, TLS
 //! workers  the threads that serve, a runtime each
 //! begun    what a connection begins with, behind TLS or in the clear
 //! http1    one HTTP/1 connection, request after request
@@ -10,8 +12,10 @@
 
 mod accept;
 mod begun;
+mod enter;
 mod http1;
 mod http2;
+mod turns;
 mod workers;
 
 pub use accept::serve;

@@ -132,6 +132,9 @@ impl Drop for RequestPlace {
 
 /// How many each client has: an address of IPv4, and of IPv6 a network of 64 bits, which a subscriber has as a rule.
 /// Many have 48 bits and so 65,536 of those: such a network is counted too.
+///
+/// Clients choose their keys in part. The hash has a seed of its own in each process, and there are never more entries
+/// than connections or requests.
 #[derive(Debug, Default)]
 struct Counts(DashMap<u128, usize, RandomState>);
 

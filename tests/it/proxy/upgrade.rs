@@ -210,10 +210,19 @@ fn what_does_not_answer_an_upgrade_is_a_bad_gateway() {
         stream.write("HTTP/1.1 101 Switching Protocols\r\n\r\n");
         while stream.read() {}
     });
+    let endless = RawUpstream::start(|stream| {
+        stream.read();
+        while stream.write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n") {}
+    });
     let silent = RawUpstream::start(|stream| while stream.read() {});
-    for (upstream, read, status) in
-        [(closed, "30s", 502), (garbage, "30s", 502), (unasked, "30s", 502), (silent, "200ms", 504)]
-    {
+    let cases = [
+        (closed, "30s", 502),
+        (garbage, "30s", 502),
+        (unasked, "30s", 502),
+        (endless, "30s", 502),
+        (silent, "200ms", 504),
+    ];
+    for (upstream, read, status) in cases {
         let timeouts = format!("[upstreams.service.timeouts]\nread = \"{read}\"");
         let gateway = Config::standard(upstream.address).text(&timeouts).start();
         let upgrade = get("/public").header("Connection", "Upgrade").header("Upgrade", "websocket");

@@ -17,6 +17,7 @@ use crate::{
             exchange::{Exchange, Tunnel},
             failure::{Failure, Unconnected},
             give_up::{Unanswered, give_up},
+            informational::HEADS_BYTES_MAX,
             request_body::RequestBody,
             response_body::ResponseBody,
         },
@@ -164,15 +165,18 @@ impl Exchange {
         request: Request<RequestBody>,
         route: &Route,
     ) -> Result<Response<Incoming>, Failure> {
+        let received = transport.received();
+        received.let_come(Some(HEADS_BYTES_MAX));
         let shaking_hands = http1_builder(&route.pool).handshake(TokioIo::new(transport));
         let (mut sender, connection) = shaking_hands.await.map_err(|error| Failure::of(&error))?;
         tokio::spawn(async move { drop(connection.with_upgrades().await) });
         let left = route.pool.settings.timeouts.read.min(self.time_left(route));
         let sending = sender.send_request(request);
-        match timeout_at(Instant::now() + left, sending).await {
-            Ok(sent) => sent.map_err(|error| Failure::of(&error)),
-            Err(_) => Err(Failure::ReadTimeout),
-        }
+        let sent = timeout_at(Instant::now() + left, sending).await.map_err(|_| Failure::ReadTimeout)?;
+        let response = sent.map_err(|error| Failure::of(&error))?;
+        // What comes now is a body or a tunnel.
+        received.let_come(None);
+        Ok(response)
     }
 }
 

@@ -11,7 +11,8 @@
 //! 1  rules · observe  pure rules: routes, policies, contracts, rewrites, limits; log, events, metrics
 //! 0  domain · timer   words that all share: clock, secret, id, account, claims, grant, reason, strict JSON; deadlines,
 //!    gather · trust   several pieces in one write; whom our clients trust; values and counts that no two threads
-//!    per_thread       write to
+//!    per_thread       write to; what few requests await, out of the way of the others
+//!    aside
 //! ```
 //!
 //! A module uses lower floors only. `docs/architecture.md` has the path of a request.
@@ -19,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+mod aside;
 pub mod cli;
 pub mod config;
 pub mod decision;

@@ -20,7 +20,8 @@ mod methods;
 mod names;
 
 /// A module uses lower floors and its own folder.
-const FLOORS: [(&str, u8); 18] = [
+const FLOORS: [(&str, u8); 19] = [
+    ("aside", 0),
     ("domain", 0),
     ("timer", 0),
     ("gather", 0),

@@ -17,7 +17,10 @@ use std::{
 use tokio::{sync::oneshot, time::timeout};
 
 use self::share::Counts;
-use crate::rules::limit::{ClientKey, FairQueue, Joined, Ticket};
+use crate::{
+    aside::aside,
+    rules::limit::{ClientKey, FairQueue, Joined, Ticket},
+};
 
 pub use self::share::Share;
 
@@ -63,8 +66,7 @@ impl RequestSlots {
         if self.waiting.load(Ordering::SeqCst) == 0 && self.reserve() {
             return Some(self.place(client));
         }
-        // Boxed, because every request's future has room for it and few wait.
-        Box::pin(self.wait(client, patience)).await
+        aside(|| self.wait(client, patience)).await
     }
 
     async fn wait(self: &Arc<Self>, client: ClientKey, patience: Duration) -> Option<RequestSlot> {

@@ -14,6 +14,7 @@ use super::{
     upstream_request,
 };
 use crate::{
+    aside::aside,
     decision::{AwaitingCheck, Decision, Denial, Endpoint, ForwardToken, Permit, Proof, Request, View, decide},
     domain::{Reason, Timestamp},
     edge::respond,
@@ -45,13 +46,7 @@ impl Exchange {
         if self.may_have_several(client) {
             self.request_place = self.shared().enter_request(client);
             if self.request_place.is_none() {
-                // Without a body: a client that opens no window would hold the stream with it.
-                let denial = Denial::of(Reason::TooManyRequests);
-                let mut response = respond::denial(&denial, &self.asker());
-                *response.body_mut() = Bytes::new();
-                response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-                self.verdict = Verdict::Deny(denial);
-                return Admitted::Respond(response);
+                return self.deny_without_body(Denial::of(Reason::TooManyRequests));
             }
         }
         if self.head.method == Method::OPTIONS && self.head.uri.path() == "*" {
@@ -96,6 +91,7 @@ impl Exchange {
         !self.tunables.trusted_proxies.iter().any(|net| net.contains(&client))
     }
 
+    #[cold]
     fn deny(&mut self, denial: Denial) -> Admitted {
         let response = respond::denial(&denial, &self.asker());
         let too_large = denial.reason == Reason::BodyTooLarge;
@@ -104,9 +100,20 @@ impl Exchange {
         self.verdict = Verdict::Deny(denial);
         if too_large { Admitted::RespondEarly(response) } else { Admitted::Respond(response) }
     }
+
+    /// A client that opens no window would hold its stream with a body.
+    #[cold]
+    fn deny_without_body(&mut self, denial: Denial) -> Admitted {
+        let mut response = respond::denial(&denial, &self.asker());
+        *response.body_mut() = Bytes::new();
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        self.verdict = Verdict::Deny(denial);
+        Admitted::Respond(response)
+    }
 }
 
 /// `OPTIONS *` asks about the gateway, not about a service (RFC 9110 section 9.3.7).
+#[cold]
 fn options_of_the_gateway() -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -130,25 +137,41 @@ impl Shared {
         let following = live_state.following();
         if following.is_late(now) && decide(&live_state.view(), self.services.clock.now(), &request, None).needs_store()
         {
-            Box::pin(following.catch_up(now)).await;
+            aside(|| following.catch_up(now)).await;
         }
-        let mut permission = self.permit(&live_state.view(), |view, now| match decide(view, now, &request, None) {
+        let permission = self.permit(&live_state.view(), |view, now| match decide(view, now, &request, None) {
             Decision::Verify(job) => decide(view, now, &request, Some(&job.run(view, client, now))),
             decided => decided,
         })?;
+        match permission {
+            Permission::Forward(_) | Permission::Endpoint(_) | Permission::Preflight(_) => Ok(permission),
+            Permission::AwaitKey(_) | Permission::AwaitCheck(_) | Permission::AwaitStep(_) => {
+                aside(|| self.decide_again(permission, &request, client)).await
+            }
+        }
+    }
+
+    /// Decides once more, after each thing that the decision waits for.
+    async fn decide_again(
+        &self,
+        mut permission: Permission,
+        request: &Request<'_>,
+        client: Option<IpAddr>,
+    ) -> Result<Permission, Denial> {
+        let live_state = &self.services.live_state;
         if let Permission::AwaitKey(awaiting) = permission {
-            Box::pin(self.services.external.ask(&awaiting.key)).await;
-            let decide = |view: &View<'_>, now| decide(view, now, &request, Some(&awaiting.run(view, client, now)));
+            self.services.external.ask(&awaiting.key).await;
+            let decide = |view: &View<'_>, now| decide(view, now, request, Some(&awaiting.run(view, client, now)));
             permission = self.permit(&live_state.view(), decide)?;
         }
         if let Permission::AwaitCheck(awaiting) = permission {
-            let proof = Box::pin(self.ask_about(awaiting, client)).await?;
-            let decide = |view: &View<'_>, now| decide(view, now, &request, Some(&proof));
+            let proof = self.ask_about(awaiting, client).await?;
+            let decide = |view: &View<'_>, now| decide(view, now, request, Some(&proof));
             permission = self.permit(&live_state.view(), decide)?;
         }
         if let Permission::AwaitStep(proof) = permission {
-            let waited = Box::pin(live_state.following().next_step()).await;
-            let decide = |view: &View<'_>, now| decide(view, now, &request, Some(&proof));
+            let waited = live_state.following().next_step().await;
+            let decide = |view: &View<'_>, now| decide(view, now, request, Some(&proof));
             permission = self.permit(&live_state.view().after(waited), decide)?;
         }
         Ok(permission)

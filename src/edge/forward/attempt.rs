@@ -28,6 +28,7 @@ use super::{
     upstream_request::{self, Terms},
 };
 use crate::{
+    aside::aside,
     decision::Route,
     edge::listen::trusted::TrustedHeaders,
     rules::rewrite::method_overrides,
@@ -80,8 +81,12 @@ impl Exchange {
             let connections = &self.inbound.worker.connections;
             self.lease = self.server().and_then(|server| connections.take(server, Instant::from_std(acquired)));
             let reused = self.lease.is_some();
-            // Boxed, as it is seldom needed: see `serve`.
-            let now = if reused { acquired } else { Box::pin(self.connect(route)).await? };
+            let now = if reused {
+                acquired
+            } else {
+                let this = &mut *self;
+                aside(move || this.connect(route)).await?
+            };
             let failure = match self.send(outbound, route, now).await {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
@@ -195,6 +200,7 @@ impl Exchange {
         }
     }
 
+    #[cold]
     fn unsent_or_failed(&self, error: &mut TrySendError<Request<RequestBody>>) -> Failure {
         if error.take_message().is_some() {
             return Failure::Unsent;
@@ -370,6 +376,7 @@ impl Exchange {
     /// Whether a request that was sent, and came to nothing, is sent again. It may be only where that changes nothing:
     /// it is `repeatable`, because its method is idempotent (RFC 9110 section 9.2.2) and all of its body is still
     /// there, and nothing was answered.
+    #[cold]
     fn failed_on_the_way(&mut self, failure: Failure, reused: bool, repeatable: bool) -> bool {
         if let Some(overdue) = self.upload.as_ref().and_then(|upload| upload.hear()) {
             self.failure = Some(overdue.reason());

@@ -112,6 +112,7 @@ fn frame_once(response: &mut Parts) -> Result<Framing, Failure> {
 }
 
 /// The length that every one of several says (RFC 9110 section 8.6).
+#[cold]
 fn one_length(headers: &HeaderMap) -> Option<u64> {
     // A number may have a sign where it is parsed, and has none here.
     let mut lengths = elements(headers, &header::CONTENT_LENGTH)
@@ -120,6 +121,7 @@ fn one_length(headers: &HeaderMap) -> Option<u64> {
     lengths.all(|length| length == Some(first)).then_some(first)
 }
 
+#[inline(never)]
 fn rewrite(headers: &mut HeaderMap, rewrites: &Rewrites, secure: bool) {
     if rewrites.harden {
         for name in &REVEALING {
@@ -138,6 +140,7 @@ fn rewrite(headers: &mut HeaderMap, rewrites: &Rewrites, secure: bool) {
 }
 
 /// Puts the route's word in the place of the service's: two would be none to a browser.
+#[inline(never)]
 fn apply_cors(headers: &mut HeaderMap, cors: &Cors, asker: &Asker<'_>) {
     let own: Vec<HeaderName> = headers.keys().filter(|name| is_cors_field(name)).cloned().collect();
     for name in own {

@@ -33,6 +33,7 @@ impl std::error::Error for Unanswered {
 }
 
 /// Answers a request that could not be proxied, where there is still somebody to answer.
+#[cold]
 pub(super) fn give_up(mut exchange: Box<Exchange>, failure: Failure) -> Result<Response<ResponseBody>, Unanswered> {
     let reason = exchange.came_to_nothing(failure).ok_or(Unanswered::Gone)?;
     let denial = Denial { route: exchange.route().cloned(), ..Denial::of(reason) };

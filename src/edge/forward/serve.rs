@@ -16,6 +16,7 @@ use super::{
     response_body::ResponseBody,
     upgrade,
 };
+use crate::aside::aside;
 
 /// Serves a request. What is known of it is counted and logged when its response is over, or dropped.
 pub(in crate::edge) fn serve(
@@ -37,13 +38,12 @@ async fn live(mut exchange: Box<Exchange>, body: Option<Incoming>) -> Result<Res
     let refused = if exchange.is_http2() { http2_head::take(&mut exchange.head).err() } else { None };
     match exchange.admit(refused).await {
         Admitted::Forward => forward(exchange, body).await,
-        // What few requests need is boxed: each request's future has room for all that it may become.
         Admitted::Respond(response) => match body {
             None => Ok(local_response::send(exchange, response)),
-            Some(body) => Ok(Box::pin(local_response::respond(exchange, body, response)).await),
+            Some(body) => Ok(aside(|| local_response::respond(exchange, body, response)).await),
         },
         Admitted::RespondEarly(response) => Ok(local_response::respond_early(exchange, response)),
-        Admitted::Endpoint(endpoint) => Ok(Box::pin(endpoint::answer(exchange, endpoint, body)).await),
+        Admitted::Endpoint(endpoint) => Ok(aside(|| endpoint::answer(exchange, endpoint, body)).await),
     }
 }
 
@@ -52,7 +52,7 @@ async fn forward(mut exchange: Box<Exchange>, body: Option<Incoming>) -> Result<
     let Verdict::Forward(permitted) = &exchange.verdict else { return Err(Unanswered::Gone) };
     let route = permitted.route.clone();
     if let Some(protocols) = upgrade::asked(&exchange.head, body.is_some(), &route) {
-        return Box::pin(upgrade::open(exchange, &protocols, &route)).await;
+        return aside(|| upgrade::open(exchange, &protocols, &route)).await;
     }
     let outbound = exchange.outbound(body, &route);
     exchange.watch(Some(route.pool.settings.timeouts.total));

@@ -115,6 +115,7 @@ pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
 }
 
 /// What the route changes, last: the forwarding headers tell of the request as the client sent it.
+#[inline(never)]
 fn rewrite(headers: &mut HeaderMap, rewrites: &Rewrites, server: Option<&str>) -> Result<(), Defect> {
     for name in &rewrites.request.remove {
         headers.remove(name);
@@ -197,23 +198,27 @@ fn scrub(headers: &mut HeaderMap, terms: &Terms<'_>) -> Vec<Dropped> {
 fn set_target(uri: &mut Uri, terms: &Terms<'_>) -> Result<(), Defect> {
     let query = uri.query();
     let stripped = query.and_then(|query| strip_tokens(query, &terms.route.settings.sources));
-    let target = if terms.path.is_none() && stripped.is_none() {
-        if uri.scheme().is_none() {
-            return Ok(());
+    if terms.path.is_none() && stripped.is_none() {
+        if uri.scheme().is_some() {
+            *uri = Uri::from(uri.path_and_query().cloned().ok_or(Defect)?);
         }
-        uri.path_and_query().cloned().ok_or(Defect)?
-    } else {
-        let path = terms.path.unwrap_or(uri.path());
-        let target = match stripped.as_deref().or(query) {
-            Some(query) if !query.is_empty() => format!("{path}?{query}"),
-            _ => path.to_owned(),
-        };
-        PathAndQuery::try_from(target).map_err(|_| Defect)?
-    };
+        return Ok(());
+    }
+    let target = target(terms.path.unwrap_or(uri.path()), stripped.as_deref().or(query))?;
     *uri = Uri::from(target);
     Ok(())
 }
 
+#[inline(never)]
+fn target(path: &str, query: Option<&str>) -> Result<PathAndQuery, Defect> {
+    let target = match query {
+        Some(query) if !query.is_empty() => format!("{path}?{query}"),
+        _ => path.to_owned(),
+    };
+    PathAndQuery::try_from(target).map_err(|_| Defect)
+}
+
+#[inline(never)]
 fn strip_tokens(query: &str, sources: &[Source]) -> Option<String> {
     let mut stripped = None;
     for source in sources {
@@ -237,6 +242,7 @@ fn drop_tokens(headers: &mut HeaderMap, sources: &[Source]) {
     }
 }
 
+#[inline(never)]
 fn drop_cookie(headers: &mut HeaderMap, dropped: &str) {
     let without = |value: &HeaderValue| HeaderValue::try_from(strip_cookie(value.as_bytes(), dropped)?).ok();
     let kept: Vec<_> = headers.get_all(header::COOKIE).iter().filter_map(without).collect();
@@ -268,10 +274,12 @@ fn forwarding_headers(headers: &mut HeaderMap, terms: &Terms<'_>, believed: &Bel
 
 /// What the proxies before us said, and then we.
 fn chained(before: &[HeaderValue], own: HeaderValue) -> Result<HeaderValue, Defect> {
-    if before.is_empty() {
-        return Ok(own);
-    }
-    let hops: Vec<_> = before.iter().chain([&own]).filter_map(|value| value.to_str().ok()).collect();
+    if before.is_empty() { Ok(own) } else { joined(before, &own) }
+}
+
+#[inline(never)]
+fn joined(before: &[HeaderValue], own: &HeaderValue) -> Result<HeaderValue, Defect> {
+    let hops: Vec<_> = before.iter().chain([own]).filter_map(|value| value.to_str().ok()).collect();
     value(&hops.join(", "))
 }
 

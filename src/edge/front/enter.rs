@@ -6,6 +6,7 @@ use tokio::{net::TcpStream, sync::watch, time::Instant};
 
 use super::{begun::Begun, http1, http2, workers::Here};
 use crate::{
+    aside::aside,
     edge::{
         armour::stream::Timeouts,
         forward::{in_flight::Registered, services::Shared, upstream_request, worker::WorkerContext},
@@ -107,8 +108,7 @@ impl Front {
         let begun = Begun { connection, registered, accepted, deadline };
         match protocol {
             Protocol::Http1 => http1::serve_connection(stream, begun, worker, &self.timeouts, &self.shutdown).await,
-            // Boxed: the task of each connection of HTTP/1 would have room for it.
-            Protocol::Http2 => Box::pin(http2::serve_connection(stream, begun, worker)).await,
+            Protocol::Http2 => aside(|| http2::serve_connection(stream, begun, worker)).await,
         }
     }
 
@@ -141,7 +141,7 @@ impl Front {
         let listener_runtime = self.shared.listener_runtimes().get(self.at)?;
         let mut client = peer;
         if listener_runtime.proxy_protocol {
-            let Ok(said) = proxy_protocol::read(&mut stream).await else {
+            let Ok(said) = aside(|| proxy_protocol::read(&mut stream)).await else {
                 self.shared.connection_refused(Refusal::ProxyProtocol);
                 return None;
             };
@@ -158,7 +158,7 @@ impl Front {
             let connection = Connection::new(client, Scheme::Http, protocol);
             return Some(Arrived { stream, protocol, connection: Arc::new(connection) });
         };
-        let (stream, certified) = match terminator.accept(stream).await {
+        let (stream, certified) = match aside(|| terminator.accept(stream)).await {
             Ok(accepted) => accepted,
             Err(failure) => {
                 self.shared.handshake_failed(failure.as_str());

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::BytesMut;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -18,6 +19,7 @@ use tokio::{
 
 use super::begun::Begun;
 use crate::{
+    aside::aside,
     domain::Reason,
     edge::{
         armour::{
@@ -26,7 +28,11 @@ use crate::{
             stream::{Armour, Timeouts},
         },
         forward::{
-            exchange::Inbound, in_flight::RequestGuard, local_response, serve::serve, services::Shared,
+            exchange::{Inbound, Tunnel},
+            in_flight::RequestGuard,
+            local_response,
+            serve::serve,
+            services::Shared,
             worker::WorkerContext,
         },
         listen::{connection::Connection, stream::ClientStream},
@@ -81,12 +87,12 @@ impl Last {
         match self {
             Self::Close => {}
             Self::Reset => stream.reset(),
-            Self::Linger => Box::pin(linger(stream)).await,
+            Self::Linger => linger(stream).await,
             Self::LingerRefused => {
                 worker.shared.head_refused(connection.peer, Reason::MalformedRequest);
-                Box::pin(linger(stream)).await;
+                linger(stream).await;
             }
-            Self::Refuse(reason) => Box::pin(refuse(stream, reason, connection, worker)).await,
+            Self::Refuse(reason) => refuse(stream, reason, connection, worker).await,
         }
     }
 }
@@ -158,13 +164,10 @@ pub(super) async fn serve_connection(
     let (stream, held) = armour.into_parts();
     let tunnel = inbound.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(tunnel) = tunnel {
-        // Boxed, here and below: few connections end so, and each has room for what it may become.
-        if let Some(stream) = Box::pin(tunnel.run(stream, held, shutdown.clone())).await {
-            Box::pin(linger(stream)).await;
-        }
-        return;
+        aside(|| go_on(tunnel, stream, held, shutdown.clone())).await;
+    } else if !matches!(last, Last::Close) {
+        aside(|| last.carry_out(stream, &connection, worker)).await;
     }
-    last.carry_out(stream, &connection, worker).await;
 }
 
 /// Waits while the connection rests. `None` when the next request begins, and how it ends otherwise.
@@ -179,6 +182,13 @@ async fn rest(armour: &mut Armour<ClientStream>, guard: &RequestGuard, shared: &
         if shared.is_idle_grace_over() { Poll::Ready(Some(End::Rests)) } else { Poll::Pending }
     })
     .await
+}
+
+/// Goes on as another protocol, and has `held` of what the client sent.
+async fn go_on(tunnel: Tunnel, stream: ClientStream, held: BytesMut, shutdown: watch::Receiver<bool>) {
+    if let Some(stream) = tunnel.run(stream, held, shutdown).await {
+        linger(stream).await;
+    }
 }
 
 /// Answers a head that was not taken, and closes.

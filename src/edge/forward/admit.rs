@@ -9,9 +9,9 @@ use tokio::task::JoinSet;
 
 use super::{
     exchange::{Exchange, Forward, Permission, Verdict},
+    head::upstream_request,
     local_response::METHODS_SERVED,
     services::{Shared, Tunables},
-    upstream_request,
 };
 use crate::{
     aside::aside,

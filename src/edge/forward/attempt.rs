@@ -17,15 +17,17 @@ use hyper::{
 use tokio::time::{Instant, timeout};
 
 use super::{
-    client_response,
     connections::{self, Lease},
     exchange::{Exchange, Verdict},
     failure::{Failure, Unconnected},
     give_up::{Unanswered, give_up},
+    head::{
+        client_response,
+        upstream_request::{self, Terms},
+    },
     progress::{Overdue, Progress, Waits},
     request_body::{RequestBody, Upload},
     response_body::{Relay, ResponseBody},
-    upstream_request::{self, Terms},
 };
 use crate::{
     aside::aside,

@@ -7,9 +7,9 @@ use hyper::ext::on_informational;
 use tokio::time::Instant;
 
 use super::{
-    client_response,
     connections::RESPONSE_BUFFER_BYTES,
     exchange::{Exchange, Inbound},
+    head::client_response,
     progress::Progress,
     request_body::RequestBody,
 };

@@ -9,7 +9,7 @@ use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{client_response::title_case, exchange::Exchange, failure::BodyError, response_body::ResponseBody};
+use super::{exchange::Exchange, failure::BodyError, head::client_response::title_case, response_body::ResponseBody};
 use crate::{
     domain::{Reason, Timestamp, secret::SecretBytes},
     edge::respond,

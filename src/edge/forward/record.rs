@@ -8,8 +8,8 @@ use std::{
 
 use super::{
     exchange::{Exchange, RequestId, Verdict},
+    head::upstream_request,
     services::Shared,
-    upstream_request,
 };
 use crate::{
     decision::Target,

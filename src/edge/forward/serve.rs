@@ -12,7 +12,8 @@ use super::{
     exchange::{Exchange, Inbound, Verdict},
     failure::Failure,
     give_up::{Unanswered, give_up},
-    http2_head, local_response,
+    head::http2,
+    local_response,
     response_body::ResponseBody,
     upgrade,
 };
@@ -35,7 +36,7 @@ pub(in crate::edge) fn serve(
 
 /// A request's life.
 async fn live(mut exchange: Box<Exchange>, body: Option<Incoming>) -> Result<Response<ResponseBody>, Unanswered> {
-    let refused = if exchange.is_http2() { http2_head::take(&mut exchange.head).err() } else { None };
+    let refused = if exchange.is_http2() { http2::take(&mut exchange.head).err() } else { None };
     match exchange.admit(refused).await {
         Admitted::Forward => forward(exchange, body).await,
         Admitted::Respond(response) => match body {

@@ -9,7 +9,7 @@ use crate::{
     aside::aside,
     edge::{
         armour::stream::Timeouts,
-        forward::{in_flight::Registered, services::Shared, upstream_request, worker::WorkerContext},
+        forward::{head::upstream_request, in_flight::Registered, services::Shared, worker::WorkerContext},
         listen::{
             connection::{Connection, Protocol, Scheme},
             limits::{Limits, Place, Refusal},

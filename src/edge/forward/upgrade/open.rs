@@ -12,11 +12,12 @@ use crate::{
     decision::Route,
     edge::{
         forward::{
-            attempt, client_response,
+            attempt,
             connections::http1_builder,
             exchange::{Exchange, Tunnel},
             failure::{Failure, Unconnected},
             give_up::{Unanswered, give_up},
+            head::client_response,
             informational::HEADS_BYTES_MAX,
             request_body::RequestBody,
             response_body::ResponseBody,

@@ -9,15 +9,17 @@ use http::{
 };
 use ipnet::IpNet;
 
-use super::exchange::RequestId;
 use crate::{
     decision::{ForwardToken, Route},
     domain::{id::write_hex, random},
-    edge::listen::{
-        connection::{Connection, Protocol, Scheme},
-        trusted::{
-            Believed, TRACEPARENT, TRACESTATE, TrustedHeader, TrustedHeaders, X_FORWARDED_FOR, X_FORWARDED_HOST,
-            X_FORWARDED_PROTO,
+    edge::{
+        forward::exchange::RequestId,
+        listen::{
+            connection::{Connection, Protocol, Scheme},
+            trusted::{
+                Believed, TRACEPARENT, TRACESTATE, TrustedHeader, TrustedHeaders, X_FORWARDED_FOR, X_FORWARDED_HOST,
+                X_FORWARDED_PROTO,
+            },
         },
     },
     rules::{
@@ -33,34 +35,37 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// Fields that the gateway adds, at most, beside what a route sets.
-pub(super) const ADDED_FIELDS: usize = 16;
+pub(in crate::edge::forward) const ADDED_FIELDS: usize = 16;
 
 /// What a request was forwarded with, beside its route.
 #[derive(Debug)]
-pub(super) struct Terms<'a> {
+pub(in crate::edge::forward) struct Terms<'a> {
     pub(in crate::edge) route: &'a Route,
     pub(in crate::edge) identity: Option<&'a Verified>,
     /// What stands for the client's token.
-    pub(super) internal_token: Option<&'a HeaderValue>,
+    pub(in crate::edge::forward) internal_token: Option<&'a HeaderValue>,
     /// The path to forward, where it is not the one received.
     pub(in crate::edge) path: Option<&'a str>,
     /// The `host:port` of the server that it goes to.
     pub(in crate::edge) server: Option<&'a str>,
-    pub(super) request_id: &'a RequestId,
+    pub(in crate::edge::forward) request_id: &'a RequestId,
     pub(in crate::edge) connection: Option<&'a Connection>,
     /// Which of the peer's own forwarding headers are believed.
     pub(in crate::edge) trusted: TrustedHeaders,
     /// What becomes of odd names that mean nothing here.
-    pub(super) odd_names: OddNames,
+    pub(in crate::edge::forward) odd_names: OddNames,
 }
 
 /// A head could not be made: a defect of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Defect;
+pub(in crate::edge::forward) struct Defect;
 
 /// Turns the client's request into the upstream's, for HTTP/1. Gives why fields were dropped, for each of them that
 /// counts. What `Connection` nominates goes first, so that nothing that is added here can be nominated away.
-pub(super) fn prepare<B>(request: &mut Request<B>, terms: &Terms<'_>) -> Result<Vec<Dropped>, Defect> {
+pub(in crate::edge::forward) fn prepare<B>(
+    request: &mut Request<B>,
+    terms: &Terms<'_>,
+) -> Result<Vec<Dropped>, Defect> {
     let headers = request.headers_mut();
     remove_hop_by_hop(headers);
     let believed = Believed::of(headers, terms.trusted);
@@ -96,7 +101,11 @@ pub(super) fn prepare<B>(request: &mut Request<B>, terms: &Terms<'_>) -> Result<
 }
 
 /// Brings a request that was made for HTTP/1 into the form of HTTP/2 (RFC 9113 section 8.3.1).
-pub(super) fn for_http2<B>(request: &mut Request<B>, encrypted: bool, trailers: bool) -> Result<(), Defect> {
+pub(in crate::edge::forward) fn for_http2<B>(
+    request: &mut Request<B>,
+    encrypted: bool,
+    trailers: bool,
+) -> Result<(), Defect> {
     let host = request.headers_mut().remove(header::HOST).ok_or(Defect)?;
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     parts.scheme = Some(if encrypted { UriScheme::HTTPS } else { UriScheme::HTTP });
@@ -110,7 +119,7 @@ pub(super) fn for_http2<B>(request: &mut Request<B>, encrypted: bool, trailers: 
 }
 
 /// Whether a client can take trailers (RFC 9110 section 10.1.4). Every gRPC call says so.
-pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
+pub(in crate::edge::forward) fn takes_trailers(headers: &HeaderMap) -> bool {
     elements(headers, &header::TE).any(|te| te.eq_ignore_ascii_case("trailers"))
 }
 
@@ -139,7 +148,7 @@ fn value(text: &str) -> Result<HeaderValue, Defect> {
 }
 
 /// Whether a request is a gRPC call as clients send them: over HTTP/2.
-pub(super) fn is_grpc(headers: &HeaderMap, connection: Option<&Connection>) -> bool {
+pub(in crate::edge::forward) fn is_grpc(headers: &HeaderMap, connection: Option<&Connection>) -> bool {
     let is_http2 = connection.is_some_and(|connection| connection.protocol == Protocol::Http2);
     is_http2 && grpc::content_type(headers).is_some()
 }
@@ -150,7 +159,7 @@ pub(in crate::edge) fn is_trusted(address: IpAddr, trusted_proxies: &[IpNet]) ->
 }
 
 /// The client's address: the peer's, or what the outermost believed proxy says.
-pub(super) fn client_address(
+pub(in crate::edge::forward) fn client_address(
     headers: &HeaderMap,
     peer: IpAddr,
     trusted_proxies: &[IpNet],

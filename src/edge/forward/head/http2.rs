@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Brings a head into the form that one of HTTP/1 has when it was read, or says why it is refused.
-pub(super) fn take(head: &mut Parts) -> Result<(), Reason> {
+pub(in crate::edge::forward) fn take(head: &mut Parts) -> Result<(), Reason> {
     if head.method == Method::CONNECT {
         return Err(Reason::MethodNotAllowed);
     }

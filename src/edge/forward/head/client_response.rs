@@ -3,10 +3,9 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, response::Parts};
 
-use super::failure::Failure;
 use crate::{
     decision::Route,
-    edge::{armour::head::is_length, respond::Asker},
+    edge::{armour::head::is_length, forward::failure::Failure, respond::Asker},
     rules::{
         cors::{Cors, is_cors_field},
         list::elements,
@@ -16,20 +15,24 @@ use crate::{
 
 /// What a response says of its end.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Framing {
+pub(in crate::edge::forward) struct Framing {
     /// Whether it has a length.
-    pub(super) has_length: bool,
+    pub(in crate::edge::forward) has_length: bool,
     /// Whether the connection on which it comes is best not used again. A length beside chunks is perhaps not what it
     /// seems (RFC 9112 section 6.3). To a server that says HTTP/1.0 hyper would speak that from then on, which has no
     /// chunks.
-    pub(super) is_doubtful: bool,
+    pub(in crate::edge::forward) is_doubtful: bool,
 }
 
 /// Makes the upstream's head the client's. Gives how the response ends.
 ///
 /// # Errors
 /// [`Failure::Invalid`] where two readers could find two ends of the response.
-pub(super) fn amend(response: &mut Parts, asker: &Asker<'_>, route: &Route) -> Result<Framing, Failure> {
+pub(in crate::edge::forward) fn amend(
+    response: &mut Parts,
+    asker: &Asker<'_>,
+    route: &Route,
+) -> Result<Framing, Failure> {
     // What a server would have to upgrade to is said with 426 (RFC 9110 section 15.5.22).
     let upgrade = (response.status == StatusCode::UPGRADE_REQUIRED)
         .then(|| response.headers.get(header::UPGRADE).cloned())
@@ -44,7 +47,7 @@ pub(super) fn amend(response: &mut Parts, asker: &Asker<'_>, route: &Route) -> R
 }
 
 /// A field's name in the letters in which hyper writes it.
-pub(super) fn title_case(name: &HeaderName) -> String {
+pub(in crate::edge::forward) fn title_case(name: &HeaderName) -> String {
     let words = name.as_str().split('-').map(|word| {
         let (first, rest) = word.split_at(word.len().min(1));
         first.to_ascii_uppercase() + rest
@@ -54,7 +57,7 @@ pub(super) fn title_case(name: &HeaderName) -> String {
 
 /// An informational response as it is sent to a client of HTTP/1. The route says nothing of it: the final one speaks
 /// for it.
-pub(super) fn informational(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
+pub(in crate::edge::forward) fn informational(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
     let mut headers = headers.clone();
     remove_hop_by_hop(&mut headers);
     headers.remove(header::CONTENT_LENGTH);
@@ -70,7 +73,7 @@ pub(super) fn informational(status: StatusCode, headers: &HeaderMap) -> Vec<u8> 
 }
 
 /// What the route says of a response.
-pub(super) fn amend_by_route(response: &mut Parts, asker: &Asker<'_>, route: &Route) {
+pub(in crate::edge::forward) fn amend_by_route(response: &mut Parts, asker: &Asker<'_>, route: &Route) {
     if let Some(rewrites) = &route.settings.rewrites {
         rewrite(&mut response.headers, rewrites, asker.secure);
     }

@@ -11,7 +11,7 @@
 //! 1  rules · observe  pure rules: routes, policies, contracts, rewrites, limits; log, events, metrics
 //! 0  domain · timer   words that all share: clock, secret, id, account, claims, grant, reason, strict JSON; deadlines,
 //!    gather · trust   several pieces in one write; whom our clients trust; values and counts that no two threads
-//!    per_thread       write to; what few requests await, out of the way of the others
+//!    per_thread       write to; what most requests do not await, out of the way of all
 //!    aside
 //! ```
 //!

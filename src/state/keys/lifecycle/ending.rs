@@ -253,12 +253,7 @@ pub(super) async fn revoke_in(
     let statement = "UPDATE keys SET state = 'revoked', asked = FALSE, ended_at = $1, \
                      retiring_since = coalesce(retiring_since, CASE WHEN state = 'active' THEN $1 END) \
                      WHERE id = $2 AND state = $3";
-    let statement = query(statement).bind(now.as_millis()).bind(id.as_str()).bind(seen.name());
-    if statement.execute(&mut *transaction).await? == 0 {
-        return Ok(false);
-    }
-    wipe_in(transaction, master, id).await?;
-    Ok(true)
+    end_in(transaction, master, id, seen, now, statement).await
 }
 
 /// Retires a key that has no token, or none that is to live on, and wipes its material.
@@ -270,6 +265,19 @@ pub(super) async fn discard(
     now: Timestamp,
 ) -> Result<bool, VaultError> {
     let statement = "UPDATE keys SET state = 'retired', asked = FALSE, ended_at = $1 WHERE id = $2 AND state = $3";
+    end_in(transaction, master, id, seen, now, statement).await
+}
+
+/// Ends a key by a `statement` on the time, its id and the state `seen`, and wipes its material. False, and nothing done,
+/// where the statement finds none.
+async fn end_in(
+    transaction: &mut Transaction,
+    master: &MasterKey,
+    id: &KeyId,
+    seen: KeyState,
+    now: Timestamp,
+    statement: &'static str,
+) -> Result<bool, VaultError> {
     let statement = query(statement).bind(now.as_millis()).bind(id.as_str()).bind(seen.name());
     if statement.execute(&mut *transaction).await? == 0 {
         return Ok(false);

@@ -268,8 +268,8 @@ pub(super) async fn discard(
     end_in(transaction, master, id, seen, now, statement).await
 }
 
-/// Ends a key by a `statement` on the time, its id and the state `seen`, and wipes its material. False, and nothing done,
-/// where the statement finds none.
+/// Ends a key by a `statement` on the time, its id and the state `seen`, and wipes its material. False, and nothing
+/// done, where the statement finds none.
 async fn end_in(
     transaction: &mut Transaction,
     master: &MasterKey,

@@ -1,8 +1,10 @@
-//! A deadline that moves with every request.
+//! Deadlines that move with what happens on a connection.
 
 use std::{
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::{
@@ -61,9 +63,40 @@ impl LazyTimeout {
     }
 }
 
+/// How long the other side of a connection may take nothing of what is written. The time runs from the first write that
+/// has to wait, until one is taken.
+#[derive(Debug, Default)]
+pub(crate) struct WriteTimeout {
+    /// `None` until a write has to wait for the first time.
+    timer: Option<LazyTimeout>,
+    runs: bool,
+}
+
+impl WriteTimeout {
+    /// What a write came to, which fails with [`io::ErrorKind::TimedOut`] once nothing was taken for `limit`. That is
+    /// asked for when the time begins to run.
+    pub(crate) fn within<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+        limit: impl FnOnce() -> Duration,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.runs = false;
+            return written;
+        }
+        let timer = self.timer.get_or_insert_default();
+        if !std::mem::replace(&mut self.runs, true) {
+            timer.set(Instant::now() + limit());
+        }
+        ready!(timer.poll_over(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, time::Duration};
+    use std::future::poll_fn;
 
     use tokio::{task::coop::poll_proceed, time::interval};
 
@@ -103,6 +136,20 @@ mod tests {
             lazy.set(began + seconds * SECOND);
             poll_fn(|cx| lazy.poll_over(cx)).await;
             assert_eq!((Instant::now() - began).as_secs(), u64::from(seconds));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_fails_when_nothing_was_taken_for_as_long_as_it_may() {
+        let mut writing = WriteTimeout::default();
+        for _ in 0..3 {
+            let began = Instant::now();
+            let failed = poll_fn(|cx| writing.within::<()>(cx, Poll::Pending, || 10 * SECOND)).await;
+            assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            assert_eq!((Instant::now() - began).as_secs(), 10);
+            // What is taken lets the time begin anew.
+            let taken = poll_fn(|cx| writing.within(cx, Poll::Ready(Ok(1)), || Duration::ZERO)).await;
+            assert_eq!(taken.unwrap(), 1);
         }
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! stream     an HTTP/1 connection: head by head, body by body, each in its time
+//! deadline   how long a head is waited for, and when the connection rests
 //! head       a request's head: bounds, and a framing with one meaning (pure)
 //! chunks     a chunked body, read strictly (pure)
 //! state      what the armour and those who serve the requests tell one another
@@ -12,6 +13,7 @@
 //! ```
 
 mod chunks;
+pub(super) mod deadline;
 pub(super) mod h2_floods;
 mod h2_frames;
 pub(super) mod head;

@@ -10,7 +10,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::{Buf, BytesMut};
@@ -22,30 +21,17 @@ use tokio::{
 
 use super::{
     chunks::ChunkValidator,
+    deadline::{HeadDeadline, OnItsWay, Timeouts},
     head::{Framing, HEAD_BYTES_MAX, HeadError, Scanner, escape_query, respell},
     state::Http1State,
 };
-use crate::{gather, timer::LazyTimeout};
+use crate::{
+    gather,
+    timer::{LazyTimeout, WriteTimeout},
+};
 
 /// Room for the first bytes of a request: most heads need no more.
 const FIRST_BYTES: usize = 4096;
-
-/// A connection on which nothing happened for so long after a response rests.
-const REST_AFTER: Duration = Duration::from_secs(5);
-
-/// How long a client is waited for.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::edge) struct ClientTimeouts {
-    /// For a whole head, from its first byte or the connection.
-    pub(in crate::edge) head: Duration,
-    /// For the next request.
-    pub(in crate::edge) keepalive: Duration,
-    /// Until it takes some of what is sent to it.
-    pub(in crate::edge) write: Duration,
-}
-
-/// The present timeouts: a reload may change them.
-pub(in crate::edge) type Timeouts = Arc<dyn Fn() -> ClientTimeouts + Send + Sync>;
 
 /// A connection that is read for hyper.
 pub(in crate::edge) struct Armour<S> {
@@ -58,15 +44,7 @@ pub(in crate::edge) struct Armour<S> {
     scanner: Scanner,
     /// Bytes that were read and are not handed on yet.
     held: BytesMut,
-    accepted: Instant,
-    /// When the next head began, with its first byte.
-    head_began: Option<Instant>,
-    is_first: bool,
-    deadline: LazyTimeout,
-    /// Whether that was set since the last head was handed on.
-    is_deadline_set: bool,
-    /// Whether it was told that the connection rests, since then.
-    rests: bool,
+    deadline: HeadDeadline,
     writing: Writing,
 }
 
@@ -101,9 +79,7 @@ struct Writing {
     informational: BytesMut,
     /// Whether everything that hyper wrote was handed on: only then may something of ours stand between.
     is_flushed: bool,
-    /// Runs while the client takes nothing.
-    stalled: Option<LazyTimeout>,
-    is_stalled: bool,
+    timeout: WriteTimeout,
 }
 
 impl Body {
@@ -138,7 +114,7 @@ impl<S> Armour<S> {
         stream: S,
         state: &Arc<Http1State>,
         timeouts: &Timeouts,
-        (accepted, deadline): (Instant, LazyTimeout),
+        (accepted, timer): (Instant, LazyTimeout),
         respelt: Option<Arc<[HeaderName]>>,
     ) -> Self {
         Self {
@@ -149,13 +125,8 @@ impl<S> Armour<S> {
             reading: Reading::Head,
             scanner: Scanner::default(),
             held: BytesMut::new(),
-            accepted,
-            head_began: None,
-            is_first: true,
-            deadline,
-            is_deadline_set: false,
-            rests: false,
-            writing: Writing { informational: BytesMut::new(), is_flushed: true, stalled: None, is_stalled: false },
+            deadline: HeadDeadline::new(accepted, timer),
+            writing: Writing { informational: BytesMut::new(), is_flushed: true, timeout: WriteTimeout::default() },
         }
     }
 
@@ -249,7 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
         self.state.request_begins();
         self.reading = next;
         self.scanner = Scanner::default();
-        (self.head_began, self.is_first, self.is_deadline_set, self.rests) = (None, false, false, false);
+        self.deadline.wait_for_next();
     }
 
     /// Reads some bytes of a head, in its time; at the connection's end none.
@@ -268,64 +239,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
     }
 
     /// Ready when the next head did not come in time.
-    ///
-    /// hyper does not ask again when a response has ended, while reading waits. So a timer runs meanwhile too, and what
-    /// it is for is seen when it goes off.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.state.is_answering() && self.is_deadline_set {
-            // Each turn of the connection's task asks. What the timer is for is seen when it goes off.
-            ready!(self.deadline.poll_over(cx));
-        }
-        let timeouts = (self.timeouts)();
-        self.is_deadline_set = true;
-        loop {
-            let now = Instant::now();
-            let late = self.head_deadline(&timeouts, now);
-            self.deadline.set(self.rest_look(now).map_or(late, |look| look.min(late)));
-            ready!(self.deadline.poll_over(cx));
-            let now = Instant::now();
-            if self.state.is_answering() {
-                continue;
-            }
-            if self.head_deadline(&timeouts, now) > now {
-                if self.rest_look(now).is_some_and(|look| look <= now) {
-                    self.rests = true;
-                    self.state.rest();
-                }
-                continue;
-            }
-            self.reading = if self.held.is_empty() { Reading::Ended } else { Reading::Refused(HeadError::Timeout) };
-            return Poll::Ready(());
-        }
-    }
-
-    /// When to look whether the connection rests: after each response once, and not while something is on its way.
-    fn rest_look(&self, now: Instant) -> Option<Instant> {
-        if self.is_first || self.rests || !self.held.is_empty() || !self.writing.informational.is_empty() {
-            return None;
-        }
-        match self.state.response_ended() {
-            Some(ended) if self.writing.is_flushed && !self.state.is_answering() => Some(ended + REST_AFTER),
-            _ => Some(now + REST_AFTER),
-        }
-    }
-
-    /// When the next head is late, as far as can be said now.
-    fn head_deadline(&mut self, timeouts: &ClientTimeouts, now: Instant) -> Instant {
-        if self.state.is_answering() {
-            // While a response is on its way, nobody waits for the next request.
-            return now + timeouts.head.min(timeouts.keepalive);
-        }
-        let begun = !self.held.is_empty();
-        if self.is_first {
-            return self.accepted + timeouts.head;
-        }
-        let answered = self.state.response_ended().unwrap_or(self.accepted);
-        if begun {
-            (*self.head_began.get_or_insert(now)).max(answered) + timeouts.head
-        } else {
-            answered + timeouts.keepalive
-        }
+        let on_its_way = OnItsWay {
+            head: !self.held.is_empty(),
+            informational: !self.writing.informational.is_empty(),
+            response: !self.writing.is_flushed,
+        };
+        ready!(self.deadline.poll_late(cx, on_its_way, &self.state, &self.timeouts));
+        self.reading = if self.held.is_empty() { Reading::Ended } else { Reading::Refused(HeadError::Timeout) };
+        Poll::Ready(())
     }
 
     /// Ready when some of the next head has come on a connection that rests, or none will: what came is held.
@@ -457,17 +379,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
 
     /// Gives a client that takes nothing the time that it has.
     fn within_time<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.writing.is_stalled = false;
-            return written;
-        }
-        let end = || Instant::now() + (self.timeouts)().write;
-        let stalled = self.writing.stalled.get_or_insert_with(|| LazyTimeout::until(end()));
-        if !std::mem::replace(&mut self.writing.is_stalled, true) {
-            stalled.set(end());
-        }
-        ready!(stalled.poll_over(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        self.writing.timeout.within(cx, written, || (self.timeouts)().write)
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 use super::{enter::Front, turns::accept_in_turn, workers::Workers};
 use crate::{
     edge::{
-        armour::stream::{ClientTimeouts, Timeouts},
+        armour::deadline::{ClientTimeouts, Timeouts},
         forward::{in_flight::SWEEP_INTERVAL, services::Shared},
         listen::{limits::Limits, sockets::Listeners},
     },

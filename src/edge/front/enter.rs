@@ -8,7 +8,7 @@ use super::{begun::Begun, http1, http2, workers::Here};
 use crate::{
     aside::aside,
     edge::{
-        armour::stream::Timeouts,
+        armour::deadline::Timeouts,
         forward::{head::upstream_request, in_flight::Registered, services::Shared, worker::WorkerContext},
         listen::{
             connection::{Connection, Protocol, Scheme},

@@ -23,9 +23,10 @@ use crate::{
     domain::Reason,
     edge::{
         armour::{
+            deadline::Timeouts,
             head::{HEAD_BYTES_MAX, HeadError},
             state::Http1State,
-            stream::{Armour, Timeouts},
+            stream::Armour,
         },
         forward::{
             exchange::{Inbound, Tunnel},

@@ -1,0 +1,129 @@
+//! How long the next head of a connection is waited for, and when a connection rests.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::state::Http1State;
+use crate::timer::LazyTimeout;
+
+/// A connection on which nothing happened for so long after a response rests.
+const REST_AFTER: Duration = Duration::from_secs(5);
+
+/// How long a client is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::edge) struct ClientTimeouts {
+    /// For a whole head, from its first byte or the connection.
+    pub(in crate::edge) head: Duration,
+    /// For the next request.
+    pub(in crate::edge) keepalive: Duration,
+    /// Until it takes some of what is sent to it.
+    pub(in crate::edge) write: Duration,
+}
+
+/// The present timeouts: a reload may change them.
+pub(in crate::edge) type Timeouts = Arc<dyn Fn() -> ClientTimeouts + Send + Sync>;
+
+/// Until when the next head has to come.
+pub(super) struct HeadDeadline {
+    accepted: Instant,
+    /// When the head began, with its first byte.
+    began: Option<Instant>,
+    is_first: bool,
+    timer: LazyTimeout,
+    /// Whether that was set since the last head was handed on.
+    is_set: bool,
+    /// Whether it was told that the connection rests, since then.
+    rests: bool,
+}
+
+/// What is under way on a connection while its next head is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OnItsWay {
+    /// Some of the head has come.
+    pub(super) head: bool,
+    /// An informational response goes out.
+    pub(super) informational: bool,
+    /// Something that hyper wrote goes out.
+    pub(super) response: bool,
+}
+
+impl HeadDeadline {
+    /// Of a connection that was `accepted` then, with the timer that ran meanwhile.
+    pub(super) const fn new(accepted: Instant, timer: LazyTimeout) -> Self {
+        Self { accepted, began: None, is_first: true, timer, is_set: false, rests: false }
+    }
+
+    /// A head was handed on: the next one is waited for.
+    pub(super) const fn wait_for_next(&mut self) {
+        (self.began, self.is_first, self.is_set, self.rests) = (None, false, false, false);
+    }
+
+    /// Ready when the next head did not come in time.
+    ///
+    /// hyper does not ask again when a response has ended, while reading waits. So a timer runs meanwhile too, and what
+    /// it is for is seen when it goes off.
+    pub(super) fn poll_late(
+        &mut self,
+        cx: &mut Context<'_>,
+        on_its_way: OnItsWay,
+        state: &Http1State,
+        timeouts: &Timeouts,
+    ) -> Poll<()> {
+        if state.is_answering() && self.is_set {
+            // Each turn of the connection's task asks. What the timer is for is seen when it goes off.
+            ready!(self.timer.poll_over(cx));
+        }
+        let timeouts = timeouts();
+        self.is_set = true;
+        loop {
+            let now = Instant::now();
+            let late = self.end(state, &timeouts, on_its_way, now);
+            self.timer.set(self.rest_look(state, on_its_way, now).map_or(late, |look| look.min(late)));
+            ready!(self.timer.poll_over(cx));
+            let now = Instant::now();
+            if state.is_answering() {
+                continue;
+            }
+            if self.end(state, &timeouts, on_its_way, now) <= now {
+                return Poll::Ready(());
+            }
+            if self.rest_look(state, on_its_way, now).is_some_and(|look| look <= now) {
+                self.rests = true;
+                state.rest();
+            }
+        }
+    }
+
+    /// When to look whether the connection rests: after each response once, and not while something is on its way.
+    fn rest_look(&self, state: &Http1State, on_its_way: OnItsWay, now: Instant) -> Option<Instant> {
+        if self.is_first || self.rests || on_its_way.head || on_its_way.informational {
+            return None;
+        }
+        match state.response_ended() {
+            Some(ended) if !on_its_way.response && !state.is_answering() => Some(ended + REST_AFTER),
+            _ => Some(now + REST_AFTER),
+        }
+    }
+
+    /// When the next head is late, as far as can be said now.
+    fn end(&mut self, state: &Http1State, timeouts: &ClientTimeouts, on_its_way: OnItsWay, now: Instant) -> Instant {
+        if state.is_answering() {
+            // While a response is on its way, nobody waits for the next request.
+            return now + timeouts.head.min(timeouts.keepalive);
+        }
+        if self.is_first {
+            return self.accepted + timeouts.head;
+        }
+        let answered = state.response_ended().unwrap_or(self.accepted);
+        if on_its_way.head {
+            (*self.began.get_or_insert(now)).max(answered) + timeouts.head
+        } else {
+            answered + timeouts.keepalive
+        }
+    }
+}

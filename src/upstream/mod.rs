@@ -35,7 +35,8 @@ mod watch;
 
 pub use balance::hash_of;
 pub use connect::{
-    HttpVersion, Identity, Received, Speak, TlsError, TlsSettings, Transport, check_system, install_provider,
+    HttpVersion, Identity, Received, Speak, TlsError, TlsSettings, TooManyBytes, Transport, check_system,
+    install_provider,
 };
 pub use local::is_local;
 pub use pool::{CONNECTION_FAILURES, Failure, Pool, Unusable};

@@ -2,7 +2,10 @@
 
 use std::{error::Error as _, fmt, io};
 
-use crate::{domain::Reason, upstream::is_local};
+use crate::{
+    domain::Reason,
+    upstream::{TooManyBytes, is_local},
+};
 
 /// Why an attempt came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,10 +108,12 @@ impl Unconnected {
 impl Failure {
     /// What went wrong between a request that was sent and its response, as hyper tells it.
     pub(super) fn of(error: &hyper::Error) -> Self {
-        match io_error(error).map(io::Error::kind) {
-            Some(io::ErrorKind::TimedOut) => return Self::WriteTimeout,
-            Some(_) => return Self::BrokenOff,
-            None => {}
+        if let Some(error) = io_error(error) {
+            return match error.get_ref() {
+                _ if error.kind() == io::ErrorKind::TimedOut => Self::WriteTimeout,
+                Some(cause) if cause.is::<TooManyBytes>() => Self::Invalid,
+                _ => Self::BrokenOff,
+            };
         }
         match h2_error(error) {
             Some(error) if error.reason() == Some(h2::Reason::REFUSED_STREAM) => return Self::Refused,

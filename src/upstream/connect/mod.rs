@@ -15,4 +15,4 @@ mod transport;
 pub use protocol::{HttpVersion, Speak};
 pub(super) use tls::Tls;
 pub use tls::{Identity, TlsError, TlsSettings, check_system, install_provider};
-pub use transport::{Received, Transport};
+pub use transport::{Received, TooManyBytes, Transport};

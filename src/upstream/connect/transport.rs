@@ -1,6 +1,7 @@
 //! A connection to a server as bytes: in the clear or through TLS.
 
 use std::{
+    fmt,
     io::{self, IoSlice},
     pin::Pin,
     sync::{
@@ -14,11 +15,10 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::Instant,
 };
 use tokio_rustls::client::TlsStream;
 
-use crate::{gather, timer::LazyTimeout};
+use crate::{gather, timer::WriteTimeout};
 
 /// A connection to a server. Writing fails with [`io::ErrorKind::TimedOut`] when the server takes nothing for
 /// `timeouts.write`.
@@ -27,9 +27,7 @@ pub struct Transport {
     stream: Stream,
     received: Received,
     write_timeout: Duration,
-    /// Runs while the server takes nothing.
-    stalled: Option<LazyTimeout>,
-    is_stalled: bool,
+    writing: WriteTimeout,
 }
 
 #[derive(Debug)]
@@ -49,6 +47,18 @@ struct Counts {
     bytes_max: AtomicU64,
 }
 
+/// A server sent more bytes than [`Received::let_come`] allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyBytes;
+
+impl fmt::Display for TooManyBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server sent more bytes than it may before its response")
+    }
+}
+
+impl std::error::Error for TooManyBytes {}
+
 impl Received {
     fn new() -> Self {
         Self(Arc::new(Counts { bytes: AtomicU64::new(0), bytes_max: AtomicU64::new(u64::MAX) }))
@@ -60,7 +70,7 @@ impl Received {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
-    /// Lets so many bytes come, `None` for any number. Reading fails with [`io::ErrorKind::InvalidData`] behind them.
+    /// Lets so many bytes come, `None` for any number. Reading fails with [`TooManyBytes`] behind them.
     pub fn let_come(&self, more: Option<u64>) {
         let bytes_max = more.map_or(u64::MAX, |more| self.bytes().saturating_add(more));
         self.0.bytes_max.store(bytes_max, Ordering::Relaxed);
@@ -70,7 +80,7 @@ impl Received {
     fn add(&self, bytes: usize) -> io::Result<()> {
         let before = self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         let may_come = before.saturating_add(bytes as u64) <= self.0.bytes_max.load(Ordering::Relaxed);
-        if may_come { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+        if may_come { Ok(()) } else { Err(io::Error::new(io::ErrorKind::InvalidData, TooManyBytes)) }
     }
 }
 
@@ -84,7 +94,7 @@ impl Transport {
     }
 
     fn new(stream: Stream, write_timeout: Duration) -> Self {
-        Self { stream, received: Received::new(), write_timeout, stalled: None, is_stalled: false }
+        Self { stream, received: Received::new(), write_timeout, writing: WriteTimeout::default() }
     }
 
     /// Counts what comes.
@@ -104,17 +114,7 @@ impl Transport {
 
     /// Gives a server that takes nothing the time that it has.
     fn within_time<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.is_stalled = false;
-            return written;
-        }
-        let end = || Instant::now() + self.write_timeout;
-        let stalled = self.stalled.get_or_insert_with(|| LazyTimeout::until(end()));
-        if !std::mem::replace(&mut self.is_stalled, true) {
-            stalled.set(end());
-        }
-        ready!(stalled.poll_over(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        self.writing.within(cx, written, || self.write_timeout)
     }
 }
 

@@ -292,6 +292,26 @@ fn what_this_machine_lacks_is_503_and_no_servers_failure() {
 }
 
 #[test]
+fn informational_responses_without_end_are_told_as_no_http() {
+    // A client of HTTP/2 gets none of them: their bytes have a bound. One of HTTP/1.1 gets them: their number has.
+    for over_http2 in [true, false] {
+        let endless = RawUpstream::start(|stream| {
+            stream.read_request();
+            while stream.write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n") {}
+        });
+        let gateway = start(&pool(&[endless.address], "retries = 0"));
+        let status = if over_http2 {
+            send_http2(gateway.front, &get("/")).unwrap().status
+        } else {
+            Connection::open(gateway.front).send(&get("/")).status
+        };
+        assert_eq!(status, 502);
+        let event = gateway.process.event("a request could not be proxied");
+        assert_eq!((event["source"].as_str(), event["error"].as_str()), (Some("Upstream"), Some("InvalidHTTPHeader")));
+    }
+}
+
+#[test]
 fn an_answer_that_dribbles_is_whole_or_ended() {
     let dribbles = RawUpstream::start(|stream| {
         stream.read();

@@ -4,7 +4,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     os::fd::OwnedFd,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -53,7 +53,6 @@ impl<'l> Acceptor<'l> {
 
     async fn accept(&self) -> io::Result<(std::net::TcpStream, SocketAddr)> {
         loop {
-            self.watched.readable().await?;
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             let accepting = || Ok(acceptfrom_with(self.listener, flags)?);
             match self.watched.try_io(Interest::READABLE, accepting) {
@@ -63,7 +62,8 @@ impl<'l> Acceptor<'l> {
                     let Some(peer) = peer else { continue };
                     return Ok((socket.into(), peer));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Where nothing has come since the last time, this takes no system call.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.watched.readable().await?,
                 Err(error) => return Err(error),
             }
         }
@@ -241,14 +241,20 @@ impl Turn {
     /// other can accept.
     async fn accept_some(&self, front: &Handle<Front>, acceptor: &Acceptor<'_>, here: &Here) -> Option<End> {
         let mut shutdown = front.shutdown.clone();
+        if *shutdown.borrow() {
+            return Some(End::Stopped);
+        }
+        let mut stopped = pin!(shutdown.wait_for(|stop| *stop));
         for accepted in 1..=ACCEPTED_IN_A_ROW_MAX {
             let (stream, peer) = tokio::select! {
                 biased;
-                _ = shutdown.wait_for(|stop| *stop) => return Some(End::Stopped),
+                // Asked first, because it is ready more often. So a turn may take some more after the stop, which are
+                // served.
                 accepted = acceptor.accept() => match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => return Some(End::Failed(error)),
                 },
+                _ = &mut stopped => return Some(End::Stopped),
             };
             match front.admit(peer) {
                 Ok(place) => Front::hand_over(front, here, stream, peer, place),

@@ -7,6 +7,9 @@ use crate::rules::list::elements;
 /// What most messages say in `Connection`, and hardly any has as a field.
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
+/// What others say there: no field should have this name (RFC 9112 section 9.6), and one that has it is named so.
+const CLOSE: HeaderName = HeaderName::from_static("close");
+
 /// Fields that no nomination takes away: they frame the message, or say for whom it is.
 static NOT_NOMINATED: [HeaderName; 2] = [header::CONTENT_LENGTH, header::HOST];
 
@@ -14,9 +17,13 @@ static NOT_NOMINATED: [HeaderName; 2] = [header::CONTENT_LENGTH, header::HOST];
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     // A message has one or two of them: a look at each of its names costs less than asking for each of ours.
     let fields = headers.iter().filter(|(name, _)| speaks_about_connection(name.as_str()));
-    let (mut latest, mut others, mut nominates) = (None, vec![], false);
+    let (mut latest, mut others, mut nominates, mut closes) = (None, vec![], false, false);
     for (name, value) in fields {
-        nominates |= *name == KEEP_ALIVE || *name == header::CONNECTION && !is_usual(value.as_bytes());
+        match value.as_bytes() {
+            said if *name == header::CONNECTION && said.eq_ignore_ascii_case(b"close") => closes = true,
+            said if *name == header::CONNECTION => nominates |= !said.eq_ignore_ascii_case(b"keep-alive"),
+            _ => nominates |= *name == KEEP_ALIVE,
+        }
         // The only one of most messages needs no list.
         if let Some(other) = latest.replace(name.clone()) {
             others.push(other);
@@ -26,6 +33,8 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
         for name in nominated(headers) {
             headers.remove(name);
         }
+    } else if closes {
+        headers.remove(CLOSE);
     }
     let Some(last) = latest else { return };
     if others.is_empty() {
@@ -38,11 +47,6 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in others {
         headers.remove(name);
     }
-}
-
-/// Whether a value of `Connection` is what most messages say, and names no field but one that goes anyway.
-const fn is_usual(value: &[u8]) -> bool {
-    value.eq_ignore_ascii_case(b"keep-alive")
 }
 
 /// Whether a field speaks about one connection, whatever `Connection` names.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, header};
 
+use crate::rules::list::elements_or;
+
 /// How long an answer may be used without asking again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Freshness {
@@ -17,11 +19,9 @@ impl Freshness {
     /// Reads `Cache-Control` and `Age`. What contradicts itself is as old as its worst reading (section 4.2.1).
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let mut freshness = Self { lifetime: None, storable: true };
-        for value in headers.get_all(header::CACHE_CONTROL) {
-            // What is no text may say no-store as well as anything else.
-            for directive in value.to_str().unwrap_or("no-store").split(',') {
-                freshness.apply(directive.trim());
-            }
+        // What is no text may say no-store as well as anything else.
+        for directive in elements_or(headers, &header::CACHE_CONTROL, "no-store") {
+            freshness.apply(directive);
         }
         let ages = headers.get_all(header::AGE).iter().filter_map(|age| seconds(age.to_str().ok()?));
         let age = ages.max().unwrap_or_default();

@@ -5,8 +5,17 @@ use http::{HeaderMap, HeaderName};
 /// The elements of a list that may stand in several fields of one name (RFC 9110 section 5.6.1), without the blanks
 /// around them. A value that is not text has one empty element.
 pub fn elements<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl DoubleEndedIterator<Item = &'h str> + use<'h> {
+    elements_or(headers, name, "")
+}
+
+/// The same, where a value that is not text is read as `unreadable`.
+pub fn elements_or<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+    unreadable: &'static str,
+) -> impl DoubleEndedIterator<Item = &'h str> + use<'h> {
     let values = headers.get_all(name).into_iter();
-    values.flat_map(|value| value.to_str().unwrap_or_default().split(',')).map(str::trim)
+    values.flat_map(move |value| value.to_str().unwrap_or(unreadable).split(',')).map(str::trim)
 }
 
 #[cfg(test)]
@@ -24,6 +33,8 @@ mod tests {
         headers.append(header::VARY, HeaderValue::from_bytes(b"\xe9, e").unwrap());
         let all: Vec<_> = elements(&headers, &header::VARY).collect();
         assert_eq!(all, ["a", "B", "", "c", "", "d", ""]);
+        let read: Vec<_> = elements_or(&headers, &header::VARY, "x, y").skip(6).collect();
+        assert_eq!(read, ["x", "y"]);
         let back: Vec<_> = elements(&headers, &header::VARY).rev().collect();
         assert_eq!(back, ["", "d", "", "c", "", "B", "a"]);
     }

@@ -21,7 +21,7 @@ use crate::{
     domain::{RealmName, duration},
     rules::{
         contract::{Dialect, Forms, SecretPlace},
-        rewrite::is_hop_by_hop,
+        rewrite::is_framing_or_hop_by_hop,
         verifier::{Alphabet, Evidence, MemberPath, Syntax},
     },
     verifier::{Bounds, VerifierSettings},
@@ -209,7 +209,7 @@ fn statuses(section: &mut Section<'_>) -> (Option<StatusCode>, Option<Vec<Status
 
 /// Fields that say how a message is framed, or for whom it is.
 fn is_reserved(name: &HeaderName) -> bool {
-    is_hop_by_hop(name.as_str().as_bytes()) || NOT_FOR_ADDRESSES.contains(name)
+    is_framing_or_hop_by_hop(name.as_str()) || NOT_FOR_ADDRESSES.contains(name)
 }
 
 /// What counts as a yes. One by its status alone would be a yes to every error that is answered with 200.

@@ -19,7 +19,7 @@ use crate::{
     rules::{
         cors::Cors,
         rewrite::method_overrides,
-        route::{CanonicalPath, Found, Host, has_lower_case},
+        route::{CanonicalPath, Found, Host, has_lower_case, is_never_forwarded},
     },
     state::token::Verified,
 };
@@ -273,10 +273,9 @@ fn match_route<'s>(
     }
 }
 
-/// TRACE would send the token back to the reader of the response (RFC 9110 section 9.3.8).
 #[inline]
 fn check_method(request: &Request<'_>, route: &Spread<Route>, trace: &mut impl Trace) -> Result<(), Denial> {
-    let forwarded = !matches!(*request.method, Method::TRACE | Method::CONNECT);
+    let forwarded = !is_never_forwarded(request.method);
     trace.note(Fact::Method(forwarded));
     if forwarded {
         return Ok(());
@@ -333,10 +332,10 @@ fn overridden(
     let stands = |value: &HeaderValue| {
         // Servers compare methods in capitals: the routes must be asked about the same one.
         let method = Method::from_bytes(value.as_bytes()).ok();
-        let method = method.filter(|method| !method.as_str().bytes().any(|octet| octet.is_ascii_lowercase()));
+        let method = method.filter(|method| !has_lower_case(method.as_str().as_bytes()));
         method.is_some_and(|method| {
             let same = matches!(snapshot.routes.find(host, path, &method), Found::Route(found) if found.is_same(route));
-            same && !matches!(method, Method::TRACE | Method::CONNECT)
+            same && !is_never_forwarded(&method)
         })
     };
     let mut overrides = method_overrides(request.headers).peekable();

@@ -214,6 +214,7 @@ impl Scanner {
         let (path, query) = target.split_at(memchr(b'?', target).unwrap_or(target.len()));
         let stands_in_path = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'<' | b'>' | b'`');
         let stands_in_query = |byte: u8| matches!(byte, 0x80..) || byte.is_ascii_graphic() && byte != b'#';
+        // Its target is an authority (RFC 9112 section 3.2.3), which is not told as malformed.
         if method == b"CONNECT" {
             return Err(HeadError::Method);
         }

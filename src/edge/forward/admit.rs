@@ -18,7 +18,7 @@ use crate::{
     decision::{AwaitingCheck, Decision, Denial, Endpoint, ForwardToken, Permit, Proof, Request, View, decide},
     domain::{Reason, Timestamp},
     edge::respond,
-    rules::route::{Host, InvalidHost},
+    rules::route::{Host, InvalidHost, is_never_forwarded},
 };
 
 /// What is to be done with a request.
@@ -88,7 +88,7 @@ impl Exchange {
         if !self.is_http2() && client == peer {
             return false;
         }
-        !self.tunables.trusted_proxies.iter().any(|net| net.contains(&client))
+        !upstream_request::is_trusted(client, &self.tunables.trusted_proxies)
     }
 
     #[cold]
@@ -218,10 +218,9 @@ fn host_of(head: &Parts) -> Result<Host<'_>, InvalidHost> {
     Host::of(&head.headers, head.uri.authority().map(http::uri::Authority::as_str))
 }
 
-/// Why a request is never forwarded, wherever it leads: a tunnel through us would be past every
-/// check, and TRACE would show what the gateway adds (RFC 9110 sections 9.3.6 and 9.3.8).
+/// Why a request is refused before its route is looked for.
 fn unserved(head: &Parts) -> Option<Reason> {
-    matches!(head.method, Method::CONNECT | Method::TRACE).then_some(Reason::MethodNotAllowed)
+    is_never_forwarded(&head.method).then_some(Reason::MethodNotAllowed)
 }
 
 fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward, Denial> {

@@ -8,7 +8,7 @@ use http::{HeaderName, Method, StatusCode, header};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::rules::rewrite::is_hop_by_hop;
+use crate::rules::rewrite::is_framing_or_hop_by_hop;
 
 /// Members below each other in a path, at most.
 const PATH_MEMBERS_MAX: usize = 8;
@@ -195,7 +195,7 @@ impl FromStr for TokenPlace {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // Fields that say how a message is framed, or for whom it is.
         let is_reserved = |name: &HeaderName| {
-            is_hop_by_hop(name.as_str().as_bytes())
+            is_framing_or_hop_by_hop(name.as_str())
                 || matches!(*name, header::HOST | header::CONTENT_LENGTH | header::CONTENT_TYPE)
         };
         match text.split_once(':') {

@@ -2,23 +2,11 @@
 
 use http::{HeaderName, HeaderValue};
 
+use super::hop_by_hop::speaks_about_connection;
+
 /// Names that are the gateway's own, in lower case; a trailing `-` stands for everything below it.
 const RESERVED: [&str; 7] =
     ["x-auth-", "x-forwarded-", "x-real-ip", "forwarded", "x-request-id", "traceparent", "tracestate"];
-
-/// Fields that frame a message or speak about one connection (RFC 9110 section 7.6.1, RFC 9112 section 6), beside those
-/// that begin with [`OF_PROXIES`].
-const FRAMING: [&str; 9] = [
-    "connection",
-    "content-length",
-    "expect",
-    "http2-settings",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// What fields begin with that are said to a proxy, or by one.
 const OF_PROXIES: &str = "proxy-";
@@ -29,10 +17,11 @@ pub fn is_of_proxies(name: &[u8]) -> bool {
     name.get(..OF_PROXIES.len()).is_some_and(|start| start.eq_ignore_ascii_case(OF_PROXIES.as_bytes()))
 }
 
-/// Whether a field frames a message or speaks about one connection, however its name is spelt: it goes no further.
+/// Whether a field of this name, in lower case, is the gateway's alone to say, in requests and in responses: it frames
+/// the message (RFC 9112 section 6), speaks about one connection, or is said to a proxy.
 #[must_use]
-pub fn is_hop_by_hop(name: &[u8]) -> bool {
-    is_of_proxies(name) || FRAMING.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+pub fn is_framing_or_hop_by_hop(name: &str) -> bool {
+    name == "content-length" || speaks_about_connection(name) || is_of_proxies(name.as_bytes())
 }
 
 /// Fields that are removed first, and fields that are set after.
@@ -91,7 +80,7 @@ pub fn is_reserved(name: &str) -> bool {
 #[must_use]
 pub fn why_not(name: &HeaderName, side: Side, change: Change) -> Option<&'static str> {
     let name = name.as_str();
-    if is_hop_by_hop(name.as_bytes()) {
+    if is_framing_or_hop_by_hop(name) {
         return Some("it frames the message or speaks about one connection, which is the gateway's to say");
     }
     match (side, change) {
@@ -141,7 +130,19 @@ mod tests {
     fn what_frames_or_identifies_is_not_for_routes_to_change() {
         let refused =
             |name: &'static str, side, change| why_not(&HeaderName::from_static(name), side, change).is_some();
-        for name in FRAMING.into_iter().chain(["proxy-authorization", "proxy-connection"]) {
+        for name in [
+            "connection",
+            "content-length",
+            "expect",
+            "http2-settings",
+            "keep-alive",
+            "proxy-authorization",
+            "proxy-connection",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+        ] {
             for side in [Side::Request, Side::Response] {
                 assert!(refused(name, side, Change::Set) && refused(name, side, Change::Remove), "{name}");
             }

@@ -49,8 +49,8 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether a field speaks about one connection, whatever `Connection` names.
-fn speaks_about_connection(name: &str) -> bool {
+/// Whether a field of this name, in lower case, speaks about one connection, whatever `Connection` names.
+pub(super) fn speaks_about_connection(name: &str) -> bool {
     matches!(
         name,
         "connection"

@@ -16,7 +16,7 @@ mod names;
 mod path;
 mod settings;
 
-pub use fields::{Change, FieldEdits, Side, is_hop_by_hop, is_of_proxies, is_reserved, why_not};
+pub use fields::{Change, FieldEdits, Side, is_framing_or_hop_by_hop, is_of_proxies, is_reserved, why_not};
 pub use harden::{REVEALING, hardening};
 pub use hop_by_hop::remove_hop_by_hop;
 pub use names::{Dropped, MeantNames, OddNames, join_authorization, means_something, method_overrides};

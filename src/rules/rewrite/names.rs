@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::fields::{is_hop_by_hop, is_of_proxies, is_reserved};
+use super::fields::{is_framing_or_hop_by_hop, is_of_proxies, is_reserved};
 
 /// Names that CGI (RFC 3875 section 4.1) and what follows it trust, beside those that frame a message.
 const OF_CGI: [&str; 18] = [
@@ -109,7 +109,7 @@ impl MeantNames {
         }
         let plain = folded(name);
         let is_meant = is_reserved(&plain)
-            || is_hop_by_hop(plain.as_bytes())
+            || is_framing_or_hop_by_hop(&plain)
             || means_something(&plain)
             || self.is_of_a_claim(&plain)
             || self.respells(&plain, name);

@@ -8,6 +8,6 @@ mod router;
 
 pub use host::{Host, HostPattern, InvalidHost, LowerCaseHost};
 pub use literal::{PathPattern, PatternKind, pattern_in};
-pub use method::has_lower_case;
+pub use method::{has_lower_case, is_never_forwarded};
 pub use path::{CanonicalPath, PathError};
 pub use router::{Candidate, Conflict, Found, Pattern, Router};

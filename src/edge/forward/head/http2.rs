@@ -14,6 +14,7 @@ use crate::{
 
 /// Brings a head into the form that one of HTTP/1 has when it was read, or says why it is refused.
 pub(in crate::edge::forward) fn take(head: &mut Parts) -> Result<(), Reason> {
+    // Its target has no path (RFC 9113 section 8.5), so nothing of what follows fits it.
     if head.method == Method::CONNECT {
         return Err(Reason::MethodNotAllowed);
     }

@@ -1,8 +1,9 @@
 //! Which language a client reads, from its `Accept-Language` (RFC 9110 section 12.5.4).
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 
 use super::LanguageTag;
+use crate::rules::list::elements;
 
 /// Ranges of a request's `Accept-Language` that are looked at, at most; those behind are ignored.
 const RANGES_MAX: usize = 32;
@@ -21,8 +22,7 @@ const WEIGHT_FULL: Weight = 1000;
 /// For each range, the heaviest first, it is the tag that RFC 4647 section 3.4 looks up, and else a more exact one
 /// (section 3.3.1). What is no range is ignored, and so is `*`: the default stands for any.
 pub(in crate::rules::contract) fn negotiate(headers: &HeaderMap, offered: &[LanguageTag], default: usize) -> usize {
-    let fields = headers.get_all(header::ACCEPT_LANGUAGE).into_iter();
-    let listed = fields.filter_map(|field| HeaderValue::to_str(field).ok()).flat_map(|field| field.split(','));
+    let listed = elements(headers, &header::ACCEPT_LANGUAGE);
     let mut ranges: Vec<_> = listed.take(RANGES_MAX).filter_map(weighed).collect();
     // Stable: among ranges of one weight the first one counts.
     ranges.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
@@ -53,7 +53,7 @@ fn looked_up(range: &str, offered: &[LanguageTag]) -> Option<usize> {
 fn weighed(listed: &str) -> Option<(&str, Weight)> {
     let (range, weight) = match listed.split_once(';') {
         Some((range, weight)) => (range.trim(), quality(weight.trim())?),
-        None => (listed.trim(), WEIGHT_FULL),
+        None => (listed, WEIGHT_FULL),
     };
     let is_range = (1..=RANGE_CHARS_MAX).contains(&range.len())
         && range.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');

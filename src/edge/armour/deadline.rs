@@ -46,8 +46,8 @@ pub(super) struct HeadDeadline {
 pub(super) struct OnItsWay {
     /// Some of the head has come.
     pub(super) head: bool,
-    /// An informational response goes out.
-    pub(super) informational: bool,
+    /// Bytes wait: what came, line ends too, to be handed on, or an informational response to go out.
+    pub(super) bytes: bool,
     /// Something that hyper wrote goes out.
     pub(super) response: bool,
 }
@@ -74,6 +74,9 @@ impl HeadDeadline {
         state: &Http1State,
         timeouts: &Timeouts,
     ) -> Poll<()> {
+        if on_its_way.head {
+            self.began.get_or_insert_with(Instant::now);
+        }
         if state.is_answering() && self.is_set {
             // Each turn of the connection's task asks. What the timer is for is seen when it goes off.
             ready!(self.timer.poll_over(cx));
@@ -101,7 +104,7 @@ impl HeadDeadline {
 
     /// When to look whether the connection rests: after each response once, and not while something is on its way.
     fn rest_look(&self, state: &Http1State, on_its_way: OnItsWay, now: Instant) -> Option<Instant> {
-        if self.is_first || self.rests || on_its_way.head || on_its_way.informational {
+        if self.is_first || self.rests || on_its_way.bytes {
             return None;
         }
         match state.response_ended() {

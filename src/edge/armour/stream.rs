@@ -241,13 +241,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
     /// Ready when the next head did not come in time.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let on_its_way = OnItsWay {
-            head: !self.held.is_empty(),
-            informational: !self.writing.informational.is_empty(),
+            head: self.has_begun(),
+            bytes: !self.held.is_empty() || !self.writing.informational.is_empty(),
             response: !self.writing.is_flushed,
         };
         ready!(self.deadline.poll_late(cx, on_its_way, &self.state, &self.timeouts));
-        self.reading = if self.held.is_empty() { Reading::Ended } else { Reading::Refused(HeadError::Timeout) };
+        self.reading = if self.has_begun() { Reading::Refused(HeadError::Timeout) } else { Reading::Ended };
         Poll::Ready(())
+    }
+
+    /// Whether some of the next head has come. Line ends before it are none of it (RFC 9112 section 2.2).
+    fn has_begun(&self) -> bool {
+        !self.held.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
     }
 
     /// Ready when some of the next head has come on a connection that rests, or none will: what came is held.

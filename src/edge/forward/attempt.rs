@@ -26,6 +26,7 @@ use super::{
         upstream_request::{self, Terms},
     },
     progress::{Overdue, Progress, Waits},
+    received_body::ReceivedBody,
     request_body::{RequestBody, Upload},
     response_body::{Relay, ResponseBody},
 };
@@ -61,7 +62,7 @@ impl Outbound {
 
 impl Exchange {
     /// What attempts need to know of its request.
-    pub(super) fn outbound(&mut self, body: Option<Incoming>, route: &Route) -> Outbound {
+    pub(super) fn outbound(&mut self, body: Option<ReceivedBody>, route: &Route) -> Outbound {
         let is_idempotent = is_idempotent(&self.head);
         let upload = body.map(|body| {
             let progress = Arc::<Progress>::default();
@@ -329,6 +330,8 @@ impl Exchange {
         route: &Route,
     ) -> Result<Response<ResponseBody>, Unanswered> {
         let (mut head, incoming) = response.into_parts();
+        let incoming = ReceivedBody::new(incoming, head.version);
+        let is_without_content = self.is_without_content(head.status);
         let trailers = self.is_http2() && self.lease.as_ref().is_some_and(Lease::is_http2);
         let framing = match client_response::amend(&mut head, &self.asker(), route) {
             Ok(framing) => framing,
@@ -342,7 +345,7 @@ impl Exchange {
             self.lease = None;
         }
         if let Some(http1) = &self.inbound.http1 {
-            let has_end = incoming.is_end_stream() || framing.has_length;
+            let has_end = incoming.is_end_stream() || framing.has_length || is_without_content;
             let ends_with_connection = self.head.version == Version::HTTP_10 && !has_end;
             http1.set_ends_with_connection(ends_with_connection);
             self.keeps_connection &= !ends_with_connection;
@@ -351,7 +354,15 @@ impl Exchange {
         self.keeps_connection &= self.upload.as_ref().is_none_or(|upload| upload.is_whole());
         self.conclude(&mut head);
         let relay = Relay { incoming, trailers, waiting: false, handed_on: None, is_cut_off: false, exchange: self };
-        Ok(Response::from_parts(head, ResponseBody::upstream(relay)))
+        let has_too_much = is_without_content && !relay.incoming.is_end_stream();
+        let body = if has_too_much { ResponseBody::without_content(relay) } else { ResponseBody::upstream(relay) };
+        Ok(Response::from_parts(head, body))
+    }
+
+    /// Whether a response has no content, by its status or by what was asked for (RFC 9110 section 6.4.1). Over HTTP/1
+    /// hyper reads none; over HTTP/2 a server may send some.
+    fn is_without_content(&self, status: StatusCode) -> bool {
+        matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || self.head.method == Method::HEAD
     }
 
     /// A new connection to the server was made.

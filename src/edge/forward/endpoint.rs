@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use http::{Method, Response};
-use hyper::body::Incoming;
 
 use super::{
     exchange::{Exchange, Verdict},
     local_response,
+    received_body::ReceivedBody,
     response_body::ResponseBody,
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
 pub(super) async fn answer(
     mut exchange: Box<Exchange>,
     endpoint: Arc<Endpoint>,
-    body: Option<Incoming>,
+    body: Option<ReceivedBody>,
 ) -> Response<ResponseBody> {
     // Until there is an answer: where the client leaves, nothing else is known of it.
     exchange.verdict = Verdict::Endpoint(Arc::clone(&endpoint), token_endpoints::CLIENT_LEFT);
@@ -62,7 +62,7 @@ pub(super) async fn answer(
     }
 }
 
-async fn read(exchange: &mut Exchange, body: Incoming) -> TokenBody {
+async fn read(exchange: &mut Exchange, body: ReceivedBody) -> TokenBody {
     let deadline = exchange.tunables.body_timeout;
     let body = local_response::read_body(&exchange.head, body, BODY_BYTES_MAX, deadline).await;
     if !matches!(body, local_response::Body::Complete(_)) {

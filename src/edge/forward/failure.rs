@@ -2,6 +2,7 @@
 
 use std::{error::Error as _, fmt, io};
 
+use super::received_body::Unfinished;
 use crate::{
     domain::Reason,
     upstream::{TooManyBytes, is_local},
@@ -72,7 +73,8 @@ impl std::error::Error for BodyError {}
 
 impl BodyError {
     /// What went wrong while a client's body was read.
-    pub(super) fn of(error: &hyper::Error) -> Self {
+    pub(super) fn of(error: &Unfinished) -> Self {
+        let Unfinished::Failed(error) = error else { return Self::Gone };
         let cause = io_error(error).map(io::Error::kind);
         if cause == Some(io::ErrorKind::InvalidData) || error.is_parse() { Self::Malformed } else { Self::Gone }
     }
@@ -121,6 +123,14 @@ impl Failure {
             _ => {}
         }
         if error.is_parse() || is_decoding(error) { Self::Invalid } else { Self::BrokenOff }
+    }
+
+    /// What went wrong while a response's body was read.
+    pub(super) fn of_body(error: &Unfinished) -> Self {
+        match error {
+            Unfinished::Failed(error) => Self::of(error),
+            Unfinished::Reset => Self::Reset,
+        }
     }
 
     /// Whether the other side broke off.

@@ -25,21 +25,19 @@ pub(super) const HEADS_BYTES_MAX: u64 = 256 << 10;
 const _: () = assert!(4 * RESPONSE_BUFFER_BYTES as u64 <= HEADS_BYTES_MAX);
 
 impl Exchange {
-    /// Listens for the informational responses to a request that is sent to a server. Over HTTP/1, bytes that come say
-    /// that the server is there, and their number bounds what it sends before its response. So there it listens only
-    /// where the client takes them: to listen costs four allocations.
+    /// Listens for the informational responses to a request that is sent to a server. Bytes that come say that the
+    /// server is there, and their number bounds what it sends before its response. So it listens only where the client
+    /// takes them: to listen costs four allocations. Over HTTP/2 hyper tells of none.
     pub(super) fn listen(&self, request: &mut Request<RequestBody>) {
-        let relays = self.head.version == Version::HTTP_11;
         self.inbound.informational.store(0, Ordering::Relaxed);
-        if let Some(received) = self.received() {
-            received.let_come(Some(HEADS_BYTES_MAX));
-            if !relays {
-                return;
-            }
+        let Some(received) = self.received() else { return };
+        received.let_come(Some(HEADS_BYTES_MAX));
+        if self.head.version != Version::HTTP_11 {
+            return;
         }
         let (inbound, upload) = (Arc::clone(&self.inbound), self.upload.clone());
         on_informational(request, move |response| {
-            receive(&inbound, upload.as_deref(), relays, response.status(), response.headers());
+            receive(&inbound, upload.as_deref(), response.status(), response.headers());
         });
     }
 
@@ -61,8 +59,8 @@ impl Exchange {
     }
 }
 
-/// Takes one; the request has an `upload` where it has a body, and the client takes them where it `relays`.
-fn receive(inbound: &Inbound, upload: Option<&Progress>, relays: bool, status: StatusCode, headers: &HeaderMap) {
+/// Takes one; the request has an `upload` where it has a body.
+fn receive(inbound: &Inbound, upload: Option<&Progress>, status: StatusCode, headers: &HeaderMap) {
     let before = inbound.informational.fetch_add(1, Ordering::Relaxed);
     if let Some(upload) = upload {
         // The server is there.
@@ -75,7 +73,7 @@ fn receive(inbound: &Inbound, upload: Option<&Progress>, relays: bool, status: S
     if status == StatusCode::CONTINUE {
         return;
     }
-    if let Some(http1) = inbound.http1.as_ref().filter(|_| relays) {
+    if let Some(http1) = &inbound.http1 {
         http1.inform(&client_response::informational(status, headers));
         inbound.guard.wake();
     }

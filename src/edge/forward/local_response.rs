@@ -5,11 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, Version, header, request::Parts};
 use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use tokio::time::timeout;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{exchange::Exchange, failure::BodyError, head::client_response::title_case, response_body::ResponseBody};
+use super::{
+    exchange::Exchange, failure::BodyError, head::client_response::title_case, received_body::ReceivedBody,
+    response_body::ResponseBody,
+};
 use crate::{
     domain::{Reason, Timestamp, secret::SecretBytes},
     edge::respond,
@@ -41,7 +44,7 @@ pub(super) enum Body {
 /// a clean end, the connection ends with the response: what else comes on it must never be taken for a request.
 pub(super) async fn respond(
     mut exchange: Box<Exchange>,
-    body: Incoming,
+    body: ReceivedBody,
     response: Response<Bytes>,
 ) -> Response<ResponseBody> {
     if !drain(&exchange.head, body).await {
@@ -91,11 +94,11 @@ impl Exchange {
 
 /// Reads a body of at most `bytes_max`, all of it before `deadline` is over: a sender of one byte now
 /// and then is not waited for.
-pub(super) async fn read_body(head: &Parts, body: Incoming, bytes_max: usize, deadline: Duration) -> Body {
+pub(super) async fn read_body(head: &Parts, body: ReceivedBody, bytes_max: usize, deadline: Duration) -> Body {
     timeout(deadline, collect_body(head, body, bytes_max)).await.unwrap_or(Body::TimedOut)
 }
 
-async fn collect_body(head: &Parts, mut body: Incoming, bytes_max: usize) -> Body {
+async fn collect_body(head: &Parts, mut body: ReceivedBody, bytes_max: usize) -> Body {
     let declared = declared_length(head);
     if declared.is_some_and(|length| length > bytes_max) {
         return Body::TooLarge;
@@ -125,7 +128,7 @@ fn wipe(bytes: Bytes) {
 }
 
 /// Reads what is left of a small body; whether its end was reached in order.
-async fn drain(head: &Parts, mut body: Incoming) -> bool {
+async fn drain(head: &Parts, mut body: ReceivedBody) -> bool {
     if body.is_end_stream() {
         return true;
     }

@@ -9,6 +9,7 @@
 //! choose          which server it goes to
 //! attempt         one try: connect, send, wait for the response's head; whether to retry
 //! head            what either side receives of the other's head, and HTTP/2's in the form of HTTP/1's
+//! received_body   a body as it comes, from either side: it ends only as its sender ends it
 //! request_body    what the server receives: the body, and what is kept of it for another try
 //! response_body   what the client receives: the body; with it ends the exchange
 //! record          counts, and the log's line
@@ -45,6 +46,7 @@ pub(super) mod in_flight;
 mod informational;
 pub(super) mod local_response;
 mod progress;
+mod received_body;
 mod record;
 mod request_body;
 pub(super) mod response_body;

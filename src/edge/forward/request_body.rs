@@ -7,10 +7,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::{failure::BodyError, progress::Progress};
+use super::{
+    failure::BodyError,
+    progress::Progress,
+    received_body::{ReceivedBody, Unfinished},
+};
 
 /// How much of a body is kept for another attempt: one that is larger is sent once.
 const REPLAY_BYTES_MAX: usize = 64 << 10;
@@ -37,7 +41,7 @@ pub(super) struct Upload {
 
 #[derive(Debug)]
 struct Source {
-    incoming: Incoming,
+    incoming: ReceivedBody,
     /// What was sent; `None` where it was too much, or is not sent again.
     kept: Option<Vec<Bytes>>,
     kept_bytes: usize,
@@ -46,7 +50,7 @@ struct Source {
 
 impl Upload {
     /// A body that comes; kept up to a bound where it may be sent `again`.
-    pub(super) fn new(incoming: Incoming, again: bool, bytes_max: Option<u64>, progress: &Arc<Progress>) -> Self {
+    pub(super) fn new(incoming: ReceivedBody, again: bool, bytes_max: Option<u64>, progress: &Arc<Progress>) -> Self {
         let kept = again.then(Vec::new);
         let source = Source { incoming, kept, kept_bytes: 0, ended: false };
         Self { source: Arc::new(Mutex::new(source)), progress: Arc::clone(progress), bytes_max }
@@ -89,7 +93,7 @@ impl Upload {
     fn take(
         &self,
         source: &mut Source,
-        next: Option<Result<Frame<Bytes>, hyper::Error>>,
+        next: Option<Result<Frame<Bytes>, Unfinished>>,
     ) -> Option<Result<Frame<Bytes>, BodyError>> {
         let now = Instant::now();
         let frame = match next.transpose() {

@@ -9,12 +9,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::{
     exchange::{Exchange, Inbound},
     failure::Failure,
+    head::client_response,
+    received_body::ReceivedBody,
 };
 
 /// A response's body. With it ends the exchange: when it is dropped, the exchange is counted and logged.
@@ -71,7 +73,7 @@ enum Inner {
 /// A body that comes from a server.
 pub(super) struct Relay {
     pub(super) exchange: Box<Exchange>,
-    pub(super) incoming: Incoming,
+    pub(super) incoming: ReceivedBody,
     /// Whether trailers are handed on.
     pub(super) trailers: bool,
     /// Whether the server is waited for.
@@ -108,6 +110,13 @@ impl ResponseBody {
         Self { inner: Inner::Over, taking: None }
     }
 
+    /// None, of a server's response that has no content whatever the server sends (RFC 9110 section 6.4.1).
+    #[cold]
+    pub(super) fn without_content(mut relay: Relay) -> Self {
+        relay.end();
+        Self::local(relay.exchange, Bytes::new(), true)
+    }
+
     /// A server's body.
     pub(super) fn upstream(mut relay: Relay) -> Self {
         if relay.incoming.is_end_stream() {
@@ -137,12 +146,17 @@ impl Relay {
                 self.end();
                 Poll::Ready(None)
             }
-            Some(Err(error)) => self.fail(Failure::of(&error), cx),
+            Some(Err(error)) => self.fail(Failure::of_body(&error), cx),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => self.take(data, cx),
                 Err(trailers) => {
+                    let trailers = trailers.into_trailers().ok().filter(|_| self.trailers).zip(self.exchange.route());
+                    let trailers = trailers.map(|(mut trailers, route)| {
+                        client_response::amend_trailers(&mut trailers, route);
+                        Ok(Frame::trailers(trailers))
+                    });
                     self.end();
-                    Poll::Ready(self.trailers.then_some(Ok(trailers)))
+                    Poll::Ready(trailers)
                 }
             },
         }

@@ -14,6 +14,7 @@ use super::{
     give_up::{Unanswered, give_up},
     head::http2,
     local_response,
+    received_body::ReceivedBody,
     response_body::ResponseBody,
     upgrade,
 };
@@ -25,7 +26,8 @@ pub(in crate::edge) fn serve(
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ResponseBody>, Unanswered>> + Send {
     let stands = inbound.connection.stands(&*inbound.worker.shared.services.clock);
-    let (head, body) = request.into_parts();
+    let (head, incoming) = request.into_parts();
+    let body = ReceivedBody::new(incoming, head.version);
     let exchange = stands.then(|| Exchange::new(inbound, head));
     async move {
         // As if it had waited for too long: the client connects again, with the certificate that it has now.
@@ -35,7 +37,7 @@ pub(in crate::edge) fn serve(
 }
 
 /// A request's life.
-async fn live(mut exchange: Box<Exchange>, body: Option<Incoming>) -> Result<Response<ResponseBody>, Unanswered> {
+async fn live(mut exchange: Box<Exchange>, body: Option<ReceivedBody>) -> Result<Response<ResponseBody>, Unanswered> {
     let refused = if exchange.is_http2() { http2::take(&mut exchange.head).err() } else { None };
     match exchange.admit(refused).await {
         Admitted::Forward => forward(exchange, body).await,
@@ -49,7 +51,10 @@ async fn live(mut exchange: Box<Exchange>, body: Option<Incoming>) -> Result<Res
 }
 
 /// Forwards a request that was let through: it tries one server after the other, as long as one may be asked.
-async fn forward(mut exchange: Box<Exchange>, body: Option<Incoming>) -> Result<Response<ResponseBody>, Unanswered> {
+async fn forward(
+    mut exchange: Box<Exchange>,
+    body: Option<ReceivedBody>,
+) -> Result<Response<ResponseBody>, Unanswered> {
     let Verdict::Forward(permitted) = &exchange.verdict else { return Err(Unanswered::Gone) };
     let route = permitted.route.clone();
     if let Some(protocols) = upgrade::asked(&exchange.head, body.is_some(), &route) {

@@ -1,6 +1,6 @@
 //! Fields that speak about one connection: they go no further (RFC 9110 section 7.6.1).
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::rules::list::elements;
 
@@ -47,6 +47,20 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in others {
         headers.remove(name);
     }
+}
+
+/// The same for a 101, whose `Upgrade` says what the connection goes on as: that stays, and `Connection` names it (RFC
+/// 9110 section 7.8).
+pub fn remove_hop_by_hop_but_upgrade(headers: &mut HeaderMap) {
+    for name in nominated(headers).iter().filter(|name| **name != header::UPGRADE) {
+        headers.remove(name);
+    }
+    let stays = |name: &HeaderName| [header::CONNECTION, header::UPGRADE].contains(name);
+    let others = headers.keys().filter(|name| speaks_about_connection(name.as_str()) && !stays(name));
+    for name in others.cloned().collect::<Vec<_>>() {
+        headers.remove(name);
+    }
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
 }
 
 /// Whether a field of this name, in lower case, speaks about one connection, whatever `Connection` names.
@@ -100,6 +114,27 @@ mod tests {
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["content-length", "host", "x-end"]);
+    }
+
+    #[test]
+    fn a_101_says_what_the_connection_goes_on_as_and_nothing_else_of_it() {
+        for said in [&["upgrade"][..], &["Upgrade, X-Hop, close"], &["x-hop", "close"], &[]] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [("upgrade", "foo"), ("x-hop", "1"), ("keep-alive", "1"), ("x-end", "1")] {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+            for said in said {
+                headers.append(header::CONNECTION, said.parse().unwrap());
+            }
+            remove_hop_by_hop_but_upgrade(&mut headers);
+            assert_eq!(
+                (&headers["connection"], &headers["upgrade"]),
+                (&"Upgrade".parse().unwrap(), &"foo".parse().unwrap())
+            );
+            let hop = said.iter().any(|said| said.to_ascii_lowercase().contains("x-hop"));
+            assert_eq!((headers.contains_key("x-hop"), headers.contains_key("keep-alive")), (!hop, false), "{said:?}");
+            assert!(headers.contains_key("x-end") && headers.get_all("connection").iter().count() == 1);
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod settings;
 
 pub use fields::{Change, FieldEdits, Side, is_framing_or_hop_by_hop, is_of_proxies, is_reserved, why_not};
 pub use harden::{REVEALING, hardening};
-pub use hop_by_hop::remove_hop_by_hop;
+pub use hop_by_hop::{remove_hop_by_hop, remove_hop_by_hop_but_upgrade};
 pub use names::{Dropped, MeantNames, OddNames, join_authorization, means_something, method_overrides};
 pub use path::PathRewrite;
 pub use settings::{HostPolicy, Rewrites};

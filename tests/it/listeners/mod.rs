@@ -3,7 +3,7 @@
 mod conformance;
 mod curl;
 mod expiry;
-mod h2;
+pub(crate) mod h2;
 mod h2_streams;
 mod limits;
 mod proxy_protocol;

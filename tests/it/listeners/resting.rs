@@ -22,6 +22,17 @@ fn nothing_happens() {
 }
 
 #[test]
+fn line_ends_behind_a_request_are_no_request_that_is_late() {
+    let upstream = Upstream::start();
+    let gateway =
+        Config::standard(upstream.address).server("head_timeout = \"1s\"\nkeepalive_timeout = \"1s\"").start();
+    let mut connection = Connection::open(gateway.front);
+    connection.write([&get("/public").bytes()[..], b"\r\n"].concat()).unwrap();
+    assert_eq!(connection.receive().status, 200);
+    assert_eq!(String::from_utf8(connection.rest().unwrap()).unwrap(), "");
+}
+
+#[test]
 fn a_connection_that_rested_goes_on_as_one_that_did_not() {
     let upstream = Upstream::start();
     let gateway = Config::standard(upstream.address).server("head_timeout = \"60s\"").start();

@@ -44,6 +44,28 @@ fn a_web_socket_needs_a_token_from_a_source_of_its_route() {
 }
 
 #[test]
+fn a_101_says_what_the_gateway_says_of_the_connection() {
+    let said = "HTTP/1.0 101 Switch\r\nConnection: X-Secret, close\r\nX-Secret: 1\r\nUpgrade: foo\r\nKeep-Alive: 1\r\n\
+                Proxy-Connection: x\r\nX-Other: 1\r\n\r\n";
+    for said in [said, "HTTP/1.1 101 Switch\r\nUpgrade: foo\r\nX-Other: 1\r\n\r\n"] {
+        let service = RawUpstream::start(move |stream| {
+            stream.read_request();
+            stream.write(said);
+        });
+        let gateway =
+            Config::standard(service.address).route("odd", "/odd", "auth = \"public\"\nupgrades = [\"foo\"]").start();
+        let mut client = Connection::open(gateway.front);
+        client.write("GET /odd HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n").unwrap();
+        let head = String::from_utf8(client.rest().unwrap()).unwrap();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        let fields = head.lines().skip(1).filter(|line| !line.is_empty() && !line.starts_with("Date: "));
+        let mut fields: Vec<_> = fields.collect();
+        fields.sort_unstable();
+        assert_eq!(fields, ["Connection: Upgrade", "Upgrade: foo", "X-Other: 1"], "{head}");
+    }
+}
+
+#[test]
 fn behind_a_trusted_proxy_each_client_has_so_many_and_no_more() {
     let service = WebSocketService::start();
     let limits = "requests_per_address = 2\ntrusted_proxies = [\"127.0.0.1\"]";

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{pool, start};
-use crate::support::{Connection, PATIENCE, Request, get};
+use crate::support::{Config, Connection, PATIENCE, Request, get, with_client};
 
 /// A server of HTTP/2 in clear that counts connections and requests.
 struct Server {
@@ -88,6 +88,33 @@ fn requests_share_a_connection_and_trailers_break_nothing() {
         assert_eq!(connection.send(&get("/")).text(), "streamed");
     }
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn trailers_say_nothing_that_the_head_may_not() {
+    let server = Server::start(|_, _, mut respond| {
+        let mut body = respond.send_response(Response::new(()), false).unwrap();
+        body.send_data(Bytes::from_static(b"streamed"), false).unwrap();
+        let mut trailers = HeaderMap::new();
+        for name in ["grpc-status", "x-debug", "server", "content-length", "trailer"] {
+            trailers.insert(name, "0".parse().unwrap());
+        }
+        body.send_trailers(trailers).unwrap();
+        End::Stays
+    });
+    let upstream = format!("[upstreams.service]\nservers = [\"{}\"]\n{HTTP_2}\n", server.address);
+    let route = "auth = \"public\"\nharden = true\nresponse_headers.remove = [\"X-Debug\"]";
+    let gateway = start(&Config::new().text(&upstream).route("public", "/", route));
+    let trailers = with_client(gateway.front, async |mut sender| {
+        poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+        let (response, _) = sender.send_request(Head::get("http://a/").body(()).unwrap(), true).unwrap();
+        let mut incoming = response.await.unwrap().into_body();
+        while let Some(data) = incoming.data().await {
+            data.unwrap();
+        }
+        incoming.trailers().await.unwrap().unwrap()
+    });
+    assert_eq!(trailers.keys().collect::<Vec<_>>(), ["grpc-status"]);
 }
 
 /// Answers with the request's head, a line each, in an order of their own and without what is new with each.

@@ -9,7 +9,7 @@ use crate::{
     rules::{
         cors::{Cors, is_cors_field},
         list::elements,
-        rewrite::{REVEALING, Rewrites, hardening, remove_hop_by_hop},
+        rewrite::{REVEALING, Rewrites, hardening, is_framing_or_hop_by_hop, remove_hop_by_hop},
     },
 };
 
@@ -79,6 +79,18 @@ pub(in crate::edge::forward) fn amend_by_route(response: &mut Parts, asker: &Ask
     }
     if let Some(cors) = &route.settings.cors {
         apply_cors(&mut response.headers, cors, asker);
+    }
+}
+
+/// Makes the trailers of the upstream's response the client's: they frame nothing (RFC 9110 section 6.5.1), and what
+/// the route takes out of a head does not come behind the body.
+pub(in crate::edge::forward) fn amend_trailers(trailers: &mut HeaderMap, route: &Route) {
+    let framing: Vec<_> = trailers.keys().filter(|name| is_framing_or_hop_by_hop(name.as_str())).cloned().collect();
+    let rewrites = route.settings.rewrites.as_ref();
+    let revealing = if rewrites.is_some_and(|rewrites| rewrites.harden) { &REVEALING[..] } else { &[] };
+    let removed = rewrites.into_iter().flat_map(|rewrites| &rewrites.response.remove);
+    for name in framing.iter().chain(revealing).chain(removed) {
+        trailers.remove(name);
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
     },
     rules::{
         list::elements,
+        rewrite::remove_hop_by_hop_but_upgrade,
         upgrade::{carries_requests, offered},
     },
     upstream::{self, HttpVersion, Server, Speak, Transport},
@@ -110,7 +111,9 @@ fn switching(
     let upgraded = hyper::upgrade::on(&mut response);
     let (mut head, _) = response.into_parts();
     head.headers.remove(header::CONTENT_LENGTH);
-    head.headers.remove(header::TRANSFER_ENCODING);
+    remove_hop_by_hop_but_upgrade(&mut head.headers);
+    // Whatever the server says: one of HTTP/1.0 has no 1xx (RFC 9110 sections 2.5 and 15.2).
+    head.version = Version::HTTP_11;
     client_response::amend_by_route(&mut head, asker, route);
     let upstream = async move {
         let parts = upgraded.await.ok()?.downcast::<TokioIo<Transport>>().ok()?;

@@ -77,6 +77,7 @@ fn quality(text: &str) -> Option<Weight> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;

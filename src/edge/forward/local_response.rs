@@ -88,7 +88,8 @@ impl Exchange {
         if let Some(said) = said {
             head.headers.insert(header::CONNECTION, HeaderValue::from_static(said));
         }
-        head.version = Version::HTTP_11;
+        // In one of HTTP/1.1 to a client of HTTP/1.0 hyper says that the connection goes on, beside what is said here.
+        head.version = if keeps { Version::HTTP_11 } else { self.head.version };
     }
 }
 

@@ -1,7 +1,8 @@
 """The proxies: each sends the origin the same forwarding and identity headers, as cheaply as it can."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from processes import Failed, get
 from tokens import ISSUER, ROLE, SCOPE, SUBJECT
@@ -35,6 +36,10 @@ class Row:
 
     def url(self, path: str = "/") -> str:
         return f"{self.scheme}://127.0.0.1:{self.port}{path}"
+
+    def through_tls(self, port: int) -> Self:
+        """The same proxy at its listener for TLS."""
+        return replace(self, port=port, tls=True)
 
     def check(self) -> None:
         """Fails unless the origin gets every header through it."""

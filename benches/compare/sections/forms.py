@@ -1,7 +1,7 @@
 """Forms of request: bodies, new connections, TLS and HTTP/2, beside nginx, HAProxy and a bare hyper proxy."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from certificate import Certificate
@@ -42,6 +42,8 @@ class Form:
     """× nginx: what may not be passed."""
     goal: float | None = None
     """× nginx: what is wanted."""
+    soaks: bool = True
+    """Whether the soak drives it beside all others."""
 
 
 def http1(script: Script, stage: Stage, row: Row, seconds: int, *, many: bool = False) -> Load:
@@ -77,7 +79,8 @@ FORMS = (
     Form("GET, TLS h2, 1 stream", partial(http2, 1, 0), tls=True, gate=1.12, goal=1.00),
     Form("GET, TLS h2, 16 streams", partial(http2, 16, 0), tls=True, gate=1.12, goal=1.00),
     Form("POST 1 KiB, TLS h2, 16 streams", partial(http2, 16, KIB), tls=True, gate=0.85, goal=0.75),
-    Form(f"GET, {MANY:,} connections", partial(http1, {}, many=True)),
+    # Not in the soak: beside all others so many wait longer to be accepted than wrk has patience.
+    Form(f"GET, {MANY:,} connections", partial(http1, {}, many=True), soaks=False),
 )
 
 
@@ -108,7 +111,7 @@ def all_rows(stage: Stage) -> list[Row]:
         portero.row(PORTERO, tokens, THREADS),
     ]
     secured = (nginx.tls_port, haproxy.ports[BARE_TLS], hyper.tls_port, portero.tls_port)
-    return [*clear, *(replace(row, port=port, tls=True) for row, port in zip(clear, secured, strict=True))]
+    return [*clear, *(row.through_tls(port) for row, port in zip(clear, secured, strict=True))]
 
 
 def section(taken: dict[str, Samples]) -> Section:

@@ -1,12 +1,20 @@
-"""Memory: when idle, for a connection that waits, and over a while under load."""
+"""Memory: when idle, for a connection that waits, and over a while under load of every form."""
 
 import socket
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
-from load import wrk
+from certificate import Certificate
+from load import Load
 from measure import resident_kib
 from processes import Failed
+from proxies import Row
 from proxies.portero import Portero, folder
 from sections import Section, Stage, Target
+from sections.forms import FORMS
 from tools import say
 
 THREADS = 2
@@ -18,7 +26,16 @@ CONNECTIONS = 5_000
 CONNECTIONS_FIRST = 20
 """They bring pools and caches along."""
 
-CONNECTION_KIB_MAX = 64.0
+RESTING_KIB_MAX = 22.0
+"""Of a connection that rests: it has given back what only requests need."""
+
+STEADY_SECONDS = 6.0
+"""Memory that has not fallen for so long falls no more. A connection rests 5 s after its response."""
+
+REST_SECONDS_MAX = 30.0
+"""For memory that never stops falling."""
+
+LOOK_SECONDS = 0.5
 
 SOAK_SECONDS = 60
 
@@ -38,20 +55,24 @@ def measure(stage: Stage) -> Section:
     held = [opened(gateway.port, request) for _ in range(CONNECTIONS_FIRST)]
     before = resident_kib(gateway.pids)
     held += [opened(gateway.port, request) for _ in range(CONNECTIONS)]
-    each = (resident_kib(gateway.pids) - before) / CONNECTIONS
+    answered = resident_kib(gateway.pids)
+    rested = at_rest(lambda: resident_kib(gateway.pids))
+    at_first, resting = ((kib - before) / CONNECTIONS for kib in (answered, rested))
     for connection in held:
         connection.close()
+    gateway.stop()
     rows = [
         ["resident when idle", f"{idle:.1f} MiB"],
-        [f"each of {CONNECTIONS:,} idle connections, with a request behind it", f"{each:.1f} KiB"],
+        [f"each of {CONNECTIONS:,} idle connections, right after its response", f"{at_first:.1f} KiB"],
+        ["the same at rest", f"{resting:.1f} KiB"],
     ]
     targets = [
         Target("resident when idle", idle, "≤", IDLE_MIB_MAX, "MiB"),
-        Target("an idle connection", each, "≤", CONNECTION_KIB_MAX, "KiB"),
+        Target("an idle connection at rest", resting, "≤", RESTING_KIB_MAX, "KiB"),
     ]
     section = Section("memory", "Memory", ["what", "figure"], rows, targets)
     if stage.setting.soak_minutes:
-        soak(stage, gateway, section)
+        report_soak(section, soak(stage))
     else:
         section.notes.append("The soak was not a part of this run: `--soak` or `--full`.")
     return section
@@ -72,26 +93,90 @@ def opened(port: int, request: bytes) -> socket.socket:
     return connection
 
 
-def soak(stage: Stage, gateway: Portero, section: Section) -> None:
-    """Full load, with new connections each minute."""
-    setting, taken = stage.setting, []
-    url, tokens = f"http://127.0.0.1:{gateway.port}/", stage.keys.hot("HS256")
-    for minute in range(1, setting.soak_minutes + 1):
-        done = wrk(url, {"tokens": tokens}, seconds=SOAK_SECONDS, connections=setting.connections)
-        taken.append(resident_kib(gateway.pids) / 1024)
-        say(
-            f"minute {minute}: {taken[-1]:.1f} MiB, {done.requests:,} requests"
-            + (f", {done.bad} BAD" if done.bad else "")
-        )
-    section.rows.append(["resident in each minute under load, MiB", ", ".join(f"{mib:.1f}" for mib in taken)])
-    if len(taken) > GROWTH_FROM_MINUTE:
-        grown = taken[-1] / taken[GROWTH_FROM_MINUTE - 1]
+def at_rest(
+    resident: Callable[[], int],
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Resident memory once it no longer falls."""
+    least, fell = resident(), now()
+    end = fell + REST_SECONDS_MAX
+    while now() < min(end, fell + STEADY_SECONDS):
+        sleep(LOOK_SECONDS)
+        if (looked := resident()) < least:
+            least, fell = looked, now()
+    return least
+
+
+@dataclass(frozen=True)
+class Minute:
+    """What one minute of the soak has shown."""
+
+    resident_mib: float
+    """The median of all looks while every form was driven."""
+    loads: Mapping[str, Load]
+    """By the form's name."""
+
+
+def soak(stage: Stage) -> list[Minute]:
+    """Every form at once, each with new connections in each minute."""
+    certificate = Certificate(stage.fleet.folder)
+    home = folder(stage.fleet, "soak", stage.origin, stage.keys, threads=THREADS, certificate=certificate)
+    gateway = Portero(stage.fleet, stage.setting.portero, home)
+    clear = gateway.row("Portero", stage.keys.hot("HS256"), THREADS)
+    if gateway.tls_port is None:
+        raise Failed("the gateway has no listener for TLS")
+    secured = clear.through_tls(gateway.tls_port)
+    minutes = []
+    for number in range(1, stage.setting.soak_minutes + 1):
+        minutes.append(minute := every_form(stage, clear, secured))
+        requests, bad = (total(minute.loads.values(), field) for field in ("requests", "bad"))
+        say(f"minute {number}: {minute.resident_mib:.1f} MiB, {requests:,} requests" + (f", {bad} BAD" if bad else ""))
+    gateway.stop()
+    return minutes
+
+
+def every_form(stage: Stage, clear: Row, secured: Row) -> Minute:
+    """A minute of it."""
+    looks = []
+    forms = [form for form in FORMS if form.soaks]
+    with ThreadPoolExecutor(len(forms)) as clients:
+        running = {
+            form.name: clients.submit(form.load, stage, secured if form.tls else clear, SOAK_SECONDS) for form in forms
+        }
+        while not any(load.done() for load in running.values()):
+            time.sleep(LOOK_SECONDS)
+            looks.append(resident_kib(clear.pids) / 1024)
+        loads = {name: load.result() for name, load in running.items()}
+    return Minute(statistics.median(looks), loads)
+
+
+def report_soak(section: Section, minutes: Sequence[Minute]) -> None:
+    """Adds what the soak has shown."""
+    resident = [minute.resident_mib for minute in minutes]
+    section.rows.append(["resident in each minute of the soak, MiB", ", ".join(f"{mib:.1f}" for mib in resident)])
+    for name in minutes[0].loads:
+        requests, bad = (total((minute.loads[name] for minute in minutes), field) for field in ("requests", "bad"))
+        section.rows.append([f"soak: {name}", f"{requests:,} requests, {bad:,} wrong answers"])
+    wrong = sum(total(minute.loads.values(), "bad") for minute in minutes)
+    section.targets.append(Target(f"wrong answers in {len(minutes)} minutes of every form", wrong, "≤", 0))
+    if len(minutes) > GROWTH_FROM_MINUTE:
+        grown = resident[-1] / resident[GROWTH_FROM_MINUTE - 1]
         section.targets.append(
             Target(
-                f"minute {len(taken)} ÷ minute {GROWTH_FROM_MINUTE} (no growth, within {GROWTH_MAX - 1:.0%})",
+                f"minute {len(minutes)} ÷ minute {GROWTH_FROM_MINUTE} (no growth, within {GROWTH_MAX - 1:.0%})",
                 grown,
                 "≤",
                 GROWTH_MAX,
             )
         )
-    section.raw["soak_mib"] = taken
+    section.notes.append(
+        "The soak drives all these forms of request at once, and each opens its connections anew in each minute. "
+        "Its memory is the median of two looks a second in each minute. "
+        "A wrong answer has an unexpected status, or its connection broke."
+    )
+    section.raw["soak_mib"] = resident
+
+
+def total(loads: Iterable[Load], field: str) -> int:
+    return sum(getattr(load, field) for load in loads)

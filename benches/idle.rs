@@ -145,6 +145,7 @@ impl Kind {
     /// What one may cost.
     const fn target_bytes(self) -> u64 {
         match self {
+            Self::Http1 => 22 << 10,
             Self::Waiting => 8 << 10,
             _ => 64 << 10,
         }

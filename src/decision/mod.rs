@@ -33,10 +33,10 @@ pub use decide::{
     snapshot::{Endpoint, Route, Snapshot, SnapshotError, Takeover},
 };
 pub use issue::{
+    account_status::check_account_status,
     asked::TokenAsker,
     caller::{Caller, Presence},
     login::TokenService,
-    standing::check_standing,
 };
 pub use sync::{
     clock_watch::ClockWatch,

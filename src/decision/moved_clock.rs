@@ -304,7 +304,7 @@ impl Process {
 
     fn holds(&self, token: &Secret) -> bool {
         let (view, now) = (self.live_state.view(), self.trusted.clock().now());
-        view.open(token.expose(), None, now).is_ok_and(|opened| view.check_standing(&opened, now).is_ok())
+        view.open(token.expose(), None, now).is_ok_and(|opened| view.check_account_status(&opened, now).is_ok())
     }
 
     /// An operator says that the civil clock is right.

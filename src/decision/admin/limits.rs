@@ -5,7 +5,7 @@ use serde_json::json;
 use super::service::{AdminError, AdminService};
 use crate::state::{
     account,
-    limit::{Exchange, Restrained, Standing, Whom},
+    limit::{Exchange, Restrained, ThrottleStatus, Whom},
     store::Action,
 };
 
@@ -14,15 +14,15 @@ use crate::state::{
 pub struct Limits {
     /// The restraints in force, by kind.
     pub restrained: [Restrained; 3],
-    /// How the name and the address stand that were asked about.
-    pub standing: Vec<Standing>,
+    /// The status of the name and of the address that were asked about.
+    pub statuses: Vec<ThrottleStatus>,
     /// Whether what other gateways have counted is in it.
     pub shared: bool,
 }
 
 impl AdminService {
-    /// The restraints in force, and how a name and an address stand. Names are only kept as keyed hashes: who asks must
-    /// say one.
+    /// The restraints in force, and the status of a name and of an address. Names are only kept as keyed hashes: who
+    /// asks must say one.
     ///
     /// # Errors
     /// Fails where no gateway runs in this process.
@@ -32,7 +32,7 @@ impl AdminService {
         let throttle = throttles.throttle();
         Ok(Limits {
             restrained: throttle.restrained(now),
-            standing: throttle.standing(whom, now),
+            statuses: throttle.status(whom, now),
             shared: throttles.is_shared(),
         })
     }

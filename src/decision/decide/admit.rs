@@ -64,20 +64,20 @@ pub(super) fn admit<T: Trace>(
         ControlFlow::Break(later) => return Ok(later),
     };
     trace.note(Fact::Opened(Ok(&verified)));
-    let mut standing = view.standing(&verified, now, trace);
-    if let Err(reason) = standing
+    let mut status = view.account_status(&verified, now, trace);
+    if let Err(reason) = status
         && is_perhaps_early(&verified.claims, reason)
         && !T::REHEARSAL
     {
         match view.waited {
             None => return Ok(Admitted::AwaitingStep(Proof::opened(credential.text()?, verified))),
-            Some(waited) => standing = Err(after_waiting(reason, waited)),
+            Some(waited) => status = Err(after_waiting(reason, waited)),
         }
     }
-    if standing.is_ok() {
+    if status.is_ok() {
         trace.note(Fact::Policy(policy, &verified.claims));
     }
-    match standing.and_then(|()| policy.authorise(&verified.claims)) {
+    match status.and_then(|()| policy.authorise(&verified.claims)) {
         Ok(()) => Ok(Admitted::As(Some(verified), Reason::Authenticated)),
         Err(reason) => Err(Refused { reason, identity: Some(verified) }),
     }

@@ -408,7 +408,7 @@ impl View<'_> {
         check.is_none_or(|(check, _)| now < asked_at.plus(check.settings.max_age))
     }
 
-    /// Whether an opened token holds now: its times, its key and its revocations. Cached identity,
+    /// Whether the account may use an opened token now: its times, its key and its revocations. Cached identity,
     /// fresh verdict.
     ///
     /// Keys and revocations are looked up only when they changed since this token was last looked
@@ -417,13 +417,13 @@ impl View<'_> {
     ///
     /// # Errors
     /// The reason for which the token no longer holds: its times, its key, its issuer, or a revocation.
-    pub fn check_standing(&self, verified: &Verified, now: Timestamp) -> Result<(), Reason> {
-        self.standing(verified, now, &mut ())
+    pub fn check_account_status(&self, verified: &Verified, now: Timestamp) -> Result<(), Reason> {
+        self.account_status(verified, now, &mut ())
     }
 
-    /// [`View::check_standing`], with somebody who is told of each step.
+    /// [`View::check_account_status`], with somebody who is told of each step.
     #[inline]
-    pub(in crate::decision) fn standing<T: Trace>(
+    pub(in crate::decision) fn account_status<T: Trace>(
         &self,
         verified: &Verified,
         now: Timestamp,

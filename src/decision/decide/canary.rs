@@ -15,7 +15,7 @@ impl LiveState {
     #[must_use]
     pub fn refuses_canary(&self, canary: RevocationId, now: Timestamp) -> bool {
         let token = self.canary_token(canary, now);
-        let verdict = |token: &Verified| self.view().check_standing(token, now);
+        let verdict = |token: &Verified| self.view().check_account_status(token, now);
         let before = token.as_ref().map(verdict);
         self.revocations().apply_canary(canary, now);
         match token.as_ref().zip(before) {

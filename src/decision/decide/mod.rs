@@ -3,7 +3,7 @@
 //! ```text
 //! request       a request's head
 //! decision      `decide`: path, route, and what comes of it
-//! admit         its second half: token, standing, policy
+//! admit         its second half: token, account status, policy
 //! authenticate  from a token's octets to who it speaks for
 //! snapshot      one config in force, with its keys
 //! live_state    the present snapshot, and what is remembered beside it; a request's view of both

@@ -12,7 +12,7 @@ use std::{
 };
 
 pub(super) use self::{grant::Issue, secret::Guess};
-use super::{asked::TokenAsker, caller::Caller, pace::Pace, standing::check_standing, upgrade::Upgrades};
+use super::{account_status::check_account_status, asked::TokenAsker, caller::Caller, pace::Pace, upgrade::Upgrades};
 use crate::{
     decision::decide::live_state::LiveState,
     domain::{AccountName, Clock, Grant, Reason},
@@ -215,8 +215,8 @@ impl TokenService {
 
     /// Whether an opened token holds. An error is what to answer where that cannot be said now, and `None` where it
     /// does not hold.
-    pub(in crate::decision) async fn check_standing(&self, opened: &Verified) -> Result<(), Option<Rejection>> {
-        check_standing(&self.live_state, opened, &*self.clock).await.map_err(|reason| {
+    pub(in crate::decision) async fn check_account_status(&self, opened: &Verified) -> Result<(), Option<Rejection>> {
+        check_account_status(&self.live_state, opened, &*self.clock).await.map_err(|reason| {
             matches!(reason, Reason::Unavailable | Reason::Stale)
                 .then_some(Rejection::Unavailable { retry_after: RETRY_UNAVAILABLE })
         })

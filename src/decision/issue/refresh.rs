@@ -30,7 +30,7 @@ impl TokenService {
                     _ => Rejection::InvalidRefreshToken,
                 },
             )?;
-        self.check_standing(&opened).await.map_err(|away| away.unwrap_or(Rejection::InvalidRefreshToken))?;
+        self.check_account_status(&opened).await.map_err(|away| away.unwrap_or(Rejection::InvalidRefreshToken))?;
         let claims = opened.claims;
         let session = claims.session.ok_or(Rejection::InvalidRefreshToken)?;
         if claims.realm != realm.name || claims.kind != TokenKind::Refresh {

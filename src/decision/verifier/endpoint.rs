@@ -12,7 +12,7 @@ use arc_swap::ArcSwapOption;
 use http::Uri;
 use tokio::sync::Mutex as TurnMutex;
 
-use super::{standing::Trust, told::Asked};
+use super::{availability::Trust, told::Asked};
 use crate::{
     domain::Clock,
     issuer::EndpointLookup,

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! flights    questions that are under way, and refusals that are remembered, under a keyed hash
-//! standing   whether the system is believed, and whether it is away (pure)
+//! availability  whether the system is believed, and whether it is away (pure)
 //! pace       so many questions a second (pure)
 //! ledger     what was counted, until it is written
 //! tokens     the same for tokens of the system's own, and of issuers that are asked
@@ -13,11 +13,11 @@
 //! unconfirmed  logins that were decided while the system was away, with what it is asked about them
 //! ```
 
+mod availability;
 mod endpoint;
 mod flights;
 pub mod ledger;
 mod pace;
-mod standing;
 pub mod table;
 pub mod tokens;
 mod told;
@@ -35,9 +35,9 @@ use futures_util::FutureExt;
 use http::{HeaderMap, Response, header};
 
 use self::{
+    availability::{Admission, Availability},
     flights::{Flights, Joined},
     pace::Pace,
-    standing::{Admission, Standing},
     tokens::TokenCheck,
 };
 use crate::{
@@ -54,7 +54,7 @@ use crate::{
     verifier::{Client, ExchangeError, Relayed, VerifierSettings},
 };
 
-pub use standing::Trust;
+pub use availability::Trust;
 
 /// What is remembered while accounts are taken over.
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ pub struct Verifier {
     client: Client,
     places: Arc<RequestSlots>,
     pace: Mutex<Pace>,
-    standing: Mutex<Standing>,
+    standing: Mutex<Availability>,
     /// Whether its yes counts, in the words of each contract that it is asked in.
     proofs: Mutex<Vec<(Dialect, Trust)>>,
     flights: Flights<Answered, Refusal>,
@@ -355,7 +355,7 @@ impl Verifier {
         self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn standing(&self) -> MutexGuard<'_, Standing> {
+    fn standing(&self) -> MutexGuard<'_, Availability> {
         // Nothing under the lock panics half way.
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,10 +11,10 @@ use http::{Uri, header};
 use serde_json::{Map, Value};
 
 use super::{
+    availability::{Admission, Availability, Trust},
     endpoint::{Endpoint, Place},
     flights::{Flight, Flights, Joined},
     pace::Pace,
-    standing::{Admission, Standing, Trust},
     the_one,
     told::Asked,
 };
@@ -41,7 +41,7 @@ pub struct TokenCheck {
     client: Client,
     places: Arc<RequestSlots>,
     pace: Mutex<Pace>,
-    standing: Mutex<Standing>,
+    availability: Mutex<Availability>,
     flights: Flights<TokenAnswered, ()>,
     /// One probe at a time.
     probing: tokio::sync::Mutex<()>,
@@ -120,7 +120,7 @@ impl TokenCheck {
             metrics,
             places: RequestSlots::new(bounds.concurrency, bounds.queue, Share::HALF),
             pace: Mutex::new(Pace::new(bounds.rate)),
-            standing: Mutex::default(),
+            availability: Mutex::default(),
             flights: Flights::new(),
             probing: tokio::sync::Mutex::new(()),
             settings: check,
@@ -185,7 +185,7 @@ impl TokenCheck {
     }
 
     async fn fly(&self, key: u128, token: &Secret, client: IpAddr, clock: &dyn Clock) -> TokenAnswered {
-        if let Admission::Away { .. } = self.standing().admit(clock.instant()) {
+        if let Admission::Away { .. } = self.availability().admit(clock.instant()) {
             self.metrics.asked("away");
             return TokenAnswered::Unknown;
         }
@@ -262,7 +262,7 @@ impl TokenCheck {
         self.metrics.seconds.observe(clock.instant().saturating_duration_since(started).as_secs_f64());
         match answer {
             Ok(answer) => {
-                self.standing().reached();
+                self.availability().reached();
                 let headers = answer.headers();
                 let read = OldAnswer {
                     status: answer.status(),
@@ -285,7 +285,7 @@ impl TokenCheck {
                 self.metrics.asked(error.name());
                 self.endpoint.note_trouble();
                 let missed = error != ExchangeError::TooLarge;
-                if missed && self.standing().missed(clock.instant()) {
+                if missed && self.availability().missed(clock.instant()) {
                     self.told().is_away(error);
                 }
                 None
@@ -293,9 +293,9 @@ impl TokenCheck {
         }
     }
 
-    fn standing(&self) -> MutexGuard<'_, Standing> {
+    fn availability(&self) -> MutexGuard<'_, Availability> {
         // Nothing under the lock panics half way.
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.availability.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pace(&self) -> MutexGuard<'_, Pace> {

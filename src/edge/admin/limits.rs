@@ -17,7 +17,7 @@ use crate::{
     edge::respond::whole_seconds,
     state::{
         admin_token::AdminRole,
-        limit::{Restrained, Standing, Table, Whom},
+        limit::{Restrained, Table, ThrottleStatus, Whom},
     },
 };
 
@@ -96,8 +96,8 @@ async fn list(State(admin): State<Arc<Admin>>, By(service): By, Asked(asked): As
         "restraints": limits.restrained.iter().map(restraint_json).collect::<Value>(),
         "shared": limits.shared,
     });
-    if !limits.standing.is_empty() {
-        answer["standing"] = limits.standing.iter().map(standing_json).collect();
+    if !limits.statuses.is_empty() {
+        answer["standing"] = limits.statuses.iter().map(status_json).collect();
     }
     Ok(Json(answer))
 }
@@ -119,12 +119,12 @@ fn restraint_json(restrained: &Restrained) -> Value {
     })
 }
 
-fn standing_json(standing: &Standing) -> Value {
+fn status_json(status: &ThrottleStatus) -> Value {
     json!({
-        "kind": kind(standing.table),
-        "failures": standing.failures,
-        "failures_max": standing.failures_max,
-        "restrained_seconds": standing.left.map(whole_seconds),
+        "kind": kind(status.table),
+        "failures": status.failures,
+        "failures_max": status.failures_max,
+        "restrained_seconds": status.left.map(whole_seconds),
     })
 }
 

@@ -194,9 +194,10 @@ impl RequestGuard {
             return self.end(&mut state, Reason::MalformedRequest);
         }
         let Some(watch) = &state.watch else { return };
-        let standing = watch.identity.as_deref().map_or(Ok(()), |identity| view.check_standing(identity, now));
+        let account_status =
+            watch.identity.as_deref().map_or(Ok(()), |identity| view.check_account_status(identity, now));
         let late = || watch.upload.as_ref().map_or(Verdict::Fine, |upload| upload.judge(tokio::time::Instant::now()));
-        let verdict = match standing {
+        let verdict = match account_status {
             Err(reason) => Err(reason),
             Ok(()) if is_stale && watch.ends_stale => Err(Reason::Stale),
             Ok(()) if !watch.certified.contains(now) => Err(Reason::Expired),

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 
 use super::{GRANTED, Happened, RETRY_FAILED, Speaker, TokenBody, TokenEndpoints, TokenMessage, counted};
 use crate::{
-    decision::{Caller, Endpoint, Service, check_standing, issue::takeover::Lead},
+    decision::{Caller, Endpoint, Service, check_account_status, issue::takeover::Lead},
     domain::{Reason, Secret, TokenKind, form::is_form, json::SecretObject},
     observe::audit::Act,
     rules::{
@@ -156,7 +156,7 @@ impl TokenEndpoints {
                     self.token_service.asker().find(realm, presented.expose(), refused, client).await?
                 }
             };
-            check_standing(&self.live_state, &opened, &*self.clock).await?;
+            check_account_status(&self.live_state, &opened, &*self.clock).await?;
             let own = opened.claims.realm == speaker.realm.name && opened.claims.kind == TokenKind::Access;
             if own { Ok(opened) } else { Err(Reason::RealmNotAccepted) }
         };

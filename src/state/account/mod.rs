@@ -34,7 +34,7 @@ pub use password::{Matched, PasswordError, PasswordHash, PasswordKey};
 pub use password_rules::{PASSWORD_CHARS_MIN, PasswordRules, RefusedPasswords};
 pub(in crate::state) use repository::{ACCOUNT, BESIDE};
 pub use repository::{
-    OldTokens, delete, end_tokens, find, find_by_id, record_names, set_disabled, set_locked, standing_epochs,
+    OldTokens, active_epochs, delete, end_tokens, find, find_by_id, record_names, set_disabled, set_locked,
 };
 pub use revise::{Revised, Revision, revise};
 pub use secret::{

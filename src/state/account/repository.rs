@@ -209,12 +209,12 @@ pub async fn record_names(store: &AuditedStore, realm: &RealmName, now: Timestam
     Ok(raised)
 }
 
-/// The raised epochs of a realm's accounts that stand, each under the account's id and under what its name stands for
-/// ([`PrincipalId::of_name`]). An account stands when neither it nor its company is disabled.
+/// The raised epochs of a realm's active accounts, each under the account's id and under what its name stands for
+/// ([`PrincipalId::of_name`]). An account is active when neither it nor its company is disabled.
 ///
 /// # Errors
 /// Fails when the store is out of reach or damaged.
-pub async fn standing_epochs(transaction: &mut Transaction, realm: &RealmName) -> Result<Raised, StoreError> {
+pub async fn active_epochs(transaction: &mut Transaction, realm: &RealmName) -> Result<Raised, StoreError> {
     let statement = "\
         SELECT id, realm, business, name, epoch FROM principals WHERE realm = $1 AND epoch > 0 AND NOT disabled AND \
         NOT EXISTS (SELECT 1 FROM companies AS company WHERE company.realm = principals.realm \

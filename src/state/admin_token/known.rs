@@ -59,7 +59,7 @@ impl KnownAdminTokens {
             return Ok(());
         }
         // Read after the revision: what is newer is read once more.
-        let tokens: Vec<_> = repository::standing(store).await?.into_iter().map(Arc::new).collect();
+        let tokens: Vec<_> = repository::active(store).await?.into_iter().map(Arc::new).collect();
         let revoked = repository::revoked(store, REVOKED_MAX).await?;
         self.0.rcu(|before| Known {
             revision: revision.clone(),
@@ -75,14 +75,14 @@ impl KnownAdminTokens {
     }
 }
 
-/// The revoked tokens that are remembered: first those that this store has as standing, then those that it has as
+/// The revoked tokens that are remembered: first those that this store has as active, then those that it has as
 /// revoked, then others.
 fn remembered(
     before: &HashSet<TokenDigest>,
-    standing: &[Arc<AdminToken>],
+    active: &[Arc<AdminToken>],
     revoked: &[TokenDigest],
 ) -> HashSet<TokenDigest> {
-    let revived = standing.iter().map(|token| token.digest).filter(|digest| before.contains(digest));
+    let revived = active.iter().map(|token| token.digest).filter(|digest| before.contains(digest));
     let mut remembered: HashSet<_> = revived.chain(revoked.iter().copied()).collect();
     for digest in before {
         if remembered.len() < 2 * REVOKED_MAX as usize {

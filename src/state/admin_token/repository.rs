@@ -87,9 +87,9 @@ pub async fn insert(store: &AuditedStore, token: &AdminToken) -> Result<(), Admi
         transaction.rollback().await?;
         return Err(AdminTokenError::Exists(token.name.clone()));
     }
-    let standing = query("SELECT count(*) FROM admin_tokens WHERE revoked_at IS NULL");
-    let standing: i64 = standing.one(&mut transaction).await?.first()?;
-    if usize::try_from(standing).is_ok_and(|standing| standing >= ADMIN_TOKENS_MAX) {
+    let active = query("SELECT count(*) FROM admin_tokens WHERE revoked_at IS NULL");
+    let active: i64 = active.one(&mut transaction).await?.first()?;
+    if usize::try_from(active).is_ok_and(|active| active >= ADMIN_TOKENS_MAX) {
         transaction.rollback().await?;
         return Err(AdminTokenError::TooMany);
     }
@@ -131,7 +131,7 @@ pub async fn list(store: &Store) -> Result<Vec<AdminToken>, StoreError> {
 }
 
 /// Those that are not revoked.
-pub(super) async fn standing(store: &Store) -> Result<Vec<AdminToken>, StoreError> {
+pub(super) async fn active(store: &Store) -> Result<Vec<AdminToken>, StoreError> {
     let statement = query("SELECT * FROM admin_tokens WHERE revoked_at IS NULL ORDER BY name LIMIT $1");
     let limit = i64::try_from(ADMIN_TOKENS_MAX).unwrap_or(i64::MAX);
     statement.bind(limit).all(store).await?.iter().map(read).collect()

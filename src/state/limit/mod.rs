@@ -8,7 +8,7 @@
 //!   key        what names and addresses are remembered as
 //!   capped     names above the cap over all addresses
 //!   known      addresses that an owner has used
-//!   standing   what an operator sees and clears
+//!   status     what an operator sees and clears
 //! exchange     the throttle's batches: to the store and from it
 //!   batch      what goes there and comes from there
 //!   rows       their tables
@@ -22,7 +22,7 @@ mod key;
 mod known;
 mod rows;
 mod settings;
-mod standing;
+mod status;
 mod throttle;
 
 pub use bad_tokens::{BadTokenLimiter, BadTokenSettings};
@@ -31,5 +31,5 @@ pub use key::ThrottleKey;
 pub use known::{KNOWN_FOR, KNOWN_MAX};
 pub use rows::{known_addresses, prune};
 pub use settings::{FREE_FAILURES, NAME_WINDOW, Table, ThrottleSettings};
-pub use standing::{Restrained, Standing, Whom};
+pub use status::{Restrained, ThrottleStatus, Whom};
 pub use throttle::{Attempt, Held, Throttle, Throttled};

@@ -4,7 +4,7 @@ use super::{
     Store, StoreError, Turn,
     epoch_floor::{EPOCH_FLOOR, floor_after_restore},
     query::{Target, query},
-    standing::{self, Standing},
+    status::{self, StoreStatus},
 };
 use crate::domain::Timestamp;
 
@@ -103,11 +103,11 @@ pub(in crate::state) async fn epoch_floor_in<'a>(on: impl Into<Target<'a>>) -> R
     floor.ok_or(StoreError::corrupt("the least epoch is no number"))
 }
 
-/// How the store stands, by itself or in a transaction.
-pub(super) async fn standing_in<'a>(on: impl Into<Target<'a>>) -> Result<Standing, StoreError> {
-    let mut standing = Standing::default();
-    for row in query(standing::ROWS).all(on).await? {
-        standing.see(row.get("name")?, row.get("value")?);
+/// The status of the store, by itself or in a transaction.
+pub(super) async fn status_in<'a>(on: impl Into<Target<'a>>) -> Result<StoreStatus, StoreError> {
+    let mut status = StoreStatus::default();
+    for row in query(status::ROWS).all(on).await? {
+        status.see(row.get("name")?, row.get("value")?);
     }
-    Ok(standing)
+    Ok(status)
 }

@@ -10,7 +10,7 @@
 //! - `sqlite` · `postgres`: the engines: opening, connections under a deadline, following what others commit.
 //! - `audit`: administrative changes, each with its row in the audit log. `watch`: when to read what others changed.
 //! - `change`: what the feed of a PostgreSQL store tells other gateways. `feed`: where they read it.
-//! - `copy`: the same store at another place. `standing`: whether a store has moved, or is a copy in the making.
+//! - `copy`: the same store at another place. `status`: whether a store has moved, or is a copy in the making.
 //! - `migrations`: the steps of the schema, built in. `error`: what can go wrong. `files`: secrets in files.
 //! - `meta`: facts about the store. `epoch_floor`: one of them, the least epoch of a store that was restored.
 
@@ -30,7 +30,7 @@ mod query;
 mod row;
 mod settings;
 mod sqlite;
-mod standing;
+mod status;
 #[cfg(test)]
 mod tests;
 mod transaction;

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::{
     engine::{Engine, Store},
     error::StoreError,
-    meta::standing_in,
+    meta::status_in,
     postgres::{Making, PostgresSettings, PostgresStore},
     query::query,
     settings::StoreSettings,
     sqlite::{self, KEYS, Looked, SqliteStore, TAKES_OLD_TOKENS},
-    standing::Standing,
+    status::StoreStatus,
 };
 
 impl Store {
@@ -23,7 +23,7 @@ impl Store {
     /// [`StoreError::Copying`] where it must not be worked with.
     pub async fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
         let store = Box::pin(Self::open_as_it_stands(settings)).await?;
-        match Box::pin(standing_in(&store)).await.and_then(Standing::refuse) {
+        match Box::pin(status_in(&store)).await.and_then(StoreStatus::refuse) {
             Ok(()) => Ok(store),
             Err(refused) => {
                 store.close().await;
@@ -48,7 +48,7 @@ impl Store {
         if let Engine::Postgres(postgres) = &self.engine {
             postgres.examine().await?;
         }
-        Box::pin(standing_in(self)).await?.refuse()
+        Box::pin(status_in(self)).await?.refuse()
     }
 
     /// Lets everybody reach a store that was not opened: what a start does with its store is done.
@@ -114,7 +114,7 @@ impl Store {
             // A commit that was answered is in the server that answered.
             Engine::Postgres(_) => {}
         }
-        Box::pin(standing_in(self)).await?.refuse()
+        Box::pin(status_in(self)).await?.refuse()
     }
 }
 
@@ -129,7 +129,7 @@ pub async fn look(settings: &StoreSettings) -> Result<Looked, StoreError> {
     let only_looks = PostgresSettings { migrates: false, ..(**postgres).clone() };
     let store = Store { engine: Engine::Postgres(PostgresStore::open(&only_looks).await?) };
     let looking = async {
-        standing_in(&store).await?.refuse()?;
+        status_in(&store).await?.refuse()?;
         let statement = "SELECT id, realm FROM known_keys \
                          WHERE unknown_accounts AND state IN ('active', 'next', 'retiring')";
         let strangers = query(statement).all(&store).await?;

@@ -7,19 +7,19 @@ use crate::support::{PATIENCE, Tokens, wait_until};
 
 /// What becomes of an account's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Standing {
+struct AccountStatus {
     /// Routes take its access token.
     access: bool,
     /// Its refresh token gives others.
     refresh: bool,
 }
 
-const LIVES: Standing = Standing { access: true, refresh: true };
-const LOCKED: Standing = Standing { access: true, refresh: false };
-const ENDED: Standing = Standing { access: false, refresh: false };
+const LIVES: AccountStatus = AccountStatus { access: true, refresh: true };
+const LOCKED: AccountStatus = AccountStatus { access: true, refresh: false };
+const ENDED: AccountStatus = AccountStatus { access: false, refresh: false };
 
 /// How an account comes into a state, its tokens having been given before; and what they are worth then.
-const STATES: [(&str, &str, &str, Standing); 8] = [
+const STATES: [(&str, &str, &str, AccountStatus); 8] = [
     ("active", "", "", LIVES),
     ("locked", "user lock", "", LOCKED),
     ("unlocked", "user unlock", "", LIVES),
@@ -55,9 +55,11 @@ impl Gateway {
         })
     }
 
-    fn introspected(&self, given: &Given) -> [Standing; 2] {
-        [&given.login, &given.exchanged]
-            .map(|tokens| Standing { access: self.is_active(&tokens.access), refresh: self.is_active(&tokens.refresh) })
+    fn introspected(&self, given: &Given) -> [AccountStatus; 2] {
+        [&given.login, &given.exchanged].map(|tokens| AccountStatus {
+            access: self.is_active(&tokens.access),
+            refresh: self.is_active(&tokens.refresh),
+        })
     }
 
     /// What the refresh endpoint of the contract says of the one, and OAuth's of the other.
@@ -69,7 +71,7 @@ impl Gateway {
 #[test]
 fn introspection_agrees_with_the_front_in_every_state_of_an_account() {
     let (gateway, _upstream) = start("");
-    for (state, words, stdin, standing) in STATES {
+    for (state, words, stdin, status) in STATES {
         let given = gateway.given();
         if state == "unlocked" {
             gateway.command("user lock --realm apis --username admin", "").succeeded();
@@ -79,9 +81,9 @@ fn introspection_agrees_with_the_front_in_every_state_of_an_account() {
             let name = if noun == "revoke" { "--name" } else { "--username" };
             gateway.command(&format!("{noun} {rest} --realm apis {name} admin"), stdin).succeeded();
         }
-        wait_until(state, PATIENCE, || gateway.fronts(&given) == [standing.access; 2]);
-        assert_eq!(gateway.introspected(&given), [standing; 2], "{state}");
-        assert_eq!(gateway.refreshes(&given), [standing.refresh; 2], "{state}");
+        wait_until(state, PATIENCE, || gateway.fronts(&given) == [status.access; 2]);
+        assert_eq!(gateway.introspected(&given), [status; 2], "{state}");
+        assert_eq!(gateway.refreshes(&given), [status.refresh; 2], "{state}");
         // For the next login.
         let undone = [("locked", "unlock"), ("disabled", "enable")].into_iter().find(|(name, _)| *name == state);
         if let Some((_, undo)) = undone {
@@ -92,7 +94,7 @@ fn introspection_agrees_with_the_front_in_every_state_of_an_account() {
 
 /// How the client that exchanged a login's refresh token comes into a state; and what that line, and the client's own
 /// access token, are worth then.
-const CLIENT_STATES: [(&str, &str, Standing, bool); 6] = [
+const CLIENT_STATES: [(&str, &str, AccountStatus, bool); 6] = [
     ("active", "", LIVES, true),
     ("locked", "client lock", LOCKED, true),
     ("unlocked", "client unlock", LIVES, true),
@@ -118,8 +120,10 @@ fn introspection_agrees_with_the_front_in_every_state_of_a_client() {
             let front = |path, token| gateway.status(path, token) == 200;
             (front("/apis", &exchanged.access), front("/oauth-api", &token)) == (line.access, own)
         });
-        let introspected =
-            Standing { access: gateway.is_active(&exchanged.access), refresh: gateway.is_active(&exchanged.refresh) };
+        let introspected = AccountStatus {
+            access: gateway.is_active(&exchanged.access),
+            refresh: gateway.is_active(&exchanged.refresh),
+        };
         assert_eq!((introspected, gateway.is_active(&token)), (line, own), "{state}");
         assert_eq!(gateway.exchange(ONE, &exchanged.refresh).status == 200, line.refresh, "{state}");
         assert_eq!(gateway.refresh(&login.refresh).status, 200, "a login that no client exchanged: {state}");
@@ -137,7 +141,7 @@ fn a_token_that_ended_by_itself_or_with_its_session_is_inactive() {
     let given = gateway.given();
     gateway.api("/revocations/token", &json!({ "token": given.login.access }));
     assert_eq!(gateway.fronts(&given), [false, true]);
-    let one = Standing { access: false, refresh: true };
+    let one = AccountStatus { access: false, refresh: true };
     assert_eq!(gateway.introspected(&given), [one, LIVES], "it ended alone");
     gateway.api("/revocations/token", &json!({ "token": given.login.refresh }));
     assert_eq!(gateway.introspected(&given), [ENDED, LIVES]);

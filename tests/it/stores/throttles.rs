@@ -55,8 +55,8 @@ impl Process {
     fn failures(&self) -> u32 {
         let (realm, name) = (realm(), named("admin"));
         let whom = Whom { name: Some((&realm, &name)), address: Some(STRANGER.parse::<IpAddr>().unwrap()) };
-        let standing = self.throttle.standing(whom, SystemClock.now());
-        standing.iter().find(|standing| standing.table == Table::Pair).unwrap().failures
+        let status = self.throttle.status(whom, SystemClock.now());
+        status.iter().find(|status| status.table == Table::Pair).unwrap().failures
     }
 
     async fn exchange(&self) {

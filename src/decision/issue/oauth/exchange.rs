@@ -120,7 +120,7 @@ impl TokenService {
         // The client has proved itself: what it sends is not counted against its address.
         let opened = self.live_state.view().open(token.expose(), None, now);
         let Ok(opened) = opened else { return Ok(None) };
-        match self.check_standing(&opened).await {
+        match self.check_account_status(&opened).await {
             Ok(()) => {}
             Err(None) => return Ok(None),
             Err(Some(away)) => return Err(away.into()),

@@ -50,7 +50,7 @@ impl TokenService {
 
     async fn describe(&self, verified: &Verified) -> Result<Option<Active>, OAuthError> {
         let claims = &verified.claims;
-        match self.check_standing(verified).await {
+        match self.check_account_status(verified).await {
             Ok(()) => {}
             Err(None) => return Ok(None),
             Err(Some(away)) => return Err(away.into()),

@@ -153,7 +153,7 @@ impl Ground {
     fn holds(&self, token: &Secret) -> bool {
         let view = self.live_state.view();
         view.open(token.expose(), Some(HOME), self.clock.now())
-            .is_ok_and(|opened| view.check_standing(&opened, self.clock.now()).is_ok())
+            .is_ok_and(|opened| view.check_account_status(&opened, self.clock.now()).is_ok())
     }
 
     fn admin(&self) -> AdminService {

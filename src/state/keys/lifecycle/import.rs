@@ -185,7 +185,7 @@ async fn retire_signing_keys(
 /// What is kept of imported keys alone: which accounts their tokens may speak for, with the realm's epochs of now.
 async fn insert_details(transaction: &mut Transaction, import: &Import<'_>) -> Result<(), VaultError> {
     let unknown_accounts = import.takes_unknown_accounts();
-    let epochs = account::standing_epochs(transaction, &import.realm).await?;
+    let epochs = account::active_epochs(transaction, &import.realm).await?;
     query("INSERT INTO imported_keys (key, unknown_accounts, epochs) VALUES ($1, $2, $3)")
         .bind(import.id.as_str())
         .bind(unknown_accounts)

@@ -30,7 +30,7 @@ use self::{
     target::{Found, ROWS_A_TRANSACTION},
 };
 use super::{
-    Action, Actor, AuditedStore, Entry, Store, StoreError, StoreSettings, meta::standing_in, standing::Standing,
+    Action, Actor, AuditedStore, Entry, Store, StoreError, StoreSettings, meta::status_in, status::StoreStatus,
     transaction::Transaction,
 };
 use crate::{domain::Clock, observe::audit::ChainKey};
@@ -184,7 +184,7 @@ async fn begin_with(
     from_address: &str,
     to_address: &str,
 ) -> Result<Option<target::Copy>, CopyError> {
-    let has_moved = has_moved(standing_in(source).await?, to_address)?;
+    let has_moved = has_moved(status_in(source).await?, to_address)?;
     match target::open(to, from_address).await? {
         Found::Copy(copy) => Ok(Some(copy)),
         Found::Store(store) => {
@@ -195,7 +195,7 @@ async fn begin_with(
 }
 
 /// Whether a source has ended for this copy. One that has ended for another, or is a copy itself, is refused.
-fn has_moved(standing: Standing, to: &str) -> Result<bool, StoreError> {
+fn has_moved(standing: StoreStatus, to: &str) -> Result<bool, StoreError> {
     if standing.moved_to.as_deref() == Some(to) {
         return Ok(true);
     }
@@ -264,7 +264,7 @@ impl Copying {
     /// # Errors
     /// Fails when the source is out of reach or damaged, or has moved elsewhere.
     pub async fn has_begun_to_move(&self) -> Result<bool, StoreError> {
-        has_moved(standing_in(&self.from).await?, &self.to)
+        has_moved(status_in(&self.from).await?, &self.to)
     }
 
     /// Copies, and follows what changes meanwhile. With a `mover` it brings the move to its end; without, the source is
@@ -283,7 +283,7 @@ impl Copying {
         let (pass, has_moved) = loop {
             passes += 1;
             let mut reading = self.reading.begin_reading().await?;
-            let has_moved = has_moved(standing_in(&mut reading).await?, &self.to)?;
+            let has_moved = has_moved(status_in(&mut reading).await?, &self.to)?;
             let pass = self.pass(&mut reading, passes, report).await?;
             reading.commit().await?;
             changed += pass.changed;
@@ -322,7 +322,7 @@ impl Copying {
     ) -> Result<(Pass, Duration), CopyError> {
         let mut held = self.hold().await?;
         let since = clock.instant();
-        let has_moved = has_moved(standing_in(&mut held).await?, &self.to)?;
+        let has_moved = has_moved(status_in(&mut held).await?, &self.to)?;
         report(Progress::Held);
         let pass = self.pass(&mut held, number, report).await?;
         self.copy.count_on().await?;

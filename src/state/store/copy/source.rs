@@ -5,7 +5,7 @@ use super::{
         Store, StoreError, Transaction,
         error::MOVED,
         query::{Query, query},
-        standing::MOVED_TO,
+        status::MOVED_TO,
     },
     tables::{TABLES, names},
 };

@@ -7,9 +7,9 @@
 use super::{
     super::{
         AuditedStore, Change, Entry, Store, StoreError, StoreSettings, Transaction, Turn,
-        meta::{meta_in, set_meta_in, standing_in},
+        meta::{meta_in, set_meta_in, status_in},
         query::{Query, query},
-        standing::{self, COPYING_FROM},
+        status::{self, COPYING_FROM},
     },
     CopyError,
     rows::Record,
@@ -53,13 +53,13 @@ pub(super) async fn open(settings: &StoreSettings, from: &str) -> Result<Found, 
 /// Writes down who works on the copy. `None` for a store that has something in it, and is no copy in the making.
 async fn claim(store: &Store, from: &str) -> Result<Option<String>, CopyError> {
     let mut transaction = store.begin(Turn::Meta(COPYING_FROM)).await?;
-    let standing = standing_in(&mut transaction).await?;
-    if let Some(to) = standing.moved_to {
+    let status = status_in(&mut transaction).await?;
+    if let Some(to) = status.moved_to {
         return Err(StoreError::Moved { to }.into());
     }
-    match standing.copying {
-        Some(mark) if standing::source_of(&mark) != from => {
-            return Err(CopyError::OtherSource(standing::source_of(&mark).to_owned()));
+    match status.copying {
+        Some(mark) if status::source_of(&mark) != from => {
+            return Err(CopyError::OtherSource(status::source_of(&mark).to_owned()));
         }
         None if !is_empty(&mut transaction).await? => return Ok(None),
         _ => {}

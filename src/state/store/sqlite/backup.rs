@@ -16,7 +16,7 @@ use super::{
     super::{
         epoch_floor::{EPOCH_FLOOR, floor_after_restore},
         error::{self, StoreError},
-        standing,
+        status,
     },
     make::Unplaced,
     missing, open,
@@ -92,7 +92,7 @@ pub async fn write(path: &Path, file: &Path) -> Result<Copied, BackupError> {
             return Err(StoreError::Unreadable { path: path.to_owned(), reason });
         }
         // What is copied from a store that has moved would be as old as the move.
-        standing::of_file(&mut source).await.map_err(failed)?.refuse()?;
+        status::of_file(&mut source).await.map_err(failed)?.refuse()?;
         Ok(source)
     };
     let mut source = open::in_time(path, opened).await?;

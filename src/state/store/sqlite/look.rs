@@ -9,7 +9,7 @@ use super::{
     super::{
         error::{self, StoreError},
         row::Row as StoreRow,
-        standing,
+        status,
     },
     open,
     place::files,
@@ -80,7 +80,7 @@ async fn read(connection: &mut SqliteConnection, path: &Path) -> Result<Looked, 
     }
     open::check_version(connection, path).await?;
     check_migrations(connection, path).await?;
-    standing::of_file(connection).await.map_err(failed)?.refuse()?;
+    status::of_file(connection).await.map_err(failed)?.refuse()?;
     let master_key = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'master_key_fingerprint'");
     let master_key = master_key.fetch_optional(&mut *connection).await.map_err(failed)?;
     let version = open::version(connection).await.map_err(failed)?;

@@ -14,16 +14,16 @@ pub(super) const COPYING_FROM: &str = "copying_from";
 /// Both rows. SQLite's statement is the same.
 pub(super) const ROWS: &str = "SELECT name, value FROM meta WHERE name IN ('moved_to', 'copying_from')";
 
-/// How a store stands.
+/// Whether a store is in use, moved, or a copy in the making.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct StoreStatus {
     /// Where it moved to.
     pub(super) moved_to: Option<String>,
     /// The row of a copy in the making.
     pub(super) copying: Option<String>,
 }
 
-impl Standing {
+impl StoreStatus {
     /// Refuses a store that must not be worked with.
     pub(super) fn refuse(self) -> Result<(), StoreError> {
         match self {
@@ -47,12 +47,12 @@ pub(super) fn source_of(mark: &str) -> &str {
 }
 
 /// The same of a file that is only looked into.
-pub(super) async fn of_file(connection: &mut SqliteConnection) -> Result<Standing, sqlx::Error> {
-    let mut standing = Standing::default();
+pub(super) async fn of_file(connection: &mut SqliteConnection) -> Result<StoreStatus, sqlx::Error> {
+    let mut status = StoreStatus::default();
     for (name, value) in sqlx::query_as::<_, (String, Vec<u8>)>(ROWS).fetch_all(connection).await? {
-        standing.see(&name, &value);
+        status.see(&name, &value);
     }
-    Ok(standing)
+    Ok(status)
 }
 
 #[cfg(test)]
@@ -61,8 +61,8 @@ mod tests {
 
     #[test]
     fn a_store_that_moved_or_is_in_the_making_is_refused_with_the_other_address() {
-        assert!(Standing::default().refuse().is_ok());
-        let mut copying = Standing::default();
+        assert!(StoreStatus::default().refuse().is_ok());
+        let mut copying = StoreStatus::default();
         copying.see(COPYING_FROM, b"0123 sqlite:/a b/portero.db");
         let said = copying.clone().refuse().unwrap_err().to_string();
         assert!(said.contains("of sqlite:/a b/portero.db: "), "{said}");

@@ -20,9 +20,9 @@ pub enum Trust {
     Closed,
 }
 
-/// What is known of a system.
+/// How often a system failed in a row, and until when it counts as away.
 #[derive(Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct Availability {
     failures: u32,
     away_until: Option<Instant>,
 }
@@ -34,7 +34,7 @@ pub(super) enum Admission {
     Away { retry_after: Duration },
 }
 
-impl Standing {
+impl Availability {
     /// Of those who ask while it is away, one a pause gets through.
     pub(super) fn admit(&mut self, now: Instant) -> Admission {
         match self.away_until {
@@ -77,25 +77,25 @@ mod tests {
 
     #[test]
     fn three_failures_in_a_row_are_away_and_one_answer_ends_it() {
-        let mut standing = Standing::default();
+        let mut availability = Availability::default();
         let now = SystemClock.instant();
         let after = |millis| now + Duration::from_millis(millis);
-        assert!(!standing.missed(now) && !standing.missed(now));
-        standing.reached();
-        assert!(!standing.missed(now) && !standing.missed(now));
-        assert_eq!(standing.admit(now), Admission::Ask);
-        assert!(standing.missed(now));
-        assert_eq!(standing.admit(after(400)), Admission::Away { retry_after: Duration::from_millis(600) });
-        assert_eq!(standing.admit(after(1000)), Admission::Ask, "one tries");
-        assert!(matches!(standing.admit(after(1001)), Admission::Away { .. }), "the others wait for it");
-        assert!(!standing.missed(after(1100)), "it was said once");
-        assert!(matches!(standing.admit(after(3000)), Admission::Away { .. }), "the pause grows");
-        assert_eq!(standing.admit(after(3100)), Admission::Ask);
-        standing.reached();
-        assert_eq!(standing.admit(after(3101)), Admission::Ask);
+        assert!(!availability.missed(now) && !availability.missed(now));
+        availability.reached();
+        assert!(!availability.missed(now) && !availability.missed(now));
+        assert_eq!(availability.admit(now), Admission::Ask);
+        assert!(availability.missed(now));
+        assert_eq!(availability.admit(after(400)), Admission::Away { retry_after: Duration::from_millis(600) });
+        assert_eq!(availability.admit(after(1000)), Admission::Ask, "one tries");
+        assert!(matches!(availability.admit(after(1001)), Admission::Away { .. }), "the others wait for it");
+        assert!(!availability.missed(after(1100)), "it was said once");
+        assert!(matches!(availability.admit(after(3000)), Admission::Away { .. }), "the pause grows");
+        assert_eq!(availability.admit(after(3100)), Admission::Ask);
+        availability.reached();
+        assert_eq!(availability.admit(after(3101)), Admission::Ask);
         for _ in 0..100 {
-            standing.missed(now);
+            availability.missed(now);
         }
-        assert_eq!(standing.admit(now), Admission::Away { retry_after: AWAY[1] });
+        assert_eq!(availability.admit(now), Admission::Away { retry_after: AWAY[1] });
     }
 }

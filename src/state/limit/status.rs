@@ -5,9 +5,9 @@ use std::{net::IpAddr, time::Duration};
 use super::{key::name_of, settings::Table, throttle::Throttle};
 use crate::domain::{AccountName, RealmName, Timestamp};
 
-/// How something stands that failures are counted by.
+/// What is counted of a name, an address, or both together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct ThrottleStatus {
     /// What it is.
     pub table: Table,
     /// The failures that count.
@@ -56,25 +56,25 @@ impl Throttle {
         })
     }
 
-    /// How a name stands, an address, and the name from that address.
+    /// The status of a name, of an address, and of the name from that address.
     #[must_use]
-    pub fn standing(&self, whom: Whom<'_>, now: Timestamp) -> Vec<Standing> {
+    pub fn status(&self, whom: Whom<'_>, now: Timestamp) -> Vec<ThrottleStatus> {
         let keys = self.keys_of(whom);
         let mut tables = self.tables();
         let voided =
             keys.iter().find(|(table, _)| *table == Table::Name).and_then(|&(_, name)| tables.names.cleared(name));
-        let standing = keys.into_iter().map(|(table, key)| {
+        let status = keys.into_iter().map(|(table, key)| {
             let bounds = self.settings.bounds(table);
             let voided = voided.filter(|_| table == Table::Pair);
             let windows = tables.of(table);
-            Standing {
+            ThrottleStatus {
                 table,
                 failures: windows.failures(key, bounds.window, now, voided),
                 failures_max: bounds.failures_max,
                 left: windows.wait(key, &bounds, now, voided),
             }
         });
-        standing.collect()
+        status.collect()
     }
 
     /// Forgets what was counted: of a name at every address, and of an address.
@@ -149,11 +149,11 @@ mod tests {
         }
         let (realm, name) = (realm(), name("admin"));
         let whom = Whom { name: Some((&realm, &name)), address: Some(ip("198.51.100.1")) };
-        let held: Vec<_> = throttle.standing(whom, at(1)).iter().map(|standing| standing.left.is_some()).collect();
+        let held: Vec<_> = throttle.status(whom, at(1)).iter().map(|status| status.left.is_some()).collect();
         assert_eq!(held, [true, false, true], "the name, the address, both");
         assert_eq!(throttle.restrained(at(1)).map(|restrained| restrained.count), [20, 0, 1]);
         throttle.clear(Whom { address: None, ..whom }, at(1));
-        assert!(throttle.standing(whom, at(1)).iter().all(|standing| standing.left.is_none()));
+        assert!(throttle.status(whom, at(1)).iter().all(|status| status.left.is_none()));
         assert_eq!(throttle.restrained(at(1)).map(|restrained| restrained.count), [0, 0, 0]);
         assert!(["198.51.100.1", "198.51.100.2"].iter().all(|address| is_free(&throttle, "admin", address, 1)));
         // It counts from then on.
@@ -168,7 +168,7 @@ mod tests {
             fail(&throttle, 1, &account.to_string(), "192.0.2.1", 0);
         }
         let whom = Whom { name: None, address: Some(ip("192.0.2.1")) };
-        assert_eq!(throttle.standing(whom, at(1))[0].failures, 30);
+        assert_eq!(throttle.status(whom, at(1))[0].failures, 30);
         throttle.clear(whom, at(1));
         assert!(is_free(&throttle, "new", "192.0.2.1", 1));
     }

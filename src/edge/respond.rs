@@ -9,7 +9,7 @@ use crate::{
     decision::{Denial, Route, RouteSettings},
     domain::{RealmName, Reason},
     rules::{
-        contract::{Answer, Voice, problem},
+        contract::{ContractResponse, Voice, problem},
         cors::Cors,
         grpc,
         rewrite::hardening,
@@ -28,7 +28,7 @@ pub struct Asker<'r> {
     pub secure: bool,
 }
 
-/// The answer to a denied request: to a gRPC call as gRPC has it, otherwise in the dialect of its route, or as
+/// The response to a denied request: to a gRPC call as gRPC has it, otherwise in the dialect of its route, or as
 /// problem+json where there is none. Where the route has `cors`, the page that asked can read it.
 #[must_use]
 pub fn denial(denial: &Denial, asker: &Asker<'_>) -> Response<Bytes> {
@@ -38,7 +38,7 @@ pub fn denial(denial: &Denial, asker: &Asker<'_>) -> Response<Bytes> {
         Some(content_type) => in_grpc(content_type, denial.reason),
         None => match issuer {
             Some(issuer) => in_voice(&issuer.dialect().for_client(asker.headers), denial.reason),
-            None => answer(plain(denial.reason), retry_after(denial.reason)),
+            None => into_response(plain(denial.reason), retry_after(denial.reason)),
         },
     };
     if let Some(route) = route {
@@ -54,7 +54,7 @@ pub fn denial(denial: &Denial, asker: &Asker<'_>) -> Response<Bytes> {
     response
 }
 
-/// The answer to a bad token where a realm's own endpoint asks for one (`toc`'s verification).
+/// The response to a bad token where a realm's own endpoint asks for one (`toc`'s verification).
 #[must_use]
 pub fn bad_token(realm: &RealmName, voice: &Voice<'_>, reason: Reason) -> Response<Bytes> {
     let mut response = in_voice(voice, reason);
@@ -64,10 +64,10 @@ pub fn bad_token(realm: &RealmName, voice: &Voice<'_>, reason: Reason) -> Respon
     response
 }
 
-/// An answer of a contract in the language of a client. It says so where the client's header chose.
+/// A response of a contract in the language of a client. It says so where the client's header chose.
 #[must_use]
-pub fn spoken(voice: &Voice<'_>, answer: Answer, retry_after: Option<Duration>) -> Response<Bytes> {
-    let mut response = self::answer(answer, retry_after);
+pub fn spoken(voice: &Voice<'_>, response: ContractResponse, retry_after: Option<Duration>) -> Response<Bytes> {
+    let mut response = into_response(response, retry_after);
     if let Some(language) = &voice.chosen {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_LANGUAGE, language.clone());
@@ -76,20 +76,20 @@ pub fn spoken(voice: &Voice<'_>, answer: Answer, retry_after: Option<Duration>) 
     response
 }
 
-/// An answer of a contract, with what all of them have in common.
+/// A response of a contract, with what all of them have in common.
 #[must_use]
-pub fn answer(answer: Answer, retry_after: Option<Duration>) -> Response<Bytes> {
+pub fn into_response(response: ContractResponse, retry_after: Option<Duration>) -> Response<Bytes> {
     let mut headers = HeaderMap::with_capacity(4);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(response.content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(answer.body.len()));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(response.body.len()));
     if let Some(wait) = retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait).max(1)));
     }
-    let mut response = Response::new(answer.body);
-    *response.status_mut() = answer.status;
-    *response.headers_mut() = headers;
-    response
+    let mut whole = Response::new(response.body);
+    *whole.status_mut() = response.status;
+    *whole.headers_mut() = headers;
+    whole
 }
 
 /// Seconds, rounded up: who comes again after them does not come too early.
@@ -97,7 +97,7 @@ pub(super) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
-/// The answer to a browser that asks what a page may do.
+/// The response to a browser that asks what a page may do.
 #[must_use]
 pub fn preflight(cors: &Cors, asker: &Asker<'_>) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
@@ -109,10 +109,10 @@ pub fn preflight(cors: &Cors, asker: &Asker<'_>) -> Response<Bytes> {
     response
 }
 
-/// Lets the page that asked read an answer of ours.
+/// Lets the page that asked read a response of ours.
 pub fn apply_cors(response: &mut Response<Bytes>, cors: &Cors, asker: &Asker<'_>) {
     let headers = response.headers_mut();
-    headers.extend(cors.answer(asker.headers));
+    headers.extend(cors.response_fields(asker.headers));
     if cors.varies() {
         headers.append(header::VARY, HeaderValue::from_static("origin"));
     }
@@ -124,7 +124,7 @@ fn as_the_route_says(route: &Route, asker: &Asker<'_>, headers: &mut HeaderMap) 
         headers.append(header::VARY, vary.clone());
     }
     if let Some(cors) = &route.settings.cors {
-        headers.extend(cors.answer(asker.headers));
+        headers.extend(cors.response_fields(asker.headers));
     }
     if route.settings.rewrites.as_ref().is_some_and(|rewrites| rewrites.harden) {
         headers.extend(hardening(asker.secure));
@@ -134,8 +134,8 @@ fn as_the_route_says(route: &Route, asker: &Asker<'_>, headers: &mut HeaderMap) 
 /// A call that failed before it began: trailers alone, which stand in the head.
 fn in_grpc(content_type: &'static str, reason: Reason) -> Response<Bytes> {
     let status = HeaderValue::from(u16::from(grpc::status(reason.status())));
-    let body = Answer { status: StatusCode::OK, content_type, body: Bytes::new() };
-    let mut response = answer(body, retry_after(reason));
+    let body = ContractResponse { status: StatusCode::OK, content_type, body: Bytes::new() };
+    let mut response = into_response(body, retry_after(reason));
     let headers = response.headers_mut();
     headers.insert(GRPC_STATUS, status);
     if let Ok(message) = HeaderValue::try_from(grpc::message(detail(reason))) {
@@ -154,7 +154,7 @@ fn in_voice(voice: &Voice<'_>, reason: Reason) -> Response<Bytes> {
 
 /// A denial that no contract shapes.
 #[must_use]
-pub fn plain(reason: Reason) -> Answer {
+pub fn plain(reason: Reason) -> ContractResponse {
     let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     problem(status, detail(reason))
 }

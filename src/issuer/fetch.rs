@@ -31,7 +31,7 @@ use crate::{
 
 pub use crate::trust::TrustError as FetcherError;
 
-/// Octets of an answer's head, at most.
+/// Octets of a response's head, at most.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Characters of a reason in the log, at most: parts of it come from the other side.
@@ -40,7 +40,7 @@ const REASON_CHARS_MAX: usize = 300;
 /// Octets of an `ETag` that is remembered, at most.
 const ETAG_BYTES_MAX: usize = 1024;
 
-/// What an answer may be in.
+/// What a response may be in.
 const ACCEPT: HeaderValue = HeaderValue::from_static("application/jwk-set+json, application/json");
 
 /// Why a fetch gave no set.
@@ -62,9 +62,9 @@ pub(super) enum FetchError {
     Set(#[from] JwksError),
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum FetchResponse {
     /// 200: a set, not looked into yet.
     Set { body: Bytes, etag: Option<HeaderValue>, freshness: Freshness },
     /// 304: the set that was named by its `ETag` is the present one.
@@ -134,14 +134,14 @@ impl Getter {
     }
 
     /// The address at `member` of the metadata of `issuer`, whose documents `url` says. A document that is not there
-    /// leads to the next one; any other answer is the last word.
+    /// leads to the next one; any other response is the last word.
     pub(super) async fn discover(&self, url: &Uri, issuer: &str, member: &'static str) -> Result<Uri, FetchError> {
         let mut documents = discovery::documents(url).into_iter().peekable();
         while let Some(url) = documents.next() {
-            let answer = self.get(url.clone(), None).await?;
-            match answer.status() {
+            let response = self.get(url.clone(), None).await?;
+            match response.status() {
                 StatusCode::OK => {
-                    let document = body(answer, DOCUMENT_BYTES_MAX).await?;
+                    let document = body(response, DOCUMENT_BYTES_MAX).await?;
                     return Ok(discovery::address(&document, issuer, member, &url)?);
                 }
                 StatusCode::NOT_FOUND if documents.peek().is_some() => {}
@@ -171,28 +171,28 @@ impl Fetcher {
     }
 
     /// Fetches the set; with `etag`, only if it is another one than that.
-    pub(super) async fn fetch(&self, etag: Option<HeaderValue>) -> Result<Answer, FetchError> {
-        let answer = tokio::time::timeout(self.timeout, self.exchange(etag)).await;
-        answer.unwrap_or(Err(FetchError::Timeout(self.timeout)))
+    pub(super) async fn fetch(&self, etag: Option<HeaderValue>) -> Result<FetchResponse, FetchError> {
+        let response = tokio::time::timeout(self.timeout, self.exchange(etag)).await;
+        response.unwrap_or(Err(FetchError::Timeout(self.timeout)))
     }
 
-    async fn exchange(&self, etag: Option<HeaderValue>) -> Result<Answer, FetchError> {
+    async fn exchange(&self, etag: Option<HeaderValue>) -> Result<FetchResponse, FetchError> {
         let url = match &self.discovered {
             Some(issuer) => self.getter.discover(&self.url, issuer, "jwks_uri").await?,
             None => self.url.clone(),
         };
         let etag = etag.filter(|_| self.is_the_last(&url));
         let conditional = etag.is_some();
-        let answer = self.getter.get(url, etag).await?;
-        let freshness = Freshness::of(answer.headers());
-        match answer.status() {
+        let response = self.getter.get(url, etag).await?;
+        let freshness = Freshness::of(response.headers());
+        match response.status() {
             StatusCode::OK => {}
-            StatusCode::NOT_MODIFIED if conditional => return Ok(Answer::Unchanged { freshness }),
+            StatusCode::NOT_MODIFIED if conditional => return Ok(FetchResponse::Unchanged { freshness }),
             other => return Err(FetchError::Status(other)),
         }
-        let etag = answer.headers().get(header::ETAG).filter(|etag| etag.len() <= ETAG_BYTES_MAX).cloned();
-        let body = body(answer, SET_BYTES_MAX).await?;
-        Ok(Answer::Set { body, etag, freshness })
+        let etag = response.headers().get(header::ETAG).filter(|etag| etag.len() <= ETAG_BYTES_MAX).cloned();
+        let body = body(response, SET_BYTES_MAX).await?;
+        Ok(FetchResponse::Set { body, etag, freshness })
     }
 
     /// Whether the last set came from `url`, or none did: a snapshot's is of the address that the config has. From now
@@ -205,8 +205,8 @@ impl Fetcher {
     }
 }
 
-async fn body(answer: Response<Incoming>, bytes_max: usize) -> Result<Bytes, FetchError> {
-    let body = Limited::new(answer.into_body(), bytes_max).collect().await.map_err(|error| {
+async fn body(response: Response<Incoming>, bytes_max: usize) -> Result<Bytes, FetchError> {
+    let body = Limited::new(response.into_body(), bytes_max).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
             FetchError::TooLarge(bytes_max)
         } else {

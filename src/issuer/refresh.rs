@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    fetch::{Answer, FetchError, Fetcher, FetcherError},
+    fetch::{FetchError, FetchResponse, Fetcher, FetcherError},
     machine::{Event, Fetched, Machine, Set, State},
     settings::{IssuerSettings, Jwks},
     shared::Shared,
@@ -140,7 +140,7 @@ struct Held {
 type Sink = Box<dyn Fn(&[PublicJwk], &ValidUntil) + Send>;
 
 /// A fetch under way.
-type Flight = Pin<Box<dyn Future<Output = Result<Answer, FetchError>> + Send>>;
+type Flight = Pin<Box<dyn Future<Output = Result<FetchResponse, FetchError>> + Send>>;
 
 /// The task.
 struct Refresher {
@@ -171,9 +171,9 @@ impl Refresher {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                Some(answer) = landing(&mut self.flight) => {
+                Some(response) = landing(&mut self.flight) => {
                     self.flight = None;
-                    self.landed(answer);
+                    self.landed(response);
                 }
                 Some(ask) = asks.recv() => {
                     if self.waiting.len() < WAITING_MAX {
@@ -216,10 +216,10 @@ impl Refresher {
         }
     }
 
-    fn landed(&mut self, answer: Result<Answer, FetchError>) {
+    fn landed(&mut self, response: Result<FetchResponse, FetchError>) {
         let failed_before = self.machine.failures() > 0;
         let issuer = self.issuer.clone();
-        match answer.and_then(|answer| self.open(answer)) {
+        match response.and_then(|response| self.open(response)) {
             Ok(fetched) => {
                 let unchanged = matches!(fetched, Fetched::Unchanged { .. });
                 self.metrics.refreshed(if unchanged { "unchanged" } else { "success" });
@@ -245,14 +245,14 @@ impl Refresher {
     }
 
     /// Looks into an answer. What it holds is of use when this succeeds.
-    fn open(&mut self, answer: Answer) -> Result<Fetched, FetchError> {
-        match answer {
-            Answer::Set { body, etag, freshness } => {
+    fn open(&mut self, response: FetchResponse) -> Result<Fetched, FetchError> {
+        match response {
+            FetchResponse::Set { body, etag, freshness } => {
                 let keys = Arc::new(self.read(&body)?);
                 self.held = Some(Held { body, etag, storable: freshness.storable });
                 Ok(Fetched::Set { keys, lifetime: freshness.lifetime })
             }
-            Answer::Unchanged { freshness } => {
+            FetchResponse::Unchanged { freshness } => {
                 // What was to be confirmed may have become too old meanwhile.
                 let held = self.held.as_mut().ok_or(FetchError::Status(StatusCode::NOT_MODIFIED))?;
                 held.storable = freshness.storable;
@@ -337,6 +337,6 @@ impl Drop for Refresher {
 }
 
 /// The end of the fetch under way; `None` at once where there is none.
-async fn landing(flight: &mut Option<Flight>) -> Option<Result<Answer, FetchError>> {
+async fn landing(flight: &mut Option<Flight>) -> Option<Result<FetchResponse, FetchError>> {
     Some(flight.as_mut()?.await)
 }

@@ -58,7 +58,7 @@ pub enum InvalidOrigin {
 pub type Fields = Vec<(HeaderName, HeaderValue)>;
 
 impl Cors {
-    /// The fields of the answer to a preflight. None for a page that may not ask: a browser takes that
+    /// The fields of the response to a preflight. None for a page that may not ask: a browser takes that
     /// for a no, whatever the status is.
     #[must_use]
     pub fn preflight(&self, headers: &HeaderMap) -> Fields {
@@ -70,9 +70,9 @@ impl Cors {
         fields
     }
 
-    /// The fields of the answer to the request with these `headers`, whichever side gives it.
+    /// The fields of the response to the request with these `headers`, whichever side gives it.
     #[must_use]
-    pub fn answer(&self, headers: &HeaderMap) -> Fields {
+    pub fn response_fields(&self, headers: &HeaderMap) -> Fields {
         let Some(allowed) = self.allowed(headers) else { return vec![] };
         let mut fields = self.shared(allowed);
         if let Some(expose) = &self.expose {
@@ -259,13 +259,13 @@ mod tests {
             ("", false),
         ] {
             let headers = from(&[origin]);
-            let fields: HeaderMap = cors.answer(&headers).into_iter().collect();
+            let fields: HeaderMap = cors.response_fields(&headers).into_iter().collect();
             let allowed = fields.get(header::ACCESS_CONTROL_ALLOW_ORIGIN).map(HeaderValue::as_bytes);
             assert_eq!(allowed, may.then_some(origin.as_bytes()), "{origin}");
             assert_eq!(cors.preflight(&headers).is_empty(), !may, "{origin}");
         }
-        assert!(cors.answer(&HeaderMap::new()).is_empty());
-        assert!(cors.answer(&from(&["https://app.example.com"; 2])).is_empty(), "no browser sends two");
+        assert!(cors.response_fields(&HeaderMap::new()).is_empty());
+        assert!(cors.response_fields(&from(&["https://app.example.com"; 2])).is_empty(), "no browser sends two");
     }
 
     proptest! {
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn credentials_are_said_and_what_may_be_read() {
         let cors = Cors { credentials: true, ..cors(&["null"]) };
-        let fields: HeaderMap = cors.answer(&from(&["null"])).into_iter().collect();
+        let fields: HeaderMap = cors.response_fields(&from(&["null"])).into_iter().collect();
         assert_eq!(fields[header::ACCESS_CONTROL_ALLOW_ORIGIN], "null");
         assert_eq!(fields[header::ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
         assert_eq!(fields[header::ACCESS_CONTROL_EXPOSE_HEADERS], "x-total");

@@ -68,21 +68,21 @@ fn request(
 
 async fn status_over_http1(transport: Transport, request: Request<Empty<Bytes>>) -> hyper::Result<StatusCode> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(transport)).await?;
-    let mut answer = pin!(sender.send_request(request));
+    let mut response = pin!(sender.send_request(request));
     tokio::select! {
         biased;
-        answer = &mut answer => Ok(answer?.status()),
-        // It may have ended with the answer.
-        _ = connection => Ok(answer.await?.status()),
+        response = &mut response => Ok(response?.status()),
+        // It may have ended with the response.
+        _ = connection => Ok(response.await?.status()),
     }
 }
 
 async fn status_over_http2(transport: Transport, request: Request<Empty<Bytes>>) -> hyper::Result<StatusCode> {
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(transport)).await?;
-    let mut answer = pin!(sender.send_request(request));
+    let mut response = pin!(sender.send_request(request));
     tokio::select! {
         biased;
-        answer = &mut answer => Ok(answer?.status()),
-        _ = connection => Ok(answer.await?.status()),
+        response = &mut response => Ok(response?.status()),
+        _ = connection => Ok(response.await?.status()),
     }
 }

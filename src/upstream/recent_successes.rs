@@ -1,10 +1,10 @@
 //! Which clients were given a good response lately, so that one client's failures are told apart from a server's.
 //!
 //! A failure after a request was sent may be the request's own doing. It speaks against the server only where nobody
-//! else was given a good answer meanwhile. For that question two different pairs of a client and a route are enough: of
-//! any two, one is another than the one that failed.
+//! else was given a good response meanwhile. For that question two different pairs of a client and a route are enough:
+//! of any two, one is another than the one that failed.
 //!
-//! Time is counted in ticks, and a pair is written down once a tick at most, so that good answers cost two reads and
+//! Time is counted in ticks, and a pair is written down once a tick at most, so that good responses cost two reads and
 //! next to never a write.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How long a pair that stands here is not written again, in milliseconds.
 pub(super) const TICK_MS: u64 = 500;
 
-/// How long a good answer to somebody else speaks for a server, in milliseconds.
+/// How long a good response to somebody else speaks for a server, in milliseconds.
 pub(super) const WINDOW_MS: u64 = 5000;
 
 /// A client and the route that it asked for, as a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClientRoute(u32);
 
-/// The pairs that had a good answer last: the tick in the upper half, from 1, and the pair in the lower; 0 for none.
+/// The pairs that had a good response last: the tick in the upper half, from 1, and the pair in the lower; 0 for none.
 #[derive(Debug, Default)]
 pub(super) struct RecentSuccesses([AtomicU64; 2]);
 
@@ -33,7 +33,7 @@ impl ClientRoute {
 }
 
 impl RecentSuccesses {
-    /// Notes a good answer to `pair` at `now`, in milliseconds.
+    /// Notes a good response to `pair` at `now`, in milliseconds.
     pub(super) fn note(&self, pair: ClientRoute, now: u64) {
         let tick = tick(now);
         // Its own place, so that one pair never takes two, else that of the pair that was well longest ago.
@@ -50,7 +50,7 @@ impl RecentSuccesses {
         }
     }
 
-    /// Whether anybody but `pair` had a good answer within the window before `now`.
+    /// Whether anybody but `pair` had a good response within the window before `now`.
     pub(super) fn has_another(&self, pair: ClientRoute, now: u64) -> bool {
         let since = tick(now.saturating_sub(WINDOW_MS));
         self.0.iter().map(read).any(|(noted, known)| noted >= since && noted != 0 && known != pair)
@@ -103,16 +103,16 @@ mod tests {
     }
 
     proptest! {
-        /// Against a list of every good answer: exact but for the length of a tick.
+        /// Against a list of every good response: exact but for the length of a tick.
         #[test]
         fn it_answers_as_a_list_of_all_would(
-            answers in prop::collection::vec((0..4_u32, 0..3_000_u64), 0..60),
+            responses in prop::collection::vec((0..4_u32, 0..3_000_u64), 0..60),
             asked in 0..4_u32,
             later in 0..8_000_u64,
         ) {
             let recent_successes = RecentSuccesses::default();
             let (mut all, mut now) = (vec![], 0);
-            for (pair, pause) in answers {
+            for (pair, pause) in responses {
                 now += pause;
                 recent_successes.note(ClientRoute(pair), now);
                 all.push((pair, now));

@@ -65,7 +65,7 @@ pub struct Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Unknown,
-    /// When the answer began, in milliseconds.
+    /// When the response began, in milliseconds.
     Answered(u64),
     Failed,
 }
@@ -193,7 +193,7 @@ impl ServerLease {
     }
 
     /// A connection to it was made at `now`. Where no connection could be made before, a trial has succeeded with that:
-    /// its client may keep back what an answer takes.
+    /// its client may keep back what a response takes.
     pub fn connected(&mut self, now: Instant) {
         let server = &self.server;
         if matches!(self.admission, Admission::Trial(_)) && server.breaker.connected(server.epoch.millis(now)) {
@@ -201,7 +201,7 @@ impl ServerLease {
         }
     }
 
-    /// What keeps others from a trial, where this is one. Drop it when the client owes what an answer takes.
+    /// What keeps others from a trial, where this is one. Drop it when the client owes what a response takes.
     #[must_use]
     pub fn held(&self) -> Option<Held> {
         let is_trial = matches!(self.admission, Admission::Trial(_)) && self.outcome == Outcome::Unknown;
@@ -220,7 +220,7 @@ impl ServerLease {
     }
 
     /// It failed at `now`, which counts once. Whether the server `may` be left alone for failures after requests were
-    /// sent is asked where nobody else was given a good answer meanwhile.
+    /// sent is asked where nobody else was given a good response meanwhile.
     pub(super) fn failed(&mut self, failure: Failure, now: Instant, may: impl FnOnce(&Server) -> bool) {
         if self.outcome == Outcome::Failed {
             return;
@@ -240,7 +240,7 @@ impl Drop for ServerLease {
         if self.server.counts_in_flight {
             self.server.in_flight.fetch_sub(1, Ordering::Relaxed);
         }
-        // Only at its end: a server that breaks off every answer fails in a row.
+        // Only at its end: a server that breaks off every response fails in a row.
         if let Outcome::Answered(at) = self.outcome {
             self.server.breaker.succeeded();
             self.server.recent_successes.note(self.pair, at);

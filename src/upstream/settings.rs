@@ -118,9 +118,9 @@ pub struct Health {
     pub probe: Probe,
     /// From one question to the next; default 5 s.
     pub interval: Duration,
-    /// For a whole question and its answer; default 2 s.
+    /// For a whole probe, the request and its response; default 2 s.
     pub timeout: Duration,
-    /// Good answers in a row that make a server well again; default 2.
+    /// Good responses in a row that make a server well again; default 2.
     pub healthy: u32,
     /// Bad ones in a row that make it unhealthy; default 3.
     pub unhealthy: u32,
@@ -137,7 +137,7 @@ pub enum Probe {
         path: PathAndQuery,
         /// `Host`; default the server's `host:port`.
         host: Option<Box<str>>,
-        /// The lowest and the highest status of a good answer; default 200 and 399.
+        /// The lowest and the highest status of a good response; default 200 and 399.
         status: (StatusCode, StatusCode),
     },
 }
@@ -163,11 +163,11 @@ impl Default for Eject {
 pub struct Timeouts {
     /// For a connection to be made, with its TLS handshake, and for a place in a full pool; default 2 s.
     pub connect: Duration,
-    /// For the next bytes of an answer; default 30 s.
+    /// For the next bytes of a response; default 30 s.
     pub read: Duration,
     /// For the next bytes of a request to be taken; default 30 s.
     pub write: Duration,
-    /// For the whole exchange, from the request's head to the last byte of its answer; default 1 h.
+    /// For the whole exchange, from the request's head to the last byte of its response; default 1 h.
     pub total: Duration,
     /// How long an unused connection is kept; default 60 s.
     pub idle: Duration,

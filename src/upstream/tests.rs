@@ -48,7 +48,7 @@ fn end() -> impl Strategy<Value = End> {
     prop_oneof![3 => Just(End::Answered), 5 => Just(End::Failed), 1 => Just(End::Unreachable)]
 }
 
-/// A good answer or a failure, as the model writes it down.
+/// A good response or a failure, as the model writes it down.
 struct Noted {
     server: usize,
     pair: u64,
@@ -64,7 +64,7 @@ fn turn_at(server: &Spread<Server>, pair: u64, now: std::time::Instant) -> Optio
 
 proptest! {
     /// Whatever clients do in whatever order: a server is left alone only after so many failures in a row; for failures
-    /// after sending only where nobody else had a good answer, and never so that too few are left.
+    /// after sending only where nobody else had a good response, and never so that too few are left.
     #[test]
     fn nobody_is_left_alone_for_what_one_client_does(
         servers in 1..6_usize,
@@ -122,7 +122,7 @@ proptest! {
 /// What a request's client does where a server is tried again.
 #[derive(Clone, Copy, Debug)]
 enum Tried {
-    /// It has an answer.
+    /// It has a response.
     Answered,
     /// The server has its connection, and then nothing is heard: the client owes its body.
     Held,

@@ -124,21 +124,21 @@ async fn check(pool: Weak<Pool>, health: Health) {
         for server in pool.servers() {
             let (pool, health) = (Arc::clone(&pool), health.clone());
             asking.spawn(async move {
-                let answer = timeout(health.timeout, ask(&pool, &server, &health.probe)).await;
-                let answer = answer.unwrap_or_else(|late| Err(Unhealthy::Connection(late.into())));
-                (server, answer)
+                let result = timeout(health.timeout, ask(&pool, &server, &health.probe)).await;
+                let result = result.unwrap_or_else(|late| Err(Unhealthy::Connection(late.into())));
+                (server, result)
             });
         }
         let mut seen = HashMap::new();
         while let Some(asked) = asking.join_next().await {
-            let Ok((server, answer)) = asked else { continue };
+            let Ok((server, result)) = asked else { continue };
             let mut streak = streaks.remove(&server.socket).unwrap_or_default();
-            let is_ours = matches!(&answer, Err(Unhealthy::Connection(error)) if is_local(error));
+            let is_ours = matches!(&result, Err(Unhealthy::Connection(error)) if is_local(error));
             if is_ours {
                 // Nobody was asked.
-            } else if let Some(healthy) = streak.count(answer.is_ok(), server.passes_probes(), &health) {
+            } else if let Some(healthy) = streak.count(result.is_ok(), server.passes_probes(), &health) {
                 server.set_passes_probes(healthy, now);
-                say(&pool, &server, answer.err());
+                say(&pool, &server, result.err());
             }
             seen.insert(server.socket, streak);
         }
@@ -156,12 +156,12 @@ fn say(pool: &Pool, server: &Server, why: Option<Unhealthy>) {
     }
 }
 
-/// Answers in a row that speak against what is believed.
+/// Probe results in a row that speak against what is believed.
 #[derive(Debug, Default)]
 struct ProbeStreak(u32);
 
 impl ProbeStreak {
-    /// Counts an answer; what is to be believed from now on, when that changes.
+    /// Counts the result of a probe; what is to be believed from now on, when that changes.
     fn count(&mut self, good: bool, believed_well: bool, health: &Health) -> Option<bool> {
         if good == believed_well {
             self.0 = 0;
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_count_in_a_row_against_what_is_believed() {
+    fn probe_results_count_in_a_row_against_what_is_believed() {
         let (mut streak, mut healthy) = (ProbeStreak::default(), true);
         let mut seen = vec![];
         for good in [false, false, true, false, false, false, false, true, false, true, true, true] {

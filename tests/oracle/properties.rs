@@ -4,8 +4,8 @@ use http::Method;
 use portero::{
     domain::{Reason, json::parse_object},
     rules::contract::{
-        Answer, Dialect, DialectSettings, Login, MissingMembers, Operation, Outcome, Rejection, TokenRequest, Validity,
-        allow, select,
+        ContractResponse, Dialect, DialectSettings, Login, MissingMembers, Operation, Outcome, Rejection, TokenRequest,
+        Validity, allow, select,
     },
 };
 use proptest::prelude::*;
@@ -81,7 +81,7 @@ fn old_rejection(rejection: &Rejection) -> old::Rejection {
     }
 }
 
-fn shown(answer: &Answer) -> (u16, &'static str, String) {
+fn shown(answer: &ContractResponse) -> (u16, &'static str, String) {
     (answer.status.as_u16(), answer.content_type, String::from_utf8(answer.body.to_vec()).unwrap())
 }
 
@@ -202,7 +202,7 @@ fn what_they_declare_is_the_same() {
         assert_eq!(members, old.contract().identifying_members(), "{new}");
         for refresh in [false, true] {
             let schemas =
-                new.contract().schemas(refresh).map(|s| (s.request.clone(), s.answer.clone(), s.refusals.clone()));
+                new.contract().schemas(refresh).map(|s| (s.request.clone(), s.response.clone(), s.refusals.clone()));
             let expected = old.schemas(refresh).map(|s| (Some(s.request), s.answer, s.refusals.to_vec()));
             assert_eq!(schemas, expected, "{new}");
         }

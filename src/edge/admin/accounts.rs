@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{
     Admin,
-    api::{Answer, ApiError, Asked, Body, Hidden, Named},
-    operations::{About, Answers, Kind, Member, Operations},
+    api::{ApiError, ApiResponse, Asked, Body, Hidden, Named},
+    operations::{About, Kind, Member, Operations, ResponseBody},
     operator::By,
 };
 use crate::{
@@ -34,7 +34,7 @@ const NAME: Member = Member::required("name", Kind::Text);
 const BUSINESS: Member = Member::optional("business", Kind::Text);
 const SECRET: Member = Member::optional("secret", Kind::Text);
 
-/// An account in an answer.
+/// An account in a response.
 const ACCOUNT: &[Member] = &[
     Member::required("id", Kind::Text),
     REALM,
@@ -57,7 +57,7 @@ const ACCOUNT: &[Member] = &[
     SECRET,
 ];
 
-const DELETED: Answers = Answers::One(&[Member::required("deleted", Kind::Boolean)]);
+const DELETED: ResponseBody = ResponseBody::One(&[Member::required("deleted", Kind::Boolean)]);
 const LIST: About = About {
     summary: "A page of a realm's accounts",
     query: &[
@@ -75,7 +75,7 @@ const LIST: About = About {
         Member::optional("after_business", Kind::Text),
     ],
     bodies: &[],
-    answers: Answers::Many(ACCOUNT),
+    response: ResponseBody::Many(ACCOUNT),
 };
 const ADD: About = About {
     summary: "Make an account",
@@ -93,11 +93,11 @@ const ADD: About = About {
         Member::optional("id", Kind::Text).nullable(),
         SECRET.nullable(),
     ]],
-    answers: Answers::One(ACCOUNT),
+    response: ResponseBody::One(ACCOUNT),
 };
 /// A change that asks for nothing but whose account it is.
 const CHANGE: About =
-    About { summary: "", query: &[], bodies: &[&[REALM, NAME, BUSINESS]], answers: Answers::One(ACCOUNT) };
+    About { summary: "", query: &[], bodies: &[&[REALM, NAME, BUSINESS]], response: ResponseBody::One(ACCOUNT) };
 const REVISE: About = About {
     summary: "Change what an account is; its tokens end where they carry what changed",
     bodies: &[&[
@@ -136,7 +136,7 @@ const ROTATE_SECRET: About = About {
     ..CHANGE
 };
 const END_OVERLAP: About = About { summary: "Take the secret before this one no more", ..CHANGE };
-const DELETE: About = About { summary: "Delete it for ever and end its tokens", answers: DELETED, ..CHANGE };
+const DELETE: About = About { summary: "Delete it for ever and end its tokens", response: DELETED, ..CHANGE };
 /// Adds the operations on accounts.
 pub(super) fn operations(operations: Operations) -> Operations {
     let change = |about: &'static str| About { summary: about, ..CHANGE };
@@ -255,7 +255,7 @@ struct RotateSecret {
     overlap_seconds: Option<u64>,
 }
 
-async fn list(State(admin): State<Arc<Admin>>, By(service): By, Asked(asked): Asked<Listed>) -> Answer {
+async fn list(State(admin): State<Arc<Admin>>, By(service): By, Asked(asked): Asked<Listed>) -> ApiResponse {
     let realm = admin.realm(&asked.realm)?;
     let limit = asked.limit.unwrap_or(PAGE_ROWS);
     if !(1..=PAGE_ROWS).contains(&limit) {
@@ -287,7 +287,7 @@ fn word<T: Copy>(given: Option<&str>, words: &[(&str, T)], parameter: &str) -> R
     })
 }
 
-async fn revise(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Revise>) -> Answer {
+async fn revise(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Revise>) -> ApiResponse {
     let realm = admin.realm(&asked.realm)?;
     let name = AccountName { business: asked.business, name: asked.name };
     let revision = Revision {
@@ -313,7 +313,7 @@ fn grants(words: &[String]) -> Result<Vec<GrantType>, ApiError> {
     grants.map_err(|error| ApiError::bad(&error.to_string()))
 }
 
-async fn add(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<New>) -> Answer {
+async fn add(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<New>) -> ApiResponse {
     let realm = admin.realm(&asked.realm)?;
     let described = accounts::describe(&realm, AccountName { business: asked.business, name: asked.name });
     let id = asked.id.as_deref().map(PrincipalId::from_str).transpose();
@@ -333,28 +333,28 @@ async fn add(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body
 }
 
 /// A change that asks for nothing but whose account it is.
-async fn changed(admin: &Admin, service: &AdminService, asked: &Named, change: AccountChange) -> Answer {
+async fn changed(admin: &Admin, service: &AdminService, asked: &Named, change: AccountChange) -> ApiResponse {
     let realm = admin.realm(&asked.realm)?;
     Ok(Json(changed_json(&service.change_account(&realm, &asked.account_name(), change).await?)))
 }
 
-async fn disable(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> Answer {
+async fn disable(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> ApiResponse {
     changed(&admin, &service, &asked, AccountChange::Disable).await
 }
 
-async fn enable(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> Answer {
+async fn enable(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> ApiResponse {
     changed(&admin, &service, &asked, AccountChange::Enable).await
 }
 
-async fn lock(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> Answer {
+async fn lock(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> ApiResponse {
     changed(&admin, &service, &asked, AccountChange::Lock).await
 }
 
-async fn unlock(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> Answer {
+async fn unlock(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> ApiResponse {
     changed(&admin, &service, &asked, AccountChange::Unlock).await
 }
 
-async fn set_role(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<SetRole>) -> Answer {
+async fn set_role(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<SetRole>) -> ApiResponse {
     if asked.role.is_kept() {
         return Err(ApiError::bad("set-role asks for the member role, null for none"));
     }
@@ -364,19 +364,23 @@ async fn set_role(State(admin): State<Arc<Admin>>, By(service): By, Body(asked):
     Ok(Json(changed_json(&service.revise_account(&realm, &name, revision).await?)))
 }
 
-async fn set_password(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<SetPassword>) -> Answer {
+async fn set_password(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<SetPassword>) -> ApiResponse {
     let SetPassword { realm, name, business, secret } = asked;
     let secret = secret.ok_or_else(|| ApiError::bad("set-password asks for the member secret"))?;
     set_secret(&admin, &service, &Named { realm, name, business }, Some(secret), SecretChange::Password).await
 }
 
-async fn rotate_secret(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<RotateSecret>) -> Answer {
+async fn rotate_secret(
+    State(admin): State<Arc<Admin>>,
+    By(service): By,
+    Body(asked): Body<RotateSecret>,
+) -> ApiResponse {
     let RotateSecret { realm, name, business, secret, revoke, overlap_seconds } = asked;
     let rotation = rotation(revoke, overlap_seconds)?;
     set_secret(&admin, &service, &Named { realm, name, business }, secret, rotation).await
 }
 
-async fn end_overlap(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> Answer {
+async fn end_overlap(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> ApiResponse {
     let realm = admin.realm(&asked.realm)?;
     let account = service.account(&realm, &asked.account_name()).await?;
     let (changed, ended) = service.end_overlap(&realm, &account).await?;
@@ -385,7 +389,7 @@ async fn end_overlap(State(admin): State<Arc<Admin>>, By(service): By, Body(aske
     Ok(Json(members))
 }
 
-async fn delete(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> Answer {
+async fn delete(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Named>) -> ApiResponse {
     let realm = admin.realm(&asked.realm)?;
     service.delete_account(&realm, &asked.account_name()).await?;
     Ok(Json(json!({ "deleted": true })))
@@ -397,7 +401,7 @@ async fn set_secret(
     named: &Named,
     secret: Option<Hidden>,
     change: SecretChange,
-) -> Answer {
+) -> ApiResponse {
     let realm = admin.realm(&named.realm)?;
     // Before a secret is made for nothing.
     let account = service.account(&realm, &named.account_name()).await?;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     Admin,
     access::failure,
-    operations::{About, Answers, Kind, Member, Operations},
+    operations::{About, Kind, Member, Operations, ResponseBody},
     operator::By,
 };
 use crate::{
@@ -40,7 +40,7 @@ const BUSINESS: Member = Member::optional("business", Kind::Text);
 const ID: Member = Member::required("id", Kind::Text);
 
 /// What a revocation answers.
-const REVOKED: Answers = Answers::One(&[
+const REVOKED: ResponseBody = ResponseBody::One(&[
     Member::required("revoked", Kind::Text),
     ID,
     Member::optional("same_material", Kind::Texts),
@@ -60,7 +60,7 @@ const REVOKE_TOKEN: About = About {
         ],
         &[Member::required("jti", Kind::Text), REALM, Member::optional("expires", Kind::Integer).nullable()],
     ],
-    answers: REVOKED,
+    response: REVOKED,
 };
 const REVOKE_SESSION: About =
     About { summary: "Revoke all tokens that one login gave", bodies: &[&[ID]], ..REVOKE_TOKEN };
@@ -72,7 +72,7 @@ const SESSIONS: About = About {
     summary: "A page of an account's sessions, the youngest first",
     query: &[REALM, NAME, BUSINESS, Member::optional("after", Kind::Text), Member::optional("limit", Kind::Integer)],
     bodies: &[],
-    answers: Answers::Many(&[
+    response: ResponseBody::Many(&[
         ID,
         Member::required("created_at", Kind::Integer),
         Member::required("expires_at", Kind::Integer).nullable(),
@@ -91,8 +91,8 @@ pub(super) fn operations(operations: Operations) -> Operations {
         .get("/sessions", AdminRole::Read, SESSIONS, sessions)
 }
 
-/// An answer, or what went wrong.
-pub(super) type Answer = Result<Json<Value>, ApiError>;
+/// A response, or what went wrong.
+pub(super) type ApiResponse = Result<Json<Value>, ApiError>;
 
 /// Whom a request is about.
 #[derive(Debug, Deserialize)]
@@ -156,23 +156,23 @@ struct Waiting {
     wait: Option<Who>,
 }
 
-/// An answer about a revocation: 202 where it is durable, and not yet known everywhere.
-type Told = Result<(StatusCode, Json<Value>), ApiError>;
+/// A response about a revocation: 202 where it is durable, and not yet known everywhere.
+type RevocationResponse = Result<(StatusCode, Json<Value>), ApiError>;
 
 impl Admin {
-    async fn told(&self, service: &AdminService, waiting: Waiting, mut answer: Value) -> Told {
+    async fn told(&self, service: &AdminService, waiting: Waiting, mut body: Value) -> RevocationResponse {
         let (Some(Who::All), Some(bound)) = (waiting.wait, self.live_state.freshness().max()) else {
-            return Ok((StatusCode::OK, Json(answer)));
+            return Ok((StatusCode::OK, Json(body)));
         };
         let everywhere = service.wait_for_all(bound).await?;
-        answer["confirmed"] = json!(everywhere.confirmed);
-        answer["refusing"] = json!(everywhere.refusing);
+        body["confirmed"] = json!(everywhere.confirmed);
+        body["refusing"] = json!(everywhere.refusing);
         if everywhere.is_complete() {
-            return Ok((StatusCode::OK, Json(answer)));
+            return Ok((StatusCode::OK, Json(body)));
         }
-        answer["missing"] = json!(everywhere.missing);
-        answer["unbounded"] = json!(everywhere.unbounded);
-        Ok((StatusCode::ACCEPTED, Json(answer)))
+        body["missing"] = json!(everywhere.missing);
+        body["unbounded"] = json!(everywhere.unbounded);
+        Ok((StatusCode::ACCEPTED, Json(body)))
     }
 }
 
@@ -181,7 +181,7 @@ async fn revoke_token(
     By(service): By,
     Asked(waiting): Asked<Waiting>,
     Body(asked): Body<TokenToRevoke>,
-) -> Told {
+) -> RevocationResponse {
     let snapshot = admin.live_state.snapshot();
     let revoked = match asked {
         TokenToRevoke::Itself { realm: None, expires: Some(_), .. } => {
@@ -205,7 +205,7 @@ async fn revoke_session(
     By(service): By,
     Asked(waiting): Asked<Waiting>,
     Body(ById { id }): Body<ById>,
-) -> Told {
+) -> RevocationResponse {
     let id = SessionId::from_str(&id).map_err(|_| ApiError::bad("a session's id is a UUID"))?;
     let revoked = service.revoke_session(id).await?;
     admin.told(&service, waiting, revoked_json(revoked)).await
@@ -216,7 +216,7 @@ async fn revoke_principal(
     By(service): By,
     Asked(waiting): Asked<Waiting>,
     Body(named): Body<Named>,
-) -> Told {
+) -> RevocationResponse {
     let realm = admin.realm(&named.realm)?;
     let account = service.revoke_principal(&realm.name, &named.account_name()).await?;
     admin.told(&service, waiting, json!({ "revoked": "principal", "id": account.id.to_string() })).await
@@ -227,13 +227,13 @@ async fn revoke_key(
     By(service): By,
     Asked(waiting): Asked<Waiting>,
     Body(ById { id }): Body<ById>,
-) -> Told {
+) -> RevocationResponse {
     let others = service.revoke_key(&KeyId::from_text(&id)).await?;
-    let mut answer = json!({ "revoked": "key", "id": id });
+    let mut body = json!({ "revoked": "key", "id": id });
     if !others.is_empty() {
-        answer["same_material"] = others.iter().map(KeyId::as_str).collect();
+        body["same_material"] = others.iter().map(KeyId::as_str).collect();
     }
-    admin.told(&service, waiting, answer).await
+    admin.told(&service, waiting, body).await
 }
 
 #[derive(Deserialize)]
@@ -248,7 +248,7 @@ struct SessionPage {
     limit: Option<u32>,
 }
 
-async fn sessions(State(admin): State<Arc<Admin>>, By(service): By, Asked(asked): Asked<SessionPage>) -> Answer {
+async fn sessions(State(admin): State<Arc<Admin>>, By(service): By, Asked(asked): Asked<SessionPage>) -> ApiResponse {
     let realm = admin.realm(&asked.realm)?;
     let name = AccountName { business: asked.business, name: asked.name };
     let after = asked.after.as_deref().map(SessionId::from_str).transpose();

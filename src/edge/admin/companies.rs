@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{
     Admin,
-    api::{Answer, Asked, Body},
-    operations::{About, Answers, Kind, Member, Operations},
+    api::{ApiResponse, Asked, Body},
+    operations::{About, Kind, Member, Operations, ResponseBody},
     operator::By,
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 const REALM: Member = Member::required("realm", Kind::Text);
 const NAME: Member = Member::required("name", Kind::Text);
 
-/// A company in an answer.
+/// A company in a response.
 const COMPANY: &[Member] =
     &[REALM, NAME, Member::required("disabled", Kind::Boolean), Member::required("created_at", Kind::Integer)];
 
@@ -29,15 +29,15 @@ const LIST_COMPANIES: About = About {
     summary: "A page of a realm's companies in the order of their names",
     query: &[REALM, Member::optional("after", Kind::Text)],
     bodies: &[],
-    answers: Answers::Many(COMPANY),
+    response: ResponseBody::Many(COMPANY),
 };
 const ADD_COMPANY: About =
-    About { summary: "Make a company", query: &[], bodies: &[&[REALM, NAME]], answers: Answers::One(COMPANY) };
+    About { summary: "Make a company", query: &[], bodies: &[&[REALM, NAME]], response: ResponseBody::One(COMPANY) };
 const DISABLE_COMPANY: About = About { summary: "Refuse its clients' logins and end their tokens", ..ADD_COMPANY };
 const ENABLE_COMPANY: About = About { summary: "Allow its clients' logins again", ..ADD_COMPANY };
 const DELETE_COMPANY: About = About {
     summary: "Delete it and end its clients' tokens",
-    answers: Answers::One(&[Member::required("deleted", Kind::Boolean)]),
+    response: ResponseBody::One(&[Member::required("deleted", Kind::Boolean)]),
     ..ADD_COMPANY
 };
 
@@ -65,31 +65,31 @@ struct NamedCompany {
     name: String,
 }
 
-async fn list(State(admin): State<Arc<Admin>>, By(service): By, Asked(asked): Asked<ListedCompanies>) -> Answer {
+async fn list(State(admin): State<Arc<Admin>>, By(service): By, Asked(asked): Asked<ListedCompanies>) -> ApiResponse {
     let realm = admin.realm(&asked.realm)?;
     let page = service.companies(&realm, asked.after.as_deref()).await?;
     Ok(Json(page.iter().map(company_json).collect()))
 }
 
-async fn add(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<NamedCompany>) -> Answer {
+async fn add(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<NamedCompany>) -> ApiResponse {
     let realm = admin.realm(&asked.realm)?;
     Ok(Json(company_json(&service.add_company(&realm, &asked.name).await?)))
 }
 
-async fn changed(admin: &Admin, service: &AdminService, asked: &NamedCompany, change: CompanyChange) -> Answer {
+async fn changed(admin: &Admin, service: &AdminService, asked: &NamedCompany, change: CompanyChange) -> ApiResponse {
     let realm = admin.realm(&asked.realm)?;
     Ok(Json(company_json(&service.change_company(&realm, &asked.name, change).await?)))
 }
 
-async fn disable(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<NamedCompany>) -> Answer {
+async fn disable(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<NamedCompany>) -> ApiResponse {
     changed(&admin, &service, &asked, CompanyChange::Disable).await
 }
 
-async fn enable(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<NamedCompany>) -> Answer {
+async fn enable(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<NamedCompany>) -> ApiResponse {
     changed(&admin, &service, &asked, CompanyChange::Enable).await
 }
 
-async fn delete(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<NamedCompany>) -> Answer {
+async fn delete(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<NamedCompany>) -> ApiResponse {
     let realm = admin.realm(&asked.realm)?;
     service.delete_company(&realm, &asked.name).await?;
     Ok(Json(json!({ "deleted": true })))

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{
     Admin,
-    api::{Answer, ApiError, Body, Hidden},
-    operations::{About, Answers, Kind, Member, Operations},
+    api::{ApiError, ApiResponse, Body, Hidden},
+    operations::{About, Kind, Member, Operations, ResponseBody},
 };
 use crate::{
     decision::{
@@ -31,7 +31,7 @@ const EXPLAIN: About = About {
         Member::optional("token", Kind::Text).nullable(),
         Member::optional("client", Kind::Text).nullable(),
     ]],
-    answers: Answers::One(&[
+    response: ResponseBody::One(&[
         Member::required("decision", Kind::Text),
         Member::required("reason", Kind::Text).nullable(),
         Member::required("status", Kind::Integer).nullable(),
@@ -42,7 +42,7 @@ const EXPLAIN: About = About {
 
 /// Adds explaining.
 pub(super) fn operations(operations: Operations) -> Operations {
-    operations.post("/explain", AdminRole::Read, EXPLAIN, answer)
+    operations.post("/explain", AdminRole::Read, EXPLAIN, explain_decision)
 }
 
 /// The token travels in the body, which is never logged.
@@ -57,7 +57,7 @@ struct Asked {
     client: Option<IpAddr>,
 }
 
-async fn answer(State(admin): State<Arc<Admin>>, Body(asked): Body<Asked>) -> Answer {
+async fn explain_decision(State(admin): State<Arc<Admin>>, Body(asked): Body<Asked>) -> ApiResponse {
     let Asked { method, url, headers, token, client } = asked;
     let token: Option<Secret> = token.map(Hidden::into_inner);
     let inquiry = Inquiry { method: &method, url: &url, headers: &headers, token: token.as_ref(), client };

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{
     Admin,
-    api::{Answer, ApiError, Asked, Body},
-    operations::{About, Answers, Kind, Member, Operations},
+    api::{ApiError, ApiResponse, Asked, Body},
+    operations::{About, Kind, Member, Operations, ResponseBody},
     operator::By,
 };
 use crate::{
@@ -31,7 +31,7 @@ const LIST: About = About {
     summary: "What restrains logins now; with a name or an address, how that stands",
     query: WHOM,
     bodies: &[],
-    answers: Answers::One(&[
+    response: ResponseBody::One(&[
         Member::required("restraints", Kind::Objects),
         Member::required("shared", Kind::Boolean),
         Member::optional("standing", Kind::Objects),
@@ -41,7 +41,7 @@ const CLEAR: About = About {
     summary: "End what restrains logins for a name, or from an address",
     query: &[],
     bodies: &[WHOM],
-    answers: Answers::One(&[Member::required("cleared", Kind::Boolean)]),
+    response: ResponseBody::One(&[Member::required("cleared", Kind::Boolean)]),
 };
 
 /// Adds what only looks into memory: it is answered while the store is away.
@@ -89,20 +89,20 @@ impl CheckedWhom {
     }
 }
 
-async fn list(State(admin): State<Arc<Admin>>, By(service): By, Asked(asked): Asked<AskedWhom>) -> Answer {
+async fn list(State(admin): State<Arc<Admin>>, By(service): By, Asked(asked): Asked<AskedWhom>) -> ApiResponse {
     let whom = asked.check(&admin)?;
     let limits = service.limits(whom.whom())?;
-    let mut answer = json!({
+    let mut body = json!({
         "restraints": limits.restrained.iter().map(restraint_json).collect::<Value>(),
         "shared": limits.shared,
     });
     if !limits.statuses.is_empty() {
-        answer["standing"] = limits.statuses.iter().map(status_json).collect();
+        body["standing"] = limits.statuses.iter().map(status_json).collect();
     }
-    Ok(Json(answer))
+    Ok(Json(body))
 }
 
-async fn clear(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<AskedWhom>) -> Answer {
+async fn clear(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<AskedWhom>) -> ApiResponse {
     let whom = asked.check(&admin)?;
     if whom.name.is_none() && whom.address.is_none() {
         return Err(ApiError::bad("say whose restraints end: realm and name, or address"));

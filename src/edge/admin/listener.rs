@@ -85,9 +85,9 @@ async fn serve_connection(
         request.extensions_mut().insert(Peer(peer));
         let answering = router.call(request);
         async move {
-            let answer = answering.await;
+            let response = answering.await;
             drop(in_work);
-            answer
+            response
         }
     });
     let connection = http1::Builder::new()
@@ -108,7 +108,7 @@ async fn serve_connection(
             () = place.taken_away() => return,
             _ = stop.wait_for(|stop| *stop) => {}
         }
-        // The answer that is being made goes out, and says that no other follows.
+        // The response that is being made goes out, and says that no other follows.
         connection.as_mut().graceful_shutdown();
         let _ = connection.await;
     });

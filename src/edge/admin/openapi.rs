@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Admin,
-    operations::{About, Answers, Kind, Member, Operation, Operations},
+    operations::{About, Kind, Member, Operation, Operations, ResponseBody},
 };
 use crate::{
     decision::{Endpoint, Service, Snapshot},
@@ -26,7 +26,7 @@ const DOCUMENT: About = About {
     summary: "This document",
     query: &[],
     bodies: &[],
-    answers: Answers::One(&[Member::required("openapi", Kind::Text)]),
+    response: ResponseBody::One(&[Member::required("openapi", Kind::Text)]),
 };
 
 /// What the API may answer beside 200.
@@ -88,24 +88,24 @@ fn document(operations: &[(&'static str, Operation)], snapshot: &Snapshot) -> Va
 }
 
 fn described(operation: &Operation) -> Value {
-    let About { summary, query, bodies, answers } = operation.about;
+    let About { summary, query, bodies, response } = operation.about;
     let mut responses = Map::new();
-    let answer = match answers {
-        Answers::One(members) => schema(members),
-        Answers::Many(members) => json!({ "type": "array", "items": schema(members) }),
+    let response = match response {
+        ResponseBody::One(members) => schema(members),
+        ResponseBody::Many(members) => json!({ "type": "array", "items": schema(members) }),
     };
     let request_id = json!({ "X-Request-Id": { "schema": { "type": "string" } } });
-    let mut answered = |status: &str, text: &str, schema: Value| {
+    let mut put = |status: &str, text: &str, schema: Value| {
         let content = json!({ "application/json": { "schema": schema } });
         responses.insert(status.to_owned(), json!({ "description": text, "headers": request_id, "content": content }));
     };
-    answered("200", "Done", answer.clone());
+    put("200", "Done", response.clone());
     if query.iter().any(|member| member.name == "wait") {
-        answered("202", "Durable, and not yet known to every gateway", answer);
+        put("202", "Durable, and not yet known to every gateway", response);
     }
     let of_bodies = REFUSED_BODIES.iter().filter(|_| !bodies.is_empty());
     for &(status, text) in REFUSALS.iter().chain(of_bodies) {
-        answered(status, text, json!({ "$ref": "#/components/schemas/Error" }));
+        put(status, text, json!({ "$ref": "#/components/schemas/Error" }));
     }
     let parameters: Vec<_> = query
         .iter()
@@ -180,9 +180,9 @@ fn contracts(endpoint: &Endpoint, realms: &[&str]) -> Vec<(&'static str, Value)>
     let refresh = endpoint.serves == Service::Refresh;
     let schemas: Vec<_> = endpoint.dialects.iter().filter_map(|dialect| dialect.contract().schemas(refresh)).collect();
     let refusals: BTreeSet<u16> = schemas.iter().flat_map(|schemas| &schemas.refusals).copied().collect();
-    let answers = schemas.iter().map(|schemas| schemas.answer.clone()).collect();
+    let granted = schemas.iter().map(|schemas| schemas.response.clone()).collect();
     let mut responses = Map::new();
-    let content = json!({ "application/json": { "schema": any_of(answers) } });
+    let content = json!({ "application/json": { "schema": any_of(granted) } });
     responses.insert("200".to_owned(), json!({ "description": "Tokens", "content": content }));
     for status in refusals {
         responses.insert(status.to_string(), json!({ "description": "Refused, in the contract's own shape" }));

@@ -17,7 +17,7 @@ use axum::{
 use super::{Admin, access::failure, operator::require_role};
 use crate::state::admin_token::AdminRole;
 
-/// What a member of a request or an answer is.
+/// What a member of a request or a response is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
@@ -31,7 +31,7 @@ pub(super) enum Kind {
     Objects,
 }
 
-/// A member of a request's body or query, or of an answer.
+/// A member of a request's body or query, or of a response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member {
     pub(super) name: &'static str,
@@ -57,9 +57,9 @@ impl Member {
     }
 }
 
-/// What an answer with 200 holds.
+/// What a response with 200 holds.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Answers {
+pub(super) enum ResponseBody {
     One(&'static [Member]),
     Many(&'static [Member]),
 }
@@ -71,7 +71,7 @@ pub(super) struct About {
     pub(super) query: &'static [Member],
     /// The bodies that it takes: one of these. None for an operation without a body.
     pub(super) bodies: &'static [&'static [Member]],
-    pub(super) answers: Answers,
+    pub(super) response: ResponseBody,
 }
 
 /// An operation, as the document lists it.

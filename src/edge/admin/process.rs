@@ -9,8 +9,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{
     Admin,
-    api::{Answer, ApiError, Body},
-    operations::{About, Answers, Kind, Member, Operations},
+    api::{ApiError, ApiResponse, Body},
+    operations::{About, Kind, Member, Operations, ResponseBody},
     operator::{By, Operator},
 };
 use crate::state::{
@@ -82,13 +82,13 @@ const PROCESS: About = About {
     summary: "Which process answers",
     query: &[],
     bodies: &[],
-    answers: Answers::One(&[Member::required("pid", Kind::Integer), Member::required("version", Kind::Text)]),
+    response: ResponseBody::One(&[Member::required("pid", Kind::Integer), Member::required("version", Kind::Text)]),
 };
 const RELOAD: About = About {
     summary: "Read the config again",
     query: &[],
     bodies: &[],
-    answers: Answers::One(&[
+    response: ResponseBody::One(&[
         Member::required("reloaded", Kind::Boolean),
         Member::required("needs_restart", Kind::Texts),
     ]),
@@ -97,13 +97,16 @@ const UPGRADE: About = About {
     summary: "Hand over to a process of the binary that lies there now",
     query: &[],
     bodies: &[&[Member::optional("timeout_seconds", Kind::Integer).nullable()]],
-    answers: Answers::One(&[Member::required("pid", Kind::Integer), Member::required("handed_over_by", Kind::Integer)]),
+    response: ResponseBody::One(&[
+        Member::required("pid", Kind::Integer),
+        Member::required("handed_over_by", Kind::Integer),
+    ]),
 };
 const STALE: About = About {
     summary: "Let checked requests go on for a while however long the store was not heard of",
     query: &[],
     bodies: &[&[Member::required("serve_seconds", Kind::Integer)]],
-    answers: Answers::One(&[
+    response: ResponseBody::One(&[
         Member::required("serve_seconds", Kind::Integer),
         Member::required("age_seconds", Kind::Integer).nullable(),
     ]),
@@ -118,11 +121,11 @@ pub(super) fn operations(operations: Operations) -> Operations {
         .post("/stale", AdminRole::Admin, STALE, stale)
 }
 
-async fn process() -> Answer {
+async fn process() -> ApiResponse {
     Ok(Json(json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION") })))
 }
 
-async fn reload(State(admin): State<Arc<Admin>>, operator: Operator) -> Answer {
+async fn reload(State(admin): State<Arc<Admin>>, operator: Operator) -> ApiResponse {
     let (sender, outcome) = oneshot::channel();
     let order = Order::Reload { actor: operator.actor().clone(), outcome: sender };
     let outcome = admin.orders.carried_out(order, outcome).await?;
@@ -141,7 +144,7 @@ async fn stale(
     State(admin): State<Arc<Admin>>,
     operator: Operator,
     Body(Stale { serve_seconds }): Body<Stale>,
-) -> Answer {
+) -> ApiResponse {
     if serve_seconds > STALE_SECONDS_MAX {
         return Err(ApiError(StatusCode::BAD_REQUEST, format!("serve_seconds is 0 to {STALE_SECONDS_MAX}")));
     }
@@ -175,7 +178,7 @@ struct Upgrade {
     timeout_seconds: Option<u64>,
 }
 
-async fn upgrade(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Upgrade>) -> Answer {
+async fn upgrade(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Upgrade>) -> ApiResponse {
     let patience = asked.timeout_seconds.unwrap_or(PATIENCE_SECONDS);
     if !(1..=PATIENCE_SECONDS_MAX).contains(&patience) {
         let text = format!("timeout_seconds is 1 to {PATIENCE_SECONDS_MAX}");

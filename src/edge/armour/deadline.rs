@@ -122,11 +122,11 @@ impl HeadDeadline {
         if self.is_first {
             return self.accepted + timeouts.head;
         }
-        let answered = state.response_ended().unwrap_or(self.accepted);
+        let response_ended = state.response_ended().unwrap_or(self.accepted);
         if on_its_way.head {
-            (*self.began.get_or_insert(now)).max(answered) + timeouts.head
+            (*self.began.get_or_insert(now)).max(response_ended) + timeouts.head
         } else {
-            answered + timeouts.keepalive
+            response_ended + timeouts.keepalive
         }
     }
 }

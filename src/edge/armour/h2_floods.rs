@@ -337,7 +337,7 @@ mod tests {
             allowance.receive(PING) && allowance.receive(WINDOW_UPDATE)
         });
         assert_eq!(exchanges.by_ref().count(), 4096);
-        // The last piece of each answer is small as a rule, and a stream ends once.
+        // The last piece of each response is small as a rule, and a stream ends once.
         allowance.send(Frame { ends_stream: true, ..data(0) });
         assert_eq!(borne(&mut allowance, WINDOW_UPDATE), 4);
     }

@@ -69,7 +69,7 @@ impl Exchange {
         let owed = self.upload.as_ref().is_some_and(|upload| upload.client_owes());
         let held = self.upload.as_ref().map(|upload| upload.held_up(Instant::now())).unwrap_or_default();
         let held_up = self.is_answering && held.max(self.held_up) >= HELD_UP;
-        // A server that answers before it has all of a body may wait for room for its response first.
+        // A server that responds before it has all of a body may wait for room for its response first.
         let answering_first = self.is_answering && failure == Failure::WriteTimeout;
         failure.is_broken() && (owed || held_up) || answering_first
     }

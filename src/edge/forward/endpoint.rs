@@ -25,7 +25,7 @@ pub(super) async fn answer(
     endpoint: Arc<Endpoint>,
     body: Option<ReceivedBody>,
 ) -> Response<ResponseBody> {
-    // Until there is an answer: where the client leaves, nothing else is known of it.
+    // Until there is a response: where the client leaves, nothing else is known of it.
     exchange.verdict = Verdict::Endpoint(Arc::clone(&endpoint), token_endpoints::CLIENT_LEFT);
     let empty = TokenBody::Complete(SecretBytes::new(vec![]));
     let (body, unread) = match body {
@@ -75,7 +75,7 @@ async fn read(exchange: &mut Exchange, body: ReceivedBody) -> TokenBody {
         }
         local_response::Body::TooLarge => TokenBody::TooLarge,
         local_response::Body::TimedOut => TokenBody::TimedOut,
-        // What came of it is no JSON: the contract says what that answers.
+        // What came of it is no JSON: the contract says what it answers then.
         local_response::Body::Broken => TokenBody::Complete(SecretBytes::new(vec![])),
     }
 }

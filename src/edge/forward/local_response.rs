@@ -157,7 +157,7 @@ fn declared_length(head: &Parts) -> Option<usize> {
 
 /// The bytes of a response to a head that was never parsed; the connection ends with it.
 pub(in crate::edge) fn closing_response(reason: Reason, now: Timestamp) -> Vec<u8> {
-    let mut response = respond::answer(respond::plain(reason), None);
+    let mut response = respond::into_response(respond::plain(reason), None);
     let headers = response.headers_mut();
     if reason == Reason::MethodNotAllowed {
         headers.insert(header::ALLOW, HeaderValue::from_static(METHODS_SERVED));
@@ -191,8 +191,8 @@ mod tests {
 
     #[test]
     fn a_closing_response_is_a_whole_http_message() {
-        let answer = String::from_utf8(closing_response(Reason::HeadTooLarge, Timestamp::from_secs(0))).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let response = String::from_utf8(closing_response(Reason::HeadTooLarge, Timestamp::from_secs(0))).unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{head}");
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
         assert!(head.contains("Date: Thu, 01 Jan 1970 00:00:00 GMT"), "{head}");

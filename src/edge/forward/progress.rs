@@ -83,15 +83,15 @@ struct State {
     bytes: u64,
     /// When the server was sent something, or sent something, or the client made room for more of it.
     moved: Option<Instant>,
-    /// When the client stopped taking its answer; `None` while it takes it.
+    /// When the client stopped taking its response; `None` while it takes it.
     held_up: Option<Instant>,
-    /// How long it held the answer up before that.
+    /// How long it held the response up before that.
     held: Duration,
     /// All of the body came.
     whole: bool,
-    /// The final answer began.
+    /// The final response began.
     answering: bool,
-    /// All of the answer came.
+    /// All of the response came.
     answered: bool,
     /// Whose time was over, and since when.
     overdue: Option<(Overdue, Instant)>,
@@ -234,19 +234,19 @@ impl Progress {
         self.lock().note_received(now);
     }
 
-    /// The server sent the head of its final answer.
+    /// The server sent the head of its final response.
     pub(super) fn answering(&self, now: Instant) {
         let mut state = self.lock();
         state.note_received(now);
         state.answering = true;
     }
 
-    /// The server sent all of its answer.
+    /// The server sent all of its response.
     pub(super) fn answered(&self) {
         self.lock().answered = true;
     }
 
-    /// Whether the client takes its answer.
+    /// Whether the client takes its response.
     pub(super) fn takes(&self, now: Instant, takes: bool) {
         let mut state = self.lock();
         if !takes {
@@ -268,7 +268,7 @@ impl Progress {
         !state.whole && state.asked.is_some()
     }
 
-    /// How long the client held its answer up.
+    /// How long the client held its response up.
     pub(super) fn held_up(&self, now: Instant) -> Duration {
         let state = self.lock();
         let present = state.held_up.map(|since| now.saturating_duration_since(since)).unwrap_or_default();

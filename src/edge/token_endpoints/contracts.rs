@@ -128,7 +128,7 @@ impl TokenEndpoints {
         tracing::info!(realm = %realm.name, %client, %subject, refreshed, "tokens were granted");
         let outcome = if refreshed { Outcome::Refreshed(&grant) } else { Outcome::Granted(&grant) };
         let response = speaker.write(&outcome);
-        // An account that lacks what the contract shows (an sws user without a number) has no answer.
+        // An account that lacks what the contract shows (an sws user without a number) has no response.
         let word = if response.status().is_success() { GRANTED } else { Reason::Internal.name() };
         (response, word)
     }

@@ -20,14 +20,14 @@ const SERVED: &str = "served";
 impl TokenEndpoints {
     pub(super) fn answer_document(&self, endpoint: &Endpoint, method: &Method) -> (Response<Bytes>, &'static str) {
         let (response, outcome) = if matches!(*method, Method::GET | Method::HEAD) {
-            let mut response = respond::answer(oauth::document(&self.document(endpoint)), None);
+            let mut response = respond::into_response(oauth::document(&self.document(endpoint)), None);
             if let Some(cache_control) = self.cache_control() {
                 response.headers_mut().insert(header::CACHE_CONTROL, cache_control);
             }
             (response, SERVED)
         } else {
             let reason = Reason::MethodNotAllowed;
-            let mut response = respond::answer(Dialect::oauth().contract().deny(reason), None);
+            let mut response = respond::into_response(Dialect::oauth().contract().deny(reason), None);
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             (response, reason.name())
         };

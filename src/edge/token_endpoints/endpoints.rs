@@ -18,7 +18,7 @@ use crate::{
 /// A body over this is answered 413, and never parsed.
 pub const BODY_BYTES_MAX: usize = 16 << 10;
 
-/// Comparisons of an old system's answers that wait, at most; what is over it is not compared.
+/// Comparisons of an old system's responses that wait, at most; what is over it is not compared.
 const COMPARISONS_MAX: usize = 64;
 
 /// A request to a token endpoint.
@@ -129,12 +129,12 @@ pub(super) fn counted(outcome: &'static str, unavailable: bool, client: Option<&
     if unavailable && client.is_some_and(Caller::has_left) { CLIENT_LEFT } else { outcome }
 }
 
-/// The answer of an endpoint whose task did not end well, in the shape of its first realm.
+/// The response of an endpoint whose task did not end well, in the shape of its first realm.
 #[must_use]
 pub fn failed(endpoint: &Endpoint, headers: &HeaderMap) -> (Response<Bytes>, &'static str) {
     let rejection = Rejection::Unavailable { retry_after: RETRY_FAILED };
     let response = endpoint.realms.first().map_or_else(
-        || respond::answer(respond::plain(Reason::Internal), Some(RETRY_FAILED)),
+        || respond::into_response(respond::plain(Reason::Internal), Some(RETRY_FAILED)),
         |realm| Speaker::to(realm, headers).reject(&rejection).0,
     );
     (response, Reason::Internal.name())

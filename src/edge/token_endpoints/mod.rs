@@ -1,4 +1,4 @@
-//! The endpoints that Portero answers itself: a whole request in, a whole answer out.
+//! The endpoints that Portero answers itself: a whole request in, a whole response out.
 //!
 //! ```text
 //! contracts     the five contracts' logins and refreshes
@@ -6,12 +6,12 @@
 //! oauth         OAuth's endpoints: token · revocation · introspection
 //! documents     public keys and metadata
 //! speaker       a realm that answers, in the language that the client reads
-//! answer        which of these answers a request
+//! dispatch      which of these answers a request
 //! endpoints     what the endpoints have, a request to one, and what all of their responses need
 //! ```
 
-mod answer;
 mod contracts;
+mod dispatch;
 mod documents;
 mod endpoints;
 mod oauth;

@@ -13,15 +13,15 @@ use crate::{
     observe::audit::Act,
     rules::{
         contract::{
-            Answer, JSON, Outcome,
+            ContractResponse, JSON, Outcome,
             oauth::{self, OAuthError, client, form::Form},
         },
         realm::Realm,
     },
 };
 
-/// An answer, and in one word what came of it.
-type Answered = (Answer, &'static str);
+/// A response, and in one word what came of it.
+type ResponseAndOutcome = (ContractResponse, &'static str);
 
 impl TokenEndpoints {
     pub(super) async fn answer_oauth(
@@ -30,14 +30,14 @@ impl TokenEndpoints {
         message: TokenMessage,
     ) -> (Response<Bytes>, &'static str) {
         let (Some(realm), Some(settings)) = (endpoint.realms.first(), self.live_state.snapshot().oauth.clone()) else {
-            return (respond::answer(respond::plain(Reason::Internal), None), Reason::Internal.name());
+            return (respond::into_response(respond::plain(Reason::Internal), None), Reason::Internal.name());
         };
         let answered = self.serve_noted(endpoint.serves, realm, &settings, &message).await;
         let (mut response, outcome) = match answered {
-            Ok((answer, outcome)) => (respond::answer(answer, None), outcome),
+            Ok((response, outcome)) => (respond::into_response(response, None), outcome),
             Err(refusal) => {
                 tracing::info!(realm = %realm.name, client = message.client.as_ref().map(|client| tracing::field::display(client.address())), reason = refusal.name(), "a client was refused");
-                (respond::answer(refusal.answer(), refusal.retry_after()), refusal.name())
+                (respond::into_response(refusal.response(), refusal.retry_after()), refusal.name())
             }
         };
         let headers = response.headers_mut();
@@ -68,7 +68,7 @@ impl TokenEndpoints {
         realm: &Arc<Realm>,
         settings: &OauthSettings,
         message: &TokenMessage,
-    ) -> Result<Answered, OAuthError> {
+    ) -> Result<ResponseAndOutcome, OAuthError> {
         let unwritable = || OAuthError::Unavailable { retry_after: RETRY_FAILED };
         let room = self.audit.admit().map_err(|_| unwritable())?;
         let answered = self.serve(service, realm, settings, message).await;
@@ -98,7 +98,7 @@ impl TokenEndpoints {
         realm: &Arc<Realm>,
         settings: &OauthSettings,
         message: &TokenMessage,
-    ) -> Result<Answered, OAuthError> {
+    ) -> Result<ResponseAndOutcome, OAuthError> {
         let form = read(message)?;
         // What is missing from the form costs no hash.
         let asked = match service {
@@ -117,11 +117,14 @@ impl TokenEndpoints {
             Service::OauthRevocation => {
                 self.token_service.revoke(&client, &Secret::from(asked), Some(caller.address())).await?;
                 // Whatever the token was: the client cannot do anything about it (RFC 7009 section 2.2).
-                Ok((Answer { status: StatusCode::OK, content_type: JSON, body: Bytes::from_static(b"{}") }, "revoked"))
+                Ok((
+                    ContractResponse { status: StatusCode::OK, content_type: JSON, body: Bytes::from_static(b"{}") },
+                    "revoked",
+                ))
             }
             _ => {
                 Ok(match self.token_service.introspect(&client, &Secret::from(asked), Some(caller.address())).await? {
-                    Some(active) => (active.answer(), "active"),
+                    Some(active) => (active.response(), "active"),
                     None => (oauth::inactive(), "inactive"),
                 })
             }
@@ -135,7 +138,7 @@ impl TokenEndpoints {
         client: &Client,
         grant_type: GrantType,
         form: &Form,
-    ) -> Result<Answered, OAuthError> {
+    ) -> Result<ResponseAndOutcome, OAuthError> {
         let scope = form.get("scope");
         let grant = match grant_type {
             GrantType::ClientCredentials => self.token_service.grant_client_credentials(realm, client, scope).await?,
@@ -150,7 +153,7 @@ impl TokenEndpoints {
     }
 }
 
-fn written(realm: &Realm, grant: &Grant) -> Answer {
+fn written(realm: &Realm, grant: &Grant) -> ContractResponse {
     realm.dialect.contract().write(&Outcome::Granted(grant), &realm.wire)
 }
 

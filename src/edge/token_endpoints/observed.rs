@@ -1,4 +1,4 @@
-//! Requests that an old system still answers (`mode = "observe"`): its answer goes to the client as it is, and is
+//! Requests that an old system still answers (`mode = "observe"`): its response goes to the client as it is, and is
 //! compared afterwards. The client never waits for that.
 
 use std::{net::IpAddr, sync::Arc};
@@ -26,7 +26,7 @@ use crate::{
 /// The word in metrics and logs where an old system answered.
 const OBSERVED: &str = "observed";
 
-/// The word in the audit log where an old system's answer says nothing.
+/// The word in the audit log where an old system's response says nothing.
 const UNCLEAR: &str = "unclear";
 
 impl TokenEndpoints {
@@ -50,7 +50,7 @@ impl TokenEndpoints {
         let is_head = method == Method::HEAD;
         let relayed = Relayed { method, query, headers, body };
         let relaying = caller.unless_left(verifier.relay(relayed, caller.address())).await;
-        let mut asked = Asked { operation, exact, answer: None, refused: None, client: caller.address(), request_id };
+        let mut asked = Asked { operation, exact, response: None, refused: None, client: caller.address(), request_id };
         let (response, outcome) = match relaying {
             None => speaker.reject(&unavailable),
             Some(Err(error)) => {
@@ -61,11 +61,11 @@ impl TokenEndpoints {
                 self.look_on((endpoint, index), asked);
                 speaker.deny(reason)
             }
-            Some(Ok(answer)) => {
-                asked.refused = refused(realm, verifier, &asked.operation, &answer);
-                asked.answer = Some(answer.clone());
+            Some(Ok(response)) => {
+                asked.refused = refused(realm, verifier, &asked.operation, &response);
+                asked.response = Some(response.clone());
                 self.look_on((endpoint, index), asked);
-                (with_length(answer, is_head), OBSERVED)
+                (with_length(response, is_head), OBSERVED)
             }
         };
         let outcome = counted(outcome, outcome == unavailable.name(), Some(&caller));
@@ -83,7 +83,7 @@ impl TokenEndpoints {
         let (audit, clock) = (self.audit.clone(), Arc::clone(&self.clock));
         let waiting = Arc::clone(&self.comparing).try_acquire_owned();
         tokio::spawn(async move {
-            let Asked { operation, exact, answer, refused, client, request_id } = asked;
+            let Asked { operation, exact, response, refused, client, request_id } = asked;
             let realm = &endpoint.realms[index];
             let (act, login) = match operation {
                 Ok(Operation::Login(login)) => (Act::Login, Some(Ok(login))),
@@ -94,10 +94,10 @@ impl TokenEndpoints {
             // The client has its response; this goes on without it.
             let (caller, _presence) = Caller::new(client);
             let takeover = endpoint.takeover.as_ref();
-            if let (Some(login), Some(answer), Some(takeover)) = (login, answer, takeover)
+            if let (Some(login), Some(response), Some(takeover)) = (login, response, takeover)
                 && let Some(verifier) = takeover.verifier(index)
             {
-                let observed = Observed { login, exact, answer };
+                let observed = Observed { login, exact, response };
                 let compared = async {
                     let _waiting = waiting.ok()?;
                     let _turn = turn.acquire().await.ok()?;
@@ -128,23 +128,23 @@ struct Asked {
     operation: Result<Operation, Rejection>,
     exact: bool,
     /// What it answered, if it did.
-    answer: Option<Response<Bytes>>,
+    response: Option<Response<Bytes>>,
     /// Why it let nobody in, as far as that can be said.
     refused: Option<&'static str>,
     client: IpAddr,
     request_id: String,
 }
 
-/// Why an old system's answer lets nobody in, for the audit log; `None` where it does, and of a refresh token, whose
-/// answers are not read.
+/// Why an old system's response lets nobody in, for the audit log; `None` where it does, and of a refresh token, whose
+/// responses are not read.
 fn refused(
     realm: &Realm,
     verifier: &Verifier,
     operation: &Result<Operation, Rejection>,
-    answer: &Response<Bytes>,
+    response: &Response<Bytes>,
 ) -> Option<&'static str> {
     match operation {
-        Ok(Operation::Login(login)) => match verifier.judge(&realm.dialect, &login.name, answer) {
+        Ok(Operation::Login(login)) => match verifier.judge(&realm.dialect, &login.name, response) {
             Verdict::Yes(_) => None,
             Verdict::No(refusal) => Some(rejection(realm, refusal).name()),
             Verdict::Unclear(_) => Some(UNCLEAR),
@@ -160,11 +160,11 @@ fn has_known_query(realm: &Realm, query: Option<&str>) -> bool {
     form_urlencoded::parse(query.unwrap_or_default().as_bytes()).all(|(name, _)| known == Some(&*name))
 }
 
-/// The answer with the length that it has now: the old system may have sent it in chunks. A `HEAD`'s is not its own.
-fn with_length(mut answer: Response<Bytes>, is_head: bool) -> Response<Bytes> {
+/// The response with the length that it has now: the old system may have sent it in chunks. A `HEAD`'s is not its own.
+fn with_length(mut response: Response<Bytes>, is_head: bool) -> Response<Bytes> {
     if !is_head {
-        let length = HeaderValue::from(answer.body().len());
-        answer.headers_mut().insert(header::CONTENT_LENGTH, length);
+        let length = HeaderValue::from(response.body().len());
+        response.headers_mut().insert(header::CONTENT_LENGTH, length);
     }
-    answer
+    response
 }

@@ -8,7 +8,7 @@ use crate::{
     domain::Reason,
     edge::respond,
     rules::{
-        contract::{Answer, Contract, Outcome, Rejection, SecretPlace, Voice},
+        contract::{Contract, ContractResponse, Outcome, Rejection, SecretPlace, Voice},
         realm::Realm,
     },
 };
@@ -59,8 +59,8 @@ impl<'r> Speaker<'r> {
     }
 
     fn answer(&self, outcome: &Outcome<'_>, refused: Option<&Rejection>) -> Response<Bytes> {
-        let answer: Answer = self.contract().write(outcome, &self.realm.wire);
-        let mut response = respond::spoken(&self.voice, answer, refused.and_then(Rejection::retry_after));
+        let response: ContractResponse = self.contract().write(outcome, &self.realm.wire);
+        let mut response = respond::spoken(&self.voice, response, refused.and_then(Rejection::retry_after));
         if self.asks_basic && response.status() == StatusCode::UNAUTHORIZED {
             respond::ask_basic(&self.realm.name, response.headers_mut());
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, MissingMembers, Rejection};
+use super::{ContractResponse, MissingMembers, Rejection};
 use crate::domain::{AccountName, Grant, Holder, IssuedToken, Secret, Timestamp, TokenKind};
 
 /// 2022-07-19T02:22:39.118Z, the `creacion` of toc-auth.md.
@@ -33,9 +33,9 @@ pub(super) fn grant(kinds: &[TokenKind]) -> Grant {
     }
 }
 
-/// An answer's status, media type and body.
-pub(super) fn text(answer: &Answer) -> (u16, &'static str, &str) {
-    (answer.status.as_u16(), answer.content_type, std::str::from_utf8(&answer.body).unwrap())
+/// A response's status, media type and body.
+pub(super) fn text(response: &ContractResponse) -> (u16, &'static str, &str) {
+    (response.status.as_u16(), response.content_type, std::str::from_utf8(&response.body).unwrap())
 }
 
 /// Every rejection, with what it bears.

@@ -19,7 +19,6 @@
 //! A contract is pure and complete: every rejection and every denial has exactly one answer. Where a contract's
 //! document is silent, the decisions of `docs/contracts.md` hold.
 
-mod answer;
 mod basic;
 mod body;
 mod dates;
@@ -36,6 +35,7 @@ mod old_system;
 mod operation;
 mod outcome;
 mod problem;
+mod response;
 mod schema;
 mod select;
 mod template;
@@ -61,7 +61,9 @@ pub use old_system::{
 };
 pub use operation::{Forms, Login, Operation, RequestBody, TokenRequest, Validity};
 use outcome::MEDIA_TYPES;
-pub use outcome::{Answer, JSON, Lack, MissingMember, MissingMembers, Outcome, PROBLEM_JSON, Rejection, RejectionKind};
+pub use outcome::{
+    ContractResponse, JSON, Lack, MissingMember, MissingMembers, Outcome, PROBLEM_JSON, Rejection, RejectionKind,
+};
 pub use problem::problem;
 pub use schema::Schemas;
 pub use select::{allow, covered, select};
@@ -106,10 +108,10 @@ pub trait Contract: Send + Sync {
     ) -> Map<String, Value>;
 
     /// Writes what came of a token request.
-    fn write(&self, outcome: &Outcome<'_>, settings: &DialectSettings) -> Answer;
+    fn write(&self, outcome: &Outcome<'_>, settings: &DialectSettings) -> ContractResponse;
 
     /// Writes a denial on one of the contract's routes.
-    fn deny(&self, reason: Reason) -> Answer;
+    fn deny(&self, reason: Reason) -> ContractResponse;
 
     /// What its logins take and answer, or its refreshes. `None` where it has none.
     fn schemas(&self, refresh: bool) -> Option<&Schemas>;

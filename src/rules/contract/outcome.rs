@@ -236,10 +236,10 @@ impl RejectionKind {
     }
 }
 
-/// The bytes of an answer. What is common to all dialects (`Cache-Control`, `Retry-After`, `Allow`,
+/// The bytes of a response. What is common to all dialects (`Cache-Control`, `Retry-After`, `Allow`,
 /// `WWW-Authenticate`) is added where answers leave the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct ContractResponse {
     /// The HTTP status.
     pub status: StatusCode,
     /// [`JSON`] or [`PROBLEM_JSON`].
@@ -248,12 +248,12 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// The media type of contract answers.
+/// The media type of contract responses.
 pub const JSON: &str = "application/json; charset=utf-8";
 
 /// The media type of RFC 9457.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// The media types that an answer may have.
+/// The media types that a response may have.
 pub(super) const MEDIA_TYPES: [&str; 4] =
     [JSON, "application/json", PROBLEM_JSON, "application/problem+json; charset=utf-8"];

@@ -4,16 +4,16 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::{
-    Answer, PROBLEM_JSON,
-    answer::{answer, phrase},
+    ContractResponse, PROBLEM_JSON,
+    response::{json_response, phrase},
 };
 
 /// A problem of type «about:blank» (RFC 9457 section 4.2.1), whose title is therefore the status's phrase.
 /// `detail` is for the client to read.
 #[must_use]
-pub fn problem(status: StatusCode, detail: &str) -> Answer {
+pub fn problem(status: StatusCode, detail: &str) -> ContractResponse {
     let title = phrase(status).unwrap_or_default();
-    answer(status, PROBLEM_JSON, &Problem { kind: "about:blank", title, status: status.as_u16(), detail })
+    json_response(status, PROBLEM_JSON, &Problem { kind: "about:blank", title, status: status.as_u16(), detail })
 }
 
 /// The members in the order of RFC 9457 section 3.1.
@@ -32,10 +32,10 @@ mod tests {
 
     #[test]
     fn members_stand_in_the_order_of_the_rfc() {
-        let answer = problem(StatusCode::NOT_FOUND, "No \"hay\"");
-        assert_eq!((answer.status, answer.content_type), (StatusCode::NOT_FOUND, "application/problem+json"));
+        let response = problem(StatusCode::NOT_FOUND, "No \"hay\"");
+        assert_eq!((response.status, response.content_type), (StatusCode::NOT_FOUND, "application/problem+json"));
         assert_eq!(
-            &answer.body[..],
+            &response.body[..],
             r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"No \"hay\""}"#.as_bytes()
         );
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, time::Duration};
 use portero::{
     domain::{AccountName, Grant, Holder, IssuedToken, Reason, Secret, Timestamp, TokenKind},
     rules::contract::{
-        Answer, Contract, DialectSettings, FileContract, MissingMembers, Outcome, Rejection, Translations,
+        Contract, ContractResponse, DialectSettings, FileContract, MissingMembers, Outcome, Rejection, Translations,
         builtin_text, load,
     },
 };
@@ -65,7 +65,7 @@ fn rejections(contract: &FileContract) -> Vec<Rejection> {
 }
 
 /// Everything that a contract answers, by name.
-fn answers(contract: &FileContract) -> BTreeMap<String, Answer> {
+fn answers(contract: &FileContract) -> BTreeMap<String, ContractResponse> {
     let settings = DialectSettings::default();
     let mut answers = BTreeMap::new();
     let facts = contract.facts();
@@ -99,7 +99,7 @@ fn measure(ships: &FileContract, learnt: &FileContract) -> [(usize, usize); 2] {
     for (name, answer) in &ships {
         let found = learnt.get(name);
         statuses += usize::from(found.is_some_and(|found| found.status == answer.status));
-        let parsed = |answer: &Answer| {
+        let parsed = |answer: &ContractResponse| {
             let mut out = BTreeMap::new();
             members(&serde_json::from_slice(&answer.body).unwrap(), "", &mut out);
             out

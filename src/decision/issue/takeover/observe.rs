@@ -1,5 +1,5 @@
-//! A login that the old system answered: Portero's own answer is compared with it, and a yes is learnt from. The client
-//! has its answer already. No session is written, no token lives, no throttle is touched.
+//! A login that the old system answered: Portero's own response is compared with it, and a yes is learnt from. The
+//! client has its response already. No session is written, no token lives, no throttle is touched.
 
 use bytes::Bytes;
 use http::Response;
@@ -12,7 +12,7 @@ use crate::{
     },
     domain::{SessionId, Timestamp},
     rules::{
-        contract::{Answer, Login, Outcome, Rejection},
+        contract::{ContractResponse, Login, Outcome, Rejection},
         limit::ClientKey,
         realm::Realm,
         verifier::{Comparison, Facts, Heard, Known, Learn, Mode, Verdict, compare, decide},
@@ -31,7 +31,7 @@ pub struct Observed {
     /// them: then the old system's yes is about exactly this name and secret.
     pub exact: bool,
     /// What the old system answered.
-    pub answer: Response<Bytes>,
+    pub response: Response<Bytes>,
 }
 
 /// A token that ended long ago: what is compared must not be of use to anybody.
@@ -64,10 +64,11 @@ impl TokenService {
         caller: &Caller,
         lead: Lead<'_>,
     ) -> Result<(&'static str, Option<Comparison>), Rejection> {
-        let Observed { login, exact, answer } = observed;
+        let Observed { login, exact, response } = observed;
         let contract = realm.dialect.contract();
-        let with =
-            |ours: &Answer| compare((answer.status().as_u16(), answer.body()), (ours.status.as_u16(), &ours.body));
+        let with = |ours: &ContractResponse| {
+            compare((response.status().as_u16(), response.body()), (ours.status.as_u16(), &ours.body))
+        };
         let refusal = |rejection: &Rejection| {
             let comparison = with(&contract.write(&Outcome::Rejected(rejection), &realm.wire));
             (comparison.outcome, Some(comparison))
@@ -76,7 +77,7 @@ impl TokenService {
             Ok(login) => login,
             Err(rejection) => return Ok(refusal(&rejection)),
         };
-        let verdict = lead.verifier.judge(&realm.dialect, &login.name, &answer);
+        let verdict = lead.verifier.judge(&realm.dialect, &login.name, &response);
         let (heard, facts) = match verdict {
             Verdict::Yes(facts) => (Heard::Yes, Some(facts)),
             Verdict::No(refused) => (Heard::No(refused), None),
@@ -157,9 +158,9 @@ impl TokenService {
         Ok((Known { exists: true, right: hash.is_some(), confirmed_at }, hash))
     }
 
-    /// The answer that Portero would have given. Its tokens ended long ago, and belong to a session that nobody wrote
+    /// The response that Portero would have given. Its tokens ended long ago, and belong to a session that nobody wrote
     /// down.
-    async fn rehearse(&self, realm: &Realm, account: Account, login: &Login) -> Result<Answer, Rejection> {
+    async fn rehearse(&self, realm: &Realm, account: Account, login: &Login) -> Result<ContractResponse, Rejection> {
         let account = self.admit(realm, account).await?;
         let issue = Issue {
             holder: account.holder(),

@@ -161,7 +161,7 @@ fn apply_cors(headers: &mut HeaderMap, cors: &Cors, asker: &Asker<'_>) {
     for name in own {
         headers.remove(&name);
     }
-    for (name, value) in cors.answer(asker.headers) {
+    for (name, value) in cors.response_fields(asker.headers) {
         headers.insert(name, value);
     }
     let says_origin = elements(headers, &header::VARY).any(|name| name == "*" || name.eq_ignore_ascii_case("origin"));
@@ -195,9 +195,9 @@ mod tests {
             (304, &["60"], &["60"]),
         ] {
             let fields: Vec<_> = lengths.iter().map(|length| ("content-length", *length)).collect();
-            let mut answer = head(status, &fields);
-            let framing = frame_once(&mut answer).unwrap();
-            let lengths: Vec<_> = answer.headers.get_all("content-length").iter().collect();
+            let mut response = head(status, &fields);
+            let framing = frame_once(&mut response).unwrap();
+            let lengths: Vec<_> = response.headers.get_all("content-length").iter().collect();
             assert_eq!(lengths, left, "{status} {fields:?}");
             assert_eq!((framing.has_length, framing.is_doubtful), (!left.is_empty(), false), "{status} {fields:?}");
         }

@@ -9,7 +9,7 @@ use super::{Meaning, Replies, Requests};
 use crate::{
     domain::{Holder, Reason, Timestamp},
     rules::contract::{
-        Answer, Contract, DialectSettings, Facts, Operation, Outcome, Rejection, Schemas, TokenRequest,
+        Contract, ContractResponse, DialectSettings, Facts, Operation, Outcome, Rejection, Schemas, TokenRequest,
         template::{Filled, Hole, Known, Subject, Text},
     },
 };
@@ -99,11 +99,11 @@ impl Contract for FileContract {
         claims
     }
 
-    fn write(&self, outcome: &Outcome<'_>, settings: &DialectSettings) -> Answer {
+    fn write(&self, outcome: &Outcome<'_>, settings: &DialectSettings) -> ContractResponse {
         self.replies.write(outcome, settings)
     }
 
-    fn deny(&self, reason: Reason) -> Answer {
+    fn deny(&self, reason: Reason) -> ContractResponse {
         self.replies.deny(reason)
     }
 

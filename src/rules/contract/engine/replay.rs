@@ -107,7 +107,7 @@ enum Candidate<'c> {
     /// With anything in its holes.
     Reply(&'static str, &'c Reply),
     /// These bytes.
-    Answer(&'static str, crate::rules::contract::Answer),
+    Answer(&'static str, crate::rules::contract::ContractResponse),
 }
 
 impl FileContract {

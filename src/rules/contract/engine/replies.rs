@@ -6,7 +6,7 @@ use http::StatusCode;
 use crate::{
     domain::Reason,
     rules::contract::{
-        Answer, DialectSettings, Outcome, RejectionKind, Schemas,
+        ContractResponse, DialectSettings, Outcome, RejectionKind, Schemas,
         template::{Incomplete, Json, Known, Subject},
     },
 };
@@ -20,11 +20,11 @@ pub(in crate::rules::contract) struct Replies {
     pub(in crate::rules::contract) refreshed: Option<Reply>,
     pub(in crate::rules::contract) verified: Option<Reply>,
     /// Where a value is missing that an answer cannot do without; a denial for a defect of ours where it says none.
-    pub(in crate::rules::contract) incomplete: Option<Answer>,
+    pub(in crate::rules::contract) incomplete: Option<ContractResponse>,
     /// In the order of [`RejectionKind::ALL`].
     pub(in crate::rules::contract) rejections: [Reply; RejectionKind::ALL.len()],
     /// In the order of [`Reason::ALL`].
-    pub(in crate::rules::contract) denials: [Answer; Reason::ALL.len()],
+    pub(in crate::rules::contract) denials: [ContractResponse; Reason::ALL.len()],
     /// Of a login, and of a refresh.
     pub(in crate::rules::contract) schemas: (Schemas, Option<Schemas>),
 }
@@ -45,7 +45,7 @@ pub(in crate::rules::contract) enum Status {
 }
 
 impl Replies {
-    pub(super) fn write(&self, outcome: &Outcome<'_>, settings: &DialectSettings) -> Answer {
+    pub(super) fn write(&self, outcome: &Outcome<'_>, settings: &DialectSettings) -> ContractResponse {
         let (reply, subject) = match outcome {
             Outcome::Granted(grant) => (Some(&self.granted), Subject::Grant(grant)),
             Outcome::Refreshed(grant) => (self.refreshed.as_ref(), Subject::Grant(grant)),
@@ -58,7 +58,7 @@ impl Replies {
         written.unwrap_or_else(|Incomplete| self.incomplete.clone().unwrap_or_else(|| self.deny(Reason::Internal)))
     }
 
-    pub(super) fn deny(&self, reason: Reason) -> Answer {
+    pub(super) fn deny(&self, reason: Reason) -> ContractResponse {
         self.denials[reason as usize].clone()
     }
 
@@ -68,7 +68,7 @@ impl Replies {
 }
 
 impl Reply {
-    fn write(&self, known: &Known<'_>) -> Result<Answer, Incomplete> {
+    fn write(&self, known: &Known<'_>) -> Result<ContractResponse, Incomplete> {
         let status = match self.status {
             Status::Fixed(status) => status,
             Status::OfRealm => known.settings.error_status,
@@ -80,7 +80,7 @@ impl Reply {
             self.body.write(known, &mut body)?;
             Bytes::from(body)
         };
-        Ok(Answer { status, content_type: self.media_type, body })
+        Ok(ContractResponse { status, content_type: self.media_type, body })
     }
 }
 

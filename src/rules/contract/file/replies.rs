@@ -16,10 +16,10 @@ use super::{
 use crate::{
     domain::{Reason, TokenKind, text::suggestion},
     rules::contract::{
-        Answer, Facts, JSON, MEDIA_TYPES, RejectionKind, Schemas, SecretPlace,
-        answer::denial_status,
+        ContractResponse, Facts, JSON, MEDIA_TYPES, RejectionKind, Schemas, SecretPlace,
         engine::{Replies, Reply, Status},
         language::House,
+        response::denial_status,
         template::{Body, Constants, ErrorWords, Place, Scene},
     },
 };
@@ -84,7 +84,7 @@ impl Checker<'_> {
         let denials = self.denials(&errors, &mut fell_back.denials);
         let (granted, login_schema) = granted?;
         let rejections: [Reply; RejectionKind::ALL.len()] = rejections.try_into().ok()?;
-        let denials: [Answer; Reason::ALL.len()] = denials.try_into().ok()?;
+        let denials: [ContractResponse; Reason::ALL.len()] = denials.try_into().ok()?;
         let refusals = refusals(&rejections);
         let request = |members: Vec<&str>| {
             let properties: Map<_, _> =
@@ -93,11 +93,11 @@ impl Checker<'_> {
         };
         let login = raw.login.members.get_ref().0.iter().map(|(name, _)| name.get_ref().as_str()).collect();
         let login = (facts.place == SecretPlace::Body).then(|| request(login));
-        let login = Schemas { request: login, answer: login_schema, refusals: refusals.clone() };
+        let login = Schemas { request: login, response: login_schema, refusals: refusals.clone() };
         let of_refresh = raw.refresh.as_ref().zip(refreshed.as_ref());
-        let refresh = of_refresh.map(|(refresh, (_, answer))| Schemas {
+        let refresh = of_refresh.map(|(refresh, (_, response))| Schemas {
             request: Some(request(vec![refresh.member.get_ref()])),
-            answer: answer.clone(),
+            response: response.clone(),
             refusals,
         });
         let replies = Replies {
@@ -193,7 +193,7 @@ impl Checker<'_> {
         replies
     }
 
-    fn denials(&mut self, errors: &Errors<'_>, fell_back: &mut Vec<&'static str>) -> Vec<Answer> {
+    fn denials(&mut self, errors: &Errors<'_>, fell_back: &mut Vec<&'static str>) -> Vec<ContractResponse> {
         let Entries(entries) = &errors.raw.denials;
         let names: Vec<_> =
             Reason::ALL.into_iter().filter(|reason| !reason.allows()).map(Reason::name).chain([OTHER]).collect();
@@ -340,12 +340,12 @@ impl Checker<'_> {
     }
 
     /// An answer that is the same each time.
-    fn fixed(&mut self, reply: &Reply, span: &Range<usize>) -> Option<Answer> {
+    fn fixed(&mut self, reply: &Reply, span: &Range<usize>) -> Option<ContractResponse> {
         let (Status::Fixed(status), Some(body)) = (reply.status, reply.body.constant()) else {
             self.wrong(span, "this response is the same each time: it has no status of the realm and no value");
             return None;
         };
-        Some(Answer { status, content_type: reply.media_type, body: body.clone() })
+        Some(ContractResponse { status, content_type: reply.media_type, body: body.clone() })
     }
 }
 

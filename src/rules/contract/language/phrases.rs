@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::LanguageTag;
-use crate::rules::contract::answer;
+use crate::rules::contract::response;
 
 /// A language that the house has phrases in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl House {
     /// The phrase of a status.
     pub(in crate::rules::contract) fn phrase(self, status: StatusCode) -> &'static str {
         match self {
-            Self::English => answer::phrase(status).unwrap_or_default(),
+            Self::English => response::phrase(status).unwrap_or_default(),
             Self::Spanish => spanish(status.as_u16()),
         }
     }

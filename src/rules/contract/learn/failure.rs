@@ -14,7 +14,7 @@ use crate::{
     domain::{Reason, json::parse_object},
     rules::contract::{
         Contract, DialectSettings, FileContract, Lack, MissingMember, Operation, Recorded, RejectionKind, RequestBody,
-        answer::phrase, engine::BODY_BYTES_MAX, language::House,
+        engine::BODY_BYTES_MAX, language::House, response::phrase,
     },
 };
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Serialize;
 
-use crate::rules::contract::{Answer, JSON, Rejection, answer::answer};
+use crate::rules::contract::{ContractResponse, JSON, Rejection, response::json_response};
 
 /// Why an OAuth endpoint refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +41,10 @@ pub enum OAuthError {
 }
 
 impl OAuthError {
-    /// The answer, with `error` and `error_description` (RFC 6749 section 5.2). What that section has no
+    /// The response, with `error` and `error_description` (RFC 6749 section 5.2). What that section has no
     /// word for borrows the nearest: `temporarily_unavailable` of section 4.1.2.1.
     #[must_use]
-    pub fn answer(&self) -> Answer {
+    pub fn response(&self) -> ContractResponse {
         let (status, error, error_description) = match self {
             Self::InvalidRequest(text) => (StatusCode::BAD_REQUEST, "invalid_request", *text),
             Self::InvalidClient => (StatusCode::UNAUTHORIZED, "invalid_client", "client authentication failed"),
@@ -68,7 +68,7 @@ impl OAuthError {
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body is too large"),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "invalid_request", "the body did not arrive in time"),
         };
-        answer(status, JSON, &ErrorAnswer { error, error_description })
+        json_response(status, JSON, &ErrorResponse { error, error_description })
     }
 
     /// What `Retry-After` should say, where there is something to wait for.
@@ -128,7 +128,7 @@ impl From<Rejection> for OAuthError {
 
 /// RFC 6749 section 5.2.
 #[derive(Serialize)]
-struct ErrorAnswer {
+struct ErrorResponse {
     error: &'static str,
     error_description: &'static str,
 }
@@ -161,8 +161,8 @@ mod tests {
             (408, "invalid_request"),
         ];
         for (rejection, (status, error)) in fixture::rejections().iter().zip(expected) {
-            let answer = Oauth.write(&Outcome::Rejected(rejection), &DialectSettings::default());
-            let (found, media, body) = text(&answer);
+            let response = Oauth.write(&Outcome::Rejected(rejection), &DialectSettings::default());
+            let (found, media, body) = text(&response);
             let start = format!(r#"{{"error":"{error}","error_description":""#);
             assert!(found == status && media == JSON && body.starts_with(&start), "{}: {body}", rejection.name());
             assert_eq!(OAuthError::from(rejection).retry_after(), rejection.retry_after());

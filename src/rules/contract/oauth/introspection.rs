@@ -5,16 +5,16 @@ use serde::Serialize;
 
 use crate::{
     domain::TokenKind,
-    rules::contract::{Answer, JSON, answer::answer},
+    rules::contract::{ContractResponse, JSON, response::json_response},
 };
 
-/// The answer to a token that is of no use, whatever the reason (RFC 7662 section 2.2).
+/// The response to a token that is of no use, whatever the reason (RFC 7662 section 2.2).
 const INACTIVE: &str = r#"{"active":false}"#;
 
 /// What introspection says about a token that holds, in the order of RFC 7662 section 2.2.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Active {
-    /// Always true: the other answer is [`inactive`].
+    /// Always true: the other response is [`inactive`].
     pub active: bool,
     /// Its scopes, separated by spaces.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -53,17 +53,17 @@ impl Active {
         }
     }
 
-    /// The answer.
+    /// The response.
     #[must_use]
-    pub fn answer(&self) -> Answer {
-        answer(StatusCode::OK, JSON, self)
+    pub fn response(&self) -> ContractResponse {
+        json_response(StatusCode::OK, JSON, self)
     }
 }
 
-/// The answer about a token that does not hold, or is not the caller's.
+/// The response about a token that does not hold, or is not the caller's.
 #[must_use]
-pub fn inactive() -> Answer {
-    Answer { status: StatusCode::OK, content_type: JSON, body: INACTIVE.into() }
+pub fn inactive() -> ContractResponse {
+    ContractResponse { status: StatusCode::OK, content_type: JSON, body: INACTIVE.into() }
 }
 
 #[cfg(test)]

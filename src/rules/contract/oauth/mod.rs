@@ -17,10 +17,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    AccountFacts, Answer, Contract, DialectSettings, Facts, Forms, JSON, Lifetime, Operation, Outcome, Rejection,
-    Schemas, SecretPlace, SettingFacts, Tells, TokenFacts, TokenRequest, Zone,
-    answer::{answer, denial_status, phrase},
-    problem,
+    AccountFacts, Contract, ContractResponse, DialectSettings, Facts, Forms, JSON, Lifetime, Operation, Outcome,
+    Rejection, Schemas, SecretPlace, SettingFacts, Tells, TokenFacts, TokenRequest, Zone, problem,
+    response::{denial_status, json_response, phrase},
 };
 use crate::domain::{Algorithm, Grant, Holder, PrincipalKind, Reason, Timestamp, TokenKind};
 
@@ -81,7 +80,7 @@ static FACTS: LazyLock<Facts> = LazyLock::new(|| Facts {
 
 /// RFC 6749 section 5.1.
 #[derive(Serialize)]
-struct TokenAnswer<'a> {
+struct TokenResponse<'a> {
     access_token: &'a str,
     token_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,8 +94,8 @@ struct TokenAnswer<'a> {
 
 /// A document of JSON: keys, or metadata.
 #[must_use]
-pub fn document(body: &Map<String, Value>) -> Answer {
-    answer(StatusCode::OK, JSON, body)
+pub fn document(body: &Map<String, Value>) -> ContractResponse {
+    json_response(StatusCode::OK, JSON, body)
 }
 
 impl Contract for Oauth {
@@ -121,16 +120,16 @@ impl Contract for Oauth {
         claims
     }
 
-    fn write(&self, outcome: &Outcome<'_>, _: &DialectSettings) -> Answer {
+    fn write(&self, outcome: &Outcome<'_>, _: &DialectSettings) -> ContractResponse {
         let written = match outcome {
             Outcome::Granted(grant) | Outcome::Refreshed(grant) => granted(grant),
-            Outcome::Rejected(rejection) => Some(OAuthError::from(*rejection).answer()),
+            Outcome::Rejected(rejection) => Some(OAuthError::from(*rejection).response()),
             Outcome::Verified(_) => None,
         };
         written.unwrap_or_else(|| self.deny(Reason::Internal))
     }
 
-    fn deny(&self, reason: Reason) -> Answer {
+    fn deny(&self, reason: Reason) -> ContractResponse {
         let status = denial_status(reason);
         problem(status, detail(reason, status))
     }
@@ -142,16 +141,16 @@ impl Contract for Oauth {
 }
 
 /// `None` for a grant without an access token.
-fn granted(grant: &Grant) -> Option<Answer> {
+fn granted(grant: &Grant) -> Option<ContractResponse> {
     let access = grant.token(TokenKind::Access)?;
-    let body = TokenAnswer {
+    let body = TokenResponse {
         access_token: access.token.expose(),
         token_type: "Bearer",
         expires_in: access.expires_at.map(|end| end.since(grant.issued_at).as_secs()),
         refresh_token: grant.token(TokenKind::Refresh).map(|token| token.token.expose()),
         scope: grant.holder.scopes.join(" "),
     };
-    Some(answer(StatusCode::OK, JSON, &body))
+    Some(json_response(StatusCode::OK, JSON, &body))
 }
 
 /// What a client may read about a denial.

@@ -1,17 +1,17 @@
-//! What all contracts share in writing an answer.
+//! What all contracts share in writing a response.
 
 use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::Answer;
+use super::ContractResponse;
 use crate::domain::Reason;
 
-/// An answer whose body is `body`, its members in the order of the struct.
-pub(super) fn answer(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> Answer {
+/// A response whose body is `body`, its members in the order of the struct.
+pub(super) fn json_response(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> ContractResponse {
     let body =
         serde_json::to_vec(body).expect("the contracts' answers are structs of strings, integers and lists of these");
-    Answer { status, content_type, body: Bytes::from(body) }
+    ContractResponse { status, content_type, body: Bytes::from(body) }
 }
 
 /// The status of a denial. A reason that denies nothing has no business here: it is answered as a

@@ -14,14 +14,14 @@ use crate::{
         clock::TrustedClock,
         keys::{Vault, VaultError, VaultSettings},
         store::Store,
-        store_snapshot::{self, Boot, Found, Instant, Place, StoreSnapshotError},
+        store_snapshot::{self, Boot, Found, Instant, SnapshotLocation, StoreSnapshotError},
     },
 };
 
 /// Where the store's snapshot is; `None` where the config names none.
-pub(super) fn snapshot_of(settings: &GatewaySettings) -> Option<Place> {
+pub(super) fn snapshot_of(settings: &GatewaySettings) -> Option<SnapshotLocation> {
     let path = settings.snapshot.clone()?;
-    Some(Place { path, store: settings.store.place(), master_key_file: settings.master_key_file.clone() })
+    Some(SnapshotLocation { path, store: settings.store.place(), master_key_file: settings.master_key_file.clone() })
 }
 
 /// Opens the store. Where its server does not answer, and there is a snapshot that may be served by, that takes its
@@ -72,7 +72,7 @@ enum Unusable {
     File,
 }
 
-fn resume(settings: &GatewaySettings, place: Place, clock: &Arc<dyn Clock>) -> Result<Opened, Unusable> {
+fn resume(settings: &GatewaySettings, place: SnapshotLocation, clock: &Arc<dyn Clock>) -> Result<Opened, Unusable> {
     let found = store_snapshot::examine(&place)?;
     let now = Instant::now(&**clock, Boot::present());
     let age = found.age(&now);

@@ -16,14 +16,14 @@ use crate::{
     state::{
         keys::Vault,
         store::{Actor, Store},
-        store_snapshot::{self, Found, Place},
+        store_snapshot::{self, Found, SnapshotLocation},
     },
 };
 
 /// What a gateway starts by in the place of its store.
 #[derive(Debug)]
 pub struct Resumed {
-    place: Place,
+    place: SnapshotLocation,
     found: Found,
     moment: Option<Moment>,
 }
@@ -32,7 +32,7 @@ impl Resumed {
     /// By what was found, which is so old now. Where nobody knows how old it is, it counts as too old from the
     /// beginning.
     #[must_use]
-    pub fn new(place: Place, found: Found, age: Option<Duration>, since_boot: Duration) -> Self {
+    pub fn new(place: SnapshotLocation, found: Found, age: Option<Duration>, since_boot: Duration) -> Self {
         let moment = age.map(|age| Moment::new(found.confirmed.at.civil, since_boot.saturating_sub(age)));
         Self { place, found, moment }
     }

@@ -24,7 +24,7 @@ use crate::{
         account::AccountId,
         clock,
         keys::{Vault, VaultError},
-        revocation::{Follower, log::Record},
+        revocation::{RevocationReader, log::Record},
         store::{FEED_POLL, Store, Watch},
         store_snapshot::Recorder,
     },
@@ -44,7 +44,7 @@ pub struct StoreSync {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     watch: Watch,
-    follower: Follower,
+    reader: RevocationReader,
     /// Those of a shared store.
     rounds: Option<Rounds>,
     /// When the last step began.
@@ -78,8 +78,8 @@ impl StoreSync {
     ) -> Result<Self, StoreSyncError> {
         // Watched before it is read, so that no change falls in between.
         let watch = store.watch().await?;
-        let follower = Follower::new(store.apart());
-        let mut store_sync = Self::assemble(&store, vault, live_state, clock, metrics, watch, follower);
+        let reader = RevocationReader::new(store.apart());
+        let mut store_sync = Self::assemble(&store, vault, live_state, clock, metrics, watch, reader);
         let step = store_sync.live_state.following().begin(store_sync.clock.instant());
         store_sync.catch_up().await?;
         store_sync.live_state.load_accounts(&store_sync.beside).await?;
@@ -104,8 +104,8 @@ impl StoreSync {
     ) -> Result<Self, StoreSyncError> {
         resumed.bring_into_force(&live_state, &vault).await?;
         let watch = store.watch().await?;
-        let follower = Follower::from(store.apart(), resumed.found().confirmed.position);
-        let store_sync = Self::assemble(&store, vault, live_state, clock, metrics, watch, follower);
+        let reader = RevocationReader::from(store.apart(), resumed.found().confirmed.position);
+        let store_sync = Self::assemble(&store, vault, live_state, clock, metrics, watch, reader);
         Ok(Self { reopening: Some(reopening), ..store_sync })
     }
 
@@ -130,7 +130,7 @@ impl StoreSync {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         watch: Watch,
-        follower: Follower,
+        reader: RevocationReader,
     ) -> Self {
         // A connection of its own: what ends tokens does not wait behind logins.
         let reading = store.apart();
@@ -143,7 +143,7 @@ impl StoreSync {
             clock,
             metrics,
             watch,
-            follower,
+            reader,
             rounds,
             stepped: None,
             keys_revision: vec![],
@@ -241,7 +241,7 @@ impl StoreSync {
     fn reconnect(&mut self) {
         if let Some(reading) = self.reading.instead() {
             self.vault = self.vault.through(reading.clone());
-            self.follower.read_by(reading.clone());
+            self.reader.read_by(reading.clone());
             self.reading = reading;
         }
     }
@@ -260,7 +260,7 @@ impl StoreSync {
             tracing::info!("the store is there; the gateway started by its snapshot works with it from now on");
         }
         let freshness = self.live_state.freshness();
-        let seq = self.follower.position().map_or(0, |position| position.seq);
+        let seq = self.reader.position().map_or(0, |position| position.seq);
         let round = match &mut self.rounds {
             Some(rounds) => rounds.begin(&self.reading, freshness, seq, self.live_state.serves_stale()).await?,
             None => None,
@@ -275,7 +275,7 @@ impl StoreSync {
                 recording.confirm(began);
             }
             let accounts = (self.live_state.accounts(), self.accounts_seen);
-            recording.hand_over(self.follower.position(), accounts, self.clock.since_boot());
+            recording.hand_over(self.reader.position(), accounts, self.clock.since_boot());
         }
         while self.loading.try_join_next().is_some() {}
         if self.loading.is_empty() && self.live_state.accounts().misses_some() {
@@ -295,7 +295,7 @@ impl StoreSync {
                 recording.recorder.note(records);
             }
         };
-        let caught = self.follower.catch_up(in_force).await?;
+        let caught = self.reader.catch_up(in_force).await?;
         if let Some(rounds) = &mut self.rounds {
             rounds.see(&caught.canaries, &live_state);
         }
@@ -355,6 +355,6 @@ async fn load_accounts(live_state: Arc<LiveState>, vault: Vault) {
 
 impl std::fmt::Debug for StoreSync {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StoreSync").field("follower", &self.follower).finish_non_exhaustive()
+        f.debug_struct("StoreSync").field("reader", &self.reader).finish_non_exhaustive()
     }
 }

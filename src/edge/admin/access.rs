@@ -97,9 +97,9 @@ pub(super) async fn check_host(State(admin): State<Arc<Admin>>, request: Request
     failure(StatusCode::MISDIRECTED_REQUEST, "this listener does not answer under that Host; see admin.hosts")
 }
 
-/// Turns a request away when as many are in work as leave places for health and metrics.
-pub(super) async fn leave_places(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    let Ok(_place) = places.try_acquire() else {
+/// Turns a request away when as many are in work as leave slots for health and metrics.
+pub(super) async fn leave_slots(State(slots): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let Ok(_slot) = slots.try_acquire() else {
         return failure(StatusCode::SERVICE_UNAVAILABLE, "too many requests to the admin API are in work; ask again");
     };
     next.run(request).await

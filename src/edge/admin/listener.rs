@@ -24,8 +24,8 @@ use tokio::{net::TcpStream, sync::watch, task::JoinSet};
 use super::{
     Admin,
     operator::Peer,
-    places::{InWork, Place, Places},
     router::router,
+    slots::{AdminSlot, AdminSlots, InWork},
 };
 
 /// For a whole request head, and for the next one to begin.
@@ -44,7 +44,7 @@ const CONNECTION_LIFE: Duration = Duration::from_secs(600);
 /// Fails when the runtime does not take the listener.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let places = Arc::new(Places::default());
+    let slots = Arc::new(AdminSlots::default());
     let router = router(admin);
     let mut connections = JoinSet::new();
     loop {
@@ -60,9 +60,9 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        // One that finds no place is closed at once.
-        if let Some(place) = places.enter() {
-            connections.spawn(serve_connection((stream, peer), place, router.clone(), stop.clone()));
+        // One that finds no slot is closed at once.
+        if let Some(slot) = slots.enter() {
+            connections.spawn(serve_connection((stream, peer), slot, router.clone(), stop.clone()));
         }
         // Those who came are looked at before more are accepted.
         tokio::task::yield_now().await;
@@ -72,16 +72,16 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
     Ok(())
 }
 
-/// Serves one connection until it ends, `stop` says true, or another one needs its place.
+/// Serves one connection until it ends, `stop` says true, or another one needs its slot.
 async fn serve_connection(
     (stream, peer): (TcpStream, SocketAddr),
-    (place, first_look): (Place, InWork),
+    (slot, first_look): (AdminSlot, InWork),
     router: Router,
     mut stop: watch::Receiver<bool>,
 ) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: Request<Incoming>| {
-        let in_work = place.begin();
+        let in_work = slot.begin();
         request.extensions_mut().insert(Peer(peer));
         let answering = router.call(request);
         async move {
@@ -105,7 +105,7 @@ async fn serve_connection(
                 first_look = None;
                 over
             }) => return,
-            () = place.taken_away() => return,
+            () = slot.taken_away() => return,
             _ = stop.wait_for(|stop| *stop) => {}
         }
         // The response that is being made goes out, and says that no other follows.

@@ -4,7 +4,7 @@
 //! ```text
 //! listener    its connections
 //! router      which operation a request asks for, and what every request passes before it
-//! access      who may ask at all: hosts, the token in the file, places     operator    who asks, and with which role
+//! access      who may ask at all: hosts, the token in the file, slots      operator    who asks, and with which role
 //! operations  each with its role, and what the document says of it         openapi     the document itself
 //! api · accounts · companies · explain · limits · process                  the operations themselves
 //! ```
@@ -20,10 +20,10 @@ mod listener;
 mod openapi;
 mod operations;
 mod operator;
-mod places;
 mod process;
 mod router;
 mod settings;
+mod slots;
 
 use std::sync::Arc;
 

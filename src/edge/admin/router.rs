@@ -8,9 +8,8 @@ use tokio::sync::Semaphore;
 use super::{
     Admin, access, accounts, api, companies, explain, health, limits, openapi,
     operations::{Operation, Operations},
-    operator,
-    places::API_REQUESTS_MAX,
-    process,
+    operator, process,
+    slots::API_REQUESTS_MAX,
 };
 
 /// All operations, by what stands around them.
@@ -55,7 +54,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         // Before the token is asked for: who has none learns nothing of the paths and their methods.
         .method_not_allowed_fallback(access::method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), access::on_control))
-        .layer(middleware::from_fn_with_state(Arc::new(Semaphore::new(API_REQUESTS_MAX)), access::leave_places))
+        .layer(middleware::from_fn_with_state(Arc::new(Semaphore::new(API_REQUESTS_MAX)), access::leave_slots))
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), operator::require_token));
     Router::new()
         .route("/metrics", get(health::metrics))

@@ -44,8 +44,8 @@ impl Exchange {
             return self.deny(Denial::of(reason));
         }
         if self.may_have_several(client) {
-            self.request_place = self.shared().enter_request(client);
-            if self.request_place.is_none() {
+            self.request_slot = self.shared().enter_request(client);
+            if self.request_slot.is_none() {
                 return self.deny_without_body(Denial::of(Reason::TooManyRequests));
             }
         }

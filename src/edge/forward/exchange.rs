@@ -23,7 +23,7 @@ use crate::{
         armour::state::Http1State,
         listen::{
             connection::{Connection, Protocol},
-            limits::RequestPlace,
+            limits::ClientRequestSlot,
             tls::Validity,
         },
         respond::Asker,
@@ -103,7 +103,7 @@ pub(in crate::edge) struct Exchange {
     /// The servers that it went to before.
     pub(super) tried: Vec<Handle<Server>>,
     /// Its place among the requests of its client, where that may have several in flight.
-    pub(super) request_place: Option<RequestPlace>,
+    pub(super) request_slot: Option<ClientRequestSlot>,
     /// Its place in the pool.
     pub(super) place: Option<RequestSlot>,
     /// How often it was sent, or was to be.
@@ -209,7 +209,7 @@ impl Exchange {
             lease: None,
             timeout: LazyTimeout::default(),
             tried: vec![],
-            request_place: None,
+            request_slot: None,
             place: None,
             tries: 0,
             is_answering: false,

@@ -21,7 +21,7 @@ use crate::{
     edge::{
         listen::{
             ListenSettings,
-            limits::{Refusal, RequestPlace, Requests},
+            limits::{ClientRequestSlot, ConnectionRefusal, Requests},
             listener_runtime::{ListenerRuntimes, NextTls, watch_certificates},
             settings::Listen,
             trusted::TrustedHeaders,
@@ -237,7 +237,7 @@ impl Shared {
         &self.listener_runtimes
     }
 
-    pub(in crate::edge) fn connection_refused(&self, refusal: Refusal) {
+    pub(in crate::edge) fn connection_refused(&self, refusal: ConnectionRefusal) {
         self.metrics.listeners.refused(refusal.as_str());
     }
 
@@ -270,7 +270,7 @@ impl Shared {
     }
 
     /// A place for one more request of a client that may have several in flight; `None` when it has as many as it may.
-    pub(super) fn enter_request(&self, client: IpAddr) -> Option<RequestPlace> {
+    pub(super) fn enter_request(&self, client: IpAddr) -> Option<ClientRequestSlot> {
         self.requests.enter(client, self.tunables().requests_per_address)
     }
 

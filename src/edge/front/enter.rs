@@ -12,7 +12,7 @@ use crate::{
         forward::{head::upstream_request, in_flight::Registered, services::Shared, worker::WorkerContext},
         listen::{
             connection::{Connection, Protocol, Scheme},
-            limits::{Limits, Place, Refusal},
+            limits::{ConnectionRefusal, ConnectionSlot, Limits},
             listener_runtime::ListenerRuntime,
             preface, proxy_protocol,
             stream::ClientStream,
@@ -34,15 +34,15 @@ pub(super) struct Front {
 }
 
 /// A connection that is ready for its first request.
-struct Arrived {
+struct ReadyConnection {
     stream: ClientStream,
     protocol: Protocol,
     connection: Arc<Connection>,
 }
 
 /// What came of the wait for it.
-enum Arrival {
-    Ready(Arrived),
+enum HandshakeOutcome {
+    Ready(ReadyConnection),
     /// It ended, or was refused.
     Ended,
     TimedOut,
@@ -50,18 +50,18 @@ enum Arrival {
 
 impl Front {
     /// Whether one more connection is taken. Its client is known here, unless a balancer names it first.
-    pub(super) fn admit(&self, peer: SocketAddr) -> Result<Place, Refusal> {
-        let mut place = self.limits.enter(self.shared.connections_max()).ok_or(Refusal::Total)?;
+    pub(super) fn admit(&self, peer: SocketAddr) -> Result<ConnectionSlot, ConnectionRefusal> {
+        let mut slot = self.limits.enter(self.shared.connections_max()).ok_or(ConnectionRefusal::Total)?;
         let trusted = self.is_trusted(peer);
         if self.listener_runtime().is_some_and(|listener_runtime| listener_runtime.proxy_protocol) {
-            return if trusted { Ok(place) } else { Err(Refusal::ProxyProtocol) };
+            return if trusted { Ok(slot) } else { Err(ConnectionRefusal::ProxyProtocol) };
         }
         // A proxy before us has everybody's connections.
-        if trusted || self.count(&mut place, peer) { Ok(place) } else { Err(Refusal::Address) }
+        if trusted || self.count(&mut slot, peer) { Ok(slot) } else { Err(ConnectionRefusal::Address) }
     }
 
-    fn count(&self, place: &mut Place, peer: SocketAddr) -> bool {
-        place.count_to(upstream_request::canonical(peer.ip()), self.shared.tunables().connections_per_address)
+    fn count(&self, slot: &mut ConnectionSlot, peer: SocketAddr) -> bool {
+        slot.count_to(upstream_request::canonical(peer.ip()), self.shared.tunables().connections_per_address)
     }
 
     fn is_trusted(&self, peer: SocketAddr) -> bool {
@@ -78,27 +78,27 @@ impl Front {
         here: &Here,
         stream: std::net::TcpStream,
         peer: SocketAddr,
-        place: Place,
+        slot: ConnectionSlot,
     ) {
         let front = front.clone();
         here.give(|worker| async move {
             if let Ok(stream) = TcpStream::from_std(stream) {
-                front.enter(stream, peer, place, &worker).await;
+                front.enter(stream, peer, slot, &worker).await;
             }
         });
     }
 
     /// Takes a connection through everything that comes before its first request, and serves it.
-    async fn enter(&self, stream: TcpStream, peer: SocketAddr, mut place: Place, worker: &Arc<WorkerContext>) {
+    async fn enter(&self, stream: TcpStream, peer: SocketAddr, mut slot: ConnectionSlot, worker: &Arc<WorkerContext>) {
         let _open = self.shared.connection_opened();
         let registered = self.shared.in_flight().register();
         let accepted = Instant::now();
         let mut deadline = LazyTimeout::until(accepted + self.shared.tunables().head_timeout);
-        let arrival = self.arrival(stream, peer, &mut place, &registered, &mut deadline).await;
-        let Arrived { stream, protocol, connection } = match arrival {
-            Arrival::Ready(arrived) => arrived,
-            Arrival::Ended => return,
-            Arrival::TimedOut => {
+        let outcome = self.handshake_outcome(stream, peer, &mut slot, &registered, &mut deadline).await;
+        let ReadyConnection { stream, protocol, connection } = match outcome {
+            HandshakeOutcome::Ready(ready) => ready,
+            HandshakeOutcome::Ended => return,
+            HandshakeOutcome::TimedOut => {
                 if self.listener_runtime().is_some_and(|listener_runtime| listener_runtime.tls.is_some()) {
                     self.shared.handshake_failed("timeout");
                 }
@@ -113,42 +113,47 @@ impl Front {
     }
 
     /// Waits until a connection is ready for its first request, no longer than until `deadline`.
-    async fn arrival(
+    async fn handshake_outcome(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        place: &mut Place,
+        slot: &mut ConnectionSlot,
         registered: &Registered,
         deadline: &mut LazyTimeout,
-    ) -> Arrival {
-        let mut arriving = pin!(self.arrive(stream, peer, place));
+    ) -> HandshakeOutcome {
+        let mut handshake = pin!(self.handshake(stream, peer, slot));
         poll_fn(|cx| {
             // Nothing ends it: it is woken to look around.
             let _ = registered.guard.poll_ended(cx);
-            if let Poll::Ready(arrived) = arriving.as_mut().poll(cx) {
-                return Poll::Ready(arrived.map_or(Arrival::Ended, Arrival::Ready));
+            if let Poll::Ready(ready) = handshake.as_mut().poll(cx) {
+                return Poll::Ready(ready.map_or(HandshakeOutcome::Ended, HandshakeOutcome::Ready));
             }
             // One that has not even begun a request has none to lose.
             if self.shared.is_idle_grace_over() {
-                return Poll::Ready(Arrival::Ended);
+                return Poll::Ready(HandshakeOutcome::Ended);
             }
-            deadline.poll_over(cx).map(|()| Arrival::TimedOut)
+            deadline.poll_over(cx).map(|()| HandshakeOutcome::TimedOut)
         })
         .await
     }
 
-    async fn arrive(&self, mut stream: TcpStream, peer: SocketAddr, place: &mut Place) -> Option<Arrived> {
+    async fn handshake(
+        &self,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        slot: &mut ConnectionSlot,
+    ) -> Option<ReadyConnection> {
         let listener_runtime = self.shared.listener_runtimes().get(self.at)?;
         let mut client = peer;
         if listener_runtime.proxy_protocol {
             let Ok(said) = aside(|| proxy_protocol::read(&mut stream)).await else {
-                self.shared.connection_refused(Refusal::ProxyProtocol);
+                self.shared.connection_refused(ConnectionRefusal::ProxyProtocol);
                 return None;
             };
             if let Some(said) = said {
                 client = said;
-                if !self.count(place, client) {
-                    self.shared.connection_refused(Refusal::Address);
+                if !self.count(slot, client) {
+                    self.shared.connection_refused(ConnectionRefusal::Address);
                     return None;
                 }
             }
@@ -156,7 +161,7 @@ impl Front {
         let Some(terminator) = &listener_runtime.tls else {
             let (stream, protocol) = preface::listen(stream).await?;
             let connection = Connection::new(client, Scheme::Http, protocol);
-            return Some(Arrived { stream, protocol, connection: Arc::new(connection) });
+            return Some(ReadyConnection { stream, protocol, connection: Arc::new(connection) });
         };
         let (stream, certified) = match aside(|| terminator.accept(stream)).await {
             Ok(accepted) => accepted,
@@ -175,7 +180,7 @@ impl Front {
         };
         let connection = Connection::new(client, Scheme::Https, protocol);
         let connection = connection.certified(certified, client_certificate);
-        Some(Arrived { stream: ClientStream::tls(stream), protocol, connection: Arc::new(connection) })
+        Some(ReadyConnection { stream: ClientStream::tls(stream), protocol, connection: Arc::new(connection) })
     }
 }
 
@@ -195,10 +200,10 @@ mod tests {
             front: Handle<Front>,
             stream: TcpStream,
             peer: SocketAddr,
-            place: Place,
+            slot: ConnectionSlot,
             worker: Arc<WorkerContext>,
         ) {
-            front.enter(stream, peer, place, &worker).await;
+            front.enter(stream, peer, slot, &worker).await;
         }
         assert!(size(task) <= 3500, "{}", size(task));
     }

@@ -28,7 +28,7 @@ use crate::{
             serve::serve,
             worker::WorkerContext,
         },
-        listen::{limits::Refusal, stream::ClientStream},
+        listen::{limits::ConnectionRefusal, stream::ClientStream},
     },
     timer::LazyTimeout,
 };
@@ -164,7 +164,7 @@ pub(super) async fn serve_connection(stream: ClientStream, begun: Begun, worker:
     })
     .await;
     if flood.has_begun() {
-        shared.connection_refused(Refusal::Flood);
+        shared.connection_refused(ConnectionRefusal::Flood);
     }
 }
 

@@ -20,7 +20,7 @@ const NETWORK_MULTIPLE: usize = 4;
 
 /// Why a connection was refused: a metric's label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::edge) enum Refusal {
+pub(in crate::edge) enum ConnectionRefusal {
     /// There are as many as there may be.
     Total,
     /// Its address has as many as it may have.
@@ -31,7 +31,7 @@ pub(in crate::edge) enum Refusal {
     ProxyProtocol,
 }
 
-impl Refusal {
+impl ConnectionRefusal {
     /// The label.
     pub(in crate::edge) const fn as_str(self) -> &'static str {
         match self {
@@ -52,11 +52,11 @@ pub(in crate::edge) struct Limits {
 }
 
 impl Limits {
-    /// A place for one more connection, when there are fewer than `most`.
-    pub(in crate::edge) fn enter(self: &Arc<Self>, most: usize) -> Option<Place> {
-        let place = Place { limits: Arc::clone(self), address: None };
-        // Counted first: what is over goes down again with the place.
-        (self.open.fetch_add(1, Ordering::AcqRel) < most).then_some(place)
+    /// A slot for one more connection, when there are fewer than `most`.
+    pub(in crate::edge) fn enter(self: &Arc<Self>, most: usize) -> Option<ConnectionSlot> {
+        let slot = ConnectionSlot { limits: Arc::clone(self), address: None };
+        // Counted first: what is over goes down again with the slot.
+        (self.open.fetch_add(1, Ordering::AcqRel) < most).then_some(slot)
     }
 
     /// Waits for the last connection to end.
@@ -72,14 +72,14 @@ impl Limits {
     }
 }
 
-/// A connection's place; it is free again when this is dropped.
+/// A connection's slot; it is free again when this is dropped.
 #[derive(Debug)]
-pub(in crate::edge) struct Place {
+pub(in crate::edge) struct ConnectionSlot {
     limits: Arc<Limits>,
     address: Option<ClientKey>,
 }
 
-impl Place {
+impl ConnectionSlot {
     /// Counts the connection to its client; false when that has `most` already.
     pub(in crate::edge) fn count_to(&mut self, address: IpAddr, most: usize) -> bool {
         let client = ClientKey::of(address);
@@ -91,7 +91,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         if let Some(client) = self.address {
             self.limits.by_address.leave(client);
@@ -110,21 +110,21 @@ pub(in crate::edge) struct Requests {
 }
 
 impl Requests {
-    /// A place for one more request of a client, when it has fewer than `most`.
-    pub(in crate::edge) fn enter(self: &Arc<Self>, client: IpAddr, most: usize) -> Option<RequestPlace> {
+    /// A slot for one more request of a client, when it has fewer than `most`.
+    pub(in crate::edge) fn enter(self: &Arc<Self>, client: IpAddr, most: usize) -> Option<ClientRequestSlot> {
         let client = ClientKey::of(client);
-        self.by_client.enter(client, most).then(|| RequestPlace { requests: Arc::clone(self), client })
+        self.by_client.enter(client, most).then(|| ClientRequestSlot { requests: Arc::clone(self), client })
     }
 }
 
-/// A request's place; it is free again when this is dropped.
+/// A request's slot; it is free again when this is dropped.
 #[derive(Debug)]
-pub(in crate::edge) struct RequestPlace {
+pub(in crate::edge) struct ClientRequestSlot {
     requests: Arc<Requests>,
     client: ClientKey,
 }
 
-impl Drop for RequestPlace {
+impl Drop for ClientRequestSlot {
     fn drop(&mut self) {
         self.requests.by_client.leave(self.client);
     }
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_counted_and_given_back() {
+    fn slots_are_counted_and_given_back() {
         let limits = Arc::new(Limits::default());
         let (first, mut second) = (limits.enter(2).unwrap(), limits.enter(2).unwrap());
         assert!(limits.enter(2).is_none());
@@ -233,14 +233,14 @@ mod tests {
     async fn the_last_connection_ends_the_wait() {
         let limits = Arc::new(Limits::default());
         limits.all_ended().await;
-        let place = limits.enter(1).unwrap();
+        let slot = limits.enter(1).unwrap();
         let waiting = tokio::spawn({
             let limits = Arc::clone(&limits);
             async move { limits.all_ended().await }
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        drop(place);
+        drop(slot);
         waiting.await.unwrap();
     }
 }

@@ -16,7 +16,7 @@ use std::{
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use self::queue::{Job, JobOutcome, Place, Queue, Shared, come_after_others};
+use self::queue::{Job, JobOutcome, Queue, QueuedJob, Shared, come_after_others};
 use super::{
     OpenCredentials,
     password::{self, Matched, PasswordError, PasswordHash},
@@ -194,12 +194,12 @@ impl Hasher {
             JobOutcome::Run(_) => {}
             JobOutcome::Displaced => drop(reply.send(Err(HasherError::Busy))),
         });
-        let place = Place { shared: &self.shared, ticket: self.shared.submit(client, job)? };
+        let queued = QueuedJob { shared: &self.shared, ticket: self.shared.submit(client, job)? };
         let answered = tokio::select! {
             biased;
             answered = &mut answer => answered,
             () = left => {
-                if place.leave() {
+                if queued.leave() {
                     return Ok(None);
                 }
                 answer.await

@@ -29,7 +29,7 @@ pub struct Caught {
 
 /// How far the revocations of a store were read.
 #[derive(Debug)]
-pub struct Follower {
+pub struct RevocationReader {
     /// The handle that it reads by.
     store: Store,
     source: Source,
@@ -43,7 +43,7 @@ enum Source {
     Feed { feed: Feed, cursor: Cursor },
 }
 
-impl Follower {
+impl RevocationReader {
     /// Follows a store from its beginning.
     #[must_use]
     pub fn new(store: Store) -> Self {

@@ -11,7 +11,7 @@ mod restore;
 mod set;
 mod table;
 
-pub use follow::{Caught, Follower};
+pub use follow::{Caught, RevocationReader};
 pub use memory::{Counts, EXPIRED_HELD, Revocations};
 pub use restore::restore;
 pub(in crate::state) use set::{Set, TABLES};

@@ -45,7 +45,7 @@ impl Key {
 
 /// Where a table keeps a key.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place(usize);
+pub(super) struct SlotIndex(usize);
 
 /// Room for one key. The uppermost [`TAG_BITS`] of the upper half are its tag; without one the slot is free.
 #[derive(Debug, Default)]
@@ -94,7 +94,7 @@ impl Table {
     }
 
     /// Where `key` is.
-    pub(super) fn find(&self, key: Key) -> Option<Place> {
+    pub(super) fn find(&self, key: Key) -> Option<SlotIndex> {
         if self.slots.is_empty() {
             return None;
         }
@@ -104,20 +104,20 @@ impl Table {
     /// Puts a key into a bucket. The key must not be in it yet, and it must not be full.
     pub(super) fn insert(&self, key: Key, tag: Tag) {
         debug_assert!(!self.is_full() && tag != Tag::FREE, "a key needs a slot and a bucket");
-        let Err(place) = self.probe(key) else { return };
-        self.slots[place.0].write(key, tag);
+        let Err(index) = self.probe(key) else { return };
+        self.slots[index.0].write(key, tag);
         self.len.store(self.len() + 1, Ordering::Relaxed);
     }
 
-    /// The bucket of the key at `place`.
-    pub(super) fn tag(&self, place: Place) -> Tag {
-        self.slots[place.0].read().map_or(Tag::FREE, |(_, tag)| tag)
+    /// The bucket of the key at `index`.
+    pub(super) fn tag(&self, index: SlotIndex) -> Tag {
+        self.slots[index.0].read().map_or(Tag::FREE, |(_, tag)| tag)
     }
 
-    /// Brings the key at `place` into another bucket.
-    pub(super) fn set_tag(&self, place: Place, tag: Tag) {
-        if let Some((key, _)) = self.slots[place.0].read() {
-            self.slots[place.0].write(key, tag);
+    /// Brings the key at `index` into another bucket.
+    pub(super) fn set_tag(&self, index: SlotIndex, tag: Tag) {
+        if let Some((key, _)) = self.slots[index.0].read() {
+            self.slots[index.0].write(key, tag);
         }
     }
 
@@ -135,14 +135,14 @@ impl Table {
     }
 
     /// Where `key` is, or else the free slot where it would come.
-    fn probe(&self, key: Key) -> Result<Place, Place> {
-        let mut place = first_place(key, self.slots.len());
+    fn probe(&self, key: Key) -> Result<SlotIndex, SlotIndex> {
+        let mut index = first_index(key, self.slots.len());
         // Some slots are always free, so the search ends.
         loop {
-            match self.slots[place].read() {
-                None => return Err(Place(place)),
-                Some((held, _)) if held == key => return Ok(Place(place)),
-                Some(_) => place = if place + 1 == self.slots.len() { 0 } else { place + 1 },
+            match self.slots[index].read() {
+                None => return Err(SlotIndex(index)),
+                Some((held, _)) if held == key => return Ok(SlotIndex(index)),
+                Some(_) => index = if index + 1 == self.slots.len() { 0 } else { index + 1 },
             }
         }
     }
@@ -172,7 +172,7 @@ fn slots_for(keys: usize) -> usize {
 /// Where the search for a key begins. In each size of table that is somewhere else: keys that come in the order of
 /// their numbers, or of another table's slots, would stand in one row otherwise, and each search would pass all of
 /// them.
-const fn first_place(key: Key, slots: usize) -> usize {
+const fn first_index(key: Key, slots: usize) -> usize {
     let odd = SPREAD.wrapping_mul(slots as u64) | 1;
     scale((key.upper << TAG_BITS).wrapping_mul(odd), slots)
 }
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn keys_that_all_belong_into_one_slot_go_round() {
         let slots = slots_for(50);
-        let in_the_last = |key: &Key| first_place(*key, slots) == slots - 1;
+        let in_the_last = |key: &Key| first_index(*key, slots) == slots - 1;
         let held: Vec<_> = (0_u128..).map(|n| Key::new(n << 64)).filter(in_the_last).take(50).collect();
         let table = Table::for_keys(held.len());
         for key in &held {
@@ -253,7 +253,7 @@ mod tests {
     fn looks(table: &Table) -> f64 {
         let slots = table.slots.len();
         let look =
-            |(at, slot): (usize, &Slot)| slot.read().map(|(key, _)| (at + slots - first_place(key, slots)) % slots);
+            |(at, slot): (usize, &Slot)| slot.read().map(|(key, _)| (at + slots - first_index(key, slots)) % slots);
         let looks: usize = table.slots.iter().enumerate().filter_map(look).map(|passed| passed + 1).sum();
         f64::from(u32::try_from(looks).unwrap()) / f64::from(u32::try_from(table.len()).unwrap())
     }

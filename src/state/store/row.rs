@@ -50,54 +50,54 @@ impl Row {
 
     /// The value in the column of this name.
     pub(in crate::state) fn get<'r, T: Column<'r>>(&'r self, name: &str) -> Result<T, StoreError> {
-        T::read(self, Place::Named(name))
+        T::read(self, ColumnKey::Named(name))
     }
 
     /// The value in the first column: that of a statement that answers one.
     pub(in crate::state) fn first<'r, T: Column<'r>>(&'r self) -> Result<T, StoreError> {
-        T::read(self, Place::At(0))
+        T::read(self, ColumnKey::At(0))
     }
 
     /// The value in the column at this place, from 0 on.
     pub(in crate::state) fn at<'r, T: Column<'r>>(&'r self, column: usize) -> Result<T, StoreError> {
-        T::read(self, Place::At(column))
+        T::read(self, ColumnKey::At(column))
     }
 }
 
 /// Which column.
 #[derive(Clone, Copy)]
-pub(in crate::state) enum Place<'a> {
+pub(in crate::state) enum ColumnKey<'a> {
     Named(&'a str),
     At(usize),
 }
 
 /// What a column can be read as.
 pub(in crate::state) trait Column<'r>: Sized {
-    fn read(row: &'r Row, place: Place<'_>) -> Result<Self, StoreError>;
+    fn read(row: &'r Row, key: ColumnKey<'_>) -> Result<Self, StoreError>;
 }
 
 /// What both drivers read.
-fn decode<'r, T>(row: &'r Row, place: Place<'_>) -> Result<T, StoreError>
+fn decode<'r, T>(row: &'r Row, key: ColumnKey<'_>) -> Result<T, StoreError>
 where
     T: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres> + OfValue<'r>,
 {
-    Ok(match (row, place) {
-        (Row::Kept(row), place) => {
-            let value = row.at(place).and_then(T::of_value);
+    Ok(match (row, key) {
+        (Row::Kept(row), key) => {
+            let value = row.at(key).and_then(T::of_value);
             value.ok_or(StoreError::corrupt("a kept row does not have the shape it should have"))?
         }
-        (Row::Sqlite(row), Place::Named(name)) => row.try_get(name)?,
-        (Row::Sqlite(row), Place::At(column)) => row.try_get(column)?,
-        (Row::Postgres(row), Place::Named(name)) => row.try_get(name)?,
-        (Row::Postgres(row), Place::At(column)) => row.try_get(column)?,
+        (Row::Sqlite(row), ColumnKey::Named(name)) => row.try_get(name)?,
+        (Row::Sqlite(row), ColumnKey::At(column)) => row.try_get(column)?,
+        (Row::Postgres(row), ColumnKey::Named(name)) => row.try_get(name)?,
+        (Row::Postgres(row), ColumnKey::At(column)) => row.try_get(column)?,
     })
 }
 
 impl KeptRow {
-    fn at(&self, place: Place<'_>) -> Option<&Value> {
-        let at = match place {
-            Place::Named(name) => self.columns.iter().position(|(column, _)| *column == name)?,
-            Place::At(at) => at,
+    fn at(&self, key: ColumnKey<'_>) -> Option<&Value> {
+        let at = match key {
+            ColumnKey::Named(name) => self.columns.iter().position(|(column, _)| *column == name)?,
+            ColumnKey::At(at) => at,
         };
         self.values.get(at)
     }
@@ -147,13 +147,13 @@ impl OfValue<'_> for Option<bool> {
 macro_rules! columns {
     ($($column:ty),*) => { $(
         impl<'r> Column<'r> for $column {
-            fn read(row: &'r Row, place: Place<'_>) -> Result<Self, StoreError> {
-                decode(row, place)
+            fn read(row: &'r Row, key: ColumnKey<'_>) -> Result<Self, StoreError> {
+                decode(row, key)
             }
         }
         impl<'r> Column<'r> for Option<$column> {
-            fn read(row: &'r Row, place: Place<'_>) -> Result<Self, StoreError> {
-                decode(row, place)
+            fn read(row: &'r Row, key: ColumnKey<'_>) -> Result<Self, StoreError> {
+                decode(row, key)
             }
         }
     )* };
@@ -162,8 +162,8 @@ macro_rules! columns {
 columns!(i64, bool, &'r str, String, &'r [u8], Vec<u8>);
 
 impl<'r> Column<'r> for u32 {
-    fn read(row: &'r Row, place: Place<'_>) -> Result<Self, StoreError> {
-        i64::read(row, place)?.try_into().map_err(|_| StoreError::corrupt("a number is larger than it can be"))
+    fn read(row: &'r Row, key: ColumnKey<'_>) -> Result<Self, StoreError> {
+        i64::read(row, key)?.try_into().map_err(|_| StoreError::corrupt("a number is larger than it can be"))
     }
 }
 

@@ -24,6 +24,6 @@ mod tests;
 mod writer;
 
 pub use confirmed::{Boot, Confirmed, Instant};
-pub use reader::{Found, Place, StoreSnapshotError, examine, load};
+pub use reader::{Found, SnapshotLocation, StoreSnapshotError, examine, load};
 pub use recorder::Recorder;
 pub use writer::{InForce, Observer, Written};

@@ -85,7 +85,7 @@ pub enum StoreSnapshotError {
 
 /// Which file, and of which store.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct SnapshotLocation {
     /// The file.
     pub path: PathBuf,
     /// Where the store is.
@@ -125,7 +125,7 @@ impl Found {
 ///
 /// # Errors
 /// Why it is of no use.
-pub fn examine(place: &Place) -> Result<Found, StoreSnapshotError> {
+pub fn examine(place: &SnapshotLocation) -> Result<Found, StoreSnapshotError> {
     read(place, |_| {})
 }
 
@@ -134,7 +134,7 @@ pub fn examine(place: &Place) -> Result<Found, StoreSnapshotError> {
 /// # Errors
 /// Why it is of no use by now. What came into memory until then stays there.
 pub async fn load(
-    place: &Place,
+    place: &SnapshotLocation,
     found: &Found,
     revocations: &Revocations,
     accounts: &KnownAccounts,
@@ -163,8 +163,8 @@ pub async fn load(
     Ok(())
 }
 
-fn read(place: &Place, mut visit: impl FnMut(Entry)) -> Result<Found, StoreSnapshotError> {
-    let Place { path, store, master_key_file } = place;
+fn read(place: &SnapshotLocation, mut visit: impl FnMut(Entry)) -> Result<Found, StoreSnapshotError> {
+    let SnapshotLocation { path, store, master_key_file } = place;
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => StoreSnapshotError::Missing(path.clone()),
         _ => StoreSnapshotError::Io { path: path.clone(), source },

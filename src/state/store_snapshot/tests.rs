@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::{
-    Boot, Confirmed, Found, InForce, Instant, Observer, Place, Recorder, StoreSnapshotError, Written, examine, frame,
-    load, recorder::BASE_PAUSE,
+    Boot, Confirmed, Found, InForce, Instant, Observer, Recorder, SnapshotLocation, StoreSnapshotError, Written,
+    examine, frame, load, recorder::BASE_PAUSE,
 };
 use crate::{
     domain::{Algorithm, PrincipalId, RevocationId, SessionId, SystemClock, Timestamp},
@@ -120,8 +120,12 @@ impl Gateway {
         Self { folder, held, vault, recorder, written, now: 100 }
     }
 
-    fn place(&self) -> Place {
-        Place { path: self.path(), store: STORE.to_owned(), master_key_file: self.folder.path().join("master.key") }
+    fn place(&self) -> SnapshotLocation {
+        SnapshotLocation {
+            path: self.path(),
+            store: STORE.to_owned(),
+            master_key_file: self.folder.path().join("master.key"),
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -272,13 +276,13 @@ async fn another_key_another_store_and_other_eyes_are_refused_with_a_sentence() 
     let mut gateway = Gateway::new().await;
     gateway.confirm_after(0);
     let place = gateway.place();
-    let other = Place { store: "postgres://portero@elsewhere/portero".to_owned(), ..place.clone() };
+    let other = SnapshotLocation { store: "postgres://portero@elsewhere/portero".to_owned(), ..place.clone() };
     let said = examine(&other).unwrap_err().to_string();
     assert!(said.contains("another store than postgres://portero@elsewhere"), "{said}");
     let other_key = gateway.folder.path().join("other.key");
     fs::write(&other_key, "00".repeat(32)).unwrap();
     fs::set_permissions(&other_key, Permissions::from_mode(0o600)).unwrap();
-    let other = Place { master_key_file: other_key, ..place.clone() };
+    let other = SnapshotLocation { master_key_file: other_key, ..place.clone() };
     assert!(matches!(examine(&other), Err(StoreSnapshotError::Master(_))));
     for mode in [0o640, 0o604, 0o660] {
         fs::set_permissions(gateway.path(), Permissions::from_mode(mode)).unwrap();

@@ -33,7 +33,7 @@ use portero::{
         account::{
             self, Account, AccountError, LegacyId, NewAccount, OldTokens, PasswordHash, Raised, Revised, Revision,
         },
-        revocation::{Follower, log::Record},
+        revocation::{RevocationReader, log::Record},
         session::Session,
         store::{Actor, Address, AuditedStore, Encryption, PostgresSettings, Store, StoreSettings},
     },
@@ -156,7 +156,7 @@ impl Gateways {
     /// All that a gateway hears which starts now.
     async fn revoked(&self) -> Vec<Record> {
         let mut records = vec![];
-        Follower::new(self.other().apart()).catch_up(|some| records.extend_from_slice(some)).await.unwrap();
+        RevocationReader::new(self.other().apart()).catch_up(|some| records.extend_from_slice(some)).await.unwrap();
         records
     }
 }

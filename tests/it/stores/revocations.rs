@@ -7,7 +7,7 @@ use portero::{
     state::{
         account, clock,
         revocation::{
-            self, Follower, Revocations,
+            self, RevocationReader, Revocations,
             log::{self, EXPIRED_KEPT, Record, RevokedSubject},
         },
         store::Store,
@@ -24,7 +24,7 @@ fn token(number: usize) -> RevokedSubject {
     RevokedSubject::Token(RevocationId::from_bytes([u8::try_from(number).unwrap(); 16]))
 }
 
-async fn caught(follower: &mut Follower) -> Vec<Record> {
+async fn caught(follower: &mut RevocationReader) -> Vec<Record> {
     let mut records = vec![];
     let caught = follower.catch_up(|some| records.extend_from_slice(some)).await.unwrap();
     assert_eq!(caught.last, records.last().copied());
@@ -35,7 +35,7 @@ async fn caught(follower: &mut Follower) -> Vec<Record> {
 #[test]
 fn a_follower_hears_of_revocations_in_their_order() {
     on_both_stores(async |gateways| {
-        let mut follower = Follower::new(gateways.other().apart());
+        let mut follower = RevocationReader::new(gateways.other().apart());
         let before = record(token(1), None);
         log::append(gateways.store(), &before).await.unwrap();
         assert_eq!(caught(&mut follower).await, [before]);
@@ -55,7 +55,7 @@ fn a_follower_hears_of_revocations_in_their_order() {
 #[test]
 fn of_several_revocations_of_one_subject_the_strictest_stays() {
     on_both_stores(async |gateways| {
-        let mut follower = Follower::new(gateways.other().apart());
+        let mut follower = RevocationReader::new(gateways.other().apart());
         for (end, kept) in
             [(Some(10), Some(10)), (Some(5), Some(10)), (Some(20), Some(20)), (None, None), (Some(30), None)]
         {
@@ -99,7 +99,7 @@ fn of_many_revocations_of_one_subject_the_longest_and_the_highest_stay() {
 #[test]
 fn a_follower_misses_nothing_while_many_revoke() {
     on_both_stores(async |gateways| {
-        let mut follower = Follower::new(gateways.other().apart());
+        let mut follower = RevocationReader::new(gateways.other().apart());
         let call = |store: Store, caller: usize| async move {
             for part in 0..3 {
                 log::append(&store, &record(token(caller * 3 + part), None)).await.unwrap();
@@ -140,7 +140,7 @@ fn revocations_are_dropped_a_week_after_their_end_and_those_without_end_never() 
 #[test]
 fn a_canary_reaches_those_who_follow_a_server() {
     on_both_stores(async |gateways| {
-        let mut follower = Follower::new(gateways.other().apart());
+        let mut follower = RevocationReader::new(gateways.other().apart());
         caught(&mut follower).await;
         let id = RevocationId::from_bytes([7; 16]);
         gateways.store().release_canary(id).await.unwrap();

@@ -25,7 +25,7 @@ const HALF_CLOSED_IDLE: Duration = Duration::from_secs(60);
 
 /// How long the two sides are waited for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct TunnelTimeouts {
     /// For bytes in any direction.
     pub(super) idle: Duration,
     /// For bytes to be taken.
@@ -77,7 +77,7 @@ impl Pump {
     }
 
     /// Moves bytes until it stops. It may be dropped at any point, and nothing is lost or sent twice.
-    pub(super) async fn run<A, B>(&mut self, client: &mut A, upstream: &mut B, patience: Patience) -> Stopped
+    pub(super) async fn run<A, B>(&mut self, client: &mut A, upstream: &mut B, timeouts: TunnelTimeouts) -> Stopped
     where
         A: AsyncRead + AsyncWrite + Unpin,
         B: AsyncRead + AsyncWrite + Unpin,
@@ -87,13 +87,13 @@ impl Pump {
         let activity = &self.activity;
         let both = async {
             tokio::try_join!(
-                self.up.run(&mut client_in, &mut upstream_out, patience.write, activity),
-                self.down.run(&mut upstream_in, &mut client_out, patience.write, activity),
+                self.up.run(&mut client_in, &mut upstream_out, timeouts.write, activity),
+                self.down.run(&mut upstream_in, &mut client_out, timeouts.write, activity),
             )
         };
         tokio::select! {
             _ = both => Stopped::Closed,
-            () = activity.idle_for(patience.idle) => Stopped::Idle,
+            () = activity.idle_for(timeouts.idle) => Stopped::Idle,
         }
     }
 
@@ -240,14 +240,14 @@ impl Activity {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience { idle: Duration::from_secs(3600), write: Duration::from_secs(30) };
+    const TIMEOUTS: TunnelTimeouts = TunnelTimeouts { idle: Duration::from_secs(3600), write: Duration::from_secs(30) };
 
     #[tokio::test(start_paused = true)]
     async fn what_is_silent_for_too_long_ends() {
         let (mut client, _client) = tokio::io::duplex(64);
         let (mut upstream, _upstream) = tokio::io::duplex(64);
         let begun = Instant::now();
-        let stopped = Pump::new(b"", b"", false).run(&mut client, &mut upstream, PATIENCE).await;
+        let stopped = Pump::new(b"", b"", false).run(&mut client, &mut upstream, TIMEOUTS).await;
         assert_eq!((stopped, begun.elapsed().as_secs()), (Stopped::Idle, 3600));
     }
 
@@ -257,7 +257,7 @@ mod tests {
         let (mut upstream, mut upstream_far) = tokio::io::duplex(64);
         let pumping = tokio::spawn(async move {
             let mut pump = Pump::new(b"early", b"", false);
-            let stopped = pump.run(&mut client, &mut upstream, PATIENCE).await;
+            let stopped = pump.run(&mut client, &mut upstream, TIMEOUTS).await;
             (stopped, pump.up.moved, pump.down.moved)
         });
         client_far.write_all(b" and late").await.unwrap();
@@ -277,7 +277,7 @@ mod tests {
         let (mut client, mut client_far) = tokio::io::duplex(64);
         let (mut upstream, mut upstream_far) = tokio::io::duplex(64);
         let mut pump = Pump::new(b"", b"\x81\x04ab", true);
-        assert!(timeout(Duration::from_millis(1), pump.run(&mut client, &mut upstream, PATIENCE)).await.is_err());
+        assert!(timeout(Duration::from_millis(1), pump.run(&mut client, &mut upstream, TIMEOUTS)).await.is_err());
         upstream_far.write_all(b"cd\x81\x01x").await.unwrap();
         assert!(pump.close(&mut client, &mut upstream, 4401, "expired").await);
         drop((client, upstream));
@@ -294,7 +294,7 @@ mod tests {
         let (mut client, mut client_far) = tokio::io::duplex(64);
         let (mut upstream, _upstream_far) = tokio::io::duplex(64);
         let mut pump = Pump::new(b"", b"\x81\x04ab", true);
-        assert!(timeout(Duration::from_millis(1), pump.run(&mut client, &mut upstream, PATIENCE)).await.is_err());
+        assert!(timeout(Duration::from_millis(1), pump.run(&mut client, &mut upstream, TIMEOUTS)).await.is_err());
         assert!(!pump.close(&mut client, &mut upstream, 4401, "expired").await);
         drop((client, upstream));
         let mut received = vec![];

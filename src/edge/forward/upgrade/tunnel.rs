@@ -7,7 +7,7 @@ use tokio::{sync::watch, time::sleep};
 
 use super::{
     frames::{GOING_AWAY, UNAUTHORIZED},
-    pump::{Patience, Pump, Stopped},
+    pump::{Pump, Stopped, TunnelTimeouts},
 };
 use crate::edge::{
     forward::{exchange::Tunnel, services::Shared},
@@ -30,7 +30,7 @@ impl Tunnel {
         let shared = Arc::clone(exchange.shared());
         let _tunnel = shared.tunnel_begun();
         let timeouts = exchange.route().map(|route| route.pool.settings.timeouts)?;
-        let patience = Patience { idle: timeouts.tunnel_idle, write: timeouts.write };
+        let timeouts = TunnelTimeouts { idle: timeouts.tunnel_idle, write: timeouts.write };
         let mut pump = Pump::new(&early, &rest, framed);
         drop((early, rest));
         let inbound = Arc::clone(&exchange.inbound);
@@ -43,7 +43,7 @@ impl Tunnel {
                     (UNAUTHORIZED, reason.name())
                 }
                 () = drained(&mut shutdown, &shared) => (GOING_AWAY, "draining"),
-                stopped = pump.run(&mut client, &mut upstream, patience) => match stopped {
+                stopped = pump.run(&mut client, &mut upstream, timeouts) => match stopped {
                     Stopped::Closed => (0, ""),
                     Stopped::Idle => (GOING_AWAY, "idle"),
                 },

@@ -105,12 +105,12 @@ impl Shared {
 }
 
 /// A job's place in the queue: a client that leaves takes it along.
-pub(super) struct Place<'h> {
+pub(super) struct QueuedJob<'h> {
     pub(super) shared: &'h Shared,
     pub(super) ticket: Ticket,
 }
 
-impl Place<'_> {
+impl QueuedJob<'_> {
     /// Takes the job out of the queue. False where it is there no longer.
     pub(super) fn leave(&self) -> bool {
         let abandoned = self.shared.lock().jobs.remove(&self.ticket);
@@ -118,7 +118,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuedJob<'_> {
     fn drop(&mut self) {
         self.leave();
     }

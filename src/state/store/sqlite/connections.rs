@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     super::error,
     open::BUSY_TIMEOUT,
-    place::{CALL_DEADLINE, Place},
+    place::{CALL_DEADLINE, StoreFiles},
 };
 
 /// Between two attempts to get the write lock that another process holds. SQLite has no queue for it, and its own
@@ -35,7 +35,7 @@ const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(1);
 pub(in crate::state) struct Connections {
     pub(in crate::state::store) pool: SqlitePool,
     pub(super) writer: Writer,
-    pub(super) place: Arc<Place>,
+    pub(super) place: Arc<StoreFiles>,
     /// Whether it tries even while the store is known to hang: who must find out when it answers again.
     pub(super) insists: bool,
 }
@@ -203,7 +203,7 @@ struct Rows<'e> {
     /// Whether a row came since the deadline was set.
     moved: bool,
     /// `None` when it has ended.
-    place: Option<Arc<Place>>,
+    place: Option<Arc<StoreFiles>>,
 }
 
 impl Stream for Rows<'_> {

@@ -22,7 +22,7 @@ use super::{
         migrations::migrations,
     },
     make::{self, Unplaced},
-    place::{FileId, Place, files, is_journal},
+    place::{FileId, StoreFiles, files, is_journal},
 };
 
 /// How long a statement waits for another connection's lock: less than a call may take, so that it says why.
@@ -85,7 +85,7 @@ pub(super) static MIGRATIONS: LazyLock<Migrator> = migrations![
 pub(super) struct Opened {
     pub(super) anchor: SqliteConnection,
     pub(super) options: SqliteConnectOptions,
-    pub(super) place: Arc<Place>,
+    pub(super) place: Arc<StoreFiles>,
 }
 
 /// Opens the store that is at `path`, and brings its schema up to date.
@@ -118,7 +118,7 @@ pub(super) async fn open(path: &Path) -> Result<Opened, StoreError> {
         let begin = "PRAGMA wal_autocheckpoint = 0; PRAGMA user_version = 0; PRAGMA wal_autocheckpoint = 1000";
         in_time(path, async { sqlx::raw_sql(begin).execute(&mut anchor).await.map_err(failed) }).await?;
     }
-    let place = Place::of(&file).map_err(|error| unreadable(error.to_string()))?;
+    let place = StoreFiles::of(&file).map_err(|error| unreadable(error.to_string()))?;
     if before.is_none() || place.database() != before {
         return Err(unreadable("it was replaced while it was opened: try again".to_owned()));
     }
@@ -149,7 +149,7 @@ pub(super) async fn make(path: &Path) -> Result<(), StoreError> {
 /// One more connection to an open store; never one to another file.
 pub(super) async fn connect(
     options: &SqliteConnectOptions,
-    place: &Arc<Place>,
+    place: &Arc<StoreFiles>,
 ) -> Result<SqliteConnection, sqlx::Error> {
     place.verify().await?;
     let mut connection = options.connect().await?;
@@ -161,7 +161,7 @@ pub(super) async fn connect(
 /// into that file, so it stays as it is until the process ends.
 pub(in crate::state::store) async fn keep_ours(
     connection: &mut SqliteConnection,
-    place: &Arc<Place>,
+    place: &Arc<StoreFiles>,
 ) -> Result<(), sqlx::Error> {
     let verified = place.verify().await;
     if matches!(place.trouble_found(), Some(Trouble::Missing | Trouble::Replaced)) {

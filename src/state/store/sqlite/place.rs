@@ -98,7 +98,7 @@ struct LastGood {
 
 /// The files of an open store, shared by everything that uses it.
 #[derive(Debug)]
-pub(in crate::state::store) struct Place {
+pub(in crate::state::store) struct StoreFiles {
     files: [(PathBuf, Option<FileId>); 3],
     /// What the last look found: [`SAME`], [`MISSING`] or [`REPLACED`].
     found: AtomicU8,
@@ -119,7 +119,7 @@ const SAME: u8 = 0;
 const MISSING: u8 = 1;
 const REPLACED: u8 = 2;
 
-impl Place {
+impl StoreFiles {
     /// The place of the files that `path` names now. To be called while a connection holds them open.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         let [database, journal, index] = files(path);
@@ -256,7 +256,7 @@ mod tests {
         let folder = crate::memory::new_folder();
         let path = folder.path().join("portero.db");
         fs::write(&path, "one").unwrap();
-        let place = Place::of(&path).unwrap();
+        let place = StoreFiles::of(&path).unwrap();
         assert_eq!(place.look(), SAME);
         let away = folder.path().join("away");
         fs::rename(&path, &away).unwrap();
@@ -276,7 +276,7 @@ mod tests {
         let (path, away) = (folder.path().join("portero.db"), folder.path().join("away"));
         for emptied in [false, true] {
             fs::write(&path, "one").unwrap();
-            let place = Place::of(&path).unwrap();
+            let place = StoreFiles::of(&path).unwrap();
             if emptied {
                 fs::write(&path, "").unwrap();
                 assert_eq!(place.look(), MISSING);
@@ -298,7 +298,7 @@ mod tests {
         for file in [&database, &journal, &index] {
             fs::write(file, "x").unwrap();
         }
-        let place = Place::of(&path).unwrap();
+        let place = StoreFiles::of(&path).unwrap();
         for magic in JOURNAL_MAGIC {
             fs::write(&journal, magic).unwrap();
             assert_eq!(place.look(), SAME);
@@ -320,7 +320,7 @@ mod tests {
                 fs::write(file, "").unwrap();
             }
             fs::write(&database, "x").unwrap();
-            let place = Place::of(&path).unwrap();
+            let place = StoreFiles::of(&path).unwrap();
             fs::write(&journal, hole).unwrap();
             assert_eq!(place.look(), REPLACED);
         }

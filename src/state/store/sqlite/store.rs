@@ -17,7 +17,7 @@ use super::{
     ChangeWatch, Found,
     connections::{Connections, Writer},
     missing, open,
-    place::{CALL_DEADLINE, Place},
+    place::{CALL_DEADLINE, StoreFiles},
     presence,
 };
 use crate::state::store::error::{self, StoreError, Trouble};
@@ -50,7 +50,7 @@ pub(in crate::state::store) struct SqliteStore {
 /// What all handles of one open store share.
 #[derive(Debug)]
 pub(in crate::state::store) struct Shared {
-    pub(in crate::state::store) place: Arc<Place>,
+    pub(in crate::state::store) place: Arc<StoreFiles>,
     pub(in crate::state::store) options: SqliteConnectOptions,
     /// Every pool that is open. Those of handles that were given up are taken out.
     pub(super) pools: Mutex<Vec<SqlitePool>>,
@@ -232,7 +232,7 @@ impl SqliteStore {
     }
 }
 
-fn pool(options: &SqliteConnectOptions, place: &Arc<Place>, connections_max: u32) -> SqlitePool {
+fn pool(options: &SqliteConnectOptions, place: &Arc<StoreFiles>, connections_max: u32) -> SqlitePool {
     let place = Arc::clone(place);
     SqlitePoolOptions::new()
         .max_connections(connections_max)

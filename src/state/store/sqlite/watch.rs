@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::{
     super::error::StoreError,
     open::connect,
-    place::{CALL_DEADLINE, Place},
+    place::{CALL_DEADLINE, StoreFiles},
 };
 
 /// Watches the store for commits, on a connection of its own that never writes.
@@ -19,7 +19,7 @@ use super::{
 #[derive(Debug)]
 pub(in crate::state::store) struct ChangeWatch {
     options: SqliteConnectOptions,
-    place: Arc<Place>,
+    place: Arc<StoreFiles>,
     /// `None` after a failure: the next call connects anew.
     seen: Option<(SqliteConnection, i64)>,
     /// Whether nobody looked for a while, because of an error.
@@ -27,7 +27,7 @@ pub(in crate::state::store) struct ChangeWatch {
 }
 
 impl ChangeWatch {
-    pub(super) async fn open(options: SqliteConnectOptions, place: Arc<Place>) -> Result<Self, StoreError> {
+    pub(super) async fn open(options: SqliteConnectOptions, place: Arc<StoreFiles>) -> Result<Self, StoreError> {
         let mut watch = Self { options, place, seen: None, missed: false };
         watch.changed().await?;
         Ok(watch)

@@ -98,7 +98,7 @@ pub enum Reason {
     UpstreamFailed,
     /// The upstream did not answer in time.
     UpstreamTimeout,
-    /// No server of the upstream is well.
+    /// No server of the upstream is healthy.
     UpstreamUnavailable,
     /// The upstream has as many requests in flight and waiting as it may have.
     UpstreamBusy,

@@ -10,7 +10,7 @@
 //! budget    how many retries there may be (pure)
 //! request_slot  how many requests at once
 //! connect/  a connection to one as bytes: what is spoken, TLS
-//! watch     the tasks of a pool: looking names up, asking servers whether they are well
+//! watch     the tasks of a pool: looking names up, asking servers whether they are healthy
 //! probe     one such question
 //! local     which errors are this machine's own (pure)
 //! own       which addresses lead back to the gateway itself

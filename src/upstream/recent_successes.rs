@@ -36,7 +36,7 @@ impl RecentSuccesses {
     /// Notes a good response to `pair` at `now`, in milliseconds.
     pub(super) fn note(&self, pair: ClientRoute, now: u64) {
         let tick = tick(now);
-        // Its own place, so that one pair never takes two, else that of the pair that was well longest ago.
+        // Its own place, so that one pair never takes two, else that of the pair whose last good response is oldest.
         let [one, other] = &self.0;
         let ((one_noted, one_known), (other_noted, other_known)) = (read(one), read(other));
         let (place, noted) = match (one_known == pair && one_noted != 0, other_known == pair && other_noted != 0) {

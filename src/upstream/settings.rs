@@ -21,7 +21,7 @@ pub struct PoolSettings {
     pub servers: Vec<ServerSettings>,
     /// Which of them a request goes to; default round-robin.
     pub balance: Balance,
-    /// How they are asked whether they are well; default not at all.
+    /// How they are asked whether they are healthy; default not at all.
     pub health: Option<Health>,
     /// When one that fails is left alone.
     pub eject: Eject,
@@ -111,7 +111,7 @@ pub enum HashBy {
     Header(HeaderName),
 }
 
-/// How servers are asked whether they are well.
+/// How servers are asked whether they are healthy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     /// What they are asked.
@@ -120,7 +120,7 @@ pub struct Health {
     pub interval: Duration,
     /// For a whole probe, the request and its response; default 2 s.
     pub timeout: Duration,
-    /// Good responses in a row that make a server well again; default 2.
+    /// Good responses in a row that make a server healthy again; default 2.
     pub healthy: u32,
     /// Bad ones in a row that make it unhealthy; default 3.
     pub unhealthy: u32,

@@ -1,5 +1,5 @@
 //! What goes on in the background of a pool, as long as anybody uses it: names are looked up again
-//! and followed where they lead, and servers are asked whether they are well. Never on a request's way.
+//! and followed where they lead, and servers are asked whether they are healthy. Never on a request's way.
 
 use std::{
     collections::HashMap,
@@ -162,8 +162,8 @@ struct ProbeStreak(u32);
 
 impl ProbeStreak {
     /// Counts the result of a probe; what is to be believed from now on, when that changes.
-    fn count(&mut self, good: bool, believed_well: bool, health: &Health) -> Option<bool> {
-        if good == believed_well {
+    fn count(&mut self, good: bool, believed_healthy: bool, health: &Health) -> Option<bool> {
+        if good == believed_healthy {
             self.0 = 0;
             return None;
         }

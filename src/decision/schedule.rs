@@ -135,13 +135,13 @@ impl Owner {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyAction {
     /// A key of the config's algorithm is missing. Where none signs it must sign at once; where one of another
-    /// algorithm does, it is published first. The latter only who takes over a config may do.
+    /// algorithm does, it is published first. Only a gateway that takes over a config may do the latter.
     Replace {
         /// The key that signs now.
         seen: Option<KeyId>,
     },
-    /// The next key is of another algorithm than the config says: it was made under another config. Only who takes over
-    /// a config may discard it.
+    /// The next key is of another algorithm than the config says: it was made under another config. Only a gateway that
+    /// takes over a config may discard it.
     Discard {
         /// It.
         next: KeyId,

@@ -29,7 +29,7 @@ pub struct Asker<'r> {
 }
 
 /// The response to a denied request: to a gRPC call as gRPC has it, otherwise in the dialect of its route, or as
-/// problem+json where there is none. Where the route has `cors`, the page that asked can read it.
+/// problem+json where the route has no dialect. Where the route has `cors`, the page that asked can read it.
 #[must_use]
 pub fn denial(denial: &Denial, asker: &Asker<'_>) -> Response<Bytes> {
     let route = denial.route.as_deref();
@@ -92,7 +92,7 @@ pub fn into_response(response: ContractResponse, retry_after: Option<Duration>) 
     whole
 }
 
-/// Seconds, rounded up: who comes again after them does not come too early.
+/// Seconds, rounded up: a client that comes again after them does not come too early.
 pub(super) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -67,7 +67,7 @@ impl ClaimPath {
     /// These names, each inside the one before.
     ///
     /// # Errors
-    /// When there is none, or more than [`STEPS_MAX`], or one that is empty or too long.
+    /// When `names` is empty, or has more than [`STEPS_MAX`], or one that is empty or too long.
     pub fn new(names: Vec<Box<str>>) -> Result<Self, InvalidPath> {
         if names.is_empty() || names.iter().any(|name| name.is_empty()) {
             return Err(InvalidPath::EmptyName);

@@ -80,8 +80,8 @@ impl Breaker {
         self.is_open() && self.suspected.load(Ordering::Relaxed)
     }
 
-    /// Takes the right to send a request at `now`. Of those who ask when a pause is over one gets
-    /// the trial; when nothing is heard of it, the next gets one a pause later.
+    /// Takes the right to send a request at `now`. Of the requests that ask when a pause is over one
+    /// gets the trial; when nothing is heard of it, the next gets one a pause later.
     pub(super) fn admit(&self, now: impl FnOnce() -> u64, eject: Eject) -> Option<Admission> {
         let until = self.until.load(Ordering::Relaxed);
         if until == 0 {

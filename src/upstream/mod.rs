@@ -5,8 +5,8 @@
 //! pool      its servers: which one is next, a place for a request, whether it may be sent again
 //! server    one address: how it has been doing, and a request's turn there
 //! balance   which comes next, as a matter of weights (pure)
-//! breaker   who fails in a row is left alone for a while (pure)
-//! recent_successes  who was given a good response lately (pure)
+//! breaker   a server that fails in a row is left alone for a while (pure)
+//! recent_successes  which clients had a good response lately (pure)
 //! budget    how many retries there may be (pure)
 //! request_slot  how many requests at once
 //! connect/  a connection to one as bytes: what is spoken, TLS

@@ -1,7 +1,7 @@
 //! How many may use something at once, a pool of servers or the store: so many that do, so many that wait for one of
 //! them to end.
 //!
-//! A client takes every place that is free. While others wait, those who wait take turns, and a client that has more
+//! A client takes every place that is free. While requests wait, their clients take turns, and a client that has more
 //! than its share of the places gets none of those that become free.
 
 mod share;
@@ -85,7 +85,7 @@ impl RequestSlots {
 
     /// Makes one place taken, if there is one.
     fn reserve(&self) -> bool {
-        // In one order with `waiting`: who leaves sees who waits, or who waits sees the place.
+        // In one order with `waiting`: the request that leaves sees the one that waits, or that one sees the place.
         let more = |taken: usize| (taken < self.taken_max).then_some(taken + 1);
         self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
     }
@@ -97,7 +97,7 @@ impl RequestSlots {
         RequestSlot { places: Arc::clone(self), client }
     }
 
-    /// Gives free places to those who wait.
+    /// Gives free places to requests that wait.
     fn hand_out(self: &Arc<Self>) {
         while let Some((client, give)) = self.next() {
             // One that has just gone leaves its place to the next.
@@ -114,7 +114,7 @@ impl RequestSlots {
         let most = self.share.part_of(self.taken_max);
         let below = |client: ClientKey| self.counts.of(client) < most;
         let next = if self.share.is_all() { queue.pop_client(|_| true) } else { queue.pop_client(below) };
-        // Only those wait who have more than their share: then they wait for nobody else.
+        // Where all waiting clients have more than their share, they wait for nobody else.
         next.or_else(|| queue.pop_client(|_| true))
     }
 
@@ -137,7 +137,7 @@ impl Drop for RequestSlot {
     }
 }
 
-/// Somebody who waits, counted.
+/// A request that waits, counted.
 struct Waiting<'p> {
     places: &'p Arc<RequestSlots>,
     ticket: Option<Ticket>,

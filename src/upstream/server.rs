@@ -187,7 +187,7 @@ impl ServerLease {
         &self.server
     }
 
-    /// Says who asks for what.
+    /// Says which client asks for which route.
     pub const fn set_client_route(&mut self, pair: ClientRoute) {
         self.pair = pair;
     }

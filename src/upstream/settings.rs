@@ -103,11 +103,11 @@ pub enum Balance {
 /// What stands for the client where requests are spread by a hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HashBy {
-    /// Whom the token speaks for; its address, where there is none.
+    /// The token's subject; the client's address, where the request has no subject.
     Subject,
-    /// Its address.
+    /// The client's address.
     Address,
-    /// The first value of a request header; its address, where there is none.
+    /// The first value of a request header; the client's address, where the request has no such header.
     Header(HeaderName),
 }
 

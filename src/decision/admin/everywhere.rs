@@ -52,8 +52,8 @@ impl Everywhere {
 
 impl AdminService {
     /// Waits until every gateway on a shared store knows of what was acknowledged until now, or was silent for `bound`
-    /// (`store.max_staleness`) and so refuses by itself. Nobody is waited for longer than that and 3 seconds. Of a
-    /// store that is a file nobody is named: who has it open sees a change within a second.
+    /// (`store.max_staleness`) and so refuses by itself. Nobody is waited for longer than that and 3 seconds. A
+    /// store that is a file names no gateway: each process that has it open sees a change within a second.
     ///
     /// # Errors
     /// Fails when the store is out of reach or damaged.

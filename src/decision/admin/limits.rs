@@ -21,8 +21,8 @@ pub struct Limits {
 }
 
 impl AdminService {
-    /// The restraints in force, and the status of a name and of an address. Names are only kept as keyed hashes: who
-    /// asks must say one.
+    /// The restraints in force, and the status of a name and of an address. Names are only kept as keyed hashes: the
+    /// operator must say one.
     ///
     /// # Errors
     /// Fails where no gateway runs in this process.

@@ -66,8 +66,8 @@ impl AdminServices {
             .judging_passwords_by(self.password_rules.clone())
     }
 
-    /// Writes down what is done whether or not there is a store: break-glass. Where there is none, the row is written
-    /// when there is one again, and the log tells at once.
+    /// Writes down what is done whether or not there is a store: break-glass. Where no store can be reached, the row is
+    /// written when one can be again, and the log tells at once.
     pub async fn note_in_any_case(&self, actor: &Actor, action: Action, mut new: Value) {
         let Err(error) = self.by(actor.clone()).note(action, new.clone()).await else { return };
         tracing::warn!(%error, action = action.name(), "an administrative change has no row in the audit log yet");

@@ -45,7 +45,7 @@ impl AdminService {
     /// Revokes an admin token.
     ///
     /// # Errors
-    /// [`AdminError::AdminToken`] where there is none of that name; or that the store is out of reach or damaged.
+    /// [`AdminError::AdminToken`] where no token has that name; or that the store is out of reach or damaged.
     pub async fn revoke_admin_token(&self, name: &str) -> Result<(), AdminError> {
         Ok(admin_token::revoke(&self.store, name, self.clock.now()).await?)
     }

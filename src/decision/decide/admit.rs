@@ -37,7 +37,7 @@ impl From<Reason> for Refused {
     }
 }
 
-/// Who asks, as far as the route wants to know, and whether its policy lets them pass.
+/// The principal, as far as the route wants to know it, and whether the route's policy lets it pass.
 pub(super) fn admit<T: Trace>(
     view: &View<'_>,
     now: Timestamp,
@@ -83,9 +83,9 @@ pub(super) fn admit<T: Trace>(
     }
 }
 
-/// Refuses who was let through, or is not known, by what is known of a shared store, where that is too old: a token may
-/// have been revoked meanwhile, and a key or an account may have come. What was known to have ended stays ended. Nobody
-/// is told to log in again, which would take the store.
+/// Refuses a client that was let through, or is not known, where what is known of a shared store is too old: a token
+/// may have been revoked meanwhile, and a key or an account may have come. What was known to have ended stays ended.
+/// Nobody is told to log in again, which would take the store.
 #[inline]
 pub(super) fn refuse_stale(
     view: &View<'_>,

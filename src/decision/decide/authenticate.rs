@@ -421,7 +421,7 @@ impl View<'_> {
         self.account_status(verified, now, &mut ())
     }
 
-    /// [`View::check_account_status`], with somebody who is told of each step.
+    /// [`View::check_account_status`], with a trace that is told of each step.
     #[inline]
     pub(in crate::decision) fn account_status<T: Trace>(
         &self,
@@ -433,7 +433,8 @@ impl View<'_> {
         trace.note(Fact::Times(verified, times));
         times?;
         let snapshot = self.snapshot();
-        // A reload ends the word of who confirmed the key when the token was opened: somebody else may confirm it now.
+        // A reload ends the word of the source that confirmed the key when the token was opened: another may confirm it
+        // now.
         let is_confirmed = |key: &Arc<Key>| key.is_believed(now);
         let confirmed = verified.key.is_believed(now) || snapshot.keys.present(&verified.key).is_some_and(is_confirmed);
         trace.note(Fact::KeyConfirmed(verified, confirmed));

@@ -161,7 +161,7 @@ impl Denial {
 /// What `Allow` says on a route that takes every method but those that no route takes.
 const COMMON_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// The status of who is known and may not.
+/// The status where the principal is known and may not.
 const FORBIDDEN: u16 = 403;
 
 /// Decides about a request. `proof` is what came of the job of an earlier decision about the same
@@ -171,7 +171,7 @@ pub fn decide<'h>(view: &View<'_>, now: Timestamp, request: &Request<'h>, proof:
     decide_traced(view, now, request, proof, &mut ())
 }
 
-/// [`decide`], with somebody who is told of each step.
+/// [`decide`], with a trace that is told of each step.
 #[inline]
 pub(super) fn decide_traced<'h>(
     view: &View<'_>,

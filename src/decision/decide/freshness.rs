@@ -142,8 +142,8 @@ impl Freshness {
     /// Everything that was acknowledged before `began` is in force.
     pub fn confirm(&self, began: Moment) {
         let boot = millis(began.boot).max(1);
-        // The offset first: who reads the new time with the old offset takes the state for older than it is, or sees it
-        // as old as the other clock says.
+        // The offset first: a reader of the new time with the old offset takes the state for older than it is, or sees
+        // it as old as the other clock says.
         self.offset.store(began.civil.as_millis() - i64::try_from(boot).unwrap_or(i64::MAX), Ordering::Release);
         self.boot.store(boot, Ordering::Release);
     }
@@ -188,7 +188,7 @@ impl Freshness {
         self.lifted_until.store(millis(self.clock.since_boot() + time), Ordering::Release);
     }
 
-    /// How long an operator's word still holds; `None` where there is none.
+    /// How long an operator's word still holds; `None` where no operator's word holds.
     #[must_use]
     pub fn lifted_for(&self) -> Option<Duration> {
         let until = Duration::from_millis(self.lifted_until.load(Ordering::Acquire));

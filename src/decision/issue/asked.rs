@@ -103,7 +103,7 @@ impl TokenAsker {
             TokenAnswered::Active { said, asked_at } => return self.introspected(awaiting, said, asked_at),
             TokenAnswered::No if is_introspected => {
                 // The question costs somebody, as a bad signature costs us a check. What is answered from memory costs
-                // nothing: who retries one ended token locks no address out.
+                // nothing: a client that retries one ended token locks no address out.
                 if question.was_put() {
                     self.live_state.view().note_bad(client, self.clock.now());
                 }

@@ -36,7 +36,7 @@ impl Caller {
         self.address
     }
 
-    /// Notes whose account it is about, or that there is none; the first is the one that counts.
+    /// Notes the account that the request is about, or that no such account exists; only the first note counts.
     pub(in crate::decision) fn identify(&self, account: Option<PrincipalId>) {
         // Known already: an OAuth client was proved before its token was looked at.
         let _ = self.account.set(account.map_or(Sought::None, Sought::Found));

@@ -45,7 +45,7 @@ const LOOKUPS_WAITING_MAX: usize = 1024;
 /// How often the throttle is asked for one login, at most, where it must learn something from the store first.
 const ASKED_MAX: usize = 2;
 
-/// The one who checks credentials and gives tokens.
+/// Checks credentials and gives tokens.
 pub struct TokenService {
     pub(in crate::decision) live_state: Arc<LiveState>,
     pub(in crate::decision) store: Store,

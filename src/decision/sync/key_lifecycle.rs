@@ -212,8 +212,8 @@ impl KeyLifecycle {
             match owner.due(records, &settings, now) {
                 KeyAction::Later(at) => next = earlier(next, at),
                 KeyAction::TooMany => too_many = true,
-                // Another gateway took over a config that this one has not read. Only who takes one over changes
-                // the algorithm: two configs would otherwise undo each other's keys for ever.
+                // Another gateway took over a config that this one has not read. Only a gateway that takes one over
+                // changes the algorithm: two configs would otherwise undo each other's keys for ever.
                 KeyAction::Replace { seen: Some(_) } | KeyAction::Discard { .. } => {}
                 // A realm without a signing key gets one, whatever the clock says.
                 due => changed |= self.act(&owner, due, &settings, trusted).await?,

@@ -24,8 +24,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// Rows that one transaction of a clearing removes, at most, so that no writer waits long for it.
 const PRUNE_ROWS_MAX: u32 = 1_000;
 
-/// Between two of them. SQLite has no queue: who waits for the lock asks again now and then, and must
-/// find it free some time.
+/// Between two of them. SQLite has no queue: a process that waits for the lock asks again now and then, and
+/// must find it free some time.
 const PRUNE_PAUSE: Duration = Duration::from_millis(25);
 
 /// Clears away what has ended.

@@ -73,7 +73,7 @@ impl Unconfirmed {
         self.logins().len()
     }
 
-    /// Whether there are none.
+    /// Whether no login waits for its confirmation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.logins().is_empty()

@@ -64,7 +64,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
         if let Some(slot) = slots.enter() {
             connections.spawn(serve_connection((stream, peer), slot, router.clone(), stop.clone()));
         }
-        // Those who came are looked at before more are accepted.
+        // The connections that came are looked at before more are accepted.
         tokio::task::yield_now().await;
     }
     drop(listener);

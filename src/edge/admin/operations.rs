@@ -138,7 +138,8 @@ impl Operations {
     }
 }
 
-/// Refuses parameters of an operation that has none: who says `?wait=all` must not believe that somebody waits.
+/// Refuses parameters of an operation that has none: a client that says `?wait=all` must not believe that somebody
+/// waits.
 async fn take_no_query(request: Request, next: Next) -> Response {
     if request.uri().query().is_some_and(|query| !query.is_empty()) {
         return failure(StatusCode::BAD_REQUEST, "this takes no parameters behind the path; see docs/admin-api.md");

@@ -56,7 +56,7 @@ impl Operator {
     }
 }
 
-/// The service for who asks.
+/// The service for the operator of a request.
 pub(super) struct By(pub(super) AdminService);
 
 /// Names the request: our own id, whatever the client sent.
@@ -70,7 +70,8 @@ pub(super) async fn name_request(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Lets in who brings a token that opens. What is answered is theirs alone, and may hold a secret: no cache keeps it.
+/// Lets in an operator whose token opens. The response is for that operator alone, and may hold a secret: no cache
+/// keeps it.
 pub(super) async fn require_token(State(admin): State<Arc<Admin>>, mut request: Request, next: Next) -> Response {
     let Some(operator) = admin.operator(&request) else {
         let text = "the admin API asks for the bearer token of admin.token_file, or for one of portero admin token add";
@@ -85,7 +86,7 @@ pub(super) async fn require_token(State(admin): State<Arc<Admin>>, mut request: 
     response
 }
 
-/// Lets through who has the role that an operation asks for.
+/// Lets through an operator that has the role that an operation asks for.
 pub(super) async fn require_role(
     State((admin, least)): State<(Arc<Admin>, AdminRole)>,
     request: Request,

@@ -51,7 +51,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .merge(others)
         .layer(DefaultBodyLimit::max(api::BODY_BYTES_MAX))
         .fallback(access::not_found)
-        // Before the token is asked for: who has none learns nothing of the paths and their methods.
+        // Before the token is asked for: a client without one learns nothing of the paths and their methods.
         .method_not_allowed_fallback(access::method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), access::on_control))
         .layer(middleware::from_fn_with_state(Arc::new(Semaphore::new(API_REQUESTS_MAX)), access::leave_slots))

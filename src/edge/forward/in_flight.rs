@@ -176,7 +176,7 @@ impl RequestGuard {
         self.watched.store(end.is_some() || state.watch.is_some(), Ordering::Release);
     }
 
-    /// Has who serves the connection look around.
+    /// Has the task that serves the connection look around.
     pub(in crate::edge) fn wake(&self) {
         self.wake_from(&mut lock(&self.state));
     }

@@ -114,14 +114,14 @@ struct State {
 pub(super) enum Verdict {
     /// Nothing.
     Fine,
-    /// Somebody's time is over: who serves the exchange can say so.
+    /// Somebody's time is over: the task that serves the exchange can say so.
     Tell,
     /// Nobody said so: the exchange is cut off.
     CutOff(Overdue),
 }
 
 impl State {
-    /// Until when who is waited for.
+    /// Until when the exchange waits, and for which side.
     fn deadline(&self) -> Option<(Instant, Overdue)> {
         let waits = self.waits?;
         let over = (waits.ends_at, if self.whole { Overdue::Exchange } else { Overdue::Client });
@@ -280,7 +280,7 @@ impl Progress {
         self.lock().judge(now)
     }
 
-    /// Whose time is over, for who can still answer: it is not cut off then.
+    /// Whose time is over, for a task that can still answer: the exchange is not cut off then.
     pub(super) fn hear(&self) -> Option<Overdue> {
         let mut state = self.lock();
         let (overdue, _) = state.overdue?;
@@ -308,7 +308,7 @@ impl Progress {
         self.lock().error
     }
 
-    /// Nobody takes the rest of the body any more: who waits for it gives up.
+    /// Nobody takes the rest of the body any more: a task that waits for it gives up.
     pub(super) fn cancel(&self) {
         let mut state = self.lock();
         state.cancelled = true;

@@ -20,7 +20,7 @@ pub(in crate::edge) struct ListenerRuntimes(Vec<ListenerRuntime>);
 pub(in crate::edge) struct ListenerRuntime {
     /// `None` in the clear.
     pub(in crate::edge) tls: Option<Terminator>,
-    /// Whether each connection begins with who the client is.
+    /// Whether each connection begins with a PROXY protocol header, which names the client.
     pub(in crate::edge) proxy_protocol: bool,
 }
 

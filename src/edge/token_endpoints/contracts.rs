@@ -167,7 +167,7 @@ impl TokenEndpoints {
     }
 }
 
-/// Whether nobody who looks at the type can read the body in another way than as JSON.
+/// Whether a reader that looks at the type can read the body as JSON only.
 fn has_one_reading(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     types.next().is_none_or(|first| is_json(first.as_bytes())) && types.next().is_none()

@@ -86,7 +86,7 @@ pub(super) const GRANTED: &str = "granted";
 pub const CLIENT_LEFT: &str = "client_left";
 
 impl TokenEndpoints {
-    /// Endpoints of a live state, with a token service who checks credentials.
+    /// Endpoints of a live state, with a token service that checks credentials.
     #[must_use]
     pub fn new(
         live_state: Arc<LiveState>,

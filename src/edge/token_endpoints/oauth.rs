@@ -82,7 +82,7 @@ impl TokenEndpoints {
         let refused = answered.as_ref().err().map(OAuthError::name);
         // A client that left before anything was found out was not refused: it just did not wait.
         let did_not_wait = caller.has_left() && matches!(answered, Err(OAuthError::Unavailable { .. }));
-        // Introspection is as frequent as requests, and changes nothing: only who is refused is told of.
+        // Introspection is as frequent as requests, and changes nothing: the log tells of refused clients only.
         let is_told = if refused.is_some() { !did_not_wait } else { act != Act::Introspect };
         let happened =
             Happened { act, observed: false, refused, realm, caller, typed: None, request_id: &message.request_id };

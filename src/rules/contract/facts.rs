@@ -89,7 +89,7 @@ pub struct TokenFacts {
     pub header_type: Box<str>,
     /// The tokens that one login gives, in their order.
     pub login: Vec<TokenKind>,
-    /// The tokens that a refresh gives; empty where there is none.
+    /// The tokens that a refresh gives; empty where the contract has no refresh.
     pub refresh: Vec<TokenKind>,
 }
 

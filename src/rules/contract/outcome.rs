@@ -92,14 +92,14 @@ pub enum Lack {
 }
 
 impl MissingMembers {
-    /// These members, which are absent, unless there are none.
+    /// These members, which are absent; `None` where the list is empty.
     #[must_use]
     pub fn of(names: Vec<Arc<str>>) -> Option<Self> {
         let absent = |name| MissingMember { name, lack: Lack::Absent };
         Self::lacking(names.into_iter().map(absent).collect())
     }
 
-    /// These members, unless there are none.
+    /// These members; `None` where the list is empty.
     #[must_use]
     pub fn lacking(members: Vec<MissingMember>) -> Option<Self> {
         (!members.is_empty()).then_some(Self(members))

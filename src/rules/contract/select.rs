@@ -8,8 +8,8 @@ const ALLOW_ORDER: [Method; 3] = [Method::GET, Method::HEAD, Method::POST];
 
 /// The index in `dialects` of the one that answers a request.
 ///
-/// Only those that have the method are asked, unless none has it: then the answer is a 405, and it is
-/// the one who would have read the body that gives it. Among them it is the first whose identifying
+/// Only those that have the method are asked, unless none has it: then the response is a 405, and the
+/// contract that would have read the body gives it. Among them it is the first whose identifying
 /// members stand in the body, whatever their values, else the first. The document with prescribed
 /// errors therefore stands first in the config, and answers `{}` and what is no JSON.
 #[must_use]

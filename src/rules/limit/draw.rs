@@ -173,8 +173,8 @@ mod tests {
     }
 
     proptest! {
-        /// Never more than one a turn, none in the first one, and in each turn only who was drawn or who came first
-        /// where nobody had asked before.
+        /// Never more than one a turn, none in the first one, and in each turn only the one that was drawn or that came
+        /// first where nobody had asked before.
         #[test]
         fn no_more_than_one_passes_a_turn(steps in proptest::collection::vec((0u128..6, 0i64..30), 1..200)) {
             let mut draw = Draw::new(at(0), 0);

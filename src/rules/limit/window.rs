@@ -296,7 +296,7 @@ impl Windows {
         true
     }
 
-    /// The key's entry, a new one where there is none.
+    /// The key's entry, a new one where the key has no entry yet.
     fn entry(&mut self, key: u128) -> &mut Entry {
         let next = u32::try_from(self.by_key.len()).unwrap_or(u32::MAX);
         let free = &mut self.free;

@@ -192,7 +192,7 @@ fn text(value: &HeaderValue) -> Result<&str, Reason> {
     value.to_str().map(str::trim).map_err(|_| Reason::MalformedToken)
 }
 
-/// What stands where `Authorization` has a token; empty when there is none.
+/// What stands where `Authorization` has a token; empty where the field has no token.
 #[inline]
 fn authorization<'h>(value: &'h HeaderValue, bare: bool, schemes: &[Box<str>]) -> Result<&'h [u8], Reason> {
     let trimmed = value.as_bytes().trim_ascii();

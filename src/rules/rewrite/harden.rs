@@ -17,7 +17,7 @@ const CAREFUL: [(HeaderName, HeaderValue); 3] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
 
-/// A year without subdomains: what it asks for can be kept by who runs this one name (RFC 6797 section 6.1).
+/// A year without subdomains: the operator of this one name can keep what it asks for (RFC 6797 section 6.1).
 const STRICT_TRANSPORT: (HeaderName, HeaderValue) =
     (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
 

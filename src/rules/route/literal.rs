@@ -9,7 +9,7 @@ use super::path::CanonicalPath;
 pub struct PathPattern {
     /// Which of them.
     pub kind: PatternKind,
-    /// The literal path that comes nearest; `None` where there is none that could be matched. It is itself free of
+    /// The literal path that comes nearest; `None` where no such path could be matched. It is itself free of
     /// patterns, and canonical.
     pub literal: Option<String>,
 }

@@ -196,8 +196,8 @@ pub fn decide(policy: &Policy, known: Known, heard: Heard, now: Timestamp) -> St
             if alone {
                 return Step { mark: true, ..step(Reply::Grant) };
             }
-            // The answer is the same for a right secret and a wrong one. A wrong one counts all the same: who tries
-            // secrets while the old system is away would hear of the right one.
+            // The response is the same for a right secret and a wrong one. A wrong one counts all the same: otherwise a
+            // client that tries secrets while the old system is away would hear of the right one.
             Step { failed: !known.right, ..step(Reply::Unavailable) }
         }
         Heard::NotAsked if known.exists && known.right && !policy.asks(true) => step(Reply::Grant),

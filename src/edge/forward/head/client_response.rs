@@ -94,8 +94,8 @@ pub(in crate::edge::forward) fn amend_trailers(trailers: &mut HeaderMap, route: 
     }
 }
 
-/// Leaves one length, and none where there is no content (RFC 9110 section 8.6): who reads the response next must find
-/// the same end as we do.
+/// Leaves one length, and none where there is no content (RFC 9110 section 8.6): the next reader of the response must
+/// find the same end as we do.
 fn frame_once(response: &mut Parts) -> Result<Framing, Failure> {
     let headers = &mut response.headers;
     let is_coded = headers.contains_key(header::TRANSFER_ENCODING);

@@ -1,5 +1,5 @@
 //! Heads. In come those that the client and the server sent; out go those that we send the other side. No exchange is
-//! changed here: who calls says on which terms, and does with the result what it likes.
+//! changed here: the caller says on which terms, and does with the result what it likes.
 //!
 //! ```text
 //! http2             a request's head over HTTP/2, in the form that one over HTTP/1 has

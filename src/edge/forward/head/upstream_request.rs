@@ -77,7 +77,8 @@ pub(in crate::edge::forward) fn prepare<B>(
         drop_tokens(headers, &settings.sources);
     }
     if settings.forward_token == ForwardToken::Internal {
-        // A service that reads internal tokens must never see another in their place, nor when there is none.
+        // A service that reads internal tokens must never see another in their place, nor where the request has no
+        // internal token.
         headers.remove(header::AUTHORIZATION);
         if let Some(authorization) = terms.internal_token {
             headers.insert(header::AUTHORIZATION, authorization.clone());
@@ -292,7 +293,7 @@ fn joined(before: &[HeaderValue], own: &HeaderValue) -> Result<HeaderValue, Defe
     value(&hops.join(", "))
 }
 
-/// A new trace (W3C Trace Context section 3.2), not sampled: that is for who collects traces to say.
+/// A new trace (W3C Trace Context section 3.2), not sampled: that is for the collector of traces to say.
 fn new_traceparent() -> HeaderValue {
     let mut text = *b"00-tttttttttttttttttttttttttttttttt-ssssssssssssssss-00";
     // Neither may be zero.

@@ -41,7 +41,7 @@ struct Authorities {
 /// The authorities that are good in a span of time.
 struct Present {
     holds: Validity,
-    /// `None` where there is none.
+    /// `None` where no authority is good then.
     verifier: Option<Arc<dyn ClientCertVerifier>>,
 }
 
@@ -119,7 +119,7 @@ impl Authorities {
     }
 }
 
-/// One that trusts these; `None` where there is none of use.
+/// A verifier that trusts these; `None` where the list is empty, or has one that cannot be read.
 fn verifier<'c>(
     authorities: impl Iterator<Item = &'c CertificateDer<'static>>,
     required: bool,

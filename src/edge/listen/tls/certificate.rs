@@ -21,7 +21,7 @@ pub enum CertificateError {
     /// The file has no certificate.
     #[error("has no certificate in PEM (-----BEGIN CERTIFICATE-----)")]
     NoCertificate,
-    /// What stands there is none, or far too many.
+    /// The file has a certificate that cannot be read, or far too many of them.
     #[error("has a certificate that cannot be read, or more than {CHAIN_MAX} of them")]
     BadCertificate,
     /// The file has no private key.

@@ -11,8 +11,8 @@ pub struct ListenTlsSettings {
 }
 
 impl ListenTlsSettings {
-    /// A listener's certificates, the first of which answers who asks for no known name; and whose
-    /// certificates clients show, where they are asked for any.
+    /// A listener's certificates, the first of which answers a client that asks for no known name; and the authorities
+    /// of client certificates, where clients are asked for any.
     ///
     /// # Errors
     /// A name that two certificates have, or `None` where there is no certificate.

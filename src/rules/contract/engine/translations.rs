@@ -13,7 +13,7 @@ pub struct Translations {
 }
 
 impl Translations {
-    /// These, the default first; `None` where there is none.
+    /// These, the default first; `None` where the list is empty.
     pub(in crate::rules::contract) fn of(translations: Vec<(LanguageTag, FileContract)>) -> Option<Self> {
         let (tags, contracts): (Vec<_>, Vec<_>) = translations.into_iter().unzip();
         (!contracts.is_empty()).then_some(Self { tags, contracts })
@@ -36,7 +36,7 @@ impl Translations {
         self.tags.iter().position(|tag| tag.is(language))
     }
 
-    /// The contract in the language at a place; in the default where there is none.
+    /// The contract in the language at a place; in the default where no language has this place.
     #[must_use]
     pub fn at(&self, place: usize) -> &FileContract {
         let contract = self.contracts.get(place).or_else(|| self.contracts.first());

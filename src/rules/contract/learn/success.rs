@@ -39,7 +39,7 @@ pub(super) struct Uses {
 /// The seconds since 1970 that are dates of our time.
 const UNIX_DATES: std::ops::Range<i64> = 1_000_000_000..4_000_000_000;
 
-/// Reads answers that mean the same. `None` where there is none.
+/// Reads answers that mean the same. `None` where none of them is JSON.
 pub(super) fn of(purposes: &Purposes, answers: &[&Observed<'_>], verified: bool) -> Option<Success> {
     let parsed: Vec<(Value, &Observed<'_>)> =
         answers.iter().filter_map(|one| Some((json(&one.recorded.answer)?, *one))).collect();

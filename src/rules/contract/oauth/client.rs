@@ -12,8 +12,8 @@ use crate::{
 /// Finds the client's name and secret. Neither is checked yet.
 ///
 /// # Errors
-/// [`OAuthError::InvalidClient`] where there is none that can be read, and [`OAuthError::InvalidRequest`] for
-/// two ways at once.
+/// [`OAuthError::InvalidClient`] where the request has no credentials that can be read, and
+/// [`OAuthError::InvalidRequest`] for two ways at once.
 pub fn find(headers: &HeaderMap, form: &Form) -> Result<Login, OAuthError> {
     let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
     let (first, more) = (authorizations.next(), authorizations.next());

@@ -15,7 +15,7 @@ pub(super) struct Value {
     pub(super) name: &'static str,
     /// What kind of value it is.
     pub(super) kind: Kind,
-    /// What it is, for who writes a contract.
+    /// What it is, for the author of a contract.
     pub(super) about: &'static str,
     source: Source,
 }

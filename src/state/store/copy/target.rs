@@ -11,7 +11,7 @@ use super::{
         query::{Query, query},
         status::{self, COPYING_FROM},
     },
-    CopyError,
+    error::CopyError,
     rows::Record,
     tables::{TABLES, Table},
 };

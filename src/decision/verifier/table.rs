@@ -7,7 +7,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::Takeovers;
+use super::takeovers::Takeovers;
 use crate::state::{
     store::{Store, StoreError},
     takeover::old_tokens,

@@ -11,11 +11,11 @@ use http::{Uri, header};
 use serde_json::{Map, Value};
 
 use super::{
-    availability::{Admission, Availability, Trust},
+    answer::the_one,
     endpoint::{Endpoint, Place},
     flights::{Flight, Flights, Joined},
     pace::Pace,
-    the_one,
+    availability::{Admission, Availability, Trust},
     told::Asked,
 };
 use crate::{

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::Verifier;
+use super::logins::Verifier;
 use crate::{
     domain::{AccountName, PrincipalId, RealmName, Secret, SessionId},
     rules::contract::Dialect,

@@ -3,7 +3,7 @@
 use std::path::absolute;
 
 use super::{
-    super::{Store, StoreError, StoreSettings, meta::standing_in, standing::Standing},
+    super::{Store, StoreError, StoreSettings, meta::status_in, status::StoreStatus},
     error::CopyError,
     target::{self, Found},
 };
@@ -61,7 +61,7 @@ async fn begin_with(
     from_address: &str,
     to_address: &str,
 ) -> Result<Option<target::Copy>, CopyError> {
-    let has_moved = has_moved(standing_in(source).await?, to_address)?;
+    let has_moved = has_moved(status_in(source).await?, to_address)?;
     match target::open(to, from_address).await? {
         Found::Copy(copy) => Ok(Some(copy)),
         Found::Store(store) => {
@@ -72,11 +72,11 @@ async fn begin_with(
 }
 
 /// Whether a source has ended for this copy. One that has ended for another, or is a copy itself, is refused.
-pub(super) fn has_moved(standing: Standing, to: &str) -> Result<bool, StoreError> {
-    if standing.moved_to.as_deref() == Some(to) {
+pub(super) fn has_moved(status: StoreStatus, to: &str) -> Result<bool, StoreError> {
+    if status.moved_to.as_deref() == Some(to) {
         return Ok(true);
     }
-    standing.refuse().map(|()| false)
+    status.refuse().map(|()| false)
 }
 
 /// What names the place everywhere on this machine; without a password.
@@ -119,6 +119,6 @@ impl Copying {
     /// # Errors
     /// Fails when the source is out of reach or damaged, or has moved elsewhere.
     pub async fn has_begun_to_move(&self) -> Result<bool, StoreError> {
-        has_moved(standing_in(&self.from).await?, &self.to)
+        has_moved(status_in(&self.from).await?, &self.to)
     }
 }

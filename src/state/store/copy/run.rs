@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::json;
 
 use super::{
-    super::{Action, Actor, AuditedStore, Entry, StoreError, Transaction, meta::standing_in},
+    super::{Action, Actor, AuditedStore, Entry, StoreError, Transaction, meta::status_in},
     copying::{Copying, has_moved},
     error::CopyError,
     pass::{Pass, Progress, TableSum},
@@ -64,7 +64,7 @@ impl Copying {
         let (pass, has_moved) = loop {
             passes += 1;
             let mut reading = self.reading.begin_reading().await?;
-            let has_moved = has_moved(standing_in(&mut reading).await?, &self.to)?;
+            let has_moved = has_moved(status_in(&mut reading).await?, &self.to)?;
             let pass = self.pass(&mut reading, passes, report).await?;
             reading.commit().await?;
             changed += pass.changed;
@@ -103,7 +103,7 @@ impl Copying {
     ) -> Result<(Pass, Duration), CopyError> {
         let mut held = self.hold().await?;
         let since = clock.instant();
-        let has_moved = has_moved(standing_in(&mut held).await?, &self.to)?;
+        let has_moved = has_moved(status_in(&mut held).await?, &self.to)?;
         report(Progress::Held);
         let pass = self.pass(&mut held, number, report).await?;
         self.copy.count_on().await?;

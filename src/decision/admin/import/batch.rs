@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     super::accounts::{check, check_needs},
-    Importer, OnConflict, Stopped,
     column::{BadRow, Column},
+    importer::{Importer, OnConflict, Stopped},
     row::{AccountRow, Row, Says},
 };
 use crate::{

@@ -2,7 +2,7 @@
 
 use argon2::{Algorithm, Argon2, Params, Version, password_hash::phc};
 
-use super::{FormatError, MEMORY_KIB_MAX, equal};
+use super::limits::{FormatError, MEMORY_KIB_MAX, equal};
 
 /// Memory times passes, at most, in KiB: eight passes over the most memory.
 const WORK_KIB_MAX: u64 = 8 * MEMORY_KIB_MAX as u64;

@@ -10,7 +10,7 @@ use aws_lc_rs::{
 };
 use zeroize::Zeroizing;
 
-use super::{FormatError, encoding::to_padded_base64};
+use super::{encoding::to_padded_base64, limits::FormatError};
 use crate::domain::id::hex;
 
 /// The binary logarithm of the rounds, at most: about a second.

@@ -5,7 +5,10 @@ use argon2::{
     password_hash::{PasswordHasher, phc},
 };
 
-use super::{ARGON2ID, DUMMY, PasswordError, PasswordHash, check, salted};
+use super::{
+    password_hash::PasswordHash,
+    todays_hash::{ARGON2ID, DUMMY, PasswordError, check, salted},
+};
 use crate::domain::Secret;
 
 /// Which of an account's secrets a password is.

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{
-    FormatError, SALT_BYTES_MAX,
     encoding::{from_base64, to_base64},
-    equal, md5_crypt,
+    limits::{FormatError, SALT_BYTES_MAX, equal},
+    md5_crypt,
     phpass::{self, Setting},
     rule::{Inputs, Rule},
 };

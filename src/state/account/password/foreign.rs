@@ -4,10 +4,10 @@
 use std::fmt;
 
 use super::{
-    FormatError,
     bcrypt::{BcryptHash, Input},
     encoding::{crypt_value, from_base64, from_hex},
     fast::FastHash,
+    limits::FormatError,
     md5_crypt,
     pbkdf2::{Pbkdf2Hash, Prf},
     rule::Rule,

@@ -4,8 +4,8 @@
 use md5::{Digest, Md5};
 
 use super::{
-    FormatError,
     encoding::{crypt_value, to_crypt},
+    limits::FormatError,
 };
 
 /// What begins such a hash.

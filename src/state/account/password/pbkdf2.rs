@@ -6,9 +6,8 @@ use std::num::NonZeroU32;
 use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA1, PBKDF2_HMAC_SHA256, PBKDF2_HMAC_SHA512};
 
 use super::{
-    FormatError, check_output,
     encoding::{from_base64, from_hex, from_passlib, to_base64},
-    parameters,
+    limits::{FormatError, check_output, parameters},
 };
 
 /// Iterations, at most.

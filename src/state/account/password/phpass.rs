@@ -4,9 +4,8 @@ use aws_lc_rs::digest::{self, SHA512};
 use md5::{Digest, Md5};
 
 use super::{
-    FormatError,
     encoding::{crypt_value, to_crypt},
-    equal,
+    limits::{FormatError, equal},
 };
 
 /// The binary logarithm of the rounds, at least and at most.

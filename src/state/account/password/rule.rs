@@ -19,7 +19,7 @@ use md4::Md4;
 use md5::{Digest as _, Md5};
 use zeroize::Zeroizing;
 
-use super::{FormatError, encoding::to_padded_base64};
+use super::{encoding::to_padded_base64, limits::FormatError};
 use crate::domain::id::hex;
 
 /// Bytes of a rule, at most.

@@ -5,9 +5,8 @@ use aws_lc_rs::cipher::{AES_256, DecryptingKey, DecryptionContext, UnboundCipher
 use zeroize::Zeroizing;
 
 use super::{
-    FormatError, MEMORY_KIB_MAX, OUTPUT_BYTES, check_output,
     encoding::{from_base64, to_base64},
-    equal, parameters,
+    limits::{FormatError, MEMORY_KIB_MAX, OUTPUT_BYTES, check_output, equal, parameters},
 };
 
 /// N · r · p, at most: four times what the most memory takes.

@@ -2,7 +2,7 @@
 
 use ::sha_crypt::{Params, PasswordHashRef, PasswordVerifier, ShaCrypt};
 
-use super::FormatError;
+use super::limits::FormatError;
 
 /// Rounds, at most: about a second.
 const ROUNDS_MAX: u32 = 1_000_000;

@@ -4,9 +4,10 @@
 use argon2::Params;
 
 use super::{
-    FormatError, PasswordHash,
     argon::Argon2Hash,
     bcrypt::{BcryptHash, Input},
+    limits::FormatError,
+    password_hash::PasswordHash,
     pbkdf2::Pbkdf2Hash,
     phpass::DrupalHash,
     scrypt::{FirebaseHash, ScryptHash},

@@ -17,13 +17,12 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::{
-    PasswordHash,
     encoding::{from_base64, to_base64},
     fast::{FastHash, NAMES, Recipe},
     foreign::Foreign,
-    salted,
+    password_hash::PasswordHash,
     slow::SlowHash,
-    verify_none,
+    todays_hash::{salted, verify_none},
 };
 use crate::domain::{PrincipalId, Secret, random};
 

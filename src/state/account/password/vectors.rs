@@ -7,7 +7,7 @@ use super::{
     rule::Rule,
     *,
 };
-use crate::domain::{PrincipalId, secret::SecretBytes};
+use crate::domain::{PrincipalId, Secret, secret::SecretBytes};
 
 const PASSWORD: &str = "contraseña";
 

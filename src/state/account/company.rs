@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{AccountError, Raised, check_word, repository::raise_company};
+use super::{error::AccountError, new_account::check_word, record::Raised, repository::raise_company};
 use crate::{
     domain::{RealmName, Timestamp},
     state::store::{Action, AuditedStore, ChangeTurn, Entry, Row, Store, StoreError, Target, Transaction, query},

@@ -3,21 +3,11 @@
 use std::borrow::Cow;
 
 use super::{
-    Account, PasswordHash,
+    PasswordHash,
     password::{self, Check, Matched},
+    record::Account,
 };
 use crate::domain::{Secret, Timestamp};
-
-/// The secret that an account had before, while it is taken too.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PreviousSecret {
-    /// Its hash.
-    pub hash: PasswordHash,
-    /// Whether Portero made it.
-    pub made: bool,
-    /// When it is taken no more.
-    pub ends_at: Timestamp,
-}
 
 /// What a login is held against.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Makes accounts in the store.
 
 use super::{
-    Account, AccountError, LEGACY_ID_MAX, LegacyId, NewAccount, SecretHash, joined_grants,
+    Account, AccountError, LEGACY_ID_MAX, LegacyId, NewAccount, SecretHash,
+    record::joined_grants,
     repository::{bytes, find_by_id_in, locate},
     secret,
 };

@@ -3,7 +3,11 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Account, AccountError, PasswordHash, PreviousSecret, Raised};
+use super::{
+    PasswordHash,
+    error::AccountError,
+    record::{Account, PreviousSecret, Raised},
+};
 use crate::{
     domain::{AccountName, EPOCH_DELETED, PrincipalId, PrincipalKind, RealmName, Timestamp},
     state::{
@@ -298,6 +302,14 @@ pub(super) fn bytes(id: &PrincipalId) -> Vec<u8> {
 pub(super) fn read_id(row: &Row) -> Result<PrincipalId, StoreError> {
     let id = Uuid::from_slice(row.get("id")?);
     id.map(PrincipalId::from_uuid).map_err(|_| StoreError::corrupt("an account's identity is not 16 bytes"))
+}
+
+/// The account of a row that has the columns of `principals`, and those beside it.
+///
+/// # Errors
+/// Fails when it is malformed.
+pub(in crate::state) fn of_row(row: &Row) -> Result<Account, StoreError> {
+    read(row)
 }
 
 /// An account of a row with the columns of [`ACCOUNT`].

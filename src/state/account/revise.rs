@@ -3,7 +3,7 @@
 use super::{
     Account, AccountError, LegacyId, NewAccount, OldTokens, Raised, company,
     insert::{note_legacy_id, refuse_legacy_id},
-    joined_grants,
+    record::joined_grants,
     repository::{bytes, find_in, raise},
 };
 use crate::{

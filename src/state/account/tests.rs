@@ -2,7 +2,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    domain::{Clock, EPOCH_DELETED, SessionId, SystemClock},
+    domain::{
+        AccountName, Clock, EPOCH_DELETED, GrantType, PrincipalId, PrincipalKind, RealmName, SessionId, SystemClock,
+        Timestamp,
+    },
     state::{
         revocation::log::{self, RevokedSubject},
         session,

@@ -9,7 +9,7 @@ use super::{
     super::{
         AccountError, LEGACY_ID_MAX, LegacyId, NewAccount, PasswordHash, Raised, company,
         insert::{last_legacy_id, set_last_legacy_id},
-        joined_grants,
+        record::joined_grants,
         repository::{ACCOUNT, BESIDE, bytes, read, read_id},
     },
     Claim, Counts, ImportError, ImportKind, Point,

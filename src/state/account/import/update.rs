@@ -2,7 +2,8 @@
 //! end.
 
 use super::super::{
-    Account, AccountError, PasswordHash, Raised, joined_grants,
+    Account, AccountError, PasswordHash, Raised,
+    record::joined_grants,
     repository::{bytes, raise},
 };
 use crate::{

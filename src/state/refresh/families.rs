@@ -4,7 +4,7 @@
 //! its lines exchange no more from then on, and their sessions are revoked in pieces ([`end_more_families`]), by
 //! whichever gateway runs, however often that is interrupted.
 
-use super::{rotate::revoke, uuid};
+use super::{rotate::revoke, row::uuid};
 use crate::{
     domain::{PrincipalId, SessionId, Timestamp},
     state::store::{Store, StoreError, Transaction, Turn, query},

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::{COLUMNS, EXCHANGES_MAX, Successor, insert, read, secret};
+use super::{
+    row::{COLUMNS, Successor, insert, read},
+    secret,
+};
 use crate::{
     domain::{PrincipalId, Secret, SessionId, Timestamp},
     state::{
@@ -12,6 +15,12 @@ use crate::{
         store::{Store, StoreError, Target, Transaction, Turn, composed, query},
     },
 };
+
+/// How long a spent token may be used again, unless the config says otherwise.
+pub const GRACE_DEFAULT: Duration = Duration::from_secs(10);
+
+/// Exchanges of one session, at most: it bounds the rows that a client can make.
+pub const EXCHANGES_MAX: u32 = 100_000;
 
 /// Under which terms a token is exchanged.
 #[derive(Clone, Copy, Debug)]

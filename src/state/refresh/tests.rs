@@ -1,11 +1,19 @@
 //! Lines of refresh tokens in a real store.
 
+use std::time::Duration;
+
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use super::*;
 use crate::{
-    domain::trusted_time::trusted,
-    state::{clock, revocation::log::RevokedSubject, session::Session, store::StoreSettings},
+    domain::{KeyId, PrincipalId, Secret, SessionId, Timestamp, trusted_time::trusted},
+    state::{
+        clock,
+        revocation::log::{self, RevokedSubject},
+        session::Session,
+        store::{Store, StoreSettings, query},
+    },
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_000);

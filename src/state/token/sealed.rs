@@ -16,12 +16,13 @@
 use std::sync::Arc;
 
 use aws_lc_rs::aead::NONCE_LEN;
+use thiserror::Error;
 
-use super::{Issuers, MintError, NewToken};
+use super::{issuers::Issuers, new_token::NewToken};
 use crate::{
     domain::{
-        Algorithm, Claims, Holder, KeyId, PrincipalId, Reason, RevocationId, Roles, Secret, SessionId, Timestamp,
-        TokenKind, TokenSubject, id::hex, random,
+        Algorithm, Claims, Holder, KeyId, PrincipalId, RealmName, Reason, RevocationId, Roles, Secret, SessionId,
+        Timestamp, TokenKind, TokenSubject, id::hex, random,
     },
     rules::issuer::Issuer,
     state::keys::{Key, KeyError, Keyring},
@@ -38,6 +39,20 @@ const TOKEN_CHARS_MAX: usize = 200;
 
 /// 146 bytes are never more than 200 characters in base58.
 const TOKEN_BYTES_MAX: usize = 146;
+
+/// Why no token could be made.
+#[derive(Debug, Error)]
+pub enum MintError {
+    /// The realm has no active key.
+    #[error("realm {0} has no active key")]
+    NoKey(RealmName),
+    /// The key failed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The account's texts do not fit into a sealed token.
+    #[error("the account's name, role and scopes have {0} bytes; a sealed token holds {SEALED_TEXT_BYTES_MAX}")]
+    TooLong(usize),
+}
 
 /// Bytes that an account's name, role, scopes and organization may have together.
 pub const SEALED_TEXT_BYTES_MAX: usize = TOKEN_BYTES_MAX - HEAD_BYTES - TAG_BYTES - FIXED_PAYLOAD_BYTES - TEXTS;

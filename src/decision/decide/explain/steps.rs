@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    Keys,
+    keys::Keys,
     words::{asked, described, named, runners_up, shown, span, spelt, words},
 };
 use crate::{

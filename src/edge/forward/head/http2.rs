@@ -49,8 +49,12 @@ pub(in crate::edge::forward) fn take(head: &mut Parts) -> Result<(), Reason> {
     Ok(())
 }
 
-/// The target in origin form (RFC 9112 section 3.2.1).
+/// The target in origin form (RFC 9112 section 3.2.1), or `*`. A query alone is none: the `http` crate would put a `/`
+/// before it (RFC 9113 section 8.3.1).
 fn target(uri: &Uri) -> Result<PathAndQuery, Reason> {
+    if uri.path_and_query().is_some_and(|target| target.as_str().starts_with('?')) {
+        return Err(Reason::MalformedRequest);
+    }
     let target = match uri.query().and_then(escaped) {
         Some(query) => PathAndQuery::try_from(format!("{}?{query}", uri.path())).ok(),
         None => uri.path_and_query().cloned(),
@@ -104,6 +108,7 @@ mod tests {
             ("PURGe", "http://a.test/", Err(Reason::MalformedRequest)),
             ("GET", "http://a.test/ñ", Err(Reason::MalformedRequest)),
             ("GET", "/no-host", Err(Reason::MalformedRequest)),
+            ("GET", "http://a.test?y=1", Err(Reason::MalformedRequest)),
         ] {
             assert_eq!(take(&mut head(method, uri)), verdict, "{method} {uri}");
         }

@@ -4,31 +4,9 @@
 use std::sync::{Arc, Mutex, mpsc};
 
 use crate::support::{
-    Config, Connection, Folder, Gateway, PATIENCE, RawUpstream, Request, Response, Upstream, answer_every_head,
-    answer_every_request, exchange, get, send_http2, wait_until, with_client,
+    Config, Connection, Folder, Gateway, PATIENCE, RawUpstream, Request, Response, Upstream, WAYS, Way,
+    answer_every_head, answer_every_request, exchange, get, wait_until, with_client,
 };
-
-/// The ways that a request takes to the gateway.
-const WAYS: [Way; 4] = [
-    Way { name: "http1", http2: false, body: false },
-    Way { name: "http1-body", http2: false, body: true },
-    Way { name: "http2", http2: true, body: false },
-    Way { name: "http2-body", http2: true, body: true },
-];
-
-#[derive(Clone, Copy)]
-struct Way {
-    name: &'static str,
-    http2: bool,
-    body: bool,
-}
-
-impl Way {
-    fn request(self, request: &Request) -> Request {
-        let request = request.clone();
-        if self.body { request.body("{}") } else { request }
-    }
-}
 
 /// A gateway with one thread: each has upstream connections of its own.
 fn run(config: &Config) -> Gateway {
@@ -93,11 +71,7 @@ fn servers_receive_the_same() {
     for request in requests {
         let received = WAYS.map(|way| {
             let request = way.request(&request);
-            let status = if way.http2 {
-                send_http2(gateway.front, &request).unwrap().status
-            } else {
-                gateway.send(&request).status
-            };
+            let status = way.send(&gateway, &request).status;
             assert_eq!(status, 200, "{} {request:?}", way.name);
             let all = upstream.bytes();
             let (head, body) = all[seen..].split_once("\r\n\r\n").unwrap();

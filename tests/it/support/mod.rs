@@ -23,6 +23,7 @@ mod small_disk;
 mod template;
 mod upstream;
 mod wait;
+mod way;
 mod web_socket;
 
 pub(crate) use authority::Authority;
@@ -46,6 +47,7 @@ pub(crate) use small_disk::SmallDisk;
 pub(crate) use template::copy_store;
 pub(crate) use upstream::{RawStream, RawUpstream, Received, Upstream, answer_every_head, answer_every_request};
 pub(crate) use wait::{Deadline, PATIENCE, wait_until, wait_until_async};
+pub(crate) use way::{WAYS, Way};
 pub(crate) use web_socket::{WebSocket, WebSocketService};
 
 use std::{

@@ -1,4 +1,6 @@
-//! One request is one request: nothing of a refused one ever reaches an upstream.
+//! One request is one request: nothing of a refused one ever reaches an upstream, with a body and without.
+//!
+//! The same over HTTP/2 is in `listeners/h2_requests.rs`.
 
 use crate::support::{Config, Connection, Contract, Gateway, RawUpstream, Request, answer_every_head, get, post};
 
@@ -15,7 +17,10 @@ fn the_unread_body_of_a_refusal_never_becomes_a_request() {
     let (gateway, upstream) = before_a_raw_upstream();
     let large = SMUGGLED.repeat(4000);
     for (body, kept) in [(SMUGGLED.to_owned(), true), (large, false)] {
-        for request in [post("/sws", body.clone()), post("/sws", body.clone()).header("Expect", "100-continue")] {
+        let refused = [post("/sws", body.clone()), get("/sws").body(body.clone())];
+        for request in
+            refused.into_iter().flat_map(|request| [request.clone(), request.header("Expect", "100-continue")])
+        {
             let mut connection = Connection::open(gateway.front);
             // The gateway may close before it took all of a large body.
             let written = connection.write(request.bytes());
@@ -30,11 +35,13 @@ fn the_unread_body_of_a_refusal_never_becomes_a_request() {
             }
         }
     }
-    let mut chunked = Connection::open(gateway.front);
-    let head = Request::new("POST", "/sws").header("Transfer-Encoding", "chunked");
-    chunked.write(head.body(format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len())).bytes()).unwrap();
-    assert_eq!(chunked.receive().status, 401);
-    assert_eq!(chunked.send(&get("/public/after")).status, 200, "a small body is read, and the connection kept");
+    for method in ["POST", "GET"] {
+        let mut chunked = Connection::open(gateway.front);
+        let head = Request::new(method, "/sws").header("Transfer-Encoding", "chunked");
+        chunked.write(head.body(format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len())).bytes()).unwrap();
+        assert_eq!(chunked.receive().status, 401, "{method}");
+        assert_eq!(chunked.send(&get("/public/after")).status, 200, "a small body is read, and the connection kept");
+    }
     assert!(upstream.bytes().contains("/public/after"));
     assert!(!upstream.bytes().contains("smuggled"), "{}", upstream.bytes());
 }
@@ -43,18 +50,23 @@ fn the_unread_body_of_a_refusal_never_becomes_a_request() {
 fn an_upgrade_of_any_kind_is_checked_like_any_request() {
     let (gateway, upstream) = before_a_raw_upstream();
     for value in ["websocket", "h2c", "TLS/1.0", "anything, websocket", ""] {
-        let upgrade = |path| get(path).header("Connection", "Upgrade").header("Upgrade", value);
-        let mut connection = Connection::open(gateway.front);
-        connection.write([upgrade("/sws").bytes(), SMUGGLED.into()].concat()).unwrap();
-        assert_eq!(connection.receive().status, 401, "{value}");
-        let _ = connection.rest();
-        // Bytes behind an upgrade that the upstream did not take stay a request of their own, or nothing.
-        let mut connection = Connection::open(gateway.front);
-        connection
-            .write([upgrade("/public/upgrade").bytes(), b"GET /sws/secret HTTP/1.1\r\n\r\n".into()].concat())
-            .unwrap();
-        assert_eq!(connection.receive().status, 200, "{value}");
-        let _ = connection.rest();
+        let forms: [fn(&str, &str) -> Request; 3] =
+            [|path, _| get(path), |path, body| post(path, body), |path, body| get(path).body(body)];
+        for (form, behind) in forms.into_iter().zip([SMUGGLED, "", ""]) {
+            let upgrade =
+                |path, body| form(path, body).header("Connection", "Upgrade").header("Upgrade", value).bytes();
+            let mut connection = Connection::open(gateway.front);
+            connection.write([upgrade("/sws", SMUGGLED), behind.into()].concat()).unwrap();
+            assert_eq!(connection.receive().status, 401, "{value}");
+            connection.end();
+            let _ = connection.rest();
+            // Bytes behind an upgrade that the upstream did not take stay a request of their own, or nothing.
+            let mut connection = Connection::open(gateway.front);
+            let behind = b"GET /sws/secret HTTP/1.1\r\n\r\n".to_vec();
+            connection.write([upgrade("/public/upgrade", "{}"), behind].concat()).unwrap();
+            assert_eq!(connection.receive().status, 200, "{value}");
+            let _ = connection.rest();
+        }
     }
     let bytes = upstream.bytes();
     assert!(!bytes.contains("smuggled") && !bytes.contains("secret"), "{bytes}");
@@ -96,11 +108,15 @@ fn what_servers_read_differently_is_refused_and_nothing_behind_it_goes_anywhere(
         ("GET /public", host.to_owned()),
         ("G(T /public HTTP/1.1", host.to_owned()),
     ] {
-        let mut connection = Connection::open(gateway.front);
-        connection.write(format!("{line}\r\n{fields}\r\n{SMUGGLED}")).unwrap();
-        assert_eq!(connection.receive().status, 400, "{line} {fields:?}");
-        connection.end();
-        connection.is_closed();
+        let framed = ["Content-Length", "Transfer-Encoding"].iter().any(|name| fields.contains(name));
+        let length = if framed { String::new() } else { format!("Content-Length: {}\r\n", SMUGGLED.len()) };
+        for (line, length) in [(line.to_owned(), ""), (line.replace("GET ", "POST "), &*length)] {
+            let mut connection = Connection::open(gateway.front);
+            connection.write(format!("{line}\r\n{fields}{length}\r\n{SMUGGLED}")).unwrap();
+            assert_eq!(connection.receive().status, 400, "{line} {fields:?}");
+            connection.end();
+            connection.is_closed();
+        }
     }
     assert_eq!(upstream.bytes(), "");
     assert_eq!(gateway.send(&get("/public")).status, 200, "the gateway goes on");
@@ -131,11 +147,17 @@ fn a_permitted_upgrade_is_a_tunnel_once_the_upstream_agreed() {
 #[test]
 fn trace_and_connect_are_refused() {
     let (gateway, upstream) = before_a_raw_upstream();
-    assert_eq!(gateway.send(&Request::new("TRACE", "/public")).status, 405);
-    assert_eq!(gateway.send(&Request::new("TRACE", "/sws")).status, 405);
-    let connect = gateway.send(&Request::new("CONNECT", "portero.test:443"));
-    assert_eq!((connect.status, connect.header("Content-Type")), (405, Some("application/problem+json")));
-    assert!(connect.header("Allow").is_some());
+    for with_body in [false, true] {
+        let sent = |method: &str, target: &str| {
+            let request = Request::new(method, target);
+            gateway.send(&if with_body { request.body("{}") } else { request })
+        };
+        assert_eq!(sent("TRACE", "/public").status, 405, "with a body: {with_body}");
+        assert_eq!(sent("TRACE", "/sws").status, 405, "with a body: {with_body}");
+        let connect = sent("CONNECT", "portero.test:443");
+        assert_eq!((connect.status, connect.header("Content-Type")), (405, Some("application/problem+json")));
+        assert!(connect.header("Allow").is_some());
+    }
     gateway.process.access_line("the CONNECT", |line| line["reason"] == "method_not_allowed" && line["method"] == "");
     assert_eq!(upstream.bytes(), "");
 }

@@ -1,7 +1,12 @@
 //! A corpus of smuggling attempts before an upstream that records bytes: whatever it receives is one
-//! request that was authorised, framed by the gateway.
+//! request that was authorised, framed by the gateway. Each attempt is made as a GET and as a POST.
+//!
+//! The attempts over HTTP/2 are in `listeners/h2_requests.rs`, and the malformed heads in `listeners/conformance`.
 
-use crate::support::{Config, Connection, Contract, RawUpstream, get};
+use crate::support::{Config, Connection, Contract, RawUpstream, answer_every_request, get, post, requests};
+
+/// The methods of the attempts: a service expects a body of one of them only.
+const METHODS: [&str; 2] = ["POST", "GET"];
 
 /// A request that nobody authorised: it must never stand at the upstream.
 const HIDDEN: &str = "GET /sws/hidden HTTP/1.1\r\nHost: portero.test\r\n\r\n";
@@ -45,6 +50,8 @@ fn payloads() -> Vec<(String, String)> {
         "Content-Length : 4\r\n",
     ] {
         payloads.push((fields.to_owned(), format!("0\r\n\r\n{HIDDEN}")));
+        // The same before a request that has no body.
+        payloads.push((fields.to_owned(), HIDDEN.to_owned()));
     }
     // Sizes and ends of chunks.
     for body in [
@@ -82,43 +89,6 @@ fn payloads() -> Vec<(String, String)> {
     payloads
 }
 
-/// The heads of the requests in these bytes, by the strictest reading of their framing. The last body may be cut.
-fn requests(mut bytes: &str) -> Vec<&str> {
-    let mut heads = vec![];
-    while !bytes.is_empty() {
-        let (head, mut rest) = bytes.split_once("\r\n\r\n").unwrap_or((bytes, ""));
-        heads.push(head);
-        let field = |name: &str| {
-            let lines = head.lines().filter_map(|line| line.split_once(':'));
-            lines
-                .filter(|(given, _)| given.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value.trim())
-                .collect::<Vec<_>>()
-        };
-        match (&field("transfer-encoding")[..], &field("content-length")[..]) {
-            ([], []) => {}
-            ([], [length]) => rest = rest.get(length.parse().unwrap()..).unwrap_or_default(),
-            (["chunked"], []) => {
-                while let Some((size, data)) = rest.split_once("\r\n") {
-                    let size = usize::from_str_radix(size, 16).unwrap_or_else(|_| panic!("no chunk size: {size:?}"));
-                    let Some(after) = data.get(size..) else {
-                        rest = "";
-                        break;
-                    };
-                    assert!(after.is_empty() || after.starts_with("\r\n"), "no end of a chunk or a trailer: {after:?}");
-                    rest = after.get(2..).unwrap_or_default();
-                    if size == 0 {
-                        break;
-                    }
-                }
-            }
-            framing => panic!("framed in two ways: {framing:?}"),
-        }
-        bytes = rest;
-    }
-    heads
-}
-
 #[test]
 fn every_byte_that_an_upstream_receives_belongs_to_one_authorised_request() {
     let payloads = payloads();
@@ -128,9 +98,10 @@ fn every_byte_that_an_upstream_receives_belongs_to_one_authorised_request() {
         let gateway = Config::standard(upstream.address).start();
         let bearer = format!("Authorization: Bearer {}\r\n", gateway.login(Contract::Sws));
         let authorization = if token { &*bearer } else { "" };
-        for (number, (fields, body)) in payloads.iter().enumerate() {
+        let attempts = payloads.iter().enumerate().flat_map(|attempt| METHODS.map(|method| (method, attempt)));
+        for (method, (number, (fields, body))) in attempts {
             let mut connection = Connection::open(gateway.front);
-            let line = format!("POST {path}/shown/{number} HTTP/1.1");
+            let line = format!("{method} {path}/shown/{number} HTTP/1.1");
             let head = format!("{line}\r\nHost: portero.test\r\n{authorization}{fields}\r\n");
             connection.write(format!("{head}{body}")).unwrap();
             let mut answers = 0;
@@ -147,8 +118,9 @@ fn every_byte_that_an_upstream_receives_belongs_to_one_authorised_request() {
         let connections = upstream.by_connection();
         let heads: Vec<_> = connections.iter().flat_map(|bytes| requests(bytes)).collect();
         let mut lines: Vec<_> = heads.iter().map(|head| head.lines().next().unwrap_or_default()).collect();
+        let shown = METHODS.map(|method| format!("{method} {path}/shown/"));
         let authorised =
-            |line: &&str| *line == "GET /public/last HTTP/1.1" || line.starts_with(&format!("POST {path}/shown/"));
+            |line: &&str| *line == "GET /public/last HTTP/1.1" || shown.iter().any(|shown| line.starts_with(shown));
         assert!(lines.iter().all(authorised), "{lines:?}");
         for name in ["root", "other.test", "Bearer x"] {
             assert!(!heads.concat().contains(name), "a trailer became a header: {heads:?}");
@@ -158,7 +130,10 @@ fn every_byte_that_an_upstream_receives_belongs_to_one_authorised_request() {
         lines.sort_unstable();
         lines.dedup();
         assert_eq!(lines.len(), all, "a request was sent twice");
-        assert!(lines.len() > 5 || !(path == "/public" || token), "the good ones arrive: {lines:?}");
+        for shown in &shown {
+            let good = lines.iter().filter(|line| line.starts_with(shown)).count();
+            assert!(good > 4 || !(path == "/public" || token), "the good ones arrive: {lines:?}");
+        }
     }
 }
 
@@ -185,11 +160,28 @@ fn an_expectation_is_answered_after_the_check() {
     let mut endpoint = Connection::open(gateway.front);
     endpoint.write(expecting("/api/Session/GetToken")).unwrap();
     assert_eq!(endpoint.receive_line(), "HTTP/1.1 100 Continue");
-    let mut unknown = Connection::open(gateway.front);
-    unknown.write("GET /public HTTP/1.1\r\nHost: a\r\nExpect: wonders\r\n\r\n").unwrap();
-    assert_eq!(unknown.receive().status, 417);
-    unknown.end();
-    unknown.is_closed();
+    for request in [get("/public"), post("/public", "body")] {
+        let mut unknown = Connection::open(gateway.front);
+        unknown.write(request.header("Expect", "wonders").bytes()).unwrap();
+        assert_eq!(unknown.receive().status, 417);
+        unknown.end();
+        unknown.is_closed();
+    }
+}
+
+/// A client must not expect a word before a body that it does not have (RFC 9110 section 10.1.1); none is said.
+#[test]
+fn an_expectation_without_a_body_changes_nothing() {
+    let upstream = recording();
+    let gateway = Config::standard(upstream.address).start_bare();
+    for (path, status) in [("/public", "HTTP/1.1 200 OK"), ("/sws", "HTTP/1.1 401 Unauthorized")] {
+        for request in [get(path), post(path, ""), get(path).header("Content-Length", "0")] {
+            let mut connection = Connection::open(gateway.front);
+            connection.write(request.header("Expect", "100-continue").bytes()).unwrap();
+            assert_eq!(connection.receive_line(), status, "{path}");
+        }
+    }
+    assert!(!upstream.bytes().to_lowercase().contains("expect"), "it is ours to answer: {}", upstream.bytes());
 }
 
 #[test]
@@ -199,18 +191,27 @@ fn slow_heads_slow_bodies_and_slow_readers_are_cut_off() {
         stream.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
         while stream.write(&"x".repeat(1 << 20)) {}
     });
-    let gateway =
-        Config::standard(upstream.address).server("head_timeout = \"300ms\"\nbody_timeout = \"300ms\"").start();
-    let mut head = Connection::open(gateway.front);
-    head.write("GET /public HTTP/1.1\r\nHost:").unwrap();
-    assert_eq!(head.receive().status, 408);
-    let mut reader = Connection::open(gateway.front);
-    reader.write(get("/public").bytes()).unwrap();
-    gateway.process.access_line("the slow reader", |line| line["path"] == "/public" && line["status"] == 200);
-    drop(reader);
-    let mut body = Connection::open(gateway.front);
-    body.write("POST /api/Session/GetToken HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{").unwrap();
-    assert_eq!(body.receive().status, 408);
+    let waits = RawUpstream::start(answer_every_request);
+    let gateway = Config::standard(upstream.address)
+        .server("head_timeout = \"300ms\"\nbody_timeout = \"300ms\"")
+        .upstream("waits", &[waits.address])
+        .route("waits", "/waits", "upstream = \"waits\"\nauth = \"public\"")
+        .start();
+    for (method, path) in [("GET", "/public"), ("POST", "/public"), ("POST", "/api/Session/GetToken")] {
+        let mut head = Connection::open(gateway.front);
+        head.write(format!("{method} {path} HTTP/1.1\r\nContent-Length: 2\r\nHost:")).unwrap();
+        assert_eq!(head.receive().status, 408, "{method} {path}");
+    }
+    for (path, request) in [("/public/read", get("/public/read")), ("/public/written", post("/public/written", "{}"))] {
+        let mut reader = Connection::open(gateway.front);
+        reader.write(request.bytes()).unwrap();
+        gateway.process.access_line("the slow reader", |line| line["path"] == path && line["status"] == 200);
+    }
+    for line in ["POST /api/Session/GetToken", "GET /waits", "POST /waits"] {
+        let mut body = Connection::open(gateway.front);
+        body.write(format!("{line} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{{")).unwrap();
+        assert_eq!(body.receive().status, 408, "{line}");
+    }
 }
 
 /// A body that a proxy before us could end elsewhere than we do.
@@ -218,13 +219,15 @@ fn slow_heads_slow_bodies_and_slow_readers_are_cut_off() {
 fn a_chunked_body_that_is_none_is_400_however_it_is_cut() {
     let upstream = recording();
     let gateway = Config::standard(upstream.address).start();
-    let head = "POST /public HTTP/1.1\r\nHost: portero.test\r\nTransfer-Encoding: chunked\r\n\r\n";
-    for body in
-        [";\r\n\r\n", "\r\n\r\n", "5;a\nb\r\nhello\r\n0\r\n\r\n", "0\r\nno field\r\n\r\n", "5\r\nhello0\r\n\r\n"]
-    {
+    let bodies =
+        [";\r\n\r\n", "\r\n\r\n", "5;a\nb\r\nhello\r\n0\r\n\r\n", "0\r\nno field\r\n\r\n", "5\r\nhello0\r\n\r\n"];
+    let head =
+        |method| format!("{method} /public HTTP/1.1\r\nHost: portero.test\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (method, body) in METHODS.into_iter().flat_map(|method| bodies.map(|body| (method, body))) {
+        let head = head(method);
         let mut whole = Connection::open(gateway.front);
         whole.write(format!("{head}{body}{HIDDEN}")).unwrap();
-        assert_eq!(whole.receive().status, 400, "{body:?}");
+        assert_eq!(whole.receive().status, 400, "{method} {body:?}");
         let mut cut = Connection::open(gateway.front);
         cut.write(head).unwrap();
         for byte in body.bytes().chain(HIDDEN.bytes()) {
@@ -234,11 +237,11 @@ fn a_chunked_body_that_is_none_is_400_however_it_is_cut() {
             }
         }
         let answers = String::from_utf8_lossy(&cut.rest().unwrap_or_default()).matches("HTTP/1.1 ").count();
-        assert!(answers <= 1, "{body:?}: {answers} answers");
+        assert!(answers <= 1, "{method} {body:?}: {answers} answers");
     }
     // The connection goes on behind a good one.
     let mut good = Connection::open(gateway.front);
-    for _ in 0..2 {
+    for head in METHODS.map(head) {
         good.write(format!("{head}5;x=y\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n")).unwrap();
         assert_eq!(good.receive().status, 200);
     }

@@ -47,3 +47,40 @@ fn chunked_end(bytes: &[u8]) -> Option<usize> {
         at = end + 2;
     }
 }
+
+/// The heads of the requests in these bytes, by the strictest reading of their framing. The last body may be cut.
+pub(crate) fn requests(mut bytes: &str) -> Vec<&str> {
+    let mut heads = vec![];
+    while !bytes.is_empty() {
+        let (head, mut rest) = bytes.split_once("\r\n\r\n").unwrap_or((bytes, ""));
+        heads.push(head);
+        let field = |name: &str| {
+            let lines = head.lines().filter_map(|line| line.split_once(':'));
+            lines
+                .filter(|(given, _)| given.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.trim())
+                .collect::<Vec<_>>()
+        };
+        match (&field("transfer-encoding")[..], &field("content-length")[..]) {
+            ([], []) => {}
+            ([], [length]) => rest = rest.get(length.parse().unwrap()..).unwrap_or_default(),
+            (["chunked"], []) => {
+                while let Some((size, data)) = rest.split_once("\r\n") {
+                    let size = usize::from_str_radix(size, 16).unwrap_or_else(|_| panic!("no chunk size: {size:?}"));
+                    let Some(after) = data.get(size..) else {
+                        rest = "";
+                        break;
+                    };
+                    assert!(after.is_empty() || after.starts_with("\r\n"), "no end of a chunk or a trailer: {after:?}");
+                    rest = after.get(2..).unwrap_or_default();
+                    if size == 0 {
+                        break;
+                    }
+                }
+            }
+            framing => panic!("framed in two ways: {framing:?}"),
+        }
+        bytes = rest;
+    }
+    heads
+}

@@ -32,7 +32,7 @@ pub(crate) use client::{Connection, Request, Response, delete, get, post};
 pub(crate) use config::{Config, Folder};
 pub(crate) use contract::{Contract, Tokens};
 pub(crate) use database::Database;
-pub(crate) use framing::{body_end, head_end, request_end};
+pub(crate) use framing::{body_end, head_end, request_end, requests};
 pub(crate) use front::{Front, Place};
 pub(crate) use gateway::Gateway;
 pub(crate) use http2::{Sender, exchange, send_http2, with_client};

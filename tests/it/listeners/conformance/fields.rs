@@ -1,4 +1,5 @@
-//! The fields of a request: sections 8.2 and 8.3. Each of these requests is malformed, and none may be forwarded.
+//! The fields of a request: sections 8.2 and 8.3. Each of these requests is malformed, and none may be forwarded,
+//! with a body or without.
 
 use super::{
     super::h2::{END_HEADERS, END_STREAM},
@@ -105,9 +106,12 @@ pub(super) const CASES: &[Case] = &[
     .beyond_h2spec(),
 ];
 
-/// Sends a GET that was changed.
+/// Sends a GET that was changed, and a POST with a body that was changed likewise.
 fn sent(peer: &mut Peer, change: fn(Head) -> Head) -> Verdict {
-    let head = change(peer.head("GET").set(":path", PATH));
-    peer.send(&[headers(1, WHOLE, &head.block())]);
-    peer.is_malformed(1)
+    let [get, post] = ["GET", "POST"].map(|method| change(peer.head(method).set(":path", PATH)).block());
+    peer.send(&[headers(1, WHOLE, &get)]);
+    let verdict = peer.is_malformed(1)?;
+    peer.send(&[headers(3, END_HEADERS, &post), data(3, END_STREAM, b"body")]);
+    peer.is_malformed(3).map_err(|seen| format!("with a body: {seen}"))?;
+    Ok(verdict)
 }

@@ -42,7 +42,7 @@ pub struct Verifier {
     client: Client,
     places: Arc<RequestSlots>,
     pace: Mutex<Pace>,
-    standing: Mutex<Availability>,
+    availability: Mutex<Availability>,
     /// Whether its yes counts, in the words of each contract that it is asked in.
     proofs: Mutex<Vec<(Dialect, Trust)>>,
     flights: Flights<Answered, Refusal>,
@@ -86,7 +86,7 @@ impl Verifier {
             metrics,
             places: RequestSlots::new(bounds.concurrency, bounds.queue, Share::HALF),
             pace: Mutex::new(Pace::new(bounds.rate)),
-            standing: Mutex::default(),
+            availability: Mutex::default(),
             proofs: Mutex::new(dialects.into_iter().map(|dialect| (dialect, Trust::Unproved)).collect()),
             flights: Flights::new(),
             tokens,
@@ -225,7 +225,7 @@ impl Verifier {
 
     async fn fly(&self, key: u128, login: &Asked, clock: &dyn Clock) -> Answered {
         let away = |retry_after| Answered::Away { retry_after };
-        match self.standing().admit(clock.instant()) {
+        match self.availability().admit(clock.instant()) {
             Admission::Ask => {}
             Admission::Away { retry_after } => {
                 self.metrics.asked("away");
@@ -265,7 +265,7 @@ impl Verifier {
         self.metrics.seconds.observe(clock.instant().saturating_duration_since(started).as_secs_f64());
         match answer {
             Ok(answer) => {
-                self.standing().reached();
+                self.availability().reached();
                 let verdict = self.judge(&login.dialect, &login.name, &answer);
                 self.metrics.asked(match &verdict {
                     Verdict::Yes(_) => "yes",
@@ -278,7 +278,7 @@ impl Verifier {
                 self.metrics.asked(error.name());
                 // What is too large is an answer: clients that send names must not make the system count as away.
                 let missed = error != ExchangeError::TooLarge;
-                if missed && self.standing().missed(clock.instant()) {
+                if missed && self.availability().missed(clock.instant()) {
                     tracing::warn!(
                         verifier = &*self.settings.name,
                         reason = error.name(),
@@ -295,9 +295,9 @@ impl Verifier {
         self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn standing(&self) -> MutexGuard<'_, Availability> {
+    fn availability(&self) -> MutexGuard<'_, Availability> {
         // Nothing under the lock panics half way.
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.availability.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pace(&self) -> MutexGuard<'_, Pace> {

@@ -24,7 +24,7 @@ mod frames;
 /// RFC 7541.
 mod hpack;
 /// A client that sends what it likes, and what it asserts of the answers.
-mod peer;
+pub(super) mod peer;
 /// SETTINGS, PING and GOAWAY: sections 6.5 to 6.8.
 mod settings;
 /// The start, and what holds for each frame: sections 3.4, 4.1, 4.2, 5.4 and 5.5.
@@ -34,6 +34,6 @@ mod streams;
 /// Flow control: section 6.9.
 mod windows;
 /// Frames and heads as bytes.
-mod wire;
+pub(super) mod wire;
 /// Servers that break the rules: each case must find one of them out.
 mod wrong;

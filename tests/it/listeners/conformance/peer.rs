@@ -1,19 +1,33 @@
 //! A client that sends what it likes, and what it asserts of the answers.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use super::{
     super::h2::{DATA, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS},
-    case::{Held, Verdict},
+    case::{Held, Verdict, connected},
     framed::{End, Framed, Stream},
     wire::{ACK, Frame, HEADER_TABLE_SIZE, Head, NO_ERROR, PROTOCOL_ERROR, ping, settings},
 };
+use crate::support::PATIENCE;
 
 /// How a verdict begins where the case itself did not.
 pub(super) const NO_HANDSHAKE: &str = "no handshake";
 
+/// What a client gets for a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::listeners) enum Gets {
+    /// A whole answer with this status.
+    Status(u16),
+    /// The end of the stream, with this code.
+    Reset(u32),
+    /// The end of the connection, with this code.
+    GoAway(u32),
+    /// Nothing that is a word on the stream.
+    Nothing(String),
+}
+
 /// A connection, from the client's end.
-pub(super) struct Peer {
+pub(in crate::listeners) struct Peer {
     framed: Framed,
     scheme: &'static str,
 }
@@ -22,6 +36,14 @@ impl Peer {
     /// A connection on which nothing was sent. Its reads end after `patience`.
     pub(super) fn new(stream: Box<dyn Stream>, scheme: &'static str, patience: Duration) -> Self {
         Self { framed: Framed::new(stream, patience), scheme }
+    }
+
+    /// A connection in the clear on which both sides have each other's SETTINGS.
+    #[track_caller]
+    pub(in crate::listeners) fn open(to: SocketAddr) -> Self {
+        let mut peer = Self::new(Box::new(connected(to, PATIENCE).unwrap()), "http", PATIENCE);
+        peer.handshake().unwrap();
+        peer
     }
 
     /// Sends the preface, and waits for the server's SETTINGS and for its word on ours.
@@ -40,12 +62,12 @@ impl Peer {
     }
 
     /// Sends frames, or other bytes, at once.
-    pub(super) fn send(&mut self, frames: &[Vec<u8>]) {
+    pub(in crate::listeners) fn send(&mut self, frames: &[Vec<u8>]) {
         self.framed.send(frames);
     }
 
     /// The fields of a request that is answered with 200.
-    pub(super) fn head(&self, method: &'static str) -> Head {
+    pub(in crate::listeners) fn head(&self, method: &'static str) -> Head {
         Head(vec![(":method", method), (":scheme", self.scheme), (":path", "/public"), (":authority", "a.test")])
     }
 
@@ -60,7 +82,7 @@ impl Peer {
     }
 
     /// The server's word on a setting.
-    pub(super) fn setting(&self, name: u16) -> Option<u32> {
+    pub(in crate::listeners) fn setting(&self, name: u16) -> Option<u32> {
         self.framed.settings.get(&name).copied()
     }
 
@@ -78,6 +100,24 @@ impl Peer {
     /// The first frame of all.
     pub(super) fn first_frame(&mut self) -> Result<Frame, String> {
         self.framed.wait(|frame| Some(frame.clone())).map_err(|end| format!("{end:?}"))
+    }
+
+    /// Waits for what the client gets for a request.
+    pub(in crate::listeners) fn gets(&mut self, stream: u32) -> Gets {
+        let mut status = 0;
+        let seen = self.framed.wait(|frame| {
+            if frame.kind == HEADERS && frame.stream == stream && status < 200 {
+                status = frame.status();
+            }
+            if frame.stream == stream && frame.kind == RST_STREAM {
+                return Some(Gets::Reset(frame.code()));
+            }
+            if frame.kind == GOAWAY {
+                return Some(Gets::GoAway(frame.code()));
+            }
+            (frame.stream == stream && frame.ends_stream()).then_some(Gets::Status(status))
+        });
+        seen.unwrap_or_else(|end| Gets::Nothing(format!("{end:?}")))
     }
 
     /// Asserts that the request is answered with 200, to the end.

@@ -6,47 +6,47 @@ use super::super::h2::{
 };
 
 /// The flag of SETTINGS and PING.
-pub(super) const ACK: u8 = 1;
+pub(in crate::listeners) const ACK: u8 = 1;
 /// The flag of DATA and HEADERS whose payload begins with the length of their padding.
-pub(super) const PADDED: u8 = 8;
+pub(in crate::listeners) const PADDED: u8 = 8;
 /// The flag of HEADERS whose payload begins with a priority.
-pub(super) const PRIORITISED: u8 = 0x20;
+pub(in crate::listeners) const PRIORITISED: u8 = 0x20;
 /// The flags of a head without a body, in one frame.
-pub(super) const WHOLE: u8 = END_STREAM | END_HEADERS;
+pub(in crate::listeners) const WHOLE: u8 = END_STREAM | END_HEADERS;
 
 /// The frame that a client never sends (section 8.4).
-pub(super) const PUSH_PROMISE: u8 = 5;
+pub(in crate::listeners) const PUSH_PROMISE: u8 = 5;
 /// A type that no document defines.
-pub(super) const UNKNOWN: u8 = 0x16;
+pub(in crate::listeners) const UNKNOWN: u8 = 0x16;
 
-pub(super) const NO_ERROR: u32 = 0;
-pub(super) const PROTOCOL_ERROR: u32 = 1;
-pub(super) const FLOW_CONTROL_ERROR: u32 = 3;
-pub(super) const STREAM_CLOSED: u32 = 5;
-pub(super) const FRAME_SIZE_ERROR: u32 = 6;
-pub(super) const REFUSED_STREAM: u32 = 7;
-pub(super) const CANCEL: u32 = 8;
-pub(super) const COMPRESSION_ERROR: u32 = 9;
+pub(in crate::listeners) const NO_ERROR: u32 = 0;
+pub(in crate::listeners) const PROTOCOL_ERROR: u32 = 1;
+pub(in crate::listeners) const FLOW_CONTROL_ERROR: u32 = 3;
+pub(in crate::listeners) const STREAM_CLOSED: u32 = 5;
+pub(in crate::listeners) const FRAME_SIZE_ERROR: u32 = 6;
+pub(in crate::listeners) const REFUSED_STREAM: u32 = 7;
+pub(in crate::listeners) const CANCEL: u32 = 8;
+pub(in crate::listeners) const COMPRESSION_ERROR: u32 = 9;
 
-pub(super) const HEADER_TABLE_SIZE: u16 = 1;
-pub(super) const ENABLE_PUSH: u16 = 2;
-pub(super) const MAX_CONCURRENT_STREAMS: u16 = 3;
-pub(super) const INITIAL_WINDOW_SIZE: u16 = 4;
-pub(super) const MAX_FRAME_SIZE: u16 = 5;
-pub(super) const MAX_HEADER_LIST_SIZE: u16 = 6;
+pub(in crate::listeners) const HEADER_TABLE_SIZE: u16 = 1;
+pub(in crate::listeners) const ENABLE_PUSH: u16 = 2;
+pub(in crate::listeners) const MAX_CONCURRENT_STREAMS: u16 = 3;
+pub(in crate::listeners) const INITIAL_WINDOW_SIZE: u16 = 4;
+pub(in crate::listeners) const MAX_FRAME_SIZE: u16 = 5;
+pub(in crate::listeners) const MAX_HEADER_LIST_SIZE: u16 = 6;
 
 /// A frame that came.
 #[derive(Clone, Debug)]
-pub(super) struct Frame {
-    pub(super) kind: u8,
-    pub(super) flags: u8,
-    pub(super) stream: u32,
-    pub(super) payload: Vec<u8>,
+pub(in crate::listeners) struct Frame {
+    pub(in crate::listeners) kind: u8,
+    pub(in crate::listeners) flags: u8,
+    pub(in crate::listeners) stream: u32,
+    pub(in crate::listeners) payload: Vec<u8>,
 }
 
 impl Frame {
     /// Takes the first frame off the bytes that came, once it is whole.
-    pub(super) fn take(bytes: &mut Vec<u8>) -> Option<Self> {
+    pub(in crate::listeners) fn take(bytes: &mut Vec<u8>) -> Option<Self> {
         let [a, b, c, kind, flags, stream @ ..] = *bytes.first_chunk::<9>()?;
         let end = 9 + usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap();
         let payload = bytes.get(9..end)?.to_owned();
@@ -55,18 +55,18 @@ impl Frame {
     }
 
     /// Whether it is the last of its stream.
-    pub(super) fn ends_stream(&self) -> bool {
+    pub(in crate::listeners) fn ends_stream(&self) -> bool {
         matches!(self.kind, DATA | HEADERS) && self.flags & END_STREAM != 0
     }
 
     /// The code in a GOAWAY or a `RST_STREAM`.
-    pub(super) fn code(&self) -> u32 {
+    pub(in crate::listeners) fn code(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         self.payload.get(at..).and_then(|rest| rest.first_chunk()).map_or(u32::MAX, |code| u32::from_be_bytes(*code))
     }
 
     /// The `:status` of a head. The answer comes without a dynamic table: we allow none.
-    pub(super) fn status(&self) -> u16 {
+    pub(in crate::listeners) fn status(&self) -> u16 {
         let block = if self.flags & PADDED == 0 { &self.payload[..] } else { &self.payload[1..] };
         // Updates of the table's size come first.
         let rest = block.iter().position(|byte| byte & 0xe0 != 0x20).map_or(&[][..], |at| &block[at..]);
@@ -100,47 +100,47 @@ fn huffman_number(coded: &[u8]) -> u16 {
     number
 }
 
-pub(super) fn data(stream: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+pub(in crate::listeners) fn data(stream: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
     frame(DATA, flags, stream, payload)
 }
 
-pub(super) fn headers(stream: u32, flags: u8, block: &[u8]) -> Vec<u8> {
+pub(in crate::listeners) fn headers(stream: u32, flags: u8, block: &[u8]) -> Vec<u8> {
     frame(HEADERS, flags, stream, block)
 }
 
-pub(super) fn continuation(stream: u32, flags: u8, block: &[u8]) -> Vec<u8> {
+pub(in crate::listeners) fn continuation(stream: u32, flags: u8, block: &[u8]) -> Vec<u8> {
     frame(CONTINUATION, flags, stream, block)
 }
 
 /// A PRIORITY frame of RFC 7540 section 5.3, which RFC 9113 only parses.
-pub(super) fn priority(stream: u32, depends_on: u32, weight: u8) -> Vec<u8> {
+pub(in crate::listeners) fn priority(stream: u32, depends_on: u32, weight: u8) -> Vec<u8> {
     frame(PRIORITY, 0, stream, &[&depends_on.to_be_bytes()[..], &[weight]].concat())
 }
 
-pub(super) fn reset(stream: u32, code: u32) -> Vec<u8> {
+pub(in crate::listeners) fn reset(stream: u32, code: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &code.to_be_bytes())
 }
 
-pub(super) fn settings(values: &[(u16, u32)]) -> Vec<u8> {
+pub(in crate::listeners) fn settings(values: &[(u16, u32)]) -> Vec<u8> {
     let bytes = |(name, value): &(u16, u32)| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat();
     frame(SETTINGS, 0, 0, &values.iter().flat_map(bytes).collect::<Vec<u8>>())
 }
 
-pub(super) fn ping(flags: u8, payload: [u8; 8]) -> Vec<u8> {
+pub(in crate::listeners) fn ping(flags: u8, payload: [u8; 8]) -> Vec<u8> {
     frame(PING, flags, 0, &payload)
 }
 
 /// A GOAWAY that names no stream.
-pub(super) fn goaway(code: u32) -> Vec<u8> {
+pub(in crate::listeners) fn goaway(code: u32) -> Vec<u8> {
     frame(GOAWAY, 0, 0, &[[0; 4], code.to_be_bytes()].concat())
 }
 
-pub(super) fn window_update(stream: u32, increment: u32) -> Vec<u8> {
+pub(in crate::listeners) fn window_update(stream: u32, increment: u32) -> Vec<u8> {
     frame(WINDOW_UPDATE, 0, stream, &increment.to_be_bytes())
 }
 
 /// An integer with a prefix of so many bits (RFC 7541 section 5.1), below the pattern that its first byte has.
-pub(super) fn integer(pattern: u8, prefix: u32, value: u32) -> Vec<u8> {
+pub(in crate::listeners) fn integer(pattern: u8, prefix: u32, value: u32) -> Vec<u8> {
     let most = (1 << prefix) - 1;
     if value < most {
         return vec![pattern | u8::try_from(value).unwrap()];
@@ -155,48 +155,54 @@ pub(super) fn integer(pattern: u8, prefix: u32, value: u32) -> Vec<u8> {
 }
 
 /// A field as a literal without indexing, with a new name (RFC 7541 section 6.2.2).
-pub(super) fn field(name: &str, value: &str) -> Vec<u8> {
+pub(in crate::listeners) fn field(name: &str, value: &str) -> Vec<u8> {
     let text = |text: &str| [integer(0, 7, text.len().try_into().unwrap()), text.as_bytes().to_owned()].concat();
     [vec![0], text(name), text(value)].concat()
 }
 
 /// A field with a value of four thousand bytes: a fifth one does not fit into the smallest frame size.
-pub(super) fn large_field() -> Vec<u8> {
+pub(in crate::listeners) fn large_field() -> Vec<u8> {
     field("x-large", &"l".repeat(4000))
 }
 
 /// The fields of a request.
 #[derive(Clone, Debug)]
-pub(super) struct Head(pub(super) Vec<(&'static str, &'static str)>);
+pub(in crate::listeners) struct Head(pub(in crate::listeners) Vec<(&'static str, &'static str)>);
 
 impl Head {
     /// With another field at the end.
-    pub(super) fn with(mut self, name: &'static str, value: &'static str) -> Self {
+    pub(in crate::listeners) fn with(mut self, name: &'static str, value: &'static str) -> Self {
         self.0.push((name, value));
         self
     }
 
     /// With another field before all others.
-    pub(super) fn first(mut self, name: &'static str, value: &'static str) -> Self {
+    pub(in crate::listeners) fn first(mut self, name: &'static str, value: &'static str) -> Self {
         self.0.insert(0, (name, value));
         self
     }
 
-    pub(super) fn without(mut self, name: &str) -> Self {
+    pub(in crate::listeners) fn without(mut self, name: &str) -> Self {
         self.0.retain(|(given, _)| *given != name);
         self
     }
 
     /// With another value of the field.
-    pub(super) fn set(mut self, name: &str, value: &'static str) -> Self {
+    pub(in crate::listeners) fn set(mut self, name: &str, value: &'static str) -> Self {
         for field in self.0.iter_mut().filter(|(given, _)| *given == name) {
             field.1 = value;
         }
         self
     }
 
+    /// The target that a server of HTTP/1 is asked for.
+    pub(in crate::listeners) fn target(&self) -> String {
+        let path = self.0.iter().find(|(name, _)| *name == ":path").map_or("", |(_, path)| path);
+        path.split('#').next().unwrap_or_default().to_owned()
+    }
+
     /// The block that it is in HPACK.
-    pub(super) fn block(&self) -> Vec<u8> {
+    pub(in crate::listeners) fn block(&self) -> Vec<u8> {
         self.0.iter().flat_map(|(name, value)| field(name, value)).collect()
     }
 }

@@ -1,11 +1,13 @@
-//! Upgraded connections: who gets one, what passes through it, and how it ends.
+//! Upgraded connections: who gets one, what passes through it, and how it ends. Over HTTP/2 nobody gets one: see
+//! `listeners/h2_tunnels.rs`.
 
 use std::thread;
 
 use serde_json::json;
 
 use crate::support::{
-    Config, Connection, Contract, Deadline, PATIENCE, RawUpstream, WebSocket, WebSocketService, get, wait_until,
+    Config, Connection, Contract, Deadline, PATIENCE, RawUpstream, WebSocket, WebSocketService, answer_every_request,
+    get, requests, wait_until,
 };
 
 /// A `WebSocket` on `/sws` with this token.
@@ -211,11 +213,58 @@ fn http_2_in_the_clear_is_never_asked_of_an_upstream() {
         let answer = gateway.send(&request.header("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"));
         assert_eq!(answer.status, 200, "{value}");
     }
-    // A body and an upgrade: the body is the request's, and nothing is switched.
-    let body = crate::support::post("/public", "{}").header("Connection", "Upgrade").header("Upgrade", "websocket");
-    assert_eq!(gateway.send(&body).status, 200);
     let bytes = upstream.bytes().to_lowercase();
     assert!(!bytes.contains("upgrade") && !bytes.contains("http2-settings"), "{bytes}");
+}
+
+/// Whose bytes would they be: the request's, or the tunnel's?
+#[test]
+fn a_request_with_a_body_makes_no_tunnel() {
+    let answering = RawUpstream::start(answer_every_request);
+    let switching = RawUpstream::start(|stream| {
+        while stream.read_request() {
+            stream.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        }
+    });
+    let gateway = Config::standard(answering.address)
+        .upstream("switching", &[switching.address])
+        .route("switching", "/switching", "upstream = \"switching\"\nauth = \"public\"")
+        .start_bare();
+    let framed = [
+        ("Content-Length: 4", "ping"),
+        ("Transfer-Encoding: chunked", "4\r\nping\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "0\r\n\r\n"),
+    ];
+    for (method, (framing, body)) in ["GET", "POST"].into_iter().flat_map(|method| framed.map(|body| (method, body))) {
+        let asked = |path: &str| {
+            let upgrade = "Host: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket";
+            format!("{method} {path} HTTP/1.1\r\n{upgrade}\r\n{framing}\r\n\r\n{body}")
+        };
+        // What stands behind the body is the next request.
+        let mut connection = Connection::open(gateway.front);
+        connection.write([asked("/public/asked").as_bytes(), &get("/public/next").bytes()].concat()).unwrap();
+        for answer in [connection.receive(), connection.receive()] {
+            assert_eq!((answer.status, answer.text().as_str()), (200, "raw"), "{method} {framing} {body:?}");
+        }
+        let mut connection = Connection::open(gateway.front);
+        connection.write(asked("/sws")).unwrap();
+        assert_eq!(connection.receive().status, 401, "{method} {framing} {body:?}");
+        let mut connection = Connection::open(gateway.front);
+        connection.write(asked("/switching")).unwrap();
+        assert_eq!(connection.receive().status, 502, "{method} {framing} {body:?}");
+    }
+    assert!(gateway.metric("portero_connections{state=\"tunnel\"}") < 0.5);
+    gateway.stop();
+    let ask = |upstream: &RawUpstream| {
+        let connections = upstream.by_connection();
+        let heads = connections.iter().flat_map(|bytes| requests(bytes));
+        heads.map(str::to_lowercase).collect::<Vec<_>>()
+    };
+    let (answered, switched) = (ask(&answering), ask(&switching));
+    assert_eq!((answered.len(), switched.len()), (12, 6), "{answered:#?} {switched:#?}");
+    for head in answered.iter().chain(&switched) {
+        assert!(!head.contains("upgrade"), "{head}");
+    }
 }
 
 #[test]

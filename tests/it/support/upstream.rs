@@ -232,6 +232,8 @@ impl RawUpstream {
         // Both threads end with the test's process.
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                // What it writes is there at once, and not when the gateway has said that it has what came before.
+                stream.set_nodelay(true).unwrap();
                 let (read, serve, ended) = (Arc::clone(&record), Arc::clone(&serve), Arc::clone(&ended));
                 let place = {
                     let mut places = ended.lock().unwrap();

@@ -74,6 +74,7 @@ fn interim_answers_without_an_end_are_502_and_too_slow_ones_504() {
     assert_eq!(gateway.send(&get("/")).status, 504);
 }
 
+/// What comes later, on a connection that waits for its next request, is in `surplus.rs`.
 #[test]
 fn a_second_answer_never_reaches_the_next_request() {
     for behind in ["", "HTTP/1.1 100 Continue\r\n\r\n"] {

@@ -11,6 +11,7 @@ mod real;
 mod resets;
 mod retries;
 mod slow_clients;
+mod surplus;
 mod tls;
 
 use std::{

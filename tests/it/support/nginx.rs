@@ -29,7 +29,8 @@ impl Nginx {
         let directives = directives.replace("{folder}", &path);
         let config = format!(
             "daemon off;\nmaster_process off;\npid {path}/nginx.pid;\nerror_log {path}/error.log;\nevents {{}}\n\
-             http {{\n{temporary}\nlog_format seen '$ssl_session_reused $ssl_protocol $ssl_client_s_dn $request';\n\
+             http {{\n{temporary}\n\
+             log_format seen '$ssl_session_reused $ssl_protocol $ssl_client_s_dn $request $connection';\n\
              access_log {path}/access.log seen;\nserver {{\nlisten {address} {listen};\n{directives}\n}}\n}}\n"
         );
         fs::write(folder.file("nginx.conf"), config).unwrap();
@@ -41,8 +42,8 @@ impl Nginx {
         nginx
     }
 
-    /// A line a request: whether its TLS session was resumed, the TLS version, the client
-    /// certificate's subject, the request line.
+    /// A line a request: whether its TLS session was resumed, the TLS version, the client certificate's subject, the
+    /// request line, the connection's number.
     pub(crate) fn seen(&self) -> Vec<String> {
         let log = fs::read_to_string(self.folder.file("access.log")).unwrap();
         log.lines().map(str::to_owned).collect()

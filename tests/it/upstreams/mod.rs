@@ -8,6 +8,7 @@ mod http2;
 mod limits;
 mod pool;
 mod real;
+mod reloaded;
 mod resets;
 mod retries;
 mod slow_clients;

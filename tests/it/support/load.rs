@@ -79,7 +79,7 @@ impl Load {
         Self::of(Self::in_the_clear(to, token))
     }
 
-    /// The same, and beside it GETs through TLS, of HTTP/1.1 and of HTTP/2.
+    /// The same, and beside it GETs and POSTs in turn through TLS, of HTTP/1.1 and of HTTP/2.
     pub(crate) fn start_with_tls(to: SocketAddr, secured: &Secured, token: &str) -> Self {
         let mut clients = Self::in_the_clear(to, token);
         for manner in [Manner::KeepAlive, Manner::MostlyIdle, Manner::Fresh] {

@@ -65,7 +65,8 @@ impl Received {
     }
 }
 
-/// A hyper server: answers 200 with its name, and `?bytes=N` with that many zeros.
+/// A hyper server: answers 200 with its name, `?bytes=N` with that many zeros, and `?echo` with what it keeps of the
+/// body.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
@@ -143,7 +144,13 @@ async fn answer(
         }
     }
     let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let bytes = head.uri.query().and_then(|query| query.strip_prefix("bytes=")?.parse().ok());
+    let content = match head.uri.query() {
+        Some("echo") => Content::Whole(Some(Bytes::from(body.clone()))),
+        query => {
+            let bytes = query.and_then(|query| query.strip_prefix("bytes=")?.parse().ok());
+            bytes.map_or(Content::Whole(Some(Bytes::from_static(name.as_bytes()))), Content::Zeros)
+        }
+    };
     // Nobody records any more: the test is over.
     let _ = record.send(Received {
         method: head.method.to_string(),
@@ -152,12 +159,12 @@ async fn answer(
         body,
         body_bytes,
     });
-    Ok(Response::new(bytes.map_or(Content::Text(Some(name)), Content::Zeros)))
+    Ok(Response::new(content))
 }
 
 /// What the hyper server answers with.
 enum Content {
-    Text(Option<&'static str>),
+    Whole(Option<Bytes>),
     Zeros(u64),
 }
 
@@ -168,7 +175,7 @@ impl Body for Content {
     fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         let data = match self.get_mut() {
-            Self::Text(text) => text.take().map(|text| Bytes::from_static(text.as_bytes())),
+            Self::Whole(bytes) => bytes.take(),
             Self::Zeros(0) => None,
             Self::Zeros(left) => {
                 let now = usize::try_from(*left).unwrap_or(usize::MAX).min(ZEROS.len());
@@ -180,12 +187,12 @@ impl Body for Content {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Text(None) | Self::Zeros(0))
+        matches!(self, Self::Whole(None) | Self::Zeros(0))
     }
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(match self {
-            Self::Text(text) => text.unwrap_or_default().len() as u64,
+            Self::Whole(bytes) => bytes.as_ref().map_or(0, Bytes::len) as u64,
             Self::Zeros(left) => *left,
         })
     }

@@ -1,10 +1,19 @@
-//! Clients behind TLS, of both versions of HTTP.
+//! Clients behind TLS, of both versions of HTTP, that send a body with every other request.
 
-use std::{error::Error, future::ready, net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    error::Error,
+    future::ready,
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use bytes::Bytes;
-use http::{Request, Response, header};
-use http_body_util::{BodyExt, Empty};
+use http::{Method, Request, Response, header};
+use http_body_util::{BodyExt, Full};
 use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1, http2},
@@ -26,8 +35,14 @@ use tokio_rustls::TlsConnector;
 use super::{Counts, IDLE, Kept, Manner};
 use crate::support::PATIENCE;
 
-/// What is read of the upstream, whatever it is asked.
+/// What is read of the upstream by who sends no body.
 const ANSWER: &[u8] = b"upstream";
+
+/// A body of 1 KiB that no other request has: the upstream sends it back.
+fn new_body() -> Bytes {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    Bytes::from(format!("{:01024}", NEXT.fetch_add(1, Ordering::Relaxed)))
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
@@ -93,7 +108,7 @@ pub(crate) struct SecuredConnection {
 impl SecuredConnection {
     /// The status of a GET.
     pub(crate) fn status(&mut self, path: &str) -> u16 {
-        let request = Request::get(path).header(header::HOST, self.host).body(Empty::new()).unwrap();
+        let request = Request::get(path).header(header::HOST, self.host).body(Full::default()).unwrap();
         let (sender, runtime) = (&mut self.sender, &self.runtime);
         let answered = runtime.block_on(async {
             let (answer, ()) = timeout(PATIENCE, sender.send(request, ready(()))).await.unwrap();
@@ -105,11 +120,11 @@ impl SecuredConnection {
 }
 
 enum Sender {
-    Http1(http1::SendRequest<Empty<Bytes>>),
-    Http2(http2::SendRequest<Empty<Bytes>>),
+    Http1(http1::SendRequest<Full<Bytes>>),
+    Http2(http2::SendRequest<Full<Bytes>>),
 }
 
-type Asked = Request<Empty<Bytes>>;
+type Asked = Request<Full<Bytes>>;
 
 type Answered = Result<Response<Incoming>, TrySendError<Asked>>;
 
@@ -133,14 +148,17 @@ impl Sender {
 pub(super) fn client(secured: &Secured, version: Version, manner: Manner, token: &str, counts: &Counts) -> Vec<String> {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let (mut failures, mut kept) = (vec![], None);
+        let (mut failures, mut kept, mut with_body) = (vec![], None, false);
         while counts.goes_on(&failures) {
             let reused = kept.is_some();
-            let exchanged = timeout(PATIENCE, exchange(secured, version, kept.take(), token)).await;
+            let body = with_body.then(new_body);
+            with_body = !with_body;
+            let exchanged = timeout(PATIENCE, exchange(secured, version, kept.take(), token, body)).await;
             match exchanged.unwrap_or_else(|_| Err("no answer in time".into())) {
                 Ok(sender) => kept = sender.filter(|_| manner != Manner::Fresh).map(Kept::new),
                 Err(error) => {
-                    failures.push(format!("{version:?} through TLS, reused {reused}: {error:?}"));
+                    let sent = if with_body { "GET" } else { "POST" };
+                    failures.push(format!("{sent} of {version:?} through TLS, reused {reused}: {error:?}"));
                     continue;
                 }
             }
@@ -159,16 +177,21 @@ async fn exchange(
     version: Version,
     mut kept: Option<Kept<Sender>>,
     token: &str,
+    body: Option<Bytes>,
 ) -> Result<Option<Sender>, Box<dyn Error>> {
+    let (method, path) =
+        if body.is_some() { (Method::POST, "/sws/secured?echo") } else { (Method::GET, "/sws/secured") };
     let target = match version {
-        Version::Http1 => "/sws/secured".to_owned(),
-        Version::Http2 => format!("https://{}/sws/secured", secured.host),
+        Version::Http1 => path.to_owned(),
+        Version::Http2 => format!("https://{}{path}", secured.host),
     };
-    let mut request = Request::get(target).header(header::AUTHORIZATION, format!("Bearer {token}"));
+    let expected = body.clone().unwrap_or(Bytes::from_static(ANSWER));
+    let mut request =
+        Request::builder().method(method).uri(target).header(header::AUTHORIZATION, format!("Bearer {token}"));
     if version == Version::Http1 {
         request = request.header(header::HOST, secured.host);
     }
-    let request = request.body(Empty::new())?;
+    let request = request.body(body.map(Full::new).unwrap_or_default())?;
     loop {
         let is_new = kept.is_none();
         let mut asked = match kept.take() {
@@ -182,7 +205,7 @@ async fn exchange(
         };
         let (answer, has_rested) = asked.connection.send(request.clone(), written).await;
         match answer {
-            Ok(answer) => return read(answer, asked.connection).await,
+            Ok(answer) => return read(answer, asked.connection, &expected).await,
             Err(mut refused) => {
                 // It was closed before: nothing was sent.
                 let is_unsent = !is_new && refused.take_message().is_some();
@@ -195,10 +218,10 @@ async fn exchange(
     }
 }
 
-async fn read(answer: Response<Incoming>, sender: Sender) -> Result<Option<Sender>, Box<dyn Error>> {
+async fn read(answer: Response<Incoming>, sender: Sender, expected: &Bytes) -> Result<Option<Sender>, Box<dyn Error>> {
     let (parts, body) = answer.into_parts();
     let body = body.collect().await?.to_bytes();
-    if parts.status != 200 || body != ANSWER {
+    if parts.status != 200 || body != expected {
         return Err(format!("{} {}", parts.status, String::from_utf8_lossy(&body)).into());
     }
     let closes = parts.headers.get(header::CONNECTION).is_some_and(|value| value == "close");

@@ -12,9 +12,9 @@ use http::{Response, header};
 
 use super::{
     answer::{Answered, the_one},
+    availability::{Admission, Availability, Trust},
     flights::{Flights, Joined},
     pace::Pace,
-    availability::{Admission, Availability, Trust},
     tokens::TokenCheck,
 };
 use crate::{

@@ -17,12 +17,12 @@
 //! ```
 
 mod answer;
+mod availability;
 mod endpoint;
 mod flights;
 pub mod ledger;
 mod logins;
 mod pace;
-mod availability;
 pub mod table;
 mod takeovers;
 pub mod tokens;
@@ -30,6 +30,6 @@ mod told;
 pub mod unconfirmed;
 
 pub use answer::Answered;
-pub use logins::{Question, Verifier};
 pub use availability::Trust;
+pub use logins::{Question, Verifier};
 pub use takeovers::Takeovers;

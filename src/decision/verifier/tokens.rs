@@ -12,10 +12,10 @@ use serde_json::{Map, Value};
 
 use super::{
     answer::the_one,
+    availability::{Admission, Availability, Trust},
     endpoint::{Endpoint, Place},
     flights::{Flight, Flights, Joined},
     pace::Pace,
-    availability::{Admission, Availability, Trust},
     told::Asked,
 };
 use crate::{

@@ -1,7 +1,7 @@
 //! A hole, checked.
 
 use super::{
-    At, Flaw,
+    flaw::{At, Flaw},
     format::Format,
     kind::Kind,
     syntax::{Call, RawHole},

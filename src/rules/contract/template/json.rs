@@ -5,9 +5,10 @@ use serde::de::DeserializeSeed;
 use serde_json::{Map, Value, json};
 
 use super::{
-    At, Filled, Flaw, Hole, Incomplete, Text,
+    flaw::{At, Flaw},
+    hole::{Filled, Hole, Incomplete},
     kind::Kind,
-    text::Read,
+    text::{Read, Text},
     value::{Fact, Known, MISSING_EACH, Place, Scene},
 };
 use crate::{domain::json::Strict, rules::contract::RejectionKind};

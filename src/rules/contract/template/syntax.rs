@@ -7,7 +7,7 @@
 //! quoted      = "'" letters "'" / DQUOTE letters DQUOTE
 //! ```
 
-use super::{At, Flaw};
+use super::flaw::{At, Flaw};
 
 /// A part of a text.
 #[derive(Debug, PartialEq, Eq)]

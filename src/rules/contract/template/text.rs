@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::{
-    At, Filled, Flaw, Hole, Incomplete,
-    hole::Stands,
+    flaw::{At, Flaw},
+    hole::{Filled, Hole, Incomplete, Stands},
     kind::Kind,
     syntax::{self, Piece, RawHole},
     value::{Constants, ErrorWords, Fact, Known, Scene},

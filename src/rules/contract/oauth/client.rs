@@ -3,7 +3,7 @@
 use http::{HeaderMap, header};
 use zeroize::Zeroizing;
 
-use super::{OAuthError, form::Form};
+use super::{error::OAuthError, form::Form};
 use crate::{
     domain::Secret,
     rules::contract::{Login, basic::Pair},

@@ -41,7 +41,7 @@ pub enum OAuthError {
 }
 
 impl OAuthError {
-    /// The response, with `error` and `error_description` (RFC 6749 section 5.2). What that section has no
+    /// The answer, with `error` and `error_description` (RFC 6749 section 5.2). What that section has no
     /// word for borrows the nearest: `temporarily_unavailable` of section 4.1.2.1.
     #[must_use]
     pub fn response(&self) -> ContractResponse {
@@ -131,41 +131,4 @@ impl From<Rejection> for OAuthError {
 struct ErrorResponse {
     error: &'static str,
     error_description: &'static str,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rules::contract::{
-        Contract, DialectSettings, Outcome,
-        fixture::{self, text},
-        oauth::Oauth,
-    };
-
-    #[test]
-    fn each_rejection_has_its_error() {
-        let expected = [
-            (400, "invalid_request"),
-            (400, "invalid_request"),
-            (400, "invalid_request"),
-            (401, "invalid_client"),
-            (400, "invalid_grant"),
-            (401, "invalid_client"),
-            (401, "invalid_client"),
-            (401, "invalid_client"),
-            (429, "temporarily_unavailable"),
-            (429, "temporarily_unavailable"),
-            (503, "temporarily_unavailable"),
-            (405, "invalid_request"),
-            (413, "invalid_request"),
-            (408, "invalid_request"),
-        ];
-        for (rejection, (status, error)) in fixture::rejections().iter().zip(expected) {
-            let response = Oauth.write(&Outcome::Rejected(rejection), &DialectSettings::default());
-            let (found, media, body) = text(&response);
-            let start = format!(r#"{{"error":"{error}","error_description":""#);
-            assert!(found == status && media == JSON && body.starts_with(&start), "{}: {body}", rejection.name());
-            assert_eq!(OAuthError::from(rejection).retry_after(), rejection.retry_after());
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::OAuthError;
+use super::error::OAuthError;
 use crate::domain::{
     Secret,
     form::{NoForm, fields, is_form},

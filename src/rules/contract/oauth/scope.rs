@@ -1,6 +1,12 @@
 //! Scopes: what is asked for, out of what there is.
 
-use super::{INTROSPECT, OAuthError, REVOKE};
+use super::error::OAuthError;
+
+/// The scope with which a client may introspect tokens of others.
+pub const INTROSPECT: &str = "introspect";
+
+/// The scope with which a client may revoke tokens of others.
+pub const REVOKE: &str = "revoke";
 
 /// The scopes of an access token for a client itself: those it asks for, else all of its own but the
 /// permissions about others' tokens, which nobody gets without asking.

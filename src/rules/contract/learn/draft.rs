@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use self::line::{key, kinds, line, media_type, pad, text};
 use super::{
-    Learnt, Observed, escaped,
     failure::{self, Envelope, Error, Failure, Place},
-    hints, json,
+    observed::{Learnt, Observed},
     purpose::Purposes,
+    spelling::{escaped, hints, json},
     success::{self, Success},
 };
 use crate::{

@@ -6,8 +6,9 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::{
-    Observed, escaped, hints, json,
     missing::{self, Said},
+    observed::Observed,
+    spelling::{escaped, hints, json},
     tokens::Tokens,
 };
 use crate::{

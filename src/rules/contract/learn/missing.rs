@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{escaped, quoted};
+use super::spelling::{escaped, quoted};
 use crate::rules::contract::Lack;
 
 /// An answer's part, and the members that were missing from its request.

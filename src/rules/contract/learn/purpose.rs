@@ -6,7 +6,8 @@ use http::Method;
 use serde_json::{Map, Value};
 
 use super::{
-    Observed, hints, json,
+    observed::Observed,
+    spelling::{hints, json},
     tokens::{Tokens, payload},
 };
 use crate::{

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Observed, escaped, hints, json,
+    observed::Observed,
     purpose::{self, Purposes},
+    spelling::{escaped, hints, json},
 };
 use crate::domain::TokenKind;
 

@@ -14,7 +14,7 @@ use crate::rules::contract::{
     learn::{
         failure::{Error, Failure, literal, phrase_of},
         missing::{self, Said},
-        stands_in,
+        secrecy::stands_in,
     },
 };
 

@@ -4,7 +4,7 @@ use std::{collections::HashSet, ops::Range};
 
 use toml::Spanned;
 
-use super::{Fault, layers::Sources};
+use super::layers::{Fault, Sources};
 use crate::{
     domain::text::suggestion,
     rules::contract::template::{At, Body, Constants, Flaw, Json, Place, Read, Scene, Text},

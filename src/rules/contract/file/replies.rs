@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 use toml::Spanned;
 
 use super::{
-    FellBack,
     checker::{Checker, outside},
     languages::{Language, status_named},
+    loaded::FellBack,
     raw::{Entries, RawCode, RawContract, RawOwn, RawReply, RawResponse, RawStatus},
     requests::{scene, secret_member},
 };

@@ -10,9 +10,9 @@ use super::{
     raw::{RawContract, RawLogin, RawValidity},
 };
 use crate::rules::contract::{
-    Facts, Forms, SecretPlace, Zone,
+    Facts, Forms, Meaning, SecretPlace, Zone,
     body::Announced,
-    engine::{Claim, LoginReader, Meaning, Requests, ValidityReader},
+    engine::{Claim, LoginReader, Requests, ValidityReader},
     template::{Constants, Place, Read, Scene},
 };
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::{Map, Value};
 
-use super::{Meaning, Replies, Requests};
+use super::{Replies, Requests};
 use crate::{
     domain::{Holder, Reason, Timestamp},
     rules::contract::{
-        Contract, ContractResponse, DialectSettings, Facts, Operation, Outcome, Rejection, Schemas, TokenRequest,
+        Contract, ContractResponse, DialectSettings, Facts, Meaning, Operation, Outcome, Rejection, Schemas,
+        TokenRequest,
         template::{Filled, Hole, Known, Subject, Text},
     },
 };

@@ -17,7 +17,6 @@ mod translations;
 pub(super) use self::replay::BODY_BYTES_MAX;
 pub use self::{
     replay::{Difference, Endpoint, Recorded, Verdict},
-    requests::Meaning,
     translations::Translations,
 };
 pub(super) use self::{

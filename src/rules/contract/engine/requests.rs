@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::{
     domain::{AccountName, Secret},
     rules::contract::{
-        DialectSettings, Forms, Lack, Login, MissingMember, MissingMembers, Operation, Rejection, SecretPlace,
+        DialectSettings, Forms, Lack, Login, Meaning, MissingMember, MissingMembers, Operation, Rejection, SecretPlace,
         TokenRequest, Validity,
         basic::Pair,
         body::{self, Announced},
@@ -35,17 +35,6 @@ pub(in crate::rules::contract) struct LoginReader {
     /// The required members and what they are, in the order in which they are named when missing.
     pub(in crate::rules::contract) members: Vec<(Arc<str>, Meaning)>,
     pub(in crate::rules::contract) validity: Option<ValidityReader>,
-}
-
-/// What a member of a login is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
-    /// The account's name.
-    Name,
-    /// Its business, which is a part of its name.
-    Business,
-    /// Its secret.
-    Secret,
 }
 
 /// The query parameter that chooses a token's life, in calendar years.

@@ -11,10 +11,9 @@ use serde_json::{Map, Value};
 
 use super::{
     super::{
-        AccountFacts, ContractResponse, Contract, DialectSettings, Facts, Forms, JSON, Lifetime, Operation, Outcome, Rejection,
-        Schemas, SecretPlace, SettingFacts, Tells, TokenFacts, TokenRequest, Zone,
-        response::{json_response, denial_status, phrase},
-        problem,
+        AccountFacts, Contract, ContractResponse, DialectSettings, Facts, Forms, JSON, Lifetime, Operation, Outcome,
+        Rejection, Schemas, SecretPlace, SettingFacts, Tells, TokenFacts, TokenRequest, Zone, problem,
+        response::{denial_status, json_response, phrase},
     },
     error::OAuthError,
 };

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-use super::{Common, Context};
+use super::{arguments::Common, context::Context};
 use crate::{
     cli::{
         output::{CliError, Output, object, table, time},

@@ -1,4 +1,7 @@
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 use serde_json::{Value, json};
@@ -6,11 +9,15 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    cli::{output::Format, secret::tests::Typed},
+    cli::{
+        output::{CliError, Format, Output},
+        secret::tests::Typed,
+    },
+    decision::AdminService,
     domain::{AccountName, Clock, SystemClock, Timestamp},
     rules::{
         contract::{self, Dialect},
-        realm::Lifetime,
+        realm::{Lifetime, Realm},
     },
     state::{
         account,

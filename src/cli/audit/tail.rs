@@ -10,8 +10,8 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
-    super::output::{Format, Output, time},
-    CliError, Files,
+    super::output::{CliError, Format, Output, time},
+    files::Files,
 };
 use crate::{
     config::GatewaySettings,

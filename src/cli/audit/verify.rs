@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::{super::output::Output, CliError, Files};
+use super::{
+    super::output::{CliError, Output},
+    files::Files,
+};
 use crate::{
     config::GatewaySettings,
     decision::{

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::{endpoints::Paths, example::Example, examples, refused};
+use super::{endpoints::Paths, example::Example, examples, unread::refused};
 use crate::rules::contract::{Learnt, Observed, Verdict, learn, load};
 
 /// How problems call the draft: it has no file yet.

@@ -6,12 +6,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
-    WRONG,
     endpoints::{self, Paths},
     example::Example,
     examples,
     hint::hint,
-    read, refused,
+    unread::{WRONG, read, refused},
 };
 use crate::{
     cli::{

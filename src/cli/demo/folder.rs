@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::trouble;
+use super::trouble::trouble;
 use crate::{cli::output::CliError, domain::SessionId};
 
 /// A folder; one that is thrown away is gone when this is dropped.

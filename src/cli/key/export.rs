@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::key_id;
+use super::named::key_id;
 use crate::{
     cli::output::{CliError, Output},
     decision::AdminService,

@@ -13,7 +13,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use self::material::{Encoding, Material};
-use super::owner;
+use super::named::owner;
 use crate::{
     cli::{
         output::{CliError, Output, time},

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{key_id, owner};
+use super::named::{key_id, owner};
 use crate::{
     cli::output::{CliError, Output, object, time},
     config::GatewaySettings,

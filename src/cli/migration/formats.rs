@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Section, Verdicts};
+use super::status::{Section, Verdicts};
 use crate::{
     cli::output::{CliError, table, time},
     decision::{AdminService, admin::import::MigrationStatus},

@@ -1,6 +1,8 @@
 //! `portero migration …`: how far a migration from old systems is.
 //!
 //! ```text
+//! command     the commands
+//! status      the parts of the status, and what follows from them
 //! formats     accounts by realm, source and hash format
 //! wrapping    wraps what is sealed
 //! verifiers   accounts and logins, by old system
@@ -8,134 +10,15 @@
 //! tokens      a table of an old system's tokens
 //! ```
 
+mod command;
 mod formats;
 mod keys;
+mod status;
 mod tokens;
 mod verifiers;
 mod wrapping;
 
-use std::path::PathBuf;
-
-use clap::Subcommand;
-use serde_json::{Value, json};
-
-pub(super) use self::wrapping::{said, wrap_now};
-use super::{
-    InStore,
-    output::{CliError, Output},
-    revoke::Common,
+pub(super) use self::{
+    command::Migration,
+    wrapping::{said, wrap_now},
 };
-use crate::{config::GatewaySettings, decision::AdminService, domain::RealmName};
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Migration {
-    /// Say how far it is: accounts by hash format and source, logins by old system and step, tokens by imported key,
-    /// what can be switched off
-    Status {
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Wrap the hashes that are sealed in argon2id now, on half of the cores
-    Wrap {
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Allow the next config to give a realm back to the old system, with the loss of accounts that it does not know
-    Back {
-        #[command(flatten)]
-        common: Common,
-        /// The realm
-        #[arg(long)]
-        realm: RealmName,
-        /// How many accounts may be lost, see `portero migration status`
-        #[arg(long, value_name = "N")]
-        accept_loss: u64,
-    },
-    /// Import tokens of an old system that Portero has no key of: one JSON object a line
-    Tokens {
-        #[command(flatten)]
-        common: Common,
-        /// The realm of their accounts
-        #[arg(long)]
-        realm: RealmName,
-        /// The file, or - for standard input
-        file: PathBuf,
-    },
-}
-
-/// A part of the status: what people read, and the members of the JSON object.
-struct Section {
-    text: String,
-    members: Vec<(&'static str, Value)>,
-    verdicts: Verdicts,
-}
-
-/// What follows for the old systems.
-#[derive(Default)]
-struct Verdicts {
-    /// What nobody needs any more.
-    off: Vec<String>,
-    /// What would break if it went.
-    breaks: Vec<String>,
-}
-
-impl Migration {
-    pub(super) const fn common(&self) -> &Common {
-        match self {
-            Self::Status { common }
-            | Self::Wrap { common }
-            | Self::Back { common, .. }
-            | Self::Tokens { common, .. } => common,
-        }
-    }
-}
-
-impl InStore for Migration {
-    async fn execute(&self, settings: &GatewaySettings, admin: &AdminService) -> Result<Output, CliError> {
-        match self {
-            Self::Status { .. } => {
-                let sections = [
-                    formats::section(admin).await?,
-                    verifiers::section(&settings.site, admin).await?,
-                    keys::section(admin).await?,
-                ];
-                Ok(status(sections))
-            }
-            Self::Wrap { .. } => wrapping::wrap(admin).await,
-            Self::Back { realm, accept_loss, .. } => {
-                let lost = admin.allow_going_back(realm, *accept_loss).await?;
-                let text = format!(
-                    "realm '{realm}' may go back to the old system, which does not know {lost} of its accounts; change the \
-                     config, and reload"
-                );
-                Ok(Output { text, json: json!({ "realm": realm.as_str(), "unknown": lost, "accepted": accept_loss }) })
-            }
-            Self::Tokens { realm, file, .. } => {
-                let known = settings.site.realms.iter().find(|known| known.name == *realm);
-                let known = known.ok_or_else(|| CliError::Refused(format!("the config has no realm '{realm}'")))?;
-                tokens::import(admin, known, file).await
-            }
-        }
-    }
-}
-
-/// All sections, and what follows from them.
-fn status(sections: impl IntoIterator<Item = Section>) -> Output {
-    let (mut texts, mut members, mut verdicts) = (vec![], serde_json::Map::new(), Verdicts::default());
-    for section in sections {
-        texts.push(section.text);
-        members.extend(section.members.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        verdicts.off.extend(section.verdicts.off);
-        verdicts.breaks.extend(section.verdicts.breaks);
-    }
-    for (heading, lines) in
-        [("can be switched off now:", &verdicts.off), ("would break if it were switched off:", &verdicts.breaks)]
-    {
-        if !lines.is_empty() {
-            texts.push(format!("{heading}\n  {}", lines.join("\n  ")));
-        }
-    }
-    members.insert("can_switch_off".to_owned(), json!(verdicts.off));
-    members.insert("would_break".to_owned(), json!(verdicts.breaks));
-    Output { text: texts.join("\n\n"), json: Value::Object(members) }
-}

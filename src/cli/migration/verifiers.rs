@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Section, Verdicts};
+use super::status::{Section, Verdicts};
 use crate::{
     cli::output::{CliError, table, time},
     decision::{

@@ -1,259 +1,35 @@
 //! The commands: `portero` as people and scripts call it.
+//!
+//! ```text
+//! command      all commands: what the arguments ask in, an exit code out. The others have their words for names
+//! in_store     commands on a store: opens it, gives up on one that hangs (patience)
+//! printed      what a command prints; output: what it answers, as text and as JSON; progress: on the way
+//! config_file  where the config is         secret  secrets that are asked for         user  who does it
+//! ```
 
 pub mod account;
 mod admin;
 mod audit;
 mod check;
 mod clock;
+mod command;
 pub mod config_file;
 mod contract;
 mod demo;
 mod gateway;
 mod import;
+mod in_store;
 mod key;
 mod migration;
 pub mod output;
 mod patience;
+mod printed;
 mod progress;
 mod revoke;
 pub mod secret;
 mod store;
 mod user;
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-};
-
-use clap::{Parser, Subcommand};
-use tokio::runtime::Builder;
-
-use crate::{
-    app::{
-        self, Control, Gateway, Inherited, Making, Predecessor, Program, Sockets, StartError,
-        examine::{self, Away},
-    },
-    config::GatewaySettings,
-    decision::AdminService,
-    domain::{Clock, SystemClock},
-    observe::{events, lines::Lines},
-    state::{
-        account::PasswordRules,
-        clock::TrustedClock,
-        keys::Vault,
-        store::{Store, migration_steps},
-    },
-};
-use config_file::ConfigFile;
-use output::{CliError, Format, Output};
-use patience::Patience;
-
-/// A reverse-proxy authentication gateway: five token contracts, one doorman
-#[derive(Debug, Parser)]
-#[command(name = "portero", version, about, max_term_width = 110)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Serve what gateway.toml says
-    Run(ConfigFile),
-    Check(check::Check),
-    /// Look at contracts as files: print one, check one of your own, hold recordings against it
-    #[command(subcommand)]
-    Contract(contract::Contract),
-    Explain(gateway::Explain),
-    /// Let the running gateway read gateway.toml again
-    Reload(gateway::Reload),
-    /// Put a new process with the installed binary in the running gateway's place
-    Upgrade(gateway::Upgrade),
-    /// Serve an example: every contract, its credentials, and an upstream that echoes
-    Demo(demo::Demo),
-    #[command(flatten)]
-    Account(account::Command),
-    Import(import::Import),
-    /// See how far a migration from old systems is, wrap sealed hashes, import old tokens, go back
-    #[command(subcommand)]
-    Migration(migration::Migration),
-    /// End tokens before their time
-    #[command(subcommand)]
-    Revoke(revoke::Revoke),
-    /// Rotate, retire, revoke, import and export signing keys
-    #[command(subcommand)]
-    Key(key::Command),
-    /// Give tokens for the admin API, each with a role
-    #[command(subcommand)]
-    Admin(admin::Command),
-    /// Hold the audit log against itself, or print it
-    #[command(subcommand)]
-    Audit(audit::Command),
-    /// Look at what is known of the civil clock, or say that it is right
-    #[command(subcommand)]
-    Clock(clock::Command),
-    /// Decide what becomes of checked requests while a shared store is not heard of
-    #[command(subcommand)]
-    Stale(gateway::Stale),
-    /// Look at what restrains logins at the running gateway, or end it
-    #[command(subcommand)]
-    Limits(gateway::Limits),
-    /// Look at logins
-    #[command(subcommand)]
-    Session(revoke::Session),
-    /// Make the store where it is lost, or where the master key was given; move it to another place
-    #[command(subcommand)]
-    Store(store::Store),
-    /// Copy the store to a new file, beside a running gateway
-    Backup(store::Backup),
-    /// Put a backup in the place of a store that is not there
-    Restore(store::Restore),
-}
-
-/// Does what the arguments ask. 0 is done, 1 is refused, 2 is trouble with the config or the store.
-#[must_use]
-pub fn main() -> ExitCode {
-    let (format, outcome) = match Cli::parse().command {
-        Command::Run(config) => (Format::Text, run(config.path())),
-        Command::Check(check) => return check.run(),
-        Command::Contract(contract) => return contract.run(),
-        Command::Explain(explain) => return explain.run(),
-        Command::Reload(reload) => (reload.asking.output, block_on(reload.run())),
-        Command::Upgrade(upgrade) => (upgrade.asking.output, block_on(upgrade.run())),
-        Command::Demo(demo) => (Format::Text, demo.run()),
-        Command::Account(command) => (command.common().output, in_store(&command.common().config, &command)),
-        Command::Import(command) if command.is_probe() => (command.common.output, command.run_probe()),
-        Command::Import(command) => (command.common.output, in_store(&command.common.config, &command)),
-        Command::Revoke(command) => (command.common().output, in_store(&command.common().config, &command)),
-        Command::Key(command) => (command.common().output, in_store(&command.common().config, &command)),
-        Command::Admin(command) => (command.common().output, in_store(&command.common().config, &command)),
-        Command::Audit(command) => return command.run(),
-        Command::Clock(command) => (command.common().output, in_store(&command.common().config, &command)),
-        Command::Stale(stale) => (stale.asking().output, block_on(stale.run())),
-        Command::Limits(limits) => (limits.asking().output, block_on(limits.run())),
-        Command::Session(command) => (command.common().output, in_store(&command.common().config, &command)),
-        Command::Migration(command) => (command.common().output, in_store(&command.common().config, &command)),
-        Command::Store(command) => (command.common().output, block_on(command.run())),
-        Command::Backup(backup) => (backup.common.output, block_on(backup.run())),
-        Command::Restore(restore) => (restore.common.output, block_on(restore.run())),
-    };
-    match outcome {
-        Ok(output) => print(&output, format),
-        Err(error) => {
-            complain(&error);
-            ExitCode::from(error.exit_code())
-        }
-    }
-}
-
-/// Says why a command failed. Each problem of a config begins with its place, so that editors find it.
-fn complain(error: &CliError) {
-    match error {
-        CliError::Config { report, .. } => eprintln!("{report}"),
-        other => eprintln!("portero: {other}"),
-    }
-}
-
-fn print(output: &Output, format: Format) -> ExitCode {
-    // A gateway that ends has nothing to say here. Its log may hold standard output, for a reader who never comes.
-    if *output == Output::nothing() {
-        return ExitCode::SUCCESS;
-    }
-    let mut out = io::stdout().lock();
-    match out.write_all(output.render(format).as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
-fn run(config: PathBuf) -> Result<Output, CliError> {
-    // Before anything else opens a file, and while there is one thread.
-    let mut inherited = Inherited::from_environment();
-    let predecessor = inherited.predecessor();
-    let program = Program::of_this_process().map_err(StartError::from)?;
-    let gateway = start(config, inherited, predecessor.as_ref());
-    if let (Err(error), Some(predecessor)) = (&gateway, &predecessor) {
-        predecessor.failed(error);
-    }
-    drop(predecessor);
-    gateway?.run(Some(&program))?;
-    Ok(Output::nothing())
-}
-
-fn start(config: PathBuf, inherited: Inherited, predecessor: Option<&Predecessor>) -> Result<Gateway, StartError> {
-    let settings = app::load(&config)?;
-    examine::start(&config, &settings, SystemClock.now(), Away::LeftToTheStart)?;
-    let sockets = Sockets::open(&settings.server.addresses(), settings.admin.listen, inherited)?;
-    let lines = Lines::start()?;
-    events::start(&lines);
-    // What was said on the way says why.
-    Gateway::start(Control::start()?, lines.clone(), config, settings, sockets, predecessor)
-        .inspect_err(|_| lines.flush())
-}
-
-/// A command on the store of a config.
-trait InStore {
-    /// Whether it may be the first command of all, and make the store.
-    fn making(&self) -> Making {
-        Making::Refused
-    }
-
-    async fn execute(&self, settings: &GatewaySettings, admin: &AdminService) -> Result<Output, CliError>;
-}
-
-fn in_store(config: &ConfigFile, command: &impl InStore) -> Result<Output, CliError> {
-    let settings = app::load(&config.path())?;
-    block_on(with_store(&settings, command.making(), async |store, vault| {
-        let trusted = TrustedClock::open(store, Arc::new(SystemClock)).await?;
-        let password_rules = PasswordRules::new(Arc::clone(&settings.refused_passwords));
-        let admin = AdminService::new(user::actor(), &vault, trusted, None).judging_passwords_by(password_rules);
-        command.execute(&settings, &admin).await
-    }))
-}
-
-/// Does something with the store, and gives up on a store that hangs. What is said to be done is in the file that
-/// the store's path names.
-async fn with_store(
-    settings: &GatewaySettings,
-    making: Making,
-    work: impl AsyncFnOnce(&Store, Vault) -> Result<Output, CliError>,
-) -> Result<Output, CliError> {
-    // On a server nothing is made but by `store init`.
-    let was_there = settings.store.file().is_none_or(|file| file.exists());
-    let mut patience = Patience::default();
-    let (store, vault) = patience.with(migration_steps, app::open_vault(settings, making)).await??;
-    if !was_there {
-        // Standard output is for what was asked.
-        eprintln!("portero: a new store was made: {}", settings.store.place());
-    }
-    let outcome = patience.with(|| store.calls(), work(&store, vault)).await.flatten();
-    let outcome = match outcome {
-        Ok(output) => store.confirm().await.map(|()| output).map_err(CliError::from),
-        refused => refused,
-    };
-    store.close().await;
-    outcome
-}
-
-/// Runs a command on a runtime of its own.
-fn block_on<T>(command: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::from)?;
-    let outcome = runtime.block_on(command);
-    // A look at a file that hangs is not waited for.
-    runtime.shutdown_background();
-    outcome
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn every_command_is_well_formed() {
-        Cli::command().debug_assert();
-    }
-}
+pub use command::main;
+use in_store::{InStore, block_on, with_store};
+use printed::{complain, print};

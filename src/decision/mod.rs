@@ -32,17 +32,8 @@ pub use decide::{
     site::{EndpointSettings, ForwardToken, Mode, OauthSettings, RouteSettings, Service, Site, TakeoverSettings},
     snapshot::{Endpoint, Route, Snapshot, SnapshotError, Takeover},
 };
-pub use issue::{
-    account_status::check_account_status,
-    asked::TokenAsker,
-    caller::{Caller, Presence},
-    login::TokenService,
-};
+pub use issue::{Caller, Presence, TokenAsker, TokenService, check_account_status};
 pub use sync::{
-    clock_watch::ClockWatch,
-    error::StoreSyncError,
-    external::{ExternalIssuerError, ExternalIssuers, IssuerProblem, examine_issuers},
-    prune::Pruner,
-    resuming::{Reopening, Resumed},
-    store_sync::{POLL, StoreSync},
+    ClockWatch, ExternalIssuerError, ExternalIssuers, IssuerProblem, POLL, Pruner, Reopening, Resumed, StoreSync,
+    StoreSyncError, examine_issuers,
 };

@@ -13,12 +13,11 @@
 //! files      keys that lie in files instead
 //! ```
 //!
-//! For `Source::Jwks`, [`IssuerKeys::start`] runs on the control runtime and tells its *sink* every set that comes
-//! into force, and the empty one when there is none any more: what was told last is what holds. A token's
-//! `kid` is looked up among them; if it is missing, [`IssuerKeys::ask`] waits for a fetch if one may
-//! be made, and then it is looked up again, once. A verdict on a token whose signature was checked earlier asks
-//! [`ValidUntil::holds`](crate::state::keys::ValidUntil::holds), which does not need the task to be alive. For
-//! `Source::Files`, [`files::read`] gives the keys once. Nothing here ever sees a token.
+//! For `Source::Jwks`, [`IssuerKeys::start`] tells its *sink* every set that comes into force, and the empty one when
+//! there is none any more: what was told last is what holds. A token's `kid` is looked up among them; if it is missing,
+//! [`IssuerKeys::ask`] waits for a fetch if one may be made, and then it is looked up again, once. A verdict on a token
+//! whose signature was checked earlier asks [`ValidUntil::holds`](crate::state::keys::ValidUntil::holds), which does
+//! not need the task. For `Source::Files`, [`files::read`] gives the keys once. Nothing here ever sees a token.
 
 mod discovery;
 mod endpoint;

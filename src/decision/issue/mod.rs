@@ -21,3 +21,8 @@ mod pace;
 mod refresh;
 pub mod takeover;
 mod upgrade;
+
+pub use account_status::check_account_status;
+pub use asked::TokenAsker;
+pub use caller::{Caller, Presence};
+pub use login::TokenService;

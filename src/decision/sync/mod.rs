@@ -32,3 +32,10 @@ pub(super) mod store_sync;
 pub mod throttle_sync;
 pub mod upkeep;
 pub mod wrapping;
+
+pub use clock_watch::ClockWatch;
+pub use error::StoreSyncError;
+pub use external::{ExternalIssuerError, ExternalIssuers, IssuerProblem, examine_issuers};
+pub use prune::Pruner;
+pub use resuming::{Reopening, Resumed};
+pub use store_sync::{POLL, StoreSync};

@@ -10,8 +10,7 @@
 //! dialect    which contract a realm speaks
 //! facts      what the house asks of a contract: its accounts, tokens, settings, and what it tells
 //! old_system what the answers of the API mean that a contract was
-//! meaning    what the members of a login are
-//! operation · outcome   the neutral words between contracts and what decides
+//! operation · outcome · meaning   the neutral words between contracts and what decides; what members of a login are
 //! language   the languages of a contract's texts, and which one a client reads
 //! basic      a name and a secret in `Authorization: Basic`
 //! learn      a draft of a contract's file, from recorded exchanges
@@ -58,7 +57,6 @@ pub use old_system::{
     TokenPlace,
 };
 pub use operation::{Forms, Login, Operation, RequestBody, TokenRequest, Validity};
-use outcome::MEDIA_TYPES;
 pub use outcome::{
     ContractResponse, JSON, Lack, MissingMember, MissingMembers, Outcome, PROBLEM_JSON, Rejection, RejectionKind,
 };

@@ -16,9 +16,10 @@ use super::{
 use crate::{
     domain::{Reason, TokenKind, text::suggestion},
     rules::contract::{
-        ContractResponse, Facts, JSON, MEDIA_TYPES, RejectionKind, Schemas, SecretPlace,
+        ContractResponse, Facts, JSON, RejectionKind, Schemas, SecretPlace,
         engine::{Replies, Reply, Status},
         language::House,
+        outcome::MEDIA_TYPES,
         response::denial_status,
         template::{Body, Constants, ErrorWords, Place, Scene},
     },

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     domain::{Algorithm, Reason},
-    rules::contract::{MEDIA_TYPES, RejectionKind},
+    rules::contract::{RejectionKind, outcome::MEDIA_TYPES},
 };
 
 /// The schema (draft 2020-12).

@@ -44,5 +44,5 @@ pub(super) fn media_type(out: &mut String, said: Option<&str>) {
 /// The media type that a contract may have and that was said.
 pub(super) fn known_type(said: Option<&str>) -> Option<&'static str> {
     let said = said?.replace(' ', "").to_lowercase();
-    crate::rules::contract::MEDIA_TYPES.into_iter().find(|known| known.replace(' ', "").to_lowercase() == said)
+    crate::rules::contract::outcome::MEDIA_TYPES.into_iter().find(|known| known.replace(' ', "").to_lowercase() == said)
 }

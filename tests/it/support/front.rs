@@ -75,8 +75,10 @@ impl Front {
     fn listening(command: &mut Command, address: SocketAddr, metrics: Option<SocketAddr>, folder: Folder) -> Self {
         let process = Process::spawn_with_successors(command);
         let front = Self { address, process, metrics, folder };
+        // Each of its sockets by itself: one may listen a moment before the other.
         wait_until("the front listens", PATIENCE, || {
-            TcpStream::connect(address).is_ok() || panic_at_end(&front.process)
+            let listens = |address| TcpStream::connect(address).is_ok();
+            [Some(address), metrics].into_iter().flatten().all(listens) || panic_at_end(&front.process)
         });
         front
     }

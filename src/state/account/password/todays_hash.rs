@@ -68,7 +68,7 @@ pub enum PasswordError {
 }
 
 /// Says whether `password` could be any account's. There is no shortest length: accounts are taken over with
-/// the passwords that their clients have. New ones are held against [`PasswordRules`](super::PasswordRules).
+/// the passwords that their clients have. New ones are held against [`PasswordRules`](super::super::PasswordRules).
 ///
 /// # Errors
 /// Fails when the password is empty or too long.
@@ -81,7 +81,7 @@ pub fn check(password: &Secret) -> Result<(), PasswordError> {
 }
 
 /// Hashes `password` under a new salt. This takes tens of milliseconds of a core: on a server, ask
-/// the [`Hasher`](super::Hasher).
+/// the [`Hasher`](super::super::Hasher).
 ///
 /// # Errors
 /// Fails when the password is empty or too long.

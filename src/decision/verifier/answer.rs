@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, header};
+use bytes::Bytes;
+use http::{HeaderMap, Response, header};
 
-use crate::rules::verifier::Verdict;
+use crate::rules::verifier::{OldAnswer, Verdict};
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +30,19 @@ pub enum Answered {
     },
 }
 
+/// An answer as what it says is judged by.
+pub(super) fn old_answer(answer: &Response<Bytes>) -> OldAnswer<'_> {
+    let headers = answer.headers();
+    OldAnswer {
+        status: answer.status(),
+        content_type: the_one(headers, &header::CONTENT_TYPE),
+        encoded: headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| coding != "identity"),
+        body: answer.body(),
+    }
+}
+
 /// The value of a field that stands there once.
-pub(super) fn the_one<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h [u8]> {
+fn the_one<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h [u8]> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?;
     values.next().is_none().then_some(first.as_bytes())

@@ -8,10 +8,10 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{Response, header};
+use http::Response;
 
 use super::{
-    answer::{Answered, the_one},
+    answer::{Answered, old_answer},
     availability::{Admission, Availability, Trust},
     flights::{Flights, Joined},
     pace::Pace,
@@ -23,7 +23,7 @@ use crate::{
     rules::{
         contract::{Dialect, Refusal},
         limit::ClientKey,
-        verifier::{OldAnswer, Verdict, question},
+        verifier::{Verdict, question},
     },
     trust::TrustError,
     upstream::request_slot::{RequestSlots, Share},
@@ -152,14 +152,7 @@ impl Verifier {
     /// What an answer of this system says.
     #[must_use]
     pub fn judge(&self, dialect: &Dialect, asked: &AccountName, answer: &Response<Bytes>) -> Verdict {
-        let headers = answer.headers();
-        let read = OldAnswer {
-            status: answer.status(),
-            content_type: the_one(headers, &header::CONTENT_TYPE),
-            encoded: headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| coding != "identity"),
-            body: answer.body(),
-        };
-        self.settings.evidence.judge(dialect.facts().old_system.as_ref(), asked, &read)
+        self.settings.evidence.judge(dialect.facts().old_system.as_ref(), asked, &old_answer(answer))
     }
 
     /// Asks once in the words of a contract with a name and a password that nobody has, unless that was done: a system

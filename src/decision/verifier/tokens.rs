@@ -7,11 +7,11 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::Shared};
-use http::{Uri, header};
+use http::Uri;
 use serde_json::{Map, Value};
 
 use super::{
-    answer::the_one,
+    answer::old_answer,
     availability::{Admission, Availability, Trust},
     endpoint::{Endpoint, Place},
     flights::{Flight, Flights, Joined},
@@ -23,7 +23,7 @@ use crate::{
     observe::metrics::TokenCheckMetrics,
     rules::{
         limit::ClientKey,
-        verifier::{OldAnswer, TokenFacts, TokenRules, TokenVerdict},
+        verifier::{TokenFacts, TokenRules, TokenVerdict},
     },
     trust::TrustError,
     upstream::request_slot::{RequestSlots, Share},
@@ -263,14 +263,7 @@ impl TokenCheck {
         match answer {
             Ok(answer) => {
                 self.availability().reached();
-                let headers = answer.headers();
-                let read = OldAnswer {
-                    status: answer.status(),
-                    content_type: the_one(headers, &header::CONTENT_TYPE),
-                    encoded: headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| coding != "identity"),
-                    body: answer.body(),
-                };
-                let verdict = self.settings.evidence.judge(&read, clock.now());
+                let verdict = self.settings.evidence.judge(&old_answer(&answer), clock.now());
                 if matches!(verdict, TokenVerdict::Unclear(_)) {
                     self.endpoint.note_trouble();
                 }

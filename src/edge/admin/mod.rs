@@ -4,68 +4,39 @@
 //! ```text
 //! listener    its connections
 //! router      which operation a request asks for, and what every request passes before it
-//! access      who may ask at all: hosts, the token in the file, slots      operator    who asks, and with which role
+//! access      what keeps a request out: hosts, slots, the store            operator    who asks, and with which role
+//! token       the token in a file                                          hosts       the names it answers under
 //! operations  each with its role, and what the document says of it         openapi     the document itself
-//! api · accounts · companies · explain · limits · process                  the operations themselves
+//! api · accounts · companies · explain · limits · process · health         the operations themselves
+//! context     what they reach      readiness   whether the gateway serves  orders      asked of the process's own task
 //! ```
 
 mod access;
 mod accounts;
 mod api;
 mod companies;
+mod context;
 mod explain;
 mod health;
+mod hosts;
 mod limits;
 mod listener;
 mod openapi;
 mod operations;
 mod operator;
+mod orders;
 mod process;
+mod readiness;
 mod router;
 mod settings;
 mod slots;
+mod token;
 
-use std::sync::Arc;
-
-use tokio::runtime::Handle;
-
-pub use access::{AdminToken, AllowedHosts};
+pub use context::Admin;
 pub use explain::explain;
-pub use health::Readiness;
+pub use hosts::AllowedHosts;
 pub use listener::serve;
-pub use process::{Order, Orders};
+pub use orders::{Order, Orders};
+pub use readiness::Readiness;
 pub use settings::AdminSettings;
-
-use super::forward::Shared;
-use crate::{
-    decision::{AdminServices, LiveState},
-    observe::metrics::Metrics,
-    state::{account::Hasher, clock::TrustedClock},
-};
-
-/// What the admin listener works with.
-#[derive(Debug)]
-pub struct Admin {
-    /// Does what the API is asked for.
-    pub services: Arc<AdminServices>,
-    /// Hashes passwords; here for its queue.
-    pub hasher: Arc<Hasher>,
-    /// The live state, for its realms and its numbers.
-    pub live_state: Arc<LiveState>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
-    /// The front listener, for what it dropped.
-    pub front: Arc<Shared>,
-    /// Whether the gateway can serve.
-    pub readiness: Arc<Readiness>,
-    /// Whether the civil clock is trusted.
-    pub trusted: TrustedClock,
-    /// Where store I/O and password hashes are waited for.
-    pub control: Handle,
-    /// The task that reloads the config and hands over.
-    pub orders: Orders,
-    /// The API's token in a file.
-    pub token: AdminToken,
-    /// The names under which this listener answers.
-    pub hosts: AllowedHosts,
-}
+pub use token::AdminToken;

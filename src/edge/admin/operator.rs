@@ -12,10 +12,7 @@ use axum::{
     response::Response,
 };
 
-use super::{
-    Admin,
-    access::{bearer, failure},
-};
+use super::{Admin, access::failure, token::bearer};
 use crate::{
     decision::AdminService,
     domain::{id::hex, random},

@@ -5,21 +5,16 @@ use std::{sync::Arc, time::Duration};
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     Admin,
     api::{ApiError, ApiResponse, Body},
     operations::{About, Kind, Member, Operations, ResponseBody},
     operator::{By, Operator},
+    orders::{NotCarriedOut, Order},
 };
-use crate::state::{
-    admin_token::AdminRole,
-    store::{Action, Actor},
-};
-
-/// Orders that may wait for the one before them.
-const ORDERS_MAX: usize = 8;
+use crate::state::{admin_token::AdminRole, store::Action};
 
 /// How long a new process may take to serve, unless the operator says otherwise.
 const PATIENCE_SECONDS: u64 = 30;
@@ -29,54 +24,6 @@ const PATIENCE_SECONDS_MAX: u64 = 300;
 
 /// How long an operator's word that a stale gateway serves may hold: a day.
 const STALE_SECONDS_MAX: u64 = 24 * 60 * 60;
-
-/// An order, with where its outcome is awaited: an error is the text for the operator.
-#[derive(Debug)]
-pub enum Order {
-    /// Read the config again; answers the keys that only a restart changes.
-    Reload {
-        /// The operator who asks.
-        actor: Actor,
-        /// Where the outcome is awaited.
-        outcome: oneshot::Sender<Result<Vec<&'static str>, String>>,
-    },
-    /// Start the binary that lies there now, and hand over to it; answers its process id.
-    Upgrade {
-        /// How long it may take to serve.
-        patience: Duration,
-        /// Where the outcome is awaited.
-        outcome: oneshot::Sender<Result<u32, String>>,
-        /// One upgrade at a time.
-        alone: OwnedSemaphorePermit,
-    },
-}
-
-/// The way to the task that carries orders out.
-#[derive(Debug)]
-pub struct Orders {
-    queue: mpsc::Sender<Order>,
-    upgrades: Arc<Semaphore>,
-}
-
-impl Orders {
-    /// The way there, and its end.
-    #[must_use]
-    pub fn channel() -> (Self, mpsc::Receiver<Order>) {
-        let (queue, orders) = mpsc::channel(ORDERS_MAX);
-        (Self { queue, upgrades: Arc::new(Semaphore::new(1)) }, orders)
-    }
-
-    async fn carried_out<T>(&self, order: Order, outcome: oneshot::Receiver<T>) -> Result<T, ApiError> {
-        let gone = || ApiError(StatusCode::SERVICE_UNAVAILABLE, "the gateway stops".to_owned());
-        self.queue.try_send(order).map_err(|error| match error {
-            mpsc::error::TrySendError::Closed(_) => gone(),
-            mpsc::error::TrySendError::Full(_) => {
-                ApiError(StatusCode::SERVICE_UNAVAILABLE, "too many orders are waiting; ask again".to_owned())
-            }
-        })?;
-        outcome.await.map_err(|_| gone())
-    }
-}
 
 const PROCESS: About = About {
     summary: "Which process answers",
@@ -111,6 +58,12 @@ const STALE: About = About {
         Member::required("age_seconds", Kind::Integer).nullable(),
     ]),
 };
+
+impl From<NotCarriedOut> for ApiError {
+    fn from(why: NotCarriedOut) -> Self {
+        Self(StatusCode::SERVICE_UNAVAILABLE, why.to_string())
+    }
+}
 
 /// Adds what is asked of the process itself.
 pub(super) fn operations(operations: Operations) -> Operations {
@@ -184,8 +137,8 @@ async fn upgrade(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): 
         let text = format!("timeout_seconds is 1 to {PATIENCE_SECONDS_MAX}");
         return Err(ApiError(StatusCode::BAD_REQUEST, text));
     }
-    let alone = Arc::clone(&admin.orders.upgrades).try_acquire_owned();
-    let alone = alone.map_err(|_| ApiError(StatusCode::CONFLICT, "another upgrade is under way".to_owned()))?;
+    let another = || ApiError(StatusCode::CONFLICT, "another upgrade is under way".to_owned());
+    let alone = admin.orders.alone().ok_or_else(another)?;
     // Before it: a successor may be the one who answers next.
     service.note(Action::ProcessUpgrade, json!({ "handed_over_by": std::process::id() })).await?;
     let (sender, outcome) = oneshot::channel();

@@ -26,7 +26,7 @@ pub enum TrustError {
     /// A certificate of the file cannot be trusted, or TLS cannot be set up.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
-    /// The system has no trusted certificates.
+    /// The system's trusted certificates cannot be used, or there are none.
     #[error("the system's trusted certificates: {0}")]
     System(#[from] io::Error),
 }
@@ -41,7 +41,7 @@ pub fn client(ca: Option<&Path>, speaks_tls: bool) -> Result<ClientConfig, Trust
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let builder = match ca {
         Some(path) => builder.with_root_certificates(roots(path)?),
-        None if speaks_tls => builder.with_root_certificates(of_the_system()?),
+        None if speaks_tls => builder.with_root_certificates(some_system_roots()?),
         None => builder.with_root_certificates(RootCertStore::empty()),
     };
     Ok(builder.with_no_client_auth())
@@ -56,13 +56,23 @@ fn roots(path: &Path) -> Result<RootCertStore, TrustError> {
     if roots.is_empty() { Err(unusable(pem::Error::NoItemsFound)) } else { Ok(roots) }
 }
 
-fn of_the_system() -> Result<RootCertStore, TrustError> {
+/// The authorities that the system trusts; none where it has no such file.
+///
+/// # Errors
+/// When one of them cannot be read: a start says so, and a reload trusts no fewer than were trusted before it.
+pub fn system_roots() -> Result<RootCertStore, io::Error> {
     let found = rustls_native_certs::load_native_certs();
+    if let Some(error) = found.errors.first() {
+        return Err(io::Error::other(error.to_string()));
+    }
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        let why = found.errors.first().map_or_else(|| "there are none".to_owned(), ToString::to_string);
-        return Err(TrustError::System(io::Error::other(why)));
+    for certificate in found.certs {
+        roots.add(certificate).map_err(io::Error::other)?;
     }
     Ok(roots)
+}
+
+fn some_system_roots() -> Result<RootCertStore, TrustError> {
+    let roots = system_roots()?;
+    if roots.is_empty() { Err(io::Error::other("there are none").into()) } else { Ok(roots) }
 }

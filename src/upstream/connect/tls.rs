@@ -14,6 +14,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::protocol::{HttpVersion, Speak};
+use crate::trust;
 
 /// How TLS is spoken with a pool's servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,7 +70,7 @@ impl TlsSettings {
     /// # Errors
     /// Says which of the authorities, the certificate, the key and the name cannot be used.
     pub fn check(&self) -> Result<(), TlsError> {
-        let roots = self.authorities.as_deref().map_or_else(|| Ok(RootCertStore::empty()), trust)?;
+        let roots = self.authorities.as_deref().map_or_else(|| Ok(RootCertStore::empty()), given_roots)?;
         self.config(roots, &[]).map(drop)?;
         self.name.as_deref().map_or(Ok(()), |name| server_name(name).map(drop))
     }
@@ -103,7 +104,7 @@ impl TlsSettings {
 
 impl Tls {
     pub(in crate::upstream) fn new(settings: &TlsSettings, http: HttpVersion) -> Result<Self, TlsError> {
-        let roots = settings.authorities.as_deref().map_or_else(system_roots, trust)?;
+        let roots = settings.authorities.as_deref().map_or_else(system_roots, given_roots)?;
         let http1 = settings.config(roots, &["http/1.1"])?;
         let mut configured = http1.clone();
         // Which sessions can be resumed is shared with the config that it is made from.
@@ -151,18 +152,10 @@ pub fn check_system() -> Result<(), TlsError> {
 }
 
 fn system_roots() -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    let loaded = rustls_native_certs::load_native_certs();
-    if let Some(error) = loaded.errors.first() {
-        return Err(TlsError::System(error.to_string()));
-    }
-    for certificate in loaded.certs {
-        roots.add(certificate).map_err(|error| TlsError::System(error.to_string()))?;
-    }
-    Ok(roots)
+    trust::system_roots().map_err(|error| TlsError::System(error.to_string()))
 }
 
-fn trust(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsError> {
+fn given_roots(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
         readable(certificate)?;

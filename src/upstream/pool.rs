@@ -127,9 +127,11 @@ impl Pool {
             }
             Balance::Hash(by) => {
                 let key = key(by);
-                let draw = |server: &&Spread<Server>| balance::draw(key, server.id, server.weight);
                 let taking = |server: &&Spread<Server>| fresh(server) && server.takes_key(now, key);
-                servers.all.iter().filter(taking).max_by(|one, other| draw(one).total_cmp(&draw(other)))
+                // Each is drawn once, and not anew for each comparison.
+                let drawn = servers.all.iter().filter(taking);
+                let drawn = drawn.map(|server| (balance::draw(key, server.id, server.weight), server));
+                drawn.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, server)| server)
             }
         };
         // Somebody else may have taken the one trial meanwhile, or all were tried.

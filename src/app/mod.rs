@@ -1,4 +1,4 @@
-//! Floor 6: the wiring. Which piece gets which, in which order they start, and how they stop.
+//! Floor 7: the wiring. Which piece gets which, in which order they start, and how they stop.
 //!
 //! What runs where: workers (`edge::front::Workers`), each with a runtime of its own, accept connections in turn,
 //! decide and forward; one thread says whose turn it is; the control runtime talks to the store and waits for password

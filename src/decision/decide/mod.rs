@@ -11,7 +11,7 @@
 //! following     how far the store is followed, for requests that wait for its next step
 //! freshness     how old what is known of a shared store may be
 //! canary        whether a revocation has arrived here
-//! in_force      what the store's snapshot is made of
+//! in_force      what goes into the copy of the store that a gateway starts from (`state/store_snapshot`)
 //! internal      tokens for the services behind
 //! lifetimes     how long tokens of a realm can live
 //! trace         what is noted of each step

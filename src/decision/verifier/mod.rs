@@ -9,7 +9,7 @@
 //! pace       so many questions a second (pure)
 //! tokens     the same for tokens of the system's own, and of issuers that are asked
 //! endpoint   where these are asked, and whether what stands there is believed
-//! told       what the log says of these
+//! told       what the log says of the systems that are asked about tokens
 //! takeovers  what is remembered while accounts are taken over
 //! ledger     what was counted, until it is written
 //! table      tokens of old systems, in memory as the store has them

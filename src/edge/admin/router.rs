@@ -6,37 +6,11 @@ use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use tokio::sync::Semaphore;
 
 use super::{
-    Admin, access, accounts, api, companies, explain, health, limits, openapi,
-    operations::{Operation, Operations},
-    operator, process,
+    Admin, access,
+    api::{API, BODY_BYTES_MAX, Served},
+    health, operator,
     slots::API_REQUESTS_MAX,
 };
-
-/// All operations, by what stands around them.
-struct Served {
-    over_store: Operations,
-    others: Operations,
-    document: Operations,
-}
-
-impl Served {
-    fn by(admin: &Arc<Admin>) -> Self {
-        let none = || Operations::new(admin);
-        Self {
-            over_store: limits::clearing(companies::operations(accounts::operations(api::operations(none())))),
-            others: limits::looking(process::operations(explain::operations(none()))),
-            document: openapi::operations(none(), listed),
-        }
-    }
-}
-
-/// Every operation of this listener that asks for a role, with what stands before its path.
-fn listed(admin: &Arc<Admin>) -> Vec<(&'static str, Operation)> {
-    let Served { over_store, others, document } = Served::by(admin);
-    let below =
-        |prefix, operations: Operations| operations.finish().1.into_iter().map(move |operation| (prefix, operation));
-    below(openapi::API, over_store).chain(below(openapi::API, others)).chain(below("", document)).collect()
-}
 
 /// What answers each request.
 pub(super) fn router(admin: Arc<Admin>) -> Router {
@@ -49,7 +23,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .0
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), access::over_store))
         .merge(others)
-        .layer(DefaultBodyLimit::max(api::BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .fallback(access::not_found)
         // Before the token is asked for: a client without one learns nothing of the paths and their methods.
         .method_not_allowed_fallback(access::method_not_allowed)
@@ -62,7 +36,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/health/ready", get(health::ready))
         .route("/health/serving", get(health::serving))
         .merge(document)
-        .nest(openapi::API, api)
+        .nest(API, api)
         .fallback(access::not_found)
         .method_not_allowed_fallback(access::method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), access::check_host))

@@ -7,10 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Admin,
-    api::{ApiResponse, Asked, Body},
+    super::{context::Admin, operator::By},
+    message::{ApiResponse, Asked, Body},
     operations::{About, Kind, Member, Operations, ResponseBody},
-    operator::By,
 };
 use crate::{
     decision::{AdminService, admin::companies::CompanyChange},

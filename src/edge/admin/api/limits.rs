@@ -7,10 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Admin,
-    api::{ApiError, ApiResponse, Asked, Body},
+    super::{context::Admin, operator::By},
+    message::{ApiError, ApiResponse, Asked, Body},
     operations::{About, Kind, Member, Operations, ResponseBody},
-    operator::By,
 };
 use crate::{
     domain::{AccountName, RealmName},

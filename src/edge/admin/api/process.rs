@@ -8,11 +8,13 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::{
-    Admin,
-    api::{ApiError, ApiResponse, Body},
+    super::{
+        context::Admin,
+        operator::{By, Operator},
+        orders::{NotCarriedOut, Order},
+    },
+    message::{ApiError, ApiResponse, Body},
     operations::{About, Kind, Member, Operations, ResponseBody},
-    operator::{By, Operator},
-    orders::{NotCarriedOut, Order},
 };
 use crate::state::{admin_token::AdminRole, store::Action};
 

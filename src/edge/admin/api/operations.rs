@@ -14,7 +14,7 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use super::{Admin, access::failure, operator::require_role};
+use super::super::{access::failure, context::Admin, operator::require_role};
 use crate::state::admin_token::AdminRole;
 
 /// What a member of a request or a response is.
@@ -76,7 +76,7 @@ pub(super) struct About {
 
 /// An operation, as the document lists it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Operation {
+pub(in crate::edge::admin) struct Operation {
     pub(super) method: &'static str,
     pub(super) path: &'static str,
     pub(super) role: AdminRole,
@@ -84,7 +84,7 @@ pub(super) struct Operation {
 }
 
 /// Operations, and the router that serves them.
-pub(super) struct Operations {
+pub(in crate::edge::admin) struct Operations {
     admin: Arc<Admin>,
     router: Router<Arc<Admin>>,
     listed: Vec<Operation>,
@@ -133,7 +133,7 @@ impl Operations {
     }
 
     /// The router, and the list of what it serves.
-    pub(super) fn finish(self) -> (Router<Arc<Admin>>, Vec<Operation>) {
+    pub(in crate::edge::admin) fn finish(self) -> (Router<Arc<Admin>>, Vec<Operation>) {
         (self.router, self.listed)
     }
 }

@@ -7,10 +7,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::{
-    Admin,
-    api::{ApiError, ApiResponse, Asked, Body, Hidden, Named},
+    super::{context::Admin, operator::By},
+    message::{ApiError, ApiResponse, Asked, Body, Hidden, Named},
     operations::{About, Kind, Member, Operations, ResponseBody},
-    operator::By,
 };
 use crate::{
     decision::{

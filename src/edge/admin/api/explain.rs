@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Admin,
-    api::{ApiError, ApiResponse, Body, Hidden},
+    super::context::Admin,
+    message::{ApiError, ApiResponse, Body, Hidden},
     operations::{About, Kind, Member, Operations, ResponseBody},
 };
 use crate::{

@@ -7,7 +7,7 @@ use axum::{Json, extract::State, response::IntoResponse};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Admin,
+    super::context::Admin,
     operations::{About, Kind, Member, Operation, Operations, ResponseBody},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Below which the API's operations are.
-pub(super) const API: &str = "/api/v1";
+pub(in crate::edge::admin) const API: &str = "/api/v1";
 
 /// Where the document is.
 const PATH: &str = "/openapi.json";

@@ -47,7 +47,7 @@ fn what_a_command_made_logs_in_within_a_second() {
     assert!(login(&secret).is_none() && login(&new).is_some());
     assert_eq!(gateway.status("/maxpoint", &token), 200, "the document lets tokens live on");
     gateway.command(&format!("{rotate} --revoke"), "").succeeded();
-    wait_until("--revoke ends them", PATIENCE, || gateway.status("/maxpoint", &token) == 401);
+    gateway.wait_until_refused("--revoke ends them", "/maxpoint", &token);
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn a_start_with_a_clock_in_doubt_ends_nothing_until_an_operator_confirms_it() {
     assert_eq!(gateway.readiness(), "ready\n");
     let (revoked, good) = (gateway.login(Contract::Sws), gateway.login(Contract::Sws));
     gateway.command("revoke token", &revoked).succeeded();
-    wait_until("it is refused", PATIENCE, || gateway.status("/sws", &revoked) == 401);
+    gateway.wait_until_refused("it is refused", "/sws", &revoked);
     let ended =
         |gateway: &Gateway| Database::of(gateway).count("SELECT count(*) FROM revocations WHERE expires_at = 1000");
 

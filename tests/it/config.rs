@@ -133,7 +133,7 @@ fn a_reload_may_add_a_realm_and_change_how_tokens_are_read() {
     let changed = config.text(with_realm).toml().replace("https://portero.test", "https://other.test");
     fs::write(gateway.folder.config(), changed).unwrap();
     gateway.process.signal("HUP");
-    wait_until("the issuer changed", PATIENCE, || gateway.status("/maxpoint", &token) == 401);
+    gateway.wait_until_refused("the issuer changed", "/maxpoint", &token);
     assert_eq!(gateway.status("/maxpoint", &gateway.login(Contract::Maxpoint)), 200);
     assert_eq!(gateway.send(&get("/s")).json()["msg"], "Missing Authorization Header");
 }

@@ -45,7 +45,7 @@ fn an_invented_epoch_outlives_nothing() {
     }
     let account = "--realm sws --username admin";
     gateway.command(&format!("user disable {account}"), "").succeeded();
-    wait_until("its tokens end", PATIENCE, || gateway.status("/sws", &good) == 401);
+    gateway.wait_until_refused("its tokens end", "/sws", &good);
     gateway.command(&format!("user enable {account}"), "").succeeded();
     let next = gateway.login(Contract::Sws);
     assert_eq!(gateway.status("/sws", &next), 200, "it is used at once");
@@ -53,7 +53,7 @@ fn an_invented_epoch_outlives_nothing() {
         assert_eq!(gateway.reason(token), "unknown_epoch");
     }
     gateway.command(&format!("user delete {account}"), "").succeeded();
-    wait_until("its tokens end", PATIENCE, || gateway.status("/sws", &next) == 401);
+    gateway.wait_until_refused("its tokens end", "/sws", &next);
     assert!(forged.iter().all(|token| gateway.status("/sws", token) == 401), "nor a deletion");
 }
 
@@ -110,12 +110,12 @@ fn accounts_that_the_store_does_not_have_are_nobody() {
     assert_eq!(gateway.decides_at_once("/sws", &max), (503, "unavailable".to_owned()));
     assert_eq!((gateway.status("/sws", &eva), gateway.status("/sws", &old_token(&pen, "admin"))), (200, 200));
     store.execute("ALTER TABLE away RENAME TO principals");
-    wait_until("the store is followed again", PATIENCE, || gateway.status("/sws", &max) == 401);
+    gateway.wait_until_refused("the store is followed again", "/sws", &max);
     gateway.command("user delete --realm sws --username eva", "").succeeded();
-    wait_until("its tokens end", PATIENCE, || gateway.status("/sws", &eva) == 401);
+    gateway.wait_until_refused("its tokens end", "/sws", &eva);
     let said = gateway.command("user disable --realm sws --username admin", "");
     assert!(said.stdout.contains("those that are minted later included"), "{said:?}");
-    wait_until("its tokens end", PATIENCE, || gateway.status("/sws", &old_token(&pen, "admin")) == 401);
+    gateway.wait_until_refused("its tokens end", "/sws", &old_token(&pen, "admin"));
     let gateway = gateway.kill_and_restart();
     assert_eq!(gateway.reason(&eva), "principal_revoked");
     assert_eq!(gateway.reason(&old_token(&pen, "max")), "unknown_account");
@@ -149,7 +149,7 @@ fn a_key_that_takes_anybody_says_so_and_can_be_restricted() {
     assert!(metrics.contains("portero_unknown_account_tokens_total{realm=\"sws\"} 1\n"), "{metrics}");
 
     gateway.command("key restrict field", "").succeeded();
-    wait_until("strangers end", PATIENCE, || gateway.status("/sws", &stranger) == 401);
+    gateway.wait_until_refused("strangers end", "/sws", &stranger);
     assert_eq!(gateway.reason(&stranger), "unknown_account");
     assert_eq!(gateway.status("/sws", &old_token(&pen, "admin")), 200);
     let listed = gateway.command("key list --output json", "").json();
@@ -185,7 +185,7 @@ fn a_token_that_says_the_id_of_one_account_and_the_name_of_another_is_nobodys() 
         }
         gateway.command("user disable --realm sws --username admin", "").succeeded();
         let own = token(&good["sub"], "admin");
-        wait_until("its tokens end", PATIENCE, || gateway.status("/sws", &own) == 401);
+        gateway.wait_until_refused("its tokens end", "/sws", &own);
         assert_ne!(gateway.status("/sws", &token(&eva, "admin")), 200, "{how}");
         assert_eq!(gateway.status("/sws", &token(&eva, "eva")), 200, "{how}");
     }
@@ -214,7 +214,7 @@ fn a_key_that_is_retired_at_once_takes_what_has_the_same_material_with_it() {
     assert_eq!(gateway.status("/sws", &used), 200);
     let retired = gateway.command("key retire first --force --output json", "").json();
     assert_eq!((&retired["retired"], &retired["same_material"]), (&json!("first"), &json!(["second"])));
-    wait_until("it ends", PATIENCE, || gateway.status("/sws", &used) == 401);
+    gateway.wait_until_refused("it ends", "/sws", &used);
     assert_eq!(gateway.status("/sws", &unused), 401);
     let gateway = gateway.kill_and_restart();
     assert_eq!([&used, &unused].map(|token| gateway.status("/sws", token)), [401; 2]);
@@ -262,7 +262,7 @@ fn an_imported_key_waits_for_accounts_that_cannot_be_read_and_holds_up_nothing()
     let old = old_token(&Pen::hs256("field", SECRET.as_bytes()), "admin");
     assert_eq!(gateway.reason(&old), "unknown_key");
     gateway.command("revoke token", &ended).succeeded();
-    wait_until("the store is followed meanwhile", PATIENCE, || gateway.status("/sws", &ended) == 401);
+    gateway.wait_until_refused("the store is followed meanwhile", "/sws", &ended);
     assert_eq!(gateway.ask("/health/ready").status, 200);
     store.execute(
         "UPDATE principals SET id = (SELECT account FROM account_numbers WHERE account NOT IN (SELECT id FROM principals)) \

@@ -225,7 +225,7 @@ fn a_lower_max_age_counts_for_what_is_remembered() {
     assert_eq!(gateway.status("/corp", "ended"), 200, "it is remembered");
     config.replace("max_age = \"1h\"", "max_age = \"1s\"").write_to(&gateway.folder);
     gateway.asked("reload").succeeded();
-    wait_until("its age is over", PATIENCE, || gateway.status("/corp", "ended") == 401);
+    gateway.wait_until_refused("its age is over", "/corp", "ended");
 }
 
 #[test]

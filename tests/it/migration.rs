@@ -254,7 +254,7 @@ fn conflicting(folder: Folder) {
     let updated = import(&gateway.folder, "third.csv", third, &format!("{USERS} --on-conflict update")).json();
     assert_eq!(counts(&updated), [0, 1, 0, 0], "{updated}");
     assert!(logs_in(&gateway, "ida", "tercera"));
-    wait_until("its tokens have ended", PATIENCE, || gateway.status("/apis", &token) == 401);
+    gateway.wait_until_refused("its tokens have ended", "/apis", &token);
 }
 
 #[test]

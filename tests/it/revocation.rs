@@ -7,12 +7,6 @@ use serde_json::json;
 
 use crate::support::{Config, Connection, Contract, Gateway, PATIENCE, Tokens, Upstream, get, post, wait_until};
 
-/// Waits until a token that opens `path` does so no more.
-#[track_caller]
-fn ends_beside(gateway: &Gateway, path: &str, token: &str) {
-    wait_until("the token ends", PATIENCE, || gateway.status(path, token) == 401);
-}
-
 #[test]
 fn through_the_admin_api_the_next_request_is_refused() {
     let (gateway, _upstream) = Gateway::with_upstream();
@@ -46,7 +40,7 @@ fn a_revoked_key_ends_its_tokens_and_is_replaced_at_once() {
     assert_ne!(key_id(&new), kid);
     assert_eq!(gateway.status("/maxpoint", &new), 200);
     gateway.command(&format!("revoke key --kid {}", key_id(&new)), "").succeeded();
-    ends_beside(&gateway, "/maxpoint", &new);
+    gateway.wait_until_refused("the token ends", "/maxpoint", &new);
     let other_realm = gateway.login(Contract::Sws);
     assert_eq!(gateway.status("/sws", &other_realm), 200);
 }
@@ -64,16 +58,16 @@ fn beside_the_gateway_it_takes_a_second_at_most() {
     let token = gateway.login(Contract::Become);
     assert_eq!(gateway.status("/become", &token), 200);
     gateway.command("revoke token", &format!("{token}\n")).succeeded();
-    ends_beside(&gateway, "/become", &token);
+    gateway.wait_until_refused("the token ends", "/become", &token);
 
     let token = gateway.login(Contract::Become);
     let id = gateway.command("session list --realm become --name demo_client_123 --output json", "").json();
     gateway.command(&format!("revoke session --id {}", id[0]["id"].as_str().unwrap()), "").succeeded();
-    ends_beside(&gateway, "/become", &token);
+    gateway.wait_until_refused("the token ends", "/become", &token);
 
     let token = gateway.login(Contract::Toc);
     gateway.command("revoke principal --realm toc --name upconta", "").succeeded();
-    ends_beside(&gateway, "/toc", &token);
+    gateway.wait_until_refused("the token ends", "/toc", &token);
 }
 
 #[test]
@@ -135,7 +129,7 @@ fn a_token_may_be_named_by_its_id() {
     // The same id in another realm is another token.
     gateway.command(&format!("revoke token --jti {jti} --realm maxpoint"), "").succeeded();
     gateway.command(&format!("revoke token --jti {jti} --realm sws --expires 2099-01-01T00:00:00Z"), "").succeeded();
-    ends_beside(&gateway, "/sws", &token);
+    gateway.wait_until_refused("the token ends", "/sws", &token);
 }
 
 #[test]
@@ -205,7 +199,7 @@ fn a_changed_account_ends_what_it_had() {
         let token = gateway.login(Contract::Sws);
         assert_eq!(gateway.status("/sws", &token), 200, "{words}");
         gateway.command(&words, stdin).succeeded();
-        ends_beside(&gateway, "/sws", &token);
+        gateway.wait_until_refused("the token ends", "/sws", &token);
         gateway.command(&format!("user enable {named}"), "").succeeded();
         assert_eq!(gateway.status("/sws", &token), 401, "enabling revives nothing");
     }
@@ -215,7 +209,7 @@ fn a_changed_account_ends_what_it_had() {
     assert_eq!(answer.text(), r#"{"error":2,"message":"Usuario bloqueado"}"#);
     assert_eq!(gateway.status("/sws", &token), 200, "a lock stops logins, not tokens");
     gateway.command(&format!("user delete {named}"), "").succeeded();
-    ends_beside(&gateway, "/sws", &token);
+    gateway.wait_until_refused("the token ends", "/sws", &token);
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn a_store_that_is_replaced_while_it_is_open_takes_nothing_into_the_void() {
     let mine = gateway.login(Contract::Sws);
     assert_eq!((revoke(&gateway, &mine), gateway.status("/sws", &mine)), (200, 401));
     gateway.command("revoke principal --realm sws --name admin", "").succeeded();
-    wait_until("it is revoked", PATIENCE, || gateway.status("/sws", &token) == 401);
+    gateway.wait_until_refused("it is revoked", "/sws", &token);
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn a_store_that_hangs_is_said_refused_and_followed_again_and_does_not_hold_up_th
     other.script(HEAL);
     wait_until("it is ready", PATIENCE, || gateway.ask("/health/ready").status == 200);
     gateway.command("revoke principal --realm sws --name admin", "").succeeded();
-    wait_until("it is revoked", PATIENCE, || gateway.status("/sws", &token) == 401);
+    gateway.wait_until_refused("it is revoked", "/sws", &token);
     let ran = gateway.stop();
     assert_eq!(ran.code, 0, "{}", ran.stderr);
 }
@@ -306,7 +306,7 @@ fn keys_that_cannot_be_read_hold_up_nothing_else() {
     let kid = gateway.command("key rotate --realm sws --now --output json", "");
     kid.succeeded();
     gateway.command("revoke principal --realm sws --name admin", "").succeeded();
-    wait_until("it is revoked", PATIENCE, || gateway.status("/sws", &token) == 401);
+    gateway.wait_until_refused("it is revoked", "/sws", &token);
     assert_eq!(gateway.stop().code, 0);
 }
 
@@ -449,7 +449,7 @@ fn what_is_revoked_again_after_a_restore_ends_the_tokens_of_before() {
     let next = gateway.login(Contract::Sws);
     wait_until("the next login is good", PATIENCE, || gateway.status("/sws", &next) == 200);
     gateway.command("revoke principal --realm sws --name admin", "").succeeded();
-    wait_until("and ends", PATIENCE, || gateway.status("/sws", &next) == 401);
+    gateway.wait_until_refused("and ends", "/sws", &next);
     drop(upstream);
 }
 

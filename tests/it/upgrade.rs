@@ -125,7 +125,7 @@ fn what_is_revoked_by_the_new_process_holds_on_connections_of_the_old_one() {
     gateway.asked("upgrade").succeeded();
     assert_ne!(gateway.serving_pid(), old);
     gateway.api("/revocations/token", &json!({ "token": token }));
-    wait_until("the new process refuses it", PATIENCE, || gateway.status("/sws", &token) == 401);
+    gateway.wait_until_refused("the new process refuses it", "/sws", &token);
     assert!(!has_ended(old), "it has a download to end");
     wait_until("the old process refuses it", PATIENCE, || {
         let mut kept = kept.pop().unwrap();

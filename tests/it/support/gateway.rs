@@ -96,6 +96,18 @@ impl Gateway {
         self.send(&get(path).bearer(token)).status
     }
 
+    /// Waits until a token that opens `path` is answered with 401. A request that is in flight when its token ends is
+    /// ended too: it may get no answer.
+    #[track_caller]
+    pub(crate) fn wait_until_refused(&self, what: &str, path: &str, token: &str) {
+        let request = get(path).bearer(token);
+        wait_until(what, PATIENCE, || {
+            let mut connection = Connection::open(self.front);
+            connection.write(request.bytes()).is_ok()
+                && connection.try_receive().is_ok_and(|answer| answer.status == 401)
+        });
+    }
+
     /// The status of a GET below this path with a bearer token, and why, in the access log's word. A gateway that does
     /// not learn in time what a new token speaks of says that it is unavailable, and is asked again.
     #[track_caller]

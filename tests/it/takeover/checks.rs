@@ -57,14 +57,14 @@ fn a_token_that_the_old_system_knows_opens_what_its_account_opens_until_it_is_re
     assert_eq!((of("short"), of("687f8b1325da9d0dffffffff")), (0, 1), "{since:?}");
 
     old.revoke(&held[0]);
-    wait_until("it ends", PATIENCE, || gateway.status("/sws", &held[0]) == 401);
+    gateway.wait_until_refused("it ends", "/sws", &held[0]);
     // While the old system is away nobody can say: that is no refusal, and lets nobody in.
     old.stop();
     wait_until("its word has ended", PATIENCE, || gateway.status_at_once("/sws", &held[1]) == 503);
     old.resume();
     wait_until("it is asked again", PATIENCE, || gateway.status("/sws", &held[1]) == 200);
     gateway.command("user disable --realm sws --username user1", "").succeeded();
-    wait_until("a disabled account's ends", PATIENCE, || gateway.status("/sws", &held[1]) == 401);
+    gateway.wait_until_refused("a disabled account's ends", "/sws", &held[1]);
     for token in &held {
         assert!(!gateway.process.written().contains(token.as_str()), "a token stands in the log");
     }
@@ -88,7 +88,7 @@ fn a_yes_is_asked_for_once_and_counts_for_max_age_and_tokens_that_ended_here_sta
     let held = tokens(&old, &users);
     assert_eq!(gateway.status("/sws", &held[0]), 200);
     gateway.command("revoke principal --realm sws --name user0", "").succeeded();
-    wait_until("it ends", PATIENCE, || gateway.status("/sws", &held[0]) == 401);
+    gateway.wait_until_refused("it ends", "/sws", &held[0]);
     // What was counted is written down at the end at the latest.
     let folder = gateway.stop_in_folder();
     let status = folder.command("migration status --output json", "").json();
@@ -184,5 +184,5 @@ fn what_the_old_system_vouches_for_is_known_to_introspection_and_ends_by_revocat
     let unsaid = gateway.command("revoke token", &held[1]);
     assert_ne!(unsaid.code, 0, "{unsaid:?}");
     gateway.command("revoke token --realm sws", &held[1]).succeeded();
-    wait_until("it ends", PATIENCE, || gateway.status("/sws", &held[1]) == 401);
+    gateway.wait_until_refused("it ends", "/sws", &held[1]);
 }

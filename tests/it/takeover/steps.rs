@@ -180,7 +180,7 @@ fn a_password_that_changed_while_the_old_system_was_away_ends_what_trust_let_in(
         assert_eq!((answer.status, answer.header("Retry-After").is_some()), (503, true), "{name}");
     }
     old.resume();
-    wait_until("the session is revoked", PATIENCE, || gateway.status("/sws", &token) == 401);
+    gateway.wait_until_refused("the session is revoked", "/sws", &token);
     let status = gateway.command("migration status --output json", "").json();
     let away = &status["endpoints"][0]["decided_while_away"];
     assert_eq!((&away["refused"], &away["logins"][0]["name"]), (&1.into(), &name.as_str().into()), "{status:#}");
@@ -221,7 +221,7 @@ fn what_nobody_could_confirm_ends_with_its_trust() {
         token.is_some()
     });
     let token = token.unwrap();
-    wait_until("its time is over", PATIENCE, || gateway.status("/sws", &token) == 401);
+    gateway.wait_until_refused("its time is over", "/sws", &token);
     assert_eq!(login(&gateway, name, password).status, 503, "and so is that of the account");
     // Nor does a gateway that starts anew remember who may be let in for longer.
     let gateway = gateway.kill_and_restart();

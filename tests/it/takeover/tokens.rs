@@ -27,7 +27,7 @@ fn tokens_of_a_table_open_what_the_realm_opens_until_they_end() {
     let gateway = gateway.kill_and_restart();
     assert_eq!(gateway.status("/sws", text), 200);
     gateway.command("revoke principal --realm sws --name ana", "").succeeded();
-    wait_until("it is refused", PATIENCE, || gateway.status("/sws", text) == 401);
+    gateway.wait_until_refused("it is refused", "/sws", text);
     let gateway = gateway.kill_and_restart();
     assert_eq!(gateway.status("/sws", text), 401, "nor does it come back");
 }

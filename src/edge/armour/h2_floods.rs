@@ -18,8 +18,9 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::h2_frames::{
-    DATA, Frame, FrameHeads, HEADERS, PING, PREFACE_BYTES, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+use super::{
+    h2_frames::{DATA, Frame, FrameHeads, HEADERS, PING, PREFACE_BYTES, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE},
+    h2_heads::{HeadCounter, ReceivedHeads},
 };
 use crate::domain::Clock;
 
@@ -184,13 +185,14 @@ pub(in crate::edge) struct Counted<S> {
     sent: FrameHeads,
     allowance: Allowance,
     flood: Flood,
+    heads: HeadCounter,
     /// Whether a frame came: the first one must be SETTINGS (RFC 9113 section 3.4).
     has_begun: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Counted<S> {
-    /// Counts the frames of a connection that begins with the preface.
-    pub(in crate::edge) fn new(stream: S, clock: &Arc<dyn Clock>) -> (Self, Flood) {
+    /// Counts the frames of a connection that begins with the preface, and the heads that `received` tells of.
+    pub(in crate::edge) fn new(stream: S, clock: &Arc<dyn Clock>, received: &Arc<ReceivedHeads>) -> (Self, Flood) {
         let flood = Flood::default();
         let counted = Self {
             stream,
@@ -199,6 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Counted<S> {
             sent: FrameHeads::after(0),
             allowance: Allowance::new(clock.instant()),
             flood: flood.clone(),
+            heads: HeadCounter::new(received),
             has_begun: false,
         };
         (counted, flood)
@@ -231,14 +234,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Counted<S> {
         if counted.flood.has_begun() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
+        counted.heads.publish(counted.received.is_payload_in());
         let before = buffer.filled().len();
         ready!(Pin::new(&mut counted.stream).poll_read(cx, buffer))?;
         counted.allowance.refill(counted.clock.instant());
         let allowance = &mut counted.allowance;
         let (mut borne, mut in_order) = (true, true);
-        let has_begun = &mut counted.has_begun;
+        let (has_begun, heads) = (&mut counted.has_begun, &mut counted.heads);
         counted.received.pass(&buffer.filled()[before..], |frame| {
             in_order &= std::mem::replace(has_begun, true) || frame.kind == SETTINGS;
+            heads.receive(frame);
             borne &= allowance.receive(frame.kind);
         });
         if !in_order {
@@ -289,7 +294,7 @@ mod tests {
     use crate::domain::SystemClock;
 
     fn data(payload_bytes: usize) -> Frame {
-        Frame { kind: DATA, payload_bytes, ends_stream: false }
+        Frame { kind: DATA, payload_bytes, ends_stream: false, ends_headers: false, stream: 1 }
     }
 
     /// How many frames of a kind are borne at once.

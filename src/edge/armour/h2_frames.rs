@@ -17,6 +17,9 @@ const HEAD_BYTES: usize = 9;
 /// The flag of the last frame of a stream's side.
 const END_STREAM: u8 = 1;
 
+/// The flag of the last frame of a head.
+const END_HEADERS: u8 = 4;
+
 /// A frame's head, as far as anybody asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame {
@@ -24,6 +27,9 @@ pub(super) struct Frame {
     pub(super) payload_bytes: usize,
     /// Whether it has the flag of that name, where its kind has one.
     pub(super) ends_stream: bool,
+    /// The same.
+    pub(super) ends_headers: bool,
+    pub(super) stream: u32,
 }
 
 /// Finds the heads of frames, however the bytes are cut. What is no frame is for somebody else to refuse.
@@ -47,6 +53,11 @@ impl FrameHeads {
         self.payload_left == 0 && self.head_bytes == 0
     }
 
+    /// Whether nothing is missing of the frame that was told of last.
+    pub(super) const fn is_payload_in(&self) -> bool {
+        self.payload_left == 0
+    }
+
     /// Passes over bytes, and tells of each frame whose head ends in them.
     pub(in crate::edge) fn pass(&mut self, mut bytes: &[u8], mut frame: impl FnMut(Frame)) {
         loop {
@@ -61,11 +72,17 @@ impl FrameHeads {
             self.head_bytes += missing;
             bytes = &bytes[missing..];
             if self.head_bytes == HEAD_BYTES {
-                let [a, b, c, kind, flags, ..] = self.head;
+                let [a, b, c, kind, flags, stream @ ..] = self.head;
                 self.payload_left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
                 self.head_bytes = 0;
-                let ends_stream = matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0;
-                frame(Frame { kind, payload_bytes: self.payload_left, ends_stream });
+                frame(Frame {
+                    kind,
+                    payload_bytes: self.payload_left,
+                    ends_stream: matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0,
+                    ends_headers: matches!(kind, HEADERS | CONTINUATION) && flags & END_HEADERS != 0,
+                    // The first bit means nothing.
+                    stream: u32::from_be_bytes(stream) & 0x7fff_ffff,
+                });
             }
         }
     }

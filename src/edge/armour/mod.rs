@@ -9,13 +9,15 @@
 //! chunks     a chunked body, read strictly (pure)
 //! state      what the armour and those who serve the requests tell one another
 //! h2_floods  counts frames of HTTP/2 that cost a client nothing
-//! h2_frames  their heads (pure)
+//! h2_heads   counts requests' heads of HTTP/2
+//! h2_frames  the heads of frames (pure)
 //! ```
 
 mod chunks;
 pub(super) mod deadline;
 pub(super) mod h2_floods;
 mod h2_frames;
+pub(super) mod h2_heads;
 pub(super) mod head;
 pub(super) mod state;
 pub(super) mod stream;

@@ -1,9 +1,11 @@
 //! One HTTP/2 connection, on hyper's server. Each of its streams is a task.
 //!
-//! The bounds are hyper's own (the size of a head, resets) and these; floods of CONTINUATION frames and of frames
-//! without data end the connection in the `h2` crate, those of other frames in `h2_floods`.
+//! The bounds are hyper's own (resets, and the size of a head that is not even answered in our shape) and these; floods
+//! of CONTINUATION frames and of frames without data end the connection in the `h2` crate, those of other frames in
+//! `h2_floods`. What that crate refuses by itself is found out, logged and counted here.
 
 use std::{
+    error::Error as _,
     future::poll_fn,
     pin::pin,
     sync::{
@@ -20,8 +22,9 @@ use tokio::time::Instant;
 
 use super::begun::Begun;
 use crate::{
+    domain::Reason,
     edge::{
-        armour::{h2_floods::Counted, head::HEAD_BYTES_MAX},
+        armour::{h2_floods::Counted, h2_heads::ReceivedHeads, head::HEAD_BYTES_MAX},
         forward::{
             exchange::Inbound,
             in_flight::{Registered, RequestGuard},
@@ -52,6 +55,10 @@ const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 /// What one stream holds of a response that the client does not take.
 const SEND_BUFFER_BYTES_MAX: usize = 32 << 10;
 
+/// What the `h2` crate takes of a head, by its own count of 32 bytes for each field beside name and value. Heads up to
+/// here come to us, and those of more than [`HEAD_BYTES_MAX`] have the response that HTTP/1 gives them.
+const HEAD_LIST_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
+
 /// How long a connection without streams is kept once it was told to end: for a request that crossed our word.
 const STOPPING_IDLE: Duration = Duration::from_secs(1);
 
@@ -60,6 +67,8 @@ const STOPPING_IDLE: Duration = Duration::from_secs(1);
 struct Streams {
     in_work: AtomicUsize,
     in_work_max: usize,
+    /// How many there were.
+    handed_on: AtomicUsize,
     /// Of the connection, which looks around when a stream ends.
     connection: Arc<RequestGuard>,
     /// The stream that was just taken: hyper runs its task next.
@@ -110,11 +119,13 @@ pub(super) async fn serve_connection(stream: ClientStream, begun: Begun, worker:
     let streams_max = shared.tunables().requests_per_connection;
     let streams = Arc::new(Streams {
         in_work: AtomicUsize::new(0),
+        handed_on: AtomicUsize::new(0),
         in_work_max: usize::try_from(streams_max).unwrap_or(usize::MAX).saturating_mul(STREAMS_IN_WORK),
         connection: Arc::clone(&registered.guard),
         taken: Mutex::default(),
     });
     let service = service_fn(|request| {
+        streams.handed_on.fetch_add(1, Ordering::Relaxed);
         let registered = shared.in_flight().register();
         let inbound = Arc::new(Inbound {
             worker: Arc::clone(worker),
@@ -128,16 +139,22 @@ pub(super) async fn serve_connection(stream: ClientStream, begun: Begun, worker:
         // Boxed, because hyper and the runtime move a stream's future some ten times.
         Box::pin(serve(inbound, request))
     });
-    let (counted, flood) = Counted::new(stream, &shared.services.clock);
+    let received = Arc::<ReceivedHeads>::default();
+    let (counted, flood) = Counted::new(stream, &shared.services.clock, &received);
     let serving = builder(&streams, streams_max).serve_connection(TokioIo::new(counted), service);
     let mut serving = pin!(serving);
     // A fresh connection has no longer for its first request than one of HTTP/1.
     let mut idle = Idle { timeout: deadline, was_busy: false, stopping: false, finishing: false };
+    let mut refused = RefusedHeads { received, told: 0, large_told: 0 };
     poll_fn(|cx| {
         loop {
             // The connection itself is never ended: it is woken to look around.
             let _ = registered.guard.poll_ended(cx);
-            if serving.as_mut().poll(cx).is_ready() {
+            let polled = serving.as_mut().poll(cx);
+            if !idle.stopping {
+                refused.find(&polled, &streams, |reason| shared.head_refused(connection.peer, reason));
+            }
+            if polled.is_ready() {
                 return Poll::Ready(());
             }
             let in_work = streams.in_work.load(Ordering::Acquire);
@@ -168,6 +185,64 @@ pub(super) async fn serve_connection(stream: ClientStream, begun: Begun, worker:
     }
 }
 
+/// Finds the heads that the `h2` crate refused by itself.
+struct RefusedHeads {
+    received: Arc<ReceivedHeads>,
+    told: usize,
+    large_told: usize,
+}
+
+impl RefusedHeads {
+    /// Tells of each that was refused since the last time, now that the connection waits or has ended.
+    ///
+    /// Once a connection is told to stop, heads that come still are ignored, and this must not be asked.
+    fn find(&mut self, polled: &Poll<hyper::Result<()>>, streams: &Streams, tell: impl Fn(Reason)) {
+        let handed_on = streams.handed_on.load(Ordering::Relaxed);
+        match polled {
+            // All that was decoded is handed on then, or refused.
+            Poll::Pending => {
+                let refused = self.received.decoded().saturating_sub(handed_on);
+                while self.told < refused {
+                    tell(self.reason(streams));
+                    self.told += 1;
+                }
+            }
+            // Of those that came with what ended it, one is told: nobody knows how many were looked at.
+            Poll::Ready(Err(error)) if self.received.begun() > handed_on + self.told => {
+                if let Some(reason) = self.reason_of_end(error) {
+                    tell(reason);
+                }
+            }
+            Poll::Ready(_) => {}
+        }
+    }
+
+    /// Why a stream was refused, as far as can be told from outside.
+    fn reason(&mut self, streams: &Streams) -> Reason {
+        if self.large_told < self.received.large() {
+            self.large_told += 1;
+            Reason::HeadTooLarge
+        } else if streams.in_work.load(Ordering::Acquire) >= streams.in_work_max / STREAMS_IN_WORK {
+            Reason::TooManyRequests
+        } else {
+            Reason::MalformedRequest
+        }
+    }
+
+    /// Why a head was refused that ended its connection; none where something else ended it.
+    fn reason_of_end(&self, error: &hyper::Error) -> Option<Reason> {
+        let error = error.source()?.downcast_ref::<h2::Error>().filter(|error| error.is_library())?;
+        match error.reason()? {
+            h2::Reason::PROTOCOL_ERROR | h2::Reason::COMPRESSION_ERROR | h2::Reason::FRAME_SIZE_ERROR => {
+                Some(Reason::MalformedRequest)
+            }
+            // Too many frames for one head, or a head of few bytes that stand for many. Resets are no head.
+            h2::Reason::ENHANCE_YOUR_CALM if self.received.is_last_frame_of_head() => Some(Reason::HeadTooLarge),
+            _ => None,
+        }
+    }
+}
+
 /// How HTTP/2 is spoken with clients.
 fn builder(streams: &Arc<Streams>, streams_max: u32) -> http2::Builder<StreamExecutor> {
     let mut builder = http2::Builder::new(StreamExecutor(Arc::clone(streams)));
@@ -177,7 +252,7 @@ fn builder(streams: &Arc<Streams>, streams_max: u32) -> http2::Builder<StreamExe
         .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+        .max_header_list_size(u32::try_from(HEAD_LIST_BYTES_MAX).unwrap_or(u32::MAX));
     builder
 }
 

@@ -4,6 +4,7 @@ mod conformance;
 mod curl;
 mod expiry;
 pub(crate) mod h2;
+mod h2_refusals;
 mod h2_requests;
 mod h2_streams;
 mod h2_tunnels;

@@ -8,7 +8,7 @@ use http::{
 
 use crate::{
     domain::Reason,
-    edge::armour::head::{self, FIELDS_MAX},
+    edge::armour::head::{self, FIELDS_MAX, HEAD_BYTES_MAX},
     rules::route::has_lower_case,
 };
 
@@ -18,7 +18,7 @@ pub(in crate::edge::forward) fn take(head: &mut Parts) -> Result<(), Reason> {
     if head.method == Method::CONNECT {
         return Err(Reason::MethodNotAllowed);
     }
-    if head.headers.len() > FIELDS_MAX {
+    if head.headers.len() > FIELDS_MAX || bytes(head) > HEAD_BYTES_MAX {
         return Err(Reason::HeadTooLarge);
     }
     if head.uri.path().bytes().any(|byte| !byte.is_ascii_graphic())
@@ -47,6 +47,14 @@ pub(in crate::edge::forward) fn take(head: &mut Parts) -> Result<(), Reason> {
     // `Host` says whom it is for, from here on alone.
     head.uri = Uri::from(target(&head.uri)?);
     Ok(())
+}
+
+/// What the head would take over HTTP/1, where a field has a colon, a space and a line's end.
+fn bytes(head: &Parts) -> usize {
+    let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let host = head.uri.authority().map_or(0, |authority| "host: \r\n".len() + authority.as_str().len());
+    head.method.as_str().len() + target + "  HTTP/1.1\r\n\r\n".len() + host + fields.sum::<usize>()
 }
 
 /// The target in origin form (RFC 9112 section 3.2.1), or `*`. A query alone is none: the `http` crate would put a `/`

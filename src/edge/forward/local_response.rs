@@ -86,7 +86,7 @@ impl Exchange {
             (true, _) => None,
         };
         if let Some(said) = said {
-            head.headers.insert(header::CONNECTION, HeaderValue::from_static(said));
+            head.headers.append(header::CONNECTION, HeaderValue::from_static(said));
         }
         // In one of HTTP/1.1 to a client of HTTP/1.0 hyper says that the connection goes on, beside what is said here.
         head.version = if keeps { Version::HTTP_11 } else { self.head.version };

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{
     Config, Connection, Contract, Deadline, PATIENCE, RawUpstream, WebSocket, WebSocketService, answer_every_request,
-    get, requests, wait_until,
+    get, requests, send_http2, wait_until,
 };
 
 /// A `WebSocket` on `/sws` with this token.
@@ -65,6 +65,26 @@ fn a_101_says_what_the_gateway_says_of_the_connection() {
         fields.sort_unstable();
         assert_eq!(fields, ["Connection: Upgrade", "Upgrade: foo", "X-Other: 1"], "{head}");
     }
+}
+
+#[test]
+fn a_426_says_what_to_upgrade_to_and_that_it_concerns_this_connection() {
+    let service = RawUpstream::start(|stream| {
+        while stream.read_request() {
+            stream.write(
+                "HTTP/1.1 426 Upgrade Required\r\nConnection: X-Secret, upgrade\r\nX-Secret: 1\r\nUpgrade: foo\r\n\
+                 Content-Length: 2\r\n\r\nno",
+            );
+        }
+    });
+    let gateway = Config::standard(service.address).start_bare();
+    for (wish, said) in [("keep-alive", "upgrade"), ("close", "upgrade, close")] {
+        let answer = gateway.send(&get("/public").header("Connection", wish));
+        assert_eq!((answer.status, answer.header("Upgrade"), &*answer.body), (426, Some("foo"), &b"no"[..]));
+        assert_eq!((answer.header("Connection"), answer.header("X-Secret")), (Some(said), None));
+    }
+    let over_http2 = send_http2(gateway.front, &get("/public")).unwrap();
+    assert_eq!((over_http2.status, over_http2.header("connection"), over_http2.header("upgrade")), (426, None, None));
 }
 
 #[test]

@@ -33,7 +33,8 @@ pub(in crate::edge::forward) fn amend(
     asker: &Asker<'_>,
     route: &Route,
 ) -> Result<Framing, Failure> {
-    // What a server would have to upgrade to is said with 426 (RFC 9110 section 15.5.22).
+    // What a client would have to upgrade to is said with 426 (RFC 9110 section 15.5.22), and in `Connection` too, so
+    // that no proxy hands it on (section 7.8).
     let upgrade = (response.status == StatusCode::UPGRADE_REQUIRED)
         .then(|| response.headers.get(header::UPGRADE).cloned())
         .flatten();
@@ -41,6 +42,7 @@ pub(in crate::edge::forward) fn amend(
     remove_hop_by_hop(&mut response.headers);
     if let Some(upgrade) = upgrade {
         response.headers.insert(header::UPGRADE, upgrade);
+        response.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
     amend_by_route(response, asker, route);
     Ok(framing)

@@ -61,6 +61,10 @@ fn connections_are_spread_over_the_threads_that_serve() {
     let added = |most: usize| watched(gateway.process.id())[most].saturating_sub(before[0]);
     // Each has its share of them, less an eighth.
     assert!(added(2) * 3 >= CONNECTIONS * 3 / 4, "{before:?} {:?}", watched(gateway.process.id()));
+    // Connections for one request each change nothing for those that last.
+    for _ in 0..CONNECTIONS {
+        assert_eq!(gateway.send(&get("/public").header("Connection", "close")).status, 200);
+    }
     // Those who go leave room where they were.
     open.truncate(CONNECTIONS / 3);
     for _ in 0..2 * CONNECTIONS {

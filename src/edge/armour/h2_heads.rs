@@ -33,7 +33,7 @@ impl ReceivedHeads {
         self.decoded.load(Relaxed)
     }
 
-    /// Those that took more bytes on the wire than a head may have.
+    /// Those of them that took more bytes on the wire than a head may have.
     pub(in crate::edge) fn large(&self) -> usize {
         self.large.load(Relaxed)
     }
@@ -48,28 +48,39 @@ impl ReceivedHeads {
 #[derive(Debug)]
 pub(super) struct HeadCounter {
     received: Arc<ReceivedHeads>,
-    /// The last stream that a head opened: what comes on it later are trailers.
-    last_stream: u32,
+    /// The last streams that a head opened, of even numbers, which no client may open, and of odd ones: what comes on
+    /// one later are trailers.
+    last_streams: [u32; 2],
     /// Bytes of the head that more frames belong to.
     under_way: Option<usize>,
-    /// Heads whose last frame has begun.
+    /// Heads of which no other frame comes, and those of them that are large.
     whole: usize,
-    /// Whether the last of them is the last frame.
-    is_last_frame: bool,
+    large: usize,
+    /// The last of them, where its frame is the last one.
+    last_frame: Option<Last>,
+}
+
+/// A head whose last frame has begun.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    is_large: bool,
 }
 
 impl HeadCounter {
     pub(super) fn new(received: &Arc<ReceivedHeads>) -> Self {
         let received = Arc::clone(received);
-        Self { received, last_stream: 0, under_way: None, whole: 0, is_last_frame: false }
+        Self { received, last_streams: [0; 2], under_way: None, whole: 0, large: 0, last_frame: None }
     }
 
     /// A frame came, or its first bytes.
     pub(super) fn receive(&mut self, frame: Frame) {
-        self.is_last_frame = false;
+        self.last_frame = None;
+        if frame.kind != CONTINUATION && self.under_way.is_some() {
+            // Its first frame was malformed, and the reader has forgotten it; or this frame ends the connection.
+            self.whole += 1;
+        }
         let before = match frame.kind {
-            HEADERS if frame.stream > self.last_stream => {
-                self.last_stream = frame.stream;
+            HEADERS if self.opens(frame.stream) => {
                 self.received.begun.fetch_add(1, Relaxed);
                 Some(0)
             }
@@ -81,16 +92,30 @@ impl HeadCounter {
         if frame.ends_headers
             && let Some(bytes) = self.under_way.take()
         {
+            let last = Last { is_large: bytes > HEAD_BYTES_MAX };
             self.whole += 1;
-            self.is_last_frame = true;
-            self.received.large.fetch_add(usize::from(bytes > HEAD_BYTES_MAX), Relaxed);
+            self.large += usize::from(last.is_large);
+            self.last_frame = Some(last);
         }
+    }
+
+    fn opens(&mut self, stream: u32) -> bool {
+        let last = &mut self.last_streams[usize::from(stream % 2 == 1)];
+        let is_new = stream > *last;
+        *last = stream.max(*last);
+        is_new
     }
 
     /// More is about to be read: the reader has decoded all whole frames before it asks for more.
     pub(super) fn publish(&self, is_payload_in: bool) {
-        let cut = self.is_last_frame && !is_payload_in;
-        self.received.decoded.store(self.whole - usize::from(cut), Relaxed);
+        let cut = self.last_frame.filter(|_| !is_payload_in);
+        self.received.decoded.store(self.whole - usize::from(cut.is_some()), Relaxed);
+        self.received.large.store(self.large - usize::from(cut.is_some_and(|last| last.is_large)), Relaxed);
+    }
+
+    /// Whether a head came since that was said last.
+    pub(super) fn has_more(&self) -> bool {
+        self.whole > self.received.decoded()
     }
 }
 
@@ -126,12 +151,30 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_that_no_client_may_open_hides_no_other() {
+        let (heads, received) =
+            received(&[(HEADERS, 0x7fff_fffe, 1, true), (HEADERS, 1, 1, true), (HEADERS, 3, 1, true)]);
+        heads.publish(true);
+        assert_eq!((received.begun(), received.decoded()), (3, 3));
+    }
+
+    #[test]
+    fn a_head_that_is_left_for_another_frame_counts() {
+        let (heads, received) = received(&[(HEADERS, 1, 1, false), (HEADERS, 3, 1, false), (DATA, 3, 1, false)]);
+        heads.publish(true);
+        assert_eq!((received.begun(), received.decoded()), (2, 2));
+    }
+
+    #[test]
     fn a_head_is_decoded_once_its_last_byte_is_in() {
         let (heads, received) = received(&[(HEADERS, 1, 10, true), (HEADERS, 3, 10, true)]);
         assert_eq!(received.decoded(), 0, "nobody asked for more");
+        assert!(heads.has_more());
         heads.publish(false);
         assert_eq!((received.begun(), received.decoded()), (2, 1));
+        assert!(heads.has_more());
         heads.publish(true);
+        assert!(!heads.has_more());
         assert_eq!((received.decoded(), received.is_last_frame_of_head()), (2, true));
     }
 

@@ -94,7 +94,8 @@ impl Exchange {
     #[cold]
     fn deny(&mut self, denial: Denial) -> Admitted {
         let response = respond::denial(&denial, &self.asker());
-        let too_large = denial.reason == Reason::BodyTooLarge;
+        // Neither a body nor a head that is too large is kept while the rest of the body comes.
+        let too_large = matches!(denial.reason, Reason::BodyTooLarge | Reason::HeadTooLarge);
         // Where a request may have two meanings, what is behind it may have them too.
         self.keeps_connection &= !matches!(denial.reason, Reason::InvalidHost | Reason::MalformedRequest);
         self.verdict = Verdict::Deny(denial);

@@ -206,8 +206,10 @@ impl RefusedHeads {
                     tell(self.reason(streams));
                     self.told += 1;
                 }
+                // The others that were large were handed on.
+                self.large_told = self.received.large();
             }
-            // Of those that came with what ended it, one is told: nobody knows how many were looked at.
+            // Of those that came with what ended it, one is told: nobody knows how many were looked at, and which.
             Poll::Ready(Err(error)) if self.received.begun() > handed_on + self.told => {
                 if let Some(reason) = self.reason_of_end(error) {
                     tell(reason);

@@ -11,9 +11,12 @@ use super::{
         },
         wire::{Head, PROTOCOL_ERROR, REFUSED_STREAM, WHOLE, continuation, field, headers, large_field},
     },
-    h2::{END_HEADERS, END_STREAM},
+    h2::{END_HEADERS, END_STREAM, PREFACE, SETTINGS, frame},
 };
-use crate::support::{Config, Gateway, PATIENCE, RawUpstream, get, wait_until};
+use crate::support::{Config, Connection, Gateway, PATIENCE, RawUpstream, get, wait_until};
+
+/// How many heads were refused as malformed.
+const MALFORMED: &str = r#"portero_decisions_total{decision="deny",reason="malformed_request",route="-"}"#;
 
 /// What a frame may carry.
 const FRAME_BYTES_MAX: usize = 16 << 10;
@@ -71,11 +74,8 @@ fn a_malformed_head_is_logged_and_counted_and_no_other_is() {
     assert_eq!(peer.gets(19), Reset(PROTOCOL_ERROR));
     assert_eq!(sent(&mut peer, 21, |head| head), Status(200));
     let metrics = gateway.ask("/metrics").text();
-    for count in [
-        r#"portero_decisions_total{decision="deny",reason="malformed_request",route="-"} 7"#,
-        r#"portero_requests_total{code="400",route="-"} 8"#,
-    ] {
-        assert!(metrics.contains(count), "{metrics}");
+    for count in [format!("{MALFORMED} 7"), r#"portero_requests_total{code="400",route="-"} 8"#.to_owned()] {
+        assert!(metrics.contains(&count), "{metrics}");
     }
     (0..3).for_each(|_| drop(upstream.received()));
     let malformed = (400, "malformed_request");
@@ -98,6 +98,31 @@ fn a_malformed_head_is_logged_and_counted_and_no_other_is() {
 }
 
 #[test]
+fn what_a_client_does_beside_it_hides_no_refusal() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let malformed = |peer: &Peer| peer.head("GET").with("te", "gzip").block();
+    // A stream that no client may open, and a head that does not end: both are reset for their content.
+    let mut peer = Peer::open(gateway.front);
+    let bad = malformed(&peer);
+    peer.send(&[headers(0x7fff_fffe, WHOLE, &bad), headers(1, END_STREAM, &bad), headers(3, WHOLE, &bad)]);
+    assert_eq!(peer.gets(3), Reset(PROTOCOL_ERROR));
+    assert_eq!(sent(&mut peer, 5, |head| head), Status(200));
+    // One that is large is answered, and those behind it are not taken for it.
+    let frames = large(&peer, 7, 17);
+    peer.send(&frames);
+    assert_eq!(peer.gets(7), Status(431));
+    assert_eq!(sent(&mut peer, 9, |head| head.with("te", "gzip")), Reset(PROTOCOL_ERROR));
+    // The client says all that it has to say, and leaves.
+    let mut client = Connection::open(gateway.front);
+    let heads = [1, 3].map(|stream| headers(stream, WHOLE, &bad)).concat();
+    client.write([PREFACE, &frame(SETTINGS, 0, 0, b""), &heads].concat()).unwrap();
+    client.end();
+    wait_until("all are counted", PATIENCE, || gateway.metric(MALFORMED) >= 6.0);
+    let bad = (400, "malformed_request");
+    assert_eq!(logged(gateway), expected(&[bad, bad, bad, (200, "public"), (431, "head_too_large"), bad, bad, bad]));
+}
+
+#[test]
 fn a_head_that_ends_its_connection_is_logged() {
     let (gateway, _upstream) = Gateway::with_upstream();
     for block in [
@@ -113,7 +138,7 @@ fn a_head_that_ends_its_connection_is_logged() {
     // A frame that is no head ends a connection too, and is no request.
     let mut peer = Peer::open(gateway.front);
     assert_eq!(sent(&mut peer, 1, |head| head), Status(200));
-    peer.send(&[super::h2::frame(super::h2::SETTINGS, 0, 1, b"")]);
+    peer.send(&[frame(SETTINGS, 0, 1, b"")]);
     assert_eq!(peer.gets(3), GoAway(PROTOCOL_ERROR));
     let malformed = (400, "malformed_request");
     assert_eq!(logged(gateway), expected(&[malformed, malformed, (200, "public")]));

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::{Body as _, Incoming};
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     exchange::{Exchange, Inbound, Verdict},
     failure::Failure,
     give_up::{Unanswered, give_up},
-    head::http2,
+    head::{http2, http10},
     local_response,
     received_body::ReceivedBody,
     response_body::ResponseBody,
@@ -38,7 +38,14 @@ pub(in crate::edge) fn serve(
 
 /// A request's life.
 async fn live(mut exchange: Box<Exchange>, body: Option<ReceivedBody>) -> Result<Response<ResponseBody>, Unanswered> {
-    let refused = if exchange.is_http2() { http2::take(&mut exchange.head).err() } else { None };
+    let refused = match exchange.head.version {
+        Version::HTTP_2 => http2::take(&mut exchange.head).err(),
+        Version::HTTP_10 => {
+            http10::take(&mut exchange.head);
+            None
+        }
+        _ => None,
+    };
     match exchange.admit(refused).await {
         Admitted::Forward => forward(exchange, body).await,
         Admitted::Respond(response) => match body {

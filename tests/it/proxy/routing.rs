@@ -32,6 +32,42 @@ fn host_and_path_decide_first_and_then_the_method() {
 }
 
 #[test]
+fn a_request_of_http_1_0_is_for_the_host_that_it_names_wherever_it_does() {
+    let (any, named) = (Upstream::named("any"), Upstream::named("named"));
+    let gateway = Config::new()
+        .upstream("any", &[any.address])
+        .upstream("named", &[named.address])
+        .route("any", "/", "auth = \"public\"\nupstream = \"any\"")
+        .route("named", "/", "auth = \"public\"\nhosts = [\"a.test\"]\nupstream = \"named\"")
+        .start_bare();
+    let server = any.address.to_string();
+    for (head, status, service, host) in [
+        ("GET / HTTP/1.0", 200, "any", &*server),
+        ("GET / HTTP/1.0\r\nHost: a.test", 200, "named", "a.test"),
+        ("GET http://a.test:81/ HTTP/1.0", 200, "named", "a.test:81"),
+        ("GET http://b.test/ HTTP/1.0", 200, "any", "b.test"),
+        ("GET http://a.test/ HTTP/1.0\r\nHost: a.test", 200, "named", "a.test"),
+        ("GET http://a.test/ HTTP/1.0\r\nHost: b.test", 400, "", ""),
+        ("GET http://b@a.test/ HTTP/1.0", 400, "", ""),
+        ("GET http://a.test/ HTTP/1.1", 400, "", ""),
+    ] {
+        let mut connection = Connection::open(gateway.front);
+        connection.write(format!("{head}\r\n\r\n")).unwrap();
+        let answer = String::from_utf8(connection.rest().unwrap()).unwrap();
+        assert_eq!(answer.split(' ').nth(1), Some(&*status.to_string()), "{head}: {answer}");
+        if status == 200 {
+            assert!(answer.ends_with(service), "{head}: {answer}");
+            let received = if service == "any" { any.received() } else { named.received() };
+            assert_eq!((&*received.target, received.header("host")), ("/", Some(host)), "{head}");
+            let told = received.header("x-forwarded-host");
+            assert_eq!(told, Some(host).filter(|_| head.contains("test")), "{head}");
+        }
+    }
+    any.received_nothing();
+    named.received_nothing();
+}
+
+#[test]
 fn a_refusal_is_in_the_routes_dialect_and_keeps_the_connection() {
     let (gateway, upstream) = Gateway::with_upstream();
     let mut connection = Connection::open(gateway.front);

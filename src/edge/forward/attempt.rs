@@ -406,14 +406,14 @@ impl Exchange {
         again && self.may_retry(stale)
     }
 
-    /// Whether a request that may be repeated is, which is counted then. To the same server it is
-    /// only where that is `as_good`.
-    fn may_retry(&self, as_good: bool) -> bool {
+    /// Whether a request that may be repeated is, which is counted then. Where no other server is left, it is repeated
+    /// only if `same_server` may be asked again.
+    fn may_retry(&self, same_server: bool) -> bool {
         let Some((route, server_lease)) = self.route().zip(self.server_lease.as_ref()) else { return false };
         let (pool, now) = (&route.pool, self.shared().services.clock.instant());
         self.tries <= pool.settings.retries
             && !self.is_over()
-            && (as_good || pool.has_another(now, &self.tried, server_lease.server()))
+            && (same_server || pool.has_another(now, &self.tried, server_lease.server()))
             && pool.may_retry(now)
     }
 }

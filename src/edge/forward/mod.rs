@@ -40,7 +40,7 @@ mod connections;
 mod endpoint;
 pub(super) mod exchange;
 mod failure;
-mod give_up;
+pub(super) mod give_up;
 pub(super) mod head;
 pub(super) mod in_flight;
 mod informational;

@@ -9,7 +9,12 @@ use std::{
 };
 
 use bytes::BytesMut;
-use hyper::{server::conn::http1, service::service_fn};
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -30,8 +35,10 @@ use crate::{
         },
         forward::{
             exchange::{Inbound, Tunnel},
+            give_up::Unanswered,
             in_flight::RequestGuard,
             local_response,
+            response_body::ResponseBody,
             serve::serve,
             services::Shared,
             worker::WorkerContext,
@@ -128,26 +135,7 @@ pub(super) async fn serve_connection(
     builder.title_case_headers(true).preserve_header_case(preserves_case).max_buf_size(BUFFER_BYTES_MAX);
     let end = loop {
         let mut serving = builder.serve_connection(TokioIo::new(armour), service.clone());
-        let mut draining = false;
-        let end = poll_fn(|cx| {
-            loop {
-                if registered.guard.poll_ended(cx).is_ready() {
-                    return Poll::Ready(End::Ended);
-                }
-                if let Poll::Ready(done) = Pin::new(&mut serving).poll(cx) {
-                    return Poll::Ready(End::Done(done));
-                }
-                if state.take_rest() {
-                    return Poll::Ready(End::Rests);
-                }
-                if draining || !shared.is_idle_grace_over() {
-                    return Poll::Pending;
-                }
-                draining = true;
-                Pin::new(&mut serving).graceful_shutdown();
-            }
-        });
-        let end = end.await;
+        let end = serve_requests(&mut serving, &registered.guard, &state, shared).await;
         // hyper holds nothing that was handed on: each request of it is answered. Its buffers are what a connection
         // that rests has no use for: nothing of them may live beyond this.
         let http1::Parts { io, read_buf, .. } = serving.into_parts();
@@ -169,6 +157,38 @@ pub(super) async fn serve_connection(
     } else if !matches!(last, Last::Close) {
         aside(|| last.carry_out(stream, &connection, worker)).await;
     }
+}
+
+/// Serves one request after the other, until the connection ends or rests.
+async fn serve_requests<S>(
+    serving: &mut http1::Connection<TokioIo<Armour<ClientStream>>, S>,
+    guard: &RequestGuard,
+    state: &Http1State,
+    shared: &Shared,
+) -> End
+where
+    S: Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Unanswered>,
+{
+    let mut draining = false;
+    poll_fn(|cx| {
+        loop {
+            if guard.poll_ended(cx).is_ready() {
+                return Poll::Ready(End::Ended);
+            }
+            if let Poll::Ready(done) = Pin::new(&mut *serving).poll(cx) {
+                return Poll::Ready(End::Done(done));
+            }
+            if state.take_rest() {
+                return Poll::Ready(End::Rests);
+            }
+            if draining || !shared.is_idle_grace_over() {
+                return Poll::Pending;
+            }
+            draining = true;
+            Pin::new(&mut *serving).graceful_shutdown();
+        }
+    })
+    .await
 }
 
 /// Waits while the connection rests. `None` when the next request begins, and how it ends otherwise.

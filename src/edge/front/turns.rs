@@ -244,7 +244,6 @@ impl Turn {
         if *shutdown.borrow() {
             return Some(End::Stopped);
         }
-        let surplus = here.begin_turn();
         let mut stopped = pin!(shutdown.wait_for(|stop| *stop));
         for accepted in 1..=ACCEPTED_IN_A_ROW_MAX {
             let (stream, peer) = tokio::select! {
@@ -261,7 +260,7 @@ impl Turn {
                 Ok(place) => Front::hand_over(front, here, stream, peer, place),
                 Err(refusal) => front.shared.connection_refused(refusal),
             }
-            if !self.round.is_present(self.number) || here.has_more_than(surplus) {
+            if !self.round.is_present(self.number) || here.has_surplus() {
                 break;
             }
             if accepted % ACCEPTED_AT_ONCE_MAX == 0 {

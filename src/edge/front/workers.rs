@@ -26,10 +26,6 @@ use crate::edge::forward::{services::Shared, worker::WorkerContext};
 /// A worker accepts while it has no more than this part of its connections more than another worker.
 const SURPLUS_PART: usize = 8;
 
-/// So many more it may have where connections end about as fast as they come: then the surplus ends by itself, and a
-/// turn that is given away costs more than it evens out.
-const PASSING_SURPLUS: usize = 8;
-
 /// Every thread that serves; they end when this is dropped, with what they still serve.
 pub struct Workers(Vec<Worker>);
 
@@ -44,26 +40,15 @@ pub(super) struct Here {
 struct Worker {
     runtime: Handle,
     context: Arc<WorkerContext>,
-    load: Arc<Load>,
+    connections: Arc<AtomicUsize>,
     /// Whether it took up no work when it was asked last.
     hangs: Arc<AtomicBool>,
     /// The thread ends when this is dropped, and this is closed when the thread has ended.
     stop: oneshot::Sender<()>,
 }
 
-/// The connections of a worker.
-#[derive(Debug, Default)]
-struct Load {
-    /// Those that were taken, and those of them that have ended.
-    taken: AtomicUsize,
-    ended: AtomicUsize,
-    /// The same when a turn of this worker began last.
-    taken_before: AtomicUsize,
-    ended_before: AtomicUsize,
-}
-
 /// A connection of a worker while this lives.
-struct Served(Arc<Load>);
+struct Served(Arc<AtomicUsize>);
 
 impl Workers {
     /// Starts `threads` of them.
@@ -118,20 +103,14 @@ impl Here {
         self.workers.upgrade()
     }
 
-    /// How many connections more than another this worker may have, in the turn to accept that it begins now.
-    pub(super) fn begin_turn(&self) -> usize {
-        let passes = self.workers.upgrade().and_then(|workers| Some(workers.0.get(self.at)?.load.begin_turn()));
-        if passes == Some(true) { PASSING_SURPLUS } else { 0 }
-    }
-
-    /// Whether this worker has clearly more connections, and more than `surplus`, than another that takes up work.
-    pub(super) fn has_more_than(&self, surplus: usize) -> bool {
+    /// Whether this worker has clearly more connections than another that takes up work.
+    pub(super) fn has_surplus(&self) -> bool {
         let Some(workers) = self.workers.upgrade() else { return false };
         let connections = |worker: &Worker| worker.connections();
         let own = workers.0.get(self.at).map(connections).unwrap_or_default();
         let others = workers.0.iter().filter(|worker| worker.runs() && !worker.hangs());
         let fewest = others.map(connections).min();
-        fewest.is_some_and(|fewest| own > fewest + surplus.max(own / SURPLUS_PART))
+        fewest.is_some_and(|fewest| own > fewest + own / SURPLUS_PART)
     }
 
     /// Serves a connection on this worker.
@@ -141,8 +120,8 @@ impl Here {
     {
         let Some(workers) = self.workers.upgrade() else { return };
         let Some(worker) = workers.0.get(self.at) else { return };
-        worker.load.taken.fetch_add(1, Ordering::Relaxed);
-        let served = Served(Arc::clone(&worker.load));
+        worker.connections.fetch_add(1, Ordering::Relaxed);
+        let served = Served(Arc::clone(&worker.connections));
         // Boxed, because the runtime moves a task's future four times until it has ended.
         let serving = Box::pin(serve(Arc::clone(&worker.context)));
         worker.runtime.spawn(async move {
@@ -165,7 +144,7 @@ impl Worker {
         let context = Arc::new(WorkerContext::new(shared));
         let swept = Arc::clone(&context);
         handle.spawn(async move { swept.connections.sweep().await });
-        Ok(Self { runtime: handle, context, load: Arc::default(), hangs: Arc::default(), stop })
+        Ok(Self { runtime: handle, context, connections: Arc::default(), hangs: Arc::default(), stop })
     }
 
     fn runs(&self) -> bool {
@@ -177,54 +156,18 @@ impl Worker {
     }
 
     fn connections(&self) -> usize {
-        // In this order, or one that ends in between would count as less than none.
-        let ended = self.load.ended.load(Ordering::Acquire);
-        self.load.taken.load(Ordering::Relaxed).wrapping_sub(ended)
-    }
-}
-
-impl Load {
-    /// Begins a turn to accept. Says whether connections end about as fast as they come: at least half as many as since
-    /// the last turn began.
-    fn begin_turn(&self) -> bool {
-        let since = |now: &AtomicUsize, before: &AtomicUsize| {
-            let now = now.load(Ordering::Relaxed);
-            now.wrapping_sub(before.swap(now, Ordering::Relaxed))
-        };
-        let (taken, ended) = (since(&self.taken, &self.taken_before), since(&self.ended, &self.ended_before));
-        taken > 0 && ended >= taken / 2
+        self.connections.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Served {
     fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Ordering::Release);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl std::fmt::Debug for Workers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Workers({})", self.0.len())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_that_end_as_fast_as_they_come_are_told_from_those_that_last() {
-        let load = Load::default();
-        let turn = |taken: usize, ended: usize| {
-            load.taken.fetch_add(taken, Ordering::Relaxed);
-            load.ended.fetch_add(ended, Ordering::Relaxed);
-            load.begin_turn()
-        };
-        assert!(!turn(0, 0), "none has come yet");
-        assert!(!turn(30, 0));
-        assert!(turn(64, 60));
-        assert!(turn(1, 1));
-        assert!(!turn(20, 5), "they begin to last");
-        assert!(!turn(0, 20), "they end, and none comes");
     }
 }

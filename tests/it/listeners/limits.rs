@@ -49,6 +49,25 @@ fn watched(process: u32) -> Vec<usize> {
 }
 
 #[test]
+fn a_few_connections_that_last_are_spread_one_by_one() {
+    let upstream = Upstream::start();
+    let gateway = Config::standard(upstream.address).server("threads = 2").start_bare();
+    let before = watched(gateway.process.id());
+    let mut open = vec![];
+    for _ in 0..6 {
+        // What ends at once, beside them, has a turn of its own.
+        assert_eq!(gateway.send(&get("/public").header("Connection", "close")).status, 200);
+        for _ in 0..2 {
+            open.push(Connection::open(gateway.front));
+            assert_eq!(open.last_mut().unwrap().send(&get("/public")).status, 200);
+        }
+    }
+    // Each has six, but for what those that ended have put out of turn, and connections of its own to the upstream.
+    let after = watched(gateway.process.id());
+    assert!(after[1] >= before[1] + 4, "{before:?} {after:?}");
+}
+
+#[test]
 fn connections_are_spread_over_the_threads_that_serve() {
     const CONNECTIONS: usize = 60;
     let upstream = Upstream::start();

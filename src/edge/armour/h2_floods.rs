@@ -234,14 +234,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Counted<S> {
         if counted.flood.has_begun() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        let has_more = counted.heads.has_more();
         counted.heads.publish(counted.received.is_payload_in());
         let before = buffer.filled().len();
         ready!(Pin::new(&mut counted.stream).poll_read(cx, buffer))?;
-        if buffer.filled().len() == before && has_more {
-            // hyper forgets what it has not taken when it hears of the end: it takes the last heads first.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        if buffer.filled().len() == before {
+            // hyper forgets what it has not taken when it hears of the end. The connection's task asks once more.
+            return if counted.heads.end() { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
         counted.allowance.refill(counted.clock.instant());
         let allowance = &mut counted.allowance;

@@ -20,6 +20,9 @@ pub(in crate::edge) struct ReceivedHeads {
     decoded: AtomicUsize,
     large: AtomicUsize,
     is_last_frame_of_head: AtomicBool,
+    has_ended: AtomicBool,
+    /// Whether the reader may hear of that.
+    may_end: AtomicBool,
 }
 
 impl ReceivedHeads {
@@ -36,6 +39,18 @@ impl ReceivedHeads {
     /// Those of them that took more bytes on the wire than a head may have.
     pub(in crate::edge) fn large(&self) -> usize {
         self.large.load(Relaxed)
+    }
+
+    /// Lets the reader hear of the connection's end, where that has come: what came before it is handed on or refused
+    /// now. Says whether to ask the reader at once: nothing else wakes it.
+    pub(in crate::edge) fn let_end(&self) -> bool {
+        self.has_ended.load(Relaxed) && !self.may_end.swap(true, Relaxed)
+    }
+
+    /// The connection's end has come. Says whether the reader hears of it yet.
+    pub(super) fn end(&self) -> bool {
+        self.has_ended.store(true, Relaxed);
+        self.may_end.load(Relaxed)
     }
 
     /// Whether the last frame that came is part of a request's head.
@@ -113,9 +128,9 @@ impl HeadCounter {
         self.received.large.store(self.large - usize::from(cut.is_some_and(|last| last.is_large)), Relaxed);
     }
 
-    /// Whether a head came since that was said last.
-    pub(super) fn has_more(&self) -> bool {
-        self.whole > self.received.decoded()
+    /// The connection's end has come. Says whether the reader hears of it now, or once it is let.
+    pub(super) fn end(&self) -> bool {
+        self.received.end()
     }
 }
 
@@ -169,13 +184,20 @@ mod tests {
     fn a_head_is_decoded_once_its_last_byte_is_in() {
         let (heads, received) = received(&[(HEADERS, 1, 10, true), (HEADERS, 3, 10, true)]);
         assert_eq!(received.decoded(), 0, "nobody asked for more");
-        assert!(heads.has_more());
         heads.publish(false);
         assert_eq!((received.begun(), received.decoded()), (2, 1));
-        assert!(heads.has_more());
         heads.publish(true);
-        assert!(!heads.has_more());
         assert_eq!((received.decoded(), received.is_last_frame_of_head()), (2, true));
+    }
+
+    #[test]
+    fn the_end_is_heard_of_once_it_is_let() {
+        let (heads, received) = received(&[]);
+        assert!(!received.let_end(), "there is none");
+        assert!(!heads.end());
+        assert!(received.let_end());
+        assert!(heads.end());
+        assert!(!received.let_end(), "it was let");
     }
 
     #[test]

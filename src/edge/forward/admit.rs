@@ -210,10 +210,10 @@ impl Shared {
     }
 }
 
-/// The host that a request is for. HTTP/1.0 knows of none (RFC 9112 section 3.2): where it names none, only a route for
-/// all hosts fits.
+/// The host that a request is for. HTTP/1.0 knows of none (RFC 9112 section 3.2): where neither `Host` nor the target
+/// names one, only a route for all hosts fits.
 fn host_of(head: &Parts) -> Result<Host<'_>, InvalidHost> {
-    if head.version == Version::HTTP_10 && !head.headers.contains_key(header::HOST) && head.uri.authority().is_none() {
+    if head.version == Version::HTTP_10 && !head.headers.contains_key(header::HOST) {
         return Ok(Host::NONE);
     }
     Host::of(&head.headers, head.uri.authority().map(http::uri::Authority::as_str))

@@ -24,7 +24,11 @@ use super::begun::Begun;
 use crate::{
     domain::Reason,
     edge::{
-        armour::{h2_floods::Counted, h2_heads::ReceivedHeads, head::HEAD_BYTES_MAX},
+        armour::{
+            h2_floods::{Counted, Flood},
+            h2_heads::ReceivedHeads,
+            head::HEAD_BYTES_MAX,
+        },
         forward::{
             exchange::Inbound,
             in_flight::{Registered, RequestGuard},
@@ -58,6 +62,9 @@ const SEND_BUFFER_BYTES_MAX: usize = 32 << 10;
 /// What the `h2` crate takes of a head, by its own count of 32 bytes for each field beside name and value. Heads up to
 /// here come to us, and those of more than [`HEAD_BYTES_MAX`] have the response that HTTP/1 gives them.
 const HEAD_LIST_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
+
+/// Streams that are reset for what came on them, and streams that are refused; one more ends the connection.
+const RESET_STREAMS_MAX: usize = 1024;
 
 /// How long a connection without streams is kept once it was told to end: for a request that crossed our word.
 const STOPPING_IDLE: Duration = Duration::from_secs(1);
@@ -152,10 +159,13 @@ pub(super) async fn serve_connection(stream: ClientStream, begun: Begun, worker:
             let _ = registered.guard.poll_ended(cx);
             let polled = serving.as_mut().poll(cx);
             if !idle.stopping {
-                refused.find(&polled, &streams, |reason| shared.head_refused(connection.peer, reason));
+                refused.find(&polled, &streams, &flood, |reason| shared.head_refused(connection.peer, reason));
             }
             if polled.is_ready() {
                 return Poll::Ready(());
+            }
+            if refused.received.let_end() {
+                continue;
             }
             let in_work = streams.in_work.load(Ordering::Acquire);
             if in_work > streams.in_work_max {
@@ -196,7 +206,7 @@ impl RefusedHeads {
     /// Tells of each that was refused since the last time, now that the connection waits or has ended.
     ///
     /// Once a connection is told to stop, heads that come still are ignored, and this must not be asked.
-    fn find(&mut self, polled: &Poll<hyper::Result<()>>, streams: &Streams, tell: impl Fn(Reason)) {
+    fn find(&mut self, polled: &Poll<hyper::Result<()>>, streams: &Streams, flood: &Flood, tell: impl Fn(Reason)) {
         let handed_on = streams.handed_on.load(Ordering::Relaxed);
         match polled {
             // All that was decoded is handed on then, or refused.
@@ -209,13 +219,16 @@ impl RefusedHeads {
                 // The others that were large were handed on.
                 self.large_told = self.received.large();
             }
+            Poll::Ready(Ok(())) => {}
             // Of those that came with what ended it, one is told: nobody knows how many were looked at, and which.
-            Poll::Ready(Err(error)) if self.received.begun() > handed_on + self.told => {
-                if let Some(reason) = self.reason_of_end(error) {
+            Poll::Ready(Err(error)) => {
+                let untold = self.received.begun().saturating_sub(handed_on + self.told);
+                if untold > 0
+                    && let Some(reason) = self.reason_of_end(error, untold, flood)
+                {
                     tell(reason);
                 }
             }
-            Poll::Ready(_) => {}
         }
     }
 
@@ -231,17 +244,23 @@ impl RefusedHeads {
         }
     }
 
-    /// Why a head was refused that ended its connection; none where something else ended it.
-    fn reason_of_end(&self, error: &hyper::Error) -> Option<Reason> {
-        let error = error.source()?.downcast_ref::<h2::Error>().filter(|error| error.is_library())?;
-        match error.reason()? {
-            h2::Reason::PROTOCOL_ERROR | h2::Reason::COMPRESSION_ERROR | h2::Reason::FRAME_SIZE_ERROR => {
-                Some(Reason::MalformedRequest)
-            }
-            // Too many frames for one head, or a head of few bytes that stand for many. Resets are no head.
-            h2::Reason::ENHANCE_YOUR_CALM if self.received.is_last_frame_of_head() => Some(Reason::HeadTooLarge),
-            _ => None,
+    /// Why heads were refused with their connection; none where the client ended it.
+    fn reason_of_end(&self, error: &hyper::Error, untold: usize, flood: &Flood) -> Option<Reason> {
+        if flood.has_begun() {
+            return Some(Reason::TooManyRequests);
         }
+        let error = error.source()?.downcast_ref::<h2::Error>().filter(|error| error.is_library())?;
+        Some(match error.reason()? {
+            // Too many frames for one head, or a head of few bytes that stand for many.
+            h2::Reason::ENHANCE_YOUR_CALM
+                if self.received.is_last_frame_of_head() && self.told + untold <= RESET_STREAMS_MAX =>
+            {
+                Reason::HeadTooLarge
+            }
+            // Too many streams that were reset, by either side.
+            h2::Reason::ENHANCE_YOUR_CALM => Reason::TooManyRequests,
+            _ => Reason::MalformedRequest,
+        })
     }
 }
 
@@ -251,6 +270,7 @@ fn builder(streams: &Arc<Streams>, streams_max: u32) -> http2::Builder<StreamExe
     builder
         .max_concurrent_streams(streams_max)
         .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
+        .max_local_error_reset_streams(RESET_STREAMS_MAX)
         .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)

@@ -41,7 +41,7 @@ fn opened(gateway: &Gateway) -> Connection {
 }
 
 /// The kinds of the frames that came until the gateway closed.
-fn frames_until_closed(connection: &mut Connection) -> Vec<u8> {
+pub(super) fn frames_until_closed(connection: &mut Connection) -> Vec<u8> {
     // A reset loses frames on their way; that it ended is what counts.
     let bytes = match connection.rest() {
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => panic!("still open"),

@@ -11,7 +11,7 @@ use super::{
         },
         wire::{Head, PROTOCOL_ERROR, REFUSED_STREAM, WHOLE, continuation, field, headers, large_field},
     },
-    h2::{END_HEADERS, END_STREAM, PREFACE, SETTINGS, frame},
+    h2::{END_HEADERS, END_STREAM, PING, PREFACE, SETTINGS, WINDOW_UPDATE, frame, frames_until_closed},
 };
 use crate::support::{Config, Connection, Gateway, PATIENCE, RawUpstream, get, wait_until};
 
@@ -120,6 +120,63 @@ fn what_a_client_does_beside_it_hides_no_refusal() {
     wait_until("all are counted", PATIENCE, || gateway.metric(MALFORMED) >= 6.0);
     let bad = (400, "malformed_request");
     assert_eq!(logged(gateway), expected(&[bad, bad, bad, (200, "public"), (431, "head_too_large"), bad, bad, bad]));
+}
+
+#[test]
+fn what_comes_with_the_connections_end_is_logged() {
+    let (gateway, upstream) = Gateway::with_upstream();
+    let peer = Peer::open(gateway.front);
+    let heads = [peer.head("GET").block(), peer.head("GET").with("te", "gzip").block()];
+    let all = (0..10).map(|at: u32| headers(2 * at + 1, WHOLE, &heads[usize::from(at % 2 == 1)])).collect::<Vec<_>>();
+    let mut client = Connection::open(gateway.front);
+    client.write([PREFACE, &frame(SETTINGS, 0, 0, b""), &all.concat()].concat()).unwrap();
+    client.end();
+    frames_until_closed(&mut client);
+    drop((client, peer));
+    wait_until("all are counted", PATIENCE, || gateway.metric(MALFORMED) >= 5.0);
+    let lines = logged(gateway);
+    assert_eq!(lines.iter().filter(|(_, reason)| reason == "malformed_request").count(), 5, "{lines:?}");
+    // Whether a good one is answered before the end is seen is open.
+    assert_eq!(lines.len(), 10, "{lines:?}");
+    drop(upstream);
+}
+
+#[test]
+fn heads_that_end_with_their_connection_have_one_line() {
+    let upstream = RawUpstream::start(|_| {});
+    let gateway = Config::standard(upstream.address).start_bare();
+    let pings = || (0..1000).map(|_| frame(PING, 0, 0, &[0; 8])).collect::<Vec<_>>().concat();
+    let window = frame(WINDOW_UPDATE, 0, 0, &0x7fff_ffff_u32.to_be_bytes());
+    let mut peer = Peer::open(gateway.front);
+    let bad = peer.head("GET").with("te", "gzip").block();
+    peer.send(&[headers(1, WHOLE, &bad), headers(3, WHOLE, &bad), window]);
+    assert!(matches!(peer.gets(5), GoAway(_)));
+    let mut peer = Peer::open(gateway.front);
+    peer.send(&[[headers(1, WHOLE, &bad), headers(3, WHOLE, &bad), pings()].concat()]);
+    assert!(matches!(peer.gets(5), GoAway(_) | Gets::Nothing(_)));
+    // More resets than are borne.
+    let mut peer = Peer::open(gateway.front);
+    let many: Vec<_> = (0..1100).map(|at| headers(2 * at + 1, WHOLE, &bad)).collect();
+    peer.send(&[many.concat()]);
+    assert!(matches!(peer.gets(u32::MAX), GoAway(_) | Gets::Nothing(_)));
+    let lines = logged(gateway);
+    assert!(lines.contains(&(429, "too_many_requests".to_owned())), "{lines:?}");
+    assert!(lines.iter().all(|(_, reason)| reason != "head_too_large"), "{lines:?}");
+}
+
+#[test]
+fn a_head_that_is_cut_off_by_the_connections_end_keeps_nobody_busy() {
+    let upstream = RawUpstream::start(|_| {});
+    // No deadline ends the connection in the place of its own end.
+    let gateway = Config::standard(upstream.address).server("head_timeout = \"10m\"").start_bare();
+    let head = headers(1, WHOLE, &field("x-cut", "off"));
+    for cut in [9, 10, head.len() - 1] {
+        let mut client = Connection::open(gateway.front);
+        client.write([PREFACE, &frame(SETTINGS, 0, 0, b""), &head[..cut]].concat()).unwrap();
+        client.end();
+        frames_until_closed(&mut client);
+    }
+    assert_eq!(logged(gateway), []);
 }
 
 #[test]

@@ -35,13 +35,15 @@ pub(in crate::edge::forward) fn amend(
 ) -> Result<Framing, Failure> {
     // What a client would have to upgrade to is said with 426 (RFC 9110 section 15.5.22), and in `Connection` too, so
     // that no proxy hands it on (section 7.8).
-    let upgrade = (response.status == StatusCode::UPGRADE_REQUIRED)
-        .then(|| response.headers.get(header::UPGRADE).cloned())
-        .flatten();
+    let mut upgrades = vec![];
+    if response.status == StatusCode::UPGRADE_REQUIRED {
+        let named = response.headers.get_all(header::UPGRADE).iter().filter(|value| !value.is_empty());
+        upgrades.extend(named.cloned());
+    }
     let framing = frame_once(response)?;
     remove_hop_by_hop(&mut response.headers);
-    if let Some(upgrade) = upgrade {
-        response.headers.insert(header::UPGRADE, upgrade);
+    for upgrade in upgrades {
+        response.headers.append(header::UPGRADE, upgrade);
         response.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
     amend_by_route(response, asker, route);

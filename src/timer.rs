@@ -3,10 +3,6 @@
 use std::{
     io,
     pin::Pin,
-    sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -98,44 +94,6 @@ impl WriteTimeout {
     }
 }
 
-/// A deadline that one thread sets and another looks at, without a lock. It is exact to a millisecond.
-#[derive(Debug, Default)]
-pub(crate) struct SharedDeadline(AtomicU64);
-
-/// What such deadlines are counted from.
-static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-impl SharedDeadline {
-    /// What stands for no deadline.
-    const NONE: u64 = 0;
-
-    /// Sets it to `end`, wherever it was.
-    pub(crate) fn set(&self, end: Instant) {
-        self.0.store(Self::millis(end), Ordering::Relaxed);
-    }
-
-    /// Takes it away.
-    pub(crate) fn unset(&self) {
-        self.0.store(Self::NONE, Ordering::Relaxed);
-    }
-
-    /// Whether there is one.
-    pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != Self::NONE
-    }
-
-    /// Whether there is one that has passed.
-    pub(crate) fn is_over(&self) -> bool {
-        let end = self.0.load(Ordering::Relaxed);
-        end != Self::NONE && Self::millis(Instant::now()) >= end
-    }
-
-    fn millis(at: Instant) -> u64 {
-        let since = at.saturating_duration_since(*EPOCH);
-        since.as_secs().saturating_mul(1000).saturating_add(since.subsec_millis().into()).max(Self::NONE + 1)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
@@ -179,23 +137,6 @@ mod tests {
             poll_fn(|cx| lazy.poll_over(cx)).await;
             assert_eq!((Instant::now() - began).as_secs(), u64::from(seconds));
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_shared_deadline_is_over_once_its_end_has_come() {
-        let deadline = SharedDeadline::default();
-        assert!(!deadline.is_set() && !deadline.is_over());
-        deadline.set(Instant::now() + 2 * SECOND);
-        assert!(deadline.is_set() && !deadline.is_over());
-        tokio::time::advance(SECOND).await;
-        assert!(!deadline.is_over());
-        deadline.set(Instant::now() + 2 * SECOND);
-        tokio::time::advance(SECOND).await;
-        assert!(!deadline.is_over(), "it was moved");
-        tokio::time::advance(SECOND).await;
-        assert!(deadline.is_over());
-        deadline.unset();
-        assert!(!deadline.is_set() && !deadline.is_over());
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,7 +22,6 @@ use crate::{
     domain::{Reason, Timestamp},
     edge::listen::tls::Validity,
     state::token::Verified,
-    timer::SharedDeadline,
 };
 
 /// Between two looks at everything in flight: a revocation must hold within a second.
@@ -55,10 +54,8 @@ struct Shard {
 /// What ends the exchanges of a connection, one after the other.
 #[derive(Debug, Default)]
 pub(in crate::edge) struct RequestGuard {
-    /// Whether an exchange is in flight: all that an idle connection costs the sweeper.
+    /// Whether there is anything to look at: all that an idle connection costs the sweeper.
     watched: AtomicBool,
-    /// Until when the client is waited for to take some of its response, where nothing below sees to that.
-    taking: SharedDeadline,
     ended: OnceLock<Reason>,
     /// Whether a waker is in its place: asking again costs nothing then.
     waits: AtomicBool,
@@ -68,6 +65,8 @@ pub(in crate::edge) struct RequestGuard {
 #[derive(Debug, Default)]
 struct State {
     watch: Option<Watch>,
+    /// Until when the client is waited for to take some of its response, where nothing below sees to that.
+    takes_until: Option<tokio::time::Instant>,
     waker: Option<Waker>,
 }
 
@@ -122,7 +121,9 @@ impl InFlight {
         let stale_for = view.stale_for();
         for (number, shard) in self.shards.iter().enumerate() {
             for (place, guard) in lock(shard).places.iter().enumerate() {
-                let Some(guard) = guard.as_ref().filter(|guard| guard.is_watched()) else { continue };
+                let Some(guard) = guard.as_ref().filter(|guard| guard.watched.load(Ordering::Relaxed)) else {
+                    continue;
+                };
                 let is_stale = stale_for.is_some_and(|time| time >= stale_grace(number + place * SHARDS));
                 guard.judge(view, now, instant, is_stale);
             }
@@ -148,11 +149,6 @@ impl Drop for Registered {
 }
 
 impl RequestGuard {
-    /// Whether there is anything to look at.
-    fn is_watched(&self) -> bool {
-        self.watched.load(Ordering::Relaxed) || self.taking.is_set()
-    }
-
     /// From now on an exchange is in flight that ends so.
     pub(super) fn watch(&self, watch: Watch) {
         lock(&self.state).watch = Some(watch);
@@ -169,13 +165,15 @@ impl RequestGuard {
         if self.watched.load(Ordering::Acquire) {
             let mut state = lock(&self.state);
             state.watch = None;
-            self.watched.store(false, Ordering::Release);
+            self.watched.store(state.takes_until.is_some(), Ordering::Release);
         }
     }
 
-    /// Until when the client is waited for to take some of its response.
-    pub(super) const fn taking(&self) -> &SharedDeadline {
-        &self.taking
+    /// The client has something to take, at the latest then; `None` where it has taken everything.
+    pub(super) fn takes_until(&self, end: Option<tokio::time::Instant>) {
+        let mut state = lock(&self.state);
+        state.takes_until = end;
+        self.watched.store(end.is_some() || state.watch.is_some(), Ordering::Release);
     }
 
     /// Has the task that serves the connection look around.
@@ -192,7 +190,7 @@ impl RequestGuard {
 
     fn judge(&self, view: &View<'_>, now: Timestamp, instant: Instant, is_stale: bool) {
         let mut state = lock(&self.state);
-        if self.taking.is_over() {
+        if state.takes_until.is_some_and(|end| tokio::time::Instant::now() >= end) {
             return self.end(&mut state, Reason::MalformedRequest);
         }
         let Some(watch) = &state.watch else { return };
@@ -220,7 +218,6 @@ impl RequestGuard {
 
     fn end(&self, state: &mut State, reason: Reason) {
         state.watch = None;
-        self.taking.unset();
         // It ends once: the connection goes with it. A thread that sees below that nothing is watched sees this too.
         let _ = self.ended.set(reason);
         self.watched.store(false, Ordering::Release);

@@ -46,12 +46,12 @@ impl Taking {
 
     /// The client has something to take.
     fn waits(&self) {
-        self.inbound.guard.taking().set(Instant::now() + self.time);
+        self.inbound.guard.takes_until(Some(Instant::now() + self.time));
     }
 
     /// The client has room for more.
     fn has_taken(&self) {
-        self.inbound.guard.taking().unset();
+        self.inbound.guard.takes_until(None);
     }
 }
 

@@ -35,7 +35,7 @@ use crate::{
             serve::serve,
             worker::WorkerContext,
         },
-        listen::{limits::ConnectionRefusal, stream::ClientStream},
+        listen::{connection::Connection, limits::ConnectionRefusal, stream::ClientStream},
     },
     timer::LazyTimeout,
 };
@@ -119,6 +119,24 @@ where
     }
 }
 
+impl Streams {
+    /// Takes the stream that hyper hands on now, and whose task it runs next.
+    fn take(&self, worker: &Arc<WorkerContext>, connection: &Arc<Connection>) -> Arc<Inbound> {
+        self.handed_on.fetch_add(1, Ordering::Relaxed);
+        let registered = worker.shared.in_flight().register();
+        let inbound = Arc::new(Inbound {
+            worker: Arc::clone(worker),
+            connection: Arc::clone(connection),
+            guard: Arc::clone(&registered.guard),
+            http1: None,
+            informational: AtomicU32::new(0),
+            tunnel: Mutex::default(),
+        });
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(registered);
+        inbound
+    }
+}
+
 /// Serves until the client or the shutdown ends it, or a bound is passed.
 pub(super) async fn serve_connection(stream: ClientStream, begun: Begun, worker: &Arc<WorkerContext>) {
     let shared = &worker.shared;
@@ -132,17 +150,7 @@ pub(super) async fn serve_connection(stream: ClientStream, begun: Begun, worker:
         taken: Mutex::default(),
     });
     let service = service_fn(|request| {
-        streams.handed_on.fetch_add(1, Ordering::Relaxed);
-        let registered = shared.in_flight().register();
-        let inbound = Arc::new(Inbound {
-            worker: Arc::clone(worker),
-            connection: Arc::clone(&connection),
-            guard: Arc::clone(&registered.guard),
-            http1: None,
-            informational: AtomicU32::new(0),
-            tunnel: Mutex::default(),
-        });
-        *streams.taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(registered);
+        let inbound = streams.take(worker, &connection);
         // Boxed, because hyper and the runtime move a stream's future some ten times.
         Box::pin(serve(inbound, request))
     });

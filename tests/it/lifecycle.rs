@@ -149,6 +149,12 @@ fn one_connection_too_many_is_closed_at_once() {
 }
 
 #[test]
+fn its_memory_is_in_small_pages() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    assert_eq!(gateway.process_status("THP_enabled"), "0");
+}
+
+#[test]
 fn the_files_are_private() {
     let (gateway, _upstream) = Gateway::with_upstream();
     gateway.login(Contract::Sws);

@@ -185,9 +185,14 @@ impl Gateway {
 
     /// Kilobytes of memory that it has resident.
     pub(crate) fn resident_kib(&self) -> u64 {
+        self.process_status("VmRSS").trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// What the system says of its process under this name (proc(5), `/proc/pid/status`).
+    pub(crate) fn process_status(&self, name: &str) -> String {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
+        let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        value.unwrap_or_else(|| panic!("{name} is not in {status}")).trim().to_owned()
     }
 
     /// Ends it with SIGTERM, and leaves its folder.

@@ -166,7 +166,7 @@ fn confirm_every(settings: &GatewaySettings) -> Duration {
 fn shown_by(metrics: &Arc<Metrics>) -> store_snapshot::Observer {
     let metrics = Arc::clone(metrics);
     Arc::new(move |written| {
-        metrics.store_snapshot_bytes.inc_by(written.bytes);
-        metrics.store_snapshot_timestamp_seconds.set(written.confirmed_at.as_secs_f64());
+        metrics.store.snapshot_bytes.inc_by(written.bytes);
+        metrics.store.snapshot_timestamp_seconds.set(written.confirmed_at.as_secs_f64());
     })
 }

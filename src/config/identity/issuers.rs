@@ -83,14 +83,12 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Issue
     });
     let source = match (fetched, in_files) {
         _ if is_asked => {
-            let (audiences, claims, leeway) = (audiences.clone(), claims.clone(), realms.leeway);
-            let external = name.parse::<RealmName>().ok().zip(issuer.clone());
-            let external = external.map(|(name, issuer)| ExternalIssuer {
-                name,
-                issuer,
-                audiences,
-                leeway,
-                claims,
+            let external = parsed_name.as_ref().ok().zip(issuer.as_ref()).map(|(name, issuer)| ExternalIssuer {
+                name: name.clone(),
+                issuer: issuer.clone(),
+                audiences: audiences.clone(),
+                leeway: realms.leeway,
+                claims: claims.clone(),
                 is_asked: true,
             });
             let named = discovery.zip(issuer.clone()).map(|((url, _), issuer)| (url, issuer));
@@ -98,11 +96,8 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Issue
         }
         (true, false) => jwks(&mut section, discovery.map(|(url, _)| url)).map(Source::Jwks),
         (false, true) => {
-            for key in JWKS_KEYS {
-                section.refuse(key, "keys in files are not fetched; this key is for jwks_url and discovery");
-            }
             let allowed = has_algorithms.then_some(algorithms.as_deref()).flatten();
-            section.optional("keys", |item| key_files(item, allowed)).map(Source::Files)
+            files(&mut section, allowed).map(Source::Files)
         }
         (fetched, _) => {
             no_source(&mut section, fetched);
@@ -112,12 +107,7 @@ fn issuer(name: &str, mut section: Section<'_>, realms: &Realms) -> Option<Issue
     section.finish();
     let source = source?;
     let algorithms = match &source {
-        Source::Files(files) if !has_algorithms => {
-            let mut used: Vec<_> = files.iter().map(|file| file.algorithm).collect();
-            used.sort_by_key(|algorithm| algorithm.name());
-            used.dedup();
-            used
-        }
+        Source::Files(files) if !has_algorithms => algorithms_of(files),
         _ => algorithms?,
     };
     Some(IssuerSettings {
@@ -149,6 +139,22 @@ fn asked(
     }
     let asked = introspection::read(introspection, discovered);
     asked.zip(external).map(|(asked, external)| Source::Introspection(Arc::new(asked.of(external, asks_for_audience))))
+}
+
+/// The files that keys lie in, of the algorithms that are `allowed` where some are named.
+fn files(section: &mut Section<'_>, allowed: Option<&[Algorithm]>) -> Option<Vec<KeyFile>> {
+    for key in JWKS_KEYS {
+        section.refuse(key, "keys in files are not fetched; this key is for jwks_url and discovery");
+    }
+    section.optional("keys", |item| key_files(item, allowed))
+}
+
+/// The algorithms that keys in files are for, each once.
+fn algorithms_of(files: &[KeyFile]) -> Vec<Algorithm> {
+    let mut used: Vec<_> = files.iter().map(|file| file.algorithm).collect();
+    used.sort_by_key(|algorithm| algorithm.name());
+    used.dedup();
+    used
 }
 
 /// Says that there is no way to check the tokens of an issuer, or more than one.

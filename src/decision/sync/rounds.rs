@@ -108,12 +108,12 @@ impl Rounds {
             if let Some((server, at)) = self.server.filter(|_| refused) {
                 // By whole milliseconds of two clocks, so that no time at all may come out.
                 let took = server.plus(self.clock.instant().duration_since(at)).since(canary.appended_at).max(GRAIN);
-                self.metrics.revocation_propagation_seconds.set(took.as_secs_f64());
+                self.metrics.revocations.propagation_seconds.set(took.as_secs_f64());
             }
         }
         if let Some((_, released)) = self.missing {
             let waited = self.clock.instant().duration_since(released).as_secs_f64();
-            let shown = &self.metrics.revocation_propagation_seconds;
+            let shown = &self.metrics.revocations.propagation_seconds;
             shown.set(shown.get().max(waited));
         }
     }
@@ -151,7 +151,8 @@ impl Rounds {
             let offset = server.as_millis() - civil.plus(took / 2).as_millis();
             self.beat.offset_millis = Some(offset);
             self.metrics
-                .store_clock_offset_seconds
+                .store
+                .clock_offset_seconds
                 .set(Duration::from_millis(offset.unsigned_abs()).as_secs_f64() * if offset < 0 { -1.0 } else { 1.0 });
         }
     }

@@ -164,7 +164,7 @@ impl StoreSync {
         let mut behind = false;
         // By the clock that nobody sets: a lag is not to grow or shrink with the civil time.
         let mut followed = clock.instant();
-        let show = |lag: Duration| metrics.revocation_lag_seconds.set(lag.as_secs_f64());
+        let show = |lag: Duration| metrics.revocations.lag_seconds.set(lag.as_secs_f64());
         // What was said of the present failure; another kind of failure is said too.
         let mut said: Option<String> = None;
         'following: loop {

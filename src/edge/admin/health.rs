@@ -85,12 +85,12 @@ impl Admin {
         for (kind, number) in
             [("token", revocations.tokens), ("session", revocations.sessions), ("principal", revocations.principals)]
         {
-            metrics.revocations.with_label_values(&[kind]).set(count(number));
+            metrics.revocations.in_force.with_label_values(&[kind]).set(count(number));
         }
         for reading in self.live_state.accounts().readings() {
             advance(&metrics.unknown_account_tokens.with_label_values(&[reading.realm.as_str()]), reading.strangers);
         }
-        metrics.store_age_seconds.set(self.live_state.freshness().age().map_or(0.0, |age| age.as_secs_f64()));
+        metrics.store.age_seconds.set(self.live_state.freshness().age().map_or(0.0, |age| age.as_secs_f64()));
         let snapshot = self.live_state.snapshot();
         metrics.key_age_seconds.reset();
         for key in snapshot.keys.own() {

@@ -8,6 +8,7 @@
 //! listeners  clients before their requests
 //! reached    upstreams and external issuers
 //! verifiers  old systems and issuers that are asked
+//! store      the store's age, snapshot and clock, and its revocations
 //! process    hashes, token cache, audit log, config, clock
 //! ```
 
@@ -17,6 +18,7 @@ mod process;
 mod reached;
 mod registry;
 mod requests;
+mod store;
 mod verifiers;
 
 pub use listeners::ListenerMetrics;
@@ -24,4 +26,5 @@ pub use process::{AuditMetrics, ClockMetrics, ConfigMetrics, PasswordMetrics, To
 pub use reached::{IssuerMetrics, UpstreamMetrics};
 pub use registry::{EndpointMetrics, Metrics};
 pub use requests::{RouteMetrics, UpstreamWaits};
+pub use store::{RevocationMetrics, StoreMetrics};
 pub use verifiers::{TokenCheckMetrics, VerifierMetrics};

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicI64};
 
-use prometheus::{Encoder, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{Encoder, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
 
 use super::{
     families::Families,
@@ -10,6 +10,7 @@ use super::{
     process::{AuditMetrics, ClockMetrics, ConfigMetrics, PasswordMetrics, TokenCacheMetrics, register_process},
     reached::{IssuerFamilies, IssuerMetrics, UpstreamFamilies, UpstreamMetrics},
     requests::{RequestMetrics, RouteMetrics, UpstreamWaits},
+    store::{RevocationMetrics, StoreMetrics},
     verifiers::{TokenCheckMetrics, VerifierFamilies, VerifierMetrics},
 };
 use crate::per_thread::PerThread;
@@ -25,18 +26,8 @@ pub struct Metrics {
     pub requests_active: PerThread<AtomicI64>,
     pub passwords: PasswordMetrics,
     pub token_cache: TokenCacheMetrics,
-    pub revocations: IntGaugeVec,
-    pub revocation_lag_seconds: Gauge,
-    /// How old what is known of a shared store is; 0 where the store is a file.
-    pub store_age_seconds: Gauge,
-    /// Up to when the store's snapshot is confirmed; 0 where none is written.
-    pub store_snapshot_timestamp_seconds: Gauge,
-    /// What was written of the store's snapshot.
-    pub store_snapshot_bytes: IntCounter,
-    /// From a canary's revocation on any gateway until it was refused here, or for how long one has been missing.
-    pub revocation_propagation_seconds: Gauge,
-    /// The server's civil time less this gateway's.
-    pub store_clock_offset_seconds: Gauge,
+    pub revocations: RevocationMetrics,
+    pub store: StoreMetrics,
     pub unknown_account_tokens: IntCounterVec,
     pub clock: ClockMetrics,
     pub key_age_seconds: GaugeVec,
@@ -74,31 +65,8 @@ impl Metrics {
             requests_active: PerThread::made_ahead(),
             passwords: PasswordMetrics::register(&family)?,
             token_cache: TokenCacheMetrics::register(&family)?,
-            revocations: family.gauges("portero_revocations", "Revocations in force.", &["kind"])?,
-            revocation_lag_seconds: family.float(
-                "portero_revocation_lag_seconds",
-                "From the last revocation's commit until it was in force here.",
-            )?,
-            store_age_seconds: family.float(
-                "portero_store_age_seconds",
-                "How old what is known of a shared store is; 0 where the store is a file.",
-            )?,
-            store_snapshot_timestamp_seconds: family.float(
-                "portero_store_snapshot_timestamp_seconds",
-                "Up to when the store's snapshot on this gateway's disk is confirmed, in seconds since 1970; 0 where none is written.",
-            )?,
-            store_snapshot_bytes: family.counter(
-                "portero_store_snapshot_bytes_total",
-                "Bytes written of the store's snapshot on this gateway's disk.",
-            )?,
-            revocation_propagation_seconds: family.float(
-                "portero_revocation_propagation_seconds",
-                "From a canary's revocation until it was refused here, by the store's clock; while one is missing, the time since it was revoked.",
-            )?,
-            store_clock_offset_seconds: family.float(
-                "portero_store_clock_offset_seconds",
-                "How far the civil clock here is behind that of a shared store's server; negative where it is ahead.",
-            )?,
+            revocations: RevocationMetrics::register(&family)?,
+            store: StoreMetrics::register(&family)?,
             unknown_account_tokens: family.counters(
                 "portero_unknown_account_tokens_total",
                 "Tokens of accounts that the store does not have, let through under imported keys.",

@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     super::error,
     open::BUSY_TIMEOUT,
-    place::{CALL_DEADLINE, StoreFiles},
+    place::{CALL_DEADLINE, Call, StoreFiles},
 };
 
 /// Between two attempts to get the write lock that another process holds. SQLite has no queue for it, and its own
@@ -129,7 +129,8 @@ impl Connections {
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-        let done = timeout(CALL_DEADLINE, work).await.map_err(|_| self.place.hang())?;
+        let call = self.place.begin();
+        let done = timeout(CALL_DEADLINE, work).await.map_err(|_| self.place.hang(call))?;
         self.place.called();
         done
     }
@@ -157,6 +158,7 @@ impl<'p> Executor<'p> for &'_ Connections {
             inner,
             deadline: Box::pin(sleep(CALL_DEADLINE)),
             moved: false,
+            call: place.begin(),
             place: Some(place),
         })
     }
@@ -202,6 +204,8 @@ struct Rows<'e> {
     deadline: Pin<Box<Sleep>>,
     /// Whether a row came since the deadline was set.
     moved: bool,
+    /// Of the next row.
+    call: Call,
     /// `None` when it has ended.
     place: Option<Arc<StoreFiles>>,
 }
@@ -228,11 +232,12 @@ impl Stream for Rows<'_> {
             }
             Poll::Pending => {
                 if std::mem::take(&mut self.moved) {
+                    self.call = place.begin();
                     self.deadline.as_mut().reset(deadline());
                 }
                 ready!(self.deadline.as_mut().poll(context));
                 self.place = None;
-                Poll::Ready(Some(Err(place.hang().into())))
+                Poll::Ready(Some(Err(place.hang(self.call).into())))
             }
         }
     }

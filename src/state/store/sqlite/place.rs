@@ -107,13 +107,17 @@ pub(in crate::state::store) struct StoreFiles {
     /// index with it: what is in them does not fit the database any more, even when that one is back. Only an opening
     /// reads it anew.
     replaced: AtomicBool,
-    /// Whether a call did not come back in time, and none has since.
-    hangs: AtomicBool,
+    /// Even while it answers, odd while it hangs; each change adds one.
+    answering: AtomicU64,
     /// Calls that came back.
     calls: AtomicU64,
     looks: Arc<Semaphore>,
     pub(super) abandoned: Arc<Semaphore>,
 }
+
+/// A call that may hang: how often the store had begun to hang, and to answer again, when it began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call(u64);
 
 const SAME: u8 = 0;
 const MISSING: u8 = 1;
@@ -129,7 +133,7 @@ impl StoreFiles {
             found: AtomicU8::new(SAME),
             last_good: Mutex::new(LastGood { figures: Figures::of(path), away: false }),
             replaced: AtomicBool::new(false),
-            hangs: AtomicBool::new(false),
+            answering: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             looks: Arc::new(Semaphore::new(LOOKS_MAX)),
             abandoned: Arc::new(Semaphore::new(ABANDONED_MAX)),
@@ -144,6 +148,7 @@ impl StoreFiles {
     /// Looks whether the paths name the same files still. It may be called at any time, and never opens one: that
     /// would cost SQLite its locks (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
     pub(super) async fn verify(self: &Arc<Self>) -> Result<(), sqlx::Error> {
+        let call = self.begin();
         let looking = async {
             let permit = Arc::clone(&self.looks).acquire_owned().await;
             let place = Arc::clone(self);
@@ -160,7 +165,7 @@ impl StoreFiles {
                 trouble_of(found).map_or(Ok(()), |trouble| Err(trouble.into()))
             }
             // Only a runtime that ends gives up such a look.
-            Ok(Err(_)) | Err(_) => Err(self.hang().into()),
+            Ok(Err(_)) | Err(_) => Err(self.hang(call).into()),
         }
     }
 
@@ -214,18 +219,29 @@ impl StoreFiles {
     }
 
     pub(super) fn is_hanging(&self) -> bool {
-        self.hangs.load(Ordering::Acquire)
+        is_odd(self.answering.load(Ordering::Acquire))
     }
 
-    /// Notes that a call did not come back in time: the next ones need not try.
-    pub(super) fn hang(&self) -> Trouble {
-        self.hangs.store(true, Ordering::Release);
+    /// A call begins.
+    pub(super) fn begin(&self) -> Call {
+        Call(self.answering.load(Ordering::Acquire))
+    }
+
+    /// Notes that a call did not come back in time: the next ones need not try. One that began before the store was
+    /// found to answer again says nothing of the store as it is now.
+    pub(super) fn hang(&self, call: Call) -> Trouble {
+        if !is_odd(call.0) {
+            // It fails where the store is known to hang, or answered meanwhile.
+            let _ = self.answering.compare_exchange(call.0, call.0 + 1, Ordering::AcqRel, Ordering::Acquire);
+        }
         Trouble::Unresponsive
     }
 
     /// Notes that the store answers again.
     pub(super) fn answers(&self) {
-        self.hangs.store(false, Ordering::Release);
+        let again = |count: u64| is_odd(count).then(|| count + 1);
+        // It fails where the store is known to answer.
+        let _ = self.answering.fetch_update(Ordering::AcqRel, Ordering::Acquire, again);
     }
 
     /// Notes that a call came back.
@@ -237,6 +253,10 @@ impl StoreFiles {
     pub(super) fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
     }
+}
+
+const fn is_odd(count: u64) -> bool {
+    count & 1 == 1
 }
 
 fn trouble_of(found: u8) -> Option<Trouble> {
@@ -268,6 +288,32 @@ mod tests {
         assert_eq!(place.look(), REPLACED);
         fs::rename(&away, &path).unwrap();
         assert_eq!(place.look(), REPLACED, "who opened the copy may have used the journal");
+    }
+
+    #[test]
+    fn a_call_of_before_the_store_answered_again_says_nothing_of_it_now() {
+        let folder = crate::memory::new_folder();
+        let path = folder.path().join("portero.db");
+        fs::write(&path, "one").unwrap();
+        let place = StoreFiles::of(&path).unwrap();
+        let (first, second) = (place.begin(), place.begin());
+        place.answers();
+        assert!(!place.is_hanging());
+        place.hang(first);
+        place.hang(second);
+        assert_eq!(place.trouble(), Some(Trouble::Unresponsive));
+        // Who insists calls while it hangs.
+        let insisting = place.begin();
+        place.answers();
+        for of_before in [first, second, insisting] {
+            place.hang(of_before);
+            assert_eq!(place.trouble(), None);
+        }
+        let afterwards = place.begin();
+        place.hang(afterwards);
+        assert!(place.is_hanging());
+        place.hang(place.begin());
+        assert!(place.is_hanging());
     }
 
     #[test]

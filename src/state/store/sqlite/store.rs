@@ -155,7 +155,8 @@ impl SqliteStore {
         &self,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let late = |_| StoreError::from(sqlx::Error::from(self.shared.place.hang()));
+        let call = self.shared.place.begin();
+        let late = |_| StoreError::from(sqlx::Error::from(self.shared.place.hang(call)));
         timeout(CALL_DEADLINE, work).await.map_err(late)?
     }
 
@@ -181,8 +182,9 @@ impl SqliteStore {
         for attempt in 1..=CHECKPOINT_ATTEMPTS_MAX {
             let mut borrowed = Borrowed(Some(self.connections.acquire().await?));
             // It holds the write lock while it waits for readers, so it does not wait.
+            let call = self.shared.place.begin();
             let emptied = timeout(CALL_DEADLINE, truncate(&mut borrowed)).await;
-            let emptied = emptied.unwrap_or_else(|_| Err(self.shared.place.hang().into()))?;
+            let emptied = emptied.unwrap_or_else(|_| Err(self.shared.place.hang(call).into()))?;
             drop(borrowed.0.take());
             if emptied {
                 // The database has changed: from here on this is how it looks.

@@ -46,13 +46,15 @@ impl ChangeWatch {
 
     async fn look(&mut self) -> Result<bool, StoreError> {
         self.place.verify().await?;
+        let call = self.place.begin();
         let Some((connection, before)) = &mut self.seen else {
             let connecting = async {
                 let mut connection = connect(&self.options, &self.place).await?;
                 let version = data_version(&mut connection).await?;
                 Ok::<_, sqlx::Error>((connection, version))
             };
-            let seen = timeout(CALL_DEADLINE, connecting).await.map_err(|_| sqlx::Error::from(self.place.hang()))?;
+            let seen =
+                timeout(CALL_DEADLINE, connecting).await.map_err(|_| sqlx::Error::from(self.place.hang(call)))?;
             self.seen = Some(seen?);
             return Ok(true);
         };
@@ -64,7 +66,7 @@ impl ChangeWatch {
             }
             Err(_) => {
                 self.abandon();
-                Err(sqlx::Error::from(self.place.hang()).into())
+                Err(sqlx::Error::from(self.place.hang(call)).into())
             }
         }
     }

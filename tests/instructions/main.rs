@@ -94,7 +94,7 @@ fn in_parallel(jobs: Vec<Job<'_>>) -> Vec<Count> {
     counts.into_iter().map(|(_, count)| count).collect()
 }
 
-/// The signature's verification is next to what draws randomness by the processor's jitter, which must not be counted.
+/// The signature's verification is next to what seeds generators of random numbers, which must not be counted.
 #[test]
 #[cfg_attr(any(debug_assertions, not(target_arch = "x86_64")), ignore = "as above")]
 fn a_decision_is_counted_the_same_twice() {

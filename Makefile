@@ -9,6 +9,9 @@ ifeq ($(RUST_PINNED),$(RUST_HERE))
 export RUSTUP_TOOLCHAIN := $(shell cd / && rustup show active-toolchain 2>/dev/null | cut -d ' ' -f 1)
 endif
 
+# Where cargo puts what it builds.
+BUILT := $(or $(CARGO_TARGET_DIR),target)
+
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS = token jwks opaque contract
@@ -29,7 +32,7 @@ build: ## Build the release binary, target/release/portero
 	$(CARGO) build --release --locked
 
 demo: build ## Build and run the demo: every contract, example accounts, an upstream that echoes
-	@exec target/release/portero demo $(ARGS)
+	@exec $(BUILT)/release/portero demo $(ARGS)
 
 test: format msrv lint docs licences tests loom check instructions ## Run everything that proves the project
 	@echo "make test: everything passed"
@@ -163,4 +166,4 @@ budget: ## Write the instructions that are counted now as their budget
 # By the program that `lint` builds: `cargo run` would build for minutes, because dependencies have other features where
 # those of the tests are left out.
 check: lint ## Check that the gateway.toml that ships is good
-	target/debug/portero check --file-only --config gateway.toml
+	$(BUILT)/debug/portero check --file-only --config gateway.toml

@@ -188,22 +188,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
                 return Poll::Ready(Ok(false));
             }
         };
-        let minor_version = self.scanner.minor_version();
+        rewrite(&mut buffer.filled_mut()[before..before + length], &self.scanner, self.respelt.as_deref());
         let mut body = Body::of(self.scanner.framing());
-        let Ok((taken, ended)) = body.pass(&read[length..]) else {
+        let behind = &buffer.filled()[before + length..];
+        let Ok((taken, ended)) = body.pass(behind) else {
             buffer.set_filled(before + length);
             self.hand_on(Reading::Broken);
             return Poll::Ready(Ok(true));
         };
-        self.held.extend_from_slice(&read[length + taken..]);
+        self.held.extend_from_slice(&behind[taken..]);
         buffer.set_filled(before + length + taken);
-        let head = &mut buffer.filled_mut()[before..before + length];
-        if let Some(at) = minor_version {
-            head[at] = b'1';
-        }
-        if let Some(respelt) = &self.respelt {
-            respell(head, respelt);
-        }
         let next = if ended { self.next_after_head() } else { Reading::Body(body) };
         self.hand_on(next);
         Poll::Ready(Ok(true))
@@ -288,12 +282,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
     /// The length of the head that is held, in the form in which it is handed on.
     fn scan_held(&mut self) -> Result<Option<usize>, HeadError> {
         let Some(length) = self.scanner.scan(&self.held)? else { return Ok(None) };
-        if let Some(at) = self.scanner.minor_version() {
-            self.held[at] = b'1';
-        }
-        if let Some(respelt) = &self.respelt {
-            respell(&mut self.held[..length], respelt);
-        }
+        rewrite(&mut self.held[..length], &self.scanner, self.respelt.as_deref());
         if !self.scanner.must_escape() {
             return Ok(Some(length));
         }
@@ -388,6 +377,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
     }
 }
 
+/// Brings a head that was found in order into the form in which it is handed on, whatever comes behind it.
+fn rewrite(head: &mut [u8], scanner: &Scanner, respelt: Option<&[HeaderName]>) {
+    if let Some(at) = scanner.minor_version() {
+        head[at] = b'1';
+    }
+    if let Some(respelt) = respelt {
+        respell(head, respelt);
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Armour<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let armour = self.get_mut();
@@ -469,3 +468,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Armour<S> {
         self.poll_flush(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

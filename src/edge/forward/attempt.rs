@@ -95,8 +95,12 @@ impl Exchange {
                 Err(failure) => failure,
             };
             self.lease = None;
-            if failure != Failure::Unsent || !reused {
-                let again = self.failed_on_the_way(failure, reused, outbound.is_repeatable());
+            let failed = (failure != Failure::Unsent || !reused)
+                .then(|| self.failed_on_the_way(failure, reused, outbound.is_repeatable()));
+            if let Some(upload) = &self.upload {
+                upload.attempt_failed();
+            }
+            if let Some(again) = failed {
                 return Err(Failed { failure, again });
             }
             // It was closed while it waited, and nothing was sent: the next one, or a new one.
@@ -113,10 +117,8 @@ impl Exchange {
         let connected = timeout(self.time_left(route), connecting).await.map_err(std::io::Error::from).flatten();
         let lease = connected.map_err(|error| self.not_connected(Unconnected::of(&error)))?;
         let now = self.shared().services.clock.instant();
-        if let Some(shared) = lease.share() {
-            let idle = route.pool.settings.timeouts.idle;
-            self.inbound.worker.connections.put(&server, shared, idle, Instant::from_std(now));
-        }
+        let idle = route.pool.settings.timeouts.idle;
+        self.inbound.worker.connections.share(&server, &lease, idle, Instant::from_std(now));
         self.lease = Some(lease);
         self.connected();
         Ok(now)

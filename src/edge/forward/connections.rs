@@ -139,14 +139,6 @@ impl Lease {
         }
     }
 
-    /// The same connection, to be kept beside this one where it carries many requests at once.
-    pub(super) fn share(&self) -> Option<Self> {
-        match self {
-            Self::Http1(_) => None,
-            Self::Http2(connection) => Some(Self::Http2(connection.clone())),
-        }
-    }
-
     pub(super) const fn is_http2(&self) -> bool {
         matches!(self, Self::Http2(_))
     }
@@ -260,28 +252,27 @@ impl Connections {
     }
 
     /// Keeps a connection to the server from `now` on, `idle` long while it has no request. Where too many wait,
-    /// another is closed for it.
+    /// another is closed for it. One that many requests share is kept since it was made, unless it was forgotten.
     pub(super) fn put(&self, server: &Server, lease: Lease, idle: Duration, now: Instant) {
-        let until = now + idle;
-        let mut kept = self.lock();
-        match lease {
-            Lease::Http1(connection) => {
-                if connection.sender.is_closed() {
-                    return;
-                }
-                if kept.waiting >= IDLE_CONNECTIONS_MAX {
-                    kept.close_one();
-                }
-                kept.waiting += 1;
-                kept.servers.entry(server.number()).or_default().http1.push_back(Waiting { connection, until });
-            }
-            Lease::Http2(connection) => {
-                let known = &mut kept.servers.entry(server.number()).or_default().http2;
-                if !known.iter().any(|shared| Arc::ptr_eq(&shared.connection.streams, &connection.streams)) {
-                    known.push(Shared { connection, idle, until });
-                }
-            }
+        let Lease::Http1(connection) = lease else { return };
+        if connection.sender.is_closed() {
+            return;
         }
+        let mut kept = self.lock();
+        if kept.waiting >= IDLE_CONNECTIONS_MAX {
+            kept.close_one();
+        }
+        kept.waiting += 1;
+        let waiting = Waiting { connection, until: now + idle };
+        kept.servers.entry(server.number()).or_default().http1.push_back(waiting);
+    }
+
+    /// Lets other requests use a connection to the server that was made `now`, where it carries many at once. It is
+    /// kept `idle` long while it has no request.
+    pub(super) fn share(&self, server: &Server, lease: &Lease, idle: Duration, now: Instant) {
+        let Lease::Http2(connection) = lease else { return };
+        let shared = Shared { connection: connection.clone(), idle, until: now + idle };
+        self.lock().servers.entry(server.number()).or_default().http2.push(shared);
     }
 
     /// Sends nothing more on a connection that many requests share.

@@ -193,6 +193,13 @@ impl Progress {
         state.waits = Some(waits);
         state.moved = Some(now);
         state.trial = held;
+        // What was found of the attempt before, and not heard, says nothing about this one.
+        state.overdue = None;
+    }
+
+    /// The attempt came to nothing: until the next one begins nobody is waited for here.
+    pub(super) fn attempt_failed(&self) {
+        self.lock().waits = None;
     }
 
     /// The client is waited for.
@@ -239,6 +246,8 @@ impl Progress {
         let mut state = self.lock();
         state.note_received(now);
         state.answering = true;
+        // It came in time after all: nobody has heard otherwise.
+        state.overdue = None;
     }
 
     /// The server sent all of its response.

@@ -8,7 +8,9 @@ use std::{
 
 use super::{
     exchange::{Exchange, RequestId, Verdict},
+    failure::Failure,
     head::upstream_request,
+    progress::Overdue,
     services::Shared,
 };
 use crate::{
@@ -29,6 +31,9 @@ impl Drop for Exchange {
         if let Some(http1) = &self.inbound.http1 {
             http1.response_ends(tokio::time::Instant::from_std(now));
         }
+        if !self.is_whole && self.failure.is_none() && self.was_cut_off_for_its_server() {
+            self.broke_off(Failure::ReadTimeout);
+        }
         if !self.is_whole && self.failure.is_none() {
             // A drop before its end was told: the client has gone, or a task panics.
             let ended = || self.inbound.guard.reason().unwrap_or(Reason::ClientLeft);
@@ -38,6 +43,14 @@ impl Drop for Exchange {
         }
         self.shared().record(self, now);
         self.shared().request_ends();
+    }
+}
+
+impl Exchange {
+    /// Whether the sweeper ended it because its server was silent: nobody else has said so of the server then.
+    fn was_cut_off_for_its_server(&self) -> bool {
+        let overdue = self.upload.as_ref().and_then(|upload| upload.overdue());
+        overdue == Some(Overdue::Server) && self.inbound.guard.reason() == Some(Reason::UpstreamTimeout)
     }
 }
 

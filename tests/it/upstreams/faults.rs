@@ -346,3 +346,33 @@ fn requests_go_on_beside_a_server_that_hangs() {
     // Five timeouts in a row: it is left alone now.
     assert_eq!(statuses(&gateway), [200; 10]);
 }
+
+#[test]
+fn a_server_that_stops_within_its_response_failed_whatever_was_asked() {
+    let stops = || {
+        RawUpstream::start(|stream| {
+            stream.read_request();
+            stream.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
+            while stream.read() {}
+        })
+    };
+    for (request, over_http2) in
+        [(get("/"), false), (post("/", "{}"), false), (get("/"), true), (post("/", "{}"), true)]
+    {
+        // The last server of a pool would not be left alone.
+        let servers = [stops(), stops()];
+        let more = "timeouts.read = \"300ms\"\neject = { failures = 1, for = \"1h\" }";
+        let gateway = start(&pool(&servers.each_ref().map(|server| server.address), more));
+        wait_until("one of them is left alone", PATIENCE, || {
+            let status = if over_http2 {
+                send_http2(gateway.front, &request).map(|response| response.status).ok()
+            } else {
+                Connection::open(gateway.front).try_send(&request).map(|response| response.status).ok()
+            };
+            // On a busy machine its head may be late, too.
+            assert!(status.is_none_or(|status| status == 504), "{status:?}");
+            !servers.iter().all(|server| is_healthy(&gateway, server.address))
+        });
+        assert_eq!(gateway.process.event("a request could not be proxied")["source"], "Upstream");
+    }
+}

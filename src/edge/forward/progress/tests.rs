@@ -146,6 +146,35 @@ fn a_response_that_has_begun_is_cut_off_at_once() {
     assert_eq!(progress.judge(start + seconds(10)), Verdict::CutOff(Overdue::Server));
 }
 
+#[test]
+fn a_response_that_comes_before_the_verdict_is_heard_is_in_time() {
+    let start = Instant::now();
+    let progress = begun(waits(start), start);
+    progress.passed_on(start, true);
+    let over = start + seconds(10);
+    assert_eq!(progress.judge(over), Verdict::Tell);
+    progress.answering(over);
+    assert_eq!(progress.overdue(), None);
+    assert_eq!(progress.judge(over + seconds(9)), Verdict::Fine);
+    assert_eq!(progress.judge(over + seconds(10)), Verdict::CutOff(Overdue::Server));
+}
+
+#[test]
+fn the_time_between_two_attempts_is_nobodys() {
+    let start = Instant::now();
+    let progress = begun(waits(start), start);
+    progress.passed_on(start, true);
+    progress.attempt_failed();
+    let next = start + seconds(12);
+    assert_eq!(progress.judge(next), Verdict::Fine, "no server has the request");
+    progress.begin(next, waits(start), None);
+    assert_eq!(progress.judge(next + seconds(9)), Verdict::Fine);
+    assert_eq!(progress.judge(next + seconds(10)), Verdict::Tell);
+    // Another attempt that begins all the same is not held to what was said of this one.
+    progress.begin(next + seconds(11), waits(start), None);
+    assert_eq!((progress.overdue(), progress.judge(next + seconds(12))), (None, Verdict::Fine));
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Asked,

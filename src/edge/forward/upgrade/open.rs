@@ -150,7 +150,7 @@ impl Exchange {
         let response = self.exchange_heads(transport, request, route).await;
         match &response {
             Ok(response) => self.note_response(response.status()),
-            Err(_) => self.server_failed(upstream::Failure::AfterSending),
+            Err(failure) => self.note_failure(*failure, false),
         }
         response
     }

@@ -116,7 +116,8 @@ fn one_family(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 async fn check(pool: Weak<Pool>, health: Health) {
     let mut ticks = interval(health.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut streaks: HashMap<SocketAddr, ProbeStreak> = HashMap::new();
+    // By the server's number: two of them may have one address.
+    let mut streaks: HashMap<u64, ProbeStreak> = HashMap::new();
     loop {
         let now = ticks.tick().await.into_std();
         let Some(pool) = pool.upgrade() else { return };
@@ -132,7 +133,7 @@ async fn check(pool: Weak<Pool>, health: Health) {
         let mut seen = HashMap::new();
         while let Some(asked) = asking.join_next().await {
             let Ok((server, result)) = asked else { continue };
-            let mut streak = streaks.remove(&server.socket).unwrap_or_default();
+            let mut streak = streaks.remove(&server.number()).unwrap_or_default();
             let is_ours = matches!(&result, Err(Unhealthy::Connection(error)) if is_local(error));
             if is_ours {
                 // Nobody was asked.
@@ -140,7 +141,7 @@ async fn check(pool: Weak<Pool>, health: Health) {
                 server.set_passes_probes(healthy, now);
                 say(&pool, &server, result.err());
             }
-            seen.insert(server.socket, streak);
+            seen.insert(server.number(), streak);
         }
         streaks = seen;
     }

@@ -191,7 +191,7 @@ impl RequestGuard {
     fn judge(&self, view: &View<'_>, now: Timestamp, instant: Instant, is_stale: bool) {
         let mut state = lock(&self.state);
         if state.takes_until.is_some_and(|end| tokio::time::Instant::now() >= end) {
-            return self.end(&mut state, Reason::MalformedRequest);
+            return self.end(&mut state, Reason::ClientLeft);
         }
         let Some(watch) = &state.watch else { return };
         let account_status =

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::{is_healthy, nobody, pool, start};
+use super::{is_healthy, named_pool, nobody, pool, start};
 use crate::support::{Connection, PATIENCE, RawUpstream, Upstream, get, wait_until};
 
 /// A server that does answer has all the time that a busy machine may need.
@@ -49,6 +49,16 @@ fn a_port_that_is_closed_fails_a_tcp_check() {
     assert!((0..10).all(|_| gateway.send(&get("/")).status == 200));
     let _opened = Upstream::on(closed, "opened");
     wait_until("it is well again", PATIENCE, || is_healthy(&gateway, closed));
+}
+
+#[test]
+fn two_names_of_one_address_are_checked_apart() {
+    let closed = nobody();
+    let names = [format!("localhost:{}", closed.port()), closed.to_string()];
+    let checks = format!("health = {{ tcp = true, {OFTEN} }}");
+    let gateway = start(&named_pool(&format!("\"{}\", \"{}\"", names[0], names[1]), &checks));
+    let healthy = |name| gateway.metric(&format!("portero_upstream_healthy{{server=\"{name}\",upstream=\"service\"}}"));
+    wait_until("neither is well", PATIENCE, || names.iter().all(|name| healthy(name) < 0.5));
 }
 
 #[test]

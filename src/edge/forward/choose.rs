@@ -4,10 +4,13 @@ use std::{net::IpAddr, time::Instant};
 
 use http::request::Parts;
 
-use super::exchange::{Exchange, Forward, Verdict};
+use super::{
+    exchange::{Exchange, Forward, Verdict},
+    failure::Failure,
+};
 use crate::{
     decision::Route,
-    domain::{Reason, TokenSubject},
+    domain::TokenSubject,
     rules::limit::ClientKey,
     upstream::{ClientRoute, HashBy, hash_of},
 };
@@ -15,15 +18,15 @@ use crate::{
 impl Exchange {
     /// Acquires a server that the request was not tried at, and, the first time, a place in the pool. Gives when it
     /// did.
-    pub(super) async fn acquire_server(&mut self) -> Result<Instant, Reason> {
-        let Verdict::Forward(permitted) = &self.verdict else { return Err(Reason::Internal) };
+    pub(super) async fn acquire_server(&mut self) -> Result<Instant, Failure> {
+        let Verdict::Forward(permitted) = &self.verdict else { return Err(Failure::Internal) };
         let pool = &permitted.route.pool;
         if self.place.is_none() {
             let client = self.client.map_or(ClientKey::OPERATOR, ClientKey::of);
             self.place = pool.enter(client).await;
         }
         if self.place.is_none() {
-            return Err(Reason::UpstreamBusy);
+            return Err(Failure::PoolFull);
         }
         self.tries += 1;
         if let Some(server_lease) = self.server_lease.take() {
@@ -32,7 +35,7 @@ impl Exchange {
         let key = |by: &HashBy| hash_key(by, permitted, &self.head, self.client);
         let now = self.shared().services.clock.instant();
         let server_lease = pool.pick(now, &self.tried, key);
-        let mut server_lease = server_lease.ok_or(Reason::UpstreamUnavailable)?;
+        let mut server_lease = server_lease.ok_or(Failure::NoServer)?;
         server_lease.set_client_route(client_route(self.client, &permitted.route));
         self.server_lease = Some(server_lease);
         Ok(now)

@@ -11,6 +11,10 @@ use crate::{
 /// Why an attempt came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
+    /// Its pool has as many requests as it may, and none of them ended in time.
+    PoolFull,
+    /// No server of its pool may be asked.
+    NoServer,
     /// No connection could be made.
     Unconnected(Unconnected),
     /// The server closed a kept connection before any of the request was sent.
@@ -138,15 +142,16 @@ impl Failure {
         matches!(self, Self::BrokenOff | Self::Unsent | Self::Refused | Self::Reset)
     }
 
-    /// Whether the server, or the way to it, is where it went wrong.
+    /// Whether the server that was asked, or the way to it, is where it went wrong.
     pub(super) const fn is_upstreams(self) -> bool {
-        !matches!(self, Self::Body(_) | Self::Internal)
+        !matches!(self, Self::PoolFull | Self::NoServer | Self::Body(_) | Self::Internal)
     }
 
     /// The reason to answer with; `None` when the client is gone.
     pub(super) const fn reason(self) -> Option<Reason> {
         Some(match self {
-            Self::Unconnected(Unconnected::Local) => Reason::UpstreamUnavailable,
+            Self::PoolFull => Reason::UpstreamBusy,
+            Self::NoServer | Self::Unconnected(Unconnected::Local) => Reason::UpstreamUnavailable,
             Self::Unconnected(Unconnected::Timeout) | Self::ReadTimeout | Self::WriteTimeout => Reason::UpstreamTimeout,
             Self::Unconnected(_) | Self::Unsent | Self::BrokenOff | Self::Refused | Self::Reset | Self::Invalid => {
                 Reason::UpstreamFailed
@@ -170,6 +175,8 @@ impl Failure {
     /// What went wrong, for the log.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
+            Self::PoolFull => "PoolFull",
+            Self::NoServer => "NoServer",
             Self::Unconnected(Unconnected::Refused) => "ConnectRefused",
             Self::Unconnected(Unconnected::Timeout) => "ConnectTimedout",
             Self::Unconnected(Unconnected::Unreachable) => "ConnectNoRoute",

@@ -10,7 +10,6 @@ use super::{
     admit::Admitted,
     endpoint,
     exchange::{Exchange, Inbound, Verdict},
-    failure::Failure,
     give_up::{Unanswered, give_up},
     head::{http2, http10},
     local_response,
@@ -72,10 +71,7 @@ async fn forward(
     loop {
         let acquired = match exchange.acquire_server().await {
             Ok(acquired) => acquired,
-            Err(reason) => {
-                exchange.failure = Some(reason);
-                return give_up(exchange, Failure::Internal);
-            }
+            Err(failure) => return give_up(exchange, failure),
         };
         match exchange.attempt(&outbound, &route, acquired).await {
             Ok(response) => return exchange.hand_back(response, &route),

@@ -97,15 +97,19 @@ impl Process {
     /// The first event with this message, waiting for it.
     #[track_caller]
     pub(crate) fn event(&self, message: &str) -> Value {
-        let found = |text: &str| text.lines().filter_map(json_line).find(|event| event["message"] == message);
-        self.wait_for(message, found)
+        self.log_line(message, |line| line["message"] == message)
     }
 
     /// The first access line that fits, waiting for it.
     #[track_caller]
     pub(crate) fn access_line(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        let access = |line: &Value| line["kind"] == "access" && fits(line);
-        self.wait_for(what, |text| text.lines().filter_map(json_line).find(access))
+        self.log_line(what, |line| line["kind"] == "access" && fits(line))
+    }
+
+    /// The first line that fits, waiting for it.
+    #[track_caller]
+    pub(crate) fn log_line(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        self.wait_for(what, |text| text.lines().filter_map(json_line).find(&fits))
     }
 
     #[track_caller]

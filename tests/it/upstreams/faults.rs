@@ -265,6 +265,9 @@ fn the_pool_recovers_when_a_server_is_back() {
     let refused = gateway.send(&get("/"));
     assert_eq!((refused.status, refused.header("Retry-After")), (503, Some("1")));
     gateway.process.access_line("the refusal", |line| line["reason"] == "upstream_unavailable");
+    // The first two tell of a server, and those after them that there was none to ask.
+    let event = gateway.process.log_line("no server", |line| line["error"] == "NoServer");
+    assert_eq!((event["source"].as_str(), event["server"].as_str()), (Some("Upstream"), None));
     let _back = crate::support::Upstream::on(address, "back");
     wait_until("a request gets through", PATIENCE, || gateway.send(&get("/")).status == 200);
 }

@@ -49,6 +49,8 @@ fn a_full_pool_lets_some_wait_and_refuses_the_rest_at_once() {
     let more = [ask(), ask()];
     let busy = |line: &serde_json::Value| line["reason"] == "upstream_busy" && line["status"] == 503;
     gateway.process.access_line("the refusal", busy);
+    let event = gateway.process.event("a request could not be proxied");
+    assert_eq!((event["source"].as_str(), event["error"].as_str()), (Some("Upstream"), Some("PoolFull")));
     held.release();
     assert_eq!(first.join().unwrap(), 200);
     let mut statuses = more.map(|asked| asked.join().unwrap());

@@ -126,10 +126,7 @@ impl Exchange {
     /// Asks one server after the other for a connection, and the first that has one to switch.
     async fn ask(&mut self, protocols: &str, route: &Route) -> Result<Response<Incoming>, Failure> {
         let transport = loop {
-            if let Err(reason) = self.acquire_server().await {
-                self.failure = Some(reason);
-                return Err(Failure::Internal);
-            }
+            self.acquire_server().await?;
             let server = self
                 .server_lease
                 .as_ref()

@@ -15,7 +15,7 @@ use rustls::pki_types::ServerName;
 use super::{
     balance::{hash_of, is_within},
     breaker::{Admission, Breaker, Failure},
-    connect::Tls,
+    connect::{HttpVersion, Tls},
     epoch::Epoch,
     recent_successes::{ClientRoute, RecentSuccesses},
     settings::{Balance, Eject, PoolSettings},
@@ -42,6 +42,8 @@ pub struct Server {
     /// Requests in flight, where anybody asks: all threads would write to it.
     in_flight: AtomicUsize,
     counts_in_flight: bool,
+    /// How many requests its last connection took at once, or may take as far as anybody knows.
+    streams: AtomicUsize,
 }
 
 /// A request that goes to a server, until this is dropped.
@@ -102,6 +104,7 @@ impl Server {
             passes_probes: AtomicBool::new(true),
             in_flight: AtomicUsize::new(0),
             counts_in_flight: settings.balance == Balance::LeastConnections,
+            streams: AtomicUsize::new(if settings.http == HttpVersion::One { 1 } else { usize::MAX }),
         }
     }
 
@@ -115,6 +118,18 @@ impl Server {
     #[must_use]
     pub const fn number(&self) -> u64 {
         self.number
+    }
+
+    /// How many requests a connection to it carries at once, at most: 1 for HTTP/1. Before one was made anything is
+    /// possible where the two have yet to agree.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    /// Notes how many requests its last connection carries at once.
+    pub fn note_streams(&self, streams: usize) {
+        self.streams.store(streams, Ordering::Relaxed);
     }
 
     /// Whether requests go to it: it answers its health checks, and is not ejected.

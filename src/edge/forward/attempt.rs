@@ -17,7 +17,7 @@ use hyper::{
 use tokio::time::{Instant, timeout};
 
 use super::{
-    connections::{self, Lease},
+    connections::Lease,
     exchange::{Exchange, Verdict},
     failure::{Failure, Unconnected},
     give_up::{Unanswered, give_up},
@@ -83,9 +83,8 @@ impl Exchange {
         loop {
             let connections = &self.inbound.worker.connections;
             self.lease = self.server().and_then(|server| connections.take(server, Instant::from_std(acquired)));
-            let reused = self.lease.is_some();
-            let now = if reused {
-                acquired
+            let (now, reused) = if self.lease.is_some() {
+                (acquired, true)
             } else {
                 let this = &mut *self;
                 aside(move || this.connect(route)).await?
@@ -108,20 +107,35 @@ impl Exchange {
         }
     }
 
-    /// Makes a new connection to the server, and gives when it was made. An error says whether another may be asked.
-    async fn connect(&mut self, route: &Route) -> Result<std::time::Instant, Failed> {
+    /// Finds a connection to the server where none had room: one that another request makes, or a new one. Gives when
+    /// it was there, and whether it was used before. An error says whether another server may be asked.
+    async fn connect(&mut self, route: &Route) -> Result<(std::time::Instant, bool), Failed> {
         let Some(server) = self.server_lease.as_ref().map(|server_lease| server_lease.server().clone()) else {
             return Err(Failed { failure: Failure::Internal, again: false });
         };
-        let connecting = connections::connect(&route.pool, &server);
-        let connected = timeout(self.time_left(route), connecting).await.map_err(std::io::Error::from).flatten();
-        let lease = connected.map_err(|error| self.not_connected(Unconnected::of(&error)))?;
-        let now = self.shared().services.clock.instant();
-        let idle = route.pool.settings.timeouts.idle;
-        self.inbound.worker.connections.share(&server, &lease, idle, Instant::from_std(now));
+        let connections = &self.inbound.worker.connections;
+        while let Some(awaited) = connections.awaited(&server) {
+            let patience = self.time_left(route).min(route.pool.settings.timeouts.connect);
+            match timeout(patience, awaited.made()).await {
+                Ok(Ok(())) => {}
+                // The request that made it says so of the server.
+                Ok(Err(why)) => {
+                    return Err(Failed { failure: Failure::Unconnected(why), again: self.may_retry(false) });
+                }
+                // It is made, and its server does not say what it allows.
+                Err(_) => break,
+            }
+            let now = self.shared().services.clock.instant();
+            self.lease = connections.take(&server, Instant::from_std(now));
+            if self.lease.is_some() {
+                return Ok((now, true));
+            }
+        }
+        let connected = timeout(self.time_left(route), connections.connect(&route.pool, &server)).await;
+        let lease = connected.unwrap_or(Err(Unconnected::Timeout)).map_err(|why| self.not_connected(why))?;
         self.lease = Some(lease);
         self.connected();
-        Ok(now)
+        Ok((self.shared().services.clock.instant(), false))
     }
 
     /// Sends the request `now` and waits for the head of its response.

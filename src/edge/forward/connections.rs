@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     future::poll_fn,
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -20,10 +20,14 @@ use hyper::{
     client::conn::{TrySendError, http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::time::{Instant, interval};
+use tokio::{
+    sync::watch,
+    time::{Instant, interval},
+};
 
-use super::request_body::RequestBody;
+use super::{failure::Unconnected, request_body::RequestBody};
 use crate::{
+    per_thread::Handle,
     timer::LazyTimeout,
     upstream::{Pool, Received, Server, Speak, Transport},
 };
@@ -36,6 +40,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Streams that share a connection, at most; what the server allows is a bound too.
 const STREAMS_MAX: usize = 100;
+
+/// The same until a server says what it allows: others wait for that (RFC 9113 section 3.4).
+const STREAMS_AT_FIRST: usize = 1;
 
 /// How often a connection with streams is asked whether it lives.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -76,6 +83,44 @@ struct OfServer {
     /// The one that waits for the shortest time is last.
     http1: VecDeque<Waiting>,
     http2: Vec<Shared>,
+    /// The one that was begun last; others may use it once it is made.
+    being_made: Option<BeingMade>,
+}
+
+/// A connection that somebody makes, for those who wait for it.
+#[derive(Debug)]
+struct BeingMade {
+    outcome: watch::Receiver<Result<(), Unconnected>>,
+    /// Requests that it is for.
+    requests: usize,
+}
+
+/// Held while a connection is made, and until its server has said how many streams it allows.
+#[derive(Clone, Debug)]
+struct Making(watch::Sender<Result<(), Unconnected>>);
+
+impl Making {
+    /// Tells those who wait why it could not be made.
+    fn failed(&self, why: Unconnected) {
+        self.0.send_replace(Err(why)).ok();
+    }
+}
+
+/// A connection that another request makes.
+#[derive(Debug)]
+pub(super) struct Awaited(watch::Receiver<Result<(), Unconnected>>);
+
+impl Awaited {
+    /// Waits until it is made, or nobody makes it any more.
+    ///
+    /// # Errors
+    /// Why it could not be made.
+    pub(super) async fn made(mut self) -> Result<(), Unconnected> {
+        match self.0.wait_for(Result::is_err).await {
+            Ok(failed) => *failed,
+            Err(_) => Ok(()),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -168,17 +213,11 @@ impl Lease {
     }
 }
 
-/// Makes a connection to a server.
-///
-/// # Errors
-/// As those of [`Pool::connect`]; what goes wrong while the two agree on HTTP/2.
-pub(super) async fn connect(pool: &Pool, server: &Server) -> io::Result<Lease> {
-    let transport = pool.connect(server, Speak::AsConfigured).await?;
-    if !pool.speaks_http2(&transport) {
-        return http1_over(pool, transport).await.map(Lease::Http1);
-    }
+async fn http2_over(transport: Transport, server: &Handle<Server>, making: Making) -> io::Result<Http2> {
+    let received = transport.received();
     let handshake = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
+        .initial_max_send_streams(STREAMS_AT_FIRST)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
@@ -187,16 +226,29 @@ pub(super) async fn connect(pool: &Pool, server: &Server) -> io::Result<Lease> {
         .keep_alive_timeout(PING_TIMEOUT)
         .handshake(TokioIo::new(transport));
     let (sender, mut connection) = handshake.await.map_err(io::Error::other)?;
-    let streams = Arc::new(AtomicUsize::new(STREAMS_MAX));
+    let streams = Arc::new(AtomicUsize::new(STREAMS_AT_FIRST));
     let allowed = Arc::downgrade(&streams);
-    tokio::spawn(poll_fn(move |cx| {
-        if let Some(allowed) = allowed.upgrade() {
-            allowed.store(connection.current_max_send_streams(), Ordering::Relaxed);
-        }
-        // A sender is told how it ends.
-        Pin::new(&mut connection).poll(cx).map(drop)
-    }));
-    Ok(Lease::Http2(Http2 { sender, streams }))
+    let server = server.clone();
+    tokio::spawn(async move {
+        // hyper reads in another task, which tells nobody what the server allows. It is the first that a server says.
+        let mut began = pin!(received.began());
+        let mut making = Some(making);
+        poll_fn(|cx| {
+            // A sender is told how it ends.
+            let ended = Pin::new(&mut connection).poll(cx);
+            let allows = connection.current_max_send_streams();
+            if let Some(allowed) = allowed.upgrade() {
+                allowed.store(allows, Ordering::Relaxed);
+            }
+            if making.is_some() && began.as_mut().poll(cx).is_ready() {
+                server.note_streams(allows);
+                making = None;
+            }
+            ended.map(drop)
+        })
+        .await;
+    });
+    Ok(Http2 { sender, streams })
 }
 
 async fn http1_over(pool: &Pool, transport: Transport) -> io::Result<Http1> {
@@ -267,12 +319,52 @@ impl Connections {
         kept.servers.entry(server.number()).or_default().http1.push_back(waiting);
     }
 
-    /// Lets other requests use a connection to the server that was made `now`, where it carries many at once. It is
-    /// kept `idle` long while it has no request.
-    pub(super) fn share(&self, server: &Server, lease: &Lease, idle: Duration, now: Instant) {
-        let Lease::Http2(connection) = lease else { return };
-        let shared = Shared { connection: connection.clone(), idle, until: now + idle };
-        self.lock().servers.entry(server.number()).or_default().http2.push(shared);
+    /// The connection to the server that another request makes, where it may have room for one more.
+    pub(super) fn awaited(&self, server: &Server) -> Option<Awaited> {
+        let mut kept = self.lock();
+        let being_made = kept.servers.get_mut(&server.number())?.being_made.as_mut()?;
+        let is_made = being_made.outcome.has_changed().is_err();
+        if is_made || being_made.requests >= STREAMS_MAX.min(server.streams()) {
+            return None;
+        }
+        being_made.requests += 1;
+        Some(Awaited(being_made.outcome.clone()))
+    }
+
+    /// Makes a connection to the server. Where it carries many requests at once, others may use it from then on; it is
+    /// kept as long as the pool's `timeouts.idle` while it has none.
+    ///
+    /// # Errors
+    /// Why it could not be made; those who wait for it hear that too.
+    pub(super) async fn connect(&self, pool: &Pool, server: &Handle<Server>) -> Result<Lease, Unconnected> {
+        let making = self.begin(server);
+        let made = async {
+            let making = making.clone();
+            let transport = pool.connect(server, Speak::AsConfigured).await?;
+            if pool.speaks_http2(&transport) {
+                return http2_over(transport, server, making).await.map(Lease::Http2);
+            }
+            server.note_streams(1);
+            http1_over(pool, transport).await.map(Lease::Http1)
+        };
+        let made = made.await.map_err(|error| Unconnected::of(&error));
+        let lease = made.inspect_err(|why| making.failed(*why))?;
+        if let Lease::Http2(connection) = &lease {
+            let idle = pool.settings.timeouts.idle;
+            let shared = Shared { connection: connection.clone(), idle, until: Instant::now() + idle };
+            self.lock().servers.entry(server.number()).or_default().http2.push(shared);
+        }
+        Ok(lease)
+    }
+
+    /// Lets others wait for a connection to the server that is made now, in place of one that was begun before.
+    fn begin(&self, server: &Server) -> Making {
+        let (making, outcome) = watch::channel(Ok(()));
+        if server.streams() > 1 {
+            self.lock().servers.entry(server.number()).or_default().being_made =
+                Some(BeingMade { outcome, requests: 1 });
+        }
+        Making(making)
     }
 
     /// Sends nothing more on a connection that many requests share.
@@ -305,7 +397,8 @@ impl Connections {
                 }
                 shared.until > now && !shared.connection.sender.is_closed()
             });
-            !connections.http1.is_empty() || !connections.http2.is_empty()
+            let is_awaited = connections.being_made.as_ref().is_some_and(|made| made.outcome.has_changed().is_ok());
+            !connections.http1.is_empty() || !connections.http2.is_empty() || is_awaited
         });
     }
 
@@ -327,3 +420,6 @@ impl Kept {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::Notify,
 };
 use tokio_rustls::client::TlsStream;
 
@@ -45,6 +46,8 @@ pub struct Received(Arc<Counts>);
 struct Counts {
     bytes: AtomicU64,
     bytes_max: AtomicU64,
+    /// Told of the first.
+    began: Notify,
 }
 
 /// A server sent more bytes than [`Received::let_come`] allows.
@@ -61,13 +64,18 @@ impl std::error::Error for TooManyBytes {}
 
 impl Received {
     fn new() -> Self {
-        Self(Arc::new(Counts { bytes: AtomicU64::new(0), bytes_max: AtomicU64::new(u64::MAX) }))
+        Self(Arc::new(Counts { bytes: AtomicU64::new(0), bytes_max: AtomicU64::new(u64::MAX), began: Notify::new() }))
     }
 
     /// Bytes so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Ready when the first bytes have come, for one that waits for them.
+    pub async fn began(&self) {
+        self.0.began.notified().await;
     }
 
     /// Lets so many bytes come, `None` for any number. Reading fails with [`TooManyBytes`] behind them.
@@ -79,6 +87,9 @@ impl Received {
     /// Counts bytes that came.
     fn add(&self, bytes: usize) -> io::Result<()> {
         let before = self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if before == 0 {
+            self.0.began.notify_one();
+        }
         let may_come = before.saturating_add(bytes as u64) <= self.0.bytes_max.load(Ordering::Relaxed);
         if may_come { Ok(()) } else { Err(io::Error::new(io::ErrorKind::InvalidData, TooManyBytes)) }
     }

@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{pool, start};
+use super::{nobody, pool, start};
 use crate::support::{Config, Connection, PATIENCE, Request, get, with_client};
 
 /// A server of HTTP/2 in clear that counts connections and requests.
@@ -40,6 +40,11 @@ enum End {
 impl Server {
     /// `serve` is given the number of each request, from 0.
     fn start(serve: Serve) -> Self {
+        Self::allowing(100, serve)
+    }
+
+    /// So many streams on each connection.
+    fn allowing(streams: u32, serve: Serve) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let address = listener.local_addr().unwrap();
@@ -50,7 +55,8 @@ impl Server {
                 connected.fetch_add(1, Ordering::SeqCst);
                 let requested = Arc::clone(&requested);
                 tokio::spawn(async move {
-                    let mut connection = h2::server::handshake(stream).await.unwrap();
+                    let shaking_hands = h2::server::Builder::new().max_concurrent_streams(streams).handshake(stream);
+                    let mut connection = shaking_hands.await.unwrap();
                     while let Some(Ok((request, respond))) = connection.accept().await {
                         let number = requested.fetch_add(1, Ordering::SeqCst);
                         if serve(number, request, respond) == End::Breaks {
@@ -88,6 +94,50 @@ fn requests_share_a_connection_and_trailers_break_nothing() {
         assert_eq!(connection.send(&get("/")).text(), "streamed");
     }
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}
+
+/// Sends many requests at once on one connection; whether all had a response.
+fn burst(gateway: SocketAddr, method: &str, requests: usize) -> bool {
+    with_client(gateway, async |mut sender| {
+        let mut responses = vec![];
+        for _ in 0..requests {
+            poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+            let head = Head::builder().method(method).uri("http://a/").body(()).unwrap();
+            responses.push(sender.send_request(head, true).unwrap().0);
+        }
+        let mut all = true;
+        for response in responses {
+            all &= response.await.unwrap().status() == 200;
+        }
+        all
+    })
+}
+
+#[test]
+fn a_burst_makes_as_few_connections_as_can_carry_it() {
+    let server = Server::start(|_, _, respond| answer(respond));
+    let gateway = start(&pool(&[server.address], HTTP_2));
+    assert!(burst(gateway.front, "GET", 60));
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_burst_sends_a_server_no_more_streams_than_it_allows() {
+    // A POST whose stream is refused is not sent again.
+    let server = Server::allowing(1, |_, _, respond| answer(respond));
+    let gateway = start(&pool(&[server.address], HTTP_2));
+    for _ in 0..2 {
+        assert!(burst(gateway.front, "POST", 20));
+    }
+}
+
+#[test]
+fn a_burst_for_a_server_that_is_not_there_fails_as_one() {
+    let address = nobody();
+    let gateway = start(&pool(&[address], HTTP_2));
+    assert!(!burst(gateway.front, "GET", 60));
+    let failed = gateway.metric("portero_upstream_connection_failures_total{kind=\"refused\",upstream=\"service\"}");
+    assert!((1.0..60.0).contains(&failed), "{failed}");
 }
 
 #[test]

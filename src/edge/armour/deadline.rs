@@ -130,3 +130,103 @@ impl HeadDeadline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::time::{advance, timeout};
+
+    use super::*;
+
+    const TIMEOUTS: ClientTimeouts = ClientTimeouts {
+        head: Duration::from_secs(10),
+        keepalive: Duration::from_secs(60),
+        write: Duration::from_secs(30),
+    };
+
+    const NOTHING: OnItsWay = OnItsWay { head: false, bytes: false, response: false };
+    const A_HEAD: OnItsWay = OnItsWay { head: true, bytes: true, response: false };
+
+    struct Client {
+        deadline: HeadDeadline,
+        state: Http1State,
+    }
+
+    impl Client {
+        fn new() -> Self {
+            Self { deadline: HeadDeadline::new(Instant::now(), LazyTimeout::default()), state: Http1State::default() }
+        }
+
+        /// A request came and has its response.
+        fn served() -> Self {
+            let mut client = Self::new();
+            client.head_comes();
+            client.state.response_ends(Instant::now());
+            client
+        }
+
+        fn head_comes(&mut self) {
+            self.state.request_begins();
+            self.deadline.wait_for_next();
+        }
+
+        /// Whole seconds until the next head is late, while nothing else happens; `None` for more than an hour.
+        async fn late_after(&mut self, on_its_way: OnItsWay) -> Option<u64> {
+            let timeouts: Timeouts = Arc::new(|| TIMEOUTS);
+            let begun = Instant::now();
+            let late = poll_fn(|cx| self.deadline.poll_late(cx, on_its_way, &self.state, &timeouts));
+            timeout(Duration::from_secs(3600), late).await.ok().map(|()| begun.elapsed().as_secs())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_head_has_its_time_from_the_connection_on() {
+        for on_its_way in [NOTHING, A_HEAD] {
+            let mut client = Client::new();
+            advance(Duration::from_secs(4)).await;
+            assert_eq!(client.late_after(on_its_way).await, Some(6), "{on_its_way:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_later_head_may_begin_until_the_connection_is_idle_for_too_long() {
+        assert_eq!(Client::served().late_after(NOTHING).await, Some(60));
+        let mut client = Client::served();
+        advance(Duration::from_secs(50)).await;
+        assert_eq!(client.late_after(A_HEAD).await, Some(10));
+        assert_eq!(client.late_after(A_HEAD).await, Some(0), "it stays late");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_a_head_while_a_response_is_on_its_way() {
+        let mut client = Client::new();
+        client.head_comes();
+        assert_eq!(client.late_after(A_HEAD).await, None);
+        client.state.response_ends(Instant::now());
+        // A head that began meanwhile has its time from the end of the response on.
+        assert_eq!(client.late_after(A_HEAD).await, Some(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_rests_once_after_each_response() {
+        let mut client = Client::served();
+        assert!(timeout(REST_AFTER / 2, client.late_after(NOTHING)).await.is_err());
+        assert!(!client.state.take_rest());
+        assert!(timeout(REST_AFTER, client.late_after(NOTHING)).await.is_err());
+        assert!(client.state.take_rest());
+        assert_eq!(client.late_after(NOTHING).await, Some(52), "it says so once");
+        assert!(!client.state.take_rest());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_with_something_on_its_way_does_not_rest() {
+        let bytes = OnItsWay { bytes: true, ..NOTHING };
+        let response = OnItsWay { response: true, ..NOTHING };
+        for on_its_way in [bytes, response] {
+            let mut client = Client::served();
+            assert!(timeout(4 * REST_AFTER, client.late_after(on_its_way)).await.is_err());
+            assert!(!client.state.take_rest(), "{on_its_way:?}");
+        }
+    }
+}

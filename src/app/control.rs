@@ -62,7 +62,7 @@ impl Control {
 /// Raises the number of files that may be open as far as the system lets us, and says how many
 /// client connections that bears: each may need one to an upstream too, and the store and the admin
 /// listener must never be without.
-pub(super) fn connections_borne() -> usize {
+pub(super) fn connections_possible() -> usize {
     let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(OPEN_FILES_RESERVED);
     usize::try_from(limit.saturating_sub(OPEN_FILES_RESERVED) / 2).unwrap_or(usize::MAX).max(1)
 }

@@ -241,7 +241,7 @@ impl Core {
         settings: &GatewaySettings,
         control: &Control,
         lines: &Lines,
-        connections_borne: usize,
+        connections_possible: usize,
     ) -> Result<Arc<Shared>, StartError> {
         let endpoints = TokenEndpoints::new(
             Arc::clone(&self.live_state),
@@ -259,7 +259,7 @@ impl Core {
             access_log: AccessLog::new(lines.clone()),
         };
         let tunables = Tunables::of(&settings.server, settings.access_log);
-        let shared = Shared::new(services, &self.metrics, tunables, &settings.server.listen, connections_borne);
+        let shared = Shared::new(services, &self.metrics, tunables, &settings.server.listen, connections_possible);
         shared.map(Arc::new).map_err(|error| StartError::System(error.to_string()))
     }
 

@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     Control, Predecessor, Sockets, StartError,
-    control::{connections_borne, runtime},
+    control::{connections_possible, runtime},
     core::{Core, Making},
     notice, opening,
     reload::{Files, Reloader, Started},
@@ -91,7 +91,7 @@ impl Gateway {
         settings.site.keep_off(&bound);
         let handed_over = sockets.try_clone()?;
         let files = Files::of(&config, &settings);
-        let connections_borne = connections_borne();
+        let connections_possible = connections_possible();
         let operator = runtime("admin", ADMIN_THREADS)?;
         let (stop_front, front_stopped) = channel(false);
         let (stop_admin, admin_stopped) = channel(false);
@@ -100,7 +100,7 @@ impl Gateway {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let opened = control.block_on(opening::open(&settings, making(predecessor), &clock))?;
         let core = Core::new(&settings, &control, clock, opened)?;
-        let shared = core.front(&settings, &control, &lines, connections_borne)?;
+        let shared = core.front(&settings, &control, &lines, connections_possible)?;
         // The operator can ask from here on; the gateway is not ready before it knows what is revoked. Where
         // there is a predecessor, that one answers until then.
         let (orders, ordered) = Orders::channel();
@@ -118,7 +118,7 @@ impl Gateway {
         readiness.set_loaded();
         warn_of(&config, &settings);
         serve_admin.send_replace(true);
-        warn_of_open_files(connections_borne, settings.server.connections_max);
+        warn_of_open_files(connections_possible, settings.server.connections_max);
         let mut watch = Watch::default();
         let reloader = Reloader::new(core, shared, keeping, Started { config, bound, settings, files });
         reloader.watch(&mut watch);
@@ -170,11 +170,11 @@ async fn serve_operators(
 }
 
 /// Warns where the system lets fewer files be open than the connections that the config allows need.
-fn warn_of_open_files(connections_borne: usize, connections_max: usize) {
-    if connections_borne < connections_max {
+fn warn_of_open_files(connections_possible: usize, connections_max: usize) {
+    if connections_possible < connections_max {
         let hint = "raise the limit on open files (LimitNOFILE, ulimit -n), or lower server.connections_max";
         tracing::warn!(
-            connections_max = connections_borne,
+            connections_max = connections_possible,
             hint,
             "the limit on open files bears fewer connections than configured"
         );

@@ -149,10 +149,10 @@ impl Pool {
     }
 
     /// Notes that a request failed.
-    pub fn failed(&self, turn: &mut ServerLease, failure: Failure, now: Instant) {
+    pub fn failed(&self, lease: &mut ServerLease, failure: Failure, now: Instant) {
         // Nothing that could leave anything half-written is done under the lock.
         let _alone = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
-        turn.failed(failure, now, |server| self.may_suspect(server));
+        lease.failed(failure, now, |server| self.may_suspect(server));
     }
 
     /// Whether a server may be ejected for failures that its requests may have caused: not the last one, and no more
@@ -172,7 +172,7 @@ impl Pool {
         self.servers.load().all.iter().any(|server| other(server) && server.is_available(now))
     }
 
-    /// A place for a request of `client`, within `timeouts.connect`; `None` when the pool is full.
+    /// A slot for a request of `client`, within `timeouts.connect`; `None` when the pool is full.
     pub async fn enter(&self, client: ClientKey) -> Option<RequestSlot> {
         self.budget.deposit();
         self.slots.take(client, self.settings.timeouts.connect).await

@@ -1,8 +1,8 @@
 //! How many may use something at once, a pool of servers or the store: so many that do, so many that wait for one of
 //! them to end.
 //!
-//! A client takes every place that is free. While requests wait, their clients take turns, and a client that has more
-//! than its share of the places gets none of those that become free.
+//! A client takes every slot that is free. While requests wait, their clients take turns, and a client that has more
+//! than its share of the slots gets none of those that become free.
 
 mod share;
 
@@ -24,7 +24,7 @@ use crate::{
 
 pub use self::share::Share;
 
-/// The places of what is shared. Taking and leaving one is a few atomic steps while there are any free and nobody
+/// The slots of what is shared. Taking and leaving one is a few atomic steps while there are any free and nobody
 /// waits.
 #[derive(Debug)]
 pub struct RequestSlots {
@@ -40,12 +40,12 @@ pub struct RequestSlots {
 /// The right to use it; it ends when this is dropped.
 #[derive(Debug)]
 pub struct RequestSlot {
-    places: Arc<RequestSlots>,
+    slots: Arc<RequestSlots>,
     client: ClientKey,
 }
 
 impl RequestSlots {
-    /// So many places, and a waiting room.
+    /// So many slots, and a waiting room.
     #[must_use]
     pub fn new(taken_max: usize, waiting_max: usize, share: Share) -> Arc<Self> {
         Arc::new(Self {
@@ -58,13 +58,13 @@ impl RequestSlots {
         })
     }
 
-    /// A place for `client`, when one is free within `patience`; `None` at once where too many wait already.
+    /// A slot for `client`, when one is free within `patience`; `None` at once where too many wait already.
     pub async fn take(self: &Arc<Self>, client: ClientKey, patience: Duration) -> Option<RequestSlot> {
         // Clients that are not told apart have one turn.
         let client = if self.share.is_all() { ClientKey::OPERATOR } else { client };
         // A later client goes behind those that wait.
         if self.waiting.load(Ordering::SeqCst) == 0 && self.reserve() {
-            return Some(self.place(client));
+            return Some(self.slot(client));
         }
         aside(|| self.wait(client, patience)).await
     }
@@ -72,7 +72,7 @@ impl RequestSlots {
     async fn wait(self: &Arc<Self>, client: ClientKey, patience: Duration) -> Option<RequestSlot> {
         let (give, given) = oneshot::channel();
         let _waiting = Waiting::join(self, client, give)?;
-        // A place may have become free before this waited.
+        // A slot may have become free before this waited.
         self.hand_out();
         timeout(patience, given).await.ok()?.ok()
     }
@@ -83,29 +83,29 @@ impl RequestSlots {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// Makes one place taken, if there is one.
+    /// Makes one slot taken, if there is one.
     fn reserve(&self) -> bool {
-        // In one order with `waiting`: the request that leaves sees the one that waits, or that one sees the place.
+        // In one order with `waiting`: the request that leaves sees the one that waits, or that one sees the slot.
         let more = |taken: usize| (taken < self.taken_max).then_some(taken + 1);
         self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
     }
 
-    fn place(self: &Arc<Self>, client: ClientKey) -> RequestSlot {
+    fn slot(self: &Arc<Self>, client: ClientKey) -> RequestSlot {
         if !self.share.is_all() {
             self.counts.add(client);
         }
-        RequestSlot { places: Arc::clone(self), client }
+        RequestSlot { slots: Arc::clone(self), client }
     }
 
-    /// Gives free places to requests that wait.
+    /// Gives free slots to requests that wait.
     fn hand_out(self: &Arc<Self>) {
         while let Some((client, give)) = self.next() {
-            // One that has just gone leaves its place to the next.
-            drop(give.send(self.place(client)));
+            // One that has just gone leaves its slot to the next.
+            drop(give.send(self.slot(client)));
         }
     }
 
-    /// The client that gets a free place; it is taken then.
+    /// The client that gets a free slot; it is taken then.
     fn next(&self) -> Option<(ClientKey, oneshot::Sender<RequestSlot>)> {
         let mut queue = self.queue();
         if queue.is_empty() || !self.reserve() {
@@ -126,28 +126,28 @@ impl RequestSlots {
 
 impl Drop for RequestSlot {
     fn drop(&mut self) {
-        let places = &self.places;
-        if !places.share.is_all() {
-            places.counts.take(self.client);
+        let slots = &self.slots;
+        if !slots.share.is_all() {
+            slots.counts.take(self.client);
         }
-        places.taken.fetch_sub(1, Ordering::SeqCst);
-        if places.waiting.load(Ordering::SeqCst) > 0 {
-            places.hand_out();
+        slots.taken.fetch_sub(1, Ordering::SeqCst);
+        if slots.waiting.load(Ordering::SeqCst) > 0 {
+            slots.hand_out();
         }
     }
 }
 
 /// A request that waits, counted.
 struct Waiting<'p> {
-    places: &'p Arc<RequestSlots>,
+    slots: &'p Arc<RequestSlots>,
     ticket: Option<Ticket>,
 }
 
 impl<'p> Waiting<'p> {
-    fn join(places: &'p Arc<RequestSlots>, client: ClientKey, give: oneshot::Sender<RequestSlot>) -> Option<Self> {
-        places.waiting.fetch_add(1, Ordering::SeqCst);
-        let mut waiting = Self { places, ticket: None };
-        let joined = places.queue().push(client, give, 0);
+    fn join(slots: &'p Arc<RequestSlots>, client: ClientKey, give: oneshot::Sender<RequestSlot>) -> Option<Self> {
+        slots.waiting.fetch_add(1, Ordering::SeqCst);
+        let mut waiting = Self { slots, ticket: None };
+        let joined = slots.queue().push(client, give, 0);
         // A displaced client is told by losing what it waits for, outside of the lock.
         let Joined { ticket, displaced } = joined.ok()?;
         drop(displaced);
@@ -158,9 +158,9 @@ impl<'p> Waiting<'p> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let left = self.ticket.take().and_then(|ticket| self.places.queue().remove(&ticket));
+        let left = self.ticket.take().and_then(|ticket| self.slots.queue().remove(&ticket));
         drop(left);
-        self.places.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.slots.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -177,53 +177,53 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_finds_no_place_waits_for_one_and_who_finds_too_many_waiting_goes() {
-        let places = RequestSlots::new(1, 1, Share::HALF);
-        let first = places.take(ONE, LONG).await.unwrap();
-        let (waits, too_many) = tokio::join!(places.take(ONE, Duration::from_secs(1)), places.take(ONE, LONG));
+        let slots = RequestSlots::new(1, 1, Share::HALF);
+        let first = slots.take(ONE, LONG).await.unwrap();
+        let (waits, too_many) = tokio::join!(slots.take(ONE, Duration::from_secs(1)), slots.take(ONE, LONG));
         assert!(waits.is_none() && too_many.is_none());
         let leaves = async {
             tokio::task::yield_now().await;
             drop(first);
         };
-        let (waited, ()) = tokio::join!(places.take(ONE, LONG), leaves);
-        assert_eq!((waited.is_some(), places.taken()), (true, 1));
+        let (waited, ()) = tokio::join!(slots.take(ONE, LONG), leaves);
+        assert_eq!((waited.is_some(), slots.taken()), (true, 1));
         drop(waited);
-        assert_eq!((places.taken(), places.waiting.load(Ordering::SeqCst)), (0, 0));
+        assert_eq!((slots.taken(), slots.waiting.load(Ordering::SeqCst)), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_gives_up_waiting_takes_nothing_away() {
-        let places = RequestSlots::new(1, 2, Share::HALF);
-        let first = places.take(ONE, LONG).await.unwrap();
+        let slots = RequestSlots::new(1, 2, Share::HALF);
+        let first = slots.take(ONE, LONG).await.unwrap();
         {
-            let mut gives_up = std::pin::pin!(places.take(ONE, LONG));
+            let mut gives_up = std::pin::pin!(slots.take(ONE, LONG));
             assert!(futures_util::poll!(&mut gives_up).is_pending());
-            // It is given the place, and goes before it knows.
+            // It is given the slot, and goes before it knows.
             drop(first);
         }
-        assert_eq!(places.taken(), 0);
-        assert!(places.take(ONE, LONG).await.is_some());
+        assert_eq!(slots.taken(), 0);
+        assert!(slots.take(ONE, LONG).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_client_alone_has_every_place_and_while_another_waits_no_more_than_its_share() {
-        let places = RequestSlots::new(4, 8, Share::HALF);
+        let slots = RequestSlots::new(4, 8, Share::HALF);
         let mut held = vec![];
         for _ in 0..4 {
-            held.push(places.take(client(1), LONG).await.unwrap());
+            held.push(slots.take(client(1), LONG).await.unwrap());
         }
-        let mut flood: Vec<_> = (0..8).map(|_| Box::pin(places.take(client(1), LONG))).collect();
+        let mut flood: Vec<_> = (0..8).map(|_| Box::pin(slots.take(client(1), LONG))).collect();
         for waits in &mut flood {
             assert!(futures_util::poll!(waits).is_pending());
         }
         // Another makes its way past all of them, though the queue was full.
-        let mut others: Vec<_> = (0..2).map(|_| Box::pin(places.take(client(2), LONG))).collect();
+        let mut others: Vec<_> = (0..2).map(|_| Box::pin(slots.take(client(2), LONG))).collect();
         for waits in &mut others {
             assert!(futures_util::poll!(waits).is_pending());
         }
         drop((held.pop(), held.pop()));
         for waits in others {
-            held.push(waits.await.expect("each place that became free"));
+            held.push(waits.await.expect("each slot that became free"));
         }
         // Nobody else waits: all of the pool is the first one's again.
         held.clear();
@@ -234,14 +234,14 @@ mod tests {
                 break;
             }
         }
-        assert_eq!((served.len(), places.taken()), (4, 4));
+        assert_eq!((served.len(), slots.taken()), (4, 4));
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_shares_clients_are_not_told_apart() {
-        let places = RequestSlots::new(1, 2, Share::ALL);
-        let first = places.take(client(1), LONG).await.unwrap();
-        let mut waits = [1, 2].map(|who| Box::pin(places.take(client(who), LONG)));
+        let slots = RequestSlots::new(1, 2, Share::ALL);
+        let first = slots.take(client(1), LONG).await.unwrap();
+        let mut waits = [1, 2].map(|who| Box::pin(slots.take(client(who), LONG)));
         for waits in &mut waits {
             assert!(futures_util::poll!(waits).is_pending());
         }
@@ -255,16 +255,16 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn no_place_is_lost_or_made_up_among_many() {
         for share in [Share::ALL, Share::HALF] {
-            let places = RequestSlots::new(3, 1000, share);
+            let slots = RequestSlots::new(3, 1000, share);
             let users = (0..64_u8).map(|user| {
-                let places = Arc::clone(&places);
+                let slots = Arc::clone(&slots);
                 tokio::spawn(async move {
                     for _ in 0..200 {
-                        // Some give up at once, perhaps with a place in their hands.
+                        // Some give up at once, perhaps with a slot in their hands.
                         let patience = if user % 4 == 0 { Duration::ZERO } else { LONG };
-                        let place = places.take(client(user % 8), patience).await;
-                        assert!(place.is_some() || patience.is_zero(), "a place within a minute");
-                        assert!(places.taken() <= 3);
+                        let slot = slots.take(client(user % 8), patience).await;
+                        assert!(slot.is_some() || patience.is_zero(), "a slot within a minute");
+                        assert!(slots.taken() <= 3);
                         tokio::task::yield_now().await;
                     }
                 })
@@ -272,7 +272,7 @@ mod tests {
             for user in users.collect::<Vec<_>>() {
                 user.await.unwrap();
             }
-            assert_eq!((places.taken(), places.waiting.load(Ordering::SeqCst), places.queue().len()), (0, 0, 0));
+            assert_eq!((slots.taken(), slots.waiting.load(Ordering::SeqCst), slots.queue().len()), (0, 0, 0));
         }
     }
 }

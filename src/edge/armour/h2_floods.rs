@@ -24,7 +24,7 @@ use super::{
 };
 use crate::domain::Clock;
 
-/// What of a kind of frame is borne.
+/// How many frames of a kind are allowed.
 #[derive(Clone, Copy, Debug)]
 struct Limit {
     /// At once.
@@ -130,7 +130,7 @@ impl Allowance {
         }
     }
 
-    /// A frame came; whether it is borne.
+    /// A frame came; whether it is allowed.
     fn receive(&mut self, kind: u8) -> bool {
         match kind {
             HEADERS => {
@@ -165,7 +165,7 @@ impl Allowance {
 /// GOAWAY with `ENHANCE_YOUR_CALM` (RFC 9113 sections 6.8 and 7), which leaves it open how many streams were served.
 const GOODBYE: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0xb];
 
-/// Says that a connection's client sent more than is borne.
+/// Says that a connection's client sent more than is allowed.
 #[derive(Clone, Debug, Default)]
 pub(in crate::edge) struct Flood(Arc<AtomicBool>);
 
@@ -243,18 +243,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Counted<S> {
         }
         counted.allowance.refill(counted.clock.instant());
         let allowance = &mut counted.allowance;
-        let (mut borne, mut in_order) = (true, true);
+        let (mut is_allowed, mut in_order) = (true, true);
         let (has_begun, heads) = (&mut counted.has_begun, &mut counted.heads);
         counted.received.pass(&buffer.filled()[before..], |frame| {
             in_order &= std::mem::replace(has_begun, true) || frame.kind == SETTINGS;
             heads.receive(frame);
-            borne &= allowance.receive(frame.kind);
+            is_allowed &= allowance.receive(frame.kind);
         });
         if !in_order {
             // No flood, and nothing that speaks HTTP/2 would understand a word about it.
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
-        if borne { Poll::Ready(Ok(())) } else { Poll::Ready(Err(counted.end(cx))) }
+        if is_allowed { Poll::Ready(Ok(())) } else { Poll::Ready(Err(counted.end(cx))) }
     }
 }
 
@@ -301,8 +301,8 @@ mod tests {
         Frame { kind: DATA, payload_bytes, ends_stream: false, ends_headers: false, stream: 1 }
     }
 
-    /// How many frames of a kind are borne at once.
-    fn borne(allowance: &mut Allowance, kind: u8) -> usize {
+    /// How many frames of a kind are allowed at once.
+    fn allowed_at_once(allowance: &mut Allowance, kind: u8) -> usize {
         (0..1_000_000).take_while(|_| allowance.receive(kind)).count()
     }
 
@@ -319,11 +319,15 @@ mod tests {
             (200, 512, 512),
         ] {
             let mut later = Allowance::new(start);
-            assert_eq!((borne(&mut allowance, kind), borne(&mut later, kind)), (burst, burst), "{kind}");
+            assert_eq!(
+                (allowed_at_once(&mut allowance, kind), allowed_at_once(&mut later, kind)),
+                (burst, burst),
+                "{kind}"
+            );
             later.refill(start + Duration::from_secs(10));
-            assert_eq!(borne(&mut later, kind), ten_seconds, "{kind}");
+            assert_eq!(allowed_at_once(&mut later, kind), ten_seconds, "{kind}");
             later.refill(start + Duration::from_secs(5));
-            assert_eq!(borne(&mut later, kind), 0, "a clock that stands still gives nothing back");
+            assert_eq!(allowed_at_once(&mut later, kind), 0, "a clock that stands still gives nothing back");
         }
     }
 
@@ -332,8 +336,8 @@ mod tests {
         let mut allowance = Allowance::new(SystemClock.instant());
         for frame in 0..100_000 {
             allowance.send(data(EARNING_BYTES));
-            let borne = allowance.receive(PING) && (0..4).all(|_| allowance.receive(WINDOW_UPDATE));
-            assert!(borne, "after {frame} frames");
+            let is_allowed = allowance.receive(PING) && (0..4).all(|_| allowance.receive(WINDOW_UPDATE));
+            assert!(is_allowed, "after {frame} frames");
         }
     }
 
@@ -348,7 +352,7 @@ mod tests {
         assert_eq!(exchanges.by_ref().count(), 4096);
         // The last piece of each response is small as a rule, and a stream ends once.
         allowance.send(Frame { ends_stream: true, ..data(0) });
-        assert_eq!(borne(&mut allowance, WINDOW_UPDATE), 4);
+        assert_eq!(allowed_at_once(&mut allowance, WINDOW_UPDATE), 4);
     }
 
     #[test]
@@ -356,7 +360,7 @@ mod tests {
         let mut allowance = Allowance::new(SystemClock.instant());
         (0..1_000_000).for_each(|_| allowance.send(data(1)));
         let saved = usize::try_from(SAVED_MAX).unwrap();
-        assert_eq!((borne(&mut allowance, PING), borne(&mut allowance, SETTINGS)), (saved, 64));
+        assert_eq!((allowed_at_once(&mut allowance, PING), allowed_at_once(&mut allowance, SETTINGS)), (saved, 64));
     }
 
     #[test]

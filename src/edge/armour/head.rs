@@ -1,8 +1,6 @@
 //! A request's head, before anything parses it: bounded, and with a framing that every server behind reads the same
 //! way. What two servers could frame differently is refused here (RFC 9112 sections 2.2, 5.1, 6.1 and 6.3). Pure.
 
-use std::io;
-
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, Uri, header};
 use memchr::memchr;
@@ -29,9 +27,6 @@ const LENGTH_DIGITS_MAX: usize = 18;
 /// Why a head was not taken.
 #[derive(Debug, Error)]
 pub(in crate::edge) enum HeadError {
-    /// The client broke off.
-    #[error(transparent)]
-    Io(#[from] io::Error),
     /// It was not complete in time.
     #[error("the head was not complete in time")]
     Timeout,
@@ -50,15 +45,14 @@ pub(in crate::edge) enum HeadError {
 }
 
 impl HeadError {
-    /// The reason to answer with, when there is still somebody to answer.
-    pub(in crate::edge) const fn reason(&self) -> Option<Reason> {
+    /// The reason to answer with.
+    pub(in crate::edge) const fn reason(&self) -> Reason {
         match self {
-            Self::Io(_) => None,
-            Self::Timeout => Some(Reason::RequestTimeout),
-            Self::TooLarge => Some(Reason::HeadTooLarge),
-            Self::Method => Some(Reason::MethodNotAllowed),
-            Self::Expectation => Some(Reason::ExpectationFailed),
-            Self::Malformed(_) => Some(Reason::MalformedRequest),
+            Self::Timeout => Reason::RequestTimeout,
+            Self::TooLarge => Reason::HeadTooLarge,
+            Self::Method => Reason::MethodNotAllowed,
+            Self::Expectation => Reason::ExpectationFailed,
+            Self::Malformed(_) => Reason::MalformedRequest,
         }
     }
 }
@@ -72,9 +66,28 @@ pub(super) enum Framing {
     Chunked,
 }
 
-/// Percent-encodes those bytes of the query that old clients send as they are (letters with accents,
-/// quotes, angle brackets) and that no URI has. Nothing is decided by them, and the service reads the
-/// same octets.
+/// A query in which those bytes are percent-encoded that old clients send as they are (letters with accents, quotes,
+/// angle brackets) and that no URI has; `None` where it has none of them. Nothing is decided by them, and the service
+/// reads the same octets.
+///
+/// # Errors
+/// [`HeadError::TooLarge`] where it would be too long for a request line.
+pub(in crate::edge) fn escaped(query: &[u8]) -> Result<Option<String>, HeadError> {
+    if !query.iter().copied().any(is_external) {
+        return Ok(None);
+    }
+    let mut escaped = String::with_capacity(3 * query.len());
+    for &byte in query {
+        if is_external(byte) {
+            escaped.push_str(&format!("%{byte:02X}"));
+        } else {
+            escaped.push(char::from(byte));
+        }
+    }
+    if escaped.len() > REQUEST_LINE_BYTES_MAX { Err(HeadError::TooLarge) } else { Ok(Some(escaped)) }
+}
+
+/// Brings the query of a head's target into the form of a URI: see [`escaped`].
 ///
 /// # Errors
 /// [`HeadError::TooLarge`] where the request line is, afterwards.
@@ -82,18 +95,12 @@ pub(super) fn escape_query(head: &mut BytesMut) -> Result<(), HeadError> {
     let start = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
     let Some(end) = memchr(b'\r', &head[start..]).map(|at| start + at) else { return Ok(()) };
     let Some(query) = memchr(b'?', &head[start..end]).map(|at| start + at) else { return Ok(()) };
-    let mut escaped = BytesMut::with_capacity(3 * head.len());
-    escaped.extend_from_slice(&head[..query]);
-    for &byte in &head[query..end] {
-        if is_external(byte) {
-            escaped.extend_from_slice(format!("%{byte:02X}").as_bytes());
-        } else {
-            escaped.extend_from_slice(&[byte]);
-        }
-    }
-    let length = escaped.len();
-    escaped.extend_from_slice(&head[end..]);
-    *head = escaped;
+    let Some(escaped) = escaped(&head[query..end])? else { return Ok(()) };
+    let behind = head.split_off(end);
+    head.truncate(query);
+    head.extend_from_slice(escaped.as_bytes());
+    let length = head.len();
+    head.extend_from_slice(&behind);
     if length > REQUEST_LINE_BYTES_MAX { Err(HeadError::TooLarge) } else { Ok(()) }
 }
 

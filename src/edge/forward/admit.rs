@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::{
     exchange::{Exchange, Forward, Permission, Verdict},
     head::upstream_request,
-    local_response::METHODS_SERVED,
+    local_response::{METHODS_SERVED, declared_length},
     services::{Shared, Tunables},
 };
 use crate::{
@@ -44,8 +44,8 @@ impl Exchange {
             return self.deny(Denial::of(reason));
         }
         if self.may_have_several(client) {
-            self.request_slot = self.shared().enter_request(client);
-            if self.request_slot.is_none() {
+            self.client_slot = self.shared().enter_request(client);
+            if self.client_slot.is_none() {
                 return self.deny_without_body(Denial::of(Reason::TooManyRequests));
             }
         }
@@ -251,8 +251,7 @@ fn owned(permit: Permit<'_>, view: &View<'_>, now: Timestamp) -> Result<Forward,
 /// The denial of a request that declares a larger body than its route takes.
 fn oversized(head: &Parts, forward: &Forward) -> Option<Denial> {
     let most = forward.route.settings.body_bytes_max?;
-    let declared: u64 = head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
-    (declared > most).then(|| Denial {
+    (declared_length(head)? > most).then(|| Denial {
         route: Some(forward.route.clone()),
         identity: forward.identity.clone(),
         ..Denial::of(Reason::BodyTooLarge)

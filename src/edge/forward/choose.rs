@@ -16,16 +16,16 @@ use crate::{
 };
 
 impl Exchange {
-    /// Acquires a server that the request was not tried at, and, the first time, a place in the pool. Gives when it
+    /// Acquires a server that the request was not tried at, and, the first time, a slot in the pool. Gives when it
     /// did.
     pub(super) async fn acquire_server(&mut self) -> Result<Instant, Failure> {
         let Verdict::Forward(permitted) = &self.verdict else { return Err(Failure::Internal) };
         let pool = &permitted.route.pool;
-        if self.place.is_none() {
+        if self.pool_slot.is_none() {
             let client = self.client.map_or(ClientKey::OPERATOR, ClientKey::of);
-            self.place = pool.enter(client).await;
+            self.pool_slot = pool.enter(client).await;
         }
-        if self.place.is_none() {
+        if self.pool_slot.is_none() {
             return Err(Failure::PoolFull);
         }
         self.tries += 1;

@@ -102,10 +102,10 @@ pub(in crate::edge) struct Exchange {
     pub(super) timeout: LazyTimeout,
     /// The servers that it went to before.
     pub(super) tried: Vec<Handle<Server>>,
-    /// Its place among the requests of its client, where that may have several in flight.
-    pub(super) request_slot: Option<ClientRequestSlot>,
-    /// Its place in the pool.
-    pub(super) place: Option<RequestSlot>,
+    /// Its slot among the requests of its client, where that may have several in flight.
+    pub(super) client_slot: Option<ClientRequestSlot>,
+    /// Its slot in the pool.
+    pub(super) pool_slot: Option<RequestSlot>,
     /// How often it was sent, or was to be.
     pub(super) tries: u32,
     /// Whether any part of a response was received, an informational one too.
@@ -209,8 +209,8 @@ impl Exchange {
             lease: None,
             timeout: LazyTimeout::default(),
             tried: vec![],
-            request_slot: None,
-            place: None,
+            client_slot: None,
+            pool_slot: None,
             tries: 0,
             is_answering: false,
             failure: None,

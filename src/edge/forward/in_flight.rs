@@ -44,10 +44,10 @@ pub(in crate::edge) struct InFlight {
     next: AtomicUsize,
 }
 
-/// Guards, and the places between them that are free again; as many as connections and streams at most.
+/// Guards, and the indices between them that are free again; as many as connections and streams at most.
 #[derive(Debug, Default)]
 struct Shard {
-    places: Vec<Option<Arc<RequestGuard>>>,
+    guards: Vec<Option<Arc<RequestGuard>>>,
     free: Vec<usize>,
 }
 
@@ -97,7 +97,7 @@ impl Watch {
 pub(in crate::edge) struct Registered {
     in_flight: Arc<InFlight>,
     shard: usize,
-    place: usize,
+    index: usize,
     pub(in crate::edge) guard: Arc<RequestGuard>,
 }
 
@@ -106,25 +106,25 @@ impl InFlight {
     pub(in crate::edge) fn register(self: &Arc<Self>) -> Registered {
         let guard = Arc::<RequestGuard>::default();
         let shard = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
-        let mut lines = lock(&self.shards[shard]);
-        let place = lines.free.pop().unwrap_or_else(|| {
-            lines.places.push(None);
-            lines.places.len() - 1
+        let mut locked = lock(&self.shards[shard]);
+        let index = locked.free.pop().unwrap_or_else(|| {
+            locked.guards.push(None);
+            locked.guards.len() - 1
         });
-        lines.places[place] = Some(Arc::clone(&guard));
-        drop(lines);
-        Registered { in_flight: Arc::clone(self), shard, place, guard }
+        locked.guards[index] = Some(Arc::clone(&guard));
+        drop(locked);
+        Registered { in_flight: Arc::clone(self), shard, index, guard }
     }
 
     /// Looks at every exchange once.
     pub(in crate::edge) fn sweep(&self, view: &View<'_>, now: Timestamp, instant: Instant) {
         let stale_for = view.stale_for();
         for (number, shard) in self.shards.iter().enumerate() {
-            for (place, guard) in lock(shard).places.iter().enumerate() {
+            for (index, guard) in lock(shard).guards.iter().enumerate() {
                 let Some(guard) = guard.as_ref().filter(|guard| guard.watched.load(Ordering::Relaxed)) else {
                     continue;
                 };
-                let is_stale = stale_for.is_some_and(|time| time >= stale_grace(number + place * SHARDS));
+                let is_stale = stale_for.is_some_and(|time| time >= stale_grace(number + index * SHARDS));
                 guard.judge(view, now, instant, is_stale);
             }
         }
@@ -133,7 +133,7 @@ impl InFlight {
     /// Has every connection look around: the gateway stops.
     pub(in crate::edge) fn wake_all(&self) {
         for shard in &self.shards {
-            for guard in lock(shard).places.iter().flatten() {
+            for guard in lock(shard).guards.iter().flatten() {
                 guard.wake();
             }
         }
@@ -142,9 +142,9 @@ impl InFlight {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        let mut lines = lock(&self.in_flight.shards[self.shard]);
-        lines.places[self.place] = None;
-        lines.free.push(self.place);
+        let mut shard = lock(&self.in_flight.shards[self.shard]);
+        shard.guards[self.index] = None;
+        shard.free.push(self.index);
     }
 }
 
@@ -161,7 +161,7 @@ impl RequestGuard {
     }
 
     /// Nothing is in flight any more.
-    pub(super) fn rest(&self) {
+    pub(super) fn unwatch(&self) {
         if self.watched.load(Ordering::Acquire) {
             let mut state = lock(&self.state);
             state.watch = None;
@@ -257,11 +257,11 @@ impl RequestGuard {
     }
 }
 
-/// How much longer the exchange at a place may go on than the bound of a stale store: all of them at once would come
+/// How much longer the exchange of this number may go on than the bound of a stale store: all of them at once would come
 /// back at once too.
-fn stale_grace(place: usize) -> Duration {
+fn stale_grace(number: usize) -> Duration {
     // A prime number of parts, so that neighbours lie far apart.
-    let part = u32::try_from(place * 389 % 997).unwrap_or(0);
+    let part = u32::try_from(number * 389 % 997).unwrap_or(0);
     STALE_SPREAD * part / 997
 }
 
@@ -285,13 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn places_are_used_again() {
+    fn indices_are_used_again() {
         let in_flight = Arc::<InFlight>::default();
         for _ in 0..4 * SHARDS {
             drop(in_flight.register());
         }
-        let places = in_flight.shards.iter().map(|shard| lock(shard).places.len());
-        assert_eq!(places.sum::<usize>(), SHARDS);
+        let indices = in_flight.shards.iter().map(|shard| lock(shard).guards.len());
+        assert_eq!(indices.sum::<usize>(), SHARDS);
     }
 
     #[tokio::test]
@@ -299,7 +299,7 @@ mod tests {
         let guard = RequestGuard::default();
         guard.watch(watch());
         assert_eq!(guard.guard(async { 1 }).await.ok(), Some(1));
-        guard.rest();
+        guard.unwatch();
         assert!(!guard.watched.load(Ordering::Relaxed));
         assert!(lock(&guard.state).watch.is_none());
         assert_eq!(guard.reason(), None);

@@ -100,12 +100,12 @@ pub(super) async fn read_body(head: &Parts, body: ReceivedBody, bytes_max: usize
 }
 
 async fn collect_body(head: &Parts, mut body: ReceivedBody, bytes_max: usize) -> Body {
-    let declared = declared_length(head);
-    if declared.is_some_and(|length| length > bytes_max) {
+    let declared = declared_length(head).map_or(bytes_max, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    if declared > bytes_max {
         return Body::TooLarge;
     }
     // Room for all of it at once: what grows leaves copies behind.
-    let mut read = Zeroizing::new(Vec::with_capacity(declared.unwrap_or(bytes_max)));
+    let mut read = Zeroizing::new(Vec::with_capacity(declared));
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return Body::Broken };
         let Ok(chunk) = frame.into_data() else { continue };
@@ -133,7 +133,7 @@ async fn drain(head: &Parts, mut body: ReceivedBody) -> bool {
     if body.is_end_stream() {
         return true;
     }
-    let too_large = declared_length(head).is_some_and(|length| length > DRAIN_BYTES_MAX);
+    let too_large = declared_length(head).is_some_and(|length| length > DRAIN_BYTES_MAX as u64);
     if head.headers.contains_key(header::EXPECT) || too_large {
         return false;
     }
@@ -151,7 +151,8 @@ async fn drain(head: &Parts, mut body: ReceivedBody) -> bool {
     matches!(timeout(DRAIN, all).await, Ok(Ok(true)))
 }
 
-fn declared_length(head: &Parts) -> Option<usize> {
+/// How long a request says that its body is.
+pub(super) fn declared_length(head: &Parts) -> Option<u64> {
     head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

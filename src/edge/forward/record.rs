@@ -24,7 +24,7 @@ use crate::{
 impl Drop for Exchange {
     fn drop(&mut self) {
         let now = self.ended.unwrap_or_else(|| self.shared().services.clock.instant());
-        self.inbound.guard.rest();
+        self.inbound.guard.unwatch();
         if let Some(upload) = &self.upload {
             upload.cancel();
         }

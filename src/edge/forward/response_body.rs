@@ -163,13 +163,14 @@ impl Relay {
     }
 
     fn take(&mut self, data: Bytes, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        let is_last = self.incoming.is_end_stream();
+        if !is_last && self.exchange.is_over() {
+            return self.fail(Failure::ReadTimeout, cx);
+        }
         self.exchange.bytes_out += data.len() as u64;
-        if self.incoming.is_end_stream() {
+        if is_last {
             self.end();
             return Poll::Ready(Some(Ok(Frame::data(data))));
-        }
-        if self.exchange.is_over() {
-            return self.fail(Failure::ReadTimeout, cx);
         }
         let now = Instant::now();
         self.handed_on = Some(now);

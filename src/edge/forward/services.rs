@@ -129,7 +129,7 @@ pub struct Shared {
     in_flight: Arc<InFlight>,
     requests: Arc<Requests>,
     tunables: ArcSwap<Spread<Tunables>>,
-    connections_borne: usize,
+    connections_possible: usize,
     listener_runtimes: ListenerRuntimes,
     /// As the process started with them: their order is that of the sockets.
     listen: Vec<Listen>,
@@ -141,7 +141,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Puts the pieces together. The open files bear `connections_borne`, whatever the settings say.
+    /// Puts the pieces together. The open files allow `connections_possible`, whatever the settings say.
     ///
     /// # Errors
     /// When TLS cannot be set up for want of randomness.
@@ -150,7 +150,7 @@ impl Shared {
         metrics: &Arc<Metrics>,
         tunables: Tunables,
         listen: &[Listen],
-        connections_borne: usize,
+        connections_possible: usize,
     ) -> Result<Self, rustls::Error> {
         watch_certificates(listen, metrics, services.clock.now());
         let listener_runtimes = ListenerRuntimes::new(listen, &services.clock)?;
@@ -162,7 +162,7 @@ impl Shared {
             requests: Arc::default(),
             services,
             tunables: ArcSwap::from_pointee(Spread::new(tunables)),
-            connections_borne,
+            connections_possible,
             listener_runtimes,
             listen: listen.to_vec(),
             metrics: Arc::clone(metrics),
@@ -230,7 +230,7 @@ impl Shared {
     }
 
     pub(in crate::edge) fn connections_max(&self) -> usize {
-        self.tunables().connections_max.min(self.connections_borne)
+        self.tunables().connections_max.min(self.connections_possible)
     }
 
     pub(in crate::edge) const fn listener_runtimes(&self) -> &ListenerRuntimes {

@@ -84,8 +84,8 @@ impl Last {
         match (end, armour.refusal().map(HeadError::reason)) {
             (End::Ended | End::Done(Err(_)), _) if state.ends_with_connection() => Self::Reset,
             (End::Done(Err(error)), _) if error.is_parse() => Self::LingerRefused,
-            (End::Rests | End::Ended | End::Done(Err(_)), _) | (End::Done(Ok(())), Some(None)) => Self::Close,
-            (End::Done(Ok(())), Some(Some(reason))) => Self::Refuse(reason),
+            (End::Rests | End::Ended | End::Done(Err(_)), _) => Self::Close,
+            (End::Done(Ok(())), Some(reason)) => Self::Refuse(reason),
             (End::Done(Ok(())), None) if armour.has_ended() || armour.is_at_rest() => Self::Close,
             (End::Done(Ok(())), None) => Self::Linger,
         }

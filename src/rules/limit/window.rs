@@ -20,7 +20,7 @@ const FILED_AGAIN_MAX: usize = 8;
 /// A process that counts, by a number that is new at each start.
 pub type Origin = [u8; 16];
 
-/// What is borne, for how long it is remembered, and of how many.
+/// What is allowed, for how long it is remembered, and of how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Failures in a window from which on the key is restrained.
@@ -121,7 +121,7 @@ fn rest(start: Timestamp, now: Timestamp, window: Duration) -> Option<Duration> 
 }
 
 impl Windows {
-    /// How long the key is restrained; `None` when fewer failures count than are borne. Shares that began before
+    /// How long the key is restrained; `None` when fewer failures count than are allowed. Shares that began before
     /// `voided` do not.
     #[must_use]
     pub fn wait(&self, key: u128, bounds: &Bounds, now: Timestamp, voided: Option<Timestamp>) -> Option<Duration> {

@@ -4,7 +4,7 @@
 //! ```text
 //! bad_tokens   tokens with a wrong signature, by address; in memory only
 //! throttle     failed logins: whether an attempt may be made, and what came of it
-//!   settings   how many are borne
+//!   settings   how many are allowed
 //!   key        what names and addresses are remembered as
 //!   capped     names above the cap over all addresses
 //!   known      addresses that an owner has used

@@ -1,4 +1,4 @@
-//! How many failures are borne, and what they are counted by.
+//! How many failures are allowed, and what they are counted by.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub const NAME_WINDOW: Duration = Duration::from_hours(1);
 /// Failures of an address for a name, in [`NAME_WINDOW`], that the cap never touches: the contracts promise them.
 pub const FREE_FAILURES: u32 = 5;
 
-/// How many failures are borne, and for how long they are remembered.
+/// How many failures are allowed, and for how long they are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThrottleSettings {
     /// Failures for a realm's account name from one address after which it is throttled; default 5, and the

@@ -135,7 +135,7 @@ impl Throttle {
     /// not drawn again.
     ///
     /// # Errors
-    /// When as many failures as are borne were recorded in a window that has not ended; or when that depends on what
+    /// When as many failures as are allowed were recorded in a window that has not ended; or when that depends on what
     /// the store knows.
     pub fn check(&self, attempt: &mut Attempt, now: Timestamp) -> Result<(), Held> {
         let Subjects { name, address, pair } = attempt.subjects;

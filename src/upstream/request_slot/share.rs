@@ -1,4 +1,4 @@
-//! How many places each client has, in bounded memory.
+//! How many slots each client has, in bounded memory.
 
 use std::{
     hash::BuildHasher,
@@ -12,7 +12,7 @@ use crate::rules::limit::ClientKey;
 /// Counters of a row. Two clients that meet in both rows count as one, and nobody can choose whom it meets.
 const CELLS: usize = 2048;
 
-/// A client's part of the places while others wait, in thousandths.
+/// A client's part of the slots while others wait, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share(u16);
 
@@ -41,7 +41,7 @@ impl Share {
     }
 }
 
-/// Counts places by client, without a lock: a count may be too high where clients meet, and never too low.
+/// Counts slots by client, without a lock: a count may be too high where clients meet, and never too low.
 #[derive(Debug)]
 pub(super) struct Counts {
     rows: [Box<[AtomicU32]>; 2],
@@ -75,7 +75,7 @@ impl Counts {
         }
     }
 
-    /// The places of a client.
+    /// The slots of a client.
     pub(super) fn of(&self, client: ClientKey) -> usize {
         let [one, other] = self.cells(client).map(|cell| cell.load(Ordering::Relaxed));
         usize::try_from(one.min(other)).unwrap_or(usize::MAX)

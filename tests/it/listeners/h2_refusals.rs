@@ -154,7 +154,7 @@ fn heads_that_end_with_their_connection_have_one_line() {
     let mut peer = Peer::open(gateway.front);
     peer.send(&[[headers(1, WHOLE, &bad), headers(3, WHOLE, &bad), pings()].concat()]);
     assert!(matches!(peer.gets(5), GoAway(_) | Gets::Nothing(_)));
-    // More resets than are borne.
+    // More resets than are allowed.
     let mut peer = Peer::open(gateway.front);
     let many: Vec<_> = (0..1100).map(|at| headers(2 * at + 1, WHOLE, &bad)).collect();
     peer.send(&[many.concat()]);

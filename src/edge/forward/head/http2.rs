@@ -63,7 +63,8 @@ fn target(uri: &Uri) -> Result<PathAndQuery, Reason> {
     if uri.path_and_query().is_some_and(|target| target.as_str().starts_with('?')) {
         return Err(Reason::MalformedRequest);
     }
-    let target = match uri.query().and_then(escaped) {
+    let escaped = uri.query().map(|query| head::escaped(query.as_bytes())).transpose();
+    let target = match escaped.map_err(|error| error.reason())?.flatten() {
         Some(query) => PathAndQuery::try_from(format!("{}?{query}", uri.path())).ok(),
         None => uri.path_and_query().cloned(),
     };
@@ -84,16 +85,6 @@ fn join_cookies(head: &mut Parts) -> Result<(), Reason> {
     let cookies = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).map_err(|_| Reason::MalformedRequest)?;
     head.headers.insert(header::COOKIE, cookies);
     Ok(())
-}
-
-/// A query in the form of a URI, when it is not: see `head::escape_query`.
-fn escaped(query: &str) -> Option<String> {
-    let external = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'<' | b'>' | b'"' | b'`');
-    if !query.bytes().any(external) {
-        return None;
-    }
-    let escape = |byte: u8| if external(byte) { format!("%{byte:02X}") } else { char::from(byte).to_string() };
-    Some(query.bytes().map(escape).collect())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! stream     an HTTP/1 connection: head by head, body by body, each in its time
+//! writing    what goes out on it, and informational responses between
 //! deadline   how long a head is waited for, and when the connection rests
 //! head       a request's head: bounds, and a framing with one meaning (pure)
 //! chunks     a chunked body, read strictly (pure)
@@ -21,3 +22,4 @@ pub(super) mod h2_heads;
 pub(super) mod head;
 pub(super) mod state;
 pub(super) mod stream;
+mod writing;

@@ -24,11 +24,9 @@ use super::{
     deadline::{HeadDeadline, OnItsWay, Timeouts},
     head::{Framing, HEAD_BYTES_MAX, HeadError, Scanner, escape_query, respell},
     state::Http1State,
+    writing::Writing,
 };
-use crate::{
-    gather,
-    timer::{LazyTimeout, WriteTimeout},
-};
+use crate::timer::LazyTimeout;
 
 /// Room for the first bytes of a request: most heads need no more.
 const FIRST_BYTES: usize = 4096;
@@ -71,15 +69,6 @@ enum Reading {
 enum Body {
     Length(u64),
     Chunked(Box<ChunkValidator>),
-}
-
-/// How far what is written has come.
-struct Writing {
-    /// An informational response that goes out before anything else.
-    informational: BytesMut,
-    /// Whether everything that hyper wrote was handed on: only then may something of ours stand between.
-    is_flushed: bool,
-    timeout: WriteTimeout,
 }
 
 impl Body {
@@ -126,7 +115,7 @@ impl<S> Armour<S> {
             scanner: Scanner::default(),
             held: BytesMut::new(),
             deadline: HeadDeadline::new(accepted, timer),
-            writing: Writing { informational: BytesMut::new(), is_flushed: true, timeout: WriteTimeout::default() },
+            writing: Writing::new(),
         }
     }
 
@@ -236,8 +225,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let on_its_way = OnItsWay {
             head: self.has_begun(),
-            bytes: !self.held.is_empty() || !self.writing.informational.is_empty(),
-            response: !self.writing.is_flushed,
+            bytes: !self.held.is_empty() || self.writing.informs(),
+            response: !self.writing.is_flushed(),
         };
         ready!(self.deadline.poll_late(cx, on_its_way, &self.state, &self.timeouts));
         self.reading = if self.has_begun() { Reading::Refused(HeadError::Timeout) } else { Reading::Ended };
@@ -350,31 +339,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
         self.held.extend_from_slice(bytes.filled());
         Poll::Ready(Ok(()))
     }
-
-    /// Sends an informational response, where nothing of hyper's is on its way.
-    fn poll_inform(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(head) = self.state.take_informational()
-            && self.writing.is_flushed
-        {
-            self.writing.informational.unsplit(head);
-        }
-        while !self.writing.informational.is_empty() {
-            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.writing.informational))?;
-            if sent == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.writing.informational.advance(sent);
-            if self.writing.informational.is_empty() {
-                ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Gives a client that takes nothing the time that it has.
-    fn within_time<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        self.writing.timeout.within(cx, written, || (self.timeouts)().write)
-    }
 }
 
 /// Brings a head that was found in order into the form in which it is handed on, whatever comes behind it.
@@ -391,7 +355,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Armour<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let armour = self.get_mut();
         // That it is not sent now says nothing about reading.
-        if let Poll::Ready(Err(error)) = armour.poll_inform(cx) {
+        let informed = armour.writing.poll_inform(&mut armour.stream, cx, &armour.state);
+        if let Poll::Ready(Err(error)) = informed {
             return Poll::Ready(Err(error));
         }
         loop {
@@ -440,15 +405,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Armour<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let armour = self.get_mut();
-        let informed = armour.poll_inform(cx);
-        // From here on something of hyper's is on its way, whether it is written now or not.
-        armour.writing.is_flushed = false;
-        if informed.is_pending() {
-            ready!(armour.within_time(cx, informed))?;
-        }
-        let written = gather::poll_write(Pin::new(&mut armour.stream), cx, slices);
-        armour.within_time(cx, written)
+        let Self { stream, state, timeouts, writing, .. } = self.get_mut();
+        writing.poll_write(stream, cx, state, slices, || timeouts().write)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -456,11 +414,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Armour<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let armour = self.get_mut();
-        let flushed = Pin::new(&mut armour.stream).poll_flush(cx);
-        ready!(armour.within_time(cx, flushed))?;
-        armour.writing.is_flushed = true;
-        Poll::Ready(Ok(()))
+        let Self { stream, timeouts, writing, .. } = self.get_mut();
+        writing.poll_flush(stream, cx, || timeouts().write)
     }
 
     /// Nothing: the connection's task ends it, because there may be something left to say.

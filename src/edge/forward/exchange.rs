@@ -39,17 +39,36 @@ use crate::{
 #[derive(Debug)]
 pub(in crate::edge) struct Inbound {
     /// The thread that serves it.
-    pub(in crate::edge) worker: Arc<WorkerContext>,
+    pub(super) worker: Arc<WorkerContext>,
     /// The connection that it came on.
-    pub(in crate::edge) connection: Arc<Connection>,
+    pub(super) connection: Arc<Connection>,
     /// What ends it before its time.
-    pub(in crate::edge) guard: Arc<RequestGuard>,
+    pub(super) guard: Arc<RequestGuard>,
     /// What the connection's armour knows and is told; HTTP/1 alone.
-    pub(in crate::edge) http1: Option<Arc<Http1State>>,
+    pub(super) http1: Option<Arc<Http1State>>,
     /// How many informational responses came since its request was sent to a server.
-    pub(in crate::edge) informational: AtomicU32,
+    pub(super) informational: AtomicU32,
     /// What the connection goes on as, once a service has agreed to switch.
     pub(in crate::edge) tunnel: Mutex<Option<Tunnel>>,
+}
+
+impl Inbound {
+    /// What a request on this connection comes with, which `guard` may end.
+    pub(in crate::edge) fn new(
+        worker: &Arc<WorkerContext>,
+        connection: &Arc<Connection>,
+        guard: &Arc<RequestGuard>,
+        http1: Option<Arc<Http1State>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            worker: Arc::clone(worker),
+            connection: Arc::clone(connection),
+            guard: Arc::clone(guard),
+            http1,
+            informational: AtomicU32::new(0),
+            tunnel: Mutex::default(),
+        })
+    }
 }
 
 /// A connection that goes on as another protocol.

@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU32},
+    sync::{Arc, PoisonError},
     task::Poll,
     time::Duration,
 };
@@ -116,14 +116,7 @@ pub(super) async fn serve_connection(
     let shared = &worker.shared;
     let Begun { connection, registered, accepted, deadline } = begun;
     let state = Arc::<Http1State>::default();
-    let inbound = Arc::new(Inbound {
-        worker: Arc::clone(worker),
-        connection: Arc::clone(&connection),
-        guard: Arc::clone(&registered.guard),
-        http1: Some(Arc::clone(&state)),
-        informational: AtomicU32::new(0),
-        tunnel: Mutex::default(),
-    });
+    let inbound = Inbound::new(worker, &connection, &registered.guard, Some(Arc::clone(&state)));
     let service = {
         let inbound = Arc::clone(&inbound);
         service_fn(move |request| serve(Arc::clone(&inbound), request))

@@ -5,12 +5,11 @@
 //! `h2_floods`. What that crate refuses by itself is found out, logged and counted here.
 
 use std::{
-    error::Error as _,
     future::poll_fn,
     pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     task::Poll,
     time::Duration,
@@ -20,15 +19,13 @@ use hyper::{rt::Executor, server::conn::http2, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::begun::Begun;
+use super::{
+    begun::Begun,
+    refused_heads::{RESET_STREAMS_MAX, RefusedHeads, StreamCounts},
+};
 use crate::{
-    domain::Reason,
     edge::{
-        armour::{
-            h2_floods::{Counted, Flood},
-            h2_heads::ReceivedHeads,
-            head::HEAD_BYTES_MAX,
-        },
+        armour::{h2_floods::Counted, h2_heads::ReceivedHeads, head::HEAD_BYTES_MAX},
         forward::{
             exchange::Inbound,
             in_flight::{Registered, RequestGuard},
@@ -62,9 +59,6 @@ const SEND_BUFFER_BYTES_MAX: usize = 32 << 10;
 /// What the `h2` crate takes of a head, by its own count of 32 bytes for each field beside name and value. Heads up to
 /// here come to us, and those of more than [`HEAD_BYTES_MAX`] have the response that HTTP/1 gives them.
 const HEAD_LIST_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
-
-/// Streams that are reset for what came on them, and streams that are refused; one more ends the connection.
-const RESET_STREAMS_MAX: usize = 1024;
 
 /// How long a connection without streams is kept once it was told to end: for a request that crossed our word.
 const STOPPING_IDLE: Duration = Duration::from_secs(1);
@@ -120,18 +114,31 @@ where
 }
 
 impl Streams {
+    /// Of a connection with `guard`, which takes so many at once.
+    fn new(guard: &Arc<RequestGuard>, streams_max: u32) -> Arc<Self> {
+        Arc::new(Self {
+            in_work: AtomicUsize::new(0),
+            handed_on: AtomicUsize::new(0),
+            in_work_max: usize::try_from(streams_max).unwrap_or(usize::MAX).saturating_mul(STREAMS_IN_WORK),
+            connection: Arc::clone(guard),
+            taken: Mutex::default(),
+        })
+    }
+
+    /// What became of those that came.
+    fn counts(&self) -> StreamCounts {
+        StreamCounts {
+            handed_on: self.handed_on.load(Ordering::Relaxed),
+            // hyper refuses another.
+            are_full: self.in_work.load(Ordering::Acquire) >= self.in_work_max / STREAMS_IN_WORK,
+        }
+    }
+
     /// Takes the stream that hyper hands on now, and whose task it runs next.
     fn take(&self, worker: &Arc<WorkerContext>, connection: &Arc<Connection>) -> Arc<Inbound> {
         self.handed_on.fetch_add(1, Ordering::Relaxed);
         let registered = worker.shared.in_flight().register();
-        let inbound = Arc::new(Inbound {
-            worker: Arc::clone(worker),
-            connection: Arc::clone(connection),
-            guard: Arc::clone(&registered.guard),
-            http1: None,
-            informational: AtomicU32::new(0),
-            tunnel: Mutex::default(),
-        });
+        let inbound = Inbound::new(worker, connection, &registered.guard, None);
         *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(registered);
         inbound
     }
@@ -142,13 +149,7 @@ pub(super) async fn serve_connection(stream: ClientStream, begun: Begun, worker:
     let shared = &worker.shared;
     let Begun { connection, registered, deadline, .. } = begun;
     let streams_max = shared.tunables().requests_per_connection;
-    let streams = Arc::new(Streams {
-        in_work: AtomicUsize::new(0),
-        handed_on: AtomicUsize::new(0),
-        in_work_max: usize::try_from(streams_max).unwrap_or(usize::MAX).saturating_mul(STREAMS_IN_WORK),
-        connection: Arc::clone(&registered.guard),
-        taken: Mutex::default(),
-    });
+    let streams = Streams::new(&registered.guard, streams_max);
     let service = service_fn(|request| {
         let inbound = streams.take(worker, &connection);
         // Boxed, because hyper and the runtime move a stream's future some ten times.
@@ -160,19 +161,19 @@ pub(super) async fn serve_connection(stream: ClientStream, begun: Begun, worker:
     let mut serving = pin!(serving);
     // A fresh connection has no longer for its first request than one of HTTP/1.
     let mut idle = Idle { timeout: deadline, was_busy: false, stopping: false, finishing: false };
-    let mut refused = RefusedHeads { received, told: 0, large_told: 0 };
+    let mut refused = RefusedHeads::new(received);
     poll_fn(|cx| {
         loop {
             // The connection itself is never ended: it is woken to look around.
             let _ = registered.guard.poll_ended(cx);
             let polled = serving.as_mut().poll(cx);
             if !idle.stopping {
-                refused.find(&polled, &streams, &flood, |reason| shared.head_refused(connection.peer, reason));
+                refused.find(&polled, streams.counts(), &flood, |reason| shared.head_refused(connection.peer, reason));
             }
             if polled.is_ready() {
                 return Poll::Ready(());
             }
-            if refused.received.let_end() {
+            if refused.let_end() {
                 continue;
             }
             let in_work = streams.in_work.load(Ordering::Acquire);
@@ -200,75 +201,6 @@ pub(super) async fn serve_connection(stream: ClientStream, begun: Begun, worker:
     .await;
     if flood.has_begun() {
         shared.connection_refused(ConnectionRefusal::Flood);
-    }
-}
-
-/// Finds the heads that the `h2` crate refused by itself.
-struct RefusedHeads {
-    received: Arc<ReceivedHeads>,
-    told: usize,
-    large_told: usize,
-}
-
-impl RefusedHeads {
-    /// Tells of each that was refused since the last time, now that the connection waits or has ended.
-    ///
-    /// Once a connection is told to stop, heads that come still are ignored, and this must not be asked.
-    fn find(&mut self, polled: &Poll<hyper::Result<()>>, streams: &Streams, flood: &Flood, tell: impl Fn(Reason)) {
-        let handed_on = streams.handed_on.load(Ordering::Relaxed);
-        match polled {
-            // All that was decoded is handed on then, or refused.
-            Poll::Pending => {
-                let refused = self.received.decoded().saturating_sub(handed_on);
-                while self.told < refused {
-                    tell(self.reason(streams));
-                    self.told += 1;
-                }
-                // The others that were large were handed on.
-                self.large_told = self.received.large();
-            }
-            Poll::Ready(Ok(())) => {}
-            // Of those that came with what ended it, one is told: nobody knows how many were looked at, and which.
-            Poll::Ready(Err(error)) => {
-                let untold = self.received.begun().saturating_sub(handed_on + self.told);
-                if untold > 0
-                    && let Some(reason) = self.reason_of_end(error, untold, flood)
-                {
-                    tell(reason);
-                }
-            }
-        }
-    }
-
-    /// Why a stream was refused, as far as can be told from outside.
-    fn reason(&mut self, streams: &Streams) -> Reason {
-        if self.large_told < self.received.large() {
-            self.large_told += 1;
-            Reason::HeadTooLarge
-        } else if streams.in_work.load(Ordering::Acquire) >= streams.in_work_max / STREAMS_IN_WORK {
-            Reason::TooManyRequests
-        } else {
-            Reason::MalformedRequest
-        }
-    }
-
-    /// Why heads were refused with their connection; none where the client ended it.
-    fn reason_of_end(&self, error: &hyper::Error, untold: usize, flood: &Flood) -> Option<Reason> {
-        if flood.has_begun() {
-            return Some(Reason::TooManyRequests);
-        }
-        let error = error.source()?.downcast_ref::<h2::Error>().filter(|error| error.is_library())?;
-        Some(match error.reason()? {
-            // Too many frames for one head, or a head of few bytes that stand for many.
-            h2::Reason::ENHANCE_YOUR_CALM
-                if self.received.is_last_frame_of_head() && self.told + untold <= RESET_STREAMS_MAX =>
-            {
-                Reason::HeadTooLarge
-            }
-            // Too many streams that were reset, by either side.
-            h2::Reason::ENHANCE_YOUR_CALM => Reason::TooManyRequests,
-            _ => Reason::MalformedRequest,
-        })
     }
 }
 

@@ -184,6 +184,8 @@ enum Event {
     Answering,
     Answered,
     Takes(bool),
+    AttemptFailed,
+    Begun,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -195,12 +197,15 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Answering),
         1 => Just(Event::Answered),
         2 => any::<bool>().prop_map(Event::Takes),
+        1 => Just(Event::AttemptFailed),
+        1 => Just(Event::Begun),
     ]
 }
 
 proptest! {
     /// Whatever happens in whatever order: the server is blamed only when it has the whole request, has not
-    /// answered all of it, nothing keeps us from reading from it, and nothing moved for `read`.
+    /// answered all of it, nothing keeps us from reading from it, and nothing moved for `read`. Between two attempts
+    /// nobody is waited for.
     #[test]
     fn a_server_is_blamed_for_its_own_silence_alone(
         events in prop::collection::vec((event(), 0..40_u64), 1..60),
@@ -209,9 +214,10 @@ proptest! {
         let start = Instant::now();
         let progress = begun(Waits { declared, ..waits(start) }, start);
         let (mut now, mut moved) = (start, start);
-        let (mut whole, mut answered, mut held) = (false, false, false);
+        let (mut whole, mut answered, mut held, mut attempted) = (false, false, false, true);
         for (event, pause) in events {
             let end = now + seconds(pause);
+            prop_assert!(attempted || deadline(&progress).is_none());
             if let Some((at, Overdue::Server)) = deadline(&progress) {
                 prop_assert!(whole && !answered && !held);
                 prop_assert_eq!(at, moved + seconds(10));
@@ -248,6 +254,14 @@ proptest! {
                         moved = now;
                     }
                     held = !takes;
+                }
+                Event::AttemptFailed => {
+                    progress.attempt_failed();
+                    attempted = false;
+                }
+                Event::Begun => {
+                    progress.begin(now, Waits { declared, ..waits(start) }, None);
+                    (attempted, moved) = (true, now);
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -55,7 +55,7 @@ pub struct Pool {
     pub metrics: UpstreamMetrics,
     kind: Kind,
     servers: ArcSwap<Servers>,
-    next: AtomicUsize,
+    next: AtomicU64,
     slots: Arc<RequestSlots>,
     budget: Budget,
     /// Serialises ejections, so that two servers that fail at once are not both ejected.
@@ -85,7 +85,7 @@ impl Pool {
         let pool = Self {
             slots: RequestSlots::new(settings.connections_max, settings.pending_max, settings.share_per_address),
             servers: ArcSwap::default(),
-            next: AtomicUsize::new(0),
+            next: AtomicU64::new(0),
             budget: Budget::default(),
             ejecting: Mutex::default(),
             settings,
@@ -111,41 +111,40 @@ impl Pool {
         key: impl FnOnce(&HashBy) -> u64,
     ) -> Option<ServerLease> {
         let servers = self.servers.load();
-        let fresh = |server: &&Spread<Server>| !was_tried(tried, server) && server.is_available(now);
-        let chosen = match &self.settings.balance {
-            Balance::RoundRobin => {
-                let turn = self.next_turn(&servers);
-                servers.in_turn(turn).find(|server| fresh(server) && server.takes_turn(now))
-            }
-            Balance::LeastConnections => {
-                let start = self.next_turn(&servers);
-                let taking = |server: &&Spread<Server>| fresh(server) && server.takes_turn(now);
-                servers.from(start).filter(taking).min_by(|one, other| {
-                    let load = |server: &Server, other: &Server| server.in_flight() as u64 * u64::from(other.weight);
-                    load(one, other).cmp(&load(other, one))
-                })
-            }
-            Balance::Hash(by) => {
-                let key = key(by);
-                let taking = |server: &&Spread<Server>| fresh(server) && server.takes_key(now, key);
-                // Each is drawn once, and not anew for each comparison.
-                let drawn = servers.all.iter().filter(taking);
-                let drawn = drawn.map(|server| (balance::draw(key, server.id, server.weight), server));
-                drawn.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, server)| server)
-            }
+        let turn = match &self.settings.balance {
+            Balance::RoundRobin | Balance::LeastConnections => self.next_turn(&servers),
+            Balance::Hash(by) => key(by),
         };
+        let fresh = |server: &Server| !was_tried(tried, server) && server.is_available(now);
+        let chosen = servers.choose(&self.settings.balance, turn, fresh).map(|server| {
+            if self.takes(server, turn, now) {
+                return server;
+            }
+            // What it does not take goes to the others by the same rule. Where they all come back, each has its part.
+            let other =
+                |other: &Server| other.number() != server.number() && fresh(other) && other.takes_its_whole_share(now);
+            servers.choose(&self.settings.balance, turn, other).unwrap_or(server)
+        });
         // Somebody else may have taken the one trial meanwhile, or all were tried.
         chosen.and_then(|server| Server::take(server, now)).or_else(|| {
-            let others = servers.all.iter().filter(fresh);
-            let again = servers.all.iter().filter(|server| was_tried(tried, server) && server.is_available(now));
-            let last = || servers.all.iter().find_map(Server::take_as_last);
+            let others = servers.from(turn).filter(|server| fresh(server));
+            let again = servers.from(turn).filter(|server| was_tried(tried, server) && server.is_available(now));
+            let last = || servers.from(turn).find_map(Server::take_as_last);
             others.chain(again).find_map(|server| Server::take(server, now)).or_else(last)
         })
     }
 
-    fn next_turn(&self, servers: &Servers) -> usize {
+    fn next_turn(&self, servers: &Servers) -> u64 {
         // One server has every turn: no thread waits for another to count them.
         if servers.all.len() == 1 { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// Whether a server takes what came to it at `now`: while it is coming back, not each.
+    fn takes(&self, server: &Server, turn: u64, now: Instant) -> bool {
+        match self.settings.balance {
+            Balance::RoundRobin | Balance::LeastConnections => server.takes_turn(now),
+            Balance::Hash(_) => server.takes_key(now, turn),
+        }
     }
 
     /// Notes that a request failed.
@@ -306,18 +305,51 @@ impl Servers {
         Self { round: balance::round(&weights), all: all.into() }
     }
 
-    /// The servers in the order of their turns, from turn `start` on, one round.
-    fn in_turn(&self, start: usize) -> impl Iterator<Item = &Spread<Server>> {
-        let start = start.checked_rem(self.round.len()).unwrap_or(0);
-        let turns = self.round[start..].iter().chain(&self.round[..start]);
-        turns.filter_map(|&index| self.all.get(usize::from(index)))
+    /// Which of those that `may` take it a request goes to. `turn` says whose turn it is, or is the key of the request.
+    fn choose(&self, balance: &Balance, turn: u64, may: impl Fn(&Server) -> bool) -> Option<&Spread<Server>> {
+        match balance {
+            // A turn of one that may not goes to no neighbour, which would have twice its share, but to all others.
+            Balance::RoundRobin => self.at(turn).filter(|server| may(server)).or_else(|| self.drawn(turn, may)),
+            Balance::LeastConnections => {
+                let start = index(turn, self.all.len());
+                let order = |at: usize, server: &Server| if at == start { 0 } else { balance::mix(turn ^ server.id) };
+                let load = |server: &Server, other: &Server| server.in_flight() as u64 * u64::from(other.weight);
+                let may = self.all.iter().enumerate().filter(|(_, server)| may(server));
+                // Of those that have as little to do it is each one's turn, and no neighbour's where one may not.
+                let least = may.min_by(|(at, one), (place, other)| {
+                    let order = || order(*at, one).cmp(&order(*place, other));
+                    load(one, other).cmp(&load(other, one)).then_with(order)
+                });
+                least.map(|(_, server)| server)
+            }
+            Balance::Hash(_) => self.drawn(turn, may),
+        }
+    }
+
+    /// The server whose turn it is.
+    fn at(&self, turn: u64) -> Option<&Spread<Server>> {
+        self.all.get(usize::from(*self.round.get(index(turn, self.round.len()))?))
     }
 
     /// The servers, beginning anywhere.
-    fn from(&self, start: usize) -> impl Iterator<Item = &Spread<Server>> {
-        let start = start.checked_rem(self.all.len()).unwrap_or(0);
+    fn from(&self, turn: u64) -> impl Iterator<Item = &Spread<Server>> {
+        let start = index(turn, self.all.len());
         self.all[start..].iter().chain(&self.all[..start])
     }
+
+    /// The server that a number leads to, of those that `may` be asked: each has its share by weight, and with one that
+    /// goes only its own numbers move.
+    fn drawn(&self, number: u64, may: impl Fn(&Server) -> bool) -> Option<&Spread<Server>> {
+        // Each is drawn once, and not anew for each comparison.
+        let drawn = self.all.iter().filter(|server| may(server));
+        let drawn = drawn.map(|server| (balance::draw(number, server.id, server.weight), server));
+        drawn.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, server)| server)
+    }
+}
+
+/// Where a turn stands in a round of so many; 0 for none.
+fn index(turn: u64, length: usize) -> usize {
+    turn.checked_rem(length as u64).and_then(|index| usize::try_from(index).ok()).unwrap_or(0)
 }
 
 fn was_tried(tried: &[Handle<Server>], server: &Server) -> bool {
@@ -387,7 +419,7 @@ mod tests {
 
     #[test]
     fn another_attempt_goes_elsewhere_while_there_is_elsewhere() {
-        for balance in [Balance::RoundRobin, Balance::LeastConnections, Balance::Hash(HashBy::Address)] {
+        for balance in balances() {
             let (pool, now) = (pool(balance, &[1, 1, 1]), SystemClock.instant());
             let mut tried = vec![];
             for _ in 0..3 {
@@ -397,6 +429,72 @@ mod tests {
                 tried.push(turn.server().clone());
             }
             assert!(pool.pick(now, &tried, |_| 7).is_some(), "the same again is better than none");
+        }
+    }
+
+    /// How many of so many requests each server gets at `now`, each over before the next.
+    fn parts(pool: &Pool, now: Instant, requests: u64) -> Vec<u64> {
+        let servers = pool.servers();
+        let mut parts = vec![0; servers.len()];
+        for request in 0..requests {
+            let lease = pool.pick(now, &[], |_| balance::hash_of(&[&request.to_be_bytes()])).unwrap();
+            let at = servers.iter().position(|server| server.number() == lease.server().number()).unwrap();
+            parts[at] += 1;
+        }
+        parts
+    }
+
+    fn balances() -> [Balance; 3] {
+        [Balance::RoundRobin, Balance::LeastConnections, Balance::Hash(HashBy::Address)]
+    }
+
+    #[test]
+    fn what_a_server_does_not_take_goes_to_all_others() {
+        for balance in balances() {
+            let (pool, now) = (pool(balance.clone(), &[1, 1, 1, 3]), SystemClock.instant());
+            pool.servers()[2].set_passes_probes(false, now);
+            let parts = parts(&pool, now, 5000);
+            // The least busy of idle servers has nothing to do with weights.
+            let fair = if balance == Balance::LeastConnections { [1667; 4] } else { [1000, 1000, 0, 3000] };
+            for (at, (part, fair)) in parts.iter().zip(fair).enumerate().filter(|(at, _)| *at != 2) {
+                assert!(part.abs_diff(fair) < fair / 6, "{balance:?}, {at}: {parts:?}");
+            }
+            assert_eq!(parts[2], 0, "{balance:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_comes_back_takes_a_tenth_of_what_comes_to_it() {
+        for balance in balances() {
+            let (pool, now) = (pool(balance.clone(), &[1; 20]), SystemClock.instant());
+            // Time begins with the first request.
+            drop(pool.pick(now, &[], |_| 0));
+            let returning = &pool.servers()[7];
+            returning.set_passes_probes(false, now);
+            returning.set_passes_probes(true, now);
+            let parts = parts(&pool, now, 20_000);
+            assert!((60..=140).contains(&parts[7]), "{balance:?}: {parts:?}");
+            for (at, part) in parts.iter().enumerate().filter(|(at, _)| *at != 7) {
+                assert!(part.abs_diff(1047) < 200, "{balance:?}, {at}: {parts:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn servers_that_all_come_back_have_their_shares_and_keys_stay() {
+        for balance in balances() {
+            let (pool, now) = (pool(balance.clone(), &[1; 4]), SystemClock.instant());
+            drop(pool.pick(now, &[], |_| 0));
+            let before = parts(&pool, now, 4000);
+            for server in pool.servers() {
+                server.set_passes_probes(false, now);
+                server.set_passes_probes(true, now);
+            }
+            let parts = parts(&pool, now, 4000);
+            assert!(parts.iter().all(|part| part.abs_diff(1000) < 150), "{balance:?}: {parts:?}");
+            if matches!(balance, Balance::Hash(_)) {
+                assert_eq!(parts, before);
+            }
         }
     }
 

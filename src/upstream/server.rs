@@ -166,6 +166,11 @@ impl Server {
         is_within(self.breaker.share(|| self.epoch.millis(now)), key, self.id)
     }
 
+    /// Whether it is not coming back at `now`.
+    pub(super) fn takes_its_whole_share(&self, now: Instant) -> bool {
+        self.breaker.share(|| self.epoch.millis(now)) >= 1.0
+    }
+
     /// Whether it is left alone for failures that may be their requests' own doing.
     pub(super) fn is_suspected(&self) -> bool {
         self.breaker.is_suspected()

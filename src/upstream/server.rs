@@ -132,6 +132,11 @@ impl Server {
         self.streams.store(streams, Ordering::Relaxed);
     }
 
+    /// What its last connection carried says nothing any more: it has ended.
+    pub fn forget_streams(&self) {
+        self.note_streams(usize::MAX);
+    }
+
     /// Whether requests go to it: it answers its health checks, and is not ejected.
     #[must_use]
     pub fn is_healthy(&self) -> bool {

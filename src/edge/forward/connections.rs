@@ -233,6 +233,7 @@ async fn http2_over(transport: Transport, server: &Handle<Server>, making: Makin
         // hyper reads in another task, which tells nobody what the server allows. It is the first that a server says.
         let mut began = pin!(received.began());
         let mut making = Some(making);
+        let mut noted = None;
         poll_fn(|cx| {
             // A sender is told how it ends.
             let ended = Pin::new(&mut connection).poll(cx);
@@ -241,12 +242,16 @@ async fn http2_over(transport: Transport, server: &Handle<Server>, making: Makin
                 allowed.store(allows, Ordering::Relaxed);
             }
             if making.is_some() && began.as_mut().poll(cx).is_ready() {
-                server.note_streams(allows);
                 making = None;
+            }
+            if making.is_none() && noted.replace(allows) != Some(allows) {
+                server.note_streams(allows);
             }
             ended.map(drop)
         })
         .await;
+        // The next one may allow another number.
+        server.forget_streams();
     });
     Ok(Http2 { sender, streams })
 }

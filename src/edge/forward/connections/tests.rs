@@ -157,6 +157,20 @@ async fn a_connection_has_as_many_streams_as_its_server_allows_until_it_is_forgo
 }
 
 #[tokio::test]
+async fn what_a_server_allowed_is_forgotten_with_the_connection() {
+    let listener = listener().await;
+    let (pool, server) = pool(&listener, HttpVersion::Two);
+    serve_http2(listener, 1);
+    let connections = Connections::default();
+    let lease = settled(&connections, &pool, &server).await;
+    assert_eq!(server.streams(), 1);
+    drop((lease, connections));
+    while server.streams() == 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn others_wait_for_a_connection_that_is_made_as_many_as_it_carries() {
     let listener = listener().await;
     let (pool, server) = pool(&listener, HttpVersion::Two);

@@ -89,6 +89,7 @@ impl Gateway {
         let _ = self.stop_front.send(true);
         let drained = self.control.block_on(async { tokio::time::timeout(drain_timeout, self.serving).await });
         if drained.is_err() {
+            self.reloader.shared.set_drain_over();
             tracing::warn!(?drain_timeout, "requests were still in flight when the drain timeout was over");
         }
         self.acceptor.shutdown_background();

@@ -90,6 +90,8 @@ pub enum Reason {
     ExpectationFailed,
     /// The client did not wait for the answer: nobody is told.
     ClientLeft,
+    /// The gateway stopped, and had waited for as long as it may: nobody is told.
+    GatewayStopped,
     /// Too many attempts, or too many connections.
     TooManyRequests,
     /// Too many tokens from this address were checked and found bad.
@@ -114,7 +116,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for resolving metric handles ahead.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 51] = [
         Self::Public,
         Self::Authenticated,
         Self::Anonymous,
@@ -155,6 +157,7 @@ impl Reason {
         Self::HeadTooLarge,
         Self::ExpectationFailed,
         Self::ClientLeft,
+        Self::GatewayStopped,
         Self::TooManyRequests,
         Self::TooManyBadTokens,
         Self::UpstreamFailed,
@@ -211,6 +214,7 @@ impl Reason {
             Self::HeadTooLarge => "head_too_large",
             Self::ExpectationFailed => "expectation_failed",
             Self::ClientLeft => "client_left",
+            Self::GatewayStopped => "gateway_stopped",
             Self::TooManyRequests => "too_many_requests",
             Self::TooManyBadTokens => "too_many_bad_tokens",
             Self::UpstreamFailed => "upstream_failed",
@@ -248,6 +252,7 @@ impl Reason {
             Self::UpstreamFailed => 502,
             Self::UpstreamUnavailable
             | Self::UpstreamBusy
+            | Self::GatewayStopped
             | Self::Unavailable
             | Self::Stale
             | Self::IssuerUnavailable => 503,

@@ -203,6 +203,7 @@ const fn detail(reason: Reason) -> &'static str {
         Reason::HeadTooLarge => "The header of the request is too large",
         Reason::ExpectationFailed => "The expectation of the request cannot be met",
         Reason::ClientLeft => "The client did not wait for the answer",
+        Reason::GatewayStopped => "The gateway stopped",
         Reason::TooManyRequests | Reason::TooManyBadTokens => "Too many requests",
         Reason::UpstreamFailed => "The service did not answer as it should",
         Reason::UpstreamTimeout => "The service did not answer in time",

@@ -130,6 +130,7 @@ fn what_does_not_end_in_the_drain_timeout_is_broken_off() {
     wait_until("the request is with the upstream", PATIENCE, || silent.bytes().contains("/public"));
     let ran = gateway.stop();
     assert!(ran.code == 0 && ran.stdout.contains("still in flight"), "{ran:?}");
+    assert!(ran.stdout.contains(r#""reason":"gateway_stopped""#), "it is not the client who left: {ran:?}");
     connection.is_closed();
 }
 

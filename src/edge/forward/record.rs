@@ -35,8 +35,9 @@ impl Drop for Exchange {
             self.broke_off(Failure::ReadTimeout);
         }
         if !self.is_whole && self.failure.is_none() {
-            // A drop before its end was told: the client has gone, or a task panics.
-            let ended = || self.inbound.guard.reason().unwrap_or(Reason::ClientLeft);
+            // A drop before its end was told: the client has gone, or the gateway, or a task panics.
+            let left = || if self.shared().is_drain_over() { Reason::GatewayStopped } else { Reason::ClientLeft };
+            let ended = || self.inbound.guard.reason().unwrap_or_else(left);
             if matches!(self.verdict, Verdict::Forward(_) | Verdict::Pending) {
                 self.failure = Some(if thread::panicking() { Reason::Internal } else { ended() });
             }

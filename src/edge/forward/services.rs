@@ -3,7 +3,7 @@
 use std::{
     net::IpAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -138,6 +138,8 @@ pub struct Shared {
     /// Whether the front drains, and whether idle connections are no longer waited for.
     stopping: AtomicBool,
     idle_grace_over: AtomicBool,
+    draining_since: OnceLock<tokio::time::Instant>,
+    drain_over: AtomicBool,
 }
 
 impl Shared {
@@ -169,6 +171,8 @@ impl Shared {
             idle_grace_ms: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             idle_grace_over: AtomicBool::new(false),
+            draining_since: OnceLock::new(),
+            drain_over: AtomicBool::new(false),
         })
     }
 
@@ -212,11 +216,27 @@ impl Shared {
     pub(in crate::edge) async fn drain(&self, mut shutdown: watch::Receiver<bool>) {
         // A sender that has gone stops the front as well.
         let _ = shutdown.wait_for(|stop| *stop).await;
+        self.draining_since();
         self.stopping.store(true, Ordering::Release);
         self.in_flight.wake_all();
         tokio::time::sleep(Duration::from_millis(self.idle_grace_ms.load(Ordering::Acquire))).await;
         self.idle_grace_over.store(true, Ordering::Release);
         self.in_flight.wake_all();
+    }
+
+    /// When the front began to drain; it is asked for only where that has begun.
+    pub(super) fn draining_since(&self) -> tokio::time::Instant {
+        *self.draining_since.get_or_init(tokio::time::Instant::now)
+    }
+
+    /// Says that what is in flight from now on is cut off: it had all of the drain timeout.
+    pub fn set_drain_over(&self) {
+        self.drain_over.store(true, Ordering::Release);
+    }
+
+    /// Whether what is in flight is cut off because the gateway stops.
+    pub(super) fn is_drain_over(&self) -> bool {
+        self.drain_over.load(Ordering::Acquire)
     }
 
     /// Whether the front drains: a response is the last of its connection.

@@ -1,7 +1,14 @@
 //! Upgraded connections: who gets one, what passes through it, and how it ends. Over HTTP/2 nobody gets one: see
 //! `listeners/h2_tunnels.rs`.
 
-use std::thread;
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+};
 
 use serde_json::json;
 
@@ -336,6 +343,40 @@ fn a_tunnel_that_says_nothing_ends_and_so_does_one_that_is_drained() {
     draining.process.signal("TERM");
     assert_eq!(socket.closed(PATIENCE), (1001, "draining".to_owned()));
     draining.process.finish().succeeded();
+}
+
+#[test]
+fn a_tunnel_that_opens_late_while_draining_has_no_longer_than_the_others() {
+    let (release, held) = mpsc::channel::<()>();
+    let (held, is_first) = (Mutex::new(held), AtomicBool::new(true));
+    let service = RawUpstream::start(move |stream| {
+        stream.read_request();
+        if !is_first.swap(false, Ordering::SeqCst) {
+            held.lock().unwrap().recv().unwrap();
+        }
+        stream.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        while stream.read() {}
+    });
+    let gateway = Config::standard(service.address).server("drain_timeout = \"4s\"").start();
+    let ask = |path: &str| {
+        let mut connection = Connection::open(gateway.front);
+        let upgrade = get(path).header("Connection", "Upgrade").header("Upgrade", "websocket");
+        connection.write(upgrade.bytes()).unwrap();
+        connection
+    };
+    let mut early = ask("/public/early");
+    assert_eq!(early.receive_head().unwrap().status, 101);
+    let mut late = ask("/public/late");
+    wait_until("the late one is asked for", PATIENCE, || service.bytes().contains("/public/late"));
+    gateway.process.signal("TERM");
+    early.is_closed();
+    // It opens when tunnels are over, and drained: not when the gateway ends.
+    release.send(()).unwrap();
+    assert_eq!(late.receive_head().unwrap().status, 101);
+    late.is_closed();
+    let line = gateway.process.access_line("the late one", |line| line["path"] == "/public/late");
+    assert_eq!(line["decision"], "forward");
+    gateway.process.finish().succeeded();
 }
 
 #[test]

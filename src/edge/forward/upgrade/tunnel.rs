@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use tokio::{sync::watch, time::sleep};
+use tokio::{sync::watch, time::sleep_until};
 
 use super::{
     frames::{GOING_AWAY, UNAUTHORIZED},
@@ -65,5 +65,6 @@ async fn drained(shutdown: &mut watch::Receiver<bool>, shared: &Shared) {
         std::future::pending::<()>().await;
     }
     let drain = shared.tunables().drain_timeout;
-    sleep(drain.saturating_sub(DRAIN_LEAD.min(drain / 2))).await;
+    // One that opens meanwhile has what is left of it.
+    sleep_until(shared.draining_since() + drain.saturating_sub(DRAIN_LEAD.min(drain / 2))).await;
 }

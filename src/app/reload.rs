@@ -191,6 +191,9 @@ impl Reloader {
             upstream::watch(&Handle::current(), pool);
         }
         self.live_state.publish(|present| snapshot.with_keys(Arc::clone(&present.keys)));
+        for pool in &new_pools {
+            pool.hold_limits();
+        }
         warn_of(&self.config, &settings);
         self.keeping.send_replace(settings.keys);
         self.password_rules.refuse(Arc::clone(&settings.refused_passwords));

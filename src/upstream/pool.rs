@@ -76,6 +76,30 @@ impl Pool {
     /// # Errors
     /// Fails when its TLS settings cannot be used; the error names the upstream.
     pub fn new(settings: PoolSettings, metrics: UpstreamMetrics) -> Result<Self, Unusable> {
+        let slots = RequestSlots::new(settings.connections_max, settings.pending_max, settings.share_per_address);
+        Self::with_slots(settings, metrics, slots)
+    }
+
+    /// A pool that follows this one. What is in flight to this one counts for its limits too, which hold from
+    /// [`Self::hold_limits`] on.
+    ///
+    /// # Errors
+    /// As those of [`Self::new`].
+    pub fn successor(&self, settings: PoolSettings, metrics: UpstreamMetrics) -> Result<Self, Unusable> {
+        Self::with_slots(settings, metrics, Arc::clone(&self.slots))
+    }
+
+    /// Has the limits of its settings hold, in place of those of a pool before it.
+    pub fn hold_limits(&self) {
+        let PoolSettings { connections_max, pending_max, share_per_address, .. } = self.settings;
+        self.slots.set_limits(connections_max, pending_max, share_per_address);
+    }
+
+    fn with_slots(
+        settings: PoolSettings,
+        metrics: UpstreamMetrics,
+        slots: Arc<RequestSlots>,
+    ) -> Result<Self, Unusable> {
         let unusable = |source| Unusable { upstream: settings.name.to_string(), source };
         let tls = settings.tls.as_ref().map(|tls| Tls::new(tls, settings.http)).transpose().map_err(unusable)?;
         for server in settings.servers.iter().filter(|_| tls.is_some()) {
@@ -83,7 +107,7 @@ impl Pool {
         }
         let kind = Kind { epoch: Arc::new(Epoch::default()), tls };
         let pool = Self {
-            slots: RequestSlots::new(settings.connections_max, settings.pending_max, settings.share_per_address),
+            slots,
             servers: ArcSwap::default(),
             next: AtomicU64::new(0),
             budget: Budget::default(),

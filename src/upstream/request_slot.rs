@@ -9,7 +9,7 @@ mod share;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU16, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -29,11 +29,11 @@ pub use self::share::Share;
 #[derive(Debug)]
 pub struct RequestSlots {
     taken: AtomicUsize,
-    taken_max: usize,
+    taken_max: AtomicUsize,
     /// As many as stand in the queue, or are about to.
     waiting: AtomicUsize,
     queue: Mutex<FairQueue<oneshot::Sender<RequestSlot>>>,
-    share: Share,
+    share: AtomicU16,
     counts: Counts,
 }
 
@@ -50,18 +50,30 @@ impl RequestSlots {
     pub fn new(taken_max: usize, waiting_max: usize, share: Share) -> Arc<Self> {
         Arc::new(Self {
             taken: AtomicUsize::new(0),
-            taken_max,
+            taken_max: AtomicUsize::new(taken_max),
             waiting: AtomicUsize::new(0),
             queue: Mutex::new(FairQueue::new(waiting_max)),
-            share,
+            share: AtomicU16::new(share.0),
             counts: Counts::new(),
         })
+    }
+
+    /// Changes how many there are from now on. Those that are taken stay taken, even where there are fewer now.
+    pub fn set_limits(self: &Arc<Self>, taken_max: usize, waiting_max: usize, share: Share) {
+        self.taken_max.store(taken_max, Ordering::SeqCst);
+        self.share.store(share.0, Ordering::Relaxed);
+        self.queue().set_items_max(waiting_max);
+        self.hand_out();
+    }
+
+    fn share(&self) -> Share {
+        Share(self.share.load(Ordering::Relaxed))
     }
 
     /// A slot for `client`, when one is free within `patience`; `None` at once where too many wait already.
     pub async fn take(self: &Arc<Self>, client: ClientKey, patience: Duration) -> Option<RequestSlot> {
         // Clients that are not told apart have one turn.
-        let client = if self.share.is_all() { ClientKey::OPERATOR } else { client };
+        let client = if self.share().is_all() { ClientKey::OPERATOR } else { client };
         // A later client goes behind those that wait.
         if self.waiting.load(Ordering::SeqCst) == 0 && self.reserve() {
             return Some(self.slot(client));
@@ -86,14 +98,13 @@ impl RequestSlots {
     /// Makes one slot taken, if there is one.
     fn reserve(&self) -> bool {
         // In one order with `waiting`: the request that leaves sees the one that waits, or that one sees the slot.
-        let more = |taken: usize| (taken < self.taken_max).then_some(taken + 1);
+        let taken_max = self.taken_max.load(Ordering::SeqCst);
+        let more = |taken: usize| (taken < taken_max).then_some(taken + 1);
         self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
     }
 
     fn slot(self: &Arc<Self>, client: ClientKey) -> RequestSlot {
-        if !self.share.is_all() {
-            self.counts.add(client);
-        }
+        self.counts.add(client);
         RequestSlot { slots: Arc::clone(self), client }
     }
 
@@ -111,9 +122,10 @@ impl RequestSlots {
         if queue.is_empty() || !self.reserve() {
             return None;
         }
-        let most = self.share.part_of(self.taken_max);
+        let share = self.share();
+        let most = share.part_of(self.taken_max.load(Ordering::SeqCst));
         let below = |client: ClientKey| self.counts.of(client) < most;
-        let next = if self.share.is_all() { queue.pop_client(|_| true) } else { queue.pop_client(below) };
+        let next = if share.is_all() { queue.pop_client(|_| true) } else { queue.pop_client(below) };
         // Where all waiting clients have more than their share, they wait for nobody else.
         next.or_else(|| queue.pop_client(|_| true))
     }
@@ -127,9 +139,7 @@ impl RequestSlots {
 impl Drop for RequestSlot {
     fn drop(&mut self) {
         let slots = &self.slots;
-        if !slots.share.is_all() {
-            slots.counts.take(self.client);
-        }
+        slots.counts.take(self.client);
         slots.taken.fetch_sub(1, Ordering::SeqCst);
         if slots.waiting.load(Ordering::SeqCst) > 0 {
             slots.hand_out();
@@ -173,6 +183,24 @@ mod tests {
 
     fn client(last: u8) -> ClientKey {
         ClientKey::of([192, 0, 2, last].into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_limits_hold_from_now_on_for_what_is_taken_too() {
+        let slots = RequestSlots::new(1, 1, Share::ALL);
+        let first = slots.take(ONE, LONG).await.unwrap();
+        let mut waits = Box::pin(slots.take(ONE, LONG));
+        assert!(futures_util::poll!(&mut waits).is_pending());
+        slots.set_limits(2, 0, Share::HALF);
+        let second = waits.await.expect("there is room for it now");
+        assert!(slots.take(ONE, LONG).await.is_none(), "nobody may wait any more");
+        slots.set_limits(1, 1, Share::HALF);
+        drop(first);
+        let mut waits = Box::pin(slots.take(ONE, LONG));
+        assert!(futures_util::poll!(&mut waits).is_pending(), "one is taken, and there is one");
+        drop(second);
+        assert!(waits.await.is_some());
+        assert_eq!((slots.taken(), slots.counts.of(ONE)), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]

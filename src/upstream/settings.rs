@@ -52,6 +52,13 @@ pub struct PoolSettings {
 }
 
 impl PoolSettings {
+    /// Whether a pool with these settings is one with those. Where the gateway listens is none of the pool: what else it
+    /// will listen on after a restart says nothing about servers.
+    #[must_use]
+    pub fn are_those_of(&self, other: &Self) -> bool {
+        *self == Self { own: Arc::clone(&self.own), ..other.clone() }
+    }
+
     /// Servers of equal weight, and the defaults of everything else.
     #[must_use]
     pub fn new(name: &str, servers: Vec<ServerSettings>) -> Self {

@@ -23,7 +23,7 @@ use crate::{
         token::{Issuers, Realms},
     },
     trust::TrustError,
-    upstream::{Balance, CONNECTION_FAILURES, HashBy, Pool, Unusable},
+    upstream::{Balance, CONNECTION_FAILURES, HashBy, Pool, Unusable, hash_of},
 };
 
 /// Everything that stands still while a request is decided.
@@ -67,6 +67,8 @@ pub struct Route {
     pub meant_names: MeantNames,
     /// Where it forwards to.
     pub pool: Arc<Pool>,
+    /// What stands for its name: the same after a reload.
+    pub id: u64,
     /// Its metric handles.
     pub metrics: Arc<RouteMetrics>,
     /// The wait for its upstream.
@@ -144,12 +146,12 @@ impl Snapshot {
             .upstreams
             .iter()
             .map(|settings| {
-                let kept = pools_present.iter().find(|pool| pool.settings == *settings).map(Arc::clone);
-                let make = || {
-                    let metrics = metrics.upstream(&settings.name, &CONNECTION_FAILURES);
-                    Pool::new(settings.clone(), metrics).map(Arc::new)
+                let metrics = metrics.upstream(&settings.name, &CONNECTION_FAILURES);
+                let pool = match pools_present.iter().find(|pool| pool.settings.name == settings.name) {
+                    Some(kept) if kept.settings.are_those_of(settings) => Arc::clone(kept),
+                    Some(before) => Arc::new(before.successor(settings.clone(), metrics)?),
+                    None => Arc::new(Pool::new(settings.clone(), metrics)?),
                 };
-                let pool = kept.map_or_else(make, Ok)?;
                 Ok((Arc::clone(&settings.name), pool))
             })
             .collect::<Result<HashMap<_, _>, Unusable>>()?;
@@ -172,6 +174,7 @@ impl Snapshot {
                 meant_names: meant_names(settings, pool).with_claims(of_claims.clone()),
                 settings: settings.clone(),
                 pool: Arc::clone(pool),
+                id: hash_of(&[settings.name.as_bytes()]),
                 issuer: accepted.into_iter().next(),
             };
             Ok((settings.pattern.clone(), Spread::new(route)))

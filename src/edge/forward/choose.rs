@@ -9,7 +9,6 @@ use super::{
     failure::Failure,
 };
 use crate::{
-    decision::Route,
     domain::TokenSubject,
     rules::limit::ClientKey,
     upstream::{ClientRoute, HashBy, hash_of},
@@ -36,16 +35,11 @@ impl Exchange {
         let now = self.shared().services.clock.instant();
         let server_lease = pool.pick(now, &self.tried, key);
         let mut server_lease = server_lease.ok_or(Failure::NoServer)?;
-        server_lease.set_client_route(client_route(self.client, &permitted.route));
+        // For telling one client's failures from a server's.
+        server_lease.set_client_route(ClientRoute::of(address_hash(self.client) ^ permitted.route.id.rotate_left(32)));
         self.server_lease = Some(server_lease);
         Ok(now)
     }
-}
-
-/// Which client asks for what, for telling one client's failures from a server's.
-fn client_route(client: Option<IpAddr>, route: &Route) -> ClientRoute {
-    let route = std::ptr::from_ref(route).addr() as u64;
-    ClientRoute::of(address_hash(client) ^ route.rotate_left(32))
 }
 
 /// What stands for the client in a hash. A subject of one issuer is not that of another.

@@ -54,6 +54,11 @@ impl<T> FairQueue<T> {
         Self { items_max, waiting: 0, networks: Turns::default(), served: Served::default(), numbers: 0 }
     }
 
+    /// Changes for how many items it is. More that wait already go on waiting.
+    pub const fn set_items_max(&mut self, items_max: usize) {
+        self.items_max = items_max;
+    }
+
     /// Items that wait.
     #[must_use]
     pub const fn len(&self) -> usize {

@@ -14,7 +14,7 @@ const CELLS: usize = 2048;
 
 /// A client's part of the slots while others wait, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share(u16);
+pub struct Share(pub(super) u16);
 
 impl Share {
     /// All of it: clients are not told apart.

@@ -3,11 +3,11 @@
 use std::{
     net::Ipv4Addr,
     sync::{Arc, Condvar, Mutex, mpsc},
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use super::{IN_FLIGHT, pool, start};
-use crate::support::{Connection, PATIENCE, RawUpstream, Request, get, wait_until};
+use crate::support::{Connection, Gateway, PATIENCE, RawUpstream, Request, get, wait_until};
 
 /// A server that answers once it is told to.
 struct Held {
@@ -29,6 +29,16 @@ impl Held {
         Self { server, open }
     }
 
+    /// A gateway in front, on whose server one request is in flight.
+    fn behind(limits: &str) -> (Self, Gateway, JoinHandle<u16>) {
+        let held = Self::start();
+        let gateway = start(&pool(&[held.server.address], limits));
+        let front = gateway.front;
+        let first = thread::spawn(move || Connection::open(front).send(&get("/")).status);
+        wait_until("the first is in flight", PATIENCE, || !held.server.bytes().is_empty());
+        (held, gateway, first)
+    }
+
     fn release(&self) {
         *self.open.0.lock().unwrap() = true;
         self.open.1.notify_all();
@@ -36,14 +46,30 @@ impl Held {
 }
 
 #[test]
+fn what_is_in_flight_counts_for_the_limits_after_a_reload_too() {
+    let (held, gateway, first) = Held::behind("connections_max = 1\npending_max = 0");
+    let reload = |limits: &str| {
+        pool(&[held.server.address], limits).server("threads = 1").write_to(&gateway.folder);
+        gateway.asked("reload").succeeded();
+    };
+    reload("connections_max = 1\npending_max = 0\nretries = 0");
+    assert_eq!(gateway.send(&get("/")).status, 503);
+    assert!((gateway.metric(IN_FLIGHT) - 1.0).abs() < f64::EPSILON);
+    reload("connections_max = 2\npending_max = 0\nretries = 0");
+    let front = gateway.front;
+    let second = thread::spawn(move || Connection::open(front).send(&get("/")).status);
+    wait_until("there is room for another", PATIENCE, || (gateway.metric(IN_FLIGHT) - 2.0).abs() < f64::EPSILON);
+    assert_eq!(gateway.send(&get("/")).status, 503);
+    held.release();
+    assert_eq!([first.join().unwrap(), second.join().unwrap()], [200, 200]);
+    wait_until("the slots are free", PATIENCE, || gateway.metric(IN_FLIGHT) < 0.5);
+}
+
+#[test]
 fn a_full_pool_lets_some_wait_and_refuses_the_rest_at_once() {
-    let held = Held::start();
-    let limits = "connections_max = 1\npending_max = 1\ntimeouts.connect = \"20s\"";
-    let gateway = start(&pool(&[held.server.address], limits));
+    let (held, gateway, first) = Held::behind("connections_max = 1\npending_max = 1\ntimeouts.connect = \"20s\"");
     let front = gateway.front;
     let ask = move || thread::spawn(move || Connection::open(front).send(&get("/")).status);
-    let first = ask();
-    wait_until("the first is in flight", PATIENCE, || !held.server.bytes().is_empty());
     assert!((gateway.metric(IN_FLIGHT) - 1.0).abs() < f64::EPSILON);
     // Of two more one waits and the other is refused, whichever comes first.
     let more = [ask(), ask()];

@@ -2,8 +2,29 @@
 
 use std::{collections::BTreeSet, fs};
 
-use super::{named_pool, start};
-use crate::support::{Authority, Folder, Nginx, PATIENCE, WAYS, get, wait_until};
+use super::{is_healthy, named_pool, nobody, pool, start};
+use crate::support::{Authority, Folder, Nginx, PATIENCE, Port, Upstream, WAYS, get, wait_until};
+
+#[test]
+fn a_listener_that_waits_for_a_restart_makes_no_pool_anew() {
+    let (there, away) = (Upstream::start(), nobody());
+    let pool = pool(&[there.address, away], "eject = { failures = 1, for = \"1h\" }");
+    let [first, second] = [Port::hold(), Port::hold()];
+    let listen = |addresses: &[&Port]| {
+        let addresses: Vec<_> = addresses.iter().map(|port| format!("\"127.0.0.1:{}\"", port.number)).collect();
+        pool.clone().server(&format!("listen = [{}]", addresses.join(", ")))
+    };
+    let gateway = start(&listen(&[&first]));
+    wait_until("the one that is away is known", PATIENCE, || {
+        gateway.send(&get("/"));
+        !is_healthy(&gateway, away)
+    });
+    listen(&[&first, &second]).server("threads = 1").write_to(&gateway.folder);
+    let reloaded = gateway.asked("reload");
+    reloaded.succeeded();
+    assert!(reloaded.stdout.contains("server.listen"), "{reloaded:?}");
+    assert!(!is_healthy(&gateway, away));
+}
 
 #[test]
 fn a_reload_with_other_authorities_or_another_version_makes_new_connections() {
